@@ -1,0 +1,63 @@
+//! The two breakers of the protected storefront, and how they judge.
+
+use std::time::Duration;
+
+use tripcurve::{CircuitBreaker, ConfigError, Outcome, Transition, TripPolicy, Window};
+
+use crate::client::{ClientError, Reply};
+
+/// An answer that takes longer than this is a sign of overload. Counting it
+/// as a failure keeps a breaker open while the backend is back but cold:
+/// closed too soon, it would send the whole crowd at it again.
+const TOO_SLOW: Duration = Duration::from_millis(250);
+
+/// A function pointer rather than a closure, so that the type has a name.
+type Judge = fn(&Result<Reply, ClientError>) -> Outcome;
+pub(crate) type Breaker = CircuitBreaker<Judge>;
+
+pub(crate) struct Breakers {
+    pub(crate) payments: Breaker,
+    pub(crate) recommendations: Breaker,
+}
+
+impl Breakers {
+    pub(crate) fn new(
+        listener: impl Fn(&Transition) + Clone + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        // Short times throughout, to fit a script of half a minute.
+        let payments = CircuitBreaker::builder("payments")
+            .window(Window::time(Duration::from_secs(4), 8))
+            .trip_when(TripPolicy::consecutive_failures(5))
+            .trip_when(TripPolicy::error_rate(0.4).min_calls(20))
+            .open_for(Duration::from_secs(1))
+            // Two, because in the errors phase one lucky probe out of five
+            // would close it on a backend that refuses most calls.
+            .probes(2)
+            .on_transition(listener.clone())
+            .classify(judge as Judge)
+            .build()?;
+        let recommendations = CircuitBreaker::builder("recommendations")
+            .window(Window::count(100))
+            // The fallbacks are good, so it can wait for a clear picture.
+            .trip_when(TripPolicy::error_rate(0.5).min_calls(40))
+            .open_for(Duration::from_secs(1))
+            .probes(1)
+            .on_transition(listener)
+            .classify(judge as Judge)
+            .build()?;
+        Ok(Self {
+            payments,
+            recommendations,
+        })
+    }
+}
+
+/// To hyper a 503 is an `Ok`, so the breaker has to be told. A 4xx, such as
+/// a declined card, says that the backend is well.
+fn judge(result: &Result<Reply, ClientError>) -> Outcome {
+    match result {
+        Ok(reply) if reply.is_server_error() || reply.took > TOO_SLOW => Outcome::Failure,
+        Ok(_) => Outcome::Success,
+        Err(_) => Outcome::Failure,
+    }
+}

@@ -1,0 +1,211 @@
+//! Two storefronts through the same bad half-minute, one with circuit
+//! breakers and one without.
+//!
+//! ```text
+//! cargo run --release --example storefront
+//! ```
+//!
+//! Each storefront has a backend of its own, an axum server on loopback, so
+//! that neither suffers from what the other does to it. The backends play
+//! the same script of faults at the same time ([`script`]), the storefronts
+//! run the same code ([`storefront`]), and the same number of shoppers come
+//! to each ([`shoppers`]). The breakers and how they judge are in
+//! [`breakers`].
+
+mod args;
+mod backend;
+mod breakers;
+mod client;
+mod dice;
+mod files;
+mod ledger;
+mod plain;
+mod report;
+mod screen;
+mod script;
+mod shelf;
+mod shoppers;
+mod stage;
+mod stop;
+mod storefront;
+mod text;
+
+use std::error::Error;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use tripcurve::Transition;
+
+use args::Args;
+use backend::Backend;
+use breakers::Breakers;
+use client::Client;
+use ledger::Ledger;
+use plain::Plain;
+use screen::Screen;
+use script::Script;
+use stage::{Event, Side, Stage};
+use storefront::Storefront;
+
+/// Any number does; that both sides get the same one is what matters.
+const SEED: u64 = 2_024;
+
+/// How often the view is brought up to date.
+const REFRESH: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let (plain, rate) = match args::parse(std::env::args_os().skip(1)) {
+        Ok(Args::Run { plain, rate }) => (plain, rate),
+        Ok(Args::Help) => return finish(writeln!(io::stdout(), "{}", args::USAGE).map(|()| 0)),
+        Err(error) => {
+            eprintln!("storefront: {error}\n\n{}", args::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    finish(run(plain, rate))
+}
+
+/// The exit code for how it went, and a message if it went wrong.
+fn finish(result: Result<u8, impl Into<Box<dyn Error>>>) -> ExitCode {
+    match result.map_err(Into::into) {
+        Ok(code) => ExitCode::from(code),
+        // Whoever read our lines has seen enough, as `head` does.
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("storefront: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn run(plain: bool, rate: u32) -> Result<u8, Box<dyn Error>> {
+    let connections = files::connections_each()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let code = runtime.block_on(play(plain, rate, connections));
+    // The servers are stopped by this; nobody waits for their last calls.
+    runtime.shutdown_background();
+    code
+}
+
+async fn play(plain: bool, rate: u32, connections: usize) -> Result<u8, Box<dyn Error>> {
+    let script = Script::start();
+    let (happened, events) = mpsc::channel();
+    // A listener runs on the path of whichever call changed the state, so it
+    // only passes the news on.
+    let listener = move |transition: &Transition| {
+        // It fails when the show is over and nobody looks any more.
+        _ = happened.send(Event::new(script.elapsed(), transition));
+    };
+    let stage = Stage {
+        script,
+        rate,
+        protected: open(script, connections, Some(Breakers::new(listener)?)).await?,
+        bare: open(script, connections, None).await?,
+        events,
+    };
+    let [protected, bare] = stage.sides().map(|side| {
+        let storefront = Arc::clone(&side.storefront);
+        tokio::spawn(shoppers::come(storefront, script, rate, SEED))
+    });
+
+    let mut view = View::open(plain, &stage)?;
+    let ending = watch(&mut view, &stage, protected, bare).await;
+    // Give the terminal back before anything is printed to stay.
+    drop(view);
+    let code = ending?;
+    let lasted = script.elapsed().min(script::LENGTH);
+    write!(io::stdout(), "{}", report::report(&stage, lasted))?;
+    Ok(code)
+}
+
+/// A storefront, and a backend for it.
+async fn open(
+    script: Script,
+    connections: usize,
+    breakers: Option<Breakers>,
+) -> Result<Side, Box<dyn Error>> {
+    let backend = Backend::start(script, SEED)
+        .await
+        .map_err(|error| format!("cannot serve on loopback: {error}"))?;
+    let client = Client::new(backend.address, connections);
+    let storefront = Storefront::new(script, client, breakers, Ledger::new()?);
+    Ok(Side {
+        storefront: Arc::new(storefront),
+        backend,
+    })
+}
+
+type Shoppers = JoinHandle<Result<(), tokio::task::JoinError>>;
+
+/// Shows what happens until the last shopper is served or someone wants to
+/// stop; returns the exit code.
+async fn watch(
+    view: &mut View,
+    stage: &Stage,
+    protected: Shoppers,
+    bare: Shoppers,
+) -> Result<u8, Box<dyn Error>> {
+    let mut tick = interval(REFRESH);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut stop = std::pin::pin!(stop::requested());
+    let mut shopped = std::pin::pin!(async { tokio::try_join!(protected, bare) });
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                view.update(stage)?;
+                if view.wants_to_leave()? {
+                    return Ok(stop::INTERRUPTED);
+                }
+            }
+            code = &mut stop => return Ok(code?),
+            done = &mut shopped => {
+                let (protected, bare) = done?;
+                protected?;
+                bare?;
+                view.update(stage)?;
+                return Ok(0);
+            }
+        }
+    }
+}
+
+enum View {
+    Screen(Screen),
+    Plain(Plain),
+}
+
+impl View {
+    fn open(plain: bool, stage: &Stage) -> io::Result<Self> {
+        if plain || !io::stdout().is_terminal() || !screen::fits() {
+            Plain::new(stage).map(Self::Plain)
+        } else {
+            Screen::open().map(Self::Screen)
+        }
+    }
+
+    fn update(&mut self, stage: &Stage) -> io::Result<()> {
+        match self {
+            Self::Screen(screen) => screen.update(stage),
+            Self::Plain(plain) => plain.update(stage),
+        }
+    }
+
+    fn wants_to_leave(&self) -> io::Result<bool> {
+        match self {
+            Self::Screen(_) => screen::leave_pressed(),
+            Self::Plain(_) => Ok(false),
+        }
+    }
+}

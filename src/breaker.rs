@@ -1,0 +1,301 @@
+//! The handle that callers share.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::builder::Builder;
+use crate::caller::{Caller, Lane};
+use crate::clock::{Clock, Now, saturating_nanos};
+use crate::core::{Core, Refusal, Ticket};
+use crate::error::{CallError, Rejected};
+use crate::outcome::{Classify, ErrIsFailure, Outcome};
+use crate::permit::{Held, OwnedPermit, Permit};
+use crate::snapshot::Snapshot;
+use crate::state::{Kind, State};
+
+/// What all clones of a breaker share.
+pub(crate) struct Shared {
+    pub(crate) core: Core,
+    pub(crate) clock: Clock,
+    pub(crate) on_cancel: Outcome,
+}
+
+impl Now for Shared {
+    #[inline]
+    fn nanos(&self) -> u64 {
+        self.clock.nanos()
+    }
+}
+
+impl Caller for Shared {
+    #[inline]
+    fn lane(&self) -> Lane {
+        Lane::of_this_thread()
+    }
+}
+
+impl Shared {
+    #[inline]
+    fn admit(&self) -> Result<Ticket, Rejected> {
+        self.core
+            .admit(self)
+            .map_err(|refusal| self.rejected(refusal))
+    }
+
+    #[cold]
+    fn rejected(&self, refusal: Refusal) -> Rejected {
+        Rejected {
+            name: self.core.name().clone(),
+            state: refusal.state,
+            retry_after: refusal.retry_after,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome) {
+        self.core.settle(ticket, outcome, self);
+    }
+}
+
+/// A circuit breaker: stops calling a dependency that fails, and finds out when it works again.
+///
+/// Clones share the breaker, so keep one per dependency and hand out clones or references. All
+/// methods take `&self`, none waits for another thread, and none panics.
+///
+/// `C` says how a call's result counts; the default is that `Err` is a failure. See
+/// [`Builder::classify`] and [`with_classifier`](Self::with_classifier).
+///
+/// # Cost
+/// While closed, a call that succeeds costs three loads of shared words that are rarely written, a
+/// reading of the clock, and one compare-exchange on a cache line that few other threads write to
+/// (with a window by count: no reading of the clock, and one that all threads write to). A call
+/// that fails adds two read-modify-writes, a fence and the sum of the window. Nothing is allocated.
+///
+/// # Memory ordering
+/// What a thread did before a command or an outcome of its own changed the state is visible to the
+/// calls that the new state lets through.
+///
+/// ```
+/// use tripcurve::{CallError, CircuitBreaker};
+///
+/// let payments = CircuitBreaker::new("payments");
+/// match payments.call(|| "42".parse::<u32>()) {
+///     Ok(receipt) => assert_eq!(receipt, 42),
+///     Err(CallError::Rejected(rejected)) => eprintln!("not now: {rejected}"),
+///     Err(error) => eprintln!("payment failed: {error}"),
+/// }
+/// ```
+pub struct CircuitBreaker<C = ErrIsFailure> {
+    shared: Arc<Shared>,
+    classifier: C,
+}
+
+impl CircuitBreaker {
+    /// A breaker with defaults that suit a service: it trips on 5 failures in a row, or when at
+    /// least half of at least 10 calls within 60 seconds have failed; stays open for 5 seconds; and
+    /// closes when 3 probes have succeeded.
+    #[must_use]
+    pub fn new(name: impl Into<crate::Name>) -> Self {
+        Self::builder(name)
+            .build()
+            .unwrap_or_else(|error| unreachable!("the defaults make sense: {error}"))
+    }
+
+    /// Starts a breaker with other settings.
+    pub fn builder(name: impl Into<crate::Name>) -> Builder {
+        Builder::new(name.into())
+    }
+}
+
+impl<C> CircuitBreaker<C> {
+    pub(crate) fn from_parts(shared: Shared, classifier: C) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            classifier,
+        }
+    }
+
+    /// The same breaker with another classifier.
+    ///
+    /// One breaker can so guard calls of several types: the state and the window are shared, only
+    /// how a result counts differs.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, Outcome};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let lookups = breaker.with_classifier(|result: &Result<u16, String>| match result {
+    ///     Ok(404) => Outcome::Success,
+    ///     Ok(400..) | Err(_) => Outcome::Failure,
+    ///     Ok(_) => Outcome::Success,
+    /// });
+    /// let _ = lookups.call(|| Ok(503));
+    /// assert_eq!(breaker.snapshot().failures(), 1);
+    /// ```
+    #[must_use]
+    pub fn with_classifier<D>(&self, classifier: D) -> CircuitBreaker<D> {
+        CircuitBreaker {
+            shared: Arc::clone(&self.shared),
+            classifier,
+        }
+    }
+
+    /// Makes a call if the breaker lets it through.
+    ///
+    /// A panic in `operation` counts as a failure and goes on unwinding.
+    ///
+    /// # Errors
+    /// [`CallError::Rejected`] if the call was not made, [`CallError::Inner`] if it was made and
+    /// failed.
+    ///
+    /// ```
+    /// use tripcurve::{CallError, CircuitBreaker};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// assert_eq!(breaker.call(|| Ok::<_, String>(7)), Ok(7));
+    /// assert_eq!(breaker.call(|| Err::<i32, _>("no")), Err(CallError::Inner("no")));
+    /// ```
+    #[inline]
+    pub fn call<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>
+    where
+        C: Classify<T, E>,
+    {
+        let permit = Held::new(&*self.shared, self.shared.admit()?);
+        let result = operation();
+        self.conclude(permit, result)
+    }
+
+    /// Makes an asynchronous call if the breaker lets it through.
+    ///
+    /// The breaker is asked when the future is first polled. Any runtime will do: nothing is
+    /// spawned, timed or allocated. A panic counts as a failure; a future that is dropped before it
+    /// is ready counts as [`on_cancel`](Builder::on_cancel) says.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let receipt = breaker.call_async(|| async { Ok::<_, String>(7) }).await;
+    /// assert_eq!(receipt, Ok(7));
+    /// # });
+    /// ```
+    pub async fn call_async<T, E, F>(
+        &self,
+        operation: impl FnOnce() -> F,
+    ) -> Result<T, CallError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+        C: Classify<T, E>,
+    {
+        let permit = Held::new(&*self.shared, self.shared.admit()?);
+        let result = operation().await;
+        self.conclude(permit, result)
+    }
+
+    #[inline]
+    fn conclude<T, E>(
+        &self,
+        mut permit: Held<&Shared>,
+        result: Result<T, E>,
+    ) -> Result<T, CallError<E>>
+    where
+        C: Classify<T, E>,
+    {
+        permit.ignore_panics();
+        permit.settle(self.classifier.classify(&result));
+        result.map_err(CallError::Inner)
+    }
+
+    /// Asks for the right to make one call, for code that can't be wrapped in [`call`](Self::call).
+    ///
+    /// Cost while closed: one load of the state word.
+    ///
+    /// # Errors
+    /// The breaker does not let the call through.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
+        let ticket = self.shared.admit()?;
+        Ok(Permit(Held::new(&self.shared, ticket)))
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a permit that outlives this handle.
+    ///
+    /// # Errors
+    /// The breaker does not let the call through.
+    pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
+        let ticket = self.shared.admit()?;
+        Ok(OwnedPermit(Held::new(Arc::clone(&self.shared), ticket)))
+    }
+
+    /// The breaker's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.shared.core.name().as_str()
+    }
+
+    /// The state now. One load.
+    ///
+    /// A breaker whose open time is over stays open until a call asks: that call is the first
+    /// probe.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared.core.state()
+    }
+
+    /// A picture of state and window. It reads each bucket of each shard, and writes nothing.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.core.snapshot(self.shared.nanos())
+    }
+
+    /// Closes the breaker, whatever its state, with an empty window.
+    pub fn reset(&self) {
+        self.shared.core.reset(self.shared.nanos());
+    }
+
+    /// Opens the breaker, whatever its state, for `duration`; then it recovers as after any trip.
+    pub fn trip(&self, duration: Duration) {
+        let now = self.shared.nanos();
+        self.shared.core.trip(saturating_nanos(duration), now);
+    }
+
+    /// Rejects all calls until [`reset`](Self::reset) or another command.
+    pub fn force_open(&self) {
+        self.hold(Kind::ForcedOpen);
+    }
+
+    /// Lets all calls through and records nothing, until [`reset`](Self::reset) or another command.
+    pub fn disable(&self) {
+        self.hold(Kind::Disabled);
+    }
+
+    /// Lets all calls through and records them, but never trips, until [`reset`](Self::reset) or
+    /// another command.
+    pub fn metrics_only(&self) {
+        self.hold(Kind::MetricsOnly);
+    }
+
+    fn hold(&self, kind: Kind) {
+        self.shared.core.hold(kind, self.shared.nanos());
+    }
+}
+
+/// The same breaker, shared.
+impl<C: Clone> Clone for CircuitBreaker<C> {
+    fn clone(&self) -> Self {
+        self.with_classifier(self.classifier.clone())
+    }
+}
+
+impl<C> fmt::Debug for CircuitBreaker<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CircuitBreaker({})", self.snapshot())
+    }
+}

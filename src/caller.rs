@@ -1,0 +1,63 @@
+//! What a caller brings along: the time, and the shard that it writes to.
+
+use crate::clock::Now;
+use crate::sync::ThreadCounter;
+
+/// Which shard a caller writes to: any number, the same for the same thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane(pub usize);
+
+impl Lane {
+    /// The calling thread's lane: threads are numbered in the order in which they first ask.
+    #[inline]
+    pub(crate) fn of_this_thread() -> Self {
+        static THREADS: ThreadCounter = ThreadCounter::new(0);
+        thread_local! {
+            // Relaxed: only that the numbers differ is of interest.
+            static LANE: Lane = Lane(THREADS.fetch_add(1, core::sync::atomic::Ordering::Relaxed));
+        }
+        LANE.with(|lane| *lane)
+    }
+}
+
+/// What a caller brings along, each thing asked for only on the paths that need it.
+pub trait Caller: Now {
+    /// The shard that the caller writes to.
+    fn lane(&self) -> Lane;
+}
+
+/// A caller whose time stands still.
+#[cfg(any(test, feature = "__model"))]
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    /// See [`Now::nanos`].
+    pub nanos: u64,
+    /// See [`Caller::lane`].
+    pub lane: Lane,
+}
+
+#[cfg(any(test, feature = "__model"))]
+impl At {
+    /// A caller on the first lane.
+    #[must_use]
+    pub fn on_one_lane(nanos: u64) -> Self {
+        Self {
+            nanos,
+            lane: Lane(0),
+        }
+    }
+}
+
+#[cfg(any(test, feature = "__model"))]
+impl Now for At {
+    fn nanos(&self) -> u64 {
+        self.nanos
+    }
+}
+
+#[cfg(any(test, feature = "__model"))]
+impl Caller for At {
+    fn lane(&self) -> Lane {
+        self.lane
+    }
+}

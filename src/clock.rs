@@ -1,0 +1,187 @@
+//! Where the breaker's time comes from.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// A reading of a clock: nanoseconds since the clock's origin.
+///
+/// Time is an argument everywhere below the public face. What is asked for lazily is asked through
+/// this trait, so that a path that needs no time doesn't read the clock, and so that a model can
+/// put any clock in.
+pub trait Now {
+    /// Nanoseconds since the clock's origin.
+    fn nanos(&self) -> u64;
+}
+
+/// The source of time of a breaker.
+///
+/// The default reads the CPU's time-stamp counter through [`quanta`], about half the price of
+/// `std::time::Instant::now`; all default clocks of a process share one origin, so that their
+/// times can be compared. [`Clock::mock`] makes a clock that stands still until a test moves it.
+///
+/// Cost of a reading: no atomic read-modify-write, no allocation. Never panics.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcurve::Clock;
+///
+/// let (clock, hand) = Clock::mock();
+/// assert_eq!(clock.now(), Duration::ZERO);
+/// hand.advance(Duration::from_secs(5));
+/// assert_eq!(clock.now(), Duration::from_secs(5));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+#[derive(Clone)]
+enum Source {
+    Counter(&'static Counter),
+    Mock(Arc<AtomicU64>),
+}
+
+/// The process's time-stamp counter with the reading that counts as zero.
+struct Counter {
+    clock: quanta::Clock,
+    origin: u64,
+}
+
+impl Counter {
+    fn of_this_process() -> &'static Self {
+        static COUNTER: OnceLock<Counter> = OnceLock::new();
+        COUNTER.get_or_init(|| {
+            let clock = quanta::Clock::new();
+            let origin = clock.raw();
+            Self { clock, origin }
+        })
+    }
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::Counter(Counter::of_this_process())
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Counter(_) => "counter",
+            Self::Mock(_) => "mock",
+        })
+    }
+}
+
+impl Clock {
+    /// A clock that stands still at zero, and the hand that moves it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Clock, State};
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .open_for(Duration::from_secs(5))
+    ///     .clock(clock)
+    ///     .build()?;
+    /// breaker.trip(Duration::from_secs(5));
+    /// assert!(breaker.try_acquire().is_err());
+    /// hand.advance(Duration::from_secs(6));
+    /// breaker.try_acquire()?.success();
+    /// assert_eq!(breaker.state(), State::HalfOpen);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn mock() -> (Self, MockClock) {
+        let time = Arc::new(AtomicU64::new(0));
+        (Self(Source::Mock(Arc::clone(&time))), MockClock { time })
+    }
+
+    /// The time since the clock's origin. Never panics.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.nanos())
+    }
+}
+
+impl Now for Clock {
+    #[inline]
+    fn nanos(&self) -> u64 {
+        match &self.0 {
+            Source::Counter(counter) => counter
+                .clock
+                .delta_as_nanos(counter.origin, counter.clock.raw()),
+            // Acquire: pairs with the Release in `MockClock::advance`, so that a test which moves
+            // the clock after preparing something finds it prepared.
+            Source::Mock(time) => time.load(Ordering::Acquire),
+        }
+    }
+}
+
+/// The hand of a mock clock: moves it forward, never back.
+///
+/// Clones move the same clock.
+#[derive(Clone, Debug)]
+pub struct MockClock {
+    time: Arc<AtomicU64>,
+}
+
+impl MockClock {
+    /// Moves the clock forward. At the end of its range, 584 years, it stops. Never panics.
+    pub fn advance(&self, by: Duration) {
+        let by = saturating_nanos(by);
+        // Release: pairs with the Acquire in `Now for Clock`. Relaxed for the load, because the
+        // compare-exchange checks what was read.
+        let mut seen = self.time.load(Ordering::Relaxed);
+        while let Err(now) = self.time.compare_exchange(
+            seen,
+            seen.saturating_add(by),
+            Ordering::Release,
+            Ordering::Relaxed,
+        ) {
+            seen = now;
+        }
+    }
+
+    /// Moves the clock to `at` since its origin; a moment already past leaves it where it is, as a
+    /// monotonic clock would. Never panics.
+    pub fn advance_to(&self, at: Duration) {
+        // Release: pairs with the Acquire in `Now for Clock`.
+        self.time.fetch_max(saturating_nanos(at), Ordering::Release);
+    }
+}
+
+/// `duration` in nanoseconds; what doesn't fit into 584 years becomes 584 years.
+pub(crate) fn saturating_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_clock_moves_on_and_never_back() {
+        let clock = Clock::default();
+        let mut last = clock.now();
+        for _ in 0..10_000 {
+            let now = clock.now();
+            assert!(now >= last);
+            last = now;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(clock.now() > last);
+    }
+
+    #[test]
+    fn a_mock_clock_is_never_set_back_and_stops_at_the_end_of_its_range() {
+        let (clock, hand) = Clock::mock();
+        hand.advance_to(Duration::from_secs(9));
+        hand.advance_to(Duration::from_secs(3));
+        assert_eq!(clock.now(), Duration::from_secs(9));
+        hand.advance(Duration::MAX);
+        hand.advance(Duration::from_secs(1));
+        assert_eq!(clock.now(), Duration::from_nanos(u64::MAX));
+    }
+}

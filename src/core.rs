@@ -1,0 +1,356 @@
+//! The way a call goes: admit, then settle, which records, judges, moves the state and tells.
+//!
+//! Time and lane come from the caller, so that a model can drive all of it.
+
+use std::time::Duration;
+
+use crate::caller::Caller;
+use crate::history::History;
+use crate::listeners::{Entry, Listeners};
+use crate::name::Name;
+use crate::outcome::Outcome;
+use crate::policy::TripPolicy;
+use crate::snapshot::{Reading, Snapshot};
+use crate::state::{
+    Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict, State,
+};
+use crate::sync::{Ordering, fence};
+use crate::transition::Cause;
+use crate::window::{Counts, GenerationCounter, Ring, Tally};
+
+/// What a builder has found fit.
+#[derive(Debug)]
+pub struct Settings {
+    /// The breaker's name.
+    pub name: Name,
+    /// Any of them trips.
+    pub policies: Box<[TripPolicy]>,
+    /// How long the breaker stays open after a trip, in nanoseconds.
+    pub open_for: u64,
+    /// Places for probes.
+    pub probes: u32,
+    /// After how many nanoseconds a probe that hasn't reported loses its place, if ever.
+    pub probe_timeout: Option<u64>,
+}
+
+/// The right to one call, as the core knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ticket {
+    /// The outcome goes into the window of this generation.
+    Recorded(Generation),
+    /// The outcome decides on this half-open generation.
+    Probe(Generation),
+    /// The outcome is of no interest.
+    Unrecorded,
+}
+
+/// A call that was not let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The state that rejected it.
+    pub state: State,
+    /// How long until a call may be let through at the latest.
+    pub retry_after: Option<Duration>,
+}
+
+/// A breaker without its clock and without the types of the calls.
+#[derive(Debug)]
+pub struct Core {
+    state: AtomicState,
+    /// Failures since the last success.
+    run: GenerationCounter,
+    ring: Ring,
+    settings: Settings,
+    history: History,
+    listeners: Option<Box<Listeners>>,
+}
+
+impl Core {
+    /// A breaker that starts in `state` at `now`.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        ring: Ring,
+        listeners: Option<Box<Listeners>>,
+        state: State,
+        now: u64,
+    ) -> Self {
+        let kind = match state {
+            State::Closed => Kind::Closed,
+            State::Open => Kind::Open {
+                until: Moment::not_before(now.saturating_add(settings.open_for)),
+            },
+            State::HalfOpen => Kind::HalfOpen {
+                in_flight: 0,
+                succeeded: 0,
+                admitted: 0,
+            },
+            State::ForcedOpen => Kind::ForcedOpen,
+            State::Disabled => Kind::Disabled,
+            State::MetricsOnly => Kind::MetricsOnly,
+        };
+        Self {
+            state: AtomicState::new(kind),
+            run: GenerationCounter::new(),
+            ring,
+            settings,
+            history: History::new(now),
+            listeners,
+        }
+    }
+
+    /// The breaker's name.
+    #[must_use]
+    pub fn name(&self) -> &Name {
+        &self.settings.name
+    }
+
+    /// The state now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state.load().kind().state()
+    }
+
+    /// Decides whether a call is let through. The clock is read only if the state depends on it.
+    ///
+    /// # Errors
+    /// The call is rejected.
+    #[inline]
+    pub fn admit(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        let seen = self.state.load();
+        match seen.kind() {
+            Kind::Closed | Kind::MetricsOnly => Ok(Ticket::Recorded(seen.generation())),
+            _ => self.admit_rarely(caller),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn admit_rarely(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        let now = caller.nanos();
+        let Settings {
+            probes,
+            probe_timeout,
+            ..
+        } = self.settings;
+        match self.state.admit(now, probes, probe_timeout) {
+            Admission::Recorded(generation) => Ok(Ticket::Recorded(generation)),
+            Admission::Unrecorded => Ok(Ticket::Unrecorded),
+            Admission::Probe {
+                generation,
+                moved,
+                overdue,
+            } => {
+                if let Some(moved) = moved {
+                    let cause = match moved.from {
+                        State::HalfOpen => Cause::ProbesOverdue { probes: overdue },
+                        _ => Cause::OpenTimeOver,
+                    };
+                    self.entered(moved, now, cause);
+                }
+                Ok(Ticket::Probe(generation))
+            }
+            Admission::Rejected {
+                state,
+                generation,
+                retry_after,
+            } => {
+                let is_current = || self.is_current(generation);
+                self.ring
+                    .record(Tally::Aside, generation, caller, is_current);
+                Err(Refusal {
+                    state,
+                    retry_after: retry_after.map(Duration::from_nanos),
+                })
+            }
+        }
+    }
+
+    /// Takes the outcome of a call that was let through.
+    #[inline]
+    pub fn settle(&self, ticket: Ticket, outcome: Outcome, caller: &impl Caller) {
+        match ticket {
+            Ticket::Recorded(generation) => self.record(generation, outcome, caller),
+            Ticket::Probe(generation) => self.settle_probe(generation, outcome, caller),
+            Ticket::Unrecorded => {}
+        }
+    }
+
+    #[inline]
+    fn record(&self, generation: Generation, outcome: Outcome, caller: &impl Caller) {
+        if !self.is_current(generation) {
+            return;
+        }
+        let is_current = || self.is_current(generation);
+        match outcome {
+            Outcome::Success => {
+                self.ring
+                    .record(Tally::Success, generation, caller, is_current);
+                self.run.clear(generation);
+            }
+            Outcome::Ignored => {
+                self.ring
+                    .record(Tally::Aside, generation, caller, is_current);
+            }
+            Outcome::Failure | Outcome::Trip => {
+                self.record_failure(generation, outcome, caller);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn record_failure(&self, generation: Generation, outcome: Outcome, caller: &impl Caller) {
+        let is_current = || self.is_current(generation);
+        self.ring
+            .record(Tally::Failure, generation, caller, is_current);
+        let Some(run) = self.run.add(generation, is_current) else {
+            return;
+        };
+        let seen = self.state.load();
+        if seen.generation() != generation || seen.kind() != Kind::Closed {
+            return;
+        }
+        let now = caller.nanos();
+        let cause = match outcome {
+            Outcome::Trip => Some(Cause::DependencySaidSo),
+            _ => self.judge(generation, run, now),
+        };
+        if let Some(cause) = cause {
+            let until = Moment::not_before(now.saturating_add(self.settings.open_for));
+            // An error means that somebody else has ended the generation; nothing is left to do.
+            if let Ok(moved) = self.state.change(seen, Kind::Open { until }) {
+                self.entered(moved, now, cause);
+            }
+        }
+    }
+
+    /// Whether the failure that this thread has just recorded is reason enough to trip.
+    fn judge(&self, generation: Generation, run: u64, now: u64) -> Option<Cause> {
+        // SeqCst: pairs with itself on other threads. Of two threads that have each written a
+        // failure and then sum, at least one sees the other's; without the fence both could read
+        // the other's shard as it was before, and a trip would be lost until the next failure.
+        fence(Ordering::SeqCst);
+        let looks_at_window = self
+            .settings
+            .policies
+            .iter()
+            .any(TripPolicy::looks_at_window);
+        let counts = if looks_at_window {
+            self.ring.counts(generation, now)
+        } else {
+            Counts::default()
+        };
+        self.settings
+            .policies
+            .iter()
+            .find_map(|policy| policy.judge(run, &counts))
+    }
+
+    #[cold]
+    fn settle_probe(&self, generation: Generation, outcome: Outcome, caller: &impl Caller) {
+        let now = caller.nanos();
+        let Settings {
+            probes, open_for, ..
+        } = self.settings;
+        let (report, cause) = match outcome {
+            Outcome::Success => (ProbeReport::Succeeded, Cause::ProbesSucceeded { probes }),
+            Outcome::Ignored => (ProbeReport::Withdrawn, Cause::ProbeFailed),
+            Outcome::Failure | Outcome::Trip => (
+                ProbeReport::Failed {
+                    open_until: Moment::not_before(now.saturating_add(open_for)),
+                },
+                if outcome == Outcome::Trip {
+                    Cause::DependencySaidSo
+                } else {
+                    Cause::ProbeFailed
+                },
+            ),
+        };
+        if let ProbeVerdict::Decided(moved) = self.state.settle(generation, report, probes) {
+            self.entered(moved, now, cause);
+        }
+    }
+
+    /// Closes the breaker, whatever it was, with an empty window.
+    pub fn reset(&self, now: u64) {
+        self.entered(self.state.force(Kind::Closed), now, Cause::ByHand);
+    }
+
+    /// Opens the breaker, whatever it was, for `nanos` nanoseconds.
+    pub fn trip(&self, nanos: u64, now: u64) {
+        let until = Moment::not_before(now.saturating_add(nanos));
+        self.entered(self.state.force(Kind::Open { until }), now, Cause::ByHand);
+    }
+
+    /// Holds the breaker in a state that time and outcomes don't change; does nothing if it is in
+    /// that state already.
+    pub fn hold(&self, kind: Kind, now: u64) {
+        let mut seen = self.state.load();
+        while seen.kind() != kind {
+            match self.state.change(seen, kind) {
+                Ok(moved) => return self.entered(moved, now, Cause::ByHand),
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// What the winner of a transition, and nobody else, has to do after it.
+    fn entered(&self, moved: Moved, now: u64, cause: Cause) {
+        let Moved {
+            from,
+            to,
+            generation,
+        } = moved;
+        let is_current = || self.is_current(generation);
+        self.ring.begin(generation, is_current);
+        self.run.begin(generation, is_current);
+        let number = self.history.begin(generation, now, is_current);
+        if let Some(listeners) = &self.listeners {
+            let entry = Entry {
+                generation: number,
+                from,
+                to,
+                at: now,
+                cause,
+            };
+            listeners.tell(&self.settings.name, &entry);
+        }
+    }
+
+    #[inline]
+    fn is_current(&self, generation: Generation) -> bool {
+        self.state.load().generation() == generation
+    }
+
+    /// One picture of the breaker at `now`.
+    #[must_use]
+    pub fn snapshot(&self, now: u64) -> Snapshot {
+        let mut seen = self.state.load();
+        let mut attempts = 0;
+        loop {
+            let generation = seen.generation();
+            let counts = self.ring.counts(generation, now);
+            let asides = self.ring.asides(generation, now);
+            let run = self.run.get(generation);
+            let since = self.history.since(generation);
+            let number = self.history.number(generation);
+            let found = self.state.load();
+            attempts += 1;
+            // The counts are this generation's in any case. If it has ended meanwhile, some may be
+            // gone, so the picture is taken anew; but not for ever.
+            if found.generation() == generation || attempts == 3 {
+                return Snapshot::from(Reading {
+                    name: self.settings.name.clone(),
+                    kind: seen.kind(),
+                    generation: number,
+                    now,
+                    since: since.unwrap_or(now).min(now),
+                    counts,
+                    asides,
+                    run,
+                });
+            }
+            seen = found;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What can go wrong: a configuration that makes no sense, a call that isn't let through.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use crate::name::Name;
+use crate::state::State;
+
+/// A setting that makes no sense.
+///
+/// Its message names the setting, the value, what was expected and how to mend it.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcurve::{CircuitBreaker, Window};
+///
+/// let error = CircuitBreaker::builder("payments")
+///     .window(Window::time(Duration::from_secs(60), 0))
+///     .build()
+///     .unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "window.buckets: 0 is not in 1..=1024; 10 suit most services"
+/// );
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConfigError {
+    /// The setting, as `window.buckets`.
+    pub setting: &'static str,
+    /// The value that was given.
+    pub value: String,
+    /// What the value is not, as `in 1..=1024`.
+    pub expected: String,
+    /// How to mend it.
+    pub hint: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(
+        setting: &'static str,
+        value: impl fmt::Display,
+        expected: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            setting,
+            value: value.to_string(),
+            expected: expected.into(),
+            hint: hint.into(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            setting,
+            value,
+            expected,
+            hint,
+        } = self;
+        write!(f, "{setting}: {value} is not {expected}; {hint}")
+    }
+}
+
+impl Error for ConfigError {}
+
+/// A call that was not let through.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcurve::{CircuitBreaker, Clock, State};
+///
+/// let (clock, _hand) = Clock::mock();
+/// let breaker = CircuitBreaker::builder("payments").clock(clock).build()?;
+/// breaker.trip(Duration::from_millis(2_000));
+/// let rejected = breaker.try_acquire().unwrap_err();
+/// assert_eq!(rejected.name(), "payments");
+/// assert_eq!(rejected.state(), State::Open);
+/// assert!(rejected.retry_after().unwrap() >= Duration::from_secs(2));
+/// # Ok::<(), tripcurve::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rejected {
+    pub(crate) name: Name,
+    pub(crate) state: State,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Rejected {
+    /// The breaker's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The state that rejected the call: open, half-open or forced open.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// How long until the breaker may let a call through.
+    ///
+    /// Open: until its time is over. Half-open: until a place is taken back from a probe that does
+    /// not report, at the latest; one may be free sooner. `None` where time alone changes nothing:
+    /// forced open, or half-open without a probe timeout.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "circuit breaker {} is {}", self.name, self.state)?;
+        match self.retry_after {
+            Some(wait) => write!(f, ", retry after {wait:.1?}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Rejected {}
+
+/// Why a call has no result: it was not let through, or it was and failed by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallError<E> {
+    /// The breaker did not let the call through; the dependency was not called.
+    Rejected(Rejected),
+    /// The call was made and returned this error.
+    Inner(E),
+}
+
+impl<E> CallError<E> {
+    /// The call's own error, if the call was made.
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Self::Rejected(_) => None,
+            Self::Inner(error) => Some(error),
+        }
+    }
+
+    /// The rejection, if the call was not made.
+    pub fn rejected(&self) -> Option<&Rejected> {
+        match self {
+            Self::Rejected(rejected) => Some(rejected),
+            Self::Inner(_) => None,
+        }
+    }
+}
+
+impl<E> From<Rejected> for CallError<E> {
+    fn from(rejected: Rejected) -> Self {
+        Self::Rejected(rejected)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CallError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::Inner(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Both variants show through: the message is the cause's own, and so is the source.
+impl<E: Error + 'static> Error for CallError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Rejected(_) => None,
+            Self::Inner(error) => error.source(),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What is worth knowing of the present generation beside its state: its full number and when it
+//! began.
+
+use crate::pack::Field;
+use crate::stamped::{self, Next};
+use crate::state::Generation;
+use crate::sync::{AtomicU64, Ordering};
+
+/// ```text
+///  63                        12 11            0
+/// +----------------------------+---------------+
+/// |  microseconds, 52          | generation, 12|
+/// +----------------------------+---------------+
+/// ```
+///
+/// 2⁵² microseconds are 142 years.
+mod layout {
+    use super::Field;
+
+    pub(super) const GENERATION: Field = Field::lowest(12);
+    pub(super) const MICROS: Field = GENERATION.then(52);
+
+    const _: () = assert!(MICROS.end() == 64);
+}
+
+/// The number and the beginning of the present generation.
+///
+/// Both are written after the compare-exchange that began the generation. Until its winner has done
+/// so, the number is known all the same, and the beginning is taken to be now.
+#[derive(Debug)]
+pub struct History {
+    /// The full number of the present generation or of one shortly before.
+    number: AtomicU64,
+    since: AtomicU64,
+}
+
+impl History {
+    /// The first generation, which begins at `now`.
+    #[must_use]
+    pub fn new(now: u64) -> Self {
+        Self {
+            number: AtomicU64::new(0),
+            since: AtomicU64::new(Self::pack(Generation::FIRST, now)),
+        }
+    }
+
+    fn pack(generation: Generation, now: u64) -> u64 {
+        let micros = (now / 1_000).min(layout::MICROS.max());
+        layout::GENERATION.of(generation.bits()) | layout::MICROS.of(micros)
+    }
+
+    /// The full number of a generation near the present one.
+    #[must_use]
+    pub fn number(&self, generation: Generation) -> u64 {
+        // Relaxed: any number of the last million generations will do.
+        generation.full_number(self.number.load(Ordering::Relaxed))
+    }
+
+    /// Notes that `generation` began at `now`, and returns its full number.
+    pub fn begin(&self, generation: Generation, now: u64, is_current: impl Fn() -> bool) -> u64 {
+        let number = self.number(generation);
+        // Relaxed: as above.
+        self.number.fetch_max(number, Ordering::Relaxed);
+        let new = Self::pack(generation, now);
+        stamped::update(&self.since, |_| Next::Other(new), is_current);
+        number
+    }
+
+    /// When `generation` began, in nanoseconds cut to microseconds.
+    #[must_use]
+    pub fn since(&self, generation: Generation) -> Option<u64> {
+        // Relaxed: the word says whose it is.
+        let word = self.since.load(Ordering::Relaxed);
+        let own = layout::GENERATION.of(generation.bits());
+        (layout::GENERATION.get(word) == layout::GENERATION.get(own))
+            .then(|| layout::MICROS.get(word) * 1_000)
+    }
+}

@@ -1,0 +1,78 @@
+//! How a call ended, and who says so.
+
+/// How a call ended, as far as the breaker is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The dependency did its work.
+    Success,
+    /// The dependency did not do its work.
+    Failure,
+    /// The call says nothing about the dependency's health: a cancelled call, an input that the
+    /// caller got wrong. It is counted apart and never trips or closes anything.
+    Ignored,
+    /// The dependency says itself that it is down (a 503 with `Retry-After`): counts as a failure
+    /// and opens the breaker at once, whatever the policies say.
+    Trip,
+}
+
+/// Says how a finished call counts.
+///
+/// Every `Fn(&Result<T, E>) -> Outcome` is one. Implement it for a type of your own where the
+/// breaker's type must be named, as in a struct's field; a plain function pointer will do as well:
+/// `CircuitBreaker<fn(&Result<Response, Error>) -> Outcome>`.
+///
+/// ```
+/// use tripcurve::{CircuitBreaker, Classify, Outcome};
+///
+/// #[derive(Clone, Copy)]
+/// struct ByStatus;
+///
+/// impl<E> Classify<u16, E> for ByStatus {
+///     fn classify(&self, result: &Result<u16, E>) -> Outcome {
+///         match result {
+///             Ok(500..) | Err(_) => Outcome::Failure,
+///             Ok(_) => Outcome::Success,
+///         }
+///     }
+/// }
+///
+/// struct Shop {
+///     payments: CircuitBreaker<ByStatus>,
+/// }
+///
+/// let shop = Shop {
+///     payments: CircuitBreaker::new("payments").with_classifier(ByStatus),
+/// };
+/// let _ = shop.payments.call(|| Ok::<u16, std::io::Error>(503));
+/// assert_eq!(shop.payments.snapshot().failures(), 1);
+/// ```
+pub trait Classify<T, E> {
+    /// How `result` counts. Called once for each finished call, on the caller's thread; a panic
+    /// here reaches the caller and the call counts as [`Outcome::Ignored`].
+    fn classify(&self, result: &Result<T, E>) -> Outcome;
+}
+
+impl<T, E, F> Classify<T, E> for F
+where
+    F: Fn(&Result<T, E>) -> Outcome,
+{
+    #[inline]
+    fn classify(&self, result: &Result<T, E>) -> Outcome {
+        self(result)
+    }
+}
+
+/// The default classifier: `Ok` is a success and `Err` a failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErrIsFailure;
+
+impl<T, E> Classify<T, E> for ErrIsFailure {
+    #[inline]
+    fn classify(&self, result: &Result<T, E>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(_) => Outcome::Failure,
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What a reader gets: one picture of a breaker.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::name::Name;
+use crate::policy::rate;
+use crate::state::{Kind, State};
+use crate::window::Counts;
+
+/// A picture of a breaker at one moment.
+///
+/// All of it belongs to one generation. Taken while nobody records, it is exact. While others
+/// record, each call that is recorded during the reading is in it or not: of two calls that one
+/// thread recorded one after the other, the later may be in it without the earlier.
+///
+/// `Display` makes one line for a log:
+///
+/// ```
+/// use tripcurve::{CircuitBreaker, Clock};
+///
+/// let (clock, _hand) = Clock::mock();
+/// let breaker = CircuitBreaker::builder("payments").clock(clock).build()?;
+/// breaker.try_acquire()?.success();
+/// breaker.try_acquire()?.failure();
+/// assert_eq!(
+///     breaker.snapshot().to_string(),
+///     "payments is closed for 0ns: 2 calls, 1 failed (50.0 %), 1 in a row, 0 ignored"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    name: Name,
+    state: State,
+    generation: u64,
+    at: Duration,
+    since: Duration,
+    time_left_open: Option<Duration>,
+    successes: u64,
+    failures: u64,
+    ignored: u64,
+    rejected: u64,
+    consecutive_failures: u64,
+    probes_in_flight: u32,
+    probes_succeeded: u32,
+}
+
+/// What the core has read, before it is put into a user's terms.
+pub(crate) struct Reading {
+    pub(crate) name: Name,
+    pub(crate) kind: Kind,
+    pub(crate) generation: u64,
+    /// When it was read, in nanoseconds.
+    pub(crate) now: u64,
+    /// When the generation began, in nanoseconds.
+    pub(crate) since: u64,
+    pub(crate) counts: Counts,
+    pub(crate) asides: u64,
+    /// Failures since the last success.
+    pub(crate) run: u64,
+}
+
+impl From<Reading> for Snapshot {
+    fn from(reading: Reading) -> Self {
+        let Reading {
+            name,
+            kind,
+            generation,
+            now,
+            since,
+            counts,
+            asides,
+            run,
+        } = reading;
+        let state = kind.state();
+        let rejects = matches!(state, State::Open | State::HalfOpen | State::ForcedOpen);
+        let (probes_in_flight, probes_succeeded) = match kind {
+            Kind::HalfOpen {
+                in_flight,
+                succeeded,
+                ..
+            } => (in_flight, succeeded),
+            _ => (0, 0),
+        };
+        Self {
+            name,
+            state,
+            generation,
+            at: Duration::from_nanos(now),
+            since: Duration::from_nanos(since),
+            time_left_open: match kind {
+                Kind::Open { until } => {
+                    Some(Duration::from_nanos(until.nanos().saturating_sub(now)))
+                }
+                _ => None,
+            },
+            successes: counts.successes,
+            failures: counts.failures,
+            ignored: if rejects { 0 } else { asides },
+            rejected: if rejects { asides } else { 0 },
+            consecutive_failures: run,
+            probes_in_flight,
+            probes_succeeded,
+        }
+    }
+}
+
+impl Snapshot {
+    /// The breaker's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// The number of the present generation: 0 at first, one more with each change of state.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When the picture was taken, on the breaker's clock.
+    #[must_use]
+    pub fn at(&self) -> Duration {
+        self.at
+    }
+
+    /// When the present generation began, on the breaker's clock, cut to microseconds.
+    #[must_use]
+    pub fn since(&self) -> Duration {
+        self.since
+    }
+
+    /// How long the present generation has lasted.
+    #[must_use]
+    pub fn in_state_for(&self) -> Duration {
+        self.at.saturating_sub(self.since)
+    }
+
+    /// How long an open breaker will still reject all calls; zero when the next one is a probe.
+    /// `None` in other states.
+    #[must_use]
+    pub fn time_left_open(&self) -> Option<Duration> {
+        self.time_left_open
+    }
+
+    /// Calls of the window that succeeded. Probes are not among them.
+    #[must_use]
+    pub fn successes(&self) -> u64 {
+        self.successes
+    }
+
+    /// Calls of the window that failed. Probes are not among them.
+    #[must_use]
+    pub fn failures(&self) -> u64 {
+        self.failures
+    }
+
+    /// Calls of the window that succeeded or failed.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.successes + self.failures
+    }
+
+    /// Calls that counted neither way, in the states that let calls through: within the window's
+    /// time, or, for a window by count, since the generation began.
+    #[must_use]
+    pub fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
+    /// Calls that were rejected, in the states that reject: within the window's time, or, for a
+    /// window by count, since the generation began.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.rejected
+    }
+
+    /// The share of the window's calls that failed, 0 to 1; `None` for an empty window.
+    #[must_use]
+    pub fn error_rate(&self) -> Option<f64> {
+        (self.calls() > 0).then(|| rate(self.failures, self.calls()))
+    }
+
+    /// Failures since the last success.
+    #[must_use]
+    pub fn consecutive_failures(&self) -> u64 {
+        self.consecutive_failures
+    }
+
+    /// Probes that were let through and have not reported.
+    #[must_use]
+    pub fn probes_in_flight(&self) -> u32 {
+        self.probes_in_flight
+    }
+
+    /// Probes that have succeeded since the breaker was last open.
+    #[must_use]
+    pub fn probes_succeeded(&self) -> u32 {
+        self.probes_succeeded
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let age = self.in_state_for();
+        write!(f, "{} is {} for {age:.1?}: ", self.name, self.state)?;
+        match self.state {
+            State::Closed | State::MetricsOnly => {
+                let percent = 100.0 * self.error_rate().unwrap_or(0.0);
+                write!(
+                    f,
+                    "{} calls, {} failed ({percent:.1} %), {} in a row, {} ignored",
+                    self.calls(),
+                    self.failures,
+                    self.consecutive_failures,
+                    self.ignored
+                )
+            }
+            State::Open => {
+                let left = self.time_left_open.unwrap_or_default();
+                write!(f, "{left:.1?} left, {} calls rejected", self.rejected)
+            }
+            State::HalfOpen => write!(
+                f,
+                "{} probes in flight, {} succeeded, {} calls rejected",
+                self.probes_in_flight, self.probes_succeeded, self.rejected
+            ),
+            State::ForcedOpen => write!(f, "{} calls rejected", self.rejected),
+            State::Disabled => f.write_str("all calls pass unrecorded"),
+        }
+    }
+}

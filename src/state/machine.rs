@@ -1,0 +1,279 @@
+//! The state word as an atomic: admission, the verdict of the probes, and the one compare-exchange
+//! that changes the state.
+
+use super::{Generation, Kind, Moment, State, StateWord};
+use crate::sync::{AtomicU64, Ordering};
+
+/// A state change that this thread has won.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The state that was left.
+    pub from: State,
+    /// The state that was entered.
+    pub to: State,
+    /// The generation that was entered.
+    pub generation: Generation,
+}
+
+/// The answer to a call that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Let through; the outcome is to be recorded in the window of this generation.
+    Recorded(Generation),
+    /// Let through; the outcome is of no interest.
+    Unrecorded,
+    /// Let through as a probe of this generation; if the admission changed the state, how, and how
+    /// many probes that never reported lost their places.
+    Probe {
+        /// The half-open generation that the probe belongs to.
+        generation: Generation,
+        /// The state change, when this caller won one.
+        moved: Option<Moved>,
+        /// Probes whose lease had run out and whose places were taken back.
+        overdue: u32,
+    },
+    /// Rejected, and by when at the latest a call may be let through.
+    Rejected {
+        /// The state that rejects.
+        state: State,
+        /// The generation that rejects.
+        generation: Generation,
+        /// Nanoseconds until a place is free at the latest; `None` when only a command can help.
+        retry_after: Option<u64>,
+    },
+}
+
+/// What a probe's report came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeVerdict {
+    /// The probe's generation is over; nothing changed.
+    Stale,
+    /// Counted; the state stays.
+    Counted,
+    /// This report decided.
+    Decided(Moved),
+}
+
+/// How a probe came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeReport {
+    /// It succeeded.
+    Succeeded,
+    /// It failed: the breaker opens again until the moment given.
+    Failed {
+        /// When the next probe may go.
+        open_until: Moment,
+    },
+    /// It says nothing, and gives its place back.
+    Withdrawn,
+}
+
+/// The state word, with the time of the last probe's admission beside it.
+#[derive(Debug)]
+pub struct AtomicState {
+    word: AtomicU64,
+    /// When the latest probe was admitted, in nanoseconds; never goes back.
+    last_admission: AtomicU64,
+}
+
+impl AtomicState {
+    /// A state word that begins as `kind` in the first generation.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        let word = StateWord::new(Generation::FIRST, kind);
+        Self {
+            word: AtomicU64::new(word.bits()),
+            last_admission: AtomicU64::new(0),
+        }
+    }
+
+    /// The state now.
+    #[must_use]
+    #[inline]
+    pub fn load(&self) -> StateWord {
+        // Acquire: pairs with the Release in `exchange`. What a thread did before it changed the
+        // state (wrote to a fallback's cache, say, and then called `reset`) is seen by the calls
+        // that the new state lets through; and a `last_admission` read after this load is at least
+        // as late as the admission that this word shows.
+        StateWord::from_bits(self.word.load(Ordering::Acquire))
+    }
+
+    /// The single compare-exchange through which the word changes.
+    fn exchange(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
+        // AcqRel, Acquire: Release for the loads above, Acquire so that the winner of one change
+        // sees what the winner of the one before it had done (the listeners' log relies on it).
+        self.word
+            .compare_exchange(seen.bits(), new.bits(), Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+            .map_err(StateWord::from_bits)
+    }
+
+    /// Enters the next generation as `kind`, if the word still is `seen`.
+    ///
+    /// # Errors
+    /// The word that was found instead; somebody else has changed it.
+    pub fn change(&self, seen: StateWord, kind: Kind) -> Result<Moved, StateWord> {
+        let generation = seen.generation().next();
+        self.exchange(seen, StateWord::new(generation, kind))?;
+        Ok(Moved {
+            from: seen.kind().state(),
+            to: kind.state(),
+            generation,
+        })
+    }
+
+    /// Enters the next generation as `kind`, whatever the state is.
+    pub fn force(&self, kind: Kind) -> Moved {
+        let mut seen = self.load();
+        loop {
+            match self.change(seen, kind) {
+                Ok(moved) => return moved,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Decides whether a call that asks at `now` is let through.
+    ///
+    /// `probes` places are there while half-open; one is taken back when it hasn't reported for
+    /// `probe_timeout` nanoseconds after the last admission (`None`: never), by entering a new
+    /// half-open generation, to which the lost probe's late report means nothing.
+    pub fn admit(&self, now: u64, probes: u32, probe_timeout: Option<u64>) -> Admission {
+        let mut seen = self.load();
+        loop {
+            let generation = seen.generation();
+            let attempt = match seen.kind() {
+                Kind::Closed | Kind::MetricsOnly => return Admission::Recorded(generation),
+                Kind::Disabled => return Admission::Unrecorded,
+                Kind::ForcedOpen => return Self::rejected(seen, None),
+                Kind::Open { until } if now < until.nanos() => {
+                    return Self::rejected(seen, Some(until.nanos() - now));
+                }
+                Kind::Open { .. } => self.begin_probing(seen, now, 0, 0),
+                Kind::HalfOpen {
+                    in_flight,
+                    succeeded,
+                    admitted,
+                } if in_flight + succeeded < probes => {
+                    self.renew_lease(now);
+                    let kind = Kind::HalfOpen {
+                        in_flight: in_flight + 1,
+                        succeeded,
+                        admitted: admitted.wrapping_add(1),
+                    };
+                    self.exchange(seen, StateWord::new(generation, kind))
+                        .map(|()| Admission::Probe {
+                            generation,
+                            moved: None,
+                            overdue: 0,
+                        })
+                }
+                Kind::HalfOpen {
+                    in_flight,
+                    succeeded,
+                    ..
+                } => {
+                    let Some(timeout) = probe_timeout else {
+                        return Self::rejected(seen, None);
+                    };
+                    // Relaxed: the Acquire load of the word that showed the last place taken came
+                    // first, and its taker had written the time before it took the place. Should a
+                    // place be given back and taken again meanwhile, `admitted` has moved on and
+                    // the compare-exchange fails.
+                    let last_admission = self.last_admission.load(Ordering::Relaxed);
+                    let overdue_at = last_admission.saturating_add(timeout);
+                    if now < overdue_at {
+                        return Self::rejected(seen, Some(overdue_at - now));
+                    }
+                    self.begin_probing(seen, now, succeeded, in_flight)
+                }
+            };
+            match attempt {
+                Ok(admission) => return admission,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Enters a new half-open generation with this caller as its first probe.
+    fn begin_probing(
+        &self,
+        seen: StateWord,
+        now: u64,
+        succeeded: u32,
+        overdue: u32,
+    ) -> Result<Admission, StateWord> {
+        self.renew_lease(now);
+        let moved = self.change(
+            seen,
+            Kind::HalfOpen {
+                in_flight: 1,
+                succeeded,
+                admitted: 1,
+            },
+        )?;
+        Ok(Admission::Probe {
+            generation: moved.generation,
+            moved: Some(moved),
+            overdue,
+        })
+    }
+
+    /// Notes an admission at `now`, before the place is taken: who sees the place taken must see
+    /// the time too, or would take a fresh probe's place for an abandoned one.
+    fn renew_lease(&self, now: u64) {
+        // Relaxed: published by the Release of the compare-exchange that follows.
+        self.last_admission.fetch_max(now, Ordering::Relaxed);
+    }
+
+    fn rejected(seen: StateWord, retry_after: Option<u64>) -> Admission {
+        Admission::Rejected {
+            state: seen.kind().state(),
+            generation: seen.generation(),
+            retry_after,
+        }
+    }
+
+    /// Counts the report of a probe of `generation`; `probes` successes close the breaker.
+    pub fn settle(&self, generation: Generation, report: ProbeReport, probes: u32) -> ProbeVerdict {
+        let mut seen = self.load();
+        loop {
+            if seen.generation() != generation {
+                return ProbeVerdict::Stale;
+            }
+            let Kind::HalfOpen {
+                in_flight,
+                succeeded,
+                admitted,
+            } = seen.kind()
+            else {
+                // A generation has one kind; a probe's is half-open.
+                return ProbeVerdict::Stale;
+            };
+            let in_flight = in_flight.saturating_sub(1);
+            let stay = |succeeded| {
+                let kind = Kind::HalfOpen {
+                    in_flight,
+                    succeeded,
+                    admitted,
+                };
+                self.exchange(seen, StateWord::new(generation, kind))
+                    .map(|()| ProbeVerdict::Counted)
+            };
+            let attempt = match report {
+                ProbeReport::Withdrawn => stay(succeeded),
+                ProbeReport::Succeeded if succeeded + 1 < probes => stay(succeeded + 1),
+                ProbeReport::Succeeded => {
+                    self.change(seen, Kind::Closed).map(ProbeVerdict::Decided)
+                }
+                ProbeReport::Failed { open_until } => self
+                    .change(seen, Kind::Open { until: open_until })
+                    .map(ProbeVerdict::Decided),
+            };
+            match attempt {
+                Ok(verdict) => return verdict,
+                Err(found) => seen = found,
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The state word: the one place where a state changes.
+
+mod machine;
+mod word;
+
+pub use machine::{Admission, AtomicState, Moved, ProbeReport, ProbeVerdict};
+pub use word::{Generation, Kind, Moment};
+
+use word::StateWord;
+
+/// What a breaker does with the calls that ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// Lets calls through and judges their outcomes.
+    Closed,
+    /// Rejects calls until its time is over; the first call after that is the first probe.
+    Open,
+    /// Lets a few calls, the probes, through and rejects the others until the probes have shown
+    /// whether the dependency works.
+    HalfOpen,
+    /// Rejects all calls until told otherwise.
+    ForcedOpen,
+    /// Lets all calls through and records nothing.
+    Disabled,
+    /// Lets all calls through and records them, but never trips.
+    MetricsOnly,
+}
+
+impl State {
+    /// The state's name as it stands in logs: `closed`, `open`, `half-open`, `forced open`,
+    /// `disabled`, `metrics only`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+            Self::ForcedOpen => "forced open",
+            Self::Disabled => "disabled",
+            Self::MetricsOnly => "metrics only",
+        }
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}

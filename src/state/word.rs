@@ -1,0 +1,288 @@
+//! The state word as a value: kind, generation, and a payload that depends on the kind.
+
+use super::State;
+use crate::pack::Field;
+
+/// ```text
+///  63                              24 23           3 2     0
+/// +----------------------------------+--------------+-------+
+/// |          payload, 40             | generation,21| kind,3|
+/// +----------------------------------+--------------+-------+
+///  Open      the moment it ends, 40
+///  HalfOpen  in flight, 12 | succeeded, 12 | admitted, 16, wrapping
+///  others    unused
+/// ```
+///
+/// The generation's low 21 bits are in the word; a permit and a window's words compare them for
+/// equality only, never for order, so that wrapping is harmless unless somebody sleeps through an
+/// exact multiple of 2,097,152 state changes between two of its instructions.
+mod layout {
+    use super::Field;
+
+    pub(super) const KIND: Field = Field::lowest(3);
+    pub(super) const GENERATION: Field = KIND.then(21);
+    pub(super) const OPEN_UNTIL: Field = GENERATION.then(40);
+    pub(super) const IN_FLIGHT: Field = GENERATION.then(12);
+    pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(12);
+
+    pub(super) const ADMITTED: Field = SUCCEEDED.then(16);
+
+    const _: () = assert!(OPEN_UNTIL.end() == 64);
+    const _: () = assert!(ADMITTED.end() == 64);
+    const _: () = assert!(IN_FLIGHT.max() == super::Kind::MAX_PROBES as u64);
+}
+
+/// A moment as the state word holds it: units of 2²⁰ ns, about 1.05 ms, since the clock's origin.
+///
+/// 40 bits of them last 36 years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
+
+impl Moment {
+    const UNIT_SHIFT: u32 = 20;
+    const LAST: u64 = layout::OPEN_UNTIL.max();
+
+    const _THIRTY_YEARS_FIT: () =
+        assert!((Self::LAST as u128) << Self::UNIT_SHIFT > 30 * 365 * 86_400 * 1_000_000_000_u128);
+
+    /// The first moment that isn't before `nanos`; what lies beyond the range is its end.
+    #[must_use]
+    pub fn not_before(nanos: u64) -> Self {
+        Self(nanos.div_ceil(1 << Self::UNIT_SHIFT).min(Self::LAST))
+    }
+
+    /// Nanoseconds since the clock's origin.
+    #[must_use]
+    pub fn nanos(self) -> u64 {
+        self.0 << Self::UNIT_SHIFT
+    }
+}
+
+/// The low bits of a generation's number, as packed words carry them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// The generation that a breaker is born in.
+    pub const FIRST: Self = Self(0);
+
+    /// The generation after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self((self.0 + 1) & layout::GENERATION.max())
+    }
+
+    /// The low bits as a number.
+    #[must_use]
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The full number of this generation, given the full number of one that is at most a million
+    /// state changes away.
+    #[must_use]
+    pub fn full_number(self, near: u64) -> u64 {
+        let modulus = layout::GENERATION.max() + 1;
+        let ahead = self.0.wrapping_sub(near) & layout::GENERATION.max();
+        if ahead <= modulus / 2 {
+            near + ahead
+        } else {
+            (near + ahead).saturating_sub(modulus)
+        }
+    }
+}
+
+/// The state with what the word holds of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// See [`State::Closed`].
+    Closed,
+    /// See [`State::Open`].
+    Open {
+        /// When the first probe may go.
+        until: Moment,
+    },
+    /// See [`State::HalfOpen`].
+    HalfOpen {
+        /// Probes that were admitted and have not reported.
+        in_flight: u32,
+        /// Probes that have reported a success.
+        succeeded: u32,
+        /// Probes admitted since the generation began, wrapping. A place that was given back and
+        /// taken again leaves the other two as they were; this one tells the difference to whoever
+        /// is about to take back an expired place (see `AtomicState::admit`).
+        admitted: u16,
+    },
+    /// See [`State::ForcedOpen`].
+    ForcedOpen,
+    /// See [`State::Disabled`].
+    Disabled,
+    /// See [`State::MetricsOnly`].
+    MetricsOnly,
+}
+
+impl Kind {
+    /// The most probes that the word can count.
+    pub const MAX_PROBES: u32 = 4095;
+
+    /// The state without its payload.
+    #[must_use]
+    pub fn state(self) -> State {
+        match self {
+            Self::Closed => State::Closed,
+            Self::Open { .. } => State::Open,
+            Self::HalfOpen { .. } => State::HalfOpen,
+            Self::ForcedOpen => State::ForcedOpen,
+            Self::Disabled => State::Disabled,
+            Self::MetricsOnly => State::MetricsOnly,
+        }
+    }
+}
+
+/// The state word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct StateWord(u64);
+
+impl StateWord {
+    /// Packs a state.
+    #[must_use]
+    pub fn new(generation: Generation, kind: Kind) -> Self {
+        let (code, payload) = match kind {
+            Kind::Closed => (0, 0),
+            Kind::Open { until } => (1, layout::OPEN_UNTIL.of(until.0)),
+            Kind::HalfOpen {
+                in_flight,
+                succeeded,
+                admitted,
+            } => {
+                debug_assert!(in_flight + succeeded <= Kind::MAX_PROBES);
+                let in_flight = layout::IN_FLIGHT.of(u64::from(in_flight));
+                let succeeded = layout::SUCCEEDED.of(u64::from(succeeded));
+                let admitted = layout::ADMITTED.of(u64::from(admitted));
+                (2, in_flight | succeeded | admitted)
+            }
+            Kind::ForcedOpen => (3, 0),
+            Kind::Disabled => (4, 0),
+            Kind::MetricsOnly => (5, 0),
+        };
+        Self(layout::KIND.of(code) | layout::GENERATION.of(generation.0) | payload)
+    }
+
+    /// The generation that this state belongs to.
+    #[must_use]
+    #[inline]
+    pub fn generation(self) -> Generation {
+        Generation(layout::GENERATION.get(self.0))
+    }
+
+    /// The state and its payload.
+    #[must_use]
+    #[inline]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the fields have 12 and 16 bits"
+    )]
+    pub fn kind(self) -> Kind {
+        match layout::KIND.get(self.0) {
+            0 => Kind::Closed,
+            1 => Kind::Open {
+                until: Moment(layout::OPEN_UNTIL.get(self.0)),
+            },
+            2 => Kind::HalfOpen {
+                in_flight: layout::IN_FLIGHT.get(self.0) as u32,
+                succeeded: layout::SUCCEEDED.get(self.0) as u32,
+                admitted: layout::ADMITTED.get(self.0) as u16,
+            },
+            3 => Kind::ForcedOpen,
+            4 => Kind::Disabled,
+            // Only `new` makes words, and it writes no code above 5.
+            _ => Kind::MetricsOnly,
+        }
+    }
+
+    /// The word as the atomic holds it.
+    #[must_use]
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+impl std::fmt::Debug for StateWord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StateWord")
+            .field("generation", &self.generation().bits())
+            .field("kind", &self.kind())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn kinds() -> impl Strategy<Value = Kind> {
+        prop_oneof![
+            Just(Kind::Closed),
+            any::<u64>().prop_map(|nanos| Kind::Open {
+                until: Moment::not_before(nanos)
+            }),
+            (0..=2000_u32, 0..=2000_u32, any::<u16>()).prop_map(
+                |(in_flight, succeeded, admitted)| Kind::HalfOpen {
+                    in_flight,
+                    succeeded,
+                    admitted,
+                }
+            ),
+            Just(Kind::ForcedOpen),
+            Just(Kind::Disabled),
+            Just(Kind::MetricsOnly),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_word_gives_back_what_was_packed(kind in kinds(), changes in 0..5_u32, near: u64) {
+            let mut generation = Generation(near & layout::GENERATION.max());
+            for _ in 0..changes {
+                generation = generation.next();
+            }
+            let word = StateWord::new(generation, kind);
+            prop_assert_eq!(word.generation(), generation);
+            prop_assert_eq!(word.kind(), kind);
+            prop_assert_eq!(StateWord::from_bits(word.bits()), word);
+        }
+
+        #[test]
+        fn a_moment_is_never_before_what_was_asked_and_at_most_a_unit_after(nanos in 0..u64::MAX / 64) {
+            let moment = Moment::not_before(nanos).nanos();
+            prop_assert!(moment >= nanos);
+            prop_assert!(moment - nanos < 1 << Moment::UNIT_SHIFT);
+        }
+
+        #[test]
+        fn the_full_number_is_found_from_one_nearby(full in 0..u64::MAX / 2, drift in -1_000_000_i64..1_000_000) {
+            let near = full.saturating_add_signed(drift);
+            let low = Generation(full & layout::GENERATION.max());
+            prop_assert_eq!(low.full_number(near), full);
+        }
+    }
+
+    #[test]
+    fn a_moment_beyond_the_range_is_its_end() {
+        assert_eq!(Moment::not_before(u64::MAX).0, Moment::LAST);
+    }
+
+    #[test]
+    fn the_generation_after_the_last_is_the_first() {
+        let last = Generation(layout::GENERATION.max());
+        assert_eq!(last.next(), Generation::FIRST);
+        assert_eq!(last.next().full_number(layout::GENERATION.max()), 1 << 21);
+    }
+}

@@ -1,0 +1,190 @@
+//! Which window a breaker keeps: what users write, and the check of it.
+
+use std::time::Duration;
+
+use super::{CountRing, Ring, TimeRing};
+use crate::clock::saturating_nanos;
+use crate::error::ConfigError;
+
+/// The stretch of recent calls that a breaker looks at.
+///
+/// | window | holds | memory | closed call |
+/// |---|---|---|---|
+/// | [`Window::time`] | the calls of the last stretch of time, counted in buckets | 24 bytes a bucket and shard | one clock reading, one compare-exchange on the thread's own shard |
+/// | [`Window::count`] | exactly the last n calls | n / 8 bytes | no clock reading, one compare-exchange on a word that all threads share |
+/// | [`Window::count`]`.`[`within`](CountWindow::within) | the last n calls, none older than that | the same and 512 bytes | one clock reading, one compare-exchange on a word that all threads share |
+///
+/// A window starts empty whenever the breaker changes its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window(Shape);
+
+/// The window that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Shape {
+    /// The last stretch of time.
+    Time {
+        /// Length of the window.
+        length: Duration,
+        /// Number of buckets.
+        buckets: u32,
+    },
+    /// The last calls.
+    Count {
+        /// Number of calls.
+        calls: u32,
+        /// How old the oldest may be.
+        within: Option<Duration>,
+    },
+}
+
+impl Window {
+    /// The calls of the last `length`, counted in `buckets` buckets.
+    ///
+    /// `length` is 100 ms to 7 days (default 60 s), `buckets` 1 to 1,024 (default 10). The window
+    /// moves on by a bucket at a time, so it covers between `length` less one bucket and `length`.
+    ///
+    /// Up to 131,071 calls of a kind in one bucket and shard are counted exactly; beyond, to within
+    /// about half a percent, however many they are.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Window};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .window(Window::time(Duration::from_secs(10), 20))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn time(length: Duration, buckets: u32) -> Self {
+        Self(Shape::Time { length, buckets })
+    }
+
+    /// Exactly the last `calls` calls, 1 to 1,048,576.
+    ///
+    /// Several threads' calls are in the order in which they were recorded. All threads write to
+    /// one word, so for a breaker that many cores use at once a [time window](Window::time) is the
+    /// faster choice.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, TripPolicy, Window};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .window(Window::count(100).within(Duration::from_secs(60)))
+    ///     .trip_when(TripPolicy::error_rate(0.5).min_calls(20))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn count(calls: u32) -> CountWindow {
+        CountWindow {
+            calls,
+            within: None,
+        }
+    }
+
+    /// The most calls that the window can hold, if there is a limit.
+    pub(crate) fn capacity(&self) -> Option<u32> {
+        match self.0 {
+            Shape::Time { .. } => None,
+            Shape::Count { calls, .. } => Some(calls),
+        }
+    }
+
+    /// Makes the ring, spread over `shards` where the window can be.
+    pub(crate) fn ring(&self, shards: usize) -> Result<Ring, ConfigError> {
+        match self.0 {
+            Shape::Time { length, buckets } => {
+                let length = checked_length("window.length", length)?;
+                check(
+                    "window.buckets",
+                    buckets,
+                    1..=TimeRing::MAX_BUCKETS,
+                    "10 suit most services",
+                )?;
+                let width = length / u64::from(buckets);
+                Ok(Ring::Time(TimeRing::new(width, buckets, shards)))
+            }
+            Shape::Count { calls, within } => {
+                check(
+                    "window.calls",
+                    calls,
+                    1..=CountRing::MAX_LENGTH,
+                    "100 suit most services",
+                )?;
+                let within = within
+                    .map(|within| checked_length("window.within", within))
+                    .transpose()?;
+                Ok(Ring::Count(Box::new(CountRing::new(calls, within))))
+            }
+        }
+    }
+}
+
+impl Default for Window {
+    /// The last 60 seconds in 10 buckets.
+    fn default() -> Self {
+        Self::time(Duration::from_secs(60), 10)
+    }
+}
+
+fn checked_length(setting: &'static str, length: Duration) -> Result<u64, ConfigError> {
+    const SHORTEST: Duration = Duration::from_nanos(TimeRing::MIN_LENGTH);
+    const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+    if (SHORTEST..=LONGEST).contains(&length) {
+        Ok(saturating_nanos(length))
+    } else {
+        let hint = "60 s suit most services";
+        Err(ConfigError::new(
+            setting,
+            format!("{length:?}"),
+            "in 100ms..=7d",
+            hint,
+        ))
+    }
+}
+
+fn check(
+    setting: &'static str,
+    value: u32,
+    range: std::ops::RangeInclusive<u32>,
+    hint: &'static str,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        Ok(())
+    } else {
+        let expected = format!("in {}..={}", range.start(), range.end());
+        Err(ConfigError::new(setting, value, expected, hint))
+    }
+}
+
+/// A window of the last n calls; see [`Window::count`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a window does nothing until it is given to a builder"]
+pub struct CountWindow {
+    calls: u32,
+    within: Option<Duration>,
+}
+
+impl CountWindow {
+    /// Lets no call count that is older than `duration`, 100 ms to 7 days.
+    ///
+    /// A window of the last 100 calls of a service that is called twice an hour is full of
+    /// yesterday's calls; this ends it. Age is counted in 64ths of `duration`: a call leaves the
+    /// window when it is between 63 and 64 of them old.
+    pub fn within(self, duration: Duration) -> Self {
+        Self {
+            within: Some(duration),
+            ..self
+        }
+    }
+}
+
+impl From<CountWindow> for Window {
+    fn from(window: CountWindow) -> Self {
+        Self(Shape::Count {
+            calls: window.calls,
+            within: window.within,
+        })
+    }
+}
