@@ -5,59 +5,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::builder::Builder;
-use crate::caller::{Caller, Lane};
-use crate::clock::{Clock, Now, saturating_nanos};
-use crate::core::{Core, Refusal, Ticket};
+use crate::clock::{Now, saturating_nanos};
 use crate::error::{CallError, Rejected};
-use crate::outcome::{Classify, ErrIsFailure, Outcome};
+use crate::outcome::{Classify, ErrIsFailure};
 use crate::permit::{Held, OwnedPermit, Permit};
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::state::{Kind, State};
-
-/// What all clones of a breaker share.
-pub(crate) struct Shared {
-    pub(crate) core: Core,
-    pub(crate) clock: Clock,
-    pub(crate) on_cancel: Outcome,
-}
-
-impl Now for Shared {
-    #[inline]
-    fn nanos(&self) -> u64 {
-        self.clock.nanos()
-    }
-}
-
-impl Caller for Shared {
-    #[inline]
-    fn lane(&self) -> Lane {
-        Lane::of_this_thread()
-    }
-}
-
-impl Shared {
-    #[inline]
-    fn admit(&self) -> Result<Ticket, Rejected> {
-        self.core
-            .admit(self)
-            .map_err(|refusal| self.rejected(refusal))
-    }
-
-    #[cold]
-    fn rejected(&self, refusal: Refusal) -> Rejected {
-        Rejected {
-            name: self.core.name().clone(),
-            state: refusal.state,
-            retry_after: refusal.retry_after,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome) {
-        self.core.settle(ticket, outcome, self);
-    }
-}
 
 /// A circuit breaker: stops calling a dependency that fails, and finds out when it works again.
 ///
@@ -65,7 +19,7 @@ impl Shared {
 /// methods take `&self`, none waits for another thread, and none panics.
 ///
 /// `C` says how a call's result counts; the default is that `Err` is a failure. See
-/// [`Builder::classify`] and [`with_classifier`](Self::with_classifier).
+/// [`Builder::classify`](crate::Builder::classify) and [`with_classifier`](Self::with_classifier).
 ///
 /// # Cost
 /// While closed, a call that succeeds costs three loads of shared words that are rarely written, a
@@ -90,23 +44,6 @@ impl Shared {
 pub struct CircuitBreaker<C = ErrIsFailure> {
     shared: Arc<Shared>,
     classifier: C,
-}
-
-impl CircuitBreaker {
-    /// A breaker with defaults that suit a service: it trips on 5 failures in a row, or when at
-    /// least half of at least 10 calls within 60 seconds have failed; stays open for 5 seconds; and
-    /// closes when 3 probes have succeeded.
-    #[must_use]
-    pub fn new(name: impl Into<crate::Name>) -> Self {
-        Self::builder(name)
-            .build()
-            .unwrap_or_else(|error| unreachable!("the defaults make sense: {error}"))
-    }
-
-    /// Starts a breaker with other settings.
-    pub fn builder(name: impl Into<crate::Name>) -> Builder {
-        Builder::new(name.into())
-    }
 }
 
 impl<C> CircuitBreaker<C> {
@@ -171,7 +108,7 @@ impl<C> CircuitBreaker<C> {
     ///
     /// The breaker is asked when the future is first polled. Any runtime will do: nothing is
     /// spawned, timed or allocated. A panic counts as a failure; a future that is dropped before it
-    /// is ready counts as [`on_cancel`](Builder::on_cancel) says.
+    /// is ready counts as [`on_cancel`](crate::Builder::on_cancel) says.
     ///
     /// # Errors
     /// As [`call`](Self::call).

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::breaker::{CircuitBreaker, Shared};
+use crate::breaker::CircuitBreaker;
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::core::{Core, Settings};
 use crate::error::ConfigError;
@@ -12,6 +12,7 @@ use crate::listeners::{Listener, Listeners};
 use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome};
 use crate::policy::TripPolicy;
+use crate::shared::Shared;
 use crate::state::{Kind, State};
 use crate::transition::Transition;
 use crate::window::Window;
@@ -47,8 +48,25 @@ pub struct Builder<C = ErrIsFailure> {
     classifier: C,
 }
 
+impl CircuitBreaker {
+    /// A breaker with defaults that suit a service: it trips on 5 failures in a row, or when at
+    /// least half of at least 10 calls within 60 seconds have failed; stays open for 5 seconds; and
+    /// closes when 3 probes have succeeded.
+    #[must_use]
+    pub fn new(name: impl Into<Name>) -> Self {
+        Self::builder(name)
+            .build()
+            .unwrap_or_else(|error| unreachable!("the defaults make sense: {error}"))
+    }
+
+    /// Starts a breaker with other settings.
+    pub fn builder(name: impl Into<Name>) -> Builder {
+        Builder::new(name.into())
+    }
+}
+
 impl Builder {
-    pub(crate) fn new(name: Name) -> Self {
+    fn new(name: Name) -> Self {
         Self {
             name,
             window: Window::default(),

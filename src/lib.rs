@@ -1,4 +1,71 @@
 //! A lock-free circuit breaker for latency-sensitive services.
+//!
+//! A circuit breaker stands between your code and a dependency that can fail: it counts how calls
+//! end, and when too many have failed, it *trips*. It is then open: it answers calls with an error
+//! at once instead of making them, which spares your users the wait and the dependency the load.
+//! After a while it lets a few calls through, the *probes*. If they succeed, it closes; if one
+//! fails, it stays open for another while.
+//!
+//! ```
+//! use tripcurve::{CircuitBreaker, Fallback};
+//!
+//! # fn fetch(_user: u32) -> Result<Vec<&'static str>, std::io::Error> {
+//! #     Err(std::io::ErrorKind::ConnectionRefused.into())
+//! # }
+//! // One for each dependency, made once and shared: clones are the same breaker.
+//! let recommendations = CircuitBreaker::new("recommendations");
+//!
+//! let books = recommendations
+//!     .call(|| fetch(42))
+//!     .or_fallback(|_error| Some(vec!["Emma", "Dune"]))
+//!     .unwrap_or_default();
+//! assert_eq!(books, ["Emma", "Dune"]);
+//! ```
+//!
+//! # Contents
+//!
+//! | | |
+//! |---|---|
+//! | [The guide](guide) | when a breaker helps and when not, how to choose its settings, timeouts, tests, limits |
+//! | [`CircuitBreaker`] | [`call`](CircuitBreaker::call), [`call_async`](CircuitBreaker::call_async), or [`try_acquire`](CircuitBreaker::try_acquire) for a [`Permit`]; commands; [`snapshot`](CircuitBreaker::snapshot) |
+//! | [`Builder`] | all settings with their defaults |
+//! | [`TripPolicy`], [`Window`] | what makes it trip, and over which stretch of calls |
+//! | [`Outcome`], [`Classify`] | what counts as a failure |
+//! | [`CallError`], [`Rejected`], [`Fallback`] | what a caller gets instead of a result, and what to do then |
+//! | [`State`], [`Snapshot`], [`Transition`], [`Cause`] | what there is to see |
+//! | [`Clock`], [`MockClock`] | time, and time in tests |
+//!
+//! # Guarantees
+//!
+//! Whatever the threads do at the same time:
+//!
+//! 1. Each change of state is made by one call or command, and listeners are told of it once, in
+//!    order. (A listener that is held up for too long misses some and is [told how
+//!    many](Transition::missed).)
+//! 2. While the breaker is half-open, at most [`probes`](Builder::probes) calls are let through in
+//!    each generation, not counting those that gave their places back. It can't stay half-open for
+//!    good because a probe never reports.
+//! 3. What was let through in one generation can't change another: a call that began before the
+//!    outage and ends after the recovery is not counted.
+//! 4. An outcome is counted once, in the bucket of its time, or, when that has left the window, not
+//!    at all.
+//! 5. No trip is lost: of two failures that are recorded at the same time, at least one sees the
+//!    other.
+//!
+//! These races are explored by the [loom](https://docs.rs/loom) models in `loom-tests`, on the code
+//! that ships. Besides:
+//!
+//! 6. Driven by one thread, a breaker does step for step what a plain sequential model does
+//!    (`tests/against_model.rs`, and a fuzz target).
+//! 7. No method of a breaker panics, waits for another thread, or allocates on the path of a call.
+//!    A setting that makes no sense is refused by [`build`](Builder::build) with the reason.
+//! 8. A listener or a classifier that panics harms no other call and no other listener.
+//!
+//! There is no `unsafe` code and no lock. See the guide for the [limits](guide#limits).
+//!
+//! # Features
+//!
+//! None yet. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
 // Half of the parts is `pub` only for the models of `loom-tests`; with that feature the lint sees all.
 #![cfg_attr(
@@ -6,27 +73,29 @@
     allow(unreachable_pub, unused_imports, dead_code)
 )]
 
-// In the order in which a call passes through them; each uses only what stands below it.
-mod breaker;
+// In the order in which a call passes through them; each file uses only what stands below its line
+// (tests/house_rules.rs checks it).
 mod builder;
-mod caller;
-mod clock;
-mod core;
-mod error;
-mod fallback;
-mod history;
-mod listeners;
-mod name;
-mod outcome;
-mod pack;
+mod breaker;
 mod permit;
-mod policy;
+mod shared;
+mod fallback;
+mod core;
 mod snapshot;
-mod stamped;
-mod state;
-mod sync;
+mod listeners;
+mod policy;
 mod transition;
 mod window;
+mod history;
+mod error;
+mod state;
+mod stamped;
+mod outcome;
+mod name;
+mod caller;
+mod clock;
+mod pack;
+mod sync;
 
 pub use breaker::CircuitBreaker;
 pub use builder::Builder;
@@ -58,3 +127,11 @@ pub mod __model {
         AtomicBucket, CountRing, Counts, GenerationCounter, Ring, Stamp, Tally, TimeRing,
     };
 }
+
+#[doc = include_str!("docs/guide.md")]
+pub mod guide {}
+
+/// Compiles and runs the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

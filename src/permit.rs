@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::breaker::Shared;
 use crate::core::Ticket;
 use crate::outcome::Outcome;
+use crate::shared::Shared;
 
 /// A ticket that is settled exactly once: by its holder's word or, unrecorded, when it is dropped.
 pub(crate) struct Held<S: Deref<Target = Shared>> {
@@ -33,7 +33,12 @@ impl<S: Deref<Target = Shared>> Held<S> {
     }
 
     #[inline]
-    pub(crate) fn settle(&mut self, outcome: Outcome) {
+    pub(crate) fn settle(mut self, outcome: Outcome) {
+        self.settle_once(outcome);
+    }
+
+    #[inline]
+    fn settle_once(&mut self, outcome: Outcome) {
         if let Some(ticket) = self.ticket.take() {
             self.shared.settle(ticket, outcome);
         }
@@ -49,7 +54,7 @@ impl<S: Deref<Target = Shared>> Drop for Held<S> {
             } else {
                 self.shared.on_cancel
             };
-            self.settle(outcome);
+            self.settle_once(outcome);
         }
     }
 }
@@ -81,7 +86,7 @@ macro_rules! permit {
             /// window by count), one compare-exchange; a failure adds two read-modify-writes, a
             /// fence and the sum of the window.
             #[inline]
-            pub fn record(mut self, outcome: Outcome) {
+            pub fn record(self, outcome: Outcome) {
                 self.0.settle(outcome);
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::error::ConfigError;
 use crate::transition::Cause;
-use crate::window::Counts;
+use crate::window::{Counts, rate};
 
 /// When a breaker trips.
 ///
@@ -175,18 +175,6 @@ impl TripPolicy {
             ),
         }
     }
-}
-
-/// `part` of `whole`, which isn't zero.
-///
-/// Divided, not compared with `threshold × whole`: the quotient of two integers is rounded once, as
-/// the literal was, so 3 of 30 is 0.1, while 0.1 × 30 is more than 3.
-#[allow(
-    clippy::cast_precision_loss,
-    reason = "a rate needs no more than 53 bits of a count"
-)]
-pub(crate) fn rate(part: u64, whole: u64) -> f64 {
-    part as f64 / whole as f64
 }
 
 #[cfg(test)]

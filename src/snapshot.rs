@@ -4,9 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::name::Name;
-use crate::policy::rate;
 use crate::state::{Kind, State};
-use crate::window::Counts;
+use crate::window::{Counts, rate};
 
 /// A picture of a breaker at one moment.
 ///

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::name::Name;
 use crate::state::State;
+use crate::window::rate;
 
 /// Why a breaker changed its state, with the numbers that were seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -131,7 +132,7 @@ impl fmt::Display for Cause {
             } => write!(
                 f,
                 "{failures} of {calls} calls in the window failed, {:.1} % (limit {:.1} %)",
-                100.0 * crate::policy::rate(*failures, *calls),
+                100.0 * rate(*failures, *calls),
                 100.0 * threshold
             ),
             Self::DependencySaidSo => f.write_str("the dependency said so"),

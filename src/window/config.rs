@@ -43,8 +43,8 @@ impl Window {
     /// `length` is 100 ms to 7 days (default 60 s), `buckets` 1 to 1,024 (default 10). The window
     /// moves on by a bucket at a time, so it covers between `length` less one bucket and `length`.
     ///
-    /// Up to 131,071 calls of a kind in one bucket and shard are counted exactly; beyond, to within
-    /// about half a percent, however many they are.
+    /// Up to 131,071 calls of a kind in one bucket and shard are counted exactly; beyond, to within a
+    /// thousandth, however many they are.
     ///
     /// ```
     /// use std::time::Duration;

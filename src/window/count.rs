@@ -110,7 +110,9 @@ impl CountRing {
     }
 
     /// See [`Ring::record`](super::Ring::record).
-    #[inline]
+    ///
+    /// Kept out of line, so that the callers of a breaker with a time window stay small.
+    #[inline(never)]
     pub fn record(
         &self,
         tally: Tally,

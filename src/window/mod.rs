@@ -4,6 +4,7 @@ mod bucket;
 mod config;
 mod count;
 mod counter;
+mod divisor;
 mod time;
 
 pub use bucket::{AtomicBucket, Stamp};
@@ -42,6 +43,18 @@ impl Counts {
     pub fn calls(&self) -> u64 {
         self.successes + self.failures
     }
+}
+
+/// `part` of `whole`, which isn't zero.
+///
+/// Divided, not compared with `threshold × whole`: the quotient of two integers is rounded once, as
+/// the literal was, so 3 of 30 is 0.1, while 0.1 × 30 is more than 3.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a rate needs no more than 53 bits of a count"
+)]
+pub(crate) fn rate(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
 }
 
 /// A window as the core records in it: one of the rings, chosen when the breaker is built.

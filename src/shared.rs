@@ -1,0 +1,51 @@
+//! What all clones and permits of a breaker share.
+
+use crate::caller::{Caller, Lane};
+use crate::clock::{Clock, Now};
+use crate::core::{Core, Refusal, Ticket};
+use crate::error::Rejected;
+use crate::outcome::Outcome;
+
+/// The core with its clock.
+pub(crate) struct Shared {
+    pub(crate) core: Core,
+    pub(crate) clock: Clock,
+    pub(crate) on_cancel: Outcome,
+}
+
+impl Now for Shared {
+    #[inline]
+    fn nanos(&self) -> u64 {
+        self.clock.nanos()
+    }
+}
+
+impl Caller for Shared {
+    #[inline]
+    fn lane(&self) -> Lane {
+        Lane::of_this_thread()
+    }
+}
+
+impl Shared {
+    #[inline]
+    pub(crate) fn admit(&self) -> Result<Ticket, Rejected> {
+        self.core
+            .admit(self)
+            .map_err(|refusal| self.rejected(refusal))
+    }
+
+    #[cold]
+    fn rejected(&self, refusal: Refusal) -> Rejected {
+        Rejected {
+            name: self.core.name().clone(),
+            state: refusal.state,
+            retry_after: refusal.retry_after,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome) {
+        self.core.settle(ticket, outcome, self);
+    }
+}
