@@ -44,7 +44,7 @@ pub struct Builder<C = ErrIsFailure> {
     listeners: Vec<Listener>,
     start_in: State,
     clock: Clock,
-    shards: Option<usize>,
+    shards: Option<u32>,
     classifier: C,
 }
 
@@ -178,7 +178,7 @@ impl<C> Builder<C> {
     ///
     /// One shard makes a breaker compact, at most 512 bytes with 10 buckets, for services that keep
     /// thousands of breakers, each used by few threads. A count window has no shards.
-    pub fn shards(self, shards: usize) -> Self {
+    pub fn shards(self, shards: u32) -> Self {
         Self {
             shards: Some(shards),
             ..self
@@ -288,8 +288,7 @@ impl<C> Builder<C> {
             policies: policies.into(),
             open_for: saturating_nanos(self.open_for),
             probes: self.probes,
-            probe_timeout: (self.probe_timeout != Duration::MAX)
-                .then(|| saturating_nanos(self.probe_timeout)),
+            probe_timeout: saturating_nanos(self.probe_timeout),
         };
         let core = Core::new(
             settings,
@@ -307,14 +306,14 @@ impl<C> Builder<C> {
     }
 }
 
-const MAX_SHARDS: usize = 64;
+const MAX_SHARDS: u32 = 64;
 
-fn default_shards() -> usize {
+fn default_shards() -> u32 {
     // Asking the system reads files; breakers are made by the thousand.
-    static SHARDS: OnceLock<usize> = OnceLock::new();
+    static SHARDS: OnceLock<u32> = OnceLock::new();
     *SHARDS.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        cores.next_power_of_two().min(8)
+        u32::try_from(cores).map_or(8, |cores| cores.next_power_of_two().min(8))
     })
 }
 

@@ -5,7 +5,7 @@ use crate::sync::ThreadCounter;
 
 /// Which shard a caller writes to: any number, the same for the same thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lane(pub usize);
+pub struct Lane(pub u32);
 
 impl Lane {
     /// The calling thread's lane: threads are numbered in the order in which they first ask.

@@ -29,8 +29,8 @@ pub struct Settings {
     pub open_for: u64,
     /// Places for probes.
     pub probes: u32,
-    /// After how many nanoseconds a probe that hasn't reported loses its place, if ever.
-    pub probe_timeout: Option<u64>,
+    /// After how many nanoseconds a probe that hasn't reported loses its place; `u64::MAX`: never.
+    pub probe_timeout: u64,
 }
 
 /// The right to one call, as the core knows it.

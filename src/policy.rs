@@ -34,7 +34,7 @@ pub struct TripPolicy(Rule);
 enum Rule {
     ConsecutiveFailures { limit: u32 },
     FailureCount { limit: u32 },
-    ErrorRate(ErrorRate),
+    ErrorRate { threshold: f64, min_calls: u32 },
 }
 
 /// A share of failed calls that trips; see [`TripPolicy::error_rate`].
@@ -62,7 +62,10 @@ impl ErrorRate {
 
 impl From<ErrorRate> for TripPolicy {
     fn from(rate: ErrorRate) -> Self {
-        Self(Rule::ErrorRate(rate))
+        Self(Rule::ErrorRate {
+            threshold: rate.threshold,
+            min_calls: rate.min_calls,
+        })
     }
 }
 
@@ -126,16 +129,19 @@ impl TripPolicy {
             Rule::ConsecutiveFailures { limit: 0 } => fits("trip_when.consecutive_failures", 0),
             Rule::ConsecutiveFailures { .. } => Ok(()),
             Rule::FailureCount { limit } => fits("trip_when.failure_count", *limit),
-            Rule::ErrorRate(rate) => {
-                if !(rate.threshold > 0.0 && rate.threshold <= 1.0) {
+            Rule::ErrorRate {
+                threshold,
+                min_calls,
+            } => {
+                if !(*threshold > 0.0 && *threshold <= 1.0) {
                     return Err(ConfigError::new(
                         "trip_when.error_rate",
-                        rate.threshold,
+                        threshold,
                         "above 0.0 and at most 1.0",
                         "it is a fraction: half of the calls is 0.5",
                     ));
                 }
-                fits("trip_when.error_rate.min_calls", rate.min_calls)
+                fits("trip_when.error_rate.min_calls", *min_calls)
             }
         }
     }
@@ -163,10 +169,10 @@ impl TripPolicy {
                     limit,
                 })
             }
-            Rule::ErrorRate(ErrorRate {
+            Rule::ErrorRate {
                 threshold,
                 min_calls,
-            }) => (calls >= u64::from(min_calls) && rate(failures, calls) >= threshold).then_some(
+            } => (calls >= u64::from(min_calls) && rate(failures, calls) >= threshold).then_some(
                 Cause::ErrorRate {
                     failures,
                     calls,

@@ -22,4 +22,4 @@ pub(crate) use portable_atomic::{AtomicU64, Ordering, fence};
 
 /// Numbers threads for the life of the process. Loom doesn't explore it: what a number decides is
 /// only on which shard a thread writes, and a model names the shard itself.
-pub(crate) use core::sync::atomic::AtomicUsize as ThreadCounter;
+pub(crate) use core::sync::atomic::AtomicU32 as ThreadCounter;

@@ -105,7 +105,7 @@ async fn recommend(State(service): State<Arc<Service>>, Path(shopper): Path<u32>
     service
         .answer(move || {
             let products: Vec<String> = (1..=3)
-                .map(|n| (shopper.wrapping_mul(7 * n) % 40).to_string())
+                .map(|n| (shopper.wrapping_mul(7).wrapping_add(11 * n) % 40).to_string())
                 .collect();
             (StatusCode::OK, products.join(","))
         })

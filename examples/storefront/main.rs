@@ -36,8 +36,9 @@ use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tripcurve::Transition;
 
 use args::Args;
@@ -53,6 +54,10 @@ use storefront::Storefront;
 
 /// Any number does; that both sides get the same one is what matters.
 const SEED: u64 = 2_024;
+
+/// How long after the script the last pages may still come. They take little
+/// more than a second, unless the machine itself is overloaded.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// How often the view is brought up to date.
 const REFRESH: Duration = Duration::from_millis(100);
@@ -139,6 +144,10 @@ async fn open(
     let backend = Backend::start(script, SEED)
         .await
         .map_err(|error| format!("cannot serve on loopback: {error}"))?;
+    // Or the whole show would be about a network that isn't there.
+    TcpStream::connect(backend.address)
+        .await
+        .map_err(|error| format!("cannot reach {}: {error}", backend.address))?;
     let client = Client::new(backend.address, connections);
     let storefront = Storefront::new(script, client, breakers, Ledger::new()?);
     Ok(Side {
@@ -159,6 +168,8 @@ async fn watch(
 ) -> Result<u8, Box<dyn Error>> {
     let mut tick = interval(REFRESH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let closing = stage.script.instant(script::LENGTH + GRACE);
+    let mut closed = std::pin::pin!(sleep_until(closing));
     let mut stop = std::pin::pin!(stop::requested());
     let mut shopped = std::pin::pin!(async { tokio::try_join!(protected, bare) });
     loop {
@@ -169,6 +180,7 @@ async fn watch(
                     return Ok(stop::INTERRUPTED);
                 }
             }
+            () = &mut closed => return Ok(0),
             code = &mut stop => return Ok(code?),
             done = &mut shopped => {
                 let (protected, bare) = done?;

@@ -100,7 +100,7 @@ impl Outcome {
 /// One sentence on what was gained, and one on what it cost.
 fn conclusion(with: &Outcome, without: &Outcome) -> String {
     if (with.in_trouble, without.in_trouble) == (0, 0) {
-        return "The backend had no trouble yet, so the breakers had nothing to do.".to_owned();
+        return "No call met a backend in trouble, so the breakers had nothing to do.".to_owned();
     }
     let in_time = |side: &Outcome| share(side.totals.in_time(), side.totals.asked);
     let saved = i128::from(without.in_trouble) - i128::from(with.in_trouble);

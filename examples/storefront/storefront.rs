@@ -21,7 +21,8 @@ pub(crate) enum Payment {
     Taken,
     /// By the bank: a full answer.
     Declined,
-    /// The fallback: noted, and taken when the backend is well.
+    /// The fallback: noted, and taken when the backend is well. In life with
+    /// a key, as a payment that timed out may have been taken after all.
     Queued,
 }
 

@@ -136,9 +136,9 @@ impl AtomicState {
     /// Decides whether a call that asks at `now` is let through.
     ///
     /// `probes` places are there while half-open; one is taken back when it hasn't reported for
-    /// `probe_timeout` nanoseconds after the last admission (`None`: never), by entering a new
+    /// `probe_timeout` nanoseconds after the last admission (`u64::MAX`: never), by entering a new
     /// half-open generation, to which the lost probe's late report means nothing.
-    pub fn admit(&self, now: u64, probes: u32, probe_timeout: Option<u64>) -> Admission {
+    pub fn admit(&self, now: u64, probes: u32, probe_timeout: u64) -> Admission {
         let mut seen = self.load();
         loop {
             let generation = seen.generation();
@@ -173,15 +173,15 @@ impl AtomicState {
                     succeeded,
                     ..
                 } => {
-                    let Some(timeout) = probe_timeout else {
+                    if probe_timeout == u64::MAX {
                         return Self::rejected(seen, None);
-                    };
+                    }
                     // Relaxed: the Acquire load of the word that showed the last place taken came
                     // first, and its taker had written the time before it took the place. Should a
                     // place be given back and taken again meanwhile, `admitted` has moved on and
                     // the compare-exchange fails.
                     let last_admission = self.last_admission.load(Ordering::Relaxed);
-                    let overdue_at = last_admission.saturating_add(timeout);
+                    let overdue_at = last_admission.saturating_add(probe_timeout);
                     if now < overdue_at {
                         return Self::rejected(seen, Some(overdue_at - now));
                     }

@@ -256,8 +256,8 @@ mod tests {
 
     #[test]
     fn one_call_in_two_to_the_scale_is_counted_whatever_the_rhythm() {
-        for scale in 1..=12_u64 {
-            for period in [1, 2, 3, 5, 8, 16, 21, 64, 100] {
+        for scale in [1, 2, 3, 5, 8_u64] {
+            for period in [1, 2, 3, 5, 8, 21, 64] {
                 let calls = 200 << scale;
                 let counted = (0..calls * period)
                     .map(|_| is_counted(scale))

@@ -92,7 +92,7 @@ impl Window {
     }
 
     /// Makes the ring, spread over `shards` where the window can be.
-    pub(crate) fn ring(&self, shards: usize) -> Result<Ring, ConfigError> {
+    pub(crate) fn ring(&self, shards: u32) -> Result<Ring, ConfigError> {
         match self.0 {
             Shape::Time { length, buckets } => {
                 let length = checked_length("window.length", length)?;

@@ -9,8 +9,8 @@
 /// halved together with 2^(64+s).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Divisor {
-    value: u64,
     reciprocal: u64,
+    value: u32,
     shift: u32,
 }
 
@@ -19,7 +19,7 @@ impl Divisor {
     pub(super) const MAX_DIVIDEND: u64 = u64::MAX >> 1;
 
     /// `divisor` is above zero.
-    pub(super) fn new(divisor: u64) -> Self {
+    pub(super) fn new(divisor: u32) -> Self {
         let log = divisor.ilog2();
         let shift = if divisor.is_power_of_two() {
             log.saturating_sub(1)
@@ -35,6 +35,12 @@ impl Divisor {
         }
     }
 
+    /// The divisor.
+    #[inline]
+    pub(super) fn value(self) -> u32 {
+        self.value
+    }
+
     /// Quotient and remainder.
     #[inline]
     pub(super) fn divide(self, dividend: u64) -> (u64, u64) {
@@ -48,7 +54,7 @@ impl Divisor {
             reason = "the upper half of 128 bits"
         )]
         let quotient = (product >> 64) as u64 >> self.shift;
-        (quotient, dividend - quotient * self.value)
+        (quotient, dividend - quotient * u64::from(self.value))
     }
 }
 
@@ -57,21 +63,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn agrees(dividend: u64, divisor: u64) -> bool {
+    fn agrees(dividend: u64, divisor: u32) -> bool {
         let (quotient, remainder) = Divisor::new(divisor).divide(dividend);
+        let divisor = u64::from(divisor);
         quotient == dividend / divisor && remainder == dividend % divisor
     }
 
     #[test]
     fn around_every_power_of_two_it_is_the_quotient_to_the_last_dividend() {
-        let powers = || (0..63).map(|log| 1_u64 << log);
-        for divisor in powers().flat_map(|power| [power.max(2) - 1, power, power + 1]) {
-            for dividend in powers().flat_map(|power| [power - 1, power, power + 1]) {
-                assert!(agrees(dividend, divisor), "{dividend} / {divisor}");
-            }
+        let divisors = (0..32)
+            .map(|log| 1_u32 << log)
+            .flat_map(|power| [power.max(2) - 1, power, power + 1]);
+        for divisor in divisors {
+            let dividends = (0..63)
+                .map(|log| 1_u64 << log)
+                .flat_map(|power| [power - 1, power, power + 1]);
             let last = Divisor::MAX_DIVIDEND;
-            let last_multiple = last - last % divisor;
-            for dividend in [last, last_multiple, last_multiple.saturating_sub(1)] {
+            let last_multiple = last - last % u64::from(divisor);
+            for dividend in dividends.chain([last, last_multiple, last_multiple - 1]) {
                 assert!(agrees(dividend, divisor), "{dividend} / {divisor}");
             }
         }
@@ -80,8 +89,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
         #[test]
-        fn it_is_the_quotient(dividend in 0..=Divisor::MAX_DIVIDEND, log in 0..62_u32, low: u64) {
-            let divisor = (1 << log) | (low & ((1 << log) - 1));
+        fn it_is_the_quotient(dividend in 0..=Divisor::MAX_DIVIDEND, log in 0..32_u32, low: u32) {
+            let divisor = (1_u32 << log) | (low & ((1_u32 << log) - 1));
             prop_assert!(agrees(dividend, divisor));
         }
     }

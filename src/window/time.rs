@@ -21,24 +21,22 @@ use crate::state::Generation;
 use crate::sync::{AtomicU64, Ordering};
 
 /// A cache line's worth of bucket words; two lines, as adjacent ones are fetched in pairs.
-const WORDS: usize = 16;
+const WORDS: u32 = 16;
 
-type Line = CachePadded<[AtomicBucket; WORDS]>;
+type Line = CachePadded<[AtomicBucket; WORDS as usize]>;
 
 /// What one shard keeps of one bucket.
-const WORDS_A_BUCKET: usize = 3;
+const WORDS_A_BUCKET: u32 = 3;
 
 /// The last stretch of time, in buckets, spread over shards.
 #[derive(Debug)]
 pub struct TimeRing {
     /// Shard after shard; a shard begins on a line of its own.
     lines: Box<[Line]>,
-    lines_a_shard: usize,
+    lines_a_shard: u32,
     /// Number of shards less one; the number is a power of two.
-    shard_mask: usize,
-    buckets: usize,
-    /// The number of buckets again, to divide by.
-    length: Divisor,
+    shard_mask: u32,
+    buckets: Divisor,
     /// Width of a bucket in nanoseconds.
     width: u64,
     /// The tick of the latest call, or of one shortly before.
@@ -60,17 +58,16 @@ impl TimeRing {
 
     /// A ring of `buckets` buckets of `width` nanoseconds, over `shards` shards (a power of two).
     #[must_use]
-    pub fn new(width: u64, buckets: u32, shards: usize) -> Self {
+    pub fn new(width: u64, buckets: u32, shards: u32) -> Self {
         debug_assert!(width > 0 && buckets > 0 && shards.is_power_of_two());
-        let lines_a_shard = (buckets as usize * WORDS_A_BUCKET).div_ceil(WORDS);
+        let lines_a_shard = (buckets * WORDS_A_BUCKET).div_ceil(WORDS);
         Self {
             lines: (0..lines_a_shard * shards)
                 .map(|_| Line::default())
                 .collect(),
             lines_a_shard,
             shard_mask: shards - 1,
-            buckets: buckets as usize,
-            length: Divisor::new(u64::from(buckets)),
+            buckets: Divisor::new(buckets),
             width,
             latest_tick: AtomicU64::new(0),
         }
@@ -80,13 +77,13 @@ impl TimeRing {
     #[inline]
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "a place is less than the number of buckets, which is a usize"
+        reason = "a place is less than the number of buckets, which is at most 1,024"
     )]
-    fn place(&self, generation: Generation, tick: u64) -> (usize, u64) {
+    fn place(&self, generation: Generation, tick: u64) -> (u32, u64) {
         // The ring's length is added so that the turn before the first exists.
-        let epoch = tick + generation.bits() + self.buckets as u64;
-        let (turn, slot) = self.length.divide(epoch);
-        (slot as usize, turn)
+        let epoch = tick + generation.bits() + u64::from(self.buckets.value());
+        let (turn, slot) = self.buckets.divide(epoch);
+        (slot as u32, turn)
     }
 
     /// The number of the bucket that `now` falls in.
@@ -117,9 +114,10 @@ impl TimeRing {
     }
 
     #[inline]
-    fn word(&self, shard: usize, slot: usize, tally: Tally) -> &AtomicBucket {
-        let word = slot * WORDS_A_BUCKET + tally as usize;
-        &self.lines[shard * self.lines_a_shard + word / WORDS][word % WORDS]
+    fn word(&self, shard: u32, slot: u32, tally: Tally) -> &AtomicBucket {
+        let word = slot * WORDS_A_BUCKET + tally as u32;
+        let line = shard * self.lines_a_shard + word / WORDS;
+        &self.lines[line as usize][(word % WORDS) as usize]
     }
 
     /// See [`Ring::record`](super::Ring::record).
@@ -161,7 +159,7 @@ impl TimeRing {
                 // read before, so if this tick is still in the window, then the word that stands in
                 // its place is an older one.
                 let age = self.tick(caller.nanos()).saturating_sub(tick);
-                age < self.buckets as u64 && is_current()
+                age < u64::from(self.buckets.value()) && is_current()
             })
     }
 
@@ -175,7 +173,7 @@ impl TimeRing {
         let past = Stamp::new(generation.bits(), turn - 1);
         let mut total = 0;
         for shard in 0..=self.shard_mask {
-            for slot in 0..self.buckets {
+            for slot in 0..self.buckets.value() {
                 let word = self.word(shard, slot, tally).load();
                 // The slots up to the boundary are of the present turn, those behind it of the one
                 // before. One turn more is counted too: its writer has read the clock later than
@@ -298,7 +296,7 @@ mod tests {
         fn the_sum_is_that_of_a_list_of_calls(
             buckets in 1..8_u32,
             shards in 0..3_u32,
-            steps in proptest::collection::vec((0..40_u64, 0..3_u8, 0..20_u8, 0..4_usize), 1..200),
+            steps in proptest::collection::vec((0..40_u64, 0..3_u8, 0..20_u8, 0..4_u32), 1..200),
         ) {
             let ring = TimeRing::new(10, buckets, 1 << shards);
             let mut generation = FIRST;
