@@ -133,7 +133,7 @@ fn state_of(code: u64) -> State {
 
 impl Listeners {
     /// Slots in the log: few under loom, so that it gets full.
-    pub const LOG: u64 = if cfg!(tripcurve_loom) { 4 } else { 64 };
+    pub const LOG: u64 = if cfg!(tripcurve_loom) { 6 } else { 64 };
 
     /// Listeners with an empty log, or `None` without listeners.
     #[must_use]

@@ -5,7 +5,67 @@
 //! (`tests/house_rules.rs` checks it), so what loom explores is what ships.
 
 #[cfg(tripcurve_loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};
+pub(crate) use explored::AtomicU64;
+#[cfg(tripcurve_loom)]
+pub(crate) use loom::sync::atomic::{Ordering, fence};
+
+/// Loom's atomic, with a scheduling point before each load.
+///
+/// Loom 0.7 remembers only the last access to an atomic when it looks for orders to try. If a
+/// thread loads a word and then writes it, its own load hides the loads of the others before it,
+/// and loom never tries to run them after the write: a load against a load and a compare-exchange
+/// is one execution, with one result of the two that are possible. (tokio-rs/loom issue 166.) A
+/// notification that nobody waits for is an access that loom takes to conflict with every other,
+/// and it orders no memory; with it the loads of a word form a chain, and all orders are tried.
+#[cfg(tripcurve_loom)]
+mod explored {
+    use loom::sync::Condvar;
+    use loom::sync::atomic::{self, Ordering};
+
+    #[derive(Debug)]
+    pub(crate) struct AtomicU64 {
+        word: atomic::AtomicU64,
+        loads: Condvar,
+    }
+
+    impl AtomicU64 {
+        pub(crate) fn new(value: u64) -> Self {
+            Self {
+                word: atomic::AtomicU64::new(value),
+                loads: Condvar::new(),
+            }
+        }
+
+        pub(crate) fn load(&self, ordering: Ordering) -> u64 {
+            self.loads.notify_one();
+            self.word.load(ordering)
+        }
+
+        pub(crate) fn store(&self, value: u64, ordering: Ordering) {
+            self.word.store(value, ordering);
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            seen: u64,
+            new: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            self.word.compare_exchange(seen, new, success, failure)
+        }
+
+        pub(crate) fn fetch_max(&self, value: u64, ordering: Ordering) -> u64 {
+            self.word.fetch_max(value, ordering)
+        }
+    }
+
+    impl Default for AtomicU64 {
+        fn default() -> Self {
+            Self::new(0)
+        }
+    }
+}
 
 #[cfg(all(
     not(tripcurve_loom),

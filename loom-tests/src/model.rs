@@ -1,0 +1,110 @@
+//! Running a model: under loom, or many times on real threads.
+
+/// How often loom may take the processor away from a thread that could go on.
+///
+/// Most races need few preemptions, and each one more multiplies the orders by about the number of
+/// accesses.
+#[derive(Clone, Copy, Debug)]
+pub struct Preemptions {
+    quick: Option<usize>,
+    full: Option<usize>,
+}
+
+/// All orders, in a quick run too.
+pub const UNBOUNDED: Preemptions = Preemptions {
+    quick: None,
+    full: None,
+};
+
+/// At most so many preemptions in a quick run, any number in a full one.
+#[must_use]
+pub const fn preemptions(quick: usize) -> Preemptions {
+    Preemptions {
+        quick: Some(quick),
+        full: None,
+    }
+}
+
+impl Preemptions {
+    /// At most so many preemptions in a full run, for a model that would take hours without bound.
+    #[must_use]
+    pub const fn full(self, full: usize) -> Self {
+        Self {
+            full: Some(full),
+            ..self
+        }
+    }
+
+    /// The bound of this run: `TRIPCURVE_LOOM` says `full`, or a number to try another one.
+    #[cfg(tripcurve_loom)]
+    fn bound(self) -> Option<usize> {
+        match std::env::var("TRIPCURVE_LOOM") {
+            Ok(wish) if wish == "full" => self.full,
+            Ok(wish) => Some(wish.parse().expect("TRIPCURVE_LOOM is `full` or a number")),
+            Err(_) => self.quick,
+        }
+    }
+}
+
+/// Runs `scenario` in all orders that need no more than so many preemptions, and says how many they
+/// were.
+///
+/// Of loom's settings only the bound is ours to choose: `LOOM_MAX_DURATION` and
+/// `LOOM_MAX_PERMUTATIONS`, which end a model early and call it passed, have no effect.
+#[cfg(tripcurve_loom)]
+pub fn model(preemptions: Preemptions, scenario: impl Fn() + Send + Sync + 'static) {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    /// Tells of the run, also when it fails.
+    struct Report {
+        bound: Option<usize>,
+        begin: std::time::Instant,
+        executions: Arc<AtomicU64>,
+    }
+
+    impl Drop for Report {
+        fn drop(&mut self) {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or("a model");
+            let bound = match self.bound {
+                Some(bound) => format!("at most {bound} preemptions"),
+                None => "all orders".to_owned(),
+            };
+            // Relaxed: this thread has counted.
+            let executions = self.executions.load(Ordering::Relaxed);
+            let verdict = if std::thread::panicking() {
+                ", the last of them FAILED"
+            } else {
+                ""
+            };
+            let time = self.begin.elapsed();
+            eprintln!("{name}: {executions} executions, {bound}, {time:.1?}{verdict}");
+        }
+    }
+
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions.bound();
+    builder.max_duration = None;
+    builder.max_permutations = None;
+    builder.max_branches = 5_000;
+    let executions = Arc::new(AtomicU64::new(0));
+    let _report = Report {
+        bound: builder.preemption_bound,
+        begin: std::time::Instant::now(),
+        executions: Arc::clone(&executions),
+    };
+    builder.check(move || {
+        // Relaxed: loom's threads are one thread in turns.
+        executions.fetch_add(1, Ordering::Relaxed);
+        scenario();
+    });
+}
+
+/// Runs `scenario` some thousand times on real threads.
+#[cfg(not(tripcurve_loom))]
+pub fn model(_: Preemptions, scenario: impl Fn() + Send + Sync + 'static) {
+    for _ in 0..2_000 {
+        scenario();
+    }
+}

@@ -1,0 +1,238 @@
+//! The words together, as a breaker: no trip is lost, and no outcome reaches another generation.
+
+use std::time::Duration;
+
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{At, Core, CountRing, Lane, Listeners, Ring, Settings, Ticket, TimeRing};
+use tripcurve::{Cause, Outcome, State, TripPolicy};
+
+fn core(policy: TripPolicy, ring: Ring) -> Core {
+    core_with(policy, ring, None)
+}
+
+fn core_with(policy: TripPolicy, ring: Ring, listeners: Option<Box<Listeners>>) -> Core {
+    let settings = Settings {
+        name: "model".into(),
+        policies: [policy].into(),
+        open_for: 1_000_000,
+        probes: 1,
+        probe_timeout: u64::MAX,
+    };
+    Core::new(settings, ring, listeners, State::Closed, 0)
+}
+
+fn two_shards() -> Ring {
+    Ring::Time(TimeRing::new(10, 1, 2))
+}
+
+fn on_lane(lane: u32) -> At {
+    At {
+        nanos: 5,
+        lane: Lane(lane),
+    }
+}
+
+fn call(core: &Core, outcome: Outcome, lane: u32) {
+    if let Ok(ticket) = core.admit(&on_lane(lane)) {
+        core.settle(ticket, outcome, &on_lane(lane));
+    }
+}
+
+/// Two threads write the two failures that trip, each to its own shard, and then sum.
+///
+/// Fails when: the fence in `Core::judge` is removed.
+#[test]
+fn of_two_failures_on_two_shards_no_trip_is_lost() {
+    model(preemptions(3), || {
+        let core = Arc::new(core(TripPolicy::failure_count(2), two_shards()));
+        race(
+            &core,
+            [
+                |core: &Core| call(core, Outcome::Failure, 0),
+                |core: &Core| call(core, Outcome::Failure, 1),
+            ],
+        );
+        assert_eq!(core.state(), State::Open);
+    });
+}
+
+/// The same on both sides of a tick: one writer's clock is a bucket behind the other's.
+///
+/// Fails when: `TimeRing::sum` doesn't count a bucket one turn ahead.
+#[test]
+fn of_two_failures_on_both_sides_of_a_tick_no_trip_is_lost() {
+    model(preemptions(3), || {
+        let ring = Ring::Time(TimeRing::new(10, 2, 2));
+        let core = Arc::new(core(TripPolicy::failure_count(2), ring));
+        race(
+            &core,
+            [
+                |core: &Core| {
+                    let caller = At {
+                        nanos: 9,
+                        lane: Lane(0),
+                    };
+                    let ticket = core.admit(&caller).unwrap_or(Ticket::Unrecorded);
+                    core.settle(ticket, Outcome::Failure, &caller);
+                },
+                |core: &Core| {
+                    let caller = At {
+                        nanos: 10,
+                        lane: Lane(1),
+                    };
+                    let ticket = core.admit(&caller).unwrap_or(Ticket::Unrecorded);
+                    core.settle(ticket, Outcome::Failure, &caller);
+                },
+            ],
+        );
+        assert_eq!(core.state(), State::Open);
+    });
+}
+
+/// The same for the last n calls.
+///
+/// Fails when: the fence in `Core::judge` is removed.
+#[test]
+fn of_two_failures_among_the_last_calls_no_trip_is_lost() {
+    model(preemptions(3), || {
+        let ring = Ring::Count(Box::new(CountRing::new(20, None)));
+        let core = Arc::new(core(TripPolicy::failure_count(2), ring));
+        // So that the two are in different groups, and no word but the cursor is common.
+        for _ in 0..15 {
+            call(&core, Outcome::Success, 0);
+        }
+        race(
+            &core,
+            [
+                |core: &Core| call(core, Outcome::Failure, 0),
+                |core: &Core| call(core, Outcome::Failure, 1),
+            ],
+        );
+        assert_eq!(core.state(), State::Open);
+    });
+}
+
+/// The same for a run of failures.
+///
+/// Fails when: `stamped::update` stores instead of exchanging.
+#[test]
+fn of_two_failures_in_a_row_no_trip_is_lost() {
+    model(preemptions(3), || {
+        let core = Arc::new(core(TripPolicy::consecutive_failures(2), two_shards()));
+        race(
+            &core,
+            [
+                |core: &Core| call(core, Outcome::Failure, 0),
+                |core: &Core| call(core, Outcome::Failure, 1),
+            ],
+        );
+        assert_eq!(core.state(), State::Open);
+    });
+}
+
+/// A call that was let through before a reset fails after it.
+///
+/// Fails when: `stamped::update` doesn't ask `is_current`.
+#[test]
+fn a_failure_from_before_a_reset_is_not_counted_after_it() {
+    model(preemptions(3), || {
+        let core = Arc::new(core(TripPolicy::failure_count(2), two_shards()));
+        race(
+            &core,
+            [
+                |core: &Core| call(core, Outcome::Failure, 0),
+                |core: &Core| {
+                    core.reset(5);
+                    // Let through and failed after the reset: counted.
+                    call(core, Outcome::Failure, 0);
+                },
+            ],
+        );
+        let seen = core.snapshot(5);
+        // The first one is counted too if it was let through after the reset, and then two trip.
+        let counted = seen.state() == State::Closed && seen.failures() == 1
+            || seen.state() == State::Open && seen.generation() == 2;
+        assert!(counted, "{seen:?}");
+    });
+}
+
+/// Two trips at once.
+///
+/// Fails when: `AtomicState::change` doesn't enter a new generation.
+#[test]
+fn a_trip_that_two_threads_find_is_one_transition_and_told_once() {
+    model(preemptions(2), || {
+        let told = Arc::new(AtomicU64::new(0));
+        let listener = {
+            let told = Arc::clone(&told);
+            Box::new(move |transition: &tripcurve::Transition| {
+                assert_eq!(transition.generation(), 1);
+                assert!(matches!(transition.cause(), Cause::FailureCount { .. }));
+                told.fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        let listeners = Listeners::new(vec![listener]);
+        let policy = TripPolicy::failure_count(1);
+        let core = Arc::new(core_with(policy, two_shards(), listeners));
+        race(
+            &core,
+            [
+                |core: &Core| call(core, Outcome::Failure, 0),
+                |core: &Core| call(core, Outcome::Failure, 1),
+            ],
+        );
+        assert_eq!(core.state(), State::Open);
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+    });
+}
+
+/// A reader against a trip.
+///
+/// Fails when: `Core::snapshot` takes the counts of a generation that it loads anew.
+#[test]
+fn a_snapshot_is_that_of_one_generation() {
+    model(preemptions(3), || {
+        let core = Arc::new(core(TripPolicy::failure_count(1), two_shards()));
+        let [seen, _] = race(
+            &core,
+            [
+                |core: &Core| Some(core.snapshot(5)),
+                |core: &Core| {
+                    call(core, Outcome::Failure, 0);
+                    None
+                },
+            ],
+        );
+        let Some(seen) = seen else { return };
+        match seen.state() {
+            State::Closed => assert_eq!(seen.generation(), 0),
+            State::Open => {
+                assert_eq!((seen.generation(), seen.failures()), (1, 0));
+                assert!(seen.time_left_open() > Some(Duration::ZERO));
+            }
+            other => panic!("{other}"),
+        }
+    });
+}
+
+/// When the open time is over, one of two callers is the only probe, and its success closes.
+///
+/// Fails when: `AtomicState::admit` takes a place without a compare-exchange.
+#[test]
+fn recovery_lets_one_probe_through_and_closes_once() {
+    model(UNBOUNDED, || {
+        let core = Arc::new(core(TripPolicy::failure_count(1), two_shards()));
+        core.trip(0, 0);
+        let admitted = race(
+            &core,
+            [
+                |core: &Core| core.admit(&on_lane(0)).is_ok(),
+                |core: &Core| core.admit(&on_lane(1)).is_ok(),
+            ],
+        );
+        assert_eq!(admitted.iter().filter(|admitted| **admitted).count(), 1);
+        assert_eq!(core.state(), State::HalfOpen);
+        assert_eq!(core.snapshot(5).generation(), 2);
+    });
+}

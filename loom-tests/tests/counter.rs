@@ -1,0 +1,116 @@
+//! The counter of one generation: each addition is counted, a clearing has its place among them,
+//! and an old generation neither adds to a new one nor clears it.
+
+use loom_tests::sync::Arc;
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{AtomicState, Generation, GenerationCounter, Kind};
+
+const FIRST: Generation = Generation::FIRST;
+
+/// Three threads add; each learns another count.
+#[test]
+fn of_three_additions_each_returns_a_count_of_its_own() {
+    model(preemptions(4), || {
+        let counter = Arc::new(GenerationCounter::new());
+        let add = |counter: &GenerationCounter| counter.add(FIRST, || true).unwrap();
+        let mut counts = race(&counter, [add, add, add]);
+        counts.sort_unstable();
+        assert_eq!(counts, [1, 2, 3]);
+        assert_eq!(counter.get(FIRST), 3);
+    });
+}
+
+/// One failure is there; a success clears it, and another failure is added.
+#[test]
+fn an_addition_comes_either_before_a_clearing_or_after_it() {
+    model(UNBOUNDED, || {
+        let counter = GenerationCounter::new();
+        counter.add(FIRST, || true);
+        let counter = Arc::new(counter);
+        let [_, added] = race(
+            &counter,
+            [
+                |counter| {
+                    counter.clear(FIRST);
+                    0
+                },
+                |counter| counter.add(FIRST, || true).unwrap(),
+            ],
+        );
+        match added {
+            2 => assert_eq!(counter.get(FIRST), 0, "cleared afterwards"),
+            1 => assert_eq!(counter.get(FIRST), 1, "cleared before"),
+            _ => panic!("{added}"),
+        }
+    });
+}
+
+/// A generation ends. Of it a failure comes late, and the first failure of the next comes at once.
+#[test]
+fn an_addition_of_an_ended_generation_takes_nothing_from_the_new_one() {
+    model(UNBOUNDED, || {
+        let shared = Arc::new((AtomicState::new(Kind::Closed), GenerationCounter::new()));
+        race(
+            &shared,
+            [
+                |(state, counter)| {
+                    counter.add(FIRST, || state.load().generation() == FIRST);
+                },
+                |(state, counter)| {
+                    let next = state.force(Kind::Closed).generation;
+                    let added = counter.add(next, || state.load().generation() == next);
+                    assert_eq!(added, Some(1));
+                },
+            ],
+        );
+        assert_eq!(shared.1.get(FIRST.next()), 1);
+        assert_eq!(shared.1.get(FIRST), 0);
+    });
+}
+
+/// A success of an ended generation comes late.
+#[test]
+fn a_clearing_of_an_ended_generation_leaves_the_new_ones_count() {
+    model(UNBOUNDED, || {
+        let counter = GenerationCounter::new();
+        counter.add(FIRST, || true);
+        let counter = Arc::new(counter);
+        race(
+            &counter,
+            [
+                |counter| counter.clear(FIRST),
+                |counter| {
+                    assert_eq!(counter.add(FIRST.next(), || true), Some(1));
+                },
+            ],
+        );
+        assert_eq!(counter.get(FIRST.next()), 1);
+    });
+}
+
+/// Two transitions, one after the other. A failure of its generation follows the one, and the
+/// winner of the other may begin its generation later than that.
+#[test]
+fn a_generation_that_begins_late_does_not_start_the_next_one_anew() {
+    model(preemptions(4), || {
+        let shared = Arc::new((AtomicState::new(Kind::Closed), GenerationCounter::new()));
+        let [_, counted] = race(
+            &shared,
+            [
+                |(state, counter)| {
+                    let own = state.force(Kind::Closed).generation;
+                    counter.begin(own, || state.load().generation() == own);
+                    own
+                },
+                |(state, counter)| {
+                    let own = state.force(Kind::Closed).generation;
+                    counter.begin(own, || state.load().generation() == own);
+                    counter.add(own, || state.load().generation() == own);
+                    own
+                },
+            ],
+        );
+        let last = FIRST.next().next();
+        assert_eq!(shared.1.get(last), u64::from(counted == last));
+    });
+}

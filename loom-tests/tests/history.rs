@@ -1,0 +1,35 @@
+//! The number and the beginning of the present generation, which two winners write in any order.
+
+use loom_tests::sync::Arc;
+use loom_tests::{UNBOUNDED, model, race};
+use tripcurve::__model::{AtomicState, Generation, History, Kind};
+
+const FIRST: Generation = Generation::FIRST;
+
+/// Two transitions one after the other, whose winners write their history in any order.
+///
+/// Fails when: `stamped::update` doesn't ask `is_current`.
+#[test]
+fn history_is_that_of_the_present_generation() {
+    model(UNBOUNDED, || {
+        let shared = Arc::new((History::new(0), AtomicState::new(Kind::Closed)));
+        race(
+            &shared,
+            [
+                |(history, state): &(History, AtomicState)| {
+                    let entered = state.force(Kind::Closed).generation;
+                    let now = entered.bits() * 1_000;
+                    history.begin(entered, now, || state.load().generation() == entered);
+                },
+                |(history, state): &(History, AtomicState)| {
+                    let entered = state.force(Kind::Closed).generation;
+                    let now = entered.bits() * 1_000;
+                    history.begin(entered, now, || state.load().generation() == entered);
+                },
+            ],
+        );
+        let second = FIRST.next().next();
+        assert_eq!(shared.0.number(second), 2);
+        assert_eq!(shared.0.since(second), Some(2_000));
+    });
+}

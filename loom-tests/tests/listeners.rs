@@ -1,0 +1,141 @@
+//! The log of transitions and its one teller: each transition is told once and in order, by whoever
+//! is at hand, and nobody waits.
+
+use std::sync::Mutex;
+
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
+use loom_tests::{model, preemptions, race};
+use tripcurve::__model::{Entry, Listeners};
+use tripcurve::{Cause, State, Transition};
+
+/// What a listener has heard: generations, and how many it missed before each.
+///
+/// A std lock, which loom doesn't see: only the teller listens, and there is one at a time, which
+/// `Listening::turn` checks.
+struct Listening {
+    listeners: Option<Box<Listeners>>,
+    heard: Arc<Heard>,
+}
+
+struct Heard {
+    told: Mutex<Vec<(u64, u64)>>,
+    turn: AtomicU64,
+}
+
+impl Listening {
+    fn new() -> Arc<Self> {
+        let heard = Arc::new(Heard {
+            told: Mutex::new(Vec::new()),
+            turn: AtomicU64::new(0),
+        });
+        let listener = {
+            let heard = Arc::clone(&heard);
+            Box::new(move |transition: &Transition| {
+                // Relaxed: if two tellers could be here at once, loom would find the order in which
+                // both add before either subtracts.
+                assert_eq!(heard.turn.fetch_add(1, Ordering::Relaxed), 0, "two tellers");
+                let told = (transition.generation(), transition.missed());
+                assert_eq!(
+                    transition.cause(),
+                    Cause::ProbesSucceeded {
+                        probes: u32::try_from(told.0).unwrap()
+                    }
+                );
+                heard.told.lock().unwrap().push(told);
+                heard.turn.fetch_sub(1, Ordering::Relaxed);
+            })
+        };
+        Arc::new(Self {
+            listeners: Listeners::new(vec![listener]),
+            heard,
+        })
+    }
+
+    fn tell(&self, generation: u64) {
+        let entry = Entry {
+            generation,
+            from: State::Closed,
+            to: State::Open,
+            at: generation,
+            cause: Cause::ProbesSucceeded {
+                probes: u32::try_from(generation).unwrap(),
+            },
+        };
+        let name = "model".into();
+        if let Some(listeners) = &self.listeners {
+            listeners.tell(&name, &entry);
+        }
+    }
+
+    fn told(&self) -> Vec<(u64, u64)> {
+        self.heard.told.lock().unwrap().clone()
+    }
+}
+
+/// Two winners that come to tell in any order.
+///
+/// Fails when: a fence in `Listeners::tell` is removed; when the turn is taken without an exchange.
+#[test]
+fn two_winners_are_told_once_and_in_order() {
+    model(preemptions(3), || {
+        let listening = Listening::new();
+        race(
+            &listening,
+            [
+                |listening: &Listening| listening.tell(1),
+                |listening: &Listening| listening.tell(2),
+            ],
+        );
+        assert_eq!(listening.told(), [(1, 0), (2, 0)]);
+    });
+}
+
+/// Three, of whom one has two to tell.
+///
+/// Fails when: a teller that stops doesn't look again after it has given the turn back.
+#[test]
+fn three_transitions_by_three_threads_are_told_once_and_in_order() {
+    model(preemptions(2), || {
+        let listening = Listening::new();
+        race(
+            &listening,
+            [
+                |listening: &Listening| listening.tell(3),
+                |listening: &Listening| listening.tell(2),
+                |listening: &Listening| listening.tell(1),
+            ],
+        );
+        assert_eq!(listening.told(), [(1, 0), (2, 0), (3, 0)]);
+    });
+}
+
+/// A winner that is held up, while half a log of later transitions goes by (the log is six long
+/// here). It may come in time after all; then nothing is missed.
+///
+/// Fails when: a transition that was passed over is told by its late winner.
+#[test]
+fn a_winner_that_is_held_up_is_told_in_time_or_counted_as_missed() {
+    model(preemptions(2), || {
+        let listening = Listening::new();
+        race(
+            &listening,
+            [
+                |listening: &Listening| listening.tell(1),
+                |listening: &Listening| {
+                    for generation in 2..=5 {
+                        listening.tell(generation);
+                    }
+                },
+            ],
+        );
+        // Told or counted, each once, in order.
+        let mut next = 1;
+        for (generation, missed) in listening.told() {
+            assert_eq!(generation, next + missed, "{:?}", listening.told());
+            next = generation + 1;
+        }
+        if cfg!(tripcurve_loom) {
+            assert!(next >= 6, "the last is told: {:?}", listening.told());
+        }
+    });
+}

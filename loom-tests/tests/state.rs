@@ -1,0 +1,288 @@
+//! The state word: whoever changes it wins alone, half-open never admits more probes than it has
+//! places, and a place that was just taken is never taken back as overdue.
+
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{
+    Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict,
+};
+use tripcurve::State;
+
+const FIRST: Generation = Generation::FIRST;
+
+/// After this many nanoseconds without an admission a probe is overdue.
+const TIMEOUT: u64 = 10;
+
+fn open_until(nanos: u64) -> Kind {
+    Kind::Open {
+        until: Moment::not_before(nanos),
+    }
+}
+
+fn half_open(in_flight: u32, succeeded: u32) -> Kind {
+    Kind::HalfOpen {
+        in_flight,
+        succeeded,
+        admitted: 0,
+    }
+}
+
+fn is_probe(admission: &Admission) -> bool {
+    matches!(admission, Admission::Probe { .. })
+}
+
+/// The state change that came with the admission.
+fn moved(admission: &Admission) -> Option<Moved> {
+    match admission {
+        Admission::Probe { moved, .. } => *moved,
+        _ => None,
+    }
+}
+
+fn count<T>(items: &[T], is_counted: impl Fn(&T) -> bool) -> usize {
+    items.iter().filter(|item| is_counted(item)).count()
+}
+
+/// Of two threads that have both found reason to trip one generation, one trips it.
+#[test]
+fn of_two_trips_exactly_one_wins_the_generation() {
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(Kind::Closed));
+        let seen = state.load();
+        let shared = Arc::new((state, seen));
+        let trip =
+            |(state, seen): &(Arc<AtomicState>, _)| state.change(*seen, open_until(1)).is_ok();
+        let won = race(&shared, [trip, trip]);
+        assert_eq!(count(&won, |won| *won), 1);
+        assert_eq!(shared.0.load().generation(), FIRST.next());
+    });
+}
+
+/// A trip and a reset at once each enter a generation of their own, one after the other.
+#[test]
+fn a_trip_and_a_reset_enter_successive_generations() {
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(Kind::ForcedOpen));
+        let mut moves = race(
+            &state,
+            [
+                |state| state.force(open_until(1)),
+                |state| state.force(Kind::Closed),
+            ],
+        );
+        moves.sort_by_key(|moved| moved.generation.bits());
+        let [first, second] = moves;
+        assert_eq!(first.from, State::ForcedOpen);
+        assert_eq!(first.generation, FIRST.next());
+        assert_eq!(second.from, first.to);
+        assert_eq!(second.generation, FIRST.next().next());
+        assert_eq!(state.load().generation(), second.generation);
+        assert_eq!(state.load().kind().state(), second.to);
+    });
+}
+
+/// Three callers ask a half-open breaker with two places.
+#[test]
+fn of_three_callers_at_two_places_two_become_probes() {
+    model(preemptions(2).full(3), || {
+        let state = Arc::new(AtomicState::new(half_open(0, 0)));
+        let ask = |state: &AtomicState| state.admit(0, 2, u64::MAX);
+        let admissions = race(&state, [ask, ask, ask]);
+        assert_eq!(count(&admissions, is_probe), 2);
+        assert_eq!(
+            count(&admissions, |admission| moved(admission).is_some()),
+            0
+        );
+        let full = Kind::HalfOpen {
+            in_flight: 2,
+            succeeded: 0,
+            admitted: 2,
+        };
+        assert_eq!(state.load().kind(), full);
+    });
+}
+
+/// Of two probes one succeeds and one is cancelled, while a third caller asks for the place that
+/// comes free.
+#[test]
+fn a_cancelled_probe_gives_its_place_back_and_counts_as_no_success() {
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(half_open(2, 0)));
+        let third = [
+            |state: &AtomicState| state.settle(FIRST, ProbeReport::Succeeded, 2),
+            |state: &AtomicState| state.settle(FIRST, ProbeReport::Withdrawn, 2),
+            |state: &AtomicState| match state.admit(0, 2, u64::MAX) {
+                Admission::Probe { .. } => state.settle(FIRST, ProbeReport::Succeeded, 2),
+                _ => ProbeVerdict::Stale,
+            },
+        ];
+        let verdicts = race(&state, third);
+        let decided = count(&verdicts, |verdict| {
+            matches!(verdict, ProbeVerdict::Decided(_))
+        });
+        if verdicts[2] == ProbeVerdict::Stale {
+            assert_eq!(decided, 0, "one success of two");
+            assert_eq!(state.load().kind(), half_open(0, 1));
+        } else {
+            assert_eq!(decided, 1);
+            assert_eq!(state.load().kind(), Kind::Closed);
+            assert_eq!(state.load().generation(), FIRST.next());
+        }
+    });
+}
+
+/// A probe succeeds too late: its generation ends, and the breaker is half-open once more with
+/// another probe.
+#[test]
+fn the_late_success_of_a_probe_changes_no_later_generation() {
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(half_open(1, 0)));
+        race(
+            &state,
+            [
+                |state: &AtomicState| {
+                    state.settle(FIRST, ProbeReport::Succeeded, 1);
+                },
+                |state: &AtomicState| {
+                    state.force(open_until(0));
+                    assert!(is_probe(&state.admit(0, 1, u64::MAX)));
+                },
+            ],
+        );
+        let there = state.load();
+        assert!(
+            matches!(
+                there.kind(),
+                Kind::HalfOpen {
+                    in_flight: 1,
+                    succeeded: 0,
+                    ..
+                }
+            ),
+            "{there:?}"
+        );
+    });
+}
+
+/// Three callers ask a breaker whose open time has just passed.
+#[test]
+fn when_the_open_time_is_over_one_caller_moves_the_state_and_the_places_are_filled() {
+    model(preemptions(2).full(3), || {
+        let state = Arc::new(AtomicState::new(open_until(1)));
+        let until = 1 << 20;
+        assert_eq!(state.load().kind(), open_until(until));
+        let ask = |state: &AtomicState| state.admit(1 << 20, 2, TIMEOUT);
+        let admissions = race(&state, [ask, ask, ask]);
+        assert_eq!(count(&admissions, is_probe), 2);
+        let moves: Vec<_> = admissions.iter().filter_map(moved).collect();
+        let expected = Moved {
+            from: State::Open,
+            to: State::HalfOpen,
+            generation: FIRST.next(),
+        };
+        assert_eq!(moves, [expected]);
+    });
+}
+
+/// Two callers ask a half-open breaker with one free place that was last taken long ago.
+#[test]
+fn a_place_that_was_just_taken_is_not_overdue() {
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(half_open(0, 0)));
+        let ask = |state: &AtomicState| state.admit(100, 1, TIMEOUT);
+        let admissions = race(&state, [ask, ask]);
+        assert_eq!(count(&admissions, is_probe), 1);
+        let rejected = Admission::Rejected {
+            state: State::HalfOpen,
+            generation: FIRST,
+            retry_after: Some(TIMEOUT),
+        };
+        assert!(admissions.contains(&rejected), "{admissions:?}");
+    });
+}
+
+/// As above, but the place is taken by ending the open time.
+#[test]
+fn the_place_of_the_first_probe_is_not_overdue() {
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(open_until(0)));
+        let ask = |state: &AtomicState| state.admit(100, 1, TIMEOUT);
+        let admissions = race(&state, [ask, ask]);
+        assert_eq!(count(&admissions, is_probe), 1);
+        assert_eq!(state.load().generation(), FIRST.next());
+    });
+}
+
+/// The only place is overdue. Its holder gives it back after all and asks again, while another
+/// caller is about to take the place away.
+#[test]
+fn a_place_given_back_and_taken_again_is_not_overdue() {
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(half_open(1, 0)));
+        let admissions = race(
+            &state,
+            [
+                |state: &AtomicState| {
+                    state.settle(FIRST, ProbeReport::Withdrawn, 1);
+                    state.admit(100, 1, TIMEOUT)
+                },
+                |state: &AtomicState| state.admit(100, 1, TIMEOUT),
+            ],
+        );
+        assert_eq!(count(&admissions, is_probe), 1, "{admissions:?}");
+    });
+}
+
+/// The only probe never reports. Two callers ask when it is overdue, and it reports after all.
+#[test]
+fn an_overdue_place_is_taken_back_once() {
+    model(preemptions(2).full(3), || {
+        let state = Arc::new(AtomicState::new(open_until(0)));
+        assert!(is_probe(&state.admit(1, 2, TIMEOUT)));
+        let taken = race(
+            &state,
+            [
+                |state: &AtomicState| {
+                    let verdict = state.settle(FIRST.next(), ProbeReport::Succeeded, 2);
+                    u32::from(verdict == ProbeVerdict::Counted)
+                },
+                |state: &AtomicState| u32::from(is_probe(&state.admit(100, 2, TIMEOUT))),
+                |state: &AtomicState| u32::from(is_probe(&state.admit(100, 2, TIMEOUT))),
+            ],
+        );
+        let Kind::HalfOpen {
+            in_flight,
+            succeeded,
+            ..
+        } = state.load().kind()
+        else {
+            panic!("{:?}", state.load());
+        };
+        assert_eq!(succeeded, taken[0]);
+        // The places are two: a success that counted keeps one.
+        assert!(in_flight + succeeded <= 2, "{in_flight} and {succeeded}");
+    });
+}
+
+/// A thread prepares something and then lets calls through.
+#[test]
+fn what_was_done_before_a_state_change_is_seen_by_those_it_lets_through() {
+    model(UNBOUNDED, || {
+        let cache = AtomicU64::new(0);
+        let shared = Arc::new((AtomicState::new(Kind::ForcedOpen), cache));
+        race(
+            &shared,
+            [
+                |(state, cache)| {
+                    cache.store(1, Ordering::Relaxed);
+                    state.force(Kind::Disabled);
+                },
+                |(state, cache)| {
+                    if state.admit(0, 1, u64::MAX) == Admission::Unrecorded {
+                        assert_eq!(cache.load(Ordering::Relaxed), 1);
+                    }
+                },
+            ],
+        );
+    });
+}
