@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ use crate::state::{Kind, State};
 /// While closed, a call that succeeds costs three loads of shared words that are rarely written, a
 /// reading of the clock, and one compare-exchange on a cache line that few other threads write to
 /// (with a window by count: no reading of the clock, and one that all threads write to). A call
-/// that fails adds two read-modify-writes, a fence and the sum of the window. Nothing is allocated.
+/// that fails adds one compare-exchange on a word that all threads share and the sum of the window.
+/// Nothing is allocated.
 ///
 /// # Memory ordering
 /// What a thread did before a command or an outcome of its own changed the state is visible to the
@@ -192,12 +194,13 @@ impl<C> CircuitBreaker<C> {
         self.shared.core.snapshot(self.shared.nanos())
     }
 
-    /// Closes the breaker, whatever its state, with an empty window.
+    /// Closes the breaker, whatever its state (also forced open or disabled), with an empty window.
     pub fn reset(&self) {
         self.shared.core.reset(self.shared.nanos());
     }
 
-    /// Opens the breaker, whatever its state, for `duration`; then it recovers as after any trip.
+    /// Opens the breaker, whatever its state (also forced open or disabled), for `duration`; then it
+    /// recovers as after any trip.
     pub fn trip(&self, duration: Duration) {
         let now = self.shared.nanos();
         self.shared.core.trip(saturating_nanos(duration), now);
@@ -230,6 +233,10 @@ impl<C: Clone> Clone for CircuitBreaker<C> {
         self.with_classifier(self.classifier.clone())
     }
 }
+
+/// A call that unwinds leaves the breaker in order; its listeners' panics are caught.
+impl<C: UnwindSafe> UnwindSafe for CircuitBreaker<C> {}
+impl<C: RefUnwindSafe> RefUnwindSafe for CircuitBreaker<C> {}
 
 impl<C> fmt::Debug for CircuitBreaker<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

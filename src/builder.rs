@@ -120,8 +120,8 @@ impl<C> Builder<C> {
     /// How long a probe may take before its place is given to another call: at least 1 ms,
     /// counted from the last admission; [`Duration::MAX`] for ever.
     ///
-    /// A place is taken back only when all are taken and a call asks. The lost probe's result, if
-    /// it comes after all, changes nothing. Choose it longer than the call's own time limit.
+    /// When all places are taken and none was given out for this long, the next call that asks
+    /// takes over, and all probes then in flight count for nothing, should they report after all. Choose it longer than the call's own time limit.
     pub fn probe_timeout(self, duration: Duration) -> Self {
         Self {
             probe_timeout: duration,
@@ -160,7 +160,8 @@ impl<C> Builder<C> {
         self
     }
 
-    /// The state to start in.
+    /// The state to start in; [`State::Open`] lasts [`open_for`](Self::open_for). Listeners are not
+    /// told of it.
     pub fn start_in(self, state: State) -> Self {
         Self {
             start_in: state,
@@ -176,8 +177,8 @@ impl<C> Builder<C> {
     /// How many shards a time window's counts are spread over, so that threads don't write to the
     /// same cache line: a power of two, 1 to 64.
     ///
-    /// One shard makes a breaker compact, at most 512 bytes with 10 buckets, for services that keep
-    /// thousands of breakers, each used by few threads. A count window has no shards.
+    /// One shard makes a breaker compact, at most 512 bytes with 10 buckets and the default
+    /// policies, for services that keep thousands of breakers, each used by few threads. A count window has no shards.
     pub fn shards(self, shards: u32) -> Self {
         Self {
             shards: Some(shards),
@@ -186,6 +187,10 @@ impl<C> Builder<C> {
     }
 
     /// Says how a result counts; the default is that `Err` is a failure.
+    ///
+    /// It changes what is counted, not what the caller gets: an `Ok` that counts as a failure is
+    /// still `Ok`. A classifier that is no closure goes through
+    /// [`with_classifier`](CircuitBreaker::with_classifier).
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, Outcome};
@@ -232,15 +237,6 @@ impl<C> Builder<C> {
     /// # Errors
     /// The first setting that makes no sense, with what was expected and how to mend it.
     pub fn build(self) -> Result<CircuitBreaker<C>, ConfigError> {
-        let capacity = self.window.capacity();
-        let policies = if self.policies.is_empty() {
-            TripPolicy::defaults(capacity)
-        } else {
-            self.policies
-        };
-        for policy in &policies {
-            policy.check(capacity)?;
-        }
         let shards = match self.shards {
             None => default_shards(),
             Some(shards) if shards.is_power_of_two() && shards <= MAX_SHARDS => shards,
@@ -253,6 +249,16 @@ impl<C> Builder<C> {
                 ));
             }
         };
+        let ring = self.window.ring(shards)?;
+        let capacity = self.window.capacity();
+        let policies = if self.policies.is_empty() {
+            TripPolicy::defaults(capacity)
+        } else {
+            self.policies
+        };
+        for policy in &policies {
+            policy.check(capacity)?;
+        }
         if !(1..=Kind::MAX_PROBES).contains(&self.probes) {
             return Err(ConfigError::new(
                 "probes",
@@ -292,7 +298,7 @@ impl<C> Builder<C> {
         };
         let core = Core::new(
             settings,
-            self.window.ring(shards)?,
+            ring,
             Listeners::new(self.listeners),
             self.start_in,
             self.clock.nanos(),

@@ -14,7 +14,6 @@ use crate::snapshot::{Reading, Snapshot};
 use crate::state::{
     Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict, State,
 };
-use crate::sync::{Ordering, fence};
 use crate::transition::Cause;
 use crate::window::{Counts, GenerationCounter, Ring, Tally};
 
@@ -207,6 +206,9 @@ impl Core {
 
     fn record_failure(&self, generation: Generation, outcome: Outcome, caller: &impl Caller) {
         self.record(Tally::Failure, generation, caller);
+        // No trip is lost: all failures add to one word, after they were written to the window, and
+        // each addition acquires what the ones before it have released (see `stamped::update`). Of
+        // two threads that each write a failure and then sum, the second to add sees the other's.
         let Some(run) = self.run.add(generation, || self.is_current(generation)) else {
             return;
         };
@@ -230,10 +232,6 @@ impl Core {
 
     /// Whether the failure that this thread has just recorded is reason enough to trip.
     fn judge(&self, generation: Generation, run: u64, now: u64) -> Option<Cause> {
-        // SeqCst: pairs with itself on other threads. Of two threads that have each written a
-        // failure and then sum, at least one sees the other's; without the fence both could read
-        // the other's shard as it was before, and a trip would be lost until the next failure.
-        fence(Ordering::SeqCst);
         let looks_at_window = self
             .settings
             .policies

@@ -41,6 +41,9 @@ pub struct Entry {
 pub struct Listeners {
     told: Box<[Listener]>,
     log: Box<[Slot]>,
+    /// The latest entry that found no place in the log, so that the listeners hear at least of the
+    /// last transition.
+    overflow: Slot,
     /// The generation to be told next, twice; plus one while somebody is telling.
     turn: AtomicU64,
     /// Transitions passed over since the last one told. Only the teller touches it.
@@ -69,8 +72,9 @@ impl Slot {
         self.stamp.load(Ordering::Acquire) == Self::written(generation)
     }
 
-    /// Writes an entry, unless the slot holds one that is `untold` or a later one.
-    fn write(&self, entry: &Entry, untold: impl Fn(u64) -> bool) {
+    /// Writes an entry, unless the slot holds one that is `untold` or a later one, or is being
+    /// written; says whether it has.
+    fn write(&self, entry: &Entry, untold: impl Fn(u64) -> bool) -> bool {
         // Acquire: pairs with the Release below, so that what this entry overwrites is complete.
         let seen = self.stamp.load(Ordering::Acquire);
         let taken = seen % 2 == 1
@@ -88,8 +92,11 @@ impl Slot {
                 )
                 .is_err()
         {
-            return;
+            return false;
         }
+        // Release: pairs with the Acquire fence in `read_late`; who has read a word of this entry
+        // finds that the stamp isn't the old one's any more.
+        fence(Ordering::Release);
         let [code, a, b, c] = entry.cause.encode();
         let states = (entry.from as u64) << 8 | entry.to as u64;
         for (word, value) in self.words.iter().zip([entry.at, states, code, a, b, c]) {
@@ -99,6 +106,7 @@ impl Slot {
         // Release: pairs with the Acquire in `holds`.
         self.stamp
             .store(Self::written(entry.generation), Ordering::Release);
+        true
     }
 
     /// Reads the entry that the slot holds. Nobody may write it meanwhile.
@@ -113,6 +121,22 @@ impl Slot {
             at,
             cause: Cause::decode([code, a, b, c]),
         }
+    }
+}
+
+impl Slot {
+    /// Reads the entry that the slot held, if nobody has begun to write another meanwhile.
+    fn read_late(&self, generation: u64) -> Option<Entry> {
+        let entry = self.read(generation);
+        // Acquire: pairs with the Release fence in `write`.
+        fence(Ordering::Acquire);
+        self.holds(generation).then_some(entry)
+    }
+
+    /// The generation that the slot holds, or is about to.
+    fn generation(&self) -> u64 {
+        // Acquire: pairs with the Release in `write`, as in `holds`.
+        self.stamp.load(Ordering::Acquire).div_ceil(2)
     }
 }
 
@@ -142,6 +166,7 @@ impl Listeners {
             Box::new(Self {
                 told: listeners.into(),
                 log: (0..Self::LOG).map(|_| Slot::default()).collect(),
+                overflow: Slot::default(),
                 turn: AtomicU64::new(2),
                 missed: AtomicU64::new(0),
             })
@@ -154,11 +179,14 @@ impl Listeners {
 
     /// Tells all listeners of `entry`, now or by another thread that is telling already.
     pub fn tell(&self, name: &Name, entry: &Entry) {
-        self.slot(entry.generation).write(entry, |generation| {
+        let is_in_log = self.slot(entry.generation).write(entry, |generation| {
             // Acquire: pairs with the Release in `tell_what_is_there`; an entry before the turn has
             // been read, and its slot may be written.
             generation >= self.turn.load(Ordering::Acquire) / 2
         });
+        if !is_in_log {
+            self.overflow.write(entry, |_| false);
+        }
         loop {
             // SeqCst: pairs with the fence below. Of a winner that has written its entry and a
             // teller that has stopped, at least one sees the other's word: the entry or the turn.
@@ -189,17 +217,24 @@ impl Listeners {
         self.slot(next).holds(next) || self.is_to_be_passed_over(next)
     }
 
-    /// Half a log of later transitions has gone by.
+    /// A later transition has found no place, or half a log of later ones has gone by.
     fn is_to_be_passed_over(&self, next: u64) -> bool {
-        (next + Self::LOG / 2..next + Self::LOG).any(|later| self.slot(later).holds(later))
+        self.overflow.generation() >= next
+            || (next + Self::LOG / 2..next + Self::LOG).any(|later| self.slot(later).holds(later))
     }
 
     /// Tells, as the only teller, from the transition into `next` on; returns where it stopped.
     fn tell_what_is_there(&self, name: &Name, mut next: u64) -> u64 {
         loop {
             // Relaxed, all uses of `missed`: the turn hands it from teller to teller.
-            if self.slot(next).holds(next) {
-                let entry = self.slot(next).read(next);
+            let entry = if self.slot(next).holds(next) {
+                Some(self.slot(next).read(next))
+            } else if self.overflow.holds(next) {
+                self.overflow.read_late(next)
+            } else {
+                None
+            };
+            if let Some(entry) = entry {
                 next += 1;
                 // Release: pairs with the Acquire in `tell`; the slot has been read and is free.
                 self.turn.store(2 * next + 1, Ordering::Release);

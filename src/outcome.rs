@@ -11,8 +11,9 @@ pub enum Outcome {
     /// The call says nothing about the dependency's health: a cancelled call, an input that the
     /// caller got wrong. It is counted apart and never trips or closes anything.
     Ignored,
-    /// The dependency says itself that it is down (a 503 with `Retry-After`): counts as a failure
-    /// and opens the breaker at once, whatever the policies say.
+    /// The dependency says itself that it is down (as some 503s do): counts as a failure and, while
+    /// closed or half-open, opens the breaker at once for its
+    /// [`open_for`](crate::Builder::open_for), whatever the policies say.
     Trip,
 }
 

@@ -83,8 +83,8 @@ macro_rules! permit {
             /// can't change another.
             ///
             /// Cost while closed: two loads of the state word, a reading of the clock (none for a
-            /// window by count), one compare-exchange; a failure adds two read-modify-writes, a
-            /// fence and the sum of the window.
+            /// window by count), one compare-exchange; a failure adds another
+            /// compare-exchange and the sum of the window.
             #[inline]
             pub fn record(self, outcome: Outcome) {
                 self.0.settle(outcome);

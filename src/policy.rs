@@ -10,7 +10,7 @@ use crate::window::{Counts, rate};
 /// recorded, after it was counted, and only while the breaker is closed. A success never trips:
 /// what it could complete, such as the smallest number of calls, the next failure will find
 /// complete, and if there is none, nothing was wrong. (It also lets the successful path go without
-/// a memory fence.)
+/// a write that all threads share.)
 ///
 /// | policy | trips on | speed on a total outage | noise |
 /// |---|---|---|---|

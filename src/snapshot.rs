@@ -10,8 +10,8 @@ use crate::window::{Counts, rate};
 /// A picture of a breaker at one moment.
 ///
 /// All of it belongs to one generation. Taken while nobody records, it is exact. While others
-/// record, each call that is recorded during the reading is in it or not: of two calls that one
-/// thread recorded one after the other, the later may be in it without the earlier.
+/// record, each call that is recorded during the reading is in it or not; the failures are read
+/// first, so that the error rate is never too high for it.
 ///
 /// `Display` makes one line for a log:
 ///
@@ -24,7 +24,7 @@ use crate::window::{Counts, rate};
 /// breaker.try_acquire()?.failure();
 /// assert_eq!(
 ///     breaker.snapshot().to_string(),
-///     "payments is closed for 0ns: 2 calls, 1 failed (50.0 %), 1 in a row, 0 ignored"
+///     "payments is closed for 0.0ns: 2 calls, 1 failed (50.0 %), 1 in a row, 0 ignored"
 /// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -188,7 +188,7 @@ impl Snapshot {
         (self.calls() > 0).then(|| rate(self.failures, self.calls()))
     }
 
-    /// Failures since the last success.
+    /// Failures since the last success, in this generation.
     #[must_use]
     pub fn consecutive_failures(&self) -> u64 {
         self.consecutive_failures

@@ -33,10 +33,12 @@ pub(crate) fn update(
             Next::Other(new) if is_current() => new,
             Next::Other(_) => return None,
         };
-        // Release, Acquire: as above. If the word has changed since `is_current` was asked, the
-        // exchange fails and it is asked again. A generation that ends between the two leaves a
+        // AcqRel, Acquire: as above, and whoever adds to the same word acquires what those before it
+        // have done; the failing path rests on it (see `Core::record_failure`). The exchange itself
+        // must acquire, not only the load: the word may have changed and come back meanwhile. If it
+        // has changed since `is_current` was asked, the exchange fails and it is asked again. A generation that ends between the two leaves a
         // word of the past behind, which nobody reads.
-        match word.compare_exchange(seen, new, Ordering::Release, Ordering::Acquire) {
+        match word.compare_exchange(seen, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => return Some(seen),
             Err(found) => seen = found,
         }
@@ -46,8 +48,10 @@ pub(crate) fn update(
 /// Changes a word that was found to be the writer's own in one step; `false` if it has changed.
 #[inline]
 pub(crate) fn update_own(word: &AtomicU64, seen: u64, new: u64) -> bool {
-    // Relaxed, both: the word says whose it is, and as a read-modify-write this continues the
-    // release sequence that `update` began when the present owner took the word over.
-    word.compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
+    // Release: pairs with the Acquire fence in `Ring::counts`; who sees a failure sees the successes
+    // that its thread recorded before. Relaxed: the word says whose it is, and as a
+    // read-modify-write this also continues the release sequence that `update` began when the
+    // present owner took the word over.
+    word.compare_exchange(seen, new, Ordering::Release, Ordering::Relaxed)
         .is_ok()
 }

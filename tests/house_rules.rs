@@ -96,7 +96,8 @@ fn there_is_no_lock_and_nobody_waits_for_another_thread() {
         "Once",
         "LazyLock",
     ];
-    let found = offences(&lines(), &forbidden, &[]);
+    // In sync.rs a `Condvar` of loom's helps loom; it is in no build that ships.
+    let found = offences(&lines(), &forbidden, &["sync.rs"]);
     assert!(found.is_empty(), "{found:#?}");
     // Once in a process, when the first breaker is built: the clock's origin, the number of cores.
     let found = offences(&lines(), &["OnceLock"], &["clock.rs", "builder.rs"]);

@@ -5,6 +5,10 @@
 /// Most races need few preemptions, and each one more multiplies the orders by about the number of
 /// accesses.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(tripcurve_loom),
+    allow(dead_code, reason = "real threads need no bound")
+)]
 pub struct Preemptions {
     quick: Option<usize>,
     full: Option<usize>,

@@ -121,13 +121,13 @@ fn a_late_writer_is_told_of_the_new_generation_by_whoever_wrote_last() {
 const WIDTH: u64 = 10;
 
 /// A ring under a clock that moves on.
-struct Ring {
+struct Turning {
     ring: TimeRing,
     clock: Clock,
     hand: MockClock,
 }
 
-impl Ring {
+impl Turning {
     fn new(buckets: u32) -> Arc<Self> {
         let (clock, hand) = Clock::mock();
         Arc::new(Self {
@@ -152,13 +152,13 @@ impl Ring {
     }
 }
 
-impl Now for Ring {
+impl Now for Turning {
     fn nanos(&self) -> u64 {
         self.clock.nanos()
     }
 }
 
-impl Caller for Ring {
+impl Caller for Turning {
     fn lane(&self) -> Lane {
         Lane(0)
     }
@@ -168,8 +168,8 @@ impl Caller for Ring {
 #[test]
 fn each_call_is_counted_in_the_bucket_of_its_time() {
     model(preemptions(4), || {
-        let ring = Ring::new(2);
-        let record = |ring: &Ring| {
+        let ring = Turning::new(2);
+        let record = |ring: &Turning| {
             let now = ring.nanos();
             assert!(ring.fail(now), "both ticks are in the window");
             now / WIDTH
@@ -191,8 +191,8 @@ fn each_call_is_counted_in_the_bucket_of_its_time() {
 #[test]
 fn a_ring_that_turns_loses_nothing_of_the_newer_bucket() {
     model(preemptions(3), || {
-        let ring = Ring::new(1);
-        let record = |ring: &Ring| {
+        let ring = Turning::new(1);
+        let record = |ring: &Turning| {
             let now = ring.nanos();
             let counted = ring.fail(now);
             assert!(counted || now == 0);
@@ -213,7 +213,7 @@ fn a_ring_that_turns_loses_nothing_of_the_newer_bucket() {
 #[test]
 fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_bucket() {
     model(UNBOUNDED, || {
-        let ring = Ring::new(1);
+        let ring = Turning::new(1);
         race(
             &ring,
             [

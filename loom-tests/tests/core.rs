@@ -41,7 +41,7 @@ fn call(core: &Core, outcome: Outcome, lane: u32) {
 
 /// Two threads write the two failures that trip, each to its own shard, and then sum.
 ///
-/// Fails when: the fence in `Core::judge` is removed.
+/// Fails when: `Core::record_failure` adds to the run before it writes to the window.
 #[test]
 fn of_two_failures_on_two_shards_no_trip_is_lost() {
     model(preemptions(3), || {
@@ -92,7 +92,7 @@ fn of_two_failures_on_both_sides_of_a_tick_no_trip_is_lost() {
 
 /// The same for the last n calls.
 ///
-/// Fails when: the fence in `Core::judge` is removed.
+/// Fails when: `Core::record_failure` adds to the run before it writes to the window.
 #[test]
 fn of_two_failures_among_the_last_calls_no_trip_is_lost() {
     model(preemptions(3), || {
@@ -125,6 +125,27 @@ fn of_two_failures_in_a_row_no_trip_is_lost() {
             [
                 |core: &Core| call(core, Outcome::Failure, 0),
                 |core: &Core| call(core, Outcome::Failure, 1),
+            ],
+        );
+        assert_eq!(core.state(), State::Open);
+    });
+}
+
+/// Two failures, and a success that sets the run of failures back between them.
+///
+/// Fails when: the exchange of `stamped::update` only releases.
+#[test]
+fn of_two_failures_with_a_success_between_no_trip_is_lost() {
+    model(preemptions(3), || {
+        let core = Arc::new(core(TripPolicy::failure_count(2), two_shards()));
+        race(
+            &core,
+            [
+                |core: &Core| call(core, Outcome::Failure, 0),
+                |core: &Core| {
+                    call(core, Outcome::Failure, 1);
+                    call(core, Outcome::Success, 1);
+                },
             ],
         );
         assert_eq!(core.state(), State::Open);

@@ -1,9 +1,11 @@
 //! The window of the last n calls: each call has a position of its own, groups of positions and
 //! generations follow each other without loss, and no sum shows a call that was never made.
 
-use loom_tests::sync::Arc;
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{At, AtomicState, CountRing, Counts, Generation, Kind, Tally};
+use tripcurve::__model::{
+    At, AtomicState, Caller, CountRing, Counts, Generation, Kind, Lane, Now, Tally,
+};
 
 const FIRST: Generation = Generation::FIRST;
 
@@ -71,7 +73,7 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_call
                     ring.record(Tally::Failure, FIRST, &At::on_one_lane(0), || true);
                 },
                 |ring| {
-                    for _ in 0..2 * GROUP + 1 {
+                    for _ in 0..=2 * GROUP {
                         succeed(ring);
                     }
                 },
@@ -208,12 +210,42 @@ fn calls_of_two_ticks_are_both_counted() {
     });
 }
 
-/// One failure comes so late that its tick's mark is another turn's already.
+/// A caller whose clock all threads share, and which moves on while they work.
+struct Moving(AtomicU64);
+
+impl Now for Moving {
+    fn nanos(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Caller for Moving {
+    fn lane(&self) -> Lane {
+        Lane(0)
+    }
+}
+
+/// One failure comes so late that its tick's mark may be another turn's already, whose writer has
+/// seen the clock move on.
+///
+/// Fails when: `Marks::note` doesn't ask the clock again before it replaces a mark.
 #[test]
 fn a_late_call_does_not_take_the_mark_of_a_newer_turn() {
     model(preemptions(4), || {
-        let ring = Arc::new(CountRing::new(8, Some(WITHIN)));
-        race(&ring, [fail, |ring| record(ring, Tally::Failure, WITHIN)]);
-        assert!(ring.sum(FIRST, WITHIN).failures >= 1);
+        let ring = CountRing::new(8, Some(WITHIN));
+        let shared = Arc::new((ring, Moving(AtomicU64::new(0))));
+        race(
+            &shared,
+            [
+                |(ring, clock): &(CountRing, Moving)| {
+                    ring.record(Tally::Failure, FIRST, clock, || true);
+                },
+                |(ring, clock): &(CountRing, Moving)| {
+                    clock.0.store(WITHIN, Ordering::Release);
+                    ring.record(Tally::Failure, FIRST, clock, || true);
+                },
+            ],
+        );
+        assert!(shared.0.sum(FIRST, WITHIN).failures >= 1);
     });
 }

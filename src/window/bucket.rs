@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use crate::caller::Lane;
 use crate::pack::Field;
 use crate::stamped::{self, Next};
 use crate::sync::{AtomicU64, Ordering};
@@ -129,10 +130,13 @@ impl std::fmt::Debug for BucketWord {
 fn is_counted(scale: u64) -> bool {
     const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
     thread_local! {
-        static PLACE: Cell<u64> = const { Cell::new(0) };
+        // Each thread begins elsewhere, also in steps of the golden ratio, for those that make one
+        // call each and end.
+        static PLACE: Cell<u64> =
+            Cell::new(u64::from(Lane::of_this_thread().0).wrapping_mul(GOLDEN_RATIO));
     }
-    let place = PLACE.get().wrapping_add(GOLDEN_RATIO);
-    PLACE.set(place);
+    let place = PLACE.get();
+    PLACE.set(place.wrapping_add(GOLDEN_RATIO));
     place >> (64 - scale) == 0
 }
 
@@ -152,8 +156,8 @@ impl AtomicBucket {
     #[must_use]
     #[inline]
     pub fn load(&self) -> BucketWord {
-        // Relaxed: the word carries its own stamp; who must see the writes of others has a SeqCst
-        // fence before (see `Core::judge`).
+        // Relaxed: the word carries its own stamp; who must see the counts of others has
+        // acquired them elsewhere (see `Core::record_failure`).
         BucketWord(self.0.load(Ordering::Relaxed))
     }
 
@@ -270,6 +274,23 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn threads_that_make_one_call_each_are_counted_too() {
+        let bucket = AtomicBucket::new();
+        let stamp = Stamp::new(1, 1);
+        for _ in 0..200_000 {
+            assert!(bucket.add(stamp, || true));
+        }
+        let before = bucket.load().count();
+        std::thread::scope(|threads| {
+            for _ in 0..2_000 {
+                threads.spawn(|| assert!(bucket.add(stamp, || true)));
+            }
+        });
+        let counted = bucket.load().count() - before;
+        assert!((1_900..=2_100).contains(&counted), "{counted}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 /// | window | holds | memory | closed call |
 /// |---|---|---|---|
 /// | [`Window::time`] | the calls of the last stretch of time, counted in buckets | 24 bytes a bucket and shard | one clock reading, one compare-exchange on the thread's own shard |
-/// | [`Window::count`] | exactly the last n calls | n / 8 bytes | no clock reading, one compare-exchange on a word that all threads share |
+/// | [`Window::count`] | exactly the last n calls | n / 2 bytes | no clock reading, one compare-exchange on a word that all threads share |
 /// | [`Window::count`]`.`[`within`](CountWindow::within) | the last n calls, none older than that | the same and 512 bytes | one clock reading, one compare-exchange on a word that all threads share |
 ///
 /// A window starts empty whenever the breaker changes its state.
@@ -44,7 +44,7 @@ impl Window {
     /// moves on by a bucket at a time, so it covers between `length` less one bucket and `length`.
     ///
     /// Up to 131,071 calls of a kind in one bucket and shard are counted exactly; beyond, to within a
-    /// thousandth, however many they are.
+    /// thousandth, up to 2.8 × 10¹⁴.
     ///
     /// ```
     /// use std::time::Duration;

@@ -120,6 +120,11 @@ impl CountRing {
         caller: &impl Caller,
         is_current: impl Fn() -> bool,
     ) -> bool {
+        // The cursor's 12 bits repeat after 4,096 state changes, few enough for a permit to be held
+        // that long; asking first leaves only the time between two instructions.
+        if !is_current() {
+            return false;
+        }
         if tally == Tally::Aside {
             return self.asides.add(generation, is_current).is_some();
         }
@@ -127,7 +132,7 @@ impl CountRing {
             return false;
         };
         if let Some(marks) = &self.marks {
-            marks.note(position, caller.nanos());
+            marks.note(position, caller);
         }
         self.write(position, tally == Tally::Failure)
     }
@@ -191,8 +196,8 @@ impl CountRing {
         let number = position / group::SIZE;
         let bit = group::FAILED.of(u64::from(failed) << (position % group::SIZE));
         let word = self.group(number);
-        // Relaxed, all three: the word carries its own number, and its bits are read after a SeqCst
-        // fence or by nobody who relies on more (see `Core::judge`).
+        // Relaxed, all three: the word carries its own number, and who must see the bits of others
+        // has acquired them elsewhere (see `Core::record_failure`).
         let mut seen = word.load(Ordering::Relaxed);
         loop {
             let new = match group::NUMBER.get(seen) {
@@ -287,22 +292,23 @@ impl Marks {
         (&self.marks[slot], mark::TURN.of(tick / Self::TICKS))
     }
 
-    /// Notes that a call at `now` has taken `position`.
-    fn note(&self, position: u64, now: u64) {
-        let (word, turn) = self.at(self.tick(now));
+    /// Notes that the caller has taken `position`.
+    fn note(&self, position: u64, caller: &impl Caller) {
+        let tick = self.tick(caller.nanos());
+        let (word, turn) = self.at(tick);
         let new = turn | mark::POSITION.of(position);
-        // Relaxed, all three: the mark carries its own turn, and it is read after a SeqCst fence or
-        // by nobody who relies on more (see `Core::judge`).
+        // Relaxed, all three: the mark carries its own turn, and who must see the marks of others
+        // has acquired them elsewhere (see `Core::record_failure`).
         let mut seen = word.load(Ordering::Relaxed);
         loop {
-            let turns_ahead = mark::TURN.get(seen.wrapping_sub(turn));
-            let settled = if turns_ahead == 0 {
+            let settled = if mark::TURN.get(seen) == mark::TURN.get(new) {
                 // The first position of the tick stays. Positions wrap, and two of one tick are
                 // less than half the range apart.
                 mark::POSITION.get(seen.wrapping_sub(new)) > mark::POSITION.max() / 2 || seen == new
             } else {
-                // A later turn's mark stays too: this caller has come late.
-                turns_ahead <= mark::TURN.max() / 2
+                // As in a time window: the clock is read anew, and only if this tick is still in
+                // reach is the other one's mark an older one.
+                self.tick(caller.nanos()).saturating_sub(tick) >= Self::TICKS
             };
             if settled {
                 return;

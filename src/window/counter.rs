@@ -45,8 +45,8 @@ impl GenerationCounter {
     #[must_use]
     #[inline]
     pub fn get(&self, generation: Generation) -> u64 {
-        // Relaxed: the word carries all that is read; who must see the writes of others has a
-        // SeqCst fence before (see `Core::judge`).
+        // Relaxed: the word carries all that is read; who must see the counts of others has
+        // acquired them elsewhere (see `Core::record_failure`).
         Self::unpack(self.0.load(Ordering::Relaxed), generation).unwrap_or(0)
     }
 

@@ -15,6 +15,7 @@ pub use time::TimeRing;
 
 use crate::caller::Caller;
 use crate::state::Generation;
+use crate::sync::{Ordering, fence};
 
 /// What a window can count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,13 +89,23 @@ impl Ring {
     }
 
     /// What `generation`'s window holds at `now`.
+    ///
+    /// While others record, a time window's sums are those of no single moment. The failures are
+    /// read first: successes that are recorded meanwhile can make the rate too low, but failures
+    /// can't make it too high.
     #[must_use]
     pub fn counts(&self, generation: Generation, now: u64) -> Counts {
         match self {
-            Self::Time(ring) => Counts {
-                successes: ring.sum(Tally::Success, generation, now),
-                failures: ring.sum(Tally::Failure, generation, now),
-            },
+            Self::Time(ring) => {
+                let failures = ring.sum(Tally::Failure, generation, now);
+                // Acquire: pairs with the Release in `stamped::update_own` and in `update`; the
+                // successes that a thread recorded before the failures above are seen below.
+                fence(Ordering::Acquire);
+                Counts {
+                    successes: ring.sum(Tally::Success, generation, now),
+                    failures,
+                }
+            }
             Self::Count(ring) => ring.sum(generation, now),
         }
     }

@@ -1,0 +1,231 @@
+//! Nothing is allocated between a call's beginning and its end, whatever it comes to.
+//!
+//! The crate `allocation-counter` is this program's allocator. It counts by thread.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tripcurve::{
+    Builder, CallError, CircuitBreaker, Clock, MockClock, Name, Outcome, State, TripPolicy, Window,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What the listener of a test breaker was told last.
+static TOLD: AtomicU64 = AtomicU64::new(0);
+
+/// Breakers of each kind, with and without a listener, on the mock clock and on the real one.
+fn breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
+    let windows: [Window; 3] = [
+        Window::default(),
+        Window::count(100).into(),
+        Window::count(100).within(60 * SECOND).into(),
+    ];
+    let mut breakers = Vec::new();
+    for window in windows {
+        for listens in [false, true] {
+            for name in [Name::from("literal"), String::from("shared").into()] {
+                for mock in [false, true] {
+                    let what = format!("{window:?}, {name}, listens: {listens}, mock: {mock}");
+                    let mut builder: Builder = CircuitBreaker::builder(name.clone())
+                        .window(window.clone())
+                        .trip_when(TripPolicy::consecutive_failures(3))
+                        .trip_when(TripPolicy::error_rate(0.9).min_calls(50))
+                        .probes(2);
+                    if listens {
+                        builder = builder.on_transition(|transition| {
+                            TOLD.fetch_max(transition.generation(), Ordering::Relaxed);
+                        });
+                    }
+                    let mut hand = None;
+                    if mock {
+                        let (clock, its_hand) = Clock::mock();
+                        builder = builder.clock(clock);
+                        hand = Some(its_hand);
+                    }
+                    breakers.push((what, builder.build().unwrap(), hand));
+                }
+            }
+        }
+    }
+    breakers
+}
+
+/// Runs `call` on each breaker, in the state that `prepare` brought it into, and counts what it
+/// allocates; the first call on a thread is no exception.
+fn allocates_nothing<T>(
+    prepare: impl Fn(&CircuitBreaker, Option<&MockClock>),
+    call: impl Fn(&CircuitBreaker) -> T,
+    after: impl Fn(&CircuitBreaker, T),
+) {
+    for (what, breaker, hand) in breakers() {
+        for round in 0..3 {
+            prepare(&breaker, hand.as_ref());
+            let mut result = None;
+            let allocations = allocation_counter::measure(|| result = Some(call(&breaker)));
+            assert_eq!(allocations.count_total, 0, "{what}, round {round}");
+            assert_eq!(allocations.bytes_current, 0, "{what}, round {round}");
+            after(&breaker, result.unwrap());
+        }
+    }
+}
+
+fn close(breaker: &CircuitBreaker, _hand: Option<&MockClock>) {
+    breaker.reset();
+}
+
+/// One failure before it trips.
+fn almost_trip(breaker: &CircuitBreaker, _hand: Option<&MockClock>) {
+    breaker.reset();
+    for _ in 0..2 {
+        breaker.try_acquire().unwrap().failure();
+    }
+}
+
+fn open(breaker: &CircuitBreaker, _hand: Option<&MockClock>) {
+    breaker.trip(SECOND);
+}
+
+/// The next call is a probe.
+fn let_it_try(breaker: &CircuitBreaker, hand: Option<&MockClock>) {
+    if let Some(hand) = hand {
+        breaker.trip(SECOND);
+        hand.advance(2 * SECOND);
+    } else {
+        breaker.trip(Duration::ZERO);
+        // The moment that the open time ends is rounded up by a millisecond.
+        while breaker.snapshot().time_left_open() > Some(Duration::ZERO) {}
+    }
+}
+
+/// The next success closes.
+fn almost_close(breaker: &CircuitBreaker, hand: Option<&MockClock>) {
+    let_it_try(breaker, hand);
+    breaker.try_acquire().unwrap().success();
+}
+
+fn success(breaker: &CircuitBreaker) -> Result<u8, CallError<u8>> {
+    breaker.call(|| Ok(1))
+}
+
+fn failure(breaker: &CircuitBreaker) -> Result<u8, CallError<u8>> {
+    breaker.call(|| Err(1))
+}
+
+#[test]
+fn allocations_are_seen() {
+    let allocations = allocation_counter::measure(|| drop(std::hint::black_box(Box::new(1_u8))));
+    assert_eq!(allocations.count_total, 1);
+}
+
+#[test]
+fn a_call_that_succeeds_allocates_nothing() {
+    allocates_nothing(close, success, |breaker, result| {
+        assert_eq!(result, Ok(1));
+        assert_eq!(breaker.snapshot().successes(), 1);
+    });
+}
+
+#[test]
+fn a_call_that_fails_allocates_nothing() {
+    allocates_nothing(close, failure, |breaker, result| {
+        assert_eq!(result, Err(CallError::Inner(1)));
+        assert_eq!(breaker.snapshot().failures(), 1);
+    });
+}
+
+#[test]
+fn a_call_that_trips_and_is_told_to_listeners_allocates_nothing() {
+    allocates_nothing(almost_trip, failure, |breaker, _| {
+        assert_eq!(breaker.state(), State::Open);
+    });
+    assert!(TOLD.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn a_call_that_is_rejected_allocates_nothing() {
+    allocates_nothing(open, success, |breaker, result| {
+        assert!(result.unwrap_err().rejected().is_some());
+        assert_eq!(breaker.state(), State::Open);
+    });
+}
+
+#[test]
+fn a_probe_allocates_nothing() {
+    allocates_nothing(let_it_try, success, |breaker, result| {
+        assert_eq!(result, Ok(1));
+        assert_eq!(breaker.state(), State::HalfOpen);
+    });
+    allocates_nothing(let_it_try, failure, |breaker, _| {
+        assert_eq!(breaker.state(), State::Open);
+    });
+}
+
+#[test]
+fn a_probe_that_closes_allocates_nothing() {
+    allocates_nothing(almost_close, success, |breaker, _| {
+        assert_eq!(breaker.state(), State::Closed);
+    });
+}
+
+#[test]
+fn a_permit_allocates_nothing() {
+    let outcomes = [
+        Outcome::Success,
+        Outcome::Failure,
+        Outcome::Ignored,
+        Outcome::Trip,
+    ];
+    for outcome in outcomes {
+        let borrowed = |breaker: &CircuitBreaker| breaker.try_acquire().unwrap().record(outcome);
+        allocates_nothing(close, borrowed, |_, ()| {});
+        let owned = |breaker: &CircuitBreaker| breaker.try_acquire_owned().unwrap().record(outcome);
+        allocates_nothing(close, owned, |_, ()| {});
+    }
+    let cancelled = |breaker: &CircuitBreaker| drop(breaker.try_acquire().unwrap());
+    allocates_nothing(close, cancelled, |breaker, ()| {
+        assert_eq!(breaker.snapshot().ignored(), 1);
+    });
+    let rejected = |breaker: &CircuitBreaker| breaker.try_acquire().is_err();
+    allocates_nothing(open, rejected, |_, rejected| assert!(rejected));
+}
+
+#[test]
+fn an_asynchronous_call_allocates_nothing() {
+    fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+    let success = |breaker: &CircuitBreaker| poll(breaker.call_async(async || Ok::<_, ()>(1)));
+    allocates_nothing(close, success, |_, result| {
+        assert_eq!(result, Poll::Ready(Ok(1)));
+    });
+    let failure = |breaker: &CircuitBreaker| poll(breaker.call_async(async || Err::<(), _>(1)));
+    allocates_nothing(almost_trip, failure, |breaker, _| {
+        assert_eq!(breaker.state(), State::Open);
+    });
+    let cancelled =
+        |breaker: &CircuitBreaker| poll(breaker.call_async(std::future::pending::<Result<(), ()>>));
+    allocates_nothing(close, cancelled, |breaker, result| {
+        assert!(result.is_pending());
+        assert_eq!(breaker.snapshot().ignored(), 1);
+    });
+}
+
+#[test]
+fn a_snapshot_and_a_command_allocate_nothing() {
+    let picture = |breaker: &CircuitBreaker| drop(breaker.snapshot());
+    allocates_nothing(close, picture, |_, ()| {});
+    let commands = |breaker: &CircuitBreaker| {
+        breaker.trip(SECOND);
+        breaker.force_open();
+        breaker.disable();
+        breaker.metrics_only();
+        breaker.reset();
+    };
+    allocates_nothing(close, commands, |breaker, ()| {
+        assert_eq!(breaker.state(), State::Closed);
+    });
+}

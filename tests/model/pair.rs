@@ -1,0 +1,423 @@
+//! A breaker and its model, driven side by side and compared after each step.
+
+use std::fmt::{self, Debug};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tripcurve::{
+    CallError, CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Permit, Rejected, Transition,
+};
+
+use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
+
+/// What can be done to a breaker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operation {
+    /// Ask for a permit and keep it.
+    Acquire {
+        owned: bool,
+    },
+    /// Record the outcome of a permit that is kept, on this thread (0) or on another one.
+    Settle {
+        permit: usize,
+        outcome: Outcome,
+        thread: usize,
+    },
+    /// Drop a permit that is kept.
+    Drop {
+        permit: usize,
+    },
+    /// Drop a permit that is kept by unwinding past it.
+    DropByPanic {
+        permit: usize,
+    },
+    /// Make a call whose result counts as `outcome`, be it `Ok` or `Err`.
+    Call {
+        outcome: Outcome,
+        ok: bool,
+        asynchronous: bool,
+    },
+    /// Make a call that panics.
+    CallThatPanics {
+        asynchronous: bool,
+    },
+    Advance(Step),
+    Reset,
+    Trip(Duration),
+    ForceOpen,
+    Disable,
+    MetricsOnly,
+}
+
+/// How far the clock is moved on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    Nanos(u32),
+    /// By a bucket, or a 64th of `within`.
+    Tick,
+    /// By the window's time, or one nanosecond less.
+    Window,
+    AlmostWindow,
+    OpenFor,
+    AlmostOpenFor,
+    ProbeTimeout,
+    AlmostProbeTimeout,
+    Years(u8),
+    /// To the end of the clock's range.
+    End,
+}
+
+impl Step {
+    fn duration(self, config: &Config) -> Duration {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        let almost = |end: Duration| end.saturating_sub(Duration::from_nanos(1));
+        let (window, ticks) = match config.window {
+            Shape::Time { length, buckets } => (length, buckets),
+            Shape::Count { .. } => (Duration::from_secs(1), 10),
+            Shape::CountWithin { within, .. } => (within, 64),
+        };
+        // Never is not a step.
+        let probe_timeout = config.probe_timeout.min(YEAR);
+        match self {
+            Self::Nanos(nanos) => Duration::from_nanos(nanos.into()),
+            Self::Tick => window / ticks,
+            Self::Window => window,
+            Self::AlmostWindow => almost(window),
+            Self::OpenFor => config.open_for,
+            Self::AlmostOpenFor => almost(config.open_for),
+            Self::ProbeTimeout => probe_timeout,
+            Self::AlmostProbeTimeout => almost(probe_timeout),
+            Self::Years(years) => YEAR * u32::from(years),
+            Self::End => Duration::MAX,
+        }
+    }
+}
+
+/// Where the breaker and its model part.
+pub(crate) struct Difference {
+    step: usize,
+    operation: Option<Operation>,
+    what: &'static str,
+    breaker: String,
+    model: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            step,
+            operation,
+            what,
+            breaker,
+            model,
+        } = self;
+        match operation {
+            Some(operation) => write!(f, "after step {step}, {operation:?}, ")?,
+            None => f.write_str("when just built, ")?,
+        }
+        write!(f, "{what} differ\n  breaker: {breaker}\n  model:   {model}")
+    }
+}
+
+/// Drives a breaker and its model through `operations`; returns the transitions told.
+pub(crate) fn drive(config: &Config, operations: &[Operation]) -> Result<Vec<Told>, Difference> {
+    let (clock, hand) = Clock::mock();
+    hand.advance(config.built_at);
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let breaker = config
+        .builder(clock)
+        .on_transition({
+            let log = Arc::clone(&log);
+            move |transition| log.lock().unwrap().push(told(transition))
+        })
+        .build()
+        .unwrap_or_else(|error| panic!("{config:?} makes no sense: {error}"));
+    let mut pair = Pair {
+        breaker: breaker.with_classifier(by_itself),
+        permits: Vec::new(),
+        lender: &breaker,
+        hand,
+        model: Model::new(config.clone()),
+        log,
+        told: Vec::new(),
+        step: 0,
+        operation: None,
+    };
+    pair.compare()?;
+    for (step, operation) in operations.iter().enumerate() {
+        pair.step = step;
+        pair.operation = Some(*operation);
+        pair.apply(*operation)?;
+        pair.compare()?;
+    }
+    Ok(pair.told)
+}
+
+fn told(transition: &Transition) -> Told {
+    assert_eq!(transition.name(), Config::NAME);
+    Told {
+        from: transition.from(),
+        to: transition.to(),
+        generation: transition.generation(),
+        at: transition.at(),
+        cause: transition.cause(),
+        missed: transition.missed(),
+    }
+}
+
+/// Results that say themselves how they count.
+type ByItself = fn(&Result<Outcome, Outcome>) -> Outcome;
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "a classifier is given a reference"
+)]
+fn by_itself(result: &Result<Outcome, Outcome>) -> Outcome {
+    match result {
+        Ok(outcome) | Err(outcome) => *outcome,
+    }
+}
+
+enum Held<'a> {
+    Borrowed(Permit<'a>),
+    Owned(OwnedPermit),
+}
+
+impl Held<'_> {
+    fn record(self, outcome: Outcome, thread: usize) {
+        match self {
+            Self::Borrowed(permit) => permit.record(outcome),
+            Self::Owned(permit) if thread == 0 => permit.record(outcome),
+            Self::Owned(permit) => on_thread(thread, move || permit.record(outcome)),
+        }
+    }
+}
+
+struct Pair<'a> {
+    breaker: CircuitBreaker<ByItself>,
+    /// The permits that are kept, the breaker's and the model's.
+    permits: Vec<(Held<'a>, ModelPermit)>,
+    /// The same breaker, for permits that borrow it.
+    lender: &'a CircuitBreaker,
+    hand: MockClock,
+    model: Model,
+    log: Arc<Mutex<Vec<Told>>>,
+    told: Vec<Told>,
+    step: usize,
+    operation: Option<Operation>,
+}
+
+impl<'a> Pair<'a> {
+    fn apply(&mut self, operation: Operation) -> Result<(), Difference> {
+        match operation {
+            Operation::Acquire { owned } => self.acquire(owned)?,
+            Operation::Settle {
+                permit,
+                outcome,
+                thread,
+            } => {
+                if let Some((held, model)) = self.take(permit) {
+                    held.record(outcome, thread);
+                    self.model.settle(model, outcome);
+                }
+            }
+            Operation::Drop { permit } => {
+                if let Some((held, model)) = self.take(permit) {
+                    drop(held);
+                    self.model.cancel(model);
+                }
+            }
+            Operation::DropByPanic { permit } => {
+                if let Some((held, model)) = self.take(permit) {
+                    unwind(move || {
+                        let _held = held;
+                        resume_unwind(Box::new(()))
+                    });
+                    self.model.settle(model, Outcome::Failure);
+                }
+            }
+            Operation::Call {
+                outcome,
+                ok,
+                asynchronous,
+            } => self.call(outcome, ok, asynchronous)?,
+            Operation::CallThatPanics { asynchronous } => self.call_that_panics(asynchronous)?,
+            Operation::Advance(step) => {
+                let by = step.duration(&self.model.config);
+                self.hand.advance(by);
+                self.model.advance(by);
+            }
+            Operation::Reset => {
+                self.breaker.reset();
+                self.model.reset();
+            }
+            Operation::Trip(duration) => {
+                self.breaker.trip(duration);
+                self.model.trip(duration);
+            }
+            Operation::ForceOpen => {
+                self.breaker.force_open();
+                self.model.force_open();
+            }
+            Operation::Disable => {
+                self.breaker.disable();
+                self.model.disable();
+            }
+            Operation::MetricsOnly => {
+                self.breaker.metrics_only();
+                self.model.metrics_only();
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, permit: usize) -> Option<(Held<'a>, ModelPermit)> {
+        let index = permit.checked_rem(self.permits.len())?;
+        Some(self.permits.swap_remove(index))
+    }
+
+    fn acquire(&mut self, owned: bool) -> Result<(), Difference> {
+        let held = if owned {
+            self.breaker.try_acquire_owned().map(Held::Owned)
+        } else {
+            self.lender.try_acquire().map(Held::Borrowed)
+        };
+        match (held, self.model.acquire()) {
+            (Ok(held), Ok(permit)) => self.permits.push((held, permit)),
+            (held, permit) => {
+                let refused = held
+                    .map(|_| "a permit")
+                    .map_err(|rejected| refused(&rejected));
+                self.same("answers", &refused, &permit.map(|_| "a permit"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, outcome: Outcome, ok: bool, asynchronous: bool) -> Result<(), Difference> {
+        let result = if ok { Ok(outcome) } else { Err(outcome) };
+        let found = if asynchronous {
+            now(self.breaker.call_async(|| std::future::ready(result)))
+        } else {
+            self.breaker.call(|| result)
+        };
+        let expected = match self.model.acquire() {
+            Ok(permit) => {
+                self.model.settle(permit, outcome);
+                Ok(result)
+            }
+            Err(refused) => Err(refused),
+        };
+        self.same("results", &answer(found), &expected)
+    }
+
+    fn call_that_panics(&mut self, asynchronous: bool) -> Result<(), Difference> {
+        let mut found = None;
+        unwind(|| {
+            let panic = || resume_unwind(Box::new(()));
+            found = Some(if asynchronous {
+                now(self.breaker.call_async(|| async { panic() }))
+            } else {
+                self.breaker.call(panic)
+            });
+        });
+        let expected = match self.model.acquire() {
+            Ok(permit) => {
+                self.model.settle(permit, Outcome::Failure);
+                None
+            }
+            Err(refused) => Some(Err(refused)),
+        };
+        self.same("results", &found.map(answer), &expected)
+    }
+
+    fn compare(&mut self) -> Result<(), Difference> {
+        self.same("states", &self.breaker.state(), &self.model.state())?;
+        let picture = Picture::of(&self.breaker.snapshot());
+        self.same("snapshots", &picture, &self.model.picture())?;
+        let found = std::mem::take(&mut *self.log.lock().unwrap());
+        let expected = self.model.take_told();
+        self.same("transitions", &found, &expected)?;
+        self.told.extend(expected);
+        Ok(())
+    }
+
+    fn same<T: Debug + PartialEq>(
+        &self,
+        what: &'static str,
+        breaker: &T,
+        model: &T,
+    ) -> Result<(), Difference> {
+        if breaker == model {
+            return Ok(());
+        }
+        Err(Difference {
+            step: self.step,
+            operation: self.operation,
+            what,
+            breaker: format!("{breaker:?}"),
+            model: format!("{model:?}"),
+        })
+    }
+}
+
+fn refused(rejected: &Rejected) -> Refused {
+    assert_eq!(rejected.name(), Config::NAME);
+    Refused {
+        state: rejected.state(),
+        retry_after: rejected.retry_after(),
+    }
+}
+
+/// The result of a call that was made, or why it was not.
+fn answer(
+    result: Result<Outcome, CallError<Outcome>>,
+) -> Result<Result<Outcome, Outcome>, Refused> {
+    match result {
+        Ok(outcome) => Ok(Ok(outcome)),
+        Err(CallError::Inner(outcome)) => Ok(Err(outcome)),
+        Err(CallError::Rejected(rejected)) => Err(refused(&rejected)),
+        Err(error) => panic!("the model doesn't know {error:?}"),
+    }
+}
+
+/// The result of a future that has no reason to wait.
+fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the future waits"),
+    }
+}
+
+/// Runs `unwinding` to its end, be it a panic.
+fn unwind(unwinding: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(unwinding));
+}
+
+/// Runs `job` on the other thread of that number and waits for it, so that several threads' shards
+/// are in use while all is still done one after the other.
+fn on_thread(thread: usize, job: impl FnOnce() + Send + 'static) {
+    type Job = Box<dyn FnOnce() + Send>;
+    static OTHERS: OnceLock<Vec<Sender<Job>>> = OnceLock::new();
+
+    let others = OTHERS.get_or_init(|| {
+        let spawn = |_| {
+            let (sender, jobs) = mpsc::channel::<Job>();
+            std::thread::spawn(move || jobs.iter().for_each(|job| job()));
+            sender
+        };
+        (0..3).map(spawn).collect()
+    });
+    let (done, is_done) = mpsc::channel();
+    let job = Box::new(move || {
+        job();
+        let _ = done.send(());
+    });
+    others[thread % others.len()].send(job).unwrap();
+    is_done.recv().unwrap();
+}
