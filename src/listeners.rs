@@ -133,10 +133,12 @@ impl Slot {
         self.holds(generation).then_some(entry)
     }
 
-    /// The generation that the slot holds, or is about to.
+    /// The generation that the slot holds; 0 if it holds none or is being written, for then its
+    /// writer has not tried to tell yet.
     fn generation(&self) -> u64 {
         // Acquire: pairs with the Release in `write`, as in `holds`.
-        self.stamp.load(Ordering::Acquire).div_ceil(2)
+        let stamp = self.stamp.load(Ordering::Acquire);
+        if stamp % 2 == 0 { stamp / 2 } else { 0 }
     }
 }
 
@@ -226,6 +228,9 @@ impl Listeners {
     /// Tells, as the only teller, from the transition into `next` on; returns where it stopped.
     fn tell_what_is_there(&self, name: &Name, mut next: u64) -> u64 {
         loop {
+            // Asked first: what makes this transition too late has been read then, and with it
+            // what its writer had written before.
+            let is_to_be_passed_over = self.is_to_be_passed_over(next);
             // Relaxed, all uses of `missed`: the turn hands it from teller to teller.
             let entry = if self.slot(next).holds(next) {
                 Some(self.slot(next).read(next))
@@ -241,7 +246,7 @@ impl Listeners {
                 let missed = self.missed.load(Ordering::Relaxed);
                 self.missed.store(0, Ordering::Relaxed);
                 self.tell_one(name, &entry, missed);
-            } else if self.is_to_be_passed_over(next) {
+            } else if is_to_be_passed_over {
                 next += 1;
                 // Release: as above.
                 self.turn.store(2 * next + 1, Ordering::Release);

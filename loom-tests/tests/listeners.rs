@@ -139,3 +139,33 @@ fn a_winner_that_is_held_up_is_told_in_time_or_counted_as_missed() {
         }
     });
 }
+
+/// More transitions than the log has places, while one may be in the middle of being told. The
+/// latest that finds no place is kept, and read whole or not at all.
+///
+/// Fails when: `Slot::read_late` doesn't look at the stamp again; when what finds no place in the
+/// log is dropped.
+#[test]
+fn of_those_that_find_no_place_the_latest_is_told() {
+    model(preemptions(1).full(2), || {
+        let listening = Listening::new();
+        race(
+            &listening,
+            [
+                |listening: &Listening| listening.tell(1),
+                |listening: &Listening| {
+                    for generation in 2..=9 {
+                        listening.tell(generation);
+                    }
+                },
+            ],
+        );
+        let told = listening.told();
+        let mut next = 1;
+        for (generation, missed) in &told {
+            assert_eq!(*generation, next + missed, "{told:?}");
+            next = generation + 1;
+        }
+        assert_eq!(next, 10, "the last is told: {told:?}");
+    });
+}
