@@ -138,7 +138,11 @@ impl Slot {
     fn generation(&self) -> u64 {
         // Acquire: pairs with the Release in `write`, as in `holds`.
         let stamp = self.stamp.load(Ordering::Acquire);
-        if stamp % 2 == 0 { stamp / 2 } else { 0 }
+        if stamp.is_multiple_of(2) {
+            stamp / 2
+        } else {
+            0
+        }
     }
 }
 

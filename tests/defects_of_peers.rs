@@ -2,11 +2,13 @@
 //!
 //! The comments name the peer and, where there is one, the issue.
 
-use std::sync::Barrier;
+mod race;
+
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use race::{THREADS, in_rounds};
 use tripcurve::{
     Builder, CallError, CircuitBreaker, Clock, MockClock, Outcome, State, TripPolicy, Window,
 };
@@ -590,42 +592,28 @@ fn the_wait_that_a_rejected_caller_is_told_is_the_true_one() {
 // resilience4j#1432, #1090; failsafe#391; tower-resilience#382; opossum#119.
 #[test]
 fn a_race_for_the_places_admits_exactly_as_many_probes_as_there_are() {
-    const THREADS: usize = 4;
-    const ROUNDS: u32 = 2_000;
     const PROBES: u32 = 3;
     let (breaker, hand) = breaker(|builder| builder.probes(PROBES));
+    let_it_try_again(&breaker, &hand);
     let admitted = AtomicU32::new(0);
-    let mut admitted_in_each = Vec::new();
-    let barrier = Barrier::new(THREADS + 1);
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                for _ in 0..ROUNDS {
-                    barrier.wait();
-                    for _ in 0..PROBES {
-                        if let Ok(permit) = breaker.try_acquire() {
-                            admitted.fetch_add(1, Ordering::Relaxed);
-                            std::mem::forget(permit);
-                        }
-                    }
-                    barrier.wait();
-                }
-            });
+    let work = |_| {
+        for _ in 0..PROBES {
+            if let Ok(permit) = breaker.try_acquire() {
+                admitted.fetch_add(1, Ordering::Relaxed);
+                std::mem::forget(permit);
+            }
         }
-        for _ in 0..ROUNDS {
-            let_it_try_again(&breaker, &hand);
-            barrier.wait();
-            barrier.wait();
-            admitted_in_each.push(admitted.swap(0, Ordering::Relaxed));
-        }
+    };
+    in_rounds(5_000, work, |round| {
+        let admitted = admitted.swap(0, Ordering::Relaxed);
+        assert_eq!(admitted, PROBES, "round {round}");
+        let_it_try_again(&breaker, &hand);
     });
-    assert_eq!(admitted_in_each, vec![PROBES; ROUNDS as usize]);
 }
 
 // circuitbreaker-rs: load, then fetch_sub; two that take the last place leave 4,294,967,295.
 #[test]
 fn never_are_more_probes_in_flight_than_there_are_places_while_they_come_and_go() {
-    const THREADS: usize = 4;
     const PROBES: u32 = 2;
     let (breaker, hand) = breaker(|builder| builder.probes(PROBES));
     let_it_try_again(&breaker, &hand);

@@ -4,17 +4,19 @@
 //! configurations of invariant 7 are in `configurations.rs`. Races that these tests meet by chance
 //! are explored by all interleavings in `loom-tests/`.
 
+mod race;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier, Mutex, OnceLock};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use race::{THREADS, in_rounds};
 use tripcurve::{
     Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, State, Transition, TripPolicy,
     Window,
 };
 
-const THREADS: u32 = 4;
 const SECOND: Duration = Duration::from_secs(1);
 const NANO: Duration = Duration::from_nanos(1);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
@@ -76,51 +78,6 @@ fn begin_probing(breaker: &CircuitBreaker, hand: &MockClock) {
     breaker.trip(SECOND);
     hand.advance(2 * SECOND);
     breaker.try_acquire().unwrap().record(Outcome::Ignored);
-}
-
-/// Runs `work` on some threads at once, `rounds` times; after each round, when all of them are
-/// done and before the next begins, `check` on this one. A panic of either ends it, and nobody is
-/// left waiting.
-fn in_rounds(rounds: u32, work: impl Fn(u32) + Sync, mut check: impl FnMut(u32)) {
-    let barrier = Barrier::new(THREADS as usize + 1);
-    let is_over = AtomicBool::new(false);
-    let failure = Mutex::new(None);
-    let guarded = |part: &mut dyn FnMut()| {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(part)) {
-            failure.lock().unwrap().get_or_insert(panic);
-            is_over.store(true, Ordering::SeqCst);
-        }
-    };
-    std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (barrier, work, is_over, guarded) = (&barrier, &work, &is_over, &guarded);
-            scope.spawn(move || {
-                loop {
-                    barrier.wait();
-                    if is_over.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    guarded(&mut || work(thread));
-                    barrier.wait();
-                }
-            });
-        }
-        for round in 0..rounds {
-            barrier.wait();
-            barrier.wait();
-            if !is_over.load(Ordering::SeqCst) {
-                guarded(&mut || check(round));
-            }
-            if is_over.load(Ordering::SeqCst) {
-                break;
-            }
-        }
-        is_over.store(true, Ordering::SeqCst);
-        barrier.wait();
-    });
-    if let Some(panic) = failure.into_inner().unwrap() {
-        std::panic::resume_unwind(panic);
-    }
 }
 
 // --------------------------------------------------------------------------------------------- 1
@@ -467,15 +424,27 @@ fn an_outcome_of_an_earlier_generation_changes_nothing_however_many_came_between
     for window in windows() {
         for changes in [1 << 11, 1 << 12, 1 << 16, 1 << 20] {
             let (breaker, _hand) = breaker(|builder| builder.window(window.clone()));
+            let case = format!("{changes} changes, {window:?}");
+            let record_all = || {
+                for outcome in &OUTCOMES[..3] {
+                    breaker.try_acquire().unwrap().record(*outcome);
+                }
+            };
+            let counts = || {
+                let snapshot = breaker.snapshot();
+                (snapshot.calls(), snapshot.ignored())
+            };
             let permits = [(); 4].map(|()| breaker.try_acquire().unwrap());
+            record_all();
             for _ in 0..changes {
                 breaker.reset();
             }
+            assert_eq!(counts(), (0, 0), "{case}: the window starts empty");
+            record_all();
             let before = breaker.snapshot();
             for (permit, outcome) in permits.into_iter().zip(OUTCOMES) {
                 permit.record(outcome);
             }
-            let case = format!("{changes} changes, {window:?}");
             assert_eq!(breaker.snapshot(), before, "{case}");
         }
     }
@@ -539,6 +508,44 @@ fn what_many_threads_record_is_counted_once() {
             });
             assert_eq!(counts, expected, "{window:?}, {shards} shards");
         }
+    }
+}
+
+#[test]
+fn a_writer_that_was_overtaken_by_a_turn_of_the_window_damages_nothing() {
+    let windows: [Window; 3] = [
+        Window::time(SECOND, 1),
+        Window::time(SECOND, 4),
+        Window::count(1_000).within(SECOND).into(),
+    ];
+    for window in windows {
+        let (breaker, hand) = breaker(|builder| {
+            builder
+                .window(window.clone())
+                .shards(1)
+                .start_in(State::MetricsOnly)
+        });
+        // The others read the clock before or after it goes round once, and write to the same word.
+        let work = |thread| {
+            let permits = [(); 3].map(|()| breaker.try_acquire().unwrap());
+            if thread == 0 {
+                hand.advance(SECOND);
+                for permit in permits {
+                    permit.failure();
+                }
+            } else {
+                let [permit, ..] = permits;
+                permit.failure();
+            }
+        };
+        in_rounds(5_000, work, |round| {
+            let failures = breaker.snapshot().failures();
+            let expected = 3..3 + u64::from(THREADS);
+            assert!(
+                expected.contains(&failures),
+                "{failures} in round {round}, {window:?}"
+            );
+        });
     }
 }
 
@@ -819,7 +826,7 @@ fn a_listener_may_call_the_breaker() {
             match told.to() {
                 State::Open if breaker.try_acquire().is_err() => breaker.disable(),
                 State::Disabled => breaker.metrics_only(),
-                State::MetricsOnly => fail(breaker, 100),
+                State::MetricsOnly if told.generation() == 3 => fail(breaker, 100),
                 _ => {}
             }
         })

@@ -1,0 +1,174 @@
+//! A breaker and the plain model of `tests/model`, driven by the same operations, must not part.
+#![no_main]
+
+#[path = "../../tests/model/mod.rs"]
+mod model;
+
+use std::time::Duration;
+
+use arbitrary::{Result, Unstructured};
+use libfuzzer_sys::{Corpus, fuzz_target};
+use model::pair::{Operation, Step, drive};
+use model::{Config, Policy, Shape};
+use tripcurve::{Outcome, State};
+
+const LONGEST_RUN: usize = 1_000;
+
+fuzz_target!(|data: &[u8]| -> Corpus {
+    let mut bytes = Unstructured::new(data);
+    let (Ok(config), Ok(operations)) = (config(&mut bytes), operations(&mut bytes)) else {
+        return Corpus::Reject;
+    };
+    if let Err(difference) = drive(&config, &operations) {
+        panic!("{difference}\nwith {config:#?}\nand {operations:#?}");
+    }
+    Corpus::Keep
+});
+
+fn nanos(bytes: &mut Unstructured<'_>, from: u64, to: u64) -> Result<Duration> {
+    bytes.int_in_range(from..=to).map(Duration::from_nanos)
+}
+
+fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
+    let window = window(bytes)?;
+    let policies = (0..bytes.int_in_range(0..=3)?)
+        .map(|_| Ok(policy(bytes)?.fitted(window.capacity())))
+        .collect::<Result<_>>()?;
+    Ok(Config {
+        window,
+        policies,
+        open_for: nanos(bytes, 1_000_000, 5_000_000_000)?,
+        probes: match bytes.int_in_range(0..=9)? {
+            0 => bytes.int_in_range(1..=4_095)?,
+            _ => bytes.int_in_range(1..=4)?,
+        },
+        probe_timeout: match bytes.int_in_range(0..=4)? {
+            0 => Duration::MAX,
+            _ => nanos(bytes, 1_000_000, 5_000_000_000)?,
+        },
+        on_cancel: *bytes.choose(&[Outcome::Ignored, Outcome::Failure])?,
+        start_in: *bytes.choose(&[
+            State::Closed,
+            State::Closed,
+            State::Closed,
+            State::Open,
+            State::HalfOpen,
+            State::ForcedOpen,
+            State::Disabled,
+            State::MetricsOnly,
+        ])?,
+        shards: *bytes.choose(&[1, 2, 4, 64])?,
+        built_at: if bytes.arbitrary()? {
+            Duration::ZERO
+        } else {
+            nanos(bytes, 0, u64::MAX)?
+        },
+    })
+}
+
+fn window(bytes: &mut Unstructured<'_>) -> Result<Shape> {
+    let length = nanos(bytes, 100_000_000, 10_000_000_000)?;
+    let calls = bytes.int_in_range(1..=70)?;
+    Ok(match bytes.int_in_range(0..=2)? {
+        0 => Shape::Time {
+            length,
+            buckets: bytes.int_in_range(1..=16)?,
+        },
+        1 => Shape::Count { calls },
+        _ => Shape::CountWithin {
+            calls,
+            within: length,
+        },
+    })
+}
+
+fn policy(bytes: &mut Unstructured<'_>) -> Result<Policy> {
+    Ok(match bytes.int_in_range(0..=2)? {
+        0 => Policy::ConsecutiveFailures(bytes.int_in_range(1..=10)?),
+        1 => Policy::FailureCount(bytes.int_in_range(1..=30)?),
+        _ => Policy::ErrorRate {
+            threshold: f64::from(bytes.int_in_range(1..=1_000_u32)?) / 1_000.0,
+            min_calls: bytes.int_in_range(1..=40)?,
+        },
+    })
+}
+
+fn operations(bytes: &mut Unstructured<'_>) -> Result<Vec<Operation>> {
+    let mut operations = Vec::new();
+    while !bytes.is_empty() && operations.len() < LONGEST_RUN {
+        operations.push(operation(bytes)?);
+    }
+    Ok(operations)
+}
+
+fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
+    bytes
+        .choose(&[
+            Outcome::Success,
+            Outcome::Failure,
+            Outcome::Ignored,
+            Outcome::Trip,
+        ])
+        .copied()
+}
+
+fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
+    // An operation never needs more than a few bytes, so that small inputs are long stories.
+    let permit = |bytes: &mut Unstructured<'_>| bytes.arbitrary::<u8>().map(usize::from);
+    Ok(match bytes.int_in_range(0..=15_u8)? {
+        0..=2 => Operation::Acquire {
+            owned: bytes.arbitrary()?,
+        },
+        3..=4 => Operation::Settle {
+            permit: permit(bytes)?,
+            outcome: outcome(bytes)?,
+            // Another thread costs more than all the rest.
+            thread: match bytes.arbitrary::<u8>()? {
+                thread @ 1..=3 => thread.into(),
+                _ => 0,
+            },
+        },
+        5 => Operation::Drop {
+            permit: permit(bytes)?,
+        },
+        6 => Operation::DropByPanic {
+            permit: permit(bytes)?,
+        },
+        7..=8 => Operation::Call {
+            outcome: outcome(bytes)?,
+            ok: bytes.arbitrary()?,
+            asynchronous: bytes.arbitrary()?,
+        },
+        9 => Operation::CallThatPanics {
+            asynchronous: bytes.arbitrary()?,
+        },
+        10..=13 => Operation::Advance(step(bytes)?),
+        14 => Operation::Trip(Duration::from_micros(bytes.arbitrary::<u16>()?.into())),
+        _ => match bytes.int_in_range(0..=4_u8)? {
+            0 => Operation::Reset,
+            1 => Operation::ForceOpen,
+            2 => Operation::Disable,
+            3 => Operation::MetricsOnly,
+            _ => Operation::Trip(nanos(bytes, 0, u64::MAX)?),
+        },
+    })
+}
+
+fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
+    Ok(match bytes.int_in_range(0..=15_u8)? {
+        0..=3 => Step::Nanos(bytes.arbitrary::<u16>()?.into()),
+        4..=5 => Step::Nanos(bytes.arbitrary()?),
+        6..=7 => Step::Tick,
+        8 => Step::Window,
+        9 => Step::AlmostWindow,
+        10 => Step::OpenFor,
+        11 => Step::AlmostOpenFor,
+        12 => Step::ProbeTimeout,
+        13 => Step::AlmostProbeTimeout,
+        14 => Step::Years(bytes.arbitrary()?),
+        _ => match bytes.arbitrary::<u8>()? {
+            0 => Step::End,
+            _ => Step::Tick,
+        },
+    })
+}

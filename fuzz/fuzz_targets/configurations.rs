@@ -1,0 +1,149 @@
+//! No settings make `build` panic, and a breaker with settings that were accepted survives what a
+//! caller may do with it.
+#![no_main]
+
+use std::time::Duration;
+
+use arbitrary::{Result, Unstructured};
+use libfuzzer_sys::{Corpus, fuzz_target};
+use tripcurve::{CircuitBreaker, Clock, Outcome, State, TripPolicy, Window};
+
+const OPERATIONS: usize = 300;
+
+fuzz_target!(|data: &[u8]| -> Corpus {
+    match run(&mut Unstructured::new(data)) {
+        Ok(()) => Corpus::Keep,
+        Err(_) => Corpus::Reject,
+    }
+});
+
+/// Any duration: round ones, which lie on the limits, as well as others.
+fn duration(bytes: &mut Unstructured<'_>) -> Result<Duration> {
+    let number = bytes.arbitrary::<u64>()?;
+    Ok(match bytes.int_in_range(0..=7_u8)? {
+        0 => Duration::from_nanos(number),
+        1 => Duration::from_millis(number % 1_000),
+        2 => Duration::from_secs(number % 1_000),
+        3 => Duration::from_secs(number % 1_000 * 86_400),
+        4 => Duration::from_millis(100),
+        5 => Duration::from_secs(number),
+        6 => Duration::MAX,
+        _ => Duration::new(number, bytes.int_in_range(0..=999_999_999)?),
+    })
+}
+
+/// Any number, though mostly one of those that are used.
+fn number(bytes: &mut Unstructured<'_>) -> Result<u32> {
+    match bytes.int_in_range(0..=3_u8)? {
+        0 => bytes.arbitrary(),
+        1 => bytes.arbitrary::<u16>().map(u32::from),
+        _ => bytes.arbitrary::<u8>().map(u32::from),
+    }
+}
+
+fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
+    bytes
+        .choose(&[
+            Outcome::Success,
+            Outcome::Failure,
+            Outcome::Ignored,
+            Outcome::Trip,
+        ])
+        .copied()
+}
+
+fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
+    let (clock, hand) = Clock::mock();
+    hand.advance(duration(bytes)?);
+    let mut builder = CircuitBreaker::builder(bytes.arbitrary::<String>()?)
+        .clock(clock)
+        .on_transition(|told| drop(told.to_string()))
+        .start_in(*bytes.choose(&[
+            State::Closed,
+            State::Open,
+            State::HalfOpen,
+            State::ForcedOpen,
+            State::Disabled,
+            State::MetricsOnly,
+        ])?);
+    builder = match bytes.int_in_range(0..=3_u8)? {
+        0 => builder,
+        1 => builder.window(Window::time(duration(bytes)?, number(bytes)?)),
+        2 => builder.window(Window::count(number(bytes)?)),
+        _ => builder.window(Window::count(number(bytes)?).within(duration(bytes)?)),
+    };
+    for _ in 0..bytes.int_in_range(0..=3)? {
+        builder = match bytes.int_in_range(0..=3_u8)? {
+            0 => builder.trip_when(TripPolicy::consecutive_failures(number(bytes)?)),
+            1 => builder.trip_when(TripPolicy::failure_count(number(bytes)?)),
+            2 => builder
+                .trip_when(TripPolicy::error_rate(bytes.arbitrary()?).min_calls(number(bytes)?)),
+            _ => {
+                let percent = bytes.arbitrary::<u8>()?;
+                builder.trip_when(TripPolicy::error_rate(f64::from(percent) / 100.0))
+            }
+        };
+    }
+    if bytes.arbitrary()? {
+        builder = builder.open_for(duration(bytes)?);
+    }
+    if bytes.arbitrary()? {
+        builder = builder.probes(number(bytes)?);
+    }
+    if bytes.arbitrary()? {
+        builder = builder.probe_timeout(duration(bytes)?);
+    }
+    if bytes.arbitrary()? {
+        builder = builder.on_cancel(outcome(bytes)?);
+    }
+    if bytes.arbitrary()? {
+        builder = builder.shards(if bytes.arbitrary()? {
+            number(bytes)?
+        } else {
+            1 << bytes.int_in_range(0..=6_u8)?
+        });
+    }
+
+    let described = format!("{builder:?}");
+    assert!(!described.is_empty());
+    let breaker = match builder.build() {
+        Ok(breaker) => breaker,
+        Err(error) => {
+            assert!(error.to_string().contains(error.setting));
+            return Ok(());
+        }
+    };
+    let mut permits = Vec::new();
+    for step in 0..OPERATIONS {
+        if bytes.is_empty() {
+            break;
+        }
+        match bytes.int_in_range(0..=15_u8)? {
+            0..=3 => permits.extend(breaker.try_acquire_owned()),
+            4..=6 => {
+                if let Some(permit) = permits.pop() {
+                    permit.record(outcome(bytes)?);
+                }
+            }
+            7 => drop(permits.pop()),
+            8 => drop(breaker.call(|| Ok::<_, ()>(()))),
+            9..=10 => drop(breaker.call(|| Err::<(), _>(()))),
+            11 => hand.advance(Duration::from_nanos(bytes.arbitrary::<u32>()?.into())),
+            12 => hand.advance(duration(bytes)?),
+            13 => breaker.trip(duration(bytes)?),
+            14 => match bytes.int_in_range(0..=3_u8)? {
+                0 => breaker.reset(),
+                1 => breaker.force_open(),
+                2 => breaker.disable(),
+                _ => breaker.metrics_only(),
+            },
+            _ => {
+                let snapshot = breaker.snapshot();
+                assert_eq!(snapshot.state(), breaker.state(), "step {step}");
+                assert!(!snapshot.to_string().is_empty());
+            }
+        }
+    }
+    drop(permits);
+    Ok(())
+}

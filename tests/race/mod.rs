@@ -1,0 +1,92 @@
+//! Races on real threads, again and again.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+pub(crate) const THREADS: u32 = 4;
+
+/// Lets threads go at the same instant.
+///
+/// They wait by looking, so that those which have a core of their own leave within a few
+/// nanoseconds of each other. The standard library's barrier wakes them one by one, and the first
+/// has often done its work before the second gets up.
+struct StartingLine {
+    parties: u32,
+    arrived: AtomicU32,
+    turn: AtomicU32,
+}
+
+impl StartingLine {
+    fn wait(&self) {
+        let turn = self.turn.load(Ordering::SeqCst);
+        if self.arrived.fetch_add(1, Ordering::SeqCst) + 1 == self.parties {
+            self.arrived.store(0, Ordering::SeqCst);
+            self.turn.store(turn.wrapping_add(1), Ordering::SeqCst);
+            return;
+        }
+        let mut looks = 0_u32;
+        while self.turn.load(Ordering::SeqCst) == turn {
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(256) {
+                // There may be more threads than cores.
+                std::thread::yield_now();
+            } else {
+                std::hint::spin_loop();
+            }
+        }
+    }
+}
+
+/// Runs `work` on some threads at once, `rounds` times; after each round, when all of them are
+/// done and before the next begins, `check` on this one. A panic of either ends it, and nobody is
+/// left waiting. One race is on at a time, since they need the cores.
+pub(crate) fn in_rounds(rounds: u32, work: impl Fn(u32) + Sync, mut check: impl FnMut(u32)) {
+    static RACE: Mutex<()> = Mutex::new(());
+
+    let _alone = RACE.lock().unwrap_or_else(PoisonError::into_inner);
+    let line = StartingLine {
+        parties: THREADS + 1,
+        arrived: AtomicU32::new(0),
+        turn: AtomicU32::new(0),
+    };
+    let is_over = AtomicBool::new(false);
+    let failure: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
+    let guarded = |part: &mut dyn FnMut()| {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(part)) {
+            failure.lock().unwrap().get_or_insert(panic);
+            is_over.store(true, Ordering::SeqCst);
+        }
+    };
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (line, work, is_over, guarded) = (&line, &work, &is_over, &guarded);
+            scope.spawn(move || {
+                loop {
+                    line.wait();
+                    if is_over.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    guarded(&mut || work(thread));
+                    line.wait();
+                }
+            });
+        }
+        for round in 0..rounds {
+            line.wait();
+            line.wait();
+            if !is_over.load(Ordering::SeqCst) {
+                guarded(&mut || check(round));
+            }
+            if is_over.load(Ordering::SeqCst) {
+                break;
+            }
+        }
+        is_over.store(true, Ordering::SeqCst);
+        line.wait();
+    });
+    if let Some(panic) = failure.into_inner().unwrap() {
+        resume_unwind(panic);
+    }
+}
