@@ -9,6 +9,7 @@ mod race;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use race::{THREADS, in_rounds};
@@ -593,20 +594,17 @@ fn a_rate_is_never_read_too_high_while_others_record() {
                 .shards(4)
                 .start_in(State::MetricsOnly)
         });
-        let done = AtomicU32::new(0);
         std::thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    // Each failure comes after a success of its own.
-                    for _ in 0..CALLS {
-                        succeed(&breaker, 1);
-                        fail(&breaker, 1);
-                        hand.advance(NANO);
-                    }
-                    done.fetch_add(1, Ordering::SeqCst);
-                });
-            }
-            while done.load(Ordering::SeqCst) < THREADS {
+            let record = || {
+                // Each failure comes after a success of its own.
+                for _ in 0..CALLS {
+                    succeed(&breaker, 1);
+                    fail(&breaker, 1);
+                    hand.advance(NANO);
+                }
+            };
+            let recorders: Vec<_> = (0..THREADS).map(|_| scope.spawn(record)).collect();
+            while !recorders.iter().all(ScopedJoinHandle::is_finished) {
                 let snapshot = breaker.snapshot();
                 let (failures, successes) = (snapshot.failures(), snapshot.successes());
                 assert!(failures <= successes, "{window:?}: {snapshot}");

@@ -51,14 +51,16 @@ pub(crate) fn in_rounds(rounds: u32, work: impl Fn(u32) + Sync, mut check: impl 
         arrived: AtomicU32::new(0),
         turn: AtomicU32::new(0),
     };
+    // Only this thread says that it is over, and only between two rounds: the others must agree on
+    // whether there is another one.
     let is_over = AtomicBool::new(false);
     let failure: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
     let guarded = |part: &mut dyn FnMut()| {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(part)) {
             failure.lock().unwrap().get_or_insert(panic);
-            is_over.store(true, Ordering::SeqCst);
         }
     };
+    let has_failed = || failure.lock().unwrap().is_some();
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (line, work, is_over, guarded) = (&line, &work, &is_over, &guarded);
@@ -76,10 +78,11 @@ pub(crate) fn in_rounds(rounds: u32, work: impl Fn(u32) + Sync, mut check: impl 
         for round in 0..rounds {
             line.wait();
             line.wait();
-            if !is_over.load(Ordering::SeqCst) {
-                guarded(&mut || check(round));
+            if has_failed() {
+                break;
             }
-            if is_over.load(Ordering::SeqCst) {
+            guarded(&mut || check(round));
+            if has_failed() {
                 break;
             }
         }

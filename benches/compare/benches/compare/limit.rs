@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-use crate::subject::{Answer, Subject};
+use crate::subject::{Answer, Subject, Work};
 
 const CLOSED: u64 = 0;
 const OPEN: u64 = 1;
@@ -76,7 +76,7 @@ impl<const CLOCK: bool, const COUNT: bool> Subject for Limit<CLOCK, COUNT> {
     }
 
     #[inline]
-    fn call(&mut self, answer: Answer) -> Self::Reply {
+    fn call(&mut self, work: Work) -> Self::Reply {
         let Shared {
             state,
             clock,
@@ -89,7 +89,7 @@ impl<const CLOCK: bool, const COUNT: bool> Subject for Limit<CLOCK, COUNT> {
         if open {
             return None;
         }
-        let answer = black_box(answer);
+        let answer = work.run();
         if COUNT {
             // Not `fetch_add`: with one writer nothing has to be locked.
             let count = self.own.load(Ordering::Relaxed);

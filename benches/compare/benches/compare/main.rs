@@ -8,8 +8,8 @@ mod ours;
 mod peers;
 mod subject;
 
-use std::hint::black_box;
-use std::sync::Barrier;
+use std::hint::{self, black_box};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,29 +20,31 @@ use criterion::{
 };
 
 use limit::{ClockRead, PrivateIncrement, RelaxedLoad};
-use ours::{Call, CallAsync, CountWindow, OneShard, TimeWindow, TryAcquire};
+use ours::{Call, CallAsync, CountWindow, FullBucket, OneShard, TimeWindow, TryAcquire};
 use peers::{CircuitbreakerRs, Failsafe, Recloser, TowerResilience};
-use subject::{SUCCESS, Subject};
+use subject::{CALLS_A_WINDOW, Subject, Work};
 
 /// A success through a closed breaker, one thread.
 fn closed(criterion: &mut Criterion) {
     fn row<S: Subject>(group: &mut BenchmarkGroup<'_, WallTime>) {
         let mut subject = S::closed();
         group.bench_function(S::NAME, |bencher| {
-            bencher.iter(|| subject.call(black_box(SUCCESS)));
+            bencher.iter_custom(|calls| time_of_one(&mut subject, calls));
         });
         assert!(
-            S::admitted(&subject.call(SUCCESS)),
+            S::admitted(&subject.call(Work::SUCCEEDS)),
             "{} didn't stay closed",
             S::NAME
         );
     }
 
     let mut group = criterion.benchmark_group("closed");
+    group.sampling_mode(SamplingMode::Flat);
     row::<Call<TimeWindow>>(&mut group);
     row::<TryAcquire>(&mut group);
     row::<CallAsync>(&mut group);
     row::<Call<CountWindow>>(&mut group);
+    row::<Call<FullBucket>>(&mut group);
     row::<RelaxedLoad>(&mut group);
     row::<ClockRead>(&mut group);
     row::<PrivateIncrement>(&mut group);
@@ -58,19 +60,21 @@ fn open(criterion: &mut Criterion) {
     fn row<S: Subject>(group: &mut BenchmarkGroup<'_, WallTime>) {
         let mut subject = S::open();
         group.bench_function(S::NAME, |bencher| {
-            bencher.iter(|| subject.call(black_box(SUCCESS)));
+            bencher.iter_custom(|calls| time_of_one(&mut subject, calls));
         });
         assert!(
-            !S::admitted(&subject.call(SUCCESS)),
+            !S::admitted(&subject.call(Work::SUCCEEDS)),
             "{} didn't stay open",
             S::NAME
         );
     }
 
     let mut group = criterion.benchmark_group("open");
+    group.sampling_mode(SamplingMode::Flat);
     row::<Call<TimeWindow>>(&mut group);
     row::<TryAcquire>(&mut group);
     row::<CallAsync>(&mut group);
+    row::<Call<FullBucket>>(&mut group);
     row::<RelaxedLoad>(&mut group);
     row::<ClockRead>(&mut group);
     row::<Recloser>(&mut group);
@@ -92,20 +96,23 @@ fn contended(criterion: &mut Criterion) {
             });
         }
         assert!(
-            S::admitted(&subject.call(SUCCESS)),
+            S::admitted(&subject.call(Work::SUCCEEDS)),
             "{} didn't stay closed",
             S::NAME
         );
     }
 
     let mut group = criterion.benchmark_group("contended");
-    // A sample starts threads, so all samples are made long: the first microseconds, in which not
-    // all of them run yet, must not count.
     group.sampling_mode(SamplingMode::Flat);
+    // A sample starts threads, and the moment in which not all of them run must not count.
+    group
+        .sample_size(300)
+        .measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Elements(1));
     row::<Call<TimeWindow>>(&mut group);
     row::<Call<OneShard>>(&mut group);
     row::<Call<CountWindow>>(&mut group);
+    row::<Call<FullBucket>>(&mut group);
     row::<PrivateIncrement>(&mut group);
     row::<Recloser>(&mut group);
     row::<Failsafe>(&mut group);
@@ -125,22 +132,48 @@ fn thread_counts() -> impl Iterator<Item = u32> {
         .chain([cores])
 }
 
+/// Calls `calls` times, and empties the window each time it has got `calls_a_window` more.
+///
+/// Not inlined, so that all groups run the same machine code, with the call inlined in one place.
+#[inline(never)]
+fn call_repeatedly<S: Subject>(subject: &mut S, calls: u64, calls_a_window: u64) {
+    let mut left = calls;
+    while left > 0 {
+        let batch = left.min(calls_a_window);
+        subject.empty_window();
+        for _ in 0..batch {
+            // By reference: the reply has to be there as a whole, but nothing is copied.
+            black_box(&subject.call(Work::SUCCEEDS));
+        }
+        left -= batch;
+    }
+}
+
+/// The time that one thread takes.
+fn time_of_one<S: Subject>(subject: &mut S, calls: u64) -> Duration {
+    let begin = Instant::now();
+    call_repeatedly(subject, calls, CALLS_A_WINDOW);
+    begin.elapsed()
+}
+
 /// From the moment the first of `threads` threads begins to the moment the last has made its
 /// `calls` calls.
 fn time_of_all<S: Subject>(subject: &S, threads: u32, calls: u64) -> Duration {
-    let started = &Barrier::new(threads as usize);
+    let arrived = &AtomicU32::new(0);
     let spans: Vec<(Instant, Instant)> = thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|_| {
                 let mut subject = subject.clone();
                 scope.spawn(move || {
                     // What a library does once per thread isn't part of the time.
-                    black_box(subject.call(SUCCESS));
-                    started.wait();
-                    let begin = Instant::now();
-                    for _ in 0..calls {
-                        black_box(subject.call(black_box(SUCCESS)));
+                    call_repeatedly(&mut subject, 1, 1);
+                    // Spins, because threads that are woken one by one don't begin together.
+                    arrived.fetch_add(1, Ordering::Relaxed);
+                    while arrived.load(Ordering::Relaxed) < threads {
+                        hint::spin_loop();
                     }
+                    let begin = Instant::now();
+                    call_repeatedly(&mut subject, calls, CALLS_A_WINDOW / u64::from(threads));
                     (begin, Instant::now())
                 })
             })
@@ -157,11 +190,14 @@ fn time_of_all<S: Subject>(subject: &S, threads: u32, calls: u64) -> Duration {
 
 criterion_group! {
     name = benches;
-    // Shorter than criterion's default, so that all rows of a table are measured within minutes of
-    // each other: a shared machine changes its pace.
+    // For a shared machine. Samples of two milliseconds: most of them fit between two of the
+    // scheduler's, so that a neighbour moves the tail and not the median. And all rows of a table
+    // within a minute or two of each other, because the machine changes its pace.
     config = Criterion::default()
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(3));
+        .sample_size(500)
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(1))
+        .nresamples(10_000);
     targets = closed, open, contended
 }
 criterion_main!(benches);

@@ -1,15 +1,14 @@
 //! tripcurve, with both its windows and all its ways in.
 
-use std::hint::black_box;
 use std::marker::PhantomData;
 use std::pin::pin;
 
-use tripcurve::{Builder, CallError, CircuitBreaker, Rejected, TripPolicy, Window};
+use tripcurve::{Builder, CallError, CircuitBreaker, Rejected, State, TripPolicy, Window};
 
 use crate::peers::poll_until_ready;
 use crate::subject::{
     Answer, ERROR_RATE, FAILURES_IN_A_ROW, Failed, MIN_CALLS, OPEN_FOR, Subject, WINDOW,
-    WINDOW_CALLS,
+    WINDOW_CALLS, Work,
 };
 
 /// The settings that all variants share, which are the defaults but for the time it stays open.
@@ -23,6 +22,8 @@ fn builder() -> Builder {
 /// What differs between variants that are called the same way.
 pub(crate) trait Variant: Clone + Send + 'static {
     const NAME: &'static str;
+    /// Otherwise the window is left to fill, or is never more than full.
+    const EMPTIES_WINDOW: bool = true;
 
     fn set(builder: Builder) -> Builder;
 }
@@ -45,6 +46,7 @@ pub(crate) struct CountWindow;
 
 impl Variant for CountWindow {
     const NAME: &'static str = "tripcurve/count_window";
+    const EMPTIES_WINDOW: bool = false;
 
     fn set(builder: Builder) -> Builder {
         builder.window(Window::count(WINDOW_CALLS))
@@ -64,6 +66,30 @@ impl Variant for OneShard {
     }
 }
 
+/// The default window of a breaker that gets more calls than its buckets count one by one: from the
+/// 131,072nd in a bucket of 6 seconds on, which is 21,845 calls a second of one thread, the bucket
+/// counts one call in two, one in four and so on.
+#[derive(Clone)]
+pub(crate) struct FullBucket;
+
+impl Variant for FullBucket {
+    const NAME: &'static str = "tripcurve/full_bucket";
+    const EMPTIES_WINDOW: bool = false;
+
+    fn set(builder: Builder) -> Builder {
+        TimeWindow::set(builder)
+    }
+}
+
+/// Empties the window by a new generation of the same state.
+#[inline]
+fn empty_window(breaker: &CircuitBreaker) {
+    match breaker.state() {
+        State::Open => breaker.trip(OPEN_FOR),
+        _ => breaker.reset(),
+    }
+}
+
 /// Through `call`.
 #[derive(Clone)]
 pub(crate) struct Call<V>(CircuitBreaker, PhantomData<V>);
@@ -78,13 +104,20 @@ impl<V: Variant> Subject for Call<V> {
     }
 
     #[inline]
-    fn call(&mut self, answer: Answer) -> Self::Reply {
-        self.0.call(|| black_box(answer))
+    fn call(&mut self, work: Work) -> Self::Reply {
+        self.0.call(|| work.run())
     }
 
     #[inline]
     fn admitted(reply: &Self::Reply) -> bool {
         !matches!(reply, Err(CallError::Rejected(_)))
+    }
+
+    #[inline]
+    fn empty_window(&mut self) {
+        if V::EMPTIES_WINDOW {
+            empty_window(&self.0);
+        }
     }
 }
 
@@ -101,9 +134,9 @@ impl Subject for TryAcquire {
     }
 
     #[inline]
-    fn call(&mut self, answer: Answer) -> Self::Reply {
+    fn call(&mut self, work: Work) -> Self::Reply {
         let permit = self.0.try_acquire()?;
-        let answer = black_box(answer);
+        let answer = work.run();
         match answer {
             Ok(_) => permit.success(),
             Err(Failed) => permit.failure(),
@@ -114,6 +147,11 @@ impl Subject for TryAcquire {
     #[inline]
     fn admitted(reply: &Self::Reply) -> bool {
         reply.is_ok()
+    }
+
+    #[inline]
+    fn empty_window(&mut self) {
+        empty_window(&self.0);
     }
 }
 
@@ -131,13 +169,18 @@ impl Subject for CallAsync {
     }
 
     #[inline]
-    fn call(&mut self, answer: Answer) -> Self::Reply {
-        let mut reply = pin!(self.0.call_async(|| async move { black_box(answer) }));
+    fn call(&mut self, work: Work) -> Self::Reply {
+        let mut reply = pin!(self.0.call_async(|| async move { work.run() }));
         poll_until_ready(|context| reply.as_mut().poll(context))
     }
 
     #[inline]
     fn admitted(reply: &Self::Reply) -> bool {
         Call::<TimeWindow>::admitted(reply)
+    }
+
+    #[inline]
+    fn empty_window(&mut self) {
+        empty_window(&self.0);
     }
 }

@@ -1,7 +1,7 @@
 //! The peers, each with the settings of [`subject`](crate::subject) as far as it knows them.
 
 use std::future::{Ready, ready};
-use std::hint::{self, black_box};
+use std::hint;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -15,7 +15,7 @@ use tower_resilience_circuitbreaker::{
 
 use crate::subject::{
     Answer, ERROR_RATE, FAILURES_IN_A_ROW, Failed, MIN_CALLS, OPEN_FOR, Subject, WINDOW,
-    WINDOW_CALLS,
+    WINDOW_CALLS, Work,
 };
 
 /// A ring of the last calls behind a spin lock; the state is a pointer that is read under an epoch
@@ -41,8 +41,8 @@ impl Subject for Recloser {
     }
 
     #[inline]
-    fn call(&mut self, answer: Answer) -> Self::Reply {
-        self.0.call(|| black_box(answer))
+    fn call(&mut self, work: Work) -> Self::Reply {
+        self.0.call(|| work.run())
     }
 
     #[inline]
@@ -79,8 +79,8 @@ impl Subject for Failsafe {
     }
 
     #[inline]
-    fn call(&mut self, answer: Answer) -> Self::Reply {
-        self.0.call(|| black_box(answer))
+    fn call(&mut self, work: Work) -> Self::Reply {
+        self.0.call(|| work.run())
     }
 
     #[inline]
@@ -99,13 +99,13 @@ impl Subject for Failsafe {
 /// row, because it is instead of the rate, not beside it. And its "sliding" window of 100 calls
 /// doesn't slide: it is judged from the hundredth call on, over all calls since the last transition.
 #[derive(Clone)]
-pub(crate) struct TowerResilience(CircuitBreaker<Echo, DefaultClassifier>);
+pub(crate) struct TowerResilience(CircuitBreaker<Worker, DefaultClassifier>);
 
-/// The guarded service: gives its request back.
+/// The guarded service: its request is the work.
 #[derive(Clone)]
-pub(crate) struct Echo;
+pub(crate) struct Worker;
 
-impl Service<Answer> for Echo {
+impl Service<Work> for Worker {
     type Response = u32;
     type Error = Failed;
     type Future = Ready<Answer>;
@@ -116,8 +116,8 @@ impl Service<Answer> for Echo {
     }
 
     #[inline]
-    fn call(&mut self, answer: Answer) -> Self::Future {
-        ready(black_box(answer))
+    fn call(&mut self, work: Work) -> Self::Future {
+        ready(work.run())
     }
 }
 
@@ -135,13 +135,13 @@ impl Subject for TowerResilience {
             .wait_duration_in_open(OPEN_FOR)
             .build()
             .expect("the settings are valid");
-        Self(layer.layer_fn(Echo))
+        Self(layer.layer_fn(Worker))
     }
 
     #[inline]
-    fn call(&mut self, answer: Answer) -> Self::Reply {
+    fn call(&mut self, work: Work) -> Self::Reply {
         poll_until_ready(|context| self.0.poll_ready(context))?;
-        let mut reply = self.0.call(answer);
+        let mut reply = self.0.call(work);
         poll_until_ready(|context| reply.as_mut().poll(context))
     }
 
@@ -189,8 +189,8 @@ impl Subject for CircuitbreakerRs {
     }
 
     #[inline]
-    fn call(&mut self, answer: Answer) -> Self::Reply {
-        self.0.call(|| black_box(answer))
+    fn call(&mut self, work: Work) -> Self::Reply {
+        self.0.call(|| work.run())
     }
 
     #[inline]

@@ -1,8 +1,10 @@
-//! Prints the tables of BENCHMARKS.md from what criterion left of the last `cargo bench`.
+//! Makes the tables of BENCHMARKS.md from what criterion left of the last `cargo bench`.
 //!
 //! ```text
-//! cargo run --manifest-path benches/compare/Cargo.toml --bin table [target/criterion]
+//! cargo run --manifest-path benches/compare/Cargo.toml -- [--write] [target/criterion]
 //! ```
+//!
+//! Prints them; with `--write` puts them into BENCHMARKS.md, between the two comments there.
 //!
 //! Every number is a ratio of two medians of the same run. The interval behind it goes from the
 //! lower bound of the one over the upper bound of the other to the reverse, with criterion's 95 %
@@ -31,12 +33,13 @@ const PEER: &str = "recloser";
 /// Further apart than this, two rows are not of one run.
 const LONGEST_RUN: Duration = Duration::from_secs(30 * 60);
 
+/// In BENCHMARKS.md, before the tables and after them.
+const BEGIN: &str = "<!-- The tables are written by benches/compare/src/bin/table.rs -->\n";
+const END: &str = "<!-- Up to here -->\n";
+
 fn main() -> ExitCode {
-    match tables() {
-        Ok(tables) => {
-            print!("{tables}");
-            ExitCode::SUCCESS
-        }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
@@ -44,13 +47,40 @@ fn main() -> ExitCode {
     }
 }
 
-fn tables() -> Result<String, Box<dyn Error>> {
-    let criterion = env::args_os().nth(1).map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/criterion"),
-        PathBuf::from,
-    );
+fn run() -> Result<(), Box<dyn Error>> {
+    let mut arguments: Vec<_> = env::args_os().skip(1).collect();
+    let given = arguments.len();
+    arguments.retain(|argument| argument != "--write");
+    let write = arguments.len() < given;
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let criterion = match arguments.pop() {
+        Some(directory) => PathBuf::from(directory),
+        None => root.join("target/criterion"),
+    };
+    let tables = tables(&criterion)?;
+    if write {
+        put_into(&root.join("BENCHMARKS.md"), &tables)
+    } else {
+        print!("{tables}");
+        Ok(())
+    }
+}
+
+fn put_into(document: &Path, tables: &str) -> Result<(), Box<dyn Error>> {
+    let text = fs::read_to_string(document)?;
+    let around = text.split_once(BEGIN).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some((before, after))
+    });
+    let (before, after) = around.ok_or("BENCHMARKS.md has no place for the tables")?;
+    fs::write(document, format!("{before}{BEGIN}\n{tables}{END}{after}"))?;
+    Ok(())
+}
+
+fn tables(criterion: &Path) -> Result<String, Box<dyn Error>> {
     let mut measured = Vec::new();
-    collect(&criterion, &mut measured).map_err(|error| {
+    collect(criterion, &mut measured).map_err(|error| {
         format!(
             "{error} in {}; `cargo bench` comes first",
             criterion.display()
