@@ -1,5 +1,7 @@
 //! What a caller brings along: the time, and the shard that it writes to.
 
+use std::cell::Cell;
+
 use crate::clock::Now;
 use crate::sync::ThreadCounter;
 
@@ -8,16 +10,30 @@ use crate::sync::ThreadCounter;
 pub struct Lane(pub u32);
 
 impl Lane {
-    /// The calling thread's lane: threads are numbered in the order in which they first ask.
+    /// The calling thread's lane: threads are numbered, from 1, in the order in which they first
+    /// ask.
     #[inline]
     pub(crate) fn of_this_thread() -> Self {
-        static THREADS: ThreadCounter = ThreadCounter::new(0);
-        thread_local! {
-            // Relaxed: only that the numbers differ is of interest.
-            static LANE: Lane = Lane(THREADS.fetch_add(1, core::sync::atomic::Ordering::Relaxed));
+        match LANE.get() {
+            0 => Self::of_a_new_thread(),
+            lane => Self(lane),
         }
-        LANE.with(|lane| *lane)
     }
+
+    #[cold]
+    fn of_a_new_thread() -> Self {
+        static THREADS: ThreadCounter = ThreadCounter::new(1);
+        // Relaxed: only that the numbers differ is of interest.
+        let lane = THREADS.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        LANE.set(lane);
+        Self(lane)
+    }
+}
+
+thread_local! {
+    /// The thread's number, or 0 until it has asked for one. A constant, so that reading it needs
+    /// no look whether it has been set up.
+    static LANE: Cell<u32> = const { Cell::new(0) };
 }
 
 /// What a caller brings along, each thing asked for only on the paths that need it.

@@ -14,8 +14,8 @@ use crate::pack::Field;
 /// ```
 ///
 /// The generation's low 21 bits are in the word; a permit and a window's words compare them for
-/// equality only, never for order, so that wrapping is harmless unless somebody sleeps through an
-/// exact multiple of 2,097,152 state changes between two of its instructions.
+/// equality only, never for order, so that wrapping is harmless unless a permit is held through an
+/// exact multiple of 2,097,152 state changes.
 mod layout {
     use super::Field;
 
