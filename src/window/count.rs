@@ -297,9 +297,9 @@ impl Marks {
         let tick = self.tick(caller.nanos());
         let (word, turn) = self.at(tick);
         let new = turn | mark::POSITION.of(position);
-        // Relaxed, all three: the mark carries its own turn, and who must see the marks of others
-        // has acquired them elsewhere (see `Core::record_failure`).
-        let mut seen = word.load(Ordering::Relaxed);
+        // Acquire, and below Release with Acquire: as in `stamped::update`. Who has read the mark of
+        // a later turn reads the clock no earlier than its writer did.
+        let mut seen = word.load(Ordering::Acquire);
         loop {
             let settled = if mark::TURN.get(seen) == mark::TURN.get(new) {
                 // The first position of the tick stays. Positions wrap, and two of one tick are
@@ -313,7 +313,7 @@ impl Marks {
             if settled {
                 return;
             }
-            match word.compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed) {
+            match word.compare_exchange(seen, new, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => return,
                 Err(found) => seen = found,
             }
