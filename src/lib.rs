@@ -119,7 +119,7 @@ pub mod __model {
     pub use crate::clock::Now;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::history::History;
-    pub use crate::listeners::{Entry, Listener, Listeners};
+    pub use crate::listeners::{Entry, Listener, Listeners, Slot};
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict,
     };

@@ -9,7 +9,7 @@
 //! The log is bounded, because the path of a call neither allocates nor waits. If a listener (or a
 //! winner between its compare-exchange and its entry in the log) is held up while half a log of
 //! transitions goes by, then those that find no place are passed over, and the next transition says
-//! how many.
+//! how many. The latest that found no place is kept apart, so that the state that lasts is told.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -51,8 +51,8 @@ pub struct Listeners {
 }
 
 /// A place in the log.
-#[derive(Default)]
-struct Slot {
+#[derive(Debug, Default)]
+pub struct Slot {
     /// Twice the generation that the slot holds; one less while it is being written; 0 at first.
     stamp: AtomicU64,
     words: [AtomicU64; 6],
@@ -74,24 +74,21 @@ impl Slot {
 
     /// Writes an entry, unless the slot holds one that is `untold` or a later one, or is being
     /// written; says whether it has.
-    fn write(&self, entry: &Entry, untold: impl Fn(u64) -> bool) -> bool {
+    pub fn write(&self, entry: &Entry, untold: impl Fn(u64) -> bool) -> bool {
         // Acquire: pairs with the Release below, so that what this entry overwrites is complete.
         let seen = self.stamp.load(Ordering::Acquire);
         let taken = seen % 2 == 1
             || seen >= Self::being_written(entry.generation)
             || (seen > 0 && untold(seen / 2));
+        if taken {
+            return false;
+        }
+        let claimed = Self::being_written(entry.generation);
         // Acquire, Relaxed: the words below are written after the slot is claimed.
-        if taken
-            || self
-                .stamp
-                .compare_exchange(
-                    seen,
-                    Self::being_written(entry.generation),
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                )
-                .is_err()
-        {
+        let claim =
+            self.stamp
+                .compare_exchange(seen, claimed, Ordering::Acquire, Ordering::Relaxed);
+        if claim.is_err() {
             return false;
         }
         // Release: pairs with the Acquire fence in `read_late`; who has read a word of this entry
@@ -122,11 +119,14 @@ impl Slot {
             cause: Cause::decode([code, a, b, c]),
         }
     }
-}
 
-impl Slot {
-    /// Reads the entry that the slot held, if nobody has begun to write another meanwhile.
-    fn read_late(&self, generation: u64) -> Option<Entry> {
+    /// Reads the entry of `generation`, if the slot holds it and nobody begins to write another
+    /// meanwhile.
+    #[must_use]
+    pub fn read_late(&self, generation: u64) -> Option<Entry> {
+        if !self.holds(generation) {
+            return None;
+        }
         let entry = self.read(generation);
         // Acquire: pairs with the Release fence in `write`.
         fence(Ordering::Acquire);
@@ -194,8 +194,8 @@ impl Listeners {
             self.overflow.write(entry, |_| false);
         }
         loop {
-            // SeqCst: pairs with the fence below. Of a winner that has written its entry and a
-            // teller that has stopped, at least one sees the other's word: the entry or the turn.
+            // SeqCst: pairs with itself on another thread. Of a winner that has written its entry and
+            // a teller that has stopped, at least one sees the other's word: the entry or the turn.
             fence(Ordering::SeqCst);
             // Relaxed: the compare-exchange checks what was read.
             let turn = self.turn.load(Ordering::Relaxed);
@@ -238,10 +238,8 @@ impl Listeners {
             // Relaxed, all uses of `missed`: the turn hands it from teller to teller.
             let entry = if self.slot(next).holds(next) {
                 Some(self.slot(next).read(next))
-            } else if self.overflow.holds(next) {
-                self.overflow.read_late(next)
             } else {
-                None
+                self.overflow.read_late(next)
             };
             if let Some(entry) = entry {
                 next += 1;

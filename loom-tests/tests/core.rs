@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{At, Core, CountRing, Lane, Listeners, Ring, Settings, Ticket, TimeRing};
+use tripcurve::__model::{
+    At, Core, CountRing, Counts, Generation, Lane, Listeners, Ring, Settings, Tally, TimeRing,
+};
 use tripcurve::{Cause, Outcome, State, TripPolicy};
 
 fn core(policy: TripPolicy, ring: Ring) -> Core {
@@ -34,9 +36,23 @@ fn on_lane(lane: u32) -> At {
 }
 
 fn call(core: &Core, outcome: Outcome, lane: u32) {
-    if let Ok(ticket) = core.admit(&on_lane(lane)) {
-        core.settle(ticket, outcome, &on_lane(lane));
+    call_by(core, outcome, on_lane(lane));
+}
+
+fn call_by(core: &Core, outcome: Outcome, caller: At) {
+    if let Ok(ticket) = core.admit(&caller) {
+        core.settle(ticket, outcome, &caller);
     }
+}
+
+fn fail_on_two_lanes(core: &Arc<Core>) {
+    race(
+        core,
+        [
+            |core: &Core| call(core, Outcome::Failure, 0),
+            |core: &Core| call(core, Outcome::Failure, 1),
+        ],
+    );
 }
 
 /// Two threads write the two failures that trip, each to its own shard, and then sum.
@@ -46,13 +62,7 @@ fn call(core: &Core, outcome: Outcome, lane: u32) {
 fn of_two_failures_on_two_shards_no_trip_is_lost() {
     model(preemptions(3), || {
         let core = Arc::new(core(TripPolicy::failure_count(2), two_shards()));
-        race(
-            &core,
-            [
-                |core: &Core| call(core, Outcome::Failure, 0),
-                |core: &Core| call(core, Outcome::Failure, 1),
-            ],
-        );
+        fail_on_two_lanes(&core);
         assert_eq!(core.state(), State::Open);
     });
 }
@@ -73,16 +83,14 @@ fn of_two_failures_on_both_sides_of_a_tick_no_trip_is_lost() {
                         nanos: 9,
                         lane: Lane(0),
                     };
-                    let ticket = core.admit(&caller).unwrap_or(Ticket::Unrecorded);
-                    core.settle(ticket, Outcome::Failure, &caller);
+                    call_by(core, Outcome::Failure, caller);
                 },
                 |core: &Core| {
                     let caller = At {
                         nanos: 10,
                         lane: Lane(1),
                     };
-                    let ticket = core.admit(&caller).unwrap_or(Ticket::Unrecorded);
-                    core.settle(ticket, Outcome::Failure, &caller);
+                    call_by(core, Outcome::Failure, caller);
                 },
             ],
         );
@@ -102,13 +110,7 @@ fn of_two_failures_among_the_last_calls_no_trip_is_lost() {
         for _ in 0..15 {
             call(&core, Outcome::Success, 0);
         }
-        race(
-            &core,
-            [
-                |core: &Core| call(core, Outcome::Failure, 0),
-                |core: &Core| call(core, Outcome::Failure, 1),
-            ],
-        );
+        fail_on_two_lanes(&core);
         assert_eq!(core.state(), State::Open);
     });
 }
@@ -120,13 +122,7 @@ fn of_two_failures_among_the_last_calls_no_trip_is_lost() {
 fn of_two_failures_in_a_row_no_trip_is_lost() {
     model(preemptions(3), || {
         let core = Arc::new(core(TripPolicy::consecutive_failures(2), two_shards()));
-        race(
-            &core,
-            [
-                |core: &Core| call(core, Outcome::Failure, 0),
-                |core: &Core| call(core, Outcome::Failure, 1),
-            ],
-        );
+        fail_on_two_lanes(&core);
         assert_eq!(core.state(), State::Open);
     });
 }
@@ -149,6 +145,35 @@ fn of_two_failures_with_a_success_between_no_trip_is_lost() {
             ],
         );
         assert_eq!(core.state(), State::Open);
+    });
+}
+
+/// A success and then a failure by one thread, while another reads the window.
+///
+/// Fails when: `Ring::counts` reads the successes first, or without the fence between; when
+/// `stamped::update_own` doesn't release.
+#[test]
+fn a_reader_sees_no_failure_without_the_success_before_it() {
+    fn record(ring: &Ring, tally: Tally) {
+        assert!(ring.record(tally, Generation::FIRST, &on_lane(0), || true));
+    }
+    model(preemptions(3), || {
+        let ring = Arc::new(Ring::Time(TimeRing::new(10, 1, 1)));
+        // So that both words are this generation's own, and are added to on the fast path.
+        record(&ring, Tally::Success);
+        record(&ring, Tally::Failure);
+        let [seen, _] = race(
+            &ring,
+            [
+                |ring: &Ring| ring.counts(Generation::FIRST, 5),
+                |ring: &Ring| {
+                    record(ring, Tally::Success);
+                    record(ring, Tally::Failure);
+                    Counts::default()
+                },
+            ],
+        );
+        assert!(seen.failures <= seen.successes, "{seen:?}");
     });
 }
 
@@ -196,13 +221,7 @@ fn a_trip_that_two_threads_find_is_one_transition_and_told_once() {
         let listeners = Listeners::new(vec![listener]);
         let policy = TripPolicy::failure_count(1);
         let core = Arc::new(core_with(policy, two_shards(), listeners));
-        race(
-            &core,
-            [
-                |core: &Core| call(core, Outcome::Failure, 0),
-                |core: &Core| call(core, Outcome::Failure, 1),
-            ],
-        );
+        fail_on_two_lanes(&core);
         assert_eq!(core.state(), State::Open);
         assert_eq!(told.load(Ordering::Relaxed), 1);
     });

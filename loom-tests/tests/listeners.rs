@@ -5,8 +5,20 @@ use std::sync::Mutex;
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
-use tripcurve::__model::{Entry, Listeners};
+use tripcurve::__model::{Entry, Listeners, Slot};
 use tripcurve::{Cause, State, Transition};
+
+fn entry(generation: u64) -> Entry {
+    Entry {
+        generation,
+        from: State::Closed,
+        to: State::Open,
+        at: generation,
+        cause: Cause::ProbesSucceeded {
+            probes: u32::try_from(generation).unwrap(),
+        },
+    }
+}
 
 /// What a listener has heard: generations, and how many it missed before each.
 ///
@@ -52,15 +64,7 @@ impl Listening {
     }
 
     fn tell(&self, generation: u64) {
-        let entry = Entry {
-            generation,
-            from: State::Closed,
-            to: State::Open,
-            at: generation,
-            cause: Cause::ProbesSucceeded {
-                probes: u32::try_from(generation).unwrap(),
-            },
-        };
+        let entry = entry(generation);
         let name = "model".into();
         if let Some(listeners) = &self.listeners {
             listeners.tell(&name, &entry);
@@ -143,8 +147,7 @@ fn a_winner_that_is_held_up_is_told_in_time_or_counted_as_missed() {
 /// More transitions than the log has places, while one may be in the middle of being told. The
 /// latest that finds no place is kept, and read whole or not at all.
 ///
-/// Fails when: `Slot::read_late` doesn't look at the stamp again; when what finds no place in the
-/// log is dropped.
+/// Fails when: what finds no place in the log is dropped.
 #[test]
 fn of_those_that_find_no_place_the_latest_is_told() {
     model(preemptions(1).full(2), || {
@@ -167,5 +170,28 @@ fn of_those_that_find_no_place_the_latest_is_told() {
             next = generation + 1;
         }
         assert_eq!(next, 10, "the last is told: {told:?}");
+    });
+}
+
+/// A reader of the place for the latest, while a later one is written over it.
+///
+/// Fails when: `Slot::read_late` doesn't look at the stamp again; when one of the two fences of the
+/// slot is removed.
+#[test]
+fn an_entry_that_is_being_overwritten_is_read_whole_or_not_at_all() {
+    model(preemptions(3), || {
+        let slot = Arc::new(Slot::default());
+        assert!(slot.write(&entry(1), |_| false));
+        let [seen, _] = race(
+            &slot,
+            [
+                |slot: &Slot| slot.read_late(1),
+                |slot: &Slot| {
+                    assert!(slot.write(&entry(2), |_| false));
+                    None
+                },
+            ],
+        );
+        assert!(seen.is_none_or(|seen| seen == entry(1)), "{seen:?}");
     });
 }

@@ -196,8 +196,7 @@ impl CountRing {
         let number = position / group::SIZE;
         let bit = group::FAILED.of(u64::from(failed) << (position % group::SIZE));
         let word = self.group(number);
-        // Relaxed, all three: the word carries its own number, and who must see the bits of others
-        // has acquired them elsewhere (see `Core::record_failure`).
+        // Relaxed: the word carries its own number.
         let mut seen = word.load(Ordering::Relaxed);
         loop {
             let new = match group::NUMBER.get(seen) {
@@ -206,6 +205,8 @@ impl CountRing {
                 there if there < number => group::NUMBER.of(number) | bit,
                 _ => return false,
             };
+            // Relaxed, both: as above, and who must see the bits of others has acquired them
+            // elsewhere (see `Core::record_failure`).
             match word.compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(found) => seen = found,
