@@ -23,11 +23,13 @@ use crate::state::{Kind, State};
 /// [`Builder::classify`](crate::Builder::classify) and [`with_classifier`](Self::with_classifier).
 ///
 /// # Cost
-/// While closed, a call that succeeds costs three loads of shared words that are rarely written, a
-/// reading of the clock, and one compare-exchange on a cache line that few other threads write to
-/// (with a window by count: no reading of the clock, and one that all threads write to). A call
-/// that fails adds one compare-exchange on a word that all threads share and the sum of the window.
-/// Nothing is allocated.
+/// While closed, a call that succeeds costs some loads of shared words that are rarely written, a
+/// reading of the clock, and a load and a store of a word that no other thread writes. It costs a
+/// compare-exchange instead of the store before the window [has grown](crate::Builder::shards), for
+/// threads that came after so many others that they have no words of their own, and with a window
+/// by count, which reads no clock. A call that fails costs two compare-exchanges on words that all
+/// threads share and the sum of the window's failures; if those are enough for a policy to trip, also
+/// of its successes. Nothing is allocated, except once in the breaker's life, when it grows.
 ///
 /// # Memory ordering
 /// What a thread did before a command or an outcome of its own changed the state is visible to the
@@ -191,7 +193,7 @@ impl<C> CircuitBreaker<C> {
     /// A picture of state and window. It reads each bucket of each shard, and writes nothing.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.shared.core.snapshot(self.shared.nanos())
+        self.shared.core.snapshot(&*self.shared)
     }
 
     /// Closes the breaker, whatever its state (also forced open or disabled), with an empty window.

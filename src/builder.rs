@@ -8,6 +8,7 @@ use crate::breaker::CircuitBreaker;
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::core::{Core, Settings};
 use crate::error::ConfigError;
+use crate::lane::Lane;
 use crate::listeners::{Listener, Listeners};
 use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome};
@@ -31,7 +32,7 @@ use crate::window::Window;
 /// | [`on_transition`](Self::on_transition) | nobody listens |
 /// | [`start_in`](Self::start_in) | closed |
 /// | [`clock`](Self::clock) | the CPU's time-stamp counter |
-/// | [`shards`](Self::shards) | as many as there are cores, to the next power of two, at most 8 |
+/// | [`shards`](Self::shards) | one, and when it gets busy as many as there are cores, at most 64 |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct Builder<C = ErrIsFailure> {
     name: Name,
@@ -174,11 +175,17 @@ impl<C> Builder<C> {
         Self { clock, ..self }
     }
 
-    /// How many shards a time window's counts are spread over, so that threads don't write to the
-    /// same cache line: a power of two, 1 to 64.
+    /// How many threads have counts of their own in a time window, so that they don't write to the
+    /// same cache lines: a power of two, 1 to 64.
     ///
-    /// One shard makes a breaker compact, at most 512 bytes with 10 buckets and the default
-    /// policies, for services that keep thousands of breakers, each used by few threads. A count window has no shards.
+    /// Without this setting all threads share their counts until a bucket has counted a thousand
+    /// calls or two threads collide. Then the window grows: the call that has found it allocates,
+    /// once in the breaker's life, counts for as many threads as there are cores. With this
+    /// setting [`build`](Self::build) allocates them, and no call does.
+    ///
+    /// One makes a breaker compact that never grows, at most 512 bytes with 10 buckets and the
+    /// default policies, for services that keep thousands of breakers, each used by few threads.
+    /// Eight take about 5 KiB with 10 buckets. A count window has no shards.
     pub fn shards(self, shards: u32) -> Self {
         Self {
             shards: Some(shards),
@@ -237,19 +244,22 @@ impl<C> Builder<C> {
     /// # Errors
     /// The first setting that makes no sense, with what was expected and how to mend it.
     pub fn build(self) -> Result<CircuitBreaker<C>, ConfigError> {
-        let shards = match self.shards {
+        let lanes = match self.shards {
             None => default_shards(),
-            Some(shards) if shards.is_power_of_two() && shards <= MAX_SHARDS => shards,
+            Some(shards) if shards.is_power_of_two() && shards <= Lane::OWNED => shards,
             Some(shards) => {
                 return Err(ConfigError::new(
                     "shards",
                     shards,
-                    format!("a power of two in 1..={MAX_SHARDS}"),
+                    format!("a power of two in 1..={}", Lane::OWNED),
                     "1 makes a compact breaker, the number of cores a fast one",
                 ));
             }
         };
-        let ring = self.window.ring(shards)?;
+        let ring = self.window.ring(lanes, &self.clock)?;
+        if self.shards.is_some() {
+            ring.grow();
+        }
         let capacity = self.window.capacity();
         let policies = if self.policies.is_empty() {
             TripPolicy::defaults(capacity)
@@ -312,14 +322,14 @@ impl<C> Builder<C> {
     }
 }
 
-const MAX_SHARDS: u32 = 64;
-
 fn default_shards() -> u32 {
     // Asking the system reads files; breakers are made by the thousand.
     static SHARDS: OnceLock<u32> = OnceLock::new();
     *SHARDS.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        u32::try_from(cores).map_or(8, |cores| cores.next_power_of_two().min(8))
+        u32::try_from(cores).map_or(Lane::OWNED, |cores| {
+            cores.min(Lane::OWNED).next_power_of_two()
+        })
     })
 }
 

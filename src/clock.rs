@@ -5,14 +5,23 @@ use std::time::Duration;
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// A reading of a clock: nanoseconds since the clock's origin.
+/// A clock that is read in its own units, which are turned into nanoseconds only where they are
+/// needed.
 ///
-/// Time is an argument everywhere below the public face. What is asked for lazily is asked through
-/// this trait, so that a path that needs no time doesn't read the clock, and so that a model can
-/// put any clock in.
+/// Time is an argument everywhere below the public face. It is asked for through this trait, so that
+/// a path that needs no time doesn't read the clock, and so that a model can put any clock in.
 pub trait Now {
+    /// The clock's reading, in its own units.
+    fn raw(&self) -> u64;
+
+    /// A reading in nanoseconds since the clock's origin.
+    fn nanos_at(&self, raw: u64) -> u64;
+
     /// Nanoseconds since the clock's origin.
-    fn nanos(&self) -> u64;
+    #[inline]
+    fn nanos(&self) -> u64 {
+        self.nanos_at(self.raw())
+    }
 }
 
 /// The source of time of a breaker.
@@ -105,16 +114,38 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// How many of the clock's units `nanos` nanoseconds are; at least one.
+    pub(crate) fn units(&self, nanos: u64) -> u64 {
+        match &self.0 {
+            Source::Counter(counter) => {
+                // Exact to less than a unit in a span of ten years.
+                const LONG: u64 = 1 << 62;
+                let long = counter.clock.delta_as_nanos(0, LONG).max(1);
+                let units = u128::from(nanos) * u128::from(LONG) / u128::from(long);
+                u64::try_from(units).unwrap_or(u64::MAX).max(1)
+            }
+            Source::Mock(_) => nanos.max(1),
+        }
+    }
+}
+
 impl Now for Clock {
     #[inline]
-    fn nanos(&self) -> u64 {
+    fn raw(&self) -> u64 {
         match &self.0 {
-            Source::Counter(counter) => counter
-                .clock
-                .delta_as_nanos(counter.origin, counter.clock.raw()),
+            Source::Counter(counter) => counter.clock.raw(),
             // Acquire: pairs with the Release in `MockClock::advance`, so that a test which moves
             // the clock after preparing something finds it prepared.
             Source::Mock(time) => time.load(Ordering::Acquire),
+        }
+    }
+
+    #[inline]
+    fn nanos_at(&self, raw: u64) -> u64 {
+        match &self.0 {
+            Source::Counter(counter) => counter.clock.delta_as_nanos(counter.origin, raw),
+            Source::Mock(_) => raw,
         }
     }
 }
@@ -172,6 +203,20 @@ mod tests {
         }
         std::thread::sleep(Duration::from_millis(2));
         assert!(clock.now() > last);
+    }
+
+    #[test]
+    fn a_clocks_units_are_turned_into_nanoseconds_and_back() {
+        let (mock, _hand) = Clock::mock();
+        for clock in [Clock::default(), mock] {
+            let origin = clock.raw();
+            let before = clock.nanos_at(origin);
+            for nanos in [1_000, 97_656, 6_000_000_000, 7 * 86_400 * 1_000_000_000_u64] {
+                let back = clock.nanos_at(origin + clock.units(nanos)) - before;
+                // A reading is cut to whole nanoseconds, a span to whole units.
+                assert!(back.abs_diff(nanos) <= 2, "{nanos} ns and back: {back}");
+            }
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::state::{
     Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict, State,
 };
 use crate::transition::Cause;
-use crate::window::{Counts, GenerationCounter, Ring, Tally};
+use crate::window::{ClockReading, Counts, GenerationCounter, Ring, Tally};
 
 /// What a builder has found fit.
 #[derive(Debug)]
@@ -126,7 +126,8 @@ impl Core {
     #[cold]
     #[inline(never)]
     fn admit_rarely(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
-        let now = caller.nanos();
+        let reading = self.ring.read(caller);
+        let now = caller.nanos_at(reading.raw);
         let Settings {
             probes,
             probe_timeout,
@@ -154,7 +155,7 @@ impl Core {
                 generation,
                 retry_after,
             } => {
-                self.record(Tally::Aside, generation, caller);
+                self.record_at(reading, Tally::Aside, generation, caller);
                 Err(Refusal {
                     state,
                     retry_after: retry_after.map(Duration::from_nanos),
@@ -204,8 +205,22 @@ impl Core {
         });
     }
 
+    /// The same, of a call that ended when the clock was read.
+    fn record_at(
+        &self,
+        reading: ClockReading,
+        tally: Tally,
+        generation: Generation,
+        caller: &impl Caller,
+    ) {
+        self.ring.record_at(reading, tally, generation, caller, || {
+            self.is_current(generation)
+        });
+    }
+
     fn record_failure(&self, generation: Generation, outcome: Outcome, caller: &impl Caller) {
-        self.record(Tally::Failure, generation, caller);
+        let reading = self.ring.read(caller);
+        self.record_at(reading, Tally::Failure, generation, caller);
         // No trip is lost: all failures add to one word, after they were written to the window, and
         // each addition acquires what the ones before it have released (see `stamped::update`). Of
         // two threads that each write a failure and then sum, the second to add sees the other's.
@@ -216,12 +231,12 @@ impl Core {
         if seen.generation() != generation || seen.kind() != Kind::Closed {
             return;
         }
-        let now = caller.nanos();
         let cause = match outcome {
             Outcome::Trip => Some(Cause::DependencySaidSo),
-            _ => self.judge(generation, run, now),
+            _ => self.judge(generation, run, reading, caller),
         };
         if let Some(cause) = cause {
+            let now = caller.nanos_at(reading.raw);
             let until = Moment::not_before(now.saturating_add(self.settings.open_for));
             // An error means that somebody else has ended the generation; nothing is left to do.
             if let Ok(moved) = self.state.change(seen, Kind::Open { until }) {
@@ -231,19 +246,21 @@ impl Core {
     }
 
     /// Whether the failure that this thread has just recorded is reason enough to trip.
-    fn judge(&self, generation: Generation, run: u64, now: u64) -> Option<Cause> {
-        let looks_at_window = self
-            .settings
-            .policies
-            .iter()
-            .any(TripPolicy::looks_at_window);
-        let counts = if looks_at_window {
-            self.ring.counts(generation, now)
+    fn judge(
+        &self,
+        generation: Generation,
+        run: u64,
+        reading: ClockReading,
+        caller: &impl Caller,
+    ) -> Option<Cause> {
+        let policies = &self.settings.policies;
+        let counts = if policies.iter().any(TripPolicy::looks_at_window) {
+            let worth = |counts| policies.iter().any(|policy| policy.may_trip(run, &counts));
+            self.ring.counts_if(generation, reading, caller, worth)?
         } else {
             Counts::default()
         };
-        self.settings
-            .policies
+        policies
             .iter()
             .find_map(|policy| policy.judge(run, &counts))
     }
@@ -322,15 +339,17 @@ impl Core {
         self.state.load().generation() == generation
     }
 
-    /// One picture of the breaker at `now`.
+    /// One picture of the breaker at the caller's time.
     #[must_use]
-    pub fn snapshot(&self, now: u64) -> Snapshot {
+    pub fn snapshot(&self, caller: &impl Caller) -> Snapshot {
+        let reading = self.ring.read(caller);
+        let now = caller.nanos_at(reading.raw);
         let mut seen = self.state.load();
         let mut attempts = 0;
         loop {
             let generation = seen.generation();
-            let counts = self.ring.counts(generation, now);
-            let asides = self.ring.asides(generation, now);
+            let counts = self.ring.counts(generation, reading, caller);
+            let asides = self.ring.asides(generation, reading);
             let run = self.run.get(generation);
             let since = self.history.since(generation);
             let number = self.history.number(generation);

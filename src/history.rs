@@ -46,7 +46,7 @@ impl History {
 
     fn pack(generation: Generation, now: u64) -> u64 {
         let micros = (now / 1_000).min(layout::MICROS.max());
-        layout::GENERATION.of(generation.bits()) | layout::MICROS.of(micros)
+        layout::GENERATION.of(generation.number()) | layout::MICROS.of(micros)
     }
 
     /// The full number of a generation near the present one.
@@ -71,7 +71,7 @@ impl History {
     pub fn since(&self, generation: Generation) -> Option<u64> {
         // Relaxed: the word says whose it is.
         let word = self.since.load(Ordering::Relaxed);
-        let own = layout::GENERATION.of(generation.bits());
+        let own = layout::GENERATION.of(generation.number());
         (layout::GENERATION.get(word) == layout::GENERATION.get(own))
             .then(|| layout::MICROS.get(word) * 1_000)
     }

@@ -57,7 +57,8 @@
 //!
 //! 6. Driven by one thread, a breaker does step for step what a plain sequential model does
 //!    (`tests/against_model.rs`, and a fuzz target).
-//! 7. No method of a breaker panics, waits for another thread, or allocates on the path of a call.
+//! 7. No method of a breaker panics, waits for another thread, or allocates on the path of a call,
+//!    except once in a breaker's life, when its window [grows](Builder::shards).
 //!    A setting that makes no sense is refused by [`build`](Builder::build) with the reason.
 //! 8. A listener or a classifier that panics harms no other call and no other listener.
 //!
@@ -93,6 +94,7 @@ mod stamped;
 mod outcome;
 mod name;
 mod caller;
+mod lane;
 mod clock;
 mod pack;
 mod sync;
@@ -115,16 +117,18 @@ pub use window::{CountWindow, Window};
 #[cfg(feature = "__model")]
 #[doc(hidden)]
 pub mod __model {
-    pub use crate::caller::{At, Caller, Lane};
+    pub use crate::caller::{At, Caller};
     pub use crate::clock::Now;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::history::History;
+    pub use crate::lane::{Lane, Lanes};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict,
     };
     pub use crate::window::{
-        AtomicBucket, CountRing, Counts, GenerationCounter, Ring, Stamp, Tally, TimeRing,
+        Added, AtomicBucket, ClockReading, CountRing, Counts, GenerationCounter, Ring, Stamp,
+        Tally, TimeRing,
     };
 }
 

@@ -82,9 +82,7 @@ macro_rules! permit {
             /// changed its state since it gave the permit: what was admitted in one generation
             /// can't change another.
             ///
-            /// Cost while closed: two loads of the state word, a reading of the clock (none for a
-            /// window by count), one compare-exchange; a failure adds another
-            /// compare-exchange and the sum of the window.
+            /// Cost: see [`CircuitBreaker`](crate::CircuitBreaker#cost).
             #[inline]
             pub fn record(self, outcome: Outcome) {
                 self.0.settle(outcome);

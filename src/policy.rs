@@ -151,6 +151,20 @@ impl TripPolicy {
         !matches!(self.0, Rule::ConsecutiveFailures { .. })
     }
 
+    /// Whether the policy may trip when the window holds these failures and at least these
+    /// successes; if not, then more successes don't make it.
+    pub(crate) fn may_trip(&self, run: u64, counts: &Counts) -> bool {
+        let failures = counts.failures;
+        match self.0 {
+            Rule::ConsecutiveFailures { limit } => run >= u64::from(limit),
+            Rule::FailureCount { limit } => failures >= u64::from(limit),
+            Rule::ErrorRate {
+                threshold,
+                min_calls,
+            } => rate(failures, counts.calls().max(min_calls.into())) >= threshold,
+        }
+    }
+
     /// Whether a failure that made the run `run` long and the window `counts` trips, and why.
     pub(crate) fn judge(&self, run: u64, counts: &Counts) -> Option<Cause> {
         let failures = counts.failures;

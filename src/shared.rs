@@ -1,9 +1,10 @@
 //! What all clones and permits of a breaker share.
 
-use crate::caller::{Caller, Lane};
+use crate::caller::Caller;
 use crate::clock::{Clock, Now};
 use crate::core::{Core, Refusal, Ticket};
 use crate::error::Rejected;
+use crate::lane::Lane;
 use crate::outcome::Outcome;
 
 /// The core with its clock.
@@ -15,8 +16,13 @@ pub(crate) struct Shared {
 
 impl Now for Shared {
     #[inline]
-    fn nanos(&self) -> u64 {
-        self.clock.nanos()
+    fn raw(&self) -> u64 {
+        self.clock.raw()
+    }
+
+    #[inline]
+    fn nanos_at(&self, raw: u64) -> u64 {
+        self.clock.nanos_at(raw)
     }
 }
 

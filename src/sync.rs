@@ -5,7 +5,7 @@
 //! (`tests/house_rules.rs` checks it), so what loom explores is what ships.
 
 #[cfg(tripcurve_loom)]
-pub(crate) use explored::AtomicU64;
+pub(crate) use explored::{AtomicU64, PublishedOnce};
 #[cfg(tripcurve_loom)]
 pub(crate) use loom::sync::atomic::{Ordering, fence};
 
@@ -64,6 +64,64 @@ mod explored {
         fn default() -> Self {
             Self::new(0)
         }
+    }
+
+    /// As the one that ships, of which loom explores when it is seen to be there.
+    #[derive(Debug)]
+    pub(crate) struct PublishedOnce<T> {
+        is_there: AtomicU64,
+        /// Loom changes threads only at its own accesses, of which there is none between the
+        /// exchange and the writing of this.
+        value: std::sync::OnceLock<T>,
+    }
+
+    impl<T> PublishedOnce<T> {
+        pub(crate) fn new() -> Self {
+            Self {
+                is_there: AtomicU64::new(0),
+                value: std::sync::OnceLock::new(),
+            }
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            // Acquire, and Release below: what `OnceBox` promises.
+            match self.is_there.load(Ordering::Acquire) {
+                0 => None,
+                _ => self.value.get(),
+            }
+        }
+
+        pub(crate) fn publish(&self, value: T) {
+            let first = self
+                .is_there
+                // Release: pairs with the Acquire in `get`.
+                .compare_exchange(0, 1, Ordering::Release, Ordering::Relaxed);
+            if first.is_ok() {
+                let _first = self.value.set(value);
+            }
+        }
+    }
+}
+
+/// A value that is published at most once, by whoever is first; nobody waits for anybody.
+#[cfg(not(tripcurve_loom))]
+#[derive(Debug)]
+pub(crate) struct PublishedOnce<T>(once_cell::race::OnceBox<T>);
+
+#[cfg(not(tripcurve_loom))]
+impl<T> PublishedOnce<T> {
+    pub(crate) fn new() -> Self {
+        Self(once_cell::race::OnceBox::new())
+    }
+
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.0.get()
+    }
+
+    /// Publishes `value`, unless another one has been.
+    pub(crate) fn publish(&self, value: T) {
+        let _late = self.0.set(Box::new(value));
     }
 }
 

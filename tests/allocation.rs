@@ -1,4 +1,5 @@
-//! Nothing is allocated between a call's beginning and its end, whatever it comes to.
+//! Nothing is allocated between a call's beginning and its end, whatever it comes to; except once, when
+//! a breaker's window grows.
 //!
 //! The crate `allocation-counter` is this program's allocator. It counts by thread.
 
@@ -228,4 +229,26 @@ fn a_snapshot_and_a_command_allocate_nothing() {
     allocates_nothing(close, commands, |breaker, ()| {
         assert_eq!(breaker.state(), State::Closed);
     });
+}
+
+#[test]
+fn a_busy_breaker_allocates_once_and_only_if_its_shards_were_not_chosen() {
+    let calls = |builder: Builder| {
+        let breaker = builder.build().unwrap();
+        let allocations = allocation_counter::measure(|| {
+            for _ in 0..5_000 {
+                success(&breaker).unwrap();
+                breaker.try_acquire().unwrap().success();
+            }
+        });
+        assert_eq!(breaker.snapshot().successes(), 10_000);
+        allocations.count_total
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // The counts and what says where they are.
+    let grown = if cores > 1 { 2 } else { 0 };
+    assert_eq!(calls(CircuitBreaker::builder("grows")), grown);
+    for shards in [1, 4] {
+        assert_eq!(calls(CircuitBreaker::builder("chosen").shards(shards)), 0);
+    }
 }

@@ -476,12 +476,14 @@ fn what_was_admitted_while_disabled_is_never_recorded() {
 fn what_many_threads_record_is_counted_once() {
     const CALLS: u32 = 20_000;
     for window in windows_for(THREADS * CALLS) {
-        for shards in [1, 4, 64] {
+        for shards in [None, Some(1), Some(4), Some(64)] {
             let (breaker, hand) = breaker(|builder| {
-                builder
-                    .window(window.clone())
-                    .shards(shards)
-                    .start_in(State::MetricsOnly)
+                let builder = builder.window(window.clone()).start_in(State::MetricsOnly);
+                match shards {
+                    // It grows while they record.
+                    None => builder,
+                    Some(shards) => builder.shards(shards),
+                }
             });
             std::thread::scope(|scope| {
                 for _ in 0..THREADS {
@@ -507,8 +509,59 @@ fn what_many_threads_record_is_counted_once() {
                 let of_kind = (0..CALLS).filter(|call| call % 3 == kind).count() as u64;
                 of_kind * u64::from(THREADS)
             });
-            assert_eq!(counts, expected, "{window:?}, {shards} shards");
+            assert_eq!(counts, expected, "{window:?}, {shards:?} shards");
         }
+    }
+}
+
+#[test]
+fn a_window_that_grows_shows_each_call_before_and_after() {
+    let (breaker, hand) = breaker(|builder| {
+        builder
+            .window(Window::time(10 * SECOND, 10))
+            .trip_when(TripPolicy::error_rate(0.5).min_calls(10_000))
+    });
+    for call in 1..=3_000 {
+        breaker.try_acquire().unwrap().success();
+        assert_eq!(breaker.snapshot().successes(), call);
+    }
+    hand.advance(SECOND);
+    for call in 1..=2_999 {
+        breaker.try_acquire().unwrap().failure();
+        assert_eq!(breaker.snapshot().failures(), call);
+    }
+    // The judge sees what was counted before the window had grown.
+    for _ in 0..4_001 {
+        breaker.try_acquire().unwrap().success();
+    }
+    assert_eq!(breaker.snapshot().calls(), 10_000);
+    breaker.try_acquire().unwrap().failure();
+    assert_eq!(breaker.state(), State::Closed, "3,000 of 10,001");
+    hand.advance(9 * SECOND);
+    assert_eq!(
+        breaker.snapshot().successes(),
+        4_001,
+        "the first second is over"
+    );
+}
+
+#[test]
+fn what_threads_record_that_come_and_go_is_counted_once() {
+    const CALLS: u64 = 50;
+    let (breaker, _hand) = breaker(|builder| builder.shards(4).start_in(State::MetricsOnly));
+    let live = || {
+        for _ in 0..CALLS {
+            breaker.try_acquire().unwrap().success();
+        }
+    };
+    for round in 1..=50 {
+        std::thread::scope(|scope| {
+            for _ in 0..10 {
+                scope.spawn(live);
+            }
+        });
+        let successes = breaker.snapshot().successes();
+        assert_eq!(successes, round * 10 * CALLS);
     }
 }
 

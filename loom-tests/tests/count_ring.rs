@@ -214,8 +214,12 @@ fn calls_of_two_ticks_are_both_counted() {
 struct Moving(AtomicU64);
 
 impl Now for Moving {
-    fn nanos(&self) -> u64 {
+    fn raw(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    fn nanos_at(&self, raw: u64) -> u64 {
+        raw
     }
 }
 

@@ -18,12 +18,12 @@ fn history_is_that_of_the_present_generation() {
             [
                 |(history, state): &(History, AtomicState)| {
                     let entered = state.force(Kind::Closed).generation;
-                    let now = entered.bits() * 1_000;
+                    let now = entered.number() * 1_000;
                     history.begin(entered, now, || state.load().generation() == entered);
                 },
                 |(history, state): &(History, AtomicState)| {
                     let entered = state.force(Kind::Closed).generation;
-                    let now = entered.bits() * 1_000;
+                    let now = entered.number() * 1_000;
                     history.begin(entered, now, || state.load().generation() == entered);
                 },
             ],

@@ -70,7 +70,7 @@ fn a_trip_and_a_reset_enter_successive_generations() {
                 |state| state.force(Kind::Closed),
             ],
         );
-        moves.sort_by_key(|moved| moved.generation.bits());
+        moves.sort_by_key(|moved| moved.generation.number());
         let [first, second] = moves;
         assert_eq!(first.from, State::ForcedOpen);
         assert_eq!(first.generation, FIRST.next());

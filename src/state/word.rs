@@ -20,7 +20,7 @@ mod layout {
     use super::Field;
 
     pub(super) const KIND: Field = Field::lowest(3);
-    pub(super) const GENERATION: Field = KIND.then(21);
+    pub(super) const GENERATION: Field = KIND.then(super::Generation::BITS);
     pub(super) const OPEN_UNTIL: Field = GENERATION.then(40);
     pub(super) const IN_FLIGHT: Field = GENERATION.then(12);
     pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(12);
@@ -58,22 +58,44 @@ impl Moment {
     }
 }
 
-/// The low bits of a generation's number, as packed words carry them.
+/// The low 21 bits of a generation's number, as packed words carry them.
+///
+/// Kept rotated: the low 11 bits, which change with every generation, are the upper ones. So a word
+/// that has room for 11 bits takes the upper ones of the field as it stands (see
+/// [`Place`](crate::window)), and one that has room for all 21 compares the field as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Generation(u64);
 
 impl Generation {
+    /// How many bits there are, and how many of them, the fastest, are uppermost.
+    pub(crate) const BITS: u32 = 21;
+    pub(crate) const FAST_BITS: u32 = 11;
+    const SLOW_BITS: u32 = Self::BITS - Self::FAST_BITS;
+    const MASK: u64 = layout::GENERATION.max();
+
     /// The generation that a breaker is born in.
     pub const FIRST: Self = Self(0);
+
+    fn of_number(number: u64) -> Self {
+        let number = number & Self::MASK;
+        Self((number << Self::SLOW_BITS | number >> Self::FAST_BITS) & Self::MASK)
+    }
 
     /// The generation after this one.
     #[must_use]
     pub fn next(self) -> Self {
-        Self((self.0 + 1) & layout::GENERATION.max())
+        Self::of_number(self.number() + 1)
     }
 
-    /// The low bits as a number.
+    /// The low 21 bits of the number.
     #[must_use]
+    pub fn number(self) -> u64 {
+        (self.0 >> Self::SLOW_BITS | self.0 << Self::FAST_BITS) & Self::MASK
+    }
+
+    /// The bits as they stand in a word, for equality only.
+    #[must_use]
+    #[inline]
     pub fn bits(self) -> u64 {
         self.0
     }
@@ -82,8 +104,8 @@ impl Generation {
     /// state changes away.
     #[must_use]
     pub fn full_number(self, near: u64) -> u64 {
-        let modulus = layout::GENERATION.max() + 1;
-        let ahead = self.0.wrapping_sub(near) & layout::GENERATION.max();
+        let modulus = Self::MASK + 1;
+        let ahead = self.number().wrapping_sub(near) & Self::MASK;
         if ahead <= modulus / 2 {
             near + ahead
         } else {
@@ -216,7 +238,7 @@ impl StateWord {
 impl std::fmt::Debug for StateWord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StateWord")
-            .field("generation", &self.generation().bits())
+            .field("generation", &self.generation().number())
             .field("kind", &self.kind())
             .finish()
     }
@@ -249,7 +271,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_word_gives_back_what_was_packed(kind in kinds(), changes in 0..5_u32, near: u64) {
-            let mut generation = Generation(near & layout::GENERATION.max());
+            let mut generation = Generation::of_number(near);
             for _ in 0..changes {
                 generation = generation.next();
             }
@@ -269,7 +291,8 @@ mod tests {
         #[test]
         fn the_full_number_is_found_from_one_nearby(full in 0..u64::MAX / 2, drift in -1_000_000_i64..1_000_000) {
             let near = full.saturating_add_signed(drift);
-            let low = Generation(full & layout::GENERATION.max());
+            let low = Generation::of_number(full);
+            prop_assert_eq!(low.number(), full % (1 << Generation::BITS));
             prop_assert_eq!(low.full_number(near), full);
         }
     }
@@ -281,8 +304,8 @@ mod tests {
 
     #[test]
     fn the_generation_after_the_last_is_the_first() {
-        let last = Generation(layout::GENERATION.max());
+        let last = Generation::of_number(Generation::MASK);
         assert_eq!(last.next(), Generation::FIRST);
-        assert_eq!(last.next().full_number(layout::GENERATION.max()), 1 << 21);
+        assert_eq!(last.next().full_number(Generation::MASK), 1 << 21);
     }
 }

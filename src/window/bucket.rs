@@ -2,20 +2,21 @@
 
 use std::cell::Cell;
 
-use crate::caller::Lane;
 use crate::pack::Field;
 use crate::stamped::{self, Next};
-use crate::sync::{AtomicU64, Ordering};
+use crate::state::Generation;
+use crate::sync::{AtomicU64, Ordering, ThreadCounter};
 
 /// ```text
-///  63          53 52             22 21     17 16           0
-/// +--------------+-----------------+---------+--------------+
-/// | generation,11|    turn, 31     | scale, 5| mantissa, 17 |
-/// +--------------+-----------------+---------+--------------+
+///  63             33 32          22 21     17 16           0
+/// +-----------------+--------------+---------+--------------+
+/// |    turn, 31     | generation,11| scale, 5| mantissa, 17 |
+/// +-----------------+--------------+---------+--------------+
 /// ```
 ///
 /// *Turn*: how often the ring had gone round when the bucket began; together with the bucket's
-/// place in the ring it is the bucket's epoch. *Generation*: the low bits of its number.
+/// slot in the ring it is the bucket's epoch. *Generation*: the low bits of its number. The two
+/// stand as in a [`Place`](super::place::Place).
 ///
 /// *Count* = mantissa × 2^scale. Up to 131,071 it is exact. From there on it grows by 2^scale at
 /// once, for one call in 2^scale (see [`is_counted`]), which keeps it within a thousandth of the
@@ -26,10 +27,10 @@ mod layout {
 
     pub(super) const MANTISSA: Field = Field::lowest(17);
     pub(super) const SCALE: Field = MANTISSA.then(5);
-    pub(super) const TURN: Field = SCALE.then(31);
-    pub(super) const GENERATION: Field = TURN.then(11);
+    pub(super) const GENERATION: Field = SCALE.then(super::Generation::FAST_BITS);
+    pub(super) const TURN: Field = GENERATION.then(31);
 
-    const _: () = assert!(GENERATION.end() == 64);
+    const _: () = assert!(TURN.end() == 64);
     const _: () = assert!(TURN.max() + 1 == super::Stamp::TURNS);
     const _: () = assert!(GENERATION.max() + 1 == super::Stamp::GENERATIONS);
 }
@@ -44,21 +45,31 @@ impl Stamp {
     /// How many generations the stamp tells apart.
     pub const GENERATIONS: u64 = 1 << 11;
 
-    /// The stamp of a turn in a generation; both are cut to their widths.
+    const MASK: u64 = layout::GENERATION.of(u64::MAX) | layout::TURN.of(u64::MAX);
+
+    /// The stamp of a turn, cut to its width, in a generation.
     #[must_use]
+    pub fn new(generation: Generation, turn: u64) -> Self {
+        let fast = generation.bits() >> (Generation::BITS - Generation::FAST_BITS);
+        Self(layout::GENERATION.of(fast) | layout::TURN.of(turn))
+    }
+
+    /// The stamp that is in the upper bits of a word.
     #[inline]
-    pub fn new(generation: u64, turn: u64) -> Self {
-        Self(layout::GENERATION.of(generation) | layout::TURN.of(turn))
+    pub(super) fn from_upper_bits(word: u64) -> Self {
+        Self(word & Self::MASK)
     }
 
     /// The stamp of the next turn in the same generation.
-    #[must_use]
     #[inline]
-    pub fn next_turn(self) -> Self {
-        Self::new(
-            layout::GENERATION.get(self.0),
-            layout::TURN.get(self.0).wrapping_add(1),
-        )
+    pub(super) fn turn_after(self) -> Self {
+        Self(self.0.wrapping_add(layout::TURN.of(1)))
+    }
+
+    /// The stamp of the turn before in the same generation.
+    #[inline]
+    pub(super) fn turn_before(self) -> Self {
+        Self(self.0.wrapping_sub(layout::TURN.of(1)))
     }
 }
 
@@ -77,7 +88,7 @@ impl BucketWord {
     #[must_use]
     #[inline]
     pub fn stamp(self) -> Stamp {
-        Stamp(self.0 & !(layout::SCALE.of(u64::MAX) | layout::MANTISSA.of(u64::MAX)))
+        Stamp::from_upper_bits(self.0)
     }
 
     /// The count.
@@ -85,6 +96,12 @@ impl BucketWord {
     #[inline]
     pub fn count(self) -> u64 {
         layout::MANTISSA.get(self.0) << layout::SCALE.get(self.0)
+    }
+
+    /// Whether the bucket has just counted its thousandth call.
+    #[inline]
+    fn gets_busy(self) -> bool {
+        self.0 & !Stamp::MASK == layout::MANTISSA.of(1_000)
     }
 
     /// The word after one more call; `is_counted(s)` says yes once in 2^s times.
@@ -132,15 +149,30 @@ fn is_counted(scale: u64) -> bool {
     thread_local! {
         // Each thread begins elsewhere, also in steps of the golden ratio, for those that make one
         // call each and end.
-        static PLACE: Cell<u64> =
-            Cell::new(u64::from(Lane::of_this_thread().0).wrapping_mul(GOLDEN_RATIO));
+        static PLACE: Cell<u64> = Cell::new({
+            static THREADS: ThreadCounter = ThreadCounter::new(0);
+            // Relaxed: only that the numbers differ is of interest.
+            let thread = THREADS.fetch_add(1, Ordering::Relaxed);
+            u64::from(thread).wrapping_mul(GOLDEN_RATIO)
+        });
     }
     let place = PLACE.get();
     PLACE.set(place.wrapping_add(GOLDEN_RATIO));
     place >> (64 - scale) == 0
 }
 
-/// A bucket word that several threads add to.
+/// What has become of a call that was to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It was counted.
+    Counted,
+    /// It was counted, and the word is worth being spread: threads collide there, or will.
+    Busy,
+    /// It was not counted: the bucket is no longer alive.
+    Late,
+}
+
+/// A bucket word.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct AtomicBucket(AtomicU64);
@@ -161,21 +193,30 @@ impl AtomicBucket {
         BucketWord(self.0.load(Ordering::Relaxed))
     }
 
-    /// Counts one call of the bucket that `stamp` names, and says whether it was counted.
+    /// Counts one call of the bucket that `stamp` names, in a word that several threads add to.
     ///
     /// If the word is another bucket's, it is replaced, provided that `is_current`, asked after
     /// the word was read, says that this stamp's generation and turn are still alive: since no
     /// word can be younger than what is alive, the other one is then older.
     #[inline]
-    pub fn add(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
+    pub fn add(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> Added {
         let seen = self.load();
-        if seen.stamp() == stamp {
+        let is_own = seen.stamp() == stamp;
+        if is_own {
             let new = seen.plus_one(is_counted);
             if new == seen || stamped::update_own(&self.0, seen.0, new.0) {
-                return true;
+                return if new.gets_busy() {
+                    Added::Busy
+                } else {
+                    Added::Counted
+                };
             }
         }
-        self.add_rarely(stamp, is_current)
+        match self.add_rarely(stamp, is_current) {
+            true if is_own => Added::Busy,
+            true => Added::Counted,
+            false => Added::Late,
+        }
     }
 
     #[cold]
@@ -190,6 +231,31 @@ impl AtomicBucket {
             }
         };
         stamped::update(&self.0, next, is_current).is_some()
+    }
+
+    /// The same in a word that no other thread writes, and says whether the call was counted.
+    #[inline]
+    pub fn add_own(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
+        let seen = self.load();
+        let new = if seen.stamp() == stamp {
+            seen.plus_one(is_counted)
+        } else {
+            match Self::replaced(stamp, is_current) {
+                Some(new) => new,
+                None => return false,
+            }
+        };
+        // Relaxed, and no exchange: nobody else has written since `seen` was read. Who must see a
+        // success sees it through a failure that this thread records later, with Release (see
+        // `Ring::counts`); who gets the word after this thread, through the lane (see `Lanes`).
+        self.0.store(new.0, Ordering::Relaxed);
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn replaced(stamp: Stamp, is_current: impl Fn() -> bool) -> Option<BucketWord> {
+        is_current().then(|| BucketWord::first(stamp))
     }
 }
 
@@ -210,9 +276,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn stamp(changes: u64, turn: u64) -> Stamp {
+        let next = |generation: Generation, _| generation.next();
+        Stamp::new((0..changes).fold(Generation::FIRST, next), turn)
+    }
+
     /// The word after `calls` calls of this thread.
     fn count_to(calls: u64) -> BucketWord {
-        let mut word = BucketWord::first(Stamp::new(5, 7));
+        let mut word = BucketWord::first(stamp(5, 7));
         for _ in 1..calls {
             word = word.plus_one(is_counted);
         }
@@ -221,7 +292,7 @@ mod tests {
 
     #[test]
     fn counts_are_exact_up_to_131_071() {
-        let mut word = BucketWord::first(Stamp::new(1, 1));
+        let mut word = BucketWord::first(stamp(1, 1));
         for calls in 1..131_071 {
             assert_eq!(word.count(), calls);
             word = word.plus_one(|_| unreachable!("no coin is tossed while the count is exact"));
@@ -232,7 +303,7 @@ mod tests {
     /// The word after `calls` calls, of which, at scale s, each 2^s-th is looked at and counted. How
     /// the counted ones are chosen is left out here; the test on rhythms is about that.
     fn count_in_strides(calls: u64) -> BucketWord {
-        let mut word = BucketWord::first(Stamp::new(5, 7));
+        let mut word = BucketWord::first(stamp(5, 7));
         let mut counted = 1;
         while counted < calls {
             counted += 1 << layout::SCALE.get(word.0);
@@ -245,7 +316,7 @@ mod tests {
     fn a_billion_calls_in_a_bucket_are_counted_to_a_thousandth_and_keep_the_stamp() {
         let word = count_in_strides(1_000_000_000);
         assert!((word.count() as f64 / 1e9 - 1.0).abs() < 0.001, "{word:?}");
-        assert_eq!(word.stamp(), Stamp::new(5, 7));
+        assert_eq!(word.stamp(), stamp(5, 7));
         let word = count_to(3_000_000);
         assert!((word.count() as f64 / 3e6 - 1.0).abs() < 0.001, "{word:?}");
     }
@@ -279,14 +350,14 @@ mod tests {
     #[test]
     fn threads_that_make_one_call_each_are_counted_too() {
         let bucket = AtomicBucket::new();
-        let stamp = Stamp::new(1, 1);
+        let own = stamp(1, 1);
         for _ in 0..200_000 {
-            assert!(bucket.add(stamp, || true));
+            assert_ne!(bucket.add(own, || true), Added::Late);
         }
         let before = bucket.load().count();
         std::thread::scope(|threads| {
             for _ in 0..2_000 {
-                threads.spawn(|| assert!(bucket.add(stamp, || true)));
+                threads.spawn(|| assert_ne!(bucket.add(own, || true), Added::Late));
             }
         });
         let counted = bucket.load().count() - before;
@@ -295,10 +366,10 @@ mod tests {
 
     #[test]
     fn the_last_count_stays_and_never_carries_into_the_stamp() {
-        let stamp = Stamp::new(3, 9);
-        let full = BucketWord(stamp.0 | layout::SCALE.of(u64::MAX) | layout::MANTISSA.of(u64::MAX));
+        let own = stamp(3, 9);
+        let full = BucketWord(own.0 | layout::SCALE.of(u64::MAX) | layout::MANTISSA.of(u64::MAX));
         assert_eq!(full.plus_one(|_| true), full);
-        assert_eq!(full.stamp(), stamp);
+        assert_eq!(full.stamp(), own);
     }
 
     proptest! {
@@ -306,21 +377,37 @@ mod tests {
         fn a_word_gives_back_its_stamp_and_count(
             generation in 0..Stamp::GENERATIONS, turn in 0..Stamp::TURNS, calls in 1..1000_u64,
         ) {
-            let stamp = Stamp::new(generation, turn);
-            let mut word = BucketWord::first(stamp);
+            let own = stamp(generation, turn);
+            let mut word = BucketWord::first(own);
             for _ in 1..calls {
                 word = word.plus_one(|_| true);
             }
-            prop_assert_eq!(word.stamp(), stamp);
+            prop_assert_eq!(word.stamp(), own);
             prop_assert_eq!(word.count(), calls);
         }
     }
 
     #[test]
     fn a_stale_stamp_neither_counts_nor_disturbs() {
+        for add in [
+            |bucket: &AtomicBucket, stamp, alive: bool| bucket.add(stamp, || alive) != Added::Late,
+            |bucket: &AtomicBucket, stamp, alive: bool| bucket.add_own(stamp, || alive),
+        ] {
+            let bucket = AtomicBucket::new();
+            assert!(add(&bucket, stamp(0, 2), true));
+            assert!(!add(&bucket, stamp(0, 1), false));
+            assert_eq!(bucket.load(), BucketWord::first(stamp(0, 2)));
+            assert!(add(&bucket, stamp(0, 2), false), "its own needs no asking");
+            assert_eq!(bucket.load().count(), 2);
+        }
+    }
+
+    #[test]
+    fn the_thousandth_call_makes_a_bucket_busy_and_no_other() {
         let bucket = AtomicBucket::new();
-        assert!(bucket.add(Stamp::new(0, 2), || true));
-        assert!(!bucket.add(Stamp::new(0, 1), || false));
-        assert_eq!(bucket.load(), BucketWord::first(Stamp::new(0, 2)));
+        for call in 1..=5_000 {
+            let busy = bucket.add(stamp(1, 1), || true) == Added::Busy;
+            assert_eq!(busy, call == 1_000, "{call}");
+        }
     }
 }

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::{CountRing, Ring, TimeRing};
-use crate::clock::saturating_nanos;
+use crate::clock::{Clock, saturating_nanos};
 use crate::error::ConfigError;
 
 /// The stretch of recent calls that a breaker looks at.
 ///
 /// | window | holds | memory | closed call |
 /// |---|---|---|---|
-/// | [`Window::time`] | the calls of the last stretch of time, counted in buckets | 24 bytes a bucket and shard | one clock reading, one compare-exchange on the thread's own shard |
+/// | [`Window::time`] | the calls of the last stretch of time, counted in buckets | 24 bytes a bucket, once [grown](crate::Builder::shards) 16 more for each thread with counts of its own | one clock reading, a load and a store of the thread's own |
 /// | [`Window::count`] | exactly the last n calls | n / 2 bytes | no clock reading, one compare-exchange on a word that all threads share |
 /// | [`Window::count`]`.`[`within`](CountWindow::within) | the last n calls, none older than that | the same and 512 bytes | one clock reading, one compare-exchange on a word that all threads share |
 ///
@@ -91,8 +91,8 @@ impl Window {
         }
     }
 
-    /// Makes the ring, spread over `shards` where the window can be.
-    pub(crate) fn ring(&self, shards: u32) -> Result<Ring, ConfigError> {
+    /// Makes the ring, which can grow to so many `lanes` if the window can.
+    pub(crate) fn ring(&self, lanes: u32, clock: &Clock) -> Result<Ring, ConfigError> {
         match self.0 {
             Shape::Time { length, buckets } => {
                 let length = checked_length("window.length", length)?;
@@ -102,8 +102,8 @@ impl Window {
                     1..=TimeRing::MAX_BUCKETS,
                     "10 suit most services",
                 )?;
-                let width = length / u64::from(buckets);
-                Ok(Ring::Time(TimeRing::new(width, buckets, shards)))
+                let width = clock.units(length / u64::from(buckets));
+                Ok(Ring::Time(TimeRing::new(width, buckets, lanes)))
             }
             Shape::Count { calls, within } => {
                 check(

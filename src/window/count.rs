@@ -154,7 +154,7 @@ impl CountRing {
     }
 
     fn is_of(cursor: u64, generation: Generation) -> bool {
-        let own = generation.bits() & cursor::GENERATION.max();
+        let own = generation.number() & cursor::GENERATION.max();
         cursor::GENERATION.get(cursor) == own
     }
 
@@ -179,7 +179,7 @@ impl CountRing {
     ) -> Option<u64> {
         let next = |seen| {
             let position = cursor::POSITION.of(self.position_for(generation, seen) + step);
-            let new = position | cursor::GENERATION.of(generation.bits());
+            let new = position | cursor::GENERATION.of(generation.number());
             if Self::is_of(seen, generation) {
                 Next::Own(new)
             } else {

@@ -1,32 +1,35 @@
 //! The window: the stretch of recent calls that the decision looks at.
 
-mod bucket;
 mod config;
+mod time;
+mod latest;
+mod shards;
+mod place;
+mod bucket;
 mod count;
 mod counter;
-mod divisor;
-mod time;
 
-pub use bucket::{AtomicBucket, Stamp};
+pub use bucket::{Added, AtomicBucket, Stamp};
 pub use config::{CountWindow, Window};
 pub use count::CountRing;
 pub use counter::GenerationCounter;
+pub use latest::ClockReading;
 pub use time::TimeRing;
 
 use crate::caller::Caller;
+use crate::clock::Now;
 use crate::state::Generation;
-use crate::sync::{Ordering, fence};
 
 /// What a window can count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tally {
     /// A call that succeeded.
     Success,
-    /// A call that failed.
-    Failure,
     /// A call that was not counted: ignored, in a generation that lets calls through; rejected, in
     /// one that doesn't. No generation counts both, which saves a word in each bucket.
     Aside,
+    /// A call that failed. The last, because threads have no words of their own for it.
+    Failure,
 }
 
 /// What the decision sees of a window.
@@ -83,39 +86,83 @@ impl Ring {
         is_current: impl Fn() -> bool,
     ) -> bool {
         match self {
-            Self::Time(ring) => ring.record(tally, generation, caller, is_current),
+            Self::Time(ring) => {
+                let reading = ring.read(caller);
+                ring.record_at(reading, tally, generation, caller, is_current)
+            }
             Self::Count(ring) => ring.record(tally, generation, caller, is_current),
         }
     }
 
-    /// What `generation`'s window holds at `now`.
+    /// Reads the clock, for who needs the time besides.
+    #[must_use]
+    pub fn read(&self, clock: &impl Now) -> ClockReading {
+        match self {
+            Self::Time(ring) => ring.read(clock),
+            Self::Count(_) => ClockReading::at(clock.raw()),
+        }
+    }
+
+    /// Records a call that ended when the clock was read; it may have moved on meanwhile.
+    pub fn record_at(
+        &self,
+        reading: ClockReading,
+        tally: Tally,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        match self {
+            Self::Time(ring) => ring.record_at(reading, tally, generation, caller, is_current),
+            Self::Count(ring) => ring.record(tally, generation, caller, is_current),
+        }
+    }
+
+    /// What `generation`'s window holds, if that is `worth` knowing: asked with the failures, and
+    /// again as successes are added to them.
     ///
     /// While others record, a time window's sums are those of no single moment. The failures are
     /// read first: successes that are recorded meanwhile can make the rate too low, but failures
     /// can't make it too high.
-    #[must_use]
-    pub fn counts(&self, generation: Generation, now: u64) -> Counts {
+    pub fn counts_if(
+        &self,
+        generation: Generation,
+        reading: ClockReading,
+        caller: &impl Caller,
+        worth: impl Fn(Counts) -> bool,
+    ) -> Option<Counts> {
         match self {
-            Self::Time(ring) => {
-                let failures = ring.sum(Tally::Failure, generation, now);
-                // Acquire: pairs with the Release in `stamped::update_own` and in `update`; the
-                // successes that a thread recorded before the failures above are seen below.
-                fence(Ordering::Acquire);
-                Counts {
-                    successes: ring.sum(Tally::Success, generation, now),
-                    failures,
-                }
-            }
-            Self::Count(ring) => ring.sum(generation, now),
+            Self::Time(ring) => ring.counts_if(generation, reading, caller.lane(), worth),
+            Self::Count(ring) => Some(ring.sum(generation, caller.nanos_at(reading.raw))),
         }
+    }
+
+    /// What `generation`'s window holds.
+    #[must_use]
+    pub fn counts(
+        &self,
+        generation: Generation,
+        reading: ClockReading,
+        caller: &impl Caller,
+    ) -> Counts {
+        self.counts_if(generation, reading, caller, |_| true)
+            .unwrap_or_default()
     }
 
     /// How many calls of `generation` were not counted; see [`Tally::Aside`].
     #[must_use]
-    pub fn asides(&self, generation: Generation, now: u64) -> u64 {
+    pub fn asides(&self, generation: Generation, reading: ClockReading) -> u64 {
         match self {
-            Self::Time(ring) => ring.sum(Tally::Aside, generation, now),
+            Self::Time(ring) => ring.sum(Tally::Aside, generation, reading),
             Self::Count(ring) => ring.asides(generation),
+        }
+    }
+
+    /// Lets the window grow now, if it does.
+    pub fn grow(&self) {
+        match self {
+            Self::Time(ring) => ring.grow(),
+            Self::Count(_) => {}
         }
     }
 

@@ -1,51 +1,36 @@
 //! The time window: a ring of buckets that rotates by the stamps inside its words.
 //!
 //! Nobody turns the ring and nobody clears it. The epoch of a call is the number of its time
-//! bucket, the tick, plus the number of its generation; the epoch names a place in the ring (its
+//! bucket, the tick, plus the number of its generation; the epoch names a slot of the ring (its
 //! remainder) and a turn of the ring (its quotient). A writer whose bucket word has another stamp
-//! replaces it in one compare-exchange; a reader counts the words whose stamps are alive and passes
-//! over the others.
+//! replaces it; a reader counts the words whose stamps are alive and passes over the others.
 //!
 //! Because every transition moves the epoch on, what an earlier generation wrote can't be taken for
 //! the present one's: the stamp has the low 11 bits of the generation, and the generation that
 //! shares them is 2,048 state changes and therefore at least 2,048 ticks of epoch away, twice the
 //! longest ring.
 
-use crossbeam_utils::CachePadded;
-
-use super::Tally;
-use super::bucket::{AtomicBucket, Stamp};
-use super::divisor::Divisor;
+use super::bucket::Stamp;
+use super::latest::{ClockReading, Latest};
+use super::place::Place;
+use super::shards::Shards;
+use super::{Counts, Tally};
 use crate::caller::Caller;
+use crate::clock::Now;
+use crate::lane::Lane;
 use crate::state::Generation;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Ordering, fence};
 
-/// A cache line's worth of bucket words; two lines, as adjacent ones are fetched in pairs.
-const WORDS: u32 = 16;
-
-type Line = CachePadded<[AtomicBucket; WORDS as usize]>;
-
-/// What one shard keeps of one bucket.
-const WORDS_A_BUCKET: u32 = 3;
-
-/// The last stretch of time, in buckets, spread over shards.
+/// The last stretch of time, in buckets.
 #[derive(Debug)]
 pub struct TimeRing {
-    /// Shard after shard; a shard begins on a line of its own.
-    lines: Box<[Line]>,
-    lines_a_shard: u32,
-    /// Number of shards less one; the number is a power of two.
-    shard_mask: u32,
-    buckets: Divisor,
-    /// Width of a bucket in nanoseconds.
-    width: u64,
-    /// The tick of the latest call, or of one shortly before.
-    latest_tick: AtomicU64,
+    latest: Latest,
+    shards: Shards,
 }
 
 impl TimeRing {
     /// The most buckets a ring can have; see the module for why.
-    pub const MAX_BUCKETS: u32 = 1024;
+    pub const MAX_BUCKETS: u32 = Place::SLOTS;
     const _GENERATIONS_ARE_TWO_RINGS_APART: () =
         assert!(Stamp::GENERATIONS >= 2 * Self::MAX_BUCKETS as u64);
 
@@ -56,87 +41,30 @@ impl TimeRing {
     const _TURNS_LAST_SIX_YEARS: () =
         assert!(Stamp::TURNS as u128 * Self::MIN_LENGTH as u128 > 6 * 365 * 86_400 * 1_000_000_000);
 
-    /// A ring of `buckets` buckets of `width` nanoseconds, over `shards` shards (a power of two).
+    /// A ring of `buckets` buckets, each `width` units of the clock wide, in which, once it has
+    /// grown, the threads on the first `lanes` lanes (a power of two) have words of their own.
     #[must_use]
-    pub fn new(width: u64, buckets: u32, shards: u32) -> Self {
-        debug_assert!(width > 0 && buckets > 0 && shards.is_power_of_two());
-        let lines_a_shard = (buckets * WORDS_A_BUCKET).div_ceil(WORDS);
+    pub fn new(width: u64, buckets: u32, lanes: u32) -> Self {
+        debug_assert!(width > 0 && buckets > 0);
         Self {
-            lines: (0..lines_a_shard * shards)
-                .map(|_| Line::default())
-                .collect(),
-            lines_a_shard,
-            shard_mask: shards - 1,
-            buckets: Divisor::new(buckets),
-            width,
-            latest_tick: AtomicU64::new(0),
+            latest: Latest::new(width, buckets),
+            shards: Shards::new(buckets, lanes),
         }
     }
 
-    /// The place in the ring of a call of `generation` in `tick`, and the number of its turn.
+    /// Lets the ring grow now.
+    pub fn grow(&self) {
+        self.shards.grow();
+    }
+
+    /// Reads the clock.
+    #[must_use]
     #[inline]
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "a place is less than the number of buckets, which is at most 1,024"
-    )]
-    fn place(&self, generation: Generation, tick: u64) -> (u32, u64) {
-        // The ring's length is added so that the turn before the first exists.
-        let epoch = tick + generation.bits() + u64::from(self.buckets.value());
-        let (turn, slot) = self.buckets.divide(epoch);
-        (slot as u32, turn)
+    pub fn read(&self, clock: &impl Now) -> ClockReading {
+        self.latest.read(clock)
     }
 
-    /// The number of the bucket that `now` falls in.
-    ///
-    /// It is nearly always that of the call before, so that is guessed and then checked. The check
-    /// is a branch, which the processor predicts: it finds the word and counts in it while the
-    /// reading of the clock is still on its way. A quotient would have to be waited for.
-    #[inline]
-    fn tick(&self, now: u64) -> u64 {
-        // Relaxed: a guess, right or wrong by itself.
-        let guess = self.latest_tick.load(Ordering::Relaxed);
-        if now.wrapping_sub(guess.wrapping_mul(self.width)) < self.width {
-            guess
-        } else {
-            self.next_tick(now, guess)
-        }
-    }
-
-    #[cold]
-    fn next_tick(&self, now: u64, guess: u64) -> u64 {
-        let tick = now / self.width;
-        if tick > guess {
-            // Relaxed: as above. Written about once a tick, so it may share a line with what is
-            // only read.
-            self.latest_tick.store(tick, Ordering::Relaxed);
-        }
-        tick
-    }
-
-    #[inline]
-    fn word(&self, shard: u32, slot: u32, tally: Tally) -> &AtomicBucket {
-        let word = slot * WORDS_A_BUCKET + tally as u32;
-        let line = shard * self.lines_a_shard + word / WORDS;
-        &self.lines[line as usize][(word % WORDS) as usize]
-    }
-
-    /// See [`Ring::record`](super::Ring::record).
-    #[allow(
-        clippy::inline_always,
-        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
-    )]
-    #[inline(always)]
-    pub fn record(
-        &self,
-        tally: Tally,
-        generation: Generation,
-        caller: &impl Caller,
-        is_current: impl Fn() -> bool,
-    ) -> bool {
-        self.record_at(tally, generation, caller.nanos(), caller, is_current)
-    }
-
-    /// Records a call that ended at `now`, which the clock may have left behind meanwhile.
+    /// See [`Ring::record_at`](super::Ring::record_at).
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
@@ -144,56 +72,68 @@ impl TimeRing {
     #[inline(always)]
     pub fn record_at(
         &self,
+        reading: ClockReading,
         tally: Tally,
         generation: Generation,
-        now: u64,
         caller: &impl Caller,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let tick = self.tick(now);
-        let (slot, turn) = self.place(generation, tick);
-        let stamp = Stamp::new(generation.bits(), turn);
-        self.word(caller.lane().0 & self.shard_mask, slot, tally)
-            .add(stamp, move || {
-                // The clock is read anew: it has moved on at least to the tick of any word that was
-                // read before, so if this tick is still in the window, then the word that stands in
-                // its place is an older one.
-                let age = self.tick(caller.nanos()).saturating_sub(tick);
-                age < u64::from(self.buckets.value()) && is_current()
-            })
+        let buckets = self.shards.buckets();
+        let place = match self.latest.guess(reading, generation) {
+            Some(place) => place,
+            None => self
+                .latest
+                .note(reading, generation, buckets, caller, &is_current),
+        };
+        self.shards.add(tally, place, caller, move || {
+            // The clock is read anew: it has moved on at least to the tick of any word that was
+            // read before, so if this tick is still in the window, then the word that stands in
+            // its place is an older one.
+            self.latest.age(reading, caller) < u64::from(buckets) && is_current()
+        })
     }
 
-    /// How many calls of a kind `generation`'s window holds at `now`.
-    ///
-    /// Each word is read once; a call that is recorded meanwhile is in the sum or not.
+    /// How many calls of a kind `generation`'s window holds.
     #[must_use]
-    pub fn sum(&self, tally: Tally, generation: Generation, now: u64) -> u64 {
-        let (boundary, turn) = self.place(generation, self.tick(now));
-        let present = Stamp::new(generation.bits(), turn);
-        let past = Stamp::new(generation.bits(), turn - 1);
-        let mut total = 0;
-        for shard in 0..=self.shard_mask {
-            for slot in 0..self.buckets.value() {
-                let word = self.word(shard, slot, tally).load();
-                // The slots up to the boundary are of the present turn, those behind it of the one
-                // before. One turn more is counted too: its writer has read the clock later than
-                // this reader, and two threads that each fail and then sum must not both miss the
-                // other's failure.
-                let alive = if slot <= boundary { present } else { past };
-                if word.stamp() == alive || word.stamp() == alive.next_turn() {
-                    total += word.count();
-                }
+    pub fn sum(&self, tally: Tally, generation: Generation, reading: ClockReading) -> u64 {
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        self.shards.counts(tally, place, Lane(0)).sum()
+    }
+
+    /// See [`Ring::counts_if`](super::Ring::counts_if).
+    pub fn counts_if(
+        &self,
+        generation: Generation,
+        reading: ClockReading,
+        lane: Lane,
+        worth: impl Fn(Counts) -> bool,
+    ) -> Option<Counts> {
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        let mut counts = Counts {
+            successes: 0,
+            failures: self.shards.counts(Tally::Failure, place, lane).sum(),
+        };
+        // Acquire: pairs with the Release in `stamped::update_own` and in `update`; the successes
+        // that a thread recorded before the failures above, and the growth of the ring that it had
+        // seen, are seen below.
+        fence(Ordering::Acquire);
+        let mut parts = self.shards.counts(Tally::Success, place, lane);
+        while worth(counts) {
+            match parts.next() {
+                Some(part) => counts.successes += part,
+                None => return Some(counts),
             }
         }
-        total
+        None
     }
 }
 
 #[cfg(all(test, not(tripcurve_loom)))]
 mod tests {
     use super::*;
-    use crate::caller::{At, Lane};
+    use crate::caller::At;
     use proptest::prelude::*;
+    use std::cell::RefCell;
 
     const FIRST: Generation = Generation::FIRST;
 
@@ -202,11 +142,25 @@ mod tests {
     }
 
     fn record(ring: &TimeRing, generation: Generation, now: u64) -> bool {
-        ring.record(Tally::Failure, generation, &At::on_one_lane(now), || true)
+        let caller = At::on_one_lane(now);
+        let reading = ring.read(&caller);
+        ring.record_at(reading, Tally::Failure, generation, &caller, || true)
+    }
+
+    /// Records a call whose clock was read at `then`, at `now`.
+    fn record_late(ring: &TimeRing, then: u64, now: u64) -> bool {
+        let reading = ClockReading::at(then);
+        ring.record_at(
+            reading,
+            Tally::Failure,
+            FIRST,
+            &At::on_one_lane(now),
+            || true,
+        )
     }
 
     fn failures(ring: &TimeRing, generation: Generation, now: u64) -> u64 {
-        ring.sum(Tally::Failure, generation, now)
+        ring.sum(Tally::Failure, generation, ClockReading::at(now))
     }
 
     #[test]
@@ -221,8 +175,7 @@ mod tests {
     fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_bucket() {
         let ring = ring(3);
         assert!(record(&ring, FIRST, 35));
-        let counted = ring.record_at(Tally::Failure, FIRST, 5, &At::on_one_lane(35), || true);
-        assert!(!counted);
+        assert!(!record_late(&ring, 5, 35));
         assert_eq!(failures(&ring, FIRST, 35), 1);
     }
 
@@ -230,7 +183,7 @@ mod tests {
     fn a_late_writer_counts_in_its_own_bucket() {
         let ring = ring(3);
         assert!(record(&ring, FIRST, 25));
-        assert!(ring.record_at(Tally::Failure, FIRST, 15, &At::on_one_lane(25), || true));
+        assert!(record_late(&ring, 15, 25));
         assert_eq!(failures(&ring, FIRST, 25), 2);
         assert_eq!(failures(&ring, FIRST, 40), 1, "the late one has left first");
     }
@@ -291,18 +244,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_sum_that_is_not_worth_going_on_with_is_not_gone_on_with() {
+        let ring = TimeRing::new(10, 3, 2);
+        ring.grow();
+        for lane in [0, 1, 2] {
+            let caller = At {
+                nanos: 5,
+                lane: Lane(lane),
+            };
+            let reading = ring.read(&caller);
+            assert!(ring.record_at(reading, Tally::Success, FIRST, &caller, || true));
+        }
+        let reading = ClockReading::at(5);
+        let seen = RefCell::new(Vec::new());
+        let counts = ring.counts_if(FIRST, reading, Lane(1), |counts| {
+            seen.borrow_mut().push(counts.successes);
+            counts.successes < 2
+        });
+        assert_eq!(counts, None);
+        assert_eq!(seen.into_inner(), [0, 1, 2], "lane 1, then the shared one");
+    }
+
     proptest! {
         #[test]
         fn the_sum_is_that_of_a_list_of_calls(
             buckets in 1..8_u32,
-            shards in 0..3_u32,
-            steps in proptest::collection::vec((0..40_u64, 0..3_u8, 0..20_u8, 0..4_u32), 1..200),
+            lanes in 0..3_u32,
+            steps in proptest::collection::vec((0..40_u64, 0..3_u8, 0..20_u8, 0..80_u32, 0..20_u8), 1..200),
         ) {
-            let ring = TimeRing::new(10, buckets, 1 << shards);
+            let ring = TimeRing::new(10, buckets, 1 << lanes);
             let mut generation = FIRST;
             let mut calls = Vec::new();
             let mut now = 0;
-            for (step, tally, change, lane) in steps {
+            for (step, tally, change, lane, grows) in steps {
                 now += step;
                 if change == 0 {
                     generation = generation.next();
@@ -310,15 +285,25 @@ mod tests {
                 }
                 let tally = [Tally::Success, Tally::Failure, Tally::Aside][usize::from(tally)];
                 let caller = At { nanos: now, lane: Lane(lane) };
-                prop_assert!(ring.record(tally, generation, &caller, || true));
+                if grows == 1 {
+                    ring.grow();
+                }
+                let reading = ring.read(&caller);
+                prop_assert!(ring.record_at(reading, tally, generation, &caller, || true));
                 calls.push((now / 10, tally));
                 let count = |wanted| {
                     let alive = |tick| now / 10 - tick < u64::from(buckets);
                     calls.iter().filter(|(tick, tally)| alive(*tick) && *tally == wanted).count() as u64
                 };
                 for tally in [Tally::Success, Tally::Failure, Tally::Aside] {
-                    prop_assert_eq!(ring.sum(tally, generation, now), count(tally));
+                    prop_assert_eq!(ring.sum(tally, generation, ClockReading::at(now)), count(tally));
                 }
+                let counts = ring.counts_if(generation, reading, caller.lane, |_| true);
+                let expected = Counts {
+                    successes: count(Tally::Success),
+                    failures: count(Tally::Failure),
+                };
+                prop_assert_eq!(counts, Some(expected));
             }
         }
     }

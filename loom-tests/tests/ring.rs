@@ -1,0 +1,343 @@
+//! The ring of buckets: a call is counted once, in the bucket of its time, on words of its thread's
+//! own or on shared ones, while the clock moves on, the ring grows and a thread takes over from
+//! another.
+
+use loom_tests::sync::Arc;
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use std::time::Duration;
+use tripcurve::__model::{
+    At, AtomicState, Caller, ClockReading, Counts, Generation, Kind, Lane, Lanes, Now, Ring, Tally,
+    TimeRing,
+};
+use tripcurve::{Clock, MockClock};
+
+const FIRST: Generation = Generation::FIRST;
+
+/// Width of a bucket, in nanoseconds.
+const WIDTH: u64 = 10;
+
+/// A ring under a clock that moves on.
+struct Turning {
+    ring: TimeRing,
+    clock: Clock,
+    hand: MockClock,
+}
+
+impl Turning {
+    fn new(buckets: u32) -> Arc<Self> {
+        let (clock, hand) = Clock::mock();
+        Arc::new(Self {
+            ring: TimeRing::new(WIDTH, buckets, 1),
+            clock,
+            hand,
+        })
+    }
+
+    /// Records a failure; says in which tick the clock was read, and whether it was counted.
+    fn fail(&self) -> (u64, bool) {
+        let reading = self.ring.read(self);
+        (reading.raw / WIDTH, self.fail_at(reading))
+    }
+
+    fn fail_at(&self, reading: ClockReading) -> bool {
+        self.ring
+            .record_at(reading, Tally::Failure, FIRST, self, || true)
+    }
+
+    fn failures(&self, now: u64) -> u64 {
+        self.ring.sum(Tally::Failure, FIRST, ClockReading::at(now))
+    }
+
+    fn turn(&self, ticks: u64) {
+        self.hand.advance_to(Duration::from_nanos(ticks * WIDTH));
+    }
+}
+
+impl Now for Turning {
+    fn raw(&self) -> u64 {
+        self.clock.raw()
+    }
+
+    fn nanos_at(&self, raw: u64) -> u64 {
+        self.clock.nanos_at(raw)
+    }
+}
+
+impl Caller for Turning {
+    fn lane(&self) -> Lane {
+        Lane(0)
+    }
+}
+
+/// Two threads read the clock and record, while it moves on to the next bucket.
+///
+/// Fails when: `Latest::read` reads the clock first; when it reads the place first.
+#[test]
+fn each_call_is_counted_in_the_bucket_of_its_time() {
+    model(preemptions(3), || {
+        let ring = Turning::new(2);
+        let record = |ring: &Turning| {
+            let (tick, counted) = ring.fail();
+            assert!(counted, "both ticks are in the window");
+            tick
+        };
+        let ticks = race(
+            &ring,
+            [record, record, |ring| {
+                ring.turn(1);
+                0
+            }],
+        );
+        let late = ticks.into_iter().sum();
+        assert_eq!(ring.failures(WIDTH), 2);
+        assert_eq!(ring.failures(2 * WIDTH), late, "the first tick is over");
+    });
+}
+
+/// As above in a ring of one bucket, so that the later bucket takes the earlier one's place.
+#[test]
+fn a_ring_that_turns_loses_nothing_of_the_newer_bucket() {
+    model(preemptions(3), || {
+        let ring = Turning::new(1);
+        let record = |ring: &Turning| {
+            let (tick, counted) = ring.fail();
+            assert!(counted || tick == 0);
+            tick
+        };
+        let ticks = race(
+            &ring,
+            [record, record, |ring| {
+                ring.turn(1);
+                0
+            }],
+        );
+        assert_eq!(ring.failures(WIDTH), ticks.into_iter().sum());
+    });
+}
+
+/// A writer has read the clock and sleeps while the ring turns and somebody else records.
+///
+/// Fails when: `TimeRing::record_at` doesn't ask the clock again.
+#[test]
+fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_bucket() {
+    model(UNBOUNDED, || {
+        let ring = Turning::new(1);
+        let slept = ring.ring.read(&*ring);
+        assert!(ring.fail_at(slept));
+        race(
+            &ring,
+            [
+                |ring| {
+                    ring.fail_at(ClockReading::at(0));
+                },
+                |ring| {
+                    ring.turn(1);
+                    assert!(ring.fail().1);
+                },
+            ],
+        );
+        assert_eq!(ring.failures(WIDTH), 1);
+    });
+}
+
+/// Two threads note the buckets of two ticks, and a third one records by what they have noted.
+///
+/// Fails when: `Latest::note` writes the beginning before the place; when `Latest::read` loads the
+/// beginning relaxed.
+#[test]
+fn what_two_threads_note_of_two_ticks_is_not_mistaken_for_each_other() {
+    model(preemptions(1).full(3), || {
+        let ring = Turning::new(3);
+        ring.turn(1);
+        let ticks = race(
+            &ring,
+            [
+                |ring| ring.fail().0,
+                |ring| {
+                    ring.turn(2);
+                    ring.fail().0
+                },
+                |ring| ring.fail().0,
+            ],
+        );
+        let count = |tick| ticks.iter().filter(|noted| **noted == tick).count() as u64;
+        assert_eq!(ring.failures(2 * WIDTH), 3);
+        assert_eq!(ring.failures(4 * WIDTH), count(2), "the first tick is over");
+    });
+}
+
+fn fail_in(generation: Generation, state: &AtomicState, ring: &TimeRing) -> bool {
+    let caller = At::on_one_lane(5);
+    let is_current = || state.load().generation() == generation;
+    let reading = ring.read(&caller);
+    ring.record_at(reading, Tally::Failure, generation, &caller, is_current)
+}
+
+/// A generation ends while a call of it is recorded, and the bucket of the new one is noted.
+///
+/// Fails when: `Latest::guess` doesn't look whose place it is.
+#[test]
+fn a_call_of_an_ended_generation_is_not_counted_where_the_new_one_was_noted() {
+    model(preemptions(4), || {
+        let state = AtomicState::new(Kind::Closed);
+        let ring = TimeRing::new(WIDTH, 1, 1);
+        fail_in(FIRST, &state, &ring);
+        let shared = Arc::new((state, ring));
+        race(
+            &shared,
+            [
+                |(state, ring)| {
+                    fail_in(FIRST, state, ring);
+                },
+                |(state, ring)| {
+                    let next = state.force(Kind::Closed).generation;
+                    assert!(fail_in(next, state, ring));
+                },
+            ],
+        );
+        let (state, ring) = &*shared;
+        let next = state.load().generation();
+        assert_eq!(ring.sum(Tally::Failure, next, ClockReading::at(5)), 1);
+    });
+}
+
+fn on(lane: Lane) -> At {
+    At { nanos: 5, lane }
+}
+
+fn record(ring: &Ring, tally: Tally, lane: Lane) {
+    assert!(ring.record(tally, FIRST, &on(lane), || true));
+}
+
+fn counts(ring: &Ring) -> Counts {
+    ring.counts(FIRST, ClockReading::at(5), &on(Lane(0)))
+}
+
+fn two_lanes() -> Ring {
+    Ring::Time(TimeRing::new(WIDTH, 1, 2))
+}
+
+/// A thread ends, and another one gets its number and with it its words; or they live at the same
+/// time, and each has its own.
+///
+/// Fails when: `Lanes::give_back` doesn't release; when `Lanes::take` doesn't acquire.
+#[test]
+fn who_takes_over_a_lane_goes_on_with_the_counts_of_the_thread_before() {
+    model(UNBOUNDED, || {
+        let ring = two_lanes();
+        ring.grow();
+        let shared = Arc::new((Lanes::new(), ring));
+        let live = |(lanes, ring): &(Lanes, Ring)| {
+            let lane = lanes.take().expect("there are more");
+            record(ring, Tally::Success, lane);
+            lanes.give_back(lane);
+            lane.0
+        };
+        race(&shared, [live, live]);
+        assert_eq!(counts(&shared.1).successes, 2);
+    });
+}
+
+/// The same with three, of which one has nothing to do with the lane's words.
+///
+/// Fails when: as above.
+#[test]
+fn a_lane_is_handed_on_past_a_thread_that_takes_another() {
+    model(preemptions(3), || {
+        let ring = two_lanes();
+        ring.grow();
+        let shared = Arc::new((Lanes::new(), ring));
+        race(
+            &shared,
+            [
+                |(lanes, ring)| {
+                    let lane = lanes.take().expect("there are more");
+                    record(ring, Tally::Success, lane);
+                    lanes.give_back(lane);
+                },
+                |(lanes, ring)| {
+                    let lane = lanes.take().expect("there are more");
+                    record(ring, Tally::Success, lane);
+                },
+                |(lanes, _)| {
+                    let _other = lanes.take();
+                },
+            ],
+        );
+        assert_eq!(counts(&shared.1).successes, 2);
+    });
+}
+
+/// The ring grows while two threads record, each on its lane, and a third one on none.
+///
+/// Fails when: `Shards::add` takes a thread without words of its own for one that has some.
+#[test]
+fn of_what_is_recorded_while_the_ring_grows_nothing_is_lost() {
+    model(preemptions(3), || {
+        let ring = Arc::new(two_lanes());
+        race(
+            &ring,
+            [
+                |ring| {
+                    record(ring, Tally::Success, Lane(0));
+                    record(ring, Tally::Success, Lane(0));
+                },
+                |ring| record(ring, Tally::Success, Lane(2)),
+                |ring| {
+                    ring.grow();
+                    record(ring, Tally::Success, Lane(4));
+                },
+            ],
+        );
+        assert_eq!(counts(&ring).successes, 4);
+    });
+}
+
+/// A success and then a failure by one thread, while another reads the window; `grows` says whether
+/// the ring grows between.
+fn a_failure_after_a_success(ring: Ring, grows: fn(&Ring)) {
+    // So that both words are this generation's own, and are added to on the fast path.
+    record(&ring, Tally::Success, Lane(0));
+    record(&ring, Tally::Failure, Lane(0));
+    let shared = Arc::new((ring, grows));
+    let [seen, _] = race(
+        &shared,
+        [
+            |(ring, _)| counts(ring),
+            |(ring, grows)| {
+                grows(ring);
+                record(ring, Tally::Success, Lane(0));
+                record(ring, Tally::Failure, Lane(0));
+                Counts::default()
+            },
+        ],
+    );
+    assert!(seen.failures <= seen.successes, "{seen:?}");
+}
+
+/// Fails when: `TimeRing::counts_if` reads the successes first, or without the fence between; when
+/// `stamped::update_own` doesn't release.
+#[test]
+fn a_reader_sees_no_failure_without_the_success_before_it() {
+    model(preemptions(3), || {
+        a_failure_after_a_success(two_lanes(), |_| {});
+    });
+}
+
+/// Fails when: as above.
+#[test]
+fn a_reader_sees_no_failure_without_the_success_on_its_threads_own_words_before_it() {
+    model(preemptions(3), || {
+        let ring = two_lanes();
+        ring.grow();
+        a_failure_after_a_success(ring, |_| {});
+    });
+}
+
+/// Fails when: `TimeRing::counts_if` looks before the fence whether the ring has grown.
+#[test]
+fn a_reader_sees_no_failure_without_the_success_before_it_when_the_ring_grew_before_that() {
+    model(preemptions(3), || {
+        a_failure_after_a_success(two_lanes(), Ring::grow);
+    });
+}

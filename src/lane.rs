@@ -1,0 +1,222 @@
+//! Numbers for threads: each of those below 64 belongs to one thread as long as it lives.
+//!
+//! A shard of a window that goes by such a number is written by one thread alone, which therefore
+//! needs no locked instruction. When the thread ends, its number goes back and the next new thread
+//! gets it, and with it the shards.
+
+use std::cell::Cell;
+
+use crate::sync::{AtomicU64, Ordering, ThreadCounter};
+
+/// The number of a thread. From [`Lane::OWNED`] on, threads may share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane(pub u32);
+
+/// Which of the first numbers are taken, a bit for each.
+#[derive(Debug)]
+pub struct Lanes(AtomicU64);
+
+impl Lane {
+    /// How many numbers belong to one thread each.
+    pub const OWNED: u32 = u64::BITS;
+
+    /// The calling thread's lane.
+    ///
+    /// Cost: a load of a word of the thread; the first time a compare-exchange, and the same when
+    /// the thread ends.
+    #[inline]
+    pub(crate) fn of_this_thread() -> Self {
+        match LANE.get() {
+            NONE => Self::of_a_new_thread(),
+            lane => Self(lane),
+        }
+    }
+
+    #[cold]
+    fn of_a_new_thread() -> Self {
+        // If the thread is about to end, it has given its number back or won't be asked for it.
+        let lane = LEASE
+            .try_with(Lease::begin)
+            .ok()
+            .flatten()
+            .unwrap_or_else(Self::shared);
+        LANE.set(lane.0);
+        lane
+    }
+
+    /// A number for a thread that has none of its own; they take turns, so that few share one.
+    fn shared() -> Self {
+        static THREADS: ThreadCounter = ThreadCounter::new(0);
+        // Relaxed: only that the numbers differ is of interest.
+        let number = THREADS.fetch_add(1, Ordering::Relaxed) % Self::OWNED;
+        Self(Self::OWNED + number)
+    }
+}
+
+const NONE: u32 = u32::MAX;
+
+thread_local! {
+    /// The thread's number, once it has asked. A constant that nobody drops, so that reading it
+    /// needs no look whether it is there.
+    static LANE: Cell<u32> = const { Cell::new(NONE) };
+
+    /// Gives the number back when the thread ends.
+    static LEASE: Lease = const { Lease(Cell::new(None)) };
+}
+
+struct Lease(Cell<Option<Lane>>);
+
+// Loom makes its atomics anew for each execution, and a model names the lanes itself.
+#[cfg(not(tripcurve_loom))]
+static LANES: Lanes = Lanes::new();
+
+impl Lease {
+    #[cfg(not(tripcurve_loom))]
+    fn begin(&self) -> Option<Lane> {
+        self.0.set(LANES.take());
+        self.0.get()
+    }
+
+    #[cfg(tripcurve_loom)]
+    fn begin(&self) -> Option<Lane> {
+        self.0.get()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(lane) = self.0.take() {
+            // What else the thread does at its end, it does on a shared lane.
+            LANE.set(Lane::shared().0);
+            #[cfg(not(tripcurve_loom))]
+            LANES.give_back(lane);
+            #[cfg(tripcurve_loom)]
+            let _ = lane;
+        }
+    }
+}
+
+impl Lanes {
+    /// All free.
+    #[cfg(not(tripcurve_loom))]
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// All free.
+    #[cfg(tripcurve_loom)]
+    #[must_use]
+    pub fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Takes the lowest free number.
+    #[must_use]
+    pub fn take(&self) -> Option<Lane> {
+        // Relaxed: the exchange checks what was read.
+        let mut taken = self.0.load(Ordering::Relaxed);
+        loop {
+            let lane = taken.trailing_ones();
+            let bit = 1_u64.checked_shl(lane)?;
+            // Acquire: pairs with the Release in `give_back`; this thread goes on with the words
+            // that the thread before it has left. Others that took or gave back numbers meanwhile
+            // did so by exchanges, which keep up what a Release has begun.
+            match self
+                .0
+                .compare_exchange(taken, taken | bit, Ordering::Acquire, Ordering::Relaxed)
+            {
+                Ok(_) => return Some(Lane(lane)),
+                Err(found) => taken = found,
+            }
+        }
+    }
+
+    /// Gives a number back, which the caller won't use any more.
+    pub fn give_back(&self, lane: Lane) {
+        let Some(bit) = 1_u64.checked_shl(lane.0) else {
+            return;
+        };
+        // Relaxed: the exchange checks what was read.
+        let mut taken = self.0.load(Ordering::Relaxed);
+        // Release: pairs with the Acquire in `take`.
+        while let Err(found) =
+            self.0
+                .compare_exchange(taken, taken & !bit, Ordering::Release, Ordering::Relaxed)
+        {
+            taken = found;
+        }
+    }
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::{Barrier, mpsc};
+    use std::thread;
+
+    #[test]
+    fn a_number_belongs_to_one_until_it_is_given_back_and_there_are_64() {
+        let lanes = Lanes::new();
+        for number in 0..Lane::OWNED {
+            assert_eq!(lanes.take(), Some(Lane(number)));
+        }
+        assert_eq!(lanes.take(), None);
+        lanes.give_back(Lane(17));
+        lanes.give_back(Lane(5));
+        assert_eq!(lanes.take(), Some(Lane(5)));
+        assert_eq!(lanes.take(), Some(Lane(17)));
+        assert_eq!(lanes.take(), None);
+    }
+
+    #[test]
+    fn threads_that_live_at_the_same_time_share_no_number_of_their_own() {
+        let (sender, lanes) = mpsc::channel();
+        let barrier = Barrier::new(100);
+        thread::scope(|threads| {
+            for _ in 0..100 {
+                let (sender, barrier) = (sender.clone(), &barrier);
+                threads.spawn(move || {
+                    sender.send(Lane::of_this_thread().0).unwrap();
+                    barrier.wait();
+                });
+            }
+        });
+        drop(sender);
+        let mut owned: Vec<_> = lanes.iter().filter(|lane| *lane < Lane::OWNED).collect();
+        let all = owned.len();
+        owned.sort_unstable();
+        owned.dedup();
+        assert_eq!(owned.len(), all);
+        assert!(all > 32, "other tests' threads have the rest");
+    }
+
+    #[test]
+    fn a_thread_that_is_ending_is_on_a_shared_lane() {
+        struct AtTheEnd(mpsc::Sender<(Lane, Lane)>, Lane);
+        impl Drop for AtTheEnd {
+            fn drop(&mut self) {
+                self.0.send((self.1, Lane::of_this_thread())).unwrap();
+            }
+        }
+        thread_local!(static LAST: Cell<Option<AtTheEnd>> = const { Cell::new(None) });
+        let (sender, lanes) = mpsc::channel();
+        thread::spawn(move || {
+            // Dropped after the lease, because it was set up before it.
+            LAST.set(None);
+            LAST.set(Some(AtTheEnd(sender, Lane::of_this_thread())));
+        })
+        .join()
+        .unwrap();
+        let (before, at_the_end) = lanes.recv().unwrap();
+        if before.0 < Lane::OWNED {
+            assert!(at_the_end.0 >= Lane::OWNED, "{at_the_end:?}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The bucket that the calls of the moment go to, found without a division and without waiting for
+//! the clock.
+//!
+//! It is nearly always that of the call before, so that is taken for a guess and then checked. The
+//! check is a branch, which the processor predicts: it finds the word and counts in it while the
+//! reading of the clock is still on its way.
+
+use super::place::Place;
+use crate::caller::Caller;
+use crate::clock::Now;
+use crate::stamped::{self, Next};
+use crate::state::Generation;
+use crate::sync::{AtomicU64, Ordering};
+
+/// The bucket of the latest call, or of one shortly before, and when it begins.
+///
+/// The two words are not one, but they can't be mistaken for each other's. A writer changes the
+/// place first and the beginning after it, so who reads the beginning first has a place at least as
+/// late. And who then reads the clock, after the place, reads it no earlier than the writer of the
+/// place did: if the place is later than the beginning, then the clock has left the bucket that
+/// begins there, and the guess is found wrong.
+#[derive(Debug)]
+pub(super) struct Latest {
+    /// The first moment of the bucket, in the clock's units.
+    beginning: AtomicU64,
+    place: AtomicU64,
+    /// The width of a bucket, in the clock's units.
+    width: u64,
+}
+
+/// What was read of the latest bucket and then of the clock, in this order.
+#[derive(Clone, Copy, Debug)]
+pub struct ClockReading {
+    /// The clock, in its own units.
+    pub raw: u64,
+    beginning: u64,
+    place: Place,
+}
+
+impl ClockReading {
+    /// The reading of a caller who has read the clock before and knows of no bucket.
+    #[must_use]
+    pub fn at(raw: u64) -> Self {
+        Self {
+            raw,
+            // No bucket is so narrow that it begins and ends behind the clock.
+            beginning: raw.wrapping_add(1),
+            place: Place::from_bits(0),
+        }
+    }
+}
+
+impl Latest {
+    pub(super) fn new(width: u64, buckets: u32) -> Self {
+        Self {
+            beginning: AtomicU64::new(0),
+            place: AtomicU64::new(Place::new(Generation::FIRST, 0, buckets).bits()),
+            width,
+        }
+    }
+
+    /// Reads the clock.
+    #[inline]
+    pub(super) fn read(&self, clock: &impl Now) -> ClockReading {
+        // Acquire, both: pair with the Releases in `note`; for why, see the type.
+        let beginning = self.beginning.load(Ordering::Acquire);
+        let place = Place::from_bits(self.place.load(Ordering::Acquire));
+        let raw = clock.raw();
+        ClockReading {
+            raw,
+            beginning,
+            place,
+        }
+    }
+
+    /// The bucket of a call of `generation`, if it is that of the reading.
+    #[inline]
+    pub(super) fn guess(&self, reading: ClockReading, generation: Generation) -> Option<Place> {
+        let is_now = reading.raw.wrapping_sub(reading.beginning) < self.width;
+        (is_now && reading.place.is_of(generation)).then_some(reading.place)
+    }
+
+    /// The number of the bucket that a reading falls in.
+    fn tick(&self, raw: u64) -> u64 {
+        raw / self.width
+    }
+
+    /// How many buckets have begun since `reading`.
+    pub(super) fn age(&self, reading: ClockReading, clock: &impl Now) -> u64 {
+        self.tick(clock.raw())
+            .saturating_sub(self.tick(reading.raw))
+    }
+
+    /// The bucket of a call of `generation`, in a ring of `buckets`.
+    pub(super) fn find(
+        &self,
+        reading: ClockReading,
+        generation: Generation,
+        buckets: u32,
+    ) -> Place {
+        self.guess(reading, generation)
+            .unwrap_or_else(|| Place::new(generation, self.tick(reading.raw), buckets))
+    }
+
+    /// The bucket of a call of `generation` that was not guessed right; from now on it is guessed.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn note(
+        &self,
+        reading: ClockReading,
+        generation: Generation,
+        buckets: u32,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> Place {
+        let tick = self.tick(reading.raw);
+        let place = Place::new(generation, tick, buckets);
+        let beginning = tick * self.width;
+        // Relaxed: a look whether this clock is behind the others', which it isn't, but might be on
+        // a machine whose processors' counters differ. Such a reading guides nobody.
+        if beginning < self.beginning.load(Ordering::Relaxed) {
+            return place;
+        }
+        // As with a bucket's word, the place that is replaced is an older one: this one is found
+        // current after the other was read. AcqRel in `stamped::update`: pairs with `read`.
+        let replaced = stamped::update(
+            &self.place,
+            |_| Next::Other(place.bits()),
+            || self.tick(caller.raw()) == tick && is_current(),
+        );
+        if replaced.is_some() {
+            // Release: pairs with the Acquire in `read`, which sees this place or a later one.
+            self.beginning.store(beginning, Ordering::Release);
+        }
+        place
+    }
+}

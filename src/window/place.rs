@@ -1,0 +1,101 @@
+//! Where in the ring a call goes, in one word.
+
+use super::bucket::Stamp;
+use crate::pack::Field;
+use crate::state::Generation;
+
+/// ```text
+///  63             33 32            12 11 10 9        0
+/// +-----------------+----------------+-----+----------+
+/// |    turn, 31     | generation, 21 |  0  | slot, 10 |
+/// +-----------------+----------------+-----+----------+
+/// ```
+///
+/// *Slot*: the place in the ring. *Turn*: how often the ring had gone round. The upper 42 bits, the
+/// turn and the fast bits of the generation, are a bucket word's stamp as it stands.
+mod layout {
+    use super::Field;
+
+    pub(super) const SLOT: Field = Field::lowest(10);
+    pub(super) const SPARE: Field = SLOT.then(2);
+    pub(super) const GENERATION: Field = SPARE.then(super::Generation::BITS);
+    pub(super) const TURN: Field = GENERATION.then(31);
+
+    const _: () = assert!(TURN.end() == 64);
+}
+
+/// The bucket of one tick in one generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(u64);
+
+impl Place {
+    /// The most slots that a ring can have.
+    #[allow(clippy::cast_possible_truncation, reason = "ten bits")]
+    pub(super) const SLOTS: u32 = layout::SLOT.max() as u32 + 1;
+
+    /// The place of the calls of `generation` in `tick`, in a ring of `buckets`.
+    ///
+    /// Their epoch is the tick plus the number of the generation; its remainder is the slot, its
+    /// quotient the turn. The ring's length is added so that the turn before the first exists.
+    pub(super) fn new(generation: Generation, tick: u64, buckets: u32) -> Self {
+        let buckets = u64::from(buckets);
+        let epoch = tick + generation.number() + buckets;
+        Self(
+            layout::TURN.of(epoch / buckets)
+                | layout::GENERATION.of(generation.bits())
+                | layout::SLOT.of(epoch % buckets),
+        )
+    }
+
+    #[inline]
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(super) fn is_of(self, generation: Generation) -> bool {
+        layout::GENERATION.get(self.0) == generation.bits()
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "ten bits")]
+    pub(super) fn slot(self) -> u32 {
+        layout::SLOT.get(self.0) as u32
+    }
+
+    /// What the words of this bucket carry.
+    #[inline]
+    pub(super) fn stamp(self) -> Stamp {
+        Stamp::from_upper_bits(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_place_gives_back_its_generation_slot_and_stamp(
+            changes in 0..5_000_u32, tick in 0..1_u64 << 40, buckets in 1..=Place::SLOTS,
+        ) {
+            let mut generation = Generation::FIRST;
+            for _ in 0..changes {
+                generation = generation.next();
+            }
+            let place = Place::new(generation, tick, buckets);
+            let epoch = tick + generation.number() + u64::from(buckets);
+            prop_assert!(place.is_of(generation));
+            prop_assert!(!place.is_of(generation.next()));
+            prop_assert_eq!(u64::from(place.slot()), epoch % u64::from(buckets));
+            prop_assert_eq!(place.stamp(), Stamp::new(generation, epoch / u64::from(buckets)));
+            prop_assert_eq!(Place::from_bits(place.bits()), place);
+        }
+    }
+}
