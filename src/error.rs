@@ -87,7 +87,8 @@ impl Error for ConfigError {}
 pub struct Rejected {
     pub(crate) name: Name,
     pub(crate) state: State,
-    pub(crate) retry_after: Option<Duration>,
+    /// In nanoseconds: most callers of an open breaker don't ask.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Rejected {
@@ -110,14 +111,14 @@ impl Rejected {
     /// forced open, or half-open without a probe timeout.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.retry_after.map(Duration::from_nanos)
     }
 }
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "circuit breaker {} is {}", self.name, self.state)?;
-        match self.retry_after {
+        match self.retry_after() {
             Some(wait) => write!(f, ", retry after {wait:.1?}"),
             None => Ok(()),
         }

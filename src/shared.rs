@@ -2,7 +2,7 @@
 
 use crate::caller::Caller;
 use crate::clock::{Clock, Now};
-use crate::core::{Core, Refusal, Ticket};
+use crate::core::{Core, Ticket};
 use crate::error::Rejected;
 use crate::lane::Lane;
 use crate::outcome::Outcome;
@@ -36,18 +36,11 @@ impl Caller for Shared {
 impl Shared {
     #[inline]
     pub(crate) fn admit(&self) -> Result<Ticket, Rejected> {
-        self.core
-            .admit(self)
-            .map_err(|refusal| self.rejected(refusal))
-    }
-
-    #[cold]
-    fn rejected(&self, refusal: Refusal) -> Rejected {
-        Rejected {
+        self.core.admit(self).map_err(|refusal| Rejected {
             name: self.core.name().clone(),
             state: refusal.state,
             retry_after: refusal.retry_after,
-        }
+        })
     }
 
     #[inline]

@@ -85,10 +85,9 @@ impl Latest {
         raw / self.width
     }
 
-    /// How many buckets have begun since `reading`.
-    pub(super) fn age(&self, reading: ClockReading, clock: &impl Now) -> u64 {
-        self.tick(clock.raw())
-            .saturating_sub(self.tick(reading.raw))
+    /// How many buckets have begun since the clock was read.
+    pub(super) fn age(&self, raw: u64, clock: &impl Now) -> u64 {
+        self.tick(clock.raw()).saturating_sub(self.tick(raw))
     }
 
     /// The bucket of a call of `generation`, in a ring of `buckets`.

@@ -96,6 +96,7 @@ impl Ring {
 
     /// Reads the clock, for who needs the time besides.
     #[must_use]
+    #[inline]
     pub fn read(&self, clock: &impl Now) -> ClockReading {
         match self {
             Self::Time(ring) => ring.read(clock),
@@ -104,6 +105,7 @@ impl Ring {
     }
 
     /// Records a call that ended when the clock was read; it may have moved on meanwhile.
+    #[inline]
     pub fn record_at(
         &self,
         reading: ClockReading,

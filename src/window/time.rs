@@ -85,11 +85,12 @@ impl TimeRing {
                 .latest
                 .note(reading, generation, buckets, caller, &is_current),
         };
+        let raw = reading.raw;
         self.shards.add(tally, place, caller, move || {
             // The clock is read anew: it has moved on at least to the tick of any word that was
             // read before, so if this tick is still in the window, then the word that stands in
             // its place is an older one.
-            self.latest.age(reading, caller) < u64::from(buckets) && is_current()
+            self.latest.age(raw, caller) < u64::from(buckets) && is_current()
         })
     }
 
