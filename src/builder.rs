@@ -32,7 +32,7 @@ use crate::window::Window;
 /// | [`on_transition`](Self::on_transition) | nobody listens |
 /// | [`start_in`](Self::start_in) | closed |
 /// | [`clock`](Self::clock) | the CPU's time-stamp counter |
-/// | [`shards`](Self::shards) | one, and when it gets busy as many as there are cores, at most 64 |
+/// | [`shards`](Self::shards) | one; when it gets busy, twice as many as there are cores, 8 to 64 |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct Builder<C = ErrIsFailure> {
     name: Name,
@@ -176,12 +176,13 @@ impl<C> Builder<C> {
     }
 
     /// How many threads have counts of their own in a time window, so that they don't write to the
-    /// same cache lines: a power of two, 1 to 64.
+    /// same cache lines: 1 to 64.
     ///
     /// Without this setting all threads share their counts until a bucket has counted a thousand
     /// calls or two threads collide. Then the window grows: the call that has found it allocates,
-    /// once in the breaker's life, counts for as many threads as there are cores. With this
-    /// setting [`build`](Self::build) allocates them, and no call does.
+    /// once in the breaker's life, counts for twice as many threads as there are cores, 8 to 64.
+    /// With this setting [`build`](Self::build) allocates them, and no call does. Threads that come
+    /// when all are taken share counts; one that ends leaves its own to the next.
     ///
     /// One makes a breaker compact that never grows, at most 512 bytes with 10 buckets and the
     /// default policies, for services that keep thousands of breakers, each used by few threads.
@@ -246,13 +247,13 @@ impl<C> Builder<C> {
     pub fn build(self) -> Result<CircuitBreaker<C>, ConfigError> {
         let lanes = match self.shards {
             None => default_shards(),
-            Some(shards) if shards.is_power_of_two() && shards <= Lane::OWNED => shards,
+            Some(shards) if (1..=Lane::OWNED).contains(&shards) => shards,
             Some(shards) => {
                 return Err(ConfigError::new(
                     "shards",
                     shards,
-                    format!("a power of two in 1..={}", Lane::OWNED),
-                    "1 makes a compact breaker, the number of cores a fast one",
+                    format!("in 1..={}", Lane::OWNED),
+                    "1 makes a compact breaker, the number of busy threads a fast one",
                 ));
             }
         };
@@ -322,14 +323,13 @@ impl<C> Builder<C> {
     }
 }
 
+/// Twice as many as there are cores, and some at least: idle threads keep their shards too.
 fn default_shards() -> u32 {
     // Asking the system reads files; breakers are made by the thousand.
     static SHARDS: OnceLock<u32> = OnceLock::new();
     *SHARDS.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        u32::try_from(cores).map_or(Lane::OWNED, |cores| {
-            cores.min(Lane::OWNED).next_power_of_two()
-        })
+        u32::try_from(2 * cores).map_or(Lane::OWNED, |shards| shards.clamp(8, Lane::OWNED))
     })
 }
 

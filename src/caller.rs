@@ -5,8 +5,14 @@ use crate::lane::Lane;
 
 /// What a caller brings along, each thing asked for only on the paths that need it.
 pub trait Caller: Now {
-    /// The shard that the caller writes to.
+    /// The lane that the caller is on.
     fn lane(&self) -> Lane;
+
+    /// The same, if the caller has asked before; else one that nobody is on.
+    #[inline]
+    fn lane_so_far(&self) -> Lane {
+        self.lane()
+    }
 }
 
 /// A caller whose time stands still.

@@ -11,6 +11,7 @@ use crate::policy::TripPolicy;
 use crate::snapshot::{Reading, Snapshot};
 use crate::state::{
     Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict, State,
+    StateWord,
 };
 use crate::transition::Cause;
 use crate::window::{ClockReading, Counts, GenerationCounter, Ring, Tally};
@@ -30,16 +31,9 @@ pub struct Settings {
     pub probe_timeout: u64,
 }
 
-/// The right to one call, as the core knows it.
+/// The right to one call, as the core knows it: the state that has let it through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ticket {
-    /// The outcome goes into the window of this generation.
-    Recorded(Generation),
-    /// The outcome decides on this half-open generation.
-    Probe(Generation),
-    /// The outcome is of no interest.
-    Unrecorded,
-}
+pub struct Ticket(StateWord);
 
 /// A call that was not let through. Smaller than what the caller gets, which is therefore made where
 /// it is wanted.
@@ -78,11 +72,7 @@ impl Core {
             State::Open => Kind::Open {
                 until: Moment::not_before(now.saturating_add(settings.open_for)),
             },
-            State::HalfOpen => Kind::HalfOpen {
-                in_flight: 0,
-                succeeded: 0,
-                admitted: 0,
-            },
+            State::HalfOpen => Kind::PROBING,
             State::ForcedOpen => Kind::ForcedOpen,
             State::Disabled => Kind::Disabled,
             State::MetricsOnly => Kind::MetricsOnly,
@@ -116,27 +106,23 @@ impl Core {
     #[inline]
     pub fn admit(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
         let seen = self.state.load();
-        match seen.kind() {
-            Kind::Closed | Kind::MetricsOnly => Ok(Ticket::Recorded(seen.generation())),
-            kind => self.admit_by_the_clock(seen.generation(), kind, caller),
+        if seen.lets_through_and_records() {
+            Ok(Ticket(seen))
+        } else {
+            self.admit_by_the_clock(seen, caller)
         }
     }
 
     #[inline(never)]
-    fn admit_by_the_clock(
-        &self,
-        generation: Generation,
-        kind: Kind,
-        caller: &impl Caller,
-    ) -> Result<Ticket, Refusal> {
+    fn admit_by_the_clock(&self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
         let reading = self.ring.read(caller);
         let now = caller.nanos_at(reading.raw);
         // What an open breaker does most, apart from the rest, so that it stays short.
-        if let Kind::Open { until } = kind
+        if let Kind::Open { until } = seen.kind()
             && now < until.nanos()
         {
             let wait = until.nanos() - now;
-            return Err(self.refuse(State::Open, generation, Some(wait), reading, caller));
+            return Err(self.refuse(State::Open, seen.generation(), Some(wait), reading, caller));
         }
         self.admit_rarely(reading, now, caller)
     }
@@ -154,8 +140,8 @@ impl Core {
             ..
         } = self.settings;
         match self.state.admit(now, probes, probe_timeout) {
-            Admission::Recorded(generation) => Ok(Ticket::Recorded(generation)),
-            Admission::Unrecorded => Ok(Ticket::Unrecorded),
+            Admission::Recorded(generation) => Ok(Ticket(StateWord::new(generation, Kind::Closed))),
+            Admission::Unrecorded => Ok(Ticket(StateWord::new(Generation::FIRST, Kind::Disabled))),
             Admission::Probe {
                 generation,
                 moved,
@@ -168,7 +154,7 @@ impl Core {
                     };
                     self.entered(moved, now, cause);
                 }
-                Ok(Ticket::Probe(generation))
+                Ok(Ticket(StateWord::new(generation, Kind::PROBING)))
             }
             Admission::Rejected {
                 state,
@@ -202,24 +188,28 @@ impl Core {
     )]
     #[inline(always)]
     pub fn settle(&self, ticket: Ticket, outcome: Outcome, caller: &impl Caller) {
-        match (ticket, outcome) {
-            (Ticket::Recorded(generation), Outcome::Success) => {
-                self.record(Tally::Success, generation, caller);
-                self.run.clear(generation);
-            }
-            _ => self.settle_rarely(ticket, outcome, caller),
+        if ticket.0.lets_through_and_records() && outcome == Outcome::Success {
+            let generation = ticket.0.generation();
+            self.record(Tally::Success, generation, caller);
+            self.run.clear(generation);
+        } else {
+            self.settle_rarely(ticket, outcome, caller);
         }
     }
 
     #[inline(never)]
-    fn settle_rarely(&self, ticket: Ticket, outcome: Outcome, caller: &impl Caller) {
-        match (ticket, outcome) {
-            (Ticket::Probe(generation), _) => self.settle_probe(generation, outcome, caller),
-            (Ticket::Recorded(generation), Outcome::Failure | Outcome::Trip) => {
+    fn settle_rarely(&self, Ticket(admitted): Ticket, outcome: Outcome, caller: &impl Caller) {
+        let generation = admitted.generation();
+        match (admitted.kind(), outcome) {
+            (Kind::HalfOpen { .. }, _) => self.settle_probe(generation, outcome, caller),
+            (Kind::Disabled, _) => {}
+            (_, Outcome::Failure | Outcome::Trip) => {
                 self.record_failure(generation, outcome, caller);
             }
-            (Ticket::Recorded(generation), _) => self.record(Tally::Aside, generation, caller),
-            (Ticket::Unrecorded, _) => {}
+            // What succeeded has been recorded without coming here.
+            (_, Outcome::Ignored | Outcome::Success) => {
+                self.record(Tally::Aside, generation, caller);
+            }
         }
     }
 

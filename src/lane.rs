@@ -26,10 +26,16 @@ impl Lane {
     /// the thread ends.
     #[inline]
     pub(crate) fn of_this_thread() -> Self {
-        match LANE.get() {
-            NONE => Self::of_a_new_thread(),
-            lane => Self(lane),
+        match Self::of_this_thread_so_far() {
+            Self(NONE) => Self::of_a_new_thread(),
+            lane => lane,
         }
+    }
+
+    /// The calling thread's lane if it has asked for it, else one that is no thread's.
+    #[inline]
+    pub(crate) fn of_this_thread_so_far() -> Self {
+        Self(LANE.get())
     }
 
     #[cold]

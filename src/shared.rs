@@ -31,6 +31,11 @@ impl Caller for Shared {
     fn lane(&self) -> Lane {
         Lane::of_this_thread()
     }
+
+    #[inline]
+    fn lane_so_far(&self) -> Lane {
+        Lane::of_this_thread_so_far()
+    }
 }
 
 impl Shared {

@@ -194,16 +194,16 @@ fn a_cancelled_call_is_ignored_or_a_failure() {
 }
 
 #[test]
-fn there_are_1_to_64_shards_and_their_number_is_a_power_of_two() {
-    for shards in [1, 2, 4, 8, 16, 32, 64] {
+fn there_are_1_to_64_shards() {
+    for shards in [1, 2, 3, 8, 63, 64] {
         accepted(builder().shards(shards));
     }
-    for shards in [0, 3, 63, 65, 128, u32::MAX] {
+    for shards in [0, 65, u32::MAX] {
         refused(
             builder().shards(shards),
             &format!(
-                "shards: {shards} is not a power of two in 1..=64; 1 makes a compact breaker, the \
-                 number of cores a fast one"
+                "shards: {shards} is not in 1..=64; 1 makes a compact breaker, the \
+                 number of busy threads a fast one"
             ),
         );
     }

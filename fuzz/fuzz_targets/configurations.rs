@@ -100,7 +100,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         builder = builder.shards(if bytes.arbitrary()? {
             number(bytes)?
         } else {
-            1 << bytes.int_in_range(0..=6_u8)?
+            bytes.int_in_range(1..=64)?
         });
     }
 

@@ -4,9 +4,8 @@ mod machine;
 mod word;
 
 pub use machine::{Admission, AtomicState, Moved, ProbeReport, ProbeVerdict};
+pub(crate) use word::StateWord;
 pub use word::{Generation, Kind, Moment};
-
-use word::StateWord;
 
 /// What a breaker does with the calls that ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

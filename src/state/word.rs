@@ -144,6 +144,13 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Half-open, with no probes so far.
+    pub const PROBING: Self = Self::HalfOpen {
+        in_flight: 0,
+        succeeded: 0,
+        admitted: 0,
+    };
+
     /// The most probes that the word can count.
     pub const MAX_PROBES: u32 = 4095;
 
@@ -171,7 +178,8 @@ impl StateWord {
     pub fn new(generation: Generation, kind: Kind) -> Self {
         let (code, payload) = match kind {
             Kind::Closed => (0, 0),
-            Kind::Open { until } => (1, layout::OPEN_UNTIL.of(until.0)),
+            Kind::MetricsOnly => (1, 0),
+            Kind::Open { until } => (2, layout::OPEN_UNTIL.of(until.0)),
             Kind::HalfOpen {
                 in_flight,
                 succeeded,
@@ -181,11 +189,10 @@ impl StateWord {
                 let in_flight = layout::IN_FLIGHT.of(u64::from(in_flight));
                 let succeeded = layout::SUCCEEDED.of(u64::from(succeeded));
                 let admitted = layout::ADMITTED.of(u64::from(admitted));
-                (2, in_flight | succeeded | admitted)
+                (3, in_flight | succeeded | admitted)
             }
-            Kind::ForcedOpen => (3, 0),
-            Kind::Disabled => (4, 0),
-            Kind::MetricsOnly => (5, 0),
+            Kind::ForcedOpen => (4, 0),
+            Kind::Disabled => (5, 0),
         };
         Self(layout::KIND.of(code) | layout::GENERATION.of(generation.0) | payload)
     }
@@ -195,6 +202,12 @@ impl StateWord {
     #[inline]
     pub fn generation(self) -> Generation {
         Generation(layout::GENERATION.get(self.0))
+    }
+
+    /// Whether the state is closed or metrics only.
+    #[inline]
+    pub(crate) fn lets_through_and_records(self) -> bool {
+        layout::KIND.get(self.0) <= 1
     }
 
     /// The state and its payload.
@@ -207,18 +220,18 @@ impl StateWord {
     pub fn kind(self) -> Kind {
         match layout::KIND.get(self.0) {
             0 => Kind::Closed,
-            1 => Kind::Open {
+            1 => Kind::MetricsOnly,
+            2 => Kind::Open {
                 until: Moment(layout::OPEN_UNTIL.get(self.0)),
             },
-            2 => Kind::HalfOpen {
+            3 => Kind::HalfOpen {
                 in_flight: layout::IN_FLIGHT.get(self.0) as u32,
                 succeeded: layout::SUCCEEDED.get(self.0) as u32,
                 admitted: layout::ADMITTED.get(self.0) as u16,
             },
-            3 => Kind::ForcedOpen,
-            4 => Kind::Disabled,
+            4 => Kind::ForcedOpen,
             // Only `new` makes words, and it writes no code above 5.
-            _ => Kind::MetricsOnly,
+            _ => Kind::Disabled,
         }
     }
 
@@ -279,6 +292,8 @@ mod tests {
             prop_assert_eq!(word.generation(), generation);
             prop_assert_eq!(word.kind(), kind);
             prop_assert_eq!(StateWord::from_bits(word.bits()), word);
+            let recorded = matches!(kind, Kind::Closed | Kind::MetricsOnly);
+            prop_assert_eq!(word.lets_through_and_records(), recorded);
         }
 
         #[test]

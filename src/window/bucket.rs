@@ -110,6 +110,15 @@ impl BucketWord {
     #[must_use]
     #[inline]
     pub fn plus_one(self, is_counted: impl FnOnce(u64) -> bool) -> Self {
+        if self.0 & !Stamp::MASK < layout::MANTISSA.max() {
+            return Self(self.0 + layout::MANTISSA.of(1));
+        }
+        self.plus_one_of_many(is_counted)
+    }
+
+    /// Out of line, so that the callers stay small.
+    #[inline(never)]
+    fn plus_one_of_many(self, is_counted: impl FnOnce(u64) -> bool) -> Self {
         let scale = layout::SCALE.get(self.0);
         let mantissa = layout::MANTISSA.get(self.0);
         if scale > 0 && !is_counted(scale) {
@@ -233,29 +242,36 @@ impl AtomicBucket {
         stamped::update(&self.0, next, is_current).is_some()
     }
 
-    /// The same in a word that no other thread writes, and says whether the call was counted.
+    /// Counts one call if the word is the bucket's that `stamp` names, and says whether it is. No
+    /// other thread writes the word.
     #[inline]
-    pub fn add_own(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
+    pub fn add_own_at_once(&self, stamp: Stamp) -> bool {
         let seen = self.load();
-        let new = if seen.stamp() == stamp {
-            seen.plus_one(is_counted)
-        } else {
-            match Self::replaced(stamp, is_current) {
-                Some(new) => new,
-                None => return false,
-            }
-        };
-        // Relaxed, and no exchange: nobody else has written since `seen` was read. Who must see a
-        // success sees it through a failure that this thread records later, with Release (see
-        // `Ring::counts`); who gets the word after this thread, through the lane (see `Lanes`).
-        self.0.store(new.0, Ordering::Relaxed);
-        true
+        let is_own = seen.stamp() == stamp;
+        if is_own {
+            self.store(seen.plus_one(is_counted));
+        }
+        is_own
     }
 
-    #[cold]
-    #[inline(never)]
-    fn replaced(stamp: Stamp, is_current: impl Fn() -> bool) -> Option<BucketWord> {
-        is_current().then(|| BucketWord::first(stamp))
+    /// The same, or replaces another bucket's word if this one `is_current`; says whether the call
+    /// was counted.
+    pub fn add_own(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
+        let counted = self.add_own_at_once(stamp);
+        if !counted && is_current() {
+            self.store(BucketWord::first(stamp));
+            return true;
+        }
+        counted
+    }
+
+    /// Stores what the word becomes; nobody else has written since it was read.
+    #[inline]
+    fn store(&self, word: BucketWord) {
+        // Relaxed, and no exchange. Who must see a success sees it through a failure that this
+        // thread records later, with Release (see `TimeRing::counts_if`); who gets the word after
+        // this thread, through the lane (see `Lanes`).
+        self.0.store(word.0, Ordering::Relaxed);
     }
 }
 

@@ -106,13 +106,13 @@ impl Latest {
     #[inline(never)]
     pub(super) fn note(
         &self,
-        reading: ClockReading,
+        raw: u64,
         generation: Generation,
         buckets: u32,
         caller: &impl Caller,
         is_current: impl Fn() -> bool,
     ) -> Place {
-        let tick = self.tick(reading.raw);
+        let tick = self.tick(raw);
         let place = Place::new(generation, tick, buckets);
         let beginning = tick * self.width;
         // Relaxed: a look whether this clock is behind the others', which it isn't, but might be on

@@ -10,70 +10,71 @@
 //! What was counted before the window has grown stays where it is until it is too old.
 
 use std::iter;
+use std::ops::Range;
 
 use crossbeam_utils::CachePadded;
 
 use super::Tally;
-use super::bucket::{Added, AtomicBucket};
+use super::bucket::{Added, AtomicBucket, Stamp};
 use super::place::Place;
 use crate::caller::Caller;
 use crate::lane::Lane;
 use crate::sync::PublishedOnce;
 
 /// A cache line's worth of bucket words; two lines, as adjacent ones are fetched in pairs.
-const WORDS_A_LINE: u32 = 16;
+const WORDS_A_LINE: usize = 16;
 
-type Line = CachePadded<[AtomicBucket; WORDS_A_LINE as usize]>;
+type Line = CachePadded<[AtomicBucket; WORDS_A_LINE]>;
 
-/// Shards of `WORDS` words for each bucket, each shard on lines of its own.
-#[derive(Debug)]
-struct Block<const WORDS: u32> {
-    lines: Box<[Line]>,
-    lines_a_shard: u32,
-}
-
-impl<const WORDS: u32> Block<WORDS> {
-    fn new(buckets: u32, shards: u32) -> Self {
-        let lines_a_shard = (buckets * WORDS).div_ceil(WORDS_A_LINE);
-        Self {
-            lines: (0..lines_a_shard * shards)
-                .map(|_| Line::default())
-                .collect(),
-            lines_a_shard,
-        }
-    }
-
-    #[inline]
-    fn word(&self, shard: u32, slot: u32, tally: Tally) -> &AtomicBucket {
-        let word = slot * WORDS + tally as u32;
-        let line = shard * self.lines_a_shard + word / WORDS_A_LINE;
-        &self.lines[line as usize][(word % WORDS_A_LINE) as usize]
-    }
-
-    /// What one shard has counted in the window that ends with `place`.
-    fn sum(&self, shard: u32, tally: Tally, place: Place, buckets: u32) -> u64 {
-        let present = place.stamp();
-        let past = present.turn_before();
+/// What the words of one kind and shard have counted in the window that ends with `place`.
+///
+/// The slots up to the place are of the present turn, those behind it of the one before. One turn
+/// more is counted too: its writer has read the clock later than this reader, and two threads that
+/// each fail and then sum must not both miss the other's failure.
+fn live_sum<'a>(buckets: u32, place: Place, word: impl Fn(u32) -> &'a AtomicBucket) -> u64 {
+    let sum = |slots: Range<u32>, alive: Stamp| {
         let mut total = 0;
-        for slot in 0..buckets {
-            let word = self.word(shard, slot, tally).load();
-            // The slots up to the place are of the present turn, those behind it of the one
-            // before. One turn more is counted too: its writer has read the clock later than this
-            // reader, and two threads that each fail and then sum must not both miss the other's
-            // failure.
-            let alive = if slot <= place.slot() { present } else { past };
+        for slot in slots {
+            let word = word(slot).load();
             if word.stamp() == alive || word.stamp() == alive.turn_after() {
                 total += word.count();
             }
         }
         total
+    };
+    let present = place.stamp();
+    let behind = place.slot() + 1;
+    sum(0..behind, present) + sum(behind..buckets, present.turn_before())
+}
+
+/// A word for each bucket and kind, for all threads.
+#[derive(Debug)]
+struct Common(Box<[Line]>);
+
+impl Common {
+    fn new(buckets: u32) -> Self {
+        let words = 3 * buckets as usize;
+        let lines = (0..words.div_ceil(WORDS_A_LINE)).map(|_| Line::default());
+        Self(lines.collect())
+    }
+
+    #[inline]
+    fn word(&self, slot: u32, tally: Tally) -> &AtomicBucket {
+        let word = 3 * slot as usize + tally as usize;
+        &self.0[word / WORDS_A_LINE][word % WORDS_A_LINE]
     }
 }
 
-/// Words of their own for the threads on the first lanes, and words that the others share.
+/// Words of their own for the threads on the first lanes, and words that the others share; of no
+/// failures.
 #[derive(Debug)]
 struct Grown {
-    block: Block<2>,
+    /// Shard after shard. In one piece, so that a word is found with little arithmetic.
+    words: Box<[AtomicBucket]>,
+    /// The first word that begins a line.
+    first: usize,
+    /// Words from shard to shard, whole lines.
+    stride: usize,
     /// How many lanes have words of their own.
     lanes: u32,
     /// How many shards come after those, for the others to take turns on.
@@ -83,15 +84,29 @@ struct Grown {
 impl Grown {
     fn new(buckets: u32, lanes: u32) -> Self {
         let shared = lanes.min(8);
+        let stride = (2 * buckets as usize).next_multiple_of(WORDS_A_LINE);
+        let shards = (lanes + shared) as usize;
+        let words: Box<[_]> = (0..stride * shards + WORDS_A_LINE)
+            .map(|_| AtomicBucket::new())
+            .collect();
+        let address = words.as_ptr().addr() / size_of::<AtomicBucket>();
+        let first = address.next_multiple_of(WORDS_A_LINE) - address;
         Self {
-            block: Block::new(buckets, lanes + shared),
+            words,
+            first,
+            stride,
             lanes,
             shared,
         }
     }
 
-    /// The shard of a lane, and whether it belongs to the lane's thread alone.
     #[inline]
+    fn word(&self, shard: u32, slot: u32, tally: Tally) -> &AtomicBucket {
+        let bucket = self.first + self.stride * shard as usize + 2 * slot as usize;
+        &self.words[bucket + tally as usize]
+    }
+
+    /// The shard of a lane, and whether it belongs to the lane's thread alone.
     fn shard(&self, lane: Lane) -> (u32, bool) {
         if lane.0 < self.lanes {
             (lane.0, true)
@@ -104,7 +119,7 @@ impl Grown {
 /// The words of a window.
 #[derive(Debug)]
 pub(super) struct Shards {
-    common: Block<3>,
+    common: Common,
     grown: PublishedOnce<Grown>,
     /// How many lanes have words of their own once it has grown; if one, it doesn't grow.
     lanes: u32,
@@ -113,9 +128,8 @@ pub(super) struct Shards {
 
 impl Shards {
     pub(super) fn new(buckets: u32, lanes: u32) -> Self {
-        debug_assert!(lanes.is_power_of_two());
         Self {
-            common: Block::new(buckets, 1),
+            common: Common::new(buckets),
             grown: PublishedOnce::new(),
             lanes,
             buckets,
@@ -136,13 +150,23 @@ impl Shards {
         }
     }
 
+    /// Counts one call at `place` if that takes no more than a store: the caller has words of its
+    /// own, and the word is that of the place. Says whether it has.
+    #[inline]
+    pub(super) fn add_at_once(&self, tally: Tally, place: Place, caller: &impl Caller) -> bool {
+        let Some(grown) = self.grown.get() else {
+            return false;
+        };
+        let lane = caller.lane_so_far();
+        tally != Tally::Failure
+            && lane.0 < grown.lanes
+            && grown
+                .word(lane.0, place.slot(), tally)
+                .add_own_at_once(place.stamp())
+    }
+
     /// Counts one call at `place`, and says whether it was counted; `is_current` says whether the
     /// place is still alive.
-    #[allow(
-        clippy::inline_always,
-        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
-    )]
-    #[inline(always)]
     pub(super) fn add(
         &self,
         tally: Tally,
@@ -155,40 +179,47 @@ impl Shards {
             && let Some(grown) = self.grown.get()
         {
             let (shard, is_own) = grown.shard(caller.lane());
-            let word = grown.block.word(shard, slot, tally);
+            let word = grown.word(shard, slot, tally);
             return if is_own {
                 word.add_own(stamp, is_current)
             } else {
                 word.add(stamp, is_current) != Added::Late
             };
         }
-        let added = self.common.word(0, slot, tally).add(stamp, is_current);
+        let added = self.common.word(slot, tally).add(stamp, is_current);
         if added == Added::Busy && tally != Tally::Failure {
             self.grow();
         }
         added != Added::Late
     }
 
-    /// How many calls of a kind the window that ends with `place` holds, shard by shard, each read
-    /// when it is asked for. It begins with the words of `lane`, which its thread's cache has.
+    /// How many failures the window that ends with `place` holds.
     ///
     /// Each word is read once; a call that is recorded meanwhile is in the sum or not.
-    pub(super) fn counts(
+    pub(super) fn failures(&self, place: Place) -> u64 {
+        self.common_sum(Tally::Failure, place)
+    }
+
+    fn common_sum(&self, tally: Tally, place: Place) -> u64 {
+        live_sum(self.buckets, place, |slot| self.common.word(slot, tally))
+    }
+
+    /// How many calls of another kind it holds, shard by shard, each read when it is asked for. It
+    /// begins with the words of `lane`, which its thread's cache has.
+    pub(super) fn others(
         &self,
         tally: Tally,
         place: Place,
         lane: Lane,
     ) -> impl Iterator<Item = u64> {
-        let grown = self.grown.get().filter(|_| tally != Tally::Failure);
-        let own = grown.into_iter().flat_map(move |grown| {
+        let grown = self.grown.get().into_iter().flat_map(move |grown| {
             let shards = grown.lanes + grown.shared;
             let (first, _) = grown.shard(lane);
             (first..first + shards).map(move |shard| {
-                let shard = shard % shards;
-                grown.block.sum(shard, tally, place, self.buckets)
+                let word = |slot| grown.word(shard % shards, slot, tally);
+                live_sum(self.buckets, place, word)
             })
         });
-        let common = iter::once_with(move || self.common.sum(0, tally, place, self.buckets));
-        own.chain(common)
+        grown.chain(iter::once_with(move || self.common_sum(tally, place)))
     }
 }

@@ -42,7 +42,7 @@ impl TimeRing {
         assert!(Stamp::TURNS as u128 * Self::MIN_LENGTH as u128 > 6 * 365 * 86_400 * 1_000_000_000);
 
     /// A ring of `buckets` buckets, each `width` units of the clock wide, in which, once it has
-    /// grown, the threads on the first `lanes` lanes (a power of two) have words of their own.
+    /// grown, the threads on the first `lanes` lanes have words of their own.
     #[must_use]
     pub fn new(width: u64, buckets: u32, lanes: u32) -> Self {
         debug_assert!(width > 0 && buckets > 0);
@@ -78,15 +78,33 @@ impl TimeRing {
         caller: &impl Caller,
         is_current: impl Fn() -> bool,
     ) -> bool {
+        let guess = self.latest.guess(reading, generation);
+        if let Some(place) = guess
+            && self.shards.add_at_once(tally, place, caller)
+        {
+            return true;
+        }
+        self.record_rarely(reading.raw, guess, tally, generation, caller, is_current)
+    }
+
+    #[inline(never)]
+    fn record_rarely(
+        &self,
+        raw: u64,
+        guess: Option<Place>,
+        tally: Tally,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
         let buckets = self.shards.buckets();
-        let place = match self.latest.guess(reading, generation) {
+        let place = match guess {
             Some(place) => place,
             None => self
                 .latest
-                .note(reading, generation, buckets, caller, &is_current),
+                .note(raw, generation, buckets, caller, &is_current),
         };
-        let raw = reading.raw;
-        self.shards.add(tally, place, caller, move || {
+        self.shards.add(tally, place, caller, || {
             // The clock is read anew: it has moved on at least to the tick of any word that was
             // read before, so if this tick is still in the window, then the word that stands in
             // its place is an older one.
@@ -98,7 +116,10 @@ impl TimeRing {
     #[must_use]
     pub fn sum(&self, tally: Tally, generation: Generation, reading: ClockReading) -> u64 {
         let place = self.latest.find(reading, generation, self.shards.buckets());
-        self.shards.counts(tally, place, Lane(0)).sum()
+        match tally {
+            Tally::Failure => self.shards.failures(place),
+            Tally::Success | Tally::Aside => self.shards.others(tally, place, Lane(0)).sum(),
+        }
     }
 
     /// See [`Ring::counts_if`](super::Ring::counts_if).
@@ -112,13 +133,13 @@ impl TimeRing {
         let place = self.latest.find(reading, generation, self.shards.buckets());
         let mut counts = Counts {
             successes: 0,
-            failures: self.shards.counts(Tally::Failure, place, lane).sum(),
+            failures: self.shards.failures(place),
         };
         // Acquire: pairs with the Release in `stamped::update_own` and in `update`; the successes
         // that a thread recorded before the failures above, and the growth of the ring that it had
         // seen, are seen below.
         fence(Ordering::Acquire);
-        let mut parts = self.shards.counts(Tally::Success, place, lane);
+        let mut parts = self.shards.others(Tally::Success, place, lane);
         while worth(counts) {
             match parts.next() {
                 Some(part) => counts.successes += part,
