@@ -1,8 +1,10 @@
 //! Where the breaker's time comes from.
 
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::error::{ClockError, ConfigError};
 use crate::sync::{AtomicU64, Ordering};
 
 /// A clock that is read in its own units, which are turned into nanoseconds only where they are
@@ -47,6 +49,7 @@ pub struct Clock(Source);
 #[derive(Clone)]
 enum Source {
     Counter(&'static Counter),
+    Recent(&'static Recent),
     Mock(Arc<AtomicU64>),
 }
 
@@ -67,6 +70,46 @@ impl Counter {
     }
 }
 
+/// The time that quanta's upkeep thread has read last, in nanoseconds.
+struct Recent {
+    clock: quanta::Clock,
+    /// What the upkeep thread counts from.
+    origin: quanta::Instant,
+    /// Keeps the thread going for the life of the process; none if somebody else keeps one.
+    _upkeep: Option<quanta::Handle>,
+}
+
+impl Recent {
+    fn of_this_process(interval: Duration) -> io::Result<&'static Self> {
+        static RECENT: OnceLock<Recent> = OnceLock::new();
+        if let Some(recent) = RECENT.get() {
+            return Ok(recent);
+        }
+        let clock = Counter::of_this_process().clock.clone();
+        let origin = clock.now();
+        let upkeep = quanta::Upkeep::new_with_clock(interval, clock.clone()).start();
+        let upkeep = match upkeep {
+            Ok(upkeep) => Some(upkeep),
+            // Another thread's has just started, or the program had one before.
+            Err(quanta::Error::UpkeepRunning) => None,
+            Err(quanta::Error::FailedToSpawnUpkeepThread(error)) => return Err(error),
+        };
+        Ok(RECENT.get_or_init(|| Self {
+            clock,
+            origin,
+            _upkeep: upkeep,
+        }))
+    }
+
+    #[inline]
+    fn nanos(&self) -> u64 {
+        let since = self.clock.recent().duration_since(self.origin);
+        // It came from nanoseconds in 64 bits. This way the compiler sees it, and turns nothing into
+        // seconds and back.
+        since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
+    }
+}
+
 impl Default for Source {
     fn default() -> Self {
         Self::Counter(Counter::of_this_process())
@@ -77,12 +120,52 @@ impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Counter(_) => "counter",
+            Self::Recent(_) => "recent",
             Self::Mock(_) => "mock",
         })
     }
 }
 
 impl Clock {
+    /// A clock that a thread reads once in an `interval`, of 1 µs to 1 s, for all breakers that are
+    /// given it.
+    ///
+    /// A call through a breaker then costs less than a reading of the counter. What the breaker
+    /// knows of time is up to an interval old, and older if the thread is held up: calls are counted
+    /// in the bucket of then, and an open time ends so much later.
+    ///
+    /// The thread is [quanta's](quanta::Upkeep), of which there is one in a process. The first
+    /// clock starts it with its interval, and it runs as long as the process. If another part of the
+    /// program has started it, its interval holds, and should that part stop it, this clock stands
+    /// still.
+    ///
+    /// Cost of a reading: two loads.
+    ///
+    /// # Errors
+    /// The interval is out of range, or the thread can't be started.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Clock};
+    ///
+    /// let clock = Clock::coarse(Duration::from_millis(1))?;
+    /// let payments = CircuitBreaker::builder("payments").clock(clock.clone()).build()?;
+    /// let recommendations = CircuitBreaker::builder("recommendations").clock(clock).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn coarse(interval: Duration) -> Result<Self, ClockError> {
+        if !(Duration::from_micros(1)..=Duration::from_secs(1)).contains(&interval) {
+            return Err(ClockError::Interval(ConfigError::new(
+                "clock.interval",
+                format!("{interval:?}"),
+                "in 1µs..=1s",
+                "1 ms suits most services",
+            )));
+        }
+        let recent = Recent::of_this_process(interval).map_err(ClockError::Thread)?;
+        Ok(Self(Source::Recent(recent)))
+    }
+
     /// A clock that stands still at zero, and the hand that moves it.
     ///
     /// ```
@@ -125,7 +208,7 @@ impl Clock {
                 let units = u128::from(nanos) * u128::from(LONG) / u128::from(long);
                 u64::try_from(units).unwrap_or(u64::MAX).max(1)
             }
-            Source::Mock(_) => nanos.max(1),
+            Source::Recent(_) | Source::Mock(_) => nanos.max(1),
         }
     }
 }
@@ -135,6 +218,7 @@ impl Now for Clock {
     fn raw(&self) -> u64 {
         match &self.0 {
             Source::Counter(counter) => counter.clock.raw(),
+            Source::Recent(recent) => recent.nanos(),
             // Acquire: pairs with the Release in `MockClock::advance`, so that a test which moves
             // the clock after preparing something finds it prepared.
             Source::Mock(time) => time.load(Ordering::Acquire),
@@ -145,7 +229,7 @@ impl Now for Clock {
     fn nanos_at(&self, raw: u64) -> u64 {
         match &self.0 {
             Source::Counter(counter) => counter.clock.delta_as_nanos(counter.origin, raw),
-            Source::Mock(_) => raw,
+            Source::Recent(_) | Source::Mock(_) => raw,
         }
     }
 }
@@ -216,6 +300,38 @@ mod tests {
                 // A reading is cut to whole nanoseconds, a span to whole units.
                 assert!(back.abs_diff(nanos) <= 2, "{nanos} ns and back: {back}");
             }
+        }
+    }
+
+    #[test]
+    fn a_coarse_clock_follows_the_counter() {
+        let (coarse, counter) = (
+            Clock::coarse(Duration::from_micros(100)).unwrap(),
+            Clock::default(),
+        );
+        let (before, begin) = (coarse.now(), counter.now());
+        let mut last = before;
+        while coarse.now() < before + Duration::from_millis(5) {
+            let now = coarse.now();
+            assert!(now >= last);
+            last = now;
+        }
+        assert!(counter.now() > begin);
+        let other = Clock::coarse(Duration::from_millis(1)).unwrap();
+        assert!(other.now() >= last, "there is one such time in a process");
+    }
+
+    #[test]
+    fn an_interval_that_makes_no_sense_is_refused() {
+        for (interval, value) in [
+            (Duration::ZERO, "0ns"),
+            (Duration::from_secs(2), "2s"),
+            (Duration::MAX, "18446744073709551615.999999999s"),
+        ] {
+            assert_eq!(
+                Clock::coarse(interval).unwrap_err().to_string(),
+                format!("clock.interval: {value} is not in 1µs..=1s; 1 ms suits most services")
+            );
         }
     }
 

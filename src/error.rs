@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::time::Duration;
 
 use crate::name::Name;
@@ -66,6 +67,37 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
+
+/// Why there is no [coarse clock](crate::Clock::coarse).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClockError {
+    /// The interval makes no sense.
+    Interval(ConfigError),
+    /// The thread that reads the clock can't be started.
+    Thread(io::Error),
+}
+
+impl fmt::Display for ClockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interval(error) => error.fmt(f),
+            Self::Thread(_) => f.write_str(
+                "the thread that reads the clock can't be started; without it there is \
+                 Clock::default()",
+            ),
+        }
+    }
+}
+
+impl Error for ClockError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Interval(error) => error.source(),
+            Self::Thread(error) => Some(error),
+        }
+    }
+}
 
 /// A call that was not let through.
 ///

@@ -5,10 +5,10 @@ use crate::pack::Field;
 use crate::state::Generation;
 
 /// ```text
-///  63             33 32            12 11 10 9        0
-/// +-----------------+----------------+-----+----------+
-/// |    turn, 31     | generation, 21 |  0  | slot, 10 |
-/// +-----------------+----------------+-----+----------+
+///  63             33 32            12 11 10        1 0
+/// +-----------------+----------------+--+-----------+-+
+/// |    turn, 31     | generation, 21 |0 | slot, 10  |0|
+/// +-----------------+----------------+--+-----------+-+
 /// ```
 ///
 /// *Slot*: the place in the ring. *Turn*: how often the ring had gone round. The upper 42 bits, the
@@ -16,9 +16,10 @@ use crate::state::Generation;
 mod layout {
     use super::Field;
 
-    pub(super) const SLOT: Field = Field::lowest(10);
-    pub(super) const SPARE: Field = SLOT.then(2);
-    pub(super) const GENERATION: Field = SPARE.then(super::Generation::BITS);
+    /// As it stands, with its zero: twice the slot.
+    pub(super) const TWICE_SLOT: Field = Field::lowest(11);
+    pub(super) const SLOT: Field = Field::lowest(1).then(10);
+    pub(super) const GENERATION: Field = SLOT.then(1).then(super::Generation::BITS);
     pub(super) const TURN: Field = GENERATION.then(31);
 
     const _: () = assert!(TURN.end() == 64);
@@ -59,13 +60,19 @@ impl Place {
 
     #[inline]
     pub(super) fn is_of(self, generation: Generation) -> bool {
-        layout::GENERATION.get(self.0) == generation.bits()
+        layout::GENERATION.holds(self.0, generation.bits())
     }
 
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "ten bits")]
     pub(super) fn slot(self) -> u32 {
         layout::SLOT.get(self.0) as u32
+    }
+
+    /// Twice the number of the slot, for who has two words in each.
+    #[inline]
+    pub(super) fn twice_slot(self) -> usize {
+        layout::TWICE_SLOT.get(self.0) as usize
     }
 
     /// What the words of this bucket carry.

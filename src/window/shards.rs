@@ -31,11 +31,13 @@ type Line = CachePadded<[AtomicBucket; WORDS_A_LINE]>;
 /// The slots up to the place are of the present turn, those behind it of the one before. One turn
 /// more is counted too: its writer has read the clock later than this reader, and two threads that
 /// each fail and then sum must not both miss the other's failure.
-fn live_sum<'a>(buckets: u32, place: Place, word: impl Fn(u32) -> &'a AtomicBucket) -> u64 {
+fn live_sum<'a>(buckets: u32, place: Place, word: impl Fn(u32) -> Option<&'a AtomicBucket>) -> u64 {
     let sum = |slots: Range<u32>, alive: Stamp| {
         let mut total = 0;
         for slot in slots {
-            let word = word(slot).load();
+            let Some(word) = word(slot).map(AtomicBucket::load) else {
+                break;
+            };
             if word.stamp() == alive || word.stamp() == alive.turn_after() {
                 total += word.count();
             }
@@ -59,61 +61,70 @@ impl Common {
     }
 
     #[inline]
-    fn word(&self, slot: u32, tally: Tally) -> &AtomicBucket {
+    fn word(&self, slot: u32, tally: Tally) -> Option<&AtomicBucket> {
         let word = 3 * slot as usize + tally as usize;
-        &self.0[word / WORDS_A_LINE][word % WORDS_A_LINE]
+        let line = self.0.get(word / WORDS_A_LINE)?;
+        Some(&line[word % WORDS_A_LINE])
     }
 }
 
-/// Words of their own for the threads on the first lanes, and words that the others share; of no
-/// failures.
+/// A word for each bucket and kind but failures, in several shards, each on lines of its own.
 #[derive(Debug)]
-struct Grown {
-    /// Shard after shard. In one piece, so that a word is found with little arithmetic.
-    words: Box<[AtomicBucket]>,
+struct Spread {
+    /// Shard after shard, in one piece, so that a word is found with little arithmetic. Nothing
+    /// stands behind the last one.
+    words: Vec<AtomicBucket>,
     /// The first word that begins a line.
     first: usize,
-    /// Words from shard to shard, whole lines.
+    /// Words from shard to shard.
     stride: usize,
-    /// How many lanes have words of their own.
-    lanes: u32,
-    /// How many shards come after those, for the others to take turns on.
-    shared: u32,
+    shards: u32,
 }
 
-impl Grown {
-    fn new(buckets: u32, lanes: u32) -> Self {
-        let shared = lanes.min(8);
+impl Spread {
+    fn new(buckets: u32, shards: u32) -> Self {
         let stride = (2 * buckets as usize).next_multiple_of(WORDS_A_LINE);
-        let shards = (lanes + shared) as usize;
-        let words: Box<[_]> = (0..stride * shards + WORDS_A_LINE)
-            .map(|_| AtomicBucket::new())
-            .collect();
+        let all = stride * shards as usize;
+        let mut words: Vec<AtomicBucket> = Vec::with_capacity(all + WORDS_A_LINE);
         let address = words.as_ptr().addr() / size_of::<AtomicBucket>();
         let first = address.next_multiple_of(WORDS_A_LINE) - address;
+        words.resize_with(first + all, AtomicBucket::new);
         Self {
             words,
             first,
             stride,
-            lanes,
-            shared,
+            shards,
         }
     }
 
+    /// The word, if there is such a shard.
     #[inline]
-    fn word(&self, shard: u32, slot: u32, tally: Tally) -> &AtomicBucket {
-        let bucket = self.first + self.stride * shard as usize + 2 * slot as usize;
-        &self.words[bucket + tally as usize]
+    fn word(&self, shard: u32, twice_slot: usize, tally: Tally) -> Option<&AtomicBucket> {
+        let bucket = self.first + self.stride * shard as usize + twice_slot;
+        self.words.get(bucket + tally as usize)
     }
 
-    /// The shard of a lane, and whether it belongs to the lane's thread alone.
-    fn shard(&self, lane: Lane) -> (u32, bool) {
-        if lane.0 < self.lanes {
-            (lane.0, true)
-        } else {
-            (self.lanes + lane.0 % self.shared, false)
-        }
+    /// What each shard has counted, beginning with `first` and going round.
+    fn sums(
+        &self,
+        first: u32,
+        tally: Tally,
+        place: Place,
+        buckets: u32,
+    ) -> impl Iterator<Item = u64> {
+        (first..first + self.shards).map(move |shard| {
+            let word = |slot| self.word(shard % self.shards, 2 * slot as usize, tally);
+            live_sum(buckets, place, word)
+        })
     }
+}
+
+#[derive(Debug)]
+struct Grown {
+    /// A shard for the thread on each of the first lanes.
+    own: Spread,
+    /// For the others, who take turns on them.
+    shared: Spread,
 }
 
 /// The words of a window.
@@ -146,7 +157,10 @@ impl Shards {
     #[inline(never)]
     pub(super) fn grow(&self) {
         if self.lanes > 1 && self.grown.get().is_none() {
-            self.grown.publish(Grown::new(self.buckets, self.lanes));
+            self.grown.publish(Grown {
+                own: Spread::new(self.buckets, self.lanes),
+                shared: Spread::new(self.buckets, self.lanes.min(8)),
+            });
         }
     }
 
@@ -154,15 +168,15 @@ impl Shards {
     /// own, and the word is that of the place. Says whether it has.
     #[inline]
     pub(super) fn add_at_once(&self, tally: Tally, place: Place, caller: &impl Caller) -> bool {
-        let Some(grown) = self.grown.get() else {
-            return false;
-        };
-        let lane = caller.lane_so_far();
         tally != Tally::Failure
-            && lane.0 < grown.lanes
-            && grown
-                .word(lane.0, place.slot(), tally)
-                .add_own_at_once(place.stamp())
+            && self
+                .grown
+                .get()
+                .and_then(|grown| {
+                    let lane = caller.lane_so_far();
+                    grown.own.word(lane.0, place.twice_slot(), tally)
+                })
+                .is_some_and(|word| word.add_own_at_once(place.stamp()))
     }
 
     /// Counts one call at `place`, and says whether it was counted; `is_current` says whether the
@@ -174,19 +188,17 @@ impl Shards {
         caller: &impl Caller,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let (slot, stamp) = (place.slot(), place.stamp());
-        if tally != Tally::Failure
-            && let Some(grown) = self.grown.get()
-        {
-            let (shard, is_own) = grown.shard(caller.lane());
-            let word = grown.word(shard, slot, tally);
-            return if is_own {
-                word.add_own(stamp, is_current)
-            } else {
-                word.add(stamp, is_current) != Added::Late
-            };
+        let (slot, stamp) = (place.twice_slot(), place.stamp());
+        let grown = self.grown.get().filter(|_| tally != Tally::Failure);
+        let lane = caller.lane().0;
+        if let Some(word) = grown.and_then(|grown| grown.own.word(lane, slot, tally)) {
+            return word.add_own(stamp, is_current);
         }
-        let added = self.common.word(slot, tally).add(stamp, is_current);
+        let word = match grown {
+            Some(Grown { shared, .. }) => shared.word(lane % shared.shards, slot, tally),
+            None => self.common.word(place.slot(), tally),
+        };
+        let added = word.map_or(Added::Late, |word| word.add(stamp, is_current));
         if added == Added::Busy && tally != Tally::Failure {
             self.grow();
         }
@@ -213,12 +225,8 @@ impl Shards {
         lane: Lane,
     ) -> impl Iterator<Item = u64> {
         let grown = self.grown.get().into_iter().flat_map(move |grown| {
-            let shards = grown.lanes + grown.shared;
-            let (first, _) = grown.shard(lane);
-            (first..first + shards).map(move |shard| {
-                let word = |slot| grown.word(shard % shards, slot, tally);
-                live_sum(self.buckets, place, word)
-            })
+            let own = grown.own.sums(lane.0, tally, place, self.buckets);
+            own.chain(grown.shared.sums(0, tally, place, self.buckets))
         });
         grown.chain(iter::once_with(move || self.common_sum(tally, place)))
     }

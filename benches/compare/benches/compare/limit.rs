@@ -1,5 +1,4 @@
-//! What no breaker can do without. Each variant does what the one before it does, and one thing
-//! more.
+//! What no breaker can do without.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -7,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 
-use crate::subject::{Answer, Subject, Work};
+use crate::subject::{Answer, Settings, Subject, Work};
 
 const CLOSED: u64 = 0;
 const OPEN: u64 = 1;
@@ -15,13 +14,16 @@ const OPEN: u64 = 1;
 /// One relaxed load of a state that says whether the call may run.
 pub(crate) type RelaxedLoad = Limit<false, false>;
 
-/// And one reading of the clock that tripcurve reads: a breaker with a window of time has to know
+/// And one load and one store of a counter that no other thread touches: the limit of a window that
+/// counts calls. It isn't a breaker: no other thread could read the counter of a moment, and none
+/// could take a call back when it leaves the window.
+pub(crate) type Increment = Limit<false, true>;
+
+/// A load and one reading of the clock that tripcurve reads: a breaker with a window of time has to know
 /// in which part of it a call falls, and an open one whether its time is up.
 pub(crate) type ClockRead = Limit<true, false>;
 
-/// And one load and one store of a counter that no other thread touches: the limit of the closed
-/// path. It isn't a breaker: no other thread could read the counter of a moment, and none could
-/// take it back when the window moves on.
+/// A load, a reading of the clock and an increment: the limit of the closed path.
 pub(crate) type PrivateIncrement = Limit<true, true>;
 
 pub(crate) struct Limit<const CLOCK: bool, const COUNT: bool> {
@@ -65,13 +67,14 @@ impl<const CLOCK: bool, const COUNT: bool> Clone for Limit<CLOCK, COUNT> {
 
 impl<const CLOCK: bool, const COUNT: bool> Subject for Limit<CLOCK, COUNT> {
     const NAME: &'static str = match (CLOCK, COUNT) {
-        (false, _) => "limit/relaxed_load",
+        (false, false) => "limit/relaxed_load",
+        (false, true) => "limit/increment",
         (true, false) => "limit/clock_read",
         (true, true) => "limit/private_increment",
     };
     type Reply = Option<Answer>;
 
-    fn closed() -> Self {
+    fn closed(_: &Settings) -> Self {
         Self::new(CLOSED)
     }
 
@@ -103,7 +106,7 @@ impl<const CLOCK: bool, const COUNT: bool> Subject for Limit<CLOCK, COUNT> {
         reply.is_some()
     }
 
-    fn open() -> Self {
+    fn open(_: &Settings) -> Self {
         Self::new(OPEN)
     }
 }

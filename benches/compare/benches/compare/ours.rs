@@ -1,84 +1,47 @@
-//! tripcurve, with both its windows and all its ways in.
+//! tripcurve, with all its ways in.
 
-use std::marker::PhantomData;
 use std::pin::pin;
+use std::time::Duration;
 
-use tripcurve::{Builder, CallError, CircuitBreaker, Rejected, State, TripPolicy, Window};
+use tripcurve::{Builder, CallError, CircuitBreaker, Clock, Rejected, Snapshot, State, TripPolicy};
 
-use crate::peers::poll_until_ready;
+use crate::peers::poll_to_end;
 use crate::subject::{
-    Answer, ERROR_RATE, FAILURES_IN_A_ROW, Failed, MIN_CALLS, OPEN_FOR, Subject, WINDOW,
-    WINDOW_CALLS, Work,
+    Answer, ERROR_RATE, FAILURES_IN_A_ROW, Failed, MIN_CALLS, OPEN_FOR, Observed, Rules, Settings,
+    Subject, WINDOW, Window, Work,
 };
 
-/// The settings that all variants share, which are the defaults but for the time it stays open.
-fn builder() -> Builder {
-    CircuitBreaker::builder("compare")
-        .trip_when(TripPolicy::consecutive_failures(FAILURES_IN_A_ROW))
-        .trip_when(TripPolicy::error_rate(f64::from(ERROR_RATE)).min_calls(MIN_CALLS))
-        .open_for(OPEN_FOR)
-}
-
-/// What differs between variants that are called the same way.
-pub(crate) trait Variant: Clone + Send + 'static {
-    const NAME: &'static str;
-    /// Otherwise the window is left to fill, or is never more than full.
-    const EMPTIES_WINDOW: bool = true;
-
-    fn set(builder: Builder) -> Builder;
-}
-
-/// A window of a minute in ten buckets, the default.
-#[derive(Clone)]
-pub(crate) struct TimeWindow;
-
-impl Variant for TimeWindow {
-    const NAME: &'static str = "tripcurve";
-
-    fn set(builder: Builder) -> Builder {
-        builder.window(Window::time(WINDOW, 10))
+/// With the usual rules and window, these are the defaults but for the time it stays open.
+fn breaker(settings: &Settings) -> CircuitBreaker {
+    let window = match settings.window {
+        Window::Time { buckets } => tripcurve::Window::time(WINDOW, buckets),
+        Window::Calls(calls) => tripcurve::Window::count(calls).into(),
+    };
+    let mut builder = CircuitBreaker::builder("compare")
+        .window(window)
+        .open_for(OPEN_FOR);
+    builder = match settings.rules {
+        Rules::Usual => builder
+            .trip_when(TripPolicy::consecutive_failures(FAILURES_IN_A_ROW))
+            .trip_when(TripPolicy::error_rate(f64::from(ERROR_RATE)).min_calls(MIN_CALLS)),
+        Rules::OutOfReach { policies } => [
+            TripPolicy::failure_count(u32::MAX),
+            TripPolicy::consecutive_failures(u32::MAX),
+            TripPolicy::error_rate(1.0).min_calls(u32::MAX).into(),
+        ]
+        .into_iter()
+        .cycle()
+        .take(policies)
+        .fold(builder, Builder::trip_when),
+    };
+    if let Some(shards) = settings.shards {
+        builder = builder.shards(shards);
     }
-}
-
-/// A window of the last 100 calls, as recloser has it.
-#[derive(Clone)]
-pub(crate) struct CountWindow;
-
-impl Variant for CountWindow {
-    const NAME: &'static str = "tripcurve/count_window";
-    const EMPTIES_WINDOW: bool = false;
-
-    fn set(builder: Builder) -> Builder {
-        builder.window(Window::count(WINDOW_CALLS))
+    if settings.coarse_clock {
+        let clock = Clock::coarse(Duration::from_millis(1)).expect("a thread can be started");
+        builder = builder.clock(clock);
     }
-}
-
-/// The default window without shards, for those who would rather have the memory: all threads write
-/// to the same bucket.
-#[derive(Clone)]
-pub(crate) struct OneShard;
-
-impl Variant for OneShard {
-    const NAME: &'static str = "tripcurve/one_shard";
-
-    fn set(builder: Builder) -> Builder {
-        TimeWindow::set(builder).shards(1)
-    }
-}
-
-/// The default window of a breaker that gets more calls than its buckets count one by one: from the
-/// 131,072nd in a bucket of 6 seconds on, which is 21,845 calls a second of one thread, the bucket
-/// counts one call in two, one in four and so on.
-#[derive(Clone)]
-pub(crate) struct FullBucket;
-
-impl Variant for FullBucket {
-    const NAME: &'static str = "tripcurve/full_bucket";
-    const EMPTIES_WINDOW: bool = false;
-
-    fn set(builder: Builder) -> Builder {
-        TimeWindow::set(builder)
-    }
+    builder.build().expect("the settings are valid")
 }
 
 /// Empties the window by a new generation of the same state.
@@ -92,20 +55,26 @@ fn empty_window(breaker: &CircuitBreaker) {
 
 /// Through `call`.
 #[derive(Clone)]
-pub(crate) struct Call<V>(CircuitBreaker, PhantomData<V>);
+pub(crate) struct Call {
+    breaker: CircuitBreaker,
+    /// Otherwise the window is left to fill, or is never more than full.
+    empties_window: bool,
+}
 
-impl<V: Variant> Subject for Call<V> {
-    const NAME: &'static str = V::NAME;
+impl Subject for Call {
+    const NAME: &'static str = "tripcurve";
     type Reply = Result<u32, CallError<Failed>>;
 
-    fn closed() -> Self {
-        let breaker = V::set(builder()).build().expect("the settings are valid");
-        Self(breaker, PhantomData)
+    fn closed(settings: &Settings) -> Self {
+        Self {
+            breaker: breaker(settings),
+            empties_window: matches!(settings.window, Window::Time { .. }) && !settings.fills,
+        }
     }
 
     #[inline]
     fn call(&mut self, work: Work) -> Self::Reply {
-        self.0.call(|| work.run())
+        self.breaker.call(|| work.run())
     }
 
     #[inline]
@@ -115,13 +84,22 @@ impl<V: Variant> Subject for Call<V> {
 
     #[inline]
     fn empty_window(&mut self) {
-        if V::EMPTIES_WINDOW {
-            empty_window(&self.0);
+        if self.empties_window {
+            empty_window(&self.breaker);
         }
     }
 }
 
-/// Through a permit, with the default window: for work that can't be put into a closure.
+impl Observed for Call {
+    type Picture = Snapshot;
+
+    #[inline]
+    fn snapshot(&mut self) -> Snapshot {
+        self.breaker.snapshot()
+    }
+}
+
+/// Through a permit: for work that can't be put into a closure.
 #[derive(Clone)]
 pub(crate) struct TryAcquire(CircuitBreaker);
 
@@ -129,8 +107,8 @@ impl Subject for TryAcquire {
     const NAME: &'static str = "tripcurve/try_acquire";
     type Reply = Result<Answer, Rejected>;
 
-    fn closed() -> Self {
-        Self(Call::<TimeWindow>::closed().0)
+    fn closed(settings: &Settings) -> Self {
+        Self(breaker(settings))
     }
 
     #[inline]
@@ -155,8 +133,7 @@ impl Subject for TryAcquire {
     }
 }
 
-/// Through `call_async`, with the default window and with the executor that tower-resilience is
-/// given.
+/// Through `call_async`, with the executor that the other futures are given.
 #[derive(Clone)]
 pub(crate) struct CallAsync(CircuitBreaker);
 
@@ -164,19 +141,18 @@ impl Subject for CallAsync {
     const NAME: &'static str = "tripcurve/call_async";
     type Reply = Result<u32, CallError<Failed>>;
 
-    fn closed() -> Self {
-        Self(Call::<TimeWindow>::closed().0)
+    fn closed(settings: &Settings) -> Self {
+        Self(breaker(settings))
     }
 
     #[inline]
     fn call(&mut self, work: Work) -> Self::Reply {
-        let mut reply = pin!(self.0.call_async(|| async move { work.run() }));
-        poll_until_ready(|context| reply.as_mut().poll(context))
+        poll_to_end(pin!(self.0.call_async(|| async move { work.run() })))
     }
 
     #[inline]
     fn admitted(reply: &Self::Reply) -> bool {
-        Call::<TimeWindow>::admitted(reply)
+        Call::admitted(reply)
     }
 
     #[inline]

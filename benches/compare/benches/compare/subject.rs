@@ -21,6 +21,11 @@ impl Work {
     pub(crate) const FAILS: Self = Self(0);
 
     #[inline]
+    pub(crate) fn that_fails(fails: bool) -> Self {
+        Self(u32::from(!fails))
+    }
+
+    #[inline]
     pub(crate) fn run(self) -> Answer {
         match black_box(self.0) {
             0 => Err(Failed),
@@ -42,8 +47,6 @@ impl fmt::Display for Failed {
 // circuitbreaker-rs takes nothing less.
 impl std::error::Error for Failed {}
 
-// The settings. Every library is given those of them that it knows.
-
 /// Open at half the calls failed ...
 pub(crate) const ERROR_RATE: f32 = 0.5;
 /// ... of at least so many ...
@@ -60,6 +63,60 @@ pub(crate) const CALLS_A_WINDOW: u64 = 100_000;
 /// Longer than any run, so that an open breaker stays open and no probe is admitted.
 pub(crate) const OPEN_FOR: Duration = Duration::from_secs(3600);
 
+/// How a breaker is set. Every library is given what it knows of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) window: Window,
+    pub(crate) rules: Rules,
+    /// Over so many shards, or as many as the library likes. Only tripcurve has them.
+    pub(crate) shards: Option<u32>,
+    /// Whether the window is left to fill, and never emptied.
+    pub(crate) fills: bool,
+    /// Whether time comes from a thread that reads the clock once a millisecond. Only tripcurve has
+    /// that choice.
+    pub(crate) coarse_clock: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Window {
+    /// [`WINDOW`], in so many buckets. Whoever has no such window counts [`WINDOW_CALLS`].
+    Time { buckets: u32 },
+    /// So many last calls.
+    Calls(u32),
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Rules {
+    /// Those above.
+    Usual,
+    /// The same kinds of rules, but no failures satisfy them: all work of judging is done, and the
+    /// breaker stays closed. tripcurve is given so many of them.
+    OutOfReach { policies: usize },
+}
+
+impl Settings {
+    pub(crate) const USUAL: Self = Self {
+        window: Window::Time { buckets: 10 },
+        rules: Rules::Usual,
+        shards: None,
+        fills: false,
+        coarse_clock: false,
+    };
+
+    pub(crate) const OUT_OF_REACH: Self = Self {
+        rules: Rules::OutOfReach { policies: 2 },
+        ..Self::USUAL
+    };
+
+    /// The length of the window of a library that counts calls.
+    pub(crate) fn window_calls(&self) -> u32 {
+        match self.window {
+            Window::Time { .. } => WINDOW_CALLS,
+            Window::Calls(calls) => calls,
+        }
+    }
+}
+
 /// A breaker of one library, in the hands of one thread. A clone is the same breaker in the hands
 /// of another thread.
 pub(crate) trait Subject: Clone + Send + 'static {
@@ -71,7 +128,7 @@ pub(crate) trait Subject: Clone + Send + 'static {
     type Reply;
 
     /// A new breaker, which is closed.
-    fn closed() -> Self;
+    fn closed(settings: &Settings) -> Self;
 
     /// Guards `work`.
     fn call(&mut self, work: Work) -> Self::Reply;
@@ -86,11 +143,63 @@ pub(crate) trait Subject: Clone + Send + 'static {
     fn empty_window(&mut self) {}
 
     /// A breaker that has been opened, by failures, and stays open.
-    fn open() -> Self {
-        let mut subject = Self::closed();
+    fn open(settings: &Settings) -> Self {
+        let mut subject = Self::closed(settings);
         // A ring must have been filled before it is judged, so it takes more than `MIN_CALLS`.
         let opened = (0..=2 * WINDOW_CALLS).any(|_| !Self::admitted(&subject.call(Work::FAILS)));
         assert!(opened, "{} doesn't open", Self::NAME);
         subject
     }
+}
+
+/// A library that shows what it has counted.
+pub(crate) trait Observed: Subject {
+    type Picture;
+
+    fn snapshot(&mut self) -> Self::Picture;
+}
+
+/// So many breakers of one library, called in an order that no cache can guess.
+#[derive(Clone)]
+pub(crate) struct Many<S> {
+    breakers: Box<[S]>,
+    random: u64,
+}
+
+impl<S: Subject> Many<S> {
+    const BREAKERS: u32 = 10_000;
+}
+
+impl<S: Subject> Subject for Many<S> {
+    const NAME: &'static str = S::NAME;
+    type Reply = S::Reply;
+
+    fn closed(settings: &Settings) -> Self {
+        let breakers = (0..Self::BREAKERS).map(|_| S::closed(settings)).collect();
+        Self {
+            breakers,
+            random: 1,
+        }
+    }
+
+    #[inline]
+    fn call(&mut self, work: Work) -> Self::Reply {
+        // Knuth's linear congruential generator. It is a multiplication and an addition, which the
+        // processor does while it waits for the memory.
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        // The upper half, as a fraction of the number of breakers.
+        let index = ((self.random >> 32) * u64::from(Self::BREAKERS)) >> 32;
+        let index = usize::try_from(index).expect("less than the number of breakers");
+        self.breakers[index].call(work)
+    }
+
+    #[inline]
+    fn admitted(reply: &Self::Reply) -> bool {
+        S::admitted(reply)
+    }
+
+    // Left to fill: each gets a ten-thousandth of the calls.
 }

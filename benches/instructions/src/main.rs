@@ -1,0 +1,191 @@
+//! Counts the instructions of a call, and says when a count has grown.
+//!
+//! ```text
+//! cargo run --release --manifest-path benches/instructions/Cargo.toml [-- --write]
+//! ```
+//!
+//! Compares with `baseline.txt`; with `--write` makes it anew. This program runs itself under
+//! valgrind, which counts, with 10,000 calls and with 20,000. The difference is 10,000 calls of a
+//! breaker that is warm, and nothing else: neither the start of the program nor the first calls of
+//! a thread are in it. Of that, the loop and the guarded work are subtracted.
+
+mod paths;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use paths::{CLOCK, NOTHING, PATHS};
+
+/// Makes this program run a path so many times, rather than count.
+const RUN: &str = "--run";
+
+/// What valgrind counts: a function and all it calls.
+const COUNTED: &str = "*counted_calls*";
+
+/// A multiple of all that comes round: of the count window's length and of its groups.
+const CALLS: u64 = 10_000;
+
+/// So much more is no growth: the mean of a path that isn't always the same may be rounded either
+/// way.
+const TOLERANCE: i64 = 1;
+
+const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.txt");
+const ACCEPT: &str =
+    "cargo run --release --manifest-path benches/instructions/Cargo.toml -- --write";
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        [RUN, path, calls] => run(path, calls),
+        ["--write"] => write(),
+        [] => check(),
+        _ => Err("the only argument is --write".into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(path: &str, calls: &str) -> Result<(), Box<dyn Error>> {
+    let (_, repeat) = PATHS
+        .into_iter()
+        .chain([NOTHING])
+        .find(|(name, _)| *name == path)
+        .ok_or("no such path")?;
+    repeat(calls.parse()?);
+    Ok(())
+}
+
+fn write() -> Result<(), Box<dyn Error>> {
+    let mut text = format!(
+        "# Instructions of one call, see BENCHMARKS.md. Written by\n# {ACCEPT}\n# with {}\n",
+        toolchain()?
+    );
+    for (path, count) in counts()? {
+        writeln!(text, "{path} {count}")?;
+    }
+    print!("{text}");
+    fs::write(BASELINE, text)?;
+    Ok(())
+}
+
+fn check() -> Result<(), Box<dyn Error>> {
+    let text = fs::read_to_string(BASELINE).map_err(|error| format!("{BASELINE}: {error}"))?;
+    let baseline: BTreeMap<&str, i64> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| {
+            let (path, count) = line.split_once(' ').ok_or("a line without a count")?;
+            Ok((path, count.parse()?))
+        })
+        .collect::<Result<_, Box<dyn Error>>>()?;
+
+    let counts = counts()?;
+    for (path, count) in &counts {
+        let was = baseline
+            .get(path)
+            .map_or("new".to_owned(), |old| format!("was {old}"));
+        println!("{path}: {count}, {was}");
+    }
+    if let Some(reason) = incomparable(&text, &baseline, &counts)? {
+        println!("not compared: {reason}");
+        return Ok(());
+    }
+    let grown: Vec<_> = counts
+        .iter()
+        .filter(|(path, count)| {
+            baseline
+                .get(path)
+                .is_none_or(|old| *count > old + TOLERANCE)
+        })
+        .map(|(path, count)| format!("  {path}: {count}"))
+        .collect();
+    if grown.is_empty() {
+        return Ok(());
+    }
+    let grown = grown.join("\n");
+    Err(format!("more instructions than in {BASELINE}:\n{grown}\nTo accept it: {ACCEPT}").into())
+}
+
+/// Why these counts say nothing about a change of the code, if they don't.
+fn incomparable(
+    text: &str,
+    baseline: &BTreeMap<&str, i64>,
+    counts: &[(&str, i64)],
+) -> Result<Option<String>, Box<dyn Error>> {
+    let toolchain = toolchain()?;
+    if !text.contains(&toolchain) {
+        return Ok(Some(format!(
+            "the baseline is of another toolchain than {toolchain}"
+        )));
+    }
+    let clock = counts.iter().find(|(path, _)| *path == CLOCK);
+    Ok(clock
+        .filter(|(path, count)| baseline.get(path).is_some_and(|old| old != count))
+        .map(|(_, count)| {
+            format!("this machine has another clock, whose reading takes {count} instructions")
+        }))
+}
+
+/// Of each path, and nothing but the breaker's.
+fn counts() -> Result<Vec<(&'static str, i64)>, Box<dyn Error>> {
+    let nothing = count(NOTHING.0)?;
+    PATHS
+        .iter()
+        .map(|(path, _)| Ok((*path, count(path)? - nothing)))
+        .collect()
+}
+
+/// Of one call, rounded.
+fn count(path: &str) -> Result<i64, Box<dyn Error>> {
+    let more = total(path, 2 * CALLS)? - total(path, CALLS)?;
+    let calls = i64::try_from(CALLS)?;
+    Ok((more + calls / 2) / calls)
+}
+
+/// Of so many calls, the first among them, as callgrind counts them.
+fn total(path: &str, calls: u64) -> Result<i64, Box<dyn Error>> {
+    let program = env::current_exe()?;
+    // It stays there, for `callgrind_annotate`.
+    let out = program.with_file_name(format!("{}.callgrind", path.replace('/', "-")));
+    let output = Command::new("valgrind")
+        .arg("--tool=callgrind")
+        .arg(format!("--toggle-collect={COUNTED}"))
+        .arg(format!("--callgrind-out-file={}", out.display()))
+        .arg(&program)
+        .args([RUN, path, &calls.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("valgrind: {error}; apt-get install valgrind"))?;
+    if !output.status.success() {
+        let message = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{path}: {}\n{message}", output.status).into());
+    }
+    summary(&out).map_err(|error| format!("{}: {error}", out.display()).into())
+}
+
+fn summary(out: &Path) -> Result<i64, Box<dyn Error>> {
+    let text = fs::read_to_string(out)?;
+    let total = text.lines().find_map(|line| line.strip_prefix("summary: "));
+    match total.ok_or("no summary")?.trim().parse()? {
+        0 => Err(format!("{COUNTED} wasn't called").into()),
+        total => Ok(total),
+    }
+}
+
+/// Another compiler counts otherwise.
+fn toolchain() -> Result<String, Box<dyn Error>> {
+    let output = Command::new("rustc").arg("--version").output()?;
+    let version = String::from_utf8(output.stdout)?;
+    Ok(format!("{}, {}", version.trim(), env::consts::ARCH))
+}

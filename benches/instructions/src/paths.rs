@@ -1,0 +1,164 @@
+//! What is counted: each way through a breaker, again and again.
+
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tripcurve::{Builder, CircuitBreaker, Clock, TripPolicy, Window};
+
+/// A name, and what makes that many calls.
+pub(crate) type Path = (&'static str, fn(u64));
+
+/// The loop and the guarded work, without a breaker.
+pub(crate) const NOTHING: Path = ("nothing", |calls| {
+    counted_calls(calls, succeed);
+});
+
+/// The default clock alone: not every machine has a counter that `quanta` may read.
+pub(crate) const CLOCK: &str = "clock";
+
+pub(crate) const PATHS: [Path; 14] = [
+    (CLOCK, |calls| {
+        let clock = Clock::default();
+        counted_calls(calls, || {
+            black_box(clock.now());
+            succeed()
+        });
+    }),
+    ("closed/try_acquire", |calls| {
+        let breaker = CircuitBreaker::new("closed");
+        counted_calls(calls, || {
+            let permit = breaker.try_acquire().expect("it is closed");
+            let answer = succeed();
+            if answer.is_ok() {
+                permit.success();
+            }
+            answer
+        });
+    }),
+    ("closed/call", |calls| {
+        let breaker = CircuitBreaker::new("closed");
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("closed/call_async", |calls| {
+        let breaker = CircuitBreaker::new("closed");
+        counted_calls(calls, || {
+            let call = pin!(breaker.call_async(|| async { succeed() }));
+            call.poll(&mut Context::from_waker(Waker::noop()))
+        });
+    }),
+    ("closed/try_acquire/coarse_clock", |calls| {
+        let breaker = build(coarse());
+        counted_calls(calls, || {
+            let permit = breaker.try_acquire().expect("it is closed");
+            let answer = succeed();
+            if answer.is_ok() {
+                permit.success();
+            }
+            answer
+        });
+    }),
+    ("closed/call/coarse_clock", |calls| {
+        let breaker = build(coarse());
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("closed/call/one_shard", |calls| {
+        let breaker = build(CircuitBreaker::builder("closed").shards(1));
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("closed/call/count_window", |calls| {
+        let breaker = build(count_window());
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("open/try_acquire", |calls| {
+        let breaker = open();
+        counted_calls(calls, || breaker.try_acquire());
+    }),
+    ("open/call", |calls| {
+        let breaker = open();
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("failing/try_acquire", |calls| {
+        let breaker = build(out_of_reach());
+        counted_calls(calls, || {
+            let permit = breaker.try_acquire().expect("it stays closed");
+            let answer = fail();
+            if answer.is_err() {
+                permit.failure();
+            }
+            answer
+        });
+    }),
+    ("failing/call", |calls| {
+        let breaker = build(out_of_reach());
+        counted_calls(calls, || breaker.call(fail));
+    }),
+    ("failing/call/one_shard", |calls| {
+        let breaker = build(out_of_reach().shards(1));
+        counted_calls(calls, || breaker.call(fail));
+    }),
+    // No rule about the last calls is out of reach when all of them fail, so every other succeeds.
+    ("failing/call/count_window", |calls| {
+        let breaker = build(count_window().trip_when(TripPolicy::error_rate(1.0)));
+        let mut fails = false;
+        counted_calls(calls, || {
+            fails = !fails;
+            breaker.call(|| run(u32::from(!fails)))
+        });
+    }),
+];
+
+/// The function that is counted with all it calls, known to callgrind by its name; see
+/// `COUNTED` in `main.rs`.
+#[inline(never)]
+fn counted_calls<T>(calls: u64, mut call: impl FnMut() -> T) {
+    for _ in 0..calls {
+        // By reference: the reply has to be there as a whole, but nothing is copied.
+        black_box(&call());
+    }
+}
+
+/// The guarded work; the compiler doesn't know how it ends.
+fn run(number: u32) -> Result<u32, ()> {
+    match black_box(number) {
+        0 => Err(()),
+        number => Ok(number),
+    }
+}
+
+fn succeed() -> Result<u32, ()> {
+    run(1)
+}
+
+fn fail() -> Result<u32, ()> {
+    run(0)
+}
+
+fn build(builder: Builder) -> CircuitBreaker {
+    builder.build().expect("the settings are valid")
+}
+
+/// Two rules that no failures satisfy, and as many shards as a machine of eight cores has: on fewer
+/// the count would be another.
+fn out_of_reach() -> Builder {
+    CircuitBreaker::builder("failing")
+        .shards(8)
+        .trip_when(TripPolicy::failure_count(u32::MAX))
+        .trip_when(TripPolicy::consecutive_failures(u32::MAX))
+}
+
+fn count_window() -> Builder {
+    CircuitBreaker::builder("count").window(Window::count(100))
+}
+
+fn coarse() -> Builder {
+    let clock = Clock::coarse(Duration::from_secs(1)).expect("a thread can be started");
+    CircuitBreaker::builder("coarse").clock(clock)
+}
+
+fn open() -> CircuitBreaker {
+    let breaker = CircuitBreaker::new("open");
+    breaker.trip(Duration::from_secs(3600));
+    breaker
+}
