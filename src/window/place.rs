@@ -71,6 +71,7 @@ impl Place {
 
     /// Twice the number of the slot, for who has two words in each.
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "eleven bits")]
     pub(super) fn twice_slot(self) -> usize {
         layout::TWICE_SLOT.get(self.0) as usize
     }
