@@ -324,6 +324,23 @@ fn an_asynchronous_call_can_be_spawned() {
 }
 
 #[test]
+fn the_future_of_a_call_is_at_most_48_bytes_larger_than_the_calls_own() {
+    fn larger<F: Future<Output = Result<u8, u8>>>(operation: impl Fn() -> F + Copy) -> usize {
+        let breaker = CircuitBreaker::new("payments");
+        let inner = size_of_val(&operation());
+        size_of_val(&breaker.call_async(operation)) - inner
+    }
+    let ready = larger(|| std::future::ready(Ok(1)));
+    let large = larger(|| async {
+        let large = [1_u8; 1_000];
+        std::future::ready(()).await;
+        Ok(large[999])
+    });
+    println!("{ready} and {large} bytes");
+    assert!(ready.max(large) <= 48);
+}
+
+#[test]
 fn an_asynchronous_call_asks_when_it_is_first_polled() {
     let (breaker, hand) = breaker();
     let made = Cell::new(false);
