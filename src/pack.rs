@@ -39,13 +39,6 @@ impl Field {
         (word >> self.shift) & self.max()
     }
 
-    /// Whether the field's value in `word` is the lowest bits of `value`.
-    ///
-    /// Compared before they are cut, which takes one instruction less.
-    pub(crate) const fn holds(self, word: u64, value: u64) -> bool {
-        ((word >> self.shift) ^ value) & self.max() == 0
-    }
-
     /// A word with `value`, cut to the field's width, in this field and zero elsewhere.
     ///
     /// The cut is what makes tags and turns wrap; whoever must not wrap checks against

@@ -110,15 +110,6 @@ impl BucketWord {
     #[must_use]
     #[inline]
     pub fn plus_one(self, is_counted: impl FnOnce(u64) -> bool) -> Self {
-        if self.0 & !Stamp::MASK < layout::MANTISSA.max() {
-            return Self(self.0 + layout::MANTISSA.of(1));
-        }
-        self.plus_one_of_many(is_counted)
-    }
-
-    /// Out of line, so that the callers stay small.
-    #[inline(never)]
-    fn plus_one_of_many(self, is_counted: impl FnOnce(u64) -> bool) -> Self {
         let scale = layout::SCALE.get(self.0);
         let mantissa = layout::MANTISSA.get(self.0);
         if scale > 0 && !is_counted(scale) {
@@ -132,6 +123,13 @@ impl BucketWord {
         }
         let halved = layout::SCALE.of(scale + 1) | layout::MANTISSA.of(mantissa.div_ceil(2));
         Self(self.stamp().0 | halved)
+    }
+
+    /// The word after one more call of the bucket that `stamp` names, if it is that bucket's. Out of
+    /// line, so that the callers stay small.
+    #[inline(never)]
+    fn plus_one_if_of(self, stamp: Stamp) -> Option<Self> {
+        (self.stamp() == stamp).then(|| self.plus_one(is_counted))
     }
 }
 
@@ -247,11 +245,17 @@ impl AtomicBucket {
     #[inline]
     pub fn add_own_at_once(&self, stamp: Stamp) -> bool {
         let seen = self.load();
-        let is_own = seen.stamp() == stamp;
-        if is_own {
-            self.store(seen.plus_one(is_counted));
-        }
-        is_own
+        // The count, or more than any if the stamps differ.
+        let new = if seen.0 ^ stamp.0 < layout::MANTISSA.max() {
+            BucketWord(seen.0 + layout::MANTISSA.of(1))
+        } else {
+            match seen.plus_one_if_of(stamp) {
+                Some(new) => new,
+                None => return false,
+            }
+        };
+        self.store(new);
+        true
     }
 
     /// The same, or replaces another bucket's word if this one `is_current`; says whether the call
