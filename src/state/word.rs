@@ -62,7 +62,7 @@ impl Moment {
 ///
 /// Kept rotated: the low 11 bits, which change with every generation, are the upper ones. So a word
 /// that has room for 11 bits takes the upper ones of the field as it stands (see
-/// [`Place`](crate::window)), and one that has room for all 21 compares the field as a whole.
+/// `window/place.rs`), and one that has room for all 21 compares the field as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Generation(u64);
 
