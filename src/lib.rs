@@ -126,6 +126,8 @@ pub mod __model {
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict,
     };
+    #[cfg(tripcurve_traced)]
+    pub use crate::sync::{Access, accesses_of};
     pub use crate::window::{
         Added, AtomicBucket, ClockReading, CountRing, Counts, GenerationCounter, Ring, Stamp,
         Tally, TimeRing,

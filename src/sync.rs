@@ -1,8 +1,9 @@
 //! The atomics that the whole crate uses, and the only place that chooses among them.
 //!
-//! Three arms: the standard library's, `portable-atomic`'s where the target has no 64-bit atomics,
-//! and loom's when the models are checked. No other file may name an atomic type's home
-//! (`tests/house_rules.rs` checks it), so what loom explores is what ships.
+//! Four arms: the standard library's, `portable-atomic`'s where the target has no 64-bit atomics,
+//! loom's when the models are checked, and one that notes each access when `tests/cache_lines.rs`
+//! counts what the caches of several cores have to tell each other. No other file may name an atomic
+//! type's home (`tests/house_rules.rs` checks it), so what is explored and counted is what ships.
 
 #[cfg(tripcurve_loom)]
 pub(crate) use explored::{AtomicU64, PublishedOnce};
@@ -116,27 +117,112 @@ impl<T> PublishedOnce<T> {
 
     #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
+        #[cfg(tripcurve_traced)]
+        traced::note(&self.0, false);
         self.0.get()
     }
 
     /// Publishes `value`, unless another one has been.
     pub(crate) fn publish(&self, value: T) {
+        #[cfg(tripcurve_traced)]
+        traced::note(&self.0, true);
         let _late = self.0.set(Box::new(value));
     }
 }
 
 #[cfg(all(
-    not(tripcurve_loom),
+    not(any(tripcurve_loom, tripcurve_traced)),
     target_has_atomic = "64",
     not(tripcurve_portable_atomic)
 ))]
 pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 #[cfg(all(
-    not(tripcurve_loom),
+    not(any(tripcurve_loom, tripcurve_traced)),
     any(not(target_has_atomic = "64"), tripcurve_portable_atomic)
 ))]
 pub(crate) use portable_atomic::{AtomicU64, Ordering, fence};
+
+#[cfg(tripcurve_traced)]
+pub(crate) use core::sync::atomic::{Ordering, fence};
+#[cfg(tripcurve_traced)]
+pub(crate) use traced::AtomicU64;
+#[cfg(tripcurve_traced)]
+pub use traced::{Access, accesses_of};
+
+/// The standard library's atomic, which notes where it is accessed. It is as large, so that all words
+/// lie where they lie in what ships.
+#[cfg(tripcurve_traced)]
+mod traced {
+    use core::sync::atomic::{self, Ordering};
+    use std::cell::RefCell;
+
+    /// An access to an atomic word.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Access {
+        /// Where the word is.
+        pub address: usize,
+        /// Whether the core that does this must have the word's cache line to itself. It must for a
+        /// compare-exchange that fails, too.
+        pub writes: bool,
+    }
+
+    thread_local! {
+        static NOTES: RefCell<Option<Vec<Access>>> = const { RefCell::new(None) };
+    }
+
+    /// The accesses that this thread makes in `work`, in their order.
+    pub fn accesses_of(work: impl FnOnce()) -> Vec<Access> {
+        NOTES.set(Some(Vec::new()));
+        work();
+        NOTES.take().unwrap_or_default()
+    }
+
+    pub(super) fn note<T>(word: &T, writes: bool) {
+        let address = core::ptr::from_ref(word).addr();
+        // A thread that is ending may have nowhere to note it any more, and nobody asks.
+        let _ended = NOTES.try_with(|notes| {
+            if let Some(notes) = &mut *notes.borrow_mut() {
+                notes.push(Access { address, writes });
+            }
+        });
+    }
+
+    #[derive(Debug, Default)]
+    pub(crate) struct AtomicU64(atomic::AtomicU64);
+
+    impl AtomicU64 {
+        pub(crate) const fn new(value: u64) -> Self {
+            Self(atomic::AtomicU64::new(value))
+        }
+
+        pub(crate) fn load(&self, ordering: Ordering) -> u64 {
+            note(self, false);
+            self.0.load(ordering)
+        }
+
+        pub(crate) fn store(&self, value: u64, ordering: Ordering) {
+            note(self, true);
+            self.0.store(value, ordering);
+        }
+
+        pub(crate) fn compare_exchange(
+            &self,
+            seen: u64,
+            new: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            note(self, true);
+            self.0.compare_exchange(seen, new, success, failure)
+        }
+
+        pub(crate) fn fetch_max(&self, value: u64, ordering: Ordering) -> u64 {
+            note(self, true);
+            self.0.fetch_max(value, ordering)
+        }
+    }
+}
 
 /// Numbers threads for the life of the process. Loom doesn't explore it: what a number decides is
 /// only on which shard a thread writes, and a model names the shard itself.
