@@ -178,8 +178,8 @@ impl<C> Builder<C> {
     /// How many threads have counts of their own in a time window, so that they don't write to the
     /// same cache lines: 1 to 64.
     ///
-    /// Without this setting all threads share their counts until a bucket has counted a thousand
-    /// calls or two threads collide. Then the window grows: the call that has found it allocates,
+    /// Without this setting all threads share their counts until a bucket has counted ten
+    /// thousand calls or two threads collide. Then the window grows: the call that has found it allocates,
     /// once in the breaker's life, counts for twice as many threads as there are cores, 8 to 64.
     /// With this setting [`build`](Self::build) allocates them, and no call does. Threads that come
     /// when all are taken share counts; one that ends leaves its own to the next.

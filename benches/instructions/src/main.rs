@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Compares with `baseline.txt`; with `--write` makes it anew. This program runs itself under
-//! valgrind, which counts, with 10,000 calls and with 20,000. The difference is 10,000 calls of a
+//! valgrind, which counts, with 20,000 calls and with 40,000. The difference is 20,000 calls of a
 //! breaker that is warm, and nothing else: neither the start of the program nor the first calls of
 //! a thread are in it. Of that, the loop and the guarded work are subtracted.
 
@@ -28,7 +28,7 @@ const RUN: &str = "--run";
 const COUNTED: &str = "*counted_calls*";
 
 /// A multiple of all that comes round: of the count window's length and of its groups.
-const CALLS: u64 = 10_000;
+const CALLS: u64 = 20_000;
 
 /// So much more is no growth: the mean of a path that isn't always the same may be rounded either
 /// way.
