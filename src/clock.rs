@@ -73,10 +73,8 @@ impl Counter {
 /// The time that quanta's upkeep thread has read last, in nanoseconds.
 struct Recent {
     clock: quanta::Clock,
-    /// What the upkeep thread counts from.
+    /// What counts as zero.
     origin: quanta::Instant,
-    /// Keeps the thread going for the life of the process; none if somebody else keeps one.
-    _upkeep: Option<quanta::Handle>,
 }
 
 impl Recent {
@@ -87,18 +85,14 @@ impl Recent {
         }
         let clock = Counter::of_this_process().clock.clone();
         let origin = clock.now();
-        let upkeep = quanta::Upkeep::new_with_clock(interval, clock.clone()).start();
-        let upkeep = match upkeep {
-            Ok(upkeep) => Some(upkeep),
-            // Another thread's has just started, or the program had one before.
-            Err(quanta::Error::UpkeepRunning) => None,
+        match quanta::Upkeep::new_with_clock(interval, clock.clone()).start() {
+            // Its handle would end the thread when it is dropped.
+            Ok(upkeep) => std::mem::forget(upkeep),
+            // Another thread has just started it, or the program had one before.
+            Err(quanta::Error::UpkeepRunning) => {}
             Err(quanta::Error::FailedToSpawnUpkeepThread(error)) => return Err(error),
-        };
-        Ok(RECENT.get_or_init(|| Self {
-            clock,
-            origin,
-            _upkeep: upkeep,
-        }))
+        }
+        Ok(RECENT.get_or_init(|| Self { clock, origin }))
     }
 
     #[inline]
