@@ -59,7 +59,9 @@ impl Lane {
     }
 }
 
-const NONE: u32 = u32::MAX;
+/// The next number after all others: small, because places in a window are reckoned from it before
+/// they are found not to be there.
+const NONE: u32 = 2 * Lane::OWNED;
 
 thread_local! {
     /// The thread's number, once it has asked. A constant that nobody drops, so that reading it
