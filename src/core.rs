@@ -99,7 +99,8 @@ impl Core {
         self.state.load().kind().state()
     }
 
-    /// Decides whether a call is let through. The clock is read only if the state depends on it.
+    /// Decides whether a call is let through. A breaker that is closed or only measures reads no clock
+    /// for it.
     ///
     /// # Errors
     /// The call is rejected.
@@ -253,11 +254,18 @@ impl Core {
         if seen.generation() != generation || seen.kind() != Kind::Closed {
             return;
         }
-        let cause = match outcome {
+        let judge = |reading| match outcome {
             Outcome::Trip => Some(Cause::DependencySaidSo),
             _ => self.judge(generation, run, reading, caller),
         };
-        if let Some(cause) = cause {
+        if judge(reading).is_none() {
+            return;
+        }
+        // This thread may have slept since it has read the clock, and a bucket may have ended while
+        // it summed. Then some of the failures may be too old, and of the successes beside them
+        // some may be gone; so what trips is judged by the time at which it trips.
+        let reading = self.ring.read(caller);
+        if let Some(cause) = judge(reading) {
             let now = caller.nanos_at(reading.raw);
             let until = Moment::not_before(now.saturating_add(self.settings.open_for));
             // An error means that somebody else has ended the generation; nothing is left to do.
@@ -393,5 +401,95 @@ impl Core {
             }
             seen = found;
         }
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use crate::caller::At;
+    use crate::clock::Now;
+    use crate::lane::Lane;
+    use crate::window::TimeRing;
+    use std::cell::Cell;
+
+    /// A caller that sleeps after its first reading of the clock.
+    struct Sleeper {
+        begin: u64,
+        end: u64,
+        sleeps: Cell<bool>,
+    }
+
+    impl Now for Sleeper {
+        fn raw(&self) -> u64 {
+            if self.sleeps.replace(false) {
+                self.begin
+            } else {
+                self.end
+            }
+        }
+
+        fn nanos_at(&self, raw: u64) -> u64 {
+            raw
+        }
+    }
+
+    impl Caller for Sleeper {
+        fn lane(&self) -> Lane {
+            Lane(0)
+        }
+    }
+
+    fn core(policy: TripPolicy) -> Core {
+        let settings = Settings {
+            name: "sleepy".into(),
+            policies: [policy].into(),
+            open_for: 5_000_000,
+            probes: 1,
+            probe_timeout: u64::MAX,
+        };
+        let ring = Ring::Time(TimeRing::new(10, 1, 1));
+        Core::new(settings, ring, None, State::Closed, 0)
+    }
+
+    fn call(core: &Core, outcome: Outcome, caller: &impl Caller) {
+        let ticket = core.admit(caller).unwrap();
+        core.settle(ticket, outcome, caller);
+    }
+
+    fn sleeper() -> Sleeper {
+        Sleeper {
+            begin: 5,
+            end: 25,
+            sleeps: Cell::new(true),
+        }
+    }
+
+    #[test]
+    fn a_thread_that_slept_trips_nothing_by_failures_whose_successes_are_gone() {
+        let core = core(TripPolicy::error_rate(0.5).into());
+        for call_of_many in 0..1_000 {
+            let outcome = match call_of_many % 100 {
+                0 => Outcome::Failure,
+                _ => Outcome::Success,
+            };
+            call(&core, outcome, &At::on_one_lane(5));
+        }
+        // While it sleeps, the bucket's successes are replaced, and nothing has failed again.
+        call(&core, Outcome::Success, &At::on_one_lane(25));
+        call(&core, Outcome::Failure, &sleeper());
+        assert_eq!(core.state(), State::Closed);
+    }
+
+    #[test]
+    fn a_thread_that_slept_opens_for_the_whole_time() {
+        let core = core(TripPolicy::consecutive_failures(1));
+        let sleeper = Sleeper {
+            end: 60_000_000_000,
+            ..sleeper()
+        };
+        call(&core, Outcome::Failure, &sleeper);
+        assert_eq!(core.state(), State::Open);
+        assert!(core.admit(&At::on_one_lane(60_001_000_000)).is_err());
     }
 }

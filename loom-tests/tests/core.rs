@@ -179,7 +179,7 @@ fn of_two_failures_after_successes_on_words_of_their_own_no_trip_is_lost() {
 /// Fails when: `stamped::update` doesn't ask `is_current`.
 #[test]
 fn a_failure_from_before_a_reset_is_not_counted_after_it() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(2), two_shards()));
         race(
             &core,

@@ -120,7 +120,7 @@ fn a_ring_that_turns_loses_nothing_of_the_newer_bucket() {
 /// Fails when: `TimeRing::record_at` doesn't ask the clock again.
 #[test]
 fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_bucket() {
-    model(UNBOUNDED, || {
+    model(preemptions(4), || {
         let ring = Turning::new(1);
         let slept = ring.ring.read(&*ring);
         assert!(ring.fail_at(slept));
@@ -273,7 +273,7 @@ fn a_lane_is_handed_on_past_a_thread_that_takes_another() {
 /// Fails when: `Shards::add` takes a thread without words of its own for one that has some.
 #[test]
 fn of_what_is_recorded_while_the_ring_grows_nothing_is_lost() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let ring = Arc::new(two_lanes());
         race(
             &ring,
