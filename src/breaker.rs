@@ -29,7 +29,8 @@ use crate::state::{Kind, State};
 /// threads that came after so many others that they have no words of their own, and with a window
 /// by count, which reads no clock. A call that fails costs two compare-exchanges on words that all
 /// threads share and the sum of the window's failures; if those are enough for a policy to trip, also
-/// of its successes. Nothing is allocated, except once in the breaker's life, when it grows.
+/// of its successes. Nothing is allocated, except once in the breaker's life, when it grows, and
+/// what the system may need, once in a thread's life, to note that something is to be done at its end.
 ///
 /// # Memory ordering
 /// What a thread did before a command or an outcome of its own changed the state is visible to the

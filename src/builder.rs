@@ -179,10 +179,14 @@ impl<C> Builder<C> {
     /// same cache lines: 1 to 64.
     ///
     /// Without this setting all threads share their counts until a bucket has counted ten
-    /// thousand calls or two threads collide. Then the window grows: the call that has found it allocates,
-    /// once in the breaker's life, counts for twice as many threads as there are cores, 8 to 64.
-    /// With this setting [`build`](Self::build) allocates them, and no call does. Threads that come
-    /// when all are taken share counts; one that ends leaves its own to the next.
+    /// thousand calls or two threads collide. Then the window grows: the call that has found it
+    /// allocates, once in the breaker's life, counts for twice as many threads as there are cores,
+    /// 8 to 64. With this setting [`build`](Self::build) allocates them, and no call does.
+    ///
+    /// Threads are numbered in the order in which they first call any breaker of the process; the
+    /// first so many have counts of their own in each, busy or not, and the others share some. A
+    /// thread that ends leaves its number to the next. So choose it larger than the number of busy
+    /// threads.
     ///
     /// One makes a breaker compact that never grows, at most 512 bytes with 10 buckets and the
     /// default policies, for services that keep thousands of breakers, each used by few threads.

@@ -11,7 +11,7 @@ use crate::window::{Counts, rate};
 ///
 /// All of it belongs to one generation. Taken while nobody records, it is exact. While others
 /// record, each call that is recorded during the reading is in it or not; the failures are read
-/// first, so that the error rate is never too high for it.
+/// first, so that the error rate is not too high for it, unless a bucket ends just then.
 ///
 /// `Display` makes one line for a log:
 ///

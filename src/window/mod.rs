@@ -129,7 +129,7 @@ impl Ring {
     ///
     /// While others record, a time window's sums are those of no single moment. The failures are
     /// read first: successes that are recorded meanwhile can make the rate too low, but failures
-    /// can't make it too high.
+    /// can't make it too high. Only a bucket that ends meanwhile can: it takes successes away.
     pub fn counts_if(
         &self,
         generation: Generation,
@@ -138,7 +138,7 @@ impl Ring {
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         match self {
-            Self::Time(ring) => ring.counts_if(generation, reading, caller.lane(), worth),
+            Self::Time(ring) => ring.counts_if(generation, reading, caller.lane_so_far(), worth),
             Self::Count(ring) => Some(ring.sum(generation, caller.nanos_at(reading.raw))),
         }
     }

@@ -190,13 +190,14 @@ impl Shards {
     ) -> bool {
         let (slot, stamp) = (place.twice_slot(), place.stamp());
         let grown = self.grown.get().filter(|_| tally != Tally::Failure);
-        let lane = caller.lane().0;
-        if let Some(word) = grown.and_then(|grown| grown.own.word(lane, slot, tally)) {
-            return word.add_own(stamp, is_current);
-        }
-        let word = match grown {
-            Some(Grown { shared, .. }) => shared.word(lane % shared.shards, slot, tally),
-            None => self.common.word(place.slot(), tally),
+        let word = if let Some(Grown { own, shared }) = grown {
+            let Lane(lane) = caller.lane();
+            if let Some(word) = own.word(lane, slot, tally) {
+                return word.add_own(stamp, is_current);
+            }
+            shared.word(lane % shared.shards, slot, tally)
+        } else {
+            self.common.word(place.slot(), tally)
         };
         let added = word.map_or(Added::Late, |word| word.add(stamp, is_current));
         if added == Added::Busy && tally != Tally::Failure {
