@@ -74,8 +74,17 @@ impl GenerationCounter {
     /// Sets `generation`'s count to zero if it isn't.
     #[inline]
     pub fn clear(&self, generation: Generation) {
+        // Relaxed: the common answer is zero, whoever's it is, and then nothing is written.
+        if layout::COUNT.get(self.0.load(Ordering::Relaxed)) > 0 {
+            self.clear_rarely(generation);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn clear_rarely(&self, generation: Generation) {
         loop {
-            // Relaxed: the common answer is zero, and then nothing is written.
+            // Relaxed: as above.
             let seen = self.0.load(Ordering::Relaxed);
             let is_zero = Self::unpack(seen, generation).is_none_or(|count| count == 0);
             if is_zero || stamped::update_own(&self.0, seen, Self::pack(generation, 0)) {

@@ -78,37 +78,45 @@ impl TimeRing {
         caller: &impl Caller,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let guess = self.latest.guess(reading, generation);
-        if let Some(place) = guess
-            && self.shards.add_at_once(tally, place, caller)
-        {
-            return true;
-        }
-        self.record_rarely(reading.raw, guess, tally, generation, caller, is_current)
+        let Some(place) = self.latest.guess(reading, generation) else {
+            return self.record_unguessed(reading.raw, tally, generation, caller, is_current);
+        };
+        self.shards.add_at_once(tally, place, caller)
+            || self.record_rarely(reading.raw, place, tally, caller, is_current)
     }
 
+    #[cold]
     #[inline(never)]
-    fn record_rarely(
+    fn record_unguessed(
         &self,
         raw: u64,
-        guess: Option<Place>,
         tally: Tally,
         generation: Generation,
         caller: &impl Caller,
         is_current: impl Fn() -> bool,
     ) -> bool {
         let buckets = self.shards.buckets();
-        let place = match guess {
-            Some(place) => place,
-            None => self
-                .latest
-                .note(raw, generation, buckets, caller, &is_current),
-        };
+        let place = self
+            .latest
+            .note(raw, generation, buckets, caller, &is_current);
+        self.record_rarely(raw, place, tally, caller, is_current)
+    }
+
+    #[inline(never)]
+    fn record_rarely(
+        &self,
+        raw: u64,
+        place: Place,
+        tally: Tally,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
         self.shards.add(tally, place, caller, || {
             // The clock is read anew: it has moved on at least to the tick of any word that was
             // read before, so if this tick is still in the window, then the word that stands in
             // its place is an older one.
-            self.latest.age(raw, caller) < u64::from(buckets) && is_current()
+            let buckets = u64::from(self.shards.buckets());
+            self.latest.age(raw, caller) < buckets && is_current()
         })
     }
 
