@@ -14,9 +14,12 @@ use crate::window::{Counts, rate};
 ///
 /// | policy | trips on | speed on a total outage | noise |
 /// |---|---|---|---|
-/// | [`consecutive_failures`](Self::consecutive_failures) | n failures in a row | n calls, whatever the traffic | trips on a run of bad luck; n = 5 at 5 % errors and 1,000 calls a second: about once an hour |
+/// | [`consecutive_failures`](Self::consecutive_failures) | n failures in a row | n calls, whatever the traffic | trips on a run of bad luck, once in (1 − pⁿ) / ((1 − p) pⁿ) calls of which a share p fails at random: n = 5 at 5 % and 1,000 calls a second about once an hour |
 /// | [`failure_count`](Self::failure_count) | n failures within the window | n calls | counts without regard to the traffic: n must fit it |
 /// | [`error_rate`](Self::error_rate) | a share of the window's calls | until the window is full enough of failures: half of it at 50 % | the calmest |
+///
+/// (The mean time between runs: Feller 1968, "An Introduction to Probability Theory and Its
+/// Applications", volume 1, chapter XIII.7.)
 ///
 /// ```
 /// use tripcurve::{CircuitBreaker, TripPolicy};

@@ -6,43 +6,52 @@
 //! type's home (`tests/house_rules.rs` checks it), so what is explored and counted is what ships.
 
 #[cfg(tripcurve_loom)]
-pub(crate) use explored::{AtomicU64, PublishedOnce};
+pub(crate) use explored::PublishedOnce;
 #[cfg(tripcurve_loom)]
 pub(crate) use loom::sync::atomic::{Ordering, fence};
+#[cfg(any(tripcurve_loom, tripcurve_traced))]
+pub(crate) use watched::AtomicU64;
 
-/// Loom's atomic, with a scheduling point before each load.
-///
-/// Loom 0.7 remembers only the last access to an atomic when it looks for orders to try. If a
-/// thread loads a word and then writes it, its own load hides the loads of the others before it,
-/// and loom never tries to run them after the write: a load against a load and a compare-exchange
-/// is one execution, with one result of the two that are possible. (tokio-rs/loom issue 166.) A
-/// notification that nobody waits for is an access that loom takes to conflict with every other,
-/// and it orders no memory; with it the loads of a word form a chain, and all orders are tried.
-#[cfg(tripcurve_loom)]
-mod explored {
-    use loom::sync::Condvar;
-    use loom::sync::atomic::{self, Ordering};
+/// An atomic beside which somebody is told of each access before it is made.
+#[cfg(any(tripcurve_loom, tripcurve_traced))]
+mod watched {
+    use super::Ordering;
+    #[cfg(tripcurve_loom)]
+    use super::explored::Watcher;
+    #[cfg(not(tripcurve_loom))]
+    use super::traced::Watcher;
+    #[cfg(not(tripcurve_loom))]
+    use core::sync::atomic;
+    #[cfg(tripcurve_loom)]
+    use loom::sync::atomic;
 
     #[derive(Debug)]
     pub(crate) struct AtomicU64 {
         word: atomic::AtomicU64,
-        loads: Condvar,
+        watcher: Watcher,
     }
 
     impl AtomicU64 {
+        #[cfg(tripcurve_loom)]
         pub(crate) fn new(value: u64) -> Self {
-            Self {
-                word: atomic::AtomicU64::new(value),
-                loads: Condvar::new(),
-            }
+            let (word, watcher) = (atomic::AtomicU64::new(value), Watcher::new());
+            Self { word, watcher }
+        }
+
+        /// The same, where loom doesn't forbid it to be constant.
+        #[cfg(not(tripcurve_loom))]
+        pub(crate) const fn new(value: u64) -> Self {
+            let (word, watcher) = (atomic::AtomicU64::new(value), Watcher::new());
+            Self { word, watcher }
         }
 
         pub(crate) fn load(&self, ordering: Ordering) -> u64 {
-            self.loads.notify_one();
+            self.watcher.before_read(&self.word);
             self.word.load(ordering)
         }
 
         pub(crate) fn store(&self, value: u64, ordering: Ordering) {
+            self.watcher.before_write(&self.word);
             self.word.store(value, ordering);
         }
 
@@ -53,10 +62,12 @@ mod explored {
             success: Ordering,
             failure: Ordering,
         ) -> Result<u64, u64> {
+            self.watcher.before_write(&self.word);
             self.word.compare_exchange(seen, new, success, failure)
         }
 
         pub(crate) fn fetch_max(&self, value: u64, ordering: Ordering) -> u64 {
+            self.watcher.before_write(&self.word);
             self.word.fetch_max(value, ordering)
         }
     }
@@ -65,6 +76,38 @@ mod explored {
         fn default() -> Self {
             Self::new(0)
         }
+    }
+}
+
+#[cfg(tripcurve_loom)]
+mod explored {
+    use super::AtomicU64;
+    use loom::sync::Condvar;
+    use loom::sync::atomic::{self, Ordering};
+
+    /// Makes a scheduling point before each load.
+    ///
+    /// Loom 0.7 remembers only the last access to an atomic when it looks for orders to try. If a
+    /// thread loads a word and then writes it, its own load hides the loads of the others before
+    /// it, and loom never tries to run them after the write: a load against a load and a
+    /// compare-exchange is one execution, with one result of the two that are possible.
+    /// (tokio-rs/loom issue 166.) A notification that nobody waits for is an access that loom takes
+    /// to conflict with every other, and it orders no memory; with it the loads of a word form a
+    /// chain, and all orders are tried.
+    #[derive(Debug)]
+    pub(super) struct Watcher(Condvar);
+
+    impl Watcher {
+        pub(super) fn new() -> Self {
+            Self(Condvar::new())
+        }
+
+        pub(super) fn before_read(&self, _word: &atomic::AtomicU64) {
+            self.0.notify_one();
+        }
+
+        #[allow(clippy::unused_self, reason = "as the other watcher")]
+        pub(super) fn before_write(&self, _word: &atomic::AtomicU64) {}
     }
 
     /// As the one that ships, of which loom explores when it is seen to be there.
@@ -146,15 +189,12 @@ pub(crate) use portable_atomic::{AtomicU64, Ordering, fence};
 #[cfg(tripcurve_traced)]
 pub(crate) use core::sync::atomic::{Ordering, fence};
 #[cfg(tripcurve_traced)]
-pub(crate) use traced::AtomicU64;
-#[cfg(tripcurve_traced)]
 pub use traced::{Access, accesses_of};
 
-/// The standard library's atomic, which notes where it is accessed. It is as large, so that all words
-/// lie where they lie in what ships.
+/// Notes where the standard library's atomics are accessed.
 #[cfg(tripcurve_traced)]
 mod traced {
-    use core::sync::atomic::{self, Ordering};
+    use core::sync::atomic;
     use std::cell::RefCell;
 
     /// An access to an atomic word.
@@ -188,38 +228,22 @@ mod traced {
         });
     }
 
-    #[derive(Debug, Default)]
-    pub(crate) struct AtomicU64(atomic::AtomicU64);
+    /// Takes no room, so that all words lie where they lie in what ships.
+    #[derive(Debug)]
+    pub(super) struct Watcher;
 
-    impl AtomicU64 {
-        pub(crate) const fn new(value: u64) -> Self {
-            Self(atomic::AtomicU64::new(value))
+    #[allow(clippy::unused_self, reason = "as the other watcher")]
+    impl Watcher {
+        pub(super) const fn new() -> Self {
+            Self
         }
 
-        pub(crate) fn load(&self, ordering: Ordering) -> u64 {
-            note(self, false);
-            self.0.load(ordering)
+        pub(super) fn before_read(&self, word: &atomic::AtomicU64) {
+            note(word, false);
         }
 
-        pub(crate) fn store(&self, value: u64, ordering: Ordering) {
-            note(self, true);
-            self.0.store(value, ordering);
-        }
-
-        pub(crate) fn compare_exchange(
-            &self,
-            seen: u64,
-            new: u64,
-            success: Ordering,
-            failure: Ordering,
-        ) -> Result<u64, u64> {
-            note(self, true);
-            self.0.compare_exchange(seen, new, success, failure)
-        }
-
-        pub(crate) fn fetch_max(&self, value: u64, ordering: Ordering) -> u64 {
-            note(self, true);
-            self.0.fetch_max(value, ordering)
+        pub(super) fn before_write(&self, word: &atomic::AtomicU64) {
+            note(word, true);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tripcurve::{Builder, CircuitBreaker, Clock, TripPolicy, Window};
+use tripcurve::{Builder, CircuitBreaker, Clock, Outcome, TripPolicy, Window};
 
 /// A name, and what makes that many calls.
 pub(crate) type Path = (&'static str, fn(u64));
@@ -28,14 +28,7 @@ pub(crate) const PATHS: [Path; 14] = [
     }),
     ("closed/try_acquire", |calls| {
         let breaker = CircuitBreaker::new("closed");
-        counted_calls(calls, || {
-            let permit = breaker.try_acquire().expect("it is closed");
-            let answer = succeed();
-            if answer.is_ok() {
-                permit.success();
-            }
-            answer
-        });
+        counted_calls(calls, || acquire(&breaker, succeed, Outcome::Success));
     }),
     ("closed/call", |calls| {
         let breaker = CircuitBreaker::new("closed");
@@ -50,14 +43,7 @@ pub(crate) const PATHS: [Path; 14] = [
     }),
     ("closed/try_acquire/coarse_clock", |calls| {
         let breaker = build(coarse());
-        counted_calls(calls, || {
-            let permit = breaker.try_acquire().expect("it is closed");
-            let answer = succeed();
-            if answer.is_ok() {
-                permit.success();
-            }
-            answer
-        });
+        counted_calls(calls, || acquire(&breaker, succeed, Outcome::Success));
     }),
     ("closed/call/coarse_clock", |calls| {
         let breaker = build(coarse());
@@ -81,14 +67,7 @@ pub(crate) const PATHS: [Path; 14] = [
     }),
     ("failing/try_acquire", |calls| {
         let breaker = build(out_of_reach());
-        counted_calls(calls, || {
-            let permit = breaker.try_acquire().expect("it stays closed");
-            let answer = fail();
-            if answer.is_err() {
-                permit.failure();
-            }
-            answer
-        });
+        counted_calls(calls, || acquire(&breaker, fail, Outcome::Failure));
     }),
     ("failing/call", |calls| {
         let breaker = build(out_of_reach());
@@ -117,6 +96,21 @@ fn counted_calls<T>(calls: u64, mut call: impl FnMut() -> T) {
         // By reference: the reply has to be there as a whole, but nothing is copied.
         black_box(&call());
     }
+}
+
+/// A call with a permit, and what is said of it. Inlined, so that what is counted is as a caller
+/// would write it.
+#[allow(clippy::inline_always, reason = "see above")]
+#[inline(always)]
+fn acquire(
+    breaker: &CircuitBreaker,
+    work: impl Fn() -> Result<u32, ()>,
+    outcome: Outcome,
+) -> Result<u32, ()> {
+    let permit = breaker.try_acquire().expect("it stays closed");
+    let answer = work();
+    permit.record(outcome);
+    answer
 }
 
 /// The guarded work; the compiler doesn't know how it ends.

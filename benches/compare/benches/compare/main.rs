@@ -72,30 +72,25 @@ impl Failing {
 
 /// A success through a closed breaker.
 fn closed(criterion: &mut Criterion) {
-    fn row<S: Subject>(group: &mut Group<'_>, variant: &str, settings: &Settings) {
-        one_thread(
-            group,
-            &format!("{}{variant}", S::NAME),
-            S::closed(settings),
-            Failing::NONE,
-        );
-    }
-
     let mut group = flat(criterion, "closed");
-    row::<Call>(&mut group, "", &Settings::USUAL);
-    row::<TryAcquire>(&mut group, "", &Settings::USUAL);
-    row::<CallAsync>(&mut group, "", &Settings::USUAL);
-    row::<Call>(&mut group, "/coarse_clock", &COARSE_CLOCK);
-    row::<TryAcquire>(&mut group, "/coarse_clock", &COARSE_CLOCK);
-    row::<Call>(&mut group, "/count_window", &COUNT_WINDOW);
-    row::<Call>(&mut group, "/full_bucket", &FULL_BUCKET);
-    row::<RelaxedLoad>(&mut group, "", &Settings::USUAL);
-    row::<ClockRead>(&mut group, "", &Settings::USUAL);
-    row::<PrivateIncrement>(&mut group, "", &Settings::USUAL);
-    row::<Recloser>(&mut group, "", &Settings::USUAL);
-    row::<Failsafe>(&mut group, "", &Settings::USUAL);
-    row::<TowerResilience>(&mut group, "", &Settings::USUAL);
-    row::<CircuitbreakerRs>(&mut group, "", &Settings::USUAL);
+    row(&mut group, "", Call::closed(&Settings::USUAL));
+    row(&mut group, "", TryAcquire::closed(&Settings::USUAL));
+    row(&mut group, "", CallAsync::closed(&Settings::USUAL));
+    row(&mut group, "/coarse_clock", Call::closed(&COARSE_CLOCK));
+    row(
+        &mut group,
+        "/coarse_clock",
+        TryAcquire::closed(&COARSE_CLOCK),
+    );
+    row(&mut group, "/count_window", Call::closed(&COUNT_WINDOW));
+    row(&mut group, "/full_bucket", Call::closed(&FULL_BUCKET));
+    row(&mut group, "", RelaxedLoad::closed(&Settings::USUAL));
+    row(&mut group, "", ClockRead::closed(&Settings::USUAL));
+    row(&mut group, "", PrivateIncrement::closed(&Settings::USUAL));
+    row(&mut group, "", Recloser::closed(&Settings::USUAL));
+    row(&mut group, "", Failsafe::closed(&Settings::USUAL));
+    row(&mut group, "", TowerResilience::closed(&Settings::USUAL));
+    row(&mut group, "", CircuitbreakerRs::closed(&Settings::USUAL));
     group.finish();
 }
 
@@ -178,26 +173,17 @@ fn failing(criterion: &mut Criterion) {
 
 /// A call that an open breaker rejects.
 fn open(criterion: &mut Criterion) {
-    fn row<S: Subject>(group: &mut Group<'_>, variant: &str, settings: &Settings) {
-        one_thread(
-            group,
-            &format!("{}{variant}", S::NAME),
-            S::open(settings),
-            Failing::NONE,
-        );
-    }
-
     let mut group = flat(criterion, "open");
-    row::<Call>(&mut group, "", &Settings::USUAL);
-    row::<TryAcquire>(&mut group, "", &Settings::USUAL);
-    row::<CallAsync>(&mut group, "", &Settings::USUAL);
-    row::<Call>(&mut group, "/full_bucket", &FULL_BUCKET);
-    row::<RelaxedLoad>(&mut group, "", &Settings::USUAL);
-    row::<ClockRead>(&mut group, "", &Settings::USUAL);
-    row::<Recloser>(&mut group, "", &Settings::USUAL);
-    row::<Failsafe>(&mut group, "", &Settings::USUAL);
-    row::<TowerResilience>(&mut group, "", &Settings::USUAL);
-    row::<CircuitbreakerRs>(&mut group, "", &Settings::USUAL);
+    row(&mut group, "", Call::open(&Settings::USUAL));
+    row(&mut group, "", TryAcquire::open(&Settings::USUAL));
+    row(&mut group, "", CallAsync::open(&Settings::USUAL));
+    row(&mut group, "/full_bucket", Call::open(&FULL_BUCKET));
+    row(&mut group, "", RelaxedLoad::open(&Settings::USUAL));
+    row(&mut group, "", ClockRead::open(&Settings::USUAL));
+    row(&mut group, "", Recloser::open(&Settings::USUAL));
+    row(&mut group, "", Failsafe::open(&Settings::USUAL));
+    row(&mut group, "", TowerResilience::open(&Settings::USUAL));
+    row(&mut group, "", CircuitbreakerRs::open(&Settings::USUAL));
     group.finish();
 }
 
@@ -262,24 +248,26 @@ fn contended(criterion: &mut Criterion) {
 
 /// A success through one of many closed breakers, which isn't in the nearest cache.
 fn many_breakers(criterion: &mut Criterion) {
-    fn row<S: Subject>(group: &mut Group<'_>, variant: &str, settings: &Settings) {
-        let subject = Many::<S>::closed(settings);
-        one_thread(
-            group,
-            &format!("{}{variant}", S::NAME),
-            subject,
-            Failing::NONE,
-        );
-    }
-
     let mut group = flat(criterion, "many_breakers");
-    row::<Call>(&mut group, "", &Settings::USUAL);
-    row::<Call>(&mut group, "/one_shard", &ONE_SHARD);
-    row::<PrivateIncrement>(&mut group, "", &Settings::USUAL);
-    row::<Recloser>(&mut group, "", &Settings::USUAL);
-    row::<Failsafe>(&mut group, "", &Settings::USUAL);
-    row::<TowerResilience>(&mut group, "", &Settings::USUAL);
-    row::<CircuitbreakerRs>(&mut group, "", &Settings::USUAL);
+    row(&mut group, "", Many::<Call>::closed(&Settings::USUAL));
+    row(&mut group, "/one_shard", Many::<Call>::closed(&ONE_SHARD));
+    row(
+        &mut group,
+        "",
+        Many::<PrivateIncrement>::closed(&Settings::USUAL),
+    );
+    row(&mut group, "", Many::<Recloser>::closed(&Settings::USUAL));
+    row(&mut group, "", Many::<Failsafe>::closed(&Settings::USUAL));
+    row(
+        &mut group,
+        "",
+        Many::<TowerResilience>::closed(&Settings::USUAL),
+    );
+    row(
+        &mut group,
+        "",
+        Many::<CircuitbreakerRs>::closed(&Settings::USUAL),
+    );
     group.finish();
 }
 
@@ -331,6 +319,12 @@ fn snapshot_while_writing(criterion: &mut Criterion) {
     row::<TowerResilience>(&mut group);
     row::<CircuitbreakerRs>(&mut group);
     group.finish();
+}
+
+/// Successes by one thread, or what becomes of them.
+fn row<S: Subject>(group: &mut Group<'_>, variant: &str, subject: S) {
+    let name = format!("{}{variant}", S::NAME);
+    one_thread(group, &name, subject, Failing::NONE);
 }
 
 fn flat<'a>(criterion: &'a mut Criterion, name: &str) -> Group<'a> {
