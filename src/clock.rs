@@ -19,10 +19,17 @@ pub trait Now {
     /// A reading in nanoseconds since the clock's origin.
     fn nanos_at(&self, raw: u64) -> u64;
 
+    /// A reading in both.
+    #[inline]
+    fn raw_and_nanos(&self) -> (u64, u64) {
+        let raw = self.raw();
+        (raw, self.nanos_at(raw))
+    }
+
     /// Nanoseconds since the clock's origin.
     #[inline]
     fn nanos(&self) -> u64 {
-        self.nanos_at(self.raw())
+        self.raw_and_nanos().1
     }
 }
 
@@ -228,6 +235,21 @@ impl Now for Clock {
         match &self.0 {
             Source::Counter(counter) => counter.clock.delta_as_nanos(counter.origin, raw),
             Source::Recent(_) | Source::Mock(_) => raw,
+        }
+    }
+
+    /// Looks once which clock it is.
+    #[inline]
+    fn raw_and_nanos(&self) -> (u64, u64) {
+        match &self.0 {
+            Source::Counter(counter) => {
+                let raw = counter.clock.raw();
+                (raw, counter.clock.delta_as_nanos(counter.origin, raw))
+            }
+            Source::Recent(_) | Source::Mock(_) => {
+                let nanos = self.raw();
+                (nanos, nanos)
+            }
         }
     }
 }

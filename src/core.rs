@@ -116,8 +116,7 @@ impl Core {
 
     #[inline(never)]
     fn admit_by_the_clock(&self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
-        let reading = self.ring.read(caller);
-        let now = caller.nanos_at(reading.raw);
+        let (reading, now) = self.ring.read_with_nanos(caller);
         // What an open breaker does most, apart from the rest, so that it stays short.
         if let Kind::Open { until } = seen.kind()
             && now < until.nanos()
@@ -236,9 +235,10 @@ impl Core {
         generation: Generation,
         caller: &impl Caller,
     ) {
-        self.ring.record_at(reading, tally, generation, caller, || {
-            self.is_current(generation)
-        });
+        self.ring
+            .record_at(reading, tally, generation, caller, move || {
+                self.is_current(generation)
+            });
     }
 
     fn record_failure(&self, generation: Generation, outcome: Outcome, caller: &impl Caller) {
@@ -372,8 +372,7 @@ impl Core {
     /// One picture of the breaker at the caller's time.
     #[must_use]
     pub fn snapshot(&self, caller: &impl Caller) -> Snapshot {
-        let reading = self.ring.read(caller);
-        let now = caller.nanos_at(reading.raw);
+        let (reading, now) = self.ring.read_with_nanos(caller);
         let mut seen = self.state.load();
         let mut attempts = 0;
         loop {

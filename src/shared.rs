@@ -24,6 +24,11 @@ impl Now for Shared {
     fn nanos_at(&self, raw: u64) -> u64 {
         self.clock.nanos_at(raw)
     }
+
+    #[inline]
+    fn raw_and_nanos(&self) -> (u64, u64) {
+        self.clock.raw_and_nanos()
+    }
 }
 
 impl Caller for Shared {

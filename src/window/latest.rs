@@ -62,15 +62,22 @@ impl Latest {
     /// Reads the clock.
     #[inline]
     pub(super) fn read(&self, clock: &impl Now) -> ClockReading {
+        self.read_by(|| (clock.raw(), ())).0
+    }
+
+    /// Reads the clock, and what else is to be had of it.
+    #[inline]
+    pub(super) fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
         // Acquire, both: pair with the Releases in `note`; for why, see the type.
         let beginning = self.beginning.load(Ordering::Acquire);
         let place = Place::from_bits(self.place.load(Ordering::Acquire));
-        let raw = clock.raw();
-        ClockReading {
+        let (raw, more) = clock();
+        let reading = ClockReading {
             raw,
             beginning,
             place,
-        }
+        };
+        (reading, more)
     }
 
     /// The bucket of a call of `generation`, if it is that of the reading.

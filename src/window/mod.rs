@@ -108,6 +108,18 @@ impl Ring {
         }
     }
 
+    /// Reads the clock, in its own units and in nanoseconds.
+    #[inline]
+    pub fn read_with_nanos(&self, clock: &impl Now) -> (ClockReading, u64) {
+        match self {
+            Self::Time(ring) => ring.read_with_nanos(clock),
+            Self::Count(_) => {
+                let (raw, nanos) = clock.raw_and_nanos();
+                (ClockReading::at(raw), nanos)
+            }
+        }
+    }
+
     /// Records a call that ended when the clock was read; it may have moved on meanwhile.
     #[inline]
     pub fn record_at(

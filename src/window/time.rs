@@ -64,6 +64,12 @@ impl TimeRing {
         self.latest.read(clock)
     }
 
+    /// Reads the clock, in its own units and in nanoseconds.
+    #[inline]
+    pub fn read_with_nanos(&self, clock: &impl Now) -> (ClockReading, u64) {
+        self.latest.read_by(|| clock.raw_and_nanos())
+    }
+
     /// See [`Ring::record_at`](super::Ring::record_at).
     #[allow(
         clippy::inline_always,
