@@ -29,8 +29,11 @@ use crate::state::{Kind, State};
 /// threads that came after so many others that they have no words of their own, and with a window
 /// by count, which reads no clock. A call that fails costs two compare-exchanges on words that all
 /// threads share and the sum of the window's failures; if those are enough for a policy to trip, also
-/// of its successes. Nothing is allocated, except once in the breaker's life, when it grows, and
-/// what the system may need, once in a thread's life, to note that something is to be done at its end.
+/// of its successes. Where the time of calls is [taken](crate::Builder::latency), the clock is read twice,
+/// and a histogram costs another load and store of the thread's own; a slow call costs as much as a
+/// failure. Nothing is allocated, except once in the breaker's life, when it grows, when a thread
+/// then gets a histogram, and what the system may need, once in a thread's life, to note that something
+/// is to be done at its end.
 ///
 /// # Memory ordering
 /// What a thread did before a command or an outcome of its own changed the state is visible to the
@@ -151,7 +154,7 @@ impl<C> CircuitBreaker<C> {
         C: Classify<T, E>,
     {
         let permit = permit.over();
-        permit.settle(self.classifier.classify(&result));
+        permit.settle(self.classifier.classify(&result), None);
         result.map_err(CallError::Inner)
     }
 
@@ -195,6 +198,25 @@ impl<C> CircuitBreaker<C> {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.shared.core.snapshot(&*self.shared)
+    }
+
+    /// The same, put in the place of another snapshot, of this breaker or of one with the same
+    /// [`latency`](crate::Builder::latency). Allocates nothing.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, Recording};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Together).build()?;
+    /// let mut snapshot = breaker.snapshot();
+    /// loop {
+    ///     breaker.snapshot_into(&mut snapshot);
+    ///     println!("{snapshot}");
+    /// #   break;
+    /// }
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
+        self.shared.core.snapshot_into(snapshot, &*self.shared);
     }
 
     /// Closes the breaker, whatever its state (also forced open or disabled), with an empty window.

@@ -4,19 +4,23 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::beside::Beside;
 use crate::breaker::CircuitBreaker;
-use crate::clock::{Clock, Now, saturating_nanos};
+use crate::clock::{Clock, Now, mixed, saturating_nanos};
 use crate::core::{Core, Settings};
 use crate::error::ConfigError;
+use crate::evidence::{Evidence, Wish};
 use crate::lane::Lane;
 use crate::listeners::{Listener, Listeners};
 use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome};
 use crate::policy::TripPolicy;
+use crate::recovery::{ACCEPTABLE, AdaptiveRecovery, Plan, Recovery};
 use crate::shared::Shared;
-use crate::state::{Kind, State};
+use crate::state::State;
+use crate::timed::{Timed, Times};
 use crate::transition::Transition;
-use crate::window::Window;
+use crate::window::{Recording, Timing, Window};
 
 /// Builds a [`CircuitBreaker`]; see [`CircuitBreaker::builder`].
 ///
@@ -24,13 +28,13 @@ use crate::window::Window;
 /// |---|---|
 /// | [`window`](Self::window) | the last 60 s in 10 buckets |
 /// | [`trip_when`](Self::trip_when) | 5 consecutive failures, or an error rate of 50 % of at least 10 calls |
-/// | [`open_for`](Self::open_for) | 5 s |
-/// | [`probes`](Self::probes) | 3 |
+/// | [`recovery`](Self::recovery) | fixed: open for 5 s, then 3 probes; adaptive with the adaptive policy |
 /// | [`probe_timeout`](Self::probe_timeout) | 30 s |
 /// | [`classify`](Self::classify) | `Err` is a failure |
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | nobody listens |
 /// | [`start_in`](Self::start_in) | closed |
+/// | [`latency`](Self::latency) | off, unless a policy looks at percentiles |
 /// | [`clock`](Self::clock) | the CPU's time-stamp counter |
 /// | [`shards`](Self::shards) | one; when it gets busy, twice as many as there are cores, 8 to 64 |
 #[must_use = "a builder does nothing until build() is called"]
@@ -38,12 +42,12 @@ pub struct Builder<C = ErrIsFailure> {
     name: Name,
     window: Window,
     policies: Vec<TripPolicy>,
-    open_for: Duration,
-    probes: u32,
+    recovery: Option<Recovery>,
     probe_timeout: Duration,
     on_cancel: Outcome,
     listeners: Vec<Listener>,
     start_in: State,
+    recording: Recording,
     clock: Clock,
     shards: Option<u32>,
     classifier: C,
@@ -72,12 +76,12 @@ impl Builder {
             name,
             window: Window::default(),
             policies: Vec::new(),
-            open_for: Duration::from_secs(5),
-            probes: 3,
+            recovery: None,
             probe_timeout: Duration::from_secs(30),
             on_cancel: Outcome::Ignored,
             listeners: Vec::new(),
             start_in: State::Closed,
+            recording: Recording::Off,
             clock: Clock::default(),
             shards: None,
             classifier: ErrIsFailure,
@@ -100,29 +104,57 @@ impl<C> Builder<C> {
         self
     }
 
-    /// How long the breaker stays open after a trip: 1 ms to 10 years, rounded up to the next
-    /// 1.05 ms of its clock. Then the first call that asks becomes a probe.
+    /// How the breaker finds its way back after a trip.
     ///
-    /// Long enough for the dependency to draw breath, short enough that users don't wait for a
-    /// dependency that works again.
-    pub fn open_for(self, duration: Duration) -> Self {
+    /// With [`Recovery::adaptive`] the first probe goes early and the traffic comes back step by step, as
+    /// fast as the dependency bears it. [`open_for`](Self::open_for) and [`probes`](Self::probes) set the
+    /// parts of a [fixed](Recovery::fixed) one. Of these three settings the last call counts. With none of
+    /// them, a breaker that trips on [evidence](TripPolicy::adaptive) recovers adaptively as well: to trip
+    /// fast does little harm where the way back is short.
+    pub fn recovery(self, recovery: Recovery) -> Self {
         Self {
-            open_for: duration,
+            recovery: Some(recovery),
             ..self
         }
     }
 
-    /// How many calls are let through while half-open: 1 to 4,095. All must succeed to close the
-    /// breaker; any failure opens it again.
+    /// How long the breaker stays open after a trip, in a [fixed](Self::recovery) recovery: 1 ms to 10 years,
+    /// rounded up to the next 1.05 ms of its clock. Then the first call that asks becomes a probe.
+    ///
+    /// Long enough for the dependency to draw breath, short enough that users don't wait for a
+    /// dependency that works again.
+    pub fn open_for(self, duration: Duration) -> Self {
+        let probes = self.fixed_recovery().1;
+        self.recovery(Recovery::fixed(duration, probes))
+    }
+
+    /// How many calls are let through while half-open, in a [fixed](Self::recovery) recovery: 1 to 4,095. All
+    /// must succeed to close the breaker; any failure opens it again.
     pub fn probes(self, probes: u32) -> Self {
-        Self { probes, ..self }
+        let open_for = self.fixed_recovery().0;
+        self.recovery(Recovery::fixed(open_for, probes))
+    }
+
+    /// The parts of a fixed recovery, as chosen or by default.
+    fn fixed_recovery(&self) -> (Duration, u32) {
+        let parts = self
+            .recovery
+            .into_iter()
+            .chain([Recovery::default()])
+            .find_map(|recovery| match recovery.0 {
+                Plan::Fixed { open_for, probes } => Some((open_for, probes)),
+                Plan::Adaptive => None,
+            });
+        parts.unwrap_or_else(|| unreachable!("the default is fixed"))
     }
 
     /// How long a probe may take before its place is given to another call: at least 1 ms,
     /// counted from the last admission; [`Duration::MAX`] for ever.
     ///
     /// When all places are taken and none was given out for this long, the next call that asks
-    /// takes over, and all probes then in flight count for nothing, should they report after all. Choose it longer than the call's own time limit.
+    /// takes over, and all probes then in flight count for nothing, should they report after all. An
+    /// [adaptive](Recovery::adaptive) ramp ends when no call has reported for this long. Choose it longer
+    /// than the call's own time limit.
     pub fn probe_timeout(self, duration: Duration) -> Self {
         Self {
             probe_timeout: duration,
@@ -159,6 +191,34 @@ impl<C> Builder<C> {
     pub fn on_transition(mut self, listener: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
         self.listeners.push(Box::new(listener));
         self
+    }
+
+    /// Whether the breaker keeps histograms of how long calls take, for
+    /// [`Snapshot::latency`](crate::Snapshot::latency) (default [`Recording::Off`]).
+    ///
+    /// It is off by default because it doubles what a call costs: time must be read twice, which is
+    /// nearly all of it. Policies that look at percentiles switch it on; a
+    /// [`slow_rate`](TripPolicy::slow_rate) reads the clock twice, but needs no histogram.
+    ///
+    /// Memory, besides: 0.6 kB a bucket, and once the window has [grown](Self::shards) as much for each
+    /// thread with counts of its own that makes calls; twice that for [`Recording::ByOutcome`]. With a
+    /// window by count 2 bytes a call.
+    ///
+    /// With a [coarse](Clock::coarse) clock times are whole steps of that clock.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, Recording};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Together).build()?;
+    /// let _ = breaker.call(|| "42".parse::<u32>());
+    /// let snapshot = breaker.snapshot();
+    /// if let Some(p99) = snapshot.latency().and_then(|latency| latency.percentile(99.0)) {
+    ///     println!("p99 of the last minute: {p99:?}");
+    /// }
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn latency(self, recording: Recording) -> Self {
+        Self { recording, ..self }
     }
 
     /// The state to start in; [`State::Open`] lasts [`open_for`](Self::open_for). Listeners are not
@@ -232,12 +292,12 @@ impl<C> Builder<C> {
             name: self.name,
             window: self.window,
             policies: self.policies,
-            open_for: self.open_for,
-            probes: self.probes,
+            recovery: self.recovery,
             probe_timeout: self.probe_timeout,
             on_cancel: self.on_cancel,
             listeners: self.listeners,
             start_in: self.start_in,
+            recording: self.recording,
             clock: self.clock,
             shards: self.shards,
             classifier,
@@ -261,35 +321,47 @@ impl<C> Builder<C> {
                 ));
             }
         };
-        let ring = self.window.ring(lanes, &self.clock)?;
-        if self.shards.is_some() {
-            ring.grow();
-        }
+        self.window.check()?;
         let capacity = self.window.capacity();
-        let policies = if self.policies.is_empty() {
+        let mut policies = if self.policies.is_empty() {
             TripPolicy::defaults(capacity)
         } else {
             self.policies
         };
-        for policy in &policies {
+        for policy in &mut policies {
+            policy.fit(&self.window)?;
             policy.check(capacity)?;
         }
-        if !(1..=Kind::MAX_PROBES).contains(&self.probes) {
-            return Err(ConfigError::new(
-                "probes",
-                self.probes,
-                format!("in 1..={}", Kind::MAX_PROBES),
-                "3 suit most services",
-            ));
+        let slower_than = slower_than(&policies)?;
+        let evidence = evidence(&policies, &self.window)?;
+        let looks_at_percentiles = policies.iter().any(TripPolicy::looks_at_percentiles);
+        let recording = match self.recording {
+            Recording::Off if looks_at_percentiles => Recording::Together,
+            recording => recording,
+        };
+        let timing = Timing {
+            counts_slow: slower_than.is_some(),
+            recording,
+        };
+        let ring = self.window.ring(lanes, timing, &self.clock);
+        let timed = timing.is_timed().then(|| {
+            let latencies = self.window.latencies(lanes, recording);
+            let times = Times::new(slower_than, &self.window, recording, &self.clock);
+            Timed::new(&times, latencies, &policies)
+        });
+        if self.shards.is_some() {
+            ring.grow();
+            if let Some(latencies) = timed.as_ref().and_then(|timed| timed.latencies()) {
+                latencies.grow();
+            }
         }
-        check_duration(
-            "open_for",
-            self.open_for,
-            Duration::from_secs(10 * 365 * 86_400),
-            "in 1ms..=10 years",
-            "5 s suit most services; to stay open there is force_open()",
-        )?;
-        check_duration(
+        let recovery = match (self.recovery, &evidence) {
+            (Some(recovery), _) => recovery,
+            (None, Some(_)) => Recovery::adaptive(),
+            (None, None) => Recovery::default(),
+        };
+        recovery.check()?;
+        ConfigError::check_duration(
             "probe_timeout",
             self.probe_timeout,
             Duration::MAX,
@@ -304,16 +376,28 @@ impl<C> Builder<C> {
                 "a cancelled call says at most that it took too long",
             ));
         }
+        let adaptive = (recovery.0 == Plan::Adaptive).then(|| {
+            let seed = self.name.as_str().bytes();
+            let seed = seed.fold(self.clock.seed(), |seed, byte| {
+                mixed(seed ^ u64::from(byte))
+            });
+            let window = self.window.length().map_or(u64::MAX, saturating_nanos);
+            let acceptable = policies.iter().find_map(TripPolicy::wish);
+            let acceptable = acceptable.map_or(ACCEPTABLE, Wish::acceptable);
+            let now = self.clock.nanos();
+            Box::new(AdaptiveRecovery::new(acceptable, seed, window, now))
+        });
         let settings = Settings {
             name: self.name,
             policies: policies.into(),
-            open_for: saturating_nanos(self.open_for),
-            probes: self.probes,
+            open_for: saturating_nanos(recovery.open_for()),
+            probes: recovery.probes(),
             probe_timeout: saturating_nanos(self.probe_timeout),
         };
         let core = Core::new(
             settings,
             ring,
+            Beside::new(timed, evidence, adaptive),
             Listeners::new(self.listeners),
             self.start_in,
             self.clock.nanos(),
@@ -327,6 +411,47 @@ impl<C> Builder<C> {
     }
 }
 
+/// If one of the policies decides by evidence, what it needs.
+fn evidence(
+    policies: &[TripPolicy],
+    window: &Window,
+) -> Result<Option<Box<Evidence>>, ConfigError> {
+    let mut wishes = policies.iter().filter_map(TripPolicy::wish);
+    let Some(wish) = wishes.next() else {
+        return Ok(None);
+    };
+    if wishes.next().is_some() {
+        return Err(ConfigError::new(
+            "trip_when.adaptive",
+            "two adaptive policies",
+            "one",
+            "the one that tolerates less would always trip first",
+        ));
+    }
+    let window = window.length().unwrap_or_default();
+    Ok(Some(Box::new(Evidence::new(
+        wish,
+        saturating_nanos(window),
+    ))))
+}
+
+/// From when on a call is slow, if one of the policies says so.
+fn slower_than(policies: &[TripPolicy]) -> Result<Option<Duration>, ConfigError> {
+    let mut limits = policies.iter().filter_map(TripPolicy::slower_than);
+    let Some(first) = limits.next() else {
+        return Ok(None);
+    };
+    match limits.find(|limit| *limit != first) {
+        None => Ok(Some(first)),
+        Some(other) => Err(ConfigError::new(
+            "trip_when.slow_rate.slower_than",
+            format!("{other:?}"),
+            format!("{first:?}, as in the other slow_rate policy"),
+            "a breaker has one limit; for a second one use latency_percentile",
+        )),
+    }
+}
+
 /// Twice as many as there are cores, and some at least: idle threads keep their shards too.
 fn default_shards() -> u32 {
     // Asking the system reads files; breakers are made by the thousand.
@@ -337,37 +462,18 @@ fn default_shards() -> u32 {
     })
 }
 
-fn check_duration(
-    setting: &'static str,
-    value: Duration,
-    longest: Duration,
-    expected: &'static str,
-    hint: &'static str,
-) -> Result<(), ConfigError> {
-    if (Duration::from_millis(1)..=longest).contains(&value) {
-        Ok(())
-    } else {
-        Err(ConfigError::new(
-            setting,
-            format!("{value:?}"),
-            expected,
-            hint,
-        ))
-    }
-}
-
 impl<C> fmt::Debug for Builder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
             .field("name", &self.name)
             .field("window", &self.window)
             .field("policies", &self.policies)
-            .field("open_for", &self.open_for)
-            .field("probes", &self.probes)
+            .field("recovery", &self.recovery)
             .field("probe_timeout", &self.probe_timeout)
             .field("on_cancel", &self.on_cancel)
             .field("listeners", &self.listeners.len())
             .field("start_in", &self.start_in)
+            .field("latency", &self.recording)
             .field("clock", &self.clock)
             .field("shards", &self.shards)
             .finish_non_exhaustive()

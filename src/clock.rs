@@ -1,5 +1,6 @@
 //! Where the breaker's time comes from.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -31,7 +32,31 @@ pub trait Now {
     fn nanos(&self) -> u64 {
         self.raw_and_nanos().1
     }
+
+    /// Nanoseconds from one reading to a later one; zero if it isn't later.
+    #[inline]
+    fn nanos_between(&self, begin: u64, end: u64) -> u64 {
+        self.nanos_at(end).saturating_sub(self.nanos_at(begin))
+    }
+
+    /// A number that is as good as random, from a reading that differs from call to call.
+    #[inline]
+    fn dice(&self, raw: u64) -> u64 {
+        mixed(raw)
+    }
 }
+
+/// As good as random for numbers that differ, however regularly: multiplied once they would still
+/// clash with the beat of a loop.
+#[inline]
+pub(crate) fn mixed(number: u64) -> u64 {
+    let spread = number.wrapping_mul(GOLDEN_RATIO);
+    (spread ^ spread >> 32).wrapping_mul(GOLDEN_RATIO)
+}
+
+/// The golden ratio's part behind the point. Steps of it round a circle spread more evenly than any
+/// other (Weyl 1916, "Über die Gleichverteilung von Zahlen mod. Eins").
+pub(crate) const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The source of time of a breaker.
 ///
@@ -198,6 +223,16 @@ impl Clock {
 }
 
 impl Clock {
+    /// What tells this process's jitter from another's; the same each time with a mock clock, so that
+    /// a simulation can be repeated.
+    pub(crate) fn seed(&self) -> u64 {
+        static SEED: OnceLock<u64> = OnceLock::new();
+        match &self.0 {
+            Source::Mock(_) => 0,
+            Source::Counter(_) | Source::Recent(_) => *SEED.get_or_init(rand::random),
+        }
+    }
+
     /// How many of the clock's units `nanos` nanoseconds are; at least one.
     pub(crate) fn units(&self, nanos: u64) -> u64 {
         match &self.0 {
@@ -210,6 +245,15 @@ impl Clock {
             Source::Recent(_) | Source::Mock(_) => nanos.max(1),
         }
     }
+}
+
+/// Dice for clocks that stand still from one call to the next.
+#[cold]
+#[inline(never)]
+fn dice_of_this_thread() -> u64 {
+    thread_local!(static PLACE: Cell<u64> = const { Cell::new(0) });
+    PLACE.set(PLACE.get().wrapping_add(GOLDEN_RATIO));
+    PLACE.get()
 }
 
 /// How many units `nanos` nanoseconds are, at least one, where `units` take `nanos_of_units`.
@@ -235,6 +279,22 @@ impl Now for Clock {
         match &self.0 {
             Source::Counter(counter) => counter.clock.delta_as_nanos(counter.origin, raw),
             Source::Recent(_) | Source::Mock(_) => raw,
+        }
+    }
+
+    #[inline]
+    fn nanos_between(&self, begin: u64, end: u64) -> u64 {
+        match &self.0 {
+            Source::Counter(counter) => counter.clock.delta_as_nanos(begin, end),
+            Source::Recent(_) | Source::Mock(_) => end.saturating_sub(begin),
+        }
+    }
+
+    #[inline]
+    fn dice(&self, raw: u64) -> u64 {
+        match &self.0 {
+            Source::Counter(_) => mixed(raw),
+            Source::Recent(_) | Source::Mock(_) => dice_of_this_thread(),
         }
     }
 

@@ -52,6 +52,21 @@ impl ConfigError {
             hint: hint.into(),
         }
     }
+
+    /// Refuses a duration below a millisecond or beyond the longest.
+    pub(crate) fn check_duration(
+        setting: &'static str,
+        value: Duration,
+        longest: Duration,
+        expected: &'static str,
+        hint: &'static str,
+    ) -> Result<(), Self> {
+        if (Duration::from_millis(1)..=longest).contains(&value) {
+            Ok(())
+        } else {
+            Err(Self::new(setting, format!("{value:?}"), expected, hint))
+        }
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -139,7 +154,8 @@ impl Rejected {
     /// How long until the breaker may let a call through.
     ///
     /// Open: until its time is over. Half-open: until a place is taken back from a probe that does
-    /// not report, at the latest; one may be free sooner. `None` where time alone changes nothing:
+    /// not report, at the latest; one may be free sooner. Half-open with a growing share of the calls: until the
+    /// share may grow, at the earliest. `None` where time alone changes nothing:
     /// forced open, or half-open without a probe timeout.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {

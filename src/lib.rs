@@ -30,9 +30,10 @@
 //! | [`CircuitBreaker`] | [`call`](CircuitBreaker::call), [`call_async`](CircuitBreaker::call_async), or [`try_acquire`](CircuitBreaker::try_acquire) for a [`Permit`]; commands; [`snapshot`](CircuitBreaker::snapshot) |
 //! | [`Builder`] | all settings with their defaults |
 //! | [`TripPolicy`], [`Window`] | what makes it trip, and over which stretch of calls |
+//! | [`Recovery`] | how it finds its way back |
 //! | [`Outcome`], [`Classify`] | what counts as a failure |
 //! | [`CallError`], [`Rejected`], [`Fallback`] | what a caller gets instead of a result, and what to do then |
-//! | [`State`], [`Snapshot`], [`Transition`], [`Cause`] | what there is to see |
+//! | [`State`], [`Snapshot`], [`Latency`], [`Transition`], [`Cause`] | what there is to see |
 //! | [`Clock`], [`MockClock`] | time, and time in tests |
 //!
 //! # Guarantees
@@ -43,8 +44,9 @@
 //!    order. (A listener that is held up for too long misses some and is [told how
 //!    many](Transition::missed).)
 //! 2. While the breaker is half-open, at most [`probes`](Builder::probes) calls are let through in
-//!    each generation, not counting those that gave their places back. It can't stay half-open for
-//!    good because a probe never reports.
+//!    each generation, not counting those that gave their places back; with an
+//!    [adaptive](Recovery::adaptive) recovery, one, and then no more than a growing share of the calls
+//!    that ask. It can't stay half-open for good because a probe never reports.
 //! 3. What was let through in one generation can't change another: a call that began before the
 //!    outage and ends after the recovery is not counted.
 //! 4. An outcome is counted once, in the bucket of its time, or, when that has left the window, not
@@ -58,7 +60,8 @@
 //! 6. Driven by one thread, a breaker does step for step what a plain sequential model does
 //!    (`tests/against_model.rs`, and a fuzz target).
 //! 7. No method of a breaker panics, waits for another thread, or allocates on the path of a call,
-//!    except once in a breaker's life, when its window [grows](Builder::shards).
+//!    except once in a breaker's life, when its window [grows](Builder::shards), and, if it keeps
+//!    [histograms](Builder::latency), when a thread then gets one of its own.
 //!    A setting that makes no sense is refused by [`build`](Builder::build) with the reason.
 //! 8. A listener or a classifier that panics harms no other call and no other listener.
 //!
@@ -83,9 +86,16 @@ mod shared;
 mod fallback;
 mod core;
 mod snapshot;
+mod latency;
 mod listeners;
+mod beside;
+mod timed;
 mod policy;
+mod recovery;
 mod transition;
+mod evidence;
+mod in_flight;
+mod usual;
 mod window;
 mod history;
 mod outcome;
@@ -104,33 +114,44 @@ pub use builder::Builder;
 pub use clock::{Clock, MockClock};
 pub use error::{CallError, ClockError, ConfigError, Rejected};
 pub use fallback::Fallback;
+pub use latency::Latency;
 pub use name::Name;
 pub use outcome::{Classify, ErrIsFailure, Outcome};
 pub use permit::{OwnedPermit, Permit};
-pub use policy::{ErrorRate, TripPolicy};
+pub use policy::{
+    Adaptive, BurnRate, ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
+};
+pub use recovery::Recovery;
 pub use snapshot::Snapshot;
 pub use state::State;
 pub use transition::{Cause, Transition};
-pub use window::{CountWindow, Window};
+pub use window::{CountWindow, Recording, Window};
 
 /// The parts, for `loom-tests` alone. No promise holds for them.
 #[cfg(feature = "__model")]
 #[doc(hidden)]
 pub mod __model {
+    pub use crate::beside::Beside;
     pub use crate::caller::{At, Caller};
     pub use crate::clock::Now;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
+    pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
     pub use crate::history::History;
+    pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
+    pub use crate::recovery::{AdaptiveRecovery, Ask, Outage, Ramp, Report};
     pub use crate::state::{
-        Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict,
+        Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
+        ProbeVerdict, Round, Share, StateWord,
     };
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};
+    pub use crate::timed::{Timed, Times};
+    pub use crate::usual::Usual;
     pub use crate::window::{
-        Added, AtomicBucket, ClockReading, CountRing, Counts, GenerationCounter, Ring, Stamp,
-        Tally, TimeRing,
+        Added, AtomicBucket, Bin, BinCounts, ClockReading, CountRing, Counts, GenerationCounter,
+        Histograms, Latencies, Recording, Ring, Stamp, Tally, TimeRing, Timing, Took,
     };
 }
 

@@ -24,6 +24,11 @@ impl Field {
         Self { shift, bits }
     }
 
+    /// The field's lowest bit.
+    pub(crate) const fn begin(self) -> u32 {
+        self.shift
+    }
+
     /// The first bit above this field; 64 when the word is full.
     pub(crate) const fn end(self) -> u32 {
         self.shift + self.bits

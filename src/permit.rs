@@ -1,9 +1,12 @@
 //! The right to make one call.
 
 use std::fmt;
+use std::num::NonZero;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::clock::saturating_nanos;
 use crate::core::Ticket;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -38,12 +41,12 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
     )]
     #[inline(always)]
-    pub(crate) fn settle(mut self, outcome: Outcome) {
+    pub(crate) fn settle(mut self, outcome: Outcome, took: Option<NonZero<u64>>) {
         let ticket = self.ticket.take();
         // Dropped before it is settled, while the compiler knows that there is nothing to drop.
         drop(self);
         if let Some((shared, ticket)) = ticket {
-            shared.settle(ticket, outcome);
+            shared.settle(ticket, outcome, took);
         }
     }
 
@@ -55,7 +58,7 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
             true => Outcome::Failure,
             false => shared.on_cancel,
         };
-        shared.settle(ticket, outcome);
+        shared.settle(ticket, outcome, None);
     }
 }
 
@@ -104,7 +107,17 @@ macro_rules! permit {
             /// Cost: see [`CircuitBreaker`](crate::CircuitBreaker#cost).
             #[inline]
             pub fn record(self, outcome: Outcome) {
-                self.0.settle(outcome);
+                self.0.settle(outcome, None);
+            }
+
+            /// The same, for a call that took so long, at least a nanosecond. Without it the time counts from when the permit
+            /// was given to when it is recorded.
+            ///
+            /// Does the same as [`record`](Self::record) if the breaker has no use for
+            /// [times](crate::Builder::latency).
+            #[inline]
+            pub fn record_with_duration(self, outcome: Outcome, took: Duration) {
+                self.0.settle(outcome, NonZero::new(saturating_nanos(took).max(1)));
             }
         }
 

@@ -1,5 +1,7 @@
 //! What all clones and permits of a breaker share.
 
+use std::num::NonZero;
+
 use crate::caller::Caller;
 use crate::clock::{Clock, Now};
 use crate::core::{Core, Ticket};
@@ -23,6 +25,16 @@ impl Now for Shared {
     #[inline]
     fn nanos_at(&self, raw: u64) -> u64 {
         self.clock.nanos_at(raw)
+    }
+
+    #[inline]
+    fn nanos_between(&self, begin: u64, end: u64) -> u64 {
+        self.clock.nanos_between(begin, end)
+    }
+
+    #[inline]
+    fn dice(&self, raw: u64) -> u64 {
+        self.clock.dice(raw)
     }
 
     #[inline]
@@ -53,8 +65,12 @@ impl Shared {
         })
     }
 
-    #[inline]
-    pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome) {
-        self.core.settle(ticket, outcome, self);
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
+    )]
+    #[inline(always)]
+    pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome, took: Option<NonZero<u64>>) {
+        self.core.settle(ticket, outcome, took, self);
     }
 }

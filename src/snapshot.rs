@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::latency::Latency;
 use crate::name::Name;
 use crate::state::{Kind, State};
-use crate::window::{Counts, rate};
+use crate::window::{BinCounts, Counts, Recording, rate};
 
 /// A picture of a breaker at one moment.
 ///
@@ -44,11 +45,18 @@ pub struct Snapshot {
     consecutive_failures: u64,
     probes_in_flight: u32,
     probes_succeeded: u32,
+    admitted_share: Option<f64>,
+    slow: u64,
+    overdue: u64,
+    latency: Option<Latency>,
+    /// Of the successes and of the failures.
+    by_outcome: Option<Box<[Latency; 2]>>,
 }
 
 /// What the core has read, before it is put into a user's terms.
-pub(crate) struct Reading {
-    pub(crate) name: Name,
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub(crate) name: &'a Name,
     pub(crate) kind: Kind,
     pub(crate) generation: u64,
     /// When it was read, in nanoseconds.
@@ -59,10 +67,37 @@ pub(crate) struct Reading {
     pub(crate) asides: u64,
     /// Failures since the last success.
     pub(crate) run: u64,
+    /// How long the calls took, if that is recorded.
+    pub(crate) bins: Option<(&'a BinCounts, Recording)>,
 }
 
-impl From<Reading> for Snapshot {
-    fn from(reading: Reading) -> Self {
+impl Snapshot {
+    /// A picture of nothing, to be filled.
+    pub(crate) fn empty(name: Name) -> Self {
+        Self {
+            name,
+            state: State::Closed,
+            generation: 0,
+            at: Duration::ZERO,
+            since: Duration::ZERO,
+            time_left_open: None,
+            successes: 0,
+            failures: 0,
+            ignored: 0,
+            rejected: 0,
+            consecutive_failures: 0,
+            probes_in_flight: 0,
+            probes_succeeded: 0,
+            admitted_share: None,
+            slow: 0,
+            overdue: 0,
+            latency: None,
+            by_outcome: None,
+        }
+    }
+
+    /// Puts what was read in the place of what it holds, and allocates only what it hasn't got.
+    pub(crate) fn set(&mut self, reading: &Reading<'_>) {
         let Reading {
             name,
             kind,
@@ -72,10 +107,15 @@ impl From<Reading> for Snapshot {
             counts,
             asides,
             run,
-        } = reading;
-        let state = kind.state();
-        let rejects = matches!(state, State::Open | State::HalfOpen | State::ForcedOpen);
-        let (probes_in_flight, probes_succeeded) = match kind {
+            bins,
+        } = *reading;
+        self.name.clone_from(name);
+        self.state = kind.state();
+        let rejects = matches!(
+            self.state,
+            State::Open | State::HalfOpen | State::ForcedOpen
+        );
+        (self.probes_in_flight, self.probes_succeeded) = match kind {
             Kind::HalfOpen {
                 in_flight,
                 succeeded,
@@ -83,30 +123,45 @@ impl From<Reading> for Snapshot {
             } => (in_flight, succeeded),
             _ => (0, 0),
         };
-        Self {
-            name,
-            state,
-            generation,
-            at: Duration::from_nanos(now),
-            since: Duration::from_nanos(since),
-            time_left_open: match kind {
-                Kind::Open { until } => {
-                    Some(Duration::from_nanos(until.nanos().saturating_sub(now)))
-                }
-                _ => None,
-            },
-            successes: counts.successes,
-            failures: counts.failures,
-            ignored: if rejects { 0 } else { asides },
-            rejected: if rejects { asides } else { 0 },
-            consecutive_failures: run,
-            probes_in_flight,
-            probes_succeeded,
+        self.admitted_share = match kind {
+            Kind::Ramp(round) => Some(round.unpack().share.as_f64()),
+            _ => None,
+        };
+        self.generation = generation;
+        self.at = Duration::from_nanos(now);
+        self.since = Duration::from_nanos(since);
+        self.time_left_open = match kind {
+            Kind::Open { until } => Some(Duration::from_nanos(until.nanos().saturating_sub(now))),
+            _ => None,
+        };
+        self.successes = counts.successes;
+        self.failures = counts.failures;
+        self.ignored = if rejects { 0 } else { asides };
+        self.rejected = if rejects { asides } else { 0 };
+        self.consecutive_failures = run;
+        self.slow = counts.slow_of_calls();
+        self.overdue = counts.overdue;
+        self.set_latency(bins);
+    }
+
+    fn set_latency(&mut self, bins: Option<(&BinCounts, Recording)>) {
+        let Some((bins, recording)) = bins else {
+            (self.latency, self.by_outcome) = (None, None);
+            return;
+        };
+        self.latency
+            .get_or_insert_with(Latency::new)
+            .set(bins.all());
+        if recording == Recording::ByOutcome {
+            let both = || Box::new([Latency::new(), Latency::new()]);
+            let [successes, failures] = &mut **self.by_outcome.get_or_insert_with(both);
+            successes.set(bins.calls);
+            failures.set(bins.failures);
+        } else {
+            self.by_outcome = None;
         }
     }
-}
 
-impl Snapshot {
     /// The breaker's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -188,6 +243,41 @@ impl Snapshot {
         (self.calls() > 0).then(|| rate(self.failures, self.calls()))
     }
 
+    /// Calls of the window that took longer than the limit of a
+    /// [`slow_rate`](crate::TripPolicy::slow_rate) policy, whether they succeeded or failed; 0 if there is
+    /// no such policy.
+    #[must_use]
+    pub fn slow(&self) -> u64 {
+        self.slow
+    }
+
+    /// About how many calls have been in flight for longer than that limit; exactly, if all of them are
+    /// [watched](crate::TripPolicy::slow_rate).
+    #[must_use]
+    pub fn overdue(&self) -> u64 {
+        self.overdue
+    }
+
+    /// How long the window's calls took; `None` if that isn't [recorded](crate::Builder::latency).
+    #[must_use]
+    pub fn latency(&self) -> Option<&Latency> {
+        self.latency.as_ref()
+    }
+
+    /// How long those took that succeeded; `None` if they aren't
+    /// [told apart](crate::Recording::ByOutcome).
+    #[must_use]
+    pub fn latency_of_successes(&self) -> Option<&Latency> {
+        self.by_outcome.as_ref().map(|both| &both[0])
+    }
+
+    /// How long those took that failed; `None` if they aren't
+    /// [told apart](crate::Recording::ByOutcome).
+    #[must_use]
+    pub fn latency_of_failures(&self) -> Option<&Latency> {
+        self.by_outcome.as_ref().map(|both| &both[1])
+    }
+
     /// Failures since the last success, in this generation.
     #[must_use]
     pub fn consecutive_failures(&self) -> u64 {
@@ -204,6 +294,13 @@ impl Snapshot {
     #[must_use]
     pub fn probes_succeeded(&self) -> u32 {
         self.probes_succeeded
+    }
+
+    /// The share of the calls that a half-open breaker lets through, once a probe has succeeded: more
+    /// than 0, to 1. `None` in other states, and with a [fixed](crate::Recovery::fixed) recovery.
+    #[must_use]
+    pub fn admitted_share(&self) -> Option<f64> {
+        self.admitted_share
     }
 }
 
@@ -226,6 +323,11 @@ impl fmt::Display for Snapshot {
             State::Open => {
                 let left = self.time_left_open.unwrap_or_default();
                 write!(f, "{left:.1?} left, {} calls rejected", self.rejected)
+            }
+            State::HalfOpen if self.admitted_share.is_some() => {
+                let percent = 100.0 * self.admitted_share.unwrap_or_default();
+                let rejected = self.rejected;
+                write!(f, "{percent:.1} % let through, {rejected} calls rejected")
             }
             State::HalfOpen => write!(
                 f,

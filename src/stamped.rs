@@ -48,7 +48,7 @@ pub(crate) fn update(
 /// Changes a word that was found to be the writer's own in one step; `false` if it has changed.
 #[inline]
 pub(crate) fn update_own(word: &AtomicU64, seen: u64, new: u64) -> bool {
-    // Release: pairs with the Acquire fence in `TimeRing::counts_if`; who sees a failure sees the successes
+    // Release: pairs with the Acquire fence in `TimeRing::failures_and_slow`; who sees a failure sees the successes
     // that its thread recorded before. Relaxed: the word says whose it is, and as a
     // read-modify-write this also continues the release sequence that `update` began when the
     // present owner took the word over.

@@ -66,6 +66,11 @@ mod watched {
             self.word.compare_exchange(seen, new, success, failure)
         }
 
+        pub(crate) fn fetch_add(&self, value: u64, ordering: Ordering) -> u64 {
+            self.watcher.before_write(&self.word);
+            self.word.fetch_add(value, ordering)
+        }
+
         pub(crate) fn fetch_max(&self, value: u64, ordering: Ordering) -> u64 {
             self.watcher.before_write(&self.word);
             self.word.fetch_max(value, ordering)

@@ -7,13 +7,14 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use model::pair::{Operation, Step, drive};
-use model::{Config, Policy, Shape};
+use model::{Adaptive, BurnRate, Config, Policy, Shape};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
-use tripcurve::{Cause, Outcome, State};
+use tripcurve::{Cause, Outcome, Recording, State};
 
 const CASES: u32 = 600;
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 fn nanos(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
     range.prop_map(Duration::from_nanos)
@@ -45,20 +46,97 @@ fn count_windows_within() -> impl Strategy<Value = Shape> {
     (calls(), length()).prop_map(|(calls, within)| Shape::CountWithin { calls, within })
 }
 
-fn policies() -> impl Strategy<Value = Vec<Policy>> {
-    let threshold = prop_oneof![
+fn threshold() -> impl Strategy<Value = f64> {
+    prop_oneof![
         (1..=100_u8).prop_map(|percent| f64::from(percent) / 100.0),
         (1..=10_u8, 1..=10_u8).prop_map(|(a, b)| f64::from(a.min(b)) / f64::from(a.max(b))),
+    ]
+}
+
+fn burn_rate() -> impl Strategy<Value = Policy> {
+    let budget = prop_oneof![
+        3 => (1..=10_u32).prop_map(|tenths| tenths * 100_000 - 1),
+        3 => (1..=9_u32).prop_map(|tenths| tenths * 100_000),
+        1 => 1..1_000_000_u32,
     ];
+    let factor = prop_oneof![Just(1_000), 1_000..10_000_u32, 1_000..=1_000_000_u32];
+    let short = proptest::option::of(0..=1_000_u32);
+    (budget, factor, short, 1..20_u32).prop_map(|(budget, factor, short, min_calls)| {
+        Policy::BurnRate(BurnRate {
+            budget_in_millionths: budget,
+            factor_in_thousandths: factor,
+            short_in_thousandths: short,
+            min_calls,
+        })
+    })
+}
+
+fn adaptive() -> impl Strategy<Value = Policy> {
+    let tolerate = prop_oneof![
+        2 => Just(0.0),
+        2 => Just(0.25),
+        1 => Just(0.9),
+        1 => 0.001..0.9,
+    ];
+    let false_trip_budget = prop_oneof![
+        2 => Just(Duration::from_secs(60)),
+        1 => Just(Duration::from_secs(86_400)),
+        1 => Just(TEN_YEARS),
+        1 => nanos(60_000_000_000..1_000_000_000_000),
+    ];
+    (tolerate, false_trip_budget, any::<bool>()).prop_map(
+        |(tolerate, false_trip_budget, is_timed)| {
+            Policy::Adaptive(Adaptive {
+                tolerate,
+                false_trip_budget,
+                is_timed,
+            })
+        },
+    )
+}
+
+/// One policy by evidence, alone or with others.
+fn policies_by_evidence() -> impl Strategy<Value = Vec<Policy>> {
+    (
+        adaptive(),
+        prop_oneof![2 => Just(Vec::new()), 1 => policies()],
+    )
+        .prop_map(|(adaptive, mut policies)| {
+            policies.push(adaptive);
+            policies
+        })
+}
+
+fn policies() -> impl Strategy<Value = Vec<Policy>> {
     let policy = prop_oneof![
         (1..8_u32).prop_map(Policy::ConsecutiveFailures),
         (1..20_u32).prop_map(Policy::FailureCount),
-        (threshold, 1..30_u32).prop_map(|(threshold, min_calls)| Policy::ErrorRate {
+        (threshold(), 1..30_u32).prop_map(|(threshold, min_calls)| Policy::ErrorRate {
             threshold,
             min_calls
         }),
+        (threshold(), 1..20_u32).prop_map(|(threshold, min_calls)| Policy::SlowRate {
+            threshold,
+            min_calls
+        }),
+        burn_rate(),
     ];
     vec(policy, 0..4)
+}
+
+/// What is measured of a call's time, and from when on it is slow.
+fn timing() -> impl Strategy<Value = (Recording, Duration)> {
+    let recording = prop_oneof![
+        2 => Just(Recording::Off),
+        1 => Just(Recording::Together),
+        1 => Just(Recording::ByOutcome),
+    ];
+    let slower_than = prop_oneof![
+        1 => nanos(1_000..100_000),
+        6 => nanos(100_000..300_000_000),
+        1 => Just(Duration::from_secs(3_600)),
+    ];
+    (recording, slower_than)
 }
 
 fn states() -> impl Strategy<Value = State> {
@@ -72,11 +150,13 @@ fn states() -> impl Strategy<Value = State> {
     ]
 }
 
-fn configs(windows: impl Strategy<Value = Shape>) -> impl Strategy<Value = Config> {
-    let ten_years = Duration::from_secs(10 * 365 * 86_400);
+fn configs(
+    windows: impl Strategy<Value = Shape>,
+    policies: impl Strategy<Value = Vec<Policy>>,
+) -> impl Strategy<Value = Config> {
     let open_for = prop_oneof![
         10 => nanos(1_000_000..3_000_000_000),
-        1 => Just(ten_years),
+        1 => Just(TEN_YEARS),
     ];
     let probe_timeout = prop_oneof![
         4 => nanos(1_000_000..3_000_000_000),
@@ -85,14 +165,14 @@ fn configs(windows: impl Strategy<Value = Shape>) -> impl Strategy<Value = Confi
     let built_at = prop_oneof![Just(Duration::ZERO), nanos(0..10_000_000_000)];
     (
         windows,
-        policies(),
+        policies,
         open_for,
         prop_oneof![10 => 1..=4_u32, 1 => Just(4_095)],
         probe_timeout,
         prop_oneof![Just(Outcome::Ignored), Just(Outcome::Failure)],
         states(),
         prop_oneof![Just(1_u32), Just(4)],
-        built_at,
+        (timing(), built_at),
     )
         .prop_map(
             |(
@@ -104,18 +184,19 @@ fn configs(windows: impl Strategy<Value = Shape>) -> impl Strategy<Value = Confi
                 on_cancel,
                 start_in,
                 shards,
-                built_at,
+                ((recording, slower_than), built_at),
             )| {
-                let fit = |policy: Policy| policy.fitted(window.capacity());
                 Config {
                     window,
-                    policies: policies.into_iter().map(fit).collect(),
+                    policies: Policy::all_fitted(policies, window),
                     open_for,
                     probes,
                     probe_timeout,
                     on_cancel,
                     start_in,
                     shards,
+                    recording,
+                    slower_than,
                     built_at,
                 }
             },
@@ -142,7 +223,20 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => Just(Step::AlmostOpenFor),
         6 => Just(Step::ProbeTimeout),
         3 => Just(Step::AlmostProbeTimeout),
+        6 => Just(Step::Limit),
+        6 => Just(Step::JustAboveLimit),
         1 => prop_oneof![30 => (1..12_u8).prop_map(Step::Years), 1 => Just(Step::End)],
+    ]
+}
+
+/// How long a call takes, or says that it has taken.
+fn takes() -> impl Strategy<Value = Option<Step>> {
+    prop_oneof![
+        4 => Just(None),
+        1 => (0..3_000_000_u32).prop_map(|nanos| Some(Step::Nanos(nanos))),
+        1 => Just(Some(Step::Limit)),
+        1 => Just(Some(Step::JustAboveLimit)),
+        1 => Just(Some(Step::Tick)),
     ]
 }
 
@@ -154,17 +248,19 @@ fn operations() -> impl Strategy<Value = Operation> {
     ];
     prop_oneof![
         30 => any::<bool>().prop_map(|owned| Operation::Acquire { owned }),
-        25 => (permit(), outcomes(), 0..6_usize).prop_map(|(permit, outcome, thread)| {
+        25 => (permit(), outcomes(), 0..6_usize, takes()).prop_map(|(permit, outcome, thread, took)| {
             // Another thread costs more than all the rest: three times in six.
             let thread = thread.saturating_sub(2);
-            Operation::Settle { permit, outcome, thread }
+            Operation::Settle { permit, outcome, thread, took }
         }),
         3 => permit().prop_map(|permit| Operation::Drop { permit }),
         1 => permit().prop_map(|permit| Operation::DropByPanic { permit }),
-        30 => (outcomes(), any::<bool>(), any::<bool>()).prop_map(|(outcome, ok, asynchronous)| {
-            Operation::Call { outcome, ok, asynchronous }
-        }),
+        30 => (outcomes(), any::<bool>(), any::<bool>(), takes())
+            .prop_map(|(outcome, ok, asynchronous, takes)| {
+                Operation::Call { outcome, ok, asynchronous, takes }
+            }),
         1 => any::<bool>().prop_map(|asynchronous| Operation::CallThatPanics { asynchronous }),
+        5 => (outcomes(), 0..20_u16).prop_map(|(outcome, calls)| Operation::Calls { outcome, calls }),
         30 => steps().prop_map(Operation::Advance),
         1 => Just(Operation::Reset),
         2 => trip.prop_map(Operation::Trip),
@@ -174,9 +270,77 @@ fn operations() -> impl Strategy<Value = Operation> {
     ]
 }
 
+/// So many that evidence must be halved, in a breaker that does not trip, until it is learnt from.
+fn many_calls() -> impl Strategy<Value = Operation> {
+    let outcome = prop_oneof![Just(Outcome::Success), Just(Outcome::Failure)];
+    (outcome, 0..1_100_u16).prop_map(|(outcome, calls)| Operation::Calls { outcome, calls })
+}
+
+/// Causes of trips by what a window of any kind holds; the numbers are of no account.
+fn counts() -> Vec<Cause> {
+    let (failures, calls, threshold) = (0, 0, 0.0);
+    vec![
+        Cause::ConsecutiveFailures { failures, limit: 0 },
+        Cause::FailureCount {
+            failures,
+            calls,
+            limit: 0,
+        },
+        Cause::ErrorRate {
+            failures,
+            calls,
+            threshold,
+        },
+        Cause::SlowRate {
+            slow: 0,
+            calls,
+            threshold,
+        },
+    ]
+}
+
+fn burn() -> Cause {
+    Cause::BurnRate {
+        failures: 0,
+        calls: 0,
+        short_failures: 0,
+        short_calls: 0,
+        objective: 0.0,
+        factor: 0.0,
+    }
+}
+
+fn evidence() -> Cause {
+    Cause::Evidence {
+        failures: 0,
+        calls: 0,
+        within: Duration::ZERO,
+        usual: 0.0,
+        nats: 0.0,
+        needed: 0.0,
+    }
+}
+
+/// Causes that have nothing to do with policies.
+fn others() -> [Cause; 7] {
+    [
+        Cause::DependencySaidSo,
+        Cause::OpenTimeOver,
+        Cause::ProbesSucceeded { probes: 0 },
+        Cause::ProbeFailed,
+        Cause::ProbeSlow,
+        Cause::ProbesOverdue { probes: 0 },
+        Cause::ByHand,
+    ]
+}
+
 /// Compares breaker and model on many made-up cases, and then makes sure that these had reached
-/// all there is to compare.
-fn compare(windows: impl Strategy<Value = Shape>) {
+/// all there is to compare: `trips` and the other causes.
+fn compare(
+    configs: impl Strategy<Value = Config>,
+    operations: impl Strategy<Value = Operation>,
+    trips: &[Cause],
+) {
     let mut runner = TestRunner::new(ProptestConfig {
         cases: CASES,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
@@ -184,7 +348,7 @@ fn compare(windows: impl Strategy<Value = Shape>) {
         ..ProptestConfig::default()
     });
     let reached = std::cell::RefCell::new(HashSet::new());
-    let cases = (configs(windows), vec(operations(), 1..250));
+    let cases = (configs, vec(operations, 1..250));
     runner
         .run(&cases, |(config, operations)| {
             let told = drive(&config, &operations)
@@ -195,43 +359,68 @@ fn compare(windows: impl Strategy<Value = Shape>) {
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
-
-    let (failures, calls) = (0, 0);
-    for cause in [
-        Cause::ConsecutiveFailures { failures, limit: 0 },
-        Cause::FailureCount {
-            failures,
-            calls,
-            limit: 0,
-        },
-        Cause::ErrorRate {
-            failures,
-            calls,
-            threshold: 0.0,
-        },
-        Cause::DependencySaidSo,
-        Cause::OpenTimeOver,
-        Cause::ProbesSucceeded { probes: 0 },
-        Cause::ProbeFailed,
-        Cause::ProbesOverdue { probes: 0 },
-        Cause::ByHand,
-    ] {
-        let cause_reached = reached.borrow().contains(&std::mem::discriminant(&cause));
+    for cause in trips.iter().chain(&others()) {
+        let cause_reached = reached.borrow().contains(&std::mem::discriminant(cause));
         assert!(cause_reached, "no case came to {cause:?}");
     }
 }
 
 #[test]
 fn a_breaker_with_a_time_window_equals_the_model() {
-    compare(time_windows());
+    let trips = [counts(), vec![burn()]].concat();
+    compare(configs(time_windows(), policies()), operations(), &trips);
 }
 
 #[test]
 fn a_breaker_with_a_count_window_equals_the_model() {
-    compare(count_windows());
+    let configs = configs(count_windows(), policies());
+    compare(configs, operations(), &counts());
 }
 
 #[test]
 fn a_breaker_with_a_count_window_within_a_time_equals_the_model() {
-    compare(count_windows_within());
+    let configs = configs(count_windows_within(), policies());
+    compare(configs, operations(), &counts());
+}
+
+/// Counts seldom come first where there is evidence.
+#[test]
+fn a_breaker_that_decides_by_evidence_equals_the_model() {
+    let operations = prop_oneof![300 => operations(), 1 => many_calls()];
+    let configs = configs(time_windows(), policies_by_evidence());
+    compare(configs, operations, &[evidence()]);
+}
+
+#[test]
+fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
+    let config = Config {
+        window: Shape::CountWithin {
+            calls: 1,
+            within: Duration::from_millis(100),
+        },
+        policies: Vec::new(),
+        open_for: Duration::from_secs(10 * 365 * 86_400),
+        probes: 1,
+        probe_timeout: Duration::from_millis(1),
+        on_cancel: Outcome::Ignored,
+        start_in: State::Closed,
+        shards: 1,
+        recording: Recording::Off,
+        slower_than: Duration::ZERO,
+        built_at: Duration::ZERO,
+    };
+    let operations = [
+        Operation::MetricsOnly,
+        Operation::Advance(Step::OpenFor),
+        Operation::Acquire { owned: false },
+        Operation::Settle {
+            permit: 0,
+            outcome: Outcome::Success,
+            thread: 0,
+            took: None,
+        },
+    ];
+    if let Err(difference) = drive(&config, &operations) {
+        panic!("{difference}");
+    }
 }

@@ -1,5 +1,5 @@
 //! Nothing is allocated between a call's beginning and its end, whatever it comes to; except once, when
-//! a breaker's window grows.
+//! a breaker's window grows, and once for each thread, when it gets histograms of its own thereafter.
 //!
 //! The crate `allocation-counter` is this program's allocator. It counts by thread.
 
@@ -10,13 +10,26 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, CallError, CircuitBreaker, Clock, MockClock, Name, Outcome, State, TripPolicy, Window,
+    Builder, CallError, CircuitBreaker, Clock, MockClock, Name, Outcome, Recording, State,
+    TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What the listener of a test breaker was told last.
 static TOLD: AtomicU64 = AtomicU64::new(0);
+
+/// What a breaker takes the time of calls for.
+fn timings() -> [fn(Builder) -> Builder; 3] {
+    [
+        |builder| builder,
+        |builder| builder.latency(Recording::Together),
+        |builder| {
+            let policy = TripPolicy::slow_rate(0.9).slower_than(SECOND).min_calls(3);
+            builder.trip_when(policy).latency(Recording::ByOutcome)
+        },
+    ]
+}
 
 /// Breakers of each kind, with and without a listener, on the mock clock and on the real one.
 fn breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
@@ -27,27 +40,29 @@ fn breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
     ];
     let mut breakers = Vec::new();
     for window in windows {
-        for listens in [false, true] {
-            for name in [Name::from("literal"), String::from("shared").into()] {
-                for mock in [false, true] {
-                    let what = format!("{window:?}, {name}, listens: {listens}, mock: {mock}");
-                    let mut builder: Builder = CircuitBreaker::builder(name.clone())
-                        .window(window.clone())
-                        .trip_when(TripPolicy::consecutive_failures(3))
-                        .trip_when(TripPolicy::error_rate(0.9).min_calls(50))
-                        .probes(2);
-                    if listens {
-                        builder = builder.on_transition(|transition| {
-                            TOLD.fetch_max(transition.generation(), Ordering::Relaxed);
-                        });
+        for timing in timings() {
+            for listens in [false, true] {
+                for name in [Name::from("literal"), String::from("shared").into()] {
+                    for mock in [false, true] {
+                        let mut builder = timing(CircuitBreaker::builder(name.clone()))
+                            .window(window.clone())
+                            .trip_when(TripPolicy::consecutive_failures(3))
+                            .trip_when(TripPolicy::error_rate(0.9).min_calls(50))
+                            .probes(2);
+                        let what = format!("{builder:?}, listens: {listens}, mock: {mock}");
+                        if listens {
+                            builder = builder.on_transition(|transition| {
+                                TOLD.fetch_max(transition.generation(), Ordering::Relaxed);
+                            });
+                        }
+                        let mut hand = None;
+                        if mock {
+                            let (clock, its_hand) = Clock::mock();
+                            builder = builder.clock(clock);
+                            hand = Some(its_hand);
+                        }
+                        breakers.push((what, builder.build().unwrap(), hand));
                     }
-                    let mut hand = None;
-                    if mock {
-                        let (clock, its_hand) = Clock::mock();
-                        builder = builder.clock(clock);
-                        hand = Some(its_hand);
-                    }
-                    breakers.push((what, builder.build().unwrap(), hand));
                 }
             }
         }
@@ -216,9 +231,138 @@ fn an_asynchronous_call_allocates_nothing() {
 }
 
 #[test]
+fn a_call_that_is_slow_allocates_nothing() {
+    let slow = |breaker: &CircuitBreaker| {
+        let permit = breaker.try_acquire().unwrap();
+        permit.record_with_duration(Outcome::Success, 2 * SECOND);
+    };
+    allocates_nothing(close, slow, |breaker, ()| {
+        assert_eq!(breaker.snapshot().successes(), 1);
+    });
+    let almost_slow = |breaker: &CircuitBreaker, _: Option<&MockClock>| {
+        breaker.reset();
+        slow(breaker);
+        slow(breaker);
+    };
+    allocates_nothing(almost_slow, slow, |breaker, ()| {
+        let has_limit = breaker.snapshot().latency_of_failures().is_some();
+        assert_eq!(breaker.state() == State::Open, has_limit);
+    });
+    allocates_nothing(let_it_try, slow, |_, ()| {});
+}
+
+#[test]
+fn a_call_that_finds_others_overdue_allocates_nothing() {
+    let timing = timings()[2];
+    for window in [Window::default(), Window::count(100).into()] {
+        let (clock, hand) = Clock::mock();
+        let builder = timing(CircuitBreaker::builder("overdue")).clock(clock);
+        let breaker = builder.window(window).build().unwrap();
+        for hanging in [2, 3] {
+            breaker.reset();
+            for _ in 0..hanging {
+                std::mem::forget(breaker.try_acquire());
+            }
+            hand.advance(2 * SECOND);
+            let allocations = allocation_counter::measure(|| drop(breaker.try_acquire()));
+            assert_eq!(allocations.count_total, 0, "{hanging} overdue");
+            assert_eq!(breaker.state() == State::Open, hanging == 3);
+        }
+    }
+}
+
+#[test]
+fn a_call_with_which_percentiles_are_judged_allocates_nothing() {
+    let (clock, hand) = Clock::mock();
+    let breaker = CircuitBreaker::builder("percentiles")
+        .trip_when(TripPolicy::slower_than_usual(4.0).min_calls(1))
+        .trip_when(TripPolicy::latency_percentile(99.0).above(SECOND))
+        .clock(clock)
+        .build()
+        .unwrap();
+    for call in 0..200 {
+        hand.advance(SECOND);
+        let permit = breaker.try_acquire().unwrap();
+        let took = if call < 198 { SECOND } else { 2 * SECOND };
+        let record = || permit.record_with_duration(Outcome::Success, took);
+        assert_eq!(allocation_counter::measure(record).count_total, 0);
+        assert_eq!(breaker.state(), State::Closed);
+    }
+}
+
+/// Fails when: a verdict is put into a box.
+#[test]
+fn a_call_that_is_weighed_allocates_nothing() {
+    let policy = || TripPolicy::adaptive().tolerate(0.25);
+    for policy in [policy(), policy().slower_than(SECOND)] {
+        let (clock, hand) = Clock::mock();
+        let breaker = CircuitBreaker::builder("evidence")
+            .trip_when(policy)
+            .on_transition(|transition| {
+                TOLD.fetch_max(transition.generation(), Ordering::Relaxed);
+            })
+            .shards(1)
+            .clock(clock)
+            .build()
+            .unwrap();
+        let calls = |outcome, calls| {
+            for _ in 0..calls {
+                hand.advance(SECOND / 100);
+                breaker.try_acquire().unwrap().record(outcome);
+            }
+        };
+        // Excursions that begin, go on, end and are learnt; then one that trips, twice.
+        let allocations = allocation_counter::measure(|| {
+            for _ in 0..200 {
+                calls(Outcome::Failure, 2);
+                calls(Outcome::Success, 5);
+                calls(Outcome::Failure, 1);
+                calls(Outcome::Ignored, 1);
+                calls(Outcome::Success, 100);
+            }
+            assert_eq!(breaker.state(), State::Closed);
+            for _ in 0..2 {
+                while breaker.state() == State::Closed {
+                    calls(Outcome::Failure, 1);
+                }
+                breaker.reset();
+            }
+        });
+        assert_eq!(allocations.count_total, 0);
+        assert_eq!(breaker.snapshot().generation(), 4);
+    }
+}
+
+#[test]
+fn calls_that_hang_and_are_found_to_be_evidence_allocate_nothing() {
+    let (clock, hand) = Clock::mock();
+    let breaker = CircuitBreaker::builder("evidence")
+        .trip_when(TripPolicy::adaptive().slower_than(SECOND))
+        .clock(clock)
+        .build()
+        .unwrap();
+    for _ in 0..50 {
+        std::mem::forget(breaker.try_acquire());
+    }
+    hand.advance(2 * SECOND);
+    let allocations = allocation_counter::measure(|| drop(breaker.try_acquire()));
+    assert_eq!(allocations.count_total, 0);
+    assert_eq!(breaker.state(), State::Open);
+}
+
+#[test]
 fn a_snapshot_and_a_command_allocate_nothing() {
-    let picture = |breaker: &CircuitBreaker| drop(breaker.snapshot());
-    allocates_nothing(close, picture, |_, ()| {});
+    for (what, breaker, _hand) in breakers() {
+        success(&breaker).unwrap();
+        let mut snapshot = breaker.snapshot();
+        let again = || breaker.snapshot_into(&mut snapshot);
+        let allocations = allocation_counter::measure(again);
+        assert_eq!(allocations.count_total, 0, "{what}");
+        if snapshot.latency().is_none() {
+            let allocations = allocation_counter::measure(|| drop(breaker.snapshot()));
+            assert_eq!(allocations.count_total, 0, "{what}");
+        }
+    }
     let commands = |breaker: &CircuitBreaker| {
         breaker.trip(SECOND);
         breaker.force_open();
@@ -231,22 +375,54 @@ fn a_snapshot_and_a_command_allocate_nothing() {
     });
 }
 
-#[test]
-fn a_busy_breaker_allocates_once_and_only_if_its_shards_were_not_chosen() {
-    let calls = |builder: Builder| {
-        let breaker = builder.build().unwrap();
+/// How often ten thousand calls allocate that a breaker makes on this thread, on the same once more,
+/// and on another one.
+fn allocations_when_busy(builder: Builder) -> [u64; 3] {
+    let breaker = builder.build().unwrap();
+    let calls = || {
         let allocations = allocation_counter::measure(|| {
             for _ in 0..10_000 {
                 success(&breaker).unwrap();
                 breaker.try_acquire().unwrap().success();
             }
         });
-        assert_eq!(breaker.snapshot().successes(), 20_000);
         allocations.count_total
     };
+    let here = [calls(), calls()];
+    // What the system allocates to note that something is to be done at the thread's end is no
+    // matter of this breaker.
+    let elsewhere = || {
+        CircuitBreaker::new("other")
+            .try_acquire()
+            .unwrap()
+            .success();
+        calls()
+    };
+    let there = std::thread::scope(|threads| threads.spawn(elsewhere).join().unwrap());
+    assert_eq!(breaker.snapshot().successes(), 60_000);
+    [here[0], here[1], there]
+}
+
+#[test]
+fn a_busy_breaker_allocates_once_and_only_if_its_shards_were_not_chosen() {
     // Threads' own counts, shared ones, and what says where they are.
-    assert_eq!(calls(CircuitBreaker::builder("grows")), 3);
-    for shards in [1, 4] {
-        assert_eq!(calls(CircuitBreaker::builder("chosen").shards(shards)), 0);
+    let grows = allocations_when_busy(CircuitBreaker::builder("grows"));
+    assert_eq!(grows, [3, 0, 0]);
+    for shards in [1, 4, 64] {
+        let builder = CircuitBreaker::builder("chosen").shards(shards);
+        assert_eq!(allocations_when_busy(builder), [0; 3]);
+    }
+}
+
+#[test]
+fn a_busy_breaker_that_records_latency_allocates_once_more_for_each_thread() {
+    for timing in &timings()[1..] {
+        // A histogram of the thread's own and what says where it is, each time.
+        let grows = allocations_when_busy(timing(CircuitBreaker::builder("grows")));
+        assert_eq!(grows, [3 + 2, 0, 2]);
+        for shards in [1, 4, 64] {
+            let builder = timing(CircuitBreaker::builder("chosen")).shards(shards);
+            assert_eq!(allocations_when_busy(builder), [0; 3]);
+        }
     }
 }

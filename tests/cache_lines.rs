@@ -31,13 +31,19 @@
 //! ```
 #![cfg(tripcurve_traced)]
 
+#[path = "cache_lines/timed.rs"]
+mod timed;
+#[path = "cache_lines/weighed.rs"]
+mod weighed;
+
 use std::collections::HashMap;
 use std::iter;
 use std::ops::Range;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Access, At, Core, CountRing, Generation, Lane, Ring, Settings, Tally, TimeRing, accesses_of,
+    Access, At, Core, CountRing, Generation, Lane, Ring, Settings, Tally, TimeRing, Timing,
+    accesses_of,
 };
 use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy, Window};
 
@@ -116,7 +122,11 @@ impl Subject {
             probes: 3,
             probe_timeout: u64::MAX,
         };
-        let core = Box::new(Core::new(settings, ring, None, State::Closed, 0));
+        Self::of(Core::new(settings, ring, None, None, State::Closed, 0))
+    }
+
+    fn of(core: Core) -> Self {
+        let core = Box::new(core);
         let bytes = bytes_of(&*core);
         Self {
             core,
@@ -132,11 +142,16 @@ impl Subject {
 
     /// A window that grows when it gets busy.
     fn growing() -> Self {
-        Self::with_default_policies(Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED)))
+        Self::with_default_policies(Ring::Time(TimeRing::new(
+            WIDTH,
+            BUCKETS,
+            Lane::OWNED,
+            false,
+        )))
     }
 
     fn grown_with(buckets: u32) -> Self {
-        let ring = Ring::Time(TimeRing::new(WIDTH, buckets, Lane::OWNED));
+        let ring = Ring::Time(TimeRing::new(WIDTH, buckets, Lane::OWNED, false));
         ring.grow();
         Self::with_default_policies(ring)
     }
@@ -147,7 +162,7 @@ impl Subject {
 
     /// As grown, with policies that all failures together don't satisfy.
     fn never_tripping() -> Self {
-        let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED));
+        let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED, false));
         ring.grow();
         let in_a_row = TripPolicy::consecutive_failures(u32::MAX);
         Self::new(ring, [in_a_row, TripPolicy::failure_count(u32::MAX)])
@@ -155,11 +170,11 @@ impl Subject {
 
     /// `shards(1)`, and any window before it has grown.
     fn one_shard() -> Self {
-        Self::with_default_policies(Ring::Time(TimeRing::new(WIDTH, BUCKETS, 1)))
+        Self::with_default_policies(Ring::Time(TimeRing::new(WIDTH, BUCKETS, 1, false)))
     }
 
     fn last_100_calls() -> Self {
-        let ring = Box::new(CountRing::new(100, None));
+        let ring = Box::new(CountRing::new(100, None, Timing::NONE));
         let bytes = bytes_of(&*ring);
         // Which words it has outside, it shows when it goes round.
         let accesses = accesses_of(|| {
@@ -194,7 +209,7 @@ type Call = fn(&Core, &At, u32);
 
 fn settle(core: &Core, caller: &At, outcome: Outcome) {
     let ticket = core.admit(caller).unwrap();
-    core.settle(ticket, outcome, caller);
+    core.settle(ticket, outcome, None, caller);
 }
 
 fn success(core: &Core, caller: &At, _: u32) {
@@ -503,7 +518,7 @@ fn table() -> String {
     let mut table = "| transfers a call, by number of cores | 1 | 2 | 4 | 8 | 16 | 32 |\n\
                      |---|---:|---:|---:|---:|---:|---:|\n"
         .to_owned();
-    let calls: [(&str, Make, Call); 8] = [
+    let calls: [(&str, Make, Call); 13] = [
         ("a success", Subject::grown, success),
         ("a rejection", || Subject::grown().opened(), rejection),
         (
@@ -535,6 +550,23 @@ fn table() -> String {
             "a rejection, window of the last 100 calls",
             || Subject::last_100_calls().opened(),
             rejection,
+        ),
+        (
+            "a success that is timed, with histograms and a limit for slow calls",
+            || timed::subject(10),
+            timed::fast,
+        ),
+        ("the same, slow", || timed::subject(u32::MAX), timed::slow),
+        ("a success, adaptive policy", weighed::subject, success),
+        (
+            "one call in 101 fails, adaptive policy",
+            weighed::subject,
+            seldom_failure,
+        ),
+        (
+            "all fail, out of reach of an adaptive policy",
+            weighed::never_tripping,
+            failure,
         ),
     ];
     for (what, subject, call) in calls {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tripcurve::{Builder, CircuitBreaker, Clock, Window};
+use tripcurve::{Builder, CircuitBreaker, Clock, Recording, TripPolicy, Window};
 
 /// Bytes on the heap and in the handle, and how many pieces they are in.
 fn measure(what: &str, settings: impl Fn(Builder) -> Builder) -> usize {
@@ -45,11 +45,17 @@ fn a_compact_breaker_takes_at_most_512_bytes() {
         builder
             .shards(1)
             .window(Window::time(Duration::from_secs(10), 10))
-            .trip_when(tripcurve::TripPolicy::consecutive_failures(5))
-            .trip_when(tripcurve::TripPolicy::failure_count(20))
-            .trip_when(tripcurve::TripPolicy::error_rate(0.5))
+            .trip_when(TripPolicy::consecutive_failures(5))
+            .trip_when(TripPolicy::failure_count(20))
+            .trip_when(TripPolicy::error_rate(0.5))
     };
     assert!(measure("compact, 3 policies", policies) <= 512 + 64);
+}
+
+#[test]
+fn a_compact_breaker_that_decides_by_evidence_takes_at_most_1536_bytes() {
+    let adaptive = |builder: Builder| builder.shards(1).trip_when(TripPolicy::adaptive());
+    assert!(measure("compact, adaptive", adaptive) <= 1_536);
 }
 
 #[test]
@@ -60,6 +66,82 @@ fn a_count_window_takes_half_a_byte_a_call() {
         (39_992..=40_008).contains(&more),
         "80,000 calls take {more}"
     );
+}
+
+fn slow_rate(builder: Builder) -> Builder {
+    builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(2)))
+}
+
+/// Bytes of a window of so many buckets whose latency is recorded, for so many threads.
+fn with_latency(recording: Recording, buckets: u32, shards: u32) -> usize {
+    let what = format!("{recording:?}, {buckets} buckets, {shards} shards");
+    measure(&what, |builder| {
+        builder
+            .window(Window::time(Duration::from_secs(60), buckets))
+            .latency(recording)
+            .shards(shards)
+    })
+}
+
+#[test]
+fn a_compact_breaker_that_records_latency_takes_at_most_8_kibibytes() {
+    let latency = |builder: Builder| builder.latency(Recording::Together).shards(1);
+    assert!(measure("compact, latency", latency) <= 8_192);
+    let both = |builder| slow_rate(latency(builder));
+    assert!(measure("compact, latency and slow calls", both) <= 8_192);
+    let slow = |builder: Builder| slow_rate(builder.shards(1));
+    assert!(measure("compact, slow calls", slow) <= 2_048);
+}
+
+#[test]
+fn a_breaker_for_eight_threads_that_records_latency_takes_at_most_64_kibibytes() {
+    // As much as the default on two cores once it has grown and eight threads have recorded.
+    let latency = |builder: Builder| builder.latency(Recording::Together).shards(8);
+    assert!(measure("8 shards, latency", latency) <= 65_536);
+    let both = |builder| slow_rate(latency(builder));
+    assert!(measure("8 shards, latency and slow calls", both) <= 65_536);
+}
+
+#[test]
+fn latency_takes_as_much_as_its_formula_says() {
+    // A header and six bins of 434 to a word.
+    let words = |recording| {
+        1 + if recording == Recording::ByOutcome {
+            146
+        } else {
+            73
+        }
+    };
+    for recording in [Recording::Together, Recording::ByOutcome] {
+        let bucket = 8 * words(recording);
+        // What all threads share, 24 bytes a bucket for counts beside it.
+        let more = with_latency(recording, 50, 1) - with_latency(recording, 10, 1);
+        let expected = 40 * (bucket + 24);
+        assert!(more.abs_diff(expected) <= 128, "{more}, not {expected}");
+        // As much for each thread, and 16 bytes a bucket for its own counts.
+        let more = with_latency(recording, 10, 40) - with_latency(recording, 10, 8);
+        let expected = 32 * 10 * (bucket + 16);
+        // Each begins with a line and is held by a few words.
+        let rest = more.checked_sub(expected);
+        assert!(
+            rest.is_some_and(|rest| rest <= 32 * 320),
+            "{more}, not {expected}"
+        );
+    }
+}
+
+#[test]
+fn latency_of_a_count_window_takes_2_bytes_a_call() {
+    let count = |calls| {
+        let what = format!("count of {calls}, latency");
+        measure(&what, |builder| {
+            let builder = builder.latency(Recording::ByOutcome);
+            builder.window(Window::count(calls))
+        })
+    };
+    let more = count(100_000) - count(20_000);
+    let expected = 80_000 * 5 / 2;
+    assert!(more.abs_diff(expected) <= 16, "{more}, not {expected}");
 }
 
 #[test]

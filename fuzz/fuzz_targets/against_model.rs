@@ -9,10 +9,11 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use model::pair::{Operation, Step, drive};
-use model::{Config, Policy, Shape};
-use tripcurve::{Outcome, State};
+use model::{Adaptive, BurnRate, Config, Policy, Shape};
+use tripcurve::{Outcome, Recording, State};
 
-const LONGEST_RUN: usize = 1_000;
+/// Fewer calls than a histogram counts one by one.
+const LONGEST_RUN: usize = 500;
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let mut bytes = Unstructured::new(data);
@@ -32,11 +33,11 @@ fn nanos(bytes: &mut Unstructured<'_>, from: u64, to: u64) -> Result<Duration> {
 fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
     let window = window(bytes)?;
     let policies = (0..bytes.int_in_range(0..=3)?)
-        .map(|_| Ok(policy(bytes)?.fitted(window.capacity())))
+        .map(|_| policy(bytes))
         .collect::<Result<_>>()?;
     Ok(Config {
         window,
-        policies,
+        policies: Policy::all_fitted(policies, window),
         open_for: nanos(bytes, 1_000_000, 5_000_000_000)?,
         probes: match bytes.int_in_range(0..=9)? {
             0 => bytes.int_in_range(1..=4_095)?,
@@ -58,6 +59,8 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
             State::MetricsOnly,
         ])?,
         shards: *bytes.choose(&[1, 2, 4, 64])?,
+        recording: *bytes.choose(&[Recording::Off, Recording::Together, Recording::ByOutcome])?,
+        slower_than: nanos(bytes, 1_000, 5_000_000_000)?,
         built_at: if bytes.arbitrary()? {
             Duration::ZERO
         } else {
@@ -83,13 +86,43 @@ fn window(bytes: &mut Unstructured<'_>) -> Result<Shape> {
 }
 
 fn policy(bytes: &mut Unstructured<'_>) -> Result<Policy> {
-    Ok(match bytes.int_in_range(0..=2)? {
+    Ok(match bytes.int_in_range(0..=6)? {
         0 => Policy::ConsecutiveFailures(bytes.int_in_range(1..=10)?),
         1 => Policy::FailureCount(bytes.int_in_range(1..=30)?),
-        _ => Policy::ErrorRate {
-            threshold: f64::from(bytes.int_in_range(1..=1_000_u32)?) / 1_000.0,
+        2 => Policy::ErrorRate {
+            threshold: threshold(bytes)?,
             min_calls: bytes.int_in_range(1..=40)?,
         },
+        3 => Policy::SlowRate {
+            threshold: threshold(bytes)?,
+            min_calls: bytes.int_in_range(1..=20)?,
+        },
+        5 => Policy::BurnRate(BurnRate {
+            budget_in_millionths: bytes.int_in_range(1..=999_999)?,
+            factor_in_thousandths: bytes.int_in_range(1_000..=1_000_000)?,
+            short_in_thousandths: match bytes.arbitrary()? {
+                true => Some(bytes.int_in_range(0..=1_000)?),
+                false => None,
+            },
+            min_calls: bytes.int_in_range(1..=20)?,
+        }),
+        _ => Policy::Adaptive(Adaptive {
+            tolerate: f64::from(bytes.int_in_range(0..=900_u32)?) / 1_000.0,
+            false_trip_budget: nanos(bytes, 60_000_000_000, 1_000_000_000_000)?,
+            is_timed: bytes.arbitrary()?,
+        }),
+    })
+}
+
+fn threshold(bytes: &mut Unstructured<'_>) -> Result<f64> {
+    Ok(f64::from(bytes.int_in_range(1..=1_000_u32)?) / 1_000.0)
+}
+
+/// How long a call takes, or says that it has taken.
+fn takes(bytes: &mut Unstructured<'_>) -> Result<Option<Step>> {
+    Ok(match bytes.int_in_range(0..=3_u8)? {
+        0 => Some(step(bytes)?),
+        _ => None,
     })
 }
 
@@ -115,7 +148,7 @@ fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
 fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
     // An operation never needs more than a few bytes, so that small inputs are long stories.
     let permit = |bytes: &mut Unstructured<'_>| bytes.arbitrary::<u8>().map(usize::from);
-    Ok(match bytes.int_in_range(0..=15_u8)? {
+    Ok(match bytes.int_in_range(0..=16_u8)? {
         0..=2 => Operation::Acquire {
             owned: bytes.arbitrary()?,
         },
@@ -127,6 +160,7 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
                 thread @ 1..=3 => thread.into(),
                 _ => 0,
             },
+            took: takes(bytes)?,
         },
         5 => Operation::Drop {
             permit: permit(bytes)?,
@@ -138,11 +172,20 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
             outcome: outcome(bytes)?,
             ok: bytes.arbitrary()?,
             asynchronous: bytes.arbitrary()?,
+            takes: takes(bytes)?,
         },
         9 => Operation::CallThatPanics {
             asynchronous: bytes.arbitrary()?,
         },
         10..=13 => Operation::Advance(step(bytes)?),
+        // Enough for a full field, now and then.
+        15 => Operation::Calls {
+            outcome: outcome(bytes)?,
+            calls: match bytes.arbitrary::<u8>()? {
+                calls @ 0..=250 => (calls % 32).into(),
+                calls => u16::from(calls - 250) * 150,
+            },
+        },
         14 => Operation::Trip(Duration::from_micros(bytes.arbitrary::<u16>()?.into())),
         _ => match bytes.int_in_range(0..=4_u8)? {
             0 => Operation::Reset,
@@ -155,7 +198,7 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
 }
 
 fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
-    Ok(match bytes.int_in_range(0..=15_u8)? {
+    Ok(match bytes.int_in_range(0..=19_u8)? {
         0..=3 => Step::Nanos(bytes.arbitrary::<u16>()?.into()),
         4..=5 => Step::Nanos(bytes.arbitrary()?),
         6..=7 => Step::Tick,
@@ -166,6 +209,8 @@ fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
         12 => Step::ProbeTimeout,
         13 => Step::AlmostProbeTimeout,
         14 => Step::Years(bytes.arbitrary()?),
+        15..=16 => Step::Limit,
+        17..=18 => Step::JustAboveLimit,
         _ => match bytes.arbitrary::<u8>()? {
             0 => Step::End,
             _ => Step::Tick,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use tripcurve::{CircuitBreaker, Clock, Outcome, State, TripPolicy, Window};
+use tripcurve::{CircuitBreaker, Clock, Outcome, Recording, State, TripPolicy, Window};
 
 const OPERATIONS: usize = 300;
 
@@ -52,6 +52,67 @@ fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
         .copied()
 }
 
+fn policy(bytes: &mut Unstructured<'_>) -> Result<TripPolicy> {
+    Ok(match bytes.int_in_range(0..=7_u8)? {
+        0 => TripPolicy::consecutive_failures(number(bytes)?),
+        1 => TripPolicy::failure_count(number(bytes)?),
+        2 => TripPolicy::error_rate(bytes.arbitrary()?)
+            .min_calls(number(bytes)?)
+            .into(),
+        3 => TripPolicy::error_rate(f64::from(bytes.arbitrary::<u8>()?) / 100.0).into(),
+        4 => {
+            let rate = TripPolicy::slow_rate(f64::from(bytes.arbitrary::<u8>()?) / 100.0);
+            match bytes.arbitrary()? {
+                true => rate.slower_than(duration(bytes)?).into(),
+                false => rate.min_calls(number(bytes)?).into(),
+            }
+        }
+        5 => burn_rate(bytes)?,
+        6 => TripPolicy::latency_percentile(percentile(bytes)?)
+            .above(duration(bytes)?)
+            .min_calls(number(bytes)?)
+            .into(),
+        6 => {
+            let tolerate = match bytes.arbitrary()? {
+                true => bytes.arbitrary()?,
+                false => f64::from(bytes.arbitrary::<u8>()?) / 250.0,
+            };
+            let policy = TripPolicy::adaptive().tolerate(tolerate);
+            match bytes.int_in_range(0..=2_u8)? {
+                0 => policy.into(),
+                1 => policy.false_trip_budget(duration(bytes)?).into(),
+                _ => policy.slower_than(duration(bytes)?).into(),
+            }
+        }
+        _ => TripPolicy::slower_than_usual(f64::from(bytes.arbitrary::<u8>()?) / 10.0)
+            .percentile(percentile(bytes)?)
+            .min_calls(number(bytes)?)
+            .into(),
+    })
+}
+
+fn burn_rate(bytes: &mut Unstructured<'_>) -> Result<TripPolicy> {
+    let objective = match bytes.int_in_range(0..=3_u8)? {
+        0 => bytes.arbitrary()?,
+        1 => 0.999,
+        _ => f64::from(bytes.arbitrary::<u8>()?) / 250.0,
+    };
+    let policy = TripPolicy::burn_rate(objective).min_calls(number(bytes)?);
+    Ok(match bytes.int_in_range(0..=3_u8)? {
+        0 => policy.factor(bytes.arbitrary()?).into(),
+        1 => policy.factor(1.0).into(),
+        2 => policy.factor(1.0).short(duration(bytes)?).into(),
+        _ => policy.into(),
+    })
+}
+
+fn percentile(bytes: &mut Unstructured<'_>) -> Result<f64> {
+    match bytes.arbitrary()? {
+        true => bytes.arbitrary(),
+        false => Ok(f64::from(bytes.arbitrary::<u8>()?)),
+    }
+}
+
 fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     let (clock, hand) = Clock::mock();
     hand.advance(duration(bytes)?);
@@ -73,16 +134,11 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         _ => builder.window(Window::count(number(bytes)?).within(duration(bytes)?)),
     };
     for _ in 0..bytes.int_in_range(0..=3)? {
-        builder = match bytes.int_in_range(0..=3_u8)? {
-            0 => builder.trip_when(TripPolicy::consecutive_failures(number(bytes)?)),
-            1 => builder.trip_when(TripPolicy::failure_count(number(bytes)?)),
-            2 => builder
-                .trip_when(TripPolicy::error_rate(bytes.arbitrary()?).min_calls(number(bytes)?)),
-            _ => {
-                let percent = bytes.arbitrary::<u8>()?;
-                builder.trip_when(TripPolicy::error_rate(f64::from(percent) / 100.0))
-            }
-        };
+        builder = builder.trip_when(policy(bytes)?);
+    }
+    if bytes.arbitrary()? {
+        let recordings = [Recording::Off, Recording::Together, Recording::ByOutcome];
+        builder = builder.latency(*bytes.choose(&recordings)?);
     }
     if bytes.arbitrary()? {
         builder = builder.open_for(duration(bytes)?);
@@ -122,7 +178,11 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
             0..=3 => permits.extend(breaker.try_acquire_owned()),
             4..=6 => {
                 if let Some(permit) = permits.pop() {
-                    permit.record(outcome(bytes)?);
+                    let outcome = outcome(bytes)?;
+                    match bytes.arbitrary()? {
+                        true => permit.record(outcome),
+                        false => permit.record_with_duration(outcome, duration(bytes)?),
+                    }
                 }
             }
             7 => drop(permits.pop()),
@@ -141,6 +201,16 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
                 let snapshot = breaker.snapshot();
                 assert_eq!(snapshot.state(), breaker.state(), "step {step}");
                 assert!(!snapshot.to_string().is_empty());
+                if let Some(latency) = snapshot.latency() {
+                    let percentile = percentile(bytes)?;
+                    let found = latency.percentile(percentile);
+                    assert_eq!(found.is_some(), latency.count() > 0, "step {step}");
+                    assert!(
+                        found <= latency.max() && found >= latency.min(),
+                        "step {step}"
+                    );
+                    assert!(!latency.to_string().is_empty());
+                }
             }
         }
     }

@@ -4,7 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, AtomicState, Caller, CountRing, Counts, Generation, Kind, Lane, Now, Tally,
+    At, AtomicState, Bin, BinCounts, Caller, CountRing, Counts, Generation, Kind, Lane, Now,
+    Recording, Tally, Timing, Took,
 };
 
 const FIRST: Generation = Generation::FIRST;
@@ -32,6 +33,7 @@ fn counts(successes: u64, failures: u64) -> Counts {
     Counts {
         successes,
         failures,
+        ..Counts::default()
     }
 }
 
@@ -39,7 +41,7 @@ fn counts(successes: u64, failures: u64) -> Counts {
 #[test]
 fn two_writers_that_begin_a_group_are_both_counted() {
     model(UNBOUNDED, || {
-        let ring = Arc::new(CountRing::new(2, None));
+        let ring = Arc::new(CountRing::new(2, None, Timing::NONE));
         race(&ring, [fail, fail]);
         assert_eq!(ring.sum(FIRST, 0), counts(0, 2));
     });
@@ -49,7 +51,7 @@ fn two_writers_that_begin_a_group_are_both_counted() {
 #[test]
 fn two_writers_on_both_sides_of_a_groups_border_are_both_counted() {
     model(UNBOUNDED, || {
-        let ring = CountRing::new(3, None);
+        let ring = CountRing::new(3, None, Timing::NONE);
         for _ in 1..GROUP {
             succeed(&ring);
         }
@@ -65,7 +67,7 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_call
     model(preemptions(2), || {
         // Two groups. The racer's position is the first of a group, and the other racer's calls are
         // as many as it takes to come to that group again.
-        let ring = Arc::new(CountRing::new(2, None));
+        let ring = Arc::new(CountRing::new(2, None, Timing::NONE));
         race(
             &ring,
             [
@@ -82,6 +84,7 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_call
         let Counts {
             successes,
             failures,
+            ..
         } = ring.sum(FIRST, 0);
         assert_eq!(successes + failures, 2);
         assert!(failures <= 1);
@@ -97,7 +100,10 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_call
 #[test]
 fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
     model(preemptions(5), || {
-        let shared = Arc::new((AtomicState::new(Kind::Closed), CountRing::new(2, None)));
+        let shared = Arc::new((
+            AtomicState::new(Kind::Closed),
+            CountRing::new(2, None, Timing::NONE),
+        ));
         race(
             &shared,
             [
@@ -124,7 +130,7 @@ fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
 fn a_generation_begins_once() {
     model(preemptions(4), || {
         let state = AtomicState::new(Kind::Closed);
-        let ring = CountRing::new(2, None);
+        let ring = CountRing::new(2, None, Timing::NONE);
         fail(&ring);
         state.force(Kind::Closed);
         let shared = Arc::new((state, ring));
@@ -153,7 +159,7 @@ fn a_generation_begins_once() {
 #[test]
 fn a_sum_shows_no_failure_and_no_call_that_never_was() {
     model(preemptions(3), || {
-        let ring = CountRing::new(2, None);
+        let ring = CountRing::new(2, None, Timing::NONE);
         for _ in 0..GROUP {
             fail(&ring);
         }
@@ -172,6 +178,7 @@ fn a_sum_shows_no_failure_and_no_call_that_never_was() {
                     let Counts {
                         successes,
                         failures,
+                        ..
                     } = ring.sum(FIRST, 0);
                     assert!(failures <= 1 && successes + failures <= 2);
                 },
@@ -185,7 +192,7 @@ fn a_sum_shows_no_failure_and_no_call_that_never_was() {
 #[test]
 fn the_mark_of_a_tick_is_at_its_first_call() {
     model(preemptions(4), || {
-        let ring = Arc::new(CountRing::new(8, Some(WITHIN)));
+        let ring = Arc::new(CountRing::new(8, Some(WITHIN), Timing::NONE));
         race(&ring, [fail, fail]);
         assert_eq!(ring.sum(FIRST, WITHIN - 1), counts(0, 2));
         assert_eq!(ring.sum(FIRST, WITHIN), counts(0, 0));
@@ -196,7 +203,7 @@ fn the_mark_of_a_tick_is_at_its_first_call() {
 #[test]
 fn calls_of_two_ticks_are_both_counted() {
     model(preemptions(4), || {
-        let ring = Arc::new(CountRing::new(8, Some(WITHIN)));
+        let ring = Arc::new(CountRing::new(8, Some(WITHIN), Timing::NONE));
         race(
             &ring,
             [fail, |ring| {
@@ -236,7 +243,7 @@ impl Caller for Moving {
 #[test]
 fn a_late_call_does_not_take_the_mark_of_a_newer_turn() {
     model(preemptions(4), || {
-        let ring = CountRing::new(8, Some(WITHIN));
+        let ring = CountRing::new(8, Some(WITHIN), Timing::NONE);
         let shared = Arc::new((ring, Moving(AtomicU64::new(0))));
         race(
             &shared,
@@ -251,5 +258,147 @@ fn a_late_call_does_not_take_the_mark_of_a_newer_turn() {
             ],
         );
         assert!(shared.0.sum(FIRST, WITHIN).failures >= 1);
+    });
+}
+
+/// How long calls take. Only the long ones are slow.
+const SHORT: u64 = 1_000;
+const LONG: u64 = 1_000_000;
+
+/// Calls whose durations share a word.
+const QUAD: u32 = 4;
+
+/// A window of the last two calls, which keeps their durations.
+fn timed() -> CountRing {
+    let timing = Timing {
+        counts_slow: true,
+        recording: Recording::ByOutcome,
+    };
+    CountRing::new(2, None, timing)
+}
+
+fn take(ring: &CountRing, tally: Tally, nanos: u64) {
+    let is_slow = nanos == LONG;
+    let took = Some(Took { nanos, is_slow });
+    ring.record_timed(tally, took, FIRST, &At::on_one_lane(0), || true);
+}
+
+fn take_short(ring: &CountRing) {
+    take(ring, Tally::Success, SHORT);
+}
+
+/// How many calls of the window took so long, of all successes and of all failures; they took no other
+/// time.
+fn durations(ring: &CountRing) -> [[u64; 2]; 2] {
+    let mut bins = BinCounts::default();
+    ring.read_latencies(FIRST, 0, &mut bins);
+    let both = [bins.calls, bins.failures].map(|bins| {
+        let of = |nanos| bins[Bin::of(nanos).number()];
+        [of(SHORT), of(LONG)]
+    });
+    assert_eq!(bins.calls(), both.concat().iter().sum::<u64>());
+    both
+}
+
+/// Two calls whose durations share a word.
+///
+/// Fails when: `Durations::write` stores instead of exchanging.
+#[test]
+fn of_two_durations_side_by_side_none_is_lost() {
+    model(UNBOUNDED, || {
+        let ring = Arc::new(timed());
+        race(&ring, [take_short, |ring| take(ring, Tally::Failure, LONG)]);
+        assert_eq!(durations(&ring), [[1, 0], [0, 1]]);
+        assert_eq!(ring.sum(FIRST, 0).slow, 1);
+    });
+}
+
+/// A slow failure has a position and sleeps until its duration's word is a later call's.
+///
+/// Fails when: `Durations::write` replaces a word of any other number.
+#[test]
+fn a_duration_that_comes_late_does_not_damage_those_of_newer_calls() {
+    model(preemptions(2), || {
+        let ring = Arc::new(timed());
+        race(
+            &ring,
+            [
+                |ring| take(ring, Tally::Failure, LONG),
+                |ring| {
+                    // Two words hold the durations, and this comes round to the first again.
+                    for _ in 0..=2 * QUAD {
+                        take_short(ring);
+                    }
+                },
+            ],
+        );
+        let [[short, long], [failed_short, failed_long]] = durations(&ring);
+        assert_eq!(short + failed_long, 2);
+        assert_eq!((long, failed_short), (0, 0));
+        for _ in 0..2 {
+            take_short(&ring);
+        }
+        assert_eq!(durations(&ring), [[2, 0], [0, 0]]);
+        assert_eq!(ring.sum(FIRST, 0).slow, 0);
+    });
+}
+
+/// A reader while calls are recorded whose durations come where slow ones were.
+///
+/// It may miss the durations of calls that have their position and have not been written yet.
+///
+/// Fails when: `Durations::read` doesn't look at a word's number.
+#[test]
+fn a_reader_is_told_of_no_duration_that_never_was() {
+    model(preemptions(3), || {
+        let ring = timed();
+        for _ in 0..QUAD {
+            take(&ring, Tally::Success, LONG);
+        }
+        for _ in 0..QUAD {
+            take_short(&ring);
+        }
+        let ring = Arc::new(ring);
+        race(
+            &ring,
+            [
+                |ring| {
+                    take_short(ring);
+                    take_short(ring);
+                },
+                |ring| {
+                    let [[short, long], failures] = durations(ring);
+                    assert!(short <= 2 && long == 0);
+                    assert_eq!(failures, [0, 0]);
+                    assert_eq!(ring.sum(FIRST, 0).slow, 0);
+                },
+            ],
+        );
+        assert_eq!(durations(&ring), [[2, 0], [0, 0]]);
+    });
+}
+
+/// A reader while a failure is recorded.
+///
+/// Fails when: `CountRing::record_timed` writes the duration before the outcome; when `Durations::read`
+/// doesn't acquire.
+#[test]
+fn the_duration_of_a_failure_is_not_told_of_a_success() {
+    model(preemptions(3), || {
+        let ring = timed();
+        take_short(&ring);
+        let ring = Arc::new(ring);
+        race(
+            &ring,
+            [
+                |ring| take(ring, Tally::Failure, LONG),
+                |ring| {
+                    let [[short, long], [failed_short, failed_long]] = durations(ring);
+                    assert!(short <= 1 && failed_long <= 1);
+                    assert_eq!((long, failed_short), (0, 0));
+                },
+            ],
+        );
+        assert_eq!(durations(&ring), [[1, 0], [0, 1]]);
     });
 }

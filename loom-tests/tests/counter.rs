@@ -1,7 +1,7 @@
 //! The counter of one generation: each addition is counted, a clearing has its place among them,
 //! and an old generation neither adds to a new one nor clears it.
 
-use loom_tests::sync::Arc;
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{AtomicState, Generation, GenerationCounter, Kind};
 
@@ -17,6 +17,69 @@ fn of_three_additions_each_returns_a_count_of_its_own() {
         counts.sort_unstable();
         assert_eq!(counts, [1, 2, 3]);
         assert_eq!(counter.get(FIRST), 3);
+    });
+}
+
+/// A counter, and for each of two threads a word in which it has left something before.
+type Before = (GenerationCounter, [AtomicU64; 2]);
+
+fn before() -> Arc<Before> {
+    let words = [AtomicU64::new(0), AtomicU64::new(0)];
+    Arc::new((GenerationCounter::new(), words))
+}
+
+fn add(counter: &GenerationCounter) {
+    counter.add(FIRST, || true);
+}
+
+fn restart(counter: &GenerationCounter) {
+    counter.restart(false, FIRST, || true);
+}
+
+/// One thread leaves something and changes the counter; says whether it then sees what the other has
+/// left.
+fn sees_the_other(shared: &Before, own: usize, change: impl FnOnce(&GenerationCounter)) -> bool {
+    let (counter, words) = shared;
+    // Relaxed, both: it is the counter that has to order them.
+    words[own].store(1, Ordering::Relaxed);
+    change(counter);
+    words[1 - own].load(Ordering::Relaxed) == 1
+}
+
+/// Two threads add, and one of them then clears the count, so that the other's exchange may find what
+/// it has loaded though there was an addition between.
+///
+/// Fails when: the exchange of `stamped::update` only releases.
+#[test]
+fn of_two_additions_one_sees_what_was_done_before_the_other() {
+    model(UNBOUNDED, || {
+        let seen = race(
+            &before(),
+            [
+                |shared| sees_the_other(shared, 0, add),
+                |shared| {
+                    let seen = sees_the_other(shared, 1, add);
+                    shared.0.clear(FIRST);
+                    seen
+                },
+            ],
+        );
+        assert!(seen.contains(&true));
+    });
+}
+
+/// Fails when: `GenerationCounter::restart` doesn't write where the count is zero already.
+#[test]
+fn of_two_restarts_one_sees_what_was_done_before_the_other() {
+    model(UNBOUNDED, || {
+        let seen = race(
+            &before(),
+            [
+                |shared| sees_the_other(shared, 0, restart),
+                |shared| sees_the_other(shared, 1, restart),
+            ],
+        );
+        assert!(seen.contains(&true));
     });
 }
 

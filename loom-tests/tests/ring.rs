@@ -27,7 +27,7 @@ impl Turning {
     fn new(buckets: u32) -> Arc<Self> {
         let (clock, hand) = Clock::mock();
         Arc::new(Self {
-            ring: TimeRing::new(WIDTH, buckets, 1),
+            ring: TimeRing::new(WIDTH, buckets, 1, false),
             clock,
             hand,
         })
@@ -180,7 +180,7 @@ fn fail_in(generation: Generation, state: &AtomicState, ring: &TimeRing) -> bool
 fn a_call_of_an_ended_generation_is_not_counted_where_the_new_one_was_noted() {
     model(preemptions(4), || {
         let state = AtomicState::new(Kind::Closed);
-        let ring = TimeRing::new(WIDTH, 1, 1);
+        let ring = TimeRing::new(WIDTH, 1, 1, false);
         fail_in(FIRST, &state, &ring);
         let shared = Arc::new((state, ring));
         race(
@@ -210,11 +210,13 @@ fn record(ring: &Ring, tally: Tally, lane: Lane) {
 }
 
 fn counts(ring: &Ring) -> Counts {
-    ring.counts(FIRST, ClockReading::at(5), &on(Lane(0)))
+    let (reading, caller) = (ClockReading::at(5), on(Lane(0)));
+    let counts = ring.failures_and_slow(FIRST, reading, &caller);
+    ring.all_counts(counts, FIRST, reading, &caller)
 }
 
 fn two_lanes() -> Ring {
-    Ring::Time(TimeRing::new(WIDTH, 1, 2))
+    Ring::Time(TimeRing::new(WIDTH, 1, 2, false))
 }
 
 /// A thread ends, and another one gets its number and with it its words; or they live at the same
@@ -315,7 +317,7 @@ fn a_failure_after_a_success(ring: Ring, grows: fn(&Ring)) {
     assert!(seen.failures <= seen.successes, "{seen:?}");
 }
 
-/// Fails when: `TimeRing::counts_if` reads the successes first, or without the fence between; when
+/// Fails when: `TimeRing::failures_and_slow` reads the successes first, or without the fence at its end; when
 /// `stamped::update_own` doesn't release.
 #[test]
 fn a_reader_sees_no_failure_without_the_success_before_it() {
@@ -334,7 +336,7 @@ fn a_reader_sees_no_failure_without_the_success_on_its_threads_own_words_before_
     });
 }
 
-/// Fails when: `TimeRing::counts_if` looks before the fence whether the ring has grown.
+/// Fails when: `TimeRing::failures_and_slow` looks before the fence whether the ring has grown.
 #[test]
 fn a_reader_sees_no_failure_without_the_success_before_it_when_the_ring_grew_before_that() {
     model(preemptions(3), || {

@@ -32,6 +32,8 @@ pub enum Admission {
         /// Probes whose lease had run out and whose places were taken back.
         overdue: u32,
     },
+    /// A share of the calls is let through, as this word says.
+    Ramp(StateWord),
     /// Rejected, and by when at the latest a call may be let through.
     Rejected {
         /// The state that rejects.
@@ -80,7 +82,13 @@ impl AtomicState {
     /// A state word that begins as `kind` in the first generation.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
-        let word = StateWord::new(Generation::FIRST, kind);
+        Self::timed(kind, false)
+    }
+
+    /// The same, which says from then on whether calls are timed.
+    #[must_use]
+    pub fn timed(kind: Kind, is_timed: bool) -> Self {
+        let word = StateWord::new(Generation::FIRST, kind).timed(is_timed);
         Self {
             word: AtomicU64::new(word.bits()),
             last_admission: AtomicU64::new(0),
@@ -100,6 +108,7 @@ impl AtomicState {
 
     /// The single compare-exchange through which the word changes.
     fn exchange(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
+        let new = new.timed(seen.is_timed());
         // AcqRel, Acquire: Release for the loads above, Acquire so that the winner of one change
         // sees what the winner of the one before it had done (the listeners' log relies on it).
         self.word
@@ -120,6 +129,26 @@ impl AtomicState {
             to: kind.state(),
             generation,
         })
+    }
+
+    /// Stays in its generation, but as `kind`, if the word still is `seen`.
+    ///
+    /// # Errors
+    /// The word that was found instead; somebody else has changed it.
+    pub fn stay(&self, seen: StateWord, kind: Kind) -> Result<(), StateWord> {
+        self.exchange(seen, StateWord::new(seen.generation(), kind))
+    }
+
+    /// Leaves `generation` for the next one as `kind`; `None` if it is over.
+    pub fn leave(&self, generation: Generation, kind: Kind) -> Option<Moved> {
+        let mut seen = self.load();
+        while seen.generation() == generation {
+            match self.change(seen, kind) {
+                Ok(moved) => return Some(moved),
+                Err(found) => seen = found,
+            }
+        }
+        None
     }
 
     /// Enters the next generation as `kind`, whatever the state is.
@@ -144,6 +173,7 @@ impl AtomicState {
             let generation = seen.generation();
             let attempt = match seen.kind() {
                 Kind::Closed | Kind::MetricsOnly => return Admission::Recorded(generation),
+                Kind::Ramp(_) => return Admission::Ramp(seen),
                 Kind::Disabled => return Admission::Unrecorded,
                 Kind::ForcedOpen => return Self::rejected(seen, None),
                 Kind::Open { until } if now < until.nanos() => {

@@ -1,11 +1,14 @@
 //! The state word: the one place where a state changes.
 
 mod machine;
+mod round;
 mod word;
 
 pub use machine::{Admission, AtomicState, Moved, ProbeReport, ProbeVerdict};
-pub(crate) use word::StateWord;
-pub use word::{Generation, Kind, Moment};
+#[cfg(test)]
+pub(crate) use round::tests as round_tests;
+pub use round::{Manner, PackedRound, Round, Share};
+pub use word::{Generation, Kind, Moment, StateWord};
 
 /// What a breaker does with the calls that ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,7 +19,8 @@ pub enum State {
     /// Rejects calls until its time is over; the first call after that is the first probe.
     Open,
     /// Lets a few calls, the probes, through and rejects the others until the probes have shown
-    /// whether the dependency works.
+    /// whether the dependency works; then, with an [adaptive](crate::Recovery::adaptive) recovery, a
+    /// growing share of the calls.
     HalfOpen,
     /// Rejects all calls until told otherwise.
     ForcedOpen,

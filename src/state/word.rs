@@ -1,17 +1,22 @@
 //! The state word as a value: kind, generation, and a payload that depends on the kind.
 
-use super::State;
+use super::{PackedRound, Round, State};
 use crate::pack::Field;
 
 /// ```text
-///  63                              24 23           3 2     0
-/// +----------------------------------+--------------+-------+
-/// |          payload, 40             | generation,21| kind,3|
-/// +----------------------------------+--------------+-------+
-///  Open      the moment it ends, 40
-///  HalfOpen  in flight, 12 | succeeded, 12 | admitted, 16, wrapping
-///  others    unused
+///  63                        25    24   23           3 2     0
+/// +----------------------------+-------+--------------+-------+
+/// |        payload, 39         |timed,1| generation,21| kind,3|
+/// +----------------------------+-------+--------------+-------+
+///  Open                 the moment it ends, 39
+///  HalfOpen             in flight, 12 | succeeded, 12 | admitted, 15, wrapping
+///  Ramp                 a round, 39: see there
+///  Closed, MetricsOnly  in a ticket: where the call is watched, 7; else unused
+///  others               unused
 /// ```
+///
+/// *Timed*: whether the breaker takes the time of calls. It stands here, and stays from word to word,
+/// so that the load that a call begins with tells it all it has to know.
 ///
 /// The generation's low 21 bits are in the word; a permit and a window's words compare them for
 /// equality only, never for order, so that wrapping is harmless unless a permit is held through an
@@ -21,20 +26,27 @@ mod layout {
 
     pub(super) const KIND: Field = Field::lowest(3);
     pub(super) const GENERATION: Field = KIND.then(super::Generation::BITS);
-    pub(super) const OPEN_UNTIL: Field = GENERATION.then(40);
-    pub(super) const IN_FLIGHT: Field = GENERATION.then(12);
+    pub(super) const TIMED: Field = GENERATION.then(1);
+    pub(super) const OPEN_UNTIL: Field = TIMED.then(39);
+    pub(super) const ROUND: Field = TIMED.then(super::Round::BITS);
+    pub(super) const IN_FLIGHT: Field = TIMED.then(12);
     pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(12);
 
-    pub(super) const ADMITTED: Field = SUCCEEDED.then(16);
+    pub(super) const ADMITTED: Field = SUCCEEDED.then(15);
+    pub(super) const WATCH: Field = TIMED.then(7);
+
+    /// What tells the path that a call takes.
+    pub(super) const PATH: u64 = KIND.of(u64::MAX) | TIMED.of(1) | WATCH.of(u64::MAX);
 
     const _: () = assert!(OPEN_UNTIL.end() == 64);
+    const _: () = assert!(ROUND.end() == 64);
     const _: () = assert!(ADMITTED.end() == 64);
     const _: () = assert!(IN_FLIGHT.max() == super::Kind::MAX_PROBES as u64);
 }
 
 /// A moment as the state word holds it: units of 2²⁰ ns, about 1.05 ms, since the clock's origin.
 ///
-/// 40 bits of them last 36 years.
+/// 39 bits of them last 18 years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
@@ -42,8 +54,8 @@ impl Moment {
     const UNIT_SHIFT: u32 = 20;
     const LAST: u64 = layout::OPEN_UNTIL.max();
 
-    const _THIRTY_YEARS_FIT: () =
-        assert!((Self::LAST as u128) << Self::UNIT_SHIFT > 30 * 365 * 86_400 * 1_000_000_000_u128);
+    const _FIFTEEN_YEARS_FIT: () =
+        assert!((Self::LAST as u128) << Self::UNIT_SHIFT > 15 * 365 * 86_400 * 1_000_000_000_u128);
 
     /// The first moment that isn't before `nanos`; what lies beyond the range is its end.
     #[must_use]
@@ -78,7 +90,7 @@ impl Generation {
 
     fn of_number(number: u64) -> Self {
         let number = number & Self::MASK;
-        Self((number << Self::SLOW_BITS | number >> Self::FAST_BITS) & Self::MASK)
+        Self(layout::GENERATION.of(number << Self::SLOW_BITS | number >> Self::FAST_BITS))
     }
 
     /// The generation after this one.
@@ -90,14 +102,21 @@ impl Generation {
     /// The low 21 bits of the number.
     #[must_use]
     pub fn number(self) -> u64 {
-        (self.0 >> Self::SLOW_BITS | self.0 << Self::FAST_BITS) & Self::MASK
+        (self.bits() >> Self::SLOW_BITS | self.bits() << Self::FAST_BITS) & Self::MASK
     }
 
     /// The bits as they stand in a word, for equality only.
     #[must_use]
     #[inline]
     pub fn bits(self) -> u64 {
-        self.0
+        layout::GENERATION.get(self.0)
+    }
+
+    /// Whether these are the bits in a field of another word, which is as wide.
+    #[inline]
+    pub(crate) fn stands_in(self, word: u64, field: Field) -> bool {
+        let shift = field.begin() - layout::GENERATION.begin();
+        (word >> shift) & layout::GENERATION.of(u64::MAX) == self.0
     }
 
     /// The full number of this generation, given the full number of one that is at most a million
@@ -135,6 +154,8 @@ pub enum Kind {
         /// is about to take back an expired place (see `AtomicState::admit`).
         admitted: u16,
     },
+    /// Half-open as well, but a share of the calls is let through; see `recovery/`.
+    Ramp(PackedRound),
     /// See [`State::ForcedOpen`].
     ForcedOpen,
     /// See [`State::Disabled`].
@@ -160,7 +181,7 @@ impl Kind {
         match self {
             Self::Closed => State::Closed,
             Self::Open { .. } => State::Open,
-            Self::HalfOpen { .. } => State::HalfOpen,
+            Self::HalfOpen { .. } | Self::Ramp(_) => State::HalfOpen,
             Self::ForcedOpen => State::ForcedOpen,
             Self::Disabled => State::Disabled,
             Self::MetricsOnly => State::MetricsOnly,
@@ -191,17 +212,18 @@ impl StateWord {
                 let admitted = layout::ADMITTED.of(u64::from(admitted));
                 (3, in_flight | succeeded | admitted)
             }
-            Kind::ForcedOpen => (4, 0),
-            Kind::Disabled => (5, 0),
+            Kind::Ramp(round) => (4, layout::ROUND.of(round.0)),
+            Kind::ForcedOpen => (5, 0),
+            Kind::Disabled => (6, 0),
         };
-        Self(layout::KIND.of(code) | layout::GENERATION.of(generation.0) | payload)
+        Self(layout::KIND.of(code) | generation.0 | payload)
     }
 
     /// The generation that this state belongs to.
     #[must_use]
     #[inline]
     pub fn generation(self) -> Generation {
-        Generation(layout::GENERATION.get(self.0))
+        Generation(self.0 & layout::GENERATION.of(u64::MAX))
     }
 
     /// Whether the state is closed or metrics only.
@@ -210,12 +232,51 @@ impl StateWord {
         layout::KIND.get(self.0) <= 1
     }
 
+    /// The same, and calls aren't timed.
+    #[inline]
+    pub(crate) fn lets_through_untimed(self) -> bool {
+        self.0 & layout::PATH <= 1
+    }
+
+    /// Whether the state is closed or metrics only, and calls are timed; no for a ticket whose call is
+    /// watched.
+    #[inline]
+    pub(crate) fn lets_through_timed(self) -> bool {
+        (self.0 & layout::PATH).wrapping_sub(layout::TIMED.of(1)) <= 1
+    }
+
+    /// Whether calls are timed.
+    #[must_use]
+    #[inline]
+    pub fn is_timed(self) -> bool {
+        layout::TIMED.get(self.0) == 1
+    }
+
+    /// The same word of a breaker that times calls, if `is_timed`.
+    #[must_use]
+    pub fn timed(self, is_timed: bool) -> Self {
+        Self(self.0 & !layout::TIMED.of(1) | layout::TIMED.of(u64::from(is_timed)))
+    }
+
+    /// A ticket of this word, closed or metrics only, for a call that is watched at `place`.
+    pub(crate) fn watched_at(self, place: u32) -> Self {
+        Self(self.0 | layout::WATCH.of(u64::from(place) + 1))
+    }
+
+    /// The word of such a ticket without its place, and the place.
+    #[allow(clippy::cast_possible_truncation, reason = "seven bits")]
+    pub(crate) fn without_watch(self) -> (Self, Option<u32>) {
+        let unwatched = Self(self.0 & !layout::WATCH.of(u64::MAX));
+        let place = (layout::WATCH.get(self.0) as u32).checked_sub(1);
+        (unwatched, place)
+    }
+
     /// The state and its payload.
     #[must_use]
     #[inline]
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "the fields have 12 and 16 bits"
+        reason = "the fields have 12 and 15 bits"
     )]
     pub fn kind(self) -> Kind {
         match layout::KIND.get(self.0) {
@@ -229,8 +290,9 @@ impl StateWord {
                 succeeded: layout::SUCCEEDED.get(self.0) as u32,
                 admitted: layout::ADMITTED.get(self.0) as u16,
             },
-            4 => Kind::ForcedOpen,
-            // Only `new` makes words, and it writes no code above 5.
+            4 => Kind::Ramp(PackedRound(layout::ROUND.get(self.0))),
+            5 => Kind::ForcedOpen,
+            // Only `new` makes words, and it writes no code above 6.
             _ => Kind::Disabled,
         }
     }
@@ -268,13 +330,14 @@ mod tests {
             any::<u64>().prop_map(|nanos| Kind::Open {
                 until: Moment::not_before(nanos)
             }),
-            (0..=2000_u32, 0..=2000_u32, any::<u16>()).prop_map(
+            (0..=2000_u32, 0..=2000_u32, 0..1_u16 << 15).prop_map(
                 |(in_flight, succeeded, admitted)| Kind::HalfOpen {
                     in_flight,
                     succeeded,
                     admitted,
                 }
             ),
+            crate::state::round_tests::rounds().prop_map(|round| Kind::Ramp(round.pack())),
             Just(Kind::ForcedOpen),
             Just(Kind::Disabled),
             Just(Kind::MetricsOnly),
@@ -283,17 +346,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_word_gives_back_what_was_packed(kind in kinds(), changes in 0..5_u32, near: u64) {
+        fn a_word_gives_back_what_was_packed(
+            kind in kinds(), changes in 0..5_u32, near: u64, is_timed: bool, place in 0..127_u32,
+        ) {
             let mut generation = Generation::of_number(near);
             for _ in 0..changes {
                 generation = generation.next();
             }
-            let word = StateWord::new(generation, kind);
+            let word = StateWord::new(generation, kind).timed(is_timed);
+            prop_assert_eq!(word.is_timed(), is_timed);
+            prop_assert_eq!(word.timed(false), StateWord::new(generation, kind));
             prop_assert_eq!(word.generation(), generation);
             prop_assert_eq!(word.kind(), kind);
             prop_assert_eq!(StateWord::from_bits(word.bits()), word);
             let recorded = matches!(kind, Kind::Closed | Kind::MetricsOnly);
-            prop_assert_eq!(word.lets_through_and_records(), recorded);
+            prop_assert_eq!(word.lets_through_untimed(), recorded && !is_timed);
+            prop_assert_eq!(word.lets_through_timed(), recorded && is_timed);
+            if recorded {
+                let ticket = word.watched_at(place);
+                prop_assert!(!ticket.lets_through_untimed() && !ticket.lets_through_timed());
+                prop_assert_eq!(ticket.kind(), kind);
+                prop_assert_eq!(ticket.without_watch(), (word, Some(place)));
+                prop_assert_eq!(word.without_watch(), (word, None));
+            }
         }
 
         #[test]

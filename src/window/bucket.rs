@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use crate::clock::GOLDEN_RATIO;
 use crate::pack::Field;
 use crate::stamped::{self, Next};
 use crate::state::Generation;
@@ -58,6 +59,12 @@ impl Stamp {
     #[inline]
     pub(super) fn from_upper_bits(word: u64) -> Self {
         Self(word & Self::MASK)
+    }
+
+    /// The stamp where it stands in a word, with nothing below it.
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        self.0
     }
 
     /// The stamp of the next turn in the same generation.
@@ -146,29 +153,34 @@ impl std::fmt::Debug for BucketWord {
     }
 }
 
-/// Says yes to one call in 2^scale. Only asked in buckets of more than 131,071 calls.
+/// Says yes to one call in 2^scale. Only asked where there are many.
 ///
 /// Each thread goes round a circle in steps of the golden ratio and says yes on 1/2^scale of it
-/// (Weyl 1916, "Über die Gleichverteilung von Zahlen mod. Eins"). No other step spreads more evenly,
-/// and each periodic part of a thread's calls (every other one, say, because it alternates between
-/// two breakers) goes round evenly too. Random numbers would err by a quarter of a percent and cost
-/// more.
+/// (see [`GOLDEN_RATIO`]). No other step spreads more evenly, and each periodic part of a thread's calls
+/// (every other one, say, because it alternates between two breakers) goes round evenly too. Random
+/// numbers would err by a quarter of a percent and cost more.
 #[inline]
-fn is_counted(scale: u64) -> bool {
-    const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+pub(super) fn is_counted(scale: u64) -> bool {
     thread_local! {
-        // Each thread begins elsewhere, also in steps of the golden ratio, for those that make one
-        // call each and end.
-        static PLACE: Cell<u64> = Cell::new({
-            static THREADS: ThreadCounter = ThreadCounter::new(0);
-            // Relaxed: only that the numbers differ is of interest.
-            let thread = THREADS.fetch_add(1, Ordering::Relaxed);
-            u64::from(thread).wrapping_mul(GOLDEN_RATIO)
-        });
+        // A constant, so that reading it needs no look whether it is there.
+        static PLACE: Cell<u64> = const { Cell::new(0) };
     }
-    let place = PLACE.get();
+    let place = match PLACE.get() {
+        0 => first_place(),
+        place => place,
+    };
     PLACE.set(place.wrapping_add(GOLDEN_RATIO));
     place >> (64 - scale) == 0
+}
+
+/// Where the thread begins: each elsewhere, also in steps of the golden ratio, for those that make one
+/// call each and end.
+#[cold]
+fn first_place() -> u64 {
+    static THREADS: ThreadCounter = ThreadCounter::new(1);
+    // Relaxed: only that the numbers differ is of interest.
+    let thread = THREADS.fetch_add(1, Ordering::Relaxed);
+    u64::from(thread).wrapping_mul(GOLDEN_RATIO)
 }
 
 /// What has become of a call that was to be counted.
@@ -276,7 +288,7 @@ impl AtomicBucket {
     #[inline]
     fn store(&self, word: BucketWord) {
         // Relaxed, and no exchange. Who must see a success sees it through a failure that this
-        // thread records later, with Release (see `TimeRing::counts_if`); who gets the word after
+        // thread records later, with Release (see `TimeRing::failures_and_slow`); who gets the word after
         // this thread, through the lane (see `Lanes`).
         self.0.store(word.0, Ordering::Relaxed);
     }

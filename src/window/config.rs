@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{CountRing, Ring, TimeRing};
+use super::{CountRing, Latencies, Ring, TimeRing, Timing};
 use crate::clock::{Clock, saturating_nanos};
 use crate::error::ConfigError;
 
@@ -83,6 +83,41 @@ impl Window {
         }
     }
 
+    /// Makes the histograms, if the window keeps them apart from its ring.
+    pub(crate) fn latencies(&self, lanes: u32, recording: Recording) -> Option<Latencies> {
+        let by_outcome = recording == Recording::ByOutcome;
+        match self.0 {
+            Shape::Time { buckets, .. } if recording != Recording::Off => {
+                Some(Latencies::new(buckets, lanes, by_outcome))
+            }
+            Shape::Time { .. } | Shape::Count { .. } => None,
+        }
+    }
+
+    /// How old the oldest call may be, if there is a limit.
+    pub(crate) fn length(&self) -> Option<Duration> {
+        match self.0 {
+            Shape::Time { length, .. } => Some(length),
+            Shape::Count { within, .. } => within,
+        }
+    }
+
+    /// How long a bucket lasts; [`Duration::MAX`] if there are none.
+    pub(crate) fn bucket(&self) -> Duration {
+        match self.0 {
+            Shape::Time { length, buckets } => length / buckets.max(1),
+            Shape::Count { .. } => Duration::MAX,
+        }
+    }
+
+    /// How many buckets it has, if it has any.
+    pub(crate) fn buckets(&self) -> Option<u32> {
+        match self.0 {
+            Shape::Time { buckets, .. } => Some(buckets),
+            Shape::Count { .. } => None,
+        }
+    }
+
     /// The most calls that the window can hold, if there is a limit.
     pub(crate) fn capacity(&self) -> Option<u32> {
         match self.0 {
@@ -91,19 +126,17 @@ impl Window {
         }
     }
 
-    /// Makes the ring, which can grow to so many `lanes` if the window can.
-    pub(crate) fn ring(&self, lanes: u32, clock: &Clock) -> Result<Ring, ConfigError> {
+    /// Whether there can be such a window.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match self.0 {
             Shape::Time { length, buckets } => {
-                let length = checked_length("window.length", length)?;
+                check_length("window.length", length)?;
                 check(
                     "window.buckets",
                     buckets,
                     1..=TimeRing::MAX_BUCKETS,
                     "10 suit most services",
-                )?;
-                let width = clock.units(length / u64::from(buckets));
-                Ok(Ring::Time(TimeRing::new(width, buckets, lanes)))
+                )
             }
             Shape::Count { calls, within } => {
                 check(
@@ -112,10 +145,21 @@ impl Window {
                     1..=CountRing::MAX_LENGTH,
                     "100 suit most services",
                 )?;
-                let within = within
-                    .map(|within| checked_length("window.within", within))
-                    .transpose()?;
-                Ok(Ring::Count(Box::new(CountRing::new(calls, within))))
+                within.map_or(Ok(()), |within| check_length("window.within", within))
+            }
+        }
+    }
+
+    /// Makes the ring of a window that was checked, which can grow to so many `lanes` if the window can.
+    pub(crate) fn ring(&self, lanes: u32, timing: Timing, clock: &Clock) -> Ring {
+        match self.0 {
+            Shape::Time { length, buckets } => {
+                let width = clock.units(saturating_nanos(length) / u64::from(buckets));
+                Ring::Time(TimeRing::new(width, buckets, lanes, timing.counts_slow))
+            }
+            Shape::Count { calls, within } => {
+                let within = within.map(saturating_nanos);
+                Ring::Count(Box::new(CountRing::new(calls, within, timing)))
             }
         }
     }
@@ -128,11 +172,11 @@ impl Default for Window {
     }
 }
 
-fn checked_length(setting: &'static str, length: Duration) -> Result<u64, ConfigError> {
+fn check_length(setting: &'static str, length: Duration) -> Result<(), ConfigError> {
     const SHORTEST: Duration = Duration::from_nanos(TimeRing::MIN_LENGTH);
     const LONGEST: Duration = Duration::from_secs(7 * 86_400);
     if (SHORTEST..=LONGEST).contains(&length) {
-        Ok(saturating_nanos(length))
+        Ok(())
     } else {
         let hint = "60 s suit most services";
         Err(ConfigError::new(
@@ -187,4 +231,19 @@ impl From<CountWindow> for Window {
             within: window.within,
         })
     }
+}
+
+/// Whether a breaker keeps histograms of the time that calls take; see
+/// [`Builder::latency`](crate::Builder::latency).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Recording {
+    /// It doesn't.
+    #[default]
+    Off,
+    /// One for all calls.
+    Together,
+    /// One for the calls that succeed and one for those that fail, in twice the memory. A call costs
+    /// no more.
+    ByOutcome,
 }

@@ -9,12 +9,14 @@
 use crossbeam_utils::CachePadded;
 
 use super::counter::GenerationCounter;
-use super::{Counts, Tally};
+use super::durations::Durations;
+use super::latencies::BinCounts;
+use super::{Counts, Tally, Timing, Took};
 use crate::caller::Caller;
 use crate::pack::Field;
 use crate::stamped::{self, Next};
 use crate::state::Generation;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 
 /// ```text
 ///  63                         12 11             0
@@ -75,6 +77,7 @@ pub struct CountRing {
     groups: Box<[AtomicU64]>,
     length: u64,
     marks: Option<Marks>,
+    durations: Option<Durations>,
     /// Calls that were ignored or rejected. They have no place among the last n.
     asides: GenerationCounter,
 }
@@ -85,7 +88,7 @@ impl CountRing {
 
     /// A window of the last `length` calls, none of which is older than `within` nanoseconds.
     #[must_use]
-    pub fn new(length: u32, within: Option<u64>) -> Self {
+    pub fn new(length: u32, within: Option<u64>, timing: Timing) -> Self {
         debug_assert!(length > 0);
         let length = u64::from(length);
         // One more than the window can touch, so that a group is replaced only when the last of its
@@ -97,6 +100,7 @@ impl CountRing {
             groups: (0..groups).map(|_| AtomicU64::new(0)).collect(),
             length,
             marks: within.map(Marks::new),
+            durations: timing.is_timed().then(|| Durations::new(length, timing)),
             asides: GenerationCounter::new(),
         }
     }
@@ -110,12 +114,25 @@ impl CountRing {
     }
 
     /// See [`Ring::record`](super::Ring::record).
-    ///
-    /// Kept out of line, so that the callers of a breaker with a time window stay small.
-    #[inline(never)]
+    #[inline]
     pub fn record(
         &self,
         tally: Tally,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        self.record_timed(tally, None, generation, caller, is_current)
+    }
+
+    /// The same, of a call that took so long.
+    ///
+    /// Kept out of line, so that the callers of a breaker with a time window stay small.
+    #[inline(never)]
+    pub fn record_timed(
+        &self,
+        tally: Tally,
+        took: Option<Took>,
         generation: Generation,
         caller: &impl Caller,
         is_current: impl Fn() -> bool,
@@ -134,7 +151,11 @@ impl CountRing {
         if let Some(marks) = &self.marks {
             marks.note(position, caller);
         }
-        self.write(position, tally == Tally::Failure)
+        let written = self.write(position, tally == Tally::Failure);
+        if let (Some(durations), Some(took)) = (&self.durations, took) {
+            durations.write(position, took);
+        }
+        written
     }
 
     /// Readies the window for `generation`: no word of an earlier one will be in reach.
@@ -214,16 +235,13 @@ impl CountRing {
         }
     }
 
-    /// The sums of `generation`'s window at `now`.
-    ///
-    /// A position whose outcome has not been written yet counts as a success if its group has
-    /// begun, and not at all otherwise; its writer judges after it has written.
-    #[must_use]
-    pub fn sum(&self, generation: Generation, now: u64) -> Counts {
+    /// The positions of `generation`'s window at `now`, from the first to before the last.
+    #[inline]
+    fn positions(&self, generation: Generation, now: u64) -> Option<(u64, u64)> {
         // Relaxed: the cursor carries its own generation.
         let seen = self.cursor.load(Ordering::Relaxed);
         if !Self::is_of(seen, generation) {
-            return Counts::default();
+            return None;
         }
         let end = cursor::POSITION.get(seen);
         let reach = match &self.marks {
@@ -231,7 +249,23 @@ impl CountRing {
             None => self.length,
         };
         // The cursor began one ring's length up, so this can't be less than zero.
-        let begin = end - reach;
+        Some((end - reach, end))
+    }
+
+    /// The sums of `generation`'s window at `now`.
+    ///
+    /// A position whose outcome has not been written yet counts as a success if its group has
+    /// begun, and not at all otherwise; its writer judges after it has written.
+    #[must_use]
+    pub fn sum(&self, generation: Generation, now: u64) -> Counts {
+        let Some((begin, end)) = self.positions(generation, now) else {
+            return Counts::default();
+        };
+        // First the slow ones: each was counted as a call before.
+        let slow = self.durations.as_ref().map_or(0, |durations| {
+            let slow = durations.read(begin, end).filter(|(_, took)| took.is_slow);
+            slow.count() as u64
+        });
         let (mut calls, mut failures) = (0, 0);
         for number in begin / group::SIZE..end.div_ceil(group::SIZE) {
             // Relaxed: the word carries its own number.
@@ -246,10 +280,42 @@ impl CountRing {
             calls += high - low;
             failures += u64::from((group::FAILED.get(word) & inside).count_ones());
         }
+        // Acquire: pairs with the Release in `Durations::write`; what is seen recorded is seen below to be
+        // in flight no more.
+        fence(Ordering::Acquire);
         Counts {
             successes: calls - failures,
             failures,
+            slow,
+            ..Counts::default()
         }
+    }
+
+    /// Adds to `counts` how long the calls of `generation`'s window took.
+    pub fn read_latencies(&self, generation: Generation, now: u64, counts: &mut BinCounts) {
+        let (Some(durations), Some((begin, end))) =
+            (&self.durations, self.positions(generation, now))
+        else {
+            return;
+        };
+        for (position, took) in durations.read(begin, end) {
+            let failed = durations.by_outcome && self.has_failed(position);
+            let of = if failed {
+                &mut counts.failures
+            } else {
+                &mut counts.calls
+            };
+            of[took.bin.number()] += 1;
+        }
+    }
+
+    /// Whether the call at `position` is known to have failed.
+    fn has_failed(&self, position: u64) -> bool {
+        let number = position / group::SIZE;
+        // Relaxed: the word carries its own number.
+        let word = self.group(number).load(Ordering::Relaxed);
+        let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1;
+        group::NUMBER.get(word) == number && failed == 1
     }
 
     /// How many calls of `generation` were not counted.
@@ -351,7 +417,7 @@ mod tests {
 
     #[test]
     fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_calls() {
-        let ring = CountRing::new(16, None);
+        let ring = CountRing::new(16, None, Timing::NONE);
         let asleep = ring.take_position(FIRST, || true).unwrap();
         for _ in 0..64 {
             assert!(ring.record(Tally::Success, FIRST, &At::on_one_lane(0), || true));
@@ -362,13 +428,14 @@ mod tests {
 
     #[test]
     fn a_generation_that_is_over_takes_no_position() {
-        let ring = CountRing::new(4, None);
+        let ring = CountRing::new(4, None, Timing::NONE);
         let current = FIRST.next();
         assert!(ring.record(Tally::Success, current, &At::on_one_lane(0), || true));
         assert!(!ring.record(Tally::Failure, FIRST, &At::on_one_lane(0), || false));
         let expected = Counts {
             successes: 1,
             failures: 0,
+            ..Counts::default()
         };
         assert_eq!(ring.sum(current, 0), expected);
         assert_eq!(ring.sum(FIRST, 0), Counts::default());
@@ -376,7 +443,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_resets_never_show_an_older_generations_calls() {
-        let ring = CountRing::new(8, None);
+        let ring = CountRing::new(8, None, Timing::NONE);
         let mut generation = FIRST;
         assert!(ring.record(Tally::Failure, generation, &At::on_one_lane(0), || true));
         for _ in 0..10_000 {
@@ -393,7 +460,7 @@ mod tests {
             within in proptest::option::of(64..6_400_u64),
             steps in proptest::collection::vec((0..300_u64, 0..3_u8, 0..40_u8), 1..300),
         ) {
-            let ring = CountRing::new(length, within);
+            let ring = CountRing::new(length, within, Timing::NONE);
             let mut generation = FIRST;
             let mut calls = Vec::new();
             let mut asides = 0;
@@ -423,7 +490,8 @@ mod tests {
                     .filter(|(at, _)| alive(*at))
                     .collect();
                 let failures = last.iter().filter(|(_, failed)| *failed).count() as u64;
-                let expected = Counts { successes: last.len() as u64 - failures, failures };
+                let successes = last.len() as u64 - failures;
+                let expected = Counts { successes, failures, ..Counts::default() };
                 prop_assert_eq!(ring.sum(generation, now), expected);
                 prop_assert_eq!(ring.asides(generation), asides);
             }

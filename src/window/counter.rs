@@ -7,22 +7,26 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// ```text
 ///  63             21 20            0
-/// +-----------------+---------------+
-/// |   count, 43     | generation,21 |
-/// +-----------------+---------------+
+/// +-+---------------+---------------+
+/// |1|   count, 42   | generation,21 |
+/// +-+---------------+---------------+
 /// ```
+///
+/// The uppermost bit: whether there is evidence besides, so that a success learns with one load whether
+/// there is anything for it to do.
 mod layout {
     use super::Field;
 
     pub(super) const GENERATION: Field = Field::lowest(21);
-    pub(super) const COUNT: Field = GENERATION.then(43);
+    pub(super) const COUNT: Field = GENERATION.then(42);
+    pub(super) const EVIDENCE: Field = COUNT.then(1);
 
-    const _: () = assert!(COUNT.end() == 64);
+    const _: () = assert!(EVIDENCE.end() == 64);
 }
 
 /// A count that belongs to one generation: another generation reads zero.
 ///
-/// It counts to 8.8 × 10¹², ten days at ten million a second, and stays there.
+/// It counts to 4.4 × 10¹², five days at ten million a second, and stays there.
 #[derive(Debug)]
 pub struct GenerationCounter(AtomicU64);
 
@@ -53,13 +57,40 @@ impl GenerationCounter {
     /// Adds one for `generation` and returns the count; `None` if `is_current` says that the
     /// generation is over.
     pub fn add(&self, generation: Generation, is_current: impl Fn() -> bool) -> Option<u64> {
+        self.add_with(false, generation, is_current)
+    }
+
+    /// The same; if there is evidence, notes so.
+    pub fn add_with(
+        &self,
+        evidence: bool,
+        generation: Generation,
+        is_current: impl Fn() -> bool,
+    ) -> Option<u64> {
         let plus_one = |count: u64| (count + 1).min(layout::COUNT.max());
+        let noted = layout::EVIDENCE.of(evidence.into());
         let next = |seen| match Self::unpack(seen, generation) {
-            Some(count) => Next::Own(Self::pack(generation, plus_one(count))),
-            None => Next::Other(Self::pack(generation, 1)),
+            Some(count) => Next::Own(Self::pack(generation, plus_one(count)) | noted),
+            None => Next::Other(Self::pack(generation, 1) | noted),
         };
         stamped::update(&self.0, next, is_current)
             .map(|before| plus_one(Self::unpack(before, generation).unwrap_or(0)))
+    }
+
+    /// Sets `generation`'s count to zero in any case, and notes whether there is evidence, so that it is ordered among the additions; `None`
+    /// if `is_current` says that the generation is over.
+    pub fn restart(
+        &self,
+        evidence: bool,
+        generation: Generation,
+        is_current: impl Fn() -> bool,
+    ) -> Option<u64> {
+        let zero = Self::pack(generation, 0) | layout::EVIDENCE.of(evidence.into());
+        let next = |seen| match Self::unpack(seen, generation) {
+            Some(_) => Next::Own(zero),
+            None => Next::Other(zero),
+        };
+        stamped::update(&self.0, next, is_current)
     }
 
     /// Starts `generation` at zero, if it has not started.
@@ -71,26 +102,68 @@ impl GenerationCounter {
         stamped::update(&self.0, next, is_current);
     }
 
+    /// Whether there is anything for a success to clear: a count, or evidence.
+    #[inline]
+    pub fn has_any(&self) -> bool {
+        // Relaxed: the common answer is no, whoever's the word is, and then nothing is written.
+        self.0.load(Ordering::Relaxed) >> layout::COUNT.begin() > 0
+    }
+
     /// Sets `generation`'s count to zero if it isn't.
     #[inline]
     pub fn clear(&self, generation: Generation) {
-        // Relaxed: the common answer is zero, whoever's it is, and then nothing is written.
-        if layout::COUNT.get(self.0.load(Ordering::Relaxed)) > 0 {
-            self.clear_rarely(generation);
+        if self.has_any() {
+            self.clear_with(generation, || false);
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn clear_rarely(&self, generation: Generation) {
+    /// The same; and notes that there is no evidence, unless there is.
+    pub fn clear_with(&self, generation: Generation, has_evidence: impl Fn() -> bool) {
         loop {
-            // Relaxed: as above.
-            let seen = self.0.load(Ordering::Relaxed);
-            let is_zero = Self::unpack(seen, generation).is_none_or(|count| count == 0);
-            if is_zero || stamped::update_own(&self.0, seen, Self::pack(generation, 0)) {
+            // Acquire: pairs with the Release of who noted evidence, which that one had written before;
+            // so if `has_evidence` finds none, it has gone since. Should evidence come after it was
+            // asked, then so does the note of it, and the exchange fails, unless the word has become
+            // again what it was.
+            let seen = self.0.load(Ordering::Acquire);
+            if Self::unpack(seen, generation).is_none() {
+                return;
+            }
+            let was_noted = layout::EVIDENCE.get(seen) == 1;
+            let noted = was_noted && has_evidence();
+            let new = Self::pack(generation, 0) | layout::EVIDENCE.of(noted.into());
+            if new == seen {
+                return;
+            }
+            let is_taken_away = was_noted && !noted;
+            if !is_taken_away && stamped::update_own(&self.0, seen, new) {
+                return;
+            }
+            if is_taken_away && self.take_note_away(seen, new) {
+                // If the word had become again what it was, there may be evidence that was noted
+                // meanwhile. What is noted from now on stays.
+                if has_evidence() {
+                    self.note(generation);
+                }
                 return;
             }
         }
+    }
+
+    fn take_note_away(&self, seen: u64, new: u64) -> bool {
+        // AcqRel: who takes a note away finds the evidence that was noted before. Relaxed: it is loaded
+        // anew.
+        self.0
+            .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Notes that there is evidence, if `generation` is still the word's.
+    fn note(&self, generation: Generation) {
+        let next = |seen| match Self::unpack(seen, generation) {
+            Some(_) => Next::Own(seen | layout::EVIDENCE.of(1)),
+            None => Next::Other(seen),
+        };
+        stamped::update(&self.0, next, || false);
     }
 }
 

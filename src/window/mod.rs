@@ -4,15 +4,24 @@ mod config;
 mod time;
 mod latest;
 mod shards;
+mod latencies;
+mod histogram;
 mod place;
 mod bucket;
 mod count;
+mod durations;
 mod counter;
+mod bin;
+mod aligned;
 
+pub use bin::Bin;
 pub use bucket::{Added, AtomicBucket, Stamp};
-pub use config::{CountWindow, Window};
+pub use config::{CountWindow, Recording, Window};
 pub use count::CountRing;
 pub use counter::GenerationCounter;
+pub use histogram::Histograms;
+pub(crate) use latencies::rank_of;
+pub use latencies::{BinCounts, Latencies};
 pub use latest::ClockReading;
 pub use time::TimeRing;
 
@@ -28,8 +37,18 @@ pub enum Tally {
     /// A call that was not counted: ignored, in a generation that lets calls through; rejected, in
     /// one that doesn't. No generation counts both, which saves a word in each bucket.
     Aside,
-    /// A call that failed. The last, because threads have no words of their own for it.
+    /// A call that failed.
     Failure,
+    /// A call that took too long. It has succeeded or failed besides, and was counted as that first.
+    Slow,
+}
+
+impl Tally {
+    /// Whether threads have words of their own for it.
+    #[inline]
+    fn is_spread(self) -> bool {
+        matches!(self, Self::Success | Self::Aside)
+    }
 }
 
 /// What the decision sees of a window.
@@ -39,6 +58,10 @@ pub struct Counts {
     pub successes: u64,
     /// Calls that failed.
     pub failures: u64,
+    /// Those among both that took too long.
+    pub slow: u64,
+    /// Calls that have not come back and have already taken too long.
+    pub overdue: u64,
 }
 
 impl Counts {
@@ -47,6 +70,44 @@ impl Counts {
     pub fn calls(&self) -> u64 {
         self.successes + self.failures
     }
+
+    /// How many of the calls were slow.
+    #[must_use]
+    pub fn slow_of_calls(&self) -> u64 {
+        self.slow.min(self.calls())
+    }
+}
+
+/// What a breaker's window keeps of the time that calls take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Whether it counts the slow ones.
+    pub counts_slow: bool,
+    /// Whether it has histograms.
+    pub recording: Recording,
+}
+
+impl Timing {
+    /// Calls are not timed.
+    pub const NONE: Self = Self {
+        counts_slow: false,
+        recording: Recording::Off,
+    };
+
+    /// Whether calls are timed.
+    #[must_use]
+    pub fn is_timed(self) -> bool {
+        self != Self::NONE
+    }
+}
+
+/// How long a call took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Took {
+    /// In nanoseconds.
+    pub nanos: u64,
+    /// Whether that is too long.
+    pub is_slow: bool,
 }
 
 /// `part` of `whole`, which isn't zero.
@@ -136,35 +197,150 @@ impl Ring {
         }
     }
 
-    /// What `generation`'s window holds, if that is `worth` knowing: asked with the failures, and
-    /// again as successes are added to them.
-    ///
-    /// While others record, a time window's sums are those of no single moment. The failures are
-    /// read first: successes that are recorded meanwhile can make the rate too low, but failures
-    /// can't make it too high. Only a bucket that ends meanwhile can: it takes successes away.
-    pub fn counts_if(
+    /// The same, of a call that was timed.
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed_latency` shows a slower path"
+    )]
+    #[inline(always)]
+    pub fn record_timed_at(
         &self,
+        reading: ClockReading,
+        tally: Tally,
+        (took, latencies): (Took, Option<&Latencies>),
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        match self {
+            Self::Time(ring) => {
+                let counted = ring.record_at(reading, tally, generation, caller, &is_current);
+                if let Some(latencies) = latencies {
+                    let (bin, failed) = (Bin::of(took.nanos), tally == Tally::Failure);
+                    let bin = latencies.number(bin, failed);
+                    ring.record_latency(latencies, bin, reading, generation, caller, &is_current);
+                }
+                // After it was counted as a call, so that a reader who begins with the slow ones finds
+                // no more of them than of calls.
+                if took.is_slow {
+                    ring.record_at(reading, Tally::Slow, generation, caller, is_current);
+                }
+                counted
+            }
+            Self::Count(ring) => {
+                ring.record_timed(tally, Some(took), generation, caller, is_current)
+            }
+        }
+    }
+
+    /// What speaks against the dependency in `generation`'s window: its failed and its slow calls.
+    ///
+    /// While others record, a time window's sums are those of no single moment. The slow ones are read
+    /// first, of which each was counted as a call before; those that a bucket which ends meanwhile takes
+    /// away from the calls are left out by [`Counts::slow_of_calls`]. And both are read before
+    /// the successes: successes that are recorded meanwhile can make a rate too low, but failures
+    /// can't make it too high. Only a bucket that ends meanwhile can: it takes successes away.
+    #[must_use]
+    #[inline]
+    pub fn failures_and_slow(
+        &self,
+        generation: Generation,
+        reading: ClockReading,
+        caller: &impl Caller,
+    ) -> Counts {
+        match self {
+            Self::Time(ring) => ring.failures_and_slow(generation, reading),
+            Self::Count(ring) => ring.sum(generation, caller.nanos_at(reading.raw)),
+        }
+    }
+
+    /// Adds to these the successes, if the sum is `worth` knowing: asked first without any, and again
+    /// as they are added.
+    pub fn add_successes(
+        &self,
+        counts: Counts,
         generation: Generation,
         reading: ClockReading,
         caller: &impl Caller,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         match self {
-            Self::Time(ring) => ring.counts_if(generation, reading, caller.lane_so_far(), worth),
-            Self::Count(ring) => Some(ring.sum(generation, caller.nanos_at(reading.raw))),
+            Self::Time(ring) => {
+                ring.add_successes(counts, generation, reading, caller.lane_so_far(), worth)
+            }
+            // It has no such parts; they were all counted at once.
+            Self::Count(_) => Some(counts),
         }
     }
 
-    /// What `generation`'s window holds.
-    #[must_use]
-    pub fn counts(
+    /// The failures and successes of the last `buckets` buckets of `generation`'s window, the present one
+    /// among them, if that is `worth` knowing; asked as in [`add_successes`](Self::add_successes).
+    pub fn short_counts(
         &self,
+        buckets: u32,
+        generation: Generation,
+        reading: ClockReading,
+        caller: &impl Caller,
+        worth: impl Fn(Counts) -> bool,
+    ) -> Option<Counts> {
+        match self {
+            Self::Time(ring) => {
+                ring.short_counts(buckets, generation, reading, caller.lane_so_far(), worth)
+            }
+            // It has no buckets.
+            Self::Count(_) => None,
+        }
+    }
+
+    /// The same as [`add_successes`](Self::add_successes), whatever it is worth.
+    #[must_use]
+    pub fn all_counts(
+        &self,
+        counts: Counts,
         generation: Generation,
         reading: ClockReading,
         caller: &impl Caller,
     ) -> Counts {
-        self.counts_if(generation, reading, caller, |_| true)
-            .unwrap_or_default()
+        self.add_successes(counts, generation, reading, caller, |_| true)
+            .unwrap_or(counts)
+    }
+
+    /// Adds to `counts` how long the calls of `generation`'s window took.
+    pub fn read_latencies(
+        &self,
+        latencies: Option<&Latencies>,
+        generation: Generation,
+        reading: ClockReading,
+        caller: &impl Caller,
+        counts: &mut BinCounts,
+    ) {
+        match self {
+            Self::Time(ring) => {
+                if let Some(latencies) = latencies {
+                    ring.read_latencies(latencies, generation, reading, counts);
+                }
+            }
+            Self::Count(ring) => {
+                ring.read_latencies(generation, caller.nanos_at(reading.raw), counts);
+            }
+        }
+    }
+
+    /// How many calls `generation`'s window holds.
+    #[must_use]
+    pub fn calls(
+        &self,
+        generation: Generation,
+        reading: ClockReading,
+        caller: &impl Caller,
+    ) -> u64 {
+        match self {
+            Self::Time(ring) => {
+                let sum = |tally| ring.sum(tally, generation, reading);
+                sum(Tally::Failure) + sum(Tally::Success)
+            }
+            Self::Count(ring) => ring.sum(generation, caller.nanos_at(reading.raw)).calls(),
+        }
     }
 
     /// How many calls of `generation` were not counted; see [`Tally::Aside`].

@@ -60,7 +60,7 @@ impl Place {
 
     #[inline]
     pub(super) fn is_of(self, generation: Generation) -> bool {
-        layout::GENERATION.get(self.0) == generation.bits()
+        generation.stands_in(self.0, layout::GENERATION)
     }
 
     #[inline]

@@ -3,9 +3,9 @@
 //! A window begins with one word for each bucket and kind of call, which all threads share by
 //! compare-exchange. The first time that two threads collide there, or a bucket of it gets busy, the
 //! window grows: from then on each thread has words of its own for what every call writes, with a
-//! load and a store, which nothing has to lock because nobody else writes there. What only failures
-//! write stays shared. They also add to one run, which orders them, so words of their own would
-//! save nothing and would have to be summed.
+//! load and a store, which nothing has to lock because nobody else writes there. What only
+//! failures and slow calls write stays shared. They also write to one run, which orders them, so words
+//! of their own would save nothing and would have to be summed.
 //!
 //! What was counted before the window has grown stays where it is until it is too old.
 
@@ -15,23 +15,67 @@ use std::ops::Range;
 use crossbeam_utils::CachePadded;
 
 use super::Tally;
+use super::aligned::{Aligned, WORDS_A_LINE};
 use super::bucket::{Added, AtomicBucket, Stamp};
 use super::place::Place;
 use crate::caller::Caller;
 use crate::lane::Lane;
 use crate::sync::PublishedOnce;
 
-/// A cache line's worth of bucket words; two lines, as adjacent ones are fetched in pairs.
-const WORDS_A_LINE: usize = 16;
-
 type Line = CachePadded<[AtomicBucket; WORDS_A_LINE]>;
 
-/// What the words of one kind and shard have counted in the window that ends with `place`.
+/// The buckets that a sum is of. They end with the present one; those that stand behind it in the ring
+/// are of the turn before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    /// The first of the present turn.
+    first: u32,
+    /// Behind the present one.
+    behind: u32,
+    /// The first of the turn before.
+    first_before: u32,
+    present: Stamp,
+}
+
+impl Stretch {
+    /// The whole window that ends with `place`.
+    #[inline]
+    pub(super) fn whole(place: Place) -> Self {
+        let behind = place.slot() + 1;
+        Self {
+            first: 0,
+            behind,
+            first_before: behind,
+            present: place.stamp(),
+        }
+    }
+
+    /// The `last` buckets of the window that ends with `place`, in a ring of `buckets`, which are no
+    /// fewer.
+    pub(super) fn last(last: u32, place: Place, buckets: u32) -> Self {
+        let whole = Self::whole(place);
+        Self {
+            first: whole.behind.saturating_sub(last),
+            first_before: buckets - last.saturating_sub(whole.behind),
+            ..whole
+        }
+    }
+}
+
+/// What the words of one kind and shard have counted in these of the ring's `buckets`.
 ///
-/// The slots up to the place are of the present turn, those behind it of the one before. One turn
-/// more is counted too: its writer has read the clock later than this reader, and two threads that
-/// each fail and then sum must not both miss the other's failure.
-fn live_sum<'a>(buckets: u32, place: Place, word: impl Fn(u32) -> Option<&'a AtomicBucket>) -> u64 {
+/// One turn more is counted too: its writer has read the clock later than this reader, and two threads
+/// that each fail and then sum must not both miss the other's failure.
+#[allow(
+    clippy::inline_always,
+    reason = "measured: out of line, `.ci/run instructions` shows a longer path of failures"
+)]
+#[inline(always)]
+fn live_sum<'a>(
+    buckets: u32,
+    stretch: Stretch,
+    word: impl Fn(u32) -> Option<&'a AtomicBucket>,
+) -> u64 {
     let sum = |slots: Range<u32>, alive: Stamp| {
         let mut total = 0;
         for slot in slots {
@@ -44,9 +88,13 @@ fn live_sum<'a>(buckets: u32, place: Place, word: impl Fn(u32) -> Option<&'a Ato
         }
         total
     };
-    let present = place.stamp();
-    let behind = place.slot() + 1;
-    sum(0..behind, present) + sum(behind..buckets, present.turn_before())
+    let Stretch {
+        first,
+        behind,
+        first_before,
+        present,
+    } = stretch;
+    sum(first..behind, present) + sum(first_before..buckets, present.turn_before())
 }
 
 /// A word for each bucket and kind, for all threads.
@@ -54,28 +102,37 @@ fn live_sum<'a>(buckets: u32, place: Place, word: impl Fn(u32) -> Option<&'a Ato
 struct Common(Box<[Line]>);
 
 impl Common {
-    fn new(buckets: u32) -> Self {
-        let words = 3 * buckets as usize;
+    fn new(buckets: u32, counts_slow: bool) -> Self {
+        let kinds = if counts_slow { 4 } else { 3 };
+        let words = kinds * buckets as usize;
         let lines = (0..words.div_ceil(WORDS_A_LINE)).map(|_| Line::default());
         Self(lines.collect())
     }
 
+    /// The word, if the kind is counted. Those of slow calls stand behind the others.
     #[inline]
-    fn word(&self, slot: u32, tally: Tally) -> Option<&AtomicBucket> {
-        let word = 3 * slot as usize + tally as usize;
+    fn word(&self, buckets: u32, slot: u32, tally: Tally) -> Option<&AtomicBucket> {
+        let (step, first) = match tally {
+            Tally::Slow => (1, 3 * buckets),
+            Tally::Success | Tally::Aside | Tally::Failure => (3, tally as u32),
+        };
+        let word = (step * slot + first) as usize;
         let line = self.0.get(word / WORDS_A_LINE)?;
         Some(&line[word % WORDS_A_LINE])
     }
+
+    /// Whether there is room for the last word of slow calls.
+    #[inline]
+    fn counts_slow(&self, buckets: u32) -> bool {
+        self.0.len() * WORDS_A_LINE >= 4 * buckets as usize
+    }
 }
 
-/// A word for each bucket and kind but failures, in several shards, each on lines of its own.
+/// A word for each bucket and kind that is spread, in several shards, each on lines of its own.
 #[derive(Debug)]
 struct Spread {
-    /// Shard after shard, in one piece, so that a word is found with little arithmetic. Nothing
-    /// stands behind the last one.
-    words: Vec<AtomicBucket>,
-    /// The first word that begins a line.
-    first: usize,
+    /// Shard after shard.
+    words: Aligned<AtomicBucket>,
     /// Words from shard to shard.
     stride: usize,
     shards: u32,
@@ -84,14 +141,8 @@ struct Spread {
 impl Spread {
     fn new(buckets: u32, shards: u32) -> Self {
         let stride = (2 * buckets as usize).next_multiple_of(WORDS_A_LINE);
-        let all = stride * shards as usize;
-        let mut words: Vec<AtomicBucket> = Vec::with_capacity(all + WORDS_A_LINE);
-        let address = words.as_ptr().addr() / size_of::<AtomicBucket>();
-        let first = address.next_multiple_of(WORDS_A_LINE) - address;
-        words.resize_with(first + all, AtomicBucket::new);
         Self {
-            words,
-            first,
+            words: Aligned::new(stride * shards as usize),
             stride,
             shards,
         }
@@ -100,7 +151,7 @@ impl Spread {
     /// The word, if there is such a shard.
     #[inline]
     fn word(&self, shard: u32, twice_slot: usize, tally: Tally) -> Option<&AtomicBucket> {
-        let bucket = self.first + self.stride * shard as usize + twice_slot;
+        let bucket = self.stride * shard as usize + twice_slot;
         self.words.get(bucket + tally as usize)
     }
 
@@ -109,12 +160,12 @@ impl Spread {
         &self,
         first: u32,
         tally: Tally,
-        place: Place,
+        stretch: Stretch,
         buckets: u32,
     ) -> impl Iterator<Item = u64> {
         (first..first + self.shards).map(move |shard| {
             let word = |slot| self.word(shard % self.shards, 2 * slot as usize, tally);
-            live_sum(buckets, place, word)
+            live_sum(buckets, stretch, word)
         })
     }
 }
@@ -138,9 +189,9 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    pub(super) fn new(buckets: u32, lanes: u32) -> Self {
+    pub(super) fn new(buckets: u32, lanes: u32, counts_slow: bool) -> Self {
         Self {
-            common: Common::new(buckets),
+            common: Common::new(buckets, counts_slow),
             grown: PublishedOnce::new(),
             lanes,
             buckets,
@@ -150,6 +201,12 @@ impl Shards {
     #[inline]
     pub(super) fn buckets(&self) -> u32 {
         self.buckets
+    }
+
+    /// Whether the window has grown.
+    #[inline]
+    pub(super) fn has_grown(&self) -> bool {
+        self.grown.get().is_some()
     }
 
     /// Gives the first lanes words of their own, if they haven't got them and are to.
@@ -168,7 +225,7 @@ impl Shards {
     /// own, and the word is that of the place. Says whether it has.
     #[inline]
     pub(super) fn add_at_once(&self, tally: Tally, place: Place, caller: &impl Caller) -> bool {
-        tally != Tally::Failure
+        tally.is_spread()
             && self
                 .grown
                 .get()
@@ -189,7 +246,7 @@ impl Shards {
         is_current: impl Fn() -> bool,
     ) -> bool {
         let (slot, stamp) = (place.twice_slot(), place.stamp());
-        let grown = self.grown.get().filter(|_| tally != Tally::Failure);
+        let grown = self.grown.get().filter(|_| tally.is_spread());
         let word = if let Some(Grown { own, shared }) = grown {
             let Lane(lane) = caller.lane();
             if let Some(word) = own.word(lane, slot, tally) {
@@ -197,24 +254,29 @@ impl Shards {
             }
             shared.word(lane % shared.shards, slot, tally)
         } else {
-            self.common.word(place.slot(), tally)
+            self.common.word(self.buckets, place.slot(), tally)
         };
         let added = word.map_or(Added::Late, |word| word.add(stamp, is_current));
-        if added == Added::Busy && tally != Tally::Failure {
+        if added == Added::Busy && tally.is_spread() {
             self.grow();
         }
         added != Added::Late
     }
 
-    /// How many failures the window that ends with `place` holds.
+    /// How many calls of a kind this stretch of the window has in the words of all threads.
     ///
     /// Each word is read once; a call that is recorded meanwhile is in the sum or not.
-    pub(super) fn failures(&self, place: Place) -> u64 {
-        self.common_sum(Tally::Failure, place)
-    }
-
-    fn common_sum(&self, tally: Tally, place: Place) -> u64 {
-        live_sum(self.buckets, place, |slot| self.common.word(slot, tally))
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: for one kind alone it takes fewer instructions, `.ci/run instructions`"
+    )]
+    #[inline(always)]
+    pub(super) fn common_sum(&self, tally: Tally, stretch: Stretch) -> u64 {
+        if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
+            return 0;
+        }
+        let word = |slot| self.common.word(self.buckets, slot, tally);
+        live_sum(self.buckets, stretch, word)
     }
 
     /// How many calls of another kind it holds, shard by shard, each read when it is asked for. It
@@ -222,13 +284,13 @@ impl Shards {
     pub(super) fn others(
         &self,
         tally: Tally,
-        place: Place,
+        stretch: Stretch,
         lane: Lane,
     ) -> impl Iterator<Item = u64> {
         let grown = self.grown.get().into_iter().flat_map(move |grown| {
-            let own = grown.own.sums(lane.0, tally, place, self.buckets);
-            own.chain(grown.shared.sums(0, tally, place, self.buckets))
+            let own = grown.own.sums(lane.0, tally, stretch, self.buckets);
+            own.chain(grown.shared.sums(0, tally, stretch, self.buckets))
         });
-        grown.chain(iter::once_with(move || self.common_sum(tally, place)))
+        grown.chain(iter::once_with(move || self.common_sum(tally, stretch)))
     }
 }

@@ -11,9 +11,10 @@
 //! longest ring.
 
 use super::bucket::Stamp;
+use super::latencies::{BinCounts, Latencies};
 use super::latest::{ClockReading, Latest};
 use super::place::Place;
-use super::shards::Shards;
+use super::shards::{Shards, Stretch};
 use super::{Counts, Tally};
 use crate::caller::Caller;
 use crate::clock::Now;
@@ -44,11 +45,11 @@ impl TimeRing {
     /// A ring of `buckets` buckets, each `width` units of the clock wide, in which, once it has
     /// grown, the threads on the first `lanes` lanes have words of their own.
     #[must_use]
-    pub fn new(width: u64, buckets: u32, lanes: u32) -> Self {
+    pub fn new(width: u64, buckets: u32, lanes: u32, counts_slow: bool) -> Self {
         debug_assert!(width > 0 && buckets > 0);
         Self {
             latest: Latest::new(width, buckets),
-            shards: Shards::new(buckets, lanes),
+            shards: Shards::new(buckets, lanes, counts_slow),
         }
     }
 
@@ -118,49 +119,147 @@ impl TimeRing {
         is_current: impl Fn() -> bool,
     ) -> bool {
         self.shards.add(tally, place, caller, || {
-            // The clock is read anew: it has moved on at least to the tick of any word that was
-            // read before, so if this tick is still in the window, then the word that stands in
-            // its place is an older one.
-            let buckets = u64::from(self.shards.buckets());
-            self.latest.age(raw, caller) < buckets && is_current()
+            self.is_alive(raw, caller) && is_current()
         })
+    }
+
+    /// Whether a bucket in which the clock was read is still in the window.
+    fn is_alive(&self, raw: u64, caller: &impl Caller) -> bool {
+        // The clock is read anew: it has moved on at least to the tick of any word that was read
+        // before, so if this tick is still in the window, then the word that stands in its place is
+        // an older one.
+        self.latest.age(raw, caller) < u64::from(self.shards.buckets())
+    }
+
+    /// Counts how long a call took, in a bin of `latencies`, and says whether it was counted; see
+    /// [`Ring::record_at`](super::Ring::record_at).
+    #[inline]
+    pub fn record_latency(
+        &self,
+        latencies: &Latencies,
+        bin: usize,
+        reading: ClockReading,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let guess = self.latest.guess(reading, generation);
+        guess.is_some_and(|place| latencies.add_at_once(bin, place, caller))
+            || self.record_latency_rarely(latencies, bin, reading, generation, caller, is_current)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record_latency_rarely(
+        &self,
+        latencies: &Latencies,
+        bin: usize,
+        reading: ClockReading,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        let has_grown = self.shards.has_grown();
+        latencies.add(bin, place, has_grown, caller, || {
+            self.is_alive(reading.raw, caller) && is_current()
+        })
+    }
+
+    /// Adds to `counts` how long the calls took that `generation`'s window holds in `latencies`.
+    pub fn read_latencies(
+        &self,
+        latencies: &Latencies,
+        generation: Generation,
+        reading: ClockReading,
+        counts: &mut BinCounts,
+    ) {
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        latencies.read(place, counts);
     }
 
     /// How many calls of a kind `generation`'s window holds.
     #[must_use]
     pub fn sum(&self, tally: Tally, generation: Generation, reading: ClockReading) -> u64 {
         let place = self.latest.find(reading, generation, self.shards.buckets());
-        match tally {
-            Tally::Failure => self.shards.failures(place),
-            Tally::Success | Tally::Aside => self.shards.others(tally, place, Lane(0)).sum(),
+        let window = Stretch::whole(place);
+        if tally.is_spread() {
+            self.shards.others(tally, window, Lane(0)).sum()
+        } else {
+            self.shards.common_sum(tally, window)
         }
     }
 
-    /// See [`Ring::counts_if`](super::Ring::counts_if).
-    pub fn counts_if(
+    /// The failed and the slow calls of [`Ring::failures_and_slow`](super::Ring::failures_and_slow).
+    #[inline]
+    pub fn failures_and_slow(&self, generation: Generation, reading: ClockReading) -> Counts {
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        let window = Stretch::whole(place);
+        let slow = self.shards.common_sum(Tally::Slow, window);
+        // Acquire, both: pair with the Release in `stamped::update_own` and in `update`; the failures that
+        // were counted before they were found slow, then the successes that a thread recorded before its
+        // failures, and the growth of the ring that it had seen, are seen below.
+        fence(Ordering::Acquire);
+        let failures = self.shards.common_sum(Tally::Failure, window);
+        fence(Ordering::Acquire);
+        Counts {
+            failures,
+            slow,
+            ..Counts::default()
+        }
+    }
+
+    /// See [`Ring::add_successes`](super::Ring::add_successes).
+    #[inline]
+    pub fn add_successes(
         &self,
+        mut counts: Counts,
+        generation: Generation,
+        reading: ClockReading,
+        lane: Lane,
+        worth: impl Fn(Counts) -> bool,
+    ) -> Option<Counts> {
+        if !worth(counts) {
+            return None;
+        }
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        let window = Stretch::whole(place);
+        for part in self.shards.others(Tally::Success, window, lane) {
+            counts.successes += part;
+            if !worth(counts) {
+                return None;
+            }
+        }
+        Some(counts)
+    }
+
+    /// See [`Ring::short_counts`](super::Ring::short_counts).
+    pub fn short_counts(
+        &self,
+        buckets: u32,
         generation: Generation,
         reading: ClockReading,
         lane: Lane,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         let place = self.latest.find(reading, generation, self.shards.buckets());
+        let short = Stretch::last(buckets, place, self.shards.buckets());
         let mut counts = Counts {
-            successes: 0,
-            failures: self.shards.failures(place),
+            failures: self.shards.common_sum(Tally::Failure, short),
+            ..Counts::default()
         };
-        // Acquire: pairs with the Release in `stamped::update_own` and in `update`; the successes
-        // that a thread recorded before the failures above, and the growth of the ring that it had
-        // seen, are seen below.
+        if !worth(counts) {
+            return None;
+        }
+        // Acquire: as in `failures_and_slow`, the failures first.
         fence(Ordering::Acquire);
-        let mut parts = self.shards.others(Tally::Success, place, lane);
-        while worth(counts) {
-            match parts.next() {
-                Some(part) => counts.successes += part,
-                None => return Some(counts),
+        for part in self.shards.others(Tally::Success, short, lane) {
+            counts.successes += part;
+            if !worth(counts) {
+                return None;
             }
         }
-        None
+        Some(counts)
     }
 }
 
@@ -174,7 +273,7 @@ mod tests {
     const FIRST: Generation = Generation::FIRST;
 
     fn ring(buckets: u32) -> TimeRing {
-        TimeRing::new(10, buckets, 1)
+        TimeRing::new(10, buckets, 1, false)
     }
 
     fn record(ring: &TimeRing, generation: Generation, now: u64) -> bool {
@@ -270,7 +369,7 @@ mod tests {
 
     #[test]
     fn ten_thousand_resets_in_one_tick_never_show_an_older_generations_calls() {
-        let ring = TimeRing::new(10, TimeRing::MAX_BUCKETS, 1);
+        let ring = TimeRing::new(10, TimeRing::MAX_BUCKETS, 1, false);
         let mut generation = FIRST;
         for _ in 0..10_000 {
             assert_eq!(failures(&ring, generation, 5), 0);
@@ -282,7 +381,7 @@ mod tests {
 
     #[test]
     fn a_sum_that_is_not_worth_going_on_with_is_not_gone_on_with() {
-        let ring = TimeRing::new(10, 3, 2);
+        let ring = TimeRing::new(10, 3, 2, false);
         ring.grow();
         for lane in [0, 1, 2] {
             let caller = At {
@@ -294,12 +393,20 @@ mod tests {
         }
         let reading = ClockReading::at(5);
         let seen = RefCell::new(Vec::new());
-        let counts = ring.counts_if(FIRST, reading, Lane(1), |counts| {
+        let failed = ring.failures_and_slow(FIRST, reading);
+        let counts = ring.add_successes(failed, FIRST, reading, Lane(1), |counts| {
             seen.borrow_mut().push(counts.successes);
             counts.successes < 2
         });
         assert_eq!(counts, None);
-        assert_eq!(seen.into_inner(), [0, 1, 2], "lane 1, then the shared one");
+        assert_eq!(seen.take(), [0, 1, 2], "lane 1, then the shared one");
+
+        let counts = ring.short_counts(1, FIRST, reading, Lane(1), |counts| {
+            seen.borrow_mut().push(counts.successes);
+            counts.successes < 2
+        });
+        assert_eq!(counts, None);
+        assert_eq!(seen.into_inner(), [0, 1, 2]);
     }
 
     proptest! {
@@ -307,9 +414,11 @@ mod tests {
         fn the_sum_is_that_of_a_list_of_calls(
             buckets in 1..8_u32,
             lanes in 0..3_u32,
+            short in 1..8_u32,
             steps in proptest::collection::vec((0..40_u64, 0..3_u8, 0..20_u8, 0..80_u32, 0..20_u8), 1..200),
         ) {
-            let ring = TimeRing::new(10, buckets, 1 << lanes);
+            let ring = TimeRing::new(10, buckets, 1 << lanes, false);
+            let short = short.min(buckets);
             let mut generation = FIRST;
             let mut calls = Vec::new();
             let mut now = 0;
@@ -327,17 +436,27 @@ mod tests {
                 let reading = ring.read(&caller);
                 prop_assert!(ring.record_at(reading, tally, generation, &caller, || true));
                 calls.push((now / 10, tally));
-                let count = |wanted| {
+                let count_in = |buckets, wanted| {
                     let alive = |tick| now / 10 - tick < u64::from(buckets);
                     calls.iter().filter(|(tick, tally)| alive(*tick) && *tally == wanted).count() as u64
                 };
+                let count = |wanted| count_in(buckets, wanted);
                 for tally in [Tally::Success, Tally::Failure, Tally::Aside] {
                     prop_assert_eq!(ring.sum(tally, generation, ClockReading::at(now)), count(tally));
                 }
-                let counts = ring.counts_if(generation, reading, caller.lane, |_| true);
+                let failed = ring.failures_and_slow(generation, reading);
+                let counts = ring.add_successes(failed, generation, reading, caller.lane, |_| true);
                 let expected = Counts {
                     successes: count(Tally::Success),
                     failures: count(Tally::Failure),
+                    ..Counts::default()
+                };
+                prop_assert_eq!(counts, Some(expected));
+                let counts = ring.short_counts(short, generation, reading, caller.lane, |_| true);
+                let expected = Counts {
+                    successes: count_in(short, Tally::Success),
+                    failures: count_in(short, Tally::Failure),
+                    ..Counts::default()
                 };
                 prop_assert_eq!(counts, Some(expected));
             }

@@ -4,138 +4,18 @@
 //! It is written from the documentation, not from the source, and is as slow as it is simple.
 //! [`pair`] drives it beside a breaker.
 
+mod adaptive;
+mod config;
 pub(crate) mod pair;
+mod picture;
 
 use std::time::Duration;
 
-use tripcurve::{
-    Builder, Cause, CircuitBreaker, Clock, ErrorRate, Outcome, Snapshot, State, TripPolicy, Window,
-};
-
-/// The settings of a breaker, as values that a test can make up and print.
-#[derive(Clone, Debug)]
-pub(crate) struct Config {
-    pub(crate) window: Shape,
-    /// Empty for the default pair.
-    pub(crate) policies: Vec<Policy>,
-    pub(crate) open_for: Duration,
-    pub(crate) probes: u32,
-    pub(crate) probe_timeout: Duration,
-    pub(crate) on_cancel: Outcome,
-    pub(crate) start_in: State,
-    pub(crate) shards: u32,
-    /// What the clock shows when the breaker is built.
-    pub(crate) built_at: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Shape {
-    Time { length: Duration, buckets: u32 },
-    Count { calls: u32 },
-    CountWithin { calls: u32, within: Duration },
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Policy {
-    ConsecutiveFailures(u32),
-    FailureCount(u32),
-    ErrorRate { threshold: f64, min_calls: u32 },
-}
-
-impl Shape {
-    /// The most calls that the window can hold.
-    pub(crate) fn capacity(self) -> Option<u32> {
-        match self {
-            Self::Time { .. } => None,
-            Self::Count { calls } | Self::CountWithin { calls, .. } => Some(calls),
-        }
-    }
-
-    fn window(self) -> Window {
-        match self {
-            Self::Time { length, buckets } => Window::time(length, buckets),
-            Self::Count { calls } => Window::count(calls).into(),
-            Self::CountWithin { calls, within } => Window::count(calls).within(within).into(),
-        }
-    }
-
-    /// Width of the ticks in which the window tells moments apart, and how many of them it holds.
-    fn ticks(self) -> Option<(u64, u64)> {
-        match self {
-            Self::Time { length, buckets } => {
-                Some((nanos(length) / u64::from(buckets), buckets.into()))
-            }
-            Self::Count { .. } => None,
-            Self::CountWithin { within, .. } => Some((nanos(within) / 64, 64)),
-        }
-    }
-}
-
-impl Policy {
-    /// Cut to what a window of this capacity can hold, so that it makes sense.
-    pub(crate) fn fitted(self, capacity: Option<u32>) -> Self {
-        let fit = |calls: u32| calls.clamp(1, capacity.unwrap_or(u32::MAX));
-        match self {
-            Self::ConsecutiveFailures(limit) => Self::ConsecutiveFailures(limit.max(1)),
-            Self::FailureCount(limit) => Self::FailureCount(fit(limit)),
-            Self::ErrorRate {
-                threshold,
-                min_calls,
-            } => Self::ErrorRate {
-                threshold,
-                min_calls: fit(min_calls),
-            },
-        }
-    }
-
-    fn policy(self) -> TripPolicy {
-        let rate = |threshold, min_calls| -> ErrorRate {
-            TripPolicy::error_rate(threshold).min_calls(min_calls)
-        };
-        match self {
-            Self::ConsecutiveFailures(limit) => TripPolicy::consecutive_failures(limit),
-            Self::FailureCount(limit) => TripPolicy::failure_count(limit),
-            Self::ErrorRate {
-                threshold,
-                min_calls,
-            } => rate(threshold, min_calls).into(),
-        }
-    }
-}
-
-impl Config {
-    pub(crate) const NAME: &'static str = "model";
-
-    /// The builder with these settings.
-    pub(crate) fn builder(&self, clock: Clock) -> Builder {
-        let builder = CircuitBreaker::builder(Self::NAME)
-            .window(self.window.window())
-            .open_for(self.open_for)
-            .probes(self.probes)
-            .probe_timeout(self.probe_timeout)
-            .on_cancel(self.on_cancel)
-            .start_in(self.start_in)
-            .shards(self.shards)
-            .clock(clock);
-        self.policies.iter().fold(builder, |builder, policy| {
-            builder.trip_when(policy.policy())
-        })
-    }
-
-    fn policies(&self) -> Vec<Policy> {
-        if !self.policies.is_empty() {
-            return self.policies.clone();
-        }
-        let rate = Policy::ErrorRate {
-            threshold: 0.5,
-            min_calls: 10,
-        };
-        vec![
-            Policy::ConsecutiveFailures(5),
-            rate.fitted(self.window.capacity()),
-        ]
-    }
-}
+use adaptive::Moment;
+pub(crate) use config::{Adaptive, BurnRate, Config, Policy, Shape};
+use picture::Durations;
+pub(crate) use picture::Picture;
+use tripcurve::{Cause, Outcome, Recording, State};
 
 /// A state change as listeners should be told of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,50 +26,6 @@ pub(crate) struct Told {
     pub(crate) at: Duration,
     pub(crate) cause: Cause,
     pub(crate) missed: u64,
-}
-
-/// What a snapshot should say, accessor by accessor.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Picture {
-    name: String,
-    state: State,
-    generation: u64,
-    at: Duration,
-    since: Duration,
-    in_state_for: Duration,
-    time_left_open: Option<Duration>,
-    successes: u64,
-    failures: u64,
-    calls: u64,
-    ignored: u64,
-    rejected: u64,
-    error_rate: Option<f64>,
-    consecutive_failures: u64,
-    probes_in_flight: u32,
-    probes_succeeded: u32,
-}
-
-impl Picture {
-    pub(crate) fn of(snapshot: &Snapshot) -> Self {
-        Self {
-            name: snapshot.name().to_owned(),
-            state: snapshot.state(),
-            generation: snapshot.generation(),
-            at: snapshot.at(),
-            since: snapshot.since(),
-            in_state_for: snapshot.in_state_for(),
-            time_left_open: snapshot.time_left_open(),
-            successes: snapshot.successes(),
-            failures: snapshot.failures(),
-            calls: snapshot.calls(),
-            ignored: snapshot.ignored(),
-            rejected: snapshot.rejected(),
-            error_rate: snapshot.error_rate(),
-            consecutive_failures: snapshot.consecutive_failures(),
-            probes_in_flight: snapshot.probes_in_flight(),
-            probes_succeeded: snapshot.probes_succeeded(),
-        }
-    }
 }
 
 /// A rejection, less its name.
@@ -203,6 +39,9 @@ pub(crate) struct Refused {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ModelPermit {
     generation: u64,
+    /// Tells calls apart that began at the same moment.
+    number: u64,
+    begin: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -232,6 +71,16 @@ impl Phase {
 struct Call {
     at: u64,
     failed: bool,
+    took: u64,
+}
+
+/// What the judge is asked about.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    calls: u64,
+    failures: u64,
+    slow: u64,
+    overdue: u64,
 }
 
 /// The breaker as its documentation describes it.
@@ -247,7 +96,12 @@ pub(crate) struct Model {
     /// When calls of this generation were ignored or, in a state that rejects, rejected.
     set_aside: Vec<u64>,
     failures_in_a_row: u64,
+    /// Calls that were let through to be recorded, of all generations, and have not come back.
+    in_flight: Vec<ModelPermit>,
+    permits: u64,
     last_admission: u64,
+    /// If a policy decides by evidence.
+    evidence: Option<adaptive::Adaptive>,
     told: Vec<Told>,
 }
 
@@ -268,6 +122,10 @@ impl Model {
             State::MetricsOnly => Phase::MetricsOnly,
             state => panic!("the model doesn't know {state:?}"),
         };
+        let evidence = config.adaptive().map(|policy| {
+            let window = config.window.length();
+            adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)
+        });
         Self {
             config,
             now,
@@ -277,7 +135,10 @@ impl Model {
             calls: Vec::new(),
             set_aside: Vec::new(),
             failures_in_a_row: 0,
+            in_flight: Vec::new(),
+            permits: 0,
             last_admission: 0,
+            evidence,
             told: Vec::new(),
         }
     }
@@ -297,7 +158,18 @@ impl Model {
 
     pub(crate) fn acquire(&mut self) -> Result<ModelPermit, Refused> {
         match self.phase {
-            Phase::Closed | Phase::MetricsOnly | Phase::Disabled => {}
+            Phase::Closed | Phase::MetricsOnly => {
+                if self.overdue() > 0 {
+                    self.judge(false);
+                }
+                if !self.lets_through_all() {
+                    return self.acquire();
+                }
+                let permit = self.permit();
+                self.in_flight.push(permit);
+                return Ok(permit);
+            }
+            Phase::Disabled => {}
             Phase::ForcedOpen => return self.reject(None),
             Phase::Open { until } if self.now < until => return self.reject(Some(until)),
             Phase::Open { .. } => self.begin_probing(0, Cause::OpenTimeOver),
@@ -328,9 +200,42 @@ impl Model {
                 self.begin_probing(succeeded, cause);
             }
         }
-        Ok(ModelPermit {
+        Ok(self.permit())
+    }
+
+    fn permit(&mut self) -> ModelPermit {
+        self.permits += 1;
+        ModelPermit {
             generation: self.generation,
-        })
+            number: self.permits,
+            begin: self.now,
+        }
+    }
+
+    fn lets_through_all(&self) -> bool {
+        matches!(self.phase, Phase::Closed | Phase::MetricsOnly)
+    }
+
+    /// Calls of this generation that have been in flight for longer than the limit, but not as long
+    /// as if they had come back at the limit and then left the window.
+    ///
+    /// When a call began is noted in units of 2^12 ns, rounded up, of which 2^48, 36 years, can be
+    /// told; those that begin later are not looked at.
+    fn overdue(&self) -> u64 {
+        const GRID: u64 = 1 << 12;
+        const END: u64 = GRID << 48;
+        let Some(limit) = self.config.limit() else {
+            return 0;
+        };
+        let is_overdue = |call: &&ModelPermit| {
+            let Some(begin) = call.begin.max(1).checked_next_multiple_of(GRID) else {
+                return false;
+            };
+            let late = begin.saturating_add(limit);
+            let gone = late.saturating_add(nanos(self.config.window.length()));
+            call.generation == self.generation && begin < END && self.now > late && self.now <= gone
+        };
+        self.in_flight.iter().filter(is_overdue).count() as u64
     }
 
     /// A half-open generation with one probe in flight.
@@ -353,10 +258,13 @@ impl Model {
 
     /// A permit is dropped unrecorded.
     pub(crate) fn cancel(&mut self, permit: ModelPermit) {
-        self.settle(permit, self.config.on_cancel);
+        self.settle(permit, self.config.on_cancel, None);
     }
 
-    pub(crate) fn settle(&mut self, permit: ModelPermit, outcome: Outcome) {
+    /// A call comes back; `took` is how long it says it took, if it says so.
+    pub(crate) fn settle(&mut self, permit: ModelPermit, outcome: Outcome, took: Option<Duration>) {
+        self.in_flight.retain(|call| call.number != permit.number);
+        let took = took.map_or(self.now - permit.begin, nanos);
         if permit.generation != self.generation {
             return;
         }
@@ -367,12 +275,16 @@ impl Model {
             Phase::HalfOpen {
                 in_flight,
                 succeeded,
-            } => self.settle_probe(in_flight - 1, succeeded, outcome),
-            Phase::Closed | Phase::MetricsOnly => self.record(outcome),
+            } => self.settle_probe(in_flight - 1, succeeded, outcome, took),
+            Phase::Closed | Phase::MetricsOnly => self.record(outcome, took),
         }
     }
 
-    fn settle_probe(&mut self, in_flight: u32, succeeded: u32, outcome: Outcome) {
+    fn is_slow(&self, took: u64) -> bool {
+        self.config.limit().is_some_and(|limit| took > limit)
+    }
+
+    fn settle_probe(&mut self, in_flight: u32, succeeded: u32, outcome: Outcome, took: u64) {
         let probes = self.config.probes;
         let stay = |succeeded| Phase::HalfOpen {
             in_flight,
@@ -380,6 +292,9 @@ impl Model {
         };
         match outcome {
             Outcome::Ignored => self.phase = stay(succeeded),
+            Outcome::Success if self.is_slow(took) => {
+                self.open(self.config.open_for, Cause::ProbeSlow);
+            }
             Outcome::Success if succeeded + 1 < probes => self.phase = stay(succeeded + 1),
             Outcome::Success => self.enter(Phase::Closed, Cause::ProbesSucceeded { probes }),
             Outcome::Trip => self.open(self.config.open_for, Cause::DependencySaidSo),
@@ -387,30 +302,54 @@ impl Model {
         }
     }
 
-    fn record(&mut self, outcome: Outcome) {
+    fn record(&mut self, outcome: Outcome, took: u64) {
         let at = self.now;
-        match outcome {
-            Outcome::Ignored => self.set_aside.push(at),
-            Outcome::Success => {
-                self.calls.push(Call { at, failed: false });
-                self.failures_in_a_row = 0;
-            }
-            _ => {
-                self.calls.push(Call { at, failed: true });
-                self.failures_in_a_row += 1;
-                if matches!(self.phase, Phase::Closed) {
-                    self.judge(outcome == Outcome::Trip);
-                }
-            }
+        if outcome == Outcome::Ignored {
+            return self.set_aside.push(at);
+        }
+        let failed = outcome != Outcome::Success;
+        self.calls.push(Call { at, failed, took });
+        self.failures_in_a_row = if failed {
+            self.failures_in_a_row + 1
+        } else {
+            0
+        };
+        let is_bad = failed || self.is_slow(took);
+        self.weigh(is_bad);
+        if is_bad {
+            self.judge(outcome == Outcome::Trip);
         }
     }
 
+    fn weigh(&mut self, is_bad: bool) {
+        let Some(mut evidence) = self.evidence.take() else {
+            return;
+        };
+        let moment = Moment {
+            now: self.now,
+            since: in_microseconds(self.since),
+            calls: self.held() as u64,
+        };
+        if is_bad {
+            evidence.fail(moment);
+        } else {
+            evidence.succeed(moment);
+        }
+        self.evidence = Some(evidence);
+    }
+
+    /// Asks the policies, if the breaker is one that can trip.
     fn judge(&mut self, said_so: bool) {
+        if !matches!(self.phase, Phase::Closed) {
+            return;
+        }
         let cause = if said_so {
             Some(Cause::DependencySaidSo)
         } else {
             let policies = self.config.policies();
-            policies.into_iter().find_map(|policy| self.verdict(policy))
+            let by_count = policies.into_iter().find_map(|policy| self.verdict(policy));
+            // Asked last, wherever it stands among them.
+            by_count.or_else(|| self.evidence.as_ref()?.verdict(self.overdue(), self.now))
         };
         if let Some(cause) = cause {
             self.open(self.config.open_for, cause);
@@ -418,7 +357,12 @@ impl Model {
     }
 
     fn verdict(&self, policy: Policy) -> Option<Cause> {
-        let (calls, failures) = self.counts();
+        let Counts {
+            calls,
+            failures,
+            slow,
+            overdue,
+        } = self.counts();
         match policy {
             Policy::ConsecutiveFailures(limit) => (self.failures_in_a_row >= limit.into())
                 .then_some(Cause::ConsecutiveFailures {
@@ -436,14 +380,56 @@ impl Model {
                 threshold,
                 min_calls,
             } => {
-                let reached = error_rate(failures, calls).is_some_and(|rate| rate >= threshold);
+                let reached = share(failures, calls).is_some_and(|rate| rate >= threshold);
                 (calls >= min_calls.into() && reached).then_some(Cause::ErrorRate {
                     failures,
                     calls,
                     threshold,
                 })
             }
+            Policy::SlowRate {
+                threshold,
+                min_calls,
+            } => {
+                let (slow, calls) = (slow + overdue, calls + overdue);
+                let reached = share(slow, calls).is_some_and(|rate| rate >= threshold);
+                (calls >= min_calls.into() && reached).then_some(Cause::SlowRate {
+                    slow,
+                    calls,
+                    threshold,
+                })
+            }
+            Policy::BurnRate(policy) => {
+                let short = || self.short_stretch(policy);
+                let short_calls = short().count() as u64;
+                let short_failures = short().filter(|call| call.failed).count() as u64;
+                let burns =
+                    burns(policy, failures, calls) && burns(policy, short_failures, short_calls);
+                (calls >= policy.min_calls.into() && burns).then(|| Cause::BurnRate {
+                    failures,
+                    calls,
+                    short_failures,
+                    short_calls,
+                    objective: policy.objective(),
+                    factor: policy.factor(),
+                })
+            }
+            Policy::Adaptive(_) => None,
         }
+    }
+
+    /// The calls of the last buckets.
+    fn short_stretch(&self, policy: BurnRate) -> impl Iterator<Item = &Call> {
+        let (length, buckets) = self.config.window.buckets().expect("it was fitted to them");
+        let width = nanos(length) / u64::from(buckets);
+        let short = policy.short_buckets((length, buckets));
+        let is_in = move |call: &&Call| self.now / width - call.at / width < short;
+        self.window().filter(is_in)
+    }
+
+    /// How many calls the window holds.
+    pub(crate) fn held(&self) -> usize {
+        self.window().count()
     }
 
     /// Whether what happened at `at` is still within the window's time.
@@ -454,16 +440,27 @@ impl Model {
             .is_none_or(|(width, ticks)| self.now / width - at / width < ticks)
     }
 
-    /// Calls and failures in the window.
-    fn counts(&self) -> (u64, u64) {
+    fn window(&self) -> impl Iterator<Item = &Call> {
         let capacity = self.config.window.capacity();
         let most = capacity.map_or(usize::MAX, |calls| calls as usize);
-        let window = || {
-            let last = self.calls.iter().rev().take(most);
-            last.filter(|call| self.is_alive(call.at))
-        };
-        let failures = window().filter(|call| call.failed).count();
-        (window().count() as u64, failures as u64)
+        let last = self.calls.iter().rev().take(most);
+        last.filter(|call| self.is_alive(call.at))
+    }
+
+    fn counts(&self) -> Counts {
+        let failures = self.window().filter(|call| call.failed).count();
+        let slow = self.window().filter(|call| self.is_slow(call.took)).count();
+        Counts {
+            calls: self.window().count() as u64,
+            failures: failures as u64,
+            slow: slow as u64,
+            overdue: self.overdue(),
+        }
+    }
+
+    fn durations(&self, is_asked_for: impl Fn(&Call) -> bool) -> Durations {
+        let calls = self.window().filter(|call| is_asked_for(call));
+        Durations::of_calls(calls.map(|call| call.took))
     }
 
     fn enter(&mut self, phase: Phase, cause: Cause) {
@@ -481,6 +478,9 @@ impl Model {
         self.calls.clear();
         self.set_aside.clear();
         self.failures_in_a_row = 0;
+        if let Some(evidence) = &mut self.evidence {
+            evidence.begin();
+        }
     }
 
     fn open(&mut self, duration: Duration, cause: Cause) {
@@ -515,7 +515,14 @@ impl Model {
     }
 
     pub(crate) fn picture(&self) -> Picture {
-        let (calls, failures) = self.counts();
+        let Counts {
+            calls,
+            failures,
+            slow,
+            overdue,
+        } = self.counts();
+        let recording = self.config.recording;
+        let is_told_apart = recording == Recording::ByOutcome;
         let is_by_count = matches!(
             self.config.window,
             Shape::Count { .. } | Shape::CountWithin { .. }
@@ -537,8 +544,7 @@ impl Model {
             _ => (0, 0),
         };
         let at = Duration::from_nanos(self.now);
-        // Cut to microseconds, of which 2^52, 142 years, can be told.
-        let since = Duration::from_micros((self.since / 1_000).min((1 << 52) - 1));
+        let since = Duration::from_nanos(in_microseconds(self.since));
         Picture {
             name: Config::NAME.to_owned(),
             state: self.state(),
@@ -555,25 +561,42 @@ impl Model {
             calls,
             ignored: if rejects { 0 } else { aside },
             rejected: if rejects { aside } else { 0 },
-            error_rate: error_rate(failures, calls),
+            error_rate: share(failures, calls),
             consecutive_failures: self.failures_in_a_row,
             probes_in_flight,
             probes_succeeded,
+            slow,
+            overdue,
+            latency: (recording != Recording::Off).then(|| self.durations(|_| true)),
+            latency_of_successes: is_told_apart.then(|| self.durations(|call| !call.failed)),
+            latency_of_failures: is_told_apart.then(|| self.durations(|call| call.failed)),
         }
     }
 }
 
 /// The quotient as everybody would write it; a threshold such as 0.1 is rounded as 3 / 30 is.
 #[allow(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-fn error_rate(failures: u64, calls: u64) -> Option<f64> {
-    (calls > 0).then(|| failures as f64 / calls as f64)
+fn share(part: u64, calls: u64) -> Option<f64> {
+    (calls > 0).then(|| part as f64 / calls as f64)
+}
+
+/// Whether the share of failures is the factor times the budget or more, in whole numbers.
+fn burns(policy: BurnRate, failures: u64, calls: u64) -> bool {
+    let (budget, factor) = (policy.budget_in_millionths, policy.factor_in_thousandths);
+    let limit = u64::from(budget) * u64::from(factor) * calls;
+    calls > 0 && failures * 1_000_000_000 >= limit
+}
+
+/// Cut to microseconds, of which 2^52, 142 years, can be told.
+fn in_microseconds(nanos: u64) -> u64 {
+    (nanos / 1_000).min((1 << 52) - 1) * 1_000
 }
 
 /// The first moment of the grid of 2^20 ns that is not before the end of the open time. The grid
-/// ends 36 years after the clock's origin.
+/// ends 18 years after the clock's origin.
 fn end_of_open_time(now: u64, duration: Duration) -> u64 {
     const GRID: u64 = 1 << 20;
-    const LAST: u64 = ((1 << 40) - 1) * GRID;
+    const LAST: u64 = ((1 << 39) - 1) * GRID;
     let end = now.saturating_add(nanos(duration));
     end.checked_next_multiple_of(GRID).unwrap_or(LAST).min(LAST)
 }

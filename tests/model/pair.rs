@@ -10,7 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    CallError, CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Permit, Rejected, Transition,
+    CallError, CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Permit, Recording, Rejected,
+    Snapshot, Transition,
 };
 
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
@@ -22,11 +23,13 @@ pub(crate) enum Operation {
     Acquire {
         owned: bool,
     },
-    /// Record the outcome of a permit that is kept, on this thread (0) or on another one.
+    /// Record the outcome of a permit that is kept, on this thread (0) or on another one; `took` if
+    /// not as long as the clock says.
     Settle {
         permit: usize,
         outcome: Outcome,
         thread: usize,
+        took: Option<Step>,
     },
     /// Drop a permit that is kept.
     Drop {
@@ -36,11 +39,17 @@ pub(crate) enum Operation {
     DropByPanic {
         permit: usize,
     },
-    /// Make a call whose result counts as `outcome`, be it `Ok` or `Err`.
+    /// Make a call that takes so long and whose result counts as `outcome`, be it `Ok` or `Err`.
     Call {
         outcome: Outcome,
         ok: bool,
         asynchronous: bool,
+        takes: Option<Step>,
+    },
+    /// Make so many calls, one after the other, or fewer if it rejects one.
+    Calls {
+        outcome: Outcome,
+        calls: u16,
     },
     /// Make a call that panics.
     CallThatPanics {
@@ -67,6 +76,9 @@ pub(crate) enum Step {
     AlmostOpenFor,
     ProbeTimeout,
     AlmostProbeTimeout,
+    /// By as much as a call may take, or one nanosecond more.
+    Limit,
+    JustAboveLimit,
     Years(u8),
     /// To the end of the clock's range.
     End,
@@ -92,6 +104,8 @@ impl Step {
             Self::AlmostOpenFor => almost(config.open_for),
             Self::ProbeTimeout => probe_timeout,
             Self::AlmostProbeTimeout => almost(probe_timeout),
+            Self::Limit => config.slower_than,
+            Self::JustAboveLimit => config.slower_than + Duration::from_nanos(1),
             Self::Years(years) => YEAR * u32::from(years),
             Self::End => Duration::MAX,
         }
@@ -145,6 +159,9 @@ pub(crate) fn drive(config: &Config, operations: &[Operation]) -> Result<Vec<Tol
         model: Model::new(config.clone()),
         log,
         told: Vec::new(),
+        snapshot: breaker.snapshot(),
+        most_held: 512_usize.saturating_sub(operations.len()),
+        begun: 0,
         step: 0,
         operation: None,
     };
@@ -189,11 +206,22 @@ enum Held<'a> {
 }
 
 impl Held<'_> {
-    fn record(self, outcome: Outcome, thread: usize) {
+    fn record(self, outcome: Outcome, thread: usize, took: Option<Duration>) {
         match self {
-            Self::Borrowed(permit) => permit.record(outcome),
-            Self::Owned(permit) if thread == 0 => permit.record(outcome),
-            Self::Owned(permit) => on_thread(thread, move || permit.record(outcome)),
+            Self::Borrowed(permit) => match took {
+                None => permit.record(outcome),
+                Some(took) => permit.record_with_duration(outcome, took),
+            },
+            Self::Owned(permit) => {
+                let record = move || match took {
+                    None => permit.record(outcome),
+                    Some(took) => permit.record_with_duration(outcome, took),
+                };
+                match thread {
+                    0 => record(),
+                    _ => on_thread(thread, record),
+                }
+            }
         }
     }
 }
@@ -208,6 +236,13 @@ struct Pair<'a> {
     model: Model,
     log: Arc<Mutex<Vec<Told>>>,
     told: Vec<Told>,
+    /// Taken again and again into the same place, which must leave nothing of the one before.
+    snapshot: Snapshot,
+    /// How many calls the window may hold after many at once, so that a histogram goes on to count one by
+    /// one, which it does to 512.
+    most_held: usize,
+    /// How many calls have asked.
+    begun: u64,
     step: usize,
     operation: Option<Operation>,
 }
@@ -220,10 +255,12 @@ impl<'a> Pair<'a> {
                 permit,
                 outcome,
                 thread,
+                took,
             } => {
                 if let Some((held, model)) = self.take(permit) {
-                    held.record(outcome, thread);
-                    self.model.settle(model, outcome);
+                    let took = took.map(|step| step.duration(&self.model.config));
+                    held.record(outcome, thread, took);
+                    self.model.settle(model, outcome, took);
                 }
             }
             Operation::Drop { permit } => {
@@ -238,19 +275,23 @@ impl<'a> Pair<'a> {
                         let _held = held;
                         resume_unwind(Box::new(()))
                     });
-                    self.model.settle(model, Outcome::Failure);
+                    self.model.settle(model, Outcome::Failure, None);
                 }
             }
             Operation::Call {
                 outcome,
                 ok,
                 asynchronous,
-            } => self.call(outcome, ok, asynchronous)?,
+                takes,
+            } => {
+                let takes = takes.map(|step| step.duration(&self.model.config));
+                self.call(outcome, ok, asynchronous, takes)?;
+            }
+            Operation::Calls { outcome, calls } => self.calls(outcome, calls)?,
             Operation::CallThatPanics { asynchronous } => self.call_that_panics(asynchronous)?,
             Operation::Advance(step) => {
                 let by = step.duration(&self.model.config);
-                self.hand.advance(by);
-                self.model.advance(by);
+                self.advance(by);
             }
             Operation::Reset => {
                 self.breaker.reset();
@@ -276,12 +317,35 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
+    fn advance(&mut self, by: Duration) {
+        self.hand.advance(by);
+        self.model.advance(by);
+    }
+
+    /// Whether a call may ask. A breaker that watches calls in flight watches them all, and is
+    /// exact, while at most 32 begin within a fourth of the limit and at most 127 are in flight.
+    fn is_exact(&mut self) -> bool {
+        const WATCHED_AT_ONCE: u64 = 32;
+        const WATCHED: usize = 127;
+        let Some(limit) = self.model.config.limit() else {
+            return true;
+        };
+        self.begun += 1;
+        if self.begun.is_multiple_of(WATCHED_AT_ONCE) {
+            self.advance(Duration::from_nanos(limit / 4 + 1));
+        }
+        self.permits.len() < WATCHED
+    }
+
     fn take(&mut self, permit: usize) -> Option<(Held<'a>, ModelPermit)> {
         let index = permit.checked_rem(self.permits.len())?;
         Some(self.permits.swap_remove(index))
     }
 
     fn acquire(&mut self, owned: bool) -> Result<(), Difference> {
+        if !self.is_exact() {
+            return Ok(());
+        }
         let held = if owned {
             self.breaker.try_acquire_owned().map(Held::Owned)
         } else {
@@ -299,24 +363,54 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
-    fn call(&mut self, outcome: Outcome, ok: bool, asynchronous: bool) -> Result<(), Difference> {
-        let result = if ok { Ok(outcome) } else { Err(outcome) };
+    fn call(
+        &mut self,
+        outcome: Outcome,
+        ok: bool,
+        asynchronous: bool,
+        takes: Option<Duration>,
+    ) -> Result<(), Difference> {
+        if !self.is_exact() {
+            return Ok(());
+        }
+        let takes = takes.unwrap_or_default();
+        let hand = self.hand.clone();
+        let operation = || {
+            hand.advance(takes);
+            if ok { Ok(outcome) } else { Err(outcome) }
+        };
         let found = if asynchronous {
-            now(self.breaker.call_async(|| std::future::ready(result)))
+            now(self.breaker.call_async(async || operation()))
         } else {
-            self.breaker.call(|| result)
+            self.breaker.call(operation)
         };
         let expected = match self.model.acquire() {
             Ok(permit) => {
-                self.model.settle(permit, outcome);
-                Ok(result)
+                self.model.advance(takes);
+                self.model.settle(permit, outcome, None);
+                Ok(if ok { Ok(outcome) } else { Err(outcome) })
             }
             Err(refused) => Err(refused),
         };
         self.same("results", &answer(found), &expected)
     }
 
+    fn calls(&mut self, outcome: Outcome, calls: u16) -> Result<(), Difference> {
+        let is_recorded = self.model.config.recording != Recording::Off;
+        for _ in 0..calls {
+            if is_recorded && self.model.held() >= self.most_held {
+                break;
+            }
+            self.call(outcome, true, false, None)?;
+            self.same("states", &self.breaker.state(), &self.model.state())?;
+        }
+        Ok(())
+    }
+
     fn call_that_panics(&mut self, asynchronous: bool) -> Result<(), Difference> {
+        if !self.is_exact() {
+            return Ok(());
+        }
         let mut found = None;
         unwind(|| {
             let panic = || resume_unwind(Box::new(()));
@@ -328,7 +422,7 @@ impl<'a> Pair<'a> {
         });
         let expected = match self.model.acquire() {
             Ok(permit) => {
-                self.model.settle(permit, Outcome::Failure);
+                self.model.settle(permit, Outcome::Failure, None);
                 None
             }
             Err(refused) => Some(Err(refused)),
@@ -338,7 +432,8 @@ impl<'a> Pair<'a> {
 
     fn compare(&mut self) -> Result<(), Difference> {
         self.same("states", &self.breaker.state(), &self.model.state())?;
-        let picture = Picture::of(&self.breaker.snapshot());
+        self.breaker.snapshot_into(&mut self.snapshot);
+        let picture = Picture::of(&self.snapshot);
         self.same("snapshots", &picture, &self.model.picture())?;
         let found = std::mem::take(&mut *self.log.lock().unwrap());
         let expected = self.model.take_told();

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tripcurve::{Builder, CircuitBreaker, Clock, Outcome, TripPolicy, Window};
+use tripcurve::{Builder, CircuitBreaker, Clock, Outcome, Recording, TripPolicy, Window};
 
 /// A name, and what makes that many calls.
 pub(crate) type Path = (&'static str, fn(u64));
@@ -18,7 +18,7 @@ pub(crate) const NOTHING: Path = ("nothing", |calls| {
 /// The default clock alone: not every machine has a counter that `quanta` may read.
 pub(crate) const CLOCK: &str = "clock";
 
-pub(crate) const PATHS: [Path; 14] = [
+pub(crate) const PATHS: [Path; 17] = [
     (CLOCK, |calls| {
         let clock = Clock::default();
         counted_calls(calls, || {
@@ -55,6 +55,18 @@ pub(crate) const PATHS: [Path; 14] = [
     }),
     ("closed/call/count_window", |calls| {
         let breaker = build(count_window());
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("closed/try_acquire/latency", |calls| {
+        let breaker = build(latency());
+        counted_calls(calls, || acquire(&breaker, succeed, Outcome::Success));
+    }),
+    ("closed/call/latency", |calls| {
+        let breaker = build(latency());
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("closed/call/slow_rate", |calls| {
+        let breaker = build(slow_rate());
         counted_calls(calls, || breaker.call(succeed));
     }),
     ("open/try_acquire", |calls| {
@@ -151,6 +163,16 @@ fn count_window() -> Builder {
 fn coarse() -> Builder {
     let clock = Clock::coarse(Duration::from_secs(1)).expect("a thread can be started");
     CircuitBreaker::builder("coarse").clock(clock)
+}
+
+fn latency() -> Builder {
+    CircuitBreaker::builder("latency").latency(Recording::Together)
+}
+
+/// Without a histogram.
+fn slow_rate() -> Builder {
+    let policy = TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(1));
+    CircuitBreaker::builder("slow").trip_when(policy)
 }
 
 fn open() -> CircuitBreaker {

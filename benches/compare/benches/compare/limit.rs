@@ -26,6 +26,13 @@ pub(crate) type ClockRead = Limit<true, false>;
 /// A load, a reading of the clock and an increment: the limit of the closed path.
 pub(crate) type PrivateIncrement = Limit<true, true>;
 
+/// A load and two readings of the clock, between which the work lies: what knowing a call's time takes.
+pub(crate) type TwoClockReads = TimedLimit<false>;
+
+/// And two increments, the second at a place that depends on the time: the limit of the closed path of
+/// a breaker that counts its calls and has a histogram of their times.
+pub(crate) type TwoPrivateIncrements = TimedLimit<true>;
+
 pub(crate) struct Limit<const CLOCK: bool, const COUNT: bool> {
     shared: Arc<Shared>,
     /// Of this thread alone, on a cache line of its own.
@@ -39,17 +46,30 @@ struct Shared {
     origin: u64,
 }
 
-impl<const CLOCK: bool, const COUNT: bool> Limit<CLOCK, COUNT> {
-    fn new(state: u64) -> Self {
+impl Shared {
+    fn new(state: u64) -> Arc<Self> {
         let state = AtomicU64::new(state);
         let clock = quanta::Clock::new();
         let origin = clock.raw();
+        Arc::new(Self {
+            state,
+            clock,
+            origin,
+        })
+    }
+}
+
+/// Not `fetch_add`: with one writer nothing has to be locked.
+#[inline]
+fn add_one(counter: &AtomicU64) {
+    let count = counter.load(Ordering::Relaxed);
+    counter.store(count + 1, Ordering::Relaxed);
+}
+
+impl<const CLOCK: bool, const COUNT: bool> Limit<CLOCK, COUNT> {
+    fn new(state: u64) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                state,
-                clock,
-                origin,
-            }),
+            shared: Shared::new(state),
             own: Box::default(),
         }
     }
@@ -94,9 +114,7 @@ impl<const CLOCK: bool, const COUNT: bool> Subject for Limit<CLOCK, COUNT> {
         }
         let answer = work.run();
         if COUNT {
-            // Not `fetch_add`: with one writer nothing has to be locked.
-            let count = self.own.load(Ordering::Relaxed);
-            self.own.store(count + 1, Ordering::Relaxed);
+            add_one(&self.own);
         }
         Some(answer)
     }
@@ -108,5 +126,90 @@ impl<const CLOCK: bool, const COUNT: bool> Subject for Limit<CLOCK, COUNT> {
 
     fn open(_: &Settings) -> Self {
         Self::new(OPEN)
+    }
+}
+
+pub(crate) struct TimedLimit<const COUNT: bool> {
+    shared: Arc<Shared>,
+    /// Of this thread alone, on cache lines of its own.
+    own: Box<CachePadded<Own>>,
+}
+
+struct Own {
+    calls: AtomicU64,
+    bins: [AtomicU64; BINS],
+}
+
+/// A power of two that is no less than the bins of 64 bits, so that none is looked for out of bounds.
+const BINS: usize = 1024;
+/// Sixteen bins to an octave, as in tripcurve.
+const BINS_BITS: u32 = 4;
+
+/// The log-linear index of a histogram: the octave, and the leading bits within it. Times that are too
+/// short to have so many share the octave of the shortest that have them.
+#[inline]
+fn bin(nanos: u64) -> usize {
+    let value = nanos | 1 << BINS_BITS;
+    let shift = value.ilog2() - BINS_BITS;
+    let index = (u64::from(shift) << BINS_BITS) + (value >> shift);
+    usize::try_from(index).unwrap_or(usize::MAX) % BINS
+}
+
+impl<const COUNT: bool> TimedLimit<COUNT> {
+    fn own() -> Box<CachePadded<Own>> {
+        Box::new(CachePadded::new(Own {
+            calls: AtomicU64::new(0),
+            bins: [const { AtomicU64::new(0) }; BINS],
+        }))
+    }
+}
+
+impl<const COUNT: bool> Clone for TimedLimit<COUNT> {
+    /// The same state and clock, with counters of its own.
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            own: Self::own(),
+        }
+    }
+}
+
+impl<const COUNT: bool> Subject for TimedLimit<COUNT> {
+    const NAME: &'static str = if COUNT {
+        "limit/two_private_increments"
+    } else {
+        "limit/two_clock_reads"
+    };
+    type Reply = Option<Answer>;
+
+    fn closed(_: &Settings) -> Self {
+        Self {
+            shared: Shared::new(CLOSED),
+            own: Self::own(),
+        }
+    }
+
+    #[inline]
+    fn call(&mut self, work: Work) -> Self::Reply {
+        let Shared { state, clock, .. } = &*self.shared;
+        let open = state.load(Ordering::Relaxed) == OPEN;
+        let begin = clock.raw();
+        if open {
+            return None;
+        }
+        let answer = work.run();
+        let nanos = clock.delta_as_nanos(begin, clock.raw());
+        if COUNT {
+            add_one(&self.own.calls);
+            add_one(&self.own.bins[bin(nanos)]);
+        } else {
+            black_box(nanos);
+        }
+        Some(answer)
+    }
+
+    #[inline]
+    fn admitted(reply: &Self::Reply) -> bool {
+        reply.is_some()
     }
 }

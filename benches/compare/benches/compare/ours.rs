@@ -3,12 +3,15 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tripcurve::{Builder, CallError, CircuitBreaker, Clock, Rejected, Snapshot, State, TripPolicy};
+use tripcurve::{
+    Adaptive, Builder, CallError, CircuitBreaker, Clock, Recording, Rejected, Snapshot, State,
+    TripPolicy,
+};
 
 use crate::peers::poll_to_end;
 use crate::subject::{
-    Answer, ERROR_RATE, FAILURES_IN_A_ROW, Failed, MIN_CALLS, OPEN_FOR, Observed, Rules, Settings,
-    Subject, WINDOW, Window, Work,
+    Answer, ERROR_RATE, FAILURES_IN_A_ROW, Failed, MIN_CALLS, OPEN_FOR, Observed, PERCENTILE,
+    Rules, SLOW_RATE, SLOWER_THAN, Settings, Subject, Timing, WINDOW, Window, Work,
 };
 
 /// With the usual rules and window, these are the defaults but for the time it stays open.
@@ -24,6 +27,7 @@ fn breaker(settings: &Settings) -> CircuitBreaker {
         Rules::Usual => builder
             .trip_when(TripPolicy::consecutive_failures(FAILURES_IN_A_ROW))
             .trip_when(TripPolicy::error_rate(f64::from(ERROR_RATE)).min_calls(MIN_CALLS)),
+        Rules::Evidence => builder.trip_when(adaptive(settings.timing)),
         Rules::OutOfReach { policies } => [
             TripPolicy::failure_count(u32::MAX),
             TripPolicy::consecutive_failures(u32::MAX),
@@ -34,6 +38,7 @@ fn breaker(settings: &Settings) -> CircuitBreaker {
         .take(policies)
         .fold(builder, Builder::trip_when),
     };
+    builder = timed(builder, settings.timing);
     if let Some(shards) = settings.shards {
         builder = builder.shards(shards);
     }
@@ -42,6 +47,30 @@ fn breaker(settings: &Settings) -> CircuitBreaker {
         builder = builder.clock(clock);
     }
     builder.build().expect("the settings are valid")
+}
+
+/// With slow calls among the failures, where the rule of slow calls is asked for.
+fn adaptive(timing: Timing) -> Adaptive {
+    match timing {
+        Timing::SlowRate | Timing::All => TripPolicy::adaptive().slower_than(SLOWER_THAN),
+        _ => TripPolicy::adaptive(),
+    }
+}
+
+fn timed(builder: Builder, timing: Timing) -> Builder {
+    let slow_rate = TripPolicy::slow_rate(SLOW_RATE)
+        .slower_than(SLOWER_THAN)
+        .min_calls(MIN_CALLS);
+    match timing {
+        Timing::Nothing => builder,
+        Timing::Histogram => builder.latency(Recording::Together),
+        Timing::HistogramsByOutcome => builder.latency(Recording::ByOutcome),
+        Timing::SlowRate => builder.trip_when(slow_rate),
+        Timing::All => builder
+            .latency(Recording::Together)
+            .trip_when(slow_rate)
+            .trip_when(TripPolicy::latency_percentile(PERCENTILE).above(SLOWER_THAN)),
+    }
 }
 
 /// Empties the window by a new generation of the same state.
@@ -91,11 +120,55 @@ impl Subject for Call {
 }
 
 impl Observed for Call {
-    type Picture = Snapshot;
+    type Picture<'a> = Snapshot;
 
     #[inline]
     fn snapshot(&mut self) -> Snapshot {
         self.breaker.snapshot()
+    }
+}
+
+/// The same, with pictures that are put where the last one was, as who takes many of them would:
+/// with a histogram each new one has to be allocated.
+#[derive(Clone)]
+pub(crate) struct Reusing {
+    call: Call,
+    picture: Snapshot,
+}
+
+impl Subject for Reusing {
+    const NAME: &'static str = Call::NAME;
+    type Reply = <Call as Subject>::Reply;
+
+    fn closed(settings: &Settings) -> Self {
+        let mut call = Call::closed(settings);
+        let picture = call.snapshot();
+        Self { call, picture }
+    }
+
+    #[inline]
+    fn call(&mut self, work: Work) -> Self::Reply {
+        self.call.call(work)
+    }
+
+    #[inline]
+    fn admitted(reply: &Self::Reply) -> bool {
+        Call::admitted(reply)
+    }
+
+    #[inline]
+    fn empty_window(&mut self) {
+        self.call.empty_window();
+    }
+}
+
+impl Observed for Reusing {
+    type Picture<'a> = &'a Snapshot;
+
+    #[inline]
+    fn snapshot(&mut self) -> &Snapshot {
+        self.call.breaker.snapshot_into(&mut self.picture);
+        &self.picture
     }
 }
 

@@ -16,8 +16,8 @@ use tower_resilience_circuitbreaker::{
 };
 
 use crate::subject::{
-    Answer, ERROR_RATE, FAILURES_IN_A_ROW, Failed, MIN_CALLS, OPEN_FOR, Observed, Rules, Settings,
-    Subject, WINDOW, Work,
+    Answer, ERROR_RATE, FAILURES_IN_A_ROW, Failed, MIN_CALLS, OPEN_FOR, Observed, Rules, SLOW_RATE,
+    SLOWER_THAN, Settings, Subject, Timing, WINDOW, Work,
 };
 
 /// A ring of the last calls behind a spin lock; the state is a pointer that is read under an epoch
@@ -50,7 +50,7 @@ impl Subject for Recloser {
 
 fn recloser(settings: &Settings) -> recloser::Recloser {
     let error_rate = match settings.rules {
-        Rules::Usual => ERROR_RATE,
+        Rules::Usual | Rules::Evidence => ERROR_RATE,
         Rules::OutOfReach { .. } => 2.0,
     };
     recloser::Recloser::custom()
@@ -99,7 +99,7 @@ impl Subject for Failsafe {
     fn closed(settings: &Settings) -> Self {
         // It takes the rate of successes, of which tripcurve's error rate is what is left to one.
         let (success_rate, failures) = match settings.rules {
-            Rules::Usual => (1.0 - f64::from(ERROR_RATE), FAILURES_IN_A_ROW),
+            Rules::Usual | Rules::Evidence => (1.0 - f64::from(ERROR_RATE), FAILURES_IN_A_ROW),
             Rules::OutOfReach { .. } => (0.0, u32::MAX),
         };
         let wait = backoff::constant(OPEN_FOR);
@@ -151,8 +151,8 @@ impl Subject for FailsafeAsync {
 }
 
 /// A layer of tower: a call is a boxed future that locks an async mutex twice. Does more than the
-/// others: it measures how long the call took, for its rule of slow calls (off here, but the clock
-/// is read), and makes two events with the breaker's name in them, for listeners (none here).
+/// others: it measures how long the call took, for its rule of slow calls (which is off but in
+/// `closed_latency`; the clock is read all the same), and makes two events with the breaker's name in them, for listeners (none here).
 ///
 /// Its window counts calls. Left out: its window of time, because it keeps a record of every call
 /// and walks over all of them at every call, so that the time of a call depends on how many were
@@ -189,10 +189,17 @@ impl Subject for TowerResilience {
 
     fn closed(settings: &Settings) -> Self {
         let error_rate = match settings.rules {
-            Rules::Usual => f64::from(ERROR_RATE),
+            Rules::Usual | Rules::Evidence => f64::from(ERROR_RATE),
             Rules::OutOfReach { .. } => 1.0,
         };
-        let layer = CircuitBreakerLayer::builder()
+        let mut builder = CircuitBreakerLayer::builder();
+        if !matches!(settings.timing, Timing::Nothing) {
+            // It counts slow calls and has no histogram.
+            builder = builder
+                .slow_call_duration_threshold(SLOWER_THAN)
+                .slow_call_rate_threshold(SLOW_RATE);
+        }
+        let layer = builder
             .name("compare")
             .failure_rate_threshold(error_rate)
             .minimum_number_of_calls(MIN_CALLS as usize)
@@ -221,7 +228,7 @@ impl Subject for TowerResilience {
 }
 
 impl Observed for TowerResilience {
-    type Picture = CircuitMetrics;
+    type Picture<'a> = CircuitMetrics;
 
     #[inline]
     fn snapshot(&mut self) -> CircuitMetrics {
@@ -264,7 +271,7 @@ impl Subject for CircuitbreakerRs {
 
     fn closed(settings: &Settings) -> Self {
         let (error_rate, failures) = match settings.rules {
-            Rules::Usual => (f64::from(ERROR_RATE), u64::from(FAILURES_IN_A_ROW)),
+            Rules::Usual | Rules::Evidence => (f64::from(ERROR_RATE), u64::from(FAILURES_IN_A_ROW)),
             Rules::OutOfReach { .. } => (2.0, u64::MAX),
         };
         let breaker = circuitbreaker_rs::CircuitBreaker::<DefaultPolicy, Failed>::builder()
@@ -289,7 +296,7 @@ impl Subject for CircuitbreakerRs {
 
 /// Its nearest to a picture is one number.
 impl Observed for CircuitbreakerRs {
-    type Picture = f64;
+    type Picture<'a> = f64;
 
     #[inline]
     fn snapshot(&mut self) -> f64 {

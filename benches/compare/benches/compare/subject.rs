@@ -57,6 +57,12 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 pub(crate) const WINDOW_CALLS: u32 = 100;
 /// ... or at so many failures in a row, where the library can have both rules.
 pub(crate) const FAILURES_IN_A_ROW: u32 = 5;
+/// ... or, where times are taken and the library has such a rule, at this share of calls ...
+pub(crate) const SLOW_RATE: f64 = 0.5;
+/// ... or, where it has that, with this percentile of the calls ...
+pub(crate) const PERCENTILE: f64 = 99.0;
+/// ... slower than this, which none is.
+pub(crate) const SLOWER_THAN: Duration = Duration::from_secs(1);
 /// After so many calls the window is emptied where that matters: what a benchmark does in a
 /// millisecond, a service does in a minute.
 pub(crate) const CALLS_A_WINDOW: u64 = 100_000;
@@ -75,6 +81,7 @@ pub(crate) struct Settings {
     /// Whether time comes from a thread that reads the clock once a millisecond. Only tripcurve has
     /// that choice.
     pub(crate) coarse_clock: bool,
+    pub(crate) timing: Timing,
 }
 
 #[derive(Clone, Copy)]
@@ -89,9 +96,25 @@ pub(crate) enum Window {
 pub(crate) enum Rules {
     /// Those above.
     Usual,
+    /// Evidence. Who has no such rule has the usual ones.
+    Evidence,
     /// The same kinds of rules, but no failures satisfy them: all work of judging is done, and the
     /// breaker stays closed. tripcurve is given so many of them.
     OutOfReach { policies: usize },
+}
+
+/// What the time of calls is taken for, by those who can.
+#[derive(Clone, Copy)]
+pub(crate) enum Timing {
+    Nothing,
+    /// A histogram of all calls.
+    Histogram,
+    /// One of the successes and one of the failures.
+    HistogramsByOutcome,
+    /// The rule of slow calls, without a histogram.
+    SlowRate,
+    /// A histogram, the rule of slow calls and that of the percentile.
+    All,
 }
 
 impl Settings {
@@ -101,6 +124,7 @@ impl Settings {
         shards: None,
         fills: false,
         coarse_clock: false,
+        timing: Timing::Nothing,
     };
 
     pub(crate) const OUT_OF_REACH: Self = Self {
@@ -154,9 +178,9 @@ pub(crate) trait Subject: Clone + Send + 'static {
 
 /// A library that shows what it has counted.
 pub(crate) trait Observed: Subject {
-    type Picture;
+    type Picture<'a>;
 
-    fn snapshot(&mut self) -> Self::Picture;
+    fn snapshot(&mut self) -> Self::Picture<'_>;
 }
 
 /// So many breakers of one library, called in an order that no cache can guess.

@@ -23,12 +23,19 @@ enum Column {
     Threads,
 }
 
-const PANELS: [Panel; 8] = [
+const PANELS: [Panel; 9] = [
     Panel {
         group: "closed",
         title: "a success",
         ours: "tripcurve",
         limit: "limit/private_increment",
+        column: Column::None,
+    },
+    Panel {
+        group: "closed_latency",
+        title: "a success and its time (recloser takes none)",
+        ours: "tripcurve",
+        limit: "limit/two_private_increments",
         column: Column::None,
     },
     Panel {

@@ -34,11 +34,16 @@ enum Base {
     Cell(&'static str),
 }
 
-const LAYOUTS: [Layout; 9] = [
+const LAYOUTS: [Layout; 10] = [
     Layout {
         group: "closed",
         columns: Columns::Nothing,
         bases: &[Base::Row("limit/private_increment"), Base::Row(PEER)],
+    },
+    Layout {
+        group: "closed_latency",
+        columns: Columns::Nothing,
+        bases: &[Base::Row("limit/two_private_increments"), Base::Row(PEER)],
     },
     Layout {
         group: "count_window",
@@ -93,9 +98,12 @@ pub(crate) fn all(measured: &[Measured]) -> Result<String, Box<dyn Error>> {
             continue;
         };
         writeln!(tables, "{}", layout.table(&group)?)?;
-        if layout.group == "failing" {
-            writeln!(tables, "{}", growth(&group)?)?;
-        }
+        let more = match layout.group {
+            "failing" => growth(&group)?,
+            "snapshot_while_writing" => hindrance(&group)?,
+            _ => continue,
+        };
+        writeln!(tables, "{more}")?;
     }
     Ok(tables)
 }
@@ -110,6 +118,9 @@ impl Layout {
             }
             Columns::Named(names) => names.iter().map(|name| format!("/{name}")).collect(),
         };
+        if columns.is_empty() {
+            return Err(format!("no row of {} ends with a number", self.group).into());
+        }
         let threads = match (&self.columns, columns.as_slice()) {
             (Columns::Threads, [first, .., last]) => Some((first, last)),
             _ => None,
@@ -230,6 +241,32 @@ fn growth(group: &Group<'_>) -> Result<String, Box<dyn Error>> {
             "| `{what}_{number}` | {} | {} |",
             median / all,
             median / none
+        )?;
+    }
+    Ok(table)
+}
+
+/// What a call costs more while somebody looks, by how often.
+fn hindrance(group: &Group<'_>) -> Result<String, Box<dyn Error>> {
+    const ALONE: &str = "/record_alone";
+    const OFTEN: &str = "/record_beside_1000_a_second";
+    const ALWAYS: &str = "/record";
+
+    let mut table = "| a call beside snapshots | 1,000 a second ÷ `record_alone` \
+                     | one after the other ÷ `record_alone` |\n|---|---:|---:|\n"
+        .to_owned();
+    for row in group
+        .medians
+        .keys()
+        .filter_map(|name| name.strip_suffix(OFTEN))
+    {
+        let of = |column| group.median(&format!("{row}{column}"));
+        let (alone, often, always) = (of(ALONE)?, of(OFTEN)?, of(ALWAYS)?);
+        writeln!(
+            table,
+            "| `{row}` | {} | {} |",
+            often / alone,
+            always / alone
         )?;
     }
     Ok(table)

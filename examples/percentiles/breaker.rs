@@ -1,0 +1,38 @@
+//! The breaker, and how it judges.
+
+use std::time::Duration;
+
+use tripcurve::{CircuitBreaker, ConfigError, Recording, Transition, TripPolicy, Window};
+
+use crate::script::Script;
+
+/// A call that takes longer is slow.
+pub(crate) const SLOWER_THAN: Duration = Duration::from_millis(200);
+
+/// What the breaker looks at, at full length: ten buckets of half a second.
+pub(crate) const WINDOW: Duration = Duration::from_secs(5);
+const BUCKETS: u32 = 10;
+
+/// # Errors
+///
+/// None, unless someone changes the settings to what makes no sense.
+pub(crate) fn new(
+    script: &Script,
+    listener: impl Fn(&Transition) + Send + Sync + 'static,
+) -> Result<CircuitBreaker, ConfigError> {
+    CircuitBreaker::builder("backend")
+        .window(Window::time(script.scaled(WINDOW), BUCKETS))
+        .latency(Recording::ByOutcome)
+        .trip_when(TripPolicy::error_rate(0.5).min_calls(10))
+        // The one that sees the hang: calls that haven't come back count as slow from the limit on,
+        // while the error rate waits until they have timed out.
+        .trip_when(
+            TripPolicy::slow_rate(0.5)
+                .slower_than(SLOWER_THAN)
+                .min_calls(10),
+        )
+        .open_for(script.scaled(Duration::from_secs(2)))
+        .probes(3)
+        .on_transition(listener)
+        .build()
+}

@@ -1,0 +1,101 @@
+//! Pictures of a comparison.
+
+mod limit;
+mod noise;
+mod time_line;
+
+use std::error::Error;
+use std::path::Path;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::headline::Headline;
+use super::run::{Comparison, Results};
+
+const FONT: &str = "sans-serif";
+
+// Okabe and Ito's colours, which the colour-blind can tell apart.
+const COLOURS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(230, 159, 0),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(120, 120, 120),
+    RGBColor(0, 0, 0),
+];
+
+/// Of so many only as many are drawn as can be told apart: these, if they take part.
+const DRAWN: [&str; 8] = [
+    "adaptive",
+    "adaptive-sensitive",
+    "classic",
+    "r4j-time10-tuned",
+    "hystrix",
+    "polly-def",
+    "r4j-count100",
+    "sentinel",
+];
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Drawn = Result<(), Box<dyn Error>>;
+
+/// Draws all pictures into a folder, and says what is on each: a file's name and a line.
+///
+/// # Errors
+/// One can't be written.
+pub fn draw(
+    folder: &Path,
+    comparison: &Comparison,
+    results: &Results,
+    headlines: &[Headline],
+) -> Result<Vec<(&'static str, &'static str)>, Box<dyn Error>> {
+    std::fs::create_dir_all(folder)?;
+    let to_file = |name: &str, height: u32, draw: &dyn Fn(&Area<'_>) -> Drawn| -> Drawn {
+        let path = folder.join(name);
+        let area = SVGBackend::new(&path, (960, height)).into_drawing_area();
+        area.fill(&WHITE)?;
+        draw(&area)?;
+        area.present()?;
+        Ok(())
+    };
+    to_file("limit.svg", 520, &|area| {
+        limit::draw(area, comparison, results)
+    })?;
+    to_file("noise.svg", 620, &|area| {
+        noise::draw(area, comparison, headlines)
+    })?;
+    let lanes = time_line::lanes(comparison)?;
+    to_file("time-line.svg", time_line::height(&lanes), &|area| {
+        time_line::draw(area, &lanes)
+    })?;
+    Ok(vec![
+        (
+            "limit.svg",
+            "Failed calls let through in an outage of 50 %, as a multiple of limit B",
+        ),
+        (
+            "noise.svg",
+            "How often it trips on noise, and how much it lets through: lower left is better",
+        ),
+        (
+            "time-line.svg",
+            "One outage of 50 % at 1,000 calls a second, the same for all",
+        ),
+    ])
+}
+
+/// Which contestants are drawn, each with its place and its colour.
+fn drawn(comparison: &Comparison) -> Vec<(usize, RGBColor)> {
+    let place = |name: &&str| {
+        let mut contestants = comparison.contestants.iter();
+        contestants.position(|contestant| contestant.name == *name)
+    };
+    let mut places: Vec<usize> = DRAWN.iter().filter_map(place).collect();
+    if places.is_empty() {
+        places = (0..comparison.contestants.len()).collect();
+    }
+    places.into_iter().zip(COLOURS).collect()
+}

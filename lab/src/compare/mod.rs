@@ -1,0 +1,318 @@
+//! `compare`: breakers in scenarios, against each other and against the limit.
+
+pub mod cell;
+pub mod chart;
+pub mod headline;
+pub mod page;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod summary;
+pub mod table;
+pub mod targets;
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use thiserror::Error;
+use tripcurve::ConfigError;
+
+pub use self::cell::{Cell, Role, WarmUp};
+pub use self::headline::Headline;
+pub use self::plan::Depth;
+pub use self::run::{Comparison, Results};
+pub use self::summary::Summary;
+use crate::capacity::Capacity;
+use crate::policies::{self, Contestant};
+
+/// What `compare` is told.
+#[derive(Args, Clone, Debug)]
+pub struct Compare {
+    /// Less of everything, within a minute
+    #[arg(long)]
+    quick: bool,
+    /// The same number gives the same results
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only these, such as adaptive,hystrix or adaptive*; "ours" are all of the crate
+    #[arg(long, value_delimiter = ',')]
+    policies: Vec<String>,
+    /// Only these, such as total,outage-50 or shard*
+    #[arg(long, value_delimiter = ',')]
+    scenarios: Vec<String>,
+    /// Only so many calls a second, such as 1,1000
+    #[arg(long, value_delimiter = ',')]
+    rates: Vec<f64>,
+    /// At most so many lives in a cell
+    #[arg(long)]
+    repetitions: Option<u32>,
+    /// So many times as much work
+    #[arg(long, default_value_t = 1.0)]
+    effort: f64,
+    /// Where to write RESULTS.md and a folder of charts
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Also tables of all cells
+    #[arg(long)]
+    cells: bool,
+}
+
+/// Why nothing is compared.
+#[derive(Debug, Error)]
+pub enum CompareError {
+    /// Nothing is called that.
+    #[error("no {kind} is called {name:?}; expected some of: {known}")]
+    Unknown {
+        /// What was looked for.
+        kind: &'static str,
+        /// What it was called.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A number that makes no sense.
+    #[error("--{option} is {value}; expected {expected}")]
+    Number {
+        /// Of which option.
+        option: &'static str,
+        /// The number.
+        value: f64,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// The crate refuses settings.
+    #[error("the crate refuses a contestant: {0}")]
+    Config(#[from] ConfigError),
+    /// The report can't be written.
+    #[error("can't write the report: {0}")]
+    Write(#[from] io::Error),
+    /// The page or a chart can't be written.
+    #[error("can't write to {folder}: {error}; expected a folder in which files can be made")]
+    Out {
+        /// Where.
+        folder: String,
+        /// Why.
+        error: String,
+    },
+}
+
+impl Compare {
+    /// Compares and reports.
+    ///
+    /// # Errors
+    /// An option makes no sense, or the report can't be written.
+    pub fn run(&self, to: &mut impl Write) -> Result<(), CompareError> {
+        let comparison = self.comparison()?;
+        let estimate = comparison.estimate()?;
+        writeln!(
+            to,
+            "{} policies in {} cells, seed {}: about {} on {} threads.",
+            comparison.contestants.len(),
+            comparison.cells.len(),
+            self.seed,
+            crate::words::span(u64::try_from(estimate.as_nanos()).unwrap_or(u64::MAX)),
+            rayon::current_num_threads(),
+        )?;
+        to.flush()?;
+        let begin = Instant::now();
+        let progress = run::progress_bar();
+        let results = comparison.run(&progress)?;
+        progress.finish_and_clear();
+        let calls: u64 = results.iter().flatten().map(|summary| summary.calls).sum();
+        let took = begin.elapsed();
+        writeln!(
+            to,
+            "{} calls in {}: {:.1} million a second.\n",
+            crate::words::count(calls),
+            crate::words::span(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX)),
+            crate::time::number(calls) / took.as_secs_f64() / 1e6,
+        )?;
+        self.report(to, &comparison, &results)
+    }
+
+    fn report(
+        &self,
+        to: &mut impl Write,
+        comparison: &Comparison,
+        results: &Results,
+    ) -> Result<(), CompareError> {
+        let headlines: Vec<Headline> = results
+            .iter()
+            .map(|summaries| Headline::of(&comparison.cells, summaries))
+            .collect();
+        for table in report::headline(comparison, &headlines) {
+            writeln!(to, "{}", table.text())?;
+        }
+        writeln!(
+            to,
+            "Capacity that comes back slowly: {:.1} s of traffic are missing whoever decides; the least harm is {:.1} s.\n",
+            Capacity::missing(),
+            Capacity::least_harm()
+        )?;
+        writeln!(to, "{}", report::worst(comparison, &headlines))?;
+        if self.cells {
+            for (role, figure) in FIGURES {
+                for (title, table) in report::by_rate(comparison, results, role, figure) {
+                    writeln!(to, "{title}\n{}", table.text())?;
+                }
+            }
+            writeln!(to, "{}", report::fresh(comparison, results).text())?;
+        }
+        if let Some(folder) = &self.out {
+            self.write_page(folder, comparison, results, &headlines)
+                .map_err(|error| CompareError::Out {
+                    folder: folder.display().to_string(),
+                    error: error.to_string(),
+                })?;
+        }
+        Ok(())
+    }
+
+    fn write_page(
+        &self,
+        folder: &Path,
+        comparison: &Comparison,
+        results: &Results,
+        headlines: &[Headline],
+    ) -> Result<(), Box<dyn Error>> {
+        let charts = chart::draw(&folder.join("charts"), comparison, results, headlines)?;
+        let page = page::write(comparison, results, headlines, &self.command(), &charts);
+        std::fs::write(folder.join("RESULTS.md"), page)?;
+        Ok(())
+    }
+
+    /// The command line that gives the same results.
+    fn command(&self) -> String {
+        let mut line = format!(
+            "cargo run --release -p tripcurve-lab -- compare --seed {}",
+            self.seed
+        );
+        if self.quick {
+            line += " --quick";
+        }
+        let rates: Vec<String> = self.rates.iter().map(f64::to_string).collect();
+        for (option, values) in [
+            ("policies", &self.policies),
+            ("scenarios", &self.scenarios),
+            ("rates", &rates),
+        ] {
+            if !values.is_empty() {
+                let _ = write!(line, " --{option} {}", values.join(","));
+            }
+        }
+        if let Some(repetitions) = self.repetitions {
+            let _ = write!(line, " --repetitions {repetitions}");
+        }
+        if (self.effort - 1.0).abs() > f64::EPSILON {
+            let _ = write!(line, " --effort {}", self.effort);
+        }
+        line
+    }
+
+    /// What is to be compared.
+    fn comparison(&self) -> Result<Comparison, CompareError> {
+        let contestants = self.contestants()?;
+        let mut depth = if self.quick {
+            Depth::quick(contestants.len())
+        } else {
+            Depth::full()
+        };
+        if self.effort <= 0.0 || !self.effort.is_finite() {
+            return Err(CompareError::Number {
+                option: "effort",
+                value: self.effort,
+                expected: "a number above 0; 1 is the usual",
+            });
+        }
+        depth.calls *= self.effort;
+        depth.quiet_calls *= self.effort;
+        depth.repetitions = self.repetitions.unwrap_or(depth.repetitions);
+        if let Some(rate) = self.rates.iter().find(|rate| !(0.01..=1e6).contains(*rate)) {
+            return Err(CompareError::Number {
+                option: "rates",
+                value: *rate,
+                expected: "calls a second, 0.01 to 1,000,000",
+            });
+        }
+        if !self.rates.is_empty() {
+            depth.rates.clone_from(&self.rates);
+        }
+        let cells = self.cells(&depth)?;
+        Ok(Comparison {
+            seed: self.seed,
+            depth,
+            contestants,
+            cells,
+        })
+    }
+
+    fn contestants(&self) -> Result<Vec<Contestant>, CompareError> {
+        let all = policies::all();
+        for pattern in &self.policies {
+            if pattern != "ours" && !all.iter().any(|one| matches(pattern, one.name)) {
+                let known: Vec<&str> = all.iter().map(|one| one.name).collect();
+                return Err(CompareError::Unknown {
+                    kind: "policy",
+                    name: pattern.clone(),
+                    known: known.join(", "),
+                });
+            }
+        }
+        let is_chosen = |one: &Contestant| {
+            let matches =
+                |pattern: &String| matches(pattern, one.name) || pattern == "ours" && one.is_ours();
+            self.policies.is_empty() || self.policies.iter().any(matches)
+        };
+        Ok(all.into_iter().filter(is_chosen).collect())
+    }
+
+    fn cells(&self, depth: &Depth) -> Result<Vec<Cell>, CompareError> {
+        let all = depth.cells(self.seed);
+        let name = |cell: &Cell| match cell.role {
+            Role::Cold => format!("cold-{}", cell.scenario.name()),
+            Role::Fresh => "fresh".to_owned(),
+            _ => cell.scenario.name().into_owned(),
+        };
+        for pattern in &self.scenarios {
+            if !all.iter().any(|cell| matches(pattern, &name(cell))) {
+                let mut known: Vec<String> = all.iter().map(name).collect();
+                known.dedup();
+                return Err(CompareError::Unknown {
+                    kind: "scenario",
+                    name: pattern.clone(),
+                    known: known.join(", "),
+                });
+            }
+        }
+        let is_chosen = |cell: &Cell| {
+            let matches = |pattern: &String| matches(pattern, &name(cell));
+            self.scenarios.is_empty() || self.scenarios.iter().any(matches)
+        };
+        Ok(all.into_iter().filter(is_chosen).collect())
+    }
+}
+
+/// What a cell's figure is.
+type Figure = fn(&Cell, &Summary) -> String;
+
+/// What is shown of the cells of each role.
+const FIGURES: [(Role, Figure); 7] = [
+    (Role::Limit, report::leaked),
+    (Role::Limit, report::after),
+    (Role::Cold, report::leaked),
+    (Role::Fault, report::leaked),
+    (Role::Fault, report::delay),
+    (Role::Fault, report::after),
+    (Role::Quiet, report::false_trips),
+];
+
+/// Whether a name is meant: it, or what begins so if a star follows.
+fn matches(pattern: &str, name: &str) -> bool {
+    pattern
+        .strip_suffix('*')
+        .map_or(pattern == name, |begin| name.starts_with(begin))
+}

@@ -1,0 +1,23 @@
+//! The parts of the lab; `main.rs` is its command line.
+
+pub mod backend;
+pub mod bound;
+pub mod breaker;
+pub mod capacity;
+pub mod compare;
+pub mod completions;
+pub mod log;
+pub mod measure;
+pub mod ours;
+pub mod peers;
+pub mod policies;
+pub mod recommend;
+pub mod replay;
+pub mod sample;
+pub mod scenario;
+pub mod simulation;
+pub mod statistics;
+pub mod table;
+pub mod time;
+pub mod traffic;
+pub mod words;

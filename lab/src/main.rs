@@ -1,0 +1,55 @@
+//! tripcurve's lab: what a breaker's settings would do.
+
+use std::error::Error;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tripcurve_lab::compare::Compare;
+use tripcurve_lab::recommend::Recommend;
+use tripcurve_lab::replay::Replay;
+use tripcurve_lab::sample::Sample;
+
+/// What a breaker's settings would do
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compare breakers in scenarios, with each other and with the limit
+    Compare(Compare),
+    /// Run your own log through chosen policies
+    Replay(Replay),
+    /// Find the policy that does best on your own log
+    Recommend(Recommend),
+    /// Write a log that looks real
+    Sample(Sample),
+}
+
+fn main() -> ExitCode {
+    let line = Line::parse();
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = run(&line.command, &mut out).and_then(|()| Ok(out.flush()?));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = out.flush();
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: &Command, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    match command {
+        Command::Compare(compare) => compare.run(out)?,
+        Command::Replay(replay) => replay.run(out)?,
+        Command::Recommend(recommend) => recommend.run(out)?,
+        Command::Sample(sample) => sample.run(out)?,
+    }
+    Ok(())
+}

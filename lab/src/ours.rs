@@ -1,0 +1,76 @@
+//! The crate itself, driven by its mock clock.
+
+use std::time::Duration;
+
+use tripcurve::{
+    Builder, CircuitBreaker, Clock, ConfigError, MockClock, Outcome, OwnedPermit, State,
+};
+
+use crate::breaker::{Breaker, Nanos, Phase};
+
+/// A breaker of the crate with the hand of its clock.
+#[derive(Debug)]
+pub struct Ours {
+    breaker: CircuitBreaker,
+    hand: MockClock,
+}
+
+impl Ours {
+    /// A breaker with these settings.
+    ///
+    /// # Errors
+    /// A setting makes no sense.
+    pub fn new(
+        name: &'static str,
+        settings: impl Fn(Builder) -> Builder,
+    ) -> Result<Self, ConfigError> {
+        Self::made_at(0, name, settings)
+    }
+
+    /// The same, made at another time than the clock's origin.
+    ///
+    /// # Errors
+    /// A setting makes no sense.
+    pub fn made_at(
+        now: Nanos,
+        name: &'static str,
+        settings: impl Fn(Builder) -> Builder,
+    ) -> Result<Self, ConfigError> {
+        let (clock, hand) = Clock::mock();
+        hand.advance_to(Duration::from_nanos(now));
+        let breaker = settings(CircuitBreaker::builder(name).clock(clock)).build()?;
+        Ok(Self { breaker, hand })
+    }
+
+    /// The breaker.
+    #[must_use]
+    pub fn breaker(&self) -> &CircuitBreaker {
+        &self.breaker
+    }
+}
+
+impl Breaker for Ours {
+    type Permit = OwnedPermit;
+
+    fn admit(&mut self, now: Nanos) -> Option<OwnedPermit> {
+        self.hand.advance_to(Duration::from_nanos(now));
+        self.breaker.try_acquire_owned().ok()
+    }
+
+    fn record(&mut self, permit: OwnedPermit, now: Nanos, succeeded: bool, _took: Nanos) {
+        self.hand.advance_to(Duration::from_nanos(now));
+        permit.record(if succeeded {
+            Outcome::Success
+        } else {
+            Outcome::Failure
+        });
+    }
+
+    fn phase(&self, _now: Nanos) -> Phase {
+        match self.breaker.state() {
+            State::Closed | State::Disabled | State::MetricsOnly => Phase::Closed,
+            State::HalfOpen => Phase::Recovering,
+            _ => Phase::Open,
+        }
+    }
+}

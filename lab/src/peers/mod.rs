@@ -1,0 +1,91 @@
+//! Other breakers, re-implemented from their sources.
+//!
+//! What each of them does with a result that arrives in a later state than the one that let the
+//! call through is kept as it is there; only gobreaker drops it.
+
+mod accrual;
+mod catalogue;
+mod count_window;
+mod counts;
+mod time_window;
+
+pub mod adaptive_throttling;
+pub mod envoy;
+pub mod failsafe_rs;
+pub mod finagle;
+pub mod gobreaker;
+pub mod hystrix;
+pub mod polly;
+pub mod recloser;
+pub mod resilience4j;
+pub mod sentinel;
+
+pub use adaptive_throttling::AdaptiveThrottling;
+pub use catalogue::{Entry, catalogue};
+pub use envoy::Envoy;
+pub use failsafe_rs::FailsafeRs;
+pub use finagle::Finagle;
+pub use gobreaker::Gobreaker;
+pub use hystrix::Hystrix;
+pub use polly::Polly;
+pub use recloser::Recloser;
+pub use resilience4j::Resilience4j;
+pub use sentinel::Sentinel;
+
+use crate::breaker::{Breaker, Nanos};
+
+const MILLISECOND: Nanos = 1_000_000;
+const SECOND: Nanos = 1_000 * MILLISECOND;
+
+/// Something to do with a breaker, whichever it is.
+pub trait Visit {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn visit<B: Breaker>(self, breaker: B) -> Self::Output;
+}
+
+macro_rules! peers {
+    ($($peer:ident),+ $(,)?) => {
+        /// Any of the other breakers.
+        #[derive(Clone, Debug)]
+        pub enum Peer {
+            $(
+                #[doc = concat!("See [`", stringify!($peer), "`].")]
+                $peer($peer),
+            )+
+        }
+
+        impl Peer {
+            /// Hands the breaker over by its own type, so that the visitor is compiled for each
+            /// and a call costs no dispatch.
+            pub fn run<V: Visit>(self, visitor: V) -> V::Output {
+                match self {
+                    $(Self::$peer(breaker) => visitor.visit(breaker),)+
+                }
+            }
+        }
+
+        $(
+            impl From<$peer> for Peer {
+                fn from(breaker: $peer) -> Self {
+                    Self::$peer(breaker)
+                }
+            }
+        )+
+    };
+}
+
+peers!(
+    AdaptiveThrottling,
+    Envoy,
+    FailsafeRs,
+    Finagle,
+    Gobreaker,
+    Hystrix,
+    Polly,
+    Recloser,
+    Resilience4j,
+    Sentinel,
+);

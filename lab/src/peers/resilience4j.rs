@@ -1,0 +1,169 @@
+//! resilience4j's `CircuitBreaker`: rates over a window of calls or of seconds.
+//!
+//! Read in `CircuitBreakerStateMachine.java`, `CircuitBreakerMetrics.java` and
+//! `CircuitBreakerConfig.java`. Left out: the longest wait in half-open, growing waits, the
+//! states that are set by hand, and the clock that is set back (seconds are those of the lab).
+
+use crate::breaker::{Breaker, Nanos, Phase};
+
+use super::SECOND;
+use super::count_window::CountWindow;
+use super::counts::Counts;
+use super::time_window::TimeWindow;
+
+/// What the rates are taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// So many calls; the minimum of calls is at most as many.
+    Calls(u32),
+    /// So many whole seconds, the present one included.
+    Seconds(u32),
+}
+
+/// resilience4j's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `failureRateThreshold`: percent of failed calls from which on it trips. 50.
+    pub failure_rate: f64,
+    /// `slowCallRateThreshold`: percent of slow calls from which on it trips. 100.
+    pub slow_call_rate: f64,
+    /// `slowCallDurationThreshold`: a call is slow that takes longer than this. 60 s.
+    pub slow_call_duration: Nanos,
+    /// `slidingWindowType` and `slidingWindowSize`: 100 calls.
+    pub window: Window,
+    /// `minimumNumberOfCalls`: no verdict on fewer. 100.
+    pub minimum_calls: u32,
+    /// `waitDurationInOpenState`: it lets a call through when more than this has passed. 60 s.
+    pub wait_in_open: Nanos,
+    /// `permittedNumberOfCallsInHalfOpenState`: let through, and the size of its window. 10.
+    pub permitted_in_half_open: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            failure_rate: 50.0,
+            slow_call_rate: 100.0,
+            slow_call_duration: 60 * SECOND,
+            window: Window::Calls(100),
+            minimum_calls: 100,
+            wait_in_open: 60 * SECOND,
+            permitted_in_half_open: 10,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Recent {
+    Calls(CountWindow),
+    Seconds(TimeWindow<Counts>),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Closed,
+    Open { since: Nanos },
+    HalfOpen { permits: u32 },
+}
+
+/// A breaker that decides as resilience4j's does.
+#[derive(Clone, Debug)]
+pub struct Resilience4j {
+    settings: Settings,
+    state: State,
+    recent: Recent,
+    probes: CountWindow,
+}
+
+impl Resilience4j {
+    /// A closed breaker.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            recent: match settings.window {
+                Window::Calls(size) => Recent::Calls(CountWindow::new(size)),
+                Window::Seconds(seconds) => Recent::Seconds(TimeWindow::new(SECOND, seconds)),
+            },
+            probes: CountWindow::new(settings.permitted_in_half_open),
+            state: State::Closed,
+            settings,
+        }
+    }
+
+    fn waited(&self, since: Nanos, now: Nanos) -> bool {
+        now > since + self.settings.wait_in_open
+    }
+
+    /// Whether these calls are too bad; none when they are too few to tell.
+    fn verdict(&self, calls: Counts, minimum: u32) -> Option<bool> {
+        (calls.total > 0 && calls.total >= minimum).then(|| {
+            calls.failed_share() * 100.0 >= self.settings.failure_rate
+                || calls.slow_share() * 100.0 >= self.settings.slow_call_rate
+        })
+    }
+}
+
+impl Breaker for Resilience4j {
+    type Permit = ();
+
+    fn admit(&mut self, now: Nanos) -> Option<()> {
+        if let State::Open { since } = self.state
+            && self.waited(since, now)
+        {
+            self.probes.clear();
+            self.state = State::HalfOpen {
+                permits: self.settings.permitted_in_half_open,
+            };
+        }
+        match &mut self.state {
+            State::Closed => Some(()),
+            State::Open { .. } => None,
+            State::HalfOpen { permits } => {
+                *permits = permits.checked_sub(1)?;
+                Some(())
+            }
+        }
+    }
+
+    fn record(&mut self, (): (), now: Nanos, succeeded: bool, took: Nanos) {
+        let call = Counts::one(!succeeded, took > self.settings.slow_call_duration);
+        let minimum = self.settings.minimum_calls;
+        match self.state {
+            State::Closed => {
+                let (calls, minimum) = match &mut self.recent {
+                    Recent::Calls(window) => (window.record(call), minimum.min(window.size())),
+                    Recent::Seconds(window) => (window.add(now, call), minimum),
+                };
+                if self.verdict(calls, minimum) == Some(true) {
+                    self.state = State::Open { since: now };
+                }
+            }
+            // Such a call goes to a window that nobody judges any more.
+            State::Open { .. } => {}
+            // A call counts here whichever state let it through.
+            State::HalfOpen { .. } => {
+                let calls = self.probes.record(call);
+                let minimum = minimum.min(self.settings.permitted_in_half_open);
+                match self.verdict(calls, minimum) {
+                    Some(true) => self.state = State::Open { since: now },
+                    Some(false) => {
+                        match &mut self.recent {
+                            Recent::Calls(window) => window.clear(),
+                            Recent::Seconds(window) => window.clear(),
+                        }
+                        self.state = State::Closed;
+                    }
+                    None => {}
+                }
+            }
+        }
+    }
+
+    fn phase(&self, now: Nanos) -> Phase {
+        match self.state {
+            State::Closed => Phase::Closed,
+            State::Open { since } if !self.waited(since, now) => Phase::Open,
+            State::Open { .. } | State::HalfOpen { .. } => Phase::Recovering,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The breakers that are compared: ours with several policies, and the others.
+
+use std::time::Duration;
+
+use tripcurve::{Builder, ConfigError, TripPolicy};
+
+use crate::ours::Ours;
+use crate::peers::{self, Peer, Visit};
+
+/// A breaker with chosen settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Contestant {
+    /// Its name in tables and on the command line.
+    pub name: &'static str,
+    /// Its settings in words.
+    pub settings: &'static str,
+    make: Make,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Make {
+    Ours(fn(Builder, Duration) -> Builder),
+    Peer(fn(u64) -> Peer),
+}
+
+const OURS: [Contestant; 7] = [
+    Contestant {
+        name: "adaptive",
+        settings: "tolerates 25 %; slow is 5 times the median, 100 ms",
+        make: Make::Ours(|builder, slow| {
+            builder.trip_when(TripPolicy::adaptive().slower_than(slow))
+        }),
+    },
+    Contestant {
+        name: "adaptive-sensitive",
+        settings: "tolerates nothing unusual; slow is 5 times the median, 100 ms",
+        make: Make::Ours(|builder, slow| {
+            builder.trip_when(TripPolicy::adaptive().tolerate(0.0).slower_than(slow))
+        }),
+    },
+    Contestant {
+        name: "adaptive-errors",
+        settings: "tolerates 25 %; takes no time of calls",
+        make: Make::Ours(|builder, _| builder.trip_when(TripPolicy::adaptive())),
+    },
+    Contestant {
+        name: "adaptive-sensitive-errors",
+        settings: "tolerates nothing unusual; takes no time of calls",
+        make: Make::Ours(|builder, _| builder.trip_when(TripPolicy::adaptive().tolerate(0.0))),
+    },
+    Contestant {
+        name: "classic",
+        settings: "5 in a row, or 50 % of 10 calls in 60 s; 5 s, 3 probes",
+        make: Make::Ours(|builder, _| {
+            builder
+                .trip_when(TripPolicy::consecutive_failures(5))
+                .trip_when(TripPolicy::error_rate(0.5).min_calls(10))
+        }),
+    },
+    Contestant {
+        name: "error-rate",
+        settings: "50 % of 20 calls in 10 s; 5 s, 3 probes",
+        make: Make::Ours(|builder, _| {
+            builder
+                .window(tripcurve::Window::time(Duration::from_secs(10), 10))
+                .trip_when(TripPolicy::error_rate(0.5).min_calls(20))
+        }),
+    },
+    Contestant {
+        name: "consecutive",
+        settings: "5 in a row; 5 s, 3 probes",
+        make: Make::Ours(|builder, _| builder.trip_when(TripPolicy::consecutive_failures(5))),
+    },
+];
+
+/// All of them, ours first.
+#[must_use]
+pub fn all() -> Vec<Contestant> {
+    let peers = peers::catalogue().iter().map(|entry| Contestant {
+        name: entry.name,
+        settings: entry.settings,
+        make: Make::Peer(entry.build),
+    });
+    OURS.into_iter().chain(peers).collect()
+}
+
+impl Contestant {
+    /// A new one, handed to the visitor by its own type; the seed is for those that decide by chance,
+    /// and `slow` says from when on a call is slow, for ours that want to know.
+    ///
+    /// # Errors
+    /// The crate refuses the settings.
+    pub fn visit<V: Visit>(
+        &self,
+        seed: u64,
+        slow: Duration,
+        visitor: V,
+    ) -> Result<V::Output, ConfigError> {
+        match self.make {
+            Make::Ours(settings) => {
+                Ok(visitor.visit(Ours::new(self.name, |builder| settings(builder, slow))?))
+            }
+            Make::Peer(build) => Ok(build(seed).run(visitor)),
+        }
+    }
+
+    /// Whether it is a breaker of the crate.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        matches!(self.make, Make::Ours(_))
+    }
+}

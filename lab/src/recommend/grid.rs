@@ -1,0 +1,106 @@
+//! The policies that are tried, the ones that need no thought first.
+
+use std::time::Duration;
+
+use crate::replay::{Length, Policy, Rule};
+
+/// All policies that are tried first, with the default recovery. Where slow calls are bad, each also
+/// looks at times.
+#[must_use]
+pub(super) fn rules(slower_than: Option<Duration>) -> Vec<Policy> {
+    let mut policies = Vec::new();
+    for tolerate in [None, Some(0.0), Some(0.1), Some(0.5)] {
+        policies.push(Policy::of(Rule::Adaptive {
+            tolerate,
+            budget: None,
+            slower: slower_than,
+        }));
+    }
+    let mut classic = vec![Policy::default()];
+    classic.extend([5, 3, 8, 12, 20].map(|n| Policy::of(Rule::Consecutive(n))));
+    for fraction in [0.5, 0.25, 0.1, 0.75] {
+        for seconds in [60, 10] {
+            for min in [10, 50] {
+                let window = Length::Time(Duration::from_secs(seconds));
+                classic.push(error_rate(fraction, min, window));
+            }
+        }
+    }
+    for fraction in [0.5, 0.25] {
+        for calls in [20, 100] {
+            classic.push(error_rate(fraction, 10, Length::Calls(calls)));
+        }
+    }
+    classic.extend([10, 50].map(|n| Policy::of(Rule::FailureCount(n))));
+    let Some(slower) = slower_than else {
+        policies.extend(classic);
+        return policies;
+    };
+    for policy in classic {
+        policies.extend(and_slow(policy, slower));
+    }
+    policies
+}
+
+fn error_rate(fraction: f64, min: u32, window: Length) -> Policy {
+    Policy {
+        window: Some(window),
+        ..Policy::of(Rule::ErrorRate {
+            fraction,
+            min: Some(min),
+        })
+    }
+}
+
+/// The policy or a share of slow calls. The defaults, which no rule stands for, are left out.
+fn and_slow(mut policy: Policy, slower: Duration) -> Option<Policy> {
+    if policy.rules.is_empty() {
+        return None;
+    }
+    policy.rules.push(Rule::SlowRate {
+        fraction: 0.5,
+        slower,
+        min: None,
+    });
+    Some(policy)
+}
+
+/// The same policy with other recoveries.
+#[must_use]
+pub(super) fn recoveries(policy: &Policy) -> Vec<Policy> {
+    let mut policies = Vec::new();
+    for seconds in [5, 2, 1, 15, 30, 60] {
+        for probes in [3, 1, 10] {
+            policies.push(Policy {
+                open_for: (seconds != 5).then_some(Duration::from_secs(seconds)),
+                probes: (probes != 3).then_some(probes),
+                ..policy.clone()
+            });
+        }
+    }
+    policies
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crate_accepts_every_policy_of_the_grid() {
+        for slower in [None, Some(Duration::from_millis(200))] {
+            for rule in rules(slower) {
+                for policy in recoveries(&rule) {
+                    let run = crate::replay::run_policy(&policy, &[]);
+                    assert!(run.is_ok(), "{policy}: {run:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn where_slow_calls_are_bad_every_policy_looks_at_times() {
+        for policy in rules(Some(Duration::from_millis(200))) {
+            assert!(policy.to_string().contains("slower=200ms"), "{policy}");
+        }
+    }
+}

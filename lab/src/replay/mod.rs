@@ -1,0 +1,119 @@
+//! `replay`: a user's log through chosen policies.
+
+mod arguments;
+mod axis;
+mod binned;
+mod contestant;
+mod course;
+mod picture;
+mod policy;
+mod report;
+mod snippet;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use thiserror::Error;
+use tripcurve::ConfigError;
+
+pub use self::arguments::PolicyError;
+pub use self::contestant::{Contestant, run_policy};
+pub use self::course::{Course, Tally, Trip, run};
+pub use self::policy::{Length, Policy, Rule};
+pub use self::report::{Bad, Played};
+
+use crate::log::{Log, LogError};
+
+/// What `replay` is told.
+#[derive(Args, Debug)]
+pub struct Replay {
+    /// The log, as CSV or JSON lines with time, duration and outcome; - is the standard input
+    file: PathBuf,
+    /// A policy such as default, consecutive:5, error-rate:0.5:min=10:window=60s or adaptive; several may be given. A wrong one lists what there is
+    #[arg(long, required = true, num_args = 1..)]
+    policy: Vec<Contestant>,
+    /// Calls that took longer count as bad though they succeeded, such as 2s
+    #[arg(long, value_parser = duration)]
+    slower_than: Option<Duration>,
+    /// How many trips of each policy are listed
+    #[arg(long, default_value_t = 20)]
+    trips: usize,
+    /// Where to write a picture, as SVG
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+/// Reads a duration on the command line.
+///
+/// # Errors
+/// It is none.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    arguments::duration(text)
+        .ok_or_else(|| "it is no duration; expected one such as 250ms, 2s or 1h".to_owned())
+}
+
+/// Why a log can't be replayed.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// The log can't be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The crate refuses a setting.
+    #[error("policy {policy:?}: {error}")]
+    Config {
+        /// The policy as it was written.
+        policy: String,
+        /// What the crate says.
+        error: ConfigError,
+    },
+    /// The report can't be written.
+    #[error("can't write the report: {0}")]
+    Report(#[from] io::Error),
+    /// The picture can't be written.
+    #[error("can't write the picture to {path}: {error}; expected a file that can be made there")]
+    Picture {
+        /// Where.
+        path: String,
+        /// Why.
+        error: String,
+    },
+}
+
+impl Replay {
+    /// Runs the log through the policies and reports.
+    ///
+    /// # Errors
+    /// The log can't be read, a policy makes no sense, or a result can't be written.
+    pub fn run(&self, to: &mut impl Write) -> Result<(), ReplayError> {
+        let log = Log::open(&self.file)?;
+        log.describe(to)?;
+        let bad = Bad {
+            slower_than: self.slower_than,
+        };
+        let mut results = Vec::new();
+        for contestant in &self.policy {
+            let course = contestant
+                .run(&log.calls)
+                .map_err(|error| ReplayError::Config {
+                    policy: contestant.name.clone(),
+                    error,
+                })?;
+            results.push(Played {
+                name: contestant.name.clone(),
+                settings: contestant.settings(),
+                course,
+            });
+        }
+        report::write(to, &log, &results, bad, self.trips)?;
+        if let Some(path) = &self.out {
+            picture::draw(path, &log, &results, bad).map_err(|error| ReplayError::Picture {
+                path: path.display().to_string(),
+                error: error.to_string(),
+            })?;
+            writeln!(to, "\nThe picture is in {}.", path.display())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,338 @@
+//! Our policies by name, as they are written on the command line.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tripcurve::{Builder, TripPolicy, Window};
+
+use super::arguments::{Arguments, PolicyError};
+
+/// Settings of a breaker of the crate.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// What trips it; none stands for the crate's defaults.
+    pub rules: Vec<Rule>,
+    /// The window, if not the default.
+    pub window: Option<Length>,
+    /// How long it stays open, if not the default.
+    pub open_for: Option<Duration>,
+    /// How many probes close it, if not the default.
+    pub probes: Option<u32>,
+}
+
+/// The length of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// In time.
+    Time(Duration),
+    /// In calls.
+    Calls(u32),
+}
+
+/// One reason to trip.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
+    /// So many failures in a row.
+    Consecutive(u32),
+    /// So many failures in the window.
+    FailureCount(u32),
+    /// Such a share of failed calls.
+    ErrorRate {
+        /// The share.
+        fraction: f64,
+        /// Of at least so many calls.
+        min: Option<u32>,
+    },
+    /// Such a share of slow calls.
+    SlowRate {
+        /// The share.
+        fraction: f64,
+        /// What is slow.
+        slower: Duration,
+        /// Of at least so many calls.
+        min: Option<u32>,
+    },
+    /// A percentile above a limit.
+    Percentile {
+        /// Which.
+        percentile: f64,
+        /// The limit.
+        above: Duration,
+        /// Of at least so many calls.
+        min: Option<u32>,
+    },
+    /// A percentile so many times what it usually is.
+    SlowerThanUsual {
+        /// How many times.
+        factor: f64,
+        /// Which percentile.
+        percentile: Option<f64>,
+        /// Of at least so many calls.
+        min: Option<u32>,
+    },
+    /// Evidence of an outage.
+    Adaptive {
+        /// The share of failures that is no outage.
+        tolerate: Option<f64>,
+        /// The time between two trips on noise.
+        budget: Option<Duration>,
+        /// What is slow, which counts as failed.
+        slower: Option<Duration>,
+    },
+}
+
+/// What can be written, for errors and the help.
+pub(super) const FORMS: [(&str, &str); 8] = [
+    ("default", "the crate's defaults"),
+    ("consecutive:5", "5 failures in a row"),
+    ("error-rate:0.5:min=10", "half of at least 10 calls failed"),
+    ("failure-count:20", "20 failures in the window"),
+    (
+        "slow-rate:0.5:slower=2s:min=10",
+        "half of at least 10 calls took longer than 2 s",
+    ),
+    (
+        "percentile:99:above=2s:min=100",
+        "a percentile of at least 100 calls is above a limit",
+    ),
+    (
+        "slower-than-usual:4:percentile=90:min=100",
+        "a percentile is 4 times what it usually is",
+    ),
+    (
+        "adaptive:tolerate=0.25:budget=1d:slower=2s",
+        "evidence of an outage",
+    ),
+];
+
+impl FromStr for Policy {
+    type Err = PolicyError;
+
+    /// Reads `consecutive:5`, `error-rate:0.5:min=10:window=60s`, or several joined by `+`, any of
+    /// which trips.
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        let mut policy = Self::default();
+        for part in text.split('+') {
+            let mut arguments = Arguments::new(part)?;
+            policy.rules.extend(rule(&mut arguments)?);
+            policy.window = arguments.window()?.or(policy.window);
+            policy.open_for = arguments.duration("open")?.or(policy.open_for);
+            policy.probes = arguments.number("probes")?.or(policy.probes);
+            arguments.done()?;
+        }
+        Ok(policy)
+    }
+}
+
+fn rule(arguments: &mut Arguments<'_>) -> Result<Option<Rule>, PolicyError> {
+    let rule = match arguments.name() {
+        "default" => return Ok(None),
+        "consecutive" => Rule::Consecutive(arguments.first("5")?),
+        "failure-count" => Rule::FailureCount(arguments.first("20")?),
+        "error-rate" => Rule::ErrorRate {
+            fraction: arguments.first("0.5")?,
+            min: arguments.number("min")?,
+        },
+        "slow-rate" => Rule::SlowRate {
+            fraction: arguments.first("0.5")?,
+            slower: arguments.needed_duration("slower")?,
+            min: arguments.number("min")?,
+        },
+        "percentile" => Rule::Percentile {
+            percentile: arguments.first("99")?,
+            above: arguments.needed_duration("above")?,
+            min: arguments.number("min")?,
+        },
+        "slower-than-usual" => Rule::SlowerThanUsual {
+            factor: arguments.first("4")?,
+            percentile: arguments.number("percentile")?,
+            min: arguments.number("min")?,
+        },
+        "adaptive" => Rule::Adaptive {
+            tolerate: arguments.number("tolerate")?,
+            budget: arguments.duration("budget")?,
+            slower: arguments.duration("slower")?,
+        },
+        _ => return Err(arguments.unknown()),
+    };
+    Ok(Some(rule))
+}
+
+/// As it is written on the command line.
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.rules.is_empty() {
+            f.write_str("default")?;
+        }
+        for (index, rule) in self.rules.iter().enumerate() {
+            write!(f, "{}{rule}", if index > 0 { "+" } else { "" })?;
+        }
+        match self.window {
+            Some(Length::Time(length)) => write!(f, ":window={}", short(length))?,
+            Some(Length::Calls(calls)) => write!(f, ":window={calls}calls")?,
+            None => {}
+        }
+        if let Some(open_for) = self.open_for {
+            write!(f, ":open={}", short(open_for))?;
+        }
+        match self.probes {
+            Some(probes) => write!(f, ":probes={probes}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let least = match *self {
+            Self::Consecutive(n) => return write!(f, "consecutive:{n}"),
+            Self::FailureCount(n) => return write!(f, "failure-count:{n}"),
+            Self::ErrorRate { fraction, min } => {
+                write!(f, "error-rate:{fraction}")?;
+                min
+            }
+            Self::SlowRate {
+                fraction,
+                slower,
+                min,
+            } => {
+                write!(f, "slow-rate:{fraction}:slower={}", short(slower))?;
+                min
+            }
+            Self::Percentile {
+                percentile,
+                above,
+                min,
+            } => {
+                write!(f, "percentile:{percentile}:above={}", short(above))?;
+                min
+            }
+            Self::SlowerThanUsual {
+                factor,
+                percentile,
+                min,
+            } => {
+                write!(f, "slower-than-usual:{factor}")?;
+                percentile.map_or(Ok(()), |which| write!(f, ":percentile={which}"))?;
+                min
+            }
+            Self::Adaptive {
+                tolerate,
+                budget,
+                slower,
+            } => {
+                f.write_str("adaptive")?;
+                tolerate.map_or(Ok(()), |share| write!(f, ":tolerate={share}"))?;
+                budget.map_or(Ok(()), |time| write!(f, ":budget={}", short(time)))?;
+                slower.map_or(Ok(()), |limit| write!(f, ":slower={}", short(limit)))?;
+                None
+            }
+        };
+        least.map_or(Ok(()), |calls| write!(f, ":min={calls}"))
+    }
+}
+
+/// A day in nanoseconds.
+pub(super) const DAY: u128 = 86_400 * 1_000_000_000;
+
+/// A duration as the command line takes it.
+fn short(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    match nanos {
+        _ if nanos > 0 && nanos.is_multiple_of(DAY) => format!("{}d", nanos / DAY),
+        _ if nanos.is_multiple_of(1_000_000_000) => format!("{}s", duration.as_secs()),
+        _ if nanos.is_multiple_of(1_000_000) => format!("{}ms", duration.as_millis()),
+        _ => format!("{nanos}ns"),
+    }
+}
+
+impl Rule {
+    fn policy(&self) -> TripPolicy {
+        match *self {
+            Self::Consecutive(n) => TripPolicy::consecutive_failures(n),
+            Self::FailureCount(n) => TripPolicy::failure_count(n),
+            Self::ErrorRate { fraction, min } => {
+                let rate = TripPolicy::error_rate(fraction);
+                with(rate, min, tripcurve::ErrorRate::min_calls).into()
+            }
+            Self::SlowRate {
+                fraction,
+                slower,
+                min,
+            } => {
+                let rate = TripPolicy::slow_rate(fraction).slower_than(slower);
+                with(rate, min, tripcurve::SlowRate::min_calls).into()
+            }
+            Self::Percentile {
+                percentile,
+                above,
+                min,
+            } => {
+                let limit = TripPolicy::latency_percentile(percentile).above(above);
+                with(limit, min, tripcurve::LatencyPercentile::min_calls).into()
+            }
+            Self::SlowerThanUsual {
+                factor,
+                percentile,
+                min,
+            } => {
+                let comparison = TripPolicy::slower_than_usual(factor);
+                let comparison = with(
+                    comparison,
+                    percentile,
+                    tripcurve::SlowerThanUsual::percentile,
+                );
+                with(comparison, min, tripcurve::SlowerThanUsual::min_calls).into()
+            }
+            Self::Adaptive {
+                tolerate,
+                budget,
+                slower,
+            } => {
+                let adaptive = TripPolicy::adaptive();
+                let adaptive = with(adaptive, tolerate, tripcurve::Adaptive::tolerate);
+                let adaptive = with(adaptive, budget, tripcurve::Adaptive::false_trip_budget);
+                with(adaptive, slower, tripcurve::Adaptive::slower_than).into()
+            }
+        }
+    }
+}
+
+fn with<T, V>(value: T, setting: Option<V>, set: impl FnOnce(T, V) -> T) -> T {
+    match setting {
+        Some(setting) => set(value, setting),
+        None => value,
+    }
+}
+
+impl Policy {
+    /// A policy with one rule and the default settings.
+    #[must_use]
+    pub fn of(rule: Rule) -> Self {
+        Self {
+            rules: vec![rule],
+            ..Self::default()
+        }
+    }
+
+    /// Gives a builder these settings.
+    ///
+    /// The one place where the lab's words become the crate's: a new policy or recovery is added here,
+    /// in [`Rule`] and in the code that [`snippet`](Self::snippet) writes.
+    pub fn apply(&self, mut builder: Builder) -> Builder {
+        for rule in &self.rules {
+            builder = builder.trip_when(rule.policy());
+        }
+        builder = match self.window {
+            Some(Length::Time(length)) => builder.window(Window::time(length, BUCKETS)),
+            Some(Length::Calls(calls)) => builder.window(Window::count(calls)),
+            None => builder,
+        };
+        builder = with(builder, self.open_for, Builder::open_for);
+        with(builder, self.probes, Builder::probes)
+    }
+}
+
+/// As many as the crate's default window has.
+pub(super) const BUCKETS: u32 = 10;

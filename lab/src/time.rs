@@ -1,0 +1,45 @@
+//! Time and counts as floating-point numbers, and back.
+
+use crate::breaker::Nanos;
+
+/// A millisecond.
+pub const MILLISECOND: Nanos = 1_000_000;
+/// A second.
+pub const SECOND: Nanos = 1_000 * MILLISECOND;
+
+/// So many seconds, to the nanosecond.
+#[must_use]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float beyond the range is its end"
+)]
+pub fn nanos(seconds: f64) -> Nanos {
+    (seconds * 1e9) as Nanos
+}
+
+/// A count as a number to reckon with.
+#[must_use]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "counts and times of the lab are below 2⁵³"
+)]
+pub fn number(count: u64) -> f64 {
+    count as f64
+}
+
+/// So many nanoseconds in seconds.
+#[must_use]
+pub fn seconds(nanos: Nanos) -> f64 {
+    number(nanos) / 1e9
+}
+
+/// How many seconds `to` is after `from`, less than none if it is before.
+#[must_use]
+pub fn seconds_between(from: Nanos, to: Nanos) -> f64 {
+    if to >= from {
+        seconds(to - from)
+    } else {
+        -seconds(from - to)
+    }
+}

@@ -1,0 +1,60 @@
+//! The same seed gives the same results, whatever else is different.
+
+use indicatif::ProgressBar;
+use tripcurve_lab::compare::{Comparison, Depth, Results};
+use tripcurve_lab::policies;
+
+fn comparison(seed: u64, names: &[&str]) -> Comparison {
+    let depth = Depth {
+        rates: vec![100.0],
+        baselines: vec![0.02],
+        repetitions: 2,
+        calls: 10e3,
+        quiet_calls: 10e3,
+        warm_up: 1e3,
+        fresh: 2,
+    };
+    let contestants = policies::all()
+        .into_iter()
+        .filter(|one| names.contains(&one.name))
+        .collect();
+    let cells = depth.cells(seed);
+    Comparison {
+        seed,
+        depth,
+        contestants,
+        cells,
+    }
+}
+
+fn run(comparison: &Comparison, threads: usize) -> Results {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap();
+    pool.install(|| comparison.run(&ProgressBar::hidden()))
+        .unwrap()
+}
+
+const NAMES: [&str; 4] = ["adaptive", "classic", "finagle", "sre-k2"];
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let comparison = comparison(7, &NAMES);
+    assert_eq!(run(&comparison, 1), run(&comparison, 3));
+}
+
+#[test]
+fn another_seed_gives_other_results() {
+    assert_ne!(
+        run(&comparison(7, &NAMES), 2),
+        run(&comparison(8, &NAMES), 2)
+    );
+}
+
+#[test]
+fn who_else_takes_part_changes_nothing() {
+    let alone = run(&comparison(7, &["classic"]), 2);
+    let among_others = run(&comparison(7, &NAMES), 2);
+    assert!(among_others.contains(&alone[0]));
+}

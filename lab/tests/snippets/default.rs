@@ -1,0 +1,2 @@
+CircuitBreaker::builder("payments")
+    .build()?

@@ -1,0 +1,480 @@
+//! The decision by evidence: no trip is lost and none is found, a success learns of the evidence that it
+//! speaks against, and what is usual is learnt whole.
+
+use std::time::Duration;
+
+use loom_tests::sync::Arc;
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{
+    At, Beside, Core, Evidence, Generation, Lane, Lesson, Recording, Ring, Settings, Ticket,
+    TimeRing, Timed, Times, Verdict, Wish,
+};
+use tripcurve::{Outcome, State, TripPolicy};
+
+const FIRST: Generation = Generation::FIRST;
+
+/// The time of all that happens in a race, in nanoseconds; a breaker begins at zero.
+const NOW: u64 = 100_000_000_000;
+
+/// From when on a call is slow, in nanoseconds.
+const LIMIT: u64 = 1_000;
+
+/// Evidence of a dependency of which nothing is known.
+fn untaught(tolerate: f64, false_trip_budget: Duration) -> Evidence {
+    let wish = Wish {
+        tolerate,
+        false_trip_budget,
+    };
+    Evidence::new(wish, 1_000_000_000)
+}
+
+/// Of one that is called so often, and fails so seldom, that a lesson or two hardly change what a failure
+/// weighs.
+fn evidence(tolerate: f64, false_trip_budget: Duration) -> Evidence {
+    let evidence = untaught(tolerate, false_trip_budget);
+    evidence.look(FIRST, NOW - 1, 0, || 1_000);
+    evidence
+}
+
+/// For which so many failures in a row are enough, and one less is not: each makes it four times as
+/// sure while nothing is known of the dependency.
+fn enough(failures: u32) -> Evidence {
+    evidence(0.0, budget_for(failures))
+}
+
+fn budget_for(failures: u32) -> Duration {
+    Duration::from_millis(190 * 4_u64.pow(failures))
+}
+
+/// For which any failure is enough, so that it tells of all; each lesson changes what it says.
+fn telling() -> Evidence {
+    untaught(0.0, Duration::from_nanos(1))
+}
+
+/// The same, and how many it takes depends on when the first was.
+fn tolerant() -> Evidence {
+    evidence(0.25, Duration::from_nanos(1))
+}
+
+/// A breaker, and its calls in flight.
+struct Breaker {
+    core: Core,
+    tickets: Vec<Ticket>,
+}
+
+impl Breaker {
+    fn new(evidence: Evidence) -> Self {
+        Self::timed_or_not(evidence, false)
+    }
+
+    /// One that takes the time of calls.
+    fn timed(evidence: Evidence) -> Self {
+        Self::timed_or_not(evidence, true)
+    }
+
+    fn timed_or_not(evidence: Evidence, is_timed: bool) -> Self {
+        let settings = Settings {
+            name: "model".into(),
+            policies: [TripPolicy::adaptive().into()].into(),
+            open_for: NOW,
+            probes: 1,
+            probe_timeout: u64::MAX,
+        };
+        let spans = Times {
+            slower_than: Some(Duration::from_nanos(LIMIT)),
+            window: Duration::from_nanos(4 * NOW),
+            tick: Duration::from_secs(1),
+            tick_units: 1_000_000_000,
+            watch_units: LIMIT / 4,
+            recording: Recording::Off,
+        };
+        let timed = is_timed.then(|| Timed::new(&spans, None, &settings.policies));
+        let beside = Beside::new(timed, Some(Box::new(evidence)), None);
+        let ring = Ring::Time(TimeRing::new(4 * NOW, 1, 2, is_timed));
+        Self {
+            core: Core::new(settings, ring, beside, None, State::Closed, 0),
+            tickets: Vec::new(),
+        }
+    }
+
+    /// With a call in flight that began at zero.
+    fn and_a_call_in_flight(mut self) -> Self {
+        let ticket = self.core.admit(&at(0, 0));
+        self.tickets.push(ticket.expect("it is closed"));
+        self
+    }
+
+    /// After a failure, and so many successes that one more leaves no evidence of it.
+    fn with_evidence_that_is_nearly_over(self) -> Self {
+        self.fail(0);
+        self.succeed(successes_to_end(1) - 1, 0);
+        self
+    }
+
+    /// The call in flight comes back.
+    fn come_back(&self, outcome: Outcome) {
+        self.core
+            .settle(self.tickets[0], outcome, None, &at(NOW, 0));
+    }
+
+    fn call(&self, outcome: Outcome, lane: u32) {
+        self.call_at(NOW, outcome, lane);
+    }
+
+    fn call_at(&self, now: u64, outcome: Outcome, lane: u32) {
+        let caller = at(now, lane);
+        if let Ok(ticket) = self.core.admit(&caller) {
+            self.core.settle(ticket, outcome, None, &caller);
+        }
+    }
+
+    fn fail(&self, lane: u32) {
+        self.call(Outcome::Failure, lane);
+    }
+
+    fn succeed(&self, calls: usize, lane: u32) {
+        for _ in 0..calls {
+            self.call(Outcome::Success, lane);
+        }
+    }
+
+    fn reset_and_fail(&self) {
+        self.core.reset(NOW);
+        self.fail(1);
+    }
+
+    /// Whether so many failures trip it, and one less does not.
+    fn assert_is_tripped_by(&self, failures: u32) {
+        for _ in 1..failures {
+            self.fail(0);
+        }
+        assert_eq!(self.core.state(), State::Closed, "it tripped too early");
+        self.fail(0);
+        assert_eq!(self.core.state(), State::Open, "it did not trip");
+    }
+}
+
+fn at(nanos: u64, lane: u32) -> At {
+    let lane = Lane(lane);
+    At { nanos, lane }
+}
+
+fn fail(evidence: &Evidence) {
+    evidence.failure(FIRST, NOW, || true);
+}
+
+/// Successes that leave no evidence of a failure.
+fn end(evidence: &Evidence) {
+    for _ in 0..successes_to_end(1) {
+        evidence.success(FIRST);
+    }
+}
+
+fn lesson_of(failures: u32) -> (usize, Lesson) {
+    let evidence = enough(1);
+    for _ in 0..failures {
+        fail(&evidence);
+    }
+    let lessons = (1..).map(|successes| (successes, evidence.success(FIRST)));
+    let mut lessons = lessons.filter_map(|(successes, lesson)| Some((successes, lesson?)));
+    lessons.next().expect("evidence ends")
+}
+
+/// How many successes leave no evidence of so many failures.
+fn successes_to_end(failures: u32) -> usize {
+    lesson_of(failures).0
+}
+
+fn verdict(evidence: &Evidence) -> Option<Verdict> {
+    evidence.verdict(FIRST, NOW, || 0)
+}
+
+fn two_failures(evidence: Evidence) -> State {
+    let breaker = Arc::new(Breaker::new(evidence));
+    race(
+        &breaker,
+        [
+            |breaker: &Breaker| breaker.fail(0),
+            |breaker: &Breaker| breaker.fail(1),
+        ],
+    );
+    breaker.core.state()
+}
+
+/// Fails when: `stamped::update` stores instead of exchanging.
+#[test]
+fn of_two_failures_that_are_weighed_at_once_no_trip_is_lost() {
+    model(preemptions(2).full(4), || {
+        assert_eq!(two_failures(enough(2)), State::Open);
+    });
+}
+
+/// Fails when: `Evidence::failure` weighs anew what it finds that another has weighed besides.
+#[test]
+fn two_failures_that_are_weighed_at_once_are_no_three() {
+    model(preemptions(2).full(4), || {
+        assert_eq!(two_failures(enough(3)), State::Closed);
+    });
+}
+
+/// The success with which an excursion ends, and a failure that may begin another one. A later one is not
+/// taken for one that began now.
+///
+/// Fails when: `Evidence::note_beginning` doesn't look whether the excursion has ended, or
+/// `Evidence::take_beginning` is relaxed.
+#[test]
+fn an_excursion_that_has_ended_leaves_no_beginning() {
+    model(preemptions(3).full(5), || {
+        let shared = Arc::new(tolerant());
+        race(
+            &shared,
+            [
+                |evidence: &Evidence| fail(evidence),
+                |evidence: &Evidence| end(evidence),
+            ],
+        );
+        end(&shared);
+        let later = 100 * NOW;
+        shared.failure(FIRST, later, || true);
+        let verdict = shared.verdict(FIRST, later, || 0);
+        let within = verdict.expect("any failure is enough").within;
+        assert_eq!(within, 0);
+    });
+}
+
+/// The success with which an old excursion ends, and failures that are enough in a young one.
+///
+/// Fails when: `Core::after_success_rarely` doesn't judge again, or `Evidence::has_begun_again` only loads.
+#[test]
+fn of_failures_while_an_older_excursion_ends_no_trip_is_lost() {
+    model(preemptions(2).full(3), || {
+        let breaker = Breaker::new(evidence(0.25, budget_for(2)));
+        breaker.call_at(1, Outcome::Failure, 0);
+        breaker.succeed(successes_to_end(1) - 1, 0);
+        let shared = Arc::new(breaker);
+        race(
+            &shared,
+            [
+                |breaker: &Breaker| breaker.succeed(1, 0),
+                |breaker: &Breaker| {
+                    breaker.fail(1);
+                    breaker.fail(1);
+                },
+            ],
+        );
+        let core = &shared.core;
+        let evidence = core.evidence().expect("it decides by evidence");
+        let is_enough = evidence.verdict(FIRST, NOW, || 0).is_some();
+        assert!(core.state() == State::Open || !is_enough);
+    });
+}
+
+/// Fails when: `stamped::update` or `stamped::update_own` stores instead of exchanging.
+#[test]
+fn of_what_is_weighed_at_once_nothing_is_lost() {
+    model(preemptions(4), || {
+        let succeed = |evidence: &Evidence| {
+            evidence.success(FIRST);
+        };
+        let shared = Arc::new(telling());
+        race(&shared, [fail, fail, succeed]);
+        let orders = [
+            [true, true, false],
+            [true, false, true],
+            [false, true, true],
+        ];
+        let allowed = orders.map(|order| {
+            let evidence = telling();
+            for fails in order {
+                if fails {
+                    fail(&evidence);
+                } else {
+                    succeed(&evidence);
+                }
+            }
+            verdict(&evidence)
+        });
+        let seen = verdict(&shared);
+        assert!(seen.is_some() && allowed.contains(&seen), "{seen:?}");
+    });
+}
+
+/// Whatever a race has left of evidence, enough successes take it away; they do so only if they find it
+/// noted.
+fn assert_successes_are_weighed(breaker: &Breaker) {
+    breaker.succeed(2 * successes_to_end(2), 0);
+    breaker.assert_is_tripped_by(3);
+}
+
+/// The success with which evidence ends, and a failure.
+///
+/// Fails when: `GenerationCounter::clear_with` asks for evidence before it loads the word; when
+/// `Core::record_failure` notes evidence before there is any.
+#[test]
+fn a_failure_while_evidence_ends_leaves_a_note_of_its_own() {
+    model(preemptions(3), || {
+        let breaker = Breaker::new(enough(3)).with_evidence_that_is_nearly_over();
+        let breaker = Arc::new(breaker);
+        race(
+            &breaker,
+            [
+                |breaker: &Breaker| breaker.succeed(1, 0),
+                |breaker: &Breaker| breaker.fail(1),
+            ],
+        );
+        assert_successes_are_weighed(&breaker);
+    });
+}
+
+/// The same, and a success after the failure, so that the word in which evidence is noted becomes again
+/// what it was.
+///
+/// Fails when: `GenerationCounter::clear_with` doesn't ask again after it has taken a note away.
+#[test]
+fn a_note_that_comes_back_is_not_taken_for_the_former_one() {
+    model(preemptions(2), || {
+        let breaker = Breaker::new(enough(3)).with_evidence_that_is_nearly_over();
+        let breaker = Arc::new(breaker);
+        race(
+            &breaker,
+            [
+                |breaker: &Breaker| breaker.succeed(1, 0),
+                |breaker: &Breaker| {
+                    breaker.fail(1);
+                    breaker.succeed(1, 1);
+                },
+            ],
+        );
+        assert_successes_are_weighed(&breaker);
+    });
+}
+
+/// A breaker with evidence and a call in flight. It is reset, and a call fails; meanwhile that in flight
+/// comes back.
+fn come_back_after_a_reset(outcome: Outcome) -> Arc<Breaker> {
+    let breaker = Breaker::new(enough(3)).and_a_call_in_flight();
+    breaker.fail(0);
+    let shared = Arc::new((breaker, outcome));
+    race(
+        &shared,
+        [
+            |(breaker, outcome): &(Breaker, Outcome)| breaker.come_back(*outcome),
+            |(breaker, _): &(Breaker, Outcome)| breaker.reset_and_fail(),
+        ],
+    );
+    let Ok((breaker, _)) = Arc::try_unwrap(shared) else {
+        unreachable!("the racers are done");
+    };
+    Arc::new(breaker)
+}
+
+/// Fails when: `stamped::update` doesn't ask `is_current`.
+#[test]
+fn the_late_failure_of_an_ended_generation_is_no_evidence_in_the_new_one() {
+    model(preemptions(3), || {
+        come_back_after_a_reset(Outcome::Failure).assert_is_tripped_by(2);
+    });
+}
+
+/// Fails when: `Excursion::unpack` reads any generation's word.
+#[test]
+fn the_late_success_of_an_ended_generation_takes_no_evidence_from_the_new_one() {
+    model(preemptions(3), || {
+        come_back_after_a_reset(Outcome::Success).assert_is_tripped_by(2);
+    });
+}
+
+/// Fails when: `GenerationCounter::clear_with` doesn't ask whose the word is.
+#[test]
+fn the_late_success_of_an_ended_generation_leaves_the_new_ones_note() {
+    model(preemptions(3), || {
+        assert_successes_are_weighed(&come_back_after_a_reset(Outcome::Success));
+    });
+}
+
+/// What a failure, and another after it, then weigh.
+fn weight_of_two_failures(evidence: &Evidence) -> Verdict {
+    fail(evidence);
+    fail(evidence);
+    verdict(evidence).expect("any failure is enough")
+}
+
+/// Fails when: `Baseline::learn` stores instead of exchanging, or puts logs in place without looking
+/// whether more has been learnt.
+#[test]
+fn of_two_excursions_that_end_at_once_both_are_learnt() {
+    model(preemptions(3).full(5), || {
+        let (lesson, other) = (lesson_of(1).1, lesson_of(2).1);
+        let shared = Arc::new((telling(), lesson, other));
+        race(
+            &shared,
+            [
+                |(evidence, lesson, _): &(Evidence, _, _)| evidence.learn(*lesson, NOW, 0),
+                |(evidence, _, other): &(Evidence, _, _)| evidence.learn(*other, NOW, 0),
+            ],
+        );
+        let taught = telling();
+        taught.learn(lesson, NOW, 0);
+        taught.learn(other, NOW, 0);
+        let seen = weight_of_two_failures(&shared.0);
+        assert_eq!(seen, weight_of_two_failures(&taught));
+    });
+}
+
+/// Fails when: `Baseline::logs` loads the word anew for each of its parts.
+#[test]
+fn evidence_is_weighed_by_one_state_of_what_is_usual() {
+    model(UNBOUNDED, || {
+        let lesson = lesson_of(2).1;
+        let shared = Arc::new((telling(), lesson));
+        let before = weight_of_two_failures(&shared.0).nats;
+        let [seen, _] = race(
+            &shared,
+            [
+                |(evidence, _): &(Evidence, Lesson)| verdict(evidence),
+                |(evidence, lesson): &(Evidence, Lesson)| {
+                    evidence.learn(*lesson, NOW, 0);
+                    None
+                },
+            ],
+        );
+        let after = verdict(&shared.0).expect("any failure is enough").nats;
+        let seen = seen.expect("any failure is enough").nats;
+        assert!([before, after].contains(&seen), "{before}, {seen}, {after}");
+    });
+}
+
+/// A call that takes too long comes back while another begins, which looks whether there is evidence
+/// enough: the one call is evidence once.
+fn come_back_while_another_begins(outcome: Outcome) {
+    let breaker = Breaker::timed(enough(2)).and_a_call_in_flight();
+    let shared = Arc::new((breaker, outcome));
+    race(
+        &shared,
+        [
+            |(breaker, _): &(Breaker, Outcome)| {
+                let ticket = breaker.core.admit(&at(NOW, 1));
+                assert!(ticket.is_ok(), "one call tripped it");
+            },
+            |(breaker, outcome): &(Breaker, Outcome)| breaker.come_back(*outcome),
+        ],
+    );
+    shared.0.assert_is_tripped_by(1);
+}
+
+/// Fails when: `Evidence::verdict` is told of the overdue calls before it loads the word, or loads it
+/// relaxed.
+#[test]
+fn a_slow_call_that_comes_back_is_evidence_once() {
+    model(preemptions(3), || {
+        come_back_while_another_begins(Outcome::Success);
+    });
+}
+
+/// Fails when: as above.
+#[test]
+fn a_slow_failure_that_comes_back_is_evidence_once() {
+    model(preemptions(3), || {
+        come_back_while_another_begins(Outcome::Failure);
+    });
+}

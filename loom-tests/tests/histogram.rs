@@ -1,0 +1,429 @@
+//! The histograms: a call is counted once, in its own turn of the ring, by threads that share them or
+//! by one that owns them; and no reader is told of a call that never was.
+
+use std::time::Duration;
+
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{
+    At, Bin, BinCounts, Caller, ClockReading, Generation, Histograms, Lane, Lanes, Latencies, Now,
+    Ring, Stamp, Tally, TimeRing, Took,
+};
+use tripcurve::{Clock, MockClock};
+
+const FIRST: Generation = Generation::FIRST;
+
+/// Bins that share the first word, and one in the second.
+const BIN: usize = 0;
+const NEIGHBOUR: usize = 1;
+const APART: usize = Histograms::BINS_A_WORD;
+
+/// After how many turns a bucket's sequences come round.
+const ROUND: u64 = 32;
+
+fn stamp(turn: u64) -> Stamp {
+    Stamp::new(FIRST, turn)
+}
+
+fn of_one_bucket() -> Histograms {
+    Histograms::new(1, 2 * Histograms::BINS_A_WORD)
+}
+
+/// What is told of a turn: for each bin that has calls, how many.
+fn told(histograms: &Histograms, turn: u64) -> Vec<(usize, u64)> {
+    let mut bins = Vec::new();
+    histograms.read(
+        0,
+        |found| found == stamp(turn),
+        |bin, count| bins.push((bin, count)),
+    );
+    bins
+}
+
+/// A ring of one bucket, whose histogram all share, and the turn that it is in.
+struct Turning {
+    histograms: Histograms,
+    turn: AtomicU64,
+}
+
+impl Turning {
+    /// Turn 1, in which there have been calls in all words.
+    fn new() -> Self {
+        let turning = Self {
+            histograms: of_one_bucket(),
+            turn: AtomicU64::new(1),
+        };
+        assert!(turning.add(1, BIN));
+        assert!(turning.add(1, APART));
+        turning
+    }
+
+    /// Counts a call that ended in `turn`, if that lasts.
+    fn add(&self, turn: u64, bin: usize) -> bool {
+        let is_current = || self.turn.load(Ordering::Acquire) == turn;
+        self.histograms.add(0, stamp(turn), bin, is_current)
+    }
+
+    fn turn_to(&self, turn: u64) {
+        self.turn.store(turn, Ordering::Release);
+    }
+
+    fn told(&self, turn: u64) -> Vec<(usize, u64)> {
+        told(&self.histograms, turn)
+    }
+}
+
+/// Two calls of the present turn.
+///
+/// Fails when: `Histograms::add` stores a word instead of exchanging it.
+#[test]
+fn of_two_calls_in_one_bin_none_is_lost() {
+    model(UNBOUNDED, || {
+        let turning = Arc::new(Turning::new());
+        let add = |turning: &Turning| assert!(turning.add(1, BIN));
+        race(&turning, [add, add]);
+        assert_eq!(turning.told(1), [(BIN, 3), (APART, 1)]);
+    });
+}
+
+/// The first two calls of a turn, of which either may empty what the turns before have left, also when
+/// the other one has counted already.
+///
+/// Fails when: `Histograms::sweep` doesn't look whether the bucket is still the one that it is to
+/// empty; when it looks before it reads the word.
+#[test]
+fn who_takes_a_bucket_over_leaves_the_calls_of_its_own_turn() {
+    model(preemptions(4), || {
+        let turning = Turning::new();
+        turning.turn_to(2);
+        let turning = Arc::new(turning);
+        race(
+            &turning,
+            [
+                |turning| assert!(turning.add(2, BIN)),
+                |turning| assert!(turning.add(2, APART)),
+            ],
+        );
+        assert_eq!(turning.told(2), [(BIN, 1), (APART, 1)]);
+    });
+}
+
+/// A call of a turn that ends, while the first call of the next one is counted.
+///
+/// Fails when: `Histograms::add` doesn't look at the header again before it replaces a word, or doesn't
+/// ask `is_current` before it replaces the header, or reads either of the two words relaxed, or stores
+/// the header; when what it writes to either isn't released.
+#[test]
+fn a_call_is_counted_in_its_own_turn_or_not_at_all() {
+    model(preemptions(4), || {
+        let turning = Turning::new();
+        turning.turn_to(2);
+        let turning = Arc::new(turning);
+        race(
+            &turning,
+            [
+                |turning| {
+                    turning.add(2, BIN);
+                },
+                |turning| {
+                    turning.turn_to(3);
+                    assert!(turning.add(3, BIN));
+                },
+            ],
+        );
+        assert_eq!(turning.told(3), [(BIN, 1)]);
+    });
+}
+
+/// The same with two calls of the newer turn, in the same word.
+///
+/// Fails when: as above.
+#[test]
+fn a_late_call_takes_nothing_from_two_of_the_next_turn() {
+    model(preemptions(2).full(3), || {
+        let turning = Arc::new(Turning::new());
+        let counted = race(
+            &turning,
+            [
+                |turning| {
+                    turning.add(1, BIN);
+                    0
+                },
+                |turning| {
+                    turning.turn_to(2);
+                    assert!(turning.add(2, BIN));
+                    0
+                },
+                |turning| {
+                    let turn = turning.turn.load(Ordering::Acquire);
+                    assert!(turning.add(turn, NEIGHBOUR) || turn == 1);
+                    turn - 1
+                },
+            ],
+        );
+        let neighbour = counted.into_iter().sum();
+        let all = [(BIN, 1), (NEIGHBOUR, neighbour)];
+        let some = all.iter().filter(|(_, count)| *count > 0);
+        assert_eq!(turning.told(2), some.copied().collect::<Vec<_>>());
+    });
+}
+
+/// A call that is late for its turn, in a word that nobody writes to before its sequence is there again.
+///
+/// Fails when: `Histograms::add` takes a bucket over without `sweep`.
+#[test]
+fn a_late_call_is_not_shown_when_the_sequences_come_round() {
+    model(preemptions(4), || {
+        let turning = Turning::new();
+        turning.turn_to(2);
+        assert!(turning.add(2, BIN));
+        let turning = Arc::new(turning);
+        race(
+            &turning,
+            [
+                |turning| {
+                    turning.add(2, APART);
+                },
+                |turning| {
+                    turning.turn_to(3);
+                    assert!(turning.add(3, BIN));
+                },
+            ],
+        );
+        for turn in 4..=2 + ROUND {
+            turning.turn_to(turn);
+            assert!(turning.add(turn, BIN));
+            assert_eq!(turning.told(turn), [(BIN, 1)]);
+        }
+    });
+}
+
+/// A reader of shared histograms against the first call of a turn.
+///
+/// Fails when: `Histograms::read` doesn't compare a word's sequence with the header's.
+#[test]
+fn what_a_reader_is_told_of_a_turn_is_of_that_turn() {
+    model(preemptions(4), || {
+        let turning = Turning::new();
+        turning.turn_to(2);
+        let turning = Arc::new(turning);
+        race(
+            &turning,
+            [
+                |turning| assert!(turning.add(2, NEIGHBOUR)),
+                |turning| {
+                    // It may miss any of them, as its turn is just ending or beginning.
+                    let of_first = turning.told(1);
+                    assert!(
+                        of_first
+                            .iter()
+                            .all(|bin| [(BIN, 1), (APART, 1)].contains(bin))
+                    );
+                    let of_second = turning.told(2);
+                    assert!(of_second.is_empty() || of_second == [(NEIGHBOUR, 1)]);
+                },
+            ],
+        );
+    });
+}
+
+/// Histograms that one thread owns, whose time stands still.
+fn add_own(histograms: &Histograms, turn: u64, bin: usize) {
+    assert!(histograms.add_own(0, stamp(turn), bin, || true));
+}
+
+/// The owner begins a turn while somebody reads.
+///
+/// Fails when: `Histograms::read` doesn't compare a word's sequence with the header's.
+#[test]
+fn what_a_reader_is_told_of_an_owners_turn_is_of_that_turn() {
+    model(preemptions(4), || {
+        let histograms = of_one_bucket();
+        add_own(&histograms, 1, BIN);
+        add_own(&histograms, 1, APART);
+        let histograms = Arc::new(histograms);
+        race(
+            &histograms,
+            [
+                |histograms| {
+                    add_own(histograms, 2, NEIGHBOUR);
+                    add_own(histograms, 2, NEIGHBOUR);
+                },
+                |histograms| {
+                    // As above, it may miss some.
+                    let of_first = told(histograms, 1);
+                    assert!(
+                        of_first
+                            .iter()
+                            .all(|bin| [(BIN, 1), (APART, 1)].contains(bin))
+                    );
+                    let of_second = told(histograms, 2);
+                    assert!(
+                        of_second
+                            .iter()
+                            .all(|(bin, count)| *bin == NEIGHBOUR && *count <= 2)
+                    );
+                },
+            ],
+        );
+        assert_eq!(told(&histograms, 2), [(NEIGHBOUR, 2)]);
+    });
+}
+
+/// A reader against an owner who was in another word when this sequence was there before.
+///
+/// Fails when: `Histograms::add_own` doesn't empty the words.
+#[test]
+fn what_an_owner_counted_is_not_shown_when_the_sequences_come_round() {
+    model(preemptions(4), || {
+        let histograms = of_one_bucket();
+        add_own(&histograms, 1, APART);
+        for turn in 2..=ROUND {
+            add_own(&histograms, turn, BIN);
+        }
+        let histograms = Arc::new(histograms);
+        race(
+            &histograms,
+            [
+                |histograms| add_own(histograms, 1 + ROUND, BIN),
+                |histograms| {
+                    let seen = told(histograms, 1 + ROUND);
+                    assert!(seen.is_empty() || seen == [(BIN, 1)]);
+                },
+            ],
+        );
+    });
+}
+
+/// A thread ends, and another one gets its number and with it its histograms; or they live at the same
+/// time, and each has its own.
+///
+/// Fails when: `Lanes::give_back` doesn't release; when `Lanes::take` doesn't acquire.
+#[test]
+fn who_takes_over_a_lane_goes_on_with_the_histograms_of_the_thread_before() {
+    model(preemptions(4), || {
+        let shared = Arc::new((Lanes::new(), [of_one_bucket(), of_one_bucket()]));
+        let live = |(lanes, histograms): &(Lanes, [Histograms; 2])| {
+            let lane = lanes.take().expect("there are more");
+            add_own(&histograms[lane.0 as usize], 1, BIN);
+            lanes.give_back(lane);
+        };
+        race(&shared, [live, live]);
+        let told = shared.1.iter().flat_map(|own| told(own, 1));
+        assert_eq!(told.map(|(_, count)| count).sum::<u64>(), 2);
+    });
+}
+
+/// Width of a bucket, in nanoseconds.
+const WIDTH: u64 = 10;
+
+/// How long calls take, in bins that are in different words.
+const SHORT: u64 = 600;
+const LONG: u64 = 6_000;
+
+/// A window of one bucket with histograms, under a clock that moves on.
+struct Timed {
+    ring: Ring,
+    latencies: Latencies,
+    clock: Clock,
+    hand: MockClock,
+}
+
+impl Timed {
+    fn new() -> Self {
+        let (clock, hand) = Clock::mock();
+        Self {
+            ring: Ring::Time(TimeRing::new(WIDTH, 1, 1, false)),
+            latencies: Latencies::new(1, 1, false),
+            clock,
+            hand,
+        }
+    }
+
+    /// Records a success, and says whether it was counted.
+    fn record_now(&self, nanos: u64) -> bool {
+        let took = Took {
+            nanos,
+            is_slow: false,
+        };
+        let took = (took, Some(&self.latencies));
+        let reading = self.ring.read(self);
+        self.ring
+            .record_timed_at(reading, Tally::Success, took, FIRST, self, || true)
+    }
+
+    fn turn_to(&self, tick: u64) {
+        self.hand.advance_to(Duration::from_nanos(tick * WIDTH));
+    }
+
+    /// How many calls of either duration the window holds at `tick`; there are no others.
+    fn told(&self, tick: u64) -> Told {
+        let caller = At::on_one_lane(tick * WIDTH);
+        let reading = ClockReading::at(caller.nanos);
+        let mut counts = BinCounts::default();
+        self.ring
+            .read_latencies(Some(&self.latencies), FIRST, reading, &caller, &mut counts);
+        let of = |nanos| counts.calls[Bin::of(nanos).number()];
+        let (short, long) = (of(SHORT), of(LONG));
+        assert_eq!(counts.calls(), short + long);
+        Told { short, long }
+    }
+}
+
+impl Now for Timed {
+    fn raw(&self) -> u64 {
+        self.clock.raw()
+    }
+
+    fn nanos_at(&self, raw: u64) -> u64 {
+        self.clock.nanos_at(raw)
+    }
+}
+
+impl Caller for Timed {
+    fn lane(&self) -> Lane {
+        Lane(0)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    short: u64,
+    long: u64,
+}
+
+/// A reader while a call of its tick is recorded and then one of the next tick, which takes the bucket.
+///
+/// The reader may miss any of the calls: those of its own tick go with the bucket, and the others may
+/// come after it has passed their bin. It may be told of the next tick's: its writer has read the clock
+/// later.
+///
+/// Fails when: `Histograms::read` doesn't compare a word's sequence with the header's.
+#[test]
+fn a_picture_shows_no_call_that_never_was() {
+    model(preemptions(2).full(3), || {
+        let timed = Timed::new();
+        assert!(timed.record_now(LONG));
+        assert!(timed.record_now(LONG));
+        timed.turn_to(1);
+        assert!(timed.record_now(SHORT));
+        assert!(timed.record_now(SHORT));
+        assert_eq!(timed.told(1), Told { short: 2, long: 0 });
+        let timed = Arc::new(timed);
+        race(
+            &timed,
+            [
+                |timed| {
+                    assert!(timed.record_now(SHORT));
+                    timed.turn_to(2);
+                    assert!(timed.record_now(LONG));
+                },
+                |timed| {
+                    let Told { short, long } = timed.told(1);
+                    assert!(short <= 3 && long <= 1, "{short}, {long}");
+                },
+            ],
+        );
+        assert_eq!(timed.told(2), Told { short: 0, long: 1 });
+    });
+}

@@ -1,0 +1,188 @@
+//! The ramp of an adaptive recovery: its share is exact whoever asks, each round is ended once, and what
+//! comes late changes nothing.
+
+use loom_tests::sync::Arc;
+use loom_tests::{UNBOUNDED, model, race};
+use tripcurve::__model::{
+    Ask, AtomicState, Generation, Kind, Manner, Moment, Ramp, Report, Round, Share, StateWord,
+};
+
+const FIRST: Generation = Generation::FIRST;
+
+/// Nanoseconds from one call to the next: a hundred a second.
+const SPACING: u64 = 10_000_000;
+
+/// Longer than a round.
+const LATER: u64 = 1_000_000_000;
+
+const OPEN: fn() -> Kind = || Kind::Open {
+    until: Moment::not_before(2 * LATER),
+};
+
+fn half() -> Round {
+    Round::first(Share::nearest(0.5), Manner::Bold)
+}
+
+/// A round that one good call more makes clean.
+fn almost_clean() -> Round {
+    Round { good: 3, ..half() }
+}
+
+fn ramp_in(round: Round) -> Arc<(AtomicState, Ramp)> {
+    Arc::new((AtomicState::new(Kind::Ramp(round.pack())), Ramp::new(0.25)))
+}
+
+fn ask(ramp: &Ramp) -> bool {
+    ramp.ask(half(), LATER, u64::MAX, SPACING) == Ask::Admitted
+}
+
+fn ticket(generation: Generation, round: Round) -> StateWord {
+    StateWord::new(generation, Kind::Ramp(round.without_counts().pack()))
+}
+
+fn report((state, ramp): &(AtomicState, Ramp), ticket: StateWord, is_good: bool) {
+    let report = Report {
+        ticket,
+        is_good,
+        began: LATER,
+        now: LATER,
+        spacing: SPACING,
+    };
+    ramp.report(state, report, OPEN);
+}
+
+fn report_of_the_first(shared: &(AtomicState, Ramp), is_good: bool) {
+    report(shared, ticket(FIRST, half()), is_good);
+}
+
+fn round(state: &AtomicState) -> Round {
+    match state.load().kind() {
+        Kind::Ramp(round) => round.unpack(),
+        kind => panic!("{kind:?}"),
+    }
+}
+
+/// Two callers ask a ramp that lets half of the calls through.
+///
+/// Fails when: the sum of the shares is read and then stored.
+#[test]
+fn of_two_that_ask_for_a_half_one_is_let_through() {
+    model(UNBOUNDED, || {
+        let shared = ramp_in(half());
+        let asks = race(&shared, [|(_, ramp)| ask(ramp), |(_, ramp)| ask(ramp)]);
+        assert_eq!(asks.iter().filter(|ask| **ask).count(), 1);
+    });
+}
+
+/// Two calls come back, each of which makes the round clean.
+///
+/// Fails when: reports of an earlier round count, or who is about to begin a round moves the beginning of
+/// the present one.
+#[test]
+fn two_reports_that_both_complete_a_round_end_it_once() {
+    model(UNBOUNDED, || {
+        let shared = ramp_in(almost_clean());
+        race(
+            &shared,
+            [
+                |shared| report_of_the_first(shared, true),
+                |shared| report_of_the_first(shared, true),
+            ],
+        );
+        let next = Round::first(Share::ALL, Manner::Bold);
+        assert_eq!(round(&shared.0), Round { number: 1, ..next });
+        assert_eq!(shared.0.load().generation(), FIRST);
+    });
+}
+
+/// A call makes the round clean while another one reports a failure.
+///
+/// Fails when: reports of an earlier round count.
+#[test]
+fn a_failure_belongs_to_its_round_or_changes_nothing() {
+    model(UNBOUNDED, || {
+        let shared = ramp_in(almost_clean());
+        race(
+            &shared,
+            [
+                |shared| report_of_the_first(shared, true),
+                |shared| report_of_the_first(shared, false),
+            ],
+        );
+        let next = Round::first(Share::ALL, Manner::Bold);
+        let ended = Round { number: 1, ..next };
+        let spoilt = Round {
+            good: 4,
+            bad: 1,
+            ..half()
+        };
+        let there = round(&shared.0);
+        assert!(there == ended || there == spoilt, "{there:?}");
+    });
+}
+
+/// Somebody who sees the next round ends it at once, if it seems to have begun long ago.
+///
+/// Fails when: the beginning of a round is noted after the round was begun.
+#[test]
+fn who_sees_a_round_sees_when_it_began() {
+    model(UNBOUNDED, || {
+        let shared = ramp_in(almost_clean());
+        race(
+            &shared,
+            [
+                |shared| report_of_the_first(shared, true),
+                |shared| {
+                    let seen = round(&shared.0);
+                    if seen.number == 1 {
+                        for _ in 0..8 {
+                            report(shared, ticket(FIRST, seen), true);
+                        }
+                    }
+                },
+            ],
+        );
+        assert_eq!(shared.0.load().generation(), FIRST, "not closed yet");
+        assert_eq!(round(&shared.0).number, 1);
+    });
+}
+
+/// A call of a ramp comes back while the ramp is ended, and another one begins.
+///
+/// Fails when: reports of an earlier generation count.
+#[test]
+fn a_report_of_an_earlier_ramp_changes_nothing() {
+    model(UNBOUNDED, || {
+        let shared = ramp_in(half());
+        race(
+            &shared,
+            [
+                |shared| report_of_the_first(shared, false),
+                |(state, ramp)| {
+                    state.force(OPEN());
+                    let probing = state.force(Kind::PROBING).generation;
+                    let begun = ramp.begin(state, probing, 0, LATER, SPACING);
+                    assert!(begun.is_some());
+                },
+            ],
+        );
+        let there = round(&shared.0);
+        assert_eq!(there, there.without_counts());
+        let third = FIRST.next().next().next();
+        assert_eq!(shared.0.load().generation(), third);
+    });
+}
+
+/// Two callers find that no call has reported.
+///
+/// Fails when: a generation is left that is over.
+#[test]
+fn of_two_that_end_a_ramp_one_does() {
+    model(UNBOUNDED, || {
+        let shared = ramp_in(half());
+        let leave = |(state, _): &(AtomicState, Ramp)| state.leave(FIRST, OPEN()).is_some();
+        let left = race(&shared, [leave, leave]);
+        assert_eq!(left.iter().filter(|left| **left).count(), 1);
+        assert_eq!(shared.0.load().generation(), FIRST.next());
+    });
+}

@@ -1,0 +1,295 @@
+//! Slow calls and calls that have not come back, as a breaker sees them: no trip is lost, and no call
+//! speaks twice against the dependency.
+
+use std::time::Duration;
+
+use loom_tests::sync::Arc;
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{
+    At, Beside, Caller, Core, CountRing, Counts, Generation, Lane, Now, Recording, Ring, Settings,
+    Tally, Ticket, TimeRing, Timed, Times, Timing, Took,
+};
+use tripcurve::{Outcome, State, TripPolicy};
+
+/// Width of a bucket, in nanoseconds.
+const WIDTH: u64 = 20_000;
+
+/// From when on a call is slow, in nanoseconds.
+const LIMIT: u64 = 1_000;
+
+/// When the calls that begin at zero have been in flight for too long, shortly before a bucket ends.
+const LATE: u64 = WIDTH - 1;
+
+/// A breaker, and its calls in flight.
+struct Slow {
+    core: Core,
+    tickets: Vec<Ticket>,
+}
+
+/// A caller whose dice say that its calls are not watched. That there are fewer words to look at makes
+/// room for more preemptions.
+struct Unwatched(At);
+
+impl Now for Unwatched {
+    fn raw(&self) -> u64 {
+        self.0.raw()
+    }
+
+    fn nanos_at(&self, raw: u64) -> u64 {
+        self.0.nanos_at(raw)
+    }
+
+    fn dice(&self, _: u64) -> u64 {
+        u64::MAX
+    }
+}
+
+impl Caller for Unwatched {
+    fn lane(&self) -> Lane {
+        self.0.lane()
+    }
+}
+
+impl Slow {
+    /// A breaker that trips on `calls` calls all of which are slow.
+    fn new(ring: Ring, calls: u32) -> Self {
+        let slower_than = Duration::from_nanos(LIMIT);
+        let policy = TripPolicy::slow_rate(1.0)
+            .slower_than(slower_than)
+            .min_calls(calls);
+        let settings = Settings {
+            name: "model".into(),
+            policies: [policy.into()].into(),
+            open_for: 1_000_000,
+            probes: 1,
+            probe_timeout: u64::MAX,
+        };
+        let spans = Times {
+            slower_than: Some(slower_than),
+            window: Duration::from_nanos(2 * WIDTH),
+            tick: Duration::from_nanos(WIDTH),
+            tick_units: WIDTH,
+            watch_units: LIMIT / 4,
+            recording: Recording::Off,
+        };
+        let timed = Timed::new(&spans, None, &settings.policies);
+        let beside = Beside::new(Some(timed), None, None);
+        let core = Core::new(settings, ring, beside, None, State::Closed, 0);
+        let tickets = Vec::new();
+        Self { core, tickets }
+    }
+
+    /// With a call in flight that began at zero.
+    fn and_a_call_of(mut self, caller: &impl Caller) -> Self {
+        let ticket = self.core.admit(caller);
+        self.tickets.push(ticket.expect("it is closed"));
+        self
+    }
+
+    /// With two of them that aren't watched.
+    fn and_two_calls(self) -> Self {
+        // The very first call is watched in any case.
+        let first = self.core.admit(&at(0, 0)).expect("it is closed");
+        self.core.settle(first, Outcome::Ignored, None, &at(0, 0));
+        let caller = Unwatched(at(0, 0));
+        self.and_a_call_of(&caller).and_a_call_of(&caller)
+    }
+
+    /// A call comes back.
+    fn come_back(&self, call: usize, outcome: Outcome, caller: At) {
+        self.core.settle(self.tickets[call], outcome, None, &caller);
+    }
+}
+
+fn at(nanos: u64, lane: u32) -> At {
+    let lane = Lane(lane);
+    At { nanos, lane }
+}
+
+fn buckets(buckets: u32) -> Ring {
+    Ring::Time(TimeRing::new(WIDTH, buckets, 2, true))
+}
+
+fn last_calls() -> Ring {
+    let timing = Timing {
+        counts_slow: true,
+        recording: Recording::Off,
+    };
+    Ring::Count(Box::new(CountRing::new(20, None, timing)))
+}
+
+/// Two calls come back on both sides of a tick, so that no word but the run of failures is common.
+fn come_back_on_both_sides_of_a_tick(second: Outcome) {
+    let slow = Slow::new(buckets(2), 2).and_two_calls();
+    let shared = Arc::new((slow, second));
+    race(
+        &shared,
+        [
+            |(slow, _)| slow.come_back(0, Outcome::Success, at(LATE, 0)),
+            |(slow, second)| slow.come_back(1, *second, at(LATE + 1, 1)),
+        ],
+    );
+    assert_eq!(shared.0.core.state(), State::Open);
+}
+
+/// Fails when: `GenerationCounter::restart` doesn't write where the count is zero already; when
+/// `Core::record_success_rarely` restarts the run before it writes to the window.
+#[test]
+fn of_two_slow_calls_on_both_sides_of_a_tick_no_trip_is_lost() {
+    model(preemptions(2).full(3), || {
+        come_back_on_both_sides_of_a_tick(Outcome::Success);
+    });
+}
+
+/// Fails when: as above.
+#[test]
+fn of_a_slow_success_and_a_slow_failure_no_trip_is_lost() {
+    model(preemptions(2).full(3), || {
+        come_back_on_both_sides_of_a_tick(Outcome::Failure);
+    });
+}
+
+/// The same for the last n calls.
+///
+/// Fails when: as above.
+#[test]
+fn of_two_slow_calls_among_the_last_no_trip_is_lost() {
+    model(preemptions(2).full(3), || {
+        let slow = Arc::new(Slow::new(last_calls(), 2).and_two_calls());
+        race(
+            &slow,
+            [
+                |slow| slow.come_back(0, Outcome::Success, at(LATE, 0)),
+                |slow| slow.come_back(1, Outcome::Success, at(LATE, 1)),
+            ],
+        );
+        assert_eq!(slow.core.state(), State::Open);
+    });
+}
+
+/// What a ring counts at that time.
+fn count(ring: &Ring) -> Counts {
+    let (caller, first) = (at(LATE, 1), Generation::FIRST);
+    let reading = ring.read(&caller);
+    let counts = ring.failures_and_slow(first, reading, &caller);
+    ring.all_counts(counts, first, reading, &caller)
+}
+
+/// A slow call is recorded while somebody counts.
+fn record_and_count(ring: Ring, tally: Tally) {
+    let shared = Arc::new((ring, tally));
+    race(
+        &shared,
+        [
+            |(ring, _)| {
+                let seen = count(ring);
+                assert!(seen.slow <= seen.calls(), "{seen:?}");
+            },
+            |(ring, tally)| {
+                let caller = at(LATE, 0);
+                let took = Took {
+                    nanos: LATE,
+                    is_slow: true,
+                };
+                let (reading, first) = (ring.read(&caller), Generation::FIRST);
+                ring.record_timed_at(reading, *tally, (took, None), first, &caller, || true);
+            },
+        ],
+    );
+    let counts = count(&shared.0);
+    assert_eq!((counts.slow, counts.calls()), (1, 1));
+}
+
+/// Fails when: `Ring::record_timed_at` counts a call as slow before it counts it as a call; when
+/// `TimeRing::failures_and_slow` is without the fences.
+#[test]
+fn a_reader_sees_no_slow_success_that_is_not_among_the_calls() {
+    model(UNBOUNDED, || {
+        record_and_count(buckets(1), Tally::Success);
+    });
+}
+
+/// Fails when: as above, and when `TimeRing::failures_and_slow` reads the failures before the slow calls,
+/// or without the fence between.
+#[test]
+fn a_reader_sees_no_slow_failure_that_is_not_among_the_calls() {
+    model(UNBOUNDED, || {
+        record_and_count(buckets(1), Tally::Failure);
+    });
+}
+
+/// Fails when: `CountRing::sum` counts the calls before the slow ones; when `Durations::read` doesn't
+/// acquire, or `Durations::write` doesn't release.
+#[test]
+fn a_reader_sees_no_slow_call_that_is_not_among_the_last() {
+    model(UNBOUNDED, || {
+        record_and_count(last_calls(), Tally::Success);
+    });
+}
+
+/// A call comes back while somebody looks at the breaker.
+fn come_back_and_look(ring: Ring, outcome: Outcome) {
+    let slow = Slow::new(ring, 10).and_a_call_of(&at(0, 0));
+    let shared = Arc::new((slow, outcome));
+    let [seen, _] = race(
+        &shared,
+        [
+            |(slow, _)| Some(slow.core.snapshot(&at(LATE, 1))),
+            |(slow, outcome)| {
+                slow.come_back(0, *outcome, at(LATE, 0));
+                None
+            },
+        ],
+    );
+    let Some(seen) = seen else { return };
+    // It may be missed where it has left its place and has not been recorded yet.
+    assert!(seen.slow() + seen.overdue() <= 1, "{seen:?}");
+    let seen = shared.0.core.snapshot(&at(LATE, 0));
+    assert_eq!((seen.slow(), seen.overdue(), seen.calls()), (1, 0, 1));
+}
+
+/// Fails when: a call is recorded before `InFlight::unwatch`; when `Core::suspicions` reads the overdue
+/// calls before the slow ones, or without the fence between.
+#[test]
+fn a_success_that_comes_back_is_not_seen_in_flight_as_well() {
+    model(preemptions(3), || {
+        come_back_and_look(buckets(1), Outcome::Success);
+    });
+}
+
+/// Fails when: as above.
+#[test]
+fn a_failure_that_comes_back_is_not_seen_in_flight_as_well() {
+    model(preemptions(3), || {
+        come_back_and_look(buckets(1), Outcome::Failure);
+    });
+}
+
+/// Fails when: as above, but for the fence.
+#[test]
+fn of_the_last_calls_none_that_comes_back_is_seen_in_flight_as_well() {
+    model(preemptions(3), || {
+        come_back_and_look(last_calls(), Outcome::Success);
+    });
+}
+
+/// One slow call comes back while another call begins, which looks whether there is reason to trip.
+///
+/// Fails when: as above.
+#[test]
+fn a_slow_call_that_comes_back_is_not_taken_for_two() {
+    model(preemptions(3), || {
+        let slow = Arc::new(Slow::new(buckets(1), 2).and_a_call_of(&at(0, 0)));
+        race(
+            &slow,
+            [
+                |slow| {
+                    let ticket = slow.core.admit(&at(LATE, 1));
+                    assert!(ticket.is_ok());
+                },
+                |slow| slow.come_back(0, Outcome::Success, at(LATE, 0)),
+            ],
+        );
+        assert_eq!(slow.core.state(), State::Closed);
+    });
+}

@@ -1,0 +1,54 @@
+//! Percentiles are judged by one caller in a tick, and what is usual forgets no more than one lesson.
+
+use std::time::Duration;
+
+use loom_tests::sync::Arc;
+use loom_tests::{UNBOUNDED, model, race};
+use tripcurve::__model::{ClockReading, Recording, Timed, Times, Usual};
+use tripcurve::TripPolicy;
+
+/// Two callers come to the same tick.
+///
+/// Fails when: `Timed::takes_tick` stores the next tick.
+#[test]
+fn of_two_callers_at_a_tick_one_judges() {
+    model(UNBOUNDED, || {
+        let settings = Times {
+            slower_than: None,
+            window: Duration::from_nanos(100),
+            tick: Duration::from_nanos(10),
+            tick_units: 10,
+            watch_units: 1,
+            recording: Recording::Together,
+        };
+        let policy = TripPolicy::slower_than_usual(2.0).into();
+        let timed = Arc::new(Timed::new(&settings, None, &[policy]));
+        let takes = |timed: &Timed| timed.takes_tick(ClockReading::at(5));
+        let judges = race(&timed, [takes, takes]);
+        assert_eq!(judges.iter().filter(|judges| **judges).count(), 1);
+        assert!(!timed.takes_tick(ClockReading::at(14)));
+        assert!(timed.takes_tick(ClockReading::at(15)));
+    });
+}
+
+/// One thread teaches once, the other twice; it is asked from the second time on.
+///
+/// Fails when: `Usual::change` stores the word, so that a teacher who slept takes back what others have
+/// taught meanwhile.
+#[test]
+fn a_teacher_that_slept_takes_back_no_lesson() {
+    model(UNBOUNDED, || {
+        let usual = Arc::new(Usual::new(2, 10));
+        race(
+            &usual,
+            [
+                |usual| usual.teach(1_000, 2.0),
+                |usual| {
+                    usual.teach(1_000, 2.0);
+                    usual.teach(1_000, 2.0);
+                },
+            ],
+        );
+        assert!(usual.get().is_some());
+    });
+}

@@ -1,0 +1,154 @@
+//! Whether a call is let through.
+
+use super::{Core, Refusal, Settings, Ticket};
+use crate::caller::Caller;
+use crate::outcome::Outcome;
+use crate::state::{Admission, Generation, Kind, State, StateWord};
+use crate::transition::Cause;
+use crate::window::{ClockReading, Tally};
+
+impl Core {
+    /// Decides whether a call is let through. A breaker that is closed or only measures reads no clock
+    /// for it, unless it takes the time of calls.
+    ///
+    /// # Errors
+    /// The call is rejected.
+    #[inline]
+    pub fn admit(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        let seen = self.state.load();
+        if seen.lets_through_untimed() {
+            Ok(Ticket {
+                admitted: seen,
+                begin: 0,
+            })
+        } else {
+            self.admit_by_the_clock(seen, caller)
+        }
+    }
+
+    #[inline]
+    fn admit_timed(&self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        let begin = caller.raw();
+        let in_flight = self.timed().and_then(|timed| timed.in_flight());
+        if in_flight.is_some_and(|in_flight| in_flight.picks(begin, caller)) {
+            return self.admit_watched(seen, begin, caller);
+        }
+        Ok(Ticket {
+            admitted: seen,
+            begin,
+        })
+    }
+
+    /// Lets a call through whose time in flight is watched, unless those that are in flight already
+    /// have something to say.
+    #[cold]
+    #[inline(never)]
+    fn admit_watched(
+        &self,
+        seen: StateWord,
+        begin: u64,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
+        let generation = seen.generation();
+        let now = caller.nanos_at(begin);
+        let in_flight = self.timed().and_then(|timed| timed.in_flight());
+        let Some(in_flight) = in_flight else {
+            return Ok(Ticket {
+                admitted: seen,
+                begin,
+            });
+        };
+        if in_flight.overdue(generation, now) > 0 {
+            let run = self.run.get(generation);
+            let reading = self.ring.read(caller);
+            if self.judge(generation, run, Outcome::Ignored, reading, caller)
+                || self.judge_weighed(generation, reading, caller)
+            {
+                return self.admit_by_the_clock(self.state.load(), caller);
+            }
+        }
+        let place = in_flight.watch(generation, begin, caller);
+        Ok(Ticket {
+            admitted: place.map_or(seen, |place| seen.watched_at(place)),
+            begin,
+        })
+    }
+
+    #[inline(never)]
+    fn admit_by_the_clock(&self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        // Those that aren't timed have not come here.
+        if seen.lets_through_and_records() {
+            return self.admit_timed(seen, caller);
+        }
+        let (reading, now) = self.ring.read_with_nanos(caller);
+        // What an open breaker does most, apart from the rest, so that it stays short.
+        if let Kind::Open { until } = seen.kind()
+            && now < until.nanos()
+        {
+            let wait = until.nanos() - now;
+            return Err(self.refuse(State::Open, seen.generation(), Some(wait), reading, caller));
+        }
+        self.admit_rarely(reading, now, caller)
+    }
+
+    #[inline(never)]
+    fn admit_rarely(
+        &self,
+        reading: ClockReading,
+        now: u64,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
+        let Settings {
+            probes,
+            probe_timeout,
+            ..
+        } = self.settings;
+        let asked = self.asked_while_open(reading, now);
+        let ticket = |generation, kind| Ticket {
+            admitted: StateWord::new(generation, kind).timed(self.timed().is_some()),
+            begin: reading.raw,
+        };
+        match self.state.admit(now, probes, probe_timeout) {
+            Admission::Recorded(generation) => Ok(ticket(generation, Kind::Closed)),
+            Admission::Unrecorded => Ok(ticket(Generation::FIRST, Kind::Disabled)),
+            Admission::Probe {
+                generation,
+                moved,
+                overdue,
+            } => {
+                if let Some(moved) = moved {
+                    self.observe(asked);
+                    let cause = match moved.from {
+                        State::HalfOpen => Cause::ProbesOverdue { probes: overdue },
+                        _ => Cause::OpenTimeOver,
+                    };
+                    self.entered(moved, now, cause);
+                }
+                Ok(ticket(generation, Kind::PROBING))
+            }
+            Admission::Ramp(seen) => self.admit_to_ramp(seen, reading, now, caller),
+            Admission::Rejected {
+                state,
+                generation,
+                retry_after,
+            } => Err(self.refuse(state, generation, retry_after, reading, caller)),
+        }
+    }
+
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- open` shows a slower path"
+    )]
+    #[inline(always)]
+    pub(super) fn refuse(
+        &self,
+        state: State,
+        generation: Generation,
+        retry_after: Option<u64>,
+        reading: ClockReading,
+        caller: &impl Caller,
+    ) -> Refusal {
+        self.record_at(reading, Tally::Aside, generation, caller);
+        Refusal { state, retry_after }
+    }
+}

@@ -1,0 +1,240 @@
+//! How a breaker that has tripped finds its way back: probes and, with an adaptive recovery, a ramp.
+
+use std::num::NonZero;
+
+use super::{Core, Refusal, Settings, Ticket};
+use crate::caller::Caller;
+use crate::outcome::Outcome;
+use crate::recovery::{Ask, Report};
+use crate::state::{Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict, State, StateWord};
+use crate::transition::Cause;
+use crate::window::{ClockReading, Ring};
+
+impl Core {
+    /// When the first probe may go, of an outage that begins `now` and ends `generation`.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn first_probe_at(
+        &self,
+        generation: Generation,
+        reading: ClockReading,
+        now: u64,
+        caller: &impl Caller,
+    ) -> Moment {
+        if let Some(adaptive) = self.adaptive() {
+            let calls = self.ring.calls(generation, reading, caller);
+            let within = self.lasted(generation, now);
+            // What the last n calls have taken nobody knows; that they were few, it may be.
+            let calls = match &self.ring {
+                Ring::Time(_) => calls,
+                Ring::Count(_) => 0,
+            };
+            adaptive.outage.begin(now, calls, within);
+        }
+        self.next_probe_at(now)
+    }
+
+    /// When the next probe may go, after one that has failed.
+    fn next_probe_at(&self, now: u64) -> Moment {
+        let wait = match self.adaptive() {
+            None => self.settings.open_for,
+            Some(adaptive) => {
+                let generation = self.state.load().generation().number();
+                adaptive.outage.wait(now, generation)
+            }
+        };
+        Moment::not_before(now.saturating_add(wait))
+    }
+
+    /// For how many nanoseconds the window has counted calls of `generation`.
+    fn lasted(&self, generation: Generation, now: u64) -> u64 {
+        let since = self.began_at(generation, now);
+        let length = self.adaptive().map_or(0, |it| it.window);
+        now.saturating_sub(since).min(length)
+    }
+
+    /// How many calls have asked while the breaker was open, and within how many nanoseconds; `None` if
+    /// it isn't open or nobody wants to know.
+    #[inline]
+    pub(super) fn asked_while_open(&self, reading: ClockReading, now: u64) -> Option<(u64, u64)> {
+        self.adaptive()?;
+        let seen = self.state.load();
+        let Kind::Open { .. } = seen.kind() else {
+            return None;
+        };
+        let generation = seen.generation();
+        let asked = self.ring.asides(generation, reading) + 1;
+        Some((asked, self.lasted(generation, now)))
+    }
+
+    /// Learns from this how much traffic there is.
+    pub(super) fn observe(&self, asked: Option<(u64, u64)>) {
+        if let (Some(adaptive), Some((calls, within))) = (self.adaptive(), asked) {
+            adaptive.outage.observe(calls, within);
+        }
+    }
+
+    /// Lets a call through if it is one of the ramp's share.
+    pub(super) fn admit_to_ramp(
+        &self,
+        seen: StateWord,
+        reading: ClockReading,
+        now: u64,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
+        let generation = seen.generation();
+        let half_open = |wait| self.refuse(State::HalfOpen, generation, wait, reading, caller);
+        let (Some(adaptive), Kind::Ramp(round)) = (self.adaptive(), seen.kind()) else {
+            // Only an adaptive recovery makes ramps.
+            return Err(half_open(None));
+        };
+        let round = round.unpack();
+        let timeout = self.settings.probe_timeout;
+        let spacing = adaptive.outage.spacing();
+        match adaptive.ramp.ask(round, now, timeout, spacing) {
+            Ask::Admitted => Ok(Ticket {
+                admitted: StateWord::new(generation, Kind::Ramp(round.without_counts().pack()))
+                    .timed(self.timed().is_some()),
+                begin: reading.raw,
+            }),
+            Ask::Rejected { retry_after } => Err(half_open(Some(retry_after))),
+            Ask::Overdue => {
+                let until = self.next_probe_at(now);
+                // If it is over, whatever has ended it, this call asks nothing more of it.
+                if let Some(moved) = self.state.leave(generation, Kind::Open { until }) {
+                    let share = round.share.as_f64();
+                    self.entered(moved, now, Cause::RampOverdue { share });
+                }
+                let wait = until.nanos().saturating_sub(now);
+                Err(self.refuse(State::Open, generation.next(), Some(wait), reading, caller))
+            }
+        }
+    }
+
+    fn is_slow(
+        &self,
+        ticket: Ticket,
+        raw: u64,
+        given: Option<NonZero<u64>>,
+        caller: &impl Caller,
+    ) -> bool {
+        let timed = self.timed();
+        timed.is_some_and(|timed| timed.took(ticket.begin, raw, given, caller).is_slow)
+    }
+
+    /// Takes the outcome of a probe, or of a call that a ramp has let through.
+    #[inline(never)]
+    pub(super) fn settle_half_open(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome,
+        given: Option<NonZero<u64>>,
+        caller: &impl Caller,
+    ) {
+        if let Kind::Ramp(_) = ticket.admitted.kind() {
+            self.settle_ramp(ticket, outcome, given, caller);
+        } else {
+            self.settle_probe(ticket, outcome, given, caller);
+        }
+    }
+
+    fn settle_ramp(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome,
+        given: Option<NonZero<u64>>,
+        caller: &impl Caller,
+    ) {
+        let Some(adaptive) = self.adaptive() else {
+            return;
+        };
+        let (raw, now) = caller.raw_and_nanos();
+        let generation = ticket.admitted.generation();
+        let open = || Kind::Open {
+            until: self.next_probe_at(now),
+        };
+        let led = match outcome {
+            Outcome::Ignored => {
+                adaptive.ramp.withdraw(&self.state, generation);
+                None
+            }
+            Outcome::Trip => {
+                let moved = self.state.leave(generation, open());
+                moved.map(|moved| (moved, Cause::DependencySaidSo))
+            }
+            Outcome::Success | Outcome::Failure => {
+                let is_slow = self.is_slow(ticket, raw, given, caller);
+                let report = Report {
+                    ticket: ticket.admitted,
+                    is_good: outcome == Outcome::Success && !is_slow,
+                    began: caller.nanos_at(ticket.begin),
+                    now,
+                    spacing: adaptive.outage.spacing(),
+                };
+                adaptive.ramp.report(&self.state, report, open)
+            }
+        };
+        if let Some((moved, cause)) = led {
+            self.entered(moved, now, cause);
+        }
+    }
+
+    fn settle_probe(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome,
+        given: Option<NonZero<u64>>,
+        caller: &impl Caller,
+    ) {
+        let (raw, now) = caller.raw_and_nanos();
+        let Settings { probes, .. } = self.settings;
+        let generation = ticket.admitted.generation();
+        let is_slow = outcome == Outcome::Success && self.is_slow(ticket, raw, given, caller);
+        let report = match outcome {
+            Outcome::Success if !is_slow => {
+                if let Some(moved) = self.begin_ramp(ticket, raw, given, caller) {
+                    return moved.map_or((), |(moved, cause)| self.entered(moved, now, cause));
+                }
+                ProbeReport::Succeeded
+            }
+            Outcome::Ignored => ProbeReport::Withdrawn,
+            Outcome::Success | Outcome::Failure | Outcome::Trip => ProbeReport::Failed {
+                open_until: self.next_probe_at(now),
+            },
+        };
+        if let ProbeVerdict::Decided(moved) = self.state.settle(generation, report, probes) {
+            let cause = match outcome {
+                Outcome::Success if is_slow => Cause::ProbeSlow,
+                Outcome::Success => Cause::ProbesSucceeded { probes },
+                Outcome::Trip => Cause::DependencySaidSo,
+                // What is withdrawn decides nothing.
+                Outcome::Failure | Outcome::Ignored => Cause::ProbeFailed,
+            };
+            self.entered(moved, now, cause);
+        }
+    }
+
+    /// Begins a ramp, if the recovery is adaptive and the probe's generation isn't over.
+    #[allow(
+        clippy::option_option,
+        reason = "the first says whether there are ramps"
+    )]
+    fn begin_ramp(
+        &self,
+        ticket: Ticket,
+        raw: u64,
+        given: Option<NonZero<u64>>,
+        caller: &impl Caller,
+    ) -> Option<Option<(Moved, Cause)>> {
+        let adaptive = self.adaptive()?;
+        let took = caller.nanos_between(ticket.begin, raw);
+        let took = given.map_or(took, NonZero::get);
+        let generation = ticket.admitted.generation();
+        let (now, spacing) = (caller.nanos_at(raw), adaptive.outage.spacing());
+        Some(
+            adaptive
+                .ramp
+                .begin(&self.state, generation, took, now, spacing),
+        )
+    }
+}

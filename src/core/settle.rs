@@ -1,0 +1,203 @@
+//! What becomes of a call that was let through: it is recorded.
+
+use std::num::NonZero;
+
+use super::{Core, Ticket};
+use crate::caller::Caller;
+use crate::outcome::Outcome;
+use crate::state::{Generation, Kind};
+use crate::window::{ClockReading, Latencies, Tally, Took};
+
+impl Core {
+    /// Takes the outcome of a call that was let through, and how many nanoseconds it took if the
+    /// caller knows better than the breaker.
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
+    )]
+    #[inline(always)]
+    pub fn settle(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome,
+        took: Option<NonZero<u64>>,
+        caller: &impl Caller,
+    ) {
+        if outcome == Outcome::Success && ticket.admitted.lets_through_untimed() {
+            let generation = ticket.admitted.generation();
+            self.record(Tally::Success, generation, caller);
+            self.after_success(generation, caller);
+        } else {
+            self.settle_otherwise(ticket, outcome, took, caller);
+        }
+    }
+
+    /// Chooses between two ways, and is nothing but two jumps.
+    #[inline(never)]
+    fn settle_otherwise(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome,
+        given: Option<NonZero<u64>>,
+        caller: &impl Caller,
+    ) {
+        if outcome == Outcome::Success && ticket.admitted.lets_through_timed() {
+            self.settle_timed(ticket, given, caller);
+        } else {
+            self.settle_rarely(ticket, outcome, given, caller);
+        }
+    }
+
+    /// Takes the success of a call whose time is taken.
+    #[inline(never)]
+    fn settle_timed(&self, ticket: Ticket, given: Option<NonZero<u64>>, caller: &impl Caller) {
+        let Some(timed) = self.timed() else {
+            return;
+        };
+        let reading = self.ring.read(caller);
+        let took = timed.took(ticket.begin, reading.raw, given, caller);
+        let generation = ticket.admitted.generation();
+        if took.is_slow || timed.is_tick(reading) {
+            self.record_success_rarely(reading, took, generation, caller);
+        } else {
+            let took = Some((took, timed.latencies()));
+            self.record_timed(reading, Tally::Success, took, generation, caller);
+            self.after_success(generation, caller);
+        }
+    }
+
+    #[inline(never)]
+    fn settle_rarely(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome,
+        given: Option<NonZero<u64>>,
+        caller: &impl Caller,
+    ) {
+        let (admitted, place) = ticket.admitted.without_watch();
+        let generation = admitted.generation();
+        let ticket = Ticket { admitted, ..ticket };
+        let in_flight = self.timed().and_then(|timed| timed.in_flight());
+        if let (Some(place), Some(in_flight)) = (place, in_flight) {
+            in_flight.unwatch(place, generation, caller.nanos_at(ticket.begin));
+        }
+        match (admitted.kind(), outcome) {
+            (Kind::HalfOpen { .. } | Kind::Ramp(_), _) => {
+                self.settle_half_open(ticket, outcome, given, caller);
+            }
+            (Kind::Disabled, _) => {}
+            (_, Outcome::Failure | Outcome::Trip) => {
+                self.record_failure(ticket, outcome, given, caller);
+            }
+            (_, Outcome::Success) => self.settle_timed(ticket, given, caller),
+            (_, Outcome::Ignored) => {
+                self.record(Tally::Aside, generation, caller);
+            }
+        }
+    }
+
+    /// Counts a call in its generation's window. If the generation is over, then so is its window,
+    /// and what is counted there is read by nobody.
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
+    )]
+    #[inline(always)]
+    fn record(&self, tally: Tally, generation: Generation, caller: &impl Caller) {
+        self.ring.record(tally, generation, caller, move || {
+            self.is_current(generation)
+        });
+    }
+
+    /// The same, of a call that ended when the clock was read.
+    #[inline]
+    pub(super) fn record_at(
+        &self,
+        reading: ClockReading,
+        tally: Tally,
+        generation: Generation,
+        caller: &impl Caller,
+    ) {
+        self.ring
+            .record_at(reading, tally, generation, caller, move || {
+                self.is_current(generation)
+            });
+    }
+
+    /// The same, of a call that may have been timed.
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed_latency` shows a slower path"
+    )]
+    #[inline(always)]
+    fn record_timed(
+        &self,
+        reading: ClockReading,
+        tally: Tally,
+        took: Option<(Took, Option<&Latencies>)>,
+        generation: Generation,
+        caller: &impl Caller,
+    ) {
+        let Some(took) = took else {
+            return self.record_at(reading, tally, generation, caller);
+        };
+        let is_current = move || self.is_current(generation);
+        self.ring
+            .record_timed_at(reading, tally, took, generation, caller, is_current);
+    }
+
+    /// Records a success that was slow, or with which percentiles are to be judged.
+    #[cold]
+    #[inline(never)]
+    fn record_success_rarely(
+        &self,
+        reading: ClockReading,
+        took: Took,
+        generation: Generation,
+        caller: &impl Caller,
+    ) {
+        let latencies = self.timed().and_then(|timed| timed.latencies());
+        let recorded = Some((took, latencies));
+        self.record_timed(reading, Tally::Success, recorded, generation, caller);
+        if took.is_slow {
+            // As with failures, so that of two slow calls the second to write here sees the other.
+            let is_current = || self.is_current(generation);
+            let weighed = self.weigh_failure(reading, generation, caller);
+            if self.run.restart(weighed, generation, is_current).is_some() {
+                self.judge(generation, 0, Outcome::Success, reading, caller);
+                self.judge_weighed(generation, reading, caller);
+            }
+        } else {
+            self.after_success(generation, caller);
+        }
+        self.judge_at_tick(generation, reading, caller);
+    }
+
+    fn record_failure(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome,
+        given: Option<NonZero<u64>>,
+        caller: &impl Caller,
+    ) {
+        let generation = ticket.admitted.generation();
+        let reading = self.ring.read(caller);
+        let timed = self.timed();
+        let took = timed.map(|timed| {
+            let took = timed.took(ticket.begin, reading.raw, given, caller);
+            (took, timed.latencies())
+        });
+        self.record_timed(reading, Tally::Failure, took, generation, caller);
+        // No trip is lost: all failures add to one word, after they were written to the window, and
+        // each addition acquires what the ones before it have released (see `stamped::update`). Of
+        // two threads that each write a failure and then sum, the second to add sees the other's.
+        let weighed = self.weigh_failure(reading, generation, caller);
+        let is_current = || self.is_current(generation);
+        let Some(run) = self.run.add_with(weighed, generation, is_current) else {
+            return;
+        };
+        self.judge(generation, run, outcome, reading, caller);
+        self.judge_weighed(generation, reading, caller);
+        self.judge_at_tick(generation, reading, caller);
+    }
+}

@@ -1,0 +1,134 @@
+//! What an outcome weighs, in a breaker that decides by evidence.
+
+use std::time::Duration;
+
+use super::Core;
+use crate::caller::Caller;
+use crate::evidence::Evidence;
+use crate::state::{Generation, Kind};
+use crate::transition::Cause;
+use crate::window::ClockReading;
+
+impl Core {
+    /// Ends the run of failures, and weighs a success where there is evidence that it can speak against.
+    #[inline]
+    pub(super) fn after_success(&self, generation: Generation, caller: &impl Caller) {
+        if self.run.has_any() {
+            self.after_success_rarely(generation, caller);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn after_success_rarely(&self, generation: Generation, caller: &impl Caller) {
+        let Some(evidence) = self.evidence() else {
+            return self.run.clear_with(generation, || false);
+        };
+        let lesson = evidence.success(generation);
+        let has_any = || evidence.has_any(generation);
+        self.run.clear_with(generation, has_any);
+        if let Some(lesson) = lesson {
+            let reading = self.ring.read(caller);
+            let now = caller.nanos_at(reading.raw);
+            evidence.learn(lesson, now, self.began_at(generation, now));
+            self.look(evidence, reading, generation, caller);
+            if evidence.has_begun_again(generation) {
+                self.judge_by_evidence(evidence, generation, reading, caller);
+            }
+        }
+    }
+
+    /// Weighs a failure, or a call that took too long, and says whether there is evidence.
+    ///
+    /// Before it is noted in the run of failures: who finds the note finds the evidence.
+    #[inline]
+    pub(super) fn weigh_failure(
+        &self,
+        reading: ClockReading,
+        generation: Generation,
+        caller: &impl Caller,
+    ) -> bool {
+        let evidence = self.evidence();
+        evidence.is_some_and(|evidence| self.weigh(evidence, reading, generation, caller))
+    }
+
+    #[inline(never)]
+    fn weigh(
+        &self,
+        evidence: &Evidence,
+        reading: ClockReading,
+        generation: Generation,
+        caller: &impl Caller,
+    ) -> bool {
+        let now = caller.nanos_at(reading.raw);
+        // A generation that is over has no window to look at.
+        if evidence.wants_look(now, self.began_at(generation, now)) && self.is_current(generation) {
+            self.look(evidence, reading, generation, caller);
+        }
+        let is_current = || self.is_current(generation);
+        evidence.failure(generation, now, is_current).is_some()
+    }
+
+    /// Judges by evidence after an outcome that was weighed.
+    #[inline]
+    pub(super) fn judge_weighed(
+        &self,
+        generation: Generation,
+        reading: ClockReading,
+        caller: &impl Caller,
+    ) -> bool {
+        let evidence = self.evidence();
+        evidence.is_some_and(|it| self.judge_by_evidence(it, generation, reading, caller))
+    }
+
+    /// Trips if there is evidence enough, and says whether it has.
+    #[inline(never)]
+    fn judge_by_evidence(
+        &self,
+        evidence: &Evidence,
+        generation: Generation,
+        reading: ClockReading,
+        caller: &impl Caller,
+    ) -> bool {
+        let seen = self.state.load();
+        if seen.generation() != generation || seen.kind() != Kind::Closed {
+            return false;
+        }
+        let now = caller.nanos_at(reading.raw);
+        let in_flight = self.timed().and_then(|timed| timed.in_flight());
+        let overdue =
+            || in_flight.map_or(0, |in_flight| in_flight.overdue_of_watched(generation, now));
+        let verdict = evidence.verdict(generation, now, overdue);
+        verdict.is_some_and(|verdict| {
+            let cause = Cause::Evidence {
+                failures: verdict.failures,
+                calls: verdict.calls,
+                within: Duration::from_nanos(verdict.within),
+                usual: verdict.usual,
+                nats: verdict.nats,
+                needed: verdict.needed,
+            };
+            // Read anew, since this thread may have slept: the open time begins now.
+            self.open(seen, cause, self.ring.read(caller), caller)
+        })
+    }
+
+    /// When the generation began, if it is known; else now.
+    pub(super) fn began_at(&self, generation: Generation, now: u64) -> u64 {
+        self.history.since(generation).unwrap_or(now).min(now)
+    }
+
+    /// Lets it see how much traffic there is, once in a while.
+    fn look(
+        &self,
+        evidence: &Evidence,
+        reading: ClockReading,
+        generation: Generation,
+        caller: &impl Caller,
+    ) {
+        let now = caller.nanos_at(reading.raw);
+        evidence.look(generation, now, self.began_at(generation, now), || {
+            self.ring.calls(generation, reading, caller)
+        });
+    }
+}

@@ -1,0 +1,194 @@
+//! Evidence as a number: how much better failures explain the outcomes than what is usual does.
+//!
+//! All is in natural logarithms, *nats*, in fixed point, so that sums are exact and the same on every
+//! machine: evidence depends on what was counted and on nothing else.
+
+/// Units of a nat.
+pub(super) const UNITS: f64 = 8192.0;
+
+/// Evidence in units of 1/8,192 nat.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Nats(i64);
+
+impl Nats {
+    /// No evidence.
+    pub(super) const ZERO: Self = Self(0);
+
+    /// The nearest number of units; what isn't finite is nothing.
+    #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the logarithm of any float is some thousand units"
+    )]
+    pub(super) fn new(nats: f64) -> Self {
+        if nats.is_finite() {
+            Self((nats * UNITS).round() as i64)
+        } else {
+            Self::ZERO
+        }
+    }
+
+    /// As a number of nats.
+    #[must_use]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "evidence is far below 2⁵³ units"
+    )]
+    pub(super) fn get(self) -> f64 {
+        self.0 as f64 / UNITS
+    }
+
+    pub(super) fn units(self) -> i64 {
+        self.0
+    }
+
+    pub(super) const fn of_units(units: i64) -> Self {
+        Self(units)
+    }
+}
+
+impl std::ops::Add for Nats {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl std::ops::Sub for Nats {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl std::ops::Mul<u32> for Nats {
+    type Output = Self;
+
+    fn mul(self, times: u32) -> Self {
+        Self(self.0 * i64::from(times))
+    }
+}
+
+/// How surprising an outcome is if a share of the calls fails: the negative logarithm of its chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Surprise {
+    pub(super) failure: Nats,
+    pub(super) success: Nats,
+}
+
+impl Surprise {
+    pub(super) fn at(share: f64) -> Self {
+        Self {
+            failure: Nats::new(-share.ln()),
+            success: Nats::new(-(-share).ln_1p()),
+        }
+    }
+
+    pub(super) fn of(self, failures: u32, successes: u32) -> Nats {
+        self.failure * failures + self.success * successes
+    }
+}
+
+/// What an outage may look like: shares of calls that fail, the least of them first, and in any case
+/// all.
+///
+/// Evidence is that for the one which explains the outcomes best. Each but the first has a handicap,
+/// because it has the others beside it: a sum of chances, of which this is the largest part, then
+/// stays a chance (a mixture of sequential tests, Wald 1945; restarted whenever the least one has no
+/// evidence left, Lorden 1971).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Outages {
+    shares: [Surprise; 3],
+    handicap: Nats,
+}
+
+impl Outages {
+    pub(super) fn new(shares: [f64; 3], handicap: f64) -> Self {
+        Self {
+            shares: shares.map(Surprise::at),
+            handicap: Nats::new(handicap),
+        }
+    }
+
+    /// The evidence for the least outage; at zero or below there is none worth keeping.
+    pub(super) fn least(&self, usual: Nats, failures: u32, successes: u32) -> Nats {
+        usual - self.shares[0].of(failures, successes)
+    }
+
+    /// The evidence, given how surprising the outcomes would usually be, and the last ones among them,
+    /// `run`, which have all failed.
+    pub(super) fn best(&self, usual: Nats, failures: u32, successes: u32, run: Nats) -> Nats {
+        let [least, others @ ..] = &self.shares;
+        let least = usual - least.of(failures, successes);
+        let others = others
+            .iter()
+            .map(|share| usual - share.of(failures, successes) - self.handicap);
+        others.fold(least, Nats::max).max(run - self.handicap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_is_not_finite_is_no_evidence() {
+        for nats in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0] {
+            assert_eq!(Nats::new(nats), Nats::ZERO);
+        }
+        assert_eq!(Surprise::at(0.0).failure, Nats::ZERO);
+    }
+
+    proptest! {
+        #[test]
+        fn evidence_is_the_nearest_number_of_units(nats in -1e6..1e6_f64) {
+            prop_assert!((Nats::new(nats).get() - nats).abs() <= 0.5 / UNITS);
+        }
+
+        #[test]
+        fn sums_are_exact_in_any_order(one in -1e6..1e6_f64, other in -1e6..1e6_f64, times in 0..10_000_u32) {
+            let (one, other) = (Nats::new(one), Nats::new(other));
+            prop_assert_eq!(one + other - one, other);
+            let added = (0..times).fold(Nats::ZERO, |sum, _| sum + one);
+            prop_assert_eq!(one * times, added);
+        }
+
+        #[test]
+        fn a_failure_is_as_surprising_as_a_success_where_as_many_succeed(share in 0.001..0.999_f64) {
+            let (own, other) = (Surprise::at(share), Surprise::at(1.0 - share));
+            prop_assert!((own.failure - other.success).units().abs() <= 1);
+            prop_assert!((own.success - other.failure).units().abs() <= 1);
+        }
+
+        #[test]
+        fn where_more_fail_a_failure_surprises_less_and_a_success_more(
+            share in 0.001..0.9_f64, more in 0.001..0.099_f64,
+        ) {
+            let (few, many) = (Surprise::at(share), Surprise::at(share + more));
+            prop_assert!(many.failure < few.failure && many.success > few.success);
+        }
+
+        #[test]
+        fn the_best_explanation_is_no_worse_than_any(
+            usual in 0.001..0.25_f64, failures in 0..500_u32, successes in 0..500_u32, run in 0..128_u32,
+            handicap in 0.0..2.0_f64,
+        ) {
+            let shares = [0.3, 0.5, 0.8];
+            let outages = Outages::new(shares, handicap);
+            let null = Surprise::at(usual);
+            let surprise = null.of(failures, successes);
+            let run = null.failure * run;
+            let best = outages.best(surprise, failures, successes, run);
+            let handicap = Nats::new(handicap);
+            let mut explanations = shares.map(|share| {
+                surprise - Surprise::at(share).of(failures, successes) - handicap
+            }).to_vec();
+            explanations[0] = outages.least(surprise, failures, successes);
+            explanations.push(run - handicap);
+            prop_assert_eq!(Some(best), explanations.into_iter().max());
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! How long the calls of a window took.
+
+use std::fmt;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::clock::saturating_nanos;
+use crate::window::{Bin, rank_of};
+
+/// How long the calls of a window took, as a distribution.
+///
+/// Underneath is a [`hdrhistogram::Histogram`] of nanoseconds, to merge, print and export.
+///
+/// # Precision
+/// Each call was counted in one of sixteen bins to an octave, from 512 ns to 68.7 s, and is reported as
+/// the bin's middle: at most 3.2 % above or below what it took. Shorter calls are reported as 511 ns,
+/// longer ones as 68.7 s; [`below`](Self::below) and [`above`](Self::above) say how many there were.
+/// Up to 511 calls in a bin, time bucket and shard of the window are counted one by one. Beyond that a
+/// sample of them is counted, of at least 256 in each bin, which may move a percentile by some tenths of
+/// a percent in rank: 50.0 may be 49.8.
+///
+/// # What it can't see
+/// It has the calls that were made. While a dependency hangs, a caller that waits for its answer makes
+/// no calls, and those that it would have made, and that would have waited as well, are missing: the
+/// hang that a thousand users would have noticed is one call in the histogram (*coordinated omission*,
+/// Tene 2013). If your callers send at a fixed rate, [`corrected`](Self::corrected) puts them in. Calls
+/// that were rejected took no time and are not counted; neither are those that were ignored, and probes.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcurve::{CircuitBreaker, Recording};
+///
+/// let breaker = CircuitBreaker::builder("payments").latency(Recording::Together).build()?;
+/// for millis in [10, 12, 11, 90] {
+///     let permit = breaker.try_acquire()?;
+///     permit.record_with_duration(tripcurve::Outcome::Success, Duration::from_millis(millis));
+/// }
+/// let snapshot = breaker.snapshot();
+/// let latency = snapshot.latency().ok_or("not recorded")?;
+/// assert_eq!(latency.count(), 4);
+/// let median = latency.percentile(50.0).ok_or("no calls")?;
+/// assert!((10.6..11.4).contains(&(median.as_secs_f64() * 1e3)));
+/// println!("{latency}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latency {
+    histogram: Histogram<u64>,
+}
+
+impl Latency {
+    pub(crate) fn new() -> Self {
+        // Two significant digits are eight of its bins to one of ours.
+        let histogram = Histogram::new_with_bounds(1, Bin::END, 2)
+            .unwrap_or_else(|error| unreachable!("these bounds make sense: {error}"));
+        Self { histogram }
+    }
+
+    /// Replaces what it holds by the calls in these bins.
+    pub(crate) fn set(&mut self, bins: impl IntoIterator<Item = u64>) {
+        self.histogram.reset();
+        for (number, calls) in bins.into_iter().enumerate() {
+            if calls > 0 {
+                let value = Bin::from_number(number).value();
+                self.histogram.saturating_record_n(value, calls);
+            }
+        }
+    }
+
+    /// How many calls there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    /// The shortest; `None` if there are no calls.
+    #[must_use]
+    pub fn min(&self) -> Option<Duration> {
+        self.some(|all| Duration::from_nanos(all.highest_equivalent(all.min())))
+    }
+
+    /// The mean; `None` if there are no calls. It may be off by 3.4 %.
+    #[must_use]
+    pub fn mean(&self) -> Option<Duration> {
+        self.some(|all| Duration::try_from_secs_f64(all.mean() / 1e9).unwrap_or(Duration::MAX))
+    }
+
+    /// The longest; `None` if there are no calls.
+    #[must_use]
+    pub fn max(&self) -> Option<Duration> {
+        self.some(|all| Duration::from_nanos(all.highest_equivalent(all.max())))
+    }
+
+    /// The time that this many of a hundred calls don't exceed: `percentile(99.0)` is the 99th
+    /// percentile. `None` if there are no calls. What is above 100 is taken for 100, what is not above 0
+    /// for the [shortest](Self::min).
+    #[must_use]
+    pub fn percentile(&self, percentile: f64) -> Option<Duration> {
+        let share = rank_of(percentile);
+        self.some(|all| Duration::from_nanos(all.value_at_quantile(share)))
+    }
+
+    fn some<T>(&self, what: impl FnOnce(&Histogram<u64>) -> T) -> Option<T> {
+        (!self.histogram.is_empty()).then(|| what(&self.histogram))
+    }
+
+    /// How many calls took less than 512 ns.
+    #[must_use]
+    pub fn below(&self) -> u64 {
+        self.histogram.count_between(0, Bin::BELOW.value())
+    }
+
+    /// How many calls took 68.7 s or longer.
+    #[must_use]
+    pub fn above(&self) -> u64 {
+        self.histogram.count_at(Bin::ABOVE.value())
+    }
+
+    /// All of it, in nanoseconds.
+    ///
+    /// Add those of several breakers to merge them. With its `serialization` feature `hdrhistogram`
+    /// writes it in the V2 formats that `HdrHistogram`'s tools read.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, Recording};
+    ///
+    /// # fn shards() -> Vec<CircuitBreaker> { Vec::new() }
+    /// let mut all = hdrhistogram::Histogram::<u64>::new_with_bounds(1, 1 << 36, 2)?;
+    /// for breaker in shards() {
+    ///     if let Some(latency) = breaker.snapshot().latency() {
+    ///         all.add(latency.histogram())?;
+    ///     }
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.histogram
+    }
+
+    /// What it would be if each caller had gone on sending a call every `interval` while it waited: for
+    /// each call that took longer there are, besides, calls that took one interval less, two less, and so
+    /// on. An interval of zero changes nothing; one shorter than a 100,000th of the longest call is taken for
+    /// that, which changes no percentile by as much as the bins do.
+    #[must_use]
+    pub fn corrected(&self, interval: Duration) -> Self {
+        let interval = match saturating_nanos(interval) {
+            0 => 0,
+            // Each call is walked down in steps of the interval.
+            nanos => nanos.max(self.histogram.max() / 100_000),
+        };
+        Self {
+            histogram: self.histogram.clone_correct(interval),
+        }
+    }
+}
+
+/// One line: `1234 calls, p50 1.2ms, p90 3.4ms, p99 8.1ms, max 12.3ms`.
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} calls", self.count())?;
+        for percentile in [50.0, 90.0, 99.0] {
+            if let Some(time) = self.percentile(percentile) {
+                write!(f, ", p{percentile} {time:.1?}")?;
+            }
+        }
+        if let Some(time) = self.max() {
+            write!(f, ", max {time:.1?}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn latency(nanos: impl IntoIterator<Item = u64>) -> Latency {
+        let mut bins = [0; Bin::COUNT];
+        for nanos in nanos {
+            bins[Bin::of(nanos).number()] += 1;
+        }
+        let mut latency = Latency::new();
+        latency.set(bins);
+        latency
+    }
+
+    #[test]
+    fn what_is_read_is_each_bins_value() {
+        for number in 0..Bin::COUNT {
+            let bin = Bin::from_number(number);
+            let value = bin.value();
+            let one = latency([if bin == Bin::ABOVE { u64::MAX } else { value }]);
+            let expected = Some(Duration::from_nanos(value));
+            assert_eq!(one.percentile(50.0), expected, "bin {number}");
+            assert_eq!((one.min(), one.max()), (expected, expected), "bin {number}");
+        }
+    }
+
+    #[test]
+    fn what_is_outside_is_counted() {
+        let latency = latency([1, 100, u64::MAX, 5_000]);
+        assert_eq!((latency.below(), latency.above()), (2, 1));
+        assert_eq!(latency.count(), 4);
+        assert_eq!(latency.min(), Some(Duration::from_nanos(511)));
+    }
+
+    #[test]
+    fn nothing_has_no_percentile_and_nothing_panics() {
+        let none = latency([]);
+        assert_eq!((none.min(), none.mean(), none.max()), (None, None, None));
+        let one = latency([1_000_000]);
+        for percentile in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 101.0] {
+            assert_eq!(none.percentile(percentile), None);
+            assert_eq!(one.percentile(percentile), one.max());
+        }
+        assert_eq!(one.corrected(Duration::ZERO), one);
+        assert_eq!(one.corrected(Duration::MAX), one);
+    }
+
+    #[test]
+    fn the_corrected_view_has_the_calls_that_were_not_made() {
+        let hang = latency([100_000_000]).corrected(Duration::from_millis(10));
+        assert!((9..=10).contains(&hang.count()));
+        let median = hang.percentile(50.0).unwrap().as_secs_f64();
+        assert!((0.045..0.065).contains(&median), "{median}");
+    }
+}

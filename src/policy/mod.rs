@@ -1,0 +1,503 @@
+//! The decision: whether what was counted is reason enough to trip.
+
+mod adaptive;
+mod burn_rate;
+mod settings;
+
+use std::time::Duration;
+
+pub use adaptive::Adaptive;
+pub use burn_rate::BurnRate;
+pub use settings::{ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual};
+
+use self::settings::{check_limit, check_percentile};
+use crate::clock::saturating_nanos;
+use crate::error::ConfigError;
+use crate::evidence::Wish;
+use crate::transition::Cause;
+use crate::window::{BinCounts, Counts, Window, rate};
+
+/// When a breaker trips.
+///
+/// A breaker can have several policies; any of them trips it. They are judged when a failed or a slow
+/// call is recorded, after it was counted, and only while the breaker is closed. A success that isn't
+/// slow never trips: what it could complete, such as the smallest number of calls, the next failure
+/// will find complete, and if there is none, nothing was wrong. (It also lets the successful path go
+/// without a write that all threads share.) Two policies look at the percentiles of the window; they
+/// are judged at most once a second, by the first call that ends in it.
+///
+/// | policy | trips on | speed on a total outage | noise |
+/// |---|---|---|---|
+/// | [`consecutive_failures`](Self::consecutive_failures) | n failures in a row | n calls, whatever the traffic | trips on a run of bad luck, once in (1 − pⁿ) / ((1 − p) pⁿ) calls of which a share p fails at random: n = 5 at 5 % and 1,000 calls a second about once an hour |
+/// | [`failure_count`](Self::failure_count) | n failures within the window | n calls | counts without regard to the traffic: n must fit it |
+/// | [`error_rate`](Self::error_rate) | a share of the window's calls | until the window is full enough of failures: half of it at 50 % | the calmest |
+/// | [`burn_rate`](Self::burn_rate) | failures that use up an error budget so many times too fast, in the window and still in a short stretch of it | as `error_rate` with the threshold factor × (1 − objective): 1.4 % of the window at 14.4 and 0.999 | calm, if [`min_calls`](BurnRate::min_calls) makes that five failures or more; for who has such an objective |
+/// | [`slow_rate`](Self::slow_rate) | a share of calls that take longer than a limit, whether they fail or not | the same, counted from the limit and not from when the calls come back | calm, if the limit is well above what the slowest healthy calls take |
+/// | [`latency_percentile`](Self::latency_percentile) | a percentile of the window above a limit | up to a second later than `slow_rate` with the same meaning | the same |
+/// | [`slower_than_usual`](Self::slower_than_usual) | a percentile that is a multiple of what it was over the last hours | as above, once it has seen a window full of calls | trips on a release that makes the dependency that much slower for good; then a few times, not for ever |
+///
+/// (The mean time between runs: Feller 1968, "An Introduction to Probability Theory and Its
+/// Applications", volume 1, chapter XIII.7.)
+///
+/// ```
+/// use tripcurve::{CircuitBreaker, TripPolicy};
+///
+/// let breaker = CircuitBreaker::builder("payments")
+///     .trip_when(TripPolicy::consecutive_failures(8))
+///     .trip_when(TripPolicy::error_rate(0.25).min_calls(50))
+///     .build()?;
+/// # Ok::<(), tripcurve::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct TripPolicy(Rule);
+
+/// Those with more than two settings are boxed, so that the others stay small.
+#[derive(Clone, Debug, PartialEq)]
+enum Rule {
+    ConsecutiveFailures { limit: u32 },
+    FailureCount { limit: u32 },
+    ErrorRate { threshold: f64, min_calls: u32 },
+    SlowRate(Box<SlowRate>),
+    BurnRate(Box<BurnRate>),
+    LatencyPercentile(Box<LatencyPercentile>),
+    SlowerThanUsual(Box<SlowerThanUsual>),
+    Adaptive(Box<Adaptive>),
+}
+
+const _: () = assert!(size_of::<TripPolicy>() <= 16);
+
+impl TripPolicy {
+    /// Trips on `n` failures with no success between them, however long they took; `n` is at
+    /// least 1.
+    ///
+    /// Ignored calls neither add to the run nor end it.
+    #[must_use]
+    pub fn consecutive_failures(n: u32) -> Self {
+        Self(Rule::ConsecutiveFailures { limit: n })
+    }
+
+    /// Trips on `n` failures within the window; `n` is at least 1.
+    #[must_use]
+    pub fn failure_count(n: u32) -> Self {
+        Self(Rule::FailureCount { limit: n })
+    }
+
+    /// Trips when at least `fraction` of the window's calls have failed; above 0, at most 1.
+    ///
+    /// Inclusive: 5 failures of 10 calls trip at 0.5. Ignored calls are not counted. Judged from
+    /// 10 calls on, unless [`min_calls`](ErrorRate::min_calls) says otherwise.
+    pub fn error_rate(fraction: f64) -> ErrorRate {
+        ErrorRate {
+            threshold: fraction,
+            min_calls: ErrorRate::DEFAULT_MIN_CALLS,
+        }
+    }
+
+    /// Trips when at least `fraction` of the calls are slow; above 0, at most 1.
+    ///
+    /// A call is slow if it takes longer than [`slower_than`](SlowRate::slower_than), whether it
+    /// succeeds or fails; a slow call that fails counts for both, here and in the error rate. A probe
+    /// that is slow counts as failed.
+    ///
+    /// Calls that have not come back count as well, from the limit on: both as calls and as slow ones,
+    /// until they come back, or as long as the window is. If there are more than about a hundred calls within
+    /// a limit, they are estimated from a sample. They are looked at when a call begins.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .trip_when(TripPolicy::error_rate(0.5))
+    ///     .trip_when(TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(2)).min_calls(5))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn slow_rate(fraction: f64) -> SlowRate {
+        SlowRate {
+            threshold: fraction,
+            slower_than: None,
+            min_calls: ErrorRate::DEFAULT_MIN_CALLS,
+        }
+    }
+
+    /// Trips when a percentile of the window's calls, 1.0 to 99.999, is
+    /// [`above`](LatencyPercentile::above) a limit: 99.0 is the time that 99 of 100 calls don't exceed.
+    ///
+    /// It is read from the histogram, which errs by at most 3.2 %, at most once a second. Where the
+    /// limit must be exact or the trip immediate, use [`slow_rate`](Self::slow_rate):
+    /// `latency_percentile(99.0).above(limit)` says much the same as
+    /// `slow_rate(0.01).slower_than(limit)`, which also sees calls that have not come back.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
+    ///
+    /// let breaker = CircuitBreaker::builder("search")
+    ///     .trip_when(TripPolicy::latency_percentile(95.0).above(Duration::from_millis(800)))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn latency_percentile(percentile: f64) -> LatencyPercentile {
+        LatencyPercentile {
+            percentile,
+            above: None,
+            min_calls: LatencyPercentile::DEFAULT_MIN_CALLS,
+        }
+    }
+
+    /// Trips when a percentile of the window's calls is more than `factor` times what it usually is;
+    /// more than 1, at most 1,000.
+    ///
+    /// For who can't name a number. What is usual is learnt while the breaker is closed: the
+    /// geometric mean of the [percentile](SlowerThanUsual::percentile), once a second, over the past
+    /// 20 windows. It isn't asked before it has seen one window full. An outage teaches it little; but
+    /// each trip moves it half of the way to what tripped, so that a dependency that has become slower
+    /// for good trips a few times and not for ever.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
+    ///
+    /// let breaker = CircuitBreaker::builder("search")
+    ///     .trip_when(TripPolicy::slower_than_usual(4.0))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn slower_than_usual(factor: f64) -> SlowerThanUsual {
+        SlowerThanUsual {
+            factor,
+            percentile: 90.0,
+            min_calls: LatencyPercentile::DEFAULT_MIN_CALLS,
+        }
+    }
+
+    /// Trips on evidence: when outcomes have come that healthy traffic would show less often than once a
+    /// day. Recommended; see [`tolerate`](Adaptive::tolerate),
+    /// [`false_trip_budget`](Adaptive::false_trip_budget) and [`slower_than`](Adaptive::slower_than)
+    /// for what can be said besides.
+    ///
+    /// It learns what share of calls usually fails, and whether failures come in runs, weighs each
+    /// outcome as it comes, and needs no number of calls and no length of a window. At 1,000 calls a
+    /// second it trips after ten failed calls or so of a total outage and some sixty calls of one of
+    /// 50 %; at one call a second after four. An outage is never learnt: there is nothing to learn while
+    /// there is evidence.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, State, TripPolicy};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .trip_when(TripPolicy::adaptive().slower_than(Duration::from_secs(1)))
+    ///     .build()?;
+    /// for _ in 0..20 {
+    ///     let _ = breaker.call(|| Err::<(), _>("connection refused"));
+    /// }
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn adaptive() -> Adaptive {
+        Adaptive::DEFAULT
+    }
+
+    /// The pair that the pattern is known for: 5 failures in a row, or half of at least 10 calls;
+    /// of fewer where the window holds fewer.
+    pub(crate) fn defaults(capacity: Option<u32>) -> Vec<Self> {
+        let min_calls = capacity.map_or(ErrorRate::DEFAULT_MIN_CALLS, |calls| {
+            ErrorRate::DEFAULT_MIN_CALLS.min(calls)
+        });
+        vec![
+            Self::consecutive_failures(5),
+            Self::error_rate(0.5).min_calls(min_calls).into(),
+        ]
+    }
+
+    /// Whether the policy could ever trip with a window of this capacity.
+    pub(crate) fn check(&self, capacity: Option<u32>) -> Result<(), ConfigError> {
+        let fits = |setting, calls: u32| match capacity {
+            _ if calls == 0 => Err(ConfigError::new(
+                setting,
+                calls,
+                "at least 1",
+                "0 would trip before any call; for that there is force_open()",
+            )),
+            Some(capacity) if calls > capacity => Err(ConfigError::new(
+                setting,
+                calls,
+                format!("at most {capacity}, the calls that the window holds"),
+                "it could never trip; make it smaller or the window larger",
+            )),
+            _ => Ok(()),
+        };
+        match &self.0 {
+            Rule::ConsecutiveFailures { limit: 0 } => fits("trip_when.consecutive_failures", 0),
+            Rule::ConsecutiveFailures { .. } => Ok(()),
+            Rule::FailureCount { limit } => fits("trip_when.failure_count", *limit),
+            Rule::ErrorRate {
+                threshold,
+                min_calls,
+            } => {
+                if !(*threshold > 0.0 && *threshold <= 1.0) {
+                    return Err(ConfigError::new(
+                        "trip_when.error_rate",
+                        threshold,
+                        "above 0.0 and at most 1.0",
+                        "it is a fraction: half of the calls is 0.5",
+                    ));
+                }
+                fits("trip_when.error_rate.min_calls", *min_calls)
+            }
+            Rule::SlowRate(rate) => {
+                if !(rate.threshold > 0.0 && rate.threshold <= 1.0) {
+                    return Err(ConfigError::new(
+                        "trip_when.slow_rate",
+                        rate.threshold,
+                        "above 0.0 and at most 1.0",
+                        "it is a fraction: half of the calls is 0.5",
+                    ));
+                }
+                check_limit(
+                    "trip_when.slow_rate.slower_than",
+                    rate.slower_than,
+                    Duration::from_secs(3_600),
+                    "in 1µs..=1h",
+                )?;
+                fits("trip_when.slow_rate.min_calls", rate.min_calls)
+            }
+            Rule::LatencyPercentile(policy) => {
+                check_percentile("trip_when.latency_percentile", policy.percentile)?;
+                check_limit(
+                    "trip_when.latency_percentile.above",
+                    policy.above,
+                    Duration::from_secs(60),
+                    "in 1µs..=60s",
+                )?;
+                fits("trip_when.latency_percentile.min_calls", policy.min_calls)
+            }
+            Rule::Adaptive(policy) => policy.check(capacity),
+            Rule::BurnRate(policy) => {
+                policy.check()?;
+                fits("trip_when.burn_rate.min_calls", policy.min_calls)
+            }
+            Rule::SlowerThanUsual(policy) => {
+                if !(policy.factor > 1.0 && policy.factor <= 1_000.0) {
+                    return Err(ConfigError::new(
+                        "trip_when.slower_than_usual",
+                        policy.factor,
+                        "above 1.0 and at most 1000.0",
+                        "it is how many times slower than usual is too slow: 4.0, for example",
+                    ));
+                }
+                check_percentile("trip_when.slower_than_usual.percentile", policy.percentile)?;
+                fits("trip_when.slower_than_usual.min_calls", policy.min_calls)
+            }
+        }
+    }
+
+    /// Takes from a window that was checked what the policy needs to know of it.
+    pub(crate) fn fit(&mut self, window: &Window) -> Result<(), ConfigError> {
+        match &mut self.0 {
+            Rule::BurnRate(policy) => policy.fit(window),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the policy is judged by the counts of the window.
+    pub(crate) fn looks_at_window(&self) -> bool {
+        matches!(
+            self.0,
+            Rule::FailureCount { .. }
+                | Rule::ErrorRate { .. }
+                | Rule::SlowRate(_)
+                | Rule::BurnRate(_)
+        )
+    }
+
+    /// Whether the policy is judged by the percentiles of the window.
+    pub(crate) fn looks_at_percentiles(&self) -> bool {
+        matches!(
+            self.0,
+            Rule::LatencyPercentile(_) | Rule::SlowerThanUsual(_)
+        )
+    }
+
+    /// From when on a call is slow, for a policy that has such a limit.
+    pub(crate) fn slower_than(&self) -> Option<Duration> {
+        match &self.0 {
+            Rule::SlowRate(rate) => rate.slower_than,
+            Rule::Adaptive(policy) => policy.slower_than,
+            _ => None,
+        }
+    }
+
+    /// The policy, if it looks at a short stretch of the window besides.
+    pub(crate) fn looks_at_short_stretch(&self) -> Option<&BurnRate> {
+        match &self.0 {
+            Rule::BurnRate(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// What the decision by evidence is to be like, for the policy that decides so.
+    pub(crate) fn wish(&self) -> Option<Wish> {
+        match &self.0 {
+            Rule::Adaptive(policy) => Some(policy.wish),
+            _ => None,
+        }
+    }
+
+    /// Whether the policy may trip when the window holds these failures and at least these
+    /// successes; if not, then more successes don't make it.
+    pub(crate) fn may_trip(&self, run: u64, counts: &Counts) -> bool {
+        let failures = counts.failures;
+        match self.0 {
+            Rule::ConsecutiveFailures { limit } => run >= u64::from(limit),
+            Rule::FailureCount { limit } => failures >= u64::from(limit),
+            Rule::ErrorRate {
+                threshold,
+                min_calls,
+            } => rate(failures, counts.calls().max(min_calls.into())) >= threshold,
+            Rule::SlowRate(ref policy) => {
+                let slow = counts.slow + counts.overdue;
+                let calls = counts.calls() + counts.overdue;
+                rate(slow, calls.max(policy.min_calls.into())) >= policy.threshold
+            }
+            Rule::BurnRate(ref policy) => policy.may_trip(counts),
+            // Judged apart.
+            Rule::LatencyPercentile(_) | Rule::SlowerThanUsual(_) | Rule::Adaptive(_) => false,
+        }
+    }
+
+    /// Whether a failure that made the run `run` long and the window `counts` trips, and why.
+    ///
+    /// Of one that [looks at a short stretch](Self::looks_at_short_stretch) besides, that is half of the
+    /// question.
+    pub(crate) fn judge(&self, run: u64, counts: &Counts) -> Option<Cause> {
+        let failures = counts.failures;
+        let calls = counts.calls();
+        match self.0 {
+            Rule::ConsecutiveFailures { limit } => {
+                (run >= u64::from(limit)).then_some(Cause::ConsecutiveFailures {
+                    failures: run,
+                    limit,
+                })
+            }
+            Rule::FailureCount { limit } => {
+                (failures >= u64::from(limit)).then_some(Cause::FailureCount {
+                    failures,
+                    calls,
+                    limit,
+                })
+            }
+            Rule::ErrorRate {
+                threshold,
+                min_calls,
+            } => (calls >= u64::from(min_calls) && rate(failures, calls) >= threshold).then_some(
+                Cause::ErrorRate {
+                    failures,
+                    calls,
+                    threshold,
+                },
+            ),
+            Rule::SlowRate(ref policy) => {
+                let slow = counts.slow_of_calls() + counts.overdue;
+                let calls = counts.calls() + counts.overdue;
+                let threshold = policy.threshold;
+                (calls >= u64::from(policy.min_calls) && rate(slow, calls) >= threshold).then_some(
+                    Cause::SlowRate {
+                        slow,
+                        calls,
+                        threshold,
+                    },
+                )
+            }
+            Rule::BurnRate(ref policy) => policy.judge(counts),
+            // Judged apart.
+            Rule::LatencyPercentile(_) | Rule::SlowerThanUsual(_) | Rule::Adaptive(_) => None,
+        }
+    }
+
+    /// The percentile of these calls that the policy looks at, if it looks at one and there are enough
+    /// of them.
+    pub(crate) fn percentile_of(&self, bins: &BinCounts) -> Option<u64> {
+        let (percentile, min_calls) = match &self.0 {
+            Rule::LatencyPercentile(policy) => (policy.percentile, policy.min_calls),
+            Rule::SlowerThanUsual(policy) => (policy.percentile, policy.min_calls),
+            _ => return None,
+        };
+        (bins.calls() >= u64::from(min_calls)).then(|| bins.percentile(percentile))
+    }
+
+    /// How many times as much as usual is too much, if the policy compares with what is usual.
+    pub(crate) fn factor(&self) -> Option<f64> {
+        match &self.0 {
+            Rule::SlowerThanUsual(policy) => Some(policy.factor),
+            _ => None,
+        }
+    }
+
+    /// Whether a percentile of so many nanoseconds trips, and why, where `usual` is what it was.
+    pub(crate) fn judge_percentile(&self, nanos: u64, usual: Option<f64>) -> Option<Cause> {
+        match &self.0 {
+            Rule::LatencyPercentile(policy) => {
+                let limit = policy.above.map_or(u64::MAX, saturating_nanos);
+                (nanos > limit).then_some(Cause::LatencyPercentile {
+                    percentile: policy.percentile,
+                    measured: Duration::from_nanos(nanos),
+                    limit: Duration::from_nanos(limit),
+                })
+            }
+            Rule::SlowerThanUsual(policy) => {
+                let usual = usual?;
+                (rate(nanos, 1) > policy.factor * usual).then(|| Cause::SlowerThanUsual {
+                    percentile: policy.percentile,
+                    measured: Duration::from_nanos(nanos),
+                    usual: Duration::try_from_secs_f64(usual / 1e9).unwrap_or(Duration::MAX),
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(failures: u64, successes: u64) -> Counts {
+        Counts {
+            successes,
+            failures,
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn a_rate_is_inclusive_to_the_call_at_every_decimal_threshold() {
+        for percent in 1..=100_u32 {
+            let policy: TripPolicy = TripPolicy::error_rate(f64::from(percent) / 100.0)
+                .min_calls(100)
+                .into();
+            for scale in [1, 3, 7, 1_000] {
+                let failures = u64::from(percent) * scale;
+                let calls = 100 * scale;
+                let at = counts(failures, calls - failures);
+                let below = counts(failures - 1, calls - failures + 1);
+                assert!(policy.judge(0, &at).is_some(), "{failures} of {calls}");
+                assert!(policy.judge(0, &below).is_none(), "{failures} of {calls}");
+            }
+        }
+    }
+
+    #[test]
+    fn fewer_calls_than_the_smallest_number_are_not_judged() {
+        let policy: TripPolicy = TripPolicy::error_rate(0.5).into();
+        assert!(policy.judge(0, &counts(9, 0)).is_none());
+        assert!(policy.judge(0, &counts(10, 0)).is_some());
+    }
+
+    #[test]
+    fn an_empty_window_is_not_judged_even_without_a_smallest_number() {
+        let policy: TripPolicy = TripPolicy::error_rate(0.5).min_calls(0).into();
+        assert!(policy.judge(0, &counts(0, 0)).is_none());
+    }
+}

@@ -1,0 +1,145 @@
+//! How a breaker that has tripped finds its way back.
+
+mod outage;
+mod ramp;
+mod verdict;
+
+pub use outage::Outage;
+pub use ramp::{Ask, Ramp, Report};
+pub(crate) use verdict::ACCEPTABLE;
+
+use std::time::Duration;
+
+use crate::error::ConfigError;
+use crate::state::Kind;
+
+/// How a breaker that has tripped finds out that the dependency works again, and how it lets the
+/// traffic back; for [`Builder::recovery`](crate::Builder::recovery).
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcurve::{CircuitBreaker, Recovery};
+///
+/// let payments = CircuitBreaker::builder("payments").recovery(Recovery::adaptive()).build()?;
+/// let reports = CircuitBreaker::builder("reports")
+///     .recovery(Recovery::fixed(Duration::from_secs(30), 1))
+///     .build()?;
+/// # Ok::<(), tripcurve::ConfigError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery(pub(crate) Plan);
+
+/// The two ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Fixed { open_for: Duration, probes: u32 },
+    Adaptive,
+}
+
+impl Recovery {
+    /// Open for a fixed time; then closed as soon as so many probes have succeeded, or open again when
+    /// one has failed.
+    ///
+    /// `open_for` is 1 ms to 10 years, rounded up to the next 1.05 ms of the breaker's clock;
+    /// `probes` are 1 to 4,095.
+    #[must_use]
+    pub const fn fixed(open_for: Duration, probes: u32) -> Self {
+        Self(Plan::Fixed { open_for, probes })
+    }
+
+    /// Probes early and, in a long outage, less often; then lets the traffic back step by step.
+    ///
+    /// The first probe goes after the time in which a hundred calls came before the trip, 0.1 to 2 s;
+    /// with little traffic that of four calls, up to 5 s. So a dead dependency gets a hundredth of its
+    /// calls at most. If it fails, the next one waits as long, or a hundredth of the outage's age if that
+    /// is longer, up to 5 s; all give or take a fifth, so that several processes don't probe in step.
+    ///
+    /// One good probe begins a *ramp*: the breaker is half-open and lets a share of the calls through, at
+    /// first thirty calls a second or a sixteenth of them all, if that is more. Its rounds take at least
+    /// 150 ms and three times as long as the probe has taken, up to a second each. After a clean round the
+    /// share is four times as large. When clearly more calls fail or are slow, it is cut to what the
+    /// dependency could bear, and grows slowly from there. After a clean round with all calls the breaker is
+    /// closed. When nearly all calls fail although the share is small or was just cut, it is open again.
+    ///
+    /// Failures of up to a quarter of the calls don't hold the ramp up, if their share stays when that of the
+    /// calls is cut: they don't come from the load. With more the breaker opens and closes in turn, or doesn't
+    /// close.
+    ///
+    /// Of calls that ask the ramp lets exactly its share through: of any `n` in succession within a round
+    /// with share `s` it is `n·s`, rounded up or down. Calls of an earlier round that come back late count
+    /// nothing. If none that was let through reports within the [time of a
+    /// probe](crate::Builder::probe_timeout), the breaker is open again.
+    ///
+    /// In simulations of outages of 30 to 90 s the breaker was closed 0.9 s after the dependency worked again
+    /// on average, at a hundred calls a second and at a thousand (`tests/recovery.rs`). Memory: about 330
+    /// bytes more than with a fixed recovery.
+    #[must_use]
+    pub const fn adaptive() -> Self {
+        Self(Plan::Adaptive)
+    }
+
+    pub(crate) fn open_for(self) -> Duration {
+        match self.0 {
+            Plan::Fixed { open_for, .. } => open_for,
+            Plan::Adaptive => Duration::from_secs(1),
+        }
+    }
+
+    /// With an adaptive recovery the one that begins a ramp.
+    pub(crate) fn probes(self) -> u32 {
+        match self.0 {
+            Plan::Fixed { probes, .. } => probes,
+            Plan::Adaptive => 1,
+        }
+    }
+
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
+        let probes = self.probes();
+        if !(1..=Kind::MAX_PROBES).contains(&probes) {
+            return Err(ConfigError::new(
+                "probes",
+                probes,
+                format!("in 1..={}", Kind::MAX_PROBES),
+                "3 suit most services",
+            ));
+        }
+        ConfigError::check_duration(
+            "open_for",
+            self.open_for(),
+            Duration::from_secs(10 * 365 * 86_400),
+            "in 1ms..=10 years",
+            "5 s suit most services; to stay open there is force_open()",
+        )
+    }
+}
+
+impl Default for Recovery {
+    /// Five seconds and three probes.
+    fn default() -> Self {
+        Self::fixed(Duration::from_secs(5), 3)
+    }
+}
+
+/// What a breaker with an adaptive recovery has besides.
+#[derive(Debug)]
+pub struct AdaptiveRecovery {
+    /// When to probe.
+    pub outage: Outage,
+    /// How to let the traffic back.
+    pub ramp: Ramp,
+    /// How old a call of the window may be, in nanoseconds; any age, if nothing says so.
+    pub window: u64,
+}
+
+impl AdaptiveRecovery {
+    /// A recovery to which it is acceptable that such a share of the calls fails. `seed` tells its jitter
+    /// from that of others.
+    #[must_use]
+    pub fn new(acceptable: f64, seed: u64, window: u64, now: u64) -> Self {
+        Self {
+            outage: Outage::new(seed, now),
+            ramp: Ramp::new(acceptable),
+            window,
+        }
+    }
+}

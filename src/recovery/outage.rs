@@ -1,0 +1,166 @@
+//! When to probe: by the traffic and by how long the outage has lasted.
+
+use crate::clock::mixed;
+use crate::sync::{AtomicU64, Ordering};
+
+const MILLISECOND: u64 = 1_000_000;
+
+/// What is known of the present outage.
+///
+/// Waits in proportion to the outage's age keep the expected delay in proportion to it as well, with a
+/// number of probes that grows with its logarithm alone, whatever its length turns out to be. Both words
+/// are but hints: a thread that overwrites them with what it has seen just before does no harm.
+#[derive(Debug)]
+pub struct Outage {
+    seed: u64,
+    /// When the breaker was last closed, in nanoseconds.
+    began: AtomicU64,
+    /// Nanoseconds from one call that asks to the next, on average.
+    spacing: AtomicU64,
+}
+
+impl Outage {
+    /// Calls in whose time a probe goes: with it and the call that goes as the next one they are a hundred.
+    const CALLS: u64 = 98;
+    const SHORTEST: u64 = 100 * MILLISECOND;
+    const LONG: u64 = 2_000 * MILLISECOND;
+    const LONGEST: u64 = 5_000 * MILLISECOND;
+    /// With little traffic, so many calls.
+    const FEW_CALLS: u64 = 4;
+    /// What the outage's age is divided by.
+    const AGE: u64 = 100;
+    /// What is taken for the spacing while nothing is known: a hundred calls a second.
+    pub(super) const USUAL_SPACING: u64 = 10 * MILLISECOND;
+    /// How many calls the earlier knowledge is worth.
+    const INERTIA: u64 = 4;
+
+    /// None until `now`. `seed` tells its jitter from that of other breakers.
+    #[must_use]
+    pub fn new(seed: u64, now: u64) -> Self {
+        Self {
+            seed,
+            began: AtomicU64::new(now),
+            spacing: AtomicU64::new(Self::USUAL_SPACING),
+        }
+    }
+
+    /// Notes that the breaker has tripped at `now`, after so many calls in so many nanoseconds.
+    pub fn begin(&self, now: u64, calls: u64, within: u64) {
+        // Relaxed, both: hints, see above.
+        self.began.store(now, Ordering::Relaxed);
+        if let Some(spacing) = within.checked_div(calls) {
+            self.spacing.store(spacing, Ordering::Relaxed);
+        }
+    }
+
+    /// Learns that so many calls have asked within so many nanoseconds.
+    pub fn observe(&self, calls: u64, within: u64) {
+        let known = self.spacing().saturating_mul(Self::INERTIA);
+        let spacing = known.saturating_add(within) / (calls + Self::INERTIA);
+        // Relaxed: a hint, see above.
+        self.spacing.store(spacing, Ordering::Relaxed);
+    }
+
+    /// Nanoseconds from one call that asks to the next, on average.
+    #[must_use]
+    pub fn spacing(&self) -> u64 {
+        // Relaxed: a hint, see above.
+        self.spacing.load(Ordering::Relaxed)
+    }
+
+    /// How many nanoseconds after `now`, when the generation of this number begins, to probe.
+    #[must_use]
+    pub fn wait(&self, now: u64, generation: u64) -> u64 {
+        let spacing = self.spacing();
+        let by_traffic = spacing
+            .saturating_mul(Self::CALLS)
+            .clamp(Self::SHORTEST, Self::LONG)
+            .max(spacing.saturating_mul(Self::FEW_CALLS));
+        // Relaxed: a hint, see above.
+        let age = now.saturating_sub(self.began.load(Ordering::Relaxed));
+        let wait = by_traffic.max(age / Self::AGE).min(Self::LONGEST);
+        self.jittered(wait, now, generation)
+    }
+
+    /// The same, give or take a fifth.
+    fn jittered(&self, wait: u64, now: u64, generation: u64) -> u64 {
+        let random = mixed(self.seed ^ mixed(now ^ mixed(generation)));
+        let spread = (u128::from(wait / 5 * 2) * u128::from(random)) >> 64;
+        wait - wait / 5 + u64::try_from(spread).unwrap_or(0)
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000 * MILLISECOND;
+
+    fn outage(calls: u64, within: u64) -> Outage {
+        let outage = Outage::new(0, 0);
+        outage.begin(0, calls, within);
+        outage
+    }
+
+    /// Checks that the wait is the one expected, give or take a fifth.
+    fn check(outage: &Outage, now: u64, expected: u64) {
+        let wait = outage.wait(now, 1);
+        let range = expected * 4 / 5..=expected * 6 / 5;
+        assert!(range.contains(&wait), "{wait} is not about {expected}");
+    }
+
+    #[test]
+    fn the_first_wait_is_the_time_of_a_hundred_calls_within_bounds() {
+        check(&outage(100, SECOND), 0, SECOND);
+        check(&outage(500, SECOND), 0, SECOND / 5);
+        check(&outage(1_000_000, SECOND), 0, SECOND / 10);
+        check(&outage(10, SECOND), 0, 2 * SECOND);
+        check(&outage(1, SECOND), 0, 4 * SECOND);
+        check(&outage(1, 100 * SECOND), 0, 5 * SECOND);
+        check(&outage(1, u64::MAX), 0, 5 * SECOND);
+        check(&Outage::new(0, 0), 0, SECOND);
+    }
+
+    #[test]
+    fn later_waits_are_a_hundredth_of_the_outages_age() {
+        let outage = outage(1_000, SECOND);
+        check(&outage, 5 * SECOND, SECOND / 10);
+        check(&outage, 60 * SECOND, SECOND * 6 / 10);
+        check(&outage, 100_000 * SECOND, 5 * SECOND);
+        check(&outage, u64::MAX, 5 * SECOND);
+    }
+
+    #[test]
+    fn what_is_seen_while_open_corrects_what_was_believed() {
+        let outage = outage(1, 10_000 * SECOND);
+        outage.observe(0, 0);
+        outage.observe(50_000, 50 * SECOND);
+        outage.observe(50_000, 50 * SECOND);
+        check(&outage, 0, SECOND / 10);
+        outage.observe(u64::MAX / 2, u64::MAX);
+        let _no_overflow = outage.wait(u64::MAX, u64::MAX);
+    }
+
+    #[test]
+    fn jitter_spreads_over_the_whole_range_and_differs_by_seed_time_and_generation() {
+        let mut waits = Vec::new();
+        for seed in 100..110 {
+            let outage = Outage::new(mixed(seed), 0);
+            outage.begin(0, 100, SECOND);
+            for generation in 0..10 {
+                for now in 0..10 {
+                    waits.push(outage.wait(now, generation));
+                }
+            }
+        }
+        waits.sort_unstable();
+        let wait = Outage::CALLS * SECOND / 100;
+        let (first, last) = (waits[0], waits[waits.len() - 1]);
+        assert!(first >= wait * 80 / 100 && last <= wait * 120 / 100);
+        assert!(first < wait * 81 / 100 && last > wait * 119 / 100);
+        let middle = waits[waits.len() / 2];
+        assert!(middle.abs_diff(wait) < wait / 50, "{middle}");
+        waits.dedup();
+        assert!(waits.len() > 990);
+    }
+}

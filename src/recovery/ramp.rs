@@ -1,0 +1,205 @@
+//! A ramp: which calls are let through, and how their reports lead from round to round.
+
+use super::verdict::{Pace, Rules, Verdict};
+use crate::state::{AtomicState, Generation, Kind, Moved, Round, Share, StateWord};
+use crate::sync::{AtomicU64, Ordering};
+use crate::transition::Cause;
+
+/// The answer to a call that asks during a ramp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// It is one of the share.
+    Admitted,
+    /// It isn't.
+    Rejected {
+        /// Nanoseconds until the share may be larger.
+        retry_after: u64,
+    },
+    /// Calls that were let through have not reported for too long.
+    Overdue,
+}
+
+/// How a call of a ramp came back.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// What it was let through by.
+    pub ticket: StateWord,
+    /// Whether it was a success and quick enough.
+    pub is_good: bool,
+    /// When it began, in nanoseconds.
+    pub began: u64,
+    /// The time, in nanoseconds.
+    pub now: u64,
+    /// Nanoseconds from one call that asks to the next, on average.
+    pub spacing: u64,
+}
+
+/// What a ramp has beside its round, which is in the state word.
+///
+/// An admission touches one word, and no other call's admission can fail by it. Reports change the state
+/// word by compare-exchange; each belongs to a round, and whoever completes the round begins the next.
+#[derive(Debug)]
+pub struct Ramp {
+    rules: Rules,
+    /// The sum of the shares of all calls that have asked. A call is let through if it carries the sum
+    /// over the next whole: so of any n calls in succession as many as is their sum, rounded up or down.
+    asked: AtomicU64,
+    /// When a round began, in nanoseconds, of those with an even and with an odd number; never goes back.
+    /// Who is about to begin the next round so leaves the present one's beginning alone: should another
+    /// be first to change the state word, the present round goes on as long as it would have.
+    began: [AtomicU64; 2],
+    /// How long a round takes at least, in nanoseconds.
+    round: AtomicU64,
+    /// When the first call since the latest report was let through, in nanoseconds; zero if none was.
+    unanswered: AtomicU64,
+}
+
+impl Ramp {
+    const SHORTEST_ROUND: u64 = 150_000_000;
+    const LONGEST_ROUND: u64 = 1_000_000_000;
+
+    /// A ramp to which it is acceptable that such a share of the calls fails.
+    #[must_use]
+    pub fn new(acceptable: f64) -> Self {
+        Self {
+            rules: Rules::new(acceptable),
+            asked: AtomicU64::new(0),
+            began: [AtomicU64::new(0), AtomicU64::new(0)],
+            round: AtomicU64::new(Self::SHORTEST_ROUND),
+            unanswered: AtomicU64::new(0),
+        }
+    }
+
+    fn began(&self, round: Round) -> &AtomicU64 {
+        &self.began[usize::from(round.number % 2)]
+    }
+
+    fn pace(&self, spacing: u64) -> Pace {
+        Pace {
+            spacing,
+            // Relaxed: written before the ramp began, which the reader has seen.
+            round: self.round.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Leaves `generation` for a ramp, after a probe that took so long; `None` if it is over.
+    pub fn begin(
+        &self,
+        state: &AtomicState,
+        generation: Generation,
+        took: u64,
+        now: u64,
+        spacing: u64,
+    ) -> Option<(Moved, Cause)> {
+        let round = took
+            .saturating_mul(3)
+            .clamp(Self::SHORTEST_ROUND, Self::LONGEST_ROUND);
+        // Relaxed, all: published by the Release of the compare-exchange that follows. Should another
+        // have ended the generation, they are hints that do no harm: the next ramp writes its own.
+        self.round.store(round, Ordering::Relaxed);
+        self.unanswered.store(0, Ordering::Relaxed);
+        let first = Rules::first(Pace { spacing, round });
+        self.began(first).fetch_max(now, Ordering::Relaxed);
+        let moved = state.leave(generation, Kind::Ramp(first.pack()))?;
+        let share = first.share.as_f64();
+        Some((moved, Cause::ProbeSucceeded { share }))
+    }
+
+    /// Whether a call that asks at `now` is one of the round's share. A ramp of which no call has reported
+    /// for `timeout` nanoseconds (`u64::MAX`: never mind) is over.
+    pub fn ask(&self, round: Round, now: u64, timeout: u64, spacing: u64) -> Ask {
+        // Relaxed, both: at worst a call that is just being let through or has just come back is missed,
+        // and the next one that asks sees it. No earlier than the round, so that a late word of another
+        // ramp means nothing.
+        let began = self.began(round).load(Ordering::Relaxed);
+        let unanswered = self.unanswered.load(Ordering::Relaxed);
+        let since = unanswered.max(began);
+        if unanswered > 0 && timeout < u64::MAX && now.saturating_sub(since) >= timeout {
+            return Ask::Overdue;
+        }
+        let share = round.share.units();
+        // Relaxed: each addition has a place in the word's order, which is all that it takes. The sum
+        // wraps at a multiple of the whole.
+        let before = self.asked.fetch_add(share, Ordering::Relaxed);
+        if before % Share::ALL.units() + share < Share::ALL.units() {
+            let ends = began.saturating_add(self.pace(spacing).least(round));
+            let retry_after = ends.saturating_sub(now).max(spacing);
+            return Ask::Rejected { retry_after };
+        }
+        if unanswered == 0 {
+            // Relaxed: a hint, see above. If another call was first, it is the one.
+            let _first = self.unanswered.compare_exchange(
+                0,
+                now.max(1),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+        Ask::Admitted
+    }
+
+    /// Notes that a call has come back that says nothing.
+    pub fn withdraw(&self, state: &AtomicState, generation: Generation) {
+        if state.load().generation() == generation {
+            // Relaxed: a hint, see `ask`.
+            self.unanswered.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a report. If it leads out of the ramp, how and why; a ramp that has failed opens the breaker
+    /// as `open` says.
+    pub fn report(
+        &self,
+        state: &AtomicState,
+        report: Report,
+        open: impl Fn() -> Kind,
+    ) -> Option<(Moved, Cause)> {
+        let generation = report.ticket.generation();
+        self.withdraw(state, generation);
+        let pace = self.pace(report.spacing);
+        let mut seen = state.load();
+        loop {
+            let (Kind::Ramp(round), Kind::Ramp(own)) = (seen.kind(), report.ticket.kind()) else {
+                return None;
+            };
+            let (round, own) = (round.unpack(), own.unpack());
+            // Of an earlier round: its load was another.
+            if seen.generation() != generation || round.number != own.number {
+                return None;
+            }
+            // Relaxed: written before the round began, which the Acquire of the word has shown.
+            let round_began = self.began(round).load(Ordering::Relaxed);
+            if report.began < round_began.saturating_add(pace.settling(round)) {
+                return None;
+            }
+            let lasted = report.now.saturating_sub(round_began);
+            let counted = round.counting(report.is_good);
+            let (failures, calls) = (counted.bad.into(), counted.calls());
+            let attempt = match self.rules.judge(counted, lasted, pace) {
+                Verdict::Undecided => state.stay(seen, Kind::Ramp(counted.pack())).map(|()| None),
+                Verdict::Next(next) => {
+                    // Relaxed: published by the Release of the compare-exchange that follows.
+                    self.began(next).fetch_max(report.now, Ordering::Relaxed);
+                    state.stay(seen, Kind::Ramp(next.pack())).map(|()| None)
+                }
+                Verdict::Back => state.change(seen, Kind::Closed).map(|moved| {
+                    let cause = Cause::RampCompleted { failures, calls };
+                    Some((moved, cause))
+                }),
+                Verdict::Failed => state.change(seen, open()).map(|moved| {
+                    let share = counted.share.as_f64();
+                    let cause = Cause::RampFailed {
+                        failures,
+                        calls,
+                        share,
+                    };
+                    Some((moved, cause))
+                }),
+            };
+            match attempt {
+                Ok(moved) => return moved,
+                Err(found) => seen = found,
+            }
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! What to make of a round of a ramp: a sequential test.
+
+use crate::state::{Manner, Round, Share};
+
+/// The share of failures that is acceptable where nothing else is said.
+pub(crate) const ACCEPTABLE: f64 = 0.25;
+
+/// What a round comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// It goes on.
+    Undecided,
+    /// Another one begins.
+    Next(Round),
+    /// The traffic is back.
+    Back,
+    /// The backend can't bear even little.
+    Failed,
+}
+
+/// The weight of a call's outcome in nats: how much likelier it is if too many fail than if no more than
+/// is acceptable do.
+#[derive(Clone, Copy, Debug)]
+struct Weight {
+    bad: f64,
+    good: f64,
+}
+
+impl Weight {
+    fn new(acceptable: f64, too_many: f64) -> Self {
+        Self {
+            bad: (too_many / acceptable).ln(),
+            good: ((1.0 - too_many) / (1.0 - acceptable)).ln(),
+        }
+    }
+
+    fn sum(self, round: Round) -> f64 {
+        f64::from(round.bad) * self.bad + f64::from(round.good) * self.good
+    }
+}
+
+/// A test against some more and against nearly all.
+#[derive(Clone, Copy, Debug)]
+struct Test {
+    more: Weight,
+    nearly_all: Weight,
+}
+
+impl Test {
+    fn new(acceptable: f64, more: f64) -> Self {
+        Self {
+            more: Weight::new(acceptable, more),
+            nearly_all: Weight::new(acceptable, f64::midpoint(1.0, more)),
+        }
+    }
+}
+
+/// The rules of a ramp.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// While a failure may come from the load: so many more than nearly none.
+    strict: Test,
+    /// When failures don't come from the load: more than is acceptable.
+    lenient: Test,
+}
+
+/// How fast calls come and rounds go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// Nanoseconds from one call that asks to the next.
+    pub(super) spacing: u64,
+    /// Nanoseconds of a round.
+    pub(super) round: u64,
+}
+
+impl Pace {
+    /// So many calls a second are let through at first, and no smaller share.
+    const FIRST_RATE: f64 = 30.0;
+    const FIRST_SHARE: f64 = 0.0625;
+    /// By how much a cut may go below the first share.
+    const BELOW_FIRST: f64 = 0.25;
+
+    /// The share with which a ramp begins, times `factor`.
+    #[allow(clippy::cast_precision_loss, reason = "a share needs no more")]
+    fn first(self, factor: f64) -> Share {
+        let by_rate = Self::FIRST_RATE * self.spacing as f64 / 1e9;
+        Share::nearest(by_rate.max(Self::FIRST_SHARE) * factor)
+    }
+
+    /// The smallest share.
+    pub(super) fn smallest(self) -> Share {
+        self.first(Self::BELOW_FIRST)
+    }
+
+    /// How long a round lasts at least. One in which the backend settles has first as long as two, so
+    /// that it doesn't count what the load before it has done; the one with all calls takes longer.
+    pub(super) fn least(self, round: Round) -> u64 {
+        let all = match (round.share, round.manner) {
+            (Share::ALL, Manner::Lenient) => self.round * 2,
+            (Share::ALL, _) => self.round / 2,
+            _ => 0,
+        };
+        self.round + self.settling(round) + all
+    }
+
+    /// How long calls of a round must begin after it to count.
+    pub(super) fn settling(self, round: Round) -> u64 {
+        if round.settles { 2 * self.round } else { 0 }
+    }
+
+    /// How many good calls in succession make a round clean: half of those that it should have.
+    #[allow(clippy::cast_precision_loss, reason = "eight at most")]
+    fn needed(self, round: Round) -> f64 {
+        let calls = self.round as f64 / self.spacing.max(1) as f64 * round.share.as_f64();
+        let few = if round.at_cut > 0 { 5.0 } else { 1.0 };
+        (calls / 2.0).clamp(few, 8.0)
+    }
+}
+
+impl Rules {
+    /// What a verdict against a round takes, in nats: one of ninety acceptable rounds is taken for a bad
+    /// one at most (Wald 1945, "Sequential Tests of Statistical Hypotheses").
+    const EVIDENCE: f64 = 4.5;
+    /// Of what a backend has borne, how much it gets after a cut.
+    const AFTER_CUT: f64 = 0.85;
+    const DEEPEST_CUT: f64 = 0.25;
+    const BOLD_GROWTH: f64 = 4.0;
+    const CAREFUL_GROWTH: f64 = 1.25;
+    const LENIENT_GROWTH: f64 = 4.0;
+    /// If after a cut so much of the failing share is still there, the load isn't its cause.
+    const STAYS: f64 = 0.4;
+    /// From when on they are nearly all that fail, if they are so many.
+    const NEARLY_ALL: f64 = 0.8;
+    const SURE: u32 = 4;
+    /// A first share that can't be too much.
+    const TRICKLE: f64 = 0.2;
+    const CUT_SCALE: f64 = 15.0;
+
+    /// Rules to which it is acceptable that such a share of the calls fails.
+    pub(super) fn new(acceptable: f64) -> Self {
+        // Neither none, of which a single failure would be the end, nor all.
+        let acceptable = acceptable.clamp(0.01, 0.9);
+        let few = acceptable.min(0.05);
+        Self {
+            strict: Test::new(few, few + 0.25),
+            lenient: Test::new(acceptable, acceptable + 0.2 * (1.0 - acceptable)),
+        }
+    }
+
+    /// The first round. If all calls are few, there is nothing to cut, and the load isn't to blame.
+    pub(super) fn first(pace: Pace) -> Round {
+        let manner = if pace.smallest() == Share::ALL {
+            Manner::Lenient
+        } else {
+            Manner::Bold
+        };
+        Round::first(pace.first(1.0), manner)
+    }
+
+    /// What a round comes to that has lasted for `lasted` nanoseconds.
+    pub(super) fn judge(&self, round: Round, lasted: u64, pace: Pace) -> Verdict {
+        let test = match round.manner {
+            Manner::Lenient => self.lenient,
+            Manner::Bold | Manner::Careful => self.strict,
+        };
+        let sum = test.more.sum(round);
+        if sum.max(test.nearly_all.sum(round)) >= Self::EVIDENCE {
+            return Self::cut(round, pace);
+        }
+        if lasted < pace.least(round) || sum > pace.needed(round) * test.more.good {
+            return Verdict::Undecided;
+        }
+        match round.share {
+            Share::ALL => Verdict::Back,
+            _ => Verdict::Next(Self::grown(round)),
+        }
+    }
+
+    /// Whether the failing share has stayed although the load was cut in the round before.
+    fn has_stayed(round: Round) -> bool {
+        let before = f64::from(round.at_cut) / Self::CUT_SCALE;
+        round.at_cut > 0 && round.bad > 1 && round.failing() >= Self::STAYS * before
+    }
+
+    /// What follows when too many fail.
+    fn cut(round: Round, pace: Pace) -> Verdict {
+        let (failing, smallest) = (round.failing(), pace.smallest());
+        let is_smallest = round.share <= smallest;
+        let is_trickle = round.share <= pace.first(1.0) && round.share.as_f64() <= Self::TRICKLE;
+        // With less there is nothing to be gained.
+        let in_vain = is_smallest || is_trickle || round.at_cut > 0;
+        if in_vain && failing >= Self::NEARLY_ALL {
+            return if round.calls() < Self::SURE {
+                Verdict::Undecided
+            } else {
+                Verdict::Failed
+            };
+        }
+        let is_lenient = round.manner == Manner::Lenient;
+        if is_lenient && is_smallest {
+            return Verdict::Failed;
+        }
+        let is_load = !(is_trickle || Self::has_stayed(round));
+        Verdict::Next(if is_lenient || is_load {
+            let borne = Self::AFTER_CUT * (1.0 - failing);
+            let borne = borne.clamp(Self::DEEPEST_CUT, 1.0 / Self::growth(round.manner));
+            let share = Share::nearest(round.share.as_f64() * borne).max(smallest.min(round.share));
+            Round {
+                at_cut: Self::in_fifteenths(failing),
+                settles: true,
+                ..Self::after(round, share, Manner::Careful)
+            }
+        } else {
+            Self::after(round, round.share, Manner::Lenient)
+        })
+    }
+
+    fn grown(round: Round) -> Round {
+        let manner = if Self::has_stayed(round) {
+            Manner::Lenient
+        } else {
+            round.manner
+        };
+        let share = Share::nearest(round.share.as_f64() * Self::growth(manner));
+        Self::after(round, share, manner)
+    }
+
+    fn growth(manner: Manner) -> f64 {
+        match manner {
+            Manner::Bold => Self::BOLD_GROWTH,
+            Manner::Careful => Self::CAREFUL_GROWTH,
+            Manner::Lenient => Self::LENIENT_GROWTH,
+        }
+    }
+
+    fn after(round: Round, share: Share, manner: Manner) -> Round {
+        Round {
+            number: round.number.wrapping_add(1),
+            ..Round::first(share, manner)
+        }
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "0 to 15"
+    )]
+    fn in_fifteenths(failing: f64) -> u8 {
+        (failing * Self::CUT_SCALE).round().clamp(1.0, 15.0) as u8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::round_tests::rounds;
+    use proptest::prelude::*;
+
+    const MILLISECOND: u64 = 1_000_000;
+
+    fn pace(spacing: u64) -> Pace {
+        Pace {
+            spacing,
+            round: 150 * MILLISECOND,
+        }
+    }
+
+    /// A round of a ramp at a thousand calls a second.
+    fn round(share: f64, manner: Manner, good: u8, bad: u8) -> Round {
+        Round {
+            bad,
+            good,
+            ..Round::first(Share::nearest(share), manner)
+        }
+    }
+
+    fn judge(round: Round, lasted: u64) -> Verdict {
+        Rules::new(ACCEPTABLE).judge(round, lasted * MILLISECOND, pace(MILLISECOND))
+    }
+
+    fn next(round: Round, lasted: u64) -> Round {
+        match judge(round, lasted) {
+            Verdict::Next(next) => next,
+            verdict => panic!("{verdict:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_round_has_seen_the_next_is_in_bounds_and_has_counted_nothing(
+            round in rounds(), lasted: u64, spacing: u64, acceptable in 0.0..=1.0_f64,
+        ) {
+            let pace = pace(spacing);
+            if let Verdict::Next(next) = Rules::new(acceptable).judge(round, lasted, pace) {
+                prop_assert!(next.share >= pace.smallest().min(round.share));
+                prop_assert_eq!(next.number, round.number.wrapping_add(1));
+                prop_assert_eq!(next.calls(), 0);
+            }
+        }
+
+        #[test]
+        fn a_round_ends_well_only_after_its_time(round in rounds(), spacing: u64) {
+            let pace = pace(spacing);
+            let early = pace.least(round) - 1;
+            match Rules::new(ACCEPTABLE).judge(round, early, pace) {
+                Verdict::Next(next) => prop_assert!(next.share <= round.share),
+                verdict => prop_assert_ne!(verdict, Verdict::Back),
+            }
+        }
+    }
+
+    #[test]
+    fn a_clean_round_is_followed_by_a_larger_share_until_all_are_back() {
+        let grown = next(round(0.0625, Manner::Bold, 9, 0), 150);
+        assert_eq!(
+            grown,
+            Round {
+                number: 1,
+                ..round(0.25, Manner::Bold, 0, 0)
+            }
+        );
+        assert_eq!(judge(round(1.0, Manner::Bold, 90, 0), 225), Verdict::Back);
+        assert_eq!(
+            judge(round(1.0, Manner::Bold, 90, 0), 224),
+            Verdict::Undecided
+        );
+    }
+
+    #[test]
+    fn a_round_with_too_few_good_calls_goes_on() {
+        assert_eq!(
+            judge(round(0.0625, Manner::Bold, 4, 0), 10_000),
+            Verdict::Undecided
+        );
+        assert_eq!(
+            judge(round(0.0625, Manner::Bold, 0, 0), 10_000),
+            Verdict::Undecided
+        );
+    }
+
+    #[test]
+    fn too_much_is_cut_to_what_was_borne_and_grows_slowly_from_there() {
+        let cut = next(round(0.4, Manner::Careful, 8, 8), 20);
+        assert!(
+            (cut.share.as_f64() - 0.4 * 0.85 / 2.0).abs() < 0.001,
+            "{cut:?}"
+        );
+        assert!(cut.settles && cut.manner == Manner::Careful);
+        let settled = Round { good: 20, ..cut };
+        assert_eq!(judge(settled, 449), Verdict::Undecided);
+        let grown = next(settled, 450);
+        assert!(!grown.settles && grown.manner == Manner::Careful);
+        assert!((grown.share.as_f64() / cut.share.as_f64() - 1.25).abs() < 0.01);
+    }
+
+    #[test]
+    fn a_bold_step_that_was_too_much_is_taken_back() {
+        let cut = next(round(1.0, Manner::Bold, 20, 10), 50);
+        assert_eq!(cut.share, Share::nearest(0.25));
+    }
+
+    #[test]
+    fn failures_that_stay_after_a_cut_do_not_come_from_the_load() {
+        let cut = next(round(0.4, Manner::Careful, 8, 8), 20);
+        let stayed = Round {
+            good: 8,
+            bad: 8,
+            ..cut
+        };
+        let lenient = next(stayed, 450);
+        assert_eq!(
+            (lenient.manner, lenient.share),
+            (Manner::Lenient, cut.share)
+        );
+        let gone = Round {
+            good: 40,
+            bad: 1,
+            ..cut
+        };
+        assert_eq!(next(gone, 450).manner, Manner::Careful);
+    }
+
+    #[test]
+    fn when_nearly_all_of_little_fail_the_ramp_has_failed() {
+        assert_eq!(
+            judge(round(0.0625, Manner::Bold, 0, 4), 50),
+            Verdict::Failed
+        );
+        assert_eq!(
+            judge(round(0.0625, Manner::Bold, 0, 3), 50),
+            Verdict::Undecided
+        );
+        let cut = next(round(1.0, Manner::Bold, 0, 9), 50);
+        assert_eq!(judge(Round { bad: 4, ..cut }, 400), Verdict::Failed);
+    }
+
+    #[test]
+    fn what_is_acceptable_passes_where_failures_do_not_come_from_the_load() {
+        assert_eq!(
+            judge(round(1.0, Manner::Lenient, 75, 25), 450),
+            Verdict::Back
+        );
+        let more = judge(round(1.0, Manner::Lenient, 60, 60), 450);
+        assert!(matches!(more, Verdict::Next(cut) if cut.share < Share::ALL));
+    }
+
+    #[test]
+    fn with_little_traffic_all_are_let_through_and_one_good_call_is_enough() {
+        let slow = pace(2_000 * MILLISECOND);
+        let first = Rules::first(slow);
+        assert_eq!((first.share, first.manner), (Share::ALL, Manner::Lenient));
+        let rules = Rules::new(ACCEPTABLE);
+        let one = first.counting(true);
+        assert_eq!(rules.judge(one, 2_000 * MILLISECOND, slow), Verdict::Back);
+    }
+}

@@ -1,0 +1,259 @@
+//! A round of a ramp, as the state word's payload holds it.
+
+use crate::pack::Field;
+
+/// ```text
+///  38       31 30       21 20       17 16     15    14    13      7 6      0
+/// +-----------+-----------+-----------+---------+--------+--------+--------+
+/// | number, 8 | share, 10 | at cut, 4 |manner, 2|settl.,1| bad, 7 | good, 7|
+/// +-----------+-----------+-----------+---------+--------+--------+--------+
+/// ```
+///
+/// The share is kept less one, since it is never zero and may be all. The good ones stand lowest,
+/// where a ticket says whether its call is watched in flight: a ticket has counted none.
+mod layout {
+    use super::Field;
+
+    pub(super) const GOOD: Field = Field::lowest(7);
+    pub(super) const BAD: Field = GOOD.then(7);
+    pub(super) const SETTLES: Field = BAD.then(1);
+    pub(super) const MANNER: Field = SETTLES.then(2);
+    pub(super) const AT_CUT: Field = MANNER.then(4);
+    pub(super) const SHARE: Field = AT_CUT.then(10);
+    pub(super) const NUMBER: Field = SHARE.then(8);
+
+    const _: () = assert!(NUMBER.end() == super::Round::BITS);
+    const _: () = assert!(SHARE.max() + 1 == super::Share::ALL.0 as u64);
+}
+
+/// A share of the calls, in 1,024ths: at least one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(u16);
+
+impl Share {
+    /// All calls.
+    pub const ALL: Self = Self(1_024);
+
+    /// The share nearest to this one.
+    #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped before; and what is no number becomes the smallest share"
+    )]
+    pub fn nearest(share: f64) -> Self {
+        let all = f64::from(Self::ALL.0);
+        Self((share * all).round().clamp(1.0, all) as u16).max(Self(1))
+    }
+
+    /// In 1,024ths.
+    #[must_use]
+    pub fn units(self) -> u64 {
+        self.0.into()
+    }
+
+    /// As a part of one.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::ALL.0)
+    }
+}
+
+/// How a ramp takes failures, and how fast it grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// So far nothing speaks against more.
+    Bold,
+    /// The load has been too much once.
+    Careful,
+    /// Calls fail, but not because of the load.
+    Lenient,
+}
+
+/// A round of a ramp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// Counted from the beginning of the ramp, wrapping.
+    pub number: u8,
+    /// What is let through.
+    pub share: Share,
+    /// The share that failed in the round before, in 15ths, if that one ended with a cut; else zero.
+    pub at_cut: u8,
+    /// See there.
+    pub manner: Manner,
+    /// Whether the backend must first get over the load of the round before.
+    pub settles: bool,
+    /// Calls that came to a failure or were too slow.
+    pub bad: u8,
+    /// Calls that came to a success. When one of both is full, both are halved: the recent ones count
+    /// more, and their proportion stays.
+    pub good: u8,
+}
+
+impl Round {
+    pub(super) const BITS: u32 = 39;
+
+    /// The first round.
+    #[must_use]
+    pub fn first(share: Share, manner: Manner) -> Self {
+        Self {
+            number: 0,
+            share,
+            at_cut: 0,
+            manner,
+            settles: false,
+            bad: 0,
+            good: 0,
+        }
+    }
+
+    /// The same, of which nothing is known yet; what a ticket says of it.
+    #[must_use]
+    pub fn without_counts(self) -> Self {
+        Self {
+            bad: 0,
+            good: 0,
+            ..self
+        }
+    }
+
+    /// The same with one call more.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "seven bits")]
+    pub fn counting(self, is_good: bool) -> Self {
+        const FULL: u8 = layout::GOOD.max() as u8;
+        let shift = u8::from(self.good == FULL || self.bad == FULL);
+        let (good, bad) = (self.good >> shift, self.bad >> shift);
+        Self {
+            good: good + u8::from(is_good),
+            bad: bad + u8::from(!is_good),
+            ..self
+        }
+    }
+
+    /// Calls that were counted.
+    #[must_use]
+    pub fn calls(self) -> u32 {
+        u32::from(self.good) + u32::from(self.bad)
+    }
+
+    /// The share of them that failed.
+    #[must_use]
+    pub fn failing(self) -> f64 {
+        f64::from(self.bad) / f64::from(self.calls().max(1))
+    }
+
+    /// As it stands in the state word.
+    #[must_use]
+    pub fn pack(self) -> PackedRound {
+        let manner = match self.manner {
+            Manner::Bold => 0,
+            Manner::Careful => 1,
+            Manner::Lenient => 2,
+        };
+        let bits = layout::NUMBER.of(self.number.into())
+            | layout::SHARE.of(self.share.units() - 1)
+            | layout::AT_CUT.of(self.at_cut.into())
+            | layout::MANNER.of(manner)
+            | layout::SETTLES.of(self.settles.into())
+            | layout::BAD.of(self.bad.into())
+            | layout::GOOD.of(self.good.into());
+        PackedRound(bits)
+    }
+}
+
+/// A round as it stands in the state word. Only who wants to know it unpacks it, so that it costs nothing
+/// to look at a state which is no ramp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PackedRound(pub(super) u64);
+
+impl PackedRound {
+    /// The round.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "the fields are as narrow")]
+    pub fn unpack(self) -> Round {
+        let bits = self.0;
+        Round {
+            number: layout::NUMBER.get(bits) as u8,
+            share: Share(layout::SHARE.get(bits) as u16 + 1),
+            at_cut: layout::AT_CUT.get(bits) as u8,
+            manner: match layout::MANNER.get(bits) {
+                0 => Manner::Bold,
+                1 => Manner::Careful,
+                _ => Manner::Lenient,
+            },
+            settles: layout::SETTLES.get(bits) == 1,
+            bad: layout::BAD.get(bits) as u8,
+            good: layout::GOOD.get(bits) as u8,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn rounds() -> impl Strategy<Value = Round> {
+        let manners = prop_oneof![
+            Just(Manner::Bold),
+            Just(Manner::Careful),
+            Just(Manner::Lenient)
+        ];
+        (
+            any::<u8>(),
+            1..=1_024_u16,
+            0..16_u8,
+            manners,
+            any::<bool>(),
+            0..128_u8,
+            0..128_u8,
+        )
+            .prop_map(
+                |(number, share, at_cut, manner, settles, bad, good)| Round {
+                    number,
+                    share: Share(share),
+                    at_cut,
+                    manner,
+                    settles,
+                    bad,
+                    good,
+                },
+            )
+    }
+
+    proptest! {
+        #[test]
+        fn a_round_comes_back_as_it_was_packed(round in rounds()) {
+            prop_assert_eq!(round.pack().unpack(), round);
+            prop_assert!(round.pack().0 < 1 << Round::BITS);
+        }
+
+        #[test]
+        fn a_share_is_the_nearest_and_never_nothing(share in -1.0..2.0_f64) {
+            let nearest = Share::nearest(share);
+            prop_assert!((1..=1_024).contains(&nearest.units()));
+            prop_assert!((nearest.as_f64() - share.clamp(1.0 / 1_024.0, 1.0)).abs() <= 0.5 / 1_024.0);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_the_smallest_share() {
+        assert_eq!(Share::nearest(f64::NAN).units(), 1);
+    }
+
+    #[test]
+    fn counters_that_are_full_keep_their_proportion() {
+        let mut round = Round::first(Share::ALL, Manner::Bold);
+        for call in 0..10_000 {
+            round = round.counting(call % 4 != 0);
+            if call > 100 {
+                assert!(
+                    (0.2..0.3).contains(&round.failing()),
+                    "{round:?} after {call}"
+                );
+            }
+        }
+        assert!(round.calls() >= 64);
+    }
+}

@@ -1,0 +1,193 @@
+//! Who writes to which histogram.
+//!
+//! As with counts: until the window has grown all threads share one set of histograms; then each of
+//! the first lanes gets one of its own, when its thread first records there. What was counted before
+//! stays where it is until it is too old.
+
+use super::bin::Bin;
+use super::histogram::Histograms;
+use super::place::Place;
+use super::rate;
+use crate::caller::Caller;
+use crate::lane::Lane;
+use crate::sync::PublishedOnce;
+
+/// The latencies of a window.
+#[derive(Debug)]
+pub struct Latencies {
+    common: Histograms,
+    own: Box<[PublishedOnce<Histograms>]>,
+    buckets: u32,
+    by_outcome: bool,
+}
+
+/// How many calls each bin holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BinCounts {
+    /// Of all calls, or, if they are told apart, of those that succeeded.
+    pub calls: [u64; Bin::COUNT],
+    /// Of those that failed, if they are told apart.
+    pub failures: [u64; Bin::COUNT],
+}
+
+impl Default for BinCounts {
+    fn default() -> Self {
+        Self {
+            calls: [0; Bin::COUNT],
+            failures: [0; Bin::COUNT],
+        }
+    }
+}
+
+/// The share of calls that a percentile stands for: a little less, lest 99.9 of 1,000 calls be 999.0000001
+/// of them, and the next one be taken. Never zero.
+pub(crate) fn rank_of(percentile: f64) -> f64 {
+    (percentile / 100.0 * (1.0 - 1e-12)).clamp(f64::MIN_POSITIVE, 1.0)
+}
+
+impl BinCounts {
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.calls.fill(0);
+        self.failures.fill(0);
+    }
+
+    /// How many calls there are.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.all().sum()
+    }
+
+    /// How many calls each bin holds, whatever their outcome.
+    pub fn all(&self) -> impl Iterator<Item = u64> {
+        let both = self.calls.iter().zip(&self.failures);
+        both.map(|(calls, failures)| calls + failures)
+    }
+
+    /// The time, in nanoseconds, that this many of a hundred calls don't exceed; zero if there are none.
+    #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of the calls is as large as their number at most"
+    )]
+    pub fn percentile(&self, percentile: f64) -> u64 {
+        let calls = self.calls();
+        let wanted = (rank_of(percentile) * rate(calls, 1)).ceil() as u64;
+        let wanted = wanted.clamp(1, calls.max(1));
+        let mut below = 0;
+        for (number, count) in self.all().enumerate() {
+            below += count;
+            if below >= wanted {
+                return Bin::from_number(number).value();
+            }
+        }
+        0
+    }
+}
+
+impl Latencies {
+    /// Where the bins of failures begin, if they are told apart: at a word of their own.
+    const FAILURES: usize = Bin::COUNT.next_multiple_of(Histograms::BINS_A_WORD);
+
+    /// Histograms for a ring of `buckets`, in which the threads on the first `lanes` lanes, if there
+    /// are several, get histograms of their own.
+    #[must_use]
+    pub fn new(buckets: u32, lanes: u32, by_outcome: bool) -> Self {
+        let owners = if lanes > 1 { lanes } else { 0 };
+        Self {
+            common: Self::histograms(buckets, by_outcome),
+            own: (0..owners).map(|_| PublishedOnce::new()).collect(),
+            buckets,
+            by_outcome,
+        }
+    }
+
+    fn histograms(buckets: u32, by_outcome: bool) -> Histograms {
+        let failures = if by_outcome { Self::FAILURES } else { 0 };
+        Histograms::new(buckets, failures + Bin::COUNT)
+    }
+
+    /// Gives all lanes their histograms now.
+    pub fn grow(&self) {
+        for own in &self.own {
+            own.publish(Self::histograms(self.buckets, self.by_outcome));
+        }
+    }
+
+    /// The number of a bin among all.
+    #[must_use]
+    #[inline]
+    pub fn number(&self, bin: Bin, failed: bool) -> usize {
+        if failed && self.by_outcome {
+            Self::FAILURES + bin.number()
+        } else {
+            bin.number()
+        }
+    }
+
+    /// Counts one call if the caller has a histogram of its own that is already at `place`; says
+    /// whether it has.
+    #[inline]
+    pub(super) fn add_at_once(&self, bin: usize, place: Place, caller: &impl Caller) -> bool {
+        let Lane(lane) = caller.lane_so_far();
+        self.own
+            .get(lane as usize)
+            .and_then(PublishedOnce::get)
+            .is_some_and(|own| own.add_own_at_once(place.slot(), place.stamp(), bin))
+    }
+
+    /// Counts one call at `place`, and says whether it was counted; `is_current` says whether the
+    /// place is still alive, `has_grown` whether the window has.
+    pub(super) fn add(
+        &self,
+        bin: usize,
+        place: Place,
+        has_grown: bool,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let (slot, stamp) = (place.slot(), place.stamp());
+        let Lane(lane) = caller.lane();
+        match self.own.get(lane as usize).filter(|_| has_grown) {
+            Some(own) => {
+                if own.get().is_none() {
+                    own.publish(Self::histograms(self.buckets, self.by_outcome));
+                }
+                own.get()
+                    .is_some_and(|own| own.add_own(slot, stamp, bin, is_current))
+            }
+            None => self.common.add(slot, stamp, bin, is_current),
+        }
+    }
+
+    /// Adds to `counts` what the window that ends with `place` holds; which buckets those are is said
+    /// at `shards::live_sum`.
+    pub(super) fn read(&self, place: Place, counts: &mut BinCounts) {
+        let present = place.stamp();
+        let all = self.own.iter().filter_map(PublishedOnce::get);
+        for histograms in all.chain([&self.common]) {
+            for slot in 0..self.buckets {
+                let alive = if slot <= place.slot() {
+                    present
+                } else {
+                    present.turn_before()
+                };
+                histograms.read(
+                    slot,
+                    |stamp| stamp == alive || stamp == alive.turn_after(),
+                    |bin, count| {
+                        let of = match bin.checked_sub(Self::FAILURES) {
+                            Some(bin) => counts.failures.get_mut(bin),
+                            None => counts.calls.get_mut(bin),
+                        };
+                        // Behind the last bin there is room in its word, in which nobody counts.
+                        if let Some(of) = of {
+                            *of += count;
+                        }
+                    },
+                );
+            }
+        }
+    }
+}

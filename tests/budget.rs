@@ -1,0 +1,66 @@
+//! Whether the adaptive policy keeps to what it is allowed: how often it trips when nothing is wrong.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use tripcurve::{CircuitBreaker, Clock, State, TripPolicy};
+
+/// The mean time between two false trips, in budgets, of a breaker whose calls fail at random.
+fn budgets_between_trips(share: f64, a_second: u32, budget: Duration, tolerate: f64) -> f64 {
+    let (clock, hand) = Clock::mock();
+    let breaker = CircuitBreaker::builder("budget")
+        .trip_when(
+            TripPolicy::adaptive()
+                .tolerate(tolerate)
+                .false_trip_budget(budget),
+        )
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let mut dice = Xoshiro256PlusPlus::seed_from_u64(7);
+    let mut call = || {
+        hand.advance(Duration::from_secs(1) / a_second);
+        let permit = breaker.try_acquire().unwrap();
+        if dice.random_bool(share) {
+            permit.failure();
+        } else {
+            permit.success();
+        }
+        let trips = breaker.state() == State::Open;
+        if trips {
+            breaker.reset();
+        }
+        trips
+    };
+    // Until it knows what is usual.
+    for _ in 0..200_000 {
+        call();
+    }
+    let began = clock.now();
+    let trips = (0..2_000_000).filter(|_| call()).count();
+    let passed = clock.now().saturating_sub(began).as_secs_f64();
+    passed / budget.as_secs_f64() / f64::from(u32::try_from(trips.max(1)).unwrap())
+}
+
+/// Not much more seldom either: that would be evidence thrown away.
+///
+/// Fails when: `Evidence::SLACK` is 3.0 or −1.0; the share that is usual isn't learnt.
+#[test]
+fn healthy_traffic_trips_about_as_seldom_as_the_budget_says() {
+    for (share, a_second, minutes) in [
+        (0.01, 10, 5),
+        (0.02, 100, 2),
+        (0.05, 10, 5),
+        (0.05, 100, 2),
+        (0.1, 10, 5),
+    ] {
+        let budget = Duration::from_secs(60 * minutes);
+        let budgets = budgets_between_trips(share, a_second, budget, 0.0);
+        println!("{share} failing, {a_second} a second, {budget:?}: {budgets:.2} budgets");
+        assert!(
+            (1.0..30.0).contains(&budgets),
+            "{share} failing, {a_second} a second: {budgets} budgets"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! The same for a breaker that takes the time of calls: histograms, slow calls, calls in flight.
+
+use std::num::NonZero;
+use std::time::Duration;
+
+use tripcurve::__model::{
+    At, Beside, Caller, Core, Lane, Latencies, Now, Recording, Ring, Settings, TimeRing, Timed,
+    Times,
+};
+use tripcurve::{Outcome, State, TripPolicy};
+
+use super::{BUCKETS, CALLS, SELDOM, Subject, WIDTH, bytes_of, check};
+
+/// From when on a call is slow, in nanoseconds.
+const LIMIT: u64 = 1_000_000_000;
+
+/// A grown window with histograms of each core's own, and policies that look at failed and at slow calls.
+pub(super) fn subject(min_calls: u32) -> Subject {
+    let slower_than = Duration::from_nanos(LIMIT);
+    let slow = TripPolicy::slow_rate(0.5).slower_than(slower_than);
+    let errors = TripPolicy::error_rate(0.5).min_calls(10);
+    let settings = Settings {
+        name: "cache lines".into(),
+        policies: [slow.min_calls(min_calls).into(), errors.into()].into(),
+        open_for: u64::MAX,
+        probes: 3,
+        probe_timeout: u64::MAX,
+    };
+    let spans = Times {
+        slower_than: Some(slower_than),
+        window: Duration::from_nanos(u64::from(BUCKETS) * WIDTH),
+        tick: Duration::from_secs(1),
+        tick_units: 1_000_000_000,
+        watch_units: LIMIT / 4,
+        recording: Recording::Together,
+    };
+    let latencies = Latencies::new(BUCKETS, Lane::OWNED, false);
+    let timed = Timed::new(&spans, Some(latencies), &settings.policies);
+    let beside = Beside::new(Some(timed), None, None);
+    // Allocated apart, with words and other fields.
+    let bytes = bytes_of(beside.as_deref().unwrap());
+    let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED, true));
+    ring.grow();
+    let core = Core::new(settings, ring, beside, None, State::Closed, 0);
+    let mut subject = Subject::of(core);
+    subject.plain.push(bytes.clone());
+    subject.loose.push(bytes);
+    subject
+}
+
+/// A core whose dice say whether its calls are watched. (The first one of a fourth of the limit is in any
+/// case, which is among those that warm the caches.)
+struct Dicing {
+    at: At,
+    dice: u64,
+}
+
+impl Now for Dicing {
+    fn raw(&self) -> u64 {
+        self.at.raw()
+    }
+
+    fn nanos_at(&self, raw: u64) -> u64 {
+        self.at.nanos_at(raw)
+    }
+
+    fn dice(&self, _: u64) -> u64 {
+        self.dice
+    }
+}
+
+impl Caller for Dicing {
+    fn lane(&self) -> Lane {
+        self.at.lane()
+    }
+}
+
+fn call(core: &Core, caller: &At, dice: u64, nanos: u64) {
+    let caller = Dicing { at: *caller, dice };
+    let ticket = core.admit(&caller).unwrap();
+    core.settle(ticket, Outcome::Success, NonZero::new(nanos), &caller);
+}
+
+pub(super) fn fast(core: &Core, caller: &At, _: u32) {
+    call(core, caller, u64::MAX, LIMIT / 1_000);
+}
+
+pub(super) fn slow(core: &Core, caller: &At, _: u32) {
+    call(core, caller, u64::MAX, 2 * LIMIT);
+}
+
+fn seldom_slow(core: &Core, caller: &At, number: u32) {
+    let is_slow = number.is_multiple_of(SELDOM);
+    if is_slow {
+        slow(core, caller, number);
+    } else {
+        fast(core, caller, number);
+    }
+}
+
+fn watched(core: &Core, caller: &At, _: u32) {
+    call(core, caller, 0, LIMIT / 1_000);
+}
+
+/// Fails when: the histograms are common to all threads though the window has grown; when all calls are
+/// watched; when all are counted as slow.
+#[test]
+fn a_timed_success_transfers_no_line_however_many_cores_there_are() {
+    check(|| subject(10), fast, &[CALLS], |_| 0);
+}
+
+/// The bucket's slow calls and the run of failures, each read and then written.
+///
+/// Fails when: as above, but for the last.
+#[test]
+fn a_slow_success_transfers_at_most_four_lines_however_many_cores_there_are() {
+    // Out of reach of the policy, so that nobody sums the other cores' successes.
+    check(|| subject(u32::MAX), slow, &[CALLS], |_| 4 * CALLS);
+}
+
+/// The four of the slow call, and one of each core that then looks whether there is a run. Besides, a
+/// core's first slow call fetches what only slow calls look at: the slow words and the notes of calls in
+/// flight.
+///
+/// Fails when: as above.
+#[test]
+fn a_seldom_slow_success_transfers_four_lines_and_one_to_each_core() {
+    let calls = CALLS.div_ceil(SELDOM);
+    let allowed = |cores| calls * (cores + 4) + 16 * cores;
+    check(|| subject(10), seldom_slow, &[CALLS], allowed);
+}
+
+/// How many are watched, and a note, each read and then written. The fifth are the odds, which may be on
+/// another line: here, where all calls are watched whatever they are, every sixteenth changes them.
+///
+/// Fails when: each watched call sets the odds.
+#[test]
+fn a_watched_success_transfers_at_most_five_lines_and_a_sixteenth() {
+    check(
+        || subject(10),
+        watched,
+        &[CALLS],
+        |_| 5 * CALLS + CALLS / 16,
+    );
+}

@@ -1,0 +1,75 @@
+//! The same for a breaker that decides by evidence.
+
+use std::time::Duration;
+
+use tripcurve::__model::{Beside, Core, Evidence, Lane, Ring, Settings, TimeRing, Wish};
+use tripcurve::{State, TripPolicy};
+
+use super::{
+    BUCKETS, CALLS, SELDOM, Subject, WIDTH, bytes_of, check, failure, seldom_failure, success,
+};
+
+fn subject_that(wish: Wish) -> Subject {
+    let settings = Settings {
+        name: "cache lines".into(),
+        policies: [TripPolicy::adaptive().into()].into(),
+        open_for: u64::MAX,
+        probes: 3,
+        probe_timeout: u64::MAX,
+    };
+    let evidence = Box::new(Evidence::new(wish, u64::from(BUCKETS) * WIDTH));
+    // Both are allocated apart. What the one has besides words only they read who weigh, and so not each
+    // call; the words that they go on to access are noted.
+    let words = bytes_of(&*evidence);
+    let beside = Beside::new(None, Some(evidence), None);
+    let bytes = bytes_of(beside.as_deref().unwrap());
+    let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED, false));
+    ring.grow();
+    let core = Core::new(settings, ring, beside, None, State::Closed, 0);
+    let mut subject = Subject::of(core);
+    subject.plain.push(bytes.clone());
+    subject.loose.extend([bytes, words]);
+    subject
+}
+
+/// A grown window, and the default policy.
+pub(super) fn subject() -> Subject {
+    subject_that(Wish {
+        tolerate: 0.25,
+        false_trip_budget: Duration::from_secs(86_400),
+    })
+}
+
+/// As above, with a wish that no evidence is enough for.
+pub(super) fn never_tripping() -> Subject {
+    subject_that(Wish {
+        tolerate: 0.99,
+        false_trip_budget: Duration::MAX,
+    })
+}
+
+/// Fails when: `Core::after_success` restarts the run of failures whether there is one or not.
+#[test]
+fn a_success_without_evidence_transfers_no_line_however_many_cores_there_are() {
+    check(subject, success, &[CALLS], |_| 0);
+}
+
+/// The four of a failure that isn't weighed, and the excursion, read and then written.
+///
+/// Fails when: the traffic is looked at with each failure.
+#[test]
+fn a_failure_that_is_weighed_transfers_at_most_six_lines_however_many_cores_there_are() {
+    check(never_tripping, failure, &[CALLS], |_| 6 * CALLS);
+}
+
+/// The six of the failure and those of some ten successes that are weighed against it: the excursion, read
+/// and then written, and what is usual. Then what there is to learn, and one of each core that looks whether
+/// there is evidence.
+///
+/// Fails when: the note stays after the evidence has gone; when the traffic is looked at with each failure.
+#[test]
+fn a_seldom_failure_that_is_weighed_transfers_four_dozen_lines_and_one_to_each_core() {
+    let failures = CALLS.div_ceil(SELDOM);
+    let allowed = |cores| failures * (cores + 48);
+    check(subject, seldom_failure, &[CALLS], allowed);
+}

@@ -1,0 +1,466 @@
+//! The decision by evidence as its documentation describes it: plain counts and plain numbers.
+//!
+//! Logarithms are rounded to 1/8,192 nat, as the breaker's are, and those of failures that are learnt cut to
+//! 1/256; sums of those are exact.
+
+use std::time::Duration;
+
+use tripcurve::Cause;
+
+use super::nanos;
+
+/// How well the outcomes are explained by so large a share of failures: the chances' negative logarithms.
+#[derive(Clone, Copy, Debug)]
+struct Surprise {
+    failure: f64,
+    success: f64,
+}
+
+impl Surprise {
+    fn at(share: f64) -> Self {
+        Self {
+            failure: rounded(-share.ln()),
+            success: rounded(-(1.0 - share).ln()),
+        }
+    }
+
+    /// The same as the breaker keeps it of what is usual.
+    fn learnt(share: f64) -> Self {
+        const UNITS: f64 = 256.0;
+        let Self { failure, success } = Self::at(share);
+        let failure = (failure * UNITS).floor() / UNITS;
+        Self { failure, success }
+    }
+
+    fn of(self, failures: u32, successes: u32) -> f64 {
+        self.failure * f64::from(failures) + self.success * f64::from(successes)
+    }
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+fn rounded(nats: f64) -> f64 {
+    const UNITS: f64 = 8_192.0;
+    (nats * UNITS).round() / UNITS
+}
+
+/// What an outage may look like, and what each but the least costs for being one of several.
+#[derive(Clone, Copy, Debug)]
+struct Outages {
+    shares: [f64; 3],
+    handicap: f64,
+}
+
+impl Outages {
+    /// The evidence for each: how much better it explains the calls than `null` does, and the last of
+    /// them than `null_of_run` does, if all calls fail from some point on.
+    fn evidence(&self, null: f64, null_of_run: f64, counted: Counted) -> f64 {
+        let explained = |share| null - Surprise::at(share).of(counted.failed, counted.succeeded);
+        let [least, half, most] = self.shares.map(explained);
+        let others = [half, most, null_of_run].map(|evidence| evidence - rounded(self.handicap));
+        others.into_iter().fold(least, f64::max)
+    }
+
+    /// Whether not even the least explains the calls better.
+    fn are_unlikely(&self, null: f64, counted: Counted) -> bool {
+        null <= Surprise::at(self.shares[0]).of(counted.failed, counted.succeeded)
+    }
+}
+
+/// Outcomes since there was last no evidence.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Counted {
+    failed: u32,
+    succeeded: u32,
+    /// Failures that came right after another.
+    pairs: u32,
+}
+
+impl Counted {
+    /// Half of all, rounded so that evidence is lost: a failure right after another is less than one that
+    /// isn't.
+    fn halved(self) -> Self {
+        let failed = self.failed / 2;
+        let half = Self {
+            failed,
+            succeeded: self.succeeded.div_ceil(2),
+            pairs: self.pairs.div_ceil(2).min(failed),
+        };
+        // Where no failure is left, nothing is.
+        if half.failed > 0 {
+            half
+        } else {
+            Self::default()
+        }
+    }
+}
+
+/// The calls that are weighed, against what is usual and against what is tolerated.
+#[derive(Clone, Copy, Debug, Default)]
+struct Excursion {
+    usual: Counted,
+    tolerated: Counted,
+    /// How many have failed since the last success.
+    run: u32,
+}
+
+impl Excursion {
+    const MOST: u32 = 511;
+    const MOST_TOLERATED_SUCCEEDED: u32 = 1_023;
+    const LONGEST_RUN: u32 = 127;
+
+    fn fail(&mut self) {
+        let pairs = u32::from(self.run > 0 && self.usual.failed > 0);
+        for counted in [&mut self.usual, &mut self.tolerated] {
+            if counted.failed == Self::MOST {
+                *counted = counted.halved();
+            }
+            counted.failed += 1;
+        }
+        self.usual.pairs += pairs;
+        self.run = (self.run + 1).min(Self::LONGEST_RUN);
+    }
+}
+
+/// What calls came to while nothing was wrong.
+#[derive(Clone, Copy, Debug, Default)]
+struct Learnt {
+    calls: u64,
+    failed: u64,
+    /// Failures right after another.
+    pairs: u64,
+    /// Failures with which an excursion began.
+    starts: u64,
+    /// Calls that came in an excursion, but not right after a failure.
+    inside: u64,
+}
+
+impl Learnt {
+    const MOST_CALLS: u64 = (1 << 20) - 1;
+    const MOST_FAILED: u64 = 512;
+    const MOST_INSIDE: u64 = (1 << 14) - 1;
+
+    /// What an excursion comes to that the next call, a success, ends.
+    fn of(counted: Counted, run: u32) -> Self {
+        let Counted {
+            failed,
+            succeeded,
+            pairs,
+        } = counted;
+        let runs = failed.saturating_sub(pairs);
+        let runs_over = runs.saturating_sub(u32::from(run > 0));
+        let again = runs.saturating_sub(1);
+        let inside = succeeded.saturating_sub(runs_over) + again + 1;
+        Self {
+            calls: u64::from(failed + succeeded) + 1,
+            failed: failed.into(),
+            pairs: pairs.into(),
+            starts: 1,
+            inside: inside.into(),
+        }
+    }
+
+    /// Both together, halved until there is room for it.
+    fn plus(self, other: Self) -> Self {
+        let mut sum = Self {
+            calls: self.calls.saturating_add(other.calls),
+            failed: self.failed + other.failed,
+            pairs: self.pairs + other.pairs,
+            starts: self.starts + other.starts,
+            inside: self.inside + other.inside,
+        };
+        while sum.calls > Self::MOST_CALLS
+            || sum.failed > Self::MOST_FAILED
+            || sum.inside > Self::MOST_INSIDE
+        {
+            sum = Self {
+                calls: sum.calls / 2,
+                failed: sum.failed / 2,
+                pairs: sum.pairs / 2,
+                starts: sum.starts / 2,
+                inside: sum.inside / 2,
+            };
+        }
+        sum
+    }
+
+    /// The share, a standard deviation more than was seen, with so many calls added that were not.
+    fn cautious(failed: u64, calls: u64, unseen: u64) -> f64 {
+        let failed = float(failed);
+        ((failed + failed.sqrt() + 1.0) / float(calls + unseen)).clamp(0.001, 0.15)
+    }
+
+    /// The share of all calls that fail.
+    fn share(self) -> f64 {
+        Self::cautious(self.failed, self.calls, 100)
+    }
+
+    /// The share of calls that fail while there is no evidence.
+    fn starting(self) -> f64 {
+        let others = self.calls.saturating_sub(self.inside + self.failed);
+        Self::cautious(self.starts, others + self.starts, 100)
+    }
+
+    /// The share of calls that fail in an excursion, after one that succeeded.
+    fn after_success(self) -> f64 {
+        let again = self.failed.saturating_sub(self.starts + self.pairs);
+        Self::cautious(again, self.inside, 50).max(self.starting())
+    }
+
+    /// The share of calls that fail after one that failed.
+    fn after_failure(self) -> f64 {
+        let share = (float(self.pairs) + 1.0) / (float(self.failed) + 4.0);
+        share.max(self.after_success()).clamp(0.02, 0.95)
+    }
+}
+
+/// The policy of one breaker, and what it has learnt.
+#[derive(Clone, Debug)]
+pub(super) struct Adaptive {
+    tolerate: f64,
+    budget: f64,
+    window: u64,
+    excursion: Excursion,
+    /// When the excursion began that has not ended by itself, though a trip may have cut it off.
+    began: Option<u64>,
+    learnt: Learnt,
+    learnt_until: u64,
+    pace: f64,
+    paced_at: Option<u64>,
+}
+
+/// A call, and what it is weighed by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: u64,
+    /// When the generation began.
+    pub(super) since: u64,
+    /// How many calls the window holds.
+    pub(super) calls: u64,
+}
+
+impl Adaptive {
+    pub(super) fn new(tolerate: f64, budget: Duration, window: Duration) -> Self {
+        Self {
+            tolerate,
+            budget: budget.as_secs_f64(),
+            window: nanos(window),
+            excursion: Excursion::default(),
+            began: None,
+            learnt: Learnt::default(),
+            learnt_until: 0,
+            pace: 1.0,
+            paced_at: None,
+        }
+    }
+
+    /// A generation begins.
+    pub(super) fn begin(&mut self) {
+        self.excursion = Excursion::default();
+    }
+
+    /// The outage's shapes against what is usual.
+    fn outages() -> Outages {
+        Outages {
+            shares: [0.3, 0.5, 0.8],
+            handicap: 0.0,
+        }
+    }
+
+    /// The tolerated share, and what is worse.
+    fn tolerance(&self) -> Option<(Surprise, Outages)> {
+        let tolerated = self.tolerate;
+        let share = |of_the_rest: f64| tolerated + (1.0 - tolerated) * of_the_rest;
+        let outages = Outages {
+            shares: [share(0.333), share(0.733), share(0.95)],
+            handicap: 0.5,
+        };
+        (tolerated > 0.0).then(|| (Surprise::at(tolerated), outages))
+    }
+
+    /// How surprising what was counted would usually be.
+    fn usual(&self, counted: Counted, run: u32) -> f64 {
+        let runs = counted.failed.saturating_sub(counted.pairs);
+        let again = runs.saturating_sub(1);
+        let runs_over = runs.saturating_sub(u32::from(run > 0));
+        let others = counted.succeeded.saturating_sub(runs_over);
+        Surprise::learnt(self.learnt.starting()).failure
+            + Surprise::learnt(self.learnt.after_success()).of(again, others)
+            + Surprise::learnt(self.learnt.after_failure()).of(counted.pairs, runs_over)
+    }
+
+    /// The same of the run of failures with which it ends.
+    fn usual_run(&self, counted: Counted, run: u32) -> f64 {
+        if run == 0 {
+            return 0.0;
+        }
+        let first = if counted.failed > run {
+            self.learnt.after_success()
+        } else {
+            self.learnt.starting()
+        };
+        let others = Surprise::learnt(self.learnt.after_failure()).of(run - 1, 0);
+        Surprise::learnt(first).failure + others
+    }
+
+    /// A call failed, or took too long.
+    pub(super) fn fail(&mut self, moment: Moment) {
+        self.look(moment);
+        if self.excursion.usual.failed == 0 {
+            // Zero is none.
+            self.began.get_or_insert(moment.now.max(1));
+        }
+        self.excursion.fail();
+    }
+
+    /// A call succeeded in time.
+    pub(super) fn succeed(&mut self, moment: Moment) {
+        let before = self.excursion;
+        let tolerance = self.tolerance();
+        let Excursion {
+            usual,
+            tolerated,
+            run,
+        } = &mut self.excursion;
+        *run = 0;
+        if usual.failed > 0 {
+            if usual.succeeded == Excursion::MOST {
+                *usual = usual.halved();
+            }
+            usual.succeeded += 1;
+        }
+        if tolerated.failed > 0 {
+            if tolerated.succeeded == Excursion::MOST_TOLERATED_SUCCEEDED {
+                *tolerated = tolerated.halved();
+            }
+            tolerated.succeeded += 1;
+        }
+        let (usual, tolerated) = (*usual, *tolerated);
+        if Self::outages().are_unlikely(self.usual(usual, 0), usual) {
+            self.excursion.usual = Counted::default();
+        }
+        let is_tolerable = |(surprise, outages): (Surprise, Outages)| {
+            let null = surprise.of(tolerated.failed, tolerated.succeeded);
+            outages.are_unlikely(null, tolerated)
+        };
+        if tolerance.is_none_or(is_tolerable) {
+            self.excursion.tolerated = Counted::default();
+        }
+        if before.usual.failed > 0 && self.excursion.usual.failed == 0 {
+            let began = self.began.take().expect("it has begun");
+            self.learn(Learnt::of(before.usual, before.run), began, moment);
+            self.look(moment);
+        }
+    }
+
+    /// Looks at the traffic, each second; in a generation's first one whenever it is twice as old, unless
+    /// it has looked before the generation began. If there is no evidence, what it sees went well.
+    #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
+    fn look(&mut self, moment: Moment) {
+        const SHORTEST: u64 = 10_000_000;
+        let Moment { now, since, calls } = moment;
+        let is_due = |at: u64| match at.checked_sub(since) {
+            None => now >= since.saturating_add(SECOND),
+            Some(age) => now >= at.saturating_add(age.min(SECOND)),
+        };
+        if !self.paced_at.is_none_or(is_due) {
+            return;
+        }
+        self.paced_at = Some(now.max(1));
+        let covered = (now - since).min(self.window).max(SHORTEST);
+        self.pace = calls.max(1) as f64 / (covered as f64 / 1e9);
+        let Excursion {
+            usual, tolerated, ..
+        } = self.excursion;
+        if usual.failed == 0 && tolerated.failed == 0 {
+            self.learn(Learnt::default(), now, moment);
+        }
+    }
+
+    /// Learns from what was no outage and had begun at `began`, and that the calls before went well, in as
+    /// many windows as it trusts to have been like this one.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "as the breaker does"
+    )]
+    fn learn(&mut self, more: Learnt, began: u64, Moment { now, since, .. }: Moment) {
+        const WINDOWS: u64 = 16;
+        let known = self.window.saturating_mul(WINDOWS);
+        let from = self
+            .learnt_until
+            .max(since)
+            .max(began.saturating_sub(known));
+        self.learnt_until = self.learnt_until.max(now);
+        let before = (self.pace * began.saturating_sub(from) as f64 / 1e9) as u64;
+        let calls = before.saturating_add(more.calls);
+        self.learnt = self.learnt.plus(Learnt { calls, ..more });
+    }
+
+    /// Why to trip, if there is reason to; `overdue` calls are taken for failed.
+    #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "as the breaker does"
+    )]
+    pub(super) fn verdict(&self, overdue: u64, now: u64) -> Option<Cause> {
+        const AT_ONCE: f64 = 1.0 / 1440.0;
+        const PATIENCE: f64 = 10.0;
+        let mut excursion = self.excursion;
+        for _ in 0..overdue.min(128) {
+            excursion.fail();
+        }
+        let Excursion {
+            usual,
+            tolerated,
+            run,
+        } = excursion;
+        if usual.failed == 0 {
+            return None;
+        }
+        let within = self.began.map_or(0, |began| now.saturating_sub(began));
+        let pace = rounded(self.pace.ln());
+        let null = self.usual(usual, run);
+        let nats = Self::outages().evidence(null, self.usual_run(usual, run), usual);
+        let needed = rounded(self.budget.ln() - 0.5) + pace;
+        let mut tests = vec![(nats, needed)];
+        if let Some((surprise, outages)) = self.tolerance() {
+            let null = surprise.of(tolerated.failed, tolerated.succeeded);
+            let nats = outages.evidence(null, surprise.of(run, 0), tolerated);
+            let budget = self.budget * AT_ONCE;
+            let mut needed = rounded(budget.ln() - 1.0) + pace;
+            // The longer it lasts, the more patience.
+            let at_once = (budget / PATIENCE * 1e9) as u64;
+            if within.max(1) > at_once {
+                needed += rounded((within as f64 / at_once.max(1) as f64).ln());
+            }
+            tests.push((nats, needed));
+        }
+        let margin = |(nats, needed): (f64, f64)| nats - needed;
+        let tighter = |one, other| {
+            if margin(other) < margin(one) {
+                other
+            } else {
+                one
+            }
+        };
+        let (nats, needed) = tests.into_iter().reduce(tighter)?;
+        // Listeners are told seven digits.
+        let told = |nats: f64| f64::from(nats as f32);
+        (nats >= needed).then(|| Cause::Evidence {
+            failures: usual.failed,
+            calls: usual.failed + usual.succeeded,
+            within: Duration::from_nanos(within),
+            usual: self.learnt.share(),
+            nats: told(nats),
+            needed: told(needed),
+        })
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn float(count: u64) -> f64 {
+    count as f64
+}

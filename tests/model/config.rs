@@ -1,0 +1,286 @@
+//! The settings of a breaker, as values that a test can make up and print.
+
+use std::time::Duration;
+
+use tripcurve::{Builder, CircuitBreaker, Clock, Outcome, Recording, State, TripPolicy, Window};
+
+use super::nanos;
+
+/// The settings of a breaker, as values that a test can make up and print.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) window: Shape,
+    /// Empty for the default pair.
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) open_for: Duration,
+    pub(crate) probes: u32,
+    pub(crate) probe_timeout: Duration,
+    pub(crate) on_cancel: Outcome,
+    pub(crate) start_in: State,
+    pub(crate) shards: u32,
+    pub(crate) recording: Recording,
+    /// The limit of the policies on slow calls, if there are any.
+    pub(crate) slower_than: Duration,
+    /// What the clock shows when the breaker is built.
+    pub(crate) built_at: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    Time { length: Duration, buckets: u32 },
+    Count { calls: u32 },
+    CountWithin { calls: u32, within: Duration },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Policy {
+    ConsecutiveFailures(u32),
+    FailureCount(u32),
+    ErrorRate { threshold: f64, min_calls: u32 },
+    SlowRate { threshold: f64, min_calls: u32 },
+    BurnRate(BurnRate),
+    Adaptive(Adaptive),
+}
+
+/// The settings of a burn rate in whole numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BurnRate {
+    /// What the objective leaves: 1,000 for 0.999.
+    pub(crate) budget_in_millionths: u32,
+    /// At most; cut to what leaves less than all calls.
+    pub(crate) factor_in_thousandths: u32,
+    /// The default, or so many thousandths of the window; cut to what is less than the window.
+    pub(crate) short_in_thousandths: Option<u32>,
+    pub(crate) min_calls: u32,
+}
+
+impl BurnRate {
+    pub(super) fn objective(self) -> f64 {
+        f64::from(1_000_000 - self.budget_in_millionths) / 1e6
+    }
+
+    pub(super) fn factor(self) -> f64 {
+        f64::from(self.factor_in_thousandths) / 1e3
+    }
+
+    fn fitted(self) -> Self {
+        let most = 1_000_000_000 / self.budget_in_millionths;
+        Self {
+            factor_in_thousandths: self.factor_in_thousandths.clamp(1_000, most),
+            min_calls: self.min_calls.max(1),
+            ..self
+        }
+    }
+
+    /// Cut so that it and the bucket that has just begun are less than the window.
+    fn short(self, (length, buckets): (Duration, u32)) -> Option<Duration> {
+        let most = length / buckets * (buckets - 2);
+        let short = length * self.short_in_thousandths? / 1_000;
+        Some(short.clamp(Duration::from_nanos(1), most))
+    }
+
+    /// In how many buckets the short stretch is.
+    pub(super) fn short_buckets(self, window: (Duration, u32)) -> u64 {
+        let (length, buckets) = window;
+        let short = self.short(window).unwrap_or(length / 12);
+        nanos(short).div_ceil(nanos(length) / u64::from(buckets)) + 1
+    }
+
+    fn policy(self, window: (Duration, u32)) -> TripPolicy {
+        let policy = TripPolicy::burn_rate(self.objective())
+            .factor(self.factor())
+            .min_calls(self.min_calls);
+        match self.short(window) {
+            None => policy.into(),
+            Some(short) => policy.short(short).into(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Adaptive {
+    pub(crate) tolerate: f64,
+    pub(crate) false_trip_budget: Duration,
+    /// Whether a slow call counts as failed.
+    pub(crate) is_timed: bool,
+}
+
+impl Shape {
+    /// The most calls that the window can hold.
+    pub(crate) fn capacity(self) -> Option<u32> {
+        match self {
+            Self::Time { .. } => None,
+            Self::Count { calls } | Self::CountWithin { calls, .. } => Some(calls),
+        }
+    }
+
+    /// Length and number of the buckets, if there are any.
+    pub(super) fn buckets(self) -> Option<(Duration, u32)> {
+        match self {
+            Self::Time { length, buckets } => Some((length, buckets)),
+            Self::Count { .. } | Self::CountWithin { .. } => None,
+        }
+    }
+
+    fn window(self) -> Window {
+        match self {
+            Self::Time { length, buckets } => Window::time(length, buckets),
+            Self::Count { calls } => Window::count(calls).into(),
+            Self::CountWithin { calls, within } => Window::count(calls).within(within).into(),
+        }
+    }
+
+    /// How old a call of the window may be; where nothing says so, a minute.
+    pub(super) fn length(self) -> Duration {
+        match self {
+            Self::Time { length, .. } => length,
+            Self::Count { .. } => Duration::from_secs(60),
+            Self::CountWithin { within, .. } => within,
+        }
+    }
+
+    /// Width of the ticks in which the window tells moments apart, and how many of them it holds.
+    pub(super) fn ticks(self) -> Option<(u64, u64)> {
+        match self {
+            Self::Time { length, buckets } => {
+                Some((nanos(length) / u64::from(buckets), buckets.into()))
+            }
+            Self::Count { .. } => None,
+            Self::CountWithin { within, .. } => Some((nanos(within) / 64, 64)),
+        }
+    }
+}
+
+impl Policy {
+    /// Those of the policies that can be together and can go with such a window, each cut to it.
+    pub(crate) fn all_fitted(policies: Vec<Self>, window: Shape) -> Vec<Self> {
+        let mut may_be_adaptive = window.capacity().is_none();
+        let is_possible = |policy: &Self| match policy {
+            Self::Adaptive(_) => std::mem::take(&mut may_be_adaptive),
+            _ => true,
+        };
+        let possible = policies.into_iter().filter(is_possible);
+        possible.map(|policy| policy.fitted(window)).collect()
+    }
+
+    /// Cut to what a window can hold, so that it makes sense; a burn rate becomes an error rate where there
+    /// are no buckets, or too few.
+    pub(crate) fn fitted(self, window: Shape) -> Self {
+        let capacity = window.capacity();
+        let fit = |calls: u32| calls.clamp(1, capacity.unwrap_or(u32::MAX));
+        match self {
+            Self::ConsecutiveFailures(limit) => Self::ConsecutiveFailures(limit.max(1)),
+            Self::FailureCount(limit) => Self::FailureCount(fit(limit)),
+            Self::ErrorRate {
+                threshold,
+                min_calls,
+            } => Self::ErrorRate {
+                threshold,
+                min_calls: fit(min_calls),
+            },
+            Self::SlowRate {
+                threshold,
+                min_calls,
+            } => Self::SlowRate {
+                threshold,
+                min_calls: fit(min_calls),
+            },
+            Self::BurnRate(policy) => match window.buckets() {
+                Some((_, 3..)) => Self::BurnRate(policy.fitted()),
+                _ => Self::ErrorRate {
+                    threshold: f64::from(policy.budget_in_millionths) / 1e6,
+                    min_calls: fit(policy.min_calls),
+                },
+            },
+            Self::Adaptive(_) => self,
+        }
+    }
+
+    fn policy(self, slower_than: Duration, window: Shape) -> TripPolicy {
+        match self {
+            Self::ConsecutiveFailures(limit) => TripPolicy::consecutive_failures(limit),
+            Self::FailureCount(limit) => TripPolicy::failure_count(limit),
+            Self::ErrorRate {
+                threshold,
+                min_calls,
+            } => TripPolicy::error_rate(threshold)
+                .min_calls(min_calls)
+                .into(),
+            Self::SlowRate {
+                threshold,
+                min_calls,
+            } => TripPolicy::slow_rate(threshold)
+                .slower_than(slower_than)
+                .min_calls(min_calls)
+                .into(),
+            Self::BurnRate(policy) => {
+                policy.policy(window.buckets().expect("it was fitted to the window"))
+            }
+            Self::Adaptive(Adaptive {
+                tolerate,
+                false_trip_budget,
+                is_timed,
+            }) => {
+                let policy = TripPolicy::adaptive()
+                    .tolerate(tolerate)
+                    .false_trip_budget(false_trip_budget);
+                if is_timed {
+                    policy.slower_than(slower_than).into()
+                } else {
+                    policy.into()
+                }
+            }
+        }
+    }
+}
+
+impl Config {
+    pub(crate) const NAME: &'static str = "model";
+
+    /// The builder with these settings.
+    pub(crate) fn builder(&self, clock: Clock) -> Builder {
+        let builder = CircuitBreaker::builder(Self::NAME)
+            .window(self.window.window())
+            .open_for(self.open_for)
+            .probes(self.probes)
+            .probe_timeout(self.probe_timeout)
+            .on_cancel(self.on_cancel)
+            .start_in(self.start_in)
+            .shards(self.shards)
+            .latency(self.recording)
+            .clock(clock);
+        self.policies.iter().fold(builder, |builder, policy| {
+            builder.trip_when(policy.policy(self.slower_than, self.window))
+        })
+    }
+
+    /// From how many nanoseconds on, not included, a call is slow, if one is ever.
+    pub(super) fn limit(&self) -> Option<u64> {
+        let is_timed = |policy: &Policy| match policy {
+            Policy::SlowRate { .. } => true,
+            Policy::Adaptive(policy) => policy.is_timed,
+            _ => false,
+        };
+        let is_timed = self.policies.iter().any(is_timed);
+        is_timed.then(|| nanos(self.slower_than))
+    }
+
+    /// The policy that decides by evidence, if there is one.
+    pub(super) fn adaptive(&self) -> Option<Adaptive> {
+        self.policies.iter().find_map(|policy| match policy {
+            Policy::Adaptive(policy) => Some(*policy),
+            _ => None,
+        })
+    }
+
+    pub(super) fn policies(&self) -> Vec<Policy> {
+        if !self.policies.is_empty() {
+            return self.policies.clone();
+        }
+        let rate = Policy::ErrorRate {
+            threshold: 0.5,
+            min_calls: 10,
+        };
+        vec![Policy::ConsecutiveFailures(5), rate.fitted(self.window)]
+    }
+}
