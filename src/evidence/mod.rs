@@ -245,7 +245,7 @@ impl Evidence {
         // AcqRel: pairs with the exchange in `failure`, of the same word. A failure that was weighed before
         // this is found here; who weighs one later finds that the former beginning is taken away.
         let word = self.word.fetch_add(0, Ordering::AcqRel);
-        !Excursion::unpack(word, generation).is_over()
+        Excursion::unpack(word, generation).failed > 0
     }
 
     /// Whether `generation` has any evidence.

@@ -240,6 +240,9 @@ pub(super) struct Moment {
 }
 
 impl Adaptive {
+    /// For so many windows the traffic is taken to have been what it is.
+    const WINDOWS: u64 = 16;
+
     pub(super) fn new(tolerate: f64, budget: Duration, window: Duration) -> Self {
         Self {
             tolerate,
@@ -374,6 +377,22 @@ impl Adaptive {
         } = self.excursion;
         if usual.failed == 0 && tolerated.failed == 0 {
             self.learn(Learnt::default(), now, moment);
+            self.forget_beginning(moment);
+        }
+    }
+
+    /// Forgets an excursion from before the generation, if so many calls have gone well since that the failures
+    /// it would take to trip can't be its own.
+    #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
+    fn forget_beginning(&mut self, Moment { now, since, .. }: Moment) {
+        let Some((surprise, _)) = self.tolerance() else {
+            return;
+        };
+        let known = (now - since).min(self.window.saturating_mul(Self::WINDOWS));
+        let calls = self.pace * known as f64 / 1e9;
+        let needed = rounded(self.budget.ln() - 0.5) + rounded(self.pace.ln());
+        if calls * surprise.success >= needed {
+            self.began = self.began.filter(|began| *began >= since);
         }
     }
 
@@ -386,8 +405,7 @@ impl Adaptive {
         reason = "as the breaker does"
     )]
     fn learn(&mut self, more: Learnt, began: u64, Moment { now, since, .. }: Moment) {
-        const WINDOWS: u64 = 16;
-        let known = self.window.saturating_mul(WINDOWS);
+        let known = self.window.saturating_mul(Self::WINDOWS);
         let from = self
             .learnt_until
             .max(since)
