@@ -36,12 +36,20 @@ fn main() -> ExitCode {
     let done = run(&line.command, &mut out).and_then(|()| Ok(out.flush()?));
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if has_been_left(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = out.flush();
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether who reads what is written has seen enough, as `head` has.
+fn has_been_left(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn run(command: &Command, out: &mut impl Write) -> Result<(), Box<dyn Error>> {

@@ -11,6 +11,7 @@ fn comparison(seed: u64, names: &[&str]) -> Comparison {
         repetitions: 2,
         calls: 10e3,
         quiet_calls: 10e3,
+        persistent: 0.0,
         warm_up: 1e3,
         fresh: 2,
     };

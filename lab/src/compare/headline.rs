@@ -39,6 +39,17 @@ pub struct Noise {
     pub all: FalseTrips,
 }
 
+/// How a contestant that has tripped comes back, at 100 calls a second and more.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WayBack {
+    /// The mean time from the end of the outage to being closed, in seconds.
+    pub mean: Option<f64>,
+    /// The 95th percentile.
+    pub late: Option<f64>,
+    /// Of the traffic between the trip and the outage's end, what was let through: in the worst cell.
+    pub let_through: Option<f64>,
+}
+
 /// A contestant's figures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Headline {
@@ -62,12 +73,10 @@ pub struct Headline {
     pub half_at_thousand: Option<f64>,
     /// The same where all is slow and nothing fails.
     pub slow_at_thousand: Option<f64>,
-    /// The mean time from the end of a sharp outage to being closed, at 100 a second and more.
-    pub recovery: Option<f64>,
-    /// The 95th percentile.
-    pub recovery_95: Option<f64>,
-    /// Of the traffic of an outage, onto the dead backend: in the worst of these cells.
-    pub onto_dead: Option<f64>,
+    /// After a total outage, in which the backend is dead.
+    pub after_total: WayBack,
+    /// After any sharp outage, in most of which some calls still succeed.
+    pub after_sharp: WayBack,
     /// Capacity that comes back slowly: lost and failed.
     pub capacity_harm: Option<f64>,
     /// The same, not answered from the outage's end on.
@@ -101,9 +110,6 @@ impl Headline {
                 .collect();
             quantile(&delays, 0.5)
         };
-        let recoveries: Vec<f64> = busy()
-            .flat_map(|(_, summary)| summary.recoveries.iter().copied())
-            .collect();
         let capacity = |what: fn(&Summary) -> Option<f64>| {
             let found = pairs().filter(|(cell, _)| cell.scenario == Scenario::Capacity);
             mean(
@@ -128,9 +134,8 @@ impl Headline {
             stalls: quiet(|scenario| matches!(scenario, Scenario::Stalls { .. })),
             half_at_thousand: at_thousand(Scenario::sharp(0.5)),
             slow_at_thousand: at_thousand(Scenario::SLOW),
-            recovery: mean(&recoveries),
-            recovery_95: quantile(&recoveries, 0.95),
-            onto_dead: largest(busy().filter_map(|(_, summary)| summary.onto_dead)),
+            after_total: way_back(busy().filter(|(cell, _)| cell.scenario == Scenario::TOTAL)),
+            after_sharp: way_back(busy()),
             capacity_harm: capacity(|summary| summary.harm),
             capacity_unanswered: capacity(|summary| summary.unanswered),
             capacity_kills: capacity(|summary| summary.kills),
@@ -176,6 +181,19 @@ fn ratio<'a>(
     Ratio {
         geometric_mean: geometric_mean(&values),
         worst,
+    }
+}
+
+fn way_back<'a>(cells: impl Iterator<Item = (&'a Cell, &'a Summary)>) -> WayBack {
+    let summaries: Vec<&Summary> = cells.map(|(_, summary)| summary).collect();
+    let recoveries: Vec<f64> = summaries
+        .iter()
+        .flat_map(|summary| summary.recoveries.iter().copied())
+        .collect();
+    WayBack {
+        mean: mean(&recoveries),
+        late: quantile(&recoveries, 0.95),
+        let_through: largest(summaries.iter().filter_map(|summary| summary.onto_dead)),
     }
 }
 

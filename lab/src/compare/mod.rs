@@ -8,7 +8,6 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod summary;
-pub mod table;
 pub mod targets;
 
 use std::error::Error;

@@ -6,9 +6,9 @@ use super::cell::{Cell, Role};
 use super::headline::Headline;
 use super::run::{Comparison, Results};
 use super::summary::Summary;
-use super::table::Table;
 use super::{report, targets};
 use crate::capacity::Capacity;
+use crate::table::Table;
 
 /// The page; `charts` are files in the folder `charts` beside it, with what is on them.
 #[must_use]
@@ -110,5 +110,5 @@ pub fn write(
 
 const DETECTION: &str = "A and B: failed calls let through as a multiple of the two limits, geometric mean and worst cell; *fastest* is the stricter reckoning, by which of the calls under way the fastest tell first. *Missing* counts cells in which it did not always trip; there all calls of the fault count. *Fresh* are the cells that were drawn by chance.";
 const NOISE: &str = "The worst cell, and all cells together with a 95 % interval. *25 %* fail from the first call on; *shard*: one of four goes down for good, so that with the usual 1 % of the others 25.75 % fail. Stalls hold up all calls for 300 ms every 20 s or so.";
-const RECOVERY: &str = "Of sharp outages at 100 calls a second and more. *Onto dead*: calls let through between the trip and the outage's end, as a share of the traffic, worst cell. Harm is what is lost and failed because of the fault, in seconds' worth of traffic; re-trips are a life.";
+const RECOVERY: &str = "At 100 calls a second and more, from a *total* outage and from any *sharp* one: where a share of 30 to 80 % fails, each probe that happens to succeed begins a ramp. *Onto dead* and *let through*: calls let through between the trip and the outage's end, as a share of the traffic, worst cell. Harm is what is lost and failed because of the fault, in seconds' worth of traffic; re-trips are a life.";
 const FRESH: &str = "Nobody has tuned anything on these: share, traffic, baseline, latency, length and sharpness of the outage are drawn by the run's seed. An outage that isn't sharp has no limit.";

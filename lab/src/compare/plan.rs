@@ -22,6 +22,9 @@ pub struct Depth {
     pub calls: f64,
     /// About so many calls in a cell where nothing should trip.
     pub quiet_calls: f64,
+    /// A lasting tolerable share is watched for so many seconds at least: how often an hour it trips can't be
+    /// seen in less.
+    pub persistent: f64,
     /// At most so many calls before a fault, and at most a day.
     pub warm_up: f64,
     /// How many cells are drawn by chance.
@@ -38,6 +41,7 @@ impl Depth {
             repetitions: 400,
             calls: 10e6,
             quiet_calls: 20e6,
+            persistent: 3_600.0,
             warm_up: 100e3,
             fresh: 100,
         }
@@ -54,6 +58,7 @@ impl Depth {
             repetitions: 100,
             calls: share * 200e3,
             quiet_calls: share * 200e3,
+            persistent: 0.0,
             warm_up: 10e3,
             fresh: 6,
         }
@@ -81,7 +86,11 @@ impl Depth {
     /// How long a cell is watched where nothing should trip.
     #[must_use]
     pub fn quiet_time(&self, cell: &Cell) -> Until {
-        Until::Time(nanos(self.quiet_calls / cell.rate))
+        let least = match cell.scenario {
+            Scenario::Persistent { .. } => self.persistent,
+            _ => 0.0,
+        };
+        Until::Time(nanos((self.quiet_calls / cell.rate).max(least)))
     }
 
     /// All cells.

@@ -6,9 +6,9 @@ use super::cell::{Cell, Role};
 use super::headline::{Headline, Noise, Ratio, Ratios};
 use super::run::{Comparison, Results};
 use super::summary::{FalseTrips, Summary};
-use super::table::{Table, percent, short};
 use crate::bound::Question;
 use crate::statistics::mean;
+use crate::table::{Table, percent, short};
 
 /// The figures of the targets, a row for each contestant.
 #[must_use]
@@ -44,9 +44,12 @@ pub fn headline(comparison: &Comparison, headlines: &[Headline]) -> [Table; 3] {
     ]);
     let mut recovery = Table::new([
         "policy",
-        "recovery, s",
+        "total: recovery, s",
         "p95",
         "onto dead",
+        "sharp: recovery, s",
+        "p95",
+        "let through",
         "capacity: harm, s",
         "unanswered, s",
         "kills",
@@ -86,17 +89,22 @@ pub fn headline(comparison: &Comparison, headlines: &[Headline]) -> [Table; 3] {
         row.push(short(headline.shard.worst.map(FalseTrips::per_hour)));
         row.push(short(headline.stalls.worst.map(FalseTrips::per_hour)));
         noise.row(row);
-        recovery.row([
-            name,
-            short(headline.recovery),
-            short(headline.recovery_95),
-            percent(headline.onto_dead),
+        let mut row = vec![name];
+        for way_back in [&headline.after_total, &headline.after_sharp] {
+            row.extend([
+                short(way_back.mean),
+                short(way_back.late),
+                percent(way_back.let_through),
+            ]);
+        }
+        row.extend([
             short(headline.capacity_harm),
             short(headline.capacity_unanswered),
             short(headline.capacity_kills),
             short(headline.capacity_trips),
             short(headline.harm),
         ]);
+        recovery.row(row);
     }
     [detection, noise, recovery]
 }

@@ -1,7 +1,7 @@
 //! What was to be reached, and what was.
 
 use super::headline::{Headline, Noise, Ratio};
-use super::table::{Table, short};
+use crate::table::{Table, short};
 
 /// A figure of a contestant and what it should be at most.
 struct Target {
@@ -85,14 +85,19 @@ fn targets(tolerant: &Headline, sensitive: &Headline) -> Vec<Target> {
             millis(tolerant.slow_at_thousand),
         ),
         target(
-            "tolerant: recovery at 100/s and more, s",
+            "tolerant: recovery from a total outage, 100/s and more, s",
             1.0,
-            tolerant.recovery,
+            tolerant.after_total.mean,
         ),
         target(
             "tolerant: share of traffic onto the dead backend",
             0.01,
-            tolerant.onto_dead,
+            tolerant.after_total.let_through,
+        ),
+        target(
+            "tolerant: recovery from any sharp outage, 100/s and more, s",
+            1.0,
+            tolerant.after_sharp.mean,
         ),
         target(
             "tolerant: capacity that comes back slowly, lost and failed, s",

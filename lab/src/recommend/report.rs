@@ -9,7 +9,7 @@ use super::outages::{Baseline, Outage, outages, p99};
 use crate::breaker::Nanos;
 use crate::log::{Call, Log};
 use crate::replay::{Bad, Policy, Tally};
-use crate::table;
+use crate::table::Table;
 use crate::words;
 
 /// How many outages and policies are listed.
@@ -209,7 +209,7 @@ fn rows(to: &mut impl Write, advice: &Advice, score: &Score) -> io::Result<()> {
         Some(_) => "bad made",
         None => "failed made",
     };
-    let header = [
+    let mut table = Table::new([
         "policy",
         "score",
         made,
@@ -217,8 +217,11 @@ fn rows(to: &mut impl Write, advice: &Advice, score: &Score) -> io::Result<()> {
         "check score",
         "trips",
         "trips after",
-    ];
-    table::write(to, header, &rows)
+    ]);
+    for row in rows {
+        table.row(row);
+    }
+    write!(to, "{}", table.text())
 }
 
 fn reason(to: &mut impl Write, advice: &Advice, score: &Score) -> io::Result<()> {

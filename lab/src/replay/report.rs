@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::course::{Course, Tally, Trip};
 use crate::log::{Call, Log};
-use crate::table;
+use crate::table::Table;
 use crate::words;
 
 /// A policy and what it did.
@@ -71,12 +71,11 @@ pub(super) fn write(
         )?;
     }
     writeln!(to)?;
-    let rows: Vec<_> = results.iter().map(|result| row(log, result, bad)).collect();
     let [made, saved] = match bad.slower_than {
         Some(_) => ["bad made", "bad saved"],
         None => ["failed made", "failed saved"],
     };
-    let header = [
+    let mut table = Table::new([
         "policy",
         "trips",
         made,
@@ -86,8 +85,11 @@ pub(super) fn write(
         "lost %",
         "waiting saved",
         "not closed",
-    ];
-    table::write(to, header, &rows)?;
+    ]);
+    for result in results {
+        table.row(row(log, result, bad));
+    }
+    write!(to, "{}", table.text())?;
     writeln!(
         to,
         "\nThe log shows what happened when all calls were made: a rejected call counts as saved if it was \
