@@ -136,7 +136,7 @@ fn sensitive() -> Adaptive {
 
 #[test]
 fn when_half_of_the_calls_fail_it_trips_all_the_same() {
-    for (a_second, most) in [(1, 40), (100, 80), (1_000, 100)] {
+    for (a_second, most) in [(1, 45), (100, 80), (1_000, 100)] {
         let service = Service::adaptive(TripPolicy::adaptive(), a_second);
         service.each_nth_fails(100, 20_000);
         let mut calls = 0_u32;

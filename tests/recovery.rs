@@ -374,7 +374,7 @@ fn the_last_setting_of_the_recovery_counts() {
     let shown = |builder: Builder| format!("{builder:?}");
     let builder = || CircuitBreaker::builder("settings");
     let fixed = |open_for, probes| shown(builder().recovery(Recovery::fixed(open_for, probes)));
-    assert_eq!(shown(builder()), fixed(5 * SECOND, 3));
+    assert_eq!(shown(builder().probes(3)), fixed(5 * SECOND, 3));
     assert_eq!(shown(builder().open_for(SECOND)), fixed(SECOND, 3));
     assert_eq!(
         shown(builder().open_for(SECOND).probes(7)),

@@ -32,9 +32,6 @@ impl Core {
             let now = caller.nanos_at(reading.raw);
             evidence.learn(lesson, now, self.began_at(generation, now));
             self.look(evidence, reading, generation, caller);
-            if evidence.has_begun_again(generation) {
-                self.judge_by_evidence(evidence, generation, reading, caller);
-            }
         }
     }
 
@@ -98,7 +95,8 @@ impl Core {
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
         let overdue =
             || in_flight.map_or(0, |in_flight| in_flight.overdue_of_watched(generation, now));
-        let verdict = evidence.verdict(generation, now, overdue);
+        let since = self.began_at(generation, now);
+        let verdict = evidence.verdict(generation, now, since, overdue);
         verdict.is_some_and(|verdict| {
             let cause = Cause::Evidence {
                 failures: verdict.failures,
@@ -109,7 +107,11 @@ impl Core {
                 needed: verdict.needed,
             };
             // Read anew, since this thread may have slept: the open time begins now.
-            self.open(seen, cause, self.ring.read(caller), caller)
+            let trips = self.open(seen, cause, self.ring.read(caller), caller);
+            if trips {
+                evidence.trip(&verdict, now, since);
+            }
+            trips
         })
     }
 

@@ -13,12 +13,14 @@
 
 mod baseline;
 mod excursion;
+mod lasting;
 mod nats;
 
 use std::time::Duration;
 
 use self::baseline::{Baseline, Learnt};
 use self::excursion::{Excursion, Tolerance, Usual};
+use self::lasting::Lasting;
 use self::nats::{Nats, Outages, Surprise};
 use crate::stamped::{self, Next};
 use crate::state::Generation;
@@ -71,9 +73,7 @@ pub struct Lesson {
 #[derive(Debug)]
 pub struct Evidence {
     word: AtomicU64,
-    /// When the excursion began, in nanoseconds; zero if none has since one ended by itself. One that went
-    /// on when the breaker tripped goes on when it closes again.
-    began: AtomicU64,
+    lasting: Lasting,
     baseline: Baseline,
     outages: Outages,
     /// If anything is tolerated: what that is.
@@ -104,7 +104,7 @@ impl Evidence {
     /// healthy calls, less would teach too few calls where failures are rare.
     const WINDOWS: u64 = 16;
     /// How much longer than an excursion has lasted should it take until it trips falsely.
-    const PATIENCE: f64 = 10.0;
+    const PATIENCE: f64 = 30.0;
 
     /// No evidence, and nothing known of what is usual; the window is so many nanoseconds long.
     #[must_use]
@@ -121,7 +121,7 @@ impl Evidence {
         let at_once = budget * Self::AT_ONCE;
         Self {
             word: AtomicU64::new(Excursion::default().pack(Generation::FIRST)),
-            began: AtomicU64::new(0),
+            lasting: Lasting::new(),
             baseline: Baseline::new(),
             outages: Outages::new(Self::OUTAGES, 0.0),
             tolerance,
@@ -159,48 +159,35 @@ impl Evidence {
         now: u64,
         is_current: impl Fn() -> bool,
     ) -> Option<()> {
+        let begin = || self.lasting.begin(now);
         let next = |seen| {
-            let counted = Excursion::unpack(seen, generation).failure();
-            let new = counted.pack(generation);
-            if Excursion::is_of(seen, generation) {
-                Next::Own(new)
-            } else {
-                Next::Other(new)
+            let counted = Excursion::unpack(seen, generation);
+            let new = counted.failure().pack(generation);
+            if !Excursion::is_of(seen, generation) {
+                return Next::Other(new);
             }
+            if counted.failed == 0 {
+                begin();
+            }
+            Next::Own(new)
+        };
+        let begins_in_it = || {
+            let is_current = is_current();
+            if is_current {
+                begin();
+            }
+            is_current
         };
         // Read-modify-writes of one word, so of failures that are weighed at the same time none is lost,
         // and the last one to be weighed sees the others.
-        let before = stamped::update(&self.word, next, is_current)?;
-        if Excursion::unpack(before, generation).failed == 0 {
-            self.note_beginning(generation, now.max(1));
-        }
-        Some(())
-    }
-
-    /// Notes that an excursion of `generation` began at `now`, unless one goes on from before. Who asks before
-    /// it is noted takes it to begin now.
-    fn note_beginning(&self, generation: Generation, now: u64) {
-        // Acquire: pairs with the Release of who ended an excursion and took its beginning away; what that one
-        // had made of the word is found below. Relaxed: it goes on.
-        let noted = self
-            .began
-            .compare_exchange(0, now, Ordering::Acquire, Ordering::Relaxed);
-        // Relaxed: as above.
-        let word = self.word.load(Ordering::Relaxed);
-        if noted.is_ok() && Excursion::unpack(word, generation).failed == 0 {
-            // Successes have ended it before it was noted. The note would stay, and a later excursion that
-            // finds it would seem old and need more evidence. Relaxed, both: it tells only how long ago it was.
-            let _is_anothers =
-                self.began
-                    .compare_exchange(now, 0, Ordering::Relaxed, Ordering::Relaxed);
-        }
+        stamped::update(&self.word, next, begins_in_it).map(|_| ())
     }
 
     /// Weighs a call of `generation` that succeeded in time, and says what there is to learn if with it
     /// no evidence is left.
     pub fn success(&self, generation: Generation) -> Option<Lesson> {
-        // Relaxed: the word says whose it is and all that is counted.
-        let mut seen = self.word.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release of who began the excursion, and had noted when.
+        let mut seen = self.word.load(Ordering::Acquire);
         loop {
             let counted = Excursion::unpack(seen, generation);
             if counted.is_over() {
@@ -208,50 +195,23 @@ impl Evidence {
             }
             let new = counted.success(&self.usual(), self.tolerance.as_ref());
             if !stamped::update_own(&self.word, seen, new.pack(generation)) {
-                // Relaxed: as above.
-                seen = self.word.load(Ordering::Relaxed);
+                // Acquire: as above.
+                seen = self.word.load(Ordering::Acquire);
                 continue;
             }
             let has_ended = counted.failed > 0 && new.failed == 0;
             return has_ended.then(|| {
-                let began = self.take_beginning();
+                let began = self.lasting.began();
                 let learnt = counted.lesson();
                 Lesson { learnt, began }
             });
         }
     }
 
-    /// Takes away the note of when an excursion began that has ended; zero if it isn't there yet. One that begins
-    /// meanwhile is taken to be younger than it is.
-    fn take_beginning(&self) -> u64 {
-        // Relaxed: it tells only how long ago it was.
-        let mut seen = self.began.load(Ordering::Relaxed);
-        loop {
-            // Release: see `note_beginning`. Relaxed: as above.
-            match self
-                .began
-                .compare_exchange(seen, 0, Ordering::Release, Ordering::Relaxed)
-            {
-                Ok(_) => return seen,
-                Err(found) => seen = found,
-            }
-        }
-    }
-
-    /// Whether failures of `generation` have been weighed since an excursion ended. Who ended it asks once it
-    /// has learnt of it: they were judged by what held before.
-    #[must_use]
-    pub fn has_begun_again(&self, generation: Generation) -> bool {
-        // AcqRel: pairs with the exchange in `failure`, of the same word. A failure that was weighed before
-        // this is found here; who weighs one later finds that the former beginning is taken away.
-        let word = self.word.fetch_add(0, Ordering::AcqRel);
-        Excursion::unpack(word, generation).failed > 0
-    }
-
     /// Whether `generation` has any evidence.
     #[must_use]
     pub fn has_any(&self, generation: Generation) -> bool {
-        // Relaxed: as above.
+        // Relaxed: the word says whose it is and all that is counted.
         !Excursion::unpack(self.word.load(Ordering::Relaxed), generation).is_over()
     }
 
@@ -259,8 +219,7 @@ impl Evidence {
     /// `since`.
     pub fn learn(&self, lesson: Lesson, now: u64, since: u64) {
         let Lesson { learnt, began } = lesson;
-        // Who began it hasn't noted it yet.
-        let began = if began == 0 { now } else { began };
+        self.lasting.end(began, now, since);
         self.baseline
             .learn(learnt, began, now, self.known(began, since));
     }
@@ -284,44 +243,33 @@ impl Evidence {
         if self.baseline.take_pace(now, since, self.window, calls) && !self.has_any(generation) {
             let known = self.known(now, since);
             self.baseline.learn(Learnt::default(), now, now, known);
-            self.forget_beginning(since, known);
         }
     }
 
-    /// Forgets an excursion that went on when the breaker tripped, if the calls of the last `nanos` nanoseconds,
-    /// since it closed again at `since`, would be as surprising as what trips it if it went on still: all went well.
-    fn forget_beginning(&self, since: u64, nanos: u64) {
-        let Some(tolerance) = &self.tolerance else {
-            return;
-        };
-        let pace = self.baseline.pace();
-        let calls = pace * rate(nanos, 1) / 1e9;
-        let has_ended =
-            calls * tolerance.surprise.success.get() >= (self.needed + Nats::new(pace.ln())).get();
-        // Relaxed, all: it tells only how long ago it was.
-        let began = self.began.load(Ordering::Relaxed);
-        if has_ended && began < since {
-            let _is_anothers =
-                self.began
-                    .compare_exchange(began, 0, Ordering::Relaxed, Ordering::Relaxed);
-        }
+    /// The excursion that `verdict` is about has ended at `now` with a trip, in a generation that began at `since`.
+    pub fn trip(&self, verdict: &Verdict, now: u64, since: u64) {
+        self.lasting
+            .end(now.saturating_sub(verdict.within), now, since);
     }
 
-    /// Whether there is evidence enough at `now`; calls that have not come back, of which `overdue` says
-    /// how many they are, count as failed.
+    /// Whether there is evidence enough at `now`, in `generation`, which began at `since`; calls that have not come
+    /// back, of which `overdue` says how many they are, count as failed.
     #[must_use]
     pub fn verdict(
         &self,
         generation: Generation,
         now: u64,
+        since: u64,
         overdue: impl FnOnce() -> u64,
     ) -> Option<Verdict> {
         // A thread that asks has weighed its own call before, so it reads that or what came later.
         // Acquire: pairs with the Release of who weighed a call that had come back, and had taken it
         // from those in flight before. So of a call that is found weighed, `overdue`, asked after this
-        // load, no longer tells, and none counts twice.
+        // load, no longer tells, and none counts twice. And with that of who began the excursion, and had
+        // noted when.
         let word = self.word.load(Ordering::Acquire);
         let mut counted = Excursion::unpack(word, generation);
+        let has_begun = counted.failed > 0;
         for _ in 0..overdue().min(128) {
             counted = counted.failure();
         }
@@ -331,11 +279,7 @@ impl Evidence {
         if nats < needed || counted.failed == 0 {
             return None;
         }
-        // Relaxed: see `failure`.
-        let began = match self.began.load(Ordering::Relaxed) {
-            0 => now,
-            began => began,
-        };
+        let began = if has_begun { self.lasting.began() } else { now };
         let within = now.saturating_sub(began);
         let mut tighter = (nats, needed);
         if let Some(tolerance) = &self.tolerance {
@@ -344,7 +288,7 @@ impl Evidence {
             if nats < needed {
                 return None;
             }
-            let age = within.max(1);
+            let age = (within + self.lasting.before(began, since)).max(1);
             if age > self.at_once {
                 needed = needed + Nats::new(rate(age, self.at_once.max(1)).ln());
             }
@@ -401,7 +345,7 @@ mod tests {
     }
 
     fn verdict(evidence: &Evidence, now: u64) -> Option<Verdict> {
-        evidence.verdict(FIRST, now, || 0)
+        evidence.verdict(FIRST, now, 0, || 0)
     }
 
     /// How many failures in a row are enough.
@@ -446,7 +390,7 @@ mod tests {
     fn calls_that_have_not_come_back_count_as_failed() {
         let evidence = evidence(0.25);
         let failures = u64::from(enough(&self::evidence(0.25)));
-        let overdue = |calls| evidence.verdict(FIRST, 10 * SECOND, || calls);
+        let overdue = |calls| evidence.verdict(FIRST, 10 * SECOND, 0, || calls);
         assert_eq!(overdue(failures - 1), None);
         let found = overdue(failures).unwrap();
         assert_eq!((u64::from(found.failures), found.within), (failures, 0));
@@ -505,7 +449,7 @@ mod tests {
         fail(&evidence, 100, 10 * SECOND);
         let next = FIRST.next();
         assert!(!evidence.has_any(next) && evidence.has_any(FIRST));
-        assert_eq!(evidence.verdict(next, 10 * SECOND, || 0), None);
+        assert_eq!(evidence.verdict(next, 10 * SECOND, 0, || 0), None);
         assert_eq!(evidence.success(next), None);
         assert!(evidence.has_any(FIRST), "another's success weighs nothing");
         evidence.begin(next, || true);
@@ -516,45 +460,32 @@ mod tests {
         assert!(evidence.has_any(next), "it has begun before");
     }
 
-    /// Fails when: `failure` or `begin` forgets when the excursion began.
+    /// Fails when: `trip` notes nothing, or `verdict` doesn't ask what came before.
     #[test]
-    fn an_excursion_that_is_cut_off_by_a_trip_goes_on_until_one_ends_by_itself() {
-        let evidence = evidence(0.25);
-        fail(&evidence, 6, 10 * SECOND);
-        let next = FIRST.next();
-        evidence.begin(next, || true);
-        let within = |calls, now| {
-            for _ in 0..calls {
+    fn after_a_trip_patience_is_that_of_all_that_has_lasted() {
+        let at_once = evidence(0.25).at_once;
+        let needed = |lasted: u64, rest: u64| {
+            let evidence = evidence(0.25);
+            fail(&evidence, 20, 10 * SECOND);
+            let tripped = 10 * SECOND + lasted;
+            let verdict = verdict(&evidence, tripped).unwrap();
+            evidence.trip(&verdict, tripped, 0);
+            let (next, since) = (FIRST.next(), tripped + 500 * SECOND);
+            evidence.begin(next, || true);
+            let now = since + rest;
+            for _ in 0..20 {
                 assert!(evidence.failure(next, now, || true).is_some());
             }
-            let verdict = evidence.verdict(next, now, || 0);
-            verdict.map(|verdict| verdict.within)
+            let verdict = evidence.verdict(next, now, since, || 0).unwrap();
+            assert_eq!(verdict.within, 0, "it began just now");
+            verdict.needed
         };
-        // It takes more than at once, after a minute of it.
-        assert_eq!(within(6, 70 * SECOND), Some(60 * SECOND));
-        while evidence.has_any(next) {
-            let _lesson = evidence.success(next);
-        }
-        assert_eq!(within(6, 80 * SECOND), Some(0));
-    }
-
-    /// Fails when: `forget_beginning` forgets nothing, or whatever the calls.
-    #[test]
-    fn an_excursion_that_was_cut_off_is_forgotten_once_too_many_calls_have_gone_well() {
-        for (calls, within) in [(30, Some(60 * SECOND)), (40, Some(0))] {
-            let evidence = evidence(0.25);
-            fail(&evidence, 6, 10 * SECOND);
-            let next = FIRST.next();
-            evidence.begin(next, || true);
-            // A call a second.
-            let since = (70 - calls) * SECOND;
-            evidence.look(next, 70 * SECOND, since, || calls);
-            for _ in 0..6 {
-                assert!(evidence.failure(next, 70 * SECOND, || true).is_some());
-            }
-            let verdict = evidence.verdict(next, 70 * SECOND, || 0).unwrap();
-            assert_eq!(Some(verdict.within), within, "{calls} calls");
-        }
+        let old = needed(1_000 * at_once, 0);
+        let young = 60_f64.ln() - Evidence::TOLERATED_SLACK;
+        assert!((old - young - 1_000_f64.ln()).abs() < 0.001, "{old}");
+        // Four times as much is taken off.
+        let rested = needed(1_000 * at_once, 150 * at_once);
+        assert!((rested - young - 400_f64.ln()).abs() < 0.001, "{rested}");
     }
 
     #[test]

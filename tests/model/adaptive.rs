@@ -221,8 +221,11 @@ pub(super) struct Adaptive {
     budget: f64,
     window: u64,
     excursion: Excursion,
-    /// When the excursion began that has not ended by itself, though a trip may have cut it off.
-    began: Option<u64>,
+    /// When the latest excursion began.
+    began: u64,
+    /// How long excursions had lasted when the last of them ended, by itself or with a trip, and when that was.
+    lasted: u64,
+    ended: u64,
     learnt: Learnt,
     learnt_until: u64,
     pace: f64,
@@ -249,7 +252,9 @@ impl Adaptive {
             budget: budget.as_secs_f64(),
             window: nanos(window),
             excursion: Excursion::default(),
-            began: None,
+            began: 0,
+            lasted: 0,
+            ended: 0,
             learnt: Learnt::default(),
             learnt_until: 0,
             pace: 1.0,
@@ -310,8 +315,7 @@ impl Adaptive {
     pub(super) fn fail(&mut self, moment: Moment) {
         self.look(moment);
         if self.excursion.usual.failed == 0 {
-            // Zero is none.
-            self.began.get_or_insert(moment.now.max(1));
+            self.began = moment.now;
         }
         self.excursion.fail();
     }
@@ -350,8 +354,8 @@ impl Adaptive {
             self.excursion.tolerated = Counted::default();
         }
         if before.usual.failed > 0 && self.excursion.usual.failed == 0 {
-            let began = self.began.take().expect("it has begun");
-            self.learn(Learnt::of(before.usual, before.run), began, moment);
+            self.end(self.began, moment.now, moment.since);
+            self.learn(Learnt::of(before.usual, before.run), self.began, moment);
             self.look(moment);
         }
     }
@@ -377,22 +381,25 @@ impl Adaptive {
         } = self.excursion;
         if usual.failed == 0 && tolerated.failed == 0 {
             self.learn(Learnt::default(), now, moment);
-            self.forget_beginning(moment);
         }
     }
 
-    /// Forgets an excursion from before the generation, if so many calls have gone well since that the failures
-    /// it would take to trip can't be its own.
-    #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
-    fn forget_beginning(&mut self, Moment { now, since, .. }: Moment) {
-        let Some((surprise, _)) = self.tolerance() else {
-            return;
-        };
-        let known = (now - since).min(self.window.saturating_mul(Self::WINDOWS));
-        let calls = self.pace * known as f64 / 1e9;
-        let needed = rounded(self.budget.ln() - 0.5) + rounded(self.pace.ln());
-        if calls * surprise.success >= needed {
-            self.began = self.began.filter(|began| *began >= since);
+    /// How long the excursions before one that began then had lasted; time without evidence takes off four times
+    /// as much.
+    fn before(&self, began: u64, since: u64) -> u64 {
+        let rest = began.saturating_sub(self.ended.max(since));
+        self.lasted.saturating_sub(rest.saturating_mul(4))
+    }
+
+    fn end(&mut self, began: u64, now: u64, since: u64) {
+        self.lasted = self.before(began, since) + (now - began);
+        self.ended = now;
+    }
+
+    /// The breaker has tripped for that reason.
+    pub(super) fn trip(&mut self, cause: &Cause, now: u64, since: u64) {
+        if let Cause::Evidence { within, .. } = cause {
+            self.end(now - nanos(*within), now, since);
         }
     }
 
@@ -423,9 +430,9 @@ impl Adaptive {
         clippy::cast_sign_loss,
         reason = "as the breaker does"
     )]
-    pub(super) fn verdict(&self, overdue: u64, now: u64) -> Option<Cause> {
+    pub(super) fn verdict(&self, overdue: u64, now: u64, since: u64) -> Option<Cause> {
         const AT_ONCE: f64 = 1.0 / 1440.0;
-        const PATIENCE: f64 = 10.0;
+        const PATIENCE: f64 = 30.0;
         let mut excursion = self.excursion;
         for _ in 0..overdue.min(128) {
             excursion.fail();
@@ -438,7 +445,9 @@ impl Adaptive {
         if usual.failed == 0 {
             return None;
         }
-        let within = self.began.map_or(0, |began| now.saturating_sub(began));
+        let has_begun = self.excursion.usual.failed > 0;
+        let began = if has_begun { self.began } else { now };
+        let within = now - began;
         let pace = rounded(self.pace.ln());
         let null = self.usual(usual, run);
         let nats = Self::outages().evidence(null, self.usual_run(usual, run), usual);
@@ -451,8 +460,9 @@ impl Adaptive {
             let mut needed = rounded(budget.ln() - 1.0) + pace;
             // The longer it lasts, the more patience.
             let at_once = (budget / PATIENCE * 1e9) as u64;
-            if within.max(1) > at_once {
-                needed += rounded((within as f64 / at_once.max(1) as f64).ln());
+            let age = (within + self.before(began, since)).max(1);
+            if age > at_once {
+                needed += rounded((age as f64 / at_once.max(1) as f64).ln());
             }
             tests.push((nats, needed));
         }

@@ -349,9 +349,14 @@ impl Model {
             let policies = self.config.policies();
             let by_count = policies.into_iter().find_map(|policy| self.verdict(policy));
             // Asked last, wherever it stands among them.
-            by_count.or_else(|| self.evidence.as_ref()?.verdict(self.overdue(), self.now))
+            let since = in_microseconds(self.since);
+            let evidence = self.evidence.as_ref();
+            by_count.or_else(|| evidence?.verdict(self.overdue(), self.now, since))
         };
         if let Some(cause) = cause {
+            if let Some(evidence) = &mut self.evidence {
+                evidence.trip(&cause, self.now, in_microseconds(self.since));
+            }
             self.open(self.config.open_for, cause);
         }
     }

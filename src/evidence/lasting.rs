@@ -1,0 +1,106 @@
+//! For how long more calls have failed than usual.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// An excursion, and how long those before it had lasted.
+///
+/// A share of failures that stays between what is usual and what is tolerated is a chain of excursions: by
+/// chance one ends, and the next begins some calls later. One that follows closely goes on with the age of those
+/// before. Time without evidence takes off [four times](Self::REST) as much.
+///
+/// All are nanoseconds on the breaker's clock.
+#[derive(Debug)]
+pub(super) struct Lasting {
+    /// When the latest excursion began; never goes back.
+    began: AtomicU64,
+    /// How long excursions had lasted when the last of them ended.
+    lasted: AtomicU64,
+    /// When that was.
+    ended: AtomicU64,
+}
+
+impl Lasting {
+    const REST: u64 = 4;
+
+    pub(super) fn new() -> Self {
+        Self {
+            began: AtomicU64::new(0),
+            lasted: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes that an excursion begins, before anybody can find it.
+    pub(super) fn begin(&self, now: u64) {
+        // Relaxed: the exchange that begins it releases this. A later time, of who was forestalled, stays.
+        self.began.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// When the excursion began that the caller has found, in a word that was loaded with Acquire.
+    pub(super) fn began(&self) -> u64 {
+        // Relaxed: see `begin`.
+        self.began.load(Ordering::Relaxed)
+    }
+
+    /// How long the excursions before one that began at `began` had lasted, in a generation that began at
+    /// `since`.
+    pub(super) fn before(&self, began: u64, since: u64) -> u64 {
+        // Relaxed, both: who finds the one without the other takes it for less.
+        let ended = self.ended.load(Ordering::Relaxed);
+        let lasted = self.lasted.load(Ordering::Relaxed);
+        // While the breaker was open or half-open there were no calls to go well.
+        let rest = began.saturating_sub(ended.max(since));
+        lasted.saturating_sub(rest.saturating_mul(Self::REST))
+    }
+
+    /// One that began at `began`, in a generation that began at `since`, ends at `now`.
+    pub(super) fn end(&self, began: u64, now: u64, since: u64) {
+        let lasted = self.before(began, since) + now.saturating_sub(began);
+        // Relaxed, both: as above. Of two that end at once, one is forgotten.
+        self.lasted.store(lasted, Ordering::Relaxed);
+        self.ended.store(now, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    /// Fails when: `end` doesn't look at those before.
+    #[test]
+    fn excursions_that_follow_each_other_closely_are_as_old_as_all_of_them() {
+        let lasting = Lasting::new();
+        assert_eq!(lasting.before(0, 0), 0);
+        lasting.end(1_000, 2_000, 0);
+        assert_eq!(lasting.before(2_000, 0), 1_000);
+        assert_eq!(lasting.before(2_100, 0), 600);
+        lasting.end(2_100, 3_000, 0);
+        assert_eq!(lasting.before(3_000, 0), 1_500);
+    }
+
+    #[test]
+    fn a_quarter_of_their_time_without_evidence_makes_them_forgotten() {
+        let lasting = Lasting::new();
+        lasting.end(1_000, 2_000, 0);
+        assert_eq!(lasting.before(2_249, 0), 4);
+        assert_eq!(lasting.before(2_250, 0), 0);
+        assert_eq!(lasting.before(u64::MAX, 0), 0);
+    }
+
+    /// Fails when: time is counted that belongs to another generation.
+    #[test]
+    fn the_time_in_which_the_breaker_was_not_closed_does_not_count() {
+        let lasting = Lasting::new();
+        lasting.end(1_000, 2_000, 0);
+        assert_eq!(lasting.before(90_000, 90_000), 1_000);
+        assert_eq!(lasting.before(90_100, 90_000), 600);
+    }
+
+    #[test]
+    fn the_latest_beginning_stays_whoever_notes_it_last() {
+        let lasting = Lasting::new();
+        lasting.begin(20);
+        lasting.begin(10);
+        assert_eq!(lasting.began(), 20);
+    }
+}
