@@ -175,6 +175,80 @@ impl fmt::Display for Rejected {
 
 impl Error for Rejected {}
 
+/// A call for which a [`Bulkhead`](crate::Bulkhead) had no place.
+///
+/// ```
+/// use tripcurve::Bulkhead;
+///
+/// let reports = Bulkhead::new(2)?.named("reports");
+/// let _permits = (reports.try_acquire(), reports.try_acquire());
+/// let full = reports.try_acquire().unwrap_err();
+/// assert_eq!(full.to_string(), "bulkhead reports is full, 2 of 2 calls in flight");
+/// # Ok::<(), tripcurve::ConfigError>(())
+/// ```
+#[cfg(feature = "bulkhead")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BulkheadFull {
+    pub(crate) name: Name,
+    pub(crate) max_concurrent: u32,
+    pub(crate) in_flight: u32,
+    pub(crate) waited: Duration,
+}
+
+#[cfg(feature = "bulkhead")]
+impl BulkheadFull {
+    /// The bulkhead's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// How many calls there may be in flight.
+    #[must_use]
+    pub fn max_concurrent(&self) -> u32 {
+        self.max_concurrent
+    }
+
+    /// How many there were at the rejection. After a wait it may be less than the maximum: a place came
+    /// free a moment too late.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// How long the call waited before it was rejected: zero, or what
+    /// [`max_wait`](crate::Bulkhead::max_wait) allowed.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+#[cfg(feature = "bulkhead")]
+impl fmt::Display for BulkheadFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            max_concurrent,
+            in_flight,
+            waited,
+        } = self;
+        write!(
+            f,
+            "bulkhead {name} is full, {in_flight} of {max_concurrent} calls in flight"
+        )?;
+        if waited.is_zero() {
+            Ok(())
+        } else {
+            write!(f, ", waited {waited:?}")
+        }
+    }
+}
+
+#[cfg(feature = "bulkhead")]
+impl Error for BulkheadFull {}
+
 /// Why a call has no result: it was not let through, or it was and failed by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
