@@ -255,6 +255,10 @@ impl Error for BulkheadFull {}
 pub enum CallError<E> {
     /// The breaker did not let the call through; the dependency was not called.
     Rejected(Rejected),
+    /// The breaker let the call through, but the [bulkhead](crate::Guarded) had no place; the
+    /// dependency was not called.
+    #[cfg(feature = "bulkhead")]
+    Full(BulkheadFull),
     /// The call was made and returned this error.
     Inner(E),
 }
@@ -263,16 +267,25 @@ impl<E> CallError<E> {
     /// The call's own error, if the call was made.
     pub fn into_inner(self) -> Option<E> {
         match self {
-            Self::Rejected(_) => None,
             Self::Inner(error) => Some(error),
+            _ => None,
         }
     }
 
-    /// The rejection, if the call was not made.
+    /// The breaker's rejection, if it did not let the call through.
     pub fn rejected(&self) -> Option<&Rejected> {
         match self {
             Self::Rejected(rejected) => Some(rejected),
-            Self::Inner(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The bulkhead's rejection, if it had no place for the call.
+    #[cfg(feature = "bulkhead")]
+    pub fn full(&self) -> Option<&BulkheadFull> {
+        match self {
+            Self::Full(full) => Some(full),
+            _ => None,
         }
     }
 }
@@ -283,21 +296,30 @@ impl<E> From<Rejected> for CallError<E> {
     }
 }
 
+#[cfg(feature = "bulkhead")]
+impl<E> From<BulkheadFull> for CallError<E> {
+    fn from(full: BulkheadFull) -> Self {
+        Self::Full(full)
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected(rejected) => rejected.fmt(f),
+            #[cfg(feature = "bulkhead")]
+            Self::Full(full) => full.fmt(f),
             Self::Inner(error) => error.fmt(f),
         }
     }
 }
 
-/// Both variants show through: the message is the cause's own, and so is the source.
+/// All variants show through: the message is the cause's own, and so is the source.
 impl<E: Error + 'static> Error for CallError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Rejected(_) => None,
             Self::Inner(error) => error.source(),
+            _ => None,
         }
     }
 }

@@ -71,7 +71,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `bulkhead` | `Bulkhead`: a bound on the calls in flight |
+//! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
@@ -118,7 +118,7 @@ mod sync;
 pub use breaker::CircuitBreaker;
 pub use builder::Builder;
 #[cfg(feature = "bulkhead")]
-pub use bulkhead::{Bulkhead, BulkheadPermit, OwnedBulkheadPermit};
+pub use bulkhead::{Bulkhead, BulkheadPermit, Guarded, OwnedBulkheadPermit};
 pub use clock::{Clock, MockClock};
 #[cfg(feature = "bulkhead")]
 pub use error::BulkheadFull;

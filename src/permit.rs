@@ -27,6 +27,14 @@ impl<S: Deref<Target = Shared>> Held<S> {
         }
     }
 
+    /// Gives it back as if it had never been: the call is not made.
+    #[cfg(feature = "bulkhead")]
+    pub(crate) fn withdraw(mut self) {
+        if let Some((shared, ticket)) = self.ticket.take() {
+            shared.core.withdraw(ticket, &*shared);
+        }
+    }
+
     #[inline]
     pub(crate) fn over(mut self) -> Held<S, true> {
         Held {

@@ -1,5 +1,6 @@
 //! A bound on the calls that are in flight at a time, and what waits for a place.
 
+mod guarded;
 mod permit;
 mod places;
 mod queue;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use crate::error::{BulkheadFull, ConfigError};
 use crate::name::Name;
+pub use guarded::Guarded;
 use permit::Shared;
 pub use permit::{BulkheadPermit, OwnedBulkheadPermit};
 pub use places::{Places, Waiter};
@@ -141,11 +143,11 @@ impl Bulkhead {
     /// # }).unwrap();
     /// ```
     #[must_use]
-    pub fn sleep_with<S>(mut self, sleep: impl Fn(Duration) -> S + Send + Sync + 'static) -> Self
+    pub fn sleep_with<S>(mut self, after: impl Fn(Duration) -> S + Send + Sync + 'static) -> Self
     where
         S: Future + Send + 'static,
     {
-        self.timer = Timer::given(sleep);
+        self.timer = Timer::given(after);
         self
     }
 
@@ -278,6 +280,10 @@ impl Bulkhead {
         self.places.load().waiting()
     }
 
+    fn waits(&self) -> bool {
+        !self.max_wait.is_zero()
+    }
+
     /// How long one waits; `None`: without bound.
     fn bound(&self) -> Option<Duration> {
         (self.max_wait != Duration::MAX).then_some(self.max_wait)
@@ -288,7 +294,7 @@ impl Bulkhead {
     fn enter_or_wait(&self) -> Result<Option<Waiter<'_, EventQueue>>, BulkheadFull> {
         match self.places.enter() {
             Ok(()) => Ok(None),
-            Err(full) if self.max_wait.is_zero() => Err(self.full(full, Duration::ZERO)),
+            Err(full) if !self.waits() => Err(self.full(full, Duration::ZERO)),
             Err(_) => {
                 let waiter = self.places.enter_or_wait();
                 waiter.map_err(|full| self.full(full, Duration::ZERO))
