@@ -249,6 +249,39 @@ impl fmt::Display for BulkheadFull {
 #[cfg(feature = "bulkhead")]
 impl Error for BulkheadFull {}
 
+/// Why there is no [bulkhead with threads](crate::Bulkhead::blocking).
+#[cfg(feature = "bulkhead")]
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// A setting makes no sense.
+    Setting(ConfigError),
+    /// The threads can't be started.
+    Threads(io::Error),
+}
+
+#[cfg(feature = "bulkhead")]
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting(error) => error.fmt(f),
+            Self::Threads(_) => {
+                f.write_str("the bulkhead's threads can't be started; fewer may do")
+            }
+        }
+    }
+}
+
+#[cfg(feature = "bulkhead")]
+impl Error for PoolError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Setting(error) => error.source(),
+            Self::Threads(error) => Some(error),
+        }
+    }
+}
+
 /// Why a call has no result: it was not let through, or it was and failed by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -71,7 +71,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker |
+//! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
@@ -118,10 +118,12 @@ mod sync;
 pub use breaker::CircuitBreaker;
 pub use builder::Builder;
 #[cfg(feature = "bulkhead")]
-pub use bulkhead::{Bulkhead, BulkheadPermit, Guarded, OwnedBulkheadPermit};
+pub use bulkhead::{
+    BlockingBulkhead, Bulkhead, BulkheadPermit, Guarded, GuardedBlocking, OwnedBulkheadPermit,
+};
 pub use clock::{Clock, MockClock};
 #[cfg(feature = "bulkhead")]
-pub use error::BulkheadFull;
+pub use error::{BulkheadFull, PoolError};
 pub use error::{CallError, ClockError, ConfigError, Rejected};
 pub use fallback::Fallback;
 pub use latency::Latency;

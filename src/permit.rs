@@ -27,12 +27,12 @@ impl<S: Deref<Target = Shared>> Held<S> {
         }
     }
 
-    /// Gives it back as if it had never been: the call is not made.
+    /// Gives it back as if it had never been; what remains is for [`Shared::admit_again`].
     #[cfg(feature = "bulkhead")]
-    pub(crate) fn withdraw(mut self) {
-        if let Some((shared, ticket)) = self.ticket.take() {
-            shared.core.withdraw(ticket, &*shared);
-        }
+    pub(crate) fn withdraw(mut self) -> Option<Ticket> {
+        let (shared, ticket) = self.ticket.take()?;
+        shared.core.withdraw(ticket, &*shared);
+        Some(ticket)
     }
 
     #[inline]

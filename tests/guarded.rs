@@ -14,7 +14,7 @@ use std::time::Duration;
 use race::in_rounds;
 use tripcurve::{
     Builder, Bulkhead, CallError, CircuitBreaker, Clock, Guarded, MockClock, Outcome, Recording,
-    State, TripPolicy,
+    Recovery, State, TripPolicy,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -316,6 +316,39 @@ fn a_probe_that_hangs_in_the_only_place_holds_up_nobody_for_good() {
     drop(hangs);
     assert_eq!(done(&mut next), Ok(7));
     assert_eq!(guarded.breaker().state(), State::Closed);
+}
+
+#[test]
+fn a_ramp_takes_its_share_of_the_calls_once_though_they_wait() {
+    let (guarded, hand) = guarded(|builder| builder.recovery(Recovery::adaptive()));
+    // So that it has seen traffic; at some moment of the outage a probe goes through.
+    let spacing = SECOND / 1_000;
+    for _ in 0..1_000 {
+        hand.advance(spacing);
+        assert!(guarded.call(|| Ok::<_, &str>(0)).is_ok());
+    }
+    assert!(guarded.call(|| Err::<u32, _>("no")).is_err());
+    while guarded.call(|| Ok::<_, &str>(0)).is_err() {
+        hand.advance(spacing);
+    }
+    let share = guarded.breaker().snapshot().admitted_share().unwrap();
+    assert!(share < 0.5, "{share}");
+    let place = guarded.bulkhead().try_acquire().unwrap();
+    let mut line = Vec::new();
+    for _ in 0..200 {
+        let mut call = call(&guarded, || Ok(7));
+        if poll(&mut call).is_pending() {
+            line.push(call);
+        }
+    }
+    let expected = 200.0 * share;
+    #[allow(clippy::cast_precision_loss, reason = "they are 200 at most")]
+    let waiting = line.len() as f64;
+    assert!((waiting - expected).abs() <= 1.0, "{waiting} of {expected}");
+    drop(place);
+    for call in &mut line {
+        assert_eq!(done(call), Ok(7));
+    }
 }
 
 #[test]

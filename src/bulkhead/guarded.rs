@@ -5,6 +5,7 @@ use std::future::Future;
 
 use super::{Bulkhead, BulkheadPermit};
 use crate::breaker::CircuitBreaker;
+use crate::core::Ticket;
 use crate::error::{CallError, Rejected};
 use crate::outcome::{Classify, ErrIsFailure};
 use crate::permit::Held;
@@ -74,6 +75,12 @@ impl<C> CircuitBreaker<C> {
 /// A place, and then the breaker's permit, so that the permit is dropped first.
 type Both<'a> = (BulkheadPermit<'a>, Held<&'a Shared>);
 
+enum Entry<'a> {
+    Entered(Both<'a>),
+    /// There is no place; the breaker's permit was withdrawn.
+    Waits(Option<Ticket>),
+}
+
 impl<C> Guarded<C> {
     /// Makes a call if the breaker lets it through and the bulkhead has a place; the thread waits up to
     /// [`Bulkhead::max_wait`] for it.
@@ -89,8 +96,8 @@ impl<C> Guarded<C> {
         C: Classify<T, E>,
     {
         let (_place, permit) = match self.enter_at_once()? {
-            Some(both) => both,
-            None => self.admitted_to(self.bulkhead.acquire()?)?,
+            Entry::Entered(both) => both,
+            Entry::Waits(withdrawn) => self.admitted_to(self.bulkhead.acquire()?, withdrawn)?,
         };
         let result = operation();
         self.breaker.conclude(permit, result)
@@ -125,8 +132,10 @@ impl<C> Guarded<C> {
         C: Classify<T, E>,
     {
         let (_place, permit) = match self.enter_at_once()? {
-            Some(both) => both,
-            None => self.admitted_to(self.bulkhead.acquire_async().await?)?,
+            Entry::Entered(both) => both,
+            Entry::Waits(withdrawn) => {
+                self.admitted_to(self.bulkhead.acquire_async().await?, withdrawn)?
+            }
         };
         let result = operation().await;
         self.breaker.conclude(permit, result)
@@ -144,17 +153,17 @@ impl<C> Guarded<C> {
         &self.bulkhead
     }
 
-    /// Asks the breaker, then the bulkhead; `None` if the call is to wait for a place.
+    /// Asks the breaker, then the bulkhead.
     #[inline]
-    fn enter_at_once<E>(&self) -> Result<Option<Both<'_>>, CallError<E>> {
+    fn enter_at_once<E>(&self) -> Result<Entry<'_>, CallError<E>> {
         let shared = &*self.breaker.shared;
         let permit = Held::new(shared, shared.admit()?);
         match self.bulkhead.try_acquire() {
-            Ok(place) => Ok(Some((place, permit))),
+            Ok(place) => Ok(Entry::Entered((place, permit))),
             Err(full) => {
-                permit.withdraw();
+                let withdrawn = permit.withdraw();
                 if self.bulkhead.waits() {
-                    Ok(None)
+                    Ok(Entry::Waits(withdrawn))
                 } else {
                     Err(full.into())
                 }
@@ -163,9 +172,13 @@ impl<C> Guarded<C> {
     }
 
     /// Asks the breaker for a call that has waited for its place.
-    fn admitted_to<'a>(&'a self, place: BulkheadPermit<'a>) -> Result<Both<'a>, Rejected> {
+    fn admitted_to<'a>(
+        &'a self,
+        place: BulkheadPermit<'a>,
+        withdrawn: Option<Ticket>,
+    ) -> Result<Both<'a>, Rejected> {
         let shared = &*self.breaker.shared;
-        let permit = Held::new(shared, shared.admit()?);
+        let permit = Held::new(shared, shared.admit_again(withdrawn)?);
         Ok((place, permit))
     }
 }

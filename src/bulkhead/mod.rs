@@ -1,5 +1,6 @@
 //! A bound on the calls that are in flight at a time, and what waits for a place.
 
+mod blocking;
 mod guarded;
 mod permit;
 mod places;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use crate::error::{BulkheadFull, ConfigError};
 use crate::name::Name;
+pub use blocking::{BlockingBulkhead, GuardedBlocking};
 pub use guarded::Guarded;
 use permit::Shared;
 pub use permit::{BulkheadPermit, OwnedBulkheadPermit};
