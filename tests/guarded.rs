@@ -386,3 +386,16 @@ fn threads_that_trip_and_probe_and_wait_leave_everything_free() {
         assert_eq!(guarded.breaker().state(), State::Closed);
     });
 }
+
+#[test]
+fn handles_permits_and_futures_go_anywhere() {
+    fn shared<T: Send + Sync + std::panic::UnwindSafe + 'static>(_: &T) {}
+    fn sent<F: Future + Send>(_: F) {}
+
+    let (guarded, _) = guarded(|builder| builder);
+    shared(&guarded);
+    shared(guarded.bulkhead());
+    shared(&guarded.bulkhead().try_acquire().unwrap().into_owned());
+    sent(guarded.bulkhead().acquire_async());
+    sent(guarded.call_async(|| std::future::ready(Ok::<_, ()>(7))));
+}
