@@ -50,7 +50,7 @@ use crate::state::{Kind, State};
 /// }
 /// ```
 pub struct CircuitBreaker<C = ErrIsFailure> {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     classifier: C,
 }
 
@@ -149,7 +149,11 @@ impl<C> CircuitBreaker<C> {
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
     )]
     #[inline(always)]
-    fn conclude<T, E>(&self, permit: Held<&Shared>, result: Result<T, E>) -> Result<T, CallError<E>>
+    pub(crate) fn conclude<T, E>(
+        &self,
+        permit: Held<&Shared>,
+        result: Result<T, E>,
+    ) -> Result<T, CallError<E>>
     where
         C: Classify<T, E>,
     {

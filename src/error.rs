@@ -175,12 +175,123 @@ impl fmt::Display for Rejected {
 
 impl Error for Rejected {}
 
+/// A call for which a [`Bulkhead`](crate::Bulkhead) had no place.
+///
+/// ```
+/// use tripcurve::Bulkhead;
+///
+/// let reports = Bulkhead::new(2)?.named("reports");
+/// let _permits = (reports.try_acquire(), reports.try_acquire());
+/// let full = reports.try_acquire().unwrap_err();
+/// assert_eq!(full.to_string(), "bulkhead reports is full, 2 of 2 calls in flight");
+/// # Ok::<(), tripcurve::ConfigError>(())
+/// ```
+#[cfg(feature = "bulkhead")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BulkheadFull {
+    pub(crate) name: Name,
+    pub(crate) max_concurrent: u32,
+    pub(crate) in_flight: u32,
+    pub(crate) waited: Duration,
+}
+
+#[cfg(feature = "bulkhead")]
+impl BulkheadFull {
+    /// The bulkhead's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// How many calls there may be in flight.
+    #[must_use]
+    pub fn max_concurrent(&self) -> u32 {
+        self.max_concurrent
+    }
+
+    /// How many there were at the rejection. After a wait it may be less than the maximum: a place came
+    /// free a moment too late.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// How long the call waited before it was rejected: zero, or what
+    /// [`max_wait`](crate::Bulkhead::max_wait) allowed.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
+    }
+}
+
+#[cfg(feature = "bulkhead")]
+impl fmt::Display for BulkheadFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            max_concurrent,
+            in_flight,
+            waited,
+        } = self;
+        write!(
+            f,
+            "bulkhead {name} is full, {in_flight} of {max_concurrent} calls in flight"
+        )?;
+        if waited.is_zero() {
+            Ok(())
+        } else {
+            write!(f, ", waited {waited:?}")
+        }
+    }
+}
+
+#[cfg(feature = "bulkhead")]
+impl Error for BulkheadFull {}
+
+/// Why there is no [bulkhead with threads](crate::Bulkhead::blocking).
+#[cfg(feature = "bulkhead")]
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// A setting makes no sense.
+    Setting(ConfigError),
+    /// The threads can't be started.
+    Threads(io::Error),
+}
+
+#[cfg(feature = "bulkhead")]
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting(error) => error.fmt(f),
+            Self::Threads(_) => {
+                f.write_str("the bulkhead's threads can't be started; fewer may do")
+            }
+        }
+    }
+}
+
+#[cfg(feature = "bulkhead")]
+impl Error for PoolError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Setting(error) => error.source(),
+            Self::Threads(error) => Some(error),
+        }
+    }
+}
+
 /// Why a call has no result: it was not let through, or it was and failed by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallError<E> {
     /// The breaker did not let the call through; the dependency was not called.
     Rejected(Rejected),
+    /// The breaker let the call through, but the [bulkhead](crate::Guarded) had no place; the
+    /// dependency was not called.
+    #[cfg(feature = "bulkhead")]
+    Full(BulkheadFull),
     /// The call was made and returned this error.
     Inner(E),
 }
@@ -189,16 +300,25 @@ impl<E> CallError<E> {
     /// The call's own error, if the call was made.
     pub fn into_inner(self) -> Option<E> {
         match self {
-            Self::Rejected(_) => None,
             Self::Inner(error) => Some(error),
+            _ => None,
         }
     }
 
-    /// The rejection, if the call was not made.
+    /// The breaker's rejection, if it did not let the call through.
     pub fn rejected(&self) -> Option<&Rejected> {
         match self {
             Self::Rejected(rejected) => Some(rejected),
-            Self::Inner(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The bulkhead's rejection, if it had no place for the call.
+    #[cfg(feature = "bulkhead")]
+    pub fn full(&self) -> Option<&BulkheadFull> {
+        match self {
+            Self::Full(full) => Some(full),
+            _ => None,
         }
     }
 }
@@ -209,21 +329,30 @@ impl<E> From<Rejected> for CallError<E> {
     }
 }
 
+#[cfg(feature = "bulkhead")]
+impl<E> From<BulkheadFull> for CallError<E> {
+    fn from(full: BulkheadFull) -> Self {
+        Self::Full(full)
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected(rejected) => rejected.fmt(f),
+            #[cfg(feature = "bulkhead")]
+            Self::Full(full) => full.fmt(f),
             Self::Inner(error) => error.fmt(f),
         }
     }
 }
 
-/// Both variants show through: the message is the cause's own, and so is the source.
+/// All variants show through: the message is the cause's own, and so is the source.
 impl<E: Error + 'static> Error for CallError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Rejected(_) => None,
             Self::Inner(error) => error.source(),
+            _ => None,
         }
     }
 }

@@ -69,7 +69,11 @@
 //!
 //! # Features
 //!
-//! None yet. (`__model` is private: it hands the parts to `loom-tests`.)
+//! | | |
+//! |---|---|
+//! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work |
+//!
+//! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
 // Half of the parts is `pub` only for the models of `loom-tests`; with that feature the lint sees all.
 #![cfg_attr(
@@ -80,6 +84,8 @@
 // In the order in which a call passes through them; each file uses only what stands below its line
 // (tests/house_rules.rs checks it).
 mod builder;
+#[cfg(feature = "bulkhead")]
+mod bulkhead;
 mod breaker;
 mod permit;
 mod shared;
@@ -111,7 +117,13 @@ mod sync;
 
 pub use breaker::CircuitBreaker;
 pub use builder::Builder;
+#[cfg(feature = "bulkhead")]
+pub use bulkhead::{
+    BlockingBulkhead, Bulkhead, BulkheadPermit, Guarded, GuardedBlocking, OwnedBulkheadPermit,
+};
 pub use clock::{Clock, MockClock};
+#[cfg(feature = "bulkhead")]
+pub use error::{BulkheadFull, PoolError};
 pub use error::{CallError, ClockError, ConfigError, Rejected};
 pub use fallback::Fallback;
 pub use latency::Latency;
@@ -132,6 +144,8 @@ pub use window::{CountWindow, Recording, Window};
 #[doc(hidden)]
 pub mod __model {
     pub use crate::beside::Beside;
+    #[cfg(feature = "bulkhead")]
+    pub use crate::bulkhead::{InLine, Places, PlacesWord, Queue, Waiter};
     pub use crate::caller::{At, Caller};
     pub use crate::clock::Now;
     pub use crate::core::{Core, Refusal, Settings, Ticket};

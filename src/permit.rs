@@ -27,6 +27,14 @@ impl<S: Deref<Target = Shared>> Held<S> {
         }
     }
 
+    /// Gives it back as if it had never been; what remains is for [`Shared::admit_again`].
+    #[cfg(feature = "bulkhead")]
+    pub(crate) fn withdraw(mut self) -> Option<Ticket> {
+        let (shared, ticket) = self.ticket.take()?;
+        shared.core.withdraw(ticket, &*shared);
+        Some(ticket)
+    }
+
     #[inline]
     pub(crate) fn over(mut self) -> Held<S, true> {
         Held {

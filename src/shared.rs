@@ -4,7 +4,7 @@ use std::num::NonZero;
 
 use crate::caller::Caller;
 use crate::clock::{Clock, Now};
-use crate::core::{Core, Ticket};
+use crate::core::{Core, Refusal, Ticket};
 use crate::error::Rejected;
 use crate::lane::Lane;
 use crate::outcome::Outcome;
@@ -58,11 +58,28 @@ impl Caller for Shared {
 impl Shared {
     #[inline]
     pub(crate) fn admit(&self) -> Result<Ticket, Rejected> {
-        self.core.admit(self).map_err(|refusal| Rejected {
+        self.core
+            .admit(self)
+            .map_err(|refusal| self.rejected(refusal))
+    }
+
+    /// Asks for a call that was let through, and withdrawn since.
+    #[cfg(feature = "bulkhead")]
+    pub(crate) fn admit_again(&self, withdrawn: Option<Ticket>) -> Result<Ticket, Rejected> {
+        let ticket = match withdrawn {
+            Some(ticket) => self.core.admit_again(ticket, self),
+            None => self.core.admit(self),
+        };
+        ticket.map_err(|refusal| self.rejected(refusal))
+    }
+
+    #[inline]
+    fn rejected(&self, refusal: Refusal) -> Rejected {
+        Rejected {
             name: self.core.name().clone(),
             state: refusal.state,
             retry_after: refusal.retry_after,
-        })
+        }
     }
 
     #[allow(

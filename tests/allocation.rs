@@ -426,3 +426,33 @@ fn a_busy_breaker_that_records_latency_allocates_once_more_for_each_thread() {
         }
     }
 }
+
+/// While nobody waits. A literal name; another one is shared, and so allocates nothing either.
+#[cfg(feature = "bulkhead")]
+#[test]
+fn a_place_of_a_bulkhead_allocates_nothing_whether_there_is_one_or_not() {
+    use tripcurve::Bulkhead;
+
+    let bulkhead = Bulkhead::new(1).unwrap().named(String::from("shared"));
+    let guarded = CircuitBreaker::new("guarded").with_bulkhead(bulkhead.clone());
+    success(guarded.breaker()).unwrap();
+    let allocations = allocation_counter::measure(|| {
+        let permit = bulkhead.try_acquire().unwrap();
+        assert!(bulkhead.try_acquire().is_err());
+        assert!(bulkhead.acquire().is_err());
+        assert!(
+            guarded
+                .call(|| Ok::<_, u8>(1))
+                .unwrap_err()
+                .full()
+                .is_some()
+        );
+        drop(permit);
+        assert_eq!(bulkhead.call(|| 1), Ok(1));
+        assert_eq!(guarded.call(|| Ok::<_, u8>(1)), Ok(1));
+        let mut call = pin!(guarded.call_async(|| std::future::ready(Ok::<_, u8>(1))));
+        let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Ready(Ok(1)));
+    });
+    assert_eq!(allocations.count_total, 0);
+}

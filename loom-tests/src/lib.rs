@@ -42,12 +42,12 @@ pub use race::race;
 pub mod sync {
     #[cfg(tripcurve_loom)]
     pub use loom::sync::{
-        Arc,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering, fence},
     };
     #[cfg(not(tripcurve_loom))]
     pub use std::sync::{
-        Arc,
+        Arc, Condvar, Mutex,
         atomic::{AtomicU64, Ordering, fence},
     };
 }

@@ -26,6 +26,26 @@ impl Core {
         }
     }
 
+    /// Decides anew about a call that was let through and withdrawn while it waited for something else.
+    ///
+    /// In the ramp that has let it through it isn't asked for a share of the calls once more, or a share of
+    /// the share would go.
+    ///
+    /// # Errors
+    /// The call is rejected.
+    #[inline(never)]
+    pub fn admit_again(&self, withdrawn: Ticket, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        let seen = self.state.load();
+        let is_same = seen.generation() == withdrawn.admitted.generation();
+        match seen.kind() {
+            Kind::Ramp(round) if is_same => Ok(Ticket {
+                admitted: self.in_round(seen.generation(), round),
+                begin: caller.raw(),
+            }),
+            _ => self.admit(caller),
+        }
+    }
+
     #[inline]
     fn admit_timed(&self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
         let begin = caller.raw();

@@ -6,7 +6,9 @@ use super::{Core, Refusal, Settings, Ticket};
 use crate::caller::Caller;
 use crate::outcome::Outcome;
 use crate::recovery::{Ask, Report};
-use crate::state::{Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict, State, StateWord};
+use crate::state::{
+    Generation, Kind, Moment, Moved, PackedRound, ProbeReport, ProbeVerdict, State, StateWord,
+};
 use crate::transition::Cause;
 use crate::window::{ClockReading, Ring};
 
@@ -74,6 +76,12 @@ impl Core {
         }
     }
 
+    /// What the ticket of a call says that a ramp lets through in this round.
+    pub(super) fn in_round(&self, generation: Generation, round: PackedRound) -> StateWord {
+        let round = round.unpack().without_counts();
+        StateWord::new(generation, Kind::Ramp(round.pack())).timed(self.timed().is_some())
+    }
+
     /// Lets a call through if it is one of the ramp's share.
     pub(super) fn admit_to_ramp(
         &self,
@@ -93,8 +101,7 @@ impl Core {
         let spacing = adaptive.outage.spacing();
         match adaptive.ramp.ask(round, now, timeout, spacing) {
             Ask::Admitted => Ok(Ticket {
-                admitted: StateWord::new(generation, Kind::Ramp(round.without_counts().pack()))
-                    .timed(self.timed().is_some()),
+                admitted: self.in_round(generation, round.pack()),
                 begin: reading.raw,
             }),
             Ask::Rejected { retry_after } => Err(half_open(Some(retry_after))),

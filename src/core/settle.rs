@@ -74,14 +74,9 @@ impl Core {
         given: Option<NonZero<u64>>,
         caller: &impl Caller,
     ) {
-        let (admitted, place) = ticket.admitted.without_watch();
-        let generation = admitted.generation();
-        let ticket = Ticket { admitted, ..ticket };
-        let in_flight = self.timed().and_then(|timed| timed.in_flight());
-        if let (Some(place), Some(in_flight)) = (place, in_flight) {
-            in_flight.unwatch(place, generation, caller.nanos_at(ticket.begin));
-        }
-        match (admitted.kind(), outcome) {
+        let ticket = self.unwatched(ticket, caller);
+        let generation = ticket.admitted.generation();
+        match (ticket.admitted.kind(), outcome) {
             (Kind::HalfOpen { .. } | Kind::Ramp(_), _) => {
                 self.settle_half_open(ticket, outcome, given, caller);
             }
@@ -93,6 +88,28 @@ impl Core {
             (_, Outcome::Ignored) => {
                 self.record(Tally::Aside, generation, caller);
             }
+        }
+    }
+
+    /// The ticket of a call whose time in flight is watched no more.
+    #[inline]
+    fn unwatched(&self, ticket: Ticket, caller: &impl Caller) -> Ticket {
+        let (admitted, place) = ticket.admitted.without_watch();
+        let in_flight = self.timed().and_then(|timed| timed.in_flight());
+        if let (Some(place), Some(in_flight)) = (place, in_flight) {
+            let began = caller.nanos_at(ticket.begin);
+            in_flight.unwatch(place, admitted.generation(), began);
+        }
+        Ticket { admitted, ..ticket }
+    }
+
+    /// Takes back a call that was let through and isn't made. Nothing is counted, and a probe's place is
+    /// free again.
+    #[inline(never)]
+    pub fn withdraw(&self, ticket: Ticket, caller: &impl Caller) {
+        let ticket = self.unwatched(ticket, caller);
+        if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
+            self.settle_half_open(ticket, Outcome::Ignored, None, caller);
         }
     }
 

@@ -34,7 +34,7 @@ enum Base {
     Cell(&'static str),
 }
 
-const LAYOUTS: [Layout; 10] = [
+const LAYOUTS: [Layout; 11] = [
     Layout {
         group: "closed",
         columns: Columns::Nothing,
@@ -88,6 +88,11 @@ const LAYOUTS: [Layout; 10] = [
         group: "snapshot_while_writing",
         columns: Columns::Named(&["snapshot_alone", "snapshot", "record_alone", "record"]),
         bases: &[Base::Cell("tripcurve/record_alone")],
+    },
+    Layout {
+        group: "bulkhead",
+        columns: Columns::Threads,
+        bases: &[Base::Row("limit/two_additions"), Base::Row("tokio")],
     },
 ];
 

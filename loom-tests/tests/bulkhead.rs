@@ -1,0 +1,366 @@
+//! The bulkhead's word: no more are in than there are places, a place that comes free goes to who waits,
+//! and none is lost, whoever gives up.
+//!
+//! The line is a model of `event-listener`'s: first in, first notified, with a count of who has not been
+//! notified that is looked at before the lock is taken. It also sees when all racers that are left wait,
+//! and then lets them go: a place was lost. (Loom's own finding of a deadlock would end the process.)
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use loom_tests::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering};
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{InLine, Places, Queue, Waiter};
+
+#[derive(Default)]
+struct Members {
+    next: u64,
+    /// Who has not been notified, the first at the head.
+    unnotified: VecDeque<u64>,
+    notified: Vec<u64>,
+    /// Racers that may still give a place back, and those of them that wait.
+    racing: usize,
+    waiting: usize,
+    is_stuck: bool,
+}
+
+impl Members {
+    fn look_whether_all_wait(&mut self) {
+        self.is_stuck |=
+            self.waiting > 0 && self.waiting == self.racing && self.notified.is_empty();
+    }
+}
+
+struct Line {
+    /// How many have not been notified; stored under the lock.
+    unnotified: AtomicU64,
+    members: Mutex<Members>,
+    bell: Condvar,
+}
+
+/// A handle, as the listeners have one too.
+#[derive(Clone)]
+struct SharedLine(Arc<Line>);
+
+struct Member {
+    line: SharedLine,
+    number: u64,
+}
+
+impl SharedLine {
+    fn new(racing: usize) -> Self {
+        Self(Arc::new(Line {
+            unnotified: AtomicU64::new(0),
+            members: Mutex::new(Members {
+                racing,
+                ..Members::default()
+            }),
+            bell: Condvar::new(),
+        }))
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut Members) -> R) -> R {
+        let mut members = self.0.members.lock().unwrap();
+        let result = work(&mut members);
+        let count = members.unnotified.len() as u64;
+        // Release: pairs with the Acquire in `notify_first`, as in event-listener.
+        self.0.unnotified.store(count, Ordering::Release);
+        result
+    }
+}
+
+impl Queue for SharedLine {
+    type InLine = Member;
+
+    fn listen(&self) -> Member {
+        let number = self.with(|members| {
+            members.next += 1;
+            members.unnotified.push_back(members.next);
+            members.next
+        });
+        Member {
+            line: self.clone(),
+            number,
+        }
+    }
+
+    fn notify_first(&self) -> bool {
+        // Acquire: see `with`.
+        if self.0.unnotified.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let found = self.with(|members| {
+            let first = members.unnotified.pop_front();
+            members.notified.extend(first);
+            first.is_some()
+        });
+        if found {
+            self.0.bell.notify_all();
+        }
+        found
+    }
+}
+
+impl InLine for Member {
+    fn wait(self, at_most: Option<Duration>) -> bool {
+        assert!(at_most.is_none(), "a model has no time; it gives up");
+        let line = &self.line.0;
+        let mut members = line.members.lock().unwrap();
+        members.waiting += 1;
+        while !members.notified.contains(&self.number) && !members.is_stuck {
+            members.look_whether_all_wait();
+            if members.is_stuck {
+                line.bell.notify_all();
+            } else {
+                members = line.bell.wait(members).unwrap();
+            }
+        }
+        members.waiting -= 1;
+        members.notified.retain(|number| *number != self.number);
+        !members.is_stuck
+    }
+
+    fn discard(self) -> bool {
+        self.line.with(|members| {
+            let before = members.notified.len();
+            members.notified.retain(|number| *number != self.number);
+            members.unnotified.retain(|number| *number != self.number);
+            members.notified.len() < before
+        })
+    }
+}
+
+/// A bulkhead, and its line.
+struct Scene {
+    bulkhead: Places<SharedLine>,
+    line: SharedLine,
+}
+
+impl Scene {
+    /// A bulkhead with so many places, so many of them taken, before a race of so many.
+    fn new(places: u32, taken: u32, racing: usize) -> Arc<Self> {
+        let line = SharedLine::new(racing);
+        let bulkhead = Places::new(places, line.clone());
+        for _ in 0..taken {
+            bulkhead.enter().unwrap();
+        }
+        Arc::new(Self { bulkhead, line })
+    }
+
+    fn enter_or_wait(&self) -> Option<Waiter<'_, SharedLine>> {
+        self.bulkhead.enter_or_wait().expect("few wait")
+    }
+
+    /// Who wants a place, however long that takes.
+    fn enters_at_last(&self) -> u32 {
+        let got = self.enter_or_wait().is_none_or(|waiter| waiter.wait(None));
+        self.has_done(u32::from(got))
+    }
+
+    /// Who has a place, and leaves.
+    fn leaves(&self) -> u32 {
+        self.bulkhead.leave();
+        self.has_done(0)
+    }
+
+    /// Who has two.
+    fn leaves_twice(&self) -> u32 {
+        self.bulkhead.leave();
+        self.leaves()
+    }
+
+    /// Who wants a place, but doesn't wait for it.
+    fn gives_up(&self) -> u32 {
+        let entered = self.enter_or_wait().is_none();
+        self.has_done(u32::from(entered))
+    }
+
+    /// The end of each racer, which keeps so many places.
+    fn has_done(&self, held: u32) -> u32 {
+        let line = &self.line.0;
+        let mut members = line.members.lock().unwrap();
+        members.racing -= 1;
+        members.look_whether_all_wait();
+        drop(members);
+        line.bell.notify_all();
+        held
+    }
+
+    /// Nobody waits for ever, and the places that are taken are those that the racers keep.
+    #[track_caller]
+    fn assert_that_held(&self, held: &[u32]) {
+        assert!(
+            !self.line.0.members.lock().unwrap().is_stuck,
+            "somebody waits for ever"
+        );
+        let word = self.bulkhead.load();
+        assert_eq!(word.in_flight(), held.iter().sum::<u32>());
+        assert_eq!(word.waiting(), 0);
+    }
+}
+
+/// Three callers come to two places.
+///
+/// Fails when: the word is stored instead of exchanged.
+#[test]
+fn of_three_callers_at_two_places_two_get_in() {
+    model(preemptions(2).full(3), || {
+        let scene = Scene::new(2, 0, 3);
+        let ask = |scene: &Scene| u32::from(scene.bulkhead.enter().is_ok());
+        let held = race(&scene, [ask, ask, ask]);
+        assert_eq!(held.iter().sum::<u32>(), 2);
+        scene.assert_that_held(&held);
+    });
+}
+
+/// A caller decides to wait while the only place is given back.
+///
+/// Fails when: a waiter counts itself before it stands in line; the word is loaded relaxed.
+#[test]
+fn who_begins_to_wait_while_the_place_is_given_back_gets_it() {
+    model(UNBOUNDED, || {
+        let scene = Scene::new(1, 1, 2);
+        let held = race(&scene, [Scene::leaves, Scene::enters_at_last]);
+        scene.assert_that_held(&held);
+        assert_eq!(held, [0, 1]);
+    });
+}
+
+/// Two leave at the same time, and two come.
+///
+/// Fails when: a waiter who got a place isn't counted out.
+#[test]
+fn two_places_given_back_at_once_go_to_the_two_who_wait() {
+    model(preemptions(1).full(2), || {
+        let scene = Scene::new(2, 2, 4);
+        let held = race(
+            &scene,
+            [
+                Scene::leaves,
+                Scene::leaves,
+                Scene::enters_at_last,
+                Scene::enters_at_last,
+            ],
+        );
+        scene.assert_that_held(&held);
+        assert_eq!(held, [0, 0, 1, 1]);
+    });
+}
+
+/// The only waiter gives up while the place is given back.
+///
+/// Fails when: who gives up keeps the place that it was just given; who leaves doesn't look whether
+/// somebody took the place.
+#[test]
+fn a_place_given_to_one_who_gives_up_is_not_lost() {
+    model(UNBOUNDED, || {
+        let scene = Scene::new(1, 1, 2);
+        let held = race(&scene, [Scene::leaves, Scene::gives_up]);
+        scene.assert_that_held(&held);
+    });
+}
+
+/// One gives up while the only place is given back; another waits before or behind it.
+///
+/// Fails when: as above.
+#[test]
+fn a_place_given_to_one_who_gives_up_goes_to_the_next() {
+    model(preemptions(2).full(3), || {
+        let scene = Scene::new(1, 1, 3);
+        let held = race(
+            &scene,
+            [
+                Scene::leaves,
+                |scene| {
+                    if scene.enter_or_wait().is_none() {
+                        scene.bulkhead.leave();
+                    }
+                    scene.has_done(0)
+                },
+                Scene::enters_at_last,
+            ],
+        );
+        scene.assert_that_held(&held);
+        assert_eq!(held, [0, 0, 1]);
+    });
+}
+
+/// A caller in line that isn't counted yet is given a place that was meant for another, who then gives
+/// up; and it finds a free one besides.
+///
+/// Fails when: who finds a place free keeps the one that it was just given.
+#[test]
+fn who_finds_a_place_besides_the_one_it_was_given_hands_that_one_on() {
+    model(preemptions(2).full(3), || {
+        let scene = Scene::new(2, 2, 3);
+        let held = race(
+            &scene,
+            [Scene::leaves_twice, Scene::enters_at_last, Scene::gives_up],
+        );
+        scene.assert_that_held(&held);
+    });
+}
+
+/// One waits, in line and counted, when the only place is given back, and another comes late.
+///
+/// Fails when: who leaves frees the place before it wakes who waits.
+#[test]
+fn who_comes_late_does_not_overtake_who_waits() {
+    model(UNBOUNDED, || {
+        let scene = Scene::new(1, 1, 2);
+        let waiter = scene.enter_or_wait().expect("it is full");
+        let late = |scene: &Scene| scene.has_done(u32::from(scene.bulkhead.enter().is_ok()));
+        let held = race(&scene, [Scene::leaves, late]);
+        assert_eq!(held, [0, 0]);
+        assert!(waiter.give_up(), "it was given the place");
+        scene.assert_that_held(&[1]);
+    });
+}
+
+/// Two places are given back one after the other. One waiter was handed the first and is about to count
+/// itself out, another is about to begin to wait.
+///
+/// Fails when: arrivals aren't counted. Then the word in which one waiter came and another left looks
+/// as before, and the second place is freed under the eyes of one who waits for it.
+#[test]
+fn a_place_is_not_freed_when_one_waiter_came_and_another_left() {
+    model(preemptions(2).full(3), || {
+        let scene = Scene::new(2, 2, 3);
+        let held = race(
+            &scene,
+            [
+                Scene::leaves_twice,
+                Scene::enters_at_last,
+                Scene::enters_at_last,
+            ],
+        );
+        scene.assert_that_held(&held);
+        assert_eq!(held, [0, 1, 1]);
+    });
+}
+
+/// What was done in a place is seen by the next in it.
+///
+/// Fails when: the word is exchanged relaxed.
+#[test]
+fn what_was_done_in_a_place_is_seen_by_the_next_in_it() {
+    model(UNBOUNDED, || {
+        let shared = Arc::new((Scene::new(1, 1, 2), AtomicU64::new(0)));
+        race(
+            &shared,
+            [
+                |(scene, done)| {
+                    // Relaxed: what the place is to order.
+                    done.store(1, Ordering::Relaxed);
+                    scene.leaves()
+                },
+                |(scene, done)| {
+                    let held = scene.enters_at_last();
+                    // Relaxed: as above.
+                    assert_eq!(done.load(Ordering::Relaxed), 1);
+                    held
+                },
+            ],
+        );
+    });
+}

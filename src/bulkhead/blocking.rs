@@ -1,0 +1,291 @@
+//! Blocking work from async code, on threads of its own.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
+
+use super::{Bulkhead, OwnedBulkheadPermit};
+use crate::breaker::CircuitBreaker;
+use crate::error::{BulkheadFull, CallError, ConfigError, PoolError};
+use crate::name::Name;
+use crate::outcome::{Classify, ErrIsFailure};
+use crate::permit::Held;
+
+impl Bulkhead {
+    /// A bulkhead with threads of its own, 1 to 4,096, which run blocking work for async code, and a queue
+    /// of 0 to 1,000,000 places before them.
+    ///
+    /// # Errors
+    /// A number is out of range, or the threads can't be started.
+    ///
+    /// ```
+    /// use tripcurve::Bulkhead;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let files = Bulkhead::blocking(4, 16)?.named("files");
+    /// let read = files.call_async(|| std::fs::read_to_string("Cargo.toml")).await;
+    /// assert!(read.is_ok());
+    /// # Ok::<(), tripcurve::PoolError>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn blocking(threads: u32, queue: u32) -> Result<BlockingBulkhead, PoolError> {
+        BlockingBulkhead::new(threads, queue)
+    }
+}
+
+/// A bulkhead with threads of its own for blocking work; made by [`Bulkhead::blocking`].
+///
+/// Async code must not block: a task that does holds up the others of its thread, and enough of them the
+/// whole service. Here the work goes to a bounded pool instead, behind a bounded queue, first come first
+/// served; what is beyond both is rejected at once. So a dependency that hangs costs these threads and
+/// nothing else, and memory stays bounded too.
+///
+/// A panic in the work goes on in the caller and costs no thread. Work that was begun is finished even if
+/// its caller has left, since a thread can't be stopped; it keeps its place until then. Work whose caller
+/// has left before it began is not begun.
+///
+/// Clones share threads and queue. The threads end when the last clone is dropped and the work is done;
+/// nobody waits for them.
+///
+/// # Cost
+/// A bulkhead's [place](Bulkhead#cost), the allocations of a job and of a channel for its result, and the
+/// waking of a thread, a few microseconds. The threads are those of
+/// [rayon](https://docs.rs/rayon-core): work that uses rayon's parallel iterators stays within them.
+#[derive(Clone)]
+pub struct BlockingBulkhead {
+    pool: Arc<ThreadPool>,
+    /// A place for each thread and each place in the queue.
+    places: Bulkhead,
+    threads: u32,
+}
+
+/// What a job comes to.
+type Done<T> = Result<T, Box<dyn Any + Send>>;
+
+impl BlockingBulkhead {
+    const MAX_THREADS: u32 = 4_096;
+    const MAX_QUEUE: u32 = 1_000_000;
+
+    fn new(threads: u32, queue: u32) -> Result<Self, PoolError> {
+        if !(1..=Self::MAX_THREADS).contains(&threads) {
+            return Err(PoolError::Setting(ConfigError::new(
+                "bulkhead.threads",
+                threads,
+                format!("in 1..={}", Self::MAX_THREADS),
+                "as many as the dependency serves at a time",
+            )));
+        }
+        if queue > Self::MAX_QUEUE {
+            return Err(PoolError::Setting(ConfigError::new(
+                "bulkhead.queue",
+                queue,
+                format!("in 0..={}", Self::MAX_QUEUE),
+                "as many as the threads work off before the callers leave",
+            )));
+        }
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(usize::try_from(threads).unwrap_or(1))
+            .thread_name(|number| format!("bulkhead-{number}"))
+            // What panics outside of the work, as the drop of a result that nobody wants any more.
+            .panic_handler(|_| {})
+            .build()
+            .map_err(|error| PoolError::Threads(io::Error::other(error)))?;
+        let places = Bulkhead::new(threads + queue).map_err(PoolError::Setting)?;
+        Ok(Self {
+            pool: Arc::new(pool),
+            places,
+            threads,
+        })
+    }
+
+    /// The same bulkhead by a name of its own, for the errors. The default is "bulkhead".
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Name>) -> Self {
+        self.places = self.places.named(name);
+        self
+    }
+
+    /// Does blocking work on a thread of this bulkhead.
+    ///
+    /// A panic in `operation` goes on unwinding here. If the future is dropped, work that has begun goes
+    /// on, and its place is free when it ends.
+    ///
+    /// # Errors
+    /// All threads are at work and the queue is full.
+    pub async fn call_async<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, BulkheadFull> {
+        let place = self.places.try_acquire()?.into_owned();
+        match self.start(place, operation).await {
+            Ok(done) => Ok(done.unwrap_or_else(|panic| resume_unwind(panic))),
+            Err(oneshot::RecvError) => Err(self.not_run()),
+        }
+    }
+
+    /// How much work is being done.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.places.in_flight().min(self.threads)
+    }
+
+    /// How much work is in the queue.
+    #[must_use]
+    pub fn queued(&self) -> u32 {
+        self.places.in_flight().saturating_sub(self.threads)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.places.name()
+    }
+
+    fn start<T: Send + 'static>(
+        &self,
+        place: OwnedBulkheadPermit,
+        operation: impl FnOnce() -> T + Send + 'static,
+    ) -> oneshot::AsyncReceiver<Done<T>> {
+        let (sender, receiver) = oneshot::async_channel();
+        self.pool.spawn_fifo(move || {
+            if sender.is_closed() {
+                return;
+            }
+            let done = catch_unwind(AssertUnwindSafe(operation));
+            // Before the caller hears of it: who asks again upon the result finds the place free.
+            drop(place);
+            let _caller_has_left = sender.send(done);
+        });
+        receiver
+    }
+
+    /// The pool does all that it is given, so this doesn't happen; if it did, the work was not done.
+    fn not_run(&self) -> BulkheadFull {
+        let seen = self.places.places.load();
+        self.places.full(seen, std::time::Duration::ZERO)
+    }
+}
+
+impl fmt::Debug for BlockingBulkhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingBulkhead")
+            .field("name", &self.name())
+            .field("threads", &self.threads)
+            .field("queue", &(self.places.max_concurrent() - self.threads))
+            .field("in_flight", &self.in_flight())
+            .field("queued", &self.queued())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A breaker and a [`BlockingBulkhead`] before the same dependency; made by
+/// [`CircuitBreaker::with_blocking`].
+///
+/// As with [`Guarded`](crate::Guarded): the breaker is asked first, what the bulkhead has no place for is
+/// not counted, work in the queue holds nothing of the breaker, and when a thread begins with it, the
+/// breaker is asked anew and the time begins.
+///
+/// The outcome of work whose caller has left meanwhile counts like any other, since the dependency has
+/// shown what it does; work that was never begun counts for nothing.
+///
+/// Clones share both.
+#[derive(Clone)]
+pub struct GuardedBlocking<C = ErrIsFailure> {
+    breaker: CircuitBreaker<C>,
+    bulkhead: BlockingBulkhead,
+}
+
+impl<C> CircuitBreaker<C> {
+    /// This breaker with threads behind it for blocking work: work is done if the breaker lets it through
+    /// and the bulkhead has a place.
+    ///
+    /// ```
+    /// use tripcurve::{Bulkhead, CircuitBreaker};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let files = CircuitBreaker::new("files").with_blocking(Bulkhead::blocking(4, 16)?);
+    /// let read = files.call_async(|| std::fs::read_to_string("Cargo.toml")).await;
+    /// assert!(read.is_ok());
+    /// assert_eq!(files.breaker().snapshot().successes(), 1);
+    /// # Ok::<(), tripcurve::PoolError>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn with_blocking(&self, bulkhead: BlockingBulkhead) -> GuardedBlocking<C>
+    where
+        C: Clone,
+    {
+        GuardedBlocking {
+            breaker: self.clone(),
+            bulkhead,
+        }
+    }
+}
+
+impl<C> GuardedBlocking<C> {
+    /// Does blocking work on a thread of the bulkhead, if the breaker lets it through.
+    ///
+    /// A panic in `operation` counts as a failure and goes on unwinding here.
+    ///
+    /// # Errors
+    /// [`CallError::Rejected`] or [`CallError::Full`] if the work was not done, [`CallError::Inner`] if it
+    /// was done and failed.
+    pub async fn call_async<T, E>(
+        &self,
+        operation: impl FnOnce() -> Result<T, E> + Send + 'static,
+    ) -> Result<T, CallError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        C: Classify<T, E> + Clone + Send + 'static,
+    {
+        let shared = &*self.breaker.shared;
+        let permit = Held::new(shared, shared.admit()?);
+        let place = match self.bulkhead.places.try_acquire() {
+            Ok(place) => place.into_owned(),
+            Err(full) => {
+                permit.withdraw();
+                return Err(full.into());
+            }
+        };
+        let withdrawn = permit.withdraw();
+        let breaker = self.breaker.clone();
+        let done = self.bulkhead.start(place, move || {
+            let shared = &*breaker.shared;
+            let permit = Held::new(shared, shared.admit_again(withdrawn)?);
+            let result = operation();
+            breaker.conclude(permit, result)
+        });
+        match done.await {
+            Ok(done) => done.unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(oneshot::RecvError) => Err(self.bulkhead.not_run().into()),
+        }
+    }
+
+    /// The breaker.
+    #[must_use]
+    pub fn breaker(&self) -> &CircuitBreaker<C> {
+        &self.breaker
+    }
+
+    /// The bulkhead.
+    #[must_use]
+    pub fn bulkhead(&self) -> &BlockingBulkhead {
+        &self.bulkhead
+    }
+}
+
+impl<C> fmt::Debug for GuardedBlocking<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuardedBlocking")
+            .field("breaker", &self.breaker)
+            .field("bulkhead", &self.bulkhead)
+            .finish()
+    }
+}

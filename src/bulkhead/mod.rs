@@ -1,0 +1,334 @@
+//! A bound on the calls that are in flight at a time, and what waits for a place.
+
+mod blocking;
+mod guarded;
+mod permit;
+mod places;
+mod queue;
+mod wait;
+mod word;
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{BulkheadFull, ConfigError};
+use crate::name::Name;
+pub use blocking::{BlockingBulkhead, GuardedBlocking};
+pub use guarded::Guarded;
+use permit::Shared;
+pub use permit::{BulkheadPermit, OwnedBulkheadPermit};
+pub use places::{Places, Waiter};
+use queue::EventQueue;
+pub use queue::{InLine, Queue};
+use wait::{Timer, Wait};
+pub use word::PlacesWord;
+
+/// A bulkhead: bounds how many calls are in flight at a time, so that a dependency that hangs can't take
+/// all threads, connections or memory of its callers.
+///
+/// A call beyond the bound is rejected at once, or after it has [waited](Self::max_wait) for a place.
+/// Who waits is served first come first served, threads and tasks alike: a place that comes free goes to
+/// the first who waits, and who comes later can't overtake. A waiter that leaves, by time or because its
+/// future is dropped, loses no place.
+///
+/// Clones share the places, and so do the handles that [`named`](Self::named),
+/// [`max_wait`](Self::max_wait) and [`sleep_with`](Self::sleep_with) return; the wait is each handle's
+/// own. A call may thus wait longer than another for the same places.
+///
+/// # Cost
+/// With no contention: a load and a compare-exchange to enter, and the same to leave; no allocation.
+/// Who waits allocates its place in the line of [`event-listener`](https://docs.rs/event-listener),
+/// and takes that line's lock.
+///
+/// # Memory ordering
+/// What a call did before it gave its place back is seen by the one that takes it.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcurve::Bulkhead;
+///
+/// let reports = Bulkhead::new(10)?.named("reports").max_wait(Duration::from_millis(50));
+/// let pages = reports.call(|| 42);
+/// assert_eq!(pages, Ok(42));
+/// # Ok::<(), tripcurve::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Bulkhead {
+    places: Arc<Shared>,
+    name: Name,
+    max_wait: Duration,
+    timer: Timer,
+}
+
+impl Bulkhead {
+    /// At most `max_concurrent` calls in flight, 1 to 1,048,575; those beyond are rejected at once.
+    ///
+    /// # Errors
+    /// `max_concurrent` is out of range.
+    ///
+    /// ```
+    /// use tripcurve::Bulkhead;
+    ///
+    /// let error = Bulkhead::new(0).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "bulkhead.max_concurrent: 0 is not in 1..=1048575; as many as the dependency serves at a time"
+    /// );
+    /// ```
+    pub fn new(max_concurrent: u32) -> Result<Self, ConfigError> {
+        if !(1..=PlacesWord::MAX_IN_FLIGHT).contains(&max_concurrent) {
+            return Err(ConfigError::new(
+                "bulkhead.max_concurrent",
+                max_concurrent,
+                format!("in 1..={}", PlacesWord::MAX_IN_FLIGHT),
+                "as many as the dependency serves at a time",
+            ));
+        }
+        Ok(Self {
+            places: Arc::new(Places::new(max_concurrent, EventQueue::default())),
+            name: "bulkhead".into(),
+            max_wait: Duration::ZERO,
+            timer: Timer::default(),
+        })
+    }
+
+    /// The same bulkhead by a name of its own, for the errors. The default is "bulkhead".
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Name>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The same bulkhead, whose calls wait so long for a place before they are rejected: zero, the
+    /// default, is not at all; [`Duration::MAX`] is without bound.
+    ///
+    /// A wait longer than callers stay is work for nobody: choose it well below their timeout.
+    /// [`try_acquire`](Self::try_acquire) never waits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::Bulkhead;
+    ///
+    /// let reports = Bulkhead::new(1)?.max_wait(Duration::from_millis(1));
+    /// let _permit = reports.acquire().unwrap();
+    /// let error = reports.acquire().unwrap_err();
+    /// assert_eq!(error.waited(), Duration::from_millis(1));
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.max_wait = max_wait;
+        self
+    }
+
+    /// The same bulkhead, whose tasks take the time of their waits from this function, which returns a
+    /// future that is ready after the duration: `tokio::time::sleep`, `smol::Timer::after`.
+    ///
+    /// The default is a thread of [`futures-timer`](https://docs.rs/futures-timer), one for the process,
+    /// which starts when the first task waits with a bound. Threads need neither.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::Bulkhead;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let reports = Bulkhead::new(1)?
+    ///     .max_wait(Duration::from_millis(1))
+    ///     .sleep_with(tokio::time::sleep);
+    /// let _permit = reports.acquire_async().await.unwrap();
+    /// assert!(reports.acquire_async().await.is_err());
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # }).unwrap();
+    /// ```
+    #[must_use]
+    pub fn sleep_with<S>(mut self, after: impl Fn(Duration) -> S + Send + Sync + 'static) -> Self
+    where
+        S: Future + Send + 'static,
+    {
+        self.timer = Timer::given(after);
+        self
+    }
+
+    /// Takes a place if one is free; never waits.
+    ///
+    /// # Errors
+    /// None is free.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<BulkheadPermit<'_>, BulkheadFull> {
+        match self.places.enter() {
+            Ok(()) => Ok(BulkheadPermit::new(&self.places)),
+            Err(full) => Err(self.full(full, Duration::ZERO)),
+        }
+    }
+
+    /// Takes a place; the thread waits up to [`max_wait`](Self::max_wait) for it.
+    ///
+    /// In a task, this would hold up the others of its thread: there, use
+    /// [`acquire_async`](Self::acquire_async).
+    ///
+    /// # Errors
+    /// None came free in this time, or 1,048,575 wait already.
+    pub fn acquire(&self) -> Result<BulkheadPermit<'_>, BulkheadFull> {
+        let Some(waiter) = self.enter_or_wait()? else {
+            return Ok(BulkheadPermit::new(&self.places));
+        };
+        if waiter.wait(self.bound()) {
+            Ok(BulkheadPermit::new(&self.places))
+        } else {
+            Err(self.full(self.places.load(), self.max_wait))
+        }
+    }
+
+    /// Takes a place; the task waits up to [`max_wait`](Self::max_wait) for it.
+    ///
+    /// Any runtime will do: nothing is spawned, and the time comes from [elsewhere](Self::sleep_with).
+    /// If the future is dropped while it waits, no place is lost.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// ```
+    /// use tripcurve::Bulkhead;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let reports = Bulkhead::new(1)?;
+    /// let permit = reports.acquire_async().await.unwrap();
+    /// assert_eq!(reports.in_flight(), 1);
+    /// # drop(permit);
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn acquire_async(&self) -> Result<BulkheadPermit<'_>, BulkheadFull> {
+        let Some(waiter) = self.enter_or_wait()? else {
+            return Ok(BulkheadPermit::new(&self.places));
+        };
+        if Wait::new(waiter, self.bound(), &self.timer).await {
+            Ok(BulkheadPermit::new(&self.places))
+        } else {
+            Err(self.full(self.places.load(), self.max_wait))
+        }
+    }
+
+    /// Makes a call in a place of this bulkhead; the thread waits up to [`max_wait`](Self::max_wait)
+    /// for it.
+    ///
+    /// # Errors
+    /// There was no place; the call was not made.
+    ///
+    /// ```
+    /// use tripcurve::Bulkhead;
+    ///
+    /// let reports = Bulkhead::new(1)?;
+    /// let nested = reports.call(|| reports.call(|| 42));
+    /// assert!(nested.unwrap().is_err());
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn call<T>(&self, operation: impl FnOnce() -> T) -> Result<T, BulkheadFull> {
+        let _permit = self.acquire()?;
+        Ok(operation())
+    }
+
+    /// Makes an asynchronous call in a place of this bulkhead; the task waits up to
+    /// [`max_wait`](Self::max_wait) for it.
+    ///
+    /// # Errors
+    /// There was no place; the call was not made.
+    ///
+    /// ```
+    /// use tripcurve::Bulkhead;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let reports = Bulkhead::new(1)?;
+    /// assert_eq!(reports.call_async(|| async { 42 }).await, Ok(42));
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # }).unwrap();
+    /// ```
+    pub async fn call_async<F: Future>(
+        &self,
+        operation: impl FnOnce() -> F,
+    ) -> Result<F::Output, BulkheadFull> {
+        let _permit = self.acquire_async().await?;
+        Ok(operation().await)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// How many calls there may be in flight.
+    #[must_use]
+    pub fn max_concurrent(&self) -> u32 {
+        self.places.max()
+    }
+
+    /// How many places are taken now, those included that were just handed to somebody who waited.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.places.load().in_flight()
+    }
+
+    /// How many callers wait now, those included who were just handed a place and have not yet woken.
+    #[must_use]
+    pub fn waiting(&self) -> u32 {
+        self.places.load().waiting()
+    }
+
+    fn waits(&self) -> bool {
+        !self.max_wait.is_zero()
+    }
+
+    /// How long one waits; `None`: without bound.
+    fn bound(&self) -> Option<Duration> {
+        (self.max_wait != Duration::MAX).then_some(self.max_wait)
+    }
+
+    /// Takes a place, or stands in line for one; without a wait that is a rejection.
+    #[inline]
+    fn enter_or_wait(&self) -> Result<Option<Waiter<'_, EventQueue>>, BulkheadFull> {
+        match self.places.enter() {
+            Ok(()) => Ok(None),
+            Err(full) if !self.waits() => Err(self.full(full, Duration::ZERO)),
+            Err(_) => {
+                let waiter = self.places.enter_or_wait();
+                waiter.map_err(|full| self.full(full, Duration::ZERO))
+            }
+        }
+    }
+
+    #[cold]
+    fn full(&self, seen: PlacesWord, waited: Duration) -> BulkheadFull {
+        BulkheadFull {
+            name: self.name.clone(),
+            max_concurrent: self.places.max(),
+            in_flight: seen.in_flight(),
+            waited,
+        }
+    }
+}
+
+/// A call that unwinds gives its place back; the rest is not the caller's to break.
+impl UnwindSafe for Bulkhead {}
+impl RefUnwindSafe for Bulkhead {}
+
+impl fmt::Debug for Bulkhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seen = self.places.load();
+        f.debug_struct("Bulkhead")
+            .field("name", &self.name)
+            .field("max_concurrent", &self.places.max())
+            .field("in_flight", &seen.in_flight())
+            .field("waiting", &seen.waiting())
+            .field("max_wait", &self.max_wait)
+            .field("timer", &self.timer)
+            .finish()
+    }
+}
