@@ -96,6 +96,16 @@ impl Builder {
 }
 
 impl<C> Builder<C> {
+    /// The same settings for one of many breakers, which has a number of its own.
+    #[cfg(feature = "registry")]
+    pub(crate) fn one_of_many(self, name: Option<Name>, number: u64) -> Self {
+        Self {
+            name: name.unwrap_or(self.name),
+            number,
+            ..self
+        }
+    }
+
     /// The stretch of recent calls that the breaker looks at; see [`Window`] for how to choose.
     pub fn window(self, window: impl Into<Window>) -> Self {
         Self {

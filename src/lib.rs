@@ -69,7 +69,11 @@
 //!
 //! # Features
 //!
-//! None yet. (`__model` is private: it hands the parts to `loom-tests`.)
+//! | feature | what it adds | by which crates |
+//! |---|---|---|
+//! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
+//!
+//! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
 // Half of the parts is `pub` only for the models of `loom-tests`; with that feature the lint sees all.
 #![cfg_attr(
@@ -79,6 +83,10 @@
 
 // In the order in which a call passes through them; each file uses only what stands below its line
 // (tests/house_rules.rs checks it).
+#[cfg(feature = "registry")]
+mod registry;
+#[cfg(feature = "registry")]
+mod control;
 mod builder;
 mod breaker;
 mod permit;
@@ -112,6 +120,8 @@ mod sync;
 pub use breaker::CircuitBreaker;
 pub use builder::Builder;
 pub use clock::{Clock, MockClock};
+#[cfg(feature = "registry")]
+pub use control::ControlGroup;
 pub use error::{CallError, ClockError, ConfigError, Rejected};
 pub use fallback::Fallback;
 pub use latency::Latency;
@@ -122,6 +132,8 @@ pub use policy::{
     Adaptive, BurnRate, ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
 };
 pub use recovery::Recovery;
+#[cfg(feature = "registry")]
+pub use registry::{Registry, RegistryBuilder};
 pub use snapshot::Snapshot;
 pub use state::State;
 pub use transition::{Cause, Transition};
@@ -134,6 +146,8 @@ pub mod __model {
     pub use crate::beside::Beside;
     pub use crate::caller::{At, Caller};
     pub use crate::clock::Now;
+    #[cfg(feature = "registry")]
+    pub use crate::control::{Command, Isolate};
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
     pub use crate::history::History;
@@ -141,6 +155,8 @@ pub mod __model {
     pub use crate::lane::{Lane, Lanes};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
     pub use crate::recovery::{AdaptiveRecovery, Ask, Outage, Ramp, Report};
+    #[cfg(feature = "registry")]
+    pub use crate::registry::{AtKey, Counted, Fate, Place, find_or_make};
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
         ProbeVerdict, Round, Share, StateWord,
