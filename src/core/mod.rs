@@ -173,14 +173,11 @@ impl Core {
     #[must_use]
     pub fn has_nothing_to_lose(&self, caller: &impl Caller) -> bool {
         let seen = self.state.load();
+        // The run's word has a note of evidence too.
         if seen.kind() != Kind::Closed || self.run.has_any() {
             return false;
         }
         let generation = seen.generation();
-        let has_evidence = |evidence: &Evidence| evidence.has_any(generation);
-        if self.evidence().is_some_and(has_evidence) {
-            return false;
-        }
         let reading = self.ring.read(caller);
         let Counts {
             failures,
