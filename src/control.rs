@@ -134,8 +134,9 @@ impl Member for Shared {
 /// [its builder](crate::RegistryBuilder::control_group) says so. Those that join while the group is
 /// isolated are isolated before anybody can call through them. Clones are the same group.
 ///
-/// The group doesn't keep its members alive. It notes each that joins in some fifty bytes, and of those that have been
-/// dropped it keeps no more notes, and no more memory, than it has living members, or sixteen.
+/// The group doesn't keep its members alive. A single breaker is noted in some fifty bytes. Of those that
+/// were dropped the notes, and the memory that held them, are freed when others are added: there are never
+/// more of them than there were living members, or sixteen.
 ///
 /// ```
 /// use tripcurve::{CircuitBreaker, ControlGroup, State};

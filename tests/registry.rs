@@ -249,6 +249,37 @@ fn a_slow_call_is_not_dropped() {
 }
 
 #[test]
+fn a_call_whose_time_a_percentile_counts_is_not_dropped() {
+    let (template, hand) = template();
+    let p99 = TripPolicy::latency_percentile(99.0).above(Duration::from_millis(100));
+    let registry = Registry::<u32>::builder(template.trip_when(p99));
+    let registry = registry.capacity(3).build().unwrap();
+    let breaker = registry.of(&7);
+    let permit = breaker.try_acquire().unwrap();
+    hand.advance(Duration::from_secs(1));
+    permit.success();
+    drop(breaker);
+    flood(&registry);
+    assert_eq!(registry.get(&7).unwrap().snapshot().calls(), 1);
+    hand.advance(Duration::from_secs(20));
+    flood(&registry);
+    assert!(registry.get(&7).is_none());
+}
+
+#[test]
+fn a_run_of_failures_that_no_policy_counts_is_needed_as_long_as_the_window_has_them() {
+    let (clock, hand) = Clock::mock();
+    let registry = Registry::<u32>::builder(never_trips().clock(clock)).capacity(3);
+    let registry = registry.build().unwrap();
+    fail(&registry.of(&7));
+    flood(&registry);
+    assert!(registry.get(&7).is_some());
+    hand.advance(Duration::from_secs(70));
+    flood(&registry);
+    assert!(registry.get(&7).is_none());
+}
+
+#[test]
 fn a_breaker_is_not_dropped_while_somebody_has_a_handle_or_a_permit() {
     let (registry, _hand) = registry(3);
     let handle = registry.of(&7);

@@ -42,8 +42,8 @@ struct Place {
     was_used: bool,
 }
 
-/// What should be there. Whether a breaker has anything to lose it is told; `against_model.rs` has another model
-/// for that.
+/// What should be there. Whether a breaker has anything to lose it is told; `against_model.rs` has another
+/// model for that.
 struct Model {
     capacity: usize,
     made: u64,

@@ -1,13 +1,14 @@
-//! A recommendation service for many shops, with a breaker for each, that always has an answer: a fresh one, the shopper's last
-//! one, what is popular in the shop, or an empty one.
+//! A recommendation service for many shops, with a breaker for each, that always has an answer: a fresh
+//! one, the shopper's last one, what is popular in the shop, or an empty one.
 //!
 //! ```text
 //! cargo run --release --features registry --example recommendations
 //! ```
 //!
-//! Everything goes over HTTP on loopback: shoppers ask the service ([`service`]), which asks the recommender ([`recommender`]) for
-//! one shop after the other. Then the recommender fails for one shop, an attacker makes up shops, the shop recovers, and an
-//! operator isolates all. It takes about three seconds, and its exit code says whether all went as it should.
+//! Everything goes over HTTP on loopback: shoppers ask the service ([`service`]), which asks the
+//! recommender ([`recommender`]). The recommender fails for two shops, somebody makes up others, it recovers,
+//! and an operator takes it out of service. That takes about three seconds, and the exit code says whether
+//! all went as it should.
 
 mod client;
 mod recommender;

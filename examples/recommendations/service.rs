@@ -15,8 +15,8 @@ use tripcurve::{CircuitBreaker, ControlGroup, Fallback, Registry, TripPolicy};
 use crate::Failure;
 use crate::client::Client;
 
-/// Room for so many breakers that nobody needs. Anybody can make up a shop, so there must be a limit; a shop that is
-/// failing keeps its breaker in any case.
+/// Room for so many breakers that nobody needs. Anybody can make up a shop, so there must be a limit; a shop
+/// that is failing keeps its breaker in any case.
 pub(crate) const ROOM: usize = 20;
 
 pub(crate) const OPEN_FOR: Duration = Duration::from_secs(2);

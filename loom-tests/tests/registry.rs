@@ -61,8 +61,8 @@ impl Counted for Handle {
     }
 }
 
-/// A map with one key, whose entry is replaced by compare-exchange, as papaya's are. Nothing that was in it is freed before
-/// the model ends, as papaya frees nothing that a guard may still see.
+/// A map with one key, whose entry is replaced by compare-exchange, as papaya's are. Nothing that was in it
+/// is freed before the model ends, as papaya frees nothing that a guard may still see.
 struct Map {
     /// The number of the place that is there; 0 for none.
     there: AtomicU64,
@@ -169,10 +169,12 @@ fn two_uses_of_a_key_whose_breaker_was_retired_get_one_new_breaker() {
     });
 }
 
-/// An eviction against a lookup: either the breaker stays and who looked up has it, or it is gone, and that one has another.
+/// An eviction against a lookup: either the breaker stays and who looked up has it, or it is gone, and that
+/// one has another.
 ///
-/// Fails when: there is no fence in `take` or in `retire`; when `take` returns a handle to a condemned breaker as it stands; when
-/// `retire` retires what isn't condemned any more, or doesn't count itself among the handles.
+/// Fails when: there is no fence in `take` or in `retire`; when `take` returns a handle to a condemned
+/// breaker as it stands; when `retire` retires what isn't condemned any more, or doesn't count itself among
+/// the handles.
 #[test]
 fn who_looks_a_breaker_up_while_it_is_evicted_has_the_one_that_is_there() {
     model(preemptions(3), || {
@@ -195,8 +197,8 @@ fn who_looks_a_breaker_up_while_it_is_evicted_has_the_one_that_is_there() {
 
 /// An eviction against a failure that is recorded.
 ///
-/// Fails when: `retire` doesn't acquire what was done with handles that were dropped, or looks at the breaker before it
-/// has condemned it; and as above.
+/// Fails when: `retire` doesn't acquire what was done with handles that were dropped, or looks at the
+/// breaker before it has condemned it; and as above.
 #[test]
 fn a_failure_that_is_recorded_while_the_breaker_is_evicted_is_not_lost() {
     model(preemptions(3), || {
@@ -244,7 +246,8 @@ fn of_the_failures_of_many_none_is_lost_to_evictions() {
 
 /// Two come to a new breaker, and neither goes on before it was welcomed.
 ///
-/// Fails when: `take_rarely` notes the use before it has welcomed, or without Release; when `take` doesn't acquire.
+/// Fails when: `take_rarely` notes the use before it has welcomed, or without Release; when `take` doesn't
+/// acquire.
 #[test]
 fn nobody_has_a_handle_to_a_breaker_that_was_not_welcomed() {
     model(UNBOUNDED, || {

@@ -167,17 +167,21 @@ impl Core {
         }
     }
 
-    /// Whether nothing would be lost with this breaker but the count of what went well: it is closed,
-    /// and nothing speaks against the dependency, be it in the window, in the run of failures or as
-    /// evidence.
+    /// Whether nothing would be lost with this breaker but the count of what went well: it is closed, and
+    /// nothing that its policies look at speaks against the dependency.
     #[must_use]
     pub fn has_nothing_to_lose(&self, caller: &impl Caller) -> bool {
         let seen = self.state.load();
-        // The run's word has a note of evidence too.
-        if seen.kind() != Kind::Closed || self.run.has_any() {
+        if seen.kind() != Kind::Closed {
             return false;
         }
         let generation = seen.generation();
+        let any = |looks: fn(&TripPolicy) -> bool| self.settings.policies.iter().any(looks);
+        let has_run = || any(TripPolicy::looks_at_run) && self.run.get(generation) > 0;
+        let has_evidence = || self.evidence().is_some_and(|it| it.has_any(generation));
+        if has_run() || has_evidence() {
+            return false;
+        }
         let reading = self.ring.read(caller);
         let Counts {
             failures,
@@ -185,7 +189,12 @@ impl Core {
             overdue,
             ..
         } = self.suspicions(generation, reading, caller);
-        failures + slow + overdue == 0
+        // How long a call took speaks for or against the dependency only beside the others.
+        let has_times = || {
+            any(TripPolicy::looks_at_percentiles)
+                && self.ring.calls(generation, reading, caller) > 0
+        };
+        failures + slow + overdue == 0 && !has_times()
     }
 
     /// What the winner of a transition, and nobody else, has to do after it.

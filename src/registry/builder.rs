@@ -50,7 +50,8 @@ impl<K, C> RegistryBuilder<K, C> {
         }
     }
 
-    /// Gives each breaker a name of its own, as it stands in rejections, in snapshots and in what listeners are told.
+    /// Gives each breaker a name of its own, as it stands in rejections, in snapshots and in what listeners
+    /// are told.
     ///
     /// It takes the memory of the name, and a rejection then counts a reference to it.
     ///
@@ -72,7 +73,8 @@ impl<K, C> RegistryBuilder<K, C> {
 
     /// Lets all breakers, those to come included, join a group.
     ///
-    /// While the group is isolated no breaker is dropped, and those that are made are forced open before anybody gets them.
+    /// While the group is isolated no breaker is dropped, and those that are made are forced open before
+    /// anybody gets them.
     pub fn control_group(self, group: &ControlGroup) -> Self {
         Self {
             group: Some(group.clone()),

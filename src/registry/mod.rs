@@ -42,37 +42,46 @@ pub use tenure::{AtKey, Counted, Fate, Place, find_or_make};
 ///
 /// # Capacity
 /// Whoever can choose keys, as users often can, could make a registry grow without end. With a
-/// [`capacity`](RegistryBuilder::capacity) breakers that nobody needs are dropped when others are made.
-/// A breaker is *needed*, and never dropped, while
-/// - it is anything but closed: open, half-open or under a command;
-/// - anything speaks against its dependency: a failed, slow or overdue call in its window, a run of failures, evidence;
-/// - somebody has a handle to it, and so while calls are in flight.
+/// [`capacity`](RegistryBuilder::capacity), breakers that nobody needs are dropped when others are made.
+/// A breaker is *needed*, and never dropped,
+/// - while it is anything but closed: open, half-open or under a command;
+/// - while anything that its policies look at speaks against its dependency: a failed, slow or overdue
+///   call in its window, a run of failures, evidence, or, if they look at percentiles, any call in its window;
+/// - while somebody has a handle to it, and so while calls are in flight.
 ///
-/// If all are needed the registry grows beyond its capacity, as [`over_capacity`](Self::over_capacity) tells: were a breaker
-/// dropped that counts, who floods the registry with keys could keep it from ever tripping. What is lost with a breaker
-/// is how many calls went well, and what an [adaptive](crate::TripPolicy::adaptive) one has
-/// learnt.
+/// If all are needed, the registry grows beyond its capacity, as [`over_capacity`](Self::over_capacity)
+/// tells. If breakers were dropped that count, a flood of made-up keys would keep a breaker from ever
+/// tripping. What is lost with a breaker is how many calls went well, and what an
+/// [adaptive](crate::TripPolicy::adaptive) or [relative](crate::TripPolicy::slower_than_usual) policy has learnt.
 ///
-/// Of those that nobody needs about the least recently used go first. Each first use beyond the capacity looks at the
-/// breakers that it has not looked at for longest, 16 at most. Of the first eight it drops those that have not been looked up since; of the
-/// others all that aren't needed; until there are no more than the capacity.
+/// Of those that nobody needs, about the least recently used go first. Each first use beyond the capacity
+/// looks at the breakers that none has looked at for longest, at 16 of them at most, until there are no more than the
+/// capacity. Of the first eight it drops those that were not looked up since; of the others all that
+/// aren't needed.
 ///
-/// A failure stays in a window by [count](crate::Window::count) until calls push it out, so a breaker with such a window and a
-/// failure is needed until it is called again; give such windows a [time](crate::CountWindow::within).
+/// Some breakers stay needed until they are called again, because only calls end what they are in: an open one,
+/// a run of failures under a [policy](crate::TripPolicy::consecutive_failures) that counts it, evidence, a failure in a
+/// window by [count](crate::Window::count) without a [time](crate::CountWindow::within). So if those who make up
+/// keys can make their calls fail as well ("no such tenant"), let such calls
+/// [count](Builder::classify) as ignored or as successes, or [remove](Self::remove) the key.
 ///
 /// # Cost
-/// A lookup hashes the key (with `SipHash`, whose keys attackers can't guess), reads the map, and counts the handle that it
-/// returns, on a counter of that breaker alone. It notes a use once, until an eviction has looked. For a key that many
-/// threads use all the time, keep a handle in each.
+/// A lookup hashes the key, with the standard library's hasher, whose collisions nobody foresees; reads the map;
+/// and counts the handle that it returns, on a counter of that breaker alone. Besides, it notes that the
+/// breaker is in use, but only once after an eviction has looked at it. For a key that many threads use
+/// all the time, keep a handle in each.
 ///
-/// A first use allocates the breaker and its place. If several threads use a key for the first time at once, each may make a breaker;
-/// one is kept, which all of them get. A map that grows is copied in steps by those who write to it.
+/// A first use allocates the breaker and its place. If several threads use a key for the first time
+/// at once, each may make a breaker; one of them is kept, and all get it. The map grows in steps, by those who make
+/// breakers; while one of them allocates the larger table, others may wait.
 ///
-/// Memory: the breaker's, 512 bytes if it is [compact](Builder::shards), and about 60 with keys of eight bytes for the map and the order in which
-/// breakers are dropped; with a [listener](Builder::on_transition) 3.7 kB more.
+/// Memory: the breaker's, 512 bytes if it is [compact](Builder::shards) with ten buckets; about 60 more
+/// for its place, with keys of up to eight bytes, and 24 if there is a capacity. With a
+/// [listener](Builder::on_transition) each breaker has a log of 3.7 kB.
 ///
 /// # Panics
-/// What the key's `Hash`, `Eq` and `Clone`, and the classifier's `Clone`, do is up to them; nothing here panics.
+/// Nothing here panics, but what the key's `Hash`, `Eq` and `Clone`, the classifier's `Clone` and the closures do is
+/// up to them.
 pub struct Registry<K, C = ErrIsFailure>(Arc<Breakers<K, C>>);
 
 struct Breakers<K, C> {
@@ -162,8 +171,8 @@ where
         place.take(|it| self.0.welcome(it))
     }
 
-    /// Takes the breaker of `key` out of the registry, whatever it counts, and returns it. Who has a handle keeps it;
-    /// who asks next gets a new breaker.
+    /// Takes the breaker of `key` out of the registry, whatever it counts, and returns it. Who has a handle
+    /// keeps it; who asks next gets a new breaker.
     pub fn remove<Q>(&self, key: &Q) -> Option<CircuitBreaker<C>>
     where
         K: Borrow<Q>,
@@ -174,7 +183,8 @@ where
         place.take(|it| self.0.welcome(it))
     }
 
-    /// By how many the breakers exceed the [`capacity`](RegistryBuilder::capacity), because they are needed; 0 without one.
+    /// By how many the breakers exceed the [`capacity`](RegistryBuilder::capacity), because they are
+    /// needed; 0 without one.
     #[must_use]
     pub fn over_capacity(&self) -> usize {
         let capacity = self.0.capacity.as_ref();
@@ -184,8 +194,9 @@ where
     /// Shows `look` a snapshot of each breaker, in no particular order.
     ///
     /// Each breaker that is there all the time is seen once; of those that come or go meanwhile some
-    /// are. It stops nobody, and counts as no use. While the map grows it waits for those who copy it,
-    /// and helps. One snapshot is filled again and again, so nothing is allocated for each.
+    /// are. It stops nobody, and counts as no use. While the map grows it waits for those who copy it, and
+    /// helps. What is dropped meanwhile is freed afterwards. One snapshot is filled again and again, so
+    /// nothing is allocated for each.
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, Registry, State};
