@@ -1,6 +1,7 @@
 //! One command over many breakers.
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
 use papaya::HashMap;
@@ -240,6 +241,10 @@ impl ControlGroup {
         }
     }
 }
+
+/// As breakers are.
+impl UnwindSafe for ControlGroup {}
+impl RefUnwindSafe for ControlGroup {}
 
 impl fmt::Debug for ControlGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -404,6 +404,47 @@ fn threads_that_flood_a_registry_lose_no_failure_of_a_key() {
     assert_eq!(registry.of(&7).snapshot().failures(), 2 * ROUNDS);
 }
 
+#[test]
+fn a_failure_that_is_recorded_while_the_breaker_is_evicted_is_not_lost() {
+    const ROUNDS: u32 = 2_000;
+    let registry = Registry::<u32>::builder(never_trips()).capacity(1);
+    let registry = registry.build().unwrap();
+    let start = Barrier::new(2);
+    // Judged at the end, since who panics would leave the other one waiting.
+    let mut lost = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..ROUNDS {
+                start.wait();
+                // Each makes room, and the key of this round has not been used for longest.
+                for other in 0..3 {
+                    registry.of(&(1_000_000 + 3 * round + other));
+                }
+                start.wait();
+            }
+        });
+        for round in 0..ROUNDS {
+            registry.of(&round);
+            start.wait();
+            registry.of(&round).try_acquire().unwrap().failure();
+            start.wait();
+            let found = registry.remove(&round).map(|it| it.snapshot().failures());
+            if found != Some(1) {
+                lost.push((round, found));
+            }
+        }
+    });
+    assert_eq!(lost, []);
+}
+
+#[test]
+fn a_registry_and_a_group_can_be_shared_and_sent() {
+    fn is_shared<T: Send + Sync + Clone + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+
+    is_shared::<Registry<String>>();
+    is_shared::<ControlGroup>();
+}
+
 fn breaker() -> CircuitBreaker {
     template().0.build().unwrap()
 }

@@ -5,11 +5,36 @@ use loom_tests::{UNBOUNDED, model, preemptions, race};
 use std::sync::OnceLock;
 use tripcurve::__model::{AtKey, Counted, Fate, Place, find_or_make};
 
+/// An atomic of this model's own, with a scheduling point before each load, as `src/sync.rs` has for
+/// tripcurve's (see the crate's documentation).
+#[derive(Debug)]
+struct Word {
+    word: AtomicU64,
+    #[cfg(tripcurve_loom)]
+    point: loom::sync::Condvar,
+}
+
+impl Word {
+    fn new(value: u64) -> Self {
+        Self {
+            word: AtomicU64::new(value),
+            #[cfg(tripcurve_loom)]
+            point: loom::sync::Condvar::new(),
+        }
+    }
+
+    fn load(&self, ordering: Ordering) -> u64 {
+        #[cfg(tripcurve_loom)]
+        self.point.notify_one();
+        self.word.load(ordering)
+    }
+}
+
 /// What stands for a breaker: how many failures it has counted.
 #[derive(Debug)]
 struct Breaker {
-    failures: AtomicU64,
-    handles: AtomicU64,
+    failures: Word,
+    handles: Word,
 }
 
 /// A handle to it, counted with the orderings that the standard library's `Arc` has, and no others.
@@ -19,8 +44,8 @@ struct Handle(std::sync::Arc<Breaker>);
 impl Handle {
     fn new() -> Self {
         Self(std::sync::Arc::new(Breaker {
-            failures: AtomicU64::new(0),
-            handles: AtomicU64::new(1),
+            failures: Word::new(0),
+            handles: Word::new(1),
         }))
     }
 
@@ -30,7 +55,7 @@ impl Handle {
 
     fn fail(&self) {
         // Relaxed: the model asks whether the handles order it.
-        self.0.failures.fetch_add(1, Ordering::Relaxed);
+        self.0.failures.word.fetch_add(1, Ordering::Relaxed);
     }
 
     fn has_nothing_to_lose(&self) -> bool {
@@ -42,7 +67,7 @@ impl Handle {
 impl Clone for Handle {
     fn clone(&self) -> Self {
         // Relaxed: as `Arc::clone`.
-        self.0.handles.fetch_add(1, Ordering::Relaxed);
+        self.0.handles.word.fetch_add(1, Ordering::Relaxed);
         Self(std::sync::Arc::clone(&self.0))
     }
 }
@@ -50,7 +75,7 @@ impl Clone for Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         // Release: as `Arc`'s.
-        self.0.handles.fetch_add(u64::MAX, Ordering::Release);
+        self.0.handles.word.fetch_add(u64::MAX, Ordering::Release);
     }
 }
 
@@ -65,7 +90,7 @@ impl Counted for Handle {
 /// is freed before the model ends, as papaya frees nothing that a guard may still see.
 struct Map {
     /// The number of the place that is there; 0 for none.
-    there: AtomicU64,
+    there: Word,
     places: [OnceLock<Place<Handle>>; 4],
     made: AtomicU64,
 }
@@ -73,7 +98,7 @@ struct Map {
 impl Map {
     fn new() -> Self {
         Self {
-            there: AtomicU64::new(0),
+            there: Word::new(0),
             places: std::array::from_fn(|_| OnceLock::new()),
             made: AtomicU64::new(0),
         }
@@ -124,15 +149,17 @@ impl AtKey<Handle> for Map {
         // Release, Acquire: as papaya's.
         let put = self
             .there
+            .word
             .compare_exchange(0, number, Ordering::Release, Ordering::Acquire);
         self.place(put.map_or_else(|there| there, |_| number))
     }
 
     fn take_away(&self, number: u64) {
         // Release, Relaxed: as papaya's. If it fails, another has taken it away.
-        let _gone = self
-            .there
-            .compare_exchange(number, 0, Ordering::Release, Ordering::Relaxed);
+        let _gone =
+            self.there
+                .word
+                .compare_exchange(number, 0, Ordering::Release, Ordering::Relaxed);
     }
 }
 

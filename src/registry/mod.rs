@@ -7,6 +7,7 @@ mod tenure;
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use papaya::{Guard, HashMap};
@@ -320,6 +321,10 @@ impl<K, C> Clone for Registry<K, C> {
         Self(Arc::clone(&self.0))
     }
 }
+
+/// A naming that panics makes no breaker, and a key whose `Hash` or `Eq` does isn't found.
+impl<K, C: UnwindSafe> UnwindSafe for Registry<K, C> {}
+impl<K, C: RefUnwindSafe> RefUnwindSafe for Registry<K, C> {}
 
 impl<K: Hash + Eq, C> fmt::Debug for Registry<K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
