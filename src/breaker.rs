@@ -62,6 +62,12 @@ impl<C> CircuitBreaker<C> {
         }
     }
 
+    /// What all handles share.
+    #[cfg(feature = "registry")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// The same breaker with another classifier.
     ///
     /// One breaker can so guard calls of several types: the state and the window are shared, only

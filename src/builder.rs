@@ -1,7 +1,7 @@
 //! Settings of a breaker, all checked in one place.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::beside::Beside;
@@ -37,9 +37,14 @@ use crate::window::{Recording, Timing, Window};
 /// | [`latency`](Self::latency) | off, unless a policy looks at percentiles |
 /// | [`clock`](Self::clock) | the CPU's time-stamp counter |
 /// | [`shards`](Self::shards) | one; when it gets busy, twice as many as there are cores, 8 to 64 |
+///
+/// Clones have the same settings, listeners included, and make breakers of their own.
+#[derive(Clone)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct Builder<C = ErrIsFailure> {
     name: Name,
+    /// Tells the jitter of breakers that have one name from each other; 0 if it is alone.
+    number: u64,
     window: Window,
     policies: Vec<TripPolicy>,
     recovery: Option<Recovery>,
@@ -74,6 +79,7 @@ impl Builder {
     fn new(name: Name) -> Self {
         Self {
             name,
+            number: 0,
             window: Window::default(),
             policies: Vec::new(),
             recovery: None,
@@ -90,6 +96,16 @@ impl Builder {
 }
 
 impl<C> Builder<C> {
+    /// The same settings for one of many breakers, which has a number of its own.
+    #[cfg(feature = "registry")]
+    pub(crate) fn one_of_many(self, name: Option<Name>, number: u64) -> Self {
+        Self {
+            name: name.unwrap_or(self.name),
+            number,
+            ..self
+        }
+    }
+
     /// The stretch of recent calls that the breaker looks at; see [`Window`] for how to choose.
     pub fn window(self, window: impl Into<Window>) -> Self {
         Self {
@@ -189,7 +205,7 @@ impl<C> Builder<C> {
     /// breaker. If it panics, nobody else is harmed. If listeners are held up while 32 transitions
     /// go by, some are left out; [`Transition::missed`] says how many.
     pub fn on_transition(mut self, listener: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
-        self.listeners.push(Box::new(listener));
+        self.listeners.push(Arc::new(listener));
         self
     }
 
@@ -290,6 +306,7 @@ impl<C> Builder<C> {
     {
         Builder {
             name: self.name,
+            number: self.number,
             window: self.window,
             policies: self.policies,
             recovery: self.recovery,
@@ -378,7 +395,7 @@ impl<C> Builder<C> {
         }
         let adaptive = (recovery.0 == Plan::Adaptive).then(|| {
             let seed = self.name.as_str().bytes();
-            let seed = seed.fold(self.clock.seed(), |seed, byte| {
+            let seed = seed.fold(self.clock.seed() ^ self.number, |seed, byte| {
                 mixed(seed ^ u64::from(byte))
             });
             let window = self.window.length().map_or(u64::MAX, saturating_nanos);

@@ -69,9 +69,10 @@
 //!
 //! # Features
 //!
-//! | | |
-//! |---|---|
-//! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work |
+//! | feature | what it adds | by which crates |
+//! |---|---|---|
+//! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
+//! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
@@ -83,6 +84,10 @@
 
 // In the order in which a call passes through them; each file uses only what stands below its line
 // (tests/house_rules.rs checks it).
+#[cfg(feature = "registry")]
+mod registry;
+#[cfg(feature = "registry")]
+mod control;
 mod builder;
 #[cfg(feature = "bulkhead")]
 mod bulkhead;
@@ -122,6 +127,8 @@ pub use bulkhead::{
     BlockingBulkhead, Bulkhead, BulkheadPermit, Guarded, GuardedBlocking, OwnedBulkheadPermit,
 };
 pub use clock::{Clock, MockClock};
+#[cfg(feature = "registry")]
+pub use control::ControlGroup;
 #[cfg(feature = "bulkhead")]
 pub use error::{BulkheadFull, PoolError};
 pub use error::{CallError, ClockError, ConfigError, Rejected};
@@ -134,6 +141,8 @@ pub use policy::{
     Adaptive, BurnRate, ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
 };
 pub use recovery::Recovery;
+#[cfg(feature = "registry")]
+pub use registry::{Registry, RegistryBuilder};
 pub use snapshot::Snapshot;
 pub use state::State;
 pub use transition::{Cause, Transition};
@@ -148,6 +157,8 @@ pub mod __model {
     pub use crate::bulkhead::{InLine, Places, PlacesWord, Queue, Waiter};
     pub use crate::caller::{At, Caller};
     pub use crate::clock::Now;
+    #[cfg(feature = "registry")]
+    pub use crate::control::{Command, Isolate};
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
     pub use crate::history::History;
@@ -155,6 +166,8 @@ pub mod __model {
     pub use crate::lane::{Lane, Lanes};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
     pub use crate::recovery::{AdaptiveRecovery, Ask, Outage, Ramp, Report};
+    #[cfg(feature = "registry")]
+    pub use crate::registry::{AtKey, Counted, Fate, Place, find_or_make};
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
         ProbeVerdict, Round, Share, StateWord,

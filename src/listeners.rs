@@ -12,6 +12,7 @@
 //! how many. The latest that found no place is kept apart, so that the state that lasts is told.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::name::Name;
@@ -19,8 +20,8 @@ use crate::state::State;
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::transition::{Cause, Transition};
 
-/// Who wants to know of transitions.
-pub type Listener = Box<dyn Fn(&Transition) + Send + Sync>;
+/// Who wants to know of transitions. Shared, because breakers that are made from one builder tell the same ones.
+pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
 
 /// A transition that is to be told.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -144,6 +144,84 @@ fn latency_of_a_count_window_takes_2_bytes_a_call() {
     assert!(more.abs_diff(expected) <= 16, "{more}, not {expected}");
 }
 
+/// What a breaker of a registry takes beside its own bytes: for each of so many.
+#[cfg(feature = "registry")]
+fn beside_each(what: &str, keys: u32, capacity: Option<usize>) -> f64 {
+    use tripcurve::Registry;
+
+    let compact = || CircuitBreaker::builder("memory").shards(1);
+    let alone = measure("compact", |builder| builder.shards(1));
+    let registry = Registry::<u64>::builder(compact());
+    let registry = match capacity {
+        Some(capacity) => registry.capacity(capacity),
+        None => registry,
+    };
+    let registry = registry.build().unwrap();
+    let heap = allocation_counter::measure(|| {
+        for key in 0..keys {
+            registry.of(&key.into());
+        }
+    });
+    assert_eq!(registry.len(), keys as usize);
+    let beside = heap.bytes_current - i64::from(keys) * i64::try_from(alone).unwrap();
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let beside = beside as f64 / f64::from(keys);
+    println!("{what}, {keys} keys: {beside:.1} bytes beside each breaker");
+    beside
+}
+
+#[cfg(feature = "registry")]
+#[test]
+fn the_breakers_of_a_registry_take_at_most_512_bytes_each_and_their_places_little() {
+    const KEYS: u32 = 100_000;
+
+    // The breaker's bytes are those with the handle, which is in its place here.
+    assert!(measure("compact", |builder| builder.shards(1)) <= 512);
+    assert!(beside_each("no capacity", KEYS, None) <= 48.0);
+    assert!(beside_each("capacity", KEYS, Some(KEYS as usize)) <= 72.0);
+}
+
+#[cfg(feature = "registry")]
+#[test]
+fn what_a_registry_drops_is_freed() {
+    use tripcurve::Registry;
+
+    let template = CircuitBreaker::builder("memory").shards(1);
+    let registry = Registry::<u64>::builder(template).capacity(100);
+    let registry = registry.build().unwrap();
+    let heap = allocation_counter::measure(|| {
+        for key in 0..20_000_u64 {
+            registry.of(&key);
+        }
+    });
+    let bytes = heap.bytes_current;
+    println!("100 of 20,000 keys: {bytes} bytes");
+    assert!(bytes <= 200_000, "{bytes}");
+}
+
+#[cfg(feature = "registry")]
+#[test]
+fn a_registry_that_is_dropped_leaves_nothing_behind() {
+    use tripcurve::{ControlGroup, Registry};
+
+    // What a thread has once.
+    drop(Registry::<u64>::builder(CircuitBreaker::builder("first")).build());
+    let heap = allocation_counter::measure(|| {
+        let group = ControlGroup::new();
+        let registry = Registry::<u64>::builder(CircuitBreaker::builder("memory"))
+            .capacity(100)
+            .control_group(&group)
+            .build()
+            .unwrap();
+        for key in 0..1_000 {
+            registry.of(&key);
+        }
+        group.isolate();
+    });
+    println!("{} left", heap.count_current);
+    assert_eq!(heap.count_current, 0);
+}
+
 #[test]
 fn a_breaker_that_is_dropped_leaves_nothing_behind() {
     let heap = allocation_counter::measure(|| {

@@ -276,7 +276,7 @@ fn a_trip_that_two_threads_find_is_one_transition_and_told_once() {
         let told = Arc::new(AtomicU64::new(0));
         let listener = {
             let told = Arc::clone(&told);
-            Box::new(move |transition: &tripcurve::Transition| {
+            std::sync::Arc::new(move |transition: &tripcurve::Transition| {
                 assert_eq!(transition.generation(), 1);
                 assert!(matches!(transition.cause(), Cause::FailureCount { .. }));
                 told.fetch_add(1, Ordering::Relaxed);

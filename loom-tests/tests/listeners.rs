@@ -42,7 +42,7 @@ impl Listening {
         });
         let listener = {
             let heard = Arc::clone(&heard);
-            Box::new(move |transition: &Transition| {
+            std::sync::Arc::new(move |transition: &Transition| {
                 // Relaxed: if two tellers could be here at once, loom would find the order in which
                 // both add before either subtracts.
                 assert_eq!(heard.turn.fetch_add(1, Ordering::Relaxed), 0, "two tellers");

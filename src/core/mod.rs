@@ -20,7 +20,7 @@ use crate::snapshot::{Reading, Snapshot};
 use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
 use crate::timed::Timed;
 use crate::transition::Cause;
-use crate::window::{BinCounts, GenerationCounter, Recording, Ring};
+use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
 
 /// What a builder has found fit.
 #[derive(Debug)]
@@ -154,6 +154,47 @@ impl Core {
                 Err(found) => seen = found,
             }
         }
+    }
+
+    /// Closes the breaker, with an empty window, if it was forced open; does nothing in any other state.
+    pub fn let_go(&self, now: u64) {
+        let mut seen = self.state.load();
+        while seen.kind() == Kind::ForcedOpen {
+            match self.state.change(seen, Kind::Closed) {
+                Ok(moved) => return self.entered(moved, now, Cause::ByHand),
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Whether nothing would be lost with this breaker but the count of what went well: it is closed, and
+    /// nothing that its policies look at speaks against the dependency.
+    #[must_use]
+    pub fn has_nothing_to_lose(&self, caller: &impl Caller) -> bool {
+        let seen = self.state.load();
+        if seen.kind() != Kind::Closed {
+            return false;
+        }
+        let generation = seen.generation();
+        let any = |looks: fn(&TripPolicy) -> bool| self.settings.policies.iter().any(looks);
+        let has_run = || any(TripPolicy::looks_at_run) && self.run.get(generation) > 0;
+        let has_evidence = || self.evidence().is_some_and(|it| it.has_any(generation));
+        if has_run() || has_evidence() {
+            return false;
+        }
+        let reading = self.ring.read(caller);
+        let Counts {
+            failures,
+            slow,
+            overdue,
+            ..
+        } = self.suspicions(generation, reading, caller);
+        // How long a call took speaks for or against the dependency only beside the others.
+        let has_times = || {
+            any(TripPolicy::looks_at_percentiles)
+                && self.ring.calls(generation, reading, caller) > 0
+        };
+        failures + slow + overdue == 0 && !has_times()
     }
 
     /// What the winner of a transition, and nobody else, has to do after it.

@@ -1,0 +1,131 @@
+//! One command over many: who is added, against who commands.
+
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{AtomicState, Command, Isolate, Kind};
+
+/// A group with room for one, who is a member once the note says so.
+struct Group {
+    command: Command,
+    is_member: AtomicU64,
+    member: Member,
+}
+
+struct Member(AtomicState);
+
+impl Isolate for Member {
+    fn isolate(&self) {
+        let mut seen = self.0.load();
+        while seen.kind() != Kind::ForcedOpen {
+            match self.0.change(seen, Kind::ForcedOpen) {
+                Ok(_) => return,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    fn release(&self) {
+        let mut seen = self.0.load();
+        while seen.kind() == Kind::ForcedOpen {
+            match self.0.change(seen, Kind::Closed) {
+                Ok(_) => return,
+                Err(found) => seen = found,
+            }
+        }
+    }
+}
+
+impl Group {
+    fn new() -> Self {
+        Self {
+            command: Command::default(),
+            is_member: AtomicU64::new(0),
+            member: Member(AtomicState::new(Kind::Closed)),
+        }
+    }
+
+    fn add(&self) {
+        // Relaxed: less than the map's insertion promises.
+        self.is_member.store(1, Ordering::Relaxed);
+        self.command.follow(&self.member);
+    }
+
+    fn give(&self, isolates: bool) {
+        self.command.give(isolates);
+        // Relaxed: as above.
+        if self.is_member.load(Ordering::Relaxed) == 1 {
+            self.command.align(&self.member);
+        }
+    }
+
+    fn is_isolated(&self) -> bool {
+        self.member.0.load().kind() == Kind::ForcedOpen
+    }
+}
+
+/// One is added while the group is isolated.
+///
+/// Fails when: there is no fence in `give` or in `follow`.
+#[test]
+fn who_is_added_while_the_group_is_isolated_is_isolated() {
+    model(UNBOUNDED, || {
+        let group = Arc::new(Group::new());
+        race(
+            &group,
+            [|group: &Group| group.add(), |group| group.give(true)],
+        );
+        assert!(group.is_isolated());
+    });
+}
+
+/// One is added while the group is released.
+///
+/// Fails when: `align` doesn't look again whether another command was given, or has no fence.
+#[test]
+fn who_is_added_while_the_group_is_released_is_released() {
+    model(UNBOUNDED, || {
+        let group = Group::new();
+        group.give(true);
+        let group = Arc::new(group);
+        race(
+            &group,
+            [|group: &Group| group.add(), |group| group.give(false)],
+        );
+        assert!(!group.is_isolated());
+    });
+}
+
+/// Two commands at once: the member is as the last one says.
+///
+/// Fails when: `align` doesn't look again whether another command was given, or has no fence.
+#[test]
+fn of_two_commands_the_last_one_holds() {
+    model(preemptions(3), || {
+        let group = Arc::new(Group::new());
+        group.add();
+        race(
+            &group,
+            [|group: &Group| group.give(true), |group| group.give(false)],
+        );
+        assert_eq!(group.is_isolated(), group.command.isolates());
+    });
+}
+
+/// The same, while the member is added.
+///
+/// Fails when: as above.
+#[test]
+fn who_is_added_between_two_commands_is_as_the_last_one_says() {
+    model(preemptions(2), || {
+        let group = Arc::new(Group::new());
+        race(
+            &group,
+            [
+                |group: &Group| group.add(),
+                |group| group.give(true),
+                |group| group.give(false),
+            ],
+        );
+        assert_eq!(group.is_isolated(), group.command.isolates());
+    });
+}

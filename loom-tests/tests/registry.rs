@@ -1,0 +1,291 @@
+//! Breakers by key: how long one stays, against who looks it up.
+
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use std::sync::OnceLock;
+use tripcurve::__model::{AtKey, Counted, Fate, Place, find_or_make};
+
+/// An atomic of this model's own, with a scheduling point before each load, as `src/sync.rs` has for
+/// tripcurve's (see the crate's documentation).
+#[derive(Debug)]
+struct Word {
+    word: AtomicU64,
+    #[cfg(tripcurve_loom)]
+    point: loom::sync::Condvar,
+}
+
+impl Word {
+    fn new(value: u64) -> Self {
+        Self {
+            word: AtomicU64::new(value),
+            #[cfg(tripcurve_loom)]
+            point: loom::sync::Condvar::new(),
+        }
+    }
+
+    fn load(&self, ordering: Ordering) -> u64 {
+        #[cfg(tripcurve_loom)]
+        self.point.notify_one();
+        self.word.load(ordering)
+    }
+}
+
+/// What stands for a breaker: how many failures it has counted.
+#[derive(Debug)]
+struct Breaker {
+    failures: Word,
+    handles: Word,
+}
+
+/// A handle to it, counted with the orderings that the standard library's `Arc` has, and no others.
+#[derive(Debug)]
+struct Handle(std::sync::Arc<Breaker>);
+
+impl Handle {
+    fn new() -> Self {
+        Self(std::sync::Arc::new(Breaker {
+            failures: Word::new(0),
+            handles: Word::new(1),
+        }))
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        std::sync::Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn fail(&self) {
+        // Relaxed: the model asks whether the handles order it.
+        self.0.failures.word.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn has_nothing_to_lose(&self) -> bool {
+        // Relaxed: as above.
+        self.0.failures.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        // Relaxed: as `Arc::clone`.
+        self.0.handles.word.fetch_add(1, Ordering::Relaxed);
+        Self(std::sync::Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Release: as `Arc`'s.
+        self.0.handles.word.fetch_add(u64::MAX, Ordering::Release);
+    }
+}
+
+impl Counted for Handle {
+    fn count(&self) -> usize {
+        // Relaxed: as `Arc::strong_count`.
+        usize::try_from(self.0.handles.load(Ordering::Relaxed)).unwrap()
+    }
+}
+
+/// A map with one key, whose entry is replaced by compare-exchange, as papaya's are. Nothing that was in it
+/// is freed before the model ends, as papaya frees nothing that a guard may still see.
+struct Map {
+    /// The number of the place that is there; 0 for none.
+    there: Word,
+    places: [OnceLock<Place<Handle>>; 4],
+    made: AtomicU64,
+}
+
+impl Map {
+    fn new() -> Self {
+        Self {
+            there: Word::new(0),
+            places: std::array::from_fn(|_| OnceLock::new()),
+            made: AtomicU64::new(0),
+        }
+    }
+
+    fn place(&self, number: u64) -> &Place<Handle> {
+        let index = usize::try_from(number - 1).unwrap();
+        self.places[index].get().unwrap()
+    }
+
+    /// The breaker of the key and whether this call has made it.
+    fn of(&self) -> (Handle, bool) {
+        let make = || {
+            // Relaxed: each number is given once.
+            let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+            Place::new(Handle::new(), number)
+        };
+        let (handle, number) = find_or_make(self, make, |_| ());
+        (handle, number.is_some())
+    }
+
+    /// As the registry does beyond its capacity; says whether the breaker is gone.
+    fn evict(&self) -> bool {
+        let Some(place) = self.get() else {
+            return false;
+        };
+        let fate = place.retire(false, Handle::has_nothing_to_lose);
+        if fate == Fate::Retired {
+            self.take_away(place.number());
+        }
+        fate == Fate::Retired
+    }
+}
+
+impl AtKey<Handle> for Map {
+    fn get(&self) -> Option<&Place<Handle>> {
+        // Acquire: as papaya's.
+        match self.there.load(Ordering::Acquire) {
+            0 => None,
+            number => Some(self.place(number)),
+        }
+    }
+
+    fn put(&self, place: Place<Handle>) -> &Place<Handle> {
+        let number = place.number();
+        let index = usize::try_from(number - 1).unwrap();
+        self.places[index].set(place).unwrap();
+        // Release, Acquire: as papaya's.
+        let put = self
+            .there
+            .word
+            .compare_exchange(0, number, Ordering::Release, Ordering::Acquire);
+        self.place(put.map_or_else(|there| there, |_| number))
+    }
+
+    fn take_away(&self, number: u64) {
+        // Release, Relaxed: as papaya's. If it fails, another has taken it away.
+        let _gone =
+            self.there
+                .word
+                .compare_exchange(number, 0, Ordering::Release, Ordering::Relaxed);
+    }
+}
+
+/// Two first uses of one key.
+///
+/// Fails when: `find_or_make` returns what it has made whatever the map holds.
+#[test]
+fn two_first_uses_of_a_key_get_one_breaker() {
+    model(UNBOUNDED, || {
+        let map = Arc::new(Map::new());
+        let [(one, made_one), (other, made_other)] =
+            race(&map, [|map: &Map| map.of(), |map| map.of()]);
+        assert!(one.is(&other));
+        assert!(made_one != made_other, "one of them has made it");
+    });
+}
+
+/// The same when the breaker that was there has been retired, and who did so hasn't taken it away.
+///
+/// Fails when: a retired place isn't taken away by who finds it (then they never get one), or another is.
+#[test]
+fn two_uses_of_a_key_whose_breaker_was_retired_get_one_new_breaker() {
+    model(preemptions(3), || {
+        let map = Map::new();
+        let (old, _) = map.of();
+        let weak = std::sync::Arc::downgrade(&old.0);
+        drop(old);
+        let retired = map.get().unwrap().retire(false, |_| true);
+        assert_eq!(retired, Fate::Retired);
+        let map = Arc::new(map);
+        let [one, other] = race(&map, [|map: &Map| map.of().0, |map| map.of().0]);
+        assert!(one.is(&other));
+        assert!(!std::ptr::eq(weak.as_ptr(), &raw const *one.0));
+    });
+}
+
+/// An eviction against a lookup: either the breaker stays and who looked up has it, or it is gone, and that
+/// one has another.
+///
+/// Fails when: there is no fence in `take` or in `retire`; when `take` returns a handle to a condemned
+/// breaker as it stands; when `retire` retires what isn't condemned any more, or doesn't count itself among
+/// the handles.
+#[test]
+fn who_looks_a_breaker_up_while_it_is_evicted_has_the_one_that_is_there() {
+    model(preemptions(3), || {
+        let map = Arc::new(Map::new());
+        drop(map.of());
+        let [found, _] = race(
+            &map,
+            [
+                |map: &Map| Some(map.of().0),
+                |map| {
+                    map.evict();
+                    None
+                },
+            ],
+        );
+        let found = found.unwrap();
+        assert!(map.of().0.is(&found));
+    });
+}
+
+/// An eviction against a failure that is recorded.
+///
+/// Fails when: `retire` doesn't acquire what was done with handles that were dropped, or looks at the
+/// breaker before it has condemned it; and as above.
+#[test]
+fn a_failure_that_is_recorded_while_the_breaker_is_evicted_is_not_lost() {
+    model(preemptions(3), || {
+        let map = Arc::new(Map::new());
+        drop(map.of());
+        race(
+            &map,
+            [
+                |map: &Map| map.of().0.fail(),
+                |map| {
+                    map.evict();
+                },
+            ],
+        );
+        assert!(!map.of().0.has_nothing_to_lose());
+    });
+}
+
+/// Three who look up and fail, one of them after another, while the breaker is evicted twice.
+///
+/// Fails when: as above.
+#[test]
+fn of_the_failures_of_many_none_is_lost_to_evictions() {
+    model(preemptions(2), || {
+        let map = Arc::new(Map::new());
+        drop(map.of());
+        race(
+            &map,
+            [
+                |map: &Map| {
+                    map.of().0.fail();
+                    map.of().0.fail();
+                },
+                |map| map.of().0.fail(),
+                |map| {
+                    map.evict();
+                    map.evict();
+                },
+            ],
+        );
+        // Relaxed: the race is over.
+        assert_eq!(map.of().0.0.failures.load(Ordering::Relaxed), 3);
+    });
+}
+
+/// Two come to a new breaker, and neither goes on before it was welcomed.
+///
+/// Fails when: `take_rarely` notes the use before it has welcomed, or without Release; when `take` doesn't
+/// acquire.
+#[test]
+fn nobody_has_a_handle_to_a_breaker_that_was_not_welcomed() {
+    model(UNBOUNDED, || {
+        let shared = Arc::new((Place::new(Handle::new(), 1), AtomicU64::new(0)));
+        let take = |(place, welcomed): &(Place<Handle>, AtomicU64)| {
+            // Relaxed: the model asks whether the place orders it.
+            let taken = place.take(|_| welcomed.store(1, Ordering::Relaxed));
+            assert!(taken.is_some());
+            // Relaxed: as above.
+            assert_eq!(welcomed.load(Ordering::Relaxed), 1);
+        };
+        race(&shared, [take, take]);
+    });
+}

@@ -1,0 +1,570 @@
+//! What a registry does for those who use it.
+#![cfg(feature = "registry")]
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use tripcurve::{
+    Builder, CircuitBreaker, Clock, ControlGroup, MockClock, Registry, State, TripPolicy, Window,
+};
+
+fn template() -> (Builder, MockClock) {
+    let (clock, hand) = Clock::mock();
+    let builder = CircuitBreaker::builder("model")
+        .window(Window::time(Duration::from_secs(10), 10))
+        .trip_when(TripPolicy::consecutive_failures(3))
+        .open_for(Duration::from_secs(5))
+        .shards(1)
+        .clock(clock);
+    (builder, hand)
+}
+
+fn never_trips() -> Builder {
+    CircuitBreaker::builder("never trips")
+        .trip_when(TripPolicy::failure_count(1_000_000))
+        .shards(1)
+}
+
+fn registry(capacity: usize) -> (Registry<u32>, MockClock) {
+    let (template, hand) = template();
+    let registry = Registry::builder(template).capacity(capacity).build();
+    (registry.unwrap(), hand)
+}
+
+fn keys(registry: &Registry<u32>) -> Vec<u32> {
+    let mut keys: Vec<_> = registry
+        .snapshots()
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    keys.sort_unstable();
+    keys
+}
+
+/// Makes as many others as there can be.
+fn flood(registry: &Registry<u32>) {
+    for key in 1_000..1_100 {
+        registry.of(&key);
+    }
+}
+
+#[test]
+fn all_who_ask_for_a_key_get_the_same_breaker() {
+    let (template, _hand) = template();
+    let registry = Registry::<String>::builder(template).build().unwrap();
+    registry.of("a").try_acquire().unwrap().failure();
+    registry.clone().of("a").try_acquire().unwrap().failure();
+    assert_eq!(registry.get("a").unwrap().snapshot().failures(), 2);
+    assert_eq!(registry.of("b").snapshot().failures(), 0);
+    assert_eq!(registry.len(), 2);
+}
+
+#[test]
+fn to_get_a_breaker_makes_none() {
+    let (registry, _hand) = registry(10);
+    assert!(registry.get(&7).is_none());
+    assert!(registry.remove(&7).is_none());
+    assert!(registry.is_empty());
+}
+
+#[test]
+fn who_asks_after_a_removal_gets_a_new_breaker() {
+    let (registry, _hand) = registry(10);
+    registry.of(&7).force_open();
+    let removed = registry.remove(&7).unwrap();
+    assert_eq!(removed.state(), State::ForcedOpen);
+    assert!(registry.is_empty());
+    assert_eq!(registry.of(&7).state(), State::Closed);
+    assert_eq!(removed.state(), State::ForcedOpen);
+}
+
+#[test]
+fn threads_that_use_a_key_for_the_first_time_at_once_share_one_breaker() {
+    const THREADS: u32 = 4;
+    let registry = Registry::<u32>::builder(never_trips()).capacity(3);
+    let registry = registry.build().unwrap();
+    let start = Barrier::new(THREADS as usize);
+    for key in 0..200 {
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    start.wait();
+                    registry.of(&key).try_acquire().unwrap().failure();
+                });
+            }
+        });
+        let failures = registry.get(&key).unwrap().snapshot().failures();
+        assert_eq!(failures, u64::from(THREADS));
+    }
+    assert_eq!(registry.len(), 200);
+}
+
+#[test]
+fn a_setting_that_makes_no_sense_is_refused_before_any_lookup() {
+    let (template, _hand) = template();
+    let error = Registry::<u32>::builder(template.clone())
+        .capacity(0)
+        .build();
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "registry.capacity: 0 is not at least 1; as many keys as are in use at a time; leave it out \
+         if nobody else chooses the keys"
+    );
+    let error = Registry::<u32>::builder(template.shards(0)).build();
+    assert_eq!(error.unwrap_err().setting, "shards");
+}
+
+#[test]
+fn breakers_have_the_templates_name_or_one_of_their_own() {
+    let (template, _hand) = template();
+    let registry = Registry::<u32>::builder(template.clone()).build().unwrap();
+    assert_eq!(registry.of(&7).name(), "model");
+    let named = Registry::<u32>::builder(template).name_with(|key| format!("key {key}"));
+    assert_eq!(named.build().unwrap().of(&7).name(), "key 7");
+}
+
+#[test]
+fn of_breakers_that_nobody_needs_no_more_are_kept_than_the_capacity() {
+    let (registry, _hand) = registry(3);
+    for key in 0..100 {
+        registry.of(&key).try_acquire().unwrap().success();
+        assert!(registry.len() <= 3);
+        assert!(registry.get(&key).is_some());
+    }
+    assert_eq!(registry.over_capacity(), 0);
+}
+
+#[test]
+fn what_has_not_been_used_goes_before_what_has() {
+    let (registry, _hand) = registry(4);
+    for key in 0..5 {
+        registry.of(&key);
+    }
+    // Each of those that are left has had its second chance.
+    assert_eq!(keys(&registry), [1, 2, 3, 4]);
+    registry.of(&1);
+    registry.get(&3);
+    registry.of(&5);
+    assert_eq!(keys(&registry), [1, 3, 4, 5]);
+}
+
+#[test]
+fn if_all_have_been_used_one_goes_nevertheless() {
+    let (registry, _hand) = registry(20);
+    for key in 0..40 {
+        for used in 0..key {
+            registry.get(&used);
+        }
+        registry.of(&key);
+        assert!(registry.len() <= 20);
+    }
+}
+
+/// What must not be dropped, and how it comes to that.
+fn is_kept(what: &str, prepare: impl Fn(&CircuitBreaker, &MockClock)) {
+    let (registry, hand) = registry(3);
+    prepare(&registry.of(&7), &hand);
+    let before = registry.of(&7).snapshot();
+    flood(&registry);
+    let after = registry.get(&7).map(|breaker| breaker.snapshot());
+    assert_eq!(after, Some(before), "{what}");
+    assert!(registry.len() <= 3);
+}
+
+fn fail(breaker: &CircuitBreaker) {
+    breaker.try_acquire().unwrap().failure();
+}
+
+#[test]
+fn a_breaker_that_is_needed_is_not_dropped() {
+    let second = Duration::from_secs(1);
+    is_kept("open", |breaker, _| breaker.trip(second));
+    is_kept("open, and its time is over", |breaker, hand| {
+        breaker.trip(second);
+        hand.advance(2 * second);
+    });
+    is_kept("half-open", |breaker, hand| {
+        breaker.trip(second);
+        hand.advance(2 * second);
+        breaker.try_acquire().unwrap().success();
+    });
+    is_kept("forced open", |breaker, _| breaker.force_open());
+    is_kept("disabled", |breaker, _| breaker.disable());
+    is_kept("metrics only", |breaker, _| breaker.metrics_only());
+    is_kept("a failure in a row", |breaker, _| fail(breaker));
+    is_kept("a failure in the window", |breaker, _| {
+        fail(breaker);
+        breaker.try_acquire().unwrap().success();
+    });
+    is_kept(
+        "a run of failures that has left the window",
+        |breaker, hand| {
+            fail(breaker);
+            hand.advance(60 * second);
+        },
+    );
+}
+
+#[test]
+fn a_breaker_with_evidence_is_not_dropped() {
+    let (template, hand) = template();
+    let template = template.trip_when(TripPolicy::adaptive());
+    let registry = Registry::<u32>::builder(template)
+        .capacity(3)
+        .build()
+        .unwrap();
+    let breaker = registry.of(&7);
+    for call in 0..200 {
+        hand.advance(Duration::from_millis(10));
+        match call % 50 {
+            49 => fail(&breaker),
+            _ => breaker.try_acquire().unwrap().success(),
+        }
+    }
+    fail(&breaker);
+    breaker.try_acquire().unwrap().success();
+    // Long enough for the window to have forgotten it.
+    hand.advance(Duration::from_secs(20));
+    assert_eq!(breaker.snapshot().calls(), 0);
+    let before = breaker.snapshot();
+    drop(breaker);
+    flood(&registry);
+    assert_eq!(registry.get(&7).map(|it| it.snapshot()), Some(before));
+}
+
+#[test]
+fn a_slow_call_is_not_dropped() {
+    let (template, hand) = template();
+    let slow = TripPolicy::slow_rate(0.5).slower_than(Duration::from_millis(100));
+    let registry = Registry::<u32>::builder(template.trip_when(slow));
+    let registry = registry.capacity(3).build().unwrap();
+    let breaker = registry.of(&7);
+    let permit = breaker.try_acquire().unwrap();
+    hand.advance(Duration::from_secs(1));
+    permit.success();
+    drop(breaker);
+    flood(&registry);
+    assert_eq!(registry.get(&7).unwrap().snapshot().slow(), 1);
+}
+
+#[test]
+fn a_call_whose_time_a_percentile_counts_is_not_dropped() {
+    let (template, hand) = template();
+    let p99 = TripPolicy::latency_percentile(99.0).above(Duration::from_millis(100));
+    let registry = Registry::<u32>::builder(template.trip_when(p99));
+    let registry = registry.capacity(3).build().unwrap();
+    let breaker = registry.of(&7);
+    let permit = breaker.try_acquire().unwrap();
+    hand.advance(Duration::from_secs(1));
+    permit.success();
+    drop(breaker);
+    flood(&registry);
+    assert_eq!(registry.get(&7).unwrap().snapshot().calls(), 1);
+    hand.advance(Duration::from_secs(20));
+    flood(&registry);
+    assert!(registry.get(&7).is_none());
+}
+
+#[test]
+fn a_run_of_failures_that_no_policy_counts_is_needed_as_long_as_the_window_has_them() {
+    let (clock, hand) = Clock::mock();
+    let registry = Registry::<u32>::builder(never_trips().clock(clock)).capacity(3);
+    let registry = registry.build().unwrap();
+    fail(&registry.of(&7));
+    flood(&registry);
+    assert!(registry.get(&7).is_some());
+    hand.advance(Duration::from_secs(70));
+    flood(&registry);
+    assert!(registry.get(&7).is_none());
+}
+
+#[test]
+fn a_breaker_is_not_dropped_while_somebody_has_a_handle_or_a_permit() {
+    let (registry, _hand) = registry(3);
+    let handle = registry.of(&7);
+    let permit = registry.of(&8).try_acquire_owned().unwrap();
+    flood(&registry);
+    fail(&handle);
+    permit.failure();
+    assert_eq!(registry.get(&7).unwrap().snapshot().failures(), 1);
+    assert_eq!(registry.get(&8).unwrap().snapshot().failures(), 1);
+}
+
+#[test]
+fn if_all_are_needed_the_registry_grows_and_shrinks_when_they_are_not() {
+    let (registry, hand) = registry(3);
+    for key in 0..50 {
+        let breaker = registry.of(&key);
+        fail(&breaker);
+        breaker.try_acquire().unwrap().success();
+    }
+    assert_eq!(registry.len(), 50);
+    assert_eq!(registry.over_capacity(), 47);
+    hand.advance(Duration::from_secs(20));
+    flood(&registry);
+    assert_eq!(registry.len(), 3);
+    assert_eq!(registry.over_capacity(), 0);
+}
+
+#[test]
+fn without_a_capacity_none_is_dropped() {
+    let (template, _hand) = template();
+    let registry = Registry::<u32>::builder(template).build().unwrap();
+    flood(&registry);
+    assert_eq!((registry.len(), registry.over_capacity()), (100, 0));
+}
+
+#[test]
+fn a_key_that_is_removed_and_used_again_and_again_leaves_nothing_behind() {
+    let (registry, _hand) = registry(3);
+    let heap = |rounds: u32| {
+        allocation_counter::measure(|| {
+            for _ in 0..rounds {
+                registry.of(&7);
+                registry.remove(&7);
+            }
+        })
+        .bytes_current
+    };
+    heap(1_000);
+    assert!(heap(10_000) < 100_000);
+}
+
+#[test]
+fn a_lookup_allocates_nothing_nor_does_it_move_what_it_finds() {
+    let (registry, _hand) = registry(3);
+    registry.of(&7);
+    let heap = allocation_counter::measure(|| {
+        for _ in 0..100 {
+            registry.of(&7).try_acquire().unwrap().success();
+            registry.get(&7);
+        }
+        registry.for_each(|_, snapshot| assert_eq!(snapshot.successes(), 100));
+    });
+    assert_eq!(heap.count_total, 0);
+}
+
+#[test]
+fn snapshots_are_of_all_and_count_as_no_use() {
+    let (registry, _hand) = registry(3);
+    for key in 0..3 {
+        fail(&registry.of(&key));
+    }
+    let mut snapshots = registry.snapshots();
+    snapshots.sort_unstable_by_key(|(key, _)| *key);
+    let failures: Vec<_> = snapshots
+        .iter()
+        .map(|(key, snapshot)| (*key, snapshot.failures()))
+        .collect();
+    assert_eq!(failures, [(0, 1), (1, 1), (2, 1)]);
+}
+
+#[test]
+fn breakers_that_listen_tell_the_templates_listeners() {
+    use std::sync::{Arc, Mutex};
+
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (template, _hand) = template();
+    let listener = Arc::clone(&told);
+    let template = template.on_transition(move |transition| {
+        listener.lock().unwrap().push(transition.name().to_owned());
+    });
+    let registry = Registry::<u32>::builder(template)
+        .name_with(ToString::to_string)
+        .build()
+        .unwrap();
+    registry.of(&7).force_open();
+    registry.of(&8).force_open();
+    assert_eq!(*told.lock().unwrap(), ["7", "8"]);
+}
+
+#[test]
+fn threads_that_flood_a_registry_lose_no_failure_of_a_key() {
+    const ROUNDS: u64 = 2_000;
+    let registry = Registry::<u32>::builder(never_trips()).capacity(2);
+    let registry = registry.build().unwrap();
+    thread::scope(|scope| {
+        for thread in 0..2 {
+            let registry = &registry;
+            scope.spawn(move || {
+                for round in 0..1_000 {
+                    registry.of(&(10 + thread * 1_000 + round));
+                }
+            });
+        }
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    registry.of(&7).try_acquire().unwrap().failure();
+                }
+            });
+        }
+    });
+    assert_eq!(registry.of(&7).snapshot().failures(), 2 * ROUNDS);
+}
+
+#[test]
+fn a_failure_that_is_recorded_while_the_breaker_is_evicted_is_not_lost() {
+    const ROUNDS: u32 = 2_000;
+    let registry = Registry::<u32>::builder(never_trips()).capacity(1);
+    let registry = registry.build().unwrap();
+    let start = Barrier::new(2);
+    // Judged at the end, since who panics would leave the other one waiting.
+    let mut lost = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..ROUNDS {
+                start.wait();
+                // Each makes room, and the key of this round has not been used for longest.
+                for other in 0..3 {
+                    registry.of(&(1_000_000 + 3 * round + other));
+                }
+                start.wait();
+            }
+        });
+        for round in 0..ROUNDS {
+            registry.of(&round);
+            start.wait();
+            registry.of(&round).try_acquire().unwrap().failure();
+            start.wait();
+            let found = registry.remove(&round).map(|it| it.snapshot().failures());
+            if found != Some(1) {
+                lost.push((round, found));
+            }
+        }
+    });
+    assert_eq!(lost, []);
+}
+
+#[test]
+fn a_registry_and_a_group_can_be_shared_and_sent() {
+    fn is_shared<T: Send + Sync + Clone + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+
+    is_shared::<Registry<String>>();
+    is_shared::<ControlGroup>();
+}
+
+fn breaker() -> CircuitBreaker {
+    template().0.build().unwrap()
+}
+
+#[test]
+fn a_group_isolates_and_releases_all_that_joined() {
+    let group = ControlGroup::new();
+    let breakers = [breaker(), breaker()];
+    for breaker in &breakers {
+        group.add(breaker);
+    }
+    let stranger = breaker();
+    group.clone().isolate();
+    assert!(group.is_isolated());
+    assert!(breakers.iter().all(|it| it.state() == State::ForcedOpen));
+    assert_eq!(stranger.state(), State::Closed);
+    group.release();
+    assert!(!group.is_isolated());
+    assert!(breakers.iter().all(|it| it.state() == State::Closed));
+}
+
+#[test]
+fn who_joins_while_the_group_is_isolated_is_isolated() {
+    let group = ControlGroup::new();
+    group.isolate();
+    let late = breaker();
+    group.add(&late);
+    assert_eq!(late.state(), State::ForcedOpen);
+    group.release();
+    assert_eq!(late.state(), State::Closed);
+}
+
+#[test]
+fn who_joins_a_group_that_is_not_isolated_stays_as_it_is() {
+    let group = ControlGroup::new();
+    let held = breaker();
+    held.force_open();
+    group.add(&held);
+    assert_eq!(held.state(), State::ForcedOpen);
+}
+
+#[test]
+fn a_release_closes_what_is_forced_open_and_nothing_else() {
+    let group = ControlGroup::new();
+    let [closed, open, disabled] = [breaker(), breaker(), breaker()];
+    for member in [&closed, &open, &disabled] {
+        group.add(member);
+    }
+    group.isolate();
+    closed.reset();
+    fail(&closed);
+    open.trip(Duration::from_secs(1));
+    disabled.disable();
+    group.release();
+    assert_eq!(closed.snapshot().failures(), 1);
+    assert_eq!(open.state(), State::Open);
+    assert_eq!(disabled.state(), State::Disabled);
+}
+
+#[test]
+fn a_registrys_breakers_follow_their_group_from_the_first_use() {
+    let group = ControlGroup::new();
+    let (template, _hand) = template();
+    let registry = Registry::<u32>::builder(template)
+        .capacity(3)
+        .control_group(&group)
+        .build()
+        .unwrap();
+    registry.of(&1);
+    group.isolate();
+    assert_eq!(registry.get(&1).unwrap().state(), State::ForcedOpen);
+    for key in 0..10 {
+        assert!(registry.of(&key).try_acquire().is_err());
+    }
+    assert_eq!(registry.len(), 10, "none is dropped");
+    group.release();
+    for key in 0..10 {
+        assert_eq!(registry.get(&key).unwrap().state(), State::Closed);
+    }
+    flood(&registry);
+    assert_eq!(registry.len(), 3);
+}
+
+#[test]
+fn a_group_keeps_nobody_alive_and_forgets_those_that_are_gone() {
+    let group = ControlGroup::new();
+    let join = |breakers: u32| {
+        allocation_counter::measure(|| {
+            for _ in 0..breakers {
+                group.add(&CircuitBreaker::new("short-lived"));
+            }
+        })
+        .bytes_current
+    };
+    join(1_000);
+    assert!(join(10_000) < 50_000);
+    group.isolate();
+}
+
+#[test]
+fn whoever_joins_while_commands_are_given_ends_as_the_last_one_says() {
+    for last in [true, false] {
+        let group = ControlGroup::new();
+        let breakers: Vec<_> = (0..300).map(|_| breaker()).collect();
+        thread::scope(|scope| {
+            for half in breakers.chunks(150) {
+                let group = &group;
+                scope.spawn(move || half.iter().for_each(|breaker| group.add(breaker)));
+            }
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    group.isolate();
+                    group.release();
+                }
+                if last {
+                    group.isolate();
+                }
+            });
+        });
+        let isolated = breakers.iter().filter(|it| it.state() == State::ForcedOpen);
+        assert_eq!(isolated.count(), if last { 300 } else { 0 });
+    }
+}

@@ -1,0 +1,229 @@
+//! Driven by one thread, a registry holds what a plain model holds: the same keys, with the same breakers.
+#![cfg(feature = "registry")]
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tripcurve::{CircuitBreaker, Clock, MockClock, Registry, State, TripPolicy, Window};
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Of(u8),
+    Get(u8),
+    Remove(u8),
+    Call { key: u8, fails: bool },
+    Hold(u8),
+    LetGo(usize),
+    ForceOpen(u8),
+    Reset(u8),
+    Advance(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let key = 0..40_u8;
+    let step = prop_oneof![
+        6 => key.clone().prop_map(Step::Of),
+        4 => key.clone().prop_map(Step::Get),
+        1 => key.clone().prop_map(Step::Remove),
+        6 => (key.clone(), any::<bool>()).prop_map(|(key, fails)| Step::Call { key, fails }),
+        1 => key.clone().prop_map(Step::Hold),
+        1 => any::<usize>().prop_map(Step::LetGo),
+        1 => key.clone().prop_map(Step::ForceOpen),
+        1 => key.prop_map(Step::Reset),
+        2 => (0..15_u64).prop_map(Step::Advance),
+    ];
+    prop::collection::vec(step, 1..150)
+}
+
+struct Place {
+    number: u64,
+    was_used: bool,
+}
+
+/// What should be there. Whether a breaker has anything to lose it is told; `against_model.rs` has another
+/// model for that.
+struct Model {
+    capacity: usize,
+    made: u64,
+    places: HashMap<u8, Place>,
+    queue: VecDeque<(u8, u64)>,
+    /// By the number of the breaker.
+    held: Vec<u64>,
+}
+
+impl Model {
+    /// A lookup, which makes room if it has to make a breaker.
+    fn of(&mut self, key: u8, has_to_lose: &HashSet<u64>) -> u64 {
+        if let Some(place) = self.places.get_mut(&key) {
+            place.was_used = true;
+            return place.number;
+        }
+        self.made += 1;
+        let number = self.made;
+        let was_used = true;
+        self.places.insert(key, Place { number, was_used });
+        self.queue.push_back((key, number));
+        self.held.push(number);
+        self.make_room(has_to_lose);
+        self.held.pop();
+        number
+    }
+
+    fn make_room(&mut self, has_to_lose: &HashSet<u64>) {
+        for look in 0..16 {
+            let is_over = self.places.len() > self.capacity;
+            if !is_over && self.queue.len() <= 2 * self.places.len() + 16 {
+                return;
+            }
+            let Some((key, number)) = self.queue.pop_front() else {
+                return;
+            };
+            let place = self.places.get_mut(&key);
+            let Some(place) = place.filter(|place| place.number == number) else {
+                continue;
+            };
+            if is_over {
+                let has_second_chance = place.was_used && look < 8;
+                place.was_used = false;
+                let is_needed = self.held.contains(&number) || has_to_lose.contains(&number);
+                if !has_second_chance && !is_needed {
+                    self.places.remove(&key);
+                    continue;
+                }
+            }
+            self.queue.push_back((key, number));
+        }
+    }
+}
+
+struct Pair {
+    model: Model,
+    registry: Registry<u8>,
+    held: Vec<CircuitBreaker>,
+    hand: MockClock,
+}
+
+impl Pair {
+    fn new(capacity: usize) -> Self {
+        let (clock, hand) = Clock::mock();
+        let template = CircuitBreaker::builder("model")
+            .window(Window::time(Duration::from_secs(10), 10))
+            .trip_when(TripPolicy::consecutive_failures(3))
+            .open_for(Duration::from_secs(5))
+            .shards(1)
+            .clock(clock);
+        let made = AtomicU64::new(0);
+        let registry = Registry::builder(template)
+            .capacity(capacity)
+            .name_with(move |_| (made.fetch_add(1, Ordering::Relaxed) + 1).to_string())
+            .build()
+            .unwrap();
+        Self {
+            model: Model {
+                capacity,
+                made: 0,
+                places: HashMap::new(),
+                queue: VecDeque::new(),
+                held: Vec::new(),
+            },
+            registry,
+            held: Vec::new(),
+            hand,
+        }
+    }
+
+    /// The numbers of the breakers that would lose something.
+    fn has_to_lose(&self) -> HashSet<u64> {
+        let mut found = HashSet::new();
+        self.registry.for_each(|_, snapshot| {
+            let speaks_against = snapshot.failures() + snapshot.consecutive_failures() > 0;
+            if snapshot.state() != State::Closed || speaks_against {
+                found.insert(snapshot.name().parse().unwrap());
+            }
+        });
+        found
+    }
+
+    fn of(&mut self, key: u8) -> CircuitBreaker {
+        // It takes long, and is wanted only where room is to be made.
+        let has_to_lose = if self.model.places.contains_key(&key) {
+            HashSet::new()
+        } else {
+            self.has_to_lose()
+        };
+        let number = self.model.of(key, &has_to_lose);
+        let breaker = self.registry.of(&key);
+        assert_eq!(breaker.name(), number.to_string());
+        breaker
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Of(key) => drop(self.of(key)),
+            Step::Get(key) => {
+                let found = self.registry.get(&key);
+                let expected = self.model.places.get_mut(&key);
+                assert_eq!(found.is_some(), expected.is_some());
+                if let Some(place) = expected {
+                    place.was_used = true;
+                }
+            }
+            Step::Remove(key) => {
+                let removed = self.registry.remove(&key).is_some();
+                assert_eq!(removed, self.model.places.remove(&key).is_some());
+            }
+            Step::Call { key, fails } => {
+                let breaker = self.of(key);
+                match breaker.try_acquire() {
+                    Ok(permit) if fails => permit.failure(),
+                    Ok(permit) => permit.success(),
+                    Err(_) => {}
+                }
+            }
+            Step::Hold(key) => {
+                let breaker = self.of(key);
+                self.model.held.push(breaker.name().parse().unwrap());
+                self.held.push(breaker);
+            }
+            Step::LetGo(which) => {
+                if !self.held.is_empty() {
+                    let which = which % self.held.len();
+                    self.held.remove(which);
+                    self.model.held.remove(which);
+                }
+            }
+            Step::ForceOpen(key) => self.of(key).force_open(),
+            Step::Reset(key) => self.of(key).reset(),
+            Step::Advance(seconds) => self.hand.advance(Duration::from_secs(seconds)),
+        }
+    }
+
+    fn check(&self) {
+        let mut found = HashMap::new();
+        self.registry.for_each(|key, snapshot| {
+            found.insert(*key, snapshot.name().parse::<u64>().unwrap());
+        });
+        let places = self.model.places.iter();
+        let expected: HashMap<_, _> = places.map(|(key, place)| (*key, place.number)).collect();
+        assert_eq!(found, expected);
+        assert_eq!(self.registry.len(), expected.len());
+        let over = expected.len().saturating_sub(self.model.capacity);
+        assert_eq!(self.registry.over_capacity(), over);
+    }
+}
+
+proptest! {
+    // A step looks at all breakers.
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn a_registry_holds_what_the_model_holds(capacity in 1..12_usize, steps in steps()) {
+        let mut pair = Pair::new(capacity);
+        for step in steps {
+            pair.take(step);
+            pair.check();
+        }
+    }
+}
