@@ -116,7 +116,7 @@ fn of_two_commands_the_last_one_holds() {
 /// Fails when: as above.
 #[test]
 fn who_is_added_between_two_commands_is_as_the_last_one_says() {
-    model(preemptions(2), || {
+    model(preemptions(2).full(3), || {
         let group = Arc::new(Group::new());
         race(
             &group,

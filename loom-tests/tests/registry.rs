@@ -182,7 +182,7 @@ fn two_first_uses_of_a_key_get_one_breaker() {
 /// Fails when: a retired place isn't taken away by who finds it (then they never get one), or another is.
 #[test]
 fn two_uses_of_a_key_whose_breaker_was_retired_get_one_new_breaker() {
-    model(preemptions(3), || {
+    model(preemptions(3).full(4), || {
         let map = Map::new();
         let (old, _) = map.of();
         let weak = std::sync::Arc::downgrade(&old.0);
@@ -249,7 +249,7 @@ fn a_failure_that_is_recorded_while_the_breaker_is_evicted_is_not_lost() {
 /// Fails when: as above.
 #[test]
 fn of_the_failures_of_many_none_is_lost_to_evictions() {
-    model(preemptions(2), || {
+    model(preemptions(2).full(3), || {
         let map = Arc::new(Map::new());
         drop(map.of());
         race(
