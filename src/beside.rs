@@ -1,7 +1,7 @@
 //! What only some breakers have, apart from the rest so that the others stay small.
 
 use crate::evidence::Evidence;
-use crate::recovery::AdaptiveRecovery;
+use crate::recovery::{AdaptiveRecovery, OpenTimes};
 use crate::timed::Timed;
 
 /// What a breaker has beside what all have.
@@ -13,6 +13,8 @@ pub struct Beside {
     pub evidence: Option<Box<Evidence>>,
     /// If its recovery is adaptive.
     pub recovery: Option<Box<AdaptiveRecovery>>,
+    /// If its open times grow.
+    pub open_times: Option<Box<OpenTimes>>,
 }
 
 impl Beside {
@@ -22,13 +24,16 @@ impl Beside {
         timed: Option<Timed>,
         evidence: Option<Box<Evidence>>,
         recovery: Option<Box<AdaptiveRecovery>>,
+        open_times: Option<Box<OpenTimes>>,
     ) -> Option<Box<Self>> {
-        let has_any = timed.is_some() || evidence.is_some() || recovery.is_some();
+        let has_any =
+            timed.is_some() || evidence.is_some() || recovery.is_some() || open_times.is_some();
         has_any.then(|| {
             Box::new(Self {
                 timed,
                 evidence,
                 recovery,
+                open_times,
             })
         })
     }

@@ -15,7 +15,7 @@ use crate::listeners::{Listener, Listeners};
 use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome};
 use crate::policy::TripPolicy;
-use crate::recovery::{ACCEPTABLE, AdaptiveRecovery, Plan, Recovery};
+use crate::recovery::{ACCEPTABLE, AdaptiveRecovery, Backoff, OpenTime, OpenTimes, Recovery, Way};
 use crate::shared::Shared;
 use crate::state::State;
 use crate::timed::{Timed, Times};
@@ -107,8 +107,9 @@ impl<C> Builder<C> {
     /// How the breaker finds its way back after a trip.
     ///
     /// With [`Recovery::adaptive`] the first probe goes early and the traffic comes back step by step, as
-    /// fast as the dependency bears it. [`open_for`](Self::open_for) and [`probes`](Self::probes) set the
-    /// parts of a [fixed](Recovery::fixed) one. Of these three settings the last call counts. With none of
+    /// fast as the dependency bears it. [`open_for`](Self::open_for), [`backoff`](Self::backoff) and
+    /// [`probes`](Self::probes) set the parts of a [fixed](Recovery::fixed) one. Of these settings the last
+    /// call counts. With none of
     /// them, a breaker that trips on [evidence](TripPolicy::adaptive) recovers adaptively as well: to trip
     /// fast does little harm where the way back is short.
     pub fn recovery(self, recovery: Recovery) -> Self {
@@ -124,28 +125,47 @@ impl<C> Builder<C> {
     /// Long enough for the dependency to draw breath, short enough that users don't wait for a
     /// dependency that works again.
     pub fn open_for(self, duration: Duration) -> Self {
-        let probes = self.fixed_recovery().1;
-        self.recovery(Recovery::fixed(duration, probes))
+        let fixed = self.fixed_recovery();
+        self.recovery(Recovery {
+            open: OpenTime::Fixed(duration),
+            ..fixed
+        })
+    }
+
+    /// Instead of [`open_for`](Self::open_for): open times that grow with each recovery that fails, and are
+    /// spread, in a [fixed](Self::recovery) recovery; see [`Backoff`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{Backoff, CircuitBreaker, Jitter};
+    ///
+    /// let (base, longest) = (Duration::from_secs(5), Duration::from_secs(120));
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .backoff(Backoff::exponential(base, 2.0, longest).jitter(Jitter::Full))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        let fixed = self.fixed_recovery();
+        self.recovery(fixed.backoff(backoff))
     }
 
     /// How many calls are let through while half-open, in a [fixed](Self::recovery) recovery: 1 to 4,095. All
     /// must succeed to close the breaker; any failure opens it again.
     pub fn probes(self, probes: u32) -> Self {
-        let open_for = self.fixed_recovery().0;
-        self.recovery(Recovery::fixed(open_for, probes))
+        let fixed = self.fixed_recovery();
+        self.recovery(Recovery {
+            way: Way::Probes(probes),
+            ..fixed
+        })
     }
 
-    /// The parts of a fixed recovery, as chosen or by default.
-    fn fixed_recovery(&self) -> (Duration, u32) {
-        let parts = self
-            .recovery
-            .into_iter()
-            .chain([Recovery::default()])
-            .find_map(|recovery| match recovery.0 {
-                Plan::Fixed { open_for, probes } => Some((open_for, probes)),
-                Plan::Adaptive => None,
-            });
-        parts.unwrap_or_else(|| unreachable!("the default is fixed"))
+    /// The fixed recovery chosen so far, or the default one.
+    fn fixed_recovery(&self) -> Recovery {
+        match self.recovery {
+            Some(recovery) if recovery.way != Way::Adaptive => recovery,
+            _ => Recovery::default(),
+        }
     }
 
     /// How long a probe may take before its place is given to another call: at least 1 ms,
@@ -376,17 +396,16 @@ impl<C> Builder<C> {
                 "a cancelled call says at most that it took too long",
             ));
         }
-        let adaptive = (recovery.0 == Plan::Adaptive).then(|| {
-            let seed = self.name.as_str().bytes();
-            let seed = seed.fold(self.clock.seed(), |seed, byte| {
-                mixed(seed ^ u64::from(byte))
-            });
+        let seed = seed(&self.name, &self.clock);
+        let adaptive = (recovery.way == Way::Adaptive).then(|| {
             let window = self.window.length().map_or(u64::MAX, saturating_nanos);
             let acceptable = policies.iter().find_map(TripPolicy::wish);
             let acceptable = acceptable.map_or(ACCEPTABLE, Wish::acceptable);
             let now = self.clock.nanos();
             Box::new(AdaptiveRecovery::new(acceptable, seed, window, now))
         });
+        let growing = recovery.growing();
+        let open_times = growing.map(|backoff| Box::new(OpenTimes::new(backoff, seed)));
         let settings = Settings {
             name: self.name,
             policies: policies.into(),
@@ -397,7 +416,7 @@ impl<C> Builder<C> {
         let core = Core::new(
             settings,
             ring,
-            Beside::new(timed, evidence, adaptive),
+            Beside::new(timed, evidence, adaptive, open_times),
             Listeners::new(self.listeners),
             self.start_in,
             self.clock.nanos(),
@@ -409,6 +428,12 @@ impl<C> Builder<C> {
         };
         Ok(CircuitBreaker::from_parts(shared, self.classifier))
     }
+}
+
+/// What tells the breaker's jitter from that of others.
+fn seed(name: &Name, clock: &Clock) -> u64 {
+    let name = name.as_str().bytes();
+    name.fold(clock.seed(), |seed, byte| mixed(seed ^ u64::from(byte)))
 }
 
 /// If one of the policies decides by evidence, what it needs.

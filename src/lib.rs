@@ -30,7 +30,7 @@
 //! | [`CircuitBreaker`] | [`call`](CircuitBreaker::call), [`call_async`](CircuitBreaker::call_async), or [`try_acquire`](CircuitBreaker::try_acquire) for a [`Permit`]; commands; [`snapshot`](CircuitBreaker::snapshot) |
 //! | [`Builder`] | all settings with their defaults |
 //! | [`TripPolicy`], [`Window`] | what makes it trip, and over which stretch of calls |
-//! | [`Recovery`] | how it finds its way back |
+//! | [`Recovery`], [`Backoff`] | how it finds its way back |
 //! | [`Outcome`], [`Classify`] | what counts as a failure |
 //! | [`CallError`], [`Rejected`], [`Fallback`] | what a caller gets instead of a result, and what to do then |
 //! | [`State`], [`Snapshot`], [`Latency`], [`Transition`], [`Cause`] | what there is to see |
@@ -121,7 +121,7 @@ pub use permit::{OwnedPermit, Permit};
 pub use policy::{
     Adaptive, BurnRate, ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
 };
-pub use recovery::Recovery;
+pub use recovery::{Backoff, Jitter, Recovery};
 pub use snapshot::Snapshot;
 pub use state::State;
 pub use transition::{Cause, Transition};
@@ -140,7 +140,7 @@ pub mod __model {
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
-    pub use crate::recovery::{AdaptiveRecovery, Ask, Outage, Ramp, Report};
+    pub use crate::recovery::{AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, Streak};
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
         ProbeVerdict, Round, Share, StateWord,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use traffic::{Backend, Drive, Figures, TRIP};
 use tripcurve::{
-    Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, Permit, Recovery, State, Transition,
-    TripPolicy,
+    Backoff, Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, Permit, Recovery, State,
+    Transition, TripPolicy,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -374,7 +374,7 @@ fn the_last_setting_of_the_recovery_counts() {
     let shown = |builder: Builder| format!("{builder:?}");
     let builder = || CircuitBreaker::builder("settings");
     let fixed = |open_for, probes| shown(builder().recovery(Recovery::fixed(open_for, probes)));
-    assert_eq!(shown(builder()), fixed(5 * SECOND, 3));
+    assert_eq!(shown(builder().probes(3)), fixed(5 * SECOND, 3));
     assert_eq!(shown(builder().open_for(SECOND)), fixed(SECOND, 3));
     assert_eq!(
         shown(builder().open_for(SECOND).probes(7)),
@@ -384,6 +384,14 @@ fn the_last_setting_of_the_recovery_counts() {
     assert!(shown(adaptive).contains("Adaptive"));
     let again = builder().recovery(Recovery::adaptive()).probes(2);
     assert_eq!(shown(again), fixed(5 * SECOND, 2));
+    let backoff = Backoff::exponential(SECOND, 2.0, 9 * SECOND);
+    let growing = Recovery::fixed(SECOND, 2).backoff(backoff);
+    assert_eq!(
+        shown(builder().backoff(backoff).probes(2)),
+        shown(builder().recovery(growing))
+    );
+    let fixed_again = builder().backoff(backoff).open_for(SECOND).probes(2);
+    assert_eq!(shown(fixed_again), fixed(SECOND, 2));
 }
 
 #[test]

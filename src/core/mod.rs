@@ -15,7 +15,7 @@ use crate::history::History;
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
 use crate::policy::TripPolicy;
-use crate::recovery::AdaptiveRecovery;
+use crate::recovery::{AdaptiveRecovery, OpenTimes, Streak};
 use crate::snapshot::{Reading, Snapshot};
 use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
 use crate::timed::Timed;
@@ -80,6 +80,10 @@ impl Core {
         state: State,
         now: u64,
     ) -> Self {
+        let open_times = beside.as_ref().and_then(|it| it.open_times.as_deref());
+        if let (State::Open | State::HalfOpen, Some(times)) = (state, open_times) {
+            times.note(Generation::FIRST, times.by_hand());
+        }
         let kind = match state {
             State::Closed => Kind::Closed,
             State::Open => Kind::Open {
@@ -118,6 +122,11 @@ impl Core {
         self.beside.as_ref()?.recovery.as_deref()
     }
 
+    #[inline]
+    fn open_times(&self) -> Option<&OpenTimes> {
+        self.beside.as_ref()?.open_times.as_deref()
+    }
+
     /// The breaker's name.
     #[must_use]
     pub fn name(&self) -> &Name {
@@ -132,7 +141,7 @@ impl Core {
 
     /// Closes the breaker, whatever it was, with an empty window.
     pub fn reset(&self, now: u64) {
-        self.entered(self.state.force(Kind::Closed), now, Cause::ByHand);
+        self.command(Kind::Closed, |_| Streak::NONE, now);
     }
 
     /// Opens the breaker, whatever it was, for `nanos` nanoseconds.
@@ -141,7 +150,20 @@ impl Core {
         if let Some(adaptive) = self.adaptive() {
             adaptive.outage.begin(now, 0, 0);
         }
-        self.entered(self.state.force(Kind::Open { until }), now, Cause::ByHand);
+        self.command(Kind::Open { until }, OpenTimes::by_hand, now);
+    }
+
+    /// Enters a state by hand, from which open times grow anew.
+    fn command(&self, kind: Kind, streak: impl Fn(&OpenTimes) -> Streak, now: u64) {
+        let times = self.open_times();
+        // Before, for those that see the new state before it is noted; and then again, for what somebody
+        // has noted meanwhile.
+        times.inspect(|times| times.forget());
+        let moved = self.state.force(kind);
+        if let Some(times) = times {
+            times.note(moved.generation, streak(times));
+        }
+        self.entered(moved, now, Cause::ByHand);
     }
 
     /// Holds the breaker in a state that time and outcomes don't change; does nothing if it is in

@@ -1,9 +1,13 @@
 //! How a breaker that has tripped finds its way back.
 
+mod backoff;
+mod open_times;
 mod outage;
 mod ramp;
 mod verdict;
 
+pub use backoff::{Backoff, Jitter};
+pub use open_times::{OpenTimes, Streak};
 pub use outage::Outage;
 pub use ramp::{Ask, Ramp, Report};
 pub(crate) use verdict::ACCEPTABLE;
@@ -26,13 +30,24 @@ use crate::state::Kind;
 ///     .build()?;
 /// # Ok::<(), tripcurve::ConfigError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recovery(pub(crate) Plan);
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recovery {
+    pub(crate) open: OpenTime,
+    pub(crate) way: Way,
+}
 
-/// The two ways.
+/// How long the breaker stays open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum OpenTime {
+    ByTraffic,
+    Fixed(Duration),
+    Growing(Backoff),
+}
+
+/// How the traffic comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plan {
-    Fixed { open_for: Duration, probes: u32 },
+pub(crate) enum Way {
+    Probes(u32),
     Adaptive,
 }
 
@@ -44,7 +59,10 @@ impl Recovery {
     /// `probes` are 1 to 4,095.
     #[must_use]
     pub const fn fixed(open_for: Duration, probes: u32) -> Self {
-        Self(Plan::Fixed { open_for, probes })
+        Self {
+            open: OpenTime::Fixed(open_for),
+            way: Way::Probes(probes),
+        }
     }
 
     /// Probes early and, in a long outage, less often; then lets the traffic back step by step.
@@ -75,21 +93,54 @@ impl Recovery {
     /// bytes more than with a fixed recovery.
     #[must_use]
     pub const fn adaptive() -> Self {
-        Self(Plan::Adaptive)
+        Self {
+            open: OpenTime::ByTraffic,
+            way: Way::Adaptive,
+        }
     }
 
+    /// The same, but open for times that grow with each recovery that fails; instead of a fixed time, or
+    /// of one that goes by the traffic.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{Backoff, CircuitBreaker, Recovery};
+    ///
+    /// let times = Backoff::exponential(Duration::from_millis(500), 2.0, Duration::from_secs(60));
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .recovery(Recovery::adaptive().backoff(times))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub const fn backoff(self, backoff: Backoff) -> Self {
+        Self {
+            open: OpenTime::Growing(backoff),
+            ..self
+        }
+    }
+
+    /// The first open time, where traffic doesn't say.
     pub(crate) fn open_for(self) -> Duration {
-        match self.0 {
-            Plan::Fixed { open_for, .. } => open_for,
-            Plan::Adaptive => Duration::from_secs(1),
+        match self.open {
+            OpenTime::Fixed(open_for) => open_for,
+            OpenTime::Growing(backoff) => backoff.base,
+            OpenTime::ByTraffic => Duration::from_secs(1),
         }
     }
 
     /// With an adaptive recovery the one that begins a ramp.
     pub(crate) fn probes(self) -> u32 {
-        match self.0 {
-            Plan::Fixed { probes, .. } => probes,
-            Plan::Adaptive => 1,
+        match self.way {
+            Way::Probes(probes) => probes,
+            Way::Adaptive => 1,
+        }
+    }
+
+    pub(crate) fn growing(self) -> Option<Backoff> {
+        match self.open {
+            OpenTime::Growing(backoff) => Some(backoff),
+            OpenTime::ByTraffic | OpenTime::Fixed(_) => None,
         }
     }
 
@@ -102,6 +153,9 @@ impl Recovery {
                 format!("in 1..={}", Kind::MAX_PROBES),
                 "3 suit most services",
             ));
+        }
+        if let Some(backoff) = self.growing() {
+            return backoff.check();
         }
         ConfigError::check_duration(
             "open_for",

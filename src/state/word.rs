@@ -119,6 +119,18 @@ impl Generation {
         (word >> shift) & layout::GENERATION.of(u64::MAX) == self.0
     }
 
+    /// The generation in a field of another word, which is as wide.
+    pub(crate) fn standing_in(word: u64, field: Field) -> Self {
+        Self(layout::GENERATION.of(field.get(word)))
+    }
+
+    /// Whether this is the later one of two that are at most a million state changes apart.
+    #[must_use]
+    pub fn is_after(self, other: Self) -> bool {
+        let ahead = self.number().wrapping_sub(other.number()) & Self::MASK;
+        ahead > 0 && ahead <= Self::MASK / 2
+    }
+
     /// The full number of this generation, given the full number of one that is at most a million
     /// state changes away.
     #[must_use]
@@ -390,6 +402,16 @@ mod tests {
     #[test]
     fn a_moment_beyond_the_range_is_its_end() {
         assert_eq!(Moment::not_before(u64::MAX).0, Moment::LAST);
+    }
+
+    proptest! {
+        #[test]
+        fn of_two_generations_the_later_one_is_after_the_other(full: u64, ahead in 1..1_000_000_u64) {
+            let (first, second) = (full, full.wrapping_add(ahead));
+            let (first, second) = (Generation::of_number(first), Generation::of_number(second));
+            prop_assert!(second.is_after(first));
+            prop_assert!(!first.is_after(second) && !first.is_after(first));
+        }
     }
 
     #[test]

@@ -39,6 +39,9 @@ impl Surprise {
 
 const SECOND: u64 = 1_000_000_000;
 
+/// In how many windows the traffic is trusted to have been like that of this one.
+const WINDOWS: u64 = 16;
+
 fn rounded(nats: f64) -> f64 {
     const UNITS: f64 = 8_192.0;
     (nats * UNITS).round() / UNITS
@@ -374,6 +377,22 @@ impl Adaptive {
         } = self.excursion;
         if usual.failed == 0 && tolerated.failed == 0 {
             self.learn(Learnt::default(), now, moment);
+            self.forget(moment);
+        }
+    }
+
+    /// Forgets an excursion of an earlier generation, if what went well in this one would be as surprising
+    /// as what trips it, were it still going on.
+    #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
+    fn forget(&mut self, Moment { now, since, .. }: Moment) {
+        let Some((surprise, _)) = self.tolerance() else {
+            return;
+        };
+        let known = (now - since).min(self.window.saturating_mul(WINDOWS));
+        let calls = self.pace * known as f64 / 1e9;
+        let needed = rounded(self.budget.ln() - 0.5) + rounded(self.pace.ln());
+        if calls * surprise.success >= needed {
+            self.began = self.began.filter(|began| *began >= since);
         }
     }
 
@@ -386,7 +405,6 @@ impl Adaptive {
         reason = "as the breaker does"
     )]
     fn learn(&mut self, more: Learnt, began: u64, Moment { now, since, .. }: Moment) {
-        const WINDOWS: u64 = 16;
         let known = self.window.saturating_mul(WINDOWS);
         let from = self
             .learnt_until

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{Builder, CircuitBreaker, Clock, Outcome, Recording, State, TripPolicy, Window};
+use tripcurve::{
+    Backoff, Builder, CircuitBreaker, Clock, Jitter, Outcome, Recording, State, TripPolicy, Window,
+};
 
 use super::nanos;
 
@@ -13,6 +15,8 @@ pub(crate) struct Config {
     /// Empty for the default pair.
     pub(crate) policies: Vec<Policy>,
     pub(crate) open_for: Duration,
+    /// Whether the open times grow.
+    pub(crate) growth: Option<Growth>,
     pub(crate) probes: u32,
     pub(crate) probe_timeout: Duration,
     pub(crate) on_cancel: Outcome,
@@ -23,6 +27,30 @@ pub(crate) struct Config {
     pub(crate) slower_than: Duration,
     /// What the clock shows when the breaker is built.
     pub(crate) built_at: Duration,
+}
+
+/// How open times grow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Growth {
+    pub(crate) factor_in_tenths: u32,
+    /// At least the first open time.
+    pub(crate) longest: Duration,
+    pub(crate) jitter: Jitter,
+    pub(crate) healthy_after: Option<Duration>,
+}
+
+impl Growth {
+    pub(super) fn factor(self) -> f64 {
+        f64::from(self.factor_in_tenths) / 10.0
+    }
+
+    fn backoff(self, base: Duration) -> Backoff {
+        let backoff = Backoff::exponential(base, self.factor(), self.longest).jitter(self.jitter);
+        match self.healthy_after {
+            None => backoff,
+            Some(healthy_after) => backoff.healthy_after(healthy_after),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -249,6 +277,10 @@ impl Config {
             .shards(self.shards)
             .latency(self.recording)
             .clock(clock);
+        let builder = match self.growth {
+            None => builder,
+            Some(growth) => builder.backoff(growth.backoff(self.open_for)),
+        };
         self.policies.iter().fold(builder, |builder, policy| {
             builder.trip_when(policy.policy(self.slower_than, self.window))
         })

@@ -6,13 +6,15 @@
 
 mod adaptive;
 mod config;
+mod open_times;
 pub(crate) mod pair;
 mod picture;
 
 use std::time::Duration;
 
 use adaptive::Moment;
-pub(crate) use config::{Adaptive, BurnRate, Config, Policy, Shape};
+pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape};
+use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
 use tripcurve::{Cause, Outcome, Recording, State};
@@ -102,6 +104,9 @@ pub(crate) struct Model {
     last_admission: u64,
     /// If a policy decides by evidence.
     evidence: Option<adaptive::Adaptive>,
+    open_times: OpenTimes,
+    /// How much longer the breaker shows itself to be open, which decides where chance does.
+    pub(crate) shown: Option<Duration>,
     told: Vec<Told>,
 }
 
@@ -127,7 +132,6 @@ impl Model {
             adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)
         });
         Self {
-            config,
             now,
             phase,
             generation: 0,
@@ -139,6 +143,9 @@ impl Model {
             permits: 0,
             last_admission: 0,
             evidence,
+            open_times: OpenTimes::new(&config),
+            shown: None,
+            config,
             told: Vec::new(),
         }
     }
@@ -293,12 +300,12 @@ impl Model {
         match outcome {
             Outcome::Ignored => self.phase = stay(succeeded),
             Outcome::Success if self.is_slow(took) => {
-                self.open(self.config.open_for, Cause::ProbeSlow);
+                self.open(Cause::ProbeSlow);
             }
             Outcome::Success if succeeded + 1 < probes => self.phase = stay(succeeded + 1),
             Outcome::Success => self.enter(Phase::Closed, Cause::ProbesSucceeded { probes }),
-            Outcome::Trip => self.open(self.config.open_for, Cause::DependencySaidSo),
-            _ => self.open(self.config.open_for, Cause::ProbeFailed),
+            Outcome::Trip => self.open(Cause::DependencySaidSo),
+            _ => self.open(Cause::ProbeFailed),
         }
     }
 
@@ -352,7 +359,7 @@ impl Model {
             by_count.or_else(|| self.evidence.as_ref()?.verdict(self.overdue(), self.now))
         };
         if let Some(cause) = cause {
-            self.open(self.config.open_for, cause);
+            self.open(cause);
         }
     }
 
@@ -483,17 +490,25 @@ impl Model {
         }
     }
 
-    fn open(&mut self, duration: Duration, cause: Cause) {
-        let until = end_of_open_time(self.now, duration);
+    fn open(&mut self, cause: Cause) {
+        let healthy = match self.phase {
+            Phase::Closed => self.now - in_microseconds(self.since).min(self.now),
+            _ => 0,
+        };
+        let shown = self.shown.map(nanos);
+        let until = self.open_times.open(self.now, healthy, shown);
         self.enter(Phase::Open { until }, cause);
     }
 
     pub(crate) fn reset(&mut self) {
+        self.open_times.reset();
         self.enter(Phase::Closed, Cause::ByHand);
     }
 
     pub(crate) fn trip(&mut self, duration: Duration) {
-        self.open(duration, Cause::ByHand);
+        self.open_times.trip();
+        let until = end_of_open_time(self.now, duration);
+        self.enter(Phase::Open { until }, Cause::ByHand);
     }
 
     pub(crate) fn force_open(&mut self) {

@@ -74,6 +74,8 @@ pub(crate) enum Step {
     AlmostWindow,
     OpenFor,
     AlmostOpenFor,
+    /// By the longest open time.
+    LongestOpenTime,
     ProbeTimeout,
     AlmostProbeTimeout,
     /// By as much as a call may take, or one nanosecond more.
@@ -102,6 +104,7 @@ impl Step {
             Self::AlmostWindow => almost(window),
             Self::OpenFor => config.open_for,
             Self::AlmostOpenFor => almost(config.open_for),
+            Self::LongestOpenTime => config.growth.map_or(config.open_for, |it| it.longest),
             Self::ProbeTimeout => probe_timeout,
             Self::AlmostProbeTimeout => almost(probe_timeout),
             Self::Limit => config.slower_than,
@@ -260,12 +263,14 @@ impl<'a> Pair<'a> {
                 if let Some((held, model)) = self.take(permit) {
                     let took = took.map(|step| step.duration(&self.model.config));
                     held.record(outcome, thread, took);
+                    self.show();
                     self.model.settle(model, outcome, took);
                 }
             }
             Operation::Drop { permit } => {
                 if let Some((held, model)) = self.take(permit) {
                     drop(held);
+                    self.show();
                     self.model.cancel(model);
                 }
             }
@@ -275,6 +280,7 @@ impl<'a> Pair<'a> {
                         let _held = held;
                         resume_unwind(Box::new(()))
                     });
+                    self.show();
                     self.model.settle(model, Outcome::Failure, None);
                 }
             }
@@ -337,6 +343,14 @@ impl<'a> Pair<'a> {
         self.permits.len() < WATCHED
     }
 
+    /// Shows the model what chance has decided.
+    fn show(&mut self) {
+        if self.model.config.growth.is_some() {
+            self.breaker.snapshot_into(&mut self.snapshot);
+            self.model.shown = self.snapshot.time_left_open();
+        }
+    }
+
     fn take(&mut self, permit: usize) -> Option<(Held<'a>, ModelPermit)> {
         let index = permit.checked_rem(self.permits.len())?;
         Some(self.permits.swap_remove(index))
@@ -351,6 +365,7 @@ impl<'a> Pair<'a> {
         } else {
             self.lender.try_acquire().map(Held::Borrowed)
         };
+        self.show();
         match (held, self.model.acquire()) {
             (Ok(held), Ok(permit)) => self.permits.push((held, permit)),
             (held, permit) => {
@@ -384,6 +399,7 @@ impl<'a> Pair<'a> {
         } else {
             self.breaker.call(operation)
         };
+        self.show();
         let expected = match self.model.acquire() {
             Ok(permit) => {
                 self.model.advance(takes);
@@ -420,6 +436,7 @@ impl<'a> Pair<'a> {
                 self.breaker.call(panic)
             });
         });
+        self.show();
         let expected = match self.model.acquire() {
             Ok(permit) => {
                 self.model.settle(permit, Outcome::Failure, None);
