@@ -13,9 +13,11 @@ use crate::evidence::{Evidence, Wish};
 use crate::lane::Lane;
 use crate::listeners::{Listener, Listeners};
 use crate::name::Name;
-use crate::outcome::{Classify, ErrIsFailure, Outcome};
+use crate::outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
 use crate::policy::TripPolicy;
-use crate::recovery::{ACCEPTABLE, AdaptiveRecovery, Backoff, OpenTime, OpenTimes, Recovery, Way};
+use crate::recovery::{
+    ACCEPTABLE, AdaptiveRecovery, Backoff, OpenTime, OpenTimes, Recovery, RetryAfter, Way,
+};
 use crate::shared::Shared;
 use crate::state::State;
 use crate::timed::{Timed, Times};
@@ -31,6 +33,7 @@ use crate::window::{Recording, Timing, Window};
 /// | [`recovery`](Self::recovery) | fixed: open for 5 s, then 3 probes; adaptive with the adaptive policy |
 /// | [`probe_timeout`](Self::probe_timeout) | 30 s |
 /// | [`classify`](Self::classify) | `Err` is a failure |
+/// | [`retry_after`](Self::retry_after) | the dependency isn't asked when to come again |
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | nobody listens |
 /// | [`start_in`](Self::start_in) | closed |
@@ -44,6 +47,7 @@ pub struct Builder<C = ErrIsFailure> {
     policies: Vec<TripPolicy>,
     recovery: Option<Recovery>,
     probe_timeout: Duration,
+    longest_retry_after: Option<Duration>,
     on_cancel: Outcome,
     listeners: Vec<Listener>,
     start_in: State,
@@ -78,6 +82,7 @@ impl Builder {
             policies: Vec::new(),
             recovery: None,
             probe_timeout: Duration::from_secs(30),
+            longest_retry_after: None,
             on_cancel: Outcome::Ignored,
             listeners: Vec::new(),
             start_in: State::Closed,
@@ -308,19 +313,79 @@ impl<C> Builder<C> {
     where
         F: Classify<T, E> + Fn(&Result<T, E>) -> Outcome,
     {
+        self.with_classifier(|_| classifier)
+    }
+
+    fn with_classifier<D>(self, classifier: impl FnOnce(C) -> D) -> Builder<D> {
         Builder {
             name: self.name,
             window: self.window,
             policies: self.policies,
             recovery: self.recovery,
             probe_timeout: self.probe_timeout,
+            longest_retry_after: self.longest_retry_after,
             on_cancel: self.on_cancel,
             listeners: self.listeners,
             start_in: self.start_in,
             recording: self.recording,
             clock: self.clock,
             shards: self.shards,
-            classifier,
+            classifier: classifier(self.classifier),
+        }
+    }
+
+    /// Says when the dependency wants to be asked again, if a result tells, as HTTP's header `Retry-After`
+    /// does.
+    ///
+    /// The wish lengthens the present open time or, if the breaker isn't open, the next one, whatever the
+    /// recovery: nothing is let through before, not even a probe. It opens nothing by itself, makes no open
+    /// time shorter, and doesn't grow a [backoff](Self::backoff). It counts from when the call comes back,
+    /// also for a call that was let through before the breaker opened, and is cut to the
+    /// [longest](Self::longest_retry_after). It is asked of each result, so let it be cheap. Comes after
+    /// [`classify`](Self::classify); a permit's is
+    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Clock, Outcome};
+    ///
+    /// struct Response {
+    ///     status: u16,
+    ///     retry_after: Option<Duration>,
+    /// }
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .classify(|result: &Result<Response, std::io::Error>| match result {
+    ///         Ok(response) if response.status == 503 => Outcome::Trip,
+    ///         Ok(_) => Outcome::Success,
+    ///         Err(_) => Outcome::Failure,
+    ///     })
+    ///     .retry_after(|result: &Result<Response, _>| result.as_ref().ok()?.retry_after)
+    ///     .clock(Clock::mock().0)
+    ///     .build()?;
+    /// let _ = breaker.call(|| Ok(Response { status: 503, retry_after: Some(minute) }));
+    /// assert!(breaker.snapshot().time_left_open() >= Some(minute));
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn retry_after<T, E, F>(self, wish: F) -> Builder<WithRetryAfter<C, F>>
+    where
+        C: Classify<T, E>,
+        F: Fn(&Result<T, E>) -> Option<Duration>,
+    {
+        let longest = self.longest_retry_after.unwrap_or(RetryAfter::DEFAULT);
+        let builder = self.longest_retry_after(longest);
+        builder.with_classifier(|outcome| WithRetryAfter { outcome, wish })
+    }
+
+    /// The most that the dependency's wishes when to be [asked again](Self::retry_after) are heeded: 1 ms to
+    /// a year; 5 minutes, where nothing else is said. What it wishes beyond is cut.
+    ///
+    /// A breaker with neither this setting nor [`retry_after`](Self::retry_after) heeds no wishes.
+    pub fn longest_retry_after(self, duration: Duration) -> Self {
+        Self {
+            longest_retry_after: Some(duration),
+            ..self
         }
     }
 
@@ -328,7 +393,7 @@ impl<C> Builder<C> {
     ///
     /// # Errors
     /// The first setting that makes no sense, with what was expected and how to mend it.
-    pub fn build(self) -> Result<CircuitBreaker<C>, ConfigError> {
+    pub fn build(mut self) -> Result<CircuitBreaker<C>, ConfigError> {
         let lanes = match self.shards {
             None => default_shards(),
             Some(shards) if (1..=Lane::OWNED).contains(&shards) => shards,
@@ -346,7 +411,7 @@ impl<C> Builder<C> {
         let mut policies = if self.policies.is_empty() {
             TripPolicy::defaults(capacity)
         } else {
-            self.policies
+            std::mem::take(&mut self.policies)
         };
         for policy in &mut policies {
             policy.fit(&self.window)?;
@@ -381,6 +446,7 @@ impl<C> Builder<C> {
             (None, None) => Recovery::default(),
         };
         recovery.check()?;
+        self.longest_retry_after.map_or(Ok(()), RetryAfter::check)?;
         ConfigError::check_duration(
             "probe_timeout",
             self.probe_timeout,
@@ -396,16 +462,16 @@ impl<C> Builder<C> {
                 "a cancelled call says at most that it took too long",
             ));
         }
-        let seed = seed(&self.name, &self.clock);
-        let adaptive = (recovery.way == Way::Adaptive).then(|| {
-            let window = self.window.length().map_or(u64::MAX, saturating_nanos);
-            let acceptable = policies.iter().find_map(TripPolicy::wish);
-            let acceptable = acceptable.map_or(ACCEPTABLE, Wish::acceptable);
-            let now = self.clock.nanos();
-            Box::new(AdaptiveRecovery::new(acceptable, seed, window, now))
-        });
-        let growing = recovery.growing();
-        let open_times = growing.map(|backoff| Box::new(OpenTimes::new(backoff, seed)));
+        let beside = Beside {
+            timed,
+            evidence,
+            recovery: self.adaptive(recovery, &policies),
+            open_times: recovery.growing().map(|backoff| {
+                let seed = seed(&self.name, &self.clock);
+                Box::new(OpenTimes::new(backoff, seed))
+            }),
+            retry_after: self.longest_retry_after.map(RetryAfter::new),
+        };
         let settings = Settings {
             name: self.name,
             policies: policies.into(),
@@ -416,7 +482,7 @@ impl<C> Builder<C> {
         let core = Core::new(
             settings,
             ring,
-            Beside::new(timed, evidence, adaptive, open_times),
+            beside.boxed(),
             Listeners::new(self.listeners),
             self.start_in,
             self.clock.nanos(),
@@ -427,6 +493,22 @@ impl<C> Builder<C> {
             on_cancel: self.on_cancel,
         };
         Ok(CircuitBreaker::from_parts(shared, self.classifier))
+    }
+
+    /// What an adaptive recovery needs, if it is one.
+    fn adaptive(
+        &self,
+        recovery: Recovery,
+        policies: &[TripPolicy],
+    ) -> Option<Box<AdaptiveRecovery>> {
+        (recovery.way == Way::Adaptive).then(|| {
+            let seed = seed(&self.name, &self.clock);
+            let window = self.window.length().map_or(u64::MAX, saturating_nanos);
+            let acceptable = policies.iter().find_map(TripPolicy::wish);
+            let acceptable = acceptable.map_or(ACCEPTABLE, Wish::acceptable);
+            let now = self.clock.nanos();
+            Box::new(AdaptiveRecovery::new(acceptable, seed, window, now))
+        })
     }
 }
 
@@ -495,6 +577,7 @@ impl<C> fmt::Debug for Builder<C> {
             .field("policies", &self.policies)
             .field("recovery", &self.recovery)
             .field("probe_timeout", &self.probe_timeout)
+            .field("longest_retry_after", &self.longest_retry_after)
             .field("on_cancel", &self.on_cancel)
             .field("listeners", &self.listeners.len())
             .field("start_in", &self.start_in)

@@ -48,7 +48,8 @@
 //!    [adaptive](Recovery::adaptive) recovery, one, and then no more than a growing share of the calls
 //!    that ask. It can't stay half-open for good because a probe never reports.
 //! 3. What was let through in one generation can't change another: a call that began before the
-//!    outage and ends after the recovery is not counted.
+//!    outage and ends after the recovery is not counted. (What the dependency
+//!    [wishes](Builder::retry_after) through it is heeded.)
 //! 4. An outcome is counted once, in the bucket of its time, or, when that has left the window, not
 //!    at all.
 //! 5. No trip is lost: of two failures that are recorded at the same time, at least one sees the
@@ -116,7 +117,7 @@ pub use error::{CallError, ClockError, ConfigError, Rejected};
 pub use fallback::Fallback;
 pub use latency::Latency;
 pub use name::Name;
-pub use outcome::{Classify, ErrIsFailure, Outcome};
+pub use outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
 pub use permit::{OwnedPermit, Permit};
 pub use policy::{
     Adaptive, BurnRate, ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
@@ -140,7 +141,9 @@ pub mod __model {
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
-    pub use crate::recovery::{AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, Streak};
+    pub use crate::recovery::{
+        AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
+    };
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
         ProbeVerdict, Round, Share, StateWord,

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::saturating_nanos;
+use crate::clock::{Now, saturating_nanos};
 use crate::core::Ticket;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -47,6 +47,14 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
         drop(self);
         if let Some((shared, ticket)) = ticket {
             shared.settle(ticket, outcome, took);
+        }
+    }
+
+    /// Tells how long the dependency wants to be left alone.
+    #[cold]
+    pub(crate) fn wish(&self, wish: Duration) {
+        if let Some((shared, _)) = &self.ticket {
+            shared.core.wish(saturating_nanos(wish), shared.nanos());
         }
     }
 
@@ -110,7 +118,17 @@ macro_rules! permit {
                 self.0.settle(outcome, None);
             }
 
-            /// The same, for a call that took so long, at least a nanosecond. Without it the time counts from when the permit
+            /// The same, for a call that has told how long the dependency wants to be left alone, as HTTP's
+            /// header `Retry-After` does; see [`Builder::retry_after`](crate::Builder::retry_after).
+            ///
+            /// Does the same as [`record`](Self::record) if the breaker
+            /// [heeds no wishes](crate::Builder::longest_retry_after).
+            pub fn record_with_retry_after(self, outcome: Outcome, wish: Duration) {
+                self.0.wish(wish);
+                self.0.settle(outcome, None);
+            }
+
+            /// The same as [`record`](Self::record), for a call that took so long, at least a nanosecond. Without it the time counts from when the permit
             /// was given to when it is recorded.
             ///
             /// Does the same as [`record`](Self::record) if the breaker has no use for

@@ -189,6 +189,7 @@ fn configs(
         4 => nanos(1_000_000..3_000_000_000),
         1 => Just(Duration::MAX),
     ];
+    let longest_retry_after = proptest::option::of(nanos(1_000_000..3_000_000_000));
     let built_at = prop_oneof![Just(Duration::ZERO), nanos(0..10_000_000_000)];
     (
         windows,
@@ -199,7 +200,7 @@ fn configs(
         prop_oneof![Just(Outcome::Ignored), Just(Outcome::Failure)],
         states(),
         prop_oneof![Just(1_u32), Just(4)],
-        (timing(), built_at, growth()),
+        (timing(), built_at, growth(), longest_retry_after),
     )
         .prop_map(
             |(
@@ -211,7 +212,7 @@ fn configs(
                 on_cancel,
                 start_in,
                 shards,
-                ((recording, slower_than), built_at, growth),
+                ((recording, slower_than), built_at, growth, longest_retry_after),
             )| {
                 let growth = growth.filter(|_| open_for < TEN_YEARS);
                 Config {
@@ -221,6 +222,7 @@ fn configs(
                     }),
                     window,
                     policies: Policy::all_fitted(policies, window),
+                    longest_retry_after,
                     open_for,
                     probes,
                     probe_timeout,
@@ -285,6 +287,9 @@ fn operations() -> impl Strategy<Value = Operation> {
             // Another thread costs more than all the rest: three times in six.
             let thread = thread.saturating_sub(2);
             Operation::Settle { permit, outcome, thread, took }
+        }),
+        5 => (permit(), outcomes(), steps()).prop_map(|(permit, outcome, wish)| {
+            Operation::SettleWishing { permit, outcome, wish }
         }),
         3 => permit().prop_map(|permit| Operation::Drop { permit }),
         1 => permit().prop_map(|permit| Operation::DropByPanic { permit }),
@@ -434,6 +439,7 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         policies: Vec::new(),
         open_for: Duration::from_secs(10 * 365 * 86_400),
         growth: None,
+        longest_retry_after: None,
         probes: 1,
         probe_timeout: Duration::from_millis(1),
         on_cancel: Outcome::Ignored,

@@ -41,6 +41,10 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
         policies: Policy::all_fitted(policies, window),
         open_for,
         growth: growth(bytes, open_for)?,
+        longest_retry_after: match bytes.arbitrary()? {
+            true => Some(nanos(bytes, 1_000_000, 10_000_000_000)?),
+            false => None,
+        },
         probes: match bytes.int_in_range(0..=9)? {
             0 => bytes.int_in_range(1..=4_095)?,
             _ => bytes.int_in_range(1..=4)?,
@@ -174,6 +178,11 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
     Ok(match bytes.int_in_range(0..=16_u8)? {
         0..=2 => Operation::Acquire {
             owned: bytes.arbitrary()?,
+        },
+        3 if bytes.ratio(1, 4)? => Operation::SettleWishing {
+            permit: permit(bytes)?,
+            outcome: outcome(bytes)?,
+            wish: step(bytes)?,
         },
         3..=4 => Operation::Settle {
             permit: permit(bytes)?,

@@ -89,7 +89,12 @@ impl Breaker {
             recording: Recording::Off,
         };
         let timed = is_timed.then(|| Timed::new(&spans, None, &settings.policies));
-        let beside = Beside::new(timed, Some(Box::new(evidence)), None, None);
+        let beside = Beside {
+            timed,
+            evidence: Some(Box::new(evidence)),
+            ..Beside::default()
+        }
+        .boxed();
         let ring = Ring::Time(TimeRing::new(4 * NOW, 1, 2, is_timed));
         Self {
             core: Core::new(settings, ring, beside, None, State::Closed, 0),

@@ -29,7 +29,11 @@ fn core(probes: u32) -> Core {
         probe_timeout: FIRST,
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);
-    let beside = Beside::new(None, None, None, Some(Box::new(times())));
+    let beside = Beside {
+        open_times: Some(Box::new(times())),
+        ..Beside::default()
+    }
+    .boxed();
     Core::new(settings, Ring::Time(ring), beside, None, State::Closed, 0)
 }
 

@@ -73,7 +73,11 @@ impl Slow {
             recording: Recording::Off,
         };
         let timed = Timed::new(&spans, None, &settings.policies);
-        let beside = Beside::new(Some(timed), None, None, None);
+        let beside = Beside {
+            timed: Some(timed),
+            ..Beside::default()
+        }
+        .boxed();
         let core = Core::new(settings, ring, beside, None, State::Closed, 0);
         let tickets = Vec::new();
         Self { core, tickets }

@@ -15,7 +15,7 @@ use crate::history::History;
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
 use crate::policy::TripPolicy;
-use crate::recovery::{AdaptiveRecovery, OpenTimes, Streak};
+use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter, Streak};
 use crate::snapshot::{Reading, Snapshot};
 use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
 use crate::timed::Timed;
@@ -125,6 +125,11 @@ impl Core {
     #[inline]
     fn open_times(&self) -> Option<&OpenTimes> {
         self.beside.as_ref()?.open_times.as_deref()
+    }
+
+    #[inline]
+    fn retry_after(&self) -> Option<&RetryAfter> {
+        self.beside.as_ref()?.retry_after.as_ref()
     }
 
     /// The breaker's name.

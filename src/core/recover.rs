@@ -5,7 +5,7 @@ use std::num::NonZero;
 use super::{Core, Refusal, Settings, Ticket};
 use crate::caller::Caller;
 use crate::outcome::Outcome;
-use crate::recovery::{Ask, Report, Streak};
+use crate::recovery::{Ask, Report, RetryAfter, Streak};
 use crate::state::{Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict, State, StateWord};
 use crate::transition::Cause;
 use crate::window::{ClockReading, Ring};
@@ -64,14 +64,39 @@ impl Core {
             (None, Some(adaptive)) => adaptive.outage.wait(now, generation().number()),
             (None, None) => self.settings.open_for,
         };
-        let until = Moment::not_before(now.saturating_add(wait));
+        let wished = self.retry_after().map_or(0, RetryAfter::so_far);
+        let until = Moment::not_before(now.saturating_add(wait).max(wished));
         Opening { until, streak }
+    }
+
+    /// Heeds that the dependency wants to be left alone for so many nanoseconds.
+    pub fn wish(&self, nanos: u64, now: u64) {
+        if let Some(retry_after) = self.retry_after() {
+            self.stay_open(retry_after.note(nanos, now));
+        }
+    }
+
+    /// Lengthens the open time, if there is one that ends before `until`.
+    fn stay_open(&self, until: u64) {
+        let until = Moment::not_before(until);
+        let mut seen = self.state.load();
+        while let Kind::Open { until: present } = seen.kind()
+            && present < until
+        {
+            match self.state.stay(seen, Kind::Open { until }) {
+                Ok(()) => return,
+                Err(found) => seen = found,
+            }
+        }
     }
 
     /// What the winner of an opening has to do after it.
     pub(super) fn opened(&self, moved: Moved, opening: Opening, now: u64, cause: Cause) {
         if let (Some(times), Some(streak)) = (self.open_times(), opening.streak) {
             times.note(moved.generation, streak);
+        }
+        if let Some(retry_after) = self.retry_after() {
+            self.stay_open(retry_after.until());
         }
         self.entered(moved, now, cause);
     }

@@ -4,12 +4,14 @@ mod backoff;
 mod open_times;
 mod outage;
 mod ramp;
+mod retry_after;
 mod verdict;
 
 pub use backoff::{Backoff, Jitter};
 pub use open_times::{OpenTimes, Streak};
 pub use outage::Outage;
 pub use ramp::{Ask, Ramp, Report};
+pub use retry_after::RetryAfter;
 pub(crate) use verdict::ACCEPTABLE;
 
 use std::time::Duration;

@@ -36,7 +36,11 @@ pub(super) fn subject(min_calls: u32) -> Subject {
     };
     let latencies = Latencies::new(BUCKETS, Lane::OWNED, false);
     let timed = Timed::new(&spans, Some(latencies), &settings.policies);
-    let beside = Beside::new(Some(timed), None, None, None);
+    let beside = Beside {
+        timed: Some(timed),
+        ..Beside::default()
+    }
+    .boxed();
     // Allocated apart, with words and other fields.
     let bytes = bytes_of(beside.as_deref().unwrap());
     let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED, true));

@@ -21,7 +21,11 @@ fn subject_that(wish: Wish) -> Subject {
     // Both are allocated apart. What the one has besides words only they read who weigh, and so not each
     // call; the words that they go on to access are noted.
     let words = bytes_of(&*evidence);
-    let beside = Beside::new(None, Some(evidence), None, None);
+    let beside = Beside {
+        evidence: Some(evidence),
+        ..Beside::default()
+    }
+    .boxed();
     let bytes = bytes_of(beside.as_deref().unwrap());
     let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED, false));
     ring.grow();

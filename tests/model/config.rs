@@ -17,6 +17,8 @@ pub(crate) struct Config {
     pub(crate) open_for: Duration,
     /// Whether the open times grow.
     pub(crate) growth: Option<Growth>,
+    /// Whether the dependency's wishes when to be asked again are heeded, and up to what.
+    pub(crate) longest_retry_after: Option<Duration>,
     pub(crate) probes: u32,
     pub(crate) probe_timeout: Duration,
     pub(crate) on_cancel: Outcome,
@@ -277,6 +279,10 @@ impl Config {
             .shards(self.shards)
             .latency(self.recording)
             .clock(clock);
+        let builder = match self.longest_retry_after {
+            None => builder,
+            Some(longest) => builder.longest_retry_after(longest),
+        };
         let builder = match self.growth {
             None => builder,
             Some(growth) => builder.backoff(growth.backoff(self.open_for)),

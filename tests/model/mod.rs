@@ -287,6 +287,15 @@ impl Model {
         }
     }
 
+    /// A call comes back with the dependency's wish to be left alone for a while.
+    pub(crate) fn settle_wishing(&mut self, permit: ModelPermit, outcome: Outcome, wish: Duration) {
+        let wished = self.open_times.wish(self.now, nanos(wish));
+        if let Phase::Open { until } = &mut self.phase {
+            *until = wished.max(*until);
+        }
+        self.settle(permit, outcome, None);
+    }
+
     fn is_slow(&self, took: u64) -> bool {
         self.config.limit().is_some_and(|limit| took > limit)
     }

@@ -1,5 +1,7 @@
 //! How long the breaker stays open.
 
+use std::time::Duration;
+
 use tripcurve::{Jitter, State};
 
 use super::{Config, Growth, end_of_open_time, nanos};
@@ -17,6 +19,9 @@ pub(super) struct OpenTimes {
     base: u64,
     growth: Option<Growth>,
     latest: Option<Opening>,
+    longest_wish: u64,
+    /// Until when the dependency wants to be left alone, at least.
+    wished: u64,
 }
 
 impl OpenTimes {
@@ -25,6 +30,8 @@ impl OpenTimes {
             base: nanos(config.open_for),
             growth: config.growth,
             latest: None,
+            longest_wish: config.longest_retry_after.map_or(0, nanos),
+            wished: 0,
         };
         if matches!(config.start_in, State::Open | State::HalfOpen) {
             times.trip();
@@ -46,7 +53,23 @@ impl OpenTimes {
     /// Opens a breaker that was closed for so many nanoseconds, or was half-open: until when. Where chance
     /// decides, what is `shown` to be left holds, if it is possible.
     pub(super) fn open(&mut self, now: u64, healthy: u64, shown: Option<u64>) -> u64 {
-        let end = |wait| end_of_open_time(now, std::time::Duration::from_nanos(wait));
+        let until = self.open_by_itself(now, healthy, shown);
+        until.max(self.wished)
+    }
+
+    /// Notes a wish of so many nanoseconds; a present open time lasts until what is returned at least.
+    pub(super) fn wish(&mut self, now: u64, wish: u64) -> u64 {
+        let wish = Duration::from_nanos(wish.min(self.longest_wish));
+        if self.longest_wish == 0 {
+            return 0;
+        }
+        let until = end_of_open_time(now, wish);
+        self.wished = self.wished.max(until);
+        until
+    }
+
+    fn open_by_itself(&mut self, now: u64, healthy: u64, shown: Option<u64>) -> u64 {
+        let end = |wait| end_of_open_time(now, Duration::from_nanos(wait));
         let Some(growth) = self.growth else {
             return end(self.base);
         };

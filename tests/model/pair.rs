@@ -31,6 +31,12 @@ pub(crate) enum Operation {
         thread: usize,
         took: Option<Step>,
     },
+    /// Record the outcome of a permit that is kept, and the dependency's wish to be left alone for so long.
+    SettleWishing {
+        permit: usize,
+        outcome: Outcome,
+        wish: Step,
+    },
     /// Drop a permit that is kept.
     Drop {
         permit: usize,
@@ -265,6 +271,21 @@ impl<'a> Pair<'a> {
                     held.record(outcome, thread, took);
                     self.show();
                     self.model.settle(model, outcome, took);
+                }
+            }
+            Operation::SettleWishing {
+                permit,
+                outcome,
+                wish,
+            } => {
+                if let Some((held, model)) = self.take(permit) {
+                    let wish = wish.duration(&self.model.config);
+                    match held {
+                        Held::Borrowed(permit) => permit.record_with_retry_after(outcome, wish),
+                        Held::Owned(permit) => permit.record_with_retry_after(outcome, wish),
+                    }
+                    self.show();
+                    self.model.settle_wishing(model, outcome, wish);
                 }
             }
             Operation::Drop { permit } => {
