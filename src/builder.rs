@@ -16,7 +16,7 @@ use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
 use crate::policy::TripPolicy;
 use crate::recovery::{
-    ACCEPTABLE, AdaptiveRecovery, Backoff, OpenTime, OpenTimes, Recovery, RetryAfter, Way,
+    ACCEPTABLE, AdaptiveRecovery, Backoff, Must, OpenTime, OpenTimes, Recovery, RetryAfter, Way,
 };
 use crate::shared::Shared;
 use crate::state::State;
@@ -155,12 +155,16 @@ impl<C> Builder<C> {
         self.recovery(fixed.backoff(backoff))
     }
 
-    /// How many calls are let through while half-open, in a [fixed](Self::recovery) recovery: 1 to 4,095. All
-    /// must succeed to close the breaker; any failure opens it again.
+    /// How many calls are let through while half-open, in a [fixed](Self::recovery) recovery: 1 to 1,023. All
+    /// must succeed to close the breaker, and any failure opens it again, unless [some may
+    /// fail](Recovery::success_threshold).
     pub fn probes(self, probes: u32) -> Self {
         let fixed = self.fixed_recovery();
         self.recovery(Recovery {
-            way: Way::Probes(probes),
+            way: Way::Probes {
+                permitted: probes,
+                must: Must::AllSucceed,
+            },
             ..fixed
         })
     }

@@ -146,7 +146,7 @@ pub mod __model {
     };
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
-        ProbeVerdict, Round, Share, StateWord,
+        ProbeVerdict, Probes, Round, Share, StateWord,
     };
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};

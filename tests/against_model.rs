@@ -189,13 +189,17 @@ fn configs(
         4 => nanos(1_000_000..3_000_000_000),
         1 => Just(Duration::MAX),
     ];
+    let probes = prop_oneof![10 => 1..=5_u32, 1 => Just(1_023)].prop_flat_map(|probes| {
+        let needed = proptest::option::of(1..=probes);
+        (Just(probes), needed)
+    });
     let longest_retry_after = proptest::option::of(nanos(1_000_000..3_000_000_000));
     let built_at = prop_oneof![Just(Duration::ZERO), nanos(0..10_000_000_000)];
     (
         windows,
         policies,
         open_for,
-        prop_oneof![10 => 1..=4_u32, 1 => Just(4_095)],
+        probes,
         probe_timeout,
         prop_oneof![Just(Outcome::Ignored), Just(Outcome::Failure)],
         states(),
@@ -207,7 +211,7 @@ fn configs(
                 window,
                 policies,
                 open_for,
-                probes,
+                (probes, needed),
                 probe_timeout,
                 on_cancel,
                 start_in,
@@ -225,6 +229,7 @@ fn configs(
                     longest_retry_after,
                     open_for,
                     probes,
+                    needed,
                     probe_timeout,
                     on_cancel,
                     start_in,
@@ -360,11 +365,19 @@ fn evidence() -> Cause {
 }
 
 /// Causes that have nothing to do with policies.
-fn others() -> [Cause; 7] {
+fn others() -> [Cause; 9] {
     [
         Cause::DependencySaidSo,
         Cause::OpenTimeOver,
         Cause::ProbesSucceeded { probes: 0 },
+        Cause::EnoughProbesSucceeded {
+            succeeded: 0,
+            probes: 0,
+        },
+        Cause::TooManyProbesFailed {
+            failed: 0,
+            probes: 0,
+        },
         Cause::ProbeFailed,
         Cause::ProbeSlow,
         Cause::ProbesOverdue { probes: 0 },
@@ -441,6 +454,7 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         growth: None,
         longest_retry_after: None,
         probes: 1,
+        needed: None,
         probe_timeout: Duration::from_millis(1),
         on_cancel: Outcome::Ignored,
         start_in: State::Closed,

@@ -36,6 +36,10 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
         .map(|_| policy(bytes))
         .collect::<Result<_>>()?;
     let open_for = nanos(bytes, 1_000_000, 5_000_000_000)?;
+    let probes = match bytes.int_in_range(0..=9)? {
+        0 => bytes.int_in_range(1..=1_023)?,
+        _ => bytes.int_in_range(1..=5)?,
+    };
     Ok(Config {
         window,
         policies: Policy::all_fitted(policies, window),
@@ -45,9 +49,10 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
             true => Some(nanos(bytes, 1_000_000, 10_000_000_000)?),
             false => None,
         },
-        probes: match bytes.int_in_range(0..=9)? {
-            0 => bytes.int_in_range(1..=4_095)?,
-            _ => bytes.int_in_range(1..=4)?,
+        probes,
+        needed: match bytes.arbitrary()? {
+            true => Some(bytes.int_in_range(1..=probes)?),
+            false => None,
         },
         probe_timeout: match bytes.int_in_range(0..=4)? {
             0 => Duration::MAX,

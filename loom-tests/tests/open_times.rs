@@ -6,7 +6,7 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Generation, OpenTimes, Ring, Settings, Streak, Ticket, TimeRing,
+    At, Beside, Core, Generation, OpenTimes, Probes, Ring, Settings, Streak, Ticket, TimeRing,
 };
 use tripcurve::{Backoff, Jitter, Outcome, State, TripPolicy};
 
@@ -25,7 +25,7 @@ fn core(probes: u32) -> Core {
         name: "model".into(),
         policies: [TripPolicy::failure_count(1)].into(),
         open_for: FIRST,
-        probes,
+        probes: Probes::all(probes),
         probe_timeout: FIRST,
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);

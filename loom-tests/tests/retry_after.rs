@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{At, Beside, Core, RetryAfter, Ring, Settings, Ticket, TimeRing};
+use tripcurve::__model::{At, Beside, Core, Probes, RetryAfter, Ring, Settings, Ticket, TimeRing};
 use tripcurve::{Outcome, State, TripPolicy};
 
 /// The open time; it is whole in the units of the state word.
@@ -18,7 +18,7 @@ fn core() -> Core {
         name: "model".into(),
         policies: [TripPolicy::failure_count(1)].into(),
         open_for: OPEN_FOR,
-        probes: 1,
+        probes: Probes::all(1),
         probe_timeout: u64::MAX,
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);

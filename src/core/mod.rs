@@ -17,7 +17,7 @@ use crate::name::Name;
 use crate::policy::TripPolicy;
 use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter, Streak};
 use crate::snapshot::{Reading, Snapshot};
-use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
+use crate::state::{AtomicState, Generation, Kind, Moment, Moved, Probes, State, StateWord};
 use crate::timed::Timed;
 use crate::transition::Cause;
 use crate::window::{BinCounts, GenerationCounter, Recording, Ring};
@@ -31,8 +31,8 @@ pub struct Settings {
     pub policies: Box<[TripPolicy]>,
     /// How long the breaker stays open after a trip, in nanoseconds.
     pub open_for: u64,
-    /// Places for probes.
-    pub probes: u32,
+    /// Places for probes, and what they must come to.
+    pub probes: Probes,
     /// After how many nanoseconds a probe that hasn't reported loses its place; `u64::MAX`: never.
     pub probe_timeout: u64,
 }
@@ -310,7 +310,7 @@ mod tests {
             name: "sleepy".into(),
             policies: [policy].into(),
             open_for: 5_000_000,
-            probes: 1,
+            probes: Probes::all(1),
             probe_timeout: u64::MAX,
         };
         let ring = Ring::Time(TimeRing::new(10, 1, 1, false));

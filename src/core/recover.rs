@@ -263,12 +263,26 @@ impl Core {
             Outcome::Ignored => ProbeReport::Withdrawn,
             Outcome::Success | Outcome::Failure | Outcome::Trip => ProbeReport::Failed {
                 open_until: opening.until,
+                is_enough: outcome == Outcome::Trip,
             },
         };
         if let ProbeVerdict::Decided(moved) = self.state.settle(generation, report, probes) {
             let cause = match outcome {
-                Outcome::Success if is_slow => Cause::ProbeSlow,
-                Outcome::Success => Cause::ProbesSucceeded { probes },
+                Outcome::Success if !is_slow && probes.may_fail() == 0 => {
+                    let probes = probes.permitted;
+                    Cause::ProbesSucceeded { probes }
+                }
+                Outcome::Success if !is_slow => Cause::EnoughProbesSucceeded {
+                    succeeded: probes.needed,
+                    probes: probes.permitted,
+                },
+                Outcome::Success | Outcome::Failure if probes.may_fail() > 0 => {
+                    Cause::TooManyProbesFailed {
+                        failed: probes.may_fail() + 1,
+                        probes: probes.permitted,
+                    }
+                }
+                Outcome::Success => Cause::ProbeSlow,
                 Outcome::Trip => Cause::DependencySaidSo,
                 // What is withdrawn decides nothing.
                 Outcome::Failure | Outcome::Ignored => Cause::ProbeFailed,

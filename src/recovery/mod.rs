@@ -17,7 +17,7 @@ pub(crate) use verdict::ACCEPTABLE;
 use std::time::Duration;
 
 use crate::error::ConfigError;
-use crate::state::Kind;
+use crate::state::{Kind, Probes};
 
 /// How a breaker that has tripped finds out that the dependency works again, and how it lets the
 /// traffic back; for [`Builder::recovery`](crate::Builder::recovery).
@@ -47,10 +47,18 @@ pub(crate) enum OpenTime {
 }
 
 /// How the traffic comes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Way {
-    Probes(u32),
+    Probes { permitted: u32, must: Must },
     Adaptive,
+}
+
+/// What probes must come to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Must {
+    AllSucceed,
+    Succeed(u32),
+    FailAtMost(f64),
 }
 
 impl Recovery {
@@ -58,12 +66,61 @@ impl Recovery {
     /// one has failed.
     ///
     /// `open_for` is 1 ms to 10 years, rounded up to the next 1.05 ms of the breaker's clock;
-    /// `probes` are 1 to 4,095.
+    /// `probes` are 1 to 1,023.
     #[must_use]
     pub const fn fixed(open_for: Duration, probes: u32) -> Self {
         Self {
             open: OpenTime::Fixed(open_for),
-            way: Way::Probes(probes),
+            way: Way::Probes {
+                permitted: probes,
+                must: Must::AllSucceed,
+            },
+        }
+    }
+
+    /// The same, but closed as soon as so many of the probes have succeeded, 1 to all of them, and open again
+    /// as soon as they can't: for a dependency of which a call fails now and then though it works.
+    ///
+    /// Replaces a [largest error rate](Self::max_error_rate); nothing to an adaptive recovery.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Clock, Recovery, State};
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .recovery(Recovery::fixed(Duration::from_secs(5), 5).success_threshold(3))
+    ///     .clock(clock)
+    ///     .build()?;
+    /// breaker.trip(Duration::ZERO);
+    /// for succeeds in [true, false, true, false, true] {
+    ///     let permit = breaker.try_acquire()?;
+    ///     if succeeds { permit.success() } else { permit.failure() }
+    /// }
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn success_threshold(self, successes: u32) -> Self {
+        self.must(Must::Succeed(successes))
+    }
+
+    /// The same, but closed when of the probes at most this share has failed, and open again when more have:
+    /// 0 to less than 1. It is decided as soon as it is clear.
+    ///
+    /// Replaces a [number of successes](Self::success_threshold); nothing to an adaptive recovery.
+    #[must_use]
+    pub const fn max_error_rate(self, share: f64) -> Self {
+        self.must(Must::FailAtMost(share))
+    }
+
+    const fn must(self, must: Must) -> Self {
+        match self.way {
+            Way::Probes { permitted, .. } => Self {
+                way: Way::Probes { permitted, must },
+                ..self
+            },
+            Way::Adaptive => self,
         }
     }
 
@@ -132,11 +189,19 @@ impl Recovery {
     }
 
     /// With an adaptive recovery the one that begins a ramp.
-    pub(crate) fn probes(self) -> u32 {
-        match self.way {
-            Way::Probes(probes) => probes,
-            Way::Adaptive => 1,
-        }
+    pub(crate) fn probes(self) -> Probes {
+        let Way::Probes { permitted, must } = self.way else {
+            return Probes::all(1);
+        };
+        let needed = match must {
+            Must::AllSucceed => permitted,
+            Must::Succeed(needed) => needed,
+            Must::FailAtMost(share) => {
+                let is_borne = |failed: &u32| f64::from(*failed) / f64::from(permitted) <= share;
+                permitted - (1..=permitted).take_while(is_borne).last().unwrap_or(0)
+            }
+        };
+        Probes { permitted, needed }
     }
 
     pub(crate) fn growing(self) -> Option<Backoff> {
@@ -146,16 +211,37 @@ impl Recovery {
         }
     }
 
-    pub(crate) fn check(self) -> Result<(), ConfigError> {
-        let probes = self.probes();
-        if !(1..=Kind::MAX_PROBES).contains(&probes) {
+    fn check_probes(self) -> Result<(), ConfigError> {
+        let Way::Probes { permitted, must } = self.way else {
+            return Ok(());
+        };
+        if !(1..=Kind::MAX_PROBES).contains(&permitted) {
             return Err(ConfigError::new(
                 "probes",
-                probes,
+                permitted,
                 format!("in 1..={}", Kind::MAX_PROBES),
                 "3 suit most services",
             ));
         }
+        match must {
+            Must::Succeed(needed) if !(1..=permitted).contains(&needed) => Err(ConfigError::new(
+                "success_threshold",
+                needed,
+                format!("in 1..={permitted}, the number of probes"),
+                "leave it out where all probes must succeed",
+            )),
+            Must::FailAtMost(share) if !(0.0..1.0).contains(&share) => Err(ConfigError::new(
+                "max_error_rate",
+                share,
+                "at least 0 and less than 1",
+                "0.5 lets half of the probes fail",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
+        self.check_probes()?;
         if let Some(backoff) = self.growing() {
             return backoff.check();
         }

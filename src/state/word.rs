@@ -9,7 +9,7 @@ use crate::pack::Field;
 /// |        payload, 39         |timed,1| generation,21| kind,3|
 /// +----------------------------+-------+--------------+-------+
 ///  Open                 the moment it ends, 39
-///  HalfOpen             in flight, 12 | succeeded, 12 | admitted, 15, wrapping
+///  HalfOpen             in flight, 10 | succeeded, 10 | failed, 10 | admitted, 9, wrapping
 ///  Ramp                 a round, 39: see there
 ///  Closed, MetricsOnly  in a ticket: where the call is watched, 7; else unused
 ///  others               unused
@@ -29,10 +29,10 @@ mod layout {
     pub(super) const TIMED: Field = GENERATION.then(1);
     pub(super) const OPEN_UNTIL: Field = TIMED.then(39);
     pub(super) const ROUND: Field = TIMED.then(super::Round::BITS);
-    pub(super) const IN_FLIGHT: Field = TIMED.then(12);
-    pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(12);
-
-    pub(super) const ADMITTED: Field = SUCCEEDED.then(15);
+    pub(super) const IN_FLIGHT: Field = TIMED.then(10);
+    pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(10);
+    pub(super) const FAILED: Field = SUCCEEDED.then(10);
+    pub(super) const ADMITTED: Field = FAILED.then(9);
     pub(super) const WATCH: Field = TIMED.then(7);
 
     /// What tells the path that a call takes.
@@ -161,6 +161,8 @@ pub enum Kind {
         in_flight: u32,
         /// Probes that have reported a success.
         succeeded: u32,
+        /// Probes that have reported a failure, where some may.
+        failed: u32,
         /// Probes admitted since the generation began, wrapping. A place that was given back and
         /// taken again leaves the other two as they were; this one tells the difference to whoever
         /// is about to take back an expired place (see `AtomicState::admit`).
@@ -181,11 +183,12 @@ impl Kind {
     pub const PROBING: Self = Self::HalfOpen {
         in_flight: 0,
         succeeded: 0,
+        failed: 0,
         admitted: 0,
     };
 
     /// The most probes that the word can count.
-    pub const MAX_PROBES: u32 = 4095;
+    pub const MAX_PROBES: u32 = 1023;
 
     /// The state without its payload.
     #[must_use]
@@ -216,13 +219,15 @@ impl StateWord {
             Kind::HalfOpen {
                 in_flight,
                 succeeded,
+                failed,
                 admitted,
             } => {
-                debug_assert!(in_flight + succeeded <= Kind::MAX_PROBES);
+                debug_assert!(in_flight + succeeded + failed <= Kind::MAX_PROBES);
                 let in_flight = layout::IN_FLIGHT.of(u64::from(in_flight));
                 let succeeded = layout::SUCCEEDED.of(u64::from(succeeded));
+                let failed = layout::FAILED.of(u64::from(failed));
                 let admitted = layout::ADMITTED.of(u64::from(admitted));
-                (3, in_flight | succeeded | admitted)
+                (3, in_flight | succeeded | failed | admitted)
             }
             Kind::Ramp(round) => (4, layout::ROUND.of(round.0)),
             Kind::ForcedOpen => (5, 0),
@@ -288,7 +293,7 @@ impl StateWord {
     #[inline]
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "the fields have 12 and 15 bits"
+        reason = "the fields have 10 and 9 bits"
     )]
     pub fn kind(self) -> Kind {
         match layout::KIND.get(self.0) {
@@ -300,6 +305,7 @@ impl StateWord {
             3 => Kind::HalfOpen {
                 in_flight: layout::IN_FLIGHT.get(self.0) as u32,
                 succeeded: layout::SUCCEEDED.get(self.0) as u32,
+                failed: layout::FAILED.get(self.0) as u32,
                 admitted: layout::ADMITTED.get(self.0) as u16,
             },
             4 => Kind::Ramp(PackedRound(layout::ROUND.get(self.0))),
@@ -342,10 +348,11 @@ mod tests {
             any::<u64>().prop_map(|nanos| Kind::Open {
                 until: Moment::not_before(nanos)
             }),
-            (0..=2000_u32, 0..=2000_u32, 0..1_u16 << 15).prop_map(
-                |(in_flight, succeeded, admitted)| Kind::HalfOpen {
+            (0..=341_u32, 0..=341_u32, 0..=341_u32, 0..1_u16 << 9).prop_map(
+                |(in_flight, succeeded, failed, admitted)| Kind::HalfOpen {
                     in_flight,
                     succeeded,
+                    failed,
                     admitted,
                 }
             ),

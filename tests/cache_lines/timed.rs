@@ -4,8 +4,8 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    At, Beside, Caller, Core, Lane, Latencies, Now, Recording, Ring, Settings, TimeRing, Timed,
-    Times,
+    At, Beside, Caller, Core, Lane, Latencies, Now, Probes, Recording, Ring, Settings, TimeRing,
+    Timed, Times,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -23,7 +23,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
         name: "cache lines".into(),
         policies: [slow.min_calls(min_calls).into(), errors.into()].into(),
         open_for: u64::MAX,
-        probes: 3,
+        probes: Probes::all(3),
         probe_timeout: u64::MAX,
     };
     let spans = Times {

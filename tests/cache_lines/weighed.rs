@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tripcurve::__model::{Beside, Core, Evidence, Lane, Ring, Settings, TimeRing, Wish};
+use tripcurve::__model::{Beside, Core, Evidence, Lane, Probes, Ring, Settings, TimeRing, Wish};
 use tripcurve::{State, TripPolicy};
 
 use super::{
@@ -14,7 +14,7 @@ fn subject_that(wish: Wish) -> Subject {
         name: "cache lines".into(),
         policies: [TripPolicy::adaptive().into()].into(),
         open_for: u64::MAX,
-        probes: 3,
+        probes: Probes::all(3),
         probe_timeout: u64::MAX,
     };
     let evidence = Box::new(Evidence::new(wish, u64::from(BUCKETS) * WIDTH));

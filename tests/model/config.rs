@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, CircuitBreaker, Clock, Jitter, Outcome, Recording, State, TripPolicy, Window,
+    Backoff, Builder, CircuitBreaker, Clock, Jitter, Outcome, Recording, Recovery, State,
+    TripPolicy, Window,
 };
 
 use super::nanos;
@@ -20,6 +21,8 @@ pub(crate) struct Config {
     /// Whether the dependency's wishes when to be asked again are heeded, and up to what.
     pub(crate) longest_retry_after: Option<Duration>,
     pub(crate) probes: u32,
+    /// How many of them must succeed, if not all.
+    pub(crate) needed: Option<u32>,
     pub(crate) probe_timeout: Duration,
     pub(crate) on_cancel: Outcome,
     pub(crate) start_in: State,
@@ -271,14 +274,22 @@ impl Config {
     pub(crate) fn builder(&self, clock: Clock) -> Builder {
         let builder = CircuitBreaker::builder(Self::NAME)
             .window(self.window.window())
-            .open_for(self.open_for)
-            .probes(self.probes)
             .probe_timeout(self.probe_timeout)
             .on_cancel(self.on_cancel)
             .start_in(self.start_in)
             .shards(self.shards)
             .latency(self.recording)
             .clock(clock);
+        let recovery = Recovery::fixed(self.open_for, self.probes);
+        let builder = builder.recovery(match self.needed {
+            None => recovery,
+            // The same twice: by its number, and by the share that may fail.
+            Some(needed) if needed.is_multiple_of(2) => recovery.success_threshold(needed),
+            Some(needed) => {
+                let may_fail = f64::from(self.probes - needed);
+                recovery.max_error_rate(may_fail / f64::from(self.probes))
+            }
+        });
         let builder = match self.longest_retry_after {
             None => builder,
             Some(longest) => builder.longest_retry_after(longest),
