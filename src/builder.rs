@@ -16,7 +16,8 @@ use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
 use crate::policy::TripPolicy;
 use crate::recovery::{
-    ACCEPTABLE, AdaptiveRecovery, Backoff, Must, OpenTime, OpenTimes, Recovery, RetryAfter, Way,
+    ACCEPTABLE, AdaptiveRecovery, Backoff, Must, OpenTime, OpenTimes, Ramp, Recovery, RetryAfter,
+    Way,
 };
 use crate::shared::Shared;
 use crate::state::State;
@@ -479,7 +480,7 @@ impl<C> Builder<C> {
         let settings = Settings {
             name: self.name,
             policies: policies.into(),
-            open_for: saturating_nanos(recovery.open_for()),
+            open_for: saturating_nanos(recovery.first_open_time()),
             probes: recovery.probes(),
             probe_timeout: saturating_nanos(self.probe_timeout),
         };
@@ -499,20 +500,26 @@ impl<C> Builder<C> {
         Ok(CircuitBreaker::from_parts(shared, self.classifier))
     }
 
-    /// What an adaptive recovery needs, if it is one.
+    /// What a recovery with a ramp needs, if it is one.
     fn adaptive(
         &self,
         recovery: Recovery,
         policies: &[TripPolicy],
     ) -> Option<Box<AdaptiveRecovery>> {
-        (recovery.way == Way::Adaptive).then(|| {
-            let seed = seed(&self.name, &self.clock);
-            let window = self.window.length().map_or(u64::MAX, saturating_nanos);
-            let acceptable = policies.iter().find_map(TripPolicy::wish);
-            let acceptable = acceptable.map_or(ACCEPTABLE, Wish::acceptable);
-            let now = self.clock.nanos();
-            Box::new(AdaptiveRecovery::new(acceptable, seed, window, now))
-        })
+        let ramp = match recovery.way {
+            Way::Probes { .. } => return None,
+            Way::Adaptive => {
+                let acceptable = policies.iter().find_map(TripPolicy::wish);
+                Ramp::new(acceptable.map_or(ACCEPTABLE, Wish::acceptable))
+            }
+            Way::Steps(steps) => Ramp::in_steps(&steps),
+        };
+        let by_traffic = recovery.open == OpenTime::ByTraffic;
+        let seed = seed(&self.name, &self.clock);
+        let window = self.window.length().map_or(u64::MAX, saturating_nanos);
+        let now = self.clock.nanos();
+        let recovery = AdaptiveRecovery::new(ramp, by_traffic, seed, window, now);
+        Some(Box::new(recovery))
     }
 }
 

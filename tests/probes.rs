@@ -143,11 +143,11 @@ fn what_makes_no_sense_is_refused() {
         ),
         (
             fixed.max_error_rate(1.0),
-            "max_error_rate: 1 is not at least 0 and less than 1; 0.5 lets half of the probes fail",
+            "max_error_rate: 1 is not at least 0 and less than 1; 0.5 lets half of them fail",
         ),
         (
             fixed.max_error_rate(f64::NAN),
-            "max_error_rate: NaN is not at least 0 and less than 1; 0.5 lets half of the probes fail",
+            "max_error_rate: NaN is not at least 0 and less than 1; 0.5 lets half of them fail",
         ),
     ] {
         let builder = CircuitBreaker::builder("nonsense").recovery(recovery);

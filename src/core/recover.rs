@@ -61,8 +61,10 @@ impl Core {
         let streak = times.map(|times| times.next(healthy, now, generation()));
         let wait = match (streak, self.adaptive()) {
             (Some(streak), _) => streak.wait,
-            (None, Some(adaptive)) => adaptive.outage.wait(now, generation().number()),
-            (None, None) => self.settings.open_for,
+            (None, Some(adaptive)) if adaptive.by_traffic => {
+                adaptive.outage.wait(now, generation().number())
+            }
+            (None, _) => self.settings.open_for,
         };
         let wished = self.retry_after().map_or(0, RetryAfter::so_far);
         let until = Moment::not_before(now.saturating_add(wait).max(wished));

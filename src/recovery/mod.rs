@@ -5,6 +5,7 @@ mod open_times;
 mod outage;
 mod ramp;
 mod retry_after;
+mod steps;
 mod verdict;
 
 pub use backoff::{Backoff, Jitter};
@@ -12,6 +13,7 @@ pub use open_times::{OpenTimes, Streak};
 pub use outage::Outage;
 pub use ramp::{Ask, Ramp, Report};
 pub use retry_after::RetryAfter;
+pub(crate) use steps::Steps;
 pub(crate) use verdict::ACCEPTABLE;
 
 use std::time::Duration;
@@ -51,6 +53,7 @@ pub(crate) enum OpenTime {
 pub(crate) enum Way {
     Probes { permitted: u32, must: Must },
     Adaptive,
+    Steps(Steps),
 }
 
 /// What probes must come to.
@@ -81,7 +84,7 @@ impl Recovery {
     /// The same, but closed as soon as so many of the probes have succeeded, 1 to all of them, and open again
     /// as soon as they can't: for a dependency of which a call fails now and then though it works.
     ///
-    /// Replaces a [largest error rate](Self::max_error_rate); nothing to an adaptive recovery.
+    /// Replaces a [largest error rate](Self::max_error_rate); nothing to a recovery of another kind.
     ///
     /// ```
     /// use std::time::Duration;
@@ -108,9 +111,16 @@ impl Recovery {
     /// The same, but closed when of the probes at most this share has failed, and open again when more have:
     /// 0 to less than 1. It is decided as soon as it is clear.
     ///
-    /// Replaces a [number of successes](Self::success_threshold); nothing to an adaptive recovery.
+    /// Of [steps](Self::steps) the largest share of a step's calls. Replaces a [number of
+    /// successes](Self::success_threshold); nothing to an adaptive recovery.
     #[must_use]
     pub const fn max_error_rate(self, share: f64) -> Self {
+        if let Way::Steps(steps) = self.way {
+            return Self {
+                way: Way::Steps(steps.with_max_error_rate(share)),
+                ..self
+            };
+        }
         self.must(Must::FailAtMost(share))
     }
 
@@ -120,7 +130,7 @@ impl Recovery {
                 way: Way::Probes { permitted, must },
                 ..self
             },
-            Way::Adaptive => self,
+            Way::Adaptive | Way::Steps(_) => self,
         }
     }
 
@@ -158,6 +168,46 @@ impl Recovery {
         }
     }
 
+    /// Lets the traffic back in steps that are given: after 5 s or [another time](Self::open_for) one probe
+    /// goes, and if it is good the first share of the calls is let through, for the time of `each` step, then
+    /// the next one, and after the last one the breaker is closed. When too many calls of a step have failed
+    /// it is open again.
+    ///
+    /// `shares` are 1 to 16, above 0 and up to 1, each larger than the one before, in steps of a 1,024th; `each` is
+    /// 1 ms to a day. Too many are more than a quarter or than [another
+    /// share](Self::max_error_rate), at the end of the step, or sooner if there are so many that no more
+    /// than one in ninety steps with an acceptable share would show them. A step goes on until at least one of its calls has come
+    /// back; slow calls are as bad as failed ones. As with an [adaptive](Self::adaptive) recovery a share
+    /// is exact, calls of an earlier step count nothing, and if none reports within the [time of a
+    /// probe](crate::Builder::probe_timeout) the breaker is open again.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Recovery};
+    ///
+    /// let each = Duration::from_secs(10);
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .recovery(Recovery::steps([0.1, 0.25, 0.5, 1.0], each).max_error_rate(0.1))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub const fn steps<const N: usize>(shares: [f64; N], each: Duration) -> Self {
+        Self {
+            open: OpenTime::Fixed(Duration::from_secs(5)),
+            way: Way::Steps(Steps::new(shares, each)),
+        }
+    }
+
+    /// The same, but open for a fixed time: 1 ms to 10 years.
+    #[must_use]
+    pub const fn open_for(self, duration: Duration) -> Self {
+        Self {
+            open: OpenTime::Fixed(duration),
+            ..self
+        }
+    }
+
     /// The same, but open for times that grow with each recovery that fails; instead of a fixed time, or
     /// of one that goes by the traffic.
     ///
@@ -180,7 +230,7 @@ impl Recovery {
     }
 
     /// The first open time, where traffic doesn't say.
-    pub(crate) fn open_for(self) -> Duration {
+    pub(crate) fn first_open_time(self) -> Duration {
         match self.open {
             OpenTime::Fixed(open_for) => open_for,
             OpenTime::Growing(backoff) => backoff.base,
@@ -212,8 +262,13 @@ impl Recovery {
     }
 
     fn check_probes(self) -> Result<(), ConfigError> {
-        let Way::Probes { permitted, must } = self.way else {
-            return Ok(());
+        let (permitted, must) = match self.way {
+            Way::Probes { permitted, must } => (permitted, must),
+            Way::Adaptive => return Ok(()),
+            Way::Steps(steps) => {
+                check_max_error_rate(steps.max_error_rate)?;
+                return steps.check();
+            }
         };
         if !(1..=Kind::MAX_PROBES).contains(&permitted) {
             return Err(ConfigError::new(
@@ -230,12 +285,7 @@ impl Recovery {
                 format!("in 1..={permitted}, the number of probes"),
                 "leave it out where all probes must succeed",
             )),
-            Must::FailAtMost(share) if !(0.0..1.0).contains(&share) => Err(ConfigError::new(
-                "max_error_rate",
-                share,
-                "at least 0 and less than 1",
-                "0.5 lets half of the probes fail",
-            )),
+            Must::FailAtMost(share) => check_max_error_rate(share),
             _ => Ok(()),
         }
     }
@@ -247,12 +297,24 @@ impl Recovery {
         }
         ConfigError::check_duration(
             "open_for",
-            self.open_for(),
+            self.first_open_time(),
             Duration::from_secs(10 * 365 * 86_400),
             "in 1ms..=10 years",
             "5 s suit most services; to stay open there is force_open()",
         )
     }
+}
+
+fn check_max_error_rate(share: f64) -> Result<(), ConfigError> {
+    if (0.0..1.0).contains(&share) {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        "max_error_rate",
+        share,
+        "at least 0 and less than 1",
+        "0.5 lets half of them fail",
+    ))
 }
 
 impl Default for Recovery {
@@ -269,18 +331,20 @@ pub struct AdaptiveRecovery {
     pub outage: Outage,
     /// How to let the traffic back.
     pub ramp: Ramp,
+    /// Whether the traffic says when to probe.
+    pub by_traffic: bool,
     /// How old a call of the window may be, in nanoseconds; any age, if nothing says so.
     pub window: u64,
 }
 
 impl AdaptiveRecovery {
-    /// A recovery to which it is acceptable that such a share of the calls fails. `seed` tells its jitter
-    /// from that of others.
+    /// A recovery with such a ramp. `seed` tells its jitter from that of others.
     #[must_use]
-    pub fn new(acceptable: f64, seed: u64, window: u64, now: u64) -> Self {
+    pub fn new(ramp: Ramp, by_traffic: bool, seed: u64, window: u64, now: u64) -> Self {
         Self {
             outage: Outage::new(seed, now),
-            ramp: Ramp::new(acceptable),
+            ramp,
+            by_traffic,
             window,
         }
     }
