@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::beside::Beside;
 use crate::breaker::CircuitBreaker;
-use crate::clock::{Clock, Now, mixed, saturating_nanos};
+use crate::chance::mixed;
+use crate::clock::{Clock, Now, saturating_nanos};
 use crate::core::{Core, Settings};
 use crate::error::ConfigError;
 use crate::evidence::{Evidence, Wish};

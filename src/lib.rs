@@ -107,6 +107,7 @@ mod error;
 mod state;
 mod stamped;
 mod name;
+mod chance;
 mod pack;
 mod sync;
 

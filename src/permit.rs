@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::{Now, saturating_nanos};
+use crate::clock::saturating_nanos;
 use crate::core::Ticket;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -51,10 +51,10 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
     }
 
     /// Tells how long the dependency wants to be left alone.
-    #[cold]
+    #[inline]
     pub(crate) fn wish(&self, wish: Duration) {
         if let Some((shared, _)) = &self.ticket {
-            shared.core.wish(saturating_nanos(wish), shared.nanos());
+            shared.wish(wish);
         }
     }
 

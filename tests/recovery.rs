@@ -219,7 +219,7 @@ fn a_rejected_caller_hears_when_the_share_may_grow() {
     hand.advance(50 * MILLI);
     let rejected = breaker.try_acquire().unwrap_err();
     assert_eq!(rejected.state(), State::HalfOpen);
-    let wait = rejected.retry_after().unwrap();
+    let wait = rejected.earliest().unwrap();
     assert!((90 * MILLI..=100 * MILLI).contains(&wait), "{wait:?}");
 }
 

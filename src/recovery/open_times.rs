@@ -1,7 +1,8 @@
 //! How long a breaker stays open, and how many recoveries have failed.
 
 use super::backoff::{Backoff, Jitter};
-use crate::clock::{mixed, saturating_nanos};
+use crate::chance::{between, mixed};
+use crate::clock::saturating_nanos;
 use crate::pack::Field;
 use crate::state::Generation;
 use crate::sync::{AtomicU64, Ordering};
@@ -187,15 +188,6 @@ impl OpenTimes {
             }
         }
     }
-}
-
-/// A number from `least` to `most`, both of them possible.
-fn between(least: u64, most: u64, random: u64) -> u64 {
-    let range = u128::from(most.saturating_sub(least)) + 1;
-    let above = (range * u128::from(random)) >> 64;
-    least
-        .saturating_add(u64::try_from(above).unwrap_or(0))
-        .min(most)
 }
 
 #[cfg(all(test, not(tripcurve_loom)))]

@@ -501,9 +501,12 @@ impl<'a> Pair<'a> {
 
 fn refused(rejected: &Rejected) -> Refused {
     assert_eq!(rejected.name(), Config::NAME);
+    let (earliest, wait) = (rejected.earliest(), rejected.retry_after());
+    let latest = earliest.map(|earliest| earliest.saturating_add(earliest / 4));
+    assert!(earliest <= wait && wait <= latest, "{wait:?}");
     Refused {
         state: rejected.state(),
-        retry_after: rejected.retry_after(),
+        retry_after: earliest,
     }
 }
 
