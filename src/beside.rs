@@ -16,7 +16,7 @@ pub struct Beside {
     /// If its open times grow.
     pub open_times: Option<Box<OpenTimes>>,
     /// If the dependency may say when to come again.
-    pub retry_after: Option<RetryAfter>,
+    pub retry_after: Option<Box<RetryAfter>>,
 }
 
 impl Beside {

@@ -468,6 +468,7 @@ impl<C> Builder<C> {
                 "a cancelled call says at most that it took too long",
             ));
         }
+        let retry_after = self.longest_retry_after.map(RetryAfter::new);
         let beside = Beside {
             timed,
             evidence,
@@ -476,7 +477,7 @@ impl<C> Builder<C> {
                 let seed = seed(&self.name, &self.clock);
                 Box::new(OpenTimes::new(backoff, seed))
             }),
-            retry_after: self.longest_retry_after.map(RetryAfter::new),
+            retry_after: retry_after.map(Box::new),
         };
         let settings = Settings {
             name: self.name,

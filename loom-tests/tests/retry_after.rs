@@ -24,7 +24,7 @@ fn core() -> Core {
     let ring = TimeRing::new(1 << 30, 1, 1, false);
     let retry_after = RetryAfter::new(Duration::from_secs(1));
     let beside = Beside {
-        retry_after: Some(retry_after),
+        retry_after: Some(Box::new(retry_after)),
         ..Beside::default()
     };
     let (ring, beside) = (Ring::Time(ring), beside.boxed());

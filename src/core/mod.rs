@@ -129,7 +129,7 @@ impl Core {
 
     #[inline]
     fn retry_after(&self) -> Option<&RetryAfter> {
-        self.beside.as_ref()?.retry_after.as_ref()
+        self.beside.as_ref()?.retry_after.as_deref()
     }
 
     /// The breaker's name.
