@@ -1,11 +1,11 @@
 //! What only some breakers have, apart from the rest so that the others stay small.
 
 use crate::evidence::Evidence;
-use crate::recovery::AdaptiveRecovery;
+use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter};
 use crate::timed::Timed;
 
 /// What a breaker has beside what all have.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Beside {
     /// If it takes the time of calls.
     pub timed: Option<Timed>,
@@ -13,23 +13,21 @@ pub struct Beside {
     pub evidence: Option<Box<Evidence>>,
     /// If its recovery is adaptive.
     pub recovery: Option<Box<AdaptiveRecovery>>,
+    /// If its open times grow.
+    pub open_times: Option<Box<OpenTimes>>,
+    /// If the dependency may say when to come again.
+    pub retry_after: Option<Box<RetryAfter>>,
 }
 
 impl Beside {
     /// Nothing, if there is nothing.
     #[must_use]
-    pub fn new(
-        timed: Option<Timed>,
-        evidence: Option<Box<Evidence>>,
-        recovery: Option<Box<AdaptiveRecovery>>,
-    ) -> Option<Box<Self>> {
-        let has_any = timed.is_some() || evidence.is_some() || recovery.is_some();
-        has_any.then(|| {
-            Box::new(Self {
-                timed,
-                evidence,
-                recovery,
-            })
-        })
+    pub fn boxed(self) -> Option<Box<Self>> {
+        let has_any = self.timed.is_some()
+            || self.evidence.is_some()
+            || self.recovery.is_some()
+            || self.open_times.is_some()
+            || self.retry_after.is_some();
+        has_any.then(|| Box::new(self))
     }
 }

@@ -164,6 +164,9 @@ impl<C> CircuitBreaker<C> {
         C: Classify<T, E>,
     {
         let permit = permit.over();
+        if let Some(wish) = self.classifier.retry_after(&result) {
+            permit.wish(wish);
+        }
         permit.settle(self.classifier.classify(&result), None);
         result.map_err(CallError::Inner)
     }

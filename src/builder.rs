@@ -6,16 +6,20 @@ use std::time::Duration;
 
 use crate::beside::Beside;
 use crate::breaker::CircuitBreaker;
-use crate::clock::{Clock, Now, mixed, saturating_nanos};
+use crate::chance::mixed;
+use crate::clock::{Clock, Now, saturating_nanos};
 use crate::core::{Core, Settings};
 use crate::error::ConfigError;
 use crate::evidence::{Evidence, Wish};
 use crate::lane::Lane;
 use crate::listeners::{Listener, Listeners};
 use crate::name::Name;
-use crate::outcome::{Classify, ErrIsFailure, Outcome};
+use crate::outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
 use crate::policy::TripPolicy;
-use crate::recovery::{ACCEPTABLE, AdaptiveRecovery, Plan, Recovery};
+use crate::recovery::{
+    ACCEPTABLE, AdaptiveRecovery, Backoff, Must, OpenTime, OpenTimes, Ramp, Recovery, RetryAfter,
+    Way,
+};
 use crate::shared::Shared;
 use crate::state::State;
 use crate::timed::{Timed, Times};
@@ -31,6 +35,7 @@ use crate::window::{Recording, Timing, Window};
 /// | [`recovery`](Self::recovery) | fixed: open for 5 s, then 3 probes; adaptive with the adaptive policy |
 /// | [`probe_timeout`](Self::probe_timeout) | 30 s |
 /// | [`classify`](Self::classify) | `Err` is a failure |
+/// | [`retry_after`](Self::retry_after) | the dependency isn't asked when to come again |
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | nobody listens |
 /// | [`start_in`](Self::start_in) | closed |
@@ -49,6 +54,7 @@ pub struct Builder<C = ErrIsFailure> {
     policies: Vec<TripPolicy>,
     recovery: Option<Recovery>,
     probe_timeout: Duration,
+    longest_retry_after: Option<Duration>,
     on_cancel: Outcome,
     listeners: Vec<Listener>,
     start_in: State,
@@ -84,6 +90,7 @@ impl Builder {
             policies: Vec::new(),
             recovery: None,
             probe_timeout: Duration::from_secs(30),
+            longest_retry_after: None,
             on_cancel: Outcome::Ignored,
             listeners: Vec::new(),
             start_in: State::Closed,
@@ -123,8 +130,9 @@ impl<C> Builder<C> {
     /// How the breaker finds its way back after a trip.
     ///
     /// With [`Recovery::adaptive`] the first probe goes early and the traffic comes back step by step, as
-    /// fast as the dependency bears it. [`open_for`](Self::open_for) and [`probes`](Self::probes) set the
-    /// parts of a [fixed](Recovery::fixed) one. Of these three settings the last call counts. With none of
+    /// fast as the dependency bears it. [`open_for`](Self::open_for), [`backoff`](Self::backoff) and
+    /// [`probes`](Self::probes) set the parts of a [fixed](Recovery::fixed) one. Of these settings the last
+    /// call counts. With none of
     /// them, a breaker that trips on [evidence](TripPolicy::adaptive) recovers adaptively as well: to trip
     /// fast does little harm where the way back is short.
     pub fn recovery(self, recovery: Recovery) -> Self {
@@ -140,28 +148,51 @@ impl<C> Builder<C> {
     /// Long enough for the dependency to draw breath, short enough that users don't wait for a
     /// dependency that works again.
     pub fn open_for(self, duration: Duration) -> Self {
-        let probes = self.fixed_recovery().1;
-        self.recovery(Recovery::fixed(duration, probes))
+        let fixed = self.fixed_recovery();
+        self.recovery(Recovery {
+            open: OpenTime::Fixed(duration),
+            ..fixed
+        })
     }
 
-    /// How many calls are let through while half-open, in a [fixed](Self::recovery) recovery: 1 to 4,095. All
-    /// must succeed to close the breaker; any failure opens it again.
+    /// Instead of [`open_for`](Self::open_for): open times that grow with each recovery that fails, and are
+    /// spread, in a [fixed](Self::recovery) recovery; see [`Backoff`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{Backoff, CircuitBreaker, Jitter};
+    ///
+    /// let (base, longest) = (Duration::from_secs(5), Duration::from_secs(120));
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .backoff(Backoff::exponential(base, 2.0, longest).jitter(Jitter::Full))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        let fixed = self.fixed_recovery();
+        self.recovery(fixed.backoff(backoff))
+    }
+
+    /// How many calls are let through while half-open, in a [fixed](Self::recovery) recovery: 1 to 1,023. All
+    /// must succeed to close the breaker, and any failure opens it again, unless [some may
+    /// fail](Recovery::success_threshold).
     pub fn probes(self, probes: u32) -> Self {
-        let open_for = self.fixed_recovery().0;
-        self.recovery(Recovery::fixed(open_for, probes))
+        let fixed = self.fixed_recovery();
+        self.recovery(Recovery {
+            way: Way::Probes {
+                permitted: probes,
+                must: Must::AllSucceed,
+            },
+            ..fixed
+        })
     }
 
-    /// The parts of a fixed recovery, as chosen or by default.
-    fn fixed_recovery(&self) -> (Duration, u32) {
-        let parts = self
-            .recovery
-            .into_iter()
-            .chain([Recovery::default()])
-            .find_map(|recovery| match recovery.0 {
-                Plan::Fixed { open_for, probes } => Some((open_for, probes)),
-                Plan::Adaptive => None,
-            });
-        parts.unwrap_or_else(|| unreachable!("the default is fixed"))
+    /// The fixed recovery chosen so far, or the default one.
+    fn fixed_recovery(&self) -> Recovery {
+        match self.recovery {
+            Some(recovery) if recovery.way != Way::Adaptive => recovery,
+            _ => Recovery::default(),
+        }
     }
 
     /// How long a probe may take before its place is given to another call: at least 1 ms,
@@ -304,6 +335,10 @@ impl<C> Builder<C> {
     where
         F: Classify<T, E> + Fn(&Result<T, E>) -> Outcome,
     {
+        self.with_classifier(|_| classifier)
+    }
+
+    fn with_classifier<D>(self, classifier: impl FnOnce(C) -> D) -> Builder<D> {
         Builder {
             name: self.name,
             number: self.number,
@@ -311,13 +346,69 @@ impl<C> Builder<C> {
             policies: self.policies,
             recovery: self.recovery,
             probe_timeout: self.probe_timeout,
+            longest_retry_after: self.longest_retry_after,
             on_cancel: self.on_cancel,
             listeners: self.listeners,
             start_in: self.start_in,
             recording: self.recording,
             clock: self.clock,
             shards: self.shards,
-            classifier,
+            classifier: classifier(self.classifier),
+        }
+    }
+
+    /// Says when the dependency wants to be asked again, if a result tells, as HTTP's header `Retry-After`
+    /// does.
+    ///
+    /// The wish lengthens the present open time or, if the breaker isn't open, the next one, whatever the
+    /// recovery: nothing is let through before, not even a probe. It opens nothing by itself, makes no open
+    /// time shorter, and doesn't grow a [backoff](Self::backoff). It counts from when the call comes back,
+    /// also for a call that was let through before the breaker opened, and is cut to the
+    /// [longest](Self::longest_retry_after). It is asked of each result, so let it be cheap. Comes after
+    /// [`classify`](Self::classify); a permit's is
+    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Clock, Outcome};
+    ///
+    /// struct Response {
+    ///     status: u16,
+    ///     retry_after: Option<Duration>,
+    /// }
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .classify(|result: &Result<Response, std::io::Error>| match result {
+    ///         Ok(response) if response.status == 503 => Outcome::Trip,
+    ///         Ok(_) => Outcome::Success,
+    ///         Err(_) => Outcome::Failure,
+    ///     })
+    ///     .retry_after(|result: &Result<Response, _>| result.as_ref().ok()?.retry_after)
+    ///     .clock(Clock::mock().0)
+    ///     .build()?;
+    /// let _ = breaker.call(|| Ok(Response { status: 503, retry_after: Some(minute) }));
+    /// assert!(breaker.snapshot().time_left_open() >= Some(minute));
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn retry_after<T, E, F>(self, wish: F) -> Builder<WithRetryAfter<C, F>>
+    where
+        C: Classify<T, E>,
+        F: Fn(&Result<T, E>) -> Option<Duration>,
+    {
+        let longest = self.longest_retry_after.unwrap_or(RetryAfter::DEFAULT);
+        let builder = self.longest_retry_after(longest);
+        builder.with_classifier(|outcome| WithRetryAfter { outcome, wish })
+    }
+
+    /// The most that the dependency's wishes when to be [asked again](Self::retry_after) are heeded: 1 ms to
+    /// a year; 5 minutes, where nothing else is said. What it wishes beyond is cut.
+    ///
+    /// A breaker with neither this setting nor [`retry_after`](Self::retry_after) heeds no wishes.
+    pub fn longest_retry_after(self, duration: Duration) -> Self {
+        Self {
+            longest_retry_after: Some(duration),
+            ..self
         }
     }
 
@@ -325,7 +416,7 @@ impl<C> Builder<C> {
     ///
     /// # Errors
     /// The first setting that makes no sense, with what was expected and how to mend it.
-    pub fn build(self) -> Result<CircuitBreaker<C>, ConfigError> {
+    pub fn build(mut self) -> Result<CircuitBreaker<C>, ConfigError> {
         let lanes = match self.shards {
             None => default_shards(),
             Some(shards) if (1..=Lane::OWNED).contains(&shards) => shards,
@@ -343,7 +434,7 @@ impl<C> Builder<C> {
         let mut policies = if self.policies.is_empty() {
             TripPolicy::defaults(capacity)
         } else {
-            self.policies
+            std::mem::take(&mut self.policies)
         };
         for policy in &mut policies {
             policy.fit(&self.window)?;
@@ -378,6 +469,7 @@ impl<C> Builder<C> {
             (None, None) => Recovery::default(),
         };
         recovery.check()?;
+        self.longest_retry_after.map_or(Ok(()), RetryAfter::check)?;
         ConfigError::check_duration(
             "probe_timeout",
             self.probe_timeout,
@@ -393,28 +485,28 @@ impl<C> Builder<C> {
                 "a cancelled call says at most that it took too long",
             ));
         }
-        let adaptive = (recovery.0 == Plan::Adaptive).then(|| {
-            let seed = self.name.as_str().bytes();
-            let seed = seed.fold(self.clock.seed() ^ self.number, |seed, byte| {
-                mixed(seed ^ u64::from(byte))
-            });
-            let window = self.window.length().map_or(u64::MAX, saturating_nanos);
-            let acceptable = policies.iter().find_map(TripPolicy::wish);
-            let acceptable = acceptable.map_or(ACCEPTABLE, Wish::acceptable);
-            let now = self.clock.nanos();
-            Box::new(AdaptiveRecovery::new(acceptable, seed, window, now))
-        });
+        let retry_after = self.longest_retry_after.map(RetryAfter::new);
+        let beside = Beside {
+            timed,
+            evidence,
+            recovery: self.adaptive(recovery, &policies),
+            open_times: recovery.growing().map(|backoff| {
+                let seed = self.seed();
+                Box::new(OpenTimes::new(backoff, seed))
+            }),
+            retry_after: retry_after.map(Box::new),
+        };
         let settings = Settings {
             name: self.name,
             policies: policies.into(),
-            open_for: saturating_nanos(recovery.open_for()),
+            open_for: saturating_nanos(recovery.first_open_time()),
             probes: recovery.probes(),
             probe_timeout: saturating_nanos(self.probe_timeout),
         };
         let core = Core::new(
             settings,
             ring,
-            Beside::new(timed, evidence, adaptive),
+            beside.boxed(),
             Listeners::new(self.listeners),
             self.start_in,
             self.clock.nanos(),
@@ -425,6 +517,36 @@ impl<C> Builder<C> {
             on_cancel: self.on_cancel,
         };
         Ok(CircuitBreaker::from_parts(shared, self.classifier))
+    }
+
+    /// What a recovery with a ramp needs, if it is one.
+    fn adaptive(
+        &self,
+        recovery: Recovery,
+        policies: &[TripPolicy],
+    ) -> Option<Box<AdaptiveRecovery>> {
+        let ramp = match recovery.way {
+            Way::Probes { .. } => return None,
+            Way::Adaptive => {
+                let acceptable = policies.iter().find_map(TripPolicy::wish);
+                Ramp::new(acceptable.map_or(ACCEPTABLE, Wish::acceptable))
+            }
+            Way::Steps(steps) => Ramp::in_steps(&steps),
+        };
+        let by_traffic = recovery.open == OpenTime::ByTraffic;
+        let seed = self.seed();
+        let window = self.window.length().map_or(u64::MAX, saturating_nanos);
+        let now = self.clock.nanos();
+        let recovery = AdaptiveRecovery::new(ramp, by_traffic, seed, window, now);
+        Some(Box::new(recovery))
+    }
+
+    /// What tells the breaker's jitter from that of others.
+    fn seed(&self) -> u64 {
+        let name = self.name.as_str().bytes();
+        name.fold(self.clock.seed() ^ self.number, |seed, byte| {
+            mixed(seed ^ u64::from(byte))
+        })
     }
 }
 
@@ -487,6 +609,7 @@ impl<C> fmt::Debug for Builder<C> {
             .field("policies", &self.policies)
             .field("recovery", &self.recovery)
             .field("probe_timeout", &self.probe_timeout)
+            .field("longest_retry_after", &self.longest_retry_after)
             .field("on_cancel", &self.on_cancel)
             .field("listeners", &self.listeners.len())
             .field("start_in", &self.start_in)

@@ -1,10 +1,10 @@
 //! Where the breaker's time comes from.
 
-use std::cell::Cell;
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::chance::{dice_of_this_thread, mixed};
 use crate::error::{ClockError, ConfigError};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -45,18 +45,6 @@ pub trait Now {
         mixed(raw)
     }
 }
-
-/// As good as random for numbers that differ, however regularly: multiplied once they would still
-/// clash with the beat of a loop.
-#[inline]
-pub(crate) fn mixed(number: u64) -> u64 {
-    let spread = number.wrapping_mul(GOLDEN_RATIO);
-    (spread ^ spread >> 32).wrapping_mul(GOLDEN_RATIO)
-}
-
-/// The golden ratio's part behind the point. Steps of it round a circle spread more evenly than any
-/// other (Weyl 1916, "Über die Gleichverteilung von Zahlen mod. Eins").
-pub(crate) const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// The source of time of a breaker.
 ///
@@ -245,15 +233,6 @@ impl Clock {
             Source::Recent(_) | Source::Mock(_) => nanos.max(1),
         }
     }
-}
-
-/// Dice for clocks that stand still from one call to the next.
-#[cold]
-#[inline(never)]
-fn dice_of_this_thread() -> u64 {
-    thread_local!(static PLACE: Cell<u64> = const { Cell::new(0) });
-    PLACE.set(PLACE.get().wrapping_add(GOLDEN_RATIO));
-    PLACE.get()
 }
 
 /// How many units `nanos` nanoseconds are, at least one, where `units` take `nanos_of_units`.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use crate::chance::{between, dice_of_this_thread, mixed};
 use crate::name::Name;
 use crate::state::State;
 
@@ -151,6 +152,33 @@ impl Rejected {
         self.state
     }
 
+    /// How long to wait before trying again: [`earliest`](Self::earliest) and up to a quarter more, so that
+    /// those who were rejected at about the same time don't all come back at once. Whoever asks twice may be told two
+    /// times. A rejection costs nothing for it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Clock};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments").clock(Clock::mock().0).build()?;
+    /// breaker.trip(Duration::from_secs(8));
+    /// let waits: Vec<_> = (0..100)
+    ///     .filter_map(|_| breaker.try_acquire().unwrap_err().retry_after())
+    ///     .collect();
+    /// let seconds = |seconds| Duration::from_secs_f64(seconds);
+    /// assert!(waits.iter().all(|wait| (seconds(8.0)..=seconds(10.01)).contains(wait)));
+    /// assert!(waits.iter().min() < Some(&seconds(8.1)) && waits.iter().max() > Some(&seconds(9.9)));
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let earliest = self.retry_after?;
+        let latest = earliest.saturating_add(earliest / 4);
+        // Of two processes the clocks differ, and of two callers to which a clock says the same, the dice.
+        let random = mixed(earliest ^ dice_of_this_thread());
+        Some(Duration::from_nanos(between(earliest, latest, random)))
+    }
+
     /// How long until the breaker may let a call through.
     ///
     /// Open: until its time is over. Half-open: until a place is taken back from a probe that does
@@ -158,7 +186,7 @@ impl Rejected {
     /// share may grow, at the earliest. `None` where time alone changes nothing:
     /// forced open, or half-open without a probe timeout.
     #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub fn earliest(&self) -> Option<Duration> {
         self.retry_after.map(Duration::from_nanos)
     }
 }
@@ -166,7 +194,7 @@ impl Rejected {
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "circuit breaker {} is {}", self.name, self.state)?;
-        match self.retry_after() {
+        match self.earliest() {
             Some(wait) => write!(f, ", retry after {wait:.1?}"),
             None => Ok(()),
         }

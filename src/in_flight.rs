@@ -11,7 +11,8 @@
 //! universe"). Whether a call is watched is read off the clock's last digits, so those that aren't
 //! write nothing.
 
-use crate::clock::{Now, mixed};
+use crate::chance::mixed;
+use crate::clock::Now;
 use crate::pack::Field;
 use crate::state::Generation;
 use crate::sync::{AtomicU64, Ordering};

@@ -30,7 +30,7 @@
 //! | [`CircuitBreaker`] | [`call`](CircuitBreaker::call), [`call_async`](CircuitBreaker::call_async), or [`try_acquire`](CircuitBreaker::try_acquire) for a [`Permit`]; commands; [`snapshot`](CircuitBreaker::snapshot) |
 //! | [`Builder`] | all settings with their defaults |
 //! | [`TripPolicy`], [`Window`] | what makes it trip, and over which stretch of calls |
-//! | [`Recovery`] | how it finds its way back |
+//! | [`Recovery`], [`Backoff`] | how it finds its way back |
 //! | [`Outcome`], [`Classify`] | what counts as a failure |
 //! | [`CallError`], [`Rejected`], [`Fallback`] | what a caller gets instead of a result, and what to do then |
 //! | [`State`], [`Snapshot`], [`Latency`], [`Transition`], [`Cause`] | what there is to see |
@@ -48,7 +48,8 @@
 //!    [adaptive](Recovery::adaptive) recovery, one, and then no more than a growing share of the calls
 //!    that ask. It can't stay half-open for good because a probe never reports.
 //! 3. What was let through in one generation can't change another: a call that began before the
-//!    outage and ends after the recovery is not counted.
+//!    outage and ends after the recovery is not counted. (What the dependency
+//!    [wishes](Builder::retry_after) through it is heeded.)
 //! 4. An outcome is counted once, in the bucket of its time, or, when that has left the window, not
 //!    at all.
 //! 5. No trip is lost: of two failures that are recorded at the same time, at least one sees the
@@ -117,6 +118,7 @@ mod error;
 mod state;
 mod stamped;
 mod name;
+mod chance;
 mod pack;
 mod sync;
 
@@ -135,12 +137,12 @@ pub use error::{CallError, ClockError, ConfigError, Rejected};
 pub use fallback::Fallback;
 pub use latency::Latency;
 pub use name::Name;
-pub use outcome::{Classify, ErrIsFailure, Outcome};
+pub use outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
 pub use permit::{OwnedPermit, Permit};
 pub use policy::{
     Adaptive, BurnRate, ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
 };
-pub use recovery::Recovery;
+pub use recovery::{Backoff, Jitter, Recovery};
 #[cfg(feature = "registry")]
 pub use registry::{Registry, RegistryBuilder};
 pub use snapshot::Snapshot;
@@ -165,12 +167,14 @@ pub mod __model {
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
-    pub use crate::recovery::{AdaptiveRecovery, Ask, Outage, Ramp, Report};
+    pub use crate::recovery::{
+        AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
+    };
     #[cfg(feature = "registry")]
     pub use crate::registry::{AtKey, Counted, Fate, Place, find_or_make};
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
-        ProbeVerdict, Round, Share, StateWord,
+        ProbeVerdict, Probes, Round, Share, StateWord,
     };
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};

@@ -1,5 +1,7 @@
 //! How a call ended, and who says so.
 
+use std::time::Duration;
+
 /// How a call ended, as far as the breaker is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -52,6 +54,38 @@ pub trait Classify<T, E> {
     /// How `result` counts. Called once for each finished call, on the caller's thread; a panic
     /// here reaches the caller and the call counts as [`Outcome::Ignored`].
     fn classify(&self, result: &Result<T, E>) -> Outcome;
+
+    /// How long the dependency wants to be left alone from now on, if `result` says so; see
+    /// [`Builder::retry_after`](crate::Builder::retry_after). Called before `classify`, and by default
+    /// `None`.
+    #[inline]
+    fn retry_after(&self, _: &Result<T, E>) -> Option<Duration> {
+        None
+    }
+}
+
+/// A classifier that also says when the dependency wants to be asked again; made by
+/// [`Builder::retry_after`](crate::Builder::retry_after).
+#[derive(Clone, Copy, Debug)]
+pub struct WithRetryAfter<C, F> {
+    pub(crate) outcome: C,
+    pub(crate) wish: F,
+}
+
+impl<T, E, C, F> Classify<T, E> for WithRetryAfter<C, F>
+where
+    C: Classify<T, E>,
+    F: Fn(&Result<T, E>) -> Option<Duration>,
+{
+    #[inline]
+    fn classify(&self, result: &Result<T, E>) -> Outcome {
+        self.outcome.classify(result)
+    }
+
+    #[inline]
+    fn retry_after(&self, result: &Result<T, E>) -> Option<Duration> {
+        (self.wish)(result)
+    }
 }
 
 impl<T, E, F> Classify<T, E> for F

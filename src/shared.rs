@@ -1,9 +1,10 @@
 //! What all clones and permits of a breaker share.
 
 use std::num::NonZero;
+use std::time::Duration;
 
 use crate::caller::Caller;
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, Now, saturating_nanos};
 use crate::core::{Core, Refusal, Ticket};
 use crate::error::Rejected;
 use crate::lane::Lane;
@@ -80,6 +81,13 @@ impl Shared {
             state: refusal.state,
             retry_after: refusal.retry_after,
         }
+    }
+
+    /// Heeds how long the dependency wants to be left alone.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wish(&self, wish: Duration) {
+        self.core.wish(saturating_nanos(wish), self.nanos());
     }
 
     #[allow(

@@ -45,6 +45,7 @@ pub struct Snapshot {
     consecutive_failures: u64,
     probes_in_flight: u32,
     probes_succeeded: u32,
+    probes_failed: u32,
     admitted_share: Option<f64>,
     slow: u64,
     overdue: u64,
@@ -88,6 +89,7 @@ impl Snapshot {
             consecutive_failures: 0,
             probes_in_flight: 0,
             probes_succeeded: 0,
+            probes_failed: 0,
             admitted_share: None,
             slow: 0,
             overdue: 0,
@@ -115,13 +117,18 @@ impl Snapshot {
             self.state,
             State::Open | State::HalfOpen | State::ForcedOpen
         );
-        (self.probes_in_flight, self.probes_succeeded) = match kind {
+        (
+            self.probes_in_flight,
+            self.probes_succeeded,
+            self.probes_failed,
+        ) = match kind {
             Kind::HalfOpen {
                 in_flight,
                 succeeded,
+                failed,
                 ..
-            } => (in_flight, succeeded),
-            _ => (0, 0),
+            } => (in_flight, succeeded, failed),
+            _ => (0, 0, 0),
         };
         self.admitted_share = match kind {
             Kind::Ramp(round) => Some(round.unpack().share.as_f64()),
@@ -294,6 +301,13 @@ impl Snapshot {
     #[must_use]
     pub fn probes_succeeded(&self) -> u32 {
         self.probes_succeeded
+    }
+
+    /// Probes that have failed since the breaker was last open, where [some
+    /// may](crate::Recovery::success_threshold).
+    #[must_use]
+    pub fn probes_failed(&self) -> u32 {
+        self.probes_failed
     }
 
     /// The share of the calls that a half-open breaker lets through, once a probe has succeeded: more

@@ -7,11 +7,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use model::pair::{Operation, Step, drive};
-use model::{Adaptive, BurnRate, Config, Policy, Shape};
+use model::{Adaptive, BurnRate, Config, Growth, Policy, Shape};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
-use tripcurve::{Cause, Outcome, Recording, State};
+use tripcurve::{Cause, Jitter, Outcome, Recording, State};
 
 const CASES: u32 = 600;
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -150,6 +150,33 @@ fn states() -> impl Strategy<Value = State> {
     ]
 }
 
+/// Whether open times grow, and how; the longest is so many times the first.
+fn growth() -> impl Strategy<Value = Option<(Growth, u32)>> {
+    let jitter = prop_oneof![
+        Just(Jitter::None),
+        Just(Jitter::Full),
+        Just(Jitter::Equal),
+        Just(Jitter::Decorrelated),
+    ];
+    let healthy_after = prop_oneof![
+        2 => Just(None),
+        2 => nanos(1_000_000..3_000_000_000).prop_map(Some),
+        1 => Just(Some(Duration::MAX)),
+    ];
+    let growth = (10..=40_u32, 1..=100_u32, jitter, healthy_after).prop_map(
+        |(factor_in_tenths, longest, jitter, healthy_after)| {
+            let growth = Growth {
+                factor_in_tenths,
+                longest: Duration::ZERO,
+                jitter,
+                healthy_after,
+            };
+            (growth, longest)
+        },
+    );
+    proptest::option::of(growth)
+}
+
 fn configs(
     windows: impl Strategy<Value = Shape>,
     policies: impl Strategy<Value = Vec<Policy>>,
@@ -162,35 +189,47 @@ fn configs(
         4 => nanos(1_000_000..3_000_000_000),
         1 => Just(Duration::MAX),
     ];
+    let probes = prop_oneof![10 => 1..=5_u32, 1 => Just(1_023)].prop_flat_map(|probes| {
+        let needed = proptest::option::of(1..=probes);
+        (Just(probes), needed)
+    });
+    let longest_retry_after = proptest::option::of(nanos(1_000_000..3_000_000_000));
     let built_at = prop_oneof![Just(Duration::ZERO), nanos(0..10_000_000_000)];
     (
         windows,
         policies,
         open_for,
-        prop_oneof![10 => 1..=4_u32, 1 => Just(4_095)],
+        probes,
         probe_timeout,
         prop_oneof![Just(Outcome::Ignored), Just(Outcome::Failure)],
         states(),
         prop_oneof![Just(1_u32), Just(4)],
-        (timing(), built_at),
+        (timing(), built_at, growth(), longest_retry_after),
     )
         .prop_map(
             |(
                 window,
                 policies,
                 open_for,
-                probes,
+                (probes, needed),
                 probe_timeout,
                 on_cancel,
                 start_in,
                 shards,
-                ((recording, slower_than), built_at),
+                ((recording, slower_than), built_at, growth, longest_retry_after),
             )| {
+                let growth = growth.filter(|_| open_for < TEN_YEARS);
                 Config {
+                    growth: growth.map(|(growth, times)| Growth {
+                        longest: open_for * times,
+                        ..growth
+                    }),
                     window,
                     policies: Policy::all_fitted(policies, window),
+                    longest_retry_after,
                     open_for,
                     probes,
+                    needed,
                     probe_timeout,
                     on_cancel,
                     start_in,
@@ -217,6 +256,7 @@ fn steps() -> impl Strategy<Value = Step> {
         8 => (0..3_000_000_u32).prop_map(Step::Nanos),
         8 => (0..300_000_000_u32).prop_map(Step::Nanos),
         8 => Just(Step::Tick),
+        3 => Just(Step::LongestOpenTime),
         2 => Just(Step::Window),
         2 => Just(Step::AlmostWindow),
         6 => Just(Step::OpenFor),
@@ -252,6 +292,9 @@ fn operations() -> impl Strategy<Value = Operation> {
             // Another thread costs more than all the rest: three times in six.
             let thread = thread.saturating_sub(2);
             Operation::Settle { permit, outcome, thread, took }
+        }),
+        5 => (permit(), outcomes(), steps()).prop_map(|(permit, outcome, wish)| {
+            Operation::SettleWishing { permit, outcome, wish }
         }),
         3 => permit().prop_map(|permit| Operation::Drop { permit }),
         1 => permit().prop_map(|permit| Operation::DropByPanic { permit }),
@@ -322,11 +365,19 @@ fn evidence() -> Cause {
 }
 
 /// Causes that have nothing to do with policies.
-fn others() -> [Cause; 7] {
+fn others() -> [Cause; 9] {
     [
         Cause::DependencySaidSo,
         Cause::OpenTimeOver,
         Cause::ProbesSucceeded { probes: 0 },
+        Cause::EnoughProbesSucceeded {
+            succeeded: 0,
+            probes: 0,
+        },
+        Cause::TooManyProbesFailed {
+            failed: 0,
+            probes: 0,
+        },
         Cause::ProbeFailed,
         Cause::ProbeSlow,
         Cause::ProbesOverdue { probes: 0 },
@@ -400,7 +451,10 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         },
         policies: Vec::new(),
         open_for: Duration::from_secs(10 * 365 * 86_400),
+        growth: None,
+        longest_retry_after: None,
         probes: 1,
+        needed: None,
         probe_timeout: Duration::from_millis(1),
         on_cancel: Outcome::Ignored,
         start_in: State::Closed,

@@ -41,6 +41,39 @@ fn counts(breaker: &CircuitBreaker) -> [u64; 3] {
 
 // -------------------------------------------------------------------------------------- the call
 
+/// How the waits of a hundred callers that are rejected at once are spread: least, middle and most.
+fn waits(clock: Clock) -> [Duration; 3] {
+    let breaker = CircuitBreaker::builder("spread")
+        .clock(clock)
+        .build()
+        .unwrap();
+    breaker.trip(100 * SECOND);
+    let wait = |_| breaker.try_acquire().unwrap_err().retry_after().unwrap();
+    let mut waits: Vec<_> = (0..1_000).map(wait).collect();
+    waits.sort_unstable();
+    [waits[0], waits[500], waits[999]]
+}
+
+#[test]
+fn rejected_callers_are_told_times_that_are_spread_whatever_the_clock() {
+    let coarse = Clock::coarse(Duration::from_millis(1)).unwrap();
+    for clock in [Clock::default(), coarse, Clock::mock().0] {
+        let [least, middle, most] = waits(clock).map(|wait| wait.as_secs_f64());
+        assert!((99.0..101.0).contains(&least), "{least}");
+        assert!((110.0..115.0).contains(&middle), "{middle}");
+        assert!((124.0..125.1).contains(&most), "{most}");
+    }
+}
+
+#[test]
+fn a_rejection_tells_the_earliest_time_as_well() {
+    let breaker = CircuitBreaker::new("same");
+    breaker.trip(100 * SECOND);
+    let rejected = breaker.try_acquire().unwrap_err();
+    assert_eq!(rejected.earliest(), rejected.clone().earliest());
+    assert!(rejected.retry_after() >= rejected.earliest());
+}
+
 #[test]
 fn a_call_gives_back_what_the_operation_gave() {
     let (breaker, _hand) = breaker();

@@ -42,7 +42,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Access, At, Core, CountRing, Generation, Lane, Ring, Settings, Tally, TimeRing, Timing,
+    Access, At, Core, CountRing, Generation, Lane, Probes, Ring, Settings, Tally, TimeRing, Timing,
     accesses_of,
 };
 use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy, Window};
@@ -119,7 +119,7 @@ impl Subject {
             name: "cache lines".into(),
             policies: policies.into_iter().collect(),
             open_for: u64::MAX,
-            probes: 3,
+            probes: Probes::all(3),
             probe_timeout: u64::MAX,
         };
         Self::of(Core::new(settings, ring, None, None, State::Closed, 0))

@@ -152,20 +152,20 @@ fn the_breaker_is_open_for_1_ms_to_10_years() {
 }
 
 #[test]
-fn there_are_1_to_4095_probes() {
+fn there_are_1_to_1023_probes() {
     accepted(builder().probes(1));
-    accepted(builder().probes(4_095));
+    accepted(builder().probes(1_023));
     refused(
         builder().probes(0),
-        "probes: 0 is not in 1..=4095; 3 suit most services",
+        "probes: 0 is not in 1..=1023; 3 suit most services",
     );
     refused(
-        builder().probes(4_096),
-        "probes: 4096 is not in 1..=4095; 3 suit most services",
+        builder().probes(1_024),
+        "probes: 1024 is not in 1..=1023; 3 suit most services",
     );
     refused(
         builder().probes(u32::MAX),
-        "probes: 4294967295 is not in 1..=4095; 3 suit most services",
+        "probes: 4294967295 is not in 1..=1023; 3 suit most services",
     );
 }
 
@@ -827,7 +827,7 @@ fn the_extremes_that_are_accepted_work() {
         Window::count(1).within(100 * MILLI).into(),
         Window::count(1 << 20).within(7 * DAY).into(),
     ] {
-        for (open_for, probes) in [(MILLI, 1), (TEN_YEARS, 4_095)] {
+        for (open_for, probes) in [(MILLI, 1), (TEN_YEARS, 1_023)] {
             let (clock, hand) = Clock::mock();
             let log = Arc::new(Mutex::new(Vec::new()));
             let causes = Arc::clone(&log);

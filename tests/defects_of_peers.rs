@@ -580,8 +580,8 @@ fn the_wait_that_a_rejected_caller_is_told_is_the_true_one() {
     for state in [State::Open, State::HalfOpen] {
         let rejected = breaker.try_acquire().unwrap_err();
         assert_eq!(rejected.state(), state);
-        hand.advance(just_before(rejected.retry_after().unwrap()));
-        assert_eq!(breaker.try_acquire().unwrap_err().retry_after(), Some(NANO));
+        hand.advance(just_before(rejected.earliest().unwrap()));
+        assert_eq!(breaker.try_acquire().unwrap_err().earliest(), Some(NANO));
         hand.advance(NANO);
         std::mem::forget(breaker.try_acquire().unwrap());
     }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tripcurve::{Builder, CircuitBreaker, Clock, Recording, TripPolicy, Window};
+use tripcurve::{Backoff, Builder, CircuitBreaker, Clock, Recording, TripPolicy, Window};
 
 /// Bytes on the heap and in the handle, and how many pieces they are in.
 fn measure(what: &str, settings: impl Fn(Builder) -> Builder) -> usize {
@@ -56,6 +56,18 @@ fn a_compact_breaker_takes_at_most_512_bytes() {
 fn a_compact_breaker_that_decides_by_evidence_takes_at_most_1536_bytes() {
     let adaptive = |builder: Builder| builder.shards(1).trip_when(TripPolicy::adaptive());
     assert!(measure("compact, adaptive", adaptive) <= 1_536);
+}
+
+#[test]
+fn open_times_that_grow_take_at_most_640_bytes_more() {
+    let bytes = |backoff: Option<Backoff>| {
+        measure("compact", |builder| match backoff {
+            None => builder.shards(1),
+            Some(backoff) => builder.shards(1).backoff(backoff),
+        })
+    };
+    let backoff = Backoff::exponential(Duration::from_secs(1), 2.0, Duration::from_secs(60));
+    assert!(bytes(Some(backoff)) <= bytes(None) + 640);
 }
 
 #[test]

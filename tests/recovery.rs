@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use traffic::{Backend, Drive, Figures, TRIP};
 use tripcurve::{
-    Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, Permit, Recovery, State, Transition,
-    TripPolicy,
+    Backoff, Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, Permit, Recovery, State,
+    Transition, TripPolicy,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -219,7 +219,7 @@ fn a_rejected_caller_hears_when_the_share_may_grow() {
     hand.advance(50 * MILLI);
     let rejected = breaker.try_acquire().unwrap_err();
     assert_eq!(rejected.state(), State::HalfOpen);
-    let wait = rejected.retry_after().unwrap();
+    let wait = rejected.earliest().unwrap();
     assert!((90 * MILLI..=100 * MILLI).contains(&wait), "{wait:?}");
 }
 
@@ -384,6 +384,14 @@ fn the_last_setting_of_the_recovery_counts() {
     assert!(shown(adaptive).contains("Adaptive"));
     let again = builder().recovery(Recovery::adaptive()).probes(2);
     assert_eq!(shown(again), fixed(5 * SECOND, 2));
+    let backoff = Backoff::exponential(SECOND, 2.0, 9 * SECOND);
+    let growing = Recovery::fixed(SECOND, 2).backoff(backoff);
+    assert_eq!(
+        shown(builder().backoff(backoff).probes(2)),
+        shown(builder().recovery(growing))
+    );
+    let fixed_again = builder().backoff(backoff).open_for(SECOND).probes(2);
+    assert_eq!(shown(fixed_again), fixed(SECOND, 2));
 }
 
 #[test]

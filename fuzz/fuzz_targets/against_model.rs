@@ -9,8 +9,8 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use model::pair::{Operation, Step, drive};
-use model::{Adaptive, BurnRate, Config, Policy, Shape};
-use tripcurve::{Outcome, Recording, State};
+use model::{Adaptive, BurnRate, Config, Growth, Policy, Shape};
+use tripcurve::{Jitter, Outcome, Recording, State};
 
 /// Fewer calls than a histogram counts one by one.
 const LONGEST_RUN: usize = 500;
@@ -35,13 +35,24 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
     let policies = (0..bytes.int_in_range(0..=3)?)
         .map(|_| policy(bytes))
         .collect::<Result<_>>()?;
+    let open_for = nanos(bytes, 1_000_000, 5_000_000_000)?;
+    let probes = match bytes.int_in_range(0..=9)? {
+        0 => bytes.int_in_range(1..=1_023)?,
+        _ => bytes.int_in_range(1..=5)?,
+    };
     Ok(Config {
         window,
         policies: Policy::all_fitted(policies, window),
-        open_for: nanos(bytes, 1_000_000, 5_000_000_000)?,
-        probes: match bytes.int_in_range(0..=9)? {
-            0 => bytes.int_in_range(1..=4_095)?,
-            _ => bytes.int_in_range(1..=4)?,
+        open_for,
+        growth: growth(bytes, open_for)?,
+        longest_retry_after: match bytes.arbitrary()? {
+            true => Some(nanos(bytes, 1_000_000, 10_000_000_000)?),
+            false => None,
+        },
+        probes,
+        needed: match bytes.arbitrary()? {
+            true => Some(bytes.int_in_range(1..=probes)?),
+            false => None,
         },
         probe_timeout: match bytes.int_in_range(0..=4)? {
             0 => Duration::MAX,
@@ -67,6 +78,27 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
             nanos(bytes, 0, u64::MAX)?
         },
     })
+}
+
+fn growth(bytes: &mut Unstructured<'_>, base: Duration) -> Result<Option<Growth>> {
+    if bytes.arbitrary()? {
+        return Ok(None);
+    }
+    Ok(Some(Growth {
+        factor_in_tenths: bytes.int_in_range(10..=1_000)?,
+        longest: base * bytes.int_in_range(1..=1_000)?,
+        jitter: *bytes.choose(&[
+            Jitter::None,
+            Jitter::Full,
+            Jitter::Equal,
+            Jitter::Decorrelated,
+        ])?,
+        healthy_after: match bytes.int_in_range(0..=2)? {
+            0 => Some(nanos(bytes, 1_000_000, 50_000_000_000)?),
+            1 => Some(Duration::MAX),
+            _ => None,
+        },
+    }))
 }
 
 fn window(bytes: &mut Unstructured<'_>) -> Result<Shape> {
@@ -151,6 +183,11 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
     Ok(match bytes.int_in_range(0..=16_u8)? {
         0..=2 => Operation::Acquire {
             owned: bytes.arbitrary()?,
+        },
+        3 if bytes.ratio(1, 4)? => Operation::SettleWishing {
+            permit: permit(bytes)?,
+            outcome: outcome(bytes)?,
+            wish: step(bytes)?,
         },
         3..=4 => Operation::Settle {
             permit: permit(bytes)?,

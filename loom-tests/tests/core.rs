@@ -5,7 +5,7 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Caller, Core, CountRing, Lane, Listeners, Now, Ring, Settings, TimeRing, Timing,
+    At, Caller, Core, CountRing, Lane, Listeners, Now, Probes, Ring, Settings, TimeRing, Timing,
 };
 use tripcurve::{Cause, Clock, MockClock, Outcome, State, TripPolicy};
 
@@ -18,7 +18,7 @@ fn core_with(policy: TripPolicy, ring: Ring, listeners: Option<Box<Listeners>>) 
         name: "model".into(),
         policies: [policy].into(),
         open_for: 1_000_000,
-        probes: 1,
+        probes: Probes::all(1),
         probe_timeout: u64::MAX,
     };
     Core::new(settings, ring, None, listeners, State::Closed, 0)

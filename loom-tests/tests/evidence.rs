@@ -6,8 +6,8 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Evidence, Generation, Lane, Lesson, Recording, Ring, Settings, Ticket,
-    TimeRing, Timed, Times, Verdict, Wish,
+    At, Beside, Core, Evidence, Generation, Lane, Lesson, Probes, Recording, Ring, Settings,
+    Ticket, TimeRing, Timed, Times, Verdict, Wish,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -77,7 +77,7 @@ impl Breaker {
             name: "model".into(),
             policies: [TripPolicy::adaptive().into()].into(),
             open_for: NOW,
-            probes: 1,
+            probes: Probes::all(1),
             probe_timeout: u64::MAX,
         };
         let spans = Times {
@@ -89,7 +89,12 @@ impl Breaker {
             recording: Recording::Off,
         };
         let timed = is_timed.then(|| Timed::new(&spans, None, &settings.policies));
-        let beside = Beside::new(timed, Some(Box::new(evidence)), None);
+        let beside = Beside {
+            timed,
+            evidence: Some(Box::new(evidence)),
+            ..Beside::default()
+        }
+        .boxed();
         let ring = Ring::Time(TimeRing::new(4 * NOW, 1, 2, is_timed));
         Self {
             core: Core::new(settings, ring, beside, None, State::Closed, 0),

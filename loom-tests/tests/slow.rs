@@ -6,8 +6,8 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Caller, Core, CountRing, Counts, Generation, Lane, Now, Recording, Ring, Settings,
-    Tally, Ticket, TimeRing, Timed, Times, Timing, Took,
+    At, Beside, Caller, Core, CountRing, Counts, Generation, Lane, Now, Probes, Recording, Ring,
+    Settings, Tally, Ticket, TimeRing, Timed, Times, Timing, Took,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -61,7 +61,7 @@ impl Slow {
             name: "model".into(),
             policies: [policy.into()].into(),
             open_for: 1_000_000,
-            probes: 1,
+            probes: Probes::all(1),
             probe_timeout: u64::MAX,
         };
         let spans = Times {
@@ -73,7 +73,11 @@ impl Slow {
             recording: Recording::Off,
         };
         let timed = Timed::new(&spans, None, &settings.policies);
-        let beside = Beside::new(Some(timed), None, None);
+        let beside = Beside {
+            timed: Some(timed),
+            ..Beside::default()
+        }
+        .boxed();
         let core = Core::new(settings, ring, beside, None, State::Closed, 0);
         let tickets = Vec::new();
         Self { core, tickets }

@@ -4,7 +4,7 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict,
+    Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict, Probes,
 };
 use tripcurve::State;
 
@@ -23,6 +23,7 @@ fn half_open(in_flight: u32, succeeded: u32) -> Kind {
     Kind::HalfOpen {
         in_flight,
         succeeded,
+        failed: 0,
         admitted: 0,
     }
 }
@@ -96,6 +97,7 @@ fn of_three_callers_at_two_places_two_become_probes() {
         let full = Kind::HalfOpen {
             in_flight: 2,
             succeeded: 0,
+            failed: 0,
             admitted: 2,
         };
         assert_eq!(state.load().kind(), full);
@@ -109,10 +111,12 @@ fn a_cancelled_probe_gives_its_place_back_and_counts_as_no_success() {
     model(UNBOUNDED, || {
         let state = Arc::new(AtomicState::new(half_open(2, 0)));
         let third = [
-            |state: &AtomicState| state.settle(FIRST, ProbeReport::Succeeded, 2),
-            |state: &AtomicState| state.settle(FIRST, ProbeReport::Withdrawn, 2),
+            |state: &AtomicState| state.settle(FIRST, ProbeReport::Succeeded, Probes::all(2)),
+            |state: &AtomicState| state.settle(FIRST, ProbeReport::Withdrawn, Probes::all(2)),
             |state: &AtomicState| match state.admit(0, 2, u64::MAX) {
-                Admission::Probe { .. } => state.settle(FIRST, ProbeReport::Succeeded, 2),
+                Admission::Probe { .. } => {
+                    state.settle(FIRST, ProbeReport::Succeeded, Probes::all(2))
+                }
                 _ => ProbeVerdict::Stale,
             },
         ];
@@ -131,6 +135,67 @@ fn a_cancelled_probe_gives_its_place_back_and_counts_as_no_success() {
     });
 }
 
+/// Of five probes three must succeed. Three have reported, one of them a failure; of the other two one
+/// fails and one succeeds.
+#[test]
+fn a_failure_that_may_be_and_a_success_at_once_are_both_counted() {
+    model(UNBOUNDED, || {
+        let probing = Kind::HalfOpen {
+            in_flight: 2,
+            succeeded: 2,
+            failed: 1,
+            admitted: 5,
+        };
+        let state = Arc::new(AtomicState::new(probing));
+        let verdicts = race(
+            &state,
+            [
+                |state: &AtomicState| state.settle(FIRST, ProbeReport::Succeeded, THREE_OF_FIVE),
+                |state: &AtomicState| {
+                    let report = ProbeReport::Failed {
+                        open_until: Moment::not_before(1),
+                        is_enough: false,
+                    };
+                    state.settle(FIRST, report, THREE_OF_FIVE)
+                },
+            ],
+        );
+        assert!(matches!(verdicts[0], ProbeVerdict::Decided(_)));
+        assert!(!matches!(verdicts[1], ProbeVerdict::Decided(_)));
+        assert_eq!(state.load().kind(), Kind::Closed);
+    });
+}
+
+const THREE_OF_FIVE: Probes = Probes {
+    permitted: 5,
+    needed: 3,
+};
+
+/// The last two probes of five fail, of which two may.
+#[test]
+fn of_two_failures_of_which_one_may_be_the_other_opens() {
+    model(UNBOUNDED, || {
+        let probing = Kind::HalfOpen {
+            in_flight: 2,
+            succeeded: 2,
+            failed: 1,
+            admitted: 5,
+        };
+        let state = Arc::new(AtomicState::new(probing));
+        let fail = |state: &AtomicState| {
+            let report = ProbeReport::Failed {
+                open_until: Moment::not_before(1),
+                is_enough: false,
+            };
+            state.settle(FIRST, report, THREE_OF_FIVE)
+        };
+        let verdicts = race(&state, [fail, fail]);
+        let decided = |verdict: &ProbeVerdict| matches!(verdict, ProbeVerdict::Decided(_));
+        assert_eq!(count(&verdicts, decided), 1);
+        assert_eq!(state.load().kind(), open_until(1));
+    });
+}
+
 /// A probe succeeds too late: its generation ends, and the breaker is half-open once more with
 /// another probe.
 #[test]
@@ -141,7 +206,7 @@ fn the_late_success_of_a_probe_changes_no_later_generation() {
             &state,
             [
                 |state: &AtomicState| {
-                    state.settle(FIRST, ProbeReport::Succeeded, 1);
+                    state.settle(FIRST, ProbeReport::Succeeded, Probes::all(1));
                 },
                 |state: &AtomicState| {
                     state.force(open_until(0));
@@ -223,7 +288,7 @@ fn a_place_given_back_and_taken_again_is_not_overdue() {
             &state,
             [
                 |state: &AtomicState| {
-                    state.settle(FIRST, ProbeReport::Withdrawn, 1);
+                    state.settle(FIRST, ProbeReport::Withdrawn, Probes::all(1));
                     state.admit(100, 1, TIMEOUT)
                 },
                 |state: &AtomicState| state.admit(100, 1, TIMEOUT),
@@ -243,7 +308,8 @@ fn an_overdue_place_is_taken_back_once() {
             &state,
             [
                 |state: &AtomicState| {
-                    let verdict = state.settle(FIRST.next(), ProbeReport::Succeeded, 2);
+                    let verdict =
+                        state.settle(FIRST.next(), ProbeReport::Succeeded, Probes::all(2));
                     u32::from(verdict == ProbeVerdict::Counted)
                 },
                 |state: &AtomicState| u32::from(is_probe(&state.admit(100, 2, TIMEOUT))),

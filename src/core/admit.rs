@@ -128,7 +128,7 @@ impl Core {
             admitted: StateWord::new(generation, kind).timed(self.timed().is_some()),
             begin: reading.raw,
         };
-        match self.state.admit(now, probes, probe_timeout) {
+        match self.state.admit(now, probes.permitted, probe_timeout) {
             Admission::Recorded(generation) => Ok(ticket(generation, Kind::Closed)),
             Admission::Unrecorded => Ok(ticket(Generation::FIRST, Kind::Disabled)),
             Admission::Probe {

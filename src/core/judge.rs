@@ -47,11 +47,11 @@ impl Core {
         caller: &impl Caller,
     ) -> bool {
         let now = caller.nanos_at(reading.raw);
-        let until = self.first_probe_at(seen.generation(), reading, now, caller);
+        let opening = self.first_opening(seen.generation(), reading, now, caller);
         // An error means that somebody else has ended the generation; nothing is left to do.
-        let moved = self.state.change(seen, Kind::Open { until });
+        let moved = self.state.change(seen, opening.kind());
         if let Ok(moved) = moved {
-            self.entered(moved, now, cause);
+            self.opened(moved, opening, now, cause);
         }
         moved.is_ok()
     }

@@ -15,9 +15,9 @@ use crate::history::History;
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
 use crate::policy::TripPolicy;
-use crate::recovery::AdaptiveRecovery;
+use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter, Streak};
 use crate::snapshot::{Reading, Snapshot};
-use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
+use crate::state::{AtomicState, Generation, Kind, Moment, Moved, Probes, State, StateWord};
 use crate::timed::Timed;
 use crate::transition::Cause;
 use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
@@ -31,8 +31,8 @@ pub struct Settings {
     pub policies: Box<[TripPolicy]>,
     /// How long the breaker stays open after a trip, in nanoseconds.
     pub open_for: u64,
-    /// Places for probes.
-    pub probes: u32,
+    /// Places for probes, and what they must come to.
+    pub probes: Probes,
     /// After how many nanoseconds a probe that hasn't reported loses its place; `u64::MAX`: never.
     pub probe_timeout: u64,
 }
@@ -80,6 +80,10 @@ impl Core {
         state: State,
         now: u64,
     ) -> Self {
+        let open_times = beside.as_ref().and_then(|it| it.open_times.as_deref());
+        if let (State::Open | State::HalfOpen, Some(times)) = (state, open_times) {
+            times.note(Generation::FIRST, times.by_hand());
+        }
         let kind = match state {
             State::Closed => Kind::Closed,
             State::Open => Kind::Open {
@@ -118,6 +122,16 @@ impl Core {
         self.beside.as_ref()?.recovery.as_deref()
     }
 
+    #[inline]
+    fn open_times(&self) -> Option<&OpenTimes> {
+        self.beside.as_ref()?.open_times.as_deref()
+    }
+
+    #[inline]
+    fn retry_after(&self) -> Option<&RetryAfter> {
+        self.beside.as_ref()?.retry_after.as_deref()
+    }
+
     /// The breaker's name.
     #[must_use]
     pub fn name(&self) -> &Name {
@@ -132,7 +146,7 @@ impl Core {
 
     /// Closes the breaker, whatever it was, with an empty window.
     pub fn reset(&self, now: u64) {
-        self.entered(self.state.force(Kind::Closed), now, Cause::ByHand);
+        self.command(Kind::Closed, |_| Streak::NONE, now);
     }
 
     /// Opens the breaker, whatever it was, for `nanos` nanoseconds.
@@ -141,7 +155,20 @@ impl Core {
         if let Some(adaptive) = self.adaptive() {
             adaptive.outage.begin(now, 0, 0);
         }
-        self.entered(self.state.force(Kind::Open { until }), now, Cause::ByHand);
+        self.command(Kind::Open { until }, OpenTimes::by_hand, now);
+    }
+
+    /// Enters a state by hand, from which open times grow anew.
+    fn command(&self, kind: Kind, streak: impl Fn(&OpenTimes) -> Streak, now: u64) {
+        let times = self.open_times();
+        // Before, for those that see the new state before it is noted; and then again, for what somebody
+        // has noted meanwhile.
+        times.inspect(|times| times.forget());
+        let moved = self.state.force(kind);
+        if let Some(times) = times {
+            times.note(moved.generation, streak(times));
+        }
+        self.entered(moved, now, Cause::ByHand);
     }
 
     /// Holds the breaker in a state that time and outcomes don't change; does nothing if it is in
@@ -324,7 +351,7 @@ mod tests {
             name: "sleepy".into(),
             policies: [policy].into(),
             open_for: 5_000_000,
-            probes: 1,
+            probes: Probes::all(1),
             probe_timeout: u64::MAX,
         };
         let ring = Ring::Time(TimeRing::new(10, 1, 1, false));

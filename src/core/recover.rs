@@ -5,24 +5,38 @@ use std::num::NonZero;
 use super::{Core, Refusal, Settings, Ticket};
 use crate::caller::Caller;
 use crate::outcome::Outcome;
-use crate::recovery::{Ask, Report};
+use crate::recovery::{Ask, Report, RetryAfter, Streak};
 use crate::state::{
     Generation, Kind, Moment, Moved, PackedRound, ProbeReport, ProbeVerdict, State, StateWord,
 };
 use crate::transition::Cause;
 use crate::window::{ClockReading, Ring};
 
+/// An opening that is about to be made.
+#[derive(Clone, Copy)]
+pub(super) struct Opening {
+    until: Moment,
+    /// What is to be noted of it, where open times grow.
+    streak: Option<Streak>,
+}
+
+impl Opening {
+    pub(super) fn kind(self) -> Kind {
+        Kind::Open { until: self.until }
+    }
+}
+
 impl Core {
-    /// When the first probe may go, of an outage that begins `now` and ends `generation`.
+    /// The opening with which an outage begins `now` and ends `generation`.
     #[cold]
     #[inline(never)]
-    pub(super) fn first_probe_at(
+    pub(super) fn first_opening(
         &self,
         generation: Generation,
         reading: ClockReading,
         now: u64,
         caller: &impl Caller,
-    ) -> Moment {
+    ) -> Opening {
         if let Some(adaptive) = self.adaptive() {
             let calls = self.ring.calls(generation, reading, caller);
             let within = self.lasted(generation, now);
@@ -33,19 +47,71 @@ impl Core {
             };
             adaptive.outage.begin(now, calls, within);
         }
-        self.next_probe_at(now)
+        let healthy = now.saturating_sub(self.began_at(generation, now));
+        self.opening(healthy, now)
     }
 
-    /// When the next probe may go, after one that has failed.
-    fn next_probe_at(&self, now: u64) -> Moment {
-        let wait = match self.adaptive() {
-            None => self.settings.open_for,
-            Some(adaptive) => {
-                let generation = self.state.load().generation().number();
-                adaptive.outage.wait(now, generation)
+    /// The next opening, after a recovery that has failed.
+    fn next_opening(&self, now: u64) -> Opening {
+        self.opening(0, now)
+    }
+
+    /// An opening of a breaker that has been closed for `healthy` nanoseconds.
+    fn opening(&self, healthy: u64, now: u64) -> Opening {
+        let generation = || self.state.load().generation();
+        let times = self.open_times();
+        let streak = times.map(|times| times.next(healthy, now, generation()));
+        let wait = match (streak, self.adaptive()) {
+            (Some(streak), _) => streak.wait,
+            (None, Some(adaptive)) if adaptive.by_traffic => {
+                adaptive.outage.wait(now, generation().number())
             }
+            (None, _) => self.settings.open_for,
         };
-        Moment::not_before(now.saturating_add(wait))
+        let wished = self.retry_after().map_or(0, RetryAfter::so_far);
+        let until = Moment::not_before(now.saturating_add(wait).max(wished));
+        Opening { until, streak }
+    }
+
+    /// Heeds that the dependency wants to be left alone for so many nanoseconds.
+    pub fn wish(&self, nanos: u64, now: u64) {
+        if let Some(retry_after) = self.retry_after() {
+            self.stay_open(retry_after.note(nanos, now));
+        }
+    }
+
+    /// Lengthens the open time, if there is one that ends before `until`.
+    fn stay_open(&self, until: u64) {
+        let until = Moment::not_before(until);
+        let mut seen = self.state.load();
+        while let Kind::Open { until: present } = seen.kind()
+            && present < until
+        {
+            match self.state.stay(seen, Kind::Open { until }) {
+                Ok(()) => return,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// What the winner of an opening has to do after it.
+    pub(super) fn opened(&self, moved: Moved, opening: Opening, now: u64, cause: Cause) {
+        if let (Some(times), Some(streak)) = (self.open_times(), opening.streak) {
+            times.note(moved.generation, streak);
+        }
+        if let Some(retry_after) = self.retry_after() {
+            self.stay_open(retry_after.until());
+        }
+        self.entered(moved, now, cause);
+    }
+
+    /// The same of a transition that may have been an opening.
+    fn moved(&self, moved: Moved, opening: Opening, now: u64, cause: Cause) {
+        if moved.to == State::Open {
+            self.opened(moved, opening, now, cause);
+        } else {
+            self.entered(moved, now, cause);
+        }
     }
 
     /// For how many nanoseconds the window has counted calls of `generation`.
@@ -106,13 +172,13 @@ impl Core {
             }),
             Ask::Rejected { retry_after } => Err(half_open(Some(retry_after))),
             Ask::Overdue => {
-                let until = self.next_probe_at(now);
+                let opening = self.next_opening(now);
                 // If it is over, whatever has ended it, this call asks nothing more of it.
-                if let Some(moved) = self.state.leave(generation, Kind::Open { until }) {
+                if let Some(moved) = self.state.leave(generation, opening.kind()) {
                     let share = round.share.as_f64();
-                    self.entered(moved, now, Cause::RampOverdue { share });
+                    self.opened(moved, opening, now, Cause::RampOverdue { share });
                 }
-                let wait = until.nanos().saturating_sub(now);
+                let wait = opening.until.nanos().saturating_sub(now);
                 Err(self.refuse(State::Open, generation.next(), Some(wait), reading, caller))
             }
         }
@@ -157,16 +223,14 @@ impl Core {
         };
         let (raw, now) = caller.raw_and_nanos();
         let generation = ticket.admitted.generation();
-        let open = || Kind::Open {
-            until: self.next_probe_at(now),
-        };
+        let opening = self.next_opening(now);
         let led = match outcome {
             Outcome::Ignored => {
                 adaptive.ramp.withdraw(&self.state, generation);
                 None
             }
             Outcome::Trip => {
-                let moved = self.state.leave(generation, open());
+                let moved = self.state.leave(generation, opening.kind());
                 moved.map(|moved| (moved, Cause::DependencySaidSo))
             }
             Outcome::Success | Outcome::Failure => {
@@ -178,11 +242,11 @@ impl Core {
                     now,
                     spacing: adaptive.outage.spacing(),
                 };
-                adaptive.ramp.report(&self.state, report, open)
+                adaptive.ramp.report(&self.state, report, || opening.kind())
             }
         };
         if let Some((moved, cause)) = led {
-            self.entered(moved, now, cause);
+            self.moved(moved, opening, now, cause);
         }
     }
 
@@ -197,6 +261,7 @@ impl Core {
         let Settings { probes, .. } = self.settings;
         let generation = ticket.admitted.generation();
         let is_slow = outcome == Outcome::Success && self.is_slow(ticket, raw, given, caller);
+        let opening = self.next_opening(now);
         let report = match outcome {
             Outcome::Success if !is_slow => {
                 if let Some(moved) = self.begin_ramp(ticket, raw, given, caller) {
@@ -206,18 +271,32 @@ impl Core {
             }
             Outcome::Ignored => ProbeReport::Withdrawn,
             Outcome::Success | Outcome::Failure | Outcome::Trip => ProbeReport::Failed {
-                open_until: self.next_probe_at(now),
+                open_until: opening.until,
+                is_enough: outcome == Outcome::Trip,
             },
         };
         if let ProbeVerdict::Decided(moved) = self.state.settle(generation, report, probes) {
             let cause = match outcome {
-                Outcome::Success if is_slow => Cause::ProbeSlow,
-                Outcome::Success => Cause::ProbesSucceeded { probes },
+                Outcome::Success if !is_slow && probes.may_fail() == 0 => {
+                    let probes = probes.permitted;
+                    Cause::ProbesSucceeded { probes }
+                }
+                Outcome::Success if !is_slow => Cause::EnoughProbesSucceeded {
+                    succeeded: probes.needed,
+                    probes: probes.permitted,
+                },
+                Outcome::Success | Outcome::Failure if probes.may_fail() > 0 => {
+                    Cause::TooManyProbesFailed {
+                        failed: probes.may_fail() + 1,
+                        probes: probes.permitted,
+                    }
+                }
+                Outcome::Success => Cause::ProbeSlow,
                 Outcome::Trip => Cause::DependencySaidSo,
                 // What is withdrawn decides nothing.
                 Outcome::Failure | Outcome::Ignored => Cause::ProbeFailed,
             };
-            self.entered(moved, now, cause);
+            self.moved(moved, opening, now, cause);
         }
     }
 

@@ -1,6 +1,6 @@
 //! When to probe: by the traffic and by how long the outage has lasted.
 
-use crate::clock::mixed;
+use crate::chance::mixed;
 use crate::sync::{AtomicU64, Ordering};
 
 const MILLISECOND: u64 = 1_000_000;

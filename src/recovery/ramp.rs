@@ -1,5 +1,6 @@
 //! A ramp: which calls are let through, and how their reports lead from round to round.
 
+use super::steps::{Ladder, Steps};
 use super::verdict::{Pace, Rules, Verdict};
 use crate::state::{AtomicState, Generation, Kind, Moved, Round, Share, StateWord};
 use crate::sync::{AtomicU64, Ordering};
@@ -34,13 +35,46 @@ pub struct Report {
     pub spacing: u64,
 }
 
+/// What leads a ramp from round to round.
+#[derive(Debug)]
+enum Guide {
+    /// What the backend bears.
+    Rules(Rules),
+    /// The steps that were chosen.
+    Ladder(Ladder),
+}
+
+impl Guide {
+    fn first(&self, pace: Pace) -> Round {
+        match self {
+            Self::Rules(_) => Rules::first(pace),
+            Self::Ladder(ladder) => ladder.first(),
+        }
+    }
+
+    /// How long a round lasts at least.
+    fn least(&self, round: Round, pace: Pace) -> u64 {
+        match self {
+            Self::Rules(_) => pace.least(round),
+            Self::Ladder(ladder) => ladder.each(),
+        }
+    }
+
+    fn judge(&self, round: Round, lasted: u64, pace: Pace) -> Verdict {
+        match self {
+            Self::Rules(rules) => rules.judge(round, lasted, pace),
+            Self::Ladder(ladder) => ladder.judge(round, lasted),
+        }
+    }
+}
+
 /// What a ramp has beside its round, which is in the state word.
 ///
 /// An admission touches one word, and no other call's admission can fail by it. Reports change the state
 /// word by compare-exchange; each belongs to a round, and whoever completes the round begins the next.
 #[derive(Debug)]
 pub struct Ramp {
-    rules: Rules,
+    guide: Guide,
     /// The sum of the shares of all calls that have asked. A call is let through if it carries the sum
     /// over the next whole: so of any n calls in succession as many as is their sum, rounded up or down.
     asked: AtomicU64,
@@ -61,8 +95,17 @@ impl Ramp {
     /// A ramp to which it is acceptable that such a share of the calls fails.
     #[must_use]
     pub fn new(acceptable: f64) -> Self {
+        Self::guided_by(Guide::Rules(Rules::new(acceptable)))
+    }
+
+    /// A ramp in the steps that were chosen.
+    pub(crate) fn in_steps(steps: &Steps) -> Self {
+        Self::guided_by(Guide::Ladder(Ladder::new(steps)))
+    }
+
+    fn guided_by(guide: Guide) -> Self {
         Self {
-            rules: Rules::new(acceptable),
+            guide,
             asked: AtomicU64::new(0),
             began: [AtomicU64::new(0), AtomicU64::new(0)],
             round: AtomicU64::new(Self::SHORTEST_ROUND),
@@ -98,7 +141,7 @@ impl Ramp {
         // have ended the generation, they are hints that do no harm: the next ramp writes its own.
         self.round.store(round, Ordering::Relaxed);
         self.unanswered.store(0, Ordering::Relaxed);
-        let first = Rules::first(Pace { spacing, round });
+        let first = self.guide.first(Pace { spacing, round });
         self.began(first).fetch_max(now, Ordering::Relaxed);
         let moved = state.leave(generation, Kind::Ramp(first.pack()))?;
         let share = first.share.as_f64();
@@ -122,7 +165,7 @@ impl Ramp {
         // wraps at a multiple of the whole.
         let before = self.asked.fetch_add(share, Ordering::Relaxed);
         if before % Share::ALL.units() + share < Share::ALL.units() {
-            let ends = began.saturating_add(self.pace(spacing).least(round));
+            let ends = began.saturating_add(self.guide.least(round, self.pace(spacing)));
             let retry_after = ends.saturating_sub(now).max(spacing);
             return Ask::Rejected { retry_after };
         }
@@ -175,7 +218,7 @@ impl Ramp {
             let lasted = report.now.saturating_sub(round_began);
             let counted = round.counting(report.is_good);
             let (failures, calls) = (counted.bad.into(), counted.calls());
-            let attempt = match self.rules.judge(counted, lasted, pace) {
+            let attempt = match self.guide.judge(counted, lasted, pace) {
                 Verdict::Undecided => state.stay(seen, Kind::Ramp(counted.pack())).map(|()| None),
                 Verdict::Next(next) => {
                     // Relaxed: published by the Release of the compare-exchange that follows.

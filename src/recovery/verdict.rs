@@ -41,17 +41,21 @@ impl Weight {
 
 /// A test against some more and against nearly all.
 #[derive(Clone, Copy, Debug)]
-struct Test {
+pub(super) struct Test {
     more: Weight,
     nearly_all: Weight,
 }
 
 impl Test {
-    fn new(acceptable: f64, more: f64) -> Self {
+    pub(super) fn new(acceptable: f64, more: f64) -> Self {
         Self {
             more: Weight::new(acceptable, more),
             nearly_all: Weight::new(acceptable, f64::midpoint(1.0, more)),
         }
+    }
+
+    pub(super) fn finds_too_many(&self, round: Round) -> bool {
+        self.more.sum(round).max(self.nearly_all.sum(round)) >= Rules::EVIDENCE
     }
 }
 
@@ -163,10 +167,10 @@ impl Rules {
             Manner::Lenient => self.lenient,
             Manner::Bold | Manner::Careful => self.strict,
         };
-        let sum = test.more.sum(round);
-        if sum.max(test.nearly_all.sum(round)) >= Self::EVIDENCE {
+        if test.finds_too_many(round) {
             return Self::cut(round, pace);
         }
+        let sum = test.more.sum(round);
         if lasted < pace.least(round) || sum > pace.needed(round) * test.more.good {
             return Verdict::Undecided;
         }

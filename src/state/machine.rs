@@ -56,15 +56,43 @@ pub enum ProbeVerdict {
     Decided(Moved),
 }
 
+/// How many probes there are, and what they must come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probes {
+    /// How many places there are.
+    pub permitted: u32,
+    /// How many must succeed for the breaker to close; it opens as soon as they can't.
+    pub needed: u32,
+}
+
+impl Probes {
+    /// So many, and all must succeed.
+    #[must_use]
+    pub const fn all(permitted: u32) -> Self {
+        Self {
+            permitted,
+            needed: permitted,
+        }
+    }
+
+    /// How many may fail.
+    #[must_use]
+    pub fn may_fail(self) -> u32 {
+        self.permitted.saturating_sub(self.needed)
+    }
+}
+
 /// How a probe came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeReport {
     /// It succeeded.
     Succeeded,
-    /// It failed: the breaker opens again until the moment given.
+    /// It failed: if that was one too many, the breaker opens again until the moment given.
     Failed {
         /// When the next probe may go.
         open_until: Moment,
+        /// Whether it was one too many in any case.
+        is_enough: bool,
     },
     /// It says nothing, and gives its place back.
     Withdrawn,
@@ -179,16 +207,18 @@ impl AtomicState {
                 Kind::Open { until } if now < until.nanos() => {
                     return Self::rejected(seen, Some(until.nanos() - now));
                 }
-                Kind::Open { .. } => self.begin_probing(seen, now, 0, 0),
+                Kind::Open { .. } => self.begin_probing(seen, now, (0, 0), 0),
                 Kind::HalfOpen {
                     in_flight,
                     succeeded,
+                    failed,
                     admitted,
-                } if in_flight + succeeded < probes => {
+                } if in_flight + succeeded + failed < probes => {
                     self.renew_lease(now);
                     let kind = Kind::HalfOpen {
                         in_flight: in_flight + 1,
                         succeeded,
+                        failed,
                         admitted: admitted.wrapping_add(1),
                     };
                     self.exchange(seen, StateWord::new(generation, kind))
@@ -201,6 +231,7 @@ impl AtomicState {
                 Kind::HalfOpen {
                     in_flight,
                     succeeded,
+                    failed,
                     ..
                 } => {
                     if probe_timeout == u64::MAX {
@@ -215,7 +246,7 @@ impl AtomicState {
                     if now < overdue_at {
                         return Self::rejected(seen, Some(overdue_at - now));
                     }
-                    self.begin_probing(seen, now, succeeded, in_flight)
+                    self.begin_probing(seen, now, (succeeded, failed), in_flight)
                 }
             };
             match attempt {
@@ -230,7 +261,7 @@ impl AtomicState {
         &self,
         seen: StateWord,
         now: u64,
-        succeeded: u32,
+        (succeeded, failed): (u32, u32),
         overdue: u32,
     ) -> Result<Admission, StateWord> {
         self.renew_lease(now);
@@ -239,6 +270,7 @@ impl AtomicState {
             Kind::HalfOpen {
                 in_flight: 1,
                 succeeded,
+                failed,
                 admitted: 1,
             },
         )?;
@@ -264,8 +296,14 @@ impl AtomicState {
         }
     }
 
-    /// Counts the report of a probe of `generation`; `probes` successes close the breaker.
-    pub fn settle(&self, generation: Generation, report: ProbeReport, probes: u32) -> ProbeVerdict {
+    /// Counts the report of a probe of `generation`, and decides as soon as it is clear what all of them come
+    /// to.
+    pub fn settle(
+        &self,
+        generation: Generation,
+        report: ProbeReport,
+        probes: Probes,
+    ) -> ProbeVerdict {
         let mut seen = self.load();
         loop {
             if seen.generation() != generation {
@@ -274,6 +312,7 @@ impl AtomicState {
             let Kind::HalfOpen {
                 in_flight,
                 succeeded,
+                failed,
                 admitted,
             } = seen.kind()
             else {
@@ -281,22 +320,28 @@ impl AtomicState {
                 return ProbeVerdict::Stale;
             };
             let in_flight = in_flight.saturating_sub(1);
-            let stay = |succeeded| {
+            let stay = |succeeded, failed| {
                 let kind = Kind::HalfOpen {
                     in_flight,
                     succeeded,
+                    failed,
                     admitted,
                 };
                 self.exchange(seen, StateWord::new(generation, kind))
                     .map(|()| ProbeVerdict::Counted)
             };
             let attempt = match report {
-                ProbeReport::Withdrawn => stay(succeeded),
-                ProbeReport::Succeeded if succeeded + 1 < probes => stay(succeeded + 1),
+                ProbeReport::Withdrawn => stay(succeeded, failed),
+                ProbeReport::Succeeded if succeeded + 1 < probes.needed => {
+                    stay(succeeded + 1, failed)
+                }
                 ProbeReport::Succeeded => {
                     self.change(seen, Kind::Closed).map(ProbeVerdict::Decided)
                 }
-                ProbeReport::Failed { open_until } => self
+                ProbeReport::Failed {
+                    is_enough: false, ..
+                } if failed < probes.may_fail() => stay(succeeded, failed + 1),
+                ProbeReport::Failed { open_until, .. } => self
                     .change(seen, Kind::Open { until: open_until })
                     .map(ProbeVerdict::Decided),
             };

@@ -4,7 +4,7 @@ mod machine;
 mod round;
 mod word;
 
-pub use machine::{Admission, AtomicState, Moved, ProbeReport, ProbeVerdict};
+pub use machine::{Admission, AtomicState, Moved, ProbeReport, ProbeVerdict, Probes};
 #[cfg(test)]
 pub(crate) use round::tests as round_tests;
 pub use round::{Manner, PackedRound, Round, Share};

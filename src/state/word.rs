@@ -9,7 +9,7 @@ use crate::pack::Field;
 /// |        payload, 39         |timed,1| generation,21| kind,3|
 /// +----------------------------+-------+--------------+-------+
 ///  Open                 the moment it ends, 39
-///  HalfOpen             in flight, 12 | succeeded, 12 | admitted, 15, wrapping
+///  HalfOpen             in flight, 10 | succeeded, 10 | failed, 10 | admitted, 9, wrapping
 ///  Ramp                 a round, 39: see there
 ///  Closed, MetricsOnly  in a ticket: where the call is watched, 7; else unused
 ///  others               unused
@@ -29,10 +29,10 @@ mod layout {
     pub(super) const TIMED: Field = GENERATION.then(1);
     pub(super) const OPEN_UNTIL: Field = TIMED.then(39);
     pub(super) const ROUND: Field = TIMED.then(super::Round::BITS);
-    pub(super) const IN_FLIGHT: Field = TIMED.then(12);
-    pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(12);
-
-    pub(super) const ADMITTED: Field = SUCCEEDED.then(15);
+    pub(super) const IN_FLIGHT: Field = TIMED.then(10);
+    pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(10);
+    pub(super) const FAILED: Field = SUCCEEDED.then(10);
+    pub(super) const ADMITTED: Field = FAILED.then(9);
     pub(super) const WATCH: Field = TIMED.then(7);
 
     /// What tells the path that a call takes.
@@ -119,6 +119,18 @@ impl Generation {
         (word >> shift) & layout::GENERATION.of(u64::MAX) == self.0
     }
 
+    /// The generation in a field of another word, which is as wide.
+    pub(crate) fn standing_in(word: u64, field: Field) -> Self {
+        Self(layout::GENERATION.of(field.get(word)))
+    }
+
+    /// Whether this is the later one of two that are at most a million state changes apart.
+    #[must_use]
+    pub fn is_after(self, other: Self) -> bool {
+        let ahead = self.number().wrapping_sub(other.number()) & Self::MASK;
+        ahead > 0 && ahead <= Self::MASK / 2
+    }
+
     /// The full number of this generation, given the full number of one that is at most a million
     /// state changes away.
     #[must_use]
@@ -149,6 +161,8 @@ pub enum Kind {
         in_flight: u32,
         /// Probes that have reported a success.
         succeeded: u32,
+        /// Probes that have reported a failure, where some may.
+        failed: u32,
         /// Probes admitted since the generation began, wrapping. A place that was given back and
         /// taken again leaves the other two as they were; this one tells the difference to whoever
         /// is about to take back an expired place (see `AtomicState::admit`).
@@ -169,11 +183,12 @@ impl Kind {
     pub const PROBING: Self = Self::HalfOpen {
         in_flight: 0,
         succeeded: 0,
+        failed: 0,
         admitted: 0,
     };
 
     /// The most probes that the word can count.
-    pub const MAX_PROBES: u32 = 4095;
+    pub const MAX_PROBES: u32 = 1023;
 
     /// The state without its payload.
     #[must_use]
@@ -204,13 +219,15 @@ impl StateWord {
             Kind::HalfOpen {
                 in_flight,
                 succeeded,
+                failed,
                 admitted,
             } => {
-                debug_assert!(in_flight + succeeded <= Kind::MAX_PROBES);
+                debug_assert!(in_flight + succeeded + failed <= Kind::MAX_PROBES);
                 let in_flight = layout::IN_FLIGHT.of(u64::from(in_flight));
                 let succeeded = layout::SUCCEEDED.of(u64::from(succeeded));
+                let failed = layout::FAILED.of(u64::from(failed));
                 let admitted = layout::ADMITTED.of(u64::from(admitted));
-                (3, in_flight | succeeded | admitted)
+                (3, in_flight | succeeded | failed | admitted)
             }
             Kind::Ramp(round) => (4, layout::ROUND.of(round.0)),
             Kind::ForcedOpen => (5, 0),
@@ -276,7 +293,7 @@ impl StateWord {
     #[inline]
     #[allow(
         clippy::cast_possible_truncation,
-        reason = "the fields have 12 and 15 bits"
+        reason = "the fields have 10 and 9 bits"
     )]
     pub fn kind(self) -> Kind {
         match layout::KIND.get(self.0) {
@@ -288,6 +305,7 @@ impl StateWord {
             3 => Kind::HalfOpen {
                 in_flight: layout::IN_FLIGHT.get(self.0) as u32,
                 succeeded: layout::SUCCEEDED.get(self.0) as u32,
+                failed: layout::FAILED.get(self.0) as u32,
                 admitted: layout::ADMITTED.get(self.0) as u16,
             },
             4 => Kind::Ramp(PackedRound(layout::ROUND.get(self.0))),
@@ -330,10 +348,11 @@ mod tests {
             any::<u64>().prop_map(|nanos| Kind::Open {
                 until: Moment::not_before(nanos)
             }),
-            (0..=2000_u32, 0..=2000_u32, 0..1_u16 << 15).prop_map(
-                |(in_flight, succeeded, admitted)| Kind::HalfOpen {
+            (0..=341_u32, 0..=341_u32, 0..=341_u32, 0..1_u16 << 9).prop_map(
+                |(in_flight, succeeded, failed, admitted)| Kind::HalfOpen {
                     in_flight,
                     succeeded,
+                    failed,
                     admitted,
                 }
             ),
@@ -390,6 +409,16 @@ mod tests {
     #[test]
     fn a_moment_beyond_the_range_is_its_end() {
         assert_eq!(Moment::not_before(u64::MAX).0, Moment::LAST);
+    }
+
+    proptest! {
+        #[test]
+        fn of_two_generations_the_later_one_is_after_the_other(full: u64, ahead in 1..1_000_000_u64) {
+            let (first, second) = (full, full.wrapping_add(ahead));
+            let (first, second) = (Generation::of_number(first), Generation::of_number(second));
+            prop_assert!(second.is_after(first));
+            prop_assert!(!first.is_after(second) && !first.is_after(first));
+        }
     }
 
     #[test]

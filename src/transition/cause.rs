@@ -100,6 +100,21 @@ pub enum Cause {
         /// How many.
         probes: u32,
     },
+    /// As many probes had succeeded as must; see
+    /// [`Recovery::success_threshold`](crate::Recovery::success_threshold).
+    EnoughProbesSucceeded {
+        /// How many.
+        succeeded: u32,
+        /// Of up to how many.
+        probes: u32,
+    },
+    /// More probes had failed, or had taken too long, than may.
+    TooManyProbesFailed {
+        /// How many.
+        failed: u32,
+        /// Of up to how many.
+        probes: u32,
+    },
     /// A probe had failed.
     ProbeFailed,
     /// A probe had taken too long.
@@ -218,6 +233,12 @@ impl fmt::Display for Cause {
             Self::DependencySaidSo => f.write_str("the dependency said so"),
             Self::OpenTimeOver => f.write_str("its open time is over"),
             Self::ProbesSucceeded { probes } => write!(f, "{probes} of {probes} probes succeeded"),
+            Self::EnoughProbesSucceeded { succeeded, probes } => {
+                write!(f, "{succeeded} of up to {probes} probes succeeded")
+            }
+            Self::TooManyProbesFailed { failed, probes } => {
+                write!(f, "{failed} of up to {probes} probes failed")
+            }
             Self::ProbeFailed => f.write_str("a probe failed"),
             Self::ProbeSlow => f.write_str("a probe took too long"),
             Self::ProbesOverdue { probes } => {

@@ -73,6 +73,10 @@ impl Cause {
                 share,
             } => [22, failures.into(), calls.into(), share.to_bits()],
             Self::RampOverdue { share } => [23, share.to_bits(), 0, 0],
+            Self::EnoughProbesSucceeded { succeeded, probes } => {
+                [24, succeeded.into(), probes.into(), 0]
+            }
+            Self::TooManyProbesFailed { failed, probes } => [25, failed.into(), probes.into(), 0],
             Self::Evidence {
                 failures,
                 calls,
@@ -153,6 +157,14 @@ impl Cause {
             },
             23 => Self::RampOverdue {
                 share: f64::from_bits(a),
+            },
+            24 => Self::EnoughProbesSucceeded {
+                succeeded: a as u32,
+                probes: b as u32,
+            },
+            25 => Self::TooManyProbesFailed {
+                failed: a as u32,
+                probes: b as u32,
             },
             EVIDENCE => Self::Evidence {
                 failures: (code >> 16) as u32 & 0xFFFF,
@@ -282,6 +294,14 @@ mod tests {
                 usual: Duration::from_millis(1),
             },
             Cause::ProbesOverdue { probes: 2 },
+            Cause::EnoughProbesSucceeded {
+                succeeded: 3,
+                probes: 5,
+            },
+            Cause::TooManyProbesFailed {
+                failed: 3,
+                probes: 5,
+            },
             Cause::BurnRate {
                 failures: 144,
                 calls: (1 << 44) - 1,

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::clock::GOLDEN_RATIO;
+use crate::chance::GOLDEN_RATIO;
 use crate::pack::Field;
 use crate::stamped::{self, Next};
 use crate::state::Generation;

@@ -4,8 +4,8 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    At, Beside, Caller, Core, Lane, Latencies, Now, Recording, Ring, Settings, TimeRing, Timed,
-    Times,
+    At, Beside, Caller, Core, Lane, Latencies, Now, Probes, Recording, Ring, Settings, TimeRing,
+    Timed, Times,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -23,7 +23,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
         name: "cache lines".into(),
         policies: [slow.min_calls(min_calls).into(), errors.into()].into(),
         open_for: u64::MAX,
-        probes: 3,
+        probes: Probes::all(3),
         probe_timeout: u64::MAX,
     };
     let spans = Times {
@@ -36,7 +36,11 @@ pub(super) fn subject(min_calls: u32) -> Subject {
     };
     let latencies = Latencies::new(BUCKETS, Lane::OWNED, false);
     let timed = Timed::new(&spans, Some(latencies), &settings.policies);
-    let beside = Beside::new(Some(timed), None, None);
+    let beside = Beside {
+        timed: Some(timed),
+        ..Beside::default()
+    }
+    .boxed();
     // Allocated apart, with words and other fields.
     let bytes = bytes_of(beside.as_deref().unwrap());
     let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED, true));

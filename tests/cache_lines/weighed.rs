@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tripcurve::__model::{Beside, Core, Evidence, Lane, Ring, Settings, TimeRing, Wish};
+use tripcurve::__model::{Beside, Core, Evidence, Lane, Probes, Ring, Settings, TimeRing, Wish};
 use tripcurve::{State, TripPolicy};
 
 use super::{
@@ -14,14 +14,18 @@ fn subject_that(wish: Wish) -> Subject {
         name: "cache lines".into(),
         policies: [TripPolicy::adaptive().into()].into(),
         open_for: u64::MAX,
-        probes: 3,
+        probes: Probes::all(3),
         probe_timeout: u64::MAX,
     };
     let evidence = Box::new(Evidence::new(wish, u64::from(BUCKETS) * WIDTH));
     // Both are allocated apart. What the one has besides words only they read who weigh, and so not each
     // call; the words that they go on to access are noted.
     let words = bytes_of(&*evidence);
-    let beside = Beside::new(None, Some(evidence), None);
+    let beside = Beside {
+        evidence: Some(evidence),
+        ..Beside::default()
+    }
+    .boxed();
     let bytes = bytes_of(beside.as_deref().unwrap());
     let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED, false));
     ring.grow();

@@ -39,6 +39,9 @@ impl Surprise {
 
 const SECOND: u64 = 1_000_000_000;
 
+/// In how many windows the traffic is trusted to have been like that of this one.
+const WINDOWS: u64 = 16;
+
 fn rounded(nats: f64) -> f64 {
     const UNITS: f64 = 8_192.0;
     (nats * UNITS).round() / UNITS
@@ -243,9 +246,6 @@ pub(super) struct Moment {
 }
 
 impl Adaptive {
-    /// For so many windows the traffic is taken to have been what it is.
-    const WINDOWS: u64 = 16;
-
     pub(super) fn new(tolerate: f64, budget: Duration, window: Duration) -> Self {
         Self {
             tolerate,
@@ -412,7 +412,7 @@ impl Adaptive {
         reason = "as the breaker does"
     )]
     fn learn(&mut self, more: Learnt, began: u64, Moment { now, since, .. }: Moment) {
-        let known = self.window.saturating_mul(Self::WINDOWS);
+        let known = self.window.saturating_mul(WINDOWS);
         let from = self
             .learnt_until
             .max(since)

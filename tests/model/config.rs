@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{Builder, CircuitBreaker, Clock, Outcome, Recording, State, TripPolicy, Window};
+use tripcurve::{
+    Backoff, Builder, CircuitBreaker, Clock, Jitter, Outcome, Recording, Recovery, State,
+    TripPolicy, Window,
+};
 
 use super::nanos;
 
@@ -13,7 +16,13 @@ pub(crate) struct Config {
     /// Empty for the default pair.
     pub(crate) policies: Vec<Policy>,
     pub(crate) open_for: Duration,
+    /// Whether the open times grow.
+    pub(crate) growth: Option<Growth>,
+    /// Whether the dependency's wishes when to be asked again are heeded, and up to what.
+    pub(crate) longest_retry_after: Option<Duration>,
     pub(crate) probes: u32,
+    /// How many of them must succeed, if not all.
+    pub(crate) needed: Option<u32>,
     pub(crate) probe_timeout: Duration,
     pub(crate) on_cancel: Outcome,
     pub(crate) start_in: State,
@@ -23,6 +32,30 @@ pub(crate) struct Config {
     pub(crate) slower_than: Duration,
     /// What the clock shows when the breaker is built.
     pub(crate) built_at: Duration,
+}
+
+/// How open times grow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Growth {
+    pub(crate) factor_in_tenths: u32,
+    /// At least the first open time.
+    pub(crate) longest: Duration,
+    pub(crate) jitter: Jitter,
+    pub(crate) healthy_after: Option<Duration>,
+}
+
+impl Growth {
+    pub(super) fn factor(self) -> f64 {
+        f64::from(self.factor_in_tenths) / 10.0
+    }
+
+    fn backoff(self, base: Duration) -> Backoff {
+        let backoff = Backoff::exponential(base, self.factor(), self.longest).jitter(self.jitter);
+        match self.healthy_after {
+            None => backoff,
+            Some(healthy_after) => backoff.healthy_after(healthy_after),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -241,14 +274,30 @@ impl Config {
     pub(crate) fn builder(&self, clock: Clock) -> Builder {
         let builder = CircuitBreaker::builder(Self::NAME)
             .window(self.window.window())
-            .open_for(self.open_for)
-            .probes(self.probes)
             .probe_timeout(self.probe_timeout)
             .on_cancel(self.on_cancel)
             .start_in(self.start_in)
             .shards(self.shards)
             .latency(self.recording)
             .clock(clock);
+        let recovery = Recovery::fixed(self.open_for, self.probes);
+        let builder = builder.recovery(match self.needed {
+            None => recovery,
+            // The same twice: by its number, and by the share that may fail.
+            Some(needed) if needed.is_multiple_of(2) => recovery.success_threshold(needed),
+            Some(needed) => {
+                let may_fail = f64::from(self.probes - needed);
+                recovery.max_error_rate(may_fail / f64::from(self.probes))
+            }
+        });
+        let builder = match self.longest_retry_after {
+            None => builder,
+            Some(longest) => builder.longest_retry_after(longest),
+        };
+        let builder = match self.growth {
+            None => builder,
+            Some(growth) => builder.backoff(growth.backoff(self.open_for)),
+        };
         self.policies.iter().fold(builder, |builder, policy| {
             builder.trip_when(policy.policy(self.slower_than, self.window))
         })

@@ -6,13 +6,15 @@
 
 mod adaptive;
 mod config;
+mod open_times;
 pub(crate) mod pair;
 mod picture;
 
 use std::time::Duration;
 
 use adaptive::Moment;
-pub(crate) use config::{Adaptive, BurnRate, Config, Policy, Shape};
+pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape};
+use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
 use tripcurve::{Cause, Outcome, Recording, State};
@@ -47,8 +49,14 @@ pub(crate) struct ModelPermit {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Closed,
-    Open { until: u64 },
-    HalfOpen { in_flight: u32, succeeded: u32 },
+    Open {
+        until: u64,
+    },
+    HalfOpen {
+        in_flight: u32,
+        succeeded: u32,
+        failed: u32,
+    },
     ForcedOpen,
     Disabled,
     MetricsOnly,
@@ -102,6 +110,9 @@ pub(crate) struct Model {
     last_admission: u64,
     /// If a policy decides by evidence.
     evidence: Option<adaptive::Adaptive>,
+    open_times: OpenTimes,
+    /// How much longer the breaker shows itself to be open, which decides where chance does.
+    pub(crate) shown: Option<Duration>,
     told: Vec<Told>,
 }
 
@@ -116,6 +127,7 @@ impl Model {
             State::HalfOpen => Phase::HalfOpen {
                 in_flight: 0,
                 succeeded: 0,
+                failed: 0,
             },
             State::ForcedOpen => Phase::ForcedOpen,
             State::Disabled => Phase::Disabled,
@@ -127,7 +139,6 @@ impl Model {
             adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)
         });
         Self {
-            config,
             now,
             phase,
             generation: 0,
@@ -139,6 +150,9 @@ impl Model {
             permits: 0,
             last_admission: 0,
             evidence,
+            open_times: OpenTimes::new(&config),
+            shown: None,
+            config,
             told: Vec::new(),
         }
     }
@@ -172,20 +186,23 @@ impl Model {
             Phase::Disabled => {}
             Phase::ForcedOpen => return self.reject(None),
             Phase::Open { until } if self.now < until => return self.reject(Some(until)),
-            Phase::Open { .. } => self.begin_probing(0, Cause::OpenTimeOver),
+            Phase::Open { .. } => self.begin_probing((0, 0), Cause::OpenTimeOver),
             Phase::HalfOpen {
                 in_flight,
                 succeeded,
-            } if in_flight + succeeded < self.config.probes => {
+                failed,
+            } if in_flight + succeeded + failed < self.config.probes => {
                 self.last_admission = self.now;
                 self.phase = Phase::HalfOpen {
                     in_flight: in_flight + 1,
                     succeeded,
+                    failed,
                 };
             }
             Phase::HalfOpen {
                 in_flight,
                 succeeded,
+                failed,
             } => {
                 if self.config.probe_timeout == Duration::MAX {
                     return self.reject(None);
@@ -197,7 +214,7 @@ impl Model {
                     return self.reject(Some(overdue));
                 }
                 let cause = Cause::ProbesOverdue { probes: in_flight };
-                self.begin_probing(succeeded, cause);
+                self.begin_probing((succeeded, failed), cause);
             }
         }
         Ok(self.permit())
@@ -239,11 +256,12 @@ impl Model {
     }
 
     /// A half-open generation with one probe in flight.
-    fn begin_probing(&mut self, succeeded: u32, cause: Cause) {
+    fn begin_probing(&mut self, (succeeded, failed): (u32, u32), cause: Cause) {
         self.last_admission = self.now;
         let phase = Phase::HalfOpen {
             in_flight: 1,
             succeeded,
+            failed,
         };
         self.enter(phase, cause);
     }
@@ -275,31 +293,65 @@ impl Model {
             Phase::HalfOpen {
                 in_flight,
                 succeeded,
-            } => self.settle_probe(in_flight - 1, succeeded, outcome, took),
+                failed,
+            } => self.settle_probe(in_flight - 1, (succeeded, failed), outcome, took),
             Phase::Closed | Phase::MetricsOnly => self.record(outcome, took),
         }
+    }
+
+    /// A call comes back with the dependency's wish to be left alone for a while.
+    pub(crate) fn settle_wishing(&mut self, permit: ModelPermit, outcome: Outcome, wish: Duration) {
+        let wished = self.open_times.wish(self.now, nanos(wish));
+        if let Phase::Open { until } = &mut self.phase {
+            *until = wished.max(*until);
+        }
+        self.settle(permit, outcome, None);
     }
 
     fn is_slow(&self, took: u64) -> bool {
         self.config.limit().is_some_and(|limit| took > limit)
     }
 
-    fn settle_probe(&mut self, in_flight: u32, succeeded: u32, outcome: Outcome, took: u64) {
+    fn settle_probe(
+        &mut self,
+        in_flight: u32,
+        (succeeded, failed): (u32, u32),
+        outcome: Outcome,
+        took: u64,
+    ) {
         let probes = self.config.probes;
-        let stay = |succeeded| Phase::HalfOpen {
+        let needed = self.config.needed.unwrap_or(probes);
+        let is_slow = self.is_slow(took);
+        let (succeeded, failed) = match outcome {
+            Outcome::Ignored => (succeeded, failed),
+            Outcome::Success if !is_slow => (succeeded + 1, failed),
+            Outcome::Trip => return self.open(Cause::DependencySaidSo),
+            _ => (succeeded, failed + 1),
+        };
+        if succeeded == needed {
+            return self.enter(
+                Phase::Closed,
+                if needed == probes {
+                    Cause::ProbesSucceeded { probes }
+                } else {
+                    Cause::EnoughProbesSucceeded { succeeded, probes }
+                },
+            );
+        }
+        if failed > probes - needed {
+            return self.open(if needed < probes {
+                Cause::TooManyProbesFailed { failed, probes }
+            } else if outcome == Outcome::Success {
+                Cause::ProbeSlow
+            } else {
+                Cause::ProbeFailed
+            });
+        }
+        self.phase = Phase::HalfOpen {
             in_flight,
             succeeded,
+            failed,
         };
-        match outcome {
-            Outcome::Ignored => self.phase = stay(succeeded),
-            Outcome::Success if self.is_slow(took) => {
-                self.open(self.config.open_for, Cause::ProbeSlow);
-            }
-            Outcome::Success if succeeded + 1 < probes => self.phase = stay(succeeded + 1),
-            Outcome::Success => self.enter(Phase::Closed, Cause::ProbesSucceeded { probes }),
-            Outcome::Trip => self.open(self.config.open_for, Cause::DependencySaidSo),
-            _ => self.open(self.config.open_for, Cause::ProbeFailed),
-        }
     }
 
     fn record(&mut self, outcome: Outcome, took: u64) {
@@ -357,7 +409,7 @@ impl Model {
             if let Some(evidence) = &mut self.evidence {
                 evidence.trip(&cause, self.now, in_microseconds(self.since));
             }
-            self.open(self.config.open_for, cause);
+            self.open(cause);
         }
     }
 
@@ -488,17 +540,25 @@ impl Model {
         }
     }
 
-    fn open(&mut self, duration: Duration, cause: Cause) {
-        let until = end_of_open_time(self.now, duration);
+    fn open(&mut self, cause: Cause) {
+        let healthy = match self.phase {
+            Phase::Closed => self.now - in_microseconds(self.since).min(self.now),
+            _ => 0,
+        };
+        let shown = self.shown.map(nanos);
+        let until = self.open_times.open(self.now, healthy, shown);
         self.enter(Phase::Open { until }, cause);
     }
 
     pub(crate) fn reset(&mut self) {
+        self.open_times.reset();
         self.enter(Phase::Closed, Cause::ByHand);
     }
 
     pub(crate) fn trip(&mut self, duration: Duration) {
-        self.open(duration, Cause::ByHand);
+        self.open_times.trip();
+        let until = end_of_open_time(self.now, duration);
+        self.enter(Phase::Open { until }, Cause::ByHand);
     }
 
     pub(crate) fn force_open(&mut self) {
@@ -541,12 +601,13 @@ impl Model {
             self.phase,
             Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::ForcedOpen
         );
-        let (probes_in_flight, probes_succeeded) = match self.phase {
+        let (probes_in_flight, probes_succeeded, probes_failed) = match self.phase {
             Phase::HalfOpen {
                 in_flight,
                 succeeded,
-            } => (in_flight, succeeded),
-            _ => (0, 0),
+                failed,
+            } => (in_flight, succeeded, failed),
+            _ => (0, 0, 0),
         };
         let at = Duration::from_nanos(self.now);
         let since = Duration::from_nanos(in_microseconds(self.since));
@@ -570,6 +631,7 @@ impl Model {
             consecutive_failures: self.failures_in_a_row,
             probes_in_flight,
             probes_succeeded,
+            probes_failed,
             slow,
             overdue,
             latency: (recording != Recording::Off).then(|| self.durations(|_| true)),

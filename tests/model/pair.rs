@@ -31,6 +31,12 @@ pub(crate) enum Operation {
         thread: usize,
         took: Option<Step>,
     },
+    /// Record the outcome of a permit that is kept, and the dependency's wish to be left alone for so long.
+    SettleWishing {
+        permit: usize,
+        outcome: Outcome,
+        wish: Step,
+    },
     /// Drop a permit that is kept.
     Drop {
         permit: usize,
@@ -74,6 +80,8 @@ pub(crate) enum Step {
     AlmostWindow,
     OpenFor,
     AlmostOpenFor,
+    /// By the longest open time.
+    LongestOpenTime,
     ProbeTimeout,
     AlmostProbeTimeout,
     /// By as much as a call may take, or one nanosecond more.
@@ -102,6 +110,7 @@ impl Step {
             Self::AlmostWindow => almost(window),
             Self::OpenFor => config.open_for,
             Self::AlmostOpenFor => almost(config.open_for),
+            Self::LongestOpenTime => config.growth.map_or(config.open_for, |it| it.longest),
             Self::ProbeTimeout => probe_timeout,
             Self::AlmostProbeTimeout => almost(probe_timeout),
             Self::Limit => config.slower_than,
@@ -260,12 +269,29 @@ impl<'a> Pair<'a> {
                 if let Some((held, model)) = self.take(permit) {
                     let took = took.map(|step| step.duration(&self.model.config));
                     held.record(outcome, thread, took);
+                    self.show();
                     self.model.settle(model, outcome, took);
+                }
+            }
+            Operation::SettleWishing {
+                permit,
+                outcome,
+                wish,
+            } => {
+                if let Some((held, model)) = self.take(permit) {
+                    let wish = wish.duration(&self.model.config);
+                    match held {
+                        Held::Borrowed(permit) => permit.record_with_retry_after(outcome, wish),
+                        Held::Owned(permit) => permit.record_with_retry_after(outcome, wish),
+                    }
+                    self.show();
+                    self.model.settle_wishing(model, outcome, wish);
                 }
             }
             Operation::Drop { permit } => {
                 if let Some((held, model)) = self.take(permit) {
                     drop(held);
+                    self.show();
                     self.model.cancel(model);
                 }
             }
@@ -275,6 +301,7 @@ impl<'a> Pair<'a> {
                         let _held = held;
                         resume_unwind(Box::new(()))
                     });
+                    self.show();
                     self.model.settle(model, Outcome::Failure, None);
                 }
             }
@@ -337,6 +364,14 @@ impl<'a> Pair<'a> {
         self.permits.len() < WATCHED
     }
 
+    /// Shows the model what chance has decided.
+    fn show(&mut self) {
+        if self.model.config.growth.is_some() {
+            self.breaker.snapshot_into(&mut self.snapshot);
+            self.model.shown = self.snapshot.time_left_open();
+        }
+    }
+
     fn take(&mut self, permit: usize) -> Option<(Held<'a>, ModelPermit)> {
         let index = permit.checked_rem(self.permits.len())?;
         Some(self.permits.swap_remove(index))
@@ -351,6 +386,7 @@ impl<'a> Pair<'a> {
         } else {
             self.lender.try_acquire().map(Held::Borrowed)
         };
+        self.show();
         match (held, self.model.acquire()) {
             (Ok(held), Ok(permit)) => self.permits.push((held, permit)),
             (held, permit) => {
@@ -384,6 +420,7 @@ impl<'a> Pair<'a> {
         } else {
             self.breaker.call(operation)
         };
+        self.show();
         let expected = match self.model.acquire() {
             Ok(permit) => {
                 self.model.advance(takes);
@@ -420,6 +457,7 @@ impl<'a> Pair<'a> {
                 self.breaker.call(panic)
             });
         });
+        self.show();
         let expected = match self.model.acquire() {
             Ok(permit) => {
                 self.model.settle(permit, Outcome::Failure, None);
@@ -463,9 +501,12 @@ impl<'a> Pair<'a> {
 
 fn refused(rejected: &Rejected) -> Refused {
     assert_eq!(rejected.name(), Config::NAME);
+    let (earliest, wait) = (rejected.earliest(), rejected.retry_after());
+    let latest = earliest.map(|earliest| earliest.saturating_add(earliest / 4));
+    assert!(earliest <= wait && wait <= latest, "{wait:?}");
     Refused {
         state: rejected.state(),
-        retry_after: rejected.retry_after(),
+        retry_after: earliest,
     }
 }
 

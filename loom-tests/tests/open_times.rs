@@ -1,0 +1,188 @@
+//! Open times that grow: of what happens at once, each recovery that has failed counts once, and none that
+//! has not.
+
+use std::time::Duration;
+
+use loom_tests::sync::Arc;
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{
+    At, Beside, Core, Generation, OpenTimes, Probes, Ring, Settings, Streak, Ticket, TimeRing,
+};
+use tripcurve::{Backoff, Jitter, Outcome, State, TripPolicy};
+
+/// The first open time; it is whole in the units that it is noted in.
+const FIRST: u64 = 1 << 20;
+
+fn times() -> OpenTimes {
+    let (first, longest) = (Duration::from_nanos(FIRST), Duration::from_secs(1));
+    let backoff = Backoff::exponential(first, 2.0, longest).jitter(Jitter::None);
+    OpenTimes::new(backoff, 0)
+}
+
+/// A breaker that trips on a failure, and closes when so many probes have succeeded.
+fn core(probes: u32) -> Core {
+    let settings = Settings {
+        name: "model".into(),
+        policies: [TripPolicy::failure_count(1)].into(),
+        open_for: FIRST,
+        probes: Probes::all(probes),
+        probe_timeout: FIRST,
+    };
+    let ring = TimeRing::new(1 << 30, 1, 1, false);
+    let beside = Beside {
+        open_times: Some(Box::new(times())),
+        ..Beside::default()
+    }
+    .boxed();
+    Core::new(settings, Ring::Time(ring), beside, None, State::Closed, 0)
+}
+
+fn at(nanos: u64) -> At {
+    At::on_one_lane(nanos)
+}
+
+fn call(core: &Core, outcome: Outcome, nanos: u64) {
+    if let Ok(ticket) = core.admit(&at(nanos)) {
+        core.settle(ticket, outcome, None, &at(nanos));
+    }
+}
+
+/// How long the breaker is open that has just opened, or opens now.
+fn opens_for(core: &Core, nanos: u64) -> u64 {
+    call(core, Outcome::Failure, nanos);
+    let left = core.snapshot(&at(nanos)).time_left_open();
+    u64::try_from(left.expect("it is open").as_nanos()).unwrap()
+}
+
+/// A breaker that has closed at `2 * FIRST`, after one failed recovery.
+fn closed_after_one_failed() -> Core {
+    let core = core(1);
+    call(&core, Outcome::Failure, 0);
+    call(&core, Outcome::Failure, FIRST);
+    call(&core, Outcome::Success, 3 * FIRST);
+    assert_eq!(core.state(), State::Closed);
+    core
+}
+
+/// Two threads that both find reason to trip, soon after a recovery.
+///
+/// Fails when: the opening is noted by whoever would open.
+#[test]
+fn of_two_trips_one_counts() {
+    model(preemptions(1).full(2), || {
+        let core = Arc::new(closed_after_one_failed());
+        let fail = |core: &Core| call(core, Outcome::Failure, 3 * FIRST);
+        race(&core, [fail, fail]);
+        let open = core.snapshot(&at(3 * FIRST)).time_left_open();
+        assert_eq!(open, Some(Duration::from_nanos(4 * FIRST)));
+        // Its probe fails as well.
+        assert_eq!(opens_for(&core, 7 * FIRST), 8 * FIRST);
+    });
+}
+
+/// A trip, soon after a recovery, and a reset.
+///
+/// Fails when: a reset forgets the openings only after it, or only before it.
+#[test]
+fn a_trip_before_a_reset_counts_nothing_after_it() {
+    model(preemptions(2), || {
+        let core = Arc::new(closed_after_one_failed());
+        race(
+            &core,
+            [
+                |core: &Core| call(core, Outcome::Failure, 3 * FIRST),
+                |core: &Core| core.reset(3 * FIRST),
+            ],
+        );
+        let snapshot = core.snapshot(&at(3 * FIRST));
+        if snapshot.state() == State::Closed {
+            assert_eq!(opens_for(&core, 3 * FIRST), FIRST, "the reset was last");
+        } else {
+            let open = snapshot.time_left_open();
+            assert_eq!(open, Some(Duration::from_nanos(FIRST)), "the trip was last");
+            assert_eq!(opens_for(&core, 4 * FIRST), 2 * FIRST);
+        }
+    });
+}
+
+/// A probe that was overdue fails while the one that took its place succeeds.
+///
+/// Fails when: the opening is noted by whoever would open.
+#[test]
+fn a_late_failure_of_a_breaker_that_closes_is_no_failed_recovery() {
+    model(preemptions(2), || {
+        let core = core(1);
+        call(&core, Outcome::Failure, 0);
+        let late = core.admit(&at(FIRST)).expect("it is the probe");
+        let probe = core.admit(&at(2 * FIRST)).expect("it takes its place");
+        let shared = Arc::new((core, [late, probe]));
+        race(
+            &shared,
+            [
+                |(core, [late, _]): &Probing| settle(core, *late, Outcome::Failure),
+                |(core, [_, probe]): &Probing| settle(core, *probe, Outcome::Success),
+            ],
+        );
+        let core = &shared.0;
+        assert_eq!(core.state(), State::Closed);
+        assert_eq!(opens_for(core, 2 * FIRST), 2 * FIRST);
+    });
+}
+
+type Probing = (Core, [Ticket; 2]);
+
+fn settle(core: &Core, ticket: Ticket, outcome: Outcome) {
+    core.settle(ticket, outcome, None, &at(2 * FIRST));
+}
+
+/// Two probes fail.
+///
+/// Fails when: the opening is noted by whoever would open.
+#[test]
+fn of_two_probes_that_fail_one_counts() {
+    model(preemptions(2), || {
+        let core = core(2);
+        call(&core, Outcome::Failure, 0);
+        let probe = || core.admit(&at(FIRST)).expect("it is half-open");
+        let probes = [probe(), probe()];
+        let shared = Arc::new((core, probes));
+        race(
+            &shared,
+            [
+                |(core, [probe, _]): &Probing| settle(core, *probe, Outcome::Failure),
+                |(core, [_, probe]): &Probing| settle(core, *probe, Outcome::Failure),
+            ],
+        );
+        let open = shared.0.snapshot(&at(2 * FIRST)).time_left_open();
+        assert_eq!(open, Some(Duration::from_nanos(2 * FIRST)));
+        assert_eq!(opens_for(&shared.0, 4 * FIRST), 4 * FIRST);
+    });
+}
+
+fn note(times: &OpenTimes, generation: Generation, failed: u8) {
+    times.note(
+        generation,
+        Streak {
+            failed,
+            wait: FIRST,
+        },
+    );
+}
+
+/// Two winners of successive openings note them in either order.
+///
+/// Fails when: an opening replaces a later one.
+#[test]
+fn the_later_of_two_openings_stays_noted() {
+    model(UNBOUNDED, || {
+        let times = Arc::new(times());
+        race(
+            &times,
+            [
+                |times| note(times, Generation::FIRST.next(), 1),
+                |times| note(times, Generation::FIRST.next().next(), 2),
+            ],
+        );
+        assert_eq!(times.latest().failed, 2);
+    });
+}

@@ -1,0 +1,123 @@
+//! The dependency's wish when to be asked again, told by one call while another one changes the state.
+
+use std::time::Duration;
+
+use loom_tests::sync::Arc;
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{At, Beside, Core, Probes, RetryAfter, Ring, Settings, Ticket, TimeRing};
+use tripcurve::{Outcome, State, TripPolicy};
+
+/// The open time; it is whole in the units of the state word.
+const OPEN_FOR: u64 = 1 << 20;
+
+const WISH: u64 = 8 * OPEN_FOR;
+
+/// A breaker that trips on a failure and heeds wishes.
+fn core() -> Core {
+    let settings = Settings {
+        name: "model".into(),
+        policies: [TripPolicy::failure_count(1)].into(),
+        open_for: OPEN_FOR,
+        probes: Probes::all(1),
+        probe_timeout: u64::MAX,
+    };
+    let ring = TimeRing::new(1 << 30, 1, 1, false);
+    let retry_after = RetryAfter::new(Duration::from_secs(1));
+    let beside = Beside {
+        retry_after: Some(Box::new(retry_after)),
+        ..Beside::default()
+    };
+    let (ring, beside) = (Ring::Time(ring), beside.boxed());
+    Core::new(settings, ring, beside, None, State::Closed, 0)
+}
+
+fn fail(core: &Core, nanos: u64) {
+    let caller = At::on_one_lane(nanos);
+    let ticket = core.admit(&caller).expect("nothing has failed");
+    core.settle(ticket, Outcome::Failure, None, &caller);
+}
+
+fn left(core: &Core, nanos: u64) -> Option<Duration> {
+    core.snapshot(&At::on_one_lane(nanos)).time_left_open()
+}
+
+/// A call fails, which trips, and another one brings the wish.
+///
+/// Fails when: who opens doesn't ask for wishes again after it, or does so by a load.
+#[test]
+fn a_wish_while_the_breaker_trips_is_heeded() {
+    model(preemptions(3), || {
+        let core = Arc::new(core());
+        race(
+            &core,
+            [
+                |core: &Core| fail(core, 0),
+                |core: &Core| core.wish(WISH, 0),
+            ],
+        );
+        assert_eq!(left(&core, 0), Some(Duration::from_nanos(WISH)));
+    });
+}
+
+/// The same while half-open.
+///
+/// Fails when: see above.
+#[test]
+fn a_wish_while_a_probe_fails_is_heeded() {
+    model(preemptions(3), || {
+        let core = core();
+        core.trip(0, 0);
+        let probe = core.admit(&At::on_one_lane(0)).expect("it is the probe");
+        let shared = Arc::new((core, probe));
+        race(
+            &shared,
+            [
+                |(core, probe): &(Core, Ticket)| {
+                    core.settle(*probe, Outcome::Failure, None, &At::on_one_lane(0));
+                },
+                |(core, _): &(Core, Ticket)| core.wish(WISH, 0),
+            ],
+        );
+        assert_eq!(left(&shared.0, 0), Some(Duration::from_nanos(WISH)));
+    });
+}
+
+/// A wish comes while somebody resets the breaker.
+///
+/// Fails when: the open time is lengthened whatever the state is.
+#[test]
+fn a_wish_while_the_breaker_is_reset_leaves_it_closed() {
+    model(UNBOUNDED, || {
+        let core = core();
+        core.trip(OPEN_FOR, 0);
+        let core = Arc::new(core);
+        race(
+            &core,
+            [
+                |core: &Core| core.wish(WISH, 0),
+                |core: &Core| core.reset(0),
+            ],
+        );
+        assert_eq!(core.state(), State::Closed);
+    });
+}
+
+/// Two wishes come at once.
+///
+/// Fails when: the sooner one replaces the later one.
+#[test]
+fn of_two_wishes_the_longer_one_holds() {
+    model(UNBOUNDED, || {
+        let core = core();
+        core.trip(0, 0);
+        let core = Arc::new(core);
+        race(
+            &core,
+            [
+                |core: &Core| core.wish(WISH, 0),
+                |core: &Core| core.wish(2 * WISH, 0),
+            ],
+        );
+        assert_eq!(left(&core, 0), Some(Duration::from_nanos(2 * WISH)));
+    });
+}

@@ -1,0 +1,33 @@
+//! Numbers that are as good as random.
+
+use std::cell::Cell;
+
+/// As good as random for numbers that differ, however regularly: multiplied once they would still
+/// clash with the beat of a loop.
+#[inline]
+pub(crate) fn mixed(number: u64) -> u64 {
+    let spread = number.wrapping_mul(GOLDEN_RATIO);
+    (spread ^ spread >> 32).wrapping_mul(GOLDEN_RATIO)
+}
+
+/// The golden ratio's part behind the point. Steps of it round a circle spread more evenly than any
+/// other (Weyl 1916, "Über die Gleichverteilung von Zahlen mod. Eins").
+pub(crate) const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A number from `least` to `most`, both of them possible.
+pub(crate) fn between(least: u64, most: u64, random: u64) -> u64 {
+    let range = u128::from(most.saturating_sub(least)) + 1;
+    let above = (range * u128::from(random)) >> 64;
+    least
+        .saturating_add(u64::try_from(above).unwrap_or(0))
+        .min(most)
+}
+
+/// Dice where the time is no help.
+#[cold]
+#[inline(never)]
+pub(crate) fn dice_of_this_thread() -> u64 {
+    thread_local!(static PLACE: Cell<u64> = const { Cell::new(0) });
+    PLACE.set(PLACE.get().wrapping_add(GOLDEN_RATIO));
+    PLACE.get()
+}

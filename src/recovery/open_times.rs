@@ -1,0 +1,308 @@
+//! How long a breaker stays open, and how many recoveries have failed.
+
+use super::backoff::{Backoff, Jitter};
+use crate::chance::{between, mixed};
+use crate::clock::saturating_nanos;
+use crate::pack::Field;
+use crate::state::Generation;
+use crate::sync::{AtomicU64, Ordering};
+
+/// ```text
+///  63             29 28       21 20            0
+/// +-----------------+-----------+---------------+
+/// |    wait, 35     | failed, 8 | generation, 21|
+/// +-----------------+-----------+---------------+
+/// ```
+///
+/// The open time in units of 2²⁰ ns, of which 35 bits last 417 days; none if the breaker has not opened
+/// since a command said that all is well.
+mod layout {
+    use super::Field;
+
+    pub(super) const GENERATION: Field = Field::lowest(super::Generation::BITS);
+    pub(super) const FAILED: Field = GENERATION.then(8);
+    pub(super) const WAIT: Field = FAILED.then(35);
+
+    const _: () = assert!(WAIT.end() == 64);
+    const _: () =
+        assert!((WAIT.max() as u128) << super::Streak::UNIT_SHIFT > 366 * 86_400 * 1_000_000_000);
+}
+
+/// The latest opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streak {
+    /// How many recoveries had failed before it.
+    pub failed: u8,
+    /// For how many nanoseconds.
+    pub wait: u64,
+}
+
+impl Streak {
+    const UNIT_SHIFT: u32 = 20;
+
+    /// What stands for no opening.
+    pub const NONE: Self = Self { failed: 0, wait: 0 };
+
+    fn pack(self, generation: u64) -> u64 {
+        let wait = self.wait.div_ceil(1 << Self::UNIT_SHIFT);
+        layout::GENERATION.of(generation)
+            | layout::FAILED.of(self.failed.into())
+            | layout::WAIT.of(wait.min(layout::WAIT.max()))
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "eight bits")]
+    fn unpack(word: u64) -> Self {
+        Self {
+            failed: layout::FAILED.get(word) as u8,
+            wait: layout::WAIT.get(word) << Self::UNIT_SHIFT,
+        }
+    }
+}
+
+/// Open times that grow with each recovery that fails.
+///
+/// The latest opening is noted after the compare-exchange that has made it, by the thread that has won
+/// it: so of several that would open the breaker one counts. Should this thread sleep until the recovery
+/// has failed as well, that failure is not counted; to note it before, when it isn't known who wins, would
+/// count recoveries that never failed.
+#[derive(Debug)]
+pub struct OpenTimes {
+    first: u64,
+    factor: f64,
+    longest: u64,
+    jitter: Jitter,
+    healthy_after: u64,
+    seed: u64,
+    latest: AtomicU64,
+}
+
+impl OpenTimes {
+    const SHORTEST: u64 = 1_000_000;
+
+    /// As the settings say. `seed` tells its jitter from that of others.
+    #[must_use]
+    pub fn new(backoff: Backoff, seed: u64) -> Self {
+        let longest = saturating_nanos(backoff.longest);
+        Self {
+            first: saturating_nanos(backoff.base),
+            factor: backoff.factor,
+            longest,
+            jitter: backoff.jitter,
+            healthy_after: backoff.healthy_after.map_or(longest, saturating_nanos),
+            seed,
+            latest: AtomicU64::new(0),
+        }
+    }
+
+    /// The latest opening.
+    #[must_use]
+    pub fn latest(&self) -> Streak {
+        // Relaxed: the word is all there is.
+        Streak::unpack(self.latest.load(Ordering::Relaxed))
+    }
+
+    /// The opening that ends a generation which was closed for `healthy` nanoseconds, or was half-open and
+    /// so never healthy: zero.
+    #[must_use]
+    pub fn next(&self, healthy: u64, now: u64, generation: Generation) -> Streak {
+        let latest = self.latest();
+        let is_first = latest == Streak::NONE || healthy >= self.healthy_after;
+        let (failed, before) = if is_first {
+            (0, self.first)
+        } else {
+            (latest.failed.saturating_add(1), latest.wait)
+        };
+        let random = mixed(self.seed ^ mixed(now ^ mixed(generation.number())));
+        let time = self.time(failed);
+        let wait = match self.jitter {
+            Jitter::None => time,
+            Jitter::Full => between(Self::SHORTEST, time, random),
+            Jitter::Equal => between(time / 2, time, random),
+            Jitter::Decorrelated => {
+                let most = self.grown(before).max(self.first);
+                between(self.first, most, random).min(self.longest)
+            }
+        };
+        Streak { failed, wait }
+    }
+
+    /// An opening by hand, from which the next ones go on.
+    #[must_use]
+    pub fn by_hand(&self) -> Streak {
+        Streak {
+            failed: 0,
+            wait: self.first,
+        }
+    }
+
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a time to 16 digits; beyond the range it is the range's end"
+    )]
+    fn grown(&self, time: u64) -> u64 {
+        (time as f64 * self.factor) as u64
+    }
+
+    /// What the open time is without jitter.
+    fn time(&self, failed: u8) -> u64 {
+        let mut time = self.first;
+        for _ in 0..failed {
+            if time >= self.longest {
+                break;
+            }
+            time = self.grown(time);
+        }
+        time.min(self.longest)
+    }
+
+    /// Notes the opening of `generation`, or that it was closed by hand; unless a later one is noted.
+    pub fn note(&self, generation: Generation, streak: Streak) {
+        let new = streak.pack(generation.bits());
+        // Relaxed, all: the word is all there is, and the exchange checks what was read.
+        let mut seen = self.latest.load(Ordering::Relaxed);
+        while !Generation::standing_in(seen, layout::GENERATION).is_after(generation) {
+            match self
+                .latest
+                .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Forgets the openings so far, before a command: whoever sees its state opens for the first time.
+    pub fn forget(&self) {
+        // Relaxed, all: published by the Release of the exchange of the state word that follows.
+        let mut seen = self.latest.load(Ordering::Relaxed);
+        loop {
+            let none = Streak::NONE.pack(layout::GENERATION.get(seen));
+            match self
+                .latest
+                .compare_exchange(seen, none, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return,
+                Err(found) => seen = found,
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn times(jitter: Jitter) -> OpenTimes {
+        let second = Duration::from_secs(1);
+        let backoff = Backoff::exponential(second, 3.0, 60 * second).jitter(jitter);
+        OpenTimes::new(backoff, 0)
+    }
+
+    /// The open times of a dependency that never recovers, `runs` times over.
+    fn waits(jitter: Jitter, runs: u64, openings: usize) -> Vec<Vec<u64>> {
+        let run = |run| {
+            let times = times(jitter);
+            let mut generation = Generation::FIRST;
+            let opening = |opening: usize| {
+                let next = times.next(0, run * SECOND + opening as u64, generation);
+                assert_eq!(usize::from(next.failed), opening);
+                generation = generation.next();
+                times.note(generation, next);
+                next.wait
+            };
+            (0..openings).map(opening).collect()
+        };
+        (0..runs).map(run).collect()
+    }
+
+    /// Checks that the times spread over the whole range, with their mean in the middle.
+    fn check(waits: &[u64], least: u64, most: u64) {
+        let (first, longest) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+        let edge = (most - least) / 20;
+        assert!((least..=least + edge).contains(first), "{first} of {least}");
+        assert!(
+            (most - edge..=most).contains(longest),
+            "{longest} of {most}"
+        );
+        let mean = waits.iter().sum::<u64>() / waits.len() as u64;
+        assert!(mean.abs_diff(least.midpoint(most)) < edge, "{mean}");
+    }
+
+    fn nth(waits: &[Vec<u64>], opening: usize) -> Vec<u64> {
+        waits.iter().map(|run| run[opening]).collect()
+    }
+
+    #[test]
+    fn without_jitter_each_time_is_the_factor_times_the_one_before_up_to_the_longest() {
+        let expected = [1, 3, 9, 27, 60, 60].map(|seconds| seconds * SECOND);
+        assert_eq!(waits(Jitter::None, 1, 6), [expected]);
+    }
+
+    #[test]
+    fn full_and_equal_jitter_spread_evenly_over_all_and_over_the_upper_half() {
+        let (full, equal) = (
+            waits(Jitter::Full, 2_000, 6),
+            waits(Jitter::Equal, 2_000, 6),
+        );
+        for (opening, seconds) in [1, 3, 9, 27, 60, 60].into_iter().enumerate() {
+            let time = seconds * SECOND;
+            check(&nth(&full, opening), OpenTimes::SHORTEST, time);
+            check(&nth(&equal, opening), time / 2, time);
+        }
+    }
+
+    #[test]
+    fn decorrelated_jitter_goes_from_the_base_to_the_factor_times_the_one_before() {
+        let waits = waits(Jitter::Decorrelated, 2_000, 6);
+        check(&nth(&waits, 0), SECOND, 3 * SECOND);
+        for run in &waits {
+            for pair in run.windows(2) {
+                let most = (3 * (pair[0] + (1 << 20))).min(60 * SECOND);
+                assert!((SECOND..=most).contains(&pair[1]), "{run:?}");
+            }
+        }
+        let last = nth(&waits, 5);
+        let mean = last.iter().sum::<u64>() / 2_000;
+        assert!(mean > 5 * SECOND, "it grows: {mean}");
+        assert!(last.contains(&(60 * SECOND)), "and is cut");
+    }
+
+    #[test]
+    fn an_opening_that_was_noted_late_does_not_replace_a_later_one() {
+        let times = times(Jitter::None);
+        let (first, second) = (Generation::FIRST.next(), Generation::FIRST.next().next());
+        let streak = |failed| Streak {
+            failed,
+            wait: 1 << 20,
+        };
+        times.note(second, streak(2));
+        times.note(first, streak(1));
+        assert_eq!(times.latest(), streak(2));
+    }
+
+    #[test]
+    fn after_255_failed_recoveries_the_count_stays() {
+        let times = times(Jitter::None);
+        let streak = Streak {
+            failed: u8::MAX,
+            wait: 60 * SECOND,
+        };
+        times.note(Generation::FIRST, streak);
+        assert_eq!(times.next(0, 0, Generation::FIRST).failed, u8::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn a_streak_comes_back_from_its_word(failed: u8, wait in 0..366 * 86_400 * SECOND) {
+            let back = Streak::unpack(Streak { failed, wait }.pack(u64::MAX));
+            prop_assert_eq!(back.failed, failed);
+            prop_assert!((wait..wait + (1 << 20)).contains(&back.wait));
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The dependency's own wish when to be asked again.
+
+use std::time::Duration;
+
+use tripcurve::{
+    Backoff, Builder, CircuitBreaker, Classify, Clock, Jitter, MockClock, Outcome, Recovery, State,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+    let (clock, hand) = Clock::mock();
+    let builder = CircuitBreaker::builder("wishes").probes(1).clock(clock);
+    let builder = builder.longest_retry_after(5 * MINUTE);
+    (settings(builder).build().unwrap(), hand)
+}
+
+fn come_back(breaker: &CircuitBreaker, outcome: Outcome, wish: Duration) {
+    let permit = breaker.try_acquire().unwrap();
+    permit.record_with_retry_after(outcome, wish);
+}
+
+/// For how many seconds it is open from now on, to the next one down.
+fn open_for(breaker: &CircuitBreaker) -> Option<u64> {
+    let left = breaker.snapshot().time_left_open();
+    left.map(|left| left.as_secs())
+}
+
+#[test]
+fn a_wish_lengthens_the_open_time_that_begins_with_it() {
+    let (breaker, hand) = built(|builder| builder);
+    come_back(&breaker, Outcome::Trip, MINUTE);
+    assert_eq!(open_for(&breaker), Some(60));
+    hand.advance(59 * SECOND);
+    assert!(breaker.try_acquire().is_err());
+    hand.advance(2 * SECOND);
+    breaker.try_acquire().unwrap().success();
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_wish_of_a_call_that_opens_nothing_lengthens_the_next_open_time() {
+    let (breaker, hand) = built(|builder| builder);
+    come_back(&breaker, Outcome::Failure, MINUTE);
+    assert_eq!(breaker.state(), State::Closed);
+    hand.advance(20 * SECOND);
+    breaker.try_acquire().unwrap().record(Outcome::Trip);
+    assert_eq!(open_for(&breaker), Some(40));
+}
+
+#[test]
+fn a_wish_that_is_over_or_shorter_changes_nothing() {
+    let (breaker, hand) = built(|builder| builder);
+    come_back(&breaker, Outcome::Failure, MINUTE);
+    hand.advance(58 * SECOND);
+    breaker.try_acquire().unwrap().record(Outcome::Trip);
+    assert_eq!(open_for(&breaker), Some(5));
+}
+
+#[test]
+fn a_call_that_comes_back_late_lengthens_the_present_open_time() {
+    let (breaker, _hand) = built(|builder| builder);
+    let late = breaker.try_acquire().unwrap();
+    let later = breaker.try_acquire_owned().unwrap();
+    breaker.try_acquire().unwrap().record(Outcome::Trip);
+    assert_eq!(open_for(&breaker), Some(5));
+    late.record_with_retry_after(Outcome::Failure, MINUTE);
+    assert_eq!(open_for(&breaker), Some(60));
+    later.record_with_retry_after(Outcome::Failure, 30 * SECOND);
+    assert_eq!(open_for(&breaker), Some(60), "and none makes it shorter");
+    assert_eq!(breaker.snapshot().generation(), 1);
+}
+
+#[test]
+fn a_probe_that_fails_can_wish_as_well() {
+    let (breaker, hand) = built(|builder| builder);
+    breaker.try_acquire().unwrap().record(Outcome::Trip);
+    hand.advance(6 * SECOND);
+    come_back(&breaker, Outcome::Failure, MINUTE);
+    assert_eq!(open_for(&breaker), Some(60));
+}
+
+#[test]
+fn with_an_adaptive_recovery_the_first_probe_waits_and_a_ramp_that_fails_too() {
+    let (breaker, hand) = built(|builder| builder.recovery(Recovery::adaptive()));
+    come_back(&breaker, Outcome::Trip, MINUTE);
+    assert_eq!(open_for(&breaker), Some(60));
+    hand.advance(61 * SECOND);
+    breaker.try_acquire().unwrap().success();
+    assert!(breaker.snapshot().admitted_share().is_some(), "it ramps");
+    let permit = (0..100).find_map(|_| breaker.try_acquire().ok()).unwrap();
+    permit.record_with_retry_after(Outcome::Trip, MINUTE);
+    assert_eq!(open_for(&breaker), Some(60));
+}
+
+#[test]
+fn what_is_wished_beyond_the_longest_is_cut() {
+    let (breaker, _hand) = built(|builder| builder);
+    come_back(&breaker, Outcome::Trip, Duration::MAX);
+    assert_eq!(open_for(&breaker), Some(300));
+}
+
+#[test]
+fn a_breaker_that_heeds_no_wishes_opens_as_long_as_ever() {
+    let breaker = CircuitBreaker::new("deaf");
+    come_back(&breaker, Outcome::Trip, MINUTE);
+    assert!(open_for(&breaker) <= Some(5));
+}
+
+#[test]
+fn a_wish_does_not_grow_a_backoff() {
+    let backoff = Backoff::exponential(SECOND, 2.0, MINUTE).jitter(Jitter::None);
+    let (breaker, hand) = built(|builder| builder.backoff(backoff));
+    come_back(&breaker, Outcome::Trip, MINUTE);
+    hand.advance(61 * SECOND);
+    breaker.try_acquire().unwrap().failure();
+    assert_eq!(open_for(&breaker), Some(2));
+}
+
+/// An HTTP status and what its header says.
+type Answer = (u16, Option<Duration>);
+
+#[test]
+fn a_call_is_asked_by_the_classifier_and_its_result_stays_what_it_is() {
+    let (clock, _hand) = Clock::mock();
+    let breaker = CircuitBreaker::builder("http")
+        .classify(|answer: &Result<Answer, String>| match answer {
+            Ok((503, _)) => Outcome::Trip,
+            _ => Outcome::Success,
+        })
+        .retry_after(|answer: &Result<Answer, String>| answer.as_ref().ok()?.1)
+        .clock(clock)
+        .build()
+        .unwrap();
+    assert!(breaker.call(|| Ok((200, None))).is_ok());
+    let answer = (503, Some(2 * MINUTE));
+    assert_eq!(breaker.call(|| Ok(answer)), Ok(answer));
+    let left = breaker.snapshot().time_left_open();
+    assert_eq!(left.map(|left| left.as_secs()), Some(120));
+}
+
+/// A classifier with a name.
+#[derive(Clone, Copy)]
+struct ByStatus;
+
+impl Classify<Answer, ()> for ByStatus {
+    fn classify(&self, answer: &Result<Answer, ()>) -> Outcome {
+        match answer {
+            Ok((200, _)) => Outcome::Success,
+            _ => Outcome::Trip,
+        }
+    }
+
+    fn retry_after(&self, answer: &Result<Answer, ()>) -> Option<Duration> {
+        answer.ok()?.1
+    }
+}
+
+#[test]
+fn a_classifier_of_ones_own_tells_both() {
+    let (breaker, _hand) = built(|builder| builder);
+    let answer = breaker
+        .with_classifier(ByStatus)
+        .call(|| Ok((429, Some(MINUTE))));
+    assert!(answer.is_ok());
+    assert_eq!(open_for(&breaker), Some(60));
+}
+
+#[test]
+fn a_longest_wish_that_makes_no_sense_is_refused() {
+    for (longest, value) in [
+        (Duration::ZERO, "0ns"),
+        (Duration::MAX, "18446744073709551615.999999999s"),
+    ] {
+        let builder = CircuitBreaker::builder("nonsense").longest_retry_after(longest);
+        assert_eq!(
+            builder.build().unwrap_err().to_string(),
+            format!(
+                "longest_retry_after: {value} is not in 1ms..=365 days; 5 min suit most services: what \
+                 is wished once is not taken back"
+            )
+        );
+    }
+}
