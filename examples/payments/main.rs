@@ -1,0 +1,126 @@
+//! A payment service whose bank fails: over real HTTP on loopback, in some seconds.
+//!
+//! ```text
+//! cargo run --release --example payments
+//! ```
+//!
+//! An order is charged by the bank; if it can't be, a backup provider charges it, which takes small amounts
+//! only; else it waits in a queue for the bank to recover; and if the queue is full, the customer is told
+//! that the payment is pending, and when to ask again. Operations hear of the opening and of the recovery,
+//! and nobody else has to watch. The bank's breaker waits longer after each probe that fails.
+//!
+//! It exits by itself and checks what it shows.
+
+mod alerts;
+mod provider;
+mod service;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use alerts::Alerts;
+use provider::{Client, Failure, Provider};
+use service::{Fate, Payments};
+use tripcurve::State;
+
+/// From one order to the next.
+const PACE: Duration = Duration::from_millis(20);
+
+/// Orders that are paid before anybody looks how it goes.
+const FEW: u32 = 20;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let bank = Provider::start(u32::MAX).await?;
+    let backup = Provider::start(100).await?;
+    let (alerts, told) = Alerts::new();
+    let service = Payments::start(&bank, &backup, &alerts).await?;
+    let customer = Client::new(service.address);
+
+    println!("the bank is well");
+    let fates = shop(&customer, 0, FEW).await?;
+    show(&fates);
+    assert_eq!(fates.get(&Fate::Charged), Some(&FEW), "all by the bank");
+
+    println!("\nthe bank is down");
+    bank.set_down(true);
+    let mut orders = FEW;
+    // Until two probes have failed.
+    let mut fates = BTreeMap::new();
+    while alerts.openings() < 3 {
+        add(&mut fates, shop(&customer, orders, FEW).await?);
+        orders += FEW;
+    }
+    show(&fates);
+    for fate in [Fate::ByBackup, Fate::Queued, Fate::Pending] {
+        assert!(fates.contains_key(&fate), "some are {fate:?}");
+    }
+    assert!(!fates.contains_key(&Fate::Charged));
+    let refused = bank.refused();
+    assert!(
+        refused <= 8,
+        "three that trip and two probes, on a machine that stalls more: {refused}"
+    );
+
+    println!("\nthe bank is well again");
+    bank.set_down(false);
+    let mut fates = BTreeMap::new();
+    while service.bank_state() != State::Closed {
+        add(&mut fates, shop(&customer, orders, FEW).await?);
+        orders += FEW;
+    }
+    service.queue_is_empty().await;
+    add(&mut fates, shop(&customer, orders, FEW).await?);
+    orders += FEW;
+    show(&fates);
+    assert!(fates[&Fate::Charged] >= FEW);
+
+    println!("\nwhat operations heard");
+    let heard: Vec<_> = told.try_iter().collect();
+    for alert in &heard {
+        println!("  {alert}");
+    }
+    assert_eq!(heard.len(), 2, "one outage, one recovery");
+    assert!(heard[0].contains("OPEN") && heard[1].contains("RECOVERED"));
+
+    let waits = alerts.open_times();
+    println!("\nthe bank's breaker was open for {waits:.1?}");
+    assert!(
+        waits.windows(2).all(|pair| pair[0] < pair[1]),
+        "longer each time"
+    );
+
+    let charged = bank.charged() + backup.charged();
+    let pending = service.pending();
+    println!(
+        "{charged} orders are charged once each, {pending} customers were asked to come again"
+    );
+    assert_eq!(charged + pending, orders);
+    Ok(())
+}
+
+/// Pays so many orders, one after the other, small and large ones in turn.
+async fn shop(customer: &Client, first: u32, count: u32) -> Result<BTreeMap<Fate, u32>, Failure> {
+    let mut fates = BTreeMap::new();
+    let mut pace = tokio::time::interval(PACE);
+    for order in first..first + count {
+        pace.tick().await;
+        let amount = if order % 2 == 0 { 40 } else { 400 };
+        let reply = customer.post(&format!("/{order}/{amount}")).await?;
+        let fate = Fate::of(&reply).ok_or("an answer that the service doesn't give")?;
+        *fates.entry(fate).or_default() += 1;
+    }
+    Ok(fates)
+}
+
+fn add(sum: &mut BTreeMap<Fate, u32>, fates: BTreeMap<Fate, u32>) {
+    for (fate, orders) in fates {
+        *sum.entry(fate).or_default() += orders;
+    }
+}
+
+fn show(fates: &BTreeMap<Fate, u32>) {
+    for (fate, orders) in fates {
+        println!("  {orders:3} {}", fate.words());
+    }
+}
