@@ -395,3 +395,142 @@ fn a_clock_that_began_long_ago_changes_nothing() {
     let late = Service::begun_at(123_456 * SECOND, policies(), SECOND / 100);
     assert_eq!(trips(&early, settle(&early)), trips(&late, settle(&late)));
 }
+
+/// Fails when: the traffic doesn't count, so that a busy service would trip on noise as often as it is called.
+#[test]
+fn a_total_outage_takes_more_failures_where_more_calls_come() {
+    let failures = [1, 10, 100, 1_000, 10_000].map(|a_second| {
+        let service = Service::adaptive(TripPolicy::adaptive(), a_second);
+        service.each_nth_fails(100, 20_000);
+        service.outage()
+    });
+    assert!(failures.is_sorted(), "{failures:?}");
+    assert!(failures[0] >= 3 && failures[4] <= 12, "{failures:?}");
+}
+
+#[test]
+fn the_rarer_a_false_trip_may_be_the_more_failures_it_takes() {
+    let failures = [60, 86_400, 365 * 86_400].map(|budget| {
+        let policy = sensitive().false_trip_budget(Duration::from_secs(budget));
+        let service = Service::adaptive(policy, 100);
+        service.each_nth_fails(100, 20_000);
+        service.outage()
+    });
+    assert!(
+        failures[0] < failures[1] && failures[1] < failures[2],
+        "{failures:?}"
+    );
+}
+
+/// Nothing is known of the dependency, and the traffic is only guessed.
+#[test]
+fn a_dependency_that_is_down_from_the_first_call_on_trips_it_by_the_tenth_and_not_by_the_third() {
+    for a_second in [1, 10, 100] {
+        let failures = Service::adaptive(TripPolicy::adaptive(), a_second).outage();
+        assert!(
+            (4..=10).contains(&failures),
+            "{failures} at {a_second} a second"
+        );
+    }
+}
+
+/// Fails when: an excursion outlasts its generation; 2,048 of them share a word's stamp.
+#[test]
+fn evidence_is_forgotten_whatever_the_number_of_state_changes() {
+    for resets in [1, 2, 2_047, 2_048, 2_049, 4_096] {
+        let service = Service::adaptive(sensitive(), 100);
+        service.each_nth_fails(100, 20_000);
+        let enough = service.outage();
+        for _ in 1..enough {
+            service.call(Outcome::Failure);
+        }
+        for _ in 0..resets {
+            service.breaker.reset();
+        }
+        assert_eq!(service.outage(), enough, "after {resets} resets");
+    }
+}
+
+#[test]
+fn a_success_that_takes_too_long_weighs_as_much_as_a_failure() {
+    let outage = |outcome: Outcome, took: Duration| {
+        let service = Service::adaptive(sensitive().slower_than(SECOND), 100);
+        service.each_nth_fails(100, 20_000);
+        let mut calls = 0;
+        while !service.is_open() {
+            calls += 1;
+            service.hand.advance(service.every);
+            let permit = service.breaker.try_acquire().unwrap();
+            permit.record_with_duration(outcome, took);
+        }
+        calls
+    };
+    let failures = outage(Outcome::Failure, MILLI);
+    assert_eq!(outage(Outcome::Success, SECOND + MILLI), failures);
+    assert_eq!(outage(Outcome::Failure, SECOND + MILLI), failures);
+}
+
+#[test]
+fn calls_that_are_ignored_weigh_nothing() {
+    let service = Service::adaptive(sensitive(), 100);
+    service.each_nth_fails(100, 20_000);
+    let enough = service.outage();
+    for _ in 1..enough {
+        service.call(Outcome::Failure);
+        for _ in 0..100 {
+            service
+                .breaker
+                .try_acquire()
+                .unwrap()
+                .record(Outcome::Ignored);
+        }
+    }
+    assert!(!service.is_open());
+    service.call(Outcome::Failure);
+    assert!(service.is_open());
+}
+
+#[test]
+fn the_reason_says_in_words_and_numbers_what_was_seen() {
+    let service = Service::adaptive(TripPolicy::adaptive(), 100);
+    service.each_nth_fails(100, 20_000);
+    for _ in 0..2 {
+        service.call(Outcome::Failure);
+    }
+    service.call(Outcome::Success);
+    service.outage();
+    let causes = service.causes();
+    assert_eq!(
+        causes.last().unwrap().to_string(),
+        "8 of 9 calls failed in 80.0ms; usual rate 1.1 %; evidence 7.8 nats of 7.6 needed"
+    );
+}
+
+/// Its pace is measured over the window, and what is usual is learnt without it.
+#[test]
+fn how_long_the_window_is_matters_little() {
+    let failures = [10, 60, 600].map(|seconds| {
+        let window = tripcurve::Window::time(Duration::from_secs(seconds), 10);
+        let (clock, hand) = Clock::mock();
+        let breaker = CircuitBreaker::builder("adaptive")
+            .clock(clock)
+            .window(window)
+            .trip_when(TripPolicy::adaptive())
+            .build()
+            .unwrap();
+        let call = |outcome| {
+            hand.advance(SECOND / 100);
+            breaker.try_acquire().unwrap().record(outcome);
+        };
+        for nth in 0..100_000 {
+            call(failure_if(nth % 100 == 50));
+        }
+        let fails = |_: &u32| {
+            call(Outcome::Failure);
+            breaker.state() == State::Open
+        };
+        (1..100).find(fails)
+    });
+    assert_eq!(failures[0], failures[1]);
+    assert_eq!(failures[1], failures[2]);
+}
