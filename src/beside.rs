@@ -8,7 +8,7 @@ use crate::timed::Timed;
 #[derive(Debug, Default)]
 pub struct Beside {
     /// If it takes the time of calls.
-    pub timed: Option<Timed>,
+    pub timed: Option<Box<Timed>>,
     /// If it decides by evidence.
     pub evidence: Option<Box<Evidence>>,
     /// If its recovery is adaptive.

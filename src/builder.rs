@@ -487,7 +487,7 @@ impl<C> Builder<C> {
         }
         let retry_after = self.longest_retry_after.map(RetryAfter::new);
         let beside = Beside {
-            timed,
+            timed: timed.map(Box::new),
             evidence,
             recovery: self.adaptive(recovery, &policies),
             open_times: recovery.growing().map(|backoff| {

@@ -53,13 +53,13 @@ fn a_compact_breaker_takes_at_most_512_bytes() {
 }
 
 #[test]
-fn a_compact_breaker_that_decides_by_evidence_takes_at_most_1536_bytes() {
+fn a_compact_breaker_that_decides_by_evidence_takes_at_most_1344_bytes() {
     let adaptive = |builder: Builder| builder.shards(1).trip_when(TripPolicy::adaptive());
-    assert!(measure("compact, adaptive", adaptive) <= 1_536);
+    assert!(measure("compact, adaptive", adaptive) <= 1_344);
 }
 
 #[test]
-fn open_times_that_grow_take_at_most_640_bytes_more() {
+fn open_times_that_grow_take_at_most_128_bytes_more() {
     let bytes = |backoff: Option<Backoff>| {
         measure("compact", |builder| match backoff {
             None => builder.shards(1),
@@ -67,7 +67,7 @@ fn open_times_that_grow_take_at_most_640_bytes_more() {
         })
     };
     let backoff = Backoff::exponential(Duration::from_secs(1), 2.0, Duration::from_secs(60));
-    assert!(bytes(Some(backoff)) <= bytes(None) + 640);
+    assert!(bytes(Some(backoff)) <= bytes(None) + 128);
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Breaker {
         };
         let timed = is_timed.then(|| Timed::new(&spans, None, &settings.policies));
         let beside = Beside {
-            timed,
+            timed: timed.map(Box::new),
             evidence: Some(Box::new(evidence)),
             ..Beside::default()
         }

@@ -74,7 +74,7 @@ impl Slow {
         };
         let timed = Timed::new(&spans, None, &settings.policies);
         let beside = Beside {
-            timed: Some(timed),
+            timed: Some(Box::new(timed)),
             ..Beside::default()
         }
         .boxed();

@@ -107,7 +107,7 @@ impl Core {
 
     #[inline]
     fn timed(&self) -> Option<&Timed> {
-        self.beside.as_ref()?.timed.as_ref()
+        self.beside.as_ref()?.timed.as_deref()
     }
 
     /// What decides by evidence, if it does.

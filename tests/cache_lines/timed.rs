@@ -37,7 +37,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
     let latencies = Latencies::new(BUCKETS, Lane::OWNED, false);
     let timed = Timed::new(&spans, Some(latencies), &settings.policies);
     let beside = Beside {
-        timed: Some(timed),
+        timed: Some(Box::new(timed)),
         ..Beside::default()
     }
     .boxed();

@@ -36,6 +36,7 @@ pub fn write(
             "## The targets\n\n{}",
             targets::table(tolerant, sensitive).markdown()
         );
+        let _ = writeln!(page, "{}", targets::why(comparison));
     }
     let [detection, noise, recovery] = report::headline(comparison, headlines);
     let _ = writeln!(

@@ -1,6 +1,9 @@
 //! What was to be reached, and what was.
 
+use super::Comparison;
 use super::headline::{Headline, Noise, Ratio};
+use crate::capacity::Capacity;
+use crate::scenario::Scenario;
 use crate::table::{Table, short};
 
 /// A figure of a contestant and what it should be at most.
@@ -23,6 +26,42 @@ pub fn table(tolerant: &Headline, sensitive: &Headline) -> Table {
         table.row([what, &short(Some(most)), &short(found), verdict]);
     }
     table
+}
+
+/// Why some of them are out of reach, or nearly so.
+#[must_use]
+pub fn why(comparison: &Comparison) -> String {
+    let half = comparison.cells.iter().find(|cell| {
+        let is_thousand = (cell.rate - 1_000.0).abs() < 1.0;
+        let is_usual = (cell.baseline - 0.01).abs() < 1e-6;
+        cell.scenario == Scenario::sharp(0.5) && is_thousand && is_usual
+    });
+    let limit = half.and_then(|cell| {
+        let failed = cell.sensitive()?.failed_calls(cell.rate, cell.latency);
+        // Half of a thousand calls a second.
+        Some(format!(
+            "Limit A of that cell is {failed:.1} failed calls, calls under way included, or {:.1} ms: no rule that looks \
+             at ended calls is faster on average, but for the luck of which end first.",
+            failed / 0.5
+        ))
+    });
+    format!(
+        "Those that are missed, or nearly so:\n\n\
+         - *50 % outage, sensitive, in ms.* {}\n\
+         - *Runs of failures, sensitive.* The worst of all cells by a handful of trips; the tables below have its \
+         interval, and what all cells come to together, which is less than the target.\n\
+         - *Recovery from any sharp outage.* Where half of the calls still succeed, so does every other probe, and each \
+         success begins a ramp that must fail first; what is left of that when the outage ends takes its time. After a \
+         total outage no ramp has begun.\n\
+         - *Capacity that comes back slowly.* {:.1} s of traffic are beyond the capacity, and at least {:.1} s are lost or \
+         fail whatever a policy lets through, so that 7 s are out of reach. The rest is the price of rounds long enough \
+         to see a backend's reaction. A round may let four \
+         times as much through as the one before; where that is more than one and a half times the capacity for half \
+         a second, the backend is killed.\n",
+        limit.unwrap_or_default(),
+        Capacity::missing(),
+        Capacity::least_harm()
+    )
 }
 
 fn targets(tolerant: &Headline, sensitive: &Headline) -> Vec<Target> {
