@@ -583,9 +583,9 @@ fn slower_than(policies: &[TripPolicy]) -> Result<Option<Duration>, ConfigError>
     match limits.find(|limit| *limit != first) {
         None => Ok(Some(first)),
         Some(other) => Err(ConfigError::new(
-            "trip_when.slow_rate.slower_than",
+            "trip_when.slower_than",
             format!("{other:?}"),
-            format!("{first:?}, as in the other slow_rate policy"),
+            format!("{first:?}, as in the other policy that counts slow calls"),
             "a breaker has one limit; for a second one use latency_percentile",
         )),
     }
