@@ -3,12 +3,12 @@
 
 mod model;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use model::pair::{Operation, Step, drive};
-use model::{Adaptive, BurnRate, Config, Growth, Policy, Shape};
-use proptest::collection::vec;
+use model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
+use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use tripcurve::{Cause, Jitter, Outcome, Recording, State};
@@ -177,6 +177,26 @@ fn growth() -> impl Strategy<Value = Option<(Growth, u32)>> {
     proptest::option::of(growth)
 }
 
+/// Steps of a ramp; short ones, so that calls come late, and long ones, in which many come back.
+fn ramps() -> impl Strategy<Value = Steps> {
+    let share = prop_oneof![1 => Just(1_000), 2 => 1..=1_000_u32, 2 => 500..=1_000_u32];
+    let max_error_rate = prop_oneof![1 => Just(0), 3 => 0..100_u32];
+    let each = prop_oneof![
+        1 => Just(Duration::from_millis(1)),
+        3 => nanos(1_000_000..30_000_000),
+        2 => nanos(30_000_000..3_000_000_000),
+        1 => Just(Duration::from_secs(86_400)),
+    ];
+    let max_error_rate = proptest::option::of(max_error_rate);
+    (btree_set(share, 1..=4), each, max_error_rate).prop_map(
+        |(shares, each, max_error_rate_in_percent): (BTreeSet<_>, _, _)| Steps {
+            shares_in_thousandths: shares.into_iter().collect(),
+            each,
+            max_error_rate_in_percent,
+        },
+    )
+}
+
 fn configs(
     windows: impl Strategy<Value = Shape>,
     policies: impl Strategy<Value = Vec<Policy>>,
@@ -230,6 +250,7 @@ fn configs(
                     open_for,
                     probes,
                     needed,
+                    steps: None,
                     probe_timeout,
                     on_cancel,
                     start_in,
@@ -261,6 +282,8 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => Just(Step::AlmostWindow),
         6 => Just(Step::OpenFor),
         3 => Just(Step::AlmostOpenFor),
+        2 => Just(Step::Each),
+        1 => Just(Step::AlmostEach),
         6 => Just(Step::ProbeTimeout),
         3 => Just(Step::AlmostProbeTimeout),
         6 => Just(Step::Limit),
@@ -319,6 +342,12 @@ fn many_calls() -> impl Strategy<Value = Operation> {
     (outcome, 0..1_100_u16).prop_map(|(outcome, calls)| Operation::Calls { outcome, calls })
 }
 
+/// So many that a round of a ramp, which has not failed, can't count them all.
+fn full_round() -> impl Strategy<Value = Operation> {
+    let outcome = prop_oneof![3 => Just(Outcome::Success), 1 => Just(Outcome::Failure)];
+    (outcome, 100..300_u16).prop_map(|(outcome, calls)| Operation::Calls { outcome, calls })
+}
+
 /// Causes of trips by what a window of any kind holds; the numbers are of no account.
 fn counts() -> Vec<Cause> {
     let (failures, calls, threshold) = (0, 0, 0.0);
@@ -364,20 +393,11 @@ fn evidence() -> Cause {
     }
 }
 
-/// Causes that have nothing to do with policies.
-fn others() -> [Cause; 9] {
+/// Causes that have to do with neither policies nor the way back.
+fn others() -> [Cause; 6] {
     [
         Cause::DependencySaidSo,
         Cause::OpenTimeOver,
-        Cause::ProbesSucceeded { probes: 0 },
-        Cause::EnoughProbesSucceeded {
-            succeeded: 0,
-            probes: 0,
-        },
-        Cause::TooManyProbesFailed {
-            failed: 0,
-            probes: 0,
-        },
         Cause::ProbeFailed,
         Cause::ProbeSlow,
         Cause::ProbesOverdue { probes: 0 },
@@ -385,12 +405,38 @@ fn others() -> [Cause; 9] {
     ]
 }
 
+/// Causes where probes alone decide.
+fn by_probes() -> [Cause; 3] {
+    let (succeeded, failed, probes) = (0, 0, 0);
+    [
+        Cause::ProbesSucceeded { probes },
+        Cause::EnoughProbesSucceeded { succeeded, probes },
+        Cause::TooManyProbesFailed { failed, probes },
+    ]
+}
+
+/// Causes where a ramp follows.
+fn by_ramp() -> [Cause; 4] {
+    let (failures, calls, share) = (0, 0, 0.0);
+    [
+        Cause::ProbeSucceeded { share },
+        Cause::RampCompleted { failures, calls },
+        Cause::RampFailed {
+            failures,
+            calls,
+            share,
+        },
+        Cause::RampOverdue { share },
+    ]
+}
+
 /// Compares breaker and model on many made-up cases, and then makes sure that these had reached
-/// all there is to compare: `trips` and the other causes.
-fn compare(
+/// all there is to compare: `trips`, the ways `back` and the other causes.
+fn compare_with(
     configs: impl Strategy<Value = Config>,
     operations: impl Strategy<Value = Operation>,
     trips: &[Cause],
+    back: &[Cause],
 ) {
     let mut runner = TestRunner::new(ProptestConfig {
         cases: CASES,
@@ -410,10 +456,19 @@ fn compare(
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
-    for cause in trips.iter().chain(&others()) {
+    for cause in trips.iter().chain(back).chain(&others()) {
         let cause_reached = reached.borrow().contains(&std::mem::discriminant(cause));
         assert!(cause_reached, "no case came to {cause:?}");
     }
+}
+
+/// The same of a breaker that finds its way back by probes.
+fn compare(
+    configs: impl Strategy<Value = Config>,
+    operations: impl Strategy<Value = Operation>,
+    trips: &[Cause],
+) {
+    compare_with(configs, operations, trips, &by_probes());
 }
 
 #[test]
@@ -443,6 +498,17 @@ fn a_breaker_that_decides_by_evidence_equals_the_model() {
 }
 
 #[test]
+fn a_breaker_that_recovers_in_steps_equals_the_model() {
+    let windows = prop_oneof![time_windows(), count_windows(), count_windows_within()];
+    let configs = (configs(windows, policies()), ramps()).prop_map(|(config, steps)| Config {
+        steps: Some(steps),
+        ..config
+    });
+    let operations = prop_oneof![150 => operations(), 1 => full_round()];
+    compare_with(configs, operations, &counts(), &by_ramp());
+}
+
+#[test]
 fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
     let config = Config {
         window: Shape::CountWithin {
@@ -455,6 +521,7 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         longest_retry_after: None,
         probes: 1,
         needed: None,
+        steps: None,
         probe_timeout: Duration::from_millis(1),
         on_cancel: Outcome::Ignored,
         start_in: State::Closed,

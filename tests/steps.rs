@@ -4,7 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, CircuitBreaker, Clock, Jitter, MockClock, Outcome, Permit, Recovery, State,
+    Backoff, Builder, CircuitBreaker, Clock, Jitter, MockClock, Outcome, OwnedPermit, Permit,
+    Recovery, State,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -107,6 +108,47 @@ fn a_step_waits_until_a_call_has_come_back() {
     assert_eq!(breaker.state(), State::HalfOpen);
     next(&breaker, &hand).success();
     assert_eq!(breaker.state(), State::Closed);
+}
+
+/// A ramp that goes on in its first step, and a probe that was given up before.
+fn ramping_with_a_late_probe(breaker: &CircuitBreaker, hand: &MockClock) -> OwnedPermit {
+    breaker.trip(Duration::ZERO);
+    let late = breaker.try_acquire_owned().unwrap();
+    hand.advance(SECOND);
+    breaker.try_acquire().unwrap().success();
+    assert_eq!(breaker.snapshot().admitted_share(), Some(0.5));
+    late
+}
+
+fn late_probes() -> (CircuitBreaker, MockClock) {
+    let (clock, hand) = Clock::mock();
+    let builder = CircuitBreaker::builder("steps").clock(clock);
+    let recovery = Recovery::steps([0.5, 1.0], 10 * SECOND);
+    let builder = builder.recovery(recovery).probe_timeout(SECOND);
+    (builder.build().unwrap(), hand)
+}
+
+#[test]
+fn the_late_success_of_a_probe_makes_no_step_longer() {
+    let (breaker, hand) = late_probes();
+    let late = ramping_with_a_late_probe(&breaker, &hand);
+    hand.advance(5 * SECOND);
+    late.success();
+    hand.advance(5 * SECOND);
+    next(&breaker, &hand).success();
+    assert_eq!(breaker.snapshot().admitted_share(), Some(1.0));
+}
+
+#[test]
+fn the_late_success_of_a_probe_is_no_answer_of_a_step() {
+    let (breaker, hand) = late_probes();
+    let late = ramping_with_a_late_probe(&breaker, &hand);
+    let _kept = next(&breaker, &hand);
+    hand.advance(SECOND / 2);
+    late.success();
+    hand.advance(SECOND / 2);
+    assert!(breaker.try_acquire().is_err());
+    assert_eq!(breaker.state(), State::Open);
 }
 
 #[test]

@@ -4,12 +4,13 @@
 #[path = "../../tests/model/mod.rs"]
 mod model;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use model::pair::{Operation, Step, drive};
-use model::{Adaptive, BurnRate, Config, Growth, Policy, Shape};
+use model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use tripcurve::{Jitter, Outcome, Recording, State};
 
 /// Fewer calls than a histogram counts one by one.
@@ -54,6 +55,7 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
             true => Some(bytes.int_in_range(1..=probes)?),
             false => None,
         },
+        steps: ramp(bytes)?,
         probe_timeout: match bytes.int_in_range(0..=4)? {
             0 => Duration::MAX,
             _ => nanos(bytes, 1_000_000, 5_000_000_000)?,
@@ -78,6 +80,24 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
             nanos(bytes, 0, u64::MAX)?
         },
     })
+}
+
+fn ramp(bytes: &mut Unstructured<'_>) -> Result<Option<Steps>> {
+    if bytes.arbitrary()? {
+        return Ok(None);
+    }
+    let mut shares = BTreeSet::new();
+    for _ in 0..bytes.int_in_range(1..=4)? {
+        shares.insert(bytes.int_in_range(1..=1_000)?);
+    }
+    Ok(Some(Steps {
+        shares_in_thousandths: shares.into_iter().collect(),
+        each: nanos(bytes, 1_000_000, 5_000_000_000)?,
+        max_error_rate_in_percent: match bytes.arbitrary()? {
+            true => Some(bytes.int_in_range(0..=99)?),
+            false => None,
+        },
+    }))
 }
 
 fn growth(bytes: &mut Unstructured<'_>, base: Duration) -> Result<Option<Growth>> {
@@ -235,7 +255,7 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
 }
 
 fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
-    Ok(match bytes.int_in_range(0..=19_u8)? {
+    Ok(match bytes.int_in_range(0..=22_u8)? {
         0..=3 => Step::Nanos(bytes.arbitrary::<u16>()?.into()),
         4..=5 => Step::Nanos(bytes.arbitrary()?),
         6..=7 => Step::Tick,
@@ -248,6 +268,9 @@ fn step(bytes: &mut Unstructured<'_>) -> Result<Step> {
         14 => Step::Years(bytes.arbitrary()?),
         15..=16 => Step::Limit,
         17..=18 => Step::JustAboveLimit,
+        19 => Step::Each,
+        20 => Step::AlmostEach,
+        21 => Step::LongestOpenTime,
         _ => match bytes.arbitrary::<u8>()? {
             0 => Step::End,
             _ => Step::Tick,

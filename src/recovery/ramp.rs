@@ -137,8 +137,14 @@ impl Ramp {
         let round = took
             .saturating_mul(3)
             .clamp(Self::SHORTEST_ROUND, Self::LONGEST_ROUND);
+        // A probe that comes back late, when another has begun the ramp already, changes nothing of it.
+        if state.load().generation() != generation {
+            return None;
+        }
         // Relaxed, all: published by the Release of the compare-exchange that follows. Should another
-        // have ended the generation, they are hints that do no harm: the next ramp writes its own.
+        // have ended the generation since it was looked at, they are hints that do little harm: the next
+        // ramp writes its own, and has begun no earlier than `now`; if it is there already, its rounds last
+        // as long as this one's would, and calls that don't report are missed later, once.
         self.round.store(round, Ordering::Relaxed);
         self.unanswered.store(0, Ordering::Relaxed);
         let first = self.guide.first(Pace { spacing, round });

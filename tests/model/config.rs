@@ -23,6 +23,8 @@ pub(crate) struct Config {
     pub(crate) probes: u32,
     /// How many of them must succeed, if not all.
     pub(crate) needed: Option<u32>,
+    /// The steps of a ramp that follows the one probe there is then, instead of those two.
+    pub(crate) steps: Option<Steps>,
     pub(crate) probe_timeout: Duration,
     pub(crate) on_cancel: Outcome,
     pub(crate) start_in: State,
@@ -32,6 +34,44 @@ pub(crate) struct Config {
     pub(crate) slower_than: Duration,
     /// What the clock shows when the breaker is built.
     pub(crate) built_at: Duration,
+}
+
+/// The steps of a ramp in whole numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Steps {
+    /// One to four, each larger than the one before.
+    pub(crate) shares_in_thousandths: Vec<u32>,
+    pub(crate) each: Duration,
+    /// If not the default.
+    pub(crate) max_error_rate_in_percent: Option<u32>,
+}
+
+impl Steps {
+    /// What a step lets through, in 1,024ths: the nearest number of them, and at least one.
+    pub(super) fn share(&self, step: usize) -> Option<u64> {
+        let thousandths = u64::from(*self.shares_in_thousandths.get(step)?);
+        Some(((thousandths * 1_024 + 500) / 1_000).max(1))
+    }
+
+    pub(super) fn max_error_rate(&self) -> f64 {
+        f64::from(self.max_error_rate_in_percent.unwrap_or(25)) / 100.0
+    }
+
+    fn recovery(&self) -> Recovery {
+        let shares = self.shares_in_thousandths.iter();
+        let shares: Vec<_> = shares.map(|share| f64::from(*share) / 1e3).collect();
+        let recovery = match shares[..] {
+            [a] => Recovery::steps([a], self.each),
+            [a, b] => Recovery::steps([a, b], self.each),
+            [a, b, c] => Recovery::steps([a, b, c], self.each),
+            [a, b, c, d] => Recovery::steps([a, b, c, d], self.each),
+            _ => panic!("one to four steps, not {shares:?}"),
+        };
+        match self.max_error_rate_in_percent {
+            None => recovery,
+            Some(_) => recovery.max_error_rate(self.max_error_rate()),
+        }
+    }
 }
 
 /// How open times grow.
@@ -280,16 +320,11 @@ impl Config {
             .shards(self.shards)
             .latency(self.recording)
             .clock(clock);
-        let recovery = Recovery::fixed(self.open_for, self.probes);
-        let builder = builder.recovery(match self.needed {
-            None => recovery,
-            // The same twice: by its number, and by the share that may fail.
-            Some(needed) if needed.is_multiple_of(2) => recovery.success_threshold(needed),
-            Some(needed) => {
-                let may_fail = f64::from(self.probes - needed);
-                recovery.max_error_rate(may_fail / f64::from(self.probes))
-            }
-        });
+        let recovery = match &self.steps {
+            None => self.recovery_by_probes(),
+            Some(steps) => steps.recovery().open_for(self.open_for),
+        };
+        let builder = builder.recovery(recovery);
         let builder = match self.longest_retry_after {
             None => builder,
             Some(longest) => builder.longest_retry_after(longest),
@@ -301,6 +336,27 @@ impl Config {
         self.policies.iter().fold(builder, |builder, policy| {
             builder.trip_when(policy.policy(self.slower_than, self.window))
         })
+    }
+
+    fn recovery_by_probes(&self) -> Recovery {
+        let recovery = Recovery::fixed(self.open_for, self.probes);
+        match self.needed {
+            None => recovery,
+            // The same twice: by its number, and by the share that may fail.
+            Some(needed) if needed.is_multiple_of(2) => recovery.success_threshold(needed),
+            Some(needed) => {
+                let may_fail = f64::from(self.probes - needed);
+                recovery.max_error_rate(may_fail / f64::from(self.probes))
+            }
+        }
+    }
+
+    /// How many probes there are, and how many of them must succeed.
+    pub(super) fn probes_and_needed(&self) -> (u32, u32) {
+        match self.steps {
+            None => (self.probes, self.needed.unwrap_or(self.probes)),
+            Some(_) => (1, 1),
+        }
     }
 
     /// From how many nanoseconds on, not included, a call is slow, if one is ever.

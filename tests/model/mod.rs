@@ -9,14 +9,16 @@ mod config;
 mod open_times;
 pub(crate) mod pair;
 mod picture;
+mod ramp;
 
 use std::time::Duration;
 
 use adaptive::Moment;
-pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape};
+pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
+use ramp::{Ramp, Verdict};
 use tripcurve::{Cause, Outcome, Recording, State};
 
 /// A state change as listeners should be told of it.
@@ -44,6 +46,8 @@ pub(crate) struct ModelPermit {
     /// Tells calls apart that began at the same moment.
     number: u64,
     begin: u64,
+    /// If a ramp has let it through, in which step.
+    step: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +61,7 @@ enum Phase {
         succeeded: u32,
         failed: u32,
     },
+    Ramp(Ramp),
     ForcedOpen,
     Disabled,
     MetricsOnly,
@@ -67,7 +72,7 @@ impl Phase {
         match self {
             Self::Closed => State::Closed,
             Self::Open { .. } => State::Open,
-            Self::HalfOpen { .. } => State::HalfOpen,
+            Self::HalfOpen { .. } | Self::Ramp(_) => State::HalfOpen,
             Self::ForcedOpen => State::ForcedOpen,
             Self::Disabled => State::Disabled,
             Self::MetricsOnly => State::MetricsOnly,
@@ -111,6 +116,12 @@ pub(crate) struct Model {
     /// If a policy decides by evidence.
     evidence: Option<adaptive::Adaptive>,
     open_times: OpenTimes,
+    /// The sum of the shares of all calls that have asked during a ramp, in 1,024ths.
+    asked: u64,
+    /// How long a caller is told to wait if the step may end sooner: once known the same for a whole ramp.
+    least_wait: Option<Duration>,
+    /// What the breaker has told the caller that it has rejected.
+    pub(crate) heard: Option<Duration>,
     /// How much longer the breaker shows itself to be open, which decides where chance does.
     pub(crate) shown: Option<Duration>,
     told: Vec<Told>,
@@ -151,6 +162,9 @@ impl Model {
             last_admission: 0,
             evidence,
             open_times: OpenTimes::new(&config),
+            asked: 0,
+            least_wait: None,
+            heard: None,
             shown: None,
             config,
             told: Vec::new(),
@@ -187,11 +201,12 @@ impl Model {
             Phase::ForcedOpen => return self.reject(None),
             Phase::Open { until } if self.now < until => return self.reject(Some(until)),
             Phase::Open { .. } => self.begin_probing((0, 0), Cause::OpenTimeOver),
+            Phase::Ramp(ramp) => return self.ask(ramp),
             Phase::HalfOpen {
                 in_flight,
                 succeeded,
                 failed,
-            } if in_flight + succeeded + failed < self.config.probes => {
+            } if in_flight + succeeded + failed < self.config.probes_and_needed().0 => {
                 self.last_admission = self.now;
                 self.phase = Phase::HalfOpen {
                     in_flight: in_flight + 1,
@@ -226,6 +241,47 @@ impl Model {
             generation: self.generation,
             number: self.permits,
             begin: self.now,
+            step: match self.phase {
+                Phase::Ramp(ramp) => Some(ramp.step),
+                _ => None,
+            },
+        }
+    }
+
+    /// A call is let through if it carries the sum of the shares over the next whole, whenever the others
+    /// have asked.
+    fn ask(&mut self, mut ramp: Ramp) -> Result<ModelPermit, Refused> {
+        const WHOLE: u64 = 1_024;
+        if ramp.is_overdue(self.now, self.config.probe_timeout) {
+            let share = ramp.share();
+            let until = self.open(Cause::RampOverdue { share });
+            return self.reject(Some(until));
+        }
+        let before = self.asked / WHOLE;
+        self.asked += ramp.share;
+        if self.asked / WHOLE > before {
+            ramp.let_through(self.now);
+            self.phase = Phase::Ramp(ramp);
+            return Ok(self.permit());
+        }
+        let steps = self.config.steps.as_ref().expect("it is a ramp");
+        let ends = ramp.ends(steps);
+        let refused = self.reject(Some(ends));
+        refused.map_err(|refused| self.not_too_soon(refused))
+    }
+
+    /// If the step may end about now, or is over but for a report, callers are told to come again after
+    /// some time, which is not said to be any but the same for the whole ramp.
+    fn not_too_soon(&mut self, refused: Refused) -> Refused {
+        let more = self
+            .heard
+            .filter(|heard| Some(*heard) > refused.retry_after);
+        if self.least_wait.is_none() {
+            self.least_wait = more;
+        }
+        Refused {
+            retry_after: refused.retry_after.max(self.least_wait),
+            ..refused
         }
     }
 
@@ -270,7 +326,7 @@ impl Model {
         self.set_aside.push(self.now);
         Err(Refused {
             state: self.state(),
-            retry_after: until.map(|until| Duration::from_nanos(until - self.now)),
+            retry_after: until.map(|until| Duration::from_nanos(until.saturating_sub(self.now))),
         })
     }
 
@@ -295,6 +351,7 @@ impl Model {
                 succeeded,
                 failed,
             } => self.settle_probe(in_flight - 1, (succeeded, failed), outcome, took),
+            Phase::Ramp(ramp) => self.settle_in_ramp(ramp, permit, outcome, took),
             Phase::Closed | Phase::MetricsOnly => self.record(outcome, took),
         }
     }
@@ -319,16 +376,24 @@ impl Model {
         outcome: Outcome,
         took: u64,
     ) {
-        let probes = self.config.probes;
-        let needed = self.config.needed.unwrap_or(probes);
+        let (probes, needed) = self.config.probes_and_needed();
         let is_slow = self.is_slow(took);
         let (succeeded, failed) = match outcome {
             Outcome::Ignored => (succeeded, failed),
             Outcome::Success if !is_slow => (succeeded + 1, failed),
-            Outcome::Trip => return self.open(Cause::DependencySaidSo),
+            Outcome::Trip => {
+                self.open(Cause::DependencySaidSo);
+                return;
+            }
             _ => (succeeded, failed + 1),
         };
         if succeeded == needed {
+            if let Some(steps) = &self.config.steps {
+                let ramp = Ramp::begin(steps, self.now);
+                self.least_wait = None;
+                let share = ramp.share();
+                return self.enter(Phase::Ramp(ramp), Cause::ProbeSucceeded { share });
+            }
             return self.enter(
                 Phase::Closed,
                 if needed == probes {
@@ -339,19 +404,48 @@ impl Model {
             );
         }
         if failed > probes - needed {
-            return self.open(if needed < probes {
+            self.open(if needed < probes {
                 Cause::TooManyProbesFailed { failed, probes }
             } else if outcome == Outcome::Success {
                 Cause::ProbeSlow
             } else {
                 Cause::ProbeFailed
             });
+            return;
         }
         self.phase = Phase::HalfOpen {
             in_flight,
             succeeded,
             failed,
         };
+    }
+
+    fn settle_in_ramp(&mut self, mut ramp: Ramp, permit: ModelPermit, outcome: Outcome, took: u64) {
+        ramp.answer();
+        self.phase = Phase::Ramp(ramp);
+        if outcome == Outcome::Trip {
+            self.open(Cause::DependencySaidSo);
+        }
+        if matches!(outcome, Outcome::Ignored | Outcome::Trip) || permit.step != Some(ramp.step) {
+            return;
+        }
+        ramp.count(outcome == Outcome::Success && !self.is_slow(took));
+        let steps = self.config.steps.as_ref().expect("it is a ramp");
+        let (failures, calls) = ramp.failures_and_calls();
+        match ramp.verdict(steps, self.now) {
+            Verdict::Goes(ramp) => self.phase = Phase::Ramp(ramp),
+            Verdict::IsBack => {
+                self.enter(Phase::Closed, Cause::RampCompleted { failures, calls });
+            }
+            Verdict::HasFailed => {
+                let share = ramp.share();
+                self.open(Cause::RampFailed {
+                    failures,
+                    calls,
+                    share,
+                });
+            }
+        }
     }
 
     fn record(&mut self, outcome: Outcome, took: u64) {
@@ -540,7 +634,8 @@ impl Model {
         }
     }
 
-    fn open(&mut self, cause: Cause) {
+    /// Opens the breaker until what is returned.
+    fn open(&mut self, cause: Cause) -> u64 {
         let healthy = match self.phase {
             Phase::Closed => self.now - in_microseconds(self.since).min(self.now),
             _ => 0,
@@ -548,6 +643,7 @@ impl Model {
         let shown = self.shown.map(nanos);
         let until = self.open_times.open(self.now, healthy, shown);
         self.enter(Phase::Open { until }, cause);
+        until
     }
 
     pub(crate) fn reset(&mut self) {
@@ -599,7 +695,7 @@ impl Model {
             .count() as u64;
         let rejects = matches!(
             self.phase,
-            Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::ForcedOpen
+            Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen
         );
         let (probes_in_flight, probes_succeeded, probes_failed) = match self.phase {
             Phase::HalfOpen {
@@ -632,6 +728,10 @@ impl Model {
             probes_in_flight,
             probes_succeeded,
             probes_failed,
+            admitted_share: match self.phase {
+                Phase::Ramp(ramp) => Some(ramp.share()),
+                _ => None,
+            },
             slow,
             overdue,
             latency: (recording != Recording::Off).then(|| self.durations(|_| true)),

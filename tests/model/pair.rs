@@ -80,6 +80,9 @@ pub(crate) enum Step {
     AlmostWindow,
     OpenFor,
     AlmostOpenFor,
+    /// By the time of a step of the ramp, if there is one.
+    Each,
+    AlmostEach,
     /// By the longest open time.
     LongestOpenTime,
     ProbeTimeout,
@@ -103,6 +106,7 @@ impl Step {
         };
         // Never is not a step.
         let probe_timeout = config.probe_timeout.min(YEAR);
+        let each = config.steps.as_ref().map_or(config.open_for, |it| it.each);
         match self {
             Self::Nanos(nanos) => Duration::from_nanos(nanos.into()),
             Self::Tick => window / ticks,
@@ -110,6 +114,8 @@ impl Step {
             Self::AlmostWindow => almost(window),
             Self::OpenFor => config.open_for,
             Self::AlmostOpenFor => almost(config.open_for),
+            Self::Each => each,
+            Self::AlmostEach => almost(each),
             Self::LongestOpenTime => config.growth.map_or(config.open_for, |it| it.longest),
             Self::ProbeTimeout => probe_timeout,
             Self::AlmostProbeTimeout => almost(probe_timeout),
@@ -372,6 +378,11 @@ impl<'a> Pair<'a> {
         }
     }
 
+    /// Tells the model for how long the breaker wants to be left alone.
+    fn hear(&mut self, rejected: Option<&Rejected>) {
+        self.model.heard = rejected.and_then(Rejected::earliest);
+    }
+
     fn take(&mut self, permit: usize) -> Option<(Held<'a>, ModelPermit)> {
         let index = permit.checked_rem(self.permits.len())?;
         Some(self.permits.swap_remove(index))
@@ -387,6 +398,7 @@ impl<'a> Pair<'a> {
             self.lender.try_acquire().map(Held::Borrowed)
         };
         self.show();
+        self.hear(held.as_ref().err());
         match (held, self.model.acquire()) {
             (Ok(held), Ok(permit)) => self.permits.push((held, permit)),
             (held, permit) => {
@@ -421,6 +433,7 @@ impl<'a> Pair<'a> {
             self.breaker.call(operation)
         };
         self.show();
+        self.hear(rejection(&found));
         let expected = match self.model.acquire() {
             Ok(permit) => {
                 self.model.advance(takes);
@@ -458,6 +471,7 @@ impl<'a> Pair<'a> {
             });
         });
         self.show();
+        self.hear(found.as_ref().and_then(rejection));
         let expected = match self.model.acquire() {
             Ok(permit) => {
                 self.model.settle(permit, Outcome::Failure, None);
@@ -507,6 +521,14 @@ fn refused(rejected: &Rejected) -> Refused {
     Refused {
         state: rejected.state(),
         retry_after: earliest,
+    }
+}
+
+/// Why a call was not made.
+fn rejection(result: &Result<Outcome, CallError<Outcome>>) -> Option<&Rejected> {
+    match result {
+        Err(CallError::Rejected(rejected)) => Some(rejected),
+        _ => None,
     }
 }
 
