@@ -1,6 +1,10 @@
 //! What only some breakers have, apart from the rest so that the others stay small.
 
+#[cfg(feature = "wait")]
+use crate::anteroom::Anteroom;
 use crate::evidence::Evidence;
+#[cfg(feature = "wait")]
+use crate::line::EventQueue;
 use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter};
 use crate::timed::Timed;
 
@@ -17,6 +21,9 @@ pub struct Beside {
     pub open_times: Option<Box<OpenTimes>>,
     /// If the dependency may say when to come again.
     pub retry_after: Option<Box<RetryAfter>>,
+    /// If callers may wait for the verdict of the probes.
+    #[cfg(feature = "wait")]
+    pub anteroom: Option<Box<Anteroom<EventQueue>>>,
 }
 
 impl Beside {
@@ -28,6 +35,8 @@ impl Beside {
             || self.recovery.is_some()
             || self.open_times.is_some()
             || self.retry_after.is_some();
+        #[cfg(feature = "wait")]
+        let has_any = has_any || self.anteroom.is_some();
         has_any.then(|| Box::new(self))
     }
 }

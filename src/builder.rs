@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+#[cfg(feature = "wait")]
+use crate::anteroom::Anteroom;
 use crate::beside::Beside;
 use crate::breaker::CircuitBreaker;
 use crate::chance::mixed;
@@ -61,6 +63,8 @@ pub struct Builder<C = ErrIsFailure> {
     recording: Recording,
     clock: Clock,
     shards: Option<u32>,
+    #[cfg(feature = "wait")]
+    pub(crate) max_waiting: Option<u32>,
     classifier: C,
 }
 
@@ -97,6 +101,8 @@ impl Builder {
             recording: Recording::Off,
             clock: Clock::default(),
             shards: None,
+            #[cfg(feature = "wait")]
+            max_waiting: None,
             classifier: ErrIsFailure,
         }
     }
@@ -353,6 +359,8 @@ impl<C> Builder<C> {
             recording: self.recording,
             clock: self.clock,
             shards: self.shards,
+            #[cfg(feature = "wait")]
+            max_waiting: self.max_waiting,
             classifier: classifier(self.classifier),
         }
     }
@@ -477,24 +485,19 @@ impl<C> Builder<C> {
             "at least 1ms",
             "choose it longer than the call's own time limit; Duration::MAX means never",
         )?;
-        if !matches!(self.on_cancel, Outcome::Ignored | Outcome::Failure) {
-            return Err(ConfigError::new(
-                "on_cancel",
-                format!("Outcome::{:?}", self.on_cancel),
-                "Outcome::Ignored or Outcome::Failure",
-                "a cancelled call says at most that it took too long",
-            ));
-        }
-        let retry_after = self.longest_retry_after.map(RetryAfter::new);
+        self.on_cancel.check_for_cancelled()?;
         let beside = Beside {
             timed: timed.map(Box::new),
             evidence,
             recovery: self.adaptive(recovery, &policies),
-            open_times: recovery.growing().map(|backoff| {
-                let seed = self.seed();
-                Box::new(OpenTimes::new(backoff, seed))
-            }),
-            retry_after: retry_after.map(Box::new),
+            open_times: recovery
+                .growing()
+                .map(|backoff| Box::new(OpenTimes::new(backoff, self.seed()))),
+            retry_after: self
+                .longest_retry_after
+                .map(|longest| Box::new(RetryAfter::new(longest))),
+            #[cfg(feature = "wait")]
+            anteroom: self.max_waiting.map(Anteroom::boxed).transpose()?,
         };
         let settings = Settings {
             name: self.name,

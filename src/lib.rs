@@ -74,6 +74,7 @@
 //! |---|---|---|
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
+//! | `wait` | `Builder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
@@ -89,6 +90,8 @@
 mod registry;
 #[cfg(feature = "registry")]
 mod control;
+#[cfg(feature = "wait")]
+mod waiting;
 mod builder;
 #[cfg(feature = "bulkhead")]
 mod bulkhead;
@@ -101,6 +104,8 @@ mod snapshot;
 mod latency;
 mod listeners;
 mod beside;
+#[cfg(feature = "wait")]
+mod anteroom;
 mod timed;
 mod policy;
 mod recovery;
@@ -114,6 +119,10 @@ mod outcome;
 mod caller;
 mod lane;
 mod clock;
+#[cfg(any(feature = "bulkhead", feature = "wait"))]
+mod line;
+#[cfg(any(feature = "bulkhead", feature = "wait"))]
+mod timer;
 mod error;
 mod state;
 mod stamped;
@@ -148,24 +157,32 @@ pub use registry::{Registry, RegistryBuilder};
 pub use snapshot::Snapshot;
 pub use state::State;
 pub use transition::{Cause, Transition};
+#[cfg(feature = "wait")]
+pub use waiting::Waiting;
 pub use window::{CountWindow, Recording, Window};
 
 /// The parts, for `loom-tests` alone. No promise holds for them.
 #[cfg(feature = "__model")]
 #[doc(hidden)]
 pub mod __model {
+    #[cfg(feature = "wait")]
+    pub use crate::anteroom::{Anteroom, Entry as AnteroomEntry, Waiter as AnteroomWaiter};
     pub use crate::beside::Beside;
     #[cfg(feature = "bulkhead")]
-    pub use crate::bulkhead::{InLine, Places, PlacesWord, Queue, Waiter};
+    pub use crate::bulkhead::{Places, PlacesWord, Waiter};
     pub use crate::caller::{At, Caller};
     pub use crate::clock::Now;
     #[cfg(feature = "registry")]
     pub use crate::control::{Command, Isolate};
+    #[cfg(feature = "wait")]
+    pub use crate::core::Prospect;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
     pub use crate::history::History;
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
+    #[cfg(any(feature = "bulkhead", feature = "wait"))]
+    pub use crate::line::{InLine, Queue};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
     pub use crate::recovery::{
         AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,

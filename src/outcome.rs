@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::error::ConfigError;
+
 /// How a call ended, as far as the breaker is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -17,6 +19,21 @@ pub enum Outcome {
     /// closed or half-open, opens the breaker at once for its
     /// [`open_for`](crate::Builder::open_for), whatever the policies say.
     Trip,
+}
+
+impl Outcome {
+    /// Refuses what a cancelled call can't count as.
+    pub(crate) fn check_for_cancelled(self) -> Result<(), ConfigError> {
+        match self {
+            Self::Ignored | Self::Failure => Ok(()),
+            Self::Success | Self::Trip => Err(ConfigError::new(
+                "on_cancel",
+                format!("Outcome::{self:?}"),
+                "Outcome::Ignored or Outcome::Failure",
+                "a cancelled call says at most that it took too long",
+            )),
+        }
+    }
 }
 
 /// Says how a finished call counts.

@@ -32,9 +32,11 @@
 //! - An atomic remembers its last seven values.
 #![forbid(unsafe_code)]
 
+mod line;
 mod model;
 mod race;
 
+pub use line::{Member, SharedLine};
 pub use model::{Preemptions, UNBOUNDED, model, preemptions};
 pub use race::race;
 

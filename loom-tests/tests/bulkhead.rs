@@ -1,134 +1,9 @@
 //! The bulkhead's word: no more are in than there are places, a place that comes free goes to who waits,
 //! and none is lost, whoever gives up.
-//!
-//! The line is a model of `event-listener`'s: first in, first notified, with a count of who has not been
-//! notified that is looked at before the lock is taken. It also sees when all racers that are left wait,
-//! and then lets them go: a place was lost. (Loom's own finding of a deadlock would end the process.)
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
-use loom_tests::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering};
-use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{InLine, Places, Queue, Waiter};
-
-#[derive(Default)]
-struct Members {
-    next: u64,
-    /// Who has not been notified, the first at the head.
-    unnotified: VecDeque<u64>,
-    notified: Vec<u64>,
-    /// Racers that may still give a place back, and those of them that wait.
-    racing: usize,
-    waiting: usize,
-    is_stuck: bool,
-}
-
-impl Members {
-    fn look_whether_all_wait(&mut self) {
-        self.is_stuck |=
-            self.waiting > 0 && self.waiting == self.racing && self.notified.is_empty();
-    }
-}
-
-struct Line {
-    /// How many have not been notified; stored under the lock.
-    unnotified: AtomicU64,
-    members: Mutex<Members>,
-    bell: Condvar,
-}
-
-/// A handle, as the listeners have one too.
-#[derive(Clone)]
-struct SharedLine(Arc<Line>);
-
-struct Member {
-    line: SharedLine,
-    number: u64,
-}
-
-impl SharedLine {
-    fn new(racing: usize) -> Self {
-        Self(Arc::new(Line {
-            unnotified: AtomicU64::new(0),
-            members: Mutex::new(Members {
-                racing,
-                ..Members::default()
-            }),
-            bell: Condvar::new(),
-        }))
-    }
-
-    fn with<R>(&self, work: impl FnOnce(&mut Members) -> R) -> R {
-        let mut members = self.0.members.lock().unwrap();
-        let result = work(&mut members);
-        let count = members.unnotified.len() as u64;
-        // Release: pairs with the Acquire in `notify_first`, as in event-listener.
-        self.0.unnotified.store(count, Ordering::Release);
-        result
-    }
-}
-
-impl Queue for SharedLine {
-    type InLine = Member;
-
-    fn listen(&self) -> Member {
-        let number = self.with(|members| {
-            members.next += 1;
-            members.unnotified.push_back(members.next);
-            members.next
-        });
-        Member {
-            line: self.clone(),
-            number,
-        }
-    }
-
-    fn notify_first(&self) -> bool {
-        // Acquire: see `with`.
-        if self.0.unnotified.load(Ordering::Acquire) == 0 {
-            return false;
-        }
-        let found = self.with(|members| {
-            let first = members.unnotified.pop_front();
-            members.notified.extend(first);
-            first.is_some()
-        });
-        if found {
-            self.0.bell.notify_all();
-        }
-        found
-    }
-}
-
-impl InLine for Member {
-    fn wait(self, at_most: Option<Duration>) -> bool {
-        assert!(at_most.is_none(), "a model has no time; it gives up");
-        let line = &self.line.0;
-        let mut members = line.members.lock().unwrap();
-        members.waiting += 1;
-        while !members.notified.contains(&self.number) && !members.is_stuck {
-            members.look_whether_all_wait();
-            if members.is_stuck {
-                line.bell.notify_all();
-            } else {
-                members = line.bell.wait(members).unwrap();
-            }
-        }
-        members.waiting -= 1;
-        members.notified.retain(|number| *number != self.number);
-        !members.is_stuck
-    }
-
-    fn discard(self) -> bool {
-        self.line.with(|members| {
-            let before = members.notified.len();
-            members.notified.retain(|number| *number != self.number);
-            members.unnotified.retain(|number| *number != self.number);
-            members.notified.len() < before
-        })
-    }
-}
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
+use loom_tests::{SharedLine, UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{Places, Waiter};
 
 /// A bulkhead, and its line.
 struct Scene {
@@ -177,22 +52,14 @@ impl Scene {
 
     /// The end of each racer, which keeps so many places.
     fn has_done(&self, held: u32) -> u32 {
-        let line = &self.line.0;
-        let mut members = line.members.lock().unwrap();
-        members.racing -= 1;
-        members.look_whether_all_wait();
-        drop(members);
-        line.bell.notify_all();
+        self.line.has_done();
         held
     }
 
     /// Nobody waits for ever, and the places that are taken are those that the racers keep.
     #[track_caller]
     fn assert_that_held(&self, held: &[u32]) {
-        assert!(
-            !self.line.0.members.lock().unwrap().is_stuck,
-            "somebody waits for ever"
-        );
+        assert!(!self.line.is_stuck(), "somebody waits for ever");
         let word = self.bulkhead.load();
         assert_eq!(word.in_flight(), held.iter().sum::<u32>());
         assert_eq!(word.waiting(), 0);

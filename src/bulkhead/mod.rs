@@ -4,7 +4,6 @@ mod blocking;
 mod guarded;
 mod permit;
 mod places;
-mod queue;
 mod wait;
 mod word;
 
@@ -15,15 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{BulkheadFull, ConfigError};
+use crate::line::EventQueue;
 use crate::name::Name;
+use crate::timer::Timer;
 pub use blocking::{BlockingBulkhead, GuardedBlocking};
 pub use guarded::Guarded;
 use permit::Shared;
 pub use permit::{BulkheadPermit, OwnedBulkheadPermit};
 pub use places::{Places, Waiter};
-use queue::EventQueue;
-pub use queue::{InLine, Queue};
-use wait::{Timer, Wait};
+use wait::Wait;
 pub use word::PlacesWord;
 
 /// A bulkhead: bounds how many calls are in flight at a time, so that a dependency that hangs can't take

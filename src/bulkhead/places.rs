@@ -10,8 +10,8 @@
 
 use std::time::Duration;
 
-use super::queue::{InLine, Queue};
 use super::word::PlacesWord;
+use crate::line::{InLine, Queue};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The word, and the line for those who wait.

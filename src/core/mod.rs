@@ -7,6 +7,8 @@ mod settle;
 mod weigh;
 mod judge;
 mod recover;
+#[cfg(feature = "wait")]
+mod prospect;
 
 use crate::beside::Beside;
 use crate::caller::Caller;
@@ -21,6 +23,8 @@ use crate::state::{AtomicState, Generation, Kind, Moment, Moved, Probes, State, 
 use crate::timed::Timed;
 use crate::transition::Cause;
 use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
+#[cfg(feature = "wait")]
+pub use prospect::Prospect;
 
 /// What a builder has found fit.
 #[derive(Debug)]
@@ -238,6 +242,8 @@ impl Core {
             evidence.begin(generation, is_current);
         }
         let number = self.history.begin(generation, now, is_current);
+        #[cfg(feature = "wait")]
+        self.announce_verdict();
         if let Some(listeners) = &self.listeners {
             let entry = Entry {
                 generation: number,

@@ -275,7 +275,12 @@ impl Core {
                 is_enough: outcome == Outcome::Trip,
             },
         };
-        if let ProbeVerdict::Decided(moved) = self.state.settle(generation, report, probes) {
+        let verdict = self.state.settle(generation, report, probes);
+        #[cfg(feature = "wait")]
+        if let (ProbeReport::Withdrawn, ProbeVerdict::Counted) = (report, verdict) {
+            self.announce_place();
+        }
+        if let ProbeVerdict::Decided(moved) = verdict {
             let cause = match outcome {
                 Outcome::Success if !is_slow && probes.may_fail() == 0 => {
                     let probes = probes.permitted;

@@ -237,12 +237,9 @@ impl AtomicState {
                     if probe_timeout == u64::MAX {
                         return Self::rejected(seen, None);
                     }
-                    // Relaxed: the Acquire load of the word that showed the last place taken came
-                    // first, and its taker had written the time before it took the place. Should a
-                    // place be given back and taken again meanwhile, `admitted` has moved on and
-                    // the compare-exchange fails.
-                    let last_admission = self.last_admission.load(Ordering::Relaxed);
-                    let overdue_at = last_admission.saturating_add(probe_timeout);
+                    // Should a place be given back and taken again meanwhile, `admitted` has moved on
+                    // and the compare-exchange fails.
+                    let overdue_at = self.overdue_at(probe_timeout);
                     if now < overdue_at {
                         return Self::rejected(seen, Some(overdue_at - now));
                     }
@@ -286,6 +283,37 @@ impl AtomicState {
     fn renew_lease(&self, now: u64) {
         // Relaxed: published by the Release of the compare-exchange that follows.
         self.last_admission.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// When the probes that haven't reported lose their places.
+    fn overdue_at(&self, probe_timeout: u64) -> u64 {
+        // Relaxed: the Acquire load of the word that showed the last place taken came first, and its
+        // taker had written the time before it took the place.
+        let last_admission = self.last_admission.load(Ordering::Relaxed);
+        last_admission.saturating_add(probe_timeout)
+    }
+
+    /// In how many nanoseconds the probes lose their places if they don't report, `u64::MAX`: never; `None`
+    /// unless all places for probes are taken and will be for a while.
+    #[cfg(feature = "wait")]
+    pub fn awaits_verdict(&self, now: u64, probes: u32, probe_timeout: u64) -> Option<u64> {
+        let Kind::HalfOpen {
+            in_flight,
+            succeeded,
+            failed,
+            ..
+        } = self.load().kind()
+        else {
+            return None;
+        };
+        if in_flight + succeeded + failed < probes {
+            return None;
+        }
+        if probe_timeout == u64::MAX {
+            return Some(u64::MAX);
+        }
+        let overdue_at = self.overdue_at(probe_timeout);
+        (now < overdue_at).then(|| overdue_at - now)
     }
 
     fn rejected(seen: StateWord, retry_after: Option<u64>) -> Admission {

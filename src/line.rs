@@ -17,6 +17,9 @@ pub trait Queue {
     /// It finds everybody whose `listen` happened before, and what happened before it is seen by whom it
     /// notifies.
     fn notify_first(&self) -> bool;
+
+    /// Notifies all, the first one first; the rest as `notify_first`.
+    fn notify_all(&self);
 }
 
 /// A place in line.
@@ -31,7 +34,7 @@ pub trait InLine {
 
 /// The line that ships. While nobody is in it, it is a null pointer.
 #[derive(Debug, Default)]
-pub(crate) struct EventQueue(Event);
+pub struct EventQueue(Event);
 
 impl Queue for EventQueue {
     type InLine = EventListener;
@@ -42,6 +45,10 @@ impl Queue for EventQueue {
 
     fn notify_first(&self) -> bool {
         self.0.notify(1.additional()) > 0
+    }
+
+    fn notify_all(&self) {
+        self.0.notify(usize::MAX);
     }
 }
 

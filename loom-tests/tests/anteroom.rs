@@ -1,0 +1,190 @@
+//! Where callers wait for the verdict of the probes: nobody waits for what has happened already, and a
+//! place that is given back is not passed over.
+
+use loom_tests::sync::Arc;
+use loom_tests::{SharedLine, UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::{
+    Admission, Anteroom, AnteroomEntry, AtomicState, Generation, Kind, Moment, ProbeReport, Probes,
+};
+
+/// A breaker whose only place for a probe is taken.
+struct Scene {
+    state: AtomicState,
+    anteroom: Anteroom<SharedLine>,
+    line: SharedLine,
+}
+
+impl Scene {
+    /// With room for so many, before a race of so many.
+    fn new(room: u32, racing: usize) -> Arc<Self> {
+        let line = SharedLine::new(racing);
+        Arc::new(Self {
+            state: AtomicState::new(Kind::HalfOpen {
+                in_flight: 1,
+                succeeded: 0,
+                failed: 0,
+                admitted: 1,
+            }),
+            anteroom: Anteroom::new(room, line.clone()),
+            line,
+        })
+    }
+
+    fn awaits_verdict(&self) -> bool {
+        self.state.awaits_verdict(0, 1, u64::MAX).is_some()
+    }
+
+    fn settle(&self, report: ProbeReport) {
+        self.state.settle(Generation::FIRST, report, Probes::all(1));
+    }
+
+    /// The probe, which succeeds.
+    fn succeeds(&self) -> Admission {
+        self.settle(ProbeReport::Succeeded);
+        self.anteroom.announce_verdict();
+        self.has_done(Admission::Unrecorded)
+    }
+
+    /// The probe, which fails.
+    fn fails(&self) -> Admission {
+        let open_until = Moment::not_before(1_000_000);
+        self.settle(ProbeReport::Failed {
+            open_until,
+            is_enough: false,
+        });
+        self.anteroom.announce_verdict();
+        self.has_done(Admission::Unrecorded)
+    }
+
+    /// The probe, which is cancelled.
+    fn gives_its_place_back(&self) -> Admission {
+        self.settle(ProbeReport::Withdrawn);
+        self.anteroom.announce_place();
+        self.has_done(Admission::Unrecorded)
+    }
+
+    /// Who waits as long as there is a verdict to wait for, as `Waiting` does.
+    fn waits(&self) -> Admission {
+        while self.awaits_verdict() && !self.line.is_stuck() {
+            if let AnteroomEntry::Waits(waiter) = self.anteroom.enter(|| self.awaits_verdict()) {
+                waiter.wait(None);
+            }
+        }
+        let admission = self.state.admit(0, 1, u64::MAX);
+        self.has_done(admission)
+    }
+
+    /// Who begins to wait, and leaves.
+    fn gives_up(&self) -> Admission {
+        drop(self.anteroom.enter(|| self.awaits_verdict()));
+        self.has_done(Admission::Unrecorded)
+    }
+
+    fn has_done(&self, admission: Admission) -> Admission {
+        self.line.has_done();
+        admission
+    }
+
+    #[track_caller]
+    fn assert_that_nobody_waits(&self) {
+        assert!(!self.line.is_stuck(), "somebody waits for ever");
+        assert_eq!(self.anteroom.waiting(), 0);
+    }
+}
+
+fn closed() -> Admission {
+    Admission::Recorded(Generation::FIRST.next())
+}
+
+/// A caller decides to wait while the probe succeeds.
+///
+/// Fails when: it doesn't look once more; it counts itself before it stands in line; who has changed the state
+/// only loads the count, or in no order.
+#[test]
+fn who_begins_to_wait_while_the_breaker_closes_is_let_through() {
+    model(UNBOUNDED, || {
+        let scene = Scene::new(1, 2);
+        let [_, admission] = race(&scene, [Scene::succeeds, Scene::waits]);
+        scene.assert_that_nobody_waits();
+        assert_eq!(admission, closed());
+    });
+}
+
+/// The same, and it fails.
+///
+/// Fails when: as above.
+#[test]
+fn who_begins_to_wait_while_the_breaker_opens_is_rejected() {
+    model(UNBOUNDED, || {
+        let scene = Scene::new(1, 2);
+        let [_, admission] = race(&scene, [Scene::fails, Scene::waits]);
+        scene.assert_that_nobody_waits();
+        assert!(matches!(admission, Admission::Rejected { .. }));
+    });
+}
+
+/// Two wait, or begin to, while the breaker closes.
+///
+/// Fails when: only the first is woken; there is room for one.
+#[test]
+fn all_who_wait_are_let_through_when_the_breaker_closes() {
+    model(preemptions(2).full(3), || {
+        let scene = Scene::new(2, 3);
+        let [_, one, other] = race(&scene, [Scene::succeeds, Scene::waits, Scene::waits]);
+        scene.assert_that_nobody_waits();
+        assert_eq!([one, other], [closed(), closed()]);
+    });
+}
+
+/// A caller decides to wait while the probe is cancelled.
+///
+/// Fails when: nobody is told of the place.
+#[test]
+fn who_waits_for_a_probe_that_is_cancelled_becomes_the_probe() {
+    model(UNBOUNDED, || {
+        let scene = Scene::new(1, 2);
+        let [_, admission] = race(&scene, [Scene::gives_its_place_back, Scene::waits]);
+        scene.assert_that_nobody_waits();
+        assert!(matches!(admission, Admission::Probe { .. }));
+    });
+}
+
+/// Two wait, or begin to, and one of them gives up, while the probe is cancelled.
+///
+/// Fails when: who gives up keeps to itself what it was told.
+#[test]
+fn a_place_of_which_one_was_told_who_gives_up_goes_to_the_next() {
+    model(preemptions(2).full(3), || {
+        let scene = Scene::new(2, 3);
+        let [_, _, admission] = race(
+            &scene,
+            [Scene::gives_its_place_back, Scene::gives_up, Scene::waits],
+        );
+        scene.assert_that_nobody_waits();
+        assert!(matches!(admission, Admission::Probe { .. }));
+    });
+}
+
+/// Two come where there is room for one.
+///
+/// Fails when: the count is stored instead of exchanged.
+#[test]
+fn no_more_wait_than_there_is_room_for() {
+    model(UNBOUNDED, || {
+        let scene = Scene::new(1, 2);
+        let held = Arc::new((scene, loom_tests::sync::AtomicU64::new(0)));
+        race(&held, [come, come]);
+        assert_eq!(held.0.anteroom.waiting(), 0);
+    });
+}
+
+fn come((scene, inside): &(Arc<Scene>, loom_tests::sync::AtomicU64)) {
+    // Relaxed: additions to one word are in an order.
+    use loom_tests::sync::Ordering::Relaxed;
+
+    if let AnteroomEntry::Waits(waiter) = scene.anteroom.enter(|| true) {
+        assert_eq!(inside.fetch_add(1, Relaxed), 0);
+        inside.fetch_sub(1, Relaxed);
+        drop(waiter);
+    }
+}
