@@ -58,7 +58,7 @@ impl Ramp {
     }
 
     pub(super) fn is_overdue(self, now: u64, timeout: Duration) -> bool {
-        let since = |since| now - since >= super::nanos(timeout);
+        let since = |since| now.saturating_sub(since) >= super::nanos(timeout);
         timeout < Duration::MAX && self.unanswered.is_some_and(since)
     }
 
