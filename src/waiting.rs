@@ -23,7 +23,7 @@ impl<C> Builder<C> {
     /// [`CircuitBreaker::waiting`] (default: none).
     ///
     /// When the breaker closes, they all go at once, beside those that come then: allow no more than the
-    /// dependency bears. Takes some 40 bytes.
+    /// dependency bears. Takes at most 256 bytes.
     ///
     /// # Errors
     /// [`build`](Self::build) refuses 0 and what is above a million.

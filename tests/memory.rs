@@ -247,3 +247,16 @@ fn a_breaker_that_is_dropped_leaves_nothing_behind() {
     });
     assert_eq!(heap.count_current, 0);
 }
+
+#[cfg(feature = "wait")]
+#[test]
+fn callers_that_may_wait_take_at_most_256_bytes_more() {
+    let bytes = |waiting: Option<u32>| {
+        measure("compact", |builder| match waiting {
+            None => builder.shards(1),
+            Some(calls) => builder.shards(1).max_waiting(calls),
+        })
+    };
+    // As much for a million as for one.
+    assert!(bytes(Some(1_000_000)) <= bytes(None) + 256);
+}

@@ -340,6 +340,17 @@ fn who_waits_becomes_the_probe_when_the_probes_are_overdue() {
 }
 
 #[test]
+fn a_thread_that_waits_becomes_the_probe_when_the_probes_are_overdue() {
+    let timeout = Duration::from_millis(1);
+    let (waiting, _) = patient(|builder| builder.probe_timeout(timeout).clock(Clock::default()));
+    let lost = probe(&waiting);
+    let probe = waiting.acquire().unwrap();
+    lost.failure();
+    probe.success();
+    assert_eq!(waiting.breaker().state(), State::Closed);
+}
+
+#[test]
 fn a_ramp_lets_through_or_rejects_at_once_who_has_waited_for_its_probe() {
     let (waiting, _) = patient(|builder| builder.recovery(Recovery::adaptive()));
     let probe = probe(&waiting);
