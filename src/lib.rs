@@ -73,6 +73,7 @@
 //! | feature | what it adds | by which crates |
 //! |---|---|---|
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
+//! | `health` | [`CircuitBreaker::health_check`]: a task checks the dependency, so that no user's call has to be the probe | event-listener, futures-timer |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
@@ -92,6 +93,8 @@ mod control;
 mod builder;
 #[cfg(feature = "bulkhead")]
 mod bulkhead;
+#[cfg(feature = "health")]
+mod health;
 mod breaker;
 mod permit;
 mod shared;
@@ -99,6 +102,7 @@ mod fallback;
 mod core;
 mod snapshot;
 mod latency;
+mod audience;
 mod listeners;
 mod beside;
 mod timed;
@@ -161,12 +165,16 @@ pub mod __model {
     pub use crate::clock::Now;
     #[cfg(feature = "registry")]
     pub use crate::control::{Command, Isolate};
+    #[cfg(feature = "health")]
+    pub use crate::core::NextCheck;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
     pub use crate::history::History;
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
+    #[cfg(feature = "health")]
+    pub use crate::recovery::HealthChecks;
     pub use crate::recovery::{
         AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
     };

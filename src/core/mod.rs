@@ -7,7 +7,10 @@ mod settle;
 mod weigh;
 mod judge;
 mod recover;
+#[cfg(feature = "health")]
+mod check;
 
+use crate::audience::Audience;
 use crate::beside::Beside;
 use crate::caller::Caller;
 use crate::evidence::Evidence;
@@ -21,6 +24,8 @@ use crate::state::{AtomicState, Generation, Kind, Moment, Moved, Probes, State, 
 use crate::timed::Timed;
 use crate::transition::Cause;
 use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
+#[cfg(feature = "health")]
+pub use check::NextCheck;
 
 /// What a builder has found fit.
 #[derive(Debug)]
@@ -66,7 +71,7 @@ pub struct Core {
     beside: Option<Box<Beside>>,
     settings: Settings,
     history: History,
-    listeners: Option<Box<Listeners>>,
+    audience: Audience,
 }
 
 impl Core {
@@ -101,7 +106,7 @@ impl Core {
             beside,
             settings,
             history: History::new(now),
-            listeners,
+            audience: Audience::new(listeners),
         }
     }
 
@@ -238,16 +243,14 @@ impl Core {
             evidence.begin(generation, is_current);
         }
         let number = self.history.begin(generation, now, is_current);
-        if let Some(listeners) = &self.listeners {
-            let entry = Entry {
-                generation: number,
-                from,
-                to,
-                at: now,
-                cause,
-            };
-            listeners.tell(&self.settings.name, &entry);
-        }
+        let entry = Entry {
+            generation: number,
+            from,
+            to,
+            at: now,
+            cause,
+        };
+        self.audience.tell(&self.settings.name, &entry);
     }
 
     #[inline]
