@@ -129,7 +129,7 @@ fn of_a_call_that_takes_over_and_a_late_verdict_one_counts() {
 /// Fails when: see above.
 #[test]
 fn a_reset_stays_though_a_health_check_fails() {
-    model(preemptions(3), || {
+    model(preemptions(3).full(5), || {
         let checked = checked();
         race(
             &checked,
@@ -149,7 +149,7 @@ fn a_reset_stays_though_a_health_check_fails() {
 /// Fails when: the verdict lets probes through whatever the generation is.
 #[test]
 fn a_trip_by_hand_stays_though_a_health_check_succeeds() {
-    model(preemptions(3), || {
+    model(preemptions(3).full(5), || {
         let checked = checked();
         race(
             &checked,
@@ -170,7 +170,7 @@ fn a_trip_by_hand_stays_though_a_health_check_succeeds() {
 /// Fails when: the verdict lets probes through though the open time was lengthened.
 #[test]
 fn a_wish_that_has_lengthened_the_open_time_is_heeded_though_a_health_check_succeeds() {
-    model(preemptions(3), || {
+    model(preemptions(3).full(5), || {
         let retry_after = RetryAfter::new(Duration::from_secs(1));
         let beside = Beside {
             retry_after: Some(Box::new(retry_after)),
