@@ -51,7 +51,7 @@ use crate::state::{Kind, State};
 /// ```
 pub struct CircuitBreaker<C = ErrIsFailure> {
     pub(crate) shared: Arc<Shared>,
-    classifier: C,
+    pub(crate) classifier: C,
 }
 
 impl<C> CircuitBreaker<C> {

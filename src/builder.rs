@@ -205,7 +205,8 @@ impl<C> Builder<C> {
     /// counted from the last admission; [`Duration::MAX`] for ever.
     ///
     /// When all places are taken and none was given out for this long, the next call that asks
-    /// takes over, and all probes then in flight count for nothing, should they report after all. An
+    /// takes over, and all probes then in flight count for nothing, should they report after all. As
+    /// long calls wait for a health check that is to go before them, if there is one (feature `health`). An
     /// [adaptive](Recovery::adaptive) ramp ends when no call has reported for this long. Choose it longer
     /// than the call's own time limit.
     pub fn probe_timeout(self, duration: Duration) -> Self {

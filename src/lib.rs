@@ -73,6 +73,7 @@
 //! | feature | what it adds | by which crates |
 //! |---|---|---|
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
+//! | `health` | [`CircuitBreaker::health_check`]: a task checks the dependency, so that no user's call has to be the probe | event-listener, futures-timer |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
 //! | `wait` | `Builder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //!
@@ -95,6 +96,8 @@ mod waiting;
 mod builder;
 #[cfg(feature = "bulkhead")]
 mod bulkhead;
+#[cfg(feature = "health")]
+mod health;
 mod breaker;
 mod permit;
 mod shared;
@@ -102,6 +105,7 @@ mod fallback;
 mod core;
 mod snapshot;
 mod latency;
+mod audience;
 mod listeners;
 mod beside;
 #[cfg(feature = "wait")]
@@ -174,6 +178,8 @@ pub mod __model {
     pub use crate::clock::Now;
     #[cfg(feature = "registry")]
     pub use crate::control::{Command, Isolate};
+    #[cfg(feature = "health")]
+    pub use crate::core::NextCheck;
     #[cfg(feature = "wait")]
     pub use crate::core::Prospect;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
@@ -184,6 +190,8 @@ pub mod __model {
     #[cfg(any(feature = "bulkhead", feature = "wait"))]
     pub use crate::line::{InLine, Queue};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
+    #[cfg(feature = "health")]
+    pub use crate::recovery::HealthChecks;
     pub use crate::recovery::{
         AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
     };

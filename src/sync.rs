@@ -253,6 +253,9 @@ mod traced {
     }
 }
 
+/// A box that is filled at most once, for what is there before the races begin. Loom doesn't explore it.
+pub(crate) use once_cell::race::OnceBox as LateBox;
+
 /// Numbers threads for the life of the process. Loom doesn't explore it: what a number decides is
 /// only on which shard a thread writes, and a model names the shard itself.
 pub(crate) use core::sync::atomic::AtomicU32 as ThreadCounter;

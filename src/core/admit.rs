@@ -3,6 +3,8 @@
 use super::{Core, Refusal, Settings, Ticket};
 use crate::caller::Caller;
 use crate::outcome::Outcome;
+#[cfg(feature = "health")]
+use crate::state::Moment;
 use crate::state::{Admission, Generation, Kind, State, StateWord};
 use crate::transition::Cause;
 use crate::window::{ClockReading, Tally};
@@ -118,17 +120,12 @@ impl Core {
         now: u64,
         caller: &impl Caller,
     ) -> Result<Ticket, Refusal> {
-        let Settings {
-            probes,
-            probe_timeout,
-            ..
-        } = self.settings;
         let asked = self.asked_while_open(reading, now);
         let ticket = |generation, kind| Ticket {
             admitted: StateWord::new(generation, kind).timed(self.timed().is_some()),
             begin: reading.raw,
         };
-        match self.state.admit(now, probes.permitted, probe_timeout) {
+        match self.ask(now) {
             Admission::Recorded(generation) => Ok(ticket(generation, Kind::Closed)),
             Admission::Unrecorded => Ok(ticket(Generation::FIRST, Kind::Disabled)),
             Admission::Probe {
@@ -153,6 +150,23 @@ impl Core {
                 retry_after,
             } => Err(self.refuse(state, generation, retry_after, reading, caller)),
         }
+    }
+
+    /// Asks the state.
+    fn ask(&self, now: u64) -> Admission {
+        let Settings {
+            probes,
+            probe_timeout,
+            ..
+        } = self.settings;
+        #[cfg(feature = "health")]
+        if let Some(checks) = self.audience.checks() {
+            let opens = |until: Moment| checks.hold_until(until.nanos(), probe_timeout);
+            return self
+                .state
+                .admit_after(now, probes.permitted, probe_timeout, opens);
+        }
+        self.state.admit(now, probes.permitted, probe_timeout)
     }
 
     #[allow(

@@ -9,7 +9,10 @@ mod judge;
 mod recover;
 #[cfg(feature = "wait")]
 mod prospect;
+#[cfg(feature = "health")]
+mod check;
 
+use crate::audience::Audience;
 use crate::beside::Beside;
 use crate::caller::Caller;
 use crate::evidence::Evidence;
@@ -23,6 +26,8 @@ use crate::state::{AtomicState, Generation, Kind, Moment, Moved, Probes, State, 
 use crate::timed::Timed;
 use crate::transition::Cause;
 use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
+#[cfg(feature = "health")]
+pub use check::NextCheck;
 #[cfg(feature = "wait")]
 pub use prospect::Prospect;
 
@@ -70,7 +75,7 @@ pub struct Core {
     beside: Option<Box<Beside>>,
     settings: Settings,
     history: History,
-    listeners: Option<Box<Listeners>>,
+    audience: Audience,
 }
 
 impl Core {
@@ -105,7 +110,7 @@ impl Core {
             beside,
             settings,
             history: History::new(now),
-            listeners,
+            audience: Audience::new(listeners),
         }
     }
 
@@ -244,16 +249,14 @@ impl Core {
         let number = self.history.begin(generation, now, is_current);
         #[cfg(feature = "wait")]
         self.announce_verdict();
-        if let Some(listeners) = &self.listeners {
-            let entry = Entry {
-                generation: number,
-                from,
-                to,
-                at: now,
-                cause,
-            };
-            listeners.tell(&self.settings.name, &entry);
-        }
+        let entry = Entry {
+            generation: number,
+            from,
+            to,
+            at: now,
+            cause,
+        };
+        self.audience.tell(&self.settings.name, &entry);
     }
 
     #[inline]

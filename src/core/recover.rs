@@ -52,7 +52,7 @@ impl Core {
     }
 
     /// The next opening, after a recovery that has failed.
-    fn next_opening(&self, now: u64) -> Opening {
+    pub(super) fn next_opening(&self, now: u64) -> Opening {
         self.opening(0, now)
     }
 

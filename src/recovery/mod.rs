@@ -1,6 +1,8 @@
 //! How a breaker that has tripped finds its way back.
 
 mod backoff;
+#[cfg(feature = "health")]
+mod checks;
 mod open_times;
 mod outage;
 mod ramp;
@@ -9,6 +11,8 @@ mod steps;
 mod verdict;
 
 pub use backoff::{Backoff, Jitter};
+#[cfg(feature = "health")]
+pub use checks::HealthChecks;
 pub use open_times::{OpenTimes, Streak};
 pub use outage::Outage;
 pub use ramp::{Ask, Ramp, Report};

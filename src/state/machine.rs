@@ -196,6 +196,17 @@ impl AtomicState {
     /// `probe_timeout` nanoseconds after the last admission (`u64::MAX`: never), by entering a new
     /// half-open generation, to which the lost probe's late report means nothing.
     pub fn admit(&self, now: u64, probes: u32, probe_timeout: u64) -> Admission {
+        self.admit_after(now, probes, probe_timeout, Moment::nanos)
+    }
+
+    /// The same, where an open time is over as late as `held_until` makes of its end.
+    pub fn admit_after(
+        &self,
+        now: u64,
+        probes: u32,
+        probe_timeout: u64,
+        held_until: impl Fn(Moment) -> u64,
+    ) -> Admission {
         let mut seen = self.load();
         loop {
             let generation = seen.generation();
@@ -204,10 +215,13 @@ impl AtomicState {
                 Kind::Ramp(_) => return Admission::Ramp(seen),
                 Kind::Disabled => return Admission::Unrecorded,
                 Kind::ForcedOpen => return Self::rejected(seen, None),
-                Kind::Open { until } if now < until.nanos() => {
-                    return Self::rejected(seen, Some(until.nanos() - now));
+                Kind::Open { until } => {
+                    let until = held_until(until);
+                    if now < until {
+                        return Self::rejected(seen, Some(until - now));
+                    }
+                    self.begin_probing(seen, now, (0, 0), 0)
                 }
-                Kind::Open { .. } => self.begin_probing(seen, now, (0, 0), 0),
                 Kind::HalfOpen {
                     in_flight,
                     succeeded,
@@ -251,6 +265,22 @@ impl AtomicState {
                 Err(found) => seen = found,
             }
         }
+    }
+
+    /// Leaves the open `generation` for a half-open one with all places free; `None` if it is over already, or
+    /// was made to last beyond `now`.
+    pub fn invite_probes(&self, generation: Generation, now: u64) -> Option<Moved> {
+        let mut seen = self.load();
+        while seen.generation() == generation
+            && let Kind::Open { until } = seen.kind()
+            && until.nanos() <= now
+        {
+            match self.change(seen, Kind::PROBING) {
+                Ok(moved) => return Some(moved),
+                Err(found) => seen = found,
+            }
+        }
+        None
     }
 
     /// Enters a new half-open generation with this caller as its first probe.

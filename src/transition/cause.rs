@@ -95,6 +95,11 @@ pub enum Cause {
     DependencySaidSo,
     /// The breaker had been open for its time, and a call asked.
     OpenTimeOver,
+    /// A check of the dependency's health had succeeded, and probes are let through; see
+    /// `CircuitBreaker::health_check`.
+    HealthCheckSucceeded,
+    /// A check of the dependency's health had failed, or had taken too long.
+    HealthCheckFailed,
     /// All probes had succeeded.
     ProbesSucceeded {
         /// How many.
@@ -232,6 +237,8 @@ impl fmt::Display for Cause {
             ),
             Self::DependencySaidSo => f.write_str("the dependency said so"),
             Self::OpenTimeOver => f.write_str("its open time is over"),
+            Self::HealthCheckSucceeded => f.write_str("a health check succeeded"),
+            Self::HealthCheckFailed => f.write_str("a health check failed"),
             Self::ProbesSucceeded { probes } => write!(f, "{probes} of {probes} probes succeeded"),
             Self::EnoughProbesSucceeded { succeeded, probes } => {
                 write!(f, "{succeeded} of up to {probes} probes succeeded")

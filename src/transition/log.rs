@@ -77,6 +77,8 @@ impl Cause {
                 [24, succeeded.into(), probes.into(), 0]
             }
             Self::TooManyProbesFailed { failed, probes } => [25, failed.into(), probes.into(), 0],
+            Self::HealthCheckSucceeded => [26, 0, 0, 0],
+            Self::HealthCheckFailed => [27, 0, 0, 0],
             Self::Evidence {
                 failures,
                 calls,
@@ -166,6 +168,8 @@ impl Cause {
                 failed: a as u32,
                 probes: b as u32,
             },
+            26 => Self::HealthCheckSucceeded,
+            27 => Self::HealthCheckFailed,
             EVIDENCE => Self::Evidence {
                 failures: (code >> 16) as u32 & 0xFFFF,
                 calls: (code >> 32) as u32,
@@ -329,6 +333,8 @@ mod tests {
                 share: 0.2,
             },
             Cause::RampOverdue { share: 1.0 },
+            Cause::HealthCheckSucceeded,
+            Cause::HealthCheckFailed,
             Cause::Evidence {
                 failures: 41,
                 calls: 44,

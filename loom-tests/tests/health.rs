@@ -1,0 +1,214 @@
+//! A check of the dependency's health against the calls that wait for it, and against commands.
+
+use std::time::Duration;
+
+use loom_tests::sync::Arc;
+use loom_tests::{model, preemptions, race};
+use tripcurve::__model::{
+    At, Beside, Core, Generation, NextCheck, Probes, RetryAfter, Ring, Settings, TimeRing,
+};
+use tripcurve::{State, TripPolicy};
+
+/// The open time; it is whole in the units of the state word.
+const OPEN_FOR: u64 = 1 << 20;
+
+/// How long calls wait for a check.
+const PATIENCE: u64 = 8 * OPEN_FOR;
+
+const WISH: u64 = 64 * OPEN_FOR;
+
+/// A breaker with a task that checks its dependency, and the generation in which it is open.
+struct Checked {
+    core: Core,
+    generation: Generation,
+}
+
+/// Open from the beginning to `OPEN_FOR`, when a check has begun.
+fn checked() -> Arc<Checked> {
+    checked_beside(None)
+}
+
+/// The same, perhaps with wishes.
+fn checked_beside(beside: Option<Box<Beside>>) -> Arc<Checked> {
+    let settings = Settings {
+        name: "model".into(),
+        policies: [TripPolicy::failure_count(1)].into(),
+        open_for: OPEN_FOR,
+        probes: Probes::all(1),
+        probe_timeout: PATIENCE,
+    };
+    let ring = Ring::Time(TimeRing::new(1 << 40, 1, 1, false));
+    let core = Core::new(settings, ring, beside, None, State::Open, 0);
+    core.checks().enter();
+    let NextCheck::Now { generation, .. } = core.next_check(OPEN_FOR) else {
+        unreachable!("its open time is over");
+    };
+    Arc::new(Checked { core, generation })
+}
+
+impl Checked {
+    /// Whether the verdict of the check counted.
+    fn verdict(&self, is_well: bool, nanos: u64) -> bool {
+        let caller = At::on_one_lane(nanos);
+        self.core.checked(self.generation, is_well, &caller)
+    }
+
+    /// Whether a call is let through.
+    fn call(&self, nanos: u64) -> bool {
+        self.core.admit(&At::on_one_lane(nanos)).is_ok()
+    }
+
+    /// How long it is open beyond the time at which the check began.
+    fn left(&self) -> Option<u64> {
+        let snapshot = self.core.snapshot(&At::on_one_lane(OPEN_FOR));
+        let left = snapshot.time_left_open()?;
+        Some(left.as_nanos().try_into().expect("it is short"))
+    }
+}
+
+/// A call asks after the open time, while the check succeeds.
+///
+/// Fails when: calls don't wait for the check.
+#[test]
+fn a_call_does_not_forestall_a_health_check_that_succeeds() {
+    model(preemptions(3), || {
+        let checked = checked();
+        let [counts, _] = race(
+            &checked,
+            [
+                |it: &Checked| it.verdict(true, OPEN_FOR),
+                |it: &Checked| it.call(OPEN_FOR),
+            ],
+        );
+        assert!(counts);
+        assert_eq!(checked.core.state(), State::HalfOpen);
+    });
+}
+
+/// The same, while it fails.
+///
+/// Fails when: see above.
+#[test]
+fn a_call_does_not_forestall_a_health_check_that_fails() {
+    model(preemptions(3), || {
+        let checked = checked();
+        let [counts, goes] = race(
+            &checked,
+            [
+                |it: &Checked| it.verdict(false, OPEN_FOR),
+                |it: &Checked| it.call(OPEN_FOR),
+            ],
+        );
+        assert!(counts && !goes);
+        assert_eq!(checked.left(), Some(OPEN_FOR));
+    });
+}
+
+/// A call that has lost patience asks, while the check fails at last.
+///
+/// Fails when: the verdict opens the breaker whatever its generation is.
+#[test]
+fn of_a_call_that_takes_over_and_a_late_verdict_one_counts() {
+    model(preemptions(3), || {
+        let checked = checked();
+        let [counts, goes] = race(
+            &checked,
+            [
+                |it: &Checked| it.verdict(false, OPEN_FOR + PATIENCE),
+                |it: &Checked| it.call(OPEN_FOR + PATIENCE),
+            ],
+        );
+        assert_ne!(counts, goes);
+        let state = if goes { State::HalfOpen } else { State::Open };
+        assert_eq!(checked.core.state(), state);
+    });
+}
+
+/// Somebody closes the breaker while the check fails.
+///
+/// Fails when: see above.
+#[test]
+fn a_reset_stays_though_a_health_check_fails() {
+    model(preemptions(3).full(5), || {
+        let checked = checked();
+        race(
+            &checked,
+            [
+                |it: &Checked| {
+                    it.verdict(false, OPEN_FOR);
+                },
+                |it: &Checked| it.core.reset(OPEN_FOR),
+            ],
+        );
+        assert_eq!(checked.core.state(), State::Closed);
+    });
+}
+
+/// Somebody trips the breaker while the check succeeds.
+///
+/// Fails when: the verdict lets probes through whatever the generation is.
+#[test]
+fn a_trip_by_hand_stays_though_a_health_check_succeeds() {
+    model(preemptions(3).full(5), || {
+        let checked = checked();
+        race(
+            &checked,
+            [
+                |it: &Checked| {
+                    it.verdict(true, OPEN_FOR);
+                },
+                // It is over at once, but not for this check.
+                |it: &Checked| it.core.trip(0, OPEN_FOR),
+            ],
+        );
+        assert_eq!(checked.core.state(), State::Open);
+    });
+}
+
+/// The dependency wishes to be left alone while the check succeeds.
+///
+/// Fails when: the verdict lets probes through though the open time was lengthened.
+#[test]
+fn a_wish_that_has_lengthened_the_open_time_is_heeded_though_a_health_check_succeeds() {
+    model(preemptions(3).full(5), || {
+        let retry_after = RetryAfter::new(Duration::from_secs(1));
+        let beside = Beside {
+            retry_after: Some(Box::new(retry_after)),
+            ..Beside::default()
+        };
+        let checked = checked_beside(beside.boxed());
+        let [_, left] = race(
+            &checked,
+            [
+                |it: &Checked| {
+                    it.verdict(true, OPEN_FOR);
+                    None
+                },
+                |it: &Checked| {
+                    it.core.wish(WISH, OPEN_FOR);
+                    it.left()
+                },
+            ],
+        );
+        let state = checked.core.state();
+        assert!(left.is_none() || state == State::Open, "{left:?}, {state}");
+    });
+}
+
+/// One task ends as another begins.
+///
+/// Fails when: a task that ends takes the others with it.
+#[test]
+fn of_two_tasks_one_that_ends_leaves_the_other() {
+    model(preemptions(3), || {
+        let checked = checked();
+        race(
+            &checked,
+            [
+                |it: &Checked| it.core.checks().leave(),
+                |it: &Checked| it.core.checks().enter(),
+            ],
+        );
+        assert!(!checked.call(OPEN_FOR));
+    });
+}

@@ -1,0 +1,61 @@
+//! Who wants to know of transitions: listeners, and tasks that check the dependency's health.
+
+use crate::listeners::{Entry, Listeners};
+use crate::name::Name;
+#[cfg(feature = "health")]
+use crate::recovery::HealthChecks;
+#[cfg(feature = "health")]
+use crate::state::State;
+use crate::sync::LateBox;
+
+/// Nobody, at first; one word.
+#[derive(Debug)]
+pub(crate) struct Audience(LateBox<Seats>);
+
+#[derive(Debug, Default)]
+struct Seats {
+    listeners: Option<Box<Listeners>>,
+    #[cfg(feature = "health")]
+    checks: LateBox<HealthChecks>,
+}
+
+impl Audience {
+    pub(crate) fn new(listeners: Option<Box<Listeners>>) -> Self {
+        let audience = Self(LateBox::new());
+        if listeners.is_some() {
+            let seats = Seats {
+                listeners,
+                #[cfg(feature = "health")]
+                checks: LateBox::new(),
+            };
+            audience.0.get_or_init(|| Box::new(seats));
+        }
+        audience
+    }
+
+    /// Tells a transition that was made.
+    pub(crate) fn tell(&self, name: &Name, entry: &Entry) {
+        #[cfg(feature = "health")]
+        if entry.to == State::Open
+            && let Some(checks) = self.checks()
+        {
+            checks.ring();
+        }
+        if let Some(listeners) = self.0.get().and_then(|seats| seats.listeners.as_deref()) {
+            listeners.tell(name, entry);
+        }
+    }
+
+    /// The tasks that check the dependency's health, if there has ever been one.
+    #[cfg(feature = "health")]
+    pub(crate) fn checks(&self) -> Option<&HealthChecks> {
+        self.0.get()?.checks.get()
+    }
+
+    /// The same for a task that may be the first.
+    #[cfg(feature = "health")]
+    pub(crate) fn checks_from_now_on(&self) -> &HealthChecks {
+        let seats = self.0.get_or_init(Box::default);
+        seats.checks.get_or_init(Box::default)
+    }
+}
