@@ -74,6 +74,7 @@
 //! |---|---|---|
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
+//! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML | serde, humantime |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
@@ -89,6 +90,8 @@
 mod registry;
 #[cfg(feature = "registry")]
 mod control;
+#[cfg(feature = "serde")]
+mod config;
 mod builder;
 #[cfg(feature = "bulkhead")]
 mod bulkhead;
@@ -129,6 +132,8 @@ pub use bulkhead::{
     BlockingBulkhead, Bulkhead, BulkheadPermit, Guarded, GuardedBlocking, OwnedBulkheadPermit,
 };
 pub use clock::{Clock, MockClock};
+#[cfg(feature = "serde")]
+pub use config::Config;
 #[cfg(feature = "registry")]
 pub use control::ControlGroup;
 #[cfg(feature = "bulkhead")]

@@ -324,7 +324,7 @@ fn all_slow_rates_of_a_breaker_have_one_limit() {
     accepted(both(SECOND, SECOND));
     refused(
         both(2 * SECOND, 3 * SECOND),
-        "trip_when.slow_rate.slower_than: 3s is not 2s, as in the other slow_rate policy; a breaker \
+        "trip_when.slower_than: 3s is not 2s, as in the other policy that counts slow calls; a breaker \
          has one limit; for a second one use latency_percentile",
     );
 }
