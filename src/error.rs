@@ -1,5 +1,6 @@
 //! What can go wrong: a configuration that makes no sense, a call that isn't let through.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -29,28 +30,39 @@ use crate::state::State;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigError {
-    /// The setting, as `window.buckets`.
-    pub setting: &'static str,
+    /// The setting, as `window.buckets`; of a file the path to it, as `breakers.payments.window.buckets`.
+    pub setting: Cow<'static, str>,
     /// The value that was given.
     pub value: String,
     /// What the value is not, as `in 1..=1024`.
     pub expected: String,
     /// How to mend it.
     pub hint: String,
+    /// Which of the policies it is of, since several may have the setting.
+    pub(crate) policy: Option<usize>,
 }
 
 impl ConfigError {
     pub(crate) fn new(
-        setting: &'static str,
+        setting: impl Into<Cow<'static, str>>,
         value: impl fmt::Display,
         expected: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
         Self {
-            setting,
+            setting: setting.into(),
             value: value.to_string(),
             expected: expected.into(),
             hint: hint.into(),
+            policy: None,
+        }
+    }
+
+    /// The same, of the policy that was added as the `index`th.
+    pub(crate) fn of_policy(self, index: usize) -> Self {
+        Self {
+            policy: Some(index),
+            ..self
         }
     }
 
@@ -77,6 +89,7 @@ impl fmt::Display for ConfigError {
             value,
             expected,
             hint,
+            policy: _,
         } = self;
         write!(f, "{setting}: {value} is not {expected}; {hint}")
     }

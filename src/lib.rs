@@ -75,6 +75,7 @@
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
 //! | `health` | [`CircuitBreaker::health_check`]: a task checks the dependency, so that no user's call has to be the probe | event-listener, futures-timer |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
+//! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML | serde, humantime |
 //! | `wait` | `Builder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
@@ -91,6 +92,8 @@
 mod registry;
 #[cfg(feature = "registry")]
 mod control;
+#[cfg(feature = "serde")]
+mod config;
 #[cfg(feature = "wait")]
 mod waiting;
 mod builder;
@@ -142,6 +145,8 @@ pub use bulkhead::{
     BlockingBulkhead, Bulkhead, BulkheadPermit, Guarded, GuardedBlocking, OwnedBulkheadPermit,
 };
 pub use clock::{Clock, MockClock};
+#[cfg(feature = "serde")]
+pub use config::Config;
 #[cfg(feature = "registry")]
 pub use control::ControlGroup;
 #[cfg(feature = "bulkhead")]

@@ -165,7 +165,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     let breaker = match builder.build() {
         Ok(breaker) => breaker,
         Err(error) => {
-            assert!(error.to_string().contains(error.setting));
+            assert!(error.to_string().contains(&*error.setting));
             return Ok(());
         }
     };

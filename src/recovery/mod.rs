@@ -128,6 +128,17 @@ impl Recovery {
         self.must(Must::FailAtMost(share))
     }
 
+    /// The same with so many probes, all of which must succeed.
+    pub(crate) const fn with_probes(self, permitted: u32) -> Self {
+        Self {
+            way: Way::Probes {
+                permitted,
+                must: Must::AllSucceed,
+            },
+            ..self
+        }
+    }
+
     const fn must(self, must: Must) -> Self {
         match self.way {
             Way::Probes { permitted, .. } => Self {
@@ -197,6 +208,10 @@ impl Recovery {
     /// ```
     #[must_use]
     pub const fn steps<const N: usize>(shares: [f64; N], each: Duration) -> Self {
+        Self::in_steps(&shares, each)
+    }
+
+    pub(crate) const fn in_steps(shares: &[f64], each: Duration) -> Self {
         Self {
             open: OpenTime::Fixed(Duration::from_secs(5)),
             way: Way::Steps(Steps::new(shares, each)),

@@ -20,16 +20,16 @@ impl Steps {
     const MOST: usize = 16;
 
     /// Those beyond the most are counted, for the check to find them.
-    pub(super) const fn new<const N: usize>(shares: [f64; N], each: Duration) -> Self {
+    pub(super) const fn new(shares: &[f64], each: Duration) -> Self {
         let mut kept = [1.0; Self::MOST];
         let mut step = 0;
-        while step < N && step < Self::MOST {
+        while step < shares.len() && step < Self::MOST {
             kept[step] = shares[step];
             step += 1;
         }
         Self {
             shares: kept,
-            count: N,
+            count: shares.len(),
             each,
             max_error_rate: ACCEPTABLE,
         }
@@ -134,7 +134,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn ladder() -> Ladder {
-        Ladder::new(&Steps::new([0.25, 1.0], Duration::from_secs(1)))
+        Ladder::new(&Steps::new(&[0.25, 1.0], Duration::from_secs(1)))
     }
 
     fn round(number: u8, good: u8, bad: u8) -> Round {

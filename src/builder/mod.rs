@@ -1,9 +1,12 @@
-//! Settings of a breaker, all checked in one place.
+//! Settings of a breaker, and the breaker that they make.
+
+mod checked;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use self::checked::Checked;
 #[cfg(feature = "wait")]
 use crate::anteroom::Anteroom;
 use crate::beside::Beside;
@@ -12,15 +15,13 @@ use crate::chance::mixed;
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::core::{Core, Settings};
 use crate::error::ConfigError;
-use crate::evidence::{Evidence, Wish};
-use crate::lane::Lane;
+use crate::evidence::Wish;
 use crate::listeners::{Listener, Listeners};
 use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
 use crate::policy::TripPolicy;
 use crate::recovery::{
-    ACCEPTABLE, AdaptiveRecovery, Backoff, Must, OpenTime, OpenTimes, Ramp, Recovery, RetryAfter,
-    Way,
+    ACCEPTABLE, AdaptiveRecovery, Backoff, OpenTime, OpenTimes, Ramp, Recovery, RetryAfter, Way,
 };
 use crate::shared::Shared;
 use crate::state::State;
@@ -184,13 +185,7 @@ impl<C> Builder<C> {
     /// fail](Recovery::success_threshold).
     pub fn probes(self, probes: u32) -> Self {
         let fixed = self.fixed_recovery();
-        self.recovery(Recovery {
-            way: Way::Probes {
-                permitted: probes,
-                must: Must::AllSucceed,
-            },
-            ..fixed
-        })
+        self.recovery(fixed.with_probes(probes))
     }
 
     /// The fixed recovery chosen so far, or the default one.
@@ -425,32 +420,14 @@ impl<C> Builder<C> {
     ///
     /// # Errors
     /// The first setting that makes no sense, with what was expected and how to mend it.
-    pub fn build(mut self) -> Result<CircuitBreaker<C>, ConfigError> {
-        let lanes = match self.shards {
-            None => default_shards(),
-            Some(shards) if (1..=Lane::OWNED).contains(&shards) => shards,
-            Some(shards) => {
-                return Err(ConfigError::new(
-                    "shards",
-                    shards,
-                    format!("in 1..={}", Lane::OWNED),
-                    "1 makes a compact breaker, the number of busy threads a fast one",
-                ));
-            }
-        };
-        self.window.check()?;
-        let capacity = self.window.capacity();
-        let mut policies = if self.policies.is_empty() {
-            TripPolicy::defaults(capacity)
-        } else {
-            std::mem::take(&mut self.policies)
-        };
-        for policy in &mut policies {
-            policy.fit(&self.window)?;
-            policy.check(capacity)?;
-        }
-        let slower_than = slower_than(&policies)?;
-        let evidence = evidence(&policies, &self.window)?;
+    pub fn build(self) -> Result<CircuitBreaker<C>, ConfigError> {
+        let Checked {
+            lanes,
+            policies,
+            slower_than,
+            evidence,
+            recovery,
+        } = self.checked()?;
         let looks_at_percentiles = policies.iter().any(TripPolicy::looks_at_percentiles);
         let recording = match self.recording {
             Recording::Off if looks_at_percentiles => Recording::Together,
@@ -472,21 +449,6 @@ impl<C> Builder<C> {
                 latencies.grow();
             }
         }
-        let recovery = match (self.recovery, &evidence) {
-            (Some(recovery), _) => recovery,
-            (None, Some(_)) => Recovery::adaptive(),
-            (None, None) => Recovery::default(),
-        };
-        recovery.check()?;
-        self.longest_retry_after.map_or(Ok(()), RetryAfter::check)?;
-        ConfigError::check_duration(
-            "probe_timeout",
-            self.probe_timeout,
-            Duration::MAX,
-            "at least 1ms",
-            "choose it longer than the call's own time limit; Duration::MAX means never",
-        )?;
-        self.on_cancel.check_for_cancelled()?;
         let beside = Beside {
             timed: timed.map(Box::new),
             evidence,
@@ -552,57 +514,6 @@ impl<C> Builder<C> {
             mixed(seed ^ u64::from(byte))
         })
     }
-}
-
-/// If one of the policies decides by evidence, what it needs.
-fn evidence(
-    policies: &[TripPolicy],
-    window: &Window,
-) -> Result<Option<Box<Evidence>>, ConfigError> {
-    let mut wishes = policies.iter().filter_map(TripPolicy::wish);
-    let Some(wish) = wishes.next() else {
-        return Ok(None);
-    };
-    if wishes.next().is_some() {
-        return Err(ConfigError::new(
-            "trip_when.adaptive",
-            "two adaptive policies",
-            "one",
-            "the one that tolerates less would always trip first",
-        ));
-    }
-    let window = window.length().unwrap_or_default();
-    Ok(Some(Box::new(Evidence::new(
-        wish,
-        saturating_nanos(window),
-    ))))
-}
-
-/// From when on a call is slow, if one of the policies says so.
-fn slower_than(policies: &[TripPolicy]) -> Result<Option<Duration>, ConfigError> {
-    let mut limits = policies.iter().filter_map(TripPolicy::slower_than);
-    let Some(first) = limits.next() else {
-        return Ok(None);
-    };
-    match limits.find(|limit| *limit != first) {
-        None => Ok(Some(first)),
-        Some(other) => Err(ConfigError::new(
-            "trip_when.slower_than",
-            format!("{other:?}"),
-            format!("{first:?}, as in the other policy that counts slow calls"),
-            "a breaker has one limit; for a second one use latency_percentile",
-        )),
-    }
-}
-
-/// Twice as many as there are cores, and some at least: idle threads keep their shards too.
-fn default_shards() -> u32 {
-    // Asking the system reads files; breakers are made by the thousand.
-    static SHARDS: OnceLock<u32> = OnceLock::new();
-    *SHARDS.get_or_init(|| {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        u32::try_from(2 * cores).map_or(Lane::OWNED, |shards| shards.clamp(8, Lane::OWNED))
-    })
 }
 
 impl<C> fmt::Debug for Builder<C> {

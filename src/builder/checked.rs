@@ -1,0 +1,135 @@
+//! All settings checked in one place.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::Builder;
+use crate::clock::saturating_nanos;
+use crate::error::ConfigError;
+use crate::evidence::Evidence;
+use crate::lane::Lane;
+use crate::policy::TripPolicy;
+use crate::recovery::{Recovery, RetryAfter};
+use crate::window::Window;
+
+/// What follows from settings that make sense.
+pub(crate) struct Checked {
+    pub(super) lanes: u32,
+    pub(super) policies: Vec<TripPolicy>,
+    pub(super) slower_than: Option<Duration>,
+    pub(super) evidence: Option<Box<Evidence>>,
+    pub(super) recovery: Recovery,
+}
+
+impl<C> Builder<C> {
+    /// Checks all settings and makes what follows from several of them.
+    pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
+        let lanes = match self.shards {
+            None => default_shards(),
+            Some(shards) if (1..=Lane::OWNED).contains(&shards) => shards,
+            Some(shards) => {
+                return Err(ConfigError::new(
+                    "shards",
+                    shards,
+                    format!("in 1..={}", Lane::OWNED),
+                    "1 makes a compact breaker, the number of busy threads a fast one",
+                ));
+            }
+        };
+        self.window.check()?;
+        let capacity = self.window.capacity();
+        let mut policies = if self.policies.is_empty() {
+            TripPolicy::defaults(capacity)
+        } else {
+            self.policies.clone()
+        };
+        for (index, policy) in policies.iter_mut().enumerate() {
+            let fits = policy.fit(&self.window);
+            fits.and_then(|()| policy.check(capacity))
+                .map_err(|error| error.of_policy(index))?;
+        }
+        let slower_than = slower_than(&policies)?;
+        let evidence = evidence(&policies, &self.window)?;
+        let recovery = match (self.recovery, &evidence) {
+            (Some(recovery), _) => recovery,
+            (None, Some(_)) => Recovery::adaptive(),
+            (None, None) => Recovery::default(),
+        };
+        recovery.check()?;
+        self.longest_retry_after.map_or(Ok(()), RetryAfter::check)?;
+        ConfigError::check_duration(
+            "probe_timeout",
+            self.probe_timeout,
+            Duration::MAX,
+            "at least 1ms",
+            "choose it longer than the call's own time limit; Duration::MAX means never",
+        )?;
+        self.on_cancel.check_for_cancelled()?;
+        Ok(Checked {
+            lanes,
+            policies,
+            slower_than,
+            evidence,
+            recovery,
+        })
+    }
+}
+
+/// If one of the policies decides by evidence, what it needs.
+fn evidence(
+    policies: &[TripPolicy],
+    window: &Window,
+) -> Result<Option<Box<Evidence>>, ConfigError> {
+    let mut wishes = policies
+        .iter()
+        .enumerate()
+        .filter_map(|(index, policy)| Some((index, policy.wish()?)));
+    let Some((_, wish)) = wishes.next() else {
+        return Ok(None);
+    };
+    if let Some((second, _)) = wishes.next() {
+        return Err(ConfigError::new(
+            "trip_when.adaptive",
+            "two adaptive policies",
+            "one",
+            "the one that tolerates less would always trip first",
+        )
+        .of_policy(second));
+    }
+    let window = window.length().unwrap_or_default();
+    Ok(Some(Box::new(Evidence::new(
+        wish,
+        saturating_nanos(window),
+    ))))
+}
+
+/// From when on a call is slow, if one of the policies says so.
+fn slower_than(policies: &[TripPolicy]) -> Result<Option<Duration>, ConfigError> {
+    let mut limits = policies
+        .iter()
+        .enumerate()
+        .filter_map(|(index, policy)| Some((index, policy.slower_than()?)));
+    let Some((_, first)) = limits.next() else {
+        return Ok(None);
+    };
+    match limits.find(|(_, limit)| *limit != first) {
+        None => Ok(Some(first)),
+        Some((index, other)) => Err(ConfigError::new(
+            "trip_when.slower_than",
+            format!("{other:?}"),
+            format!("{first:?}, as in the other policy that counts slow calls"),
+            "a breaker has one limit; for a second one use latency_percentile",
+        )
+        .of_policy(index)),
+    }
+}
+
+/// Twice as many as there are cores, and some at least: idle threads keep their shards too.
+fn default_shards() -> u32 {
+    // Asking the system reads files; breakers are made by the thousand.
+    static SHARDS: OnceLock<u32> = OnceLock::new();
+    *SHARDS.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        u32::try_from(2 * cores).map_or(Lane::OWNED, |shards| shards.clamp(8, Lane::OWNED))
+    })
+}

@@ -1,0 +1,335 @@
+//! Reading with the place of each value at hand, so that every error can name it.
+//!
+//! Serde's derive would say "unknown field `bucket`", of whichever breaker.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+
+/// Where in the file a value stands.
+#[derive(Clone, Copy)]
+pub(super) enum At<'a> {
+    File,
+    Key(&'a At<'a>, &'a str),
+    Item(&'a At<'a>, usize),
+}
+
+impl<'a> At<'a> {
+    pub(super) fn key(&'a self, key: &'a str) -> Self {
+        Self::Key(self, key)
+    }
+}
+
+/// As TOML writes it: `breakers.payments.trip_when[0].min_calls`.
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("the file"),
+            Self::Key(Self::File, key) => write_key(f, key),
+            Self::Key(above, key) => {
+                write!(f, "{above}.")?;
+                write_key(f, key)
+            }
+            Self::Item(above, index) => write!(f, "{above}[{index}]"),
+        }
+    }
+}
+
+/// A dot within a name must not look like one between two.
+fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
+    let is_bare = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+    if !key.is_empty() && key.chars().all(is_bare) {
+        f.write_str(key)
+    } else {
+        write!(f, "{key:?}")
+    }
+}
+
+/// What can be read at a place.
+pub(super) trait Read: Sized {
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error>;
+}
+
+/// Hands the place to what is read there.
+pub(super) struct Reader<'a, T>(&'a At<'a>, PhantomData<T>);
+
+impl<'a, T: Read> Reader<'a, T> {
+    pub(super) fn at(at: &'a At<'a>) -> Self {
+        Self(at, PhantomData)
+    }
+}
+
+impl<'de, T: Read> DeserializeSeed<'de> for Reader<'_, T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<T, D::Error> {
+        T::read(from, self.0)
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        struct List<'a, T>(&'a At<'a>, PhantomData<T>);
+
+        impl<'de, T: Read> Visitor<'de> for List<'_, T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list at {}", self.0)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+                let mut read = Vec::new();
+                while let Some(item) =
+                    items.next_element_seed(Reader::at(&At::Item(self.0, read.len())))?
+                {
+                    read.push(item);
+                }
+                Ok(read)
+            }
+        }
+
+        from.deserialize_seq(List(at, PhantomData))
+    }
+}
+
+/// Things by name, in the order of the file.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Named<T>(Vec<(String, T)>);
+
+impl<T> Named<T> {
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, (String, T)> {
+        self.0.iter()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&T> {
+        let (_, found) = self.0.iter().find(|(own, _)| own == name)?;
+        Some(found)
+    }
+}
+
+impl<T: Read> Read for Named<T> {
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        struct Names<'a, T>(&'a At<'a>, PhantomData<T>);
+
+        impl<'de, T: Read> Visitor<'de> for Names<'_, T> {
+            type Value = Named<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "names with their settings at {}", self.0)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
+                let mut read = Vec::new();
+                let mut seen = std::collections::HashSet::new();
+                while let Some(name) = map.next_key_seed(Reader::<String>::at(self.0))? {
+                    let at = self.0.key(&name);
+                    if !seen.insert(name.clone()) {
+                        return Err(twice(&at));
+                    }
+                    let value = map.next_value_seed(Reader::at(&at))?;
+                    read.push((name, value));
+                }
+                Ok(Named(read))
+            }
+        }
+
+        from.deserialize_map(Names(at, PhantomData))
+    }
+}
+
+/// A part of the file with keys of its own, all of which may be left out.
+pub(super) trait Section: Default {
+    const KEYS: &'static [&'static str];
+
+    /// Whether there is a value for the key.
+    fn has(&self, key: &str) -> bool;
+
+    /// Takes the value of one of the [`KEYS`](Self::KEYS).
+    fn take<'de, A: MapAccess<'de>>(
+        &mut self,
+        key: &str,
+        map: &mut A,
+        at: &At<'_>,
+    ) -> Result<(), A::Error>;
+}
+
+/// Makes a struct whose fields are all optional a [`Section`] with their names as keys.
+macro_rules! section {
+    ($section:ident { $($key:ident),+ $(,)? }) => {
+        impl $crate::config::read::Section for $section {
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+
+            fn has(&self, key: &str) -> bool {
+                match key {
+                    $(stringify!($key) => self.$key.is_some(),)+
+                    _ => false,
+                }
+            }
+
+            fn take<'de, A: ::serde::de::MapAccess<'de>>(
+                &mut self,
+                key: &str,
+                map: &mut A,
+                at: &$crate::config::read::At<'_>,
+            ) -> ::std::result::Result<(), A::Error> {
+                match key {
+                    $(stringify!($key) => {
+                        self.$key = Some(map.next_value_seed($crate::config::read::Reader::at(at))?);
+                    })+
+                    _ => {}
+                }
+                Ok(())
+            }
+        }
+    };
+}
+pub(super) use section;
+
+/// Reads a section that is what it says, with no meaning besides.
+pub(super) fn read_section<'de, S: Section, D: Deserializer<'de>>(
+    from: D,
+    at: &At<'_>,
+) -> Result<S, D::Error> {
+    struct Keys<'a, S>(&'a At<'a>, PhantomData<S>);
+
+    impl<'de, S: Section> Visitor<'de> for Keys<'_, S> {
+        type Value = S;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "keys and values at {}", self.0)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<S, A::Error> {
+            read_keys(map, self.0)
+        }
+    }
+
+    from.deserialize_map(Keys(at, PhantomData))
+}
+
+/// Reads the keys of a section, each at most once and no others.
+fn read_keys<'de, S: Section, A: MapAccess<'de>>(mut map: A, at: &At<'_>) -> Result<S, A::Error> {
+    let mut section = S::default();
+    while let Some(key) = map.next_key_seed(Reader::<String>::at(at))? {
+        let at = at.key(&key);
+        if !S::KEYS.contains(&key.as_str()) {
+            let known = Words(S::KEYS.iter().copied());
+            return Err(A::Error::custom(format_args!(
+                "{at}: unknown key, expected one of {known}"
+            )));
+        }
+        if section.has(&key) {
+            return Err(twice(&at));
+        }
+        section.take(&key, &mut map, &at)?;
+    }
+    Ok(section)
+}
+
+fn twice<E: Error>(at: &At<'_>) -> E {
+    E::custom(format_args!("{at}: is there twice; leave one out"))
+}
+
+/// What can be chosen from, as an enumeration.
+pub(super) struct Words<I>(pub(super) I);
+
+impl<T: fmt::Display, I: Iterator<Item = T> + Clone> fmt::Display for Words<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, word) in self.0.clone().enumerate() {
+            write!(f, "{}{word}", if index > 0 { ", " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+/// A section, or the word that stands for it, of which each has a meaning.
+pub(super) trait Meaning: Section {
+    /// What the section makes.
+    type Value;
+
+    /// What the section is, for errors.
+    const WHAT: &'static str;
+
+    /// The meaning of these keys, or why they have none.
+    fn meaning(&self) -> Result<Self::Value, String>;
+
+    /// The keys for which a word stands.
+    fn of_word(_: &str) -> Option<Self> {
+        None
+    }
+
+    /// The word that stands for these keys, if there is one.
+    fn word(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// What was written, which is written again, and what it means.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Written<S: Meaning> {
+    keys: S,
+    value: S::Value,
+}
+
+impl<S: Meaning> Written<S> {
+    pub(super) fn keys(&self) -> &S {
+        &self.keys
+    }
+
+    pub(super) fn value(&self) -> &S::Value {
+        &self.value
+    }
+
+    /// Keys with their meaning, or why they have none.
+    pub(super) fn new(keys: S) -> Result<Self, String> {
+        let value = keys.meaning()?;
+        Ok(Self { keys, value })
+    }
+
+    fn at<E: Error>(keys: S, at: &At<'_>) -> Result<Self, E> {
+        Self::new(keys).map_err(|reason| E::custom(format_args!("{at}: {reason}")))
+    }
+}
+
+impl<S: Meaning> Read for Written<S> {
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        struct Keys<'a, S>(&'a At<'a>, PhantomData<S>);
+
+        impl<'de, S: Meaning> Visitor<'de> for Keys<'_, S> {
+            type Value = Written<S>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} at {}", S::WHAT, self.0)
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<Written<S>, E> {
+                let keys = S::of_word(word)
+                    .ok_or_else(|| E::invalid_value(Unexpected::Str(word), &self))?;
+                Written::at(keys, self.0)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written<S>, A::Error> {
+                Written::at(read_keys(map, self.0)?, self.0)
+            }
+        }
+
+        from.deserialize_any(Keys(at, PhantomData))
+    }
+}
+
+impl<S: Meaning + serde::Serialize> serde::Serialize for Written<S> {
+    fn serialize<W: serde::Serializer>(&self, to: W) -> Result<W::Ok, W::Error> {
+        match self.keys.word() {
+            Some(word) => to.serialize_str(word),
+            None => self.keys.serialize(to),
+        }
+    }
+}
+
+impl<T: serde::Serialize> serde::Serialize for Named<T> {
+    fn serialize<W: serde::Serializer>(&self, to: W) -> Result<W::Ok, W::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}

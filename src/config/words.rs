@@ -1,0 +1,116 @@
+//! Durations and choices, as they are written.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserializer, Serialize, Serializer};
+
+use super::read::{At, Read, Words};
+use super::scalars::{Text, read_text};
+use crate::outcome::Outcome;
+use crate::recovery::Jitter;
+use crate::state::State;
+use crate::window::Recording;
+
+/// A duration, and how it was written: a minute is `60s` to one person and `1m` to another.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Time {
+    text: Box<str>,
+    pub(super) duration: Duration,
+}
+
+impl Text for Time {
+    fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration with its unit, as \"250ms\" or \"1m 30s\", or \"forever\",")
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        let duration = match text {
+            "forever" => Duration::MAX,
+            _ => humantime::parse_duration(text).ok()?,
+        };
+        Some(Self {
+            text: text.into(),
+            duration,
+        })
+    }
+}
+
+impl Read for Time {
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        read_text(from, at)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<W: Serializer>(&self, to: W) -> Result<W::Ok, W::Error> {
+        to.serialize_str(&self.text)
+    }
+}
+
+/// Values that are chosen by a word.
+pub(super) trait Choice: Copy + PartialEq + 'static {
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Word<T>(pub(super) T);
+
+impl<T: Choice> Text for Word<T> {
+    fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = T::WORDS.iter().map(|(word, _)| format!("{word:?}"));
+        write!(f, "one of {}", Words(words))
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        let (_, value) = T::WORDS.iter().find(|(word, _)| *word == text)?;
+        Some(Self(*value))
+    }
+}
+
+impl<T: Choice> Read for Word<T> {
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        read_text(from, at)
+    }
+}
+
+impl<T: Choice> Serialize for Word<T> {
+    fn serialize<W: Serializer>(&self, to: W) -> Result<W::Ok, W::Error> {
+        let word = T::WORDS.iter().find(|(_, value)| *value == self.0);
+        word.map(|(word, _)| *word).serialize(to)
+    }
+}
+
+impl Choice for Outcome {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("ignored", Self::Ignored), ("failure", Self::Failure)];
+}
+
+impl Choice for State {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("closed", Self::Closed),
+        ("open", Self::Open),
+        ("half-open", Self::HalfOpen),
+        ("forced-open", Self::ForcedOpen),
+        ("disabled", Self::Disabled),
+        ("metrics-only", Self::MetricsOnly),
+    ];
+}
+
+impl Choice for Recording {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("off", Self::Off),
+        ("together", Self::Together),
+        ("by-outcome", Self::ByOutcome),
+    ];
+}
+
+impl Choice for Jitter {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("full", Self::Full),
+        ("equal", Self::Equal),
+        ("decorrelated", Self::Decorrelated),
+        ("none", Self::None),
+    ];
+}

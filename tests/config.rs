@@ -1,0 +1,646 @@
+//! Breakers from files: they are what the same words make in code, every error names its place, and what
+//! is written is what was read.
+#![cfg(feature = "serde")]
+
+use std::time::Duration;
+
+use tripcurve::{
+    Backoff, Builder, CircuitBreaker, Config, Jitter, Outcome, Recording, Recovery, State,
+    TripPolicy, Window,
+};
+
+const MILLI: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn toml(text: &str) -> Config {
+    toml::from_str(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// A file with one breaker that has these settings.
+fn payments(settings: &str) -> Config {
+    toml(&format!("[breakers.payments]\n{settings}"))
+}
+
+/// What the reader says of such a file.
+fn misread(settings: &str) -> String {
+    let text = format!("[breakers.payments]\n{settings}");
+    let error = toml::from_str::<Config>(&text).expect_err(settings);
+    error.message().to_owned()
+}
+
+#[track_caller]
+fn refused(config: &Config, expected: &str) {
+    assert_eq!(config.check().unwrap_err().to_string(), expected);
+}
+
+#[track_caller]
+fn makes(settings: &str, set: impl FnOnce(Builder) -> Builder) {
+    let made = payments(settings).builder("payments").unwrap();
+    let expected = set(CircuitBreaker::builder("payments"));
+    assert_eq!(format!("{made:?}"), format!("{expected:?}"), "{settings}");
+}
+
+#[test]
+fn each_policy_is_the_one_that_the_same_words_make_in_code() {
+    let makes = |policy: &str, expected: TripPolicy| {
+        makes(&format!("trip_when = [{policy}]"), |builder| {
+            builder.trip_when(expected)
+        });
+    };
+    makes(
+        "{ consecutive_failures = 7 }",
+        TripPolicy::consecutive_failures(7),
+    );
+    makes("{ failure_count = 7 }", TripPolicy::failure_count(7));
+    makes("{ error_rate = 0.3 }", TripPolicy::error_rate(0.3).into());
+    makes(
+        "{ error_rate = 0.3, min_calls = 7 }",
+        TripPolicy::error_rate(0.3).min_calls(7).into(),
+    );
+    // A whole number is a number.
+    makes("{ error_rate = 1 }", TripPolicy::error_rate(1.0).into());
+    makes(
+        "{ slow_rate = 0.3, slower_than = '2s', min_calls = 7 }",
+        TripPolicy::slow_rate(0.3)
+            .slower_than(2 * SECOND)
+            .min_calls(7)
+            .into(),
+    );
+    makes(
+        "{ burn_rate = 0.999, factor = 7, short = '12s', min_calls = 7 }",
+        TripPolicy::burn_rate(0.999)
+            .factor(7.0)
+            .short(12 * SECOND)
+            .min_calls(7)
+            .into(),
+    );
+    makes(
+        "{ latency_percentile = 95, above = '250ms', min_calls = 7 }",
+        TripPolicy::latency_percentile(95.0)
+            .above(250 * MILLI)
+            .min_calls(7)
+            .into(),
+    );
+    makes(
+        "{ slower_than_usual = 3, percentile = 95, min_calls = 7 }",
+        TripPolicy::slower_than_usual(3.0)
+            .percentile(95.0)
+            .min_calls(7)
+            .into(),
+    );
+    makes("'adaptive'", TripPolicy::adaptive().into());
+    makes("{ adaptive = {} }", TripPolicy::adaptive().into());
+    makes(
+        "{ adaptive = { tolerate = 0, false_trip_budget = '7d', slower_than = '1500ms' } }",
+        TripPolicy::adaptive()
+            .tolerate(0.0)
+            .false_trip_budget(7 * DAY)
+            .slower_than(1_500 * MILLI)
+            .into(),
+    );
+}
+
+#[test]
+fn several_policies_keep_their_order() {
+    makes(
+        "trip_when = [{ consecutive_failures = 8 }, 'adaptive', { failure_count = 9 }]",
+        |builder| {
+            builder
+                .trip_when(TripPolicy::consecutive_failures(8))
+                .trip_when(TripPolicy::adaptive())
+                .trip_when(TripPolicy::failure_count(9))
+        },
+    );
+}
+
+#[test]
+fn each_other_setting_is_the_one_that_the_same_words_make_in_code() {
+    makes("", |builder| builder);
+    makes("window = { length = '2m', buckets = 12 }", |builder| {
+        builder.window(Window::time(2 * MINUTE, 12))
+    });
+    makes("window = { length = '2m' }", |builder| {
+        builder.window(Window::time(2 * MINUTE, 10))
+    });
+    makes("window = { buckets = 12 }", |builder| {
+        builder.window(Window::time(MINUTE, 12))
+    });
+    makes("window = { calls = 100 }", |builder| {
+        builder.window(Window::count(100))
+    });
+    makes("window = { calls = 100, within = '1m' }", |builder| {
+        builder.window(Window::count(100).within(MINUTE))
+    });
+    makes("open_for = '1s 500ms'", |builder| {
+        builder.open_for(1_500 * MILLI)
+    });
+    makes(
+        "backoff = { base = '5s', factor = 2, longest = '2m' }",
+        |builder| builder.backoff(Backoff::exponential(5 * SECOND, 2.0, 2 * MINUTE)),
+    );
+    for (word, jitter) in [
+        ("full", Jitter::Full),
+        ("equal", Jitter::Equal),
+        ("decorrelated", Jitter::Decorrelated),
+        ("none", Jitter::None),
+    ] {
+        makes(
+            &format!(
+                "[breakers.payments.backoff]\nbase = '5s'\nfactor = 2\nlongest = '2m'\n\
+                 jitter = '{word}'\nhealthy_after = 'forever'"
+            ),
+            |builder| {
+                let backoff = Backoff::exponential(5 * SECOND, 2.0, 2 * MINUTE);
+                builder.backoff(backoff.jitter(jitter).healthy_after(Duration::MAX))
+            },
+        );
+    }
+    makes("probe_timeout = 'forever'", |builder| {
+        builder.probe_timeout(Duration::MAX)
+    });
+    makes("longest_retry_after = '1h'", |builder| {
+        builder.longest_retry_after(60 * MINUTE)
+    });
+    makes("on_cancel = 'failure'", |builder| {
+        builder.on_cancel(Outcome::Failure)
+    });
+    makes("on_cancel = 'ignored'", |builder| {
+        builder.on_cancel(Outcome::Ignored)
+    });
+    for (word, state) in [
+        ("closed", State::Closed),
+        ("open", State::Open),
+        ("half-open", State::HalfOpen),
+        ("forced-open", State::ForcedOpen),
+        ("disabled", State::Disabled),
+        ("metrics-only", State::MetricsOnly),
+    ] {
+        makes(&format!("start_in = '{word}'"), |builder| {
+            builder.start_in(state)
+        });
+    }
+    for (word, recording) in [
+        ("off", Recording::Off),
+        ("together", Recording::Together),
+        ("by-outcome", Recording::ByOutcome),
+    ] {
+        makes(&format!("latency = '{word}'"), |builder| {
+            builder.latency(recording)
+        });
+    }
+    makes("shards = 8", |builder| builder.shards(8));
+}
+
+#[test]
+fn each_recovery_is_the_one_that_the_same_words_make_in_code() {
+    let five = 5 * SECOND;
+    makes("recovery = 'adaptive'", |builder| {
+        builder.recovery(Recovery::adaptive())
+    });
+    makes("recovery = { probes = 2 }", |builder| {
+        builder.recovery(Recovery::fixed(five, 2))
+    });
+    makes("recovery = { probes = 2 }\nopen_for = '9s'", |builder| {
+        builder.recovery(Recovery::fixed(9 * SECOND, 2))
+    });
+    makes(
+        "recovery = { probes = 5, success_threshold = 3 }",
+        |builder| builder.recovery(Recovery::fixed(five, 5).success_threshold(3)),
+    );
+    makes(
+        "recovery = { probes = 5, max_error_rate = 0.2 }",
+        |builder| builder.recovery(Recovery::fixed(five, 5).max_error_rate(0.2)),
+    );
+    makes(
+        "recovery = { steps = [0.1, 0.5, 1], each = '10s', max_error_rate = 0.2 }",
+        |builder| {
+            let steps = Recovery::steps([0.1, 0.5, 1.0], 10 * SECOND);
+            builder.recovery(steps.max_error_rate(0.2))
+        },
+    );
+    // The open time is one thing, the way back another.
+    makes("recovery = 'adaptive'\nopen_for = '9s'", |builder| {
+        builder.recovery(Recovery::adaptive().open_for(9 * SECOND))
+    });
+    makes(
+        "recovery = 'adaptive'\nbackoff = { base = '1s', factor = 2, longest = '1m' }",
+        |builder| {
+            let backoff = Backoff::exponential(SECOND, 2.0, MINUTE);
+            builder.recovery(Recovery::adaptive().backoff(backoff))
+        },
+    );
+}
+
+const TEMPLATE: &str = "
+    [templates.default]
+    window = { length = '30s', buckets = 6 }
+    trip_when = ['adaptive', { error_rate = 0.5, min_calls = 20 }]
+    recovery = 'adaptive'
+    open_for = '3s'
+    shards = 8
+";
+
+#[test]
+fn a_breaker_has_what_its_template_says_where_it_says_nothing_itself() {
+    let config = toml(&format!(
+        "{TEMPLATE}
+        [breakers.payments]
+        template = 'default'
+        window = {{ length = '10s' }}
+        backoff = {{ base = '5s', factor = 2, longest = '2m' }}
+        [breakers.search]"
+    ));
+    let made = config.builder("payments").unwrap();
+    let backoff = Backoff::exponential(5 * SECOND, 2.0, 2 * MINUTE);
+    let expected = CircuitBreaker::builder("payments")
+        .window(Window::time(10 * SECOND, 10))
+        .trip_when(TripPolicy::adaptive())
+        .trip_when(TripPolicy::error_rate(0.5).min_calls(20))
+        .recovery(Recovery::adaptive().backoff(backoff))
+        .shards(8);
+    assert_eq!(format!("{made:?}"), format!("{expected:?}"));
+    // Who names no template has none, whatever it is called.
+    let made = config.builder("search").unwrap();
+    let expected = CircuitBreaker::builder("search");
+    assert_eq!(format!("{made:?}"), format!("{expected:?}"));
+    let made = config.template("default").unwrap();
+    let expected = CircuitBreaker::builder("default")
+        .window(Window::time(30 * SECOND, 6))
+        .trip_when(TripPolicy::adaptive())
+        .trip_when(TripPolicy::error_rate(0.5).min_calls(20))
+        .recovery(Recovery::adaptive().open_for(3 * SECOND))
+        .shards(8);
+    assert_eq!(format!("{made:?}"), format!("{expected:?}"));
+}
+
+#[test]
+fn breakers_are_found_by_name_in_the_order_of_the_file() {
+    let config = toml("[breakers.search]\n[breakers.'a.b c']\n[breakers.payments]");
+    assert!(config.names().eq(["search", "a.b c", "payments"]));
+    assert_eq!(config.template_names().count(), 0);
+    for name in config.names() {
+        let breaker = config.build(name).unwrap();
+        assert_eq!(breaker.snapshot().name(), name);
+    }
+    assert_eq!(
+        config.build("paymnets").unwrap_err().to_string(),
+        "breakers: \"paymnets\" is not one of search, a.b c, payments; a breaker is asked for by \
+         its name in the file"
+    );
+    assert_eq!(
+        config.template("default").unwrap_err().to_string(),
+        "templates: \"default\" is not in the file, which has none; a template is asked for by its \
+         name in the file"
+    );
+    assert_eq!(toml(""), Config::default());
+}
+
+#[test]
+fn a_setting_that_makes_no_sense_is_refused_with_its_place() {
+    let refuse = |settings: &str, expected: &str| {
+        let error = payments(settings).build("payments").unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with(expected), "{settings}: {text}");
+        refused(&payments(settings), &text);
+    };
+    refused(
+        &payments("window = { buckets = 0 }"),
+        "breakers.payments.window.buckets: 0 is not in 1..=1024; 10 suit most services",
+    );
+    for (settings, expected) in [
+        (
+            "window = { length = '1ms' }",
+            "window.length: 1ms is not in 100ms..=7d",
+        ),
+        ("window = { calls = 0 }", "window.calls: 0 is not in"),
+        (
+            "window = { calls = 9, within = '1ms' }",
+            "window.within: 1ms is not in",
+        ),
+        ("open_for = '0s'", "open_for: 0ns is not in"),
+        (
+            "probe_timeout = '0s'",
+            "probe_timeout: 0ns is not at least 1ms",
+        ),
+        (
+            "longest_retry_after = '0s'",
+            "longest_retry_after: 0ns is not in",
+        ),
+        ("shards = 65", "shards: 65 is not in 1..=64"),
+        (
+            "recovery = { probes = 0 }",
+            "recovery.probes: 0 is not in 1..=1023",
+        ),
+        (
+            "recovery = { probes = 2, success_threshold = 3 }",
+            "recovery.success_threshold: 3 is not in 1..=2",
+        ),
+        (
+            "recovery = { probes = 2, max_error_rate = 1.0 }",
+            "recovery.max_error_rate: 1 is not at least 0",
+        ),
+        (
+            "recovery = { steps = [], each = '1s' }",
+            "recovery.steps: 0 steps is not",
+        ),
+        (
+            "recovery = { steps = [1.0], each = '0s' }",
+            "recovery.each: 0ns is not in 1ms..=1 day",
+        ),
+        (
+            "backoff = { base = '0s', factor = 2, longest = '1m' }",
+            "backoff.base: 0ns is not in",
+        ),
+        (
+            "backoff = { base = '1s', factor = nan, longest = '1m' }",
+            "backoff.factor: NaN is not in 1..=100",
+        ),
+        (
+            "trip_when = [{ error_rate = 2 }]",
+            "trip_when[0].error_rate: 2 is not above 0.0",
+        ),
+        (
+            "trip_when = [{ error_rate = 0.5 }, { error_rate = 0.5, min_calls = 0 }]",
+            "trip_when[1].min_calls: 0 is not at least 1",
+        ),
+        (
+            "trip_when = ['adaptive', { slow_rate = 0.5 }]",
+            "trip_when[1].slower_than: unset is not in 1µs..=1h",
+        ),
+        (
+            "trip_when = [{ failure_count = 9 }, { adaptive = { tolerate = 7 } }]",
+            "trip_when[1].adaptive.tolerate: 7 is not in 0.0..=0.9",
+        ),
+        (
+            "trip_when = ['adaptive', { failure_count = 9 }, 'adaptive']",
+            "trip_when[2].adaptive: two adaptive policies is not one",
+        ),
+        (
+            "trip_when = [{ slow_rate = 0.5, slower_than = '1s' }, { slow_rate = 0.9, slower_than = '2s' }]",
+            "trip_when[1].slower_than: 2s is not 1s",
+        ),
+        (
+            "trip_when = [{ slow_rate = 0.5, slower_than = '1s' }, { adaptive = { slower_than = '2s' } }]",
+            "trip_when[1].adaptive.slower_than: 2s is not 1s",
+        ),
+        (
+            "window = { buckets = 2 }\ntrip_when = [{ burn_rate = 0.999 }]",
+            "window.buckets: 2 is not at least 3",
+        ),
+        (
+            "window = { calls = 50 }\ntrip_when = ['adaptive']",
+            "trip_when[0].adaptive: Window::count(50) is not a window by time",
+        ),
+    ] {
+        refuse(settings, &format!("breakers.payments.{expected}"));
+    }
+}
+
+#[test]
+fn a_setting_of_a_template_is_refused_where_it_stands() {
+    let with = |breaker: &str| toml(&format!("{TEMPLATE}\n[breakers.payments]\n{breaker}"));
+    let place = |config: &Config| config.check().unwrap_err().setting.into_owned();
+    let bad = toml("[templates.default]\nshards = 0\n[breakers.a]\ntemplate = 'default'");
+    assert_eq!(place(&bad), "templates.default.shards");
+    let unused = toml("[templates.'my own']\nshards = 0");
+    assert_eq!(place(&unused), "templates.\"my own\".shards");
+    // The policy stands in the template, but it can't be with this breaker's window.
+    refused(
+        &with("template = 'default'\nwindow = { calls = 50 }"),
+        "templates.default.trip_when[0].adaptive: Window::count(50) is not a window by time, which \
+         shows how much traffic there is; use Window::time; the decision looks at single calls and \
+         not at the window's length (for breakers.payments)",
+    );
+    refused(
+        &with("template = 'defualt'"),
+        "breakers.payments.template: \"defualt\" is not one of default; a template stands in the \
+         file under templates",
+    );
+}
+
+#[test]
+fn a_key_that_is_not_known_is_refused_by_its_place() {
+    let keys = "expected one of template, window, trip_when, recovery, open_for, backoff, \
+                probe_timeout, longest_retry_after, on_cancel, start_in, latency, shards";
+    assert_eq!(
+        misread("open_fro = '5s'"),
+        format!("breakers.payments.open_fro: unknown key, {keys}")
+    );
+    for (settings, place) in [
+        ("window = { bucket = 1 }", "window.bucket"),
+        ("recovery = { probe = 1 }", "recovery.probe"),
+        ("backoff = { min = '1s' }", "backoff.min"),
+        (
+            "trip_when = [{ error_rate = 0.5, min = 1 }]",
+            "trip_when[0].min",
+        ),
+        (
+            "trip_when = ['adaptive', { adaptive = { tolerates = 1 } }]",
+            "trip_when[1].adaptive.tolerates",
+        ),
+    ] {
+        let text = misread(settings);
+        let expected = format!("breakers.payments.{place}: unknown key, expected one of ");
+        assert!(text.starts_with(&expected), "{text}");
+    }
+    assert_eq!(
+        toml::from_str::<Config>("[breaker.payments]")
+            .unwrap_err()
+            .message(),
+        "breaker: unknown key, expected one of templates, breakers"
+    );
+}
+
+#[test]
+fn a_value_of_another_kind_is_refused_with_its_place_and_what_it_should_be() {
+    for (settings, expected) in [
+        (
+            "shards = 'ten'",
+            "invalid type: string \"ten\", expected a whole number, at most 4294967295, at \
+             breakers.payments.shards",
+        ),
+        (
+            "shards = -1",
+            "invalid value: integer `-1`, expected a whole number, at most 4294967295, at \
+             breakers.payments.shards",
+        ),
+        (
+            "shards = 4294967296",
+            "invalid value: integer `4294967296`, expected a whole number, at most 4294967295, at \
+             breakers.payments.shards",
+        ),
+        (
+            "trip_when = [{ error_rate = '50%' }]",
+            "invalid type: string \"50%\", expected a number at \
+             breakers.payments.trip_when[0].error_rate",
+        ),
+        (
+            "open_for = 5",
+            "invalid type: integer `5`, expected a duration with its unit, as \"250ms\" or \"1m 30s\", \
+             or \"forever\", at breakers.payments.open_for",
+        ),
+        (
+            "window = { length = '60' }",
+            "invalid value: string \"60\", expected a duration with its unit, as \"250ms\" or \"1m \
+             30s\", or \"forever\", at breakers.payments.window.length",
+        ),
+        (
+            "start_in = 'ajar'",
+            "invalid value: string \"ajar\", expected one of \"closed\", \"open\", \"half-open\", \
+             \"forced-open\", \"disabled\", \"metrics-only\" at breakers.payments.start_in",
+        ),
+        (
+            "on_cancel = 'success'",
+            "invalid value: string \"success\", expected one of \"ignored\", \"failure\" at \
+             breakers.payments.on_cancel",
+        ),
+        (
+            "window = 60",
+            "invalid type: integer `60`, expected a window, as { length = \"60s\", buckets = 10 } or \
+             { calls = 100 }, at breakers.payments.window",
+        ),
+        (
+            "recovery = 'adaptiv'",
+            "invalid value: string \"adaptiv\", expected a recovery, as \"adaptive\" or { probes = 3 } \
+             or { steps = [0.1, 1.0], each = \"10s\" }, at breakers.payments.recovery",
+        ),
+        (
+            "trip_when = 'adaptive'",
+            "invalid type: string \"adaptive\", expected a list at breakers.payments.trip_when",
+        ),
+        (
+            "trip_when = ['adaptiv']",
+            "invalid value: string \"adaptiv\", expected a policy, as { error_rate = 0.5, min_calls = \
+             20 } or \"adaptive\", at breakers.payments.trip_when[0]",
+        ),
+    ] {
+        assert_eq!(misread(settings), expected);
+    }
+    let error = toml::from_str::<Config>("breakers = 5").unwrap_err();
+    assert_eq!(
+        error.message(),
+        "invalid type: integer `5`, expected names with their settings at breakers"
+    );
+    // The reader adds where that is in the text.
+    let text = "[breakers.payments]\nopen_for = '5s'\nshards = 'ten'";
+    let error = toml::from_str::<Config>(text).unwrap_err();
+    assert_eq!(error.span().map(|span| &text[span]), Some("'ten'"));
+}
+
+#[test]
+fn keys_that_do_not_go_together_are_refused_with_their_place() {
+    for (settings, expected) in [
+        (
+            "open_for = '5s'\nbackoff = { base = '1s', factor = 2, longest = '1m' }",
+            ": has both open_for and backoff; the open time is fixed or it grows",
+        ),
+        (
+            "trip_when = []",
+            ": has no policy in trip_when; leave it out for the default ones, or write start_in = \
+             \"metrics-only\" for a breaker that never trips",
+        ),
+        (
+            "window = { length = '1m', calls = 10 }",
+            ".window: a window is by time, with length or buckets or both, or by count, with calls \
+             and perhaps within",
+        ),
+        (
+            "window = {}",
+            ".window: a window is by time, with length or buckets or both, or by count, with calls \
+             and perhaps within",
+        ),
+        (
+            "recovery = { probes = 3, each = '1s' }",
+            ".recovery: a recovery is by probes, perhaps with success_threshold, or by steps, with \
+             each, the time of one",
+        ),
+        (
+            "recovery = { probes = 3, success_threshold = 2, max_error_rate = 0.1 }",
+            ".recovery: has both success_threshold and max_error_rate; each replaces the other",
+        ),
+        (
+            "backoff = { base = '1s', longest = '1m' }",
+            ".backoff: a backoff needs base, factor and longest",
+        ),
+        (
+            "trip_when = ['adaptive', { min_calls = 3 }]",
+            ".trip_when[1]: says not which policy it is; add one of consecutive_failures, \
+             failure_count, error_rate, slow_rate, burn_rate, latency_percentile, \
+             slower_than_usual, adaptive",
+        ),
+        (
+            "trip_when = [{ error_rate = 0.5, failure_count = 3 }]",
+            ".trip_when[0]: has both failure_count and error_rate; a list has several policies, \
+             any of which trips",
+        ),
+        (
+            "trip_when = [{ failure_count = 3, min_calls = 3 }]",
+            ".trip_when[0]: failure_count has no setting min_calls",
+        ),
+        (
+            "trip_when = [{ adaptive = {}, slower_than = '1s' }]",
+            ".trip_when[0]: adaptive has no setting slower_than",
+        ),
+    ] {
+        assert_eq!(misread(settings), format!("breakers.payments{expected}"));
+    }
+    assert_eq!(
+        toml::from_str::<Config>("[templates.a]\ntemplate = 'b'")
+            .unwrap_err()
+            .message(),
+        "templates.a.template: a template has none itself"
+    );
+    // JSON lets a key stand twice.
+    for (text, place) in [
+        (r#"{"breakers": {"a": {}, "a": {}}}"#, "breakers.a"),
+        (
+            r#"{"breakers": {"a": {"shards": 1, "shards": 1}}}"#,
+            "breakers.a.shards",
+        ),
+        (r#"{"breakers": {}, "breakers": {}}"#, "breakers"),
+    ] {
+        let text = serde_json::from_str::<Config>(text)
+            .unwrap_err()
+            .to_string();
+        let expected = format!("{place}: is there twice; leave one out at line 1");
+        assert!(text.starts_with(&expected), "{text}");
+    }
+}
+
+const CANONICAL: &str = r#"[templates.default]
+trip_when = ["adaptive", { error_rate = 0.5, min_calls = 20 }]
+recovery = "adaptive"
+
+[templates.default.window]
+length = "60s"
+buckets = 10
+
+[breakers.search]
+template = "default"
+open_for = "1m 30s"
+
+[breakers.payments]
+template = "default"
+probe_timeout = "forever"
+on_cancel = "failure"
+start_in = "half-open"
+latency = "by-outcome"
+shards = 4
+
+[breakers.payments.backoff]
+base = "5000ms"
+factor = 2.0
+longest = "2m"
+jitter = "full"
+"#;
+
+#[test]
+fn what_is_written_is_the_text_that_was_read() {
+    assert_eq!(toml::to_string(&toml(CANONICAL)).unwrap(), CANONICAL);
+    let text = serde_json::to_string_pretty(&toml(CANONICAL)).unwrap();
+    let read: Config = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, toml(CANONICAL));
+    assert_eq!(serde_json::to_string_pretty(&read).unwrap(), text);
+}
