@@ -106,7 +106,7 @@ fn check() -> Result<(), Box<dyn Error>> {
         .filter(|(path, count)| {
             baseline
                 .get(path)
-                .is_none_or(|old| *count > old + TOLERANCE)
+                .is_none_or(|old| *count > old + tolerance(path))
         })
         .map(|(path, count)| format!("  {path}: {count}"))
         .collect();
@@ -115,6 +115,15 @@ fn check() -> Result<(), Box<dyn Error>> {
     }
     let grown = grown.join("\n");
     Err(format!("more instructions than in {BASELINE}:\n{grown}\nTo accept it: {ACCEPT}").into())
+}
+
+/// A call takes other bins of a histogram, and hence other ways, by how long it really takes.
+fn tolerance(path: &str) -> i64 {
+    if path.ends_with("latency") {
+        8 * TOLERANCE
+    } else {
+        TOLERANCE
+    }
 }
 
 /// Why these counts say nothing about a change of the code, if they don't.
