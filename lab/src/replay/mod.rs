@@ -66,7 +66,7 @@ pub enum ReplayError {
         /// The policy as it was written.
         policy: String,
         /// What the crate says.
-        error: ConfigError,
+        error: Box<ConfigError>,
     },
     /// The report can't be written.
     #[error("can't write the report: {0}")]
@@ -98,7 +98,7 @@ impl Replay {
                 .run(&log.calls)
                 .map_err(|error| ReplayError::Config {
                     policy: contestant.name.clone(),
-                    error,
+                    error: Box::new(error),
                 })?;
             results.push(Played {
                 name: contestant.name.clone(),
