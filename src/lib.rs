@@ -63,6 +63,8 @@
 //! 7. No method of a breaker panics, waits for another thread, or allocates on the path of a call,
 //!    except once in a breaker's life, when its window [grows](Builder::shards), and, if it keeps
 //!    [histograms](Builder::latency), when a thread then gets one of its own.
+//!    (A call that opens a breaker wakes its health check and the callers
+//!    that wait, if there are any, which may take the runtime's lock.)
 //!    A setting that makes no sense is refused by [`build`](Builder::build) with the reason.
 //! 8. A listener or a classifier that panics harms no other call and no other listener.
 //!

@@ -3,6 +3,9 @@
 use std::fs;
 use std::process::Command;
 
+use tripcurve::{CircuitBreaker, Config};
+use tripcurve_lab::replay::Policy;
+
 /// Runs the program and returns what it writes, which must be without error.
 fn lab(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tripcurve-lab"))
@@ -52,6 +55,18 @@ fn what_is_recommended_does_what_it_says_when_it_is_replayed() {
     let (said, done) = (row(&text, policy), row(&replay, policy));
     assert_eq!((&said[1], &said[2]), (&done[1], &done[4]), "{text}{replay}");
     assert!(text.contains("let breaker = CircuitBreaker::builder(\"outage\")\n"));
+    let (_, file) = text
+        .split_once("\nOr in a file, which tripcurve::Config reads:\n\n")
+        .unwrap();
+    let config: Config = toml::from_str(file).unwrap();
+    let expected = policy
+        .parse::<Policy>()
+        .unwrap()
+        .apply(CircuitBreaker::builder("outage"));
+    assert_eq!(
+        format!("{:?}", config.builder("outage").unwrap()),
+        format!("{expected:?}")
+    );
 }
 
 #[test]

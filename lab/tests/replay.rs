@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, ConfigError, TripPolicy, Window};
+use tripcurve::{CircuitBreaker, Config, ConfigError, TripPolicy, Window};
 use tripcurve_lab::log::{Call, Log};
 use tripcurve_lab::peers::catalogue;
 use tripcurve_lab::replay::{Contestant, Course, Policy, Tally, Trip};
@@ -281,6 +281,31 @@ fn a_snippet_compiles_and_makes_a_breaker() -> Result<(), ConfigError> {
         "snippets/count.rs": "error-rate:0.25:window=100calls",
     );
     Ok(())
+}
+
+#[test]
+fn a_policy_as_a_file_makes_the_breaker_that_it_makes_itself() {
+    for (policy, name) in [
+        ("default", "payments"),
+        ("adaptive", "my-log_2"),
+        ("adaptive:tolerate=0:budget=7d:slower=1500ms", "payments"),
+        (
+            "consecutive:5+failure-count:20+error-rate:0.5:min=10:window=30s:open=2s:probes=1",
+            "two.parts",
+        ),
+        (
+            "slow-rate:0.5:slower=2s:min=5+percentile:99:above=250ms:min=50+slower-than-usual:4:percentile=95",
+            "a \"log\" \\ of\u{1} Zoë",
+        ),
+        ("error-rate:0.25:window=100calls:open=1500us", ""),
+    ] {
+        let policy: Policy = policy.parse().unwrap();
+        let text = policy.toml(name);
+        let config: Config = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
+        let read = config.builder(name).unwrap();
+        let expected = policy.apply(CircuitBreaker::builder(name.to_owned()));
+        assert_eq!(format!("{read:?}"), format!("{expected:?}"), "{text}");
+    }
 }
 
 fn lab(arguments: &[&str]) -> Output {

@@ -289,7 +289,7 @@ pub(super) fn times(number: usize) -> String {
     }
 }
 
-/// Writes the code that makes such a breaker.
+/// Writes the code that makes such a breaker, and the file that does.
 pub(super) fn snippet(to: &mut impl Write, policy: &Policy, name: &str) -> io::Result<()> {
     let code = policy.snippet(name);
     writeln!(to)?;
@@ -306,7 +306,12 @@ pub(super) fn snippet(to: &mut impl Write, policy: &Policy, name: &str) -> io::R
         [only] => writeln!(to, "use tripcurve::{only};")?,
         several => writeln!(to, "use tripcurve::{{{}}};", several.join(", "))?,
     }
-    writeln!(to, "\nlet breaker = {code};")
+    writeln!(to, "\nlet breaker = {code};")?;
+    writeln!(
+        to,
+        "\nOr in a file, which tripcurve::Config reads:\n\n{}",
+        policy.toml(name).trim_end()
+    )
 }
 
 #[cfg(test)]

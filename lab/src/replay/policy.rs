@@ -237,7 +237,7 @@ impl fmt::Display for Rule {
 pub(super) const DAY: u128 = 86_400 * 1_000_000_000;
 
 /// A duration as the command line takes it.
-fn short(duration: Duration) -> String {
+pub(super) fn short(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     match nanos {
         _ if nanos > 0 && nanos.is_multiple_of(DAY) => format!("{}d", nanos / DAY),
@@ -319,7 +319,8 @@ impl Policy {
     /// Gives a builder these settings.
     ///
     /// The one place where the lab's words become the crate's: a new policy or recovery is added here,
-    /// in [`Rule`] and in the code that [`snippet`](Self::snippet) writes.
+    /// in [`Rule`], in the code that [`snippet`](Self::snippet) writes and in the file of
+    /// [`toml`](Self::toml).
     pub fn apply(&self, mut builder: Builder) -> Builder {
         for rule in &self.rules {
             builder = builder.trip_when(rule.policy());

@@ -1,9 +1,9 @@
-//! A policy as code that a user can copy.
+//! A policy as code and as configuration that a user can copy.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::policy::{BUCKETS, DAY, Length, Policy, Rule};
+use super::policy::{BUCKETS, DAY, Length, Policy, Rule, short};
 
 impl Policy {
     /// The policy as an expression that makes a breaker of this name.
@@ -31,6 +31,64 @@ impl Policy {
         }
         code + "    .build()?"
     }
+
+    /// The policy as the part of a TOML file that describes a breaker of this name, for `tripcurve::Config`.
+    #[must_use]
+    pub fn toml(&self, name: &str) -> String {
+        let mut toml = format!("[breakers.{}]\n", key(name));
+        match self.window {
+            Some(Length::Time(length)) => {
+                let length = short(length);
+                let _ = writeln!(
+                    toml,
+                    "window = {{ length = \"{length}\", buckets = {BUCKETS} }}"
+                );
+            }
+            Some(Length::Calls(calls)) => {
+                let _ = writeln!(toml, "window = {{ calls = {calls} }}");
+            }
+            None => {}
+        }
+        match &self.rules[..] {
+            [] => {}
+            [rule] => {
+                let _ = writeln!(toml, "trip_when = [{}]", rule.toml());
+            }
+            several => {
+                toml += "trip_when = [\n";
+                for rule in several {
+                    let _ = writeln!(toml, "    {},", rule.toml());
+                }
+                toml += "]\n";
+            }
+        }
+        if let Some(open_for) = self.open_for {
+            let _ = writeln!(toml, "open_for = \"{}\"", short(open_for));
+        }
+        if let Some(probes) = self.probes {
+            let _ = writeln!(toml, "recovery = {{ probes = {probes} }}");
+        }
+        toml
+    }
+}
+
+/// A name as a key of TOML, in quotes where it must be.
+fn key(name: &str) -> String {
+    let is_bare = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    if !name.is_empty() && name.chars().all(is_bare) {
+        return name.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for letter in name.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            _ if letter.is_control() => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(letter));
+            }
+            _ => quoted.push(letter),
+        }
+    }
+    quoted + "\""
 }
 
 impl Rule {
@@ -93,6 +151,66 @@ impl Rule {
             }
         };
         code
+    }
+
+    /// The same as an entry of `trip_when`.
+    fn toml(&self) -> String {
+        let number = |number: f64| Some(format!("{number:?}"));
+        let time = |duration| Some(format!("\"{}\"", short(duration)));
+        let calls = |calls: Option<u32>| calls.map(|calls| calls.to_string());
+        let settings = match *self {
+            Self::Consecutive(n) => vec![("consecutive_failures", Some(n.to_string()))],
+            Self::FailureCount(n) => vec![("failure_count", Some(n.to_string()))],
+            Self::ErrorRate { fraction, min } => {
+                vec![("error_rate", number(fraction)), ("min_calls", calls(min))]
+            }
+            Self::SlowRate {
+                fraction,
+                slower,
+                min,
+            } => vec![
+                ("slow_rate", number(fraction)),
+                ("slower_than", time(slower)),
+                ("min_calls", calls(min)),
+            ],
+            Self::Percentile {
+                percentile,
+                above,
+                min,
+            } => vec![
+                ("latency_percentile", number(percentile)),
+                ("above", time(above)),
+                ("min_calls", calls(min)),
+            ],
+            Self::SlowerThanUsual {
+                factor,
+                percentile,
+                min,
+            } => vec![
+                ("slower_than_usual", number(factor)),
+                ("percentile", percentile.and_then(number)),
+                ("min_calls", calls(min)),
+            ],
+            Self::Adaptive {
+                tolerate,
+                budget,
+                slower,
+            } => vec![
+                ("tolerate", tolerate.and_then(number)),
+                ("false_trip_budget", budget.and_then(time)),
+                ("slower_than", slower.and_then(time)),
+            ],
+        };
+        let entries: Vec<_> = settings
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name} = {}", value?)))
+            .collect();
+        let entries = entries.join(", ");
+        match self {
+            Self::Adaptive { .. } if entries.is_empty() => "\"adaptive\"".to_owned(),
+            Self::Adaptive { .. } => format!("{{ adaptive = {{ {entries} }} }}"),
+            _ => format!("{{ {entries} }}"),
+        }
     }
 }
 
