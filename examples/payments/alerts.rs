@@ -23,7 +23,7 @@ impl Alerts {
         (Self { operations, opened }, told)
     }
 
-    /// Operations hear of an outage once, not of each probe that fails.
+    /// Operations hear of an outage once, not of each check that fails.
     pub(crate) fn tell(&self, transition: &Transition) {
         let text = match (transition.from(), transition.to()) {
             (State::Closed, State::Open) => Some("OPEN, payments go to backup and queue"),
@@ -35,14 +35,14 @@ impl Alerts {
             let _ended = self.operations.send(format!("{text} ({transition})"));
         }
         let mut opened = self.opened.lock().expect("nobody panics here");
-        match (transition.from(), transition.to()) {
-            (_, State::Open) => opened.push((transition.at(), None)),
-            (State::Open, _) => {
-                if let Some((began, lasted)) = opened.last_mut() {
-                    *lasted = Some(transition.at().saturating_sub(*began));
-                }
-            }
-            _ => {}
+        if transition.from() == State::Open
+            && let Some((began, lasted)) = opened.last_mut()
+        {
+            *lasted = Some(transition.at().saturating_sub(*began));
+        }
+        // A health check that fails leads from open to open.
+        if transition.to() == State::Open {
+            opened.push((transition.at(), None));
         }
     }
 

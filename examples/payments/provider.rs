@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{Request, StatusCode};
-use axum::routing::post;
+use axum::http::{Method, Request, StatusCode};
+use axum::routing::{get, post};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -42,6 +42,7 @@ impl Provider {
         });
         let app = Router::new()
             .route("/{order}/{amount}", post(charge))
+            .route("/health", get(health))
             .with_state(Arc::clone(&shared));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -58,9 +59,17 @@ impl Provider {
         self.shared.charged.load(Ordering::SeqCst)
     }
 
-    /// How many calls reached it while it was down.
+    /// How many orders reached it while it was down.
     pub(crate) fn refused(&self) -> u32 {
         self.shared.refused.load(Ordering::SeqCst)
+    }
+}
+
+async fn health(State(shared): State<Arc<Shared>>) -> StatusCode {
+    if shared.is_down.load(Ordering::SeqCst) {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
     }
 }
 
@@ -98,7 +107,18 @@ impl Client {
     }
 
     pub(crate) async fn post(&self, path: &str) -> Result<Reply, Failure> {
-        let request = Request::post(format!("http://{}{path}", self.address)).body(Body::empty())?;
+        self.send(Method::POST, path).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Result<Reply, Failure> {
+        self.send(Method::GET, path).await
+    }
+
+    async fn send(&self, method: Method, path: &str) -> Result<Reply, Failure> {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address))
+            .body(Body::empty())?;
         let response = self.http.request(request).await?;
         let by = response.headers().get("paid-by");
         Ok(Reply {

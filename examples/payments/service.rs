@@ -116,6 +116,12 @@ impl Payments {
         let (queue, waiting) = mpsc::channel(PLACES);
         let bank = guarded(bank, bank_breaker);
         tokio::spawn(work_off(waiting, bank.clone()));
+        // So that no customer's order finds out whether the bank is back.
+        let asks = bank.client.clone();
+        let health_check = bank
+            .breaker
+            .health_check(async move || asks.get("/health").await);
+        tokio::spawn(health_check);
         let shared = Arc::new(Shared {
             bank,
             backup: guarded(backup, backup_breaker),
