@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tripcurve::{Backoff, Builder, CircuitBreaker, Clock, Recording, TripPolicy, Window};
+use tripcurve::{Backoff, Builder, CircuitBreaker, Clock, Recording, Recovery, TripPolicy, Window};
 
 /// Bytes on the heap and in the handle, and how many pieces they are in.
 fn measure(what: &str, settings: impl Fn(Builder) -> Builder) -> usize {
@@ -56,6 +56,15 @@ fn a_compact_breaker_takes_at_most_512_bytes() {
 fn a_compact_breaker_that_decides_by_evidence_takes_at_most_1344_bytes() {
     let adaptive = |builder: Builder| builder.shards(1).trip_when(TripPolicy::adaptive());
     assert!(measure("compact, adaptive", adaptive) <= 1_344);
+}
+
+#[test]
+fn an_adaptive_recovery_takes_about_200_bytes_more() {
+    let bytes =
+        |recovery: Recovery| measure("compact", |builder| builder.shards(1).recovery(recovery));
+    let fixed = bytes(Recovery::fixed(Duration::from_secs(5), 3));
+    let more = bytes(Recovery::adaptive()) - fixed;
+    assert!((180..=220).contains(&more), "{more}");
 }
 
 #[test]

@@ -171,6 +171,12 @@ fn end(evidence: &Evidence) {
     }
 }
 
+/// What is learnt of the excursion when successes end it.
+fn lesson(evidence: &Evidence) -> Lesson {
+    let lessons = std::iter::repeat_with(|| evidence.success(FIRST));
+    lessons.flatten().next().expect("evidence ends")
+}
+
 fn lesson_of(failures: u32) -> (usize, Lesson) {
     let evidence = enough(1);
     for _ in 0..failures {
@@ -241,6 +247,35 @@ fn who_finds_an_excursion_finds_when_it_began() {
             ],
         );
         assert!(matches!(within, None | Some(0)), "{within:?}");
+    });
+}
+
+/// An excursion that lasted for long was so long ago that it is forgotten; a short one ends. Who finds that it has
+/// takes it for short.
+///
+/// Fails when: `Lasting` stores or loads relaxed when the last excursion ended.
+#[test]
+fn what_is_long_forgotten_is_not_remembered_when_another_excursion_ends() {
+    model(UNBOUNDED, || {
+        const LATER: u64 = 100 * NOW;
+        let evidence = tolerant();
+        evidence.failure(FIRST, 1, || true);
+        evidence.learn(lesson(&evidence), NOW, 0);
+        evidence.failure(FIRST, LATER, || true);
+        let short = lesson(&evidence);
+        evidence.failure(FIRST, LATER, || true);
+        let shared = Arc::new((evidence, short));
+        let [seen, _] = race(
+            &shared,
+            [
+                |(evidence, _): &(Evidence, Lesson)| evidence.verdict(FIRST, LATER, 0, || 0),
+                |(evidence, short): &(Evidence, Lesson)| {
+                    evidence.learn(*short, LATER, 0);
+                    None
+                },
+            ],
+        );
+        assert!(seen.is_some(), "any failure is enough");
     });
 }
 

@@ -45,8 +45,10 @@ impl Lasting {
     /// How long the excursions before one that began at `began` had lasted, in a generation that began at
     /// `since`.
     pub(super) fn before(&self, began: u64, since: u64) -> u64 {
-        // Relaxed, both: who finds the one without the other takes it for less.
-        let ended = self.ended.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release in `end`; who finds when one ended finds how long all had lasted by
+        // then, and not how long others had that are long forgotten. Relaxed: who finds that without when it
+        // ended takes it for less.
+        let ended = self.ended.load(Ordering::Acquire);
         let lasted = self.lasted.load(Ordering::Relaxed);
         // While the breaker was open or half-open there were no calls to go well.
         let rest = began.saturating_sub(ended.max(since));
@@ -55,10 +57,11 @@ impl Lasting {
 
     /// One that began at `began`, in a generation that began at `since`, ends at `now`.
     pub(super) fn end(&self, began: u64, now: u64, since: u64) {
-        let lasted = self.before(began, since) + now.saturating_sub(began);
-        // Relaxed, both: as above. Of two that end at once, one is forgotten.
+        let lasted = now.saturating_sub(began);
+        let lasted = lasted.saturating_add(self.before(began, since));
+        // Relaxed: published by the next. Of two that end at once, one is forgotten. Release: see `before`.
         self.lasted.store(lasted, Ordering::Relaxed);
-        self.ended.store(now, Ordering::Relaxed);
+        self.ended.store(now, Ordering::Release);
     }
 }
 

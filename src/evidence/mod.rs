@@ -288,7 +288,8 @@ impl Evidence {
             if nats < needed {
                 return None;
             }
-            let age = (within + self.lasting.before(began, since)).max(1);
+            let before = self.lasting.before(began, since);
+            let age = within.saturating_add(before).max(1);
             if age > self.at_once {
                 needed = needed + Nats::new(rate(age, self.at_once.max(1)).ln());
             }

@@ -18,7 +18,7 @@ pub(crate) const NOTHING: Path = ("nothing", |calls| {
 /// The default clock alone: not every machine has a counter that `quanta` may read.
 pub(crate) const CLOCK: &str = "clock";
 
-pub(crate) const PATHS: [Path; 17] = [
+pub(crate) const PATHS: [Path; 18] = [
     (CLOCK, |calls| {
         let clock = Clock::default();
         counted_calls(calls, || {
@@ -32,6 +32,10 @@ pub(crate) const PATHS: [Path; 17] = [
     }),
     ("closed/call", |calls| {
         let breaker = CircuitBreaker::new("closed");
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("closed/call/adaptive", |calls| {
+        let breaker = build(CircuitBreaker::builder("closed").trip_when(TripPolicy::adaptive()));
         counted_calls(calls, || breaker.call(succeed));
     }),
     ("closed/call_async", |calls| {
