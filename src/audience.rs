@@ -7,6 +7,8 @@ use crate::recovery::HealthChecks;
 #[cfg(feature = "health")]
 use crate::state::State;
 use crate::sync::LateBox;
+#[cfg(feature = "health")]
+use crate::sync::{Ordering, fence};
 
 /// Nobody, at first; one word.
 #[derive(Debug)]
@@ -36,10 +38,13 @@ impl Audience {
     /// Tells a transition that was made.
     pub(crate) fn tell(&self, name: &Name, entry: &Entry) {
         #[cfg(feature = "health")]
-        if entry.to == State::Open
-            && let Some(checks) = self.checks()
-        {
-            checks.ring();
+        if entry.to == State::Open {
+            // SeqCst: pairs with the fence of `HealthChecks::listen`. Either the first task, which has just made
+            // the checks, sees that the breaker is open, or this thread sees the checks.
+            fence(Ordering::SeqCst);
+            if let Some(checks) = self.checks() {
+                checks.ring();
+            }
         }
         if let Some(listeners) = self.0.get().and_then(|seats| seats.listeners.as_deref()) {
             listeners.tell(name, entry);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use loom_tests::sync::Arc;
+use loom_tests::sync::{Arc, Ordering, fence};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Generation, NextCheck, Probes, RetryAfter, Ring, Settings, TimeRing,
+    At, Beside, Core, Generation, InLine, NextCheck, Probes, RetryAfter, Ring, Settings, TimeRing,
 };
 use tripcurve::{State, TripPolicy};
 
@@ -30,6 +30,15 @@ fn checked() -> Arc<Checked> {
 
 /// The same, perhaps with wishes.
 fn checked_beside(beside: Option<Box<Beside>>) -> Arc<Checked> {
+    let core = breaker(beside, State::Open);
+    core.checks().enter();
+    let NextCheck::Now { generation, .. } = core.next_check(OPEN_FOR) else {
+        unreachable!("its open time is over");
+    };
+    Arc::new(Checked { core, generation })
+}
+
+fn breaker(beside: Option<Box<Beside>>, state: State) -> Core {
     let settings = Settings {
         name: "model".into(),
         policies: [TripPolicy::failure_count(1)].into(),
@@ -38,12 +47,7 @@ fn checked_beside(beside: Option<Box<Beside>>) -> Arc<Checked> {
         probe_timeout: PATIENCE,
     };
     let ring = Ring::Time(TimeRing::new(1 << 40, 1, 1, false));
-    let core = Core::new(settings, ring, beside, None, State::Open, 0);
-    core.checks().enter();
-    let NextCheck::Now { generation, .. } = core.next_check(OPEN_FOR) else {
-        unreachable!("its open time is over");
-    };
-    Arc::new(Checked { core, generation })
+    Core::new(settings, ring, beside, None, state, 0)
 }
 
 impl Checked {
@@ -210,5 +214,33 @@ fn of_two_tasks_one_that_ends_leaves_the_other() {
             ],
         );
         assert!(!checked.call(OPEN_FOR));
+    });
+}
+
+/// The first task that checks begins while the breaker opens. The bell is `event-listener`'s, of which loom sees
+/// nothing; its fence stands here.
+///
+/// Fails when: `Audience::tell` has no fence.
+#[test]
+fn the_first_task_that_checks_misses_no_opening() {
+    model(preemptions(3), || {
+        let breaker = Arc::new(breaker(None, State::Closed));
+        let [seen, _] = race(
+            &breaker,
+            [
+                |breaker: &Core| {
+                    let bell = breaker.checks().listen();
+                    fence(Ordering::SeqCst);
+                    Some((breaker.state(), bell))
+                },
+                |breaker: &Core| {
+                    breaker.trip(OPEN_FOR, 0);
+                    None
+                },
+            ],
+        );
+        let (state, bell) = seen.expect("it has looked");
+        let is_rung = bell.discard();
+        assert!(state == State::Open || is_rung);
     });
 }

@@ -48,10 +48,10 @@ impl HealthChecks {
         open_until.max(began).saturating_add(patience)
     }
 
-    /// What is ready when the bell rings after this. Asked for before the state is looked at: of an opening
-    /// that isn't seen it hears.
+    /// What is ready when the bell rings after this. Asked for before the state is looked at, from which
+    /// `event-listener` parts it by a fence: of an opening that isn't seen it hears.
     #[must_use]
-    pub(crate) fn listen(&self) -> EventListener {
+    pub fn listen(&self) -> EventListener {
         self.bell.listen()
     }
 
