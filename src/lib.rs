@@ -221,7 +221,7 @@ pub mod __model {
 #[doc = include_str!("docs/guide.md")]
 pub mod guide {}
 
-/// Compiles and runs the README's code.
-#[cfg(doctest)]
+/// Compiles and runs the README's code, which reads a file.
+#[cfg(all(doctest, feature = "serde"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
