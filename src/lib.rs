@@ -33,6 +33,7 @@
 //! | [`Recovery`], [`Backoff`] | how it finds its way back |
 //! | [`Outcome`], [`Classify`] | what counts as a failure |
 //! | [`CallError`], [`Rejected`], [`Fallback`] | what a caller gets instead of a result, and what to do then |
+//! | [`RetryBudget`] | how many retries there may be |
 //! | [`State`], [`Snapshot`], [`Latency`], [`Transition`], [`Cause`] | what there is to see |
 //! | [`Clock`], [`MockClock`] | time, and time in tests |
 //!
@@ -96,6 +97,7 @@ mod registry;
 mod control;
 #[cfg(feature = "serde")]
 mod config;
+mod retry_budget;
 #[cfg(feature = "wait")]
 mod waiting;
 mod builder;
@@ -165,6 +167,7 @@ pub use policy::{
 pub use recovery::{Backoff, Jitter, Recovery};
 #[cfg(feature = "registry")]
 pub use registry::{Registry, RegistryBuilder};
+pub use retry_budget::{RetryBudget, RetryBudgetBuilder, RetryBudgetExhausted, RetryRefused};
 pub use snapshot::Snapshot;
 pub use state::State;
 pub use transition::{Cause, Transition};
@@ -204,6 +207,7 @@ pub mod __model {
     };
     #[cfg(feature = "registry")]
     pub use crate::registry::{AtKey, Counted, Fate, Place, find_or_make};
+    pub use crate::retry_budget::{Tokens, Turn};
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
         ProbeVerdict, Probes, Round, Share, StateWord,
