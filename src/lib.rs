@@ -33,7 +33,7 @@
 //! | [`Recovery`], [`Backoff`] | how it finds its way back |
 //! | [`Outcome`], [`Classify`] | what counts as a failure |
 //! | [`CallError`], [`Rejected`], [`Fallback`] | what a caller gets instead of a result, and what to do then |
-//! | [`RetryBudget`] | how many retries there may be |
+//! | [`CallTimeout`], [`RetryBudget`] | how long a call may take, and how many retries there may be |
 //! | [`State`], [`Snapshot`], [`Latency`], [`Transition`], [`Cause`] | what there is to see |
 //! | [`Clock`], [`MockClock`] | time, and time in tests |
 //!
@@ -79,6 +79,7 @@
 //! | `health` | [`CircuitBreaker::health_check`]: a task checks the dependency, so that no user's call has to be the probe | event-listener, futures-timer |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
 //! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML | serde, humantime |
+//! | `tokio` | [`CircuitBreaker::call_timeout`]: time limits by tokio's timer; with any other one they need no feature | tokio's `time` |
 //! | `wait` | `Builder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
@@ -98,6 +99,7 @@ mod control;
 #[cfg(feature = "serde")]
 mod config;
 mod retry_budget;
+mod call_timeout;
 #[cfg(feature = "wait")]
 mod waiting;
 mod builder;
@@ -148,6 +150,9 @@ pub use builder::Builder;
 pub use bulkhead::{
     BlockingBulkhead, Bulkhead, BulkheadPermit, Guarded, GuardedBlocking, OwnedBulkheadPermit,
 };
+pub use call_timeout::CallTimeout;
+#[cfg(feature = "tokio")]
+pub use call_timeout::TokioSleep;
 pub use clock::{Clock, MockClock};
 #[cfg(feature = "serde")]
 pub use config::Config;
@@ -155,7 +160,7 @@ pub use config::Config;
 pub use control::ControlGroup;
 #[cfg(feature = "bulkhead")]
 pub use error::{BulkheadFull, PoolError};
-pub use error::{CallError, ClockError, ConfigError, Rejected};
+pub use error::{CallError, ClockError, ConfigError, Rejected, TimedOut};
 pub use fallback::Fallback;
 pub use latency::Latency;
 pub use name::Name;
