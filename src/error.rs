@@ -381,6 +381,20 @@ impl<E> CallError<E> {
         }
     }
 
+    /// Whether the dependency was called. What wasn't isn't worth a retry: it would be turned away again.
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// assert!(breaker.call(|| Err::<(), _>("no")).unwrap_err().was_made());
+    /// breaker.force_open();
+    /// assert!(!breaker.call(|| Err::<(), _>("no")).unwrap_err().was_made());
+    /// ```
+    pub fn was_made(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Inner(_))
+    }
+
     /// The breaker's rejection, if it did not let the call through.
     pub fn rejected(&self) -> Option<&Rejected> {
         match self {

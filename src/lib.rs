@@ -27,6 +27,7 @@
 //! | | |
 //! |---|---|
 //! | [The guide](guide) | when a breaker helps and when not, how to choose its settings, timeouts, tests, limits |
+//! | [Composition](composition) | the order of retries, breaker, bulkhead, time limit and fallback, and what wrong orders cost |
 //! | [`CircuitBreaker`] | [`call`](CircuitBreaker::call), [`call_async`](CircuitBreaker::call_async), or [`try_acquire`](CircuitBreaker::try_acquire) for a [`Permit`]; commands; [`snapshot`](CircuitBreaker::snapshot) |
 //! | [`Builder`] | all settings with their defaults |
 //! | [`TripPolicy`], [`Window`] | what makes it trip, and over which stretch of calls |
@@ -229,6 +230,9 @@ pub mod __model {
 
 #[doc = include_str!("docs/guide.md")]
 pub mod guide {}
+
+#[doc = include_str!("docs/composition.md")]
+pub mod composition {}
 
 /// Compiles and runs the README's code, which reads a file.
 #[cfg(all(doctest, feature = "serde"))]
