@@ -204,8 +204,9 @@ pub mod __model {
     pub use crate::core::Prospect;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
+    pub use crate::fittings::Outfit;
     #[cfg(feature = "reconfigure")]
-    pub use crate::fittings::{Outfit, Reconfigured};
+    pub use crate::fittings::Reconfigured;
     pub use crate::history::History;
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
