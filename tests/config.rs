@@ -530,6 +530,29 @@ fn a_value_of_another_kind_is_refused_with_its_place_and_what_it_should_be() {
 }
 
 #[test]
+fn a_duration_of_several_parts_is_their_sum_or_refused() {
+    makes("open_for = '1m 1s500ms'", |builder| {
+        builder.open_for(MINUTE + 1_500 * MILLI)
+    });
+    makes("open_for = ' 1.5 h 0.25ms '", |builder| {
+        builder.open_for(90 * MINUTE + MILLI / 4)
+    });
+    // Either part alone is a duration; the sum is a nanosecond too long for one.
+    for text in [
+        "18446744073709551615s 1000000000ns",
+        "18446744073709551615s 1s",
+        "18446744073709551615s 999ms 1ms",
+    ] {
+        let error = misread(&format!("open_for = '{text}'"));
+        let expected = format!(
+            "invalid value: string \"{text}\", expected a duration with its unit, as \"250ms\" or \
+             \"1m 30s\", or \"forever\", at breakers.payments.open_for"
+        );
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
 fn keys_that_do_not_go_together_are_refused_with_their_place() {
     for (settings, expected) in [
         (

@@ -155,15 +155,38 @@ pub(super) trait Section: Default {
     ) -> Result<(), A::Error>;
 }
 
-/// Makes a struct whose fields are all optional a [`Section`] with their names as keys.
+/// Writes a [`Section`]: a struct with its keys as fields, each of which may be left out, in the order in which they
+/// are written.
+///
+/// What stands above a key, and the limits behind its type, tell editors what to put there.
 macro_rules! section {
-    ($section:ident { $($key:ident),+ $(,)? }) => {
+    (
+        $(#[$about:meta])*
+        $visibility:vis struct $section:ident $(and $besides:ident: $besides_type:ty)? {
+            $(
+                $(#[doc = $doc:literal])+
+                $key_visibility:vis $key:ident $(= $name:literal)?: $value:ty
+                    $({ $($limits:tt)* })?,
+            )+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        $visibility struct $section {
+            $($besides: $besides_type,)?
+            $(
+                $(#[doc = $doc])+
+                $key_visibility $key: Option<$value>,
+            )+
+        }
+
         impl $crate::config::read::Section for $section {
-            const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+            const KEYS: &'static [&'static str] =
+                &[$($crate::config::read::key!($key $($name)?)),+];
 
             fn has(&self, key: &str) -> bool {
                 match key {
-                    $(stringify!($key) => self.$key.is_some(),)+
+                    $($crate::config::read::key!($key $($name)?) => self.$key.is_some(),)+
                     _ => false,
                 }
             }
@@ -175,7 +198,7 @@ macro_rules! section {
                 at: &$crate::config::read::At<'_>,
             ) -> ::std::result::Result<(), A::Error> {
                 match key {
-                    $(stringify!($key) => {
+                    $($crate::config::read::key!($key $($name)?) => {
                         self.$key = Some(map.next_value_seed($crate::config::read::Reader::at(at))?);
                     })+
                     _ => {}
@@ -183,9 +206,52 @@ macro_rules! section {
                 Ok(())
             }
         }
+
+        impl ::serde::Serialize for $section {
+            fn serialize<W: ::serde::Serializer>(&self, to: W) -> ::std::result::Result<W::Ok, W::Error> {
+                use ::serde::ser::SerializeMap;
+                use $crate::config::read::Section;
+
+                let keys = Self::KEYS.iter().filter(|key| self.has(key)).count();
+                let mut map = to.serialize_map(Some(keys))?;
+                $(if let Some(value) = &self.$key {
+                    map.serialize_entry($crate::config::read::key!($key $($name)?), value)?;
+                })+
+                map.end()
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl $crate::config::schema::Described for $section {
+            const NAME: &'static str = stringify!($section);
+
+            fn describe(
+                generator: &mut ::schemars::SchemaGenerator,
+            ) -> ::std::vec::Vec<(&'static str, ::schemars::Schema)> {
+                ::std::vec![$((
+                    $crate::config::read::key!($key $($name)?),
+                    $crate::config::schema::described(
+                        generator.subschema_for::<$value>(),
+                        &[$($doc),+],
+                        ::schemars::json_schema!({ $($($limits)*)? }),
+                    ),
+                )),+]
+            }
+        }
     };
 }
 pub(super) use section;
+
+/// How a key is written, where Rust couldn't have it as a field.
+macro_rules! key {
+    ($key:ident) => {
+        stringify!($key)
+    };
+    ($key:ident $name:literal) => {
+        $name
+    };
+}
+pub(super) use key;
 
 /// Reads a section that is what it says, with no meaning besides.
 pub(super) fn read_section<'de, S: Section, D: Deserializer<'de>>(
@@ -215,7 +281,8 @@ fn read_keys<'de, S: Section, A: MapAccess<'de>>(mut map: A, at: &At<'_>) -> Res
     while let Some(key) = map.next_key_seed(Reader::<String>::at(at))? {
         let at = at.key(&key);
         if !S::KEYS.contains(&key.as_str()) {
-            let known = Words(S::KEYS.iter().copied());
+            // Of `$schema` editors know.
+            let known = Words(S::KEYS.iter().filter(|key| !key.starts_with('$')));
             return Err(A::Error::custom(format_args!(
                 "{at}: unknown key, expected one of {known}"
             )));
@@ -244,25 +311,39 @@ impl<T: fmt::Display, I: Iterator<Item = T> + Clone> fmt::Display for Words<I> {
     }
 }
 
+/// Keys that go together.
+pub(super) struct Form {
+    pub(super) needs: &'static [&'static str],
+    pub(super) may: &'static [&'static str],
+}
+
+/// A word that stands for some keys.
+pub(super) struct Short<S> {
+    pub(super) word: &'static str,
+    pub(super) keys: fn() -> S,
+}
+
 /// A section, or the word that stands for it, of which each has a meaning.
-pub(super) trait Meaning: Section {
+pub(super) trait Meaning: Section + PartialEq {
     /// What the section makes.
     type Value;
 
     /// What the section is, for errors.
     const WHAT: &'static str;
 
+    /// Which keys have a meaning together. No two of the forms fit the same keys.
+    const FORMS: &'static [Form];
+
+    /// What may be written instead of some keys.
+    const SHORT: Option<Short<Self>> = None;
+
     /// The meaning of these keys, or why they have none.
     fn meaning(&self) -> Result<Self::Value, String>;
 
-    /// The keys for which a word stands.
-    fn of_word(_: &str) -> Option<Self> {
-        None
-    }
-
     /// The word that stands for these keys, if there is one.
     fn word(&self) -> Option<&'static str> {
-        None
+        let short = Self::SHORT?;
+        (*self == (short.keys)()).then_some(short.word)
     }
 }
 
@@ -305,9 +386,10 @@ impl<S: Meaning> Read for Written<S> {
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<Written<S>, E> {
-                let keys = S::of_word(word)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Str(word), &self))?;
-                Written::at(keys, self.0)
+                match S::SHORT {
+                    Some(short) if short.word == word => Written::at((short.keys)(), self.0),
+                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+                }
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written<S>, A::Error> {
