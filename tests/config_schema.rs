@@ -485,7 +485,7 @@ proptest! {
     fn a_word_that_is_no_duration_is_refused_by_both(
         file in file(),
         which: Index,
-        word in "-1s|5|1[.]5|[.]5s|1[.]s|1m 30|5 parsecs|1[.]2[.]3s|5s!|| |s|5S|Forever|∞|5s forever",
+        word in "-1s|0|5|5s 0|1[.]5|[.]5s|1[.]s|1m 30|5 parsecs|1[.]2[.]3s|5s!|| |s|5S|Forever|∞|5s forever",
     ) {
         let mut file = mended(file);
         let is_duration = |value: &Value, _| {

@@ -141,7 +141,7 @@ section! {
 
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        read_section(from, &At::File)
+        read_section(from, "a table with templates and breakers", &At::File)
     }
 }
 

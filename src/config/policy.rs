@@ -45,6 +45,8 @@ impl Meaning for Policy {
 
     const WHAT: &'static str = "a policy, as { error_rate = 0.5, min_calls = 20 } or \"adaptive\",";
 
+    const LIST: &'static str = "a list of policies, as [{ error_rate = 0.5 }, \"adaptive\"],";
+
     /// Each begins with the key that says which policy it is.
     const FORMS: &'static [Form] = &[
         Form {
@@ -176,7 +178,7 @@ section! {
 impl Meaning for Adaptive {
     type Value = TripPolicy;
 
-    const WHAT: &'static str = "settings, as { tolerate = 0.25 },";
+    const WHAT: &'static str = "settings, as { tolerate = 0.25 } or {},";
 
     const FORMS: &'static [Form] = &[Form {
         needs: &[],

@@ -48,6 +48,9 @@ fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
 
 /// What can be read at a place.
 pub(super) trait Read: Sized {
+    /// What several of them are, for errors.
+    const LIST: &'static str = "a list";
+
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error>;
 }
 
@@ -76,7 +79,7 @@ impl<T: Read> Read for Vec<T> {
             type Value = Vec<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list at {}", self.0)
+                write!(f, "{} at {}", T::LIST, self.0)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
@@ -117,7 +120,11 @@ impl<T: Read> Read for Named<T> {
             type Value = Named<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "names with their settings at {}", self.0)
+                write!(
+                    f,
+                    "names with their settings, as {{ payments = {{ open_for = \"5s\" }} }}, at {}",
+                    self.0
+                )
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
@@ -253,38 +260,48 @@ macro_rules! key {
 }
 pub(super) use key;
 
-/// Reads a section that is what it says, with no meaning besides.
+/// Reads a section that is what it says, with no meaning besides; `what` it is, for errors.
 pub(super) fn read_section<'de, S: Section, D: Deserializer<'de>>(
     from: D,
+    what: &str,
     at: &At<'_>,
 ) -> Result<S, D::Error> {
-    struct Keys<'a, S>(&'a At<'a>, PhantomData<S>);
+    struct Keys<'a, S>(&'a str, &'a At<'a>, PhantomData<S>);
 
     impl<'de, S: Section> Visitor<'de> for Keys<'_, S> {
         type Value = S;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "keys and values at {}", self.0)
+            write!(f, "{} at {}", self.0, self.1)
         }
 
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<S, A::Error> {
-            read_keys(map, self.0)
+            read_keys(map, self.1, None)
         }
     }
 
-    from.deserialize_map(Keys(at, PhantomData))
+    from.deserialize_map(Keys(what, at, PhantomData))
 }
 
 /// Reads the keys of a section, each at most once and no others.
-fn read_keys<'de, S: Section, A: MapAccess<'de>>(mut map: A, at: &At<'_>) -> Result<S, A::Error> {
+fn read_keys<'de, S: Section, A: MapAccess<'de>>(
+    mut map: A,
+    above: &At<'_>,
+    short: Option<&'static str>,
+) -> Result<S, A::Error> {
     let mut section = S::default();
-    while let Some(key) = map.next_key_seed(Reader::<String>::at(at))? {
-        let at = at.key(&key);
+    while let Some(key) = map.next_key_seed(Reader::<String>::at(above))? {
+        let at = above.key(&key);
         if !S::KEYS.contains(&key.as_str()) {
             // Of `$schema` editors know.
             let known = Words(S::KEYS.iter().filter(|key| !key.starts_with('$')));
+            let remedy = match (above, short) {
+                (At::File, _) => "; breakers stand there by name, as breakers.payments".to_owned(),
+                (_, Some(word)) => format!(", or {word:?} instead of them all"),
+                _ => String::new(),
+            };
             return Err(A::Error::custom(format_args!(
-                "{at}: unknown key, expected one of {known}"
+                "{at}: unknown key, expected one of {known}{remedy}"
             )));
         }
         if section.has(&key) {
@@ -331,6 +348,9 @@ pub(super) trait Meaning: Section + PartialEq {
     /// What the section is, for errors.
     const WHAT: &'static str;
 
+    /// What several of them are.
+    const LIST: &'static str = "a list";
+
     /// Which keys have a meaning together. No two of the forms fit the same keys.
     const FORMS: &'static [Form];
 
@@ -375,6 +395,8 @@ impl<S: Meaning> Written<S> {
 }
 
 impl<S: Meaning> Read for Written<S> {
+    const LIST: &'static str = S::LIST;
+
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
         struct Keys<'a, S>(&'a At<'a>, PhantomData<S>);
 
@@ -393,7 +415,8 @@ impl<S: Meaning> Read for Written<S> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written<S>, A::Error> {
-                Written::at(read_keys(map, self.0)?, self.0)
+                let short = S::SHORT.map(|short| short.word);
+                Written::at(read_keys(map, self.0, short)?, self.0)
             }
         }
 

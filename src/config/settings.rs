@@ -46,7 +46,8 @@ impl Read for Settings {
     fn read<'de, D: serde::Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
         use serde::de::Error;
 
-        let settings: Self = read_section(from, at)?;
+        let what = "settings, as { open_for = \"5s\" },";
+        let settings: Self = read_section(from, what, at)?;
         let fault = if settings.open_for.is_some() && settings.backoff.is_some() {
             "has both open_for and backoff; the open time is fixed or it grows"
         } else if settings.trip_when.as_ref().is_some_and(Vec::is_empty) {
@@ -340,7 +341,7 @@ impl Meaning for BackoffKeys {
     fn meaning(&self) -> Result<Backoff, String> {
         let (Some(base), Some(factor), Some(longest)) = (&self.base, self.factor, &self.longest)
         else {
-            return Err("a backoff needs base, factor and longest".to_owned());
+            return Err("a backoff needs base, factor and longest, as { base = \"5s\", factor = 2.0, longest = \"2m\" }".to_owned());
         };
         let backoff = Backoff::exponential(base.duration, factor, longest.duration);
         let backoff = with(backoff, self.jitter, |backoff, Word(jitter)| {

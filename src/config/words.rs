@@ -37,7 +37,10 @@ impl Text for Time {
             "forever" => Duration::MAX,
             // One part after the other, since humantime panics where several add up to too much.
             _ => parts(text).try_fold(Duration::ZERO, |sum, part| {
-                sum.checked_add(humantime::parse_duration(part).ok()?)
+                // The one that it takes without a unit.
+                let has_unit = part != "0";
+                let part = humantime::parse_duration(part).ok()?;
+                sum.checked_add(part).filter(|_| has_unit)
             })?,
         };
         Some(Self {
