@@ -433,6 +433,10 @@ fn a_key_that_is_not_known_is_refused_by_its_place() {
         "breakers.payments.recovery.adaptive: unknown key, expected one of probes, \
          success_threshold, steps, each, max_error_rate, or \"adaptive\" instead of them all"
     );
+    // The reader shows the key, and not the table in which it is.
+    let text = "[breakers.payments]\nopen_for = '5s'\nopen_fro = '5s'";
+    let error = toml::from_str::<Config>(text).unwrap_err();
+    assert_eq!(error.span().map(|span| &text[span]), Some("open_fro"));
     for (settings, place) in [
         ("window = { bucket = 1 }", "window.bucket"),
         ("recovery = { probe = 1 }", "recovery.probe"),

@@ -283,33 +283,65 @@ pub(super) fn read_section<'de, S: Section, D: Deserializer<'de>>(
     from.deserialize_map(Keys(what, at, PhantomData))
 }
 
-/// Reads the keys of a section, each at most once and no others.
+/// Reads the keys of a section, each at most once and no others; a word may be `short` for some of them.
 fn read_keys<'de, S: Section, A: MapAccess<'de>>(
     mut map: A,
-    above: &At<'_>,
+    at: &At<'_>,
     short: Option<&'static str>,
 ) -> Result<S, A::Error> {
     let mut section = S::default();
-    while let Some(key) = map.next_key_seed(Reader::<String>::at(above))? {
-        let at = above.key(&key);
-        if !S::KEYS.contains(&key.as_str()) {
+    while let Some(key) = map.next_key_seed(Key {
+        section: &section,
+        at,
+        short,
+    })? {
+        section.take(key, &mut map, &at.key(key))?;
+    }
+    Ok(section)
+}
+
+/// Reads the next key of a section. What is wrong with it is said here, so that the reader shows the key and not the
+/// whole section.
+struct Key<'a, S> {
+    section: &'a S,
+    at: &'a At<'a>,
+    short: Option<&'static str>,
+}
+
+impl<'de, S: Section> DeserializeSeed<'de> for Key<'_, S> {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<&'static str, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<S: Section> Visitor<'_> for Key<'_, S> {
+    type Value = &'static str;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a key at {}", self.at)
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<&'static str, E> {
+        let at = self.at.key(key);
+        let Some(known) = S::KEYS.iter().find(|known| **known == key) else {
             // Of `$schema` editors know.
             let known = Words(S::KEYS.iter().filter(|key| !key.starts_with('$')));
-            let remedy = match (above, short) {
+            let remedy = match (self.at, self.short) {
                 (At::File, _) => "; breakers stand there by name, as breakers.payments".to_owned(),
                 (_, Some(word)) => format!(", or {word:?} instead of them all"),
                 _ => String::new(),
             };
-            return Err(A::Error::custom(format_args!(
+            return Err(E::custom(format_args!(
                 "{at}: unknown key, expected one of {known}{remedy}"
             )));
-        }
-        if section.has(&key) {
+        };
+        if self.section.has(key) {
             return Err(twice(&at));
         }
-        section.take(&key, &mut map, &at)?;
+        Ok(known)
     }
-    Ok(section)
 }
 
 fn twice<E: Error>(at: &At<'_>) -> E {
