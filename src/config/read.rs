@@ -153,6 +153,9 @@ pub(super) trait Section: Default {
     /// Whether there is a value for the key.
     fn has(&self, key: &str) -> bool;
 
+    /// Its values, and those of another where it has none.
+    fn or(&self, other: &Self) -> Self;
+
     /// Takes the value of one of the [`KEYS`](Self::KEYS).
     fn take<'de, A: MapAccess<'de>>(
         &mut self,
@@ -195,6 +198,13 @@ macro_rules! section {
                 match key {
                     $($crate::config::read::key!($key $($name)?) => self.$key.is_some(),)+
                     _ => false,
+                }
+            }
+
+            fn or(&self, other: &Self) -> Self {
+                Self {
+                    $($besides: self.$besides,)?
+                    $($key: self.$key.as_ref().or(other.$key.as_ref()).cloned(),)+
                 }
             }
 

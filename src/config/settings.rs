@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::policy::{Policy, with};
-use super::read::{At, Form, Meaning, Read, Short, Written, read_section, section};
+use super::read::{At, Form, Meaning, Read, Section, Short, Written, read_section, section};
 use super::words::{Time, Word};
 use crate::builder::Builder;
 use crate::error::ConfigError;
@@ -91,21 +91,9 @@ impl Settings {
         let says_open_time = self.open_for.is_some() || self.backoff.is_some();
         let open_time = if says_open_time { self } else { template };
         Self {
-            template: self.template.clone(),
-            window: or(self.window.as_ref(), template.window.as_ref()),
-            trip_when: or(self.trip_when.as_ref(), template.trip_when.as_ref()),
-            recovery: or(self.recovery.as_ref(), template.recovery.as_ref()),
             open_for: open_time.open_for.clone(),
             backoff: open_time.backoff.clone(),
-            probe_timeout: or(self.probe_timeout.as_ref(), template.probe_timeout.as_ref()),
-            longest_retry_after: or(
-                self.longest_retry_after.as_ref(),
-                template.longest_retry_after.as_ref(),
-            ),
-            on_cancel: or(self.on_cancel.as_ref(), template.on_cancel.as_ref()),
-            start_in: or(self.start_in.as_ref(), template.start_in.as_ref()),
-            latency: or(self.latency.as_ref(), template.latency.as_ref()),
-            shards: or(self.shards.as_ref(), template.shards.as_ref()),
+            ..self.or(template)
         }
     }
 
@@ -173,10 +161,6 @@ impl Settings {
         };
         format!("trip_when[{index}].{key}")
     }
-}
-
-fn or<T: Clone>(own: Option<&T>, template: Option<&T>) -> Option<T> {
-    own.or(template).cloned()
 }
 
 section! {
