@@ -76,6 +76,7 @@
 //! |---|---|---|
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
 //! | `health` | [`CircuitBreaker::health_check`]: a task checks the dependency, so that no user's call has to be the probe | event-listener, futures-timer |
+//! | `reconfigure` | `CircuitBreaker::reconfigure`: other settings while calls run | arc-swap |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
 //! | `schema` | `schemars::JsonSchema` for `Config`, for editors | schemars, and those of `serde` |
 //! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML | serde, humantime |
@@ -113,6 +114,7 @@ mod snapshot;
 mod latency;
 mod audience;
 mod listeners;
+mod fittings;
 mod beside;
 #[cfg(feature = "wait")]
 mod anteroom;
@@ -156,6 +158,8 @@ pub use control::ControlGroup;
 pub use error::{BulkheadFull, PoolError};
 pub use error::{CallError, ClockError, ConfigError, Rejected};
 pub use fallback::Fallback;
+#[cfg(feature = "reconfigure")]
+pub use fittings::Reconfigured;
 pub use latency::Latency;
 pub use name::Name;
 pub use outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
@@ -192,6 +196,8 @@ pub mod __model {
     pub use crate::core::Prospect;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
+    #[cfg(feature = "reconfigure")]
+    pub use crate::fittings::{Outfit, Reconfigured};
     pub use crate::history::History;
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};

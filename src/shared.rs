@@ -14,7 +14,6 @@ use crate::outcome::Outcome;
 pub(crate) struct Shared {
     pub(crate) core: Core,
     pub(crate) clock: Clock,
-    pub(crate) on_cancel: Outcome,
 }
 
 impl Now for Shared {
