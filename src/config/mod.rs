@@ -85,6 +85,13 @@ section! {
     ///
     /// of which what has a default in [`TripPolicy`](crate::TripPolicy) may be left out.
     ///
+    /// # Changing it while calls run
+    ///
+    /// With the feature `reconfigure`, `CircuitBreaker::reconfigure` takes what [`builder`](Self::builder) gives, and
+    /// `Registry::reconfigure` what [`template`](Self::template) gives. Look all of them up first, and nothing has
+    /// changed if the file has a mistake; a breaker for which the file says nothing new stays untouched. The example
+    /// `reload` watches a file and applies it under load.
+    ///
     /// # Errors
     ///
     /// The reader refuses what it can't understand, unknown keys too; [`check`](Self::check),
