@@ -20,7 +20,7 @@ pub(super) struct Time {
 }
 
 impl Time {
-    /// The units that are understood, as `tests/config_schema.rs` checks.
+    /// The units that are understood, as `config-tests/tests/schema.rs` checks.
     #[cfg(feature = "schema")]
     pub(super) const UNITS: &'static str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|\
         secs|sec|s|minutes|minute|mins|min|m|hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w|\
