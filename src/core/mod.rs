@@ -16,7 +16,7 @@ use crate::audience::Audience;
 use crate::beside::Beside;
 use crate::caller::Caller;
 use crate::evidence::Evidence;
-use crate::history::History;
+use crate::history::{History, date_of};
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
 use crate::policy::TripPolicy;
@@ -109,7 +109,7 @@ impl Core {
             ring,
             beside,
             settings,
-            history: History::new(now),
+            history: History::new(date_of(now)),
             audience: Audience::new(listeners),
         }
     }
@@ -246,7 +246,7 @@ impl Core {
         if let Some(evidence) = self.evidence() {
             evidence.begin(generation, is_current);
         }
-        let number = self.history.begin(generation, now, is_current);
+        let number = self.history.begin(generation, date_of(now), is_current);
         #[cfg(feature = "wait")]
         self.announce_verdict();
         let entry = Entry {
@@ -294,7 +294,7 @@ impl Core {
                 self.ring
                     .read_latencies(latencies, generation, reading, caller, &mut bins);
             }
-            let since = self.history.since(generation);
+            let age = self.age(generation, now);
             let number = self.history.number(generation);
             let found = self.state.load();
             attempts += 1;
@@ -306,7 +306,7 @@ impl Core {
                     kind: seen.kind(),
                     generation: number,
                     now,
-                    since: since.unwrap_or(now).min(now),
+                    age,
                     counts,
                     asides,
                     run,

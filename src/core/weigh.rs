@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Core;
 use crate::caller::Caller;
 use crate::evidence::Evidence;
+use crate::history::date_of;
 use crate::state::{Generation, Kind};
 use crate::transition::Cause;
 use crate::window::ClockReading;
@@ -29,7 +30,7 @@ impl Core {
         self.run.clear_with(generation, has_any);
         if let Some(lesson) = lesson {
             let reading = self.ring.read(caller);
-            let now = caller.nanos_at(reading.raw);
+            let now = date_of(caller.nanos_at(reading.raw));
             evidence.learn(lesson, now, self.began_at(generation, now));
             self.look(evidence, reading, generation, caller);
         }
@@ -57,7 +58,7 @@ impl Core {
         generation: Generation,
         caller: &impl Caller,
     ) -> bool {
-        let now = caller.nanos_at(reading.raw);
+        let now = date_of(caller.nanos_at(reading.raw));
         // A generation that is over has no window to look at.
         if evidence.wants_look(now, self.began_at(generation, now)) && self.is_current(generation) {
             self.look(evidence, reading, generation, caller);
@@ -91,10 +92,14 @@ impl Core {
         if seen.generation() != generation || seen.kind() != Kind::Closed {
             return false;
         }
-        let now = caller.nanos_at(reading.raw);
+        let nanos = caller.nanos_at(reading.raw);
+        let now = date_of(nanos);
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
-        let overdue =
-            || in_flight.map_or(0, |in_flight| in_flight.overdue_of_watched(generation, now));
+        let overdue = || {
+            in_flight.map_or(0, |in_flight| {
+                in_flight.overdue_of_watched(generation, nanos)
+            })
+        };
         let since = self.began_at(generation, now);
         let verdict = evidence.verdict(generation, now, since, overdue);
         verdict.is_some_and(|verdict| {
@@ -115,7 +120,7 @@ impl Core {
         })
     }
 
-    /// When the generation began, if it is known; else now.
+    /// The date at which the generation began, if it is known; else that of now.
     pub(super) fn began_at(&self, generation: Generation, now: u64) -> u64 {
         self.history.since(generation).unwrap_or(now).min(now)
     }
@@ -128,7 +133,7 @@ impl Core {
         generation: Generation,
         caller: &impl Caller,
     ) {
-        let now = caller.nanos_at(reading.raw);
+        let now = date_of(caller.nanos_at(reading.raw));
         evidence.look(generation, now, self.began_at(generation, now), || {
             self.ring.calls(generation, reading, caller)
         });

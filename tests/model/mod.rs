@@ -754,9 +754,9 @@ fn burns(policy: BurnRate, failures: u64, calls: u64) -> bool {
     calls > 0 && failures * 1_000_000_000 >= limit
 }
 
-/// Cut to microseconds, of which 2^52, 142 years, can be told.
+/// Cut to microseconds, of which 107 years of the clock's can be told: 2^52 less 2^50.
 fn in_microseconds(nanos: u64) -> u64 {
-    (nanos / 1_000).min((1 << 52) - 1) * 1_000
+    (nanos / 1_000).min((1 << 52) - 1 - (1 << 50)) * 1_000
 }
 
 /// The first moment of the grid of 2^20 ns that is not before the end of the open time. The grid
