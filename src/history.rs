@@ -57,6 +57,15 @@ impl History {
         }
     }
 
+    /// The generation of this number, which began at the date `since`.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restored(number: u64, generation: Generation, since: u64) -> Self {
+        Self {
+            number: AtomicU64::new(number),
+            since: AtomicU64::new(Self::pack(generation, since)),
+        }
+    }
+
     fn pack(generation: Generation, now: u64) -> u64 {
         let micros = (now / 1_000).min(layout::MICROS.max());
         layout::GENERATION.of(generation.number()) | layout::MICROS.of(micros)

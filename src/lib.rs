@@ -77,7 +77,7 @@
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
 //! | `health` | [`CircuitBreaker::health_check`]: a task checks the dependency, so that no user's call has to be the probe | event-listener, futures-timer |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
-//! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML | serde, humantime |
+//! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML; `SavedState`: what a breaker knows, for the process that comes next | serde, humantime |
 //! | `wait` | `Builder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
@@ -107,6 +107,8 @@ mod breaker;
 mod permit;
 mod shared;
 mod fallback;
+#[cfg(feature = "serde")]
+mod saved;
 mod core;
 mod snapshot;
 mod latency;
@@ -136,6 +138,8 @@ mod error;
 mod state;
 mod stamped;
 mod name;
+#[cfg(feature = "serde")]
+mod checksum;
 mod chance;
 mod pack;
 mod sync;
@@ -165,6 +169,8 @@ pub use policy::{
 pub use recovery::{Backoff, Jitter, Recovery};
 #[cfg(feature = "registry")]
 pub use registry::{Registry, RegistryBuilder};
+#[cfg(feature = "serde")]
+pub use saved::SavedState;
 pub use snapshot::Snapshot;
 pub use state::State;
 pub use transition::{Cause, Transition};

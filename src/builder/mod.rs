@@ -1,6 +1,8 @@
 //! Settings of a breaker, and the breaker that they make.
 
 mod checked;
+#[cfg(feature = "serde")]
+mod restored;
 
 use std::fmt;
 use std::sync::Arc;
@@ -66,6 +68,8 @@ pub struct Builder<C = ErrIsFailure> {
     shards: Option<u32>,
     #[cfg(feature = "wait")]
     pub(crate) max_waiting: Option<u32>,
+    #[cfg(feature = "serde")]
+    restored: restored::Restored,
     classifier: C,
 }
 
@@ -104,6 +108,8 @@ impl Builder {
             shards: None,
             #[cfg(feature = "wait")]
             max_waiting: None,
+            #[cfg(feature = "serde")]
+            restored: restored::Restored::default(),
             classifier: ErrIsFailure,
         }
     }
@@ -357,6 +363,8 @@ impl<C> Builder<C> {
             shards: self.shards,
             #[cfg(feature = "wait")]
             max_waiting: self.max_waiting,
+            #[cfg(feature = "serde")]
+            restored: self.restored,
             classifier: classifier(self.classifier),
         }
     }
@@ -469,7 +477,11 @@ impl<C> Builder<C> {
             probes: recovery.probes(),
             probe_timeout: saturating_nanos(self.probe_timeout),
         };
-        let core = Core::new(
+        #[cfg_attr(
+            not(feature = "serde"),
+            allow(unused_mut, reason = "nothing is restored")
+        )]
+        let mut core = Core::new(
             settings,
             ring,
             beside.boxed(),
@@ -477,6 +489,8 @@ impl<C> Builder<C> {
             self.start_in,
             self.clock.nanos(),
         );
+        #[cfg(feature = "serde")]
+        self.restored.restore(&mut core, &self.clock);
         let shared = Shared {
             core,
             clock: self.clock,

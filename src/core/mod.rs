@@ -11,6 +11,8 @@ mod recover;
 mod prospect;
 #[cfg(feature = "health")]
 mod check;
+#[cfg(feature = "serde")]
+mod saved;
 
 use crate::audience::Audience;
 use crate::beside::Beside;
@@ -30,6 +32,8 @@ use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
 pub use check::NextCheck;
 #[cfg(feature = "wait")]
 pub use prospect::Prospect;
+#[cfg(feature = "serde")]
+pub(crate) use saved::SavedCore;
 
 /// What a builder has found fit.
 #[derive(Debug)]

@@ -2,6 +2,9 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
+#[cfg(feature = "serde")]
+use super::saved::Ages;
+
 /// An excursion, and how long those before it had lasted.
 ///
 /// A share of failures that stays between what is usual and what is tolerated is a chain of excursions: by
@@ -27,6 +30,29 @@ impl Lasting {
             began: AtomicU64::new(0),
             lasted: AtomicU64::new(0),
             ended: AtomicU64::new(0),
+        }
+    }
+
+    /// When the latest excursion began, how long all before had lasted, and when the last of them ended; the
+    /// moments as they are saved.
+    #[cfg(feature = "serde")]
+    pub(super) fn save(&self, ages: Ages) -> (Option<u64>, u64, Option<u64>) {
+        // Acquire and Relaxed: as in `before`.
+        let ended = self.ended.load(Ordering::Acquire);
+        let lasted = self.lasted.load(Ordering::Relaxed);
+        (ages.of(self.began()), lasted, ages.of(ended))
+    }
+
+    /// The same as they were saved.
+    #[cfg(feature = "serde")]
+    pub(super) fn restored(
+        (began, lasted, ended): (Option<u64>, u64, Option<u64>),
+        ages: Ages,
+    ) -> Self {
+        Self {
+            began: AtomicU64::new(ages.moment(began)),
+            lasted: AtomicU64::new(lasted),
+            ended: AtomicU64::new(ages.moment(ended)),
         }
     }
 

@@ -62,6 +62,24 @@ impl Outage {
         self.spacing.store(spacing, Ordering::Relaxed);
     }
 
+    /// How old the outage is at `now`, and how far apart the calls are.
+    #[cfg(feature = "serde")]
+    pub(crate) fn save(&self, now: u64) -> [u64; 2] {
+        [self.age(now), self.spacing()]
+    }
+
+    /// The same as they were so many nanoseconds before `now`.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore(&mut self, [age, spacing]: [u64; 2], elapsed: u64, now: u64) {
+        let began = date_of(now).saturating_sub(age.saturating_add(elapsed));
+        (self.began, self.spacing) = (AtomicU64::new(began), AtomicU64::new(spacing));
+    }
+
+    fn age(&self, now: u64) -> u64 {
+        // Relaxed: a hint, see above.
+        date_of(now).saturating_sub(self.began.load(Ordering::Relaxed))
+    }
+
     /// Nanoseconds from one call that asks to the next, on average.
     #[must_use]
     pub fn spacing(&self) -> u64 {
@@ -77,9 +95,7 @@ impl Outage {
             .saturating_mul(Self::CALLS)
             .clamp(Self::SHORTEST, Self::LONG)
             .max(spacing.saturating_mul(Self::FEW_CALLS));
-        // Relaxed: a hint, see above.
-        let age = date_of(now).saturating_sub(self.began.load(Ordering::Relaxed));
-        let wait = by_traffic.max(age / Self::AGE).min(Self::LONGEST);
+        let wait = by_traffic.max(self.age(now) / Self::AGE).min(Self::LONGEST);
         self.jittered(wait, now, generation)
     }
 
