@@ -195,6 +195,8 @@ pub mod __model {
     pub use crate::core::NextCheck;
     #[cfg(feature = "wait")]
     pub use crate::core::Prospect;
+    #[cfg(feature = "serde")]
+    pub use crate::core::SavedCore;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
     pub use crate::history::History;

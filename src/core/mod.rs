@@ -33,7 +33,7 @@ pub use check::NextCheck;
 #[cfg(feature = "wait")]
 pub use prospect::Prospect;
 #[cfg(feature = "serde")]
-pub(crate) use saved::SavedCore;
+pub use saved::SavedCore;
 
 /// What a builder has found fit.
 #[derive(Debug)]

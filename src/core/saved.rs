@@ -17,13 +17,13 @@ use crate::window::{GenerationCounter, SavedWindow};
 
 /// What a breaker knew when it was saved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SavedCore {
+pub struct SavedCore {
     state: SavedKind,
-    pub(crate) generation: u64,
+    generation: u64,
     /// For how long there had been the generation, in nanoseconds.
     age: u64,
     /// For how long the breaker would have stayed open, in nanoseconds; zero if it wasn't.
-    pub(crate) left_open: u64,
+    left_open: u64,
     /// Failures since the last success.
     run: u64,
     /// From how many nanoseconds on a call was slow, if one ever was.
@@ -95,8 +95,22 @@ impl SavedCore {
     /// The most state changes that are believed: one in each microsecond of 142 years.
     const MOST_GENERATIONS: u64 = 1 << 52;
 
-    pub(crate) fn state(&self) -> State {
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> State {
         self.state.into()
+    }
+
+    /// The number of the generation.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// For how many nanoseconds it would have stayed open; zero if it wasn't.
+    #[must_use]
+    pub fn left_open(&self) -> u64 {
+        self.left_open
     }
 
     /// Refuses what no breaker can have known.
@@ -137,7 +151,8 @@ impl SavedCore {
 
 impl Core {
     /// What is to be saved: of one generation, as a snapshot is.
-    pub(crate) fn save(&self, caller: &impl Caller) -> SavedCore {
+    #[must_use]
+    pub fn save(&self, caller: &impl Caller) -> SavedCore {
         let (reading, now) = self.ring.read_with_nanos(caller);
         let mut seen = self.state.load();
         let mut attempts = 0;
@@ -179,7 +194,7 @@ impl Core {
     ///
     /// What the settings have no use for is left out: evidence where nothing decides by it, counts of a
     /// window of another shape.
-    pub(crate) fn restore(&mut self, saved: &SavedCore, elapsed: u64, clock: &impl Now) {
+    pub fn restore(&mut self, saved: &SavedCore, elapsed: u64, clock: &impl Now) {
         let now = clock.nanos();
         let generation = Generation::of_number(saved.generation);
         let is_timed = self.timed().is_some();

@@ -121,13 +121,13 @@ impl SavedState {
     /// The number of its generation; see [`Snapshot::generation`](crate::Snapshot::generation).
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.core.generation
+        self.core.generation()
     }
 
     /// How long it would have stayed open, as of [then](Self::saved_at); `None` in other states.
     #[must_use]
     pub fn time_left_open(&self) -> Option<Duration> {
-        (self.state() == State::Open).then(|| Duration::from_nanos(self.core.left_open))
+        (self.state() == State::Open).then(|| Duration::from_nanos(self.core.left_open()))
     }
 
     /// When it was saved, by the system's clock.
