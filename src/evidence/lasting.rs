@@ -37,9 +37,7 @@ impl Lasting {
     /// moments as they are saved.
     #[cfg(feature = "serde")]
     pub(super) fn save(&self, ages: Ages) -> (Option<u64>, u64, Option<u64>) {
-        // Acquire and Relaxed: as in `before`.
-        let ended = self.ended.load(Ordering::Acquire);
-        let lasted = self.lasted.load(Ordering::Relaxed);
+        let (ended, lasted) = self.ended_and_lasted();
         (ages.of(self.began()), lasted, ages.of(ended))
     }
 
@@ -68,14 +66,20 @@ impl Lasting {
         self.began.load(Ordering::Relaxed)
     }
 
-    /// How long the excursions before one that began at `began` had lasted, in a generation that began at
-    /// `since`.
-    pub(super) fn before(&self, began: u64, since: u64) -> u64 {
+    #[inline]
+    fn ended_and_lasted(&self) -> (u64, u64) {
         // Acquire: pairs with the Release in `end`; who finds when one ended finds how long all had lasted by
         // then, and not how long others had that are long forgotten. Relaxed: who finds that without when it
         // ended takes it for less.
         let ended = self.ended.load(Ordering::Acquire);
         let lasted = self.lasted.load(Ordering::Relaxed);
+        (ended, lasted)
+    }
+
+    /// How long the excursions before one that began at `began` had lasted, in a generation that began at
+    /// `since`.
+    pub(super) fn before(&self, began: u64, since: u64) -> u64 {
+        let (ended, lasted) = self.ended_and_lasted();
         // While the breaker was open or half-open there were no calls to go well.
         let rest = began.saturating_sub(ended.max(since));
         lasted.saturating_sub(rest.saturating_mul(Self::REST))
