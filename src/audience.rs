@@ -1,5 +1,11 @@
-//! Who wants to know of transitions: listeners, and tasks that check the dependency's health.
+//! Who wants to know of transitions: listeners, and tasks that check the dependency's health. With them what
+//! a breaker gets in the course of its life, if at all.
 
+#[cfg(feature = "reconfigure")]
+use std::sync::Arc;
+
+#[cfg(feature = "reconfigure")]
+use crate::fittings::Fittings;
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
 #[cfg(feature = "health")]
@@ -9,6 +15,8 @@ use crate::state::State;
 use crate::sync::LateBox;
 #[cfg(feature = "health")]
 use crate::sync::{Ordering, fence};
+#[cfg(feature = "reconfigure")]
+use crate::sync::{PublishedOnce, Replaceable};
 
 /// Nobody, at first; one word.
 #[derive(Debug)]
@@ -19,6 +27,8 @@ struct Seats {
     listeners: Option<Box<Listeners>>,
     #[cfg(feature = "health")]
     checks: LateBox<HealthChecks>,
+    #[cfg(feature = "reconfigure")]
+    later: PublishedOnce<Replaceable<Fittings>>,
 }
 
 impl Audience {
@@ -29,6 +39,8 @@ impl Audience {
                 listeners,
                 #[cfg(feature = "health")]
                 checks: LateBox::new(),
+                #[cfg(feature = "reconfigure")]
+                later: PublishedOnce::new(),
             };
             audience.0.get_or_init(|| Box::new(seats));
         }
@@ -70,5 +82,20 @@ impl Audience {
     pub(crate) fn checks_from_now_on(&self) -> &HealthChecks {
         let seats = self.0.get_or_init(Box::default);
         seats.checks.get_or_init(Box::default)
+    }
+
+    /// What another configuration has put in the place of what the breaker was built with, if there has ever
+    /// been another.
+    #[cfg(feature = "reconfigure")]
+    #[inline]
+    pub(crate) fn later(&self) -> Option<&Replaceable<Fittings>> {
+        self.0.get()?.later.get()
+    }
+
+    /// Makes another configuration known, unless another is already.
+    #[cfg(feature = "reconfigure")]
+    pub(crate) fn publish(&self, fittings: Arc<Fittings>) {
+        let seats = self.0.get_or_init(Box::default);
+        seats.later.publish(Replaceable::new(fittings));
     }
 }

@@ -94,7 +94,7 @@ impl Note {
 }
 
 /// What is watched, and for how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
     /// From how many nanoseconds on, not included, a call is overdue.
     pub limit: u64,
@@ -134,6 +134,12 @@ impl InFlight {
             notes: (0..Self::PLACES).map(|_| AtomicU64::new(0)).collect(),
             watch,
         }
+    }
+
+    /// Whether both watch the same.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.watch == other.watch
     }
 
     /// Whether a call that begins now is to be watched.

@@ -72,7 +72,7 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
         let outcome = match std::thread::panicking() {
             true if IS_OVER => Outcome::Ignored,
             true => Outcome::Failure,
-            false => shared.on_cancel,
+            false => shared.core.on_cancel(),
         };
         shared.settle(ticket, outcome, None);
     }

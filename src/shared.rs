@@ -14,7 +14,6 @@ use crate::outcome::Outcome;
 pub(crate) struct Shared {
     pub(crate) core: Core,
     pub(crate) clock: Clock,
-    pub(crate) on_cancel: Outcome,
 }
 
 impl Now for Shared {
@@ -75,7 +74,7 @@ impl Shared {
     }
 
     #[inline]
-    fn rejected(&self, refusal: Refusal) -> Rejected {
+    pub(crate) fn rejected(&self, refusal: Refusal) -> Rejected {
         Rejected {
             name: self.core.name().clone(),
             state: refusal.state,

@@ -7,6 +7,8 @@
 
 #[cfg(tripcurve_loom)]
 pub(crate) use explored::PublishedOnce;
+#[cfg(all(feature = "reconfigure", tripcurve_loom))]
+pub(crate) use explored::{Replaceable, Seen};
 #[cfg(tripcurve_loom)]
 pub(crate) use loom::sync::atomic::{Ordering, fence};
 #[cfg(any(tripcurve_loom, tripcurve_traced))]
@@ -150,6 +152,68 @@ mod explored {
             }
         }
     }
+
+    /// As the one that ships, of which loom explores which of the values is seen.
+    #[cfg(feature = "reconfigure")]
+    #[derive(Debug)]
+    pub(crate) struct Replaceable<T> {
+        /// Which of the values is the present one.
+        place: AtomicU64,
+        /// See `PublishedOnce::value`.
+        values: [std::sync::OnceLock<std::sync::Arc<T>>; 4],
+    }
+
+    #[cfg(feature = "reconfigure")]
+    pub(crate) struct Seen<T> {
+        place: u64,
+        value: std::sync::Arc<T>,
+    }
+
+    #[cfg(feature = "reconfigure")]
+    impl<T> Replaceable<T> {
+        pub(crate) fn new(value: std::sync::Arc<T>) -> Self {
+            let values = [const { std::sync::OnceLock::new() }; 4];
+            let _first = values[0].set(value);
+            Self {
+                place: AtomicU64::new(0),
+                values,
+            }
+        }
+
+        fn at(&self, place: u64) -> &std::sync::OnceLock<std::sync::Arc<T>> {
+            &self.values[usize::try_from(place).unwrap_or(usize::MAX)]
+        }
+
+        pub(crate) fn load(&self) -> Seen<T> {
+            // Acquire, and AcqRel below: what `ArcSwap` promises.
+            let place = self.place.load(Ordering::Acquire);
+            let value = self.at(place).get().cloned();
+            Seen {
+                place,
+                value: value.unwrap_or_else(|| unreachable!("it is there when it is seen")),
+            }
+        }
+
+        pub(crate) fn replace(&self, seen: &Seen<T>, new: std::sync::Arc<T>) -> bool {
+            let next = seen.place + 1;
+            let replaced = self
+                .place
+                // AcqRel: pairs with the Acquire in `load`.
+                .compare_exchange(seen.place, next, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok();
+            if replaced {
+                let _first = self.at(next).set(new);
+            }
+            replaced
+        }
+    }
+
+    #[cfg(feature = "reconfigure")]
+    impl<T> Seen<T> {
+        pub(crate) fn get(&self) -> &std::sync::Arc<T> {
+            &self.value
+        }
+    }
 }
 
 /// A value that is published at most once, by whoever is first; nobody waits for anybody.
@@ -250,6 +314,48 @@ mod traced {
         pub(super) fn before_write(&self, word: &atomic::AtomicU64) {
             note(word, true);
         }
+    }
+}
+
+#[cfg(feature = "reconfigure")]
+impl<T> Default for PublishedOnce<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A value that is replaced as a whole, while others read it.
+#[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
+#[derive(Debug)]
+pub(crate) struct Replaceable<T>(arc_swap::ArcSwap<T>);
+
+/// The value that a [`Replaceable`] had when it was read. It lives at least as long as this.
+#[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
+pub(crate) struct Seen<T>(arc_swap::Guard<std::sync::Arc<T>>);
+
+#[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
+impl<T> Replaceable<T> {
+    pub(crate) fn new(value: std::sync::Arc<T>) -> Self {
+        Self(arc_swap::ArcSwap::new(value))
+    }
+
+    /// Reads it. Acquires what its writer had done before. No lock; an allocation once in a thread's life.
+    pub(crate) fn load(&self) -> Seen<T> {
+        Seen(self.0.load())
+    }
+
+    /// Replaces it, and releases what was done before; unless it isn't `seen` any more.
+    pub(crate) fn replace(&self, seen: &Seen<T>, new: std::sync::Arc<T>) -> bool {
+        let found = self.0.compare_and_swap(&seen.0, new);
+        std::sync::Arc::ptr_eq(&found, &seen.0)
+    }
+}
+
+#[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
+impl<T> Seen<T> {
+    #[inline]
+    pub(crate) fn get(&self) -> &std::sync::Arc<T> {
+        &self.0
     }
 }
 

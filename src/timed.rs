@@ -25,7 +25,7 @@ pub struct Timed {
     in_flight: Option<InFlight>,
     recording: Recording,
     latencies: Option<Latencies>,
-    /// For each policy, in their order, what is usual.
+    /// For each policy that looks at percentiles, in their order, what is usual.
     usual: Box<[Usual]>,
 }
 
@@ -91,7 +91,7 @@ impl Timed {
             in_flight: watch.map(InFlight::new),
             recording: times.recording,
             latencies,
-            usual: policies.iter().filter(|_| looks).map(|_| usual()).collect(),
+            usual: Self::looking(policies).map(|_| usual()).collect(),
         }
     }
 
@@ -104,7 +104,7 @@ impl Timed {
     /// What is usual, of those policies that ask.
     #[cfg(feature = "serde")]
     pub(crate) fn save(&self, policies: &[TripPolicy]) -> Vec<SavedUsual> {
-        let pairs = policies.iter().zip(&self.usual);
+        let pairs = Self::looking(policies).zip(&self.usual);
         let usual =
             pairs.filter_map(|(policy, usual)| Some(usual.save(policy.usual_percentile()?)));
         usual.collect()
@@ -113,7 +113,7 @@ impl Timed {
     /// Gives each policy what was usual of its percentile.
     #[cfg(feature = "serde")]
     pub(crate) fn restore(&mut self, saved: &[SavedUsual], policies: &[TripPolicy]) {
-        for (policy, usual) in policies.iter().zip(&mut self.usual) {
+        for (policy, usual) in Self::looking(policies).zip(&mut self.usual) {
             let Some(percentile) = policy.usual_percentile() else {
                 continue;
             };
@@ -121,6 +121,32 @@ impl Timed {
                 usual.restore(saved);
             }
         }
+    }
+
+    /// The policies that look at percentiles.
+    fn looking(policies: &[TripPolicy]) -> impl Iterator<Item = &TripPolicy> {
+        policies
+            .iter()
+            .filter(|policy| policy.looks_at_percentiles())
+    }
+
+    /// Whether it takes the same times, for the same policies of its own.
+    #[must_use]
+    pub fn is_alike(&self, policies: &[TripPolicy], other: (&Self, &[TripPolicy])) -> bool {
+        let (other, others) = other;
+        let shape = |it: &Self| (it.slower_than, it.tick, it.recording);
+        let latencies = match (&self.latencies, &other.latencies) {
+            (Some(own), Some(other)) => own.is_alike(other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        let in_flight = match (&self.in_flight, &other.in_flight) {
+            (Some(own), Some(other)) => own.is_alike(other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        shape(self) == shape(other)
+            && latencies
+            && in_flight
+            && Self::looking(policies).eq(Self::looking(others))
     }
 
     /// The calls that are watched.
@@ -156,6 +182,16 @@ impl Timed {
         }
     }
 
+    /// The same of a call that was given up: it would have taken longer, so it is slow wherever there are
+    /// slow calls.
+    #[inline]
+    pub fn given_up(&self, took: Took) -> Took {
+        Took {
+            is_slow: self.slower_than != u64::MAX,
+            ..took
+        }
+    }
+
     /// Whether percentiles are to be judged.
     #[inline]
     pub fn is_tick(&self, reading: ClockReading) -> bool {
@@ -178,7 +214,7 @@ impl Timed {
     /// Which of the policies trips on the window's percentiles, and why. Some learn from them.
     pub fn judge(&self, policies: &[TripPolicy], bins: &BinCounts) -> Option<Cause> {
         let mut cause = None;
-        for (policy, usual) in policies.iter().zip(&self.usual) {
+        for (policy, usual) in Self::looking(policies).zip(&self.usual) {
             let Some(nanos) = policy.percentile_of(bins) else {
                 continue;
             };

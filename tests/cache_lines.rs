@@ -121,6 +121,7 @@ impl Subject {
             open_for: u64::MAX,
             probes: Probes::all(3),
             probe_timeout: u64::MAX,
+            on_cancel: Outcome::Ignored,
         };
         Self::of(Core::new(settings, ring, None, None, State::Closed, 0))
     }

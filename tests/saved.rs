@@ -867,6 +867,31 @@ fn a_breaker_is_restored_within_the_process_by_its_own_clocks() {
     );
 }
 
+/// Fails when: what the breaker was built with is saved.
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_breaker_that_was_reconfigured_saves_what_it_counts_at_present() {
+    let (clock, _hand) = Clock::mock();
+    let breaker = payments(&clock).build().unwrap();
+    calls(&breaker, Outcome::Failure, 4);
+    let other = || {
+        payments(&clock)
+            .window(Window::count(50))
+            .backoff(Backoff::exponential(SECOND, 2.0, MINUTE))
+    };
+    breaker.reconfigure(other()).unwrap();
+    calls(&breaker, Outcome::Success, 2);
+    calls(&breaker, Outcome::Failure, 1);
+    let restored = other().restore(breaker.save()).build().unwrap();
+    let snapshot = restored.snapshot();
+    assert_eq!((snapshot.successes(), snapshot.failures()), (2, 1));
+    assert_eq!(snapshot.generation(), breaker.snapshot().generation());
+    // And a restored one can be reconfigured.
+    restored.reconfigure(payments(&clock)).unwrap();
+    calls(&restored, Outcome::Failure, 1);
+    assert_eq!(restored.snapshot().failures(), 1);
+}
+
 #[cfg(feature = "registry")]
 #[test]
 fn breakers_by_key_are_not_restored_from_what_one_has_saved() {

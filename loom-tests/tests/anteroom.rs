@@ -5,6 +5,7 @@ use loom_tests::sync::Arc;
 use loom_tests::{SharedLine, UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     Admission, Anteroom, AnteroomEntry, AtomicState, Generation, Kind, Moment, ProbeReport, Probes,
+    StateWord,
 };
 
 /// A breaker whose only place for a probe is taken.
@@ -93,7 +94,7 @@ impl Scene {
 }
 
 fn closed() -> Admission {
-    Admission::Recorded(Generation::FIRST.next())
+    Admission::Recorded(StateWord::new(Generation::FIRST.next(), Kind::Closed))
 }
 
 /// A caller decides to wait while the probe succeeds.

@@ -20,6 +20,7 @@ fn core_with(policy: TripPolicy, ring: Ring, listeners: Option<Box<Listeners>>) 
         open_for: 1_000_000,
         probes: Probes::all(1),
         probe_timeout: u64::MAX,
+        on_cancel: Outcome::Ignored,
     };
     Core::new(settings, ring, None, listeners, State::Closed, 0)
 }

@@ -79,6 +79,7 @@ impl Breaker {
             open_for: NOW,
             probes: Probes::all(1),
             probe_timeout: u64::MAX,
+            on_cancel: Outcome::Ignored,
         };
         let spans = Times {
             slower_than: Some(Duration::from_nanos(LIMIT)),

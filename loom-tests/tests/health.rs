@@ -7,7 +7,7 @@ use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
     At, Beside, Core, Generation, InLine, NextCheck, Probes, RetryAfter, Ring, Settings, TimeRing,
 };
-use tripcurve::{State, TripPolicy};
+use tripcurve::{Outcome, State, TripPolicy};
 
 /// The open time; it is whole in the units of the state word.
 const OPEN_FOR: u64 = 1 << 20;
@@ -45,6 +45,7 @@ fn breaker(beside: Option<Box<Beside>>, state: State) -> Core {
         open_for: OPEN_FOR,
         probes: Probes::all(1),
         probe_timeout: PATIENCE,
+        on_cancel: Outcome::Ignored,
     };
     let ring = Ring::Time(TimeRing::new(1 << 40, 1, 1, false));
     Core::new(settings, ring, beside, None, state, 0)

@@ -27,6 +27,7 @@ fn core(probes: u32) -> Core {
         open_for: FIRST,
         probes: Probes::all(probes),
         probe_timeout: FIRST,
+        on_cancel: Outcome::Ignored,
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);
     let beside = Beside {

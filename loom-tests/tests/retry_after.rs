@@ -20,6 +20,7 @@ fn core() -> Core {
         open_for: OPEN_FOR,
         probes: Probes::all(1),
         probe_timeout: u64::MAX,
+        on_cancel: Outcome::Ignored,
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);
     let retry_after = RetryAfter::new(Duration::from_secs(1));

@@ -16,6 +16,7 @@ fn core() -> Core {
         open_for: OPEN_FOR,
         probes: Probes::all(1),
         probe_timeout: u64::MAX,
+        on_cancel: Outcome::Ignored,
     };
     // Its window is emptied by who trips, so it shows who has looked at two generations.
     let ring = Ring::Count(Box::new(CountRing::new(4, None, Timing::NONE)));

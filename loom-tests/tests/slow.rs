@@ -63,6 +63,7 @@ impl Slow {
             open_for: 1_000_000,
             probes: Probes::all(1),
             probe_timeout: u64::MAX,
+            on_cancel: Outcome::Ignored,
         };
         let spans = Times {
             slower_than: Some(slower_than),

@@ -1,6 +1,8 @@
 //! Settings of a breaker, and the breaker that they make.
 
 mod checked;
+#[cfg(feature = "reconfigure")]
+mod reconfigure;
 #[cfg(feature = "serde")]
 mod restored;
 
@@ -18,6 +20,7 @@ use crate::clock::{Clock, Now, saturating_nanos};
 use crate::core::{Core, Settings};
 use crate::error::ConfigError;
 use crate::evidence::Wish;
+use crate::fittings::Outfit;
 use crate::listeners::{Listener, Listeners};
 use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
@@ -429,6 +432,39 @@ impl<C> Builder<C> {
     /// # Errors
     /// The first setting that makes no sense, with what was expected and how to mend it.
     pub fn build(self) -> Result<CircuitBreaker<C>, ConfigError> {
+        let Outfit {
+            settings,
+            ring,
+            #[allow(unused_mut, reason = "for the feature `wait`")]
+            mut beside,
+        } = self.outfit()?;
+        #[cfg(feature = "wait")]
+        {
+            beside.anteroom = self.max_waiting.map(Anteroom::boxed).transpose()?;
+        }
+        #[cfg_attr(
+            not(feature = "serde"),
+            allow(unused_mut, reason = "nothing is restored")
+        )]
+        let mut core = Core::new(
+            settings,
+            ring,
+            beside.boxed(),
+            Listeners::new(self.listeners),
+            self.start_in,
+            self.clock.nanos(),
+        );
+        #[cfg(feature = "serde")]
+        self.restored.restore(&mut core, &self.clock);
+        let shared = Shared {
+            core,
+            clock: self.clock,
+        };
+        Ok(CircuitBreaker::from_parts(shared, self.classifier))
+    }
+
+    /// Checks all settings and makes the parts of a breaker.
+    fn outfit(&self) -> Result<Outfit, ConfigError> {
         let Checked {
             lanes,
             policies,
@@ -468,35 +504,21 @@ impl<C> Builder<C> {
                 .longest_retry_after
                 .map(|longest| Box::new(RetryAfter::new(longest))),
             #[cfg(feature = "wait")]
-            anteroom: self.max_waiting.map(Anteroom::boxed).transpose()?,
+            anteroom: None,
         };
         let settings = Settings {
-            name: self.name,
+            name: self.name.clone(),
             policies: policies.into(),
             open_for: saturating_nanos(recovery.first_open_time()),
             probes: recovery.probes(),
             probe_timeout: saturating_nanos(self.probe_timeout),
-        };
-        #[cfg_attr(
-            not(feature = "serde"),
-            allow(unused_mut, reason = "nothing is restored")
-        )]
-        let mut core = Core::new(
-            settings,
-            ring,
-            beside.boxed(),
-            Listeners::new(self.listeners),
-            self.start_in,
-            self.clock.nanos(),
-        );
-        #[cfg(feature = "serde")]
-        self.restored.restore(&mut core, &self.clock);
-        let shared = Shared {
-            core,
-            clock: self.clock,
             on_cancel: self.on_cancel,
         };
-        Ok(CircuitBreaker::from_parts(shared, self.classifier))
+        Ok(Outfit {
+            settings,
+            ring,
+            beside,
+        })
     }
 
     /// What a recovery with a ramp needs, if it is one.

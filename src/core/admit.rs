@@ -1,5 +1,6 @@
 //! Whether a call is let through.
 
+use super::present::{Fitted, Present, at_present};
 use super::{Core, Refusal, Settings, Ticket};
 use crate::caller::Caller;
 use crate::outcome::Outcome;
@@ -21,11 +22,16 @@ impl Core {
         if seen.lets_through_untimed() {
             Ok(Ticket {
                 admitted: seen,
-                begin: 0,
+                begin: Ticket::UNTIMED,
             })
         } else {
             self.admit_by_the_clock(seen, caller)
         }
+    }
+
+    #[inline(never)]
+    fn admit_by_the_clock(&self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        at_present!(self, |present| present.admit_by_the_clock(seen, caller))
     }
 
     /// Decides anew about a call that was let through and withdrawn while it waited for something else.
@@ -41,17 +47,26 @@ impl Core {
         let is_same = seen.generation() == withdrawn.admitted.generation();
         match seen.kind() {
             Kind::Ramp(round) if is_same => Ok(Ticket {
-                admitted: self.in_round(seen.generation(), round),
+                admitted: Self::in_round(seen.generation(), round),
                 begin: caller.raw(),
             }),
             _ => self.admit(caller),
         }
     }
+}
 
+impl<'a, F: Fitted<'a>> Present<'a, F> {
     #[inline]
-    fn admit_timed(&self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
+    fn admit_timed(self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        let Some(timed) = self.timed() else {
+            // It has another window than it was built with, and takes no time.
+            return Ok(Ticket {
+                admitted: seen,
+                begin: Ticket::UNTIMED,
+            });
+        };
         let begin = caller.raw();
-        let in_flight = self.timed().and_then(|timed| timed.in_flight());
+        let in_flight = timed.in_flight();
         if in_flight.is_some_and(|in_flight| in_flight.picks(begin, caller)) {
             return self.admit_watched(seen, begin, caller);
         }
@@ -66,7 +81,7 @@ impl Core {
     #[cold]
     #[inline(never)]
     fn admit_watched(
-        &self,
+        self,
         seen: StateWord,
         begin: u64,
         caller: &impl Caller,
@@ -82,11 +97,12 @@ impl Core {
         };
         if in_flight.overdue(generation, now) > 0 {
             let run = self.run.get(generation);
-            let reading = self.ring.read(caller);
+            let reading = self.ring().read(caller);
             if self.judge(generation, run, Outcome::Ignored, reading, caller)
                 || self.judge_weighed(generation, reading, caller)
             {
-                return self.admit_by_the_clock(self.state.load(), caller);
+                let seen = self.state.load();
+                return self.admit_by_the_clock(seen, caller);
             }
         }
         let place = in_flight.watch(generation, begin, caller);
@@ -96,13 +112,17 @@ impl Core {
         })
     }
 
-    #[inline(never)]
-    fn admit_by_the_clock(&self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, `.ci/run instructions` shows a longer path"
+    )]
+    #[inline(always)]
+    fn admit_by_the_clock(self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
         // Those that aren't timed have not come here.
         if seen.lets_through_and_records() {
             return self.admit_timed(seen, caller);
         }
-        let (reading, now) = self.ring.read_with_nanos(caller);
+        let (reading, now) = self.ring().read_with_nanos(caller);
         // What an open breaker does most, apart from the rest, so that it stays short.
         if let Kind::Open { until } = seen.kind()
             && now < until.nanos()
@@ -115,19 +135,19 @@ impl Core {
 
     #[inline(never)]
     fn admit_rarely(
-        &self,
+        self,
         reading: ClockReading,
         now: u64,
         caller: &impl Caller,
     ) -> Result<Ticket, Refusal> {
         let asked = self.asked_while_open(reading, now);
-        let ticket = |generation, kind| Ticket {
-            admitted: StateWord::new(generation, kind).timed(self.timed().is_some()),
+        let ticket = |admitted| Ticket {
+            admitted,
             begin: reading.raw,
         };
         match self.ask(now) {
-            Admission::Recorded(generation) => Ok(ticket(generation, Kind::Closed)),
-            Admission::Unrecorded => Ok(ticket(Generation::FIRST, Kind::Disabled)),
+            Admission::Recorded(seen) => Ok(ticket(seen)),
+            Admission::Unrecorded => Ok(ticket(StateWord::new(Generation::FIRST, Kind::Disabled))),
             Admission::Probe {
                 generation,
                 moved,
@@ -141,7 +161,7 @@ impl Core {
                     };
                     self.entered(moved, now, cause);
                 }
-                Ok(ticket(generation, Kind::PROBING))
+                Ok(ticket(StateWord::new(generation, Kind::PROBING)))
             }
             Admission::Ramp(seen) => self.admit_to_ramp(seen, reading, now, caller),
             Admission::Rejected {
@@ -154,12 +174,12 @@ impl Core {
 
     /// Asks the state. Out of line, or a rejected `call` becomes 18 instructions longer (`.ci/run instructions`).
     #[inline(never)]
-    fn ask(&self, now: u64) -> Admission {
+    fn ask(self, now: u64) -> Admission {
         let Settings {
             probes,
             probe_timeout,
             ..
-        } = self.settings;
+        } = *self.settings();
         #[cfg(feature = "health")]
         if let Some(checks) = self.audience.checks() {
             let opens = |until: Moment| checks.hold_until(until.nanos(), probe_timeout);
@@ -176,14 +196,16 @@ impl Core {
     )]
     #[inline(always)]
     pub(super) fn refuse(
-        &self,
+        self,
         state: State,
         generation: Generation,
         retry_after: Option<u64>,
         reading: ClockReading,
         caller: &impl Caller,
     ) -> Refusal {
-        self.record_at(reading, Tally::Aside, generation, caller);
+        let is_current = move || self.is_current(generation);
+        self.ring()
+            .record_at(reading, Tally::Aside, generation, caller, is_current);
         Refusal { state, retry_after }
     }
 }

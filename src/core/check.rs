@@ -1,6 +1,7 @@
 //! What a task asks and tells that checks the dependency's health.
 
 use super::Core;
+use super::present::{Fitted, Present, at_present};
 use crate::caller::Caller;
 use crate::recovery::HealthChecks;
 use crate::state::{Generation, Kind};
@@ -35,7 +36,7 @@ impl Core {
             Kind::Open { until } if now < until.nanos() => NextCheck::In(until.nanos() - now),
             Kind::Open { .. } => {
                 self.checks().begin(now);
-                let patience = self.settings.probe_timeout;
+                let patience = at_present!(self, |present| present.settings().probe_timeout);
                 NextCheck::Now {
                     generation: seen.generation(),
                     // Half of what calls wait for a verdict, so that this is one in time.
@@ -49,7 +50,13 @@ impl Core {
     /// Takes the verdict of a check that began in `generation`; says whether it counted: a command, or a call
     /// that has lost patience, may have been first.
     pub fn checked(&self, generation: Generation, is_well: bool, caller: &impl Caller) -> bool {
-        let (reading, now) = self.ring.read_with_nanos(caller);
+        at_present!(self, |present| present.checked(generation, is_well, caller))
+    }
+}
+
+impl<'a, F: Fitted<'a>> Present<'a, F> {
+    fn checked(self, generation: Generation, is_well: bool, caller: &impl Caller) -> bool {
+        let (reading, now) = self.ring().read_with_nanos(caller);
         if is_well {
             let asked = self.asked_while_open(reading, now);
             let Some(moved) = self.state.invite_probes(generation, now) else {

@@ -1,6 +1,6 @@
 //! Whether what was recorded trips the breaker.
 
-use super::Core;
+use super::present::{Fitted, Present};
 use crate::caller::Caller;
 use crate::outcome::Outcome;
 use crate::policy::TripPolicy;
@@ -9,21 +9,20 @@ use crate::timed::Timed;
 use crate::transition::Cause;
 use crate::window::{BinCounts, ClockReading, Counts};
 
-impl Core {
+impl<'a, F: Fitted<'a>> Present<'a, F> {
     /// Trips if there is reason enough, and says whether it has. `outcome` is that of the call which
     /// gave cause to ask, `run` how many have failed in a row.
     pub(super) fn judge(
-        &self,
+        self,
         generation: Generation,
         run: u64,
         outcome: Outcome,
         reading: ClockReading,
         caller: &impl Caller,
     ) -> bool {
-        let seen = self.state.load();
-        if seen.generation() != generation || seen.kind() != Kind::Closed {
+        let Some(seen) = self.closed_in(generation) else {
             return false;
-        }
+        };
         let cause = |reading| match outcome {
             Outcome::Trip => Some(Cause::DependencySaidSo),
             _ => self.cause(generation, run, reading, caller),
@@ -34,13 +33,24 @@ impl Core {
         // This thread may have slept since it has read the clock, and a bucket may have ended while
         // it summed. Then some of the failures may be too old, and of the successes beside them
         // some may be gone; so what trips is judged by the time at which it trips.
-        let reading = self.ring.read(caller);
+        let reading = self.ring().read(caller);
         cause(reading).is_some_and(|cause| self.open(seen, cause, reading, caller))
+    }
+
+    /// The state, if it is closed and this is its generation.
+    ///
+    /// Not between the two steps of who replaces the window that the breaker was built with: as long as its
+    /// generation goes on, successes are counted in the one before, and the failures in the new one
+    /// aren't all there is.
+    pub(super) fn closed_in(self, generation: Generation) -> Option<StateWord> {
+        let seen = self.state.load();
+        let is_closed = seen.generation() == generation && seen.kind() == Kind::Closed;
+        (is_closed && (seen.is_timed() || self.has_built_ring())).then_some(seen)
     }
 
     /// Opens the breaker if its state is still that which was seen.
     pub(super) fn open(
-        &self,
+        self,
         seen: StateWord,
         cause: Cause,
         reading: ClockReading,
@@ -59,17 +69,17 @@ impl Core {
     /// Whether the window's counts are reason enough to trip.
     #[inline]
     fn cause(
-        &self,
+        self,
         generation: Generation,
         run: u64,
         reading: ClockReading,
         caller: &impl Caller,
     ) -> Option<Cause> {
-        let policies = &self.settings.policies;
+        let policies = &self.settings().policies;
         let counts = if policies.iter().any(TripPolicy::looks_at_window) {
             let worth = |counts| policies.iter().any(|policy| policy.may_trip(run, &counts));
             let counts = self.suspicions(generation, reading, caller);
-            self.ring
+            self.ring()
                 .add_successes(counts, generation, reading, caller, worth)?
         } else {
             Counts::default()
@@ -85,7 +95,7 @@ impl Core {
     #[cold]
     #[inline(never)]
     fn unless_it_has_stopped(
-        &self,
+        self,
         policy: &TripPolicy,
         cause: Cause,
         counts: &Counts,
@@ -99,11 +109,11 @@ impl Core {
         // run before this thread's: it is found there as it is in the window. By its older reading this
         // thread might judge a stretch that ends before the other's failure and is still full of
         // successes, while the other has not seen this one's, and nobody would trip.
-        let reading = self.ring.read(caller);
+        let reading = self.ring().read(caller);
         let buckets = burn_rate.short_buckets();
         let goes_on = |short| burn_rate.may_go_on(&short);
         let short = self
-            .ring
+            .ring()
             .short_counts(buckets, generation, reading, caller, goes_on)?;
         Some(burn_rate.cause(counts, &short))
     }
@@ -111,12 +121,12 @@ impl Core {
     /// All that speaks against the dependency: failed, slow and overdue calls.
     #[inline]
     pub(super) fn suspicions(
-        &self,
+        self,
         generation: Generation,
         reading: ClockReading,
         caller: &impl Caller,
     ) -> Counts {
-        let counts = self.ring.failures_and_slow(generation, reading, caller);
+        let counts = self.ring().failures_and_slow(generation, reading, caller);
         // After the slow ones, and in this order by the fence there: what is found recorded is no
         // longer found in flight, so no call counts twice.
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
@@ -129,7 +139,7 @@ impl Core {
     /// Trips if the window's percentiles are reason enough, once in a tick.
     #[inline]
     pub(super) fn judge_at_tick(
-        &self,
+        self,
         generation: Generation,
         reading: ClockReading,
         caller: &impl Caller,
@@ -144,21 +154,20 @@ impl Core {
     #[cold]
     #[inline(never)]
     fn judge_percentiles(
-        &self,
+        self,
         timed: &Timed,
         generation: Generation,
         reading: ClockReading,
         caller: &impl Caller,
     ) {
-        let seen = self.state.load();
-        if seen.generation() != generation || seen.kind() != Kind::Closed {
+        let Some(seen) = self.closed_in(generation) else {
             return;
-        }
+        };
         let mut bins = BinCounts::default();
-        self.ring
+        self.ring()
             .read_latencies(timed.latencies(), generation, reading, caller, &mut bins);
-        if let Some(cause) = timed.judge(&self.settings.policies, &bins) {
-            let reading = self.ring.read(caller);
+        if let Some(cause) = timed.judge(&self.settings().policies, &bins) {
+            let reading = self.ring().read(caller);
             // Unless this thread has slept for so long that there is another to judge.
             if !timed.is_tick(reading) {
                 self.open(seen, cause, reading, caller);

@@ -7,6 +7,10 @@ mod settle;
 mod weigh;
 mod judge;
 mod recover;
+mod retry;
+#[cfg(feature = "reconfigure")]
+mod reconfigure;
+mod present;
 #[cfg(feature = "wait")]
 mod prospect;
 #[cfg(feature = "health")]
@@ -14,17 +18,19 @@ mod check;
 #[cfg(feature = "serde")]
 mod saved;
 
+use self::present::{Built, Fitted, Present, at_present};
 use crate::audience::Audience;
 use crate::beside::Beside;
 use crate::caller::Caller;
-use crate::evidence::Evidence;
+pub use crate::fittings::Settings;
 use crate::history::{History, date_of};
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
+use crate::outcome::Outcome;
 use crate::policy::TripPolicy;
-use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter, Streak};
+use crate::recovery::{OpenTimes, Streak};
 use crate::snapshot::{Reading, Snapshot};
-use crate::state::{AtomicState, Generation, Kind, Moment, Moved, Probes, State, StateWord};
+use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
 use crate::timed::Timed;
 use crate::transition::Cause;
 use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
@@ -35,21 +41,6 @@ pub use prospect::Prospect;
 #[cfg(feature = "serde")]
 pub use saved::SavedCore;
 
-/// What a builder has found fit.
-#[derive(Debug)]
-pub struct Settings {
-    /// The breaker's name.
-    pub name: Name,
-    /// Any of them trips.
-    pub policies: Box<[TripPolicy]>,
-    /// How long the breaker stays open after a trip, in nanoseconds.
-    pub open_for: u64,
-    /// Places for probes, and what they must come to.
-    pub probes: Probes,
-    /// After how many nanoseconds a probe that hasn't reported loses its place; `u64::MAX`: never.
-    pub probe_timeout: u64,
-}
-
 /// The right to one call, as the core knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
@@ -57,6 +48,11 @@ pub struct Ticket {
     admitted: StateWord,
     /// When the call began, in the clock's units, if the breaker takes the time.
     begin: u64,
+}
+
+impl Ticket {
+    /// When a call began whose time isn't taken: no sooner than it ends.
+    const UNTIMED: u64 = u64::MAX;
 }
 
 /// A call that was not let through. Smaller than what the caller gets, which is therefore made where
@@ -75,9 +71,7 @@ pub struct Core {
     state: AtomicState,
     /// Failures since the last success.
     run: GenerationCounter,
-    ring: Ring,
-    beside: Option<Box<Beside>>,
-    settings: Settings,
+    built: Built,
     history: History,
     audience: Audience,
 }
@@ -110,45 +104,26 @@ impl Core {
         Self {
             state: AtomicState::timed(kind, beside.as_ref().is_some_and(|it| it.timed.is_some())),
             run: GenerationCounter::new(),
-            ring,
-            beside,
-            settings,
+            built: Built {
+                ring,
+                beside,
+                settings,
+            },
             history: History::new(date_of(now)),
             audience: Audience::new(listeners),
         }
     }
 
-    #[inline]
-    fn timed(&self) -> Option<&Timed> {
-        self.beside.as_ref()?.timed.as_deref()
-    }
-
-    /// What decides by evidence, if it does.
-    #[must_use]
-    #[inline]
-    pub fn evidence(&self) -> Option<&Evidence> {
-        self.beside.as_ref()?.evidence.as_deref()
-    }
-
-    #[inline]
-    fn adaptive(&self) -> Option<&AdaptiveRecovery> {
-        self.beside.as_ref()?.recovery.as_deref()
-    }
-
-    #[inline]
-    fn open_times(&self) -> Option<&OpenTimes> {
-        self.beside.as_ref()?.open_times.as_deref()
-    }
-
-    #[inline]
-    fn retry_after(&self) -> Option<&RetryAfter> {
-        self.beside.as_ref()?.retry_after.as_deref()
-    }
-
     /// The breaker's name.
     #[must_use]
     pub fn name(&self) -> &Name {
-        &self.settings.name
+        &self.built.settings.name
+    }
+
+    /// What a cancelled call counts as.
+    #[must_use]
+    pub fn on_cancel(&self) -> Outcome {
+        at_present!(self, |present| present.settings().on_cancel)
     }
 
     /// The state now.
@@ -165,22 +140,27 @@ impl Core {
     /// Opens the breaker, whatever it was, for `nanos` nanoseconds.
     pub fn trip(&self, nanos: u64, now: u64) {
         let until = Moment::not_before(now.saturating_add(nanos));
-        if let Some(adaptive) = self.adaptive() {
-            adaptive.outage.begin(now, 0, 0);
-        }
+        at_present!(self, |present| {
+            if let Some(adaptive) = present.adaptive() {
+                adaptive.outage.begin(now, 0, 0);
+            }
+        });
         self.command(Kind::Open { until }, OpenTimes::by_hand, now);
     }
 
     /// Enters a state by hand, from which open times grow anew.
     fn command(&self, kind: Kind, streak: impl Fn(&OpenTimes) -> Streak, now: u64) {
-        let times = self.open_times();
-        // Before, for those that see the new state before it is noted; and then again, for what somebody
-        // has noted meanwhile.
-        times.inspect(|times| times.forget());
-        let moved = self.state.force(kind);
-        if let Some(times) = times {
-            times.note(moved.generation, streak(times));
-        }
+        let moved = at_present!(self, |present| {
+            let times = present.open_times();
+            // Before, for those that see the new state before it is noted; and then again, for what somebody
+            // has noted meanwhile.
+            times.inspect(|times| times.forget());
+            let moved = self.state.force(kind);
+            if let Some(times) = times {
+                times.note(moved.generation, streak(times));
+            }
+            moved
+        });
         self.entered(moved, now, Cause::ByHand);
     }
 
@@ -216,25 +196,28 @@ impl Core {
             return false;
         }
         let generation = seen.generation();
-        let any = |looks: fn(&TripPolicy) -> bool| self.settings.policies.iter().any(looks);
-        let has_run = || any(TripPolicy::looks_at_run) && self.run.get(generation) > 0;
-        let has_evidence = || self.evidence().is_some_and(|it| it.has_any(generation));
-        if has_run() || has_evidence() {
-            return false;
-        }
-        let reading = self.ring.read(caller);
-        let Counts {
-            failures,
-            slow,
-            overdue,
-            ..
-        } = self.suspicions(generation, reading, caller);
-        // How long a call took speaks for or against the dependency only beside the others.
-        let has_times = || {
-            any(TripPolicy::looks_at_percentiles)
-                && self.ring.calls(generation, reading, caller) > 0
-        };
-        failures + slow + overdue == 0 && !has_times()
+        at_present!(self, |present| {
+            let policies = &present.settings().policies;
+            let any = |looks: fn(&TripPolicy) -> bool| policies.iter().any(looks);
+            let has_run = || any(TripPolicy::looks_at_run) && self.run.get(generation) > 0;
+            let has_evidence = || present.evidence().is_some_and(|it| it.has_any(generation));
+            if has_run() || has_evidence() {
+                return false;
+            }
+            let reading = present.ring().read(caller);
+            let Counts {
+                failures,
+                slow,
+                overdue,
+                ..
+            } = present.suspicions(generation, reading, caller);
+            // How long a call took speaks for or against the dependency only beside the others.
+            let has_times = || {
+                any(TripPolicy::looks_at_percentiles)
+                    && present.ring().calls(generation, reading, caller) > 0
+            };
+            failures + slow + overdue == 0 && !has_times()
+        })
     }
 
     /// What the winner of a transition, and nobody else, has to do after it.
@@ -245,11 +228,13 @@ impl Core {
             generation,
         } = moved;
         let is_current = || self.is_current(generation);
-        self.ring.begin(generation, is_current);
-        self.run.begin(generation, is_current);
-        if let Some(evidence) = self.evidence() {
-            evidence.begin(generation, is_current);
-        }
+        at_present!(self, |present| {
+            present.ring().begin(generation, is_current);
+            self.run.begin(generation, is_current);
+            if let Some(evidence) = present.evidence() {
+                evidence.begin(generation, is_current);
+            }
+        });
         let number = self.history.begin(generation, date_of(now), is_current);
         #[cfg(feature = "wait")]
         self.announce_verdict();
@@ -260,7 +245,7 @@ impl Core {
             at: now,
             cause,
         };
-        self.audience.tell(&self.settings.name, &entry);
+        self.audience.tell(&self.built.settings.name, &entry);
     }
 
     #[inline]
@@ -271,54 +256,69 @@ impl Core {
     /// One picture of the breaker at the caller's time.
     #[must_use]
     pub fn snapshot(&self, caller: &impl Caller) -> Snapshot {
-        let mut snapshot = Snapshot::empty(self.settings.name.clone());
+        let mut snapshot = Snapshot::empty(self.name().clone());
         self.snapshot_into(&mut snapshot, caller);
         snapshot
     }
 
     /// The same, put where there is another, of this breaker or of one like it.
     pub fn snapshot_into(&self, snapshot: &mut Snapshot, caller: &impl Caller) {
-        let (reading, now) = self.ring.read_with_nanos(caller);
-        let timed = self.timed();
-        let recording = timed.map_or(Recording::Off, Timed::recording);
         let mut bins = BinCounts::default();
         let mut seen = self.state.load();
-        let mut attempts = 0;
-        loop {
-            let generation = seen.generation();
-            let suspicions = self.suspicions(generation, reading, caller);
-            let counts = self
-                .ring
-                .all_counts(suspicions, generation, reading, caller);
-            let asides = self.ring.asides(generation, reading);
-            let run = self.run.get(generation);
-            if recording != Recording::Off {
-                let latencies = timed.and_then(|timed| timed.latencies());
-                bins.clear();
-                self.ring
-                    .read_latencies(latencies, generation, reading, caller, &mut bins);
+        // The counts are one generation's in any case. If it has ended meanwhile, some may be gone, so
+        // the picture is taken anew; but not for ever.
+        for is_last in [false, false, true] {
+            let into = (&mut *snapshot, &mut bins);
+            let found = at_present!(self, |present| present.picture(seen, is_last, into, caller));
+            match found {
+                Some(found) => seen = found,
+                None => return,
             }
-            let age = self.age(generation, now);
-            let number = self.history.number(generation);
-            let found = self.state.load();
-            attempts += 1;
-            // The counts are this generation's in any case. If it has ended meanwhile, some may be
-            // gone, so the picture is taken anew; but not for ever.
-            if found.generation() == generation || attempts == 3 {
-                return snapshot.set(&Reading {
-                    name: &self.settings.name,
-                    kind: seen.kind(),
-                    generation: number,
-                    now,
-                    age,
-                    counts,
-                    asides,
-                    run,
-                    bins: (recording != Recording::Off).then_some((&bins, recording)),
-                });
-            }
-            seen = found;
         }
+    }
+}
+
+impl<'a, F: Fitted<'a>> Present<'a, F> {
+    /// Takes a picture of the state that was seen. If its generation has ended meanwhile, and this isn't the last
+    /// chance, takes none and returns the state that was found.
+    fn picture(
+        self,
+        seen: StateWord,
+        is_last: bool,
+        (snapshot, bins): (&mut Snapshot, &mut BinCounts),
+        caller: &impl Caller,
+    ) -> Option<StateWord> {
+        let generation = seen.generation();
+        let (ring, timed) = (self.ring(), self.timed());
+        let (reading, now) = ring.read_with_nanos(caller);
+        let suspicions = self.suspicions(generation, reading, caller);
+        let counts = ring.all_counts(suspicions, generation, reading, caller);
+        let asides = ring.asides(generation, reading);
+        let run = self.run.get(generation);
+        let recording = timed.map_or(Recording::Off, Timed::recording);
+        if recording != Recording::Off {
+            let latencies = timed.and_then(|timed| timed.latencies());
+            bins.clear();
+            ring.read_latencies(latencies, generation, reading, caller, bins);
+        }
+        let age = self.age(generation, now);
+        let number = self.history.number(generation);
+        let found = self.state.load();
+        if found.generation() != generation && !is_last {
+            return Some(found);
+        }
+        snapshot.set(&Reading {
+            name: self.name(),
+            kind: seen.kind(),
+            generation: number,
+            now,
+            age,
+            counts,
+            asides,
+            run,
+            bins: (recording != Recording::Off).then_some((bins, recording)),
+        });
+        None
     }
 }
 
@@ -329,6 +329,7 @@ mod tests {
     use crate::clock::Now;
     use crate::lane::Lane;
     use crate::outcome::Outcome;
+    use crate::state::Probes;
     use crate::window::TimeRing;
     use std::cell::Cell;
 
@@ -366,6 +367,7 @@ mod tests {
             open_for: 5_000_000,
             probes: Probes::all(1),
             probe_timeout: u64::MAX,
+            on_cancel: Outcome::Ignored,
         };
         let ring = Ring::Time(TimeRing::new(10, 1, 1, false));
         Core::new(settings, ring, None, None, State::Closed, 0)

@@ -1,6 +1,7 @@
 //! What a call may expect that is patient enough to wait for the verdict of the probes.
 
 use super::Core;
+use super::present::at_present;
 use crate::anteroom::Anteroom;
 use crate::caller::Caller;
 use crate::line::EventQueue;
@@ -24,7 +25,7 @@ impl Core {
     /// Where callers wait for the verdict of the probes, if they may.
     #[inline]
     pub fn anteroom(&self) -> Option<&Anteroom<EventQueue>> {
-        self.beside.as_ref()?.anteroom.as_deref()
+        self.built.beside.as_ref()?.anteroom.as_deref()
     }
 
     /// What becomes of a call that asks now. Nothing is counted, and no clock read unless there are probes.
@@ -39,7 +40,10 @@ impl Core {
 
     #[inline(never)]
     fn prospect_of_probes(&self, caller: &impl Caller) -> Prospect {
-        let (probes, timeout) = (self.settings.probes, self.settings.probe_timeout);
+        let (probes, timeout) = at_present!(self, |present| {
+            let settings = present.settings();
+            (settings.probes, settings.probe_timeout)
+        });
         let overdue_in = self
             .state
             .awaits_verdict(caller.nanos(), probes.permitted, timeout);

@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 
+use super::present::{Fitted, Present, at_present};
 use super::{Core, Refusal, Settings, Ticket};
 use crate::caller::Caller;
 use crate::outcome::Outcome;
@@ -27,56 +28,13 @@ impl Opening {
 }
 
 impl Core {
-    /// The opening with which an outage begins `now` and ends `generation`.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn first_opening(
-        &self,
-        generation: Generation,
-        reading: ClockReading,
-        now: u64,
-        caller: &impl Caller,
-    ) -> Opening {
-        if let Some(adaptive) = self.adaptive() {
-            let calls = self.ring.calls(generation, reading, caller);
-            let within = self.lasted(generation, now);
-            // What the last n calls have taken nobody knows; that they were few, it may be.
-            let calls = match &self.ring {
-                Ring::Time(_) => calls,
-                Ring::Count(_) => 0,
-            };
-            adaptive.outage.begin(now, calls, within);
-        }
-        self.opening(self.age(generation, now), now)
-    }
-
-    /// The next opening, after a recovery that has failed.
-    pub(super) fn next_opening(&self, now: u64) -> Opening {
-        self.opening(0, now)
-    }
-
-    /// An opening of a breaker that has been closed for `healthy` nanoseconds.
-    fn opening(&self, healthy: u64, now: u64) -> Opening {
-        let generation = || self.state.load().generation();
-        let times = self.open_times();
-        let streak = times.map(|times| times.next(healthy, now, generation()));
-        let wait = match (streak, self.adaptive()) {
-            (Some(streak), _) => streak.wait,
-            (None, Some(adaptive)) if adaptive.by_traffic => {
-                adaptive.outage.wait(now, generation().number())
-            }
-            (None, _) => self.settings.open_for,
-        };
-        let wished = self.retry_after().map_or(0, RetryAfter::so_far);
-        let until = Moment::not_before(now.saturating_add(wait).max(wished));
-        Opening { until, streak }
-    }
-
     /// Heeds that the dependency wants to be left alone for so many nanoseconds.
     pub fn wish(&self, nanos: u64, now: u64) {
-        if let Some(retry_after) = self.retry_after() {
-            self.stay_open(retry_after.note(nanos, now));
-        }
+        at_present!(self, |present| {
+            if let Some(retry_after) = present.retry_after() {
+                self.stay_open(retry_after.note(nanos, now));
+            }
+        });
     }
 
     /// Lengthens the open time, if there is one that ends before `until`.
@@ -93,8 +51,66 @@ impl Core {
         }
     }
 
+    /// For how many nanoseconds there has been `generation`; none, until who began it has noted when.
+    pub(super) fn age(&self, generation: Generation, now: u64) -> u64 {
+        self.history.age(generation, now).unwrap_or(0)
+    }
+
+    /// What the ticket of a call says that a ramp lets through in this round.
+    pub(super) fn in_round(generation: Generation, round: PackedRound) -> StateWord {
+        let round = round.unpack().without_counts();
+        StateWord::new(generation, Kind::Ramp(round.pack()))
+    }
+}
+
+impl<'a, F: Fitted<'a>> Present<'a, F> {
+    /// The opening with which an outage begins `now` and ends `generation`.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn first_opening(
+        self,
+        generation: Generation,
+        reading: ClockReading,
+        now: u64,
+        caller: &impl Caller,
+    ) -> Opening {
+        if let Some(adaptive) = self.adaptive() {
+            let calls = self.ring().calls(generation, reading, caller);
+            let within = self.lasted(generation, now);
+            // What the last n calls have taken nobody knows; that they were few, it may be.
+            let calls = match self.ring() {
+                Ring::Time(_) => calls,
+                Ring::Count(_) => 0,
+            };
+            adaptive.outage.begin(now, calls, within);
+        }
+        self.opening(self.age(generation, now), now)
+    }
+
+    /// The next opening, after a recovery that has failed.
+    pub(super) fn next_opening(self, now: u64) -> Opening {
+        self.opening(0, now)
+    }
+
+    /// An opening of a breaker that has been closed for `healthy` nanoseconds.
+    fn opening(self, healthy: u64, now: u64) -> Opening {
+        let generation = || self.state.load().generation();
+        let times = self.open_times();
+        let streak = times.map(|times| times.next(healthy, now, generation()));
+        let wait = match (streak, self.adaptive()) {
+            (Some(streak), _) => streak.wait,
+            (None, Some(adaptive)) if adaptive.by_traffic => {
+                adaptive.outage.wait(now, generation().number())
+            }
+            (None, _) => self.settings().open_for,
+        };
+        let wished = self.retry_after().map_or(0, RetryAfter::so_far);
+        let until = Moment::not_before(now.saturating_add(wait).max(wished));
+        Opening { until, streak }
+    }
+
     /// What the winner of an opening has to do after it.
-    pub(super) fn opened(&self, moved: Moved, opening: Opening, now: u64, cause: Cause) {
+    pub(super) fn opened(self, moved: Moved, opening: Opening, now: u64, cause: Cause) {
         if let (Some(times), Some(streak)) = (self.open_times(), opening.streak) {
             times.note(moved.generation, streak);
         }
@@ -105,7 +121,7 @@ impl Core {
     }
 
     /// The same of a transition that may have been an opening.
-    fn moved(&self, moved: Moved, opening: Opening, now: u64, cause: Cause) {
+    fn moved(self, moved: Moved, opening: Opening, now: u64, cause: Cause) {
         if moved.to == State::Open {
             self.opened(moved, opening, now, cause);
         } else {
@@ -114,46 +130,35 @@ impl Core {
     }
 
     /// For how many nanoseconds the window has counted calls of `generation`.
-    fn lasted(&self, generation: Generation, now: u64) -> u64 {
+    fn lasted(self, generation: Generation, now: u64) -> u64 {
         let length = self.adaptive().map_or(0, |it| it.window);
         self.age(generation, now).min(length)
-    }
-
-    /// For how many nanoseconds there has been `generation`; none, until who began it has noted when.
-    pub(super) fn age(&self, generation: Generation, now: u64) -> u64 {
-        self.history.age(generation, now).unwrap_or(0)
     }
 
     /// How many calls have asked while the breaker was open, and within how many nanoseconds; `None` if
     /// it isn't open or nobody wants to know.
     #[inline]
-    pub(super) fn asked_while_open(&self, reading: ClockReading, now: u64) -> Option<(u64, u64)> {
+    pub(super) fn asked_while_open(self, reading: ClockReading, now: u64) -> Option<(u64, u64)> {
         self.adaptive()?;
         let seen = self.state.load();
         let Kind::Open { .. } = seen.kind() else {
             return None;
         };
         let generation = seen.generation();
-        let asked = self.ring.asides(generation, reading) + 1;
+        let asked = self.ring().asides(generation, reading) + 1;
         Some((asked, self.lasted(generation, now)))
     }
 
     /// Learns from this how much traffic there is.
-    pub(super) fn observe(&self, asked: Option<(u64, u64)>) {
+    pub(super) fn observe(self, asked: Option<(u64, u64)>) {
         if let (Some(adaptive), Some((calls, within))) = (self.adaptive(), asked) {
             adaptive.outage.observe(calls, within);
         }
     }
 
-    /// What the ticket of a call says that a ramp lets through in this round.
-    pub(super) fn in_round(&self, generation: Generation, round: PackedRound) -> StateWord {
-        let round = round.unpack().without_counts();
-        StateWord::new(generation, Kind::Ramp(round.pack())).timed(self.timed().is_some())
-    }
-
     /// Lets a call through if it is one of the ramp's share.
     pub(super) fn admit_to_ramp(
-        &self,
+        self,
         seen: StateWord,
         reading: ClockReading,
         now: u64,
@@ -166,11 +171,11 @@ impl Core {
             return Err(half_open(None));
         };
         let round = round.unpack();
-        let timeout = self.settings.probe_timeout;
+        let timeout = self.settings().probe_timeout;
         let spacing = adaptive.outage.spacing();
         match adaptive.ramp.ask(round, now, timeout, spacing) {
             Ask::Admitted => Ok(Ticket {
-                admitted: self.in_round(generation, round.pack()),
+                admitted: Core::in_round(generation, round.pack()),
                 begin: reading.raw,
             }),
             Ask::Rejected { retry_after } => Err(half_open(Some(retry_after))),
@@ -188,7 +193,7 @@ impl Core {
     }
 
     fn is_slow(
-        &self,
+        self,
         ticket: Ticket,
         raw: u64,
         given: Option<NonZero<u64>>,
@@ -201,7 +206,7 @@ impl Core {
     /// Takes the outcome of a probe, or of a call that a ramp has let through.
     #[inline(never)]
     pub(super) fn settle_half_open(
-        &self,
+        self,
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
@@ -215,7 +220,7 @@ impl Core {
     }
 
     fn settle_ramp(
-        &self,
+        self,
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
@@ -236,7 +241,7 @@ impl Core {
                 let moved = self.state.leave(generation, opening.kind());
                 moved.map(|moved| (moved, Cause::DependencySaidSo))
             }
-            Outcome::Success | Outcome::Failure => {
+            Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
                 let is_slow = self.is_slow(ticket, raw, given, caller);
                 let report = Report {
                     ticket: ticket.admitted,
@@ -254,14 +259,14 @@ impl Core {
     }
 
     fn settle_probe(
-        &self,
+        self,
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
         caller: &impl Caller,
     ) {
         let (raw, now) = caller.raw_and_nanos();
-        let Settings { probes, .. } = self.settings;
+        let Settings { probes, .. } = *self.settings();
         let generation = ticket.admitted.generation();
         let is_slow = outcome == Outcome::Success && self.is_slow(ticket, raw, given, caller);
         let opening = self.next_opening(now);
@@ -273,10 +278,12 @@ impl Core {
                 ProbeReport::Succeeded
             }
             Outcome::Ignored => ProbeReport::Withdrawn,
-            Outcome::Success | Outcome::Failure | Outcome::Trip => ProbeReport::Failed {
-                open_until: opening.until,
-                is_enough: outcome == Outcome::Trip,
-            },
+            Outcome::Success | Outcome::Failure | Outcome::TimedOut | Outcome::Trip => {
+                ProbeReport::Failed {
+                    open_until: opening.until,
+                    is_enough: outcome == Outcome::Trip,
+                }
+            }
         };
         let verdict = self.state.settle(generation, report, probes);
         #[cfg(feature = "wait")]
@@ -293,7 +300,9 @@ impl Core {
                     succeeded: probes.needed,
                     probes: probes.permitted,
                 },
-                Outcome::Success | Outcome::Failure if probes.may_fail() > 0 => {
+                Outcome::Success | Outcome::Failure | Outcome::TimedOut
+                    if probes.may_fail() > 0 =>
+                {
                     Cause::TooManyProbesFailed {
                         failed: probes.may_fail() + 1,
                         probes: probes.permitted,
@@ -302,7 +311,7 @@ impl Core {
                 Outcome::Success => Cause::ProbeSlow,
                 Outcome::Trip => Cause::DependencySaidSo,
                 // What is withdrawn decides nothing.
-                Outcome::Failure | Outcome::Ignored => Cause::ProbeFailed,
+                Outcome::Failure | Outcome::TimedOut | Outcome::Ignored => Cause::ProbeFailed,
             };
             self.moved(moved, opening, now, cause);
         }
@@ -314,7 +323,7 @@ impl Core {
         reason = "the first says whether there are ramps"
     )]
     fn begin_ramp(
-        &self,
+        self,
         ticket: Ticket,
         raw: u64,
         given: Option<NonZero<u64>>,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Core;
+use super::present::{Built, Fitted, Present, at_present};
 use crate::caller::Caller;
 use crate::checksum::{Checksum, Summed, summed};
 use crate::clock::Now;
@@ -10,7 +11,7 @@ use crate::error::ConfigError;
 use crate::evidence::SavedEvidence;
 use crate::history::{History, date_of};
 use crate::recovery::SavedRecovery;
-use crate::state::{AtomicState, Generation, Kind, Moment, State};
+use crate::state::{AtomicState, Generation, Kind, Moment, State, StateWord};
 use crate::timed::Timed;
 use crate::usual::SavedUsual;
 use crate::window::{GenerationCounter, SavedWindow};
@@ -153,37 +154,14 @@ impl Core {
     /// What is to be saved: of one generation, as a snapshot is.
     #[must_use]
     pub fn save(&self, caller: &impl Caller) -> SavedCore {
-        let (reading, now) = self.ring.read_with_nanos(caller);
         let mut seen = self.state.load();
         let mut attempts = 0;
         loop {
-            let generation = seen.generation();
-            let left_open = match seen.kind() {
-                Kind::Open { until } => until.nanos().saturating_sub(now),
-                _ => 0,
-            };
-            let evidence = self.evidence();
-            let timed = self.timed();
-            let saved = SavedCore {
-                state: seen.kind().state().into(),
-                generation: self.history.number(generation),
-                age: saturated(self.age(generation, now)),
-                left_open,
-                run: self.run.get(generation),
-                slower_than: timed.and_then(Timed::limit).map(saturated),
-                window: self.ring.save(generation, reading, caller),
-                evidence: evidence.map(|it| it.save(generation, date_of(now))),
-                recovery: SavedRecovery {
-                    streak: self.open_times().map(|times| times.latest().save()),
-                    retry_after: self.retry_after().map(|it| saturated(it.left(now))),
-                    outage: self.adaptive().map(|it| it.outage.save(now).map(saturated)),
-                },
-                usual: timed.map_or_else(Vec::new, |timed| timed.save(&self.settings.policies)),
-            };
+            let saved = at_present!(self, |present| present.save(seen, caller));
             let found = self.state.load();
             attempts += 1;
             // As in a snapshot.
-            if found.generation() == generation || attempts == 3 {
+            if found.generation() == seen.generation() || attempts == 3 {
                 return saved;
             }
             seen = found;
@@ -197,20 +175,26 @@ impl Core {
     pub fn restore(&mut self, saved: &SavedCore, elapsed: u64, clock: &impl Now) {
         let now = clock.nanos();
         let generation = Generation::of_number(saved.generation);
-        let is_timed = self.timed().is_some();
+        let Built {
+            ring,
+            beside,
+            settings,
+        } = &mut self.built;
+        let limit = beside.as_ref().and_then(|it| it.timed.as_deref());
+        let limit = limit.map(|timed| (true, timed.limit()));
+        let (is_timed, limit) = limit.unwrap_or_default();
         self.state = AtomicState::beginning(generation, saved.kind(elapsed, now), is_timed);
         let since = date_of(now).saturating_sub(saved.age.saturating_add(elapsed));
         self.history = History::restored(saved.generation, generation, since);
         self.audience.go_on_after(saved.generation);
-        let limit = self.timed().and_then(Timed::limit);
         // What was slow, and therefore failed, by another limit would say nothing by this one.
         let is_same_limit = saved.slower_than == limit.map(saturated);
-        self.ring.begin(generation, || true);
+        ring.begin(generation, || true);
         if is_same_limit {
-            self.ring.restore(&saved.window, generation, elapsed, clock);
+            ring.restore(&saved.window, generation, elapsed, clock);
         }
         let mut has_evidence = false;
-        if let Some(beside) = &mut self.beside {
+        if let Some(beside) = beside {
             if let Some(evidence) = &mut beside.evidence {
                 evidence.begin(generation, || true);
                 if let (Some(saved), true) = (&saved.evidence, is_same_limit) {
@@ -232,10 +216,39 @@ impl Core {
                 times.restore(generation, saved.recovery.streak(by_hand));
             }
             if let Some(timed) = &mut beside.timed {
-                timed.restore(&saved.usual, &self.settings.policies);
+                timed.restore(&saved.usual, &settings.policies);
             }
         }
         self.run = GenerationCounter::counting(generation, saved.run, has_evidence);
+    }
+}
+
+impl<'a, F: Fitted<'a>> Present<'a, F> {
+    fn save(self, seen: StateWord, caller: &impl Caller) -> SavedCore {
+        let (ring, timed) = (self.ring(), self.timed());
+        let (reading, now) = ring.read_with_nanos(caller);
+        let generation = seen.generation();
+        let left_open = match seen.kind() {
+            Kind::Open { until } => until.nanos().saturating_sub(now),
+            _ => 0,
+        };
+        let evidence = self.evidence();
+        SavedCore {
+            state: seen.kind().state().into(),
+            generation: self.history.number(generation),
+            age: saturated(self.age(generation, now)),
+            left_open,
+            run: self.run.get(generation),
+            slower_than: timed.and_then(Timed::limit).map(saturated),
+            window: ring.save(generation, reading, caller),
+            evidence: evidence.map(|it| it.save(generation, date_of(now))),
+            recovery: SavedRecovery {
+                streak: self.open_times().map(|times| times.latest().save()),
+                retry_after: self.retry_after().map(|it| saturated(it.left(now))),
+                outage: self.adaptive().map(|it| it.outage.save(now).map(saturated)),
+            },
+            usual: timed.map_or_else(Vec::new, |timed| timed.save(&self.settings().policies)),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 
+use super::present::{Fitted, Present, at_present};
 use super::{Core, Ticket};
 use crate::caller::Caller;
 use crate::outcome::Outcome;
@@ -32,7 +33,7 @@ impl Core {
         }
     }
 
-    /// Chooses between two ways, and is nothing but two jumps.
+    /// Chooses between two ways, and is little but two jumps.
     #[inline(never)]
     fn settle_otherwise(
         &self,
@@ -41,22 +42,55 @@ impl Core {
         given: Option<NonZero<u64>>,
         caller: &impl Caller,
     ) {
-        if outcome == Outcome::Success && ticket.admitted.lets_through_timed() {
-            self.settle_timed(ticket, given, caller);
-        } else {
-            self.settle_rarely(ticket, outcome, given, caller);
-        }
+        at_present!(self, |present| {
+            if outcome == Outcome::Success && ticket.admitted.lets_through_timed() {
+                present.settle_timed(ticket, given, caller);
+            } else {
+                present.settle_rarely(ticket, outcome, given, caller);
+            }
+        });
     }
 
+    /// Counts a call in its generation's window. If the generation is over, then so is its window,
+    /// and what is counted there is read by nobody.
+    ///
+    /// In the window that the breaker was built with: calls that are counted in another one don't come here.
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
+    )]
+    #[inline(always)]
+    fn record(&self, tally: Tally, generation: Generation, caller: &impl Caller) {
+        self.built.ring.record(tally, generation, caller, move || {
+            self.is_current(generation)
+        });
+    }
+
+    /// Takes back a call that was let through and isn't made. Nothing is counted, and a probe's place is
+    /// free again.
+    #[inline(never)]
+    pub fn withdraw(&self, ticket: Ticket, caller: &impl Caller) {
+        at_present!(self, |present| {
+            let ticket = present.unwatched(ticket, caller);
+            if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
+                present.settle_half_open(ticket, Outcome::Ignored, None, caller);
+            }
+        });
+    }
+}
+
+impl<'a, F: Fitted<'a>> Present<'a, F> {
     /// Takes the success of a call whose time is taken.
     #[inline(never)]
-    fn settle_timed(&self, ticket: Ticket, given: Option<NonZero<u64>>, caller: &impl Caller) {
-        let Some(timed) = self.timed() else {
-            return;
-        };
-        let reading = self.ring.read(caller);
-        let took = timed.took(ticket.begin, reading.raw, given, caller);
+    fn settle_timed(self, ticket: Ticket, given: Option<NonZero<u64>>, caller: &impl Caller) {
+        let reading = self.ring().read(caller);
         let generation = ticket.admitted.generation();
+        let Some(timed) = self.timed() else {
+            // It has another window than it was built with, and takes no time.
+            self.record_at(reading, Tally::Success, generation, caller);
+            return self.after_success(generation, caller);
+        };
+        let took = timed.took(ticket.begin, reading.raw, given, caller);
         if took.is_slow || timed.is_tick(reading) {
             self.record_success_rarely(reading, took, generation, caller);
         } else {
@@ -68,7 +102,7 @@ impl Core {
 
     #[inline(never)]
     fn settle_rarely(
-        &self,
+        self,
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
@@ -81,19 +115,20 @@ impl Core {
                 self.settle_half_open(ticket, outcome, given, caller);
             }
             (Kind::Disabled, _) => {}
-            (_, Outcome::Failure | Outcome::Trip) => {
+            (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
                 self.record_failure(ticket, outcome, given, caller);
             }
             (_, Outcome::Success) => self.settle_timed(ticket, given, caller),
             (_, Outcome::Ignored) => {
-                self.record(Tally::Aside, generation, caller);
+                let reading = self.ring().read(caller);
+                self.record_at(reading, Tally::Aside, generation, caller);
             }
         }
     }
 
     /// The ticket of a call whose time in flight is watched no more.
     #[inline]
-    fn unwatched(&self, ticket: Ticket, caller: &impl Caller) -> Ticket {
+    fn unwatched(self, ticket: Ticket, caller: &impl Caller) -> Ticket {
         let (admitted, place) = ticket.admitted.without_watch();
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
         if let (Some(place), Some(in_flight)) = (place, in_flight) {
@@ -103,39 +138,16 @@ impl Core {
         Ticket { admitted, ..ticket }
     }
 
-    /// Takes back a call that was let through and isn't made. Nothing is counted, and a probe's place is
-    /// free again.
-    #[inline(never)]
-    pub fn withdraw(&self, ticket: Ticket, caller: &impl Caller) {
-        let ticket = self.unwatched(ticket, caller);
-        if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
-            self.settle_half_open(ticket, Outcome::Ignored, None, caller);
-        }
-    }
-
-    /// Counts a call in its generation's window. If the generation is over, then so is its window,
-    /// and what is counted there is read by nobody.
-    #[allow(
-        clippy::inline_always,
-        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
-    )]
-    #[inline(always)]
-    fn record(&self, tally: Tally, generation: Generation, caller: &impl Caller) {
-        self.ring.record(tally, generation, caller, move || {
-            self.is_current(generation)
-        });
-    }
-
-    /// The same, of a call that ended when the clock was read.
+    /// Counts a call that ended when the clock was read; see [`Core::record`].
     #[inline]
     pub(super) fn record_at(
-        &self,
+        self,
         reading: ClockReading,
         tally: Tally,
         generation: Generation,
         caller: &impl Caller,
     ) {
-        self.ring
+        self.ring()
             .record_at(reading, tally, generation, caller, move || {
                 self.is_current(generation)
             });
@@ -148,7 +160,7 @@ impl Core {
     )]
     #[inline(always)]
     fn record_timed(
-        &self,
+        self,
         reading: ClockReading,
         tally: Tally,
         took: Option<(Took, Option<&Latencies>)>,
@@ -159,7 +171,7 @@ impl Core {
             return self.record_at(reading, tally, generation, caller);
         };
         let is_current = move || self.is_current(generation);
-        self.ring
+        self.ring()
             .record_timed_at(reading, tally, took, generation, caller, is_current);
     }
 
@@ -167,7 +179,7 @@ impl Core {
     #[cold]
     #[inline(never)]
     fn record_success_rarely(
-        &self,
+        self,
         reading: ClockReading,
         took: Took,
         generation: Generation,
@@ -181,8 +193,11 @@ impl Core {
             let is_current = || self.is_current(generation);
             let weighed = self.weigh_failure(reading, generation, caller);
             if self.run.restart(weighed, generation, is_current).is_some() {
-                self.judge(generation, 0, Outcome::Success, reading, caller);
-                self.judge_weighed(generation, reading, caller);
+                at_present!(&self, |present| {
+                    let reading = self.reading_for(present, reading);
+                    present.judge(generation, 0, Outcome::Success, reading, caller);
+                    present.judge_weighed(generation, reading, caller);
+                });
             }
         } else {
             self.after_success(generation, caller);
@@ -191,17 +206,21 @@ impl Core {
     }
 
     fn record_failure(
-        &self,
+        self,
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
         caller: &impl Caller,
     ) {
         let generation = ticket.admitted.generation();
-        let reading = self.ring.read(caller);
+        let reading = self.ring().read(caller);
         let timed = self.timed();
         let took = timed.map(|timed| {
             let took = timed.took(ticket.begin, reading.raw, given, caller);
+            let took = match outcome {
+                Outcome::TimedOut => timed.given_up(took),
+                _ => took,
+            };
             (took, timed.latencies())
         });
         self.record_timed(reading, Tally::Failure, took, generation, caller);
@@ -213,8 +232,13 @@ impl Core {
         let Some(run) = self.run.add_with(weighed, generation, is_current) else {
             return;
         };
-        self.judge(generation, run, outcome, reading, caller);
-        self.judge_weighed(generation, reading, caller);
-        self.judge_at_tick(generation, reading, caller);
+        // Under another configuration that has come meanwhile: who brings it makes it known and then
+        // comes to the same word, so of the two the second to come there judges this failure by it.
+        at_present!(&self, |present| {
+            let reading = self.reading_for(present, reading);
+            present.judge(generation, run, outcome, reading, caller);
+            present.judge_weighed(generation, reading, caller);
+            present.judge_at_tick(generation, reading, caller);
+        });
     }
 }

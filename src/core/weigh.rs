@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::Core;
+use super::present::{Fitted, Present, at_present};
 use crate::caller::Caller;
 use crate::evidence::Evidence;
 use crate::history::date_of;
-use crate::state::{Generation, Kind};
+use crate::state::Generation;
 use crate::transition::Cause;
 use crate::window::ClockReading;
 
@@ -22,6 +23,17 @@ impl Core {
     #[cold]
     #[inline(never)]
     fn after_success_rarely(&self, generation: Generation, caller: &impl Caller) {
+        at_present!(self, |present| present.end_run(generation, caller));
+    }
+
+    /// When the generation began, if it is known; else now.
+    pub(super) fn began_at(&self, generation: Generation, now: u64) -> u64 {
+        self.history.since(generation).unwrap_or(now).min(now)
+    }
+}
+
+impl<'a, F: Fitted<'a>> Present<'a, F> {
+    fn end_run(self, generation: Generation, caller: &impl Caller) {
         let Some(evidence) = self.evidence() else {
             return self.run.clear_with(generation, || false);
         };
@@ -29,7 +41,7 @@ impl Core {
         let has_any = || evidence.has_any(generation);
         self.run.clear_with(generation, has_any);
         if let Some(lesson) = lesson {
-            let reading = self.ring.read(caller);
+            let reading = self.ring().read(caller);
             let now = date_of(caller.nanos_at(reading.raw));
             evidence.learn(lesson, now, self.began_at(generation, now));
             self.look(evidence, reading, generation, caller);
@@ -41,7 +53,7 @@ impl Core {
     /// Before it is noted in the run of failures: who finds the note finds the evidence.
     #[inline]
     pub(super) fn weigh_failure(
-        &self,
+        self,
         reading: ClockReading,
         generation: Generation,
         caller: &impl Caller,
@@ -52,7 +64,7 @@ impl Core {
 
     #[inline(never)]
     fn weigh(
-        &self,
+        self,
         evidence: &Evidence,
         reading: ClockReading,
         generation: Generation,
@@ -70,7 +82,7 @@ impl Core {
     /// Judges by evidence after an outcome that was weighed.
     #[inline]
     pub(super) fn judge_weighed(
-        &self,
+        self,
         generation: Generation,
         reading: ClockReading,
         caller: &impl Caller,
@@ -82,16 +94,15 @@ impl Core {
     /// Trips if there is evidence enough, and says whether it has.
     #[inline(never)]
     fn judge_by_evidence(
-        &self,
+        self,
         evidence: &Evidence,
         generation: Generation,
         reading: ClockReading,
         caller: &impl Caller,
     ) -> bool {
-        let seen = self.state.load();
-        if seen.generation() != generation || seen.kind() != Kind::Closed {
+        let Some(seen) = self.closed_in(generation) else {
             return false;
-        }
+        };
         let nanos = caller.nanos_at(reading.raw);
         let now = date_of(nanos);
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
@@ -112,7 +123,7 @@ impl Core {
                 needed: verdict.needed,
             };
             // Read anew, since this thread may have slept: the open time begins now.
-            let trips = self.open(seen, cause, self.ring.read(caller), caller);
+            let trips = self.open(seen, cause, self.ring().read(caller), caller);
             if trips {
                 evidence.trip(&verdict, now, since);
             }
@@ -120,14 +131,9 @@ impl Core {
         })
     }
 
-    /// The date at which the generation began, if it is known; else that of now.
-    pub(super) fn began_at(&self, generation: Generation, now: u64) -> u64 {
-        self.history.since(generation).unwrap_or(now).min(now)
-    }
-
     /// Lets it see how much traffic there is, once in a while.
     fn look(
-        &self,
+        self,
         evidence: &Evidence,
         reading: ClockReading,
         generation: Generation,
@@ -135,7 +141,7 @@ impl Core {
     ) {
         let now = date_of(caller.nanos_at(reading.raw));
         evidence.look(generation, now, self.began_at(generation, now), || {
-            self.ring.calls(generation, reading, caller)
+            self.ring().calls(generation, reading, caller)
         });
     }
 }

@@ -259,6 +259,23 @@ impl Baseline {
         learnt::INSIDE.max(),
     ];
 
+    /// Takes over what another one has learnt. Some of what is learnt meanwhile may be lost.
+    pub(super) fn inherit(&self, other: &Self) {
+        fn words(of: &Baseline) -> [&AtomicU64; 5] {
+            [
+                &of.learnt,
+                &of.logs,
+                &of.learnt_until,
+                &of.pace,
+                &of.paced_at,
+            ]
+        }
+        for (own, other) in words(self).into_iter().zip(words(other)) {
+            // Relaxed, both: what one word says more than another is learnt within the next look.
+            own.store(other.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     pub(super) fn logs(&self) -> Logs {
         // Relaxed: the word is all there is. A step that is taken by the former one was a step of then.
         Logs::unpack(self.logs.load(Ordering::Relaxed))

@@ -137,6 +137,19 @@ impl Evidence {
         }
     }
 
+    /// Whether both were made by the same settings.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let shape = |it: &Self| (it.needed, it.needed_at_once, it.at_once, it.window);
+        let tolerated = |it: &Self| it.tolerance.as_ref().map(|tolerance| tolerance.surprise);
+        shape(self) == shape(other) && tolerated(self) == tolerated(other)
+    }
+
+    /// Takes over what another one has learnt of the dependency, but no evidence.
+    pub fn inherit(&self, other: &Self) {
+        self.baseline.inherit(&other.baseline);
+    }
+
     /// Starts `generation` with none.
     pub fn begin(&self, generation: Generation, is_current: impl Fn() -> bool) {
         let next = |seen| {

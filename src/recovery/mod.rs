@@ -371,4 +371,11 @@ impl AdaptiveRecovery {
             window,
         }
     }
+
+    /// Whether both were made by the same settings.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let shape = |it: &Self| (it.by_traffic, it.window);
+        shape(self) == shape(other) && self.ramp.is_alike(&other.ramp)
+    }
 }

@@ -104,6 +104,20 @@ impl OpenTimes {
         }
     }
 
+    /// Whether both were made by the same settings.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let shape = |it: &Self| (it.first, it.longest, it.jitter, it.healthy_after);
+        shape(self) == shape(other) && self.factor.to_bits() == other.factor.to_bits()
+    }
+
+    /// Goes on from another's latest opening.
+    pub fn inherit(&self, other: &Self) {
+        // Relaxed, both: the word is all there is.
+        let latest = other.latest.load(Ordering::Relaxed);
+        self.latest.store(latest, Ordering::Relaxed);
+    }
+
     /// The latest opening.
     #[must_use]
     pub fn latest(&self) -> Streak {

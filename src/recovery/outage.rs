@@ -45,6 +45,14 @@ impl Outage {
         }
     }
 
+    /// Takes over what another one knows.
+    pub fn inherit(&self, other: &Self) {
+        // Relaxed, all: hints, see above.
+        let began = other.began.load(Ordering::Relaxed);
+        self.began.store(began, Ordering::Relaxed);
+        self.spacing.store(other.spacing(), Ordering::Relaxed);
+    }
+
     /// Notes that the breaker has tripped at `now`, after so many calls in so many nanoseconds.
     pub fn begin(&self, now: u64, calls: u64, within: u64) {
         // Relaxed, both: hints, see above.

@@ -36,7 +36,7 @@ pub struct Report {
 }
 
 /// What leads a ramp from round to round.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 enum Guide {
     /// What the backend bears.
     Rules(Rules),
@@ -111,6 +111,12 @@ impl Ramp {
             round: AtomicU64::new(Self::SHORTEST_ROUND),
             unanswered: AtomicU64::new(0),
         }
+    }
+
+    /// Whether both lead by the same rules.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.guide == other.guide
     }
 
     fn began(&self, round: Round) -> &AtomicU64 {

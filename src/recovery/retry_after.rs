@@ -36,6 +36,20 @@ impl RetryAfter {
         )
     }
 
+    /// Whether both were made by the same settings.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.longest == other.longest
+    }
+
+    /// Heeds what another one was told, but no longer than its own settings allow from `now` on.
+    pub fn inherit(&self, other: &Self, now: u64) {
+        let wished = other.until().saturating_sub(now);
+        if wished > 0 {
+            self.note(wished, now);
+        }
+    }
+
     /// Notes a wish for so many nanoseconds from `now` on, and returns until when it is.
     ///
     /// Before the state is looked at: of who wishes and who opens the breaker, the second to come here

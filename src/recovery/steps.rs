@@ -73,7 +73,7 @@ impl Steps {
 }
 
 /// The steps as a ramp goes by them.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Ladder {
     shares: Box<[Share]>,
     each: u64,

@@ -20,7 +20,7 @@ pub(super) enum Verdict {
 
 /// The weight of a call's outcome in nats: how much likelier it is if too many fail than if no more than
 /// is acceptable do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Weight {
     bad: f64,
     good: f64,
@@ -40,7 +40,7 @@ impl Weight {
 }
 
 /// A test against some more and against nearly all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Test {
     more: Weight,
     nearly_all: Weight,
@@ -60,7 +60,7 @@ impl Test {
 }
 
 /// The rules of a ramp.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rules {
     /// While a failure may come from the load: so many more than nearly none.
     strict: Test,

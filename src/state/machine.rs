@@ -18,8 +18,8 @@ pub struct Moved {
 /// The answer to a call that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Let through; the outcome is to be recorded in the window of this generation.
-    Recorded(Generation),
+    /// Let through by this word, closed or metrics only; the outcome is to be recorded in its generation's window.
+    Recorded(StateWord),
     /// Let through; the outcome is of no interest.
     Unrecorded,
     /// Let through as a probe of this generation; if the admission changed the state, how, and how
@@ -141,7 +141,7 @@ impl AtomicState {
 
     /// The single compare-exchange through which the word changes.
     fn exchange(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
-        let new = new.timed(seen.is_timed());
+        let new = new.timed(seen.is_timed() || new.is_timed());
         // AcqRel, Acquire: Release for the loads above, Acquire so that the winner of one change
         // sees what the winner of the one before it had done (the listeners' log relies on it).
         self.word
@@ -155,13 +155,33 @@ impl AtomicState {
     /// # Errors
     /// The word that was found instead; somebody else has changed it.
     pub fn change(&self, seen: StateWord, kind: Kind) -> Result<Moved, StateWord> {
+        self.change_as(seen, kind, false)
+    }
+
+    /// The same, and from then on calls look where they are counted.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn change_window(&self, seen: StateWord, kind: Kind) -> Result<Moved, StateWord> {
+        self.change_as(seen, kind, true)
+    }
+
+    fn change_as(&self, seen: StateWord, kind: Kind, is_timed: bool) -> Result<Moved, StateWord> {
         let generation = seen.generation().next();
-        self.exchange(seen, StateWord::new(generation, kind))?;
+        self.exchange(seen, StateWord::new(generation, kind).timed(is_timed))?;
         Ok(Moved {
             from: seen.kind().state(),
             to: kind.state(),
             generation,
         })
+    }
+
+    /// Stays as it is, but from then on calls look where they are counted, if the word still is `seen`.
+    ///
+    /// # Errors
+    /// The word that was found instead; somebody else has changed it.
+    pub fn keep_with_another_window(&self, seen: StateWord) -> Result<(), StateWord> {
+        self.exchange(seen, seen.timed(true))
     }
 
     /// Stays in its generation, but as `kind`, if the word still is `seen`.
@@ -216,7 +236,7 @@ impl AtomicState {
         loop {
             let generation = seen.generation();
             let attempt = match seen.kind() {
-                Kind::Closed | Kind::MetricsOnly => return Admission::Recorded(generation),
+                Kind::Closed | Kind::MetricsOnly => return Admission::Recorded(seen),
                 Kind::Ramp(_) => return Admission::Ramp(seen),
                 Kind::Disabled => return Admission::Unrecorded,
                 Kind::ForcedOpen => return Self::rejected(seen, None),

@@ -15,8 +15,9 @@ use crate::pack::Field;
 ///  others               unused
 /// ```
 ///
-/// *Timed*: whether the breaker takes the time of calls. It stands here, and stays from word to word,
-/// so that the load that a call begins with tells it all it has to know.
+/// *Timed*: whether the breaker takes the time of calls, or has another window than it was built with. Such
+/// calls go a longer way. It stands here, and stays from word to word, so that the load that a call
+/// begins with tells it all it has to know.
 ///
 /// The generation's low 21 bits are in the word; a permit and a window's words compare them for
 /// equality only, never for order, so that wrapping is harmless unless a permit is held through an

@@ -155,6 +155,9 @@ pub enum Cause {
         /// The share of the calls that was let through.
         share: f64,
     },
+    /// Another configuration has come, with which the window or the recovery begins anew; see
+    /// `CircuitBreaker::reconfigure`.
+    Reconfigured,
     /// By command: `reset()`, `trip()`, `force_open()`, `disable()` or `metrics_only()`.
     ByHand,
 }
@@ -273,6 +276,7 @@ impl fmt::Display for Cause {
                 "no call reported in time with {:.1} % let through",
                 100.0 * share
             ),
+            Self::Reconfigured => f.write_str("reconfigured"),
             Self::ByHand => f.write_str("by hand"),
         }
     }

@@ -79,6 +79,7 @@ impl Cause {
             Self::TooManyProbesFailed { failed, probes } => [25, failed.into(), probes.into(), 0],
             Self::HealthCheckSucceeded => [26, 0, 0, 0],
             Self::HealthCheckFailed => [27, 0, 0, 0],
+            Self::Reconfigured => [28, 0, 0, 0],
             Self::Evidence {
                 failures,
                 calls,
@@ -170,6 +171,7 @@ impl Cause {
             },
             26 => Self::HealthCheckSucceeded,
             27 => Self::HealthCheckFailed,
+            28 => Self::Reconfigured,
             EVIDENCE => Self::Evidence {
                 failures: (code >> 16) as u32 & 0xFFFF,
                 calls: (code >> 32) as u32,
@@ -334,6 +336,7 @@ mod tests {
             },
             Cause::RampOverdue { share: 1.0 },
             Cause::HealthCheckSucceeded,
+            Cause::Reconfigured,
             Cause::HealthCheckFailed,
             Cause::Evidence {
                 failures: 41,

@@ -108,6 +108,17 @@ impl CountRing {
         }
     }
 
+    /// See [`Ring::is_alike`](super::Ring::is_alike).
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let shape = |it: &Self| {
+            let within = it.marks.as_ref().map(|marks| marks.width);
+            let by_outcome = it.durations.as_ref().map(|durations| durations.by_outcome);
+            (it.length, within, by_outcome)
+        };
+        shape(self) == shape(other)
+    }
+
     #[allow(
         clippy::cast_possible_truncation,
         reason = "a remainder of the number of groups, which is a usize"

@@ -105,6 +105,13 @@ impl GenerationCounter {
         stamped::update(&self.0, next, is_current)
     }
 
+    /// Takes a place among the additions, and adds nothing.
+    pub fn meet(&self) {
+        // AcqRel: pairs with itself and with `stamped::update`. Of this and an addition the second to come
+        // sees what the first had done before.
+        self.0.fetch_add(0, Ordering::AcqRel);
+    }
+
     /// Starts `generation` at zero, if it has not started.
     pub fn begin(&self, generation: Generation, is_current: impl Fn() -> bool) {
         let next = |seen| match Self::unpack(seen, generation) {

@@ -126,6 +126,13 @@ impl Latencies {
         }
     }
 
+    /// See [`Ring::is_alike`](super::Ring::is_alike).
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let shape = |it: &Self| (it.own.len(), it.buckets, it.by_outcome);
+        shape(self) == shape(other)
+    }
+
     /// Counts one call if the caller has a histogram of its own that is already at `place`; says
     /// whether it has.
     #[inline]

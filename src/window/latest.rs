@@ -59,6 +59,10 @@ impl Latest {
         }
     }
 
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        self.width == other.width
+    }
+
     /// Reads the clock.
     #[inline]
     pub(super) fn read(&self, clock: &impl Now) -> ClockReading {

@@ -356,6 +356,16 @@ impl Ring {
         }
     }
 
+    /// Whether what one has counted is what the other would have, had it been there.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Time(own), Self::Time(other)) => own.is_alike(other),
+            (Self::Count(own), Self::Count(other)) => own.is_alike(other),
+            _ => false,
+        }
+    }
+
     /// Lets the window grow now, if it does.
     pub fn grow(&self) {
         match self {

@@ -214,6 +214,11 @@ impl Shards {
         }
     }
 
+    pub(super) fn is_alike(&self, other: &Self) -> bool {
+        let shape = |it: &Self| (it.buckets, it.lanes, it.common.counts_slow(it.buckets));
+        shape(self) == shape(other)
+    }
+
     #[inline]
     pub(super) fn buckets(&self) -> u32 {
         self.buckets

@@ -56,6 +56,12 @@ impl TimeRing {
         }
     }
 
+    /// See [`Ring::is_alike`](super::Ring::is_alike).
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.latest.is_alike(&other.latest) && self.shards.is_alike(&other.shards)
+    }
+
     /// Lets the ring grow now.
     pub fn grow(&self) {
         self.shards.grow();

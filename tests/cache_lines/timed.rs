@@ -25,6 +25,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
         open_for: u64::MAX,
         probes: Probes::all(3),
         probe_timeout: u64::MAX,
+        on_cancel: Outcome::Ignored,
     };
     let spans = Times {
         slower_than: Some(slower_than),

@@ -16,6 +16,7 @@ fn subject_that(wish: Wish) -> Subject {
         open_for: u64::MAX,
         probes: Probes::all(3),
         probe_timeout: u64::MAX,
+        on_cancel: Outcome::Ignored,
     };
     let evidence = Box::new(Evidence::new(wish, u64::from(BUCKETS) * WIDTH));
     // Both are allocated apart. What the one has besides words only they read who weigh, and so not each

@@ -87,6 +87,7 @@ struct Call {
     took: u64,
     /// Whether it is still known how long it took, and not only whether that was too long.
     is_timed: bool,
+    given_up: bool,
 }
 
 /// What the judge is asked about.
@@ -371,6 +372,11 @@ impl Model {
         self.config.limit().is_some_and(|limit| took > limit)
     }
 
+    /// What was given up is slow wherever there are slow calls.
+    fn was_slow(&self, call: &Call) -> bool {
+        self.is_slow(call.took) || call.given_up && self.config.limit().is_some()
+    }
+
     fn settle_probe(
         &mut self,
         in_flight: u32,
@@ -456,11 +462,13 @@ impl Model {
             return self.set_aside.push(at);
         }
         let failed = outcome != Outcome::Success;
+        let given_up = outcome == Outcome::TimedOut;
         self.calls.push(Call {
             at,
             failed,
             took,
             is_timed: true,
+            given_up,
         });
         self.failures_in_a_row = if failed {
             self.failures_in_a_row + 1
@@ -607,7 +615,7 @@ impl Model {
 
     fn counts(&self) -> Counts {
         let failures = self.window().filter(|call| call.failed).count();
-        let slow = self.window().filter(|call| self.is_slow(call.took)).count();
+        let slow = self.window().filter(|call| self.was_slow(call)).count();
         Counts {
             calls: self.window().count() as u64,
             failures: failures as u64,

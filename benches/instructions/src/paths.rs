@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tripcurve::{Builder, CircuitBreaker, Clock, Outcome, Recording, TripPolicy, Window};
+use tripcurve::{
+    Builder, CircuitBreaker, Clock, Outcome, Recording, RetryBudget, TripPolicy, Window,
+};
 
 /// A name, and what makes that many calls.
 pub(crate) type Path = (&'static str, fn(u64));
@@ -18,7 +20,7 @@ pub(crate) const NOTHING: Path = ("nothing", |calls| {
 /// The default clock alone: not every machine has a counter that `quanta` may read.
 pub(crate) const CLOCK: &str = "clock";
 
-pub(crate) const PATHS: [Path; 18] = [
+pub(crate) const PATHS: [Path; 20] = [
     (CLOCK, |calls| {
         let clock = Clock::default();
         counted_calls(calls, || {
@@ -100,6 +102,23 @@ pub(crate) const PATHS: [Path; 18] = [
         counted_calls(calls, || {
             fails = !fails;
             breaker.call(|| run(u32::from(!fails)))
+        });
+    }),
+    ("retry_budget/deposit", |calls| {
+        let budget = RetryBudget::new(&CircuitBreaker::new("budget"));
+        counted_calls(calls, || {
+            budget.deposit();
+            succeed()
+        });
+    }),
+    ("retry_budget/try_withdraw", |calls| {
+        let burst = u32::try_from(calls).expect("calls are few");
+        let breaker = build(CircuitBreaker::builder("budget").clock(Clock::mock().0));
+        let budget = RetryBudget::builder(&breaker).burst(burst).build();
+        let budget = budget.expect("the settings are valid");
+        counted_calls(calls, || {
+            budget.try_withdraw().expect("there are as many");
+            succeed()
         });
     }),
 ];

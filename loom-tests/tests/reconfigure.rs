@@ -1,0 +1,310 @@
+//! Another configuration while calls run: no trip is lost, no call reaches a window that isn't its own, and
+//! one alone ends a generation.
+
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
+use loom_tests::{model, preemptions, race};
+use tripcurve::__model::{
+    At, Beside, Core, Lane, Outfit, Probes, Reconfigured, Ring, Settings, Ticket, TimeRing,
+};
+use tripcurve::{Outcome, State, TripPolicy};
+
+fn settings(policy: impl Into<TripPolicy>, probes: u32, open_for: u64) -> Settings {
+    Settings {
+        name: "model".into(),
+        policies: [policy.into()].into(),
+        open_for,
+        probes: Probes::all(probes),
+        probe_timeout: u64::MAX,
+        on_cancel: Outcome::Ignored,
+    }
+}
+
+/// Two buckets of so many nanoseconds.
+fn buckets_of(width: u64) -> Ring {
+    Ring::Time(TimeRing::new(width, 2, 1, false))
+}
+
+fn core(policy: impl Into<TripPolicy>) -> Core {
+    let settings = settings(policy, 1, 1_000_000);
+    let core = Core::new(settings, buckets_of(10), None, None, State::Closed, 0);
+    // Makes the place where another configuration will stand, which loom can't see being made.
+    core.checks();
+    core
+}
+
+fn outfit(policy: impl Into<TripPolicy>, width: u64) -> Outfit {
+    outfit_with(settings(policy, 1, 1_000_000), width)
+}
+
+fn outfit_with(settings: Settings, width: u64) -> Outfit {
+    Outfit {
+        settings,
+        ring: buckets_of(width),
+        beside: Beside::default(),
+    }
+}
+
+fn at(nanos: u64) -> At {
+    At {
+        nanos,
+        lane: Lane(0),
+    }
+}
+
+fn call(core: &Core, outcome: Outcome, nanos: u64) {
+    if let Ok(ticket) = core.admit(&at(nanos)) {
+        core.settle(ticket, outcome, None, &at(nanos));
+    }
+}
+
+fn fail(core: &Core) {
+    call(core, Outcome::Failure, 5);
+}
+
+/// A failure is recorded while a policy comes for which it is one too many.
+///
+/// Fails when: `Core::judge_by_the_new` doesn't meet the run; when it judges nothing; when
+/// `Core::record_failure` judges by the settings that it has begun with.
+#[test]
+fn of_a_failure_and_a_stricter_policy_no_trip_is_lost() {
+    model(preemptions(3), || {
+        let core = Arc::new(core(TripPolicy::failure_count(5)));
+        // So that other settings are known already, as to all but the first reconfiguration they are.
+        core.reconfigure(outfit(TripPolicy::failure_count(4), 10), &at(5));
+        fail(&core);
+        race(
+            &core,
+            [fail, |core| {
+                let stricter = outfit(TripPolicy::failure_count(2), 10);
+                assert_eq!(core.reconfigure(stricter, &at(5)), Reconfigured::WindowKept);
+            }],
+        );
+        assert_eq!(core.state(), State::Open);
+    });
+}
+
+/// The same when it is the breaker's first reconfiguration.
+///
+/// Fails when: as the one before.
+#[test]
+fn of_a_failure_and_the_first_stricter_policy_no_trip_is_lost() {
+    model(preemptions(3), || {
+        let core = Arc::new(core(TripPolicy::failure_count(5)));
+        fail(&core);
+        race(
+            &core,
+            [fail, |core| {
+                core.reconfigure(outfit(TripPolicy::failure_count(2), 10), &at(5));
+            }],
+        );
+        assert_eq!(core.state(), State::Open);
+    });
+}
+
+/// A failure trips while a window comes that has another shape.
+///
+/// Fails when: `Core::align` enters a new generation whatever the state is.
+#[test]
+fn a_trip_is_not_undone_by_another_window() {
+    model(preemptions(3), || {
+        let core = Arc::new(core(TripPolicy::failure_count(2)));
+        fail(&core);
+        let ticket = core.admit(&at(5)).unwrap();
+        let shared = Arc::new((core, ticket));
+        race(
+            &shared,
+            [
+                |(core, ticket): &(Arc<Core>, Ticket)| {
+                    core.settle(*ticket, Outcome::Failure, None, &at(5));
+                },
+                |(core, _)| {
+                    core.reconfigure(outfit(TripPolicy::failure_count(2), 20), &at(5));
+                },
+            ],
+        );
+        let (core, _) = &*shared;
+        let snapshot = core.snapshot(&at(5));
+        assert_eq!(snapshot.generation(), 1, "it is the one or the other");
+        match snapshot.state() {
+            State::Open => {}
+            state => {
+                assert_eq!(state, State::Closed);
+                assert_eq!(snapshot.failures(), 0, "it is a new window");
+            }
+        }
+    });
+}
+
+/// A bucket is about to be replaced by one of the next turn, when another policy comes.
+///
+/// Fails when: `Ring::is_alike` says no.
+#[test]
+fn a_call_in_a_bucket_that_rotates_is_counted_once_in_a_window_that_is_kept() {
+    model(preemptions(3), || {
+        let core = Arc::new(core(TripPolicy::failure_count(5)));
+        call(&core, Outcome::Failure, 5);
+        call(&core, Outcome::Success, 5);
+        race(
+            &core,
+            [
+                |core: &Core| {
+                    call(core, Outcome::Failure, 25);
+                    call(core, Outcome::Success, 25);
+                },
+                |core| {
+                    core.reconfigure(outfit(TripPolicy::failure_count(4), 10), &at(25));
+                },
+            ],
+        );
+        let snapshot = core.snapshot(&at(25));
+        assert_eq!((snapshot.failures(), snapshot.successes()), (1, 1));
+    });
+}
+
+/// The same when a window of another shape comes. What is called after it has come is counted.
+///
+/// Fails when: `AtomicState::change_window` doesn't say that calls are to look where they are counted; when
+/// `Core::align` enters no new generation.
+#[test]
+fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alone() {
+    model(preemptions(3), || {
+        let core = core(TripPolicy::failure_count(5));
+        call(&core, Outcome::Success, 5);
+        let earlier = core.admit(&at(25)).unwrap();
+        let shared = Arc::new((core, AtomicU64::new(0), earlier));
+        let [has_come, _] = race(
+            &shared,
+            [
+                |(core, come, earlier): &(Core, AtomicU64, Ticket)| {
+                    core.settle(*earlier, Outcome::Success, None, &at(25));
+                    // Acquire: pairs with the Release below.
+                    let has_come = come.load(Ordering::Acquire);
+                    call(core, Outcome::Success, 25);
+                    has_come
+                },
+                |(core, come, _)| {
+                    let begun = core.reconfigure(outfit(TripPolicy::failure_count(5), 20), &at(25));
+                    assert_eq!(begun, Reconfigured::WindowBegunAnew);
+                    // Release: pairs with the Acquire above.
+                    come.store(1, Ordering::Release);
+                    0
+                },
+            ],
+        );
+        let (core, ..) = &*shared;
+        let snapshot = core.snapshot(&at(25));
+        assert_eq!(snapshot.generation(), 1);
+        let counted = snapshot.successes();
+        assert!(
+            counted == 1 || (counted == 0 && has_come == 0),
+            "{counted} calls are counted"
+        );
+        call(core, Outcome::Success, 25);
+        assert_eq!(core.snapshot(&at(25)).successes(), counted + 1);
+    });
+}
+
+/// Every other call fails, while a window of another shape comes. Between its two steps successes are counted in the
+/// former window.
+///
+/// Fails when: `Present::closed_in` doesn't look in which window calls are counted.
+#[test]
+fn failures_are_not_judged_without_the_successes_beside_them() {
+    model(preemptions(2), || {
+        let policy = || TripPolicy::error_rate(0.9).min_calls(2);
+        let core = Arc::new(core(policy()));
+        race(
+            &core,
+            [
+                |core: &Core| {
+                    for _ in 0..2 {
+                        call(core, Outcome::Success, 5);
+                        call(core, Outcome::Failure, 5);
+                    }
+                },
+                |core| {
+                    let policy = TripPolicy::error_rate(0.9).min_calls(2);
+                    core.reconfigure(outfit(policy, 20), &at(5));
+                },
+            ],
+        );
+        assert_eq!(core.state(), State::Closed);
+    });
+}
+
+/// The only probe comes back while a recovery comes that has two.
+///
+/// Fails when: `Core::align` changes a state that it hasn't seen.
+#[test]
+fn of_a_probes_result_and_another_recovery_one_ends_the_generation() {
+    model(preemptions(3), || {
+        let core = core(TripPolicy::failure_count(5));
+        core.trip(0, 0);
+        let probe = core.admit(&at(2_000_000)).unwrap();
+        let shared = Arc::new((core, probe));
+        race(
+            &shared,
+            [
+                |(core, probe): &(Core, Ticket)| {
+                    core.settle(*probe, Outcome::Success, None, &at(2_000_000));
+                },
+                |(core, _)| {
+                    let settings = settings(TripPolicy::failure_count(5), 2, 1_000_000);
+                    core.reconfigure(outfit_with(settings, 10), &at(2_000_000));
+                },
+            ],
+        );
+        let (core, _) = &*shared;
+        let snapshot = core.snapshot(&at(2_000_000));
+        assert_eq!(snapshot.generation(), 3);
+        match snapshot.state() {
+            State::Closed => {}
+            state => {
+                assert_eq!(state, State::HalfOpen);
+                assert_eq!(snapshot.probes_in_flight(), 0);
+                for _ in 0..2 {
+                    call(core, Outcome::Success, 2_000_000);
+                }
+                assert_eq!(core.state(), State::Closed);
+            }
+        }
+    });
+}
+
+/// Two configurations come at once, one with another window, in which a call is then counted.
+///
+/// Fails when: `Core::make_known` replaces what it hasn't seen.
+#[test]
+fn of_two_configurations_at_once_one_is_there_as_a_whole() {
+    model(preemptions(2), || {
+        let core = Arc::new(core(TripPolicy::failure_count(9)));
+        core.reconfigure(outfit(TripPolicy::failure_count(8), 10), &at(5));
+        race(
+            &core,
+            [
+                |core: &Core| {
+                    let wider = settings(TripPolicy::failure_count(1), 1, 10_000_000);
+                    core.reconfigure(outfit_with(wider, 20), &at(5));
+                    call(core, Outcome::Success, 5);
+                },
+                |core| {
+                    let narrow = settings(TripPolicy::failure_count(2), 1, 90_000_000);
+                    core.reconfigure(outfit_with(narrow, 10), &at(5));
+                },
+            ],
+        );
+        let snapshot = core.snapshot(&at(5));
+        if snapshot.generation() == 1 {
+            assert_eq!(snapshot.successes(), 1, "no window began after it");
+        }
+        fail(&core);
+        let is_the_first = core.state() == State::Open;
+        if !is_the_first {
+            fail(&core);
+        }
+        let snapshot = core.snapshot(&at(5));
+        assert_eq!(snapshot.state(), State::Open);
+        let is_short = snapshot.time_left_open().unwrap().as_millis() < 50;
+        assert_eq!(is_short, is_the_first);
+    });
+}

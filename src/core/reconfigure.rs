@@ -1,0 +1,235 @@
+//! Another configuration, while calls run.
+//!
+//! It is made known first, as a whole. What decides, and how long open times are, is so from then on. What is
+//! bound to a generation needs a second step: if the window has another shape, a breaker that counts enters a
+//! new generation, so that no window is half in one ring and half in the other; and a recovery that is under
+//! way and has other rules begins anew.
+
+use std::sync::Arc;
+
+use super::Core;
+use super::present::at_present;
+use crate::beside::Beside;
+use crate::caller::Caller;
+use crate::evidence::Evidence;
+use crate::fittings::{Fittings, Outfit, Part, Reconfigured, Settings};
+use crate::outcome::Outcome;
+use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter};
+use crate::state::Kind;
+use crate::sync::{Replaceable, Seen};
+use crate::timed::Timed;
+use crate::transition::Cause;
+use crate::window::Ring;
+
+/// An outfit whose parts can be shared.
+struct Offer {
+    settings: Settings,
+    ring: Arc<Ring>,
+    timed: Option<Arc<Timed>>,
+    evidence: Option<Arc<Evidence>>,
+    recovery: Option<Arc<AdaptiveRecovery>>,
+    open_times: Option<Arc<OpenTimes>>,
+    retry_after: Option<Arc<RetryAfter>>,
+}
+
+impl Offer {
+    fn new(outfit: Outfit) -> Self {
+        let Outfit {
+            settings,
+            ring,
+            beside,
+        } = outfit;
+        let Beside {
+            timed,
+            evidence,
+            recovery,
+            open_times,
+            retry_after,
+            ..
+        } = beside;
+        Self {
+            settings,
+            ring: Arc::new(ring),
+            timed: timed.map(Arc::from),
+            evidence: evidence.map(Arc::from),
+            recovery: recovery.map(Arc::from),
+            open_times: open_times.map(Arc::from),
+            retry_after: retry_after.map(Arc::from),
+        }
+    }
+}
+
+/// What begins anew.
+#[derive(Clone, Copy)]
+struct Change {
+    window: bool,
+    recovery: bool,
+}
+
+impl Core {
+    /// Puts another configuration in the place of the present one; the outfit was made with this breaker's
+    /// clock and name.
+    pub fn reconfigure(&self, outfit: Outfit, caller: &impl Caller) -> Reconfigured {
+        let offer = Offer::new(outfit);
+        let now = caller.nanos();
+        let change = loop {
+            let seen = self.audience.later().map(Replaceable::load);
+            let Some((fittings, change)) = self.accept(&offer, seen.as_ref(), now) else {
+                return Reconfigured::Unchanged;
+            };
+            if self.make_known(fittings, seen.as_ref()) {
+                break change;
+            }
+        };
+        self.align(change, now);
+        if change.window {
+            Reconfigured::WindowBegunAnew
+        } else {
+            self.judge_by_the_new(caller);
+            Reconfigured::WindowKept
+        }
+    }
+
+    /// Whether nobody else was first.
+    fn make_known(&self, fittings: Fittings, seen: Option<&Seen<Fittings>>) -> bool {
+        let fittings = Arc::new(fittings);
+        if let (Some(later), Some(seen)) = (self.audience.later(), seen) {
+            return later.replace(seen, fittings);
+        }
+        self.audience.publish(Arc::clone(&fittings));
+        let later = self.audience.later().map(Replaceable::load);
+        later.is_some_and(|later| Arc::ptr_eq(later.get(), &fittings))
+    }
+
+    /// What the offer makes of what there is, and what of it begins anew; `None` if nothing is new.
+    fn accept(
+        &self,
+        offer: &Offer,
+        seen: Option<&Seen<Fittings>>,
+        now: u64,
+    ) -> Option<(Fittings, Change)> {
+        let before = seen.map_or_else(|| self.fittings_as_built(), |it| Fittings::clone(it.get()));
+        let built = self.built.beside.as_deref();
+        let policies = [&before.settings, &offer.settings].map(|it| &*it.policies);
+
+        let built_ring = &self.built.ring;
+        let timed = before.timed.of(built.and_then(|it| it.timed.as_deref()));
+        let has_same_times = match (timed, &offer.timed) {
+            (Some(own), Some(other)) => own.is_alike(policies[0], (other, policies[1])),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        let ring = before.ring.of(Some(built_ring)).unwrap_or(built_ring);
+        let window = !(has_same_times && ring.is_alike(&offer.ring));
+        let (ring, timed) = if window {
+            let timed = offer.timed.clone().map_or(Part::Absent, Part::Another);
+            (Part::Another(Arc::clone(&offer.ring)), timed)
+        } else {
+            (before.ring.clone(), before.timed.clone())
+        };
+
+        let evidence = before.evidence.succeeded_by(
+            built.and_then(|it| it.evidence.as_deref()),
+            offer.evidence.as_ref(),
+            Evidence::is_alike,
+            Evidence::inherit,
+        );
+        let recovery = before.recovery.succeeded_by(
+            built.and_then(|it| it.recovery.as_deref()),
+            offer.recovery.as_ref(),
+            AdaptiveRecovery::is_alike,
+            |new, old| new.outage.inherit(&old.outage),
+        );
+        let open_times = before.open_times.succeeded_by(
+            built.and_then(|it| it.open_times.as_deref()),
+            offer.open_times.as_ref(),
+            OpenTimes::is_alike,
+            OpenTimes::inherit,
+        );
+        let retry_after = before.retry_after.succeeded_by(
+            built.and_then(|it| it.retry_after.as_deref()),
+            offer.retry_after.as_ref(),
+            RetryAfter::is_alike,
+            |new, old| new.inherit(old, now),
+        );
+        let change = Change {
+            window,
+            recovery: before.settings.probes != offer.settings.probes
+                || !recovery.is_same(&before.recovery),
+        };
+        let is_same = !window
+            && evidence.is_same(&before.evidence)
+            && recovery.is_same(&before.recovery)
+            && open_times.is_same(&before.open_times)
+            && retry_after.is_same(&before.retry_after)
+            && before.settings == offer.settings;
+        (!is_same).then(|| {
+            let fittings = Fittings {
+                settings: offer.settings.clone(),
+                ring,
+                timed,
+                evidence,
+                recovery,
+                open_times,
+                retry_after,
+            };
+            (fittings, change)
+        })
+    }
+
+    /// What the breaker was built with.
+    fn fittings_as_built(&self) -> Fittings {
+        Fittings {
+            settings: self.built.settings.clone(),
+            ring: Part::AsBuilt,
+            timed: Part::AsBuilt,
+            evidence: Part::AsBuilt,
+            recovery: Part::AsBuilt,
+            open_times: Part::AsBuilt,
+            retry_after: Part::AsBuilt,
+        }
+    }
+
+    /// Begins anew, in the state, what has to.
+    fn align(&self, change: Change, now: u64) {
+        let mut seen = self.state.load();
+        loop {
+            let kind = match seen.kind() {
+                kind @ (Kind::Closed | Kind::MetricsOnly) if change.window => kind,
+                Kind::HalfOpen { .. } | Kind::Ramp(_) if change.recovery => Kind::PROBING,
+                // What is counted now are the rejections.
+                _ if change.window && !seen.is_timed() => {
+                    match self.state.keep_with_another_window(seen) {
+                        Ok(()) => return,
+                        Err(found) => seen = found,
+                    }
+                    continue;
+                }
+                _ => return,
+            };
+            let moved = if change.window {
+                self.state.change_window(seen, kind)
+            } else {
+                self.state.change(seen, kind)
+            };
+            match moved {
+                Ok(moved) => return self.entered(moved, now, Cause::Reconfigured),
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Trips if what was recorded so far is reason enough by what is known now.
+    ///
+    /// Of two that meet at the run the second sees what the first had done before: a failure that is recorded at the
+    /// same time finds the new policies, or is found by this.
+    fn judge_by_the_new(&self, caller: &impl Caller) {
+        self.run.meet();
+        let generation = self.state.load().generation();
+        at_present!(self, |present| {
+            let reading = present.ring().read(caller);
+            let run = self.run.get(generation);
+            present.judge(generation, run, Outcome::Ignored, reading, caller)
+                || present.judge_weighed(generation, reading, caller)
+        });
+    }
+}

@@ -1,0 +1,149 @@
+//! What a breaker is fitted out with, and what another configuration has put in the place of some of it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::beside::Beside;
+use crate::evidence::Evidence;
+use crate::name::Name;
+use crate::outcome::Outcome;
+use crate::policy::TripPolicy;
+use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter};
+use crate::state::Probes;
+use crate::timed::Timed;
+use crate::window::Ring;
+
+/// What a builder has found fit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The breaker's name.
+    pub name: Name,
+    /// Any of them trips.
+    pub policies: Box<[TripPolicy]>,
+    /// How long the breaker stays open after a trip, in nanoseconds.
+    pub open_for: u64,
+    /// Places for probes, and what they must come to.
+    pub probes: Probes,
+    /// After how many nanoseconds a probe that hasn't reported loses its place; `u64::MAX`: never.
+    pub probe_timeout: u64,
+    /// What a cancelled call counts as.
+    pub on_cancel: Outcome,
+}
+
+/// What a builder makes for a breaker.
+#[derive(Debug)]
+pub struct Outfit {
+    /// See there.
+    pub settings: Settings,
+    /// The window.
+    pub ring: Ring,
+    /// What only some breakers have.
+    pub beside: Beside,
+}
+
+/// What came of another configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reconfigured {
+    /// Nothing: it says what the one before said.
+    Unchanged,
+    /// The window was carried over with all that it holds.
+    WindowKept,
+    /// The window began anew: it has another shape.
+    WindowBegunAnew,
+}
+
+impl fmt::Display for Reconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unchanged => "unchanged",
+            Self::WindowKept => "reconfigured, window kept",
+            Self::WindowBegunAnew => "reconfigured, window begun anew",
+        })
+    }
+}
+
+/// A part with words of its own, under the present configuration.
+#[derive(Debug)]
+pub(crate) enum Part<T> {
+    /// That which the breaker was built with, if it was built with one.
+    AsBuilt,
+    /// There is none.
+    Absent,
+    /// Another one.
+    Another(Arc<T>),
+}
+
+impl<T> Part<T> {
+    /// The part, where `built` is that which the breaker was built with.
+    #[must_use]
+    pub(crate) fn of<'a>(&'a self, built: Option<&'a T>) -> Option<&'a T> {
+        match self {
+            Self::AsBuilt => built,
+            Self::Absent => None,
+            Self::Another(part) => Some(part),
+        }
+    }
+
+    /// What comes after this one when another is offered: this one still, if they are alike; or else the
+    /// other, which inherits from this one.
+    #[must_use]
+    pub(crate) fn succeeded_by(
+        &self,
+        built: Option<&T>,
+        offer: Option<&Arc<T>>,
+        is_alike: impl FnOnce(&T, &T) -> bool,
+        inherit: impl FnOnce(&T, &T),
+    ) -> Self {
+        match (self.of(built), offer) {
+            (None, None) => self.clone(),
+            (Some(_), None) => Self::Absent,
+            (None, Some(new)) => Self::Another(Arc::clone(new)),
+            (Some(old), Some(new)) if is_alike(old, new) => self.clone(),
+            (Some(old), Some(new)) => {
+                inherit(new, old);
+                Self::Another(Arc::clone(new))
+            }
+        }
+    }
+
+    /// Whether the parts are one, and nothing begins anew.
+    #[must_use]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::AsBuilt, Self::AsBuilt) | (Self::Absent, Self::Absent) => true,
+            (Self::Another(own), Self::Another(other)) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+}
+
+impl<T> Clone for Part<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::AsBuilt => Self::AsBuilt,
+            Self::Absent => Self::Absent,
+            Self::Another(part) => Self::Another(Arc::clone(part)),
+        }
+    }
+}
+
+/// What another configuration has put in the place of what the breaker was built with. All of it is
+/// replaced at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Fittings {
+    /// See [`Settings`].
+    pub(crate) settings: Settings,
+    /// The window.
+    pub(crate) ring: Part<Ring>,
+    /// See [`Beside::timed`](crate::beside::Beside::timed).
+    pub(crate) timed: Part<Timed>,
+    /// See [`Beside::evidence`](crate::beside::Beside::evidence).
+    pub(crate) evidence: Part<Evidence>,
+    /// See [`Beside::recovery`](crate::beside::Beside::recovery).
+    pub(crate) recovery: Part<AdaptiveRecovery>,
+    /// See [`Beside::open_times`](crate::beside::Beside::open_times).
+    pub(crate) open_times: Part<OpenTimes>,
+    /// See [`Beside::retry_after`](crate::beside::Beside::retry_after).
+    pub(crate) retry_after: Part<RetryAfter>,
+}

@@ -1,0 +1,344 @@
+//! Other settings while calls run: what is carried over, what begins anew, and what is refused.
+#![cfg(feature = "reconfigure")]
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tripcurve::{
+    Backoff, Builder, Cause, CircuitBreaker, Clock, Jitter, Outcome, Reconfigured, Recording,
+    Recovery, State, TripPolicy, Window,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn payments() -> Builder {
+    CircuitBreaker::builder("payments").shards(1)
+}
+
+fn fail(breaker: &CircuitBreaker) {
+    let _ = breaker.call(|| Err::<(), _>("no"));
+}
+
+fn succeed(breaker: &CircuitBreaker) {
+    let _ = breaker.call(|| Ok::<_, &str>(()));
+}
+
+/// How a breaker was told to have gone from state to state.
+type Told = Arc<Mutex<Vec<(State, State, u64, Cause)>>>;
+
+fn told(builder: Builder) -> (Builder, Told) {
+    let told = Told::default();
+    let log = Arc::clone(&told);
+    let builder = builder.on_transition(move |transition| {
+        let (from, to) = (transition.from(), transition.to());
+        let entry = (from, to, transition.generation(), transition.cause());
+        log.lock().unwrap().push(entry);
+    });
+    (builder, told)
+}
+
+#[test]
+fn the_window_is_carried_over_where_its_shape_stays() {
+    let breaker = payments().build().unwrap();
+    for _ in 0..3 {
+        fail(&breaker);
+        succeed(&breaker);
+    }
+    let before = breaker.snapshot();
+    let new = payments()
+        .trip_when(TripPolicy::error_rate(0.9).min_calls(20))
+        .open_for(30 * SECOND)
+        .probes(7);
+    assert_eq!(breaker.reconfigure(new), Ok(Reconfigured::WindowKept));
+    let after = breaker.snapshot();
+    assert_eq!(after.generation(), before.generation());
+    assert_eq!((after.failures(), after.successes()), (3, 3));
+}
+
+#[test]
+fn a_window_of_another_shape_begins_anew_with_a_new_generation() {
+    let shapes: [fn(Builder) -> Builder; 6] = [
+        |builder| builder.window(Window::time(30 * SECOND, 10)),
+        |builder| builder.window(Window::time(60 * SECOND, 20)),
+        |builder| builder.window(Window::count(100)),
+        |builder| builder.shards(4),
+        |builder| builder.latency(Recording::Together),
+        |builder| builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(SECOND)),
+    ];
+    for shape in shapes {
+        let (builder, told) = told(payments());
+        let breaker = builder.build().unwrap();
+        fail(&breaker);
+        let begun = breaker.reconfigure(shape(payments()));
+        assert_eq!(begun, Ok(Reconfigured::WindowBegunAnew));
+        let entry = (State::Closed, State::Closed, 1, Cause::Reconfigured);
+        assert_eq!(*told.lock().unwrap(), [entry]);
+        assert_eq!(breaker.snapshot().calls(), 0);
+        for _ in 0..2 {
+            fail(&breaker);
+            succeed(&breaker);
+        }
+        let snapshot = breaker.snapshot();
+        assert_eq!((snapshot.failures(), snapshot.successes()), (2, 2));
+    }
+}
+
+#[test]
+fn the_new_policies_judge_what_the_window_holds_at_once() {
+    let breaker = payments().build().unwrap();
+    for _ in 0..4 {
+        fail(&breaker);
+    }
+    let stricter = payments().trip_when(TripPolicy::failure_count(3));
+    assert_eq!(breaker.reconfigure(stricter), Ok(Reconfigured::WindowKept));
+    assert_eq!(breaker.state(), State::Open);
+}
+
+#[test]
+fn the_same_settings_again_change_nothing() {
+    let settings = || {
+        payments()
+            .window(Window::time(10 * SECOND, 5))
+            .trip_when(TripPolicy::adaptive().slower_than(SECOND))
+            .recovery(Recovery::adaptive())
+            .longest_retry_after(SECOND)
+    };
+    let breaker = settings().build().unwrap();
+    assert_eq!(breaker.reconfigure(settings()), Ok(Reconfigured::Unchanged));
+    let other = settings().on_cancel(Outcome::Failure);
+    assert_eq!(
+        breaker.reconfigure(other.clone()),
+        Ok(Reconfigured::WindowKept)
+    );
+    assert_eq!(breaker.reconfigure(other), Ok(Reconfigured::Unchanged));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_and_changes_nothing() {
+    let breaker = payments().build().unwrap();
+    let error = breaker.reconfigure(payments().probes(0)).unwrap_err();
+    assert_eq!(error.setting, "probes");
+    let error = breaker
+        .reconfigure(CircuitBreaker::builder("search"))
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "name: \"search\" is not \"payments\"; a breaker keeps its name; another name is another breaker"
+    );
+    assert_eq!(breaker.reconfigure(payments()), Ok(Reconfigured::Unchanged));
+}
+
+#[test]
+fn a_recovery_that_is_under_way_begins_anew_with_other_rules() {
+    let (clock, hand) = Clock::mock();
+    let (builder, told) = told(payments().clock(clock));
+    let breaker = builder.build().unwrap();
+    breaker.trip(SECOND);
+    hand.advance(2 * SECOND);
+    let probe = breaker.try_acquire().unwrap();
+    let new = payments().probes(2);
+    assert_eq!(breaker.reconfigure(new), Ok(Reconfigured::WindowKept));
+    assert_eq!(
+        told.lock().unwrap().last(),
+        Some(&(State::HalfOpen, State::HalfOpen, 3, Cause::Reconfigured))
+    );
+    probe.failure();
+    assert_eq!(breaker.state(), State::HalfOpen, "it is another generation");
+    succeed(&breaker);
+    succeed(&breaker);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_ramp_begins_anew_as_probes_when_the_new_settings_have_none() {
+    let (clock, hand) = Clock::mock();
+    let steps = Recovery::steps([0.1, 1.0], 10 * SECOND);
+    let breaker = payments().clock(clock).recovery(steps).build().unwrap();
+    breaker.trip(SECOND);
+    hand.advance(2 * SECOND);
+    succeed(&breaker);
+    assert!(breaker.snapshot().admitted_share().is_some());
+    breaker.reconfigure(payments().probes(1)).unwrap();
+    assert_eq!(breaker.state(), State::HalfOpen);
+    succeed(&breaker);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn an_open_breaker_stays_open_as_long_and_then_goes_by_the_new_settings() {
+    let (clock, hand) = Clock::mock();
+    let breaker = payments().clock(clock).build().unwrap();
+    breaker.trip(10 * SECOND);
+    let new = payments()
+        .window(Window::count(50))
+        .open_for(20 * SECOND)
+        .probes(1);
+    let begun = breaker.reconfigure(new);
+    assert_eq!(begun, Ok(Reconfigured::WindowBegunAnew));
+    assert_eq!(breaker.snapshot().generation(), 1);
+    hand.advance(9 * SECOND);
+    assert!(breaker.try_acquire().is_err());
+    assert_eq!(breaker.snapshot().rejected(), 1);
+    hand.advance(2 * SECOND);
+    fail(&breaker);
+    assert_eq!(breaker.state(), State::Open);
+    assert!(breaker.snapshot().time_left_open() > Some(19 * SECOND));
+    hand.advance(21 * SECOND);
+    succeed(&breaker);
+    assert_eq!(breaker.state(), State::Closed);
+    fail(&breaker);
+    assert_eq!(breaker.snapshot().failures(), 1);
+}
+
+#[test]
+fn how_many_recoveries_have_failed_is_carried_over() {
+    let (clock, hand) = Clock::mock();
+    let backoff = |base| Backoff::exponential(base, 2.0, 100 * SECOND).jitter(Jitter::None);
+    let settings = |base: Duration| payments().backoff(backoff(base)).probes(1);
+    let breaker = settings(SECOND).clock(clock).build().unwrap();
+    for _ in 0..5 {
+        fail(&breaker);
+    }
+    for _ in 0..2 {
+        hand.advance(10 * SECOND);
+        fail(&breaker);
+    }
+    // It has opened for 1, 2 and 4 s. With a base of 3 s the next one is 24 s.
+    breaker.reconfigure(settings(3 * SECOND)).unwrap();
+    hand.advance(10 * SECOND);
+    fail(&breaker);
+    let left = breaker.snapshot().time_left_open().unwrap();
+    assert!((24 * SECOND..=25 * SECOND).contains(&left), "{left:?}");
+}
+
+#[test]
+fn what_is_usual_is_carried_over_to_other_settings_of_the_adaptive_policy() {
+    const DAY: u64 = 86_400;
+    const HOURS: u64 = 7_200;
+    // How many failures it takes, if one call in ten has failed in the past, or if there is no past.
+    let trips_after = |budgets: [u64; 2], calls: u32| {
+        let (clock, hand) = Clock::mock();
+        let settings = |budget: u64| {
+            let policy = TripPolicy::adaptive().false_trip_budget(Duration::from_secs(budget));
+            payments().trip_when(policy)
+        };
+        let pause = Duration::from_millis(10);
+        let breaker = settings(budgets[0]).clock(clock).build().unwrap();
+        for call in 0..calls {
+            hand.advance(pause);
+            if call % 10 == 0 {
+                fail(&breaker);
+            } else {
+                succeed(&breaker);
+            }
+        }
+        assert_eq!(breaker.state(), State::Closed);
+        breaker.reconfigure(settings(budgets[1])).unwrap();
+        let failures = (1..1_000).find(|_| {
+            hand.advance(pause);
+            fail(&breaker);
+            breaker.state() == State::Open
+        });
+        failures.unwrap()
+    };
+    let always = trips_after([HOURS, HOURS], 20_000);
+    assert_eq!(trips_after([DAY, HOURS], 20_000), always);
+    assert_ne!(
+        trips_after([DAY, HOURS], 0),
+        always,
+        "else this shows nothing"
+    );
+}
+
+#[test]
+fn a_call_in_flight_is_recorded_in_a_window_that_is_kept_and_in_no_other() {
+    let breaker = payments().build().unwrap();
+    let permit = breaker.try_acquire().unwrap();
+    breaker.reconfigure(payments().probes(1)).unwrap();
+    permit.failure();
+    assert_eq!(breaker.snapshot().failures(), 1);
+    let permit = breaker.try_acquire().unwrap();
+    breaker
+        .reconfigure(payments().window(Window::count(10)))
+        .unwrap();
+    permit.failure();
+    assert_eq!(breaker.snapshot().failures(), 0);
+    assert_eq!(breaker.snapshot().consecutive_failures(), 0);
+}
+
+#[test]
+fn what_a_cancelled_call_counts_as_is_said_by_the_present_settings() {
+    let breaker = payments().build().unwrap();
+    let permit = breaker.try_acquire().unwrap();
+    breaker
+        .reconfigure(payments().on_cancel(Outcome::Failure))
+        .unwrap();
+    drop(permit);
+    assert_eq!(breaker.snapshot().failures(), 1);
+}
+
+#[test]
+fn under_load_each_call_is_let_through_and_those_after_the_last_change_are_all_counted() {
+    const CALLS: u64 = 20_000;
+    let shapes: [fn(Builder) -> Builder; 4] = [
+        |builder| builder,
+        |builder| builder.window(Window::time(300 * SECOND, 30)),
+        |builder| builder.latency(Recording::Together),
+        |builder| builder.trip_when(TripPolicy::slow_rate(1.0).slower_than(60 * SECOND)),
+    ];
+    // A fourth of the calls fails, in no long runs, which none of these settings minds.
+    let settings = || {
+        CircuitBreaker::builder("payments").trip_when(TripPolicy::error_rate(0.9).min_calls(100))
+    };
+    let breaker = settings().build().unwrap();
+    let goes_on = AtomicBool::new(true);
+    let made = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut calls = 0_u64;
+                    while goes_on.load(Ordering::Relaxed) || calls < CALLS {
+                        if calls.is_multiple_of(4) {
+                            fail(&breaker);
+                        } else {
+                            succeed(&breaker);
+                        }
+                        calls += 1;
+                        made.fetch_add(1, Ordering::Relaxed);
+                        assert_ne!(breaker.state(), State::Open);
+                    }
+                })
+            })
+            .collect();
+        for turn in 0..200 {
+            let shape = shapes[turn % shapes.len()];
+            breaker.reconfigure(shape(settings())).unwrap();
+        }
+        goes_on.store(false, Ordering::Relaxed);
+        for caller in callers {
+            caller.join().unwrap();
+        }
+    });
+    let last = settings().window(Window::time(600 * SECOND, 10));
+    breaker.reconfigure(last).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for call in 0..CALLS {
+                    if call % 4 == 0 {
+                        fail(&breaker);
+                    } else {
+                        succeed(&breaker);
+                    }
+                }
+            });
+        }
+    });
+    let snapshot = breaker.snapshot();
+    assert_eq!(
+        (snapshot.failures(), snapshot.calls()),
+        (CALLS / 2, 2 * CALLS)
+    );
+}
