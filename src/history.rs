@@ -32,7 +32,7 @@ const BEFORE: u64 = 1_000 << 50;
 /// The date of a moment of the clock: nanoseconds on a time line that begins long before the clock does.
 #[must_use]
 #[inline]
-pub(crate) fn date_of(nanos: u64) -> u64 {
+pub fn date_of(nanos: u64) -> u64 {
     nanos.saturating_add(BEFORE)
 }
 

@@ -214,7 +214,7 @@ pub mod __model {
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
     #[cfg(feature = "reconfigure")]
     pub use crate::fittings::{Outfit, Reconfigured};
-    pub use crate::history::History;
+    pub use crate::history::{History, date_of};
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
     #[cfg(any(feature = "bulkhead", feature = "wait"))]
