@@ -36,6 +36,12 @@ pub fn date_of(nanos: u64) -> u64 {
     nanos.saturating_add(BEFORE)
 }
 
+/// The moment of the clock that has this date; its origin, if the date is before.
+#[inline]
+pub(crate) fn moment_of(date: u64) -> u64 {
+    date.saturating_sub(BEFORE)
+}
+
 /// The number and the beginning of the present generation.
 ///
 /// Both are written after the compare-exchange that began the generation. Until its winner has done
