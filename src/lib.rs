@@ -78,8 +78,9 @@
 //! |---|---|---|
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
 //! | `health` | [`CircuitBreaker::health_check`]: a task checks the dependency, so that no user's call has to be the probe | event-listener, futures-timer |
-//! | `reconfigure` | `CircuitBreaker::reconfigure`: other settings while calls run | arc-swap |
+//! | `reconfigure` | `CircuitBreaker::reconfigure`, `Registry::reconfigure`: other settings while calls run | arc-swap |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
+//! | `schema` | `schemars::JsonSchema` for `Config`, for editors | schemars, and those of `serde` |
 //! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML; `SavedState`: what a breaker knows, for the process that comes next | serde, humantime |
 //! | `tokio` | [`CircuitBreaker::call_timeout`]: time limits by tokio's timer; with any other one they need no feature | tokio's `time` |
 //! | `wait` | `Builder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
@@ -212,8 +213,9 @@ pub mod __model {
     pub use crate::core::SavedCore;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
+    pub use crate::fittings::Outfit;
     #[cfg(feature = "reconfigure")]
-    pub use crate::fittings::{Outfit, Reconfigured};
+    pub use crate::fittings::Reconfigured;
     pub use crate::history::{History, date_of};
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
@@ -226,7 +228,7 @@ pub mod __model {
         AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
     };
     #[cfg(feature = "registry")]
-    pub use crate::registry::{AtKey, Counted, Fate, Place, find_or_make};
+    pub use crate::registry::{AtKey, Counted, Fate, Place, Templates, find_or_make};
     pub use crate::retry_budget::{Tokens, Turn};
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,

@@ -20,7 +20,7 @@ pub(crate) const NOTHING: Path = ("nothing", |calls| {
 /// The default clock alone: not every machine has a counter that `quanta` may read.
 pub(crate) const CLOCK: &str = "clock";
 
-pub(crate) const PATHS: [Path; 20] = [
+pub(crate) const PATHS: &[Path] = &[
     (CLOCK, |calls| {
         let clock = Clock::default();
         counted_calls(calls, || {
@@ -122,6 +122,44 @@ pub(crate) const PATHS: [Path; 20] = [
         });
     }),
 ];
+
+/// What there is only with all features: ways through a breaker to which another configuration has come.
+#[cfg(feature = "all")]
+pub(crate) const RECONFIGURED: &[Path] = &[
+    ("reconfigured/closed/call", |calls| {
+        let breaker = reconfigured(CircuitBreaker::builder("reconfigured").probes(1));
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("reconfigured/closed/call/another_window", |calls| {
+        let window = Window::time(Duration::from_secs(30), 10);
+        let breaker = reconfigured(CircuitBreaker::builder("reconfigured").window(window));
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("reconfigured/open/call", |calls| {
+        let breaker = reconfigured(CircuitBreaker::builder("reconfigured").probes(1));
+        breaker.trip(Duration::from_secs(3600));
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("reconfigured/failing/call", |calls| {
+        let breaker = build(out_of_reach());
+        let settings = out_of_reach().probes(1);
+        breaker
+            .reconfigure(settings)
+            .expect("the settings are valid");
+        counted_calls(calls, || breaker.call(fail));
+    }),
+];
+#[cfg(not(feature = "all"))]
+pub(crate) const RECONFIGURED: &[Path] = &[];
+
+#[cfg(feature = "all")]
+fn reconfigured(settings: Builder) -> CircuitBreaker {
+    let breaker = CircuitBreaker::new("reconfigured");
+    breaker
+        .reconfigure(settings)
+        .expect("the settings are valid");
+    breaker
+}
 
 /// The function that is counted with all it calls, known to callgrind by its name; see
 /// `COUNTED` in `main.rs`.
