@@ -47,6 +47,14 @@ impl Audience {
         audience
     }
 
+    /// Goes on after `generation`, before anybody else knows of the breaker.
+    #[cfg(feature = "serde")]
+    pub(crate) fn go_on_after(&self, generation: u64) {
+        if let Some(listeners) = self.0.get().and_then(|seats| seats.listeners.as_deref()) {
+            listeners.go_on_after(generation);
+        }
+    }
+
     /// Tells a transition that was made.
     pub(crate) fn tell(&self, name: &Name, entry: &Entry) {
         #[cfg(feature = "health")]

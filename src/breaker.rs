@@ -10,6 +10,8 @@ use crate::clock::{Now, saturating_nanos};
 use crate::error::{CallError, Rejected};
 use crate::outcome::{Classify, ErrIsFailure};
 use crate::permit::{Held, OwnedPermit, Permit};
+#[cfg(feature = "serde")]
+use crate::saved::SavedState;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::state::{Kind, State};
@@ -230,6 +232,19 @@ impl<C> CircuitBreaker<C> {
     /// ```
     pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
         self.shared.core.snapshot_into(snapshot, &*self.shared);
+    }
+
+    /// What the breaker knows, to be [restored](crate::Builder::restore) by the process that comes next; see
+    /// [`SavedState`](crate::SavedState).
+    ///
+    /// Of one generation, as a [snapshot](Self::snapshot) is. It reads as much, writes nothing, waits for nobody,
+    /// and allocates what it returns.
+    #[cfg(feature = "serde")]
+    #[must_use]
+    pub fn save(&self) -> SavedState {
+        let shared = &*self.shared;
+        let at = shared.clock.system_nanos();
+        SavedState::new(self.name(), at, shared.core.save(shared))
     }
 
     /// Closes the breaker, whatever its state (also forced open or disabled), with an empty window.

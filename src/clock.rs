@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+#[cfg(feature = "serde")]
+use std::time::SystemTime;
 
 use crate::chance::{dice_of_this_thread, mixed};
 use crate::error::{ClockError, ConfigError};
@@ -70,7 +72,15 @@ pub struct Clock(Source);
 enum Source {
     Counter(&'static Counter),
     Recent(&'static Recent),
-    Mock(Arc<AtomicU64>),
+    Mock(Arc<Mock>),
+}
+
+/// What a mock clock shows, in nanoseconds.
+#[derive(Debug, Default)]
+struct Mock {
+    time: AtomicU64,
+    /// How far the system's clock is ahead of it.
+    system_ahead: AtomicU64,
 }
 
 /// The process's time-stamp counter with the reading that counts as zero.
@@ -199,8 +209,8 @@ impl Clock {
     /// ```
     #[must_use]
     pub fn mock() -> (Self, MockClock) {
-        let time = Arc::new(AtomicU64::new(0));
-        (Self(Source::Mock(Arc::clone(&time))), MockClock { time })
+        let mock = Arc::new(Mock::default());
+        (Self(Source::Mock(Arc::clone(&mock))), MockClock { mock })
     }
 
     /// The time since the clock's origin. Never panics.
@@ -221,6 +231,19 @@ impl Clock {
         }
     }
 
+    /// What the system's clock shows, in nanoseconds since 1970.
+    #[cfg(feature = "serde")]
+    pub(crate) fn system_nanos(&self) -> u64 {
+        match &self.0 {
+            Source::Counter(_) | Source::Recent(_) => since_1970(SystemTime::now()),
+            // Relaxed: see `set_system_time`.
+            Source::Mock(mock) => {
+                let ahead = mock.system_ahead.load(Ordering::Relaxed);
+                self.nanos().saturating_add(ahead)
+            }
+        }
+    }
+
     /// How many of the clock's units `nanos` nanoseconds are; at least one.
     pub(crate) fn units(&self, nanos: u64) -> u64 {
         match &self.0 {
@@ -233,6 +256,12 @@ impl Clock {
             Source::Recent(_) | Source::Mock(_) => nanos.max(1),
         }
     }
+}
+
+#[cfg(feature = "serde")]
+fn since_1970(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, saturating_nanos)
 }
 
 /// How many units `nanos` nanoseconds are, at least one, where `units` take `nanos_of_units`.
@@ -249,7 +278,7 @@ impl Now for Clock {
             Source::Recent(recent) => recent.nanos(),
             // Acquire: pairs with the Release in `MockClock::advance`, so that a test which moves
             // the clock after preparing something finds it prepared.
-            Source::Mock(time) => time.load(Ordering::Acquire),
+            Source::Mock(mock) => mock.time.load(Ordering::Acquire),
         }
     }
 
@@ -298,7 +327,7 @@ impl Now for Clock {
 /// Clones move the same clock.
 #[derive(Clone, Debug)]
 pub struct MockClock {
-    time: Arc<AtomicU64>,
+    mock: Arc<Mock>,
 }
 
 impl MockClock {
@@ -307,8 +336,9 @@ impl MockClock {
         let by = saturating_nanos(by);
         // Release: pairs with the Acquire in `Now for Clock`. Relaxed for the load, because the
         // compare-exchange checks what was read.
-        let mut seen = self.time.load(Ordering::Relaxed);
-        while let Err(now) = self.time.compare_exchange(
+        let time = &self.mock.time;
+        let mut seen = time.load(Ordering::Relaxed);
+        while let Err(now) = time.compare_exchange(
             seen,
             seen.saturating_add(by),
             Ordering::Release,
@@ -322,7 +352,18 @@ impl MockClock {
     /// monotonic clock would. Never panics.
     pub fn advance_to(&self, at: Duration) {
         // Release: pairs with the Acquire in `Now for Clock`.
-        self.time.fetch_max(saturating_nanos(at), Ordering::Release);
+        self.mock
+            .time
+            .fetch_max(saturating_nanos(at), Ordering::Release);
+    }
+
+    /// Sets what the system's clock shows now, for tests of what was [saved](crate::SavedState); it moves on
+    /// with this one. Until then it shows this clock's time since 1970. Never panics.
+    #[cfg(feature = "serde")]
+    pub fn set_system_time(&self, now: SystemTime) {
+        // Relaxed, both: a test that moves the clock meanwhile has no use for an exact time.
+        let ahead = since_1970(now).saturating_sub(self.mock.time.load(Ordering::Relaxed));
+        self.mock.system_ahead.store(ahead, Ordering::Relaxed);
     }
 }
 

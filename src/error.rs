@@ -58,6 +58,38 @@ impl ConfigError {
         }
     }
 
+    /// A part of a saved value that isn't what a breaker has saved.
+    #[cfg(feature = "serde")]
+    pub(crate) fn damaged(
+        part: &'static str,
+        value: impl fmt::Display,
+        expected: impl Into<String>,
+    ) -> Self {
+        Self::new(
+            format!("restored.{part}"),
+            value,
+            expected,
+            "no breaker has saved that; start without it",
+        )
+    }
+
+    /// Refuses a number of a saved value that no breaker has saved.
+    #[cfg(feature = "serde")]
+    pub(crate) fn check_saved(
+        part: &'static str,
+        value: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Result<(), Self> {
+        if range.contains(&value) {
+            return Ok(());
+        }
+        let expected = match range.end() {
+            &u64::MAX => format!("at least {}", range.start()),
+            most => format!("in {}..={most}", range.start()),
+        };
+        Err(Self::damaged(part, value, expected))
+    }
+
     /// The same, of the policy that was added as the `index`th.
     pub(crate) fn of_policy(self, index: usize) -> Self {
         Self {

@@ -1,5 +1,8 @@
 //! What is worth knowing of the present generation beside its state: its full number and when it
 //! began.
+//!
+//! It may have begun before the clock did: a breaker that is restored remembers what was before the process.
+//! So moments that are remembered are [dates](date_of).
 
 use crate::pack::Field;
 use crate::stamped::{self, Next};
@@ -13,7 +16,7 @@ use crate::sync::{AtomicU64, Ordering};
 /// +----------------------------+---------------+
 /// ```
 ///
-/// 2⁵² microseconds are 142 years.
+/// 2⁵² microseconds are 142 years, of which 35 are before the clock's origin.
 mod layout {
     use super::Field;
 
@@ -21,6 +24,22 @@ mod layout {
     pub(super) const MICROS: Field = GENERATION.then(52);
 
     const _: () = assert!(MICROS.end() == 64);
+}
+
+/// Nanoseconds from the first date to the clock's origin: 35 years.
+const BEFORE: u64 = 1_000 << 50;
+
+/// The date of a moment of the clock: nanoseconds on a time line that begins long before the clock does.
+#[must_use]
+#[inline]
+pub fn date_of(nanos: u64) -> u64 {
+    nanos.saturating_add(BEFORE)
+}
+
+/// The moment of the clock that has this date; its origin, if the date is before.
+#[inline]
+pub(crate) fn moment_of(date: u64) -> u64 {
+    date.saturating_sub(BEFORE)
 }
 
 /// The number and the beginning of the present generation.
@@ -35,12 +54,21 @@ pub struct History {
 }
 
 impl History {
-    /// The first generation, which begins at `now`.
+    /// The first generation, which begins at the date of `now`.
     #[must_use]
     pub fn new(now: u64) -> Self {
         Self {
             number: AtomicU64::new(0),
             since: AtomicU64::new(Self::pack(Generation::FIRST, now)),
+        }
+    }
+
+    /// The generation of this number, which began at the date `since`.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restored(number: u64, generation: Generation, since: u64) -> Self {
+        Self {
+            number: AtomicU64::new(number),
+            since: AtomicU64::new(Self::pack(generation, since)),
         }
     }
 
@@ -56,7 +84,7 @@ impl History {
         generation.full_number(self.number.load(Ordering::Relaxed))
     }
 
-    /// Notes that `generation` began at `now`, and returns its full number.
+    /// Notes that `generation` began at the date of `now`, and returns its full number.
     pub fn begin(&self, generation: Generation, now: u64, is_current: impl Fn() -> bool) -> u64 {
         let number = self.number(generation);
         // Relaxed: as above.
@@ -66,7 +94,19 @@ impl History {
         number
     }
 
-    /// When `generation` began, in nanoseconds cut to microseconds.
+    /// For how many nanoseconds there has been `generation`, if it is known since when; zero if only since
+    /// later than `now`.
+    #[must_use]
+    pub fn age(&self, generation: Generation, now: u64) -> Option<u64> {
+        let since = self.since(generation)?;
+        // Dates end before the clock does.
+        Some(match since.checked_sub(BEFORE) {
+            Some(since) => now.saturating_sub(since),
+            None => now.saturating_add(BEFORE - since),
+        })
+    }
+
+    /// The date at which `generation` began, cut to microseconds.
     #[must_use]
     pub fn since(&self, generation: Generation) -> Option<u64> {
         // Relaxed: the word says whose it is.

@@ -81,7 +81,7 @@
 //! | `reconfigure` | `CircuitBreaker::reconfigure`, `Registry::reconfigure`: other settings while calls run | arc-swap |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
 //! | `schema` | `schemars::JsonSchema` for `Config`, for editors | schemars, and those of `serde` |
-//! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML | serde, humantime |
+//! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML; `SavedState`: what a breaker knows, for the process that comes next | serde, humantime |
 //! | `tokio` | [`CircuitBreaker::call_timeout`]: time limits by tokio's timer; with any other one they need no feature | tokio's `time` |
 //! | `wait` | `Builder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //!
@@ -114,6 +114,8 @@ mod breaker;
 mod permit;
 mod shared;
 mod fallback;
+#[cfg(feature = "serde")]
+mod saved;
 mod core;
 mod snapshot;
 mod latency;
@@ -144,6 +146,8 @@ mod error;
 mod state;
 mod stamped;
 mod name;
+#[cfg(feature = "serde")]
+mod checksum;
 mod chance;
 mod pack;
 mod sync;
@@ -179,6 +183,8 @@ pub use recovery::{Backoff, Jitter, Recovery};
 #[cfg(feature = "registry")]
 pub use registry::{Registry, RegistryBuilder};
 pub use retry_budget::{RetryBudget, RetryBudgetBuilder, RetryBudgetExhausted, RetryRefused};
+#[cfg(feature = "serde")]
+pub use saved::SavedState;
 pub use snapshot::Snapshot;
 pub use state::State;
 pub use transition::{Cause, Transition};
@@ -203,12 +209,14 @@ pub mod __model {
     pub use crate::core::NextCheck;
     #[cfg(feature = "wait")]
     pub use crate::core::Prospect;
+    #[cfg(feature = "serde")]
+    pub use crate::core::SavedCore;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
     pub use crate::fittings::Outfit;
     #[cfg(feature = "reconfigure")]
     pub use crate::fittings::Reconfigured;
-    pub use crate::history::History;
+    pub use crate::history::{History, date_of};
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
     #[cfg(any(feature = "bulkhead", feature = "wait"))]

@@ -180,6 +180,13 @@ impl Listeners {
         })
     }
 
+    /// Goes on after `generation`, before anybody else knows of the breaker.
+    #[cfg(feature = "serde")]
+    pub(crate) fn go_on_after(&self, generation: u64) {
+        // Relaxed: who gets to know of the breaker sees it.
+        self.turn.store(2 * (generation + 1), Ordering::Relaxed);
+    }
+
     fn slot(&self, generation: u64) -> &Slot {
         &self.log[(generation % Self::LOG) as usize]
     }

@@ -36,7 +36,7 @@ pub struct Snapshot {
     state: State,
     generation: u64,
     at: Duration,
-    since: Duration,
+    in_state_for: Duration,
     time_left_open: Option<Duration>,
     successes: u64,
     failures: u64,
@@ -62,8 +62,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) generation: u64,
     /// When it was read, in nanoseconds.
     pub(crate) now: u64,
-    /// When the generation began, in nanoseconds.
-    pub(crate) since: u64,
+    /// For how long there has been the generation, in nanoseconds.
+    pub(crate) age: u64,
     pub(crate) counts: Counts,
     pub(crate) asides: u64,
     /// Failures since the last success.
@@ -80,7 +80,7 @@ impl Snapshot {
             state: State::Closed,
             generation: 0,
             at: Duration::ZERO,
-            since: Duration::ZERO,
+            in_state_for: Duration::ZERO,
             time_left_open: None,
             successes: 0,
             failures: 0,
@@ -105,7 +105,7 @@ impl Snapshot {
             kind,
             generation,
             now,
-            since,
+            age,
             counts,
             asides,
             run,
@@ -136,7 +136,7 @@ impl Snapshot {
         };
         self.generation = generation;
         self.at = Duration::from_nanos(now);
-        self.since = Duration::from_nanos(since);
+        self.in_state_for = Duration::from_nanos(age);
         self.time_left_open = match kind {
             Kind::Open { until } => Some(Duration::from_nanos(until.nanos().saturating_sub(now))),
             _ => None,
@@ -196,13 +196,13 @@ impl Snapshot {
     /// When the present generation began, on the breaker's clock, cut to microseconds.
     #[must_use]
     pub fn since(&self) -> Duration {
-        self.since
+        self.at.saturating_sub(self.in_state_for)
     }
 
     /// How long the present generation has lasted.
     #[must_use]
     pub fn in_state_for(&self) -> Duration {
-        self.at.saturating_sub(self.since)
+        self.in_state_for
     }
 
     /// How long an open breaker will still reject all calls; zero when the next one is a probe.

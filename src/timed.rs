@@ -8,6 +8,8 @@ use crate::in_flight::{InFlight, Watch};
 use crate::policy::TripPolicy;
 use crate::sync::{AtomicU64, Ordering};
 use crate::transition::Cause;
+#[cfg(feature = "serde")]
+use crate::usual::SavedUsual;
 use crate::usual::Usual;
 use crate::window::{BinCounts, ClockReading, Latencies, Recording, Took, Window};
 
@@ -90,6 +92,34 @@ impl Timed {
             recording: times.recording,
             latencies,
             usual: Self::looking(policies).map(|_| usual()).collect(),
+        }
+    }
+
+    /// From how many nanoseconds on a call is slow, if one ever is.
+    #[cfg(feature = "serde")]
+    pub(crate) fn limit(&self) -> Option<u64> {
+        (self.slower_than < u64::MAX).then_some(self.slower_than)
+    }
+
+    /// What is usual, of those policies that ask.
+    #[cfg(feature = "serde")]
+    pub(crate) fn save(&self, policies: &[TripPolicy]) -> Vec<SavedUsual> {
+        let pairs = Self::looking(policies).zip(&self.usual);
+        let usual =
+            pairs.filter_map(|(policy, usual)| Some(usual.save(policy.usual_percentile()?)));
+        usual.collect()
+    }
+
+    /// Gives each policy what was usual of its percentile.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore(&mut self, saved: &[SavedUsual], policies: &[TripPolicy]) {
+        for (policy, usual) in Self::looking(policies).zip(&mut self.usual) {
+            let Some(percentile) = policy.usual_percentile() else {
+                continue;
+            };
+            if let Some(saved) = saved.iter().find(|saved| saved.is_of(percentile)) {
+                usual.restore(saved);
+            }
         }
     }
 

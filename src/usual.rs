@@ -1,5 +1,11 @@
 //! What a percentile usually is: the slow-moving one that the window's is compared with.
 
+#[cfg(feature = "serde")]
+mod saved;
+
+#[cfg(feature = "serde")]
+pub(crate) use saved::SavedUsual;
+
 use crate::pack::Field;
 use crate::sync::{AtomicU64, Ordering};
 use crate::window::rate;

@@ -6,11 +6,15 @@ mod model;
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use model::pair::{Operation, Step, drive};
+#[cfg(feature = "serde")]
+use model::pair::ByItself;
+use model::pair::{Operation, Step, drive, drive_restarting};
 use model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
+#[cfg(feature = "serde")]
+use tripcurve::{Builder, CircuitBreaker, SavedState};
 use tripcurve::{Cause, Jitter, Outcome, Recording, State};
 
 const CASES: u32 = 600;
@@ -446,10 +450,10 @@ fn compare_with(
         ..ProptestConfig::default()
     });
     let reached = std::cell::RefCell::new(HashSet::new());
-    let cases = (configs, vec(operations, 1..250));
+    let cases = (configs, vec(with_restarts(operations), 1..250));
     runner
         .run(&cases, |(config, operations)| {
-            let told = drive(&config, &operations)
+            let told = drive_restarting(&config, &operations, restart)
                 .map_err(|difference| TestCaseError::fail(difference.to_string()))?;
             reached
                 .borrow_mut()
@@ -462,6 +466,37 @@ fn compare_with(
         assert!(cause_reached, "no case came to {cause:?}");
     }
 }
+
+/// Saves the breaker in one format or another, and restores it.
+#[cfg(feature = "serde")]
+fn restart(breaker: &CircuitBreaker<ByItself>, builder: Builder) -> Builder {
+    let saved = breaker.save();
+    let read: SavedState = match breaker.snapshot().generation() % 3 {
+        0 => serde_json::from_str(&serde_json::to_string(&saved).unwrap()).unwrap(),
+        1 => toml::from_str(&toml::to_string(&saved).unwrap()).unwrap(),
+        _ => postcard::from_bytes(&postcard::to_stdvec(&saved).unwrap()).unwrap(),
+    };
+    assert_eq!(read, saved);
+    let a_year = Duration::from_secs(365 * 86_400);
+    builder.restore(read).oldest_saved_state(a_year)
+}
+
+/// Now and then a restart among the operations, where there are any.
+#[cfg(feature = "serde")]
+fn with_restarts(operations: impl Strategy<Value = Operation>) -> impl Strategy<Value = Operation> {
+    let away = prop_oneof![
+        2 => Just(Step::Nanos(0)),
+        1 => (0..3_000_000_000_u32).prop_map(Step::Nanos),
+        1 => steps(),
+    ];
+    let restarts = away.prop_map(|away| Operation::Restart { away });
+    prop_oneof![20 => operations, 1 => restarts]
+}
+
+#[cfg(not(feature = "serde"))]
+use model::pair::never as restart;
+#[cfg(not(feature = "serde"))]
+use std::convert::identity as with_restarts;
 
 /// The same of a breaker that finds its way back by probes.
 fn compare(

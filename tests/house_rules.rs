@@ -146,11 +146,10 @@ fn atomics_come_through_the_sync_file_alone() {
 
 #[test]
 fn time_is_read_in_the_clock_alone() {
-    let found = offences(
-        &lines(),
-        &["Instant", "SystemTime", "quanta"],
-        &["clock.rs"],
-    );
+    let found = offences(&lines(), &["Instant", "quanta"], &["clock.rs"]);
+    assert!(found.is_empty(), "{found:#?}");
+    // A saved state says when it was saved, in the type for it.
+    let found = offences(&lines(), &["SystemTime"], &["clock.rs", "saved/mod.rs"]);
     assert!(found.is_empty(), "{found:#?}");
 }
 

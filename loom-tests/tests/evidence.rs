@@ -7,7 +7,7 @@ use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     At, Beside, Core, Evidence, Generation, Lane, Lesson, Probes, Recording, Ring, Settings,
-    Ticket, TimeRing, Timed, Times, Verdict, Wish,
+    Ticket, TimeRing, Timed, Times, Verdict, Wish, date_of,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -29,17 +29,17 @@ fn untaught(tolerate: f64, false_trip_budget: Duration) -> Evidence {
 }
 
 /// Of one that is called so often, and fails so seldom, that a lesson or two hardly change what a failure
-/// weighs.
-fn evidence(tolerate: f64, false_trip_budget: Duration) -> Evidence {
+/// weighs. A breaker tells it dates, and the models of the evidence alone moments.
+fn evidence(tolerate: f64, false_trip_budget: Duration, date: impl Fn(u64) -> u64) -> Evidence {
     let evidence = untaught(tolerate, false_trip_budget);
-    evidence.look(FIRST, NOW - 1, 0, || 1_000);
+    evidence.look(FIRST, date(NOW - 1), date(0), || 1_000);
     evidence
 }
 
 /// For which so many failures in a row are enough, and one less is not: each makes it four times as
 /// sure while nothing is known of the dependency.
 fn enough(failures: u32) -> Evidence {
-    evidence(0.0, budget_for(failures))
+    evidence(0.0, budget_for(failures), date_of)
 }
 
 fn budget_for(failures: u32) -> Duration {
@@ -53,7 +53,7 @@ fn telling() -> Evidence {
 
 /// The same, and how many it takes depends on when the first was.
 fn tolerant() -> Evidence {
-    evidence(0.25, Duration::from_nanos(1))
+    evidence(0.25, Duration::from_nanos(1), |moment| moment)
 }
 
 /// A breaker, and its calls in flight.

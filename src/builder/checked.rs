@@ -65,6 +65,8 @@ impl<C> Builder<C> {
             "choose it longer than the call's own time limit; Duration::MAX means never",
         )?;
         self.on_cancel.check_for_cancelled()?;
+        #[cfg(feature = "serde")]
+        self.restored.check(&self.name, &self.clock)?;
         Ok(Checked {
             lanes,
             policies,

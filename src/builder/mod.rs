@@ -3,6 +3,8 @@
 mod checked;
 #[cfg(feature = "reconfigure")]
 mod reconfigure;
+#[cfg(feature = "serde")]
+mod restored;
 
 use std::fmt;
 use std::sync::Arc;
@@ -69,6 +71,8 @@ pub struct Builder<C = ErrIsFailure> {
     shards: Option<u32>,
     #[cfg(feature = "wait")]
     pub(crate) max_waiting: Option<u32>,
+    #[cfg(feature = "serde")]
+    restored: restored::Restored,
     classifier: C,
 }
 
@@ -107,6 +111,8 @@ impl Builder {
             shards: None,
             #[cfg(feature = "wait")]
             max_waiting: None,
+            #[cfg(feature = "serde")]
+            restored: restored::Restored::default(),
             classifier: ErrIsFailure,
         }
     }
@@ -360,6 +366,8 @@ impl<C> Builder<C> {
             shards: self.shards,
             #[cfg(feature = "wait")]
             max_waiting: self.max_waiting,
+            #[cfg(feature = "serde")]
+            restored: self.restored,
             classifier: classifier(self.classifier),
         }
     }
@@ -434,7 +442,11 @@ impl<C> Builder<C> {
         {
             beside.anteroom = self.max_waiting.map(Anteroom::boxed).transpose()?;
         }
-        let core = Core::new(
+        #[cfg_attr(
+            not(feature = "serde"),
+            allow(unused_mut, reason = "nothing is restored")
+        )]
+        let mut core = Core::new(
             settings,
             ring,
             beside.boxed(),
@@ -442,6 +454,8 @@ impl<C> Builder<C> {
             self.start_in,
             self.clock.nanos(),
         );
+        #[cfg(feature = "serde")]
+        self.restored.restore(&mut core, &self.clock);
         let shared = Shared {
             core,
             clock: self.clock,

@@ -23,7 +23,7 @@ impl<C> CircuitBreaker<C> {
     /// | [`probe_timeout`](Builder::probe_timeout), [`on_cancel`](Builder::on_cancel), [`longest_retry_after`](Builder::longest_retry_after) | hold from then on |
     ///
     /// The breaker keeps its clock, its classifier, its listeners and how many may wait; those of the builder
-    /// mean nothing here, as where it [starts](Builder::start_in). One that heeds the dependency's
+    /// mean nothing here, as where it [starts](Builder::start_in) and what it restores. One that heeds the dependency's
     /// [wishes](Builder::retry_after) goes on to, for 5 minutes at most if the builder doesn't say for how long. The state stays what it is, but for what is said above.
     ///
     /// # Errors

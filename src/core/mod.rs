@@ -15,13 +15,15 @@ mod present;
 mod prospect;
 #[cfg(feature = "health")]
 mod check;
+#[cfg(feature = "serde")]
+mod saved;
 
 use self::present::{Built, Fitted, Present, at_present};
 use crate::audience::Audience;
 use crate::beside::Beside;
 use crate::caller::Caller;
 pub use crate::fittings::Settings;
-use crate::history::History;
+use crate::history::{History, date_of};
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
 use crate::outcome::Outcome;
@@ -36,6 +38,8 @@ use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
 pub use check::NextCheck;
 #[cfg(feature = "wait")]
 pub use prospect::Prospect;
+#[cfg(feature = "serde")]
+pub use saved::SavedCore;
 
 /// The right to one call, as the core knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +109,7 @@ impl Core {
                 beside,
                 settings,
             },
-            history: History::new(now),
+            history: History::new(date_of(now)),
             audience: Audience::new(listeners),
         }
     }
@@ -231,7 +235,7 @@ impl Core {
                 evidence.begin(generation, is_current);
             }
         });
-        let number = self.history.begin(generation, now, is_current);
+        let number = self.history.begin(generation, date_of(now), is_current);
         #[cfg(feature = "wait")]
         self.announce_verdict();
         let entry = Entry {
@@ -297,7 +301,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             bins.clear();
             ring.read_latencies(latencies, generation, reading, caller, bins);
         }
-        let since = self.history.since(generation);
+        let age = self.age(generation, now);
         let number = self.history.number(generation);
         let found = self.state.load();
         if found.generation() != generation && !is_last {
@@ -308,7 +312,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             kind: seen.kind(),
             generation: number,
             now,
-            since: since.unwrap_or(now).min(now),
+            age,
             counts,
             asides,
             run,

@@ -51,6 +51,11 @@ impl Core {
         }
     }
 
+    /// For how many nanoseconds there has been `generation`; none, until who began it has noted when.
+    pub(super) fn age(&self, generation: Generation, now: u64) -> u64 {
+        self.history.age(generation, now).unwrap_or(0)
+    }
+
     /// What the ticket of a call says that a ramp lets through in this round.
     pub(super) fn in_round(generation: Generation, round: PackedRound) -> StateWord {
         let round = round.unpack().without_counts();
@@ -79,8 +84,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             };
             adaptive.outage.begin(now, calls, within);
         }
-        let healthy = now.saturating_sub(self.began_at(generation, now));
-        self.opening(healthy, now)
+        self.opening(self.age(generation, now), now)
     }
 
     /// The next opening, after a recovery that has failed.
@@ -127,9 +131,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
 
     /// For how many nanoseconds the window has counted calls of `generation`.
     fn lasted(self, generation: Generation, now: u64) -> u64 {
-        let since = self.began_at(generation, now);
         let length = self.adaptive().map_or(0, |it| it.window);
-        now.saturating_sub(since).min(length)
+        self.age(generation, now).min(length)
     }
 
     /// How many calls have asked while the breaker was open, and within how many nanoseconds; `None` if

@@ -1,6 +1,7 @@
 //! What a retry asks, which is not let through where a first attempt might be.
 
 use super::{Core, Refusal};
+use crate::history::moment_of;
 use crate::state::Kind;
 
 impl Core {
@@ -12,7 +13,8 @@ impl Core {
         let seen = self.state.load();
         let retry_after = match seen.kind() {
             Kind::Closed | Kind::Disabled | Kind::MetricsOnly => {
-                return Ok(self.began_at(seen.generation(), now));
+                let since = self.history.since(seen.generation());
+                return Ok(since.map_or(now, moment_of).min(now));
             }
             Kind::Open { until } => Some(until.nanos().saturating_sub(now)),
             Kind::HalfOpen { .. } | Kind::Ramp(_) | Kind::ForcedOpen => None,

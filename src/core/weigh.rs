@@ -6,6 +6,7 @@ use super::Core;
 use super::present::{Fitted, Present, at_present};
 use crate::caller::Caller;
 use crate::evidence::Evidence;
+use crate::history::date_of;
 use crate::state::Generation;
 use crate::transition::Cause;
 use crate::window::ClockReading;
@@ -41,7 +42,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         self.run.clear_with(generation, has_any);
         if let Some(lesson) = lesson {
             let reading = self.ring().read(caller);
-            let now = caller.nanos_at(reading.raw);
+            let now = date_of(caller.nanos_at(reading.raw));
             evidence.learn(lesson, now, self.began_at(generation, now));
             self.look(evidence, reading, generation, caller);
         }
@@ -69,7 +70,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         generation: Generation,
         caller: &impl Caller,
     ) -> bool {
-        let now = caller.nanos_at(reading.raw);
+        let now = date_of(caller.nanos_at(reading.raw));
         // A generation that is over has no window to look at.
         if evidence.wants_look(now, self.began_at(generation, now)) && self.is_current(generation) {
             self.look(evidence, reading, generation, caller);
@@ -102,10 +103,14 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let Some(seen) = self.closed_in(generation) else {
             return false;
         };
-        let now = caller.nanos_at(reading.raw);
+        let nanos = caller.nanos_at(reading.raw);
+        let now = date_of(nanos);
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
-        let overdue =
-            || in_flight.map_or(0, |in_flight| in_flight.overdue_of_watched(generation, now));
+        let overdue = || {
+            in_flight.map_or(0, |in_flight| {
+                in_flight.overdue_of_watched(generation, nanos)
+            })
+        };
         let since = self.began_at(generation, now);
         let verdict = evidence.verdict(generation, now, since, overdue);
         verdict.is_some_and(|verdict| {
@@ -134,7 +139,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         generation: Generation,
         caller: &impl Caller,
     ) {
-        let now = caller.nanos_at(reading.raw);
+        let now = date_of(caller.nanos_at(reading.raw));
         evidence.look(generation, now, self.began_at(generation, now), || {
             self.ring().calls(generation, reading, caller)
         });

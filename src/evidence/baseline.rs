@@ -1,6 +1,8 @@
 //! What is usual: how often calls fail when nothing is wrong, and how much traffic there is.
 
 use super::nats::{Nats, Surprise};
+#[cfg(feature = "serde")]
+use super::saved::{Ages, SavedBaseline};
 use crate::pack::Field;
 use crate::sync::{AtomicU64, Ordering};
 use crate::window::rate;
@@ -207,6 +209,55 @@ impl Baseline {
             paced_at: AtomicU64::new(0),
         }
     }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn save(&self, ages: Ages) -> SavedBaseline {
+        // Relaxed, all: each word is all there is; what is learnt between two of them is learnt twice or not.
+        let learnt = Learnt::unpack(self.learnt.load(Ordering::Relaxed));
+        let learnt_until = self.learnt_until.load(Ordering::Relaxed);
+        let paced_at = self.paced_at.load(Ordering::Relaxed);
+        SavedBaseline {
+            learnt: [
+                learnt.calls,
+                learnt.failed,
+                learnt.pairs,
+                learnt.starts,
+                learnt.inside,
+            ],
+            learnt_until: ages.of(learnt_until),
+            pace: self.pace().to_bits(),
+            paced_at: ages.of(paced_at),
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn restored(saved: &SavedBaseline, ages: Ages) -> Self {
+        let [calls, failed, pairs, starts, inside] = saved.learnt;
+        let learnt = Learnt {
+            calls,
+            failed,
+            pairs,
+            starts,
+            inside,
+        };
+        Self {
+            learnt: AtomicU64::new(learnt.pack()),
+            logs: AtomicU64::new(learnt.logs().pack()),
+            learnt_until: AtomicU64::new(ages.moment(saved.learnt_until)),
+            pace: AtomicU64::new(saved.pace),
+            paced_at: AtomicU64::new(ages.moment(saved.paced_at)),
+        }
+    }
+
+    /// The most that can be learnt of each, in the order in which it is saved.
+    #[cfg(feature = "serde")]
+    pub(super) const MOST: [u64; 5] = [
+        learnt::CALLS.max(),
+        Learnt::MEMORY,
+        Learnt::MEMORY,
+        Learnt::MEMORY,
+        learnt::INSIDE.max(),
+    ];
 
     /// Takes over what another one has learnt. Some of what is learnt meanwhile may be lost.
     pub(super) fn inherit(&self, other: &Self) {

@@ -96,6 +96,50 @@ impl Excursion {
         layout::GENERATION.get(word) == Self::tag(generation)
     }
 
+    /// The fields as they are saved.
+    #[cfg(feature = "serde")]
+    pub(super) fn save(self) -> [u32; 6] {
+        [
+            self.failed,
+            self.succeeded,
+            self.pairs,
+            self.run,
+            self.tolerated_failed,
+            self.tolerated_succeeded,
+        ]
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn restored(saved: [u32; 6]) -> Self {
+        let [
+            failed,
+            succeeded,
+            pairs,
+            run,
+            tolerated_failed,
+            tolerated_succeeded,
+        ] = saved;
+        Self {
+            failed,
+            succeeded,
+            pairs,
+            run,
+            tolerated_failed,
+            tolerated_succeeded,
+        }
+    }
+
+    /// The most that each field can be, in the order in which they are saved.
+    #[cfg(feature = "serde")]
+    pub(super) const MOST: [u64; 6] = [
+        layout::FAILED.max(),
+        layout::SUCCEEDED.max(),
+        layout::PAIRS.max(),
+        layout::RUN.max(),
+        layout::TOLERATED_FAILED.max(),
+        layout::TOLERATED_SUCCEEDED.max(),
+    ];
+
     /// Whether there is no evidence.
     pub(super) fn is_over(self) -> bool {
         self.failed == 0 && self.tolerated_failed == 0

@@ -2,6 +2,9 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
+#[cfg(feature = "serde")]
+use super::saved::Ages;
+
 /// An excursion, and how long those before it had lasted.
 ///
 /// A share of failures that stays between what is usual and what is tolerated is a chain of excursions: by
@@ -30,6 +33,27 @@ impl Lasting {
         }
     }
 
+    /// When the latest excursion began, how long all before had lasted, and when the last of them ended; the
+    /// moments as they are saved.
+    #[cfg(feature = "serde")]
+    pub(super) fn save(&self, ages: Ages) -> (Option<u64>, u64, Option<u64>) {
+        let (ended, lasted) = self.ended_and_lasted();
+        (ages.of(self.began()), lasted, ages.of(ended))
+    }
+
+    /// The same as they were saved.
+    #[cfg(feature = "serde")]
+    pub(super) fn restored(
+        (began, lasted, ended): (Option<u64>, u64, Option<u64>),
+        ages: Ages,
+    ) -> Self {
+        Self {
+            began: AtomicU64::new(ages.moment(began)),
+            lasted: AtomicU64::new(lasted),
+            ended: AtomicU64::new(ages.moment(ended)),
+        }
+    }
+
     /// Notes that an excursion begins, before anybody can find it.
     pub(super) fn begin(&self, now: u64) {
         // Relaxed: the exchange that begins it releases this. A later time, of who was forestalled, stays.
@@ -42,14 +66,20 @@ impl Lasting {
         self.began.load(Ordering::Relaxed)
     }
 
-    /// How long the excursions before one that began at `began` had lasted, in a generation that began at
-    /// `since`.
-    pub(super) fn before(&self, began: u64, since: u64) -> u64 {
+    #[inline]
+    fn ended_and_lasted(&self) -> (u64, u64) {
         // Acquire: pairs with the Release in `end`; who finds when one ended finds how long all had lasted by
         // then, and not how long others had that are long forgotten. Relaxed: who finds that without when it
         // ended takes it for less.
         let ended = self.ended.load(Ordering::Acquire);
         let lasted = self.lasted.load(Ordering::Relaxed);
+        (ended, lasted)
+    }
+
+    /// How long the excursions before one that began at `began` had lasted, in a generation that began at
+    /// `since`.
+    pub(super) fn before(&self, began: u64, since: u64) -> u64 {
+        let (ended, lasted) = self.ended_and_lasted();
         // While the breaker was open or half-open there were no calls to go well.
         let rest = began.saturating_sub(ended.max(since));
         lasted.saturating_sub(rest.saturating_mul(Self::REST))

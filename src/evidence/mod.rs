@@ -15,6 +15,8 @@ mod baseline;
 mod excursion;
 mod lasting;
 mod nats;
+#[cfg(feature = "serde")]
+mod saved;
 
 use std::time::Duration;
 
@@ -26,6 +28,9 @@ use crate::stamped::{self, Next};
 use crate::state::Generation;
 use crate::sync::{AtomicU64, Ordering};
 use crate::window::rate;
+
+#[cfg(feature = "serde")]
+pub(crate) use saved::SavedEvidence;
 
 /// What the user wants of the decision.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -440,6 +440,15 @@ impl TripPolicy {
         }
     }
 
+    /// Which percentile is compared with what it usually was, if one is.
+    #[cfg(feature = "serde")]
+    pub(crate) fn usual_percentile(&self) -> Option<f64> {
+        match &self.0 {
+            Rule::SlowerThanUsual(policy) => Some(policy.percentile),
+            _ => None,
+        }
+    }
+
     /// Whether a percentile of so many nanoseconds trips, and why, where `usual` is what it was.
     pub(crate) fn judge_percentile(&self, nanos: u64, usual: Option<f64>) -> Option<Cause> {
         match &self.0 {

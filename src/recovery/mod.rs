@@ -7,6 +7,8 @@ mod open_times;
 mod outage;
 mod ramp;
 mod retry_after;
+#[cfg(feature = "serde")]
+mod saved;
 mod steps;
 mod verdict;
 
@@ -17,6 +19,8 @@ pub use open_times::{OpenTimes, Streak};
 pub use outage::Outage;
 pub use ramp::{Ask, Ramp, Report};
 pub use retry_after::RetryAfter;
+#[cfg(feature = "serde")]
+pub(crate) use saved::SavedRecovery;
 pub(crate) use steps::Steps;
 pub(crate) use verdict::ACCEPTABLE;
 

@@ -43,6 +43,16 @@ impl Streak {
     /// What stands for no opening.
     pub const NONE: Self = Self { failed: 0, wait: 0 };
 
+    /// The longest open time that the word holds.
+    #[cfg(feature = "serde")]
+    pub(super) const LONGEST: u64 = layout::WAIT.max() << Self::UNIT_SHIFT;
+
+    /// As it is saved.
+    #[cfg(feature = "serde")]
+    pub(crate) fn save(self) -> [u64; 2] {
+        [self.failed.into(), self.wait]
+    }
+
     fn pack(self, generation: u64) -> u64 {
         let wait = self.wait.div_ceil(1 << Self::UNIT_SHIFT);
         layout::GENERATION.of(generation)
@@ -185,6 +195,12 @@ impl OpenTimes {
                 Err(found) => seen = found,
             }
         }
+    }
+
+    /// Begins in `generation` with this opening, before anybody else knows of the breaker.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore(&mut self, generation: Generation, streak: Streak) {
+        self.latest = AtomicU64::new(streak.pack(generation.bits()));
     }
 
     /// Forgets the openings so far, before a command: whoever sees its state opens for the first time.

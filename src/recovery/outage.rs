@@ -1,6 +1,7 @@
 //! When to probe: by the traffic and by how long the outage has lasted.
 
 use crate::chance::mixed;
+use crate::history::date_of;
 use crate::sync::{AtomicU64, Ordering};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -13,7 +14,7 @@ const MILLISECOND: u64 = 1_000_000;
 #[derive(Debug)]
 pub struct Outage {
     seed: u64,
-    /// When the breaker was last closed, in nanoseconds.
+    /// The date at which the breaker was last closed.
     began: AtomicU64,
     /// Nanoseconds from one call that asks to the next, on average.
     spacing: AtomicU64,
@@ -39,7 +40,7 @@ impl Outage {
     pub fn new(seed: u64, now: u64) -> Self {
         Self {
             seed,
-            began: AtomicU64::new(now),
+            began: AtomicU64::new(date_of(now)),
             spacing: AtomicU64::new(Self::USUAL_SPACING),
         }
     }
@@ -55,7 +56,7 @@ impl Outage {
     /// Notes that the breaker has tripped at `now`, after so many calls in so many nanoseconds.
     pub fn begin(&self, now: u64, calls: u64, within: u64) {
         // Relaxed, both: hints, see above.
-        self.began.store(now, Ordering::Relaxed);
+        self.began.store(date_of(now), Ordering::Relaxed);
         if let Some(spacing) = within.checked_div(calls) {
             self.spacing.store(spacing, Ordering::Relaxed);
         }
@@ -67,6 +68,24 @@ impl Outage {
         let spacing = known.saturating_add(within) / (calls + Self::INERTIA);
         // Relaxed: a hint, see above.
         self.spacing.store(spacing, Ordering::Relaxed);
+    }
+
+    /// How old the outage is at `now`, and how far apart the calls are.
+    #[cfg(feature = "serde")]
+    pub(crate) fn save(&self, now: u64) -> [u64; 2] {
+        [self.age(now), self.spacing()]
+    }
+
+    /// The same as they were so many nanoseconds before `now`.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore(&mut self, [age, spacing]: [u64; 2], elapsed: u64, now: u64) {
+        let began = date_of(now).saturating_sub(age.saturating_add(elapsed));
+        (self.began, self.spacing) = (AtomicU64::new(began), AtomicU64::new(spacing));
+    }
+
+    fn age(&self, now: u64) -> u64 {
+        // Relaxed: a hint, see above.
+        date_of(now).saturating_sub(self.began.load(Ordering::Relaxed))
     }
 
     /// Nanoseconds from one call that asks to the next, on average.
@@ -84,9 +103,7 @@ impl Outage {
             .saturating_mul(Self::CALLS)
             .clamp(Self::SHORTEST, Self::LONG)
             .max(spacing.saturating_mul(Self::FEW_CALLS));
-        // Relaxed: a hint, see above.
-        let age = now.saturating_sub(self.began.load(Ordering::Relaxed));
-        let wait = by_traffic.max(age / Self::AGE).min(Self::LONGEST);
+        let wait = by_traffic.max(self.age(now) / Self::AGE).min(Self::LONGEST);
         self.jittered(wait, now, generation)
     }
 

@@ -68,6 +68,12 @@ impl RetryAfter {
         self.until.fetch_max(0, Ordering::AcqRel)
     }
 
+    /// How many nanoseconds after `now` there is still something wished.
+    #[cfg(feature = "serde")]
+    pub(crate) fn left(&self, now: u64) -> u64 {
+        self.so_far().saturating_sub(now)
+    }
+
     /// Until when is wished so far, before the breaker is opened.
     #[must_use]
     pub fn so_far(&self) -> u64 {

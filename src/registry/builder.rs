@@ -98,6 +98,8 @@ impl<K, C> RegistryBuilder<K, C> {
                 "as many keys as are in use at a time; leave it out if nobody else chooses the keys",
             ));
         }
+        #[cfg(feature = "serde")]
+        self.template.check_for_many()?;
         self.template.clone().build()?;
         let breakers = Arc::new(Breakers {
             places: HashMap::new(),

@@ -116,7 +116,12 @@ impl AtomicState {
     /// The same, which says from then on whether calls are timed.
     #[must_use]
     pub fn timed(kind: Kind, is_timed: bool) -> Self {
-        let word = StateWord::new(Generation::FIRST, kind).timed(is_timed);
+        Self::beginning(Generation::FIRST, kind, is_timed)
+    }
+
+    /// The same, which begins in `generation`.
+    pub(crate) fn beginning(generation: Generation, kind: Kind, is_timed: bool) -> Self {
+        let word = StateWord::new(generation, kind).timed(is_timed);
         Self {
             word: AtomicU64::new(word.bits()),
             last_admission: AtomicU64::new(0),

@@ -58,6 +58,16 @@ impl Moment {
     const _FIFTEEN_YEARS_FIT: () =
         assert!((Self::LAST as u128) << Self::UNIT_SHIFT > 15 * 365 * 86_400 * 1_000_000_000_u128);
 
+    /// The last moment, in nanoseconds.
+    #[cfg(feature = "serde")]
+    pub(crate) const LAST_NANOS: u64 = Self::LAST << Self::UNIT_SHIFT;
+
+    /// The last moment that isn't after `nanos`.
+    #[cfg(feature = "serde")]
+    pub(crate) fn not_after(nanos: u64) -> Self {
+        Self((nanos >> Self::UNIT_SHIFT).min(Self::LAST))
+    }
+
     /// The first moment that isn't before `nanos`; what lies beyond the range is its end.
     #[must_use]
     pub fn not_before(nanos: u64) -> Self {
@@ -89,7 +99,8 @@ impl Generation {
     /// The generation that a breaker is born in.
     pub const FIRST: Self = Self(0);
 
-    fn of_number(number: u64) -> Self {
+    /// The generation of this number.
+    pub(crate) fn of_number(number: u64) -> Self {
         let number = number & Self::MASK;
         Self(layout::GENERATION.of(number << Self::SLOW_BITS | number >> Self::FAST_BITS))
     }

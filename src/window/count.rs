@@ -6,6 +6,9 @@
 //! the word, so that a writer that slept through a turn of the ring finds its place taken and gives
 //! up.
 
+#[cfg(feature = "serde")]
+mod saved;
+
 use crossbeam_utils::CachePadded;
 
 use super::counter::GenerationCounter;
@@ -316,7 +319,9 @@ impl CountRing {
             } else {
                 &mut counts.calls
             };
-            of[took.bin.number()] += 1;
+            if let Some(bin) = took.bin {
+                of[bin.number()] += 1;
+            }
         }
     }
 

@@ -37,6 +37,18 @@ impl GenerationCounter {
         Self(AtomicU64::new(Self::pack(Generation::FIRST, 0)))
     }
 
+    /// Such a count of `generation`, and whether there is evidence.
+    #[cfg(feature = "serde")]
+    pub(crate) fn counting(generation: Generation, count: u64, evidence: bool) -> Self {
+        let count = count.min(Self::MOST);
+        let noted = layout::EVIDENCE.of(evidence.into());
+        Self(AtomicU64::new(Self::pack(generation, count) | noted))
+    }
+
+    /// The most that it counts.
+    #[cfg(feature = "serde")]
+    pub(crate) const MOST: u64 = layout::COUNT.max();
+
     fn pack(generation: Generation, count: u64) -> u64 {
         layout::GENERATION.of(generation.bits()) | layout::COUNT.of(count)
     }

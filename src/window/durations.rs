@@ -10,7 +10,8 @@ use crate::sync::{AtomicU64, Ordering};
 /// +------------------+-----------------------------------+
 /// | quad's number,24 | four calls, 10 bits each          |
 /// +------------------+-----------------------------------+
-///  a call: slow, 1 | one more than the number of its bin, 9; zero while it has not been written
+///  a call: slow, 1 | one more than the number of its bin, 9; zero while it has not been written, or if
+///          nothing else is known than whether it was slow
 /// ```
 ///
 /// A number is older if it is behind by less than half of the range: 2²³ quads, 33 million calls.
@@ -39,7 +40,8 @@ pub(super) struct Durations {
 /// How long a call of the window took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Duration {
-    pub(super) bin: Bin,
+    /// If it is known.
+    pub(super) bin: Option<Bin>,
     pub(super) is_slow: bool,
 }
 
@@ -65,9 +67,19 @@ impl Durations {
 
     /// Writes how long the call at `position` took, unless the ring has gone on without it.
     pub(super) fn write(&self, position: u64, took: Took) {
-        let number = layout::NUMBER.of(position / layout::SIZE);
         let call = layout::BIN.of(Bin::of(took.nanos).number() as u64 + 1)
             | layout::SLOW.of(u64::from(took.is_slow));
+        self.write_call(position, call);
+    }
+
+    /// Writes that the call at `position` was slow; of how long it took nothing is known.
+    #[cfg(feature = "serde")]
+    pub(super) fn write_slow(&self, position: u64) {
+        self.write_call(position, layout::SLOW.of(1));
+    }
+
+    fn write_call(&self, position: u64, call: u64) {
+        let number = layout::NUMBER.of(position / layout::SIZE);
         let call = call << (u64::from(layout::CALL_BITS) * (position % layout::SIZE));
         let word = self.quad(position / layout::SIZE);
         // Relaxed: the word carries its own number.
@@ -105,14 +117,12 @@ impl Durations {
                 .filter(move |_| is_there)
                 .filter_map(move |position| {
                     let call = word >> (u64::from(layout::CALL_BITS) * (position - first));
-                    let bin = usize::try_from(layout::BIN.get(call))
-                        .ok()?
-                        .checked_sub(1)?;
+                    let bin = usize::try_from(layout::BIN.get(call)).ok()?;
                     let duration = Duration {
-                        bin: Bin::from_number(bin),
+                        bin: bin.checked_sub(1).map(Bin::from_number),
                         is_slow: layout::SLOW.get(call) == 1,
                     };
-                    Some((position, duration))
+                    (bin > 0 || duration.is_slow).then_some((position, duration))
                 })
         })
     }

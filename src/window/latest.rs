@@ -96,6 +96,14 @@ impl Latest {
         raw / self.width
     }
 
+    /// For how many nanoseconds a bucket lasts, and for how many there has been the one that a reading falls in.
+    #[cfg(feature = "serde")]
+    pub(super) fn width_and_begun(&self, raw: u64, clock: &impl Now) -> (u64, u64) {
+        let beginning = self.tick(raw) * self.width;
+        let width = clock.nanos_between(beginning, beginning.saturating_add(self.width));
+        (width, clock.nanos_between(beginning, raw))
+    }
+
     /// How many buckets have begun since the clock was read.
     pub(super) fn age(&self, raw: u64, clock: &impl Now) -> u64 {
         self.tick(clock.raw()).saturating_sub(self.tick(raw))

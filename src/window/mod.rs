@@ -13,6 +13,8 @@ mod durations;
 mod counter;
 mod bin;
 mod aligned;
+#[cfg(feature = "serde")]
+mod saved;
 
 pub use bin::Bin;
 pub use bucket::{Added, AtomicBucket, Stamp};
@@ -23,6 +25,8 @@ pub use histogram::Histograms;
 pub(crate) use latencies::rank_of;
 pub use latencies::{BinCounts, Latencies};
 pub use latest::ClockReading;
+#[cfg(feature = "serde")]
+pub(crate) use saved::SavedWindow;
 pub use time::TimeRing;
 
 use crate::caller::Caller;

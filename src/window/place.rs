@@ -48,6 +48,19 @@ impl Place {
         )
     }
 
+    /// The place so many buckets earlier, fewer than `buckets`, which the ring has.
+    #[cfg(feature = "serde")]
+    pub(super) fn back(self, age: u32, buckets: u32) -> Self {
+        let slot = self.slot();
+        let (slot, turns) = match slot.checked_sub(age) {
+            Some(slot) => (slot, 0),
+            None => (slot + buckets - age, 1),
+        };
+        let turn = layout::TURN.get(self.0).wrapping_sub(turns);
+        let generation = layout::GENERATION.of(layout::GENERATION.get(self.0));
+        Self(layout::TURN.of(turn) | generation | layout::SLOT.of(slot.into()))
+    }
+
     #[inline]
     pub(super) fn from_bits(bits: u64) -> Self {
         Self(bits)

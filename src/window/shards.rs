@@ -16,6 +16,8 @@ use crossbeam_utils::CachePadded;
 
 use super::Tally;
 use super::aligned::{Aligned, WORDS_A_LINE};
+#[cfg(feature = "serde")]
+use super::bucket::BucketWord;
 use super::bucket::{Added, AtomicBucket, Stamp};
 use super::place::Place;
 use crate::caller::Caller;
@@ -109,16 +111,30 @@ impl Common {
         Self(lines.collect())
     }
 
-    /// The word, if the kind is counted. Those of slow calls stand behind the others.
+    /// Those of slow calls stand behind the others.
     #[inline]
-    fn word(&self, buckets: u32, slot: u32, tally: Tally) -> Option<&AtomicBucket> {
+    fn number(buckets: u32, slot: u32, tally: Tally) -> usize {
         let (step, first) = match tally {
             Tally::Slow => (1, 3 * buckets),
             Tally::Success | Tally::Aside | Tally::Failure => (3, tally as u32),
         };
-        let word = (step * slot + first) as usize;
+        (step * slot + first) as usize
+    }
+
+    /// The word, if the kind is counted.
+    #[inline]
+    fn word(&self, buckets: u32, slot: u32, tally: Tally) -> Option<&AtomicBucket> {
+        let word = Self::number(buckets, slot, tally);
         let line = self.0.get(word / WORDS_A_LINE)?;
         Some(&line[word % WORDS_A_LINE])
+    }
+
+    /// The same, to be changed by who knows of it alone.
+    #[cfg(feature = "serde")]
+    fn word_mut(&mut self, buckets: u32, slot: u32, tally: Tally) -> Option<&mut AtomicBucket> {
+        let word = Self::number(buckets, slot, tally);
+        let line = self.0.get_mut(word / WORDS_A_LINE)?;
+        Some(&mut line[word % WORDS_A_LINE])
     }
 
     /// Whether there is room for the last word of slow calls.
@@ -282,6 +298,33 @@ impl Shards {
         }
         let word = |slot| self.common.word(self.buckets, slot, tally);
         live_sum(self.buckets, stretch, word)
+    }
+
+    /// How many calls of a kind were counted at `place`.
+    #[cfg(feature = "serde")]
+    pub(super) fn count(&self, tally: Tally, place: Place) -> u64 {
+        let stretch = Stretch {
+            first: place.slot(),
+            behind: place.slot() + 1,
+            first_before: self.buckets,
+            present: place.stamp(),
+        };
+        if tally.is_spread() {
+            self.others(tally, stretch, Lane(0)).sum()
+        } else {
+            self.common_sum(tally, stretch)
+        }
+    }
+
+    /// Puts a count at `place`, if the kind is counted, before anybody else knows of the window.
+    #[cfg(feature = "serde")]
+    pub(super) fn restore(&mut self, tally: Tally, place: Place, count: u64) {
+        if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
+            return;
+        }
+        if let Some(word) = self.common.word_mut(self.buckets, place.slot(), tally) {
+            word.set(BucketWord::counting(place.stamp(), count));
+        }
     }
 
     /// How many calls of another kind it holds, shard by shard, each read when it is asked for. It

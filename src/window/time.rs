@@ -10,6 +10,9 @@
 //! shares them is 2,048 state changes and therefore at least 2,048 ticks of epoch away, twice the
 //! longest ring.
 
+#[cfg(feature = "serde")]
+mod saved;
+
 use super::bucket::Stamp;
 use super::latencies::{BinCounts, Latencies};
 use super::latest::{ClockReading, Latest};

@@ -373,7 +373,7 @@ impl Adaptive {
         if !self.paced_at.is_none_or(is_due) {
             return;
         }
-        self.paced_at = Some(now.max(1));
+        self.paced_at = Some(now);
         let covered = (now - since).min(self.window).max(SHORTEST);
         self.pace = calls.max(1) as f64 / (covered as f64 / 1e9);
         let Excursion {

@@ -85,6 +85,8 @@ struct Call {
     at: u64,
     failed: bool,
     took: u64,
+    /// Whether it is still known how long it took, and not only whether that was too long.
+    is_timed: bool,
     given_up: bool,
 }
 
@@ -465,6 +467,7 @@ impl Model {
             at,
             failed,
             took,
+            is_timed: true,
             given_up,
         });
         self.failures_in_a_row = if failed {
@@ -484,8 +487,8 @@ impl Model {
             return;
         };
         let moment = Moment {
-            now: self.now,
-            since: in_microseconds(self.since),
+            now: date(self.now),
+            since: date(in_microseconds(self.since)),
             calls: self.held() as u64,
         };
         if is_bad {
@@ -507,13 +510,13 @@ impl Model {
             let policies = self.config.policies();
             let by_count = policies.into_iter().find_map(|policy| self.verdict(policy));
             // Asked last, wherever it stands among them.
-            let since = in_microseconds(self.since);
+            let since = date(in_microseconds(self.since));
             let evidence = self.evidence.as_ref();
-            by_count.or_else(|| evidence?.verdict(self.overdue(), self.now, since))
+            by_count.or_else(|| evidence?.verdict(self.overdue(), date(self.now), since))
         };
         if let Some(cause) = cause {
             if let Some(evidence) = &mut self.evidence {
-                evidence.trip(&cause, self.now, in_microseconds(self.since));
+                evidence.trip(&cause, date(self.now), date(in_microseconds(self.since)));
             }
             self.open(cause);
         }
@@ -622,7 +625,9 @@ impl Model {
     }
 
     fn durations(&self, is_asked_for: impl Fn(&Call) -> bool) -> Durations {
-        let calls = self.window().filter(|call| is_asked_for(call));
+        let calls = self
+            .window()
+            .filter(|call| call.is_timed && is_asked_for(call));
         Durations::of_calls(calls.map(|call| call.took))
     }
 
@@ -656,6 +661,22 @@ impl Model {
         let until = self.open_times.open(self.now, healthy, shown);
         self.enter(Phase::Open { until }, cause);
         until
+    }
+
+    /// The process ends, and another one begins where it was.
+    pub(crate) fn restart(&mut self) {
+        self.in_flight.clear();
+        for call in &mut self.calls {
+            call.is_timed = false;
+        }
+        if let Phase::HalfOpen { .. } | Phase::Ramp(_) = self.phase {
+            self.phase = Phase::HalfOpen {
+                in_flight: 0,
+                succeeded: 0,
+                failed: 0,
+            };
+        }
+        self.asked = 0;
     }
 
     pub(crate) fn reset(&mut self) {
@@ -766,9 +787,14 @@ fn burns(policy: BurnRate, failures: u64, calls: u64) -> bool {
     calls > 0 && failures * 1_000_000_000 >= limit
 }
 
-/// Cut to microseconds, of which 2^52, 142 years, can be told.
+/// Cut to microseconds, of which 107 years of the clock's can be told: 2^52 less 2^50.
 fn in_microseconds(nanos: u64) -> u64 {
-    (nanos / 1_000).min((1 << 52) - 1) * 1_000
+    (nanos / 1_000).min((1 << 52) - 1 - (1 << 50)) * 1_000
+}
+
+/// Evidence remembers what was up to 35 years before the clock began, and so ends as much earlier.
+fn date(now: u64) -> u64 {
+    now.saturating_add(1_000 << 50)
 }
 
 /// The first moment of the grid of 2^20 ns that is not before the end of the open time. The grid

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    CallError, CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Permit, Recording, Rejected,
-    Snapshot, Transition,
+    Builder, CallError, CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Permit, Recording,
+    Rejected, Snapshot, Transition,
 };
 
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
@@ -67,6 +67,11 @@ pub(crate) enum Operation {
     ForceOpen,
     Disable,
     MetricsOnly,
+    /// Save the breaker, forget it, and restore it after a while.
+    #[allow(dead_code, reason = "without the feature serde nothing is saved")]
+    Restart {
+        away: Step,
+    },
 }
 
 /// How far the clock is moved on.
@@ -153,23 +158,37 @@ impl fmt::Display for Difference {
     }
 }
 
+/// Gives the builder what it takes to go on with what the breaker knows.
+pub(crate) type Restart = fn(&CircuitBreaker<ByItself>, Builder) -> Builder;
+
 /// Drives a breaker and its model through `operations`; returns the transitions told.
 pub(crate) fn drive(config: &Config, operations: &[Operation]) -> Result<Vec<Told>, Difference> {
+    drive_restarting(config, operations, never)
+}
+
+/// Where nothing is restarted.
+pub(crate) fn never(_: &CircuitBreaker<ByItself>, _: Builder) -> Builder {
+    panic!("nothing is restarted")
+}
+
+/// The same, and restarts the breaker.
+pub(crate) fn drive_restarting(
+    config: &Config,
+    operations: &[Operation],
+    restart: Restart,
+) -> Result<Vec<Told>, Difference> {
     let (clock, hand) = Clock::mock();
     hand.advance(config.built_at);
     let log = Arc::new(Mutex::new(Vec::new()));
-    let breaker = config
-        .builder(clock)
-        .on_transition({
-            let log = Arc::clone(&log);
-            move |transition| log.lock().unwrap().push(told(transition))
-        })
+    let breaker = listened(config.builder(clock.clone()), &log)
         .build()
         .unwrap_or_else(|error| panic!("{config:?} makes no sense: {error}"));
     let mut pair = Pair {
         breaker: breaker.with_classifier(by_itself),
         permits: Vec::new(),
         lender: &breaker,
+        clock,
+        restart,
         hand,
         model: Model::new(config.clone()),
         log,
@@ -190,6 +209,11 @@ pub(crate) fn drive(config: &Config, operations: &[Operation]) -> Result<Vec<Tol
     Ok(pair.told)
 }
 
+fn listened(builder: Builder, log: &Arc<Mutex<Vec<Told>>>) -> Builder {
+    let log = Arc::clone(log);
+    builder.on_transition(move |transition| log.lock().unwrap().push(told(transition)))
+}
+
 fn told(transition: &Transition) -> Told {
     assert_eq!(transition.name(), Config::NAME);
     Told {
@@ -203,7 +227,7 @@ fn told(transition: &Transition) -> Told {
 }
 
 /// Results that say themselves how they count.
-type ByItself = fn(&Result<Outcome, Outcome>) -> Outcome;
+pub(crate) type ByItself = fn(&Result<Outcome, Outcome>) -> Outcome;
 
 #[allow(
     clippy::trivially_copy_pass_by_ref,
@@ -247,6 +271,8 @@ struct Pair<'a> {
     permits: Vec<(Held<'a>, ModelPermit)>,
     /// The same breaker, for permits that borrow it.
     lender: &'a CircuitBreaker,
+    clock: Clock,
+    restart: Restart,
     hand: MockClock,
     model: Model,
     log: Arc<Mutex<Vec<Told>>>,
@@ -346,6 +372,7 @@ impl<'a> Pair<'a> {
                 self.breaker.metrics_only();
                 self.model.metrics_only();
             }
+            Operation::Restart { away } => self.restart(away),
         }
         Ok(())
     }
@@ -353,6 +380,25 @@ impl<'a> Pair<'a> {
     fn advance(&mut self, by: Duration) {
         self.hand.advance(by);
         self.model.advance(by);
+    }
+
+    fn restart(&mut self, away: Step) {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        let away = away.duration(&self.model.config);
+        // What is older isn't restored, and what is remembered ends after a hundred years.
+        if away > YEAR || self.clock.now() + away > 100 * YEAR {
+            return;
+        }
+        let builder = listened(self.model.config.builder(self.clock.clone()), &self.log);
+        let builder = (self.restart)(&self.breaker, builder);
+        self.advance(away);
+        let breaker: &'static CircuitBreaker = Box::leak(Box::new(builder.build().unwrap()));
+        // What comes back now tells the old breaker.
+        self.permits.clear();
+        self.log.lock().unwrap().clear();
+        self.lender = breaker;
+        self.breaker = breaker.with_classifier(by_itself);
+        self.model.restart();
     }
 
     /// Whether a call may ask. A breaker that watches calls in flight watches them all, and is

@@ -1,0 +1,70 @@
+//! A breaker that is saved while others call it: what is saved is of one generation.
+
+use std::sync::Mutex;
+
+use loom_tests::sync::Arc;
+use loom_tests::{model, preemptions, race};
+use tripcurve::__model::{At, Core, CountRing, Probes, Ring, SavedCore, Settings, Timing};
+use tripcurve::{Outcome, State, TripPolicy};
+
+const OPEN_FOR: u64 = 100 << 20;
+
+fn core() -> Core {
+    let settings = Settings {
+        name: "model".into(),
+        policies: [TripPolicy::failure_count(2)].into(),
+        open_for: OPEN_FOR,
+        probes: Probes::all(1),
+        probe_timeout: u64::MAX,
+        on_cancel: Outcome::Ignored,
+    };
+    // Its window is emptied by who trips, so it shows who has looked at two generations.
+    let ring = Ring::Count(Box::new(CountRing::new(4, None, Timing::NONE)));
+    Core::new(settings, ring, None, None, State::Closed, 0)
+}
+
+fn fail(core: &Core) {
+    let caller = At::on_one_lane(5);
+    if let Ok(ticket) = core.admit(&caller) {
+        core.settle(ticket, Outcome::Failure, None, &caller);
+    }
+}
+
+/// How many failures a breaker has that is restored from it.
+fn failures(saved: &SavedCore) -> u64 {
+    let mut restored = core();
+    restored.restore(saved, 0, &At::on_one_lane(5));
+    let snapshot = restored.snapshot(&At::on_one_lane(5));
+    assert_eq!(snapshot.state(), saved.state());
+    assert_eq!(snapshot.generation(), saved.generation());
+    snapshot.failures()
+}
+
+/// The second failure trips, while another thread saves.
+///
+/// Fails when: `Core::save` doesn't look at the state again.
+#[test]
+fn what_is_saved_during_a_trip_is_of_one_generation() {
+    model(preemptions(2), || {
+        // Loom needn't know of the mutex: one thread alone uses it during the race.
+        let shared = Arc::new((core(), Mutex::new(None)));
+        fail(&shared.0);
+        race(
+            &shared,
+            [
+                |(core, _): &(Core, Mutex<Option<SavedCore>>)| fail(core),
+                |(core, seen): &(Core, Mutex<Option<SavedCore>>)| {
+                    let saved = core.save(&At::on_one_lane(5));
+                    *seen.lock().unwrap() = Some(saved);
+                },
+            ],
+        );
+        assert_eq!(shared.0.state(), State::Open);
+        let saved = shared.1.lock().unwrap().take().unwrap();
+        match (saved.state(), saved.generation(), failures(&saved)) {
+            (State::Closed, 0, 1..=2) => assert_eq!(saved.left_open(), 0),
+            (State::Open, 1, 0) => assert!(saved.left_open() >= OPEN_FOR - 5),
+            other => panic!("of two generations: {other:?}"),
+        }
+    });
+}

@@ -1,0 +1,74 @@
+//! Which saved values are refused.
+
+use std::time::Duration;
+
+use super::SavedState;
+use crate::checksum::Checksum;
+use crate::error::ConfigError;
+use crate::name::Name;
+
+impl SavedState {
+    /// By how much the clocks of two machines may differ, and a clock may be set back.
+    const TOLERANCE: u64 = 10_000_000_000;
+
+    /// How many nanoseconds after it was saved it is `now`, if that isn't before.
+    pub(crate) fn age(&self, now: u64) -> u64 {
+        now.saturating_sub(self.saved_at)
+    }
+
+    /// Refuses what isn't a value that the breaker of this name has saved, not long before `now`.
+    pub(crate) fn check(&self, name: &Name, now: u64, oldest: u64) -> Result<(), ConfigError> {
+        if self.version != Self::VERSION {
+            return Err(ConfigError::new(
+                "restored.version",
+                self.version,
+                Self::VERSION.to_string(),
+                "another release of tripcurve has saved it, start without it",
+            ));
+        }
+        let sum = Checksum::of(self);
+        if self.checksum != sum {
+            return Err(ConfigError::new(
+                "restored.checksum",
+                format!("{:?}", self.checksum),
+                format!("{sum:?}"),
+                "the value has changed since it was saved, start without it",
+            ));
+        }
+        if self.name != name.as_str() {
+            return Err(ConfigError::new(
+                "restored.name",
+                format!("{:?}", self.name),
+                format!("{:?}", name.as_str()),
+                "a breaker is restored from what it has saved itself, start without it",
+            ));
+        }
+        self.check_age(now, oldest)?;
+        self.core.check()
+    }
+
+    fn check_age(&self, now: u64, oldest: u64) -> Result<(), ConfigError> {
+        let ahead = self.saved_at.saturating_sub(now);
+        if ahead > Self::TOLERANCE {
+            return Err(ConfigError::new(
+                "restored.saved_at",
+                format!("{:?} from now", Duration::from_nanos(ahead)),
+                format!(
+                    "at most {:?} from now",
+                    Duration::from_nanos(Self::TOLERANCE)
+                ),
+                "the system's clock was set back, or another machine's is ahead, start without it",
+            ));
+        }
+        let age = self.age(now);
+        if age > oldest {
+            return Err(ConfigError::new(
+                "restored.saved_at",
+                format!("{:?} ago", Duration::from_nanos(age)),
+                format!("at most {:?} ago", Duration::from_nanos(oldest)),
+                "start without it, or say oldest_saved_state()",
+            ));
+        }
+        Ok(())
+    }
+}

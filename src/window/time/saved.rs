@@ -1,0 +1,78 @@
+//! Saving and restoring the buckets.
+
+use super::super::saved::{SavedBuckets, SavedWindow, ticks_later};
+use super::TimeRing;
+use crate::clock::Now;
+use crate::state::Generation;
+use crate::sync::{Ordering, fence};
+use crate::window::{ClockReading, Tally};
+
+impl TimeRing {
+    /// By how much buckets of the same length may differ that were measured by two processors' counters.
+    const TOLERANCE: u64 = 2_000;
+
+    /// See [`Ring::save`](crate::window::Ring::save).
+    pub(crate) fn save(
+        &self,
+        generation: Generation,
+        reading: ClockReading,
+        clock: &impl Now,
+    ) -> SavedBuckets {
+        let buckets = self.shards.buckets();
+        let place = self.latest.find(reading, generation, buckets);
+        let counts = |tally| {
+            let count = |age| {
+                let count = self.shards.count(tally, place.back(age, buckets));
+                count.min(SavedWindow::MOST)
+            };
+            let mut counts: Vec<_> = (0..buckets).map(count).collect();
+            let last = counts.iter().rposition(|count| *count > 0);
+            counts.truncate(last.map_or(0, |last| last + 1));
+            counts
+        };
+        let slow = counts(Tally::Slow);
+        // Acquire, both: as in `failures_and_slow`, and in the same order.
+        fence(Ordering::Acquire);
+        let failures = counts(Tally::Failure);
+        fence(Ordering::Acquire);
+        let (width, begun) = self.latest.width_and_begun(reading.raw, clock);
+        SavedBuckets {
+            buckets,
+            width,
+            begun,
+            successes: counts(Tally::Success),
+            failures,
+            slow,
+            asides: counts(Tally::Aside),
+        }
+    }
+
+    /// See [`Ring::restore`](crate::window::Ring::restore).
+    pub(crate) fn restore(
+        &mut self,
+        saved: &SavedBuckets,
+        generation: Generation,
+        elapsed: u64,
+        clock: &impl Now,
+    ) {
+        let buckets = self.shards.buckets();
+        let raw = clock.raw();
+        let (width, begun) = self.latest.width_and_begun(raw, clock);
+        if saved.buckets != buckets || saved.width.abs_diff(width) > Self::TOLERANCE {
+            return;
+        }
+        let later = ticks_later(width, (saved.begun, begun), elapsed);
+        let place = self.latest.find(ClockReading::at(raw), generation, buckets);
+        for (tally, counts) in [
+            (Tally::Success, &saved.successes),
+            (Tally::Failure, &saved.failures),
+            (Tally::Slow, &saved.slow),
+            (Tally::Aside, &saved.asides),
+        ] {
+            let ages = (0..buckets).skip(usize::try_from(later).unwrap_or(usize::MAX));
+            for (age, count) in ages.zip(counts) {
+                self.shards.restore(tally, place.back(age, buckets), *count);
+            }
+        }
+    }
+}

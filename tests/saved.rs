@@ -1,0 +1,909 @@
+//! What is saved of a breaker, and what becomes of it. That a restored breaker goes on as if it had not been
+//! called meanwhile is shown by `tests/against_model.rs`.
+#![cfg(feature = "serde")]
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use tripcurve::{
+    Backoff, Builder, Cause, CircuitBreaker, Clock, ConfigError, Jitter, MockClock, Outcome,
+    Recovery, SavedState, State, TripPolicy, Window,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn payments(clock: &Clock) -> Builder {
+    CircuitBreaker::builder("payments").clock(clock.clone())
+}
+
+fn calls(breaker: &CircuitBreaker, outcome: Outcome, calls: u32) {
+    for _ in 0..calls {
+        breaker.try_acquire().unwrap().record(outcome);
+    }
+}
+
+/// The clock of a process that comes later: it begins at zero while the system's goes on.
+fn next_process(hand: &MockClock, clock: &Clock, away: Duration) -> Clock {
+    let (next, next_hand) = Clock::mock();
+    let _ = hand;
+    next_hand.set_system_time(SystemTime::UNIX_EPOCH + clock.now() + away);
+    next
+}
+
+fn refused(builder: Builder, saved: SavedState) -> ConfigError {
+    builder.restore(saved).build().unwrap_err()
+}
+
+fn json(saved: &SavedState) -> Value {
+    serde_json::to_value(saved).unwrap()
+}
+
+/// The value with a part replaced, and the sum that goes with it.
+fn forged(saved: &SavedState, path: &str, part: Value) -> SavedState {
+    let mut value = json(saved);
+    *value.pointer_mut(path).unwrap() = part;
+    let forged: SavedState = serde_json::from_value(value.clone()).unwrap();
+    let (clock, _hand) = Clock::mock();
+    let error = refused(payments(&clock), forged).to_string();
+    // The error tells which sum it should have had.
+    let sum = error.split('"').nth(3).unwrap().to_owned();
+    value["checksum"] = sum.into();
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn the_value_of_a_default_breaker_takes_some_hundred_bytes_in_any_format() {
+    let (clock, hand) = Clock::mock();
+    hand.set_system_time(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+    let breaker = payments(&clock).build().unwrap();
+    for _ in 0..12 {
+        calls(&breaker, Outcome::Success, 4_321);
+        calls(&breaker, Outcome::Failure, 4);
+        calls(&breaker, Outcome::Ignored, 12);
+        hand.advance(6 * SECOND + Duration::from_nanos(123));
+    }
+    let saved = breaker.save();
+    let text = serde_json::to_string(&saved).unwrap();
+    let binary = postcard::to_stdvec(&saved).unwrap();
+    println!("{text}\n{} bytes, binary {}", text.len(), binary.len());
+    assert!(text.len() <= 550, "{text}");
+    assert!(binary.len() <= 200, "{}", binary.len());
+    assert!(toml::to_string(&saved).unwrap().len() <= 700);
+}
+
+#[test]
+fn it_comes_back_from_each_format_as_it_was() {
+    let (clock, hand) = Clock::mock();
+    hand.advance(10 * SECOND);
+    let by_count = Window::count(20).within(MINUTE);
+    let adaptive = TripPolicy::adaptive().slower_than(SECOND);
+    let backoff = Backoff::exponential(SECOND, 2.0, MINUTE);
+    let usual = TripPolicy::slower_than_usual(4.0);
+    for builder in [
+        payments(&clock),
+        payments(&clock).window(by_count),
+        payments(&clock)
+            .trip_when(adaptive)
+            .longest_retry_after(MINUTE),
+        payments(&clock).backoff(backoff).trip_when(usual),
+    ] {
+        let breaker = builder.build().unwrap();
+        calls(&breaker, Outcome::Success, 3);
+        calls(&breaker, Outcome::Failure, 2);
+        let saved = breaker.save();
+        let from_json: SavedState = serde_json::from_value(json(&saved)).unwrap();
+        let from_toml: SavedState = toml::from_str(&toml::to_string(&saved).unwrap()).unwrap();
+        let binary = postcard::to_stdvec(&saved).unwrap();
+        let from_binary: SavedState = postcard::from_bytes(&binary).unwrap();
+        for read in [from_json, from_toml, from_binary] {
+            assert_eq!(read, saved);
+            assert!(payments(&clock).restore(read).build().is_ok());
+        }
+    }
+}
+
+#[test]
+fn it_says_of_whom_it_is_in_which_state_and_of_when() {
+    let (clock, hand) = Clock::mock();
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    hand.set_system_time(then);
+    let breaker = payments(&clock).build().unwrap();
+    assert_eq!(breaker.save().time_left_open(), None);
+    breaker.trip(1_024 * Duration::from_nanos(1 << 20));
+    hand.advance(Duration::from_nanos(1 << 20));
+    let saved = breaker.save();
+    assert_eq!((saved.name(), saved.state()), ("payments", State::Open));
+    assert_eq!(saved.generation(), 1);
+    let left = saved.time_left_open();
+    assert_eq!(left, Some(1_023 * Duration::from_nanos(1 << 20)));
+    assert_eq!(saved.saved_at(), then + Duration::from_nanos(1 << 20));
+}
+
+/// Fails when: the open time begins anew, or the time between isn't counted.
+#[test]
+fn an_open_breaker_stays_open_for_what_is_left() {
+    let (clock, hand) = Clock::mock();
+    hand.advance(100 * SECOND);
+    let breaker = payments(&clock).open_for(10 * SECOND).build().unwrap();
+    calls(&breaker, Outcome::Trip, 1);
+    hand.advance(3 * SECOND);
+    let saved = breaker.save();
+    let (next, next_hand) = Clock::mock();
+    next_hand.set_system_time(SystemTime::UNIX_EPOCH + clock.now() + 2 * SECOND);
+    let restored = payments(&next).restore(saved).build().unwrap();
+    let snapshot = restored.snapshot();
+    assert_eq!((snapshot.state(), snapshot.generation()), (State::Open, 1));
+    assert_eq!(snapshot.in_state_for(), 5 * SECOND);
+    assert_eq!(snapshot.since(), Duration::ZERO, "before the clock began");
+    next_hand.advance(Duration::from_millis(4_998));
+    assert!(restored.try_acquire().is_err());
+    next_hand.advance(Duration::from_millis(4));
+    assert!(restored.try_acquire().is_ok());
+    assert_eq!(restored.snapshot().generation(), 2);
+}
+
+#[test]
+fn an_open_breaker_whose_time_is_over_probes_with_the_next_call() {
+    let (clock, hand) = Clock::mock();
+    hand.advance(100 * SECOND);
+    let breaker = payments(&clock).build().unwrap();
+    calls(&breaker, Outcome::Trip, 1);
+    let next = next_process(&hand, &clock, 6 * SECOND);
+    let restored = payments(&next).restore(breaker.save()).build().unwrap();
+    assert_eq!(restored.snapshot().time_left_open(), Some(Duration::ZERO));
+    restored.try_acquire().unwrap().success();
+    assert_eq!(restored.state(), State::HalfOpen);
+}
+
+#[test]
+fn states_entered_by_hand_stay() {
+    let (clock, _hand) = Clock::mock();
+    for (command, state) in [
+        (CircuitBreaker::force_open as fn(&_), State::ForcedOpen),
+        (CircuitBreaker::disable, State::Disabled),
+        (CircuitBreaker::metrics_only, State::MetricsOnly),
+    ] {
+        let breaker = payments(&clock).build().unwrap();
+        command(&breaker);
+        let restored = payments(&clock)
+            .start_in(State::Open)
+            .restore(breaker.save());
+        assert_eq!(restored.build().unwrap().state(), state);
+    }
+}
+
+/// Fails when: a probe that has gone with the process keeps its place.
+#[test]
+fn a_half_open_breaker_has_all_places_free() {
+    let (clock, _hand) = Clock::mock();
+    let breaker = payments(&clock).start_in(State::HalfOpen).build().unwrap();
+    let _gone: Vec<_> = (0..3).map(|_| breaker.try_acquire().unwrap()).collect();
+    assert!(breaker.try_acquire().is_err());
+    let restored = payments(&clock).restore(breaker.save()).build().unwrap();
+    assert_eq!(restored.state(), State::HalfOpen);
+    calls(&restored, Outcome::Success, 3);
+    assert_eq!(restored.state(), State::Closed);
+}
+
+/// Fails when: counts are put into the present bucket, or leave the window late.
+#[test]
+fn calls_leave_a_time_window_when_they_are_too_old_on_a_clock_that_began_at_zero() {
+    let (clock, hand) = Clock::mock();
+    // In the middle of a bucket of six seconds.
+    hand.advance(99 * SECOND);
+    let breaker = payments(&clock).build().unwrap();
+    calls(&breaker, Outcome::Failure, 2);
+    calls(&breaker, Outcome::Success, 1);
+    hand.advance(24 * SECOND);
+    calls(&breaker, Outcome::Success, 5);
+    let (next, next_hand) = Clock::mock();
+    next_hand.set_system_time(SystemTime::UNIX_EPOCH + clock.now() + SECOND);
+    let restored = payments(&next).restore(breaker.save()).build().unwrap();
+    let counts = || {
+        let snapshot = restored.snapshot();
+        (snapshot.successes(), snapshot.failures())
+    };
+    assert_eq!(counts(), (6, 2));
+    // The failures are 25 s old, and leave between 54 s less a bucket, which the two clocks may
+    // lose, and 60 s.
+    next_hand.advance(22 * SECOND);
+    assert_eq!(counts(), (6, 2));
+    next_hand.advance(13 * SECOND);
+    assert_eq!(counts(), (5, 0));
+    next_hand.advance(25 * SECOND);
+    assert_eq!(counts(), (0, 0));
+}
+
+#[test]
+fn what_was_counted_long_ago_is_no_longer_there() {
+    let (clock, hand) = Clock::mock();
+    hand.advance(99 * SECOND);
+    let breaker = payments(&clock).build().unwrap();
+    calls(&breaker, Outcome::Failure, 2);
+    let next = next_process(&hand, &clock, 61 * SECOND);
+    let restored = payments(&next).restore(breaker.save()).build().unwrap();
+    assert_eq!(restored.snapshot().failures(), 0);
+    // A run of failures ends with a success, not with time.
+    assert_eq!(restored.snapshot().consecutive_failures(), 2);
+}
+
+/// Fails when: the marks of the clock's first ticks make old calls young.
+#[test]
+fn calls_leave_a_count_window_by_their_age_on_a_clock_that_began_at_zero() {
+    let (clock, hand) = Clock::mock();
+    hand.advance(200 * SECOND);
+    let window = || Window::count(10).within(64 * SECOND);
+    let breaker = payments(&clock).window(window()).build().unwrap();
+    calls(&breaker, Outcome::Failure, 3);
+    hand.advance(40 * SECOND);
+    calls(&breaker, Outcome::Success, 4);
+    let (next, next_hand) = Clock::mock();
+    next_hand.set_system_time(SystemTime::UNIX_EPOCH + clock.now());
+    let saved = breaker.save();
+    let restored = payments(&next)
+        .window(window())
+        .restore(saved)
+        .build()
+        .unwrap();
+    let counts = || {
+        let snapshot = restored.snapshot();
+        (snapshot.successes(), snapshot.failures())
+    };
+    assert_eq!(counts(), (4, 3));
+    next_hand.advance(23 * SECOND);
+    assert_eq!(counts(), (4, 3));
+    next_hand.advance(SECOND);
+    assert_eq!(counts(), (4, 0));
+    calls(&restored, Outcome::Success, 8);
+    assert_eq!(counts(), (10, 0));
+    next_hand.advance(64 * SECOND);
+    assert_eq!(counts(), (0, 0));
+}
+
+/// A deploy that changes the settings is the usual one.
+#[test]
+fn under_other_settings_what_makes_sense_is_kept() {
+    let (clock, hand) = Clock::mock();
+    hand.advance(99 * SECOND);
+    let breaker = payments(&clock).build().unwrap();
+    calls(&breaker, Outcome::Success, 5);
+    calls(&breaker, Outcome::Failure, 3);
+    let saved = breaker.save();
+    let half = Window::time(30 * SECOND, 10);
+    for (what, builder, calls, run) in [
+        (
+            "policies",
+            payments(&clock).trip_when(TripPolicy::failure_count(9)),
+            8,
+            3,
+        ),
+        ("open time", payments(&clock).open_for(MINUTE), 8, 3),
+        ("shards", payments(&clock).shards(4), 8, 3),
+        ("length", payments(&clock).window(half), 0, 3),
+        ("kind", payments(&clock).window(Window::count(100)), 0, 3),
+        (
+            "limit of slow calls",
+            payments(&clock).trip_when(TripPolicy::slow_rate(0.5).slower_than(SECOND)),
+            0,
+            3,
+        ),
+        (
+            "decision",
+            payments(&clock).trip_when(TripPolicy::adaptive()),
+            8,
+            3,
+        ),
+    ] {
+        let snapshot = builder.restore(saved.clone()).build().unwrap().snapshot();
+        let kept = (snapshot.calls(), snapshot.consecutive_failures());
+        assert_eq!(kept, (calls, run), "other {what}");
+        assert_eq!(snapshot.in_state_for(), Duration::ZERO);
+    }
+}
+
+/// The share that usually fails, as the breaker says when it trips.
+fn usual(builder: Builder) -> f64 {
+    let (sender, told) = std::sync::mpsc::channel();
+    let breaker = builder
+        .on_transition(move |transition| sender.send(transition.cause()).unwrap())
+        .build()
+        .unwrap();
+    while breaker.state() == State::Closed {
+        calls(&breaker, Outcome::Failure, 1);
+    }
+    match told.try_recv().unwrap() {
+        Cause::Evidence { usual, .. } => usual,
+        other => panic!("it tripped because {other}"),
+    }
+}
+
+#[test]
+fn what_is_learnt_of_the_dependency_is_kept_whatever_is_tolerated() {
+    let (clock, hand) = Clock::mock();
+    let adaptive = |tolerate| {
+        let policy = TripPolicy::adaptive().tolerate(tolerate);
+        let window = Window::time(10 * SECOND, 10);
+        payments(&clock).window(window).trip_when(policy)
+    };
+    let breaker = adaptive(0.0).build().unwrap();
+    // One call in ten fails, for a while.
+    for _ in 0..2_000 {
+        calls(&breaker, Outcome::Failure, 1);
+        calls(&breaker, Outcome::Success, 9);
+        hand.advance(Duration::from_millis(100));
+    }
+    let saved = breaker.save();
+    for tolerate in [0.0, 0.25] {
+        let usual = usual(adaptive(tolerate).restore(saved.clone()));
+        assert!(usual > 0.05 && usual < 0.12, "{usual}");
+    }
+    let by_another_limit = TripPolicy::adaptive().tolerate(0.0).slower_than(SECOND);
+    let usual = usual(payments(&clock).trip_when(by_another_limit).restore(saved));
+    assert!(
+        (usual - 0.01).abs() < 0.001,
+        "as if nothing was seen: {usual}"
+    );
+}
+
+/// Fails when: calls that were weighed against something else that was tolerated are weighed.
+#[test]
+fn the_calls_that_are_being_weighed_are_kept_if_as_much_is_tolerated() {
+    let (clock, _hand) = Clock::mock();
+    let adaptive = |tolerate| payments(&clock).trip_when(TripPolicy::adaptive().tolerate(tolerate));
+    let more = |breaker: CircuitBreaker| {
+        let mut failures = 0;
+        while breaker.state() == State::Closed {
+            calls(&breaker, Outcome::Failure, 1);
+            failures += 1;
+        }
+        failures
+    };
+    let breaker = adaptive(0.25).build().unwrap();
+    calls(&breaker, Outcome::Failure, 5);
+    let saved = breaker.save();
+    let enough = more(adaptive(0.25).build().unwrap());
+    assert_eq!(
+        more(adaptive(0.25).restore(saved.clone()).build().unwrap()),
+        enough - 5
+    );
+    // One more, since there is more traffic with them.
+    let enough = more(adaptive(0.4).build().unwrap());
+    assert!(more(adaptive(0.4).restore(saved).build().unwrap()) >= enough);
+}
+
+#[test]
+fn open_times_go_on_growing_and_wishes_of_the_dependency_are_heeded() {
+    let (clock, hand) = Clock::mock();
+    let backoff = Backoff::exponential(SECOND, 2.0, MINUTE).jitter(Jitter::None);
+    let builder = || {
+        payments(&clock)
+            .backoff(backoff)
+            .longest_retry_after(MINUTE)
+    };
+    let breaker = builder().build().unwrap();
+    for _ in 0..3 {
+        calls(&breaker, Outcome::Trip, 1);
+        hand.advance(20 * SECOND);
+    }
+    // It is open, and its time is over.
+    let restored = builder().restore(breaker.save()).build().unwrap();
+    calls(&restored, Outcome::Trip, 1);
+    let left = restored.snapshot().time_left_open().unwrap();
+    assert!(left >= 8 * SECOND && left < 9 * SECOND, "{left:?}");
+
+    let breaker = builder().build().unwrap();
+    let permit = breaker.try_acquire().unwrap();
+    permit.record_with_retry_after(Outcome::Success, 50 * SECOND);
+    let next = next_process(&hand, &clock, 10 * SECOND);
+    let restored = payments(&next)
+        .longest_retry_after(MINUTE)
+        .restore(breaker.save());
+    let restored = restored.build().unwrap();
+    calls(&restored, Outcome::Trip, 1);
+    let left = restored.snapshot().time_left_open().unwrap();
+    assert!(left >= 40 * SECOND && left < 41 * SECOND, "{left:?}");
+}
+
+/// Fails when: a long outage begins anew with the process, and is probed as often as a fresh one.
+#[test]
+fn the_age_of_an_outage_is_kept() {
+    let (clock, hand) = Clock::mock();
+    let builder = |clock: &Clock| payments(clock).recovery(Recovery::adaptive());
+    let breaker = builder(&clock).build().unwrap();
+    calls(&breaker, Outcome::Trip, 1);
+    hand.advance(400 * SECOND);
+    let next = next_process(&hand, &clock, SECOND);
+    let restored = builder(&next).restore(breaker.save()).build().unwrap();
+    // A probe that fails.
+    calls(&restored, Outcome::Failure, 1);
+    let left = restored.snapshot().time_left_open().unwrap();
+    assert!(
+        left > 3 * SECOND,
+        "a hundredth of its age, give or take a fifth: {left:?}"
+    );
+}
+
+#[test]
+fn what_is_usual_is_kept_of_the_same_percentile() {
+    let (clock, hand) = Clock::mock();
+    let usual = |percentile| {
+        TripPolicy::slower_than_usual(3.0)
+            .percentile(percentile)
+            .min_calls(1)
+    };
+    let window = || Window::time(10 * SECOND, 10);
+    let breaker = payments(&clock)
+        .window(window())
+        .trip_when(usual(90.0))
+        .build()
+        .unwrap();
+    let call = |breaker: &CircuitBreaker, took| {
+        let permit = breaker.try_acquire().unwrap();
+        permit.record_with_duration(Outcome::Success, Duration::from_millis(took));
+        hand.advance(SECOND);
+    };
+    for _ in 0..60 {
+        call(&breaker, 10);
+    }
+    let saved = breaker.save();
+    for (percentile, trips) in [(90.0, true), (50.0, false)] {
+        let builder = payments(&clock)
+            .window(window())
+            .trip_when(usual(percentile));
+        let restored = builder.restore(saved.clone()).build().unwrap();
+        call(&restored, 100);
+        assert_eq!(restored.state() == State::Open, trips, "{percentile}");
+    }
+}
+
+#[test]
+fn listeners_are_not_told_of_restoring_and_miss_nothing_after_it() {
+    let (clock, _hand) = Clock::mock();
+    let breaker = payments(&clock).build().unwrap();
+    for _ in 0..100 {
+        breaker.reset();
+    }
+    let (sender, told) = std::sync::mpsc::channel();
+    let restored = payments(&clock)
+        .on_transition(move |transition| drop(sender.send(transition.clone())))
+        .restore(breaker.save())
+        .build()
+        .unwrap();
+    assert!(told.try_recv().is_err());
+    restored.force_open();
+    let transition = told.try_recv().unwrap();
+    assert_eq!((transition.generation(), transition.missed()), (101, 0));
+}
+
+#[test]
+fn a_call_that_began_before_it_was_saved_tells_the_restored_one_nothing() {
+    let (clock, _hand) = Clock::mock();
+    let breaker = payments(&clock).build().unwrap();
+    let permit = breaker.try_acquire().unwrap();
+    let restored = payments(&clock).restore(breaker.save()).build().unwrap();
+    permit.failure();
+    assert_eq!(restored.snapshot().failures(), 0);
+}
+
+#[test]
+fn each_of_two_breakers_that_were_restored_from_one_value_is_its_own() {
+    let (clock, _hand) = Clock::mock();
+    let saved = payments(&clock).build().unwrap().save();
+    let builder = payments(&clock).restore(saved);
+    let (one, other) = (builder.clone().build().unwrap(), builder.build().unwrap());
+    one.force_open();
+    assert_eq!(other.state(), State::Closed);
+}
+
+#[test]
+fn what_another_breaker_has_saved_is_refused() {
+    let (clock, _hand) = Clock::mock();
+    let saved = CircuitBreaker::builder("search")
+        .clock(clock.clone())
+        .build()
+        .unwrap()
+        .save();
+    assert_eq!(
+        refused(payments(&clock), saved).to_string(),
+        "restored.name: \"search\" is not \"payments\"; a breaker is restored from what it has saved itself, \
+         start without it"
+    );
+}
+
+#[test]
+fn what_is_too_old_is_refused_unless_it_may_be_as_old() {
+    let (clock, hand) = Clock::mock();
+    let saved = payments(&clock).build().unwrap().save();
+    hand.advance(3_600 * SECOND);
+    assert!(payments(&clock).restore(saved.clone()).build().is_ok());
+    hand.advance(Duration::from_millis(1));
+    assert_eq!(
+        refused(payments(&clock), saved.clone()).to_string(),
+        "restored.saved_at: 3600.001s ago is not at most 3600s ago; start without it, or say \
+         oldest_saved_state()"
+    );
+    let day = Duration::from_secs(86_400);
+    assert!(
+        payments(&clock)
+            .restore(saved.clone())
+            .oldest_saved_state(day)
+            .build()
+            .is_ok()
+    );
+    assert_eq!(
+        refused(payments(&clock).oldest_saved_state(SECOND), saved).to_string(),
+        "restored.saved_at: 3600.001s ago is not at most 1s ago; start without it, or say \
+         oldest_saved_state()"
+    );
+}
+
+#[test]
+fn a_limit_that_makes_no_sense_is_refused() {
+    for (limit, value) in [
+        (Duration::ZERO, "0ns"),
+        (366 * Duration::from_secs(86_400), "31622400s"),
+    ] {
+        let error = CircuitBreaker::builder("payments")
+            .oldest_saved_state(limit)
+            .build();
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            format!(
+                "oldest_saved_state: {value} is not in 1ms..=365 days; 1 h suits most services"
+            )
+        );
+    }
+}
+
+#[test]
+fn what_was_saved_in_the_future_is_refused() {
+    let (clock, hand) = Clock::mock();
+    hand.set_system_time(SystemTime::UNIX_EPOCH + MINUTE);
+    let breaker = payments(&clock).build().unwrap();
+    calls(&breaker, Outcome::Trip, 1);
+    let saved = breaker.save();
+    hand.set_system_time(SystemTime::UNIX_EPOCH + 50 * SECOND);
+    let restored = payments(&clock).restore(saved.clone()).build().unwrap();
+    assert!(restored.snapshot().time_left_open().unwrap() >= 5 * SECOND);
+    hand.set_system_time(SystemTime::UNIX_EPOCH + 49 * SECOND);
+    assert_eq!(
+        refused(payments(&clock), saved).to_string(),
+        "restored.saved_at: 11s from now is not at most 10s from now; the system's clock was set back, or \
+         another machine's is ahead, start without it"
+    );
+}
+
+#[test]
+fn what_another_release_has_saved_is_refused() {
+    let (clock, _hand) = Clock::mock();
+    let mut value = json(&payments(&clock).build().unwrap().save());
+    value["version"] = 2.into();
+    value["something new"] = 3.into();
+    let saved = serde_json::from_value(value).unwrap();
+    assert_eq!(
+        refused(payments(&clock), saved).to_string(),
+        "restored.version: 2 is not 1; another release of tripcurve has saved it, start without it"
+    );
+}
+
+/// All numbers and words of a value.
+fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                leaves(value, &format!("{path}/{key}"), found);
+            }
+        }
+        Value::Array(values) => {
+            for (index, value) in values.iter().enumerate() {
+                leaves(value, &format!("{path}/{index}"), found);
+            }
+        }
+        _ => found.push(path.to_owned()),
+    }
+}
+
+/// A breaker with something of everything.
+fn full(clock: &Clock, hand: &MockClock) -> CircuitBreaker {
+    let breaker = payments(clock)
+        .trip_when(TripPolicy::adaptive().slower_than(SECOND))
+        .trip_when(TripPolicy::slower_than_usual(9.0))
+        .backoff(Backoff::exponential(SECOND, 2.0, MINUTE))
+        .longest_retry_after(MINUTE)
+        .build()
+        .unwrap();
+    breaker.reset();
+    for _ in 0..4 {
+        calls(&breaker, Outcome::Success, 30);
+        calls(&breaker, Outcome::Failure, 1);
+        hand.advance(5 * SECOND);
+    }
+    calls(&breaker, Outcome::Failure, 2);
+    breaker
+}
+
+/// Fails when: a field isn't summed.
+#[test]
+fn a_value_in_which_anything_has_changed_is_refused() {
+    let (clock, hand) = Clock::mock();
+    let by_count = payments(&clock)
+        .window(Window::count(9).within(MINUTE))
+        .build()
+        .unwrap();
+    calls(&by_count, Outcome::Failure, 3);
+    for breaker in [full(&clock, &hand), by_count] {
+        let saved = json(&breaker.save());
+        let mut paths = Vec::new();
+        leaves(&saved, "", &mut paths);
+        assert!(paths.len() > 12, "{saved}");
+        for path in paths {
+            let mut changed = saved.clone();
+            let leaf = changed.pointer_mut(&path).unwrap();
+            *leaf = match &*leaf {
+                Value::Number(number) => (number.as_u64().unwrap() + 1).into(),
+                Value::String(state) if state == "closed" => "open".into(),
+                Value::String(text) => format!("{text} ").into(),
+                Value::Null if path.ends_with("ages") => {
+                    json!({ "width": 0, "begun": 0, "since": [] })
+                }
+                Value::Null if path.ends_with("streak") || path.ends_with("outage") => {
+                    json!([0, 0])
+                }
+                Value::Null if path.ends_with("evidence") => continue,
+                Value::Null => 0.into(),
+                other => panic!("{path} is {other}"),
+            };
+            let changed: SavedState = serde_json::from_value(changed).unwrap();
+            let error = refused(payments(&clock), changed).to_string();
+            let expected = match &*path {
+                "/version" => "restored.version: ",
+                _ => "restored.checksum: ",
+            };
+            assert!(error.starts_with(expected), "{path}: {error}");
+        }
+    }
+}
+
+#[test]
+fn the_error_of_a_value_that_has_changed_says_so() {
+    let (clock, _hand) = Clock::mock();
+    let mut value = json(&payments(&clock).build().unwrap().save());
+    let sum = value["checksum"].as_str().unwrap().to_owned();
+    value["checksum"] = "0".into();
+    let saved = serde_json::from_value(value).unwrap();
+    assert_eq!(
+        refused(payments(&clock), saved).to_string(),
+        format!(
+            "restored.checksum: \"0\" is not \"{sum}\"; the value has changed since it was saved, start \
+             without it"
+        )
+    );
+}
+
+/// The errors of values that have the right sum, with a part that no breaker can have saved.
+fn assert_damaged(saved: &SavedState, parts: &[(&str, Value, &str)]) {
+    let (clock, hand) = Clock::mock();
+    hand.set_system_time(saved.saved_at());
+    for (path, part, error) in parts {
+        let saved = forged(saved, &format!("/core/{path}"), part.clone());
+        assert_eq!(
+            refused(payments(&clock), saved).to_string(),
+            format!("restored.{error}; no breaker has saved that; start without it"),
+        );
+    }
+}
+
+/// Fails when: a number isn't checked, or the checksum is the only guard.
+#[test]
+fn counts_that_no_time_window_can_have_are_refused() {
+    let (clock, hand) = Clock::mock();
+    let much = json!([1_u64 << 48]);
+    let many = json!(vec![0; 11]);
+    let parts = [
+        ("buckets", json!(0), "buckets: 0 is not in 1..=1024"),
+        ("buckets", json!(1_025), "buckets: 1025 is not in 1..=1024"),
+        ("width", json!(0), "width: 0 is not at least 1"),
+        (
+            "begun",
+            json!(6_000_000_001_u64),
+            "begun: 6000000001 is not in 0..=6000000000",
+        ),
+        ("successes", many.clone(), "successes: 11 is not in 0..=10"),
+        ("failures", many.clone(), "failures: 11 is not in 0..=10"),
+        ("slow", many.clone(), "slow: 11 is not in 0..=10"),
+        ("asides", many, "asides: 11 is not in 0..=10"),
+        (
+            "successes",
+            much.clone(),
+            "successes: 281474976710656 is not in 0..=281474976710655",
+        ),
+        (
+            "failures",
+            much,
+            "failures: 281474976710656 is not in 0..=281474976710655",
+        ),
+    ];
+    let saved = full(&clock, &hand).save();
+    for (path, part, error) in parts {
+        let (path, error) = (format!("window/time/{path}"), format!("window.{error}"));
+        assert_damaged(&saved, &[(&path, part, &error)]);
+    }
+}
+
+#[test]
+fn calls_that_no_count_window_can_have_are_refused() {
+    let (clock, _hand) = Clock::mock();
+    let window = Window::count(9).within(MINUTE);
+    let breaker = payments(&clock).window(window).build().unwrap();
+    calls(&breaker, Outcome::Failure, 3);
+    let parts = [
+        (
+            "outcomes",
+            json!(".........."),
+            "outcomes: 10 is not in 0..=9",
+        ),
+        (
+            "outcomes",
+            json!("..é"),
+            "outcomes: 'é' is not one of '.', 'x', 's', 'X'",
+        ),
+        (
+            "asides",
+            json!(1_u64 << 48),
+            "asides: 281474976710656 is not in 0..=281474976710655",
+        ),
+        ("length", json!(0), "length: 0 is not in 1..=1048576"),
+        ("ages/width", json!(0), "ages.width: 0 is not at least 1"),
+        (
+            "ages/begun",
+            json!(937_500_001),
+            "ages.begun: 937500001 is not in 0..=937500000",
+        ),
+        (
+            "ages/since",
+            json!([[0, 4]]),
+            "ages.since: 4 is not in 0..=3",
+        ),
+    ];
+    for (path, part, error) in parts {
+        let (path, error) = (format!("window/count/{path}"), format!("window.{error}"));
+        assert_damaged(&breaker.save(), &[(&path, part, &error)]);
+    }
+}
+
+#[test]
+fn what_no_breaker_can_have_known_is_refused() {
+    let (clock, hand) = Clock::mock();
+    let parts = [
+        (
+            "generation",
+            json!(1_u64 << 53),
+            "generation: 9007199254740992 is not in 0..=4503599627370496",
+        ),
+        ("left_open", json!(1), "left_open: 1 is not in 0..=0"),
+        (
+            "run",
+            json!(1_u64 << 42),
+            "run: 4398046511104 is not in 0..=4398046511103",
+        ),
+        (
+            "evidence/excursion/0",
+            json!(512),
+            "evidence.excursion: 512 is not in 0..=511",
+        ),
+        (
+            "evidence/usual/learnt/1",
+            json!(513),
+            "evidence.usual.learnt: 513 is not in 0..=512",
+        ),
+        (
+            "evidence/usual/pace",
+            json!(f64::NAN.to_bits()),
+            "evidence.usual.pace: NaN is not a number of calls a second",
+        ),
+        (
+            "evidence/usual/pace",
+            json!(0),
+            "evidence.usual.pace: 0 is not a number of calls a second",
+        ),
+        (
+            "recovery/streak",
+            json!([256, 0]),
+            "recovery.streak: 256 is not in 0..=255",
+        ),
+        (
+            "recovery/streak",
+            json!([0, i64::MAX]),
+            "recovery.streak: 9223372036854775807 is not in 0..=36028797017915392",
+        ),
+        (
+            "usual/0/logarithm",
+            json!(f32::INFINITY.to_bits()),
+            "usual.logarithm: inf is not in 0..=45",
+        ),
+    ];
+    assert_damaged(&full(&clock, &hand).save(), &parts);
+}
+
+#[test]
+fn an_open_time_of_more_years_than_there_are_is_refused() {
+    let (clock, _hand) = Clock::mock();
+    let breaker = payments(&clock).build().unwrap();
+    breaker.trip(Duration::MAX);
+    // As long as the breaker itself would have stayed open.
+    assert!(payments(&clock).restore(breaker.save()).build().is_ok());
+    let saved = forged(&breaker.save(), "/core/left_open", json!(i64::MAX));
+    assert_eq!(
+        refused(payments(&clock), saved).to_string(),
+        "restored.left_open: 9223372036854775807 is not in 0..=576460752302374912; no breaker has saved that; \
+         start without it"
+    );
+}
+
+/// By the clocks that ship.
+#[test]
+fn a_breaker_is_restored_within_the_process_by_its_own_clocks() {
+    let before = CircuitBreaker::new("payments");
+    calls(&before, Outcome::Success, 2_000);
+    calls(&before, Outcome::Failure, 2);
+    let saved = before.save();
+    let restored = CircuitBreaker::builder("payments")
+        .restore(saved)
+        .build()
+        .unwrap();
+    let snapshot = restored.snapshot();
+    assert_eq!((snapshot.successes(), snapshot.failures()), (2_000, 2));
+    assert!(snapshot.in_state_for() < MINUTE);
+    before.trip(MINUTE);
+    let restored = CircuitBreaker::builder("payments")
+        .restore(before.save())
+        .build()
+        .unwrap();
+    let left = restored.snapshot().time_left_open().unwrap();
+    assert!(
+        left > Duration::from_secs(50) && left <= MINUTE + SECOND,
+        "{left:?}"
+    );
+}
+
+/// Fails when: what the breaker was built with is saved.
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_breaker_that_was_reconfigured_saves_what_it_counts_at_present() {
+    let (clock, _hand) = Clock::mock();
+    let breaker = payments(&clock).build().unwrap();
+    calls(&breaker, Outcome::Failure, 4);
+    let other = || {
+        payments(&clock)
+            .window(Window::count(50))
+            .backoff(Backoff::exponential(SECOND, 2.0, MINUTE))
+    };
+    breaker.reconfigure(other()).unwrap();
+    calls(&breaker, Outcome::Success, 2);
+    calls(&breaker, Outcome::Failure, 1);
+    let restored = other().restore(breaker.save()).build().unwrap();
+    let snapshot = restored.snapshot();
+    assert_eq!((snapshot.successes(), snapshot.failures()), (2, 1));
+    assert_eq!(snapshot.generation(), breaker.snapshot().generation());
+    // And a restored one can be reconfigured.
+    restored.reconfigure(payments(&clock)).unwrap();
+    calls(&restored, Outcome::Failure, 1);
+    assert_eq!(restored.snapshot().failures(), 1);
+}
+
+#[cfg(feature = "registry")]
+#[test]
+fn breakers_by_key_are_not_restored_from_what_one_has_saved() {
+    let (clock, _hand) = Clock::mock();
+    let saved = payments(&clock).build().unwrap().save();
+    let template = payments(&clock).restore(saved);
+    let error = tripcurve::Registry::<u32>::builder(template)
+        .build()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "registry.template: restored from what \"payments\" has saved is not a template of many; leave \
+         restore() out; breakers by key begin anew"
+    );
+}
