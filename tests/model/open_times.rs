@@ -39,6 +39,25 @@ impl OpenTimes {
         times
     }
 
+    /// Goes by another configuration from `now` on.
+    #[cfg(feature = "reconfigure")]
+    pub(super) fn reconfigure(&mut self, config: &Config, now: u64) {
+        // Who has counted nothing has nothing to hand on.
+        if self.growth.is_none() || config.growth.is_none() {
+            self.latest = None;
+        }
+        self.base = nanos(config.open_for);
+        self.growth = config.growth;
+        let longest = config.longest_retry_after;
+        if self.longest_wish == 0 || longest.is_none() {
+            self.wished = 0;
+        }
+        self.longest_wish = longest.map_or(0, nanos);
+        // A wish is cut as if it were made now.
+        let most = end_of_open_time(now, Duration::from_nanos(self.longest_wish));
+        self.wished = self.wished.min(most);
+    }
+
     pub(super) fn reset(&mut self) {
         self.latest = None;
     }
