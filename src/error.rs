@@ -323,6 +323,39 @@ impl Error for PoolError {
     }
 }
 
+/// A call that was given up because it took longer than its [limit](crate::CallTimeout).
+///
+/// Whether the dependency has done the work nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimedOut {
+    pub(crate) name: Name,
+    pub(crate) limit: Duration,
+}
+
+impl TimedOut {
+    /// The breaker's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// How long the call was allowed to take.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, limit } = self;
+        write!(f, "the call of {name} took longer than {limit:?}")
+    }
+}
+
+impl Error for TimedOut {}
+
 /// Why a call has no result: it was not let through, or it was and failed by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -333,12 +366,14 @@ pub enum CallError<E> {
     /// dependency was not called.
     #[cfg(feature = "bulkhead")]
     Full(BulkheadFull),
+    /// The call was made and given up after its [time](crate::CallTimeout).
+    TimedOut(TimedOut),
     /// The call was made and returned this error.
     Inner(E),
 }
 
 impl<E> CallError<E> {
-    /// The call's own error, if the call was made.
+    /// The call's own error, if the call was made and came to an end.
     pub fn into_inner(self) -> Option<E> {
         match self {
             Self::Inner(error) => Some(error),
@@ -346,10 +381,32 @@ impl<E> CallError<E> {
         }
     }
 
+    /// Whether the dependency was called. What wasn't isn't worth a retry: it would be turned away again.
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// assert!(breaker.call(|| Err::<(), _>("no")).unwrap_err().was_made());
+    /// breaker.force_open();
+    /// assert!(!breaker.call(|| Err::<(), _>("no")).unwrap_err().was_made());
+    /// ```
+    pub fn was_made(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Inner(_))
+    }
+
     /// The breaker's rejection, if it did not let the call through.
     pub fn rejected(&self) -> Option<&Rejected> {
         match self {
             Self::Rejected(rejected) => Some(rejected),
+            _ => None,
+        }
+    }
+
+    /// Its limit, if the call was made and given up after its time.
+    pub fn timed_out(&self) -> Option<&TimedOut> {
+        match self {
+            Self::TimedOut(timed_out) => Some(timed_out),
             _ => None,
         }
     }
@@ -377,12 +434,19 @@ impl<E> From<BulkheadFull> for CallError<E> {
     }
 }
 
+impl<E> From<TimedOut> for CallError<E> {
+    fn from(timed_out: TimedOut) -> Self {
+        Self::TimedOut(timed_out)
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected(rejected) => rejected.fmt(f),
             #[cfg(feature = "bulkhead")]
             Self::Full(full) => full.fmt(f),
+            Self::TimedOut(timed_out) => timed_out.fmt(f),
             Self::Inner(error) => error.fmt(f),
         }
     }

@@ -1,5 +1,6 @@
 //! What a breaker is fitted out with, and what another configuration has put in the place of some of it.
 
+#[cfg(feature = "reconfigure")]
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,6 +43,7 @@ pub struct Outfit {
 }
 
 /// What came of another configuration.
+#[cfg(feature = "reconfigure")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reconfigured {
@@ -53,6 +55,7 @@ pub enum Reconfigured {
     WindowBegunAnew,
 }
 
+#[cfg(feature = "reconfigure")]
 impl fmt::Display for Reconfigured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -87,6 +90,7 @@ impl<T> Part<T> {
 
     /// What comes after this one when another is offered: this one still, if they are alike; or else the
     /// other, which inherits from this one.
+    #[cfg(feature = "reconfigure")]
     #[must_use]
     pub(crate) fn succeeded_by(
         &self,
@@ -108,6 +112,7 @@ impl<T> Part<T> {
     }
 
     /// Whether the parts are one, and nothing begins anew.
+    #[cfg(feature = "reconfigure")]
     #[must_use]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {

@@ -27,12 +27,14 @@
 //! | | |
 //! |---|---|
 //! | [The guide](guide) | when a breaker helps and when not, how to choose its settings, timeouts, tests, limits |
+//! | [Composition](composition) | the order of retries, breaker, bulkhead, time limit and fallback, and what wrong orders cost |
 //! | [`CircuitBreaker`] | [`call`](CircuitBreaker::call), [`call_async`](CircuitBreaker::call_async), or [`try_acquire`](CircuitBreaker::try_acquire) for a [`Permit`]; commands; [`snapshot`](CircuitBreaker::snapshot) |
 //! | [`Builder`] | all settings with their defaults |
 //! | [`TripPolicy`], [`Window`] | what makes it trip, and over which stretch of calls |
 //! | [`Recovery`], [`Backoff`] | how it finds its way back |
 //! | [`Outcome`], [`Classify`] | what counts as a failure |
 //! | [`CallError`], [`Rejected`], [`Fallback`] | what a caller gets instead of a result, and what to do then |
+//! | [`CallTimeout`], [`RetryBudget`] | how long a call may take, and how many retries there may be |
 //! | [`State`], [`Snapshot`], [`Latency`], [`Transition`], [`Cause`] | what there is to see |
 //! | [`Clock`], [`MockClock`] | time, and time in tests |
 //!
@@ -76,9 +78,11 @@
 //! |---|---|---|
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
 //! | `health` | [`CircuitBreaker::health_check`]: a task checks the dependency, so that no user's call has to be the probe | event-listener, futures-timer |
-//! | `reconfigure` | `CircuitBreaker::reconfigure`: other settings while calls run | arc-swap |
+//! | `reconfigure` | `CircuitBreaker::reconfigure`, `Registry::reconfigure`: other settings while calls run | arc-swap |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
+//! | `schema` | `schemars::JsonSchema` for `Config`, for editors | schemars, and those of `serde` |
 //! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML | serde, humantime |
+//! | `tokio` | [`CircuitBreaker::call_timeout`]: time limits by tokio's timer; with any other one they need no feature | tokio's `time` |
 //! | `wait` | `Builder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
@@ -97,6 +101,8 @@ mod registry;
 mod control;
 #[cfg(feature = "serde")]
 mod config;
+mod retry_budget;
+mod call_timeout;
 #[cfg(feature = "wait")]
 mod waiting;
 mod builder;
@@ -148,6 +154,9 @@ pub use builder::Builder;
 pub use bulkhead::{
     BlockingBulkhead, Bulkhead, BulkheadPermit, Guarded, GuardedBlocking, OwnedBulkheadPermit,
 };
+pub use call_timeout::CallTimeout;
+#[cfg(feature = "tokio")]
+pub use call_timeout::TokioSleep;
 pub use clock::{Clock, MockClock};
 #[cfg(feature = "serde")]
 pub use config::Config;
@@ -155,7 +164,7 @@ pub use config::Config;
 pub use control::ControlGroup;
 #[cfg(feature = "bulkhead")]
 pub use error::{BulkheadFull, PoolError};
-pub use error::{CallError, ClockError, ConfigError, Rejected};
+pub use error::{CallError, ClockError, ConfigError, Rejected, TimedOut};
 pub use fallback::Fallback;
 #[cfg(feature = "reconfigure")]
 pub use fittings::Reconfigured;
@@ -169,6 +178,7 @@ pub use policy::{
 pub use recovery::{Backoff, Jitter, Recovery};
 #[cfg(feature = "registry")]
 pub use registry::{Registry, RegistryBuilder};
+pub use retry_budget::{RetryBudget, RetryBudgetBuilder, RetryBudgetExhausted, RetryRefused};
 pub use snapshot::Snapshot;
 pub use state::State;
 pub use transition::{Cause, Transition};
@@ -195,8 +205,9 @@ pub mod __model {
     pub use crate::core::Prospect;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
+    pub use crate::fittings::Outfit;
     #[cfg(feature = "reconfigure")]
-    pub use crate::fittings::{Outfit, Reconfigured};
+    pub use crate::fittings::Reconfigured;
     pub use crate::history::History;
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};
@@ -209,7 +220,8 @@ pub mod __model {
         AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
     };
     #[cfg(feature = "registry")]
-    pub use crate::registry::{AtKey, Counted, Fate, Place, find_or_make};
+    pub use crate::registry::{AtKey, Counted, Fate, Place, Templates, find_or_make};
+    pub use crate::retry_budget::{Tokens, Turn};
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
         ProbeVerdict, Probes, Round, Share, StateWord,
@@ -226,6 +238,9 @@ pub mod __model {
 
 #[doc = include_str!("docs/guide.md")]
 pub mod guide {}
+
+#[doc = include_str!("docs/composition.md")]
+pub mod composition {}
 
 /// Compiles and runs the README's code, which reads a file.
 #[cfg(all(doctest, feature = "serde"))]

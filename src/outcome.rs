@@ -12,13 +12,18 @@ pub enum Outcome {
     Success,
     /// The dependency did not do its work.
     Failure,
-    /// The call says nothing about the dependency's health: a cancelled call, an input that the
-    /// caller got wrong. It is counted apart and never trips or closes anything.
-    Ignored,
+    /// The call was given up after its time: counts as a failure and, where there is a
+    /// [limit](crate::TripPolicy::slow_rate) for slow calls, as slow too, however short the time was.
+    /// [`call_timeout_with_timer`](crate::CircuitBreaker::call_timeout_with_timer) records it; a classifier can, for a
+    /// client's own time limit.
+    TimedOut,
     /// The dependency says itself that it is down (as some 503s do): counts as a failure and, while
     /// closed or half-open, opens the breaker at once for its
     /// [`open_for`](crate::Builder::open_for), whatever the policies say.
     Trip,
+    /// The call says nothing about the dependency's health: a cancelled call, an input that the
+    /// caller got wrong. It is counted apart and never trips or closes anything.
+    Ignored,
 }
 
 impl Outcome {
@@ -26,11 +31,11 @@ impl Outcome {
     pub(crate) fn check_for_cancelled(self) -> Result<(), ConfigError> {
         match self {
             Self::Ignored | Self::Failure => Ok(()),
-            Self::Success | Self::Trip => Err(ConfigError::new(
+            Self::Success | Self::TimedOut | Self::Trip => Err(ConfigError::new(
                 "on_cancel",
                 format!("Outcome::{self:?}"),
                 "Outcome::Ignored or Outcome::Failure",
-                "a cancelled call says at most that it took too long",
+                "a cancelled call says at most that it failed",
             )),
         }
     }

@@ -74,7 +74,7 @@ impl Shared {
     }
 
     #[inline]
-    fn rejected(&self, refusal: Refusal) -> Rejected {
+    pub(crate) fn rejected(&self, refusal: Refusal) -> Rejected {
         Rejected {
             name: self.core.name().clone(),
             state: refusal.state,

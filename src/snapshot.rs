@@ -251,8 +251,8 @@ impl Snapshot {
     }
 
     /// Calls of the window that took longer than the limit of a
-    /// [`slow_rate`](crate::TripPolicy::slow_rate) policy, whether they succeeded or failed; 0 if there is
-    /// no such policy.
+    /// [`slow_rate`](crate::TripPolicy::slow_rate) policy, whether they succeeded or failed, and those that were
+    /// [given up](crate::Outcome::TimedOut); 0 if there is no such policy.
     #[must_use]
     pub fn slow(&self) -> u64 {
         self.slow

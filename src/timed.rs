@@ -152,6 +152,16 @@ impl Timed {
         }
     }
 
+    /// The same of a call that was given up: it would have taken longer, so it is slow wherever there are
+    /// slow calls.
+    #[inline]
+    pub fn given_up(&self, took: Took) -> Took {
+        Took {
+            is_slow: self.slower_than != u64::MAX,
+            ..took
+        }
+    }
+
     /// Whether percentiles are to be judged.
     #[inline]
     pub fn is_tick(&self, reading: ClockReading) -> bool {

@@ -307,6 +307,7 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
         6 => Just(Outcome::Success),
         6 => Just(Outcome::Failure),
         2 => Just(Outcome::Ignored),
+        2 => Just(Outcome::TimedOut),
         1 => Just(Outcome::Trip),
     ]
 }

@@ -193,6 +193,7 @@ fn a_permit_allocates_nothing() {
         Outcome::Success,
         Outcome::Failure,
         Outcome::Ignored,
+        Outcome::TimedOut,
         Outcome::Trip,
     ];
     for outcome in outcomes {

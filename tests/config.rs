@@ -428,6 +428,15 @@ fn a_key_that_is_not_known_is_refused_by_its_place() {
         misread("open_fro = '5s'"),
         format!("breakers.payments.open_fro: unknown key, {keys}")
     );
+    assert_eq!(
+        misread("recovery = { adaptive = {} }"),
+        "breakers.payments.recovery.adaptive: unknown key, expected one of probes, \
+         success_threshold, steps, each, max_error_rate, or \"adaptive\" instead of them all"
+    );
+    // The reader shows the key, and not the table in which it is.
+    let text = "[breakers.payments]\nopen_for = '5s'\nopen_fro = '5s'";
+    let error = toml::from_str::<Config>(text).unwrap_err();
+    assert_eq!(error.span().map(|span| &text[span]), Some("open_fro"));
     for (settings, place) in [
         ("window = { bucket = 1 }", "window.bucket"),
         ("recovery = { probe = 1 }", "recovery.probe"),
@@ -449,7 +458,8 @@ fn a_key_that_is_not_known_is_refused_by_its_place() {
         toml::from_str::<Config>("[breaker.payments]")
             .unwrap_err()
             .message(),
-        "breaker: unknown key, expected one of templates, breakers"
+        "breaker: unknown key, expected one of templates, breakers; breakers stand there by name, as \
+         breakers.payments"
     );
 }
 
@@ -473,7 +483,7 @@ fn a_value_of_another_kind_is_refused_with_its_place_and_what_it_should_be() {
         ),
         (
             "trip_when = [{ error_rate = '50%' }]",
-            "invalid type: string \"50%\", expected a number at \
+            "invalid type: string \"50%\", expected a number, as 0.5, at \
              breakers.payments.trip_when[0].error_rate",
         ),
         (
@@ -496,6 +506,18 @@ fn a_value_of_another_kind_is_refused_with_its_place_and_what_it_should_be() {
             "invalid value: string \"success\", expected one of \"ignored\", \"failure\" at \
              breakers.payments.on_cancel",
         ),
+    ] {
+        assert_eq!(misread(settings), expected);
+    }
+    // The reader adds where that is in the text.
+    let text = "[breakers.payments]\nopen_for = '5s'\nshards = 'ten'";
+    let error = toml::from_str::<Config>(text).unwrap_err();
+    assert_eq!(error.span().map(|span| &text[span]), Some("'ten'"));
+}
+
+#[test]
+fn what_is_no_table_or_list_is_refused_with_its_place_and_what_it_should_be() {
+    for (settings, expected) in [
         (
             "window = 60",
             "invalid type: integer `60`, expected a window, as { length = \"60s\", buckets = 10 } or \
@@ -508,25 +530,85 @@ fn a_value_of_another_kind_is_refused_with_its_place_and_what_it_should_be() {
         ),
         (
             "trip_when = 'adaptive'",
-            "invalid type: string \"adaptive\", expected a list at breakers.payments.trip_when",
+            "invalid type: string \"adaptive\", expected a list of policies, as [{ error_rate = 0.5 }, \
+             \"adaptive\"], at breakers.payments.trip_when",
         ),
         (
             "trip_when = ['adaptiv']",
             "invalid value: string \"adaptiv\", expected a policy, as { error_rate = 0.5, min_calls = \
              20 } or \"adaptive\", at breakers.payments.trip_when[0]",
         ),
+        (
+            "trip_when = { error_rate = 0.5 }",
+            "invalid type: map, expected a list of policies, as [{ error_rate = 0.5 }, \"adaptive\"], \
+             at breakers.payments.trip_when",
+        ),
+        (
+            "trip_when = [{ adaptive = true }]",
+            "invalid type: boolean `true`, expected settings, as { tolerate = 0.25 } or {}, at \
+             breakers.payments.trip_when[0].adaptive",
+        ),
+        (
+            "recovery = { steps = 0.5, each = '10s' }",
+            "invalid type: floating point `0.5`, expected a list of numbers, as [0.1, 0.5, 1.0], at \
+             breakers.payments.recovery.steps",
+        ),
+        (
+            "backoff = '5s'",
+            "invalid value: string \"5s\", expected a backoff, as { base = \"5s\", factor = 2.0, \
+             longest = \"2m\" }, at breakers.payments.backoff",
+        ),
+        (
+            "template = ['default']",
+            "invalid type: sequence, expected a name at breakers.payments.template",
+        ),
     ] {
         assert_eq!(misread(settings), expected);
     }
-    let error = toml::from_str::<Config>("breakers = 5").unwrap_err();
+    for (text, expected) in [
+        (
+            "breakers = 5",
+            "invalid type: integer `5`, expected names with their settings, as { payments = { \
+             open_for = \"5s\" } }, at breakers",
+        ),
+        (
+            "[breakers]\nopen_for = '5s'",
+            "invalid type: string \"5s\", expected settings, as { open_for = \"5s\" }, at \
+             breakers.open_for",
+        ),
+    ] {
+        let error = toml::from_str::<Config>(text).unwrap_err();
+        assert_eq!(error.message(), expected);
+    }
+    let error = serde_json::from_str::<Config>("[]").unwrap_err();
     assert_eq!(
-        error.message(),
-        "invalid type: integer `5`, expected names with their settings at breakers"
+        error.to_string(),
+        "invalid type: sequence, expected a table with templates and breakers at the file at line 1 \
+         column 0"
     );
-    // The reader adds where that is in the text.
-    let text = "[breakers.payments]\nopen_for = '5s'\nshards = 'ten'";
-    let error = toml::from_str::<Config>(text).unwrap_err();
-    assert_eq!(error.span().map(|span| &text[span]), Some("'ten'"));
+}
+
+#[test]
+fn a_duration_of_several_parts_is_their_sum_or_refused() {
+    makes("open_for = '1m 1s500ms'", |builder| {
+        builder.open_for(MINUTE + 1_500 * MILLI)
+    });
+    makes("open_for = ' 1.5 h 0.25ms '", |builder| {
+        builder.open_for(90 * MINUTE + MILLI / 4)
+    });
+    // Either part alone is a duration; the sum is a nanosecond too long for one.
+    for text in [
+        "18446744073709551615s 1000000000ns",
+        "18446744073709551615s 1s",
+        "18446744073709551615s 999ms 1ms",
+    ] {
+        let error = misread(&format!("open_for = '{text}'"));
+        let expected = format!(
+            "invalid value: string \"{text}\", expected a duration with its unit, as \"250ms\" or \
+             \"1m 30s\", or \"forever\", at breakers.payments.open_for"
+        );
+        assert_eq!(error, expected);
+    }
 }
 
 #[test]
@@ -562,7 +644,8 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
         ),
         (
             "backoff = { base = '1s', longest = '1m' }",
-            ".backoff: a backoff needs base, factor and longest",
+            ".backoff: a backoff needs base, factor and longest, as { base = \"5s\", factor = 2.0, \
+             longest = \"2m\" }",
         ),
         (
             "trip_when = ['adaptive', { min_calls = 3 }]",
@@ -607,6 +690,114 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
         let expected = format!("{place}: is there twice; leave one out at line 1");
         assert!(text.starts_with(&expected), "{text}");
     }
+}
+
+/// What readers of TOML, JSON and YAML say of the same file.
+fn said_by_each_reader(file: &serde_json::Value) -> [String; 3] {
+    let refused = |read: Result<Config, String>| {
+        let checked = read.and_then(|config| config.check().map_err(|error| error.to_string()));
+        checked.expect_err("it makes no sense")
+    };
+    let toml = toml::to_string(file).unwrap();
+    let toml = toml::from_str(&toml).map_err(|error: toml::de::Error| error.message().to_owned());
+    let json = file.to_string();
+    let json = serde_json::from_str(&json).map_err(|error| error.to_string());
+    let yaml = serde_saphyr::to_string(file).unwrap();
+    let yaml = serde_saphyr::from_str(&yaml).map_err(|error| error.to_string());
+    [toml, json, yaml].map(refused)
+}
+
+#[test]
+fn each_reader_names_the_place_in_the_same_words() {
+    let payments = |settings| serde_json::json!({ "breakers": { "payments": settings } });
+    for (settings, expected) in [
+        (
+            serde_json::json!({ "window": { "buckets": 0 } }),
+            "breakers.payments.window.buckets: 0 is not in 1..=1024; 10 suit most services",
+        ),
+        (
+            serde_json::json!({ "window": { "bucket": 20 } }),
+            "breakers.payments.window.bucket: unknown key, expected one of length, buckets, calls, \
+             within",
+        ),
+        (
+            serde_json::json!({ "open_for": "5 parsecs" }),
+            "invalid value: string \"5 parsecs\", expected a duration with its unit, as \"250ms\" or \
+             \"1m 30s\", or \"forever\", at breakers.payments.open_for",
+        ),
+        (
+            serde_json::json!({ "window": "60s" }),
+            "invalid value: string \"60s\", expected a window, as { length = \"60s\", buckets = 10 } \
+             or { calls = 100 }, at breakers.payments.window",
+        ),
+        (
+            serde_json::json!({ "trip_when": [5] }),
+            "invalid type: integer `5`, expected a policy, as { error_rate = 0.5, min_calls = 20 } or \
+             \"adaptive\", at breakers.payments.trip_when[0]",
+        ),
+        (
+            serde_json::json!({ "trip_when": ["adaptive", { "error_rate": 50 }] }),
+            "breakers.payments.trip_when[1].error_rate: 50 is not above 0.0 and at most 1.0; it is a \
+             fraction: half of the calls is 0.5",
+        ),
+        (
+            serde_json::json!({ "trip_when": [{ "error_rate": 0.5 }, { "min_calls": 10 }] }),
+            "breakers.payments.trip_when[1]: says not which policy it is; add one of \
+             consecutive_failures, failure_count, error_rate, slow_rate, burn_rate, \
+             latency_percentile, slower_than_usual, adaptive",
+        ),
+        (
+            serde_json::json!({ "latency": "on" }),
+            "invalid value: string \"on\", expected one of \"off\", \"together\", \"by-outcome\" at \
+             breakers.payments.latency",
+        ),
+        (
+            serde_json::json!({ "template": "defualt" }),
+            "breakers.payments.template: \"defualt\" is not in the file, which has none; a template \
+             stands in the file under templates",
+        ),
+    ] {
+        let [toml, json, yaml] = said_by_each_reader(&payments(settings));
+        // The others add where that is in the text.
+        assert_eq!(toml, expected);
+        assert!(json.starts_with(expected), "{json}");
+        assert!(yaml.contains(expected), "{yaml}");
+    }
+}
+
+#[test]
+fn words_and_names_are_what_they_look_like_in_yaml() {
+    // To YAML `off`, `5` and `1` may be something else.
+    let text = "breakers:\n  1:\n    latency: off\n    open_for: 5s\n";
+    let config: Config = serde_saphyr::from_str(text).unwrap();
+    assert_eq!(
+        config,
+        toml("[breakers.1]\nlatency = 'off'\nopen_for = '5s'")
+    );
+    let written = serde_saphyr::to_string(&config).unwrap();
+    let again: Config = serde_saphyr::from_str(&written).unwrap();
+    assert_eq!(again, config);
+    let error = serde_saphyr::from_str::<Config>("breakers: { payments: { open_for: 5 } }");
+    let expected = "invalid value: string \"5\", expected a duration with its unit, as \"250ms\" or \
+                    \"1m 30s\", or \"forever\", at breakers.payments.open_for";
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn a_file_without_breakers_is_one() {
+    assert_eq!(toml(""), Config::default());
+    assert_eq!(toml("# nothing\n"), Config::default());
+    // As some editors begin a file.
+    assert_eq!(
+        toml("\u{feff}[breakers.payments]\nopen_for = '5s'"),
+        payments("open_for = '5s'")
+    );
+    assert_eq!(
+        Config::default().build("payments").unwrap_err().to_string(),
+        "breakers: \"payments\" is not in the file, which has none; a breaker is asked for by its name \
+         in the file"
+    );
 }
 
 const CANONICAL: &str = r#"[templates.default]

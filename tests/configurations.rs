@@ -193,12 +193,17 @@ fn a_cancelled_call_is_ignored_or_a_failure() {
     refused(
         builder().on_cancel(Outcome::Success),
         "on_cancel: Outcome::Success is not Outcome::Ignored or Outcome::Failure; a cancelled call \
-         says at most that it took too long",
+         says at most that it failed",
+    );
+    refused(
+        builder().on_cancel(Outcome::TimedOut),
+        "on_cancel: Outcome::TimedOut is not Outcome::Ignored or Outcome::Failure; a cancelled call \
+         says at most that it failed",
     );
     refused(
         builder().on_cancel(Outcome::Trip),
         "on_cancel: Outcome::Trip is not Outcome::Ignored or Outcome::Failure; a cancelled call \
-         says at most that it took too long",
+         says at most that it failed",
     );
 }
 

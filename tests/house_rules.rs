@@ -97,7 +97,9 @@ fn there_is_no_lock_and_nobody_waits_for_another_thread() {
         "LazyLock",
     ];
     // In sync.rs a `Condvar` and a `OnceLock` help loom; they are in no build that ships.
-    let found = offences(&lines(), &forbidden, &["sync.rs"]);
+    let mut found = offences(&lines(), &forbidden, &["sync.rs"]);
+    // A future, for which no thread waits.
+    found.retain(|line| !line.contains("tokio::time::sleep"));
     assert!(found.is_empty(), "{found:#?}");
     // Once in a process, when the first breaker is built: the clock's origin, the number of cores.
     let found = offences(

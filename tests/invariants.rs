@@ -22,10 +22,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const NANO: Duration = Duration::from_nanos(1);
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-const OUTCOMES: [Outcome; 4] = [
+const OUTCOMES: [Outcome; 5] = [
     Outcome::Success,
     Outcome::Failure,
     Outcome::Ignored,
+    Outcome::TimedOut,
     Outcome::Trip,
 ];
 

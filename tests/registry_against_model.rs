@@ -6,19 +6,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tripcurve::{CircuitBreaker, Clock, MockClock, Registry, State, TripPolicy, Window};
+use tripcurve::{Builder, CircuitBreaker, Clock, MockClock, Registry, State, TripPolicy, Window};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Of(u8),
     Get(u8),
     Remove(u8),
-    Call { key: u8, fails: bool },
+    Call {
+        key: u8,
+        fails: bool,
+    },
     Hold(u8),
     LetGo(usize),
     ForceOpen(u8),
     Reset(u8),
     Advance(u64),
+    /// Another template, with so many failures in a row.
+    #[cfg_attr(not(feature = "reconfigure"), allow(dead_code))]
+    Reconfigure(u32),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -33,6 +39,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => key.clone().prop_map(Step::ForceOpen),
         1 => key.prop_map(Step::Reset),
         2 => (0..15_u64).prop_map(Step::Advance),
+        1 => (1..5_u32).prop_map(Step::Reconfigure),
     ];
     prop::collection::vec(step, 1..150)
 }
@@ -98,8 +105,18 @@ impl Model {
     }
 }
 
+/// Trips on so many failures in a row.
+fn template(limit: u32) -> Builder {
+    CircuitBreaker::builder("model")
+        .window(Window::time(Duration::from_secs(10), 10))
+        .trip_when(TripPolicy::consecutive_failures(limit))
+        .open_for(Duration::from_secs(5))
+        .shards(1)
+}
+
 struct Pair {
     model: Model,
+    limit: u32,
     registry: Registry<u8>,
     held: Vec<CircuitBreaker>,
     hand: MockClock,
@@ -108,19 +125,15 @@ struct Pair {
 impl Pair {
     fn new(capacity: usize) -> Self {
         let (clock, hand) = Clock::mock();
-        let template = CircuitBreaker::builder("model")
-            .window(Window::time(Duration::from_secs(10), 10))
-            .trip_when(TripPolicy::consecutive_failures(3))
-            .open_for(Duration::from_secs(5))
-            .shards(1)
-            .clock(clock);
+        let limit = 3;
         let made = AtomicU64::new(0);
-        let registry = Registry::builder(template)
+        let registry = Registry::builder(template(limit).clock(clock))
             .capacity(capacity)
             .name_with(move |_| (made.fetch_add(1, Ordering::Relaxed) + 1).to_string())
             .build()
             .unwrap();
         Self {
+            limit,
             model: Model {
                 capacity,
                 made: 0,
@@ -197,6 +210,13 @@ impl Pair {
             Step::ForceOpen(key) => self.of(key).force_open(),
             Step::Reset(key) => self.of(key).reset(),
             Step::Advance(seconds) => self.hand.advance(Duration::from_secs(seconds)),
+            #[cfg(not(feature = "reconfigure"))]
+            Step::Reconfigure(_) => {}
+            #[cfg(feature = "reconfigure")]
+            Step::Reconfigure(limit) => {
+                self.registry.reconfigure(template(limit)).unwrap();
+                self.limit = limit;
+            }
         }
     }
 
@@ -204,6 +224,9 @@ impl Pair {
         let mut found = HashMap::new();
         self.registry.for_each(|key, snapshot| {
             found.insert(*key, snapshot.name().parse::<u64>().unwrap());
+            let run = snapshot.consecutive_failures();
+            let is_closed = snapshot.state() == State::Closed;
+            assert!(!is_closed || run < self.limit.into(), "{snapshot}");
         });
         let places = self.model.places.iter();
         let expected: HashMap<_, _> = places.map(|(key, place)| (*key, place.number)).collect();

@@ -22,7 +22,7 @@ fn come_back(breaker: &CircuitBreaker, outcome: Outcome, wish: Duration) {
 }
 
 /// For how many seconds it is open from now on, to the next one down.
-fn open_for(breaker: &CircuitBreaker) -> Option<u64> {
+fn open_for<C>(breaker: &CircuitBreaker<C>) -> Option<u64> {
     let left = breaker.snapshot().time_left_open();
     left.map(|left| left.as_secs())
 }
@@ -47,6 +47,31 @@ fn a_wish_of_a_call_that_opens_nothing_lengthens_the_next_open_time() {
     hand.advance(20 * SECOND);
     breaker.try_acquire().unwrap().record(Outcome::Trip);
     assert_eq!(open_for(&breaker), Some(40));
+}
+
+/// As a file has them, which knows nothing of the classifier.
+#[cfg(feature = "reconfigure")]
+#[test]
+fn wishes_are_heeded_after_settings_that_say_nothing_of_them() {
+    let (clock, _hand) = Clock::mock();
+    let breaker = CircuitBreaker::builder("wishes")
+        .classify(|_: &Result<(), Duration>| Outcome::Trip)
+        .retry_after(|result: &Result<(), Duration>| result.err())
+        .clock(clock)
+        .build()
+        .unwrap();
+    let settings = CircuitBreaker::builder("wishes").probes(2);
+    breaker.reconfigure(settings).unwrap();
+    let _ = breaker.call(|| Err::<(), _>(MINUTE));
+    assert_eq!(open_for(&breaker), Some(60));
+    breaker.reset();
+    let _ = breaker.call(|| Err::<(), _>(60 * MINUTE));
+    assert_eq!(open_for(&breaker), Some(300), "5 minutes at most");
+    breaker.reset();
+    let settings = CircuitBreaker::builder("wishes").longest_retry_after(70 * MINUTE);
+    breaker.reconfigure(settings).unwrap();
+    let _ = breaker.call(|| Err::<(), _>(60 * MINUTE));
+    assert_eq!(open_for(&breaker), Some(3_600));
 }
 
 #[test]

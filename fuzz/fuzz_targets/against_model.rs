@@ -218,6 +218,7 @@ fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
             Outcome::Success,
             Outcome::Failure,
             Outcome::Ignored,
+            Outcome::TimedOut,
             Outcome::Trip,
         ])
         .copied()

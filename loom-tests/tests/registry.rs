@@ -116,7 +116,7 @@ impl Map {
             let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
             Place::new(Handle::new(), number)
         };
-        let (handle, number) = find_or_make(self, make, |_| ());
+        let (handle, number) = find_or_make(self, make, |_, _| ());
         (handle, number.is_some())
     }
 
@@ -281,7 +281,7 @@ fn nobody_has_a_handle_to_a_breaker_that_was_not_welcomed() {
         let shared = Arc::new((Place::new(Handle::new(), 1), AtomicU64::new(0)));
         let take = |(place, welcomed): &(Place<Handle>, AtomicU64)| {
             // Relaxed: the model asks whether the place orders it.
-            let taken = place.take(|_| welcomed.store(1, Ordering::Relaxed));
+            let taken = place.take(|_, _| welcomed.store(1, Ordering::Relaxed));
             assert!(taken.is_some());
             // Relaxed: as above.
             assert_eq!(welcomed.load(Ordering::Relaxed), 1);

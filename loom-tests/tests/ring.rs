@@ -88,7 +88,7 @@ fn each_call_is_counted_in_the_bucket_of_its_time() {
                 0
             }],
         );
-        let late = ticks.into_iter().sum();
+        let late: u64 = ticks.into_iter().sum();
         assert_eq!(ring.failures(WIDTH), 2);
         assert_eq!(ring.failures(2 * WIDTH), late, "the first tick is over");
     });
@@ -111,7 +111,7 @@ fn a_ring_that_turns_loses_nothing_of_the_newer_bucket() {
                 0
             }],
         );
-        assert_eq!(ring.failures(WIDTH), ticks.into_iter().sum());
+        assert_eq!(ring.failures(WIDTH), ticks.into_iter().sum::<u64>());
     });
 }
 

@@ -4,6 +4,7 @@ use super::Builder;
 use crate::breaker::CircuitBreaker;
 use crate::error::ConfigError;
 use crate::fittings::Reconfigured;
+use crate::recovery::RetryAfter;
 
 impl<C> CircuitBreaker<C> {
     /// Puts other settings in the place of the present ones, while calls run.
@@ -22,7 +23,8 @@ impl<C> CircuitBreaker<C> {
     /// | [`probe_timeout`](Builder::probe_timeout), [`on_cancel`](Builder::on_cancel), [`longest_retry_after`](Builder::longest_retry_after) | hold from then on |
     ///
     /// The breaker keeps its clock, its classifier, its listeners and how many may wait; those of the builder
-    /// mean nothing here, as where it [starts](Builder::start_in). The state stays what it is, but for what is said above.
+    /// mean nothing here, as where it [starts](Builder::start_in). One that heeds the dependency's
+    /// [wishes](Builder::retry_after) goes on to, for 5 minutes at most if the builder doesn't say for how long. The state stays what it is, but for what is said above.
     ///
     /// # Errors
     /// The first setting that makes no sense, as [`build`](Builder::build) finds it, or another name than the breaker has; then nothing
@@ -50,16 +52,58 @@ impl<C> CircuitBreaker<C> {
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
     pub fn reconfigure<D>(&self, settings: Builder<D>) -> Result<Reconfigured, ConfigError> {
-        if settings.name.as_str() != self.name() {
-            return Err(ConfigError::new(
-                "name",
-                format!("{:?}", settings.name.as_str()),
-                format!("{:?}", self.name()),
-                "a breaker keeps its name; another name is another breaker",
-            ));
-        }
-        let clock = self.shared.clock.clone();
-        let outfit = settings.clock(clock).outfit()?;
+        settings.check_name(self.name())?;
+        let heeds_wishes = self.shared.core.heeds_wishes();
+        let longest = heeds_wishes.then_some(RetryAfter::DEFAULT);
+        let settings = Builder {
+            longest_retry_after: settings.longest_retry_after.or(longest),
+            clock: self.shared.clock.clone(),
+            ..settings
+        };
+        let outfit = settings.outfit()?;
         Ok(self.shared.core.reconfigure(outfit, &*self.shared))
+    }
+}
+
+impl<C> Builder<C> {
+    /// Whether it has the name that breakers have.
+    pub(crate) fn check_name(&self, name: &str) -> Result<(), ConfigError> {
+        if self.name.as_str() == name {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "name",
+            format!("{:?}", self.name.as_str()),
+            format!("{name:?}"),
+            "a breaker keeps its name; another name is another breaker",
+        ))
+    }
+
+    /// The settings of another, and what a breaker keeps.
+    #[cfg(feature = "registry")]
+    pub(crate) fn with_settings_of<D>(&self, other: &Builder<D>) -> Self
+    where
+        C: Clone,
+    {
+        Self {
+            window: other.window.clone(),
+            policies: other.policies.clone(),
+            recovery: other.recovery,
+            probe_timeout: other.probe_timeout,
+            // Who asks for the wishes is kept.
+            longest_retry_after: other
+                .longest_retry_after
+                .or(self.longest_retry_after.map(|_| RetryAfter::DEFAULT)),
+            on_cancel: other.on_cancel,
+            start_in: other.start_in,
+            recording: other.recording,
+            shards: other.shards,
+            ..self.clone()
+        }
+    }
+
+    #[cfg(feature = "registry")]
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_str()
     }
 }

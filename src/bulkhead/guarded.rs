@@ -73,7 +73,7 @@ impl<C> CircuitBreaker<C> {
 }
 
 /// A place, and then the breaker's permit, so that the permit is dropped first.
-type Both<'a> = (BulkheadPermit<'a>, Held<&'a Shared>);
+pub(crate) type Both<'a> = (BulkheadPermit<'a>, Held<&'a Shared>);
 
 enum Entry<'a> {
     Entered(Both<'a>),
@@ -131,14 +131,20 @@ impl<C> Guarded<C> {
         F: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        let (_place, permit) = match self.enter_at_once()? {
-            Entry::Entered(both) => both,
-            Entry::Waits(withdrawn) => {
-                self.admitted_to(self.bulkhead.acquire_async().await?, withdrawn)?
-            }
-        };
+        let (_place, permit) = self.enter_async().await?;
         let result = operation().await;
         self.breaker.conclude(permit, result)
+    }
+
+    /// Asks both; the task waits for a place.
+    #[inline]
+    pub(crate) async fn enter_async<E>(&self) -> Result<Both<'_>, CallError<E>> {
+        match self.enter_at_once()? {
+            Entry::Entered(both) => Ok(both),
+            Entry::Waits(withdrawn) => {
+                Ok(self.admitted_to(self.bulkhead.acquire_async().await?, withdrawn)?)
+            }
+        }
     }
 
     /// The breaker.

@@ -3,141 +3,152 @@
 mod policy;
 mod read;
 mod scalars;
+#[cfg(feature = "schema")]
+mod schema;
 mod settings;
 mod words;
 
 use std::borrow::Cow;
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use self::read::{At, Named, Section, Words, read_section, section};
-use self::settings::Settings;
+use self::settings::{Settings, Template};
 use crate::breaker::CircuitBreaker;
 use crate::builder::Builder;
 use crate::error::ConfigError;
 
-/// Named breakers, and templates of them, as a file describes them.
-///
-/// Read it with the reader of your choice: it implements [`Deserialize`] for TOML, JSON, YAML, and whatever
-/// else says of itself what it holds.
-///
-/// ```
-/// use tripcurve::Config;
-///
-/// let config: Config = toml::from_str(r#"
-///     [templates.default]
-///     window = { length = "60s", buckets = 10 }
-///     trip_when = [{ adaptive = { tolerate = 0.25, slower_than = "500ms" } }]
-///     recovery = "adaptive"
-///
-///     [breakers.payments]
-///     template = "default"
-///     open_for = "5s"
-///
-///     [breakers.search]
-///     trip_when = [{ consecutive_failures = 8 }, { error_rate = 0.25, min_calls = 50 }]
-/// "#)?;
-/// config.check()?;
-///
-/// let payments = config.build("payments")?;
-/// let search = config
-///     .builder("search")?
-///     .on_transition(|transition| println!("{transition}"))
-///     .build()?;
-/// assert_eq!(config.names().collect::<Vec<_>>(), ["payments", "search"]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// # Keys
-///
-/// Those of a breaker and of a template. What is left out is as in the template, and else as in
-/// [`Builder`]. Each key replaces the template's as a whole; `open_for` and `backoff` replace each other.
-///
-/// | key | value |
-/// |---|---|
-/// | `template` | a name of `templates`; for breakers only |
-/// | `window` | `{ length = "60s", buckets = 10 }`, either may be left out; or `{ calls = 100, within = "60s" }`, of which `within` may |
-/// | `trip_when` | a list of policies, any of which trips; see below |
-/// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2` or `max_error_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_error_rate` |
-/// | `open_for` | `"5s"`; with every recovery, also an adaptive one |
-/// | `backoff` | instead: `{ base = "5s", factor = 2.0, longest = "2m" }`, with `jitter`, which is `"full"`, `"equal"`, `"decorrelated"` or `"none"`, and `healthy_after` |
-/// | `probe_timeout`, `longest_retry_after` | a duration |
-/// | `on_cancel` | `"ignored"` or `"failure"` |
-/// | `start_in` | `"closed"`, `"open"`, `"half-open"`, `"forced-open"`, `"disabled"` or `"metrics-only"` |
-/// | `latency` | `"off"`, `"together"` or `"by-outcome"` |
-/// | `shards` | a number |
-///
-/// A duration has its units, as `"250ms"`, `"1m 30s"` or `"1d"`; `"forever"` is [`Duration::MAX`]. A year is
-/// one of 365.25 days. A policy is one of
-///
-/// - `{ consecutive_failures = 5 }`
-/// - `{ failure_count = 20 }`
-/// - `{ error_rate = 0.5, min_calls = 10 }`
-/// - `{ slow_rate = 0.5, slower_than = "2s", min_calls = 10 }`
-/// - `{ burn_rate = 0.999, factor = 14.4, short = "5m", min_calls = 100 }`
-/// - `{ latency_percentile = 99.0, above = "2s", min_calls = 100 }`
-/// - `{ slower_than_usual = 4.0, percentile = 90.0, min_calls = 100 }`
-/// - `"adaptive"`, or with settings
-///   `{ adaptive = { tolerate = 0.25, false_trip_budget = "1d", slower_than = "2s" } }`
-///
-/// of which what has a default in [`TripPolicy`](crate::TripPolicy) may be left out.
-///
-/// # Errors
-///
-/// The reader refuses what it can't understand, unknown keys too; [`check`](Self::check),
-/// [`builder`](Self::builder) and [`build`](Self::build) refuse what makes no sense. Either way the error names
-/// the place in the file.
-///
-/// ```
-/// use tripcurve::Config;
-///
-/// let error = toml::from_str::<Config>("[breakers.payments]\nwindow = { bucket = 20 }").unwrap_err();
-/// assert_eq!(
-///     error.message(),
-///     "breakers.payments.window.bucket: unknown key, expected one of length, buckets, calls, within"
-/// );
-///
-/// let config: Config = toml::from_str("[breakers.payments]\nwindow = { buckets = 0 }")?;
-/// assert_eq!(
-///     config.check().unwrap_err().to_string(),
-///     "breakers.payments.window.buckets: 0 is not in 1..=1024; 10 suit most services"
-/// );
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// # Writing
-///
-/// It implements [`Serialize`] too, and writes what it has read: durations as they were spelt, names in
-/// [their order](Self::names), nothing that was left out. Comments and layout are the reader's and are lost.
-///
-/// [`Duration::MAX`]: std::time::Duration::MAX
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Config {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    templates: Option<Named<Settings>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    breakers: Option<Named<Settings>>,
+section! {
+    /// Named breakers, and templates of them, as a file describes them.
+    ///
+    /// Read it with the reader of your choice: it implements [`Deserialize`] for TOML, JSON, YAML, and whatever
+    /// else says of itself what it holds.
+    ///
+    /// ```
+    /// use tripcurve::Config;
+    ///
+    /// let config: Config = toml::from_str(r#"
+    ///     [templates.default]
+    ///     window = { length = "60s", buckets = 10 }
+    ///     trip_when = [{ adaptive = { tolerate = 0.25, slower_than = "500ms" } }]
+    ///     recovery = "adaptive"
+    ///
+    ///     [breakers.payments]
+    ///     template = "default"
+    ///     open_for = "5s"
+    ///
+    ///     [breakers.search]
+    ///     trip_when = [{ consecutive_failures = 8 }, { error_rate = 0.25, min_calls = 50 }]
+    /// "#)?;
+    /// config.check()?;
+    ///
+    /// let payments = config.build("payments")?;
+    /// let search = config
+    ///     .builder("search")?
+    ///     .on_transition(|transition| println!("{transition}"))
+    ///     .build()?;
+    /// assert_eq!(config.names().collect::<Vec<_>>(), ["payments", "search"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Keys
+    ///
+    /// Those of a breaker and of a template. What is left out is as in the template, and else as in
+    /// [`Builder`]. Each key replaces the template's as a whole; `open_for` and `backoff` replace each other.
+    ///
+    /// | key | value |
+    /// |---|---|
+    /// | `template` | a name of `templates`; for breakers only |
+    /// | `window` | `{ length = "60s", buckets = 10 }`, either may be left out; or `{ calls = 100, within = "60s" }`, of which `within` may |
+    /// | `trip_when` | a list of policies, any of which trips; see below |
+    /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2` or `max_error_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_error_rate` |
+    /// | `open_for` | `"5s"`; with every recovery, also an adaptive one |
+    /// | `backoff` | instead: `{ base = "5s", factor = 2.0, longest = "2m" }`, with `jitter`, which is `"full"`, `"equal"`, `"decorrelated"` or `"none"`, and `healthy_after` |
+    /// | `probe_timeout`, `longest_retry_after` | a duration |
+    /// | `on_cancel` | `"ignored"` or `"failure"` |
+    /// | `start_in` | `"closed"`, `"open"`, `"half-open"`, `"forced-open"`, `"disabled"` or `"metrics-only"` |
+    /// | `latency` | `"off"`, `"together"` or `"by-outcome"` |
+    /// | `shards` | a number |
+    ///
+    /// A duration has its units, as `"250ms"`, `"1m 30s"` or `"1d"`; `"forever"` is [`Duration::MAX`]. A year is
+    /// one of 365.25 days. A policy is one of
+    ///
+    /// - `{ consecutive_failures = 5 }`
+    /// - `{ failure_count = 20 }`
+    /// - `{ error_rate = 0.5, min_calls = 10 }`
+    /// - `{ slow_rate = 0.5, slower_than = "2s", min_calls = 10 }`
+    /// - `{ burn_rate = 0.999, factor = 14.4, short = "5m", min_calls = 100 }`
+    /// - `{ latency_percentile = 99.0, above = "2s", min_calls = 100 }`
+    /// - `{ slower_than_usual = 4.0, percentile = 90.0, min_calls = 100 }`
+    /// - `"adaptive"`, or with settings
+    ///   `{ adaptive = { tolerate = 0.25, false_trip_budget = "1d", slower_than = "2s" } }`
+    ///
+    /// of which what has a default in [`TripPolicy`](crate::TripPolicy) may be left out.
+    ///
+    /// # Changing it while calls run
+    ///
+    /// With the feature `reconfigure`, `CircuitBreaker::reconfigure` takes what [`builder`](Self::builder) gives, and
+    /// `Registry::reconfigure` what [`template`](Self::template) gives. Look all of them up first, and nothing has
+    /// changed if the file has a mistake; a breaker for which the file says nothing new stays untouched. The example
+    /// `reload` watches a file and applies it under load.
+    ///
+    /// # Errors
+    ///
+    /// The reader refuses what it can't understand, unknown keys too; [`check`](Self::check),
+    /// [`builder`](Self::builder) and [`build`](Self::build) refuse what makes no sense. Either way the error names
+    /// the place in the file.
+    ///
+    /// ```
+    /// use tripcurve::Config;
+    ///
+    /// let error = toml::from_str::<Config>("[breakers.payments]\nwindow = { bucket = 20 }").unwrap_err();
+    /// assert_eq!(
+    ///     error.message(),
+    ///     "breakers.payments.window.bucket: unknown key, expected one of length, buckets, calls, within"
+    /// );
+    ///
+    /// let config: Config = toml::from_str("[breakers.payments]\nwindow = { buckets = 0 }")?;
+    /// assert_eq!(
+    ///     config.check().unwrap_err().to_string(),
+    ///     "breakers.payments.window.buckets: 0 is not in 1..=1024; 10 suit most services"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Editors
+    ///
+    /// `docs/config.schema.json` is a [JSON Schema](https://json-schema.org) of such a file. Put it beside yours and name
+    /// it there, and an editor offers the keys, says what they are for, and underlines mistakes as they are typed:
+    ///
+    /// | file | first line |
+    /// |---|---|
+    /// | TOML (taplo, Even Better TOML) | `#:schema ./config.schema.json` |
+    /// | JSON, within the braces | `"$schema": "./config.schema.json",` |
+    /// | YAML | `# yaml-language-server: $schema=./config.schema.json` |
+    ///
+    /// It knows the bounds of numbers and which keys go together. What it can't know are those of durations, and
+    /// whether settings fit each other; [`check`](Self::check) does. With the feature `schema` there is
+    /// `schemars::JsonSchema` for `Config`, which makes it.
+    ///
+    /// # Writing
+    ///
+    /// It implements [`Serialize`](serde::Serialize) too, and writes what it has read: durations as they were spelt, names in
+    /// [their order](Self::names), nothing that was left out. Comments and layout are the reader's and are lost.
+    ///
+    /// [`Duration::MAX`]: std::time::Duration::MAX
+    pub struct Config {
+        /// Where this schema is, for editors; nothing else looks at it.
+        schema = "$schema": String,
+        /// Settings that breakers can have, by name.
+        templates: Named<Template>,
+        /// The breakers by name.
+        breakers: Named<Settings>,
+    }
 }
-
-section!(Config {
-    templates,
-    breakers
-});
 
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let config: Self = read_section(from, &At::File)?;
-        let mut templates = config.all_templates();
-        let nested = templates.find(|(_, settings)| settings.template.is_some());
-        if let Some((name, _)) = nested {
-            let at = place("templates", name);
-            return Err(D::Error::custom(format_args!(
-                "{at}.template: a template has none itself"
-            )));
-        }
-        drop(templates);
-        Ok(config)
+        read_section(from, "a table with templates and breakers", &At::File)
     }
 }
 
@@ -186,7 +197,7 @@ impl Config {
                     let at = format!("{at}.template");
                     unknown(at, name, self.template_names(), hint)
                 })?;
-                Some((name, template))
+                Some((name, &template.0))
             }
         };
         let settings = template.map(|(_, template)| own.over(template));
@@ -215,7 +226,7 @@ impl Config {
     /// # Errors
     /// There is no such template, or one of its settings makes no sense.
     pub fn template(&self, name: &str) -> Result<Builder, ConfigError> {
-        let Some(settings) = find(self.templates.as_ref(), name) else {
+        let Some(Template(settings)) = find(self.templates.as_ref(), name) else {
             let hint = "a template is asked for by its name in the file";
             return Err(unknown("templates", name, self.template_names(), hint));
         };
@@ -226,12 +237,12 @@ impl Config {
         self.breakers.iter().flat_map(Named::iter)
     }
 
-    fn all_templates(&self) -> impl Iterator<Item = &(String, Settings)> {
+    fn all_templates(&self) -> impl Iterator<Item = &(String, Template)> {
         self.templates.iter().flat_map(Named::iter)
     }
 }
 
-fn find<'a>(all: Option<&'a Named<Settings>>, name: &str) -> Option<&'a Settings> {
+fn find<'a, T>(all: Option<&'a Named<T>>, name: &str) -> Option<&'a T> {
     all?.get(name)
 }
 

@@ -1,110 +1,115 @@
 //! When a breaker trips, as a file says it.
 
-use serde::Serialize;
-
-use super::read::{Meaning, Section, Words, Written, section};
+use super::read::{Form, Meaning, Section, Short, Words, Written, section};
 use super::words::Time;
 use crate::policy::{
     self, BurnRate, ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
 };
 
-/// One policy: a key that says which, and its settings beside it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Policy {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    consecutive_failures: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure_count: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_rate: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slow_rate: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    burn_rate: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latency_percentile: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slower_than_usual: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) adaptive: Option<Written<Adaptive>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slower_than: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    above: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    percentile: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    factor: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    short: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    min_calls: Option<u32>,
+section! {
+    /// One policy: a key that says which, and its settings beside it.
+    pub(super) struct Policy {
+        /// Trips when so many calls have failed in a row.
+        consecutive_failures: u32 { "minimum": 1, "maximum": u32::MAX },
+        /// Trips when so many calls of the window have failed.
+        failure_count: u32 { "minimum": 1, "maximum": u32::MAX },
+        /// Trips when at least this share of the window's calls has failed: half of them is 0.5.
+        error_rate: f64 { "exclusiveMinimum": 0, "maximum": 1 },
+        /// Trips when at least this share of the window's calls was slow: half of them is 0.5.
+        slow_rate: f64 { "exclusiveMinimum": 0, "maximum": 1 },
+        /// Trips when errors use up the budget that this objective leaves faster than it bears: 0.999 means that one call in a thousand may fail.
+        burn_rate: f64 { "exclusiveMinimum": 0, "maximum": 0.999_999 },
+        /// Trips when this percentile of the time that calls take is above a limit: 99.0 is what 99 of 100 calls don't exceed.
+        latency_percentile: f64 { "minimum": 1, "maximum": 99.999 },
+        /// Trips when a percentile of the time that calls take is so many times what it usually is.
+        slower_than_usual: f64 { "exclusiveMinimum": 1, "maximum": 1000 },
+        /// Trips as soon as the calls are evidence enough that clearly more fail than usual.
+        pub(super) adaptive: Written<Adaptive>,
+        /// From when on a call is slow, "1us" to "1h"; the same in all policies of a breaker.
+        slower_than: Time,
+        /// The limit of the percentile, "1us" to "60s".
+        above: Time,
+        /// Which percentile is compared; 90.0 if left out.
+        percentile: f64 { "minimum": 1, "maximum": 99.999 },
+        /// How many times as fast as the objective allows the budget may be used up; 14.4 if left out.
+        factor: f64 { "minimum": 1, "maximum": 1000 },
+        /// The short stretch of the window in which it must be so too; a twelfth of the window if left out.
+        short: Time,
+        /// Judges nothing before there are so many calls.
+        min_calls: u32 { "minimum": 1, "maximum": u32::MAX },
+    }
 }
-
-section!(Policy {
-    consecutive_failures,
-    failure_count,
-    error_rate,
-    slow_rate,
-    burn_rate,
-    latency_percentile,
-    slower_than_usual,
-    adaptive,
-    slower_than,
-    above,
-    percentile,
-    factor,
-    short,
-    min_calls,
-});
-
-/// The kinds, and which settings each has besides.
-const KINDS: [(&str, &[&str]); 8] = [
-    ("consecutive_failures", &[]),
-    ("failure_count", &[]),
-    ("error_rate", &["min_calls"]),
-    ("slow_rate", &["slower_than", "min_calls"]),
-    ("burn_rate", &["factor", "short", "min_calls"]),
-    ("latency_percentile", &["above", "min_calls"]),
-    ("slower_than_usual", &["percentile", "min_calls"]),
-    ("adaptive", &[]),
-];
 
 impl Meaning for Policy {
     type Value = TripPolicy;
 
     const WHAT: &'static str = "a policy, as { error_rate = 0.5, min_calls = 20 } or \"adaptive\",";
 
+    const LIST: &'static str = "a list of policies, as [{ error_rate = 0.5 }, \"adaptive\"],";
+
+    /// Each begins with the key that says which policy it is.
+    const FORMS: &'static [Form] = &[
+        Form {
+            needs: &["consecutive_failures"],
+            may: &[],
+        },
+        Form {
+            needs: &["failure_count"],
+            may: &[],
+        },
+        Form {
+            needs: &["error_rate"],
+            may: &["min_calls"],
+        },
+        Form {
+            needs: &["slow_rate", "slower_than"],
+            may: &["min_calls"],
+        },
+        Form {
+            needs: &["burn_rate"],
+            may: &["factor", "short", "min_calls"],
+        },
+        Form {
+            needs: &["latency_percentile", "above"],
+            may: &["min_calls"],
+        },
+        Form {
+            needs: &["slower_than_usual"],
+            may: &["percentile", "min_calls"],
+        },
+        Form {
+            needs: &["adaptive"],
+            may: &[],
+        },
+    ];
+
+    const SHORT: Option<Short<Self>> = Some(Short {
+        word: "adaptive",
+        keys: || Self {
+            adaptive: Written::new(Adaptive::default()).ok(),
+            ..Self::default()
+        },
+    });
+
     fn meaning(&self) -> Result<TripPolicy, String> {
-        let mut kinds = KINDS.iter().filter(|(kind, _)| self.has(kind));
-        let Some((kind, settings)) = kinds.next() else {
-            let kinds = Words(KINDS.iter().map(|(kind, _)| kind));
+        let kinds = Self::FORMS.iter().map(|form| (form.needs[0], form));
+        let mut own = kinds.clone().filter(|(kind, _)| self.has(kind));
+        let Some((kind, form)) = own.next() else {
+            let kinds = Words(kinds.map(|(kind, _)| kind));
             return Err(format!("says not which policy it is; add one of {kinds}"));
         };
-        if let Some((second, _)) = kinds.next() {
+        if let Some((second, _)) = own.next() {
             return Err(format!(
                 "has both {kind} and {second}; a list has several policies, any of which trips"
             ));
         }
-        let foreign = |key: &&&str| self.has(key) && key != &kind && !settings.contains(key);
+        let foreign =
+            |key: &&&str| self.has(key) && !form.needs.contains(key) && !form.may.contains(key);
         if let Some(key) = Self::KEYS.iter().find(foreign) {
             return Err(format!("{kind} has no setting {key}"));
         }
         self.policy()
             .ok_or_else(|| format!("{kind} has no meaning"))
-    }
-
-    fn of_word(word: &str) -> Option<Self> {
-        let keys = Adaptive::default();
-        (word == "adaptive").then(|| Self {
-            adaptive: Written::new(keys).ok(),
-            ..Self::default()
-        })
-    }
-
-    fn word(&self) -> Option<&'static str> {
-        let adaptive = self.adaptive.as_ref()?;
-        (*adaptive.keys() == Adaptive::default()).then_some("adaptive")
     }
 }
 
@@ -158,27 +163,27 @@ pub(super) fn with<T, V>(value: T, setting: Option<V>, set: impl FnOnce(T, V) ->
     }
 }
 
-/// The settings of the adaptive policy, a table of their own as it has no number of its own.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Adaptive {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tolerate: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    false_trip_budget: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    slower_than: Option<Time>,
+section! {
+    /// The settings of the adaptive policy, a table of their own as it has no number of its own.
+    pub(super) struct Adaptive {
+        /// The share of failed calls up to which the breaker doesn't trip, however unusual it is.
+        tolerate: f64 { "minimum": 0, "maximum": 0.9 },
+        /// How much time should pass between two trips on mere noise, on average, "60s" to 10 years; a day if left out.
+        false_trip_budget: Time,
+        /// From when on a call is slow, which then counts as failed, "1us" to "1h"; however long it takes if left out.
+        slower_than: Time,
+    }
 }
-
-section!(Adaptive {
-    tolerate,
-    false_trip_budget,
-    slower_than,
-});
 
 impl Meaning for Adaptive {
     type Value = TripPolicy;
 
-    const WHAT: &'static str = "settings, as { tolerate = 0.25 },";
+    const WHAT: &'static str = "settings, as { tolerate = 0.25 } or {},";
+
+    const FORMS: &'static [Form] = &[Form {
+        needs: &[],
+        may: Self::KEYS,
+    }];
 
     fn meaning(&self) -> Result<TripPolicy, String> {
         let duration = |time: &Option<Time>| time.as_ref().map(|time| time.duration);

@@ -48,6 +48,9 @@ fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
 
 /// What can be read at a place.
 pub(super) trait Read: Sized {
+    /// What several of them are, for errors.
+    const LIST: &'static str = "a list";
+
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error>;
 }
 
@@ -76,7 +79,7 @@ impl<T: Read> Read for Vec<T> {
             type Value = Vec<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a list at {}", self.0)
+                write!(f, "{} at {}", T::LIST, self.0)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
@@ -117,7 +120,11 @@ impl<T: Read> Read for Named<T> {
             type Value = Named<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "names with their settings at {}", self.0)
+                write!(
+                    f,
+                    "names with their settings, as {{ payments = {{ open_for = \"5s\" }} }}, at {}",
+                    self.0
+                )
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
@@ -146,6 +153,9 @@ pub(super) trait Section: Default {
     /// Whether there is a value for the key.
     fn has(&self, key: &str) -> bool;
 
+    /// Its values, and those of another where it has none.
+    fn or(&self, other: &Self) -> Self;
+
     /// Takes the value of one of the [`KEYS`](Self::KEYS).
     fn take<'de, A: MapAccess<'de>>(
         &mut self,
@@ -155,16 +165,46 @@ pub(super) trait Section: Default {
     ) -> Result<(), A::Error>;
 }
 
-/// Makes a struct whose fields are all optional a [`Section`] with their names as keys.
+/// Writes a [`Section`]: a struct with its keys as fields, each of which may be left out, in the order in which they
+/// are written.
+///
+/// What stands above a key, and the limits behind its type, tell editors what to put there.
 macro_rules! section {
-    ($section:ident { $($key:ident),+ $(,)? }) => {
+    (
+        $(#[$about:meta])*
+        $visibility:vis struct $section:ident $(and $besides:ident: $besides_type:ty)? {
+            $(
+                $(#[doc = $doc:literal])+
+                $key_visibility:vis $key:ident $(= $name:literal)?: $value:ty
+                    $({ $($limits:tt)* })?,
+            )+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        $visibility struct $section {
+            $($besides: $besides_type,)?
+            $(
+                $(#[doc = $doc])+
+                $key_visibility $key: Option<$value>,
+            )+
+        }
+
         impl $crate::config::read::Section for $section {
-            const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+            const KEYS: &'static [&'static str] =
+                &[$($crate::config::read::key!($key $($name)?)),+];
 
             fn has(&self, key: &str) -> bool {
                 match key {
-                    $(stringify!($key) => self.$key.is_some(),)+
+                    $($crate::config::read::key!($key $($name)?) => self.$key.is_some(),)+
                     _ => false,
+                }
+            }
+
+            fn or(&self, other: &Self) -> Self {
+                Self {
+                    $($besides: self.$besides,)?
+                    $($key: self.$key.as_ref().or(other.$key.as_ref()).cloned(),)+
                 }
             }
 
@@ -175,7 +215,7 @@ macro_rules! section {
                 at: &$crate::config::read::At<'_>,
             ) -> ::std::result::Result<(), A::Error> {
                 match key {
-                    $(stringify!($key) => {
+                    $($crate::config::read::key!($key $($name)?) => {
                         self.$key = Some(map.next_value_seed($crate::config::read::Reader::at(at))?);
                     })+
                     _ => {}
@@ -183,49 +223,135 @@ macro_rules! section {
                 Ok(())
             }
         }
+
+        impl ::serde::Serialize for $section {
+            fn serialize<W: ::serde::Serializer>(&self, to: W) -> ::std::result::Result<W::Ok, W::Error> {
+                use ::serde::ser::SerializeMap;
+                use $crate::config::read::Section;
+
+                let keys = Self::KEYS.iter().filter(|key| self.has(key)).count();
+                let mut map = to.serialize_map(Some(keys))?;
+                $(if let Some(value) = &self.$key {
+                    map.serialize_entry($crate::config::read::key!($key $($name)?), value)?;
+                })+
+                map.end()
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl $crate::config::schema::Described for $section {
+            const NAME: &'static str = stringify!($section);
+
+            fn describe(
+                generator: &mut ::schemars::SchemaGenerator,
+            ) -> ::std::vec::Vec<(&'static str, ::schemars::Schema)> {
+                ::std::vec![$((
+                    $crate::config::read::key!($key $($name)?),
+                    $crate::config::schema::described(
+                        generator.subschema_for::<$value>(),
+                        &[$($doc),+],
+                        ::schemars::json_schema!({ $($($limits)*)? }),
+                    ),
+                )),+]
+            }
+        }
     };
 }
 pub(super) use section;
 
-/// Reads a section that is what it says, with no meaning besides.
+/// How a key is written, where Rust couldn't have it as a field.
+macro_rules! key {
+    ($key:ident) => {
+        stringify!($key)
+    };
+    ($key:ident $name:literal) => {
+        $name
+    };
+}
+pub(super) use key;
+
+/// Reads a section that is what it says, with no meaning besides; `what` it is, for errors.
 pub(super) fn read_section<'de, S: Section, D: Deserializer<'de>>(
     from: D,
+    what: &str,
     at: &At<'_>,
 ) -> Result<S, D::Error> {
-    struct Keys<'a, S>(&'a At<'a>, PhantomData<S>);
+    struct Keys<'a, S>(&'a str, &'a At<'a>, PhantomData<S>);
 
     impl<'de, S: Section> Visitor<'de> for Keys<'_, S> {
         type Value = S;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "keys and values at {}", self.0)
+            write!(f, "{} at {}", self.0, self.1)
         }
 
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<S, A::Error> {
-            read_keys(map, self.0)
+            read_keys(map, self.1, None)
         }
     }
 
-    from.deserialize_map(Keys(at, PhantomData))
+    from.deserialize_map(Keys(what, at, PhantomData))
 }
 
-/// Reads the keys of a section, each at most once and no others.
-fn read_keys<'de, S: Section, A: MapAccess<'de>>(mut map: A, at: &At<'_>) -> Result<S, A::Error> {
+/// Reads the keys of a section, each at most once and no others; a word may be `short` for some of them.
+fn read_keys<'de, S: Section, A: MapAccess<'de>>(
+    mut map: A,
+    at: &At<'_>,
+    short: Option<&'static str>,
+) -> Result<S, A::Error> {
     let mut section = S::default();
-    while let Some(key) = map.next_key_seed(Reader::<String>::at(at))? {
-        let at = at.key(&key);
-        if !S::KEYS.contains(&key.as_str()) {
-            let known = Words(S::KEYS.iter().copied());
-            return Err(A::Error::custom(format_args!(
-                "{at}: unknown key, expected one of {known}"
-            )));
-        }
-        if section.has(&key) {
-            return Err(twice(&at));
-        }
-        section.take(&key, &mut map, &at)?;
+    while let Some(key) = map.next_key_seed(Key {
+        section: &section,
+        at,
+        short,
+    })? {
+        section.take(key, &mut map, &at.key(key))?;
     }
     Ok(section)
+}
+
+/// Reads the next key of a section. What is wrong with it is said here, so that the reader shows the key and not the
+/// whole section.
+struct Key<'a, S> {
+    section: &'a S,
+    at: &'a At<'a>,
+    short: Option<&'static str>,
+}
+
+impl<'de, S: Section> DeserializeSeed<'de> for Key<'_, S> {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<&'static str, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<S: Section> Visitor<'_> for Key<'_, S> {
+    type Value = &'static str;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a key at {}", self.at)
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<&'static str, E> {
+        let at = self.at.key(key);
+        let Some(known) = S::KEYS.iter().find(|known| **known == key) else {
+            // Of `$schema` editors know.
+            let known = Words(S::KEYS.iter().filter(|key| !key.starts_with('$')));
+            let remedy = match (self.at, self.short) {
+                (At::File, _) => "; breakers stand there by name, as breakers.payments".to_owned(),
+                (_, Some(word)) => format!(", or {word:?} instead of them all"),
+                _ => String::new(),
+            };
+            return Err(E::custom(format_args!(
+                "{at}: unknown key, expected one of {known}{remedy}"
+            )));
+        };
+        if self.section.has(key) {
+            return Err(twice(&at));
+        }
+        Ok(known)
+    }
 }
 
 fn twice<E: Error>(at: &At<'_>) -> E {
@@ -244,25 +370,42 @@ impl<T: fmt::Display, I: Iterator<Item = T> + Clone> fmt::Display for Words<I> {
     }
 }
 
+/// Keys that go together.
+pub(super) struct Form {
+    pub(super) needs: &'static [&'static str],
+    pub(super) may: &'static [&'static str],
+}
+
+/// A word that stands for some keys.
+pub(super) struct Short<S> {
+    pub(super) word: &'static str,
+    pub(super) keys: fn() -> S,
+}
+
 /// A section, or the word that stands for it, of which each has a meaning.
-pub(super) trait Meaning: Section {
+pub(super) trait Meaning: Section + PartialEq {
     /// What the section makes.
     type Value;
 
     /// What the section is, for errors.
     const WHAT: &'static str;
 
+    /// What several of them are.
+    const LIST: &'static str = "a list";
+
+    /// Which keys have a meaning together. No two of the forms fit the same keys.
+    const FORMS: &'static [Form];
+
+    /// What may be written instead of some keys.
+    const SHORT: Option<Short<Self>> = None;
+
     /// The meaning of these keys, or why they have none.
     fn meaning(&self) -> Result<Self::Value, String>;
 
-    /// The keys for which a word stands.
-    fn of_word(_: &str) -> Option<Self> {
-        None
-    }
-
     /// The word that stands for these keys, if there is one.
     fn word(&self) -> Option<&'static str> {
-        None
+        let short = Self::SHORT?;
+        (*self == (short.keys)()).then_some(short.word)
     }
 }
 
@@ -294,6 +437,8 @@ impl<S: Meaning> Written<S> {
 }
 
 impl<S: Meaning> Read for Written<S> {
+    const LIST: &'static str = S::LIST;
+
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
         struct Keys<'a, S>(&'a At<'a>, PhantomData<S>);
 
@@ -305,13 +450,15 @@ impl<S: Meaning> Read for Written<S> {
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<Written<S>, E> {
-                let keys = S::of_word(word)
-                    .ok_or_else(|| E::invalid_value(Unexpected::Str(word), &self))?;
-                Written::at(keys, self.0)
+                match S::SHORT {
+                    Some(short) if short.word == word => Written::at((short.keys)(), self.0),
+                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+                }
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written<S>, A::Error> {
-                Written::at(read_keys(map, self.0)?, self.0)
+                let short = S::SHORT.map(|short| short.word);
+                Written::at(read_keys(map, self.0, short)?, self.0)
             }
         }
 

@@ -34,6 +34,8 @@ impl Read for u32 {
 }
 
 impl Read for f64 {
+    const LIST: &'static str = "a list of numbers, as [0.1, 0.5, 1.0],";
+
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
         struct Number<'a>(&'a At<'a>);
 
@@ -41,7 +43,7 @@ impl Read for f64 {
             type Value = f64;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a number at {}", self.0)
+                write!(f, "a number, as 0.5, at {}", self.0)
             }
 
             fn visit_f64<E: Error>(self, number: f64) -> Result<f64, E> {

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::policy::{Policy, with};
-use super::read::{At, Meaning, Read, Written, read_section, section};
+use super::read::{At, Form, Meaning, Read, Section, Short, Written, read_section, section};
 use super::words::{Time, Word};
 use crate::builder::Builder;
 use crate::error::ConfigError;
@@ -14,55 +12,42 @@ use crate::recovery::{Backoff, Jitter, Recovery};
 use crate::state::State;
 use crate::window::{CountWindow, Recording, Window};
 
-/// All of them, each by the name of the builder's method.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Settings {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) template: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    window: Option<Written<WindowKeys>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trip_when: Option<Vec<Written<Policy>>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    recovery: Option<Written<RecoveryKeys>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    open_for: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    backoff: Option<Written<BackoffKeys>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probe_timeout: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    longest_retry_after: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    on_cancel: Option<Word<Outcome>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    start_in: Option<Word<State>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    latency: Option<Word<Recording>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shards: Option<u32>,
+section! {
+    /// All of them, each by the name of the builder's method.
+    pub(super) struct Settings {
+        /// The template whose settings hold where this breaker has none of its own: a name of `templates`.
+        pub(super) template: String,
+        /// The stretch of recent calls that the breaker looks at: by time, 60 s in 10 buckets if left out, or the last calls.
+        window: Written<WindowKeys>,
+        /// The policies, any of which trips the breaker. If left out: 5 consecutive failures, or an error rate of 50 % of at least 10 calls.
+        trip_when: Vec<Written<Policy>> { "minItems": 1 },
+        /// How the breaker finds its way back after a trip. If left out: 3 probes, all of which must succeed; adaptive with the adaptive policy.
+        recovery: Written<RecoveryKeys>,
+        /// How long the breaker stays open after a trip, "1ms" to 10 years; 5 s if left out. Then the first call that asks becomes a probe.
+        open_for: Time,
+        /// Instead of `open_for`: open times that grow with each recovery that fails.
+        backoff: Written<BackoffKeys>,
+        /// How long a probe may take before its place is given to another call, "1ms" at least; 30 s if left out. Choose it longer than the call's own time limit.
+        probe_timeout: Time,
+        /// The longest wish of the dependency to be left alone that is heeded, "1ms" to a year; 5 min if left out.
+        longest_retry_after: Time,
+        /// How a call counts that is cancelled; "ignored" if left out, "failure" for calls within a timeout.
+        on_cancel: Word<Outcome>,
+        /// The state to start in; "closed" if left out.
+        start_in: Word<State>,
+        /// Whether histograms are kept of how long calls take; "off" if left out, unless a policy looks at percentiles.
+        latency: Word<Recording>,
+        /// How many threads have counts of their own. 1 makes a compact breaker, for services with thousands; if left out it grows when it gets busy.
+        shards: u32 { "minimum": 1, "maximum": crate::lane::Lane::OWNED },
+    }
 }
-
-section!(Settings {
-    template,
-    window,
-    trip_when,
-    recovery,
-    open_for,
-    backoff,
-    probe_timeout,
-    longest_retry_after,
-    on_cancel,
-    start_in,
-    latency,
-    shards,
-});
 
 impl Read for Settings {
     fn read<'de, D: serde::Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
         use serde::de::Error;
 
-        let settings: Self = read_section(from, at)?;
+        let what = "settings, as { open_for = \"5s\" },";
+        let settings: Self = read_section(from, what, at)?;
         let fault = if settings.open_for.is_some() && settings.backoff.is_some() {
             "has both open_for and backoff; the open time is fixed or it grows"
         } else if settings.trip_when.as_ref().is_some_and(Vec::is_empty) {
@@ -75,6 +60,30 @@ impl Read for Settings {
     }
 }
 
+/// Settings for breakers to have.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Template(pub(super) Settings);
+
+impl Read for Template {
+    fn read<'de, D: serde::Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        use serde::de::Error;
+
+        let settings = Settings::read(from, at)?;
+        match settings.template {
+            None => Ok(Self(settings)),
+            Some(_) => Err(D::Error::custom(format_args!(
+                "{at}.template: a template has none itself"
+            ))),
+        }
+    }
+}
+
+impl serde::Serialize for Template {
+    fn serialize<W: serde::Serializer>(&self, to: W) -> Result<W::Ok, W::Error> {
+        self.0.serialize(to)
+    }
+}
+
 impl Settings {
     /// These, and those of the template where these say nothing.
     pub(super) fn over(&self, template: &Self) -> Self {
@@ -82,21 +91,9 @@ impl Settings {
         let says_open_time = self.open_for.is_some() || self.backoff.is_some();
         let open_time = if says_open_time { self } else { template };
         Self {
-            template: self.template.clone(),
-            window: or(self.window.as_ref(), template.window.as_ref()),
-            trip_when: or(self.trip_when.as_ref(), template.trip_when.as_ref()),
-            recovery: or(self.recovery.as_ref(), template.recovery.as_ref()),
             open_for: open_time.open_for.clone(),
             backoff: open_time.backoff.clone(),
-            probe_timeout: or(self.probe_timeout.as_ref(), template.probe_timeout.as_ref()),
-            longest_retry_after: or(
-                self.longest_retry_after.as_ref(),
-                template.longest_retry_after.as_ref(),
-            ),
-            on_cancel: or(self.on_cancel.as_ref(), template.on_cancel.as_ref()),
-            start_in: or(self.start_in.as_ref(), template.start_in.as_ref()),
-            latency: or(self.latency.as_ref(), template.latency.as_ref()),
-            shards: or(self.shards.as_ref(), template.shards.as_ref()),
+            ..self.or(template)
         }
     }
 
@@ -166,35 +163,40 @@ impl Settings {
     }
 }
 
-fn or<T: Clone>(own: Option<&T>, template: Option<&T>) -> Option<T> {
-    own.or(template).cloned()
+section! {
+    /// A window by time or by count.
+    pub(super) struct WindowKeys {
+        /// How far a window by time goes back, "100ms" to "7d"; 60 s if left out.
+        length: Time,
+        /// In how many steps a window by time moves on; 10 if left out.
+        buckets: u32 { "minimum": 1, "maximum": crate::window::TimeRing::MAX_BUCKETS },
+        /// How many of the last calls a window by count holds.
+        calls: u32 { "minimum": 1, "maximum": crate::window::CountRing::MAX_LENGTH },
+        /// How old the oldest call of a window by count may be, "100ms" to "7d"; however old if left out.
+        within: Time,
+    }
 }
-
-/// A window by time or by count.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct WindowKeys {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    length: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    buckets: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    calls: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    within: Option<Time>,
-}
-
-section!(WindowKeys {
-    length,
-    buckets,
-    calls,
-    within,
-});
 
 impl Meaning for WindowKeys {
     type Value = Window;
 
     const WHAT: &'static str =
         "a window, as { length = \"60s\", buckets = 10 } or { calls = 100 },";
+
+    const FORMS: &'static [Form] = &[
+        Form {
+            needs: &["length"],
+            may: &["buckets"],
+        },
+        Form {
+            needs: &["buckets"],
+            may: &[],
+        },
+        Form {
+            needs: &["calls"],
+            may: &["within"],
+        },
+    ];
 
     fn meaning(&self) -> Result<Window, String> {
         let by_time = self.length.is_some() || self.buckets.is_some();
@@ -218,36 +220,54 @@ impl Meaning for WindowKeys {
     }
 }
 
-/// A way back.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct RecoveryKeys {
-    #[serde(skip)]
-    is_adaptive: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    probes: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    success_threshold: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    steps: Option<Vec<f64>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    each: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_error_rate: Option<f64>,
+section! {
+    /// A way back.
+    pub(super) struct RecoveryKeys and is_adaptive: bool {
+        /// How many calls are let through while half-open. All must succeed, unless some may fail.
+        probes: u32 { "minimum": 1, "maximum": crate::state::Kind::MAX_PROBES },
+        /// How many of the probes must succeed, at most as many as there are; all if left out.
+        success_threshold: u32 { "minimum": 1, "maximum": crate::state::Kind::MAX_PROBES },
+        /// The shares of the calls that are let through, one step after the other, each larger than the one before.
+        steps: Vec<f64> {
+            "minItems": 1,
+            "maxItems": 16,
+            "items": { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
+        },
+        /// How long each step lasts, "1ms" to "1d". Choose it longer than calls take.
+        each: Time,
+        /// The largest share of the probes, or of the calls of a step, that may fail; of a step a quarter if left out.
+        max_error_rate: f64 { "minimum": 0, "exclusiveMaximum": 1 },
+    }
 }
-
-section!(RecoveryKeys {
-    probes,
-    success_threshold,
-    steps,
-    each,
-    max_error_rate,
-});
 
 impl Meaning for RecoveryKeys {
     type Value = Recovery;
 
     const WHAT: &'static str =
         "a recovery, as \"adaptive\" or { probes = 3 } or { steps = [0.1, 1.0], each = \"10s\" },";
+
+    const FORMS: &'static [Form] = &[
+        Form {
+            needs: &["probes"],
+            may: &["max_error_rate"],
+        },
+        Form {
+            needs: &["probes", "success_threshold"],
+            may: &[],
+        },
+        Form {
+            needs: &["steps", "each"],
+            may: &["max_error_rate"],
+        },
+    ];
+
+    const SHORT: Option<Short<Self>> = Some(Short {
+        word: "adaptive",
+        keys: || Self {
+            is_adaptive: true,
+            ..Self::default()
+        },
+    });
 
     fn meaning(&self) -> Result<Recovery, String> {
         if self.is_adaptive {
@@ -274,51 +294,38 @@ impl Meaning for RecoveryKeys {
         let way = with(way, self.success_threshold, Recovery::success_threshold);
         Ok(with(way, self.max_error_rate, Recovery::max_error_rate))
     }
-
-    fn of_word(word: &str) -> Option<Self> {
-        (word == "adaptive").then(|| Self {
-            is_adaptive: true,
-            ..Self::default()
-        })
-    }
-
-    fn word(&self) -> Option<&'static str> {
-        self.is_adaptive.then_some("adaptive")
-    }
 }
 
-/// Open times that grow.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct BackoffKeys {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    base: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    factor: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    longest: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jitter: Option<Word<Jitter>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    healthy_after: Option<Time>,
+section! {
+    /// Open times that grow.
+    pub(super) struct BackoffKeys {
+        /// The first open time, "1ms" to a year.
+        base: Time,
+        /// How many times as long the open time gets with each recovery that fails.
+        factor: f64 { "minimum": 1, "maximum": 100 },
+        /// The longest open time, from base to a year.
+        longest: Time,
+        /// How the open times of many processes are spread, so that they don't all probe at once; "equal" if left out.
+        jitter: Word<Jitter>,
+        /// How long the breaker must have been closed for the next open time to be base again, "1ms" at least; as long as longest if left out.
+        healthy_after: Time,
+    }
 }
-
-section!(BackoffKeys {
-    base,
-    factor,
-    longest,
-    jitter,
-    healthy_after,
-});
 
 impl Meaning for BackoffKeys {
     type Value = Backoff;
 
     const WHAT: &'static str = "a backoff, as { base = \"5s\", factor = 2.0, longest = \"2m\" },";
 
+    const FORMS: &'static [Form] = &[Form {
+        needs: &["base", "factor", "longest"],
+        may: &["jitter", "healthy_after"],
+    }];
+
     fn meaning(&self) -> Result<Backoff, String> {
         let (Some(base), Some(factor), Some(longest)) = (&self.base, self.factor, &self.longest)
         else {
-            return Err("a backoff needs base, factor and longest".to_owned());
+            return Err("a backoff needs base, factor and longest, as { base = \"5s\", factor = 2.0, longest = \"2m\" }".to_owned());
         };
         let backoff = Backoff::exponential(base.duration, factor, longest.duration);
         let backoff = with(backoff, self.jitter, |backoff, Word(jitter)| {

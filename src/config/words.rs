@@ -19,6 +19,14 @@ pub(super) struct Time {
     pub(super) duration: Duration,
 }
 
+impl Time {
+    /// The units that are understood, as `tests/config_schema.rs` checks.
+    #[cfg(feature = "schema")]
+    pub(super) const UNITS: &'static str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|\
+        secs|sec|s|minutes|minute|mins|min|m|hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w|\
+        months|month|M|years|year|yrs|yr|y";
+}
+
 impl Text for Time {
     fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a duration with its unit, as \"250ms\" or \"1m 30s\", or \"forever\",")
@@ -27,13 +35,32 @@ impl Text for Time {
     fn of(text: &str) -> Option<Self> {
         let duration = match text {
             "forever" => Duration::MAX,
-            _ => humantime::parse_duration(text).ok()?,
+            // One part after the other, since humantime panics where several add up to too much.
+            _ => parts(text).try_fold(Duration::ZERO, |sum, part| {
+                // The one that it takes without a unit.
+                let has_unit = part != "0";
+                let part = humantime::parse_duration(part).ok()?;
+                sum.checked_add(part).filter(|_| has_unit)
+            })?,
         };
         Some(Self {
             text: text.into(),
             duration,
         })
     }
+}
+
+/// Splits behind each unit, as `1m 30s` into `1m ` and `30s`.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let all = rest?;
+        let unit = all.find(char::is_alphabetic).unwrap_or(all.len());
+        let next = all[unit..].find(|letter: char| letter.is_ascii_digit());
+        let (part, behind) = all.split_at(next.map_or(all.len(), |next| unit + next));
+        rest = (!behind.is_empty()).then_some(behind);
+        Some(part)
+    })
 }
 
 impl Read for Time {

@@ -7,6 +7,7 @@ mod settle;
 mod weigh;
 mod judge;
 mod recover;
+mod retry;
 #[cfg(feature = "reconfigure")]
 mod reconfigure;
 mod present;

@@ -176,6 +176,12 @@ impl Core {
         })
     }
 
+    /// Whether it was built to heed the dependency's wishes, be it that its classifier brings them.
+    pub(crate) fn heeds_wishes(&self) -> bool {
+        let beside = self.built.beside.as_deref();
+        beside.is_some_and(|beside| beside.retry_after.is_some())
+    }
+
     /// What the breaker was built with.
     fn fittings_as_built(&self) -> Fittings {
         Fittings {

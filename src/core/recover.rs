@@ -238,7 +238,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 let moved = self.state.leave(generation, opening.kind());
                 moved.map(|moved| (moved, Cause::DependencySaidSo))
             }
-            Outcome::Success | Outcome::Failure => {
+            Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
                 let is_slow = self.is_slow(ticket, raw, given, caller);
                 let report = Report {
                     ticket: ticket.admitted,
@@ -275,10 +275,12 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 ProbeReport::Succeeded
             }
             Outcome::Ignored => ProbeReport::Withdrawn,
-            Outcome::Success | Outcome::Failure | Outcome::Trip => ProbeReport::Failed {
-                open_until: opening.until,
-                is_enough: outcome == Outcome::Trip,
-            },
+            Outcome::Success | Outcome::Failure | Outcome::TimedOut | Outcome::Trip => {
+                ProbeReport::Failed {
+                    open_until: opening.until,
+                    is_enough: outcome == Outcome::Trip,
+                }
+            }
         };
         let verdict = self.state.settle(generation, report, probes);
         #[cfg(feature = "wait")]
@@ -295,7 +297,9 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                     succeeded: probes.needed,
                     probes: probes.permitted,
                 },
-                Outcome::Success | Outcome::Failure if probes.may_fail() > 0 => {
+                Outcome::Success | Outcome::Failure | Outcome::TimedOut
+                    if probes.may_fail() > 0 =>
+                {
                     Cause::TooManyProbesFailed {
                         failed: probes.may_fail() + 1,
                         probes: probes.permitted,
@@ -304,7 +308,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 Outcome::Success => Cause::ProbeSlow,
                 Outcome::Trip => Cause::DependencySaidSo,
                 // What is withdrawn decides nothing.
-                Outcome::Failure | Outcome::Ignored => Cause::ProbeFailed,
+                Outcome::Failure | Outcome::TimedOut | Outcome::Ignored => Cause::ProbeFailed,
             };
             self.moved(moved, opening, now, cause);
         }

@@ -115,7 +115,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 self.settle_half_open(ticket, outcome, given, caller);
             }
             (Kind::Disabled, _) => {}
-            (_, Outcome::Failure | Outcome::Trip) => {
+            (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
                 self.record_failure(ticket, outcome, given, caller);
             }
             (_, Outcome::Success) => self.settle_timed(ticket, given, caller),
@@ -217,6 +217,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let timed = self.timed();
         let took = timed.map(|timed| {
             let took = timed.took(ticket.begin, reading.raw, given, caller);
+            let took = match outcome {
+                Outcome::TimedOut => timed.given_up(took),
+                _ => took,
+            };
             (took, timed.latencies())
         });
         self.record_timed(reading, Tally::Failure, took, generation, caller);

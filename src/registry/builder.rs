@@ -7,12 +7,11 @@ use std::sync::Arc;
 use papaya::HashMap;
 
 use super::capacity::Capacity;
-use super::{Breakers, Naming, Registry};
+use super::{Breakers, Naming, Registry, Templates};
 use crate::builder::Builder;
 use crate::control::{ControlGroup, Member};
 use crate::error::ConfigError;
 use crate::name::Name;
-use crate::sync::AtomicU64;
 
 /// Builds a [`Registry`]; see [`Registry::builder`].
 ///
@@ -102,9 +101,8 @@ impl<K, C> RegistryBuilder<K, C> {
         self.template.clone().build()?;
         let breakers = Arc::new(Breakers {
             places: HashMap::new(),
-            template: self.template,
+            templates: Templates::new(self.template),
             name: self.name,
-            made: AtomicU64::new(0),
             capacity: self.capacity.map(Capacity::new),
             group: self.group,
         });

@@ -2,6 +2,9 @@
 
 mod builder;
 mod capacity;
+#[cfg(feature = "reconfigure")]
+mod reconfigure;
+mod templates;
 mod tenure;
 
 use std::borrow::Borrow;
@@ -18,10 +21,10 @@ use crate::control::{Command, ControlGroup, Member};
 use crate::name::Name;
 use crate::outcome::ErrIsFailure;
 use crate::snapshot::Snapshot;
-use crate::sync::{AtomicU64, Ordering};
 
 pub use builder::RegistryBuilder;
 use capacity::Capacity;
+pub use templates::Templates;
 pub use tenure::{AtKey, Counted, Fate, Place, find_or_make};
 
 /// Breakers by key, an endpoint or a tenant: each made on its first use from a template, and then
@@ -87,11 +90,9 @@ pub struct Registry<K, C = ErrIsFailure>(Arc<Breakers<K, C>>);
 
 struct Breakers<K, C> {
     places: HashMap<K, Place<CircuitBreaker<C>>>,
-    /// Its settings were accepted.
-    template: Builder<C>,
+    /// Their settings were accepted.
+    templates: Templates<Builder<C>>,
     name: Option<Naming<K>>,
-    /// How many were made.
-    made: AtomicU64,
     capacity: Option<Capacity<K>>,
     group: Option<ControlGroup>,
 }
@@ -154,7 +155,9 @@ where
     {
         let guard = self.0.places.guard();
         let place = self.0.places.get(key, &guard);
-        if let Some(handle) = place.and_then(|place| place.take(|it| self.0.welcome(it))) {
+        if let Some(handle) =
+            place.and_then(|place| place.take(|it, number| self.0.welcome(it, number)))
+        {
             return handle;
         }
         self.0.find_or_make(key.to_owned(), &guard)
@@ -169,7 +172,7 @@ where
     {
         let guard = self.0.places.guard();
         let place = self.0.places.get(key, &guard)?;
-        place.take(|it| self.0.welcome(it))
+        place.take(|it, number| self.0.welcome(it, number))
     }
 
     /// Takes the breaker of `key` out of the registry, whatever it counts, and returns it. Who has a handle
@@ -181,7 +184,7 @@ where
     {
         let guard = self.0.places.guard();
         let place = self.0.places.remove(key, &guard)?;
-        place.take(|it| self.0.welcome(it))
+        place.take(|it, number| self.0.welcome(it, number))
     }
 
     /// By how many the breakers exceed the [`capacity`](RegistryBuilder::capacity), because they are
@@ -274,7 +277,11 @@ where
             key: &key,
             guard,
         };
-        let (handle, made) = find_or_make(&at, || self.make(&key), |it| self.welcome(it));
+        let (handle, made) = find_or_make(
+            &at,
+            || self.make(&key),
+            |it, number| self.welcome(it, number),
+        );
         if let (Some(capacity), Some(number)) = (&self.capacity, made) {
             capacity.enter(key, number, &self.places, guard, |breaker| {
                 let shared = breaker.shared();
@@ -285,18 +292,22 @@ where
     }
 
     fn make(&self, key: &K) -> Place<CircuitBreaker<C>> {
-        // Relaxed: each number is given once, and that is all. From one on.
-        let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
-        let name = self.name.as_ref().map(|name| name(key));
-        let breaker = self.template.clone().one_of_many(name, number).build();
-        let breaker = breaker.unwrap_or_else(|error| {
-            unreachable!("the same settings were accepted before: {error}")
-        });
-        Place::new(breaker, number)
+        self.templates.make(|template, number| {
+            let name = self.name.as_ref().map(|name| name(key));
+            let breaker = template.clone().one_of_many(name, number).build();
+            let breaker = breaker.unwrap_or_else(|error| {
+                unreachable!("the same settings were accepted before: {error}")
+            });
+            Place::new(breaker, number)
+        })
     }
 
     /// Before anybody has a handle, or at the same time.
-    fn welcome(&self, breaker: &CircuitBreaker<C>) {
+    fn welcome(&self, breaker: &CircuitBreaker<C>, #[allow(unused)] number: u64) {
+        #[cfg(feature = "reconfigure")]
+        self.templates.follow(number, |template| {
+            reconfigure::bring_into_line(breaker, number, template);
+        });
         if let Some(group) = &self.group {
             group.command().follow(&**breaker.shared());
         }
@@ -328,9 +339,11 @@ impl<K, C: RefUnwindSafe> RefUnwindSafe for Registry<K, C> {}
 
 impl<K: Hash + Eq, C> fmt::Debug for Registry<K, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry")
-            .field("len", &self.0.places.len())
-            .field("template", &self.0.template)
-            .finish_non_exhaustive()
+        self.0.templates.with(|template| {
+            f.debug_struct("Registry")
+                .field("len", &self.0.places.len())
+                .field("template", template)
+                .finish_non_exhaustive()
+        })
     }
 }

@@ -113,9 +113,9 @@ impl<H> Place<H> {
 impl<H: Counted> Place<H> {
     /// A handle; `None` if the breaker has been retired.
     ///
-    /// `welcome` is called before anybody has a handle; should two come at the same time, by both.
+    /// `welcome` is called with the number before anybody has a handle; should two come at the same time, by both.
     #[inline]
-    pub fn take(&self, welcome: impl FnOnce(&H)) -> Option<H> {
+    pub fn take(&self, welcome: impl FnOnce(&H, u64)) -> Option<H> {
         let handle = self.handle.clone();
         // Acquire: pairs with the Release fence in `retire`. If that one counted before this handle
         // was counted, then this thread finds the word condemned, or what it became later.
@@ -130,10 +130,10 @@ impl<H: Counted> Place<H> {
 
     #[cold]
     #[inline(never)]
-    fn take_rarely(&self, mut seen: u64, welcome: impl FnOnce(&H), handle: H) -> Option<H> {
+    fn take_rarely(&self, mut seen: u64, welcome: impl FnOnce(&H, u64), handle: H) -> Option<H> {
         let number = layout::NUMBER.get(seen);
         if Standing::of(seen) == Standing::New {
-            welcome(&handle);
+            welcome(&handle, number);
         }
         let used = Standing::Used.with(number);
         loop {
@@ -216,7 +216,7 @@ pub trait AtKey<H> {
 pub fn find_or_make<H: Counted>(
     at: &impl AtKey<H>,
     make: impl Fn() -> Place<H>,
-    welcome: impl Fn(&H),
+    welcome: impl Fn(&H, u64),
 ) -> (H, Option<u64>) {
     loop {
         let (place, new) = if let Some(place) = at.get() {

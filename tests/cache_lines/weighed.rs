@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tripcurve::__model::{Beside, Core, Evidence, Lane, Probes, Ring, Settings, TimeRing, Wish};
-use tripcurve::{State, TripPolicy};
+use tripcurve::{Outcome, State, TripPolicy};
 
 use super::{
     BUCKETS, CALLS, SELDOM, Subject, WIDTH, bytes_of, check, failure, seldom_failure, success,

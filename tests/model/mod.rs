@@ -89,6 +89,7 @@ struct Call {
     at: u64,
     failed: bool,
     took: u64,
+    given_up: bool,
 }
 
 /// What the judge is asked about.
@@ -373,6 +374,11 @@ impl Model {
         self.config.limit().is_some_and(|limit| took > limit)
     }
 
+    /// What was given up is slow wherever there are slow calls.
+    fn was_slow(&self, call: &Call) -> bool {
+        self.is_slow(call.took) || call.given_up && self.config.limit().is_some()
+    }
+
     fn settle_probe(
         &mut self,
         in_flight: u32,
@@ -458,7 +464,13 @@ impl Model {
             return self.set_aside.push(at);
         }
         let failed = outcome != Outcome::Success;
-        self.calls.push(Call { at, failed, took });
+        let given_up = outcome == Outcome::TimedOut;
+        self.calls.push(Call {
+            at,
+            failed,
+            took,
+            given_up,
+        });
         self.failures_in_a_row = if failed {
             self.failures_in_a_row + 1
         } else {
@@ -604,7 +616,7 @@ impl Model {
 
     fn counts(&self) -> Counts {
         let failures = self.window().filter(|call| call.failed).count();
-        let slow = self.window().filter(|call| self.is_slow(call.took)).count();
+        let slow = self.window().filter(|call| self.was_slow(call)).count();
         Counts {
             calls: self.window().count() as u64,
             failures: failures as u64,

@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tripcurve::{Builder, CircuitBreaker, Clock, Outcome, Recording, TripPolicy, Window};
+use tripcurve::{
+    Builder, CircuitBreaker, Clock, Outcome, Recording, RetryBudget, TripPolicy, Window,
+};
 
 /// A name, and what makes that many calls.
 pub(crate) type Path = (&'static str, fn(u64));
@@ -18,7 +20,7 @@ pub(crate) const NOTHING: Path = ("nothing", |calls| {
 /// The default clock alone: not every machine has a counter that `quanta` may read.
 pub(crate) const CLOCK: &str = "clock";
 
-pub(crate) const PATHS: [Path; 18] = [
+pub(crate) const PATHS: &[Path] = &[
     (CLOCK, |calls| {
         let clock = Clock::default();
         counted_calls(calls, || {
@@ -102,7 +104,62 @@ pub(crate) const PATHS: [Path; 18] = [
             breaker.call(|| run(u32::from(!fails)))
         });
     }),
+    ("retry_budget/deposit", |calls| {
+        let budget = RetryBudget::new(&CircuitBreaker::new("budget"));
+        counted_calls(calls, || {
+            budget.deposit();
+            succeed()
+        });
+    }),
+    ("retry_budget/try_withdraw", |calls| {
+        let burst = u32::try_from(calls).expect("calls are few");
+        let breaker = build(CircuitBreaker::builder("budget").clock(Clock::mock().0));
+        let budget = RetryBudget::builder(&breaker).burst(burst).build();
+        let budget = budget.expect("the settings are valid");
+        counted_calls(calls, || {
+            budget.try_withdraw().expect("there are as many");
+            succeed()
+        });
+    }),
 ];
+
+/// What there is only with all features: ways through a breaker to which another configuration has come.
+#[cfg(feature = "all")]
+pub(crate) const RECONFIGURED: &[Path] = &[
+    ("reconfigured/closed/call", |calls| {
+        let breaker = reconfigured(CircuitBreaker::builder("reconfigured").probes(1));
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("reconfigured/closed/call/another_window", |calls| {
+        let window = Window::time(Duration::from_secs(30), 10);
+        let breaker = reconfigured(CircuitBreaker::builder("reconfigured").window(window));
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("reconfigured/open/call", |calls| {
+        let breaker = reconfigured(CircuitBreaker::builder("reconfigured").probes(1));
+        breaker.trip(Duration::from_secs(3600));
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("reconfigured/failing/call", |calls| {
+        let breaker = build(out_of_reach());
+        let settings = out_of_reach().probes(1);
+        breaker
+            .reconfigure(settings)
+            .expect("the settings are valid");
+        counted_calls(calls, || breaker.call(fail));
+    }),
+];
+#[cfg(not(feature = "all"))]
+pub(crate) const RECONFIGURED: &[Path] = &[];
+
+#[cfg(feature = "all")]
+fn reconfigured(settings: Builder) -> CircuitBreaker {
+    let breaker = CircuitBreaker::new("reconfigured");
+    breaker
+        .reconfigure(settings)
+        .expect("the settings are valid");
+    breaker
+}
 
 /// The function that is counted with all it calls, known to callgrind by its name; see
 /// `COUNTED` in `main.rs`.

@@ -1,0 +1,118 @@
+//! Another template for a registry: who brings it, against who makes breakers.
+
+use loom_tests::sync::{Arc, AtomicU64, Ordering};
+use loom_tests::{UNBOUNDED, model, preemptions, race};
+use tripcurve::__model::Templates;
+
+/// A registry with room for two breakers, each of which has the settings that were stored last. A template is a number.
+struct Registry {
+    templates: Templates<u64>,
+    places: [Place; 2],
+}
+
+#[derive(Default)]
+struct Place {
+    /// The breaker's number, once it is in the map.
+    number: AtomicU64,
+    settings: AtomicU64,
+}
+
+impl Registry {
+    fn new() -> Self {
+        Self {
+            templates: Templates::new(1),
+            places: Default::default(),
+        }
+    }
+
+    fn make(&self, key: usize) {
+        let Place { number, settings } = &self.places[key];
+        let own = self.templates.make(|template, number| {
+            // Relaxed: nobody has it yet.
+            settings.store(*template, Ordering::Relaxed);
+            number
+        });
+        // Release: as the map's insertion.
+        number.store(own, Ordering::Release);
+        self.templates.follow(own, |template| {
+            // Release: less than a breaker's own exchange.
+            settings.store(*template, Ordering::Release);
+        });
+    }
+
+    fn bring(&self, template: u64) {
+        self.templates.replace(|_| template);
+        for Place { number, settings } in &self.places {
+            // Acquire: as the map's reading.
+            if number.load(Ordering::Acquire) > 0 {
+                // Release: as above.
+                let bring = |template: &u64| settings.store(*template, Ordering::Release);
+                self.templates.align(bring);
+            }
+        }
+    }
+
+    fn settings(&self, key: usize) -> u64 {
+        // Relaxed: the others have ended.
+        self.places[key].settings.load(Ordering::Relaxed)
+    }
+}
+
+/// A breaker is made while another template is brought.
+///
+/// Fails when: there is no fence in `replace` or in `follow`; when `make` reads the template before it has a number, or
+/// takes one in no order.
+#[test]
+fn a_breaker_that_is_made_while_another_template_comes_has_it() {
+    model(UNBOUNDED, || {
+        let registry = Arc::new(Registry::new());
+        race(
+            &registry,
+            [
+                |registry: &Registry| registry.make(0),
+                |registry| registry.bring(2),
+            ],
+        );
+        assert_eq!(registry.settings(0), 2);
+    });
+}
+
+/// The same with two breakers, one of which may be above the line.
+///
+/// Fails when: as above.
+#[test]
+fn breakers_that_are_made_while_another_template_comes_have_it() {
+    model(preemptions(3).full(4), || {
+        let registry = Arc::new(Registry::new());
+        race(
+            &registry,
+            [
+                |registry: &Registry| registry.make(0),
+                |registry| registry.make(1),
+                |registry| registry.bring(2),
+            ],
+        );
+        assert_eq!([registry.settings(0), registry.settings(1)], [2, 2]);
+    });
+}
+
+/// Two templates at once, for a breaker that is there.
+///
+/// Fails when: `align` doesn't look again whether another template has come, or has no fence.
+#[test]
+fn of_two_templates_the_last_one_holds() {
+    model(preemptions(3).full(4), || {
+        let registry = Registry::new();
+        registry.make(0);
+        let registry = Arc::new(registry);
+        race(
+            &registry,
+            [
+                |registry: &Registry| registry.bring(2),
+                |registry| registry.bring(3),
+            ],
+        );
+        let last = registry.templates.with(|template| *template);
+        assert_eq!(registry.settings(0), last);
+    });
+}

@@ -1,0 +1,139 @@
+//! Settings of a retry budget.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{RetryBudget, Tokens};
+use crate::error::ConfigError;
+use crate::shared::Shared;
+
+/// Builds a [`RetryBudget`]; see [`RetryBudget::builder`].
+///
+/// | setting | default |
+/// |---|---|
+/// | [`share`](Self::share) | 0.2: five successes pay for a retry |
+/// | [`floor`](Self::floor) | one retry a second |
+/// | [`burst`](Self::burst) | 100 retries are saved at most |
+#[must_use = "a builder does nothing until build() is called"]
+pub struct RetryBudgetBuilder {
+    breaker: Arc<Shared>,
+    share: f64,
+    floor: u32,
+    burst: u32,
+}
+
+impl RetryBudgetBuilder {
+    pub(super) fn new(breaker: Arc<Shared>) -> Self {
+        Self {
+            breaker,
+            share: 0.2,
+            floor: 1,
+            burst: 100,
+        }
+    }
+
+    /// What part of a retry each success pays for, 0.001 to 1, or 0 for none (default: 0.2). It is taken to
+    /// the nearest thousandth.
+    ///
+    /// As long as fewer calls fail than this share of those that succeed, all of them can be retried.
+    pub fn share(self, share: f64) -> Self {
+        Self { share, ..self }
+    }
+
+    /// How many retries a second pays for, 0 to 10,000, whether calls succeed or not (default: 1). They come in
+    /// tenths of a second, while the breaker is closed.
+    ///
+    /// It is for callers with so little traffic that their successes pay for nothing. Each process has a
+    /// floor of its own: a thousand processes with a floor of ten send up to ten thousand retries a second
+    /// to a dependency of which little succeeds.
+    pub fn floor(self, per_second: u32) -> Self {
+        Self {
+            floor: per_second,
+            ..self
+        }
+    }
+
+    /// How many retries can be saved, 1 to 1,000,000; there are so many at the beginning (default: 100).
+    ///
+    /// It is for failures that come together and are too few to open the breaker.
+    pub fn burst(self, retries: u32) -> Self {
+        Self {
+            burst: retries,
+            ..self
+        }
+    }
+
+    /// Checks the settings and makes the budget.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense, with what was expected and how to mend it.
+    pub fn build(self) -> Result<RetryBudget, ConfigError> {
+        let Self {
+            breaker,
+            share,
+            floor,
+            burst,
+        } = self;
+        if share != 0.0 && !(0.001..=1.0).contains(&share) {
+            return Err(ConfigError::new(
+                "retry_budget.share",
+                share,
+                "0 or in 0.001..=1",
+                "0.2 suits most services",
+            ));
+        }
+        if floor > MAX_FLOOR {
+            return Err(ConfigError::new(
+                "retry_budget.floor",
+                floor,
+                format!("in 0..={MAX_FLOOR}"),
+                "1 a second suits most services",
+            ));
+        }
+        if !(1..=Tokens::MAX_BURST).contains(&burst) {
+            return Err(ConfigError::new(
+                "retry_budget.burst",
+                burst,
+                format!("in 1..={}", Tokens::MAX_BURST),
+                "100 suits most services",
+            ));
+        }
+        if share == 0.0 && floor == 0 {
+            return Err(ConfigError::new(
+                "retry_budget.share",
+                share,
+                "above 0, with a floor of 0",
+                "else nothing ever pays for a retry once the first ones are spent",
+            ));
+        }
+        Ok(RetryBudget::from_parts(
+            breaker,
+            thousandths(share),
+            floor,
+            burst,
+        ))
+    }
+}
+
+/// The most retries that a second may pay for.
+const MAX_FLOOR: u32 = 10_000;
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share is from 0 to 1"
+)]
+fn thousandths(share: f64) -> u64 {
+    (share * 1_000.0).round() as u64
+}
+
+impl fmt::Debug for RetryBudgetBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryBudgetBuilder")
+            .field("breaker", &self.breaker.core.name().as_str())
+            .field("share", &self.share)
+            .field("floor", &self.floor)
+            .field("burst", &self.burst)
+            .finish()
+    }
+}

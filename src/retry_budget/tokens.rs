@@ -1,0 +1,261 @@
+//! The tokens of a budget: one word, in which those that were saved stand beside the time up to which those
+//! that come by time are among them.
+
+use crate::pack::Field;
+use crate::sync::{AtomicU64, Ordering};
+
+/// ```text
+///  63             32 31               0
+/// +-----------------+-----------------+
+/// |    turn, 32     |     saved, 32   |
+/// +-----------------+-----------------+
+/// ```
+///
+/// *Saved*: in thousandths of a token. *Turn*: the tenth of a second, counted from the clock's origin, up
+/// to which the floor has been added. It wraps after 13 years; a budget of which nobody has wanted a retry for
+/// half of that gets the next ones of the floor so much later.
+mod layout {
+    use super::Field;
+
+    pub(super) const SAVED: Field = Field::lowest(32);
+    pub(super) const TURN: Field = SAVED.then(32);
+
+    const _: () = assert!(TURN.end() == 64);
+    // What comes in a turn is added before the sum is cut.
+    const _: () = assert!(super::Tokens::MAX_BURST as u64 * super::Tokens::TOKEN <= SAVED.max());
+}
+
+/// A tenth of a second since the clock's origin, wrapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn(u32);
+
+impl Turn {
+    const NANOS: u64 = 100_000_000;
+
+    /// The turn of so many nanoseconds since the clock's origin.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "it wraps")]
+    pub const fn of(nanos: u64) -> Self {
+        Self((nanos / Self::NANOS) as u32)
+    }
+
+    /// How many turns after `other`; none if it isn't after it.
+    fn after(self, other: Self) -> u32 {
+        match self.0.wrapping_sub(other.0) {
+            turns @ 0..=0x7FFF_FFFF => turns,
+            _ => 0,
+        }
+    }
+}
+
+/// What a word says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Purse {
+    saved: u64,
+    turn: Turn,
+}
+
+impl Purse {
+    const fn pack(self) -> u64 {
+        layout::SAVED.of(self.saved) | layout::TURN.of(self.turn.0 as u64)
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "32 bits")]
+    const fn unpack(word: u64) -> Self {
+        Self {
+            saved: layout::SAVED.get(word),
+            turn: Turn(layout::TURN.get(word) as u32),
+        }
+    }
+}
+
+/// The tokens of a budget. A retry takes one, a success adds a part of one, and time adds the floor.
+///
+/// Time is only looked at when somebody wants a retry: successes, which are many, read no clock. And as long as
+/// the purse is full they write nothing.
+#[derive(Debug)]
+pub struct Tokens {
+    word: AtomicU64,
+    /// What a success adds.
+    share: u64,
+    /// What a turn adds.
+    floor: u64,
+    /// What can be saved.
+    full: u64,
+}
+
+impl Tokens {
+    /// A token in the word's units.
+    pub(super) const TOKEN: u64 = 1_000;
+
+    /// Turns in a second.
+    const TURNS: u64 = 10;
+
+    /// The most tokens that can be saved.
+    pub(super) const MAX_BURST: u32 = 1_000_000;
+
+    /// A full purse. `share` is what a success adds, in thousandths of a token; `floor` is how many tokens a
+    /// second adds, and `burst` how many can be saved.
+    #[must_use]
+    pub fn new(share: u64, floor: u32, burst: u32, now: Turn) -> Self {
+        let full = u64::from(burst) * Self::TOKEN;
+        let purse = Purse {
+            saved: full,
+            turn: now,
+        };
+        Self {
+            word: AtomicU64::new(purse.pack()),
+            share,
+            floor: u64::from(floor) * Self::TOKEN / Self::TURNS,
+            full,
+        }
+    }
+
+    /// Adds the share of a success, unless the purse is full.
+    #[inline]
+    pub fn deposit(&self) {
+        // Relaxed: the word is all there is.
+        let seen = self.word.load(Ordering::Relaxed);
+        if layout::SAVED.get(seen) < self.full {
+            self.deposit_to(seen);
+        }
+    }
+
+    #[cold]
+    fn deposit_to(&self, mut seen: u64) {
+        loop {
+            let purse = Purse::unpack(seen);
+            let saved = (purse.saved + self.share).min(self.full);
+            let new = Purse { saved, ..purse }.pack();
+            // Relaxed, both: the word is all there is, and the exchange checks what was read.
+            match self
+                .word
+                .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Takes a token. Of the time before `since` the floor adds nothing.
+    ///
+    /// # Errors
+    /// There is none; with how many nanoseconds of the floor make up for what is missing, if it can.
+    pub fn withdraw(&self, now: u64, since: u64) -> Result<(), Option<u64>> {
+        // Relaxed: as in `deposit`.
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let purse = self.with_floor(Purse::unpack(seen), now, since);
+            let Some(saved) = purse.saved.checked_sub(Self::TOKEN) else {
+                return Err(self.missing(purse, now));
+            };
+            let new = Purse { saved, ..purse }.pack();
+            // Relaxed, both: as in `deposit`.
+            match self
+                .word
+                .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return Ok(()),
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// How many tokens there are, with what the floor adds of the time after `since`.
+    pub fn saved(&self, now: u64, since: u64) -> u32 {
+        // Relaxed: as in `deposit`.
+        let seen = Purse::unpack(self.word.load(Ordering::Relaxed));
+        let tokens = self.with_floor(seen, now, since).saved / Self::TOKEN;
+        u32::try_from(tokens).unwrap_or(u32::MAX)
+    }
+
+    /// The purse with what the floor adds until now. A thread that has read the clock before another one did
+    /// adds nothing, and leaves the turn as it is.
+    fn with_floor(&self, purse: Purse, now: u64, since: u64) -> Purse {
+        let (now, since) = (Turn::of(now), Turn::of(since));
+        let turns = now.after(purse.turn).min(now.after(since));
+        if turns == 0 {
+            return purse;
+        }
+        let saved = purse.saved + u64::from(turns) * self.floor;
+        Purse {
+            saved: saved.min(self.full),
+            turn: now,
+        }
+    }
+
+    /// In how many nanoseconds the floor will have added what is missing to a token.
+    fn missing(&self, purse: Purse, now: u64) -> Option<u64> {
+        let missing = Self::TOKEN.saturating_sub(purse.saved);
+        let turns = (self.floor > 0).then(|| missing.div_ceil(self.floor))?;
+        Some(turns * Turn::NANOS - now % Turn::NANOS)
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TENTH: u64 = Turn::NANOS;
+
+    fn empty(share: u64, floor: u32, burst: u32) -> Tokens {
+        let tokens = Tokens::new(share, floor, burst, Turn(0));
+        (0..burst).for_each(|_| tokens.withdraw(0, 0).unwrap());
+        tokens
+    }
+
+    #[test]
+    fn a_full_purse_is_not_written_to() {
+        let tokens = Tokens::new(200, 0, 3, Turn(7));
+        let before = tokens.word.load(Ordering::Relaxed);
+        tokens.deposit();
+        assert_eq!(tokens.word.load(Ordering::Relaxed), before);
+    }
+
+    #[test]
+    fn what_is_refused_says_when_the_floor_will_pay_for_it() {
+        let tokens = empty(200, 1, 1);
+        assert_eq!(
+            tokens.withdraw(TENTH / 4, 0),
+            Err(Some(10 * TENTH - TENTH / 4))
+        );
+        (0..3).for_each(|_| tokens.deposit());
+        assert_eq!(tokens.withdraw(0, 0), Err(Some(4 * TENTH)));
+        assert_eq!(tokens.withdraw(4 * TENTH - 1, 0), Err(Some(1)));
+        assert_eq!(tokens.withdraw(4 * TENTH, 0), Ok(()));
+        assert_eq!(empty(200, 0, 1).withdraw(0, 0), Err(None));
+    }
+
+    #[test]
+    fn nothing_comes_of_the_time_before_the_breaker_closed() {
+        let tokens = empty(200, 10, 100);
+        assert_eq!(tokens.saved(600 * TENTH, 597 * TENTH), 3);
+        assert_eq!(tokens.saved(600 * TENTH, 600 * TENTH), 0);
+    }
+
+    #[test]
+    fn a_clock_that_was_read_before_another_adds_nothing_twice() {
+        let tokens = empty(200, 10, 100);
+        assert_eq!(tokens.withdraw(3 * TENTH, 0), Ok(()));
+        assert_eq!(tokens.saved(2 * TENTH, 0), 2);
+        assert_eq!(tokens.withdraw(2 * TENTH, 0), Ok(()));
+        assert_eq!(tokens.saved(3 * TENTH, 0), 1);
+        assert_eq!(tokens.saved(4 * TENTH, 0), 2);
+    }
+
+    #[test]
+    fn a_turn_that_has_wrapped_comes_after_the_last_one() {
+        assert_eq!(Turn(2).after(Turn(u32::MAX)), 3);
+        assert_eq!(Turn(u32::MAX).after(Turn(2)), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_purse_comes_back_from_its_word(saved: u32, turn: u32) {
+            let purse = Purse { saved: saved.into(), turn: Turn(turn) };
+            prop_assert_eq!(Purse::unpack(purse.pack()), purse);
+        }
+    }
+}

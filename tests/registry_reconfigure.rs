@@ -1,0 +1,258 @@
+//! Another template for a registry whose breakers are in use.
+#![cfg(all(feature = "reconfigure", feature = "registry"))]
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use tripcurve::{
+    Builder, CircuitBreaker, Clock, ConfigError, Outcome, Registry, State, TripPolicy, Window,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Trips on so many failures in a row.
+fn template(failures: u32) -> Builder {
+    CircuitBreaker::builder("search")
+        .trip_when(TripPolicy::consecutive_failures(failures))
+        .shards(1)
+}
+
+fn registry(template: Builder) -> Registry<u32> {
+    Registry::builder(template).build().unwrap()
+}
+
+fn fail(registry: &Registry<u32>, key: u32, times: u32) {
+    for _ in 0..times {
+        registry.of(&key).try_acquire().unwrap().failure();
+    }
+}
+
+#[test]
+fn breakers_that_are_there_and_those_to_come_have_the_new_settings() {
+    let tenants = registry(template(5));
+    let held = tenants.of(&1);
+    fail(&tenants, 1, 2);
+    tenants.reconfigure(template(3)).unwrap();
+    assert_eq!(held.snapshot().failures(), 2, "the window is kept");
+    for key in [1, 2] {
+        assert_eq!(tenants.of(&key).state(), State::Closed);
+        fail(&tenants, key, if key == 1 { 1 } else { 3 });
+        assert_eq!(tenants.of(&key).state(), State::Open, "{key}");
+    }
+    assert_eq!(held.state(), State::Open, "it is the same breaker");
+    assert_eq!(tenants.len(), 2);
+    // What has failed often enough for it, trips at once.
+    fail(&tenants, 3, 2);
+    tenants.reconfigure(template(2)).unwrap();
+    assert_eq!(tenants.of(&3).state(), State::Open);
+}
+
+#[test]
+fn the_registry_keeps_its_clock_its_listeners_and_its_classifier() {
+    let (clock, hand) = Clock::mock();
+    let told = Arc::new(AtomicU32::new(0));
+    let tells = Arc::clone(&told);
+    let template_of = template(5)
+        .clock(clock)
+        .on_transition(move |_| {
+            tells.fetch_add(1, Ordering::Relaxed);
+        })
+        .classify(|result: &Result<u32, u32>| match result {
+            Ok(500..) => Outcome::Failure,
+            _ => Outcome::Success,
+        });
+    let tenants = Registry::<u32, _>::builder(template_of).build().unwrap();
+    let other = template(2).open_for(7 * SECOND).start_in(State::Closed);
+    tenants.of(&1);
+    tenants.reconfigure(other).unwrap();
+    for key in [1, 2] {
+        for _ in 0..2 {
+            assert_eq!(tenants.of(&key).call(|| Ok::<_, u32>(503)), Ok(503));
+        }
+        assert_eq!(tenants.of(&key).state(), State::Open);
+    }
+    assert_eq!(told.load(Ordering::Relaxed), 2);
+    hand.advance(7 * SECOND + Duration::from_millis(2));
+    for key in [1, 2] {
+        assert!(tenants.of(&key).try_acquire().is_ok(), "by the same clock");
+    }
+}
+
+#[test]
+fn a_template_that_makes_no_sense_changes_nothing() {
+    let tenants = registry(template(2));
+    fail(&tenants, 1, 1);
+    let refused = |template: Builder| {
+        let error: ConfigError = tenants.reconfigure(template).unwrap_err();
+        error.to_string()
+    };
+    let zero = template(0).window(Window::time(SECOND, 0));
+    assert_eq!(
+        refused(zero),
+        "window.buckets: 0 is not in 1..=1024; 10 suit most services"
+    );
+    let other = CircuitBreaker::builder("payments");
+    assert_eq!(
+        refused(other),
+        "name: \"payments\" is not \"search\"; a breaker keeps its name; another name is another breaker"
+    );
+    for key in [1, 2] {
+        fail(&tenants, key, if key == 1 { 1 } else { 2 });
+        assert_eq!(tenants.of(&key).state(), State::Open);
+    }
+}
+
+#[test]
+fn breakers_with_names_of_their_own_keep_them() {
+    let tenants = Registry::<u32>::builder(template(5))
+        .name_with(|tenant| format!("tenant {tenant}"))
+        .build()
+        .unwrap();
+    tenants.of(&1);
+    let other = CircuitBreaker::builder("of the file")
+        .trip_when(TripPolicy::consecutive_failures(1))
+        .shards(1);
+    tenants.reconfigure(other).unwrap();
+    for key in [1, 2] {
+        assert_eq!(tenants.of(&key).name(), format!("tenant {key}"));
+        fail(&tenants, key, 1);
+        assert_eq!(tenants.of(&key).state(), State::Open);
+    }
+}
+
+#[test]
+fn only_breakers_that_are_made_later_start_as_the_template_says() {
+    let tenants = registry(template(5));
+    tenants.of(&1);
+    let other = template(5).start_in(State::ForcedOpen);
+    tenants.reconfigure(other).unwrap();
+    assert_eq!(tenants.of(&1).state(), State::Closed);
+    assert_eq!(tenants.of(&2).state(), State::ForcedOpen);
+}
+
+#[test]
+fn a_breaker_that_was_removed_stays_as_it_was() {
+    let tenants = registry(template(2));
+    let removed = {
+        tenants.of(&1);
+        tenants.remove(&1).unwrap()
+    };
+    tenants.reconfigure(template(1)).unwrap();
+    removed.try_acquire().unwrap().failure();
+    assert_eq!(removed.state(), State::Closed);
+}
+
+#[test]
+fn who_may_be_dropped_is_as_before() {
+    let (clock, _hand) = Clock::mock();
+    let tenants = Registry::<u32>::builder(template(5).clock(clock))
+        .capacity(2)
+        .build()
+        .unwrap();
+    fail(&tenants, 1, 1);
+    drop(tenants.of(&2));
+    let held = tenants.of(&3);
+    tenants.reconfigure(template(4)).unwrap();
+    for key in 100..200 {
+        tenants.of(&key);
+    }
+    assert!(tenants.get(&1).is_some(), "it counts a failure");
+    assert!(tenants.get(&3).is_some(), "somebody has it");
+    assert!(tenants.get(&2).is_none(), "nobody needs it");
+    drop(held);
+    // A failure that the policies no longer look at keeps nothing.
+    let never = CircuitBreaker::builder("search")
+        .trip_when(TripPolicy::latency_percentile(99.0).above(SECOND))
+        .shards(1);
+    tenants.reconfigure(never).unwrap();
+    for key in 200..300 {
+        tenants.of(&key);
+    }
+    assert!(tenants.get(&1).is_none() && tenants.len() <= 3);
+}
+
+/// Threads use keys for the first time while templates come, and all breakers end as the last one says.
+#[test]
+fn however_they_race_no_breaker_is_left_behind() {
+    const KEYS: u32 = 300;
+    for round in 0..10 {
+        let tenants = registry(template(50));
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            for first in [0, 1] {
+                let (tenants, start) = (&tenants, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    for key in (first..KEYS).step_by(2) {
+                        tenants.of(&key);
+                    }
+                });
+            }
+            for limit in [40, 30] {
+                let (tenants, start) = (&tenants, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    for limit in (0..5).map(|step| limit - step) {
+                        tenants.reconfigure(template(limit)).unwrap();
+                    }
+                });
+            }
+        });
+        let limits: Vec<_> = (0..KEYS)
+            .map(|key| {
+                let breaker = tenants.of(&key);
+                let mut failures = 0;
+                while breaker.state() == State::Closed {
+                    breaker.try_acquire().unwrap().failure();
+                    failures += 1;
+                }
+                failures
+            })
+            .collect();
+        let last = limits[0];
+        assert!([26, 36].contains(&last), "round {round}: {last}");
+        assert!(
+            limits.iter().all(|limit| *limit == last),
+            "round {round}: {limits:?}"
+        );
+    }
+}
+
+#[test]
+fn no_call_is_lost_while_templates_come() {
+    const CALLS: u32 = 2_000;
+    let tenants = registry(template(1_000_000));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let callers: Vec<_> = (0..3)
+            .map(|_| {
+                let tenants = &tenants;
+                scope.spawn(move || {
+                    for call in 0..CALLS {
+                        let breaker = tenants.of(&(call % 20));
+                        let permit = breaker.try_acquire().unwrap();
+                        if call % 3 == 0 {
+                            permit.failure();
+                        } else {
+                            permit.success();
+                        }
+                    }
+                })
+            })
+            .collect();
+        let (tenants, done) = (&tenants, &done);
+        scope.spawn(move || {
+            for limit in (1_000_001..).take_while(|_| !done.load(Ordering::Relaxed)) {
+                tenants.reconfigure(template(limit)).unwrap();
+            }
+        });
+        for caller in callers {
+            caller.join().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let counted: u64 = tenants.snapshots().iter().map(|(_, it)| it.calls()).sum();
+    assert_eq!(counted, u64::from(3 * CALLS));
+}
