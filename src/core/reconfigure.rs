@@ -82,6 +82,9 @@ impl Core {
             }
         };
         self.align(change, now);
+        // Who waits may have other times to wait, though the state is what it was.
+        #[cfg(feature = "wait")]
+        self.announce_verdict();
         if change.window {
             Reconfigured::WindowBegunAnew
         } else {
