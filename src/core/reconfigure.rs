@@ -14,8 +14,8 @@ use crate::caller::Caller;
 use crate::evidence::Evidence;
 use crate::fittings::{Fittings, Outfit, Part, Reconfigured, Settings};
 use crate::outcome::Outcome;
-use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter};
-use crate::state::Kind;
+use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter, Streak};
+use crate::state::{Generation, Kind, Moved};
 use crate::sync::{Replaceable, Seen};
 use crate::timed::Timed;
 use crate::transition::Cause;
@@ -142,6 +142,9 @@ impl Core {
             AdaptiveRecovery::is_alike,
             |new, old| new.outage.inherit(&old.outage),
         );
+        if let Some(open_times) = &offer.open_times {
+            open_times.start(self.state.load().generation());
+        }
         let open_times = before.open_times.succeeded_by(
             built.and_then(|it| it.open_times.as_deref()),
             offer.open_times.as_ref(),
@@ -221,10 +224,28 @@ impl Core {
                 self.state.change(seen, kind)
             };
             match moved {
-                Ok(moved) => return self.entered(moved, now, Cause::Reconfigured),
+                Ok(moved) => {
+                    if kind == Kind::Closed {
+                        self.look_back(moved, seen.generation(), now);
+                    }
+                    return self.entered(moved, now, Cause::Reconfigured);
+                }
                 Err(found) => seen = found,
             }
         }
+    }
+
+    /// Forgets the openings so far if the generation that was closed has been healthy for long enough. The one that begins
+    /// doesn't know how long that was.
+    fn look_back(&self, moved: Moved, left: Generation, now: u64) {
+        let healthy = now.saturating_sub(self.began_at(left, now));
+        at_present!(self, |present| {
+            if let Some(times) = present.open_times()
+                && times.is_over(healthy)
+            {
+                times.note(moved.generation, Streak::NONE);
+            }
+        });
     }
 
     /// Trips if what was recorded so far is reason enough by what is known now.

@@ -121,6 +121,9 @@ pub(crate) struct Model {
     /// If a policy decides by evidence.
     evidence: Option<adaptive::Adaptive>,
     open_times: OpenTimes,
+    /// Whether it was built to heed the dependency's wishes.
+    #[cfg(feature = "reconfigure")]
+    heeds_wishes: bool,
     /// The sum of the shares of all calls that have asked during a ramp, in 1,024ths.
     asked: u64,
     /// How long a caller is told to wait if the step may end sooner: once known the same for a whole ramp.
@@ -167,6 +170,8 @@ impl Model {
             last_admission: 0,
             evidence,
             open_times: OpenTimes::new(&config),
+            #[cfg(feature = "reconfigure")]
+            heeds_wishes: config.longest_retry_after.is_some(),
             asked: 0,
             least_wait: None,
             heard: None,
@@ -650,12 +655,17 @@ impl Model {
         }
     }
 
-    /// Opens the breaker until what is returned.
-    fn open(&mut self, cause: Cause) -> u64 {
-        let healthy = match self.phase {
+    /// For how many nanoseconds it has been closed.
+    fn healthy(&self) -> u64 {
+        match self.phase {
             Phase::Closed => self.now - in_microseconds(self.since).min(self.now),
             _ => 0,
-        };
+        }
+    }
+
+    /// Opens the breaker until what is returned.
+    fn open(&mut self, cause: Cause) -> u64 {
+        let healthy = self.healthy();
         let shown = self.shown.map(nanos);
         let until = self.open_times.open(self.now, healthy, shown);
         self.enter(Phase::Open { until }, cause);

@@ -87,13 +87,21 @@ impl OpenTimes {
         until
     }
 
+    /// Forgets the openings if the breaker has been closed for long enough.
+    pub(super) fn look_back(&mut self, healthy: u64) {
+        let after = |growth: Growth| nanos(growth.healthy_after.unwrap_or(growth.longest));
+        if self.growth.is_some_and(|growth| healthy >= after(growth)) {
+            self.latest = None;
+        }
+    }
+
     fn open_by_itself(&mut self, now: u64, healthy: u64, shown: Option<u64>) -> u64 {
         let end = |wait| end_of_open_time(now, Duration::from_nanos(wait));
         let Some(growth) = self.growth else {
             return end(self.base);
         };
-        let is_healthy = healthy >= nanos(growth.healthy_after.unwrap_or(growth.longest));
-        let latest = self.latest.filter(|_| !is_healthy);
+        self.look_back(healthy);
+        let latest = self.latest;
         let failed = latest.map_or(0, |latest| latest.failed.saturating_add(1).min(255));
         let (least, most) = self.range(growth, failed, latest);
         let until = now

@@ -1,5 +1,7 @@
 //! Another configuration in the place of the present one, as its documentation describes it.
 
+use std::time::Duration;
+
 use tripcurve::{Cause, Reconfigured};
 
 use super::config::{Config, Part, Policy, Steps};
@@ -114,7 +116,12 @@ impl Config {
 }
 
 impl Model {
-    pub(crate) fn reconfigure(&mut self, config: Config) -> Reconfigured {
+    pub(crate) fn reconfigure(&mut self, mut config: Config) -> Reconfigured {
+        if self.heeds_wishes {
+            config
+                .longest_retry_after
+                .get_or_insert(Duration::from_secs(300));
+        }
         if self.config.is_like(&config) {
             return Reconfigured::Unchanged;
         }
@@ -143,8 +150,13 @@ impl Model {
 
     fn begin_anew(&mut self, has_same_window: bool, has_same_recovery: bool) {
         match self.phase {
-            Phase::Closed | Phase::MetricsOnly if !has_same_window => {
-                self.enter(self.phase, Cause::Reconfigured);
+            Phase::Closed if !has_same_window => {
+                // The new generation has not been healthy for long.
+                self.open_times.look_back(self.healthy());
+                self.enter(Phase::Closed, Cause::Reconfigured);
+            }
+            Phase::MetricsOnly if !has_same_window => {
+                self.enter(Phase::MetricsOnly, Cause::Reconfigured);
             }
             Phase::HalfOpen { .. } | Phase::Ramp(_) if !has_same_recovery => {
                 let phase = Phase::HalfOpen {
