@@ -24,6 +24,8 @@ use crate::window::Ring;
 /// An outfit whose parts can be shared.
 struct Offer {
     settings: Settings,
+    /// See [`Fittings::are_its_own`].
+    is_for_it_alone: bool,
     ring: Arc<Ring>,
     timed: Option<Arc<Timed>>,
     evidence: Option<Arc<Evidence>>,
@@ -33,7 +35,7 @@ struct Offer {
 }
 
 impl Offer {
-    fn new(outfit: Outfit) -> Self {
+    fn new(outfit: Outfit, is_for_it_alone: bool) -> Self {
         let Outfit {
             settings,
             ring,
@@ -49,6 +51,7 @@ impl Offer {
         } = beside;
         Self {
             settings,
+            is_for_it_alone,
             ring: Arc::new(ring),
             timed: timed.map(Arc::from),
             evidence: evidence.map(Arc::from),
@@ -59,9 +62,11 @@ impl Offer {
     }
 }
 
-/// What begins anew.
+/// What changes, and what of it begins anew.
 #[derive(Clone, Copy)]
 struct Change {
+    /// If not, all that changes is for whom it is.
+    any: bool,
     window: bool,
     recovery: bool,
 }
@@ -70,17 +75,29 @@ impl Core {
     /// Puts another configuration in the place of the present one; the outfit was made with this breaker's
     /// clock and name.
     pub fn reconfigure(&self, outfit: Outfit, caller: &impl Caller) -> Reconfigured {
-        let offer = Offer::new(outfit);
+        self.reconfigure_to(&Offer::new(outfit, true), caller)
+    }
+
+    /// The same, as all breakers of its registry.
+    #[cfg(feature = "registry")]
+    pub fn bring_into_line(&self, outfit: Outfit, caller: &impl Caller) -> Reconfigured {
+        self.reconfigure_to(&Offer::new(outfit, false), caller)
+    }
+
+    fn reconfigure_to(&self, offer: &Offer, caller: &impl Caller) -> Reconfigured {
         let now = caller.nanos();
         let change = loop {
             let seen = self.audience.later().map(Replaceable::load);
-            let Some((fittings, change)) = self.accept(&offer, seen.as_ref(), now) else {
+            let Some((fittings, change)) = self.accept(offer, seen.as_ref(), now) else {
                 return Reconfigured::Unchanged;
             };
             if self.make_known(fittings, seen.as_ref()) {
                 break change;
             }
         };
+        if !change.any {
+            return Reconfigured::Unchanged;
+        }
         self.align(change, now);
         // Who waits may have other times to wait, though the state is what it was.
         #[cfg(feature = "wait")]
@@ -104,7 +121,7 @@ impl Core {
         later.is_some_and(|later| Arc::ptr_eq(later.get(), &fittings))
     }
 
-    /// What the offer makes of what there is, and what of it begins anew; `None` if nothing is new.
+    /// What the offer makes of what there is, and what changes with it; `None` if nothing does.
     fn accept(
         &self,
         offer: &Offer,
@@ -157,20 +174,24 @@ impl Core {
             RetryAfter::is_alike,
             |new, old| new.inherit(old, now),
         );
-        let change = Change {
-            window,
-            recovery: before.settings.probes != offer.settings.probes
-                || !recovery.is_same(&before.recovery),
-        };
         let is_same = !window
             && evidence.is_same(&before.evidence)
             && recovery.is_same(&before.recovery)
             && open_times.is_same(&before.open_times)
             && retry_after.is_same(&before.retry_after)
             && before.settings == offer.settings;
-        (!is_same).then(|| {
+        let change = Change {
+            any: !is_same,
+            window,
+            recovery: before.settings.probes != offer.settings.probes
+                || !recovery.is_same(&before.recovery),
+        };
+        // The same settings, given to it alone, are its own no more than they were.
+        let are_its_own = offer.is_for_it_alone && (!is_same || before.are_its_own);
+        (!is_same || are_its_own != before.are_its_own).then(|| {
             let fittings = Fittings {
                 settings: offer.settings.clone(),
+                are_its_own,
                 ring,
                 timed,
                 evidence,
@@ -192,6 +213,7 @@ impl Core {
     fn fittings_as_built(&self) -> Fittings {
         Fittings {
             settings: self.built.settings.clone(),
+            are_its_own: false,
             ring: Part::AsBuilt,
             timed: Part::AsBuilt,
             evidence: Part::AsBuilt,
