@@ -139,6 +139,8 @@ impl<T> Clone for Part<T> {
 pub(crate) struct Fittings {
     /// See [`Settings`].
     pub(crate) settings: Settings,
+    /// Whether it was given them alone, and not as one of a registry's.
+    pub(crate) are_its_own: bool,
     /// The window.
     pub(crate) ring: Part<Ring>,
     /// See [`Beside::timed`](crate::beside::Beside::timed).

@@ -6,12 +6,18 @@ mod model;
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
+#[cfg(feature = "reconfigure")]
+use model::Part;
 #[cfg(feature = "serde")]
 use model::pair::ByItself;
+#[cfg(feature = "reconfigure")]
+use model::pair::Came;
 use model::pair::{Operation, Step, drive, drive_restarting};
 use model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
+#[cfg(feature = "reconfigure")]
+use proptest::sample::subsequence;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
 #[cfg(feature = "serde")]
 use tripcurve::{Builder, CircuitBreaker, SavedState};
@@ -267,6 +273,39 @@ fn configs(
         )
 }
 
+/// Such a configuration, and some to put in its place, which often have most of its parts, and some of which
+/// bear few failures.
+#[cfg(feature = "reconfigure")]
+fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Vec<Config>> {
+    let change = || (parts(), proptest::option::of(1..5_u32));
+    (vec(configs, 2..=4), [change(), change(), change()]).prop_map(|(mut configs, changes)| {
+        let (config, others) = configs.split_first_mut().expect("there are two at least");
+        for (other, (parts, limit)) in others.iter_mut().zip(changes) {
+            *other = config.changed(other, &parts);
+            let strict = limit.map(|limit| Policy::FailureCount(limit).fitted(other.window));
+            other.policies.extend(strict);
+        }
+        configs
+    })
+}
+
+#[cfg(not(feature = "reconfigure"))]
+fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Vec<Config>> {
+    configs.prop_map(|config| vec![config])
+}
+
+/// What is changed: often all or some of what the window doesn't depend on, and now and then anything.
+#[cfg(feature = "reconfigure")]
+fn parts() -> impl Strategy<Value = Vec<Part>> {
+    let beside_the_window = || Part::BESIDE_THE_WINDOW.to_vec();
+    prop_oneof![
+        1 => Just(beside_the_window()),
+        3 => subsequence(beside_the_window(), 1..=4),
+        1 => subsequence(Part::ALL.to_vec(), 1..=7),
+        1 => Just(Part::ALL.to_vec()),
+    ]
+}
+
 fn outcomes() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         6 => Just(Outcome::Success),
@@ -314,7 +353,7 @@ fn operations() -> impl Strategy<Value = Operation> {
         10 => nanos(0..2_000_000_000),
         1 => Just(Duration::MAX),
     ];
-    prop_oneof![
+    let operations = prop_oneof![
         30 => any::<bool>().prop_map(|owned| Operation::Acquire { owned }),
         25 => (permit(), outcomes(), 0..6_usize, takes()).prop_map(|(permit, outcome, thread, took)| {
             // Another thread costs more than all the rest: three times in six.
@@ -338,7 +377,13 @@ fn operations() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::ForceOpen),
         1 => Just(Operation::Disable),
         1 => Just(Operation::MetricsOnly),
-    ]
+    ];
+    #[cfg(feature = "reconfigure")]
+    let operations = prop_oneof![
+        25 => operations,
+        1 => (0..4_usize).prop_map(Operation::Reconfigure),
+    ];
+    operations
 }
 
 /// So many that evidence must be halved, in a breaker that does not trip, until it is learnt from.
@@ -450,20 +495,36 @@ fn compare_with(
         ..ProptestConfig::default()
     });
     let reached = std::cell::RefCell::new(HashSet::new());
-    let cases = (configs, vec(with_restarts(operations), 1..250));
+    #[cfg(feature = "reconfigure")]
+    let came = std::cell::RefCell::new(HashSet::new());
+    let cases = (with_others(configs), vec(with_restarts(operations), 1..250));
     runner
-        .run(&cases, |(config, operations)| {
-            let told = drive_restarting(&config, &operations, restart)
+        .run(&cases, |(configs, operations)| {
+            let story = drive_restarting(&configs, &operations, restart)
                 .map_err(|difference| TestCaseError::fail(difference.to_string()))?;
+            let told = story.told.iter();
             reached
                 .borrow_mut()
-                .extend(told.iter().map(|told| std::mem::discriminant(&told.cause)));
+                .extend(told.map(|told| std::mem::discriminant(&told.cause)));
+            #[cfg(feature = "reconfigure")]
+            came.borrow_mut().extend(story.came);
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
     for cause in trips.iter().chain(back).chain(&others()) {
         let cause_reached = reached.borrow().contains(&std::mem::discriminant(cause));
         assert!(cause_reached, "no case came to {cause:?}");
+    }
+    #[cfg(feature = "reconfigure")]
+    for reconfigured in [
+        Came::Unchanged,
+        Came::WindowKept,
+        Came::WindowBegunAnew,
+        Came::TrippedAtOnce,
+        Came::RecoveryBegunAnew,
+    ] {
+        let has_come = came.borrow().contains(&reconfigured);
+        assert!(has_come, "no case came to {reconfigured:?}");
     }
 }
 
@@ -577,7 +638,7 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
             took: None,
         },
     ];
-    if let Err(difference) = drive(&config, &operations) {
+    if let Err(difference) = drive(&[config], &operations) {
         panic!("{difference}");
     }
 }

@@ -399,3 +399,59 @@ fn handles_permits_and_futures_go_anywhere() {
     sent(guarded.bulkhead().acquire_async());
     sent(guarded.call_async(|| std::future::ready(Ok::<_, ()>(7))));
 }
+
+/// Other settings for the breaker of [`guarded`].
+#[cfg(feature = "reconfigure")]
+fn reconfigure(guarded: &Guarded, settings: impl FnOnce(Builder) -> Builder) {
+    let builder = CircuitBreaker::builder("guarded")
+        .trip_when(TripPolicy::consecutive_failures(1))
+        .open_for(SECOND);
+    guarded.breaker().reconfigure(settings(builder)).unwrap();
+}
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn who_waits_for_a_place_while_another_window_comes_is_counted_in_it() {
+    let (guarded, _) = guarded(|builder| builder);
+    let place = guarded.bulkhead().try_acquire().unwrap();
+    let mut waiting = waits(&guarded, Ok(7));
+    reconfigure(&guarded, |builder| builder.latency(Recording::Together));
+    drop(place);
+    assert_eq!(done(&mut waiting), Ok(7));
+    let snapshot = guarded.breaker().snapshot();
+    assert_eq!((snapshot.generation(), snapshot.successes()), (1, 1));
+    assert_eq!(snapshot.latency().unwrap().count(), 1);
+}
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_call_of_a_ramp_that_waits_for_a_place_is_a_probe_of_the_recovery_that_begins_anew() {
+    let (guarded, hand) =
+        guarded(|builder| builder.recovery(Recovery::steps([1.0], SECOND).open_for(SECOND)));
+    trip_and_wait(&guarded, &hand);
+    assert_eq!(guarded.call(|| Ok::<_, &str>(7)), Ok(7));
+    assert_eq!(guarded.breaker().snapshot().admitted_share(), Some(1.0));
+    let place = guarded.bulkhead().try_acquire().unwrap();
+    let mut waiting = [waits(&guarded, Ok(7)), waits(&guarded, Ok(8))];
+    reconfigure(&guarded, |builder| builder.probes(2));
+    drop(place);
+    for call in &mut waiting {
+        assert_eq!(guarded.breaker().state(), State::HalfOpen);
+        assert!(done(call).is_ok());
+    }
+    assert_eq!(guarded.breaker().state(), State::Closed);
+}
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_probe_that_waits_for_a_place_holds_none_of_the_recovery_that_begins_anew() {
+    let (guarded, hand) = guarded(|builder| builder.probes(1));
+    trip_and_wait(&guarded, &hand);
+    let place = guarded.bulkhead().try_acquire().unwrap();
+    let mut waiting = waits(&guarded, Ok(7));
+    reconfigure(&guarded, |builder| builder.probes(2));
+    assert_eq!(guarded.breaker().snapshot().probes_in_flight(), 0);
+    drop(place);
+    assert_eq!(done(&mut waiting), Ok(7));
+    assert_eq!(guarded.breaker().snapshot().probes_succeeded(), 1);
+}

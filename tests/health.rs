@@ -16,6 +16,9 @@ use tripcurve::{
     Transition,
 };
 
+#[cfg(feature = "reconfigure")]
+use tripcurve::Window;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A breaker that opens for five seconds and closes after one probe.
@@ -530,5 +533,74 @@ mod over_http {
             asked[well.unwrap() + 1..],
             vec![("/work".to_owned(), false); 3]
         );
+    }
+}
+
+/// Other settings for the breaker of [`built`].
+#[cfg(feature = "reconfigure")]
+fn reconfigure(breaker: &CircuitBreaker, settings: impl FnOnce(Builder) -> Builder) {
+    let builder = CircuitBreaker::builder("checked").probes(1);
+    let builder = builder.probe_timeout(20 * SECOND);
+    breaker.reconfigure(settings(builder)).unwrap();
+}
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_health_check_goes_by_the_settings_that_came_while_the_breaker_was_open() {
+    let (breaker, clock, hand) = built(|builder| builder);
+    let health = Health::default();
+    let mut task = Task::new(&breaker, &clock, async || health.check());
+    trip(&breaker);
+    task.poll();
+    // What is open stays so, whatever the window; and the open time is that of then.
+    reconfigure(&breaker, |builder| {
+        builder.window(Window::count(10)).open_for(9 * SECOND)
+    });
+    hand.advance(4 * SECOND);
+    task.poll();
+    assert_eq!(health.checks.get(), 0);
+    hand.advance(2 * SECOND);
+    task.poll();
+    assert_eq!(health.checks.get(), 1);
+    assert_eq!(open_for(&breaker), Some(9));
+    hand.advance(10 * SECOND);
+    health.is_well.set(true);
+    task.poll();
+    assert_eq!(breaker.state(), State::HalfOpen);
+    breaker.try_acquire().unwrap().success();
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn the_verdict_of_a_health_check_counts_though_other_settings_came_meanwhile() {
+    for is_well in [false, true] {
+        let (breaker, clock, hand) = built(|builder| builder);
+        let may_answer = Cell::new(false);
+        let mut task = Task::new(&breaker, &clock, async || {
+            poll_fn(|_| {
+                if may_answer.get() {
+                    Poll::Ready(is_well.then_some(()).ok_or("ill"))
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await
+        });
+        trip(&breaker);
+        hand.advance(6 * SECOND);
+        task.poll();
+        reconfigure(&breaker, |builder| {
+            builder.probes(3).shards(2).open_for(9 * SECOND)
+        });
+        may_answer.set(true);
+        task.poll();
+        let state = if is_well {
+            State::HalfOpen
+        } else {
+            State::Open
+        };
+        assert_eq!(breaker.state(), state);
+        assert_eq!(breaker.snapshot().generation(), 2);
     }
 }

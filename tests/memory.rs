@@ -269,3 +269,38 @@ fn callers_that_may_wait_take_at_most_256_bytes_more() {
     // As much for a million as for one.
     assert!(bytes(Some(1_000_000)) <= bytes(None) + 256);
 }
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_thousand_reconfigurations_leave_nothing_behind() {
+    let second = Duration::from_secs(1);
+    // Each has all that a breaker can have, and another window.
+    let settings = |number: u32| {
+        CircuitBreaker::builder("memory")
+            .window(Window::time(10 * second, 10 + number % 2))
+            .trip_when(TripPolicy::adaptive().slower_than(second))
+            .recovery(Recovery::adaptive())
+            .backoff(Backoff::exponential(
+                second,
+                2.0,
+                (60 + number % 2) * second,
+            ))
+            .longest_retry_after((1 + number % 2) * second)
+            .latency(Recording::ByOutcome)
+            .shards(2)
+    };
+    let breaker = settings(0).build().unwrap();
+    let reconfigure = |number: u32| {
+        let held = breaker.try_acquire().unwrap();
+        breaker.reconfigure(settings(number)).unwrap();
+        held.success();
+        breaker.call(|| Ok::<_, ()>(())).unwrap();
+    };
+    // The first ones leave what stands in the place of what was built, and this thread its place among the readers.
+    for number in 1..=2 {
+        reconfigure(number);
+    }
+    let heap = allocation_counter::measure(|| (3..=1_002).for_each(reconfigure));
+    assert!(heap.count_total > 10_000, "{heap:?}");
+    assert_eq!((heap.bytes_current, heap.count_current), (0, 0));
+}

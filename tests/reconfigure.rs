@@ -2,7 +2,7 @@
 #![cfg(feature = "reconfigure")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tripcurve::{
@@ -341,4 +341,105 @@ fn under_load_each_call_is_let_through_and_those_after_the_last_change_are_all_c
         (snapshot.failures(), snapshot.calls()),
         (CALLS / 2, 2 * CALLS)
     );
+}
+
+#[test]
+fn a_breaker_that_was_healthy_for_long_before_another_window_came_opens_for_the_first_time_again() {
+    let (clock, hand) = Clock::mock();
+    let settings = |calls: u32| {
+        let backoff = Backoff::exponential(SECOND, 2.0, 100 * SECOND).jitter(Jitter::None);
+        let window = Window::count(calls);
+        payments().window(window).backoff(backoff).probes(1)
+    };
+    let opened_for = |healthy: Duration| {
+        let breaker = settings(20).clock(clock.clone()).build().unwrap();
+        let trip = || {
+            (0..5).for_each(|_| fail(&breaker));
+            breaker.snapshot().time_left_open().unwrap()
+        };
+        trip();
+        for _ in 0..2 {
+            hand.advance(10 * SECOND);
+            fail(&breaker);
+        }
+        hand.advance(10 * SECOND);
+        succeed(&breaker);
+        hand.advance(healthy);
+        breaker.reconfigure(settings(30)).unwrap();
+        trip().as_secs()
+    };
+    assert_eq!(opened_for(50 * SECOND), 8);
+    assert_eq!(opened_for(100 * SECOND), 1);
+}
+
+#[test]
+fn open_times_that_come_to_a_breaker_of_a_million_generations_grow() {
+    let (clock, hand) = Clock::mock();
+    let breaker = payments().probes(1).clock(clock).build().unwrap();
+    for _ in 0..=1 << 20 {
+        breaker.reset();
+    }
+    let backoff = Backoff::exponential(SECOND, 2.0, 100 * SECOND).jitter(Jitter::None);
+    breaker
+        .reconfigure(payments().backoff(backoff).probes(1))
+        .unwrap();
+    (0..5).for_each(|_| fail(&breaker));
+    hand.advance(2 * SECOND);
+    fail(&breaker);
+    assert_eq!(breaker.snapshot().time_left_open().unwrap().as_secs(), 2);
+}
+
+#[test]
+fn a_listener_may_reconfigure_the_breaker_that_it_hears_of() {
+    let breaker: Arc<OnceLock<CircuitBreaker>> = Arc::default();
+    let of_listener = Arc::clone(&breaker);
+    let (clock, hand) = Clock::mock();
+    let built = payments()
+        .clock(clock)
+        .on_transition(move |transition| {
+            let breaker = of_listener.get().unwrap();
+            if transition.to() == State::Open {
+                let cautious = payments().window(Window::count(10)).probes(1);
+                let begun = breaker.reconfigure(cautious.open_for(9 * SECOND));
+                assert_eq!(begun, Ok(Reconfigured::WindowBegunAnew));
+            }
+        })
+        .build()
+        .unwrap();
+    let breaker = breaker.get_or_init(|| built);
+    (0..5).for_each(|_| fail(breaker));
+    assert!(breaker.snapshot().time_left_open() < Some(6 * SECOND));
+    hand.advance(6 * SECOND);
+    succeed(breaker);
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_permit_that_is_held_across_counts_in_no_generation_but_its_own() {
+    let settings: [fn(Builder) -> Builder; 4] = [
+        |builder| builder.window(Window::count(10)),
+        |builder| builder.latency(Recording::ByOutcome),
+        |builder| builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(SECOND)),
+        |builder| builder.trip_when(TripPolicy::adaptive()).shards(2),
+    ];
+    for from in settings {
+        for to in settings.iter().filter(|to| **to as usize != from as usize) {
+            let (clock, hand) = Clock::mock();
+            let breaker = from(payments()).clock(clock).build().unwrap();
+            let permits = [(); 4].map(|()| breaker.try_acquire().unwrap());
+            hand.advance(2 * SECOND);
+            breaker.reconfigure(to(payments())).unwrap();
+            let [failed, slow, cancelled, ignored] = permits;
+            failed.failure();
+            slow.record_with_duration(Outcome::Success, 5 * SECOND);
+            drop(cancelled);
+            ignored.record(Outcome::Ignored);
+            let snapshot = breaker.snapshot();
+            let counted = (snapshot.calls(), snapshot.slow(), snapshot.overdue());
+            assert_eq!((counted, snapshot.ignored()), ((0, 0, 0), 0));
+            assert_eq!(snapshot.consecutive_failures(), 0);
+            succeed(&breaker);
+            assert_eq!(breaker.snapshot().calls(), 1);
+        }
+    }
 }

@@ -256,3 +256,38 @@ fn no_call_is_lost_while_templates_come() {
     let counted: u64 = tenants.snapshots().iter().map(|(_, it)| it.calls()).sum();
     assert_eq!(counted, u64::from(3 * CALLS));
 }
+
+/// Makes as many others as there can be, and says whether the first is still there.
+fn is_kept_through_a_flood(tenants: &Registry<u32>) -> bool {
+    for key in 1_000..1_100 {
+        tenants.of(&key);
+    }
+    tenants.get(&1).is_some()
+}
+
+#[test]
+fn a_breaker_with_settings_of_its_own_is_kept_until_all_have_the_same() {
+    let limited = || Registry::<u32>::builder(template(5)).capacity(3);
+    let tenants = limited().build().unwrap();
+    tenants.of(&1).reconfigure(template(2)).unwrap();
+    assert!(is_kept_through_a_flood(&tenants));
+    fail(&tenants, 1, 2);
+    assert_eq!(tenants.of(&1).state(), State::Open);
+    tenants.of(&1).reset();
+    assert!(is_kept_through_a_flood(&tenants));
+    // With another template, and with one that says what this breaker has already.
+    for failures in [4, 2] {
+        let tenants = limited().build().unwrap();
+        tenants.of(&1).reconfigure(template(2)).unwrap();
+        tenants.reconfigure(template(failures)).unwrap();
+        assert!(!is_kept_through_a_flood(&tenants), "{failures}");
+        assert!(tenants.len() <= 3);
+    }
+    // The template's settings are not its own, whoever says them.
+    let tenants = limited().build().unwrap();
+    tenants.of(&1).reconfigure(template(5)).unwrap();
+    assert!(!is_kept_through_a_flood(&tenants));
+    tenants.of(&1).reconfigure(template(2)).unwrap();
+    tenants.of(&1).reconfigure(template(2)).unwrap();
+    assert!(is_kept_through_a_flood(&tenants), "the same once more");
+}

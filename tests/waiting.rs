@@ -436,3 +436,66 @@ fn threads_that_wait_while_probes_are_cancelled_all_become_probes() {
     assert_eq!(waiting.breaker().state(), State::HalfOpen);
     assert_eq!(waiting.waiting(), 0);
 }
+
+/// Other settings for the breaker of [`patient`].
+#[cfg(feature = "reconfigure")]
+fn other(settings: impl FnOnce(Builder) -> Builder) -> Builder {
+    let builder = CircuitBreaker::builder("patient")
+        .trip_when(TripPolicy::consecutive_failures(1))
+        .open_for(SECOND)
+        .probes(1);
+    settings(builder)
+}
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn who_waits_hears_of_a_probe_timeout_that_was_changed_meanwhile() {
+    let (unbounded, clock) = patient(|builder| builder.probe_timeout(Duration::MAX));
+    let hand = Hand::default();
+    let waiting = hand.gives_time_to(unbounded);
+    let _lost = probe(&waiting);
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
+    let mut task: Acquire<'_> = Box::pin(waiting.acquire_async());
+    let mut look = || task.as_mut().poll(&mut Context::from_waker(&waker));
+    assert!(look().is_pending());
+    assert!(hand.asked.lock().unwrap().is_empty(), "for ever");
+    let sooner = other(|builder| builder.probe_timeout(SECOND));
+    waiting.breaker().reconfigure(sooner).unwrap();
+    assert_eq!(bell.0.load(Ordering::SeqCst), 1);
+    assert!(look().is_pending());
+    assert_eq!(*hand.asked.lock().unwrap(), [SECOND]);
+    hand.let_pass(1_000);
+    clock.advance(SECOND);
+    let Poll::Ready(Ok(probe)) = look() else {
+        panic!("it still waits");
+    };
+    probe.success();
+    assert_eq!(waiting.breaker().state(), State::Closed);
+}
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn who_waits_becomes_a_probe_of_the_recovery_that_begins_anew() {
+    let others: [fn(Builder) -> Builder; 3] = [
+        |builder| builder.probes(2),
+        |builder| builder.recovery(Recovery::adaptive()),
+        |builder| builder.recovery(Recovery::steps([0.5], SECOND)),
+    ];
+    for settings in others {
+        let (waiting, _) = patient(|builder| builder);
+        let earlier = probe(&waiting);
+        let mut task = waits(&waiting);
+        waiting.breaker().reconfigure(other(settings)).unwrap();
+        let probe = answer(&mut task).unwrap();
+        earlier.failure();
+        assert_eq!(
+            waiting.breaker().state(),
+            State::HalfOpen,
+            "it is of no account"
+        );
+        assert_eq!(waiting.breaker().snapshot().probes_in_flight(), 1);
+        probe.failure();
+        assert_eq!(waiting.breaker().state(), State::Open);
+    }
+}

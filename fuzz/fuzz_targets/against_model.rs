@@ -10,7 +10,7 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use model::pair::{Operation, Step, drive};
-use model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
+use model::{Adaptive, BurnRate, Config, Growth, Part, Policy, Shape, Steps};
 use tripcurve::{Jitter, Outcome, Recording, State};
 
 /// Fewer calls than a histogram counts one by one.
@@ -18,17 +18,43 @@ const LONGEST_RUN: usize = 500;
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let mut bytes = Unstructured::new(data);
-    let (Ok(config), Ok(operations)) = (config(&mut bytes), operations(&mut bytes)) else {
+    let (Ok(configs), Ok(operations)) = (configs(&mut bytes), operations(&mut bytes)) else {
         return Corpus::Reject;
     };
-    if let Err(difference) = drive(&config, &operations) {
-        panic!("{difference}\nwith {config:#?}\nand {operations:#?}");
+    if let Err(difference) = drive(&configs, &operations) {
+        panic!("{difference}\nwith {configs:#?}\nand {operations:#?}");
     }
     Corpus::Keep
 });
 
 fn nanos(bytes: &mut Unstructured<'_>, from: u64, to: u64) -> Result<Duration> {
     bytes.int_in_range(from..=to).map(Duration::from_nanos)
+}
+
+/// One to build a breaker by, and some to put in its place.
+fn configs(bytes: &mut Unstructured<'_>) -> Result<Vec<Config>> {
+    let first = config(bytes)?;
+    let mut configs = vec![first.clone()];
+    for _ in 0..bytes.int_in_range(0..=3)? {
+        let other = config(bytes)?;
+        configs.push(first.changed(&other, &parts(bytes)?));
+    }
+    Ok(configs)
+}
+
+/// Half of them leave the window as it is.
+fn parts(bytes: &mut Unstructured<'_>) -> Result<Vec<Part>> {
+    let all: &[Part] = match bytes.arbitrary()? {
+        true => &Part::ALL,
+        false => &Part::BESIDE_THE_WINDOW,
+    };
+    let bits = bytes.arbitrary::<u8>()?;
+    let is_changed = |number: usize| bits >> number & 1 == 1;
+    let changed = all
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| is_changed(*number));
+    Ok(changed.map(|(_, part)| *part).collect())
 }
 
 fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
@@ -201,7 +227,8 @@ fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
 fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
     // An operation never needs more than a few bytes, so that small inputs are long stories.
     let permit = |bytes: &mut Unstructured<'_>| bytes.arbitrary::<u8>().map(usize::from);
-    Ok(match bytes.int_in_range(0..=16_u8)? {
+    Ok(match bytes.int_in_range(0..=17_u8)? {
+        17 => Operation::Reconfigure(bytes.arbitrary::<u8>()?.into()),
         0..=2 => Operation::Acquire {
             owned: bytes.arbitrary()?,
         },

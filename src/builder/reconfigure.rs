@@ -3,7 +3,7 @@
 use super::Builder;
 use crate::breaker::CircuitBreaker;
 use crate::error::ConfigError;
-use crate::fittings::Reconfigured;
+use crate::fittings::{Outfit, Reconfigured};
 use crate::recovery::RetryAfter;
 
 impl<C> CircuitBreaker<C> {
@@ -52,6 +52,21 @@ impl<C> CircuitBreaker<C> {
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
     pub fn reconfigure<D>(&self, settings: Builder<D>) -> Result<Reconfigured, ConfigError> {
+        let outfit = self.outfit_by(settings)?;
+        Ok(self.shared.core.reconfigure(outfit, &*self.shared))
+    }
+
+    /// The same, as all breakers of its registry.
+    #[cfg(feature = "registry")]
+    pub(crate) fn bring_into_line<D>(
+        &self,
+        settings: Builder<D>,
+    ) -> Result<Reconfigured, ConfigError> {
+        let outfit = self.outfit_by(settings)?;
+        Ok(self.shared.core.bring_into_line(outfit, &*self.shared))
+    }
+
+    fn outfit_by<D>(&self, settings: Builder<D>) -> Result<Outfit, ConfigError> {
         settings.check_name(self.name())?;
         let heeds_wishes = self.shared.core.heeds_wishes();
         let longest = heeds_wishes.then_some(RetryAfter::DEFAULT);
@@ -60,8 +75,7 @@ impl<C> CircuitBreaker<C> {
             clock: self.shared.clock.clone(),
             ..settings
         };
-        let outfit = settings.outfit()?;
-        Ok(self.shared.core.reconfigure(outfit, &*self.shared))
+        settings.outfit()
     }
 }
 

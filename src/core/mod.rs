@@ -187,8 +187,8 @@ impl Core {
         }
     }
 
-    /// Whether nothing would be lost with this breaker but the count of what went well: it is closed, and
-    /// nothing that its policies look at speaks against the dependency.
+    /// Whether nothing would be lost with this breaker but the count of what went well: it is closed, has no settings of its
+    /// own, and nothing that its policies look at speaks against the dependency.
     #[must_use]
     pub fn has_nothing_to_lose(&self, caller: &impl Caller) -> bool {
         let seen = self.state.load();
@@ -201,7 +201,7 @@ impl Core {
             let any = |looks: fn(&TripPolicy) -> bool| policies.iter().any(looks);
             let has_run = || any(TripPolicy::looks_at_run) && self.run.get(generation) > 0;
             let has_evidence = || present.evidence().is_some_and(|it| it.has_any(generation));
-            if has_run() || has_evidence() {
+            if present.has_its_own_settings() || has_run() || has_evidence() {
                 return false;
             }
             let reading = present.ring().read(caller);

@@ -149,6 +149,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         self.later().map_or(built, |it| &it.settings)
     }
 
+    /// Whether it was given other settings than it was built with, and not as one of a registry's.
+    pub(super) fn has_its_own_settings(self) -> bool {
+        self.later().is_some_and(|it| it.are_its_own)
+    }
+
     #[inline]
     pub(super) fn ring(self) -> &'a Ring {
         match self.later().map(|it| &it.ring) {

@@ -14,8 +14,8 @@ use crate::caller::Caller;
 use crate::evidence::Evidence;
 use crate::fittings::{Fittings, Outfit, Part, Reconfigured, Settings};
 use crate::outcome::Outcome;
-use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter};
-use crate::state::Kind;
+use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter, Streak};
+use crate::state::{Generation, Kind, Moved};
 use crate::sync::{Replaceable, Seen};
 use crate::timed::Timed;
 use crate::transition::Cause;
@@ -24,6 +24,8 @@ use crate::window::Ring;
 /// An outfit whose parts can be shared.
 struct Offer {
     settings: Settings,
+    /// See [`Fittings::are_its_own`].
+    is_for_it_alone: bool,
     ring: Arc<Ring>,
     timed: Option<Arc<Timed>>,
     evidence: Option<Arc<Evidence>>,
@@ -33,7 +35,7 @@ struct Offer {
 }
 
 impl Offer {
-    fn new(outfit: Outfit) -> Self {
+    fn new(outfit: Outfit, is_for_it_alone: bool) -> Self {
         let Outfit {
             settings,
             ring,
@@ -49,6 +51,7 @@ impl Offer {
         } = beside;
         Self {
             settings,
+            is_for_it_alone,
             ring: Arc::new(ring),
             timed: timed.map(Arc::from),
             evidence: evidence.map(Arc::from),
@@ -59,9 +62,11 @@ impl Offer {
     }
 }
 
-/// What begins anew.
+/// What changes, and what of it begins anew.
 #[derive(Clone, Copy)]
 struct Change {
+    /// If not, all that changes is for whom it is.
+    any: bool,
     window: bool,
     recovery: bool,
 }
@@ -70,18 +75,33 @@ impl Core {
     /// Puts another configuration in the place of the present one; the outfit was made with this breaker's
     /// clock and name.
     pub fn reconfigure(&self, outfit: Outfit, caller: &impl Caller) -> Reconfigured {
-        let offer = Offer::new(outfit);
+        self.reconfigure_to(&Offer::new(outfit, true), caller)
+    }
+
+    /// The same, as all breakers of its registry.
+    #[cfg(feature = "registry")]
+    pub fn bring_into_line(&self, outfit: Outfit, caller: &impl Caller) -> Reconfigured {
+        self.reconfigure_to(&Offer::new(outfit, false), caller)
+    }
+
+    fn reconfigure_to(&self, offer: &Offer, caller: &impl Caller) -> Reconfigured {
         let now = caller.nanos();
         let change = loop {
             let seen = self.audience.later().map(Replaceable::load);
-            let Some((fittings, change)) = self.accept(&offer, seen.as_ref(), now) else {
+            let Some((fittings, change)) = self.accept(offer, seen.as_ref(), now) else {
                 return Reconfigured::Unchanged;
             };
             if self.make_known(fittings, seen.as_ref()) {
                 break change;
             }
         };
+        if !change.any {
+            return Reconfigured::Unchanged;
+        }
         self.align(change, now);
+        // Who waits may have other times to wait, though the state is what it was.
+        #[cfg(feature = "wait")]
+        self.announce_verdict();
         if change.window {
             Reconfigured::WindowBegunAnew
         } else {
@@ -101,7 +121,7 @@ impl Core {
         later.is_some_and(|later| Arc::ptr_eq(later.get(), &fittings))
     }
 
-    /// What the offer makes of what there is, and what of it begins anew; `None` if nothing is new.
+    /// What the offer makes of what there is, and what changes with it; `None` if nothing does.
     fn accept(
         &self,
         offer: &Offer,
@@ -139,6 +159,9 @@ impl Core {
             AdaptiveRecovery::is_alike,
             |new, old| new.outage.inherit(&old.outage),
         );
+        if let Some(open_times) = &offer.open_times {
+            open_times.start(self.state.load().generation());
+        }
         let open_times = before.open_times.succeeded_by(
             built.and_then(|it| it.open_times.as_deref()),
             offer.open_times.as_ref(),
@@ -151,20 +174,24 @@ impl Core {
             RetryAfter::is_alike,
             |new, old| new.inherit(old, now),
         );
-        let change = Change {
-            window,
-            recovery: before.settings.probes != offer.settings.probes
-                || !recovery.is_same(&before.recovery),
-        };
         let is_same = !window
             && evidence.is_same(&before.evidence)
             && recovery.is_same(&before.recovery)
             && open_times.is_same(&before.open_times)
             && retry_after.is_same(&before.retry_after)
             && before.settings == offer.settings;
-        (!is_same).then(|| {
+        let change = Change {
+            any: !is_same,
+            window,
+            recovery: before.settings.probes != offer.settings.probes
+                || !recovery.is_same(&before.recovery),
+        };
+        // The same settings, given to it alone, are its own no more than they were.
+        let are_its_own = offer.is_for_it_alone && (!is_same || before.are_its_own);
+        (!is_same || are_its_own != before.are_its_own).then(|| {
             let fittings = Fittings {
                 settings: offer.settings.clone(),
+                are_its_own,
                 ring,
                 timed,
                 evidence,
@@ -186,6 +213,7 @@ impl Core {
     fn fittings_as_built(&self) -> Fittings {
         Fittings {
             settings: self.built.settings.clone(),
+            are_its_own: false,
             ring: Part::AsBuilt,
             timed: Part::AsBuilt,
             evidence: Part::AsBuilt,
@@ -218,10 +246,28 @@ impl Core {
                 self.state.change(seen, kind)
             };
             match moved {
-                Ok(moved) => return self.entered(moved, now, Cause::Reconfigured),
+                Ok(moved) => {
+                    if kind == Kind::Closed {
+                        self.look_back(moved, seen.generation(), now);
+                    }
+                    return self.entered(moved, now, Cause::Reconfigured);
+                }
                 Err(found) => seen = found,
             }
         }
+    }
+
+    /// Forgets the openings so far if the generation that was closed has been healthy for long enough. The one that begins
+    /// doesn't know how long that was.
+    fn look_back(&self, moved: Moved, left: Generation, now: u64) {
+        let healthy = now.saturating_sub(self.began_at(left, now));
+        at_present!(self, |present| {
+            if let Some(times) = present.open_times()
+                && times.is_over(healthy)
+            {
+                times.note(moved.generation, Streak::NONE);
+            }
+        });
     }
 
     /// Trips if what was recorded so far is reason enough by what is known now.

@@ -111,6 +111,20 @@ impl OpenTimes {
         shape(self) == shape(other) && self.factor.to_bits() == other.factor.to_bits()
     }
 
+    /// Whether a breaker that has been closed for so many nanoseconds opens for the first time again.
+    #[must_use]
+    pub fn is_over(&self, healthy: u64) -> bool {
+        healthy >= self.healthy_after
+    }
+
+    /// Starts without an opening so far, in a breaker that has come to `generation`. One that hasn't been told might take
+    /// its openings for older than none.
+    pub fn start(&self, generation: Generation) {
+        let none = Streak::NONE.pack(generation.bits());
+        // Relaxed: published with the rest of the configuration.
+        self.latest.store(none, Ordering::Relaxed);
+    }
+
     /// Goes on from another's latest opening.
     pub fn inherit(&self, other: &Self) {
         // Relaxed, both: the word is all there is.
@@ -130,7 +144,7 @@ impl OpenTimes {
     #[must_use]
     pub fn next(&self, healthy: u64, now: u64, generation: Generation) -> Streak {
         let latest = self.latest();
-        let is_first = latest == Streak::NONE || healthy >= self.healthy_after;
+        let is_first = latest == Streak::NONE || self.is_over(healthy);
         let (failed, before) = if is_first {
             (0, self.first)
         } else {

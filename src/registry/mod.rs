@@ -51,6 +51,8 @@ pub use tenure::{AtKey, Counted, Fate, Place, find_or_make};
 /// - while it is anything but closed: open, half-open or under a command;
 /// - while anything that its policies look at speaks against its dependency: a failed, slow or overdue
 ///   call in its window, a run of failures, evidence, or, if they look at percentiles, any call in its window;
+/// - while it has settings of its own, because it was reconfigured (feature `reconfigure`) by its handle: until its registry
+///   is, which gives all breakers the same;
 /// - while somebody has a handle to it, and so while calls are in flight.
 ///
 /// If all are needed, the registry grows beyond its capacity, as [`over_capacity`](Self::over_capacity)

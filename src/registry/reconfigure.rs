@@ -19,7 +19,8 @@ where
     /// its group; those of the builder mean nothing here. Only breakers that are made later
     /// [start](Builder::start_in) as it says.
     ///
-    /// When it returns, all breakers in the registry are as this template says, or a later one. Of several
+    /// When it returns, all breakers in the registry are as this template says, or a later one, those included that
+    /// were [reconfigured](CircuitBreaker::reconfigure) alone. Of several
     /// threads that bring templates at the same time, one is the last, and all breakers end as its says. No breaker is
     /// made, dropped or counted as used for it. Who holds one that was [removed](Self::remove) reconfigures it himself.
     ///
@@ -79,5 +80,5 @@ pub(super) fn bring_into_line<C: Clone>(
     let name = breaker.shared().core.name().clone();
     let settings = template.clone().one_of_many(Some(name), number);
     // The same settings were accepted before, and the name is its own.
-    let _always = breaker.reconfigure(settings);
+    let _always = breaker.bring_into_line(settings);
 }

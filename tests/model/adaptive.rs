@@ -262,6 +262,27 @@ impl Adaptive {
         }
     }
 
+    /// What becomes of it when there are other settings, `offered` with nothing learnt.
+    #[cfg(feature = "reconfigure")]
+    pub(super) fn succeeded_by(self, offered: &Self) -> Self {
+        // To as many digits as decide anything.
+        let settings = |it: &Self| {
+            let tolerated = Surprise::at(it.tolerate);
+            let (failure, success) = (tolerated.failure, tolerated.success);
+            (failure, success, it.budget, it.window)
+        };
+        if settings(&self) == settings(offered) {
+            return self;
+        }
+        Self {
+            learnt: self.learnt,
+            learnt_until: self.learnt_until,
+            pace: self.pace,
+            paced_at: self.paced_at,
+            ..offered.clone()
+        }
+    }
+
     /// A generation begins.
     pub(super) fn begin(&mut self) {
         self.excursion = Excursion::default();

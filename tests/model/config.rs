@@ -36,6 +36,40 @@ pub(crate) struct Config {
     pub(crate) built_at: Duration,
 }
 
+/// A part of a configuration that can be changed alone.
+#[cfg(feature = "reconfigure")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Part {
+    Policies,
+    Recovery,
+    OpenTimes,
+    Others,
+    Window,
+    /// Which times are taken, and from when on a call is slow.
+    Times,
+    Shards,
+}
+
+#[cfg(feature = "reconfigure")]
+impl Part {
+    /// Those on which the window doesn't depend.
+    pub(crate) const BESIDE_THE_WINDOW: [Self; 4] = [
+        Self::Policies,
+        Self::Recovery,
+        Self::OpenTimes,
+        Self::Others,
+    ];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Policies,
+        Self::Recovery,
+        Self::OpenTimes,
+        Self::Others,
+        Self::Window,
+        Self::Times,
+        Self::Shards,
+    ];
+}
+
 /// The steps of a ramp in whole numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Steps {
@@ -105,7 +139,7 @@ pub(crate) enum Shape {
     CountWithin { calls: u32, within: Duration },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Policy {
     ConsecutiveFailures(u32),
     FailureCount(u32),
@@ -116,7 +150,7 @@ pub(crate) enum Policy {
 }
 
 /// The settings of a burn rate in whole numbers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct BurnRate {
     /// What the objective leaves: 1,000 for 0.999.
     pub(crate) budget_in_millionths: u32,
@@ -170,7 +204,7 @@ impl BurnRate {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Adaptive {
     pub(crate) tolerate: f64,
     pub(crate) false_trip_budget: Duration,

@@ -10,10 +10,14 @@ mod open_times;
 pub(crate) mod pair;
 mod picture;
 mod ramp;
+#[cfg(feature = "reconfigure")]
+mod reconfigure;
 
 use std::time::Duration;
 
 use adaptive::Moment;
+#[cfg(feature = "reconfigure")]
+pub(crate) use config::Part;
 pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use open_times::OpenTimes;
 use picture::Durations;
@@ -119,6 +123,9 @@ pub(crate) struct Model {
     /// If a policy decides by evidence.
     evidence: Option<adaptive::Adaptive>,
     open_times: OpenTimes,
+    /// Whether it was built to heed the dependency's wishes.
+    #[cfg(feature = "reconfigure")]
+    heeds_wishes: bool,
     /// The sum of the shares of all calls that have asked during a ramp, in 1,024ths.
     asked: u64,
     /// How long a caller is told to wait if the step may end sooner: once known the same for a whole ramp.
@@ -165,6 +172,8 @@ impl Model {
             last_admission: 0,
             evidence,
             open_times: OpenTimes::new(&config),
+            #[cfg(feature = "reconfigure")]
+            heeds_wishes: config.longest_retry_after.is_some(),
             asked: 0,
             least_wait: None,
             heard: None,
@@ -651,12 +660,17 @@ impl Model {
         }
     }
 
-    /// Opens the breaker until what is returned.
-    fn open(&mut self, cause: Cause) -> u64 {
-        let healthy = match self.phase {
+    /// For how many nanoseconds it has been closed.
+    fn healthy(&self) -> u64 {
+        match self.phase {
             Phase::Closed => self.now - in_microseconds(self.since).min(self.now),
             _ => 0,
-        };
+        }
+    }
+
+    /// Opens the breaker until what is returned.
+    fn open(&mut self, cause: Cause) -> u64 {
+        let healthy = self.healthy();
         let shown = self.shown.map(nanos);
         let until = self.open_times.open(self.now, healthy, shown);
         self.enter(Phase::Open { until }, cause);
@@ -677,6 +691,7 @@ impl Model {
             };
         }
         self.asked = 0;
+        self.heeds_wishes = self.config.longest_retry_after.is_some();
     }
 
     pub(crate) fn reset(&mut self) {

@@ -39,6 +39,25 @@ impl OpenTimes {
         times
     }
 
+    /// Goes by another configuration from `now` on.
+    #[cfg(feature = "reconfigure")]
+    pub(super) fn reconfigure(&mut self, config: &Config, now: u64) {
+        // Who has counted nothing has nothing to hand on.
+        if self.growth.is_none() || config.growth.is_none() {
+            self.latest = None;
+        }
+        self.base = nanos(config.open_for);
+        self.growth = config.growth;
+        let longest = config.longest_retry_after;
+        if self.longest_wish == 0 || longest.is_none() {
+            self.wished = 0;
+        }
+        self.longest_wish = longest.map_or(0, nanos);
+        // A wish is cut as if it were made now.
+        let most = end_of_open_time(now, Duration::from_nanos(self.longest_wish));
+        self.wished = self.wished.min(most);
+    }
+
     pub(super) fn reset(&mut self) {
         self.latest = None;
     }
@@ -68,13 +87,21 @@ impl OpenTimes {
         until
     }
 
+    /// Forgets the openings if the breaker has been closed for long enough.
+    pub(super) fn look_back(&mut self, healthy: u64) {
+        let after = |growth: Growth| nanos(growth.healthy_after.unwrap_or(growth.longest));
+        if self.growth.is_some_and(|growth| healthy >= after(growth)) {
+            self.latest = None;
+        }
+    }
+
     fn open_by_itself(&mut self, now: u64, healthy: u64, shown: Option<u64>) -> u64 {
         let end = |wait| end_of_open_time(now, Duration::from_nanos(wait));
         let Some(growth) = self.growth else {
             return end(self.base);
         };
-        let is_healthy = healthy >= nanos(growth.healthy_after.unwrap_or(growth.longest));
-        let latest = self.latest.filter(|_| !is_healthy);
+        self.look_back(healthy);
+        let latest = self.latest;
         let failed = latest.map_or(0, |latest| latest.failed.saturating_add(1).min(255));
         let (least, most) = self.range(growth, failed, latest);
         let until = now

@@ -13,6 +13,8 @@ use tripcurve::{
     Builder, CallError, CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Permit, Recording,
     Rejected, Snapshot, Transition,
 };
+#[cfg(feature = "reconfigure")]
+use tripcurve::{Reconfigured, State};
 
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
 
@@ -72,6 +74,29 @@ pub(crate) enum Operation {
     Restart {
         away: Step,
     },
+    /// Put the configuration with this number, of those there are, in the place of the present one.
+    #[cfg(feature = "reconfigure")]
+    Reconfigure(usize),
+}
+
+/// What a reconfiguration came to.
+#[cfg(feature = "reconfigure")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Came {
+    Unchanged,
+    WindowKept,
+    WindowBegunAnew,
+    /// The window was kept, and what it held tripped the breaker.
+    TrippedAtOnce,
+    RecoveryBegunAnew,
+}
+
+/// What was told of a breaker and seen of it.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    pub(crate) told: Vec<Told>,
+    #[cfg(feature = "reconfigure")]
+    pub(crate) came: Vec<Came>,
 }
 
 /// How far the clock is moved on.
@@ -161,9 +186,10 @@ impl fmt::Display for Difference {
 /// Gives the builder what it takes to go on with what the breaker knows.
 pub(crate) type Restart = fn(&CircuitBreaker<ByItself>, Builder) -> Builder;
 
-/// Drives a breaker and its model through `operations`; returns the transitions told.
-pub(crate) fn drive(config: &Config, operations: &[Operation]) -> Result<Vec<Told>, Difference> {
-    drive_restarting(config, operations, never)
+/// Drives a breaker and its model through `operations`. They are built by the first of the configurations, of
+/// which there is one at least.
+pub(crate) fn drive(configs: &[Config], operations: &[Operation]) -> Result<Story, Difference> {
+    drive_restarting(configs, operations, never)
 }
 
 /// Where nothing is restarted.
@@ -173,10 +199,11 @@ pub(crate) fn never(_: &CircuitBreaker<ByItself>, _: Builder) -> Builder {
 
 /// The same, and restarts the breaker.
 pub(crate) fn drive_restarting(
-    config: &Config,
+    configs: &[Config],
     operations: &[Operation],
     restart: Restart,
-) -> Result<Vec<Told>, Difference> {
+) -> Result<Story, Difference> {
+    let config = &configs[0];
     let (clock, hand) = Clock::mock();
     hand.advance(config.built_at);
     let log = Arc::new(Mutex::new(Vec::new()));
@@ -192,7 +219,9 @@ pub(crate) fn drive_restarting(
         hand,
         model: Model::new(config.clone()),
         log,
-        told: Vec::new(),
+        #[cfg(feature = "reconfigure")]
+        configs,
+        story: Story::default(),
         snapshot: breaker.snapshot(),
         most_held: 512_usize.saturating_sub(operations.len()),
         begun: 0,
@@ -206,7 +235,7 @@ pub(crate) fn drive_restarting(
         pair.apply(*operation)?;
         pair.compare()?;
     }
-    Ok(pair.told)
+    Ok(pair.story)
 }
 
 fn listened(builder: Builder, log: &Arc<Mutex<Vec<Told>>>) -> Builder {
@@ -276,7 +305,9 @@ struct Pair<'a> {
     hand: MockClock,
     model: Model,
     log: Arc<Mutex<Vec<Told>>>,
-    told: Vec<Told>,
+    #[cfg(feature = "reconfigure")]
+    configs: &'a [Config],
+    story: Story,
     /// Taken again and again into the same place, which must leave nothing of the one before.
     snapshot: Snapshot,
     /// How many calls the window may hold after many at once, so that a histogram goes on to count one by
@@ -373,6 +404,40 @@ impl<'a> Pair<'a> {
                 self.model.metrics_only();
             }
             Operation::Restart { away } => self.restart(away),
+            #[cfg(feature = "reconfigure")]
+            Operation::Reconfigure(number) => self.reconfigure(number)?,
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "reconfigure")]
+    fn reconfigure(&mut self, number: usize) -> Result<(), Difference> {
+        let config = &self.configs[number % self.configs.len()];
+        // Of these the breaker keeps its own.
+        let (clock, _) = Clock::mock();
+        let settings = config
+            .builder(clock)
+            .on_transition(|_| panic!("nobody listens to another configuration"));
+        let found = self
+            .breaker
+            .reconfigure(settings)
+            .unwrap_or_else(|error| panic!("{config:?} makes no sense: {error}"));
+        self.breaker.snapshot_into(&mut self.snapshot);
+        self.model.shown = self.snapshot.time_left_open();
+        let before = self.model.state();
+        let expected = self.model.reconfigure(config.clone());
+        self.same("what came of it", &found, &expected)?;
+        self.story.came.push(match expected {
+            Reconfigured::Unchanged => Came::Unchanged,
+            Reconfigured::WindowBegunAnew => Came::WindowBegunAnew,
+            _ => Came::WindowKept,
+        });
+        match (before, self.model.told.last().map(|told| told.to)) {
+            (State::HalfOpen, Some(State::HalfOpen)) => {
+                self.story.came.push(Came::RecoveryBegunAnew);
+            }
+            (State::Closed, Some(State::Open)) => self.story.came.push(Came::TrippedAtOnce),
+            _ => {}
         }
         Ok(())
     }
@@ -536,7 +601,7 @@ impl<'a> Pair<'a> {
         let found = std::mem::take(&mut *self.log.lock().unwrap());
         let expected = self.model.take_told();
         self.same("transitions", &found, &expected)?;
-        self.told.extend(expected);
+        self.story.told.extend(expected);
         Ok(())
     }
 

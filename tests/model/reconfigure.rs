@@ -1,0 +1,174 @@
+//! Another configuration in the place of the present one, as its documentation describes it.
+
+use std::time::Duration;
+
+use tripcurve::{Cause, Reconfigured};
+
+use super::config::{Config, Part, Policy, Steps};
+use super::{Model, Phase, adaptive};
+
+impl Config {
+    /// With some of the parts of another one, made to fit what stays. If the parts that say which times are
+    /// taken stay, the policies look at those.
+    pub(crate) fn changed(&self, other: &Self, parts: &[Part]) -> Self {
+        let from = |part| if parts.contains(&part) { other } else { self };
+        let window = from(Part::Window).window;
+        let policies = from(Part::Policies).policies.clone();
+        let policies = if parts.contains(&Part::Times) {
+            policies
+        } else {
+            self.with_the_same_times(policies)
+        };
+        Self {
+            window,
+            policies: Policy::all_fitted(policies, window),
+            recording: from(Part::Times).recording,
+            slower_than: from(Part::Times).slower_than,
+            shards: from(Part::Shards).shards,
+            probes: from(Part::Recovery).probes,
+            needed: from(Part::Recovery).needed,
+            steps: from(Part::Recovery).steps.clone(),
+            open_for: from(Part::OpenTimes).open_for,
+            growth: from(Part::OpenTimes).growth,
+            longest_retry_after: from(Part::Others).longest_retry_after,
+            probe_timeout: from(Part::Others).probe_timeout,
+            on_cancel: from(Part::Others).on_cancel,
+            start_in: self.start_in,
+            built_at: self.built_at,
+        }
+    }
+
+    /// These policies, of which some look at slow calls if some of this configuration's do.
+    fn with_the_same_times(&self, mut policies: Vec<Policy>) -> Vec<Policy> {
+        let looks = self.limit().is_some();
+        for policy in &mut policies {
+            match policy {
+                Policy::SlowRate {
+                    threshold,
+                    min_calls,
+                } if !looks => {
+                    *policy = Policy::ErrorRate {
+                        threshold: *threshold,
+                        min_calls: *min_calls,
+                    };
+                }
+                Policy::Adaptive(policy) if !looks => policy.is_timed = false,
+                _ => {}
+            }
+        }
+        if looks {
+            policies.push(Policy::SlowRate {
+                threshold: 1.0,
+                min_calls: 10,
+            });
+        }
+        policies
+    }
+
+    /// Whether what the window holds under one would be what it held under the other.
+    fn has_the_window_of(&self, other: &Self) -> bool {
+        let shape = |it: &Self| (it.window.ticks(), it.window.capacity());
+        let times = |it: &Self| (it.recording, it.limit());
+        // The last n calls are counted in one place.
+        let shards = |it: &Self| it.window.buckets().map(|_| it.shards);
+        shape(self) == shape(other) && times(self) == times(other) && shards(self) == shards(other)
+    }
+
+    /// Whether both lead back in the same way; of a ramp that is also how far back the window looks.
+    fn has_the_recovery_of(&self, other: &Self) -> bool {
+        let looks_back = |it: &Self| {
+            let is_ramp = it.steps.is_some();
+            is_ramp.then(|| it.window.ticks().map(|_| it.window.length()))
+        };
+        let share = |it: &Self| it.steps.as_ref().map(Steps::max_error_rate);
+        let steps = |it: &Self| {
+            let steps = it.steps.as_ref();
+            steps.map(|it| (it.shares_in_thousandths.clone(), it.each))
+        };
+        self.probes_and_needed() == other.probes_and_needed()
+            && looks_back(self) == looks_back(other)
+            && steps(self) == steps(other)
+            && share(self) == share(other)
+    }
+
+    /// Whether both say the same.
+    fn is_like(&self, other: &Self) -> bool {
+        let growth = |it: &Self| {
+            let growth = it.growth?;
+            let healthy_after = growth.healthy_after.unwrap_or(growth.longest);
+            let jitter = growth.jitter;
+            Some((
+                growth.factor_in_tenths,
+                growth.longest,
+                jitter,
+                healthy_after,
+            ))
+        };
+        self.has_the_window_of(other)
+            && self.has_the_recovery_of(other)
+            && self.policies() == other.policies()
+            && (self.adaptive().is_none() || self.window.length() == other.window.length())
+            && (self.open_for, growth(self)) == (other.open_for, growth(other))
+            && self.longest_retry_after == other.longest_retry_after
+            && self.probe_timeout == other.probe_timeout
+            && self.on_cancel == other.on_cancel
+    }
+}
+
+impl Model {
+    pub(crate) fn reconfigure(&mut self, mut config: Config) -> Reconfigured {
+        if self.heeds_wishes {
+            config
+                .longest_retry_after
+                .get_or_insert(Duration::from_secs(300));
+        }
+        if self.config.is_like(&config) {
+            return Reconfigured::Unchanged;
+        }
+        let has_same_window = self.config.has_the_window_of(&config);
+        let has_same_recovery = self.config.has_the_recovery_of(&config);
+        self.open_times.reconfigure(&config, self.now);
+        let offered = config.adaptive().map(|policy| {
+            let window = config.window.length();
+            adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)
+        });
+        self.evidence = match (self.evidence.take(), offered) {
+            (Some(present), Some(offered)) => Some(present.succeeded_by(&offered)),
+            (_, offered) => offered,
+        };
+        if !has_same_recovery {
+            self.asked = 0;
+        }
+        self.config = config;
+        self.begin_anew(has_same_window, has_same_recovery);
+        if !has_same_window {
+            return Reconfigured::WindowBegunAnew;
+        }
+        self.judge(false);
+        Reconfigured::WindowKept
+    }
+
+    fn begin_anew(&mut self, has_same_window: bool, has_same_recovery: bool) {
+        match self.phase {
+            Phase::Closed if !has_same_window => {
+                // The new generation has not been healthy for long.
+                self.open_times.look_back(self.healthy());
+                self.enter(Phase::Closed, Cause::Reconfigured);
+            }
+            Phase::MetricsOnly if !has_same_window => {
+                self.enter(Phase::MetricsOnly, Cause::Reconfigured);
+            }
+            Phase::HalfOpen { .. } | Phase::Ramp(_) if !has_same_recovery => {
+                let phase = Phase::HalfOpen {
+                    in_flight: 0,
+                    succeeded: 0,
+                    failed: 0,
+                };
+                self.enter(phase, Cause::Reconfigured);
+            }
+            // These are the rejected ones.
+            _ if !has_same_window => self.set_aside.clear(),
+            _ => {}
+        }
+    }
+}
