@@ -54,7 +54,7 @@ fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
 }
 
 fn policy(bytes: &mut Unstructured<'_>) -> Result<TripPolicy> {
-    Ok(match bytes.int_in_range(0..=7_u8)? {
+    Ok(match bytes.int_in_range(0..=8_u8)? {
         0 => TripPolicy::consecutive_failures(number(bytes)?),
         1 => TripPolicy::failure_count(number(bytes)?),
         2 => TripPolicy::error_rate(bytes.arbitrary()?)
@@ -73,7 +73,7 @@ fn policy(bytes: &mut Unstructured<'_>) -> Result<TripPolicy> {
             .above(duration(bytes)?)
             .min_calls(number(bytes)?)
             .into(),
-        6 => {
+        7 => {
             let tolerate = match bytes.arbitrary()? {
                 true => bytes.arbitrary()?,
                 false => f64::from(bytes.arbitrary::<u8>()?) / 250.0,
