@@ -691,7 +691,10 @@ impl Model {
             };
         }
         self.asked = 0;
-        self.heeds_wishes = self.config.longest_retry_after.is_some();
+        #[cfg(feature = "reconfigure")]
+        {
+            self.heeds_wishes = self.config.longest_retry_after.is_some();
+        }
     }
 
     pub(crate) fn reset(&mut self) {
