@@ -443,3 +443,28 @@ fn a_permit_that_is_held_across_counts_in_no_generation_but_its_own() {
         }
     }
 }
+
+#[test]
+fn what_is_known_of_the_traffic_is_carried_over_to_another_adaptive_recovery() {
+    let (clock, hand) = Clock::mock();
+    // With what is tolerated it changes what the ramp bears.
+    let settings = |tolerated| payments().trip_when(TripPolicy::adaptive().tolerate(tolerated));
+    let breaker = settings(0.2).clock(clock).build().unwrap();
+    let pause = || hand.advance(SECOND / 1_000);
+    for _ in 0..2_000 {
+        pause();
+        succeed(&breaker);
+    }
+    breaker.try_acquire().unwrap().record(Outcome::Trip);
+    let _probe = (0..1_000)
+        .find_map(|_| {
+            pause();
+            breaker.try_acquire().ok()
+        })
+        .unwrap();
+    // The recovery begins anew, and who goes first in it asks no open breaker, of which it could be learnt again.
+    breaker.reconfigure(settings(0.4)).unwrap();
+    fail(&breaker);
+    let left = breaker.snapshot().time_left_open().unwrap();
+    assert!(left < SECOND / 4, "{left:?}");
+}

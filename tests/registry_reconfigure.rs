@@ -291,3 +291,19 @@ fn a_breaker_with_settings_of_its_own_is_kept_until_all_have_the_same() {
     tenants.of(&1).reconfigure(template(2)).unwrap();
     assert!(is_kept_through_a_flood(&tenants), "the same once more");
 }
+
+#[test]
+fn a_template_that_says_what_a_breaker_has_already_changes_nothing_of_it() {
+    let rate =
+        || CircuitBreaker::builder("search").trip_when(TripPolicy::error_rate(0.5).min_calls(4));
+    let tenants = registry(template(5));
+    let breaker = tenants.of(&1);
+    breaker.reconfigure(rate()).unwrap();
+    fail(&tenants, 1, 3);
+    // The window is full enough now, but no success trips, and neither does what is no news.
+    breaker.try_acquire().unwrap().success();
+    tenants.reconfigure(rate()).unwrap();
+    assert_eq!(breaker.state(), State::Closed);
+    fail(&tenants, 1, 1);
+    assert_eq!(breaker.state(), State::Open);
+}
