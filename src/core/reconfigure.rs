@@ -260,7 +260,7 @@ impl Core {
     /// Forgets the openings so far if the generation that was closed has been healthy for long enough. The one that begins
     /// doesn't know how long that was.
     fn look_back(&self, moved: Moved, left: Generation, now: u64) {
-        let healthy = now.saturating_sub(self.began_at(left, now));
+        let healthy = self.age(left, now);
         at_present!(self, |present| {
             if let Some(times) = present.open_times()
                 && times.is_over(healthy)
