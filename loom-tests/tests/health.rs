@@ -5,7 +5,8 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, Ordering, fence};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Generation, InLine, NextCheck, Probes, RetryAfter, Ring, Settings, TimeRing,
+    At, Beside, Core, Generation, InLine, Listener, Listeners, NextCheck, Probes, RetryAfter, Ring,
+    Settings, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -39,6 +40,14 @@ fn checked_beside(beside: Option<Box<Beside>>) -> Arc<Checked> {
 }
 
 fn breaker(beside: Option<Box<Beside>>, state: State) -> Core {
+    breaker_with(beside, None, state)
+}
+
+fn breaker_with(
+    beside: Option<Box<Beside>>,
+    listeners: Option<Box<Listeners>>,
+    state: State,
+) -> Core {
     let settings = Settings {
         name: "model".into(),
         policies: [TripPolicy::failure_count(1)].into(),
@@ -48,7 +57,7 @@ fn breaker(beside: Option<Box<Beside>>, state: State) -> Core {
         on_cancel: Outcome::Ignored,
     };
     let ring = Ring::Time(TimeRing::new(1 << 40, 1, 1, false));
-    Core::new(settings, ring, beside, None, state, 0)
+    Core::new(settings, ring, beside, listeners, state, 0)
 }
 
 impl Checked {
@@ -225,7 +234,11 @@ fn of_two_tasks_one_that_ends_leaves_the_other() {
 #[test]
 fn the_first_task_that_checks_misses_no_opening() {
     model(preemptions(3), || {
-        let breaker = Arc::new(breaker(None, State::Closed));
+        // Somebody listens, so that the place is there where another configuration would stand: loom can't see
+        // it being made.
+        let nobody: Listener = std::sync::Arc::new(|_| {});
+        let listeners = Listeners::new(vec![nobody]);
+        let breaker = Arc::new(breaker_with(None, listeners, State::Closed));
         let [seen, _] = race(
             &breaker,
             [
