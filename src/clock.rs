@@ -80,6 +80,7 @@ enum Source {
 struct Mock {
     time: AtomicU64,
     /// How far the system's clock is ahead of it.
+    #[cfg(feature = "serde")]
     system_ahead: AtomicU64,
 }
 
