@@ -5,8 +5,8 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, Ordering, fence};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Generation, InLine, Listener, Listeners, NextCheck, Probes, RetryAfter, Ring,
-    Settings, TimeRing,
+    At, Beside, Core, Generation, InLine, NextCheck, Outfit, Probes, RetryAfter, Ring, Settings,
+    TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -40,24 +40,22 @@ fn checked_beside(beside: Option<Box<Beside>>) -> Arc<Checked> {
 }
 
 fn breaker(beside: Option<Box<Beside>>, state: State) -> Core {
-    breaker_with(beside, None, state)
+    Core::new(settings(PATIENCE), ring(), beside, None, state, 0)
 }
 
-fn breaker_with(
-    beside: Option<Box<Beside>>,
-    listeners: Option<Box<Listeners>>,
-    state: State,
-) -> Core {
-    let settings = Settings {
+fn ring() -> Ring {
+    Ring::Time(TimeRing::new(1 << 40, 1, 1, false))
+}
+
+fn settings(probe_timeout: u64) -> Settings {
+    Settings {
         name: "model".into(),
         policies: [TripPolicy::failure_count(1)].into(),
         open_for: OPEN_FOR,
         probes: Probes::all(1),
-        probe_timeout: PATIENCE,
+        probe_timeout,
         on_cancel: Outcome::Ignored,
-    };
-    let ring = Ring::Time(TimeRing::new(1 << 40, 1, 1, false));
-    Core::new(settings, ring, beside, listeners, state, 0)
+    }
 }
 
 impl Checked {
@@ -234,11 +232,15 @@ fn of_two_tasks_one_that_ends_leaves_the_other() {
 #[test]
 fn the_first_task_that_checks_misses_no_opening() {
     model(preemptions(3), || {
-        // Somebody listens, so that the place is there where another configuration would stand: loom can't see
-        // it being made.
-        let nobody: Listener = std::sync::Arc::new(|_| {});
-        let listeners = Listeners::new(vec![nobody]);
-        let breaker = Arc::new(breaker_with(None, listeners, State::Closed));
+        let breaker = breaker(None, State::Closed);
+        // So that the place is there where another configuration stands, which loom can't see being made.
+        let another = Outfit {
+            settings: settings(2 * PATIENCE),
+            ring: ring(),
+            beside: Beside::default(),
+        };
+        breaker.reconfigure(another, &At::on_one_lane(0));
+        let breaker = Arc::new(breaker);
         let [seen, _] = race(
             &breaker,
             [
