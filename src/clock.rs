@@ -335,10 +335,10 @@ impl MockClock {
     /// Moves the clock forward. At the end of its range, 584 years, it stops. Never panics.
     pub fn advance(&self, by: Duration) {
         let by = saturating_nanos(by);
-        // Release: pairs with the Acquire in `Now for Clock`. Relaxed for the load, because the
-        // compare-exchange checks what was read.
         let time = &self.mock.time;
+        // Relaxed: the compare-exchange checks what was read.
         let mut seen = time.load(Ordering::Relaxed);
+        // Release: pairs with the Acquire in `Now for Clock`. Relaxed: as above.
         while let Err(now) = time.compare_exchange(
             seen,
             seen.saturating_add(by),

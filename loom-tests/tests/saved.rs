@@ -4,12 +4,20 @@ use std::sync::Mutex;
 
 use loom_tests::sync::Arc;
 use loom_tests::{model, preemptions, race};
-use tripcurve::__model::{At, Core, CountRing, Probes, Ring, SavedCore, Settings, Timing};
+use tripcurve::__model::{
+    At, Core, CountRing, Probes, Ring, SavedCore, Settings, TimeRing, Timing,
+};
 use tripcurve::{Outcome, State, TripPolicy};
 
 const OPEN_FOR: u64 = 100 << 20;
 
 fn core() -> Core {
+    // Its window is emptied by who trips, so it shows who has looked at two generations.
+    let ring = CountRing::new(4, None, Timing::NONE);
+    core_with(Ring::Count(Box::new(ring)))
+}
+
+fn core_with(ring: Ring) -> Core {
     let settings = Settings {
         name: "model".into(),
         policies: [TripPolicy::failure_count(2)].into(),
@@ -18,15 +26,17 @@ fn core() -> Core {
         probe_timeout: u64::MAX,
         on_cancel: Outcome::Ignored,
     };
-    // Its window is emptied by who trips, so it shows who has looked at two generations.
-    let ring = Ring::Count(Box::new(CountRing::new(4, None, Timing::NONE)));
     Core::new(settings, ring, None, None, State::Closed, 0)
 }
 
 fn fail(core: &Core) {
+    call(core, Outcome::Failure);
+}
+
+fn call(core: &Core, outcome: Outcome) {
     let caller = At::on_one_lane(5);
     if let Ok(ticket) = core.admit(&caller) {
-        core.settle(ticket, Outcome::Failure, None, &caller);
+        core.settle(ticket, outcome, None, &caller);
     }
 }
 
@@ -66,5 +76,34 @@ fn what_is_saved_during_a_trip_is_of_one_generation() {
             (State::Open, 1, 0) => assert!(saved.left_open() >= OPEN_FOR - 5),
             other => panic!("of two generations: {other:?}"),
         }
+    });
+}
+
+/// A call succeeds and then one fails, while another thread saves a window by time.
+///
+/// Fails when: `TimeRing::save` has no fence between failures and successes.
+#[test]
+fn no_failure_is_saved_without_the_success_before_it() {
+    model(preemptions(3), || {
+        let ring = || Ring::Time(TimeRing::new(10, 1, 1, false));
+        let shared = Arc::new((core_with(ring()), Mutex::new(None)));
+        race(
+            &shared,
+            [
+                |(core, _): &(Core, Mutex<Option<SavedCore>>)| {
+                    call(core, Outcome::Success);
+                    fail(core);
+                },
+                |(core, seen): &(Core, Mutex<Option<SavedCore>>)| {
+                    let saved = core.save(&At::on_one_lane(5));
+                    *seen.lock().unwrap() = Some(saved);
+                },
+            ],
+        );
+        let saved = shared.1.lock().unwrap().take().unwrap();
+        let mut restored = core_with(ring());
+        restored.restore(&saved, 0, &At::on_one_lane(5));
+        let snapshot = restored.snapshot(&At::on_one_lane(5));
+        assert!(snapshot.failures() <= snapshot.successes());
     });
 }

@@ -1,13 +1,14 @@
 //! Slow calls and calls that have not come back, as a breaker sees them: no trip is lost, and no call
 //! speaks twice against the dependency.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     At, Beside, Caller, Core, CountRing, Counts, Generation, Lane, Now, Probes, Recording, Ring,
-    Settings, Tally, Ticket, TimeRing, Timed, Times, Timing, Took,
+    SavedCore, Settings, Tally, Ticket, TimeRing, Timed, Times, Timing, Took,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -296,5 +297,49 @@ fn a_slow_call_that_comes_back_is_not_taken_for_two() {
             ],
         );
         assert_eq!(slow.core.state(), State::Closed);
+    });
+}
+
+/// A call fails late, while another thread saves the window.
+fn fail_late_while_it_is_saved(ring: fn() -> Ring) {
+    let slow = Slow::new(ring(), 9).and_two_calls();
+    // So that the words are there in which the other is counted.
+    slow.come_back(0, Outcome::Success, at(LIMIT, 0));
+    let shared = Arc::new((slow, Mutex::new(None)));
+    race(
+        &shared,
+        [
+            |(slow, _): &(Slow, Mutex<Option<SavedCore>>)| {
+                slow.come_back(1, Outcome::Failure, at(LATE, 0));
+            },
+            |(slow, seen): &(Slow, Mutex<Option<SavedCore>>)| {
+                let saved = slow.core.save(&at(LATE, 1));
+                // Loom needn't know of the mutex: one thread alone uses it during the race.
+                *seen.lock().unwrap() = Some(saved);
+            },
+        ],
+    );
+    let saved = shared.1.lock().unwrap().take().unwrap();
+    let mut restored = Slow::new(ring(), 9).core;
+    restored.restore(&saved, 0, &at(LATE, 0));
+    let snapshot = restored.snapshot(&at(LATE, 0));
+    assert!(snapshot.slow() <= snapshot.failures());
+}
+
+/// Of the last calls.
+///
+/// Fails when: `Durations::read` doesn't acquire.
+#[test]
+fn of_the_last_calls_a_slow_one_is_saved_with_its_outcome() {
+    model(preemptions(3), || fail_late_while_it_is_saved(last_calls));
+}
+
+/// Of the calls of some time.
+///
+/// Fails when: `TimeRing::save` has no fence between slow calls and failures.
+#[test]
+fn of_the_calls_of_a_time_a_slow_one_is_saved_with_its_outcome() {
+    model(preemptions(3), || {
+        fail_late_while_it_is_saved(|| buckets(1))
     });
 }

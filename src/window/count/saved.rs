@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use super::super::saved::{SavedAges, SavedCalls, letter, outcome, ticks_later};
 use super::{CountRing, Marks, cursor, group, mark};
 use crate::state::Generation;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering};
 use crate::window::GenerationCounter;
 
 impl CountRing {
     /// See [`Ring::save`](crate::window::Ring::save).
     pub(crate) fn save(&self, generation: Generation, now: u64) -> SavedCalls {
         let (begin, end) = self.positions(generation, now).unwrap_or_default();
+        // First the slow ones: whether they have failed was written before.
         let slow: HashSet<u64> = self
             .durations
             .iter()
@@ -20,8 +21,6 @@ impl CountRing {
                 slow.map(|(position, _)| position)
             })
             .collect();
-        // Acquire: as in `sum`.
-        fence(Ordering::Acquire);
         let letter_at = |position: u64| {
             let number = position / group::SIZE;
             // Relaxed: the word carries its own number.
@@ -96,7 +95,7 @@ impl Marks {
         // Empty marks would be those of the clock's first ticks, and make all calls as young as these.
         for age in 0..Self::TICKS {
             let (word, turn) = self.at(self.tick(now) - age);
-            // Relaxed, here and below: nobody else knows of the ring.
+            // Relaxed: nobody else knows of the ring.
             word.store(turn.wrapping_sub(mark::TURN.of(2)), Ordering::Relaxed);
         }
         let later = ticks_later(self.width, (saved.begun, now % self.width), elapsed);
@@ -105,6 +104,7 @@ impl Marks {
             if age < Self::TICKS {
                 let (word, turn) = self.at(self.tick(now) - age);
                 let position = mark::POSITION.of(end.saturating_sub(*calls));
+                // Relaxed: as above.
                 word.store(turn | position, Ordering::Relaxed);
             }
         }
