@@ -143,6 +143,8 @@ pub(crate) struct Fittings {
     pub(crate) are_its_own: bool,
     /// The window.
     pub(crate) ring: Part<Ring>,
+    /// Since when there is that window, in nanoseconds, unless the breaker was built with it.
+    pub(crate) ring_since: Option<u64>,
     /// See [`Beside::timed`](crate::beside::Beside::timed).
     pub(crate) timed: Part<Timed>,
     /// See [`Beside::evidence`](crate::beside::Beside::evidence).

@@ -67,6 +67,37 @@ fn breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
             }
         }
     }
+    #[cfg(feature = "reconfigure")]
+    breakers.extend(reconfigured_breakers());
+    breakers
+}
+
+/// Breakers to which another configuration has come: with the same window, and with another one.
+#[cfg(feature = "reconfigure")]
+fn reconfigured_breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
+    let windows = [
+        Window::default(),
+        Window::time(30 * SECOND, 5),
+        Window::count(100).into(),
+    ];
+    let mut breakers = Vec::new();
+    for window in windows {
+        for timing in timings() {
+            let (clock, hand) = Clock::mock();
+            let settings = |window, limit| {
+                timing(CircuitBreaker::builder("reconfigured"))
+                    .window(window)
+                    .trip_when(TripPolicy::consecutive_failures(limit))
+                    .probes(2)
+            };
+            let breaker = settings(Window::default(), 9).clock(clock).build().unwrap();
+            let what = breaker.reconfigure(settings(window.clone(), 3)).unwrap();
+            // `arc-swap` allocates once in a thread's life, when it first reads such a configuration.
+            drop(breaker.try_acquire().unwrap());
+            breaker.reset();
+            breakers.push((format!("{what}: {window:?}"), breaker, Some(hand)));
+        }
+    }
     breakers
 }
 

@@ -181,20 +181,22 @@ fn a_health_check_that_hangs_is_dropped_and_has_failed() {
     assert_eq!(open_for(&breaker), Some(5));
 }
 
+/// The answer of a dependency that is well or not, when it may come.
+async fn answer_once(may_come: &Cell<bool>, is_well: bool) -> Result<(), &'static str> {
+    poll_fn(|_| match may_come.get() {
+        true => Poll::Ready(is_well.then_some(()).ok_or("ill")),
+        false => Poll::Pending,
+    })
+    .await
+}
+
 #[test]
 fn calls_take_over_from_a_task_that_is_not_polled_and_its_late_verdict_changes_nothing() {
     for is_well in [false, true] {
         let (breaker, clock, hand) = built(|builder| builder);
         let may_answer = Cell::new(false);
         let mut task = Task::new(&breaker, &clock, async || {
-            poll_fn(|_| {
-                if may_answer.get() {
-                    Poll::Ready(is_well.then_some(()).ok_or("ill"))
-                } else {
-                    Poll::Pending
-                }
-            })
-            .await
+            answer_once(&may_answer, is_well).await
         });
         trip(&breaker);
         hand.advance(8 * SECOND);
@@ -578,14 +580,7 @@ fn the_verdict_of_a_health_check_counts_though_other_settings_came_meanwhile() {
         let (breaker, clock, hand) = built(|builder| builder);
         let may_answer = Cell::new(false);
         let mut task = Task::new(&breaker, &clock, async || {
-            poll_fn(|_| {
-                if may_answer.get() {
-                    Poll::Ready(is_well.then_some(()).ok_or("ill"))
-                } else {
-                    Poll::Pending
-                }
-            })
-            .await
+            answer_once(&may_answer, is_well).await
         });
         trip(&breaker);
         hand.advance(6 * SECOND);

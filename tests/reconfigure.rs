@@ -468,3 +468,27 @@ fn what_is_known_of_the_traffic_is_carried_over_to_another_adaptive_recovery() {
     let left = breaker.snapshot().time_left_open().unwrap();
     assert!(left < SECOND / 4, "{left:?}");
 }
+
+#[test]
+fn how_much_traffic_there_is_is_not_mistaken_when_another_window_comes_during_an_outage() {
+    let (clock, hand) = Clock::mock();
+    let settings = || payments().recovery(Recovery::adaptive());
+    let breaker = settings().clock(clock).build().unwrap();
+    let ask_for = |seconds: u32| {
+        for _ in 0..100 * seconds {
+            hand.advance(Duration::from_millis(10));
+            fail(&breaker);
+        }
+    };
+    breaker.trip(20 * SECOND);
+    ask_for(19);
+    // Of the same length, so that the recovery is the same.
+    let window = Window::time(60 * SECOND, 20);
+    breaker.reconfigure(settings().window(window)).unwrap();
+    ask_for(1);
+    hand.advance(Duration::from_millis(10));
+    fail(&breaker);
+    let left = breaker.snapshot().time_left_open().unwrap();
+    // The time of about a hundred calls.
+    assert!(left < Duration::from_millis(1_300), "{left:?}");
+}

@@ -340,6 +340,6 @@ fn of_the_last_calls_a_slow_one_is_saved_with_its_outcome() {
 #[test]
 fn of_the_calls_of_a_time_a_slow_one_is_saved_with_its_outcome() {
     model(preemptions(3), || {
-        fail_late_while_it_is_saved(|| buckets(1))
+        fail_late_while_it_is_saved(|| buckets(1));
     });
 }

@@ -33,7 +33,8 @@ impl<C> CircuitBreaker<C> {
     /// # Cost
     /// Makes what `build` makes. The call path pays nothing, except for a load where the breaker isn't closed, or takes the time of
     /// calls, or a call fails. From the first reconfiguration on, each of these reads the new settings
-    /// through `arc-swap`; and if the window is no longer that with which the breaker was built, so does every call.
+    /// through `arc-swap`, which allocates once in a thread's life; and if the window is no longer that with which
+    /// the breaker was built, so does every call.
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, Reconfigured, TripPolicy};

@@ -162,6 +162,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         }
     }
 
+    /// For how many nanoseconds there has been another window than that with which the breaker was built.
+    pub(super) fn ring_age(self, now: u64) -> Option<u64> {
+        Some(now.saturating_sub(self.later()?.ring_since?))
+    }
+
     /// Whether calls are counted where they were from the beginning.
     #[inline]
     pub(super) fn has_built_ring(self) -> bool {

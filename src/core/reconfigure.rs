@@ -140,11 +140,11 @@ impl Core {
         };
         let ring = before.ring.of(Some(built_ring)).unwrap_or(built_ring);
         let window = !(has_same_times && ring.is_alike(&offer.ring));
-        let (ring, timed) = if window {
+        let (ring, ring_since, timed) = if window {
             let timed = offer.timed.clone().map_or(Part::Absent, Part::Another);
-            (Part::Another(Arc::clone(&offer.ring)), timed)
+            (Part::Another(Arc::clone(&offer.ring)), Some(now), timed)
         } else {
-            (before.ring.clone(), before.timed.clone())
+            (before.ring.clone(), before.ring_since, before.timed.clone())
         };
 
         let evidence = before.evidence.succeeded_by(
@@ -193,6 +193,7 @@ impl Core {
                 settings: offer.settings.clone(),
                 are_its_own,
                 ring,
+                ring_since,
                 timed,
                 evidence,
                 recovery,
@@ -215,6 +216,7 @@ impl Core {
             settings: self.built.settings.clone(),
             are_its_own: false,
             ring: Part::AsBuilt,
+            ring_since: None,
             timed: Part::AsBuilt,
             evidence: Part::AsBuilt,
             recovery: Part::AsBuilt,

@@ -48,7 +48,7 @@ summed!(SavedCore {
     usual,
 });
 
-/// A state as it is written.
+/// A state as it is written, which stays so whatever becomes of [`State`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum SavedKind {

@@ -270,6 +270,17 @@ impl Evidence {
             .end(now.saturating_sub(verdict.within), now, since);
     }
 
+    /// What is counted since there was last no evidence.
+    #[inline]
+    fn counted(&self, generation: Generation) -> Excursion {
+        // Acquire: pairs with the Release of who weighed a call that had come back, and had taken it
+        // from those in flight before. So of a call that is found weighed, `overdue`, asked after this
+        // load, no longer tells, and none counts twice. And with that of who began the excursion, and had
+        // noted when.
+        let word = self.word.load(Ordering::Acquire);
+        Excursion::unpack(word, generation)
+    }
+
     /// Whether there is evidence enough at `now`, in `generation`, which began at `since`; calls that have not come
     /// back, of which `overdue` says how many they are, count as failed.
     #[must_use]
@@ -281,12 +292,7 @@ impl Evidence {
         overdue: impl FnOnce() -> u64,
     ) -> Option<Verdict> {
         // A thread that asks has weighed its own call before, so it reads that or what came later.
-        // Acquire: pairs with the Release of who weighed a call that had come back, and had taken it
-        // from those in flight before. So of a call that is found weighed, `overdue`, asked after this
-        // load, no longer tells, and none counts twice. And with that of who began the excursion, and had
-        // noted when.
-        let word = self.word.load(Ordering::Acquire);
-        let mut counted = Excursion::unpack(word, generation);
+        let mut counted = self.counted(generation);
         let has_begun = counted.failed > 0;
         for _ in 0..overdue().min(128) {
             counted = counted.failure();

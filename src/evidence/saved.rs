@@ -9,7 +9,7 @@ use super::lasting::Lasting;
 use crate::checksum::summed;
 use crate::error::ConfigError;
 use crate::state::Generation;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::AtomicU64;
 
 /// What a breaker that decides by evidence had found out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,8 +113,8 @@ impl Evidence {
     /// What was found out in `generation`, and before, by the date `now`.
     pub(crate) fn save(&self, generation: Generation, now: u64) -> SavedEvidence {
         let ages = Ages { now, elapsed: 0 };
-        // Acquire: pairs with the Release of who began the excursion, and had noted when.
-        let excursion = Excursion::unpack(self.word.load(Ordering::Acquire), generation);
+        // Before what is noted of it.
+        let excursion = self.counted(generation);
         let (began, lasted, ended) = self.lasting.save(ages);
         SavedEvidence {
             tolerated: self.tolerated(),
