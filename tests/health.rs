@@ -183,9 +183,12 @@ fn a_health_check_that_hangs_is_dropped_and_has_failed() {
 
 /// The answer of a dependency that is well or not, when it may come.
 async fn answer_once(may_come: &Cell<bool>, is_well: bool) -> Result<(), &'static str> {
-    poll_fn(|_| match may_come.get() {
-        true => Poll::Ready(is_well.then_some(()).ok_or("ill")),
-        false => Poll::Pending,
+    poll_fn(|_| {
+        if may_come.get() {
+            Poll::Ready(is_well.then_some(()).ok_or("ill"))
+        } else {
+            Poll::Pending
+        }
     })
     .await
 }

@@ -31,6 +31,7 @@ use crate::policy::TripPolicy;
 use crate::recovery::{OpenTimes, Streak};
 use crate::snapshot::{Reading, Snapshot};
 use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
+use crate::sync::{Ordering, fence};
 use crate::timed::Timed;
 use crate::transition::Cause;
 use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
@@ -253,6 +254,15 @@ impl Core {
         self.state.load().generation() == generation
     }
 
+    /// The state, if the generation of the one that was seen has ended before all that was read meanwhile was read.
+    fn state_after(&self, seen: StateWord) -> Option<StateWord> {
+        // Acquire: pairs with the Release in `stamped::update`; who has read what a later generation wrote finds that it has
+        // begun, although words that say whose they are are read relaxed.
+        fence(Ordering::Acquire);
+        let found = self.state.load();
+        (found.generation() != seen.generation()).then_some(found)
+    }
+
     /// One picture of the breaker at the caller's time.
     #[must_use]
     pub fn snapshot(&self, caller: &impl Caller) -> Snapshot {
@@ -303,9 +313,9 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         }
         let age = self.age(generation, now);
         let number = self.history.number(generation);
-        let found = self.state.load();
-        if found.generation() != generation && !is_last {
-            return Some(found);
+        let found = self.state_after(seen);
+        if found.is_some() && !is_last {
+            return found;
         }
         snapshot.set(&Reading {
             name: self.name(),

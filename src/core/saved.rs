@@ -158,13 +158,12 @@ impl Core {
         let mut attempts = 0;
         loop {
             let saved = at_present!(self, |present| present.save(seen, caller));
-            let found = self.state.load();
             attempts += 1;
             // As in a snapshot.
-            if found.generation() == seen.generation() || attempts == 3 {
-                return saved;
+            match self.state_after(seen) {
+                Some(found) if attempts < 3 => seen = found,
+                _ => return saved,
             }
-            seen = found;
         }
     }
 
