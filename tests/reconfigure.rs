@@ -112,6 +112,28 @@ fn the_same_settings_again_change_nothing() {
         Ok(Reconfigured::WindowKept)
     );
     assert_eq!(breaker.reconfigure(other), Ok(Reconfigured::Unchanged));
+
+    let plain = payments().build().unwrap();
+    let begun = plain.reconfigure(settings());
+    assert_eq!(begun, Ok(Reconfigured::WindowBegunAnew));
+    assert_eq!(plain.reconfigure(settings()), Ok(Reconfigured::Unchanged));
+}
+
+#[test]
+fn what_came_of_it_reads_as_a_sentence_goes_on() {
+    let came = [
+        Reconfigured::Unchanged,
+        Reconfigured::WindowKept,
+        Reconfigured::WindowBegunAnew,
+    ];
+    assert_eq!(
+        came.map(|it| it.to_string()),
+        [
+            "unchanged",
+            "reconfigured, window kept",
+            "reconfigured, window begun anew",
+        ]
+    );
 }
 
 #[test]
@@ -148,6 +170,28 @@ fn a_recovery_that_is_under_way_begins_anew_with_other_rules() {
     succeed(&breaker);
     succeed(&breaker);
     assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn a_recovery_that_is_under_way_goes_on_where_its_rules_stay() {
+    let (clock, hand) = Clock::mock();
+    let breaker = payments().clock(clock).probes(2).build().unwrap();
+    breaker.trip(SECOND);
+    hand.advance(2 * SECOND);
+    succeed(&breaker);
+    let begun = breaker.snapshot().generation();
+    let new = payments().probes(2).window(Window::count(50));
+    let another = breaker.reconfigure(new);
+    assert_eq!(another, Ok(Reconfigured::WindowBegunAnew));
+    let snapshot = breaker.snapshot();
+    assert_eq!(
+        (snapshot.state(), snapshot.generation()),
+        (State::HalfOpen, begun)
+    );
+    succeed(&breaker);
+    assert_eq!(breaker.state(), State::Closed, "it is the second of two");
+    succeed(&breaker);
+    assert_eq!(breaker.snapshot().successes(), 1);
 }
 
 #[test]
@@ -188,7 +232,9 @@ fn an_open_breaker_stays_open_as_long_and_then_goes_by_the_new_settings() {
     succeed(&breaker);
     assert_eq!(breaker.state(), State::Closed);
     fail(&breaker);
-    assert_eq!(breaker.snapshot().failures(), 1);
+    succeed(&breaker);
+    let snapshot = breaker.snapshot();
+    assert_eq!((snapshot.failures(), snapshot.successes()), (1, 1));
 }
 
 #[test]

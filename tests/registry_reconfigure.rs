@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, CircuitBreaker, Clock, ConfigError, Outcome, Registry, State, TripPolicy, Window,
+    Builder, CircuitBreaker, Clock, ConfigError, Outcome, Reconfigured, Recording, Recovery,
+    Registry, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,6 +48,31 @@ fn breakers_that_are_there_and_those_to_come_have_the_new_settings() {
     fail(&tenants, 3, 2);
     tenants.reconfigure(template(2)).unwrap();
     assert_eq!(tenants.of(&3).state(), State::Open);
+}
+
+#[test]
+fn each_setting_of_the_template_reaches_breakers_to_come() {
+    let settings: [fn(Builder) -> Builder; 8] = [
+        |builder| builder.window(Window::count(50)),
+        |builder| builder.trip_when(TripPolicy::failure_count(7)),
+        |builder| builder.recovery(Recovery::fixed(SECOND, 2)),
+        |builder| builder.probe_timeout(3 * SECOND),
+        |builder| builder.longest_retry_after(SECOND),
+        |builder| builder.on_cancel(Outcome::Failure),
+        |builder| builder.latency(Recording::ByOutcome),
+        |builder| builder.shards(2),
+    ];
+    for (number, set) in settings.iter().enumerate() {
+        let tenants = registry(template(5));
+        let before = tenants.of(&1);
+        tenants.reconfigure(set(template(5))).unwrap();
+        for breaker in [before, tenants.of(&2)] {
+            let again = breaker.reconfigure(set(template(5)));
+            assert_eq!(again, Ok(Reconfigured::Unchanged), "setting {number}");
+            let back = breaker.reconfigure(template(5));
+            assert_ne!(back, Ok(Reconfigured::Unchanged), "setting {number}");
+        }
+    }
 }
 
 #[test]

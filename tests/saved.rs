@@ -110,11 +110,13 @@ fn it_says_of_whom_it_is_in_which_state_and_of_when() {
     hand.set_system_time(then);
     let breaker = payments(&clock).build().unwrap();
     assert_eq!(breaker.save().time_left_open(), None);
+    breaker.trip(SECOND);
+    breaker.reset();
     breaker.trip(1_024 * Duration::from_nanos(1 << 20));
     hand.advance(Duration::from_nanos(1 << 20));
     let saved = breaker.save();
     assert_eq!((saved.name(), saved.state()), ("payments", State::Open));
-    assert_eq!(saved.generation(), 1);
+    assert_eq!(saved.generation(), 3);
     let left = saved.time_left_open();
     assert_eq!(left, Some(1_023 * Duration::from_nanos(1 << 20)));
     assert_eq!(saved.saved_at(), then + Duration::from_nanos(1 << 20));
