@@ -230,6 +230,8 @@ fn a_setting_that_makes_no_sense_is_refused() {
             .unwrap_err();
         error.to_string()
     };
+    let widest = RetryBudget::builder(&breaker).share(1.0).floor(10_000);
+    assert!(widest.burst(1_000_000).build().is_ok());
     for (said, share) in [
         ("0.0009", refused(|it| it.share(0.0009))),
         ("1.1", refused(|it| it.share(1.1))),
