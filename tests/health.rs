@@ -59,6 +59,25 @@ impl<'a> Task<'a> {
         task
     }
 
+    /// Its check says whether the dependency is well as soon as it may answer.
+    fn answering(
+        breaker: &CircuitBreaker,
+        clock: &Clock,
+        may_answer: &'a Cell<bool>,
+        is_well: bool,
+    ) -> Self {
+        Self::new(breaker, clock, async move || {
+            poll_fn(|_| {
+                if may_answer.get() {
+                    Poll::Ready(is_well.then_some(()).ok_or("ill"))
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await
+        })
+    }
+
     /// Whether it has ended.
     fn poll(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
@@ -181,26 +200,12 @@ fn a_health_check_that_hangs_is_dropped_and_has_failed() {
     assert_eq!(open_for(&breaker), Some(5));
 }
 
-/// The answer of a dependency that is well or not, when it may come.
-async fn answer_once(may_come: &Cell<bool>, is_well: bool) -> Result<(), &'static str> {
-    poll_fn(|_| {
-        if may_come.get() {
-            Poll::Ready(is_well.then_some(()).ok_or("ill"))
-        } else {
-            Poll::Pending
-        }
-    })
-    .await
-}
-
 #[test]
 fn calls_take_over_from_a_task_that_is_not_polled_and_its_late_verdict_changes_nothing() {
     for is_well in [false, true] {
         let (breaker, clock, hand) = built(|builder| builder);
         let may_answer = Cell::new(false);
-        let mut task = Task::new(&breaker, &clock, async || {
-            answer_once(&may_answer, is_well).await
-        });
+        let mut task = Task::answering(&breaker, &clock, &may_answer, is_well);
         trip(&breaker);
         hand.advance(8 * SECOND);
         task.poll();
@@ -582,9 +587,7 @@ fn the_verdict_of_a_health_check_counts_though_other_settings_came_meanwhile() {
     for is_well in [false, true] {
         let (breaker, clock, hand) = built(|builder| builder);
         let may_answer = Cell::new(false);
-        let mut task = Task::new(&breaker, &clock, async || {
-            answer_once(&may_answer, is_well).await
-        });
+        let mut task = Task::answering(&breaker, &clock, &may_answer, is_well);
         trip(&breaker);
         hand.advance(6 * SECOND);
         task.poll();
