@@ -87,6 +87,8 @@
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
+// docs.rs marks each item with the feature that it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // Half of the parts is `pub` only for the models of `loom-tests`; with that feature the lint sees all.
 #![cfg_attr(
     not(feature = "__model"),
