@@ -539,7 +539,7 @@ fn a_snapshot_is_one_line_for_a_log() {
 
     breaker.force_open();
     let _ = breaker.try_acquire();
-    assert_eq!(shown(), "api is forced open for 0.0ns: 1 calls rejected");
+    assert_eq!(shown(), "api is forced-open for 0.0ns: 1 calls rejected");
     breaker.disable();
     assert_eq!(
         shown(),
@@ -548,7 +548,7 @@ fn a_snapshot_is_one_line_for_a_log() {
     breaker.metrics_only();
     assert_eq!(
         shown(),
-        "api is metrics only for 0.0ns: 0 calls, 0 failed (0.0 %), 0 in a row, 0 ignored"
+        "api is metrics-only for 0.0ns: 0 calls, 0 failed (0.0 %), 0 in a row, 0 ignored"
     );
 }
 
@@ -566,7 +566,7 @@ fn a_rejection_says_who_and_how_long() {
     );
     drop(probe);
     breaker.force_open();
-    assert_eq!(shown(), "circuit breaker api is forced open");
+    assert_eq!(shown(), "circuit breaker api is forced-open");
 }
 
 #[test]
@@ -607,7 +607,7 @@ fn a_transition_says_what_changed_and_why() {
         "api: closed -> open, generation 5: the dependency said so",
         "api: open -> half-open, generation 6: its open time is over",
         "api: half-open -> open, generation 7: a probe failed",
-        "api: open -> metrics only, generation 8: by hand",
+        "api: open -> metrics-only, generation 8: by hand",
     ];
     assert_eq!(*told.lock().unwrap(), expected);
     let rate = Cause::ErrorRate {
@@ -632,9 +632,9 @@ fn states_and_names_have_their_texts_and_keep_to_a_column() {
         (State::Closed, "closed"),
         (State::Open, "open"),
         (State::HalfOpen, "half-open"),
-        (State::ForcedOpen, "forced open"),
+        (State::ForcedOpen, "forced-open"),
         (State::Disabled, "disabled"),
-        (State::MetricsOnly, "metrics only"),
+        (State::MetricsOnly, "metrics-only"),
     ];
     for (state, text) in texts {
         assert_eq!(state.as_str(), text);
@@ -761,5 +761,5 @@ fn an_error_goes_where_errors_go() {
         Ok(())
     }
     let error = fails().unwrap_err();
-    assert_eq!(error.to_string(), "circuit breaker api is forced open");
+    assert_eq!(error.to_string(), "circuit breaker api is forced-open");
 }
