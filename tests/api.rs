@@ -763,3 +763,100 @@ fn an_error_goes_where_errors_go() {
     let error = fails().unwrap_err();
     assert_eq!(error.to_string(), "circuit breaker api is forced-open");
 }
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// What a dependency says when a database is behind it: an error with a cause.
+#[derive(Debug)]
+struct Unanswered(fmt::Error);
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("unanswered")
+    }
+}
+
+impl Error for Unanswered {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+fn unanswered() -> Result<u8, BoxError> {
+    Err(Unanswered(fmt::Error).into())
+}
+
+#[test]
+fn a_call_whose_error_is_boxed_goes_where_boxed_errors_go() {
+    fn ask(breaker: &CircuitBreaker) -> Result<u8, BoxError> {
+        Ok(breaker.call(unanswered).map_err(CallError::into_box)?)
+    }
+    let (breaker, _hand) = breaker();
+    let error = ask(&breaker).unwrap_err();
+    assert!(error.is::<Unanswered>(), "it is not boxed twice");
+    assert_eq!(error.to_string(), "unanswered");
+    assert!(error.source().unwrap().is::<fmt::Error>());
+
+    breaker.force_open();
+    let error = ask(&breaker).unwrap_err();
+    let rejected = error.downcast_ref::<Rejected>().unwrap();
+    assert_eq!(rejected.state(), State::ForcedOpen);
+    assert!(error.source().is_none());
+}
+
+#[test]
+fn errors_that_are_not_boxed_are_boxed_as_what_they_are() {
+    let boxed = CallError::Inner(Unanswered(fmt::Error)).into_box();
+    assert!(boxed.is::<Unanswered>());
+    assert!(boxed.source().unwrap().is::<fmt::Error>());
+    // A message is no error, but can be made one.
+    let boxed = CallError::Inner("no answer").into_box();
+    assert_eq!(boxed.to_string(), "no answer");
+    let boxed = CallError::Inner(String::from("no answer")).into_box();
+    assert_eq!(boxed.to_string(), "no answer");
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_call_that_is_given_up_goes_where_boxed_errors_go() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let limited = CircuitBreaker::new("api").call_timeout(Duration::from_millis(1));
+    let limited = limited.unwrap();
+    let error = runtime.block_on(async {
+        let hangs = || std::future::pending::<Result<u8, BoxError>>();
+        limited.call_async(hangs).await.map_err(CallError::into_box)
+    });
+    let error = error.unwrap_err();
+    assert!(error.is::<tripcurve::TimedOut>());
+    assert!(error.source().is_none());
+}
+
+#[cfg(feature = "bulkhead")]
+#[test]
+fn a_call_without_a_place_goes_where_boxed_errors_go() {
+    use tripcurve::{Bulkhead, BulkheadFull};
+
+    let (breaker, _hand) = breaker();
+    let bulkhead = Bulkhead::new(1).unwrap();
+    let guarded = breaker.with_bulkhead(bulkhead.clone());
+    let _place = bulkhead.try_acquire().unwrap();
+    let error = guarded.call(unanswered).map_err(CallError::into_box);
+    assert!(error.unwrap_err().is::<BulkheadFull>());
+    breaker.force_open();
+    let error = guarded.call(unanswered).map_err(CallError::into_box);
+    assert!(error.unwrap_err().is::<Rejected>());
+}
+
+#[cfg(feature = "wait")]
+#[test]
+fn a_call_that_may_wait_goes_where_boxed_errors_go() {
+    let breaker = CircuitBreaker::builder("api").max_waiting(1).build();
+    let breaker = breaker.unwrap();
+    let waiting = breaker.waiting(Duration::ZERO).unwrap();
+    breaker.force_open();
+    let error = waiting.call(unanswered).map_err(CallError::into_box);
+    assert!(error.unwrap_err().is::<Rejected>());
+}
