@@ -453,6 +453,48 @@ impl<E> CallError<E> {
     }
 }
 
+impl<E: Into<Box<dyn Error + Send + Sync>>> CallError<E> {
+    /// Unwraps the cause into a boxed error, for functions that return one.
+    ///
+    /// [`CallError`] implements [`Error`] only if the call's own error does, and
+    /// `Box<dyn Error + Send + Sync>` doesn't. With this method `?` works for both.
+    ///
+    /// The box holds the cause itself, so it downcasts to [`Rejected`], [`TimedOut`], `BulkheadFull`
+    /// or the call's own error. Its message and its [source](Error::source) are the cause's own. An
+    /// error that is boxed already stays in its box.
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use tripcurve::{CallError, CircuitBreaker, Rejected};
+    ///
+    /// type BoxError = Box<dyn Error + Send + Sync>;
+    ///
+    /// fn fetch() -> Result<u32, BoxError> {
+    ///     Ok("42".parse()?)
+    /// }
+    ///
+    /// fn price(breaker: &CircuitBreaker) -> Result<u32, BoxError> {
+    ///     let price = breaker.call(fetch).map_err(CallError::into_box)?;
+    ///     Ok(price)
+    /// }
+    ///
+    /// let breaker = CircuitBreaker::new("prices");
+    /// assert_eq!(price(&breaker)?, 42);
+    /// breaker.force_open();
+    /// assert!(price(&breaker).unwrap_err().is::<Rejected>());
+    /// # Ok::<(), BoxError>(())
+    /// ```
+    pub fn into_box(self) -> Box<dyn Error + Send + Sync> {
+        match self {
+            Self::Rejected(rejected) => Box::new(rejected),
+            #[cfg(feature = "bulkhead")]
+            Self::Full(full) => Box::new(full),
+            Self::TimedOut(timed_out) => Box::new(timed_out),
+            Self::Inner(error) => error.into(),
+        }
+    }
+}
+
 impl<E> From<Rejected> for CallError<E> {
     fn from(rejected: Rejected) -> Self {
         Self::Rejected(rejected)

@@ -539,7 +539,7 @@ fn a_snapshot_is_one_line_for_a_log() {
 
     breaker.force_open();
     let _ = breaker.try_acquire();
-    assert_eq!(shown(), "api is forced open for 0.0ns: 1 calls rejected");
+    assert_eq!(shown(), "api is forced-open for 0.0ns: 1 calls rejected");
     breaker.disable();
     assert_eq!(
         shown(),
@@ -548,7 +548,7 @@ fn a_snapshot_is_one_line_for_a_log() {
     breaker.metrics_only();
     assert_eq!(
         shown(),
-        "api is metrics only for 0.0ns: 0 calls, 0 failed (0.0 %), 0 in a row, 0 ignored"
+        "api is metrics-only for 0.0ns: 0 calls, 0 failed (0.0 %), 0 in a row, 0 ignored"
     );
 }
 
@@ -566,7 +566,7 @@ fn a_rejection_says_who_and_how_long() {
     );
     drop(probe);
     breaker.force_open();
-    assert_eq!(shown(), "circuit breaker api is forced open");
+    assert_eq!(shown(), "circuit breaker api is forced-open");
 }
 
 #[test]
@@ -607,7 +607,7 @@ fn a_transition_says_what_changed_and_why() {
         "api: closed -> open, generation 5: the dependency said so",
         "api: open -> half-open, generation 6: its open time is over",
         "api: half-open -> open, generation 7: a probe failed",
-        "api: open -> metrics only, generation 8: by hand",
+        "api: open -> metrics-only, generation 8: by hand",
     ];
     assert_eq!(*told.lock().unwrap(), expected);
     let rate = Cause::ErrorRate {
@@ -632,9 +632,9 @@ fn states_and_names_have_their_texts_and_keep_to_a_column() {
         (State::Closed, "closed"),
         (State::Open, "open"),
         (State::HalfOpen, "half-open"),
-        (State::ForcedOpen, "forced open"),
+        (State::ForcedOpen, "forced-open"),
         (State::Disabled, "disabled"),
-        (State::MetricsOnly, "metrics only"),
+        (State::MetricsOnly, "metrics-only"),
     ];
     for (state, text) in texts {
         assert_eq!(state.as_str(), text);
@@ -761,5 +761,102 @@ fn an_error_goes_where_errors_go() {
         Ok(())
     }
     let error = fails().unwrap_err();
-    assert_eq!(error.to_string(), "circuit breaker api is forced open");
+    assert_eq!(error.to_string(), "circuit breaker api is forced-open");
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// What a dependency says when a database is behind it: an error with a cause.
+#[derive(Debug)]
+struct Unanswered(fmt::Error);
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("unanswered")
+    }
+}
+
+impl Error for Unanswered {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+fn unanswered() -> Result<u8, BoxError> {
+    Err(Unanswered(fmt::Error).into())
+}
+
+#[test]
+fn a_call_whose_error_is_boxed_goes_where_boxed_errors_go() {
+    fn ask(breaker: &CircuitBreaker) -> Result<u8, BoxError> {
+        Ok(breaker.call(unanswered).map_err(CallError::into_box)?)
+    }
+    let (breaker, _hand) = breaker();
+    let error = ask(&breaker).unwrap_err();
+    assert!(error.is::<Unanswered>(), "it is not boxed twice");
+    assert_eq!(error.to_string(), "unanswered");
+    assert!(error.source().unwrap().is::<fmt::Error>());
+
+    breaker.force_open();
+    let error = ask(&breaker).unwrap_err();
+    let rejected = error.downcast_ref::<Rejected>().unwrap();
+    assert_eq!(rejected.state(), State::ForcedOpen);
+    assert!(error.source().is_none());
+}
+
+#[test]
+fn errors_that_are_not_boxed_are_boxed_as_what_they_are() {
+    let boxed = CallError::Inner(Unanswered(fmt::Error)).into_box();
+    assert!(boxed.is::<Unanswered>());
+    assert!(boxed.source().unwrap().is::<fmt::Error>());
+    // A message is no error, but can be made one.
+    let boxed = CallError::Inner("no answer").into_box();
+    assert_eq!(boxed.to_string(), "no answer");
+    let boxed = CallError::Inner(String::from("no answer")).into_box();
+    assert_eq!(boxed.to_string(), "no answer");
+}
+
+#[cfg(feature = "tokio")]
+#[test]
+fn a_call_that_is_given_up_goes_where_boxed_errors_go() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let limited = CircuitBreaker::new("api").call_timeout(Duration::from_millis(1));
+    let limited = limited.unwrap();
+    let error = runtime.block_on(async {
+        let hangs = || std::future::pending::<Result<u8, BoxError>>();
+        limited.call_async(hangs).await.map_err(CallError::into_box)
+    });
+    let error = error.unwrap_err();
+    assert!(error.is::<tripcurve::TimedOut>());
+    assert!(error.source().is_none());
+}
+
+#[cfg(feature = "bulkhead")]
+#[test]
+fn a_call_without_a_place_goes_where_boxed_errors_go() {
+    use tripcurve::{Bulkhead, BulkheadFull};
+
+    let (breaker, _hand) = breaker();
+    let bulkhead = Bulkhead::new(1).unwrap();
+    let guarded = breaker.with_bulkhead(bulkhead.clone());
+    let _place = bulkhead.try_acquire().unwrap();
+    let error = guarded.call(unanswered).map_err(CallError::into_box);
+    assert!(error.unwrap_err().is::<BulkheadFull>());
+    breaker.force_open();
+    let error = guarded.call(unanswered).map_err(CallError::into_box);
+    assert!(error.unwrap_err().is::<Rejected>());
+}
+
+#[cfg(feature = "wait")]
+#[test]
+fn a_call_that_may_wait_goes_where_boxed_errors_go() {
+    let breaker = CircuitBreaker::builder("api").max_waiting(1).build();
+    let breaker = breaker.unwrap();
+    let waiting = breaker.waiting(Duration::ZERO).unwrap();
+    breaker.force_open();
+    let error = waiting.call(unanswered).map_err(CallError::into_box);
+    assert!(error.unwrap_err().is::<Rejected>());
 }

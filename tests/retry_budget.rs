@@ -217,7 +217,7 @@ fn a_refusal_says_why() {
     breaker.force_open();
     assert_eq!(
         message(&without),
-        "no retry: circuit breaker payments is forced open"
+        "no retry: circuit breaker payments is forced-open"
     );
 }
 

@@ -116,12 +116,12 @@ impl Choice for Outcome {
 
 impl Choice for State {
     const WORDS: &'static [(&'static str, Self)] = &[
-        ("closed", Self::Closed),
-        ("open", Self::Open),
-        ("half-open", Self::HalfOpen),
-        ("forced-open", Self::ForcedOpen),
-        ("disabled", Self::Disabled),
-        ("metrics-only", Self::MetricsOnly),
+        (Self::Closed.as_str(), Self::Closed),
+        (Self::Open.as_str(), Self::Open),
+        (Self::HalfOpen.as_str(), Self::HalfOpen),
+        (Self::ForcedOpen.as_str(), Self::ForcedOpen),
+        (Self::Disabled.as_str(), Self::Disabled),
+        (Self::MetricsOnly.as_str(), Self::MetricsOnly),
     ];
 }
 

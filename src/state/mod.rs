@@ -31,17 +31,18 @@ pub enum State {
 }
 
 impl State {
-    /// The state's name as it stands in logs: `closed`, `open`, `half-open`, `forced open`,
-    /// `disabled`, `metrics only`.
+    /// The state's name: `closed`, `open`, `half-open`, `forced-open`, `disabled` or `metrics-only`.
+    ///
+    /// Configuration files, saved states, log lines and labels all spell it this way.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
             Self::Open => "open",
             Self::HalfOpen => "half-open",
-            Self::ForcedOpen => "forced open",
+            Self::ForcedOpen => "forced-open",
             Self::Disabled => "disabled",
-            Self::MetricsOnly => "metrics only",
+            Self::MetricsOnly => "metrics-only",
         }
     }
 }
