@@ -50,8 +50,8 @@
 //!    [adaptive](Recovery::adaptive) recovery, one, and then no more than a growing share of the calls
 //!    that ask. It can't stay half-open for good because a probe never reports.
 //! 3. What was let through in one generation can't change another: a call that began before the
-//!    outage and ends after the recovery is not counted. (What the dependency
-//!    [wishes](Builder::retry_after) through it is heeded.)
+//!    outage and ends after the recovery is not counted. (If it fails and the
+//!    dependency [wishes](Builder::retry_after) to be left alone, that is heeded.)
 //! 4. An outcome is counted once, in the bucket of its time, or, when that has left the window, not
 //!    at all.
 //! 5. No trip is lost: of two failures that are recorded at the same time, at least one sees the

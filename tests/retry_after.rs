@@ -11,7 +11,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
-    let builder = CircuitBreaker::builder("wishes").probes(1).clock(clock);
+    let builder = CircuitBreaker::builder("wishes")
+        .recovery(Recovery::fixed(5 * SECOND, 1))
+        .clock(clock);
     let builder = builder.longest_retry_after(5 * MINUTE);
     (settings(builder).build().unwrap(), hand)
 }
@@ -141,6 +143,93 @@ fn a_wish_does_not_grow_a_backoff() {
     hand.advance(61 * SECOND);
     breaker.try_acquire().unwrap().failure();
     assert_eq!(open_for(&breaker), Some(2));
+}
+
+/// A quota of one user says nothing about the dependency.
+#[test]
+fn only_an_outcome_that_counts_against_the_dependency_lengthens_the_open_time() {
+    for (outcome, open) in [
+        (Outcome::Success, 5),
+        (Outcome::Ignored, 5),
+        (Outcome::Failure, 300),
+        (Outcome::TimedOut, 300),
+        (Outcome::Trip, 300),
+    ] {
+        let (breaker, _hand) = built(|builder| builder);
+        come_back(&breaker, outcome, 5 * MINUTE);
+        breaker.reset();
+        breaker.try_acquire().unwrap().record(Outcome::Trip);
+        assert_eq!(open_for(&breaker), Some(open), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_late_outcome_lengthens_the_present_open_time_only_if_it_counts_against_the_dependency() {
+    let (breaker, _hand) = built(|builder| builder);
+    let late = [Outcome::Success, Outcome::Ignored].map(|outcome| {
+        let permit = breaker.try_acquire_owned().unwrap();
+        (permit, outcome)
+    });
+    breaker.try_acquire().unwrap().record(Outcome::Trip);
+    for (permit, outcome) in late {
+        permit.record_with_retry_after(outcome, MINUTE);
+        assert_eq!(open_for(&breaker), Some(5), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_probe_that_succeeds_or_is_ignored_lengthens_no_open_time() {
+    for outcome in [Outcome::Success, Outcome::Ignored] {
+        let (breaker, hand) = built(|builder| builder);
+        breaker.trip(Duration::ZERO);
+        hand.advance(SECOND);
+        come_back(&breaker, outcome, MINUTE);
+        let probe = breaker.try_acquire().unwrap();
+        probe.record(Outcome::Trip);
+        assert_eq!(open_for(&breaker), Some(5), "{outcome:?}");
+    }
+}
+
+/// Metrics-only measures what would be, so it notes it; disabled, nothing is recorded.
+#[test]
+fn a_disabled_breaker_notes_no_retry_after_and_one_that_measures_does() {
+    for (state, open) in [(State::Disabled, 5), (State::MetricsOnly, 60)] {
+        let (breaker, _hand) = built(|builder| builder.start_in(state));
+        come_back(&breaker, Outcome::Failure, MINUTE);
+        breaker.reset();
+        breaker.try_acquire().unwrap().record(Outcome::Trip);
+        assert_eq!(open_for(&breaker), Some(open), "{state:?}");
+    }
+}
+
+/// Counts how often it is asked.
+struct Asked<'a>(&'a std::cell::Cell<u32>);
+
+impl Classify<Outcome, ()> for Asked<'_> {
+    fn classify(&self, answer: &Result<Outcome, ()>) -> Outcome {
+        answer.unwrap()
+    }
+
+    fn retry_after(&self, _: &Result<Outcome, ()>) -> Option<Duration> {
+        self.0.set(self.0.get() + 1);
+        Some(5 * MINUTE)
+    }
+}
+
+/// The calls of every handle end in one place.
+#[test]
+fn a_classifier_is_asked_for_it_only_after_an_outcome_that_counts_against_the_dependency() {
+    let (breaker, _hand) = built(|builder| builder);
+    let asked = std::cell::Cell::new(0);
+    let quotas = breaker.with_classifier(Asked(&asked));
+    for outcome in [Outcome::Success, Outcome::Ignored] {
+        let _ = quotas.call(|| Ok(outcome));
+    }
+    breaker.try_acquire().unwrap().record(Outcome::Trip);
+    assert_eq!((asked.get(), open_for(&breaker)), (0, Some(5)));
+    breaker.reset();
+    let _ = quotas.call(|| Ok(Outcome::Trip));
+    assert_eq!((asked.get(), open_for(&breaker)), (1, Some(300)));
 }
 
 /// An HTTP status and what its header says.

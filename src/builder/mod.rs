@@ -379,8 +379,14 @@ impl<C> Builder<C> {
     /// recovery: nothing is let through before, not even a probe. It opens nothing by itself, makes no open
     /// time shorter, and doesn't grow a [backoff](Self::backoff). It counts from when the call comes back,
     /// also for a call that was let through before the breaker opened, and is cut to the
-    /// [longest](Self::longest_retry_after). It is asked of each result, so let it be cheap. Comes after
-    /// [`classify`](Self::classify); a permit's is
+    /// [longest](Self::longest_retry_after).
+    ///
+    /// Only a result that counts against the dependency can wish: as a failure, timed out or a trip. A
+    /// success or an ignored result lengthens nothing: `Retry-After` is then one user's quota. `wish` is
+    /// not asked of those. A call that was let through while the breaker was
+    /// [disabled](CircuitBreaker::disable) changes nothing; one of a breaker that only measures is noted.
+    ///
+    /// Comes after [`classify`](Self::classify); a permit's is
     /// [`record_with_retry_after`](crate::Permit::record_with_retry_after).
     ///
     /// ```

@@ -54,6 +54,11 @@ pub struct Ticket {
 impl Ticket {
     /// When a call began whose time isn't taken: no sooner than it ends.
     const UNTIMED: u64 = u64::MAX;
+
+    /// Whether the breaker records this call: a disabled one records none.
+    pub(crate) fn is_recorded(self) -> bool {
+        self.admitted.kind() != Kind::Disabled
+    }
 }
 
 /// A call that was not let through. Smaller than what the caller gets, which is therefore made where

@@ -50,6 +50,8 @@ pub(crate) struct ModelPermit {
     /// Tells calls apart that began at the same moment.
     number: u64,
     begin: u64,
+    /// Whether the state that let it through records anything.
+    is_recorded: bool,
     /// If a ramp has let it through, in which step.
     step: Option<usize>,
 }
@@ -253,6 +255,7 @@ impl Model {
             generation: self.generation,
             number: self.permits,
             begin: self.now,
+            is_recorded: !matches!(self.phase, Phase::Disabled),
             step: match self.phase {
                 Phase::Ramp(ramp) => Some(ramp.step),
                 _ => None,
@@ -368,11 +371,15 @@ impl Model {
         }
     }
 
-    /// A call comes back with the dependency's wish to be left alone for a while.
+    /// A call comes back with the dependency's wish to be left alone for a while, which counts if the
+    /// call counts against the dependency.
     pub(crate) fn settle_wishing(&mut self, permit: ModelPermit, outcome: Outcome, wish: Duration) {
-        let wished = self.open_times.wish(self.now, nanos(wish));
-        if let Phase::Open { until } = &mut self.phase {
-            *until = wished.max(*until);
+        let is_against = !matches!(outcome, Outcome::Success | Outcome::Ignored);
+        if is_against && permit.is_recorded {
+            let wished = self.open_times.wish(self.now, nanos(wish));
+            if let Phase::Open { until } = &mut self.phase {
+                *until = wished.max(*until);
+            }
         }
         self.settle(permit, outcome, None);
     }
