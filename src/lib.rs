@@ -222,10 +222,11 @@ pub mod __model {
     #[cfg(any(feature = "bulkhead", feature = "wait"))]
     pub use crate::line::{InLine, Queue};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
+    pub use crate::policy::Policies;
     #[cfg(feature = "health")]
     pub use crate::recovery::HealthChecks;
     pub use crate::recovery::{
-        AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
+        AdaptiveRecovery, Ask, MaxRetryAfter, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
     };
     #[cfg(feature = "registry")]
     pub use crate::registry::{AtKey, Counted, Fate, Place, Templates, find_or_make};

@@ -134,7 +134,7 @@ macro_rules! permit {
             ///
             /// Does the same as [`record`](Self::record) if the outcome doesn't count against the
             /// dependency (`Success`, `Ignored`), if the breaker was disabled when it gave the permit,
-            /// or if it [heeds no wishes](crate::Builder::longest_retry_after).
+            /// or if it [honours none](crate::Builder::longest_retry_after).
             // Inlined not for itself: out of line it would be a second place, in another crate than the first, where the
             // compiler makes all that settles, and `closed/call/count_window` takes a third more instructions.
             #[inline]

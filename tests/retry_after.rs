@@ -14,7 +14,6 @@ fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockCloc
     let builder = CircuitBreaker::builder("wishes")
         .recovery(Recovery::fixed(5 * SECOND, 1))
         .clock(clock);
-    let builder = builder.longest_retry_after(5 * MINUTE);
     (settings(builder).build().unwrap(), hand)
 }
 
@@ -129,10 +128,64 @@ fn what_is_wished_beyond_the_longest_is_cut() {
 }
 
 #[test]
-fn a_breaker_that_heeds_no_wishes_opens_as_long_as_ever() {
-    let breaker = CircuitBreaker::new("deaf");
+fn a_retry_after_is_honoured_by_a_breaker_whose_settings_say_nothing_of_it() {
+    let breaker = CircuitBreaker::new("payments");
+    come_back(&breaker, Outcome::Trip, 20 * SECOND);
+    assert!(open_for(&breaker) >= Some(19));
+    let named = CircuitBreaker::new("payments").with_classifier(ByStatus);
+    let _ = named.call(|| Ok((429, Some(MINUTE))));
+    assert!(open_for(&named) >= Some(59));
+    let owned = CircuitBreaker::new("payments");
+    let permit = owned.try_acquire_owned().unwrap();
+    permit.record_with_retry_after(Outcome::Trip, Duration::MAX);
+    assert!((299..=300).contains(&open_for(&owned).unwrap()));
+}
+
+#[test]
+fn a_longest_retry_after_of_zero_switches_it_off() {
+    let (breaker, hand) = built(|builder| builder.longest_retry_after(Duration::ZERO));
+    let late = breaker.try_acquire_owned().unwrap();
     come_back(&breaker, Outcome::Trip, MINUTE);
-    assert!(open_for(&breaker) <= Some(5));
+    assert_eq!(open_for(&breaker), Some(5));
+    late.record_with_retry_after(Outcome::Failure, MINUTE);
+    assert_eq!(open_for(&breaker), Some(5));
+    hand.advance(6 * SECOND);
+    breaker.try_acquire().unwrap().success();
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_retry_after_that_is_noted_is_cut_to_the_bound_of_another_configuration() {
+    for (longest, open) in [(Duration::ZERO, 5), (20 * SECOND, 20), (10 * MINUTE, 60)] {
+        let (breaker, _hand) = built(|builder| builder);
+        come_back(&breaker, Outcome::Failure, MINUTE);
+        let settings = CircuitBreaker::builder("wishes")
+            .recovery(Recovery::fixed(5 * SECOND, 1))
+            .longest_retry_after(longest);
+        breaker.reconfigure(settings).unwrap();
+        breaker.try_acquire().unwrap().record(Outcome::Trip);
+        assert_eq!(open_for(&breaker), Some(open));
+    }
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_retry_after_is_saved_and_restored_by_default() {
+    let (clock, _hand) = Clock::mock();
+    let builder = || {
+        let builder = CircuitBreaker::builder("wishes").clock(clock.clone());
+        builder.recovery(Recovery::fixed(5 * SECOND, 1))
+    };
+    let breaker = builder().build().unwrap();
+    come_back(&breaker, Outcome::Failure, MINUTE);
+    let restored = builder().restore(breaker.save()).build().unwrap();
+    restored.try_acquire().unwrap().record(Outcome::Trip);
+    assert_eq!(open_for(&restored), Some(60));
+    let off = builder().longest_retry_after(Duration::ZERO);
+    let off = off.restore(breaker.save()).build().unwrap();
+    off.try_acquire().unwrap().record(Outcome::Trip);
+    assert_eq!(open_for(&off), Some(5));
 }
 
 #[test]
@@ -284,15 +337,15 @@ fn a_classifier_of_ones_own_tells_both() {
 #[test]
 fn a_longest_wish_that_makes_no_sense_is_refused() {
     for (longest, value) in [
-        (Duration::ZERO, "0ns"),
+        (Duration::from_micros(999), "999µs"),
         (Duration::MAX, "18446744073709551615.999999999s"),
     ] {
         let builder = CircuitBreaker::builder("nonsense").longest_retry_after(longest);
         assert_eq!(
             builder.build().unwrap_err().to_string(),
             format!(
-                "longest_retry_after: {value} is not in 1ms..=365 days; 5 min suit most services: what \
-                 is wished once is not taken back"
+                "longest_retry_after: {value} is not 0 (to honour none) or in 1ms..=365 days; 5 min suit \
+                 most services: what is wished once is not taken back"
             )
         );
     }

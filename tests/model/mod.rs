@@ -125,9 +125,6 @@ pub(crate) struct Model {
     /// If a policy decides by evidence.
     evidence: Option<adaptive::Adaptive>,
     open_times: OpenTimes,
-    /// Whether it was built to heed the dependency's wishes.
-    #[cfg(feature = "reconfigure")]
-    heeds_wishes: bool,
     /// The sum of the shares of all calls that have asked during a ramp, in 1,024ths.
     asked: u64,
     /// How long a caller is told to wait if the step may end sooner: once known the same for a whole ramp.
@@ -174,8 +171,6 @@ impl Model {
             last_admission: 0,
             evidence,
             open_times: OpenTimes::new(&config),
-            #[cfg(feature = "reconfigure")]
-            heeds_wishes: config.longest_retry_after.is_some(),
             asked: 0,
             least_wait: None,
             heard: None,
@@ -698,10 +693,7 @@ impl Model {
             };
         }
         self.asked = 0;
-        #[cfg(feature = "reconfigure")]
-        {
-            self.heeds_wishes = self.config.longest_retry_after.is_some();
-        }
+        self.open_times.restart(self.now);
     }
 
     pub(crate) fn reset(&mut self) {
