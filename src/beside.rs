@@ -5,7 +5,7 @@ use crate::anteroom::Anteroom;
 use crate::evidence::Evidence;
 #[cfg(feature = "wait")]
 use crate::line::EventQueue;
-use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter};
+use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
 use crate::timed::Timed;
 
 /// What a breaker has beside what all have.
@@ -19,8 +19,8 @@ pub struct Beside {
     pub recovery: Option<Box<AdaptiveRecovery>>,
     /// If its open times grow.
     pub open_times: Option<Box<OpenTimes>>,
-    /// If the dependency may say when to come again.
-    pub retry_after: Option<Box<RetryAfter>>,
+    /// If it honours a `Retry-After` for another time than is the default.
+    pub max_retry_after: Option<Box<MaxRetryAfter>>,
     /// If callers may wait for the verdict of the probes.
     #[cfg(feature = "wait")]
     pub anteroom: Option<Box<Anteroom<EventQueue>>>,
@@ -34,7 +34,7 @@ impl Beside {
             || self.evidence.is_some()
             || self.recovery.is_some()
             || self.open_times.is_some()
-            || self.retry_after.is_some();
+            || self.max_retry_after.is_some();
         #[cfg(feature = "wait")]
         let has_any = has_any || self.anteroom.is_some();
         has_any.then(|| Box::new(self))

@@ -166,10 +166,13 @@ impl<C> CircuitBreaker<C> {
         C: Classify<T, E>,
     {
         let permit = permit.over();
-        if let Some(wish) = self.classifier.retry_after(&result) {
+        let outcome = self.classifier.classify(&result);
+        if outcome.counts_against()
+            && let Some(wish) = self.classifier.retry_after(&result)
+        {
             permit.wish(wish);
         }
-        permit.settle(self.classifier.classify(&result), None);
+        permit.settle(outcome, None);
         result.map_err(CallError::Inner)
     }
 

@@ -8,8 +8,8 @@ use crate::beside::Beside;
 use crate::evidence::Evidence;
 use crate::name::Name;
 use crate::outcome::Outcome;
-use crate::policy::TripPolicy;
-use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter};
+use crate::policy::Policies;
+use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
 use crate::state::Probes;
 use crate::timed::Timed;
 use crate::window::Ring;
@@ -20,7 +20,7 @@ pub struct Settings {
     /// The breaker's name.
     pub name: Name,
     /// Any of them trips.
-    pub policies: Box<[TripPolicy]>,
+    pub policies: Policies,
     /// How long the breaker stays open after a trip, in nanoseconds.
     pub open_for: u64,
     /// Places for probes, and what they must come to.
@@ -153,6 +153,6 @@ pub(crate) struct Fittings {
     pub(crate) recovery: Part<AdaptiveRecovery>,
     /// See [`Beside::open_times`](crate::beside::Beside::open_times).
     pub(crate) open_times: Part<OpenTimes>,
-    /// See [`Beside::retry_after`](crate::beside::Beside::retry_after).
-    pub(crate) retry_after: Part<RetryAfter>,
+    /// See [`Beside::max_retry_after`](crate::beside::Beside::max_retry_after).
+    pub(crate) max_retry_after: Part<MaxRetryAfter>,
 }

@@ -28,7 +28,8 @@ impl<C> CircuitBreaker<C> {
     /// result, or none within half of the [time of a probe](crate::Builder::probe_timeout), the next open
     /// time begins, a [backoff](crate::Builder::backoff)'s longer one; the check is dropped if it still runs.
     /// So a health endpoint that fails though the dependency works keeps the breaker open. What checks come to
-    /// isn't counted in the window; a wish [when to be asked again](crate::Builder::retry_after) is heeded.
+    /// isn't counted in the window; a wish [when to be asked again](crate::Builder::retry_after) is heeded
+    /// if the result counts as a failure.
     ///
     /// The breaker depends on the task for nothing. Calls probe as without it, if it was dropped or
     /// aborted or has panicked; and, if it isn't polled or blocks its thread, when no check has come to a
@@ -131,9 +132,15 @@ impl<C> CircuitBreaker<C> {
                             Some(at_most) => until(check(), timer(at_most)).await,
                             None => Some(check().await),
                         };
-                        let verdict = result.map(|result| Verdict {
-                            is_well: classifier.classify(&result) == Outcome::Success,
-                            wish: classifier.retry_after(&result),
+                        let verdict = result.map(|result| {
+                            let outcome = classifier.classify(&result);
+                            let is_against = outcome.counts_against();
+                            Verdict {
+                                is_well: outcome == Outcome::Success,
+                                wish: is_against
+                                    .then(|| classifier.retry_after(&result))
+                                    .flatten(),
+                            }
                         });
                         attendance.tell(generation, verdict.unwrap_or_default());
                     }

@@ -50,8 +50,8 @@
 //!    [adaptive](Recovery::adaptive) recovery, one, and then no more than a growing share of the calls
 //!    that ask. It can't stay half-open for good because a probe never reports.
 //! 3. What was let through in one generation can't change another: a call that began before the
-//!    outage and ends after the recovery is not counted. (What the dependency
-//!    [wishes](Builder::retry_after) through it is heeded.)
+//!    outage and ends after the recovery is not counted. (If it fails and the
+//!    dependency [wishes](Builder::retry_after) to be left alone, that is heeded.)
 //! 4. An outcome is counted once, in the bucket of its time, or, when that has left the window, not
 //!    at all.
 //! 5. No trip is lost: of two failures that are recorded at the same time, at least one sees the
@@ -224,10 +224,11 @@ pub mod __model {
     #[cfg(any(feature = "bulkhead", feature = "wait"))]
     pub use crate::line::{InLine, Queue};
     pub use crate::listeners::{Entry, Listener, Listeners, Slot};
+    pub use crate::policy::Policies;
     #[cfg(feature = "health")]
     pub use crate::recovery::HealthChecks;
     pub use crate::recovery::{
-        AdaptiveRecovery, Ask, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
+        AdaptiveRecovery, Ask, MaxRetryAfter, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
     };
     #[cfg(feature = "registry")]
     pub use crate::registry::{AtKey, Counted, Fate, Place, Templates, find_or_make};

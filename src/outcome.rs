@@ -27,6 +27,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the outcome speaks against the dependency.
+    #[inline]
+    pub(crate) fn counts_against(self) -> bool {
+        match self {
+            Self::Failure | Self::TimedOut | Self::Trip => true,
+            Self::Success | Self::Ignored => false,
+        }
+    }
+
     /// Refuses what a cancelled call can't count as.
     pub(crate) fn check_for_cancelled(self) -> Result<(), ConfigError> {
         match self {
@@ -78,8 +87,10 @@ pub trait Classify<T, E> {
     fn classify(&self, result: &Result<T, E>) -> Outcome;
 
     /// How long the dependency wants to be left alone from now on, if `result` says so; see
-    /// [`Builder::retry_after`](crate::Builder::retry_after). Called before `classify`, and by default
-    /// `None`.
+    /// [`Builder::retry_after`](crate::Builder::retry_after). By default `None`.
+    ///
+    /// The breaker calls it after `classify`, and only if that counted `result` against the
+    /// dependency: as [`Outcome::Failure`], [`Outcome::TimedOut`] or [`Outcome::Trip`].
     #[inline]
     fn retry_after(&self, _: &Result<T, E>) -> Option<Duration> {
         None

@@ -58,11 +58,14 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
         }
     }
 
-    /// Tells how long the dependency wants to be left alone.
+    /// Notes the `Retry-After` of a call whose outcome counts against the dependency.
+    ///
+    /// Before the outcome is recorded, which may open the breaker: the open time then begins at its
+    /// full length.
     #[inline]
     pub(crate) fn wish(&self, wish: Duration) {
-        if let Some((shared, _)) = &self.ticket {
-            shared.wish(wish);
+        if let Some((shared, ticket)) = &self.ticket {
+            shared.wish_of(*ticket, wish);
         }
     }
 
@@ -129,13 +132,16 @@ macro_rules! permit {
             /// The same, for a call that has told how long the dependency wants to be left alone, as HTTP's
             /// header `Retry-After` does; see [`Builder::retry_after`](crate::Builder::retry_after).
             ///
-            /// Does the same as [`record`](Self::record) if the breaker
-            /// [heeds no wishes](crate::Builder::longest_retry_after).
+            /// Does the same as [`record`](Self::record) if the outcome doesn't count against the
+            /// dependency (`Success`, `Ignored`), if the breaker was disabled when it gave the permit,
+            /// or if it [honours none](crate::Builder::longest_retry_after).
             // Inlined not for itself: out of line it would be a second place, in another crate than the first, where the
             // compiler makes all that settles, and `closed/call/count_window` takes a third more instructions.
             #[inline]
             pub fn record_with_retry_after(self, outcome: Outcome, wish: Duration) {
-                self.0.wish(wish);
+                if outcome.counts_against() {
+                    self.0.wish(wish);
+                }
                 self.0.settle(outcome, None);
             }
 

@@ -82,6 +82,15 @@ impl Shared {
         }
     }
 
+    /// Notes the `Retry-After` of a call, unless nothing of this call is recorded.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn wish_of(&self, ticket: Ticket, wish: Duration) {
+        if ticket.is_recorded() {
+            self.wish(wish);
+        }
+    }
+
     /// Heeds how long the dependency wants to be left alone.
     #[cold]
     #[inline(never)]

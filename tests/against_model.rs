@@ -223,7 +223,11 @@ fn configs(
         let needed = proptest::option::of(1..=probes);
         (Just(probes), needed)
     });
-    let longest_retry_after = proptest::option::of(nanos(1_000_000..3_000_000_000));
+    let longest_retry_after = prop_oneof![
+        2 => Just(None),
+        1 => Just(Some(Duration::ZERO)),
+        3 => nanos(1_000_000..3_000_000_000).prop_map(Some),
+    ];
     let built_at = prop_oneof![Just(Duration::ZERO), nanos(0..10_000_000_000)];
     (
         windows,

@@ -319,6 +319,27 @@ fn what_a_health_check_wishes_itself_lengthens_the_next_open_time() {
 }
 
 #[test]
+fn a_health_check_that_is_ignored_lengthens_no_open_time() {
+    let (clock, hand) = Clock::mock();
+    let breaker = CircuitBreaker::builder("http")
+        .recovery(Recovery::fixed(5 * SECOND, 3))
+        .classify(|_: &Result<(), ()>| Outcome::Ignored)
+        .retry_after(|_: &Result<(), ()>| Some(60 * SECOND))
+        .clock(clock.clone())
+        .build()
+        .unwrap();
+    let check = async || Ok(());
+    let mut task = Task(Box::pin(
+        breaker.health_check_with_timer(timer(&clock), check),
+    ));
+    breaker.trip(5 * SECOND);
+    hand.advance(6 * SECOND);
+    task.poll();
+    let left = breaker.snapshot().time_left_open();
+    assert_eq!(left.map(|left| left.as_secs()), Some(5));
+}
+
+#[test]
 fn with_an_adaptive_recovery_a_health_check_goes_before_the_probe_and_the_probe_before_the_ramp() {
     let (breaker, clock, hand) = built(|builder| builder.recovery(Recovery::adaptive()));
     let mut task = Task::new(&breaker, &clock, async || Ok(()));

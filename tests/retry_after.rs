@@ -11,8 +11,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
-    let builder = CircuitBreaker::builder("wishes").probes(1).clock(clock);
-    let builder = builder.longest_retry_after(5 * MINUTE);
+    let builder = CircuitBreaker::builder("wishes")
+        .recovery(Recovery::fixed(5 * SECOND, 1))
+        .clock(clock);
     (settings(builder).build().unwrap(), hand)
 }
 
@@ -127,10 +128,64 @@ fn what_is_wished_beyond_the_longest_is_cut() {
 }
 
 #[test]
-fn a_breaker_that_heeds_no_wishes_opens_as_long_as_ever() {
-    let breaker = CircuitBreaker::new("deaf");
+fn a_retry_after_is_honoured_by_a_breaker_whose_settings_say_nothing_of_it() {
+    let breaker = CircuitBreaker::new("payments");
+    come_back(&breaker, Outcome::Trip, 20 * SECOND);
+    assert!(open_for(&breaker) >= Some(19));
+    let named = CircuitBreaker::new("payments").with_classifier(ByStatus);
+    let _ = named.call(|| Ok((429, Some(MINUTE))));
+    assert!(open_for(&named) >= Some(59));
+    let owned = CircuitBreaker::new("payments");
+    let permit = owned.try_acquire_owned().unwrap();
+    permit.record_with_retry_after(Outcome::Trip, Duration::MAX);
+    assert!((299..=300).contains(&open_for(&owned).unwrap()));
+}
+
+#[test]
+fn a_longest_retry_after_of_zero_switches_it_off() {
+    let (breaker, hand) = built(|builder| builder.longest_retry_after(Duration::ZERO));
+    let late = breaker.try_acquire_owned().unwrap();
     come_back(&breaker, Outcome::Trip, MINUTE);
-    assert!(open_for(&breaker) <= Some(5));
+    assert_eq!(open_for(&breaker), Some(5));
+    late.record_with_retry_after(Outcome::Failure, MINUTE);
+    assert_eq!(open_for(&breaker), Some(5));
+    hand.advance(6 * SECOND);
+    breaker.try_acquire().unwrap().success();
+    assert_eq!(breaker.state(), State::Closed);
+}
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_retry_after_that_is_noted_is_cut_to_the_bound_of_another_configuration() {
+    for (longest, open) in [(Duration::ZERO, 5), (20 * SECOND, 20), (10 * MINUTE, 60)] {
+        let (breaker, _hand) = built(|builder| builder);
+        come_back(&breaker, Outcome::Failure, MINUTE);
+        let settings = CircuitBreaker::builder("wishes")
+            .recovery(Recovery::fixed(5 * SECOND, 1))
+            .longest_retry_after(longest);
+        breaker.reconfigure(settings).unwrap();
+        breaker.try_acquire().unwrap().record(Outcome::Trip);
+        assert_eq!(open_for(&breaker), Some(open));
+    }
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_retry_after_is_saved_and_restored_by_default() {
+    let (clock, _hand) = Clock::mock();
+    let builder = || {
+        let builder = CircuitBreaker::builder("wishes").clock(clock.clone());
+        builder.recovery(Recovery::fixed(5 * SECOND, 1))
+    };
+    let breaker = builder().build().unwrap();
+    come_back(&breaker, Outcome::Failure, MINUTE);
+    let restored = builder().restore(breaker.save()).build().unwrap();
+    restored.try_acquire().unwrap().record(Outcome::Trip);
+    assert_eq!(open_for(&restored), Some(60));
+    let off = builder().longest_retry_after(Duration::ZERO);
+    let off = off.restore(breaker.save()).build().unwrap();
+    off.try_acquire().unwrap().record(Outcome::Trip);
+    assert_eq!(open_for(&off), Some(5));
 }
 
 #[test]
@@ -141,6 +196,93 @@ fn a_wish_does_not_grow_a_backoff() {
     hand.advance(61 * SECOND);
     breaker.try_acquire().unwrap().failure();
     assert_eq!(open_for(&breaker), Some(2));
+}
+
+/// A quota of one user says nothing about the dependency.
+#[test]
+fn only_an_outcome_that_counts_against_the_dependency_lengthens_the_open_time() {
+    for (outcome, open) in [
+        (Outcome::Success, 5),
+        (Outcome::Ignored, 5),
+        (Outcome::Failure, 300),
+        (Outcome::TimedOut, 300),
+        (Outcome::Trip, 300),
+    ] {
+        let (breaker, _hand) = built(|builder| builder);
+        come_back(&breaker, outcome, 5 * MINUTE);
+        breaker.reset();
+        breaker.try_acquire().unwrap().record(Outcome::Trip);
+        assert_eq!(open_for(&breaker), Some(open), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_late_outcome_lengthens_the_present_open_time_only_if_it_counts_against_the_dependency() {
+    let (breaker, _hand) = built(|builder| builder);
+    let late = [Outcome::Success, Outcome::Ignored].map(|outcome| {
+        let permit = breaker.try_acquire_owned().unwrap();
+        (permit, outcome)
+    });
+    breaker.try_acquire().unwrap().record(Outcome::Trip);
+    for (permit, outcome) in late {
+        permit.record_with_retry_after(outcome, MINUTE);
+        assert_eq!(open_for(&breaker), Some(5), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_probe_that_succeeds_or_is_ignored_lengthens_no_open_time() {
+    for outcome in [Outcome::Success, Outcome::Ignored] {
+        let (breaker, hand) = built(|builder| builder);
+        breaker.trip(Duration::ZERO);
+        hand.advance(SECOND);
+        come_back(&breaker, outcome, MINUTE);
+        let probe = breaker.try_acquire().unwrap();
+        probe.record(Outcome::Trip);
+        assert_eq!(open_for(&breaker), Some(5), "{outcome:?}");
+    }
+}
+
+/// Metrics-only measures what would be, so it notes it; disabled, nothing is recorded.
+#[test]
+fn a_disabled_breaker_notes_no_retry_after_and_one_that_measures_does() {
+    for (state, open) in [(State::Disabled, 5), (State::MetricsOnly, 60)] {
+        let (breaker, _hand) = built(|builder| builder.start_in(state));
+        come_back(&breaker, Outcome::Failure, MINUTE);
+        breaker.reset();
+        breaker.try_acquire().unwrap().record(Outcome::Trip);
+        assert_eq!(open_for(&breaker), Some(open), "{state:?}");
+    }
+}
+
+/// Counts how often it is asked.
+struct Asked<'a>(&'a std::cell::Cell<u32>);
+
+impl Classify<Outcome, ()> for Asked<'_> {
+    fn classify(&self, answer: &Result<Outcome, ()>) -> Outcome {
+        answer.unwrap()
+    }
+
+    fn retry_after(&self, _: &Result<Outcome, ()>) -> Option<Duration> {
+        self.0.set(self.0.get() + 1);
+        Some(5 * MINUTE)
+    }
+}
+
+/// The calls of every handle end in one place.
+#[test]
+fn a_classifier_is_asked_for_it_only_after_an_outcome_that_counts_against_the_dependency() {
+    let (breaker, _hand) = built(|builder| builder);
+    let asked = std::cell::Cell::new(0);
+    let quotas = breaker.with_classifier(Asked(&asked));
+    for outcome in [Outcome::Success, Outcome::Ignored] {
+        let _ = quotas.call(|| Ok(outcome));
+    }
+    breaker.try_acquire().unwrap().record(Outcome::Trip);
+    assert_eq!((asked.get(), open_for(&breaker)), (0, Some(5)));
+    breaker.reset();
+    let _ = quotas.call(|| Ok(Outcome::Trip));
+    assert_eq!((asked.get(), open_for(&breaker)), (1, Some(300)));
 }
 
 /// An HTTP status and what its header says.
@@ -195,15 +337,15 @@ fn a_classifier_of_ones_own_tells_both() {
 #[test]
 fn a_longest_wish_that_makes_no_sense_is_refused() {
     for (longest, value) in [
-        (Duration::ZERO, "0ns"),
+        (Duration::from_micros(999), "999µs"),
         (Duration::MAX, "18446744073709551615.999999999s"),
     ] {
         let builder = CircuitBreaker::builder("nonsense").longest_retry_after(longest);
         assert_eq!(
             builder.build().unwrap_err().to_string(),
             format!(
-                "longest_retry_after: {value} is not in 1ms..=365 days; 5 min suit most services: what \
-                 is wished once is not taken back"
+                "longest_retry_after: {value} is not 0 (to honour none) or in 1ms..=365 days; 5 min suit \
+                 most services: what is wished once is not taken back"
             )
         );
     }

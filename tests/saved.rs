@@ -396,7 +396,7 @@ fn open_times_go_on_growing_and_wishes_of_the_dependency_are_heeded() {
 
     let breaker = builder().build().unwrap();
     let permit = breaker.try_acquire().unwrap();
-    permit.record_with_retry_after(Outcome::Success, 50 * SECOND);
+    permit.record_with_retry_after(Outcome::Failure, 50 * SECOND);
     let next = next_process(&hand, &clock, 10 * SECOND);
     let restored = payments(&next)
         .longest_retry_after(MINUTE)

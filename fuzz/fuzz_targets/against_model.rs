@@ -72,9 +72,10 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
         policies: Policy::all_fitted(policies, window),
         open_for,
         growth: growth(bytes, open_for)?,
-        longest_retry_after: match bytes.arbitrary()? {
-            true => Some(nanos(bytes, 1_000_000, 10_000_000_000)?),
-            false => None,
+        longest_retry_after: match bytes.int_in_range(0..=4)? {
+            0 => Some(Duration::ZERO),
+            1..=2 => Some(nanos(bytes, 1_000_000, 10_000_000_000)?),
+            _ => None,
         },
         probes,
         needed: match bytes.arbitrary()? {

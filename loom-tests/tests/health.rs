@@ -5,8 +5,7 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, Ordering, fence};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Generation, InLine, NextCheck, Outfit, Probes, RetryAfter, Ring, Settings,
-    TimeRing,
+    At, Beside, Core, Generation, InLine, NextCheck, Outfit, Probes, Ring, Settings, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -183,12 +182,7 @@ fn a_trip_by_hand_stays_though_a_health_check_succeeds() {
 #[test]
 fn a_wish_that_has_lengthened_the_open_time_is_heeded_though_a_health_check_succeeds() {
     model(preemptions(3).full(5), || {
-        let retry_after = RetryAfter::new(Duration::from_secs(1));
-        let beside = Beside {
-            retry_after: Some(Box::new(retry_after)),
-            ..Beside::default()
-        };
-        let checked = checked_beside(beside.boxed());
+        let checked = checked_beside(None);
         let [_, left] = race(
             &checked,
             [

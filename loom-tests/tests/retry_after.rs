@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{At, Beside, Core, Probes, RetryAfter, Ring, Settings, Ticket, TimeRing};
+use tripcurve::__model::{At, Core, Probes, Ring, Settings, Ticket, TimeRing};
 use tripcurve::{Outcome, State, TripPolicy};
 
 /// The open time; it is whole in the units of the state word.
@@ -12,7 +12,7 @@ const OPEN_FOR: u64 = 1 << 20;
 
 const WISH: u64 = 8 * OPEN_FOR;
 
-/// A breaker that trips on a failure and heeds wishes.
+/// A breaker that trips on a failure, and whose settings say nothing of a `Retry-After`.
 fn core() -> Core {
     let settings = Settings {
         name: "model".into(),
@@ -23,13 +23,7 @@ fn core() -> Core {
         on_cancel: Outcome::Ignored,
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);
-    let retry_after = RetryAfter::new(Duration::from_secs(1));
-    let beside = Beside {
-        retry_after: Some(Box::new(retry_after)),
-        ..Beside::default()
-    };
-    let (ring, beside) = (Ring::Time(ring), beside.boxed());
-    Core::new(settings, ring, beside, None, State::Closed, 0)
+    Core::new(settings, Ring::Time(ring), None, None, State::Closed, 0)
 }
 
 fn fail(core: &Core, nanos: u64) {

@@ -9,7 +9,7 @@ use crate::error::ConfigError;
 use crate::evidence::Evidence;
 use crate::lane::Lane;
 use crate::policy::TripPolicy;
-use crate::recovery::{Recovery, RetryAfter};
+use crate::recovery::{MaxRetryAfter, Recovery};
 use crate::window::Window;
 
 /// What follows from settings that make sense.
@@ -56,7 +56,8 @@ impl<C> Builder<C> {
             (None, None) => Recovery::default(),
         };
         recovery.check()?;
-        self.longest_retry_after.map_or(Ok(()), RetryAfter::check)?;
+        self.longest_retry_after
+            .map_or(Ok(()), MaxRetryAfter::check)?;
         ConfigError::check_duration(
             "probe_timeout",
             self.probe_timeout,

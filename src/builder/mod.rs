@@ -24,9 +24,9 @@ use crate::fittings::Outfit;
 use crate::listeners::{Listener, Listeners};
 use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
-use crate::policy::TripPolicy;
+use crate::policy::{Policies, TripPolicy};
 use crate::recovery::{
-    ACCEPTABLE, AdaptiveRecovery, Backoff, OpenTime, OpenTimes, Ramp, Recovery, RetryAfter, Way,
+    ACCEPTABLE, AdaptiveRecovery, Backoff, MaxRetryAfter, OpenTime, OpenTimes, Ramp, Recovery, Way,
 };
 use crate::shared::Shared;
 use crate::state::State;
@@ -43,7 +43,8 @@ use crate::window::{Recording, Timing, Window};
 /// | [`recovery`](Self::recovery) | fixed: open for 5 s, then 3 probes; adaptive with the adaptive policy |
 /// | [`probe_timeout`](Self::probe_timeout) | 30 s |
 /// | [`classify`](Self::classify) | `Err` is a failure |
-/// | [`retry_after`](Self::retry_after) | the dependency isn't asked when to come again |
+/// | [`retry_after`](Self::retry_after) | results aren't asked for a `Retry-After` |
+/// | [`longest_retry_after`](Self::longest_retry_after) | 5 minutes |
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | nobody listens |
 /// | [`start_in`](Self::start_in) | closed |
@@ -379,8 +380,14 @@ impl<C> Builder<C> {
     /// recovery: nothing is let through before, not even a probe. It opens nothing by itself, makes no open
     /// time shorter, and doesn't grow a [backoff](Self::backoff). It counts from when the call comes back,
     /// also for a call that was let through before the breaker opened, and is cut to the
-    /// [longest](Self::longest_retry_after). It is asked of each result, so let it be cheap. Comes after
-    /// [`classify`](Self::classify); a permit's is
+    /// [longest](Self::longest_retry_after).
+    ///
+    /// Only a result that counts against the dependency can wish: as a failure, timed out or a trip. A
+    /// success or an ignored result lengthens nothing: `Retry-After` is then one user's quota. `wish` is
+    /// not asked of those. A call that was let through while the breaker was
+    /// [disabled](CircuitBreaker::disable) changes nothing; one of a breaker that only measures is noted.
+    ///
+    /// Comes after [`classify`](Self::classify); a permit's is
     /// [`record_with_retry_after`](crate::Permit::record_with_retry_after).
     ///
     /// ```
@@ -411,15 +418,16 @@ impl<C> Builder<C> {
         C: Classify<T, E>,
         F: Fn(&Result<T, E>) -> Option<Duration>,
     {
-        let longest = self.longest_retry_after.unwrap_or(RetryAfter::DEFAULT);
-        let builder = self.longest_retry_after(longest);
-        builder.with_classifier(|outcome| WithRetryAfter { outcome, wish })
+        self.with_classifier(|outcome| WithRetryAfter { outcome, wish })
     }
 
-    /// The most that the dependency's wishes when to be [asked again](Self::retry_after) are heeded: 1 ms to
-    /// a year; 5 minutes, where nothing else is said. What it wishes beyond is cut.
+    /// The longest `Retry-After` that the breaker [honours](Self::retry_after): 1 ms to a year; 5 minutes,
+    /// where nothing else is said. It cuts what is beyond. [`Duration::ZERO`] switches it off: the breaker
+    /// then honours none.
     ///
-    /// A breaker with neither this setting nor [`retry_after`](Self::retry_after) heeds no wishes.
+    /// The breaker learns of one from [`retry_after`](Self::retry_after), from a permit's
+    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after), or from a classifier's
+    /// [`retry_after`](Classify::retry_after). Nothing else has to be said for it.
     pub fn longest_retry_after(self, duration: Duration) -> Self {
         Self {
             longest_retry_after: Some(duration),
@@ -472,6 +480,7 @@ impl<C> Builder<C> {
             evidence,
             recovery,
         } = self.checked()?;
+        let policies = Policies::from(policies);
         let looks_at_percentiles = policies.iter().any(TripPolicy::looks_at_percentiles);
         let recording = match self.recording {
             Recording::Off if looks_at_percentiles => Recording::Together,
@@ -500,15 +509,17 @@ impl<C> Builder<C> {
             open_times: recovery
                 .growing()
                 .map(|backoff| Box::new(OpenTimes::new(backoff, self.seed()))),
-            retry_after: self
+            max_retry_after: self
                 .longest_retry_after
-                .map(|longest| Box::new(RetryAfter::new(longest))),
+                .map(MaxRetryAfter::new)
+                .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
+                .map(Box::new),
             #[cfg(feature = "wait")]
             anteroom: None,
         };
         let settings = Settings {
             name: self.name.clone(),
-            policies: policies.into(),
+            policies,
             open_for: saturating_nanos(recovery.first_open_time()),
             probes: recovery.probes(),
             probe_timeout: saturating_nanos(self.probe_timeout),

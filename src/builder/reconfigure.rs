@@ -4,7 +4,6 @@ use super::Builder;
 use crate::breaker::CircuitBreaker;
 use crate::error::ConfigError;
 use crate::fittings::{Outfit, Reconfigured};
-use crate::recovery::RetryAfter;
 
 impl<C> CircuitBreaker<C> {
     /// Puts other settings in the place of the present ones, while calls run.
@@ -20,11 +19,10 @@ impl<C> CircuitBreaker<C> {
     /// | [`recovery`](Builder::recovery), [`probes`](Builder::probes) | a recovery that is under way begins anew, half-open; other ones go by it when they come |
     /// | [`open_for`](Builder::open_for), [`backoff`](Builder::backoff) | the next open time goes by it; a present one stays as long as it is. How many recoveries have failed is carried over |
     /// | the adaptive policy | what it has learnt is carried over. If one of its settings has changed, the evidence of the moment isn't |
-    /// | [`probe_timeout`](Builder::probe_timeout), [`on_cancel`](Builder::on_cancel), [`longest_retry_after`](Builder::longest_retry_after) | hold from then on |
+    /// | [`probe_timeout`](Builder::probe_timeout), [`on_cancel`](Builder::on_cancel), [`longest_retry_after`](Builder::longest_retry_after) | hold from then on, the last one also for a `Retry-After` that is noted already: when the breaker opens next, it is cut to the new bound |
     ///
     /// The breaker keeps its clock, its classifier, its listeners and how many may wait; those of the builder
-    /// mean nothing here, as where it [starts](Builder::start_in) and what it restores. One that heeds the dependency's
-    /// [wishes](Builder::retry_after) goes on to, for 5 minutes at most if the builder doesn't say for how long. The state stays what it is, but for what is said above.
+    /// mean nothing here, as where it [starts](Builder::start_in) and what it restores. The state stays what it is, but for what is said above.
     ///
     /// # Errors
     /// The first setting that makes no sense, as [`build`](Builder::build) finds it, or another name than the breaker has; then nothing
@@ -69,10 +67,7 @@ impl<C> CircuitBreaker<C> {
 
     fn outfit_by<D>(&self, settings: Builder<D>) -> Result<Outfit, ConfigError> {
         settings.check_name(self.name())?;
-        let heeds_wishes = self.shared.core.heeds_wishes();
-        let longest = heeds_wishes.then_some(RetryAfter::DEFAULT);
         let settings = Builder {
-            longest_retry_after: settings.longest_retry_after.or(longest),
             clock: self.shared.clock.clone(),
             ..settings
         };
@@ -105,10 +100,7 @@ impl<C> Builder<C> {
             policies: other.policies.clone(),
             recovery: other.recovery,
             probe_timeout: other.probe_timeout,
-            // Who asks for the wishes is kept.
-            longest_retry_after: other
-                .longest_retry_after
-                .or(self.longest_retry_after.map(|_| RetryAfter::DEFAULT)),
+            longest_retry_after: other.longest_retry_after,
             on_cancel: other.on_cancel,
             start_in: other.start_in,
             recording: other.recording,

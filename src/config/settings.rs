@@ -29,7 +29,7 @@ section! {
         backoff: Written<BackoffKeys>,
         /// How long a probe may take before its place is given to another call, "1ms" at least; 30 s if left out. Choose it longer than the call's own time limit.
         probe_timeout: Time,
-        /// The longest wish of the dependency to be left alone that is heeded, "1ms" to a year; 5 min if left out.
+        /// The longest `Retry-After` that the breaker honours, "1ms" to a year, or "0s" to honour none; 5 min if left out.
         longest_retry_after: Time,
         /// How a call counts that is cancelled; "ignored" if left out, "failure" for calls within a timeout.
         on_cancel: Word<Outcome>,

@@ -28,7 +28,7 @@ use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
 use crate::outcome::Outcome;
 use crate::policy::TripPolicy;
-use crate::recovery::{OpenTimes, Streak};
+use crate::recovery::{OpenTimes, RetryAfter, Streak};
 use crate::snapshot::{Reading, Snapshot};
 use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
 use crate::sync::{Ordering, fence};
@@ -54,6 +54,11 @@ pub struct Ticket {
 impl Ticket {
     /// When a call began whose time isn't taken: no sooner than it ends.
     const UNTIMED: u64 = u64::MAX;
+
+    /// Whether the breaker records this call: a disabled one records none.
+    pub(crate) fn is_recorded(self) -> bool {
+        self.admitted.kind() != Kind::Disabled
+    }
 }
 
 /// A call that was not let through. Smaller than what the caller gets, which is therefore made where
@@ -72,6 +77,7 @@ pub struct Core {
     state: AtomicState,
     /// Failures since the last success.
     run: GenerationCounter,
+    retry_after: RetryAfter,
     built: Built,
     history: History,
     audience: Audience,
@@ -105,6 +111,7 @@ impl Core {
         Self {
             state: AtomicState::timed(kind, beside.as_ref().is_some_and(|it| it.timed.is_some())),
             run: GenerationCounter::new(),
+            retry_after: RetryAfter::new(),
             built: Built {
                 ring,
                 beside,

@@ -6,7 +6,7 @@ use super::Core;
 use crate::beside::Beside;
 use crate::evidence::Evidence;
 use crate::fittings::{Fittings, Part, Settings};
-use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter};
+use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
 #[cfg(feature = "reconfigure")]
 use crate::sync::Replaceable;
 use crate::timed::Timed;
@@ -209,7 +209,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     }
 
     #[inline]
-    pub(super) fn retry_after(self) -> Option<&'a RetryAfter> {
-        self.part(|it| &it.retry_after, |built| built.retry_after.as_deref())
+    pub(super) fn max_retry_after(self) -> MaxRetryAfter {
+        let longest = self.part(
+            |it| &it.max_retry_after,
+            |built| built.max_retry_after.as_deref(),
+        );
+        longest.copied().unwrap_or(MaxRetryAfter::DEFAULT)
     }
 }

@@ -14,7 +14,7 @@ use crate::caller::Caller;
 use crate::evidence::Evidence;
 use crate::fittings::{Fittings, Outfit, Part, Reconfigured, Settings};
 use crate::outcome::Outcome;
-use crate::recovery::{AdaptiveRecovery, OpenTimes, RetryAfter, Streak};
+use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes, Streak};
 use crate::state::{Generation, Kind, Moved};
 use crate::sync::{Replaceable, Seen};
 use crate::timed::Timed;
@@ -31,7 +31,7 @@ struct Offer {
     evidence: Option<Arc<Evidence>>,
     recovery: Option<Arc<AdaptiveRecovery>>,
     open_times: Option<Arc<OpenTimes>>,
-    retry_after: Option<Arc<RetryAfter>>,
+    max_retry_after: Option<Arc<MaxRetryAfter>>,
 }
 
 impl Offer {
@@ -46,7 +46,7 @@ impl Offer {
             evidence,
             recovery,
             open_times,
-            retry_after,
+            max_retry_after,
             ..
         } = beside;
         Self {
@@ -57,7 +57,7 @@ impl Offer {
             evidence: evidence.map(Arc::from),
             recovery: recovery.map(Arc::from),
             open_times: open_times.map(Arc::from),
-            retry_after: retry_after.map(Arc::from),
+            max_retry_after: max_retry_after.map(Arc::from),
         }
     }
 }
@@ -168,17 +168,17 @@ impl Core {
             OpenTimes::is_alike,
             OpenTimes::inherit,
         );
-        let retry_after = before.retry_after.succeeded_by(
-            built.and_then(|it| it.retry_after.as_deref()),
-            offer.retry_after.as_ref(),
-            RetryAfter::is_alike,
-            |new, old| new.inherit(old, now),
+        let max_retry_after = before.max_retry_after.succeeded_by(
+            built.and_then(|it| it.max_retry_after.as_deref()),
+            offer.max_retry_after.as_ref(),
+            MaxRetryAfter::eq,
+            |_, _| (),
         );
         let is_same = !window
             && evidence.is_same(&before.evidence)
             && recovery.is_same(&before.recovery)
             && open_times.is_same(&before.open_times)
-            && retry_after.is_same(&before.retry_after)
+            && max_retry_after.is_same(&before.max_retry_after)
             && before.settings == offer.settings;
         let change = Change {
             any: !is_same,
@@ -198,16 +198,10 @@ impl Core {
                 evidence,
                 recovery,
                 open_times,
-                retry_after,
+                max_retry_after,
             };
             (fittings, change)
         })
-    }
-
-    /// Whether it was built to heed the dependency's wishes, be it that its classifier brings them.
-    pub(crate) fn heeds_wishes(&self) -> bool {
-        let beside = self.built.beside.as_deref();
-        beside.is_some_and(|beside| beside.retry_after.is_some())
     }
 
     /// What the breaker was built with.
@@ -221,7 +215,7 @@ impl Core {
             evidence: Part::AsBuilt,
             recovery: Part::AsBuilt,
             open_times: Part::AsBuilt,
-            retry_after: Part::AsBuilt,
+            max_retry_after: Part::AsBuilt,
         }
     }
 

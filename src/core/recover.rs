@@ -6,7 +6,7 @@ use super::present::{Fitted, Present, at_present};
 use super::{Core, Refusal, Settings, Ticket};
 use crate::caller::Caller;
 use crate::outcome::Outcome;
-use crate::recovery::{Ask, Report, RetryAfter, Streak};
+use crate::recovery::{Ask, Report, Streak};
 use crate::state::{
     Generation, Kind, Moment, Moved, PackedRound, ProbeReport, ProbeVerdict, State, StateWord,
 };
@@ -30,11 +30,8 @@ impl Opening {
 impl Core {
     /// Heeds that the dependency wants to be left alone for so many nanoseconds.
     pub fn wish(&self, nanos: u64, now: u64) {
-        at_present!(self, |present| {
-            if let Some(retry_after) = present.retry_after() {
-                self.stay_open(retry_after.note(nanos, now));
-            }
-        });
+        let longest = at_present!(self, |present| present.max_retry_after());
+        self.stay_open(self.retry_after.note(nanos, now, longest));
     }
 
     /// Lengthens the open time, if there is one that ends before `until`.
@@ -104,7 +101,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             }
             (None, _) => self.settings().open_for,
         };
-        let wished = self.retry_after().map_or(0, RetryAfter::so_far);
+        let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
         let until = Moment::not_before(now.saturating_add(wait).max(wished));
         Opening { until, streak }
     }
@@ -114,9 +111,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         if let (Some(times), Some(streak)) = (self.open_times(), opening.streak) {
             times.note(moved.generation, streak);
         }
-        if let Some(retry_after) = self.retry_after() {
-            self.stay_open(retry_after.until());
-        }
+        let wished = self.retry_after.until();
+        self.stay_open(self.max_retry_after().cut(wished, now));
         self.entered(moved, now, cause);
     }
 

@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::error::ConfigError;
 use crate::evidence::SavedEvidence;
 use crate::history::{History, date_of};
-use crate::recovery::SavedRecovery;
+use crate::recovery::{MaxRetryAfter, SavedRecovery};
 use crate::state::{AtomicState, Generation, Kind, Moment, State, StateWord};
 use crate::timed::Timed;
 use crate::usual::SavedUsual;
@@ -192,6 +192,12 @@ impl Core {
         if is_same_limit {
             ring.restore(&saved.window, generation, elapsed, clock);
         }
+        if let Some(wish) = saved.recovery.retry_after {
+            let longest = beside.as_ref().and_then(|it| it.max_retry_after.as_deref());
+            let longest = longest.copied().unwrap_or(MaxRetryAfter::DEFAULT);
+            self.retry_after
+                .note(wish.saturating_sub(elapsed), now, longest);
+        }
         let mut has_evidence = false;
         if let Some(beside) = beside {
             if let Some(evidence) = &mut beside.evidence {
@@ -203,11 +209,6 @@ impl Core {
             }
             if let (Some(outage), Some(adaptive)) = (saved.recovery.outage, &mut beside.recovery) {
                 adaptive.outage.restore(outage, elapsed, now);
-            }
-            if let (Some(wish), Some(retry_after)) =
-                (saved.recovery.retry_after, &beside.retry_after)
-            {
-                retry_after.note(wish.saturating_sub(elapsed), now);
             }
             if let Some(times) = &mut beside.open_times {
                 let is_open = matches!(saved.state(), State::Open | State::HalfOpen);
@@ -232,6 +233,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             _ => 0,
         };
         let evidence = self.evidence();
+        let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
         SavedCore {
             state: seen.kind().state().into(),
             generation: self.history.number(generation),
@@ -243,7 +245,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             evidence: evidence.map(|it| it.save(generation, date_of(now))),
             recovery: SavedRecovery {
                 streak: self.open_times().map(|times| times.latest().save()),
-                retry_after: self.retry_after().map(|it| saturated(it.left(now))),
+                retry_after: (wished > now).then(|| saturated(wished - now)),
                 outage: self.adaptive().map(|it| it.outage.save(now).map(saturated)),
             },
             usual: timed.map_or_else(Vec::new, |timed| timed.save(&self.settings().policies)),

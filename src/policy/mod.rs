@@ -2,12 +2,14 @@
 
 mod adaptive;
 mod burn_rate;
+mod policies;
 mod settings;
 
 use std::time::Duration;
 
 pub use adaptive::Adaptive;
 pub use burn_rate::BurnRate;
+pub use policies::Policies;
 pub use settings::{ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual};
 
 use self::settings::{check_limit, check_percentile};

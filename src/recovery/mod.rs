@@ -18,7 +18,7 @@ pub use checks::HealthChecks;
 pub use open_times::{OpenTimes, Streak};
 pub use outage::Outage;
 pub use ramp::{Ask, Ramp, Report};
-pub use retry_after::RetryAfter;
+pub use retry_after::{MaxRetryAfter, RetryAfter};
 #[cfg(feature = "serde")]
 pub(crate) use saved::SavedRecovery;
 pub(crate) use steps::Steps;

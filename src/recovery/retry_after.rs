@@ -6,47 +6,54 @@ use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
 use crate::sync::{AtomicU64, Ordering};
 
-/// Until when the dependency wants to be left alone.
+/// The longest `Retry-After` that a breaker honours, where it isn't the default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxRetryAfter(u64);
+
+impl MaxRetryAfter {
+    /// The bound of a breaker whose settings say nothing of it.
+    pub const DEFAULT: Self = Self(300_000_000_000);
+
+    /// A bound, or none at all with a duration of zero: then the breaker honours no `Retry-After`.
+    #[must_use]
+    pub fn new(longest: Duration) -> Self {
+        Self(saturating_nanos(longest))
+    }
+
+    pub(crate) fn check(longest: Duration) -> Result<(), ConfigError> {
+        if longest.is_zero() {
+            return Ok(());
+        }
+        ConfigError::check_duration(
+            "longest_retry_after",
+            longest,
+            Duration::from_secs(365 * 86_400),
+            "0 (to honour none) or in 1ms..=365 days",
+            "5 min suit most services: what is wished once is not taken back",
+        )
+    }
+
+    /// Cuts a moment to what the bound allows from `now` on.
+    #[must_use]
+    pub fn cut(self, until: u64, now: u64) -> u64 {
+        until.min(now.saturating_add(self.0))
+    }
+}
+
+/// Until when the dependency wants to be left alone. Every breaker has the word: a caller may tell of a
+/// `Retry-After` at any time.
 #[derive(Debug)]
 pub struct RetryAfter {
-    longest: u64,
     /// In nanoseconds of the breaker's clock; never goes back.
     until: AtomicU64,
 }
 
 impl RetryAfter {
-    pub(crate) const DEFAULT: Duration = Duration::from_secs(300);
-
-    /// Nothing wished. Wishes beyond `longest` are cut.
+    /// Nothing wished.
     #[must_use]
-    pub fn new(longest: Duration) -> Self {
+    pub fn new() -> Self {
         Self {
-            longest: saturating_nanos(longest),
             until: AtomicU64::new(0),
-        }
-    }
-
-    pub(crate) fn check(longest: Duration) -> Result<(), ConfigError> {
-        ConfigError::check_duration(
-            "longest_retry_after",
-            longest,
-            Duration::from_secs(365 * 86_400),
-            "in 1ms..=365 days",
-            "5 min suit most services: what is wished once is not taken back",
-        )
-    }
-
-    /// Whether both were made by the same settings.
-    #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
-        self.longest == other.longest
-    }
-
-    /// Heeds what another one was told, but no longer than its own settings allow from `now` on.
-    pub fn inherit(&self, other: &Self, now: u64) {
-        let wished = other.until().saturating_sub(now);
-        if wished > 0 {
-            self.note(wished, now);
         }
     }
 
@@ -54,8 +61,8 @@ impl RetryAfter {
     ///
     /// Before the state is looked at: of who wishes and who opens the breaker, the second to come here
     /// sees what the first had done before, and lengthens the open time.
-    pub fn note(&self, nanos: u64, now: u64) -> u64 {
-        let until = now.saturating_add(nanos.min(self.longest));
+    pub fn note(&self, nanos: u64, now: u64, longest: MaxRetryAfter) -> u64 {
+        let until = longest.cut(now.saturating_add(nanos), now);
         // AcqRel: pairs with itself in `until`.
         self.until.fetch_max(until, Ordering::AcqRel);
         until
@@ -68,16 +75,16 @@ impl RetryAfter {
         self.until.fetch_max(0, Ordering::AcqRel)
     }
 
-    /// How many nanoseconds after `now` there is still something wished.
-    #[cfg(feature = "serde")]
-    pub(crate) fn left(&self, now: u64) -> u64 {
-        self.so_far().saturating_sub(now)
-    }
-
     /// Until when is wished so far, before the breaker is opened.
     #[must_use]
     pub fn so_far(&self) -> u64 {
         // Relaxed: asked again by `until`.
         self.until.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for RetryAfter {
+    fn default() -> Self {
+        Self::new()
     }
 }

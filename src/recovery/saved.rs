@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 pub(crate) struct SavedRecovery {
     /// If open times grew: how many recoveries had failed, and the latest open time in nanoseconds.
     pub(crate) streak: Option<[u64; 2]>,
-    /// If the dependency could say when to be asked again: in how many nanoseconds.
+    /// If the dependency wants to be left alone: for how many nanoseconds.
     pub(crate) retry_after: Option<u64>,
     /// If the recovery was adaptive: how long ago the breaker was last closed, and how far apart the calls
     /// were, in nanoseconds.

@@ -18,7 +18,7 @@ pub(crate) struct Config {
     pub(crate) open_for: Duration,
     /// Whether the open times grow.
     pub(crate) growth: Option<Growth>,
-    /// Whether the dependency's wishes when to be asked again are heeded, and up to what.
+    /// Up to what the dependency's wishes when to be asked again are heeded, if that is said.
     pub(crate) longest_retry_after: Option<Duration>,
     pub(crate) probes: u32,
     /// How many of them must succeed, if not all.
@@ -383,6 +383,12 @@ impl Config {
                 recovery.max_error_rate(may_fail / f64::from(self.probes))
             }
         }
+    }
+
+    /// Up to what the dependency's wishes when to be asked again are heeded.
+    pub(super) fn longest_retry_after(&self) -> Duration {
+        let five_minutes = Duration::from_secs(300);
+        self.longest_retry_after.unwrap_or(five_minutes)
     }
 
     /// How many probes there are, and how many of them must succeed.

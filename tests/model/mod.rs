@@ -50,6 +50,8 @@ pub(crate) struct ModelPermit {
     /// Tells calls apart that began at the same moment.
     number: u64,
     begin: u64,
+    /// Whether the state that let it through records anything.
+    is_recorded: bool,
     /// If a ramp has let it through, in which step.
     step: Option<usize>,
 }
@@ -123,9 +125,6 @@ pub(crate) struct Model {
     /// If a policy decides by evidence.
     evidence: Option<adaptive::Adaptive>,
     open_times: OpenTimes,
-    /// Whether it was built to heed the dependency's wishes.
-    #[cfg(feature = "reconfigure")]
-    heeds_wishes: bool,
     /// The sum of the shares of all calls that have asked during a ramp, in 1,024ths.
     asked: u64,
     /// How long a caller is told to wait if the step may end sooner: once known the same for a whole ramp.
@@ -172,8 +171,6 @@ impl Model {
             last_admission: 0,
             evidence,
             open_times: OpenTimes::new(&config),
-            #[cfg(feature = "reconfigure")]
-            heeds_wishes: config.longest_retry_after.is_some(),
             asked: 0,
             least_wait: None,
             heard: None,
@@ -253,6 +250,7 @@ impl Model {
             generation: self.generation,
             number: self.permits,
             begin: self.now,
+            is_recorded: !matches!(self.phase, Phase::Disabled),
             step: match self.phase {
                 Phase::Ramp(ramp) => Some(ramp.step),
                 _ => None,
@@ -368,11 +366,15 @@ impl Model {
         }
     }
 
-    /// A call comes back with the dependency's wish to be left alone for a while.
+    /// A call comes back with the dependency's wish to be left alone for a while, which counts if the
+    /// call counts against the dependency.
     pub(crate) fn settle_wishing(&mut self, permit: ModelPermit, outcome: Outcome, wish: Duration) {
-        let wished = self.open_times.wish(self.now, nanos(wish));
-        if let Phase::Open { until } = &mut self.phase {
-            *until = wished.max(*until);
+        let is_against = !matches!(outcome, Outcome::Success | Outcome::Ignored);
+        if is_against && permit.is_recorded {
+            let wished = self.open_times.wish(self.now, nanos(wish));
+            if let Phase::Open { until } = &mut self.phase {
+                *until = wished.max(*until);
+            }
         }
         self.settle(permit, outcome, None);
     }
@@ -691,10 +693,7 @@ impl Model {
             };
         }
         self.asked = 0;
-        #[cfg(feature = "reconfigure")]
-        {
-            self.heeds_wishes = self.config.longest_retry_after.is_some();
-        }
+        self.open_times.restart(self.now);
     }
 
     pub(crate) fn reset(&mut self) {

@@ -19,6 +19,7 @@ pub(super) struct OpenTimes {
     base: u64,
     growth: Option<Growth>,
     latest: Option<Opening>,
+    /// The longest wish that is heeded; zero: none is.
     longest_wish: u64,
     /// Until when the dependency wants to be left alone, at least.
     wished: u64,
@@ -30,7 +31,7 @@ impl OpenTimes {
             base: nanos(config.open_for),
             growth: config.growth,
             latest: None,
-            longest_wish: config.longest_retry_after.map_or(0, nanos),
+            longest_wish: nanos(config.longest_retry_after()),
             wished: 0,
         };
         if matches!(config.start_in, State::Open | State::HalfOpen) {
@@ -39,23 +40,27 @@ impl OpenTimes {
         times
     }
 
-    /// Goes by another configuration from `now` on.
+    /// Goes by another configuration from now on.
     #[cfg(feature = "reconfigure")]
-    pub(super) fn reconfigure(&mut self, config: &Config, now: u64) {
+    pub(super) fn reconfigure(&mut self, config: &Config) {
         // Who has counted nothing has nothing to hand on.
         if self.growth.is_none() || config.growth.is_none() {
             self.latest = None;
         }
         self.base = nanos(config.open_for);
         self.growth = config.growth;
-        let longest = config.longest_retry_after;
-        if self.longest_wish == 0 || longest.is_none() {
-            self.wished = 0;
-        }
-        self.longest_wish = longest.map_or(0, nanos);
-        // A wish is cut as if it were made now.
+        self.longest_wish = nanos(config.longest_retry_after());
+    }
+
+    /// Until when the dependency wants to be left alone, cut as if it were said now.
+    fn wished(&self, now: u64) -> u64 {
         let most = end_of_open_time(now, Duration::from_nanos(self.longest_wish));
-        self.wished = self.wished.min(most);
+        self.wished.min(most)
+    }
+
+    /// The process ends at `now`, and another one knows what is still wished.
+    pub(super) fn restart(&mut self, now: u64) {
+        self.wished = self.wished(now);
     }
 
     pub(super) fn reset(&mut self) {
@@ -73,15 +78,12 @@ impl OpenTimes {
     /// decides, what is `shown` to be left holds, if it is possible.
     pub(super) fn open(&mut self, now: u64, healthy: u64, shown: Option<u64>) -> u64 {
         let until = self.open_by_itself(now, healthy, shown);
-        until.max(self.wished)
+        until.max(self.wished(now))
     }
 
     /// Notes a wish of so many nanoseconds; a present open time lasts until what is returned at least.
     pub(super) fn wish(&mut self, now: u64, wish: u64) -> u64 {
         let wish = Duration::from_nanos(wish.min(self.longest_wish));
-        if self.longest_wish == 0 {
-            return 0;
-        }
         let until = end_of_open_time(now, wish);
         self.wished = self.wished.max(until);
         until

@@ -1,7 +1,5 @@
 //! Another configuration in the place of the present one, as its documentation describes it.
 
-use std::time::Duration;
-
 use tripcurve::{Cause, Reconfigured};
 
 use super::config::{Config, Part, Policy, Steps};
@@ -109,25 +107,20 @@ impl Config {
             && self.policies() == other.policies()
             && (self.adaptive().is_none() || self.window.length() == other.window.length())
             && (self.open_for, growth(self)) == (other.open_for, growth(other))
-            && self.longest_retry_after == other.longest_retry_after
+            && self.longest_retry_after() == other.longest_retry_after()
             && self.probe_timeout == other.probe_timeout
             && self.on_cancel == other.on_cancel
     }
 }
 
 impl Model {
-    pub(crate) fn reconfigure(&mut self, mut config: Config) -> Reconfigured {
-        if self.heeds_wishes {
-            config
-                .longest_retry_after
-                .get_or_insert(Duration::from_secs(300));
-        }
+    pub(crate) fn reconfigure(&mut self, config: Config) -> Reconfigured {
         if self.config.is_like(&config) {
             return Reconfigured::Unchanged;
         }
         let has_same_window = self.config.has_the_window_of(&config);
         let has_same_recovery = self.config.has_the_recovery_of(&config);
-        self.open_times.reconfigure(&config, self.now);
+        self.open_times.reconfigure(&config);
         let offered = config.adaptive().map(|policy| {
             let window = config.window.length();
             adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)

@@ -1,0 +1,51 @@
+//! The policies of a breaker.
+
+use std::ops::Deref;
+
+use super::{ErrorRate, Rule, TripPolicy};
+
+/// The policies of a breaker, any of which trips it. The default pair takes no memory of its own.
+#[derive(Clone, Debug)]
+pub struct Policies(Option<Box<[TripPolicy]>>);
+
+/// The pair that a breaker has if its builder names none, unless its window holds too few calls.
+static DEFAULTS: [TripPolicy; 2] = [
+    TripPolicy(Rule::ConsecutiveFailures { limit: 5 }),
+    TripPolicy(Rule::ErrorRate {
+        threshold: 0.5,
+        min_calls: ErrorRate::DEFAULT_MIN_CALLS,
+    }),
+];
+
+impl Deref for Policies {
+    type Target = [TripPolicy];
+
+    #[inline]
+    fn deref(&self) -> &[TripPolicy] {
+        self.0.as_deref().unwrap_or(&DEFAULTS)
+    }
+}
+
+impl From<Vec<TripPolicy>> for Policies {
+    fn from(policies: Vec<TripPolicy>) -> Self {
+        Self((policies != DEFAULTS).then(|| policies.into()))
+    }
+}
+
+impl<const N: usize> From<[TripPolicy; N]> for Policies {
+    fn from(policies: [TripPolicy; N]) -> Self {
+        Vec::from(policies).into()
+    }
+}
+
+impl FromIterator<TripPolicy> for Policies {
+    fn from_iter<I: IntoIterator<Item = TripPolicy>>(policies: I) -> Self {
+        Vec::from_iter(policies).into()
+    }
+}
+
+impl PartialEq for Policies {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
