@@ -29,7 +29,8 @@ use crate::waiting::Waiting;
 ///
 /// The limit counts from when the call is let through. A call that is ready when its time is over counts as what it
 /// came to, and is returned. If the future is dropped before, it counts as
-/// [`on_cancel`](crate::Builder::on_cancel) says, as ever: users who go away say nothing about the dependency.
+/// [`on_cancel`](crate::Builder::on_cancel) says, as ever: users who go away say nothing about the dependency,
+/// unless the call has outlasted the limit for slow calls.
 ///
 /// Of a breaker with a bulkhead, [`Guarded`](crate::Guarded), the time in the bulkhead's line doesn't count: it
 /// has a bound of its own, [`max_wait`](crate::Bulkhead::max_wait), and is not the dependency's fault. So the whole takes

@@ -23,6 +23,9 @@ pub enum Outcome {
     Trip,
     /// The call says nothing about the dependency's health: a cancelled call, an input that the
     /// caller got wrong. It is counted apart and never trips or closes anything.
+    ///
+    /// A call that is recorded as ignored stays so, however long it took. One that is
+    /// [dropped](crate::Builder::on_cancel) after the limit for slow calls counts as slow instead.
     Ignored,
 }
 

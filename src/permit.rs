@@ -72,12 +72,11 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
     #[cold]
     #[inline(never)]
     fn drop_unsettled(shared: S, ticket: Ticket) {
-        let outcome = match std::thread::panicking() {
-            true if IS_OVER => Outcome::Ignored,
-            true => Outcome::Failure,
-            false => shared.core.on_cancel(),
-        };
-        shared.settle(ticket, outcome, None);
+        match std::thread::panicking() {
+            true if IS_OVER => shared.settle(ticket, Outcome::Ignored, None),
+            true => shared.settle(ticket, Outcome::Failure, None),
+            false => shared.core.cancel(ticket, &*shared),
+        }
     }
 }
 

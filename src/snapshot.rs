@@ -213,6 +213,9 @@ impl Snapshot {
     }
 
     /// Calls of the window that succeeded. Probes are not among them.
+    ///
+    /// A call that was [dropped](crate::Builder::on_cancel) after the limit for slow calls didn't fail,
+    /// so it is among them, and among the [slow](Self::slow) ones.
     #[must_use]
     pub fn successes(&self) -> u64 {
         self.successes
@@ -251,7 +254,8 @@ impl Snapshot {
     }
 
     /// Calls of the window that took longer than the limit of a
-    /// [`slow_rate`](crate::TripPolicy::slow_rate) policy, whether they succeeded or failed, and those that were
+    /// [`slow_rate`](crate::TripPolicy::slow_rate) policy, whether they succeeded, failed or were
+    /// [dropped](crate::Builder::on_cancel), and those that were
     /// [given up](crate::Outcome::TimedOut); 0 if there is no such policy.
     #[must_use]
     pub fn slow(&self) -> u64 {

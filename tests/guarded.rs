@@ -161,6 +161,32 @@ fn a_call_that_waited_is_timed_from_when_it_had_its_place() {
 }
 
 #[test]
+fn a_caller_that_gives_up_in_the_line_counts_for_nothing_however_long_it_stood_there() {
+    let (guarded, hand) = guarded(|builder| {
+        let slow = TripPolicy::slow_rate(0.5).slower_than(SECOND).min_calls(1);
+        builder.trip_when(slow)
+    });
+    let place = guarded.bulkhead().try_acquire().unwrap();
+    let given_up = waits(&guarded, Ok(7));
+    hand.advance(10 * SECOND);
+    drop(given_up);
+    // A call that waited and is dropped in time has not hung either.
+    let hangs = std::future::pending::<Result<u32, &str>>;
+    let mut dropped = Box::pin(guarded.call_async(hangs));
+    assert!(poll(&mut dropped).is_pending());
+    hand.advance(10 * SECOND);
+    drop(place);
+    assert!(poll(&mut dropped).is_pending());
+    hand.advance(SECOND);
+    drop(dropped);
+    let snapshot = guarded.breaker().snapshot();
+    assert_eq!(
+        (snapshot.calls(), snapshot.slow(), snapshot.ignored()),
+        (0, 0, 1)
+    );
+}
+
+#[test]
 fn a_call_that_hangs_in_its_place_is_overdue() {
     let (guarded, hand) = guarded(|builder| {
         let slow = TripPolicy::slow_rate(0.5).slower_than(SECOND).min_calls(9);

@@ -101,6 +101,11 @@ impl Slow {
         self.and_a_call_of(&caller).and_a_call_of(&caller)
     }
 
+    /// A call is dropped.
+    fn give_up(&self, call: usize, caller: At) {
+        self.core.cancel(self.tickets[call], &caller);
+    }
+
     /// A call comes back.
     fn come_back(&self, call: usize, outcome: Outcome, caller: At) {
         self.core.settle(self.tickets[call], outcome, None, &caller);
@@ -152,6 +157,22 @@ fn of_two_slow_calls_on_both_sides_of_a_tick_no_trip_is_lost() {
 fn of_a_slow_success_and_a_slow_failure_no_trip_is_lost() {
     model(preemptions(2).full(3), || {
         come_back_on_both_sides_of_a_tick(Outcome::Failure);
+    });
+}
+
+/// Fails when: `GenerationCounter::stay` doesn't write where nothing changes.
+#[test]
+fn of_two_calls_that_are_dropped_late_no_trip_is_lost() {
+    model(preemptions(2).full(3), || {
+        let slow = Arc::new(Slow::new(buckets(2), 2).and_two_calls());
+        race(
+            &slow,
+            [
+                |slow| slow.give_up(0, at(LATE, 0)),
+                |slow| slow.give_up(1, at(LATE + 1, 1)),
+            ],
+        );
+        assert_eq!(slow.core.state(), State::Open);
     });
 }
 
@@ -252,6 +273,28 @@ fn come_back_and_look(ring: Ring, outcome: Outcome) {
     assert!(seen.slow() + seen.overdue() <= 1, "{seen:?}");
     let seen = shared.0.core.snapshot(&at(LATE, 0));
     assert_eq!((seen.slow(), seen.overdue(), seen.calls()), (1, 0, 1));
+}
+
+/// Fails when: `Present::settle_late` records a call before it takes its note away.
+#[test]
+fn a_call_that_is_dropped_late_is_not_seen_in_flight_as_well() {
+    model(preemptions(3), || {
+        let slow = Arc::new(Slow::new(buckets(1), 10).and_a_call_of(&at(0, 0)));
+        let [seen, _] = race(
+            &slow,
+            [
+                |slow| Some(slow.core.snapshot(&at(LATE, 1))),
+                |slow| {
+                    slow.give_up(0, at(LATE, 0));
+                    None
+                },
+            ],
+        );
+        let Some(seen) = seen else { return };
+        assert!(seen.slow() + seen.overdue() <= 1, "{seen:?}");
+        let seen = slow.core.snapshot(&at(LATE, 0));
+        assert_eq!((seen.slow(), seen.overdue(), seen.calls()), (1, 0, 1));
+    });
 }
 
 /// Fails when: a call is recorded before `InFlight::unwatch`; when `Core::suspicions` reads the overdue

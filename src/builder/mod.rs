@@ -224,6 +224,10 @@ impl<C> Builder<C> {
     /// How a permit counts that is dropped unrecorded, as when a future is cancelled:
     /// [`Outcome::Ignored`] or [`Outcome::Failure`], the latter for calls wrapped in a timeout.
     ///
+    /// With [`Outcome::Ignored`], a call that is dropped after the [limit for slow
+    /// calls](TripPolicy::slow_rate) counts as slow: the caller gave up because the dependency didn't
+    /// answer. A call that is dropped earlier, such as a hedge that lost, counts for nothing.
+    ///
     /// ```
     /// use tripcurve::{CircuitBreaker, Outcome};
     ///

@@ -26,7 +26,6 @@ pub use crate::fittings::Settings;
 use crate::history::{History, date_of};
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
-use crate::outcome::Outcome;
 use crate::policy::TripPolicy;
 use crate::recovery::{OpenTimes, RetryAfter, Streak};
 use crate::snapshot::{Reading, Snapshot};
@@ -126,12 +125,6 @@ impl Core {
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.built.settings.name
-    }
-
-    /// What a cancelled call counts as.
-    #[must_use]
-    pub fn on_cancel(&self) -> Outcome {
-        at_present!(self, |present| present.settings().on_cancel)
     }
 
     /// The state now.

@@ -66,6 +66,12 @@ impl Core {
         });
     }
 
+    /// Takes a call that was let through and cancelled.
+    #[inline(never)]
+    pub fn cancel(&self, ticket: Ticket, caller: &impl Caller) {
+        at_present!(self, |present| present.cancel(ticket, caller));
+    }
+
     /// Takes back a call that was let through and isn't made. Nothing is counted, and a probe's place is
     /// free again.
     #[inline(never)]
@@ -92,7 +98,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         };
         let took = timed.took(ticket.begin, reading.raw, given, caller);
         if took.is_slow || timed.is_tick(reading) {
-            self.record_success_rarely(reading, took, generation, caller);
+            self.record_success_rarely(reading, took, true, generation, caller);
         } else {
             let took = Some((took, timed.latencies()));
             self.record_timed(reading, Tally::Success, took, generation, caller);
@@ -123,6 +129,39 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 let reading = self.ring().read(caller);
                 self.record_at(reading, Tally::Aside, generation, caller);
             }
+        }
+    }
+
+    /// Takes a cancelled call. One that counts as ignored and has taken too long is a slow call: the caller
+    /// gave up because the dependency didn't answer.
+    fn cancel(self, ticket: Ticket, caller: &impl Caller) {
+        let on_cancel = self.settings().on_cancel;
+        if let (Outcome::Ignored, Some(timed)) = (on_cancel, self.timed()) {
+            let reading = self.ring().read(caller);
+            let took = timed.took(ticket.begin, reading.raw, None, caller);
+            if took.is_slow {
+                return self.settle_late(ticket, took, reading, caller);
+            }
+        }
+        self.settle_rarely(ticket, on_cancel, None, caller);
+    }
+
+    /// Takes a call that was cancelled after it had taken too long.
+    fn settle_late(self, ticket: Ticket, took: Took, reading: ClockReading, caller: &impl Caller) {
+        // Before it is recorded, so that it is never found both slow and in flight.
+        let ticket = self.unwatched(ticket, caller);
+        match ticket.admitted.kind() {
+            Kind::HalfOpen { .. } | Kind::Ramp(_) => {
+                // The time is given, so that by another reading of the clock it is no success.
+                let took = NonZero::new(took.nanos);
+                self.settle_half_open(ticket, Outcome::Success, took, caller);
+            }
+            Kind::Closed | Kind::MetricsOnly => {
+                let generation = ticket.admitted.generation();
+                self.record_success_rarely(reading, took, false, generation, caller);
+            }
+            // The others record nothing.
+            Kind::Disabled | Kind::Open { .. } | Kind::ForcedOpen => {}
         }
     }
 
@@ -175,13 +214,15 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             .record_timed_at(reading, tally, took, generation, caller, is_current);
     }
 
-    /// Records a success that was slow, or with which percentiles are to be judged.
+    /// Records a success that was slow, or with which percentiles are to be judged. A slow call that was
+    /// cancelled is recorded here too, and doesn't end the run of failures.
     #[cold]
     #[inline(never)]
     fn record_success_rarely(
         self,
         reading: ClockReading,
         took: Took,
+        ends_run: bool,
         generation: Generation,
         caller: &impl Caller,
     ) {
@@ -192,10 +233,15 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             // As with failures, so that of two slow calls the second to write here sees the other.
             let is_current = || self.is_current(generation);
             let weighed = self.weigh_failure(reading, generation, caller);
-            if self.run.restart(weighed, generation, is_current).is_some() {
+            let run = if ends_run {
+                self.run.restart(weighed, generation, is_current).map(|_| 0)
+            } else {
+                self.run.stay(weighed, generation, is_current)
+            };
+            if let Some(run) = run {
                 at_present!(&self, |present| {
                     let reading = self.reading_for(present, reading);
-                    present.judge(generation, 0, Outcome::Success, reading, caller);
+                    present.judge(generation, run, Outcome::Success, reading, caller);
                     present.judge_weighed(generation, reading, caller);
                 });
             }

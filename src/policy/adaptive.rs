@@ -53,6 +53,8 @@ impl Adaptive {
     /// From when on a call is slow, which then counts as failed, 1 µs to 1 hour; also while it has not
     /// come back (default: however long it takes).
     ///
+    /// A call that is dropped after the limit counts so too, unlike one that is dropped earlier.
+    ///
     /// The breaker then takes the time of calls, which costs a second reading of the clock.
     pub fn slower_than(self, duration: Duration) -> Self {
         Self {

@@ -105,6 +105,9 @@ impl TripPolicy {
     /// until they come back, or as long as the window is. If there are more than about a hundred calls within
     /// a limit, they are estimated from a sample. They are looked at when a call begins.
     ///
+    /// A call that is dropped after the limit is a slow call that didn't fail. One that is dropped
+    /// earlier [counts for nothing](crate::Builder::on_cancel).
+    ///
     /// ```
     /// use std::time::Duration;
     /// use tripcurve::{CircuitBreaker, TripPolicy};

@@ -105,6 +105,23 @@ impl GenerationCounter {
         stamped::update(&self.0, next, is_current)
     }
 
+    /// Leaves `generation`'s count as it is, notes whether there is evidence, and returns the count. The
+    /// write is ordered among the additions. `None` if `is_current` says that the generation is over.
+    pub fn stay(
+        &self,
+        evidence: bool,
+        generation: Generation,
+        is_current: impl Fn() -> bool,
+    ) -> Option<u64> {
+        let noted = layout::EVIDENCE.of(evidence.into());
+        let next = |seen| match Self::unpack(seen, generation) {
+            Some(count) => Next::Own(Self::pack(generation, count) | noted),
+            None => Next::Other(Self::pack(generation, 0) | noted),
+        };
+        stamped::update(&self.0, next, is_current)
+            .map(|before| Self::unpack(before, generation).unwrap_or(0))
+    }
+
     /// Takes a place among the additions, and adds nothing.
     pub fn meet(&self) {
         // AcqRel: pairs with itself and with `stamped::update`. Of this and an addition the second to come

@@ -340,15 +340,26 @@ impl Model {
         })
     }
 
-    /// A permit is dropped unrecorded.
+    /// A permit is dropped unrecorded. After the limit for slow calls it is a slow call that neither
+    /// failed nor ends a run of failures.
     pub(crate) fn cancel(&mut self, permit: ModelPermit) {
-        self.settle(permit, self.config.on_cancel, None);
+        let took = self.now - permit.begin;
+        let on_cancel = self.config.on_cancel;
+        if on_cancel == Outcome::Ignored && self.is_slow(took) {
+            self.come_back(permit, Outcome::Success, took, false);
+        } else {
+            self.come_back(permit, on_cancel, took, true);
+        }
     }
 
     /// A call comes back; `took` is how long it says it took, if it says so.
     pub(crate) fn settle(&mut self, permit: ModelPermit, outcome: Outcome, took: Option<Duration>) {
-        self.in_flight.retain(|call| call.number != permit.number);
         let took = took.map_or(self.now - permit.begin, nanos);
+        self.come_back(permit, outcome, took, true);
+    }
+
+    fn come_back(&mut self, permit: ModelPermit, outcome: Outcome, took: u64, ends_run: bool) {
+        self.in_flight.retain(|call| call.number != permit.number);
         if permit.generation != self.generation {
             return;
         }
@@ -362,7 +373,7 @@ impl Model {
                 failed,
             } => self.settle_probe(in_flight - 1, (succeeded, failed), outcome, took),
             Phase::Ramp(ramp) => self.settle_in_ramp(ramp, permit, outcome, took),
-            Phase::Closed | Phase::MetricsOnly => self.record(outcome, took),
+            Phase::Closed | Phase::MetricsOnly => self.record(outcome, took, ends_run),
         }
     }
 
@@ -467,7 +478,7 @@ impl Model {
         }
     }
 
-    fn record(&mut self, outcome: Outcome, took: u64) {
+    fn record(&mut self, outcome: Outcome, took: u64, ends_run: bool) {
         let at = self.now;
         if outcome == Outcome::Ignored {
             return self.set_aside.push(at);
@@ -481,11 +492,11 @@ impl Model {
             is_timed: true,
             given_up,
         });
-        self.failures_in_a_row = if failed {
-            self.failures_in_a_row + 1
-        } else {
-            0
-        };
+        if failed {
+            self.failures_in_a_row += 1;
+        } else if ends_run {
+            self.failures_in_a_row = 0;
+        }
         let is_bad = failed || self.is_slow(took);
         self.weigh(is_bad);
         if is_bad {
