@@ -43,8 +43,9 @@ use crate::waiting::Waiting;
 /// [classifier](crate::Builder::classify) return [`Outcome::TimedOut`] for its error. Likewise a task that
 /// computes and never awaits isn't stopped, since it is not asked.
 ///
-/// Choose the limit below the [probe's time](crate::Builder::probe_timeout), or a probe loses its place before
-/// it is given up; and below the time that your own callers wait.
+/// Choose the limit below the [probe's time](crate::Builder::probe_timeout), and below the time that your own
+/// callers wait. With a longer limit a probe loses its place before it is given up, and the recovery takes
+/// longer. It comes to an end even so: a call that is given up late lengthens the probe's time.
 ///
 /// Clones, and handles with other limits, share the breaker.
 ///

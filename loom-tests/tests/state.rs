@@ -330,6 +330,85 @@ fn an_overdue_place_is_taken_back_once() {
     });
 }
 
+/// One of two callers read the clock long ago and slept since. Both take a place, and a third asks just before
+/// the later of both is overdue.
+///
+/// Fails when: an admission stores its time.
+#[test]
+fn a_caller_that_slept_shortens_no_lease() {
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(half_open(0, 0)));
+        let admissions = race(
+            &state,
+            [
+                |state: &AtomicState| state.admit(1, 2, TIMEOUT),
+                |state: &AtomicState| state.admit(100, 2, TIMEOUT),
+            ],
+        );
+        assert_eq!(count(&admissions, is_probe), 2);
+        let third = state.admit(99 + TIMEOUT, 2, TIMEOUT);
+        assert!(!is_probe(&third), "{third:?}");
+    });
+}
+
+/// The only place is overdue, and a caller takes it. Its former holder, which read the clock long before, reports.
+///
+/// Fails when: a late report stores how long the lease lasts.
+#[test]
+fn a_late_report_shortens_no_lease() {
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(open_until(0)));
+        assert!(is_probe(&state.admit(1, 1, TIMEOUT)));
+        let admissions = race(
+            &state,
+            [
+                |state: &AtomicState| {
+                    state.lengthen_lease(20, 2 * TIMEOUT, TIMEOUT);
+                    None
+                },
+                |state: &AtomicState| Some(state.admit(100, 1, TIMEOUT)),
+            ],
+        );
+        assert!(admissions[1].is_some_and(|admission| is_probe(&admission)));
+        let late = state.admit(99 + TIMEOUT, 1, TIMEOUT);
+        assert!(!is_probe(&late), "{late:?}");
+    });
+}
+
+/// The only place is overdue. A caller takes it while a call that has taken five times as long as a probe may
+/// reports. The probe that is then out has until twice as long after that.
+///
+/// Fails when: a late report changes nothing, or counts as that of the present probe.
+#[test]
+fn a_late_report_lengthens_the_lease_whoever_takes_the_place() {
+    const TOOK: u64 = 5 * TIMEOUT;
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(open_until(0)));
+        assert!(is_probe(&state.admit(1, 1, TIMEOUT)));
+        let admissions = race(
+            &state,
+            [
+                |state: &AtomicState| {
+                    let stale = state.settle(FIRST, ProbeReport::Succeeded, Probes::all(1));
+                    assert_eq!(stale, ProbeVerdict::Stale);
+                    state.lengthen_lease(100, TOOK, TIMEOUT);
+                    None
+                },
+                |state: &AtomicState| Some(state.admit(100, 1, TIMEOUT)),
+            ],
+        );
+        let there = state.load();
+        // If the report came first, nobody has taken the place.
+        let is_taken = admissions[1].is_some_and(|admission| is_probe(&admission));
+        let generations = 1 + u64::from(is_taken);
+        assert_eq!(there.generation().number(), generations);
+        let almost = state.admit(99 + 2 * TOOK, 1, TIMEOUT);
+        assert!(!is_probe(&almost), "{almost:?}");
+        let overdue = state.admit(100 + 2 * TOOK, 1, TIMEOUT);
+        assert!(is_probe(&overdue), "{overdue:?}");
+    });
+}
+
 /// A thread prepares something and then lets calls through.
 #[test]
 fn what_was_done_before_a_state_change_is_seen_by_those_it_lets_through() {

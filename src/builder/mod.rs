@@ -214,6 +214,11 @@ impl<C> Builder<C> {
     /// long calls wait for a health check that is to go before them, if there is one (feature `health`). An
     /// [adaptive](Recovery::adaptive) ramp ends when no call has reported for this long. Choose it longer
     /// than the call's own time limit.
+    ///
+    /// The time adapts to calls that take longer. A call of the recovery may report a success or a failure
+    /// after its place was taken. The probes that are out then keep their places for twice as long as that
+    /// call took, counted from its report. A ramp ends no sooner than twice as long as its probe or its slowest
+    /// call took. The time grows to a hundred times this setting at most. A cancelled call changes nothing.
     pub fn probe_timeout(self, duration: Duration) -> Self {
         Self {
             probe_timeout: duration,

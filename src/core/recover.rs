@@ -209,10 +209,27 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         given: Option<NonZero<u64>>,
         caller: &impl Caller,
     ) {
+        let time = caller.raw_and_nanos();
+        if outcome != Outcome::Ignored {
+            self.learn_duration(ticket, time.1, caller);
+        }
         if let Kind::Ramp(_) = ticket.admitted.kind() {
-            self.settle_ramp(ticket, outcome, given, caller);
+            self.settle_ramp(ticket, outcome, given, time, caller);
         } else {
-            self.settle_probe(ticket, outcome, given, caller);
+            self.settle_probe(ticket, outcome, given, time, caller);
+        }
+    }
+
+    /// Learns from a call of the recovery that has reported how long such calls take. If its generation is
+    /// over, those that are out now are given more time, because they may take as long.
+    fn learn_duration(self, ticket: Ticket, now: u64, caller: &impl Caller) {
+        let took = now.saturating_sub(caller.nanos_at(ticket.begin));
+        if let Some(adaptive) = self.adaptive() {
+            adaptive.ramp.learn(took);
+        }
+        if !self.is_current(ticket.admitted.generation()) {
+            let timeout = self.settings().probe_timeout;
+            self.state.lengthen_lease(now, took, timeout);
         }
     }
 
@@ -221,12 +238,12 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
+        (raw, now): (u64, u64),
         caller: &impl Caller,
     ) {
         let Some(adaptive) = self.adaptive() else {
             return;
         };
-        let (raw, now) = caller.raw_and_nanos();
         let generation = ticket.admitted.generation();
         let opening = self.next_opening(now);
         let led = match outcome {
@@ -260,9 +277,9 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
+        (raw, now): (u64, u64),
         caller: &impl Caller,
     ) {
-        let (raw, now) = caller.raw_and_nanos();
         let Settings { probes, .. } = *self.settings();
         let generation = ticket.admitted.generation();
         let is_slow = outcome == Outcome::Success && self.is_slow(ticket, raw, given, caller);

@@ -174,7 +174,7 @@ impl Recovery {
     /// Of calls that ask the ramp lets exactly its share through: of any `n` in succession within a round
     /// with share `s` it is `n·s`, rounded up or down. Calls of an earlier round that come back late count
     /// nothing. If none that was let through reports within the [time of a
-    /// probe](crate::Builder::probe_timeout), the breaker is open again.
+    /// probe](crate::Builder::probe_timeout), which adapts to slow calls, the breaker is open again.
     ///
     /// In simulations of outages of 30 to 90 s the breaker was closed 0.9 s after the dependency worked again
     /// on average, at a hundred calls a second and at a thousand (`tests/recovery.rs`). Memory: about 200

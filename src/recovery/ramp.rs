@@ -86,6 +86,9 @@ pub struct Ramp {
     round: AtomicU64,
     /// When the first call since the latest report was let through, in nanoseconds; zero if none was.
     unanswered: AtomicU64,
+    /// Twice as long as calls of the recovery take, in nanoseconds: the longest that came back since the
+    /// ramp began, its probe, or half of what was known before it.
+    patience: AtomicU64,
 }
 
 impl Ramp {
@@ -110,6 +113,7 @@ impl Ramp {
             began: [AtomicU64::new(0), AtomicU64::new(0)],
             round: AtomicU64::new(Self::SHORTEST_ROUND),
             unanswered: AtomicU64::new(0),
+            patience: AtomicU64::new(0),
         }
     }
 
@@ -152,6 +156,9 @@ impl Ramp {
         // ramp writes its own, and has begun no earlier than `now`; if it is there already, its rounds last
         // as long as this one's would, and calls that don't report are missed later, once.
         self.round.store(round, Ordering::Relaxed);
+        let patience = self.patience.load(Ordering::Relaxed) / 2;
+        self.patience
+            .store(patience.max(took.saturating_mul(2)), Ordering::Relaxed);
         self.unanswered.store(0, Ordering::Relaxed);
         let first = self.guide.first(Pace { spacing, round });
         self.began(first).fetch_max(now, Ordering::Relaxed);
@@ -160,8 +167,16 @@ impl Ramp {
         Some((moved, Cause::ProbeSucceeded { share }))
     }
 
-    /// Whether a call that asks at `now` is one of the round's share. A ramp of which no call has reported
-    /// for `timeout` nanoseconds (`u64::MAX`: never mind) is over.
+    /// Notes that a call of the recovery has come back, whatever it came to, after so many nanoseconds.
+    pub fn learn(&self, took: u64) {
+        // Relaxed: a hint, see `begin` and `ask`.
+        self.patience
+            .fetch_max(took.saturating_mul(2), Ordering::Relaxed);
+    }
+
+    /// Whether a call that asks at `now` is one of the round's share. A ramp is over if no call of it has
+    /// reported for `timeout` nanoseconds (`u64::MAX`: never mind), nor for twice as long as such calls take,
+    /// at most [`AtomicState::LONGEST_LEASE`].
     pub fn ask(&self, round: Round, now: u64, timeout: u64, spacing: u64) -> Ask {
         // Relaxed, both: at worst a call that is just being let through or has just come back is missed,
         // and the next one that asks sees it. No earlier than the round, so that a late word of another
@@ -170,7 +185,12 @@ impl Ramp {
         let unanswered = self.unanswered.load(Ordering::Relaxed);
         let since = unanswered.max(began);
         if unanswered > 0 && timeout < u64::MAX && now.saturating_sub(since) >= timeout {
-            return Ask::Overdue;
+            // Relaxed: as above.
+            let patience = self.patience.load(Ordering::Relaxed);
+            let longest = timeout.saturating_mul(AtomicState::LONGEST_LEASE);
+            if now.saturating_sub(since) >= patience.min(longest) {
+                return Ask::Overdue;
+            }
         }
         let share = round.share.units();
         // Relaxed: each addition has a place in the word's order, which is all that it takes. The sum

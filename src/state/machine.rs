@@ -102,11 +102,16 @@ pub enum ProbeReport {
 #[derive(Debug)]
 pub struct AtomicState {
     word: AtomicU64,
-    /// When the latest probe was admitted, in nanoseconds; never goes back.
+    /// When the latest probe was admitted, in nanoseconds; never goes back. A call that has reported
+    /// late moves it on, which lengthens the lease (see `lengthen_lease`).
     last_admission: AtomicU64,
 }
 
 impl AtomicState {
+    /// How many times as long as `probe_timeout` a call of the recovery may go without a report, at most, when
+    /// such calls were seen to take longer. It bounds the harm of a clock that has jumped ahead.
+    pub const LONGEST_LEASE: u64 = 100;
+
     /// A state word that begins as `kind` in the first generation.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
@@ -338,6 +343,24 @@ impl AtomicState {
     fn renew_lease(&self, now: u64) {
         // Relaxed: published by the Release of the compare-exchange that follows.
         self.last_admission.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// Gives the probes that are out now more time, because a call has reported at `now`, after its generation
+    /// was over: twice as long as it `took`, and at most [`LONGEST_LEASE`](Self::LONGEST_LEASE). Does nothing
+    /// unless the breaker awaits probes, or if they have longer anyway.
+    ///
+    /// Without this, probes that take longer than `probe_timeout` lose their places one after the other, and
+    /// the breaker stays half-open.
+    pub fn lengthen_lease(&self, now: u64, took: u64, probe_timeout: u64) {
+        if let Kind::HalfOpen { .. } = self.load().kind() {
+            let longest = probe_timeout.saturating_mul(Self::LONGEST_LEASE);
+            let end = now.saturating_add(took.saturating_mul(2).min(longest));
+            let admission = end.saturating_sub(probe_timeout);
+            // Relaxed: the word publishes nothing. An admission that reads it before this change takes an
+            // expired place, as if the call had reported after it. `fetch_max`, because a store could
+            // shorten the lease of a probe that was admitted meanwhile.
+            self.last_admission.fetch_max(admission, Ordering::Relaxed);
+        }
     }
 
     /// When the probes that haven't reported lose their places.

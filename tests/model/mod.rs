@@ -52,6 +52,8 @@ pub(crate) struct ModelPermit {
     begin: u64,
     /// Whether the state that let it through records anything.
     is_recorded: bool,
+    /// Whether the breaker was half-open, so that it is a probe's or a ramp's.
+    is_half_open: bool,
     /// If a ramp has let it through, in which step.
     step: Option<usize>,
 }
@@ -121,7 +123,10 @@ pub(crate) struct Model {
     /// Calls that were let through to be recorded, of all generations, and have not come back.
     in_flight: Vec<ModelPermit>,
     permits: u64,
+    /// When the latest probe was let through; later, where the probes have been given more time.
     last_admission: u64,
+    /// As long as the calls of a ramp may go without a report, if that is longer than the time of a probe.
+    patience: u64,
     /// If a policy decides by evidence.
     evidence: Option<adaptive::Adaptive>,
     open_times: OpenTimes,
@@ -169,6 +174,7 @@ impl Model {
             in_flight: Vec::new(),
             permits: 0,
             last_admission: 0,
+            patience: 0,
             evidence,
             open_times: OpenTimes::new(&config),
             asked: 0,
@@ -216,7 +222,7 @@ impl Model {
                 succeeded,
                 failed,
             } if in_flight + succeeded + failed < self.config.probes_and_needed().0 => {
-                self.last_admission = self.now;
+                self.last_admission = self.last_admission.max(self.now);
                 self.phase = Phase::HalfOpen {
                     in_flight: in_flight + 1,
                     succeeded,
@@ -251,6 +257,7 @@ impl Model {
             number: self.permits,
             begin: self.now,
             is_recorded: !matches!(self.phase, Phase::Disabled),
+            is_half_open: matches!(self.phase, Phase::HalfOpen { .. } | Phase::Ramp(_)),
             step: match self.phase {
                 Phase::Ramp(ramp) => Some(ramp.step),
                 _ => None,
@@ -262,7 +269,7 @@ impl Model {
     /// have asked.
     fn ask(&mut self, mut ramp: Ramp) -> Result<ModelPermit, Refused> {
         const WHOLE: u64 = 1_024;
-        if ramp.is_overdue(self.now, self.config.probe_timeout) {
+        if ramp.is_overdue(self.now, self.config.probe_timeout, self.patience) {
             let share = ramp.share();
             let until = self.open(Cause::RampOverdue { share });
             return self.reject(Some(until));
@@ -323,7 +330,7 @@ impl Model {
 
     /// A half-open generation with one probe in flight.
     fn begin_probing(&mut self, (succeeded, failed): (u32, u32), cause: Cause) {
-        self.last_admission = self.now;
+        self.last_admission = self.last_admission.max(self.now);
         let phase = Phase::HalfOpen {
             in_flight: 1,
             succeeded,
@@ -360,6 +367,9 @@ impl Model {
 
     fn come_back(&mut self, permit: ModelPermit, outcome: Outcome, took: u64, ends_run: bool) {
         self.in_flight.retain(|call| call.number != permit.number);
+        if permit.is_half_open && outcome != Outcome::Ignored {
+            self.learn_duration(permit);
+        }
         if permit.generation != self.generation {
             return;
         }
@@ -374,6 +384,19 @@ impl Model {
             } => self.settle_probe(in_flight - 1, (succeeded, failed), outcome, took),
             Phase::Ramp(ramp) => self.settle_in_ramp(ramp, permit, outcome, took),
             Phase::Closed | Phase::MetricsOnly => self.record(outcome, took, ends_run),
+        }
+    }
+
+    /// A call that was let through while half-open shows how long such calls take. When it comes too late for
+    /// its generation, the probes that are out now get twice as long, but no more than a hundred times `probe_timeout`.
+    fn learn_duration(&mut self, permit: ModelPermit) {
+        let twice = (self.now - permit.begin).saturating_mul(2);
+        self.patience = self.patience.max(twice);
+        let longest = nanos(self.config.probe_timeout).saturating_mul(100);
+        if permit.generation != self.generation && matches!(self.phase, Phase::HalfOpen { .. }) {
+            let end = self.now.saturating_add(twice.min(longest));
+            let admission = end.saturating_sub(nanos(self.config.probe_timeout));
+            self.last_admission = self.last_admission.max(admission);
         }
     }
 
@@ -420,6 +443,7 @@ impl Model {
         if succeeded == needed {
             if let Some(steps) = &self.config.steps {
                 let ramp = Ramp::begin(steps, self.now);
+                self.patience = (self.patience / 2).max(took.saturating_mul(2));
                 self.least_wait = None;
                 let share = ramp.share();
                 return self.enter(Phase::Ramp(ramp), Cause::ProbeSucceeded { share });
@@ -705,6 +729,8 @@ impl Model {
         }
         self.asked = 0;
         self.open_times.restart(self.now);
+        self.last_admission = 0;
+        self.patience = 0;
     }
 
     pub(crate) fn reset(&mut self) {

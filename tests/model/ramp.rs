@@ -57,8 +57,10 @@ impl Ramp {
         self.began.saturating_add(super::nanos(steps.each))
     }
 
-    pub(super) fn is_overdue(self, now: u64, timeout: Duration) -> bool {
-        let since = |since| now.saturating_sub(since) >= super::nanos(timeout);
+    pub(super) fn is_overdue(self, now: u64, timeout: Duration, patience: u64) -> bool {
+        let nanos = super::nanos(timeout);
+        let longest = patience.min(nanos.saturating_mul(100)).max(nanos);
+        let since = |since| now.saturating_sub(since) >= longest;
         timeout < Duration::MAX && self.unanswered.is_some_and(since)
     }
 

@@ -131,6 +131,7 @@ impl Model {
         };
         if !has_same_recovery {
             self.asked = 0;
+            self.patience = 0;
         }
         self.config = config;
         self.begin_anew(has_same_window, has_same_recovery);
