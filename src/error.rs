@@ -99,6 +99,16 @@ impl ConfigError {
     }
 
     /// Refuses a duration below a millisecond or beyond the longest.
+    /// An open time that is fixed, beside one that grows.
+    pub(crate) fn not_beside_backoff(open_for: Duration) -> Self {
+        Self::new(
+            "open_for",
+            format!("{open_for:?}"),
+            "possible together with backoff",
+            "the open time is fixed or it grows; leave out one of the two",
+        )
+    }
+
     pub(crate) fn check_duration(
         setting: &'static str,
         value: Duration,

@@ -15,8 +15,13 @@ fn doubling() -> Backoff {
 }
 
 fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+    built_by(|builder| settings(builder.probes(1)))
+}
+
+/// The same, with a recovery of its own.
+fn built_by(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
-    let builder = CircuitBreaker::builder("backoff").probes(1).clock(clock);
+    let builder = CircuitBreaker::builder("backoff").clock(clock);
     (settings(builder).build().unwrap(), hand)
 }
 
@@ -124,7 +129,7 @@ fn a_breaker_that_starts_open_has_opened_once() {
 #[test]
 fn an_adaptive_recovery_can_wait_by_it_and_lets_the_traffic_back_as_before() {
     let recovery = Recovery::adaptive().backoff(doubling());
-    let (breaker, hand) = built(|builder| builder.recovery(recovery));
+    let (breaker, hand) = built_by(|builder| builder.recovery(recovery));
     for expected in [1, 2, 4] {
         trip(&breaker);
         assert_eq!(open_for(&breaker), expected);

@@ -198,23 +198,22 @@ fn each_other_setting_is_the_one_that_the_same_words_make_in_code() {
 
 #[test]
 fn each_recovery_is_the_one_that_the_same_words_make_in_code() {
-    let five = 5 * SECOND;
     makes("recovery = 'adaptive'", |builder| {
         builder.recovery(Recovery::adaptive())
     });
     makes("recovery = { probes = 2 }", |builder| {
-        builder.recovery(Recovery::fixed(five, 2))
+        builder.recovery(Recovery::probes(2))
     });
     makes("recovery = { probes = 2 }\nopen_for = '9s'", |builder| {
         builder.recovery(Recovery::fixed(9 * SECOND, 2))
     });
     makes(
         "recovery = { probes = 5, success_threshold = 3 }",
-        |builder| builder.recovery(Recovery::fixed(five, 5).success_threshold(3)),
+        |builder| builder.recovery(Recovery::probes(5).success_threshold(3)),
     );
     makes(
         "recovery = { probes = 5, max_error_rate = 0.2 }",
-        |builder| builder.recovery(Recovery::fixed(five, 5).max_error_rate(0.2)),
+        |builder| builder.recovery(Recovery::probes(5).max_error_rate(0.2)),
     );
     makes(
         "recovery = { steps = [0.1, 0.5, 1], each = '10s', max_error_rate = 0.2 }",

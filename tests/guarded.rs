@@ -23,10 +23,14 @@ type Called = Result<u32, CallError<&'static str>>;
 
 /// A guarded dependency that serves one call at a time; those beyond wait.
 fn guarded(settings: impl FnOnce(Builder) -> Builder) -> (Guarded, MockClock) {
+    guarded_by(|builder| settings(builder.open_for(SECOND)))
+}
+
+/// The same, with a recovery of its own.
+fn guarded_by(settings: impl FnOnce(Builder) -> Builder) -> (Guarded, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("guarded")
         .trip_when(TripPolicy::consecutive_failures(1))
-        .open_for(SECOND)
         .clock(clock);
     let breaker = settings(builder).build().unwrap();
     let bulkhead = Bulkhead::new(1).unwrap().max_wait(Duration::MAX);
@@ -346,7 +350,7 @@ fn a_probe_that_hangs_in_the_only_place_holds_up_nobody_for_good() {
 
 #[test]
 fn a_ramp_takes_its_share_of_the_calls_once_though_they_wait() {
-    let (guarded, hand) = guarded(|builder| builder.recovery(Recovery::adaptive()));
+    let (guarded, hand) = guarded_by(|builder| builder.recovery(Recovery::adaptive()));
     // So that it has seen traffic; at some moment of the outage a probe goes through.
     let spacing = SECOND / 1_000;
     for _ in 0..1_000 {
@@ -453,7 +457,7 @@ fn who_waits_for_a_place_while_another_window_comes_is_counted_in_it() {
 #[test]
 fn a_call_of_a_ramp_that_waits_for_a_place_is_a_probe_of_the_recovery_that_begins_anew() {
     let (guarded, hand) =
-        guarded(|builder| builder.recovery(Recovery::steps([1.0], SECOND).open_for(SECOND)));
+        guarded_by(|builder| builder.recovery(Recovery::steps([1.0], SECOND).open_for(SECOND)));
     trip_and_wait(&guarded, &hand);
     assert_eq!(guarded.call(|| Ok::<_, &str>(7)), Ok(7));
     assert_eq!(guarded.breaker().snapshot().admitted_share(), Some(1.0));

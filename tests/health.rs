@@ -23,8 +23,13 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A breaker that opens for five seconds and closes after one probe.
 fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, Clock, MockClock) {
+    built_by(|builder| settings(builder.recovery(Recovery::fixed(5 * SECOND, 1))))
+}
+
+/// The same, with a recovery of its own.
+fn built_by(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, Clock, MockClock) {
     let (clock, hand) = Clock::mock();
-    let builder = CircuitBreaker::builder("checked").probes(1);
+    let builder = CircuitBreaker::builder("checked");
     let builder = builder.probe_timeout(20 * SECOND).clock(clock.clone());
     (settings(builder).build().unwrap(), clock, hand)
 }
@@ -146,7 +151,8 @@ fn a_health_check_that_fails_begins_the_next_open_time_and_grows_it() {
                 .unwrap()
                 .push((transition.to(), transition.cause()));
         };
-        builder.backoff(backoff).on_transition(tell)
+        let recovery = Recovery::probes(1).backoff(backoff);
+        builder.recovery(recovery).on_transition(tell)
     });
     let health = Health::default();
     let mut task = Task::new(&breaker, &clock, async || health.check());

@@ -279,12 +279,11 @@ fn a_thousand_reconfigurations_leave_nothing_behind() {
         CircuitBreaker::builder("memory")
             .window(Window::time(10 * second, 10 + number % 2))
             .trip_when(TripPolicy::adaptive().slower_than(second))
-            .recovery(Recovery::adaptive())
-            .backoff(Backoff::exponential(
+            .recovery(Recovery::adaptive().backoff(Backoff::exponential(
                 second,
                 2.0,
                 (60 + number % 2) * second,
-            ))
+            )))
             .longest_retry_after((1 + number % 2) * second)
             .latency(Recording::ByOutcome)
             .shards(2)

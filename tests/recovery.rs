@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use traffic::{Backend, Drive, Figures, TRIP};
 use tripcurve::{
-    Backoff, Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, Permit, Recovery, State,
-    Transition, TripPolicy,
+    Backoff, Builder, Cause, CircuitBreaker, Clock, Jitter, MockClock, Outcome, Permit, Recovery,
+    State, Transition, TripPolicy,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -369,29 +369,121 @@ fn breakers_with_different_names_do_not_probe_in_step() {
     );
 }
 
+/// What the builder refuses.
+fn refused(builder: Builder) -> String {
+    builder.build().unwrap_err().to_string()
+}
+
 #[test]
-fn the_last_setting_of_the_recovery_counts() {
-    let shown = |builder: Builder| format!("{builder:?}");
+fn settings_of_the_recovery_beside_another_recovery_are_refused_in_any_order() {
     let builder = || CircuitBreaker::builder("settings");
-    let fixed = |open_for, probes| shown(builder().recovery(Recovery::fixed(open_for, probes)));
-    assert_eq!(shown(builder().probes(3)), fixed(5 * SECOND, 3));
-    assert_eq!(shown(builder().open_for(SECOND)), fixed(SECOND, 3));
-    assert_eq!(
-        shown(builder().open_for(SECOND).probes(7)),
-        fixed(SECOND, 7)
-    );
-    let adaptive = builder().open_for(SECOND).recovery(Recovery::adaptive());
-    assert!(shown(adaptive).contains("Adaptive"));
-    let again = builder().recovery(Recovery::adaptive()).probes(2);
-    assert_eq!(shown(again), fixed(5 * SECOND, 2));
     let backoff = Backoff::exponential(SECOND, 2.0, 9 * SECOND);
-    let growing = Recovery::fixed(SECOND, 2).backoff(backoff);
+    type Set = fn(Builder) -> Builder;
+    let cases: [(Set, &str); 3] = [
+        (
+            |builder| builder.open_for(2 * SECOND),
+            "open_for: 2s is not possible together with recovery; set it on the recovery, as \
+             .recovery(Recovery::adaptive().open_for(…)), or leave out one of the two",
+        ),
+        (
+            |builder| builder.backoff(Backoff::exponential(SECOND, 2.0, 9 * SECOND)),
+            "backoff: 1s is not possible together with recovery; set it on the recovery, as \
+             .recovery(Recovery::adaptive().backoff(…)), or leave out one of the two",
+        ),
+        (
+            |builder| builder.probes(5),
+            "probes: 5 is not possible together with recovery; set them on the recovery, as \
+             .recovery(Recovery::probes(…)), or leave out one of the two",
+        ),
+    ];
+    for recovery in [
+        Recovery::adaptive(),
+        Recovery::fixed(5 * SECOND, 5).success_threshold(2),
+        Recovery::steps([0.5], SECOND),
+    ] {
+        for (set, expected) in cases {
+            assert_eq!(refused(set(builder().recovery(recovery))), expected);
+            assert_eq!(refused(set(builder()).recovery(recovery)), expected);
+        }
+    }
+    let both = "open_for: 1s is not possible together with backoff; the open time is fixed or it \
+                grows; leave out one of the two";
+    assert_eq!(refused(builder().open_for(SECOND).backoff(backoff)), both);
+    assert_eq!(refused(builder().backoff(backoff).open_for(SECOND)), both);
+}
+
+#[test]
+fn settings_of_one_recovery_that_contradict_each_other_are_refused_in_any_order() {
+    let refused = |recovery| refused(CircuitBreaker::builder("settings").recovery(recovery));
+    let backoff = Backoff::exponential(SECOND, 2.0, 9 * SECOND);
+    let both = "open_for: 2s is not possible together with backoff; the open time is fixed or it \
+                grows; leave out one of the two";
+    for recovery in [
+        Recovery::fixed(2 * SECOND, 3).backoff(backoff),
+        Recovery::adaptive().open_for(2 * SECOND).backoff(backoff),
+        Recovery::steps([0.5], SECOND)
+            .backoff(backoff)
+            .open_for(2 * SECOND),
+    ] {
+        assert_eq!(refused(recovery), both);
+    }
+    let both = "success_threshold: 2 is not possible together with max_error_rate; both say how many \
+                probes may fail; leave out one of the two";
+    let probes = Recovery::probes(5);
     assert_eq!(
-        shown(builder().backoff(backoff).probes(2)),
-        shown(builder().recovery(growing))
+        refused(probes.success_threshold(2).max_error_rate(0.5)),
+        both
     );
-    let fixed_again = builder().backoff(backoff).open_for(SECOND).probes(2);
-    assert_eq!(shown(fixed_again), fixed(SECOND, 2));
+    assert_eq!(
+        refused(probes.max_error_rate(0.5).success_threshold(2)),
+        both
+    );
+    let adaptive = "is not possible with Recovery::adaptive(); a ramp judges each share of the calls by \
+                    itself; leave it out, or use Recovery::probes(n)";
+    assert_eq!(
+        refused(Recovery::adaptive().success_threshold(2)),
+        format!("success_threshold: 2 {adaptive}")
+    );
+    assert_eq!(
+        refused(Recovery::adaptive().max_error_rate(0.5)),
+        format!("max_error_rate: 0.5 {adaptive}")
+    );
+    assert_eq!(
+        refused(Recovery::steps([0.5], SECOND).success_threshold(2)),
+        "success_threshold: 2 is not possible with Recovery::steps(); max_error_rate says how many of a \
+         step's calls may fail; or use Recovery::probes(n)"
+    );
+}
+
+/// Each in its order, and with all that a breaker can have instead of the default.
+#[test]
+fn settings_of_the_recovery_that_go_together_hold_in_any_order() {
+    let builder = || CircuitBreaker::builder("settings").clock(Clock::mock().0);
+    let backoff = Backoff::exponential(SECOND, 2.0, 9 * SECOND).jitter(Jitter::None);
+    let alike = [
+        builder().open_for(SECOND).probes(2),
+        builder().probes(2).open_for(SECOND),
+        builder().recovery(Recovery::fixed(SECOND, 2)),
+        builder().recovery(Recovery::probes(2).open_for(SECOND)),
+        builder().backoff(backoff).probes(2),
+        builder().recovery(Recovery::probes(2).backoff(backoff)),
+        // The same setting twice: the last one counts.
+        builder().open_for(9 * SECOND).open_for(SECOND).probes(2),
+        builder()
+            .recovery(Recovery::adaptive())
+            .recovery(Recovery::fixed(SECOND, 2)),
+    ];
+    for builder in alike {
+        let shown = format!("{builder:?}");
+        let breaker = builder.build().unwrap();
+        breaker.try_acquire().unwrap().record(Outcome::Trip);
+        let left = breaker.snapshot().time_left_open().unwrap();
+        assert_eq!(left.as_secs(), 1, "{shown}");
+        breaker.trip(Duration::ZERO);
+        let probes = [(); 3].map(|()| breaker.try_acquire());
+        let let_through = probes.each_ref().map(Result::is_ok);
+        assert_eq!(let_through, [true, true, false], "{shown}");
+    }
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn a_retry_after_is_saved_and_restored_by_default() {
 #[test]
 fn a_wish_does_not_grow_a_backoff() {
     let backoff = Backoff::exponential(SECOND, 2.0, MINUTE).jitter(Jitter::None);
-    let (breaker, hand) = built(|builder| builder.backoff(backoff));
+    let (breaker, hand) = built(|builder| builder.recovery(Recovery::probes(1).backoff(backoff)));
     come_back(&breaker, Outcome::Trip, MINUTE);
     hand.advance(61 * SECOND);
     breaker.try_acquire().unwrap().failure();

@@ -21,11 +21,14 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A breaker that is half-open, with one place, and waits without bound.
 fn patient(settings: impl FnOnce(Builder) -> Builder) -> (Waiting, MockClock) {
+    patient_by(|builder| settings(builder.open_for(SECOND).probes(1)))
+}
+
+/// The same, with a recovery of its own.
+fn patient_by(settings: impl FnOnce(Builder) -> Builder) -> (Waiting, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("patient")
         .trip_when(TripPolicy::consecutive_failures(1))
-        .open_for(SECOND)
-        .probes(1)
         .max_waiting(10)
         .start_in(State::HalfOpen)
         .clock(clock);
@@ -352,7 +355,7 @@ fn a_thread_that_waits_becomes_the_probe_when_the_probes_are_overdue() {
 
 #[test]
 fn a_ramp_lets_through_or_rejects_at_once_who_has_waited_for_its_probe() {
-    let (waiting, _) = patient(|builder| builder.recovery(Recovery::adaptive()));
+    let (waiting, _) = patient_by(|builder| builder.recovery(Recovery::adaptive()));
     let probe = probe(&waiting);
     let mut tasks: Vec<_> = (0..10).map(|_| waits(&waiting)).collect();
     probe.success();
@@ -440,11 +443,14 @@ fn threads_that_wait_while_probes_are_cancelled_all_become_probes() {
 /// Other settings for the breaker of [`patient`].
 #[cfg(feature = "reconfigure")]
 fn other(settings: impl FnOnce(Builder) -> Builder) -> Builder {
-    let builder = CircuitBreaker::builder("patient")
-        .trip_when(TripPolicy::consecutive_failures(1))
-        .open_for(SECOND)
-        .probes(1);
-    settings(builder)
+    other_by(|builder| settings(builder.open_for(SECOND).probes(1)))
+}
+
+/// The same, with a recovery of its own.
+#[cfg(feature = "reconfigure")]
+fn other_by(settings: impl FnOnce(Builder) -> Builder) -> Builder {
+    let builder = CircuitBreaker::builder("patient");
+    settings(builder.trip_when(TripPolicy::consecutive_failures(1)))
 }
 
 #[cfg(feature = "reconfigure")]
@@ -486,7 +492,7 @@ fn who_waits_becomes_a_probe_of_the_recovery_that_begins_anew() {
         let (waiting, _) = patient(|builder| builder);
         let earlier = probe(&waiting);
         let mut task = waits(&waiting);
-        waiting.breaker().reconfigure(other(settings)).unwrap();
+        waiting.breaker().reconfigure(other_by(settings)).unwrap();
         let probe = answer(&mut task).unwrap();
         earlier.failure();
         assert_eq!(

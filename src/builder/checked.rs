@@ -50,11 +50,7 @@ impl<C> Builder<C> {
         }
         let slower_than = slower_than(&policies)?;
         let evidence = evidence(&policies, &self.window)?;
-        let recovery = match (self.recovery, &evidence) {
-            (Some(recovery), _) => recovery,
-            (None, Some(_)) => Recovery::adaptive(),
-            (None, None) => Recovery::default(),
-        };
+        let recovery = self.chosen_recovery(evidence.is_some())?;
         recovery.check()?;
         self.longest_retry_after
             .map_or(Ok(()), MaxRetryAfter::check)?;
@@ -74,6 +70,51 @@ impl<C> Builder<C> {
             slower_than,
             evidence,
             recovery,
+        })
+    }
+}
+
+impl<C> Builder<C> {
+    /// The recovery that the settings say, of which none would have to be left out of account.
+    fn chosen_recovery(&self, decides_by_evidence: bool) -> Result<Recovery, ConfigError> {
+        let beside = "possible together with recovery";
+        if let Some(recovery) = self.recovery {
+            let own_open_time = "set it on the recovery, as .recovery(Recovery::adaptive().open_for(…)), \
+                                 or leave out one of the two";
+            return match (self.open_for, self.backoff, self.probes) {
+                (None, None, None) => Ok(recovery),
+                (Some(open_for), ..) => Err(ConfigError::new(
+                    "open_for",
+                    format!("{open_for:?}"),
+                    beside,
+                    own_open_time,
+                )),
+                (None, Some(backoff), _) => Err(ConfigError::new(
+                    "backoff",
+                    format!("{:?}", backoff.base()),
+                    beside,
+                    "set it on the recovery, as .recovery(Recovery::adaptive().backoff(…)), or leave \
+                     out one of the two",
+                )),
+                (None, None, Some(probes)) => Err(ConfigError::new(
+                    "probes",
+                    probes,
+                    beside,
+                    "set them on the recovery, as .recovery(Recovery::probes(…)), or leave out one of \
+                     the two",
+                )),
+            };
+        }
+        let recovery = match (self.open_for, self.backoff, self.probes) {
+            (Some(open_for), Some(_), _) => return Err(ConfigError::not_beside_backoff(open_for)),
+            (None, None, None) if decides_by_evidence => return Ok(Recovery::adaptive()),
+            (.., Some(probes)) => Recovery::probes(probes),
+            (.., None) => Recovery::default(),
+        };
+        Ok(match (self.open_for, self.backoff) {
+            (Some(open_for), _) => recovery.open_for(open_for),
+            (None, Some(backoff)) => recovery.backoff(backoff),
+            (None, None) => recovery,
         })
     }
 }

@@ -62,6 +62,9 @@ pub struct Builder<C = ErrIsFailure> {
     window: Window,
     policies: Vec<TripPolicy>,
     recovery: Option<Recovery>,
+    open_for: Option<Duration>,
+    backoff: Option<Backoff>,
+    probes: Option<u32>,
     probe_timeout: Duration,
     longest_retry_after: Option<Duration>,
     on_cancel: Outcome,
@@ -102,6 +105,9 @@ impl Builder {
             window: Window::default(),
             policies: Vec::new(),
             recovery: None,
+            open_for: None,
+            backoff: None,
+            probes: None,
             probe_timeout: Duration::from_secs(30),
             longest_retry_after: None,
             on_cancel: Outcome::Ignored,
@@ -148,9 +154,8 @@ impl<C> Builder<C> {
     ///
     /// With [`Recovery::adaptive`] the first probe goes early and the traffic comes back step by step, as
     /// fast as the dependency bears it. [`open_for`](Self::open_for), [`backoff`](Self::backoff) and
-    /// [`probes`](Self::probes) set the parts of a [fixed](Recovery::fixed) one. Of these settings the last
-    /// call counts. With none of
-    /// them, a breaker that trips on [evidence](TripPolicy::adaptive) recovers adaptively as well: to trip
+    /// [`probes`](Self::probes) set the parts of one by [probes](Recovery::probes). [`build`](Self::build)
+    /// refuses them beside this setting: `Recovery` has them as well. With none of them, a breaker that trips on [evidence](TripPolicy::adaptive) recovers adaptively as well: to trip
     /// fast does little harm where the way back is short.
     pub fn recovery(self, recovery: Recovery) -> Self {
         Self {
@@ -159,21 +164,20 @@ impl<C> Builder<C> {
         }
     }
 
-    /// How long the breaker stays open after a trip, in a [fixed](Self::recovery) recovery: 1 ms to 10 years,
-    /// rounded up to the next 1.05 ms of its clock. Then the first call that asks becomes a probe.
+    /// How long the breaker stays open after a trip, in a [recovery](Self::recovery) by probes: 1 ms to 10
+    /// years, rounded up to the next 1.05 ms of its clock. Then the first call that asks becomes a probe.
     ///
     /// Long enough for the dependency to draw breath, short enough that users don't wait for a
     /// dependency that works again.
     pub fn open_for(self, duration: Duration) -> Self {
-        let fixed = self.fixed_recovery();
-        self.recovery(Recovery {
-            open: OpenTime::Fixed(duration),
-            ..fixed
-        })
+        Self {
+            open_for: Some(duration),
+            ..self
+        }
     }
 
     /// Instead of [`open_for`](Self::open_for): open times that grow with each recovery that fails, and are
-    /// spread, in a [fixed](Self::recovery) recovery; see [`Backoff`].
+    /// spread, in a [recovery](Self::recovery) by probes; see [`Backoff`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -186,23 +190,19 @@ impl<C> Builder<C> {
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
     pub fn backoff(self, backoff: Backoff) -> Self {
-        let fixed = self.fixed_recovery();
-        self.recovery(fixed.backoff(backoff))
+        Self {
+            backoff: Some(backoff),
+            ..self
+        }
     }
 
-    /// How many calls are let through while half-open, in a [fixed](Self::recovery) recovery: 1 to 1,023. All
+    /// How many calls are let through while half-open, in a [recovery](Self::recovery) by probes: 1 to 1,023. All
     /// must succeed to close the breaker, and any failure opens it again, unless [some may
     /// fail](Recovery::success_threshold).
     pub fn probes(self, probes: u32) -> Self {
-        let fixed = self.fixed_recovery();
-        self.recovery(fixed.with_probes(probes))
-    }
-
-    /// The fixed recovery chosen so far, or the default one.
-    fn fixed_recovery(&self) -> Recovery {
-        match self.recovery {
-            Some(recovery) if recovery.way != Way::Adaptive => recovery,
-            _ => Recovery::default(),
+        Self {
+            probes: Some(probes),
+            ..self
         }
     }
 
@@ -366,6 +366,9 @@ impl<C> Builder<C> {
             window: self.window,
             policies: self.policies,
             recovery: self.recovery,
+            open_for: self.open_for,
+            backoff: self.backoff,
+            probes: self.probes,
             probe_timeout: self.probe_timeout,
             longest_retry_after: self.longest_retry_after,
             on_cancel: self.on_cancel,
@@ -530,7 +533,7 @@ impl<C> Builder<C> {
             name: self.name.clone(),
             policies,
             open_for: saturating_nanos(recovery.first_open_time()),
-            probes: recovery.probes(),
+            probes: recovery.places(),
             probe_timeout: saturating_nanos(self.probe_timeout),
             on_cancel: self.on_cancel,
         };
@@ -547,15 +550,15 @@ impl<C> Builder<C> {
         recovery: Recovery,
         policies: &[TripPolicy],
     ) -> Option<Box<AdaptiveRecovery>> {
-        let ramp = match recovery.way {
-            Way::Probes { .. } => return None,
+        let ramp = match recovery.way() {
+            Way::Probes(_) => return None,
             Way::Adaptive => {
                 let acceptable = policies.iter().find_map(TripPolicy::wish);
                 Ramp::new(acceptable.map_or(ACCEPTABLE, Wish::acceptable))
             }
             Way::Steps(steps) => Ramp::in_steps(&steps),
         };
-        let by_traffic = recovery.open == OpenTime::ByTraffic;
+        let by_traffic = recovery.open_time() == OpenTime::ByTraffic;
         let seed = self.seed();
         let window = self.window.length().map_or(u64::MAX, saturating_nanos);
         let now = self.clock.nanos();
@@ -579,6 +582,9 @@ impl<C> fmt::Debug for Builder<C> {
             .field("window", &self.window)
             .field("policies", &self.policies)
             .field("recovery", &self.recovery)
+            .field("open_for", &self.open_for)
+            .field("backoff", &self.backoff)
+            .field("probes", &self.probes)
             .field("probe_timeout", &self.probe_timeout)
             .field("longest_retry_after", &self.longest_retry_after)
             .field("on_cancel", &self.on_cancel)

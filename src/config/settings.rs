@@ -274,7 +274,7 @@ impl Meaning for RecoveryKeys {
             return Ok(Recovery::adaptive());
         }
         let way = match (self.probes, &self.steps, &self.each) {
-            (Some(probes), None, None) => Recovery::default().with_probes(probes),
+            (Some(probes), None, None) => Recovery::probes(probes),
             (None, Some(shares), Some(each)) if self.success_threshold.is_none() => {
                 Recovery::in_steps(shares, each.duration)
             }

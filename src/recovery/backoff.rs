@@ -95,6 +95,11 @@ impl Backoff {
         }
     }
 
+    /// The first open time.
+    pub(crate) const fn base(self) -> Duration {
+        self.base
+    }
+
     pub(super) fn check(self) -> Result<(), ConfigError> {
         ConfigError::check_duration(
             "backoff.base",

@@ -44,8 +44,11 @@ use crate::state::{Kind, Probes};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recovery {
-    pub(crate) open: OpenTime,
-    pub(crate) way: Way,
+    way: Way,
+    open_for: Option<Duration>,
+    backoff: Option<Backoff>,
+    success_threshold: Option<u32>,
+    max_error_rate: Option<f64>,
 }
 
 /// How long the breaker stays open.
@@ -59,17 +62,9 @@ pub(crate) enum OpenTime {
 /// How the traffic comes back.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Way {
-    Probes { permitted: u32, must: Must },
+    Probes(u32),
     Adaptive,
     Steps(Steps),
-}
-
-/// What probes must come to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Must {
-    AllSucceed,
-    Succeed(u32),
-    FailAtMost(f64),
 }
 
 impl Recovery {
@@ -80,19 +75,42 @@ impl Recovery {
     /// `probes` are 1 to 1,023.
     #[must_use]
     pub const fn fixed(open_for: Duration, probes: u32) -> Self {
+        Self::probes(probes).open_for(open_for)
+    }
+
+    /// The default open times; then closed as soon as so many probes have succeeded, or open again when one
+    /// has failed. `probes` are 1 to 1,023.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{Backoff, CircuitBreaker, Recovery};
+    ///
+    /// let times = Backoff::exponential(Duration::from_secs(1), 2.0, Duration::from_secs(60));
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .recovery(Recovery::probes(5).success_threshold(3).backoff(times))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub const fn probes(probes: u32) -> Self {
+        Self::by(Way::Probes(probes))
+    }
+
+    const fn by(way: Way) -> Self {
         Self {
-            open: OpenTime::Fixed(open_for),
-            way: Way::Probes {
-                permitted: probes,
-                must: Must::AllSucceed,
-            },
+            way,
+            open_for: None,
+            backoff: None,
+            success_threshold: None,
+            max_error_rate: None,
         }
     }
 
     /// The same, but closed as soon as so many of the probes have succeeded, 1 to all of them, and open again
     /// as soon as they can't: for a dependency of which a call fails now and then though it works.
     ///
-    /// Replaces a [largest error rate](Self::max_error_rate); nothing to a recovery of another kind.
+    /// Only a recovery by probes has it. [`build`](crate::Builder::build) refuses it beside a [largest error
+    /// rate](Self::max_error_rate), and for a recovery of another kind.
     ///
     /// ```
     /// use std::time::Duration;
@@ -113,43 +131,22 @@ impl Recovery {
     /// ```
     #[must_use]
     pub const fn success_threshold(self, successes: u32) -> Self {
-        self.must(Must::Succeed(successes))
+        Self {
+            success_threshold: Some(successes),
+            ..self
+        }
     }
 
     /// The same, but closed when of the probes at most this share has failed, and open again when more have:
     /// 0 to less than 1. It is decided as soon as it is clear.
     ///
-    /// Of [steps](Self::steps) the largest share of a step's calls. Replaces a [number of
-    /// successes](Self::success_threshold); nothing to an adaptive recovery.
+    /// Of [steps](Self::steps) the largest share of a step's calls. [`build`](crate::Builder::build) refuses it
+    /// beside a [number of successes](Self::success_threshold), and for an adaptive recovery.
     #[must_use]
     pub const fn max_error_rate(self, share: f64) -> Self {
-        if let Way::Steps(steps) = self.way {
-            return Self {
-                way: Way::Steps(steps.with_max_error_rate(share)),
-                ..self
-            };
-        }
-        self.must(Must::FailAtMost(share))
-    }
-
-    /// The same with so many probes, all of which must succeed.
-    pub(crate) const fn with_probes(self, permitted: u32) -> Self {
         Self {
-            way: Way::Probes {
-                permitted,
-                must: Must::AllSucceed,
-            },
+            max_error_rate: Some(share),
             ..self
-        }
-    }
-
-    const fn must(self, must: Must) -> Self {
-        match self.way {
-            Way::Probes { permitted, .. } => Self {
-                way: Way::Probes { permitted, must },
-                ..self
-            },
-            Way::Adaptive | Way::Steps(_) => self,
         }
     }
 
@@ -181,10 +178,7 @@ impl Recovery {
     /// bytes more than with a fixed recovery.
     #[must_use]
     pub const fn adaptive() -> Self {
-        Self {
-            open: OpenTime::ByTraffic,
-            way: Way::Adaptive,
-        }
+        Self::by(Way::Adaptive)
     }
 
     /// Lets the traffic back in steps that are given: after 5 s or [another time](Self::open_for) one probe
@@ -216,23 +210,25 @@ impl Recovery {
     }
 
     pub(crate) const fn in_steps(shares: &[f64], each: Duration) -> Self {
-        Self {
-            open: OpenTime::Fixed(Duration::from_secs(5)),
-            way: Way::Steps(Steps::new(shares, each)),
-        }
+        Self::by(Way::Steps(Steps::new(shares, each)))
     }
 
     /// The same, but open for a fixed time: 1 ms to 10 years.
+    ///
+    /// [`build`](crate::Builder::build) refuses it beside a [backoff](Self::backoff).
     #[must_use]
     pub const fn open_for(self, duration: Duration) -> Self {
         Self {
-            open: OpenTime::Fixed(duration),
+            open_for: Some(duration),
             ..self
         }
     }
 
-    /// The same, but open for times that grow with each recovery that fails; instead of a fixed time, or
-    /// of one that goes by the traffic.
+    /// The same, but open for times that grow with each recovery that fails; instead of one that goes by the
+    /// traffic.
+    ///
+    /// [`build`](crate::Builder::build) refuses it beside a [fixed time](Self::open_for), also that of
+    /// [`fixed`](Self::fixed): the open time is fixed or it grows.
     ///
     /// ```
     /// use std::time::Duration;
@@ -247,51 +243,103 @@ impl Recovery {
     #[must_use]
     pub const fn backoff(self, backoff: Backoff) -> Self {
         Self {
-            open: OpenTime::Growing(backoff),
+            backoff: Some(backoff),
             ..self
+        }
+    }
+
+    /// How long the breaker stays open.
+    pub(crate) fn open_time(self) -> OpenTime {
+        match (self.open_for, self.backoff, self.way) {
+            (_, Some(backoff), _) => OpenTime::Growing(backoff),
+            (Some(open_for), None, _) => OpenTime::Fixed(open_for),
+            (None, None, Way::Adaptive) => OpenTime::ByTraffic,
+            (None, None, Way::Probes(_) | Way::Steps(_)) => OpenTime::Fixed(Duration::from_secs(5)),
+        }
+    }
+
+    /// How the traffic comes back.
+    pub(crate) fn way(self) -> Way {
+        match (self.way, self.max_error_rate) {
+            (Way::Steps(steps), Some(share)) => Way::Steps(steps.with_max_error_rate(share)),
+            (way, _) => way,
         }
     }
 
     /// The first open time, where traffic doesn't say.
     pub(crate) fn first_open_time(self) -> Duration {
-        match self.open {
+        match self.open_time() {
             OpenTime::Fixed(open_for) => open_for,
             OpenTime::Growing(backoff) => backoff.base,
             OpenTime::ByTraffic => Duration::from_secs(1),
         }
     }
 
-    /// With an adaptive recovery the one that begins a ramp.
-    pub(crate) fn probes(self) -> Probes {
-        let Way::Probes { permitted, must } = self.way else {
+    /// The probes; of a recovery with a ramp the one that begins it.
+    pub(crate) fn places(self) -> Probes {
+        let Way::Probes(permitted) = self.way else {
             return Probes::all(1);
         };
-        let needed = match must {
-            Must::AllSucceed => permitted,
-            Must::Succeed(needed) => needed,
-            Must::FailAtMost(share) => {
+        let needed = match (self.success_threshold, self.max_error_rate) {
+            (Some(needed), _) => needed,
+            (None, Some(share)) => {
                 let is_borne = |failed: &u32| f64::from(*failed) / f64::from(permitted) <= share;
                 permitted - (1..=permitted).take_while(is_borne).last().unwrap_or(0)
             }
+            (None, None) => permitted,
         };
         Probes { permitted, needed }
     }
 
     pub(crate) fn growing(self) -> Option<Backoff> {
-        match self.open {
+        match self.open_time() {
             OpenTime::Growing(backoff) => Some(backoff),
             OpenTime::ByTraffic | OpenTime::Fixed(_) => None,
         }
     }
 
-    fn check_probes(self) -> Result<(), ConfigError> {
-        let (permitted, must) = match self.way {
-            Way::Probes { permitted, must } => (permitted, must),
-            Way::Adaptive => return Ok(()),
-            Way::Steps(steps) => {
-                check_max_error_rate(steps.max_error_rate)?;
-                return steps.check();
+    /// Refuses settings of which one would have to be left out of account.
+    fn check_contradictions(self) -> Result<(), ConfigError> {
+        if let (Some(open_for), Some(_)) = (self.open_for, self.backoff) {
+            return Err(ConfigError::not_beside_backoff(open_for));
+        }
+        if let (Some(needed), Some(_)) = (self.success_threshold, self.max_error_rate) {
+            return Err(ConfigError::new(
+                "success_threshold",
+                needed,
+                "possible together with max_error_rate",
+                "both say how many probes may fail; leave out one of the two",
+            ));
+        }
+        let (kind, hint) = match self.way {
+            Way::Probes(_) => return Ok(()),
+            Way::Adaptive => (
+                "possible with Recovery::adaptive()",
+                "a ramp judges each share of the calls by itself; leave it out, or use \
+                 Recovery::probes(n)",
+            ),
+            Way::Steps(_) => (
+                "possible with Recovery::steps()",
+                "max_error_rate says how many of a step's calls may fail; or use Recovery::probes(n)",
+            ),
+        };
+        if let Some(needed) = self.success_threshold {
+            return Err(ConfigError::new("success_threshold", needed, kind, hint));
+        }
+        match (self.way, self.max_error_rate) {
+            (Way::Adaptive, Some(share)) => {
+                Err(ConfigError::new("max_error_rate", share, kind, hint))
             }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_probes(self) -> Result<(), ConfigError> {
+        self.max_error_rate.map_or(Ok(()), check_max_error_rate)?;
+        let permitted = match self.way {
+            Way::Probes(permitted) => permitted,
+            Way::Adaptive => return Ok(()),
+            Way::Steps(steps) => return steps.check(),
         };
         if !(1..=Kind::MAX_PROBES).contains(&permitted) {
             return Err(ConfigError::new(
@@ -301,19 +349,19 @@ impl Recovery {
                 "3 suit most services",
             ));
         }
-        match must {
-            Must::Succeed(needed) if !(1..=permitted).contains(&needed) => Err(ConfigError::new(
+        match self.success_threshold {
+            Some(needed) if !(1..=permitted).contains(&needed) => Err(ConfigError::new(
                 "success_threshold",
                 needed,
                 format!("in 1..={permitted}, the number of probes"),
                 "leave it out where all probes must succeed",
             )),
-            Must::FailAtMost(share) => check_max_error_rate(share),
             _ => Ok(()),
         }
     }
 
     pub(crate) fn check(self) -> Result<(), ConfigError> {
+        self.check_contradictions()?;
         self.check_probes()?;
         if let Some(backoff) = self.growing() {
             return backoff.check();
@@ -343,7 +391,7 @@ fn check_max_error_rate(share: f64) -> Result<(), ConfigError> {
 impl Default for Recovery {
     /// Five seconds and three probes.
     fn default() -> Self {
-        Self::fixed(Duration::from_secs(5), 3)
+        Self::probes(3)
     }
 }
 

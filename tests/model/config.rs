@@ -356,16 +356,15 @@ impl Config {
             .clock(clock);
         let recovery = match &self.steps {
             None => self.recovery_by_probes(),
-            Some(steps) => steps.recovery().open_for(self.open_for),
+            Some(steps) => steps.recovery(),
         };
-        let builder = builder.recovery(recovery);
+        let builder = builder.recovery(match self.growth {
+            None => recovery.open_for(self.open_for),
+            Some(growth) => recovery.backoff(growth.backoff(self.open_for)),
+        });
         let builder = match self.longest_retry_after {
             None => builder,
             Some(longest) => builder.longest_retry_after(longest),
-        };
-        let builder = match self.growth {
-            None => builder,
-            Some(growth) => builder.backoff(growth.backoff(self.open_for)),
         };
         self.policies.iter().fold(builder, |builder, policy| {
             builder.trip_when(policy.policy(self.slower_than, self.window))
@@ -373,7 +372,7 @@ impl Config {
     }
 
     fn recovery_by_probes(&self) -> Recovery {
-        let recovery = Recovery::fixed(self.open_for, self.probes);
+        let recovery = Recovery::probes(self.probes);
         match self.needed {
             None => recovery,
             // The same twice: by its number, and by the share that may fail.
