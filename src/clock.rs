@@ -6,6 +6,9 @@ use std::time::Duration;
 #[cfg(feature = "serde")]
 use std::time::SystemTime;
 
+use rand::TryRng;
+use rand::rngs::SysRng;
+
 use crate::chance::{dice_of_this_thread, mixed};
 use crate::error::{ClockError, ConfigError};
 use crate::sync::{AtomicU64, Ordering};
@@ -221,6 +224,12 @@ impl Clock {
     }
 }
 
+/// A number from the system. The generator of the thread would panic while the thread ends.
+fn random_seed() -> u64 {
+    let fallback = |_| u64::from(std::process::id());
+    SysRng.try_next_u64().unwrap_or_else(fallback)
+}
+
 impl Clock {
     /// What tells this process's jitter from another's; the same each time with a mock clock, so that
     /// a simulation can be repeated.
@@ -228,7 +237,7 @@ impl Clock {
         static SEED: OnceLock<u64> = OnceLock::new();
         match &self.0 {
             Source::Mock(_) => 0,
-            Source::Counter(_) | Source::Recent(_) => *SEED.get_or_init(rand::random),
+            Source::Counter(_) | Source::Recent(_) => *SEED.get_or_init(random_seed),
         }
     }
 

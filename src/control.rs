@@ -4,10 +4,12 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Weak};
 
+use crossbeam_queue::SegQueue;
 use papaya::HashMap;
 
 use crate::breaker::CircuitBreaker;
 use crate::clock::Now;
+use crate::map_guard::guarded;
 use crate::pack::Field;
 use crate::shared::Shared;
 use crate::state::Kind;
@@ -162,6 +164,8 @@ pub struct ControlGroup(Arc<Group>);
 struct Group {
     command: Command,
     members: HashMap<u64, Weak<dyn Member>>,
+    /// Members that threads have added while they were ending.
+    late: SegQueue<Weak<dyn Member>>,
     /// The next member's number.
     next: AtomicU64,
     /// With how many members it is time to forget those that are gone.
@@ -214,29 +218,53 @@ impl ControlGroup {
     /// Notes a member, which still has to follow.
     pub(crate) fn admit(&self, member: Weak<dyn Member>) {
         let Group {
+            command,
             members,
+            late,
             next,
             tidy_at,
             ..
         } = &*self.0;
-        let members = members.pin();
-        // Relaxed, all: a number is given once, and when to tidy is a matter of tuning.
-        members.insert(next.fetch_add(1, Ordering::Relaxed), member);
-        if members.len() as u64 >= tidy_at.load(Ordering::Relaxed) {
-            members.retain(|_, member| member.strong_count() > 0);
-            let twice = 2 * members.len() as u64;
-            tidy_at.store(twice.max(16), Ordering::Relaxed);
-        }
+        guarded!(members, |guard, can_write| if can_write {
+            // Relaxed, all: a number is given once, and when to tidy is a matter of tuning.
+            members.insert(next.fetch_add(1, Ordering::Relaxed), member, &guard);
+            if members.len() as u64 >= tidy_at.load(Ordering::Relaxed) {
+                members.retain(|_, member| member.strong_count() > 0, &guard);
+                let twice = 2 * members.len() as u64;
+                tidy_at.store(twice.max(16), Ordering::Relaxed);
+            }
+            for _ in 0..late.len() {
+                let Some(member) = late.pop() else { break };
+                if let Some(living) = member.upgrade() {
+                    members.insert(next.fetch_add(1, Ordering::Relaxed), member, &guard);
+                    // A command that came meanwhile may have found it nowhere.
+                    living.align(command);
+                }
+            }
+        } else {
+            late.push(member);
+        });
     }
 
     fn give(&self, isolates: bool) {
         let Group {
-            command, members, ..
+            command,
+            members,
+            late,
+            ..
         } = &*self.0;
         command.give(isolates);
-        for member in members.pin().values() {
+        guarded!(members, |guard| for member in members.values(&guard) {
             if let Some(member) = member.upgrade() {
                 member.align(command);
+            }
+        });
+        for _ in 0..late.len() {
+            let Some(member) = late.pop() else { break };
+            if let Some(living) = member.upgrade() {
+                // Put back first. Another command that doesn't find it here is found by `align`.
+                late.push(member);
+                living.align(command);
             }
         }
     }

@@ -101,6 +101,8 @@
 mod registry;
 #[cfg(feature = "registry")]
 mod control;
+#[cfg(feature = "registry")]
+mod map_guard;
 #[cfg(feature = "serde")]
 mod config;
 mod retry_budget;
@@ -207,6 +209,8 @@ pub mod __model {
     pub use crate::clock::Now;
     #[cfg(feature = "registry")]
     pub use crate::control::{Command, Isolate};
+    #[cfg(feature = "registry")]
+    pub use crate::core::EvictionRank;
     #[cfg(feature = "health")]
     pub use crate::core::NextCheck;
     #[cfg(feature = "wait")]

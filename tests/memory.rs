@@ -222,6 +222,43 @@ fn what_a_registry_drops_is_freed() {
 
 #[cfg(feature = "registry")]
 #[test]
+fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use() {
+    use tripcurve::{Registry, State};
+
+    const CAPACITY: usize = 10_000;
+    // The slack for breakers that count something, and a sixteenth for those that get a second
+    // chance.
+    const MOST: usize = CAPACITY + 2 * (CAPACITY / 16) + 100;
+
+    let clock = Clock::mock().0;
+    // One bucket is read faster than ten.
+    let window = Window::time(Duration::from_secs(60), 1);
+    let template = CircuitBreaker::builder("memory").window(window).shards(1);
+    let template = template.clock(clock);
+    let registry = Registry::<u64>::builder(template).capacity(CAPACITY);
+    let registry = registry.build().unwrap();
+    let in_use = u64::MAX;
+    registry.of(&in_use).trip(Duration::from_secs(3_600));
+    let heap = allocation_counter::measure(|| {
+        for key in 0..500_000_u64 {
+            registry.of(&key).try_acquire().unwrap().failure();
+            if key % 100 == 0 {
+                assert_eq!(registry.of(&in_use).state(), State::Open);
+            }
+            assert!(registry.len() <= MOST, "{}", registry.len());
+        }
+    });
+    let most = i64::try_from(MOST * 620).unwrap();
+    println!("{} keys: {} bytes", registry.len(), heap.bytes_current);
+    assert!(
+        heap.bytes_current <= most && heap.bytes_max <= 2 * most as u64,
+        "{heap:?}"
+    );
+    assert_eq!(registry.of(&in_use).state(), State::Open);
+}
+
+#[cfg(feature = "registry")]
+#[test]
 fn a_registry_that_is_dropped_leaves_nothing_behind() {
     use tripcurve::{ControlGroup, Registry};
 

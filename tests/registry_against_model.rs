@@ -1,12 +1,19 @@
 //! Driven by one thread, a registry holds what a plain model holds: the same keys, with the same breakers.
 #![cfg(feature = "registry")]
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tripcurve::{Builder, CircuitBreaker, Clock, MockClock, Registry, State, TripPolicy, Window};
+use tripcurve::{
+    Builder, CircuitBreaker, Clock, MockClock, Registry, Snapshot, State, TripPolicy, Window,
+};
+
+/// Half a second more than a whole number, so that no moment of a test is the very end of it.
+const IDLE_AFTER: Duration = Duration::from_millis(30_500);
+
+const OPEN_FOR: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -20,7 +27,10 @@ enum Step {
     Hold(u8),
     LetGo(usize),
     ForceOpen(u8),
+    Trip(u8),
     Reset(u8),
+    /// Keeps the keys that leave another remainder than this, divided by four.
+    Retain(u8),
     Advance(u64),
     /// Another template, with so many failures in a row.
     #[cfg_attr(not(feature = "reconfigure"), allow(dead_code))]
@@ -37,6 +47,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => key.clone().prop_map(Step::Hold),
         1 => any::<usize>().prop_map(Step::LetGo),
         1 => key.clone().prop_map(Step::ForceOpen),
+        2 => key.clone().prop_map(Step::Trip),
+        1 => (0..4_u8).prop_map(Step::Retain),
         1 => key.prop_map(Step::Reset),
         2 => (0..15_u64).prop_map(Step::Advance),
         1 => (1..5_u32).prop_map(Step::Reconfigure),
@@ -49,8 +61,34 @@ struct Place {
     was_used: bool,
 }
 
-/// What should be there. Whether a breaker has anything to lose it is told; `against_model.rs` has another
-/// model for that.
+/// What would be lost with a breaker, from the least to the most.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Idle,
+    Suspected,
+    Tripped,
+    Commanded,
+}
+
+fn rank(snapshot: &Snapshot, was_used: bool) -> Rank {
+    let tripped = |idle_since: Duration| {
+        if !was_used && snapshot.at() >= idle_since + IDLE_AFTER {
+            Rank::Idle
+        } else {
+            Rank::Tripped
+        }
+    };
+    match snapshot.state() {
+        State::Closed if snapshot.failures() > 0 => Rank::Suspected,
+        State::Closed => Rank::Idle,
+        State::Open => tripped(snapshot.since() + OPEN_FOR),
+        State::HalfOpen => tripped(snapshot.since()),
+        _ => Rank::Commanded,
+    }
+}
+
+/// What should be there. What a breaker counts it is told; `against_model.rs` has another model for
+/// that.
 struct Model {
     capacity: usize,
     made: u64,
@@ -60,9 +98,12 @@ struct Model {
     held: Vec<u64>,
 }
 
+/// By the number of the breaker.
+type Snapshots = HashMap<u64, Snapshot>;
+
 impl Model {
     /// A lookup, which makes room if it has to make a breaker.
-    fn of(&mut self, key: u8, has_to_lose: &HashSet<u64>) -> u64 {
+    fn of(&mut self, key: u8, snapshots: &Snapshots) -> u64 {
         if let Some(place) = self.places.get_mut(&key) {
             place.was_used = true;
             return place.number;
@@ -73,34 +114,58 @@ impl Model {
         self.places.insert(key, Place { number, was_used });
         self.queue.push_back((key, number));
         self.held.push(number);
-        self.make_room(has_to_lose);
+        self.make_room(snapshots);
         self.held.pop();
         number
     }
 
-    fn make_room(&mut self, has_to_lose: &HashSet<u64>) {
+    fn limit(&self, rank: Rank, was_used: bool) -> usize {
+        let slack = self.capacity / 16 + 16;
+        match rank {
+            Rank::Idle => self.capacity,
+            Rank::Suspected if !was_used => self.capacity + slack,
+            _ => 2 * self.capacity + slack,
+        }
+    }
+
+    fn make_room(&mut self, snapshots: &Snapshots) {
+        let mut candidates = Vec::new();
         for look in 0..16 {
             let is_over = self.places.len() > self.capacity;
             if !is_over && self.queue.len() <= 2 * self.places.len() + 16 {
-                return;
+                break;
             }
             let Some((key, number)) = self.queue.pop_front() else {
-                return;
+                break;
             };
             let place = self.places.get_mut(&key);
             let Some(place) = place.filter(|place| place.number == number) else {
                 continue;
             };
             if is_over {
-                let has_second_chance = place.was_used && look < 8;
-                place.was_used = false;
-                let is_needed = self.held.contains(&number) || has_to_lose.contains(&number);
-                if !has_second_chance && !is_needed {
-                    self.places.remove(&key);
-                    continue;
+                let was_used = std::mem::replace(&mut place.was_used, false);
+                if !self.held.contains(&number) {
+                    let rank = rank(&snapshots[&number], was_used);
+                    if rank != Rank::Idle {
+                        candidates.push((rank, was_used, key, number));
+                        continue;
+                    }
+                    if !was_used || look >= 8 {
+                        self.places.remove(&key);
+                        continue;
+                    }
                 }
             }
             self.queue.push_back((key, number));
+        }
+        candidates.sort_by_key(|(rank, was_used, ..)| (*rank, *was_used));
+        for (_, was_used, key, number) in candidates {
+            let rank = rank(&snapshots[&number], was_used);
+            if self.places.len() > self.limit(rank, was_used) {
+                self.places.remove(&key);
+            } else {
+                self.queue.push_back((key, number));
+            }
         }
     }
 }
@@ -110,7 +175,7 @@ fn template(limit: u32) -> Builder {
     CircuitBreaker::builder("model")
         .window(Window::time(Duration::from_secs(10), 10))
         .trip_when(TripPolicy::consecutive_failures(limit))
-        .open_for(Duration::from_secs(5))
+        .open_for(OPEN_FOR)
         .shards(1)
 }
 
@@ -129,6 +194,7 @@ impl Pair {
         let made = AtomicU64::new(0);
         let registry = Registry::builder(template(limit).clock(clock))
             .capacity(capacity)
+            .idle_after(IDLE_AFTER)
             .name_with(move |_| (made.fetch_add(1, Ordering::Relaxed) + 1).to_string())
             .build()
             .unwrap();
@@ -147,26 +213,20 @@ impl Pair {
         }
     }
 
-    /// The numbers of the breakers that would lose something.
-    fn has_to_lose(&self) -> HashSet<u64> {
-        let mut found = HashSet::new();
-        self.registry.for_each(|_, snapshot| {
-            let speaks_against = snapshot.failures() + snapshot.consecutive_failures() > 0;
-            if snapshot.state() != State::Closed || speaks_against {
-                found.insert(snapshot.name().parse().unwrap());
-            }
-        });
-        found
+    fn snapshots(&self) -> Snapshots {
+        let all = self.registry.snapshots().into_iter();
+        all.map(|(_, snapshot)| (snapshot.name().parse().unwrap(), snapshot))
+            .collect()
     }
 
     fn of(&mut self, key: u8) -> CircuitBreaker {
         // It takes long, and is wanted only where room is to be made.
-        let has_to_lose = if self.model.places.contains_key(&key) {
-            HashSet::new()
+        let snapshots = if self.model.places.contains_key(&key) {
+            HashMap::new()
         } else {
-            self.has_to_lose()
+            self.snapshots()
         };
-        let number = self.model.of(key, &has_to_lose);
+        let number = self.model.of(key, &snapshots);
         let breaker = self.registry.of(&key);
         assert_eq!(breaker.name(), number.to_string());
         breaker
@@ -208,7 +268,17 @@ impl Pair {
                 }
             }
             Step::ForceOpen(key) => self.of(key).force_open(),
+            Step::Trip(key) => self.of(key).trip(OPEN_FOR),
             Step::Reset(key) => self.of(key).reset(),
+            Step::Retain(remainder) => {
+                let keep = |key: u8| key % 4 != remainder;
+                self.registry.retain(|key, breaker| {
+                    let number = self.model.places[key].number;
+                    assert_eq!(breaker.name(), number.to_string());
+                    keep(*key)
+                });
+                self.model.places.retain(|key, _| keep(*key));
+            }
             Step::Advance(seconds) => self.hand.advance(Duration::from_secs(seconds)),
             #[cfg(not(feature = "reconfigure"))]
             Step::Reconfigure(_) => {}

@@ -125,7 +125,7 @@ impl Map {
         let Some(place) = self.get() else {
             return false;
         };
-        let fate = place.retire(false, Handle::has_nothing_to_lose);
+        let fate = place.retire(|it, _| it.has_nothing_to_lose());
         if fate == Fate::Retired {
             self.take_away(place.number());
         }
@@ -187,7 +187,7 @@ fn two_uses_of_a_key_whose_breaker_was_retired_get_one_new_breaker() {
         let (old, _) = map.of();
         let weak = std::sync::Arc::downgrade(&old.0);
         drop(old);
-        let retired = map.get().unwrap().retire(false, |_| true);
+        let retired = map.get().unwrap().retire(|_, _| true);
         assert_eq!(retired, Fate::Retired);
         let map = Arc::new(map);
         let [one, other] = race(&map, [|map: &Map| map.of().0, |map| map.of().0]);
@@ -219,6 +219,31 @@ fn who_looks_a_breaker_up_while_it_is_evicted_has_the_one_that_is_there() {
         );
         let found = found.unwrap();
         assert!(map.of().0.is(&found));
+    });
+}
+
+/// An eviction against a look at all breakers: what the look has is the breaker of the key for as
+/// long as it has it.
+///
+/// Fails when: `take_unnoted` returns a handle to a condemned breaker as it stands; and as above.
+#[test]
+fn a_look_that_is_no_use_has_the_breaker_that_is_there() {
+    model(preemptions(3), || {
+        let map = Arc::new(Map::new());
+        drop(map.of());
+        let [found, _] = race(
+            &map,
+            [
+                |map: &Map| map.get()?.take_unnoted(|_, _| ()),
+                |map| {
+                    map.evict();
+                    None
+                },
+            ],
+        );
+        if let Some(found) = found {
+            assert!(map.of().0.is(&found));
+        }
     });
 }
 

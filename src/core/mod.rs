@@ -13,6 +13,8 @@ mod reconfigure;
 mod present;
 #[cfg(feature = "wait")]
 mod prospect;
+#[cfg(feature = "registry")]
+mod eviction;
 #[cfg(feature = "health")]
 mod check;
 #[cfg(feature = "serde")]
@@ -26,16 +28,17 @@ pub use crate::fittings::Settings;
 use crate::history::{History, date_of};
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
-use crate::policy::TripPolicy;
 use crate::recovery::{OpenTimes, RetryAfter, Streak};
 use crate::snapshot::{Reading, Snapshot};
 use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
 use crate::sync::{Ordering, fence};
 use crate::timed::Timed;
 use crate::transition::Cause;
-use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
+use crate::window::{BinCounts, GenerationCounter, Recording, Ring};
 #[cfg(feature = "health")]
 pub use check::NextCheck;
+#[cfg(feature = "registry")]
+pub use eviction::EvictionRank;
 #[cfg(feature = "wait")]
 pub use prospect::Prospect;
 #[cfg(feature = "serde")]
@@ -188,39 +191,6 @@ impl Core {
         }
     }
 
-    /// Whether nothing would be lost with this breaker but the count of what went well: it is closed, has no settings of its
-    /// own, and nothing that its policies look at speaks against the dependency.
-    #[must_use]
-    pub fn has_nothing_to_lose(&self, caller: &impl Caller) -> bool {
-        let seen = self.state.load();
-        if seen.kind() != Kind::Closed {
-            return false;
-        }
-        let generation = seen.generation();
-        at_present!(self, |present| {
-            let policies = &present.settings().policies;
-            let any = |looks: fn(&TripPolicy) -> bool| policies.iter().any(looks);
-            let has_run = || any(TripPolicy::looks_at_run) && self.run.get(generation) > 0;
-            let has_evidence = || present.evidence().is_some_and(|it| it.has_any(generation));
-            if present.has_its_own_settings() || has_run() || has_evidence() {
-                return false;
-            }
-            let reading = present.ring().read(caller);
-            let Counts {
-                failures,
-                slow,
-                overdue,
-                ..
-            } = present.suspicions(generation, reading, caller);
-            // How long a call took speaks for or against the dependency only beside the others.
-            let has_times = || {
-                any(TripPolicy::looks_at_percentiles)
-                    && present.ring().calls(generation, reading, caller) > 0
-            };
-            failures + slow + overdue == 0 && !has_times()
-        })
-    }
-
     /// What the winner of a transition, and nobody else, has to do after it.
     fn entered(&self, moved: Moved, now: u64, cause: Cause) {
         let Moved {
@@ -339,6 +309,7 @@ mod tests {
     use crate::clock::Now;
     use crate::lane::Lane;
     use crate::outcome::Outcome;
+    use crate::policy::TripPolicy;
     use crate::state::Probes;
     use crate::window::TimeRing;
     use std::cell::Cell;

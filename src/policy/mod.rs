@@ -306,11 +306,6 @@ impl TripPolicy {
         }
     }
 
-    /// Whether it looks at how many failed in a row, whenever that was.
-    pub(crate) fn looks_at_run(&self) -> bool {
-        matches!(self.0, Rule::ConsecutiveFailures { .. })
-    }
-
     /// Whether the policy is judged by the counts of the window.
     pub(crate) fn looks_at_window(&self) -> bool {
         matches!(

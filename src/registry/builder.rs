@@ -3,21 +3,27 @@
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crossbeam_queue::SegQueue;
 use papaya::HashMap;
 
 use super::capacity::Capacity;
 use super::{Breakers, Naming, Registry, Templates};
 use crate::builder::Builder;
+use crate::clock::saturating_nanos;
 use crate::control::{ControlGroup, Member};
 use crate::error::ConfigError;
 use crate::name::Name;
+
+const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(600);
 
 /// Builds a [`Registry`]; see [`Registry::builder`].
 ///
 /// | setting | default |
 /// |---|---|
 /// | [`capacity`](Self::capacity) | none: a breaker stays until it is removed |
+/// | [`idle_after`](Self::idle_after) | 10 minutes |
 /// | [`name_with`](Self::name_with) | all have the template's name |
 /// | [`control_group`](Self::control_group) | none |
 #[must_use = "a builder does nothing until build() is called"]
@@ -25,6 +31,7 @@ pub struct RegistryBuilder<K, C> {
     template: Builder<C>,
     name: Option<Naming<K>>,
     capacity: Option<usize>,
+    idle_after: Option<Duration>,
     group: Option<ControlGroup>,
 }
 
@@ -34,17 +41,44 @@ impl<K, C> RegistryBuilder<K, C> {
             template,
             name: None,
             capacity: None,
+            idle_after: None,
             group: None,
         }
     }
 
-    /// How many breakers are kept, at least 1, before those go that nobody needs; see
-    /// [`Registry`](Registry#capacity) for which these are.
+    /// How many breakers are kept, at least 1, before some are dropped.
+    /// [`Registry`](Registry#capacity) says which of them go.
     ///
-    /// Breakers that are needed are kept beyond it. Set it where others choose the keys.
+    /// Breakers with something to lose are kept beyond it, up to a bound. Set it where others
+    /// choose the keys.
     pub fn capacity(self, breakers: usize) -> Self {
         Self {
             capacity: Some(breakers),
+            ..self
+        }
+    }
+
+    /// How long an open or half-open breaker that nobody asks for is kept beyond the capacity: at
+    /// least 1 ms, 10 minutes by default.
+    ///
+    /// The time of an open breaker counts from the end of its open time, and that of a half-open
+    /// one from when it became half-open. A host that is gone for good is forgotten after this
+    /// time. [`Duration::MAX`] forgets none for its age. It needs a [`capacity`](Self::capacity),
+    /// because without one nothing is dropped.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Registry};
+    ///
+    /// let hosts = Registry::<String>::builder(CircuitBreaker::builder("host"))
+    ///     .capacity(1_000)
+    ///     .idle_after(Duration::from_secs(60))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn idle_after(self, duration: Duration) -> Self {
+        Self {
+            idle_after: Some(duration),
             ..self
         }
     }
@@ -72,8 +106,8 @@ impl<K, C> RegistryBuilder<K, C> {
 
     /// Lets all breakers, those to come included, join a group.
     ///
-    /// While the group is isolated no breaker is dropped, and those that are made are forced open before
-    /// anybody gets them.
+    /// While the group is isolated, breakers that are made are forced open before anybody gets
+    /// them. Forced open ones are dropped only where there are [far too many](Registry#capacity).
     pub fn control_group(self, group: &ControlGroup) -> Self {
         Self {
             group: Some(group.clone()),
@@ -98,6 +132,23 @@ impl<K, C> RegistryBuilder<K, C> {
                 "as many keys as are in use at a time; leave it out if nobody else chooses the keys",
             ));
         }
+        if let Some(idle_after) = self.idle_after {
+            ConfigError::check_duration(
+                "registry.idle_after",
+                idle_after,
+                Duration::MAX,
+                "at least 1ms",
+                "minutes suit hosts that may come back; Duration::MAX forgets none for its age",
+            )?;
+            if self.capacity.is_none() {
+                return Err(ConfigError::new(
+                    "registry.idle_after",
+                    format!("{idle_after:?}"),
+                    "of any use without a capacity",
+                    "set capacity too, or leave it out: nothing is dropped without a capacity",
+                ));
+            }
+        }
         #[cfg(feature = "serde")]
         self.template.check_for_many()?;
         self.template.clone().build()?;
@@ -106,6 +157,8 @@ impl<K, C> RegistryBuilder<K, C> {
             templates: Templates::new(self.template),
             name: self.name,
             capacity: self.capacity.map(Capacity::new),
+            idle_after: saturating_nanos(self.idle_after.unwrap_or(DEFAULT_IDLE_AFTER)),
+            left: SegQueue::new(),
             group: self.group,
         });
         if let Some(group) = &breakers.group {
@@ -121,6 +174,7 @@ impl<K, C> fmt::Debug for RegistryBuilder<K, C> {
         f.debug_struct("RegistryBuilder")
             .field("template", &self.template)
             .field("capacity", &self.capacity)
+            .field("idle_after", &self.idle_after)
             .field("control_group", &self.group)
             .finish_non_exhaustive()
     }

@@ -1,5 +1,8 @@
-//! Which breakers go when there are too many: those that have not been used for long, as a clock with
-//! a second chance finds them (Corbató 1968, "A paging experiment with the Multics system").
+//! Which breakers go when there are too many.
+//!
+//! A clock with a second chance finds those that have not been used for long (Corbató 1968, "A
+//! paging experiment with the Multics system"). Of those that it finds, the ones with the least to
+//! lose go.
 
 use std::hash::Hash;
 
@@ -7,6 +10,7 @@ use crossbeam_queue::SegQueue;
 use papaya::{Guard, HashMap};
 
 use super::tenure::{Counted, Fate, Place};
+use crate::core::EvictionRank;
 
 /// How many may be there, and the order in which they are looked at.
 #[derive(Debug)]
@@ -15,6 +19,13 @@ pub(super) struct Capacity<K> {
     /// Each breaker once, by key and number, but for one that somebody is just looking at. Of those that
     /// were removed some are left.
     queue: SegQueue<(K, u64)>,
+}
+
+/// A breaker that was looked at and has something to lose.
+struct Candidate<K> {
+    rank: EvictionRank,
+    was_used: bool,
+    entry: (K, u64),
 }
 
 impl<K: Hash + Eq> Capacity<K> {
@@ -32,6 +43,16 @@ impl<K: Hash + Eq> Capacity<K> {
         there_are.saturating_sub(self.most)
     }
 
+    /// How many there may be before one of this rank goes.
+    fn limit(&self, rank: EvictionRank, was_used: bool) -> usize {
+        let slack = self.most / 16 + Self::LOOKS;
+        match rank {
+            EvictionRank::Idle => self.most,
+            EvictionRank::Suspected if !was_used => self.most.saturating_add(slack),
+            _ => self.most.saturating_mul(2).saturating_add(slack),
+        }
+    }
+
     /// Takes note of a breaker that was made, and makes room for it.
     pub(super) fn enter<H: Counted>(
         &self,
@@ -39,28 +60,91 @@ impl<K: Hash + Eq> Capacity<K> {
         number: u64,
         places: &HashMap<K, Place<H>>,
         guard: &impl Guard,
-        is_idle: impl Fn(&H) -> bool,
+        rank_of: impl Fn(&H, bool) -> EvictionRank,
     ) {
         self.queue.push((key, number));
+        let mut candidates = Vec::new();
         for look in 0..Self::LOOKS {
             let is_over = places.len() > self.most;
             if !is_over && self.queue.len() <= 2 * places.len() + Self::LOOKS {
-                return;
+                break;
             }
-            let Some((key, number)) = self.queue.pop() else {
-                return;
+            let Some(entry) = self.queue.pop() else {
+                break;
             };
-            let place = places.get(&key, guard);
-            let Some(place) = place.filter(|place| place.number() == number) else {
+            let Some(place) = find(&entry, places, guard) else {
                 continue;
             };
-            let second_chance = look < Self::LOOKS / 2;
-            if is_over && place.retire(second_chance, &is_idle) == Fate::Retired {
-                // An error says that another breaker has taken the place already.
-                let _other = places.remove_if(&key, |_, it| it.number() == number, guard);
+            if !is_over {
+                self.queue.push(entry);
+                continue;
+            }
+            let has_second_chance = look < Self::LOOKS / 2;
+            let mut found = None;
+            let fate = place.retire(|breaker, was_used| {
+                let rank = rank_of(breaker, was_used);
+                found = Some((rank, was_used)).filter(|_| rank > EvictionRank::Idle);
+                rank == EvictionRank::Idle && !(was_used && has_second_chance)
+            });
+            match (fate, found) {
+                (Fate::Retired, _) => take_away(&entry, places, guard),
+                (Fate::Needed, Some((rank, was_used))) => candidates.push(Candidate {
+                    rank,
+                    was_used,
+                    entry,
+                }),
+                (Fate::Needed | Fate::Used, _) => self.queue.push(entry),
+            }
+        }
+        self.decide(candidates, places, guard, rank_of);
+    }
+
+    /// Drops of those that have something to lose as many as are too many, and puts the others
+    /// back.
+    fn decide<H: Counted>(
+        &self,
+        mut candidates: Vec<Candidate<K>>,
+        places: &HashMap<K, Place<H>>,
+        guard: &impl Guard,
+        rank_of: impl Fn(&H, bool) -> EvictionRank,
+    ) {
+        candidates.sort_by_key(|it| (it.rank, it.was_used));
+        for Candidate {
+            was_used, entry, ..
+        } in candidates
+        {
+            let Some(place) = find(&entry, places, guard) else {
+                continue;
+            };
+            // It may have changed since it was looked at.
+            let fate = place.retire(|breaker, is_used| {
+                let was_used = was_used || is_used;
+                places.len() > self.limit(rank_of(breaker, was_used), was_used)
+            });
+            if fate == Fate::Retired {
+                take_away(&entry, places, guard);
             } else {
-                self.queue.push((key, number));
+                self.queue.push(entry);
             }
         }
     }
+}
+
+/// The place of this number, if it is still there.
+fn find<'a, K: Hash + Eq, H>(
+    (key, number): &(K, u64),
+    places: &'a HashMap<K, Place<H>>,
+    guard: &'a impl Guard,
+) -> Option<&'a Place<H>> {
+    let place = places.get(key, guard);
+    place.filter(|place| place.number() == *number)
+}
+
+fn take_away<K: Hash + Eq, H>(
+    (key, number): &(K, u64),
+    places: &HashMap<K, Place<H>>,
+    guard: &impl Guard,
+) {
+    // An error says that another breaker has taken the place already.
+    let _other = places.remove_if(key, |_, it| it.number() == *number, guard);
 }

@@ -13,11 +13,13 @@ use std::hash::Hash;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
+use crossbeam_queue::SegQueue;
 use papaya::{Guard, HashMap};
 
 use crate::breaker::CircuitBreaker;
 use crate::builder::Builder;
 use crate::control::{Command, ControlGroup, Member};
+use crate::map_guard::guarded;
 use crate::name::Name;
 use crate::outcome::ErrIsFailure;
 use crate::snapshot::Snapshot;
@@ -45,31 +47,42 @@ pub use tenure::{AtKey, Counted, Fate, Place, find_or_make};
 /// ```
 ///
 /// # Capacity
-/// Whoever can choose keys, as users often can, could make a registry grow without end. With a
-/// [`capacity`](RegistryBuilder::capacity), breakers that nobody needs are dropped when others are made.
-/// A breaker is *needed*, and never dropped,
-/// - while it is anything but closed: open, half-open or under a command;
-/// - while anything that its policies look at speaks against its dependency: a failed, slow or overdue
-///   call in its window, a run of failures, evidence, or, if they look at percentiles, any call in its window;
-/// - while it has settings of its own, because it was reconfigured (feature `reconfigure`) by its handle: until its registry
-///   is, which gives all breakers the same;
-/// - while somebody has a handle to it, and so while calls are in flight.
+/// Users often choose the keys, and could make a registry grow without end. With a
+/// [`capacity`](RegistryBuilder::capacity), a first use beyond it drops breakers. A breaker stays
+/// while somebody has a handle to it, and so while calls are in flight. The others go in this
+/// order:
 ///
-/// If all are needed, the registry grows beyond its capacity, as [`over_capacity`](Self::over_capacity)
-/// tells. If breakers were dropped that count, a flood of made-up keys would keep a breaker from ever
-/// tripping. What is lost with a breaker is how many calls went well, and what an
-/// [adaptive](crate::TripPolicy::adaptive) or [relative](crate::TripPolicy::slower_than_usual) policy has learnt.
+/// | rank | a breaker that is | goes beyond |
+/// |---|---|---|
+/// | 1 | closed, and its window holds nothing that speaks against the dependency | the capacity |
+/// | 1 | open or half-open, not used, and [idle](RegistryBuilder::idle_after) for 10 minutes | the capacity |
+/// | 2 | closed, not used, and its window holds a failed, slow or overdue call | the capacity, and a sixteenth and 16 more |
+/// | 3 | such a breaker that is used | twice the capacity, and a sixteenth and 16 more |
+/// | 4 | open or half-open | as 3 |
+/// | 5 | under a command, or reconfigured by its handle (feature `reconfigure`) | as 3 |
 ///
-/// Of those that nobody needs, about the least recently used go first. Each first use beyond the capacity
-/// looks at the breakers that none has looked at for longest, at 16 of them at most, until there are no more than the
-/// capacity. Of the first eight it drops those that were not looked up since; of the others all that
-/// aren't needed.
+/// *Used* means that somebody looked the key up since the last look at it. If policies look at
+/// percentiles, any call in the window has rank 2. Settings that a breaker got with the registry
+/// don't give it rank 5.
 ///
-/// Some breakers stay needed until they are called again, because only calls end what they are in: an open one,
-/// a run of failures under a [policy](crate::TripPolicy::consecutive_failures) that counts it, evidence, a failure in a
-/// window by [count](crate::Window::count) without a [time](crate::CountWindow::within). So if those who make up
-/// keys can make their calls fail as well ("no such tenant"), let such calls
+/// The last limit bounds the memory: there are never more breakers than that, apart from those that
+/// somebody has a handle to. Up to there a flood of made-up keys evicts no breaker that is open.
+/// Beyond it unused breakers of a rank go before used ones. [`over_capacity`](Self::over_capacity)
+/// tells how many there are beyond the capacity.
+///
+/// A caller that asks for an evicted key gets a new, closed breaker. Lost are its counts, what an
+/// [adaptive](crate::TripPolicy::adaptive) or [relative](crate::TripPolicy::slower_than_usual)
+/// policy has learnt, and, beyond twice the capacity, that it was open. Callers of a key share one
+/// breaker all the same, because one that somebody has is never evicted.
+///
+/// Each first use beyond the capacity looks at the 16 breakers that had no look for longest. Of
+/// those of rank 1 that are used the first eight get a second chance. A look at all others ends
+/// their being used. So in a flood of keys a breaker with failures stays if it is looked up once
+/// while a sixteenth of the capacity is made.
+///
+/// If callers that make up keys can make their calls fail ("no such tenant"), let such calls
 /// [count](Builder::classify) as ignored or as successes, or [remove](Self::remove) the key.
+/// [`retain`](Self::retain) removes by a rule of your own.
 ///
 /// # Cost
 /// A lookup hashes the key, with the standard library's hasher, whose collisions nobody foresees; reads the map;
@@ -85,6 +98,10 @@ pub use tenure::{AtKey, Counted, Fate, Place, find_or_make};
 /// for its place, with keys of up to eight bytes, and 24 if there is a capacity. With a
 /// [listener](Builder::on_transition) each breaker has a log of 3.7 kB.
 ///
+/// # While a thread ends
+/// In the destructor of a thread-local all of this works too. But a key without a breaker gets one
+/// there that isn't kept, as the thread can't write to the map any more: later callers get another.
+///
 /// # Panics
 /// Nothing here panics, but what the key's `Hash`, `Eq` and `Clone`, the classifier's `Clone` and the closures do is
 /// up to them.
@@ -96,6 +113,10 @@ struct Breakers<K, C> {
     templates: Templates<Builder<C>>,
     name: Option<Naming<K>>,
     capacity: Option<Capacity<K>>,
+    /// In nanoseconds.
+    idle_after: u64,
+    /// What threads have removed while they were ending: it is retired, and still in the map.
+    left: SegQueue<(K, u64)>,
     group: Option<ControlGroup>,
 }
 
@@ -136,9 +157,9 @@ where
 
     /// The breaker of `key`, which is made if there is none.
     ///
-    /// Who asks gets a handle like any other; while it is held, the registry doesn't drop the breaker.
-    /// So of all who ask at any time none gets another breaker than the others, unless somebody
-    /// [removes](Self::remove) it.
+    /// The caller gets a handle like any other; while it is held, the registry doesn't drop the
+    /// breaker. So of all who ask at any time none gets another breaker than the others, unless
+    /// somebody [removes](Self::remove) it.
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, Registry, State};
@@ -155,14 +176,16 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        let guard = self.0.places.guard();
-        let place = self.0.places.get(key, &guard);
-        if let Some(handle) =
-            place.and_then(|place| place.take(|it, number| self.0.welcome(it, number)))
-        {
-            return handle;
-        }
-        self.0.find_or_make(key.to_owned(), &guard)
+        guarded!(&self.0.places, |guard, can_write| {
+            let found = self.0.find(key, &guard);
+            found.unwrap_or_else(|| {
+                if can_write {
+                    self.0.find_or_make(key.to_owned(), &guard)
+                } else {
+                    self.0.make_for_nobody_else(&key.to_owned())
+                }
+            })
+        })
     }
 
     /// The breaker of `key`, if there is one.
@@ -172,9 +195,7 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let guard = self.0.places.guard();
-        let place = self.0.places.get(key, &guard)?;
-        place.take(|it, number| self.0.welcome(it, number))
+        guarded!(&self.0.places, |guard| self.0.find(key, &guard))
     }
 
     /// Takes the breaker of `key` out of the registry, whatever it counts, and returns it. Who has a handle
@@ -184,13 +205,56 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let guard = self.0.places.guard();
-        let place = self.0.places.remove(key, &guard)?;
-        place.take(|it, number| self.0.welcome(it, number))
+        guarded!(&self.0.places, |guard, can_write| {
+            if can_write {
+                self.0.tidy(&guard);
+                let place = self.0.places.remove(key, &guard)?;
+                place.take(|it, number| self.0.welcome(it, number))
+            } else {
+                let (key, place) = self.0.places.get_key_value(key, &guard)?;
+                self.0.leave(key, place)
+            }
+        })
     }
 
-    /// By how many the breakers exceed the [`capacity`](RegistryBuilder::capacity), because they are
-    /// needed; 0 without one.
+    /// Keeps the breakers for which `keep` returns `true`, and [removes](Self::remove) the others,
+    /// whatever they count.
+    ///
+    /// A look counts as no use. A caller with a handle keeps it. A caller that asks later for a
+    /// removed key gets a new, closed breaker. Of breakers that come or go meanwhile some are
+    /// shown. It needs no capacity.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, Registry, State};
+    ///
+    /// let hosts = Registry::<String>::builder(CircuitBreaker::builder("host")).build()?;
+    /// hosts.of("10.0.0.7");
+    /// hosts.of("10.0.0.8").force_open();
+    /// hosts.retain(|host, breaker| host != "10.0.0.7" || breaker.state() != State::Closed);
+    /// assert!(hosts.get("10.0.0.7").is_none());
+    /// assert!(hosts.get("10.0.0.8").is_some());
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn retain(&self, mut keep: impl FnMut(&K, &CircuitBreaker<C>) -> bool) {
+        let places = &self.0.places;
+        guarded!(
+            places,
+            |guard, can_write| for (key, place) in places.iter(&guard) {
+                // An eviction may have taken it since it was found.
+                let taken = place.take_unnoted(|it, number| self.0.welcome(it, number));
+                if taken.is_some_and(|breaker| !keep(key, &breaker)) {
+                    if can_write {
+                        self.0.take_away(key, place.number(), &guard);
+                    } else {
+                        self.0.leave(key, place);
+                    }
+                }
+            }
+        );
+    }
+
+    /// By how many the breakers exceed the [`capacity`](RegistryBuilder::capacity), because they
+    /// have something to lose; 0 without one.
     #[must_use]
     pub fn over_capacity(&self) -> usize {
         let capacity = self.0.capacity.as_ref();
@@ -221,12 +285,16 @@ where
     /// ```
     pub fn for_each(&self, mut look: impl FnMut(&K, &Snapshot)) {
         let mut snapshot = None;
-        for (key, place) in &self.0.places.pin() {
+        let places = &self.0.places;
+        guarded!(places, |guard| for (key, place) in places.iter(&guard) {
+            if place.is_retired() {
+                continue;
+            }
             let breaker = place.peek();
             let snapshot = snapshot.get_or_insert_with(|| breaker.snapshot());
             breaker.snapshot_into(snapshot);
             look(key, snapshot);
-        }
+        });
     }
 
     /// A snapshot of each breaker with its key, in no particular order; see [`for_each`](Self::for_each).
@@ -271,9 +339,20 @@ where
     K: Hash + Eq + Clone,
     C: Clone,
 {
+    #[inline]
+    fn find<Q>(&self, key: &Q, guard: &impl Guard) -> Option<CircuitBreaker<C>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let place = self.places.get(key, guard)?;
+        place.take(|it, number| self.welcome(it, number))
+    }
+
     #[cold]
     #[inline(never)]
     fn find_or_make(&self, key: K, guard: &impl Guard) -> CircuitBreaker<C> {
+        self.tidy(guard);
         let at = At {
             places: &self.places,
             key: &key,
@@ -285,12 +364,46 @@ where
             |it, number| self.welcome(it, number),
         );
         if let (Some(capacity), Some(number)) = (&self.capacity, made) {
-            capacity.enter(key, number, &self.places, guard, |breaker| {
+            capacity.enter(key, number, &self.places, guard, |breaker, was_used| {
                 let shared = breaker.shared();
-                shared.core.has_nothing_to_lose(&**shared)
+                shared
+                    .core
+                    .eviction_rank(was_used, self.idle_after, &**shared)
             });
         }
         handle
+    }
+
+    /// A breaker for the caller alone, in a thread that is ending and can't write to the map.
+    #[cold]
+    #[inline(never)]
+    fn make_for_nobody_else(&self, key: &K) -> CircuitBreaker<C> {
+        let place = self.make(key);
+        let taken = place.take(|it, number| self.welcome(it, number));
+        taken.unwrap_or_else(|| unreachable!("nobody can have retired it"))
+    }
+
+    /// Removes a breaker in a thread that is ending, which leaves it to others to change the map.
+    #[cold]
+    #[inline(never)]
+    fn leave(&self, key: &K, place: &Place<CircuitBreaker<C>>) -> Option<CircuitBreaker<C>> {
+        let breaker = place.retire_by_hand(|it, number| self.welcome(it, number))?;
+        self.left.push((key.clone(), place.number()));
+        Some(breaker)
+    }
+
+    /// Takes away what others have left.
+    fn tidy(&self, guard: &impl Guard) {
+        while let Some((key, number)) = self.left.pop() {
+            self.take_away(&key, number, guard);
+        }
+    }
+
+    fn take_away(&self, key: &K, number: u64, guard: &impl Guard) {
+        // An error says that another breaker has taken the place already.
+        let _other = self
+            .places
+            .remove_if(key, |_, it| it.number() == number, guard);
     }
 
     fn make(&self, key: &K) -> Place<CircuitBreaker<C>> {
@@ -322,9 +435,10 @@ where
     C: Clone + Send + Sync,
 {
     fn align(&self, command: &Command) {
-        for place in self.places.pin().values() {
+        let places = &self.places;
+        guarded!(places, |guard| for place in places.values(&guard) {
             command.align(&**place.peek().shared());
-        }
+        });
     }
 }
 

@@ -6,6 +6,7 @@ use super::Registry;
 use crate::breaker::CircuitBreaker;
 use crate::builder::Builder;
 use crate::error::ConfigError;
+use crate::map_guard::guarded;
 
 impl<K, C> Registry<K, C>
 where
@@ -62,11 +63,12 @@ where
             combine(present).checked().map(drop)
         })?;
         breakers.templates.replace(combine);
-        for place in breakers.places.pin().values() {
+        let places = &breakers.places;
+        guarded!(places, |guard| for place in places.values(&guard) {
             let number = place.number();
             let bring = |template: &_| bring_into_line(place.peek(), number, template);
             breakers.templates.align(bring);
-        }
+        });
         Ok(())
     }
 }

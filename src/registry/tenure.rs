@@ -74,7 +74,7 @@ pub trait Counted: Clone {
 /// What an eviction has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It was looked up since the last time, and gets a second chance.
+    /// It was looked up at the same time.
     Used,
     /// Somebody needs it.
     Needed,
@@ -116,16 +116,54 @@ impl<H: Counted> Place<H> {
     /// `welcome` is called with the number before anybody has a handle; should two come at the same time, by both.
     #[inline]
     pub fn take(&self, welcome: impl FnOnce(&H, u64)) -> Option<H> {
+        let (handle, seen) = self.count_and_read();
+        if Standing::of(seen) == Standing::Used {
+            return Some(handle);
+        }
+        self.take_rarely(seen, welcome, handle)
+    }
+
+    /// A handle that is counted, and the word as it was after that.
+    #[inline]
+    fn count_and_read(&self) -> (H, u64) {
         let handle = self.handle.clone();
         // Acquire: pairs with the Release fence in `retire`. If that one counted before this handle
         // was counted, then this thread finds the word condemned, or what it became later.
         fence(Ordering::Acquire);
         // Acquire: pairs with the Release in `take_rarely`; who finds it used finds it welcomed.
-        let seen = self.word.load(Ordering::Acquire);
-        if Standing::of(seen) == Standing::Used {
-            return Some(handle);
+        (handle, self.word.load(Ordering::Acquire))
+    }
+
+    /// Like [`take`](Self::take), but it isn't noted as a use.
+    pub fn take_unnoted(&self, welcome: impl FnOnce(&H, u64)) -> Option<H> {
+        let (handle, seen) = self.count_and_read();
+        match Standing::of(seen) {
+            Standing::Used | Standing::Unused => Some(handle),
+            _ => self.take_rarely(seen, welcome, handle),
         }
-        self.take_rarely(seen, welcome, handle)
+    }
+
+    /// Retires the breaker, whatever it counts and whoever has a handle, and returns one; `None` if
+    /// it was retired before.
+    pub fn retire_by_hand(&self, welcome: impl FnOnce(&H, u64)) -> Option<H> {
+        let handle = self.take_unnoted(welcome)?;
+        // Relaxed: the exchange checks what was read.
+        let mut seen = self.word.load(Ordering::Relaxed);
+        loop {
+            let retired = Standing::Retired.with(layout::NUMBER.get(seen));
+            match Standing::of(seen) {
+                Standing::Retired => return None,
+                _ if self.exchange(seen, retired) => return Some(handle),
+                // Relaxed: as before.
+                _ => seen = self.word.load(Ordering::Relaxed),
+            }
+        }
+    }
+
+    /// Whether no lookup returns the breaker any more.
+    pub fn is_retired(&self) -> bool {
+        // Relaxed: the word says all.
+        Standing::of(self.word.load(Ordering::Relaxed)) == Standing::Retired
     }
 
     #[cold]
@@ -153,25 +191,22 @@ impl<H: Counted> Place<H> {
         }
     }
 
-    /// Retires the breaker if nobody has a handle and `is_idle` says that it has nothing to lose; or, if it
-    /// is to get a `second_chance` and was used since the last one, takes a note that it had it.
+    /// Retires the breaker if nobody has a handle and `may_go` says so. It is told whether the
+    /// breaker was looked up since the last time. If the breaker stays, it counts as not looked up
+    /// from now on.
     ///
     /// Only one thread may be here at a time.
-    pub fn retire(&self, second_chance: bool, is_idle: impl FnOnce(&H) -> bool) -> Fate {
+    pub fn retire(&self, may_go: impl FnOnce(&H, bool) -> bool) -> Fate {
         // Relaxed: the exchanges check what was read.
         let seen = self.word.load(Ordering::Relaxed);
         let number = layout::NUMBER.get(seen);
         let [unused, condemned, retired] =
             [Standing::Unused, Standing::Condemned, Standing::Retired].map(|it| it.with(number));
-        match Standing::of(seen) {
+        let was_used = match Standing::of(seen) {
             Standing::Retired => return Fate::Retired,
             Standing::New | Standing::Condemned => return Fate::Needed,
-            Standing::Used if second_chance => {
-                self.exchange(seen, unused);
-                return Fate::Used;
-            }
-            Standing::Used | Standing::Unused => {}
-        }
+            standing @ (Standing::Used | Standing::Unused) => standing == Standing::Used,
+        };
         if !self.exchange(seen, condemned) {
             return Fate::Used;
         }
@@ -181,9 +216,9 @@ impl<H: Counted> Place<H> {
         let own = self.handle.clone();
         let has_holders = own.count() > 2;
         // Acquire: pairs with the Release of who has dropped a handle before the count was read. What
-        // was recorded with it is seen by `is_idle`.
+        // was recorded with it is seen by `may_go`.
         fence(Ordering::Acquire);
-        if has_holders || !is_idle(&self.handle) {
+        if has_holders || !may_go(&self.handle, was_used) {
             self.exchange(condemned, unused);
             return Fate::Needed;
         }
