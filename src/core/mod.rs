@@ -200,12 +200,19 @@ impl Core {
         at_present!(self, |present| {
             let policies = &present.settings().policies;
             let any = |looks: fn(&TripPolicy) -> bool| policies.iter().any(looks);
-            let has_run = || any(TripPolicy::looks_at_run) && self.run.get(generation) > 0;
-            let has_evidence = || present.evidence().is_some_and(|it| it.has_any(generation));
+            // Where calls leave by age, a run is no longer than the failures that are counted below.
+            let has_run = || {
+                any(TripPolicy::looks_at_run)
+                    && !present.ring().leave_by_age()
+                    && self.run.get(generation) > 0
+            };
+            let (reading, now) = present.ring().read_with_nanos(caller);
+            let evidence = present.evidence();
+            let has_evidence =
+                || evidence.is_some_and(|it| it.has_any_at(generation, date_of(now)));
             if present.has_its_own_settings() || has_run() || has_evidence() {
                 return false;
             }
-            let reading = present.ring().read(caller);
             let Counts {
                 failures,
                 slow,
@@ -305,6 +312,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let counts = ring.all_counts(suspicions, generation, reading, caller);
         let asides = ring.asides(generation, reading);
         let run = self.run.get(generation);
+        let run = ring.run_held(run, counts.failures, reading, caller);
         let recording = timed.map_or(Recording::Off, Timed::recording);
         if recording != Recording::Off {
             let latencies = timed.and_then(|timed| timed.latencies());
