@@ -290,6 +290,8 @@ impl Snapshot {
     }
 
     /// Failures since the last success, in this generation.
+    ///
+    /// Where calls leave the window by age, these are the failures that the window still holds.
     #[must_use]
     pub fn consecutive_failures(&self) -> u64 {
         self.consecutive_failures

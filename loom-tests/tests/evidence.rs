@@ -225,6 +225,56 @@ fn two_failures_that_are_weighed_at_once_are_no_three() {
     });
 }
 
+/// For which so many failures in a row are enough. As many less one came too long ago.
+fn old_evidence(failures: u32) -> Evidence {
+    let evidence = evidence(0.0, budget_for(failures), |moment| moment);
+    for _ in 1..failures {
+        evidence.failure(FIRST, NOW / 2, || true);
+    }
+    assert_eq!(verdict(&evidence), None, "it is too old");
+    evidence
+}
+
+/// Fails when: `Evidence::failure` notes the date before it drops what is old; `Evidence::verdict` loads
+/// the date after the evidence; `Lasting` stores or loads the date relaxed.
+#[test]
+fn old_evidence_is_not_found_with_the_date_of_a_new_failure() {
+    model(UNBOUNDED, || {
+        let shared = Arc::new(old_evidence(3));
+        let [_, found] = race(
+            &shared,
+            [
+                |evidence: &Evidence| {
+                    fail(evidence);
+                    None
+                },
+                // One call in flight takes too long.
+                |evidence: &Evidence| evidence.verdict(FIRST, NOW, 0, || 1),
+            ],
+        );
+        assert_eq!(found, None);
+        assert_eq!(verdict(&shared), None, "one failure is not enough");
+    });
+}
+
+/// Fails when: `Evidence::drop_old` loads the date before the evidence, or the evidence relaxed, or
+/// stores instead of exchanging.
+#[test]
+fn of_two_failures_that_find_old_evidence_both_are_weighed() {
+    model(preemptions(4), || {
+        let weighed = |enough: u32| {
+            let evidence = evidence(0.0, budget_for(enough), |moment| moment);
+            for _ in 0..2 {
+                evidence.failure(FIRST, NOW / 2, || true);
+            }
+            let shared = Arc::new(evidence);
+            race(&shared, [fail, fail]);
+            verdict(&shared).is_some()
+        };
+        assert!(weighed(2), "one is lost");
+    });
+}
+
 /// An excursion that has ended, so that another is not the first.
 fn begin_and_end(evidence: &Evidence) {
     evidence.failure(FIRST, NOW - 1, || true);
@@ -259,7 +309,13 @@ fn who_finds_an_excursion_finds_when_it_began() {
 fn what_is_long_forgotten_is_not_remembered_when_another_excursion_ends() {
     model(UNBOUNDED, || {
         const LATER: u64 = 100 * NOW;
-        let evidence = tolerant();
+        let wish = Wish {
+            tolerate: 0.25,
+            false_trip_budget: Duration::from_nanos(1),
+        };
+        // In so long a window evidence is never too old.
+        let evidence = Evidence::new(wish, LATER);
+        evidence.look(FIRST, NOW - 1, 0, || 1_000);
         evidence.failure(FIRST, 1, || true);
         evidence.learn(lesson(&evidence), NOW, 0);
         evidence.failure(FIRST, LATER, || true);

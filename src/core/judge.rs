@@ -11,7 +11,7 @@ use crate::window::{BinCounts, ClockReading, Counts};
 
 impl<'a, F: Fitted<'a>> Present<'a, F> {
     /// Trips if there is reason enough, and says whether it has. `outcome` is that of the call which
-    /// gave cause to ask, `run` how many have failed in a row.
+    /// gave cause to ask, `run` how many have failed in a row, however long ago.
     pub(super) fn judge(
         self,
         generation: Generation,
@@ -76,13 +76,16 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         caller: &impl Caller,
     ) -> Option<Cause> {
         let policies = &self.settings().policies;
-        let counts = if policies.iter().any(TripPolicy::looks_at_window) {
-            let worth = |counts| policies.iter().any(|policy| policy.may_trip(run, &counts));
+        let (run, counts) = if policies.iter().any(|policy| policy.looks_at_window(run)) {
             let counts = self.suspicions(generation, reading, caller);
-            self.ring()
-                .add_successes(counts, generation, reading, caller, worth)?
+            let run = self.ring().run_held(run, counts.failures, reading, caller);
+            let worth = |counts| policies.iter().any(|policy| policy.may_trip(run, &counts));
+            let counts = self
+                .ring()
+                .add_successes(counts, generation, reading, caller, worth)?;
+            (run, counts)
         } else {
-            Counts::default()
+            (run, Counts::default())
         };
         policies.iter().find_map(|policy| {
             let cause = policy.judge(run, &counts)?;

@@ -16,6 +16,8 @@ use super::saved::Ages;
 pub(super) struct Lasting {
     /// When the latest excursion began; never goes back.
     began: AtomicU64,
+    /// When the latest call ended that failed or took too long; never goes back.
+    latest: AtomicU64,
     /// How long excursions had lasted when the last of them ended.
     lasted: AtomicU64,
     /// When that was.
@@ -28,27 +30,30 @@ impl Lasting {
     pub(super) fn new() -> Self {
         Self {
             began: AtomicU64::new(0),
+            latest: AtomicU64::new(0),
             lasted: AtomicU64::new(0),
             ended: AtomicU64::new(0),
         }
     }
 
-    /// When the latest excursion began, how long all before had lasted, and when the last of them ended; the
-    /// moments as they are saved.
+    /// When the latest excursion began, when the latest call was weighed that failed, how long all
+    /// excursions before had lasted, and when the last of them ended; the moments as they are saved.
     #[cfg(feature = "serde")]
-    pub(super) fn save(&self, ages: Ages) -> (Option<u64>, u64, Option<u64>) {
+    pub(super) fn save(&self, ages: Ages) -> (Option<u64>, Option<u64>, u64, Option<u64>) {
         let (ended, lasted) = self.ended_and_lasted();
-        (ages.of(self.began()), lasted, ages.of(ended))
+        let (began, latest) = (ages.of(self.began()), ages.of(self.latest()));
+        (began, latest, lasted, ages.of(ended))
     }
 
     /// The same as they were saved.
     #[cfg(feature = "serde")]
     pub(super) fn restored(
-        (began, lasted, ended): (Option<u64>, u64, Option<u64>),
+        (began, latest, lasted, ended): (Option<u64>, Option<u64>, u64, Option<u64>),
         ages: Ages,
     ) -> Self {
         Self {
             began: AtomicU64::new(ages.moment(began)),
+            latest: AtomicU64::new(ages.moment(latest)),
             lasted: AtomicU64::new(lasted),
             ended: AtomicU64::new(ages.moment(ended)),
         }
@@ -64,6 +69,25 @@ impl Lasting {
     pub(super) fn began(&self) -> u64 {
         // Relaxed: see `begin`.
         self.began.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a call is weighed that failed and ended at `now`.
+    ///
+    /// The caller does this before it counts the call, and after it has dropped evidence that is too
+    /// old.
+    #[inline]
+    pub(super) fn note(&self, now: u64) {
+        // Release: pairs with the Acquire in `latest`; a reader that finds this date, and then loads
+        // the evidence, no longer finds evidence that was too old for it. Otherwise old evidence would
+        // look young.
+        self.latest.fetch_max(now, Ordering::Release);
+    }
+
+    /// When the latest call ended that was weighed and failed.
+    #[inline]
+    pub(super) fn latest(&self) -> u64 {
+        // Acquire: pairs with the Release in `note`; see there.
+        self.latest.load(Ordering::Acquire)
     }
 
     #[inline]

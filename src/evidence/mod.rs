@@ -6,6 +6,11 @@
 //! nothing else. The breaker trips when there is so much that healthy traffic would show it as seldom
 //! as the user allows. While there is none, a success writes nothing.
 //!
+//! Evidence ages as the window does. Once no call has failed for as long as the window is, the last
+//! failure has left the window, and all evidence is gone. Failures that follow each other more closely
+//! are one excursion, however long it lasts: calls that come once in ten seconds and all fail are an
+//! outage in a window of a minute. So only silence ages evidence; successes weigh against it.
+//!
 //! Sources: Page 1954, "Continuous inspection schemes"; Lorden 1971, "Procedures for reacting to a
 //! change in distribution", for the delay that no test can beat, and that a one-sided test begun again
 //! and again comes close to it; Moustakides 1986, "Optimal stopping times for detecting changes in
@@ -177,6 +182,8 @@ impl Evidence {
         now: u64,
         is_current: impl Fn() -> bool,
     ) -> Option<()> {
+        self.drop_old(generation, now);
+        self.lasting.note(now);
         let begin = || self.lasting.begin(now);
         let next = |seen| {
             let counted = Excursion::unpack(seen, generation);
@@ -199,6 +206,30 @@ impl Evidence {
         // Read-modify-writes of one word, so of failures that are weighed at the same time none is lost,
         // and the last one to be weighed sees the others.
         stamped::update(&self.word, next, begins_in_it).map(|_| ())
+    }
+
+    /// Drops evidence of `generation` that is too old at `now`.
+    ///
+    /// The word is loaded before the date. Evidence that came after this silence is found with its own
+    /// date or a later one, and stays. Only if the word has become again what it was is it dropped: a
+    /// single failure that takes the place of a single old one, while this thread sleeps. Then the
+    /// failure of one other thread counts for nothing.
+    #[inline]
+    fn drop_old(&self, generation: Generation, now: u64) {
+        // Acquire: pairs with the Release of the update that counted a failure; its date, noted
+        // before, is found below. Otherwise young evidence would look old.
+        let seen = self.word.load(Ordering::Acquire);
+        if self.is_old(now) && !Excursion::unpack(seen, generation).is_over() {
+            let none = Excursion::default().pack(generation);
+            // If it fails, another thread has dropped it or has weighed a call by an earlier date.
+            stamped::update_own(&self.word, seen, none);
+        }
+    }
+
+    /// Whether no call has failed for as long as the window is.
+    #[inline]
+    fn is_old(&self, now: u64) -> bool {
+        now.saturating_sub(self.lasting.latest()) >= self.window
     }
 
     /// Weighs a call of `generation` that succeeded in time, and says what there is to learn if with it
@@ -237,7 +268,9 @@ impl Evidence {
     /// `since`.
     pub fn learn(&self, lesson: Lesson, now: u64, since: u64) {
         let Lesson { learnt, began } = lesson;
-        self.lasting.end(began, now, since);
+        // Silence is no part of it.
+        let aged = self.lasting.latest().saturating_add(self.window);
+        self.lasting.end(began, now.min(aged), since);
         self.baseline
             .learn(learnt, began, now, self.known(began, since));
     }
@@ -256,7 +289,8 @@ impl Evidence {
     }
 
     /// Looks at the traffic, if it is time: at `now`, in `generation`, which began at `since` and whose window
-    /// holds so many `calls`. Learns that they went well, if there is no evidence that they didn't.
+    /// holds so many `calls`. Learns that they went well, if there is no evidence that they didn't. Evidence that
+    /// is too old to trip still counts here: no call has spoken against it.
     pub fn look(&self, generation: Generation, now: u64, since: u64, calls: impl FnOnce() -> u64) {
         if self.baseline.take_pace(now, since, self.window, calls) && !self.has_any(generation) {
             let known = self.known(now, since);
@@ -292,7 +326,14 @@ impl Evidence {
         overdue: impl FnOnce() -> u64,
     ) -> Option<Verdict> {
         // A thread that asks has weighed its own call before, so it reads that or what came later.
-        let mut counted = self.counted(generation);
+        // The date first: by a date that is noted after old evidence was dropped, no old evidence is
+        // found. By an older date this may miss a failure, whose own thread then judges.
+        let is_old = self.is_old(now);
+        let mut counted = if is_old {
+            Excursion::default()
+        } else {
+            self.counted(generation)
+        };
         let has_begun = counted.failed > 0;
         for _ in 0..overdue().min(128) {
             counted = counted.failure();

@@ -20,6 +20,8 @@ pub(crate) struct SavedEvidence {
     excursion: [u32; 6],
     /// How long ago the latest excursion began, in nanoseconds.
     began: Option<u64>,
+    /// How long ago the latest failure was weighed, in nanoseconds.
+    latest: Option<u64>,
     lasted: u64,
     /// How long ago the one before it ended.
     ended: Option<u64>,
@@ -30,6 +32,7 @@ summed!(SavedEvidence {
     tolerated,
     excursion,
     began,
+    latest,
     lasted,
     ended,
     usual,
@@ -115,11 +118,12 @@ impl Evidence {
         let ages = Ages { now, elapsed: 0 };
         // Before what is noted of it.
         let excursion = self.counted(generation);
-        let (began, lasted, ended) = self.lasting.save(ages);
+        let (began, latest, lasted, ended) = self.lasting.save(ages);
         SavedEvidence {
             tolerated: self.tolerated(),
             excursion: excursion.save(),
             began,
+            latest,
             lasted: lasted.min(Ages::MOST),
             ended,
             usual: self.baseline.save(ages),
@@ -138,7 +142,7 @@ impl Evidence {
         let ages = Ages { now, elapsed };
         self.baseline = Baseline::restored(&saved.usual, ages);
         let excursion = if saved.tolerated == self.tolerated() {
-            let lasting = (saved.began, saved.lasted, saved.ended);
+            let lasting = (saved.began, saved.latest, saved.lasted, saved.ended);
             self.lasting = Lasting::restored(lasting, ages);
             Excursion::restored(saved.excursion)
         } else {

@@ -69,10 +69,12 @@ enum Rule {
 const _: () = assert!(size_of::<TripPolicy>() <= 16);
 
 impl TripPolicy {
-    /// Trips on `n` failures with no success between them, however long they took; `n` is at
-    /// least 1.
+    /// Trips on `n` failures with no success between them; `n` is at least 1.
     ///
-    /// Ignored calls neither add to the run nor end it.
+    /// Ignored calls neither add to the run nor end it. A failure leaves the run when it is too old
+    /// for the window: five failures a day apart are no run of five in a window of a minute. In a
+    /// [`Window::count`] only [`within`](crate::CountWindow::within) limits the age. There a run may
+    /// be longer than the window.
     #[must_use]
     pub fn consecutive_failures(n: u32) -> Self {
         Self(Rule::ConsecutiveFailures { limit: n })
@@ -186,6 +188,9 @@ impl TripPolicy {
     /// second it trips after ten failed calls or so of a total outage and some sixty calls of one of
     /// 50 %; at one call a second after four. An outage is never learnt: there is nothing to learn while
     /// there is evidence.
+    ///
+    /// All evidence is forgotten once no call has failed for as long as the window is. Failures an hour
+    /// apart never trip it in a window of a minute. Calls that come once in ten seconds and all fail do.
     ///
     /// ```
     /// use std::time::Duration;
@@ -306,15 +311,19 @@ impl TripPolicy {
         }
     }
 
-    /// Whether the policy is judged by the counts of the window.
-    pub(crate) fn looks_at_window(&self) -> bool {
-        matches!(
-            self.0,
+    /// Whether the policy is judged by the counts of the window, after so many failures in a row.
+    ///
+    /// A run that is too short needs no count: the window holds no more of it.
+    pub(crate) fn looks_at_window(&self, run: u64) -> bool {
+        match self.0 {
+            Rule::ConsecutiveFailures { limit } => run >= u64::from(limit),
             Rule::FailureCount { .. }
-                | Rule::ErrorRate { .. }
-                | Rule::SlowRate(_)
-                | Rule::BurnRate(_)
-        )
+            | Rule::ErrorRate { .. }
+            | Rule::SlowRate(_)
+            | Rule::BurnRate(_) => true,
+            // Judged apart.
+            Rule::LatencyPercentile(_) | Rule::SlowerThanUsual(_) | Rule::Adaptive(_) => false,
+        }
     }
 
     /// Whether the policy is judged by the percentiles of the window.
@@ -372,7 +381,8 @@ impl TripPolicy {
         }
     }
 
-    /// Whether a failure that made the run `run` long and the window `counts` trips, and why.
+    /// Whether a failure trips that made the run `run` long, as far as the window holds it, and the
+    /// window `counts`; and why.
     ///
     /// Of one that [looks at a short stretch](Self::looks_at_short_stretch) besides, that is half of the
     /// question.

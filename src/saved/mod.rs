@@ -50,7 +50,7 @@ use crate::state::State;
 /// | the state | with its generation's number and age, and what is left of an open time; also a state that was entered by hand |
 /// | a half-open breaker | is half-open with all places for probes free, and begins its ramp anew: who was on its way has gone with the process |
 /// | the window's counts | if window and [limit of slow calls](crate::TripPolicy::slow_rate) are the same; else it starts empty. In a window by time a call leaves up to a bucket too early, because the clock's buckets begin elsewhere |
-/// | failures in a row | always |
+/// | failures in a row | as many as the window holds; all of them in a window by count without [`within`](crate::CountWindow::within) |
 /// | what an [adaptive](crate::TripPolicy::adaptive) policy has learnt | if the limit of slow calls is the same; the calls that it is weighing, if what is tolerated is as well |
 /// | what is [usual](crate::TripPolicy::slower_than_usual) | for the same percentile |
 /// | how many recoveries have failed, the age of the outage, how much traffic there was, a `Retry-After` | where the settings have a use for it |

@@ -119,6 +119,18 @@ impl CountRing {
         shape(self) == shape(other)
     }
 
+    /// See [`Ring::run_held`](super::Ring::run_held). A run may be longer than the window.
+    #[must_use]
+    pub fn run_held(&self, run: u64, now: u64) -> u64 {
+        let Some(marks) = &self.marks else {
+            return run;
+        };
+        // Relaxed: positions only grow. A position of a later generation makes the run look younger,
+        // and then the caller finds its own generation over.
+        let end = cursor::POSITION.get(self.cursor.load(Ordering::Relaxed));
+        marks.reach(end, now).min(run)
+    }
+
     #[allow(
         clippy::cast_possible_truncation,
         reason = "a remainder of the number of groups, which is a usize"

@@ -258,6 +258,27 @@ impl Ring {
         }
     }
 
+    /// How many of the last `run` calls, which all failed, are young enough for the window, which
+    /// holds so many `failures` in all.
+    ///
+    /// Calls leave a window by time in their order. If the success before the run has left, all
+    /// failures that the window holds are of the run. Otherwise the window holds the whole run. So
+    /// it holds the lesser of the two numbers.
+    #[must_use]
+    #[inline]
+    pub fn run_held(
+        &self,
+        run: u64,
+        failures: u64,
+        reading: ClockReading,
+        caller: &impl Caller,
+    ) -> u64 {
+        match self {
+            Self::Time(_) => run.min(failures),
+            Self::Count(ring) => ring.run_held(run, caller.nanos_at(reading.raw)),
+        }
+    }
+
     /// Adds to these the successes, if the sum is `worth` knowing: asked first without any, and again
     /// as they are added.
     pub fn add_successes(

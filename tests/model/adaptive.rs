@@ -226,6 +226,8 @@ pub(super) struct Adaptive {
     excursion: Excursion,
     /// When the latest excursion began.
     began: u64,
+    /// When the latest call failed, or took too long.
+    latest: u64,
     /// How long excursions had lasted when the last of them ended, by itself or with a trip, and when that was.
     lasted: u64,
     ended: u64,
@@ -253,6 +255,7 @@ impl Adaptive {
             window: nanos(window),
             excursion: Excursion::default(),
             began: 0,
+            latest: 0,
             lasted: 0,
             ended: 0,
             learnt: Learnt::default(),
@@ -335,10 +338,21 @@ impl Adaptive {
     /// A call failed, or took too long.
     pub(super) fn fail(&mut self, moment: Moment) {
         self.look(moment);
+        self.excursion = self.young(moment.now);
+        self.latest = moment.now;
         if self.excursion.usual.failed == 0 {
             self.began = moment.now;
         }
         self.excursion.fail();
+    }
+
+    /// What is counted, unless no call has failed for as long as the window is: then it is forgotten.
+    fn young(&self, now: u64) -> Excursion {
+        if now - self.latest < self.window {
+            self.excursion
+        } else {
+            Excursion::default()
+        }
     }
 
     /// A call succeeded in time.
@@ -375,7 +389,8 @@ impl Adaptive {
             self.excursion.tolerated = Counted::default();
         }
         if before.usual.failed > 0 && self.excursion.usual.failed == 0 {
-            self.end(self.began, moment.now, moment.since);
+            let end = moment.now.min(self.latest.saturating_add(self.window));
+            self.end(self.began, end, moment.since);
             self.learn(Learnt::of(before.usual, before.run), self.began, moment);
             self.look(moment);
         }
@@ -454,7 +469,8 @@ impl Adaptive {
     pub(super) fn verdict(&self, overdue: u64, now: u64, since: u64) -> Option<Cause> {
         const AT_ONCE: f64 = 1.0 / 1440.0;
         const PATIENCE: f64 = 30.0;
-        let mut excursion = self.excursion;
+        let mut excursion = self.young(now);
+        let has_begun = excursion.usual.failed > 0;
         for _ in 0..overdue.min(128) {
             excursion.fail();
         }
@@ -466,7 +482,6 @@ impl Adaptive {
         if usual.failed == 0 {
             return None;
         }
-        let has_begun = self.excursion.usual.failed > 0;
         let began = if has_begun { self.began } else { now };
         let within = now - began;
         let pace = rounded(self.pace.ln());

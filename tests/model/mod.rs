@@ -576,11 +576,10 @@ impl Model {
             overdue,
         } = self.counts();
         match policy {
-            Policy::ConsecutiveFailures(limit) => (self.failures_in_a_row >= limit.into())
-                .then_some(Cause::ConsecutiveFailures {
-                    failures: self.failures_in_a_row,
-                    limit,
-                }),
+            Policy::ConsecutiveFailures(limit) => {
+                let failures = self.run();
+                (failures >= limit.into()).then_some(Cause::ConsecutiveFailures { failures, limit })
+            }
             Policy::FailureCount(limit) => {
                 (failures >= limit.into()).then_some(Cause::FailureCount {
                     failures,
@@ -659,6 +658,15 @@ impl Model {
         last.filter(|call| self.is_alive(call.at))
     }
 
+    /// Failures since the last success. Where calls leave the window by age, only the young ones.
+    fn run(&self) -> u64 {
+        let failed = |call: &&Call| call.failed && self.is_alive(call.at);
+        match self.config.window.ticks() {
+            Some(_) => self.calls.iter().rev().take_while(failed).count() as u64,
+            None => self.failures_in_a_row,
+        }
+    }
+
     fn counts(&self) -> Counts {
         let failures = self.window().filter(|call| call.failed).count();
         let slow = self.window().filter(|call| self.was_slow(call)).count();
@@ -719,6 +727,11 @@ impl Model {
         self.in_flight.clear();
         for call in &mut self.calls {
             call.is_timed = false;
+        }
+        // Calls are kept as the window holds them.
+        if let Shape::CountWithin { calls, .. } = self.config.window {
+            let gone = self.calls.len().saturating_sub(calls as usize);
+            self.calls.drain(..gone);
         }
         if let Phase::HalfOpen { .. } | Phase::Ramp(_) = self.phase {
             self.phase = Phase::HalfOpen {
@@ -811,7 +824,7 @@ impl Model {
             ignored: if rejects { 0 } else { aside },
             rejected: if rejects { aside } else { 0 },
             error_rate: share(failures, calls),
-            consecutive_failures: self.failures_in_a_row,
+            consecutive_failures: self.run(),
             probes_in_flight,
             probes_succeeded,
             probes_failed,
