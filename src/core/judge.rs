@@ -78,7 +78,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let policies = &self.settings().policies;
         let (run, counts) = if policies.iter().any(|policy| policy.looks_at_window(run)) {
             let counts = self.suspicions(generation, reading, caller);
-            let run = self.ring().run_held(run, counts.failures, reading, caller);
+            let run = self.ring().run_held(run, &counts, reading, caller);
             let worth = |counts| policies.iter().any(|policy| policy.may_trip(run, &counts));
             let counts = self
                 .ring()

@@ -275,7 +275,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let counts = ring.all_counts(suspicions, generation, reading, caller);
         let asides = ring.asides(generation, reading);
         let run = self.run.get(generation);
-        let run = ring.run_held(run, counts.failures, reading, caller);
+        let run = ring.run_held(run, &counts, reading, caller);
         let recording = timed.map_or(Recording::Off, Timed::recording);
         if recording != Recording::Off {
             let latencies = timed.and_then(|timed| timed.latencies());

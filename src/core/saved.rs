@@ -234,13 +234,13 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         };
         let evidence = self.evidence();
         let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
-        let failures = ring.failures_and_slow(generation, reading, caller).failures;
+        let counts = ring.failures_and_slow(generation, reading, caller);
         SavedCore {
             state: seen.kind().state().into(),
             generation: self.history.number(generation),
             age: saturated(self.age(generation, now)),
             left_open,
-            run: ring.run_held(self.run.get(generation), failures, reading, caller),
+            run: ring.run_held(self.run.get(generation), &counts, reading, caller),
             slower_than: timed.and_then(Timed::limit).map(saturated),
             window: ring.save(generation, reading, caller),
             evidence: evidence.map(|it| it.save(generation, date_of(now))),

@@ -119,12 +119,17 @@ impl CountRing {
         shape(self) == shape(other)
     }
 
-    /// See [`Ring::run_held`](super::Ring::run_held). A run may be longer than the window.
+    /// See [`Ring::run_held`](super::Ring::run_held). A run may be longer than a window that holds
+    /// nothing else.
     #[must_use]
-    pub fn run_held(&self, run: u64, now: u64) -> u64 {
+    pub fn run_held(&self, run: u64, counts: &Counts, now: u64) -> u64 {
         let Some(marks) = &self.marks else {
             return run;
         };
+        if counts.successes > 0 {
+            // As in a window by time.
+            return run.min(counts.failures);
+        }
         // Relaxed: positions only grow. A position of a later generation makes the run look younger,
         // and then the caller finds its own generation over.
         let end = cursor::POSITION.get(self.cursor.load(Ordering::Relaxed));

@@ -258,8 +258,7 @@ impl Ring {
         }
     }
 
-    /// How many of the last `run` calls, which all failed, are young enough for the window, which
-    /// holds so many `failures` in all.
+    /// How many failures of a `run` are young enough for the window, which holds these counts.
     ///
     /// Calls leave a window by time in their order. If the success before the run has left, all
     /// failures that the window holds are of the run. Otherwise the window holds the whole run. So
@@ -269,13 +268,13 @@ impl Ring {
     pub fn run_held(
         &self,
         run: u64,
-        failures: u64,
+        counts: &Counts,
         reading: ClockReading,
         caller: &impl Caller,
     ) -> u64 {
         match self {
-            Self::Time(_) => run.min(failures),
-            Self::Count(ring) => ring.run_held(run, caller.nanos_at(reading.raw)),
+            Self::Time(_) => run.min(counts.failures),
+            Self::Count(ring) => ring.run_held(run, counts, caller.nanos_at(reading.raw)),
         }
     }
 

@@ -96,6 +96,8 @@ struct Call {
     /// Whether it is still known how long it took, and not only whether that was too long.
     is_timed: bool,
     given_up: bool,
+    /// Whether it ends a run of failures: a call that succeeded and was not dropped late.
+    ends_run: bool,
 }
 
 /// What the judge is asked about.
@@ -515,6 +517,7 @@ impl Model {
             took,
             is_timed: true,
             given_up,
+            ends_run: !failed && ends_run,
         });
         if failed {
             self.failures_in_a_row += 1;
@@ -660,11 +663,18 @@ impl Model {
 
     /// Failures since the last success. Where calls leave the window by age, only the young ones.
     fn run(&self) -> u64 {
-        let failed = |call: &&Call| call.failed && self.is_alive(call.at);
-        match self.config.window.ticks() {
-            Some(_) => self.calls.iter().rev().take_while(failed).count() as u64,
-            None => self.failures_in_a_row,
+        if self.config.window.ticks().is_none() {
+            return self.failures_in_a_row;
         }
+        // A run may be longer than a window by count that holds nothing else.
+        let young = self.calls.iter().rev();
+        let young = young.take_while(|call| self.is_alive(call.at));
+        if self.config.window.capacity().is_some() && self.window().all(|call| call.failed) {
+            return self.failures_in_a_row.min(young.count() as u64);
+        }
+        let held = self.window().collect::<Vec<_>>();
+        let run = held.iter().take_while(|call| !call.ends_run);
+        run.filter(|call| call.failed).count() as u64
     }
 
     fn counts(&self) -> Counts {
