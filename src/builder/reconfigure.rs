@@ -4,6 +4,7 @@ use super::Builder;
 use crate::breaker::CircuitBreaker;
 use crate::error::ConfigError;
 use crate::fittings::{Outfit, Reconfigured};
+use crate::name::Shown;
 use crate::recovery::RetryAfter;
 
 impl<C> CircuitBreaker<C> {
@@ -88,8 +89,8 @@ impl<C> Builder<C> {
         }
         Err(ConfigError::new(
             "name",
-            format!("{:?}", self.name.as_str()),
-            format!("{name:?}"),
+            format!("{:?}", self.name),
+            format!("{:?}", Shown(name)),
             "a breaker keeps its name; another name is another breaker",
         ))
     }
