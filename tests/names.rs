@@ -66,7 +66,16 @@ fn shown(name: &str) -> Vec<(&'static str, String)> {
         show("transition", format!("{transition} {transition:?}"));
     }
     breaker.reset();
+    all.extend(shown_with_features(breaker));
+    all
+}
 
+/// What is shown of a breaker with the features.
+#[allow(unused_mut, unused_variables, reason = "each part has its feature")]
+fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> {
+    let name = breaker.name();
+    let mut all = Vec::new();
+    let mut show = |what, text: String| all.push((what, text));
     #[cfg(feature = "bulkhead")]
     {
         use tripcurve::Bulkhead;
@@ -226,7 +235,7 @@ mod files {
                     "unknown key",
                     format!(r#"{{"breakers": {{{name}: {{"x": 1}}}}}}"#),
                 ),
-                ("key", format!(r#"{{{name}: {{}}}}"#)),
+                ("key", format!(r"{{{name}: {{}}}}")),
                 (
                     "key of a breaker",
                     format!(r#"{{"breakers": {{"a": {{{name}: 1}}}}}}"#),
