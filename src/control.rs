@@ -236,6 +236,7 @@ impl ControlGroup {
             for _ in 0..late.len() {
                 let Some(member) = late.pop() else { break };
                 if let Some(living) = member.upgrade() {
+                    // Relaxed: as above.
                     members.insert(next.fetch_add(1, Ordering::Relaxed), member, &guard);
                     // A command that came meanwhile may have found it nowhere.
                     living.align(command);

@@ -248,12 +248,10 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
             assert!(registry.len() <= MOST, "{}", registry.len());
         }
     });
-    let most = i64::try_from(MOST * 620).unwrap();
+    // A breaker, its place, and what the map and the queue keep in reserve.
+    let most = u64::try_from(MOST * 640).unwrap();
     println!("{} keys: {} bytes", registry.len(), heap.bytes_current);
-    assert!(
-        heap.bytes_current <= most && heap.bytes_max <= 2 * most as u64,
-        "{heap:?}"
-    );
+    assert!(heap.bytes_max <= most, "{heap:?}");
     assert_eq!(registry.of(&in_use).state(), State::Open);
 }
 

@@ -235,7 +235,7 @@ fn a_breaker_that_nobody_has_asked_for_long_goes() {
         breaker.trip(second);
         hand.advance(2 * second);
         breaker.try_acquire().unwrap().success();
-        hand.advance(idle_after - second);
+        hand.advance(599 * second);
     });
     is_kept("forced open for long", |breaker, hand| {
         breaker.force_open();

@@ -30,8 +30,8 @@ impl Drop for Drops {
     }
 }
 
-fn at_the_end(work: impl FnOnce() + 'static) -> Option<Drops> {
-    Some(Drops(Some(AtTheEnd(Box::new(work)))))
+fn at_the_end(work: impl FnOnce() + 'static) -> Drops {
+    Drops(Some(AtTheEnd(Box::new(work))))
 }
 
 const CASE: &str = "TRIPCURVE_THREAD_END";
@@ -47,23 +47,23 @@ fn in_destructors(name: &str, work: fn()) {
             match case.as_str() {
                 "before" => {
                     work();
-                    FIRST.set(at_the_end(work));
+                    FIRST.set(Some(at_the_end(work)));
                 }
                 "after" => {
                     // Registered now, and so dropped last.
                     FIRST.set(Some(Drops(None)));
                     work();
-                    FIRST.set(at_the_end(work));
+                    FIRST.set(Some(at_the_end(work)));
                 }
-                "unused" => FIRST.set(at_the_end(work)),
+                "unused" => FIRST.set(Some(at_the_end(work))),
                 "twice" => {
                     FIRST.set(Some(Drops(None)));
                     work();
-                    LAST.set(at_the_end(work));
-                    FIRST.set(at_the_end(work));
+                    LAST.set(Some(at_the_end(work)));
+                    FIRST.set(Some(at_the_end(work)));
                 }
                 _ => unreachable!("{case}"),
-            };
+            }
         });
         done.join().unwrap();
         println!("survived");
@@ -288,7 +288,7 @@ mod registry {
             registry.of(&7);
             drop(registry);
             super::LAST
-                .try_with(|last| last.replace(at_the_end(|| ())))
+                .try_with(|last| last.replace(Some(at_the_end(|| ()))))
                 .ok();
         });
     }

@@ -37,6 +37,14 @@ impl<C> Builder<C> {
             }
         };
         self.window.check()?;
+        if self.policies.len() > TripPolicy::MOST {
+            return Err(ConfigError::new(
+                "trip_when",
+                self.policies.len(),
+                format!("at most {} policies", TripPolicy::MOST),
+                TripPolicy::HOW_TO_HAVE_FEWER,
+            ));
+        }
         let capacity = self.window.capacity();
         let mut policies = if self.policies.is_empty() {
             TripPolicy::defaults(capacity)

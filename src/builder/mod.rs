@@ -87,7 +87,7 @@ impl CircuitBreaker {
     #[must_use]
     pub fn new(name: impl Into<Name>) -> Self {
         Self::builder(name)
-            .build()
+            .build_with_any_name()
             .unwrap_or_else(|error| unreachable!("the defaults make sense: {error}"))
     }
 
@@ -452,6 +452,25 @@ impl<C> Builder<C> {
     /// # Errors
     /// The first setting that makes no sense, with what was expected and how to mend it.
     pub fn build(self) -> Result<CircuitBreaker<C>, ConfigError> {
+        self.check_length_of_name()?;
+        self.build_with_any_name()
+    }
+
+    /// Refuses a name that is too long.
+    pub(crate) fn check_length_of_name(&self) -> Result<(), ConfigError> {
+        if !Name::is_too_long(self.name.as_str()) {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "name",
+            format!("{:?}, of {} bytes,", self.name, self.name.as_str().len()),
+            format!("at most {} characters long", Name::CHARS),
+            "choose one that people can read",
+        ))
+    }
+
+    /// Like [`build`](Self::build), for names that can't be refused.
+    pub(crate) fn build_with_any_name(self) -> Result<CircuitBreaker<C>, ConfigError> {
         let Outfit {
             settings,
             ring,

@@ -4,6 +4,7 @@ use super::Builder;
 use crate::breaker::CircuitBreaker;
 use crate::error::ConfigError;
 use crate::fittings::{Outfit, Reconfigured};
+use crate::name::Shown;
 
 impl<C> CircuitBreaker<C> {
     /// Puts other settings in the place of the present ones, while calls run.
@@ -83,8 +84,8 @@ impl<C> Builder<C> {
         }
         Err(ConfigError::new(
             "name",
-            format!("{:?}", self.name.as_str()),
-            format!("{name:?}"),
+            format!("{:?}", self.name),
+            format!("{:?}", Shown(name)),
             "a breaker keeps its name; another name is another breaker",
         ))
     }

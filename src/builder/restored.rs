@@ -7,7 +7,7 @@ use super::Builder;
 use crate::clock::{Clock, saturating_nanos};
 use crate::core::Core;
 use crate::error::ConfigError;
-use crate::name::Name;
+use crate::name::{Name, Shown};
 use crate::saved::SavedState;
 
 /// What a breaker is to begin with.
@@ -71,7 +71,7 @@ impl<C> Builder<C> {
         self.restored.saved.as_ref().map_or(Ok(()), |saved| {
             Err(ConfigError::new(
                 "registry.template",
-                format!("restored from what {:?} has saved", saved.name()),
+                format!("restored from what {:?} has saved", Shown(saved.name())),
                 "a template of many",
                 "leave restore() out; breakers by key begin anew",
             ))

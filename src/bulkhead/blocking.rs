@@ -11,7 +11,7 @@ use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use super::{Bulkhead, OwnedBulkheadPermit};
 use crate::breaker::CircuitBreaker;
 use crate::error::{BulkheadFull, CallError, ConfigError, PoolError};
-use crate::name::Name;
+use crate::name::{Name, Shown};
 use crate::outcome::{Classify, ErrIsFailure};
 use crate::permit::Held;
 
@@ -174,7 +174,7 @@ impl BlockingBulkhead {
 impl fmt::Debug for BlockingBulkhead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockingBulkhead")
-            .field("name", &self.name())
+            .field("name", &Shown(self.name()))
             .field("threads", &self.threads)
             .field("queue", &(self.places.max_concurrent() - self.threads))
             .field("in_flight", &self.in_flight())

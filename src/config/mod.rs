@@ -1,5 +1,6 @@
 //! Breakers from a file.
 
+mod named;
 mod policy;
 mod read;
 mod scalars;
@@ -12,11 +13,13 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
 
-use self::read::{At, Named, Section, Words, read_section, section};
+use self::named::Named;
+use self::read::{At, Section, Words, read_section, section};
 use self::settings::{Settings, Template};
 use crate::breaker::CircuitBreaker;
 use crate::builder::Builder;
 use crate::error::ConfigError;
+use crate::name::Shown;
 
 section! {
     /// Named breakers, and templates of them, as a file describes them.
@@ -115,6 +118,18 @@ section! {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// # Limits
+    ///
+    /// | of | at most |
+    /// |---|---|
+    /// | a file | 64 MiB, if you ask [`check_len`](Self::check_len) before you read it |
+    /// | breakers, and templates | 100,000 each |
+    /// | a name | 1,024 characters |
+    /// | policies of a breaker | 64 |
+    ///
+    /// What is beyond them is refused where it stands. Reading and [`check`](Self::check) take time
+    /// in proportion to the file.
+    ///
     /// # Editors
     ///
     /// `docs/config.schema.json` is a [JSON Schema](https://json-schema.org) of such a file. Put it beside yours and name
@@ -153,6 +168,40 @@ impl<'de> Deserialize<'de> for Config {
 }
 
 impl Config {
+    /// How many bytes a file may have: 64 MiB. The largest file that anybody has tried, of 16,000
+    /// breakers, has two.
+    pub const MAX_FILE_LEN: u64 = 64 << 20;
+
+    /// Refuses a file of so many bytes if it is too long, before a reader takes the memory for it.
+    ///
+    /// ```
+    /// use tripcurve::Config;
+    ///
+    /// # let path = "Cargo.toml";
+    /// Config::check_len(std::fs::metadata(path)?.len())?;
+    /// let error = Config::check_len(1 << 30).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the file: 1073741824 bytes is not at most 67108864 bytes; keep breakers in several \
+    ///      files, or breakers by key in a registry"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The file has more than [`MAX_FILE_LEN`](Self::MAX_FILE_LEN).
+    pub fn check_len(bytes: u64) -> Result<(), ConfigError> {
+        if bytes <= Self::MAX_FILE_LEN {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "the file",
+            format!("{bytes} bytes"),
+            format!("at most {} bytes", Self::MAX_FILE_LEN),
+            "keep breakers in several files, or breakers by key in a registry",
+        ))
+    }
+
     /// The names of the breakers, in the order in which the reader gave them: that of the file, or sorted, as
     /// by `toml` without its feature `preserve_order`.
     pub fn names(&self) -> impl Iterator<Item = &str> {
@@ -277,7 +326,7 @@ fn unknown<'a>(
     let known: Vec<_> = known.collect();
     let expected = match known.len() {
         0 => "in the file, which has none".to_owned(),
-        _ => format!("one of {}", Words(known.iter())),
+        _ => format!("one of {}", Words(known.iter().map(|name| Shown(name)))),
     };
-    ConfigError::new(setting, format!("{name:?}"), expected, hint)
+    ConfigError::new(setting, format!("{:?}", Shown(name)), expected, hint)
 }

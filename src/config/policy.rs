@@ -47,6 +47,8 @@ impl Meaning for Policy {
 
     const LIST: &'static str = "a list of policies, as [{ error_rate = 0.5 }, \"adaptive\"],";
 
+    const MOST: (usize, &'static str) = (TripPolicy::MOST, TripPolicy::HOW_TO_HAVE_FEWER);
+
     /// Each begins with the key that says which policy it is.
     const FORMS: &'static [Form] = &[
         Form {

@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use crate::name::{Shown, beginning};
+
 /// Where in the file a value stands.
 #[derive(Clone, Copy)]
 pub(super) enum At<'a> {
@@ -39,10 +41,11 @@ impl fmt::Display for At<'_> {
 /// A dot within a name must not look like one between two.
 fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
     let is_bare = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+    let shown = Shown(key);
     if !key.is_empty() && key.chars().all(is_bare) {
-        f.write_str(key)
+        write!(f, "{shown}")
     } else {
-        write!(f, "{key:?}")
+        write!(f, "{shown:?}")
     }
 }
 
@@ -50,6 +53,9 @@ fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
 pub(super) trait Read: Sized {
     /// What several of them are, for errors.
     const LIST: &'static str = "a list";
+
+    /// How many of them a list may have, and what to do about more.
+    const MOST: (usize, &'static str) = (usize::MAX, "");
 
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error>;
 }
@@ -83,10 +89,17 @@ impl<T: Read> Read for Vec<T> {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+                let (most, how_to_have_fewer) = T::MOST;
                 let mut read = Vec::new();
                 while let Some(item) =
                     items.next_element_seed(Reader::at(&At::Item(self.0, read.len())))?
                 {
+                    if read.len() == most {
+                        return Err(A::Error::custom(format_args!(
+                            "{}: has more than {most}, expected at most {most}; {how_to_have_fewer}",
+                            self.0
+                        )));
+                    }
                     read.push(item);
                 }
                 Ok(read)
@@ -94,55 +107,6 @@ impl<T: Read> Read for Vec<T> {
         }
 
         from.deserialize_seq(List(at, PhantomData))
-    }
-}
-
-/// Things by name, in the order of the file.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Named<T>(Vec<(String, T)>);
-
-impl<T> Named<T> {
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, (String, T)> {
-        self.0.iter()
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&T> {
-        let (_, found) = self.0.iter().find(|(own, _)| own == name)?;
-        Some(found)
-    }
-}
-
-impl<T: Read> Read for Named<T> {
-    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
-        struct Names<'a, T>(&'a At<'a>, PhantomData<T>);
-
-        impl<'de, T: Read> Visitor<'de> for Names<'_, T> {
-            type Value = Named<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(
-                    f,
-                    "names with their settings, as {{ payments = {{ open_for = \"5s\" }} }}, at {}",
-                    self.0
-                )
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
-                let mut read = Vec::new();
-                let mut seen = std::collections::HashSet::new();
-                while let Some(name) = map.next_key_seed(Reader::<String>::at(self.0))? {
-                    let at = self.0.key(&name);
-                    if !seen.insert(name.clone()) {
-                        return Err(twice(&at));
-                    }
-                    let value = map.next_value_seed(Reader::at(&at))?;
-                    read.push((name, value));
-                }
-                Ok(Named(read))
-            }
-        }
-
-        from.deserialize_map(Names(at, PhantomData))
     }
 }
 
@@ -354,19 +318,27 @@ impl<S: Section> Visitor<'_> for Key<'_, S> {
     }
 }
 
-fn twice<E: Error>(at: &At<'_>) -> E {
+pub(super) fn twice<E: Error>(at: &At<'_>) -> E {
     E::custom(format_args!("{at}: is there twice; leave one out"))
 }
 
 /// What can be chosen from, as an enumeration.
 pub(super) struct Words<I>(pub(super) I);
 
+impl<I> Words<I> {
+    /// How many are listed.
+    const MOST: usize = 20;
+}
+
 impl<T: fmt::Display, I: Iterator<Item = T> + Clone> fmt::Display for Words<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, word) in self.0.clone().enumerate() {
+        for (index, word) in self.0.clone().take(Self::MOST).enumerate() {
             write!(f, "{}{word}", if index > 0 { ", " } else { "" })?;
         }
-        Ok(())
+        match self.0.clone().skip(Self::MOST).count() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
     }
 }
 
@@ -392,6 +364,9 @@ pub(super) trait Meaning: Section + PartialEq {
 
     /// What several of them are.
     const LIST: &'static str = "a list";
+
+    /// As of [`Read::MOST`].
+    const MOST: (usize, &'static str) = (usize::MAX, "");
 
     /// Which keys have a meaning together. No two of the forms fit the same keys.
     const FORMS: &'static [Form];
@@ -439,6 +414,8 @@ impl<S: Meaning> Written<S> {
 impl<S: Meaning> Read for Written<S> {
     const LIST: &'static str = S::LIST;
 
+    const MOST: (usize, &'static str) = S::MOST;
+
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
         struct Keys<'a, S>(&'a At<'a>, PhantomData<S>);
 
@@ -452,7 +429,7 @@ impl<S: Meaning> Read for Written<S> {
             fn visit_str<E: Error>(self, word: &str) -> Result<Written<S>, E> {
                 match S::SHORT {
                     Some(short) if short.word == word => Written::at((short.keys)(), self.0),
-                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+                    _ => Err(E::invalid_value(Unexpected::Str(beginning(word)), &self)),
                 }
             }
 
@@ -472,11 +449,5 @@ impl<S: Meaning + serde::Serialize> serde::Serialize for Written<S> {
             Some(word) => to.serialize_str(word),
             None => self.keys.serialize(to),
         }
-    }
-}
-
-impl<T: serde::Serialize> serde::Serialize for Named<T> {
-    fn serialize<W: serde::Serializer>(&self, to: W) -> Result<W::Ok, W::Error> {
-        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }

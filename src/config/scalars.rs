@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
 use super::read::{At, Read};
+use crate::name::beginning;
 
 impl Read for u32 {
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
@@ -95,7 +96,7 @@ pub(super) fn read_text<'de, T: Text, D: Deserializer<'de>>(
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-            T::of(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+            T::of(text).ok_or_else(|| E::invalid_value(Unexpected::Str(beginning(text)), &self))
         }
     }
 

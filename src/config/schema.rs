@@ -6,10 +6,12 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::Config;
-use super::read::{Form, Meaning, Named, Section, Written};
+use super::named::Named;
+use super::read::{Form, Meaning, Section, Written};
 use super::scalars::Text;
 use super::settings::{Settings, Template};
 use super::words::{Choice, Time, Word};
+use crate::name::Name;
 
 /// A section that says of its keys what belongs there.
 pub(super) trait Described: Section {
@@ -85,6 +87,8 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "object",
+            "propertyNames": { "maxLength": Name::CHARS },
+            "maxProperties": Self::MOST,
             "additionalProperties": generator.subschema_for::<T>(),
         })
     }

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use super::named::check_name;
 use super::policy::{Policy, with};
 use super::read::{At, Form, Meaning, Read, Section, Short, Written, read_section, section};
 use super::words::{Time, Word};
 use crate::builder::Builder;
 use crate::error::ConfigError;
+#[cfg(feature = "schema")]
+use crate::name::Name;
 use crate::outcome::Outcome;
 use crate::recovery::{Backoff, Jitter, Recovery};
 use crate::state::State;
@@ -16,11 +19,11 @@ section! {
     /// All of them, each by the name of the builder's method.
     pub(super) struct Settings {
         /// The template whose settings hold where this breaker has none of its own: a name of `templates`.
-        pub(super) template: String,
+        pub(super) template: String { "maxLength": Name::CHARS },
         /// The stretch of recent calls that the breaker looks at: by time, 60 s in 10 buckets if left out, or the last calls.
         window: Written<WindowKeys>,
         /// The policies, any of which trips the breaker. If left out: 5 consecutive failures, or an error rate of 50 % of at least 10 calls.
-        trip_when: Vec<Written<Policy>> { "minItems": 1 },
+        trip_when: Vec<Written<Policy>> { "minItems": 1, "maxItems": crate::policy::TripPolicy::MOST },
         /// How the breaker finds its way back after a trip. If left out: 3 probes, all of which must succeed; adaptive with the adaptive policy.
         recovery: Written<RecoveryKeys>,
         /// How long the breaker stays open after a trip, "1ms" to 10 years; 5 s if left out. Then the first call that asks becomes a probe.
@@ -48,6 +51,9 @@ impl Read for Settings {
 
         let what = "settings, as { open_for = \"5s\" },";
         let settings: Self = read_section(from, what, at)?;
+        if let Some(template) = &settings.template {
+            check_name(template, &at.key("template"))?;
+        }
         let fault = if settings.open_for.is_some() && settings.backoff.is_some() {
             "has both open_for and backoff; the open time is fixed or it grows"
         } else if settings.trip_when.as_ref().is_some_and(Vec::is_empty) {

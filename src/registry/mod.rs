@@ -409,7 +409,8 @@ where
     fn make(&self, key: &K) -> Place<CircuitBreaker<C>> {
         self.templates.make(|template, number| {
             let name = self.name.as_ref().map(|name| name(key));
-            let breaker = template.clone().one_of_many(name, number).build();
+            let breaker = template.clone().one_of_many(name, number);
+            let breaker = breaker.build_with_any_name();
             let breaker = breaker.unwrap_or_else(|error| {
                 unreachable!("the same settings were accepted before: {error}")
             });

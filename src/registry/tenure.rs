@@ -152,8 +152,8 @@ impl<H: Counted> Place<H> {
         loop {
             let retired = Standing::Retired.with(layout::NUMBER.get(seen));
             match Standing::of(seen) {
-                Standing::Retired => return None,
-                _ if self.exchange(seen, retired) => return Some(handle),
+                Standing::Retired => break None,
+                _ if self.exchange(seen, retired) => break Some(handle),
                 // Relaxed: as before.
                 _ => seen = self.word.load(Ordering::Relaxed),
             }

@@ -130,7 +130,7 @@ fn thousandths(share: f64) -> u64 {
 impl fmt::Debug for RetryBudgetBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryBudgetBuilder")
-            .field("breaker", &self.breaker.core.name().as_str())
+            .field("breaker", self.breaker.core.name())
             .field("share", &self.share)
             .field("floor", &self.floor)
             .field("burst", &self.burst)

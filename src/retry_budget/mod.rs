@@ -160,7 +160,7 @@ impl RetryBudget {
 impl fmt::Debug for RetryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RetryBudget")
-            .field("breaker", &self.0.breaker.core.name().as_str())
+            .field("breaker", self.0.breaker.core.name())
             .field("left", &self.left())
             .finish_non_exhaustive()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::SavedState;
 use crate::checksum::Checksum;
 use crate::error::ConfigError;
-use crate::name::Name;
+use crate::name::{Name, Shown};
 
 impl SavedState {
     /// By how much the clocks of two machines may differ, and a clock may be set back.
@@ -30,7 +30,7 @@ impl SavedState {
         if self.checksum != sum {
             return Err(ConfigError::new(
                 "restored.checksum",
-                format!("{:?}", self.checksum),
+                format!("{:?}", Shown(&self.checksum)),
                 format!("{sum:?}"),
                 "the value has changed since it was saved, start without it",
             ));
@@ -38,8 +38,8 @@ impl SavedState {
         if self.name != name.as_str() {
             return Err(ConfigError::new(
                 "restored.name",
-                format!("{:?}", self.name),
-                format!("{:?}", name.as_str()),
+                format!("{:?}", Shown(&self.name)),
+                format!("{name:?}"),
                 "a breaker is restored from what it has saved itself, start without it",
             ));
         }

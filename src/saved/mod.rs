@@ -2,12 +2,14 @@
 
 mod checked;
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::{Checksum, Summed};
 use crate::core::SavedCore;
+use crate::name::Shown;
 use crate::state::State;
 
 /// What a breaker knew when it was [saved](crate::CircuitBreaker::save), to be
@@ -62,7 +64,7 @@ use crate::state::State;
 /// a breaker can have. So a value that is old, of another breaker or damaged is refused by
 /// [`build`](crate::Builder::build). The checksum is no signature, though: who may write the value may say that
 /// the breaker is forced open.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
     version: u32,
     name: String,
@@ -70,6 +72,18 @@ pub struct SavedState {
     saved_at: u64,
     checksum: String,
     pub(crate) core: SavedCore,
+}
+
+impl fmt::Debug for SavedState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SavedState")
+            .field("version", &self.version)
+            .field("name", &Shown(&self.name))
+            .field("saved_at", &self.saved_at)
+            .field("checksum", &Shown(&self.checksum))
+            .field("core", &self.core)
+            .finish()
+    }
 }
 
 /// All but the checksum itself.
