@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::chance::GOLDEN_RATIO;
+use crate::chance::{GOLDEN_RATIO, mixed};
 use crate::pack::Field;
 use crate::stamped::{self, Next};
 use crate::state::Generation;
@@ -20,7 +20,7 @@ use crate::sync::{AtomicU64, Ordering, ThreadCounter};
 /// stand as in a [`Place`](super::place::Place).
 ///
 /// *Count* = mantissa × 2^scale. Up to 131,071 it is exact. From there on it grows by 2^scale at
-/// once, for one call in 2^scale (see [`is_counted`]), which keeps it within a thousandth of the
+/// once, for one call in 2^scale (see [`Draw`]), which keeps it within a thousandth of the
 /// calls. So a word holds 2.8 × 10¹⁴ of them, never carries into its stamp, and a rate isn't skewed
 /// by one of its counters being full before the other.
 mod layout {
@@ -149,7 +149,7 @@ impl BucketWord {
     /// line, so that the callers stay small.
     #[inline(never)]
     fn plus_one_if_of(self, stamp: Stamp) -> Option<Self> {
-        (self.stamp() == stamp).then(|| self.plus_one(is_counted))
+        (self.stamp() == stamp).then(|| self.plus_one(|scale| Draw::new().is_counted(scale)))
     }
 }
 
@@ -163,35 +163,62 @@ impl std::fmt::Debug for BucketWord {
     }
 }
 
-/// Says yes to one call in 2^scale. Only asked where there are many.
+/// The place on a circle that one call has drawn. Of all calls one in 2^scale is counted. Only drawn
+/// where there are many.
 ///
-/// Each thread goes round a circle in steps of the golden ratio and says yes on 1/2^scale of it
-/// (see [`GOLDEN_RATIO`]). No other step spreads more evenly, and each periodic part of a thread's calls
-/// (every other one, say, because it alternates between two breakers) goes round evenly too. Random
-/// numbers would err by a quarter of a percent and cost more.
-#[inline]
-pub(super) fn is_counted(scale: u64) -> bool {
-    thread_local! {
-        // A constant, so that reading it needs no look whether it is there.
-        static PLACE: Cell<u64> = const { Cell::new(0) };
+/// Each thread goes round the circle in steps of the golden ratio, and calls on 1/2^scale of it are
+/// counted (see [`GOLDEN_RATIO`]). No other step spreads more evenly, and each periodic part of a
+/// thread's calls (every other one, say, because it alternates between two breakers) goes round evenly
+/// too. Random numbers would err by a quarter of a percent and cost more.
+///
+/// A call draws once, however often it tries to write. A call that is to be counted and loses an exchange
+/// is still to be counted at the same scale, and half as likely at the next scale, which counts twice as
+/// much. A second draw would nearly always drop it: only calls that are to be counted try to write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draw(u64);
+
+impl Draw {
+    /// Draws for the next call of this thread.
+    #[inline]
+    pub(super) fn new() -> Self {
+        thread_local! {
+            // A constant, so that reading it needs no look whether it is there.
+            static PLACE: Cell<u64> = const { Cell::new(0) };
+        }
+        let place = match PLACE.get() {
+            0 => first_place(),
+            place => place,
+        };
+        PLACE.set(place.wrapping_add(GOLDEN_RATIO));
+        Self(place)
     }
-    let place = match PLACE.get() {
-        0 => first_place(),
-        place => place,
-    };
-    PLACE.set(place.wrapping_add(GOLDEN_RATIO));
-    place >> (64 - scale) == 0
+
+    /// Whether the call is counted at this scale, which is above zero.
+    #[inline]
+    pub(super) fn is_counted(self, scale: u64) -> bool {
+        self.0 >> (64 - scale) == 0
+    }
+
+    /// Bits that say nothing of whether the call is counted, and nothing of each other.
+    #[inline]
+    pub(super) fn bits(self) -> u64 {
+        mixed(self.0)
+    }
 }
 
-/// Where the thread begins: each elsewhere, also in steps of the golden ratio, for those that make one
-/// call each and end.
+/// Where the thread begins: each elsewhere, in even steps, for those that make one call each and end.
+/// They are steps of the root of two. By the golden ratio each thread would follow the one before it
+/// round the circle, and their errors would add up.
 #[cold]
 fn first_place() -> u64 {
     static THREADS: ThreadCounter = ThreadCounter::new(1);
     // Relaxed: only that the numbers differ is of interest.
     let thread = THREADS.fetch_add(1, Ordering::Relaxed);
-    u64::from(thread).wrapping_mul(GOLDEN_RATIO)
+    u64::from(thread).wrapping_mul(ROOT_OF_TWO)
 }
+
+/// The part behind the point of the root of two.
+const ROOT_OF_TWO: u64 = 0x6A09_E667_F3BC_C909;
 
 /// What has become of a call that was to be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,10 +265,16 @@ impl AtomicBucket {
     /// word can be younger than what is alive, the other one is then older.
     #[inline]
     pub fn add(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> Added {
-        let seen = self.load();
+        self.add_to(self.load(), stamp, is_current)
+    }
+
+    /// Like [`add`](Self::add), to the word as it was seen.
+    #[inline]
+    fn add_to(&self, seen: BucketWord, stamp: Stamp, is_current: impl Fn() -> bool) -> Added {
         let is_own = seen.stamp() == stamp;
+        let mut draw = None;
         if is_own {
-            let new = seen.plus_one(is_counted);
+            let new = seen.plus_one(|scale| draw.insert(Draw::new()).is_counted(scale));
             if new == seen || stamped::update_own(&self.0, seen.0, new.0) {
                 return if new.gets_busy() {
                     Added::Busy
@@ -250,7 +283,7 @@ impl AtomicBucket {
                 };
             }
         }
-        match self.add_rarely(stamp, is_current) {
+        match self.add_rarely(stamp, draw, is_current) {
             true if is_own => Added::Busy,
             true => Added::Counted,
             false => Added::Late,
@@ -259,7 +292,13 @@ impl AtomicBucket {
 
     #[cold]
     #[inline(never)]
-    fn add_rarely(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
+    fn add_rarely(&self, stamp: Stamp, draw: Option<Draw>, is_current: impl Fn() -> bool) -> bool {
+        let drawn = Cell::new(draw);
+        let is_counted = |scale| {
+            let draw = drawn.get().unwrap_or_else(Draw::new);
+            drawn.set(Some(draw));
+            draw.is_counted(scale)
+        };
         let next = |seen| {
             let seen = BucketWord(seen);
             if seen.stamp() == stamp {
@@ -336,7 +375,7 @@ mod tests {
     fn count_to(calls: u64) -> BucketWord {
         let mut word = BucketWord::first(stamp(5, 7));
         for _ in 1..calls {
-            word = word.plus_one(is_counted);
+            word = word.plus_one(|scale| Draw::new().is_counted(scale));
         }
         word
     }
@@ -386,7 +425,7 @@ mod tests {
             for period in [1, 2, 3, 5, 8, 21, 64] {
                 let calls = 200 << scale;
                 let counted = (0..calls * period)
-                    .map(|_| is_counted(scale))
+                    .map(|_| Draw::new().is_counted(scale))
                     .step_by(period)
                     .filter(|counted| *counted)
                     .count();
@@ -395,6 +434,66 @@ mod tests {
                     "{counted} at {scale}, every {period}"
                 );
             }
+        }
+    }
+
+    /// Each call that is to be counted finds that another one was first.
+    #[test]
+    fn calls_that_lose_each_exchange_are_counted_as_often_as_others() {
+        const CALLS: u64 = 1_000_000;
+        let bucket = AtomicBucket::new();
+        let own = stamp(1, 1);
+        let mut calls = 0;
+        while calls < CALLS {
+            let seen = bucket.load();
+            while bucket.load() == seen {
+                assert_ne!(bucket.add(own, || true), Added::Late);
+                calls += 1;
+            }
+            assert_ne!(bucket.add_to(seen, own, || true), Added::Late);
+            calls += 1;
+        }
+        let counted = bucket.load().count() as f64 / calls as f64;
+        assert!((counted - 1.0).abs() < 0.001, "{counted}");
+    }
+
+    #[test]
+    fn a_call_that_is_to_be_counted_stays_so_and_is_half_as_likely_to_be_at_the_next_scale() {
+        let draws: Vec<_> = (0..1 << 16).map(|_| Draw::new()).collect();
+        for scale in 1..8 {
+            let counted = |scale| draws.iter().filter(move |draw| draw.is_counted(scale));
+            let next = counted(scale).filter(|draw| draw.is_counted(scale + 1));
+            let (now, next) = (counted(scale).count(), next.count());
+            assert_eq!(
+                next,
+                counted(scale + 1).count(),
+                "none is counted only there"
+            );
+            assert!(now.abs_diff(2 * next) <= 16, "{next} of {now} at {scale}");
+        }
+    }
+
+    /// Fails when: a call draws again after a lost exchange.
+    #[test]
+    fn the_mean_of_what_many_threads_count_in_one_word_is_what_they_recorded() {
+        const RUNS: u32 = 10;
+        const CALLS: u64 = 400_000;
+        for threads in [2, 4, 8] {
+            let mut mean = 0.0;
+            for _ in 0..RUNS {
+                let bucket = AtomicBucket::new();
+                std::thread::scope(|scope| {
+                    for _ in 0..threads {
+                        scope.spawn(|| {
+                            for _ in 0..CALLS / threads {
+                                assert_ne!(bucket.add(stamp(1, 1), || true), Added::Late);
+                            }
+                        });
+                    }
+                });
+                mean += bucket.load().count() as f64 / CALLS as f64 / f64::from(RUNS);
+            }
+            assert!((mean - 1.0).abs() < 0.0005, "{threads} threads: {mean}");
         }
     }
 
