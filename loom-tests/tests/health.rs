@@ -6,7 +6,7 @@ use loom_tests::sync::{Arc, Ordering, fence};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
     At, Beside, Core, Generation, InLine, NextCheck, Outfit, Probes, RetryAfter, Ring, Settings,
-    TimeRing,
+    Switch, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -55,6 +55,7 @@ fn settings(probe_timeout: u64) -> Settings {
         probes: Probes::all(1),
         probe_timeout,
         on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{At, Beside, Core, Probes, RetryAfter, Ring, Settings, Ticket, TimeRing};
+use tripcurve::__model::{
+    At, Beside, Core, Probes, RetryAfter, Ring, Settings, Switch, Ticket, TimeRing,
+};
 use tripcurve::{Outcome, State, TripPolicy};
 
 /// The open time; it is whole in the units of the state word.
@@ -21,6 +23,7 @@ fn core() -> Core {
         probes: Probes::all(1),
         probe_timeout: u64::MAX,
         on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);
     let retry_after = RetryAfter::new(Duration::from_secs(1));

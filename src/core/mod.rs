@@ -23,6 +23,8 @@ use crate::audience::Audience;
 use crate::beside::Beside;
 use crate::caller::Caller;
 pub use crate::fittings::Settings;
+#[cfg(feature = "reconfigure")]
+use crate::fittings::Switch;
 use crate::history::{History, date_of};
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
@@ -115,6 +117,12 @@ impl Core {
         }
     }
 
+    /// What the settings say of the state.
+    #[cfg(feature = "reconfigure")]
+    pub(crate) fn switch(&self) -> Switch {
+        at_present!(self, |present| present.settings().switch)
+    }
+
     /// The breaker's name.
     #[must_use]
     pub fn name(&self) -> &Name {
@@ -178,26 +186,29 @@ impl Core {
     }
 
     /// Closes the breaker, with an empty window, if it was forced open; does nothing in any other state.
+    /// One that its settings hold in a state enters that one instead.
     pub fn let_go(&self, now: u64) {
         let mut seen = self.state.load();
         while seen.kind() == Kind::ForcedOpen {
-            match self.state.change(seen, Kind::Closed) {
+            let rest = at_present!(self, |present| present.settings().switch.mode.rest());
+            match self.state.change(seen, rest) {
                 Ok(moved) => return self.entered(moved, now, Cause::ByHand),
                 Err(found) => seen = found,
             }
         }
     }
 
-    /// Whether nothing would be lost with this breaker but the count of what went well: it is closed, has no settings of its
-    /// own, and nothing that its policies look at speaks against the dependency.
+    /// Whether nothing would be lost with this breaker but the count of what went well: it is closed, or where its
+    /// settings hold it, has no settings of its own, and nothing that its policies look at speaks against the
+    /// dependency.
     #[must_use]
     pub fn has_nothing_to_lose(&self, caller: &impl Caller) -> bool {
         let seen = self.state.load();
-        if seen.kind() != Kind::Closed {
-            return false;
-        }
         let generation = seen.generation();
         at_present!(self, |present| {
+            if seen.kind() != present.settings().switch.mode.rest() {
+                return false;
+            }
             let policies = &present.settings().policies;
             let any = |looks: fn(&TripPolicy) -> bool| policies.iter().any(looks);
             let has_run = || any(TripPolicy::looks_at_run) && self.run.get(generation) > 0;
@@ -378,6 +389,7 @@ mod tests {
             probes: Probes::all(1),
             probe_timeout: u64::MAX,
             on_cancel: Outcome::Ignored,
+            switch: crate::fittings::Switch::default(),
         };
         let ring = Ring::Time(TimeRing::new(10, 1, 1, false));
         Core::new(settings, ring, None, None, State::Closed, 0)

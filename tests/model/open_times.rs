@@ -33,7 +33,7 @@ impl OpenTimes {
             longest_wish: config.longest_retry_after.map_or(0, nanos),
             wished: 0,
         };
-        if matches!(config.start_in, State::Open | State::HalfOpen) {
+        if matches!(config.start(), State::Open | State::HalfOpen) {
             times.trip();
         }
         times
