@@ -64,6 +64,12 @@ impl<Q: Queue> Anteroom<Q> {
         }
     }
 
+    /// For how many there is room.
+    #[cfg(feature = "reconfigure")]
+    pub(crate) fn max(&self) -> u32 {
+        self.max
+    }
+
     /// How many wait, those included who were woken and have not yet left.
     #[must_use]
     pub fn waiting(&self) -> u64 {

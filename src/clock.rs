@@ -71,6 +71,19 @@ pub trait Now {
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
+/// The clock of a builder that names none, and of one that names the breaker's own, is no other clock.
+#[cfg(feature = "reconfigure")]
+impl Clock {
+    /// Whether it is another clock than `other`, and not just the default one.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
+            (Source::Mock(own), Source::Mock(other)) => !Arc::ptr_eq(own, other),
+            _ => true,
+        }
+    }
+}
+
 #[derive(Clone)]
 enum Source {
     Counter(&'static Counter),

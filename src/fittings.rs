@@ -10,7 +10,7 @@ use crate::name::Name;
 use crate::outcome::Outcome;
 use crate::policy::Policies;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
-use crate::state::Probes;
+use crate::state::{Kind, Probes, State};
 use crate::timed::Timed;
 use crate::window::Ring;
 
@@ -29,6 +29,75 @@ pub struct Settings {
     pub probe_timeout: u64,
     /// What a cancelled call counts as.
     pub on_cancel: Outcome,
+    /// What they say of the state.
+    pub switch: Switch,
+}
+
+/// Whether the breaker takes part, as the settings say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It records calls, trips and rejects.
+    #[default]
+    Normal,
+    /// It records calls and never trips.
+    MetricsOnly,
+    /// It lets all calls through and records none.
+    Disabled,
+}
+
+impl Mode {
+    /// The state in which it holds the breaker, if it does.
+    #[must_use]
+    pub fn held(self) -> Option<Kind> {
+        match self {
+            Self::Normal => None,
+            Self::MetricsOnly => Some(Kind::MetricsOnly),
+            Self::Disabled => Some(Kind::Disabled),
+        }
+    }
+
+    /// The state that a breaker rests in.
+    #[must_use]
+    pub fn rest(self) -> Kind {
+        self.held().unwrap_or(Kind::Closed)
+    }
+}
+
+/// What the settings say of the breaker's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// Whether it takes part.
+    pub mode: Mode,
+    /// The state in which it starts, if it takes part.
+    pub start_in: State,
+}
+
+impl Default for Switch {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Normal,
+            start_in: State::Closed,
+        }
+    }
+}
+
+impl Switch {
+    /// The state in which the settings hold the breaker until they change, if they do.
+    #[must_use]
+    pub fn held(self) -> Option<Kind> {
+        self.mode.held().or(match self.start_in {
+            State::ForcedOpen => Some(Kind::ForcedOpen),
+            State::Disabled => Some(Kind::Disabled),
+            State::MetricsOnly => Some(Kind::MetricsOnly),
+            State::Closed | State::Open | State::HalfOpen => None,
+        })
+    }
+
+    /// The state in which a breaker starts.
+    #[must_use]
+    pub fn start(self) -> State {
+        self.mode.held().map_or(self.start_in, Kind::state)
+    }
 }
 
 /// What a builder makes for a breaker.
@@ -53,6 +122,9 @@ pub enum Reconfigured {
     WindowKept,
     /// The window began anew: it has another shape.
     WindowBegunAnew,
+    /// The breaker entered this state, with an empty window: it was [switched off or
+    /// on](crate::Builder::enabled).
+    StateChanged(State),
 }
 
 #[cfg(feature = "reconfigure")]
@@ -62,6 +134,7 @@ impl fmt::Display for Reconfigured {
             Self::Unchanged => "unchanged",
             Self::WindowKept => "reconfigured, window kept",
             Self::WindowBegunAnew => "reconfigured, window begun anew",
+            Self::StateChanged(state) => return write!(f, "reconfigured, now {state}"),
         })
     }
 }

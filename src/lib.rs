@@ -219,9 +219,9 @@ pub mod __model {
     pub use crate::core::SavedCore;
     pub use crate::core::{Core, Refusal, Settings, Ticket};
     pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
-    pub use crate::fittings::Outfit;
     #[cfg(feature = "reconfigure")]
     pub use crate::fittings::Reconfigured;
+    pub use crate::fittings::{Mode, Outfit, Switch};
     pub use crate::history::{History, date_of};
     pub use crate::in_flight::{InFlight, Watch};
     pub use crate::lane::{Lane, Lanes};

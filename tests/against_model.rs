@@ -268,6 +268,8 @@ fn configs(
                     probe_timeout,
                     on_cancel,
                     start_in,
+                    enabled: true,
+                    metrics_only: false,
                     shards,
                     recording,
                     slower_than,
@@ -281,16 +283,23 @@ fn configs(
 /// bear few failures.
 #[cfg(feature = "reconfigure")]
 fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Vec<Config>> {
-    let change = || (parts(), proptest::option::of(1..5_u32));
+    let change = || (parts(), proptest::option::of(1..5_u32), switches());
     (vec(configs, 2..=4), [change(), change(), change()]).prop_map(|(mut configs, changes)| {
         let (config, others) = configs.split_first_mut().expect("there are two at least");
-        for (other, (parts, limit)) in others.iter_mut().zip(changes) {
+        for (other, (parts, limit, switch)) in others.iter_mut().zip(changes) {
             *other = config.changed(other, &parts);
+            (other.enabled, other.metrics_only) = switch;
             let strict = limit.map(|limit| Policy::FailureCount(limit).fitted(other.window));
             other.policies.extend(strict);
         }
         configs
     })
+}
+
+/// Whether it is enabled, and whether it only measures.
+#[cfg(feature = "reconfigure")]
+fn switches() -> impl Strategy<Value = (bool, bool)> {
+    prop_oneof![8 => Just((true, false)), 1 => Just((true, true)), 1 => (Just(false), any::<bool>())]
 }
 
 #[cfg(not(feature = "reconfigure"))]
@@ -526,6 +535,8 @@ fn compare_with(
         Came::WindowBegunAnew,
         Came::TrippedAtOnce,
         Came::RecoveryBegunAnew,
+        Came::SwitchedOff,
+        Came::SwitchedOn,
     ] {
         let has_come = came.borrow().contains(&reconfigured);
         assert!(has_come, "no case came to {reconfigured:?}");
@@ -626,6 +637,8 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         probe_timeout: Duration::from_millis(1),
         on_cancel: Outcome::Ignored,
         start_in: State::Closed,
+        enabled: true,
+        metrics_only: false,
         shards: 1,
         recording: Recording::Off,
         slower_than: Duration::ZERO,

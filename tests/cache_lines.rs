@@ -42,8 +42,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Access, At, Core, CountRing, Generation, Lane, Probes, Ring, Settings, Tally, TimeRing, Timing,
-    accesses_of,
+    Access, At, Core, CountRing, Generation, Lane, Probes, Ring, Settings, Switch, Tally, TimeRing,
+    Timing, accesses_of,
 };
 use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy, Window};
 
@@ -122,6 +122,7 @@ impl Subject {
             probes: Probes::all(3),
             probe_timeout: u64::MAX,
             on_cancel: Outcome::Ignored,
+            switch: Switch::default(),
         };
         Self::of(Core::new(settings, ring, None, None, State::Closed, 0))
     }

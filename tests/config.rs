@@ -172,6 +172,12 @@ fn each_other_setting_is_the_one_that_the_same_words_make_in_code() {
     makes("on_cancel = 'ignored'", |builder| {
         builder.on_cancel(Outcome::Ignored)
     });
+    for set in [false, true] {
+        makes(&format!("enabled = {set}"), |builder| builder.enabled(set));
+        makes(&format!("metrics_only = {set}"), |builder| {
+            builder.metrics_only(set)
+        });
+    }
     for (word, state) in [
         ("closed", State::Closed),
         ("open", State::Open),
@@ -425,7 +431,8 @@ fn a_setting_of_a_template_is_refused_where_it_stands() {
 #[test]
 fn a_key_that_is_not_known_is_refused_by_its_place() {
     let keys = "expected one of template, window, trip_when, recovery, open_for, backoff, \
-                probe_timeout, longest_retry_after, on_cancel, start_in, latency, shards";
+                probe_timeout, longest_retry_after, on_cancel, enabled, metrics_only, start_in, \
+                latency, shards";
     assert_eq!(
         misread("open_fro = '5s'"),
         format!("breakers.payments.open_fro: unknown key, {keys}")
@@ -622,8 +629,8 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
         ),
         (
             "trip_when = []",
-            ": has no policy in trip_when; leave it out for the default ones, or write start_in = \
-             \"metrics-only\" for a breaker that never trips",
+            ": has no policy in trip_when; leave it out for the default ones, or write \
+             metrics_only = true for a breaker that never trips",
         ),
         (
             "window = { length = '1m', calls = 10 }",
@@ -726,6 +733,8 @@ open_for = "1m 30s"
 template = "default"
 probe_timeout = "forever"
 on_cancel = "failure"
+enabled = true
+metrics_only = false
 start_in = "half-open"
 latency = "by-outcome"
 shards = 4
@@ -744,4 +753,122 @@ fn what_is_written_is_the_text_that_was_read() {
     let read: Config = serde_json::from_str(&text).unwrap();
     assert_eq!(read, toml(CANONICAL));
     assert_eq!(serde_json::to_string_pretty(&read).unwrap(), text);
+}
+
+#[test]
+fn a_breaker_is_off_or_only_measures_as_its_file_says() {
+    let state = |settings: &str| payments(settings).build("payments").unwrap().state();
+    assert_eq!(state("enabled = false"), State::Disabled);
+    assert_eq!(state("enabled = true"), State::Closed);
+    assert_eq!(state("metrics_only = true"), State::MetricsOnly);
+    assert_eq!(state("metrics_only = false"), State::Closed);
+    let both = "enabled = false\nmetrics_only = true";
+    assert_eq!(state(both), State::Disabled);
+    assert_eq!(
+        misread("enabled = 'no'"),
+        "invalid type: string \"no\", expected true or false at breakers.payments.enabled"
+    );
+}
+
+#[test]
+fn a_breaker_is_switched_on_where_its_template_is_off() {
+    let config = toml(
+        "[templates.off]\nenabled = false\nmetrics_only = true\n\
+         [breakers.search]\ntemplate = 'off'\n\
+         [breakers.payments]\ntemplate = 'off'\nenabled = true",
+    );
+    let state = |name| config.build(name).unwrap().state();
+    assert_eq!(state("search"), State::Disabled);
+    assert_eq!(state("payments"), State::MetricsOnly);
+    let template = config.template("off").unwrap().build().unwrap();
+    assert_eq!(template.state(), State::Disabled);
+}
+
+/// Fails when: the breaker is left as it is, and `Ok` is returned.
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_file_that_is_read_again_switches_its_breaker_off_and_on() {
+    use tripcurve::Reconfigured;
+
+    let breaker = payments("").build("payments").unwrap();
+    let reload = |settings: &str| {
+        let settings = payments(settings).builder("payments").unwrap();
+        breaker.reconfigure(settings)
+    };
+    for (settings, state) in [
+        ("enabled = false", State::Disabled),
+        ("", State::Closed),
+        ("metrics_only = true", State::MetricsOnly),
+        ("enabled = false\nmetrics_only = true", State::Disabled),
+        ("enabled = true\nmetrics_only = false", State::Closed),
+        ("start_in = 'disabled'", State::Disabled),
+        ("start_in = 'forced-open'", State::ForcedOpen),
+        ("start_in = 'closed'", State::Closed),
+    ] {
+        assert_eq!(reload(settings), Ok(Reconfigured::StateChanged(state)));
+        assert_eq!(breaker.state(), state, "{settings}");
+        assert_eq!(reload(settings), Ok(Reconfigured::Unchanged));
+    }
+    let error = reload("start_in = 'open'").unwrap_err();
+    assert_eq!(error.setting, "start_in");
+}
+
+/// Fails when: reading the same file again is taken for a command.
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_file_that_is_read_again_unchanged_leaves_a_breaker_off_that_was_disabled_by_hand() {
+    for settings in ["", "enabled = true", "open_for = '3s'"] {
+        let breaker = payments(settings).build("payments").unwrap();
+        breaker.disable();
+        let again = payments(settings).builder("payments").unwrap();
+        breaker.reconfigure(again).unwrap();
+        assert_eq!(breaker.state(), State::Disabled);
+        // Nor does another setting enable it.
+        let other = format!("{settings}\nprobe_timeout = '3s'");
+        let other = payments(&other).builder("payments").unwrap();
+        breaker.reconfigure(other).unwrap();
+        assert_eq!(breaker.state(), State::Disabled);
+    }
+}
+
+/// Each key of a file, with another value than the default: a file that is read again with it changes the breaker, or
+/// is refused.
+#[cfg(feature = "reconfigure")]
+#[test]
+fn no_key_of_a_file_that_is_read_again_is_ignored() {
+    use tripcurve::Reconfigured;
+
+    let keys = [
+        "window = { length = '30s' }",
+        "trip_when = [{ consecutive_failures = 8 }]",
+        "recovery = { probes = 4 }",
+        "open_for = '7s'",
+        "backoff = { base = '5s', factor = 2.0, longest = '2m' }",
+        "probe_timeout = '7s'",
+        "longest_retry_after = '7s'",
+        "on_cancel = 'failure'",
+        "enabled = false",
+        "metrics_only = true",
+        "start_in = 'open'",
+        "start_in = 'half-open'",
+        "start_in = 'forced-open'",
+        "start_in = 'disabled'",
+        "start_in = 'metrics-only'",
+        "latency = 'together'",
+        "shards = 3",
+    ];
+    for key in keys {
+        let breaker = payments("").build("payments").unwrap();
+        let again = payments(key).builder("payments").unwrap();
+        match breaker.reconfigure(again) {
+            Ok(came) => assert_ne!(came, Reconfigured::Unchanged, "{key}"),
+            Err(error) => assert_eq!(key.split(' ').next(), Some(&*error.setting)),
+        }
+    }
+    // It lists all there are, besides the template's name.
+    let unknown = misread("unknown = 1");
+    let known = unknown.split_once("one of template, ").unwrap().1;
+    for known in known.split(", ") {
+        assert!(keys.iter().any(|key| key.starts_with(known)), "{known}");
+    }
 }

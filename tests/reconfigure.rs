@@ -125,6 +125,7 @@ fn what_came_of_it_reads_as_a_sentence_goes_on() {
         Reconfigured::Unchanged,
         Reconfigured::WindowKept,
         Reconfigured::WindowBegunAnew,
+        Reconfigured::StateChanged(State::MetricsOnly),
     ];
     assert_eq!(
         came.map(|it| it.to_string()),
@@ -132,6 +133,7 @@ fn what_came_of_it_reads_as_a_sentence_goes_on() {
             "unchanged",
             "reconfigured, window kept",
             "reconfigured, window begun anew",
+            "reconfigured, now metrics-only",
         ]
     );
 }
@@ -537,4 +539,287 @@ fn how_much_traffic_there_is_is_not_mistaken_when_another_window_comes_during_an
     let left = breaker.snapshot().time_left_open().unwrap();
     // The time of about a hundred calls.
     assert!(left < Duration::from_millis(1_300), "{left:?}");
+}
+
+/// How a breaker is switched off.
+const OFF: [(fn(Builder) -> Builder, State); 5] = [
+    (|builder| builder.enabled(false), State::Disabled),
+    (|builder| builder.metrics_only(true), State::MetricsOnly),
+    (
+        |builder| builder.enabled(false).metrics_only(true),
+        State::Disabled,
+    ),
+    (|builder| builder.start_in(State::Disabled), State::Disabled),
+    (
+        |builder| builder.start_in(State::ForcedOpen),
+        State::ForcedOpen,
+    ),
+];
+
+#[test]
+fn a_breaker_is_switched_off_and_on_again() {
+    for (off, state) in OFF {
+        let (builder, told) = told(payments());
+        let breaker = builder.build().unwrap();
+        fail(&breaker);
+        let came = breaker.reconfigure(off(payments()));
+        assert_eq!(came, Ok(Reconfigured::StateChanged(state)));
+        assert_eq!(breaker.state(), state);
+        let came = breaker.reconfigure(off(payments()));
+        assert_eq!(came, Ok(Reconfigured::Unchanged));
+        (0..100).for_each(|_| fail(&breaker));
+        assert_eq!(breaker.state(), state, "it doesn't trip");
+        let counts = if state == State::MetricsOnly { 100 } else { 0 };
+        assert_eq!(breaker.snapshot().failures(), counts);
+        let came = breaker.reconfigure(payments());
+        assert_eq!(came, Ok(Reconfigured::StateChanged(State::Closed)));
+        let snapshot = breaker.snapshot();
+        assert_eq!((snapshot.state(), snapshot.calls()), (State::Closed, 0));
+        (0..5).for_each(|_| fail(&breaker));
+        assert_eq!(breaker.state(), State::Open, "it trips again");
+        let [to_off, to_on] = [(State::Closed, state, 1), (state, State::Closed, 2)];
+        let expected = [to_off, to_on]
+            .map(|(from, to, generation)| (from, to, generation, Cause::Reconfigured));
+        assert_eq!(told.lock().unwrap()[..2], expected);
+    }
+}
+
+#[test]
+fn a_breaker_starts_as_it_is_switched() {
+    for (off, state) in OFF {
+        let breaker = off(payments()).build().unwrap();
+        assert_eq!(breaker.state(), state);
+        let came = breaker.reconfigure(payments());
+        assert_eq!(came, Ok(Reconfigured::StateChanged(State::Closed)));
+    }
+    let builder = payments().enabled(false).start_in(State::Open);
+    assert_eq!(builder.build().unwrap().state(), State::Disabled);
+}
+
+#[test]
+fn what_was_chosen_by_hand_stays_until_the_settings_change() {
+    let commands: [(fn(&CircuitBreaker), State); 4] = [
+        (CircuitBreaker::disable, State::Disabled),
+        (CircuitBreaker::metrics_only, State::MetricsOnly),
+        (CircuitBreaker::force_open, State::ForcedOpen),
+        (|breaker| breaker.trip(SECOND), State::Open),
+    ];
+    for (command, state) in commands {
+        let breaker = payments().build().unwrap();
+        command(&breaker);
+        assert_eq!(breaker.reconfigure(payments()), Ok(Reconfigured::Unchanged));
+        let other = payments().on_cancel(Outcome::Failure);
+        assert_eq!(breaker.reconfigure(other), Ok(Reconfigured::WindowKept));
+        assert_eq!(breaker.state(), state);
+        // The latest command is that of the settings.
+        let off = payments().enabled(false);
+        breaker.reconfigure(off.clone()).unwrap();
+        assert_eq!(breaker.state(), State::Disabled);
+        // And then that by hand is.
+        command(&breaker);
+        assert_eq!(breaker.reconfigure(off), Ok(Reconfigured::Unchanged));
+        assert_eq!(breaker.state(), state);
+        breaker.reconfigure(payments()).unwrap();
+        let expected = match state {
+            State::Disabled => State::Closed,
+            state => state,
+        };
+        assert_eq!(breaker.state(), expected);
+    }
+}
+
+#[test]
+fn a_breaker_that_was_reset_by_hand_is_on_until_the_settings_change() {
+    let off = payments().enabled(false);
+    let breaker = off.clone().build().unwrap();
+    breaker.reset();
+    assert_eq!(breaker.reconfigure(off), Ok(Reconfigured::Unchanged));
+    assert_eq!(breaker.state(), State::Closed);
+    let came = breaker.reconfigure(payments().metrics_only(true));
+    assert_eq!(came, Ok(Reconfigured::StateChanged(State::MetricsOnly)));
+}
+
+#[test]
+fn from_one_way_of_being_off_a_breaker_goes_to_the_other() {
+    let breaker = payments().enabled(false).build().unwrap();
+    let came = breaker.reconfigure(payments().metrics_only(true));
+    assert_eq!(came, Ok(Reconfigured::StateChanged(State::MetricsOnly)));
+    let came = breaker.reconfigure(payments().enabled(false));
+    assert_eq!(came, Ok(Reconfigured::StateChanged(State::Disabled)));
+}
+
+#[test]
+fn a_breaker_is_switched_off_with_another_window_in_one_transition() {
+    let (builder, told) = told(payments());
+    let breaker = builder.build().unwrap();
+    fail(&breaker);
+    let other = || payments().window(Window::count(100));
+    breaker.reconfigure(other().metrics_only(true)).unwrap();
+    fail(&breaker);
+    assert_eq!(breaker.snapshot().failures(), 1);
+    breaker.reconfigure(payments()).unwrap();
+    fail(&breaker);
+    assert_eq!(breaker.snapshot().failures(), 1);
+    assert_eq!(told.lock().unwrap().len(), 2);
+}
+
+/// A policy that the window satisfies must not trip a breaker that is being switched off.
+#[test]
+fn a_breaker_that_is_switched_off_does_not_trip_on_the_way() {
+    let breaker = payments().build().unwrap();
+    (0..4).for_each(|_| fail(&breaker));
+    let strict = payments().trip_when(TripPolicy::failure_count(2));
+    breaker.reconfigure(strict.metrics_only(true)).unwrap();
+    assert_eq!(breaker.state(), State::MetricsOnly);
+    assert_eq!(breaker.snapshot().generation(), 1);
+}
+
+#[test]
+fn a_setting_that_a_breaker_in_use_cannot_take_is_refused() {
+    let (clock, _hand) = Clock::mock();
+    let own = || payments().clock(clock.clone());
+    let breaker = own().build().unwrap();
+    let refused = |builder: Builder| {
+        let error = breaker.reconfigure(builder.enabled(false)).unwrap_err();
+        assert_eq!(breaker.state(), State::Closed, "nothing has changed");
+        error.to_string()
+    };
+    assert_eq!(
+        refused(payments().clock(Clock::mock().0)),
+        "clock: another clock is not the breaker's own; a breaker keeps its clock; leave clock() out"
+    );
+    assert_eq!(
+        refused(payments().on_transition(|_| ())),
+        "on_transition: set 1 times is not left out; a breaker keeps its listeners; add them where it is built"
+    );
+    assert_eq!(
+        refused(payments().start_in(State::HalfOpen)),
+        "start_in: half-open is not closed, in which the breaker has started; a breaker in use does not \
+         start again; trip() opens it"
+    );
+    // What it has, and what it says nothing of, it keeps.
+    assert_eq!(breaker.reconfigure(own()), Ok(Reconfigured::Unchanged));
+    assert_eq!(breaker.reconfigure(payments()), Ok(Reconfigured::Unchanged));
+    let started = own().start_in(State::HalfOpen);
+    let breaker = started.clone().build().unwrap();
+    assert_eq!(breaker.reconfigure(started), Ok(Reconfigured::Unchanged));
+    assert_eq!(breaker.reconfigure(own()), Ok(Reconfigured::Unchanged));
+}
+
+#[cfg(feature = "wait")]
+#[test]
+fn another_number_of_callers_that_may_wait_is_refused() {
+    let breaker = payments().max_waiting(3).build().unwrap();
+    let came = breaker.reconfigure(payments().max_waiting(3));
+    assert_eq!(came, Ok(Reconfigured::Unchanged));
+    let error = breaker.reconfigure(payments().max_waiting(4));
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "max_waiting: 4 is not 3; a breaker keeps how many may wait; another number takes another breaker"
+    );
+    let breaker = payments().build().unwrap();
+    let error = breaker.reconfigure(payments().max_waiting(4)).unwrap_err();
+    assert_eq!(error.expected, "left out");
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_value_to_restore_is_refused_by_a_breaker_in_use() {
+    let breaker = payments().build().unwrap();
+    let error = breaker.reconfigure(payments().restore(breaker.save()));
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "restored: set is not left out; a breaker in use restores nothing; leave restore() and \
+         oldest_saved_state() out"
+    );
+    assert!(
+        breaker
+            .reconfigure(payments().oldest_saved_state(SECOND))
+            .is_err()
+    );
+}
+
+/// Fails when: what the settings said is saved as if somebody had said it by hand.
+#[cfg(feature = "serde")]
+#[test]
+fn a_breaker_is_switched_on_again_by_a_restart() {
+    for (off, state) in [OFF[0], OFF[1]] {
+        let off_at_once = off(payments()).build().unwrap();
+        let later = payments().build().unwrap();
+        later.reconfigure(off(payments())).unwrap();
+        for breaker in [off_at_once, later] {
+            let saved = breaker.save();
+            assert_eq!(saved.state(), State::Closed);
+            let same = off(payments()).restore(saved.clone()).build().unwrap();
+            assert_eq!(same.state(), state);
+            let on = payments().restore(saved).build().unwrap();
+            assert_eq!(on.state(), State::Closed);
+        }
+        let tripped = payments().build().unwrap();
+        tripped.trip(SECOND);
+        let restored = off(payments()).restore(tripped.save()).build().unwrap();
+        assert_eq!(restored.state(), state);
+    }
+    // What was said by hand stays.
+    let breaker = payments().build().unwrap();
+    breaker.disable();
+    let restored = payments().restore(breaker.save()).build().unwrap();
+    assert_eq!(restored.state(), State::Disabled);
+}
+
+#[test]
+fn open_times_begin_anew_when_a_breaker_is_switched_on() {
+    let (clock, hand) = Clock::mock();
+    let backoff = Backoff::exponential(SECOND, 2.0, 60 * SECOND).jitter(Jitter::None);
+    let settings = || payments().clock(clock.clone()).backoff(backoff).probes(1);
+    let breaker = settings().build().unwrap();
+    let open_time = || {
+        let left = breaker.snapshot().time_left_open().unwrap();
+        left.as_millis().div_ceil(100)
+    };
+    (0..5).for_each(|_| fail(&breaker));
+    for tenths in [10, 20] {
+        assert_eq!(open_time(), tenths);
+        hand.advance(60 * SECOND);
+        fail(&breaker);
+    }
+    breaker.reconfigure(settings().enabled(false)).unwrap();
+    breaker.reconfigure(settings()).unwrap();
+    (0..5).for_each(|_| fail(&breaker));
+    assert_eq!(open_time(), 10);
+}
+
+#[test]
+fn under_load_the_last_of_many_switches_holds() {
+    for round in 0..200 {
+        let breaker = payments().build().unwrap();
+        std::thread::scope(|scope| {
+            let (breaker, stop) = (&breaker, Arc::new(AtomicBool::new(false)));
+            let calls = Arc::clone(&stop);
+            scope.spawn(move || {
+                while !calls.load(Ordering::Relaxed) {
+                    fail(breaker);
+                }
+            });
+            let switches: Vec<_> = (0..2)
+                .map(|thread| {
+                    scope.spawn(move || {
+                        for number in 0..20 {
+                            let is_on = (thread + number + round) % 2 == 0;
+                            breaker.reconfigure(payments().enabled(is_on)).unwrap();
+                        }
+                    })
+                })
+                .collect();
+            switches.into_iter().for_each(|it| it.join().unwrap());
+            stop.store(true, Ordering::Relaxed);
+        });
+        // Which of them was the last, the settings tell.
+        let is_off = breaker.reconfigure(payments().enabled(false)) == Ok(Reconfigured::Unchanged);
+        if is_off {
+            assert_eq!(breaker.state(), State::Disabled);
+        }
+        breaker.reconfigure(payments()).unwrap();
+        assert_eq!(breaker.state(), State::Closed);
+    }
 }

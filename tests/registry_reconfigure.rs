@@ -152,10 +152,10 @@ fn breakers_with_names_of_their_own_keep_them() {
 fn only_breakers_that_are_made_later_start_as_the_template_says() {
     let tenants = registry(template(5));
     tenants.of(&1);
-    let other = template(5).start_in(State::ForcedOpen);
+    let other = template(5).start_in(State::HalfOpen);
     tenants.reconfigure(other).unwrap();
     assert_eq!(tenants.of(&1).state(), State::Closed);
-    assert_eq!(tenants.of(&2).state(), State::ForcedOpen);
+    assert_eq!(tenants.of(&2).state(), State::HalfOpen);
 }
 
 #[test]
@@ -332,4 +332,74 @@ fn a_template_that_says_what_a_breaker_has_already_changes_nothing_of_it() {
     assert_eq!(breaker.state(), State::Closed);
     fail(&tenants, 1, 1);
     assert_eq!(breaker.state(), State::Open);
+}
+
+#[test]
+fn a_template_that_is_switched_off_switches_all_breakers_off_and_on_again() {
+    let tenants = registry(template(2));
+    fail(&tenants, 1, 2);
+    assert_eq!(tenants.of(&1).state(), State::Open);
+    for (off, state) in [
+        (template(2).enabled(false), State::Disabled),
+        (template(2).metrics_only(true), State::MetricsOnly),
+    ] {
+        tenants.of(&2);
+        tenants.reconfigure(off.clone()).unwrap();
+        for key in [1, 2, 3] {
+            assert_eq!(tenants.of(&key).state(), state);
+        }
+        tenants.of(&1).reset();
+        tenants.reconfigure(off).unwrap();
+        assert_eq!(tenants.of(&1).state(), State::Closed, "by hand");
+        tenants.reconfigure(template(2)).unwrap();
+        for key in [1, 2, 3, 4] {
+            assert_eq!(tenants.of(&key).state(), State::Closed);
+        }
+    }
+}
+
+/// Fails when: a breaker that is off pins its key, though it knows nothing.
+#[test]
+fn breakers_that_the_template_switches_off_are_dropped_as_closed_ones_are() {
+    let off = template(2).enabled(false);
+    for metrics_only in [false, true] {
+        let template = off.clone().enabled(metrics_only).metrics_only(true);
+        let tenants: Registry<u32> = Registry::builder(template).capacity(10).build().unwrap();
+        for key in 0..1_000 {
+            let _ = tenants.of(&key).call(|| Ok::<_, ()>(()));
+        }
+        assert!(tenants.len() <= 20, "{}", tenants.len());
+    }
+}
+
+#[test]
+fn a_template_that_breakers_in_use_cannot_take_is_refused() {
+    let tenants = registry(template(2));
+    tenants.of(&1);
+    for (builder, setting) in [
+        (template(2).clock(Clock::mock().0), "clock"),
+        (template(2).on_transition(|_| ()), "on_transition"),
+    ] {
+        let error = tenants.reconfigure(builder.enabled(false)).unwrap_err();
+        assert_eq!(error.setting, setting);
+    }
+    assert_eq!(tenants.of(&1).state(), State::Closed);
+    assert_eq!(tenants.of(&2).state(), State::Closed);
+}
+
+/// Of breakers that are released from a group, those are off that the template switches off.
+#[test]
+fn a_breaker_that_is_released_is_as_the_template_says() {
+    use tripcurve::ControlGroup;
+
+    let group = ControlGroup::new();
+    let off = template(2).enabled(false);
+    let tenants: Registry<u32> = Registry::builder(off)
+        .control_group(&group)
+        .build()
+        .unwrap();
+    group.isolate();
+    assert_eq!(tenants.of(&1).state(), State::ForcedOpen);
+    group.release();
+    assert_eq!(tenants.of(&1).state(), State::Disabled);
 }

@@ -17,6 +17,8 @@
 mod backend;
 mod breakers;
 mod load;
+#[allow(unreachable_pub, reason = "as the guide prints it")]
+mod recipe;
 mod story;
 mod watch;
 
@@ -62,7 +64,7 @@ fn follow(mut file: Watched, breakers: &Arc<Breakers>) -> mpsc::UnboundedReceive
         loop {
             let report = match file.changed().await {
                 Ok(text) => breakers.apply(text).map(|came| describe(&came)),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(error),
             };
             if send.send(report).is_err() {
                 return;

@@ -37,7 +37,11 @@ fn configs(bytes: &mut Unstructured<'_>) -> Result<Vec<Config>> {
     let mut configs = vec![first.clone()];
     for _ in 0..bytes.int_in_range(0..=3)? {
         let other = config(bytes)?;
-        configs.push(first.changed(&other, &parts(bytes)?));
+        configs.push(Config {
+            enabled: other.enabled,
+            metrics_only: other.metrics_only,
+            ..first.changed(&other, &parts(bytes)?)
+        });
     }
     Ok(configs)
 }
@@ -98,6 +102,8 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
             State::Disabled,
             State::MetricsOnly,
         ])?,
+        enabled: bytes.ratio(7, 8)?,
+        metrics_only: bytes.ratio(1, 8)?,
         shards: *bytes.choose(&[1, 2, 4, 64])?,
         recording: *bytes.choose(&[Recording::Off, Recording::Together, Recording::ByOutcome])?,
         slower_than: nanos(bytes, 1_000, 5_000_000_000)?,

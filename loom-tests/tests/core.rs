@@ -5,7 +5,8 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Caller, Core, CountRing, Lane, Listeners, Now, Probes, Ring, Settings, TimeRing, Timing,
+    At, Caller, Core, CountRing, Lane, Listeners, Now, Probes, Ring, Settings, Switch, TimeRing,
+    Timing,
 };
 use tripcurve::{Cause, Clock, MockClock, Outcome, State, TripPolicy};
 
@@ -21,6 +22,7 @@ fn core_with(policy: TripPolicy, ring: Ring, listeners: Option<Box<Listeners>>) 
         probes: Probes::all(1),
         probe_timeout: u64::MAX,
         on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
     };
     Core::new(settings, ring, None, listeners, State::Closed, 0)
 }

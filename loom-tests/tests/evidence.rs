@@ -7,7 +7,7 @@ use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     At, Beside, Core, Evidence, Generation, Lane, Lesson, Probes, Recording, Ring, Settings,
-    Ticket, TimeRing, Timed, Times, Verdict, Wish, date_of,
+    Switch, Ticket, TimeRing, Timed, Times, Verdict, Wish, date_of,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -80,6 +80,7 @@ impl Breaker {
             probes: Probes::all(1),
             probe_timeout: u64::MAX,
             on_cancel: Outcome::Ignored,
+            switch: Switch::default(),
         };
         let spans = Times {
             slower_than: Some(Duration::from_nanos(LIMIT)),

@@ -1,11 +1,10 @@
 //! A check of the dependency's health against the calls that wait for it, and against commands.
 
-use std::time::Duration;
-
 use loom_tests::sync::{Arc, Ordering, fence};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Generation, InLine, NextCheck, Outfit, Probes, Ring, Settings, TimeRing,
+    At, Beside, Core, Generation, InLine, NextCheck, Outfit, Probes, Ring, Settings, Switch,
+    TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -54,6 +53,7 @@ fn settings(probe_timeout: u64) -> Settings {
         probes: Probes::all(1),
         probe_timeout,
         on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Generation, OpenTimes, Probes, Ring, Settings, Streak, Ticket, TimeRing,
+    At, Beside, Core, Generation, OpenTimes, Probes, Ring, Settings, Streak, Switch, Ticket,
+    TimeRing,
 };
 use tripcurve::{Backoff, Jitter, Outcome, State, TripPolicy};
 
@@ -28,6 +29,7 @@ fn core(probes: u32) -> Core {
         probes: Probes::all(probes),
         probe_timeout: FIRST,
         on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);
     let beside = Beside {

@@ -4,7 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Lane, Outfit, Probes, Reconfigured, Ring, Settings, Ticket, TimeRing,
+    At, Beside, Core, Lane, Mode, Outfit, Probes, Reconfigured, Ring, Settings, Switch, Ticket,
+    TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -16,6 +17,7 @@ fn settings(policy: impl Into<TripPolicy>, probes: u32, open_for: u64) -> Settin
         probes: Probes::all(probes),
         probe_timeout: u64::MAX,
         on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
     }
 }
 
@@ -307,4 +309,78 @@ fn of_two_configurations_at_once_one_is_there_as_a_whole() {
         let is_short = snapshot.time_left_open().unwrap().as_millis() < 50;
         assert_eq!(is_short, is_the_first);
     });
+}
+
+/// With breakers that are enabled or not.
+fn switched(mode: Mode) -> Outfit {
+    let settings = Settings {
+        switch: Switch {
+            mode,
+            ..Switch::default()
+        },
+        ..settings(TripPolicy::failure_count(2), 1, 1_000_000)
+    };
+    outfit_with(settings, 10)
+}
+
+/// A failure trips the breaker while it is switched off.
+///
+/// Fails when: `Held::next` switches off only what is closed.
+#[test]
+fn a_breaker_that_trips_while_it_is_switched_off_is_off() {
+    model(preemptions(3), || {
+        let core = Arc::new(core(TripPolicy::failure_count(2)));
+        core.reconfigure(outfit(TripPolicy::failure_count(2), 10), &at(5));
+        fail(&core);
+        race(
+            &core,
+            [fail, |core| {
+                let came = core.reconfigure(switched(Mode::Disabled), &at(5));
+                assert_eq!(came, Reconfigured::StateChanged(State::Disabled));
+            }],
+        );
+        assert_eq!(core.state(), State::Disabled);
+        core.reconfigure(switched(Mode::Normal), &at(5));
+        assert_eq!(core.state(), State::Closed);
+    });
+}
+
+/// One switches the breaker off while another one switches it on, or to measure only.
+///
+/// Fails when: `Core::switch_over` doesn't look for later settings.
+fn the_state_is_that_of_the_latest_of(others: Mode, preempted: usize) {
+    model(preemptions(preempted), move || {
+        let core = Arc::new(core(TripPolicy::failure_count(2)));
+        core.reconfigure(outfit(TripPolicy::failure_count(2), 10), &at(5));
+        let shared = Arc::new((core, others));
+        race(
+            &shared,
+            [
+                |(core, _): &(Arc<Core>, Mode)| {
+                    core.reconfigure(switched(Mode::Disabled), &at(5));
+                },
+                |(core, mode)| {
+                    core.reconfigure(switched(*mode), &at(5));
+                },
+            ],
+        );
+        let (core, _) = &*shared;
+        let state = core.state();
+        let is_off = core.reconfigure(switched(Mode::Disabled), &at(5));
+        if is_off == Reconfigured::Unchanged {
+            assert_eq!(state, State::Disabled);
+        } else {
+            assert_eq!(state, others.rest().state());
+        }
+    });
+}
+
+#[test]
+fn of_two_that_switch_a_breaker_off_and_on_the_latest_holds() {
+    the_state_is_that_of_the_latest_of(Mode::Normal, 3);
+}
+
+#[test]
+fn of_two_that_switch_a_breaker_off_in_two_ways_the_latest_holds() {
+    the_state_is_that_of_the_latest_of(Mode::MetricsOnly, 3);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{At, Core, Probes, Ring, Settings, Ticket, TimeRing};
+use tripcurve::__model::{At, Core, Probes, Ring, Settings, Switch, Ticket, TimeRing};
 use tripcurve::{Outcome, State, TripPolicy};
 
 /// The open time; it is whole in the units of the state word.
@@ -21,6 +21,7 @@ fn core() -> Core {
         probes: Probes::all(1),
         probe_timeout: u64::MAX,
         on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);
     Core::new(settings, Ring::Time(ring), None, None, State::Closed, 0)

@@ -3,7 +3,9 @@
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{At, Core, Lane, Probes, Ring, Settings, Ticket, TimeRing, Tokens, Turn};
+use tripcurve::__model::{
+    At, Core, Lane, Probes, Ring, Settings, Switch, Ticket, TimeRing, Tokens, Turn,
+};
 use tripcurve::{Outcome, State, TripPolicy};
 
 const TENTH: u64 = 100_000_000;
@@ -142,6 +144,7 @@ impl Both {
             probes: Probes::all(1),
             probe_timeout: u64::MAX,
             on_cancel: Outcome::Ignored,
+            switch: Switch::default(),
         };
         let ring = Ring::Time(TimeRing::new(10, 1, 1, false));
         let core = Core::new(settings, ring, None, None, State::Closed, 0);

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use loom_tests::sync::Arc;
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Core, CountRing, Probes, Ring, SavedCore, Settings, TimeRing, Timing,
+    At, Core, CountRing, Probes, Ring, SavedCore, Settings, Switch, TimeRing, Timing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -25,6 +25,7 @@ fn core_with(ring: Ring) -> Core {
         probes: Probes::all(1),
         probe_timeout: u64::MAX,
         on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
     };
     Core::new(settings, ring, None, None, State::Closed, 0)
 }

@@ -8,7 +8,7 @@ use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     At, Beside, Caller, Core, CountRing, Counts, Generation, Lane, Now, Probes, Recording, Ring,
-    SavedCore, Settings, Tally, Ticket, TimeRing, Timed, Times, Timing, Took,
+    SavedCore, Settings, Switch, Tally, Ticket, TimeRing, Timed, Times, Timing, Took,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -65,6 +65,7 @@ impl Slow {
             probes: Probes::all(1),
             probe_timeout: u64::MAX,
             on_cancel: Outcome::Ignored,
+            switch: Switch::default(),
         };
         let spans = Times {
             slower_than: Some(slower_than),

@@ -20,7 +20,7 @@ use crate::clock::{Clock, Now, saturating_nanos};
 use crate::core::{Core, Settings};
 use crate::error::ConfigError;
 use crate::evidence::Wish;
-use crate::fittings::Outfit;
+use crate::fittings::{Mode, Outfit, Switch};
 use crate::listeners::{Listener, Listeners};
 use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
@@ -48,6 +48,8 @@ use crate::window::{Recording, Timing, Window};
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | nobody listens |
 /// | [`start_in`](Self::start_in) | closed |
+/// | [`enabled`](Self::enabled) | yes |
+/// | [`metrics_only`](Self::metrics_only) | no |
 /// | [`latency`](Self::latency) | off, unless a policy looks at percentiles |
 /// | [`clock`](Self::clock) | the CPU's time-stamp counter |
 /// | [`shards`](Self::shards) | one; when it gets busy, twice as many as there are cores, 8 to 64 |
@@ -69,7 +71,9 @@ pub struct Builder<C = ErrIsFailure> {
     longest_retry_after: Option<Duration>,
     on_cancel: Outcome,
     listeners: Vec<Listener>,
-    start_in: State,
+    start_in: Option<State>,
+    enabled: bool,
+    metrics_only: bool,
     recording: Recording,
     clock: Clock,
     shards: Option<u32>,
@@ -112,7 +116,9 @@ impl Builder {
             longest_retry_after: None,
             on_cancel: Outcome::Ignored,
             listeners: Vec::new(),
-            start_in: State::Closed,
+            start_in: None,
+            enabled: true,
+            metrics_only: false,
             recording: Recording::Off,
             clock: Clock::default(),
             shards: None,
@@ -293,8 +299,58 @@ impl<C> Builder<C> {
     /// told of it.
     pub fn start_in(self, state: State) -> Self {
         Self {
-            start_in: state,
+            start_in: Some(state),
             ..self
+        }
+    }
+
+    /// Whether the breaker takes part; `false` lets all calls through and records nothing.
+    ///
+    /// The breaker then starts [disabled](State::Disabled), whatever [`start_in`](Self::start_in),
+    /// [`metrics_only`](Self::metrics_only) and a restored value say. `CircuitBreaker::reconfigure` switches it
+    /// off and on again while calls run. A breaker that was [disabled by hand](CircuitBreaker::disable) stays
+    /// disabled until this setting changes or a command enables it.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, State};
+    ///
+    /// let payments = CircuitBreaker::builder("payments").enabled(false).build()?;
+    /// assert_eq!(payments.state(), State::Disabled);
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn enabled(self, enabled: bool) -> Self {
+        Self { enabled, ..self }
+    }
+
+    /// Whether the breaker only measures; `true` lets all calls through, records them and never trips.
+    ///
+    /// The breaker then starts in [`State::MetricsOnly`], whatever [`start_in`](Self::start_in) and a restored
+    /// value say. Like [`enabled`](Self::enabled), the setting can change while calls run. A breaker that is not
+    /// enabled measures nothing.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, State};
+    ///
+    /// let payments = CircuitBreaker::builder("payments").metrics_only(true).build()?;
+    /// assert_eq!(payments.state(), State::MetricsOnly);
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn metrics_only(self, metrics_only: bool) -> Self {
+        Self {
+            metrics_only,
+            ..self
+        }
+    }
+
+    /// What the settings say of the state.
+    fn switch(&self) -> Switch {
+        Switch {
+            mode: match (self.enabled, self.metrics_only) {
+                (false, _) => Mode::Disabled,
+                (true, true) => Mode::MetricsOnly,
+                (true, false) => Mode::Normal,
+            },
+            start_in: self.start_in.unwrap_or(State::Closed),
         }
     }
 
@@ -374,6 +430,8 @@ impl<C> Builder<C> {
             on_cancel: self.on_cancel,
             listeners: self.listeners,
             start_in: self.start_in,
+            enabled: self.enabled,
+            metrics_only: self.metrics_only,
             recording: self.recording,
             clock: self.clock,
             shards: self.shards,
@@ -481,6 +539,7 @@ impl<C> Builder<C> {
         {
             beside.anteroom = self.max_waiting.map(Anteroom::boxed).transpose()?;
         }
+        let start = settings.switch.start();
         #[cfg_attr(
             not(feature = "serde"),
             allow(unused_mut, reason = "nothing is restored")
@@ -490,7 +549,7 @@ impl<C> Builder<C> {
             ring,
             beside.boxed(),
             Listeners::new(self.listeners),
-            self.start_in,
+            start,
             self.clock.nanos(),
         );
         #[cfg(feature = "serde")]
@@ -555,6 +614,7 @@ impl<C> Builder<C> {
             probes: recovery.places(),
             probe_timeout: saturating_nanos(self.probe_timeout),
             on_cancel: self.on_cancel,
+            switch: self.switch(),
         };
         Ok(Outfit {
             settings,
@@ -609,6 +669,8 @@ impl<C> fmt::Debug for Builder<C> {
             .field("on_cancel", &self.on_cancel)
             .field("listeners", &self.listeners.len())
             .field("start_in", &self.start_in)
+            .field("enabled", &self.enabled)
+            .field("metrics_only", &self.metrics_only)
             .field("latency", &self.recording)
             .field("clock", &self.clock)
             .field("shards", &self.shards)

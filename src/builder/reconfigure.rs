@@ -1,10 +1,14 @@
 //! Another configuration for a breaker that is in use.
 
 use super::Builder;
+#[cfg(feature = "wait")]
+use crate::anteroom::Anteroom;
 use crate::breaker::CircuitBreaker;
+use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::fittings::{Outfit, Reconfigured};
 use crate::name::Shown;
+use crate::state::State;
 
 impl<C> CircuitBreaker<C> {
     /// Puts other settings in the place of the present ones, while calls run.
@@ -21,13 +25,29 @@ impl<C> CircuitBreaker<C> {
     /// | [`open_for`](Builder::open_for), [`backoff`](Builder::backoff) | the next open time goes by it; a present one stays as long as it is. How many recoveries have failed is carried over |
     /// | the adaptive policy | what it has learnt is carried over. If one of its settings has changed, the evidence of the moment isn't |
     /// | [`probe_timeout`](Builder::probe_timeout), [`on_cancel`](Builder::on_cancel), [`longest_retry_after`](Builder::longest_retry_after) | hold from then on, the last one also for a `Retry-After` that is noted already: when the breaker opens next, it is cut to the new bound |
+    /// | [`enabled`](Builder::enabled), [`metrics_only`](Builder::metrics_only) | a change switches the breaker off or on, see below |
     ///
-    /// The breaker keeps its clock, its classifier, its listeners and how many may wait; those of the builder
-    /// mean nothing here, as where it [starts](Builder::start_in) and what it restores. The state stays what it is, but for what is said above.
+    /// The state stays what it is, but for what is said here.
+    ///
+    /// # Switching off and on
+    /// A breaker that is disabled or made to measure only by these settings enters that state at once,
+    /// whatever state it is in. When they change back, it closes with an empty window, as after a
+    /// [reset](CircuitBreaker::reset). Only a change acts: a breaker that was
+    /// [disabled by hand](CircuitBreaker::disable) stays disabled when the settings are given again unchanged.
+    /// A state that was entered by hand in the meantime stays when the settings change back. A change of
+    /// [`start_in`](Builder::start_in) from or to a state that lasts acts alike: forced open, disabled or metrics
+    /// only.
+    ///
+    /// # What a breaker keeps
+    /// The breaker keeps its name, its clock, its listeners, how many may wait and its classifier. A builder that
+    /// says something else is refused; the type of this method refuses one with a classifier.
     ///
     /// # Errors
-    /// The first setting that makes no sense, as [`build`](Builder::build) finds it, or another name than the breaker has; then nothing
-    /// has changed. Never panics.
+    /// The first setting that makes no sense, as [`build`](Builder::build) finds it, or that can't be applied to a
+    /// breaker in use: another name, clock or number that may [wait](Builder::max_waiting), a
+    /// [listener](Builder::on_transition), a value to [restore](Builder::restore) or the age that one may have, and
+    /// [`start_in`](Builder::start_in) with open or half-open where the breaker has not started so. Then nothing has
+    /// changed. Never panics.
     ///
     /// # Cost
     /// Makes what `build` makes. The call path pays nothing, except for a load where the breaker isn't closed, or takes the time of
@@ -51,7 +71,13 @@ impl<C> CircuitBreaker<C> {
     /// assert_eq!(breaker.state(), tripcurve::State::Open);
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
-    pub fn reconfigure<D>(&self, settings: Builder<D>) -> Result<Reconfigured, ConfigError> {
+    pub fn reconfigure(&self, settings: Builder) -> Result<Reconfigured, ConfigError> {
+        let core = &self.shared.core;
+        settings.check_clock(&self.shared.clock)?;
+        #[cfg(feature = "wait")]
+        settings.check_max_waiting(core.anteroom().map(Anteroom::max))?;
+        settings.check_what_cannot_change()?;
+        settings.check_start(core.switch().start_in)?;
         let outfit = self.outfit_by(settings)?;
         Ok(self.shared.core.reconfigure(outfit, &*self.shared))
     }
@@ -90,6 +116,71 @@ impl<C> Builder<C> {
         ))
     }
 
+    /// Refuses another clock than the breaker's.
+    pub(crate) fn check_clock(&self, own: &Clock) -> Result<(), ConfigError> {
+        if !self.clock.differs_from(own) {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "clock",
+            "another clock",
+            "the breaker's own",
+            "a breaker keeps its clock; leave clock() out",
+        ))
+    }
+
+    /// Refuses another number of callers that may wait than the breaker has.
+    #[cfg(feature = "wait")]
+    pub(crate) fn check_max_waiting(&self, own: Option<u32>) -> Result<(), ConfigError> {
+        let Some(max) = self.max_waiting.filter(|max| own != Some(*max)) else {
+            return Ok(());
+        };
+        Err(ConfigError::new(
+            "max_waiting",
+            max,
+            own.map_or("left out".to_owned(), |own| own.to_string()),
+            "a breaker keeps how many may wait; another number takes another breaker",
+        ))
+    }
+
+    /// Refuses settings that mean nothing to a breaker in use.
+    pub(crate) fn check_what_cannot_change(&self) -> Result<(), ConfigError> {
+        if !self.listeners.is_empty() {
+            return Err(ConfigError::new(
+                "on_transition",
+                format!("set {} times", self.listeners.len()),
+                "left out",
+                "a breaker keeps its listeners; add them where it is built",
+            ));
+        }
+        #[cfg(feature = "serde")]
+        if !self.restored.is_none() {
+            return Err(ConfigError::new(
+                "restored",
+                "set",
+                "left out",
+                "a breaker in use restores nothing; leave restore() and oldest_saved_state() out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a state to start in that would mean nothing, since the breaker has started in another. States
+    /// that last do mean something.
+    fn check_start(&self, started_in: State) -> Result<(), ConfigError> {
+        match self.start_in {
+            Some(state @ (State::Open | State::HalfOpen)) if state != started_in => {
+                Err(ConfigError::new(
+                    "start_in",
+                    state,
+                    format!("{started_in}, in which the breaker has started"),
+                    "a breaker in use does not start again; trip() opens it",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The settings of another, and what a breaker keeps.
     #[cfg(feature = "registry")]
     pub(crate) fn with_settings_of<D>(&self, other: &Builder<D>) -> Self
@@ -107,10 +198,21 @@ impl<C> Builder<C> {
             longest_retry_after: other.longest_retry_after,
             on_cancel: other.on_cancel,
             start_in: other.start_in,
+            enabled: other.enabled,
+            metrics_only: other.metrics_only,
             recording: other.recording,
             shards: other.shards,
             ..self.clone()
         }
+    }
+
+    /// Refuses another template that says something else of what breakers keep.
+    #[cfg(feature = "registry")]
+    pub(crate) fn check_kept_by<D>(&self, other: &Builder<D>) -> Result<(), ConfigError> {
+        other.check_clock(&self.clock)?;
+        #[cfg(feature = "wait")]
+        other.check_max_waiting(self.max_waiting)?;
+        Ok(())
     }
 
     #[cfg(feature = "registry")]

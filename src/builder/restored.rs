@@ -21,7 +21,8 @@ pub(super) struct Restored {
 impl<C> Builder<C> {
     /// Lets the breaker begin with what one of the same [name](crate::CircuitBreaker::name) has
     /// [saved](crate::CircuitBreaker::save), instead of in [`start_in`](Self::start_in): in its state, and as if
-    /// only time had passed since. See [`SavedState`] for what is kept.
+    /// only time had passed since. See [`SavedState`] for what is kept. A breaker that is not
+    /// [enabled](Self::enabled), or [measures only](Self::metrics_only), is restored in that state.
     ///
     /// The value is never trusted: [`build`](Self::build) refuses one that is damaged, of another breaker, of
     /// another release's making, [too old](Self::oldest_saved_state), or saved more than ten seconds in the
@@ -80,6 +81,12 @@ impl<C> Builder<C> {
 }
 
 impl Restored {
+    /// Whether the builder says nothing of what was saved.
+    #[cfg(feature = "reconfigure")]
+    pub(super) fn is_none(&self) -> bool {
+        self.saved.is_none() && self.oldest.is_none()
+    }
+
     const OLDEST: Duration = Duration::from_secs(3_600);
 
     pub(super) fn check(&self, name: &Name, clock: &Clock) -> Result<(), ConfigError> {

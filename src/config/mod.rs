@@ -69,6 +69,8 @@ section! {
     /// | `backoff` | instead: `{ base = "5s", factor = 2.0, longest = "2m" }`, with `jitter`, which is `"full"`, `"equal"`, `"decorrelated"` or `"none"`, and `healthy_after` |
     /// | `probe_timeout`, `longest_retry_after` | a duration |
     /// | `on_cancel` | `"ignored"` or `"failure"` |
+    /// | `enabled` | `true` or `false`; [off](Builder::enabled), the breaker lets all calls through and records nothing |
+    /// | `metrics_only` | `true` or `false`; with `true` the breaker [records](Builder::metrics_only) all calls and never trips |
     /// | `start_in` | `"closed"`, `"open"`, `"half-open"`, `"forced-open"`, `"disabled"` or `"metrics-only"` |
     /// | `latency` | `"off"`, `"together"` or `"by-outcome"` |
     /// | `shards` | a number |
@@ -92,8 +94,9 @@ section! {
     ///
     /// With the feature `reconfigure`, `CircuitBreaker::reconfigure` takes what [`builder`](Self::builder) gives, and
     /// `Registry::reconfigure` what [`template`](Self::template) gives. Look all of them up first, and nothing has
-    /// changed if the file has a mistake; a breaker for which the file says nothing new stays untouched. The example
-    /// `reload` watches a file and applies it under load.
+    /// changed if the file has a mistake; a breaker for which the file says nothing new stays untouched. A change of
+    /// `enabled` or `metrics_only` switches the breaker off or on; a breaker that was disabled by hand stays so until they
+    /// change. The guide prints a function that follows a file; the example `reload` applies one under load.
     ///
     /// # Errors
     ///

@@ -34,6 +34,26 @@ impl Read for u32 {
     }
 }
 
+impl Read for bool {
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        struct Either<'a>(&'a At<'a>);
+
+        impl Visitor<'_> for Either<'_> {
+            type Value = bool;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "true or false at {}", self.0)
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<bool, E> {
+                Ok(value)
+            }
+        }
+
+        from.deserialize_bool(Either(at))
+    }
+}
+
 impl Read for f64 {
     const LIST: &'static str = "a list of numbers, as [0.1, 0.5, 1.0],";
 

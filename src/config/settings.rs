@@ -36,7 +36,11 @@ section! {
         longest_retry_after: Time,
         /// How a call counts that is cancelled; "ignored" if left out, "failure" for calls within a timeout.
         on_cancel: Word<Outcome>,
-        /// The state to start in; "closed" if left out.
+        /// Whether the breaker takes part; true if left out. If false it lets all calls through and records nothing.
+        enabled: bool,
+        /// Whether the breaker only measures; false if left out. If true it records all calls and never trips.
+        metrics_only: bool,
+        /// The state to start in; "closed" if left out. Use `enabled` and `metrics_only` to switch a breaker off and on again.
         start_in: Word<State>,
         /// Whether histograms are kept of how long calls take; "off" if left out, unless a policy looks at percentiles.
         latency: Word<Recording>,
@@ -57,8 +61,8 @@ impl Read for Settings {
         let fault = if settings.open_for.is_some() && settings.backoff.is_some() {
             "has both open_for and backoff; the open time is fixed or it grows"
         } else if settings.trip_when.as_ref().is_some_and(Vec::is_empty) {
-            "has no policy in trip_when; leave it out for the default ones, or write start_in = \
-             \"metrics-only\" for a breaker that never trips"
+            "has no policy in trip_when; leave it out for the default ones, or write \
+             metrics_only = true for a breaker that never trips"
         } else {
             return Ok(settings);
         };
@@ -134,6 +138,8 @@ impl Settings {
         let builder = with(builder, self.start_in, |builder, Word(state)| {
             builder.start_in(state)
         });
+        let builder = with(builder, self.enabled, Builder::enabled);
+        let builder = with(builder, self.metrics_only, Builder::metrics_only);
         let builder = with(builder, self.latency, |builder, Word(recording)| {
             builder.latency(recording)
         });

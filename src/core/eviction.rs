@@ -13,7 +13,8 @@ use crate::window::Counts;
 pub enum EvictionRank {
     /// Nothing but the count of what went well, and what was learnt.
     Idle,
-    /// The breaker is closed. Its window holds calls that speak against the dependency.
+    /// The breaker rests: it is closed, or where its settings hold it. Its window holds calls that
+    /// speak against the dependency.
     Suspected,
     /// The breaker is open or half-open.
     Tripped,
@@ -47,17 +48,23 @@ impl Core {
                     EvictionRank::Tripped
                 }
             };
+            if seen.kind() == present.settings().switch.mode.rest() {
+                return if present.has_suspicions(generation, caller) {
+                    EvictionRank::Suspected
+                } else {
+                    EvictionRank::Idle
+                };
+            }
             match seen.kind() {
-                Kind::ForcedOpen | Kind::Disabled | Kind::MetricsOnly => EvictionRank::Commanded,
+                // By hand, since the settings hold it elsewhere.
+                Kind::Closed | Kind::ForcedOpen | Kind::Disabled | Kind::MetricsOnly => {
+                    EvictionRank::Commanded
+                }
                 Kind::Open { until } => tripped(until.nanos()),
                 Kind::HalfOpen { .. } | Kind::Ramp(_) => {
                     let now = caller.nanos();
                     tripped(now.saturating_sub(present.age(generation, now)))
                 }
-                Kind::Closed if present.has_suspicions(generation, caller) => {
-                    EvictionRank::Suspected
-                }
-                Kind::Closed => EvictionRank::Idle,
             }
         })
     }

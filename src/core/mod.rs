@@ -25,6 +25,8 @@ use crate::audience::Audience;
 use crate::beside::Beside;
 use crate::caller::Caller;
 pub use crate::fittings::Settings;
+#[cfg(feature = "reconfigure")]
+use crate::fittings::Switch;
 use crate::history::{History, date_of};
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
@@ -124,6 +126,12 @@ impl Core {
         }
     }
 
+    /// What the settings say of the state.
+    #[cfg(feature = "reconfigure")]
+    pub(crate) fn switch(&self) -> Switch {
+        at_present!(self, |present| present.settings().switch)
+    }
+
     /// The breaker's name.
     #[must_use]
     pub fn name(&self) -> &Name {
@@ -181,10 +189,12 @@ impl Core {
     }
 
     /// Closes the breaker, with an empty window, if it was forced open; does nothing in any other state.
+    /// One that its settings hold in a state enters that one instead.
     pub fn let_go(&self, now: u64) {
         let mut seen = self.state.load();
         while seen.kind() == Kind::ForcedOpen {
-            match self.state.change(seen, Kind::Closed) {
+            let rest = at_present!(self, |present| present.settings().switch.mode.rest());
+            match self.state.change(seen, rest) {
                 Ok(moved) => return self.entered(moved, now, Cause::ByHand),
                 Err(found) => seen = found,
             }
@@ -350,6 +360,7 @@ mod tests {
             probes: Probes::all(1),
             probe_timeout: u64::MAX,
             on_cancel: Outcome::Ignored,
+            switch: crate::fittings::Switch::default(),
         };
         let ring = Ring::Time(TimeRing::new(10, 1, 1, false));
         Core::new(settings, ring, None, None, State::Closed, 0)

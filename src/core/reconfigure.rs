@@ -3,7 +3,8 @@
 //! It is made known first, as a whole. What decides, and how long open times are, is so from then on. What is
 //! bound to a generation needs a second step: if the window has another shape, a breaker that counts enters a
 //! new generation, so that no window is half in one ring and half in the other; and a recovery that is under
-//! way and has other rules begins anew.
+//! way and has other rules begins anew. A breaker that is switched off or on enters another state; who has moved it
+//! looks again whether the settings still are the latest, so that the state ends as the latest say.
 
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use crate::evidence::Evidence;
 use crate::fittings::{Fittings, Outfit, Part, Reconfigured, Settings};
 use crate::outcome::Outcome;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes, Streak};
-use crate::state::{Generation, Kind, Moved};
-use crate::sync::{Replaceable, Seen};
+use crate::state::{Generation, Kind, Moved, State};
+use crate::sync::{Ordering, Replaceable, Seen, fence};
 use crate::timed::Timed;
 use crate::transition::Cause;
 use crate::window::Ring;
@@ -69,6 +70,25 @@ struct Change {
     any: bool,
     window: bool,
     recovery: bool,
+    held: Option<Held>,
+}
+
+/// In which states other settings hold the breaker.
+#[derive(Clone, Copy)]
+struct Held {
+    before: Option<Kind>,
+    now: Option<Kind>,
+}
+
+impl Held {
+    /// The state that has to follow `present`. One that somebody else has chosen stays, unless the settings
+    /// hold another from now on.
+    fn next(self, present: Kind) -> Option<Kind> {
+        match (self.before, self.now) {
+            (_, Some(now)) => (now != present).then_some(now),
+            (before, None) => (before == Some(present)).then_some(Kind::Closed),
+        }
+    }
 }
 
 impl Core {
@@ -98,15 +118,52 @@ impl Core {
         if !change.any {
             return Reconfigured::Unchanged;
         }
-        self.align(change, now);
+        let state = self.switch_over(change, now);
         // Who waits may have other times to wait, though the state is what it was.
         #[cfg(feature = "wait")]
         self.announce_verdict();
-        if change.window {
+        if let Some(state) = state {
+            Reconfigured::StateChanged(state)
+        } else if change.window {
             Reconfigured::WindowBegunAnew
         } else {
             self.judge_by_the_new(caller);
             Reconfigured::WindowKept
+        }
+    }
+
+    /// Begins anew, in the state, what has to, and returns the state in which the breaker was put, if it was.
+    ///
+    /// Of two that hold it in different states at once the one whose settings are the former may be the last to
+    /// change the state. It then finds the latter's and goes on to what they say.
+    fn switch_over(&self, change: Change, now: u64) -> Option<State> {
+        let Some(mut held) = change.held else {
+            self.align(change, now);
+            return None;
+        };
+        let mut change = change;
+        let mut entered = None;
+        loop {
+            // SeqCst: pairs with the one below. Either this thread finds the state that who came before has entered,
+            // or that one finds these settings.
+            fence(Ordering::SeqCst);
+            entered = self.align(change, now).or(entered);
+            // SeqCst: pairs with the one above.
+            fence(Ordering::SeqCst);
+            let latest = self.switch().held();
+            if latest == held.now {
+                return entered;
+            }
+            held = Held {
+                before: held.now,
+                now: latest,
+            };
+            change = Change {
+                any: true,
+                window: false,
+                recovery: false,
+                held: Some(held),
+            };
         }
     }
 
@@ -174,23 +231,34 @@ impl Core {
             MaxRetryAfter::eq,
             |_, _| (),
         );
+        let held = Held {
+            before: before.settings.switch.held(),
+            now: offer.settings.switch.held(),
+        };
+        let held = (held.before != held.now).then_some(held);
+        // Where it starts means nothing to a breaker that has started.
+        let mut settings = offer.settings.clone();
+        if held.is_none() {
+            settings.switch.start_in = before.settings.switch.start_in;
+        }
         let is_same = !window
             && evidence.is_same(&before.evidence)
             && recovery.is_same(&before.recovery)
             && open_times.is_same(&before.open_times)
             && max_retry_after.is_same(&before.max_retry_after)
-            && before.settings == offer.settings;
+            && before.settings == settings;
         let change = Change {
             any: !is_same,
             window,
             recovery: before.settings.probes != offer.settings.probes
                 || !recovery.is_same(&before.recovery),
+            held,
         };
         // The same settings, given to it alone, are its own no more than they were.
         let are_its_own = offer.is_for_it_alone && (!is_same || before.are_its_own);
         (!is_same || are_its_own != before.are_its_own).then(|| {
             let fittings = Fittings {
-                settings: offer.settings.clone(),
+                settings,
                 are_its_own,
                 ring,
                 ring_since,
@@ -219,22 +287,24 @@ impl Core {
         }
     }
 
-    /// Begins anew, in the state, what has to.
-    fn align(&self, change: Change, now: u64) {
+    /// Begins anew, in the state, what has to, and returns the state in which the settings have put the breaker.
+    fn align(&self, change: Change, now: u64) -> Option<State> {
         let mut seen = self.state.load();
         loop {
-            let kind = match seen.kind() {
-                kind @ (Kind::Closed | Kind::MetricsOnly) if change.window => kind,
-                Kind::HalfOpen { .. } | Kind::Ramp(_) if change.recovery => Kind::PROBING,
+            let next = change.held.and_then(|held| held.next(seen.kind()));
+            let kind = match (next, seen.kind()) {
+                (Some(next), _) => next,
+                (None, kind @ (Kind::Closed | Kind::MetricsOnly)) if change.window => kind,
+                (None, Kind::HalfOpen { .. } | Kind::Ramp(_)) if change.recovery => Kind::PROBING,
                 // What is counted now are the rejections.
                 _ if change.window && !seen.is_timed() => {
                     match self.state.keep_with_another_window(seen) {
-                        Ok(()) => return,
+                        Ok(()) => return None,
                         Err(found) => seen = found,
                     }
                     continue;
                 }
-                _ => return,
+                _ => return None,
             };
             let moved = if change.window {
                 self.state.change_window(seen, kind)
@@ -243,14 +313,26 @@ impl Core {
             };
             match moved {
                 Ok(moved) => {
-                    if kind == Kind::Closed {
+                    if next == Some(Kind::Closed) {
+                        self.forget_openings(moved);
+                    } else if kind == Kind::Closed {
                         self.look_back(moved, seen.generation(), now);
                     }
-                    return self.entered(moved, now, Cause::Reconfigured);
+                    self.entered(moved, now, Cause::Reconfigured);
+                    return next.map(Kind::state);
                 }
                 Err(found) => seen = found,
             }
         }
+    }
+
+    /// Forgets the openings so far, as a reset by hand does.
+    fn forget_openings(&self, moved: Moved) {
+        at_present!(self, |present| {
+            if let Some(times) = present.open_times() {
+                times.note(moved.generation, Streak::NONE);
+            }
+        });
     }
 
     /// Forgets the openings so far if the generation that was closed has been healthy for long enough. The one that begins

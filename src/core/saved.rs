@@ -182,7 +182,10 @@ impl Core {
         let limit = beside.as_ref().and_then(|it| it.timed.as_deref());
         let limit = limit.map(|timed| (true, timed.limit()));
         let (is_timed, limit) = limit.unwrap_or_default();
-        self.state = AtomicState::beginning(generation, saved.kind(elapsed, now), is_timed);
+        // What the settings say holds whatever the former ones said.
+        let kind = settings.switch.mode.held();
+        let kind = kind.unwrap_or_else(|| saved.kind(elapsed, now));
+        self.state = AtomicState::beginning(generation, kind, is_timed);
         let since = date_of(now).saturating_sub(saved.age.saturating_add(elapsed));
         self.history = History::restored(saved.generation, generation, since);
         self.audience.go_on_after(saved.generation);
@@ -235,8 +238,13 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let evidence = self.evidence();
         let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
         let counts = ring.failures_and_slow(generation, reading, caller);
+        // What the settings hold is theirs to say again.
+        let kind = match self.settings().switch.mode.held() {
+            Some(held) if held == seen.kind() => Kind::Closed,
+            _ => seen.kind(),
+        };
         SavedCore {
-            state: seen.kind().state().into(),
+            state: kind.state().into(),
             generation: self.history.number(generation),
             age: saturated(self.age(generation, now)),
             left_open,

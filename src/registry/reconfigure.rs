@@ -17,8 +17,9 @@ where
     /// there are, each as [`CircuitBreaker::reconfigure`] says, and in those that are made from then on.
     ///
     /// The registry keeps its clock, its classifier, its listeners, how many may wait, its capacity, its names and
-    /// its group; those of the builder mean nothing here. Only breakers that are made later
-    /// [start](Builder::start_in) as it says.
+    /// its group. [`enabled`](Builder::enabled) and [`metrics_only`](Builder::metrics_only) switch all breakers off
+    /// and on, as in [`CircuitBreaker::reconfigure`]. A template that [starts](Builder::start_in) open or half-open
+    /// holds for breakers that are made later.
     ///
     /// When it returns, all breakers in the registry are as this template says, or a later one, those included that
     /// were [reconfigured](CircuitBreaker::reconfigure) alone. Of several
@@ -26,7 +27,8 @@ where
     /// made, dropped or counted as used for it. Who holds one that was [removed](Self::remove) reconfigures it himself.
     ///
     /// # Errors
-    /// The first setting that makes no sense; or another name than that of the template before, unless
+    /// The first setting that makes no sense or can't be applied to breakers in use, as of
+    /// [`CircuitBreaker::reconfigure`]; or another name than that of the template before, unless
     /// [`name_with`](crate::RegistryBuilder::name_with) names the breakers. Then nothing has changed. Never panics.
     ///
     /// # Cost
@@ -52,11 +54,13 @@ where
         clippy::needless_pass_by_value,
         reason = "as that of a breaker takes it"
     )]
-    pub fn reconfigure<D>(&self, template: Builder<D>) -> Result<(), ConfigError> {
+    pub fn reconfigure(&self, template: Builder) -> Result<(), ConfigError> {
         let breakers = &*self.0;
         let names_each = breakers.name.is_some();
         let combine = |present: &Builder<C>| present.with_settings_of(&template);
+        template.check_what_cannot_change()?;
         breakers.templates.with(|present| {
+            present.check_kept_by(&template)?;
             if !names_each {
                 template.check_name(present.name())?;
             }

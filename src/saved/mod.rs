@@ -49,7 +49,7 @@ use crate::state::State;
 ///
 /// | | |
 /// |---|---|
-/// | the state | with its generation's number and age, and what is left of an open time; also a state that was entered by hand |
+/// | the state | with its generation's number and age, and what is left of an open time; also a state that was entered by hand. A state that [`enabled`](crate::Builder::enabled) or [`metrics_only`](crate::Builder::metrics_only) hold is saved as closed, and the settings of the restored breaker say it anew |
 /// | a half-open breaker | is half-open with all places for probes free, and begins its ramp anew: who was on its way has gone with the process |
 /// | the window's counts | if window and [limit of slow calls](crate::TripPolicy::slow_rate) are the same; else it starts empty. In a window by time a call leaves up to a bucket too early, because the clock's buckets begin elsewhere |
 /// | failures in a row | as many as the window holds; all of them in a window by count without [`within`](crate::CountWindow::within) |
@@ -126,7 +126,7 @@ impl SavedState {
         &self.name
     }
 
-    /// The state that the breaker was in.
+    /// The state that the breaker was in; closed, if its [settings](crate::Builder::enabled) held it in another.
     #[must_use]
     pub fn state(&self) -> State {
         self.core.state()

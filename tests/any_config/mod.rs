@@ -134,6 +134,8 @@ fn settings() -> impl Strategy<Value = Map<String, Value>> {
         ("probe_timeout", time()),
         ("longest_retry_after", time()),
         ("on_cancel", word(&["ignored", "failure"])),
+        ("enabled", any::<bool>().prop_map(Value::from).boxed()),
+        ("metrics_only", any::<bool>().prop_map(Value::from).boxed()),
         ("start_in", word(&["closed", "half-open", "metrics-only"])),
         ("latency", word(&["off", "together", "by-outcome"])),
         ("shards", whole()),

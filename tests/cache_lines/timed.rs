@@ -4,8 +4,8 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    At, Beside, Caller, Core, Lane, Latencies, Now, Probes, Recording, Ring, Settings, TimeRing,
-    Timed, Times,
+    At, Beside, Caller, Core, Lane, Latencies, Now, Probes, Recording, Ring, Settings, Switch,
+    TimeRing, Timed, Times,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -26,6 +26,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
         probes: Probes::all(3),
         probe_timeout: u64::MAX,
         on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
     };
     let spans = Times {
         slower_than: Some(slower_than),

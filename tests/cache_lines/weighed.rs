@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tripcurve::__model::{Beside, Core, Evidence, Lane, Probes, Ring, Settings, TimeRing, Wish};
+use tripcurve::__model::{
+    Beside, Core, Evidence, Lane, Probes, Ring, Settings, Switch, TimeRing, Wish,
+};
 use tripcurve::{Outcome, State, TripPolicy};
 
 use super::{
@@ -17,6 +19,7 @@ fn subject_that(wish: Wish) -> Subject {
         probes: Probes::all(3),
         probe_timeout: u64::MAX,
         on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
     };
     let evidence = Box::new(Evidence::new(wish, u64::from(BUCKETS) * WIDTH));
     // Both are allocated apart. What the one has besides words only they read who weigh, and so not each

@@ -28,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) probe_timeout: Duration,
     pub(crate) on_cancel: Outcome,
     pub(crate) start_in: State,
+    pub(crate) enabled: bool,
+    pub(crate) metrics_only: bool,
     pub(crate) shards: u32,
     pub(crate) recording: Recording,
     /// The limit of the policies on slow calls, if there are any.
@@ -351,6 +353,8 @@ impl Config {
             .probe_timeout(self.probe_timeout)
             .on_cancel(self.on_cancel)
             .start_in(self.start_in)
+            .enabled(self.enabled)
+            .metrics_only(self.metrics_only)
             .shards(self.shards)
             .latency(self.recording)
             .clock(clock);
@@ -369,6 +373,27 @@ impl Config {
         self.policies.iter().fold(builder, |builder, policy| {
             builder.trip_when(policy.policy(self.slower_than, self.window))
         })
+    }
+
+    /// The state in which it is held because it takes no part, or only measures.
+    pub(super) fn mode(&self) -> Option<State> {
+        match (self.enabled, self.metrics_only) {
+            (false, _) => Some(State::Disabled),
+            (true, true) => Some(State::MetricsOnly),
+            (true, false) => None,
+        }
+    }
+
+    /// The state that the settings hold it in until they change.
+    #[cfg(feature = "reconfigure")]
+    pub(super) fn held(&self) -> Option<State> {
+        let lasts = !matches!(self.start_in, State::Closed | State::Open | State::HalfOpen);
+        self.mode().or(lasts.then_some(self.start_in))
+    }
+
+    /// The state in which it starts.
+    pub(super) fn start(&self) -> State {
+        self.mode().unwrap_or(self.start_in)
     }
 
     fn recovery_by_probes(&self) -> Recovery {

@@ -146,7 +146,7 @@ pub(crate) struct Model {
 impl Model {
     pub(crate) fn new(config: Config) -> Self {
         let now = nanos(config.built_at);
-        let phase = match config.start_in {
+        let phase = match config.start() {
             State::Closed => Phase::Closed,
             State::Open => Phase::Open {
                 until: end_of_open_time(now, config.open_for),
@@ -749,6 +749,12 @@ impl Model {
                 succeeded: 0,
                 failed: 0,
             };
+        }
+        // The settings say it again.
+        match self.config.mode() {
+            Some(State::Disabled) => self.phase = Phase::Disabled,
+            Some(_) => self.phase = Phase::MetricsOnly,
+            None => {}
         }
         self.asked = 0;
         self.open_times.restart(self.now);

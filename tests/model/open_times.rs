@@ -34,7 +34,7 @@ impl OpenTimes {
             longest_wish: nanos(config.longest_retry_after()),
             wished: 0,
         };
-        if matches!(config.start_in, State::Open | State::HalfOpen) {
+        if matches!(config.start(), State::Open | State::HalfOpen) {
             times.trip();
         }
         times

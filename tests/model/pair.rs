@@ -89,6 +89,8 @@ pub(crate) enum Came {
     /// The window was kept, and what it held tripped the breaker.
     TrippedAtOnce,
     RecoveryBegunAnew,
+    SwitchedOff,
+    SwitchedOn,
 }
 
 /// What was told of a breaker and seen of it.
@@ -413,11 +415,7 @@ impl<'a> Pair<'a> {
     #[cfg(feature = "reconfigure")]
     fn reconfigure(&mut self, number: usize) -> Result<(), Difference> {
         let config = &self.configs[number % self.configs.len()];
-        // Of these the breaker keeps its own.
-        let (clock, _) = Clock::mock();
-        let settings = config
-            .builder(clock)
-            .on_transition(|_| panic!("nobody listens to another configuration"));
+        let settings = config.builder(self.clock.clone());
         let found = self
             .breaker
             .reconfigure(settings)
@@ -430,6 +428,8 @@ impl<'a> Pair<'a> {
         self.story.came.push(match expected {
             Reconfigured::Unchanged => Came::Unchanged,
             Reconfigured::WindowBegunAnew => Came::WindowBegunAnew,
+            Reconfigured::StateChanged(State::Closed) => Came::SwitchedOn,
+            Reconfigured::StateChanged(_) => Came::SwitchedOff,
             _ => Came::WindowKept,
         });
         match (before, self.model.told.last().map(|told| told.to)) {

@@ -1,6 +1,6 @@
 //! Another configuration in the place of the present one, as its documentation describes it.
 
-use tripcurve::{Cause, Reconfigured};
+use tripcurve::{Cause, Reconfigured, State};
 
 use super::config::{Config, Part, Policy, Steps};
 use super::{Model, Phase, adaptive};
@@ -32,6 +32,8 @@ impl Config {
             probe_timeout: from(Part::Others).probe_timeout,
             on_cancel: from(Part::Others).on_cancel,
             start_in: self.start_in,
+            enabled: self.enabled,
+            metrics_only: self.metrics_only,
             built_at: self.built_at,
         }
     }
@@ -110,6 +112,7 @@ impl Config {
             && self.longest_retry_after() == other.longest_retry_after()
             && self.probe_timeout == other.probe_timeout
             && self.on_cancel == other.on_cancel
+            && self.mode() == other.mode()
     }
 }
 
@@ -133,13 +136,35 @@ impl Model {
             self.asked = 0;
             self.patience = 0;
         }
+        let (before, now) = (self.config.held(), config.held());
         self.config = config;
+        if before != now && self.switch(before, now) {
+            return Reconfigured::StateChanged(self.state());
+        }
         self.begin_anew(has_same_window, has_same_recovery);
         if !has_same_window {
             return Reconfigured::WindowBegunAnew;
         }
         self.judge(false);
         Reconfigured::WindowKept
+    }
+
+    /// Switches it off or on, if it isn't as the settings say already. On again is as after a reset, unless
+    /// somebody has chosen another state meanwhile.
+    fn switch(&mut self, before: Option<State>, now: Option<State>) -> bool {
+        let phase = match now {
+            Some(now) if now == self.state() => return false,
+            Some(State::ForcedOpen) => Phase::ForcedOpen,
+            Some(State::Disabled) => Phase::Disabled,
+            Some(_) => Phase::MetricsOnly,
+            None if before == Some(self.state()) => {
+                self.open_times.reset();
+                Phase::Closed
+            }
+            None => return false,
+        };
+        self.enter(phase, Cause::Reconfigured);
+        true
     }
 
     fn begin_anew(&mut self, has_same_window: bool, has_same_recovery: bool) {
