@@ -95,9 +95,9 @@ enum Source {
 #[derive(Debug, Default)]
 struct Mock {
     time: AtomicU64,
-    /// How far the system's clock is ahead of it.
+    /// What the system's clock showed when it was set, and what this one showed then.
     #[cfg(feature = "serde")]
-    system_ahead: AtomicU64,
+    system: [AtomicU64; 2],
 }
 
 /// The process's time-stamp counter with the reading that counts as zero.
@@ -261,8 +261,8 @@ impl Clock {
             Source::Counter(_) | Source::Recent(_) => since_1970(SystemTime::now()),
             // Relaxed: see `set_system_time`.
             Source::Mock(mock) => {
-                let ahead = mock.system_ahead.load(Ordering::Relaxed);
-                self.nanos().saturating_add(ahead)
+                let [system, since] = mock.system.each_ref().map(|it| it.load(Ordering::Relaxed));
+                system.saturating_add(self.nanos().saturating_sub(since))
             }
         }
     }
@@ -382,11 +382,29 @@ impl MockClock {
 
     /// Sets what the system's clock shows now, for tests of what was [saved](crate::SavedState); it moves on
     /// with this one. Until then it shows this clock's time since 1970. Never panics.
+    ///
+    /// The time may be before this clock's own, as when the system's clock was set back. A time before 1970
+    /// counts as its beginning, and one after 2554 as its end, as with the system's own clock.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tripcurve::{CircuitBreaker, Clock};
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let breaker = CircuitBreaker::builder("payments").clock(clock).build()?;
+    /// hand.advance(Duration::from_secs(3_600));
+    /// let at = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+    /// hand.set_system_time(at);
+    /// assert_eq!(breaker.save().saved_at(), at);
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
     #[cfg(feature = "serde")]
     pub fn set_system_time(&self, now: SystemTime) {
-        // Relaxed, both: a test that moves the clock meanwhile has no use for an exact time.
-        let ahead = since_1970(now).saturating_sub(self.mock.time.load(Ordering::Relaxed));
-        self.mock.system_ahead.store(ahead, Ordering::Relaxed);
+        let [system, since] = &self.mock.system;
+        // Relaxed, all: a test that moves the clock meanwhile has no use for an exact time.
+        let time = self.mock.time.load(Ordering::Relaxed);
+        system.store(since_1970(now), Ordering::Relaxed);
+        since.store(time, Ordering::Relaxed);
     }
 }
 

@@ -15,81 +15,160 @@ use crate::chance::mixed;
 use crate::clock::Now;
 use crate::pack::Field;
 use crate::state::Generation;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, fence};
 
 /// ```text
-///  63         53 52     48 47                           0
-/// +-------------+---------+------------------------------+
-/// |generation,11|weight, 5| when it began, in 2¹² ns, 48 |
-/// +-------------+---------+------------------------------+
+///  63             42 41     37 36   35 34                0
+/// +-----------------+---------+-------+-------------------+
+/// |  generation, 21 |weight, 5|phase,2|   sequence, 35    |
+/// +-----------------+---------+-------+-------------------+
 /// ```
 ///
-/// *Weight*: the call stands for 2^weight. Zero as a whole: nobody is there. 48 bits of 4.1 µs are 36
-/// years. The generation's low 11 bits: by the time they repeat, a call has left the window.
+/// *Weight*: the call stands for 2^weight. *Phase*: whether the place is free, being taken, or taken.
+/// *Sequence*: how often the place was taken. So a reader that finds the same note twice has read the
+/// beginning of its call between. The sequence repeats after 34 thousand million calls in one place.
 mod layout {
     use super::Field;
 
-    pub(super) const BEGAN: Field = Field::lowest(48);
-    pub(super) const WEIGHT: Field = BEGAN.then(5);
-    pub(super) const GENERATION: Field = WEIGHT.then(11);
+    pub(super) const SEQUENCE: Field = Field::lowest(35);
+    pub(super) const PHASE: Field = SEQUENCE.then(2);
+    pub(super) const WEIGHT: Field = PHASE.then(5);
+    pub(super) const GENERATION: Field = WEIGHT.then(super::Generation::BITS);
 
-    const _: () = assert!(GENERATION.end() == 64);
+    const _: () = assert!(GENERATION.end() <= 64);
 }
 
-/// A call in flight, as its note says it.
+/// What a place says of the call that has it, but for when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Note(u64);
 
 impl Note {
-    const UNIT_SHIFT: u32 = 12;
+    const FREE: u64 = 0;
+    const BEING_TAKEN: u64 = 1;
+    const TAKEN: u64 = 2;
 
-    fn new(generation: Generation, weight: u32, began: u64) -> Self {
-        // Rounded up, so that no call is overdue too early; and never zero as a whole.
-        let began = began.div_ceil(1 << Self::UNIT_SHIFT).max(1);
-        Self(
-            layout::GENERATION.of(generation.number())
-                | layout::WEIGHT.of(u64::from(weight))
-                | layout::BEGAN.of(began),
-        )
+    fn with_phase(self, phase: u64) -> Self {
+        Self(self.0 & !layout::PHASE.of(u64::MAX) | layout::PHASE.of(phase))
+    }
+
+    fn is(self, phase: u64) -> bool {
+        layout::PHASE.get(self.0) == phase
+    }
+
+    /// The note of the next call that takes the place, of which nothing is known yet.
+    fn next(self) -> Self {
+        let sequence = layout::SEQUENCE.get(self.0).wrapping_add(1);
+        Self(layout::SEQUENCE.of(sequence)).with_phase(Self::BEING_TAKEN)
+    }
+
+    /// The note of the call that is taking the place.
+    fn of(self, generation: Generation, weight: u32) -> Self {
+        let sequence = layout::SEQUENCE.of(layout::SEQUENCE.get(self.0));
+        let generation = layout::GENERATION.of(generation.bits());
+        let weight = layout::WEIGHT.of(u64::from(weight));
+        Self(generation | weight | sequence).with_phase(Self::TAKEN)
+    }
+
+    fn generation(self) -> Generation {
+        Generation::standing_in(self.0, layout::GENERATION)
     }
 
     fn is_of(self, generation: Generation) -> bool {
-        layout::GENERATION.get(self.0 ^ layout::GENERATION.of(generation.number())) == 0
+        self.is(Self::TAKEN) && self.generation() == generation
     }
 
-    /// Whether it is of an earlier generation than the other: by less than half of the range.
-    fn is_of_a_generation_before(self, other: Self) -> bool {
-        let [own, other] = [self.0, other.0].map(|note| layout::GENERATION.get(note));
-        let behind = other.wrapping_sub(own) & layout::GENERATION.max();
-        (1..=layout::GENERATION.max() / 2).contains(&behind)
-    }
-
-    fn began(self) -> u64 {
-        layout::BEGAN.get(self.0) << Self::UNIT_SHIFT
+    #[allow(clippy::cast_possible_truncation, reason = "five bits")]
+    fn weight(self) -> u32 {
+        layout::WEIGHT.get(self.0) as u32
     }
 
     fn stands_for(self) -> u64 {
-        1 << layout::WEIGHT.get(self.0)
+        1 << self.weight()
     }
 
-    /// Whether it is the same call, with whatever weight.
-    fn is_same_call(self, other: Self) -> bool {
-        (self.0 ^ other.0) & !layout::WEIGHT.of(u64::MAX) == 0
-    }
-
-    /// The same call with this weight, if it is one of as many as it then stands for; zero as a whole
-    /// if it isn't. Nothing happens to a call of more weight.
-    fn thinned(self, weight: u32) -> Self {
-        let own = layout::WEIGHT.get(self.0);
-        let halvings = u64::from(weight).saturating_sub(own);
-        let tosses = mixed(self.began()) >> own & ((1 << halvings) - 1);
-        if halvings == 0 {
-            self
-        } else if tosses == 0 {
-            Self(self.0 + layout::WEIGHT.of(halvings))
-        } else {
-            Self(0)
+    /// The note of the same call after the odds were halved to this weight, if it is one of as many as it
+    /// then stands for; else the place is free.
+    fn thinned(self, weight: u32, began: u64) -> Self {
+        match thinned(self.weight(), weight, began) {
+            Some(weight) => self.of(self.generation(), weight),
+            None => self.with_phase(Self::FREE),
         }
+    }
+}
+
+/// The weight of a call of weight `own`, if it is one of as many as `weight` says; nothing happens to a call
+/// of more weight.
+fn thinned(own: u32, weight: u32, began: u64) -> Option<u32> {
+    let halvings = weight.saturating_sub(own);
+    let tosses = mixed(began) >> own & ((1 << halvings) - 1);
+    (tosses == 0).then_some(own + halvings)
+}
+
+/// A place for a call that is watched: two words, of which the note publishes the beginning.
+///
+/// A caller takes the place by exchanging the note for one that nobody reads, writes the beginning, and then
+/// writes its own note. A reader that finds one note before and after it has read the beginning has read the
+/// beginning of that call. Nobody waits for a caller that sleeps between: the place counts as nobody's.
+#[derive(Debug)]
+struct Place {
+    /// In nanoseconds.
+    began: AtomicU64,
+    note: AtomicU64,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            began: AtomicU64::new(0),
+            note: AtomicU64::new(0),
+        }
+    }
+
+    fn note(&self) -> Note {
+        // Acquire: pairs with the Release in `take`; `began`, read after it, is that of this note or of a later
+        // one.
+        Note(self.note.load(Ordering::Acquire))
+    }
+
+    /// When the call of this note began, if it still has the place. A note may change its weight meanwhile.
+    fn began(&self, note: Note) -> Option<u64> {
+        // Relaxed: which of them it is shows the note, read around it.
+        let began = self.began.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release fence in `take`. If a later call's beginning was read, then the note
+        // that is read next is no older than the one with which that call began to take the place.
+        fence(Ordering::Acquire);
+        // Relaxed: see above.
+        let found = Note(self.note.load(Ordering::Relaxed));
+        let is_same_call = (found.0 ^ note.0) & !layout::WEIGHT.of(u64::MAX) == 0;
+        is_same_call.then_some(began)
+    }
+
+    /// Changes the note, if it still is `seen`.
+    fn change(&self, seen: Note, new: Note) -> Result<(), Note> {
+        // AcqRel, Acquire: who takes the place next acquires it, and so writes its beginning after this call has
+        // read its own.
+        self.note
+            .compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+            .map_err(Note)
+    }
+
+    /// Takes the place, if its note still is `seen`.
+    fn take(&self, seen: Note, generation: Generation, weight: u32, began: u64) -> bool {
+        let taking = seen.next();
+        if self.change(seen, taking).is_err() {
+            return false;
+        }
+        // Release: pairs with the Acquire fence in `began`; who reads the beginning written next finds the note
+        // changed.
+        fence(Ordering::Release);
+        // Relaxed: published by the note.
+        self.began.store(began, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `note`. A store, since nobody else changes a note whose place is
+        // being taken.
+        let note = taking.of(generation, weight);
+        self.note.store(note.0, Ordering::Release);
+        true
     }
 }
 
@@ -113,7 +192,7 @@ pub struct InFlight {
     look_at: AtomicU64,
     /// How many were watched since.
     watched: AtomicU64,
-    notes: Box<[AtomicU64]>,
+    places: Box<[Place]>,
     watch: Watch,
 }
 
@@ -131,7 +210,7 @@ impl InFlight {
             odds: AtomicU64::new(u64::MAX),
             look_at: AtomicU64::new(0),
             watched: AtomicU64::new(0),
-            notes: (0..Self::PLACES).map(|_| AtomicU64::new(0)).collect(),
+            places: (0..Self::PLACES).map(|_| Place::new()).collect(),
             watch,
         }
     }
@@ -163,13 +242,12 @@ impl InFlight {
             self.count_watched(odds);
             odds.leading_zeros()
         };
-        let note = Note::new(generation, weight, now);
-        self.take_place(note, now).or_else(|| {
+        self.take_place(generation, weight, now).or_else(|| {
             self.thin_out();
             // Relaxed: as above.
             let odds = self.odds.load(Ordering::Relaxed);
-            let note = note.thinned(odds.leading_zeros());
-            (note.0 != 0).then(|| self.take_place(note, now))?
+            let weight = thinned(weight, odds.leading_zeros(), now)?;
+            self.take_place(generation, weight, now)
         })
     }
 
@@ -230,21 +308,21 @@ impl InFlight {
         changed.is_ok() && from != to
     }
 
-    fn take_place(&self, note: Note, now: u64) -> Option<u32> {
-        let first = mixed(note.0) >> 32;
+    fn take_place(&self, generation: Generation, weight: u32, now: u64) -> Option<u32> {
+        let first = mixed(now ^ mixed(generation.number())) >> 32;
         (0..u64::from(Self::PLACES)).find_map(|step| {
-            let place = (first + step) % u64::from(Self::PLACES);
-            let place = u32::try_from(place).ok()?;
-            let word = self.notes.get(place as usize)?;
-            // Relaxed, all: the note is all that is read, and it says whose it is.
-            let seen = word.load(Ordering::Relaxed);
+            let number = (first + step) % u64::from(Self::PLACES);
+            let number = u32::try_from(number).ok()?;
+            let place = self.places.get(number as usize)?;
+            let seen = place.note();
             // Who belongs to an earlier generation is of no interest any more.
-            let is_free = seen == 0
-                || Note(seen).is_of_a_generation_before(note)
-                || self.has_left(Note(seen), now);
-            let exchange =
-                || word.compare_exchange(seen, note.0, Ordering::Relaxed, Ordering::Relaxed);
-            (is_free && exchange().is_ok()).then_some(place)
+            let is_free = if seen.is(Note::TAKEN) {
+                let has_left = |began| self.has_left(began, now);
+                generation.is_after(seen.generation()) || place.began(seen).is_some_and(has_left)
+            } else {
+                seen.is(Note::FREE)
+            };
+            (is_free && place.take(seen, generation, weight, now)).then_some(number)
         })
     }
 
@@ -257,13 +335,12 @@ impl InFlight {
         if !self.change_odds(odds, halved) {
             return;
         }
-        for word in &self.notes {
-            // Relaxed, both: as above; should the call have come back meanwhile, it stays away.
-            let seen = word.load(Ordering::Relaxed);
-            if seen != 0 {
-                let thinned = Note(seen).thinned(halved.leading_zeros()).0;
-                let _has_come_back =
-                    word.compare_exchange(seen, thinned, Ordering::Relaxed, Ordering::Relaxed);
+        for place in &self.places {
+            let seen = place.note();
+            if let (true, Some(began)) = (seen.is(Note::TAKEN), place.began(seen)) {
+                let thinned = seen.thinned(halved.leading_zeros(), began);
+                // Should the call have come back meanwhile, it stays away.
+                let _has_come_back = place.change(seen, thinned);
             }
         }
     }
@@ -272,25 +349,23 @@ impl InFlight {
     ///
     /// Before it is recorded: who finds it recorded no longer finds it in flight.
     pub fn unwatch(&self, place: u32, generation: Generation, began: u64) {
-        let own = Note::new(generation, 0, began);
-        let Some(word) = self.notes.get(place as usize) else {
+        let Some(place) = self.places.get(place as usize) else {
             return;
         };
-        // Relaxed: the note says whose it is; this call's, or another's that was put in its place.
-        let mut seen = word.load(Ordering::Relaxed);
-        while seen != 0 && Note(seen).is_same_call(own) {
-            // Relaxed: what is recorded next is written with Release, and read by who then looks here
-            // with a fence between.
-            match word.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
+        let mut seen = place.note();
+        while seen.is_of(generation) && place.began(seen) == Some(began) {
+            // What is recorded next is written with Release, and read by who then looks here with a fence
+            // between.
+            match place.change(seen, seen.with_phase(Note::FREE)) {
+                Ok(()) => return,
                 Err(found) => seen = found,
             }
         }
     }
 
-    fn has_left(&self, note: Note, now: u64) -> bool {
-        let left = note.began() + self.watch.limit.saturating_add(self.watch.window);
-        now > left
+    fn has_left(&self, began: u64, now: u64) -> bool {
+        let late = began.saturating_add(self.watch.limit);
+        now > late.saturating_add(self.watch.window)
     }
 
     /// About how many calls of `generation` have been in flight for longer than the limit; exactly, as
@@ -313,15 +388,15 @@ impl InFlight {
     }
 
     fn overdue_notes(&self, generation: Generation, now: u64) -> impl Iterator<Item = Note> {
-        let notes = self.notes.iter().map(|word| {
-            // Relaxed: the note says all. Where it matters, a fence stands before (see
-            // `Ring::failures_and_slow`).
-            Note(word.load(Ordering::Relaxed))
-        });
-        notes
-            .filter(move |note| note.0 != 0 && note.is_of(generation))
-            .filter(move |note| now > note.began().saturating_add(self.watch.limit))
-            .filter(move |note| !self.has_left(*note, now))
+        // Where it matters, a fence stands before (see `Ring::failures_and_slow`).
+        self.places.iter().filter_map(move |place| {
+            let note = place.note();
+            // A call that leaves its place meanwhile has come back, and is missed as it would have been a moment
+            // later.
+            let began = place.began(note).filter(|_| note.is_of(generation))?;
+            let is_overdue = now > began.saturating_add(self.watch.limit);
+            (is_overdue && !self.has_left(began, now)).then_some(note)
+        })
     }
 }
 
@@ -356,7 +431,7 @@ mod tests {
         let in_flight = in_flight();
         let place = begin(&in_flight, 5 * MS).unwrap();
         assert_eq!(in_flight.overdue(FIRST, 105 * MS), 0);
-        assert_eq!(in_flight.overdue(FIRST, 106 * MS), 1);
+        assert_eq!(in_flight.overdue(FIRST, 105 * MS + 1), 1);
         assert_eq!(in_flight.overdue(FIRST.next(), 106 * MS), 0);
         in_flight.unwatch(place, FIRST, 5 * MS);
         assert_eq!(in_flight.overdue(FIRST, 106 * MS), 0);
@@ -365,10 +440,10 @@ mod tests {
     #[test]
     fn a_call_that_never_comes_back_leaves_with_the_window_and_its_place_is_taken_again() {
         let in_flight = in_flight();
-        for call in 0..100 {
+        for call in 0..127 {
             assert!(begin(&in_flight, call * 10 * MS).is_some());
         }
-        assert_eq!(in_flight.overdue(FIRST, 5_000 * MS), 100);
+        assert_eq!(in_flight.overdue(FIRST, 5_000 * MS), 127);
         assert_eq!(in_flight.overdue(FIRST, 20_000 * MS), 0);
         assert!(begin(&in_flight, 20_000 * MS).is_some());
     }
@@ -429,10 +504,24 @@ mod tests {
             assert!(watch(FIRST.next(), call * 10 * MS));
         }
         assert_eq!(in_flight.overdue(FIRST.next(), 5_000 * MS), 127);
-        let [earlier, later] = [FIRST, FIRST.next()].map(|own| Note::new(own, 0, MS));
-        assert!(earlier.is_of_a_generation_before(later));
-        assert!(!later.is_of_a_generation_before(earlier));
-        assert!(!later.is_of_a_generation_before(later));
+        assert!(
+            !watch(FIRST, 5_000 * MS),
+            "an earlier one takes no place of a later one"
+        );
+    }
+
+    #[test]
+    fn a_call_is_overdue_in_no_other_of_all_the_generations() {
+        let in_flight = in_flight();
+        begin(&in_flight, 5 * MS).unwrap();
+        for number in (1..21).map(|bit| 1 << bit).chain([3 << 11, (1 << 21) - 1]) {
+            let other = Generation::of_number(number);
+            assert_eq!(in_flight.overdue(other, 106 * MS), 0, "{number}");
+        }
+        assert_eq!(
+            in_flight.overdue(Generation::of_number(1 << 21), 106 * MS),
+            1
+        );
     }
 
     #[test]

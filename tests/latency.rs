@@ -18,8 +18,6 @@ use tripcurve::{
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 const NANO: Duration = Duration::from_nanos(1);
-/// When a call began is noted in units of 4.096 µs, rounded up.
-const GRAIN: Duration = Duration::from_nanos(4_096);
 
 /// From when on a call of these tests is slow.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -122,7 +120,6 @@ fn what_hangs_counts_as_a_call_and_as_a_slow_one() {
 #[test]
 fn a_call_is_overdue_when_the_limit_has_passed_and_no_more_once_it_is_back() {
     let (breaker, hand) = breaker(half_slow);
-    hand.advance(GRAIN);
     let permit = breaker.try_acquire().unwrap();
     hand.advance(LIMIT);
     assert_eq!(breaker.snapshot().overdue(), 0);
@@ -141,7 +138,6 @@ fn a_permit_that_is_leaked_stops_counting_with_the_window() {
         (Window::count(10).into(), 60 * SECOND),
     ] {
         let (breaker, hand) = breaker(|builder| half_slow(builder).window(window.clone()));
-        hand.advance(GRAIN);
         for _ in 0..4 {
             std::mem::forget(breaker.try_acquire());
         }

@@ -909,3 +909,28 @@ fn breakers_by_key_are_not_restored_from_what_one_has_saved() {
          restore() out; breakers by key begin anew"
     );
 }
+
+/// Also a time before what the mock clock shows, as after the system's clock was set back.
+#[test]
+fn a_mock_clock_shows_the_system_time_that_was_set_and_moves_it_on() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let (clock, hand) = Clock::mock();
+    let breaker = CircuitBreaker::builder("clock")
+        .clock(clock)
+        .build()
+        .unwrap();
+    hand.advance(Duration::from_secs(3_600));
+    assert_eq!(breaker.save().saved_at(), at(3_600));
+    for seconds in [60, 0, 1_800_000_000, 3_600, 3_599] {
+        hand.set_system_time(at(seconds));
+        assert_eq!(breaker.save().saved_at(), at(seconds));
+        hand.advance(SECOND);
+        assert_eq!(breaker.save().saved_at(), at(seconds + 1));
+    }
+    // To the end of the clock's range.
+    hand.set_system_time(at(60));
+    hand.advance(Duration::MAX);
+    assert!(breaker.save().saved_at() > at(1_800_000_000));
+    hand.set_system_time(at(60));
+    assert_eq!(breaker.save().saved_at(), at(60));
+}

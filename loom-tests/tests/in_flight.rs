@@ -7,18 +7,16 @@ use tripcurve::__model::{At, Generation, InFlight, Watch};
 
 const FIRST: Generation = Generation::FIRST;
 
-/// What a note's time is rounded up to, in nanoseconds.
-const UNIT: u64 = 1 << 12;
-const LIMIT: u64 = 10 * UNIT;
-const WINDOW: u64 = 100 * UNIT;
+const LIMIT: u64 = 40;
+const WINDOW: u64 = 400;
 
 /// When calls begin that look for a place at the same end first. When the notes are thinned out, these
 /// stay, and one that began at `LIGHT` goes.
-const BEGIN: [u64; 2] = [UNIT, 7 * UNIT];
-const LIGHT: u64 = 2 * UNIT;
+const BEGIN: [u64; 2] = [1, 5];
+const LIGHT: u64 = 3;
 
 /// When calls begin whose predecessors have left the window.
-const LATER: u64 = 200 * UNIT;
+const LATER: u64 = 800;
 
 /// As it is before any call: under loom there are two places, and all calls are watched.
 fn in_flight() -> InFlight {
@@ -30,7 +28,11 @@ fn in_flight() -> InFlight {
 }
 
 fn watch(in_flight: &InFlight, begin: u64) -> Option<u32> {
-    in_flight.watch(FIRST, begin, &At::on_one_lane(begin))
+    watch_in(FIRST, in_flight, begin)
+}
+
+fn watch_in(generation: Generation, in_flight: &InFlight, begin: u64) -> Option<u32> {
+    in_flight.watch(generation, begin, &At::on_one_lane(begin))
 }
 
 /// The call that began then comes back to its place, if it has one.
@@ -129,30 +131,69 @@ fn a_call_that_comes_back_while_the_notes_are_thinned_out_stays_away() {
     });
 }
 
-/// Three calls for two places, and all come back.
+/// Four calls for two places, and all come back.
 ///
 /// Fails when: as above.
 #[test]
-fn of_three_calls_that_come_and_go_none_stays_behind() {
-    model(preemptions(1).full(2), || {
-        let in_flight = Arc::new(in_flight());
+fn of_calls_that_come_and_go_none_stays_behind() {
+    model(preemptions(2).full(3), || {
+        let in_flight = in_flight();
+        let places = [BEGIN[0], LIGHT].map(|begin| watch(&in_flight, begin));
+        let shared = Arc::new((in_flight, places));
         race(
-            &in_flight,
+            &shared,
             [
-                |in_flight| {
-                    let place = watch(in_flight, BEGIN[0]);
-                    come_back(in_flight, place, BEGIN[0]);
-                },
-                |in_flight| {
-                    let place = watch(in_flight, LIGHT);
-                    come_back(in_flight, place, LIGHT);
-                },
-                |in_flight| {
+                |(in_flight, _)| {
                     let place = watch(in_flight, BEGIN[1]);
                     come_back(in_flight, place, BEGIN[1]);
                 },
+                |(in_flight, places)| {
+                    come_back(in_flight, places[0], BEGIN[0]);
+                    let place = watch(in_flight, BEGIN[0]);
+                    come_back(in_flight, place, BEGIN[0]);
+                },
             ],
         );
-        assert_eq!(overdue(&in_flight, BEGIN[1]), 0);
+        let (in_flight, places) = &*shared;
+        come_back(in_flight, places[1], LIGHT);
+        assert_eq!(overdue(in_flight, BEGIN[1]), 0);
+    });
+}
+
+/// Calls of a generation that is over have both places. A call of the next one takes one of them, while a
+/// reader looks for calls that are overdue.
+fn read_while_a_place_changes(begins: [u64; 2], read: Generation, at: u64) {
+    let in_flight = in_flight();
+    for _ in 0..2 {
+        assert!(watch(&in_flight, begins[0]).is_some());
+    }
+    let shared = Arc::new((in_flight, begins, read, at));
+    race(
+        &shared,
+        [
+            |(in_flight, _, read, at)| assert_eq!(in_flight.overdue(*read, *at), 0),
+            |(in_flight, begins, ..)| {
+                assert!(watch_in(FIRST.next(), in_flight, begins[1]).is_some());
+            },
+        ],
+    );
+}
+
+/// Fails when: `Place::take` writes the note before the beginning, or doesn't release the note.
+#[test]
+fn a_call_is_not_overdue_by_the_beginning_of_the_one_before_it() {
+    model(preemptions(4), || {
+        let begins = [BEGIN[0], BEGIN[0] + 10];
+        read_while_a_place_changes(begins, FIRST.next(), BEGIN[0] + LIMIT + 1);
+    });
+}
+
+/// Fails when: `Place::began` doesn't look at the note again, or is without its fence; when `Place::take` is
+/// without its fence.
+#[test]
+fn a_call_is_not_overdue_by_the_beginning_of_the_one_after_it() {
+    model(preemptions(4), || {
+        let begins = [BEGIN[0] + 10, BEGIN[0]];
+        read_while_a_place_changes(begins, FIRST, BEGIN[0] + LIMIT + 1);
     });
 }

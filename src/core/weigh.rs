@@ -37,7 +37,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let Some(evidence) = self.evidence() else {
             return self.run.clear_with(generation, || false);
         };
-        let lesson = evidence.success(generation);
+        // As in `weigh`.
+        let lesson = self
+            .is_current(generation)
+            .then(|| evidence.success(generation))
+            .flatten();
         let has_any = || evidence.has_any(generation);
         self.run.clear_with(generation, has_any);
         if let Some(lesson) = lesson {
@@ -70,12 +74,17 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         generation: Generation,
         caller: &impl Caller,
     ) -> bool {
+        // The evidence tells generations apart by 11 bits, which repeat after 2,048 state changes, few enough
+        // for a call to last that long. Asking first leaves only the time between two instructions. And a
+        // generation that is over has no window to look at.
+        let is_current = || self.is_current(generation);
+        if !is_current() {
+            return false;
+        }
         let now = date_of(caller.nanos_at(reading.raw));
-        // A generation that is over has no window to look at.
-        if evidence.wants_look(now, self.began_at(generation, now)) && self.is_current(generation) {
+        if evidence.wants_look(now, self.began_at(generation, now)) {
             self.look(evidence, reading, generation, caller);
         }
-        let is_current = || self.is_current(generation);
         evidence.failure(generation, now, is_current).is_some()
     }
 

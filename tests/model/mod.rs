@@ -310,22 +310,14 @@ impl Model {
 
     /// Calls of this generation that have been in flight for longer than the limit, but not as long
     /// as if they had come back at the limit and then left the window.
-    ///
-    /// When a call began is noted in units of 2^12 ns, rounded up, of which 2^48, 36 years, can be
-    /// told; those that begin later are not looked at.
     fn overdue(&self) -> u64 {
-        const GRID: u64 = 1 << 12;
-        const END: u64 = GRID << 48;
         let Some(limit) = self.config.limit() else {
             return 0;
         };
         let is_overdue = |call: &&ModelPermit| {
-            let Some(begin) = call.begin.max(1).checked_next_multiple_of(GRID) else {
-                return false;
-            };
-            let late = begin.saturating_add(limit);
+            let late = call.begin.saturating_add(limit);
             let gone = late.saturating_add(nanos(self.config.window.length()));
-            call.generation == self.generation && begin < END && self.now > late && self.now <= gone
+            call.generation == self.generation && self.now > late && self.now <= gone
         };
         self.in_flight.iter().filter(is_overdue).count() as u64
     }
