@@ -47,13 +47,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => key.clone().prop_map(Step::Hold),
         1 => any::<usize>().prop_map(Step::LetGo),
         1 => key.clone().prop_map(Step::ForceOpen),
-        2 => key.clone().prop_map(Step::Trip),
+        3 => key.clone().prop_map(Step::Trip),
         1 => (0..4_u8).prop_map(Step::Retain),
         1 => key.prop_map(Step::Reset),
         2 => (0..15_u64).prop_map(Step::Advance),
         1 => (1..5_u32).prop_map(Step::Reconfigure),
     ];
-    prop::collection::vec(step, 1..150)
+    prop::collection::vec(step, 1..300)
 }
 
 struct Place {

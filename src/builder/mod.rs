@@ -95,7 +95,7 @@ impl CircuitBreaker {
             .unwrap_or_else(|error| unreachable!("the defaults make sense: {error}"))
     }
 
-    /// Starts a breaker with other settings.
+    /// Starts a breaker with other settings. [`Name`] says which names are accepted.
     pub fn builder(name: impl Into<Name>) -> Builder {
         Builder::new(name.into())
     }
@@ -150,7 +150,7 @@ impl<C> Builder<C> {
         }
     }
 
-    /// Adds a policy; any of them trips. The first one replaces the default pair.
+    /// Adds a policy; any of them trips. The first one replaces the default pair. There are at most 64.
     pub fn trip_when(mut self, policy: impl Into<TripPolicy>) -> Self {
         self.policies.push(policy.into());
         self
