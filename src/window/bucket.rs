@@ -149,7 +149,7 @@ impl BucketWord {
     /// line, so that the callers stay small.
     #[inline(never)]
     fn plus_one_if_of(self, stamp: Stamp) -> Option<Self> {
-        (self.stamp() == stamp).then(|| self.plus_one(|scale| Draw::new().is_counted(scale)))
+        (self.stamp() == stamp).then(|| self.plus_one(is_counted))
     }
 }
 
@@ -161,6 +161,12 @@ impl std::fmt::Debug for BucketWord {
             .field("count", &self.count())
             .finish()
     }
+}
+
+thread_local! {
+    /// Where on the circle the thread draws next. A constant, so that reading it needs no look whether
+    /// it is there.
+    static PLACE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The place on a circle that one call has drawn. Of all calls one in 2^scale is counted. Only drawn
@@ -181,16 +187,22 @@ impl Draw {
     /// Draws for the next call of this thread.
     #[inline]
     pub(super) fn new() -> Self {
-        thread_local! {
-            // A constant, so that reading it needs no look whether it is there.
-            static PLACE: Cell<u64> = const { Cell::new(0) };
-        }
         let place = match PLACE.get() {
             0 => first_place(),
             place => place,
         };
         PLACE.set(place.wrapping_add(GOLDEN_RATIO));
         Self(place)
+    }
+
+    /// What this thread has drawn last, for a call that tries to write again.
+    pub(super) fn latest() -> Self {
+        Self(PLACE.get().wrapping_sub(GOLDEN_RATIO))
+    }
+
+    /// Lets this thread draw again what it has drawn last.
+    pub(super) fn take_back() {
+        PLACE.set(PLACE.get().wrapping_sub(GOLDEN_RATIO));
     }
 
     /// Whether the call is counted at this scale, which is above zero.
@@ -204,6 +216,17 @@ impl Draw {
     pub(super) fn bits(self) -> u64 {
         mixed(self.0)
     }
+}
+
+/// Whether the next call of this thread is counted at this scale, which is above zero.
+#[inline]
+pub(super) fn is_counted(scale: u64) -> bool {
+    let place = match PLACE.get() {
+        0 => first_place(),
+        place => place,
+    };
+    PLACE.set(place.wrapping_add(GOLDEN_RATIO));
+    Draw(place).is_counted(scale)
 }
 
 /// Where the thread begins: each elsewhere, in even steps, for those that make one call each and end.
@@ -272,9 +295,8 @@ impl AtomicBucket {
     #[inline]
     fn add_to(&self, seen: BucketWord, stamp: Stamp, is_current: impl Fn() -> bool) -> Added {
         let is_own = seen.stamp() == stamp;
-        let mut draw = None;
         if is_own {
-            let new = seen.plus_one(|scale| draw.insert(Draw::new()).is_counted(scale));
+            let new = seen.plus_one(is_counted);
             if new == seen || stamped::update_own(&self.0, seen.0, new.0) {
                 return if new.gets_busy() {
                     Added::Busy
@@ -283,7 +305,7 @@ impl AtomicBucket {
                 };
             }
         }
-        match self.add_rarely(stamp, draw, is_current) {
+        match self.add_rarely(stamp, is_current) {
             true if is_own => Added::Busy,
             true => Added::Counted,
             false => Added::Late,
@@ -292,13 +314,10 @@ impl AtomicBucket {
 
     #[cold]
     #[inline(never)]
-    fn add_rarely(&self, stamp: Stamp, draw: Option<Draw>, is_current: impl Fn() -> bool) -> bool {
-        let drawn = Cell::new(draw);
-        let is_counted = |scale| {
-            let draw = drawn.get().unwrap_or_else(Draw::new);
-            drawn.set(Some(draw));
-            draw.is_counted(scale)
-        };
+    fn add_rarely(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
+        // The call has drawn in its first attempt, unless the count was exact then. If the count has
+        // just ceased to be exact, the draw of the thread's call before is as good.
+        let is_counted = |scale| Draw::latest().is_counted(scale);
         let next = |seen| {
             let seen = BucketWord(seen);
             if seen.stamp() == stamp {

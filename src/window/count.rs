@@ -121,7 +121,11 @@ impl CountRing {
 
     /// See [`Ring::run_held`](super::Ring::run_held). A run may be longer than a window that holds
     /// nothing else.
+    ///
+    /// Kept out of line, so that the callers of a breaker with a time window stay small.
     #[must_use]
+    #[cold]
+    #[inline(never)]
     pub fn run_held(&self, run: u64, counts: &Counts, now: u64) -> u64 {
         let Some(marks) = &self.marks else {
             return run;

@@ -5,10 +5,8 @@
 //! that it counts. A word with another sequence than the header's counts for nothing and is replaced
 //! by whoever writes to it next.
 
-use std::cell::OnceCell;
-
 use super::aligned::Aligned;
-use super::bucket::{Draw, Stamp};
+use super::bucket::{Draw, Stamp, is_counted};
 use crate::pack::Field;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -90,32 +88,46 @@ impl BinWord {
         position.get(self.0) << layout::SCALE.get(self.0)
     }
 
-    /// Whether one more call is to be counted, which has drawn, or draws now if it has to.
+    /// Whether one more call is to be counted.
     #[inline]
-    fn counts_next(self, draw: &OnceCell<Draw>) -> bool {
+    fn counts_next(self) -> bool {
         let scale = layout::SCALE.get(self.0);
-        scale == 0 || draw.get_or_init(Draw::new).is_counted(scale)
+        scale == 0 || is_counted(scale)
+    }
+
+    /// After a lost exchange: the call tries again with the draw that it has made.
+    #[cold]
+    #[inline(never)]
+    fn take_back_draw(self) {
+        if layout::SCALE.get(self.0) > 0 {
+            Draw::take_back();
+        }
     }
 
     /// The word after one more call that is counted.
     #[inline]
-    fn plus_one(self, position: Position, draw: &OnceCell<Draw>) -> Self {
+    fn plus_one(self, position: Position) -> Self {
         if position.get(self.0) < layout::FIRST.max() {
             Self(self.0 + position.of_count(1))
         } else {
-            self.halved(position, draw.get_or_init(Draw::new).bits())
+            self.halved(position)
         }
     }
 
-    /// The word after one more call where the bin is full: all six count twice as much. The `bits` are
-    /// as good as random.
+    /// The word after one more call where the bin is full: all six count twice as much.
     #[cold]
     #[inline(never)]
-    fn halved(self, position: Position, bits: u64) -> Self {
+    fn halved(self, position: Position) -> Self {
         let scale = layout::SCALE.get(self.0);
         if scale == layout::SCALE.max() {
             return self;
         }
+        // The call itself has drawn, unless the counts were exact.
+        let draw = match scale {
+            0 => Draw::new(),
+            _ => Draw::latest(),
+        };
+        let bits = draw.bits();
         let mut halved = layout::SEQUENCE.of(self.sequence()) | layout::SCALE.of(scale + 1);
         for other in Position::ALL {
             let count = match other.get(self.0) {
@@ -193,16 +205,15 @@ impl Histograms {
             return false;
         }
         let sequence = header::SEQUENCE.get(header);
-        let draw = OnceCell::new();
         // Relaxed, here and below: as above.
         let seen = BinWord(word.load(Ordering::Relaxed));
         if seen.sequence() != sequence {
             word.store(BinWord::first(sequence, position).0, Ordering::Relaxed);
             return true;
         }
-        if seen.counts_next(&draw) {
+        if seen.counts_next() {
             // Relaxed: as above.
-            word.store(seen.plus_one(position, &draw).0, Ordering::Relaxed);
+            word.store(seen.plus_one(position).0, Ordering::Relaxed);
         }
         true
     }
@@ -239,8 +250,6 @@ impl Histograms {
         else {
             return false;
         };
-        // One draw, however often it tries to write.
-        let draw = OnceCell::new();
         loop {
             // Acquire: pairs with the Release below. Who finds a younger bucket here also finds the
             // clock and the state at least as young.
@@ -263,10 +272,10 @@ impl Histograms {
             // that was read above, then the header, read again, is younger too.
             let seen = BinWord(word.load(Ordering::Acquire));
             let new = if seen.sequence() == sequence {
-                if !seen.counts_next(&draw) {
+                if !seen.counts_next() {
                     return true;
                 }
-                seen.plus_one(position, &draw)
+                seen.plus_one(position)
             // Acquire: as above.
             } else if header.load(Ordering::Acquire) == found {
                 BinWord::first(sequence, position)
@@ -279,6 +288,7 @@ impl Histograms {
             if exchanged.is_ok() {
                 return true;
             }
+            seen.take_back_draw();
         }
     }
 
