@@ -201,6 +201,8 @@ impl ControlGroup {
 
     /// Closes all members that are forced open, with an empty window, also those that were forced open
     /// by hand; leaves those alone that are in another state by a command of their own.
+    ///
+    /// A member that its settings [switch off](crate::Builder::enabled) enters that state instead of closed.
     pub fn release(&self) {
         self.give(false);
     }

@@ -789,7 +789,8 @@ fn unanswered() -> Result<u8, BoxError> {
 #[test]
 fn a_call_whose_error_is_boxed_goes_where_boxed_errors_go() {
     fn ask(breaker: &CircuitBreaker) -> Result<u8, BoxError> {
-        Ok(breaker.call(unanswered).map_err(CallError::into_box)?)
+        let answer = breaker.call(unanswered).map_err(CallError::into_box)?;
+        Ok(answer)
     }
     let (breaker, _hand) = breaker();
     let error = ask(&breaker).unwrap_err();

@@ -541,8 +541,9 @@ fn how_much_traffic_there_is_is_not_mistaken_when_another_window_comes_during_an
     assert!(left < Duration::from_millis(1_300), "{left:?}");
 }
 
-/// How a breaker is switched off.
-const OFF: [(fn(Builder) -> Builder, State); 5] = [
+/// How a breaker is switched off, and the state that it is in then.
+type Off = (fn(Builder) -> Builder, State);
+const OFF: [Off; 5] = [
     (|builder| builder.enabled(false), State::Disabled),
     (|builder| builder.metrics_only(true), State::MetricsOnly),
     (
@@ -598,7 +599,8 @@ fn a_breaker_starts_as_it_is_switched() {
 
 #[test]
 fn what_was_chosen_by_hand_stays_until_the_settings_change() {
-    let commands: [(fn(&CircuitBreaker), State); 4] = [
+    type Command = (fn(&CircuitBreaker), State);
+    let commands: [Command; 4] = [
         (CircuitBreaker::disable, State::Disabled),
         (CircuitBreaker::metrics_only, State::MetricsOnly),
         (CircuitBreaker::force_open, State::ForcedOpen),
@@ -811,7 +813,9 @@ fn under_load_the_last_of_many_switches_holds() {
                     })
                 })
                 .collect();
-            switches.into_iter().for_each(|it| it.join().unwrap());
+            for switch in switches {
+                switch.join().unwrap();
+            }
             stop.store(true, Ordering::Relaxed);
         });
         // Which of them was the last, the settings tell.

@@ -767,6 +767,16 @@ fn calls_that_no_count_window_can_have_are_refused() {
             json!([[0, 4]]),
             "ages.since: 4 is not in 0..=3",
         ),
+        (
+            "ages/since",
+            json!([[2, 1], [2, 1]]),
+            "ages.since: one age twice, or out of order is not in order",
+        ),
+        (
+            "outcomes",
+            json!(".s"),
+            "outcomes: a slow call is not possible without a limit of slow calls",
+        ),
     ];
     for (path, part, error) in parts {
         let (path, error) = (format!("window/count/{path}"), format!("window.{error}"));
@@ -822,10 +832,109 @@ fn what_no_breaker_can_have_known_is_refused() {
         (
             "usual/0/logarithm",
             json!(f32::INFINITY.to_bits()),
-            "usual.logarithm: inf is not in 0..=45",
+            "usual.logarithm: inf is not in 0..=25",
         ),
     ];
     assert_damaged(&full(&clock, &hand).save(), &parts);
+}
+
+/// Fails when: each number is checked alone.
+#[test]
+fn numbers_that_cannot_go_together_are_refused() {
+    let (clock, hand) = Clock::mock();
+    let parts = [
+        // More came right after another, or began an excursion, than failed.
+        (
+            "evidence/usual/learnt",
+            json!([5, 0, 64, 0, 0]),
+            "evidence.usual.learnt: [5, 0, 64, 0, 0] is not counts that go together",
+        ),
+        (
+            "evidence/usual/learnt",
+            json!([500, 64, 32, 33, 0]),
+            "evidence.usual.learnt: [500, 64, 32, 33, 0] is not counts that go together",
+        ),
+        (
+            "evidence/usual/learnt",
+            json!([100, 64, 32, 32, 37]),
+            "evidence.usual.learnt: [100, 64, 32, 32, 37] is not counts that go together",
+        ),
+        // As many pairs as failures; a run longer than all failures; a success that ended none; no
+        // success between two runs.
+        (
+            "evidence/excursion",
+            json!([3, 3, 3, 0, 3, 3]),
+            "evidence.excursion: [3, 3, 3, 0, 3, 3] is not counts that go together",
+        ),
+        (
+            "evidence/excursion",
+            json!([3, 3, 1, 4, 5, 3]),
+            "evidence.excursion: [3, 3, 1, 4, 5, 3] is not counts that go together",
+        ),
+        (
+            "evidence/excursion",
+            json!([3, 3, 1, 3, 2, 3]),
+            "evidence.excursion: [3, 3, 1, 3, 2, 3] is not counts that go together",
+        ),
+        (
+            "evidence/excursion",
+            json!([0, 3, 0, 0, 0, 0]),
+            "evidence.excursion: [0, 3, 0, 0, 0, 0] is not counts that go together",
+        ),
+        (
+            "evidence/excursion",
+            json!([0, 0, 0, 0, 0, 3]),
+            "evidence.excursion: [0, 0, 0, 0, 0, 3] is not counts that go together",
+        ),
+        (
+            "evidence/excursion",
+            json!([3, 1, 0, 1, 3, 3]),
+            "evidence.excursion: [3, 1, 0, 1, 3, 3] is not counts that go together",
+        ),
+        (
+            "evidence/began",
+            Value::Null,
+            "evidence.began: left out is not said, as there is evidence",
+        ),
+        (
+            "evidence/usual/pace",
+            json!(2e8_f64.to_bits()),
+            "evidence.usual.pace: 200000000 is not a number of calls a second",
+        ),
+        (
+            "recovery/streak",
+            json!([3, 0]),
+            "recovery.streak: 0 is not in 1..=36028797017915392",
+        ),
+        (
+            "usual/0/times",
+            json!(0),
+            "usual.logarithm: 6.2363696 is not 0, as nothing was learnt",
+        ),
+        (
+            "usual/0/logarithm",
+            json!(25.5_f32.to_bits()),
+            "usual.logarithm: 25.5 is not in 0..=25",
+        ),
+        (
+            "window/time/slow",
+            json!([200]),
+            "window.slow: 200 is not in 0..=157",
+        ),
+    ];
+    assert_damaged(&full(&clock, &hand).save(), &parts);
+}
+
+#[test]
+fn slow_calls_are_refused_where_none_was_ever_slow() {
+    let (clock, hand) = Clock::mock();
+    let saved = forged(
+        &full(&clock, &hand).save(),
+        "/core/window/time/slow",
+        json!([3]),
+    );
+    let error = "window.slow: 3 is not in 0..=0";
+    assert_damaged(&saved, &[("slower_than", Value::Null, error)]);
 }
 
 #[test]
@@ -933,4 +1042,206 @@ fn a_mock_clock_shows_the_system_time_that_was_set_and_moves_it_on() {
     assert!(breaker.save().saved_at() > at(1_800_000_000));
     hand.set_system_time(at(60));
     assert_eq!(breaker.save().saved_at(), at(60));
+}
+
+// ----------------------------------------------------------------------- numbers that go together
+
+/// In how many failed calls each policy opens a breaker in a total outage, whatever was restored, if a call comes each
+/// 100 ms. The window is 10 s long, or holds 50 calls.
+const TOTAL_OUTAGES: [(&str, u32); 6] = [
+    ("consecutive failures", 5),
+    ("failure count", 20),
+    // What was counted leaves the window first.
+    ("error rate", 110),
+    ("error rate of the last calls", 50),
+    ("burn rate", 110),
+    ("adaptive", 720),
+];
+
+fn with_policy(clock: &Clock, policy: &str) -> Builder {
+    let window = Window::time(10 * SECOND, 10);
+    let builder = payments(clock).window(window).shards(1);
+    match policy {
+        "consecutive failures" => builder.trip_when(TripPolicy::consecutive_failures(5)),
+        "failure count" => builder.trip_when(TripPolicy::failure_count(20)),
+        "error rate" => builder.trip_when(TripPolicy::error_rate(1.0).min_calls(10)),
+        "error rate of the last calls" => builder
+            .window(Window::count(50).within(MINUTE))
+            .trip_when(TripPolicy::error_rate(1.0).min_calls(10)),
+        "burn rate" => builder.trip_when(TripPolicy::burn_rate(0.9).factor(10.0).min_calls(10)),
+        _ => builder.trip_when(TripPolicy::adaptive().slower_than(SECOND)),
+    }
+}
+
+/// After how many failed calls a total outage opens the breaker, if it does.
+fn failed_calls(breaker: &CircuitBreaker, hand: &MockClock) -> Option<u32> {
+    (1..=2_000).find(|_| {
+        let _ = breaker.call(|| Err::<(), _>("outage"));
+        hand.advance(Duration::from_millis(100));
+        breaker.state() != State::Closed
+    })
+}
+
+/// The value with the sum that goes with it, if it can be read.
+fn with_sum(mut value: Value, clock: &Clock) -> Option<SavedState> {
+    let saved: SavedState = serde_json::from_value(value.clone()).ok()?;
+    let error = payments(clock).restore(saved).build().err()?;
+    value["checksum"] = error.expected.trim_matches('"').into();
+    serde_json::from_value(value).ok()
+}
+
+mod total_outage {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    /// Numbers of which each is likely to be in its range.
+    fn number() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            4 => 0..=3_u64,
+            4 => 0..=128_u64,
+            4 => 0..=520_u64,
+            2 => 0..=20_000_u64,
+            1 => 0..=1_u64 << 20,
+            1 => 0..=1_u64 << 48,
+            1 => any::<u64>(),
+        ]
+    }
+
+    fn learnt() -> impl Strategy<Value = [u64; 5]> {
+        let possible = (0..=512_u64, any::<[u16; 4]>()).prop_map(|(failed, parts)| {
+            let [pairs, starts, inside, others] = parts.map(u64::from);
+            let pairs = pairs % (failed + 1);
+            let starts = starts % (failed - pairs + 1);
+            let inside = inside % (1 << 14);
+            [failed + inside + others, failed, pairs, starts, inside]
+        });
+        // All that the field of pairs can claim.
+        let worst = (500..=512_u64).prop_map(|failed| [failed, failed, failed, 0, 0]);
+        let any = [number(), number(), number(), number(), number()];
+        prop_oneof![4 => possible, 1 => worst, 1 => any]
+    }
+
+    fn excursion() -> impl Strategy<Value = [u64; 6]> {
+        let possible = (0..=511_u64, any::<[u16; 4]>()).prop_map(|(failed, parts)| {
+            let [pairs, succeeded, run, tolerated] = parts.map(u64::from);
+            let pairs = pairs % failed.max(1);
+            let succeeded = (failed - pairs + succeeded % 200).min(511 * failed);
+            [
+                failed,
+                succeeded.min(511),
+                pairs,
+                run % (failed.min(127) + 1),
+                failed,
+                tolerated % 1_024,
+            ]
+        });
+        let any = [number(), number(), number(), number(), number(), number()];
+        prop_oneof![3 => possible, 1 => any]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 2_000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// Any numbers, with the right sum: what is accepted makes a breaker that trips in a total outage.
+        ///
+        /// Fails when: numbers are checked one by one alone; a run of failures ends where its field does.
+        #[test]
+        fn whatever_is_restored_a_total_outage_opens_the_breaker(
+            policy in 0..TOTAL_OUTAGES.len(),
+            learnt in proptest::option::of(learnt()),
+            excursion in proptest::option::of(excursion()),
+            counts in vec((0..8_usize, number()), 0..4),
+            pace in prop_oneof![Just(1e8_f64), 1e-9..1e9_f64],
+            lasted in number(),
+            away in 0..3_000_u64,
+        ) {
+            let (policy, most) = TOTAL_OUTAGES[policy];
+            let (clock, hand) = Clock::mock();
+            hand.advance(MINUTE);
+            let before = with_policy(&clock, policy).build().unwrap();
+            calls(&before, Outcome::Success, 3);
+            calls(&before, Outcome::Failure, 2);
+            let mut value = json(&before.save());
+            let set = |value: &mut Value, path: &str, part: Value| {
+                if let Some(found) = value.pointer_mut(path) {
+                    *found = part;
+                }
+            };
+            if let Some(learnt) = learnt {
+                set(&mut value, "/core/evidence/usual/learnt", json!(learnt));
+                set(&mut value, "/core/evidence/usual/pace", json!(pace.to_bits()));
+            }
+            if let Some(excursion) = excursion {
+                set(&mut value, "/core/evidence/excursion", json!(excursion));
+                set(&mut value, "/core/evidence/lasted", json!(lasted));
+            }
+            for (part, number) in counts {
+                let outcomes = usize::try_from(number % 26).unwrap();
+                let (path, part) = [
+                    ("/core/window/time/successes", json!([number, number])),
+                    ("/core/window/time/failures", json!([0, number])),
+                    ("/core/window/time/slow", json!([number])),
+                    ("/core/window/count/outcomes", json!(".x".repeat(outcomes))),
+                    ("/core/run", json!(number)),
+                    ("/core/age", json!(number)),
+                    ("/core/evidence/usual/learnt_until", json!(number)),
+                    ("/core/evidence/usual/paced_at", json!(number)),
+                ][part].clone();
+                set(&mut value, path, part);
+            }
+            let Some(saved) = with_sum(value, &clock) else {
+                return Ok(());
+            };
+            hand.advance(Duration::from_millis(away));
+            let restored = with_policy(&clock, policy).restore(saved.clone()).build();
+            if let Ok(breaker) = restored {
+                prop_assert_eq!(breaker.state(), State::Closed);
+                let failed = failed_calls(&breaker, &hand);
+                prop_assert!(
+                    failed.is_some_and(|failed| failed <= most),
+                    "{policy}: {failed:?} failed calls, {}", json(&saved)
+                );
+            }
+        }
+    }
+
+    /// With the most that can be asked for, which is a trip on noise in ten years.
+    #[test]
+    fn the_worst_that_can_be_learnt_is_overcome() {
+        let ten_years = Duration::from_secs(10 * 365 * 86_400);
+        for (tolerate, budget) in [
+            (0.0, MINUTE),
+            (0.25, ten_years),
+            (0.9, MINUTE),
+            (0.9, ten_years),
+        ] {
+            let (clock, hand) = Clock::mock();
+            hand.advance(MINUTE);
+            let policy = TripPolicy::adaptive()
+                .tolerate(tolerate)
+                .false_trip_budget(budget);
+            let builder = || payments(&clock).trip_when(policy.clone()).shards(1);
+            let mut value = json(&builder().build().unwrap().save());
+            value["core"]["evidence"]["usual"]["learnt"] = json!([512, 512, 511, 1, 0]);
+            value["core"]["evidence"]["usual"]["pace"] = json!(1e8_f64.to_bits());
+            value["core"]["evidence"]["usual"]["paced_at"] = json!(0);
+            value["core"]["evidence"]["lasted"] = json!(i64::MAX);
+            value["core"]["evidence"]["ended"] = json!(0);
+            let saved = with_sum(value, &clock).unwrap();
+            let breaker = builder().restore(saved).build().unwrap();
+            // All at once, so that the pace isn't taken again.
+            let failed = (1..=2_000).find(|_| {
+                let _ = breaker.call(|| Err::<(), _>("outage"));
+                breaker.state() != State::Closed
+            });
+            let failed = failed.unwrap_or_else(|| panic!("never, {tolerate} {budget:?}"));
+            assert!(failed <= 720, "{failed}");
+            hand.advance(SECOND);
+        }
+    }
 }

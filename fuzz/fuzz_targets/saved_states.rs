@@ -1,5 +1,7 @@
 //! A saved state, whatever is in it, is refused with a reason, or makes a breaker that works.
 //!
+//! Whatever is accepted, a total outage must then open the breaker.
+//!
 //! Two kinds: any bytes, which the checksum will refuse; and what a breaker has saved, with parts replaced and the
 //! right sum, so that nothing but the checks of each part stands between it and the breaker.
 #![no_main]
@@ -49,7 +51,26 @@ fn check_any(saved: &SavedState) {
     }
 }
 
-fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<Builder> {
+/// The failed calls after which a total outage must have opened any of these breakers, if one comes each 100 ms: so
+/// many are needed where nearly all failures came right after another, and what was counted has left the windows.
+const OUTAGE: u32 = 720;
+
+/// All calls fail. Policies that look only at how long calls take have nothing to say of that.
+fn check_outage(breaker: &CircuitBreaker, hand: &MockClock) {
+    let mut failed = 0;
+    while breaker.state() == State::Closed {
+        assert!(
+            failed < OUTAGE,
+            "{breaker:?} is closed after {failed} failed calls"
+        );
+        let _ = breaker.call(|| Err::<(), _>(()));
+        hand.advance(Duration::from_millis(100));
+        failed += 1;
+    }
+}
+
+/// A builder, and whether one of its policies looks at failures.
+fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<(Builder, bool)> {
     let mut builder = CircuitBreaker::builder("fuzzed").clock(clock.clone());
     builder = match bytes.int_in_range(0..=5_u8)? {
         0 => builder.window(Window::count(5)),
@@ -58,8 +79,12 @@ fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<Builder> {
         3 => builder.window(Window::time(10 * SECOND, 100)),
         _ => builder,
     };
-    for _ in 0..bytes.int_in_range(0..=2_u8)? {
-        builder = match bytes.int_in_range(0..=4_u8)? {
+    let policies = bytes.int_in_range(0..=2_u8)?;
+    let mut looks_at_failures = policies == 0;
+    for _ in 0..policies {
+        let policy = bytes.int_in_range(0..=4_u8)?;
+        looks_at_failures |= !matches!(policy, 2 | 3);
+        builder = match policy {
             0 => builder.trip_when(TripPolicy::consecutive_failures(3)),
             1 => builder.trip_when(TripPolicy::error_rate(0.5).min_calls(5)),
             2 => builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(SECOND).min_calls(5)),
@@ -76,7 +101,7 @@ fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<Builder> {
     let builder = builder.oldest_saved_state(365 * 86_400 * SECOND);
     // Some don't go together.
     match builder.clone().build() {
-        Ok(_) => Ok(builder),
+        Ok(_) => Ok((builder, looks_at_failures)),
         Err(_) => Err(Error::IncorrectFormat),
     }
 }
@@ -189,7 +214,7 @@ fn with_sum(mut value: Value) -> Option<SavedState> {
 fn replace_parts(bytes: &mut Unstructured<'_>) -> Result<()> {
     let (clock, hand) = Clock::mock();
     hand.advance(Duration::from_millis(bytes.arbitrary::<u32>()?.into()));
-    let before = builder(bytes, &clock)?;
+    let (before, _) = builder(bytes, &clock)?;
     let before = before.build().unwrap();
     use_it(bytes, &before, &hand, 40)?;
     let mut value = serde_json::to_value(before.save()).unwrap();
@@ -213,9 +238,16 @@ fn replace_parts(bytes: &mut Unstructured<'_>) -> Result<()> {
     };
     hand.set_system_time(saved.saved_at() + away);
     let state = saved.state();
-    match builder(bytes, &clock)?.restore(saved).build() {
+    let (builder, looks_at_failures) = builder(bytes, &clock)?;
+    match builder.clone().restore(saved.clone()).build() {
         Ok(breaker) => {
             assert_eq!(breaker.state(), state);
+            if looks_at_failures {
+                let (clock, hand) = Clock::mock();
+                hand.set_system_time(saved.saved_at() + away);
+                let another = builder.clock(clock).restore(saved).build();
+                check_outage(&another.unwrap(), &hand);
+            }
             use_it(bytes, &breaker, &hand, 200)?;
             drop(breaker.save());
         }

@@ -123,7 +123,7 @@ impl SavedCore {
         };
         ConfigError::check_saved("left_open", self.left_open, 0..=longest)?;
         ConfigError::check_saved("run", self.run, 0..=GenerationCounter::MOST)?;
-        self.window.check()?;
+        self.window.check(self.slower_than.is_some())?;
         self.evidence
             .as_ref()
             .map_or(Ok(()), SavedEvidence::check)?;

@@ -127,6 +127,13 @@ impl Learnt {
             | learnt::INSIDE.of(self.inside)
     }
 
+    /// Whether a breaker can have learnt so.
+    #[cfg(feature = "serde")]
+    fn is_possible(self) -> bool {
+        // Each excursion began with a failure, and its calls are either failed, or inside, or after a failure.
+        self.pairs + self.starts <= self.failed && self.failed + self.inside <= self.calls
+    }
+
     fn plus(self, other: Self) -> Self {
         let mut sum = Self {
             calls: self.calls.saturating_add(other.calls),
@@ -196,6 +203,8 @@ pub(super) struct Baseline {
 impl Baseline {
     /// How much time passes at least from one look at the traffic to the next.
     const INTERVAL: u64 = 1_000_000_000;
+    /// The most calls a second that are believed. It bounds the evidence that a trip takes.
+    pub(super) const FASTEST: f64 = 1e8;
     /// The shortest time that has a pace.
     const MOMENT: u64 = 10_000_000;
 
@@ -231,15 +240,25 @@ impl Baseline {
     }
 
     #[cfg(feature = "serde")]
-    pub(super) fn restored(saved: &SavedBaseline, ages: Ages) -> Self {
-        let [calls, failed, pairs, starts, inside] = saved.learnt;
-        let learnt = Learnt {
+    fn learnt_of([calls, failed, pairs, starts, inside]: [u64; 5]) -> Learnt {
+        Learnt {
             calls,
             failed,
             pairs,
             starts,
             inside,
-        };
+        }
+    }
+
+    /// Whether a breaker can have learnt so; each of the numbers is in its range.
+    #[cfg(feature = "serde")]
+    pub(super) fn can_have_learnt(saved: [u64; 5]) -> bool {
+        Self::learnt_of(saved).is_possible()
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn restored(saved: &SavedBaseline, ages: Ages) -> Self {
+        let learnt = Self::learnt_of(saved.learnt);
         Self {
             learnt: AtomicU64::new(learnt.pack()),
             logs: AtomicU64::new(learnt.logs().pack()),
@@ -382,6 +401,7 @@ impl Baseline {
             // One call in the first microsecond is no million a second.
             let covered = now.saturating_sub(since).min(window).max(Self::MOMENT);
             let pace = rate(calls().max(1), 1) / (rate(covered, 1) / 1e9);
+            let pace = pace.min(Self::FASTEST);
             // Relaxed: as above.
             self.pace.store(pace.to_bits(), Ordering::Relaxed);
         }

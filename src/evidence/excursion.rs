@@ -13,7 +13,7 @@ use crate::state::Generation;
 ///                        |  against what is usual     | against what is tolerated
 /// ```
 ///
-/// *Run*: how many have failed since the last success; stays at its end. *Pairs*: failures that came
+/// *Run*: how many have failed since the last success; up to 64 one by one, then by sixteens. *Pairs*: failures that came
 /// right after another. When a field is full, its half of the word is halved, which loses evidence and
 /// makes none.
 mod layout {
@@ -39,7 +39,7 @@ pub(super) struct Excursion {
     pub(super) succeeded: u32,
     /// Failed right after another.
     pub(super) pairs: u32,
-    /// Failed since the last success.
+    /// Failed since the last success, as the word counts them; see [`Excursion::run_length`].
     pub(super) run: u32,
     /// Failed, against what is tolerated. The two begin at different calls.
     pub(super) tolerated_failed: u32,
@@ -140,6 +140,43 @@ impl Excursion {
         layout::TOLERATED_SUCCEEDED.max(),
     ];
 
+    /// Up to here a run is counted one by one.
+    const EXACT_RUN: u32 = 64;
+    /// From there on it is counted whenever the count of all failures is divisible by this.
+    const RUN_STEP: u32 = 16;
+
+    /// One more in the run, with which so many have failed.
+    fn longer_run(run: u32, failed: u32) -> u32 {
+        let counts = run < Self::EXACT_RUN || failed.is_multiple_of(Self::RUN_STEP);
+        (run + u32::from(counts)).min(Self::full(layout::RUN))
+    }
+
+    /// How many have failed since the last success: so many at least.
+    ///
+    /// A dependency of which nearly all failures come right after another gives little evidence with each. So
+    /// a run must be known to be long, or a total outage would not be seen: up to 1,057.
+    pub(super) fn run_length(self) -> u32 {
+        match self.run.checked_sub(Self::EXACT_RUN + 1) {
+            None => self.run,
+            Some(steps) => Self::EXACT_RUN + steps * Self::RUN_STEP + 1,
+        }
+    }
+
+    /// Whether a breaker can have counted so.
+    #[cfg(feature = "serde")]
+    pub(super) fn is_possible(self) -> bool {
+        let runs = self.failed.saturating_sub(self.pairs);
+        let ended = runs.saturating_sub(u32::from(self.run > 0));
+        let is_one_possible = |failed: u32, succeeded: u32| failed > 0 || succeeded == 0;
+        is_one_possible(self.failed, self.succeeded)
+            && is_one_possible(self.tolerated_failed, self.tolerated_succeeded)
+            // The first of a run came after none.
+            && self.pairs <= self.failed.saturating_sub(1)
+            && self.run <= self.failed.min(self.tolerated_failed)
+            // A success ended each.
+            && ended <= self.succeeded
+    }
+
     /// Whether there is no evidence.
     pub(super) fn is_over(self) -> bool {
         self.failed == 0 && self.tolerated_failed == 0
@@ -155,10 +192,11 @@ impl Excursion {
         if self.tolerated_failed == Self::full(layout::TOLERATED_FAILED) {
             self = self.tolerated_halved();
         }
+        let failed = self.failed + 1;
         Self {
-            failed: self.failed + 1,
+            failed,
             pairs: self.pairs + is_pair,
-            run: (self.run + 1).min(Self::full(layout::RUN)),
+            run: Self::longer_run(self.run, failed),
             tolerated_failed: self.tolerated_failed + 1,
             ..self
         }
@@ -271,13 +309,13 @@ impl Usual<'_> {
         let run = match counted.run {
             0 => Nats::ZERO,
             run => {
-                // It started the excursion, if nothing else has failed in it.
+                // It started the excursion, if nothing else has failed in it. Of a long one it isn't known.
                 let first = if counted.failed > run {
                     self.logs.after_success.failure
                 } else {
                     self.logs.start
                 };
-                first + self.logs.after_failure.failure * (run - 1)
+                first + self.logs.after_failure.failure * (counted.run_length() - 1)
             }
         };
         self.outages
@@ -301,7 +339,7 @@ impl Tolerance {
 
     /// The evidence.
     pub(super) fn evidence(&self, counted: Excursion) -> Nats {
-        let run = self.surprise.failure * counted.run;
+        let run = self.surprise.failure * counted.run_length();
         self.outages.best(
             self.usual(counted),
             counted.tolerated_failed,
@@ -415,7 +453,7 @@ mod tests {
             logs,
             outages: &outages,
         };
-        for run in 1..=100 {
+        for run in 1..=64 {
             let counted = failures(run);
             let expected = f64::from(run) * 4_f64.ln() - 0.5;
             let found = tolerance.evidence(counted).get();
@@ -423,6 +461,27 @@ mod tests {
             let expected = 100_f64.ln() + f64::from(run - 1) * 4_f64.ln();
             let found = usual.evidence(counted).get();
             assert!((found - expected).abs() < 0.001 * f64::from(run), "{run}");
+        }
+    }
+
+    /// Fails when: a run ends where its field does, or is taken for longer than it is.
+    #[test]
+    fn a_long_run_is_known_to_be_long() {
+        for before in 0..100 {
+            let mut counted = Excursion {
+                run: 0,
+                ..failures(before)
+            };
+            for run in 1..=1_100_u32 {
+                counted = counted.failure();
+                let known = counted.run_length();
+                let least = match run {
+                    0..=64 => run,
+                    _ => (run - 31).clamp(64, 1_057),
+                };
+                assert!((least..=run).contains(&known), "{known} of {run}");
+                assert!(known <= 1_057);
+            }
         }
     }
 

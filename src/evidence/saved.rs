@@ -82,9 +82,6 @@ impl Ages {
 }
 
 impl SavedEvidence {
-    /// The most calls a second that are believed.
-    const FASTEST: f64 = 1e15;
-
     /// Refuses what no breaker can have found out.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let fields = self.excursion.iter().zip(Excursion::MOST);
@@ -95,8 +92,30 @@ impl SavedEvidence {
         for (found, most) in fields {
             ConfigError::check_saved("evidence.usual.learnt", *found, 0..=most)?;
         }
+        let excursion = Excursion::restored(self.excursion);
+        if !excursion.is_possible() {
+            return Err(ConfigError::damaged(
+                "evidence.excursion",
+                format!("{:?}", self.excursion),
+                "counts that go together",
+            ));
+        }
+        if excursion.failed > 0 && self.began.is_none() {
+            return Err(ConfigError::damaged(
+                "evidence.began",
+                "left out",
+                "said, as there is evidence",
+            ));
+        }
+        if !Baseline::can_have_learnt(self.usual.learnt) {
+            return Err(ConfigError::damaged(
+                "evidence.usual.learnt",
+                format!("{:?}", self.usual.learnt),
+                "counts that go together",
+            ));
+        }
         let pace = f64::from_bits(self.usual.pace);
-        if !(f64::MIN_POSITIVE..=Self::FASTEST).contains(&pace) {
+        if !(f64::MIN_POSITIVE..=Baseline::FASTEST).contains(&pace) {
             return Err(ConfigError::damaged(
                 "evidence.usual.pace",
                 pace,

@@ -31,7 +31,9 @@ impl SavedRecovery {
             return Ok(());
         };
         ConfigError::check_saved("recovery.streak", failed, 0..=u8::MAX.into())?;
-        ConfigError::check_saved("recovery.streak", wait, 0..=Streak::LONGEST)
+        // What has opened was open for some time.
+        let shortest = u64::from(failed > 0);
+        ConfigError::check_saved("recovery.streak", wait, shortest..=Streak::LONGEST)
     }
 
     /// The latest opening; where none was noted, `or`.

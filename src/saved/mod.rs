@@ -61,7 +61,8 @@ use crate::state::State;
 /// # Never trusted
 ///
 /// It carries its version, its breaker's name, the time and a checksum, and each number is checked to be one that
-/// a breaker can have. So a value that is old, of another breaker or damaged is refused by
+/// a breaker can have, alone and together with the others: no more failures right after another than failures, no
+/// slow calls without a limit. So a value that is old, of another breaker or damaged is refused by
 /// [`build`](crate::Builder::build). The checksum is no signature, though: who may write the value may say that
 /// the breaker is forced open.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

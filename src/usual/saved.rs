@@ -25,8 +25,8 @@ summed!(SavedUsual {
 });
 
 impl SavedUsual {
-    /// The largest logarithm of nanoseconds, of which there are less than 2⁶⁴, and a little more.
-    const LARGEST: f32 = 45.0;
+    /// The largest logarithm of nanoseconds: of the 68.7 s that a histogram tells apart, and a little more.
+    const LARGEST: f32 = 25.0;
 
     #[allow(
         clippy::cast_possible_truncation,
@@ -44,6 +44,13 @@ impl SavedUsual {
     /// Refuses what nobody can have taught it.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let logarithm = f32::from_bits(self.logarithm);
+        if self.times == 0 && self.logarithm != 0 {
+            return Err(ConfigError::damaged(
+                "usual.logarithm",
+                logarithm,
+                "0, as nothing was learnt",
+            ));
+        }
         if (0.0..=Self::LARGEST).contains(&logarithm) {
             return Ok(());
         }

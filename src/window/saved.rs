@@ -126,7 +126,9 @@ impl SavedWindow {
     pub(super) const MOST: u64 = (1 << 48) - 1;
 
     /// Refuses what no window can have counted.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    ///
+    /// `counts_slow` says whether a call could be slow.
+    pub(crate) fn check(&self, counts_slow: bool) -> Result<(), ConfigError> {
         match self {
             Self::Time(saved) => {
                 let most = TimeRing::MAX_BUCKETS.into();
@@ -144,7 +146,11 @@ impl SavedWindow {
                         check(name, *count, 0..=Self::MOST)?;
                     }
                 }
-                Ok(())
+                let sum = |counts: &[u64]| counts.iter().sum::<u64>();
+                let calls = sum(&saved.successes) + sum(&saved.failures);
+                // Large counts are estimates, so there may seem to be more slow calls than calls.
+                let most = if counts_slow { calls + calls / 4 } else { 0 };
+                check("window.slow", sum(&saved.slow), 0..=most)
             }
             Self::Count(saved) => {
                 let most = CountRing::MAX_LENGTH.into();
@@ -159,6 +165,14 @@ impl SavedWindow {
                         "one of '.', 'x', 's', 'X'",
                     ));
                 }
+                let is_slow = |letter| outcome(letter).is_some_and(|(_, is_slow)| is_slow);
+                if !counts_slow && saved.outcomes.chars().any(is_slow) {
+                    return Err(ConfigError::damaged(
+                        "window.outcomes",
+                        "a slow call",
+                        "possible without a limit of slow calls",
+                    ));
+                }
                 check("window.asides", saved.asides, 0..=Self::MOST)?;
                 let Some(ages) = &saved.ages else {
                     return Ok(());
@@ -167,6 +181,14 @@ impl SavedWindow {
                 check("window.ages.begun", ages.begun, 0..=ages.width)?;
                 for [_, calls] in &ages.since {
                     check("window.ages.since", *calls, 0..=held)?;
+                }
+                let ages = ages.since.iter().map(|[age, _]| *age);
+                if !ages.is_sorted_by(|one, next| one < next) {
+                    return Err(ConfigError::damaged(
+                        "window.ages.since",
+                        "one age twice, or out of order",
+                        "in order",
+                    ));
                 }
                 Ok(())
             }

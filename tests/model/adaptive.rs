@@ -98,22 +98,50 @@ impl Counted {
     }
 }
 
+/// How many have failed since the last success: counted one by one up to 64, and then by sixteens, at those at which
+/// the count of all failures is divisible by 16.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Run {
+    exact: u32,
+    sixteens: u32,
+}
+
+impl Run {
+    const MOST_EXACT: u32 = 64;
+    const MOST_SIXTEENS: u32 = 63;
+
+    fn fail(&mut self, all: u32) {
+        if self.exact < Self::MOST_EXACT {
+            self.exact += 1;
+        } else if all.is_multiple_of(16) && self.sixteens < Self::MOST_SIXTEENS {
+            self.sixteens += 1;
+        }
+    }
+
+    /// So many have failed at least.
+    fn length(self) -> u32 {
+        match self.sixteens {
+            0 => self.exact,
+            sixteens => self.exact + 16 * (sixteens - 1) + 1,
+        }
+    }
+}
+
 /// The calls that are weighed, against what is usual and against what is tolerated.
 #[derive(Clone, Copy, Debug, Default)]
 struct Excursion {
     usual: Counted,
     tolerated: Counted,
     /// How many have failed since the last success.
-    run: u32,
+    run: Run,
 }
 
 impl Excursion {
     const MOST: u32 = 511;
     const MOST_TOLERATED_SUCCEEDED: u32 = 1_023;
-    const LONGEST_RUN: u32 = 127;
 
     fn fail(&mut self) {
-        let pairs = u32::from(self.run > 0 && self.usual.failed > 0);
+        let pairs = u32::from(self.run.exact > 0 && self.usual.failed > 0);
         for counted in [&mut self.usual, &mut self.tolerated] {
             if counted.failed == Self::MOST {
                 *counted = counted.halved();
@@ -121,7 +149,7 @@ impl Excursion {
             counted.failed += 1;
         }
         self.usual.pairs += pairs;
-        self.run = (self.run + 1).min(Self::LONGEST_RUN);
+        self.run.fail(self.usual.failed);
     }
 }
 
@@ -144,14 +172,14 @@ impl Learnt {
     const MOST_INSIDE: u64 = (1 << 14) - 1;
 
     /// What an excursion comes to that the next call, a success, ends.
-    fn of(counted: Counted, run: u32) -> Self {
+    fn of(counted: Counted, run: Run) -> Self {
         let Counted {
             failed,
             succeeded,
             pairs,
         } = counted;
         let runs = failed.saturating_sub(pairs);
-        let runs_over = runs.saturating_sub(u32::from(run > 0));
+        let runs_over = runs.saturating_sub(u32::from(run.exact > 0));
         let again = runs.saturating_sub(1);
         let inside = succeeded.saturating_sub(runs_over) + again + 1;
         Self {
@@ -311,10 +339,10 @@ impl Adaptive {
     }
 
     /// How surprising what was counted would usually be.
-    fn usual(&self, counted: Counted, run: u32) -> f64 {
+    fn usual(&self, counted: Counted, run: Run) -> f64 {
         let runs = counted.failed.saturating_sub(counted.pairs);
         let again = runs.saturating_sub(1);
-        let runs_over = runs.saturating_sub(u32::from(run > 0));
+        let runs_over = runs.saturating_sub(u32::from(run.exact > 0));
         let others = counted.succeeded.saturating_sub(runs_over);
         Surprise::learnt(self.learnt.starting()).failure
             + Surprise::learnt(self.learnt.after_success()).of(again, others)
@@ -322,16 +350,17 @@ impl Adaptive {
     }
 
     /// The same of the run of failures with which it ends.
-    fn usual_run(&self, counted: Counted, run: u32) -> f64 {
-        if run == 0 {
+    fn usual_run(&self, counted: Counted, run: Run) -> f64 {
+        if run.exact == 0 {
             return 0.0;
         }
-        let first = if counted.failed > run {
+        // Of a long one it isn't known.
+        let first = if counted.failed > run.exact {
             self.learnt.after_success()
         } else {
             self.learnt.starting()
         };
-        let others = Surprise::learnt(self.learnt.after_failure()).of(run - 1, 0);
+        let others = Surprise::learnt(self.learnt.after_failure()).of(run.length() - 1, 0);
         Surprise::learnt(first).failure + others
     }
 
@@ -364,7 +393,7 @@ impl Adaptive {
             tolerated,
             run,
         } = &mut self.excursion;
-        *run = 0;
+        *run = Run::default();
         if usual.failed > 0 {
             if usual.succeeded == Excursion::MOST {
                 *usual = usual.halved();
@@ -378,7 +407,7 @@ impl Adaptive {
             tolerated.succeeded += 1;
         }
         let (usual, tolerated) = (*usual, *tolerated);
-        if Self::outages().are_unlikely(self.usual(usual, 0), usual) {
+        if Self::outages().are_unlikely(self.usual(usual, Run::default()), usual) {
             self.excursion.usual = Counted::default();
         }
         let is_tolerable = |(surprise, outages): (Surprise, Outages)| {
@@ -411,7 +440,7 @@ impl Adaptive {
         }
         self.paced_at = Some(now);
         let covered = (now - since).min(self.window).max(SHORTEST);
-        self.pace = calls.max(1) as f64 / (covered as f64 / 1e9);
+        self.pace = (calls.max(1) as f64 / (covered as f64 / 1e9)).min(1e8);
         let Excursion {
             usual, tolerated, ..
         } = self.excursion;
@@ -491,7 +520,7 @@ impl Adaptive {
         let mut tests = vec![(nats, needed)];
         if let Some((surprise, outages)) = self.tolerance() {
             let null = surprise.of(tolerated.failed, tolerated.succeeded);
-            let nats = outages.evidence(null, surprise.of(run, 0), tolerated);
+            let nats = outages.evidence(null, surprise.of(run.length(), 0), tolerated);
             let budget = self.budget * AT_ONCE;
             let mut needed = rounded(budget.ln() - 1.0) + pace;
             // The longer it lasts, the more patience.
