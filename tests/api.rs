@@ -524,7 +524,7 @@ fn a_snapshot_is_one_line_for_a_log() {
     hand.advance(SECOND / 2);
     assert_eq!(
         shown(),
-        "api is open for 500.0ms: 500.9ms left, 1 calls rejected"
+        "api is open for 500.0ms: 500.0ms left, 1 calls rejected"
     );
 
     hand.advance(SECOND);

@@ -48,7 +48,7 @@ impl Scene {
 
     /// The probe, which fails.
     fn fails(&self) -> Admission {
-        let open_until = Moment::not_before(1_000_000);
+        let open_until = Moment::at(1_000_000);
         self.settle(ProbeReport::Failed {
             open_until,
             is_enough: false,

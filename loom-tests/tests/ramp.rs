@@ -16,7 +16,7 @@ const SPACING: u64 = 10_000_000;
 const LATER: u64 = 1_000_000_000;
 
 const OPEN: fn() -> Kind = || Kind::Open {
-    until: Moment::not_before(2 * LATER),
+    until: Moment::at(2 * LATER),
 };
 
 fn half() -> Round {

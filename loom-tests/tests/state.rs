@@ -15,7 +15,7 @@ const TIMEOUT: u64 = 10;
 
 fn open_until(nanos: u64) -> Kind {
     Kind::Open {
-        until: Moment::not_before(nanos),
+        until: Moment::at(nanos),
     }
 }
 
@@ -153,7 +153,7 @@ fn a_failure_that_may_be_and_a_success_at_once_are_both_counted() {
                 |state: &AtomicState| state.settle(FIRST, ProbeReport::Succeeded, THREE_OF_FIVE),
                 |state: &AtomicState| {
                     let report = ProbeReport::Failed {
-                        open_until: Moment::not_before(1),
+                        open_until: Moment::at(1),
                         is_enough: false,
                     };
                     state.settle(FIRST, report, THREE_OF_FIVE)
@@ -166,10 +166,7 @@ fn a_failure_that_may_be_and_a_success_at_once_are_both_counted() {
     });
 }
 
-const THREE_OF_FIVE: Probes = Probes {
-    permitted: 5,
-    needed: 3,
-};
+const THREE_OF_FIVE: Probes = Probes::new(5, 3);
 
 /// The last two probes of five fail, of which two may.
 #[test]
@@ -184,7 +181,7 @@ fn of_two_failures_of_which_one_may_be_the_other_opens() {
         let state = Arc::new(AtomicState::new(probing));
         let fail = |state: &AtomicState| {
             let report = ProbeReport::Failed {
-                open_until: Moment::not_before(1),
+                open_until: Moment::at(1),
                 is_enough: false,
             };
             state.settle(FIRST, report, THREE_OF_FIVE)
@@ -192,7 +189,7 @@ fn of_two_failures_of_which_one_may_be_the_other_opens() {
         let verdicts = race(&state, [fail, fail]);
         let decided = |verdict: &ProbeVerdict| matches!(verdict, ProbeVerdict::Decided(_));
         assert_eq!(count(&verdicts, decided), 1);
-        assert_eq!(state.load().kind(), open_until(1));
+        assert_eq!(state.kind_of(state.load()), open_until(1));
     });
 }
 
@@ -429,5 +426,62 @@ fn what_was_done_before_a_state_change_is_seen_by_those_it_lets_through() {
                 },
             ],
         );
+    });
+}
+
+/// What the word shows a moment in, in nanoseconds.
+const UNIT: u64 = 1 << 20;
+
+/// Checks the end of an open time against what the word shows.
+fn check_end(state: &AtomicState) {
+    let seen = state.load();
+    if let (Kind::Open { until: shown }, Kind::Open { until }) = (seen.kind(), state.kind_of(seen))
+    {
+        assert!(until <= shown && shown.nanos() - until.nanos() < UNIT);
+    }
+}
+
+/// A breaker is tripped for so long, while another thread closes it and trips it for longer.
+///
+/// Fails when: `AtomicState::exactly` doesn't compare with what the word shows.
+#[test]
+fn whatever_the_race_an_open_time_ends_within_a_unit_of_what_the_word_shows() {
+    model(preemptions(4), || {
+        let state = Arc::new(AtomicState::new(Kind::Closed));
+        race(
+            &state,
+            [
+                |state| {
+                    state.force(open_until(5 * UNIT + 3));
+                },
+                |state| {
+                    state.force(Kind::Closed);
+                    state.force(open_until(9 * UNIT + 7));
+                },
+                check_end,
+            ],
+        );
+        check_end(&state);
+    });
+}
+
+fn lengthen(state: &AtomicState, until: u64) {
+    let seen = state.load();
+    assert!(state.stay(seen, open_until(until)).is_ok());
+}
+
+/// Fails when: `AtomicState::stay` stores the end instead of raising it.
+#[test]
+fn of_two_that_lengthen_an_open_time_within_a_unit_the_longer_one_counts() {
+    model(UNBOUNDED, || {
+        let state = Arc::new(AtomicState::new(open_until(UNIT + 1)));
+        race(
+            &state,
+            [
+                |state| lengthen(state, UNIT + 2),
+                |state| lengthen(state, UNIT + 3),
+            ],
+        );
+        assert_eq!(state.kind_of(state.load()), open_until(UNIT + 3));
     });
 }

@@ -171,7 +171,7 @@ impl<C> Builder<C> {
     }
 
     /// How long the breaker stays open after a trip, in a [recovery](Self::recovery) by probes: 1 ms to 10
-    /// years, rounded up to the next 1.05 ms of its clock. Then the first call that asks becomes a probe.
+    /// years. Then the first call that asks becomes a probe.
     ///
     /// Long enough for the dependency to draw breath, short enough that users don't wait for a
     /// dependency that works again.

@@ -124,11 +124,12 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         }
         let (reading, now) = self.ring().read_with_nanos(caller);
         // What an open breaker does most, apart from the rest, so that it stays short.
-        if let Kind::Open { until } = seen.kind()
-            && now < until.nanos()
-        {
-            let wait = until.nanos() - now;
-            return Err(self.refuse(State::Open, seen.generation(), Some(wait), reading, caller));
+        if let Kind::Open { until } = seen.kind() {
+            let until = self.state.exactly(until).nanos();
+            if now < until {
+                let wait = Some(until - now);
+                return Err(self.refuse(State::Open, seen.generation(), wait, reading, caller));
+            }
         }
         self.admit_rarely(reading, now, caller)
     }
@@ -185,9 +186,9 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             let opens = |until: Moment| checks.hold_until(until.nanos(), probe_timeout);
             return self
                 .state
-                .admit_after(now, probes.permitted, probe_timeout, opens);
+                .admit_after(now, probes.permitted(), probe_timeout, opens);
         }
-        self.state.admit(now, probes.permitted, probe_timeout)
+        self.state.admit(now, probes.permitted(), probe_timeout)
     }
 
     #[allow(

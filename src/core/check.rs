@@ -32,7 +32,7 @@ impl Core {
     /// When a task has to check; if it is now, the check is taken to begin.
     pub fn next_check(&self, now: u64) -> NextCheck {
         let seen = self.state.load();
-        match seen.kind() {
+        match self.state.kind_of(seen) {
             Kind::Open { until } if now < until.nanos() => NextCheck::In(until.nanos() - now),
             Kind::Open { .. } => {
                 self.checks().begin(now);

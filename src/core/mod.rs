@@ -105,7 +105,7 @@ impl Core {
         let kind = match state {
             State::Closed => Kind::Closed,
             State::Open => Kind::Open {
-                until: Moment::not_before(now.saturating_add(settings.open_for)),
+                until: Moment::at(now.saturating_add(settings.open_for)),
             },
             State::HalfOpen => Kind::PROBING,
             State::ForcedOpen => Kind::ForcedOpen,
@@ -151,7 +151,7 @@ impl Core {
 
     /// Opens the breaker, whatever it was, for `nanos` nanoseconds.
     pub fn trip(&self, nanos: u64, now: u64) {
-        let until = Moment::not_before(now.saturating_add(nanos));
+        let until = Moment::at(now.saturating_add(nanos));
         at_present!(self, |present| {
             if let Some(adaptive) = present.adaptive() {
                 adaptive.outage.begin(now, 0, 0);
@@ -300,7 +300,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         }
         snapshot.set(&Reading {
             name: self.name(),
-            kind: seen.kind(),
+            kind: self.state.kind_of(seen),
             generation: number,
             now,
             age,

@@ -46,7 +46,7 @@ impl Core {
         });
         let overdue_in = self
             .state
-            .awaits_verdict(caller.nanos(), probes.permitted, timeout);
+            .awaits_verdict(caller.nanos(), probes.permitted(), timeout);
         overdue_in.map_or(Prospect::Answer, |overdue_in| Prospect::Verdict {
             overdue_in,
         })

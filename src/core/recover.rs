@@ -36,9 +36,9 @@ impl Core {
 
     /// Lengthens the open time, if there is one that ends before `until`.
     fn stay_open(&self, until: u64) {
-        let until = Moment::not_before(until);
+        let until = Moment::at(until);
         let mut seen = self.state.load();
-        while let Kind::Open { until: present } = seen.kind()
+        while let Kind::Open { until: present } = self.state.kind_of(seen)
             && present < until
         {
             match self.state.stay(seen, Kind::Open { until }) {
@@ -102,7 +102,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             (None, _) => self.settings().open_for,
         };
         let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
-        let until = Moment::not_before(now.saturating_add(wait).max(wished));
+        let until = Moment::at(now.saturating_add(wait).max(wished));
         Opening { until, streak }
     }
 
@@ -307,19 +307,19 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         if let ProbeVerdict::Decided(moved) = verdict {
             let cause = match outcome {
                 Outcome::Success if !is_slow && probes.may_fail() == 0 => {
-                    let probes = probes.permitted;
+                    let probes = probes.permitted();
                     Cause::ProbesSucceeded { probes }
                 }
                 Outcome::Success if !is_slow => Cause::EnoughProbesSucceeded {
-                    succeeded: probes.needed,
-                    probes: probes.permitted,
+                    succeeded: probes.needed(),
+                    probes: probes.permitted(),
                 },
                 Outcome::Success | Outcome::Failure | Outcome::TimedOut
                     if probes.may_fail() > 0 =>
                 {
                     Cause::TooManyProbesFailed {
                         failed: probes.may_fail() + 1,
-                        probes: probes.permitted,
+                        probes: probes.permitted(),
                     }
                 }
                 Outcome::Success => Cause::ProbeSlow,

@@ -11,7 +11,7 @@ impl Core {
     /// They are not; where the state has a time, with how long it lasts.
     pub fn lets_all_through_since(&self, now: u64) -> Result<u64, Refusal> {
         let seen = self.state.load();
-        let retry_after = match seen.kind() {
+        let retry_after = match self.state.kind_of(seen) {
             Kind::Closed | Kind::Disabled | Kind::MetricsOnly => {
                 let since = self.history.since(seen.generation());
                 return Ok(since.map_or(now, moment_of).min(now));

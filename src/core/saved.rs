@@ -136,10 +136,7 @@ impl SavedCore {
         match self.state {
             SavedKind::Closed => Kind::Closed,
             SavedKind::Open => Kind::Open {
-                until: match self.left_open.saturating_sub(elapsed) {
-                    0 => Moment::not_after(now),
-                    left => Moment::not_before(now.saturating_add(left)),
-                },
+                until: Moment::at(now.saturating_add(self.left_open.saturating_sub(elapsed))),
             },
             // Its probes have gone with the process.
             SavedKind::HalfOpen => Kind::PROBING,
@@ -231,7 +228,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let (ring, timed) = (self.ring(), self.timed());
         let (reading, now) = ring.read_with_nanos(caller);
         let generation = seen.generation();
-        let left_open = match seen.kind() {
+        let left_open = match self.state.kind_of(seen) {
             Kind::Open { until } => until.nanos().saturating_sub(now),
             _ => 0,
         };

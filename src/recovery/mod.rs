@@ -71,8 +71,7 @@ impl Recovery {
     /// Open for a fixed time; then closed as soon as so many probes have succeeded, or open again when
     /// one has failed.
     ///
-    /// `open_for` is 1 ms to 10 years, rounded up to the next 1.05 ms of the breaker's clock;
-    /// `probes` are 1 to 1,023.
+    /// `open_for` is 1 ms to 10 years; `probes` are 1 to 1,023.
     #[must_use]
     pub const fn fixed(open_for: Duration, probes: u32) -> Self {
         Self::probes(probes).open_for(open_for)
@@ -288,7 +287,7 @@ impl Recovery {
             }
             (None, None) => permitted,
         };
-        Probes { permitted, needed }
+        Probes::new(permitted, needed)
     }
 
     pub(crate) fn growing(self) -> Option<Backoff> {

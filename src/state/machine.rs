@@ -59,26 +59,46 @@ pub enum ProbeVerdict {
 /// How many probes there are, and what they must come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probes {
-    /// How many places there are.
-    pub permitted: u32,
-    /// How many must succeed for the breaker to close; it opens as soon as they can't.
-    pub needed: u32,
+    // Narrow, so that the settings of a breaker stay small.
+    permitted: u16,
+    needed: u16,
 }
 
 impl Probes {
+    const _THEY_FIT: () = assert!(Kind::MAX_PROBES <= u16::MAX as u32);
+
+    /// So many places, [`Kind::MAX_PROBES`] at most, of which so many must succeed.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "see above")]
+    pub const fn new(permitted: u32, needed: u32) -> Self {
+        Self {
+            permitted: permitted as u16,
+            needed: needed as u16,
+        }
+    }
+
     /// So many, and all must succeed.
     #[must_use]
     pub const fn all(permitted: u32) -> Self {
-        Self {
-            permitted,
-            needed: permitted,
-        }
+        Self::new(permitted, permitted)
+    }
+
+    /// How many places there are.
+    #[must_use]
+    pub fn permitted(self) -> u32 {
+        self.permitted.into()
+    }
+
+    /// How many must succeed for the breaker to close; it opens as soon as they can't.
+    #[must_use]
+    pub fn needed(self) -> u32 {
+        self.needed.into()
     }
 
     /// How many may fail.
     #[must_use]
     pub fn may_fail(self) -> u32 {
-        self.permitted.saturating_sub(self.needed)
+        self.permitted.saturating_sub(self.needed).into()
     }
 }
 
@@ -98,10 +118,18 @@ pub enum ProbeReport {
     Withdrawn,
 }
 
-/// The state word, with the time of the last probe's admission beside it.
+/// The state word, with the exact end of the open time and the time of the last probe's admission beside
+/// it.
 #[derive(Debug)]
 pub struct AtomicState {
     word: AtomicU64,
+    /// When the latest open time ends, in nanoseconds. It counts if the word shows the same, rounded up; else
+    /// the word alone counts, which is at most a unit later.
+    ///
+    /// The winner of an opening writes it after the word. Until then, or if the winner of an earlier opening
+    /// comes too late, a breaker opens for up to a unit longer. If two openings end in the same unit, the end
+    /// of either may count meanwhile.
+    open_until: AtomicU64,
     /// When the latest probe was admitted, in nanoseconds; never goes back. A call that has reported
     /// late moves it on, which lengthens the lease (see `lengthen_lease`).
     last_admission: AtomicU64,
@@ -129,6 +157,10 @@ impl AtomicState {
         let word = StateWord::new(generation, kind).timed(is_timed);
         Self {
             word: AtomicU64::new(word.bits()),
+            open_until: AtomicU64::new(match kind {
+                Kind::Open { until } => until.nanos(),
+                _ => 0,
+            }),
             last_admission: AtomicU64::new(0),
         }
     }
@@ -142,6 +174,31 @@ impl AtomicState {
         // that the new state lets through; and a `last_admission` read after this load is at least
         // as late as the admission that this word shows.
         StateWord::from_bits(self.word.load(Ordering::Acquire))
+    }
+
+    /// What the word shows, with the exact end of an open time, if that is known.
+    #[must_use]
+    pub fn kind_of(&self, seen: StateWord) -> Kind {
+        match seen.kind() {
+            Kind::Open { until } => Kind::Open {
+                until: self.exactly(until),
+            },
+            kind => kind,
+        }
+    }
+
+    /// The exact end of an open time that the word shows to end then.
+    #[must_use]
+    #[inline]
+    pub fn exactly(&self, shown: Moment) -> Moment {
+        // Relaxed: a moment that the word doesn't show is left out, and one that it shows is at most a unit
+        // before the end.
+        let noted = Moment::noted(self.open_until.load(Ordering::Relaxed));
+        if noted.is_shown_as(shown) {
+            noted
+        } else {
+            shown
+        }
     }
 
     /// The single compare-exchange through which the word changes.
@@ -174,6 +231,10 @@ impl AtomicState {
     fn change_as(&self, seen: StateWord, kind: Kind, is_timed: bool) -> Result<Moved, StateWord> {
         let generation = seen.generation().next();
         self.exchange(seen, StateWord::new(generation, kind).timed(is_timed))?;
+        if let Kind::Open { until } = kind {
+            // Relaxed: see `exactly`.
+            self.open_until.store(until.nanos(), Ordering::Relaxed);
+        }
         Ok(Moved {
             from: seen.kind().state(),
             to: kind.state(),
@@ -189,12 +250,19 @@ impl AtomicState {
         self.exchange(seen, seen.timed(true))
     }
 
-    /// Stays in its generation, but as `kind`, if the word still is `seen`.
+    /// Stays in its generation, but as `kind`, if the word still is `seen`. An open time becomes no shorter by
+    /// it.
     ///
     /// # Errors
     /// The word that was found instead; somebody else has changed it.
     pub fn stay(&self, seen: StateWord, kind: Kind) -> Result<(), StateWord> {
-        self.exchange(seen, StateWord::new(seen.generation(), kind))
+        self.exchange(seen, StateWord::new(seen.generation(), kind))?;
+        if let Kind::Open { until } = kind {
+            // Relaxed: see `exactly`. The maximum, since two may lengthen an open time within one unit, and
+            // neither exchange fails.
+            self.open_until.fetch_max(until.nanos(), Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Leaves `generation` for the next one as `kind`; `None` if it is over.
@@ -246,7 +314,7 @@ impl AtomicState {
                 Kind::Disabled => return Admission::Unrecorded,
                 Kind::ForcedOpen => return Self::rejected(seen, None),
                 Kind::Open { until } => {
-                    let until = held_until(until);
+                    let until = held_until(self.exactly(until));
                     if now < until {
                         return Self::rejected(seen, Some(until - now));
                     }
@@ -303,7 +371,7 @@ impl AtomicState {
         let mut seen = self.load();
         while seen.generation() == generation
             && let Kind::Open { until } = seen.kind()
-            && until.nanos() <= now
+            && self.exactly(until).nanos() <= now
         {
             match self.change(seen, Kind::PROBING) {
                 Ok(moved) => return Some(moved),
@@ -438,7 +506,7 @@ impl AtomicState {
             };
             let attempt = match report {
                 ProbeReport::Withdrawn => stay(succeeded, failed),
-                ProbeReport::Succeeded if succeeded + 1 < probes.needed => {
+                ProbeReport::Succeeded if succeeded + 1 < probes.needed() => {
                     stay(succeeded + 1, failed)
                 }
                 ProbeReport::Succeeded => {

@@ -45,9 +45,10 @@ mod layout {
     const _: () = assert!(IN_FLIGHT.max() == super::Kind::MAX_PROBES as u64);
 }
 
-/// A moment as the state word holds it: units of 2²⁰ ns, about 1.05 ms, since the clock's origin.
+/// A moment in nanoseconds since the clock's origin.
 ///
-/// 39 bits of them last 18 years.
+/// The state word shows it in units of 2²⁰ ns, about 1.05 ms, rounded up. 39 bits of them last 18 years.
+/// The exact moment stands beside the word; see [`AtomicState`](super::AtomicState).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
@@ -59,25 +60,44 @@ impl Moment {
         assert!((Self::LAST as u128) << Self::UNIT_SHIFT > 15 * 365 * 86_400 * 1_000_000_000_u128);
 
     /// The last moment, in nanoseconds.
-    #[cfg(feature = "serde")]
     pub(crate) const LAST_NANOS: u64 = Self::LAST << Self::UNIT_SHIFT;
 
-    /// The last moment that isn't after `nanos`.
-    #[cfg(feature = "serde")]
-    pub(crate) fn not_after(nanos: u64) -> Self {
-        Self((nanos >> Self::UNIT_SHIFT).min(Self::LAST))
+    /// The moment so many nanoseconds after the clock's origin; what lies beyond the range is its end.
+    #[must_use]
+    pub fn at(nanos: u64) -> Self {
+        Self(nanos.min(Self::LAST_NANOS))
     }
 
-    /// The first moment that isn't before `nanos`; what lies beyond the range is its end.
-    #[must_use]
-    pub fn not_before(nanos: u64) -> Self {
-        Self(nanos.div_ceil(1 << Self::UNIT_SHIFT).min(Self::LAST))
+    /// The moment whose nanoseconds were noted.
+    #[inline]
+    pub(super) fn noted(nanos: u64) -> Self {
+        Self(nanos)
     }
 
     /// Nanoseconds since the clock's origin.
     #[must_use]
     pub fn nanos(self) -> u64 {
-        self.0 << Self::UNIT_SHIFT
+        self.0
+    }
+
+    /// The moment as the word shows it.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        Self::of_units(self.units())
+    }
+
+    fn of_units(units: u64) -> Self {
+        Self(units << Self::UNIT_SHIFT)
+    }
+
+    fn units(self) -> u64 {
+        self.0.div_ceil(1 << Self::UNIT_SHIFT)
+    }
+
+    /// Whether `shown`, which is rounded, is what the word shows of this moment.
+    #[inline]
+    pub(super) fn is_shown_as(self, shown: Self) -> bool {
+        shown.0.wrapping_sub(self.0) < 1 << Self::UNIT_SHIFT
     }
 }
 
@@ -164,7 +184,7 @@ pub enum Kind {
     Closed,
     /// See [`State::Open`].
     Open {
-        /// When the first probe may go.
+        /// When the first probe may go; from a word, rounded up.
         until: Moment,
     },
     /// See [`State::HalfOpen`].
@@ -227,7 +247,7 @@ impl StateWord {
         let (code, payload) = match kind {
             Kind::Closed => (0, 0),
             Kind::MetricsOnly => (1, 0),
-            Kind::Open { until } => (2, layout::OPEN_UNTIL.of(until.0)),
+            Kind::Open { until } => (2, layout::OPEN_UNTIL.of(until.units())),
             Kind::HalfOpen {
                 in_flight,
                 succeeded,
@@ -312,7 +332,7 @@ impl StateWord {
             0 => Kind::Closed,
             1 => Kind::MetricsOnly,
             2 => Kind::Open {
-                until: Moment(layout::OPEN_UNTIL.get(self.0)),
+                until: Moment::of_units(layout::OPEN_UNTIL.get(self.0)),
             },
             3 => Kind::HalfOpen {
                 in_flight: layout::IN_FLIGHT.get(self.0) as u32,
@@ -358,7 +378,7 @@ mod tests {
         prop_oneof![
             Just(Kind::Closed),
             any::<u64>().prop_map(|nanos| Kind::Open {
-                until: Moment::not_before(nanos)
+                until: Moment::at(nanos).rounded()
             }),
             (0..=341_u32, 0..=341_u32, 0..=341_u32, 0..1_u16 << 9).prop_map(
                 |(in_flight, succeeded, failed, admitted)| Kind::HalfOpen {
@@ -403,10 +423,16 @@ mod tests {
         }
 
         #[test]
-        fn a_moment_is_never_before_what_was_asked_and_at_most_a_unit_after(nanos in 0..u64::MAX / 64) {
-            let moment = Moment::not_before(nanos).nanos();
-            prop_assert!(moment >= nanos);
-            prop_assert!(moment - nanos < 1 << Moment::UNIT_SHIFT);
+        fn a_word_shows_a_moment_at_most_a_unit_late_and_no_other_than_its_own(
+            nanos in 0..u64::MAX / 64, other in 0..4_u64 << Moment::UNIT_SHIFT,
+        ) {
+            let moment = Moment::at(nanos);
+            let shown = moment.rounded();
+            prop_assert!(shown >= moment);
+            prop_assert!(shown.nanos() - nanos < 1 << Moment::UNIT_SHIFT);
+            for other in [nanos, nanos.saturating_sub(other), nanos + other].map(Moment::at) {
+                prop_assert_eq!(other.is_shown_as(shown), other.rounded() == shown);
+            }
         }
 
         #[test]
@@ -420,7 +446,9 @@ mod tests {
 
     #[test]
     fn a_moment_beyond_the_range_is_its_end() {
-        assert_eq!(Moment::not_before(u64::MAX).0, Moment::LAST);
+        let last = Moment::at(u64::MAX);
+        assert_eq!(last.units(), Moment::LAST);
+        assert_eq!(last.rounded(), last);
     }
 
     proptest! {

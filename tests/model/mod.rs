@@ -872,13 +872,11 @@ fn date(now: u64) -> u64 {
     now.saturating_add(1_000 << 50)
 }
 
-/// The first moment of the grid of 2^20 ns that is not before the end of the open time. The grid
-/// ends 18 years after the clock's origin.
+/// When the open time ends, 18 years after the clock's origin at the latest: 2^39 less one units of
+/// 2^20 ns.
 fn end_of_open_time(now: u64, duration: Duration) -> u64 {
-    const GRID: u64 = 1 << 20;
-    const LAST: u64 = ((1 << 39) - 1) * GRID;
-    let end = now.saturating_add(nanos(duration));
-    end.checked_next_multiple_of(GRID).unwrap_or(LAST).min(LAST)
+    const LAST: u64 = ((1 << 39) - 1) << 20;
+    now.saturating_add(nanos(duration)).min(LAST)
 }
 
 /// Nanoseconds; the clock's range ends after 584 years.

@@ -122,6 +122,7 @@ impl OpenTimes {
         reason = "to five digits"
     )]
     fn range(&self, growth: Growth, failed: i32, latest: Option<Opening>) -> (u64, u64) {
+        // The open time before is remembered in such units, rounded up.
         const GRID: u64 = 1 << 20;
         let longest = nanos(growth.longest);
         let times = |time: u64, factor: f64| ((time as f64 * factor) as u64).min(longest);
