@@ -17,7 +17,7 @@ pub struct Beside {
     pub evidence: Option<Box<Evidence>>,
     /// If its recovery is adaptive.
     pub recovery: Option<Box<AdaptiveRecovery>>,
-    /// If its open times grow.
+    /// If its open times grow, and not as by default.
     pub open_times: Option<Box<OpenTimes>>,
     /// If it honours a `Retry-After` for another time than is the default.
     pub max_retry_after: Option<Box<MaxRetryAfter>>,

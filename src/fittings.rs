@@ -21,7 +21,8 @@ pub struct Settings {
     pub name: Name,
     /// Any of them trips.
     pub policies: Policies,
-    /// How long the breaker stays open after a trip, in nanoseconds.
+    /// How long the breaker stays open after a trip, in nanoseconds, if it has no open times that grow;
+    /// [zero](Self::DEFAULT_OPEN_TIMES) for the default ones.
     pub open_for: u64,
     /// Places for probes, and what they must come to.
     pub probes: Probes,
@@ -97,6 +98,17 @@ impl Switch {
     #[must_use]
     pub fn start(self) -> State {
         self.mode.held().map_or(self.start_in, Kind::state)
+    }
+}
+
+impl Settings {
+    /// What stands for the [default](OpenTimes::DEFAULT) open times.
+    pub const DEFAULT_OPEN_TIMES: u64 = 0;
+
+    /// The open times that grow, of which these are the settings' `own`.
+    pub(crate) fn open_times<'a>(&self, own: Option<&'a OpenTimes>) -> Option<&'a OpenTimes> {
+        let has_default = self.open_for == Self::DEFAULT_OPEN_TIMES;
+        own.or(has_default.then_some(OpenTimes::DEFAULT))
     }
 }
 

@@ -38,6 +38,9 @@ impl<C> CircuitBreaker<C> {
     /// rejected call is told to [wait](crate::Rejected::retry_after) for that moment. Several tasks check side by
     /// side, and the first verdict counts.
     ///
+    /// The task makes one check at most each time that it is polled. A clock that is 18 years ahead can't tell when
+    /// an open time ends; then there is a second between two checks.
+    ///
     /// It ends when the last handle of the breaker, or permit, is gone, which it does not keep alive; a check
     /// that runs then is finished first. Nothing happens before it is first polled.
     ///
@@ -116,18 +119,33 @@ impl<C> CircuitBreaker<C> {
             let Some(attendance) = Attendance::begin(breaker) else {
                 return;
             };
+            let mut last = Last::Other;
             while let Some((next, bell)) = attendance.look() {
                 match next {
-                    NextCheck::None => bell.await,
+                    NextCheck::None => {
+                        last = Last::Other;
+                        bell.await;
+                    }
                     NextCheck::In(nanos) => {
+                        if last == Last::Wait {
+                            // The timer was early. One that is always ready would keep the thread.
+                            yield_once().await;
+                        }
                         let wait = Duration::from_nanos(nanos).min(LONGEST_SLEEP);
-                        until(bell, timer(wait)).await;
+                        let has_rung = until(bell, timer(wait)).await.is_some();
+                        last = if has_rung { Last::Other } else { Last::Wait };
+                    }
+                    NextCheck::Now { .. } if last == Last::Check => {
+                        last = Last::Other;
+                        yield_once().await;
+                        until(bell, timer(PAUSE)).await;
                     }
                     NextCheck::Now {
                         generation,
                         at_most,
                     } => {
                         drop(bell);
+                        last = Last::Check;
                         let result = match at_most.map(Duration::from_nanos) {
                             Some(at_most) => until(check(), timer(at_most)).await,
                             None => Some(check().await),
@@ -148,6 +166,32 @@ impl<C> CircuitBreaker<C> {
             }
         }
     }
+}
+
+/// How long the task waits if a check has come to its verdict and the next one is due at once. Open times are at
+/// least a millisecond, so this is a clock beyond its range, by which each open time is over when it begins.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a task has done last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Check,
+    Wait,
+    Other,
+}
+
+/// Lets the runtime do something else.
+async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if has_yielded {
+            return Poll::Ready(());
+        }
+        has_yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What a check has come to; the default is nothing in time.

@@ -232,7 +232,8 @@ pub mod __model {
     #[cfg(feature = "health")]
     pub use crate::recovery::HealthChecks;
     pub use crate::recovery::{
-        AdaptiveRecovery, Ask, MaxRetryAfter, OpenTimes, Outage, Ramp, Report, RetryAfter, Streak,
+        AdaptiveRecovery, Ask, LatestOpening, MaxRetryAfter, OpenTimes, Outage, Ramp, Report,
+        RetryAfter, Streak,
     };
     #[cfg(feature = "registry")]
     pub use crate::registry::{AtKey, Counted, Fate, Place, Templates, find_or_make};

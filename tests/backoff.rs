@@ -63,23 +63,27 @@ fn each_failed_recovery_doubles_the_open_time_up_to_the_longest() {
 #[test]
 fn a_trip_soon_after_the_recovery_goes_on_where_it_was() {
     let (breaker, hand) = recovered(doubling());
-    hand.advance(9_999 * MILLI);
+    hand.advance(999 * MILLI);
     trip(&breaker);
     assert_eq!(open_for(&breaker), 8);
 }
 
 #[test]
-fn after_a_stretch_of_health_as_long_as_the_longest_open_time_it_begins_anew() {
+fn after_a_stretch_of_health_as_long_as_the_first_open_time_it_begins_anew() {
     let (breaker, hand) = recovered(doubling());
-    hand.advance(10 * SECOND + MILLI);
+    hand.advance(SECOND + MILLI);
     trip(&breaker);
     assert_eq!(open_for(&breaker), 1);
 }
 
 #[test]
 fn the_stretch_of_health_can_be_chosen() {
-    let (breaker, hand) = recovered(doubling().healthy_after(SECOND));
-    hand.advance(SECOND);
+    let (breaker, hand) = recovered(doubling().healthy_after(3 * SECOND));
+    hand.advance(2 * SECOND);
+    trip(&breaker);
+    assert_eq!(open_for(&breaker), 8);
+    let (breaker, hand) = recovered(doubling().healthy_after(3 * SECOND));
+    hand.advance(3 * SECOND);
     trip(&breaker);
     assert_eq!(open_for(&breaker), 1);
     let (breaker, hand) = recovered(doubling().healthy_after(Duration::MAX));
@@ -207,7 +211,7 @@ fn a_backoff_that_makes_no_sense_is_refused() {
         ),
         (
             doubling().healthy_after(Duration::ZERO),
-            "backoff.healthy_after: 0ns is not at least 1ms; leave it out for as long as the longest \
+            "backoff.healthy_after: 0ns is not at least 1ms; leave it out for as long as the first \
              open time; Duration::MAX means never",
         ),
     ] {

@@ -767,10 +767,10 @@ fn the_defaults_are_those_that_the_documentation_tells() {
     fail();
     assert_eq!(breaker.state(), State::Open);
 
-    // Open for five seconds; three probes, each with thirty seconds.
-    hand.advance(just_before(5 * SECOND));
+    // Open for a quarter to half of a second; three probes, each with thirty seconds.
+    hand.advance(just_before(250 * MILLI));
     assert!(breaker.try_acquire().is_err());
-    hand.advance(2 * MILLI);
+    hand.advance(252 * MILLI);
     let probes = [(); 3].map(|()| breaker.try_acquire().unwrap());
     hand.advance(just_before(30 * SECOND));
     assert!(breaker.try_acquire().is_err());

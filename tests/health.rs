@@ -324,6 +324,59 @@ fn what_a_health_check_wishes_itself_lengthens_the_next_open_time() {
     assert_eq!(left.map(|left| left.as_secs()), Some(60));
 }
 
+/// By such a clock each open time is over when it begins.
+#[test]
+fn a_poll_makes_one_check_though_the_clock_is_18_years_ahead() {
+    let (clock, hand) = Clock::mock();
+    hand.advance(19 * 365 * 86_400 * SECOND);
+    let builder = CircuitBreaker::builder("checked").clock(clock.clone());
+    let breaker = builder.build().unwrap();
+    let checks = Cell::new(0);
+    breaker.trip(5 * SECOND);
+    let mut task = Task::new(&breaker, &clock, async || {
+        checks.set(checks.get() + 1);
+        assert!(checks.get() < 1_000, "it never ends");
+        Err::<(), _>("ill")
+    });
+    assert_eq!(checks.get(), 1);
+    for _ in 0..10 {
+        task.poll();
+    }
+    assert_eq!(checks.get(), 1, "it is no busy loop");
+    for made in 2..5 {
+        hand.advance(SECOND);
+        for _ in 0..10 {
+            task.poll();
+        }
+        assert_eq!(checks.get(), made);
+    }
+}
+
+#[test]
+fn a_poll_is_bounded_though_the_timer_is_always_ready() {
+    let (breaker, _, hand) = built(|builder| builder);
+    trip(&breaker);
+    let asked = Cell::new(0);
+    let checks = Cell::new(0);
+    let timer = |_| {
+        asked.set(asked.get() + 1);
+        assert!(asked.get() < 1_000, "it never ends");
+        std::future::ready(())
+    };
+    let mut task = Task(Box::pin(breaker.health_check_with_timer(
+        timer,
+        async || {
+            checks.set(checks.get() + 1);
+            Err::<(), _>("ill")
+        },
+    )));
+    task.poll();
+    assert!(asked.get() <= 2, "{}", asked.get());
+    hand.advance(6 * SECOND);
+    task.poll();
+    assert_eq!(checks.get(), 1);
+}
+
 #[test]
 fn a_health_check_that_is_ignored_lengthens_no_open_time() {
     let (clock, hand) = Clock::mock();

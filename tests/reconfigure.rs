@@ -396,6 +396,7 @@ fn a_breaker_that_was_healthy_for_long_before_another_window_came_opens_for_the_
     let (clock, hand) = Clock::mock();
     let settings = |calls: u32| {
         let backoff = Backoff::exponential(SECOND, 2.0, 100 * SECOND).jitter(Jitter::None);
+        let backoff = backoff.healthy_after(100 * SECOND);
         let window = Window::count(calls);
         payments().window(window).backoff(backoff).probes(1)
     };

@@ -562,7 +562,7 @@ fn a_limit_that_makes_no_sense_is_refused() {
 fn what_was_saved_in_the_future_is_refused() {
     let (clock, hand) = Clock::mock();
     hand.set_system_time(SystemTime::UNIX_EPOCH + MINUTE);
-    let breaker = payments(&clock).build().unwrap();
+    let breaker = payments(&clock).open_for(5 * SECOND).build().unwrap();
     calls(&breaker, Outcome::Trip, 1);
     let saved = breaker.save();
     hand.set_system_time(SystemTime::UNIX_EPOCH + 50 * SECOND);

@@ -55,6 +55,7 @@ const OURS: [Contestant; 7] = [
             builder
                 .trip_when(TripPolicy::consecutive_failures(5))
                 .trip_when(TripPolicy::error_rate(0.5).min_calls(10))
+                .open_for(Duration::from_secs(5))
         }),
     },
     Contestant {
@@ -64,12 +65,17 @@ const OURS: [Contestant; 7] = [
             builder
                 .window(tripcurve::Window::time(Duration::from_secs(10), 10))
                 .trip_when(TripPolicy::error_rate(0.5).min_calls(20))
+                .open_for(Duration::from_secs(5))
         }),
     },
     Contestant {
         name: "consecutive",
         settings: "5 in a row; 5 s, 3 probes",
-        make: Make::Ours(|builder, _| builder.trip_when(TripPolicy::consecutive_failures(5))),
+        make: Make::Ours(|builder, _| {
+            builder
+                .trip_when(TripPolicy::consecutive_failures(5))
+                .open_for(Duration::from_secs(5))
+        }),
     },
 ];
 

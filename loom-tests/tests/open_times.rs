@@ -6,8 +6,8 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Generation, OpenTimes, Probes, Ring, Settings, Streak, Switch, Ticket,
-    TimeRing,
+    At, Beside, Core, Generation, LatestOpening, OpenTimes, Probes, Ring, Settings, Streak, Switch,
+    Ticket, TimeRing,
 };
 use tripcurve::{Backoff, Jitter, Outcome, State, TripPolicy};
 
@@ -17,7 +17,7 @@ const FIRST: u64 = 1 << 20;
 fn times() -> OpenTimes {
     let (first, longest) = (Duration::from_nanos(FIRST), Duration::from_secs(1));
     let backoff = Backoff::exponential(first, 2.0, longest).jitter(Jitter::None);
-    OpenTimes::new(backoff, 0)
+    OpenTimes::new(backoff)
 }
 
 /// A breaker that trips on a failure, and closes when so many probes have succeeded.
@@ -162,8 +162,8 @@ fn of_two_probes_that_fail_one_counts() {
     });
 }
 
-fn note(times: &OpenTimes, generation: Generation, failed: u8) {
-    times.note(
+fn note(latest: &LatestOpening, generation: Generation, failed: u8) {
+    latest.note(
         generation,
         Streak {
             failed,
@@ -178,14 +178,14 @@ fn note(times: &OpenTimes, generation: Generation, failed: u8) {
 #[test]
 fn the_later_of_two_openings_stays_noted() {
     model(UNBOUNDED, || {
-        let times = Arc::new(times());
+        let latest = Arc::new(LatestOpening::new(0));
         race(
-            &times,
+            &latest,
             [
-                |times| note(times, Generation::FIRST.next(), 1),
-                |times| note(times, Generation::FIRST.next().next(), 2),
+                |latest| note(latest, Generation::FIRST.next(), 1),
+                |latest| note(latest, Generation::FIRST.next().next(), 2),
             ],
         );
-        assert_eq!(times.latest().failed, 2);
+        assert_eq!(latest.get().failed, 2);
     });
 }

@@ -40,7 +40,7 @@ use crate::window::{Recording, Timing, Window};
 /// |---|---|
 /// | [`window`](Self::window) | the last 60 s in 10 buckets |
 /// | [`trip_when`](Self::trip_when) | 5 consecutive failures, or an error rate of 50 % of at least 10 calls |
-/// | [`recovery`](Self::recovery) | fixed: open for 5 s, then 3 probes; adaptive with the adaptive policy |
+/// | [`recovery`](Self::recovery) | open for [0.5 s to 5 s](Backoff::default), then 3 probes; adaptive with the adaptive policy |
 /// | [`probe_timeout`](Self::probe_timeout) | 30 s |
 /// | [`classify`](Self::classify) | `Err` is a failure |
 /// | [`retry_after`](Self::retry_after) | results aren't asked for a `Retry-After` |
@@ -86,8 +86,9 @@ pub struct Builder<C = ErrIsFailure> {
 
 impl CircuitBreaker {
     /// A breaker with defaults that suit a service: it trips on 5 failures in a row, or when at
-    /// least half of at least 10 calls within 60 seconds have failed; stays open for 5 seconds; and
-    /// closes when 3 probes have succeeded.
+    /// least half of at least 10 calls within 60 seconds have failed; stays open for up to half a
+    /// second, and up to 5 seconds while an outage [lasts](Backoff::default); and closes when 3 probes
+    /// have succeeded.
     #[must_use]
     pub fn new(name: impl Into<Name>) -> Self {
         Self::builder(name)
@@ -173,8 +174,9 @@ impl<C> Builder<C> {
     /// How long the breaker stays open after a trip, in a [recovery](Self::recovery) by probes: 1 ms to 10
     /// years. Then the first call that asks becomes a probe.
     ///
-    /// Long enough for the dependency to draw breath, short enough that users don't wait for a
-    /// dependency that works again.
+    /// Without it and a [backoff](Self::backoff) the open times are the [default](Backoff::default) ones, which
+    /// grow while an outage lasts. A fixed time keeps step with a fault that comes back as regularly: then the
+    /// breaker is open most of the time.
     pub fn open_for(self, duration: Duration) -> Self {
         Self {
             open_for: Some(duration),
@@ -295,8 +297,7 @@ impl<C> Builder<C> {
         Self { recording, ..self }
     }
 
-    /// The state to start in; [`State::Open`] lasts [`open_for`](Self::open_for). Listeners are not
-    /// told of it.
+    /// The state to start in; [`State::Open`] lasts for the first open time. Listeners are not told of it.
     pub fn start_in(self, state: State) -> Self {
         Self {
             start_in: Some(state),
@@ -544,6 +545,7 @@ impl<C> Builder<C> {
             not(feature = "serde"),
             allow(unused_mut, reason = "nothing is restored")
         )]
+        let seed = self.seed();
         let mut core = Core::new(
             settings,
             ring,
@@ -551,7 +553,8 @@ impl<C> Builder<C> {
             Listeners::new(self.listeners),
             start,
             self.clock.nanos(),
-        );
+        )
+        .with_seed(seed);
         #[cfg(feature = "serde")]
         self.restored.restore(&mut core, &self.clock);
         let shared = Shared {
@@ -592,13 +595,14 @@ impl<C> Builder<C> {
                 latencies.grow();
             }
         }
+        let own_backoff = recovery
+            .growing()
+            .filter(|backoff| *backoff != Backoff::default());
         let beside = Beside {
             timed: timed.map(Box::new),
             evidence,
             recovery: self.adaptive(recovery, &policies),
-            open_times: recovery
-                .growing()
-                .map(|backoff| Box::new(OpenTimes::new(backoff, self.seed()))),
+            open_times: own_backoff.map(|backoff| Box::new(OpenTimes::new(backoff))),
             max_retry_after: self
                 .longest_retry_after
                 .map(MaxRetryAfter::new)
@@ -610,7 +614,10 @@ impl<C> Builder<C> {
         let settings = Settings {
             name: self.name.clone(),
             policies,
-            open_for: saturating_nanos(recovery.first_open_time()),
+            open_for: match (recovery.growing(), own_backoff) {
+                (Some(_), None) => Settings::DEFAULT_OPEN_TIMES,
+                _ => saturating_nanos(recovery.first_open_time()),
+            },
             probes: recovery.places(),
             probe_timeout: saturating_nanos(self.probe_timeout),
             on_cancel: self.on_cancel,

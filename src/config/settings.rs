@@ -26,7 +26,7 @@ section! {
         trip_when: Vec<Written<Policy>> { "minItems": 1, "maxItems": crate::policy::TripPolicy::MOST },
         /// How the breaker finds its way back after a trip. If left out: 3 probes, all of which must succeed; adaptive with the adaptive policy.
         recovery: Written<RecoveryKeys>,
-        /// How long the breaker stays open after a trip, "1ms" to 10 years; 5 s if left out. Then the first call that asks becomes a probe.
+        /// How long the breaker stays open after a trip, "1ms" to 10 years. If this and `backoff` are left out: 0.5 s at first, twice as long with each recovery that fails, up to 5 s. Then the first call that asks becomes a probe.
         open_for: Time,
         /// Instead of `open_for`: open times that grow with each recovery that fails.
         backoff: Written<BackoffKeys>,
@@ -319,7 +319,7 @@ section! {
         longest: Time,
         /// How the open times of many processes are spread, so that they don't all probe at once; "equal" if left out.
         jitter: Word<Jitter>,
-        /// How long the breaker must have been closed for the next open time to be base again, "1ms" at least; as long as longest if left out.
+        /// How long the breaker must have been closed for the next open time to be base again, "1ms" at least; as long as base if left out.
         healthy_after: Time,
     }
 }

@@ -30,7 +30,7 @@ use crate::fittings::Switch;
 use crate::history::{History, date_of};
 use crate::listeners::{Entry, Listeners};
 use crate::name::Name;
-use crate::recovery::{OpenTimes, RetryAfter, Streak};
+use crate::recovery::{LatestOpening, OpenTimes, RetryAfter, Streak};
 use crate::snapshot::{Reading, Snapshot};
 use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
 use crate::sync::{Ordering, fence};
@@ -82,6 +82,7 @@ pub struct Core {
     /// Failures since the last success.
     run: GenerationCounter,
     retry_after: RetryAfter,
+    latest_opening: LatestOpening,
     built: Built,
     history: History,
     audience: Audience,
@@ -98,14 +99,17 @@ impl Core {
         state: State,
         now: u64,
     ) -> Self {
-        let open_times = beside.as_ref().and_then(|it| it.open_times.as_deref());
+        let own = beside.as_ref().and_then(|it| it.open_times.as_deref());
+        let open_times = settings.open_times(own);
+        let latest_opening = LatestOpening::new(0);
         if let (State::Open | State::HalfOpen, Some(times)) = (state, open_times) {
-            times.note(Generation::FIRST, times.by_hand());
+            latest_opening.note(Generation::FIRST, times.by_hand());
         }
+        let open_for = open_times.map_or(settings.open_for, OpenTimes::first);
         let kind = match state {
             State::Closed => Kind::Closed,
             State::Open => Kind::Open {
-                until: Moment::at(now.saturating_add(settings.open_for)),
+                until: Moment::at(now.saturating_add(open_for)),
             },
             State::HalfOpen => Kind::PROBING,
             State::ForcedOpen => Kind::ForcedOpen,
@@ -116,6 +120,7 @@ impl Core {
             state: AtomicState::timed(kind, beside.as_ref().is_some_and(|it| it.timed.is_some())),
             run: GenerationCounter::new(),
             retry_after: RetryAfter::new(),
+            latest_opening,
             built: Built {
                 ring,
                 beside,
@@ -123,6 +128,16 @@ impl Core {
             },
             history: History::new(date_of(now)),
             audience: Audience::new(listeners),
+        }
+    }
+
+    /// The same, with a jitter that differs from that of breakers with another seed.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        let latest_opening = self.latest_opening.with_seed(seed);
+        Self {
+            latest_opening,
+            ..self
         }
     }
 
@@ -166,10 +181,10 @@ impl Core {
             let times = present.open_times();
             // Before, for those that see the new state before it is noted; and then again, for what somebody
             // has noted meanwhile.
-            times.inspect(|times| times.forget());
+            times.inspect(|_| self.latest_opening.forget());
             let moved = self.state.force(kind);
             if let Some(times) = times {
-                times.note(moved.generation, streak(times));
+                self.latest_opening.note(moved.generation, streak(times));
             }
             moved
         });

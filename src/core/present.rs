@@ -205,7 +205,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
 
     #[inline]
     pub(super) fn open_times(self) -> Option<&'a OpenTimes> {
-        self.part(|it| &it.open_times, |built| built.open_times.as_deref())
+        let own = self.part(|it| &it.open_times, |built| built.open_times.as_deref());
+        self.settings().open_times(own)
     }
 
     #[inline]

@@ -216,14 +216,19 @@ impl Core {
             AdaptiveRecovery::is_alike,
             |new, old| new.outage.inherit(&old.outage),
         );
-        if let Some(open_times) = &offer.open_times {
-            open_times.start(self.state.load().generation());
+        let own = before
+            .open_times
+            .of(built.and_then(|it| it.open_times.as_deref()));
+        let grew = before.settings.open_times(own).is_some();
+        let grow = offer.settings.open_times(offer.open_times.as_deref());
+        if !grew && grow.is_some() {
+            self.latest_opening.start(self.state.load().generation());
         }
         let open_times = before.open_times.succeeded_by(
             built.and_then(|it| it.open_times.as_deref()),
             offer.open_times.as_ref(),
             OpenTimes::is_alike,
-            OpenTimes::inherit,
+            |_, _| (),
         );
         let max_retry_after = before.max_retry_after.succeeded_by(
             built.and_then(|it| it.max_retry_after.as_deref()),
@@ -329,8 +334,8 @@ impl Core {
     /// Forgets the openings so far, as a reset by hand does.
     fn forget_openings(&self, moved: Moved) {
         at_present!(self, |present| {
-            if let Some(times) = present.open_times() {
-                times.note(moved.generation, Streak::NONE);
+            if present.open_times().is_some() {
+                self.latest_opening.note(moved.generation, Streak::NONE);
             }
         });
     }
@@ -343,7 +348,7 @@ impl Core {
             if let Some(times) = present.open_times()
                 && times.is_over(healthy)
             {
-                times.note(moved.generation, Streak::NONE);
+                self.latest_opening.note(moved.generation, Streak::NONE);
             }
         });
     }

@@ -93,7 +93,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     fn opening(self, healthy: u64, now: u64) -> Opening {
         let generation = || self.state.load().generation();
         let times = self.open_times();
-        let streak = times.map(|times| times.next(healthy, now, generation()));
+        let streak = times.map(|times| {
+            let random = self.latest_opening.random(now, generation());
+            times.next(self.latest_opening.get(), healthy, random)
+        });
         let wait = match (streak, self.adaptive()) {
             (Some(streak), _) => streak.wait,
             (None, Some(adaptive)) if adaptive.by_traffic => {
@@ -108,8 +111,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
 
     /// What the winner of an opening has to do after it.
     pub(super) fn opened(self, moved: Moved, opening: Opening, now: u64, cause: Cause) {
-        if let (Some(times), Some(streak)) = (self.open_times(), opening.streak) {
-            times.note(moved.generation, streak);
+        if let Some(streak) = opening.streak {
+            self.latest_opening.note(moved.generation, streak);
         }
         let wished = self.retry_after.until();
         self.stay_open(self.max_retry_after().cut(wished, now));

@@ -198,6 +198,13 @@ impl Core {
             self.retry_after
                 .note(wish.saturating_sub(elapsed), now, longest);
         }
+        let own = beside.as_ref().and_then(|it| it.open_times.as_deref());
+        if let Some(times) = settings.open_times(own) {
+            let is_open = matches!(saved.state(), State::Open | State::HalfOpen);
+            let by_hand = is_open.then(|| times.by_hand());
+            let streak = saved.recovery.streak(by_hand);
+            self.latest_opening.restore(generation, streak);
+        }
         let mut has_evidence = false;
         if let Some(beside) = beside {
             if let Some(evidence) = &mut beside.evidence {
@@ -209,11 +216,6 @@ impl Core {
             }
             if let (Some(outage), Some(adaptive)) = (saved.recovery.outage, &mut beside.recovery) {
                 adaptive.outage.restore(outage, elapsed, now);
-            }
-            if let Some(times) = &mut beside.open_times {
-                let is_open = matches!(saved.state(), State::Open | State::HalfOpen);
-                let by_hand = is_open.then(|| times.by_hand());
-                times.restore(generation, saved.recovery.streak(by_hand));
             }
             if let Some(timed) = &mut beside.timed {
                 timed.restore(&saved.usual, &settings.policies);
@@ -250,7 +252,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             window: ring.save(generation, reading, caller),
             evidence: evidence.map(|it| it.save(generation, date_of(now))),
             recovery: SavedRecovery {
-                streak: self.open_times().map(|times| times.latest().save()),
+                streak: self.open_times().map(|_| self.latest_opening.get().save()),
                 retry_after: (wished > now).then(|| saturated(wished - now)),
                 outage: self.adaptive().map(|it| it.outage.save(now).map(saturated)),
             },

@@ -15,7 +15,7 @@ mod verdict;
 pub use backoff::{Backoff, Jitter};
 #[cfg(feature = "health")]
 pub use checks::HealthChecks;
-pub use open_times::{OpenTimes, Streak};
+pub use open_times::{LatestOpening, OpenTimes, Streak};
 pub use outage::Outage;
 pub use ramp::{Ask, Ramp, Report};
 pub use retry_after::{MaxRetryAfter, RetryAfter};
@@ -253,7 +253,8 @@ impl Recovery {
             (_, Some(backoff), _) => OpenTime::Growing(backoff),
             (Some(open_for), None, _) => OpenTime::Fixed(open_for),
             (None, None, Way::Adaptive) => OpenTime::ByTraffic,
-            (None, None, Way::Probes(_) | Way::Steps(_)) => OpenTime::Fixed(Duration::from_secs(5)),
+            (None, None, Way::Probes(_)) => OpenTime::Growing(Backoff::DEFAULT),
+            (None, None, Way::Steps(_)) => OpenTime::Fixed(Duration::from_secs(5)),
         }
     }
 
@@ -388,7 +389,7 @@ fn check_max_error_rate(share: f64) -> Result<(), ConfigError> {
 }
 
 impl Default for Recovery {
-    /// Five seconds and three probes.
+    /// The [default](Backoff::default) open times and three probes.
     fn default() -> Self {
         Self::probes(3)
     }

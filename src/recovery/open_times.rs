@@ -69,12 +69,7 @@ impl Streak {
     }
 }
 
-/// Open times that grow with each recovery that fails.
-///
-/// The latest opening is noted after the compare-exchange that has made it, by the thread that has won
-/// it: so of several that would open the breaker one counts. Should this thread sleep until the recovery
-/// has failed as well, that failure is not counted; to note it before, when it isn't known who wins, would
-/// count recoveries that never failed.
+/// Open times that grow with each recovery that fails, as the settings say.
 #[derive(Debug)]
 pub struct OpenTimes {
     first: u64,
@@ -82,25 +77,30 @@ pub struct OpenTimes {
     longest: u64,
     jitter: Jitter,
     healthy_after: u64,
-    seed: u64,
-    latest: AtomicU64,
 }
 
 impl OpenTimes {
     const SHORTEST: u64 = 1_000_000;
 
-    /// As the settings say. `seed` tells its jitter from that of others.
+    /// Those of a breaker whose settings say nothing of them. All breakers share them, so they take no
+    /// memory.
+    pub(crate) const DEFAULT: &'static Self = &Self {
+        first: 500_000_000,
+        factor: 2.0,
+        longest: 5_000_000_000,
+        jitter: Jitter::Equal,
+        healthy_after: 500_000_000,
+    };
+
+    /// As the settings say.
     #[must_use]
-    pub fn new(backoff: Backoff, seed: u64) -> Self {
-        let longest = saturating_nanos(backoff.longest);
+    pub fn new(backoff: Backoff) -> Self {
         Self {
             first: saturating_nanos(backoff.base),
             factor: backoff.factor,
-            longest,
+            longest: saturating_nanos(backoff.longest),
             jitter: backoff.jitter,
-            healthy_after: backoff.healthy_after.map_or(longest, saturating_nanos),
-            seed,
-            latest: AtomicU64::new(0),
+            healthy_after: saturating_nanos(backoff.healthy_after.unwrap_or(backoff.base)),
         }
     }
 
@@ -111,46 +111,27 @@ impl OpenTimes {
         shape(self) == shape(other) && self.factor.to_bits() == other.factor.to_bits()
     }
 
+    /// The first open time.
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Whether a breaker that has been closed for so many nanoseconds opens for the first time again.
     #[must_use]
     pub fn is_over(&self, healthy: u64) -> bool {
         healthy >= self.healthy_after
     }
 
-    /// Starts without an opening so far, in a breaker that has come to `generation`. One that hasn't been told might take
-    /// its openings for older than none.
-    pub fn start(&self, generation: Generation) {
-        let none = Streak::NONE.pack(generation.bits());
-        // Relaxed: published with the rest of the configuration.
-        self.latest.store(none, Ordering::Relaxed);
-    }
-
-    /// Goes on from another's latest opening.
-    pub fn inherit(&self, other: &Self) {
-        // Relaxed, both: the word is all there is.
-        let latest = other.latest.load(Ordering::Relaxed);
-        self.latest.store(latest, Ordering::Relaxed);
-    }
-
-    /// The latest opening.
-    #[must_use]
-    pub fn latest(&self) -> Streak {
-        // Relaxed: the word is all there is.
-        Streak::unpack(self.latest.load(Ordering::Relaxed))
-    }
-
     /// The opening that ends a generation which was closed for `healthy` nanoseconds, or was half-open and
     /// so never healthy: zero.
     #[must_use]
-    pub fn next(&self, healthy: u64, now: u64, generation: Generation) -> Streak {
-        let latest = self.latest();
+    pub fn next(&self, latest: Streak, healthy: u64, random: u64) -> Streak {
         let is_first = latest == Streak::NONE || self.is_over(healthy);
         let (failed, before) = if is_first {
             (0, self.first)
         } else {
             (latest.failed.saturating_add(1), latest.wait)
         };
-        let random = mixed(self.seed ^ mixed(now ^ mixed(generation.number())));
         let time = self.time(failed);
         let wait = match self.jitter {
             Jitter::None => time,
@@ -194,15 +175,66 @@ impl OpenTimes {
         }
         time.min(self.longest)
     }
+}
+
+/// The latest opening of a breaker whose open times grow.
+///
+/// It is noted after the compare-exchange that has made it, by the thread that has won it: so of several
+/// that would open the breaker one counts. Should this thread sleep until the recovery has failed as well,
+/// that failure is not counted; to note it before, when it isn't known who wins, would count recoveries
+/// that never failed.
+#[derive(Debug)]
+pub struct LatestOpening {
+    /// Tells the breaker's jitter from that of others.
+    seed: u64,
+    word: AtomicU64,
+}
+
+impl LatestOpening {
+    /// None so far.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            word: AtomicU64::new(0),
+        }
+    }
+
+    /// The same with another seed.
+    pub(crate) fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The latest opening.
+    #[must_use]
+    pub fn get(&self) -> Streak {
+        // Relaxed: the word is all there is.
+        Streak::unpack(self.word.load(Ordering::Relaxed))
+    }
+
+    /// A number that is as good as random, for the opening `now` that ends `generation`.
+    #[must_use]
+    pub fn random(&self, now: u64, generation: Generation) -> u64 {
+        mixed(self.seed ^ mixed(now ^ mixed(generation.number())))
+    }
+
+    /// Starts without an opening so far, in a breaker that has come to `generation` and has noted none. One
+    /// that hasn't been told might take its openings for older than none.
+    #[cfg(feature = "reconfigure")]
+    pub fn start(&self, generation: Generation) {
+        let none = Streak::NONE.pack(generation.bits());
+        // Relaxed: published with the configuration by which openings are noted.
+        self.word.store(none, Ordering::Relaxed);
+    }
 
     /// Notes the opening of `generation`, or that it was closed by hand; unless a later one is noted.
     pub fn note(&self, generation: Generation, streak: Streak) {
         let new = streak.pack(generation.bits());
         // Relaxed, all: the word is all there is, and the exchange checks what was read.
-        let mut seen = self.latest.load(Ordering::Relaxed);
+        let mut seen = self.word.load(Ordering::Relaxed);
         while !Generation::standing_in(seen, layout::GENERATION).is_after(generation) {
             match self
-                .latest
+                .word
                 .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
             {
                 Ok(_) => return,
@@ -214,17 +246,17 @@ impl OpenTimes {
     /// Begins in `generation` with this opening, before anybody else knows of the breaker.
     #[cfg(feature = "serde")]
     pub(crate) fn restore(&mut self, generation: Generation, streak: Streak) {
-        self.latest = AtomicU64::new(streak.pack(generation.bits()));
+        self.word = AtomicU64::new(streak.pack(generation.bits()));
     }
 
     /// Forgets the openings so far, before a command: whoever sees its state opens for the first time.
     pub fn forget(&self) {
         // Relaxed, all: published by the Release of the exchange of the state word that follows.
-        let mut seen = self.latest.load(Ordering::Relaxed);
+        let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let none = Streak::NONE.pack(layout::GENERATION.get(seen));
             match self
-                .latest
+                .word
                 .compare_exchange(seen, none, Ordering::Relaxed, Ordering::Relaxed)
             {
                 Ok(_) => return,
@@ -245,19 +277,20 @@ mod tests {
     fn times(jitter: Jitter) -> OpenTimes {
         let second = Duration::from_secs(1);
         let backoff = Backoff::exponential(second, 3.0, 60 * second).jitter(jitter);
-        OpenTimes::new(backoff, 0)
+        OpenTimes::new(backoff)
     }
 
     /// The open times of a dependency that never recovers, `runs` times over.
     fn waits(jitter: Jitter, runs: u64, openings: usize) -> Vec<Vec<u64>> {
         let run = |run| {
-            let times = times(jitter);
+            let (times, latest) = (times(jitter), LatestOpening::new(0));
             let mut generation = Generation::FIRST;
             let opening = |opening: usize| {
-                let next = times.next(0, run * SECOND + opening as u64, generation);
+                let random = latest.random(run * SECOND + opening as u64, generation);
+                let next = times.next(latest.get(), 0, random);
                 assert_eq!(usize::from(next.failed), opening);
                 generation = generation.next();
-                times.note(generation, next);
+                latest.note(generation, next);
                 next.wait
             };
             (0..openings).map(opening).collect()
@@ -319,15 +352,15 @@ mod tests {
 
     #[test]
     fn an_opening_that_was_noted_late_does_not_replace_a_later_one() {
-        let times = times(Jitter::None);
+        let latest = LatestOpening::new(0);
         let (first, second) = (Generation::FIRST.next(), Generation::FIRST.next().next());
         let streak = |failed| Streak {
             failed,
             wait: 1 << 20,
         };
-        times.note(second, streak(2));
-        times.note(first, streak(1));
-        assert_eq!(times.latest(), streak(2));
+        latest.note(second, streak(2));
+        latest.note(first, streak(1));
+        assert_eq!(latest.get(), streak(2));
     }
 
     #[test]
@@ -337,8 +370,12 @@ mod tests {
             failed: u8::MAX,
             wait: 60 * SECOND,
         };
-        times.note(Generation::FIRST, streak);
-        assert_eq!(times.next(0, 0, Generation::FIRST).failed, u8::MAX);
+        assert_eq!(times.next(streak, 0, 0).failed, u8::MAX);
+    }
+
+    #[test]
+    fn the_default_is_what_the_settings_say_it_is() {
+        assert!(OpenTimes::new(Backoff::default()).is_alike(OpenTimes::DEFAULT));
     }
 
     proptest! {

@@ -91,7 +91,7 @@ impl OpenTimes {
 
     /// Forgets the openings if the breaker has been closed for long enough.
     pub(super) fn look_back(&mut self, healthy: u64) {
-        let after = |growth: Growth| nanos(growth.healthy_after.unwrap_or(growth.longest));
+        let after = |growth: Growth| growth.healthy_after.map_or(self.base, nanos);
         if self.growth.is_some_and(|growth| healthy >= after(growth)) {
             self.latest = None;
         }

@@ -95,7 +95,7 @@ impl Config {
     fn is_like(&self, other: &Self) -> bool {
         let growth = |it: &Self| {
             let growth = it.growth?;
-            let healthy_after = growth.healthy_after.unwrap_or(growth.longest);
+            let healthy_after = growth.healthy_after.unwrap_or(it.open_for);
             let jitter = growth.jitter;
             Some((
                 growth.factor_in_tenths,

@@ -69,10 +69,11 @@ fn and_slow(mut policy: Policy, slower: Duration) -> Option<Policy> {
 #[must_use]
 pub(super) fn recoveries(policy: &Policy) -> Vec<Policy> {
     let mut policies = Vec::new();
-    for seconds in [5, 2, 1, 15, 30, 60] {
+    let fixed = [5, 2, 1, 15, 30, 60].map(|seconds| Some(Duration::from_secs(seconds)));
+    for open_for in [None].into_iter().chain(fixed) {
         for probes in [3, 1, 10] {
             policies.push(Policy {
-                open_for: (seconds != 5).then_some(Duration::from_secs(seconds)),
+                open_for,
                 probes: (probes != 3).then_some(probes),
                 ..policy.clone()
             });
