@@ -253,6 +253,22 @@ fn the_last_waiter_that_is_dropped_frees_the_place_that_it_was_given() {
     assert!(bulkhead.try_acquire().is_ok());
 }
 
+/// The documentation of `Bulkhead` says so in its first paragraph.
+#[test]
+fn a_waiter_that_is_no_longer_polled_keeps_its_place_until_its_future_is_dropped() {
+    let hand = Hand::default();
+    let bulkhead = hand.gives_time_to(bulkhead(1).max_wait(SECOND));
+    let first = bulkhead.try_acquire().unwrap();
+    let idle = waits(&bulkhead);
+    let mut next = waits(&bulkhead);
+    drop(first);
+    assert!(poll(&mut next).is_pending());
+    assert!(bulkhead.try_acquire().is_err());
+    drop(idle);
+    drop(got(&mut next));
+    assert_at_rest(&bulkhead);
+}
+
 #[test]
 fn a_task_waits_as_long_as_the_timer_says() {
     let hand = Hand::default();

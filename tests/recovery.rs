@@ -369,6 +369,8 @@ fn breakers_with_different_names_do_not_probe_in_step() {
     );
 }
 
+type Set = fn(Builder) -> Builder;
+
 /// What the builder refuses.
 fn refused(builder: Builder) -> String {
     builder.build().unwrap_err().to_string()
@@ -378,7 +380,6 @@ fn refused(builder: Builder) -> String {
 fn settings_of_the_recovery_beside_another_recovery_are_refused_in_any_order() {
     let builder = || CircuitBreaker::builder("settings");
     let backoff = Backoff::exponential(SECOND, 2.0, 9 * SECOND);
-    type Set = fn(Builder) -> Builder;
     let cases: [(Set, &str); 3] = [
         (
             |builder| builder.open_for(2 * SECOND),

@@ -601,7 +601,7 @@ impl<C> Builder<C> {
         let beside = Beside {
             timed: timed.map(Box::new),
             evidence,
-            recovery: self.adaptive(recovery, &policies),
+            recovery: self.adaptive(&recovery, &policies),
             open_times: own_backoff.map(|backoff| Box::new(OpenTimes::new(backoff))),
             max_retry_after: self
                 .longest_retry_after
@@ -633,7 +633,7 @@ impl<C> Builder<C> {
     /// What a recovery with a ramp needs, if it is one.
     fn adaptive(
         &self,
-        recovery: Recovery,
+        recovery: &Recovery,
         policies: &[TripPolicy],
     ) -> Option<Box<AdaptiveRecovery>> {
         let ramp = match recovery.way() {

@@ -220,8 +220,8 @@ impl Core {
             .open_times
             .of(built.and_then(|it| it.open_times.as_deref()));
         let grew = before.settings.open_times(own).is_some();
-        let grow = offer.settings.open_times(offer.open_times.as_deref());
-        if !grew && grow.is_some() {
+        let offered = offer.settings.open_times(offer.open_times.as_deref());
+        if !grew && offered.is_some() {
             self.latest_opening.start(self.state.load().generation());
         }
         let open_times = before.open_times.succeeded_by(
