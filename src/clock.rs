@@ -95,6 +95,8 @@ enum Source {
 #[derive(Debug, Default)]
 struct Mock {
     time: AtomicU64,
+    /// How many seeds it has given.
+    seeds: AtomicU64,
     /// What the system's clock showed when it was set, and what this one showed then.
     #[cfg(feature = "serde")]
     system: [AtomicU64; 2],
@@ -244,13 +246,15 @@ fn random_seed() -> u64 {
 }
 
 impl Clock {
-    /// What tells this process's jitter from another's; the same each time with a mock clock, so that
-    /// a simulation can be repeated.
-    pub(crate) fn seed(&self) -> u64 {
-        static SEED: OnceLock<u64> = OnceLock::new();
+    /// A number that tells the jitter of a breaker from that of all others, also in other processes.
+    ///
+    /// A mock clock gives the same numbers in the same order each time, so that a simulation can be
+    /// repeated.
+    pub(crate) fn next_seed(&self) -> u64 {
         match &self.0 {
-            Source::Mock(_) => 0,
-            Source::Counter(_) | Source::Recent(_) => *SEED.get_or_init(random_seed),
+            // Relaxed: only that the numbers differ is of interest.
+            Source::Mock(mock) => mixed(mock.seeds.fetch_add(1, Ordering::Relaxed)),
+            Source::Counter(_) | Source::Recent(_) => random_seed(),
         }
     }
 

@@ -197,6 +197,15 @@ fn twenty_breakers_that_trip_together_do_not_probe_together() {
     assert_spread(&first_probes(&breakers, &clock, &hand));
 }
 
+/// As in clients that each have a breaker of their own for one backend.
+#[test]
+fn twenty_breakers_of_one_name_that_trip_together_do_not_probe_together() {
+    let (clock, hand) = Clock::mock();
+    let builder = || CircuitBreaker::builder("backend").clock(clock.clone());
+    let breakers: Vec<_> = (0..20).map(|_| builder().build().unwrap()).collect();
+    assert_spread(&first_probes(&breakers, &clock, &hand));
+}
+
 /// Those of a registry have one name, unless each is given its own.
 #[cfg(feature = "registry")]
 #[test]

@@ -655,7 +655,7 @@ impl<C> Builder<C> {
     /// What tells the breaker's jitter from that of others.
     fn seed(&self) -> u64 {
         let name = self.name.as_str().bytes();
-        name.fold(self.clock.seed() ^ self.number, |seed, byte| {
+        name.fold(self.clock.next_seed() ^ self.number, |seed, byte| {
             mixed(seed ^ u64::from(byte))
         })
     }
