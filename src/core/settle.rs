@@ -71,9 +71,10 @@ impl Core {
     #[inline(never)]
     pub fn withdraw(&self, ticket: Ticket, caller: &impl Caller) {
         at_present!(self, |present| {
-            let ticket = present.unwatched(ticket, caller);
             if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
                 present.settle_half_open(ticket, Outcome::Ignored, None, caller);
+            } else {
+                present.unwatched(ticket, caller);
             }
         });
     }
@@ -108,12 +109,12 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         given: Option<NonZero<u64>>,
         caller: &impl Caller,
     ) {
+        if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
+            return self.settle_half_open(ticket, outcome, given, caller);
+        }
         let ticket = self.unwatched(ticket, caller);
         let generation = ticket.admitted.generation();
         match (ticket.admitted.kind(), outcome) {
-            (Kind::HalfOpen { .. } | Kind::Ramp(_), _) => {
-                self.settle_half_open(ticket, outcome, given, caller);
-            }
             (Kind::Disabled, _) => {}
             (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
                 self.record_failure(ticket, outcome, given, caller);
