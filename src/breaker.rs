@@ -3,8 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
+
+use pin_project_lite::pin_project;
 
 use crate::clock::{Now, saturating_nanos};
 use crate::error::{CallError, Rejected};
@@ -99,6 +103,19 @@ impl<C> CircuitBreaker<C> {
     ///
     /// A panic in `operation` counts as a failure and goes on unwinding.
     ///
+    /// # Calls within a call
+    /// `operation` may call the same breaker again, as when one helper calls another. While the breaker is
+    /// half-open, such an inner call is a part of the outer one: it is let through, takes no place of a probe
+    /// or share of a ramp, and isn't recorded. So the breaker closes as soon as it would with single calls. The
+    /// same holds for asynchronous calls and for all other handles of the breaker. While the breaker is closed,
+    /// each call counts for itself.
+    ///
+    /// An inner call is one that the outer call makes on its own thread, or while its own future is polled. A
+    /// call that `operation` starts on another thread or in another task counts for itself, and may be rejected.
+    /// So may a call beside a [`Permit`], which can go to another thread. If such a rejection can become the
+    /// error of the outer call, let the [classifier](crate::Builder::classify) return
+    /// [`Outcome::Ignored`](crate::Outcome::Ignored) for it.
+    ///
     /// # Errors
     /// [`CallError::Rejected`] if the call was not made, [`CallError::Inner`] if it was made and
     /// failed.
@@ -115,7 +132,7 @@ impl<C> CircuitBreaker<C> {
     where
         C: Classify<T, E>,
     {
-        let permit = Held::new(&*self.shared, self.shared.admit()?);
+        let permit = Held::new(&*self.shared, self.shared.admit_call()?);
         let result = operation();
         self.conclude(permit, result)
     }
@@ -124,7 +141,8 @@ impl<C> CircuitBreaker<C> {
     ///
     /// The breaker is asked when the future is first polled. Any runtime will do: nothing is
     /// spawned, timed or allocated. A panic counts as a failure; a future that is dropped before it
-    /// is ready counts as [`on_cancel`](crate::Builder::on_cancel) says.
+    /// is ready counts as [`on_cancel`](crate::Builder::on_cancel) says. A half-open breaker takes a call within
+    /// this one for a [part of it](Self::call#calls-within-a-call).
     ///
     /// # Errors
     /// As [`call`](Self::call).
@@ -147,8 +165,13 @@ impl<C> CircuitBreaker<C> {
         F: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        let permit = Held::new(&*self.shared, self.shared.admit()?);
-        let result = operation().await;
+        let permit = Held::new(&*self.shared, self.shared.admit_call()?);
+        let (permit, result) = CallFuture {
+            permit,
+            is_paused: false,
+            future: operation(),
+        }
+        .await;
         self.conclude(permit, result)
     }
 
@@ -280,6 +303,36 @@ impl<C> CircuitBreaker<C> {
 
     fn hold(&self, kind: Kind) {
         self.shared.core.hold(kind, self.shared.nanos());
+    }
+}
+
+pin_project! {
+    /// A call's future with its permit. Between two polls the thread doesn't run the call.
+    struct CallFuture<'a, F> {
+        permit: Held<&'a Shared>,
+        is_paused: bool,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<'a, F: Future> Future for CallFuture<'a, F> {
+    type Output = (Held<&'a Shared>, F::Output);
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if *this.is_paused {
+            *this.permit = this.permit.take().resume();
+        }
+        match this.future.poll(context) {
+            Poll::Ready(output) => Poll::Ready((this.permit.take(), output)),
+            Poll::Pending => {
+                *this.is_paused = true;
+                *this.permit = this.permit.take().pause();
+                Poll::Pending
+            }
+        }
     }
 }
 

@@ -116,16 +116,20 @@ where
     }
 
     /// What the operation came to, or `None` if it was dropped at the limit.
-    async fn within<F: Future>(&self, operation: impl FnOnce() -> F) -> Option<F::Output> {
+    async fn within<F: Future>(
+        &self,
+        permit: &Held<&Shared>,
+        operation: impl FnOnce() -> F,
+    ) -> Option<F::Output> {
         let mut alarm = pin!((self.timer)(self.limit));
-        let mut call = pin!(operation());
+        let mut call = pin!(permit.run(operation));
         let mut is_set = false;
         poll_fn(|context| {
             // A runtime that rations what a task does in one turn may have nothing left for the alarm after
             // a call that never lacks work. So from the second turn on the alarm is asked first; the call is
             // asked even so.
             let mut rings = is_set && alarm.as_mut().poll(context).is_ready();
-            if let Poll::Ready(output) = call.as_mut().poll(context) {
+            if let Poll::Ready(output) = permit.run(|| call.as_mut().poll(context)) {
                 return Poll::Ready(Some(output));
             }
             if !is_set {
@@ -152,7 +156,7 @@ where
         F: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        if let Some(result) = self.within(operation).await {
+        if let Some(result) = self.within(&permit, operation).await {
             return breaker.conclude(permit, result);
         }
         permit.settle(Outcome::TimedOut, None);

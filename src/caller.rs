@@ -2,6 +2,7 @@
 
 use crate::clock::Now;
 use crate::lane::Lane;
+use crate::state::Generation;
 
 /// What a caller brings along, each thing asked for only on the paths that need it.
 pub trait Caller: Now {
@@ -13,6 +14,23 @@ pub trait Caller: Now {
     fn lane_so_far(&self) -> Lane {
         self.lane()
     }
+
+    /// Whether the caller is within a call of this breaker that was let through half-open in `generation`.
+    #[inline]
+    fn is_within(&self, _generation: Generation) -> bool {
+        false
+    }
+
+    /// Notes that calls of this breaker are, from now on, within one that was let through half-open in
+    /// `generation`. Returns where that is noted, below 127.
+    #[inline]
+    fn begin(&self, _generation: Generation) -> Option<u32> {
+        None
+    }
+
+    /// Notes that the call noted at `place` has ended.
+    #[inline]
+    fn end(&self, _place: u32) {}
 }
 
 /// A caller whose time stands still.

@@ -11,6 +11,7 @@ use event_listener::EventListener;
 use crate::breaker::CircuitBreaker;
 use crate::clock::Now;
 use crate::core::NextCheck;
+use crate::nested::OuterCall;
 use crate::outcome::{Classify, Outcome};
 use crate::shared::Shared;
 use crate::state::Generation;
@@ -27,6 +28,7 @@ impl<C> CircuitBreaker<C> {
     /// a ramp begins with one, since a dependency whose health endpoint answers need not be well. After any other
     /// result, or none within half of the [time of a probe](crate::Builder::probe_timeout), the next open
     /// time begins, a [backoff](crate::Builder::backoff)'s longer one; the check is dropped if it still runs.
+    /// The check may call through the breaker itself: such a call is let through and not recorded.
     /// So a health endpoint that fails though the dependency works keeps the breaker open. What checks come to
     /// isn't counted in the window; a wish [when to be asked again](crate::Builder::retry_after) is heeded
     /// if the result counts as a failure.
@@ -146,9 +148,15 @@ impl<C> CircuitBreaker<C> {
                     } => {
                         drop(bell);
                         last = Last::Check;
+                        // Calls of this breaker within the check are parts of it, or none would succeed.
+                        let outer = OuterCall::of(attendance.0.as_ptr(), generation);
+                        let check = async {
+                            let mut check = pin!(outer.run(|| check()));
+                            poll_fn(|context| outer.run(|| check.as_mut().poll(context))).await
+                        };
                         let result = match at_most.map(Duration::from_nanos) {
-                            Some(at_most) => until(check(), timer(at_most)).await,
-                            None => Some(check().await),
+                            Some(at_most) => until(check, timer(at_most)).await,
+                            None => Some(check.await),
                         };
                         let verdict = result.map(|result| {
                             let outcome = classifier.classify(&result);

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::saturating_nanos;
-use crate::core::Ticket;
+use crate::core::{Core, Ticket};
+use crate::nested::OuterCall;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 
@@ -33,6 +34,47 @@ impl<S: Deref<Target = Shared>> Held<S> {
         let (shared, ticket) = self.ticket.take()?;
         shared.core.withdraw(ticket, &*shared);
         Some(ticket)
+    }
+
+    /// Runs the call's operation, or polls its future once. Calls of this breaker within it are parts of it if
+    /// it was let through half-open.
+    pub(crate) fn run<R>(&self, operation: impl FnOnce() -> R) -> R {
+        match self.outer_call() {
+            Some(outer) => outer.run(operation),
+            None => operation(),
+        }
+    }
+
+    /// Leaves nothing behind.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            ticket: self.ticket.take(),
+        }
+    }
+
+    /// This thread stops running the call, whose future is pending.
+    #[cold]
+    pub(crate) fn pause(mut self) -> Self {
+        if let Some((shared, ticket)) = &mut self.ticket {
+            *ticket = Core::pause(*ticket, &**shared);
+        }
+        self
+    }
+
+    /// This thread runs the call again.
+    #[cold]
+    pub(crate) fn resume(mut self) -> Self {
+        if let Some((shared, ticket)) = &mut self.ticket {
+            *ticket = Core::resume(*ticket, &**shared);
+        }
+        self
+    }
+
+    fn outer_call(&self) -> Option<OuterCall> {
+        let (shared, ticket) = self.ticket.as_ref()?;
+        let generation = ticket.outer_generation()?;
+        Some(OuterCall::of::<Shared>(&raw const **shared, generation))
     }
 
     #[inline]

@@ -8,7 +8,9 @@ use crate::clock::{Clock, Now, saturating_nanos};
 use crate::core::{Core, Refusal, Ticket};
 use crate::error::Rejected;
 use crate::lane::Lane;
+use crate::nested::{self, OuterCall};
 use crate::outcome::Outcome;
+use crate::state::Generation;
 
 /// The core with its clock.
 pub(crate) struct Shared {
@@ -53,6 +55,21 @@ impl Caller for Shared {
     fn lane_so_far(&self) -> Lane {
         Lane::of_this_thread_so_far()
     }
+
+    #[inline]
+    fn is_within(&self, generation: Generation) -> bool {
+        OuterCall::of(self, generation).is_running()
+    }
+
+    #[inline]
+    fn begin(&self, generation: Generation) -> Option<u32> {
+        OuterCall::of(self, generation).begin()
+    }
+
+    #[inline]
+    fn end(&self, place: u32) {
+        nested::end(place);
+    }
 }
 
 impl Shared {
@@ -60,6 +77,14 @@ impl Shared {
     pub(crate) fn admit(&self) -> Result<Ticket, Rejected> {
         self.core
             .admit(self)
+            .map_err(|refusal| self.rejected(refusal))
+    }
+
+    /// Like [`admit`](Self::admit), for a call that this thread runs from now on until it is settled.
+    #[inline]
+    pub(crate) fn admit_call(&self) -> Result<Ticket, Rejected> {
+        self.core
+            .admit_call(self)
             .map_err(|refusal| self.rejected(refusal))
     }
 

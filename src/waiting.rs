@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -53,7 +54,8 @@ impl<C> Builder<C> {
 /// the call (feature `bulkhead`) spreads them out further.
 ///
 /// The time of a call begins when it is let through; a wait counts for nothing. A call that is waiting
-/// holds nothing of the breaker. One that waits inside a probe waits for itself, in vain.
+/// holds nothing of the breaker. A call within a probe is a
+/// [part of it](CircuitBreaker::call#calls-within-a-call) and doesn't wait.
 ///
 /// Clones, and handles made by [`CircuitBreaker::waiting`] with other bounds, share the breaker.
 ///
@@ -197,7 +199,7 @@ impl<C> Waiting<C> {
         C: Classify<T, E>,
     {
         let permit = self.acquire()?.0;
-        let result = operation();
+        let result = permit.run(operation);
         self.breaker.conclude(permit, result)
     }
 
@@ -232,7 +234,10 @@ impl<C> Waiting<C> {
         C: Classify<T, E>,
     {
         let permit = self.acquire_async().await?.0;
-        let result = operation().await;
+        let result = {
+            let mut call = pin!(permit.run(operation));
+            poll_fn(|context| permit.run(|| call.as_mut().poll(context))).await
+        };
         self.breaker.conclude(permit, result)
     }
 

@@ -357,7 +357,7 @@ fn an_asynchronous_call_can_be_spawned() {
 }
 
 #[test]
-fn the_future_of_a_call_is_at_most_48_bytes_larger_than_the_calls_own() {
+fn the_future_of_a_call_is_at_most_56_bytes_larger_than_the_calls_own() {
     fn larger<F: Future<Output = Result<u8, u8>>>(operation: impl Fn() -> F + Copy) -> usize {
         let breaker = CircuitBreaker::new("payments");
         let inner = size_of_val(&operation());
@@ -370,7 +370,7 @@ fn the_future_of_a_call_is_at_most_48_bytes_larger_than_the_calls_own() {
         Ok(large[999])
     });
     println!("{ready} and {large} bytes");
-    assert!(ready.max(large) <= 48);
+    assert!(ready.max(large) <= 56);
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Outage {
         while self.now < begin + HOUR {
             self.second(first, takes(), Outcome::Success);
             if self.breaker.state() == State::Closed {
-                return Some(self.now - begin);
+                return Some(self.now.saturating_sub(begin));
             }
         }
         None
@@ -147,7 +147,9 @@ fn a_probe_that_never_reports_still_gives_its_place_back() {
         assert!(!taken_over.is_empty(), "{recovery:?}");
         late.success();
         // Those that are out have now twice the time that the late one took.
-        outage.hand.advance(80 * SECOND - Duration::from_nanos(1));
+        outage
+            .hand
+            .advance(Duration::from_nanos(80_000_000_000 - 1));
         assert!(outage.breaker.try_acquire().is_err(), "{recovery:?}");
         outage.hand.advance(Duration::from_nanos(1));
         outage.breaker.try_acquire().unwrap().success();

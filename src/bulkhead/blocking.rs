@@ -12,6 +12,7 @@ use super::{Bulkhead, OwnedBulkheadPermit};
 use crate::breaker::CircuitBreaker;
 use crate::error::{BulkheadFull, CallError, ConfigError, PoolError};
 use crate::name::{Name, Shown};
+use crate::nested::run_apart;
 use crate::outcome::{Classify, ErrIsFailure};
 use crate::permit::Held;
 
@@ -156,7 +157,7 @@ impl BlockingBulkhead {
             if sender.is_closed() {
                 return;
             }
-            let done = catch_unwind(AssertUnwindSafe(operation));
+            let done = catch_unwind(AssertUnwindSafe(|| run_apart(operation)));
             // Before the caller hears of it: who asks again upon the result finds the place free.
             drop(place);
             let _caller_has_left = sender.send(done);
@@ -259,7 +260,7 @@ impl<C> GuardedBlocking<C> {
         let done = self.bulkhead.start(place, move || {
             let shared = &*breaker.shared;
             let permit = Held::new(shared, shared.admit_again(withdrawn)?);
-            let result = operation();
+            let result = permit.run(operation);
             breaker.conclude(permit, result)
         });
         match done.await {

@@ -1,7 +1,8 @@
 //! A breaker and a bulkhead before the same dependency.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 
 use super::{Bulkhead, BulkheadPermit};
 use crate::breaker::CircuitBreaker;
@@ -100,7 +101,7 @@ impl<C> Guarded<C> {
             Entry::Entered(both) => both,
             Entry::Waits(withdrawn) => self.admitted_to(self.bulkhead.acquire()?, withdrawn)?,
         };
-        let result = operation();
+        let result = permit.run(operation);
         self.breaker.conclude(permit, result)
     }
 
@@ -133,7 +134,10 @@ impl<C> Guarded<C> {
         C: Classify<T, E>,
     {
         let (_place, permit) = self.enter_async().await?;
-        let result = operation().await;
+        let result = {
+            let mut call = pin!(permit.run(operation));
+            poll_fn(|context| permit.run(|| call.as_mut().poll(context))).await
+        };
         self.breaker.conclude(permit, result)
     }
 

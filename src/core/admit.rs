@@ -18,6 +18,21 @@ impl Core {
     /// The call is rejected.
     #[inline]
     pub fn admit(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        self.admit_as::<false>(caller)
+    }
+
+    /// Like [`admit`](Self::admit), for a call that the caller's thread runs from now on until it is settled.
+    /// Calls of this breaker that the thread makes meanwhile are parts of it, if it is let through half-open.
+    ///
+    /// # Errors
+    /// The call is rejected.
+    #[inline]
+    pub fn admit_call(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        self.admit_as::<true>(caller)
+    }
+
+    #[inline]
+    fn admit_as<const IS_CALL: bool>(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
         let seen = self.state.load();
         if seen.lets_through_untimed() {
             Ok(Ticket {
@@ -25,13 +40,36 @@ impl Core {
                 begin: Ticket::UNTIMED,
             })
         } else {
-            self.admit_by_the_clock(seen, caller)
+            self.admit_by_the_clock::<IS_CALL>(seen, caller)
         }
     }
 
     #[inline(never)]
-    fn admit_by_the_clock(&self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
-        at_present!(self, |present| present.admit_by_the_clock(seen, caller))
+    fn admit_by_the_clock<const IS_CALL: bool>(
+        &self,
+        seen: StateWord,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
+        at_present!(self, |present| {
+            present.admit_by_the_clock::<IS_CALL>(seen, caller)
+        })
+    }
+
+    /// A call that was let through half-open stops being run by this thread, until
+    /// [`resume`](Self::resume): its future is pending.
+    pub(crate) fn pause(ticket: Ticket, caller: &impl Caller) -> Ticket {
+        match ticket.admitted.kind() {
+            Kind::HalfOpen { .. } | Kind::Ramp(_) => ticket.ended(caller),
+            _ => ticket,
+        }
+    }
+
+    /// A call is run by this thread from now on.
+    pub(crate) fn resume(ticket: Ticket, caller: &impl Caller) -> Ticket {
+        match ticket.admitted.kind() {
+            Kind::HalfOpen { .. } | Kind::Ramp(_) => ticket.begun::<true>(caller),
+            _ => ticket,
+        }
     }
 
     /// Decides anew about a call that was let through and withdrawn while it waited for something else.
@@ -45,6 +83,10 @@ impl Core {
     pub fn admit_again(&self, withdrawn: Ticket, caller: &impl Caller) -> Result<Ticket, Refusal> {
         let seen = self.state.load();
         let is_same = seen.generation() == withdrawn.admitted.generation();
+        if is_same && withdrawn.admitted.kind() == Kind::Disabled {
+            // A part of a call that still counts, though it may go on on another thread.
+            return Ok(withdrawn);
+        }
         match seen.kind() {
             Kind::Ramp(round) if is_same => Ok(Ticket {
                 admitted: Self::in_round(seen.generation(), round),
@@ -57,7 +99,11 @@ impl Core {
 
 impl<'a, F: Fitted<'a>> Present<'a, F> {
     #[inline]
-    fn admit_timed(self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
+    fn admit_timed<const IS_CALL: bool>(
+        self,
+        seen: StateWord,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
         let Some(timed) = self.timed() else {
             // It has another window than it was built with, and takes no time.
             return Ok(Ticket {
@@ -68,7 +114,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let begin = caller.raw();
         let in_flight = timed.in_flight();
         if in_flight.is_some_and(|in_flight| in_flight.picks(begin, caller)) {
-            return self.admit_watched(seen, begin, caller);
+            return self.admit_watched::<IS_CALL>(seen, begin, caller);
         }
         Ok(Ticket {
             admitted: seen,
@@ -80,7 +126,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     /// have something to say.
     #[cold]
     #[inline(never)]
-    fn admit_watched(
+    fn admit_watched<const IS_CALL: bool>(
         self,
         seen: StateWord,
         begin: u64,
@@ -102,7 +148,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 || self.judge_weighed(generation, reading, caller)
             {
                 let seen = self.state.load();
-                return self.admit_by_the_clock(seen, caller);
+                return self.admit_by_the_clock::<IS_CALL>(seen, caller);
             }
         }
         let place = in_flight.watch(generation, begin, caller);
@@ -117,10 +163,14 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         reason = "counted: out of line, `.ci/run instructions` shows a longer path"
     )]
     #[inline(always)]
-    fn admit_by_the_clock(self, seen: StateWord, caller: &impl Caller) -> Result<Ticket, Refusal> {
+    fn admit_by_the_clock<const IS_CALL: bool>(
+        self,
+        seen: StateWord,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
         // Those that aren't timed have not come here.
         if seen.lets_through_and_records() {
-            return self.admit_timed(seen, caller);
+            return self.admit_timed::<IS_CALL>(seen, caller);
         }
         let (reading, now) = self.ring().read_with_nanos(caller);
         // What an open breaker does most, apart from the rest, so that it stays short.
@@ -131,16 +181,20 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 return Err(self.refuse(State::Open, seen.generation(), wait, reading, caller));
             }
         }
-        self.admit_rarely(reading, now, caller)
+        self.admit_rarely::<IS_CALL>(reading, now, caller)
     }
 
     #[inline(never)]
-    fn admit_rarely(
+    fn admit_rarely<const IS_CALL: bool>(
         self,
         reading: ClockReading,
         now: u64,
         caller: &impl Caller,
     ) -> Result<Ticket, Refusal> {
+        let generation = self.state.load().generation();
+        if caller.is_within(generation) {
+            return Ok(Ticket::part_of(generation, reading.raw));
+        }
         let asked = self.asked_while_open(reading, now);
         let ticket = |admitted| Ticket {
             admitted,
@@ -162,9 +216,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                     };
                     self.entered(moved, now, cause);
                 }
-                Ok(ticket(StateWord::new(generation, Kind::PROBING)))
+                let probe = ticket(StateWord::new(generation, Kind::PROBING));
+                Ok(probe.begun::<IS_CALL>(caller))
             }
-            Admission::Ramp(seen) => self.admit_to_ramp(seen, reading, now, caller),
+            Admission::Ramp(seen) => self.admit_to_ramp::<IS_CALL>(seen, reading, now, caller),
             Admission::Rejected {
                 state,
                 generation,

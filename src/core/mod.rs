@@ -56,6 +56,43 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// The generation of which calls within this one are parts: that in which it was let through, if the breaker
+    /// was half-open.
+    pub(crate) fn outer_generation(self) -> Option<Generation> {
+        match self.admitted.kind() {
+            Kind::HalfOpen { .. } | Kind::Ramp(_) | Kind::Disabled => {
+                Some(self.admitted.generation())
+            }
+            _ => None,
+        }
+    }
+
+    /// The ticket of a part of a call that was let through in `generation`. It is not recorded.
+    fn part_of(generation: Generation, begin: u64) -> Self {
+        Self {
+            admitted: StateWord::new(generation, Kind::Disabled),
+            begin,
+        }
+    }
+
+    /// The ticket of a half-open call of which others are parts from now on, if `IS_CALL`.
+    #[inline]
+    fn begun<const IS_CALL: bool>(self, caller: &impl Caller) -> Self {
+        let generation = self.admitted.generation();
+        let place = IS_CALL.then(|| caller.begin(generation)).flatten();
+        let admitted = place.map_or(self.admitted, |place| self.admitted.watched_at(place));
+        Self { admitted, ..self }
+    }
+
+    /// The ticket of a call of which none is a part any more.
+    fn ended(self, caller: &impl Caller) -> Self {
+        let (admitted, place) = self.admitted.without_watch();
+        if let Some(place) = place {
+            caller.end(place);
+        }
+        Self { admitted, ..self }
+    }
+
     /// When a call began whose time isn't taken: no sooner than it ends.
     const UNTIMED: u64 = u64::MAX;
 

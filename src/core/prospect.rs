@@ -40,6 +40,10 @@ impl Core {
 
     #[inline(never)]
     fn prospect_of_probes(&self, caller: &impl Caller) -> Prospect {
+        if caller.is_within(self.state.load().generation()) {
+            // It would wait for the verdict of the call that waits for it.
+            return Prospect::Answer;
+        }
         let (probes, timeout) = at_present!(self, |present| {
             let settings = present.settings();
             (settings.probes, settings.probe_timeout)

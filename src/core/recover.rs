@@ -157,7 +157,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     }
 
     /// Lets a call through if it is one of the ramp's share.
-    pub(super) fn admit_to_ramp(
+    pub(super) fn admit_to_ramp<const IS_CALL: bool>(
         self,
         seen: StateWord,
         reading: ClockReading,
@@ -174,10 +174,13 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let timeout = self.settings().probe_timeout;
         let spacing = adaptive.outage.spacing();
         match adaptive.ramp.ask(round, now, timeout, spacing) {
-            Ask::Admitted => Ok(Ticket {
-                admitted: Core::in_round(generation, round.pack()),
-                begin: reading.raw,
-            }),
+            Ask::Admitted => {
+                let ticket = Ticket {
+                    admitted: Core::in_round(generation, round.pack()),
+                    begin: reading.raw,
+                };
+                Ok(ticket.begun::<IS_CALL>(caller))
+            }
             Ask::Rejected { retry_after } => Err(half_open(Some(retry_after))),
             Ask::Overdue => {
                 let opening = self.next_opening(now);
@@ -212,6 +215,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         given: Option<NonZero<u64>>,
         caller: &impl Caller,
     ) {
+        let ticket = ticket.ended(caller);
         let time = caller.raw_and_nanos();
         if outcome != Outcome::Ignored {
             self.learn_duration(ticket, time.1, caller);

@@ -77,9 +77,10 @@ impl Core {
     #[inline(never)]
     pub fn withdraw(&self, ticket: Ticket, caller: &impl Caller) {
         at_present!(self, |present| {
-            let ticket = present.unwatched(ticket, caller);
             if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
                 present.settle_half_open(ticket, Outcome::Ignored, None, caller);
+            } else {
+                present.unwatched(ticket, caller);
             }
         });
     }
@@ -114,12 +115,12 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         given: Option<NonZero<u64>>,
         caller: &impl Caller,
     ) {
+        if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
+            return self.settle_half_open(ticket, outcome, given, caller);
+        }
         let ticket = self.unwatched(ticket, caller);
         let generation = ticket.admitted.generation();
         match (ticket.admitted.kind(), outcome) {
-            (Kind::HalfOpen { .. } | Kind::Ramp(_), _) => {
-                self.settle_half_open(ticket, outcome, given, caller);
-            }
             (Kind::Disabled, _) => {}
             (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
                 self.record_failure(ticket, outcome, given, caller);
@@ -148,20 +149,20 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
 
     /// Takes a call that was cancelled after it had taken too long.
     fn settle_late(self, ticket: Ticket, took: Took, reading: ClockReading, caller: &impl Caller) {
+        if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
+            // The time is given, so that by another reading of the clock it is no success.
+            let took = NonZero::new(took.nanos);
+            return self.settle_half_open(ticket, Outcome::Success, took, caller);
+        }
         // Before it is recorded, so that it is never found both slow and in flight.
         let ticket = self.unwatched(ticket, caller);
         match ticket.admitted.kind() {
-            Kind::HalfOpen { .. } | Kind::Ramp(_) => {
-                // The time is given, so that by another reading of the clock it is no success.
-                let took = NonZero::new(took.nanos);
-                self.settle_half_open(ticket, Outcome::Success, took, caller);
-            }
             Kind::Closed | Kind::MetricsOnly => {
                 let generation = ticket.admitted.generation();
                 self.record_success_rarely(reading, took, false, generation, caller);
             }
             // The others record nothing.
-            Kind::Disabled | Kind::Open { .. } | Kind::ForcedOpen => {}
+            _ => {}
         }
     }
 

@@ -12,6 +12,7 @@ use crate::pack::Field;
 ///  HalfOpen             in flight, 10 | succeeded, 10 | failed, 10 | admitted, 9, wrapping
 ///  Ramp                 a round, 39: see there
 ///  Closed, MetricsOnly  in a ticket: where the call is watched, 7; else unused
+///  HalfOpen, Ramp       in a ticket: where the thread lists the call, 7, the lowest bits; see `nested.rs`
 ///  others               unused
 /// ```
 ///

@@ -1,0 +1,125 @@
+//! Calls that are made within a half-open call of the same breaker.
+//!
+//! A half-open breaker lets few calls through. A call that it has let through may call the same breaker again,
+//! as when one helper calls another. The inner call is a part of the outer one: it is let through, takes no
+//! place, and isn't recorded. Otherwise the breaker would reject it for want of a place, and the outer call would
+//! fail by it.
+//!
+//! Each thread has a list of the half-open calls that it runs at the moment. A future's call is in the list only
+//! while the future is polled, so no task sees the calls of another. Calls in other states are never listed,
+//! because nothing would ask for them.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+use crate::state::Generation;
+
+/// A half-open call, of which calls within it are parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OuterCall {
+    /// Where the breaker is. It stays there as long as a call of it runs.
+    breaker: usize,
+    generation: Generation,
+}
+
+impl OuterCall {
+    /// No breaker's: what is above it in the list is no part of what is below it.
+    const NONE: Self = Self {
+        breaker: 0,
+        generation: Generation::FIRST,
+    };
+
+    /// A call that `breaker` has let through in `generation`.
+    #[inline]
+    pub(crate) fn of<B>(breaker: *const B, generation: Generation) -> Self {
+        Self {
+            breaker: breaker.addr(),
+            generation,
+        }
+    }
+
+    /// Runs the call's operation, or polls its future once.
+    pub(crate) fn run<R>(self, operation: impl FnOnce() -> R) -> R {
+        let _listed = Listed::begin(self);
+        operation()
+    }
+
+    /// Lists the call until [`end`]. Returns its place; `None` if there is none left.
+    pub(crate) fn begin(self) -> Option<u32> {
+        RUNNING.with(|running| {
+            let before = running.count.get();
+            running.calls.get(before)?.set(self);
+            running.count.set(before + 1);
+            u32::try_from(before).ok()
+        })
+    }
+
+    /// Whether this thread runs it at the moment.
+    pub(crate) fn is_running(self) -> bool {
+        RUNNING.with(|running| {
+            let calls = running.calls.get(..running.count.get());
+            let mut latest_first = calls.into_iter().flatten().rev().map(Cell::get);
+            latest_first.find(|call| [Self::NONE, self].contains(call)) == Some(self)
+        })
+    }
+}
+
+/// Takes the call at this place off the list, and with it those that are within it.
+pub(crate) fn end(place: u32) {
+    let place = usize::try_from(place).unwrap_or_default();
+    RUNNING.with(|running| running.count.set(place));
+}
+
+/// Runs work that is no part of the calls that this thread runs, though one of them may wait for it.
+#[cfg(feature = "bulkhead")]
+pub(crate) fn run_apart<R>(work: impl FnOnce() -> R) -> R {
+    OuterCall::NONE.run(work)
+}
+
+/// The half-open calls that a thread runs, each within the one before it.
+struct Running {
+    /// How many there are. If they are more than the list holds, none is found.
+    count: Cell<usize>,
+    calls: [Cell<OuterCall>; Self::MOST],
+}
+
+impl Running {
+    const MOST: usize = 8;
+}
+
+thread_local! {
+    static RUNNING: Running = const {
+        Running {
+            count: Cell::new(0),
+            calls: [const { Cell::new(OuterCall::NONE) }; Running::MOST],
+        }
+    };
+}
+
+/// A call's place in the list. It stays on the thread, and goes when it is dropped.
+struct Listed {
+    before: usize,
+    stays_on_its_thread: PhantomData<*const ()>,
+}
+
+impl Listed {
+    fn begin(call: OuterCall) -> Self {
+        RUNNING.with(|running| {
+            let before = running.count.get();
+            if let Some(place) = running.calls.get(before) {
+                place.set(call);
+            }
+            running.count.set(before + 1);
+            Self {
+                before,
+                stays_on_its_thread: PhantomData,
+            }
+        })
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        RUNNING.with(|running| running.count.set(self.before));
+    }
+}
