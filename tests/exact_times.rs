@@ -45,6 +45,10 @@ fn breaker_at(
     (settings(builder).build().unwrap(), hand)
 }
 
+fn just_before(time: Duration) -> Duration {
+    time.saturating_sub(NANO)
+}
+
 fn fail(breaker: &CircuitBreaker) {
     breaker.try_acquire().unwrap().failure();
 }
@@ -53,7 +57,7 @@ fn fail(breaker: &CircuitBreaker) {
 #[track_caller]
 fn assert_open_for(breaker: &CircuitBreaker, hand: &MockClock, time: Duration) {
     assert_eq!(breaker.snapshot().time_left_open(), Some(time));
-    hand.advance(time - NANO);
+    hand.advance(just_before(time));
     let rejected = breaker.try_acquire().unwrap_err();
     assert_eq!(rejected.state(), State::Open);
     assert_eq!(rejected.earliest(), Some(NANO));
@@ -144,7 +148,7 @@ fn a_probe_loses_its_place_exactly_after_its_time() {
         fail(&breaker);
         hand.advance(SECOND);
         let lost = breaker.try_acquire().unwrap();
-        hand.advance(timeout - NANO);
+        hand.advance(just_before(timeout));
         let rejected = breaker.try_acquire().unwrap_err();
         assert_eq!(rejected.earliest(), Some(NANO));
         hand.advance(NANO);
@@ -170,7 +174,7 @@ fn a_step_of_a_ramp_lasts_exactly_its_time() {
         };
         for share in [0.5, 1.0] {
             assert_eq!(breaker.snapshot().admitted_share(), Some(share));
-            hand.advance(each - NANO);
+            hand.advance(just_before(each));
             let_through().success();
             assert_eq!(breaker.snapshot().admitted_share(), Some(share));
             hand.advance(NANO);
@@ -216,7 +220,13 @@ fn a_call_leaves_its_window_no_later_than_the_window_is_long() {
     for (window, length, buckets) in windows {
         let bucket = length / buckets;
         for beginning in BEGINNINGS {
-            for offset in [Duration::ZERO, NANO, bucket / 2, bucket - NANO, bucket] {
+            for offset in [
+                Duration::ZERO,
+                NANO,
+                bucket / 2,
+                just_before(bucket),
+                bucket,
+            ] {
                 let (breaker, hand) = breaker_at(beginning, |builder| {
                     let policy = TripPolicy::error_rate(1.0).min_calls(20);
                     builder.window(window.clone()).trip_when(policy)
@@ -254,7 +264,7 @@ fn a_call_at_the_beginning_of_a_bucket_leaves_exactly_with_the_window() {
         breaker.metrics_only();
         hand.advance(30 * SECOND);
         fail(&breaker);
-        hand.advance(10 * SECOND - NANO);
+        hand.advance(just_before(10 * SECOND));
         assert_eq!(breaker.snapshot().failures(), 1);
         hand.advance(NANO);
         assert_eq!(breaker.snapshot().failures(), 0);
@@ -315,7 +325,7 @@ fn a_retry_waits_exactly_for_the_open_time() {
     let (breaker, hand) = breaker_at(7, |builder| builder.open_for(SECOND));
     let budget = RetryBudget::new(&breaker);
     fail(&breaker);
-    hand.advance(SECOND - NANO);
+    hand.advance(just_before(SECOND));
     let RetryRefused::NotClosed(rejected) = budget.try_withdraw().unwrap_err() else {
         panic!("the breaker is open")
     };
