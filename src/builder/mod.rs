@@ -541,11 +541,11 @@ impl<C> Builder<C> {
             beside.anteroom = self.max_waiting.map(Anteroom::boxed).transpose()?;
         }
         let start = settings.switch.start();
+        let seed = self.seed();
         #[cfg_attr(
             not(feature = "serde"),
             allow(unused_mut, reason = "nothing is restored")
         )]
-        let seed = self.seed();
         let mut core = Core::new(
             settings,
             ring,
@@ -642,7 +642,7 @@ impl<C> Builder<C> {
                 let acceptable = policies.iter().find_map(TripPolicy::wish);
                 Ramp::new(acceptable.map_or(ACCEPTABLE, Wish::acceptable))
             }
-            Way::Steps(steps) => Ramp::in_steps(&steps),
+            Way::Steps(steps) => Ramp::in_steps(&steps, recovery.max_error_rate_of_steps()),
         };
         let by_traffic = recovery.open_time() == OpenTime::ByTraffic;
         let seed = self.seed();

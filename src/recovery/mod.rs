@@ -260,10 +260,12 @@ impl Recovery {
 
     /// How the traffic comes back.
     pub(crate) fn way(self) -> Way {
-        match (self.way, self.max_error_rate) {
-            (Way::Steps(steps), Some(share)) => Way::Steps(steps.with_max_error_rate(share)),
-            (way, _) => way,
-        }
+        self.way
+    }
+
+    /// The largest share of a step's calls that may fail.
+    pub(crate) fn max_error_rate_of_steps(self) -> f64 {
+        self.max_error_rate.unwrap_or(ACCEPTABLE)
     }
 
     /// The first open time, where traffic doesn't say.

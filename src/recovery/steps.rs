@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::verdict::{ACCEPTABLE, Test, Verdict};
+use super::verdict::{Test, Verdict};
 use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
 use crate::state::{Manner, Round, Share};
@@ -13,7 +13,6 @@ pub(crate) struct Steps {
     shares: [f64; Self::MOST],
     count: usize,
     each: Duration,
-    pub(super) max_error_rate: f64,
 }
 
 impl Steps {
@@ -31,14 +30,6 @@ impl Steps {
             shares: kept,
             count: shares.len(),
             each,
-            max_error_rate: ACCEPTABLE,
-        }
-    }
-
-    pub(super) const fn with_max_error_rate(self, share: f64) -> Self {
-        Self {
-            max_error_rate: share,
-            ..self
         }
     }
 
@@ -82,13 +73,13 @@ pub(super) struct Ladder {
 }
 
 impl Ladder {
-    pub(super) fn new(steps: &Steps) -> Self {
+    pub(super) fn new(steps: &Steps, max_error_rate: f64) -> Self {
         let shares = steps.shares.iter().take(steps.count);
-        let borne = steps.max_error_rate.clamp(0.01, 0.9);
+        let borne = max_error_rate.clamp(0.01, 0.9);
         Self {
             shares: shares.map(|share| Share::nearest(*share)).collect(),
             each: saturating_nanos(steps.each),
-            max_error_rate: steps.max_error_rate,
+            max_error_rate,
             test: Test::new(borne, borne + 0.2 * (1.0 - borne)),
         }
     }
@@ -130,11 +121,15 @@ impl Ladder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recovery::ACCEPTABLE;
 
     const SECOND: u64 = 1_000_000_000;
 
     fn ladder() -> Ladder {
-        Ladder::new(&Steps::new(&[0.25, 1.0], Duration::from_secs(1)))
+        Ladder::new(
+            &Steps::new(&[0.25, 1.0], Duration::from_secs(1)),
+            ACCEPTABLE,
+        )
     }
 
     fn round(number: u8, good: u8, bad: u8) -> Round {
