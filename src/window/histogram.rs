@@ -137,7 +137,7 @@ impl BinWord {
             // Half of the odd ones are rounded up, so that no part of the distribution grows. Each has a
             // bit of its own, among the upper ones, which are mixed best.
             let is_up = bits >> (63 - other.0) & 1;
-            let rounded = count / 2 + (count % 2 & is_up);
+            let rounded = count / 2 + ((count % 2) & is_up);
             halved |= other.of_count(rounded);
         }
         Self(halved)
