@@ -142,7 +142,7 @@ impl<C> CircuitBreaker<C> {
     /// The breaker is asked when the future is first polled. Any runtime will do: nothing is
     /// spawned, timed or allocated. A panic counts as a failure; a future that is dropped before it
     /// is ready counts as [`on_cancel`](crate::Builder::on_cancel) says. A half-open breaker takes a call within
-    /// this one for a [part of it](Self::call#calls-within-a-call).
+    /// this one for a [part of it](Self::call).
     ///
     /// # Errors
     /// As [`call`](Self::call).

@@ -47,7 +47,7 @@
 //!    many](Transition::missed).)
 //! 2. While the breaker is half-open, at most [`probes`](Builder::probes) calls are let through in
 //!    each generation, not counting those that gave their places back, nor calls
-//!    [within them](CircuitBreaker::call#calls-within-a-call); with an
+//!    [within them](CircuitBreaker::call); with an
 //!    [adaptive](Recovery::adaptive) recovery, one, and then no more than a growing share of the calls
 //!    that ask. It can't stay half-open for good because a probe never reports.
 //! 3. What was let through in one generation can't change another: a call that began before the

@@ -55,7 +55,7 @@ impl<C> Builder<C> {
 ///
 /// The time of a call begins when it is let through; a wait counts for nothing. A call that is waiting
 /// holds nothing of the breaker. A call within a probe is a
-/// [part of it](CircuitBreaker::call#calls-within-a-call) and doesn't wait.
+/// [part of it](CircuitBreaker::call) and doesn't wait.
 ///
 /// Clones, and handles made by [`CircuitBreaker::waiting`] with other bounds, share the breaker.
 ///
