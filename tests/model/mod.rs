@@ -89,6 +89,7 @@ impl Phase {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Call {
     at: u64,
     failed: bool,
