@@ -316,7 +316,7 @@ fn what_is_long_forgotten_is_not_remembered_when_another_excursion_ends() {
         };
         // In so long a window evidence is never too old.
         let evidence = Evidence::new(wish, LATER);
-        evidence.look(FIRST, NOW - 1, 0, || 1_000);
+        evidence.look(FIRST, NOW - 1, 0, || 100_000);
         evidence.failure(FIRST, 1, || true);
         evidence.learn(lesson(&evidence), NOW, 0);
         evidence.failure(FIRST, LATER, || true);
