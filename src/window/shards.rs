@@ -16,7 +16,7 @@ use crossbeam_utils::CachePadded;
 
 use super::Tally;
 use super::aligned::{Aligned, WORDS_A_LINE};
-#[cfg(feature = "serde")]
+#[cfg(any(feature = "reconfigure", feature = "serde"))]
 use super::bucket::BucketWord;
 use super::bucket::{Added, AtomicBucket, Stamp};
 use super::place::Place;
@@ -127,14 +127,6 @@ impl Common {
         let word = Self::number(buckets, slot, tally);
         let line = self.0.get(word / WORDS_A_LINE)?;
         Some(&line[word % WORDS_A_LINE])
-    }
-
-    /// The same, to be changed by who knows of it alone.
-    #[cfg(feature = "serde")]
-    fn word_mut(&mut self, buckets: u32, slot: u32, tally: Tally) -> Option<&mut AtomicBucket> {
-        let word = Self::number(buckets, slot, tally);
-        let line = self.0.get_mut(word / WORDS_A_LINE)?;
-        Some(&mut line[word % WORDS_A_LINE])
     }
 
     /// Whether there is room for the last word of slow calls.
@@ -301,7 +293,7 @@ impl Shards {
     }
 
     /// How many calls of a kind were counted at `place`.
-    #[cfg(feature = "serde")]
+    #[cfg(any(feature = "reconfigure", feature = "serde"))]
     pub(super) fn count(&self, tally: Tally, place: Place) -> u64 {
         let stretch = Stretch {
             first: place.slot(),
@@ -317,12 +309,12 @@ impl Shards {
     }
 
     /// Puts a count at `place`, if the kind is counted, before anybody else knows of the window.
-    #[cfg(feature = "serde")]
-    pub(super) fn restore(&mut self, tally: Tally, place: Place, count: u64) {
+    #[cfg(any(feature = "reconfigure", feature = "serde"))]
+    pub(super) fn restore(&self, tally: Tally, place: Place, count: u64) {
         if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
             return;
         }
-        if let Some(word) = self.common.word_mut(self.buckets, place.slot(), tally) {
+        if let Some(word) = self.common.word(self.buckets, place.slot(), tally) {
             word.set(BucketWord::counting(place.stamp(), count));
         }
     }

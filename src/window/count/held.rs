@@ -1,0 +1,89 @@
+//! What the window holds, call by call, and a window that begins with calls.
+
+use std::collections::HashSet;
+
+use super::{CountRing, Marks, cursor, group, mark};
+use crate::state::Generation;
+use crate::sync::Ordering;
+
+impl CountRing {
+    /// Whether the calls at the positions from `begin` to before `end` have failed, and whether they
+    /// were slow; the oldest first.
+    pub(super) fn outcomes(&self, begin: u64, end: u64) -> Vec<(bool, bool)> {
+        // First the slow ones: whether they have failed was written before.
+        let slow: HashSet<u64> = self
+            .durations
+            .iter()
+            .flat_map(|durations| {
+                let slow = durations.read(begin, end).filter(|(_, took)| took.is_slow);
+                slow.map(|(position, _)| position)
+            })
+            .collect();
+        let outcome_at = |position: u64| {
+            let number = position / group::SIZE;
+            // Relaxed: the word carries its own number.
+            let word = self.group(number).load(Ordering::Relaxed);
+            let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1 == 1;
+            // As in `sum`: what has not been written yet is no call, unless its group has begun.
+            (group::NUMBER.get(word) == number).then(|| (failed, slow.contains(&position)))
+        };
+        (begin..end).filter_map(outcome_at).collect()
+    }
+
+    /// Begins `generation` with these calls, whether they have failed and were slow, before another
+    /// thread knows of the window. Returns the position of the next call.
+    pub(super) fn begin_with(
+        &self,
+        calls: impl Iterator<Item = (bool, bool)>,
+        generation: Generation,
+    ) -> u64 {
+        // Relaxed, here and below: published with the window.
+        let mut end = self.position_for(generation, self.cursor.load(Ordering::Relaxed));
+        for (failed, slow) in calls {
+            self.write(end, failed);
+            if let (Some(durations), true) = (&self.durations, slow) {
+                durations.write_slow(end);
+            }
+            end += 1;
+        }
+        let tag = cursor::GENERATION.of(generation.number());
+        // Relaxed: as above.
+        self.cursor
+            .store(cursor::POSITION.of(end) | tag, Ordering::Relaxed);
+        end
+    }
+}
+
+impl Marks {
+    /// How many ticks ago each live tick was, and how many of the last `held` calls there were since it
+    /// began; the present tick first.
+    pub(super) fn since(&self, end: u64, held: u64, now: u64) -> impl Iterator<Item = (u64, u64)> {
+        let present = self.tick(now);
+        (0..Self::TICKS).filter_map(move |age| {
+            let (word, turn) = self.at(present - age);
+            // Relaxed: the mark carries its own turn.
+            let seen = word.load(Ordering::Relaxed);
+            let calls = mark::POSITION.get(end.wrapping_sub(mark::POSITION.get(seen)));
+            let is_alive = mark::TURN.of(mark::TURN.get(seen)) == turn && seen != 0;
+            // More than half the range back is really ahead: taken since `end` was read.
+            (is_alive && calls <= mark::POSITION.max() / 2).then_some((age, calls.min(held)))
+        })
+    }
+
+    /// Begins with these ticks, as [`since`](Self::since) gives them, before another thread knows of the
+    /// window. Of two that fall into one tick the later one counts.
+    pub(super) fn begin_with(&self, since: impl Iterator<Item = (u64, u64)>, end: u64, now: u64) {
+        // Empty marks would be those of the clock's first ticks, and make all calls as young as these.
+        for age in 0..Self::TICKS {
+            let (word, turn) = self.at(self.tick(now) - age);
+            // Relaxed, here and below: published with the window.
+            word.store(turn.wrapping_sub(mark::TURN.of(2)), Ordering::Relaxed);
+        }
+        for (age, calls) in since.filter(|(age, _)| *age < Self::TICKS) {
+            let (word, turn) = self.at(self.tick(now) - age);
+            let position = mark::POSITION.of(end.saturating_sub(calls));
+            // Relaxed: as above.
+            word.store(turn | position, Ordering::Relaxed);
+        }
+    }
+}
