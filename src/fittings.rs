@@ -10,7 +10,8 @@ use crate::name::Name;
 use crate::outcome::Outcome;
 use crate::policy::Policies;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
-use crate::state::{Kind, Probes, State};
+use crate::state::{Generation, Kind, Probes, State};
+use crate::sync::{AtomicU64, Ordering};
 use crate::timed::Timed;
 use crate::window::Ring;
 
@@ -132,6 +133,8 @@ pub enum Reconfigured {
     Unchanged,
     /// The window was carried over with all that it holds.
     WindowKept,
+    /// The window has another shape, and holds the newest calls of the former one.
+    WindowResized,
     /// The window began anew: it has another shape.
     WindowBegunAnew,
     /// The breaker entered this state, with an empty window: it was [switched off or
@@ -145,9 +148,61 @@ impl fmt::Display for Reconfigured {
         f.write_str(match self {
             Self::Unchanged => "unchanged",
             Self::WindowKept => "reconfigured, window kept",
+            Self::WindowResized => "reconfigured, newest calls kept",
             Self::WindowBegunAnew => "reconfigured, window begun anew",
             Self::StateChanged(state) => return write!(f, "reconfigured, now {state}"),
         })
+    }
+}
+
+/// A window that has taken over the newest calls of the one before it.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    /// The generation that the calls were taken from.
+    pub(crate) from: Generation,
+    /// Until when some of the calls may be older than the generation that holds them, in nanoseconds.
+    pub(crate) until: u64,
+    /// How many failures in a row there were.
+    pub(crate) run: u64,
+    /// Whether the thread that brings the window has entered the generation that holds the calls. Until
+    /// then another thread may have entered it, for which the window has to be empty.
+    is_entered: AtomicU64,
+}
+
+impl Carried {
+    #[cfg(feature = "reconfigure")]
+    pub(crate) fn new(from: Generation, until: u64, run: u64) -> Self {
+        Self {
+            from,
+            until,
+            run,
+            is_entered: AtomicU64::new(0),
+        }
+    }
+
+    /// Notes that its generation is entered.
+    #[cfg(feature = "reconfigure")]
+    pub(crate) fn enter(&self) {
+        // Relaxed: the addition to the run of failures that follows publishes it (see
+        // `Core::judge_by_the_new`).
+        self.is_entered.store(1, Ordering::Relaxed);
+    }
+
+    /// Whether its generation is entered.
+    pub(crate) fn is_entered(&self) -> bool {
+        // Relaxed: a thread that must see it has added to the run after `enter`.
+        self.is_entered.load(Ordering::Relaxed) == 1
+    }
+
+    /// Whether calls of `generation` can still be counted. Those of the generation whose calls were taken
+    /// over can't.
+    pub(crate) fn counts(&self, generation: Generation) -> bool {
+        generation != self.from || self.is_entered()
+    }
+
+    /// Whether `generation` may be judged.
+    pub(crate) fn may_judge(&self, generation: Generation) -> bool {
+        generation != self.from.next() || self.is_entered()
     }
 }
 
@@ -230,6 +285,8 @@ pub(crate) struct Fittings {
     pub(crate) ring: Part<Ring>,
     /// Since when there is that window, in nanoseconds, unless the breaker was built with it.
     pub(crate) ring_since: Option<u64>,
+    /// What that window has taken over from the one before it, if it has.
+    pub(crate) carried: Option<Arc<Carried>>,
     /// See [`Beside::timed`](crate::beside::Beside::timed).
     pub(crate) timed: Part<Timed>,
     /// See [`Beside::evidence`](crate::beside::Beside::evidence).

@@ -126,14 +126,65 @@ fn a_trip_is_not_undone_by_another_window() {
         );
         let (core, _) = &*shared;
         let snapshot = core.snapshot(&at(5));
-        assert_eq!(snapshot.generation(), 1, "it is the one or the other");
+        match (snapshot.state(), snapshot.generation()) {
+            // The breaker trips before the window comes, or the window has taken over both failures.
+            (State::Open, 1 | 2) => {}
+            (State::Closed, 1) => assert_eq!(snapshot.failures(), 1, "one came too late"),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+/// A failure is recorded while a window of another size comes, for which it is one too many.
+///
+/// Fails when: `Core::reconfigure_to` doesn't judge what a window has taken over; when a call of the generation
+/// that was taken over is still counted, and so undoes what was taken over.
+#[test]
+fn a_window_of_another_size_holds_the_former_calls_and_no_trip_is_lost() {
+    model(preemptions(2), || {
+        let core = Arc::new(core(TripPolicy::failure_count(2)));
+        // So that other settings are known already, as to all but the first reconfiguration they are.
+        core.reconfigure(outfit(TripPolicy::failure_count(2), 15), &at(5));
+        fail(&core);
+        race(
+            &core,
+            [fail, |core| {
+                core.reconfigure(outfit(TripPolicy::failure_count(2), 20), &at(5));
+            }],
+        );
+        let snapshot = core.snapshot(&at(5));
         match snapshot.state() {
             State::Open => {}
-            state => {
-                assert_eq!(state, State::Closed);
-                assert_eq!(snapshot.failures(), 0, "it is a new window");
-            }
+            // The failure came while its window was taken over.
+            state => assert_eq!((state, snapshot.failures()), (State::Closed, 1)),
         }
+    });
+}
+
+/// A command empties the window while another size comes, and a call fails after the command.
+///
+/// Fails when: `Present::closed_in` judges a generation that another thread has entered.
+#[test]
+fn a_window_of_another_size_holds_no_call_from_before_a_command() {
+    model(preemptions(1), || {
+        let core = Arc::new(core(TripPolicy::failure_count(2)));
+        core.reconfigure(outfit(TripPolicy::failure_count(2), 15), &at(5));
+        fail(&core);
+        race(
+            &core,
+            [
+                |core: &Core| {
+                    core.reset(5);
+                    fail(core);
+                },
+                |core| {
+                    core.reconfigure(outfit(TripPolicy::failure_count(2), 20), &at(5));
+                },
+            ],
+        );
+        let snapshot = core.snapshot(&at(5));
+        assert_eq!(snapshot.state(), State::Closed, "one call has failed since");
+        assert!(snapshot.failures() <= 1);
     });
 }
 
@@ -186,7 +237,7 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
                 },
                 |(core, come, _)| {
                     let begun = core.reconfigure(outfit(TripPolicy::failure_count(5), 20), &at(25));
-                    assert_eq!(begun, Reconfigured::WindowBegunAnew);
+                    assert_eq!(begun, Reconfigured::WindowResized);
                     // Release: pairs with the Acquire above.
                     come.store(1, Ordering::Release);
                     0
@@ -197,8 +248,9 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
         let snapshot = core.snapshot(&at(25));
         assert_eq!(snapshot.generation(), 1);
         let counted = snapshot.successes();
+        // What has ended before the window came may be in it; what began after it came is.
         assert!(
-            counted == 1 || (counted == 0 && has_come == 0),
+            (has_come..=2).contains(&counted),
             "{counted} calls are counted"
         );
         call(core, Outcome::Success, 25);

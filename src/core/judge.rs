@@ -45,7 +45,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     pub(super) fn closed_in(self, generation: Generation) -> Option<StateWord> {
         let seen = self.state.load();
         let is_closed = seen.generation() == generation && seen.kind() == Kind::Closed;
-        (is_closed && (seen.is_timed() || self.has_built_ring())).then_some(seen)
+        let is_whole = seen.is_timed() || self.has_built_ring();
+        (is_closed && is_whole && self.may_judge(generation)).then_some(seen)
     }
 
     /// Opens the breaker if its state is still that which was seen.

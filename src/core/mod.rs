@@ -36,7 +36,7 @@ use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWor
 use crate::sync::{Ordering, fence};
 use crate::timed::Timed;
 use crate::transition::Cause;
-use crate::window::{BinCounts, GenerationCounter, Recording, Ring};
+use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
 #[cfg(feature = "health")]
 pub use check::NextCheck;
 #[cfg(feature = "registry")]
@@ -338,6 +338,12 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let asides = ring.asides(generation, reading);
         let run = self.run.get(generation);
         let run = ring.run_held(run, &counts, reading, caller);
+        // Another state than the one for which a window of another size had taken over calls holds none.
+        let (counts, run) = if seen.lets_through_and_records() {
+            (counts, run)
+        } else {
+            (Counts::default(), 0)
+        };
         let recording = timed.map_or(Recording::Off, Timed::recording);
         if recording != Recording::Off {
             let latencies = timed.and_then(|timed| timed.latencies());

@@ -7,6 +7,7 @@ use crate::beside::Beside;
 use crate::evidence::Evidence;
 use crate::fittings::{Fittings, Part, Settings};
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
+use crate::state::Generation;
 #[cfg(feature = "reconfigure")]
 use crate::sync::Replaceable;
 use crate::timed::Timed;
@@ -160,6 +161,27 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             Some(Part::Another(ring)) => ring,
             _ => &self.core.built.ring,
         }
+    }
+
+    /// Whether calls of `generation` are still counted: it goes on, and its calls were not taken over by
+    /// another window.
+    #[inline]
+    pub(super) fn is_current(self, generation: Generation) -> bool {
+        let carried = self.later().and_then(|it| it.carried.as_deref());
+        self.core.is_current(generation) && carried.is_none_or(|it| it.counts(generation))
+    }
+
+    /// Whether what the window holds of `generation` is all its own.
+    #[inline]
+    pub(super) fn may_judge(self, generation: Generation) -> bool {
+        let carried = self.later().and_then(|it| it.carried.as_deref());
+        carried.is_none_or(|it| it.may_judge(generation))
+    }
+
+    /// Whether the window may hold calls at `now` that are older than its generation.
+    pub(super) fn holds_older_calls(self, now: u64) -> bool {
+        let carried = self.later().and_then(|it| it.carried.as_deref());
+        carried.is_some_and(|it| it.is_entered() && now < it.until)
     }
 
     /// For how many nanoseconds there has been another window than that with which the breaker was built.

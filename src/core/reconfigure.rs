@@ -2,7 +2,9 @@
 //!
 //! It is made known first, as a whole. What decides, and how long open times are, is so from then on. What is
 //! bound to a generation needs a second step: if the window has another shape, a breaker that counts enters a
-//! new generation, so that no window is half in one ring and half in the other; and a recovery that is under
+//! new generation, so that no window is half in one ring and half in the other. A window of another size is
+//! made known with the newest calls of the former one, counted in the generation that is entered next. From
+//! then on no call of the present generation is counted. A recovery that is under
 //! way and has other rules begins anew. A breaker that is switched off or on enters another state; who has moved it
 //! looks again whether the settings still are the latest, so that the state ends as the latest say.
 
@@ -13,7 +15,7 @@ use super::present::at_present;
 use crate::beside::Beside;
 use crate::caller::Caller;
 use crate::evidence::Evidence;
-use crate::fittings::{Fittings, Outfit, Part, Reconfigured, Settings};
+use crate::fittings::{Carried, Fittings, Outfit, Part, Reconfigured, Settings};
 use crate::outcome::Outcome;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes, Streak};
 use crate::state::{Generation, Kind, Moved, State};
@@ -64,11 +66,13 @@ impl Offer {
 }
 
 /// What changes, and what of it begins anew.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Change {
     /// If not, all that changes is for whom it is.
     any: bool,
     window: bool,
+    /// What the new window has taken over, if it has.
+    carried: Option<Arc<Carried>>,
     recovery: bool,
     held: Option<Held>,
 }
@@ -108,7 +112,7 @@ impl Core {
         let now = caller.nanos();
         let change = loop {
             let seen = self.audience.later().map(Replaceable::load);
-            let Some((fittings, change)) = self.accept(offer, seen.as_ref(), now) else {
+            let Some((fittings, change)) = self.accept(offer, seen.as_ref(), caller) else {
                 return Reconfigured::Unchanged;
             };
             if self.make_known(fittings, seen.as_ref()) {
@@ -118,13 +122,19 @@ impl Core {
         if !change.any {
             return Reconfigured::Unchanged;
         }
+        let carried = change.carried.clone();
+        let is_resized = || carried.is_some_and(|it| it.is_entered());
+        let window = change.window;
         let state = self.switch_over(change, now);
         // Who waits may have other times to wait, though the state is what it was.
         #[cfg(feature = "wait")]
         self.announce_verdict();
         if let Some(state) = state {
             Reconfigured::StateChanged(state)
-        } else if change.window {
+        } else if window && is_resized() {
+            self.judge_by_the_new(caller);
+            Reconfigured::WindowResized
+        } else if window {
             Reconfigured::WindowBegunAnew
         } else {
             self.judge_by_the_new(caller);
@@ -138,7 +148,7 @@ impl Core {
     /// change the state. It then finds the latter's and goes on to what they say.
     fn switch_over(&self, change: Change, now: u64) -> Option<State> {
         let Some(mut held) = change.held else {
-            self.align(change, now);
+            self.align(&change, now);
             return None;
         };
         let mut change = change;
@@ -147,7 +157,7 @@ impl Core {
             // SeqCst: pairs with the one below. Either this thread finds the state that who came before has entered,
             // or that one finds these settings.
             fence(Ordering::SeqCst);
-            entered = self.align(change, now).or(entered);
+            entered = self.align(&change, now).or(entered);
             // SeqCst: pairs with the one above.
             fence(Ordering::SeqCst);
             let latest = self.switch().held();
@@ -161,6 +171,7 @@ impl Core {
             change = Change {
                 any: true,
                 window: false,
+                carried: None,
                 recovery: false,
                 held: Some(held),
             };
@@ -183,8 +194,9 @@ impl Core {
         &self,
         offer: &Offer,
         seen: Option<&Seen<Fittings>>,
-        now: u64,
+        caller: &impl Caller,
     ) -> Option<(Fittings, Change)> {
+        let now = caller.nanos();
         let before = seen.map_or_else(|| self.fittings_as_built(), |it| Fittings::clone(it.get()));
         let built = self.built.beside.as_deref();
         let policies = [&before.settings, &offer.settings].map(|it| &*it.policies);
@@ -197,6 +209,17 @@ impl Core {
         };
         let ring = before.ring.of(Some(built_ring)).unwrap_or(built_ring);
         let window = !(has_same_times && ring.is_alike(&offer.ring));
+        let held = Held {
+            before: before.settings.switch.held(),
+            now: offer.settings.switch.held(),
+        };
+        let held = (held.before != held.now).then_some(held);
+        let limits = [timed, offer.timed.as_deref()].map(|it| it.and_then(Timed::limit));
+        // In a state that the settings change the window begins empty.
+        let can_carry = window && held.is_none() && limits[0] == limits[1];
+        let carried = can_carry
+            .then(|| self.carry_over(ring, offer, caller))
+            .flatten();
         let (ring, ring_since, timed) = if window {
             let timed = offer.timed.clone().map_or(Part::Absent, Part::Another);
             (Part::Another(Arc::clone(&offer.ring)), Some(now), timed)
@@ -236,11 +259,6 @@ impl Core {
             MaxRetryAfter::eq,
             |_, _| (),
         );
-        let held = Held {
-            before: before.settings.switch.held(),
-            now: offer.settings.switch.held(),
-        };
-        let held = (held.before != held.now).then_some(held);
         // Where it starts means nothing to a breaker that has started.
         let mut settings = offer.settings.clone();
         if held.is_none() {
@@ -255,6 +273,7 @@ impl Core {
         let change = Change {
             any: !is_same,
             window,
+            carried: carried.clone(),
             recovery: before.settings.probes != offer.settings.probes
                 || !recovery.is_same(&before.recovery),
             held,
@@ -267,6 +286,7 @@ impl Core {
                 are_its_own,
                 ring,
                 ring_since,
+                carried: if window { carried } else { before.carried },
                 timed,
                 evidence,
                 recovery,
@@ -277,6 +297,30 @@ impl Core {
         })
     }
 
+    /// Puts the newest calls that `former` holds into the window that is offered, for the generation that
+    /// comes next. Another thread may enter that generation, and then they count for nothing.
+    fn carry_over(
+        &self,
+        former: &Ring,
+        offer: &Offer,
+        caller: &impl Caller,
+    ) -> Option<Arc<Carried>> {
+        let seen = self.state.load();
+        if !seen.lets_through_and_records() {
+            return None;
+        }
+        let from = seen.generation();
+        let reading = former.read(caller);
+        let counts = former.failures_and_slow(from, reading, caller);
+        let run = former.run_held(self.run.get(from), &counts, reading, caller);
+        let until = caller.nanos().saturating_add(offer.ring.span(caller));
+        let both = (from, from.next());
+        offer
+            .ring
+            .carry_over(former, both, caller)
+            .then(|| Arc::new(Carried::new(from, until, run)))
+    }
+
     /// What the breaker was built with.
     fn fittings_as_built(&self) -> Fittings {
         Fittings {
@@ -284,6 +328,7 @@ impl Core {
             are_its_own: false,
             ring: Part::AsBuilt,
             ring_since: None,
+            carried: None,
             timed: Part::AsBuilt,
             evidence: Part::AsBuilt,
             recovery: Part::AsBuilt,
@@ -293,7 +338,7 @@ impl Core {
     }
 
     /// Begins anew, in the state, what has to, and returns the state in which the settings have put the breaker.
-    fn align(&self, change: Change, now: u64) -> Option<State> {
+    fn align(&self, change: &Change, now: u64) -> Option<State> {
         let mut seen = self.state.load();
         loop {
             let next = change.held.and_then(|held| held.next(seen.kind()));
@@ -311,6 +356,12 @@ impl Core {
                 }
                 _ => return None,
             };
+            let carried = change.carried.as_ref();
+            let carried = carried.filter(|it| it.from == seen.generation());
+            if let Some(carried) = carried {
+                self.run
+                    .go_on_in(carried.from.next(), carried.from, carried.run);
+            }
             let moved = if change.window {
                 self.state.change_window(seen, kind)
             } else {
@@ -318,6 +369,9 @@ impl Core {
             };
             match moved {
                 Ok(moved) => {
+                    if let Some(carried) = carried {
+                        carried.enter();
+                    }
                     if next == Some(Kind::Closed) {
                         self.forget_openings(moved);
                     } else if kind == Kind::Closed {

@@ -140,7 +140,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         })
     }
 
-    /// Lets it see how much traffic there is, once in a while.
+    /// Lets it see how much traffic there is, once in a while. Not while the window holds calls that are
+    /// older than the generation, which would seem to have come since it began.
     fn look(
         self,
         evidence: &Evidence,
@@ -148,7 +149,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         generation: Generation,
         caller: &impl Caller,
     ) {
-        let now = date_of(caller.nanos_at(reading.raw));
+        let nanos = caller.nanos_at(reading.raw);
+        if self.holds_older_calls(nanos) {
+            return;
+        }
+        let now = date_of(nanos);
         evidence.look(generation, now, self.began_at(generation, now), || {
             self.ring().calls(generation, reading, caller)
         });

@@ -122,6 +122,21 @@ impl GenerationCounter {
             .map(|before| Self::unpack(before, generation).unwrap_or(0))
     }
 
+    /// Lets `next`, which isn't begun yet, go on with this count, if the word still is `present`'s. A thread
+    /// that adds to the count of `present` at the same time may undo it.
+    #[cfg(feature = "reconfigure")]
+    pub fn go_on_in(&self, next: Generation, present: Generation, count: u64) {
+        let new = Self::pack(next, count.min(layout::COUNT.max()));
+        // Relaxed: the exchange checks it.
+        let seen = self.0.load(Ordering::Relaxed);
+        if Self::unpack(seen, present).is_some() {
+            // AcqRel: as in `stamped::update`. Relaxed: what another thread has counted meanwhile stays.
+            let _stays = self
+                .0
+                .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+
     /// Takes a place among the additions, and adds nothing.
     pub fn meet(&self) {
         // AcqRel: pairs with itself and with `stamped::update`. Of this and an addition the second to come

@@ -13,6 +13,8 @@ mod durations;
 mod counter;
 mod bin;
 mod aligned;
+#[cfg(feature = "reconfigure")]
+mod carry;
 #[cfg(feature = "serde")]
 mod saved;
 

@@ -10,6 +10,8 @@
 //! shares them is 2,048 state changes and therefore at least 2,048 ticks of epoch away, twice the
 //! longest ring.
 
+#[cfg(feature = "reconfigure")]
+mod carry;
 #[cfg(feature = "serde")]
 mod saved;
 

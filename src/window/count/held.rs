@@ -54,6 +54,54 @@ impl CountRing {
     }
 }
 
+impl CountRing {
+    /// Whether it knows how old its calls are.
+    #[cfg(feature = "reconfigure")]
+    pub(in crate::window) fn knows_ages(&self) -> bool {
+        self.marks.is_some()
+    }
+
+    /// See [`Ring::span`](crate::window::Ring::span).
+    #[cfg(feature = "reconfigure")]
+    pub(in crate::window) fn span(&self) -> u64 {
+        let span = |marks: &Marks| marks.width.saturating_mul(Marks::TICKS);
+        self.marks.as_ref().map_or(u64::MAX, span)
+    }
+
+    /// See [`Ring::carry_over`](crate::window::Ring::carry_over).
+    #[cfg(feature = "reconfigure")]
+    pub(in crate::window) fn carry_over(
+        &self,
+        former: &Self,
+        (from, to): (Generation, Generation),
+        now: u64,
+    ) {
+        // Relaxed: another thread doesn't know of the ring. Should the generation have begun in it by an
+        // earlier attempt, it begins again behind.
+        let seen = self.cursor.load(Ordering::Relaxed);
+        if Self::is_of(seen, to) {
+            let tag = cursor::GENERATION.of(to.next().number());
+            let position = cursor::POSITION.of(cursor::POSITION.get(seen));
+            // Relaxed: as above.
+            self.cursor.store(position | tag, Ordering::Relaxed);
+        }
+        let (begin, end) = former.positions(from, now).unwrap_or_default();
+        let begin = begin.max(end.saturating_sub(self.length));
+        let calls = former.outcomes(begin, end);
+        let held = calls.len() as u64;
+        let own_end = self.begin_with(calls.into_iter(), to);
+        if let (Some(marks), Some(former)) = (&self.marks, &former.marks) {
+            // A tick begins anew where the former one began, so no call seems younger than it is.
+            let since = former.since(end, held, now).map(|(age, calls)| {
+                let began = now % former.width + age * former.width;
+                let later = began.saturating_sub(now % marks.width);
+                (later.div_ceil(marks.width.max(1)), calls)
+            });
+            marks.begin_with(since, own_end, now);
+        }
+    }
+}
+
 impl Marks {
     /// How many ticks ago each live tick was, and how many of the last `held` calls there were since it
     /// began; the present tick first.

@@ -1,0 +1,50 @@
+//! Taking over the buckets of a window of another size.
+
+use super::TimeRing;
+use crate::clock::Now;
+use crate::state::Generation;
+use crate::sync::{Ordering, fence};
+use crate::window::{ClockReading, Tally};
+
+impl TimeRing {
+    /// See [`Ring::span`](crate::window::Ring::span).
+    pub(in crate::window) fn span(&self, clock: &impl Now) -> u64 {
+        let (width, _) = self.latest.width_and_begun(clock.raw(), clock);
+        width.saturating_mul(self.shards.buckets().into())
+    }
+
+    /// See [`Ring::carry_over`](crate::window::Ring::carry_over).
+    ///
+    /// Each former bucket is counted where it began, so no call seems younger than it is.
+    pub(in crate::window) fn carry_over(
+        &self,
+        former: &Self,
+        (from, to): (Generation, Generation),
+        clock: &impl Now,
+    ) {
+        let raw = clock.raw();
+        let (former_width, former_begun) = former.latest.width_and_begun(raw, clock);
+        let (width, begun) = self.latest.width_and_begun(raw, clock);
+        let (former_buckets, buckets) = (former.shards.buckets(), self.shards.buckets());
+        let reading = ClockReading::at(raw);
+        let former_place = former.latest.find(reading, from, former_buckets);
+        let place = self.latest.find(reading, to, buckets);
+        for tally in [Tally::Slow, Tally::Failure, Tally::Success] {
+            let mut counts = vec![0_u64; buckets as usize];
+            for age in 0..former_buckets {
+                let began = former_begun + u64::from(age) * former_width;
+                let own_age = began.saturating_sub(begun).div_ceil(width.max(1));
+                let own_age = usize::try_from(own_age).unwrap_or(usize::MAX);
+                if let Some(count) = counts.get_mut(own_age) {
+                    let bucket = former_place.back(age, former_buckets);
+                    *count += former.shards.count(tally, bucket);
+                }
+            }
+            for (age, count) in (0..).zip(counts) {
+                self.shards.restore(tally, place.back(age, buckets), count);
+            }
+            // Acquire: as in `failures_and_slow`, and in the same order.
+            fence(Ordering::Acquire);
+        }
+    }
+}
