@@ -132,6 +132,8 @@ pub enum Reconfigured {
     Unchanged,
     /// The window was carried over with all that it holds.
     WindowKept,
+    /// The window has another shape, and holds the newest calls of the former one.
+    WindowResized,
     /// The window began anew: it has another shape.
     WindowBegunAnew,
     /// The breaker entered this state, with an empty window: it was [switched off or
@@ -145,6 +147,7 @@ impl fmt::Display for Reconfigured {
         f.write_str(match self {
             Self::Unchanged => "unchanged",
             Self::WindowKept => "reconfigured, window kept",
+            Self::WindowResized => "reconfigured, newest calls kept",
             Self::WindowBegunAnew => "reconfigured, window begun anew",
             Self::StateChanged(state) => return write!(f, "reconfigured, now {state}"),
         })

@@ -85,8 +85,9 @@ pub(crate) enum Operation {
 pub(crate) enum Came {
     Unchanged,
     WindowKept,
+    WindowResized,
     WindowBegunAnew,
-    /// The window was kept, and what it held tripped the breaker.
+    /// The window or its newest calls were kept, and what it held tripped the breaker.
     TrippedAtOnce,
     RecoveryBegunAnew,
     SwitchedOff,
@@ -428,6 +429,7 @@ impl<'a> Pair<'a> {
         self.story.came.push(match expected {
             Reconfigured::Unchanged => Came::Unchanged,
             Reconfigured::WindowBegunAnew => Came::WindowBegunAnew,
+            Reconfigured::WindowResized => Came::WindowResized,
             Reconfigured::StateChanged(State::Closed) => Came::SwitchedOn,
             Reconfigured::StateChanged(_) => Came::SwitchedOff,
             _ => Came::WindowKept,
