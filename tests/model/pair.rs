@@ -458,6 +458,7 @@ impl<'a> Pair<'a> {
         }
         let builder = listened(self.model.config.builder(self.clock.clone()), &self.log);
         let builder = (self.restart)(&self.breaker, builder);
+        self.model.end();
         self.advance(away);
         let breaker: &'static CircuitBreaker = Box::leak(Box::new(builder.build().unwrap()));
         // What comes back now tells the old breaker.
