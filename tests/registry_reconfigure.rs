@@ -209,11 +209,9 @@ fn who_may_be_dropped_is_as_before() {
     assert!(tenants.get(&3).is_some(), "somebody has it");
     assert!(tenants.get(&2).is_none(), "nobody needs it");
     drop(held);
-    // A failure that the policies no longer look at keeps nothing.
-    let never = CircuitBreaker::builder("search")
-        .trip_when(TripPolicy::latency_percentile(99.0).above(SECOND))
-        .shards(1);
-    tenants.reconfigure(never).unwrap();
+    // A failure that the window no longer holds keeps nothing.
+    let empty = template(5).window(Window::count(50));
+    tenants.reconfigure(empty).unwrap();
     for key in 200..300 {
         tenants.of(&key);
     }
