@@ -532,6 +532,7 @@ fn compare_with(
     for reconfigured in [
         Came::Unchanged,
         Came::WindowKept,
+        Came::WindowResized,
         Came::WindowBegunAnew,
         Came::TrippedAtOnce,
         Came::RecoveryBegunAnew,
@@ -599,6 +600,14 @@ fn a_breaker_with_a_count_window_equals_the_model() {
 fn a_breaker_with_a_count_window_within_a_time_equals_the_model() {
     let configs = configs(count_windows_within(), policies());
     compare(configs, operations(), &counts());
+}
+
+/// Fails when: a window with other ages, or none, takes on calls of which it doesn't know them.
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_breaker_whose_window_becomes_one_of_another_kind_equals_the_model() {
+    let windows = prop_oneof![time_windows(), count_windows(), count_windows_within()];
+    compare(configs(windows, policies()), operations(), &counts());
 }
 
 /// Counts seldom come first where there is evidence.

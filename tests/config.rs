@@ -831,6 +831,31 @@ fn a_file_that_is_read_again_unchanged_leaves_a_breaker_off_that_was_disabled_by
     }
 }
 
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_file_that_is_read_again_with_another_window_keeps_the_newest_calls() {
+    use tripcurve::Reconfigured;
+
+    let first = "window = { length = '60s' }";
+    for (window, came) in [
+        ("window = { length = '30s' }", Reconfigured::WindowResized),
+        (
+            "window = { length = '60s', buckets = 20 }",
+            Reconfigured::WindowResized,
+        ),
+        ("shards = 3", Reconfigured::WindowResized),
+        ("latency = 'together'", Reconfigured::WindowResized),
+        ("window = { calls = 100 }", Reconfigured::WindowBegunAnew),
+    ] {
+        let breaker = payments(first).build("payments").unwrap();
+        let _ = breaker.call(|| Err::<(), _>("no"));
+        let again = payments(window).builder("payments").unwrap();
+        assert_eq!(breaker.reconfigure(again), Ok(came), "{window}");
+        let kept = u64::from(came == Reconfigured::WindowResized);
+        assert_eq!(breaker.snapshot().failures(), kept, "{window}");
+    }
+}
+
 /// Each key of a file, with another value than the default: a file that is read again with it changes the breaker, or
 /// is refused.
 #[cfg(feature = "reconfigure")]

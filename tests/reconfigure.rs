@@ -24,6 +24,12 @@ fn succeed(breaker: &CircuitBreaker) {
     let _ = breaker.call(|| Ok::<_, &str>(()));
 }
 
+/// How many calls have failed and succeeded that the window holds.
+fn counts(breaker: &CircuitBreaker) -> (u64, u64) {
+    let snapshot = breaker.snapshot();
+    (snapshot.failures(), snapshot.successes())
+}
+
 /// How a breaker was told to have gone from state to state.
 type Told = Arc<Mutex<Vec<(State, State, u64, Cause)>>>;
 
@@ -57,30 +63,68 @@ fn the_window_is_carried_over_where_its_shape_stays() {
 }
 
 #[test]
-fn a_window_of_another_shape_begins_anew_with_a_new_generation() {
-    let shapes: [fn(Builder) -> Builder; 6] = [
+fn a_window_of_another_shape_keeps_the_newest_calls_in_a_new_generation() {
+    let shapes: [fn(Builder) -> Builder; 4] = [
         |builder| builder.window(Window::time(30 * SECOND, 10)),
         |builder| builder.window(Window::time(60 * SECOND, 20)),
-        |builder| builder.window(Window::count(100)),
         |builder| builder.shards(4),
         |builder| builder.latency(Recording::Together),
-        |builder| builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(SECOND)),
     ];
     for shape in shapes {
         let (builder, told) = told(payments());
         let breaker = builder.build().unwrap();
         fail(&breaker);
-        let begun = breaker.reconfigure(shape(payments()));
+        let came = breaker.reconfigure(shape(payments()));
+        assert_eq!(came, Ok(Reconfigured::WindowResized));
+        let entry = (State::Closed, State::Closed, 1, Cause::Reconfigured);
+        assert_eq!(*told.lock().unwrap(), [entry]);
+        assert_eq!(counts(&breaker), (1, 0));
+        for _ in 0..2 {
+            succeed(&breaker);
+            fail(&breaker);
+        }
+        assert_eq!(counts(&breaker), (3, 2));
+    }
+}
+
+#[test]
+fn a_window_that_cannot_hold_what_the_former_counted_begins_anew_with_a_new_generation() {
+    let time: fn(Builder) -> Builder = |builder| builder.window(Window::time(30 * SECOND, 10));
+    let count: fn(Builder) -> Builder = |builder| builder.window(Window::count(100));
+    let within: fn(Builder) -> Builder =
+        |builder| builder.window(Window::count(100).within(30 * SECOND));
+    let slow: fn(Builder) -> Builder =
+        |builder| builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(SECOND));
+    let slower: fn(Builder) -> Builder = |builder| {
+        let policy = TripPolicy::slow_rate(0.5).slower_than(2 * SECOND);
+        builder
+            .window(Window::time(30 * SECOND, 10))
+            .trip_when(policy)
+    };
+    for [from, to] in [
+        [time, count],
+        [time, within],
+        [count, time],
+        [count, within],
+        [within, time],
+        [time, slow],
+        [slow, time],
+        [slow, slower],
+    ] {
+        let (builder, told) = told(from(payments()));
+        let breaker = builder.build().unwrap();
+        fail(&breaker);
+        let begun = breaker.reconfigure(to(payments()));
         assert_eq!(begun, Ok(Reconfigured::WindowBegunAnew));
         let entry = (State::Closed, State::Closed, 1, Cause::Reconfigured);
         assert_eq!(*told.lock().unwrap(), [entry]);
         assert_eq!(breaker.snapshot().calls(), 0);
+        assert_eq!(breaker.snapshot().consecutive_failures(), 0);
         for _ in 0..2 {
             fail(&breaker);
             succeed(&breaker);
         }
-        let snapshot = breaker.snapshot();
-        assert_eq!((snapshot.failures(), snapshot.successes()), (2, 2));
+        assert_eq!(counts(&breaker), (2, 2));
     }
 }
 
@@ -124,6 +168,7 @@ fn what_came_of_it_reads_as_a_sentence_goes_on() {
     let came = [
         Reconfigured::Unchanged,
         Reconfigured::WindowKept,
+        Reconfigured::WindowResized,
         Reconfigured::WindowBegunAnew,
         Reconfigured::StateChanged(State::MetricsOnly),
     ];
@@ -132,6 +177,7 @@ fn what_came_of_it_reads_as_a_sentence_goes_on() {
         [
             "unchanged",
             "reconfigured, window kept",
+            "reconfigured, newest calls kept",
             "reconfigured, window begun anew",
             "reconfigured, now metrics-only",
         ]

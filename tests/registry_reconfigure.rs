@@ -76,6 +76,27 @@ fn each_setting_of_the_template_reaches_breakers_to_come() {
 }
 
 #[test]
+fn each_breaker_of_a_registry_keeps_its_newest_calls_in_a_window_of_another_length() {
+    let (clock, hand) = Clock::mock();
+    let settings = |length: u32| {
+        let window = Window::time(length * SECOND, 6);
+        let policy = TripPolicy::failure_count(3);
+        let template = CircuitBreaker::builder("search");
+        template.window(window).trip_when(policy)
+    };
+    let tenants = registry(settings(60).clock(clock));
+    fail(&tenants, 1, 1);
+    hand.advance(45 * SECOND);
+    fail(&tenants, 1, 1);
+    fail(&tenants, 2, 2);
+    tenants.reconfigure(settings(30)).unwrap();
+    let failures = |tenant| tenants.of(&tenant).snapshot().failures();
+    assert_eq!([1, 2, 3].map(failures), [1, 2, 0]);
+    fail(&tenants, 2, 1);
+    assert_eq!(tenants.of(&2).state(), State::Open);
+}
+
+#[test]
 fn the_registry_keeps_its_clock_its_listeners_and_its_classifier() {
     let (clock, hand) = Clock::mock();
     let told = Arc::new(AtomicU32::new(0));
@@ -188,11 +209,9 @@ fn who_may_be_dropped_is_as_before() {
     assert!(tenants.get(&3).is_some(), "somebody has it");
     assert!(tenants.get(&2).is_none(), "nobody needs it");
     drop(held);
-    // A failure that the policies no longer look at keeps nothing.
-    let never = CircuitBreaker::builder("search")
-        .trip_when(TripPolicy::latency_percentile(99.0).above(SECOND))
-        .shards(1);
-    tenants.reconfigure(never).unwrap();
+    // A failure that the window no longer holds keeps nothing.
+    let empty = template(5).window(Window::count(50));
+    tenants.reconfigure(empty).unwrap();
     for key in 200..300 {
         tenants.of(&key);
     }

@@ -170,15 +170,10 @@ impl Stage {
         let payments = &breakers.payments;
         until("it counts some", || payments.snapshot().calls() > 20).await?;
         let before = payments.snapshot().calls();
-        let made_before = self.load.payments.sums().made();
         self.change("length = \"60s\"", "length = \"10s\"").await?;
         let after = payments.snapshot().calls();
-        let made = self.load.payments.sums().made() - made_before;
-        println!(
-            "  payments had counted {before} calls, and now {after} of the {made} that came since"
-        );
-        // Each caller may have a call on the way whose end is counted by one and not by the other.
-        check("it has begun anew", after <= made + CALLERS)
+        println!("  payments had counted {before} calls, and now {after}");
+        check("it has kept the newest calls", after > 0)
     }
 
     async fn a_template(&mut self) -> Result<(), Failure> {

@@ -14,13 +14,13 @@ impl<C> CircuitBreaker<C> {
     /// Puts other settings in the place of the present ones, while calls run.
     ///
     /// All settings are replaced together: a call sees all of the former ones or all of the new ones, and so what the
-    /// builder doesn't say becomes the default. Calls that are in flight are recorded, and none is
-    /// rejected for this.
+    /// builder doesn't say becomes the default. No call is rejected for this. A call that is in flight is
+    /// recorded if the window is kept.
     ///
     /// | setting | what becomes of it |
     /// |---|---|
     /// | [`trip_when`](Builder::trip_when) | holds from then on; what the window already holds is judged by it at once, and may trip |
-    /// | [`window`](Builder::window), [`latency`](Builder::latency), [`shards`](Builder::shards), from when on a call is slow, which percentiles policies look at | if all are as before, the window is carried over with all it holds; otherwise it begins anew: a breaker that is closed or only measures enters a new generation, as it were from closed to closed |
+    /// | [`window`](Builder::window), [`latency`](Builder::latency), [`shards`](Builder::shards), from when on a call is slow, which percentiles policies look at | if all are as before, the window is carried over with all it holds; otherwise a breaker that is closed or only measures enters a new generation, as it were from closed to closed, with the newest calls or an empty window; see [below](#another-window) |
     /// | [`recovery`](Builder::recovery), [`probes`](Builder::probes) | a recovery that is under way begins anew, half-open; other ones go by it when they come |
     /// | [`open_for`](Builder::open_for), [`backoff`](Builder::backoff) | the next open time goes by it; a present one stays as long as it is. How many recoveries have failed is carried over |
     /// | the adaptive policy | what it has learnt is carried over. If one of its settings has changed, the evidence of the moment isn't |
@@ -37,6 +37,32 @@ impl<C> CircuitBreaker<C> {
     /// A state that was entered by hand in the meantime stays when the settings change back. A change of
     /// [`start_in`](Builder::start_in) from or to a state that lasts acts alike: forced open, disabled or metrics
     /// only.
+    ///
+    /// # Another window
+    /// A window of another shape takes over the newest calls of the former one in these cases, if
+    /// the breaker is closed or only measures:
+    ///
+    /// - from one time window to another, whatever their lengths, buckets and shards are
+    /// - from the last n calls to the last m
+    /// - from the last n calls [within](crate::CountWindow::within) a time to the last m, within
+    ///   another time or not
+    ///
+    /// In each case both windows must have the same limit for slow calls, or none. Otherwise the
+    /// new window begins empty, and so does a window that comes while the breaker is open,
+    /// half-open or disabled.
+    ///
+    /// The new window holds as many calls as it has room for, and of those with an age the ones
+    /// that are young enough. It knows which calls failed and which were slow. The run of failures
+    /// goes on. The new policies judge all this at once, and may trip.
+    ///
+    /// The age of a call is known as exactly as the former window knew it: to a bucket, or to a
+    /// 64th of `within`. So a call may leave the new window early, by less than an old and a new
+    /// bucket together. It never leaves late.
+    ///
+    /// The window doesn't take over how long calls took, how many were ignored, and the adaptive
+    /// policy's evidence of the moment. A call that is in flight is recorded in neither window. A
+    /// call that another thread records at the moment of the change may be lost. Of two
+    /// reconfigurations at the same moment, one may leave the window empty.
     ///
     /// # What a breaker keeps
     /// The breaker keeps its name, its clock, its listeners, how many may wait and its classifier. A builder that

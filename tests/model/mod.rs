@@ -725,7 +725,12 @@ impl Model {
         until
     }
 
-    /// The process ends, and another one begins where it was.
+    /// What is known is saved, and the process ends.
+    pub(crate) fn end(&mut self) {
+        self.open_times.end(self.now);
+    }
+
+    /// Another process begins where the one before had ended.
     pub(crate) fn restart(&mut self) {
         self.in_flight.clear();
         for call in &mut self.calls {
@@ -750,7 +755,6 @@ impl Model {
             None => {}
         }
         self.asked = 0;
-        self.open_times.restart(self.now);
         self.last_admission = 0;
         self.patience = 0;
     }

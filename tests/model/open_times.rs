@@ -58,8 +58,8 @@ impl OpenTimes {
         self.wished.min(most)
     }
 
-    /// The process ends at `now`, and another one knows what is still wished.
-    pub(super) fn restart(&mut self, now: u64) {
+    /// The process ends at `now`, and another one knows what is still wished then.
+    pub(super) fn end(&mut self, now: u64) {
         self.wished = self.wished(now);
     }
 

@@ -85,8 +85,9 @@ pub(crate) enum Operation {
 pub(crate) enum Came {
     Unchanged,
     WindowKept,
+    WindowResized,
     WindowBegunAnew,
-    /// The window was kept, and what it held tripped the breaker.
+    /// The window or its newest calls were kept, and what it held tripped the breaker.
     TrippedAtOnce,
     RecoveryBegunAnew,
     SwitchedOff,
@@ -428,6 +429,7 @@ impl<'a> Pair<'a> {
         self.story.came.push(match expected {
             Reconfigured::Unchanged => Came::Unchanged,
             Reconfigured::WindowBegunAnew => Came::WindowBegunAnew,
+            Reconfigured::WindowResized => Came::WindowResized,
             Reconfigured::StateChanged(State::Closed) => Came::SwitchedOn,
             Reconfigured::StateChanged(_) => Came::SwitchedOff,
             _ => Came::WindowKept,
@@ -456,6 +458,7 @@ impl<'a> Pair<'a> {
         }
         let builder = listened(self.model.config.builder(self.clock.clone()), &self.log);
         let builder = (self.restart)(&self.breaker, builder);
+        self.model.end();
         self.advance(away);
         let breaker: &'static CircuitBreaker = Box::leak(Box::new(builder.build().unwrap()));
         // What comes back now tells the old breaker.

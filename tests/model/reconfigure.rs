@@ -2,8 +2,8 @@
 
 use tripcurve::{Cause, Reconfigured, State};
 
-use super::config::{Config, Part, Policy, Steps};
-use super::{Model, Phase, adaptive};
+use super::config::{Config, Part, Policy, Shape, Steps};
+use super::{Call, Model, Phase, adaptive};
 
 impl Config {
     /// With some of the parts of another one, made to fit what stays. If the parts that say which times are
@@ -74,6 +74,21 @@ impl Config {
         shape(self) == shape(other) && times(self) == times(other) && shards(self) == shards(other)
     }
 
+    /// Whether the other's window can hold the newest calls of this one's. It asks for no ages that
+    /// this one doesn't know, and what is slow by one is slow by the other.
+    fn can_hand_calls_to(&self, other: &Self) -> bool {
+        let knows_enough = matches!(
+            (self.window, other.window),
+            (Shape::Time { .. }, Shape::Time { .. })
+                | (Shape::Count { .. }, Shape::Count { .. })
+                | (
+                    Shape::CountWithin { .. },
+                    Shape::CountWithin { .. } | Shape::Count { .. }
+                )
+        );
+        knows_enough && self.limit() == other.limit()
+    }
+
     /// Whether both lead back in the same way; of a ramp that is also how far back the window looks.
     fn has_the_recovery_of(&self, other: &Self) -> bool {
         let looks_back = |it: &Self| {
@@ -116,6 +131,12 @@ impl Config {
     }
 }
 
+/// What a window leaves to one of another shape.
+struct HandedOn {
+    newest_first: Vec<Call>,
+    failures_in_a_row: u64,
+}
+
 impl Model {
     pub(crate) fn reconfigure(&mut self, config: Config) -> Reconfigured {
         if self.config.is_like(&config) {
@@ -137,16 +158,52 @@ impl Model {
             self.patience = 0;
         }
         let (before, now) = (self.config.held(), config.held());
+        // Settings that switch it off or on leave nothing behind.
+        let hands_on = before == now && self.config.can_hand_calls_to(&config);
+        let handed_on = hands_on.then(|| self.handed_on());
         self.config = config;
         if before != now && self.switch(before, now) {
             return Reconfigured::StateChanged(self.state());
         }
         self.begin_anew(has_same_window, has_same_recovery);
-        if !has_same_window {
-            return Reconfigured::WindowBegunAnew;
+        if has_same_window {
+            self.judge(false);
+            return Reconfigured::WindowKept;
         }
+        // Where calls are rejected there is no window.
+        let Some(handed_on) = handed_on.filter(|_| self.lets_through_all()) else {
+            return Reconfigured::WindowBegunAnew;
+        };
+        self.take_on(handed_on);
         self.judge(false);
-        Reconfigured::WindowKept
+        Reconfigured::WindowResized
+    }
+
+    /// What another window may take on.
+    fn handed_on(&self) -> HandedOn {
+        let ticks = self.config.window.ticks();
+        // Of a call it is known in which bucket or tick it ended, and whether it was slow.
+        let as_it_is_known = |call: &Call| Call {
+            at: ticks.map_or(call.at, |(width, _)| call.at / width * width),
+            is_timed: false,
+            ..*call
+        };
+        HandedOn {
+            newest_first: self.window().map(as_it_is_known).collect(),
+            failures_in_a_row: self.run(),
+        }
+    }
+
+    /// Takes on what the present window has room for and what is young enough for it.
+    fn take_on(&mut self, handed_on: HandedOn) {
+        let mut calls = handed_on.newest_first;
+        if let Some(capacity) = self.config.window.capacity() {
+            calls.truncate(capacity as usize);
+        }
+        calls.retain(|call| self.is_alive(call.at));
+        calls.reverse();
+        self.calls = calls;
+        self.failures_in_a_row = handed_on.failures_in_a_row;
     }
 
     /// Switches it off or on, if it isn't as the settings say already. On again is as after a reset, unless
