@@ -280,6 +280,7 @@ pub(crate) struct Fittings {
     /// See [`Settings`].
     pub(crate) settings: Settings,
     /// Whether it was given them alone, and not as one of a registry's.
+    #[cfg(any(feature = "reconfigure", feature = "registry"))]
     pub(crate) are_its_own: bool,
     /// The window.
     pub(crate) ring: Part<Ring>,

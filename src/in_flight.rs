@@ -391,9 +391,12 @@ impl InFlight {
         // Where it matters, a fence stands before (see `Ring::failures_and_slow`).
         self.places.iter().filter_map(move |place| {
             let note = place.note();
+            if !note.is_of(generation) {
+                return None;
+            }
             // A call that leaves its place meanwhile has come back, and is missed as it would have been a moment
             // later.
-            let began = place.began(note).filter(|_| note.is_of(generation))?;
+            let began = place.began(note)?;
             let is_overdue = now > began.saturating_add(self.watch.limit);
             (is_overdue && !self.has_left(began, now)).then_some(note)
         })

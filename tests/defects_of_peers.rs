@@ -311,12 +311,26 @@ fn after_each_recovery_it_trips_again_as_the_first_time() {
 
 // resilience4j#547, #1443 and others: 100 calls a minute at least, or the dependency is not judged.
 #[test]
-fn a_dependency_that_is_called_once_an_hour_is_judged_by_default() {
+fn a_dependency_that_is_called_once_in_ten_seconds_is_judged_by_default() {
     let (breaker, hand) = breaker(|builder| builder);
-    for _ in 0..5 {
+    for _ in 0..4 {
+        fail(&breaker, 1);
+        hand.advance(10 * SECOND);
+    }
+    assert_eq!(breaker.state(), State::Closed);
+    fail(&breaker, 1);
+    assert_eq!(breaker.state(), State::Open);
+}
+
+#[test]
+fn a_dependency_that_is_called_once_an_hour_is_judged_by_its_last_calls() {
+    let (breaker, hand) = breaker(|builder| builder.window(Window::count(100)));
+    for _ in 0..4 {
         fail(&breaker, 1);
         hand.advance(3_600 * SECOND);
     }
+    assert_eq!(breaker.state(), State::Closed);
+    fail(&breaker, 1);
     assert_eq!(breaker.state(), State::Open);
 }
 

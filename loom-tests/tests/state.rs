@@ -386,8 +386,8 @@ fn a_late_report_lengthens_the_lease_whoever_takes_the_place() {
             &state,
             [
                 |state: &AtomicState| {
-                    let stale = state.settle(FIRST, ProbeReport::Succeeded, Probes::all(1));
-                    assert_eq!(stale, ProbeVerdict::Stale);
+                    let verdict = state.settle(FIRST, ProbeReport::Succeeded, Probes::all(1));
+                    assert_eq!(verdict, ProbeVerdict::Stale);
                     state.lengthen_lease(100, TOOK, TIMEOUT);
                     None
                 },

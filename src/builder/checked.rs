@@ -8,6 +8,7 @@ use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
 use crate::evidence::Evidence;
 use crate::lane::Lane;
+use crate::name::Name;
 use crate::policy::TripPolicy;
 use crate::recovery::{MaxRetryAfter, Recovery};
 use crate::window::Window;
@@ -22,6 +23,19 @@ pub(crate) struct Checked {
 }
 
 impl<C> Builder<C> {
+    /// Refuses a name that is too long.
+    pub(crate) fn check_length_of_name(&self) -> Result<(), ConfigError> {
+        if !Name::is_too_long(self.name.as_str()) {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "name",
+            format!("{:?}, of {} bytes,", self.name, self.name.as_str().len()),
+            format!("at most {} characters long", Name::CHARS),
+            "choose one that people can read",
+        ))
+    }
+
     /// Checks all settings and makes what follows from several of them.
     pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
         let lanes = match self.shards {

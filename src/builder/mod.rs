@@ -515,19 +515,6 @@ impl<C> Builder<C> {
         self.build_with_any_name()
     }
 
-    /// Refuses a name that is too long.
-    pub(crate) fn check_length_of_name(&self) -> Result<(), ConfigError> {
-        if !Name::is_too_long(self.name.as_str()) {
-            return Ok(());
-        }
-        Err(ConfigError::new(
-            "name",
-            format!("{:?}, of {} bytes,", self.name, self.name.as_str().len()),
-            format!("at most {} characters long", Name::CHARS),
-            "choose one that people can read",
-        ))
-    }
-
     /// Like [`build`](Self::build), for names that can't be refused.
     pub(crate) fn build_with_any_name(self) -> Result<CircuitBreaker<C>, ConfigError> {
         let Outfit {

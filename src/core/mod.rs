@@ -410,7 +410,13 @@ mod tests {
         }
     }
 
+    /// A window of ten nanoseconds.
     fn core(policy: TripPolicy) -> Core {
+        core_in(10, policy)
+    }
+
+    /// A window of a single bucket, that many nanoseconds wide.
+    fn core_in(width: u64, policy: TripPolicy) -> Core {
         let settings = Settings {
             name: "sleepy".into(),
             policies: [policy].into(),
@@ -420,7 +426,7 @@ mod tests {
             on_cancel: Outcome::Ignored,
             switch: crate::fittings::Switch::default(),
         };
-        let ring = Ring::Time(TimeRing::new(10, 1, 1, false));
+        let ring = Ring::Time(TimeRing::new(width, 1, 1, false));
         Core::new(settings, ring, None, None, State::Closed, 0)
     }
 
@@ -455,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_slept_opens_for_the_whole_time() {
-        let core = core(TripPolicy::consecutive_failures(1));
+        let core = core_in(100_000_000_000, TripPolicy::consecutive_failures(1));
         let sleeper = Sleeper {
             end: 60_000_000_000,
             ..sleeper()

@@ -151,6 +151,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     }
 
     /// Whether it was given other settings than it was built with, and not as one of a registry's.
+    #[cfg(feature = "registry")]
     pub(super) fn has_its_own_settings(self) -> bool {
         self.later().is_some_and(|it| it.are_its_own)
     }

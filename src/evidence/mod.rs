@@ -394,11 +394,16 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn evidence(tolerate: f64) -> Evidence {
+        evidence_in(60 * SECOND, tolerate)
+    }
+
+    /// In a window that long.
+    fn evidence_in(window: u64, tolerate: f64) -> Evidence {
         let wish = Wish {
             tolerate,
             false_trip_budget: Duration::from_secs(86_400),
         };
-        let evidence = Evidence::new(wish, 60 * SECOND);
+        let evidence = Evidence::new(wish, window);
         // A call a second.
         evidence.look(FIRST, 10 * SECOND, 0, || 10);
         evidence
@@ -446,7 +451,7 @@ mod tests {
     /// Fails when: `verdict` asks for as much however long it lasts.
     #[test]
     fn what_lasts_needs_more_evidence_that_it_is_not_tolerable() {
-        let evidence = evidence(0.25);
+        let evidence = evidence_in(86_400 * SECOND, 0.25);
         fail(&evidence, 6, 10 * SECOND);
         assert!(verdict(&evidence, 210 * SECOND).is_some());
         assert_eq!(verdict(&evidence, 10_000 * SECOND), None);
@@ -531,7 +536,7 @@ mod tests {
     fn after_a_trip_patience_is_that_of_all_that_has_lasted() {
         let at_once = evidence(0.25).at_once;
         let needed = |lasted: u64, rest: u64| {
-            let evidence = evidence(0.25);
+            let evidence = evidence_in(86_400 * SECOND, 0.25);
             fail(&evidence, 20, 10 * SECOND);
             let tripped = 10 * SECOND + lasted;
             let verdict = verdict(&evidence, tripped).unwrap();
