@@ -94,7 +94,7 @@ pub use tenure::{AtKey, Counted, Fate, Place, find_or_make};
 /// at once, each may make a breaker; one of them is kept, and all get it. The map grows in steps, by those who make
 /// breakers; while one of them allocates the larger table, others may wait.
 ///
-/// Memory: the breaker's, 512 bytes if it is [compact](Builder::shards) with ten buckets; about 60 more
+/// Memory: the breaker's, 504 bytes if it is [compact](Builder::shards) with ten buckets; about 60 more
 /// for its place, with keys of up to eight bytes, and 24 if there is a capacity. With a
 /// [listener](Builder::on_transition) each breaker has a log of 3.7 kB.
 ///
