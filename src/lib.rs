@@ -46,10 +46,10 @@
 //!    order. (A listener that is held up for too long misses some and is [told how
 //!    many](Transition::missed).)
 //! 2. While the breaker is half-open, at most [`probes`](Builder::probes) calls are let through in
-//!    each generation. With an [adaptive](Recovery::adaptive) recovery it is one call, and then no more
-//!    than a growing share of the calls that ask. Calls that gave their places back don't count, nor
-//!    do calls [within a call](CircuitBreaker::call). The breaker can't stay half-open for good because
-//!    a probe never reports.
+//!    each generation. With an [adaptive](Recovery::adaptive) recovery it is one call, and then no
+//!    more than a growing share of the calls that ask. Calls that gave their places back don't
+//!    count, nor do calls [within a call](CircuitBreaker::call). The breaker can't stay half-open
+//!    for good because a probe never reports.
 //! 3. What was let through in one generation can't change another: a call that began before the
 //!    outage and ends after the recovery is not counted. (The breaker still honours a
 //!    [`Retry-After`](Builder::retry_after) of a late failure. A late report can give the probes
