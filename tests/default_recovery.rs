@@ -134,7 +134,8 @@ fn a_dependency_that_is_bad_for_4_percent_of_the_time_is_rejected_for_at_most_15
     }
 }
 
-/// Whatever the period, open times don't keep step with it, and don't grow while the dependency works.
+/// Whatever the period, open times don't keep step with it, and don't grow while the dependency
+/// works.
 #[test]
 fn a_fault_that_comes_back_as_regularly_as_the_breaker_probes_does_not_keep_it_open() {
     for (bad, period, most) in [

@@ -41,8 +41,8 @@ fn drop_after(breaker: &CircuitBreaker, hand: &MockClock, time: Duration) {
     drop(permit);
 }
 
-/// How long it takes until the breaker opens, at most ten minutes. Each caller waits `patience` for a
-/// backend that hangs, drops the call and makes another.
+/// How long it takes until the breaker opens, at most ten minutes. Each caller waits `patience` for
+/// a backend that hangs, drops the call and makes another.
 fn time_to_open(
     settings: fn(Builder) -> Builder,
     callers: u32,

@@ -234,7 +234,8 @@ fn a_call_leaves_its_window_no_later_than_the_window_is_long() {
                 breaker.metrics_only();
                 hand.advance(offset);
                 fail(&breaker);
-                // If the buckets don't divide the length evenly, the window is shorter by the remainder.
+                // If the buckets don't divide the length evenly, the window is shorter by the
+                // remainder.
                 let cut = NANO * buckets;
                 hand.advance(length.saturating_sub(bucket + cut));
                 assert_eq!(

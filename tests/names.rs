@@ -1,10 +1,12 @@
-//! Names from outside are escaped and cut wherever they are shown, and are found by their full text.
+//! Names from outside are escaped and cut wherever they are shown, and are found by their full
+//! text.
 
 use std::time::Duration;
 
 use tripcurve::{CallError, CircuitBreaker, Clock, RetryBudget, TripPolicy};
 
-/// Names that forge a log line, steer a terminal or reverse a text, and the text that is shown instead.
+/// Names that forge a log line, steer a terminal or reverse a text, and the text that is shown
+/// instead.
 const EVIL: &str = "pay\nERROR \u{1b}[2J\0\u{202e}\u{85}";
 const SHOWN: &str = r"pay\nERROR \u{1b}[2J\0\u{202e}\u{85}";
 
@@ -135,7 +137,8 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
     all
 }
 
-/// Checks that the text has no control or format character, except line ends of an alternate `Debug`.
+/// Checks that the text has no control or format character, except line ends of an alternate
+/// `Debug`.
 #[track_caller]
 fn is_harmless(what: &str, text: &str) {
     let steers = |letter: char| {

@@ -87,8 +87,8 @@ fn rank(snapshot: &Snapshot, was_used: bool) -> Rank {
     }
 }
 
-/// The registry that should be there. It is told what each breaker counts; `against_model.rs` models
-/// that.
+/// The registry that should be there. It is told what each breaker counts; `against_model.rs`
+/// models that.
 struct Model {
     capacity: usize,
     made: u64,

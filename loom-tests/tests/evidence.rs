@@ -226,7 +226,8 @@ fn two_failures_that_are_weighed_at_once_are_no_three() {
     });
 }
 
-/// Evidence that trips at a certain number of failures in a row. One less than that came too long ago.
+/// Evidence that trips at a certain number of failures in a row. One less than that came too long
+/// ago.
 fn old_evidence(failures: u32) -> Evidence {
     let evidence = evidence(0.0, budget_for(failures), |moment| moment);
     for _ in 1..failures {
