@@ -64,7 +64,7 @@ impl<Q: Queue> Anteroom<Q> {
         }
     }
 
-    /// For how many there is room.
+    /// How many callers may wait.
     #[cfg(feature = "reconfigure")]
     pub(crate) fn max(&self) -> u32 {
         self.max

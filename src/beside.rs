@@ -17,9 +17,9 @@ pub struct Beside {
     pub evidence: Option<Box<Evidence>>,
     /// If its recovery is adaptive.
     pub recovery: Option<Box<AdaptiveRecovery>>,
-    /// If its open times grow, and not as by default.
+    /// If its open times grow in another way than the default ones.
     pub open_times: Option<Box<OpenTimes>>,
-    /// If it honours a `Retry-After` for another time than is the default.
+    /// If the longest `Retry-After` that it honours isn't the default one.
     pub max_retry_after: Option<Box<MaxRetryAfter>>,
     /// If callers may wait for the verdict of the probes.
     #[cfg(feature = "wait")]

@@ -104,17 +104,18 @@ impl<C> CircuitBreaker<C> {
     /// A panic in `operation` counts as a failure and goes on unwinding.
     ///
     /// # Calls within a call
-    /// `operation` may call the same breaker again, as when one helper calls another. While the breaker is
-    /// half-open, such an inner call is a part of the outer one: it is let through, takes no place of a probe
-    /// or share of a ramp, and isn't recorded. So the breaker closes as soon as it would with single calls. The
-    /// same holds for asynchronous calls and for all other handles of the breaker. While the breaker is closed,
-    /// each call counts for itself.
+    /// `operation` may call the same breaker again, as when one helper calls another. While the
+    /// breaker is half-open, such an inner call is a part of the outer one: it is let through,
+    /// takes no place of a probe or share of a ramp, and isn't recorded. So the breaker closes as
+    /// soon as it would with single calls. The same holds for asynchronous calls and for all other
+    /// handles of the breaker. While the breaker is closed, each call counts for itself.
     ///
-    /// An inner call is one that the outer call makes on its own thread, or while its own future is polled. A
-    /// call that `operation` starts on another thread or in another task counts for itself, and may be rejected.
-    /// So may a call beside a [`Permit`], which can go to another thread. If such a rejection can become the
-    /// error of the outer call, let the [classifier](crate::Builder::classify) return
-    /// [`Outcome::Ignored`](crate::Outcome::Ignored) for it.
+    /// An inner call is one that the outer call makes on its own thread, or while its own future is
+    /// polled. A call that `operation` starts on another thread or in another task counts for
+    /// itself, and may be rejected. So may a call beside a [`Permit`], which can go to another
+    /// thread. If such a rejection can become the error of the outer call, let the
+    /// [classifier](crate::Builder::classify) return [`Outcome::Ignored`](crate::Outcome::Ignored)
+    /// for it.
     ///
     /// # Errors
     /// [`CallError::Rejected`] if the call was not made, [`CallError::Inner`] if it was made and
@@ -141,8 +142,8 @@ impl<C> CircuitBreaker<C> {
     ///
     /// The breaker is asked when the future is first polled. Any runtime will do: nothing is
     /// spawned, timed or allocated. A panic counts as a failure; a future that is dropped before it
-    /// is ready counts as [`on_cancel`](crate::Builder::on_cancel) says. A half-open breaker takes a call within
-    /// this one for a [part of it](Self::call).
+    /// is ready counts as [`on_cancel`](crate::Builder::on_cancel) says. A half-open breaker takes
+    /// a call within this one for a [part of it](Self::call).
     ///
     /// # Errors
     /// As [`call`](Self::call).
@@ -307,7 +308,7 @@ impl<C> CircuitBreaker<C> {
 }
 
 pin_project! {
-    /// A call's future with its permit. Between two polls the thread doesn't run the call.
+    /// A call's future with its permit. Between two polls no thread runs the call.
     struct CallFuture<'a, F> {
         permit: Held<&'a Shared>,
         is_paused: bool,

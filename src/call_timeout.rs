@@ -27,10 +27,10 @@ use crate::waiting::Waiting;
 /// - is dropped, before its outcome is recorded;
 /// - returns [`CallError::TimedOut`] to the caller. Whether the dependency has done the work nobody knows.
 ///
-/// The limit counts from when the call is let through. A call that is ready when its time is over counts as what it
-/// came to, and is returned. If the future is dropped before, it counts as
-/// [`on_cancel`](crate::Builder::on_cancel) says, as ever: users who go away say nothing about the dependency,
-/// unless the call has outlasted the limit for slow calls.
+/// The limit counts from when the call is let through. A call that is ready when its time is over
+/// counts as what it came to, and is returned. If the future is dropped before, it counts as
+/// [`on_cancel`](crate::Builder::on_cancel) says, as ever: users who go away say nothing about the
+/// dependency, unless the call has outlasted the limit for slow calls.
 ///
 /// Of a breaker with a bulkhead, [`Guarded`](crate::Guarded), the time in the bulkhead's line doesn't count: it
 /// has a bound of its own, [`max_wait`](crate::Bulkhead::max_wait), and is not the dependency's fault. So the whole takes
@@ -43,9 +43,10 @@ use crate::waiting::Waiting;
 /// [classifier](crate::Builder::classify) return [`Outcome::TimedOut`] for its error. Likewise a task that
 /// computes and never awaits isn't stopped, since it is not asked.
 ///
-/// Choose the limit below the [probe's time](crate::Builder::probe_timeout), and below the time that your own
-/// callers wait. With a longer limit a probe loses its place before it is given up, and the recovery takes
-/// longer. It comes to an end even so: a call that is given up late lengthens the probe's time.
+/// Choose the limit below the [probe's time](crate::Builder::probe_timeout), and below the time
+/// that your own callers wait. With a longer limit a probe loses its place before it is given up,
+/// and the recovery takes longer. It comes to an end even so: a call that is given up late
+/// lengthens the probe's time.
 ///
 /// Clones, and handles with other limits, share the breaker.
 ///

@@ -15,14 +15,14 @@ pub trait Caller: Now {
         self.lane()
     }
 
-    /// Whether the caller is within a call of this breaker that was let through half-open in `generation`.
+    /// Whether the caller runs a call that this breaker let through half-open in `generation`.
     #[inline]
     fn is_within(&self, _generation: Generation) -> bool {
         false
     }
 
-    /// Notes that calls of this breaker are, from now on, within one that was let through half-open in
-    /// `generation`. Returns where that is noted, below 127.
+    /// Notes that the caller runs a call that this breaker let through half-open in `generation`.
+    /// Returns the place of the note, below 127.
     #[inline]
     fn begin(&self, _generation: Generation) -> Option<u32> {
         None

@@ -71,10 +71,10 @@ pub trait Now {
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
-/// The clock of a builder that names none, and of one that names the breaker's own, is no other clock.
 #[cfg(feature = "reconfigure")]
 impl Clock {
-    /// Whether it is another clock than `other`, and not just the default one.
+    /// Whether it is another clock than `other`. The default one is not: a builder that names no
+    /// clock has it.
     pub(crate) fn differs_from(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
@@ -95,9 +95,9 @@ enum Source {
 #[derive(Debug, Default)]
 struct Mock {
     time: AtomicU64,
-    /// How many seeds it has given.
+    /// How many seeds it has handed out.
     seeds: AtomicU64,
-    /// What the system's clock showed when it was set, and what this one showed then.
+    /// The system time that was set, and what this clock showed at that moment.
     #[cfg(feature = "serde")]
     system: [AtomicU64; 2],
 }
@@ -246,13 +246,14 @@ fn random_seed() -> u64 {
 }
 
 impl Clock {
-    /// A number that tells the jitter of a breaker from that of all others, also in other processes.
+    /// A number that tells the jitter of a breaker from that of all others, also in other
+    /// processes.
     ///
     /// A mock clock gives the same numbers in the same order each time, so that a simulation can be
     /// repeated.
     pub(crate) fn next_seed(&self) -> u64 {
         match &self.0 {
-            // Relaxed: only that the numbers differ is of interest.
+            // Relaxed: it matters only that the numbers differ.
             Source::Mock(mock) => mixed(mock.seeds.fetch_add(1, Ordering::Relaxed)),
             Source::Counter(_) | Source::Recent(_) => random_seed(),
         }
@@ -387,8 +388,9 @@ impl MockClock {
     /// Sets what the system's clock shows now, for tests of what was [saved](crate::SavedState); it moves on
     /// with this one. Until then it shows this clock's time since 1970. Never panics.
     ///
-    /// The time may be before this clock's own, as when the system's clock was set back. A time before 1970
-    /// counts as its beginning, and one after 2554 as its end, as with the system's own clock.
+    /// The time may be before this clock's own, as when the system's clock was set back. A time
+    /// before 1970 counts as its beginning, and one after 2554 as its end, as with the system's own
+    /// clock.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};

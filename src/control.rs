@@ -202,7 +202,8 @@ impl ControlGroup {
     /// Closes all members that are forced open, with an empty window, also those that were forced open
     /// by hand; leaves those alone that are in another state by a command of their own.
     ///
-    /// A member that its settings [switch off](crate::Builder::enabled) enters that state instead of closed.
+    /// A member whose settings [switch it off](crate::Builder::enabled) becomes disabled or only
+    /// measures, as they say, instead of closed.
     pub fn release(&self) {
         self.give(false);
     }
@@ -228,7 +229,8 @@ impl ControlGroup {
             ..
         } = &*self.0;
         guarded!(members, |guard, can_write| if can_write {
-            // Relaxed, all: a number is given once, and when to tidy is a matter of tuning.
+            // Relaxed, all: an addition hands out each number once, and `tidy_at` only tunes how
+            // often the map is tidied. Neither publishes anything.
             members.insert(next.fetch_add(1, Ordering::Relaxed), member, &guard);
             if members.len() as u64 >= tidy_at.load(Ordering::Relaxed) {
                 members.retain(|_, member| member.strong_count() > 0, &guard);
@@ -238,9 +240,10 @@ impl ControlGroup {
             for _ in 0..late.len() {
                 let Some(member) = late.pop() else { break };
                 if let Some(living) = member.upgrade() {
-                    // Relaxed: as above.
+                    // Relaxed: an addition hands out each number once, and publishes nothing.
                     members.insert(next.fetch_add(1, Ordering::Relaxed), member, &guard);
-                    // A command that came meanwhile may have found it nowhere.
+                    // A command that came meanwhile may have found it neither in `late` nor in
+                    // `members`.
                     living.align(command);
                 }
             }
@@ -265,7 +268,8 @@ impl ControlGroup {
         for _ in 0..late.len() {
             let Some(member) = late.pop() else { break };
             if let Some(living) = member.upgrade() {
-                // Put back first. Another command that doesn't find it here is found by `align`.
+                // Put back first: if another command doesn't find it here, `align` finds that
+                // command.
                 late.push(member);
                 living.align(command);
             }

@@ -98,8 +98,7 @@ impl ConfigError {
         }
     }
 
-    /// Refuses a duration below a millisecond or beyond the longest.
-    /// An open time that is fixed, beside one that grows.
+    /// Refuses a fixed open time beside a backoff.
     pub(crate) fn not_beside_backoff(open_for: Duration) -> Self {
         Self::new(
             "open_for",
@@ -109,6 +108,7 @@ impl ConfigError {
         )
     }
 
+    /// Refuses a duration below a millisecond or beyond the longest.
     pub(crate) fn check_duration(
         setting: &'static str,
         value: Duration,
@@ -469,9 +469,9 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> CallError<E> {
     /// [`CallError`] implements [`Error`] only if the call's own error does, and
     /// `Box<dyn Error + Send + Sync>` doesn't. With this method `?` works for both.
     ///
-    /// The box holds the cause itself, so it downcasts to [`Rejected`], [`TimedOut`], `BulkheadFull`
-    /// or the call's own error. Its message and its [source](Error::source) are the cause's own. An
-    /// error that is boxed already stays in its box.
+    /// The box holds the cause itself, so it downcasts to [`Rejected`], [`TimedOut`],
+    /// `BulkheadFull` or the call's own error. Its message and its [source](Error::source) are the
+    /// cause's own. An error that is boxed already stays in its box.
     ///
     /// ```
     /// use std::error::Error;

@@ -23,15 +23,16 @@ impl<C> CircuitBreaker<C> {
     /// A task that checks the dependency's health while the breaker is open, so that no user's call has to be
     /// the guinea pig. Spawn it; any runtime will do.
     ///
-    /// When an open time is over, `check` runs instead of a call, which are rejected as before. A result that
-    /// [counts](crate::Builder::classify) as a success makes the breaker half-open: probes are let through, or
-    /// a ramp begins with one, since a dependency whose health endpoint answers need not be well. After any other
-    /// result, or none within half of the [time of a probe](crate::Builder::probe_timeout), the next open
-    /// time begins, a [backoff](crate::Builder::backoff)'s longer one; the check is dropped if it still runs.
-    /// The check may call through the breaker itself: such a call is let through and not recorded.
-    /// So a health endpoint that fails though the dependency works keeps the breaker open. What checks come to
-    /// isn't counted in the window; a wish [when to be asked again](crate::Builder::retry_after) is heeded
-    /// if the result counts as a failure.
+    /// When an open time is over, `check` runs instead of a call, which are rejected as before. A
+    /// result that [counts](crate::Builder::classify) as a success makes the breaker half-open:
+    /// probes are let through, or a ramp begins with one, since a dependency whose health endpoint
+    /// answers need not be well. After any other result, or none within half of the [time of a
+    /// probe](crate::Builder::probe_timeout), the next open time begins, a
+    /// [backoff](crate::Builder::backoff)'s longer one; the check is dropped if it still runs. The
+    /// check may call through the breaker itself: such a call is let through and not recorded. So a
+    /// health endpoint that fails though the dependency works keeps the breaker open. What checks
+    /// come to isn't counted in the window. The breaker honours a
+    /// [`Retry-After`](crate::Builder::retry_after) of a result that counts as a failure.
     ///
     /// The breaker depends on the task for nothing. Calls probe as without it, if it was dropped or
     /// aborted or has panicked; and, if it isn't polled or blocks its thread, when no check has come to a
@@ -40,8 +41,8 @@ impl<C> CircuitBreaker<C> {
     /// rejected call is told to [wait](crate::Rejected::retry_after) for that moment. Several tasks check side by
     /// side, and the first verdict counts.
     ///
-    /// The task makes one check at most each time that it is polled. A clock that is 18 years ahead can't tell when
-    /// an open time ends; then there is a second between two checks.
+    /// The task makes at most one check each time that it is polled. A clock that is 18 years ahead
+    /// can't tell when an open time ends. The task then waits a second between two checks.
     ///
     /// It ends when the last handle of the breaker, or permit, is gone, which it does not keep alive; a check
     /// that runs then is finished first. Nothing happens before it is first polled.
@@ -148,7 +149,8 @@ impl<C> CircuitBreaker<C> {
                     } => {
                         drop(bell);
                         last = Last::Check;
-                        // Calls of this breaker within the check are parts of it, or none would succeed.
+                        // Calls of this breaker within the check are parts of it, or none would
+                        // succeed.
                         let outer = OuterCall::of(attendance.0.as_ptr(), generation);
                         let check = async {
                             let mut check = pin!(outer.run(|| check()));
@@ -176,11 +178,11 @@ impl<C> CircuitBreaker<C> {
     }
 }
 
-/// How long the task waits if a check has come to its verdict and the next one is due at once. Open times are at
-/// least a millisecond, so this is a clock beyond its range, by which each open time is over when it begins.
+/// How long the task waits between two checks if the next one is due at once. Open times last at
+/// least a millisecond, so this happens only if the clock is beyond its range.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a task has done last.
+/// The latest step of a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Last {
     Check,

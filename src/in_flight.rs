@@ -24,9 +24,10 @@ use crate::sync::{AtomicU64, Ordering, fence};
 /// +-----------------+---------+-------+-------------------+
 /// ```
 ///
-/// *Weight*: the call stands for 2^weight. *Phase*: whether the place is free, being taken, or taken.
-/// *Sequence*: how often the place was taken. So a reader that finds the same note twice has read the
-/// beginning of its call between. The sequence repeats after 34 thousand million calls in one place.
+/// *Weight*: the call stands for 2^weight. *Phase*: whether the place is free, being taken, or
+/// taken. *Sequence*: how often the place was taken. If a reader finds the same note before and
+/// after, the beginning that it read between is of that call. The sequence repeats after 3.4 × 10¹⁰
+/// calls in one place.
 mod layout {
     use super::Field;
 
@@ -38,7 +39,7 @@ mod layout {
     const _: () = assert!(GENERATION.end() <= 64);
 }
 
-/// What a place says of the call that has it, but for when it began.
+/// What a place says of its call, except when the call began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Note(u64);
 
@@ -55,13 +56,13 @@ impl Note {
         layout::PHASE.get(self.0) == phase
     }
 
-    /// The note of the next call that takes the place, of which nothing is known yet.
+    /// The note while the next call takes the place; it says nothing of that call yet.
     fn next(self) -> Self {
         let sequence = layout::SEQUENCE.get(self.0).wrapping_add(1);
         Self(layout::SEQUENCE.of(sequence)).with_phase(Self::BEING_TAKEN)
     }
 
-    /// The note of the call that is taking the place.
+    /// The note of the call that has just taken the place.
     fn of(self, generation: Generation, weight: u32) -> Self {
         let sequence = layout::SEQUENCE.of(layout::SEQUENCE.get(self.0));
         let generation = layout::GENERATION.of(generation.bits());
@@ -86,8 +87,8 @@ impl Note {
         1 << self.weight()
     }
 
-    /// The note of the same call after the odds were halved to this weight, if it is one of as many as it
-    /// then stands for; else the place is free.
+    /// The note after the odds were halved to this weight. If the call is dropped from the sample,
+    /// the place is free.
     fn thinned(self, weight: u32, began: u64) -> Self {
         match thinned(self.weight(), weight, began) {
             Some(weight) => self.of(self.generation(), weight),
@@ -96,8 +97,8 @@ impl Note {
     }
 }
 
-/// The weight of a call of weight `own`, if it is one of as many as `weight` says; nothing happens to a call
-/// of more weight.
+/// The new weight of a call of weight `own` when the sample is thinned to `weight`; `None` if the
+/// call is dropped from the sample. A call of more weight keeps its own.
 fn thinned(own: u32, weight: u32, began: u64) -> Option<u32> {
     let halvings = weight.saturating_sub(own);
     let tosses = mixed(began) >> own & ((1 << halvings) - 1);
@@ -106,12 +107,13 @@ fn thinned(own: u32, weight: u32, began: u64) -> Option<u32> {
 
 /// A place for a call that is watched: two words, of which the note publishes the beginning.
 ///
-/// A caller takes the place by exchanging the note for one that nobody reads, writes the beginning, and then
-/// writes its own note. A reader that finds one note before and after it has read the beginning has read the
-/// beginning of that call. Nobody waits for a caller that sleeps between: the place counts as nobody's.
+/// A caller takes the place by exchanging the note for one that readers skip. Then it writes the
+/// beginning, and then its own note. If a reader finds the same note before and after the
+/// beginning, the two belong to one call. Nobody waits for a caller that sleeps between: readers
+/// skip the place.
 #[derive(Debug)]
 struct Place {
-    /// In nanoseconds.
+    /// When the call began, in nanoseconds.
     began: AtomicU64,
     note: AtomicU64,
 }
@@ -125,17 +127,19 @@ impl Place {
     }
 
     fn note(&self) -> Note {
-        // Acquire: pairs with the Release in `take`; `began`, read after it, is that of this note or of a later
-        // one.
+        // Acquire: pairs with the Release in `take`. The beginning that is read next is that of
+        // this note or of a later one; otherwise it could be that of an earlier call.
         Note(self.note.load(Ordering::Acquire))
     }
 
-    /// When the call of this note began, if it still has the place. A note may change its weight meanwhile.
+    /// When the call of this note began, if it still has the place. A note may change its weight
+    /// meanwhile.
     fn began(&self, note: Note) -> Option<u64> {
-        // Relaxed: which of them it is shows the note, read around it.
+        // Relaxed: the note, read before and after, shows which call's beginning this is.
         let began = self.began.load(Ordering::Relaxed);
-        // Acquire: pairs with the Release fence in `take`. If a later call's beginning was read, then the note
-        // that is read next is no older than the one with which that call began to take the place.
+        // Acquire: pairs with the Release fence in `take`. If a later call's beginning was read,
+        // the note that is read next shows that a later call takes the place. Otherwise two calls
+        // would be mixed.
         fence(Ordering::Acquire);
         // Relaxed: see above.
         let found = Note(self.note.load(Ordering::Relaxed));
@@ -145,8 +149,8 @@ impl Place {
 
     /// Changes the note, if it still is `seen`.
     fn change(&self, seen: Note, new: Note) -> Result<(), Note> {
-        // AcqRel, Acquire: who takes the place next acquires it, and so writes its beginning after this call has
-        // read its own.
+        // AcqRel, Acquire: pairs with itself. The next call that takes the place acquires this
+        // change, so it writes its beginning after this call has read its own.
         self.note
             .compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
@@ -159,13 +163,14 @@ impl Place {
         if self.change(seen, taking).is_err() {
             return false;
         }
-        // Release: pairs with the Acquire fence in `began`; who reads the beginning written next finds the note
-        // changed.
+        // Release: pairs with the Acquire fence in `began`. A reader that reads the beginning
+        // written next finds the note changed, and doesn't take that beginning for the former
+        // call's.
         fence(Ordering::Release);
-        // Relaxed: published by the note.
+        // Relaxed: the Release store of the note below publishes it.
         self.began.store(began, Ordering::Relaxed);
-        // Release: pairs with the Acquire in `note`. A store, since nobody else changes a note whose place is
-        // being taken.
+        // Release: pairs with the Acquire in `note`, which then finds this call's beginning. A
+        // store is enough, since no other thread changes the note of a place that is being taken.
         let note = taking.of(generation, weight);
         self.note.store(note.0, Ordering::Release);
         true
@@ -339,7 +344,7 @@ impl InFlight {
             let seen = place.note();
             if let (true, Some(began)) = (seen.is(Note::TAKEN), place.began(seen)) {
                 let thinned = seen.thinned(halved.leading_zeros(), began);
-                // Should the call have come back meanwhile, it stays away.
+                // If the call has come back meanwhile, this fails, and the place stays free.
                 let _has_come_back = place.change(seen, thinned);
             }
         }
@@ -354,8 +359,8 @@ impl InFlight {
         };
         let mut seen = place.note();
         while seen.is_of(generation) && place.began(seen) == Some(began) {
-            // What is recorded next is written with Release, and read by who then looks here with a fence
-            // between.
+            // The outcome is recorded next, with Release. Readers read it first, with a fence
+            // between, and then look here.
             match place.change(seen, seen.with_phase(Note::FREE)) {
                 Ok(()) => return,
                 Err(found) => seen = found,

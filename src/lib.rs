@@ -46,13 +46,14 @@
 //!    order. (A listener that is held up for too long misses some and is [told how
 //!    many](Transition::missed).)
 //! 2. While the breaker is half-open, at most [`probes`](Builder::probes) calls are let through in
-//!    each generation, not counting those that gave their places back, nor calls
-//!    [within them](CircuitBreaker::call); with an
-//!    [adaptive](Recovery::adaptive) recovery, one, and then no more than a growing share of the calls
-//!    that ask. It can't stay half-open for good because a probe never reports.
+//!    each generation. With an [adaptive](Recovery::adaptive) recovery it is one call, and then no
+//!    more than a growing share of the calls that ask. Calls that gave their places back don't
+//!    count, nor do calls [within a call](CircuitBreaker::call). The breaker can't stay half-open
+//!    for good because a probe never reports.
 //! 3. What was let through in one generation can't change another: a call that began before the
-//!    outage and ends after the recovery is not counted. (If it fails and the
-//!    dependency [wishes](Builder::retry_after) to be left alone, that is heeded.)
+//!    outage and ends after the recovery is not counted. (The breaker still honours a
+//!    [`Retry-After`](Builder::retry_after) of a late failure. A late report can give the probes
+//!    [more time](Builder::probe_timeout).)
 //! 4. An outcome is counted once, in the bucket of its time, or, when that has left the window, not
 //!    at all.
 //! 5. No trip is lost: of two failures that are recorded at the same time, at least one sees the

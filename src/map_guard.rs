@@ -1,16 +1,16 @@
 //! Guards of papaya's maps that work while a thread ends.
 //!
-//! A guard keeps what a reader has found. The cheap one belongs to the thread and goes by a number
-//! that papaya's collector keeps in a thread-local. In the destructor of another thread-local that
-//! number may be gone, and to ask for it panics. Then an owned guard is taken: it has a number of
-//! its own, for which it takes the collector's lock, as each thread does once.
+//! A guard keeps alive what a reader has found. The cheap kind belongs to the thread: it uses a
+//! number that papaya's collector keeps in a thread-local. In the destructor of another
+//! thread-local that number may be gone, and asking for it panics. There an owned guard is used. It
+//! has a number of its own, and takes the collector's lock to get it, as each thread does once.
 //!
-//! An owned guard reads, but to write it asks for the number of the thread all the same. So a
-//! thread that ends changes no map. It leaves to others what it can't do.
+//! An owned guard can read. To write, papaya asks for the number of the thread even so. So a thread
+//! that ends changes no map, and leaves the change to other threads.
 //!
-//! A thread notes here that it ends. The note is written by a destructor that is registered after
-//! the collector's own. Destructors run in the opposite order, so it is written before the number
-//! is gone.
+//! A thread notes here that it ends. A destructor that is registered after the collector's own
+//! writes the note. Destructors run in the opposite order, so the note comes before the number is
+//! gone.
 
 use std::cell::Cell;
 use std::hash::Hash;
@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use papaya::HashMap;
 
-/// What is known of the thread.
+/// Whether the thread can have a guard of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Thread {
     /// It has had no guard so far.

@@ -30,10 +30,10 @@ enum Text {
 }
 
 impl Name {
-    /// How many characters a name may have.
+    /// The most characters that a name may have.
     pub(crate) const CHARS: usize = 1_024;
 
-    /// Whether a name has more of them.
+    /// Whether a name has more than [`CHARS`](Self::CHARS) characters.
     pub(crate) fn is_too_long(name: &str) -> bool {
         name.len() > Self::CHARS && name.chars().nth(Self::CHARS).is_some()
     }
@@ -98,10 +98,10 @@ impl fmt::Debug for Name {
 pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
 impl Shown<'_> {
-    /// How many characters of the text are shown.
+    /// The most characters of the text that are shown.
     pub(crate) const CHARS: usize = 128;
 
-    /// The characters that are shown, each as one or more.
+    /// The characters of the shown text; each of the original's becomes one or more.
     fn escaped(self, quoted: bool) -> impl Iterator<Item = char> {
         let text = beginning(self.0);
         let ellipsis = (text.len() < self.0.len()).then_some('…');
@@ -110,7 +110,7 @@ impl Shown<'_> {
     }
 }
 
-/// As many characters of a text as are shown.
+/// The beginning of a text, as long as it is shown.
 pub(crate) fn beginning(text: &str) -> &str {
     let end = text.char_indices().nth(Shown::CHARS);
     end.map_or(text, |(end, _)| &text[..end])
@@ -124,11 +124,11 @@ fn escaped(letter: char, quoted: bool) -> impl Iterator<Item = char> {
         _ => false,
     };
     let plain = is_plain.then_some(letter);
-    // Behind a letter, so that an accent that belongs to it isn't escaped.
+    // The character stands behind a letter, so that a combining accent isn't escaped.
     let mut behind_a_letter = [b'a'; 5];
     let length = letter.encode_utf8(&mut behind_a_letter[1..]).len();
     let text = std::str::from_utf8(&behind_a_letter[..=length]).unwrap_or("a");
-    // The longest is that of six digits, as `\u{10ffff}`.
+    // The longest escape has six digits, such as `\u{10ffff}`.
     let mut all = ['\0'; 12];
     let mut count = 0;
     for (place, letter) in all.iter_mut().zip(text.escape_debug().skip(1)) {

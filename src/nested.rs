@@ -1,29 +1,29 @@
 //! Calls that are made within a half-open call of the same breaker.
 //!
-//! A half-open breaker lets few calls through. A call that it has let through may call the same breaker again,
-//! as when one helper calls another. The inner call is a part of the outer one: it is let through, takes no
-//! place, and isn't recorded. Otherwise the breaker would reject it for want of a place, and the outer call would
-//! fail by it.
+//! A half-open breaker lets few calls through. A call that it has let through may call the same
+//! breaker again, as when one helper calls another. The inner call is a part of the outer one: it
+//! is let through, takes no place, and isn't recorded. Otherwise the breaker would reject it for
+//! want of a place, and the outer call would fail.
 //!
-//! Each thread has a list of the half-open calls that it runs at the moment. A future's call is in the list only
-//! while the future is polled, so no task sees the calls of another. Calls in other states are never listed,
-//! because nothing would ask for them.
+//! Each thread has a list of the half-open calls that it runs at the moment. A future's call is in
+//! the list only while the future is polled, so no task sees the calls of another. Calls in other
+//! states aren't listed, because nothing would ask for them.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 
 use crate::state::Generation;
 
-/// A half-open call, of which calls within it are parts.
+/// A half-open call; calls of the same breaker within it are parts of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OuterCall {
-    /// Where the breaker is. It stays there as long as a call of it runs.
+    /// The breaker's address, which doesn't change while one of its calls runs.
     breaker: usize,
     generation: Generation,
 }
 
 impl OuterCall {
-    /// No breaker's: what is above it in the list is no part of what is below it.
+    /// A call of no breaker. Calls above it in the list are no parts of those below it.
     const NONE: Self = Self {
         breaker: 0,
         generation: Generation::FIRST,
@@ -54,7 +54,7 @@ impl OuterCall {
         })
     }
 
-    /// Whether this thread runs it at the moment.
+    /// Whether this thread runs the call at the moment.
     pub(crate) fn is_running(self) -> bool {
         RUNNING.with(|running| {
             let calls = running.calls.get(..running.count.get());
@@ -64,13 +64,13 @@ impl OuterCall {
     }
 }
 
-/// Takes the call at this place off the list, and with it those that are within it.
+/// Takes the call at this place off the list, and all calls within it.
 pub(crate) fn end(place: u32) {
     let place = usize::try_from(place).unwrap_or_default();
     RUNNING.with(|running| running.count.set(place));
 }
 
-/// Runs work that is no part of the calls that this thread runs, though one of them may wait for it.
+/// Runs work that is no part of this thread's calls, even if one of them waits for it.
 #[cfg(feature = "bulkhead")]
 pub(crate) fn run_apart<R>(work: impl FnOnce() -> R) -> R {
     OuterCall::NONE.run(work)
@@ -78,7 +78,7 @@ pub(crate) fn run_apart<R>(work: impl FnOnce() -> R) -> R {
 
 /// The half-open calls that a thread runs, each within the one before it.
 struct Running {
-    /// How many there are. If they are more than the list holds, none is found.
+    /// How many there are. If the list can't hold them all, none is found.
     count: Cell<usize>,
     calls: [Cell<OuterCall>; Self::MOST],
 }

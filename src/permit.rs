@@ -36,8 +36,8 @@ impl<S: Deref<Target = Shared>> Held<S> {
         Some(ticket)
     }
 
-    /// Runs the call's operation, or polls its future once. Calls of this breaker within it are parts of it if
-    /// it was let through half-open.
+    /// Runs the call's operation, or polls its future once. If it was let through half-open, calls
+    /// of this breaker within it are parts of it.
     pub(crate) fn run<R>(&self, operation: impl FnOnce() -> R) -> R {
         match self.outer_call() {
             Some(outer) => outer.run(operation),
@@ -45,7 +45,7 @@ impl<S: Deref<Target = Shared>> Held<S> {
         }
     }
 
-    /// Leaves nothing behind.
+    /// Takes the ticket out, and leaves a permit without one.
     #[inline]
     pub(crate) fn take(&mut self) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl<S: Deref<Target = Shared>> Held<S> {
         }
     }
 
-    /// This thread stops running the call, whose future is pending.
+    /// Notes that this thread doesn't run the call any more: its future is pending.
     #[cold]
     pub(crate) fn pause(mut self) -> Self {
         if let Some((shared, ticket)) = &mut self.ticket {
@@ -62,7 +62,7 @@ impl<S: Deref<Target = Shared>> Held<S> {
         self
     }
 
-    /// This thread runs the call again.
+    /// Notes that this thread runs the call again.
     #[cold]
     pub(crate) fn resume(mut self) -> Self {
         if let Some((shared, ticket)) = &mut self.ticket {
@@ -102,8 +102,8 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
 
     /// Notes the `Retry-After` of a call whose outcome counts against the dependency.
     ///
-    /// Before the outcome is recorded, which may open the breaker: the open time then begins at its
-    /// full length.
+    /// The caller does this before it records the outcome. If the outcome opens the breaker, the
+    /// open time has its full length from the beginning.
     #[inline]
     pub(crate) fn wish(&self, wish: Duration) {
         if let Some((shared, ticket)) = &self.ticket {
@@ -174,8 +174,8 @@ macro_rules! permit {
             /// header `Retry-After` does; see [`Builder::retry_after`](crate::Builder::retry_after).
             ///
             /// Does the same as [`record`](Self::record) if the outcome doesn't count against the
-            /// dependency (`Success`, `Ignored`), if the breaker was disabled when it gave the permit,
-            /// or if it [honours none](crate::Builder::longest_retry_after).
+            /// dependency (`Success`, `Ignored`), if the breaker was disabled when it gave the
+            /// permit, or if it [honours none](crate::Builder::longest_retry_after).
             // Inlined not for itself: out of line it would be a second place, in another crate than the first, where the
             // compiler makes all that settles, and `closed/call/count_window` takes a third more instructions.
             #[inline]

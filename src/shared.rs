@@ -80,7 +80,7 @@ impl Shared {
             .map_err(|refusal| self.rejected(refusal))
     }
 
-    /// Like [`admit`](Self::admit), for a call that this thread runs from now on until it is settled.
+    /// Like [`admit`](Self::admit), for a call that this thread runs until it is settled.
     #[inline]
     pub(crate) fn admit_call(&self) -> Result<Ticket, Rejected> {
         self.core
@@ -107,7 +107,7 @@ impl Shared {
         }
     }
 
-    /// Notes the `Retry-After` of a call, unless nothing of this call is recorded.
+    /// Notes the `Retry-After` of a call, if the breaker records this call.
     #[cold]
     #[inline(never)]
     pub(crate) fn wish_of(&self, ticket: Ticket, wish: Duration) {

@@ -214,8 +214,8 @@ impl Snapshot {
 
     /// Calls of the window that succeeded. Probes are not among them.
     ///
-    /// A call that was [dropped](crate::Builder::on_cancel) after the limit for slow calls didn't fail,
-    /// so it is among them, and among the [slow](Self::slow) ones.
+    /// A call that was [dropped](crate::Builder::on_cancel) after the limit for slow calls didn't
+    /// fail, so it is among them, and among the [slow](Self::slow) ones.
     #[must_use]
     pub fn successes(&self) -> u64 {
         self.successes

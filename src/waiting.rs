@@ -35,9 +35,9 @@ impl<C> Builder<C> {
 }
 
 /// A breaker whose calls wait for the verdict of the probes instead of being rejected; made by
-/// [`CircuitBreaker::waiting`]. A call that waits must go on being polled: if one that isn't is told that a
-/// probe's place is free, the others who wait don't hear of it before its future is dropped. It holds no place,
-/// so whoever asks anew gets it.
+/// [`CircuitBreaker::waiting`]. A call that waits must go on being polled. If it is told of a free
+/// place for a probe and is no longer polled, the others that wait don't hear of the place before
+/// its future is dropped. It doesn't hold the place: a new call gets it.
 ///
 /// A call waits while the breaker is half-open and all places for [probes](Builder::probes) are taken, up
 /// to the handle's bound, until

@@ -1,7 +1,8 @@
-//! The books balance: each call that was let through is found again, exactly once, in what the breaker says.
+//! The books balance: the breaker accounts exactly once for each call that was let through.
 //!
-//! `admitted = succeeded + failed + ignored + cancelled + in flight`, in every state, through every handle.
-//! Threads keep a ledger of their own beside the breaker, and both are compared while the threads rest.
+//! `admitted = succeeded + failed + ignored + cancelled + in flight`, in every state, through every
+//! handle. Threads keep a ledger of their own beside the breaker, and both are compared while the
+//! threads rest.
 
 #![cfg(all(feature = "bulkhead", feature = "tokio", feature = "wait"))]
 
@@ -135,7 +136,7 @@ impl Handles {
         (handles, hand)
     }
 
-    /// Makes a call that ends so, through the handle of this number.
+    /// Makes a call with this end, through the handle with this number.
     fn call(&self, handle: u64, end: End, ledger: &Ledger, kept: &mut Vec<OwnedPermit>) {
         let returns = move || match end {
             End::Returns(outcome) => Ok(outcome),
@@ -192,7 +193,7 @@ impl Handles {
         self.breaker.snapshot()
     }
 
-    /// Nothing is left behind by calls that are all over.
+    /// Checks that finished calls have left nothing behind.
     fn are_at_rest(&self) {
         assert_eq!(self.guarded.bulkhead().in_flight(), 0);
         assert_eq!(self.blocking.bulkhead().in_flight(), 0);
@@ -204,7 +205,7 @@ impl Handles {
     }
 }
 
-/// Notes what came of a call that returns or panics.
+/// Notes the outcome of a call that returns or panics.
 fn by_call(
     end: End,
     ledger: &Ledger,
@@ -267,8 +268,8 @@ fn any_end(random: &mut impl Rng, outcomes: &[Outcome]) -> End {
     }
 }
 
-/// Runs threads that call at random, round by round, and `check` while they rest: between the rounds, with
-/// calls still in flight, and at the end without any.
+/// Runs threads that call at random, round by round, and `check` while they rest: between the
+/// rounds, with calls still in flight, and at the end without any.
 fn run(handles: &Handles, outcomes: &[Outcome], check: impl Fn(&Ledger, &Snapshot)) -> Ledger {
     let ledger = Ledger::default();
     let mut kept: Vec<Vec<OwnedPermit>> = (0..THREADS).map(|_| Vec::new()).collect();
@@ -395,7 +396,7 @@ fn the_books_balance_while_all_calls_are_rejected() {
 
 #[test]
 fn the_books_balance_while_probes_are_out() {
-    // So many that neither enough have succeeded nor too many failed.
+    // Too few calls to close the breaker, and too few failures to open it.
     let recovery = Recovery::fixed(HOUR, 1_023).success_threshold(1_022);
     let (handles, _hand) =
         Handles::new(|builder| builder.recovery(recovery).start_in(State::HalfOpen));

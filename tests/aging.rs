@@ -21,7 +21,7 @@ fn fail(breaker: &CircuitBreaker) {
     record(breaker, Outcome::Failure);
 }
 
-/// A breaker by these settings, on a clock that has run for a while.
+/// A breaker with these settings, on a clock that has run for a while.
 fn built(settings: Settings) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     hand.advance(7 * DAY);

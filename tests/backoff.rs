@@ -18,7 +18,7 @@ fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockCloc
     built_by(|builder| settings(builder.probes(1)))
 }
 
-/// The same, with a recovery of its own.
+/// A breaker with a recovery that the test chooses.
 fn built_by(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("backoff").clock(clock);

@@ -253,7 +253,7 @@ fn the_last_waiter_that_is_dropped_frees_the_place_that_it_was_given() {
     assert!(bulkhead.try_acquire().is_ok());
 }
 
-/// The documentation of `Bulkhead` says so in its first paragraph.
+/// A waiter that isn't polled keeps its place, as the first paragraph of `Bulkhead` says.
 #[test]
 fn a_waiter_that_is_no_longer_polled_keeps_its_place_until_its_future_is_dropped() {
     let hand = Hand::default();

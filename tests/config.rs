@@ -823,7 +823,7 @@ fn a_file_that_is_read_again_unchanged_leaves_a_breaker_off_that_was_disabled_by
         let again = payments(settings).builder("payments").unwrap();
         breaker.reconfigure(again).unwrap();
         assert_eq!(breaker.state(), State::Disabled);
-        // Nor does another setting enable it.
+        // Another setting doesn't enable it either.
         let other = format!("{settings}\nprobe_timeout = '3s'");
         let other = payments(&other).builder("payments").unwrap();
         breaker.reconfigure(other).unwrap();
@@ -890,7 +890,7 @@ fn no_key_of_a_file_that_is_read_again_is_ignored() {
             Err(error) => assert_eq!(key.split(' ').next(), Some(&*error.setting)),
         }
     }
-    // It lists all there are, besides the template's name.
+    // The list has all keys, besides the template's name.
     let unknown = misread("unknown = 1");
     let known = unknown.split_once("one of template, ").unwrap().1;
     for known in known.split(", ") {

@@ -1,5 +1,5 @@
-//! The default recovery beside others: what it rejects while a dependency is bad now and then, and what a
-//! total outage costs.
+//! The default recovery beside others: what it rejects while a dependency is bad now and then, and
+//! what a total outage costs.
 //!
 //! `cargo test --all-features --test default_recovery -- --ignored --nocapture` prints the figures.
 
@@ -11,14 +11,14 @@ const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Between two calls: 200 a second.
+/// The time between two calls: 200 a second.
 const SPACING: Duration = Duration::from_millis(5);
 
 type Settings = fn(Builder) -> Builder;
 
 const DEFAULT: (&str, Settings) = ("default", |builder| builder);
 
-/// What the default is compared with.
+/// The recoveries that the default is compared with.
 const OTHERS: [(&str, Settings); 5] = [
     ("fixed 5 s", |builder| builder.open_for(5 * SECOND)),
     ("5 s to 5 s", |builder| {
@@ -52,8 +52,8 @@ fn call(breaker: &CircuitBreaker, is_bad: bool) -> bool {
     true
 }
 
-/// The share of an hour's calls that is rejected while the dependency is `bad` at the beginning of each
-/// period, in percent.
+/// The share of an hour's calls that is rejected while the dependency is `bad` at the beginning of
+/// each period, in percent.
 #[allow(clippy::cast_precision_loss, reason = "below a million")]
 fn rejected(settings: Settings, bad: Duration, period: Duration) -> f64 {
     let (breaker, clock, hand) = built("payments", settings);
@@ -67,8 +67,8 @@ fn rejected(settings: Settings, bad: Duration, period: Duration) -> f64 {
     f64::from(rejected) / f64::from(calls) * 100.0
 }
 
-/// How many calls an outage of an hour gets, and how long after its end the breaker is closed: on average and
-/// at most, of twenty breakers.
+/// How many calls an outage of an hour gets, and how long after its end the breaker is closed: on
+/// average and at most, of twenty breakers.
 fn outage(settings: Settings) -> (f64, Duration, Duration) {
     let (mut probes, mut sum, mut most) = (0, Duration::ZERO, Duration::ZERO);
     for name in 0..20 {
@@ -88,7 +88,7 @@ fn outage(settings: Settings) -> (f64, Duration, Duration) {
     (f64::from(probes) / 20.0, sum / 20, most)
 }
 
-/// Bad for so many milliseconds of each so many.
+/// Faults: how many milliseconds a dependency is bad, and of how many.
 const PATTERNS: [(u32, u32); 10] = [
     (200, 5_000),
     (100, 1_000),
@@ -134,7 +134,8 @@ fn a_dependency_that_is_bad_for_4_percent_of_the_time_is_rejected_for_at_most_15
     }
 }
 
-/// Whatever the period is, open times don't keep step with it, or grow while the dependency works.
+/// Whatever the period, open times don't keep step with it, and don't grow while the dependency
+/// works.
 #[test]
 fn a_fault_that_comes_back_as_regularly_as_the_breaker_probes_does_not_keep_it_open() {
     for (bad, period, most) in [
@@ -157,7 +158,7 @@ fn an_outage_of_an_hour_gets_a_thousand_probes_and_is_over_within_five_seconds_o
     assert!(most <= 5 * SECOND + 10 * MILLI, "{most:?}");
 }
 
-/// When each of the breakers lets a call through, after all have tripped at once.
+/// The moments at which the breakers let their first calls through, after all have tripped at once.
 fn first_probes(breakers: &[CircuitBreaker], clock: &Clock, hand: &MockClock) -> Vec<Duration> {
     for breaker in breakers {
         breaker.try_acquire().unwrap().record(Outcome::Trip);
@@ -197,7 +198,7 @@ fn twenty_breakers_that_trip_together_do_not_probe_together() {
     assert_spread(&first_probes(&breakers, &clock, &hand));
 }
 
-/// As in clients that each have a breaker of their own for one backend.
+/// Breakers of one name, such as clients of one backend have.
 #[test]
 fn twenty_breakers_of_one_name_that_trip_together_do_not_probe_together() {
     let (clock, hand) = Clock::mock();
@@ -206,7 +207,7 @@ fn twenty_breakers_of_one_name_that_trip_together_do_not_probe_together() {
     assert_spread(&first_probes(&breakers, &clock, &hand));
 }
 
-/// Those of a registry have one name, unless each is given its own.
+/// Breakers of a registry, which have one name unless each is given its own.
 #[cfg(feature = "registry")]
 #[test]
 fn twenty_breakers_of_a_registry_that_trip_together_do_not_probe_together() {
@@ -219,7 +220,7 @@ fn twenty_breakers_of_a_registry_that_trip_together_do_not_probe_together() {
     assert_spread(&first_probes(&breakers, &clock, &hand));
 }
 
-/// How long a breaker stays open each time in a total outage.
+/// The open times of a breaker in a total outage.
 fn open_times(settings: Settings) -> Vec<Duration> {
     let (breaker, _, hand) = built("payments", settings);
     let opening = |_| {
@@ -284,7 +285,7 @@ fn the_default_open_times_come_and_go_with_other_settings() {
     let settings = || CircuitBreaker::builder("payments");
     open(9 * SECOND);
     breaker.reconfigure(settings()).unwrap();
-    // What failed under a fixed time isn't counted.
+    // Recoveries that failed under a fixed time aren't counted.
     open(500 * MILLI);
     open(SECOND);
     let longer = Backoff::exponential(500 * MILLI, 2.0, 60 * SECOND);

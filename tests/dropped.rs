@@ -14,10 +14,10 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 const NANO: Duration = Duration::from_nanos(1);
 
-/// From when on a call of these tests is slow.
+/// The limit for slow calls in these tests.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// When the callers of these tests give up.
+/// The time after which the callers of these tests give up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn breaker(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
@@ -41,8 +41,8 @@ fn drop_after(breaker: &CircuitBreaker, hand: &MockClock, time: Duration) {
     drop(permit);
 }
 
-/// How long it takes until the breaker opens, at most ten minutes, if so many callers each wait
-/// `patience` for a backend that hangs, drop the call and make another.
+/// How long it takes until the breaker opens, at most ten minutes. Each caller waits `patience` for
+/// a backend that hangs, drops the call and makes another.
 fn time_to_open(
     settings: fn(Builder) -> Builder,
     callers: u32,

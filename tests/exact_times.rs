@@ -1,5 +1,5 @@
-//! A mock clock that is advanced by exactly what a setting says: nothing happens a nanosecond before, and
-//! all of it happens then.
+//! A mock clock that is advanced by exactly what a setting says: nothing happens a nanosecond
+//! before, and all of it happens then.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,8 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 const NANO: Duration = Duration::from_nanos(1);
 
-/// What the clock shows when a test begins: at the beginning of a unit of the state word (2²⁰ ns), just
-/// beside one, and anywhere.
+/// What the clock shows when a test begins: at the beginning of a unit of the state word (2²⁰ ns),
+/// just beside one, and anywhere.
 const BEGINNINGS: [u64; 7] = [
     0,
     1,
@@ -77,7 +77,7 @@ fn a_breaker_is_open_for_exactly_its_open_time() {
         let (breaker, hand) = breaker_at(beginning, |builder| builder.open_for(time));
         fail(&breaker);
         assert_open_for(&breaker, &hand, time);
-        // After a probe that failed as well.
+        // The same after a probe that failed.
         fail(&breaker);
         assert_open_for(&breaker, &hand, time);
         breaker.reset();
@@ -126,7 +126,7 @@ fn a_backoff_and_a_retry_after_end_exactly_when_they_say() {
         };
         record(wish);
         assert_open_for(&breaker, &hand, wish);
-        // Two wishes of the same unit: the longer one holds.
+        // Two `Retry-After` that end in the same unit: the longer one holds.
         let permits = [
             breaker.try_acquire().unwrap(),
             breaker.try_acquire().unwrap(),
@@ -234,7 +234,8 @@ fn a_call_leaves_its_window_no_later_than_the_window_is_long() {
                 breaker.metrics_only();
                 hand.advance(offset);
                 fail(&breaker);
-                // Of a length that the buckets don't divide, the rest is missing.
+                // If the buckets don't divide the length evenly, the window is shorter by the
+                // remainder.
                 let cut = NANO * buckets;
                 hand.advance(length.saturating_sub(bucket + cut));
                 assert_eq!(

@@ -26,7 +26,7 @@ fn guarded(settings: impl FnOnce(Builder) -> Builder) -> (Guarded, MockClock) {
     guarded_by(|builder| settings(builder.open_for(SECOND)))
 }
 
-/// The same, with a recovery of its own.
+/// A breaker with a recovery that the test chooses.
 fn guarded_by(settings: impl FnOnce(Builder) -> Builder) -> (Guarded, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("guarded")

@@ -26,7 +26,7 @@ fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, Clock, M
     built_by(|builder| settings(builder.recovery(Recovery::fixed(5 * SECOND, 1))))
 }
 
-/// The same, with a recovery of its own.
+/// A breaker with a recovery that the test chooses.
 fn built_by(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, Clock, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("checked");
@@ -324,7 +324,7 @@ fn what_a_health_check_wishes_itself_lengthens_the_next_open_time() {
     assert_eq!(left.map(|left| left.as_secs()), Some(60));
 }
 
-/// By such a clock each open time is over when it begins.
+/// On a clock 18 years ahead each open time is over when it begins.
 #[test]
 fn a_poll_makes_one_check_though_the_clock_is_18_years_ahead() {
     let (clock, hand) = Clock::mock();

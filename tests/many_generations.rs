@@ -1,8 +1,8 @@
-//! What an earlier generation has left behind means nothing to a later one, however many state changes lie
+//! Traces of an earlier generation mean nothing to a later one, however many state changes lie
 //! between and however little time.
 //!
-//! Packed words hold 11, 12 or 21 bits of a generation's number, so the numbers tested here are those after
-//! which these bits are the same again.
+//! Packed words hold 11, 12 or 21 bits of a generation's number, so the numbers tested here are
+//! those after which these bits are the same again.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tripcurve::{
 const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// After which the low 11 bits are the same again, or the low 12 bits.
+/// The numbers of state changes after which the low 11 or 12 bits are the same again.
 const ROUNDS: [u32; 5] = [2_047, 2_048, 4_096, 8_192, 3 * 2_048];
 
 fn breaker(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
@@ -44,7 +44,7 @@ fn windows() -> [Window; 4] {
     ]
 }
 
-/// A breaker that counts, times and weighs all that there is, and doesn't trip soon.
+/// A breaker that counts, times and weighs every call, and doesn't trip soon.
 fn counting(window: Window) -> (CircuitBreaker, MockClock) {
     let weighs = !format!("{window:?}").contains("Count");
     breaker(|builder| {
@@ -94,7 +94,7 @@ fn nothing_that_a_generation_counted_is_there_again_after_as_many_resets_at_one_
             fail(&breaker, 2);
             reset(&breaker, times);
             assert_empty(&breaker);
-            // Nor of what comes after it.
+            // It isn't counted among later calls either.
             fail(&breaker, 1);
             assert_eq!(breaker.snapshot().failures(), 1);
             assert_eq!(breaker.snapshot().consecutive_failures(), 1);
@@ -135,7 +135,7 @@ fn hung_calls_are_no_evidence_after_as_many_resets() {
     }
 }
 
-/// In whatever way it comes back.
+/// A call of an earlier generation counts for nothing, however it comes back.
 #[test]
 fn a_call_that_comes_back_after_as_many_resets_changes_nothing() {
     let comes_back: [fn(tripcurve::Permit<'_>); 5] = [
@@ -156,7 +156,7 @@ fn a_call_that_comes_back_after_as_many_resets_changes_nothing() {
                     comes_back(call);
                 }
                 assert_empty(&breaker);
-                // Nor is there evidence, of which a failure more would be enough.
+                // There is no evidence either: one more failure would otherwise be enough.
                 fail(&breaker, 1);
                 assert_eq!(
                     breaker.state(),

@@ -1,10 +1,12 @@
-//! Names from outside in everything that is shown: escaped, cut, and still found by those who look.
+//! Names from outside are escaped and cut wherever they are shown, and are found by their full
+//! text.
 
 use std::time::Duration;
 
 use tripcurve::{CallError, CircuitBreaker, Clock, RetryBudget, TripPolicy};
 
-/// A line of a log forged, a terminal steered, a text turned round; and what is shown of it.
+/// Names that forge a log line, steer a terminal or reverse a text, and the text that is shown
+/// instead.
 const EVIL: &str = "pay\nERROR \u{1b}[2J\0\u{202e}\u{85}";
 const SHOWN: &str = r"pay\nERROR \u{1b}[2J\0\u{202e}\u{85}";
 
@@ -12,7 +14,7 @@ fn megabyte() -> String {
     "n\n".repeat(500_000)
 }
 
-/// What is shown of a breaker, and of all that it hands out, by what it is.
+/// Everything that a breaker and its parts show, each with its label.
 fn shown(name: &str) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     let mut show = |what, text: String| all.push((what, text));
@@ -70,7 +72,7 @@ fn shown(name: &str) -> Vec<(&'static str, String)> {
     all
 }
 
-/// What is shown of a breaker with the features.
+/// Everything that the features add to it.
 #[allow(unused_mut, unused_variables, reason = "each part has its feature")]
 fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> {
     let name = breaker.name();
@@ -135,7 +137,8 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
     all
 }
 
-/// The text has no character that steers anything, apart from line ends of an alternate `Debug`.
+/// Checks that the text has no control or format character, except line ends of an alternate
+/// `Debug`.
 #[track_caller]
 fn is_harmless(what: &str, text: &str) {
     let steers = |letter: char| {
@@ -214,7 +217,7 @@ mod files {
     use std::fmt::Write;
     use tripcurve::Config;
 
-    /// What is wrong with a file, as JSON.
+    /// The error of a file, which is JSON.
     fn fault(file: &str) -> String {
         match serde_json::from_str::<Config>(file) {
             Ok(config) => config.check().unwrap_err().to_string(),

@@ -11,7 +11,7 @@ use tripcurve::{CallError, CircuitBreaker, Clock, MockClock, Recovery, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// About a tenth of a second, in which the clock moves on by whole units of a breaker's open times.
+/// About a tenth of a second: a whole number of the units in which the state word shows open times.
 const TENTH: Duration = Duration::from_nanos(100 << 20);
 
 fn recoveries() -> [Recovery; 5] {
@@ -45,8 +45,8 @@ fn probing() -> CircuitBreaker {
     failed(Recovery::fixed(SECOND, 1)).0
 }
 
-/// Makes ten calls a second until the breaker is closed, and returns how many have asked. `call` says whether
-/// it was made; one that was made must have succeeded.
+/// Makes ten calls a second until the breaker is closed, and returns how many have asked. `call`
+/// says whether it was made; one that was made must have succeeded.
 fn calls_until_closed(
     breaker: &CircuitBreaker,
     hand: &MockClock,
@@ -62,7 +62,7 @@ fn calls_until_closed(
     Err("never closes".to_owned())
 }
 
-/// Whether the call was made. It may have been rejected, but not have failed.
+/// Whether the call was made. Panics if it was made and failed.
 fn made<T, E: std::fmt::Debug>(result: Result<T, CallError<E>>) -> Result<bool, String> {
     match result {
         Ok(_) => Ok(true),
@@ -82,7 +82,7 @@ fn asked(call: impl Fn(&CircuitBreaker) -> Result<bool, String>) -> Vec<Result<u
         .collect()
 }
 
-/// As many as without calls within calls.
+/// A recovery takes as many calls as it does without calls within calls.
 fn as_single() -> Vec<Result<u32, String>> {
     let single = asked(|breaker| made(breaker.call(ok)));
     assert!(single.iter().all(Result::is_ok), "{single:?}");
@@ -108,7 +108,7 @@ fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Pending at first.
+/// A future that is pending at its first poll.
 async fn turn() {
     let mut is_second = false;
     poll_fn(|context| {
@@ -368,7 +368,7 @@ fn many_breakers_within_each_other_do_no_harm() {
     });
 }
 
-/// While its only place is taken by somebody else, a breaker that is not asked within the call rejects.
+/// Checks that the thread lists no call any more: a breaker whose only place is taken rejects one.
 #[track_caller]
 fn assert_nothing_is_left_behind() {
     let breaker = probing();
@@ -427,7 +427,7 @@ fn an_asynchronous_panic_leaves_nothing_behind() {
     assert_nothing_is_left_behind();
 }
 
-/// Polls until it is ready.
+/// Polls a future until it is ready.
 fn block_on_by_hand<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
@@ -445,7 +445,7 @@ fn a_future_that_is_pending_or_dropped_leaves_nothing_behind() {
         let mut nested = Box::pin(nested);
         assert!(poll(nested.as_mut()).is_pending());
         assert_eq!(breaker.snapshot().probes_in_flight(), 1);
-        // It is no part of what is pending.
+        // It is no part of the pending call.
         assert!(is_rejected(&breaker.call(ok)));
         assert!(is_rejected(&block_on(breaker.call_async(ok_async))));
     }
@@ -537,7 +537,8 @@ fn a_rejection_after_the_breaker_has_opened_is_no_evidence() {
 fn work_that_waits_on_the_threads_of_a_bulkhead_is_no_part_of_the_work_before_it() {
     use tripcurve::Bulkhead;
 
-    // One thread does both: the second is taken up while the first, a probe, waits for its own parts.
+    // One thread does both: the second is taken up while the first, a probe, waits for its own
+    // parts.
     let breaker = probing();
     let blocking = breaker.with_blocking(Bulkhead::blocking(1, 4).unwrap());
     let first = blocking.call_async({

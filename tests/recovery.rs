@@ -371,7 +371,7 @@ fn breakers_with_different_names_do_not_probe_in_step() {
 
 type Set = fn(Builder) -> Builder;
 
-/// What the builder refuses.
+/// The error with which the builder refuses settings.
 fn refused(builder: Builder) -> String {
     builder.build().unwrap_err().to_string()
 }
@@ -456,7 +456,7 @@ fn settings_of_one_recovery_that_contradict_each_other_are_refused_in_any_order(
     );
 }
 
-/// Each in its order, and with all that a breaker can have instead of the default.
+/// Settings that go together are accepted in any order.
 #[test]
 fn settings_of_the_recovery_that_go_together_hold_in_any_order() {
     let builder = || CircuitBreaker::builder("settings").clock(Clock::mock().0);

@@ -200,7 +200,7 @@ fn a_breaker_that_is_needed_is_not_dropped() {
     });
 }
 
-/// What goes although it once was needed, and how it comes to that.
+/// Breakers that once had something to lose and may be dropped now, and how each comes to that.
 fn goes(what: &str, prepare: impl Fn(&CircuitBreaker, &MockClock)) {
     let (registry, hand) = registry(3);
     prepare(&registry.of(&7), &hand);

@@ -61,7 +61,7 @@ struct Place {
     was_used: bool,
 }
 
-/// What would be lost with a breaker, from the least to the most.
+/// How much would be lost with a breaker, from the least to the most.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Idle,
@@ -87,8 +87,8 @@ fn rank(snapshot: &Snapshot, was_used: bool) -> Rank {
     }
 }
 
-/// What should be there. What a breaker counts it is told; `against_model.rs` has another model for
-/// that.
+/// The registry that should be there. It is told what each breaker counts; `against_model.rs`
+/// models that.
 struct Model {
     capacity: usize,
     made: u64,

@@ -377,7 +377,7 @@ fn a_template_that_is_switched_off_switches_all_breakers_off_and_on_again() {
     }
 }
 
-/// Fails when: a breaker that is off pins its key, though it knows nothing.
+/// Fails when: a breaker that is off keeps its place, though it counts nothing.
 #[test]
 fn breakers_that_the_template_switches_off_are_dropped_as_closed_ones_are() {
     let off = template(2).enabled(false);
@@ -406,7 +406,7 @@ fn a_template_that_breakers_in_use_cannot_take_is_refused() {
     assert_eq!(tenants.of(&2).state(), State::Closed);
 }
 
-/// Of breakers that are released from a group, those are off that the template switches off.
+/// Breakers that are released from a group are off if the template switches them off.
 #[test]
 fn a_breaker_that_is_released_is_as_the_template_says() {
     use tripcurve::ControlGroup;

@@ -1,4 +1,5 @@
-//! The function that the guide prints for following a file, run against real files and the real notify.
+//! The function that the guide prints for following a file, run against real files and the real
+//! notify.
 #![cfg(all(feature = "reconfigure", feature = "serde"))]
 
 #[path = "../examples/reload/recipe.rs"]
@@ -17,9 +18,9 @@ use std::time::Duration;
 use notify::{Event, RecursiveMode, Watcher};
 use tripcurve::{CircuitBreaker, Config, State};
 
-/// As long as nothing takes, even on a busy machine.
+/// A time that no step exceeds, even on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
-/// In which a loop that hears itself goes round ten times.
+/// A time in which a loop that is woken by its own reading goes round ten times.
 const A_WHILE: Duration = Duration::from_millis(600);
 
 /// One test at a time: how often a file is read would tell nothing beside busy neighbours.
@@ -64,7 +65,7 @@ impl Drop for Folder {
     }
 }
 
-/// How often the file is opened in a while.
+/// How often the file is opened within a short time.
 fn opened(path: &Path) -> u32 {
     let count = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&count);
@@ -116,7 +117,7 @@ fn it_follows_a_file_that_is_replaced_as_by_editors() {
     assert_eq!(texts.recv_timeout(LONG).unwrap(), "five");
 }
 
-/// As Kubernetes does with the files of a config map.
+/// Replaces a link, as Kubernetes does with the files of a config map.
 #[cfg(unix)]
 #[test]
 fn it_follows_a_link_whose_folder_is_replaced() {

@@ -9,7 +9,7 @@ use tripcurve::{CircuitBreaker, Clock, Outcome, Recording, TripPolicy, Window};
 /// Calls of a bin of the histogram: 1 ms.
 const TOOK: Duration = Duration::from_millis(1);
 
-/// What was counted of so many calls that failed, made by so many threads at once.
+/// The count of failed calls that several threads have made at once.
 struct Counted {
     failures: u64,
     slow: u64,
@@ -17,7 +17,7 @@ struct Counted {
 }
 
 fn count(threads: u64, calls: u64) -> Counted {
-    // A clock that stands still, so that all is counted in one bucket.
+    // The clock stands still, so one bucket counts all calls.
     let (clock, _hand) = Clock::mock();
     let slow = TripPolicy::slow_rate(1.0).slower_than(TOOK / 2);
     let breaker = CircuitBreaker::builder("payments")

@@ -1019,7 +1019,7 @@ fn breakers_by_key_are_not_restored_from_what_one_has_saved() {
     );
 }
 
-/// Also a time before what the mock clock shows, as after the system's clock was set back.
+/// A time before the mock clock's own counts too, as after the system's clock was set back.
 #[test]
 fn a_mock_clock_shows_the_system_time_that_was_set_and_moves_it_on() {
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
@@ -1046,8 +1046,8 @@ fn a_mock_clock_shows_the_system_time_that_was_set_and_moves_it_on() {
 
 // ----------------------------------------------------------------------- numbers that go together
 
-/// In how many failed calls each policy opens a breaker in a total outage, whatever was restored, if a call comes each
-/// 100 ms. The window is 10 s long, or holds 50 calls.
+/// In how many failed calls each policy opens a breaker in a total outage, whatever was restored,
+/// if a call comes each 100 ms. The window is 10 s long, or holds 50 calls.
 const TOTAL_OUTAGES: [(&str, u32); 6] = [
     ("consecutive failures", 5),
     ("failure count", 20),
@@ -1073,7 +1073,7 @@ fn with_policy(clock: &Clock, policy: &str) -> Builder {
     }
 }
 
-/// After how many failed calls a total outage opens the breaker, if it does.
+/// The number of failed calls after which a total outage opens the breaker, if it does.
 fn failed_calls(breaker: &CircuitBreaker, hand: &MockClock) -> Option<u32> {
     (1..=2_000).find(|_| {
         let _ = breaker.call(|| Err::<(), _>("outage"));
@@ -1095,7 +1095,7 @@ mod total_outage {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// Numbers of which each is likely to be in its range.
+    /// Random numbers, each of which is likely to be in its range.
     fn number() -> impl Strategy<Value = u64> {
         prop_oneof![
             4 => 0..=3_u64,
@@ -1147,9 +1147,11 @@ mod total_outage {
             ..ProptestConfig::default()
         })]
 
-        /// Any numbers, with the right sum: what is accepted makes a breaker that trips in a total outage.
+        /// Any numbers, with the right sum: what is accepted makes a breaker that trips in a total
+        /// outage.
         ///
-        /// Fails when: numbers are checked one by one alone; a run of failures ends where its field does.
+        /// Fails when: numbers are checked one by one alone; a run of failures ends where its field
+        /// does.
         #[test]
         fn whatever_is_restored_a_total_outage_opens_the_breaker(
             policy in 0..TOTAL_OUTAGES.len(),
@@ -1210,7 +1212,7 @@ mod total_outage {
         }
     }
 
-    /// With the most that can be asked for, which is a trip on noise in ten years.
+    /// The strictest setting trips too: a trip on noise in ten years.
     #[test]
     fn the_worst_that_can_be_learnt_is_overcome() {
         let ten_years = Duration::from_secs(10 * 365 * 86_400);

@@ -7,7 +7,7 @@ use tripcurve::{CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Recovery
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// What comes first at a moment at which calls begin and others end.
+/// The order of two events at the same moment: a call begins, and another ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum First {
     Begin,
@@ -56,7 +56,8 @@ impl Outage {
         self.hand.advance(SECOND);
     }
 
-    /// After how long it is closed, if it is within an hour, when each call succeeds after the time given.
+    /// The time until the breaker is closed, at most an hour, if each call succeeds after the time
+    /// given.
     fn closes(&mut self, first: First, mut takes: impl FnMut() -> Duration) -> Option<Duration> {
         let begin = self.now;
         while self.now < begin + HOUR {
@@ -138,7 +139,7 @@ fn a_call_timeout_above_the_time_of_a_probe_keeps_no_breaker_half_open() {
 fn a_probe_that_never_reports_still_gives_its_place_back() {
     for recovery in recoveries() {
         let outage = Outage::of(recovery);
-        // Each keeps its place until it is overdue; one of them reports late.
+        // Each probe keeps its place until it is overdue; one of them reports late.
         let late = outage.breaker.try_acquire_owned().unwrap();
         let lost: Vec<_> = std::iter::from_fn(|| outage.breaker.try_acquire_owned().ok()).collect();
         outage.hand.advance(40 * SECOND);
@@ -146,7 +147,7 @@ fn a_probe_that_never_reports_still_gives_its_place_back() {
             std::iter::from_fn(|| outage.breaker.try_acquire_owned().ok()).collect();
         assert!(!taken_over.is_empty(), "{recovery:?}");
         late.success();
-        // Those that are out have now twice the time that the late one took.
+        // The probes in flight now have twice as long as the late one took.
         outage
             .hand
             .advance(Duration::from_nanos(80_000_000_000 - 1));

@@ -329,7 +329,7 @@ mod bulkhead {
         });
     }
 
-    /// The thread waits for a place, in vain.
+    /// The thread waits for a place, and gets none.
     #[test]
     fn a_wait_for_a_place_works() {
         in_destructors("bulkhead::a_wait_for_a_place_works", || {

@@ -24,7 +24,7 @@ fn patient(settings: impl FnOnce(Builder) -> Builder) -> (Waiting, MockClock) {
     patient_by(|builder| settings(builder.open_for(SECOND).probes(1)))
 }
 
-/// The same, with a recovery of its own.
+/// A breaker with a recovery that the test chooses.
 fn patient_by(settings: impl FnOnce(Builder) -> Builder) -> (Waiting, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("patient")
@@ -446,7 +446,7 @@ fn other(settings: impl FnOnce(Builder) -> Builder) -> Builder {
     other_by(|builder| settings(builder.open_for(SECOND).probes(1)))
 }
 
-/// The same, with a recovery of its own.
+/// Settings with a recovery that the test chooses.
 #[cfg(feature = "reconfigure")]
 fn other_by(settings: impl FnOnce(Builder) -> Builder) -> Builder {
     let builder = CircuitBreaker::builder("patient");

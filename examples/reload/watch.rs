@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::recipe::watch;
 
-/// A file, and the texts that it has had since; a thread of its own [watches](watch) it.
+/// A file and its later texts, which a thread of its own [watches](watch).
 pub(crate) struct Watched {
     text: String,
     texts: mpsc::UnboundedReceiver<Result<String, String>>,
@@ -40,7 +40,7 @@ impl Watched {
     pub(crate) async fn changed(&mut self) -> Result<&str, String> {
         loop {
             match self.texts.recv().await {
-                // It was read before it was watched, and may have changed between.
+                // The thread reads the file once more, and it may not have changed.
                 Some(Ok(text)) if text == self.text => {}
                 Some(text) => {
                     self.text = text?;

@@ -51,8 +51,8 @@ fn check_any(saved: &SavedState) {
     }
 }
 
-/// The failed calls after which a total outage must have opened any of these breakers, if one comes each 100 ms: so
-/// many are needed where nearly all failures came right after another, and what was counted has left the windows.
+/// The number of failed calls after which a total outage must have opened any of these breakers, at
+/// one call each 100 ms. That many are needed where nearly all failures came right after another.
 const OUTAGE: u32 = 720;
 
 /// All calls fail. Policies that look only at how long calls take have nothing to say of that.

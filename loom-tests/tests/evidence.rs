@@ -226,7 +226,8 @@ fn two_failures_that_are_weighed_at_once_are_no_three() {
     });
 }
 
-/// For which so many failures in a row are enough. As many less one came too long ago.
+/// Evidence that trips at a certain number of failures in a row. One less than that came too long
+/// ago.
 fn old_evidence(failures: u32) -> Evidence {
     let evidence = evidence(0.0, budget_for(failures), |moment| moment);
     for _ in 1..failures {
@@ -236,8 +237,8 @@ fn old_evidence(failures: u32) -> Evidence {
     evidence
 }
 
-/// Fails when: `Evidence::failure` notes the date before it drops what is old; `Evidence::verdict` loads
-/// the date after the evidence; `Lasting` stores or loads the date relaxed.
+/// Fails when: `Evidence::failure` notes the date before it drops what is old; `Evidence::verdict`
+/// loads the date after the evidence; `Lasting` stores or loads the date relaxed.
 #[test]
 fn old_evidence_is_not_found_with_the_date_of_a_new_failure() {
     model(UNBOUNDED, || {
@@ -314,7 +315,7 @@ fn what_is_long_forgotten_is_not_remembered_when_another_excursion_ends() {
             tolerate: 0.25,
             false_trip_budget: Duration::from_nanos(1),
         };
-        // In so long a window evidence is never too old.
+        // In such a long window evidence is never too old.
         let evidence = Evidence::new(wish, LATER);
         evidence.look(FIRST, NOW - 1, 0, || 100_000);
         evidence.failure(FIRST, 1, || true);

@@ -131,7 +131,7 @@ fn a_call_that_comes_back_while_the_notes_are_thinned_out_stays_away() {
     });
 }
 
-/// Four calls for two places, and all come back.
+/// Four calls ask for two places, and all come back.
 ///
 /// Fails when: as above.
 #[test]
@@ -160,8 +160,8 @@ fn of_calls_that_come_and_go_none_stays_behind() {
     });
 }
 
-/// Calls of a generation that is over have both places. A call of the next one takes one of them, while a
-/// reader looks for calls that are overdue.
+/// Calls of a generation that is over have both places. A call of the next one takes one of them,
+/// while a reader looks for calls that are overdue.
 fn read_while_a_place_changes(begins: [u64; 2], read: Generation, at: u64) {
     let in_flight = in_flight();
     for _ in 0..2 {
@@ -188,8 +188,8 @@ fn a_call_is_not_overdue_by_the_beginning_of_the_one_before_it() {
     });
 }
 
-/// Fails when: `Place::began` doesn't look at the note again, or is without its fence; when `Place::take` is
-/// without its fence.
+/// Fails when: `Place::began` doesn't look at the note again, or is without its fence; when
+/// `Place::take` is without its fence.
 #[test]
 fn a_call_is_not_overdue_by_the_beginning_of_the_one_after_it() {
     model(preemptions(4), || {

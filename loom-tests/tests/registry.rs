@@ -222,8 +222,8 @@ fn who_looks_a_breaker_up_while_it_is_evicted_has_the_one_that_is_there() {
     });
 }
 
-/// An eviction against a look at all breakers: what the look has is the breaker of the key for as
-/// long as it has it.
+/// An eviction meets a look at all breakers. The breaker that the look holds stays the key's
+/// breaker for as long as the look holds it.
 ///
 /// Fails when: `take_unnoted` returns a handle to a condemned breaker as it stands; and as above.
 #[test]

@@ -12,7 +12,7 @@ const OPEN_FOR: u64 = 1 << 20;
 
 const WISH: u64 = 8 * OPEN_FOR;
 
-/// A breaker that trips on a failure, and whose settings say nothing of a `Retry-After`.
+/// A breaker that trips on a failure, with the default bound for `Retry-After`.
 fn core() -> Core {
     let settings = Settings {
         name: "model".into(),

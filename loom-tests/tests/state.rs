@@ -327,8 +327,8 @@ fn an_overdue_place_is_taken_back_once() {
     });
 }
 
-/// One of two callers read the clock long ago and slept since. Both take a place, and a third asks just before
-/// the later of both is overdue.
+/// One of two callers read the clock long ago and slept since. Both take a place, and a third asks
+/// just before the later of both is overdue.
 ///
 /// Fails when: an admission stores its time.
 #[test]
@@ -348,7 +348,8 @@ fn a_caller_that_slept_shortens_no_lease() {
     });
 }
 
-/// The only place is overdue, and a caller takes it. Its former holder, which read the clock long before, reports.
+/// The only place is overdue, and a caller takes it. Its former holder, which read the clock long
+/// before, reports.
 ///
 /// Fails when: a late report stores how long the lease lasts.
 #[test]
@@ -372,8 +373,8 @@ fn a_late_report_shortens_no_lease() {
     });
 }
 
-/// The only place is overdue. A caller takes it while a call that has taken five times as long as a probe may
-/// reports. The probe that is then out has until twice as long after that.
+/// The only place is overdue. A caller takes it while a call that has taken five times as long as a
+/// probe may reports. The probe that is then out has until twice as long after that.
 ///
 /// Fails when: a late report changes nothing, or counts as that of the present probe.
 #[test]
@@ -429,10 +430,10 @@ fn what_was_done_before_a_state_change_is_seen_by_those_it_lets_through() {
     });
 }
 
-/// What the word shows a moment in, in nanoseconds.
+/// The unit in which the state word shows a moment, in nanoseconds.
 const UNIT: u64 = 1 << 20;
 
-/// Checks the end of an open time against what the word shows.
+/// Checks that the exact end of an open time is within the unit that the word shows.
 fn check_end(state: &AtomicState) {
     let seen = state.load();
     if let (Kind::Open { until: shown }, Kind::Open { until }) = (seen.kind(), state.kind_of(seen))

@@ -97,7 +97,7 @@ impl<C> Builder<C> {
 }
 
 impl<C> Builder<C> {
-    /// The recovery that the settings say, of which none would have to be left out of account.
+    /// The recovery that the settings describe. Refuses settings that contradict each other.
     fn chosen_recovery(&self, decides_by_evidence: bool) -> Result<Recovery, ConfigError> {
         let beside = "possible together with recovery";
         if let Some(recovery) = self.recovery {

@@ -87,8 +87,8 @@ pub struct Builder<C = ErrIsFailure> {
 impl CircuitBreaker {
     /// A breaker with defaults that suit a service: it trips on 5 failures in a row, or when at
     /// least half of at least 10 calls within 60 seconds have failed; stays open for up to half a
-    /// second, and up to 5 seconds while an outage [lasts](Backoff::default); and closes when 3 probes
-    /// have succeeded.
+    /// second, and up to 5 seconds while an outage [lasts](Backoff::default); and closes when 3
+    /// probes have succeeded.
     #[must_use]
     pub fn new(name: impl Into<Name>) -> Self {
         Self::builder(name)
@@ -151,7 +151,8 @@ impl<C> Builder<C> {
         }
     }
 
-    /// Adds a policy; any of them trips. The first one replaces the default pair. There are at most 64.
+    /// Adds a policy; any of them trips. The first one replaces the default pair. There are at most
+    /// 64.
     pub fn trip_when(mut self, policy: impl Into<TripPolicy>) -> Self {
         self.policies.push(policy.into());
         self
@@ -159,11 +160,14 @@ impl<C> Builder<C> {
 
     /// How the breaker finds its way back after a trip.
     ///
-    /// With [`Recovery::adaptive`] the first probe goes early and the traffic comes back step by step, as
-    /// fast as the dependency bears it. [`open_for`](Self::open_for), [`backoff`](Self::backoff) and
-    /// [`probes`](Self::probes) set the parts of one by [probes](Recovery::probes). [`build`](Self::build)
-    /// refuses them beside this setting: `Recovery` has them as well. With none of them, a breaker that trips on [evidence](TripPolicy::adaptive) recovers adaptively as well: to trip
-    /// fast does little harm where the way back is short.
+    /// With [`Recovery::adaptive`] the first probe goes early and the traffic comes back step by
+    /// step, as fast as the dependency bears it. A breaker that trips on
+    /// [evidence](TripPolicy::adaptive) recovers adaptively by default: to trip fast does little
+    /// harm where the way back is short.
+    ///
+    /// [`open_for`](Self::open_for), [`backoff`](Self::backoff) and [`probes`](Self::probes) set
+    /// the parts of a recovery by [probes](Recovery::probes). [`build`](Self::build) refuses them
+    /// beside this setting, because [`Recovery`] has methods of these names for any recovery.
     pub fn recovery(self, recovery: Recovery) -> Self {
         Self {
             recovery: Some(recovery),
@@ -171,12 +175,13 @@ impl<C> Builder<C> {
         }
     }
 
-    /// How long the breaker stays open after a trip, in a [recovery](Self::recovery) by probes: 1 ms to 10
-    /// years. Then the first call that asks becomes a probe.
+    /// How long the breaker stays open after a trip, in a [recovery](Self::recovery) by probes: 1
+    /// ms to 10 years. Then the first call that asks becomes a probe.
     ///
-    /// Without it and a [backoff](Self::backoff) the open times are the [default](Backoff::default) ones, which
-    /// grow while an outage lasts. A fixed time keeps step with a fault that comes back as regularly: then the
-    /// breaker is open most of the time.
+    /// Without this setting and a [backoff](Self::backoff) the open times are the
+    /// [default](Backoff::default) ones, which grow while an outage lasts. A fixed time can keep
+    /// step with a fault that comes back at regular times. The breaker is then open most of the
+    /// time.
     pub fn open_for(self, duration: Duration) -> Self {
         Self {
             open_for: Some(duration),
@@ -184,8 +189,10 @@ impl<C> Builder<C> {
         }
     }
 
-    /// Instead of [`open_for`](Self::open_for): open times that grow with each recovery that fails, and are
-    /// spread, in a [recovery](Self::recovery) by probes; see [`Backoff`].
+    /// Open times that grow with each recovery that fails, with jitter, in a
+    /// [recovery](Self::recovery) by probes; see [`Backoff`].
+    ///
+    /// [`build`](Self::build) refuses it beside [`open_for`](Self::open_for).
     ///
     /// ```
     /// use std::time::Duration;
@@ -204,9 +211,9 @@ impl<C> Builder<C> {
         }
     }
 
-    /// How many calls are let through while half-open, in a [recovery](Self::recovery) by probes: 1 to 1,023. All
-    /// must succeed to close the breaker, and any failure opens it again, unless [some may
-    /// fail](Recovery::success_threshold).
+    /// How many calls are let through while half-open, in a [recovery](Self::recovery) by probes: 1
+    /// to 1,023. All must succeed to close the breaker, and any failure opens it again, unless
+    /// [some may fail](Recovery::success_threshold).
     pub fn probes(self, probes: u32) -> Self {
         Self {
             probes: Some(probes),
@@ -218,15 +225,16 @@ impl<C> Builder<C> {
     /// counted from the last admission; [`Duration::MAX`] for ever.
     ///
     /// When all places are taken and none was given out for this long, the next call that asks
-    /// takes over, and all probes then in flight count for nothing, should they report after all. As
-    /// long calls wait for a health check that is to go before them, if there is one (feature `health`). An
-    /// [adaptive](Recovery::adaptive) ramp ends when no call has reported for this long. Choose it longer
-    /// than the call's own time limit.
+    /// takes over, and all probes then in flight count for nothing, should they report after all.
+    /// With a `health_check` task (feature `health`), calls wait this long for its verdict. An
+    /// [adaptive](Recovery::adaptive) ramp ends when no call has reported for this long. Choose it
+    /// longer than the call's own time limit.
     ///
-    /// The time adapts to calls that take longer. A call of the recovery may report a success or a failure
-    /// after its place was taken. The probes that are out then keep their places for twice as long as that
-    /// call took, counted from its report. A ramp ends no sooner than twice as long as its probe or its slowest
-    /// call took. The time grows to a hundred times this setting at most. A cancelled call changes nothing.
+    /// The time adapts to calls that take longer. If a call of the recovery succeeds or fails after
+    /// its place was taken, the probes in flight keep their places for twice as long as that call
+    /// took, counted from its report. A ramp waits for its calls at least twice as long as its
+    /// probe or its slowest call took. The time grows to a hundred times this setting at most. A
+    /// cancelled call changes nothing.
     pub fn probe_timeout(self, duration: Duration) -> Self {
         Self {
             probe_timeout: duration,
@@ -238,8 +246,9 @@ impl<C> Builder<C> {
     /// [`Outcome::Ignored`] or [`Outcome::Failure`], the latter for calls wrapped in a timeout.
     ///
     /// With [`Outcome::Ignored`], a call that is dropped after the [limit for slow
-    /// calls](TripPolicy::slow_rate) counts as slow: the caller gave up because the dependency didn't
-    /// answer. A call that is dropped earlier, such as a hedge that lost, counts for nothing.
+    /// calls](TripPolicy::slow_rate) counts as slow: the caller gave up because the dependency
+    /// didn't answer. A call that is dropped earlier, such as a hedge that lost, counts for
+    /// nothing.
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, Outcome};
@@ -297,7 +306,8 @@ impl<C> Builder<C> {
         Self { recording, ..self }
     }
 
-    /// The state to start in; [`State::Open`] lasts for the first open time. Listeners are not told of it.
+    /// The state to start in; [`State::Open`] lasts for the first open time. Listeners are not told
+    /// of it.
     pub fn start_in(self, state: State) -> Self {
         Self {
             start_in: Some(state),
@@ -308,9 +318,10 @@ impl<C> Builder<C> {
     /// Whether the breaker takes part; `false` lets all calls through and records nothing.
     ///
     /// The breaker then starts [disabled](State::Disabled), whatever [`start_in`](Self::start_in),
-    /// [`metrics_only`](Self::metrics_only) and a restored value say. `CircuitBreaker::reconfigure` switches it
-    /// off and on again while calls run. A breaker that was [disabled by hand](CircuitBreaker::disable) stays
-    /// disabled until this setting changes or a command enables it.
+    /// [`metrics_only`](Self::metrics_only) and a restored value say. `CircuitBreaker::reconfigure`
+    /// switches it off and on again while calls run. A breaker that was [disabled by
+    /// hand](CircuitBreaker::disable) stays disabled until this setting changes or a command
+    /// enables it.
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, State};
@@ -323,11 +334,12 @@ impl<C> Builder<C> {
         Self { enabled, ..self }
     }
 
-    /// Whether the breaker only measures; `true` lets all calls through, records them and never trips.
+    /// Whether the breaker only measures; `true` lets all calls through, records them and never
+    /// trips.
     ///
-    /// The breaker then starts in [`State::MetricsOnly`], whatever [`start_in`](Self::start_in) and a restored
-    /// value say. Like [`enabled`](Self::enabled), the setting can change while calls run. A breaker that is not
-    /// enabled measures nothing.
+    /// The breaker then starts in [`State::MetricsOnly`], whatever [`start_in`](Self::start_in) and
+    /// a restored value say. Like [`enabled`](Self::enabled), the setting can change while calls
+    /// run. A breaker that is not enabled measures nothing.
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, State};
@@ -343,7 +355,7 @@ impl<C> Builder<C> {
         }
     }
 
-    /// What the settings say of the state.
+    /// The state that the settings hold the breaker in, if any, and the one that it starts in.
     fn switch(&self) -> Switch {
         Switch {
             mode: match (self.enabled, self.metrics_only) {
@@ -444,21 +456,21 @@ impl<C> Builder<C> {
         }
     }
 
-    /// Says when the dependency wants to be asked again, if a result tells, as HTTP's header `Retry-After`
-    /// does.
+    /// Extracts `Retry-After` from a result: for how long the dependency wants to be left alone.
     ///
-    /// The wish lengthens the present open time or, if the breaker isn't open, the next one, whatever the
+    /// It lengthens the present open time or, if the breaker isn't open, the next one, whatever the
     /// recovery: nothing is let through before, not even a probe. It opens nothing by itself, makes no open
     /// time shorter, and doesn't grow a [backoff](Self::backoff). It counts from when the call comes back,
     /// also for a call that was let through before the breaker opened, and is cut to the
     /// [longest](Self::longest_retry_after).
     ///
-    /// Only a result that counts against the dependency can wish: as a failure, timed out or a trip. A
-    /// success or an ignored result lengthens nothing: `Retry-After` is then one user's quota. `wish` is
-    /// not asked of those. A call that was let through while the breaker was
-    /// [disabled](CircuitBreaker::disable) changes nothing; one of a breaker that only measures is noted.
+    /// Only a result that counts against the dependency can lengthen an open time: a failure, a
+    /// timeout or a trip. `wish` isn't called for a success or an ignored result, whose
+    /// `Retry-After` is one user's quota. A call that was let through while the breaker was
+    /// [disabled](CircuitBreaker::disable) changes nothing. A breaker that [only
+    /// measures](Self::metrics_only) notes the `Retry-After` of its calls.
     ///
-    /// Comes after [`classify`](Self::classify); a permit's is
+    /// Call it after [`classify`](Self::classify). For a permit use
     /// [`record_with_retry_after`](crate::Permit::record_with_retry_after).
     ///
     /// ```
@@ -492,13 +504,13 @@ impl<C> Builder<C> {
         self.with_classifier(|outcome| WithRetryAfter { outcome, wish })
     }
 
-    /// The longest `Retry-After` that the breaker [honours](Self::retry_after): 1 ms to a year; 5 minutes,
-    /// where nothing else is said. It cuts what is beyond. [`Duration::ZERO`] switches it off: the breaker
-    /// then honours none.
+    /// The longest `Retry-After` that the breaker [honours](Self::retry_after): 1 ms to a year, 5
+    /// minutes by default. A longer one is cut to it. With [`Duration::ZERO`] the breaker honours
+    /// none.
     ///
-    /// The breaker learns of one from [`retry_after`](Self::retry_after), from a permit's
-    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after), or from a classifier's
-    /// [`retry_after`](Classify::retry_after). Nothing else has to be said for it.
+    /// The breaker honours a `Retry-After` from [`retry_after`](Self::retry_after), from a permit's
+    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after), and from a classifier's
+    /// [`retry_after`](Classify::retry_after). It needs no other setting.
     pub fn longest_retry_after(self, duration: Duration) -> Self {
         Self {
             longest_retry_after: Some(duration),

@@ -81,7 +81,7 @@ impl<C> Builder<C> {
 }
 
 impl Restored {
-    /// Whether the builder says nothing of what was saved.
+    /// Whether the builder has neither a saved value nor a largest age for one.
     #[cfg(feature = "reconfigure")]
     pub(super) fn is_none(&self) -> bool {
         self.saved.is_none() && self.oldest.is_none()

@@ -12,9 +12,9 @@ use crate::outcome::{Classify, ErrIsFailure};
 use crate::permit::Held;
 use crate::shared::Shared;
 
-/// A breaker and a bulkhead before the same dependency; made by
-/// [`CircuitBreaker::with_bulkhead`]. A call that waits must go on being polled, or it keeps the place that
-/// it is handed until its future is dropped; see [`Bulkhead`].
+/// A breaker and a bulkhead before the same dependency; made by [`CircuitBreaker::with_bulkhead`].
+/// A call that waits must go on being polled. Otherwise it keeps the place that it is handed until
+/// its future is dropped; see [`Bulkhead`].
 ///
 /// - The breaker is asked first. A call that it rejects takes no place, and doesn't wait for one.
 /// - A call for which the bulkhead has no place says nothing about the dependency: it is not counted,

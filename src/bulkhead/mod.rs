@@ -25,11 +25,12 @@ pub use places::{Places, Waiter};
 use wait::Wait;
 pub use word::PlacesWord;
 
-/// A bulkhead: bounds how many calls are in flight at a time, so that a dependency that hangs can't take
-/// all threads, connections or memory of its callers. A task that waits for a place must go on being polled.
-/// If it is handed a place and is no longer polled, it keeps the place until its future is dropped, however
-/// short [`max_wait`](Self::max_wait) is: nobody else takes a place away. Don't put a future that waits aside,
-/// as a branch of a `select!` that is tried again later; drop it.
+/// A bulkhead: bounds how many calls are in flight at a time, so that a dependency that hangs can't
+/// take all threads, connections or memory of its callers. A task that waits for a place must go on
+/// being polled. If it is handed a place and is no longer polled, it keeps the place until its
+/// future is dropped, however short [`max_wait`](Self::max_wait) is: nobody else takes a place
+/// away. Don't put a future that waits aside, as a branch of a `select!` that is tried again later;
+/// drop it.
 ///
 /// A call beyond the bound is rejected at once, or after it has [waited](Self::max_wait) for a place.
 /// Who waits is served first come first served, threads and tasks alike: a place that comes free goes to

@@ -92,11 +92,13 @@ section! {
     ///
     /// # Changing it while calls run
     ///
-    /// With the feature `reconfigure`, `CircuitBreaker::reconfigure` takes what [`builder`](Self::builder) gives, and
-    /// `Registry::reconfigure` what [`template`](Self::template) gives. Look all of them up first, and nothing has
-    /// changed if the file has a mistake; a breaker for which the file says nothing new stays untouched. A change of
-    /// `enabled` or `metrics_only` switches the breaker off or on; a breaker that was disabled by hand stays so until they
-    /// change. The guide prints a function that follows a file; the example `reload` applies one under load.
+    /// With the feature `reconfigure`, `CircuitBreaker::reconfigure` takes what
+    /// [`builder`](Self::builder) gives, and `Registry::reconfigure` what
+    /// [`template`](Self::template) gives. Look all of them up first, and nothing has changed if
+    /// the file has a mistake; a breaker for which the file says nothing new stays untouched. A
+    /// change of `enabled` or `metrics_only` switches the breaker off or on; a breaker that was
+    /// disabled by hand stays so until they change. The guide prints a function that follows a
+    /// file; the example `reload` applies one under load.
     ///
     /// # Errors
     ///

@@ -9,16 +9,16 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use super::read::{At, Read, Reader, twice};
 use crate::name::{Name, Shown};
 
-/// Things by name, in the order of the file.
+/// Entries by name, in the order of the file.
 #[derive(Clone, PartialEq)]
 pub(super) struct Named<T> {
     all: Vec<(String, T)>,
-    /// Where each is among them.
+    /// The index of each name in `all`.
     places: HashMap<String, usize>,
 }
 
 impl<T> Named<T> {
-    /// How many there may be.
+    /// The most entries that are accepted.
     pub(super) const MOST: usize = 100_000;
 
     pub(super) fn iter(&self) -> std::slice::Iter<'_, (String, T)> {

@@ -54,7 +54,7 @@ pub(super) trait Read: Sized {
     /// What several of them are, for errors.
     const LIST: &'static str = "a list";
 
-    /// How many of them a list may have, and what to do about more.
+    /// The most that a list may have, and the hint for a longer one.
     const MOST: (usize, &'static str) = (usize::MAX, "");
 
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error>;
@@ -326,7 +326,7 @@ pub(super) fn twice<E: Error>(at: &At<'_>) -> E {
 pub(super) struct Words<I>(pub(super) I);
 
 impl<I> Words<I> {
-    /// How many are listed.
+    /// The most that are listed.
     const MOST: usize = 20;
 }
 
@@ -365,7 +365,7 @@ pub(super) trait Meaning: Section + PartialEq {
     /// What several of them are.
     const LIST: &'static str = "a list";
 
-    /// As of [`Read::MOST`].
+    /// The most that a list may have, and the hint for a longer one; see [`Read::MOST`].
     const MOST: (usize, &'static str) = (usize::MAX, "");
 
     /// Which keys have a meaning together. No two of the forms fit the same keys.

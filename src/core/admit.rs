@@ -21,8 +21,10 @@ impl Core {
         self.admit_as::<false>(caller)
     }
 
-    /// Like [`admit`](Self::admit), for a call that the caller's thread runs from now on until it is settled.
-    /// Calls of this breaker that the thread makes meanwhile are parts of it, if it is let through half-open.
+    /// Like [`admit`](Self::admit), for a call that the caller's thread runs until it is settled.
+    ///
+    /// If it is let through half-open, calls of this breaker that the thread makes meanwhile are
+    /// parts of it.
     ///
     /// # Errors
     /// The call is rejected.
@@ -55,8 +57,8 @@ impl Core {
         })
     }
 
-    /// A call that was let through half-open stops being run by this thread, until
-    /// [`resume`](Self::resume): its future is pending.
+    /// Notes that this thread doesn't run the call until [`resume`](Self::resume): its future is
+    /// pending.
     pub(crate) fn pause(ticket: Ticket, caller: &impl Caller) -> Ticket {
         match ticket.admitted.kind() {
             Kind::HalfOpen { .. } | Kind::Ramp(_) => ticket.ended(caller),
@@ -64,7 +66,7 @@ impl Core {
         }
     }
 
-    /// A call is run by this thread from now on.
+    /// Notes that this thread runs the call from now on.
     pub(crate) fn resume(ticket: Ticket, caller: &impl Caller) -> Ticket {
         match ticket.admitted.kind() {
             Kind::HalfOpen { .. } | Kind::Ramp(_) => ticket.begun::<true>(caller),
@@ -84,7 +86,7 @@ impl Core {
         let seen = self.state.load();
         let is_same = seen.generation() == withdrawn.admitted.generation();
         if is_same && withdrawn.admitted.kind() == Kind::Disabled {
-            // A part of a call that still counts, though it may go on on another thread.
+            // It is a part of a call that still counts, though another thread may go on with it.
             return Ok(withdrawn);
         }
         match seen.kind() {

@@ -8,13 +8,13 @@ use crate::policy::TripPolicy;
 use crate::state::{Generation, Kind};
 use crate::window::Counts;
 
-/// What would be lost with a breaker that nobody has a handle to, from the least to the most.
+/// How much would be lost with a breaker that nobody has a handle to, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EvictionRank {
-    /// Nothing but the count of what went well, and what was learnt.
+    /// Only counts of successes and what was learnt would be lost.
     Idle,
-    /// The breaker rests: it is closed, or where its settings hold it. Its window holds calls that
-    /// speak against the dependency.
+    /// The window holds calls that count against the dependency. The breaker is closed, or in the
+    /// state that its settings hold it in.
     Suspected,
     /// The breaker is open or half-open.
     Tripped,
@@ -23,7 +23,7 @@ pub enum EvictionRank {
 }
 
 impl Core {
-    /// What would be lost with this breaker. `was_used` says whether somebody has looked it up
+    /// How much would be lost with this breaker. `was_used` says whether somebody has looked it up
     /// lately.
     ///
     /// An open breaker that is not used is idle `idle_after` nanoseconds after its open time. A
@@ -56,7 +56,7 @@ impl Core {
                 };
             }
             match seen.kind() {
-                // By hand, since the settings hold it elsewhere.
+                // A command did this: the settings hold it in another state.
                 Kind::Closed | Kind::ForcedOpen | Kind::Disabled | Kind::MetricsOnly => {
                     EvictionRank::Commanded
                 }
@@ -71,10 +71,10 @@ impl Core {
 }
 
 impl<'a, F: Fitted<'a>> Present<'a, F> {
-    /// Whether the window holds anything that the policies look at and that speaks against the
+    /// Whether the window holds calls that the policies look at and that count against the
     /// dependency.
     ///
-    /// A run of failures and evidence count as far as the window still holds a failure of theirs.
+    /// A run of failures, or evidence, counts while the window holds one of its failures.
     fn has_suspicions(self, generation: Generation, caller: &impl Caller) -> bool {
         let reading = self.ring().read(caller);
         let Counts {
@@ -83,7 +83,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             overdue,
             ..
         } = self.suspicions(generation, reading, caller);
-        // How long a call took speaks for or against the dependency only beside the others.
+        // A percentile needs all calls, so any call may count against the dependency.
         let policies = &self.settings().policies;
         failures + slow + overdue > 0
             || policies.iter().any(TripPolicy::looks_at_percentiles)

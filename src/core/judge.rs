@@ -10,8 +10,8 @@ use crate::transition::Cause;
 use crate::window::{BinCounts, ClockReading, Counts};
 
 impl<'a, F: Fitted<'a>> Present<'a, F> {
-    /// Trips if there is reason enough, and says whether it has. `outcome` is that of the call which
-    /// gave cause to ask, `run` how many have failed in a row, however long ago.
+    /// Trips if a policy says so, and returns whether it did. `outcome` is the outcome of the call
+    /// that was just recorded. `run` is the number of failures in a row, however long ago.
     pub(super) fn judge(
         self,
         generation: Generation,

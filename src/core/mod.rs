@@ -56,8 +56,8 @@ pub struct Ticket {
 }
 
 impl Ticket {
-    /// The generation of which calls within this one are parts: that in which it was let through, if the breaker
-    /// was half-open.
+    /// The generation in which this call was let through, if the breaker was half-open. Calls
+    /// within this one are then parts of it.
     pub(crate) fn outer_generation(self) -> Option<Generation> {
         match self.admitted.kind() {
             Kind::HalfOpen { .. } | Kind::Ramp(_) | Kind::Disabled => {
@@ -75,7 +75,8 @@ impl Ticket {
         }
     }
 
-    /// The ticket of a half-open call of which others are parts from now on, if `IS_CALL`.
+    /// Lists a half-open call with its thread, if `IS_CALL`. Calls within it are parts of it from
+    /// now on.
     #[inline]
     fn begun<const IS_CALL: bool>(self, caller: &impl Caller) -> Self {
         let generation = self.admitted.generation();
@@ -84,7 +85,7 @@ impl Ticket {
         Self { admitted, ..self }
     }
 
-    /// The ticket of a call of which none is a part any more.
+    /// Takes the call off its thread's list. No call is a part of it any more.
     fn ended(self, caller: &impl Caller) -> Self {
         let (admitted, place) = self.admitted.without_watch();
         if let Some(place) = place {
@@ -168,7 +169,7 @@ impl Core {
         }
     }
 
-    /// The same, with a jitter that differs from that of breakers with another seed.
+    /// Gives the jitter a seed, which tells it from that of other breakers.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         let latest_opening = self.latest_opening.with_seed(seed);
@@ -178,7 +179,7 @@ impl Core {
         }
     }
 
-    /// What the settings say of the state.
+    /// The state that the settings hold the breaker in, if any, and the one that it starts in.
     #[cfg(feature = "reconfigure")]
     pub(crate) fn switch(&self) -> Switch {
         at_present!(self, |present| present.settings().switch)
@@ -241,7 +242,7 @@ impl Core {
     }
 
     /// Closes the breaker, with an empty window, if it was forced open; does nothing in any other state.
-    /// One that its settings hold in a state enters that one instead.
+    /// If its settings hold it in a state, it enters that state instead of closed.
     pub fn let_go(&self, now: u64) {
         let mut seen = self.state.load();
         while seen.kind() == Kind::ForcedOpen {

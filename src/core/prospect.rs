@@ -41,7 +41,7 @@ impl Core {
     #[inline(never)]
     fn prospect_of_probes(&self, caller: &impl Caller) -> Prospect {
         if caller.is_within(self.state.load().generation()) {
-            // It would wait for the verdict of the call that waits for it.
+            // It can't wait: its outer call, whose verdict it would wait for, waits for it.
             return Prospect::Answer;
         }
         let (probes, timeout) = at_present!(self, |present| {

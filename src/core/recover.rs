@@ -231,8 +231,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         }
     }
 
-    /// Learns from a call of the recovery that has reported how long such calls take. If its generation is
-    /// over, those that are out now are given more time, because they may take as long.
+    /// Learns how long calls of the recovery take, from one that has reported. If its generation is
+    /// over, the calls in flight get more time, because they may take as long.
     fn learn_duration(self, ticket: Ticket, now: u64, caller: &impl Caller) {
         let took = now.saturating_sub(caller.nanos_at(ticket.begin));
         if let Some(adaptive) = self.adaptive() {

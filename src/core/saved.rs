@@ -179,7 +179,7 @@ impl Core {
         let limit = beside.as_ref().and_then(|it| it.timed.as_deref());
         let limit = limit.map(|timed| (true, timed.limit()));
         let (is_timed, limit) = limit.unwrap_or_default();
-        // What the settings say holds whatever the former ones said.
+        // The present settings win, whatever the former ones said.
         let kind = settings.switch.mode.held();
         let kind = kind.unwrap_or_else(|| saved.kind(elapsed, now));
         self.state = AtomicState::beginning(generation, kind, is_timed);
@@ -237,7 +237,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let evidence = self.evidence();
         let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
         let counts = ring.failures_and_slow(generation, reading, caller);
-        // What the settings hold is theirs to say again.
+        // A state that the settings hold isn't saved: the next settings decide anew.
         let kind = match self.settings().switch.mode.held() {
             Some(held) if held == seen.kind() => Kind::Closed,
             _ => seen.kind(),

@@ -66,7 +66,7 @@ impl Core {
         });
     }
 
-    /// Takes a call that was let through and cancelled.
+    /// Settles a call that was let through and then cancelled.
     #[inline(never)]
     pub fn cancel(&self, ticket: Ticket, caller: &impl Caller) {
         at_present!(self, |present| present.cancel(ticket, caller));
@@ -133,8 +133,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         }
     }
 
-    /// Takes a cancelled call. One that counts as ignored and has taken too long is a slow call: the caller
-    /// gave up because the dependency didn't answer.
+    /// Settles a cancelled call. If it counts as ignored but took too long, it is a slow call: the
+    /// caller gave up because the dependency didn't answer.
     fn cancel(self, ticket: Ticket, caller: &impl Caller) {
         let on_cancel = self.settings().on_cancel;
         if let (Outcome::Ignored, Some(timed)) = (on_cancel, self.timed()) {
@@ -147,21 +147,23 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         self.settle_rarely(ticket, on_cancel, None, caller);
     }
 
-    /// Takes a call that was cancelled after it had taken too long.
+    /// Settles a call that was cancelled after the limit for slow calls.
     fn settle_late(self, ticket: Ticket, took: Took, reading: ClockReading, caller: &impl Caller) {
         if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
-            // The time is given, so that by another reading of the clock it is no success.
+            // With the time at hand the call is slow, so it fails as a probe, by any reading of the
+            // clock.
             let took = NonZero::new(took.nanos);
             return self.settle_half_open(ticket, Outcome::Success, took, caller);
         }
-        // Before it is recorded, so that it is never found both slow and in flight.
+        // First out of the calls in flight, then recorded: so no reader finds it both slow and in
+        // flight.
         let ticket = self.unwatched(ticket, caller);
         match ticket.admitted.kind() {
             Kind::Closed | Kind::MetricsOnly => {
                 let generation = ticket.admitted.generation();
                 self.record_success_rarely(reading, took, false, generation, caller);
             }
-            // The others record nothing.
+            // Other states record nothing.
             _ => {}
         }
     }
@@ -215,8 +217,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             .record_timed_at(reading, tally, took, generation, caller, is_current);
     }
 
-    /// Records a success that was slow, or with which percentiles are to be judged. A slow call that was
-    /// cancelled is recorded here too, and doesn't end the run of failures.
+    /// Records a success that was slow, or after which percentiles are to be judged. A slow call
+    /// that was cancelled comes here too, and doesn't end the run of failures.
     #[cold]
     #[inline(never)]
     fn record_success_rarely(

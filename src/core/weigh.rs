@@ -37,7 +37,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let Some(evidence) = self.evidence() else {
             return self.run.clear_with(generation, || false);
         };
-        // As in `weigh`.
+        // Ask first, as `weigh` does: the evidence tells generations apart by 11 bits only.
         let lesson = self
             .is_current(generation)
             .then(|| evidence.success(generation))
@@ -74,9 +74,9 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         generation: Generation,
         caller: &impl Caller,
     ) -> bool {
-        // The evidence tells generations apart by 11 bits, which repeat after 2,048 state changes, few enough
-        // for a call to last that long. Asking first leaves only the time between two instructions. And a
-        // generation that is over has no window to look at.
+        // The evidence tells generations apart by 11 bits, which repeat after 2,048 state changes.
+        // A call may last that long, so ask first: then only the time between two instructions is
+        // left. A generation that is over has no window to look at either.
         let is_current = || self.is_current(generation);
         if !is_current() {
             return false;

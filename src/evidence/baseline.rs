@@ -127,10 +127,11 @@ impl Learnt {
             | learnt::INSIDE.of(self.inside)
     }
 
-    /// Whether a breaker can have learnt so.
+    /// Whether a breaker can have learnt these numbers.
     #[cfg(feature = "serde")]
     fn is_possible(self) -> bool {
-        // Each excursion began with a failure, and its calls are either failed, or inside, or after a failure.
+        // Each excursion began with a failure. Each of its calls failed, or is inside, or came
+        // after a failure.
         self.pairs + self.starts <= self.failed && self.failed + self.inside <= self.calls
     }
 
@@ -250,7 +251,7 @@ impl Baseline {
         }
     }
 
-    /// Whether a breaker can have learnt so; each of the numbers is in its range.
+    /// Whether a breaker can have learnt these numbers, each of which is in its range.
     #[cfg(feature = "serde")]
     pub(super) fn can_have_learnt(saved: [u64; 5]) -> bool {
         Self::learnt_of(saved).is_possible()

@@ -13,9 +13,9 @@ use crate::state::Generation;
 ///                        |  against what is usual     | against what is tolerated
 /// ```
 ///
-/// *Run*: how many have failed since the last success; up to 64 one by one, then by sixteens. *Pairs*: failures that came
-/// right after another. When a field is full, its half of the word is halved, which loses evidence and
-/// makes none.
+/// *Run*: failures since the last success, counted one by one up to 64 and then by sixteens.
+/// *Pairs*: failures that came right after another. When a field is full, its half of the word is
+/// halved, which loses evidence and makes none.
 mod layout {
     use super::Field;
 
@@ -140,21 +140,21 @@ impl Excursion {
         layout::TOLERATED_SUCCEEDED.max(),
     ];
 
-    /// Up to here a run is counted one by one.
+    /// Failures of a run are counted one by one up to this length.
     const EXACT_RUN: u32 = 64;
-    /// From there on it is counted whenever the count of all failures is divisible by this.
+    /// Beyond `EXACT_RUN` a run grows whenever the count of all failures is divisible by this.
     const RUN_STEP: u32 = 16;
 
-    /// One more in the run, with which so many have failed.
+    /// The run with one more failure, the `failed`th of the excursion.
     fn longer_run(run: u32, failed: u32) -> u32 {
         let counts = run < Self::EXACT_RUN || failed.is_multiple_of(Self::RUN_STEP);
         (run + u32::from(counts)).min(Self::full(layout::RUN))
     }
 
-    /// How many have failed since the last success: so many at least.
+    /// The least number of failures since the last success, up to 1,057.
     ///
-    /// A dependency of which nearly all failures come right after another gives little evidence with each. So
-    /// a run must be known to be long, or a total outage would not be seen: up to 1,057.
+    /// Where nearly all failures come right after another, each is little evidence. Only a run that
+    /// is known to be long shows a total outage there.
     pub(super) fn run_length(self) -> u32 {
         match self.run.checked_sub(Self::EXACT_RUN + 1) {
             None => self.run,
@@ -162,7 +162,7 @@ impl Excursion {
         }
     }
 
-    /// Whether a breaker can have counted so.
+    /// Whether a breaker can have counted these numbers.
     #[cfg(feature = "serde")]
     pub(super) fn is_possible(self) -> bool {
         let runs = self.failed.saturating_sub(self.pairs);
@@ -170,10 +170,10 @@ impl Excursion {
         let is_one_possible = |failed: u32, succeeded: u32| failed > 0 || succeeded == 0;
         is_one_possible(self.failed, self.succeeded)
             && is_one_possible(self.tolerated_failed, self.tolerated_succeeded)
-            // The first of a run came after none.
+            // The first failure of a run came after no other.
             && self.pairs <= self.failed.saturating_sub(1)
             && self.run <= self.failed.min(self.tolerated_failed)
-            // A success ended each.
+            // A success ended each earlier run.
             && ended <= self.succeeded
     }
 
@@ -309,7 +309,8 @@ impl Usual<'_> {
         let run = match counted.run {
             0 => Nats::ZERO,
             run => {
-                // It started the excursion, if nothing else has failed in it. Of a long one it isn't known.
+                // The run started the excursion if nothing else failed in it. Of a long run that
+                // isn't known.
                 let first = if counted.failed > run {
                     self.logs.after_success.failure
                 } else {
@@ -464,7 +465,7 @@ mod tests {
         }
     }
 
-    /// Fails when: a run ends where its field does, or is taken for longer than it is.
+    /// Fails when: a run stops growing where its field ends, or counts as longer than it is.
     #[test]
     fn a_long_run_is_known_to_be_long() {
         for before in 0..100 {

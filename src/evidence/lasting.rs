@@ -16,7 +16,7 @@ use super::saved::Ages;
 pub(super) struct Lasting {
     /// When the latest excursion began; never goes back.
     began: AtomicU64,
-    /// When the latest call ended that failed or took too long; never goes back.
+    /// When the latest failed or slow call ended; never goes back.
     latest: AtomicU64,
     /// How long excursions had lasted when the last of them ended.
     lasted: AtomicU64,
@@ -36,8 +36,8 @@ impl Lasting {
         }
     }
 
-    /// When the latest excursion began, when the latest call was weighed that failed, how long all
-    /// excursions before had lasted, and when the last of them ended; the moments as they are saved.
+    /// Saves four values: the beginning of the latest excursion, the end of the latest failed call,
+    /// how long all excursions before had lasted, and when the last of them ended.
     #[cfg(feature = "serde")]
     pub(super) fn save(&self, ages: Ages) -> (Option<u64>, Option<u64>, u64, Option<u64>) {
         let (ended, lasted) = self.ended_and_lasted();
@@ -71,22 +71,22 @@ impl Lasting {
         self.began.load(Ordering::Relaxed)
     }
 
-    /// Notes that a call is weighed that failed and ended at `now`.
+    /// Notes that a failed call, which ended at `now`, is about to be weighed.
     ///
-    /// The caller does this before it counts the call, and after it has dropped evidence that is too
-    /// old.
+    /// The caller does this before it counts the call, and after it has dropped evidence that is
+    /// too old.
     #[inline]
     pub(super) fn note(&self, now: u64) {
-        // Release: pairs with the Acquire in `latest`; a reader that finds this date, and then loads
-        // the evidence, no longer finds evidence that was too old for it. Otherwise old evidence would
-        // look young.
+        // Release: pairs with the Acquire in `latest`. A reader that finds this date and then loads
+        // the evidence finds the old evidence dropped. Otherwise old evidence would look young.
         self.latest.fetch_max(now, Ordering::Release);
     }
 
-    /// When the latest call ended that was weighed and failed.
+    /// When the latest failed call that was weighed ended.
     #[inline]
     pub(super) fn latest(&self) -> u64 {
-        // Acquire: pairs with the Release in `note`; see there.
+        // Acquire: pairs with the Release in `note`. The evidence that is loaded next no longer
+        // holds what was dropped before that date. Otherwise old evidence would look young.
         self.latest.load(Ordering::Acquire)
     }
 

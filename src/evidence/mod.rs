@@ -7,9 +7,10 @@
 //! as the user allows. While there is none, a success writes nothing.
 //!
 //! Evidence ages as the window does. Once no call has failed for as long as the window is, the last
-//! failure has left the window, and all evidence is gone. Failures that follow each other more closely
-//! are one excursion, however long it lasts: calls that come once in ten seconds and all fail are an
-//! outage in a window of a minute. So only silence ages evidence; successes weigh against it.
+//! failure has left the window, and all evidence is gone. Failures that follow each other more
+//! closely are one excursion, however long it lasts: calls that come once in ten seconds and all
+//! fail are an outage in a window of a minute. So only silence ages evidence; successes weigh
+//! against it.
 //!
 //! Sources: Page 1954, "Continuous inspection schemes"; Lorden 1971, "Procedures for reacting to a
 //! change in distribution", for the delay that no test can beat, and that a one-sided test begun again
@@ -210,10 +211,10 @@ impl Evidence {
 
     /// Drops evidence of `generation` that is too old at `now`.
     ///
-    /// The word is loaded before the date. Evidence that came after this silence is found with its own
-    /// date or a later one, and stays. Only if the word has become again what it was is it dropped: a
-    /// single failure that takes the place of a single old one, while this thread sleeps. Then the
-    /// failure of one other thread counts for nothing.
+    /// The word is loaded before the date. So evidence that came after the silence is found with
+    /// its own date or a later one, and stays. One case is lost: while this thread sleeps, a single
+    /// new failure replaces a single old one, and the word is the same again. Then that one failure
+    /// is dropped.
     #[inline]
     fn drop_old(&self, generation: Generation, now: u64) {
         // Acquire: pairs with the Release of the update that counted a failure; its date, noted
@@ -221,7 +222,8 @@ impl Evidence {
         let seen = self.word.load(Ordering::Acquire);
         if self.is_old(now) && !Excursion::unpack(seen, generation).is_over() {
             let none = Excursion::default().pack(generation);
-            // If it fails, another thread has dropped it or has weighed a call by an earlier date.
+            // If this fails, another thread has dropped the evidence, or has weighed a call
+            // meanwhile.
             stamped::update_own(&self.word, seen, none);
         }
     }
@@ -268,7 +270,7 @@ impl Evidence {
     /// `since`.
     pub fn learn(&self, lesson: Lesson, now: u64, since: u64) {
         let Lesson { learnt, began } = lesson;
-        // Silence is no part of it.
+        // The silence after its last failure is no part of the excursion.
         let aged = self.lasting.latest().saturating_add(self.window);
         self.lasting.end(began, now.min(aged), since);
         self.baseline
@@ -288,9 +290,10 @@ impl Evidence {
         self.baseline.is_due(now, since)
     }
 
-    /// Looks at the traffic, if it is time: at `now`, in `generation`, which began at `since` and whose window
-    /// holds so many `calls`. Learns that they went well, if there is no evidence that they didn't. Evidence that
-    /// is too old to trip still counts here: no call has spoken against it.
+    /// Looks at the traffic, if it is time: at `now`, in `generation`, which began at `since` and
+    /// whose window holds so many `calls`. Learns that they went well, if there is no evidence that
+    /// they didn't. Evidence that is too old to trip still counts here, because no success has
+    /// outweighed it.
     pub fn look(&self, generation: Generation, now: u64, since: u64, calls: impl FnOnce() -> u64) {
         if self.baseline.take_pace(now, since, self.window, calls) && !self.has_any(generation) {
             let known = self.known(now, since);
@@ -326,8 +329,9 @@ impl Evidence {
         overdue: impl FnOnce() -> u64,
     ) -> Option<Verdict> {
         // A thread that asks has weighed its own call before, so it reads that or what came later.
-        // The date first: by a date that is noted after old evidence was dropped, no old evidence is
-        // found. By an older date this may miss a failure, whose own thread then judges.
+        // The date is read first: it is noted after old evidence was dropped, so with a young date
+        // no old evidence is found. With an old date this may miss a failure, whose own thread then
+        // judges.
         let is_old = self.is_old(now);
         let mut counted = if is_old {
             Excursion::default()

@@ -69,7 +69,7 @@ enum Rule {
 const _: () = assert!(size_of::<TripPolicy>() <= 16);
 
 impl TripPolicy {
-    /// How many policies a breaker may have: each failing call asks them all.
+    /// The most policies that a breaker may have: each failing call asks them all.
     pub(crate) const MOST: usize = 64;
 
     pub(crate) const HOW_TO_HAVE_FEWER: &'static str =
@@ -79,8 +79,8 @@ impl TripPolicy {
     ///
     /// Ignored calls neither add to the run nor end it. A failure leaves the run when it is too old
     /// for the window: five failures a day apart are no run of five in a window of a minute. In a
-    /// [`Window::count`] only [`within`](crate::CountWindow::within) limits the age. There a run may
-    /// be longer than the window.
+    /// [`Window::count`] only [`within`](crate::CountWindow::within) limits the age. There a run
+    /// may be longer than the window.
     #[must_use]
     pub fn consecutive_failures(n: u32) -> Self {
         Self(Rule::ConsecutiveFailures { limit: n })
@@ -190,14 +190,16 @@ impl TripPolicy {
     /// for what can be said besides.
     ///
     /// It learns what share of calls usually fails, and whether failures come in runs, weighs each
-    /// outcome as it comes, and needs no number of calls and no length of a window. At 1,000 calls a
-    /// second it trips after ten failed calls or so of a total outage and some sixty calls of one of
-    /// 50 %; at one call a second after four. An outage is never learnt: there is nothing to learn while
-    /// there is evidence. Whatever it has learnt or was restored with, a total outage trips it after at most 720
-    /// failed calls in a row, up to 100 million calls a second (`tests/saved.rs`).
+    /// outcome as it comes, and needs no number of calls and no length of a window. At 1,000 calls
+    /// a second it trips after ten failed calls or so of a total outage and some sixty calls of one
+    /// of 50 %; at one call a second after four. An outage is never learnt: there is nothing to
+    /// learn while there is evidence. Whatever it has learnt or was restored with, a total outage
+    /// trips it after at most 720 failed calls in a row, up to 100 million calls a second
+    /// (`tests/saved.rs`).
     ///
-    /// All evidence is forgotten once no call has failed for as long as the window is. Failures an hour
-    /// apart never trip it in a window of a minute. Calls that come once in ten seconds and all fail do.
+    /// All evidence is forgotten once no call has failed for as long as the window is. Failures an
+    /// hour apart never trip it in a window of a minute. Calls that come once in ten seconds and
+    /// all fail do.
     ///
     /// ```
     /// use std::time::Duration;

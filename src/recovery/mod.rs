@@ -68,8 +68,8 @@ pub(crate) enum Way {
 }
 
 impl Recovery {
-    /// Open for a fixed time; then closed as soon as so many probes have succeeded, or open again when
-    /// one has failed.
+    /// Stays open for a fixed time. Then closes as soon as `probes` calls have succeeded, or
+    /// reopens as soon as one has failed.
     ///
     /// `open_for` is 1 ms to 10 years; `probes` are 1 to 1,023.
     #[must_use]
@@ -77,8 +77,8 @@ impl Recovery {
         Self::probes(probes).open_for(open_for)
     }
 
-    /// The default open times; then closed as soon as so many probes have succeeded, or open again when one
-    /// has failed. `probes` are 1 to 1,023.
+    /// Stays open for the [default](Backoff::default) open times. Then closes as soon as `probes`
+    /// calls have succeeded, or reopens as soon as one has failed. `probes` are 1 to 1,023.
     ///
     /// ```
     /// use std::time::Duration;
@@ -105,11 +105,11 @@ impl Recovery {
         }
     }
 
-    /// The same, but closed as soon as so many of the probes have succeeded, 1 to all of them, and open again
-    /// as soon as they can't: for a dependency of which a call fails now and then though it works.
+    /// Closes as soon as `successes` of the probes have succeeded, 1 to all of them. Reopens as
+    /// soon as they can't: for a dependency of which a call fails now and then though it works.
     ///
-    /// Only a recovery by probes has it. [`build`](crate::Builder::build) refuses it beside a [largest error
-    /// rate](Self::max_error_rate), and for a recovery of another kind.
+    /// [`build`](crate::Builder::build) refuses it beside a [largest error
+    /// rate](Self::max_error_rate), and for a recovery that isn't by probes.
     ///
     /// ```
     /// use std::time::Duration;
@@ -136,11 +136,12 @@ impl Recovery {
         }
     }
 
-    /// The same, but closed when of the probes at most this share has failed, and open again when more have:
-    /// 0 to less than 1. It is decided as soon as it is clear.
+    /// Closes if at most `share` of the probes fail; reopens as soon as more have. `share` is in
+    /// `0.0..1.0`.
     ///
-    /// Of [steps](Self::steps) the largest share of a step's calls. [`build`](crate::Builder::build) refuses it
-    /// beside a [number of successes](Self::success_threshold), and for an adaptive recovery.
+    /// In a recovery by [steps](Self::steps) it is the largest share of a step's calls that may
+    /// fail. [`build`](crate::Builder::build) refuses it beside a [number of
+    /// successes](Self::success_threshold), and for an adaptive recovery.
     #[must_use]
     pub const fn max_error_rate(self, share: f64) -> Self {
         Self {
@@ -167,10 +168,11 @@ impl Recovery {
     /// calls is cut: they don't come from the load. With more the breaker opens and closes in turn, or doesn't
     /// close.
     ///
-    /// Of calls that ask the ramp lets exactly its share through: of any `n` in succession within a round
-    /// with share `s` it is `n·s`, rounded up or down. Calls of an earlier round that come back late count
-    /// nothing. If none that was let through reports within the [time of a
-    /// probe](crate::Builder::probe_timeout), which adapts to slow calls, the breaker is open again.
+    /// Of calls that ask the ramp lets exactly its share through: of any `n` in succession within a
+    /// round with share `s` it is `n·s`, rounded up or down. Calls of an earlier round that come
+    /// back late count nothing. If none that was let through reports within the [time of a
+    /// probe](crate::Builder::probe_timeout), which adapts to slow calls, the breaker is open
+    /// again.
     ///
     /// In simulations of outages of 30 to 90 s the breaker was closed 0.9 s after the dependency worked again
     /// on average, at a hundred calls a second and at a thousand (`tests/recovery.rs`). Memory: about 200
@@ -212,7 +214,7 @@ impl Recovery {
         Self::by(Way::Steps(Steps::new(shares, each)))
     }
 
-    /// The same, but open for a fixed time: 1 ms to 10 years.
+    /// Stays open for a fixed time, 1 ms to 10 years.
     ///
     /// [`build`](crate::Builder::build) refuses it beside a [backoff](Self::backoff).
     #[must_use]
@@ -223,11 +225,11 @@ impl Recovery {
         }
     }
 
-    /// The same, but open for times that grow with each recovery that fails; instead of one that goes by the
-    /// traffic.
+    /// Stays open for times that grow with each recovery that fails. In an adaptive recovery they
+    /// replace the open times that go by the traffic.
     ///
-    /// [`build`](crate::Builder::build) refuses it beside a [fixed time](Self::open_for), also that of
-    /// [`fixed`](Self::fixed): the open time is fixed or it grows.
+    /// [`build`](crate::Builder::build) refuses it beside a [fixed time](Self::open_for), also that
+    /// of [`fixed`](Self::fixed): the open time is fixed or it grows.
     ///
     /// ```
     /// use std::time::Duration;
@@ -277,7 +279,7 @@ impl Recovery {
         }
     }
 
-    /// The probes; of a recovery with a ramp the one that begins it.
+    /// The places for probes; one in a recovery with a ramp, for the probe that begins it.
     pub(crate) fn places(self) -> Probes {
         let Way::Probes(permitted) = self.way else {
             return Probes::all(1);
@@ -300,7 +302,7 @@ impl Recovery {
         }
     }
 
-    /// Refuses settings of which one would have to be left out of account.
+    /// Refuses settings that contradict each other.
     fn check_contradictions(self) -> Result<(), ConfigError> {
         if let (Some(open_for), Some(_)) = (self.open_for, self.backoff) {
             return Err(ConfigError::not_beside_backoff(open_for));

@@ -82,8 +82,8 @@ pub struct OpenTimes {
 impl OpenTimes {
     const SHORTEST: u64 = 1_000_000;
 
-    /// Those of a breaker whose settings say nothing of them. All breakers share them, so they take no
-    /// memory.
+    /// The open times of a breaker whose settings name none. All breakers share them, so they take
+    /// no memory of their own.
     pub(crate) const DEFAULT: &'static Self = &Self {
         first: 500_000_000,
         factor: 2.0,
@@ -92,7 +92,7 @@ impl OpenTimes {
         healthy_after: 500_000_000,
     };
 
-    /// As the settings say.
+    /// The open times that the backoff describes.
     #[must_use]
     pub fn new(backoff: Backoff) -> Self {
         Self {
@@ -179,9 +179,9 @@ impl OpenTimes {
 
 /// The latest opening of a breaker whose open times grow.
 ///
-/// It is noted after the compare-exchange that has made it, by the thread that has won it: so of several
-/// that would open the breaker one counts. Should this thread sleep until the recovery has failed as well,
-/// that failure is not counted; to note it before, when it isn't known who wins, would count recoveries
+/// The thread that wins the compare-exchange of an opening notes it afterwards. So if several
+/// threads would open the breaker, one of them counts. If the winner sleeps until the recovery has
+/// failed as well, that failure isn't counted. Noting it before the exchange would count recoveries
 /// that never failed.
 #[derive(Debug)]
 pub struct LatestOpening {
@@ -191,7 +191,7 @@ pub struct LatestOpening {
 }
 
 impl LatestOpening {
-    /// None so far.
+    /// No opening so far.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -200,7 +200,7 @@ impl LatestOpening {
         }
     }
 
-    /// The same with another seed.
+    /// Gives the jitter another seed.
     pub(crate) fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
@@ -218,8 +218,8 @@ impl LatestOpening {
         mixed(self.seed ^ mixed(now ^ mixed(generation.number())))
     }
 
-    /// Starts without an opening so far, in a breaker that has come to `generation` and has noted none. One
-    /// that hasn't been told might take its openings for older than none.
+    /// Starts without an opening, in a breaker that has come to `generation` and has noted none.
+    /// Without this call the breaker might take its next openings for older than none.
     #[cfg(feature = "reconfigure")]
     pub fn start(&self, generation: Generation) {
         let none = Streak::NONE.pack(generation.bits());

@@ -86,8 +86,8 @@ pub struct Ramp {
     round: AtomicU64,
     /// When the first call since the latest report was let through, in nanoseconds; zero if none was.
     unanswered: AtomicU64,
-    /// Twice as long as calls of the recovery take, in nanoseconds: the longest that came back since the
-    /// ramp began, its probe, or half of what was known before it.
+    /// Twice as long as calls of the recovery take, in nanoseconds. That is the longest of three:
+    /// the slowest call since the ramp began, its probe, and half of what was known before it.
     patience: AtomicU64,
 }
 
@@ -167,16 +167,20 @@ impl Ramp {
         Some((moved, Cause::ProbeSucceeded { share }))
     }
 
-    /// Notes that a call of the recovery has come back, whatever it came to, after so many nanoseconds.
+    /// Notes that a call of the recovery has come back after `took` nanoseconds, whatever its
+    /// outcome.
     pub fn learn(&self, took: u64) {
-        // Relaxed: a hint, see `begin` and `ask`.
+        // Relaxed: a hint. A reader that misses it ends the ramp sooner, as if the call had come
+        // later.
         self.patience
             .fetch_max(took.saturating_mul(2), Ordering::Relaxed);
     }
 
-    /// Whether a call that asks at `now` is one of the round's share. A ramp is over if no call of it has
-    /// reported for `timeout` nanoseconds (`u64::MAX`: never mind), nor for twice as long as such calls take,
-    /// at most [`AtomicState::LONGEST_LEASE`].
+    /// Whether a call that asks at `now` is one of the round's share.
+    ///
+    /// A ramp is over if none of its calls has reported for `timeout` nanoseconds (never, if that
+    /// is `u64::MAX`), and for twice as long as such calls take. It is over in any case after
+    /// [`AtomicState::LONGEST_LEASE`] times `timeout`.
     pub fn ask(&self, round: Round, now: u64, timeout: u64, spacing: u64) -> Ask {
         // Relaxed, both: at worst a call that is just being let through or has just come back is missed,
         // and the next one that asks sees it. No earlier than the round, so that a late word of another
@@ -185,7 +189,7 @@ impl Ramp {
         let unanswered = self.unanswered.load(Ordering::Relaxed);
         let since = unanswered.max(began);
         if unanswered > 0 && timeout < u64::MAX && now.saturating_sub(since) >= timeout {
-            // Relaxed: as above.
+            // Relaxed: a hint. A report that is missed counts as if it had come later.
             let patience = self.patience.load(Ordering::Relaxed);
             let longest = timeout.saturating_mul(AtomicState::LONGEST_LEASE);
             if now.saturating_sub(since) >= patience.min(longest) {

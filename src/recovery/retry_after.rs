@@ -1,4 +1,4 @@
-//! The dependency's own wish when to be asked again.
+//! `Retry-After`: until when a dependency wants to be left alone.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
 use crate::sync::{AtomicU64, Ordering};
 
-/// The longest `Retry-After` that a breaker honours, where it isn't the default.
+/// The longest `Retry-After` that a breaker honours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxRetryAfter(u64);
 
@@ -40,8 +40,8 @@ impl MaxRetryAfter {
     }
 }
 
-/// Until when the dependency wants to be left alone. Every breaker has the word: a caller may tell of a
-/// `Retry-After` at any time.
+/// Until when the dependency wants to be left alone. Every breaker has the word: a caller may tell
+/// of a `Retry-After` at any time.
 #[derive(Debug)]
 pub struct RetryAfter {
     /// In nanoseconds of the breaker's clock; never goes back.
@@ -49,7 +49,7 @@ pub struct RetryAfter {
 }
 
 impl RetryAfter {
-    /// Nothing wished.
+    /// No `Retry-After` so far.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -57,10 +57,11 @@ impl RetryAfter {
         }
     }
 
-    /// Notes a wish for so many nanoseconds from `now` on, and returns until when it is.
+    /// Notes a `Retry-After` of so many nanoseconds from `now` on, and returns when it ends.
     ///
-    /// Before the state is looked at: of who wishes and who opens the breaker, the second to come here
-    /// sees what the first had done before, and lengthens the open time.
+    /// The caller looks at the state after this, and the thread that opens the breaker calls
+    /// [`until`](Self::until) after that. So the second of the two sees what the first has done,
+    /// and lengthens the open time.
     pub fn note(&self, nanos: u64, now: u64, longest: MaxRetryAfter) -> u64 {
         let until = longest.cut(now.saturating_add(nanos), now);
         // AcqRel: pairs with itself in `until`.
@@ -68,14 +69,14 @@ impl RetryAfter {
         until
     }
 
-    /// Until when is wished; asked after the breaker was opened.
+    /// When the latest `Retry-After` ends; asked after the breaker was opened.
     pub fn until(&self) -> u64 {
-        // AcqRel: a read-modify-write, so that it has a place among those of `note`. A wish that it
-        // doesn't see comes after it, and finds the breaker open.
+        // AcqRel: a read-modify-write, so that it has a place among those of `note`. A `note` that
+        // it doesn't see comes after it, and its caller finds the breaker open.
         self.until.fetch_max(0, Ordering::AcqRel)
     }
 
-    /// Until when is wished so far, before the breaker is opened.
+    /// When the latest `Retry-After` so far ends; asked before the breaker is opened.
     #[must_use]
     pub fn so_far(&self) -> u64 {
         // Relaxed: asked again by `until`.

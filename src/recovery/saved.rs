@@ -11,7 +11,7 @@ use crate::error::ConfigError;
 pub(crate) struct SavedRecovery {
     /// If open times grew: how many recoveries had failed, and the latest open time in nanoseconds.
     pub(crate) streak: Option<[u64; 2]>,
-    /// If the dependency wants to be left alone: for how many nanoseconds.
+    /// How many nanoseconds of a `Retry-After` are left, if there is one.
     pub(crate) retry_after: Option<u64>,
     /// If the recovery was adaptive: how long ago the breaker was last closed, and how far apart the calls
     /// were, in nanoseconds.
@@ -31,7 +31,7 @@ impl SavedRecovery {
             return Ok(());
         };
         ConfigError::check_saved("recovery.streak", failed, 0..=u8::MAX.into())?;
-        // What has opened was open for some time.
+        // Each opening lasts for at least a nanosecond.
         let shortest = u64::from(failed > 0);
         ConfigError::check_saved("recovery.streak", wait, shortest..=Streak::LONGEST)
     }

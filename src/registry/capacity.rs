@@ -43,7 +43,7 @@ impl<K: Hash + Eq> Capacity<K> {
         there_are.saturating_sub(self.most)
     }
 
-    /// How many there may be before one of this rank goes.
+    /// The number of breakers beyond which one of this rank goes.
     fn limit(&self, rank: EvictionRank, was_used: bool) -> usize {
         let slack = self.most / 16 + Self::LOOKS;
         match rank {
@@ -99,8 +99,8 @@ impl<K: Hash + Eq> Capacity<K> {
         self.decide(candidates, places, guard, rank_of);
     }
 
-    /// Drops of those that have something to lose as many as are too many, and puts the others
-    /// back.
+    /// Drops the candidates that are beyond their limit, those with the least to lose first. Puts
+    /// the others back.
     fn decide<H: Counted>(
         &self,
         mut candidates: Vec<Candidate<K>>,
@@ -116,7 +116,7 @@ impl<K: Hash + Eq> Capacity<K> {
             let Some(place) = find(&entry, places, guard) else {
                 continue;
             };
-            // It may have changed since it was looked at.
+            // The breaker may have changed since its first look.
             let fate = place.retire(|breaker, is_used| {
                 let was_used = was_used || is_used;
                 places.len() > self.limit(rank_of(breaker, was_used), was_used)
@@ -130,7 +130,7 @@ impl<K: Hash + Eq> Capacity<K> {
     }
 }
 
-/// The place of this number, if it is still there.
+/// The place with this number, if the map still has it.
 fn find<'a, K: Hash + Eq, H>(
     (key, number): &(K, u64),
     places: &'a HashMap<K, Place<H>>,
@@ -145,6 +145,6 @@ fn take_away<K: Hash + Eq, H>(
     places: &HashMap<K, Place<H>>,
     guard: &impl Guard,
 ) {
-    // An error says that another breaker has taken the place already.
+    // An error means that the key has another breaker already.
     let _other = places.remove_if(key, |_, it| it.number() == *number, guard);
 }

@@ -94,13 +94,14 @@ pub use tenure::{AtKey, Counted, Fate, Place, find_or_make};
 /// at once, each may make a breaker; one of them is kept, and all get it. The map grows in steps, by those who make
 /// breakers; while one of them allocates the larger table, others may wait.
 ///
-/// Memory: the breaker's, 512 bytes if it is [compact](Builder::shards) with ten buckets; about 60 more
-/// for its place, with keys of up to eight bytes, and 24 if there is a capacity. With a
+/// Memory: the breaker's, 504 bytes if it is [compact](Builder::shards) with ten buckets; about 60
+/// more for its place, with keys of up to eight bytes, and 24 if there is a capacity. With a
 /// [listener](Builder::on_transition) each breaker has a log of 3.7 kB.
 ///
 /// # While a thread ends
-/// In the destructor of a thread-local all of this works too. But a key without a breaker gets one
-/// there that isn't kept, as the thread can't write to the map any more: later callers get another.
+/// A registry also works in the destructor of a thread-local. But the thread can't write to the map
+/// any more. So a key without a breaker gets one there that isn't kept, and later callers get
+/// another.
 ///
 /// # Panics
 /// Nothing here panics, but what the key's `Hash`, `Eq` and `Clone`, the classifier's `Clone` and the closures do is
@@ -113,9 +114,9 @@ struct Breakers<K, C> {
     templates: Templates<Builder<C>>,
     name: Option<Naming<K>>,
     capacity: Option<Capacity<K>>,
-    /// In nanoseconds.
+    /// How long an unused breaker is kept after its open time, in nanoseconds.
     idle_after: u64,
-    /// What threads have removed while they were ending: it is retired, and still in the map.
+    /// Keys that ending threads have removed: the breakers are retired, but still in the map.
     left: SegQueue<(K, u64)>,
     group: Option<ControlGroup>,
 }
@@ -158,8 +159,8 @@ where
     /// The breaker of `key`, which is made if there is none.
     ///
     /// The caller gets a handle like any other; while it is held, the registry doesn't drop the
-    /// breaker. So of all who ask at any time none gets another breaker than the others, unless
-    /// somebody [removes](Self::remove) it.
+    /// breaker. So concurrent callers of a key always share one breaker, unless somebody
+    /// [removes](Self::remove) it.
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, Registry, State};
@@ -329,7 +330,7 @@ where
 
     fn take_away(&self, number: u64) {
         let is_it = |_: &K, place: &Place<CircuitBreaker<C>>| place.number() == number;
-        // An error says that another breaker has taken the place already.
+        // An error means that the key has another breaker already.
         let _other = self.places.remove_if(self.key, is_it, self.guard);
     }
 }
@@ -383,7 +384,8 @@ where
         taken.unwrap_or_else(|| unreachable!("nobody can have retired it"))
     }
 
-    /// Removes a breaker in a thread that is ending, which leaves it to others to change the map.
+    /// Removes a breaker in a thread that is ending, and leaves it to other threads to change the
+    /// map.
     #[cold]
     #[inline(never)]
     fn leave(&self, key: &K, place: &Place<CircuitBreaker<C>>) -> Option<CircuitBreaker<C>> {
@@ -392,7 +394,7 @@ where
         Some(breaker)
     }
 
-    /// Takes away what others have left.
+    /// Takes the breakers out of the map that ending threads have removed.
     fn tidy(&self, guard: &impl Guard) {
         while let Some((key, number)) = self.left.pop() {
             self.take_away(&key, number, guard);
@@ -400,7 +402,7 @@ where
     }
 
     fn take_away(&self, key: &K, number: u64, guard: &impl Guard) {
-        // An error says that another breaker has taken the place already.
+        // An error means that the key has another breaker already.
         let _other = self
             .places
             .remove_if(key, |_, it| it.number() == number, guard);

@@ -16,10 +16,11 @@ where
     /// Puts the settings of another template in the place of the present ones, while calls run: in all breakers that
     /// there are, each as [`CircuitBreaker::reconfigure`] says, and in those that are made from then on.
     ///
-    /// The registry keeps its clock, its classifier, its listeners, how many may wait, its capacity, its names and
-    /// its group. [`enabled`](Builder::enabled) and [`metrics_only`](Builder::metrics_only) switch all breakers off
-    /// and on, as in [`CircuitBreaker::reconfigure`]. A template that [starts](Builder::start_in) open or half-open
-    /// holds for breakers that are made later.
+    /// The registry keeps its clock, its classifier, its listeners, how many may wait, its
+    /// capacity, its names and its group. [`enabled`](Builder::enabled) and
+    /// [`metrics_only`](Builder::metrics_only) switch all breakers off and on, as in
+    /// [`CircuitBreaker::reconfigure`]. A template that [starts](Builder::start_in) open or
+    /// half-open holds for breakers that are made later.
     ///
     /// When it returns, all breakers in the registry are as this template says, or a later one, those included that
     /// were [reconfigured](CircuitBreaker::reconfigure) alone. Of several

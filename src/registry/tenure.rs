@@ -74,7 +74,7 @@ pub trait Counted: Clone {
 /// What an eviction has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It was looked up at the same time.
+    /// A lookup found it at the same time.
     Used,
     /// Somebody needs it.
     Needed,
@@ -123,7 +123,7 @@ impl<H: Counted> Place<H> {
         self.take_rarely(seen, welcome, handle)
     }
 
-    /// A handle that is counted, and the word as it was after that.
+    /// Counts a handle, then reads the word.
     #[inline]
     fn count_and_read(&self) -> (H, u64) {
         let handle = self.handle.clone();
@@ -134,7 +134,7 @@ impl<H: Counted> Place<H> {
         (handle, self.word.load(Ordering::Acquire))
     }
 
-    /// Like [`take`](Self::take), but it isn't noted as a use.
+    /// Like [`take`](Self::take), but doesn't count as a use.
     pub fn take_unnoted(&self, welcome: impl FnOnce(&H, u64)) -> Option<H> {
         let (handle, seen) = self.count_and_read();
         match Standing::of(seen) {
@@ -143,8 +143,8 @@ impl<H: Counted> Place<H> {
         }
     }
 
-    /// Retires the breaker, whatever it counts and whoever has a handle, and returns one; `None` if
-    /// it was retired before.
+    /// Retires the breaker, whatever it counts and however many handles there are. Returns a
+    /// handle, or `None` if it was retired before.
     pub fn retire_by_hand(&self, welcome: impl FnOnce(&H, u64)) -> Option<H> {
         let handle = self.take_unnoted(welcome)?;
         // Relaxed: the exchange checks what was read.
@@ -154,7 +154,7 @@ impl<H: Counted> Place<H> {
             match Standing::of(seen) {
                 Standing::Retired => break None,
                 _ if self.exchange(seen, retired) => break Some(handle),
-                // Relaxed: as before.
+                // Relaxed: the exchange checks what was read.
                 _ => seen = self.word.load(Ordering::Relaxed),
             }
         }
@@ -162,7 +162,7 @@ impl<H: Counted> Place<H> {
 
     /// Whether no lookup returns the breaker any more.
     pub fn is_retired(&self) -> bool {
-        // Relaxed: the word says all.
+        // Relaxed: the word alone says it, and a retired one stays so.
         Standing::of(self.word.load(Ordering::Relaxed)) == Standing::Retired
     }
 

@@ -49,7 +49,7 @@ use crate::state::State;
 ///
 /// | | |
 /// |---|---|
-/// | the state | with its generation's number and age, and what is left of an open time; also a state that was entered by hand. A state that [`enabled`](crate::Builder::enabled) or [`metrics_only`](crate::Builder::metrics_only) hold is saved as closed, and the settings of the restored breaker say it anew |
+/// | the state | with its generation's number and age, and what is left of an open time; also a state that was entered by hand. A state that [`enabled`](crate::Builder::enabled) or [`metrics_only`](crate::Builder::metrics_only) hold is saved as closed; for the restored breaker its own settings decide |
 /// | a half-open breaker | is half-open with all places for probes free, and begins its ramp anew: who was on its way has gone with the process |
 /// | the window's counts | if window and [limit of slow calls](crate::TripPolicy::slow_rate) are the same; else it starts empty. In a window by time a call leaves up to a bucket too early, because the clock's buckets begin elsewhere |
 /// | failures in a row | as many as the window holds; all of them in a window by count without [`within`](crate::CountWindow::within) |
@@ -60,11 +60,11 @@ use crate::state::State;
 ///
 /// # Never trusted
 ///
-/// It carries its version, its breaker's name, the time and a checksum, and each number is checked to be one that
-/// a breaker can have, alone and together with the others: no more failures right after another than failures, no
-/// slow calls without a limit. So a value that is old, of another breaker or damaged is refused by
-/// [`build`](crate::Builder::build). The checksum is no signature, though: who may write the value may say that
-/// the breaker is forced open.
+/// It carries its version, its breaker's name, the time and a checksum, and each number is checked
+/// to be one that a breaker can have, alone and together with the others: no more failures right
+/// after another than failures, no slow calls without a limit. So a value that is old, of another
+/// breaker or damaged is refused by [`build`](crate::Builder::build). The checksum is no signature,
+/// though: who may write the value may say that the breaker is forced open.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
     version: u32,
@@ -127,7 +127,8 @@ impl SavedState {
         &self.name
     }
 
-    /// The state that the breaker was in; closed, if its [settings](crate::Builder::enabled) held it in another.
+    /// The state that the breaker was in; closed, if its [settings](crate::Builder::enabled) held
+    /// it in another.
     #[must_use]
     pub fn state(&self) -> State {
         self.core.state()

@@ -67,7 +67,7 @@ pub struct Probes {
 impl Probes {
     const _THEY_FIT: () = assert!(Kind::MAX_PROBES <= u16::MAX as u32);
 
-    /// So many places, [`Kind::MAX_PROBES`] at most, of which so many must succeed.
+    /// `permitted` places, [`Kind::MAX_PROBES`] at most, of which `needed` must succeed.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "see above")]
     pub const fn new(permitted: u32, needed: u32) -> Self {
@@ -77,7 +77,7 @@ impl Probes {
         }
     }
 
-    /// So many, and all must succeed.
+    /// `permitted` places, all of which must succeed.
     #[must_use]
     pub const fn all(permitted: u32) -> Self {
         Self::new(permitted, permitted)
@@ -118,26 +118,26 @@ pub enum ProbeReport {
     Withdrawn,
 }
 
-/// The state word, with the exact end of the open time and the time of the last probe's admission beside
-/// it.
+/// The state word, with the exact end of the open time and the time of the last probe's admission
+/// beside it.
 #[derive(Debug)]
 pub struct AtomicState {
     word: AtomicU64,
-    /// When the latest open time ends, in nanoseconds. It counts if the word shows the same, rounded up; else
-    /// the word alone counts, which is at most a unit later.
+    /// When the latest open time ends, in nanoseconds. It counts if the word shows the same moment,
+    /// rounded up. Otherwise the word alone counts, which is at most a unit later.
     ///
-    /// The winner of an opening writes it after the word. Until then, or if the winner of an earlier opening
-    /// comes too late, a breaker opens for up to a unit longer. If two openings end in the same unit, the end
-    /// of either may count meanwhile.
+    /// The winner of an opening writes it after the word. Until then, a breaker is open for up to a
+    /// unit longer. The same happens if the winner of an earlier opening writes too late. If two
+    /// openings end in the same unit, the end of either may count meanwhile.
     open_until: AtomicU64,
-    /// When the latest probe was admitted, in nanoseconds; never goes back. A call that has reported
-    /// late moves it on, which lengthens the lease (see `lengthen_lease`).
+    /// When the latest probe was admitted, in nanoseconds; never goes back. A call that has
+    /// reported late moves it on, which lengthens the lease (see `lengthen_lease`).
     last_admission: AtomicU64,
 }
 
 impl AtomicState {
-    /// How many times as long as `probe_timeout` a call of the recovery may go without a report, at most, when
-    /// such calls were seen to take longer. It bounds the harm of a clock that has jumped ahead.
+    /// The longest lease of a probe, in multiples of `probe_timeout`, when calls were seen to take
+    /// longer. It bounds the harm of a clock that has jumped ahead.
     pub const LONGEST_LEASE: u64 = 100;
 
     /// A state word that begins as `kind` in the first generation.
@@ -176,7 +176,7 @@ impl AtomicState {
         StateWord::from_bits(self.word.load(Ordering::Acquire))
     }
 
-    /// What the word shows, with the exact end of an open time, if that is known.
+    /// The kind that the word shows, with the exact end of an open time, if that is known.
     #[must_use]
     pub fn kind_of(&self, seen: StateWord) -> Kind {
         match seen.kind() {
@@ -187,12 +187,13 @@ impl AtomicState {
         }
     }
 
-    /// The exact end of an open time that the word shows to end then.
+    /// The exact end of an open time whose rounded end the word shows.
     #[must_use]
     #[inline]
     pub fn exactly(&self, shown: Moment) -> Moment {
-        // Relaxed: a moment that the word doesn't show is left out, and one that it shows is at most a unit
-        // before the end.
+        // Relaxed: a moment that doesn't match the word is left out. One that matches is less than
+        // a unit before the rounded end, so even one of another opening does no more harm than
+        // that.
         let noted = Moment::noted(self.open_until.load(Ordering::Relaxed));
         if noted.is_shown_as(shown) {
             noted
@@ -232,7 +233,7 @@ impl AtomicState {
         let generation = seen.generation().next();
         self.exchange(seen, StateWord::new(generation, kind).timed(is_timed))?;
         if let Kind::Open { until } = kind {
-            // Relaxed: see `exactly`.
+            // Relaxed: `exactly` leaves out a moment that doesn't match the word.
             self.open_until.store(until.nanos(), Ordering::Relaxed);
         }
         Ok(Moved {
@@ -250,16 +251,17 @@ impl AtomicState {
         self.exchange(seen, seen.timed(true))
     }
 
-    /// Stays in its generation, but as `kind`, if the word still is `seen`. An open time becomes no shorter by
-    /// it.
+    /// Stays in its generation, but as `kind`, if the word still is `seen`. An open time never
+    /// becomes shorter by it.
     ///
     /// # Errors
     /// The word that was found instead; somebody else has changed it.
     pub fn stay(&self, seen: StateWord, kind: Kind) -> Result<(), StateWord> {
         self.exchange(seen, StateWord::new(seen.generation(), kind))?;
         if let Kind::Open { until } = kind {
-            // Relaxed: see `exactly`. The maximum, since two may lengthen an open time within one unit, and
-            // neither exchange fails.
+            // Relaxed: `exactly` leaves out a moment that doesn't match the word. The maximum,
+            // since two threads may lengthen an open time within one unit without a failed
+            // exchange.
             self.open_until.fetch_max(until.nanos(), Ordering::Relaxed);
         }
         Ok(())
@@ -413,20 +415,21 @@ impl AtomicState {
         self.last_admission.fetch_max(now, Ordering::Relaxed);
     }
 
-    /// Gives the probes that are out now more time, because a call has reported at `now`, after its generation
-    /// was over: twice as long as it `took`, and at most [`LONGEST_LEASE`](Self::LONGEST_LEASE). Does nothing
-    /// unless the breaker awaits probes, or if they have longer anyway.
+    /// Gives the probes in flight more time, because a call of an earlier generation has reported
+    /// at `now`.
     ///
-    /// Without this, probes that take longer than `probe_timeout` lose their places one after the other, and
-    /// the breaker stays half-open.
+    /// They get twice as long as that call `took`, at most [`LONGEST_LEASE`](Self::LONGEST_LEASE)
+    /// times `probe_timeout`. Nothing changes if the breaker awaits no probes, or if they have
+    /// longer anyway. Without this, probes that take longer than `probe_timeout` would lose their
+    /// places one after the other, and the breaker would stay half-open.
     pub fn lengthen_lease(&self, now: u64, took: u64, probe_timeout: u64) {
         if let Kind::HalfOpen { .. } = self.load().kind() {
             let longest = probe_timeout.saturating_mul(Self::LONGEST_LEASE);
             let end = now.saturating_add(took.saturating_mul(2).min(longest));
             let admission = end.saturating_sub(probe_timeout);
-            // Relaxed: the word publishes nothing. An admission that reads it before this change takes an
-            // expired place, as if the call had reported after it. `fetch_max`, because a store could
-            // shorten the lease of a probe that was admitted meanwhile.
+            // Relaxed: the word publishes nothing. An admission that reads it before this change
+            // takes an expired place, as if the call had reported after it. `fetch_max`, because a
+            // store could shorten the lease of a probe that was admitted meanwhile.
             self.last_admission.fetch_max(admission, Ordering::Relaxed);
         }
     }

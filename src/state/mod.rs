@@ -31,7 +31,8 @@ pub enum State {
 }
 
 impl State {
-    /// The state's name: `closed`, `open`, `half-open`, `forced-open`, `disabled` or `metrics-only`.
+    /// The state's name: `closed`, `open`, `half-open`, `forced-open`, `disabled` or
+    /// `metrics-only`.
     ///
     /// Configuration files, saved states, log lines and labels all spell it this way.
     #[must_use]

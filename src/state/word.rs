@@ -48,8 +48,8 @@ mod layout {
 
 /// A moment in nanoseconds since the clock's origin.
 ///
-/// The state word shows it in units of 2²⁰ ns, about 1.05 ms, rounded up. 39 bits of them last 18 years.
-/// The exact moment stands beside the word; see [`AtomicState`](super::AtomicState).
+/// The state word shows it in units of 2²⁰ ns, about 1.05 ms, rounded up. 39 bits of them last 18
+/// years. The exact moment stands beside the word; see [`AtomicState`](super::AtomicState).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
@@ -63,7 +63,8 @@ impl Moment {
     /// The last moment, in nanoseconds.
     pub(crate) const LAST_NANOS: u64 = Self::LAST << Self::UNIT_SHIFT;
 
-    /// The moment so many nanoseconds after the clock's origin; what lies beyond the range is its end.
+    /// The moment so many nanoseconds after the clock's origin; what lies beyond the range is its
+    /// end.
     #[must_use]
     pub fn at(nanos: u64) -> Self {
         Self(nanos.min(Self::LAST_NANOS))

@@ -25,7 +25,8 @@ summed!(SavedUsual {
 });
 
 impl SavedUsual {
-    /// The largest logarithm of nanoseconds: of the 68.7 s that a histogram tells apart, and a little more.
+    /// The largest logarithm of nanoseconds: of the 68.7 s that a histogram tells apart, and a
+    /// little more.
     const LARGEST: f32 = 25.0;
 
     #[allow(
