@@ -200,9 +200,14 @@ impl Carried {
         generation != self.from || self.is_entered()
     }
 
+    /// Whether the calls that were taken over count in `generation`.
+    pub(crate) fn is_in(&self, generation: Generation) -> bool {
+        generation == self.from.next()
+    }
+
     /// Whether `generation` may be judged.
     pub(crate) fn may_judge(&self, generation: Generation) -> bool {
-        generation != self.from.next() || self.is_entered()
+        !self.is_in(generation) || self.is_entered()
     }
 }
 

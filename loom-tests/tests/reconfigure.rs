@@ -108,7 +108,7 @@ fn of_a_failure_and_the_first_stricter_policy_no_trip_is_lost() {
 /// Fails when: `Core::align` enters a new generation whatever the state is.
 #[test]
 fn a_trip_is_not_undone_by_another_window() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(2)));
         fail(&core);
         let ticket = core.admit(&at(5)).unwrap();
@@ -220,7 +220,7 @@ fn a_call_in_a_bucket_that_rotates_is_counted_once_in_a_window_that_is_kept() {
 /// `Core::align` enters no new generation.
 #[test]
 fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alone() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = core(TripPolicy::failure_count(5));
         call(&core, Outcome::Success, 5);
         let earlier = core.admit(&at(25)).unwrap();

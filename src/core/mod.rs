@@ -339,8 +339,9 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let asides = ring.asides(generation, reading);
         let run = self.run.get(generation);
         let run = ring.run_held(run, &counts, reading, caller);
-        // Another state than the one for which a window of another size had taken over calls holds none.
-        let (counts, run) = if seen.lets_through_and_records() {
+        // A state that another thread has entered first, while a window of another size took over calls, holds
+        // none of them.
+        let (counts, run) = if self.may_judge(generation) {
             (counts, run)
         } else {
             (Counts::default(), 0)

@@ -179,10 +179,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         carried.is_none_or(|it| it.may_judge(generation))
     }
 
-    /// Whether the window may hold calls at `now` that are older than its generation.
-    pub(super) fn holds_older_calls(self, now: u64) -> bool {
+    /// Whether the window may hold calls at `now` that are older than `generation`, in which they count.
+    pub(super) fn holds_older_calls(self, generation: Generation, now: u64) -> bool {
         let carried = self.later().and_then(|it| it.carried.as_deref());
-        carried.is_some_and(|it| it.is_entered() && now < it.until)
+        carried.is_some_and(|it| it.is_in(generation) && it.is_entered() && now < it.until)
     }
 
     /// For how many nanoseconds there has been another window than that with which the breaker was built.

@@ -131,7 +131,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     /// For how many nanoseconds the window has counted calls of `generation`.
     fn lasted(self, generation: Generation, now: u64) -> u64 {
         let length = self.adaptive().map_or(0, |it| it.window);
-        if self.holds_older_calls(now) {
+        if self.holds_older_calls(generation, now) {
             // As long as the window.
             return length;
         }

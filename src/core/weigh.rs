@@ -150,7 +150,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         caller: &impl Caller,
     ) {
         let nanos = caller.nanos_at(reading.raw);
-        if self.holds_older_calls(nanos) {
+        if self.holds_older_calls(generation, nanos) {
             return;
         }
         let now = date_of(nanos);

@@ -271,8 +271,8 @@ pub(super) struct Moment {
     pub(super) now: u64,
     /// When the generation began.
     pub(super) since: u64,
-    /// How many calls the window holds.
-    pub(super) calls: u64,
+    /// How many calls the window holds, if all are of the generation.
+    pub(super) calls: Option<u64>,
 }
 
 impl Adaptive {
@@ -430,7 +430,11 @@ impl Adaptive {
     #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
     fn look(&mut self, moment: Moment) {
         const SHORTEST: u64 = 10_000_000;
-        let Moment { now, since, calls } = moment;
+        let Moment { now, since, .. } = moment;
+        // Older calls would seem to have come since the generation began.
+        let Some(calls) = moment.calls else {
+            return;
+        };
         let is_due = |at: u64| match at.checked_sub(since) {
             None => now >= since.saturating_add(SECOND),
             Some(age) => now >= at.saturating_add(age.min(SECOND)),

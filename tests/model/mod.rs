@@ -130,6 +130,8 @@ pub(crate) struct Model {
     last_admission: u64,
     /// As long as the calls of a ramp may go without a report, if that is longer than the time of a probe.
     patience: u64,
+    /// In which generation the window holds calls of the one before, and until when at most.
+    older_calls: (u64, u64),
     /// If a policy decides by evidence.
     evidence: Option<adaptive::Adaptive>,
     open_times: OpenTimes,
@@ -178,6 +180,7 @@ impl Model {
             permits: 0,
             last_admission: 0,
             patience: 0,
+            older_calls: (0, 0),
             evidence,
             open_times: OpenTimes::new(&config),
             asked: 0,
@@ -531,7 +534,7 @@ impl Model {
         let moment = Moment {
             now: date(self.now),
             since: date(in_microseconds(self.since)),
-            calls: self.held() as u64,
+            calls: (!self.holds_older_calls()).then(|| self.held() as u64),
         };
         if is_bad {
             evidence.fail(moment);
@@ -652,6 +655,12 @@ impl Model {
         let most = capacity.map_or(usize::MAX, |calls| calls as usize);
         let last = self.calls.iter().rev().take(most);
         last.filter(|call| self.is_alive(call.at))
+    }
+
+    /// Whether the window may hold calls that are older than the generation in which they count.
+    fn holds_older_calls(&self) -> bool {
+        let (generation, until) = self.older_calls;
+        self.generation == generation && self.now < until
     }
 
     /// Failures since the last success. Where calls leave the window by age, only the young ones.

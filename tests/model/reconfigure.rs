@@ -175,6 +175,9 @@ impl Model {
             return Reconfigured::WindowBegunAnew;
         };
         self.take_on(handed_on);
+        let span = self.config.window.ticks();
+        let span = span.map_or(u64::MAX, |(width, ticks)| width.saturating_mul(ticks));
+        self.older_calls = (self.generation, self.now.saturating_add(span));
         self.judge(false);
         Reconfigured::WindowResized
     }
