@@ -160,8 +160,8 @@ impl fmt::Display for Reconfigured {
 pub(crate) struct Carried {
     /// The generation that the calls were taken from.
     pub(crate) from: Generation,
-    /// Until when some of the calls may be older than the generation that holds them, in nanoseconds.
-    pub(crate) until: u64,
+    /// Since when the calls have come, as a date.
+    pub(crate) since: u64,
     /// How many failures in a row there were.
     pub(crate) run: u64,
     /// Whether the thread that brings the window has entered the generation that holds the calls. Until
@@ -171,10 +171,10 @@ pub(crate) struct Carried {
 
 impl Carried {
     #[cfg(feature = "reconfigure")]
-    pub(crate) fn new(from: Generation, until: u64, run: u64) -> Self {
+    pub(crate) fn new(from: Generation, since: u64, run: u64) -> Self {
         Self {
             from,
-            until,
+            since,
             run,
             is_entered: AtomicU64::new(0),
         }
@@ -203,6 +203,11 @@ impl Carried {
     /// Whether the calls that were taken over count in `generation`.
     pub(crate) fn is_in(&self, generation: Generation) -> bool {
         generation == self.from.next()
+    }
+
+    /// Since when the calls of `generation` have come, if it has taken over some; as a date.
+    pub(crate) fn counted_since(&self, generation: Generation) -> Option<u64> {
+        (self.is_in(generation) && self.is_entered()).then_some(self.since)
     }
 
     /// Whether `generation` may be judged.

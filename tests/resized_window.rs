@@ -446,6 +446,39 @@ fn what_a_resized_window_holds_is_judged_at_once() {
     );
 }
 
+/// Fails when: the traffic isn't looked at while the window holds calls that are older than its
+/// generation, or these seem to have come since then.
+#[test]
+fn a_failure_after_a_resize_is_as_little_evidence_as_one_before() {
+    let settings = |length: u32| {
+        let budget = Duration::from_secs(60);
+        let policy = TripPolicy::adaptive().false_trip_budget(budget);
+        let window = Window::time(length * SECOND, 6);
+        payments().window(window).trip_when(policy)
+    };
+    let failures_to_trip = |lengths: &[u32]| {
+        let (clock, hand) = Clock::mock();
+        let breaker = settings(60).clock(clock).build().unwrap();
+        for length in lengths {
+            for _ in 0..6_000 {
+                hand.advance(Duration::from_millis(10));
+                succeed(&breaker);
+            }
+            breaker.reconfigure(settings(*length)).unwrap();
+        }
+        let trips = |_: &u32| {
+            fail(&breaker);
+            breaker.state() == State::Open
+        };
+        (1..100).find(trips).unwrap()
+    };
+    let lengths: [&[u32]; 3] = [&[30], &[120], &[30, 120]];
+    for resized in lengths {
+        let failures = failures_to_trip(resized);
+        assert!(failures > 1, "{resized:?}: one failure is no outage");
+    }
+}
+
 #[test]
 fn ignored_calls_and_calls_in_flight_are_left_behind_with_the_former_window() {
     for [from, to] in [

@@ -179,10 +179,9 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         carried.is_none_or(|it| it.may_judge(generation))
     }
 
-    /// Whether the window may hold calls at `now` that are older than `generation`, in which they count.
-    pub(super) fn holds_older_calls(self, generation: Generation, now: u64) -> bool {
-        let carried = self.later().and_then(|it| it.carried.as_deref());
-        carried.is_some_and(|it| it.is_in(generation) && it.is_entered() && now < it.until)
+    /// Since when the calls of `generation` have come, if some are older than it; as a date.
+    pub(super) fn counted_since(self, generation: Generation) -> Option<u64> {
+        self.later()?.carried.as_deref()?.counted_since(generation)
     }
 
     /// For how many nanoseconds there has been another window than that with which the breaker was built.

@@ -16,6 +16,7 @@ use crate::beside::Beside;
 use crate::caller::Caller;
 use crate::evidence::Evidence;
 use crate::fittings::{Carried, Fittings, Outfit, Part, Reconfigured, Settings};
+use crate::history::date_of;
 use crate::outcome::Outcome;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes, Streak};
 use crate::state::{Generation, Kind, Moved, State};
@@ -218,7 +219,7 @@ impl Core {
         // In a state that the settings change the window begins empty.
         let can_carry = window && held.is_none() && limits[0] == limits[1];
         let carried = can_carry
-            .then(|| self.carry_over(ring, offer, caller))
+            .then(|| self.carry_over((ring, before.carried.as_deref()), offer, caller))
             .flatten();
         let (ring, ring_since, timed) = if window {
             let timed = offer.timed.clone().map_or(Part::Absent, Part::Another);
@@ -301,7 +302,7 @@ impl Core {
     /// comes next. Another thread may enter that generation, and then they count for nothing.
     fn carry_over(
         &self,
-        former: &Ring,
+        (former, earlier): (&Ring, Option<&Carried>),
         offer: &Offer,
         caller: &impl Caller,
     ) -> Option<Arc<Carried>> {
@@ -313,12 +314,15 @@ impl Core {
         let reading = former.read(caller);
         let counts = former.failures_and_slow(from, reading, caller);
         let run = former.run_held(self.run.get(from), &counts, reading, caller);
-        let until = caller.nanos().saturating_add(offer.ring.span(caller));
+        let now = date_of(caller.nanos());
+        let since = earlier.and_then(|it| it.counted_since(from));
+        let since = since.unwrap_or_else(|| self.began_at(from, now));
+        let since = since.max(now.saturating_sub(former.span(caller)));
         let both = (from, from.next());
         offer
             .ring
             .carry_over(former, both, caller)
-            .then(|| Arc::new(Carried::new(from, until, run)))
+            .then(|| Arc::new(Carried::new(from, since, run)))
     }
 
     /// What the breaker was built with.

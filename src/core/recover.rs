@@ -5,6 +5,7 @@ use std::num::NonZero;
 use super::present::{Fitted, Present, at_present};
 use super::{Core, Refusal, Settings, Ticket};
 use crate::caller::Caller;
+use crate::history::date_of;
 use crate::outcome::Outcome;
 use crate::recovery::{Ask, Report, Streak};
 use crate::state::{
@@ -131,9 +132,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     /// For how many nanoseconds the window has counted calls of `generation`.
     fn lasted(self, generation: Generation, now: u64) -> u64 {
         let length = self.adaptive().map_or(0, |it| it.window);
-        if self.holds_older_calls(generation, now) {
-            // As long as the window.
-            return length;
+        if let Some(since) = self.counted_since(generation) {
+            return date_of(now).saturating_sub(since).min(length);
         }
         let lasted = self.age(generation, now).min(length);
         self.ring_age(now).map_or(lasted, |age| lasted.min(age))

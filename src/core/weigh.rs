@@ -82,7 +82,9 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             return false;
         }
         let now = date_of(caller.nanos_at(reading.raw));
-        if evidence.wants_look(now, self.began_at(generation, now)) {
+        let since = self.counted_since(generation);
+        let since = since.unwrap_or_else(|| self.began_at(generation, now));
+        if evidence.wants_look(now, since) {
             self.look(evidence, reading, generation, caller);
         }
         evidence.failure(generation, now, is_current).is_some()
@@ -140,8 +142,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         })
     }
 
-    /// Lets it see how much traffic there is, once in a while. Not while the window holds calls that are
-    /// older than the generation, which would seem to have come since it began.
+    /// Lets it see how much traffic there is, once in a while.
     fn look(
         self,
         evidence: &Evidence,
@@ -149,12 +150,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         generation: Generation,
         caller: &impl Caller,
     ) {
-        let nanos = caller.nanos_at(reading.raw);
-        if self.holds_older_calls(generation, nanos) {
-            return;
-        }
-        let now = date_of(nanos);
-        evidence.look(generation, now, self.began_at(generation, now), || {
+        let now = date_of(caller.nanos_at(reading.raw));
+        let began = self.began_at(generation, now);
+        let counted_since = self.counted_since(generation).unwrap_or(began);
+        evidence.look(generation, now, (began, counted_since), || {
             self.ring().calls(generation, reading, caller)
         });
     }

@@ -284,19 +284,28 @@ impl Evidence {
             .min(self.window.saturating_mul(Self::WINDOWS))
     }
 
-    /// Whether it is time to look at the traffic, in a generation that began at `since`.
+    /// Whether it is time to look at the traffic, in a window whose calls have come since `since`.
     #[must_use]
     pub fn wants_look(&self, now: u64, since: u64) -> bool {
         self.baseline.is_due(now, since)
     }
 
-    /// Looks at the traffic, if it is time: at `now`, in `generation`, which began at `since` and
-    /// whose window holds so many `calls`. Learns that they went well, if there is no evidence that
+    /// Looks at the traffic, if it is time: at `now`, in `generation`, which `began` then. Its
+    /// window holds so many `calls`, which have come since `counted_since`. Learns that they went well, if there is no evidence that
     /// they didn't. Evidence that is too old to trip still counts here, because no success has
     /// outweighed it.
-    pub fn look(&self, generation: Generation, now: u64, since: u64, calls: impl FnOnce() -> u64) {
-        if self.baseline.take_pace(now, since, self.window, calls) && !self.has_any(generation) {
-            let known = self.known(now, since);
+    pub fn look(
+        &self,
+        generation: Generation,
+        now: u64,
+        (began, counted_since): (u64, u64),
+        calls: impl FnOnce() -> u64,
+    ) {
+        let takes = self
+            .baseline
+            .take_pace(now, counted_since, self.window, calls);
+        if takes && !self.has_any(generation) {
+            let known = self.known(now, began);
             self.baseline.learn(Learnt::default(), now, now, known);
         }
     }
@@ -409,7 +418,7 @@ mod tests {
         };
         let evidence = Evidence::new(wish, window);
         // A call a second.
-        evidence.look(FIRST, 10 * SECOND, 0, || 10);
+        evidence.look(FIRST, 10 * SECOND, (0, 0), || 10);
         evidence
     }
 
@@ -570,19 +579,19 @@ mod tests {
         assert!(evidence.wants_look(11 * SECOND, 0));
         let usual = evidence.baseline.share();
         fail(&evidence, 1, 11 * SECOND);
-        evidence.look(FIRST, 12 * SECOND, 0, || 1_200);
+        evidence.look(FIRST, 12 * SECOND, (0, 0), || 1_200);
         assert!(!evidence.wants_look(13 * SECOND - 1, 0));
         assert!((evidence.baseline.pace() - 100.0).abs() < 0.001);
         assert!(evidence.baseline.share() >= usual, "it learnt");
         while evidence.has_any(FIRST) {
             let _lesson = evidence.success(FIRST);
         }
-        evidence.look(FIRST, 13 * SECOND, 0, || 1_300);
+        evidence.look(FIRST, 13 * SECOND, (0, 0), || 1_300);
         assert!(evidence.baseline.share() < usual / 2.0, "it didn't learn");
         let mut needed = Vec::new();
         for calls_a_second in [1, 1_000] {
             let evidence = self::evidence(0.0);
-            evidence.look(FIRST, 100 * SECOND, 0, || 60 * calls_a_second);
+            evidence.look(FIRST, 100 * SECOND, (0, 0), || 60 * calls_a_second);
             fail(&evidence, 20, 100 * SECOND);
             needed.push(verdict(&evidence, 100 * SECOND).unwrap().needed);
         }

@@ -271,8 +271,10 @@ pub(super) struct Moment {
     pub(super) now: u64,
     /// When the generation began.
     pub(super) since: u64,
-    /// How many calls the window holds, if all are of the generation.
-    pub(super) calls: Option<u64>,
+    /// Since when the calls that the window holds have come.
+    pub(super) counted_since: u64,
+    /// How many calls the window holds.
+    pub(super) calls: u64,
 }
 
 impl Adaptive {
@@ -425,25 +427,26 @@ impl Adaptive {
         }
     }
 
-    /// Looks at the traffic, each second; in a generation's first one whenever it is twice as old, unless
-    /// it has looked before the generation began. If there is no evidence, what it sees went well.
+    /// Looks at the traffic, each second; in a window's first one whenever it is twice as old, unless
+    /// it has looked before the window began. If there is no evidence, what it sees went well.
     #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
     fn look(&mut self, moment: Moment) {
         const SHORTEST: u64 = 10_000_000;
-        let Moment { now, since, .. } = moment;
-        // Older calls would seem to have come since the generation began.
-        let Some(calls) = moment.calls else {
-            return;
-        };
-        let is_due = |at: u64| match at.checked_sub(since) {
-            None => now >= since.saturating_add(SECOND),
+        let Moment {
+            now,
+            counted_since,
+            calls,
+            ..
+        } = moment;
+        let is_due = |at: u64| match at.checked_sub(counted_since) {
+            None => now >= counted_since.saturating_add(SECOND),
             Some(age) => now >= at.saturating_add(age.min(SECOND)),
         };
         if !self.paced_at.is_none_or(is_due) {
             return;
         }
         self.paced_at = Some(now);
-        let covered = (now - since).min(self.window).max(SHORTEST);
+        let covered = (now - counted_since).min(self.window).max(SHORTEST);
         self.pace = (calls.max(1) as f64 / (covered as f64 / 1e9)).min(1e8);
         let Excursion {
             usual, tolerated, ..

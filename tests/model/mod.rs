@@ -122,6 +122,8 @@ pub(crate) struct Model {
     calls: Vec<Call>,
     /// When calls of this generation were ignored or, in a state that rejects, rejected.
     set_aside: Vec<u64>,
+    /// Since when the calls have come that the window holds.
+    counted_since: u64,
     failures_in_a_row: u64,
     /// Calls that were let through to be recorded, of all generations, and have not come back.
     in_flight: Vec<ModelPermit>,
@@ -130,8 +132,6 @@ pub(crate) struct Model {
     last_admission: u64,
     /// As long as the calls of a ramp may go without a report, if that is longer than the time of a probe.
     patience: u64,
-    /// In which generation the window holds calls of the one before, and until when at most.
-    older_calls: (u64, u64),
     /// If a policy decides by evidence.
     evidence: Option<adaptive::Adaptive>,
     open_times: OpenTimes,
@@ -175,12 +175,12 @@ impl Model {
             since: now,
             calls: Vec::new(),
             set_aside: Vec::new(),
+            counted_since: in_microseconds(now),
             failures_in_a_row: 0,
             in_flight: Vec::new(),
             permits: 0,
             last_admission: 0,
             patience: 0,
-            older_calls: (0, 0),
             evidence,
             open_times: OpenTimes::new(&config),
             asked: 0,
@@ -534,7 +534,8 @@ impl Model {
         let moment = Moment {
             now: date(self.now),
             since: date(in_microseconds(self.since)),
-            calls: (!self.holds_older_calls()).then(|| self.held() as u64),
+            counted_since: date(self.counted_since),
+            calls: self.held() as u64,
         };
         if is_bad {
             evidence.fail(moment);
@@ -657,12 +658,6 @@ impl Model {
         last.filter(|call| self.is_alive(call.at))
     }
 
-    /// Whether the window may hold calls that are older than the generation in which they count.
-    fn holds_older_calls(&self) -> bool {
-        let (generation, until) = self.older_calls;
-        self.generation == generation && self.now < until
-    }
-
     /// Failures since the last success. Where calls leave the window by age, only the young ones.
     fn run(&self) -> u64 {
         if self.config.window.ticks().is_none() {
@@ -709,6 +704,7 @@ impl Model {
         });
         self.phase = phase;
         self.since = self.now;
+        self.counted_since = in_microseconds(self.now);
         self.calls.clear();
         self.set_aside.clear();
         self.failures_in_a_row = 0;
@@ -764,6 +760,7 @@ impl Model {
             None => {}
         }
         self.asked = 0;
+        self.counted_since = in_microseconds(self.since);
         self.last_admission = 0;
         self.patience = 0;
     }

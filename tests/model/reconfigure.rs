@@ -134,6 +134,7 @@ impl Config {
 /// What a window leaves to one of another shape.
 struct HandedOn {
     newest_first: Vec<Call>,
+    counted_since: u64,
     failures_in_a_row: u64,
 }
 
@@ -175,9 +176,6 @@ impl Model {
             return Reconfigured::WindowBegunAnew;
         };
         self.take_on(handed_on);
-        let span = self.config.window.ticks();
-        let span = span.map_or(u64::MAX, |(width, ticks)| width.saturating_mul(ticks));
-        self.older_calls = (self.generation, self.now.saturating_add(span));
         self.judge(false);
         Reconfigured::WindowResized
     }
@@ -193,6 +191,10 @@ impl Model {
         };
         HandedOn {
             newest_first: self.window().map(as_it_is_known).collect(),
+            counted_since: ticks.map_or(0, |(width, ticks)| {
+                let length = width * ticks;
+                self.counted_since.max(self.now.saturating_sub(length))
+            }),
             failures_in_a_row: self.run(),
         }
     }
@@ -206,6 +208,7 @@ impl Model {
         calls.retain(|call| self.is_alive(call.at));
         calls.reverse();
         self.calls = calls;
+        self.counted_since = handed_on.counted_since;
         self.failures_in_a_row = handed_on.failures_in_a_row;
     }
 
