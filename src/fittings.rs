@@ -135,7 +135,7 @@ pub enum Reconfigured {
     WindowKept,
     /// The window has another shape, and holds the newest calls of the former one.
     WindowResized,
-    /// The window began anew: it has another shape.
+    /// The window began anew: it has another shape, and could not hold what the former one counted.
     WindowBegunAnew,
     /// The breaker entered this state, with an empty window: it was [switched off or
     /// on](crate::Builder::enabled).

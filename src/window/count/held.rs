@@ -93,8 +93,8 @@ impl CountRing {
         if let (Some(marks), Some(former)) = (&self.marks, &former.marks) {
             // A tick begins anew where the former one began, so no call seems younger than it is.
             let since = former.since(end, held, now).map(|(age, calls)| {
-                let began = now % former.width + age * former.width;
-                let later = began.saturating_sub(now % marks.width);
+                let tick_age = now % former.width + age * former.width;
+                let later = tick_age.saturating_sub(now % marks.width);
                 (later.div_ceil(marks.width.max(1)), calls)
             });
             marks.begin_with(since, own_end, now);

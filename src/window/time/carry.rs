@@ -32,8 +32,8 @@ impl TimeRing {
         for tally in [Tally::Slow, Tally::Failure, Tally::Success] {
             let mut counts = vec![0_u64; buckets as usize];
             for age in 0..former_buckets {
-                let began = former_begun + u64::from(age) * former_width;
-                let own_age = began.saturating_sub(begun).div_ceil(width.max(1));
+                let bucket_age = former_begun + u64::from(age) * former_width;
+                let own_age = bucket_age.saturating_sub(begun).div_ceil(width.max(1));
                 let own_age = usize::try_from(own_age).unwrap_or(usize::MAX);
                 if let Some(count) = counts.get_mut(own_age) {
                     let bucket = former_place.back(age, former_buckets);
