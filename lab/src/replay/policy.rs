@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use tripcurve::{Builder, TripPolicy, Window};
+use tripcurve::{Builder, Recovery, TripPolicy, Window};
 
 use super::arguments::{Arguments, PolicyError};
 
@@ -330,8 +330,11 @@ impl Policy {
             Some(Length::Calls(calls)) => builder.window(Window::count(calls)),
             None => builder,
         };
-        builder = with(builder, self.open_for, Builder::open_for);
-        with(builder, self.probes, Builder::probes)
+        let Some(probes) = self.probes else {
+            return with(builder, self.open_for, Builder::open_for);
+        };
+        let recovery = Recovery::probes(probes);
+        builder.recovery(with(recovery, self.open_for, Recovery::open_for))
     }
 }
 
