@@ -443,8 +443,9 @@ fn of_a_hundred_thousand_calls_in_a_bucket_a_percentile_is_of_nearly_the_right_r
             let snapshot = breaker.snapshot();
             let latency = snapshot.latency().unwrap();
             let exact = Sorted::new(took);
+            // Five times the deviation of what is counted, of which a thread's number decides.
             assert!(
-                latency.count().abs_diff(CALLS as u64) <= CALLS as u64 / 100,
+                latency.count().abs_diff(CALLS as u64) <= CALLS as u64 / 50,
                 "{latency} of {CALLS}"
             );
             for permille in PERMILLES {
