@@ -142,7 +142,7 @@ pub(crate) const RECONFIGURED: &[Path] = &[
     }),
     ("reconfigured/failing/call", |calls| {
         let breaker = build(out_of_reach());
-        let settings = out_of_reach().probes(1);
+        let settings = rules_out_of_reach().probes(1);
         breaker
             .reconfigure(settings)
             .expect("the settings are valid");
@@ -210,8 +210,12 @@ fn build(builder: Builder) -> CircuitBreaker {
 /// another the count would be another; and a clock that stands still, since the sum of the window
 /// takes some instructions more or less by where in the ring the present bucket lies.
 fn out_of_reach() -> Builder {
+    rules_out_of_reach().clock(Clock::mock().0)
+}
+
+/// The same without the clock, which a breaker keeps.
+fn rules_out_of_reach() -> Builder {
     CircuitBreaker::builder("failing")
-        .clock(Clock::mock().0)
         .shards(8)
         .trip_when(TripPolicy::failure_count(u32::MAX))
         .trip_when(TripPolicy::consecutive_failures(u32::MAX))
