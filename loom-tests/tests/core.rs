@@ -65,7 +65,7 @@ fn fail_on_two_lanes(core: &Arc<Core>) {
 /// Fails when: `stamped::update` stores instead of exchanging.
 #[test]
 fn of_two_failures_in_one_bucket_no_trip_is_lost() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(2), two_shards()));
         fail_on_two_lanes(&core);
         assert_eq!(core.state(), State::Open);
@@ -91,7 +91,7 @@ fn two_buckets() -> Ring {
 /// `Shards` doesn't count a bucket one turn ahead.
 #[test]
 fn of_two_failures_on_both_sides_of_a_tick_no_trip_is_lost() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(2), two_buckets()));
         race(
             &core,
@@ -299,7 +299,7 @@ fn a_trip_that_two_threads_find_is_one_transition_and_told_once() {
 /// Fails when: `Core::snapshot` takes the counts of a generation that it loads anew.
 #[test]
 fn a_snapshot_is_that_of_one_generation() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(1), two_shards()));
         let [seen, _] = race(
             &core,

@@ -32,7 +32,7 @@ fn untaught(tolerate: f64, false_trip_budget: Duration) -> Evidence {
 /// weighs. A breaker tells it dates, and the models of the evidence alone moments.
 fn evidence(tolerate: f64, false_trip_budget: Duration, date: impl Fn(u64) -> u64) -> Evidence {
     let evidence = untaught(tolerate, false_trip_budget);
-    evidence.look(FIRST, date(NOW - 1), date(0), || 1_000);
+    evidence.look(FIRST, date(NOW - 1), (date(0), date(0)), || 1_000);
     evidence
 }
 
@@ -317,7 +317,7 @@ fn what_is_long_forgotten_is_not_remembered_when_another_excursion_ends() {
         };
         // In such a long window evidence is never too old.
         let evidence = Evidence::new(wish, LATER);
-        evidence.look(FIRST, NOW - 1, 0, || 100_000);
+        evidence.look(FIRST, NOW - 1, (0, 0), || 100_000);
         evidence.failure(FIRST, 1, || true);
         evidence.learn(lesson(&evidence), NOW, 0);
         evidence.failure(FIRST, LATER, || true);

@@ -291,9 +291,9 @@ impl Evidence {
     }
 
     /// Looks at the traffic, if it is time: at `now`, in `generation`, which `began` then. Its
-    /// window holds so many `calls`, which have come since `counted_since`. Learns that they went well, if there is no evidence that
-    /// they didn't. Evidence that is too old to trip still counts here, because no success has
-    /// outweighed it.
+    /// window holds so many `calls`, which have come since `counted_since`. Learns that they went
+    /// well, if there is no evidence that they didn't. Evidence that is too old to trip still counts
+    /// here, because no success has outweighed it.
     pub fn look(
         &self,
         generation: Generation,
