@@ -78,7 +78,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     ) -> Option<Cause> {
         let policies = &self.settings().policies;
         let (run, counts) = if policies.iter().any(|policy| policy.looks_at_window(run)) {
-            let counts = self.suspicions(generation, reading, caller);
+            let counts = self.suspicions_inline(generation, reading, caller);
             let run = self.ring().run_held(run, &counts, reading, caller);
             let worth = |counts| policies.iter().any(|policy| policy.may_trip(run, &counts));
             let counts = self
@@ -123,8 +123,23 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     }
 
     /// All that speaks against the dependency: failed, slow and overdue calls.
-    #[inline]
+    #[inline(never)]
     pub(super) fn suspicions(
+        self,
+        generation: Generation,
+        reading: ClockReading,
+        caller: &impl Caller,
+    ) -> Counts {
+        self.suspicions_inline(generation, reading, caller)
+    }
+
+    /// Like [`suspicions`](Self::suspicions), on the path of a failing call.
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, `.ci/run instructions` shows a longer path with all features"
+    )]
+    #[inline(always)]
+    fn suspicions_inline(
         self,
         generation: Generation,
         reading: ClockReading,

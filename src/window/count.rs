@@ -294,6 +294,7 @@ impl CountRing {
     /// A position whose outcome has not been written yet counts as a success if its group has
     /// begun, and not at all otherwise; its writer judges after it has written.
     #[must_use]
+    #[inline(never)]
     pub fn sum(&self, generation: Generation, now: u64) -> Counts {
         let Some((begin, end)) = self.positions(generation, now) else {
             return Counts::default();

@@ -202,7 +202,11 @@ impl TimeRing {
     }
 
     /// The failed and the slow calls of [`Ring::failures_and_slow`](super::Ring::failures_and_slow).
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, `.ci/run instructions` shows a longer path with all features"
+    )]
+    #[inline(always)]
     pub fn failures_and_slow(&self, generation: Generation, reading: ClockReading) -> Counts {
         let place = self.latest.find(reading, generation, self.shards.buckets());
         let window = Stretch::whole(place);
