@@ -146,13 +146,17 @@ fn a_window_of_another_size_holds_the_former_calls_and_no_trip_is_lost() {
         // So that other settings are known already, as to all but the first reconfiguration they are.
         core.reconfigure(outfit(TripPolicy::failure_count(2), 15), &at(5));
         fail(&core);
+        // A bucket later, so that calls of the former generation are counted where what was taken over is.
         race(
             &core,
-            [fail, |core| {
-                core.reconfigure(outfit(TripPolicy::failure_count(2), 20), &at(5));
-            }],
+            [
+                |core: &Core| call(core, Outcome::Failure, 25),
+                |core| {
+                    core.reconfigure(outfit(TripPolicy::failure_count(2), 20), &at(25));
+                },
+            ],
         );
-        let snapshot = core.snapshot(&at(5));
+        let snapshot = core.snapshot(&at(25));
         match snapshot.state() {
             State::Open => {}
             // The failure came while its window was taken over.
