@@ -183,15 +183,17 @@ impl Carried {
     /// Notes that its generation is entered.
     #[cfg(feature = "reconfigure")]
     pub(crate) fn enter(&self) {
-        // Relaxed: the addition to the run of failures that follows publishes it (see
-        // `Core::judge_by_the_new`).
-        self.is_entered.store(1, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `is_entered`, for the exchange of the state word that came
+        // before. Otherwise a call of the former generation could find that generation current, and
+        // overwrite what was taken over.
+        self.is_entered.store(1, Ordering::Release);
     }
 
     /// Whether its generation is entered.
     pub(crate) fn is_entered(&self) -> bool {
-        // Relaxed: a thread that must see it has added to the run after `enter`.
-        self.is_entered.load(Ordering::Relaxed) == 1
+        // Acquire: pairs with the Release in `enter`. A thread that finds 1 here, and then loads the state,
+        // finds the former generation over.
+        self.is_entered.load(Ordering::Acquire) == 1
     }
 
     /// Whether calls of `generation` can still be counted. Those of the generation whose calls were taken

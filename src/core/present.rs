@@ -169,7 +169,8 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     #[inline]
     pub(super) fn is_current(self, generation: Generation) -> bool {
         let carried = self.later().and_then(|it| it.carried.as_deref());
-        self.core.is_current(generation) && carried.is_none_or(|it| it.counts(generation))
+        // In this order: if the next generation is entered between the two, the state says so.
+        carried.is_none_or(|it| it.counts(generation)) && self.core.is_current(generation)
     }
 
     /// Whether what the window holds of `generation` is all its own.
