@@ -139,7 +139,7 @@ fn of_two_failures_in_a_row_no_trip_is_lost() {
 /// only releases, the fence in `TimeRing::failures_and_slow` makes up for it here; see `counter.rs`.)
 #[test]
 fn of_two_failures_with_a_success_between_no_trip_is_lost() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(2), two_buckets()));
         race(
             &core,
