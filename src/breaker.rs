@@ -115,7 +115,7 @@ impl<C> CircuitBreaker<C> {
     /// itself, and may be rejected. So may a call beside a [`Permit`], which can go to another
     /// thread. If such a rejection can become the error of the outer call, let the
     /// [classifier](crate::Builder::classify) return [`Outcome::Ignored`](crate::Outcome::Ignored)
-    /// for it.
+    /// for it. Calls of up to 32 different half-open breakers are found within each other.
     ///
     /// # Errors
     /// [`CallError::Rejected`] if the call was not made, [`CallError::Inner`] if it was made and

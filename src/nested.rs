@@ -40,6 +40,10 @@ impl OuterCall {
 
     /// Runs the call's operation, or polls its future once.
     pub(crate) fn run<R>(self, operation: impl FnOnce() -> R) -> R {
+        // A part of a call that is listed already needs no place, so recursion doesn't fill the list.
+        if self != Self::NONE && self.is_running() {
+            return operation();
+        }
         let _listed = Listed::begin(self);
         operation()
     }
@@ -84,7 +88,7 @@ struct Running {
 }
 
 impl Running {
-    const MOST: usize = 8;
+    const MOST: usize = 32;
 }
 
 thread_local! {

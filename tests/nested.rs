@@ -548,3 +548,60 @@ fn work_that_waits_on_the_threads_of_a_bulkhead_is_no_part_of_the_work_before_it
     assert_eq!(block_on(first), Ok(7));
     assert_eq!(breaker.state(), State::Closed);
 }
+
+/// What a handle calls.
+#[cfg(all(feature = "bulkhead", feature = "wait"))]
+type Operation<'a> = &'a mut dyn FnMut() -> Result<(), String>;
+
+#[cfg(all(feature = "bulkhead", feature = "wait"))]
+#[test]
+fn a_recursion_through_a_handle_is_one_call_however_deep() {
+    fn deeper(call: &dyn Fn(Operation<'_>) -> Result<(), String>, more: u32) -> Result<(), String> {
+        call(&mut || match more {
+            0 => Ok(()),
+            _ => deeper(call, more - 1),
+        })
+    }
+
+    let guarded = probing().with_bulkhead(tripcurve::Bulkhead::new(1_000).unwrap());
+    let through =
+        |operation: Operation<'_>| guarded.call(operation).map_err(|error| error.to_string());
+    assert_eq!(deeper(&through, 100), Ok(()));
+    assert_eq!(guarded.breaker().state(), State::Closed);
+
+    let patient = probing().waiting(SECOND).unwrap();
+    let through =
+        |operation: Operation<'_>| patient.call(operation).map_err(|error| error.to_string());
+    assert_eq!(deeper(&through, 100), Ok(()));
+    assert_eq!(patient.breaker().state(), State::Closed);
+}
+
+#[cfg(feature = "wait")]
+#[test]
+fn calls_through_disabled_breakers_do_not_hide_a_half_open_one() {
+    fn through(
+        others: &[tripcurve::Waiting],
+        call: &dyn Fn() -> Result<(), String>,
+    ) -> Result<(), String> {
+        match others.split_first() {
+            None => call(),
+            Some((first, rest)) => first
+                .call(|| through(rest, call))
+                .map_err(|error| error.to_string()),
+        }
+    }
+
+    let disabled = |_| {
+        let builder = CircuitBreaker::builder("off").enabled(false).max_waiting(1);
+        builder.build().unwrap().waiting(SECOND).unwrap()
+    };
+    let others: Vec<_> = (0..100).map(disabled).collect();
+    let breaker = probing();
+    let nested = || {
+        let inner = || breaker.call(|| Ok::<_, String>(()));
+        let inner = || inner().map_err(|error| error.to_string());
+        breaker.call(inner).map_err(|error| error.to_string())
+    };
+    assert_eq!(through(&others, &nested), Ok(()));
+    assert_eq!(breaker.state(), State::Closed);
+}

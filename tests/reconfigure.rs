@@ -874,3 +874,37 @@ fn under_load_the_last_of_many_switches_holds() {
         assert_eq!(breaker.state(), State::Closed);
     }
 }
+
+/// Each of the two settings says the same of the state.
+#[test]
+fn a_breaker_that_one_setting_after_another_has_switched_off_is_switched_on_again() {
+    let settings = || CircuitBreaker::builder("switched");
+    for (switched, state) in [
+        (settings().enabled(false), State::Disabled),
+        (settings().metrics_only(true), State::MetricsOnly),
+    ] {
+        let breaker = switched.build().unwrap();
+        breaker.reconfigure(settings().start_in(state)).unwrap();
+        assert_eq!(breaker.state(), state);
+        let again = breaker.reconfigure(settings().start_in(state));
+        assert_eq!(again, Ok(Reconfigured::Unchanged));
+        let on = breaker.reconfigure(settings());
+        assert_eq!(on, Ok(Reconfigured::StateChanged(State::Closed)));
+        assert_eq!(breaker.state(), State::Closed);
+    }
+}
+
+#[test]
+fn where_a_breaker_has_started_may_be_said_again_after_it_was_switched_off_and_on() {
+    let settings = || CircuitBreaker::builder("started");
+    let breaker = settings().start_in(State::Open).build().unwrap();
+    breaker.reconfigure(settings().enabled(false)).unwrap();
+    breaker.reconfigure(settings()).unwrap();
+    assert!(
+        breaker
+            .reconfigure(settings().start_in(State::Open))
+            .is_ok()
+    );
+    let other = breaker.reconfigure(settings().start_in(State::HalfOpen));
+    assert_eq!(other.unwrap_err().setting, "start_in");
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
-use loom_tests::{UNBOUNDED, model, preemptions, race};
+use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
     At, Caller, Core, CountRing, Lane, Listeners, Now, Probes, Ring, Settings, Switch, TimeRing,
     Timing,
@@ -328,7 +328,7 @@ fn a_snapshot_is_that_of_one_generation() {
 /// Fails when: `AtomicState::admit` takes a place without a compare-exchange.
 #[test]
 fn recovery_lets_one_probe_through_and_closes_once() {
-    model(UNBOUNDED, || {
+    model(preemptions(3), || {
         let core = Arc::new(core(TripPolicy::failure_count(1), two_shards()));
         core.trip(0, 0);
         let admitted = race(

@@ -34,9 +34,10 @@ impl<C> CircuitBreaker<C> {
     /// whatever state it is in. When they change back, it closes with an empty window, as after a
     /// [reset](CircuitBreaker::reset). Only a change acts: a breaker that was
     /// [disabled by hand](CircuitBreaker::disable) stays disabled when the settings are given again unchanged.
-    /// A state that was entered by hand in the meantime stays when the settings change back. A change of
-    /// [`start_in`](Builder::start_in) from or to a state that lasts acts alike: forced open, disabled or metrics
-    /// only.
+    /// Another state that was entered by hand in the meantime stays when the settings change back. A
+    /// change of [`start_in`](Builder::start_in) from or to a state that lasts acts alike: forced open,
+    /// disabled or metrics only. The latest of settings and commands holds, also for a breaker that its
+    /// `ControlGroup` has isolated: settings that switch it off end the isolation of this breaker.
     ///
     /// # Another window
     /// A window of another shape takes over the newest calls of the former one in these cases, if
@@ -103,7 +104,7 @@ impl<C> CircuitBreaker<C> {
         #[cfg(feature = "wait")]
         settings.check_max_waiting(core.anteroom().map(Anteroom::max))?;
         settings.check_what_cannot_change()?;
-        settings.check_start(core.switch().start_in)?;
+        settings.check_start(core.started_in())?;
         let outfit = self.outfit_by(settings)?;
         Ok(self.shared.core.reconfigure(outfit, &*self.shared))
     }

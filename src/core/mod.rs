@@ -59,10 +59,11 @@ impl Ticket {
     /// The generation in which this call was let through, if the breaker was half-open. Calls
     /// within this one are then parts of it.
     pub(crate) fn outer_generation(self) -> Option<Generation> {
+        let generation = self.admitted.generation();
         match self.admitted.kind() {
-            Kind::HalfOpen { .. } | Kind::Ramp(_) | Kind::Disabled => {
-                Some(self.admitted.generation())
-            }
+            Kind::HalfOpen { .. } | Kind::Ramp(_) => Some(generation),
+            // A part of a half-open call has a place, a call of a disabled breaker has none.
+            Kind::Disabled => self.admitted.without_watch().1.map(|_| generation),
             _ => None,
         }
     }
@@ -70,7 +71,7 @@ impl Ticket {
     /// The ticket of a part of a call that was let through in `generation`. It is not recorded.
     fn part_of(generation: Generation, begin: u64) -> Self {
         Self {
-            admitted: StateWord::new(generation, Kind::Disabled),
+            admitted: StateWord::new(generation, Kind::Disabled).watched_at(0),
             begin,
         }
     }
@@ -183,6 +184,12 @@ impl Core {
     #[cfg(feature = "reconfigure")]
     pub(crate) fn switch(&self) -> Switch {
         at_present!(self, |present| present.settings().switch)
+    }
+
+    /// The state that the breaker has started in.
+    #[cfg(feature = "reconfigure")]
+    pub(crate) fn started_in(&self) -> State {
+        self.built.settings.switch.start_in
     }
 
     /// The breaker's name.

@@ -262,7 +262,7 @@ impl Core {
         );
         // Where it starts means nothing to a breaker that has started.
         let mut settings = offer.settings.clone();
-        if held.is_none() {
+        if held.is_none() && before.settings.switch.mode == offer.settings.switch.mode {
             settings.switch.start_in = before.settings.switch.start_in;
         }
         let is_same = !window
