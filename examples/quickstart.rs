@@ -38,7 +38,7 @@ fn main() -> Result<(), ConfigError> {
 
     println!("{}", breaker.snapshot());
     assert_eq!(breaker.state(), State::Closed);
-    assert_eq!(calls_made, 8, "four calls were rejected");
+    assert_eq!(calls_made, 9, "three calls were rejected");
     Ok(())
 }
 

@@ -163,6 +163,7 @@ pub(crate) struct Carried {
     /// Since when the calls have come, as a date.
     pub(crate) since: u64,
     /// How many failures in a row there were.
+    #[cfg(feature = "reconfigure")]
     pub(crate) run: u64,
     /// Whether the thread that brings the window has entered the generation that holds the calls. Until
     /// then another thread may have entered it, for which the window has to be empty.
