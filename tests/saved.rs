@@ -176,6 +176,21 @@ fn states_entered_by_hand_stay() {
 }
 
 /// Fails when: a probe that has gone with the process keeps its place.
+/// Fails when: a breaker that its settings switch off shows the calls of the process before.
+#[test]
+fn a_breaker_that_its_settings_switch_off_is_restored_with_an_empty_window() {
+    for outcome in [Outcome::Success, Outcome::Failure] {
+        let (clock, _hand) = Clock::mock();
+        let breaker = payments(&clock).window(Window::count(10)).build().unwrap();
+        calls(&breaker, outcome, 1);
+        let off = payments(&clock).window(Window::count(10)).enabled(false);
+        let restored = off.restore(breaker.save()).build().unwrap();
+        let snapshot = restored.snapshot();
+        assert_eq!(snapshot.state(), State::Disabled);
+        assert_eq!((snapshot.calls(), snapshot.consecutive_failures()), (0, 0));
+    }
+}
+
 #[test]
 fn a_half_open_breaker_has_all_places_free() {
     let (clock, _hand) = Clock::mock();

@@ -189,7 +189,9 @@ impl Core {
         // What was slow, and therefore failed, by another limit would say nothing by this one.
         let is_same_limit = saved.slower_than == limit.map(saturated);
         ring.begin(generation, || true);
-        if is_same_limit {
+        // Settings that switch a breaker off leave it no calls, as when they do so while it runs.
+        let has_window = is_same_limit && kind != Kind::Disabled;
+        if has_window {
             ring.restore(&saved.window, generation, elapsed, clock);
         }
         if let Some(wish) = saved.recovery.retry_after {
@@ -221,7 +223,8 @@ impl Core {
                 timed.restore(&saved.usual, &settings.policies);
             }
         }
-        self.run = GenerationCounter::counting(generation, saved.run, has_evidence);
+        let run = if kind == Kind::Disabled { 0 } else { saved.run };
+        self.run = GenerationCounter::counting(generation, run, has_evidence);
     }
 }
 

@@ -755,7 +755,12 @@ impl Model {
         }
         // The settings say it again.
         match self.config.mode() {
-            Some(State::Disabled) => self.phase = Phase::Disabled,
+            Some(State::Disabled) => {
+                self.phase = Phase::Disabled;
+                self.calls.clear();
+                self.set_aside.clear();
+                self.failures_in_a_row = 0;
+            }
             Some(_) => self.phase = Phase::MetricsOnly,
             None => {}
         }
