@@ -81,13 +81,13 @@ struct Counted {
 
 impl Counted {
     /// Half of all, rounded so that evidence is lost: a failure right after another is less than one that
-    /// isn't.
+    /// isn't. The first came after none.
     fn halved(self) -> Self {
         let failed = self.failed / 2;
         let half = Self {
             failed,
             succeeded: self.succeeded.div_ceil(2),
-            pairs: self.pairs.div_ceil(2).min(failed),
+            pairs: self.pairs.div_ceil(2).min(failed.saturating_sub(1)),
         };
         // Where no failure is left, nothing is.
         if half.failed > 0 {
