@@ -732,6 +732,8 @@ impl Model {
 
     /// What is known is saved, and the process ends.
     pub(crate) fn end(&mut self) {
+        // A run is saved as it is shown.
+        self.failures_in_a_row = self.run();
         self.open_times.end(self.now);
     }
 
