@@ -175,7 +175,6 @@ fn states_entered_by_hand_stay() {
     }
 }
 
-/// Fails when: a probe that has gone with the process keeps its place.
 /// Fails when: a breaker that its settings switch off shows the calls of the process before.
 #[test]
 fn a_breaker_that_its_settings_switch_off_is_restored_with_an_empty_window() {
@@ -191,6 +190,7 @@ fn a_breaker_that_its_settings_switch_off_is_restored_with_an_empty_window() {
     }
 }
 
+/// Fails when: a probe that has gone with the process keeps its place.
 #[test]
 fn a_half_open_breaker_has_all_places_free() {
     let (clock, _hand) = Clock::mock();
