@@ -6,9 +6,9 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use crate::chance::{between, dice_of_this_thread, mixed};
 use crate::name::Name;
 use crate::state::State;
+use crate::util::random::{between, dice_of_this_thread, mixed};
 
 /// A setting that makes no sense.
 ///

@@ -101,92 +101,65 @@
 // (tests/house_rules.rs checks it).
 #[cfg(feature = "registry")]
 mod registry;
-#[cfg(feature = "registry")]
-mod control;
-#[cfg(feature = "registry")]
-mod map_guard;
 #[cfg(feature = "serde")]
 mod config;
 mod retry_budget;
-mod call_timeout;
-#[cfg(feature = "wait")]
-mod waiting;
+mod handles;
 mod builder;
 #[cfg(feature = "bulkhead")]
 mod bulkhead;
-#[cfg(feature = "health")]
-mod health;
 mod breaker;
-mod permit;
-mod shared;
-mod fallback;
 #[cfg(feature = "serde")]
 mod saved;
-mod core;
+mod engine;
 mod snapshot;
 mod latency;
-mod audience;
-mod listeners;
-mod fittings;
-mod beside;
-#[cfg(feature = "wait")]
-mod anteroom;
-mod timed;
 mod policy;
 mod recovery;
-mod transition;
-mod evidence;
-mod in_flight;
-mod usual;
+mod events;
+mod adaptive;
 mod window;
-mod history;
 mod outcome;
-mod caller;
-mod lane;
-mod nested;
 mod clock;
-#[cfg(any(feature = "bulkhead", feature = "wait"))]
-mod line;
-#[cfg(any(feature = "bulkhead", feature = "wait"))]
-mod timer;
 mod error;
 mod state;
-mod stamped;
 mod name;
-#[cfg(feature = "serde")]
-mod checksum;
-mod chance;
-mod pack;
+mod util;
 mod sync;
 
 pub use breaker::CircuitBreaker;
+pub use breaker::fallback::Fallback;
+pub use breaker::permit::{OwnedPermit, Permit};
 pub use builder::Builder;
 #[cfg(feature = "bulkhead")]
 pub use bulkhead::{
-    BlockingBulkhead, Bulkhead, BulkheadPermit, Guarded, GuardedBlocking, OwnedBulkheadPermit,
+    BlockingBulkhead, Bulkhead, BulkheadPermit, GuardedBlocking, OwnedBulkheadPermit,
 };
-pub use call_timeout::CallTimeout;
-#[cfg(feature = "tokio")]
-pub use call_timeout::TokioSleep;
 pub use clock::{Clock, MockClock};
 #[cfg(feature = "serde")]
 pub use config::Config;
-#[cfg(feature = "registry")]
-pub use control::ControlGroup;
+#[cfg(feature = "reconfigure")]
+pub use engine::parts::Reconfigured;
 #[cfg(feature = "bulkhead")]
 pub use error::{BulkheadFull, PoolError};
 pub use error::{CallError, ClockError, ConfigError, Rejected, TimedOut};
-pub use fallback::Fallback;
-#[cfg(feature = "reconfigure")]
-pub use fittings::Reconfigured;
-pub use latency::Latency;
+pub use events::{Cause, Transition};
+pub use handles::call_timeout::CallTimeout;
+#[cfg(feature = "tokio")]
+pub use handles::call_timeout::TokioSleep;
+#[cfg(feature = "wait")]
+pub use handles::waiting::Waiting;
+#[cfg(feature = "bulkhead")]
+pub use handles::with_bulkhead::Guarded;
+pub use latency::report::Latency;
 pub use name::Name;
 pub use outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
-pub use permit::{OwnedPermit, Permit};
 pub use policy::{
     Adaptive, BurnRate, ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
 };
 pub use recovery::{Backoff, Jitter, Recovery};
+#[cfg(feature = "registry")]
+pub use registry::control_group::ControlGroup;
 #[cfg(feature = "registry")]
 pub use registry::{Registry, RegistryBuilder};
 pub use retry_budget::{RetryBudget, RetryBudgetBuilder, RetryBudgetExhausted, RetryRefused};
@@ -194,43 +167,38 @@ pub use retry_budget::{RetryBudget, RetryBudgetBuilder, RetryBudgetExhausted, Re
 pub use saved::SavedState;
 pub use snapshot::Snapshot;
 pub use state::State;
-pub use transition::{Cause, Transition};
-#[cfg(feature = "wait")]
-pub use waiting::Waiting;
 pub use window::{CountWindow, Recording, Window};
 
 /// The parts, for `loom-tests` alone. No promise holds for them.
 #[cfg(feature = "__model")]
 #[doc(hidden)]
 pub mod __model {
-    #[cfg(feature = "wait")]
-    pub use crate::anteroom::{Anteroom, Entry as AnteroomEntry, Waiter as AnteroomWaiter};
-    pub use crate::beside::Beside;
+    pub use crate::adaptive::{Evidence, Lesson, Verdict, Wish};
     #[cfg(feature = "bulkhead")]
     pub use crate::bulkhead::{Places, PlacesWord, Waiter};
-    pub use crate::caller::{At, Caller};
     pub use crate::clock::Now;
+    pub use crate::clock::context::{At, Caller};
     #[cfg(feature = "registry")]
-    pub use crate::control::{Command, Isolate};
-    #[cfg(feature = "registry")]
-    pub use crate::core::EvictionRank;
+    pub use crate::engine::EvictionRank;
     #[cfg(feature = "health")]
-    pub use crate::core::NextCheck;
+    pub use crate::engine::NextCheck;
     #[cfg(feature = "wait")]
-    pub use crate::core::Prospect;
+    pub use crate::engine::Prospect;
     #[cfg(feature = "serde")]
-    pub use crate::core::SavedCore;
-    pub use crate::core::{Core, Refusal, Settings, Ticket};
-    pub use crate::evidence::{Evidence, Lesson, Verdict, Wish};
+    pub use crate::engine::SavedCore;
+    pub use crate::engine::beside::Beside;
     #[cfg(feature = "reconfigure")]
-    pub use crate::fittings::Reconfigured;
-    pub use crate::fittings::{Mode, Outfit, Switch};
-    pub use crate::history::{History, date_of};
-    pub use crate::in_flight::{InFlight, Watch};
-    pub use crate::lane::{Lane, Lanes};
-    #[cfg(any(feature = "bulkhead", feature = "wait"))]
-    pub use crate::line::{InLine, Queue};
-    pub use crate::listeners::{Entry, Listener, Listeners, Slot};
+    pub use crate::engine::parts::Reconfigured;
+    pub use crate::engine::parts::{Mode, Outfit, Switch};
+    #[cfg(feature = "wait")]
+    pub use crate::engine::probe_queue::{
+        Anteroom, Entry as AnteroomEntry, Waiter as AnteroomWaiter,
+    };
+    pub use crate::engine::{Core, Refusal, Settings, Ticket};
+    pub use crate::events::listeners::{Entry, Listener, Listeners, Slot};
+    pub use crate::latency::baseline::Usual;
+    pub use crate::latency::in_flight::{InFlight, Watch};
+    pub use crate::latency::times::{Timed, Times};
     pub use crate::policy::Policies;
     #[cfg(feature = "health")]
     pub use crate::recovery::HealthChecks;
@@ -239,16 +207,20 @@ pub mod __model {
         RetryAfter, Streak,
     };
     #[cfg(feature = "registry")]
+    pub use crate::registry::control_group::{Command, Isolate};
+    #[cfg(feature = "registry")]
     pub use crate::registry::{AtKey, Counted, Fate, Place, Templates, find_or_make};
     pub use crate::retry_budget::{Tokens, Turn};
+    pub use crate::state::history::{History, date_of};
     pub use crate::state::{
         Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
         ProbeVerdict, Probes, Round, Share, StateWord,
     };
+    pub use crate::sync::thread_slot::{Lane, Lanes};
+    #[cfg(any(feature = "bulkhead", feature = "wait"))]
+    pub use crate::sync::wait_queue::{InLine, Queue};
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};
-    pub use crate::timed::{Timed, Times};
-    pub use crate::usual::Usual;
     pub use crate::window::{
         Added, AtomicBucket, Bin, BinCounts, ClockReading, CountRing, Counts, GenerationCounter,
         Histograms, Latencies, Recording, Ring, Stamp, Tally, TimeRing, Timing, Took,

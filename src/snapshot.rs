@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::latency::Latency;
+use crate::latency::report::Latency;
 use crate::name::Name;
 use crate::state::{Kind, State};
 use crate::window::{BinCounts, Counts, Recording, rate};

@@ -4,7 +4,7 @@
 //! built with `--cfg tripcurve_loom`, loom goes through the orders in which the threads' accesses
 //! can happen, and through the values that a relaxed load may see; built without, the scenario runs
 //! some thousand times on real threads, so that a plain `cargo test` exercises it too. The words
-//! that race are tripcurve's own: its `src/sync.rs` swaps the atomics, nothing else.
+//! that race are tripcurve's own: its `src/sync/mod.rs` swaps the atomics, nothing else.
 //!
 //! `loom-tests/run` is the way to run all of them under loom and to know that none was left out;
 //! `loom-tests/run --full` lifts the bounds that keep a quick run quick. By hand:
@@ -24,7 +24,7 @@
 //!
 //! # What loom 0.7 doesn't show
 //! - A thread's load hides the loads of others before it when the thread writes the word next, and
-//!   loom then leaves orders out (tokio-rs/loom issue 166). `src/sync.rs` mends this; for a model's
+//!   loom then leaves orders out (tokio-rs/loom issue 166). `src/sync/mod.rs` mends this; for a model's
 //!   own atomics avoid the pattern.
 //! - A compare-exchange never fails spuriously, and one that fails always reads the latest value.
 //! - A load never reads a value that is stored later (load buffering).

@@ -1,37 +1,37 @@
 //! Settings of a breaker, and the breaker that they make.
 
-mod checked;
+mod validate;
 #[cfg(feature = "reconfigure")]
 mod reconfigure;
 #[cfg(feature = "serde")]
-mod restored;
+mod restore;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::checked::Checked;
-#[cfg(feature = "wait")]
-use crate::anteroom::Anteroom;
-use crate::beside::Beside;
+use self::validate::Checked;
+use crate::adaptive::Wish;
 use crate::breaker::CircuitBreaker;
-use crate::chance::mixed;
+use crate::breaker::shared::Shared;
 use crate::clock::{Clock, Now, saturating_nanos};
-use crate::core::{Core, Settings};
+use crate::engine::beside::Beside;
+use crate::engine::parts::{Mode, Outfit, Switch};
+#[cfg(feature = "wait")]
+use crate::engine::probe_queue::Anteroom;
+use crate::engine::{Core, Settings};
 use crate::error::ConfigError;
-use crate::evidence::Wish;
-use crate::fittings::{Mode, Outfit, Switch};
-use crate::listeners::{Listener, Listeners};
+use crate::events::Transition;
+use crate::events::listeners::{Listener, Listeners};
+use crate::latency::times::{Timed, Times};
 use crate::name::Name;
 use crate::outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
 use crate::recovery::{
     ACCEPTABLE, AdaptiveRecovery, Backoff, MaxRetryAfter, OpenTime, OpenTimes, Ramp, Recovery, Way,
 };
-use crate::shared::Shared;
 use crate::state::State;
-use crate::timed::{Timed, Times};
-use crate::transition::Transition;
+use crate::util::random::mixed;
 use crate::window::{Recording, Timing, Window};
 
 /// Builds a [`CircuitBreaker`]; see [`CircuitBreaker::builder`].
@@ -80,7 +80,7 @@ pub struct Builder<C = ErrIsFailure> {
     #[cfg(feature = "wait")]
     pub(crate) max_waiting: Option<u32>,
     #[cfg(feature = "serde")]
-    restored: restored::Restored,
+    restored: restore::Restored,
     classifier: C,
 }
 
@@ -126,7 +126,7 @@ impl Builder {
             #[cfg(feature = "wait")]
             max_waiting: None,
             #[cfg(feature = "serde")]
-            restored: restored::Restored::default(),
+            restored: restore::Restored::default(),
             classifier: ErrIsFailure,
         }
     }

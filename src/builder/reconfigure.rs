@@ -1,12 +1,12 @@
 //! Another configuration for a breaker that is in use.
 
 use super::Builder;
-#[cfg(feature = "wait")]
-use crate::anteroom::Anteroom;
 use crate::breaker::CircuitBreaker;
 use crate::clock::Clock;
+use crate::engine::parts::{Outfit, Reconfigured};
+#[cfg(feature = "wait")]
+use crate::engine::probe_queue::Anteroom;
 use crate::error::ConfigError;
-use crate::fittings::{Outfit, Reconfigured};
 use crate::name::Shown;
 use crate::state::State;
 

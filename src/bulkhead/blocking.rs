@@ -10,11 +10,11 @@ use rayon_core::{ThreadPool, ThreadPoolBuilder};
 
 use super::{Bulkhead, OwnedBulkheadPermit};
 use crate::breaker::CircuitBreaker;
+use crate::breaker::nested::run_apart;
+use crate::breaker::permit::Held;
 use crate::error::{BulkheadFull, CallError, ConfigError, PoolError};
 use crate::name::{Name, Shown};
-use crate::nested::run_apart;
 use crate::outcome::{Classify, ErrIsFailure};
-use crate::permit::Held;
 
 impl Bulkhead {
     /// A bulkhead with threads of its own, 1 to 4,096, which run blocking work for async code, and a queue

@@ -1,7 +1,6 @@
 //! A bound on the calls that are in flight at a time, and what waits for a place.
 
 mod blocking;
-mod guarded;
 mod permit;
 mod places;
 mod wait;
@@ -13,12 +12,11 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::timer::Timer;
 use crate::error::{BulkheadFull, ConfigError};
-use crate::line::EventQueue;
 use crate::name::Name;
-use crate::timer::Timer;
+use crate::sync::wait_queue::EventQueue;
 pub use blocking::{BlockingBulkhead, GuardedBlocking};
-pub use guarded::Guarded;
 use permit::Shared;
 pub use permit::{BulkheadPermit, OwnedBulkheadPermit};
 pub use places::{Places, Waiter};
@@ -285,7 +283,7 @@ impl Bulkhead {
         self.places.load().waiting()
     }
 
-    fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         !self.max_wait.is_zero()
     }
 

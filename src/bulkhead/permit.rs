@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::places::Places;
-use crate::line::EventQueue;
+use crate::sync::wait_queue::EventQueue;
 
 /// What clones of a bulkhead and its permits share.
 pub(crate) type Shared = Places<EventQueue>;

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use super::word::PlacesWord;
-use crate::line::{InLine, Queue};
+use crate::sync::wait_queue::{InLine, Queue};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The word, and the line for those who wait.

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::places::Waiter;
-use crate::line::EventQueue;
-use crate::timer::{Alarm, Timer};
+use crate::clock::timer::{Alarm, Timer};
+use crate::sync::wait_queue::EventQueue;
 
 /// Ready with whether it was given a place. Dropped before, it leaves the line, and no place is lost.
 pub(super) struct Wait<'a> {

@@ -1,6 +1,6 @@
 //! The bulkhead's word as a value: how many places are taken, and how many callers wait.
 
-use crate::pack::Field;
+use crate::sync::field::Field;
 
 /// ```text
 ///  63              40 39          20 19            0

@@ -45,7 +45,7 @@ section! {
         /// Whether histograms are kept of how long calls take; "off" if left out, unless a policy looks at percentiles.
         latency: Word<Recording>,
         /// How many threads have counts of their own. 1 makes a compact breaker, for services with thousands; if left out it grows when it gets busy.
-        shards: u32 { "minimum": 1, "maximum": crate::lane::Lane::OWNED },
+        shards: u32 { "minimum": 1, "maximum": crate::sync::thread_slot::Lane::OWNED },
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::settings::check_limit;
 use super::{Rule, TripPolicy};
+use crate::adaptive::Wish;
 use crate::error::ConfigError;
-use crate::evidence::Wish;
 
 /// Trips on evidence; see [`TripPolicy::adaptive`].
 #[derive(Clone, Debug, PartialEq)]

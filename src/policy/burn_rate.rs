@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Rule, TripPolicy};
 use crate::error::ConfigError;
-use crate::transition::Cause;
+use crate::events::Cause;
 use crate::window::{Counts, Window, rate};
 
 /// A speed at which the error budget burns that trips; see [`TripPolicy::burn_rate`].

@@ -13,10 +13,10 @@ pub use policies::Policies;
 pub use settings::{ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual};
 
 use self::settings::{check_limit, check_percentile};
+use crate::adaptive::Wish;
 use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
-use crate::evidence::Wish;
-use crate::transition::Cause;
+use crate::events::Cause;
 use crate::window::{BinCounts, Counts, Window, rate};
 
 /// When a breaker trips.

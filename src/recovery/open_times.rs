@@ -1,11 +1,11 @@
 //! How long a breaker stays open, and how many recoveries have failed.
 
 use super::backoff::{Backoff, Jitter};
-use crate::chance::{between, mixed};
 use crate::clock::saturating_nanos;
-use crate::pack::Field;
 use crate::state::Generation;
+use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Ordering};
+use crate::util::random::{between, mixed};
 
 /// ```text
 ///  63             29 28       21 20            0

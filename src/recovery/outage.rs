@@ -1,8 +1,8 @@
 //! When to probe: by the traffic and by how long the outage has lasted.
 
-use crate::chance::mixed;
-use crate::history::date_of;
+use crate::state::history::date_of;
 use crate::sync::{AtomicU64, Ordering};
+use crate::util::random::mixed;
 
 const MILLISECOND: u64 = 1_000_000;
 

@@ -2,9 +2,9 @@
 
 use super::steps::{Ladder, Steps};
 use super::verdict::{Pace, Rules, Verdict};
+use crate::events::Cause;
 use crate::state::{AtomicState, Generation, Kind, Moved, Round, Share, StateWord};
 use crate::sync::{AtomicU64, Ordering};
-use crate::transition::Cause;
 
 /// The answer to a call that asks during a ramp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

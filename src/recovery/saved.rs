@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Streak;
-use crate::checksum::summed;
 use crate::error::ConfigError;
+use crate::util::checksum::summed;
 
 /// What a breaker knew of the dependency's outages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -12,9 +12,9 @@ use super::capacity::Capacity;
 use super::{Breakers, Naming, Registry, Templates};
 use crate::builder::Builder;
 use crate::clock::saturating_nanos;
-use crate::control::{ControlGroup, Member};
 use crate::error::ConfigError;
 use crate::name::Name;
+use crate::registry::control_group::{ControlGroup, Member};
 
 const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(600);
 

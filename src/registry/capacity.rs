@@ -9,8 +9,8 @@ use std::hash::Hash;
 use crossbeam_queue::SegQueue;
 use papaya::{Guard, HashMap};
 
-use super::tenure::{Counted, Fate, Place};
-use crate::core::EvictionRank;
+use super::eviction::{Counted, Fate, Place};
+use crate::engine::EvictionRank;
 
 /// How many may be there, and the order in which they are looked at.
 #[derive(Debug)]

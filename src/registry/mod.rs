@@ -5,7 +5,9 @@ mod capacity;
 #[cfg(feature = "reconfigure")]
 mod reconfigure;
 mod templates;
-mod tenure;
+mod eviction;
+pub(crate) mod control_group;
+mod map_guard;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -18,16 +20,16 @@ use papaya::{Guard, HashMap};
 
 use crate::breaker::CircuitBreaker;
 use crate::builder::Builder;
-use crate::control::{Command, ControlGroup, Member};
-use crate::map_guard::guarded;
 use crate::name::Name;
 use crate::outcome::ErrIsFailure;
+use crate::registry::control_group::{Command, ControlGroup, Member};
+use crate::registry::map_guard::guarded;
 use crate::snapshot::Snapshot;
 
 pub use builder::RegistryBuilder;
 use capacity::Capacity;
+pub use eviction::{AtKey, Counted, Fate, Place, find_or_make};
 pub use templates::Templates;
-pub use tenure::{AtKey, Counted, Fate, Place, find_or_make};
 
 /// Breakers by key, an endpoint or a tenant: each made on its first use from a template, and then
 /// shared by all who ask for it.

@@ -6,7 +6,7 @@ use super::Registry;
 use crate::breaker::CircuitBreaker;
 use crate::builder::Builder;
 use crate::error::ConfigError;
-use crate::map_guard::guarded;
+use crate::registry::map_guard::guarded;
 
 impl<K, C> Registry<K, C>
 where

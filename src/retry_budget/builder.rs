@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{RetryBudget, Tokens};
+use crate::breaker::shared::Shared;
 use crate::error::ConfigError;
-use crate::shared::Shared;
 
 /// Builds a [`RetryBudget`]; see [`RetryBudget::builder`].
 ///

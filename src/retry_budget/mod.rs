@@ -8,8 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::breaker::CircuitBreaker;
+use crate::breaker::shared::Shared;
 use crate::clock::Now;
-use crate::shared::Shared;
 pub use builder::RetryBudgetBuilder;
 pub use refused::{RetryBudgetExhausted, RetryRefused};
 pub use tokens::{Tokens, Turn};

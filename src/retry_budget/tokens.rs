@@ -1,7 +1,7 @@
 //! The tokens of a budget: one word, in which those that were saved stand beside the time up to which those
 //! that come by time are among them.
 
-use crate::pack::Field;
+use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Ordering};
 
 /// ```text

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::SavedState;
-use crate::checksum::Checksum;
 use crate::error::ConfigError;
 use crate::name::{Name, Shown};
+use crate::util::checksum::Checksum;
 
 impl SavedState {
     /// By how much the clocks of two machines may differ, and a clock may be set back.

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::checksum::{Checksum, Summed};
-use crate::core::SavedCore;
+use crate::engine::SavedCore;
 use crate::name::Shown;
 use crate::state::State;
+use crate::util::checksum::{Checksum, Summed};
 
 /// What a breaker knew when it was [saved](crate::CircuitBreaker::save), to be
 /// [restored](crate::Builder::restore) by the process that comes next.

@@ -1,5 +1,6 @@
 //! The state word: the one place where a state changes.
 
+pub(crate) mod history;
 mod machine;
 mod round;
 mod word;

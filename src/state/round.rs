@@ -1,6 +1,6 @@
 //! A round of a ramp, as the state word's payload holds it.
 
-use crate::pack::Field;
+use crate::sync::field::Field;
 
 /// ```text
 ///  38       31 30       21 20       17 16     15    14    13      7 6      0

@@ -1,7 +1,7 @@
 //! The state word as a value: kind, generation, and a payload that depends on the kind.
 
 use super::{PackedRound, Round, State};
-use crate::pack::Field;
+use crate::sync::field::Field;
 
 /// ```text
 ///  63                        25    24   23           3 2     0

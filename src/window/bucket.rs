@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
-use crate::chance::{GOLDEN_RATIO, mixed};
-use crate::pack::Field;
-use crate::stamped::{self, Next};
 use crate::state::Generation;
+use crate::sync::field::Field;
+use crate::sync::stamped::{self, Next};
 use crate::sync::{AtomicU64, Ordering, ThreadCounter};
+use crate::util::random::{GOLDEN_RATIO, mixed};
 
 /// ```text
 ///  63             33 32          22 21     17 16           0

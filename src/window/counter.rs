@@ -1,8 +1,8 @@
 //! A counter that starts anew with each generation, in one word.
 
-use crate::pack::Field;
-use crate::stamped::{self, Next};
 use crate::state::Generation;
+use crate::sync::field::Field;
+use crate::sync::stamped::{self, Next};
 use crate::sync::{AtomicU64, Ordering};
 
 /// ```text

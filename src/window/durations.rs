@@ -2,7 +2,7 @@
 
 use super::bin::Bin;
 use super::{Timing, Took};
-use crate::pack::Field;
+use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Ordering};
 
 /// ```text

@@ -7,7 +7,7 @@
 
 use super::aligned::Aligned;
 use super::bucket::{Draw, Stamp, is_counted};
-use crate::pack::Field;
+use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Ordering};
 
 /// ```text

@@ -8,9 +8,9 @@ use super::bin::Bin;
 use super::histogram::Histograms;
 use super::place::Place;
 use super::rate;
-use crate::caller::Caller;
-use crate::lane::Lane;
+use crate::clock::context::Caller;
 use crate::sync::PublishedOnce;
+use crate::sync::thread_slot::Lane;
 
 /// The latencies of a window.
 #[derive(Debug)]

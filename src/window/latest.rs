@@ -6,10 +6,10 @@
 //! reading of the clock is still on its way.
 
 use super::place::Place;
-use crate::caller::Caller;
 use crate::clock::Now;
-use crate::stamped::{self, Next};
+use crate::clock::context::Caller;
 use crate::state::Generation;
+use crate::sync::stamped::{self, Next};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The bucket of the latest call, or of one shortly before, and when it begins.

@@ -31,8 +31,8 @@ pub use latest::ClockReading;
 pub(crate) use saved::SavedWindow;
 pub use time::TimeRing;
 
-use crate::caller::Caller;
 use crate::clock::Now;
+use crate::clock::context::Caller;
 use crate::state::Generation;
 
 /// What a window can count.

@@ -1,8 +1,8 @@
 //! Where in the ring a call goes, in one word.
 
 use super::bucket::Stamp;
-use crate::pack::Field;
 use crate::state::Generation;
+use crate::sync::field::Field;
 
 /// ```text
 ///  63             33 32            12 11 10        1 0

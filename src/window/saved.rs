@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ClockReading, CountRing, Ring, TimeRing};
-use crate::caller::Caller;
-use crate::checksum::{Checksum, Summed, summed};
 use crate::clock::Now;
+use crate::clock::context::Caller;
 use crate::error::ConfigError;
 use crate::state::Generation;
+use crate::util::checksum::{Checksum, Summed, summed};
 
 /// What a window had counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

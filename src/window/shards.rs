@@ -20,9 +20,9 @@ use super::aligned::{Aligned, WORDS_A_LINE};
 use super::bucket::BucketWord;
 use super::bucket::{Added, AtomicBucket, Stamp};
 use super::place::Place;
-use crate::caller::Caller;
-use crate::lane::Lane;
+use crate::clock::context::Caller;
 use crate::sync::PublishedOnce;
+use crate::sync::thread_slot::Lane;
 
 type Line = CachePadded<[AtomicBucket; WORDS_A_LINE]>;
 

@@ -1,0 +1,632 @@
+//! What is usual: how often calls fail when nothing is wrong, and how much traffic there is.
+
+use super::nats::{Nats, Surprise};
+#[cfg(feature = "serde")]
+use super::persist::{Ages, SavedBaseline};
+use crate::sync::field::Field;
+use crate::sync::{AtomicU64, Ordering};
+use crate::window::rate;
+
+/// ```text
+///  63      50 49      40 39      30 29      20 19                0
+/// +----------+----------+----------+----------+-------------------+
+/// |inside, 14|starts, 10| pairs, 10|failed, 10|     calls, 20     |
+/// +----------+----------+----------+----------+-------------------+
+/// ```
+///
+/// *Starts*: failures that began an excursion. *Pairs*: those that came right after another. *Inside*:
+/// calls that came in an excursion right after a success.
+mod learnt {
+    use super::Field;
+
+    pub(super) const CALLS: Field = Field::lowest(20);
+    pub(super) const FAILED: Field = CALLS.then(10);
+    pub(super) const PAIRS: Field = FAILED.then(10);
+    pub(super) const STARTS: Field = PAIRS.then(10);
+    pub(super) const INSIDE: Field = STARTS.then(14);
+
+    const _: () = assert!(INSIDE.end() == 64);
+}
+
+/// ```text
+///  62         52 51           37 36         26 25           11 10          0
+/// +-------------+---------------+-------------+---------------+-------------+
+/// | failure, 11 |  success, 15  | failure, 11 |  success, 15  | failure, 11 |
+/// +-------------+---------------+-------------+---------------+-------------+
+///        after a failure               after a success          at the start
+/// ```
+///
+/// Surprises, of failures in units of 1/256 nat, of successes of 1/8,192; up to 8 and 4 nats.
+mod logs {
+    use super::Field;
+
+    pub(super) const START: Field = Field::lowest(11);
+    pub(super) const SUCCESS: Field = START.then(15);
+    pub(super) const FAILURE: Field = SUCCESS.then(11);
+    pub(super) const NEXT_SUCCESS: Field = FAILURE.then(15);
+    pub(super) const NEXT_FAILURE: Field = NEXT_SUCCESS.then(11);
+
+    /// How many units of evidence one of a failure's is.
+    pub(super) const COARSE: i64 = 32;
+}
+
+/// How surprising outcomes usually are: a failure when there is no evidence, with which an excursion
+/// starts; outcomes in an excursion, after a success and after a failure. Failures that come in clusters or
+/// in runs, as when a request that can't succeed is tried again, are no outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Logs {
+    pub(super) start: Nats,
+    pub(super) after_success: Surprise,
+    pub(super) after_failure: Surprise,
+}
+
+impl Logs {
+    fn unpack(word: u64) -> Self {
+        // Each has at most 15 bits.
+        let get = |field: Field| i64::try_from(field.get(word)).unwrap_or(0);
+        let failure = |field: Field| Nats::of_units(logs::COARSE * get(field));
+        let success = |field: Field| Nats::of_units(get(field));
+        Self {
+            start: failure(logs::START),
+            after_success: Surprise {
+                failure: failure(logs::FAILURE),
+                success: success(logs::SUCCESS),
+            },
+            after_failure: Surprise {
+                failure: failure(logs::NEXT_FAILURE),
+                success: success(logs::NEXT_SUCCESS),
+            },
+        }
+    }
+
+    fn pack(self) -> u64 {
+        let of =
+            |field: Field, units: i64| field.of(u64::try_from(units).unwrap_or(0).min(field.max()));
+        let failure = |field: Field, nats: Nats| of(field, nats.units() / logs::COARSE);
+        let success = |field: Field, nats: Nats| of(field, nats.units());
+        failure(logs::START, self.start)
+            | failure(logs::FAILURE, self.after_success.failure)
+            | success(logs::SUCCESS, self.after_success.success)
+            | failure(logs::NEXT_FAILURE, self.after_failure.failure)
+            | success(logs::NEXT_SUCCESS, self.after_failure.success)
+    }
+}
+
+/// What was counted while nothing was wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Learnt {
+    pub(super) calls: u64,
+    pub(super) failed: u64,
+    pub(super) pairs: u64,
+    pub(super) starts: u64,
+    pub(super) inside: u64,
+}
+
+impl Learnt {
+    /// From so many failures on the past counts half: the share is known to a twentieth then.
+    const MEMORY: u64 = 512;
+
+    /// The largest share of failures that can be usual.
+    pub(super) const LARGEST_SHARE: f64 = 0.15;
+
+    fn unpack(word: u64) -> Self {
+        Self {
+            calls: learnt::CALLS.get(word),
+            failed: learnt::FAILED.get(word),
+            pairs: learnt::PAIRS.get(word),
+            starts: learnt::STARTS.get(word),
+            inside: learnt::INSIDE.get(word),
+        }
+    }
+
+    fn pack(self) -> u64 {
+        learnt::CALLS.of(self.calls)
+            | learnt::FAILED.of(self.failed)
+            | learnt::PAIRS.of(self.pairs)
+            | learnt::STARTS.of(self.starts)
+            | learnt::INSIDE.of(self.inside)
+    }
+
+    /// Whether a breaker can have learnt these numbers.
+    #[cfg(feature = "serde")]
+    fn is_possible(self) -> bool {
+        // Each excursion began with a failure. Each of its calls failed, or is inside, or came
+        // after a failure.
+        self.pairs + self.starts <= self.failed && self.failed + self.inside <= self.calls
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let mut sum = Self {
+            calls: self.calls.saturating_add(other.calls),
+            failed: self.failed + other.failed,
+            pairs: self.pairs + other.pairs,
+            starts: self.starts + other.starts,
+            inside: self.inside + other.inside,
+        };
+        while sum.failed > Self::MEMORY
+            || sum.calls > learnt::CALLS.max()
+            || sum.inside > learnt::INSIDE.max()
+        {
+            sum = Self {
+                calls: sum.calls / 2,
+                failed: sum.failed / 2,
+                pairs: sum.pairs / 2,
+                starts: sum.starts / 2,
+                inside: sum.inside / 2,
+            };
+        }
+        sum
+    }
+
+    /// The share of calls that usually fails. A standard deviation more than was seen, and one in a hundred
+    /// as long as little was seen; never below a thousandth or above 15 %: what fails more often than that
+    /// may be usual, but it is not healthy.
+    pub(super) fn share(self) -> f64 {
+        Self::cautious(self.failed, self.calls, 100)
+    }
+
+    fn cautious(failed: u64, calls: u64, unseen: u64) -> f64 {
+        let failed = rate(failed, 1);
+        let share = (failed + failed.sqrt() + 1.0) / rate(calls + unseen, 1);
+        share.clamp(0.001, Self::LARGEST_SHARE)
+    }
+
+    fn logs(self) -> Logs {
+        // Of the calls that came when there was no evidence.
+        let outside = self.calls.saturating_sub(self.inside + self.failed);
+        let start = Self::cautious(self.starts, outside + self.starts, 100);
+        // Those of failures that neither started an excursion nor came right after another.
+        let again = self.failed.saturating_sub(self.starts + self.pairs);
+        let inside = Self::cautious(again, self.inside, 50).max(start);
+        // A fourth as long as nothing was seen.
+        let next = (rate(self.pairs, 1) + 1.0) / (rate(self.failed, 1) + 4.0);
+        Logs {
+            start: Surprise::at(start).failure,
+            after_success: Surprise::at(inside),
+            after_failure: Surprise::at(next.max(inside).clamp(0.02, 0.95)),
+        }
+    }
+}
+
+/// What is usual. It outlasts generations: it is a property of the dependency.
+#[derive(Debug)]
+pub(super) struct Baseline {
+    learnt: AtomicU64,
+    logs: AtomicU64,
+    /// Until when calls are learnt, in nanoseconds.
+    learnt_until: AtomicU64,
+    /// Calls a second, as bits.
+    pace: AtomicU64,
+    /// When the pace was last taken, in nanoseconds; zero if it never was.
+    paced_at: AtomicU64,
+}
+
+impl Baseline {
+    /// How much time passes at least from one look at the traffic to the next.
+    const INTERVAL: u64 = 1_000_000_000;
+    /// The most calls a second that are believed. It bounds the evidence that a trip takes.
+    pub(super) const FASTEST: f64 = 1e8;
+    /// The shortest time that has a pace.
+    const MOMENT: u64 = 10_000_000;
+
+    pub(super) fn new() -> Self {
+        let learnt = Learnt::default();
+        Self {
+            learnt: AtomicU64::new(learnt.pack()),
+            logs: AtomicU64::new(learnt.logs().pack()),
+            learnt_until: AtomicU64::new(0),
+            pace: AtomicU64::new(1.0_f64.to_bits()),
+            paced_at: AtomicU64::new(0),
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn save(&self, ages: Ages) -> SavedBaseline {
+        // Relaxed, all: each word is all there is; what is learnt between two of them is learnt twice or not.
+        let learnt = Learnt::unpack(self.learnt.load(Ordering::Relaxed));
+        let learnt_until = self.learnt_until.load(Ordering::Relaxed);
+        let paced_at = self.paced_at.load(Ordering::Relaxed);
+        SavedBaseline {
+            learnt: [
+                learnt.calls,
+                learnt.failed,
+                learnt.pairs,
+                learnt.starts,
+                learnt.inside,
+            ],
+            learnt_until: ages.of(learnt_until),
+            pace: self.pace().to_bits(),
+            paced_at: ages.of(paced_at),
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    fn learnt_of([calls, failed, pairs, starts, inside]: [u64; 5]) -> Learnt {
+        Learnt {
+            calls,
+            failed,
+            pairs,
+            starts,
+            inside,
+        }
+    }
+
+    /// Whether a breaker can have learnt these numbers, each of which is in its range.
+    #[cfg(feature = "serde")]
+    pub(super) fn can_have_learnt(saved: [u64; 5]) -> bool {
+        Self::learnt_of(saved).is_possible()
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn restored(saved: &SavedBaseline, ages: Ages) -> Self {
+        let learnt = Self::learnt_of(saved.learnt);
+        Self {
+            learnt: AtomicU64::new(learnt.pack()),
+            logs: AtomicU64::new(learnt.logs().pack()),
+            learnt_until: AtomicU64::new(ages.moment(saved.learnt_until)),
+            pace: AtomicU64::new(saved.pace),
+            paced_at: AtomicU64::new(ages.moment(saved.paced_at)),
+        }
+    }
+
+    /// The most that can be learnt of each, in the order in which it is saved.
+    #[cfg(feature = "serde")]
+    pub(super) const MOST: [u64; 5] = [
+        learnt::CALLS.max(),
+        Learnt::MEMORY,
+        Learnt::MEMORY,
+        Learnt::MEMORY,
+        learnt::INSIDE.max(),
+    ];
+
+    /// Takes over what another one has learnt. Some of what is learnt meanwhile may be lost.
+    pub(super) fn inherit(&self, other: &Self) {
+        fn words(of: &Baseline) -> [&AtomicU64; 5] {
+            [
+                &of.learnt,
+                &of.logs,
+                &of.learnt_until,
+                &of.pace,
+                &of.paced_at,
+            ]
+        }
+        for (own, other) in words(self).into_iter().zip(words(other)) {
+            // Relaxed, both: what one word says more than another is learnt within the next look.
+            own.store(other.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn logs(&self) -> Logs {
+        // Relaxed: the word is all there is. A step that is taken by the former one was a step of then.
+        Logs::unpack(self.logs.load(Ordering::Relaxed))
+    }
+
+    /// The share of calls that usually fail.
+    pub(super) fn share(&self) -> f64 {
+        // Relaxed: the word is all there is.
+        Learnt::unpack(self.learnt.load(Ordering::Relaxed)).share()
+    }
+
+    /// Calls a second.
+    pub(super) fn pace(&self) -> f64 {
+        // Relaxed: as above.
+        f64::from_bits(self.pace.load(Ordering::Relaxed))
+    }
+
+    /// Learns what an excursion has come to that was no outage and ended at `now`; and that the calls of the
+    /// `nanos` nanoseconds before `began`, as far as they are not learnt yet, went well.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float beyond the range is its end"
+    )]
+    pub(super) fn learn(&self, more: Learnt, began: u64, now: u64, nanos: u64) {
+        // Relaxed, all: each word is all there is; what comes between two of them is learnt with the next
+        // excursion.
+        let before = self.learnt_until.fetch_max(now, Ordering::Relaxed);
+        let passed = began.min(now).saturating_sub(before).min(nanos);
+        let calls = (self.pace() * rate(passed, 1) / 1e9) as u64;
+        let calls = calls.saturating_add(more.calls);
+        let more = Learnt { calls, ..more };
+        let mut seen = self.learnt.load(Ordering::Relaxed);
+        loop {
+            let new = Learnt::unpack(seen).plus(more);
+            // Relaxed, both: as above.
+            match self.learnt.compare_exchange(
+                seen,
+                new.pack(),
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return self.take_logs(),
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Takes the logs of what is learnt.
+    fn take_logs(&self) {
+        // Relaxed: the exchange tells whether it was the latest.
+        let mut seen = self.logs.load(Ordering::Relaxed);
+        loop {
+            // Relaxed: it is loaded again below.
+            let learnt = self.learnt.load(Ordering::Relaxed);
+            let new = Learnt::unpack(learnt).logs().pack();
+            // AcqRel: who comes last finds what all before it have learnt, so that the logs that stay are
+            // of all that is learnt. Relaxed: as above.
+            match self
+                .logs
+                .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                // Relaxed: as above.
+                Ok(_) if self.learnt.load(Ordering::Relaxed) == learnt => return,
+                Ok(_) => seen = new,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Whether it is time to look at the traffic again, in a generation that began at `since`: each second;
+    /// in the first one whenever it is twice as old, unless the pace is known from before.
+    pub(super) fn is_due(&self, now: u64, since: u64) -> bool {
+        // Relaxed: as above.
+        Self::is_due_after(self.paced_at.load(Ordering::Relaxed), now, since)
+    }
+
+    fn is_due_after(before: u64, now: u64, since: u64) -> bool {
+        let next = match before {
+            0 => 0,
+            before if before < since => since.saturating_add(Self::INTERVAL),
+            before => before.saturating_add(Self::INTERVAL.min(before - since)),
+        };
+        now >= next
+    }
+
+    /// Takes the pace if it is time, and says whether it was: `calls` gives how many there were in a window of
+    /// `window` nanoseconds.
+    pub(super) fn take_pace(
+        &self,
+        now: u64,
+        since: u64,
+        window: u64,
+        calls: impl FnOnce() -> u64,
+    ) -> bool {
+        // Relaxed, all: who meets another leaves it to that one.
+        let before = self.paced_at.load(Ordering::Relaxed);
+        let takes = Self::is_due_after(before, now, since)
+            && self
+                .paced_at
+                .compare_exchange(before, now.max(1), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if takes {
+            // One call in the first microsecond is no million a second.
+            let covered = now.saturating_sub(since).min(window).max(Self::MOMENT);
+            let pace = rate(calls().max(1), 1) / (rate(covered, 1) / 1e9);
+            let pace = pace.min(Self::FASTEST);
+            // Relaxed: as above.
+            self.pace.store(pace.to_bits(), Ordering::Relaxed);
+        }
+        takes
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn learnt() -> impl Strategy<Value = Learnt> {
+        let parts = |failed| (0..=failed, 0..=failed);
+        let inside = 0..=learnt::INSIDE.max();
+        (0..=learnt::CALLS.max(), 0..=Learnt::MEMORY, inside).prop_flat_map(
+            move |(calls, failed, inside)| {
+                parts(failed).prop_map(move |(one, other)| Learnt {
+                    calls,
+                    failed,
+                    pairs: one.min(other),
+                    starts: failed - one.max(other),
+                    inside,
+                })
+            },
+        )
+    }
+
+    /// Of runs of failures that were excursions by themselves, each ended by two successes.
+    fn of(calls: u64, failed: u64, pairs: u64) -> Learnt {
+        let runs = failed - pairs;
+        Learnt {
+            calls,
+            failed,
+            pairs,
+            starts: runs,
+            inside: runs,
+        }
+    }
+
+    /// The chance of what is so surprising.
+    fn chance(surprise: Nats) -> f64 {
+        (-surprise.get()).exp()
+    }
+
+    #[track_caller]
+    fn assert_close(found: f64, expected: f64, factor: f64) {
+        let is_close = found < expected * factor && found > expected / factor;
+        assert!(is_close, "{found}, not {expected}");
+    }
+
+    #[test]
+    fn as_long_as_nothing_was_seen_one_in_a_hundred_fails_and_more_after_that() {
+        let nothing = Learnt::default();
+        assert_close(nothing.share(), 0.01, 1.000_001);
+        let logs = nothing.logs();
+        assert_close(chance(logs.start), 0.01, 1.001);
+        assert_close(chance(logs.after_success.failure), 0.02, 1.001);
+        assert_close(chance(logs.after_failure.failure), 0.25, 1.001);
+    }
+
+    #[test]
+    fn once_enough_was_seen_the_share_is_what_was_seen_and_a_little_more() {
+        for share in [0.002, 0.01, 0.05, 0.12] {
+            let failed = 400.0;
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a few thousand"
+            )]
+            let calls = (failed / share) as u64;
+            let learnt = of(calls, 400, 0);
+            for found in [learnt.share(), chance(learnt.logs().start)] {
+                assert!(found > share, "{found} of {share}");
+                assert_close(found, share, 1.25);
+            }
+        }
+    }
+
+    /// A request that can't succeed, and is tried three times.
+    #[test]
+    fn failures_that_come_by_threes_are_learnt_as_runs() {
+        let threes = of(30_000, 300, 200).logs();
+        assert_close(chance(threes.after_failure.failure), 2.0 / 3.0, 1.02);
+        assert_close(chance(threes.start), 100.0 / 30_000.0, 1.2);
+        let alone = of(30_000, 300, 3).logs();
+        assert_close(chance(alone.after_failure.failure), 0.02, 1.001);
+    }
+
+    /// Fails when: all failures are taken for the start of an excursion.
+    #[test]
+    fn failures_that_come_in_clusters_are_learnt_as_such() {
+        // In a hundred excursions two more failures each, of forty calls after a success.
+        let clusters = Learnt {
+            calls: 30_000,
+            failed: 300,
+            pairs: 0,
+            starts: 100,
+            inside: 4_000,
+        };
+        let logs = clusters.logs();
+        // 100 of 25,800 calls outside and 200 of 4,000 inside, and a standard deviation and one more.
+        assert_close(chance(logs.start), 111.0 / 25_900.0, 1.001);
+        assert_close(chance(logs.after_success.failure), 215.1 / 4_050.0, 1.001);
+    }
+
+    #[test]
+    fn lessons_are_added_up_and_the_past_fades() {
+        let mut learnt = Learnt::default();
+        for _ in 0..10_000 {
+            learnt = learnt.plus(of(20, 1, 0));
+        }
+        assert_close(learnt.share(), 0.05, 1.15);
+        // As much again as is remembered, and the rest is hardly known any more.
+        for _ in 0..4 * Learnt::MEMORY {
+            learnt = learnt.plus(of(100, 1, 0));
+        }
+        assert_close(learnt.share(), 0.01, 1.15);
+    }
+
+    /// Fails when: the calls are counted from the clock's origin, or those of an excursion by the pace.
+    #[test]
+    fn between_two_lessons_calls_are_counted_by_the_pace() {
+        let baseline = Baseline::new();
+        assert!(baseline.take_pace(10 * SECOND, 5 * SECOND, 60 * SECOND, || 500));
+        assert_close(baseline.pace(), 100.0, 1.000_001);
+        baseline.learn(of(0, 1, 0), 10 * SECOND, 10 * SECOND, 5 * SECOND);
+        baseline.learn(of(0, 2, 1), 12 * SECOND, 12 * SECOND, 5 * SECOND);
+        // What comes too late, from a thread that slept, adds no calls.
+        baseline.learn(of(0, 0, 0), 11 * SECOND, 11 * SECOND, 5 * SECOND);
+        let learnt = || Learnt::unpack(baseline.learnt.load(Ordering::Relaxed));
+        assert_eq!(learnt(), of(700, 3, 1));
+        // One that took two seconds: a second's calls before, and its own ten.
+        baseline.learn(of(10, 4, 1), 13 * SECOND, 15 * SECOND, 5 * SECOND);
+        assert_eq!(learnt(), of(810, 7, 2));
+        assert_eq!(baseline.logs(), Logs::unpack(learnt().logs().pack()));
+    }
+
+    /// Fails when: `take_pace` divides by whatever time has passed, or by more than the window.
+    #[test]
+    fn a_call_in_the_first_moment_is_no_million_a_second() {
+        let pace = |now, since, calls| {
+            let baseline = Baseline::new();
+            assert!(baseline.take_pace(now, since, 60 * SECOND, || calls));
+            baseline.pace()
+        };
+        assert_close(pace(0, 0, 1), 100.0, 1.000_001);
+        assert_close(pace(SECOND / 10, 0, 50), 500.0, 1.000_001);
+        assert_close(pace(600 * SECOND, 0, 600), 10.0, 1.000_001);
+        assert_close(pace(601 * SECOND, 600 * SECOND, 10), 10.0, 1.000_001);
+    }
+
+    #[test]
+    fn it_is_due_each_second_and_in_the_first_one_whenever_it_is_twice_as_old() {
+        let is_due = |before, now, since| Baseline::is_due_after(before, now, since);
+        assert!(is_due(0, 0, 0), "it never was");
+        let since = 5 * SECOND;
+        for (before, next) in [
+            (since + 1_000, since + 2_000),
+            (since + SECOND / 3, since + SECOND / 3 * 2),
+            (since + SECOND, since + 2 * SECOND),
+            (since + 100 * SECOND, since + 101 * SECOND),
+            // The pace is known from the generation before.
+            (since - 1, since + SECOND),
+            (1, since + SECOND),
+        ] {
+            assert!(!is_due(before, next - 1, since), "{before}");
+            assert!(is_due(before, next, since), "{before}");
+        }
+        let baseline = Baseline::new();
+        assert!(baseline.take_pace(since + 1_000, since, SECOND, || 1));
+        assert!(!baseline.take_pace(since + 1_999, since, SECOND, || 1));
+        assert!(!baseline.is_due(since + 1_999, since) && baseline.is_due(since + 2_000, since));
+        assert!(baseline.take_pace(since + 2_000, since, SECOND, || 1));
+    }
+
+    proptest! {
+        /// Fails when: surprises are rounded up.
+        #[test]
+        fn words_give_back_what_was_packed_and_failures_surprise_no_more(learnt in learnt()) {
+            prop_assert_eq!(Learnt::unpack(learnt.pack()), learnt);
+            let logs = learnt.logs();
+            let found = Logs::unpack(logs.pack());
+            prop_assert_eq!(Logs::unpack(found.pack()), found);
+            prop_assert_eq!(found.after_success.success, logs.after_success.success);
+            prop_assert_eq!(found.after_failure.success, logs.after_failure.success);
+            for (packed, found) in [
+                (logs.start, found.start),
+                (logs.after_success.failure, found.after_success.failure),
+                (logs.after_failure.failure, found.after_failure.failure),
+            ] {
+                prop_assert!((0..logs::COARSE).contains(&(packed - found).units()));
+            }
+        }
+
+        #[test]
+        fn whatever_is_learnt_a_thousandth_to_15_percent_fail_and_no_less_after_that(
+            learnt in learnt(),
+        ) {
+            prop_assert!((0.001..=0.15).contains(&learnt.share()));
+            let Logs { start, after_success, after_failure } = learnt.logs();
+            prop_assert!(start <= Surprise::at(0.001).failure);
+            prop_assert!(start >= after_success.failure);
+            prop_assert!(after_success.failure >= Surprise::at(0.15).failure);
+            prop_assert!(after_failure.failure <= after_success.failure);
+            prop_assert!(after_failure.failure <= Surprise::at(0.02).failure);
+            prop_assert!(after_failure.failure >= Surprise::at(0.95).failure);
+        }
+
+        #[test]
+        fn a_sum_has_room_in_its_word_and_shares_that_are_those_of_its_parts(
+            one in learnt(), other in learnt(),
+        ) {
+            let sum = one.plus(other);
+            prop_assert_eq!(Learnt::unpack(sum.pack()), sum);
+            prop_assert!(sum.failed <= Learnt::MEMORY && sum.pairs + sum.starts <= sum.failed);
+            let failed = rate(one.failed + other.failed, one.calls + other.calls);
+            if sum.failed > 0 && sum.calls > 1_000 {
+                let rounding = 1.0 / rate(sum.failed, 1) + 0.001;
+                let found = rate(sum.failed, sum.calls);
+                prop_assert!((found / failed - 1.0).abs() <= rounding, "{found}, not {failed}");
+            }
+        }
+    }
+}

@@ -1,0 +1,648 @@
+//! The calls since there was last no evidence, in one word.
+
+use super::baseline::{Learnt, Logs};
+use super::nats::{Nats, Outages, Surprise};
+use crate::state::Generation;
+use crate::sync::field::Field;
+
+/// ```text
+///  63         53 52    46 45     37 36      28 27   19 18     10 9        0
+/// +-------------+--------+---------+----------+-------+---------+----------+
+/// |generation,11| run, 7 |failed, 9|succeeded,9|pairs,9|failed, 9|succeeded,10|
+/// +-------------+--------+---------+----------+-------+---------+----------+
+///                        |  against what is usual     | against what is tolerated
+/// ```
+///
+/// *Run*: failures since the last success, counted one by one up to 64 and then by sixteens.
+/// *Pairs*: failures that came right after another. When a field is full, its half of the word is
+/// halved, which loses evidence and makes none.
+mod layout {
+    use super::Field;
+
+    pub(super) const TOLERATED_SUCCEEDED: Field = Field::lowest(10);
+    pub(super) const TOLERATED_FAILED: Field = TOLERATED_SUCCEEDED.then(9);
+    pub(super) const PAIRS: Field = TOLERATED_FAILED.then(9);
+    pub(super) const SUCCEEDED: Field = PAIRS.then(9);
+    pub(super) const FAILED: Field = SUCCEEDED.then(9);
+    pub(super) const RUN: Field = FAILED.then(7);
+    pub(super) const GENERATION: Field = RUN.then(11);
+
+    const _: () = assert!(GENERATION.end() == 64);
+}
+
+/// What was counted in an excursion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Excursion {
+    /// Failed, against what is usual.
+    pub(super) failed: u32,
+    /// Succeeded, against what is usual.
+    pub(super) succeeded: u32,
+    /// Failed right after another.
+    pub(super) pairs: u32,
+    /// Failed since the last success, as the word counts them; see [`Excursion::run_length`].
+    pub(super) run: u32,
+    /// Failed, against what is tolerated. The two begin at different calls.
+    pub(super) tolerated_failed: u32,
+    /// Succeeded, against what is tolerated.
+    pub(super) tolerated_succeeded: u32,
+}
+
+/// What the outcomes are weighed against besides what is usual.
+#[derive(Debug)]
+pub(super) struct Tolerance {
+    pub(super) surprise: Surprise,
+    pub(super) outages: Outages,
+}
+
+impl Excursion {
+    fn full(field: Field) -> u32 {
+        u32::try_from(field.max()).unwrap_or(u32::MAX)
+    }
+
+    /// The low bits of the generation's number.
+    fn tag(generation: Generation) -> u64 {
+        layout::GENERATION.get(layout::GENERATION.of(generation.number()))
+    }
+
+    pub(super) fn unpack(word: u64, generation: Generation) -> Self {
+        if layout::GENERATION.get(word) != Self::tag(generation) {
+            return Self::default();
+        }
+        // No field has more than ten bits.
+        let get = |field: Field| u32::try_from(field.get(word)).unwrap_or(u32::MAX);
+        Self {
+            failed: get(layout::FAILED),
+            succeeded: get(layout::SUCCEEDED),
+            pairs: get(layout::PAIRS),
+            run: get(layout::RUN),
+            tolerated_failed: get(layout::TOLERATED_FAILED),
+            tolerated_succeeded: get(layout::TOLERATED_SUCCEEDED),
+        }
+    }
+
+    pub(super) fn pack(self, generation: Generation) -> u64 {
+        let of = |field: Field, value: u32| field.of(u64::from(value));
+        layout::GENERATION.of(Self::tag(generation))
+            | of(layout::RUN, self.run)
+            | of(layout::FAILED, self.failed)
+            | of(layout::SUCCEEDED, self.succeeded)
+            | of(layout::PAIRS, self.pairs)
+            | of(layout::TOLERATED_FAILED, self.tolerated_failed)
+            | of(layout::TOLERATED_SUCCEEDED, self.tolerated_succeeded)
+    }
+
+    /// Whether the word is of this generation.
+    pub(super) fn is_of(word: u64, generation: Generation) -> bool {
+        layout::GENERATION.get(word) == Self::tag(generation)
+    }
+
+    /// The fields as they are saved.
+    #[cfg(feature = "serde")]
+    pub(super) fn save(self) -> [u32; 6] {
+        [
+            self.failed,
+            self.succeeded,
+            self.pairs,
+            self.run,
+            self.tolerated_failed,
+            self.tolerated_succeeded,
+        ]
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn restored(saved: [u32; 6]) -> Self {
+        let [
+            failed,
+            succeeded,
+            pairs,
+            run,
+            tolerated_failed,
+            tolerated_succeeded,
+        ] = saved;
+        Self {
+            failed,
+            succeeded,
+            pairs,
+            run,
+            tolerated_failed,
+            tolerated_succeeded,
+        }
+    }
+
+    /// The most that each field can be, in the order in which they are saved.
+    #[cfg(feature = "serde")]
+    pub(super) const MOST: [u64; 6] = [
+        layout::FAILED.max(),
+        layout::SUCCEEDED.max(),
+        layout::PAIRS.max(),
+        layout::RUN.max(),
+        layout::TOLERATED_FAILED.max(),
+        layout::TOLERATED_SUCCEEDED.max(),
+    ];
+
+    /// Failures of a run are counted one by one up to this length.
+    const EXACT_RUN: u32 = 64;
+    /// Beyond `EXACT_RUN` a run grows whenever the count of all failures is divisible by this.
+    const RUN_STEP: u32 = 16;
+
+    /// The run with one more failure, the `failed`th of the excursion.
+    fn longer_run(run: u32, failed: u32) -> u32 {
+        let counts = run < Self::EXACT_RUN || failed.is_multiple_of(Self::RUN_STEP);
+        (run + u32::from(counts)).min(Self::full(layout::RUN))
+    }
+
+    /// The least number of failures since the last success, up to 1,057.
+    ///
+    /// Where nearly all failures come right after another, each is little evidence. Only a run that
+    /// is known to be long shows a total outage there.
+    pub(super) fn run_length(self) -> u32 {
+        match self.run.checked_sub(Self::EXACT_RUN + 1) {
+            None => self.run,
+            Some(steps) => Self::EXACT_RUN + steps * Self::RUN_STEP + 1,
+        }
+    }
+
+    /// Whether a breaker can have counted these numbers.
+    #[cfg(feature = "serde")]
+    pub(super) fn is_possible(self) -> bool {
+        let runs = self.failed.saturating_sub(self.pairs);
+        let ended = runs.saturating_sub(u32::from(self.run > 0));
+        let is_one_possible = |failed: u32, succeeded: u32| failed > 0 || succeeded == 0;
+        is_one_possible(self.failed, self.succeeded)
+            && is_one_possible(self.tolerated_failed, self.tolerated_succeeded)
+            // The first failure of a run came after no other.
+            && self.pairs <= self.failed.saturating_sub(1)
+            && self.run <= self.failed.min(self.tolerated_failed)
+            // A success ended each earlier run.
+            && ended <= self.succeeded
+    }
+
+    /// Whether there is no evidence.
+    pub(super) fn is_over(self) -> bool {
+        self.failed == 0 && self.tolerated_failed == 0
+    }
+
+    /// One more failed.
+    #[must_use]
+    pub(super) fn failure(mut self) -> Self {
+        let is_pair = u32::from(self.run > 0 && self.failed > 0);
+        if self.failed == Self::full(layout::FAILED) {
+            self = self.halved();
+        }
+        if self.tolerated_failed == Self::full(layout::TOLERATED_FAILED) {
+            self = self.tolerated_halved();
+        }
+        let failed = self.failed + 1;
+        Self {
+            failed,
+            pairs: self.pairs + is_pair,
+            run: Self::longer_run(self.run, failed),
+            tolerated_failed: self.tolerated_failed + 1,
+            ..self
+        }
+    }
+
+    /// One more succeeded. Where no evidence is left, what was counted is dropped.
+    #[must_use]
+    pub(super) fn success(mut self, usual: &Usual<'_>, tolerance: Option<&Tolerance>) -> Self {
+        if self.succeeded == Self::full(layout::SUCCEEDED) {
+            self = self.halved();
+        }
+        if self.tolerated_succeeded == Self::full(layout::TOLERATED_SUCCEEDED) {
+            self = self.tolerated_halved();
+        }
+        self.run = 0;
+        if self.failed > 0 {
+            self.succeeded += 1;
+            if usual.least(self) <= Nats::ZERO {
+                (self.failed, self.succeeded, self.pairs) = (0, 0, 0);
+            }
+        }
+        if self.tolerated_failed > 0 {
+            self.tolerated_succeeded += 1;
+            if tolerance.is_none_or(|tolerance| tolerance.least(self) <= Nats::ZERO) {
+                (self.tolerated_failed, self.tolerated_succeeded) = (0, 0);
+            }
+        }
+        self
+    }
+
+    /// What there is to learn from it once a success has ended it.
+    pub(super) fn lesson(self) -> Learnt {
+        let runs = self.failed.saturating_sub(self.pairs);
+        let ended = runs.saturating_sub(u32::from(self.run > 0));
+        let after_success = self.succeeded.saturating_sub(ended) + runs.saturating_sub(1);
+        Learnt {
+            calls: u64::from(self.failed + self.succeeded) + 1,
+            failed: self.failed.into(),
+            pairs: self.pairs.into(),
+            starts: 1,
+            // The success that ends it as well.
+            inside: u64::from(after_success) + 1,
+        }
+    }
+
+    /// Rounded so that evidence is lost. Where no failure is left, nothing is.
+    fn half(failed: u32, succeeded: u32) -> (u32, u32) {
+        match failed / 2 {
+            0 => (0, 0),
+            failed => (failed, succeeded.div_ceil(2)),
+        }
+    }
+
+    fn halved(self) -> Self {
+        let (failed, succeeded) = Self::half(self.failed, self.succeeded);
+        Self {
+            failed,
+            succeeded,
+            // One that came after another is less evidence than one that didn't, but the first came after none.
+            pairs: self.pairs.div_ceil(2).min(failed.saturating_sub(1)),
+            ..self
+        }
+    }
+
+    fn tolerated_halved(self) -> Self {
+        let (tolerated_failed, tolerated_succeeded) =
+            Self::half(self.tolerated_failed, self.tolerated_succeeded);
+        Self {
+            tolerated_failed,
+            tolerated_succeeded,
+            ..self
+        }
+    }
+}
+
+/// What the outcomes are weighed against in the first place: what is usual.
+#[derive(Debug)]
+pub(super) struct Usual<'a> {
+    pub(super) logs: Logs,
+    pub(super) outages: &'a Outages,
+}
+
+impl Usual<'_> {
+    /// How surprising the calls would usually be.
+    fn surprise(&self, counted: Excursion) -> Nats {
+        let Logs {
+            start,
+            after_success,
+            after_failure,
+        } = self.logs;
+        let runs = counted.failed.saturating_sub(counted.pairs);
+        // One started the excursion; each but one that goes on was ended by a success.
+        let again = runs.saturating_sub(1);
+        let ended = runs.saturating_sub(u32::from(counted.run > 0));
+        let others = counted.succeeded.saturating_sub(ended);
+        start + after_success.of(again, others) + after_failure.of(counted.pairs, ended)
+    }
+
+    fn least(&self, counted: Excursion) -> Nats {
+        let usual = self.surprise(counted);
+        self.outages.least(usual, counted.failed, counted.succeeded)
+    }
+
+    /// The evidence.
+    pub(super) fn evidence(&self, counted: Excursion) -> Nats {
+        if counted.failed == 0 {
+            return Nats::ZERO;
+        }
+        let usual = self.surprise(counted);
+        let run = match counted.run {
+            0 => Nats::ZERO,
+            run => {
+                // The run started the excursion if nothing else failed in it. Of a long run that
+                // isn't known.
+                let first = if counted.failed > run {
+                    self.logs.after_success.failure
+                } else {
+                    self.logs.start
+                };
+                first + self.logs.after_failure.failure * (counted.run_length() - 1)
+            }
+        };
+        self.outages
+            .best(usual, counted.failed, counted.succeeded, run)
+    }
+}
+
+impl Tolerance {
+    fn usual(&self, counted: Excursion) -> Nats {
+        self.surprise
+            .of(counted.tolerated_failed, counted.tolerated_succeeded)
+    }
+
+    fn least(&self, counted: Excursion) -> Nats {
+        self.outages.least(
+            self.usual(counted),
+            counted.tolerated_failed,
+            counted.tolerated_succeeded,
+        )
+    }
+
+    /// The evidence.
+    pub(super) fn evidence(&self, counted: Excursion) -> Nats {
+        let run = self.surprise.failure * counted.run_length();
+        self.outages.best(
+            self.usual(counted),
+            counted.tolerated_failed,
+            counted.tolerated_succeeded,
+            run,
+        )
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn generation(number: i32) -> Generation {
+        (0..number).fold(Generation::FIRST, |generation, _| generation.next())
+    }
+
+    fn outages() -> Outages {
+        Outages::new([0.3, 0.5, 0.8], 0.0)
+    }
+
+    fn tolerance(tolerated: f64) -> Tolerance {
+        let share = |of_the_rest: f64| tolerated + (1.0 - tolerated) * of_the_rest;
+        Tolerance {
+            surprise: Surprise::at(tolerated),
+            outages: Outages::new([share(0.333), share(0.733), share(0.95)], 0.5),
+        }
+    }
+
+    /// Any counts that fit into the word.
+    fn excursions() -> impl Strategy<Value = Excursion> {
+        let most = |field| 0..=Excursion::full(field);
+        (
+            most(layout::FAILED),
+            most(layout::SUCCEEDED),
+            most(layout::PAIRS),
+            most(layout::RUN),
+            most(layout::TOLERATED_FAILED),
+            most(layout::TOLERATED_SUCCEEDED),
+        )
+            .prop_map(
+                |(failed, succeeded, pairs, run, tolerated_failed, tolerated_succeeded)| {
+                    Excursion {
+                        failed,
+                        succeeded,
+                        pairs,
+                        run,
+                        tolerated_failed,
+                        tolerated_succeeded,
+                    }
+                },
+            )
+    }
+
+    /// Counts that have no room for one more.
+    fn full_excursions() -> impl Strategy<Value = Excursion> {
+        let failed = Excursion::full(layout::FAILED);
+        let runs = prop_oneof![1..=3_u32, 1..=failed];
+        (excursions(), runs, any::<bool>()).prop_map(move |(counted, runs, failed_is_full)| {
+            let counted = if failed_is_full {
+                Excursion {
+                    failed,
+                    tolerated_failed: failed,
+                    ..counted
+                }
+            } else {
+                Excursion {
+                    succeeded: Excursion::full(layout::SUCCEEDED),
+                    tolerated_succeeded: Excursion::full(layout::TOLERATED_SUCCEEDED),
+                    ..counted
+                }
+            };
+            Excursion {
+                pairs: counted.failed.saturating_sub(runs),
+                run: counted.run.min(counted.failed),
+                ..counted
+            }
+        })
+    }
+
+    fn shares() -> impl Strategy<Value = Logs> {
+        let shares = (0.001..0.15_f64, 0.001..0.15_f64, 0.02..0.95_f64);
+        shares.prop_map(|(start, inside, next)| Logs {
+            start: Surprise::at(start).failure,
+            after_success: Surprise::at(inside.max(start)),
+            after_failure: Surprise::at(next.max(inside).max(start)),
+        })
+    }
+
+    /// One in a hundred fails, and one in four after another.
+    fn logs() -> Logs {
+        Logs {
+            start: Surprise::at(0.01).failure,
+            after_success: Surprise::at(0.01),
+            after_failure: Surprise::at(0.25),
+        }
+    }
+
+    fn failures(calls: u32) -> Excursion {
+        (0..calls).fold(Excursion::default(), |counted, _| counted.failure())
+    }
+
+    /// Page's test for a total outage, for which a failure weighs ln(1 / usual share).
+    #[test]
+    fn a_run_of_failures_weighs_as_many_times_what_one_does_less_the_handicap() {
+        let tolerance = tolerance(0.25);
+        let logs = logs();
+        let outages = outages();
+        let usual = Usual {
+            logs,
+            outages: &outages,
+        };
+        for run in 1..=64 {
+            let counted = failures(run);
+            let expected = f64::from(run) * 4_f64.ln() - 0.5;
+            let found = tolerance.evidence(counted).get();
+            assert!((found - expected).abs() < 0.001 * f64::from(run), "{run}");
+            let expected = 100_f64.ln() + f64::from(run - 1) * 4_f64.ln();
+            let found = usual.evidence(counted).get();
+            assert!((found - expected).abs() < 0.001 * f64::from(run), "{run}");
+        }
+    }
+
+    /// Fails when: a run stops growing where its field ends, or counts as longer than it is.
+    #[test]
+    fn a_long_run_is_known_to_be_long() {
+        for before in 0..100 {
+            let mut counted = Excursion {
+                run: 0,
+                ..failures(before)
+            };
+            for run in 1..=1_100_u32 {
+                counted = counted.failure();
+                let known = counted.run_length();
+                let least = match run {
+                    0..=64 => run,
+                    _ => (run - 31).clamp(64, 1_057),
+                };
+                assert!((least..=run).contains(&known), "{known} of {run}");
+                assert!(known <= 1_057);
+            }
+        }
+    }
+
+    /// Fails when: `success` leaves the run.
+    #[test]
+    fn a_success_ends_the_run_and_takes_evidence_away_until_none_is_left() {
+        let (outages, tolerance) = (outages(), tolerance(0.25));
+        let logs = logs();
+        let usual = Usual {
+            logs,
+            outages: &outages,
+        };
+        let mut counted = failures(5);
+        let mut before = usual.evidence(counted);
+        let mut successes = 0;
+        while counted.failed > 0 {
+            counted = counted.success(&usual, Some(&tolerance));
+            successes += 1;
+            assert_eq!(counted.run, 0);
+            let after = usual.evidence(counted);
+            assert!(after < before, "{successes}");
+            before = after;
+        }
+        assert_eq!(counted, Excursion::default());
+        // Five failures, four of them after another, against 30 %, and a success after a failure.
+        let evidence = (0.3_f64 / 0.01).recip().ln() + 4.0 * (0.3_f64 / 0.25).recip().ln();
+        let first = (0.7_f64 / 0.75).ln();
+        let each = (0.7_f64 / 0.99).ln();
+        let expected = 1.0 + ((-evidence + first) / -each).ceil();
+        assert!((f64::from(successes) - expected).abs() < 0.5, "{successes}");
+    }
+
+    #[test]
+    fn only_a_failure_right_after_another_is_one_of_a_pair() {
+        let (outages, tolerance) = (outages(), tolerance(0.25));
+        let logs = logs();
+        let usual = Usual {
+            logs,
+            outages: &outages,
+        };
+        let success = |counted: Excursion| counted.success(&usual, Some(&tolerance));
+        let counted = success(failures(3)).failure().failure();
+        assert_eq!((counted.failed, counted.pairs, counted.run), (5, 3, 2));
+        let counted = success(counted).failure();
+        assert_eq!((counted.failed, counted.pairs, counted.run), (6, 3, 1));
+    }
+
+    /// Fails when: all failures but those right after another surprise alike.
+    #[test]
+    fn a_failure_that_starts_an_excursion_surprises_more_than_one_in_it() {
+        let outages = outages();
+        let logs = Logs {
+            start: Surprise::at(0.002).failure,
+            after_success: Surprise::at(0.1),
+            after_failure: Surprise::at(0.25),
+        };
+        let usual = Usual {
+            logs,
+            outages: &outages,
+        };
+        let counted = failures(1).success(&usual, None).failure();
+        // One of 500, then a success for which there were three chances in four, then one of ten; if 80 %
+        // fail, that is likelier.
+        let usual_nats = 500_f64.ln() + 0.75_f64.recip().ln() + 10_f64.ln();
+        let expected = usual_nats + 2.0 * 0.8_f64.ln() + 0.2_f64.ln();
+        let found = usual.evidence(counted).get();
+        assert!((found - expected).abs() < 0.001, "{found}, not {expected}");
+        // From some point on all fail: three more, of which the first came in the excursion.
+        let counted = (0..20).fold(counted, |counted, _| counted.success(&usual, None));
+        let counted = counted.failure().failure().failure();
+        assert_eq!((counted.failed, counted.run), (5, 3));
+        let expected = 10_f64.ln() + 2.0 * 4_f64.ln();
+        let found = usual.evidence(counted).get();
+        assert!((found - expected).abs() < 0.001, "{found}, not {expected}");
+    }
+
+    #[test]
+    fn a_lesson_tells_starts_pairs_and_calls_inside_apart() {
+        let outages = outages();
+        let usual = Usual {
+            logs: logs(),
+            outages: &outages,
+        };
+        let success = |counted: Excursion| counted.success(&usual, None);
+        let mut expected = Learnt {
+            calls: 4,
+            failed: 3,
+            pairs: 2,
+            starts: 1,
+            inside: 1,
+        };
+        assert_eq!(failures(3).lesson(), expected);
+        // The success that would end it comes after another success, and so did one more before.
+        let counted = success(success(failures(3)));
+        (expected.calls, expected.inside) = (6, 2);
+        assert_eq!(counted.lesson(), expected);
+        let counted = counted.failure();
+        (expected.calls, expected.failed, expected.inside) = (7, 4, 3);
+        assert_eq!(counted.lesson(), expected);
+        let counted = success(counted.failure());
+        (expected.calls, expected.failed, expected.pairs) = (9, 5, 3);
+        assert_eq!(counted.lesson(), expected);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn a_word_gives_back_what_was_packed_and_nothing_to_another_generation(
+            counted in excursions(), number in 0..300, others in 1..1 << 11,
+        ) {
+            let own = generation(number);
+            let word = counted.pack(own);
+            prop_assert!(Excursion::is_of(word, own));
+            prop_assert_eq!(Excursion::unpack(word, own), counted);
+            let other = generation(number + others);
+            prop_assert!(!Excursion::is_of(word, other));
+            prop_assert_eq!(Excursion::unpack(word, other), Excursion::default());
+        }
+
+        /// So nothing ever trips because a field was full: what the first failure weighs is not halved, but
+        /// had that been enough, it would have tripped then.
+        ///
+        /// Fails when: `halved` leaves the successes, or halves the pairs alone.
+        #[test]
+        fn evidence_that_is_halved_for_one_more_outcome_is_less_than_if_there_were_room(
+            counted in full_excursions(), logs in shares(), tolerated in 0.01..0.9_f64,
+        ) {
+            let outages = outages();
+            let usual = Usual { logs, outages: &outages };
+            let tolerance = tolerance(tolerated);
+            let room_for_failure = Excursion {
+                failed: counted.failed + 1,
+                pairs: counted.pairs + u32::from(counted.run > 0),
+                run: counted.run + 1,
+                tolerated_failed: counted.tolerated_failed + 1,
+                ..counted
+            };
+            let room_for_success = Excursion {
+                succeeded: counted.succeeded + 1,
+                run: 0,
+                tolerated_succeeded: counted.tolerated_succeeded + 1,
+                ..counted
+            };
+            let after_failure = counted.failure();
+            let after_success = counted.success(&usual, Some(&tolerance));
+            for (halved, room) in [
+                (after_failure, room_for_failure),
+                (after_success, room_for_success),
+            ] {
+                if counted.failed > 0 && usual.least(counted) > Nats::ZERO {
+                    let [halved, room, first] =
+                        [halved, room, failures(1)].map(|counted| usual.evidence(counted));
+                    prop_assert!(halved <= room.max(first), "{halved:?} > {room:?}");
+                }
+                if counted.tolerated_failed > 0 && tolerance.least(counted) > Nats::ZERO {
+                    let [halved, room] = [halved, room].map(|counted| tolerance.evidence(counted));
+                    prop_assert!(halved <= room.max(Nats::ZERO), "{halved:?} > {room:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! For how long more calls have failed than usual.
+
+use crate::sync::{AtomicU64, Ordering};
+
+#[cfg(feature = "serde")]
+use super::persist::Ages;
+
+/// An excursion, and how long those before it had lasted.
+///
+/// A share of failures that stays between what is usual and what is tolerated is a chain of excursions: by
+/// chance one ends, and the next begins some calls later. One that follows closely goes on with the age of those
+/// before. Time without evidence takes off [four times](Self::REST) as much.
+///
+/// All are nanoseconds on the breaker's clock.
+#[derive(Debug)]
+pub(super) struct Lasting {
+    /// When the latest excursion began; never goes back.
+    began: AtomicU64,
+    /// When the latest failed or slow call ended; never goes back.
+    latest: AtomicU64,
+    /// How long excursions had lasted when the last of them ended.
+    lasted: AtomicU64,
+    /// When that was.
+    ended: AtomicU64,
+}
+
+impl Lasting {
+    const REST: u64 = 4;
+
+    pub(super) fn new() -> Self {
+        Self {
+            began: AtomicU64::new(0),
+            latest: AtomicU64::new(0),
+            lasted: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+        }
+    }
+
+    /// Saves four values: the beginning of the latest excursion, the end of the latest failed call,
+    /// how long all excursions before had lasted, and when the last of them ended.
+    #[cfg(feature = "serde")]
+    pub(super) fn save(&self, ages: Ages) -> (Option<u64>, Option<u64>, u64, Option<u64>) {
+        let (ended, lasted) = self.ended_and_lasted();
+        let (began, latest) = (ages.of(self.began()), ages.of(self.latest()));
+        (began, latest, lasted, ages.of(ended))
+    }
+
+    /// The same as they were saved.
+    #[cfg(feature = "serde")]
+    pub(super) fn restored(
+        (began, latest, lasted, ended): (Option<u64>, Option<u64>, u64, Option<u64>),
+        ages: Ages,
+    ) -> Self {
+        Self {
+            began: AtomicU64::new(ages.moment(began)),
+            latest: AtomicU64::new(ages.moment(latest)),
+            lasted: AtomicU64::new(lasted),
+            ended: AtomicU64::new(ages.moment(ended)),
+        }
+    }
+
+    /// Notes that an excursion begins, before anybody can find it.
+    pub(super) fn begin(&self, now: u64) {
+        // Relaxed: the exchange that begins it releases this. A later time, of who was forestalled, stays.
+        self.began.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// When the excursion began that the caller has found, in a word that was loaded with Acquire.
+    pub(super) fn began(&self) -> u64 {
+        // Relaxed: see `begin`.
+        self.began.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a failed call, which ended at `now`, is about to be weighed.
+    ///
+    /// The caller does this before it counts the call, and after it has dropped evidence that is
+    /// too old.
+    #[inline]
+    pub(super) fn note(&self, now: u64) {
+        // Release: pairs with the Acquire in `latest`. A reader that finds this date and then loads
+        // the evidence finds the old evidence dropped. Otherwise old evidence would look young.
+        self.latest.fetch_max(now, Ordering::Release);
+    }
+
+    /// When the latest failed call that was weighed ended.
+    #[inline]
+    pub(super) fn latest(&self) -> u64 {
+        // Acquire: pairs with the Release in `note`. The evidence that is loaded next no longer
+        // holds what was dropped before that date. Otherwise old evidence would look young.
+        self.latest.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn ended_and_lasted(&self) -> (u64, u64) {
+        // Acquire: pairs with the Release in `end`; who finds when one ended finds how long all had lasted by
+        // then, and not how long others had that are long forgotten. Relaxed: who finds that without when it
+        // ended takes it for less.
+        let ended = self.ended.load(Ordering::Acquire);
+        let lasted = self.lasted.load(Ordering::Relaxed);
+        (ended, lasted)
+    }
+
+    /// How long the excursions before one that began at `began` had lasted, in a generation that began at
+    /// `since`.
+    pub(super) fn before(&self, began: u64, since: u64) -> u64 {
+        let (ended, lasted) = self.ended_and_lasted();
+        // While the breaker was open or half-open there were no calls to go well.
+        let rest = began.saturating_sub(ended.max(since));
+        lasted.saturating_sub(rest.saturating_mul(Self::REST))
+    }
+
+    /// One that began at `began`, in a generation that began at `since`, ends at `now`.
+    pub(super) fn end(&self, began: u64, now: u64, since: u64) {
+        let lasted = now.saturating_sub(began);
+        let lasted = lasted.saturating_add(self.before(began, since));
+        // Relaxed: published by the next. Of two that end at once, one is forgotten. Release: see `before`.
+        self.lasted.store(lasted, Ordering::Relaxed);
+        self.ended.store(now, Ordering::Release);
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    /// Fails when: `end` doesn't look at those before.
+    #[test]
+    fn excursions_that_follow_each_other_closely_are_as_old_as_all_of_them() {
+        let lasting = Lasting::new();
+        assert_eq!(lasting.before(0, 0), 0);
+        lasting.end(1_000, 2_000, 0);
+        assert_eq!(lasting.before(2_000, 0), 1_000);
+        assert_eq!(lasting.before(2_100, 0), 600);
+        lasting.end(2_100, 3_000, 0);
+        assert_eq!(lasting.before(3_000, 0), 1_500);
+    }
+
+    #[test]
+    fn a_quarter_of_their_time_without_evidence_makes_them_forgotten() {
+        let lasting = Lasting::new();
+        lasting.end(1_000, 2_000, 0);
+        assert_eq!(lasting.before(2_249, 0), 4);
+        assert_eq!(lasting.before(2_250, 0), 0);
+        assert_eq!(lasting.before(u64::MAX, 0), 0);
+    }
+
+    /// Fails when: time is counted that belongs to another generation.
+    #[test]
+    fn the_time_in_which_the_breaker_was_not_closed_does_not_count() {
+        let lasting = Lasting::new();
+        lasting.end(1_000, 2_000, 0);
+        assert_eq!(lasting.before(90_000, 90_000), 1_000);
+        assert_eq!(lasting.before(90_100, 90_000), 600);
+    }
+
+    #[test]
+    fn the_latest_beginning_stays_whoever_notes_it_last() {
+        let lasting = Lasting::new();
+        lasting.begin(20);
+        lasting.begin(10);
+        assert_eq!(lasting.began(), 20);
+    }
+}

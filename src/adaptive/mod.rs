@@ -1,0 +1,604 @@
+//! The adaptive decision: a sequential test that weighs each outcome as it comes.
+//!
+//! A failure is evidence for an outage: the more, the less usual failures are. A success is evidence
+//! against it. What has come together since there was last none is kept as counts in one word, the
+//! [`Excursion`]; how much evidence that is, is a function of the counts, of what is usual, and of
+//! nothing else. The breaker trips when there is so much that healthy traffic would show it as seldom
+//! as the user allows. While there is none, a success writes nothing.
+//!
+//! Evidence ages as the window does. Once no call has failed for as long as the window is, the last
+//! failure has left the window, and all evidence is gone. Failures that follow each other more
+//! closely are one excursion, however long it lasts: calls that come once in ten seconds and all
+//! fail are an outage in a window of a minute. So only silence ages evidence; successes weigh
+//! against it.
+//!
+//! Sources: Page 1954, "Continuous inspection schemes"; Lorden 1971, "Procedures for reacting to a
+//! change in distribution", for the delay that no test can beat, and that a one-sided test begun again
+//! and again comes close to it; Moustakides 1986, "Optimal stopping times for detecting changes in
+//! distributions". How close this one comes is measured in `lab/RESULTS.md`.
+
+mod baseline;
+mod excursion;
+mod excursion_age;
+mod nats;
+#[cfg(feature = "serde")]
+mod persist;
+
+use std::time::Duration;
+
+use self::baseline::{Baseline, Learnt};
+use self::excursion::{Excursion, Tolerance, Usual};
+use self::excursion_age::Lasting;
+use self::nats::{Nats, Outages, Surprise};
+use crate::state::Generation;
+use crate::sync::stamped::{self, Next};
+use crate::sync::{AtomicU64, Ordering};
+use crate::window::rate;
+
+#[cfg(feature = "serde")]
+pub(crate) use persist::SavedEvidence;
+
+/// What the user wants of the decision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wish {
+    /// The share of calls that may fail for as long as it likes.
+    pub tolerate: f64,
+    /// How much time should pass between two trips on noise.
+    pub false_trip_budget: Duration,
+}
+
+impl Wish {
+    /// The share of failures that a recovery has to accept: what is tolerated, and what can be usual.
+    #[must_use]
+    pub fn acceptable(self) -> f64 {
+        self.tolerate.max(Learnt::LARGEST_SHARE)
+    }
+}
+
+/// What speaks for a trip, if it is enough.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verdict {
+    /// Calls that failed or took too long since there was last no evidence.
+    pub failures: u32,
+    /// Calls since then.
+    pub calls: u32,
+    /// How long ago that was, in nanoseconds.
+    pub within: u64,
+    /// The share that usually fails.
+    pub usual: f64,
+    /// The evidence.
+    pub nats: f64,
+    /// How much it takes.
+    pub needed: f64,
+}
+
+/// An excursion that was no outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lesson {
+    learnt: Learnt,
+    /// When it began, in nanoseconds.
+    began: u64,
+}
+
+/// The evidence of one breaker.
+#[derive(Debug)]
+pub struct Evidence {
+    word: AtomicU64,
+    lasting: Lasting,
+    baseline: Baseline,
+    outages: Outages,
+    /// If anything is tolerated: what that is.
+    tolerance: Option<Tolerance>,
+    /// How many nats it takes at one call a second.
+    needed: Nats,
+    /// The same against what is tolerated, right after an excursion has begun.
+    needed_at_once: Nats,
+    /// Up to how old an excursion `needed_at_once` holds, in nanoseconds.
+    at_once: u64,
+    /// The window's length, in nanoseconds.
+    window: u64,
+}
+
+impl Evidence {
+    /// What may be usual is anything up to 15 %; a share that is twice that is an outage.
+    const OUTAGES: [f64; 3] = [0.3, 0.5, 0.8];
+
+    /// A test that is begun again whenever there is no evidence trips falsely once in e^(needed + this)
+    /// calls or more seldom: measured (`tests/budget.rs`). By theory alone it would be zero.
+    const SLACK: f64 = 0.5;
+    const TOLERATED_SLACK: f64 = 1.0;
+
+    /// How much of the budget for false trips there is for a share of failures that is tolerated, and
+    /// has come about just now. As it lasts, it takes more and more evidence that it is an outage.
+    const AT_ONCE: f64 = 1.0 / 1440.0;
+    /// For so many windows traffic is taken to have been what it is now. More would teach an idle night as
+    /// healthy calls, less would teach too few calls where failures are rare.
+    const WINDOWS: u64 = 16;
+    /// How much longer than an excursion has lasted should it take until it trips falsely.
+    const PATIENCE: f64 = 30.0;
+
+    /// No evidence, and nothing known of what is usual; the window is so many nanoseconds long.
+    #[must_use]
+    pub fn new(wish: Wish, window: u64) -> Self {
+        let tolerance = (wish.tolerate > 0.0).then(|| {
+            let tolerated = wish.tolerate;
+            let share = |of_the_rest: f64| tolerated + (1.0 - tolerated) * of_the_rest;
+            Tolerance {
+                surprise: Surprise::at(tolerated),
+                outages: Outages::new([share(0.333), share(0.733), share(0.95)], 0.5),
+            }
+        });
+        let budget = wish.false_trip_budget.as_secs_f64();
+        let at_once = budget * Self::AT_ONCE;
+        Self {
+            word: AtomicU64::new(Excursion::default().pack(Generation::FIRST)),
+            lasting: Lasting::new(),
+            baseline: Baseline::new(),
+            outages: Outages::new(Self::OUTAGES, 0.0),
+            tolerance,
+            needed: Nats::new(budget.ln() - Self::SLACK),
+            needed_at_once: Nats::new(at_once.ln() - Self::TOLERATED_SLACK),
+            at_once: duration_nanos(at_once / Self::PATIENCE),
+            window,
+        }
+    }
+
+    /// Whether both were made by the same settings.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let shape = |it: &Self| (it.needed, it.needed_at_once, it.at_once, it.window);
+        let tolerated = |it: &Self| it.tolerance.as_ref().map(|tolerance| tolerance.surprise);
+        shape(self) == shape(other) && tolerated(self) == tolerated(other)
+    }
+
+    /// Takes over what another one has learnt of the dependency, but no evidence.
+    pub fn inherit(&self, other: &Self) {
+        self.baseline.inherit(&other.baseline);
+    }
+
+    /// Starts `generation` with none.
+    pub fn begin(&self, generation: Generation, is_current: impl Fn() -> bool) {
+        let next = |seen| {
+            if Excursion::is_of(seen, generation) {
+                Next::Own(seen)
+            } else {
+                Next::Other(Excursion::default().pack(generation))
+            }
+        };
+        stamped::update(&self.word, next, is_current);
+    }
+
+    fn usual(&self) -> Usual<'_> {
+        Usual {
+            logs: self.baseline.logs(),
+            outages: &self.outages,
+        }
+    }
+
+    /// Weighs a call of `generation` that failed or took too long, and ended at `now`; `None` if
+    /// `is_current` says that the generation is over.
+    pub fn failure(
+        &self,
+        generation: Generation,
+        now: u64,
+        is_current: impl Fn() -> bool,
+    ) -> Option<()> {
+        self.drop_old(generation, now);
+        self.lasting.note(now);
+        let begin = || self.lasting.begin(now);
+        let next = |seen| {
+            let counted = Excursion::unpack(seen, generation);
+            let new = counted.failure().pack(generation);
+            if !Excursion::is_of(seen, generation) {
+                return Next::Other(new);
+            }
+            if counted.failed == 0 {
+                begin();
+            }
+            Next::Own(new)
+        };
+        let begins_in_it = || {
+            let is_current = is_current();
+            if is_current {
+                begin();
+            }
+            is_current
+        };
+        // Read-modify-writes of one word, so of failures that are weighed at the same time none is lost,
+        // and the last one to be weighed sees the others.
+        stamped::update(&self.word, next, begins_in_it).map(|_| ())
+    }
+
+    /// Drops evidence of `generation` that is too old at `now`.
+    ///
+    /// The word is loaded before the date. So evidence that came after the silence is found with
+    /// its own date or a later one, and stays. One case is lost: while this thread sleeps, a single
+    /// new failure replaces a single old one, and the word is the same again. Then that one failure
+    /// is dropped.
+    #[inline]
+    fn drop_old(&self, generation: Generation, now: u64) {
+        // Acquire: pairs with the Release of the update that counted a failure; its date, noted
+        // before, is found below. Otherwise young evidence would look old.
+        let seen = self.word.load(Ordering::Acquire);
+        if self.is_old(now) && !Excursion::unpack(seen, generation).is_over() {
+            let none = Excursion::default().pack(generation);
+            // If this fails, another thread has dropped the evidence, or has weighed a call
+            // meanwhile.
+            stamped::update_own(&self.word, seen, none);
+        }
+    }
+
+    /// Whether no call has failed for as long as the window is.
+    #[inline]
+    fn is_old(&self, now: u64) -> bool {
+        now.saturating_sub(self.lasting.latest()) >= self.window
+    }
+
+    /// Weighs a call of `generation` that succeeded in time, and says what there is to learn if with it
+    /// no evidence is left.
+    pub fn success(&self, generation: Generation) -> Option<Lesson> {
+        // Acquire: pairs with the Release of who began the excursion, and had noted when.
+        let mut seen = self.word.load(Ordering::Acquire);
+        loop {
+            let counted = Excursion::unpack(seen, generation);
+            if counted.is_over() {
+                return None;
+            }
+            let new = counted.success(&self.usual(), self.tolerance.as_ref());
+            if !stamped::update_own(&self.word, seen, new.pack(generation)) {
+                // Acquire: as above.
+                seen = self.word.load(Ordering::Acquire);
+                continue;
+            }
+            let has_ended = counted.failed > 0 && new.failed == 0;
+            return has_ended.then(|| {
+                let began = self.lasting.began();
+                let learnt = counted.lesson();
+                Lesson { learnt, began }
+            });
+        }
+    }
+
+    /// Whether `generation` has any evidence.
+    #[must_use]
+    pub fn has_any(&self, generation: Generation) -> bool {
+        // Relaxed: the word says whose it is and all that is counted.
+        !Excursion::unpack(self.word.load(Ordering::Relaxed), generation).is_over()
+    }
+
+    /// Learns from an excursion that was no outage and ended at `now`, in a generation that began at
+    /// `since`.
+    pub fn learn(&self, lesson: Lesson, now: u64, since: u64) {
+        let Lesson { learnt, began } = lesson;
+        // The silence after its last failure is no part of the excursion.
+        let aged = self.lasting.latest().saturating_add(self.window);
+        self.lasting.end(began, now.min(aged), since);
+        self.baseline
+            .learn(learnt, began, now, self.known(began, since));
+    }
+
+    /// For how long before `now` the traffic is taken to have been what it is, in a generation that began at
+    /// `since`: for some windows, since it may have ceased before.
+    fn known(&self, now: u64, since: u64) -> u64 {
+        now.saturating_sub(since)
+            .min(self.window.saturating_mul(Self::WINDOWS))
+    }
+
+    /// Whether it is time to look at the traffic, in a window whose calls have come since `since`.
+    #[must_use]
+    pub fn wants_look(&self, now: u64, since: u64) -> bool {
+        self.baseline.is_due(now, since)
+    }
+
+    /// Looks at the traffic, if it is time: at `now`, in `generation`, which `began` then. Its
+    /// window holds so many `calls`, which have come since `counted_since`. Learns that they went
+    /// well, if there is no evidence that they didn't. Evidence that is too old to trip still counts
+    /// here, because no success has outweighed it.
+    pub fn look(
+        &self,
+        generation: Generation,
+        now: u64,
+        (began, counted_since): (u64, u64),
+        calls: impl FnOnce() -> u64,
+    ) {
+        let takes = self
+            .baseline
+            .take_pace(now, counted_since, self.window, calls);
+        if takes && !self.has_any(generation) {
+            let known = self.known(now, began);
+            self.baseline.learn(Learnt::default(), now, now, known);
+        }
+    }
+
+    /// The excursion that `verdict` is about has ended at `now` with a trip, in a generation that began at `since`.
+    pub fn trip(&self, verdict: &Verdict, now: u64, since: u64) {
+        self.lasting
+            .end(now.saturating_sub(verdict.within), now, since);
+    }
+
+    /// What is counted since there was last no evidence.
+    #[inline]
+    fn counted(&self, generation: Generation) -> Excursion {
+        // Acquire: pairs with the Release of who weighed a call that had come back, and had taken it
+        // from those in flight before. So of a call that is found weighed, `overdue`, asked after this
+        // load, no longer tells, and none counts twice. And with that of who began the excursion, and had
+        // noted when.
+        let word = self.word.load(Ordering::Acquire);
+        Excursion::unpack(word, generation)
+    }
+
+    /// Whether there is evidence enough at `now`, in `generation`, which began at `since`; calls that have not come
+    /// back, of which `overdue` says how many they are, count as failed.
+    #[must_use]
+    pub fn verdict(
+        &self,
+        generation: Generation,
+        now: u64,
+        since: u64,
+        overdue: impl FnOnce() -> u64,
+    ) -> Option<Verdict> {
+        // A thread that asks has weighed its own call before, so it reads that or what came later.
+        // The date is read first: it is noted after old evidence was dropped, so with a young date
+        // no old evidence is found. With an old date this may miss a failure, whose own thread then
+        // judges.
+        let is_old = self.is_old(now);
+        let mut counted = if is_old {
+            Excursion::default()
+        } else {
+            self.counted(generation)
+        };
+        let has_begun = counted.failed > 0;
+        for _ in 0..overdue().min(128) {
+            counted = counted.failure();
+        }
+        let pace = Nats::new(self.baseline.pace().ln());
+        let nats = self.usual().evidence(counted);
+        let needed = self.needed + pace;
+        if nats < needed || counted.failed == 0 {
+            return None;
+        }
+        let began = if has_begun { self.lasting.began() } else { now };
+        let within = now.saturating_sub(began);
+        let mut tighter = (nats, needed);
+        if let Some(tolerance) = &self.tolerance {
+            let nats = tolerance.evidence(counted);
+            let mut needed = self.needed_at_once + pace;
+            if nats < needed {
+                return None;
+            }
+            let before = self.lasting.before(began, since);
+            let age = within.saturating_add(before).max(1);
+            if age > self.at_once {
+                needed = needed + Nats::new(rate(age, self.at_once.max(1)).ln());
+            }
+            if nats < needed {
+                return None;
+            }
+            if nats - needed < tighter.0 - tighter.1 {
+                tighter = (nats, needed);
+            }
+        }
+        Some(Verdict {
+            failures: counted.failed,
+            calls: counted.failed + counted.succeeded,
+            within,
+            usual: self.baseline.share(),
+            nats: tighter.0.get(),
+            needed: tighter.1.get(),
+        })
+    }
+}
+
+/// Seconds as nanoseconds.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float beyond the range is its end"
+)]
+fn duration_nanos(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    const FIRST: Generation = Generation::FIRST;
+    const SECOND: u64 = 1_000_000_000;
+
+    fn evidence(tolerate: f64) -> Evidence {
+        evidence_in(60 * SECOND, tolerate)
+    }
+
+    /// In a window that long.
+    fn evidence_in(window: u64, tolerate: f64) -> Evidence {
+        let wish = Wish {
+            tolerate,
+            false_trip_budget: Duration::from_secs(86_400),
+        };
+        let evidence = Evidence::new(wish, window);
+        // A call a second.
+        evidence.look(FIRST, 10 * SECOND, (0, 0), || 10);
+        evidence
+    }
+
+    fn fail(evidence: &Evidence, calls: u32, now: u64) {
+        for _ in 0..calls {
+            assert!(evidence.failure(FIRST, now, || true).is_some());
+        }
+    }
+
+    fn verdict(evidence: &Evidence, now: u64) -> Option<Verdict> {
+        evidence.verdict(FIRST, now, 0, || 0)
+    }
+
+    /// How many failures in a row are enough.
+    fn enough(evidence: &Evidence) -> u32 {
+        let fails = |_: &u32| {
+            fail(evidence, 1, 10 * SECOND);
+            verdict(evidence, 10 * SECOND).is_some()
+        };
+        (1..=127).find(fails).unwrap()
+    }
+
+    #[test]
+    fn it_trips_once_the_logarithms_add_up_to_that_of_the_budget() {
+        // Ten calls have gone well: the first is as surprising as one in 110, the others as one in four.
+        let needed = 86_400_f64.ln() - Evidence::SLACK;
+        let failures = 1.0 + ((needed - 110_f64.ln()) / 4_f64.ln()).ceil();
+        assert!((f64::from(enough(&evidence(0.0))) - failures).abs() < 0.5);
+        let evidence = evidence(0.0);
+        fail(&evidence, 5, 10 * SECOND);
+        assert_eq!(verdict(&evidence, 10 * SECOND), None);
+        fail(&evidence, 1, 12 * SECOND);
+        let verdict = verdict(&evidence, 13 * SECOND).unwrap();
+        assert_eq!((verdict.failures, verdict.calls), (6, 6));
+        assert_eq!(verdict.within, 3 * SECOND);
+        assert!((verdict.usual - 0.01).abs() < 0.001);
+        // Each is cut to 1/256 nat.
+        let lost = 110_f64.ln() + 5.0 * 4_f64.ln() - verdict.nats;
+        assert!((0.0..6.0 / 256.0).contains(&lost), "{lost}");
+        assert!((verdict.needed - needed).abs() < 0.001);
+    }
+
+    /// Fails when: `verdict` asks for as much however long it lasts.
+    #[test]
+    fn what_lasts_needs_more_evidence_that_it_is_not_tolerable() {
+        let evidence = evidence_in(86_400 * SECOND, 0.25);
+        fail(&evidence, 6, 10 * SECOND);
+        assert!(verdict(&evidence, 210 * SECOND).is_some());
+        assert_eq!(verdict(&evidence, 10_000 * SECOND), None);
+    }
+
+    #[test]
+    fn calls_that_have_not_come_back_count_as_failed() {
+        let evidence = evidence(0.25);
+        let failures = u64::from(enough(&self::evidence(0.25)));
+        let overdue = |calls| evidence.verdict(FIRST, 10 * SECOND, 0, || calls);
+        assert_eq!(overdue(failures - 1), None);
+        let found = overdue(failures).unwrap();
+        assert_eq!((u64::from(found.failures), found.within), (failures, 0));
+        assert!(overdue(u64::MAX).is_some());
+        // They are not weighed: that is for when they come back.
+        assert!(!evidence.has_any(FIRST));
+    }
+
+    /// Fails when: a full field wraps.
+    #[test]
+    fn after_millions_of_failures_enough_successes_end_it_and_nothing_is_left() {
+        let evidence = evidence(0.25);
+        fail(&evidence, 2_000_000, 10 * SECOND);
+        assert!(verdict(&evidence, 10 * SECOND).is_some());
+        let mut successes = 0;
+        let mut lessons = 0;
+        while evidence.has_any(FIRST) {
+            lessons += u32::from(evidence.success(FIRST).is_some());
+            successes += 1;
+            assert!(successes < 20_000, "it doesn't end");
+        }
+        assert_eq!(lessons, 1);
+        for _ in 0..2_000_000 {
+            assert_eq!(evidence.success(FIRST), None);
+        }
+        assert_eq!(enough(&evidence), enough(&self::evidence(0.25)));
+    }
+
+    #[test]
+    fn a_lesson_is_what_has_failed_in_the_excursion_that_ends() {
+        let evidence = evidence(0.25);
+        fail(&evidence, 3, 10 * SECOND);
+        let mut successes = 0;
+        let succeed = || {
+            successes += 1;
+            evidence.success(FIRST)
+        };
+        let lesson = std::iter::repeat_with(succeed).flatten().next();
+        let learnt = Learnt {
+            calls: 3 + successes,
+            failed: 3,
+            pairs: 2,
+            starts: 1,
+            // All but the first, which came after a failure.
+            inside: successes - 1,
+        };
+        let began = 10 * SECOND;
+        assert_eq!(lesson, Some(Lesson { learnt, began }));
+    }
+
+    /// Fails when: `Excursion::unpack` reads any generation's word; `failure` doesn't ask whether the
+    /// generation is over.
+    #[test]
+    fn generations_have_nothing_of_each_other() {
+        let evidence = evidence(0.25);
+        fail(&evidence, 100, 10 * SECOND);
+        let next = FIRST.next();
+        assert!(!evidence.has_any(next) && evidence.has_any(FIRST));
+        assert_eq!(evidence.verdict(next, 10 * SECOND, 0, || 0), None);
+        assert_eq!(evidence.success(next), None);
+        assert!(evidence.has_any(FIRST), "another's success weighs nothing");
+        evidence.begin(next, || true);
+        assert!(!evidence.has_any(FIRST));
+        assert_eq!(evidence.failure(FIRST, 10 * SECOND, || false), None);
+        assert!(evidence.failure(next, 10 * SECOND, || true).is_some());
+        evidence.begin(next, || true);
+        assert!(evidence.has_any(next), "it has begun before");
+    }
+
+    /// Fails when: `trip` notes nothing, or `verdict` doesn't ask what came before.
+    #[test]
+    fn after_a_trip_patience_is_that_of_all_that_has_lasted() {
+        let at_once = evidence(0.25).at_once;
+        let needed = |lasted: u64, rest: u64| {
+            let evidence = evidence_in(86_400 * SECOND, 0.25);
+            fail(&evidence, 20, 10 * SECOND);
+            let tripped = 10 * SECOND + lasted;
+            let verdict = verdict(&evidence, tripped).unwrap();
+            evidence.trip(&verdict, tripped, 0);
+            let (next, since) = (FIRST.next(), tripped + 500 * SECOND);
+            evidence.begin(next, || true);
+            let now = since + rest;
+            for _ in 0..20 {
+                assert!(evidence.failure(next, now, || true).is_some());
+            }
+            let verdict = evidence.verdict(next, now, since, || 0).unwrap();
+            assert_eq!(verdict.within, 0, "it began just now");
+            verdict.needed
+        };
+        let old = needed(1_000 * at_once, 0);
+        let young = 60_f64.ln() - Evidence::TOLERATED_SLACK;
+        assert!((old - young - 1_000_f64.ln()).abs() < 0.001, "{old}");
+        // Four times as much is taken off.
+        let rested = needed(1_000 * at_once, 150 * at_once);
+        assert!((rested - young - 400_f64.ln()).abs() < 0.001, "{rested}");
+    }
+
+    #[test]
+    fn it_looks_at_the_traffic_once_a_second_and_learns_while_there_is_no_evidence() {
+        let evidence = evidence(0.0);
+        assert!(!evidence.wants_look(11 * SECOND - 1, 0));
+        assert!(evidence.wants_look(11 * SECOND, 0));
+        let usual = evidence.baseline.share();
+        fail(&evidence, 1, 11 * SECOND);
+        evidence.look(FIRST, 12 * SECOND, (0, 0), || 1_200);
+        assert!(!evidence.wants_look(13 * SECOND - 1, 0));
+        assert!((evidence.baseline.pace() - 100.0).abs() < 0.001);
+        assert!(evidence.baseline.share() >= usual, "it learnt");
+        while evidence.has_any(FIRST) {
+            let _lesson = evidence.success(FIRST);
+        }
+        evidence.look(FIRST, 13 * SECOND, (0, 0), || 1_300);
+        assert!(evidence.baseline.share() < usual / 2.0, "it didn't learn");
+        let mut needed = Vec::new();
+        for calls_a_second in [1, 1_000] {
+            let evidence = self::evidence(0.0);
+            evidence.look(FIRST, 100 * SECOND, (0, 0), || 60 * calls_a_second);
+            fail(&evidence, 20, 100 * SECOND);
+            needed.push(verdict(&evidence, 100 * SECOND).unwrap().needed);
+        }
+        let more = needed[1] - needed[0];
+        assert!(
+            (more - 1_000_f64.ln()).abs() < 0.001,
+            "{more} nats for a thousand times the traffic"
+        );
+    }
+}

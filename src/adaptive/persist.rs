@@ -1,0 +1,197 @@
+//! What is saved of the evidence.
+
+use serde::{Deserialize, Serialize};
+
+use super::Evidence;
+use super::baseline::Baseline;
+use super::excursion::Excursion;
+use super::excursion_age::Lasting;
+use crate::error::ConfigError;
+use crate::state::Generation;
+use crate::sync::AtomicU64;
+use crate::util::checksum::summed;
+
+/// What a breaker that decides by evidence had found out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedEvidence {
+    /// How surprising a failure is against what is tolerated, in units, if anything is. Counts that were
+    /// begun against something else say nothing.
+    tolerated: Option<u64>,
+    excursion: [u32; 6],
+    /// How long ago the latest excursion began, in nanoseconds.
+    began: Option<u64>,
+    /// How long ago the latest failure was weighed, in nanoseconds.
+    latest: Option<u64>,
+    lasted: u64,
+    /// How long ago the one before it ended.
+    ended: Option<u64>,
+    usual: SavedBaseline,
+}
+
+summed!(SavedEvidence {
+    tolerated,
+    excursion,
+    began,
+    latest,
+    lasted,
+    ended,
+    usual,
+});
+
+/// What was usual.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct SavedBaseline {
+    /// Calls, and of these those that failed, pairs, starts, and those inside of excursions.
+    pub(super) learnt: [u64; 5],
+    /// How long ago the last call was learnt, in nanoseconds.
+    pub(super) learnt_until: Option<u64>,
+    /// Calls a second, as the bits of a float: no reader may round it.
+    pub(super) pace: u64,
+    /// How long ago that was taken, in nanoseconds.
+    pub(super) paced_at: Option<u64>,
+}
+
+summed!(SavedBaseline {
+    learnt,
+    learnt_until,
+    pace,
+    paced_at,
+});
+
+/// Makes ages of moments and moments of ages; zero is no moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ages {
+    /// The date of now.
+    pub(super) now: u64,
+    /// How many nanoseconds ago the ages were taken.
+    pub(super) elapsed: u64,
+}
+
+impl Ages {
+    /// The most that every format can write.
+    const MOST: u64 = i64::MAX as u64;
+
+    pub(super) fn of(self, moment: u64) -> Option<u64> {
+        (moment > 0).then(|| self.now.saturating_sub(moment).min(Self::MOST))
+    }
+
+    pub(super) fn moment(self, age: Option<u64>) -> u64 {
+        let ago = |age: u64| self.now.saturating_sub(age.saturating_add(self.elapsed));
+        age.map_or(0, |age| ago(age).max(1))
+    }
+}
+
+impl SavedEvidence {
+    /// Refuses what no breaker can have found out.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let fields = self.excursion.iter().zip(Excursion::MOST);
+        for (found, most) in fields {
+            ConfigError::check_saved("evidence.excursion", (*found).into(), 0..=most)?;
+        }
+        let fields = self.usual.learnt.iter().zip(Baseline::MOST);
+        for (found, most) in fields {
+            ConfigError::check_saved("evidence.usual.learnt", *found, 0..=most)?;
+        }
+        let excursion = Excursion::restored(self.excursion);
+        if !excursion.is_possible() {
+            return Err(ConfigError::damaged(
+                "evidence.excursion",
+                format!("{:?}", self.excursion),
+                "counts that go together",
+            ));
+        }
+        if excursion.failed > 0 && self.began.is_none() {
+            return Err(ConfigError::damaged(
+                "evidence.began",
+                "left out",
+                "said, as there is evidence",
+            ));
+        }
+        if !Baseline::can_have_learnt(self.usual.learnt) {
+            return Err(ConfigError::damaged(
+                "evidence.usual.learnt",
+                format!("{:?}", self.usual.learnt),
+                "counts that go together",
+            ));
+        }
+        let pace = f64::from_bits(self.usual.pace);
+        if !(f64::MIN_POSITIVE..=Baseline::FASTEST).contains(&pace) {
+            return Err(ConfigError::damaged(
+                "evidence.usual.pace",
+                pace,
+                "a number of calls a second",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Evidence {
+    fn tolerated(&self) -> Option<u64> {
+        let tolerance = self.tolerance.as_ref()?;
+        u64::try_from(tolerance.surprise.failure.units()).ok()
+    }
+
+    /// What was found out in `generation`, and before, by the date `now`.
+    pub(crate) fn save(&self, generation: Generation, now: u64) -> SavedEvidence {
+        let ages = Ages { now, elapsed: 0 };
+        // Before what is noted of it.
+        let excursion = self.counted(generation);
+        let (began, latest, lasted, ended) = self.lasting.save(ages);
+        SavedEvidence {
+            tolerated: self.tolerated(),
+            excursion: excursion.save(),
+            began,
+            latest,
+            lasted: lasted.min(Ages::MOST),
+            ended,
+            usual: self.baseline.save(ages),
+        }
+    }
+
+    /// Goes on in `generation` at the date `now` from what was saved so many nanoseconds before. What is usual
+    /// holds whatever is tolerated; what was weighed against something else that was tolerated is forgotten.
+    pub(crate) fn restore(
+        &mut self,
+        saved: &SavedEvidence,
+        generation: Generation,
+        now: u64,
+        elapsed: u64,
+    ) {
+        let ages = Ages { now, elapsed };
+        self.baseline = Baseline::restored(&saved.usual, ages);
+        let excursion = if saved.tolerated == self.tolerated() {
+            let lasting = (saved.began, saved.latest, saved.lasted, saved.ended);
+            self.lasting = Lasting::restored(lasting, ages);
+            Excursion::restored(saved.excursion)
+        } else {
+            Excursion::default()
+        };
+        self.word = AtomicU64::new(excursion.pack(generation));
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_as_old_as_it_was_and_what_has_passed_since() {
+        let saved = Ages {
+            now: 1_000,
+            elapsed: 0,
+        };
+        let restored = Ages {
+            now: 500,
+            elapsed: 30,
+        };
+        assert_eq!(restored.moment(saved.of(900)), 370);
+        assert_eq!(restored.moment(saved.of(0)), 0, "never");
+        assert_eq!(restored.moment(saved.of(1)), 1, "too long ago to be told");
+        let end = Ages {
+            now: u64::MAX,
+            elapsed: 0,
+        };
+        assert_eq!(end.of(1), Some(i64::MAX as u64));
+    }
+}

@@ -1,0 +1,360 @@
+//! The handle that callers share.
+
+pub(crate) mod permit;
+pub(crate) mod shared;
+pub(crate) mod nested;
+pub(crate) mod fallback;
+
+use std::fmt;
+use std::future::Future;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use crate::breaker::permit::{Held, OwnedPermit, Permit};
+use crate::breaker::shared::Shared;
+use crate::clock::{Now, saturating_nanos};
+use crate::error::{CallError, Rejected};
+use crate::outcome::{Classify, ErrIsFailure};
+#[cfg(feature = "serde")]
+use crate::saved::SavedState;
+use crate::snapshot::Snapshot;
+use crate::state::{Kind, State};
+
+/// A circuit breaker: stops calling a dependency that fails, and finds out when it works again.
+///
+/// Clones share the breaker, so keep one per dependency and hand out clones or references. All
+/// methods take `&self`, none waits for another thread, and none panics.
+///
+/// `C` says how a call's result counts; the default is that `Err` is a failure. See
+/// [`Builder::classify`](crate::Builder::classify) and [`with_classifier`](Self::with_classifier).
+///
+/// # Cost
+/// While closed, a call that succeeds costs some loads of shared words that are rarely written, a
+/// reading of the clock, and a load and a store of a word that no other thread writes. It costs a
+/// compare-exchange instead of the store before the window [has grown](crate::Builder::shards), for
+/// threads that came after so many others that they have no words of their own, and with a window
+/// by count, which reads no clock. A call that fails costs two compare-exchanges on words that all
+/// threads share and the sum of the window's failures; if those are enough for a policy to trip, also
+/// of its successes. Where the time of calls is [taken](crate::Builder::latency), the clock is read twice,
+/// and a histogram costs another load and store of the thread's own; a slow call costs as much as a
+/// failure. Nothing is allocated, except once in the breaker's life, when it grows, when a thread
+/// then gets a histogram, and what the system may need, once in a thread's life, to note that something
+/// is to be done at its end.
+///
+/// # Memory ordering
+/// What a thread did before a command or an outcome of its own changed the state is visible to the
+/// calls that the new state lets through.
+///
+/// ```
+/// use tripcurve::{CallError, CircuitBreaker};
+///
+/// let payments = CircuitBreaker::new("payments");
+/// match payments.call(|| "42".parse::<u32>()) {
+///     Ok(receipt) => assert_eq!(receipt, 42),
+///     Err(CallError::Rejected(rejected)) => eprintln!("not now: {rejected}"),
+///     Err(error) => eprintln!("payment failed: {error}"),
+/// }
+/// ```
+pub struct CircuitBreaker<C = ErrIsFailure> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) classifier: C,
+}
+
+impl<C> CircuitBreaker<C> {
+    pub(crate) fn from_parts(shared: Shared, classifier: C) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            classifier,
+        }
+    }
+
+    /// What all handles share.
+    #[cfg(feature = "registry")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The same breaker with another classifier.
+    ///
+    /// One breaker can so guard calls of several types: the state and the window are shared, only
+    /// how a result counts differs.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, Outcome};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let lookups = breaker.with_classifier(|result: &Result<u16, String>| match result {
+    ///     Ok(404) => Outcome::Success,
+    ///     Ok(400..) | Err(_) => Outcome::Failure,
+    ///     Ok(_) => Outcome::Success,
+    /// });
+    /// let _ = lookups.call(|| Ok(503));
+    /// assert_eq!(breaker.snapshot().failures(), 1);
+    /// ```
+    #[must_use]
+    pub fn with_classifier<D>(&self, classifier: D) -> CircuitBreaker<D> {
+        CircuitBreaker {
+            shared: Arc::clone(&self.shared),
+            classifier,
+        }
+    }
+
+    /// Makes a call if the breaker lets it through.
+    ///
+    /// A panic in `operation` counts as a failure and goes on unwinding.
+    ///
+    /// # Calls within a call
+    /// `operation` may call the same breaker again, as when one helper calls another. While the
+    /// breaker is half-open, such an inner call is a part of the outer one: it is let through,
+    /// takes no place of a probe or share of a ramp, and isn't recorded. So the breaker closes as
+    /// soon as it would with single calls. The same holds for asynchronous calls and for all other
+    /// handles of the breaker. While the breaker is closed, each call counts for itself.
+    ///
+    /// An inner call is one that the outer call makes on its own thread, or while its own future is
+    /// polled. A call that `operation` starts on another thread or in another task counts for
+    /// itself, and may be rejected. So may a call beside a [`Permit`], which can go to another
+    /// thread. If such a rejection can become the error of the outer call, let the
+    /// [classifier](crate::Builder::classify) return [`Outcome::Ignored`](crate::Outcome::Ignored)
+    /// for it. Calls of up to 32 different half-open breakers are found within each other.
+    ///
+    /// # Errors
+    /// [`CallError::Rejected`] if the call was not made, [`CallError::Inner`] if it was made and
+    /// failed.
+    ///
+    /// ```
+    /// use tripcurve::{CallError, CircuitBreaker};
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// assert_eq!(breaker.call(|| Ok::<_, String>(7)), Ok(7));
+    /// assert_eq!(breaker.call(|| Err::<i32, _>("no")), Err(CallError::Inner("no")));
+    /// ```
+    #[inline]
+    pub fn call<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>
+    where
+        C: Classify<T, E>,
+    {
+        let permit = Held::new(&*self.shared, self.shared.admit_call()?);
+        let result = operation();
+        self.conclude(permit, result)
+    }
+
+    /// Makes an asynchronous call if the breaker lets it through.
+    ///
+    /// The breaker is asked when the future is first polled. Any runtime will do: nothing is
+    /// spawned, timed or allocated. A panic counts as a failure; a future that is dropped before it
+    /// is ready counts as [`on_cancel`](crate::Builder::on_cancel) says. A half-open breaker takes
+    /// a call within this one for a [part of it](Self::call).
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let receipt = breaker.call_async(|| async { Ok::<_, String>(7) }).await;
+    /// assert_eq!(receipt, Ok(7));
+    /// # });
+    /// ```
+    pub async fn call_async<T, E, F>(
+        &self,
+        operation: impl FnOnce() -> F,
+    ) -> Result<T, CallError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+        C: Classify<T, E>,
+    {
+        let permit = Held::new(&*self.shared, self.shared.admit_call()?);
+        let (permit, result) = CallFuture {
+            permit,
+            is_paused: false,
+            future: operation(),
+        }
+        .await;
+        self.conclude(permit, result)
+    }
+
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
+    )]
+    #[inline(always)]
+    pub(crate) fn conclude<T, E>(
+        &self,
+        permit: Held<&Shared>,
+        result: Result<T, E>,
+    ) -> Result<T, CallError<E>>
+    where
+        C: Classify<T, E>,
+    {
+        let permit = permit.over();
+        let outcome = self.classifier.classify(&result);
+        if outcome.counts_against()
+            && let Some(wish) = self.classifier.retry_after(&result)
+        {
+            permit.wish(wish);
+        }
+        permit.settle(outcome, None);
+        result.map_err(CallError::Inner)
+    }
+
+    /// Asks for the right to make one call, for code that can't be wrapped in [`call`](Self::call).
+    ///
+    /// Cost while closed: one load of the state word.
+    ///
+    /// # Errors
+    /// The breaker does not let the call through.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
+        let ticket = self.shared.admit()?;
+        Ok(Permit(Held::new(&self.shared, ticket)))
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), for a permit that outlives this handle.
+    ///
+    /// # Errors
+    /// The breaker does not let the call through.
+    pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
+        let ticket = self.shared.admit()?;
+        Ok(OwnedPermit(Held::new(Arc::clone(&self.shared), ticket)))
+    }
+
+    /// The breaker's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.shared.core.name().as_str()
+    }
+
+    /// The state now. One load.
+    ///
+    /// A breaker whose open time is over stays open until a call asks: that call is the first
+    /// probe.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.shared.core.state()
+    }
+
+    /// A picture of state and window. It reads each bucket of each shard, and writes nothing.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.core.snapshot(&*self.shared)
+    }
+
+    /// The same, put in the place of another snapshot, of this breaker or of one with the same
+    /// [`latency`](crate::Builder::latency). Allocates nothing.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, Recording};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Together).build()?;
+    /// let mut snapshot = breaker.snapshot();
+    /// loop {
+    ///     breaker.snapshot_into(&mut snapshot);
+    ///     println!("{snapshot}");
+    /// #   break;
+    /// }
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
+        self.shared.core.snapshot_into(snapshot, &*self.shared);
+    }
+
+    /// What the breaker knows, to be [restored](crate::Builder::restore) by the process that comes next; see
+    /// [`SavedState`](crate::SavedState).
+    ///
+    /// Of one generation, as a [snapshot](Self::snapshot) is. It reads as much, writes nothing, waits for nobody,
+    /// and allocates what it returns.
+    #[cfg(feature = "serde")]
+    #[must_use]
+    pub fn save(&self) -> SavedState {
+        let shared = &*self.shared;
+        let at = shared.clock.system_nanos();
+        SavedState::new(self.name(), at, shared.core.save(shared))
+    }
+
+    /// Closes the breaker, whatever its state (also forced open or disabled), with an empty window.
+    pub fn reset(&self) {
+        self.shared.core.reset(self.shared.nanos());
+    }
+
+    /// Opens the breaker, whatever its state (also forced open or disabled), for `duration`; then it
+    /// recovers as after any trip.
+    pub fn trip(&self, duration: Duration) {
+        let now = self.shared.nanos();
+        self.shared.core.trip(saturating_nanos(duration), now);
+    }
+
+    /// Rejects all calls until [`reset`](Self::reset) or another command.
+    pub fn force_open(&self) {
+        self.hold(Kind::ForcedOpen);
+    }
+
+    /// Lets all calls through and records nothing, until [`reset`](Self::reset) or another command.
+    pub fn disable(&self) {
+        self.hold(Kind::Disabled);
+    }
+
+    /// Lets all calls through and records them, but never trips, until [`reset`](Self::reset) or
+    /// another command.
+    pub fn metrics_only(&self) {
+        self.hold(Kind::MetricsOnly);
+    }
+
+    fn hold(&self, kind: Kind) {
+        self.shared.core.hold(kind, self.shared.nanos());
+    }
+}
+
+pin_project! {
+    /// A call's future with its permit. Between two polls no thread runs the call.
+    struct CallFuture<'a, F> {
+        permit: Held<&'a Shared>,
+        is_paused: bool,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<'a, F: Future> Future for CallFuture<'a, F> {
+    type Output = (Held<&'a Shared>, F::Output);
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if *this.is_paused {
+            *this.permit = this.permit.take().resume();
+        }
+        match this.future.poll(context) {
+            Poll::Ready(output) => Poll::Ready((this.permit.take(), output)),
+            Poll::Pending => {
+                *this.is_paused = true;
+                *this.permit = this.permit.take().pause();
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// The same breaker, shared.
+impl<C: Clone> Clone for CircuitBreaker<C> {
+    fn clone(&self) -> Self {
+        self.with_classifier(self.classifier.clone())
+    }
+}
+
+/// A call that unwinds leaves the breaker in order; its listeners' panics are caught.
+impl<C: UnwindSafe> UnwindSafe for CircuitBreaker<C> {}
+impl<C: RefUnwindSafe> RefUnwindSafe for CircuitBreaker<C> {}
+
+impl<C> fmt::Debug for CircuitBreaker<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CircuitBreaker({})", self.snapshot())
+    }
+}

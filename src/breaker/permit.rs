@@ -1,0 +1,237 @@
+//! The right to make one call.
+
+use std::fmt;
+use std::num::NonZero;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::breaker::nested::OuterCall;
+use crate::breaker::shared::Shared;
+use crate::clock::saturating_nanos;
+use crate::engine::{Core, Ticket};
+use crate::outcome::Outcome;
+
+/// A ticket that is settled exactly once: by its holder's word or, unrecorded, when it is dropped.
+///
+/// `IS_OVER` says that the call itself has come back, so that a panic is somebody else's.
+pub(crate) struct Held<S: Deref<Target = Shared>, const IS_OVER: bool = false> {
+    /// Gone once it is settled.
+    ticket: Option<(S, Ticket)>,
+}
+
+impl<S: Deref<Target = Shared>> Held<S> {
+    #[inline]
+    pub(crate) fn new(shared: S, ticket: Ticket) -> Self {
+        Self {
+            ticket: Some((shared, ticket)),
+        }
+    }
+
+    /// Gives it back as if it had never been; what remains is for [`Shared::admit_again`].
+    #[cfg(feature = "bulkhead")]
+    pub(crate) fn withdraw(mut self) -> Option<Ticket> {
+        let (shared, ticket) = self.ticket.take()?;
+        shared.core.withdraw(ticket, &*shared);
+        Some(ticket)
+    }
+
+    /// Runs the call's operation, or polls its future once. If it was let through half-open, calls
+    /// of this breaker within it are parts of it.
+    pub(crate) fn run<R>(&self, operation: impl FnOnce() -> R) -> R {
+        match self.outer_call() {
+            Some(outer) => outer.run(operation),
+            None => operation(),
+        }
+    }
+
+    /// Takes the ticket out, and leaves a permit without one.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            ticket: self.ticket.take(),
+        }
+    }
+
+    /// Notes that this thread doesn't run the call any more: its future is pending.
+    #[cold]
+    pub(crate) fn pause(mut self) -> Self {
+        if let Some((shared, ticket)) = &mut self.ticket {
+            *ticket = Core::pause(*ticket, &**shared);
+        }
+        self
+    }
+
+    /// Notes that this thread runs the call again.
+    #[cold]
+    pub(crate) fn resume(mut self) -> Self {
+        if let Some((shared, ticket)) = &mut self.ticket {
+            *ticket = Core::resume(*ticket, &**shared);
+        }
+        self
+    }
+
+    fn outer_call(&self) -> Option<OuterCall> {
+        let (shared, ticket) = self.ticket.as_ref()?;
+        let generation = ticket.outer_generation()?;
+        Some(OuterCall::of::<Shared>(&raw const **shared, generation))
+    }
+
+    #[inline]
+    pub(crate) fn over(mut self) -> Held<S, true> {
+        Held {
+            ticket: self.ticket.take(),
+        }
+    }
+}
+
+impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
+    )]
+    #[inline(always)]
+    pub(crate) fn settle(mut self, outcome: Outcome, took: Option<NonZero<u64>>) {
+        let ticket = self.ticket.take();
+        // Dropped before it is settled, while the compiler knows that there is nothing to drop.
+        drop(self);
+        if let Some((shared, ticket)) = ticket {
+            shared.settle(ticket, outcome, took);
+        }
+    }
+
+    /// Notes the `Retry-After` of a call whose outcome counts against the dependency.
+    ///
+    /// The caller does this before it records the outcome. If the outcome opens the breaker, the
+    /// open time has its full length from the beginning.
+    #[inline]
+    pub(crate) fn wish(&self, wish: Duration) {
+        if let Some((shared, ticket)) = &self.ticket {
+            shared.wish_of(*ticket, wish);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn drop_unsettled(shared: S, ticket: Ticket) {
+        match std::thread::panicking() {
+            true if IS_OVER => shared.settle(ticket, Outcome::Ignored, None),
+            true => shared.settle(ticket, Outcome::Failure, None),
+            false => shared.core.cancel(ticket, &*shared),
+        }
+    }
+}
+
+impl<S: Deref<Target = Shared>, const IS_OVER: bool> Drop for Held<S, IS_OVER> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some((shared, ticket)) = self.ticket.take() {
+            Self::drop_unsettled(shared, ticket);
+        }
+    }
+}
+
+impl<S: Deref<Target = Shared>> fmt::Debug for Held<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ticket = self.ticket.as_ref();
+        f.debug_struct("Permit")
+            .field("name", &ticket.map(|(shared, _)| shared.core.name()))
+            .field("ticket", &ticket.map(|(_, ticket)| ticket))
+            .finish()
+    }
+}
+
+macro_rules! permit {
+    ($(#[$docs:meta])* $name:ident $(<$life:lifetime>)?, $holder:ty) => {
+        $(#[$docs])*
+        #[must_use = "a permit that is dropped unrecorded counts as a cancelled call"]
+        pub struct $name $(<$life>)? (pub(crate) Held<$holder>);
+
+        impl $(<$life>)? $name $(<$life>)? {
+            /// Records that the call succeeded.
+            #[inline]
+            pub fn success(self) {
+                self.record(Outcome::Success);
+            }
+
+            /// Records that the call failed.
+            #[inline]
+            pub fn failure(self) {
+                self.record(Outcome::Failure);
+            }
+
+            /// Records how the call ended. Never panics, and does nothing if the breaker has
+            /// changed its state since it gave the permit: what was admitted in one generation
+            /// can't change another.
+            ///
+            /// Cost: see [`CircuitBreaker`](crate::CircuitBreaker#cost).
+            #[inline]
+            pub fn record(self, outcome: Outcome) {
+                self.0.settle(outcome, None);
+            }
+
+            /// The same, for a call that has told how long the dependency wants to be left alone, as HTTP's
+            /// header `Retry-After` does; see [`Builder::retry_after`](crate::Builder::retry_after).
+            ///
+            /// Does the same as [`record`](Self::record) if the outcome doesn't count against the
+            /// dependency (`Success`, `Ignored`), if the breaker was disabled when it gave the
+            /// permit, or if it [honours none](crate::Builder::longest_retry_after).
+            // Inlined not for itself: out of line it would be a second place, in another crate than the first, where the
+            // compiler makes all that settles, and `closed/call/count_window` takes a third more instructions.
+            #[inline]
+            pub fn record_with_retry_after(self, outcome: Outcome, wish: Duration) {
+                if outcome.counts_against() {
+                    self.0.wish(wish);
+                }
+                self.0.settle(outcome, None);
+            }
+
+            /// The same as [`record`](Self::record), for a call that took so long, at least a nanosecond. Without it the time counts from when the permit
+            /// was given to when it is recorded.
+            ///
+            /// Does the same as [`record`](Self::record) if the breaker has no use for
+            /// [times](crate::Builder::latency).
+            #[inline]
+            pub fn record_with_duration(self, outcome: Outcome, took: Duration) {
+                self.0.settle(outcome, NonZero::new(saturating_nanos(took).max(1)));
+            }
+        }
+
+        impl $(<$life>)? fmt::Debug for $name $(<$life>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+permit! {
+    /// The right to make one call, for code that can't be wrapped in
+    /// [`call`](crate::CircuitBreaker::call).
+    ///
+    /// It is recorded exactly once. Dropped unrecorded, as when a future is cancelled, it gives
+    /// its place back and counts as [`on_cancel`](crate::Builder::on_cancel) says; dropped by a
+    /// panic it counts as a failure.
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// let breaker = CircuitBreaker::new("payments");
+    /// let permit = breaker.try_acquire()?;
+    /// match "200 OK".split(' ').next() {
+    ///     Some("200") => permit.success(),
+    ///     _ => permit.failure(),
+    /// }
+    /// assert_eq!(breaker.snapshot().successes(), 1);
+    /// # Ok::<(), tripcurve::Rejected>(())
+    /// ```
+    Permit<'a>, &'a Shared
+}
+
+permit! {
+    /// A [`Permit`] that owns its share of the breaker and can be kept or sent anywhere.
+    ///
+    /// It counts one reference to the breaker, on a counter that all callers share; where a borrow
+    /// will do, a [`Permit`] is cheaper.
+    OwnedPermit, Arc<Shared>
+}

@@ -1,0 +1,201 @@
+//! All settings checked in one place.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use super::Builder;
+use crate::adaptive::Evidence;
+use crate::clock::saturating_nanos;
+use crate::error::ConfigError;
+use crate::name::Name;
+use crate::policy::TripPolicy;
+use crate::recovery::{MaxRetryAfter, Recovery};
+use crate::sync::thread_slot::Lane;
+use crate::window::Window;
+
+/// What follows from settings that make sense.
+pub(crate) struct Checked {
+    pub(super) lanes: u32,
+    pub(super) policies: Vec<TripPolicy>,
+    pub(super) slower_than: Option<Duration>,
+    pub(super) evidence: Option<Box<Evidence>>,
+    pub(super) recovery: Recovery,
+}
+
+impl<C> Builder<C> {
+    /// Refuses a name that is too long.
+    pub(crate) fn check_length_of_name(&self) -> Result<(), ConfigError> {
+        if !Name::is_too_long(self.name.as_str()) {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "name",
+            format!("{:?}, of {} bytes,", self.name, self.name.as_str().len()),
+            format!("at most {} characters long", Name::CHARS),
+            "choose one that people can read",
+        ))
+    }
+
+    /// Checks all settings and makes what follows from several of them.
+    pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
+        let lanes = match self.shards {
+            None => default_shards(),
+            Some(shards) if (1..=Lane::OWNED).contains(&shards) => shards,
+            Some(shards) => {
+                return Err(ConfigError::new(
+                    "shards",
+                    shards,
+                    format!("in 1..={}", Lane::OWNED),
+                    "1 makes a compact breaker, the number of busy threads a fast one",
+                ));
+            }
+        };
+        self.window.check()?;
+        if self.policies.len() > TripPolicy::MOST {
+            return Err(ConfigError::new(
+                "trip_when",
+                self.policies.len(),
+                format!("at most {} policies", TripPolicy::MOST),
+                TripPolicy::HOW_TO_HAVE_FEWER,
+            ));
+        }
+        let capacity = self.window.capacity();
+        let mut policies = if self.policies.is_empty() {
+            TripPolicy::defaults(capacity)
+        } else {
+            self.policies.clone()
+        };
+        for (index, policy) in policies.iter_mut().enumerate() {
+            let fits = policy.fit(&self.window);
+            fits.and_then(|()| policy.check(capacity))
+                .map_err(|error| error.of_policy(index))?;
+        }
+        let slower_than = slower_than(&policies)?;
+        let evidence = evidence(&policies, &self.window)?;
+        let recovery = self.chosen_recovery(evidence.is_some())?;
+        recovery.check()?;
+        self.longest_retry_after
+            .map_or(Ok(()), MaxRetryAfter::check)?;
+        ConfigError::check_duration(
+            "probe_timeout",
+            self.probe_timeout,
+            Duration::MAX,
+            "at least 1ms",
+            "choose it longer than the call's own time limit; Duration::MAX means never",
+        )?;
+        self.on_cancel.check_for_cancelled()?;
+        #[cfg(feature = "serde")]
+        self.restored.check(&self.name, &self.clock)?;
+        Ok(Checked {
+            lanes,
+            policies,
+            slower_than,
+            evidence,
+            recovery,
+        })
+    }
+}
+
+impl<C> Builder<C> {
+    /// The recovery that the settings describe. Refuses settings that contradict each other.
+    fn chosen_recovery(&self, decides_by_evidence: bool) -> Result<Recovery, ConfigError> {
+        let beside = "possible together with recovery";
+        if let Some(recovery) = self.recovery {
+            let own_open_time = "set it on the recovery, as .recovery(Recovery::adaptive().open_for(…)), \
+                                 or leave out one of the two";
+            return match (self.open_for, self.backoff, self.probes) {
+                (None, None, None) => Ok(recovery),
+                (Some(open_for), ..) => Err(ConfigError::new(
+                    "open_for",
+                    format!("{open_for:?}"),
+                    beside,
+                    own_open_time,
+                )),
+                (None, Some(backoff), _) => Err(ConfigError::new(
+                    "backoff",
+                    format!("{:?}", backoff.base()),
+                    beside,
+                    "set it on the recovery, as .recovery(Recovery::adaptive().backoff(…)), or leave \
+                     out one of the two",
+                )),
+                (None, None, Some(probes)) => Err(ConfigError::new(
+                    "probes",
+                    probes,
+                    beside,
+                    "set them on the recovery, as .recovery(Recovery::probes(…)), or leave out one of \
+                     the two",
+                )),
+            };
+        }
+        let recovery = match (self.open_for, self.backoff, self.probes) {
+            (Some(open_for), Some(_), _) => return Err(ConfigError::not_beside_backoff(open_for)),
+            (None, None, None) if decides_by_evidence => return Ok(Recovery::adaptive()),
+            (.., Some(probes)) => Recovery::probes(probes),
+            (.., None) => Recovery::default(),
+        };
+        Ok(match (self.open_for, self.backoff) {
+            (Some(open_for), _) => recovery.open_for(open_for),
+            (None, Some(backoff)) => recovery.backoff(backoff),
+            (None, None) => recovery,
+        })
+    }
+}
+
+/// If one of the policies decides by evidence, what it needs.
+fn evidence(
+    policies: &[TripPolicy],
+    window: &Window,
+) -> Result<Option<Box<Evidence>>, ConfigError> {
+    let mut wishes = policies
+        .iter()
+        .enumerate()
+        .filter_map(|(index, policy)| Some((index, policy.wish()?)));
+    let Some((_, wish)) = wishes.next() else {
+        return Ok(None);
+    };
+    if let Some((second, _)) = wishes.next() {
+        return Err(ConfigError::new(
+            "trip_when.adaptive",
+            "two adaptive policies",
+            "one",
+            "the one that tolerates less would always trip first",
+        )
+        .of_policy(second));
+    }
+    let window = window.length().unwrap_or_default();
+    Ok(Some(Box::new(Evidence::new(
+        wish,
+        saturating_nanos(window),
+    ))))
+}
+
+/// From when on a call is slow, if one of the policies says so.
+fn slower_than(policies: &[TripPolicy]) -> Result<Option<Duration>, ConfigError> {
+    let mut limits = policies
+        .iter()
+        .enumerate()
+        .filter_map(|(index, policy)| Some((index, policy.slower_than()?)));
+    let Some((_, first)) = limits.next() else {
+        return Ok(None);
+    };
+    match limits.find(|(_, limit)| *limit != first) {
+        None => Ok(Some(first)),
+        Some((index, other)) => Err(ConfigError::new(
+            "trip_when.slower_than",
+            format!("{other:?}"),
+            format!("{first:?}, as in the other policy that counts slow calls"),
+            "a breaker has one limit; for a second one use latency_percentile",
+        )
+        .of_policy(index)),
+    }
+}
+
+/// Twice as many as there are cores, and some at least: idle threads keep their shards too.
+fn default_shards() -> u32 {
+    // Asking the system reads files; breakers are made by the thousand.
+    static SHARDS: OnceLock<u32> = OnceLock::new();
+    *SHARDS.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        u32::try_from(2 * cores).map_or(Lane::OWNED, |shards| shards.clamp(8, Lane::OWNED))
+    })
+}

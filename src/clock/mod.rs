@@ -1,0 +1,514 @@
+//! Where the breaker's time comes from.
+
+pub(crate) mod context;
+#[cfg(any(feature = "bulkhead", feature = "wait"))]
+pub(crate) mod timer;
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+#[cfg(feature = "serde")]
+use std::time::SystemTime;
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+
+use crate::error::{ClockError, ConfigError};
+use crate::sync::{AtomicU64, Ordering};
+use crate::util::random::{dice_of_this_thread, mixed};
+
+/// A clock that is read in its own units, which are turned into nanoseconds only where they are
+/// needed.
+///
+/// Time is an argument everywhere below the public face. It is asked for through this trait, so that
+/// a path that needs no time doesn't read the clock, and so that a model can put any clock in.
+pub trait Now {
+    /// The clock's reading, in its own units.
+    fn raw(&self) -> u64;
+
+    /// A reading in nanoseconds since the clock's origin.
+    fn nanos_at(&self, raw: u64) -> u64;
+
+    /// A reading in both.
+    #[inline]
+    fn raw_and_nanos(&self) -> (u64, u64) {
+        let raw = self.raw();
+        (raw, self.nanos_at(raw))
+    }
+
+    /// Nanoseconds since the clock's origin.
+    #[inline]
+    fn nanos(&self) -> u64 {
+        self.raw_and_nanos().1
+    }
+
+    /// Nanoseconds from one reading to a later one; zero if it isn't later.
+    #[inline]
+    fn nanos_between(&self, begin: u64, end: u64) -> u64 {
+        self.nanos_at(end).saturating_sub(self.nanos_at(begin))
+    }
+
+    /// A number that is as good as random, from a reading that differs from call to call.
+    #[inline]
+    fn dice(&self, raw: u64) -> u64 {
+        mixed(raw)
+    }
+}
+
+/// The source of time of a breaker.
+///
+/// The default reads the CPU's time-stamp counter through [`quanta`], about half the price of
+/// `std::time::Instant::now`; all default clocks of a process share one origin, so that their
+/// times can be compared. [`Clock::mock`] makes a clock that stands still until a test moves it.
+///
+/// Cost of a reading: no atomic read-modify-write, no allocation. Never panics.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcurve::Clock;
+///
+/// let (clock, hand) = Clock::mock();
+/// assert_eq!(clock.now(), Duration::ZERO);
+/// hand.advance(Duration::from_secs(5));
+/// assert_eq!(clock.now(), Duration::from_secs(5));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Source);
+
+#[cfg(feature = "reconfigure")]
+impl Clock {
+    /// Whether it is another clock than `other`. The default one is not: a builder that names no
+    /// clock has it.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
+            (Source::Mock(own), Source::Mock(other)) => !Arc::ptr_eq(own, other),
+            _ => true,
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Source {
+    Counter(&'static Counter),
+    Recent(&'static Recent),
+    Mock(Arc<Mock>),
+}
+
+/// What a mock clock shows, in nanoseconds.
+#[derive(Debug, Default)]
+struct Mock {
+    time: AtomicU64,
+    /// How many seeds it has handed out.
+    seeds: AtomicU64,
+    /// The system time that was set, and what this clock showed at that moment.
+    #[cfg(feature = "serde")]
+    system: [AtomicU64; 2],
+}
+
+/// The process's time-stamp counter with the reading that counts as zero.
+struct Counter {
+    clock: quanta::Clock,
+    origin: u64,
+}
+
+impl Counter {
+    fn of_this_process() -> &'static Self {
+        static COUNTER: OnceLock<Counter> = OnceLock::new();
+        COUNTER.get_or_init(|| {
+            let clock = quanta::Clock::new();
+            let origin = clock.raw();
+            Self { clock, origin }
+        })
+    }
+}
+
+/// The time that quanta's upkeep thread has read last, in nanoseconds.
+struct Recent {
+    clock: quanta::Clock,
+    /// What counts as zero.
+    origin: quanta::Instant,
+}
+
+impl Recent {
+    fn of_this_process(interval: Duration) -> io::Result<&'static Self> {
+        static RECENT: OnceLock<Recent> = OnceLock::new();
+        let clock = Counter::of_this_process().clock.clone();
+        // Each time: should the thread have been stopped or not have started before, it starts now.
+        match quanta::Upkeep::new_with_clock(interval, clock.clone()).start() {
+            // Its handle would end the thread when it is dropped.
+            Ok(upkeep) => std::mem::forget(upkeep),
+            Err(quanta::Error::UpkeepRunning) => {}
+            Err(quanta::Error::FailedToSpawnUpkeepThread(error)) => return Err(error),
+        }
+        Ok(RECENT.get_or_init(|| {
+            let origin = clock.recent();
+            Self { clock, origin }
+        }))
+    }
+
+    #[inline]
+    fn nanos(&self) -> u64 {
+        let since = self.clock.recent().duration_since(self.origin);
+        // It came from nanoseconds in 64 bits. This way the compiler sees it, and turns nothing into
+        // seconds and back.
+        since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
+    }
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self::Counter(Counter::of_this_process())
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Counter(_) => "counter",
+            Self::Recent(_) => "recent",
+            Self::Mock(_) => "mock",
+        })
+    }
+}
+
+impl Clock {
+    /// A clock that a thread reads once in an `interval`, of 1 µs to 1 s, for all breakers that are
+    /// given it.
+    ///
+    /// A call through a breaker then costs less than a reading of the counter. What the breaker
+    /// knows of time is up to an interval old, and older if the thread is held up: calls are counted
+    /// in the bucket of then, and an open time ends so much later.
+    ///
+    /// The thread is [quanta's](quanta::Upkeep), of which there is one in a process. The first
+    /// clock starts it with its interval, and it runs as long as the process. If another part of the
+    /// program has started it, its interval holds, and should that part stop it, this clock stands
+    /// still until the next call of `coarse`; as it does in a process that was forked.
+    ///
+    /// Cost of a reading: two loads.
+    ///
+    /// # Errors
+    /// The interval is out of range, or the thread can't be started.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Clock};
+    ///
+    /// let clock = Clock::coarse(Duration::from_millis(1))?;
+    /// let payments = CircuitBreaker::builder("payments").clock(clock.clone()).build()?;
+    /// let recommendations = CircuitBreaker::builder("recommendations").clock(clock).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn coarse(interval: Duration) -> Result<Self, ClockError> {
+        if !(Duration::from_micros(1)..=Duration::from_secs(1)).contains(&interval) {
+            return Err(ClockError::Interval(ConfigError::new(
+                "clock.interval",
+                format!("{interval:?}"),
+                "in 1µs..=1s",
+                "1 ms suits most services",
+            )));
+        }
+        let recent = Recent::of_this_process(interval).map_err(ClockError::Thread)?;
+        Ok(Self(Source::Recent(recent)))
+    }
+
+    /// A clock that stands still at zero, and the hand that moves it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Clock, State};
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .open_for(Duration::from_secs(5))
+    ///     .clock(clock)
+    ///     .build()?;
+    /// breaker.trip(Duration::from_secs(5));
+    /// assert!(breaker.try_acquire().is_err());
+    /// hand.advance(Duration::from_secs(6));
+    /// breaker.try_acquire()?.success();
+    /// assert_eq!(breaker.state(), State::HalfOpen);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn mock() -> (Self, MockClock) {
+        let mock = Arc::new(Mock::default());
+        (Self(Source::Mock(Arc::clone(&mock))), MockClock { mock })
+    }
+
+    /// The time since the clock's origin. Never panics.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.nanos())
+    }
+}
+
+/// A number from the system. The generator of the thread would panic while the thread ends.
+fn random_seed() -> u64 {
+    let fallback = |_| u64::from(std::process::id());
+    SysRng.try_next_u64().unwrap_or_else(fallback)
+}
+
+impl Clock {
+    /// A number that tells the jitter of a breaker from that of all others, also in other
+    /// processes.
+    ///
+    /// A mock clock gives the same numbers in the same order each time, so that a simulation can be
+    /// repeated.
+    pub(crate) fn next_seed(&self) -> u64 {
+        match &self.0 {
+            // Relaxed: it matters only that the numbers differ.
+            Source::Mock(mock) => mixed(mock.seeds.fetch_add(1, Ordering::Relaxed)),
+            Source::Counter(_) | Source::Recent(_) => random_seed(),
+        }
+    }
+
+    /// What the system's clock shows, in nanoseconds since 1970.
+    #[cfg(feature = "serde")]
+    pub(crate) fn system_nanos(&self) -> u64 {
+        match &self.0 {
+            Source::Counter(_) | Source::Recent(_) => since_1970(SystemTime::now()),
+            // Relaxed: see `set_system_time`.
+            Source::Mock(mock) => {
+                let [system, since] = mock.system.each_ref().map(|it| it.load(Ordering::Relaxed));
+                system.saturating_add(self.nanos().saturating_sub(since))
+            }
+        }
+    }
+
+    /// How many of the clock's units `nanos` nanoseconds are; at least one.
+    pub(crate) fn units(&self, nanos: u64) -> u64 {
+        match &self.0 {
+            Source::Counter(counter) => {
+                // 35 days of a counter of 3 GHz, 285 years of one of 1 MHz: long enough for an exact
+                // rate, and nanoseconds that 64 bits can hold.
+                const LONG: u64 = 1 << 53;
+                units_of(nanos, LONG, counter.clock.delta_as_nanos(0, LONG))
+            }
+            Source::Recent(_) | Source::Mock(_) => nanos.max(1),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+fn since_1970(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, saturating_nanos)
+}
+
+/// How many units `nanos` nanoseconds are, at least one, where `units` take `nanos_of_units`.
+fn units_of(nanos: u64, units: u64, nanos_of_units: u64) -> u64 {
+    let all = u128::from(nanos) * u128::from(units) / u128::from(nanos_of_units.max(1));
+    u64::try_from(all).unwrap_or(u64::MAX).max(1)
+}
+
+impl Now for Clock {
+    #[inline]
+    fn raw(&self) -> u64 {
+        match &self.0 {
+            Source::Counter(counter) => counter.clock.raw(),
+            Source::Recent(recent) => recent.nanos(),
+            // Acquire: pairs with the Release in `MockClock::advance`, so that a test which moves
+            // the clock after preparing something finds it prepared.
+            Source::Mock(mock) => mock.time.load(Ordering::Acquire),
+        }
+    }
+
+    #[inline]
+    fn nanos_at(&self, raw: u64) -> u64 {
+        match &self.0 {
+            Source::Counter(counter) => counter.clock.delta_as_nanos(counter.origin, raw),
+            Source::Recent(_) | Source::Mock(_) => raw,
+        }
+    }
+
+    #[inline]
+    fn nanos_between(&self, begin: u64, end: u64) -> u64 {
+        match &self.0 {
+            Source::Counter(counter) => counter.clock.delta_as_nanos(begin, end),
+            Source::Recent(_) | Source::Mock(_) => end.saturating_sub(begin),
+        }
+    }
+
+    #[inline]
+    fn dice(&self, raw: u64) -> u64 {
+        match &self.0 {
+            Source::Counter(_) => mixed(raw),
+            Source::Recent(_) | Source::Mock(_) => dice_of_this_thread(),
+        }
+    }
+
+    /// Looks once which clock it is.
+    #[inline]
+    fn raw_and_nanos(&self) -> (u64, u64) {
+        match &self.0 {
+            Source::Counter(counter) => {
+                let raw = counter.clock.raw();
+                (raw, counter.clock.delta_as_nanos(counter.origin, raw))
+            }
+            Source::Recent(_) | Source::Mock(_) => {
+                let nanos = self.raw();
+                (nanos, nanos)
+            }
+        }
+    }
+}
+
+/// The hand of a mock clock: moves it forward, never back.
+///
+/// Clones move the same clock.
+#[derive(Clone, Debug)]
+pub struct MockClock {
+    mock: Arc<Mock>,
+}
+
+impl MockClock {
+    /// Moves the clock forward. At the end of its range, 584 years, it stops. Never panics.
+    pub fn advance(&self, by: Duration) {
+        let by = saturating_nanos(by);
+        let time = &self.mock.time;
+        // Relaxed: the compare-exchange checks what was read.
+        let mut seen = time.load(Ordering::Relaxed);
+        // Release: pairs with the Acquire in `Now for Clock`. Relaxed: as above.
+        while let Err(now) = time.compare_exchange(
+            seen,
+            seen.saturating_add(by),
+            Ordering::Release,
+            Ordering::Relaxed,
+        ) {
+            seen = now;
+        }
+    }
+
+    /// Moves the clock to `at` since its origin; a moment already past leaves it where it is, as a
+    /// monotonic clock would. Never panics.
+    pub fn advance_to(&self, at: Duration) {
+        // Release: pairs with the Acquire in `Now for Clock`.
+        self.mock
+            .time
+            .fetch_max(saturating_nanos(at), Ordering::Release);
+    }
+
+    /// Sets what the system's clock shows now, for tests of what was [saved](crate::SavedState); it moves on
+    /// with this one. Until then it shows this clock's time since 1970. Never panics.
+    ///
+    /// The time may be before this clock's own, as when the system's clock was set back. A time
+    /// before 1970 counts as its beginning, and one after 2554 as its end, as with the system's own
+    /// clock.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use tripcurve::{CircuitBreaker, Clock};
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let breaker = CircuitBreaker::builder("payments").clock(clock).build()?;
+    /// hand.advance(Duration::from_secs(3_600));
+    /// let at = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+    /// hand.set_system_time(at);
+    /// assert_eq!(breaker.save().saved_at(), at);
+    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// ```
+    #[cfg(feature = "serde")]
+    pub fn set_system_time(&self, now: SystemTime) {
+        let [system, since] = &self.mock.system;
+        // Relaxed, all: a test that moves the clock meanwhile has no use for an exact time.
+        let time = self.mock.time.load(Ordering::Relaxed);
+        system.store(since_1970(now), Ordering::Relaxed);
+        since.store(time, Ordering::Relaxed);
+    }
+}
+
+/// `duration` in nanoseconds; what doesn't fit into 584 years becomes 584 years.
+pub(crate) fn saturating_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_clock_moves_on_and_never_back() {
+        let clock = Clock::default();
+        let mut last = clock.now();
+        for _ in 0..10_000 {
+            let now = clock.now();
+            assert!(now >= last);
+            last = now;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(clock.now() > last);
+    }
+
+    #[test]
+    fn a_clocks_units_are_turned_into_nanoseconds_and_back() {
+        let (mock, _hand) = Clock::mock();
+        for clock in [Clock::default(), mock] {
+            let origin = clock.raw();
+            let before = clock.nanos_at(origin);
+            for nanos in [97_656, 6_000_000_000, 7 * 86_400 * 1_000_000_000_u64] {
+                let back = clock.nanos_at(origin + clock.units(nanos)) - before;
+                // A reading is cut to whole nanoseconds, a span to whole units, of which a slow
+                // counter's are some tens of nanoseconds.
+                assert!(back.abs_diff(nanos) <= 100, "{nanos} ns and back: {back}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slow_counter_has_as_few_units_as_it_should() {
+        const LONG: u64 = 1 << 53;
+        for megahertz in [1, 24, 25, 54, 122, 250, 1_000, 3_000_u64] {
+            let nanos_of_long = u128::from(LONG) * 1_000 / u128::from(megahertz);
+            let nanos_of_long = u64::try_from(nanos_of_long).unwrap();
+            let units = units_of(6_000_000_000, LONG, nanos_of_long);
+            assert!(
+                units.abs_diff(6_000_000 * megahertz) <= 1,
+                "{megahertz} MHz: {units}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_coarse_clock_follows_the_counter() {
+        let (coarse, counter) = (
+            Clock::coarse(Duration::from_micros(100)).unwrap(),
+            Clock::default(),
+        );
+        let (before, begin) = (coarse.now(), counter.now());
+        let mut last = before;
+        while coarse.now() < before + Duration::from_millis(5) {
+            let now = coarse.now();
+            assert!(now >= last);
+            last = now;
+        }
+        assert!(counter.now() > begin);
+        let other = Clock::coarse(Duration::from_millis(1)).unwrap();
+        assert!(other.now() >= last, "there is one such time in a process");
+    }
+
+    #[test]
+    fn an_interval_that_makes_no_sense_is_refused() {
+        for (interval, value) in [
+            (Duration::ZERO, "0ns"),
+            (Duration::from_secs(2), "2s"),
+            (Duration::MAX, "18446744073709551615.999999999s"),
+        ] {
+            assert_eq!(
+                Clock::coarse(interval).unwrap_err().to_string(),
+                format!("clock.interval: {value} is not in 1µs..=1s; 1 ms suits most services")
+            );
+        }
+    }
+
+    #[test]
+    fn a_mock_clock_is_never_set_back_and_stops_at_the_end_of_its_range() {
+        let (clock, hand) = Clock::mock();
+        hand.advance_to(Duration::from_secs(9));
+        hand.advance_to(Duration::from_secs(3));
+        assert_eq!(clock.now(), Duration::from_secs(9));
+        hand.advance(Duration::MAX);
+        hand.advance(Duration::from_secs(1));
+        assert_eq!(clock.now(), Duration::from_nanos(u64::MAX));
+    }
+}

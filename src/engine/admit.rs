@@ -1,0 +1,269 @@
+//! Whether a call is let through.
+
+use super::view::{Fitted, Present, at_present};
+use super::{Core, Refusal, Settings, Ticket};
+use crate::clock::context::Caller;
+use crate::events::Cause;
+use crate::outcome::Outcome;
+#[cfg(feature = "health")]
+use crate::state::Moment;
+use crate::state::{Admission, Generation, Kind, State, StateWord};
+use crate::window::{ClockReading, Tally};
+
+impl Core {
+    /// Decides whether a call is let through. A breaker that is closed or only measures reads no clock
+    /// for it, unless it takes the time of calls.
+    ///
+    /// # Errors
+    /// The call is rejected.
+    #[inline]
+    pub fn admit(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        self.admit_as::<false>(caller)
+    }
+
+    /// Like [`admit`](Self::admit), for a call that the caller's thread runs until it is settled.
+    ///
+    /// If it is let through half-open, calls of this breaker that the thread makes meanwhile are
+    /// parts of it.
+    ///
+    /// # Errors
+    /// The call is rejected.
+    #[inline]
+    pub fn admit_call(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        self.admit_as::<true>(caller)
+    }
+
+    #[inline]
+    fn admit_as<const IS_CALL: bool>(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        let seen = self.state.load();
+        if seen.lets_through_untimed() {
+            Ok(Ticket {
+                admitted: seen,
+                begin: Ticket::UNTIMED,
+            })
+        } else {
+            self.admit_by_the_clock::<IS_CALL>(seen, caller)
+        }
+    }
+
+    #[inline(never)]
+    fn admit_by_the_clock<const IS_CALL: bool>(
+        &self,
+        seen: StateWord,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
+        at_present!(self, |present| {
+            present.admit_by_the_clock::<IS_CALL>(seen, caller)
+        })
+    }
+
+    /// Notes that this thread doesn't run the call until [`resume`](Self::resume): its future is
+    /// pending.
+    pub(crate) fn pause(ticket: Ticket, caller: &impl Caller) -> Ticket {
+        match ticket.admitted.kind() {
+            Kind::HalfOpen { .. } | Kind::Ramp(_) => ticket.ended(caller),
+            _ => ticket,
+        }
+    }
+
+    /// Notes that this thread runs the call from now on.
+    pub(crate) fn resume(ticket: Ticket, caller: &impl Caller) -> Ticket {
+        match ticket.admitted.kind() {
+            Kind::HalfOpen { .. } | Kind::Ramp(_) => ticket.begun::<true>(caller),
+            _ => ticket,
+        }
+    }
+
+    /// Decides anew about a call that was let through and withdrawn while it waited for something else.
+    ///
+    /// In the ramp that has let it through it isn't asked for a share of the calls once more, or a share of
+    /// the share would go.
+    ///
+    /// # Errors
+    /// The call is rejected.
+    #[inline(never)]
+    pub fn admit_again(&self, withdrawn: Ticket, caller: &impl Caller) -> Result<Ticket, Refusal> {
+        let seen = self.state.load();
+        let is_same = seen.generation() == withdrawn.admitted.generation();
+        if is_same && withdrawn.admitted.kind() == Kind::Disabled {
+            // It is a part of a call that still counts, though another thread may go on with it.
+            return Ok(withdrawn);
+        }
+        match seen.kind() {
+            Kind::Ramp(round) if is_same => Ok(Ticket {
+                admitted: Self::in_round(seen.generation(), round),
+                begin: caller.raw(),
+            }),
+            _ => self.admit(caller),
+        }
+    }
+}
+
+impl<'a, F: Fitted<'a>> Present<'a, F> {
+    #[inline]
+    fn admit_timed<const IS_CALL: bool>(
+        self,
+        seen: StateWord,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
+        let Some(timed) = self.timed() else {
+            // It has another window than it was built with, and takes no time.
+            return Ok(Ticket {
+                admitted: seen,
+                begin: Ticket::UNTIMED,
+            });
+        };
+        let begin = caller.raw();
+        let in_flight = timed.in_flight();
+        if in_flight.is_some_and(|in_flight| in_flight.picks(begin, caller)) {
+            return self.admit_watched::<IS_CALL>(seen, begin, caller);
+        }
+        Ok(Ticket {
+            admitted: seen,
+            begin,
+        })
+    }
+
+    /// Lets a call through whose time in flight is watched, unless those that are in flight already
+    /// have something to say.
+    #[cold]
+    #[inline(never)]
+    fn admit_watched<const IS_CALL: bool>(
+        self,
+        seen: StateWord,
+        begin: u64,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
+        let generation = seen.generation();
+        let now = caller.nanos_at(begin);
+        let in_flight = self.timed().and_then(|timed| timed.in_flight());
+        let Some(in_flight) = in_flight else {
+            return Ok(Ticket {
+                admitted: seen,
+                begin,
+            });
+        };
+        if in_flight.overdue(generation, now) > 0 {
+            let run = self.run.get(generation);
+            let reading = self.ring().read(caller);
+            if self.judge(generation, run, Outcome::Ignored, reading, caller)
+                || self.judge_weighed(generation, reading, caller)
+            {
+                let seen = self.state.load();
+                return self.admit_by_the_clock::<IS_CALL>(seen, caller);
+            }
+        }
+        let place = in_flight.watch(generation, begin, caller);
+        Ok(Ticket {
+            admitted: place.map_or(seen, |place| seen.watched_at(place)),
+            begin,
+        })
+    }
+
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, `.ci/run instructions` shows a longer path"
+    )]
+    #[inline(always)]
+    fn admit_by_the_clock<const IS_CALL: bool>(
+        self,
+        seen: StateWord,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
+        // Those that aren't timed have not come here.
+        if seen.lets_through_and_records() {
+            return self.admit_timed::<IS_CALL>(seen, caller);
+        }
+        let (reading, now) = self.ring().read_with_nanos(caller);
+        // What an open breaker does most, apart from the rest, so that it stays short.
+        if let Kind::Open { until } = seen.kind() {
+            let until = self.state.exactly(until).nanos();
+            if now < until {
+                let wait = Some(until - now);
+                return Err(self.refuse(State::Open, seen.generation(), wait, reading, caller));
+            }
+        }
+        self.admit_rarely::<IS_CALL>(reading, now, caller)
+    }
+
+    #[inline(never)]
+    fn admit_rarely<const IS_CALL: bool>(
+        self,
+        reading: ClockReading,
+        now: u64,
+        caller: &impl Caller,
+    ) -> Result<Ticket, Refusal> {
+        let generation = self.state.load().generation();
+        if caller.is_within(generation) {
+            return Ok(Ticket::part_of(generation, reading.raw));
+        }
+        let asked = self.asked_while_open(reading, now);
+        let ticket = |admitted| Ticket {
+            admitted,
+            begin: reading.raw,
+        };
+        match self.ask(now) {
+            Admission::Recorded(seen) => Ok(ticket(seen)),
+            Admission::Unrecorded => Ok(ticket(StateWord::new(Generation::FIRST, Kind::Disabled))),
+            Admission::Probe {
+                generation,
+                moved,
+                overdue,
+            } => {
+                if let Some(moved) = moved {
+                    self.observe(asked);
+                    let cause = match moved.from {
+                        State::HalfOpen => Cause::ProbesOverdue { probes: overdue },
+                        _ => Cause::OpenTimeOver,
+                    };
+                    self.entered(moved, now, cause);
+                }
+                let probe = ticket(StateWord::new(generation, Kind::PROBING));
+                Ok(probe.begun::<IS_CALL>(caller))
+            }
+            Admission::Ramp(seen) => self.admit_to_ramp::<IS_CALL>(seen, reading, now, caller),
+            Admission::Rejected {
+                state,
+                generation,
+                retry_after,
+            } => Err(self.refuse(state, generation, retry_after, reading, caller)),
+        }
+    }
+
+    /// Asks the state. Out of line, or a rejected `call` becomes 18 instructions longer (`.ci/run instructions`).
+    #[inline(never)]
+    fn ask(self, now: u64) -> Admission {
+        let Settings {
+            probes,
+            probe_timeout,
+            ..
+        } = *self.settings();
+        #[cfg(feature = "health")]
+        if let Some(checks) = self.audience.checks() {
+            let opens = |until: Moment| checks.hold_until(until.nanos(), probe_timeout);
+            return self
+                .state
+                .admit_after(now, probes.permitted(), probe_timeout, opens);
+        }
+        self.state.admit(now, probes.permitted(), probe_timeout)
+    }
+
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- open` shows a slower path"
+    )]
+    #[inline(always)]
+    pub(super) fn refuse(
+        self,
+        state: State,
+        generation: Generation,
+        retry_after: Option<u64>,
+        reading: ClockReading,
+        caller: &impl Caller,
+    ) -> Refusal {
+        let is_current = move || self.is_current(generation);
+        self.ring()
+            .record_at(reading, Tally::Aside, generation, caller, is_current);
+        Refusal { state, retry_after }
+    }
+}

@@ -1,0 +1,101 @@
+//! Who wants to know of transitions: listeners, and tasks that check the dependency's health. With them what
+//! a breaker gets in the course of its life, if at all.
+
+#[cfg(feature = "reconfigure")]
+use std::sync::Arc;
+
+#[cfg(feature = "reconfigure")]
+use crate::engine::parts::Fittings;
+use crate::events::listeners::{Entry, Listeners};
+use crate::name::Name;
+#[cfg(feature = "health")]
+use crate::recovery::HealthChecks;
+#[cfg(feature = "health")]
+use crate::state::State;
+use crate::sync::LateBox;
+#[cfg(feature = "health")]
+use crate::sync::{Ordering, fence};
+#[cfg(feature = "reconfigure")]
+use crate::sync::{PublishedOnce, Replaceable};
+
+/// Nobody, at first; one word.
+#[derive(Debug)]
+pub(crate) struct Audience(LateBox<Seats>);
+
+#[derive(Debug, Default)]
+struct Seats {
+    listeners: Option<Box<Listeners>>,
+    #[cfg(feature = "health")]
+    checks: LateBox<HealthChecks>,
+    #[cfg(feature = "reconfigure")]
+    later: PublishedOnce<Replaceable<Fittings>>,
+}
+
+impl Audience {
+    pub(crate) fn new(listeners: Option<Box<Listeners>>) -> Self {
+        let audience = Self(LateBox::new());
+        if listeners.is_some() {
+            let seats = Seats {
+                listeners,
+                #[cfg(feature = "health")]
+                checks: LateBox::new(),
+                #[cfg(feature = "reconfigure")]
+                later: PublishedOnce::new(),
+            };
+            audience.0.get_or_init(|| Box::new(seats));
+        }
+        audience
+    }
+
+    /// Goes on after `generation`, before anybody else knows of the breaker.
+    #[cfg(feature = "serde")]
+    pub(crate) fn go_on_after(&self, generation: u64) {
+        if let Some(listeners) = self.0.get().and_then(|seats| seats.listeners.as_deref()) {
+            listeners.go_on_after(generation);
+        }
+    }
+
+    /// Tells a transition that was made.
+    pub(crate) fn tell(&self, name: &Name, entry: &Entry) {
+        #[cfg(feature = "health")]
+        if entry.to == State::Open {
+            // SeqCst: pairs with the fence of `HealthChecks::listen`. Either the first task, which has just made
+            // the checks, sees that the breaker is open, or this thread sees the checks.
+            fence(Ordering::SeqCst);
+            if let Some(checks) = self.checks() {
+                checks.ring();
+            }
+        }
+        if let Some(listeners) = self.0.get().and_then(|seats| seats.listeners.as_deref()) {
+            listeners.tell(name, entry);
+        }
+    }
+
+    /// The tasks that check the dependency's health, if there has ever been one.
+    #[cfg(feature = "health")]
+    pub(crate) fn checks(&self) -> Option<&HealthChecks> {
+        self.0.get()?.checks.get()
+    }
+
+    /// The same for a task that may be the first.
+    #[cfg(feature = "health")]
+    pub(crate) fn checks_from_now_on(&self) -> &HealthChecks {
+        let seats = self.0.get_or_init(Box::default);
+        seats.checks.get_or_init(Box::default)
+    }
+
+    /// What another configuration has put in the place of what the breaker was built with, if there has ever
+    /// been another.
+    #[cfg(feature = "reconfigure")]
+    #[inline]
+    pub(crate) fn later(&self) -> Option<&Replaceable<Fittings>> {
+        self.0.get()?.later.get()
+    }
+
+    /// Makes another configuration known, unless another is already.
+    #[cfg(feature = "reconfigure")]
+    pub(crate) fn publish(&self, fittings: Arc<Fittings>) {
+        let seats = self.0.get_or_init(Box::default);
+        seats.later.publish(Replaceable::new(fittings));
+    }
+}

@@ -1,0 +1,270 @@
+//! What is saved of a breaker, and how one begins with it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Core;
+use super::view::{Built, Fitted, Present, at_present};
+use crate::adaptive::SavedEvidence;
+use crate::clock::Now;
+use crate::clock::context::Caller;
+use crate::error::ConfigError;
+use crate::latency::baseline::SavedUsual;
+use crate::latency::times::Timed;
+use crate::recovery::{MaxRetryAfter, SavedRecovery};
+use crate::state::history::{History, date_of};
+use crate::state::{AtomicState, Generation, Kind, Moment, State, StateWord};
+use crate::util::checksum::{Checksum, Summed, summed};
+use crate::window::{GenerationCounter, SavedWindow};
+
+/// What a breaker knew when it was saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SavedCore {
+    state: SavedKind,
+    generation: u64,
+    /// For how long there had been the generation, in nanoseconds.
+    age: u64,
+    /// For how long the breaker would have stayed open, in nanoseconds; zero if it wasn't.
+    left_open: u64,
+    /// Failures since the last success.
+    run: u64,
+    /// From how many nanoseconds on a call was slow, if one ever was.
+    slower_than: Option<u64>,
+    window: SavedWindow,
+    evidence: Option<SavedEvidence>,
+    recovery: SavedRecovery,
+    usual: Vec<SavedUsual>,
+}
+
+summed!(SavedCore {
+    state,
+    generation,
+    age,
+    left_open,
+    run,
+    slower_than,
+    window,
+    evidence,
+    recovery,
+    usual,
+});
+
+/// A state as it is written, which stays so whatever becomes of [`State`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum SavedKind {
+    Closed,
+    Open,
+    HalfOpen,
+    ForcedOpen,
+    Disabled,
+    MetricsOnly,
+}
+
+impl Summed for SavedKind {
+    fn add_to(&self, sum: &mut Checksum) {
+        (*self as u64).add_to(sum);
+    }
+}
+
+impl From<State> for SavedKind {
+    fn from(state: State) -> Self {
+        match state {
+            State::Closed => Self::Closed,
+            State::Open => Self::Open,
+            State::HalfOpen => Self::HalfOpen,
+            State::ForcedOpen => Self::ForcedOpen,
+            State::Disabled => Self::Disabled,
+            State::MetricsOnly => Self::MetricsOnly,
+        }
+    }
+}
+
+impl From<SavedKind> for State {
+    fn from(kind: SavedKind) -> Self {
+        match kind {
+            SavedKind::Closed => Self::Closed,
+            SavedKind::Open => Self::Open,
+            SavedKind::HalfOpen => Self::HalfOpen,
+            SavedKind::ForcedOpen => Self::ForcedOpen,
+            SavedKind::Disabled => Self::Disabled,
+            SavedKind::MetricsOnly => Self::MetricsOnly,
+        }
+    }
+}
+
+impl SavedCore {
+    /// The most state changes that are believed: one in each microsecond of 142 years.
+    const MOST_GENERATIONS: u64 = 1 << 52;
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state.into()
+    }
+
+    /// The number of the generation.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// For how many nanoseconds it would have stayed open; zero if it wasn't.
+    #[must_use]
+    pub fn left_open(&self) -> u64 {
+        self.left_open
+    }
+
+    /// Refuses what no breaker can have known.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::check_saved("generation", self.generation, 0..=Self::MOST_GENERATIONS)?;
+        let longest = match self.state {
+            SavedKind::Open => Moment::LAST_NANOS,
+            _ => 0,
+        };
+        ConfigError::check_saved("left_open", self.left_open, 0..=longest)?;
+        ConfigError::check_saved("run", self.run, 0..=GenerationCounter::MOST)?;
+        self.window.check(self.slower_than.is_some())?;
+        self.evidence
+            .as_ref()
+            .map_or(Ok(()), SavedEvidence::check)?;
+        self.recovery.check()?;
+        self.usual.iter().try_for_each(SavedUsual::check)
+    }
+
+    /// What the state word is to hold of the state at `now`, so many nanoseconds after it was saved.
+    fn kind(&self, elapsed: u64, now: u64) -> Kind {
+        match self.state {
+            SavedKind::Closed => Kind::Closed,
+            SavedKind::Open => Kind::Open {
+                until: Moment::at(now.saturating_add(self.left_open.saturating_sub(elapsed))),
+            },
+            // Its probes have gone with the process.
+            SavedKind::HalfOpen => Kind::PROBING,
+            SavedKind::ForcedOpen => Kind::ForcedOpen,
+            SavedKind::Disabled => Kind::Disabled,
+            SavedKind::MetricsOnly => Kind::MetricsOnly,
+        }
+    }
+}
+
+impl Core {
+    /// What is to be saved: of one generation, as a snapshot is.
+    #[must_use]
+    pub fn save(&self, caller: &impl Caller) -> SavedCore {
+        let mut seen = self.state.load();
+        let mut attempts = 0;
+        loop {
+            let saved = at_present!(self, |present| present.save(seen, caller));
+            attempts += 1;
+            // As in a snapshot.
+            match self.state_after(seen) {
+                Some(found) if attempts < 3 => seen = found,
+                _ => return saved,
+            }
+        }
+    }
+
+    /// Begins with what was saved so many nanoseconds ago, before anybody else knows of the breaker.
+    ///
+    /// What the settings have no use for is left out: evidence where nothing decides by it, counts of a
+    /// window of another shape.
+    pub fn restore(&mut self, saved: &SavedCore, elapsed: u64, clock: &impl Now) {
+        let now = clock.nanos();
+        let generation = Generation::of_number(saved.generation);
+        let Built {
+            ring,
+            beside,
+            settings,
+        } = &mut self.built;
+        let limit = beside.as_ref().and_then(|it| it.timed.as_deref());
+        let limit = limit.map(|timed| (true, timed.limit()));
+        let (is_timed, limit) = limit.unwrap_or_default();
+        // The present settings win, whatever the former ones said.
+        let kind = settings.switch.mode.held();
+        let kind = kind.unwrap_or_else(|| saved.kind(elapsed, now));
+        self.state = AtomicState::beginning(generation, kind, is_timed);
+        let since = date_of(now).saturating_sub(saved.age.saturating_add(elapsed));
+        self.history = History::restored(saved.generation, generation, since);
+        self.audience.go_on_after(saved.generation);
+        // What was slow, and therefore failed, by another limit would say nothing by this one.
+        let is_same_limit = saved.slower_than == limit.map(saturated);
+        ring.begin(generation, || true);
+        // Settings that switch a breaker off leave it no calls, as when they do so while it runs.
+        let has_window = is_same_limit && kind != Kind::Disabled;
+        if has_window {
+            ring.restore(&saved.window, generation, elapsed, clock);
+        }
+        if let Some(wish) = saved.recovery.retry_after {
+            let longest = beside.as_ref().and_then(|it| it.max_retry_after.as_deref());
+            let longest = longest.copied().unwrap_or(MaxRetryAfter::DEFAULT);
+            self.retry_after
+                .note(wish.saturating_sub(elapsed), now, longest);
+        }
+        let own = beside.as_ref().and_then(|it| it.open_times.as_deref());
+        if let Some(times) = settings.open_times(own) {
+            let is_open = matches!(saved.state(), State::Open | State::HalfOpen);
+            let by_hand = is_open.then(|| times.by_hand());
+            let streak = saved.recovery.streak(by_hand);
+            self.latest_opening.restore(generation, streak);
+        }
+        let mut has_evidence = false;
+        if let Some(beside) = beside {
+            if let Some(evidence) = &mut beside.evidence {
+                evidence.begin(generation, || true);
+                if let (Some(saved), true) = (&saved.evidence, is_same_limit) {
+                    evidence.restore(saved, generation, date_of(now), elapsed);
+                }
+                has_evidence = evidence.has_any(generation);
+            }
+            if let (Some(outage), Some(adaptive)) = (saved.recovery.outage, &mut beside.recovery) {
+                adaptive.outage.restore(outage, elapsed, now);
+            }
+            if let Some(timed) = &mut beside.timed {
+                timed.restore(&saved.usual, &settings.policies);
+            }
+        }
+        let run = if kind == Kind::Disabled { 0 } else { saved.run };
+        self.run = GenerationCounter::counting(generation, run, has_evidence);
+    }
+}
+
+impl<'a, F: Fitted<'a>> Present<'a, F> {
+    fn save(self, seen: StateWord, caller: &impl Caller) -> SavedCore {
+        let (ring, timed) = (self.ring(), self.timed());
+        let (reading, now) = ring.read_with_nanos(caller);
+        let generation = seen.generation();
+        let left_open = match self.state.kind_of(seen) {
+            Kind::Open { until } => until.nanos().saturating_sub(now),
+            _ => 0,
+        };
+        let evidence = self.evidence();
+        let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
+        let counts = ring.failures_and_slow(generation, reading, caller);
+        // A state that the settings hold isn't saved: the next settings decide anew.
+        let kind = match self.settings().switch.mode.held() {
+            Some(held) if held == seen.kind() => Kind::Closed,
+            _ => seen.kind(),
+        };
+        SavedCore {
+            state: kind.state().into(),
+            generation: self.history.number(generation),
+            age: saturated(self.age(generation, now)),
+            left_open,
+            run: ring.run_held(self.run.get(generation), &counts, reading, caller),
+            slower_than: timed.and_then(Timed::limit).map(saturated),
+            window: ring.save(generation, reading, caller),
+            evidence: evidence.map(|it| it.save(generation, date_of(now))),
+            recovery: SavedRecovery {
+                streak: self.open_times().map(|_| self.latest_opening.get().save()),
+                retry_after: (wished > now).then(|| saturated(wished - now)),
+                outage: self.adaptive().map(|it| it.outage.save(now).map(saturated)),
+            },
+            usual: timed.map_or_else(Vec::new, |timed| timed.save(&self.settings().policies)),
+        }
+    }
+}
+
+/// The most that every format can write.
+fn saturated(number: u64) -> u64 {
+    number.min(i64::MAX as u64)
+}

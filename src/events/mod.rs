@@ -1,0 +1,112 @@
+//! A change of state, as listeners are told of it.
+
+mod cause;
+mod codec;
+pub(crate) mod listeners;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::name::Name;
+use crate::state::State;
+
+pub use cause::Cause;
+
+/// A change of state.
+///
+/// ```
+/// use tripcurve::{CircuitBreaker, TripPolicy};
+/// use std::sync::mpsc;
+///
+/// let (sender, told) = mpsc::channel();
+/// let breaker = CircuitBreaker::builder("payments")
+///     .trip_when(TripPolicy::consecutive_failures(2))
+///     .on_transition(move |transition| drop(sender.send(transition.to_string())))
+///     .build()?;
+/// for _ in 0..2 {
+///     let _ = breaker.call(|| Err::<(), _>("timeout"));
+/// }
+/// assert_eq!(
+///     told.recv()?,
+///     "payments: closed -> open, generation 1: 2 calls in a row failed (limit 2)"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Transition {
+    pub(crate) name: Name,
+    pub(crate) from: State,
+    pub(crate) to: State,
+    pub(crate) generation: u64,
+    pub(crate) at: Duration,
+    pub(crate) cause: Cause,
+    pub(crate) missed: u64,
+}
+
+impl Transition {
+    /// The breaker's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The state that was left. A reset of a closed breaker leaves and enters the same state.
+    #[must_use]
+    pub fn from(&self) -> State {
+        self.from
+    }
+
+    /// The state that was entered.
+    #[must_use]
+    pub fn to(&self) -> State {
+        self.to
+    }
+
+    /// The generation that was entered: one more for each transition.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When, on the breaker's clock; see [`Clock::now`](crate::Clock::now).
+    #[must_use]
+    pub fn at(&self) -> Duration {
+        self.at
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// How many transitions just before this one the listeners were not told of, because one of
+    /// them, or a thread that had made a transition, was held up for 32 transitions. Otherwise 0.
+    #[must_use]
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}
+
+impl fmt::Display for Transition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            from,
+            to,
+            generation,
+            cause,
+            missed,
+            ..
+        } = self;
+        write!(
+            f,
+            "{name}: {from} -> {to}, generation {generation}: {cause}"
+        )?;
+        if *missed > 0 {
+            write!(f, " ({missed} transitions before this one were not told)")?;
+        }
+        Ok(())
+    }
+}

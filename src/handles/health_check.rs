@@ -1,0 +1,256 @@
+//! A task that checks the dependency's health while the breaker is open.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use event_listener::EventListener;
+
+use crate::breaker::CircuitBreaker;
+use crate::breaker::nested::OuterCall;
+use crate::breaker::shared::Shared;
+use crate::clock::Now;
+use crate::engine::NextCheck;
+use crate::outcome::{Classify, Outcome};
+use crate::state::Generation;
+
+/// The longest that a timer is asked for; then the task looks again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
+
+impl<C> CircuitBreaker<C> {
+    /// A task that checks the dependency's health while the breaker is open, so that no user's call has to be
+    /// the guinea pig. Spawn it; any runtime will do.
+    ///
+    /// When an open time is over, `check` runs instead of a call, which are rejected as before. A
+    /// result that [counts](crate::Builder::classify) as a success makes the breaker half-open:
+    /// probes are let through, or a ramp begins with one, since a dependency whose health endpoint
+    /// answers need not be well. After any other result, or none within half of the [time of a
+    /// probe](crate::Builder::probe_timeout), the next open time begins, a
+    /// [backoff](crate::Builder::backoff)'s longer one; the check is dropped if it still runs. The
+    /// check may call through the breaker itself: such a call is let through and not recorded. So a
+    /// health endpoint that fails though the dependency works keeps the breaker open. What checks
+    /// come to isn't counted in the window. The breaker honours a
+    /// [`Retry-After`](crate::Builder::retry_after) of a result that counts as a failure.
+    ///
+    /// The breaker depends on the task for nothing. Calls probe as without it, if it was dropped or
+    /// aborted or has panicked; and, if it isn't polled or blocks its thread, when no check has come to a
+    /// verdict within the whole time of a probe (never, if that is [`Duration::MAX`]), counted from the end of
+    /// the open time or from when the check began. Until then a
+    /// rejected call is told to [wait](crate::Rejected::retry_after) for that moment. Several tasks check side by
+    /// side, and the first verdict counts.
+    ///
+    /// The task makes at most one check each time that it is polled. A clock that is 18 years ahead
+    /// can't tell when an open time ends. The task then waits a second between two checks.
+    ///
+    /// It ends when the last handle of the breaker, or permit, is gone, which it does not keep alive; a check
+    /// that runs then is finished first. Nothing happens before it is first polled.
+    ///
+    /// # Cost
+    /// To calls, nothing while the breaker is closed. The task sleeps until the breaker opens; the call that
+    /// opens it wakes the task, and may wait for a lock of
+    /// [`event-listener`](https://docs.rs/event-listener) or of the runtime for that. The time comes from a
+    /// thread of [`futures-timer`](https://docs.rs/futures-timer), one for the process, unless
+    /// [another timer](Self::health_check_with_timer) is named.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, State};
+    ///
+    /// # #[derive(Clone)]
+    /// # struct Client;
+    /// # impl Client {
+    /// #     async fn get(&self, _path: &str) -> Result<u16, std::io::Error> { Ok(200) }
+    /// # }
+    /// # let client = Client;
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let payments = CircuitBreaker::new("payments");
+    /// let task = payments.health_check(async move || client.get("/health").await);
+    /// tokio::spawn(task);
+    ///
+    /// payments.trip(Duration::from_millis(1));
+    /// while payments.state() == State::Open {
+    ///     tokio::task::yield_now().await;
+    /// }
+    /// assert_eq!(payments.state(), State::HalfOpen);
+    /// assert_eq!(payments.snapshot().calls(), 0);
+    /// # });
+    /// ```
+    #[must_use = "it does nothing unless it is spawned or awaited"]
+    pub fn health_check<A, T, E>(&self, check: A) -> impl Future<Output = ()> + use<A, T, E, C>
+    where
+        A: AsyncFn() -> Result<T, E>,
+        C: Classify<T, E> + Clone,
+    {
+        self.health_check_with_timer(futures_timer::Delay::new, check)
+    }
+
+    /// The same, which takes its time from this function, that returns a future which is ready after the
+    /// duration: `tokio::time::sleep`, `smol::Timer::after`.
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let payments = CircuitBreaker::new("payments");
+    /// let check = async || Ok::<_, std::io::Error>(());
+    /// let task = payments.health_check_with_timer(tokio::time::sleep, check);
+    /// let task = tokio::spawn(task);
+    ///
+    /// drop(payments);
+    /// assert!(task.await.is_ok());
+    /// # });
+    /// ```
+    #[must_use = "it does nothing unless it is spawned or awaited"]
+    pub fn health_check_with_timer<S, D, A, T, E>(
+        &self,
+        timer: S,
+        check: A,
+    ) -> impl Future<Output = ()> + use<S, D, A, T, E, C>
+    where
+        S: Fn(Duration) -> D,
+        D: Future,
+        A: AsyncFn() -> Result<T, E>,
+        C: Classify<T, E> + Clone,
+    {
+        let breaker = Arc::downgrade(&self.shared);
+        let classifier = self.classifier.clone();
+        async move {
+            let Some(attendance) = Attendance::begin(breaker) else {
+                return;
+            };
+            let mut last = Last::Other;
+            while let Some((next, bell)) = attendance.look() {
+                match next {
+                    NextCheck::None => {
+                        last = Last::Other;
+                        bell.await;
+                    }
+                    NextCheck::In(nanos) => {
+                        if last == Last::Wait {
+                            // The timer was early. One that is always ready would keep the thread.
+                            yield_once().await;
+                        }
+                        let wait = Duration::from_nanos(nanos).min(LONGEST_SLEEP);
+                        let has_rung = until(bell, timer(wait)).await.is_some();
+                        last = if has_rung { Last::Other } else { Last::Wait };
+                    }
+                    NextCheck::Now { .. } if last == Last::Check => {
+                        last = Last::Other;
+                        yield_once().await;
+                        until(bell, timer(PAUSE)).await;
+                    }
+                    NextCheck::Now {
+                        generation,
+                        at_most,
+                    } => {
+                        drop(bell);
+                        last = Last::Check;
+                        // Calls of this breaker within the check are parts of it, or none would
+                        // succeed.
+                        let outer = OuterCall::of(attendance.0.as_ptr(), generation);
+                        let check = async {
+                            let mut check = pin!(outer.run(|| check()));
+                            poll_fn(|context| outer.run(|| check.as_mut().poll(context))).await
+                        };
+                        let result = match at_most.map(Duration::from_nanos) {
+                            Some(at_most) => until(check, timer(at_most)).await,
+                            None => Some(check.await),
+                        };
+                        let verdict = result.map(|result| {
+                            let outcome = classifier.classify(&result);
+                            let is_against = outcome.counts_against();
+                            Verdict {
+                                is_well: outcome == Outcome::Success,
+                                wish: is_against
+                                    .then(|| classifier.retry_after(&result))
+                                    .flatten(),
+                            }
+                        });
+                        attendance.tell(generation, verdict.unwrap_or_default());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How long the task waits between two checks if the next one is due at once. Open times last at
+/// least a millisecond, so this happens only if the clock is beyond its range.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The latest step of a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Check,
+    Wait,
+    Other,
+}
+
+/// Lets the runtime do something else.
+async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if has_yielded {
+            return Poll::Ready(());
+        }
+        has_yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// What a check has come to; the default is nothing in time.
+#[derive(Default)]
+struct Verdict {
+    is_well: bool,
+    wish: Option<Duration>,
+}
+
+/// A task's being there, without keeping the breaker alive.
+struct Attendance(Weak<Shared>);
+
+impl Attendance {
+    fn begin(breaker: Weak<Shared>) -> Option<Self> {
+        breaker.upgrade()?.core.checks().enter();
+        Some(Self(breaker))
+    }
+
+    /// What is to be done next, and what says that this may have changed; nothing if the breaker is gone.
+    fn look(&self) -> Option<(NextCheck, EventListener)> {
+        let breaker = self.0.upgrade()?;
+        let bell = breaker.core.checks().listen();
+        Some((breaker.core.next_check(breaker.nanos()), bell))
+    }
+
+    fn tell(&self, generation: Generation, Verdict { is_well, wish }: Verdict) {
+        if let Some(breaker) = self.0.upgrade() {
+            if let Some(wish) = wish {
+                breaker.wish(wish);
+            }
+            breaker.core.checked(generation, is_well, &*breaker);
+        }
+    }
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        if let Some(breaker) = self.0.upgrade() {
+            breaker.core.checks().leave();
+        }
+    }
+}
+
+/// The future's output; nothing if the other one is ready first.
+async fn until<F: Future>(future: F, end: impl Future) -> Option<F::Output> {
+    let (mut future, mut end) = (pin!(future), pin!(end));
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => end.as_mut().poll(context).map(|_| None),
+    })
+    .await
+}

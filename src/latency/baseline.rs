@@ -1,0 +1,141 @@
+//! What a percentile usually is: the slow-moving one that the window's is compared with.
+
+#[cfg(feature = "serde")]
+mod persist;
+
+#[cfg(feature = "serde")]
+pub(crate) use persist::SavedUsual;
+
+use crate::sync::field::Field;
+use crate::sync::{AtomicU64, Ordering};
+use crate::window::rate;
+
+/// ```text
+///  63             32 31                          0
+/// +-----------------+-----------------------------+
+/// | times taught, 32| logarithm, an f32 as bits   |
+/// +-----------------+-----------------------------+
+/// ```
+mod layout {
+    use super::Field;
+
+    pub(super) const LOGARITHM: Field = Field::lowest(32);
+    pub(super) const TIMES: Field = LOGARITHM.then(32);
+
+    const _: () = assert!(TIMES.end() == 64);
+}
+
+/// A mean of a percentile over a long past, in the logarithm: exponentially weighted, and at first
+/// that of all it was taught.
+#[derive(Debug)]
+pub struct Usual {
+    word: AtomicU64,
+    /// How many times it takes before it knows enough to be asked.
+    apprenticeship: u32,
+    /// Over how many times it keeps the mean.
+    memory: u32,
+}
+
+impl Usual {
+    /// One that has been taught nothing.
+    #[must_use]
+    pub fn new(apprenticeship: u32, memory: u32) -> Self {
+        Self {
+            word: AtomicU64::new(0),
+            apprenticeship,
+            memory,
+        }
+    }
+
+    /// The mean, in nanoseconds, once it was taught often enough.
+    #[must_use]
+    pub fn get(&self) -> Option<f64> {
+        // Relaxed: the word is all there is.
+        let (times, logarithm) = Self::unpack(self.word.load(Ordering::Relaxed));
+        (times >= self.apprenticeship).then(|| f64::from(logarithm).exp())
+    }
+
+    /// Teaches it `nanos`. What is more than `factor` times as much as it knows counts as that much, so
+    /// that an outage teaches it little.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a logarithm needs no more than 24 bits"
+    )]
+    pub fn teach(&self, nanos: u64, factor: f64) {
+        self.change(|times, mean| {
+            let logarithm = rate(nanos.max(1), 1).ln() as f32;
+            if times == 0 {
+                return logarithm;
+            }
+            let step = (logarithm - mean).min(factor.ln() as f32);
+            mean + step / rate(u64::from(times.saturating_add(1).min(self.memory)), 1) as f32
+        });
+    }
+
+    /// Moves it half of the way to `nanos`, after they have been found too many. A dependency that
+    /// stays slower than it was trips a few times, not for ever.
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a logarithm needs no more than 24 bits"
+    )]
+    pub fn concede(&self, nanos: u64) {
+        self.change(|_, mean| {
+            let logarithm = rate(nanos.max(1), 1).ln() as f32;
+            mean + (logarithm - mean) / 2.0
+        });
+    }
+
+    fn unpack(word: u64) -> (u32, f32) {
+        // Both fields have 32 bits.
+        let part = |field: Field| u32::try_from(field.get(word)).unwrap_or(u32::MAX);
+        (part(layout::TIMES), f32::from_bits(part(layout::LOGARITHM)))
+    }
+
+    fn change(&self, next: impl Fn(u32, f32) -> f32) {
+        // Relaxed, both: the word is all there is. Threads take turns to teach; should two meet, one
+        // lesson is lost.
+        let seen = self.word.load(Ordering::Relaxed);
+        let (times, mean) = Self::unpack(seen);
+        let new = layout::TIMES.of(u64::from(times.saturating_add(1)))
+            | layout::LOGARITHM.of(u64::from(next(times, mean).to_bits()));
+        // Relaxed, both: as above.
+        let _met_another =
+            self.word
+                .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_nothing_before_it_was_taught_enough_and_then_the_geometric_mean() {
+        let usual = Usual::new(4, 100);
+        for nanos in [1_000, 4_000, 1_000] {
+            usual.teach(nanos, 10.0);
+            assert_eq!(usual.get(), None);
+        }
+        usual.teach(4_000, 10.0);
+        assert!((usual.get().unwrap() - 2_000.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn an_outage_teaches_little_and_a_concession_half() {
+        let usual = Usual::new(1, 100);
+        for _ in 0..1_000 {
+            usual.teach(1_000_000, 3.0);
+        }
+        for _ in 0..10 {
+            usual.teach(1_000_000_000, 3.0);
+        }
+        let after_outage = usual.get().unwrap();
+        assert!(
+            (1_000_000.0..1_200_000.0).contains(&after_outage),
+            "{after_outage}"
+        );
+        usual.concede(4_000_000);
+        let conceded = usual.get().unwrap();
+        assert!((1_900_000.0..2_300_000.0).contains(&conceded), "{conceded}");
+    }
+}

@@ -1,0 +1,82 @@
+//! What is saved of what a percentile usually is.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Usual, layout};
+use crate::error::ConfigError;
+use crate::sync::{AtomicU64, Ordering};
+use crate::util::checksum::summed;
+
+/// What a percentile usually was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SavedUsual {
+    /// Which one, in thousandths.
+    percentile: u32,
+    /// How often it was taught.
+    times: u32,
+    /// The mean's logarithm, as the bits of a float: no reader may round it.
+    logarithm: u32,
+}
+
+summed!(SavedUsual {
+    percentile,
+    times,
+    logarithm,
+});
+
+impl SavedUsual {
+    /// The largest logarithm of nanoseconds: of the 68.7 s that a histogram tells apart, and a
+    /// little more.
+    const LARGEST: f32 = 25.0;
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most a hundred thousand"
+    )]
+    fn thousandths(percentile: f64) -> u32 {
+        (percentile * 1e3).round() as u32
+    }
+
+    pub(crate) fn is_of(&self, percentile: f64) -> bool {
+        self.percentile == Self::thousandths(percentile)
+    }
+
+    /// Refuses what nobody can have taught it.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let logarithm = f32::from_bits(self.logarithm);
+        if self.times == 0 && self.logarithm != 0 {
+            return Err(ConfigError::damaged(
+                "usual.logarithm",
+                logarithm,
+                "0, as nothing was learnt",
+            ));
+        }
+        if (0.0..=Self::LARGEST).contains(&logarithm) {
+            return Ok(());
+        }
+        Err(ConfigError::damaged(
+            "usual.logarithm",
+            logarithm,
+            format!("in 0..={}", Self::LARGEST),
+        ))
+    }
+}
+
+impl Usual {
+    pub(crate) fn save(&self, percentile: f64) -> SavedUsual {
+        // Relaxed: the word is all there is.
+        let (times, logarithm) = Self::unpack(self.word.load(Ordering::Relaxed));
+        SavedUsual {
+            percentile: SavedUsual::thousandths(percentile),
+            times,
+            logarithm: logarithm.to_bits(),
+        }
+    }
+
+    pub(crate) fn restore(&mut self, saved: &SavedUsual) {
+        let times = layout::TIMES.of(saved.times.into());
+        let logarithm = layout::LOGARITHM.of(saved.logarithm.into());
+        self.word = AtomicU64::new(times | logarithm);
+    }
+}

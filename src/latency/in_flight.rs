@@ -1,0 +1,544 @@
+//! Calls that have not come back, as evidence: a sample of those in flight, with the times at which
+//! they began.
+//!
+//! A dependency that hangs returns nothing that could be counted. So some of the calls are watched:
+//! each notes when it began, and takes the note away when it comes back. What still stands there after
+//! the limit is overdue, and who makes the next call that is to be watched sees it.
+//!
+//! At low traffic all calls are watched. As traffic grows the odds fall by halves, and a watched call
+//! stands for as many as there were to one watched, so the estimate of calls in flight is right on
+//! average (Horvitz and Thompson 1952, "A generalization of sampling without replacement from a finite
+//! universe"). Whether a call is watched is read off the clock's last digits, so those that aren't
+//! write nothing.
+
+use crate::clock::Now;
+use crate::state::Generation;
+use crate::sync::field::Field;
+use crate::sync::{AtomicU64, Ordering, fence};
+use crate::util::random::mixed;
+
+/// ```text
+///  63             42 41     37 36   35 34                0
+/// +-----------------+---------+-------+-------------------+
+/// |  generation, 21 |weight, 5|phase,2|   sequence, 35    |
+/// +-----------------+---------+-------+-------------------+
+/// ```
+///
+/// *Weight*: the call stands for 2^weight. *Phase*: whether the place is free, being taken, or
+/// taken. *Sequence*: how often the place was taken. If a reader finds the same note before and
+/// after, the beginning that it read between is of that call. The sequence repeats after 3.4 × 10¹⁰
+/// calls in one place.
+mod layout {
+    use super::Field;
+
+    pub(super) const SEQUENCE: Field = Field::lowest(35);
+    pub(super) const PHASE: Field = SEQUENCE.then(2);
+    pub(super) const WEIGHT: Field = PHASE.then(5);
+    pub(super) const GENERATION: Field = WEIGHT.then(super::Generation::BITS);
+
+    const _: () = assert!(GENERATION.end() <= 64);
+}
+
+/// What a place says of its call, except when the call began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Note(u64);
+
+impl Note {
+    const FREE: u64 = 0;
+    const BEING_TAKEN: u64 = 1;
+    const TAKEN: u64 = 2;
+
+    fn with_phase(self, phase: u64) -> Self {
+        Self(self.0 & !layout::PHASE.of(u64::MAX) | layout::PHASE.of(phase))
+    }
+
+    fn is(self, phase: u64) -> bool {
+        layout::PHASE.get(self.0) == phase
+    }
+
+    /// The note while the next call takes the place; it says nothing of that call yet.
+    fn next(self) -> Self {
+        let sequence = layout::SEQUENCE.get(self.0).wrapping_add(1);
+        Self(layout::SEQUENCE.of(sequence)).with_phase(Self::BEING_TAKEN)
+    }
+
+    /// The note of the call that has just taken the place.
+    fn of(self, generation: Generation, weight: u32) -> Self {
+        let sequence = layout::SEQUENCE.of(layout::SEQUENCE.get(self.0));
+        let generation = layout::GENERATION.of(generation.bits());
+        let weight = layout::WEIGHT.of(u64::from(weight));
+        Self(generation | weight | sequence).with_phase(Self::TAKEN)
+    }
+
+    fn generation(self) -> Generation {
+        Generation::standing_in(self.0, layout::GENERATION)
+    }
+
+    fn is_of(self, generation: Generation) -> bool {
+        self.is(Self::TAKEN) && self.generation() == generation
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "five bits")]
+    fn weight(self) -> u32 {
+        layout::WEIGHT.get(self.0) as u32
+    }
+
+    fn stands_for(self) -> u64 {
+        1 << self.weight()
+    }
+
+    /// The note after the odds were halved to this weight. If the call is dropped from the sample,
+    /// the place is free.
+    fn thinned(self, weight: u32, began: u64) -> Self {
+        match thinned(self.weight(), weight, began) {
+            Some(weight) => self.of(self.generation(), weight),
+            None => self.with_phase(Self::FREE),
+        }
+    }
+}
+
+/// The new weight of a call of weight `own` when the sample is thinned to `weight`; `None` if the
+/// call is dropped from the sample. A call of more weight keeps its own.
+fn thinned(own: u32, weight: u32, began: u64) -> Option<u32> {
+    let halvings = weight.saturating_sub(own);
+    let tosses = mixed(began) >> own & ((1 << halvings) - 1);
+    (tosses == 0).then_some(own + halvings)
+}
+
+/// A place for a call that is watched: two words, of which the note publishes the beginning.
+///
+/// A caller takes the place by exchanging the note for one that readers skip. Then it writes the
+/// beginning, and then its own note. If a reader finds the same note before and after the
+/// beginning, the two belong to one call. Nobody waits for a caller that sleeps between: readers
+/// skip the place.
+#[derive(Debug)]
+struct Place {
+    /// When the call began, in nanoseconds.
+    began: AtomicU64,
+    note: AtomicU64,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self {
+            began: AtomicU64::new(0),
+            note: AtomicU64::new(0),
+        }
+    }
+
+    fn note(&self) -> Note {
+        // Acquire: pairs with the Release in `take`. The beginning that is read next is that of
+        // this note or of a later one; otherwise it could be that of an earlier call.
+        Note(self.note.load(Ordering::Acquire))
+    }
+
+    /// When the call of this note began, if it still has the place. A note may change its weight
+    /// meanwhile.
+    fn began(&self, note: Note) -> Option<u64> {
+        // Relaxed: the note, read before and after, shows which call's beginning this is.
+        let began = self.began.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release fence in `take`. If a later call's beginning was read,
+        // the note that is read next shows that a later call takes the place. Otherwise two calls
+        // would be mixed.
+        fence(Ordering::Acquire);
+        // Relaxed: see above.
+        let found = Note(self.note.load(Ordering::Relaxed));
+        let is_same_call = (found.0 ^ note.0) & !layout::WEIGHT.of(u64::MAX) == 0;
+        is_same_call.then_some(began)
+    }
+
+    /// Changes the note, if it still is `seen`.
+    fn change(&self, seen: Note, new: Note) -> Result<(), Note> {
+        // AcqRel, Acquire: pairs with itself. The next call that takes the place acquires this
+        // change, so it writes its beginning after this call has read its own.
+        self.note
+            .compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Acquire)
+            .map(drop)
+            .map_err(Note)
+    }
+
+    /// Takes the place, if its note still is `seen`.
+    fn take(&self, seen: Note, generation: Generation, weight: u32, began: u64) -> bool {
+        let taking = seen.next();
+        if self.change(seen, taking).is_err() {
+            return false;
+        }
+        // Release: pairs with the Acquire fence in `began`. A reader that reads the beginning
+        // written next finds the note changed, and doesn't take that beginning for the former
+        // call's.
+        fence(Ordering::Release);
+        // Relaxed: the Release store of the note below publishes it.
+        self.began.store(began, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `note`, which then finds this call's beginning. A
+        // store is enough, since no other thread changes the note of a place that is being taken.
+        let note = taking.of(generation, weight);
+        self.note.store(note.0, Ordering::Release);
+        true
+    }
+}
+
+/// What is watched, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// From how many nanoseconds on, not included, a call is overdue.
+    pub limit: u64,
+    /// How many nanoseconds later it has left the window.
+    pub window: u64,
+    /// A fourth of the limit, in the clock's units.
+    pub period: u64,
+}
+
+/// The calls that are watched.
+#[derive(Debug)]
+pub struct InFlight {
+    /// A call is watched if its dice show less; a power of two, less one for all calls.
+    odds: AtomicU64,
+    /// The first call from then on is watched whatever its dice show, and sets the odds anew.
+    look_at: AtomicU64,
+    /// How many were watched since.
+    watched: AtomicU64,
+    places: Box<[Place]>,
+    watch: Watch,
+}
+
+impl InFlight {
+    /// Fewer under loom, which would have to look at each.
+    const PLACES: u32 = if cfg!(tripcurve_loom) { 2 } else { 127 };
+    /// How many calls may be watched in a period before the odds are halved, so that those of a whole
+    /// limit find places. Below a fourth of it they are doubled.
+    const MANY: u64 = if cfg!(tripcurve_loom) { 8 } else { 32 };
+
+    /// Watches all calls at first.
+    #[must_use]
+    pub fn new(watch: Watch) -> Self {
+        Self {
+            odds: AtomicU64::new(u64::MAX),
+            look_at: AtomicU64::new(0),
+            watched: AtomicU64::new(0),
+            places: (0..Self::PLACES).map(|_| Place::new()).collect(),
+            watch,
+        }
+    }
+
+    /// Whether both watch the same.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.watch == other.watch
+    }
+
+    /// Whether a call that begins now is to be watched.
+    #[inline]
+    pub fn picks(&self, begin: u64, clock: &impl Now) -> bool {
+        // Relaxed, both: they only choose the sample. They share a line that is rarely written.
+        clock.dice(begin) < self.odds.load(Ordering::Relaxed)
+            || begin >= self.look_at.load(Ordering::Relaxed)
+    }
+
+    /// Watches a call that begins at `begin`, in the clock's units; says where, if there was a place for
+    /// it.
+    pub fn watch(&self, generation: Generation, begin: u64, clock: &impl Now) -> Option<u32> {
+        let now = clock.nanos_at(begin);
+        // Relaxed: the odds are a matter of tuning.
+        let odds = self.odds.load(Ordering::Relaxed);
+        // Who is picked by the time, not by the dice, stands for itself.
+        let weight = if self.takes_look(begin) {
+            0
+        } else {
+            self.count_watched(odds);
+            odds.leading_zeros()
+        };
+        self.take_place(generation, weight, now).or_else(|| {
+            self.thin_out();
+            // Relaxed: as above.
+            let odds = self.odds.load(Ordering::Relaxed);
+            let weight = thinned(weight, odds.leading_zeros(), now)?;
+            self.take_place(generation, weight, now)
+        })
+    }
+
+    /// Whether the caller is the one to set the odds by how many were watched in the past period, if
+    /// that is over; it then has set them.
+    fn takes_look(&self, begin: u64) -> bool {
+        // Relaxed, all: a count or a change that is lost among threads delays the odds by a little.
+        let look_at = self.look_at.load(Ordering::Relaxed);
+        let next = begin.saturating_add(self.watch.period);
+        let takes = begin >= look_at
+            && self
+                .look_at
+                .compare_exchange(look_at, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+        if takes {
+            // Relaxed, here and below: as above.
+            let watched = self.watched.load(Ordering::Relaxed);
+            self.watched.store(0, Ordering::Relaxed);
+            // Twofold for few, and again for each period in which nobody came.
+            let missed = (begin - look_at) / self.watch.period.max(1);
+            let few = u64::from(watched <= Self::MANY / 4);
+            let doublings = u32::try_from(missed.saturating_add(few))
+                .unwrap_or(u32::MAX)
+                .min(63);
+            let odds = self.odds.load(Ordering::Relaxed);
+            let raised = if doublings >= odds.leading_zeros() {
+                u64::MAX
+            } else {
+                odds << doublings
+            };
+            self.change_odds(odds, raised);
+        }
+        takes
+    }
+
+    /// Counts a call that is watched by these odds, and halves them if there are many.
+    fn count_watched(&self, odds: u64) {
+        // Relaxed, all: as above.
+        let watched = self.watched.load(Ordering::Relaxed) + 1;
+        if watched > Self::MANY {
+            self.watched.store(Self::MANY / 2, Ordering::Relaxed);
+            self.change_odds(odds, Self::halved(odds));
+        } else {
+            self.watched.store(watched, Ordering::Relaxed);
+        }
+    }
+
+    fn halved(odds: u64) -> u64 {
+        // A weight has 5 bits.
+        (odds / 2).max(u64::MAX >> 31)
+    }
+
+    fn change_odds(&self, from: u64, to: u64) -> bool {
+        // Relaxed: as in `takes_look`.
+        let changed = self
+            .odds
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        changed.is_ok() && from != to
+    }
+
+    fn take_place(&self, generation: Generation, weight: u32, now: u64) -> Option<u32> {
+        let first = mixed(now ^ mixed(generation.number())) >> 32;
+        (0..u64::from(Self::PLACES)).find_map(|step| {
+            let number = (first + step) % u64::from(Self::PLACES);
+            let number = u32::try_from(number).ok()?;
+            let place = self.places.get(number as usize)?;
+            let seen = place.note();
+            // Who belongs to an earlier generation is of no interest any more.
+            let is_free = if seen.is(Note::TAKEN) {
+                let has_left = |began| self.has_left(began, now);
+                generation.is_after(seen.generation()) || place.began(seen).is_some_and(has_left)
+            } else {
+                seen.is(Note::FREE)
+            };
+            (is_free && place.take(seen, generation, weight, now)).then_some(number)
+        })
+    }
+
+    /// When all places are taken: halves the odds, and gives up so many notes that those left are as
+    /// good as taken by these odds.
+    fn thin_out(&self) {
+        // Relaxed, here and below: as above. Who is not the one to halve the odds leaves it to that one.
+        let odds = self.odds.load(Ordering::Relaxed);
+        let halved = Self::halved(odds);
+        if !self.change_odds(odds, halved) {
+            return;
+        }
+        for place in &self.places {
+            let seen = place.note();
+            if let (true, Some(began)) = (seen.is(Note::TAKEN), place.began(seen)) {
+                let thinned = seen.thinned(halved.leading_zeros(), began);
+                // If the call has come back meanwhile, this fails, and the place stays free.
+                let _has_come_back = place.change(seen, thinned);
+            }
+        }
+    }
+
+    /// The call that began at `began` nanoseconds has come back.
+    ///
+    /// Before it is recorded: who finds it recorded no longer finds it in flight.
+    pub fn unwatch(&self, place: u32, generation: Generation, began: u64) {
+        let Some(place) = self.places.get(place as usize) else {
+            return;
+        };
+        let mut seen = place.note();
+        while seen.is_of(generation) && place.began(seen) == Some(began) {
+            // The outcome is recorded next, with Release. Readers read it first, with a fence
+            // between, and then look here.
+            match place.change(seen, seen.with_phase(Note::FREE)) {
+                Ok(()) => return,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    fn has_left(&self, began: u64, now: u64) -> bool {
+        let late = began.saturating_add(self.watch.limit);
+        now > late.saturating_add(self.watch.window)
+    }
+
+    /// About how many calls of `generation` have been in flight for longer than the limit; exactly, as
+    /// long as all are watched.
+    ///
+    /// A call counts until it comes back, but not longer than it would count if it had come back at
+    /// the limit.
+    #[must_use]
+    pub fn overdue(&self, generation: Generation, now: u64) -> u64 {
+        self.overdue_notes(generation, now)
+            .map(Note::stands_for)
+            .sum()
+    }
+
+    /// How many calls that are watched have been in flight for longer than the limit, without the others
+    /// that they stand for. Each is evidence of its own; what it stands for is not.
+    #[must_use]
+    pub fn overdue_of_watched(&self, generation: Generation, now: u64) -> u64 {
+        self.overdue_notes(generation, now).map(|_| 1).sum()
+    }
+
+    fn overdue_notes(&self, generation: Generation, now: u64) -> impl Iterator<Item = Note> {
+        // Where it matters, a fence stands before (see `Ring::failures_and_slow`).
+        self.places.iter().filter_map(move |place| {
+            let note = place.note();
+            if !note.is_of(generation) {
+                return None;
+            }
+            // A call that leaves its place meanwhile has come back, and is missed as it would have been a moment
+            // later.
+            let began = place.began(note)?;
+            let is_overdue = now > began.saturating_add(self.watch.limit);
+            (is_overdue && !self.has_left(began, now)).then_some(note)
+        })
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use crate::clock::context::At;
+
+    const MS: u64 = 1_000_000;
+    const FIRST: Generation = Generation::FIRST;
+
+    fn in_flight() -> InFlight {
+        InFlight::new(Watch {
+            limit: 100 * MS,
+            window: 10_000 * MS,
+            period: 25 * MS,
+        })
+    }
+
+    /// Begins a call at `now`, if it is picked.
+    fn begin(in_flight: &InFlight, now: u64) -> Option<u32> {
+        let caller = At::on_one_lane(now);
+        if in_flight.picks(now, &caller) {
+            in_flight.watch(FIRST, now, &caller)
+        } else {
+            None
+        }
+    }
+
+    #[test]
+    fn a_call_is_overdue_from_the_limit_on_until_it_comes_back() {
+        let in_flight = in_flight();
+        let place = begin(&in_flight, 5 * MS).unwrap();
+        assert_eq!(in_flight.overdue(FIRST, 105 * MS), 0);
+        assert_eq!(in_flight.overdue(FIRST, 105 * MS + 1), 1);
+        assert_eq!(in_flight.overdue(FIRST.next(), 106 * MS), 0);
+        in_flight.unwatch(place, FIRST, 5 * MS);
+        assert_eq!(in_flight.overdue(FIRST, 106 * MS), 0);
+    }
+
+    #[test]
+    fn a_call_that_never_comes_back_leaves_with_the_window_and_its_place_is_taken_again() {
+        let in_flight = in_flight();
+        for call in 0..127 {
+            assert!(begin(&in_flight, call * 10 * MS).is_some());
+        }
+        assert_eq!(in_flight.overdue(FIRST, 5_000 * MS), 127);
+        assert_eq!(in_flight.overdue(FIRST, 20_000 * MS), 0);
+        assert!(begin(&in_flight, 20_000 * MS).is_some());
+    }
+
+    #[test]
+    fn at_high_traffic_few_are_watched_and_stand_for_all() {
+        for (calls_a_ms, hanging) in [(10, 200), (1_000, 150), (1_000, 1_000), (3_000, 300)] {
+            let in_flight = in_flight();
+            let at = |call| 7 * MS + call * MS / calls_a_ms;
+            let mut watched = 0;
+            let healthy = 300 * calls_a_ms;
+            for now in (0..healthy).map(at) {
+                if let Some(place) = begin(&in_flight, now) {
+                    in_flight.unwatch(place, FIRST, now);
+                    watched += 1;
+                }
+            }
+            assert!(watched < 1_000, "{watched} were watched");
+            for now in (healthy..healthy + hanging * calls_a_ms).map(at) {
+                begin(&in_flight, now);
+            }
+            let all = (hanging - 100) * calls_a_ms;
+            let overdue = in_flight.overdue(FIRST, at(healthy + hanging * calls_a_ms));
+            assert!(
+                overdue.abs_diff(all) <= all / 3,
+                "{overdue} of {all} overdue after {hanging} ms of {calls_a_ms} calls a ms"
+            );
+        }
+    }
+
+    #[test]
+    fn when_traffic_falls_all_are_watched_again_soon() {
+        let in_flight = in_flight();
+        for now in 0..1_000_000_u64 {
+            let now = now * 1_000;
+            if let Some(place) = begin(&in_flight, now) {
+                in_flight.unwatch(place, FIRST, now);
+            }
+        }
+        assert!(in_flight.odds.load(Ordering::Relaxed) < u64::MAX >> 8);
+        // Five calls a second: the odds have no reason to stay low.
+        let watched =
+            (0..20).filter(|call| begin(&in_flight, 1_000 * MS + call * 200 * MS).is_some());
+        assert_eq!(watched.count(), 20);
+    }
+
+    #[test]
+    fn a_later_generation_takes_the_places_of_an_earlier_one_and_not_the_other_way_round() {
+        let in_flight = in_flight();
+        let watch = |generation, begin| {
+            let caller = At::on_one_lane(begin);
+            in_flight.watch(generation, begin, &caller).is_some()
+        };
+        for call in 0..127 {
+            assert!(watch(FIRST, call * 10 * MS));
+        }
+        for call in 127..254 {
+            assert!(watch(FIRST.next(), call * 10 * MS));
+        }
+        assert_eq!(in_flight.overdue(FIRST.next(), 5_000 * MS), 127);
+        assert!(
+            !watch(FIRST, 5_000 * MS),
+            "an earlier one takes no place of a later one"
+        );
+    }
+
+    #[test]
+    fn a_call_is_overdue_in_no_other_of_all_the_generations() {
+        let in_flight = in_flight();
+        begin(&in_flight, 5 * MS).unwrap();
+        for number in (1..21).map(|bit| 1 << bit).chain([3 << 11, (1 << 21) - 1]) {
+            let other = Generation::of_number(number);
+            assert_eq!(in_flight.overdue(other, 106 * MS), 0, "{number}");
+        }
+        assert_eq!(
+            in_flight.overdue(Generation::of_number(1 << 21), 106 * MS),
+            1
+        );
+    }
+
+    #[test]
+    fn who_comes_back_to_a_place_that_is_anothers_takes_nothing_away() {
+        let in_flight = in_flight();
+        let place = begin(&in_flight, 5 * MS).unwrap();
+        in_flight.unwatch(place, FIRST, 6 * MS);
+        in_flight.unwatch(place, FIRST.next(), 5 * MS);
+        in_flight.unwatch(1_000, FIRST, 5 * MS);
+        assert_eq!(in_flight.overdue(FIRST, 106 * MS), 1);
+    }
+}

@@ -1,0 +1,231 @@
+//! What a breaker that takes the time of calls has besides.
+
+use std::num::NonZero;
+use std::time::Duration;
+
+use crate::clock::{Clock, Now, saturating_nanos};
+use crate::events::Cause;
+#[cfg(feature = "serde")]
+use crate::latency::baseline::SavedUsual;
+use crate::latency::baseline::Usual;
+use crate::latency::in_flight::{InFlight, Watch};
+use crate::policy::TripPolicy;
+use crate::sync::{AtomicU64, Ordering};
+use crate::window::{BinCounts, ClockReading, Latencies, Recording, Took, Window};
+
+/// What a breaker that takes the time of calls has besides.
+#[derive(Debug)]
+pub struct Timed {
+    /// From how many nanoseconds on, not included, a call is slow.
+    slower_than: u64,
+    /// When the percentiles are judged next, in the clock's units; never, if they aren't.
+    tick_at: AtomicU64,
+    /// From one tick to the next, in the clock's units.
+    tick: u64,
+    in_flight: Option<InFlight>,
+    recording: Recording,
+    latencies: Option<Latencies>,
+    /// For each policy that looks at percentiles, in their order, what is usual.
+    usual: Box<[Usual]>,
+}
+
+/// What a builder has found out about time.
+#[derive(Debug)]
+pub struct Times {
+    /// From when on a call is slow, if a policy asks for it.
+    pub slower_than: Option<Duration>,
+    /// How old a call of the window may be.
+    pub window: Duration,
+    /// From one judgement of percentiles to the next.
+    pub tick: Duration,
+    /// The same and a fourth of `slower_than` in the clock's units.
+    pub tick_units: u64,
+    /// See `tick_units`.
+    pub watch_units: u64,
+    /// Which histograms there are.
+    pub recording: Recording,
+}
+
+impl Times {
+    /// What follows from the settings.
+    #[must_use]
+    pub fn new(
+        slower_than: Option<Duration>,
+        window: &Window,
+        recording: Recording,
+        clock: &Clock,
+    ) -> Self {
+        // Once in a bucket, but not so seldom that an outage goes unnoticed.
+        let tick = window.bucket().min(Duration::from_secs(1));
+        let units = |span: Duration| clock.units(saturating_nanos(span));
+        Self {
+            slower_than,
+            window: window.length().unwrap_or(Duration::from_secs(60)),
+            tick,
+            tick_units: units(tick),
+            watch_units: units(slower_than.unwrap_or_default() / 4),
+            recording,
+        }
+    }
+}
+
+impl Timed {
+    /// What a breaker with these policies needs.
+    #[must_use]
+    pub fn new(times: &Times, latencies: Option<Latencies>, policies: &[TripPolicy]) -> Self {
+        let looks = policies.iter().any(TripPolicy::looks_at_percentiles);
+        let ticks = |span: Duration| {
+            let ticks = span.as_nanos() / times.tick.as_nanos().max(1);
+            u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
+        };
+        let usual = || Usual::new(ticks(times.window), ticks(20 * times.window));
+        let watch = times.slower_than.map(|limit| Watch {
+            limit: saturating_nanos(limit),
+            window: saturating_nanos(times.window),
+            period: times.watch_units,
+        });
+        Self {
+            slower_than: times.slower_than.map_or(u64::MAX, saturating_nanos),
+            tick_at: AtomicU64::new(if looks { 0 } else { u64::MAX }),
+            tick: times.tick_units,
+            in_flight: watch.map(InFlight::new),
+            recording: times.recording,
+            latencies,
+            usual: Self::looking(policies).map(|_| usual()).collect(),
+        }
+    }
+
+    /// From how many nanoseconds on a call is slow, if one ever is.
+    #[cfg(any(feature = "reconfigure", feature = "serde"))]
+    pub(crate) fn limit(&self) -> Option<u64> {
+        (self.slower_than < u64::MAX).then_some(self.slower_than)
+    }
+
+    /// What is usual, of those policies that ask.
+    #[cfg(feature = "serde")]
+    pub(crate) fn save(&self, policies: &[TripPolicy]) -> Vec<SavedUsual> {
+        let pairs = Self::looking(policies).zip(&self.usual);
+        let usual =
+            pairs.filter_map(|(policy, usual)| Some(usual.save(policy.usual_percentile()?)));
+        usual.collect()
+    }
+
+    /// Gives each policy what was usual of its percentile.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restore(&mut self, saved: &[SavedUsual], policies: &[TripPolicy]) {
+        for (policy, usual) in Self::looking(policies).zip(&mut self.usual) {
+            let Some(percentile) = policy.usual_percentile() else {
+                continue;
+            };
+            if let Some(saved) = saved.iter().find(|saved| saved.is_of(percentile)) {
+                usual.restore(saved);
+            }
+        }
+    }
+
+    /// The policies that look at percentiles.
+    fn looking(policies: &[TripPolicy]) -> impl Iterator<Item = &TripPolicy> {
+        policies
+            .iter()
+            .filter(|policy| policy.looks_at_percentiles())
+    }
+
+    /// Whether it takes the same times, for the same policies of its own.
+    #[must_use]
+    pub fn is_alike(&self, policies: &[TripPolicy], other: (&Self, &[TripPolicy])) -> bool {
+        let (other, others) = other;
+        let shape = |it: &Self| (it.slower_than, it.tick, it.recording);
+        let latencies = match (&self.latencies, &other.latencies) {
+            (Some(own), Some(other)) => own.is_alike(other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        let in_flight = match (&self.in_flight, &other.in_flight) {
+            (Some(own), Some(other)) => own.is_alike(other),
+            (own, other) => own.is_none() && other.is_none(),
+        };
+        shape(self) == shape(other)
+            && latencies
+            && in_flight
+            && Self::looking(policies).eq(Self::looking(others))
+    }
+
+    /// The calls that are watched.
+    #[inline]
+    pub fn in_flight(&self) -> Option<&InFlight> {
+        self.in_flight.as_ref()
+    }
+
+    /// The histograms, if the window keeps them apart from its ring.
+    #[inline]
+    pub fn latencies(&self) -> Option<&Latencies> {
+        self.latencies.as_ref()
+    }
+
+    /// Which histograms there are.
+    pub fn recording(&self) -> Recording {
+        self.recording
+    }
+
+    /// How long a call took that began and ended at these readings, or as long as its caller says.
+    #[inline]
+    pub fn took(
+        &self,
+        begin: u64,
+        end: u64,
+        given: Option<NonZero<u64>>,
+        clock: &impl Now,
+    ) -> Took {
+        let nanos = given.map_or_else(|| clock.nanos_between(begin, end), NonZero::get);
+        Took {
+            nanos,
+            is_slow: nanos > self.slower_than,
+        }
+    }
+
+    /// The same of a call that was given up: it would have taken longer, so it is slow wherever there are
+    /// slow calls.
+    #[inline]
+    pub fn given_up(&self, took: Took) -> Took {
+        Took {
+            is_slow: self.slower_than != u64::MAX,
+            ..took
+        }
+    }
+
+    /// Whether percentiles are to be judged.
+    #[inline]
+    pub fn is_tick(&self, reading: ClockReading) -> bool {
+        // Relaxed: `takes_tick` asks again.
+        reading.raw >= self.tick_at.load(Ordering::Relaxed)
+    }
+
+    /// Whether this caller is the one to judge them; nobody else is before the next tick.
+    pub fn takes_tick(&self, reading: ClockReading) -> bool {
+        // Relaxed, both: it only matters that one is first.
+        let at = self.tick_at.load(Ordering::Relaxed);
+        let next = reading.raw.saturating_add(self.tick);
+        reading.raw >= at
+            && self
+                .tick_at
+                .compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Which of the policies trips on the window's percentiles, and why. Some learn from them.
+    pub fn judge(&self, policies: &[TripPolicy], bins: &BinCounts) -> Option<Cause> {
+        let mut cause = None;
+        for (policy, usual) in Self::looking(policies).zip(&self.usual) {
+            let Some(nanos) = policy.percentile_of(bins) else {
+                continue;
+            };
+            let found = policy.judge_percentile(nanos, usual.get());
+            match policy.factor() {
+                Some(_) if found.is_some() => usual.concede(nanos),
+                Some(factor) => usual.teach(nanos, factor),
+                None => {}
+            }
+            cause = cause.or(found);
+        }
+        cause
+    }
+}

@@ -1,0 +1,87 @@
+//! Guards of papaya's maps that work while a thread ends.
+//!
+//! A guard keeps alive what a reader has found. The cheap kind belongs to the thread: it uses a
+//! number that papaya's collector keeps in a thread-local. In the destructor of another
+//! thread-local that number may be gone, and asking for it panics. There an owned guard is used. It
+//! has a number of its own, and takes the collector's lock to get it, as each thread does once.
+//!
+//! An owned guard can read. To write, papaya asks for the number of the thread even so. So a thread
+//! that ends changes no map, and leaves the change to other threads.
+//!
+//! A thread notes here that it ends. A destructor that is registered after the collector's own
+//! writes the note. Destructors run in the opposite order, so the note comes before the number is
+//! gone.
+
+use std::cell::Cell;
+use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use papaya::HashMap;
+
+/// Whether the thread can have a guard of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Thread {
+    /// It has had no guard so far.
+    New,
+    /// The collector knows it.
+    Known,
+    /// It is about to end.
+    Ending,
+}
+
+thread_local! {
+    /// A constant that nobody drops, so that it can be read while the thread ends.
+    static THREAD: Cell<Thread> = const { Cell::new(Thread::New) };
+
+    static AT_THE_END: AtTheEnd = const { AtTheEnd };
+}
+
+struct AtTheEnd;
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        THREAD.set(Thread::Ending);
+    }
+}
+
+/// Whether this thread can have a guard of its own to the map.
+#[inline]
+pub(crate) fn is_local<K: Hash + Eq, V>(map: &HashMap<K, V>) -> bool {
+    THREAD.get() == Thread::Known || begin(map)
+}
+
+#[cold]
+#[inline(never)]
+fn begin<K: Hash + Eq, V>(map: &HashMap<K, V>) -> bool {
+    if THREAD.get() == Thread::Ending {
+        return false;
+    }
+    // If this thread is ending already and another crate has used the collector in it, this panics.
+    let is_known = catch_unwind(AssertUnwindSafe(|| drop(map.guard()))).is_ok();
+    let is_alive = is_known && AT_THE_END.try_with(|_| ()).is_ok();
+    THREAD.set(if is_alive {
+        Thread::Known
+    } else {
+        Thread::Ending
+    });
+    is_alive
+}
+
+/// Acts with a guard of a map: `guarded!(map, |guard, can_write| …)`. `can_write` says whether the
+/// map may be changed. The act is written out twice, for two types of guards.
+macro_rules! guarded {
+    ($map:expr, |$guard:ident| $act:expr) => {
+        $crate::registry::map_guard::guarded!($map, |$guard, _can_write| $act)
+    };
+    ($map:expr, |$guard:ident, $can_write:ident| $act:expr) => {{
+        let map = $map;
+        if $crate::registry::map_guard::is_local(map) {
+            let ($guard, $can_write) = (map.guard(), true);
+            $act
+        } else {
+            let ($guard, $can_write) = (map.owned_guard(), false);
+            $act
+        }
+    }};
+}
+pub(crate) use guarded;

@@ -1,0 +1,118 @@
+//! What is worth knowing of the present generation beside its state: its full number and when it
+//! began.
+//!
+//! It may have begun before the clock did: a breaker that is restored remembers what was before the process.
+//! So moments that are remembered are [dates](date_of).
+
+use crate::state::Generation;
+use crate::sync::field::Field;
+use crate::sync::stamped::{self, Next};
+use crate::sync::{AtomicU64, Ordering};
+
+/// ```text
+///  63                        12 11            0
+/// +----------------------------+---------------+
+/// |  microseconds, 52          | generation, 12|
+/// +----------------------------+---------------+
+/// ```
+///
+/// 2⁵² microseconds are 142 years, of which 35 are before the clock's origin.
+mod layout {
+    use super::Field;
+
+    pub(super) const GENERATION: Field = Field::lowest(12);
+    pub(super) const MICROS: Field = GENERATION.then(52);
+
+    const _: () = assert!(MICROS.end() == 64);
+}
+
+/// Nanoseconds from the first date to the clock's origin: 35 years.
+const BEFORE: u64 = 1_000 << 50;
+
+/// The date of a moment of the clock: nanoseconds on a time line that begins long before the clock does.
+#[must_use]
+#[inline]
+pub fn date_of(nanos: u64) -> u64 {
+    nanos.saturating_add(BEFORE)
+}
+
+/// The moment of the clock that has this date; its origin, if the date is before.
+#[inline]
+pub(crate) fn moment_of(date: u64) -> u64 {
+    date.saturating_sub(BEFORE)
+}
+
+/// The number and the beginning of the present generation.
+///
+/// Both are written after the compare-exchange that began the generation. Until its winner has done
+/// so, the number is known all the same, and the beginning is taken to be now.
+#[derive(Debug)]
+pub struct History {
+    /// The full number of the present generation or of one shortly before.
+    number: AtomicU64,
+    since: AtomicU64,
+}
+
+impl History {
+    /// The first generation, which begins at the date of `now`.
+    #[must_use]
+    pub fn new(now: u64) -> Self {
+        Self {
+            number: AtomicU64::new(0),
+            since: AtomicU64::new(Self::pack(Generation::FIRST, now)),
+        }
+    }
+
+    /// The generation of this number, which began at the date `since`.
+    #[cfg(feature = "serde")]
+    pub(crate) fn restored(number: u64, generation: Generation, since: u64) -> Self {
+        Self {
+            number: AtomicU64::new(number),
+            since: AtomicU64::new(Self::pack(generation, since)),
+        }
+    }
+
+    fn pack(generation: Generation, now: u64) -> u64 {
+        let micros = (now / 1_000).min(layout::MICROS.max());
+        layout::GENERATION.of(generation.number()) | layout::MICROS.of(micros)
+    }
+
+    /// The full number of a generation near the present one.
+    #[must_use]
+    pub fn number(&self, generation: Generation) -> u64 {
+        // Relaxed: any number of the last million generations will do.
+        generation.full_number(self.number.load(Ordering::Relaxed))
+    }
+
+    /// Notes that `generation` began at the date of `now`, and returns its full number.
+    pub fn begin(&self, generation: Generation, now: u64, is_current: impl Fn() -> bool) -> u64 {
+        let number = self.number(generation);
+        // Relaxed: as above.
+        self.number.fetch_max(number, Ordering::Relaxed);
+        let new = Self::pack(generation, now);
+        stamped::update(&self.since, |_| Next::Other(new), is_current);
+        number
+    }
+
+    /// For how many nanoseconds there has been `generation`, if it is known since when; zero if only since
+    /// later than `now`.
+    #[must_use]
+    pub fn age(&self, generation: Generation, now: u64) -> Option<u64> {
+        let since = self.since(generation)?;
+        // Dates end before the clock does.
+        Some(match since.checked_sub(BEFORE) {
+            Some(since) => now.saturating_sub(since),
+            None => now.saturating_add(BEFORE - since),
+        })
+    }
+
+    /// The date at which `generation` began, cut to microseconds.
+    #[must_use]
+    pub fn since(&self, generation: Generation) -> Option<u64> {
+        // Relaxed: the word says whose it is.
+        let word = self.since.load(Ordering::Relaxed);
+        let own = layout::GENERATION.of(generation.number());
+        (layout::GENERATION.get(word) == layout::GENERATION.get(own))
+            .then(|| layout::MICROS.get(word) * 1_000)
+    }
+}

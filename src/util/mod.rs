@@ -1,0 +1,5 @@
+//! Small tools that know nothing of breakers.
+
+#[cfg(feature = "serde")]
+pub(crate) mod checksum;
+pub(crate) mod random;

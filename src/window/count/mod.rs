@@ -1,0 +1,540 @@
+//! The count window: exactly the last n calls, in the order in which they were recorded.
+//!
+//! A call takes the next position from the cursor; the positions are the order. Sixteen positions
+//! share a word, in which a bit says whether the call failed, so a success usually writes nothing
+//! but the cursor. A group of sixteen is older, younger or the same by its number, which stands in
+//! the word, so that a writer that slept through a turn of the ring finds its place taken and gives
+//! up.
+
+#[cfg(any(feature = "reconfigure", feature = "serde"))]
+mod held;
+#[cfg(feature = "serde")]
+mod saved;
+
+use crossbeam_utils::CachePadded;
+
+use super::counter::GenerationCounter;
+use super::durations::Durations;
+use super::latencies::BinCounts;
+use super::{Counts, Tally, Timing, Took};
+use crate::clock::context::Caller;
+use crate::state::Generation;
+use crate::sync::field::Field;
+use crate::sync::stamped::{self, Next};
+use crate::sync::{AtomicU64, Ordering, fence};
+
+/// ```text
+///  63                         12 11             0
+/// +-----------------------------+----------------+
+/// |        position, 52         | generation, 12 |
+/// +-----------------------------+----------------+
+/// ```
+///
+/// The position at which the next call of the generation goes; 2⁵² of them last fourteen years at
+/// ten million calls a second.
+mod cursor {
+    use super::Field;
+
+    pub(super) const GENERATION: Field = Field::lowest(12);
+    pub(super) const POSITION: Field = GENERATION.then(52);
+
+    const _: () = assert!(POSITION.end() == 64);
+}
+
+/// ```text
+///  63                 16 15             0
+/// +---------------------+----------------+
+/// |  group's number, 48 | failed bits, 16|
+/// +---------------------+----------------+
+/// ```
+mod group {
+    use super::Field;
+
+    pub(super) const FAILED: Field = Field::lowest(16);
+    pub(super) const NUMBER: Field = FAILED.then(48);
+    /// Positions in a group.
+    pub(super) const SIZE: u64 = 16;
+
+    const _: () = assert!(NUMBER.end() == 64);
+    const _: () = assert!(SIZE * (NUMBER.max() + 1) == super::cursor::POSITION.max() + 1);
+}
+
+/// ```text
+///  63          32 31                    0
+/// +--------------+-----------------------+
+/// |   turn, 32   | position's low bits,32|
+/// +--------------+-----------------------+
+/// ```
+mod mark {
+    use super::Field;
+
+    pub(super) const POSITION: Field = Field::lowest(32);
+    pub(super) const TURN: Field = POSITION.then(32);
+
+    const _: () = assert!(TURN.end() == 64);
+}
+
+/// The last n calls.
+#[derive(Debug)]
+pub struct CountRing {
+    /// Written by every call, so it has a line of its own.
+    cursor: CachePadded<AtomicU64>,
+    groups: Box<[AtomicU64]>,
+    length: u64,
+    marks: Option<Marks>,
+    durations: Option<Durations>,
+    /// Calls that were ignored or rejected. They have no place among the last n.
+    asides: GenerationCounter,
+}
+
+impl CountRing {
+    /// The most calls a window can hold.
+    pub const MAX_LENGTH: u32 = 1 << 20;
+
+    /// A window of the last `length` calls, none of which is older than `within` nanoseconds.
+    #[must_use]
+    pub fn new(length: u32, within: Option<u64>, timing: Timing) -> Self {
+        debug_assert!(length > 0);
+        let length = u64::from(length);
+        // One more than the window can touch, so that a group is replaced only when the last of its
+        // calls has left the window.
+        let groups = length.div_ceil(group::SIZE) + 1;
+        let start = cursor::POSITION.of(groups * group::SIZE);
+        Self {
+            cursor: CachePadded::new(AtomicU64::new(start)),
+            groups: (0..groups).map(|_| AtomicU64::new(0)).collect(),
+            length,
+            marks: within.map(Marks::new),
+            durations: timing.is_timed().then(|| Durations::new(length, timing)),
+            asides: GenerationCounter::new(),
+        }
+    }
+
+    /// See [`Ring::is_alike`](super::Ring::is_alike).
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        let shape = |it: &Self| {
+            let within = it.marks.as_ref().map(|marks| marks.width);
+            let by_outcome = it.durations.as_ref().map(|durations| durations.by_outcome);
+            (it.length, within, by_outcome)
+        };
+        shape(self) == shape(other)
+    }
+
+    /// See [`Ring::run_held`](super::Ring::run_held). A run may be longer than a window that holds
+    /// nothing else.
+    ///
+    /// Kept out of line, so that the callers of a breaker with a time window stay small.
+    #[must_use]
+    #[cold]
+    #[inline(never)]
+    pub fn run_held(&self, run: u64, counts: &Counts, now: u64) -> u64 {
+        let Some(marks) = &self.marks else {
+            return run;
+        };
+        if counts.successes > 0 {
+            // As in a window by time.
+            return run.min(counts.failures);
+        }
+        // Relaxed: positions only grow. A position of a later generation makes the run look younger,
+        // and then the caller finds its own generation over.
+        let end = cursor::POSITION.get(self.cursor.load(Ordering::Relaxed));
+        marks.reach(end, now).min(run)
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a remainder of the number of groups, which is a usize"
+    )]
+    fn group(&self, number: u64) -> &AtomicU64 {
+        &self.groups[(number % self.groups.len() as u64) as usize]
+    }
+
+    /// See [`Ring::record`](super::Ring::record).
+    #[inline]
+    pub fn record(
+        &self,
+        tally: Tally,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        self.record_timed(tally, None, generation, caller, is_current)
+    }
+
+    /// The same, of a call that took so long.
+    ///
+    /// Kept out of line, so that the callers of a breaker with a time window stay small.
+    #[inline(never)]
+    pub fn record_timed(
+        &self,
+        tally: Tally,
+        took: Option<Took>,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        // The cursor's 12 bits repeat after 4,096 state changes, few enough for a permit to be held
+        // that long; asking first leaves only the time between two instructions.
+        if !is_current() {
+            return false;
+        }
+        if tally == Tally::Aside {
+            return self.asides.add(generation, is_current).is_some();
+        }
+        let Some(position) = self.take_position(generation, is_current) else {
+            return false;
+        };
+        if let Some(marks) = &self.marks {
+            marks.note(position, caller);
+        }
+        let written = self.write(position, tally == Tally::Failure);
+        if let (Some(durations), Some(took)) = (&self.durations, took) {
+            durations.write(position, took);
+        }
+        written
+    }
+
+    /// Readies the window for `generation`: no word of an earlier one will be in reach.
+    pub fn begin(&self, generation: Generation, is_current: impl Fn() -> bool) {
+        self.asides.begin(generation, &is_current);
+        self.advance(generation, 0, is_current);
+    }
+
+    fn take_position(&self, generation: Generation, is_current: impl Fn() -> bool) -> Option<u64> {
+        // Relaxed: the cursor says whose it is.
+        let seen = self.cursor.load(Ordering::Relaxed);
+        let own = Self::is_of(seen, generation);
+        if own && stamped::update_own(&self.cursor, seen, seen + cursor::POSITION.of(1)) {
+            return Some(cursor::POSITION.get(seen));
+        }
+        self.advance(generation, 1, is_current)
+    }
+
+    fn is_of(cursor: u64, generation: Generation) -> bool {
+        let own = generation.number() & cursor::GENERATION.max();
+        cursor::GENERATION.get(cursor) == own
+    }
+
+    /// Where `generation` goes on from this cursor: if it is another generation's, so far on that
+    /// all positions before are out of the window.
+    fn position_for(&self, generation: Generation, cursor: u64) -> u64 {
+        let position = cursor::POSITION.get(cursor);
+        if Self::is_of(cursor, generation) {
+            position
+        } else {
+            position.next_multiple_of(group::SIZE) + self.groups.len() as u64 * group::SIZE
+        }
+    }
+
+    /// Moves the cursor of `generation` on by `step` and returns where it was.
+    #[cold]
+    fn advance(
+        &self,
+        generation: Generation,
+        step: u64,
+        is_current: impl Fn() -> bool,
+    ) -> Option<u64> {
+        let next = |seen| {
+            let position = cursor::POSITION.of(self.position_for(generation, seen) + step);
+            let new = position | cursor::GENERATION.of(generation.number());
+            if Self::is_of(seen, generation) {
+                Next::Own(new)
+            } else {
+                Next::Other(new)
+            }
+        };
+        stamped::update(&self.cursor, next, is_current)
+            .map(|before| self.position_for(generation, before))
+    }
+
+    /// Writes the outcome at `position`, unless the ring has gone on without it.
+    #[inline]
+    fn write(&self, position: u64, failed: bool) -> bool {
+        let number = position / group::SIZE;
+        let bit = group::FAILED.of(u64::from(failed) << (position % group::SIZE));
+        let word = self.group(number);
+        // Relaxed: the word carries its own number.
+        let mut seen = word.load(Ordering::Relaxed);
+        loop {
+            let new = match group::NUMBER.get(seen) {
+                there if there == number && seen | bit == seen => return true,
+                there if there == number => seen | bit,
+                there if there < number => group::NUMBER.of(number) | bit,
+                _ => return false,
+            };
+            // Relaxed, both: as above, and who must see the bits of others has acquired them
+            // elsewhere (see `Core::record_failure`).
+            match word.compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// The positions of `generation`'s window at `now`, from the first to before the last.
+    #[inline]
+    fn positions(&self, generation: Generation, now: u64) -> Option<(u64, u64)> {
+        // Relaxed: the cursor carries its own generation.
+        let seen = self.cursor.load(Ordering::Relaxed);
+        if !Self::is_of(seen, generation) {
+            return None;
+        }
+        let end = cursor::POSITION.get(seen);
+        let reach = match &self.marks {
+            Some(marks) => marks.reach(end, now).min(self.length),
+            None => self.length,
+        };
+        // The cursor began one ring's length up, so this can't be less than zero.
+        Some((end - reach, end))
+    }
+
+    /// The sums of `generation`'s window at `now`.
+    ///
+    /// A position whose outcome has not been written yet counts as a success if its group has
+    /// begun, and not at all otherwise; its writer judges after it has written.
+    #[must_use]
+    #[inline(never)]
+    pub fn sum(&self, generation: Generation, now: u64) -> Counts {
+        let Some((begin, end)) = self.positions(generation, now) else {
+            return Counts::default();
+        };
+        // First the slow ones: each was counted as a call before.
+        let slow = self.durations.as_ref().map_or(0, |durations| {
+            let slow = durations.read(begin, end).filter(|(_, took)| took.is_slow);
+            slow.count() as u64
+        });
+        let (mut calls, mut failures) = (0, 0);
+        for number in begin / group::SIZE..end.div_ceil(group::SIZE) {
+            // Relaxed: the word carries its own number.
+            let word = self.group(number).load(Ordering::Relaxed);
+            if group::NUMBER.get(word) != number {
+                continue;
+            }
+            let first = number * group::SIZE;
+            let low = begin.saturating_sub(first);
+            let high = (end - first).min(group::SIZE);
+            let inside = ((1_u64 << high) - 1) & !((1 << low) - 1);
+            calls += high - low;
+            failures += u64::from((group::FAILED.get(word) & inside).count_ones());
+        }
+        // Acquire: pairs with the Release in `Durations::write`; what is seen recorded is seen below to be
+        // in flight no more.
+        fence(Ordering::Acquire);
+        Counts {
+            successes: calls - failures,
+            failures,
+            slow,
+            ..Counts::default()
+        }
+    }
+
+    /// Adds to `counts` how long the calls of `generation`'s window took.
+    pub fn read_latencies(&self, generation: Generation, now: u64, counts: &mut BinCounts) {
+        let (Some(durations), Some((begin, end))) =
+            (&self.durations, self.positions(generation, now))
+        else {
+            return;
+        };
+        for (position, took) in durations.read(begin, end) {
+            let failed = durations.by_outcome && self.has_failed(position);
+            let of = if failed {
+                &mut counts.failures
+            } else {
+                &mut counts.calls
+            };
+            if let Some(bin) = took.bin {
+                of[bin.number()] += 1;
+            }
+        }
+    }
+
+    /// Whether the call at `position` is known to have failed.
+    fn has_failed(&self, position: u64) -> bool {
+        let number = position / group::SIZE;
+        // Relaxed: the word carries its own number.
+        let word = self.group(number).load(Ordering::Relaxed);
+        let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1;
+        group::NUMBER.get(word) == number && failed == 1
+    }
+
+    /// How many calls of `generation` were not counted.
+    #[must_use]
+    pub fn asides(&self, generation: Generation) -> u64 {
+        self.asides.get(generation)
+    }
+}
+
+/// How far back the calls of the last `within` reach: for each tick, a 64th of it, the position of
+/// the tick's first call.
+#[derive(Debug)]
+struct Marks {
+    marks: Box<[AtomicU64]>,
+    /// Width of a tick in nanoseconds.
+    width: u64,
+}
+
+impl Marks {
+    /// Fewer under loom, which would have to look at each.
+    const TICKS: u64 = if cfg!(tripcurve_loom) { 2 } else { 64 };
+
+    fn new(within: u64) -> Self {
+        Self {
+            marks: (0..Self::TICKS).map(|_| AtomicU64::new(0)).collect(),
+            width: within / Self::TICKS,
+        }
+    }
+
+    /// The tick of `now`; a ring's length is added so that the turn before the first exists.
+    fn tick(&self, now: u64) -> u64 {
+        now / self.width + Self::TICKS
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "a remainder of the number of marks, which is a usize"
+    )]
+    fn at(&self, tick: u64) -> (&AtomicU64, u64) {
+        let slot = (tick % Self::TICKS) as usize;
+        (&self.marks[slot], mark::TURN.of(tick / Self::TICKS))
+    }
+
+    /// Notes that the caller has taken `position`.
+    fn note(&self, position: u64, caller: &impl Caller) {
+        let tick = self.tick(caller.nanos());
+        let (word, turn) = self.at(tick);
+        let new = turn | mark::POSITION.of(position);
+        // Acquire, and below Release with Acquire: as in `stamped::update`. Who has read the mark of
+        // a later turn reads the clock no earlier than its writer did.
+        let mut seen = word.load(Ordering::Acquire);
+        loop {
+            let settled = if mark::TURN.get(seen) == mark::TURN.get(new) {
+                // The first position of the tick stays. Positions wrap, and two of one tick are
+                // less than half the range apart.
+                mark::POSITION.get(seen.wrapping_sub(new)) > mark::POSITION.max() / 2 || seen == new
+            } else {
+                // As in a time window: the clock is read anew, and only if this tick is still in
+                // reach is the other one's mark an older one.
+                self.tick(caller.nanos()).saturating_sub(tick) >= Self::TICKS
+            };
+            if settled {
+                return;
+            }
+            match word.compare_exchange(seen, new, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// How many positions before `end` the first call of the live ticks is.
+    fn reach(&self, end: u64, now: u64) -> u64 {
+        let now = self.tick(now);
+        (now + 1 - Self::TICKS..=now)
+            .filter_map(|tick| {
+                let (word, turn) = self.at(tick);
+                // Relaxed: the mark carries its own turn.
+                let seen = word.load(Ordering::Relaxed);
+                // One turn more counts too, as in a time window: its writer has read the clock
+                // later than this reader.
+                let turns_ahead = mark::TURN.get(seen.wrapping_sub(turn));
+                let back = mark::POSITION.get(end.wrapping_sub(mark::POSITION.get(seen)));
+                // More than half the range back is really ahead: taken since `end` was read.
+                (turns_ahead <= 1 && back <= mark::POSITION.max() / 2).then_some(back)
+            })
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use crate::clock::context::At;
+    use proptest::prelude::*;
+
+    const FIRST: Generation = Generation::FIRST;
+
+    #[test]
+    fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_calls() {
+        let ring = CountRing::new(16, None, Timing::NONE);
+        let asleep = ring.take_position(FIRST, || true).unwrap();
+        for _ in 0..64 {
+            assert!(ring.record(Tally::Success, FIRST, &At::on_one_lane(0), || true));
+        }
+        assert!(!ring.write(asleep, true));
+        assert_eq!(ring.sum(FIRST, 0).failures, 0);
+    }
+
+    #[test]
+    fn a_generation_that_is_over_takes_no_position() {
+        let ring = CountRing::new(4, None, Timing::NONE);
+        let current = FIRST.next();
+        assert!(ring.record(Tally::Success, current, &At::on_one_lane(0), || true));
+        assert!(!ring.record(Tally::Failure, FIRST, &At::on_one_lane(0), || false));
+        let expected = Counts {
+            successes: 1,
+            failures: 0,
+            ..Counts::default()
+        };
+        assert_eq!(ring.sum(current, 0), expected);
+        assert_eq!(ring.sum(FIRST, 0), Counts::default());
+    }
+
+    #[test]
+    fn ten_thousand_resets_never_show_an_older_generations_calls() {
+        let ring = CountRing::new(8, None, Timing::NONE);
+        let mut generation = FIRST;
+        assert!(ring.record(Tally::Failure, generation, &At::on_one_lane(0), || true));
+        for _ in 0..10_000 {
+            generation = generation.next();
+            ring.begin(generation, || true);
+            assert_eq!(ring.sum(generation, 0), Counts::default());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_is_that_of_the_last_calls_in_a_list(
+            length in 1..70_u32,
+            within in proptest::option::of(64..6_400_u64),
+            steps in proptest::collection::vec((0..300_u64, 0..3_u8, 0..40_u8), 1..300),
+        ) {
+            let ring = CountRing::new(length, within, Timing::NONE);
+            let mut generation = FIRST;
+            let mut calls = Vec::new();
+            let mut asides = 0;
+            let mut now = 0;
+            for (step, tally, change) in steps {
+                now += step;
+                if change == 0 {
+                    generation = generation.next();
+                    ring.begin(generation, || true);
+                    calls.clear();
+                    asides = 0;
+                }
+                let tally = [Tally::Success, Tally::Failure, Tally::Aside][usize::from(tally)];
+                prop_assert!(ring.record(tally, generation, &At::on_one_lane(now), || true));
+                if tally == Tally::Aside {
+                    asides += 1;
+                } else {
+                    calls.push((now, tally == Tally::Failure));
+                }
+                let alive = |at: u64| {
+                    within.is_none_or(|within| now / (within / 64) - at / (within / 64) < 64)
+                };
+                let last: Vec<_> = calls
+                    .iter()
+                    .rev()
+                    .take(length as usize)
+                    .filter(|(at, _)| alive(*at))
+                    .collect();
+                let failures = last.iter().filter(|(_, failed)| *failed).count() as u64;
+                let successes = last.len() as u64 - failures;
+                let expected = Counts { successes, failures, ..Counts::default() };
+                prop_assert_eq!(ring.sum(generation, now), expected);
+                prop_assert_eq!(ring.asides(generation), asides);
+            }
+        }
+    }
+}

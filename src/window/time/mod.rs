@@ -1,0 +1,480 @@
+//! The time window: a ring of buckets that rotates by the stamps inside its words.
+//!
+//! Nobody turns the ring and nobody clears it. The epoch of a call is the number of its time
+//! bucket, the tick, plus the number of its generation; the epoch names a slot of the ring (its
+//! remainder) and a turn of the ring (its quotient). A writer whose bucket word has another stamp
+//! replaces it; a reader counts the words whose stamps are alive and passes over the others.
+//!
+//! Because every transition moves the epoch on, what an earlier generation wrote can't be taken for
+//! the present one's: the stamp has the low 11 bits of the generation, and the generation that
+//! shares them is 2,048 state changes and therefore at least 2,048 ticks of epoch away, twice the
+//! longest ring.
+
+#[cfg(feature = "reconfigure")]
+mod carry;
+#[cfg(feature = "serde")]
+mod saved;
+
+use super::bucket::Stamp;
+use super::latencies::{BinCounts, Latencies};
+use super::latest::{ClockReading, Latest};
+use super::place::Place;
+use super::shards::{Shards, Stretch};
+use super::{Counts, Tally};
+use crate::clock::Now;
+use crate::clock::context::Caller;
+use crate::state::Generation;
+use crate::sync::thread_slot::Lane;
+use crate::sync::{Ordering, fence};
+
+/// The last stretch of time, in buckets.
+#[derive(Debug)]
+pub struct TimeRing {
+    latest: Latest,
+    shards: Shards,
+}
+
+impl TimeRing {
+    /// The most buckets a ring can have; see the module for why.
+    pub const MAX_BUCKETS: u32 = Place::SLOTS;
+    const _GENERATIONS_ARE_TWO_RINGS_APART: () =
+        assert!(Stamp::GENERATIONS >= 2 * Self::MAX_BUCKETS as u64);
+
+    /// The shortest window, in nanoseconds.
+    ///
+    /// Turns repeat after 2³¹ windows: 6.8 years for the shortest, 4,000 years for one of a minute.
+    pub const MIN_LENGTH: u64 = 100_000_000;
+    const _TURNS_LAST_SIX_YEARS: () =
+        assert!(Stamp::TURNS as u128 * Self::MIN_LENGTH as u128 > 6 * 365 * 86_400 * 1_000_000_000);
+
+    /// A ring of `buckets` buckets, each `width` units of the clock wide, in which, once it has
+    /// grown, the threads on the first `lanes` lanes have words of their own.
+    #[must_use]
+    pub fn new(width: u64, buckets: u32, lanes: u32, counts_slow: bool) -> Self {
+        debug_assert!(width > 0 && buckets > 0);
+        Self {
+            latest: Latest::new(width, buckets),
+            shards: Shards::new(buckets, lanes, counts_slow),
+        }
+    }
+
+    /// See [`Ring::is_alike`](super::Ring::is_alike).
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.latest.is_alike(&other.latest) && self.shards.is_alike(&other.shards)
+    }
+
+    /// Lets the ring grow now.
+    pub fn grow(&self) {
+        self.shards.grow();
+    }
+
+    /// Reads the clock.
+    #[must_use]
+    #[inline]
+    pub fn read(&self, clock: &impl Now) -> ClockReading {
+        self.latest.read(clock)
+    }
+
+    /// Reads the clock, in its own units and in nanoseconds.
+    #[inline]
+    pub fn read_with_nanos(&self, clock: &impl Now) -> (ClockReading, u64) {
+        self.latest.read_by(|| clock.raw_and_nanos())
+    }
+
+    /// See [`Ring::record_at`](super::Ring::record_at).
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
+    )]
+    #[inline(always)]
+    pub fn record_at(
+        &self,
+        reading: ClockReading,
+        tally: Tally,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let Some(place) = self.latest.guess(reading, generation) else {
+            return self.record_unguessed(reading.raw, tally, generation, caller, is_current);
+        };
+        self.shards.add_at_once(tally, place, caller)
+            || self.record_rarely(reading.raw, place, tally, caller, is_current)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record_unguessed(
+        &self,
+        raw: u64,
+        tally: Tally,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let buckets = self.shards.buckets();
+        let place = self
+            .latest
+            .note(raw, generation, buckets, caller, &is_current);
+        self.record_rarely(raw, place, tally, caller, is_current)
+    }
+
+    #[inline(never)]
+    fn record_rarely(
+        &self,
+        raw: u64,
+        place: Place,
+        tally: Tally,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        self.shards.add(tally, place, caller, || {
+            self.is_alive(raw, caller) && is_current()
+        })
+    }
+
+    /// Whether a bucket in which the clock was read is still in the window.
+    fn is_alive(&self, raw: u64, caller: &impl Caller) -> bool {
+        // The clock is read anew: it has moved on at least to the tick of any word that was read
+        // before, so if this tick is still in the window, then the word that stands in its place is
+        // an older one.
+        self.latest.age(raw, caller) < u64::from(self.shards.buckets())
+    }
+
+    /// Counts how long a call took, in a bin of `latencies`, and says whether it was counted; see
+    /// [`Ring::record_at`](super::Ring::record_at).
+    #[inline]
+    pub fn record_latency(
+        &self,
+        latencies: &Latencies,
+        bin: usize,
+        reading: ClockReading,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let guess = self.latest.guess(reading, generation);
+        guess.is_some_and(|place| latencies.add_at_once(bin, place, caller))
+            || self.record_latency_rarely(latencies, bin, reading, generation, caller, is_current)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record_latency_rarely(
+        &self,
+        latencies: &Latencies,
+        bin: usize,
+        reading: ClockReading,
+        generation: Generation,
+        caller: &impl Caller,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        let has_grown = self.shards.has_grown();
+        latencies.add(bin, place, has_grown, caller, || {
+            self.is_alive(reading.raw, caller) && is_current()
+        })
+    }
+
+    /// Adds to `counts` how long the calls took that `generation`'s window holds in `latencies`.
+    pub fn read_latencies(
+        &self,
+        latencies: &Latencies,
+        generation: Generation,
+        reading: ClockReading,
+        counts: &mut BinCounts,
+    ) {
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        latencies.read(place, counts);
+    }
+
+    /// How many calls of a kind `generation`'s window holds.
+    #[must_use]
+    pub fn sum(&self, tally: Tally, generation: Generation, reading: ClockReading) -> u64 {
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        let window = Stretch::whole(place);
+        if tally.is_spread() {
+            self.shards.others(tally, window, Lane(0)).sum()
+        } else {
+            self.shards.common_sum(tally, window)
+        }
+    }
+
+    /// The failed and the slow calls of [`Ring::failures_and_slow`](super::Ring::failures_and_slow).
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, `.ci/run instructions` shows a longer path with all features"
+    )]
+    #[inline(always)]
+    pub fn failures_and_slow(&self, generation: Generation, reading: ClockReading) -> Counts {
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        let window = Stretch::whole(place);
+        let slow = self.shards.common_sum(Tally::Slow, window);
+        // Acquire, both: pair with the Release in `stamped::update_own` and in `update`; the failures that
+        // were counted before they were found slow, then the successes that a thread recorded before its
+        // failures, and the growth of the ring that it had seen, are seen below.
+        fence(Ordering::Acquire);
+        let failures = self.shards.common_sum(Tally::Failure, window);
+        fence(Ordering::Acquire);
+        Counts {
+            failures,
+            slow,
+            ..Counts::default()
+        }
+    }
+
+    /// See [`Ring::add_successes`](super::Ring::add_successes).
+    #[inline]
+    pub fn add_successes(
+        &self,
+        mut counts: Counts,
+        generation: Generation,
+        reading: ClockReading,
+        lane: Lane,
+        worth: impl Fn(Counts) -> bool,
+    ) -> Option<Counts> {
+        if !worth(counts) {
+            return None;
+        }
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        let window = Stretch::whole(place);
+        for part in self.shards.others(Tally::Success, window, lane) {
+            counts.successes += part;
+            if !worth(counts) {
+                return None;
+            }
+        }
+        Some(counts)
+    }
+
+    /// See [`Ring::short_counts`](super::Ring::short_counts).
+    pub fn short_counts(
+        &self,
+        buckets: u32,
+        generation: Generation,
+        reading: ClockReading,
+        lane: Lane,
+        worth: impl Fn(Counts) -> bool,
+    ) -> Option<Counts> {
+        let place = self.latest.find(reading, generation, self.shards.buckets());
+        let short = Stretch::last(buckets, place, self.shards.buckets());
+        let mut counts = Counts {
+            failures: self.shards.common_sum(Tally::Failure, short),
+            ..Counts::default()
+        };
+        if !worth(counts) {
+            return None;
+        }
+        // Acquire: as in `failures_and_slow`, the failures first.
+        fence(Ordering::Acquire);
+        for part in self.shards.others(Tally::Success, short, lane) {
+            counts.successes += part;
+            if !worth(counts) {
+                return None;
+            }
+        }
+        Some(counts)
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use crate::clock::context::At;
+    use proptest::prelude::*;
+    use std::cell::RefCell;
+
+    const FIRST: Generation = Generation::FIRST;
+
+    fn ring(buckets: u32) -> TimeRing {
+        TimeRing::new(10, buckets, 1, false)
+    }
+
+    fn record(ring: &TimeRing, generation: Generation, now: u64) -> bool {
+        let caller = At::on_one_lane(now);
+        let reading = ring.read(&caller);
+        ring.record_at(reading, Tally::Failure, generation, &caller, || true)
+    }
+
+    /// Records a call whose clock was read at `then`, at `now`.
+    fn record_late(ring: &TimeRing, then: u64, now: u64) -> bool {
+        let reading = ClockReading::at(then);
+        ring.record_at(
+            reading,
+            Tally::Failure,
+            FIRST,
+            &At::on_one_lane(now),
+            || true,
+        )
+    }
+
+    fn failures(ring: &TimeRing, generation: Generation, now: u64) -> u64 {
+        ring.sum(Tally::Failure, generation, ClockReading::at(now))
+    }
+
+    #[test]
+    fn a_call_leaves_the_window_with_its_bucket() {
+        let ring = ring(3);
+        assert!(record(&ring, FIRST, 5));
+        assert_eq!(failures(&ring, FIRST, 29), 1);
+        assert_eq!(failures(&ring, FIRST, 30), 0);
+    }
+
+    #[test]
+    fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_bucket() {
+        let ring = ring(3);
+        assert!(record(&ring, FIRST, 35));
+        assert!(!record_late(&ring, 5, 35));
+        assert_eq!(failures(&ring, FIRST, 35), 1);
+    }
+
+    #[test]
+    fn a_late_writer_counts_in_its_own_bucket() {
+        let ring = ring(3);
+        assert!(record(&ring, FIRST, 25));
+        assert!(record_late(&ring, 15, 25));
+        assert_eq!(failures(&ring, FIRST, 25), 2);
+        assert_eq!(failures(&ring, FIRST, 40), 1, "the late one has left first");
+    }
+
+    #[test]
+    fn a_reader_with_an_older_clock_sees_what_was_written_later() {
+        let ring = ring(3);
+        assert!(record(&ring, FIRST, 31));
+        assert_eq!(failures(&ring, FIRST, 29), 1);
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_loses_nothing_of_the_window() {
+        let ring = ring(10);
+        for now in 0..100 {
+            assert!(record(&ring, FIRST, now));
+        }
+        assert_eq!(failures(&ring, FIRST, 85), 100);
+        for now in 85..100 {
+            assert!(record(&ring, FIRST, now));
+        }
+        assert_eq!(failures(&ring, FIRST, 99), 115);
+        assert_eq!(
+            failures(&ring, FIRST, 110),
+            95,
+            "ten calls a tick, as before"
+        );
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_by_more_than_the_window_starts_it_anew() {
+        let ring = ring(3);
+        assert!(record(&ring, FIRST, 1_000_005));
+        assert!(record(&ring, FIRST, 5));
+        assert!(record(&ring, FIRST, 15));
+        assert_eq!(failures(&ring, FIRST, 15), 2);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ten_years_finds_an_empty_window_that_works() {
+        let ring = ring(3);
+        let ten_years = 10 * 365 * 86_400 * 1_000_000_000;
+        assert!(record(&ring, FIRST, 5));
+        assert_eq!(failures(&ring, FIRST, ten_years), 0);
+        assert!(record(&ring, FIRST, ten_years));
+        assert_eq!(failures(&ring, FIRST, ten_years), 1);
+    }
+
+    #[test]
+    fn ten_thousand_resets_in_one_tick_never_show_an_older_generations_calls() {
+        let ring = TimeRing::new(10, TimeRing::MAX_BUCKETS, 1, false);
+        let mut generation = FIRST;
+        for _ in 0..10_000 {
+            assert_eq!(failures(&ring, generation, 5), 0);
+            assert!(record(&ring, generation, 5));
+            assert_eq!(failures(&ring, generation, 5), 1);
+            generation = generation.next();
+        }
+    }
+
+    #[test]
+    fn a_sum_that_is_not_worth_going_on_with_is_not_gone_on_with() {
+        let ring = TimeRing::new(10, 3, 2, false);
+        ring.grow();
+        for lane in [0, 1, 2] {
+            let caller = At {
+                nanos: 5,
+                lane: Lane(lane),
+            };
+            let reading = ring.read(&caller);
+            assert!(ring.record_at(reading, Tally::Success, FIRST, &caller, || true));
+        }
+        let reading = ClockReading::at(5);
+        let seen = RefCell::new(Vec::new());
+        let failed = ring.failures_and_slow(FIRST, reading);
+        let counts = ring.add_successes(failed, FIRST, reading, Lane(1), |counts| {
+            seen.borrow_mut().push(counts.successes);
+            counts.successes < 2
+        });
+        assert_eq!(counts, None);
+        assert_eq!(seen.take(), [0, 1, 2], "lane 1, then the shared one");
+
+        let counts = ring.short_counts(1, FIRST, reading, Lane(1), |counts| {
+            seen.borrow_mut().push(counts.successes);
+            counts.successes < 2
+        });
+        assert_eq!(counts, None);
+        assert_eq!(seen.into_inner(), [0, 1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_sum_is_that_of_a_list_of_calls(
+            buckets in 1..8_u32,
+            lanes in 0..3_u32,
+            short in 1..8_u32,
+            steps in proptest::collection::vec((0..40_u64, 0..3_u8, 0..20_u8, 0..80_u32, 0..20_u8), 1..200),
+        ) {
+            let ring = TimeRing::new(10, buckets, 1 << lanes, false);
+            let short = short.min(buckets);
+            let mut generation = FIRST;
+            let mut calls = Vec::new();
+            let mut now = 0;
+            for (step, tally, change, lane, grows) in steps {
+                now += step;
+                if change == 0 {
+                    generation = generation.next();
+                    calls.clear();
+                }
+                let tally = [Tally::Success, Tally::Failure, Tally::Aside][usize::from(tally)];
+                let caller = At { nanos: now, lane: Lane(lane) };
+                if grows == 1 {
+                    ring.grow();
+                }
+                let reading = ring.read(&caller);
+                prop_assert!(ring.record_at(reading, tally, generation, &caller, || true));
+                calls.push((now / 10, tally));
+                let count_in = |buckets, wanted| {
+                    let alive = |tick| now / 10 - tick < u64::from(buckets);
+                    calls.iter().filter(|(tick, tally)| alive(*tick) && *tally == wanted).count() as u64
+                };
+                let count = |wanted| count_in(buckets, wanted);
+                for tally in [Tally::Success, Tally::Failure, Tally::Aside] {
+                    prop_assert_eq!(ring.sum(tally, generation, ClockReading::at(now)), count(tally));
+                }
+                let failed = ring.failures_and_slow(generation, reading);
+                let counts = ring.add_successes(failed, generation, reading, caller.lane, |_| true);
+                let expected = Counts {
+                    successes: count(Tally::Success),
+                    failures: count(Tally::Failure),
+                    ..Counts::default()
+                };
+                prop_assert_eq!(counts, Some(expected));
+                let counts = ring.short_counts(short, generation, reading, caller.lane, |_| true);
+                let expected = Counts {
+                    successes: count_in(short, Tally::Success),
+                    failures: count_in(short, Tally::Failure),
+                    ..Counts::default()
+                };
+                prop_assert_eq!(counts, Some(expected));
+            }
+        }
+    }
+}
