@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::name::Name;
 use crate::state::State;
-use crate::util::random::{between, dice_of_this_thread, mixed};
+use crate::util::random::{between, mixed, random_bits_of_this_thread};
 
 /// A setting that makes no sense.
 ///
@@ -230,7 +230,7 @@ impl Rejected {
         let earliest = self.retry_after?;
         let latest = earliest.saturating_add(earliest / 4);
         // Of two processes the clocks differ, and of two callers to which a clock says the same, the dice.
-        let random = mixed(earliest ^ dice_of_this_thread());
+        let random = mixed(earliest ^ random_bits_of_this_thread());
         Some(Duration::from_nanos(between(earliest, latest, random)))
     }
 

@@ -173,11 +173,11 @@ pub use window::{CountWindow, Recording, Window};
 #[cfg(feature = "__model")]
 #[doc(hidden)]
 pub mod __model {
-    pub use crate::adaptive::{Evidence, Lesson, Verdict, Wish};
+    pub use crate::adaptive::{AdaptiveConfig, Evidence, Lesson, TripEvidence};
     #[cfg(feature = "bulkhead")]
     pub use crate::bulkhead::{Places, PlacesWord, Waiter};
     pub use crate::clock::Now;
-    pub use crate::clock::context::{At, Caller};
+    pub use crate::clock::context::{CallContext, FixedContext};
     #[cfg(feature = "registry")]
     pub use crate::engine::EvictionRank;
     #[cfg(feature = "health")]
@@ -191,12 +191,10 @@ pub mod __model {
     pub use crate::engine::parts::Reconfigured;
     pub use crate::engine::parts::{Mode, Outfit, Switch};
     #[cfg(feature = "wait")]
-    pub use crate::engine::probe_queue::{
-        Anteroom, Entry as AnteroomEntry, Waiter as AnteroomWaiter,
-    };
+    pub use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
     pub use crate::engine::{Core, Refusal, Settings, Ticket};
-    pub use crate::events::listeners::{Entry, Listener, Listeners, Slot};
-    pub use crate::latency::baseline::Usual;
+    pub use crate::events::listeners::{Listener, Listeners, LogEntry, Slot};
+    pub use crate::latency::baseline::PercentileBaseline;
     pub use crate::latency::in_flight::{InFlight, Watch};
     pub use crate::latency::times::{Timed, Times};
     pub use crate::policy::Policies;
@@ -209,14 +207,16 @@ pub mod __model {
     #[cfg(feature = "registry")]
     pub use crate::registry::control_group::{Command, Isolate};
     #[cfg(feature = "registry")]
-    pub use crate::registry::{AtKey, Counted, Fate, Place, Templates, find_or_make};
+    pub use crate::registry::{
+        AtKey, Counted, EvictOutcome, RegistryEntry, Templates, find_or_make,
+    };
     pub use crate::retry_budget::{Tokens, Turn};
     pub use crate::state::history::{History, date_of};
     pub use crate::state::{
-        Admission, AtomicState, Generation, Kind, Manner, Moment, Moved, PackedRound, ProbeReport,
-        ProbeVerdict, Probes, Round, Share, StateWord,
+        Admission, AtomicState, Generation, Moment, PackedRound, Phase, ProbeReport, ProbeVerdict,
+        Probes, RampMode, Round, Share, StateChange, StateWord,
     };
-    pub use crate::sync::thread_slot::{Lane, Lanes};
+    pub use crate::sync::thread_slot::{ThreadSlot, ThreadSlots};
     #[cfg(any(feature = "bulkhead", feature = "wait"))]
     pub use crate::sync::wait_queue::{InLine, Queue};
     #[cfg(tripcurve_traced)]

@@ -105,7 +105,7 @@ pub trait Classify<T, E> {
 #[derive(Clone, Copy, Debug)]
 pub struct WithRetryAfter<C, F> {
     pub(crate) outcome: C,
-    pub(crate) wish: F,
+    pub(crate) retry_after: F,
 }
 
 impl<T, E, C, F> Classify<T, E> for WithRetryAfter<C, F>
@@ -120,7 +120,7 @@ where
 
     #[inline]
     fn retry_after(&self, result: &Result<T, E>) -> Option<Duration> {
-        (self.wish)(result)
+        (self.retry_after)(result)
     }
 }
 

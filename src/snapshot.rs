@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::latency::report::Latency;
 use crate::name::Name;
-use crate::state::{Kind, State};
+use crate::state::{Phase, State};
 use crate::window::{BinCounts, Counts, Recording, rate};
 
 /// A picture of a breaker at one moment.
@@ -58,14 +58,14 @@ pub struct Snapshot {
 #[derive(Clone, Copy)]
 pub(crate) struct Reading<'a> {
     pub(crate) name: &'a Name,
-    pub(crate) kind: Kind,
+    pub(crate) phase: Phase,
     pub(crate) generation: u64,
     /// When it was read, in nanoseconds.
     pub(crate) now: u64,
     /// For how long there has been the generation, in nanoseconds.
     pub(crate) age: u64,
     pub(crate) counts: Counts,
-    pub(crate) asides: u64,
+    pub(crate) uncounted: u64,
     /// Failures since the last success.
     pub(crate) run: u64,
     /// How long the calls took, if that is recorded.
@@ -102,17 +102,17 @@ impl Snapshot {
     pub(crate) fn set(&mut self, reading: &Reading<'_>) {
         let Reading {
             name,
-            kind,
+            phase,
             generation,
             now,
             age,
             counts,
-            asides,
+            uncounted,
             run,
             bins,
         } = *reading;
         self.name.clone_from(name);
-        self.state = kind.state();
+        self.state = phase.state();
         let rejects = matches!(
             self.state,
             State::Open | State::HalfOpen | State::ForcedOpen
@@ -121,8 +121,8 @@ impl Snapshot {
             self.probes_in_flight,
             self.probes_succeeded,
             self.probes_failed,
-        ) = match kind {
-            Kind::HalfOpen {
+        ) = match phase {
+            Phase::HalfOpen {
                 in_flight,
                 succeeded,
                 failed,
@@ -130,21 +130,21 @@ impl Snapshot {
             } => (in_flight, succeeded, failed),
             _ => (0, 0, 0),
         };
-        self.admitted_share = match kind {
-            Kind::Ramp(round) => Some(round.unpack().share.as_f64()),
+        self.admitted_share = match phase {
+            Phase::Ramp(round) => Some(round.unpack().share.as_f64()),
             _ => None,
         };
         self.generation = generation;
         self.at = Duration::from_nanos(now);
         self.in_state_for = Duration::from_nanos(age);
-        self.time_left_open = match kind {
-            Kind::Open { until } => Some(Duration::from_nanos(until.nanos().saturating_sub(now))),
+        self.time_left_open = match phase {
+            Phase::Open { until } => Some(Duration::from_nanos(until.nanos().saturating_sub(now))),
             _ => None,
         };
         self.successes = counts.successes;
         self.failures = counts.failures;
-        self.ignored = if rejects { 0 } else { asides };
-        self.rejected = if rejects { asides } else { 0 };
+        self.ignored = if rejects { 0 } else { uncounted };
+        self.rejected = if rejects { uncounted } else { 0 };
         self.consecutive_failures = run;
         self.slow = counts.slow_of_calls();
         self.overdue = counts.overdue;

@@ -42,8 +42,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Access, At, Core, CountRing, Generation, Lane, Probes, Ring, Settings, Switch, Tally, TimeRing,
-    Timing, accesses_of,
+    Access, Core, CountRing, FixedContext, Generation, Probes, Ring, Settings, Switch, Tally,
+    ThreadSlot, TimeRing, Timing, accesses_of,
 };
 use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy, Window};
 
@@ -147,13 +147,13 @@ impl Subject {
         Self::with_default_policies(Ring::Time(TimeRing::new(
             WIDTH,
             BUCKETS,
-            Lane::OWNED,
+            ThreadSlot::OWNED,
             false,
         )))
     }
 
     fn grown_with(buckets: u32) -> Self {
-        let ring = Ring::Time(TimeRing::new(WIDTH, buckets, Lane::OWNED, false));
+        let ring = Ring::Time(TimeRing::new(WIDTH, buckets, ThreadSlot::OWNED, false));
         ring.grow();
         Self::with_default_policies(ring)
     }
@@ -164,7 +164,7 @@ impl Subject {
 
     /// As grown, with policies that all failures together don't satisfy.
     fn never_tripping() -> Self {
-        let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED, false));
+        let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, ThreadSlot::OWNED, false));
         ring.grow();
         let in_a_row = TripPolicy::consecutive_failures(u32::MAX);
         Self::new(ring, [in_a_row, TripPolicy::failure_count(u32::MAX)])
@@ -201,53 +201,53 @@ impl Subject {
 
 type Make = fn() -> Subject;
 
-fn at(nanos: u64, lane: u32) -> At {
-    let lane = Lane(lane);
-    At { nanos, lane }
+fn at(nanos: u64, thread_slot: u32) -> FixedContext {
+    let thread_slot = ThreadSlot(thread_slot);
+    FixedContext { nanos, thread_slot }
 }
 
 /// What a core does when it is its turn; calls are numbered.
-type Call = fn(&Core, &At, u32);
+type Call = fn(&Core, &FixedContext, u32);
 
-fn settle(core: &Core, caller: &At, outcome: Outcome) {
-    let ticket = core.admit(caller).unwrap();
-    core.settle(ticket, outcome, None, caller);
+fn settle(core: &Core, context: &FixedContext, outcome: Outcome) {
+    let ticket = core.admit(context).unwrap();
+    core.record(ticket, outcome, None, context);
 }
 
-fn success(core: &Core, caller: &At, _: u32) {
-    settle(core, caller, Outcome::Success);
+fn success(core: &Core, context: &FixedContext, _: u32) {
+    settle(core, context, Outcome::Success);
 }
 
 /// By a thread that came when all words were taken.
-fn late_success(core: &Core, caller: &At, _: u32) {
-    let late = at(caller.nanos, Lane::OWNED + caller.lane.0);
+fn late_success(core: &Core, context: &FixedContext, _: u32) {
+    let late = at(context.nanos, ThreadSlot::OWNED + context.thread_slot.0);
     settle(core, &late, Outcome::Success);
 }
 
-fn failure(core: &Core, caller: &At, _: u32) {
-    settle(core, caller, Outcome::Failure);
+fn failure(core: &Core, context: &FixedContext, _: u32) {
+    settle(core, context, Outcome::Failure);
 }
 
-fn seldom_failure(core: &Core, caller: &At, number: u32) {
+fn seldom_failure(core: &Core, context: &FixedContext, number: u32) {
     let fails = number.is_multiple_of(SELDOM);
     let outcome = if fails {
         Outcome::Failure
     } else {
         Outcome::Success
     };
-    settle(core, caller, outcome);
+    settle(core, context, outcome);
 }
 
-fn rejection(core: &Core, caller: &At, _: u32) {
-    assert!(core.admit(caller).is_err());
+fn rejection(core: &Core, context: &FixedContext, _: u32) {
+    assert!(core.admit(context).is_err());
 }
 
 /// The first core takes snapshots while the others' calls succeed.
-fn snapshot_or_success(core: &Core, caller: &At, number: u32) {
-    if caller.lane == Lane(0) {
-        let _ = core.snapshot(caller);
+fn snapshot_or_success(core: &Core, context: &FixedContext, number: u32) {
+    if context.thread_slot == ThreadSlot(0) {
+        let _ = core.snapshot(context);
     } else {
-        success(core, caller, number);
+        success(core, context, number);
     }
 }
 
@@ -287,9 +287,9 @@ impl Trace {
                     Order::RoundRobin => number % cores,
                     Order::Random => dice.roll(cores),
                 };
-                let caller = at(tick * WIDTH, core);
+                let context = at(tick * WIDTH, core);
                 let mut accesses = plain.clone();
-                let noted = accesses_of(|| call(&subject.core, &caller, number));
+                let noted = accesses_of(|| call(&subject.core, &context, number));
                 accesses.extend(noted.iter().map(|it| (place_of(it.address), it.writes)));
                 calls.push((core, accesses));
             }
@@ -492,7 +492,7 @@ fn one_counter(cores: u32, place: fn(u32) -> u32) -> Trace {
 fn a_call_through_the_public_face_makes_the_accesses_that_are_counted() {
     let breaker = CircuitBreaker::builder("cache lines")
         .window(Window::time(Duration::from_secs(86_400), BUCKETS))
-        .shards(Lane::OWNED)
+        .shards(ThreadSlot::OWNED)
         .build()
         .unwrap();
     let subject = Subject::grown();

@@ -729,7 +729,7 @@ fn counts_that_no_time_window_can_have_are_refused() {
         ("successes", many.clone(), "successes: 11 is not in 0..=10"),
         ("failures", many.clone(), "failures: 11 is not in 0..=10"),
         ("slow", many.clone(), "slow: 11 is not in 0..=10"),
-        ("asides", many, "asides: 11 is not in 0..=10"),
+        ("uncounted", many, "uncounted: 11 is not in 0..=10"),
         (
             "successes",
             much.clone(),
@@ -766,9 +766,9 @@ fn calls_that_no_count_window_can_have_are_refused() {
             "outcomes: 'é' is not one of '.', 'x', 's', 'X'",
         ),
         (
-            "asides",
+            "uncounted",
             json!(1_u64 << 48),
-            "asides: 281474976710656 is not in 0..=281474976710655",
+            "uncounted: 281474976710656 is not in 0..=281474976710655",
         ),
         ("length", json!(0), "length: 0 is not in 1..=1048576"),
         ("ages/width", json!(0), "ages.width: 0 is not at least 1"),

@@ -4,14 +4,14 @@
 use loom_tests::sync::Arc;
 use loom_tests::{SharedLine, UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Admission, Anteroom, AnteroomEntry, AtomicState, Generation, Kind, Moment, ProbeReport, Probes,
-    StateWord,
+    Admission, AtomicState, Generation, Moment, Phase, ProbeQueue, ProbeQueueEntry, ProbeReport,
+    Probes, StateWord,
 };
 
 /// A breaker whose only place for a probe is taken.
 struct Scene {
     state: AtomicState,
-    anteroom: Anteroom<SharedLine>,
+    probe_queue: ProbeQueue<SharedLine>,
     line: SharedLine,
 }
 
@@ -20,13 +20,13 @@ impl Scene {
     fn new(room: u32, racing: usize) -> Arc<Self> {
         let line = SharedLine::new(racing);
         Arc::new(Self {
-            state: AtomicState::new(Kind::HalfOpen {
+            state: AtomicState::new(Phase::HalfOpen {
                 in_flight: 1,
                 succeeded: 0,
                 failed: 0,
                 admitted: 1,
             }),
-            anteroom: Anteroom::new(room, line.clone()),
+            probe_queue: ProbeQueue::new(room, line.clone()),
             line,
         })
     }
@@ -36,13 +36,14 @@ impl Scene {
     }
 
     fn settle(&self, report: ProbeReport) {
-        self.state.settle(Generation::FIRST, report, Probes::all(1));
+        self.state
+            .report_probe(Generation::FIRST, report, Probes::all(1));
     }
 
     /// The probe, which succeeds.
     fn succeeds(&self) -> Admission {
         self.settle(ProbeReport::Succeeded);
-        self.anteroom.announce_verdict();
+        self.probe_queue.wake_all();
         self.has_done(Admission::Unrecorded)
     }
 
@@ -53,21 +54,22 @@ impl Scene {
             open_until,
             is_enough: false,
         });
-        self.anteroom.announce_verdict();
+        self.probe_queue.wake_all();
         self.has_done(Admission::Unrecorded)
     }
 
     /// The probe, which is cancelled.
     fn gives_its_place_back(&self) -> Admission {
         self.settle(ProbeReport::Withdrawn);
-        self.anteroom.announce_place();
+        self.probe_queue.wake_one();
         self.has_done(Admission::Unrecorded)
     }
 
     /// Who waits as long as there is a verdict to wait for, as `Waiting` does.
     fn waits(&self) -> Admission {
         while self.awaits_verdict() && !self.line.is_stuck() {
-            if let AnteroomEntry::Waits(waiter) = self.anteroom.enter(|| self.awaits_verdict()) {
+            if let ProbeQueueEntry::Waits(waiter) = self.probe_queue.enter(|| self.awaits_verdict())
+            {
                 waiter.wait(None);
             }
         }
@@ -77,7 +79,7 @@ impl Scene {
 
     /// Who begins to wait, and leaves.
     fn gives_up(&self) -> Admission {
-        drop(self.anteroom.enter(|| self.awaits_verdict()));
+        drop(self.probe_queue.enter(|| self.awaits_verdict()));
         self.has_done(Admission::Unrecorded)
     }
 
@@ -89,12 +91,12 @@ impl Scene {
     #[track_caller]
     fn assert_that_nobody_waits(&self) {
         assert!(!self.line.is_stuck(), "somebody waits for ever");
-        assert_eq!(self.anteroom.waiting(), 0);
+        assert_eq!(self.probe_queue.waiting(), 0);
     }
 }
 
 fn closed() -> Admission {
-    Admission::Recorded(StateWord::new(Generation::FIRST.next(), Kind::Closed))
+    Admission::Recorded(StateWord::new(Generation::FIRST.next(), Phase::Closed))
 }
 
 /// A caller decides to wait while the probe succeeds.
@@ -175,7 +177,7 @@ fn no_more_wait_than_there_is_room_for() {
         let scene = Scene::new(1, 2);
         let held = Arc::new((scene, loom_tests::sync::AtomicU64::new(0)));
         race(&held, [come, come]);
-        assert_eq!(held.0.anteroom.waiting(), 0);
+        assert_eq!(held.0.probe_queue.waiting(), 0);
     });
 }
 
@@ -183,7 +185,7 @@ fn come((scene, inside): &(Arc<Scene>, loom_tests::sync::AtomicU64)) {
     // Relaxed: additions to one word are in an order.
     use loom_tests::sync::Ordering::Relaxed;
 
-    if let AnteroomEntry::Waits(waiter) = scene.anteroom.enter(|| true) {
+    if let ProbeQueueEntry::Waits(waiter) = scene.probe_queue.enter(|| true) {
         assert_eq!(inside.fetch_add(1, Relaxed), 0);
         inside.fetch_sub(1, Relaxed);
         drop(waiter);

@@ -3,7 +3,7 @@
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{Added, AtomicBucket, AtomicState, Generation, Kind, Stamp};
+use tripcurve::__model::{Added, AtomicBucket, AtomicState, Generation, Phase, Stamp};
 
 const FIRST: Generation = Generation::FIRST;
 
@@ -59,7 +59,7 @@ fn writers_that_replace_an_older_bucket_are_all_counted() {
 #[test]
 fn a_writer_of_an_ended_generation_does_not_damage_the_new_ones_bucket() {
     model(UNBOUNDED, || {
-        let shared = Arc::new((AtomicState::new(Kind::Closed), AtomicBucket::new()));
+        let shared = Arc::new((AtomicState::new(Phase::Closed), AtomicBucket::new()));
         let current = |state: &AtomicState| state.load().generation();
         race(
             &shared,
@@ -68,7 +68,7 @@ fn a_writer_of_an_ended_generation_does_not_damage_the_new_ones_bucket() {
                     add_in(FIRST, state, bucket);
                 },
                 |(state, bucket)| {
-                    let next = state.force(Kind::Closed).generation;
+                    let next = state.force(Phase::Closed).generation;
                     assert!(add_in(next, state, bucket));
                 },
             ],
@@ -84,7 +84,7 @@ fn a_writer_of_an_ended_generation_does_not_damage_the_new_ones_bucket() {
 #[test]
 fn a_late_writer_is_told_of_the_new_generation_by_whoever_wrote_last() {
     model(preemptions(4), || {
-        let shared = Arc::new((AtomicState::new(Kind::Closed), AtomicBucket::new()));
+        let shared = Arc::new((AtomicState::new(Phase::Closed), AtomicBucket::new()));
         let written = race(
             &shared,
             [
@@ -93,7 +93,7 @@ fn a_late_writer_is_told_of_the_new_generation_by_whoever_wrote_last() {
                     0
                 },
                 |(state, bucket)| {
-                    let next = state.force(Kind::Closed).generation;
+                    let next = state.force(Phase::Closed).generation;
                     assert!(add_in(next, state, bucket));
                     1
                 },

@@ -2,7 +2,7 @@
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{AtomicState, Command, Isolate, Kind};
+use tripcurve::__model::{AtomicState, Command, Isolate, Phase};
 
 /// A group with room for one, who is a member once the note says so.
 struct Group {
@@ -16,8 +16,8 @@ struct Member(AtomicState);
 impl Isolate for Member {
     fn isolate(&self) {
         let mut seen = self.0.load();
-        while seen.kind() != Kind::ForcedOpen {
-            match self.0.change(seen, Kind::ForcedOpen) {
+        while seen.phase() != Phase::ForcedOpen {
+            match self.0.change(seen, Phase::ForcedOpen) {
                 Ok(_) => return,
                 Err(found) => seen = found,
             }
@@ -26,8 +26,8 @@ impl Isolate for Member {
 
     fn release(&self) {
         let mut seen = self.0.load();
-        while seen.kind() == Kind::ForcedOpen {
-            match self.0.change(seen, Kind::Closed) {
+        while seen.phase() == Phase::ForcedOpen {
+            match self.0.change(seen, Phase::Closed) {
                 Ok(_) => return,
                 Err(found) => seen = found,
             }
@@ -40,7 +40,7 @@ impl Group {
         Self {
             command: Command::default(),
             is_member: AtomicU64::new(0),
-            member: Member(AtomicState::new(Kind::Closed)),
+            member: Member(AtomicState::new(Phase::Closed)),
         }
     }
 
@@ -59,7 +59,7 @@ impl Group {
     }
 
     fn is_isolated(&self) -> bool {
-        self.member.0.load().kind() == Kind::ForcedOpen
+        self.member.0.load().phase() == Phase::ForcedOpen
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Caller, Core, CountRing, Lane, Listeners, Now, Probes, Ring, Settings, Switch, TimeRing,
-    Timing,
+    CallContext, Core, CountRing, FixedContext, Listeners, Now, Probes, Ring, Settings, Switch,
+    ThreadSlot, TimeRing, Timing,
 };
 use tripcurve::{Cause, Clock, MockClock, Outcome, State, TripPolicy};
 
@@ -33,20 +33,20 @@ fn two_shards() -> Ring {
     Ring::Time(ring)
 }
 
-fn on_lane(lane: u32) -> At {
-    At {
+fn on_lane(thread_slot: u32) -> FixedContext {
+    FixedContext {
         nanos: 5,
-        lane: Lane(lane),
+        thread_slot: ThreadSlot(thread_slot),
     }
 }
 
-fn call(core: &Core, outcome: Outcome, lane: u32) {
-    call_by(core, outcome, on_lane(lane));
+fn call(core: &Core, outcome: Outcome, thread_slot: u32) {
+    call_by(core, outcome, on_lane(thread_slot));
 }
 
-fn call_by(core: &Core, outcome: Outcome, caller: At) {
-    if let Ok(ticket) = core.admit(&caller) {
-        core.settle(ticket, outcome, None, &caller);
+fn call_by(core: &Core, outcome: Outcome, context: FixedContext) {
+    if let Ok(ticket) = core.admit(&context) {
+        core.record(ticket, outcome, None, &context);
     }
 }
 
@@ -73,10 +73,10 @@ fn of_two_failures_in_one_bucket_no_trip_is_lost() {
 }
 
 /// The first and the second bucket of a ring of two.
-fn in_bucket(bucket: u64, lane: u32) -> At {
-    At {
+fn in_bucket(bucket: u64, thread_slot: u32) -> FixedContext {
+    FixedContext {
         nanos: 9 + bucket,
-        lane: Lane(lane),
+        thread_slot: ThreadSlot(thread_slot),
     }
 }
 
@@ -190,7 +190,7 @@ struct Turning {
 impl Turning {
     fn call(&self, outcome: Outcome) {
         if let Ok(ticket) = self.core.admit(self) {
-            self.core.settle(ticket, outcome, None, self);
+            self.core.record(ticket, outcome, None, self);
         }
     }
 }
@@ -205,9 +205,9 @@ impl Now for Turning {
     }
 }
 
-impl Caller for Turning {
-    fn lane(&self) -> Lane {
-        Lane(0)
+impl CallContext for Turning {
+    fn thread_slot(&self) -> ThreadSlot {
+        ThreadSlot(0)
     }
 }
 

@@ -4,8 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, AtomicState, Bin, BinCounts, Caller, CountRing, Counts, Generation, Kind, Lane, Now,
-    Recording, Tally, Timing, Took,
+    AtomicState, Bin, BinCounts, CallContext, CountRing, Counts, FixedContext, Generation, Now,
+    Phase, Recording, Tally, ThreadSlot, Timing, Took,
 };
 
 const FIRST: Generation = Generation::FIRST;
@@ -18,7 +18,12 @@ const WITHIN: u64 = 128;
 
 /// Records one call of the first generation.
 fn record(ring: &CountRing, tally: Tally, now: u64) {
-    assert!(ring.record(tally, FIRST, &At::on_one_lane(now), || true));
+    assert!(ring.record(
+        tally,
+        FIRST,
+        &FixedContext::on_first_thread_slot(now),
+        || true
+    ));
 }
 
 fn fail(ring: &CountRing) {
@@ -72,7 +77,12 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_call
             &ring,
             [
                 |ring| {
-                    ring.record(Tally::Failure, FIRST, &At::on_one_lane(0), || true);
+                    ring.record(
+                        Tally::Failure,
+                        FIRST,
+                        &FixedContext::on_first_thread_slot(0),
+                        || true,
+                    );
                 },
                 |ring| {
                     for _ in 0..=2 * GROUP {
@@ -101,23 +111,26 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_call
 fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
     model(preemptions(5), || {
         let shared = Arc::new((
-            AtomicState::new(Kind::Closed),
+            AtomicState::new(Phase::Closed),
             CountRing::new(2, None, Timing::NONE),
         ));
         race(
             &shared,
             [
                 |(state, ring)| {
-                    ring.record(Tally::Failure, FIRST, &At::on_one_lane(0), || {
-                        state.load().generation() == FIRST
-                    });
+                    ring.record(
+                        Tally::Failure,
+                        FIRST,
+                        &FixedContext::on_first_thread_slot(0),
+                        || state.load().generation() == FIRST,
+                    );
                 },
                 |(state, ring)| {
-                    let next = state.force(Kind::Closed).generation;
+                    let next = state.force(Phase::Closed).generation;
                     let is_current = || state.load().generation() == next;
-                    ring.begin(next, is_current);
-                    let caller = At::on_one_lane(0);
-                    assert!(ring.record(Tally::Success, next, &caller, is_current));
+                    ring.start_generation(next, is_current);
+                    let context = FixedContext::on_first_thread_slot(0);
+                    assert!(ring.record(Tally::Success, next, &context, is_current));
                 },
             ],
         );
@@ -129,24 +142,24 @@ fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
 #[test]
 fn a_generation_begins_once() {
     model(preemptions(4), || {
-        let state = AtomicState::new(Kind::Closed);
+        let state = AtomicState::new(Phase::Closed);
         let ring = CountRing::new(2, None, Timing::NONE);
         fail(&ring);
-        state.force(Kind::Closed);
+        state.force(Phase::Closed);
         let shared = Arc::new((state, ring));
         race(
             &shared,
             [
                 |(state, ring)| {
                     let next = FIRST.next();
-                    ring.begin(next, || state.load().generation() == next);
+                    ring.start_generation(next, || state.load().generation() == next);
                 },
                 |(state, ring)| {
                     let next = FIRST.next();
                     let is_current = || state.load().generation() == next;
-                    let caller = At::on_one_lane(0);
-                    assert!(ring.record(Tally::Failure, next, &caller, is_current));
-                    assert!(ring.record(Tally::Failure, next, &caller, is_current));
+                    let context = FixedContext::on_first_thread_slot(0);
+                    assert!(ring.record(Tally::Failure, next, &context, is_current));
+                    assert!(ring.record(Tally::Failure, next, &context, is_current));
                 },
             ],
         );
@@ -230,9 +243,9 @@ impl Now for Moving {
     }
 }
 
-impl Caller for Moving {
-    fn lane(&self) -> Lane {
-        Lane(0)
+impl CallContext for Moving {
+    fn thread_slot(&self) -> ThreadSlot {
+        ThreadSlot(0)
     }
 }
 
@@ -280,7 +293,13 @@ fn timed() -> CountRing {
 fn take(ring: &CountRing, tally: Tally, nanos: u64) {
     let is_slow = nanos == LONG;
     let took = Some(Took { nanos, is_slow });
-    ring.record_timed(tally, took, FIRST, &At::on_one_lane(0), || true);
+    ring.record_timed(
+        tally,
+        took,
+        FIRST,
+        &FixedContext::on_first_thread_slot(0),
+        || true,
+    );
 }
 
 fn take_short(ring: &CountRing) {

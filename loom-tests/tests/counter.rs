@@ -3,7 +3,7 @@
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{AtomicState, Generation, GenerationCounter, Kind};
+use tripcurve::__model::{AtomicState, Generation, GenerationCounter, Phase};
 
 const FIRST: Generation = Generation::FIRST;
 
@@ -112,7 +112,7 @@ fn an_addition_comes_either_before_a_clearing_or_after_it() {
 #[test]
 fn an_addition_of_an_ended_generation_takes_nothing_from_the_new_one() {
     model(UNBOUNDED, || {
-        let shared = Arc::new((AtomicState::new(Kind::Closed), GenerationCounter::new()));
+        let shared = Arc::new((AtomicState::new(Phase::Closed), GenerationCounter::new()));
         race(
             &shared,
             [
@@ -120,7 +120,7 @@ fn an_addition_of_an_ended_generation_takes_nothing_from_the_new_one() {
                     counter.add(FIRST, || state.load().generation() == FIRST);
                 },
                 |(state, counter)| {
-                    let next = state.force(Kind::Closed).generation;
+                    let next = state.force(Phase::Closed).generation;
                     let added = counter.add(next, || state.load().generation() == next);
                     assert_eq!(added, Some(1));
                 },
@@ -156,18 +156,18 @@ fn a_clearing_of_an_ended_generation_leaves_the_new_ones_count() {
 #[test]
 fn a_generation_that_begins_late_does_not_start_the_next_one_anew() {
     model(preemptions(4), || {
-        let shared = Arc::new((AtomicState::new(Kind::Closed), GenerationCounter::new()));
+        let shared = Arc::new((AtomicState::new(Phase::Closed), GenerationCounter::new()));
         let [_, counted] = race(
             &shared,
             [
                 |(state, counter)| {
-                    let own = state.force(Kind::Closed).generation;
-                    counter.begin(own, || state.load().generation() == own);
+                    let own = state.force(Phase::Closed).generation;
+                    counter.start_generation(own, || state.load().generation() == own);
                     own
                 },
                 |(state, counter)| {
-                    let own = state.force(Kind::Closed).generation;
-                    counter.begin(own, || state.load().generation() == own);
+                    let own = state.force(Phase::Closed).generation;
+                    counter.start_generation(own, || state.load().generation() == own);
                     counter.add(own, || state.load().generation() == own);
                     own
                 },

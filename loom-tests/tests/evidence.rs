@@ -6,8 +6,8 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Evidence, Generation, Lane, Lesson, Probes, Recording, Ring, Settings,
-    Switch, Ticket, TimeRing, Timed, Times, Verdict, Wish, date_of,
+    AdaptiveConfig, Beside, Core, Evidence, FixedContext, Generation, Lesson, Probes, Recording,
+    Ring, Settings, Switch, ThreadSlot, Ticket, TimeRing, Timed, Times, TripEvidence, date_of,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -21,7 +21,7 @@ const LIMIT: u64 = 1_000;
 
 /// Evidence of a dependency of which nothing is known.
 fn untaught(tolerate: f64, false_trip_budget: Duration) -> Evidence {
-    let wish = Wish {
+    let wish = AdaptiveConfig {
         tolerate,
         false_trip_budget,
     };
@@ -121,23 +121,23 @@ impl Breaker {
     /// The call in flight comes back.
     fn come_back(&self, outcome: Outcome) {
         self.core
-            .settle(self.tickets[0], outcome, None, &at(NOW, 0));
+            .record(self.tickets[0], outcome, None, &at(NOW, 0));
     }
 
-    fn call(&self, outcome: Outcome, lane: u32) {
-        let caller = at(NOW, lane);
-        if let Ok(ticket) = self.core.admit(&caller) {
-            self.core.settle(ticket, outcome, None, &caller);
+    fn call(&self, outcome: Outcome, thread_slot: u32) {
+        let context = at(NOW, thread_slot);
+        if let Ok(ticket) = self.core.admit(&context) {
+            self.core.record(ticket, outcome, None, &context);
         }
     }
 
-    fn fail(&self, lane: u32) {
-        self.call(Outcome::Failure, lane);
+    fn fail(&self, thread_slot: u32) {
+        self.call(Outcome::Failure, thread_slot);
     }
 
-    fn succeed(&self, calls: usize, lane: u32) {
+    fn succeed(&self, calls: usize, thread_slot: u32) {
         for _ in 0..calls {
-            self.call(Outcome::Success, lane);
+            self.call(Outcome::Success, thread_slot);
         }
     }
 
@@ -157,9 +157,9 @@ impl Breaker {
     }
 }
 
-fn at(nanos: u64, lane: u32) -> At {
-    let lane = Lane(lane);
-    At { nanos, lane }
+fn at(nanos: u64, thread_slot: u32) -> FixedContext {
+    let thread_slot = ThreadSlot(thread_slot);
+    FixedContext { nanos, thread_slot }
 }
 
 fn fail(evidence: &Evidence) {
@@ -194,7 +194,7 @@ fn successes_to_end(failures: u32) -> usize {
     lesson_of(failures).0
 }
 
-fn verdict(evidence: &Evidence) -> Option<Verdict> {
+fn verdict(evidence: &Evidence) -> Option<TripEvidence> {
     evidence.verdict(FIRST, NOW, 0, || 0)
 }
 
@@ -311,7 +311,7 @@ fn who_finds_an_excursion_finds_when_it_began() {
 fn what_is_long_forgotten_is_not_remembered_when_another_excursion_ends() {
     model(UNBOUNDED, || {
         const LATER: u64 = 100 * NOW;
-        let wish = Wish {
+        let wish = AdaptiveConfig {
             tolerate: 0.25,
             false_trip_budget: Duration::from_nanos(1),
         };
@@ -490,7 +490,7 @@ fn the_late_success_of_an_ended_generation_leaves_the_new_ones_note() {
 }
 
 /// What a failure, and another after it, then weigh.
-fn weight_of_two_failures(evidence: &Evidence) -> Verdict {
+fn weight_of_two_failures(evidence: &Evidence) -> TripEvidence {
     fail(evidence);
     fail(evidence);
     verdict(evidence).expect("any failure is enough")

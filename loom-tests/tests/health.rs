@@ -3,8 +3,8 @@
 use loom_tests::sync::{Arc, Ordering, fence};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Generation, InLine, NextCheck, Outfit, Probes, Ring, Settings, Switch,
-    TimeRing,
+    Beside, Core, FixedContext, Generation, InLine, NextCheck, Outfit, Probes, Ring, Settings,
+    Switch, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -60,18 +60,22 @@ fn settings(probe_timeout: u64) -> Settings {
 impl Checked {
     /// Whether the verdict of the check counted.
     fn verdict(&self, is_well: bool, nanos: u64) -> bool {
-        let caller = At::on_one_lane(nanos);
-        self.core.checked(self.generation, is_well, &caller)
+        let context = FixedContext::on_first_thread_slot(nanos);
+        self.core.checked(self.generation, is_well, &context)
     }
 
     /// Whether a call is let through.
     fn call(&self, nanos: u64) -> bool {
-        self.core.admit(&At::on_one_lane(nanos)).is_ok()
+        self.core
+            .admit(&FixedContext::on_first_thread_slot(nanos))
+            .is_ok()
     }
 
     /// How long it is open beyond the time at which the check began.
     fn left(&self) -> Option<u64> {
-        let snapshot = self.core.snapshot(&At::on_one_lane(OPEN_FOR));
+        let snapshot = self
+            .core
+            .snapshot(&FixedContext::on_first_thread_slot(OPEN_FOR));
         let left = snapshot.time_left_open()?;
         Some(left.as_nanos().try_into().expect("it is short"))
     }
@@ -191,7 +195,7 @@ fn a_wish_that_has_lengthened_the_open_time_is_heeded_though_a_health_check_succ
                     None
                 },
                 |it: &Checked| {
-                    it.core.wish(WISH, OPEN_FOR);
+                    it.core.note_retry_after(WISH, OPEN_FOR);
                     it.left()
                 },
             ],
@@ -233,7 +237,7 @@ fn the_first_task_that_checks_misses_no_opening() {
             ring: ring(),
             beside: Beside::default(),
         };
-        breaker.reconfigure(another, &At::on_one_lane(0));
+        breaker.reconfigure(another, &FixedContext::on_first_thread_slot(0));
         let breaker = Arc::new(breaker);
         let [seen, _] = race(
             &breaker,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Bin, BinCounts, Caller, ClockReading, Generation, Histograms, Lane, Lanes, Latencies, Now,
-    Ring, Stamp, Tally, TimeRing, Took,
+    Bin, BinCounts, CallContext, ClockReading, FixedContext, Generation, Histograms, Latencies,
+    Now, Ring, Stamp, Tally, ThreadSlot, ThreadSlots, TimeRing, Took,
 };
 use tripcurve::{Clock, MockClock};
 
@@ -298,15 +298,15 @@ fn what_an_owner_counted_is_not_shown_when_the_sequences_come_round() {
 /// A thread ends, and another one gets its number and with it its histograms; or they live at the same
 /// time, and each has its own.
 ///
-/// Fails when: `Lanes::give_back` doesn't release; when `Lanes::take` doesn't acquire.
+/// Fails when: `ThreadSlots::give_back` doesn't release; when `ThreadSlots::take` doesn't acquire.
 #[test]
 fn who_takes_over_a_lane_goes_on_with_the_histograms_of_the_thread_before() {
     model(preemptions(4), || {
-        let shared = Arc::new((Lanes::new(), [of_one_bucket(), of_one_bucket()]));
-        let live = |(lanes, histograms): &(Lanes, [Histograms; 2])| {
-            let lane = lanes.take().expect("there are more");
-            add_own(&histograms[lane.0 as usize], 1, BIN);
-            lanes.give_back(lane);
+        let shared = Arc::new((ThreadSlots::new(), [of_one_bucket(), of_one_bucket()]));
+        let live = |(thread_slots, histograms): &(ThreadSlots, [Histograms; 2])| {
+            let thread_slot = thread_slots.take().expect("there are more");
+            add_own(&histograms[thread_slot.0 as usize], 1, BIN);
+            thread_slots.give_back(thread_slot);
         };
         race(&shared, [live, live]);
         let told = shared.1.iter().flat_map(|own| told(own, 1));
@@ -358,11 +358,11 @@ impl Timed {
 
     /// How many calls of either duration the window holds at `tick`; there are no others.
     fn told(&self, tick: u64) -> Told {
-        let caller = At::on_one_lane(tick * WIDTH);
-        let reading = ClockReading::at(caller.nanos);
+        let context = FixedContext::on_first_thread_slot(tick * WIDTH);
+        let reading = ClockReading::at(context.nanos);
         let mut counts = BinCounts::default();
         self.ring
-            .read_latencies(Some(&self.latencies), FIRST, reading, &caller, &mut counts);
+            .read_latencies(Some(&self.latencies), FIRST, reading, &context, &mut counts);
         let of = |nanos| counts.calls[Bin::of(nanos).number()];
         let (short, long) = (of(SHORT), of(LONG));
         assert_eq!(counts.calls(), short + long);
@@ -380,9 +380,9 @@ impl Now for Timed {
     }
 }
 
-impl Caller for Timed {
-    fn lane(&self) -> Lane {
-        Lane(0)
+impl CallContext for Timed {
+    fn thread_slot(&self) -> ThreadSlot {
+        ThreadSlot(0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, race};
-use tripcurve::__model::{AtomicState, Generation, History, Kind};
+use tripcurve::__model::{AtomicState, Generation, History, Phase};
 
 const FIRST: Generation = Generation::FIRST;
 
@@ -12,19 +12,19 @@ const FIRST: Generation = Generation::FIRST;
 #[test]
 fn history_is_that_of_the_present_generation() {
     model(UNBOUNDED, || {
-        let shared = Arc::new((History::new(0), AtomicState::new(Kind::Closed)));
+        let shared = Arc::new((History::new(0), AtomicState::new(Phase::Closed)));
         race(
             &shared,
             [
                 |(history, state): &(History, AtomicState)| {
-                    let entered = state.force(Kind::Closed).generation;
+                    let entered = state.force(Phase::Closed).generation;
                     let now = entered.number() * 1_000;
-                    history.begin(entered, now, || state.load().generation() == entered);
+                    history.start_generation(entered, now, || state.load().generation() == entered);
                 },
                 |(history, state): &(History, AtomicState)| {
-                    let entered = state.force(Kind::Closed).generation;
+                    let entered = state.force(Phase::Closed).generation;
                     let now = entered.number() * 1_000;
-                    history.begin(entered, now, || state.load().generation() == entered);
+                    history.start_generation(entered, now, || state.load().generation() == entered);
                 },
             ],
         );

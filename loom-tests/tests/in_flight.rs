@@ -3,7 +3,7 @@
 
 use loom_tests::sync::Arc;
 use loom_tests::{model, preemptions, race};
-use tripcurve::__model::{At, Generation, InFlight, Watch};
+use tripcurve::__model::{FixedContext, Generation, InFlight, Watch};
 
 const FIRST: Generation = Generation::FIRST;
 
@@ -32,7 +32,11 @@ fn watch(in_flight: &InFlight, begin: u64) -> Option<u32> {
 }
 
 fn watch_in(generation: Generation, in_flight: &InFlight, begin: u64) -> Option<u32> {
-    in_flight.watch(generation, begin, &At::on_one_lane(begin))
+    in_flight.watch(
+        generation,
+        begin,
+        &FixedContext::on_first_thread_slot(begin),
+    )
 }
 
 /// The call that began then comes back to its place, if it has one.

@@ -5,11 +5,11 @@ use std::sync::Mutex;
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
-use tripcurve::__model::{Entry, Listeners, Slot};
+use tripcurve::__model::{Listeners, LogEntry, Slot};
 use tripcurve::{Cause, State, Transition};
 
-fn entry(generation: u64) -> Entry {
-    Entry {
+fn entry(generation: u64) -> LogEntry {
+    LogEntry {
         generation,
         from: State::Closed,
         to: State::Open,

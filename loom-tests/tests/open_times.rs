@@ -6,8 +6,8 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Generation, LatestOpening, OpenTimes, Probes, Ring, Settings, Streak, Switch,
-    Ticket, TimeRing,
+    Beside, Core, FixedContext, Generation, LatestOpening, OpenTimes, Probes, Ring, Settings,
+    Streak, Switch, Ticket, TimeRing,
 };
 use tripcurve::{Backoff, Jitter, Outcome, State, TripPolicy};
 
@@ -40,13 +40,13 @@ fn core(probes: u32) -> Core {
     Core::new(settings, Ring::Time(ring), beside, None, State::Closed, 0)
 }
 
-fn at(nanos: u64) -> At {
-    At::on_one_lane(nanos)
+fn at(nanos: u64) -> FixedContext {
+    FixedContext::on_first_thread_slot(nanos)
 }
 
 fn call(core: &Core, outcome: Outcome, nanos: u64) {
     if let Ok(ticket) = core.admit(&at(nanos)) {
-        core.settle(ticket, outcome, None, &at(nanos));
+        core.record(ticket, outcome, None, &at(nanos));
     }
 }
 
@@ -135,7 +135,7 @@ fn a_late_failure_of_a_breaker_that_closes_is_no_failed_recovery() {
 type Probing = (Core, [Ticket; 2]);
 
 fn settle(core: &Core, ticket: Ticket, outcome: Outcome) {
-    core.settle(ticket, outcome, None, &at(2 * FIRST));
+    core.record(ticket, outcome, None, &at(2 * FIRST));
 }
 
 /// Two probes fail.

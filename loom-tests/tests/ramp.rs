@@ -4,7 +4,7 @@
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, race};
 use tripcurve::__model::{
-    Ask, AtomicState, Generation, Kind, Manner, Moment, Ramp, Report, Round, Share, StateWord,
+    Ask, AtomicState, Generation, Moment, Phase, Ramp, RampMode, Report, Round, Share, StateWord,
 };
 
 const FIRST: Generation = Generation::FIRST;
@@ -15,12 +15,12 @@ const SPACING: u64 = 10_000_000;
 /// Longer than a round.
 const LATER: u64 = 1_000_000_000;
 
-const OPEN: fn() -> Kind = || Kind::Open {
+const OPEN: fn() -> Phase = || Phase::Open {
     until: Moment::at(2 * LATER),
 };
 
 fn half() -> Round {
-    Round::first(Share::nearest(0.5), Manner::Bold)
+    Round::first(Share::nearest(0.5), RampMode::Fast)
 }
 
 /// A round that one good call more makes clean.
@@ -29,7 +29,7 @@ fn almost_clean() -> Round {
 }
 
 fn ramp_in(round: Round) -> Arc<(AtomicState, Ramp)> {
-    Arc::new((AtomicState::new(Kind::Ramp(round.pack())), Ramp::new(0.25)))
+    Arc::new((AtomicState::new(Phase::Ramp(round.pack())), Ramp::new(0.25)))
 }
 
 fn ask(ramp: &Ramp) -> bool {
@@ -37,7 +37,7 @@ fn ask(ramp: &Ramp) -> bool {
 }
 
 fn ticket(generation: Generation, round: Round) -> StateWord {
-    StateWord::new(generation, Kind::Ramp(round.without_counts().pack()))
+    StateWord::new(generation, Phase::Ramp(round.without_counts().pack()))
 }
 
 fn report((state, ramp): &(AtomicState, Ramp), ticket: StateWord, is_good: bool) {
@@ -56,9 +56,9 @@ fn report_of_the_first(shared: &(AtomicState, Ramp), is_good: bool) {
 }
 
 fn round(state: &AtomicState) -> Round {
-    match state.load().kind() {
-        Kind::Ramp(round) => round.unpack(),
-        kind => panic!("{kind:?}"),
+    match state.load().phase() {
+        Phase::Ramp(round) => round.unpack(),
+        phase => panic!("{phase:?}"),
     }
 }
 
@@ -89,7 +89,7 @@ fn two_reports_that_both_complete_a_round_end_it_once() {
                 |shared| report_of_the_first(shared, true),
             ],
         );
-        let next = Round::first(Share::ALL, Manner::Bold);
+        let next = Round::first(Share::ALL, RampMode::Fast);
         assert_eq!(round(&shared.0), Round { number: 1, ..next });
         assert_eq!(shared.0.load().generation(), FIRST);
     });
@@ -109,7 +109,7 @@ fn a_failure_belongs_to_its_round_or_changes_nothing() {
                 |shared| report_of_the_first(shared, false),
             ],
         );
-        let next = Round::first(Share::ALL, Manner::Bold);
+        let next = Round::first(Share::ALL, RampMode::Fast);
         let ended = Round { number: 1, ..next };
         let spoilt = Round {
             good: 4,
@@ -160,8 +160,8 @@ fn a_report_of_an_earlier_ramp_changes_nothing() {
                 |shared| report_of_the_first(shared, false),
                 |(state, ramp)| {
                     state.force(OPEN());
-                    let probing = state.force(Kind::PROBING).generation;
-                    let begun = ramp.begin(state, probing, 0, LATER, SPACING);
+                    let probing = state.force(Phase::PROBING).generation;
+                    let begun = ramp.start(state, probing, 0, LATER, SPACING);
                     assert!(begun.is_some());
                 },
             ],

@@ -4,8 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Core, Lane, Mode, Outfit, Probes, Reconfigured, Ring, Settings, Switch, Ticket,
-    TimeRing,
+    Beside, Core, FixedContext, Mode, Outfit, Probes, Reconfigured, Ring, Settings, Switch,
+    ThreadSlot, Ticket, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -46,16 +46,16 @@ fn outfit_with(settings: Settings, width: u64) -> Outfit {
     }
 }
 
-fn at(nanos: u64) -> At {
-    At {
+fn at(nanos: u64) -> FixedContext {
+    FixedContext {
         nanos,
-        lane: Lane(0),
+        thread_slot: ThreadSlot(0),
     }
 }
 
 fn call(core: &Core, outcome: Outcome, nanos: u64) {
     if let Ok(ticket) = core.admit(&at(nanos)) {
-        core.settle(ticket, outcome, None, &at(nanos));
+        core.record(ticket, outcome, None, &at(nanos));
     }
 }
 
@@ -117,7 +117,7 @@ fn a_trip_is_not_undone_by_another_window() {
             &shared,
             [
                 |(core, ticket): &(Arc<Core>, Ticket)| {
-                    core.settle(*ticket, Outcome::Failure, None, &at(5));
+                    core.record(*ticket, Outcome::Failure, None, &at(5));
                 },
                 |(core, _)| {
                     core.reconfigure(outfit(TripPolicy::failure_count(2), 20), &at(5));
@@ -194,7 +194,7 @@ fn a_window_of_another_size_holds_no_call_from_before_a_command() {
 
 /// A bucket is about to be replaced by one of the next turn, when another policy comes.
 ///
-/// Fails when: `Ring::is_alike` says no.
+/// Fails when: `Ring::same_config` says no.
 #[test]
 fn a_call_in_a_bucket_that_rotates_is_counted_once_in_a_window_that_is_kept() {
     model(preemptions(3), || {
@@ -233,7 +233,7 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
             &shared,
             [
                 |(core, come, earlier): &(Core, AtomicU64, Ticket)| {
-                    core.settle(*earlier, Outcome::Success, None, &at(25));
+                    core.record(*earlier, Outcome::Success, None, &at(25));
                     // Acquire: pairs with the Release below.
                     let has_come = come.load(Ordering::Acquire);
                     call(core, Outcome::Success, 25);
@@ -304,7 +304,7 @@ fn of_a_probes_result_and_another_recovery_one_ends_the_generation() {
             &shared,
             [
                 |(core, probe): &(Core, Ticket)| {
-                    core.settle(*probe, Outcome::Success, None, &at(2_000_000));
+                    core.record(*probe, Outcome::Success, None, &at(2_000_000));
                 },
                 |(core, _)| {
                     let settings = settings(TripPolicy::failure_count(5), 2, 1_000_000);
@@ -331,7 +331,7 @@ fn of_a_probes_result_and_another_recovery_one_ends_the_generation() {
 
 /// Two configurations come at once, one with another window, in which a call is then counted.
 ///
-/// Fails when: `Core::make_known` replaces what it hasn't seen.
+/// Fails when: `Core::publish` replaces what it hasn't seen.
 #[test]
 fn of_two_configurations_at_once_one_is_there_as_a_whole() {
     model(preemptions(2), || {

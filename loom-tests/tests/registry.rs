@@ -3,7 +3,7 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use std::sync::OnceLock;
-use tripcurve::__model::{AtKey, Counted, Fate, Place, find_or_make};
+use tripcurve::__model::{AtKey, Counted, EvictOutcome, RegistryEntry, find_or_make};
 
 /// An atomic of this model's own, with a scheduling point before each load, as `src/sync/mod.rs` has for
 /// tripcurve's (see the crate's documentation).
@@ -58,7 +58,7 @@ impl Handle {
         self.0.failures.word.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn has_nothing_to_lose(&self) -> bool {
+    fn is_evictable(&self) -> bool {
         // Relaxed: as above.
         self.0.failures.load(Ordering::Relaxed) == 0
     }
@@ -91,7 +91,7 @@ impl Counted for Handle {
 struct Map {
     /// The number of the place that is there; 0 for none.
     there: Word,
-    places: [OnceLock<Place<Handle>>; 4],
+    places: [OnceLock<RegistryEntry<Handle>>; 4],
     made: AtomicU64,
 }
 
@@ -104,7 +104,7 @@ impl Map {
         }
     }
 
-    fn place(&self, number: u64) -> &Place<Handle> {
+    fn place(&self, number: u64) -> &RegistryEntry<Handle> {
         let index = usize::try_from(number - 1).unwrap();
         self.places[index].get().unwrap()
     }
@@ -114,7 +114,7 @@ impl Map {
         let make = || {
             // Relaxed: each number is given once.
             let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
-            Place::new(Handle::new(), number)
+            RegistryEntry::new(Handle::new(), number)
         };
         let (handle, number) = find_or_make(self, make, |_, _| ());
         (handle, number.is_some())
@@ -125,16 +125,16 @@ impl Map {
         let Some(place) = self.get() else {
             return false;
         };
-        let fate = place.retire(|it, _| it.has_nothing_to_lose());
-        if fate == Fate::Retired {
+        let fate = place.retire(|it, _| it.is_evictable());
+        if fate == EvictOutcome::Retired {
             self.take_away(place.number());
         }
-        fate == Fate::Retired
+        fate == EvictOutcome::Retired
     }
 }
 
 impl AtKey<Handle> for Map {
-    fn get(&self) -> Option<&Place<Handle>> {
+    fn get(&self) -> Option<&RegistryEntry<Handle>> {
         // Acquire: as papaya's.
         match self.there.load(Ordering::Acquire) {
             0 => None,
@@ -142,7 +142,7 @@ impl AtKey<Handle> for Map {
         }
     }
 
-    fn put(&self, place: Place<Handle>) -> &Place<Handle> {
+    fn put(&self, place: RegistryEntry<Handle>) -> &RegistryEntry<Handle> {
         let number = place.number();
         let index = usize::try_from(number - 1).unwrap();
         self.places[index].set(place).unwrap();
@@ -188,7 +188,7 @@ fn two_uses_of_a_key_whose_breaker_was_retired_get_one_new_breaker() {
         let weak = std::sync::Arc::downgrade(&old.0);
         drop(old);
         let retired = map.get().unwrap().retire(|_, _| true);
-        assert_eq!(retired, Fate::Retired);
+        assert_eq!(retired, EvictOutcome::Retired);
         let map = Arc::new(map);
         let [one, other] = race(&map, [|map: &Map| map.of().0, |map| map.of().0]);
         assert!(one.is(&other));
@@ -265,7 +265,7 @@ fn a_failure_that_is_recorded_while_the_breaker_is_evicted_is_not_lost() {
                 },
             ],
         );
-        assert!(!map.of().0.has_nothing_to_lose());
+        assert!(!map.of().0.is_evictable());
     });
 }
 
@@ -298,13 +298,13 @@ fn of_the_failures_of_many_none_is_lost_to_evictions() {
 
 /// Two come to a new breaker, and neither goes on before it was welcomed.
 ///
-/// Fails when: `take_rarely` notes the use before it has welcomed, or without Release; when `take` doesn't
+/// Fails when: `take_slow` notes the use before it has welcomed, or without Release; when `take` doesn't
 /// acquire.
 #[test]
 fn nobody_has_a_handle_to_a_breaker_that_was_not_welcomed() {
     model(UNBOUNDED, || {
-        let shared = Arc::new((Place::new(Handle::new(), 1), AtomicU64::new(0)));
-        let take = |(place, welcomed): &(Place<Handle>, AtomicU64)| {
+        let shared = Arc::new((RegistryEntry::new(Handle::new(), 1), AtomicU64::new(0)));
+        let take = |(place, welcomed): &(RegistryEntry<Handle>, AtomicU64)| {
             // Relaxed: the model asks whether the place orders it.
             let taken = place.take(|_, _| welcomed.store(1, Ordering::Relaxed));
             assert!(taken.is_some());

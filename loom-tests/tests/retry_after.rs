@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{At, Core, Probes, Ring, Settings, Switch, Ticket, TimeRing};
+use tripcurve::__model::{Core, FixedContext, Probes, Ring, Settings, Switch, Ticket, TimeRing};
 use tripcurve::{Outcome, State, TripPolicy};
 
 /// The open time; it is whole in the units of the state word.
@@ -28,13 +28,14 @@ fn core() -> Core {
 }
 
 fn fail(core: &Core, nanos: u64) {
-    let caller = At::on_one_lane(nanos);
-    let ticket = core.admit(&caller).expect("nothing has failed");
-    core.settle(ticket, Outcome::Failure, None, &caller);
+    let context = FixedContext::on_first_thread_slot(nanos);
+    let ticket = core.admit(&context).expect("nothing has failed");
+    core.record(ticket, Outcome::Failure, None, &context);
 }
 
 fn left(core: &Core, nanos: u64) -> Option<Duration> {
-    core.snapshot(&At::on_one_lane(nanos)).time_left_open()
+    core.snapshot(&FixedContext::on_first_thread_slot(nanos))
+        .time_left_open()
 }
 
 /// A call fails, which trips, and another one brings the wish.
@@ -48,7 +49,7 @@ fn a_wish_while_the_breaker_trips_is_heeded() {
             &core,
             [
                 |core: &Core| fail(core, 0),
-                |core: &Core| core.wish(WISH, 0),
+                |core: &Core| core.note_retry_after(WISH, 0),
             ],
         );
         assert_eq!(left(&core, 0), Some(Duration::from_nanos(WISH)));
@@ -63,15 +64,22 @@ fn a_wish_while_a_probe_fails_is_heeded() {
     model(preemptions(3), || {
         let core = core();
         core.trip(0, 0);
-        let probe = core.admit(&At::on_one_lane(0)).expect("it is the probe");
+        let probe = core
+            .admit(&FixedContext::on_first_thread_slot(0))
+            .expect("it is the probe");
         let shared = Arc::new((core, probe));
         race(
             &shared,
             [
                 |(core, probe): &(Core, Ticket)| {
-                    core.settle(*probe, Outcome::Failure, None, &At::on_one_lane(0));
+                    core.record(
+                        *probe,
+                        Outcome::Failure,
+                        None,
+                        &FixedContext::on_first_thread_slot(0),
+                    );
                 },
-                |(core, _): &(Core, Ticket)| core.wish(WISH, 0),
+                |(core, _): &(Core, Ticket)| core.note_retry_after(WISH, 0),
             ],
         );
         assert_eq!(left(&shared.0, 0), Some(Duration::from_nanos(WISH)));
@@ -90,7 +98,7 @@ fn a_wish_while_the_breaker_is_reset_leaves_it_closed() {
         race(
             &core,
             [
-                |core: &Core| core.wish(WISH, 0),
+                |core: &Core| core.note_retry_after(WISH, 0),
                 |core: &Core| core.reset(0),
             ],
         );
@@ -110,8 +118,8 @@ fn of_two_wishes_the_longer_one_holds() {
         race(
             &core,
             [
-                |core: &Core| core.wish(WISH, 0),
-                |core: &Core| core.wish(2 * WISH, 0),
+                |core: &Core| core.note_retry_after(WISH, 0),
+                |core: &Core| core.note_retry_after(2 * WISH, 0),
             ],
         );
         assert_eq!(left(&core, 0), Some(Duration::from_nanos(2 * WISH)));

@@ -4,15 +4,15 @@
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Core, Lane, Probes, Ring, Settings, Switch, Ticket, TimeRing, Tokens, Turn,
+    Core, FixedContext, Probes, Ring, Settings, Switch, ThreadSlot, Ticket, TimeRing, Tokens, Turn,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
 const TENTH: u64 = 100_000_000;
 
-const AT: At = At {
+const AT: FixedContext = FixedContext {
     nanos: 5,
-    lane: Lane(0),
+    thread_slot: ThreadSlot(0),
 };
 
 /// A budget that can save two retries and has none; `share` thousandths come of a success, and `floor` retries of a
@@ -159,7 +159,7 @@ impl Both {
 
     /// Fails, and says whether it may be tried again.
     fn fails(&self, call: Ticket) -> bool {
-        self.core.settle(call, Outcome::Failure, None, &AT);
+        self.core.record(call, Outcome::Failure, None, &AT);
         let since = self.core.lets_all_through_since(AT.nanos);
         since.is_ok_and(|since| self.tokens.withdraw(AT.nanos, since).is_ok())
     }

@@ -6,8 +6,8 @@ use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use std::time::Duration;
 use tripcurve::__model::{
-    At, AtomicState, Caller, ClockReading, Counts, Generation, Kind, Lane, Lanes, Now, Ring, Tally,
-    TimeRing,
+    AtomicState, CallContext, ClockReading, Counts, FixedContext, Generation, Now, Phase, Ring,
+    Tally, ThreadSlot, ThreadSlots, TimeRing,
 };
 use tripcurve::{Clock, MockClock};
 
@@ -63,9 +63,9 @@ impl Now for Turning {
     }
 }
 
-impl Caller for Turning {
-    fn lane(&self) -> Lane {
-        Lane(0)
+impl CallContext for Turning {
+    fn thread_slot(&self) -> ThreadSlot {
+        ThreadSlot(0)
     }
 }
 
@@ -167,10 +167,10 @@ fn what_two_threads_note_of_two_ticks_is_not_mistaken_for_each_other() {
 }
 
 fn fail_in(generation: Generation, state: &AtomicState, ring: &TimeRing) -> bool {
-    let caller = At::on_one_lane(5);
+    let context = FixedContext::on_first_thread_slot(5);
     let is_current = || state.load().generation() == generation;
-    let reading = ring.read(&caller);
-    ring.record_at(reading, Tally::Failure, generation, &caller, is_current)
+    let reading = ring.read(&context);
+    ring.record_at(reading, Tally::Failure, generation, &context, is_current)
 }
 
 /// A generation ends while a call of it is recorded, and the bucket of the new one is noted.
@@ -179,7 +179,7 @@ fn fail_in(generation: Generation, state: &AtomicState, ring: &TimeRing) -> bool
 #[test]
 fn a_call_of_an_ended_generation_is_not_counted_where_the_new_one_was_noted() {
     model(preemptions(4), || {
-        let state = AtomicState::new(Kind::Closed);
+        let state = AtomicState::new(Phase::Closed);
         let ring = TimeRing::new(WIDTH, 1, 1, false);
         fail_in(FIRST, &state, &ring);
         let shared = Arc::new((state, ring));
@@ -190,7 +190,7 @@ fn a_call_of_an_ended_generation_is_not_counted_where_the_new_one_was_noted() {
                     fail_in(FIRST, state, ring);
                 },
                 |(state, ring)| {
-                    let next = state.force(Kind::Closed).generation;
+                    let next = state.force(Phase::Closed).generation;
                     assert!(fail_in(next, state, ring));
                 },
             ],
@@ -201,18 +201,21 @@ fn a_call_of_an_ended_generation_is_not_counted_where_the_new_one_was_noted() {
     });
 }
 
-fn on(lane: Lane) -> At {
-    At { nanos: 5, lane }
+fn on(thread_slot: ThreadSlot) -> FixedContext {
+    FixedContext {
+        nanos: 5,
+        thread_slot,
+    }
 }
 
-fn record(ring: &Ring, tally: Tally, lane: Lane) {
-    assert!(ring.record(tally, FIRST, &on(lane), || true));
+fn record(ring: &Ring, tally: Tally, thread_slot: ThreadSlot) {
+    assert!(ring.record(tally, FIRST, &on(thread_slot), || true));
 }
 
 fn counts(ring: &Ring) -> Counts {
-    let (reading, caller) = (ClockReading::at(5), on(Lane(0)));
-    let counts = ring.failures_and_slow(FIRST, reading, &caller);
-    ring.all_counts(counts, FIRST, reading, &caller)
+    let (reading, context) = (ClockReading::at(5), on(ThreadSlot(0)));
+    let counts = ring.failures_and_slow(FIRST, reading, &context);
+    ring.all_counts(counts, FIRST, reading, &context)
 }
 
 fn two_lanes() -> Ring {
@@ -222,18 +225,18 @@ fn two_lanes() -> Ring {
 /// A thread ends, and another one gets its number and with it its words; or they live at the same
 /// time, and each has its own.
 ///
-/// Fails when: `Lanes::give_back` doesn't release; when `Lanes::take` doesn't acquire.
+/// Fails when: `ThreadSlots::give_back` doesn't release; when `ThreadSlots::take` doesn't acquire.
 #[test]
 fn who_takes_over_a_lane_goes_on_with_the_counts_of_the_thread_before() {
     model(UNBOUNDED, || {
         let ring = two_lanes();
         ring.grow();
-        let shared = Arc::new((Lanes::new(), ring));
-        let live = |(lanes, ring): &(Lanes, Ring)| {
-            let lane = lanes.take().expect("there are more");
-            record(ring, Tally::Success, lane);
-            lanes.give_back(lane);
-            lane.0
+        let shared = Arc::new((ThreadSlots::new(), ring));
+        let live = |(thread_slots, ring): &(ThreadSlots, Ring)| {
+            let thread_slot = thread_slots.take().expect("there are more");
+            record(ring, Tally::Success, thread_slot);
+            thread_slots.give_back(thread_slot);
+            thread_slot.0
         };
         race(&shared, [live, live]);
         assert_eq!(counts(&shared.1).successes, 2);
@@ -248,21 +251,21 @@ fn a_lane_is_handed_on_past_a_thread_that_takes_another() {
     model(preemptions(3), || {
         let ring = two_lanes();
         ring.grow();
-        let shared = Arc::new((Lanes::new(), ring));
+        let shared = Arc::new((ThreadSlots::new(), ring));
         race(
             &shared,
             [
-                |(lanes, ring)| {
-                    let lane = lanes.take().expect("there are more");
-                    record(ring, Tally::Success, lane);
-                    lanes.give_back(lane);
+                |(thread_slots, ring)| {
+                    let thread_slot = thread_slots.take().expect("there are more");
+                    record(ring, Tally::Success, thread_slot);
+                    thread_slots.give_back(thread_slot);
                 },
-                |(lanes, ring)| {
-                    let lane = lanes.take().expect("there are more");
-                    record(ring, Tally::Success, lane);
+                |(thread_slots, ring)| {
+                    let thread_slot = thread_slots.take().expect("there are more");
+                    record(ring, Tally::Success, thread_slot);
                 },
-                |(lanes, _)| {
-                    let _other = lanes.take();
+                |(thread_slots, _)| {
+                    let _other = thread_slots.take();
                 },
             ],
         );
@@ -281,13 +284,13 @@ fn of_what_is_recorded_while_the_ring_grows_nothing_is_lost() {
             &ring,
             [
                 |ring| {
-                    record(ring, Tally::Success, Lane(0));
-                    record(ring, Tally::Success, Lane(0));
+                    record(ring, Tally::Success, ThreadSlot(0));
+                    record(ring, Tally::Success, ThreadSlot(0));
                 },
-                |ring| record(ring, Tally::Success, Lane(2)),
+                |ring| record(ring, Tally::Success, ThreadSlot(2)),
                 |ring| {
                     ring.grow();
-                    record(ring, Tally::Success, Lane(4));
+                    record(ring, Tally::Success, ThreadSlot(4));
                 },
             ],
         );
@@ -299,8 +302,8 @@ fn of_what_is_recorded_while_the_ring_grows_nothing_is_lost() {
 /// the ring grows between.
 fn a_failure_after_a_success(ring: Ring, grows: fn(&Ring)) {
     // So that both words are this generation's own, and are added to on the fast path.
-    record(&ring, Tally::Success, Lane(0));
-    record(&ring, Tally::Failure, Lane(0));
+    record(&ring, Tally::Success, ThreadSlot(0));
+    record(&ring, Tally::Failure, ThreadSlot(0));
     let shared = Arc::new((ring, grows));
     let [seen, _] = race(
         &shared,
@@ -308,8 +311,8 @@ fn a_failure_after_a_success(ring: Ring, grows: fn(&Ring)) {
             |(ring, _)| counts(ring),
             |(ring, grows)| {
                 grows(ring);
-                record(ring, Tally::Success, Lane(0));
-                record(ring, Tally::Failure, Lane(0));
+                record(ring, Tally::Success, ThreadSlot(0));
+                record(ring, Tally::Failure, ThreadSlot(0));
                 Counts::default()
             },
         ],

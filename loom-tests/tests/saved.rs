@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use loom_tests::sync::Arc;
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    At, Core, CountRing, Probes, Ring, SavedCore, Settings, Switch, TimeRing, Timing,
+    Core, CountRing, FixedContext, Probes, Ring, SavedCore, Settings, Switch, TimeRing, Timing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -35,17 +35,17 @@ fn fail(core: &Core) {
 }
 
 fn call(core: &Core, outcome: Outcome) {
-    let caller = At::on_one_lane(5);
-    if let Ok(ticket) = core.admit(&caller) {
-        core.settle(ticket, outcome, None, &caller);
+    let context = FixedContext::on_first_thread_slot(5);
+    if let Ok(ticket) = core.admit(&context) {
+        core.record(ticket, outcome, None, &context);
     }
 }
 
 /// How many failures a breaker has that is restored from it.
 fn failures(saved: &SavedCore) -> u64 {
     let mut restored = core();
-    restored.restore(saved, 0, &At::on_one_lane(5));
-    let snapshot = restored.snapshot(&At::on_one_lane(5));
+    restored.restore(saved, 0, &FixedContext::on_first_thread_slot(5));
+    let snapshot = restored.snapshot(&FixedContext::on_first_thread_slot(5));
     assert_eq!(snapshot.state(), saved.state());
     assert_eq!(snapshot.generation(), saved.generation());
     snapshot.failures()
@@ -65,7 +65,7 @@ fn what_is_saved_during_a_trip_is_of_one_generation() {
             [
                 |(core, _): &(Core, Mutex<Option<SavedCore>>)| fail(core),
                 |(core, seen): &(Core, Mutex<Option<SavedCore>>)| {
-                    let saved = core.save(&At::on_one_lane(5));
+                    let saved = core.save(&FixedContext::on_first_thread_slot(5));
                     *seen.lock().unwrap() = Some(saved);
                 },
             ],
@@ -96,15 +96,15 @@ fn no_failure_is_saved_without_the_success_before_it() {
                     fail(core);
                 },
                 |(core, seen): &(Core, Mutex<Option<SavedCore>>)| {
-                    let saved = core.save(&At::on_one_lane(5));
+                    let saved = core.save(&FixedContext::on_first_thread_slot(5));
                     *seen.lock().unwrap() = Some(saved);
                 },
             ],
         );
         let saved = shared.1.lock().unwrap().take().unwrap();
         let mut restored = core_with(ring());
-        restored.restore(&saved, 0, &At::on_one_lane(5));
-        let snapshot = restored.snapshot(&At::on_one_lane(5));
+        restored.restore(&saved, 0, &FixedContext::on_first_thread_slot(5));
+        let snapshot = restored.snapshot(&FixedContext::on_first_thread_slot(5));
         assert!(snapshot.failures() <= snapshot.successes());
     });
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    At, Beside, Caller, Core, CountRing, Counts, Generation, Lane, Now, Probes, Recording, Ring,
-    SavedCore, Settings, Switch, Tally, Ticket, TimeRing, Timed, Times, Timing, Took,
+    Beside, CallContext, Core, CountRing, Counts, FixedContext, Generation, Now, Probes, Recording,
+    Ring, SavedCore, Settings, Switch, Tally, ThreadSlot, Ticket, TimeRing, Timed, Times, Timing,
+    Took,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -29,7 +30,7 @@ struct Slow {
 
 /// A caller whose dice say that its calls are not watched. That there are fewer words to look at makes
 /// room for more preemptions.
-struct Unwatched(At);
+struct Unwatched(FixedContext);
 
 impl Now for Unwatched {
     fn raw(&self) -> u64 {
@@ -40,14 +41,14 @@ impl Now for Unwatched {
         self.0.nanos_at(raw)
     }
 
-    fn dice(&self, _: u64) -> u64 {
+    fn random_bits(&self, _: u64) -> u64 {
         u64::MAX
     }
 }
 
-impl Caller for Unwatched {
-    fn lane(&self) -> Lane {
-        self.0.lane()
+impl CallContext for Unwatched {
+    fn thread_slot(&self) -> ThreadSlot {
+        self.0.thread_slot()
     }
 }
 
@@ -87,8 +88,8 @@ impl Slow {
     }
 
     /// With a call in flight that began at zero.
-    fn and_a_call_of(mut self, caller: &impl Caller) -> Self {
-        let ticket = self.core.admit(caller);
+    fn and_a_call_of(mut self, context: &impl CallContext) -> Self {
+        let ticket = self.core.admit(context);
         self.tickets.push(ticket.expect("it is closed"));
         self
     }
@@ -97,25 +98,26 @@ impl Slow {
     fn and_two_calls(self) -> Self {
         // The very first call is watched in any case.
         let first = self.core.admit(&at(0, 0)).expect("it is closed");
-        self.core.settle(first, Outcome::Ignored, None, &at(0, 0));
-        let caller = Unwatched(at(0, 0));
-        self.and_a_call_of(&caller).and_a_call_of(&caller)
+        self.core.record(first, Outcome::Ignored, None, &at(0, 0));
+        let context = Unwatched(at(0, 0));
+        self.and_a_call_of(&context).and_a_call_of(&context)
     }
 
     /// A call is dropped.
-    fn give_up(&self, call: usize, caller: At) {
-        self.core.cancel(self.tickets[call], &caller);
+    fn give_up(&self, call: usize, context: FixedContext) {
+        self.core.cancel(self.tickets[call], &context);
     }
 
     /// A call comes back.
-    fn come_back(&self, call: usize, outcome: Outcome, caller: At) {
-        self.core.settle(self.tickets[call], outcome, None, &caller);
+    fn come_back(&self, call: usize, outcome: Outcome, context: FixedContext) {
+        self.core
+            .record(self.tickets[call], outcome, None, &context);
     }
 }
 
-fn at(nanos: u64, lane: u32) -> At {
-    let lane = Lane(lane);
-    At { nanos, lane }
+fn at(nanos: u64, thread_slot: u32) -> FixedContext {
+    let thread_slot = ThreadSlot(thread_slot);
+    FixedContext { nanos, thread_slot }
 }
 
 fn buckets(buckets: u32) -> Ring {
@@ -145,7 +147,7 @@ fn come_back_on_both_sides_of_a_tick(second: Outcome) {
 }
 
 /// Fails when: `GenerationCounter::restart` doesn't write where the count is zero already; when
-/// `Core::record_success_rarely` restarts the run before it writes to the window.
+/// `Core::record_success_slow` restarts the run before it writes to the window.
 #[test]
 fn of_two_slow_calls_on_both_sides_of_a_tick_no_trip_is_lost() {
     model(preemptions(2).full(3), || {
@@ -197,10 +199,10 @@ fn of_two_slow_calls_among_the_last_no_trip_is_lost() {
 
 /// What a ring counts at that time.
 fn count(ring: &Ring) -> Counts {
-    let (caller, first) = (at(LATE, 1), Generation::FIRST);
-    let reading = ring.read(&caller);
-    let counts = ring.failures_and_slow(first, reading, &caller);
-    ring.all_counts(counts, first, reading, &caller)
+    let (context, first) = (at(LATE, 1), Generation::FIRST);
+    let reading = ring.read(&context);
+    let counts = ring.failures_and_slow(first, reading, &context);
+    ring.all_counts(counts, first, reading, &context)
 }
 
 /// A slow call is recorded while somebody counts.
@@ -214,13 +216,13 @@ fn record_and_count(ring: Ring, tally: Tally) {
                 assert!(seen.slow <= seen.calls(), "{seen:?}");
             },
             |(ring, tally)| {
-                let caller = at(LATE, 0);
+                let context = at(LATE, 0);
                 let took = Took {
                     nanos: LATE,
                     is_slow: true,
                 };
-                let (reading, first) = (ring.read(&caller), Generation::FIRST);
-                ring.record_timed_at(reading, *tally, (took, None), first, &caller, || true);
+                let (reading, first) = (ring.read(&context), Generation::FIRST);
+                ring.record_timed_at(reading, *tally, (took, None), first, &context, || true);
             },
         ],
     );

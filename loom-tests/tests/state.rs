@@ -4,7 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Admission, AtomicState, Generation, Kind, Moment, Moved, ProbeReport, ProbeVerdict, Probes,
+    Admission, AtomicState, Generation, Moment, Phase, ProbeReport, ProbeVerdict, Probes,
+    StateChange,
 };
 use tripcurve::State;
 
@@ -13,14 +14,14 @@ const FIRST: Generation = Generation::FIRST;
 /// After this many nanoseconds without an admission a probe is overdue.
 const TIMEOUT: u64 = 10;
 
-fn open_until(nanos: u64) -> Kind {
-    Kind::Open {
+fn open_until(nanos: u64) -> Phase {
+    Phase::Open {
         until: Moment::at(nanos),
     }
 }
 
-fn half_open(in_flight: u32, succeeded: u32) -> Kind {
-    Kind::HalfOpen {
+fn half_open(in_flight: u32, succeeded: u32) -> Phase {
+    Phase::HalfOpen {
         in_flight,
         succeeded,
         failed: 0,
@@ -33,7 +34,7 @@ fn is_probe(admission: &Admission) -> bool {
 }
 
 /// The state change that came with the admission.
-fn moved(admission: &Admission) -> Option<Moved> {
+fn moved(admission: &Admission) -> Option<StateChange> {
     match admission {
         Admission::Probe { moved, .. } => *moved,
         _ => None,
@@ -48,7 +49,7 @@ fn count<T>(items: &[T], is_counted: impl Fn(&T) -> bool) -> usize {
 #[test]
 fn of_two_trips_exactly_one_wins_the_generation() {
     model(UNBOUNDED, || {
-        let state = Arc::new(AtomicState::new(Kind::Closed));
+        let state = Arc::new(AtomicState::new(Phase::Closed));
         let seen = state.load();
         let shared = Arc::new((state, seen));
         let trip =
@@ -63,12 +64,12 @@ fn of_two_trips_exactly_one_wins_the_generation() {
 #[test]
 fn a_trip_and_a_reset_enter_successive_generations() {
     model(UNBOUNDED, || {
-        let state = Arc::new(AtomicState::new(Kind::ForcedOpen));
+        let state = Arc::new(AtomicState::new(Phase::ForcedOpen));
         let mut moves = race(
             &state,
             [
                 |state| state.force(open_until(1)),
-                |state| state.force(Kind::Closed),
+                |state| state.force(Phase::Closed),
             ],
         );
         moves.sort_by_key(|moved| moved.generation.number());
@@ -78,7 +79,7 @@ fn a_trip_and_a_reset_enter_successive_generations() {
         assert_eq!(second.from, first.to);
         assert_eq!(second.generation, FIRST.next().next());
         assert_eq!(state.load().generation(), second.generation);
-        assert_eq!(state.load().kind().state(), second.to);
+        assert_eq!(state.load().phase().state(), second.to);
     });
 }
 
@@ -94,13 +95,13 @@ fn of_three_callers_at_two_places_two_become_probes() {
             count(&admissions, |admission| moved(admission).is_some()),
             0
         );
-        let full = Kind::HalfOpen {
+        let full = Phase::HalfOpen {
             in_flight: 2,
             succeeded: 0,
             failed: 0,
             admitted: 2,
         };
-        assert_eq!(state.load().kind(), full);
+        assert_eq!(state.load().phase(), full);
     });
 }
 
@@ -111,11 +112,11 @@ fn a_cancelled_probe_gives_its_place_back_and_counts_as_no_success() {
     model(UNBOUNDED, || {
         let state = Arc::new(AtomicState::new(half_open(2, 0)));
         let third = [
-            |state: &AtomicState| state.settle(FIRST, ProbeReport::Succeeded, Probes::all(2)),
-            |state: &AtomicState| state.settle(FIRST, ProbeReport::Withdrawn, Probes::all(2)),
+            |state: &AtomicState| state.report_probe(FIRST, ProbeReport::Succeeded, Probes::all(2)),
+            |state: &AtomicState| state.report_probe(FIRST, ProbeReport::Withdrawn, Probes::all(2)),
             |state: &AtomicState| match state.admit(0, 2, u64::MAX) {
                 Admission::Probe { .. } => {
-                    state.settle(FIRST, ProbeReport::Succeeded, Probes::all(2))
+                    state.report_probe(FIRST, ProbeReport::Succeeded, Probes::all(2))
                 }
                 _ => ProbeVerdict::Stale,
             },
@@ -126,10 +127,10 @@ fn a_cancelled_probe_gives_its_place_back_and_counts_as_no_success() {
         });
         if verdicts[2] == ProbeVerdict::Stale {
             assert_eq!(decided, 0, "one success of two");
-            assert_eq!(state.load().kind(), half_open(0, 1));
+            assert_eq!(state.load().phase(), half_open(0, 1));
         } else {
             assert_eq!(decided, 1);
-            assert_eq!(state.load().kind(), Kind::Closed);
+            assert_eq!(state.load().phase(), Phase::Closed);
             assert_eq!(state.load().generation(), FIRST.next());
         }
     });
@@ -140,7 +141,7 @@ fn a_cancelled_probe_gives_its_place_back_and_counts_as_no_success() {
 #[test]
 fn a_failure_that_may_be_and_a_success_at_once_are_both_counted() {
     model(UNBOUNDED, || {
-        let probing = Kind::HalfOpen {
+        let probing = Phase::HalfOpen {
             in_flight: 2,
             succeeded: 2,
             failed: 1,
@@ -150,19 +151,21 @@ fn a_failure_that_may_be_and_a_success_at_once_are_both_counted() {
         let verdicts = race(
             &state,
             [
-                |state: &AtomicState| state.settle(FIRST, ProbeReport::Succeeded, THREE_OF_FIVE),
+                |state: &AtomicState| {
+                    state.report_probe(FIRST, ProbeReport::Succeeded, THREE_OF_FIVE)
+                },
                 |state: &AtomicState| {
                     let report = ProbeReport::Failed {
                         open_until: Moment::at(1),
                         is_enough: false,
                     };
-                    state.settle(FIRST, report, THREE_OF_FIVE)
+                    state.report_probe(FIRST, report, THREE_OF_FIVE)
                 },
             ],
         );
         assert!(matches!(verdicts[0], ProbeVerdict::Decided(_)));
         assert!(!matches!(verdicts[1], ProbeVerdict::Decided(_)));
-        assert_eq!(state.load().kind(), Kind::Closed);
+        assert_eq!(state.load().phase(), Phase::Closed);
     });
 }
 
@@ -172,7 +175,7 @@ const THREE_OF_FIVE: Probes = Probes::new(5, 3);
 #[test]
 fn of_two_failures_of_which_one_may_be_the_other_opens() {
     model(UNBOUNDED, || {
-        let probing = Kind::HalfOpen {
+        let probing = Phase::HalfOpen {
             in_flight: 2,
             succeeded: 2,
             failed: 1,
@@ -184,12 +187,12 @@ fn of_two_failures_of_which_one_may_be_the_other_opens() {
                 open_until: Moment::at(1),
                 is_enough: false,
             };
-            state.settle(FIRST, report, THREE_OF_FIVE)
+            state.report_probe(FIRST, report, THREE_OF_FIVE)
         };
         let verdicts = race(&state, [fail, fail]);
         let decided = |verdict: &ProbeVerdict| matches!(verdict, ProbeVerdict::Decided(_));
         assert_eq!(count(&verdicts, decided), 1);
-        assert_eq!(state.kind_of(state.load()), open_until(1));
+        assert_eq!(state.phase_of(state.load()), open_until(1));
     });
 }
 
@@ -203,7 +206,7 @@ fn the_late_success_of_a_probe_changes_no_later_generation() {
             &state,
             [
                 |state: &AtomicState| {
-                    state.settle(FIRST, ProbeReport::Succeeded, Probes::all(1));
+                    state.report_probe(FIRST, ProbeReport::Succeeded, Probes::all(1));
                 },
                 |state: &AtomicState| {
                     state.force(open_until(0));
@@ -214,8 +217,8 @@ fn the_late_success_of_a_probe_changes_no_later_generation() {
         let there = state.load();
         assert!(
             matches!(
-                there.kind(),
-                Kind::HalfOpen {
+                there.phase(),
+                Phase::HalfOpen {
                     in_flight: 1,
                     succeeded: 0,
                     ..
@@ -232,12 +235,12 @@ fn when_the_open_time_is_over_one_caller_moves_the_state_and_the_places_are_fill
     model(preemptions(2).full(3), || {
         let state = Arc::new(AtomicState::new(open_until(1)));
         let until = 1 << 20;
-        assert_eq!(state.load().kind(), open_until(until));
+        assert_eq!(state.load().phase(), open_until(until));
         let ask = |state: &AtomicState| state.admit(1 << 20, 2, TIMEOUT);
         let admissions = race(&state, [ask, ask, ask]);
         assert_eq!(count(&admissions, is_probe), 2);
         let moves: Vec<_> = admissions.iter().filter_map(moved).collect();
-        let expected = Moved {
+        let expected = StateChange {
             from: State::Open,
             to: State::HalfOpen,
             generation: FIRST.next(),
@@ -285,7 +288,7 @@ fn a_place_given_back_and_taken_again_is_not_overdue() {
             &state,
             [
                 |state: &AtomicState| {
-                    state.settle(FIRST, ProbeReport::Withdrawn, Probes::all(1));
+                    state.report_probe(FIRST, ProbeReport::Withdrawn, Probes::all(1));
                     state.admit(100, 1, TIMEOUT)
                 },
                 |state: &AtomicState| state.admit(100, 1, TIMEOUT),
@@ -306,18 +309,18 @@ fn an_overdue_place_is_taken_back_once() {
             [
                 |state: &AtomicState| {
                     let verdict =
-                        state.settle(FIRST.next(), ProbeReport::Succeeded, Probes::all(2));
+                        state.report_probe(FIRST.next(), ProbeReport::Succeeded, Probes::all(2));
                     u32::from(verdict == ProbeVerdict::Counted)
                 },
                 |state: &AtomicState| u32::from(is_probe(&state.admit(100, 2, TIMEOUT))),
                 |state: &AtomicState| u32::from(is_probe(&state.admit(100, 2, TIMEOUT))),
             ],
         );
-        let Kind::HalfOpen {
+        let Phase::HalfOpen {
             in_flight,
             succeeded,
             ..
-        } = state.load().kind()
+        } = state.load().phase()
         else {
             panic!("{:?}", state.load());
         };
@@ -387,7 +390,7 @@ fn a_late_report_lengthens_the_lease_whoever_takes_the_place() {
             &state,
             [
                 |state: &AtomicState| {
-                    let verdict = state.settle(FIRST, ProbeReport::Succeeded, Probes::all(1));
+                    let verdict = state.report_probe(FIRST, ProbeReport::Succeeded, Probes::all(1));
                     assert_eq!(verdict, ProbeVerdict::Stale);
                     state.lengthen_lease(100, TOOK, TIMEOUT);
                     None
@@ -412,13 +415,13 @@ fn a_late_report_lengthens_the_lease_whoever_takes_the_place() {
 fn what_was_done_before_a_state_change_is_seen_by_those_it_lets_through() {
     model(UNBOUNDED, || {
         let cache = AtomicU64::new(0);
-        let shared = Arc::new((AtomicState::new(Kind::ForcedOpen), cache));
+        let shared = Arc::new((AtomicState::new(Phase::ForcedOpen), cache));
         race(
             &shared,
             [
                 |(state, cache)| {
                     cache.store(1, Ordering::Relaxed);
-                    state.force(Kind::Disabled);
+                    state.force(Phase::Disabled);
                 },
                 |(state, cache)| {
                     if state.admit(0, 1, u64::MAX) == Admission::Unrecorded {
@@ -436,7 +439,8 @@ const UNIT: u64 = 1 << 20;
 /// Checks that the exact end of an open time is within the unit that the word shows.
 fn check_end(state: &AtomicState) {
     let seen = state.load();
-    if let (Kind::Open { until: shown }, Kind::Open { until }) = (seen.kind(), state.kind_of(seen))
+    if let (Phase::Open { until: shown }, Phase::Open { until }) =
+        (seen.phase(), state.phase_of(seen))
     {
         assert!(until <= shown && shown.nanos() - until.nanos() < UNIT);
     }
@@ -448,7 +452,7 @@ fn check_end(state: &AtomicState) {
 #[test]
 fn whatever_the_race_an_open_time_ends_within_a_unit_of_what_the_word_shows() {
     model(preemptions(4), || {
-        let state = Arc::new(AtomicState::new(Kind::Closed));
+        let state = Arc::new(AtomicState::new(Phase::Closed));
         race(
             &state,
             [
@@ -456,7 +460,7 @@ fn whatever_the_race_an_open_time_ends_within_a_unit_of_what_the_word_shows() {
                     state.force(open_until(5 * UNIT + 3));
                 },
                 |state| {
-                    state.force(Kind::Closed);
+                    state.force(Phase::Closed);
                     state.force(open_until(9 * UNIT + 7));
                 },
                 check_end,
@@ -483,6 +487,6 @@ fn of_two_that_lengthen_an_open_time_within_a_unit_the_longer_one_counts() {
                 |state| lengthen(state, UNIT + 3),
             ],
         );
-        assert_eq!(state.kind_of(state.load()), open_until(UNIT + 3));
+        assert_eq!(state.phase_of(state.load()), open_until(UNIT + 3));
     });
 }

@@ -7,11 +7,11 @@ use tripcurve::__model::Templates;
 /// A registry with room for two breakers, each of which has the settings that were stored last. A template is a number.
 struct Registry {
     templates: Templates<u64>,
-    places: [Place; 2],
+    places: [RegistryEntry; 2],
 }
 
 #[derive(Default)]
-struct Place {
+struct RegistryEntry {
     /// The breaker's number, once it is in the map.
     number: AtomicU64,
     settings: AtomicU64,
@@ -26,7 +26,7 @@ impl Registry {
     }
 
     fn make(&self, key: usize) {
-        let Place { number, settings } = &self.places[key];
+        let RegistryEntry { number, settings } = &self.places[key];
         let own = self.templates.make(|template, number| {
             // Relaxed: nobody has it yet.
             settings.store(*template, Ordering::Relaxed);
@@ -42,7 +42,7 @@ impl Registry {
 
     fn bring(&self, template: u64) {
         self.templates.replace(|_| template);
-        for Place { number, settings } in &self.places {
+        for RegistryEntry { number, settings } in &self.places {
             // Acquire: as the map's reading.
             if number.load(Ordering::Acquire) > 0 {
                 // Release: as above.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, race};
-use tripcurve::__model::{ClockReading, Recording, Timed, Times, Usual};
+use tripcurve::__model::{ClockReading, PercentileBaseline, Recording, Timed, Times};
 use tripcurve::TripPolicy;
 
 /// Two callers come to the same tick.
@@ -33,19 +33,19 @@ fn of_two_callers_at_a_tick_one_judges() {
 
 /// One thread teaches once, the other twice; it is asked from the second time on.
 ///
-/// Fails when: `Usual::change` stores the word, so that a teacher who slept takes back what others have
+/// Fails when: `PercentileBaseline::change` stores the word, so that a teacher who slept takes back what others have
 /// taught meanwhile.
 #[test]
 fn a_teacher_that_slept_takes_back_no_lesson() {
     model(UNBOUNDED, || {
-        let usual = Arc::new(Usual::new(2, 10));
+        let usual = Arc::new(PercentileBaseline::new(2, 10));
         race(
             &usual,
             [
-                |usual| usual.teach(1_000, 2.0),
+                |usual| usual.observe(1_000, 2.0),
                 |usual| {
-                    usual.teach(1_000, 2.0);
-                    usual.teach(1_000, 2.0);
+                    usual.observe(1_000, 2.0);
+                    usual.observe(1_000, 2.0);
                 },
             ],
         );

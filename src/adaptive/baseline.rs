@@ -25,7 +25,7 @@ mod learnt {
     pub(super) const STARTS: Field = PAIRS.then(10);
     pub(super) const INSIDE: Field = STARTS.then(14);
 
-    const _: () = assert!(INSIDE.end() == 64);
+    const _: () = assert!(INSIDE.end_bit() == 64);
 }
 
 /// ```text
@@ -258,7 +258,7 @@ impl Baseline {
     }
 
     #[cfg(feature = "serde")]
-    pub(super) fn restored(saved: &SavedBaseline, ages: Ages) -> Self {
+    pub(super) fn restore(saved: &SavedBaseline, ages: Ages) -> Self {
         let learnt = Self::learnt_of(saved.learnt);
         Self {
             learnt: AtomicU64::new(learnt.pack()),
@@ -281,7 +281,7 @@ impl Baseline {
 
     /// Takes over what another one has learnt. Some of what is learnt meanwhile may be lost.
     pub(super) fn inherit(&self, other: &Self) {
-        fn words(of: &Baseline) -> [&AtomicU64; 5] {
+        fn values(of: &Baseline) -> [&AtomicU64; 5] {
             [
                 &of.learnt,
                 &of.logs,
@@ -290,7 +290,7 @@ impl Baseline {
                 &of.paced_at,
             ]
         }
-        for (own, other) in words(self).into_iter().zip(words(other)) {
+        for (own, other) in values(self).into_iter().zip(values(other)) {
             // Relaxed, both: what one word says more than another is learnt within the next look.
             own.store(other.load(Ordering::Relaxed), Ordering::Relaxed);
         }

@@ -27,7 +27,7 @@ mod layout {
     pub(super) const RUN: Field = FAILED.then(7);
     pub(super) const GENERATION: Field = RUN.then(11);
 
-    const _: () = assert!(GENERATION.end() == 64);
+    const _: () = assert!(GENERATION.end_bit() == 64);
 }
 
 /// What was counted in an excursion.
@@ -110,7 +110,7 @@ impl Excursion {
     }
 
     #[cfg(feature = "serde")]
-    pub(super) fn restored(saved: [u32; 6]) -> Self {
+    pub(super) fn restore(saved: [u32; 6]) -> Self {
         let [
             failed,
             succeeded,
@@ -204,7 +204,7 @@ impl Excursion {
 
     /// One more succeeded. Where no evidence is left, what was counted is dropped.
     #[must_use]
-    pub(super) fn success(mut self, usual: &Usual<'_>, tolerance: Option<&Tolerance>) -> Self {
+    pub(super) fn success(mut self, usual: &Expected<'_>, tolerance: Option<&Tolerance>) -> Self {
         if self.succeeded == Self::full(layout::SUCCEEDED) {
             self = self.halved();
         }
@@ -274,12 +274,12 @@ impl Excursion {
 
 /// What the outcomes are weighed against in the first place: what is usual.
 #[derive(Debug)]
-pub(super) struct Usual<'a> {
+pub(super) struct Expected<'a> {
     pub(super) logs: Logs,
     pub(super) outages: &'a Outages,
 }
 
-impl Usual<'_> {
+impl Expected<'_> {
     /// How surprising the calls would usually be.
     fn surprise(&self, counted: Excursion) -> Nats {
         let Logs {
@@ -450,7 +450,7 @@ mod tests {
         let tolerance = tolerance(0.25);
         let logs = logs();
         let outages = outages();
-        let usual = Usual {
+        let usual = Expected {
             logs,
             outages: &outages,
         };
@@ -491,7 +491,7 @@ mod tests {
     fn a_success_ends_the_run_and_takes_evidence_away_until_none_is_left() {
         let (outages, tolerance) = (outages(), tolerance(0.25));
         let logs = logs();
-        let usual = Usual {
+        let usual = Expected {
             logs,
             outages: &outages,
         };
@@ -519,7 +519,7 @@ mod tests {
     fn only_a_failure_right_after_another_is_one_of_a_pair() {
         let (outages, tolerance) = (outages(), tolerance(0.25));
         let logs = logs();
-        let usual = Usual {
+        let usual = Expected {
             logs,
             outages: &outages,
         };
@@ -539,7 +539,7 @@ mod tests {
             after_success: Surprise::at(0.1),
             after_failure: Surprise::at(0.25),
         };
-        let usual = Usual {
+        let usual = Expected {
             logs,
             outages: &outages,
         };
@@ -562,7 +562,7 @@ mod tests {
     #[test]
     fn a_lesson_tells_starts_pairs_and_calls_inside_apart() {
         let outages = outages();
-        let usual = Usual {
+        let usual = Expected {
             logs: logs(),
             outages: &outages,
         };
@@ -612,7 +612,7 @@ mod tests {
             counted in full_excursions(), logs in shares(), tolerated in 0.01..0.9_f64,
         ) {
             let outages = outages();
-            let usual = Usual { logs, outages: &outages };
+            let usual = Expected { logs, outages: &outages };
             let tolerance = tolerance(tolerated);
             let room_for_failure = Excursion {
                 failed: counted.failed + 1,

@@ -13,7 +13,7 @@ use super::persist::Ages;
 ///
 /// All are nanoseconds on the breaker's clock.
 #[derive(Debug)]
-pub(super) struct Lasting {
+pub(super) struct ExcursionAge {
     /// When the latest excursion began; never goes back.
     began: AtomicU64,
     /// When the latest failed or slow call ended; never goes back.
@@ -24,7 +24,7 @@ pub(super) struct Lasting {
     ended: AtomicU64,
 }
 
-impl Lasting {
+impl ExcursionAge {
     const REST: u64 = 4;
 
     pub(super) fn new() -> Self {
@@ -47,7 +47,7 @@ impl Lasting {
 
     /// The same as they were saved.
     #[cfg(feature = "serde")]
-    pub(super) fn restored(
+    pub(super) fn restore(
         (began, latest, lasted, ended): (Option<u64>, Option<u64>, u64, Option<u64>),
         ages: Ages,
     ) -> Self {
@@ -60,7 +60,7 @@ impl Lasting {
     }
 
     /// Notes that an excursion begins, before anybody can find it.
-    pub(super) fn begin(&self, now: u64) {
+    pub(super) fn start(&self, now: u64) {
         // Relaxed: the exchange that begins it releases this. A later time, of who was forestalled, stays.
         self.began.fetch_max(now, Ordering::Relaxed);
     }
@@ -126,38 +126,38 @@ mod tests {
     /// Fails when: `end` doesn't look at those before.
     #[test]
     fn excursions_that_follow_each_other_closely_are_as_old_as_all_of_them() {
-        let lasting = Lasting::new();
-        assert_eq!(lasting.before(0, 0), 0);
-        lasting.end(1_000, 2_000, 0);
-        assert_eq!(lasting.before(2_000, 0), 1_000);
-        assert_eq!(lasting.before(2_100, 0), 600);
-        lasting.end(2_100, 3_000, 0);
-        assert_eq!(lasting.before(3_000, 0), 1_500);
+        let age = ExcursionAge::new();
+        assert_eq!(age.before(0, 0), 0);
+        age.end(1_000, 2_000, 0);
+        assert_eq!(age.before(2_000, 0), 1_000);
+        assert_eq!(age.before(2_100, 0), 600);
+        age.end(2_100, 3_000, 0);
+        assert_eq!(age.before(3_000, 0), 1_500);
     }
 
     #[test]
     fn a_quarter_of_their_time_without_evidence_makes_them_forgotten() {
-        let lasting = Lasting::new();
-        lasting.end(1_000, 2_000, 0);
-        assert_eq!(lasting.before(2_249, 0), 4);
-        assert_eq!(lasting.before(2_250, 0), 0);
-        assert_eq!(lasting.before(u64::MAX, 0), 0);
+        let age = ExcursionAge::new();
+        age.end(1_000, 2_000, 0);
+        assert_eq!(age.before(2_249, 0), 4);
+        assert_eq!(age.before(2_250, 0), 0);
+        assert_eq!(age.before(u64::MAX, 0), 0);
     }
 
     /// Fails when: time is counted that belongs to another generation.
     #[test]
     fn the_time_in_which_the_breaker_was_not_closed_does_not_count() {
-        let lasting = Lasting::new();
-        lasting.end(1_000, 2_000, 0);
-        assert_eq!(lasting.before(90_000, 90_000), 1_000);
-        assert_eq!(lasting.before(90_100, 90_000), 600);
+        let age = ExcursionAge::new();
+        age.end(1_000, 2_000, 0);
+        assert_eq!(age.before(90_000, 90_000), 1_000);
+        assert_eq!(age.before(90_100, 90_000), 600);
     }
 
     #[test]
     fn the_latest_beginning_stays_whoever_notes_it_last() {
-        let lasting = Lasting::new();
-        lasting.begin(20);
-        lasting.begin(10);
-        assert_eq!(lasting.began(), 20);
+        let age = ExcursionAge::new();
+        age.start(20);
+        age.start(10);
+        assert_eq!(age.began(), 20);
     }
 }

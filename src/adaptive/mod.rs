@@ -27,8 +27,8 @@ mod persist;
 use std::time::Duration;
 
 use self::baseline::{Baseline, Learnt};
-use self::excursion::{Excursion, Tolerance, Usual};
-use self::excursion_age::Lasting;
+use self::excursion::{Excursion, Expected, Tolerance};
+use self::excursion_age::ExcursionAge;
 use self::nats::{Nats, Outages, Surprise};
 use crate::state::Generation;
 use crate::sync::stamped::{self, Next};
@@ -40,14 +40,14 @@ pub(crate) use persist::SavedEvidence;
 
 /// What the user wants of the decision.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Wish {
+pub struct AdaptiveConfig {
     /// The share of calls that may fail for as long as it likes.
     pub tolerate: f64,
     /// How much time should pass between two trips on noise.
     pub false_trip_budget: Duration,
 }
 
-impl Wish {
+impl AdaptiveConfig {
     /// The share of failures that a recovery has to accept: what is tolerated, and what can be usual.
     #[must_use]
     pub fn acceptable(self) -> f64 {
@@ -57,7 +57,7 @@ impl Wish {
 
 /// What speaks for a trip, if it is enough.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Verdict {
+pub struct TripEvidence {
     /// Calls that failed or took too long since there was last no evidence.
     pub failures: u32,
     /// Calls since then.
@@ -84,7 +84,7 @@ pub struct Lesson {
 #[derive(Debug)]
 pub struct Evidence {
     word: AtomicU64,
-    lasting: Lasting,
+    age: ExcursionAge,
     baseline: Baseline,
     outages: Outages,
     /// If anything is tolerated: what that is.
@@ -119,20 +119,20 @@ impl Evidence {
 
     /// No evidence, and nothing known of what is usual; the window is so many nanoseconds long.
     #[must_use]
-    pub fn new(wish: Wish, window: u64) -> Self {
-        let tolerance = (wish.tolerate > 0.0).then(|| {
-            let tolerated = wish.tolerate;
+    pub fn new(config: AdaptiveConfig, window: u64) -> Self {
+        let tolerance = (config.tolerate > 0.0).then(|| {
+            let tolerated = config.tolerate;
             let share = |of_the_rest: f64| tolerated + (1.0 - tolerated) * of_the_rest;
             Tolerance {
                 surprise: Surprise::at(tolerated),
                 outages: Outages::new([share(0.333), share(0.733), share(0.95)], 0.5),
             }
         });
-        let budget = wish.false_trip_budget.as_secs_f64();
+        let budget = config.false_trip_budget.as_secs_f64();
         let at_once = budget * Self::AT_ONCE;
         Self {
             word: AtomicU64::new(Excursion::default().pack(Generation::FIRST)),
-            lasting: Lasting::new(),
+            age: ExcursionAge::new(),
             baseline: Baseline::new(),
             outages: Outages::new(Self::OUTAGES, 0.0),
             tolerance,
@@ -145,7 +145,7 @@ impl Evidence {
 
     /// Whether both were made by the same settings.
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
+    pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.needed, it.needed_at_once, it.at_once, it.window);
         let tolerated = |it: &Self| it.tolerance.as_ref().map(|tolerance| tolerance.surprise);
         shape(self) == shape(other) && tolerated(self) == tolerated(other)
@@ -157,7 +157,7 @@ impl Evidence {
     }
 
     /// Starts `generation` with none.
-    pub fn begin(&self, generation: Generation, is_current: impl Fn() -> bool) {
+    pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
         let next = |seen| {
             if Excursion::is_of(seen, generation) {
                 Next::Own(seen)
@@ -168,8 +168,8 @@ impl Evidence {
         stamped::update(&self.word, next, is_current);
     }
 
-    fn usual(&self) -> Usual<'_> {
-        Usual {
+    fn usual(&self) -> Expected<'_> {
+        Expected {
             logs: self.baseline.logs(),
             outages: &self.outages,
         }
@@ -184,8 +184,8 @@ impl Evidence {
         is_current: impl Fn() -> bool,
     ) -> Option<()> {
         self.drop_old(generation, now);
-        self.lasting.note(now);
-        let begin = || self.lasting.begin(now);
+        self.age.note(now);
+        let begin = || self.age.start(now);
         let next = |seen| {
             let counted = Excursion::unpack(seen, generation);
             let new = counted.failure().pack(generation);
@@ -231,7 +231,7 @@ impl Evidence {
     /// Whether no call has failed for as long as the window is.
     #[inline]
     fn is_old(&self, now: u64) -> bool {
-        now.saturating_sub(self.lasting.latest()) >= self.window
+        now.saturating_sub(self.age.latest()) >= self.window
     }
 
     /// Weighs a call of `generation` that succeeded in time, and says what there is to learn if with it
@@ -252,7 +252,7 @@ impl Evidence {
             }
             let has_ended = counted.failed > 0 && new.failed == 0;
             return has_ended.then(|| {
-                let began = self.lasting.began();
+                let began = self.age.began();
                 let learnt = counted.lesson();
                 Lesson { learnt, began }
             });
@@ -271,8 +271,8 @@ impl Evidence {
     pub fn learn(&self, lesson: Lesson, now: u64, since: u64) {
         let Lesson { learnt, began } = lesson;
         // The silence after its last failure is no part of the excursion.
-        let aged = self.lasting.latest().saturating_add(self.window);
-        self.lasting.end(began, now.min(aged), since);
+        let aged = self.age.latest().saturating_add(self.window);
+        self.age.end(began, now.min(aged), since);
         self.baseline
             .learn(learnt, began, now, self.known(began, since));
     }
@@ -311,9 +311,8 @@ impl Evidence {
     }
 
     /// The excursion that `verdict` is about has ended at `now` with a trip, in a generation that began at `since`.
-    pub fn trip(&self, verdict: &Verdict, now: u64, since: u64) {
-        self.lasting
-            .end(now.saturating_sub(verdict.within), now, since);
+    pub fn trip(&self, verdict: &TripEvidence, now: u64, since: u64) {
+        self.age.end(now.saturating_sub(verdict.within), now, since);
     }
 
     /// What is counted since there was last no evidence.
@@ -336,7 +335,7 @@ impl Evidence {
         now: u64,
         since: u64,
         overdue: impl FnOnce() -> u64,
-    ) -> Option<Verdict> {
+    ) -> Option<TripEvidence> {
         // A thread that asks has weighed its own call before, so it reads that or what came later.
         // The date is read first: it is noted after old evidence was dropped, so with a young date
         // no old evidence is found. With an old date this may miss a failure, whose own thread then
@@ -357,7 +356,7 @@ impl Evidence {
         if nats < needed || counted.failed == 0 {
             return None;
         }
-        let began = if has_begun { self.lasting.began() } else { now };
+        let began = if has_begun { self.age.began() } else { now };
         let within = now.saturating_sub(began);
         let mut tighter = (nats, needed);
         if let Some(tolerance) = &self.tolerance {
@@ -366,7 +365,7 @@ impl Evidence {
             if nats < needed {
                 return None;
             }
-            let before = self.lasting.before(began, since);
+            let before = self.age.before(began, since);
             let age = within.saturating_add(before).max(1);
             if age > self.at_once {
                 needed = needed + Nats::new(rate(age, self.at_once.max(1)).ln());
@@ -378,7 +377,7 @@ impl Evidence {
                 tighter = (nats, needed);
             }
         }
-        Some(Verdict {
+        Some(TripEvidence {
             failures: counted.failed,
             calls: counted.failed + counted.succeeded,
             within,
@@ -412,11 +411,11 @@ mod tests {
 
     /// In a window that long.
     fn evidence_in(window: u64, tolerate: f64) -> Evidence {
-        let wish = Wish {
+        let config = AdaptiveConfig {
             tolerate,
             false_trip_budget: Duration::from_secs(86_400),
         };
-        let evidence = Evidence::new(wish, window);
+        let evidence = Evidence::new(config, window);
         // A call a second.
         evidence.look(FIRST, 10 * SECOND, (0, 0), || 10);
         evidence
@@ -428,7 +427,7 @@ mod tests {
         }
     }
 
-    fn verdict(evidence: &Evidence, now: u64) -> Option<Verdict> {
+    fn verdict(evidence: &Evidence, now: u64) -> Option<TripEvidence> {
         evidence.verdict(FIRST, now, 0, || 0)
     }
 
@@ -536,11 +535,11 @@ mod tests {
         assert_eq!(evidence.verdict(next, 10 * SECOND, 0, || 0), None);
         assert_eq!(evidence.success(next), None);
         assert!(evidence.has_any(FIRST), "another's success weighs nothing");
-        evidence.begin(next, || true);
+        evidence.start_generation(next, || true);
         assert!(!evidence.has_any(FIRST));
         assert_eq!(evidence.failure(FIRST, 10 * SECOND, || false), None);
         assert!(evidence.failure(next, 10 * SECOND, || true).is_some());
-        evidence.begin(next, || true);
+        evidence.start_generation(next, || true);
         assert!(evidence.has_any(next), "it has begun before");
     }
 
@@ -555,7 +554,7 @@ mod tests {
             let verdict = verdict(&evidence, tripped).unwrap();
             evidence.trip(&verdict, tripped, 0);
             let (next, since) = (FIRST.next(), tripped + 500 * SECOND);
-            evidence.begin(next, || true);
+            evidence.start_generation(next, || true);
             let now = since + rest;
             for _ in 0..20 {
                 assert!(evidence.failure(next, now, || true).is_some());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Evidence;
 use super::baseline::Baseline;
 use super::excursion::Excursion;
-use super::excursion_age::Lasting;
+use super::excursion_age::ExcursionAge;
 use crate::error::ConfigError;
 use crate::state::Generation;
 use crate::sync::AtomicU64;
@@ -92,7 +92,7 @@ impl SavedEvidence {
         for (found, most) in fields {
             ConfigError::check_saved("evidence.usual.learnt", *found, 0..=most)?;
         }
-        let excursion = Excursion::restored(self.excursion);
+        let excursion = Excursion::restore(self.excursion);
         if !excursion.is_possible() {
             return Err(ConfigError::damaged(
                 "evidence.excursion",
@@ -137,7 +137,7 @@ impl Evidence {
         let ages = Ages { now, elapsed: 0 };
         // Before what is noted of it.
         let excursion = self.counted(generation);
-        let (began, latest, lasted, ended) = self.lasting.save(ages);
+        let (began, latest, lasted, ended) = self.age.save(ages);
         SavedEvidence {
             tolerated: self.tolerated(),
             excursion: excursion.save(),
@@ -159,11 +159,11 @@ impl Evidence {
         elapsed: u64,
     ) {
         let ages = Ages { now, elapsed };
-        self.baseline = Baseline::restored(&saved.usual, ages);
+        self.baseline = Baseline::restore(&saved.usual, ages);
         let excursion = if saved.tolerated == self.tolerated() {
-            let lasting = (saved.began, saved.latest, saved.lasted, saved.ended);
-            self.lasting = Lasting::restored(lasting, ages);
-            Excursion::restored(saved.excursion)
+            let age = (saved.began, saved.latest, saved.lasted, saved.ended);
+            self.age = ExcursionAge::restore(age, ages);
+            Excursion::restore(saved.excursion)
         } else {
             Excursion::default()
         };

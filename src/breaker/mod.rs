@@ -15,15 +15,15 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use crate::breaker::permit::{Held, OwnedPermit, Permit};
-use crate::breaker::shared::Shared;
+use crate::breaker::permit::{OwnedPermit, Permit, PermitGuard};
+use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Now, saturating_nanos};
 use crate::error::{CallError, Rejected};
 use crate::outcome::{Classify, ErrIsFailure};
 #[cfg(feature = "serde")]
 use crate::saved::SavedState;
 use crate::snapshot::Snapshot;
-use crate::state::{Kind, State};
+use crate::state::{Phase, State};
 
 /// A circuit breaker: stops calling a dependency that fails, and finds out when it works again.
 ///
@@ -61,12 +61,12 @@ use crate::state::{Kind, State};
 /// }
 /// ```
 pub struct CircuitBreaker<C = ErrIsFailure> {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<SharedBreaker>,
     pub(crate) classifier: C,
 }
 
 impl<C> CircuitBreaker<C> {
-    pub(crate) fn from_parts(shared: Shared, classifier: C) -> Self {
+    pub(crate) fn from_parts(shared: SharedBreaker, classifier: C) -> Self {
         Self {
             shared: Arc::new(shared),
             classifier,
@@ -75,7 +75,7 @@ impl<C> CircuitBreaker<C> {
 
     /// What all handles share.
     #[cfg(feature = "registry")]
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<SharedBreaker> {
         &self.shared
     }
 
@@ -138,7 +138,7 @@ impl<C> CircuitBreaker<C> {
     where
         C: Classify<T, E>,
     {
-        let permit = Held::new(&*self.shared, self.shared.admit_call()?);
+        let permit = PermitGuard::new(&*self.shared, self.shared.admit_call()?);
         let result = operation();
         self.conclude(permit, result)
     }
@@ -171,7 +171,7 @@ impl<C> CircuitBreaker<C> {
         F: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        let permit = Held::new(&*self.shared, self.shared.admit_call()?);
+        let permit = PermitGuard::new(&*self.shared, self.shared.admit_call()?);
         let (permit, result) = CallFuture {
             permit,
             is_paused: false,
@@ -188,7 +188,7 @@ impl<C> CircuitBreaker<C> {
     #[inline(always)]
     pub(crate) fn conclude<T, E>(
         &self,
-        permit: Held<&Shared>,
+        permit: PermitGuard<&SharedBreaker>,
         result: Result<T, E>,
     ) -> Result<T, CallError<E>>
     where
@@ -197,11 +197,11 @@ impl<C> CircuitBreaker<C> {
         let permit = permit.over();
         let outcome = self.classifier.classify(&result);
         if outcome.counts_against()
-            && let Some(wish) = self.classifier.retry_after(&result)
+            && let Some(retry_after) = self.classifier.retry_after(&result)
         {
-            permit.wish(wish);
+            permit.note_retry_after(retry_after);
         }
-        permit.settle(outcome, None);
+        permit.finish(outcome, None);
         result.map_err(CallError::Inner)
     }
 
@@ -214,7 +214,7 @@ impl<C> CircuitBreaker<C> {
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
         let ticket = self.shared.admit()?;
-        Ok(Permit(Held::new(&self.shared, ticket)))
+        Ok(Permit(PermitGuard::new(&self.shared, ticket)))
     }
 
     /// As [`try_acquire`](Self::try_acquire), for a permit that outlives this handle.
@@ -223,7 +223,10 @@ impl<C> CircuitBreaker<C> {
     /// The breaker does not let the call through.
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
         let ticket = self.shared.admit()?;
-        Ok(OwnedPermit(Held::new(Arc::clone(&self.shared), ticket)))
+        Ok(OwnedPermit(PermitGuard::new(
+            Arc::clone(&self.shared),
+            ticket,
+        )))
     }
 
     /// The breaker's name.
@@ -293,29 +296,29 @@ impl<C> CircuitBreaker<C> {
 
     /// Rejects all calls until [`reset`](Self::reset) or another command.
     pub fn force_open(&self) {
-        self.hold(Kind::ForcedOpen);
+        self.hold(Phase::ForcedOpen);
     }
 
     /// Lets all calls through and records nothing, until [`reset`](Self::reset) or another command.
     pub fn disable(&self) {
-        self.hold(Kind::Disabled);
+        self.hold(Phase::Disabled);
     }
 
     /// Lets all calls through and records them, but never trips, until [`reset`](Self::reset) or
     /// another command.
     pub fn metrics_only(&self) {
-        self.hold(Kind::MetricsOnly);
+        self.hold(Phase::MetricsOnly);
     }
 
-    fn hold(&self, kind: Kind) {
-        self.shared.core.hold(kind, self.shared.nanos());
+    fn hold(&self, phase: Phase) {
+        self.shared.core.hold(phase, self.shared.nanos());
     }
 }
 
 pin_project! {
     /// A call's future with its permit. Between two polls no thread runs the call.
     struct CallFuture<'a, F> {
-        permit: Held<&'a Shared>,
+        permit: PermitGuard<&'a SharedBreaker>,
         is_paused: bool,
         #[pin]
         future: F,
@@ -323,7 +326,7 @@ pin_project! {
 }
 
 impl<'a, F: Future> Future for CallFuture<'a, F> {
-    type Output = (Held<&'a Shared>, F::Output);
+    type Output = (PermitGuard<&'a SharedBreaker>, F::Output);
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {

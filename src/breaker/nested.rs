@@ -44,12 +44,12 @@ impl OuterCall {
         if self != Self::NONE && self.is_running() {
             return operation();
         }
-        let _listed = Listed::begin(self);
+        let _listed = Listed::new(self);
         operation()
     }
 
     /// Lists the call until [`end`]. Returns its place; `None` if there is none left.
-    pub(crate) fn begin(self) -> Option<u32> {
+    pub(crate) fn push(self) -> Option<u32> {
         RUNNING.with(|running| {
             let before = running.count.get();
             running.calls.get(before)?.set(self);
@@ -69,7 +69,7 @@ impl OuterCall {
 }
 
 /// Takes the call at this place off the list, and all calls within it.
-pub(crate) fn end(place: u32) {
+pub(crate) fn pop(place: u32) {
     let place = usize::try_from(place).unwrap_or_default();
     RUNNING.with(|running| running.count.set(place));
 }
@@ -107,7 +107,7 @@ struct Listed {
 }
 
 impl Listed {
-    fn begin(call: OuterCall) -> Self {
+    fn new(call: OuterCall) -> Self {
         RUNNING.with(|running| {
             let before = running.count.get();
             if let Some(place) = running.calls.get(before) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::breaker::nested::OuterCall;
-use crate::breaker::shared::Shared;
+use crate::breaker::shared::SharedBreaker;
 use crate::clock::saturating_nanos;
 use crate::engine::{Core, Ticket};
 use crate::outcome::Outcome;
@@ -15,12 +15,12 @@ use crate::outcome::Outcome;
 /// A ticket that is settled exactly once: by its holder's word or, unrecorded, when it is dropped.
 ///
 /// `IS_OVER` says that the call itself has come back, so that a panic is somebody else's.
-pub(crate) struct Held<S: Deref<Target = Shared>, const IS_OVER: bool = false> {
+pub(crate) struct PermitGuard<S: Deref<Target = SharedBreaker>, const IS_OVER: bool = false> {
     /// Gone once it is settled.
     ticket: Option<(S, Ticket)>,
 }
 
-impl<S: Deref<Target = Shared>> Held<S> {
+impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
     #[inline]
     pub(crate) fn new(shared: S, ticket: Ticket) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl<S: Deref<Target = Shared>> Held<S> {
         }
     }
 
-    /// Gives it back as if it had never been; what remains is for [`Shared::admit_again`].
+    /// Gives it back as if it had never been; what remains is for [`SharedBreaker::admit_again`].
     #[cfg(feature = "bulkhead")]
     pub(crate) fn withdraw(mut self) -> Option<Ticket> {
         let (shared, ticket) = self.ticket.take()?;
@@ -74,29 +74,32 @@ impl<S: Deref<Target = Shared>> Held<S> {
     fn outer_call(&self) -> Option<OuterCall> {
         let (shared, ticket) = self.ticket.as_ref()?;
         let generation = ticket.outer_generation()?;
-        Some(OuterCall::of::<Shared>(&raw const **shared, generation))
+        Some(OuterCall::of::<SharedBreaker>(
+            &raw const **shared,
+            generation,
+        ))
     }
 
     #[inline]
-    pub(crate) fn over(mut self) -> Held<S, true> {
-        Held {
+    pub(crate) fn over(mut self) -> PermitGuard<S, true> {
+        PermitGuard {
             ticket: self.ticket.take(),
         }
     }
 }
 
-impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
+impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OVER> {
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
     )]
     #[inline(always)]
-    pub(crate) fn settle(mut self, outcome: Outcome, took: Option<NonZero<u64>>) {
+    pub(crate) fn finish(mut self, outcome: Outcome, took: Option<NonZero<u64>>) {
         let ticket = self.ticket.take();
         // Dropped before it is settled, while the compiler knows that there is nothing to drop.
         drop(self);
         if let Some((shared, ticket)) = ticket {
-            shared.settle(ticket, outcome, took);
+            shared.finish(ticket, outcome, took);
         }
     }
 
@@ -105,9 +108,9 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
     /// The caller does this before it records the outcome. If the outcome opens the breaker, the
     /// open time has its full length from the beginning.
     #[inline]
-    pub(crate) fn wish(&self, wish: Duration) {
+    pub(crate) fn note_retry_after(&self, retry_after: Duration) {
         if let Some((shared, ticket)) = &self.ticket {
-            shared.wish_of(*ticket, wish);
+            shared.note_retry_after_of(*ticket, retry_after);
         }
     }
 
@@ -115,14 +118,14 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Held<S, IS_OVER> {
     #[inline(never)]
     fn drop_unsettled(shared: S, ticket: Ticket) {
         match std::thread::panicking() {
-            true if IS_OVER => shared.settle(ticket, Outcome::Ignored, None),
-            true => shared.settle(ticket, Outcome::Failure, None),
+            true if IS_OVER => shared.finish(ticket, Outcome::Ignored, None),
+            true => shared.finish(ticket, Outcome::Failure, None),
             false => shared.core.cancel(ticket, &*shared),
         }
     }
 }
 
-impl<S: Deref<Target = Shared>, const IS_OVER: bool> Drop for Held<S, IS_OVER> {
+impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> Drop for PermitGuard<S, IS_OVER> {
     #[inline]
     fn drop(&mut self) {
         if let Some((shared, ticket)) = self.ticket.take() {
@@ -131,7 +134,7 @@ impl<S: Deref<Target = Shared>, const IS_OVER: bool> Drop for Held<S, IS_OVER> {
     }
 }
 
-impl<S: Deref<Target = Shared>> fmt::Debug for Held<S> {
+impl<S: Deref<Target = SharedBreaker>> fmt::Debug for PermitGuard<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ticket = self.ticket.as_ref();
         f.debug_struct("Permit")
@@ -145,7 +148,7 @@ macro_rules! permit {
     ($(#[$docs:meta])* $name:ident $(<$life:lifetime>)?, $holder:ty) => {
         $(#[$docs])*
         #[must_use = "a permit that is dropped unrecorded counts as a cancelled call"]
-        pub struct $name $(<$life>)? (pub(crate) Held<$holder>);
+        pub struct $name $(<$life>)? (pub(crate) PermitGuard<$holder>);
 
         impl $(<$life>)? $name $(<$life>)? {
             /// Records that the call succeeded.
@@ -167,7 +170,7 @@ macro_rules! permit {
             /// Cost: see [`CircuitBreaker`](crate::CircuitBreaker#cost).
             #[inline]
             pub fn record(self, outcome: Outcome) {
-                self.0.settle(outcome, None);
+                self.0.finish(outcome, None);
             }
 
             /// The same, for a call that has told how long the dependency wants to be left alone, as HTTP's
@@ -179,11 +182,11 @@ macro_rules! permit {
             // Inlined not for itself: out of line it would be a second place, in another crate than the first, where the
             // compiler makes all that settles, and `closed/call/count_window` takes a third more instructions.
             #[inline]
-            pub fn record_with_retry_after(self, outcome: Outcome, wish: Duration) {
+            pub fn record_with_retry_after(self, outcome: Outcome, retry_after: Duration) {
                 if outcome.counts_against() {
-                    self.0.wish(wish);
+                    self.0.note_retry_after(retry_after);
                 }
-                self.0.settle(outcome, None);
+                self.0.finish(outcome, None);
             }
 
             /// The same as [`record`](Self::record), for a call that took so long, at least a nanosecond. Without it the time counts from when the permit
@@ -193,7 +196,7 @@ macro_rules! permit {
             /// [times](crate::Builder::latency).
             #[inline]
             pub fn record_with_duration(self, outcome: Outcome, took: Duration) {
-                self.0.settle(outcome, NonZero::new(saturating_nanos(took).max(1)));
+                self.0.finish(outcome, NonZero::new(saturating_nanos(took).max(1)));
             }
         }
 
@@ -225,7 +228,7 @@ permit! {
     /// assert_eq!(breaker.snapshot().successes(), 1);
     /// # Ok::<(), tripcurve::Rejected>(())
     /// ```
-    Permit<'a>, &'a Shared
+    Permit<'a>, &'a SharedBreaker
 }
 
 permit! {
@@ -233,5 +236,5 @@ permit! {
     ///
     /// It counts one reference to the breaker, on a counter that all callers share; where a borrow
     /// will do, a [`Permit`] is cheaper.
-    OwnedPermit, Arc<Shared>
+    OwnedPermit, Arc<SharedBreaker>
 }

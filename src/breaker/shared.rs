@@ -4,21 +4,21 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use crate::breaker::nested::{self, OuterCall};
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::engine::{Core, Refusal, Ticket};
 use crate::error::Rejected;
 use crate::outcome::Outcome;
 use crate::state::Generation;
-use crate::sync::thread_slot::Lane;
+use crate::sync::thread_slot::ThreadSlot;
 
 /// The core with its clock.
-pub(crate) struct Shared {
+pub(crate) struct SharedBreaker {
     pub(crate) core: Core,
     pub(crate) clock: Clock,
 }
 
-impl Now for Shared {
+impl Now for SharedBreaker {
     #[inline]
     fn raw(&self) -> u64 {
         self.clock.raw()
@@ -35,8 +35,8 @@ impl Now for Shared {
     }
 
     #[inline]
-    fn dice(&self, raw: u64) -> u64 {
-        self.clock.dice(raw)
+    fn random_bits(&self, raw: u64) -> u64 {
+        self.clock.random_bits(raw)
     }
 
     #[inline]
@@ -45,15 +45,15 @@ impl Now for Shared {
     }
 }
 
-impl Caller for Shared {
+impl CallContext for SharedBreaker {
     #[inline]
-    fn lane(&self) -> Lane {
-        Lane::of_this_thread()
+    fn thread_slot(&self) -> ThreadSlot {
+        ThreadSlot::of_this_thread()
     }
 
     #[inline]
-    fn lane_so_far(&self) -> Lane {
-        Lane::of_this_thread_so_far()
+    fn known_thread_slot(&self) -> ThreadSlot {
+        ThreadSlot::of_this_thread_so_far()
     }
 
     #[inline]
@@ -62,17 +62,17 @@ impl Caller for Shared {
     }
 
     #[inline]
-    fn begin(&self, generation: Generation) -> Option<u32> {
-        OuterCall::of(self, generation).begin()
+    fn enter_call(&self, generation: Generation) -> Option<u32> {
+        OuterCall::of(self, generation).push()
     }
 
     #[inline]
-    fn end(&self, place: u32) {
-        nested::end(place);
+    fn leave_call(&self, place: u32) {
+        nested::pop(place);
     }
 }
 
-impl Shared {
+impl SharedBreaker {
     #[inline]
     pub(crate) fn admit(&self) -> Result<Ticket, Rejected> {
         self.core
@@ -110,17 +110,18 @@ impl Shared {
     /// Notes the `Retry-After` of a call, if the breaker records this call.
     #[cold]
     #[inline(never)]
-    pub(crate) fn wish_of(&self, ticket: Ticket, wish: Duration) {
+    pub(crate) fn note_retry_after_of(&self, ticket: Ticket, retry_after: Duration) {
         if ticket.is_recorded() {
-            self.wish(wish);
+            self.note_retry_after(retry_after);
         }
     }
 
     /// Heeds how long the dependency wants to be left alone.
     #[cold]
     #[inline(never)]
-    pub(crate) fn wish(&self, wish: Duration) {
-        self.core.wish(saturating_nanos(wish), self.nanos());
+    pub(crate) fn note_retry_after(&self, retry_after: Duration) {
+        self.core
+            .note_retry_after(saturating_nanos(retry_after), self.nanos());
     }
 
     #[allow(
@@ -128,7 +129,7 @@ impl Shared {
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
     )]
     #[inline(always)]
-    pub(crate) fn settle(&self, ticket: Ticket, outcome: Outcome, took: Option<NonZero<u64>>) {
-        self.core.settle(ticket, outcome, took, self);
+    pub(crate) fn finish(&self, ticket: Ticket, outcome: Outcome, took: Option<NonZero<u64>>) {
+        self.core.record(ticket, outcome, took, self);
     }
 }

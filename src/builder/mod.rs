@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::validate::Checked;
-use crate::adaptive::Wish;
+use crate::adaptive::AdaptiveConfig;
 use crate::breaker::CircuitBreaker;
-use crate::breaker::shared::Shared;
+use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::engine::beside::Beside;
 use crate::engine::parts::{Mode, Outfit, Switch};
 #[cfg(feature = "wait")]
-use crate::engine::probe_queue::Anteroom;
+use crate::engine::probe_queue::ProbeQueue;
 use crate::engine::{Core, Settings};
 use crate::error::ConfigError;
 use crate::events::Transition;
@@ -465,7 +465,7 @@ impl<C> Builder<C> {
     /// [longest](Self::longest_retry_after).
     ///
     /// Only a result that counts against the dependency can lengthen an open time: a failure, a
-    /// timeout or a trip. `wish` isn't called for a success or an ignored result, whose
+    /// timeout or a trip. `retry_after` isn't called for a success or an ignored result, whose
     /// `Retry-After` is one user's quota. A call that was let through while the breaker was
     /// [disabled](CircuitBreaker::disable) changes nothing. A breaker that [only
     /// measures](Self::metrics_only) notes the `Retry-After` of its calls.
@@ -496,12 +496,15 @@ impl<C> Builder<C> {
     /// assert!(breaker.snapshot().time_left_open() >= Some(minute));
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
-    pub fn retry_after<T, E, F>(self, wish: F) -> Builder<WithRetryAfter<C, F>>
+    pub fn retry_after<T, E, F>(self, retry_after: F) -> Builder<WithRetryAfter<C, F>>
     where
         C: Classify<T, E>,
         F: Fn(&Result<T, E>) -> Option<Duration>,
     {
-        self.with_classifier(|outcome| WithRetryAfter { outcome, wish })
+        self.with_classifier(|outcome| WithRetryAfter {
+            outcome,
+            retry_after,
+        })
     }
 
     /// The longest `Retry-After` that the breaker [honours](Self::retry_after): 1 ms to a year, 5
@@ -537,7 +540,7 @@ impl<C> Builder<C> {
         } = self.outfit()?;
         #[cfg(feature = "wait")]
         {
-            beside.anteroom = self.max_waiting.map(Anteroom::boxed).transpose()?;
+            beside.probe_queue = self.max_waiting.map(ProbeQueue::boxed).transpose()?;
         }
         let start = settings.switch.start();
         let seed = self.seed();
@@ -556,7 +559,7 @@ impl<C> Builder<C> {
         .with_seed(seed);
         #[cfg(feature = "serde")]
         self.restored.restore(&mut core, &self.clock);
-        let shared = Shared {
+        let shared = SharedBreaker {
             core,
             clock: self.clock,
         };
@@ -566,12 +569,12 @@ impl<C> Builder<C> {
     /// Checks all settings and makes the parts of a breaker.
     fn outfit(&self) -> Result<Outfit, ConfigError> {
         let Checked {
-            lanes,
+            thread_slots,
             policies,
             slower_than,
             evidence,
             recovery,
-        } = self.checked()?;
+        } = self.validate()?;
         let policies = Policies::from(policies);
         let looks_at_percentiles = policies.iter().any(TripPolicy::looks_at_percentiles);
         let recording = match self.recording {
@@ -582,9 +585,9 @@ impl<C> Builder<C> {
             counts_slow: slower_than.is_some(),
             recording,
         };
-        let ring = self.window.ring(lanes, timing, &self.clock);
+        let ring = self.window.ring(thread_slots, timing, &self.clock);
         let timed = timing.is_timed().then(|| {
-            let latencies = self.window.latencies(lanes, recording);
+            let latencies = self.window.latencies(thread_slots, recording);
             let times = Times::new(slower_than, &self.window, recording, &self.clock);
             Timed::new(&times, latencies, &policies)
         });
@@ -608,7 +611,7 @@ impl<C> Builder<C> {
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
             #[cfg(feature = "wait")]
-            anteroom: None,
+            probe_queue: None,
         };
         let settings = Settings {
             name: self.name.clone(),
@@ -638,8 +641,8 @@ impl<C> Builder<C> {
         let ramp = match recovery.way() {
             Way::Probes(_) => return None,
             Way::Adaptive => {
-                let acceptable = policies.iter().find_map(TripPolicy::wish);
-                Ramp::new(acceptable.map_or(ACCEPTABLE, Wish::acceptable))
+                let acceptable = policies.iter().find_map(TripPolicy::adaptive_config);
+                Ramp::new(acceptable.map_or(ACCEPTABLE, AdaptiveConfig::acceptable))
             }
             Way::Steps(steps) => Ramp::in_steps(&steps, recovery.max_error_rate_of_steps()),
         };

@@ -5,7 +5,7 @@ use crate::breaker::CircuitBreaker;
 use crate::clock::Clock;
 use crate::engine::parts::{Outfit, Reconfigured};
 #[cfg(feature = "wait")]
-use crate::engine::probe_queue::Anteroom;
+use crate::engine::probe_queue::ProbeQueue;
 use crate::error::ConfigError;
 use crate::name::Shown;
 use crate::state::State;
@@ -102,7 +102,7 @@ impl<C> CircuitBreaker<C> {
         let core = &self.shared.core;
         settings.check_clock(&self.shared.clock)?;
         #[cfg(feature = "wait")]
-        settings.check_max_waiting(core.anteroom().map(Anteroom::max))?;
+        settings.check_max_waiting(core.probe_queue().map(ProbeQueue::max))?;
         settings.check_what_cannot_change()?;
         settings.check_start(core.started_in())?;
         let outfit = self.outfit_by(settings)?;

@@ -10,12 +10,12 @@ use crate::error::ConfigError;
 use crate::name::Name;
 use crate::policy::TripPolicy;
 use crate::recovery::{MaxRetryAfter, Recovery};
-use crate::sync::thread_slot::Lane;
+use crate::sync::thread_slot::ThreadSlot;
 use crate::window::Window;
 
 /// What follows from settings that make sense.
 pub(crate) struct Checked {
-    pub(super) lanes: u32,
+    pub(super) thread_slots: u32,
     pub(super) policies: Vec<TripPolicy>,
     pub(super) slower_than: Option<Duration>,
     pub(super) evidence: Option<Box<Evidence>>,
@@ -37,15 +37,15 @@ impl<C> Builder<C> {
     }
 
     /// Checks all settings and makes what follows from several of them.
-    pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
-        let lanes = match self.shards {
+    pub(crate) fn validate(&self) -> Result<Checked, ConfigError> {
+        let thread_slots = match self.shards {
             None => default_shards(),
-            Some(shards) if (1..=Lane::OWNED).contains(&shards) => shards,
+            Some(shards) if (1..=ThreadSlot::OWNED).contains(&shards) => shards,
             Some(shards) => {
                 return Err(ConfigError::new(
                     "shards",
                     shards,
-                    format!("in 1..={}", Lane::OWNED),
+                    format!("in 1..={}", ThreadSlot::OWNED),
                     "1 makes a compact breaker, the number of busy threads a fast one",
                 ));
             }
@@ -87,7 +87,7 @@ impl<C> Builder<C> {
         #[cfg(feature = "serde")]
         self.restored.check(&self.name, &self.clock)?;
         Ok(Checked {
-            lanes,
+            thread_slots,
             policies,
             slower_than,
             evidence,
@@ -149,8 +149,8 @@ fn evidence(
     let mut wishes = policies
         .iter()
         .enumerate()
-        .filter_map(|(index, policy)| Some((index, policy.wish()?)));
-    let Some((_, wish)) = wishes.next() else {
+        .filter_map(|(index, policy)| Some((index, policy.adaptive_config()?)));
+    let Some((_, config)) = wishes.next() else {
         return Ok(None);
     };
     if let Some((second, _)) = wishes.next() {
@@ -164,7 +164,7 @@ fn evidence(
     }
     let window = window.length().unwrap_or_default();
     Ok(Some(Box::new(Evidence::new(
-        wish,
+        config,
         saturating_nanos(window),
     ))))
 }
@@ -196,6 +196,8 @@ fn default_shards() -> u32 {
     static SHARDS: OnceLock<u32> = OnceLock::new();
     *SHARDS.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        u32::try_from(2 * cores).map_or(Lane::OWNED, |shards| shards.clamp(8, Lane::OWNED))
+        u32::try_from(2 * cores).map_or(ThreadSlot::OWNED, |shards| {
+            shards.clamp(8, ThreadSlot::OWNED)
+        })
     })
 }

@@ -11,7 +11,7 @@ use rayon_core::{ThreadPool, ThreadPoolBuilder};
 use super::{Bulkhead, OwnedBulkheadPermit};
 use crate::breaker::CircuitBreaker;
 use crate::breaker::nested::run_apart;
-use crate::breaker::permit::Held;
+use crate::breaker::permit::PermitGuard;
 use crate::error::{BulkheadFull, CallError, ConfigError, PoolError};
 use crate::name::{Name, Shown};
 use crate::outcome::{Classify, ErrIsFailure};
@@ -247,7 +247,7 @@ impl<C> GuardedBlocking<C> {
         C: Classify<T, E> + Clone + Send + 'static,
     {
         let shared = &*self.breaker.shared;
-        let permit = Held::new(shared, shared.admit()?);
+        let permit = PermitGuard::new(shared, shared.admit()?);
         let place = match self.bulkhead.places.try_acquire() {
             Ok(place) => place.into_owned(),
             Err(full) => {
@@ -259,7 +259,7 @@ impl<C> GuardedBlocking<C> {
         let breaker = self.breaker.clone();
         let done = self.bulkhead.start(place, move || {
             let shared = &*breaker.shared;
-            let permit = Held::new(shared, shared.admit_again(withdrawn)?);
+            let permit = PermitGuard::new(shared, shared.admit_again(withdrawn)?);
             let result = permit.run(operation);
             breaker.conclude(permit, result)
         });

@@ -17,7 +17,7 @@ use crate::error::{BulkheadFull, ConfigError};
 use crate::name::Name;
 use crate::sync::wait_queue::EventQueue;
 pub use blocking::{BlockingBulkhead, GuardedBlocking};
-use permit::Shared;
+use permit::SharedBulkhead;
 pub use permit::{BulkheadPermit, OwnedBulkheadPermit};
 pub use places::{Places, Waiter};
 use wait::Wait;
@@ -58,7 +58,7 @@ pub use word::PlacesWord;
 /// ```
 #[derive(Clone)]
 pub struct Bulkhead {
-    places: Arc<Shared>,
+    places: Arc<SharedBulkhead>,
     name: Name,
     max_wait: Duration,
     timer: Timer,

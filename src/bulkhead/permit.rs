@@ -7,7 +7,7 @@ use super::places::Places;
 use crate::sync::wait_queue::EventQueue;
 
 /// What clones of a bulkhead and its permits share.
-pub(crate) type Shared = Places<EventQueue>;
+pub(crate) type SharedBulkhead = Places<EventQueue>;
 
 /// One of a [`Bulkhead`](crate::Bulkhead)'s places, which goes back when this is dropped: at the end
 /// of a call, by a panic, or with a future that is cancelled.
@@ -28,12 +28,12 @@ pub(crate) type Shared = Places<EventQueue>;
 #[must_use = "the place goes back when the permit is dropped"]
 pub struct BulkheadPermit<'a> {
     /// Gone once the place is another permit's.
-    places: Option<&'a Arc<Shared>>,
+    places: Option<&'a Arc<SharedBulkhead>>,
 }
 
 impl<'a> BulkheadPermit<'a> {
     #[inline]
-    pub(super) fn new(places: &'a Arc<Shared>) -> Self {
+    pub(super) fn new(places: &'a Arc<SharedBulkhead>) -> Self {
         Self {
             places: Some(places),
         }
@@ -74,7 +74,7 @@ impl Drop for BulkheadPermit<'_> {
 /// Made by [`BulkheadPermit::into_owned`].
 #[must_use = "the place goes back when the permit is dropped"]
 pub struct OwnedBulkheadPermit {
-    places: Option<Arc<Shared>>,
+    places: Option<Arc<SharedBulkhead>>,
 }
 
 impl Drop for OwnedBulkheadPermit {

@@ -21,7 +21,7 @@ mod layout {
     pub(super) const WAITING: Field = IN_FLIGHT.then(20);
     pub(super) const ARRIVALS: Field = WAITING.then(24);
 
-    const _: () = assert!(ARRIVALS.end() == 64);
+    const _: () = assert!(ARRIVALS.end_bit() == 64);
     const _: () = assert!(IN_FLIGHT.max() == super::PlacesWord::MAX_IN_FLIGHT as u64);
 }
 

@@ -2,17 +2,17 @@
 
 use crate::clock::Now;
 use crate::state::Generation;
-use crate::sync::thread_slot::Lane;
+use crate::sync::thread_slot::ThreadSlot;
 
 /// What a caller brings along, each thing asked for only on the paths that need it.
-pub trait Caller: Now {
+pub trait CallContext: Now {
     /// The lane that the caller is on.
-    fn lane(&self) -> Lane;
+    fn thread_slot(&self) -> ThreadSlot;
 
     /// The same, if the caller has asked before; else one that nobody is on.
     #[inline]
-    fn lane_so_far(&self) -> Lane {
-        self.lane()
+    fn known_thread_slot(&self) -> ThreadSlot {
+        self.thread_slot()
     }
 
     /// Whether the caller runs a call that this breaker let through half-open in `generation`.
@@ -24,39 +24,39 @@ pub trait Caller: Now {
     /// Notes that the caller runs a call that this breaker let through half-open in `generation`.
     /// Returns the place of the note, below 127.
     #[inline]
-    fn begin(&self, _generation: Generation) -> Option<u32> {
+    fn enter_call(&self, _generation: Generation) -> Option<u32> {
         None
     }
 
     /// Notes that the call noted at `place` has ended.
     #[inline]
-    fn end(&self, _place: u32) {}
+    fn leave_call(&self, _place: u32) {}
 }
 
 /// A caller whose time stands still.
 #[cfg(any(test, feature = "__model"))]
 #[derive(Clone, Copy, Debug)]
-pub struct At {
+pub struct FixedContext {
     /// See [`Now::nanos`].
     pub nanos: u64,
-    /// See [`Caller::lane`].
-    pub lane: Lane,
+    /// See [`CallContext::lane`].
+    pub thread_slot: ThreadSlot,
 }
 
 #[cfg(any(test, feature = "__model"))]
-impl At {
+impl FixedContext {
     /// A caller on the first lane.
     #[must_use]
-    pub fn on_one_lane(nanos: u64) -> Self {
+    pub fn on_first_thread_slot(nanos: u64) -> Self {
         Self {
             nanos,
-            lane: Lane(0),
+            thread_slot: ThreadSlot(0),
         }
     }
 }
 
 #[cfg(any(test, feature = "__model"))]
-impl Now for At {
+impl Now for FixedContext {
     fn raw(&self) -> u64 {
         self.nanos
     }
@@ -67,8 +67,8 @@ impl Now for At {
 }
 
 #[cfg(any(test, feature = "__model"))]
-impl Caller for At {
-    fn lane(&self) -> Lane {
-        self.lane
+impl CallContext for FixedContext {
+    fn thread_slot(&self) -> ThreadSlot {
+        self.thread_slot
     }
 }

@@ -15,7 +15,7 @@ use rand::rngs::SysRng;
 
 use crate::error::{ClockError, ConfigError};
 use crate::sync::{AtomicU64, Ordering};
-use crate::util::random::{dice_of_this_thread, mixed};
+use crate::util::random::{mixed, random_bits_of_this_thread};
 
 /// A clock that is read in its own units, which are turned into nanoseconds only where they are
 /// needed.
@@ -50,7 +50,7 @@ pub trait Now {
 
     /// A number that is as good as random, from a reading that differs from call to call.
     #[inline]
-    fn dice(&self, raw: u64) -> u64 {
+    fn random_bits(&self, raw: u64) -> u64 {
         mixed(raw)
     }
 }
@@ -331,10 +331,10 @@ impl Now for Clock {
     }
 
     #[inline]
-    fn dice(&self, raw: u64) -> u64 {
+    fn random_bits(&self, raw: u64) -> u64 {
         match &self.0 {
             Source::Counter(_) => mixed(raw),
-            Source::Recent(_) | Source::Mock(_) => dice_of_this_thread(),
+            Source::Recent(_) | Source::Mock(_) => random_bits_of_this_thread(),
         }
     }
 

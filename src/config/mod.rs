@@ -311,7 +311,7 @@ fn checked(
     at: impl FnOnce(&str, &mut ConfigError) -> String,
 ) -> Result<Builder, ConfigError> {
     let builder = settings.apply(CircuitBreaker::builder(name.to_owned()));
-    match builder.checked() {
+    match builder.validate() {
         Ok(_) => Ok(builder),
         Err(mut error) => {
             let within = settings.place_of(&error);

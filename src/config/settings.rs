@@ -45,7 +45,7 @@ section! {
         /// Whether histograms are kept of how long calls take; "off" if left out, unless a policy looks at percentiles.
         latency: Word<Recording>,
         /// How many threads have counts of their own. 1 makes a compact breaker, for services with thousands; if left out it grows when it gets busy.
-        shards: u32 { "minimum": 1, "maximum": crate::sync::thread_slot::Lane::OWNED },
+        shards: u32 { "minimum": 1, "maximum": crate::sync::thread_slot::ThreadSlot::OWNED },
     }
 }
 
@@ -236,9 +236,9 @@ section! {
     /// A way back.
     pub(super) struct RecoveryKeys and is_adaptive: bool {
         /// How many calls are let through while half-open. All must succeed, unless some may fail.
-        probes: u32 { "minimum": 1, "maximum": crate::state::Kind::MAX_PROBES },
+        probes: u32 { "minimum": 1, "maximum": crate::state::Phase::MAX_PROBES },
         /// How many of the probes must succeed, at most as many as there are; all if left out.
-        success_threshold: u32 { "minimum": 1, "maximum": crate::state::Kind::MAX_PROBES },
+        success_threshold: u32 { "minimum": 1, "maximum": crate::state::Phase::MAX_PROBES },
         /// The shares of the calls that are let through, one step after the other, each larger than the one before.
         steps: Vec<f64> {
             "minItems": 1,

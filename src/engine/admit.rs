@@ -1,13 +1,13 @@
 //! Whether a call is let through.
 
-use super::view::{Fitted, Present, at_present};
+use super::view::{Fitted, View, with_view};
 use super::{Core, Refusal, Settings, Ticket};
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::outcome::Outcome;
 #[cfg(feature = "health")]
 use crate::state::Moment;
-use crate::state::{Admission, Generation, Kind, State, StateWord};
+use crate::state::{Admission, Generation, Phase, State, StateWord};
 use crate::window::{ClockReading, Tally};
 
 impl Core {
@@ -17,8 +17,8 @@ impl Core {
     /// # Errors
     /// The call is rejected.
     #[inline]
-    pub fn admit(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
-        self.admit_as::<false>(caller)
+    pub fn admit(&self, context: &impl CallContext) -> Result<Ticket, Refusal> {
+        self.admit_as::<false>(context)
     }
 
     /// Like [`admit`](Self::admit), for a call that the caller's thread runs until it is settled.
@@ -29,12 +29,12 @@ impl Core {
     /// # Errors
     /// The call is rejected.
     #[inline]
-    pub fn admit_call(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
-        self.admit_as::<true>(caller)
+    pub fn admit_call(&self, context: &impl CallContext) -> Result<Ticket, Refusal> {
+        self.admit_as::<true>(context)
     }
 
     #[inline]
-    fn admit_as<const IS_CALL: bool>(&self, caller: &impl Caller) -> Result<Ticket, Refusal> {
+    fn admit_as<const IS_CALL: bool>(&self, context: &impl CallContext) -> Result<Ticket, Refusal> {
         let seen = self.state.load();
         if seen.lets_through_untimed() {
             Ok(Ticket {
@@ -42,34 +42,34 @@ impl Core {
                 begin: Ticket::UNTIMED,
             })
         } else {
-            self.admit_by_the_clock::<IS_CALL>(seen, caller)
+            self.admit_with_clock::<IS_CALL>(seen, context)
         }
     }
 
     #[inline(never)]
-    fn admit_by_the_clock<const IS_CALL: bool>(
+    fn admit_with_clock<const IS_CALL: bool>(
         &self,
         seen: StateWord,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
-        at_present!(self, |present| {
-            present.admit_by_the_clock::<IS_CALL>(seen, caller)
+        with_view!(self, |view| {
+            view.admit_with_clock::<IS_CALL>(seen, context)
         })
     }
 
     /// Notes that this thread doesn't run the call until [`resume`](Self::resume): its future is
     /// pending.
-    pub(crate) fn pause(ticket: Ticket, caller: &impl Caller) -> Ticket {
-        match ticket.admitted.kind() {
-            Kind::HalfOpen { .. } | Kind::Ramp(_) => ticket.ended(caller),
+    pub(crate) fn pause(ticket: Ticket, context: &impl CallContext) -> Ticket {
+        match ticket.admitted.phase() {
+            Phase::HalfOpen { .. } | Phase::Ramp(_) => ticket.ended(context),
             _ => ticket,
         }
     }
 
     /// Notes that this thread runs the call from now on.
-    pub(crate) fn resume(ticket: Ticket, caller: &impl Caller) -> Ticket {
-        match ticket.admitted.kind() {
-            Kind::HalfOpen { .. } | Kind::Ramp(_) => ticket.begun::<true>(caller),
+    pub(crate) fn resume(ticket: Ticket, context: &impl CallContext) -> Ticket {
+        match ticket.admitted.phase() {
+            Phase::HalfOpen { .. } | Phase::Ramp(_) => ticket.begun::<true>(context),
             _ => ticket,
         }
     }
@@ -82,29 +82,33 @@ impl Core {
     /// # Errors
     /// The call is rejected.
     #[inline(never)]
-    pub fn admit_again(&self, withdrawn: Ticket, caller: &impl Caller) -> Result<Ticket, Refusal> {
+    pub fn admit_again(
+        &self,
+        withdrawn: Ticket,
+        context: &impl CallContext,
+    ) -> Result<Ticket, Refusal> {
         let seen = self.state.load();
         let is_same = seen.generation() == withdrawn.admitted.generation();
-        if is_same && withdrawn.admitted.kind() == Kind::Disabled {
+        if is_same && withdrawn.admitted.phase() == Phase::Disabled {
             // It is a part of a call that still counts, though another thread may go on with it.
             return Ok(withdrawn);
         }
-        match seen.kind() {
-            Kind::Ramp(round) if is_same => Ok(Ticket {
+        match seen.phase() {
+            Phase::Ramp(round) if is_same => Ok(Ticket {
                 admitted: Self::in_round(seen.generation(), round),
-                begin: caller.raw(),
+                begin: context.raw(),
             }),
-            _ => self.admit(caller),
+            _ => self.admit(context),
         }
     }
 }
 
-impl<'a, F: Fitted<'a>> Present<'a, F> {
+impl<'a, F: Fitted<'a>> View<'a, F> {
     #[inline]
     fn admit_timed<const IS_CALL: bool>(
         self,
         seen: StateWord,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         let Some(timed) = self.timed() else {
             // It has another window than it was built with, and takes no time.
@@ -113,10 +117,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 begin: Ticket::UNTIMED,
             });
         };
-        let begin = caller.raw();
+        let begin = context.raw();
         let in_flight = timed.in_flight();
-        if in_flight.is_some_and(|in_flight| in_flight.picks(begin, caller)) {
-            return self.admit_watched::<IS_CALL>(seen, begin, caller);
+        if in_flight.is_some_and(|in_flight| in_flight.picks(begin, context)) {
+            return self.admit_watched::<IS_CALL>(seen, begin, context);
         }
         Ok(Ticket {
             admitted: seen,
@@ -132,10 +136,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         self,
         seen: StateWord,
         begin: u64,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         let generation = seen.generation();
-        let now = caller.nanos_at(begin);
+        let now = context.nanos_at(begin);
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
         let Some(in_flight) = in_flight else {
             return Ok(Ticket {
@@ -145,15 +149,15 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         };
         if in_flight.overdue(generation, now) > 0 {
             let run = self.run.get(generation);
-            let reading = self.ring().read(caller);
-            if self.judge(generation, run, Outcome::Ignored, reading, caller)
-                || self.judge_weighed(generation, reading, caller)
+            let reading = self.ring().read(context);
+            if self.judge(generation, run, Outcome::Ignored, reading, context)
+                || self.judge_weighed(generation, reading, context)
             {
                 let seen = self.state.load();
-                return self.admit_by_the_clock::<IS_CALL>(seen, caller);
+                return self.admit_with_clock::<IS_CALL>(seen, context);
             }
         }
-        let place = in_flight.watch(generation, begin, caller);
+        let place = in_flight.watch(generation, begin, context);
         Ok(Ticket {
             admitted: place.map_or(seen, |place| seen.watched_at(place)),
             begin,
@@ -165,36 +169,36 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         reason = "counted: out of line, `.ci/run instructions` shows a longer path"
     )]
     #[inline(always)]
-    fn admit_by_the_clock<const IS_CALL: bool>(
+    fn admit_with_clock<const IS_CALL: bool>(
         self,
         seen: StateWord,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         // Those that aren't timed have not come here.
         if seen.lets_through_and_records() {
-            return self.admit_timed::<IS_CALL>(seen, caller);
+            return self.admit_timed::<IS_CALL>(seen, context);
         }
-        let (reading, now) = self.ring().read_with_nanos(caller);
+        let (reading, now) = self.ring().read_with_nanos(context);
         // What an open breaker does most, apart from the rest, so that it stays short.
-        if let Kind::Open { until } = seen.kind() {
+        if let Phase::Open { until } = seen.phase() {
             let until = self.state.exactly(until).nanos();
             if now < until {
                 let wait = Some(until - now);
-                return Err(self.refuse(State::Open, seen.generation(), wait, reading, caller));
+                return Err(self.refuse(State::Open, seen.generation(), wait, reading, context));
             }
         }
-        self.admit_rarely::<IS_CALL>(reading, now, caller)
+        self.admit_slow::<IS_CALL>(reading, now, context)
     }
 
     #[inline(never)]
-    fn admit_rarely<const IS_CALL: bool>(
+    fn admit_slow<const IS_CALL: bool>(
         self,
         reading: ClockReading,
         now: u64,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         let generation = self.state.load().generation();
-        if caller.is_within(generation) {
+        if context.is_within(generation) {
             return Ok(Ticket::part_of(generation, reading.raw));
         }
         let asked = self.asked_while_open(reading, now);
@@ -204,7 +208,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         };
         match self.ask(now) {
             Admission::Recorded(seen) => Ok(ticket(seen)),
-            Admission::Unrecorded => Ok(ticket(StateWord::new(Generation::FIRST, Kind::Disabled))),
+            Admission::Unrecorded => Ok(ticket(StateWord::new(Generation::FIRST, Phase::Disabled))),
             Admission::Probe {
                 generation,
                 moved,
@@ -218,15 +222,15 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                     };
                     self.entered(moved, now, cause);
                 }
-                let probe = ticket(StateWord::new(generation, Kind::PROBING));
-                Ok(probe.begun::<IS_CALL>(caller))
+                let probe = ticket(StateWord::new(generation, Phase::PROBING));
+                Ok(probe.begun::<IS_CALL>(context))
             }
-            Admission::Ramp(seen) => self.admit_to_ramp::<IS_CALL>(seen, reading, now, caller),
+            Admission::Ramp(seen) => self.admit_to_ramp::<IS_CALL>(seen, reading, now, context),
             Admission::Rejected {
                 state,
                 generation,
                 retry_after,
-            } => Err(self.refuse(state, generation, retry_after, reading, caller)),
+            } => Err(self.refuse(state, generation, retry_after, reading, context)),
         }
     }
 
@@ -259,11 +263,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         generation: Generation,
         retry_after: Option<u64>,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Refusal {
         let is_current = move || self.is_current(generation);
         self.ring()
-            .record_at(reading, Tally::Aside, generation, caller, is_current);
+            .record_at(reading, Tally::Uncounted, generation, context, is_current);
         Refusal { state, retry_after }
     }
 }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 #[cfg(feature = "reconfigure")]
-use crate::engine::parts::Fittings;
-use crate::events::listeners::{Entry, Listeners};
+use crate::engine::parts::Overrides;
+use crate::events::listeners::{Listeners, LogEntry};
 use crate::name::Name;
 #[cfg(feature = "health")]
 use crate::recovery::HealthChecks;
@@ -28,7 +28,7 @@ struct Seats {
     #[cfg(feature = "health")]
     checks: LateBox<HealthChecks>,
     #[cfg(feature = "reconfigure")]
-    later: PublishedOnce<Replaceable<Fittings>>,
+    later: PublishedOnce<Replaceable<Overrides>>,
 }
 
 impl Audience {
@@ -56,7 +56,7 @@ impl Audience {
     }
 
     /// Tells a transition that was made.
-    pub(crate) fn tell(&self, name: &Name, entry: &Entry) {
+    pub(crate) fn tell(&self, name: &Name, entry: &LogEntry) {
         #[cfg(feature = "health")]
         if entry.to == State::Open {
             // SeqCst: pairs with the fence of `HealthChecks::listen`. Either the first task, which has just made
@@ -88,14 +88,14 @@ impl Audience {
     /// been another.
     #[cfg(feature = "reconfigure")]
     #[inline]
-    pub(crate) fn later(&self) -> Option<&Replaceable<Fittings>> {
+    pub(crate) fn later(&self) -> Option<&Replaceable<Overrides>> {
         self.0.get()?.later.get()
     }
 
     /// Makes another configuration known, unless another is already.
     #[cfg(feature = "reconfigure")]
-    pub(crate) fn publish(&self, fittings: Arc<Fittings>) {
+    pub(crate) fn publish(&self, overrides: Arc<Overrides>) {
         let seats = self.0.get_or_init(Box::default);
-        seats.later.publish(Replaceable::new(fittings));
+        seats.later.publish(Replaceable::new(overrides));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::adaptive::Evidence;
 #[cfg(feature = "wait")]
-use crate::engine::probe_queue::Anteroom;
+use crate::engine::probe_queue::ProbeQueue;
 use crate::latency::times::Timed;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
 #[cfg(feature = "wait")]
@@ -23,7 +23,7 @@ pub struct Beside {
     pub max_retry_after: Option<Box<MaxRetryAfter>>,
     /// If callers may wait for the verdict of the probes.
     #[cfg(feature = "wait")]
-    pub anteroom: Option<Box<Anteroom<EventQueue>>>,
+    pub probe_queue: Option<Box<ProbeQueue<EventQueue>>>,
 }
 
 impl Beside {
@@ -36,7 +36,7 @@ impl Beside {
             || self.open_times.is_some()
             || self.max_retry_after.is_some();
         #[cfg(feature = "wait")]
-        let has_any = has_any || self.anteroom.is_some();
+        let has_any = has_any || self.probe_queue.is_some();
         has_any.then(|| Box::new(self))
     }
 }

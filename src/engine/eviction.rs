@@ -1,11 +1,11 @@
 //! How much a registry would lose with a breaker.
 
 use super::Core;
-use super::view::{Present, at_present};
-use crate::clock::context::Caller;
+use super::view::{View, with_view};
+use crate::clock::context::CallContext;
 use crate::engine::view::Fitted;
 use crate::policy::TripPolicy;
-use crate::state::{Generation, Kind};
+use crate::state::{Generation, Phase};
 use crate::window::Counts;
 
 /// How much would be lost with a breaker that nobody has a handle to, from the least to the most.
@@ -33,60 +33,60 @@ impl Core {
         &self,
         was_used: bool,
         idle_after: u64,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> EvictionRank {
         let seen = self.state.load();
         let generation = seen.generation();
-        at_present!(self, |present| {
-            if present.has_its_own_settings() {
+        with_view!(self, |view| {
+            if view.has_its_own_settings() {
                 return EvictionRank::Commanded;
             }
             let tripped = |idle_since: u64| {
-                if !was_used && caller.nanos() >= idle_since.saturating_add(idle_after) {
+                if !was_used && context.nanos() >= idle_since.saturating_add(idle_after) {
                     EvictionRank::Idle
                 } else {
                     EvictionRank::Tripped
                 }
             };
-            if seen.kind() == present.settings().switch.mode.rest() {
-                return if present.has_suspicions(generation, caller) {
+            if seen.phase() == view.settings().switch.mode.rest() {
+                return if view.has_suspicions(generation, context) {
                     EvictionRank::Suspected
                 } else {
                     EvictionRank::Idle
                 };
             }
-            match seen.kind() {
+            match seen.phase() {
                 // A command did this: the settings hold it in another state.
-                Kind::Closed | Kind::ForcedOpen | Kind::Disabled | Kind::MetricsOnly => {
+                Phase::Closed | Phase::ForcedOpen | Phase::Disabled | Phase::MetricsOnly => {
                     EvictionRank::Commanded
                 }
-                Kind::Open { until } => tripped(until.nanos()),
-                Kind::HalfOpen { .. } | Kind::Ramp(_) => {
-                    let now = caller.nanos();
-                    tripped(now.saturating_sub(present.age(generation, now)))
+                Phase::Open { until } => tripped(until.nanos()),
+                Phase::HalfOpen { .. } | Phase::Ramp(_) => {
+                    let now = context.nanos();
+                    tripped(now.saturating_sub(view.age(generation, now)))
                 }
             }
         })
     }
 }
 
-impl<'a, F: Fitted<'a>> Present<'a, F> {
+impl<'a, F: Fitted<'a>> View<'a, F> {
     /// Whether the window holds calls that the policies look at and that count against the
     /// dependency.
     ///
     /// A run of failures, or evidence, counts while the window holds one of its failures.
-    fn has_suspicions(self, generation: Generation, caller: &impl Caller) -> bool {
-        let reading = self.ring().read(caller);
+    fn has_suspicions(self, generation: Generation, context: &impl CallContext) -> bool {
+        let reading = self.ring().read(context);
         let Counts {
             failures,
             slow,
             overdue,
             ..
-        } = self.suspicions(generation, reading, caller);
+        } = self.suspicions(generation, reading, context);
         // A percentile needs all calls, so any call may count against the dependency.
         let policies = &self.settings().policies;
         failures + slow + overdue > 0
             || policies.iter().any(TripPolicy::looks_at_percentiles)
-                && self.ring().calls(generation, reading, caller) > 0
+                && self.ring().calls(generation, reading, context) > 0
     }
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Core;
-use super::view::{Fitted, Present, at_present};
+use super::view::{Fitted, View, with_view};
 use crate::adaptive::Evidence;
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::state::Generation;
 use crate::state::history::date_of;
@@ -14,16 +14,16 @@ use crate::window::ClockReading;
 impl Core {
     /// Ends the run of failures, and weighs a success where there is evidence that it can speak against.
     #[inline]
-    pub(super) fn after_success(&self, generation: Generation, caller: &impl Caller) {
+    pub(super) fn after_success(&self, generation: Generation, context: &impl CallContext) {
         if self.run.has_any() {
-            self.after_success_rarely(generation, caller);
+            self.after_success_slow(generation, context);
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn after_success_rarely(&self, generation: Generation, caller: &impl Caller) {
-        at_present!(self, |present| present.end_run(generation, caller));
+    fn after_success_slow(&self, generation: Generation, context: &impl CallContext) {
+        with_view!(self, |view| view.end_run(generation, context));
     }
 
     /// When the generation began, if it is known; else now.
@@ -32,8 +32,8 @@ impl Core {
     }
 }
 
-impl<'a, F: Fitted<'a>> Present<'a, F> {
-    fn end_run(self, generation: Generation, caller: &impl Caller) {
+impl<'a, F: Fitted<'a>> View<'a, F> {
+    fn end_run(self, generation: Generation, context: &impl CallContext) {
         let Some(evidence) = self.evidence() else {
             return self.run.clear_with(generation, || false);
         };
@@ -45,10 +45,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         let has_any = || evidence.has_any(generation);
         self.run.clear_with(generation, has_any);
         if let Some(lesson) = lesson {
-            let reading = self.ring().read(caller);
-            let now = date_of(caller.nanos_at(reading.raw));
+            let reading = self.ring().read(context);
+            let now = date_of(context.nanos_at(reading.raw));
             evidence.learn(lesson, now, self.began_at(generation, now));
-            self.look(evidence, reading, generation, caller);
+            self.look(evidence, reading, generation, context);
         }
     }
 
@@ -60,10 +60,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         self,
         reading: ClockReading,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> bool {
         let evidence = self.evidence();
-        evidence.is_some_and(|evidence| self.weigh(evidence, reading, generation, caller))
+        evidence.is_some_and(|evidence| self.weigh(evidence, reading, generation, context))
     }
 
     #[inline(never)]
@@ -72,7 +72,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         evidence: &Evidence,
         reading: ClockReading,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> bool {
         // The evidence tells generations apart by 11 bits, which repeat after 2,048 state changes.
         // A call may last that long, so ask first: then only the time between two instructions is
@@ -81,11 +81,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         if !is_current() {
             return false;
         }
-        let now = date_of(caller.nanos_at(reading.raw));
+        let now = date_of(context.nanos_at(reading.raw));
         let since = self.counted_since(generation);
         let since = since.unwrap_or_else(|| self.began_at(generation, now));
         if evidence.wants_look(now, since) {
-            self.look(evidence, reading, generation, caller);
+            self.look(evidence, reading, generation, context);
         }
         evidence.failure(generation, now, is_current).is_some()
     }
@@ -96,10 +96,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         self,
         generation: Generation,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> bool {
         let evidence = self.evidence();
-        evidence.is_some_and(|it| self.judge_by_evidence(it, generation, reading, caller))
+        evidence.is_some_and(|it| self.judge_by_evidence(it, generation, reading, context))
     }
 
     /// Trips if there is evidence enough, and says whether it has.
@@ -109,12 +109,12 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         evidence: &Evidence,
         generation: Generation,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> bool {
         let Some(seen) = self.closed_in(generation) else {
             return false;
         };
-        let nanos = caller.nanos_at(reading.raw);
+        let nanos = context.nanos_at(reading.raw);
         let now = date_of(nanos);
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
         let overdue = || {
@@ -134,7 +134,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 needed: verdict.needed,
             };
             // Read anew, since this thread may have slept: the open time begins now.
-            let trips = self.open(seen, cause, self.ring().read(caller), caller);
+            let trips = self.open(seen, cause, self.ring().read(context), context);
             if trips {
                 evidence.trip(&verdict, now, since);
             }
@@ -148,13 +148,13 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         evidence: &Evidence,
         reading: ClockReading,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
-        let now = date_of(caller.nanos_at(reading.raw));
+        let now = date_of(context.nanos_at(reading.raw));
         let began = self.began_at(generation, now);
         let counted_since = self.counted_since(generation).unwrap_or(began);
         evidence.look(generation, now, (began, counted_since), || {
-            self.ring().calls(generation, reading, caller)
+            self.ring().calls(generation, reading, context)
         });
     }
 }

@@ -1,11 +1,11 @@
 //! What a task asks and tells that checks the dependency's health.
 
 use super::Core;
-use super::view::{Fitted, Present, at_present};
-use crate::clock::context::Caller;
+use super::view::{Fitted, View, with_view};
+use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::recovery::HealthChecks;
-use crate::state::{Generation, Kind};
+use crate::state::{Generation, Phase};
 
 /// When a task has to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +32,11 @@ impl Core {
     /// When a task has to check; if it is now, the check is taken to begin.
     pub fn next_check(&self, now: u64) -> NextCheck {
         let seen = self.state.load();
-        match self.state.kind_of(seen) {
-            Kind::Open { until } if now < until.nanos() => NextCheck::In(until.nanos() - now),
-            Kind::Open { .. } => {
-                self.checks().begin(now);
-                let patience = at_present!(self, |present| present.settings().probe_timeout);
+        match self.state.phase_of(seen) {
+            Phase::Open { until } if now < until.nanos() => NextCheck::In(until.nanos() - now),
+            Phase::Open { .. } => {
+                self.checks().start_check(now);
+                let patience = with_view!(self, |view| view.settings().probe_timeout);
                 NextCheck::Now {
                     generation: seen.generation(),
                     // Half of what calls wait for a verdict, so that this is one in time.
@@ -49,14 +49,19 @@ impl Core {
 
     /// Takes the verdict of a check that began in `generation`; says whether it counted: a command, or a call
     /// that has lost patience, may have been first.
-    pub fn checked(&self, generation: Generation, is_well: bool, caller: &impl Caller) -> bool {
-        at_present!(self, |present| present.checked(generation, is_well, caller))
+    pub fn checked(
+        &self,
+        generation: Generation,
+        is_well: bool,
+        context: &impl CallContext,
+    ) -> bool {
+        with_view!(self, |view| view.checked(generation, is_well, context))
     }
 }
 
-impl<'a, F: Fitted<'a>> Present<'a, F> {
-    fn checked(self, generation: Generation, is_well: bool, caller: &impl Caller) -> bool {
-        let (reading, now) = self.ring().read_with_nanos(caller);
+impl<'a, F: Fitted<'a>> View<'a, F> {
+    fn checked(self, generation: Generation, is_well: bool, context: &impl CallContext) -> bool {
+        let (reading, now) = self.ring().read_with_nanos(context);
         if is_well {
             let asked = self.asked_while_open(reading, now);
             let Some(moved) = self.state.invite_probes(generation, now) else {
@@ -67,7 +72,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
             self.entered(moved, now, Cause::HealthCheckSucceeded);
         } else {
             let opening = self.next_opening(now);
-            let Some(moved) = self.state.leave(generation, opening.kind()) else {
+            let Some(moved) = self.state.leave(generation, opening.phase()) else {
                 return false;
             };
             self.opened(moved, opening, now, Cause::HealthCheckFailed);

@@ -25,21 +25,21 @@ mod health;
 #[cfg(feature = "serde")]
 mod persist;
 
-use self::view::{Built, Fitted, Present, at_present};
-use crate::clock::context::Caller;
+use self::view::{Built, Fitted, View, with_view};
+use crate::clock::context::CallContext;
 use crate::engine::audience::Audience;
 use crate::engine::beside::Beside;
 pub use crate::engine::parts::Settings;
 #[cfg(feature = "reconfigure")]
 use crate::engine::parts::Switch;
 use crate::events::Cause;
-use crate::events::listeners::{Entry, Listeners};
+use crate::events::listeners::{Listeners, LogEntry};
 use crate::latency::times::Timed;
 use crate::name::Name;
 use crate::recovery::{LatestOpening, OpenTimes, RetryAfter, Streak};
 use crate::snapshot::{Reading, Snapshot};
 use crate::state::history::{History, date_of};
-use crate::state::{AtomicState, Generation, Kind, Moment, Moved, State, StateWord};
+use crate::state::{AtomicState, Generation, Moment, Phase, State, StateChange, StateWord};
 use crate::sync::{Ordering, fence};
 use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
 #[cfg(feature = "registry")]
@@ -65,10 +65,10 @@ impl Ticket {
     /// within this one are then parts of it.
     pub(crate) fn outer_generation(self) -> Option<Generation> {
         let generation = self.admitted.generation();
-        match self.admitted.kind() {
-            Kind::HalfOpen { .. } | Kind::Ramp(_) => Some(generation),
+        match self.admitted.phase() {
+            Phase::HalfOpen { .. } | Phase::Ramp(_) => Some(generation),
             // A part of a half-open call has a place, a call of a disabled breaker has none.
-            Kind::Disabled => self.admitted.without_watch().1.map(|_| generation),
+            Phase::Disabled => self.admitted.without_watch().1.map(|_| generation),
             _ => None,
         }
     }
@@ -76,7 +76,7 @@ impl Ticket {
     /// The ticket of a part of a call that was let through in `generation`. It is not recorded.
     fn part_of(generation: Generation, begin: u64) -> Self {
         Self {
-            admitted: StateWord::new(generation, Kind::Disabled).watched_at(0),
+            admitted: StateWord::new(generation, Phase::Disabled).watched_at(0),
             begin,
         }
     }
@@ -84,18 +84,18 @@ impl Ticket {
     /// Lists a half-open call with its thread, if `IS_CALL`. Calls within it are parts of it from
     /// now on.
     #[inline]
-    fn begun<const IS_CALL: bool>(self, caller: &impl Caller) -> Self {
+    fn begun<const IS_CALL: bool>(self, context: &impl CallContext) -> Self {
         let generation = self.admitted.generation();
-        let place = IS_CALL.then(|| caller.begin(generation)).flatten();
+        let place = IS_CALL.then(|| context.enter_call(generation)).flatten();
         let admitted = place.map_or(self.admitted, |place| self.admitted.watched_at(place));
         Self { admitted, ..self }
     }
 
     /// Takes the call off its thread's list. No call is a part of it any more.
-    fn ended(self, caller: &impl Caller) -> Self {
+    fn ended(self, context: &impl CallContext) -> Self {
         let (admitted, place) = self.admitted.without_watch();
         if let Some(place) = place {
-            caller.end(place);
+            context.leave_call(place);
         }
         Self { admitted, ..self }
     }
@@ -105,7 +105,7 @@ impl Ticket {
 
     /// Whether the breaker records this call: a disabled one records none.
     pub(crate) fn is_recorded(self) -> bool {
-        self.admitted.kind() != Kind::Disabled
+        self.admitted.phase() != Phase::Disabled
     }
 }
 
@@ -150,18 +150,18 @@ impl Core {
             latest_opening.note(Generation::FIRST, times.by_hand());
         }
         let open_for = open_times.map_or(settings.open_for, OpenTimes::first);
-        let kind = match state {
-            State::Closed => Kind::Closed,
-            State::Open => Kind::Open {
+        let phase = match state {
+            State::Closed => Phase::Closed,
+            State::Open => Phase::Open {
                 until: Moment::at(now.saturating_add(open_for)),
             },
-            State::HalfOpen => Kind::PROBING,
-            State::ForcedOpen => Kind::ForcedOpen,
-            State::Disabled => Kind::Disabled,
-            State::MetricsOnly => Kind::MetricsOnly,
+            State::HalfOpen => Phase::PROBING,
+            State::ForcedOpen => Phase::ForcedOpen,
+            State::Disabled => Phase::Disabled,
+            State::MetricsOnly => Phase::MetricsOnly,
         };
         Self {
-            state: AtomicState::timed(kind, beside.as_ref().is_some_and(|it| it.timed.is_some())),
+            state: AtomicState::timed(phase, beside.as_ref().is_some_and(|it| it.timed.is_some())),
             run: GenerationCounter::new(),
             retry_after: RetryAfter::new(),
             latest_opening,
@@ -188,7 +188,7 @@ impl Core {
     /// The state that the settings hold the breaker in, if any, and the one that it starts in.
     #[cfg(feature = "reconfigure")]
     pub(crate) fn switch(&self) -> Switch {
-        at_present!(self, |present| present.settings().switch)
+        with_view!(self, |view| view.settings().switch)
     }
 
     /// The state that the breaker has started in.
@@ -206,33 +206,33 @@ impl Core {
     /// The state now.
     #[must_use]
     pub fn state(&self) -> State {
-        self.state.load().kind().state()
+        self.state.load().phase().state()
     }
 
     /// Closes the breaker, whatever it was, with an empty window.
     pub fn reset(&self, now: u64) {
-        self.command(Kind::Closed, |_| Streak::NONE, now);
+        self.command(Phase::Closed, |_| Streak::NONE, now);
     }
 
     /// Opens the breaker, whatever it was, for `nanos` nanoseconds.
     pub fn trip(&self, nanos: u64, now: u64) {
         let until = Moment::at(now.saturating_add(nanos));
-        at_present!(self, |present| {
-            if let Some(adaptive) = present.adaptive() {
-                adaptive.outage.begin(now, 0, 0);
+        with_view!(self, |view| {
+            if let Some(adaptive) = view.adaptive() {
+                adaptive.outage.start(now, 0, 0);
             }
         });
-        self.command(Kind::Open { until }, OpenTimes::by_hand, now);
+        self.command(Phase::Open { until }, OpenTimes::by_hand, now);
     }
 
     /// Enters a state by hand, from which open times grow anew.
-    fn command(&self, kind: Kind, streak: impl Fn(&OpenTimes) -> Streak, now: u64) {
-        let moved = at_present!(self, |present| {
-            let times = present.open_times();
+    fn command(&self, phase: Phase, streak: impl Fn(&OpenTimes) -> Streak, now: u64) {
+        let moved = with_view!(self, |view| {
+            let times = view.open_times();
             // Before, for those that see the new state before it is noted; and then again, for what somebody
             // has noted meanwhile.
             times.inspect(|_| self.latest_opening.forget());
-            let moved = self.state.force(kind);
+            let moved = self.state.force(phase);
             if let Some(times) = times {
                 self.latest_opening.note(moved.generation, streak(times));
             }
@@ -243,10 +243,10 @@ impl Core {
 
     /// Holds the breaker in a state that time and outcomes don't change; does nothing if it is in
     /// that state already.
-    pub fn hold(&self, kind: Kind, now: u64) {
+    pub fn hold(&self, phase: Phase, now: u64) {
         let mut seen = self.state.load();
-        while seen.kind() != kind {
-            match self.state.change(seen, kind) {
+        while seen.phase() != phase {
+            match self.state.change(seen, phase) {
                 Ok(moved) => return self.entered(moved, now, Cause::ByHand),
                 Err(found) => seen = found,
             }
@@ -255,10 +255,10 @@ impl Core {
 
     /// Closes the breaker, with an empty window, if it was forced open; does nothing in any other state.
     /// If its settings hold it in a state, it enters that state instead of closed.
-    pub fn let_go(&self, now: u64) {
+    pub fn release(&self, now: u64) {
         let mut seen = self.state.load();
-        while seen.kind() == Kind::ForcedOpen {
-            let rest = at_present!(self, |present| present.settings().switch.mode.rest());
+        while seen.phase() == Phase::ForcedOpen {
+            let rest = with_view!(self, |view| view.settings().switch.mode.rest());
             match self.state.change(seen, rest) {
                 Ok(moved) => return self.entered(moved, now, Cause::ByHand),
                 Err(found) => seen = found,
@@ -267,24 +267,26 @@ impl Core {
     }
 
     /// What the winner of a transition, and nobody else, has to do after it.
-    fn entered(&self, moved: Moved, now: u64, cause: Cause) {
-        let Moved {
+    fn entered(&self, moved: StateChange, now: u64, cause: Cause) {
+        let StateChange {
             from,
             to,
             generation,
         } = moved;
         let is_current = || self.is_current(generation);
-        at_present!(self, |present| {
-            present.ring().begin(generation, is_current);
-            self.run.begin(generation, is_current);
-            if let Some(evidence) = present.evidence() {
-                evidence.begin(generation, is_current);
+        with_view!(self, |view| {
+            view.ring().start_generation(generation, is_current);
+            self.run.start_generation(generation, is_current);
+            if let Some(evidence) = view.evidence() {
+                evidence.start_generation(generation, is_current);
             }
         });
-        let number = self.history.begin(generation, date_of(now), is_current);
+        let number = self
+            .history
+            .start_generation(generation, date_of(now), is_current);
         #[cfg(feature = "wait")]
-        self.announce_verdict();
-        let entry = Entry {
+        self.wake_all();
+        let entry = LogEntry {
             generation: number,
             from,
             to,
@@ -310,21 +312,21 @@ impl Core {
 
     /// One picture of the breaker at the caller's time.
     #[must_use]
-    pub fn snapshot(&self, caller: &impl Caller) -> Snapshot {
+    pub fn snapshot(&self, context: &impl CallContext) -> Snapshot {
         let mut snapshot = Snapshot::empty(self.name().clone());
-        self.snapshot_into(&mut snapshot, caller);
+        self.snapshot_into(&mut snapshot, context);
         snapshot
     }
 
     /// The same, put where there is another, of this breaker or of one like it.
-    pub fn snapshot_into(&self, snapshot: &mut Snapshot, caller: &impl Caller) {
+    pub fn snapshot_into(&self, snapshot: &mut Snapshot, context: &impl CallContext) {
         let mut bins = BinCounts::default();
         let mut seen = self.state.load();
         // The counts are one generation's in any case. If it has ended meanwhile, some may be gone, so
         // the picture is taken anew; but not for ever.
         for is_last in [false, false, true] {
             let into = (&mut *snapshot, &mut bins);
-            let found = at_present!(self, |present| present.picture(seen, is_last, into, caller));
+            let found = with_view!(self, |view| view.picture(seen, is_last, into, context));
             match found {
                 Some(found) => seen = found,
                 None => return,
@@ -333,7 +335,7 @@ impl Core {
     }
 }
 
-impl<'a, F: Fitted<'a>> Present<'a, F> {
+impl<'a, F: Fitted<'a>> View<'a, F> {
     /// Takes a picture of the state that was seen. If its generation has ended meanwhile, and this isn't the last
     /// chance, takes none and returns the state that was found.
     fn picture(
@@ -341,16 +343,16 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         seen: StateWord,
         is_last: bool,
         (snapshot, bins): (&mut Snapshot, &mut BinCounts),
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Option<StateWord> {
         let generation = seen.generation();
         let (ring, timed) = (self.ring(), self.timed());
-        let (reading, now) = ring.read_with_nanos(caller);
-        let suspicions = self.suspicions(generation, reading, caller);
-        let counts = ring.all_counts(suspicions, generation, reading, caller);
-        let asides = ring.asides(generation, reading);
+        let (reading, now) = ring.read_with_nanos(context);
+        let suspicions = self.suspicions(generation, reading, context);
+        let counts = ring.all_counts(suspicions, generation, reading, context);
+        let uncounted = ring.uncounted(generation, reading);
         let run = self.run.get(generation);
-        let run = ring.run_held(run, &counts, reading, caller);
+        let run = ring.run_held(run, &counts, reading, context);
         // A state that another thread has entered first, while a window of another size took over calls, holds
         // none of them.
         let (counts, run) = if self.may_judge(generation) {
@@ -362,7 +364,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         if recording != Recording::Off {
             let latencies = timed.and_then(|timed| timed.latencies());
             bins.clear();
-            ring.read_latencies(latencies, generation, reading, caller, bins);
+            ring.read_latencies(latencies, generation, reading, context, bins);
         }
         let age = self.age(generation, now);
         let number = self.history.number(generation);
@@ -372,12 +374,12 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         }
         snapshot.set(&Reading {
             name: self.name(),
-            kind: self.state.kind_of(seen),
+            phase: self.state.phase_of(seen),
             generation: number,
             now,
             age,
             counts,
-            asides,
+            uncounted,
             run,
             bins: (recording != Recording::Off).then_some((bins, recording)),
         });
@@ -389,11 +391,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
 mod tests {
     use super::*;
     use crate::clock::Now;
-    use crate::clock::context::At;
+    use crate::clock::context::FixedContext;
     use crate::outcome::Outcome;
     use crate::policy::TripPolicy;
     use crate::state::Probes;
-    use crate::sync::thread_slot::Lane;
+    use crate::sync::thread_slot::ThreadSlot;
     use crate::window::TimeRing;
     use std::cell::Cell;
 
@@ -418,9 +420,9 @@ mod tests {
         }
     }
 
-    impl Caller for Sleeper {
-        fn lane(&self) -> Lane {
-            Lane(0)
+    impl CallContext for Sleeper {
+        fn thread_slot(&self) -> ThreadSlot {
+            ThreadSlot(0)
         }
     }
 
@@ -444,9 +446,9 @@ mod tests {
         Core::new(settings, ring, None, None, State::Closed, 0)
     }
 
-    fn call(core: &Core, outcome: Outcome, caller: &impl Caller) {
-        let ticket = core.admit(caller).unwrap();
-        core.settle(ticket, outcome, None, caller);
+    fn call(core: &Core, outcome: Outcome, context: &impl CallContext) {
+        let ticket = core.admit(context).unwrap();
+        core.record(ticket, outcome, None, context);
     }
 
     fn sleeper() -> Sleeper {
@@ -465,10 +467,14 @@ mod tests {
                 0 => Outcome::Failure,
                 _ => Outcome::Success,
             };
-            call(&core, outcome, &At::on_one_lane(5));
+            call(&core, outcome, &FixedContext::on_first_thread_slot(5));
         }
         // While it sleeps, the bucket's successes are replaced, and nothing has failed again.
-        call(&core, Outcome::Success, &At::on_one_lane(25));
+        call(
+            &core,
+            Outcome::Success,
+            &FixedContext::on_first_thread_slot(25),
+        );
         call(&core, Outcome::Failure, &sleeper());
         assert_eq!(core.state(), State::Closed);
     }
@@ -482,6 +488,9 @@ mod tests {
         };
         call(&core, Outcome::Failure, &sleeper);
         assert_eq!(core.state(), State::Open);
-        assert!(core.admit(&At::on_one_lane(60_001_000_000)).is_err());
+        assert!(
+            core.admit(&FixedContext::on_first_thread_slot(60_001_000_000))
+                .is_err()
+        );
     }
 }

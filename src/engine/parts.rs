@@ -11,7 +11,7 @@ use crate::name::Name;
 use crate::outcome::Outcome;
 use crate::policy::Policies;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
-use crate::state::{Generation, Kind, Probes, State};
+use crate::state::{Generation, Phase, Probes, State};
 use crate::sync::{AtomicU64, Ordering};
 use crate::window::Ring;
 
@@ -50,18 +50,18 @@ pub enum Mode {
 impl Mode {
     /// The state in which it holds the breaker, if it does.
     #[must_use]
-    pub fn held(self) -> Option<Kind> {
+    pub fn held(self) -> Option<Phase> {
         match self {
             Self::Normal => None,
-            Self::MetricsOnly => Some(Kind::MetricsOnly),
-            Self::Disabled => Some(Kind::Disabled),
+            Self::MetricsOnly => Some(Phase::MetricsOnly),
+            Self::Disabled => Some(Phase::Disabled),
         }
     }
 
     /// The state that a breaker rests in.
     #[must_use]
-    pub fn rest(self) -> Kind {
-        self.held().unwrap_or(Kind::Closed)
+    pub fn rest(self) -> Phase {
+        self.held().unwrap_or(Phase::Closed)
     }
 }
 
@@ -86,11 +86,11 @@ impl Default for Switch {
 impl Switch {
     /// The state in which the settings hold the breaker until they change, if they do.
     #[must_use]
-    pub fn held(self) -> Option<Kind> {
+    pub fn held(self) -> Option<Phase> {
         self.mode.held().or(match self.start_in {
-            State::ForcedOpen => Some(Kind::ForcedOpen),
-            State::Disabled => Some(Kind::Disabled),
-            State::MetricsOnly => Some(Kind::MetricsOnly),
+            State::ForcedOpen => Some(Phase::ForcedOpen),
+            State::Disabled => Some(Phase::Disabled),
+            State::MetricsOnly => Some(Phase::MetricsOnly),
             State::Closed | State::Open | State::HalfOpen => None,
         })
     }
@@ -98,7 +98,7 @@ impl Switch {
     /// The state in which a breaker starts.
     #[must_use]
     pub fn start(self) -> State {
-        self.mode.held().map_or(self.start_in, Kind::state)
+        self.mode.held().map_or(self.start_in, Phase::state)
     }
 }
 
@@ -221,23 +221,23 @@ impl Carried {
 
 /// A part with words of its own, under the present configuration.
 #[derive(Debug)]
-pub(crate) enum Part<T> {
+pub(crate) enum Override<T> {
     /// That which the breaker was built with, if it was built with one.
-    AsBuilt,
+    Inherit,
     /// There is none.
-    Absent,
+    Removed,
     /// Another one.
-    Another(Arc<T>),
+    Replaced(Arc<T>),
 }
 
-impl<T> Part<T> {
+impl<T> Override<T> {
     /// The part, where `built` is that which the breaker was built with.
     #[must_use]
     pub(crate) fn of<'a>(&'a self, built: Option<&'a T>) -> Option<&'a T> {
         match self {
-            Self::AsBuilt => built,
-            Self::Absent => None,
-            Self::Another(part) => Some(part),
+            Self::Inherit => built,
+            Self::Removed => None,
+            Self::Replaced(part) => Some(part),
         }
     }
 
@@ -249,17 +249,17 @@ impl<T> Part<T> {
         &self,
         built: Option<&T>,
         offer: Option<&Arc<T>>,
-        is_alike: impl FnOnce(&T, &T) -> bool,
+        same_config: impl FnOnce(&T, &T) -> bool,
         inherit: impl FnOnce(&T, &T),
     ) -> Self {
         match (self.of(built), offer) {
             (None, None) => self.clone(),
-            (Some(_), None) => Self::Absent,
-            (None, Some(new)) => Self::Another(Arc::clone(new)),
-            (Some(old), Some(new)) if is_alike(old, new) => self.clone(),
+            (Some(_), None) => Self::Removed,
+            (None, Some(new)) => Self::Replaced(Arc::clone(new)),
+            (Some(old), Some(new)) if same_config(old, new) => self.clone(),
             (Some(old), Some(new)) => {
                 inherit(new, old);
-                Self::Another(Arc::clone(new))
+                Self::Replaced(Arc::clone(new))
             }
         }
     }
@@ -269,19 +269,19 @@ impl<T> Part<T> {
     #[must_use]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::AsBuilt, Self::AsBuilt) | (Self::Absent, Self::Absent) => true,
-            (Self::Another(own), Self::Another(other)) => Arc::ptr_eq(own, other),
+            (Self::Inherit, Self::Inherit) | (Self::Removed, Self::Removed) => true,
+            (Self::Replaced(own), Self::Replaced(other)) => Arc::ptr_eq(own, other),
             _ => false,
         }
     }
 }
 
-impl<T> Clone for Part<T> {
+impl<T> Clone for Override<T> {
     fn clone(&self) -> Self {
         match self {
-            Self::AsBuilt => Self::AsBuilt,
-            Self::Absent => Self::Absent,
-            Self::Another(part) => Self::Another(Arc::clone(part)),
+            Self::Inherit => Self::Inherit,
+            Self::Removed => Self::Removed,
+            Self::Replaced(part) => Self::Replaced(Arc::clone(part)),
         }
     }
 }
@@ -289,26 +289,26 @@ impl<T> Clone for Part<T> {
 /// What another configuration has put in the place of what the breaker was built with. All of it is
 /// replaced at once.
 #[derive(Clone, Debug)]
-pub(crate) struct Fittings {
+pub(crate) struct Overrides {
     /// See [`Settings`].
     pub(crate) settings: Settings,
     /// Whether it was given them alone, and not as one of a registry's.
     #[cfg(any(feature = "reconfigure", feature = "registry"))]
     pub(crate) are_its_own: bool,
     /// The window.
-    pub(crate) ring: Part<Ring>,
+    pub(crate) ring: Override<Ring>,
     /// Since when there is that window, in nanoseconds, unless the breaker was built with it.
     pub(crate) ring_since: Option<u64>,
     /// What that window has taken over from the one before it, if it has.
     pub(crate) carried: Option<Arc<Carried>>,
     /// See [`Beside::timed`](crate::engine::beside::Beside::timed).
-    pub(crate) timed: Part<Timed>,
+    pub(crate) timed: Override<Timed>,
     /// See [`Beside::evidence`](crate::engine::beside::Beside::evidence).
-    pub(crate) evidence: Part<Evidence>,
+    pub(crate) evidence: Override<Evidence>,
     /// See [`Beside::recovery`](crate::engine::beside::Beside::recovery).
-    pub(crate) recovery: Part<AdaptiveRecovery>,
+    pub(crate) recovery: Override<AdaptiveRecovery>,
     /// See [`Beside::open_times`](crate::engine::beside::Beside::open_times).
-    pub(crate) open_times: Part<OpenTimes>,
+    pub(crate) open_times: Override<OpenTimes>,
     /// See [`Beside::max_retry_after`](crate::engine::beside::Beside::max_retry_after).
-    pub(crate) max_retry_after: Part<MaxRetryAfter>,
+    pub(crate) max_retry_after: Override<MaxRetryAfter>,
 }

@@ -1,10 +1,10 @@
 //! What a call may expect that is patient enough to wait for the verdict of the probes.
 
 use super::Core;
-use super::view::at_present;
-use crate::clock::context::Caller;
-use crate::engine::probe_queue::Anteroom;
-use crate::state::Kind;
+use super::view::with_view;
+use crate::clock::context::CallContext;
+use crate::engine::probe_queue::ProbeQueue;
+use crate::state::Phase;
 use crate::sync::wait_queue::EventQueue;
 
 /// What becomes of a call that asks now.
@@ -24,33 +24,33 @@ pub enum Prospect {
 impl Core {
     /// Where callers wait for the verdict of the probes, if they may.
     #[inline]
-    pub fn anteroom(&self) -> Option<&Anteroom<EventQueue>> {
-        self.built.beside.as_ref()?.anteroom.as_deref()
+    pub fn probe_queue(&self) -> Option<&ProbeQueue<EventQueue>> {
+        self.built.beside.as_ref()?.probe_queue.as_deref()
     }
 
     /// What becomes of a call that asks now. Nothing is counted, and no clock read unless there are probes.
     #[inline]
-    pub fn prospect(&self, caller: &impl Caller) -> Prospect {
-        match self.state.load().kind() {
-            Kind::HalfOpen { .. } => self.prospect_of_probes(caller),
-            Kind::Ramp(_) => Prospect::Ramp,
+    pub fn prospect(&self, context: &impl CallContext) -> Prospect {
+        match self.state.load().phase() {
+            Phase::HalfOpen { .. } => self.prospect_of_probes(context),
+            Phase::Ramp(_) => Prospect::Ramp,
             _ => Prospect::Answer,
         }
     }
 
     #[inline(never)]
-    fn prospect_of_probes(&self, caller: &impl Caller) -> Prospect {
-        if caller.is_within(self.state.load().generation()) {
+    fn prospect_of_probes(&self, context: &impl CallContext) -> Prospect {
+        if context.is_within(self.state.load().generation()) {
             // It can't wait: its outer call, whose verdict it would wait for, waits for it.
             return Prospect::Answer;
         }
-        let (probes, timeout) = at_present!(self, |present| {
-            let settings = present.settings();
+        let (probes, timeout) = with_view!(self, |view| {
+            let settings = view.settings();
             (settings.probes, settings.probe_timeout)
         });
         let overdue_in = self
             .state
-            .awaits_verdict(caller.nanos(), probes.permitted(), timeout);
+            .awaits_verdict(context.nanos(), probes.permitted(), timeout);
         overdue_in.map_or(Prospect::Answer, |overdue_in| Prospect::Verdict {
             overdue_in,
         })
@@ -58,16 +58,16 @@ impl Core {
 
     /// Wakes all who wait, after the state has changed.
     #[inline]
-    pub(super) fn announce_verdict(&self) {
-        if let Some(anteroom) = self.anteroom() {
-            anteroom.announce_verdict();
+    pub(super) fn wake_all(&self) {
+        if let Some(probe_queue) = self.probe_queue() {
+            probe_queue.wake_all();
         }
     }
 
     /// Wakes one who waits, after a probe has given its place back.
-    pub(super) fn announce_place(&self) {
-        if let Some(anteroom) = self.anteroom() {
-            anteroom.announce_place();
+    pub(super) fn wake_one(&self) {
+        if let Some(probe_queue) = self.probe_queue() {
+            probe_queue.wake_one();
         }
     }
 }

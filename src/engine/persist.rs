@@ -3,16 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::Core;
-use super::view::{Built, Fitted, Present, at_present};
+use super::view::{Built, Fitted, View, with_view};
 use crate::adaptive::SavedEvidence;
 use crate::clock::Now;
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::error::ConfigError;
-use crate::latency::baseline::SavedUsual;
+use crate::latency::baseline::SavedPercentileBaseline;
 use crate::latency::times::Timed;
 use crate::recovery::{MaxRetryAfter, SavedRecovery};
 use crate::state::history::{History, date_of};
-use crate::state::{AtomicState, Generation, Kind, Moment, State, StateWord};
+use crate::state::{AtomicState, Generation, Moment, Phase, State, StateWord};
 use crate::util::checksum::{Checksum, Summed, summed};
 use crate::window::{GenerationCounter, SavedWindow};
 
@@ -32,7 +32,7 @@ pub struct SavedCore {
     window: SavedWindow,
     evidence: Option<SavedEvidence>,
     recovery: SavedRecovery,
-    usual: Vec<SavedUsual>,
+    usual: Vec<SavedPercentileBaseline>,
 }
 
 summed!(SavedCore {
@@ -80,8 +80,8 @@ impl From<State> for SavedKind {
 }
 
 impl From<SavedKind> for State {
-    fn from(kind: SavedKind) -> Self {
-        match kind {
+    fn from(phase: SavedKind) -> Self {
+        match phase {
             SavedKind::Closed => Self::Closed,
             SavedKind::Open => Self::Open,
             SavedKind::HalfOpen => Self::HalfOpen,
@@ -128,21 +128,23 @@ impl SavedCore {
             .as_ref()
             .map_or(Ok(()), SavedEvidence::check)?;
         self.recovery.check()?;
-        self.usual.iter().try_for_each(SavedUsual::check)
+        self.usual
+            .iter()
+            .try_for_each(SavedPercentileBaseline::check)
     }
 
     /// What the state word is to hold of the state at `now`, so many nanoseconds after it was saved.
-    fn kind(&self, elapsed: u64, now: u64) -> Kind {
+    fn phase(&self, elapsed: u64, now: u64) -> Phase {
         match self.state {
-            SavedKind::Closed => Kind::Closed,
-            SavedKind::Open => Kind::Open {
+            SavedKind::Closed => Phase::Closed,
+            SavedKind::Open => Phase::Open {
                 until: Moment::at(now.saturating_add(self.left_open.saturating_sub(elapsed))),
             },
             // Its probes have gone with the process.
-            SavedKind::HalfOpen => Kind::PROBING,
-            SavedKind::ForcedOpen => Kind::ForcedOpen,
-            SavedKind::Disabled => Kind::Disabled,
-            SavedKind::MetricsOnly => Kind::MetricsOnly,
+            SavedKind::HalfOpen => Phase::PROBING,
+            SavedKind::ForcedOpen => Phase::ForcedOpen,
+            SavedKind::Disabled => Phase::Disabled,
+            SavedKind::MetricsOnly => Phase::MetricsOnly,
         }
     }
 }
@@ -150,11 +152,11 @@ impl SavedCore {
 impl Core {
     /// What is to be saved: of one generation, as a snapshot is.
     #[must_use]
-    pub fn save(&self, caller: &impl Caller) -> SavedCore {
+    pub fn save(&self, context: &impl CallContext) -> SavedCore {
         let mut seen = self.state.load();
         let mut attempts = 0;
         loop {
-            let saved = at_present!(self, |present| present.save(seen, caller));
+            let saved = with_view!(self, |view| view.save(seen, context));
             attempts += 1;
             // As in a snapshot.
             match self.state_after(seen) {
@@ -180,25 +182,25 @@ impl Core {
         let limit = limit.map(|timed| (true, timed.limit()));
         let (is_timed, limit) = limit.unwrap_or_default();
         // The present settings win, whatever the former ones said.
-        let kind = settings.switch.mode.held();
-        let kind = kind.unwrap_or_else(|| saved.kind(elapsed, now));
-        self.state = AtomicState::beginning(generation, kind, is_timed);
+        let phase = settings.switch.mode.held();
+        let phase = phase.unwrap_or_else(|| saved.phase(elapsed, now));
+        self.state = AtomicState::beginning(generation, phase, is_timed);
         let since = date_of(now).saturating_sub(saved.age.saturating_add(elapsed));
-        self.history = History::restored(saved.generation, generation, since);
+        self.history = History::restore(saved.generation, generation, since);
         self.audience.go_on_after(saved.generation);
         // What was slow, and therefore failed, by another limit would say nothing by this one.
         let is_same_limit = saved.slower_than == limit.map(saturated);
-        ring.begin(generation, || true);
+        ring.start_generation(generation, || true);
         // Settings that switch a breaker off leave it no calls, as when they do so while it runs.
-        let has_window = is_same_limit && kind != Kind::Disabled;
+        let has_window = is_same_limit && phase != Phase::Disabled;
         if has_window {
             ring.restore(&saved.window, generation, elapsed, clock);
         }
-        if let Some(wish) = saved.recovery.retry_after {
+        if let Some(retry_after) = saved.recovery.retry_after {
             let longest = beside.as_ref().and_then(|it| it.max_retry_after.as_deref());
             let longest = longest.copied().unwrap_or(MaxRetryAfter::DEFAULT);
             self.retry_after
-                .note(wish.saturating_sub(elapsed), now, longest);
+                .note(retry_after.saturating_sub(elapsed), now, longest);
         }
         let own = beside.as_ref().and_then(|it| it.open_times.as_deref());
         if let Some(times) = settings.open_times(own) {
@@ -210,7 +212,7 @@ impl Core {
         let mut has_evidence = false;
         if let Some(beside) = beside {
             if let Some(evidence) = &mut beside.evidence {
-                evidence.begin(generation, || true);
+                evidence.start_generation(generation, || true);
                 if let (Some(saved), true) = (&saved.evidence, is_same_limit) {
                     evidence.restore(saved, generation, date_of(now), elapsed);
                 }
@@ -223,36 +225,40 @@ impl Core {
                 timed.restore(&saved.usual, &settings.policies);
             }
         }
-        let run = if kind == Kind::Disabled { 0 } else { saved.run };
+        let run = if phase == Phase::Disabled {
+            0
+        } else {
+            saved.run
+        };
         self.run = GenerationCounter::counting(generation, run, has_evidence);
     }
 }
 
-impl<'a, F: Fitted<'a>> Present<'a, F> {
-    fn save(self, seen: StateWord, caller: &impl Caller) -> SavedCore {
+impl<'a, F: Fitted<'a>> View<'a, F> {
+    fn save(self, seen: StateWord, context: &impl CallContext) -> SavedCore {
         let (ring, timed) = (self.ring(), self.timed());
-        let (reading, now) = ring.read_with_nanos(caller);
+        let (reading, now) = ring.read_with_nanos(context);
         let generation = seen.generation();
-        let left_open = match self.state.kind_of(seen) {
-            Kind::Open { until } => until.nanos().saturating_sub(now),
+        let left_open = match self.state.phase_of(seen) {
+            Phase::Open { until } => until.nanos().saturating_sub(now),
             _ => 0,
         };
         let evidence = self.evidence();
         let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
-        let counts = ring.failures_and_slow(generation, reading, caller);
+        let counts = ring.failures_and_slow(generation, reading, context);
         // A state that the settings hold isn't saved: the next settings decide anew.
-        let kind = match self.settings().switch.mode.held() {
-            Some(held) if held == seen.kind() => Kind::Closed,
-            _ => seen.kind(),
+        let phase = match self.settings().switch.mode.held() {
+            Some(held) if held == seen.phase() => Phase::Closed,
+            _ => seen.phase(),
         };
         SavedCore {
-            state: kind.state().into(),
+            state: phase.state().into(),
             generation: self.history.number(generation),
             age: saturated(self.age(generation, now)),
             left_open,
-            run: ring.run_held(self.run.get(generation), &counts, reading, caller),
+            run: ring.run_held(self.run.get(generation), &counts, reading, context),
             slower_than: timed.and_then(Timed::limit).map(saturated),
-            window: ring.save(generation, reading, caller),
+            window: ring.save(generation, reading, context),
             evidence: evidence.map(|it| it.save(generation, date_of(now))),
             recovery: SavedRecovery {
                 streak: self.open_times().map(|_| self.latest_opening.get().save()),

@@ -15,7 +15,7 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// How many wait, and the line they stand in.
 #[derive(Debug)]
-pub struct Anteroom<Q> {
+pub struct ProbeQueue<Q> {
     waiting: AtomicU64,
     max: u32,
     queue: Q,
@@ -23,16 +23,16 @@ pub struct Anteroom<Q> {
 
 /// What came of the wish to wait.
 #[derive(Debug)]
-pub enum Entry<'a, Q: Queue> {
+pub enum ProbeQueueEntry<'a, Q: Queue> {
     /// It waits, for what was seen.
-    Waits(Waiter<'a, Q>),
+    Waits(QueuedCaller<'a, Q>),
     /// So many wait already that there is no room for more.
     Full,
     /// There is nothing to wait for any more.
     Over,
 }
 
-impl<Q: Queue> Anteroom<Q> {
+impl<Q: Queue> ProbeQueue<Q> {
     const MAX: u32 = 1_000_000;
 
     /// With room for so many.
@@ -78,11 +78,11 @@ impl<Q: Queue> Anteroom<Q> {
     }
 
     /// Waits, if there is room and `is_awaited`, asked once the caller can be woken, still says so.
-    pub fn enter(&self, is_awaited: impl FnOnce() -> bool) -> Entry<'_, Q> {
+    pub fn enter(&self, is_awaited: impl FnOnce() -> bool) -> ProbeQueueEntry<'_, Q> {
         // In line before it is counted, or who looks would find it counted and nobody in line.
         let listener = self.queue.listen();
-        let mut waiter = Waiter {
-            anteroom: self,
+        let mut waiter = QueuedCaller {
+            probe_queue: self,
             listener: Some(listener),
             is_counted: false,
         };
@@ -99,27 +99,27 @@ impl<Q: Queue> Anteroom<Q> {
                 Ok(_) => {
                     waiter.is_counted = true;
                     return if is_awaited() {
-                        Entry::Waits(waiter)
+                        ProbeQueueEntry::Waits(waiter)
                     } else {
-                        Entry::Over
+                        ProbeQueueEntry::Over
                     };
                 }
                 Err(found) => seen = found,
             }
         }
-        Entry::Full
+        ProbeQueueEntry::Full
     }
 
     /// Wakes all who wait: the state has changed.
     #[inline]
-    pub fn announce_verdict(&self) {
+    pub fn wake_all(&self) {
         if self.has_any() {
             self.queue.notify_all();
         }
     }
 
     /// Wakes the first who waits: a probe has given its place back.
-    pub fn announce_place(&self) {
+    pub fn wake_one(&self) {
         if self.has_any() {
             self.queue.notify_first();
         }
@@ -135,14 +135,14 @@ impl<Q: Queue> Anteroom<Q> {
 }
 
 /// A caller that waits. Dropped, it leaves the line, and the next one hears what was meant for it.
-pub struct Waiter<'a, Q: Queue> {
-    anteroom: &'a Anteroom<Q>,
+pub struct QueuedCaller<'a, Q: Queue> {
+    probe_queue: &'a ProbeQueue<Q>,
     /// Gone once it is out of the line.
     listener: Option<Q::InLine>,
     is_counted: bool,
 }
 
-impl<Q: Queue> Waiter<'_, Q> {
+impl<Q: Queue> QueuedCaller<'_, Q> {
     /// Waits until it is woken, no longer than this if there is a bound.
     pub fn wait(mut self, at_most: Option<Duration>) {
         if let Some(listener) = self.listener.take() {
@@ -151,7 +151,7 @@ impl<Q: Queue> Waiter<'_, Q> {
     }
 }
 
-impl<Q: Queue<InLine: Future + Unpin>> Waiter<'_, Q> {
+impl<Q: Queue<InLine: Future + Unpin>> QueuedCaller<'_, Q> {
     /// Ready when it is woken.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(listener) = &mut self.listener {
@@ -162,12 +162,12 @@ impl<Q: Queue<InLine: Future + Unpin>> Waiter<'_, Q> {
     }
 }
 
-impl<Q: Queue> Drop for Waiter<'_, Q> {
+impl<Q: Queue> Drop for QueuedCaller<'_, Q> {
     fn drop(&mut self) {
         if self.is_counted {
             // Relaxed: it hands nothing on, and what the changes before it have released is still seen
             // by who acquires this one.
-            self.anteroom
+            self.probe_queue
                 .waiting
                 .fetch_add(1_u64.wrapping_neg(), Ordering::Relaxed);
         }
@@ -175,12 +175,12 @@ impl<Q: Queue> Drop for Waiter<'_, Q> {
         if let Some(listener) = self.listener.take()
             && listener.discard()
         {
-            self.anteroom.queue.notify_first();
+            self.probe_queue.queue.notify_first();
         }
     }
 }
 
-impl<Q: Queue> std::fmt::Debug for Waiter<'_, Q> {
+impl<Q: Queue> std::fmt::Debug for QueuedCaller<'_, Q> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Waiter").finish_non_exhaustive()
     }
@@ -191,39 +191,46 @@ mod tests {
     use super::*;
     use crate::sync::wait_queue::EventQueue;
 
-    fn anteroom(max: u32) -> Anteroom<EventQueue> {
-        Anteroom::new(max, EventQueue::default())
+    fn probe_queue(max: u32) -> ProbeQueue<EventQueue> {
+        ProbeQueue::new(max, EventQueue::default())
     }
 
     #[test]
     fn who_finds_nothing_to_wait_for_is_not_counted() {
-        let anteroom = anteroom(1);
-        assert!(matches!(anteroom.enter(|| false), Entry::Over));
-        assert_eq!(anteroom.waiting(), 0);
+        let probe_queue = probe_queue(1);
+        assert!(matches!(probe_queue.enter(|| false), ProbeQueueEntry::Over));
+        assert_eq!(probe_queue.waiting(), 0);
     }
 
     #[test]
     fn no_more_wait_than_there_is_room_for() {
-        let anteroom = anteroom(2);
-        let first = anteroom.enter(|| true);
-        let second = anteroom.enter(|| true);
+        let probe_queue = probe_queue(2);
+        let first = probe_queue.enter(|| true);
+        let second = probe_queue.enter(|| true);
         assert!(matches!(
             (&first, &second),
-            (Entry::Waits(_), Entry::Waits(_))
+            (ProbeQueueEntry::Waits(_), ProbeQueueEntry::Waits(_))
         ));
-        assert!(matches!(anteroom.enter(|| true), Entry::Full));
+        assert!(matches!(probe_queue.enter(|| true), ProbeQueueEntry::Full));
         drop(first);
-        assert_eq!(anteroom.waiting(), 1);
-        assert!(matches!(anteroom.enter(|| true), Entry::Waits(_)));
+        assert_eq!(probe_queue.waiting(), 1);
+        assert!(matches!(
+            probe_queue.enter(|| true),
+            ProbeQueueEntry::Waits(_)
+        ));
     }
 
     #[test]
     fn room_for_nobody_and_for_too_many_is_refused() {
-        let error = |max| Anteroom::<EventQueue>::boxed(max).unwrap_err().to_string();
+        let error = |max| {
+            ProbeQueue::<EventQueue>::boxed(max)
+                .unwrap_err()
+                .to_string()
+        };
         let rest = "is not in 1..=1000000; as many as the dependency bears at once when it has just recovered";
         assert_eq!(error(0), format!("max_waiting: 0 {rest}"));
         assert_eq!(error(1_000_001), format!("max_waiting: 1000001 {rest}"));
-        assert!(Anteroom::<EventQueue>::boxed(1).is_ok());
-        assert!(Anteroom::<EventQueue>::boxed(1_000_000).is_ok());
+        assert!(ProbeQueue::<EventQueue>::boxed(1).is_ok());
+        assert!(ProbeQueue::<EventQueue>::boxed(1_000_000).is_ok());
     }
 }

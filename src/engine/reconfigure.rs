@@ -11,24 +11,24 @@
 use std::sync::Arc;
 
 use super::Core;
-use super::view::at_present;
+use super::view::with_view;
 use crate::adaptive::Evidence;
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::engine::beside::Beside;
-use crate::engine::parts::{Carried, Fittings, Outfit, Part, Reconfigured, Settings};
+use crate::engine::parts::{Carried, Outfit, Override, Overrides, Reconfigured, Settings};
 use crate::events::Cause;
 use crate::latency::times::Timed;
 use crate::outcome::Outcome;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes, Streak};
 use crate::state::history::date_of;
-use crate::state::{Generation, Kind, Moved, State};
+use crate::state::{Generation, Phase, State, StateChange};
 use crate::sync::{Ordering, Replaceable, Seen, fence};
 use crate::window::Ring;
 
 /// An outfit whose parts can be shared.
 struct Offer {
     settings: Settings,
-    /// See [`Fittings::are_its_own`].
+    /// See [`Overrides::are_its_own`].
     is_for_it_alone: bool,
     ring: Arc<Ring>,
     timed: Option<Arc<Timed>>,
@@ -75,23 +75,23 @@ struct Change {
     /// What the new window has taken over, if it has.
     carried: Option<Arc<Carried>>,
     recovery: bool,
-    held: Option<Held>,
+    held: Option<HeldPhases>,
 }
 
 /// In which states other settings hold the breaker.
 #[derive(Clone, Copy)]
-struct Held {
-    before: Option<Kind>,
-    now: Option<Kind>,
+struct HeldPhases {
+    before: Option<Phase>,
+    now: Option<Phase>,
 }
 
-impl Held {
+impl HeldPhases {
     /// The state that has to follow `present`. One that somebody else has chosen stays, unless the settings
     /// hold another from now on.
-    fn next(self, present: Kind) -> Option<Kind> {
+    fn next(self, present: Phase) -> Option<Phase> {
         match (self.before, self.now) {
             (_, Some(now)) => (now != present).then_some(now),
-            (before, None) => (before == Some(present)).then_some(Kind::Closed),
+            (before, None) => (before == Some(present)).then_some(Phase::Closed),
         }
     }
 }
@@ -99,24 +99,24 @@ impl Held {
 impl Core {
     /// Puts another configuration in the place of the present one; the outfit was made with this breaker's
     /// clock and name.
-    pub fn reconfigure(&self, outfit: Outfit, caller: &impl Caller) -> Reconfigured {
-        self.reconfigure_to(&Offer::new(outfit, true), caller)
+    pub fn reconfigure(&self, outfit: Outfit, context: &impl CallContext) -> Reconfigured {
+        self.reconfigure_to(&Offer::new(outfit, true), context)
     }
 
     /// The same, as all breakers of its registry.
     #[cfg(feature = "registry")]
-    pub fn bring_into_line(&self, outfit: Outfit, caller: &impl Caller) -> Reconfigured {
-        self.reconfigure_to(&Offer::new(outfit, false), caller)
+    pub fn bring_into_line(&self, outfit: Outfit, context: &impl CallContext) -> Reconfigured {
+        self.reconfigure_to(&Offer::new(outfit, false), context)
     }
 
-    fn reconfigure_to(&self, offer: &Offer, caller: &impl Caller) -> Reconfigured {
-        let now = caller.nanos();
+    fn reconfigure_to(&self, offer: &Offer, context: &impl CallContext) -> Reconfigured {
+        let now = context.nanos();
         let change = loop {
             let seen = self.audience.later().map(Replaceable::load);
-            let Some((fittings, change)) = self.accept(offer, seen.as_ref(), caller) else {
+            let Some((overrides, change)) = self.accept(offer, seen.as_ref(), context) else {
                 return Reconfigured::Unchanged;
             };
-            if self.make_known(fittings, seen.as_ref()) {
+            if self.publish(overrides, seen.as_ref()) {
                 break change;
             }
         };
@@ -129,16 +129,16 @@ impl Core {
         let state = self.switch_over(change, now);
         // Who waits may have other times to wait, though the state is what it was.
         #[cfg(feature = "wait")]
-        self.announce_verdict();
+        self.wake_all();
         if let Some(state) = state {
             Reconfigured::StateChanged(state)
         } else if window && is_resized() {
-            self.judge_by_the_new(caller);
+            self.judge_by_the_new(context);
             Reconfigured::WindowResized
         } else if window {
             Reconfigured::WindowBegunAnew
         } else {
-            self.judge_by_the_new(caller);
+            self.judge_by_the_new(context);
             Reconfigured::WindowKept
         }
     }
@@ -165,7 +165,7 @@ impl Core {
             if latest == held.now {
                 return entered;
             }
-            held = Held {
+            held = HeldPhases {
                 before: held.now,
                 now: latest,
             };
@@ -180,37 +180,37 @@ impl Core {
     }
 
     /// Whether nobody else was first.
-    fn make_known(&self, fittings: Fittings, seen: Option<&Seen<Fittings>>) -> bool {
-        let fittings = Arc::new(fittings);
+    fn publish(&self, overrides: Overrides, seen: Option<&Seen<Overrides>>) -> bool {
+        let overrides = Arc::new(overrides);
         if let (Some(later), Some(seen)) = (self.audience.later(), seen) {
-            return later.replace(seen, fittings);
+            return later.replace(seen, overrides);
         }
-        self.audience.publish(Arc::clone(&fittings));
+        self.audience.publish(Arc::clone(&overrides));
         let later = self.audience.later().map(Replaceable::load);
-        later.is_some_and(|later| Arc::ptr_eq(later.get(), &fittings))
+        later.is_some_and(|later| Arc::ptr_eq(later.get(), &overrides))
     }
 
     /// What the offer makes of what there is, and what changes with it; `None` if nothing does.
     fn accept(
         &self,
         offer: &Offer,
-        seen: Option<&Seen<Fittings>>,
-        caller: &impl Caller,
-    ) -> Option<(Fittings, Change)> {
-        let now = caller.nanos();
-        let before = seen.map_or_else(|| self.fittings_as_built(), |it| Fittings::clone(it.get()));
+        seen: Option<&Seen<Overrides>>,
+        context: &impl CallContext,
+    ) -> Option<(Overrides, Change)> {
+        let now = context.nanos();
+        let before = seen.map_or_else(|| self.no_overrides(), |it| Overrides::clone(it.get()));
         let built = self.built.beside.as_deref();
         let policies = [&before.settings, &offer.settings].map(|it| &*it.policies);
 
         let built_ring = &self.built.ring;
         let timed = before.timed.of(built.and_then(|it| it.timed.as_deref()));
         let has_same_times = match (timed, &offer.timed) {
-            (Some(own), Some(other)) => own.is_alike(policies[0], (other, policies[1])),
+            (Some(own), Some(other)) => own.same_config(policies[0], (other, policies[1])),
             (own, other) => own.is_none() && other.is_none(),
         };
         let ring = before.ring.of(Some(built_ring)).unwrap_or(built_ring);
-        let window = !(has_same_times && ring.is_alike(&offer.ring));
-        let held = Held {
+        let window = !(has_same_times && ring.same_config(&offer.ring));
+        let held = HeldPhases {
             before: before.settings.switch.held(),
             now: offer.settings.switch.held(),
         };
@@ -219,11 +219,13 @@ impl Core {
         // In a state that the settings change the window begins empty.
         let can_carry = window && held.is_none() && limits[0] == limits[1];
         let carried = can_carry
-            .then(|| self.carry_over((ring, before.carried.as_deref()), offer, caller))
+            .then(|| self.carry_over((ring, before.carried.as_deref()), offer, context))
             .flatten();
         let (ring, ring_since, timed) = if window {
-            let timed = offer.timed.clone().map_or(Part::Absent, Part::Another);
-            (Part::Another(Arc::clone(&offer.ring)), Some(now), timed)
+            let timed = offer.timed.clone();
+            let timed = timed.map_or(Override::Removed, Override::Replaced);
+            let ring = Override::Replaced(Arc::clone(&offer.ring));
+            (ring, Some(now), timed)
         } else {
             (before.ring.clone(), before.ring_since, before.timed.clone())
         };
@@ -231,13 +233,13 @@ impl Core {
         let evidence = before.evidence.succeeded_by(
             built.and_then(|it| it.evidence.as_deref()),
             offer.evidence.as_ref(),
-            Evidence::is_alike,
+            Evidence::same_config,
             Evidence::inherit,
         );
         let recovery = before.recovery.succeeded_by(
             built.and_then(|it| it.recovery.as_deref()),
             offer.recovery.as_ref(),
-            AdaptiveRecovery::is_alike,
+            AdaptiveRecovery::same_config,
             |new, old| new.outage.inherit(&old.outage),
         );
         let own = before
@@ -251,7 +253,7 @@ impl Core {
         let open_times = before.open_times.succeeded_by(
             built.and_then(|it| it.open_times.as_deref()),
             offer.open_times.as_ref(),
-            OpenTimes::is_alike,
+            OpenTimes::same_config,
             |_, _| (),
         );
         let max_retry_after = before.max_retry_after.succeeded_by(
@@ -282,7 +284,7 @@ impl Core {
         // The same settings, given to it alone, are its own no more than they were.
         let are_its_own = offer.is_for_it_alone && (!is_same || before.are_its_own);
         (!is_same || are_its_own != before.are_its_own).then(|| {
-            let fittings = Fittings {
+            let overrides = Overrides {
                 settings,
                 are_its_own,
                 ring,
@@ -294,7 +296,7 @@ impl Core {
                 open_times,
                 max_retry_after,
             };
-            (fittings, change)
+            (overrides, change)
         })
     }
 
@@ -304,40 +306,40 @@ impl Core {
         &self,
         (former, earlier): (&Ring, Option<&Carried>),
         offer: &Offer,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Option<Arc<Carried>> {
         let seen = self.state.load();
         if !seen.lets_through_and_records() {
             return None;
         }
         let from = seen.generation();
-        let reading = former.read(caller);
-        let counts = former.failures_and_slow(from, reading, caller);
-        let run = former.run_held(self.run.get(from), &counts, reading, caller);
-        let now = date_of(caller.nanos());
+        let reading = former.read(context);
+        let counts = former.failures_and_slow(from, reading, context);
+        let run = former.run_held(self.run.get(from), &counts, reading, context);
+        let now = date_of(context.nanos());
         let since = earlier.and_then(|it| it.counted_since(from));
         let since = since.unwrap_or_else(|| self.began_at(from, now));
-        let since = since.max(now.saturating_sub(former.span(caller)));
+        let since = since.max(now.saturating_sub(former.span(context)));
         let both = (from, from.next());
         offer
             .ring
-            .carry_over(former, both, caller)
+            .carry_over(former, both, context)
             .then(|| Arc::new(Carried::new(from, since, run)))
     }
 
     /// What the breaker was built with.
-    fn fittings_as_built(&self) -> Fittings {
-        Fittings {
+    fn no_overrides(&self) -> Overrides {
+        Overrides {
             settings: self.built.settings.clone(),
             are_its_own: false,
-            ring: Part::AsBuilt,
+            ring: Override::Inherit,
             ring_since: None,
             carried: None,
-            timed: Part::AsBuilt,
-            evidence: Part::AsBuilt,
-            recovery: Part::AsBuilt,
-            open_times: Part::AsBuilt,
-            max_retry_after: Part::AsBuilt,
+            timed: Override::Inherit,
+            evidence: Override::Inherit,
+            recovery: Override::Inherit,
+            open_times: Override::Inherit,
+            max_retry_after: Override::Inherit,
         }
     }
 
@@ -345,11 +347,13 @@ impl Core {
     fn align(&self, change: &Change, now: u64) -> Option<State> {
         let mut seen = self.state.load();
         loop {
-            let next = change.held.and_then(|held| held.next(seen.kind()));
-            let kind = match (next, seen.kind()) {
+            let next = change.held.and_then(|held| held.next(seen.phase()));
+            let phase = match (next, seen.phase()) {
                 (Some(next), _) => next,
-                (None, kind @ (Kind::Closed | Kind::MetricsOnly)) if change.window => kind,
-                (None, Kind::HalfOpen { .. } | Kind::Ramp(_)) if change.recovery => Kind::PROBING,
+                (None, phase @ (Phase::Closed | Phase::MetricsOnly)) if change.window => phase,
+                (None, Phase::HalfOpen { .. } | Phase::Ramp(_)) if change.recovery => {
+                    Phase::PROBING
+                }
                 // What is counted now are the rejections.
                 _ if change.window && !seen.is_timed() => {
                     match self.state.keep_with_another_window(seen) {
@@ -367,22 +371,22 @@ impl Core {
                     .go_on_in(carried.from.next(), carried.from, carried.run);
             }
             let moved = if change.window {
-                self.state.change_window(seen, kind)
+                self.state.change_window(seen, phase)
             } else {
-                self.state.change(seen, kind)
+                self.state.change(seen, phase)
             };
             match moved {
                 Ok(moved) => {
                     if let Some(carried) = carried {
                         carried.enter();
                     }
-                    if next == Some(Kind::Closed) {
+                    if next == Some(Phase::Closed) {
                         self.forget_openings(moved);
-                    } else if kind == Kind::Closed {
+                    } else if phase == Phase::Closed {
                         self.look_back(moved, seen.generation(), now);
                     }
                     self.entered(moved, now, Cause::Reconfigured);
-                    return next.map(Kind::state);
+                    return next.map(Phase::state);
                 }
                 Err(found) => seen = found,
             }
@@ -390,9 +394,9 @@ impl Core {
     }
 
     /// Forgets the openings so far, as a reset by hand does.
-    fn forget_openings(&self, moved: Moved) {
-        at_present!(self, |present| {
-            if present.open_times().is_some() {
+    fn forget_openings(&self, moved: StateChange) {
+        with_view!(self, |view| {
+            if view.open_times().is_some() {
                 self.latest_opening.note(moved.generation, Streak::NONE);
             }
         });
@@ -400,10 +404,10 @@ impl Core {
 
     /// Forgets the openings so far if the generation that was closed has been healthy for long enough. The one that begins
     /// doesn't know how long that was.
-    fn look_back(&self, moved: Moved, left: Generation, now: u64) {
+    fn look_back(&self, moved: StateChange, left: Generation, now: u64) {
         let healthy = self.age(left, now);
-        at_present!(self, |present| {
-            if let Some(times) = present.open_times()
+        with_view!(self, |view| {
+            if let Some(times) = view.open_times()
                 && times.is_over(healthy)
             {
                 self.latest_opening.note(moved.generation, Streak::NONE);
@@ -415,14 +419,14 @@ impl Core {
     ///
     /// Of two that meet at the run the second sees what the first had done before: a failure that is recorded at the
     /// same time finds the new policies, or is found by this.
-    fn judge_by_the_new(&self, caller: &impl Caller) {
+    fn judge_by_the_new(&self, context: &impl CallContext) {
         self.run.meet();
         let generation = self.state.load().generation();
-        at_present!(self, |present| {
-            let reading = present.ring().read(caller);
+        with_view!(self, |view| {
+            let reading = view.ring().read(context);
             let run = self.run.get(generation);
-            present.judge(generation, run, Outcome::Ignored, reading, caller)
-                || present.judge_weighed(generation, reading, caller)
+            view.judge(generation, run, Outcome::Ignored, reading, context)
+                || view.judge_weighed(generation, reading, context)
         });
     }
 }

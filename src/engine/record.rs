@@ -2,11 +2,11 @@
 
 use std::num::NonZero;
 
-use super::view::{Fitted, Present, at_present};
+use super::view::{Fitted, View, with_view};
 use super::{Core, Ticket};
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::outcome::Outcome;
-use crate::state::{Generation, Kind};
+use crate::state::{Generation, Phase};
 use crate::window::{ClockReading, Latencies, Tally, Took};
 
 impl Core {
@@ -17,36 +17,36 @@ impl Core {
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
     )]
     #[inline(always)]
-    pub fn settle(
+    pub fn record(
         &self,
         ticket: Ticket,
         outcome: Outcome,
         took: Option<NonZero<u64>>,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
         if outcome == Outcome::Success && ticket.admitted.lets_through_untimed() {
             let generation = ticket.admitted.generation();
-            self.record(Tally::Success, generation, caller);
-            self.after_success(generation, caller);
+            self.count(Tally::Success, generation, context);
+            self.after_success(generation, context);
         } else {
-            self.settle_otherwise(ticket, outcome, took, caller);
+            self.record_unless_untimed(ticket, outcome, took, context);
         }
     }
 
     /// Chooses between two ways, and is little but two jumps.
     #[inline(never)]
-    fn settle_otherwise(
+    fn record_unless_untimed(
         &self,
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
-        at_present!(self, |present| {
+        with_view!(self, |view| {
             if outcome == Outcome::Success && ticket.admitted.lets_through_timed() {
-                present.settle_timed(ticket, given, caller);
+                view.record_timed_success(ticket, given, context);
             } else {
-                present.settle_rarely(ticket, outcome, given, caller);
+                view.record_slow(ticket, outcome, given, context);
             }
         });
     }
@@ -60,108 +60,119 @@ impl Core {
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
     )]
     #[inline(always)]
-    fn record(&self, tally: Tally, generation: Generation, caller: &impl Caller) {
-        self.built.ring.record(tally, generation, caller, move || {
+    fn count(&self, tally: Tally, generation: Generation, context: &impl CallContext) {
+        self.built.ring.record(tally, generation, context, move || {
             self.is_current(generation)
         });
     }
 
     /// Settles a call that was let through and then cancelled.
     #[inline(never)]
-    pub fn cancel(&self, ticket: Ticket, caller: &impl Caller) {
-        at_present!(self, |present| present.cancel(ticket, caller));
+    pub fn cancel(&self, ticket: Ticket, context: &impl CallContext) {
+        with_view!(self, |view| view.cancel(ticket, context));
     }
 
     /// Takes back a call that was let through and isn't made. Nothing is counted, and a probe's place is
     /// free again.
     #[inline(never)]
-    pub fn withdraw(&self, ticket: Ticket, caller: &impl Caller) {
-        at_present!(self, |present| {
-            if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
-                present.settle_half_open(ticket, Outcome::Ignored, None, caller);
+    pub fn withdraw(&self, ticket: Ticket, context: &impl CallContext) {
+        with_view!(self, |view| {
+            if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
+                view.record_half_open(ticket, Outcome::Ignored, None, context);
             } else {
-                present.unwatched(ticket, caller);
+                view.unwatched(ticket, context);
             }
         });
     }
 }
 
-impl<'a, F: Fitted<'a>> Present<'a, F> {
+impl<'a, F: Fitted<'a>> View<'a, F> {
     /// Takes the success of a call whose time is taken.
     #[inline(never)]
-    fn settle_timed(self, ticket: Ticket, given: Option<NonZero<u64>>, caller: &impl Caller) {
-        let reading = self.ring().read(caller);
+    fn record_timed_success(
+        self,
+        ticket: Ticket,
+        given: Option<NonZero<u64>>,
+        context: &impl CallContext,
+    ) {
+        let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
         let Some(timed) = self.timed() else {
             // It has another window than it was built with, and takes no time.
-            self.record_at(reading, Tally::Success, generation, caller);
-            return self.after_success(generation, caller);
+            self.record_at(reading, Tally::Success, generation, context);
+            return self.after_success(generation, context);
         };
-        let took = timed.took(ticket.begin, reading.raw, given, caller);
+        let took = timed.took(ticket.begin, reading.raw, given, context);
         if took.is_slow || timed.is_tick(reading) {
-            self.record_success_rarely(reading, took, true, generation, caller);
+            self.record_success_slow(reading, took, true, generation, context);
         } else {
             let took = Some((took, timed.latencies()));
-            self.record_timed(reading, Tally::Success, took, generation, caller);
-            self.after_success(generation, caller);
+            self.record_timed(reading, Tally::Success, took, generation, context);
+            self.after_success(generation, context);
         }
     }
 
     #[inline(never)]
-    fn settle_rarely(
+    fn record_slow(
         self,
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
-        if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
-            return self.settle_half_open(ticket, outcome, given, caller);
+        if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
+            return self.record_half_open(ticket, outcome, given, context);
         }
-        let ticket = self.unwatched(ticket, caller);
+        let ticket = self.unwatched(ticket, context);
         let generation = ticket.admitted.generation();
-        match (ticket.admitted.kind(), outcome) {
-            (Kind::Disabled, _) => {}
+        match (ticket.admitted.phase(), outcome) {
+            (Phase::Disabled, _) => {}
             (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
-                self.record_failure(ticket, outcome, given, caller);
+                self.record_failure(ticket, outcome, given, context);
             }
-            (_, Outcome::Success) => self.settle_timed(ticket, given, caller),
+            (_, Outcome::Success) => self.record_timed_success(ticket, given, context),
             (_, Outcome::Ignored) => {
-                let reading = self.ring().read(caller);
-                self.record_at(reading, Tally::Aside, generation, caller);
+                let reading = self.ring().read(context);
+                self.record_at(reading, Tally::Uncounted, generation, context);
             }
         }
     }
 
     /// Settles a cancelled call. If it counts as ignored but took too long, it is a slow call: the
     /// caller gave up because the dependency didn't answer.
-    fn cancel(self, ticket: Ticket, caller: &impl Caller) {
+    fn cancel(self, ticket: Ticket, context: &impl CallContext) {
         let on_cancel = self.settings().on_cancel;
         if let (Outcome::Ignored, Some(timed)) = (on_cancel, self.timed()) {
-            let reading = self.ring().read(caller);
-            let took = timed.took(ticket.begin, reading.raw, None, caller);
+            let reading = self.ring().read(context);
+            let took = timed.took(ticket.begin, reading.raw, None, context);
             if took.is_slow {
-                return self.settle_late(ticket, took, reading, caller);
+                return self.record_late_cancel(ticket, took, reading, context);
             }
         }
-        self.settle_rarely(ticket, on_cancel, None, caller);
+        self.record_slow(ticket, on_cancel, None, context);
     }
 
     /// Settles a call that was cancelled after the limit for slow calls.
-    fn settle_late(self, ticket: Ticket, took: Took, reading: ClockReading, caller: &impl Caller) {
-        if let Kind::HalfOpen { .. } | Kind::Ramp(_) = ticket.admitted.kind() {
+    fn record_late_cancel(
+        self,
+        ticket: Ticket,
+        took: Took,
+        reading: ClockReading,
+        context: &impl CallContext,
+    ) {
+        if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
             // With the time at hand the call is slow, so it fails as a probe, by any reading of the
             // clock.
             let took = NonZero::new(took.nanos);
-            return self.settle_half_open(ticket, Outcome::Success, took, caller);
+            return self.record_half_open(ticket, Outcome::Success, took, context);
         }
         // First out of the calls in flight, then recorded: so no reader finds it both slow and in
         // flight.
-        let ticket = self.unwatched(ticket, caller);
-        match ticket.admitted.kind() {
-            Kind::Closed | Kind::MetricsOnly => {
+        let ticket = self.unwatched(ticket, context);
+        match ticket.admitted.phase() {
+            Phase::Closed | Phase::MetricsOnly => {
                 let generation = ticket.admitted.generation();
-                self.record_success_rarely(reading, took, false, generation, caller);
+                self.record_success_slow(reading, took, false, generation, context);
             }
             // Other states record nothing.
             _ => {}
@@ -170,11 +181,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
 
     /// The ticket of a call whose time in flight is watched no more.
     #[inline]
-    fn unwatched(self, ticket: Ticket, caller: &impl Caller) -> Ticket {
+    fn unwatched(self, ticket: Ticket, context: &impl CallContext) -> Ticket {
         let (admitted, place) = ticket.admitted.without_watch();
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
         if let (Some(place), Some(in_flight)) = (place, in_flight) {
-            let began = caller.nanos_at(ticket.begin);
+            let began = context.nanos_at(ticket.begin);
             in_flight.unwatch(place, admitted.generation(), began);
         }
         Ticket { admitted, ..ticket }
@@ -187,10 +198,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         reading: ClockReading,
         tally: Tally,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
         self.ring()
-            .record_at(reading, tally, generation, caller, move || {
+            .record_at(reading, tally, generation, context, move || {
                 self.is_current(generation)
             });
     }
@@ -207,51 +218,51 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         tally: Tally,
         took: Option<(Took, Option<&Latencies>)>,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
         let Some(took) = took else {
-            return self.record_at(reading, tally, generation, caller);
+            return self.record_at(reading, tally, generation, context);
         };
         let is_current = move || self.is_current(generation);
         self.ring()
-            .record_timed_at(reading, tally, took, generation, caller, is_current);
+            .record_timed_at(reading, tally, took, generation, context, is_current);
     }
 
     /// Records a success that was slow, or after which percentiles are to be judged. A slow call
     /// that was cancelled comes here too, and doesn't end the run of failures.
     #[cold]
     #[inline(never)]
-    fn record_success_rarely(
+    fn record_success_slow(
         self,
         reading: ClockReading,
         took: Took,
         ends_run: bool,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
         let latencies = self.timed().and_then(|timed| timed.latencies());
         let recorded = Some((took, latencies));
-        self.record_timed(reading, Tally::Success, recorded, generation, caller);
+        self.record_timed(reading, Tally::Success, recorded, generation, context);
         if took.is_slow {
             // As with failures, so that of two slow calls the second to write here sees the other.
             let is_current = || self.is_current(generation);
-            let weighed = self.weigh_failure(reading, generation, caller);
+            let weighed = self.weigh_failure(reading, generation, context);
             let run = if ends_run {
                 self.run.restart(weighed, generation, is_current).map(|_| 0)
             } else {
                 self.run.stay(weighed, generation, is_current)
             };
             if let Some(run) = run {
-                at_present!(&self, |present| {
-                    let reading = self.reading_for(present, reading);
-                    present.judge(generation, run, Outcome::Success, reading, caller);
-                    present.judge_weighed(generation, reading, caller);
+                with_view!(&self, |view| {
+                    let reading = self.reading_for(view, reading);
+                    view.judge(generation, run, Outcome::Success, reading, context);
+                    view.judge_weighed(generation, reading, context);
                 });
             }
         } else {
-            self.after_success(generation, caller);
+            self.after_success(generation, context);
         }
-        self.judge_at_tick(generation, reading, caller);
+        self.judge_at_tick(generation, reading, context);
     }
 
     fn record_failure(
@@ -259,35 +270,35 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
         let generation = ticket.admitted.generation();
-        let reading = self.ring().read(caller);
+        let reading = self.ring().read(context);
         let timed = self.timed();
         let took = timed.map(|timed| {
-            let took = timed.took(ticket.begin, reading.raw, given, caller);
+            let took = timed.took(ticket.begin, reading.raw, given, context);
             let took = match outcome {
                 Outcome::TimedOut => timed.given_up(took),
                 _ => took,
             };
             (took, timed.latencies())
         });
-        self.record_timed(reading, Tally::Failure, took, generation, caller);
+        self.record_timed(reading, Tally::Failure, took, generation, context);
         // No trip is lost: all failures add to one word, after they were written to the window, and
         // each addition acquires what the ones before it have released (see `stamped::update`). Of
         // two threads that each write a failure and then sum, the second to add sees the other's.
-        let weighed = self.weigh_failure(reading, generation, caller);
+        let weighed = self.weigh_failure(reading, generation, context);
         let is_current = || self.is_current(generation);
         let Some(run) = self.run.add_with(weighed, generation, is_current) else {
             return;
         };
         // Under another configuration that has come meanwhile: who brings it makes it known and then
         // comes to the same word, so of the two the second to come there judges this failure by it.
-        at_present!(&self, |present| {
-            let reading = self.reading_for(present, reading);
-            present.judge(generation, run, outcome, reading, caller);
-            present.judge_weighed(generation, reading, caller);
-            present.judge_at_tick(generation, reading, caller);
+        with_view!(&self, |view| {
+            let reading = self.reading_for(view, reading);
+            view.judge(generation, run, outcome, reading, context);
+            view.judge_weighed(generation, reading, context);
+            view.judge_at_tick(generation, reading, context);
         });
     }
 }

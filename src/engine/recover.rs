@@ -2,15 +2,16 @@
 
 use std::num::NonZero;
 
-use super::view::{Fitted, Present, at_present};
+use super::view::{Fitted, View, with_view};
 use super::{Core, Refusal, Settings, Ticket};
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::outcome::Outcome;
 use crate::recovery::{Ask, Report, Streak};
 use crate::state::history::date_of;
 use crate::state::{
-    Generation, Kind, Moment, Moved, PackedRound, ProbeReport, ProbeVerdict, State, StateWord,
+    Generation, Moment, PackedRound, Phase, ProbeReport, ProbeVerdict, State, StateChange,
+    StateWord,
 };
 use crate::window::{ClockReading, Ring};
 
@@ -23,15 +24,15 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    pub(super) fn kind(self) -> Kind {
-        Kind::Open { until: self.until }
+    pub(super) fn phase(self) -> Phase {
+        Phase::Open { until: self.until }
     }
 }
 
 impl Core {
     /// Heeds that the dependency wants to be left alone for so many nanoseconds.
-    pub fn wish(&self, nanos: u64, now: u64) {
-        let longest = at_present!(self, |present| present.max_retry_after());
+    pub fn note_retry_after(&self, nanos: u64, now: u64) {
+        let longest = with_view!(self, |view| view.max_retry_after());
         self.stay_open(self.retry_after.note(nanos, now, longest));
     }
 
@@ -39,10 +40,10 @@ impl Core {
     fn stay_open(&self, until: u64) {
         let until = Moment::at(until);
         let mut seen = self.state.load();
-        while let Kind::Open { until: present } = self.state.kind_of(seen)
+        while let Phase::Open { until: present } = self.state.phase_of(seen)
             && present < until
         {
-            match self.state.stay(seen, Kind::Open { until }) {
+            match self.state.stay(seen, Phase::Open { until }) {
                 Ok(()) => return,
                 Err(found) => seen = found,
             }
@@ -57,11 +58,11 @@ impl Core {
     /// What the ticket of a call says that a ramp lets through in this round.
     pub(super) fn in_round(generation: Generation, round: PackedRound) -> StateWord {
         let round = round.unpack().without_counts();
-        StateWord::new(generation, Kind::Ramp(round.pack()))
+        StateWord::new(generation, Phase::Ramp(round.pack()))
     }
 }
 
-impl<'a, F: Fitted<'a>> Present<'a, F> {
+impl<'a, F: Fitted<'a>> View<'a, F> {
     /// The opening with which an outage begins `now` and ends `generation`.
     #[cold]
     #[inline(never)]
@@ -70,17 +71,17 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         generation: Generation,
         reading: ClockReading,
         now: u64,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Opening {
         if let Some(adaptive) = self.adaptive() {
-            let calls = self.ring().calls(generation, reading, caller);
+            let calls = self.ring().calls(generation, reading, context);
             let within = self.lasted(generation, now);
             // What the last n calls have taken nobody knows; that they were few, it may be.
             let calls = match self.ring() {
                 Ring::Time(_) => calls,
                 Ring::Count(_) => 0,
             };
-            adaptive.outage.begin(now, calls, within);
+            adaptive.outage.start(now, calls, within);
         }
         self.opening(self.age(generation, now), now)
     }
@@ -111,7 +112,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     }
 
     /// What the winner of an opening has to do after it.
-    pub(super) fn opened(self, moved: Moved, opening: Opening, now: u64, cause: Cause) {
+    pub(super) fn opened(self, moved: StateChange, opening: Opening, now: u64, cause: Cause) {
         if let Some(streak) = opening.streak {
             self.latest_opening.note(moved.generation, streak);
         }
@@ -121,7 +122,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     }
 
     /// The same of a transition that may have been an opening.
-    fn moved(self, moved: Moved, opening: Opening, now: u64, cause: Cause) {
+    fn moved(self, moved: StateChange, opening: Opening, now: u64, cause: Cause) {
         if moved.to == State::Open {
             self.opened(moved, opening, now, cause);
         } else {
@@ -145,11 +146,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     pub(super) fn asked_while_open(self, reading: ClockReading, now: u64) -> Option<(u64, u64)> {
         self.adaptive()?;
         let seen = self.state.load();
-        let Kind::Open { .. } = seen.kind() else {
+        let Phase::Open { .. } = seen.phase() else {
             return None;
         };
         let generation = seen.generation();
-        let asked = self.ring().asides(generation, reading) + 1;
+        let asked = self.ring().uncounted(generation, reading) + 1;
         Some((asked, self.lasted(generation, now)))
     }
 
@@ -166,11 +167,11 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         seen: StateWord,
         reading: ClockReading,
         now: u64,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         let generation = seen.generation();
-        let half_open = |wait| self.refuse(State::HalfOpen, generation, wait, reading, caller);
-        let (Some(adaptive), Kind::Ramp(round)) = (self.adaptive(), seen.kind()) else {
+        let half_open = |wait| self.refuse(State::HalfOpen, generation, wait, reading, context);
+        let (Some(adaptive), Phase::Ramp(round)) = (self.adaptive(), seen.phase()) else {
             // Only an adaptive recovery makes ramps.
             return Err(half_open(None));
         };
@@ -183,18 +184,18 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                     admitted: Core::in_round(generation, round.pack()),
                     begin: reading.raw,
                 };
-                Ok(ticket.begun::<IS_CALL>(caller))
+                Ok(ticket.begun::<IS_CALL>(context))
             }
             Ask::Rejected { retry_after } => Err(half_open(Some(retry_after))),
             Ask::Overdue => {
                 let opening = self.next_opening(now);
                 // If it is over, whatever has ended it, this call asks nothing more of it.
-                if let Some(moved) = self.state.leave(generation, opening.kind()) {
+                if let Some(moved) = self.state.leave(generation, opening.phase()) {
                     let share = round.share.as_f64();
                     self.opened(moved, opening, now, Cause::RampOverdue { share });
                 }
                 let wait = opening.until.nanos().saturating_sub(now);
-                Err(self.refuse(State::Open, generation.next(), Some(wait), reading, caller))
+                Err(self.refuse(State::Open, generation.next(), Some(wait), reading, context))
             }
         }
     }
@@ -204,37 +205,37 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         ticket: Ticket,
         raw: u64,
         given: Option<NonZero<u64>>,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> bool {
         let timed = self.timed();
-        timed.is_some_and(|timed| timed.took(ticket.begin, raw, given, caller).is_slow)
+        timed.is_some_and(|timed| timed.took(ticket.begin, raw, given, context).is_slow)
     }
 
     /// Takes the outcome of a probe, or of a call that a ramp has let through.
     #[inline(never)]
-    pub(super) fn settle_half_open(
+    pub(super) fn record_half_open(
         self,
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
-        let ticket = ticket.ended(caller);
-        let time = caller.raw_and_nanos();
+        let ticket = ticket.ended(context);
+        let time = context.raw_and_nanos();
         if outcome != Outcome::Ignored {
-            self.learn_duration(ticket, time.1, caller);
+            self.learn_duration(ticket, time.1, context);
         }
-        if let Kind::Ramp(_) = ticket.admitted.kind() {
-            self.settle_ramp(ticket, outcome, given, time, caller);
+        if let Phase::Ramp(_) = ticket.admitted.phase() {
+            self.record_ramp_call(ticket, outcome, given, time, context);
         } else {
-            self.settle_probe(ticket, outcome, given, time, caller);
+            self.record_probe(ticket, outcome, given, time, context);
         }
     }
 
     /// Learns how long calls of the recovery take, from one that has reported. If its generation is
     /// over, the calls in flight get more time, because they may take as long.
-    fn learn_duration(self, ticket: Ticket, now: u64, caller: &impl Caller) {
-        let took = now.saturating_sub(caller.nanos_at(ticket.begin));
+    fn learn_duration(self, ticket: Ticket, now: u64, context: &impl CallContext) {
+        let took = now.saturating_sub(context.nanos_at(ticket.begin));
         if let Some(adaptive) = self.adaptive() {
             adaptive.ramp.learn(took);
         }
@@ -244,13 +245,13 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         }
     }
 
-    fn settle_ramp(
+    fn record_ramp_call(
         self,
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
         (raw, now): (u64, u64),
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
         let Some(adaptive) = self.adaptive() else {
             return;
@@ -263,19 +264,21 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 None
             }
             Outcome::Trip => {
-                let moved = self.state.leave(generation, opening.kind());
+                let moved = self.state.leave(generation, opening.phase());
                 moved.map(|moved| (moved, Cause::DependencySaidSo))
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
-                let is_slow = self.is_slow(ticket, raw, given, caller);
+                let is_slow = self.is_slow(ticket, raw, given, context);
                 let report = Report {
                     ticket: ticket.admitted,
                     is_good: outcome == Outcome::Success && !is_slow,
-                    began: caller.nanos_at(ticket.begin),
+                    began: context.nanos_at(ticket.begin),
                     now,
                     spacing: adaptive.outage.spacing(),
                 };
-                adaptive.ramp.report(&self.state, report, || opening.kind())
+                adaptive
+                    .ramp
+                    .report(&self.state, report, || opening.phase())
             }
         };
         if let Some((moved, cause)) = led {
@@ -283,21 +286,21 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         }
     }
 
-    fn settle_probe(
+    fn record_probe(
         self,
         ticket: Ticket,
         outcome: Outcome,
         given: Option<NonZero<u64>>,
         (raw, now): (u64, u64),
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) {
         let Settings { probes, .. } = *self.settings();
         let generation = ticket.admitted.generation();
-        let is_slow = outcome == Outcome::Success && self.is_slow(ticket, raw, given, caller);
+        let is_slow = outcome == Outcome::Success && self.is_slow(ticket, raw, given, context);
         let opening = self.next_opening(now);
         let report = match outcome {
             Outcome::Success if !is_slow => {
-                if let Some(moved) = self.begin_ramp(ticket, raw, given, caller) {
+                if let Some(moved) = self.begin_ramp(ticket, raw, given, context) {
                     return moved.map_or((), |(moved, cause)| self.entered(moved, now, cause));
                 }
                 ProbeReport::Succeeded
@@ -310,10 +313,10 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
                 }
             }
         };
-        let verdict = self.state.settle(generation, report, probes);
+        let verdict = self.state.report_probe(generation, report, probes);
         #[cfg(feature = "wait")]
         if let (ProbeReport::Withdrawn, ProbeVerdict::Counted) = (report, verdict) {
-            self.announce_place();
+            self.wake_one();
         }
         if let ProbeVerdict::Decided(moved) = verdict {
             let cause = match outcome {
@@ -352,17 +355,17 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
         ticket: Ticket,
         raw: u64,
         given: Option<NonZero<u64>>,
-        caller: &impl Caller,
-    ) -> Option<Option<(Moved, Cause)>> {
+        context: &impl CallContext,
+    ) -> Option<Option<(StateChange, Cause)>> {
         let adaptive = self.adaptive()?;
-        let took = caller.nanos_between(ticket.begin, raw);
+        let took = context.nanos_between(ticket.begin, raw);
         let took = given.map_or(took, NonZero::get);
         let generation = ticket.admitted.generation();
-        let (now, spacing) = (caller.nanos_at(raw), adaptive.outage.spacing());
+        let (now, spacing) = (context.nanos_at(raw), adaptive.outage.spacing());
         Some(
             adaptive
                 .ramp
-                .begin(&self.state, generation, took, now, spacing),
+                .start(&self.state, generation, took, now, spacing),
         )
     }
 }

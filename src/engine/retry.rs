@@ -1,7 +1,7 @@
 //! What a retry asks, which is not let through where a first attempt might be.
 
 use super::{Core, Refusal};
-use crate::state::Kind;
+use crate::state::Phase;
 use crate::state::history::moment_of;
 
 impl Core {
@@ -11,16 +11,16 @@ impl Core {
     /// They are not; where the state has a time, with how long it lasts.
     pub fn lets_all_through_since(&self, now: u64) -> Result<u64, Refusal> {
         let seen = self.state.load();
-        let retry_after = match self.state.kind_of(seen) {
-            Kind::Closed | Kind::Disabled | Kind::MetricsOnly => {
+        let retry_after = match self.state.phase_of(seen) {
+            Phase::Closed | Phase::Disabled | Phase::MetricsOnly => {
                 let since = self.history.since(seen.generation());
                 return Ok(since.map_or(now, moment_of).min(now));
             }
-            Kind::Open { until } => Some(until.nanos().saturating_sub(now)),
-            Kind::HalfOpen { .. } | Kind::Ramp(_) | Kind::ForcedOpen => None,
+            Phase::Open { until } => Some(until.nanos().saturating_sub(now)),
+            Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen => None,
         };
         Err(Refusal {
-            state: seen.kind().state(),
+            state: seen.phase().state(),
             retry_after,
         })
     }

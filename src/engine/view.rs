@@ -5,7 +5,7 @@ use std::ops::Deref;
 use super::Core;
 use crate::adaptive::Evidence;
 use crate::engine::beside::Beside;
-use crate::engine::parts::{Fittings, Part, Settings};
+use crate::engine::parts::{Override, Overrides, Settings};
 use crate::latency::times::Timed;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
 use crate::state::Generation;
@@ -25,7 +25,7 @@ pub(super) struct Built {
 /// With what a core is fitted out.
 pub(super) trait Fitted<'a>: Copy {
     /// What another configuration has brought, if there is another.
-    fn later(self) -> Option<&'a Fittings>;
+    fn later(self) -> Option<&'a Overrides>;
 }
 
 /// With what it was built with. A type of its own, so that the way of a call through a breaker that was never
@@ -35,14 +35,14 @@ pub(super) struct AsBuilt;
 
 impl<'a> Fitted<'a> for AsBuilt {
     #[inline]
-    fn later(self) -> Option<&'a Fittings> {
+    fn later(self) -> Option<&'a Overrides> {
         None
     }
 }
 
-impl<'a> Fitted<'a> for &'a Fittings {
+impl<'a> Fitted<'a> for &'a Overrides {
     #[inline]
-    fn later(self) -> Option<&'a Fittings> {
+    fn later(self) -> Option<&'a Overrides> {
         Some(self)
     }
 }
@@ -52,12 +52,12 @@ impl<'a> Fitted<'a> for &'a Fittings {
 /// It is made after the state was loaded by which it acts, so that it is no older than the state: who
 /// replaces the window makes the new one known first, and then changes the state.
 #[derive(Clone, Copy)]
-pub(super) struct Present<'a, F> {
+pub(super) struct View<'a, F> {
     core: &'a Core,
     fitted: F,
 }
 
-impl<F> Deref for Present<'_, F> {
+impl<F> Deref for View<'_, F> {
     type Target = Core;
 
     #[inline]
@@ -66,12 +66,12 @@ impl<F> Deref for Present<'_, F> {
     }
 }
 
-/// Acts by what a core is fitted out with at present: `at_present!(core, |present| …)`.
+/// Acts by what a core is fitted out with at present: `with_view!(core, |present| …)`.
 ///
 /// A breaker that was never reconfigured pays a load for it, of a word that is rarely written. What another
 /// configuration has brought is held for as long as the action takes.
-macro_rules! at_present {
-    ($core:expr, |$present:ident| $act:expr) => {{
+macro_rules! with_view {
+    ($core:expr, |$view:ident| $act:expr) => {{
         let core: &$crate::engine::Core = $core;
         #[cfg(feature = "reconfigure")]
         let another = core.another();
@@ -79,62 +79,62 @@ macro_rules! at_present {
         let another: Option<std::convert::Infallible> = None;
         match another {
             None => {
-                let $present = core.as_built();
+                let $view = core.as_built();
                 $act
             }
             #[cfg(feature = "reconfigure")]
-            Some(another) => $crate::engine::view::rarely(move || {
+            Some(another) => $crate::engine::view::cold(move || {
                 let seen = another.load();
-                let $present = core.fitted_with(seen.get());
+                let $view = core.fitted_with(seen.get());
                 $act
             }),
         }
     }};
 }
-pub(super) use at_present;
+pub(super) use with_view;
 
 /// Keeps what is rare out of the way.
 #[cfg(feature = "reconfigure")]
 #[cold]
 #[inline(never)]
-pub(super) fn rarely<R>(act: impl FnOnce() -> R) -> R {
+pub(super) fn cold<R>(act: impl FnOnce() -> R) -> R {
     act()
 }
 
 impl Core {
     #[cfg(feature = "reconfigure")]
     #[inline]
-    pub(super) fn another(&self) -> Option<&Replaceable<Fittings>> {
+    pub(super) fn another(&self) -> Option<&Replaceable<Overrides>> {
         self.audience.later()
     }
 
     #[inline]
-    pub(super) fn as_built(&self) -> Present<'_, AsBuilt> {
-        Present {
+    pub(super) fn as_built(&self) -> View<'_, AsBuilt> {
+        View {
             core: self,
             fitted: AsBuilt,
         }
     }
 
     #[cfg(feature = "reconfigure")]
-    pub(super) fn fitted_with<'a>(&'a self, fittings: &'a Fittings) -> Present<'a, &'a Fittings> {
-        Present {
+    pub(super) fn fitted_with<'a>(&'a self, overrides: &'a Overrides) -> View<'a, &'a Overrides> {
+        View {
             core: self,
-            fitted: fittings,
+            fitted: overrides,
         }
     }
 }
 
-impl<'a, F: Fitted<'a>> Present<'a, F> {
+impl<'a, F: Fitted<'a>> View<'a, F> {
     #[inline]
-    fn later(self) -> Option<&'a Fittings> {
+    fn later(self) -> Option<&'a Overrides> {
         self.fitted.later()
     }
 
     #[inline]
     fn part<T>(
         self,
-        part: impl FnOnce(&'a Fittings) -> &'a Part<T>,
+        part: impl FnOnce(&'a Overrides) -> &'a Override<T>,
         built: impl FnOnce(&'a Beside) -> Option<&'a T>,
     ) -> Option<&'a T> {
         let built = || self.core.built.beside.as_deref().and_then(built);
@@ -159,7 +159,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     #[inline]
     pub(super) fn ring(self) -> &'a Ring {
         match self.later().map(|it| &it.ring) {
-            Some(Part::Another(ring)) => ring,
+            Some(Override::Replaced(ring)) => ring,
             _ => &self.core.built.ring,
         }
     }
@@ -201,7 +201,7 @@ impl<'a, F: Fitted<'a>> Present<'a, F> {
     #[inline]
     pub(super) fn reading_for<'b, G: Fitted<'b>>(
         self,
-        other: Present<'b, G>,
+        other: View<'b, G>,
         reading: ClockReading,
     ) -> ClockReading {
         if std::ptr::eq(self.ring(), other.ring()) {

@@ -213,7 +213,7 @@ mod burning {
     pub(super) const COUNT: Field = Field::lowest(44);
     const DECIMAL: Field = COUNT.then(20);
 
-    const _: () = assert!(DECIMAL.max() >= 1_000_000 && DECIMAL.end() == 64);
+    const _: () = assert!(DECIMAL.max() >= 1_000_000 && DECIMAL.end_bit() == 64);
 
     /// A count in its field; ten million calls a second take 20 days to fill it.
     pub(super) fn count(field: Field, calls: u64) -> u64 {

@@ -25,7 +25,7 @@ pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
 
 /// A transition that is to be told.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Entry {
+pub struct LogEntry {
     /// The full number of the generation that was entered; at least 1.
     pub generation: u64,
     /// The state that was left.
@@ -75,7 +75,7 @@ impl Slot {
 
     /// Writes an entry, unless the slot holds one that is `untold` or a later one, or is being
     /// written; says whether it has.
-    pub fn write(&self, entry: &Entry, untold: impl Fn(u64) -> bool) -> bool {
+    pub fn write(&self, entry: &LogEntry, untold: impl Fn(u64) -> bool) -> bool {
         // Acquire: pairs with the Release below, so that what this entry overwrites is complete.
         let seen = self.stamp.load(Ordering::Acquire);
         let taken = seen % 2 == 1
@@ -108,11 +108,11 @@ impl Slot {
     }
 
     /// Reads the entry that the slot holds. Nobody may write it meanwhile.
-    fn read(&self, generation: u64) -> Entry {
+    fn read(&self, generation: u64) -> LogEntry {
         // Relaxed: `holds` has acquired the words, and they stay until the turn has gone on.
         let [at, states, code, a, b, c] =
             std::array::from_fn(|word| self.words[word].load(Ordering::Relaxed));
-        Entry {
+        LogEntry {
             generation,
             from: state_of(states >> 8),
             to: state_of(states & 0xFF),
@@ -124,7 +124,7 @@ impl Slot {
     /// Reads the entry of `generation`, if the slot holds it and nobody begins to write another
     /// meanwhile.
     #[must_use]
-    pub fn read_late(&self, generation: u64) -> Option<Entry> {
+    pub fn read_late(&self, generation: u64) -> Option<LogEntry> {
         if !self.holds(generation) {
             return None;
         }
@@ -192,7 +192,7 @@ impl Listeners {
     }
 
     /// Tells all listeners of `entry`, now or by another thread that is telling already.
-    pub fn tell(&self, name: &Name, entry: &Entry) {
+    pub fn tell(&self, name: &Name, entry: &LogEntry) {
         let is_in_log = self.slot(entry.generation).write(entry, |generation| {
             // Acquire: pairs with the Release in `tell_what_is_there`; an entry before the turn has
             // been read, and its slot may be written.
@@ -268,7 +268,7 @@ impl Listeners {
         }
     }
 
-    fn tell_one(&self, name: &Name, entry: &Entry, missed: u64) {
+    fn tell_one(&self, name: &Name, entry: &LogEntry, missed: u64) {
         let transition = Transition {
             name: name.clone(),
             from: entry.from,

@@ -12,8 +12,8 @@ use super::waiting::Waiting;
 #[cfg(feature = "bulkhead")]
 use super::with_bulkhead::Guarded;
 use crate::breaker::CircuitBreaker;
-use crate::breaker::permit::Held;
-use crate::breaker::shared::Shared;
+use crate::breaker::permit::PermitGuard;
+use crate::breaker::shared::SharedBreaker;
 use crate::error::{CallError, ConfigError, TimedOut};
 use crate::outcome::{Classify, Outcome};
 
@@ -119,7 +119,7 @@ where
     /// What the operation came to, or `None` if it was dropped at the limit.
     async fn within<F: Future>(
         &self,
-        permit: &Held<&Shared>,
+        permit: &PermitGuard<&SharedBreaker>,
         operation: impl FnOnce() -> F,
     ) -> Option<F::Output> {
         let mut alarm = pin!((self.timer)(self.limit));
@@ -150,7 +150,7 @@ where
     async fn call<C, T, E, F>(
         &self,
         breaker: &CircuitBreaker<C>,
-        permit: Held<&Shared>,
+        permit: PermitGuard<&SharedBreaker>,
         operation: impl FnOnce() -> F,
     ) -> Result<T, CallError<E>>
     where
@@ -160,7 +160,7 @@ where
         if let Some(result) = self.within(&permit, operation).await {
             return breaker.conclude(permit, result);
         }
-        permit.settle(Outcome::TimedOut, None);
+        permit.finish(Outcome::TimedOut, None);
         let (name, limit) = (breaker.shared.core.name().clone(), self.limit);
         Err(CallError::TimedOut(TimedOut { name, limit }))
     }
@@ -203,7 +203,7 @@ where
         C: Classify<T, E>,
     {
         let shared = &*self.breaker.shared;
-        let permit = Held::new(shared, shared.admit()?);
+        let permit = PermitGuard::new(shared, shared.admit()?);
         self.call(&self.breaker, permit, operation).await
     }
 }

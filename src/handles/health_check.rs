@@ -10,7 +10,7 @@ use event_listener::EventListener;
 
 use crate::breaker::CircuitBreaker;
 use crate::breaker::nested::OuterCall;
-use crate::breaker::shared::Shared;
+use crate::breaker::shared::SharedBreaker;
 use crate::clock::Now;
 use crate::engine::NextCheck;
 use crate::outcome::{Classify, Outcome};
@@ -119,7 +119,7 @@ impl<C> CircuitBreaker<C> {
         let breaker = Arc::downgrade(&self.shared);
         let classifier = self.classifier.clone();
         async move {
-            let Some(attendance) = Attendance::begin(breaker) else {
+            let Some(attendance) = Attendance::enter(breaker) else {
                 return;
             };
             let mut last = Last::Other;
@@ -163,9 +163,9 @@ impl<C> CircuitBreaker<C> {
                         let verdict = result.map(|result| {
                             let outcome = classifier.classify(&result);
                             let is_against = outcome.counts_against();
-                            Verdict {
+                            CheckResult {
                                 is_well: outcome == Outcome::Success,
-                                wish: is_against
+                                retry_after: is_against
                                     .then(|| classifier.retry_after(&result))
                                     .flatten(),
                             }
@@ -206,16 +206,16 @@ async fn yield_once() {
 
 /// What a check has come to; the default is nothing in time.
 #[derive(Default)]
-struct Verdict {
+struct CheckResult {
     is_well: bool,
-    wish: Option<Duration>,
+    retry_after: Option<Duration>,
 }
 
 /// A task's being there, without keeping the breaker alive.
-struct Attendance(Weak<Shared>);
+struct Attendance(Weak<SharedBreaker>);
 
 impl Attendance {
-    fn begin(breaker: Weak<Shared>) -> Option<Self> {
+    fn enter(breaker: Weak<SharedBreaker>) -> Option<Self> {
         breaker.upgrade()?.core.checks().enter();
         Some(Self(breaker))
     }
@@ -227,10 +227,17 @@ impl Attendance {
         Some((breaker.core.next_check(breaker.nanos()), bell))
     }
 
-    fn tell(&self, generation: Generation, Verdict { is_well, wish }: Verdict) {
+    fn tell(
+        &self,
+        generation: Generation,
+        CheckResult {
+            is_well,
+            retry_after,
+        }: CheckResult,
+    ) {
         if let Some(breaker) = self.0.upgrade() {
-            if let Some(wish) = wish {
-                breaker.wish(wish);
+            if let Some(retry_after) = retry_after {
+                breaker.note_retry_after(retry_after);
             }
             breaker.core.checked(generation, is_well, &*breaker);
         }

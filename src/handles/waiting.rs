@@ -8,11 +8,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::breaker::CircuitBreaker;
-use crate::breaker::permit::{Held, Permit};
+use crate::breaker::permit::{Permit, PermitGuard};
 use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::clock::timer::{Alarm, Timer};
-use crate::engine::probe_queue::{Anteroom, Entry, Waiter};
+use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
 use crate::engine::{Prospect, Ticket};
 use crate::error::{CallError, ConfigError, Rejected};
 use crate::outcome::{Classify, ErrIsFailure};
@@ -119,7 +119,7 @@ impl<C> CircuitBreaker<C> {
     where
         C: Clone,
     {
-        if self.shared.core.anteroom().is_none() {
+        if self.shared.core.probe_queue().is_none() {
             return Err(ConfigError::new(
                 "max_waiting",
                 "none",
@@ -139,7 +139,7 @@ impl<C> CircuitBreaker<C> {
 enum Asked<'a> {
     Answered(Result<Ticket, Rejected>),
     Waits {
-        waiter: Waiter<'a, EventQueue>,
+        waiter: QueuedCaller<'a, EventQueue>,
         /// After this time it may become the probe.
         overdue_in: Option<Duration>,
     },
@@ -253,7 +253,7 @@ impl<C> Waiting<C> {
             Asked::Answered(ticket) => ticket,
             asked @ Asked::Waits { .. } => self.wait(asked),
         };
-        Ok(Permit(Held::new(&self.breaker.shared, ticket?)))
+        Ok(Permit(PermitGuard::new(&self.breaker.shared, ticket?)))
     }
 
     /// The same; the task waits. Any runtime will do: nothing is spawned, and the time comes from
@@ -266,14 +266,14 @@ impl<C> Waiting<C> {
             Asked::Answered(ticket) => ticket,
             asked @ Asked::Waits { .. } => self.wait_async(asked).await,
         };
-        Ok(Permit(Held::new(&self.breaker.shared, ticket?)))
+        Ok(Permit(PermitGuard::new(&self.breaker.shared, ticket?)))
     }
 
     /// How many calls wait now, those included who were woken and have not yet gone on.
     #[must_use]
     pub fn waiting(&self) -> u32 {
-        let anteroom = self.breaker.shared.core.anteroom();
-        let waiting = anteroom.map_or(0, Anteroom::waiting);
+        let probe_queue = self.breaker.shared.core.probe_queue();
+        let waiting = probe_queue.map_or(0, ProbeQueue::waiting);
         u32::try_from(waiting).unwrap_or(u32::MAX)
     }
 
@@ -290,37 +290,38 @@ impl<C> Waiting<C> {
         match shared.core.prospect(shared) {
             Prospect::Answer => match shared.admit() {
                 // Somebody else has taken the place.
-                Err(rejected) if rejected.state() == State::HalfOpen => self.ask_rarely(),
+                Err(rejected) if rejected.state() == State::HalfOpen => self.ask_slow(),
                 answer => Asked::Answered(answer),
             },
             Prospect::Ramp => Asked::Answered(shared.admit()),
-            Prospect::Verdict { .. } => self.ask_rarely(),
+            Prospect::Verdict { .. } => self.ask_slow(),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn ask_rarely(&self) -> Asked<'_> {
+    fn ask_slow(&self) -> Asked<'_> {
         let shared = &*self.breaker.shared;
-        let (Some(anteroom), false) = (shared.core.anteroom(), self.max_wait.is_zero()) else {
+        let (Some(probe_queue), false) = (shared.core.probe_queue(), self.max_wait.is_zero())
+        else {
             return Asked::Answered(shared.admit());
         };
         loop {
             let mut prospect = shared.core.prospect(shared);
             if let Prospect::Verdict { .. } = prospect {
-                let entry = anteroom.enter(|| {
+                let entry = probe_queue.enter(|| {
                     prospect = shared.core.prospect(shared);
                     matches!(prospect, Prospect::Verdict { .. })
                 });
                 match (entry, prospect) {
-                    (Entry::Waits(waiter), Prospect::Verdict { overdue_in }) => {
+                    (ProbeQueueEntry::Waits(waiter), Prospect::Verdict { overdue_in }) => {
                         let is_ever = overdue_in != u64::MAX;
                         return Asked::Waits {
                             waiter,
                             overdue_in: is_ever.then(|| Duration::from_nanos(overdue_in)),
                         };
                     }
-                    (Entry::Full, _) => return Asked::Answered(shared.admit()),
+                    (ProbeQueueEntry::Full, _) => return Asked::Answered(shared.admit()),
                     _ => {}
                 }
             }
@@ -374,7 +375,7 @@ impl<C> Waiting<C> {
 
 /// Ready when the waiter is woken, or one of the times is over.
 async fn woken(
-    mut waiter: Waiter<'_, EventQueue>,
+    mut waiter: QueuedCaller<'_, EventQueue>,
     end: &mut Option<Alarm>,
     mut overdue: Option<Alarm>,
 ) -> Woken {

@@ -5,8 +5,8 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 
 use crate::breaker::CircuitBreaker;
-use crate::breaker::permit::Held;
-use crate::breaker::shared::Shared;
+use crate::breaker::permit::PermitGuard;
+use crate::breaker::shared::SharedBreaker;
 use crate::bulkhead::{Bulkhead, BulkheadPermit};
 use crate::engine::Ticket;
 use crate::error::{CallError, Rejected};
@@ -75,9 +75,9 @@ impl<C> CircuitBreaker<C> {
 }
 
 /// A place, and then the breaker's permit, so that the permit is dropped first.
-pub(crate) type Both<'a> = (BulkheadPermit<'a>, Held<&'a Shared>);
+pub(crate) type Both<'a> = (BulkheadPermit<'a>, PermitGuard<&'a SharedBreaker>);
 
-enum Entry<'a> {
+enum BulkheadEntry<'a> {
     Entered(Both<'a>),
     /// There is no place; the breaker's permit was withdrawn.
     Waits(Option<Ticket>),
@@ -98,8 +98,10 @@ impl<C> Guarded<C> {
         C: Classify<T, E>,
     {
         let (_place, permit) = match self.enter_at_once()? {
-            Entry::Entered(both) => both,
-            Entry::Waits(withdrawn) => self.admitted_to(self.bulkhead.acquire()?, withdrawn)?,
+            BulkheadEntry::Entered(both) => both,
+            BulkheadEntry::Waits(withdrawn) => {
+                self.admitted_to(self.bulkhead.acquire()?, withdrawn)?
+            }
         };
         let result = permit.run(operation);
         self.breaker.conclude(permit, result)
@@ -145,8 +147,8 @@ impl<C> Guarded<C> {
     #[inline]
     pub(crate) async fn enter_async<E>(&self) -> Result<Both<'_>, CallError<E>> {
         match self.enter_at_once()? {
-            Entry::Entered(both) => Ok(both),
-            Entry::Waits(withdrawn) => {
+            BulkheadEntry::Entered(both) => Ok(both),
+            BulkheadEntry::Waits(withdrawn) => {
                 Ok(self.admitted_to(self.bulkhead.acquire_async().await?, withdrawn)?)
             }
         }
@@ -166,15 +168,15 @@ impl<C> Guarded<C> {
 
     /// Asks the breaker, then the bulkhead.
     #[inline]
-    fn enter_at_once<E>(&self) -> Result<Entry<'_>, CallError<E>> {
+    fn enter_at_once<E>(&self) -> Result<BulkheadEntry<'_>, CallError<E>> {
         let shared = &*self.breaker.shared;
-        let permit = Held::new(shared, shared.admit()?);
+        let permit = PermitGuard::new(shared, shared.admit()?);
         match self.bulkhead.try_acquire() {
-            Ok(place) => Ok(Entry::Entered((place, permit))),
+            Ok(place) => Ok(BulkheadEntry::Entered((place, permit))),
             Err(full) => {
                 let withdrawn = permit.withdraw();
                 if self.bulkhead.waits() {
-                    Ok(Entry::Waits(withdrawn))
+                    Ok(BulkheadEntry::Waits(withdrawn))
                 } else {
                     Err(full.into())
                 }
@@ -189,7 +191,7 @@ impl<C> Guarded<C> {
         withdrawn: Option<Ticket>,
     ) -> Result<Both<'a>, Rejected> {
         let shared = &*self.breaker.shared;
-        let permit = Held::new(shared, shared.admit_again(withdrawn)?);
+        let permit = PermitGuard::new(shared, shared.admit_again(withdrawn)?);
         Ok((place, permit))
     }
 }

@@ -4,7 +4,7 @@
 mod persist;
 
 #[cfg(feature = "serde")]
-pub(crate) use persist::SavedUsual;
+pub(crate) use persist::SavedPercentileBaseline;
 
 use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Ordering};
@@ -22,27 +22,27 @@ mod layout {
     pub(super) const LOGARITHM: Field = Field::lowest(32);
     pub(super) const TIMES: Field = LOGARITHM.then(32);
 
-    const _: () = assert!(TIMES.end() == 64);
+    const _: () = assert!(TIMES.end_bit() == 64);
 }
 
 /// A mean of a percentile over a long past, in the logarithm: exponentially weighted, and at first
 /// that of all it was taught.
 #[derive(Debug)]
-pub struct Usual {
+pub struct PercentileBaseline {
     word: AtomicU64,
     /// How many times it takes before it knows enough to be asked.
-    apprenticeship: u32,
+    warm_up: u32,
     /// Over how many times it keeps the mean.
     memory: u32,
 }
 
-impl Usual {
+impl PercentileBaseline {
     /// One that has been taught nothing.
     #[must_use]
-    pub fn new(apprenticeship: u32, memory: u32) -> Self {
+    pub fn new(warm_up: u32, memory: u32) -> Self {
         Self {
             word: AtomicU64::new(0),
-            apprenticeship,
+            warm_up,
             memory,
         }
     }
@@ -52,7 +52,7 @@ impl Usual {
     pub fn get(&self) -> Option<f64> {
         // Relaxed: the word is all there is.
         let (times, logarithm) = Self::unpack(self.word.load(Ordering::Relaxed));
-        (times >= self.apprenticeship).then(|| f64::from(logarithm).exp())
+        (times >= self.warm_up).then(|| f64::from(logarithm).exp())
     }
 
     /// Teaches it `nanos`. What is more than `factor` times as much as it knows counts as that much, so
@@ -61,7 +61,7 @@ impl Usual {
         clippy::cast_possible_truncation,
         reason = "a logarithm needs no more than 24 bits"
     )]
-    pub fn teach(&self, nanos: u64, factor: f64) {
+    pub fn observe(&self, nanos: u64, factor: f64) {
         self.change(|times, mean| {
             let logarithm = rate(nanos.max(1), 1).ln() as f32;
             if times == 0 {
@@ -78,7 +78,7 @@ impl Usual {
         clippy::cast_possible_truncation,
         reason = "a logarithm needs no more than 24 bits"
     )]
-    pub fn concede(&self, nanos: u64) {
+    pub fn move_halfway(&self, nanos: u64) {
         self.change(|_, mean| {
             let logarithm = rate(nanos.max(1), 1).ln() as f32;
             mean + (logarithm - mean) / 2.0
@@ -111,30 +111,30 @@ mod tests {
 
     #[test]
     fn it_says_nothing_before_it_was_taught_enough_and_then_the_geometric_mean() {
-        let usual = Usual::new(4, 100);
+        let usual = PercentileBaseline::new(4, 100);
         for nanos in [1_000, 4_000, 1_000] {
-            usual.teach(nanos, 10.0);
+            usual.observe(nanos, 10.0);
             assert_eq!(usual.get(), None);
         }
-        usual.teach(4_000, 10.0);
+        usual.observe(4_000, 10.0);
         assert!((usual.get().unwrap() - 2_000.0).abs() < 1.0);
     }
 
     #[test]
     fn an_outage_teaches_little_and_a_concession_half() {
-        let usual = Usual::new(1, 100);
+        let usual = PercentileBaseline::new(1, 100);
         for _ in 0..1_000 {
-            usual.teach(1_000_000, 3.0);
+            usual.observe(1_000_000, 3.0);
         }
         for _ in 0..10 {
-            usual.teach(1_000_000_000, 3.0);
+            usual.observe(1_000_000_000, 3.0);
         }
         let after_outage = usual.get().unwrap();
         assert!(
             (1_000_000.0..1_200_000.0).contains(&after_outage),
             "{after_outage}"
         );
-        usual.concede(4_000_000);
+        usual.move_halfway(4_000_000);
         let conceded = usual.get().unwrap();
         assert!((1_900_000.0..2_300_000.0).contains(&conceded), "{conceded}");
     }

@@ -36,7 +36,7 @@ mod layout {
     pub(super) const WEIGHT: Field = PHASE.then(5);
     pub(super) const GENERATION: Field = WEIGHT.then(super::Generation::BITS);
 
-    const _: () = assert!(GENERATION.end() <= 64);
+    const _: () = assert!(GENERATION.end_bit() <= 64);
 }
 
 /// What a place says of its call, except when the call began.
@@ -112,13 +112,13 @@ fn thinned(own: u32, weight: u32, began: u64) -> Option<u32> {
 /// beginning, the two belong to one call. Nobody waits for a caller that sleeps between: readers
 /// skip the place.
 #[derive(Debug)]
-struct Place {
+struct CallSlot {
     /// When the call began, in nanoseconds.
     began: AtomicU64,
     note: AtomicU64,
 }
 
-impl Place {
+impl CallSlot {
     fn new() -> Self {
         Self {
             began: AtomicU64::new(0),
@@ -197,7 +197,7 @@ pub struct InFlight {
     look_at: AtomicU64,
     /// How many were watched since.
     watched: AtomicU64,
-    places: Box<[Place]>,
+    places: Box<[CallSlot]>,
     watch: Watch,
 }
 
@@ -215,14 +215,14 @@ impl InFlight {
             odds: AtomicU64::new(u64::MAX),
             look_at: AtomicU64::new(0),
             watched: AtomicU64::new(0),
-            places: (0..Self::PLACES).map(|_| Place::new()).collect(),
+            places: (0..Self::PLACES).map(|_| CallSlot::new()).collect(),
             watch,
         }
     }
 
     /// Whether both watch the same.
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
+    pub fn same_config(&self, other: &Self) -> bool {
         self.watch == other.watch
     }
 
@@ -230,7 +230,7 @@ impl InFlight {
     #[inline]
     pub fn picks(&self, begin: u64, clock: &impl Now) -> bool {
         // Relaxed, both: they only choose the sample. They share a line that is rarely written.
-        clock.dice(begin) < self.odds.load(Ordering::Relaxed)
+        clock.random_bits(begin) < self.odds.load(Ordering::Relaxed)
             || begin >= self.look_at.load(Ordering::Relaxed)
     }
 
@@ -411,7 +411,7 @@ impl InFlight {
 #[cfg(all(test, not(tripcurve_loom)))]
 mod tests {
     use super::*;
-    use crate::clock::context::At;
+    use crate::clock::context::FixedContext;
 
     const MS: u64 = 1_000_000;
     const FIRST: Generation = Generation::FIRST;
@@ -425,10 +425,10 @@ mod tests {
     }
 
     /// Begins a call at `now`, if it is picked.
-    fn begin(in_flight: &InFlight, now: u64) -> Option<u32> {
-        let caller = At::on_one_lane(now);
-        if in_flight.picks(now, &caller) {
-            in_flight.watch(FIRST, now, &caller)
+    fn watch_call(in_flight: &InFlight, now: u64) -> Option<u32> {
+        let context = FixedContext::on_first_thread_slot(now);
+        if in_flight.picks(now, &context) {
+            in_flight.watch(FIRST, now, &context)
         } else {
             None
         }
@@ -437,7 +437,7 @@ mod tests {
     #[test]
     fn a_call_is_overdue_from_the_limit_on_until_it_comes_back() {
         let in_flight = in_flight();
-        let place = begin(&in_flight, 5 * MS).unwrap();
+        let place = watch_call(&in_flight, 5 * MS).unwrap();
         assert_eq!(in_flight.overdue(FIRST, 105 * MS), 0);
         assert_eq!(in_flight.overdue(FIRST, 105 * MS + 1), 1);
         assert_eq!(in_flight.overdue(FIRST.next(), 106 * MS), 0);
@@ -449,11 +449,11 @@ mod tests {
     fn a_call_that_never_comes_back_leaves_with_the_window_and_its_place_is_taken_again() {
         let in_flight = in_flight();
         for call in 0..127 {
-            assert!(begin(&in_flight, call * 10 * MS).is_some());
+            assert!(watch_call(&in_flight, call * 10 * MS).is_some());
         }
         assert_eq!(in_flight.overdue(FIRST, 5_000 * MS), 127);
         assert_eq!(in_flight.overdue(FIRST, 20_000 * MS), 0);
-        assert!(begin(&in_flight, 20_000 * MS).is_some());
+        assert!(watch_call(&in_flight, 20_000 * MS).is_some());
     }
 
     #[test]
@@ -464,14 +464,14 @@ mod tests {
             let mut watched = 0;
             let healthy = 300 * calls_a_ms;
             for now in (0..healthy).map(at) {
-                if let Some(place) = begin(&in_flight, now) {
+                if let Some(place) = watch_call(&in_flight, now) {
                     in_flight.unwatch(place, FIRST, now);
                     watched += 1;
                 }
             }
             assert!(watched < 1_000, "{watched} were watched");
             for now in (healthy..healthy + hanging * calls_a_ms).map(at) {
-                begin(&in_flight, now);
+                watch_call(&in_flight, now);
             }
             let all = (hanging - 100) * calls_a_ms;
             let overdue = in_flight.overdue(FIRST, at(healthy + hanging * calls_a_ms));
@@ -487,14 +487,14 @@ mod tests {
         let in_flight = in_flight();
         for now in 0..1_000_000_u64 {
             let now = now * 1_000;
-            if let Some(place) = begin(&in_flight, now) {
+            if let Some(place) = watch_call(&in_flight, now) {
                 in_flight.unwatch(place, FIRST, now);
             }
         }
         assert!(in_flight.odds.load(Ordering::Relaxed) < u64::MAX >> 8);
         // Five calls a second: the odds have no reason to stay low.
         let watched =
-            (0..20).filter(|call| begin(&in_flight, 1_000 * MS + call * 200 * MS).is_some());
+            (0..20).filter(|call| watch_call(&in_flight, 1_000 * MS + call * 200 * MS).is_some());
         assert_eq!(watched.count(), 20);
     }
 
@@ -502,8 +502,8 @@ mod tests {
     fn a_later_generation_takes_the_places_of_an_earlier_one_and_not_the_other_way_round() {
         let in_flight = in_flight();
         let watch = |generation, begin| {
-            let caller = At::on_one_lane(begin);
-            in_flight.watch(generation, begin, &caller).is_some()
+            let context = FixedContext::on_first_thread_slot(begin);
+            in_flight.watch(generation, begin, &context).is_some()
         };
         for call in 0..127 {
             assert!(watch(FIRST, call * 10 * MS));
@@ -521,7 +521,7 @@ mod tests {
     #[test]
     fn a_call_is_overdue_in_no_other_of_all_the_generations() {
         let in_flight = in_flight();
-        begin(&in_flight, 5 * MS).unwrap();
+        watch_call(&in_flight, 5 * MS).unwrap();
         for number in (1..21).map(|bit| 1 << bit).chain([3 << 11, (1 << 21) - 1]) {
             let other = Generation::of_number(number);
             assert_eq!(in_flight.overdue(other, 106 * MS), 0, "{number}");
@@ -535,7 +535,7 @@ mod tests {
     #[test]
     fn who_comes_back_to_a_place_that_is_anothers_takes_nothing_away() {
         let in_flight = in_flight();
-        let place = begin(&in_flight, 5 * MS).unwrap();
+        let place = watch_call(&in_flight, 5 * MS).unwrap();
         in_flight.unwatch(place, FIRST, 6 * MS);
         in_flight.unwatch(place, FIRST.next(), 5 * MS);
         in_flight.unwatch(1_000, FIRST, 5 * MS);

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::events::Cause;
+use crate::latency::baseline::PercentileBaseline;
 #[cfg(feature = "serde")]
-use crate::latency::baseline::SavedUsual;
-use crate::latency::baseline::Usual;
+use crate::latency::baseline::SavedPercentileBaseline;
 use crate::latency::in_flight::{InFlight, Watch};
 use crate::policy::TripPolicy;
 use crate::sync::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ pub struct Timed {
     recording: Recording,
     latencies: Option<Latencies>,
     /// For each policy that looks at percentiles, in their order, what is usual.
-    usual: Box<[Usual]>,
+    usual: Box<[PercentileBaseline]>,
 }
 
 /// What a builder has found out about time.
@@ -78,7 +78,7 @@ impl Timed {
             let ticks = span.as_nanos() / times.tick.as_nanos().max(1);
             u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
         };
-        let usual = || Usual::new(ticks(times.window), ticks(20 * times.window));
+        let usual = || PercentileBaseline::new(ticks(times.window), ticks(20 * times.window));
         let watch = times.slower_than.map(|limit| Watch {
             limit: saturating_nanos(limit),
             window: saturating_nanos(times.window),
@@ -103,7 +103,7 @@ impl Timed {
 
     /// What is usual, of those policies that ask.
     #[cfg(feature = "serde")]
-    pub(crate) fn save(&self, policies: &[TripPolicy]) -> Vec<SavedUsual> {
+    pub(crate) fn save(&self, policies: &[TripPolicy]) -> Vec<SavedPercentileBaseline> {
         let pairs = Self::looking(policies).zip(&self.usual);
         let usual =
             pairs.filter_map(|(policy, usual)| Some(usual.save(policy.usual_percentile()?)));
@@ -112,7 +112,7 @@ impl Timed {
 
     /// Gives each policy what was usual of its percentile.
     #[cfg(feature = "serde")]
-    pub(crate) fn restore(&mut self, saved: &[SavedUsual], policies: &[TripPolicy]) {
+    pub(crate) fn restore(&mut self, saved: &[SavedPercentileBaseline], policies: &[TripPolicy]) {
         for (policy, usual) in Self::looking(policies).zip(&mut self.usual) {
             let Some(percentile) = policy.usual_percentile() else {
                 continue;
@@ -132,15 +132,15 @@ impl Timed {
 
     /// Whether it takes the same times, for the same policies of its own.
     #[must_use]
-    pub fn is_alike(&self, policies: &[TripPolicy], other: (&Self, &[TripPolicy])) -> bool {
+    pub fn same_config(&self, policies: &[TripPolicy], other: (&Self, &[TripPolicy])) -> bool {
         let (other, others) = other;
         let shape = |it: &Self| (it.slower_than, it.tick, it.recording);
         let latencies = match (&self.latencies, &other.latencies) {
-            (Some(own), Some(other)) => own.is_alike(other),
+            (Some(own), Some(other)) => own.same_config(other),
             (own, other) => own.is_none() && other.is_none(),
         };
         let in_flight = match (&self.in_flight, &other.in_flight) {
-            (Some(own), Some(other)) => own.is_alike(other),
+            (Some(own), Some(other)) => own.same_config(other),
             (own, other) => own.is_none() && other.is_none(),
         };
         shape(self) == shape(other)
@@ -220,8 +220,8 @@ impl Timed {
             };
             let found = policy.judge_percentile(nanos, usual.get());
             match policy.factor() {
-                Some(_) if found.is_some() => usual.concede(nanos),
-                Some(factor) => usual.teach(nanos, factor),
+                Some(_) if found.is_some() => usual.move_halfway(nanos),
+                Some(factor) => usual.observe(nanos, factor),
                 None => {}
             }
             cause = cause.or(found);

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use super::settings::check_limit;
 use super::{Rule, TripPolicy};
-use crate::adaptive::Wish;
+use crate::adaptive::AdaptiveConfig;
 use crate::error::ConfigError;
 
 /// Trips on evidence; see [`TripPolicy::adaptive`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
 pub struct Adaptive {
-    pub(super) wish: Wish,
+    pub(super) config: AdaptiveConfig,
     pub(super) slower_than: Option<Duration>,
 }
 
 impl Adaptive {
     pub(super) const DEFAULT: Self = Self {
-        wish: Wish {
+        config: AdaptiveConfig {
             tolerate: 0.25,
             false_trip_budget: Duration::from_secs(86_400),
         },
@@ -30,11 +30,11 @@ impl Adaptive {
     /// breaker trips on whatever is clearly more than usual: sooner, and also where most calls still
     /// succeed.
     pub fn tolerate(self, fraction: f64) -> Self {
-        let wish = Wish {
+        let config = AdaptiveConfig {
             tolerate: fraction,
-            ..self.wish
+            ..self.config
         };
-        Self { wish, ..self }
+        Self { config, ..self }
     }
 
     /// How much time should pass between two trips on mere noise, on average: a minute to ten years
@@ -43,11 +43,11 @@ impl Adaptive {
     /// The rarer, the more evidence it takes: ten times as rare costs 2.3 nats, which is half a failed
     /// call more where 1 % fail usually.
     pub fn false_trip_budget(self, duration: Duration) -> Self {
-        let wish = Wish {
+        let config = AdaptiveConfig {
             false_trip_budget: duration,
-            ..self.wish
+            ..self.config
         };
-        Self { wish, ..self }
+        Self { config, ..self }
     }
 
     /// From when on a call is slow, which then counts as failed, 1 µs to 1 hour; also while it has not
@@ -64,10 +64,10 @@ impl Adaptive {
     }
 
     pub(super) fn check(&self, capacity: Option<u32>) -> Result<(), ConfigError> {
-        let Wish {
+        let AdaptiveConfig {
             tolerate,
             false_trip_budget,
-        } = self.wish;
+        } = self.config;
         if !(0.0..=0.9).contains(&tolerate) {
             return Err(ConfigError::new(
                 "trip_when.adaptive.tolerate",

@@ -13,7 +13,7 @@ pub use policies::Policies;
 pub use settings::{ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual};
 
 use self::settings::{check_limit, check_percentile};
-use crate::adaptive::Wish;
+use crate::adaptive::AdaptiveConfig;
 use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
 use crate::events::Cause;
@@ -361,9 +361,9 @@ impl TripPolicy {
     }
 
     /// What the decision by evidence is to be like, for the policy that decides so.
-    pub(crate) fn wish(&self) -> Option<Wish> {
+    pub(crate) fn adaptive_config(&self) -> Option<AdaptiveConfig> {
         match &self.0 {
-            Rule::Adaptive(policy) => Some(policy.wish),
+            Rule::Adaptive(policy) => Some(policy.config),
             _ => None,
         }
     }

@@ -30,7 +30,7 @@ impl HealthChecks {
     }
 
     /// Notes that a check begins.
-    pub fn begin(&self, now: u64) {
+    pub fn start_check(&self, now: u64) {
         // Relaxed: a call that doesn't see it yet may take over at the moment that it has seen; the check
         // then belongs to a generation that is over.
         self.began.fetch_max(now, Ordering::Relaxed);

@@ -27,7 +27,7 @@ pub(crate) use verdict::ACCEPTABLE;
 use std::time::Duration;
 
 use crate::error::ConfigError;
-use crate::state::{Kind, Probes};
+use crate::state::{Phase, Probes};
 
 /// How a breaker that has tripped finds out that the dependency works again, and how it lets the
 /// traffic back; for [`Builder::recovery`](crate::Builder::recovery).
@@ -315,7 +315,7 @@ impl Recovery {
                 "both say how many probes may fail; leave out one of the two",
             ));
         }
-        let (kind, hint) = match self.way {
+        let (phase, hint) = match self.way {
             Way::Probes(_) => return Ok(()),
             Way::Adaptive => (
                 "possible with Recovery::adaptive()",
@@ -328,11 +328,11 @@ impl Recovery {
             ),
         };
         if let Some(needed) = self.success_threshold {
-            return Err(ConfigError::new("success_threshold", needed, kind, hint));
+            return Err(ConfigError::new("success_threshold", needed, phase, hint));
         }
         match (self.way, self.max_error_rate) {
             (Way::Adaptive, Some(share)) => {
-                Err(ConfigError::new("max_error_rate", share, kind, hint))
+                Err(ConfigError::new("max_error_rate", share, phase, hint))
             }
             _ => Ok(()),
         }
@@ -345,11 +345,11 @@ impl Recovery {
             Way::Adaptive => return Ok(()),
             Way::Steps(steps) => return steps.check(),
         };
-        if !(1..=Kind::MAX_PROBES).contains(&permitted) {
+        if !(1..=Phase::MAX_PROBES).contains(&permitted) {
             return Err(ConfigError::new(
                 "probes",
                 permitted,
-                format!("in 1..={}", Kind::MAX_PROBES),
+                format!("in 1..={}", Phase::MAX_PROBES),
                 "3 suit most services",
             ));
         }
@@ -426,8 +426,8 @@ impl AdaptiveRecovery {
 
     /// Whether both were made by the same settings.
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
+    pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.by_traffic, it.window);
-        shape(self) == shape(other) && self.ramp.is_alike(&other.ramp)
+        shape(self) == shape(other) && self.ramp.same_config(&other.ramp)
     }
 }

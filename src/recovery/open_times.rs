@@ -23,7 +23,7 @@ mod layout {
     pub(super) const FAILED: Field = GENERATION.then(8);
     pub(super) const WAIT: Field = FAILED.then(35);
 
-    const _: () = assert!(WAIT.end() == 64);
+    const _: () = assert!(WAIT.end_bit() == 64);
     const _: () =
         assert!((WAIT.max() as u128) << super::Streak::UNIT_SHIFT > 366 * 86_400 * 1_000_000_000);
 }
@@ -106,7 +106,7 @@ impl OpenTimes {
 
     /// Whether both were made by the same settings.
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
+    pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.first, it.longest, it.jitter, it.healthy_after);
         shape(self) == shape(other) && self.factor.to_bits() == other.factor.to_bits()
     }
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn the_default_is_what_the_settings_say_it_is() {
-        assert!(OpenTimes::new(Backoff::default()).is_alike(OpenTimes::DEFAULT));
+        assert!(OpenTimes::new(Backoff::default()).same_config(OpenTimes::DEFAULT));
     }
 
     proptest! {

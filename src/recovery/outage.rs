@@ -54,7 +54,7 @@ impl Outage {
     }
 
     /// Notes that the breaker has tripped at `now`, after so many calls in so many nanoseconds.
-    pub fn begin(&self, now: u64, calls: u64, within: u64) {
+    pub fn start(&self, now: u64, calls: u64, within: u64) {
         // Relaxed, both: hints, see above.
         self.began.store(date_of(now), Ordering::Relaxed);
         if let Some(spacing) = within.checked_div(calls) {
@@ -123,7 +123,7 @@ mod tests {
 
     fn outage(calls: u64, within: u64) -> Outage {
         let outage = Outage::new(0, 0);
-        outage.begin(0, calls, within);
+        outage.start(0, calls, within);
         outage
     }
 
@@ -171,7 +171,7 @@ mod tests {
         let mut waits = Vec::new();
         for seed in 100..110 {
             let outage = Outage::new(mixed(seed), 0);
-            outage.begin(0, 100, SECOND);
+            outage.start(0, 100, SECOND);
             for generation in 0..10 {
                 for now in 0..10 {
                     waits.push(outage.wait(now, generation));

@@ -3,7 +3,7 @@
 use super::steps::{Ladder, Steps};
 use super::verdict::{Pace, Rules, Verdict};
 use crate::events::Cause;
-use crate::state::{AtomicState, Generation, Kind, Moved, Round, Share, StateWord};
+use crate::state::{AtomicState, Generation, Phase, Round, Share, StateChange, StateWord};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The answer to a call that asks during a ramp.
@@ -119,7 +119,7 @@ impl Ramp {
 
     /// Whether both lead by the same rules.
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
+    pub fn same_config(&self, other: &Self) -> bool {
         self.guide == other.guide
     }
 
@@ -136,14 +136,14 @@ impl Ramp {
     }
 
     /// Leaves `generation` for a ramp, after a probe that took so long; `None` if it is over.
-    pub fn begin(
+    pub fn start(
         &self,
         state: &AtomicState,
         generation: Generation,
         took: u64,
         now: u64,
         spacing: u64,
-    ) -> Option<(Moved, Cause)> {
+    ) -> Option<(StateChange, Cause)> {
         let round = took
             .saturating_mul(3)
             .clamp(Self::SHORTEST_ROUND, Self::LONGEST_ROUND);
@@ -162,7 +162,7 @@ impl Ramp {
         self.unanswered.store(0, Ordering::Relaxed);
         let first = self.guide.first(Pace { spacing, round });
         self.began(first).fetch_max(now, Ordering::Relaxed);
-        let moved = state.leave(generation, Kind::Ramp(first.pack()))?;
+        let moved = state.leave(generation, Phase::Ramp(first.pack()))?;
         let share = first.share.as_f64();
         Some((moved, Cause::ProbeSucceeded { share }))
     }
@@ -231,14 +231,15 @@ impl Ramp {
         &self,
         state: &AtomicState,
         report: Report,
-        open: impl Fn() -> Kind,
-    ) -> Option<(Moved, Cause)> {
+        open: impl Fn() -> Phase,
+    ) -> Option<(StateChange, Cause)> {
         let generation = report.ticket.generation();
         self.withdraw(state, generation);
         let pace = self.pace(report.spacing);
         let mut seen = state.load();
         loop {
-            let (Kind::Ramp(round), Kind::Ramp(own)) = (seen.kind(), report.ticket.kind()) else {
+            let (Phase::Ramp(round), Phase::Ramp(own)) = (seen.phase(), report.ticket.phase())
+            else {
                 return None;
             };
             let (round, own) = (round.unpack(), own.unpack());
@@ -255,13 +256,13 @@ impl Ramp {
             let counted = round.counting(report.is_good);
             let (failures, calls) = (counted.bad.into(), counted.calls());
             let attempt = match self.guide.judge(counted, lasted, pace) {
-                Verdict::Undecided => state.stay(seen, Kind::Ramp(counted.pack())).map(|()| None),
+                Verdict::Undecided => state.stay(seen, Phase::Ramp(counted.pack())).map(|()| None),
                 Verdict::Next(next) => {
                     // Relaxed: published by the Release of the compare-exchange that follows.
                     self.began(next).fetch_max(report.now, Ordering::Relaxed);
-                    state.stay(seen, Kind::Ramp(next.pack())).map(|()| None)
+                    state.stay(seen, Phase::Ramp(next.pack())).map(|()| None)
                 }
-                Verdict::Back => state.change(seen, Kind::Closed).map(|moved| {
+                Verdict::Back => state.change(seen, Phase::Closed).map(|moved| {
                     let cause = Cause::RampCompleted { failures, calls };
                     Some((moved, cause))
                 }),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::verdict::{Test, Verdict};
 use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
-use crate::state::{Manner, Round, Share};
+use crate::state::{RampMode, Round, Share};
 
 /// The steps as they are chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,14 +91,14 @@ impl Ladder {
 
     pub(super) fn first(&self) -> Round {
         self.step(0)
-            .unwrap_or(Round::first(Share::ALL, Manner::Bold))
+            .unwrap_or(Round::first(Share::ALL, RampMode::Fast))
     }
 
     fn step(&self, number: u8) -> Option<Round> {
         let share = self.shares.get(usize::from(number))?;
         Some(Round {
             number,
-            ..Round::first(*share, Manner::Bold)
+            ..Round::first(*share, RampMode::Fast)
         })
     }
 

@@ -1,6 +1,6 @@
 //! What to make of a round of a ramp: a sequential test.
 
-use crate::state::{Manner, Round, Share};
+use crate::state::{RampMode, Round, Share};
 
 /// The share of failures that is acceptable where nothing else is said.
 pub(crate) const ACCEPTABLE: f64 = 0.25;
@@ -99,8 +99,8 @@ impl Pace {
     /// How long a round lasts at least. One in which the backend settles has first as long as two, so
     /// that it doesn't count what the load before it has done; the one with all calls takes longer.
     pub(super) fn least(self, round: Round) -> u64 {
-        let all = match (round.share, round.manner) {
-            (Share::ALL, Manner::Lenient) => self.round * 2,
+        let all = match (round.share, round.mode) {
+            (Share::ALL, RampMode::Tolerant) => self.round * 2,
             (Share::ALL, _) => self.round / 2,
             _ => 0,
         };
@@ -153,19 +153,19 @@ impl Rules {
 
     /// The first round. If all calls are few, there is nothing to cut, and the load isn't to blame.
     pub(super) fn first(pace: Pace) -> Round {
-        let manner = if pace.smallest() == Share::ALL {
-            Manner::Lenient
+        let mode = if pace.smallest() == Share::ALL {
+            RampMode::Tolerant
         } else {
-            Manner::Bold
+            RampMode::Fast
         };
-        Round::first(pace.first(1.0), manner)
+        Round::first(pace.first(1.0), mode)
     }
 
     /// What a round comes to that has lasted for `lasted` nanoseconds.
     pub(super) fn judge(&self, round: Round, lasted: u64, pace: Pace) -> Verdict {
-        let test = match round.manner {
-            Manner::Lenient => self.lenient,
-            Manner::Bold | Manner::Careful => self.strict,
+        let test = match round.mode {
+            RampMode::Tolerant => self.lenient,
+            RampMode::Fast | RampMode::Cautious => self.strict,
         };
         if test.finds_too_many(round) {
             return Self::cut(round, pace);
@@ -200,47 +200,47 @@ impl Rules {
                 Verdict::Failed
             };
         }
-        let is_lenient = round.manner == Manner::Lenient;
+        let is_lenient = round.mode == RampMode::Tolerant;
         if is_lenient && is_smallest {
             return Verdict::Failed;
         }
         let is_load = !(is_trickle || Self::has_stayed(round));
         Verdict::Next(if is_lenient || is_load {
             let borne = Self::AFTER_CUT * (1.0 - failing);
-            let borne = borne.clamp(Self::DEEPEST_CUT, 1.0 / Self::growth(round.manner));
+            let borne = borne.clamp(Self::DEEPEST_CUT, 1.0 / Self::growth(round.mode));
             let share = Share::nearest(round.share.as_f64() * borne).max(smallest.min(round.share));
             Round {
                 at_cut: Self::in_fifteenths(failing),
                 settles: true,
-                ..Self::after(round, share, Manner::Careful)
+                ..Self::after(round, share, RampMode::Cautious)
             }
         } else {
-            Self::after(round, round.share, Manner::Lenient)
+            Self::after(round, round.share, RampMode::Tolerant)
         })
     }
 
     fn grown(round: Round) -> Round {
-        let manner = if Self::has_stayed(round) {
-            Manner::Lenient
+        let mode = if Self::has_stayed(round) {
+            RampMode::Tolerant
         } else {
-            round.manner
+            round.mode
         };
-        let share = Share::nearest(round.share.as_f64() * Self::growth(manner));
-        Self::after(round, share, manner)
+        let share = Share::nearest(round.share.as_f64() * Self::growth(mode));
+        Self::after(round, share, mode)
     }
 
-    fn growth(manner: Manner) -> f64 {
-        match manner {
-            Manner::Bold => Self::BOLD_GROWTH,
-            Manner::Careful => Self::CAREFUL_GROWTH,
-            Manner::Lenient => Self::LENIENT_GROWTH,
+    fn growth(mode: RampMode) -> f64 {
+        match mode {
+            RampMode::Fast => Self::BOLD_GROWTH,
+            RampMode::Cautious => Self::CAREFUL_GROWTH,
+            RampMode::Tolerant => Self::LENIENT_GROWTH,
         }
     }
 
-    fn after(round: Round, share: Share, manner: Manner) -> Round {
+    fn after(round: Round, share: Share, mode: RampMode) -> Round {
         Round {
             number: round.number.wrapping_add(1),
-            ..Round::first(share, manner)
+            ..Round::first(share, mode)
         }
     }
 
@@ -270,11 +270,11 @@ mod tests {
     }
 
     /// A round of a ramp at a thousand calls a second.
-    fn round(share: f64, manner: Manner, good: u8, bad: u8) -> Round {
+    fn round(share: f64, mode: RampMode, good: u8, bad: u8) -> Round {
         Round {
             bad,
             good,
-            ..Round::first(Share::nearest(share), manner)
+            ..Round::first(Share::nearest(share), mode)
         }
     }
 
@@ -315,17 +315,17 @@ mod tests {
 
     #[test]
     fn a_clean_round_is_followed_by_a_larger_share_until_all_are_back() {
-        let grown = next(round(0.0625, Manner::Bold, 9, 0), 150);
+        let grown = next(round(0.0625, RampMode::Fast, 9, 0), 150);
         assert_eq!(
             grown,
             Round {
                 number: 1,
-                ..round(0.25, Manner::Bold, 0, 0)
+                ..round(0.25, RampMode::Fast, 0, 0)
             }
         );
-        assert_eq!(judge(round(1.0, Manner::Bold, 90, 0), 225), Verdict::Back);
+        assert_eq!(judge(round(1.0, RampMode::Fast, 90, 0), 225), Verdict::Back);
         assert_eq!(
-            judge(round(1.0, Manner::Bold, 90, 0), 224),
+            judge(round(1.0, RampMode::Fast, 90, 0), 224),
             Verdict::Undecided
         );
     }
@@ -333,39 +333,39 @@ mod tests {
     #[test]
     fn a_round_with_too_few_good_calls_goes_on() {
         assert_eq!(
-            judge(round(0.0625, Manner::Bold, 4, 0), 10_000),
+            judge(round(0.0625, RampMode::Fast, 4, 0), 10_000),
             Verdict::Undecided
         );
         assert_eq!(
-            judge(round(0.0625, Manner::Bold, 0, 0), 10_000),
+            judge(round(0.0625, RampMode::Fast, 0, 0), 10_000),
             Verdict::Undecided
         );
     }
 
     #[test]
     fn too_much_is_cut_to_what_was_borne_and_grows_slowly_from_there() {
-        let cut = next(round(0.4, Manner::Careful, 8, 8), 20);
+        let cut = next(round(0.4, RampMode::Cautious, 8, 8), 20);
         assert!(
             (cut.share.as_f64() - 0.4 * 0.85 / 2.0).abs() < 0.001,
             "{cut:?}"
         );
-        assert!(cut.settles && cut.manner == Manner::Careful);
+        assert!(cut.settles && cut.mode == RampMode::Cautious);
         let settled = Round { good: 20, ..cut };
         assert_eq!(judge(settled, 449), Verdict::Undecided);
         let grown = next(settled, 450);
-        assert!(!grown.settles && grown.manner == Manner::Careful);
+        assert!(!grown.settles && grown.mode == RampMode::Cautious);
         assert!((grown.share.as_f64() / cut.share.as_f64() - 1.25).abs() < 0.01);
     }
 
     #[test]
     fn a_bold_step_that_was_too_much_is_taken_back() {
-        let cut = next(round(1.0, Manner::Bold, 20, 10), 50);
+        let cut = next(round(1.0, RampMode::Fast, 20, 10), 50);
         assert_eq!(cut.share, Share::nearest(0.25));
     }
 
     #[test]
     fn failures_that_stay_after_a_cut_do_not_come_from_the_load() {
-        let cut = next(round(0.4, Manner::Careful, 8, 8), 20);
+        let cut = next(round(0.4, RampMode::Cautious, 8, 8), 20);
         let stayed = Round {
             good: 8,
             bad: 8,
@@ -373,38 +373,38 @@ mod tests {
         };
         let lenient = next(stayed, 450);
         assert_eq!(
-            (lenient.manner, lenient.share),
-            (Manner::Lenient, cut.share)
+            (lenient.mode, lenient.share),
+            (RampMode::Tolerant, cut.share)
         );
         let gone = Round {
             good: 40,
             bad: 1,
             ..cut
         };
-        assert_eq!(next(gone, 450).manner, Manner::Careful);
+        assert_eq!(next(gone, 450).mode, RampMode::Cautious);
     }
 
     #[test]
     fn when_nearly_all_of_little_fail_the_ramp_has_failed() {
         assert_eq!(
-            judge(round(0.0625, Manner::Bold, 0, 4), 50),
+            judge(round(0.0625, RampMode::Fast, 0, 4), 50),
             Verdict::Failed
         );
         assert_eq!(
-            judge(round(0.0625, Manner::Bold, 0, 3), 50),
+            judge(round(0.0625, RampMode::Fast, 0, 3), 50),
             Verdict::Undecided
         );
-        let cut = next(round(1.0, Manner::Bold, 0, 9), 50);
+        let cut = next(round(1.0, RampMode::Fast, 0, 9), 50);
         assert_eq!(judge(Round { bad: 4, ..cut }, 400), Verdict::Failed);
     }
 
     #[test]
     fn what_is_acceptable_passes_where_failures_do_not_come_from_the_load() {
         assert_eq!(
-            judge(round(1.0, Manner::Lenient, 75, 25), 450),
+            judge(round(1.0, RampMode::Tolerant, 75, 25), 450),
             Verdict::Back
         );
-        let more = judge(round(1.0, Manner::Lenient, 60, 60), 450);
+        let more = judge(round(1.0, RampMode::Tolerant, 60, 60), 450);
         assert!(matches!(more, Verdict::Next(cut) if cut.share < Share::ALL));
     }
 
@@ -412,7 +412,7 @@ mod tests {
     fn with_little_traffic_all_are_let_through_and_one_good_call_is_enough() {
         let slow = pace(2_000 * MILLISECOND);
         let first = Rules::first(slow);
-        assert_eq!((first.share, first.manner), (Share::ALL, Manner::Lenient));
+        assert_eq!((first.share, first.mode), (Share::ALL, RampMode::Tolerant));
         let rules = Rules::new(ACCEPTABLE);
         let one = first.counting(true);
         assert_eq!(rules.judge(one, 2_000 * MILLISECOND, slow), Verdict::Back);

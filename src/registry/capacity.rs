@@ -9,7 +9,7 @@ use std::hash::Hash;
 use crossbeam_queue::SegQueue;
 use papaya::{Guard, HashMap};
 
-use super::eviction::{Counted, Fate, Place};
+use super::eviction::{Counted, EvictOutcome, RegistryEntry};
 use crate::engine::EvictionRank;
 
 /// How many may be there, and the order in which they are looked at.
@@ -58,7 +58,7 @@ impl<K: Hash + Eq> Capacity<K> {
         &self,
         key: K,
         number: u64,
-        places: &HashMap<K, Place<H>>,
+        places: &HashMap<K, RegistryEntry<H>>,
         guard: &impl Guard,
         rank_of: impl Fn(&H, bool) -> EvictionRank,
     ) {
@@ -87,13 +87,13 @@ impl<K: Hash + Eq> Capacity<K> {
                 rank == EvictionRank::Idle && !(was_used && has_second_chance)
             });
             match (fate, found) {
-                (Fate::Retired, _) => take_away(&entry, places, guard),
-                (Fate::Needed, Some((rank, was_used))) => candidates.push(Candidate {
+                (EvictOutcome::Retired, _) => take_away(&entry, places, guard),
+                (EvictOutcome::Needed, Some((rank, was_used))) => candidates.push(Candidate {
                     rank,
                     was_used,
                     entry,
                 }),
-                (Fate::Needed | Fate::Used, _) => self.queue.push(entry),
+                (EvictOutcome::Needed | EvictOutcome::Used, _) => self.queue.push(entry),
             }
         }
         self.decide(candidates, places, guard, rank_of);
@@ -104,7 +104,7 @@ impl<K: Hash + Eq> Capacity<K> {
     fn decide<H: Counted>(
         &self,
         mut candidates: Vec<Candidate<K>>,
-        places: &HashMap<K, Place<H>>,
+        places: &HashMap<K, RegistryEntry<H>>,
         guard: &impl Guard,
         rank_of: impl Fn(&H, bool) -> EvictionRank,
     ) {
@@ -121,7 +121,7 @@ impl<K: Hash + Eq> Capacity<K> {
                 let was_used = was_used || is_used;
                 places.len() > self.limit(rank_of(breaker, was_used), was_used)
             });
-            if fate == Fate::Retired {
+            if fate == EvictOutcome::Retired {
                 take_away(&entry, places, guard);
             } else {
                 self.queue.push(entry);
@@ -133,16 +133,16 @@ impl<K: Hash + Eq> Capacity<K> {
 /// The place with this number, if the map still has it.
 fn find<'a, K: Hash + Eq, H>(
     (key, number): &(K, u64),
-    places: &'a HashMap<K, Place<H>>,
+    places: &'a HashMap<K, RegistryEntry<H>>,
     guard: &'a impl Guard,
-) -> Option<&'a Place<H>> {
+) -> Option<&'a RegistryEntry<H>> {
     let place = places.get(key, guard);
     place.filter(|place| place.number() == *number)
 }
 
 fn take_away<K: Hash + Eq, H>(
     (key, number): &(K, u64),
-    places: &HashMap<K, Place<H>>,
+    places: &HashMap<K, RegistryEntry<H>>,
     guard: &impl Guard,
 ) {
     // An error means that the key has another breaker already.

@@ -8,10 +8,10 @@ use crossbeam_queue::SegQueue;
 use papaya::HashMap;
 
 use crate::breaker::CircuitBreaker;
-use crate::breaker::shared::Shared;
+use crate::breaker::shared::SharedBreaker;
 use crate::clock::Now;
 use crate::registry::map_guard::guarded;
-use crate::state::Kind;
+use crate::state::Phase;
 use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Ordering, fence};
 
@@ -29,7 +29,7 @@ mod layout {
     pub(super) const ISOLATES: Field = Field::lowest(1);
     pub(super) const COMMANDS: Field = ISOLATES.then(63);
 
-    const _: () = assert!(COMMANDS.end() == 64);
+    const _: () = assert!(COMMANDS.end_bit() == 64);
 }
 
 /// What can be isolated.
@@ -108,13 +108,13 @@ impl Command {
     }
 }
 
-impl Isolate for Shared {
+impl Isolate for SharedBreaker {
     fn isolate(&self) {
-        self.core.hold(Kind::ForcedOpen, self.nanos());
+        self.core.hold(Phase::ForcedOpen, self.nanos());
     }
 
     fn release(&self) {
-        self.core.let_go(self.nanos());
+        self.core.release(self.nanos());
     }
 }
 
@@ -124,7 +124,7 @@ pub(crate) trait Member: Send + Sync {
     fn align(&self, command: &Command);
 }
 
-impl Member for Shared {
+impl Member for SharedBreaker {
     fn align(&self, command: &Command) {
         command.align(self);
     }
@@ -185,7 +185,7 @@ impl ControlGroup {
     /// Cost: an insertion into a map; now and then a look at all members.
     pub fn add<C>(&self, breaker: &CircuitBreaker<C>) {
         let shared = breaker.shared();
-        let member: Weak<Shared> = Arc::downgrade(shared);
+        let member: Weak<SharedBreaker> = Arc::downgrade(shared);
         self.admit(member);
         self.0.command.follow(&**shared);
     }

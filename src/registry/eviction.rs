@@ -27,12 +27,12 @@ mod layout {
     pub(super) const STANDING: Field = Field::lowest(3);
     pub(super) const NUMBER: Field = STANDING.then(61);
 
-    const _: () = assert!(NUMBER.end() == 64);
+    const _: () = assert!(NUMBER.end_bit() == 64);
 }
 
 /// Where a breaker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum EntryState {
     /// Nobody has had a handle so far.
     New,
     /// Looked up since the last eviction looked at it.
@@ -40,18 +40,18 @@ enum Standing {
     /// Not looked up since.
     Unused,
     /// An eviction is looking at it.
-    Condemned,
+    Evicting,
     /// It is gone, or about to be.
     Retired,
 }
 
-impl Standing {
+impl EntryState {
     fn of(word: u64) -> Self {
         match layout::STANDING.get(word) {
             0 => Self::New,
             1 => Self::Used,
             2 => Self::Unused,
-            3 => Self::Condemned,
+            3 => Self::Evicting,
             // Only `with` makes words, and it writes no code above 4.
             _ => Self::Retired,
         }
@@ -73,7 +73,7 @@ pub trait Counted: Clone {
 
 /// What an eviction has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum EvictOutcome {
     /// A lookup found it at the same time.
     Used,
     /// Somebody needs it.
@@ -84,17 +84,17 @@ pub enum Fate {
 
 /// A breaker's place in the registry.
 #[derive(Debug)]
-pub struct Place<H> {
+pub struct RegistryEntry<H> {
     handle: H,
     word: AtomicU64,
 }
 
-impl<H> Place<H> {
+impl<H> RegistryEntry<H> {
     /// A place for the breaker that only this handle leads to.
     pub fn new(handle: H, number: u64) -> Self {
         Self {
             handle,
-            word: AtomicU64::new(Standing::New.with(number)),
+            word: AtomicU64::new(EntryState::New.with(number)),
         }
     }
 
@@ -110,17 +110,17 @@ impl<H> Place<H> {
     }
 }
 
-impl<H: Counted> Place<H> {
+impl<H: Counted> RegistryEntry<H> {
     /// A handle; `None` if the breaker has been retired.
     ///
-    /// `welcome` is called with the number before anybody has a handle; should two come at the same time, by both.
+    /// `on_first_use` is called with the number before anybody has a handle; should two come at the same time, by both.
     #[inline]
-    pub fn take(&self, welcome: impl FnOnce(&H, u64)) -> Option<H> {
+    pub fn take(&self, on_first_use: impl FnOnce(&H, u64)) -> Option<H> {
         let (handle, seen) = self.count_and_read();
-        if Standing::of(seen) == Standing::Used {
+        if EntryState::of(seen) == EntryState::Used {
             return Some(handle);
         }
-        self.take_rarely(seen, welcome, handle)
+        self.take_slow(seen, on_first_use, handle)
     }
 
     /// Counts a handle, then reads the word.
@@ -130,29 +130,29 @@ impl<H: Counted> Place<H> {
         // Acquire: pairs with the Release fence in `retire`. If that one counted before this handle
         // was counted, then this thread finds the word condemned, or what it became later.
         fence(Ordering::Acquire);
-        // Acquire: pairs with the Release in `take_rarely`; who finds it used finds it welcomed.
+        // Acquire: pairs with the Release in `take_slow`; who finds it used finds it welcomed.
         (handle, self.word.load(Ordering::Acquire))
     }
 
     /// Like [`take`](Self::take), but doesn't count as a use.
-    pub fn take_unnoted(&self, welcome: impl FnOnce(&H, u64)) -> Option<H> {
+    pub fn take_unnoted(&self, on_first_use: impl FnOnce(&H, u64)) -> Option<H> {
         let (handle, seen) = self.count_and_read();
-        match Standing::of(seen) {
-            Standing::Used | Standing::Unused => Some(handle),
-            _ => self.take_rarely(seen, welcome, handle),
+        match EntryState::of(seen) {
+            EntryState::Used | EntryState::Unused => Some(handle),
+            _ => self.take_slow(seen, on_first_use, handle),
         }
     }
 
     /// Retires the breaker, whatever it counts and however many handles there are. Returns a
     /// handle, or `None` if it was retired before.
-    pub fn retire_by_hand(&self, welcome: impl FnOnce(&H, u64)) -> Option<H> {
-        let handle = self.take_unnoted(welcome)?;
+    pub fn retire_by_hand(&self, on_first_use: impl FnOnce(&H, u64)) -> Option<H> {
+        let handle = self.take_unnoted(on_first_use)?;
         // Relaxed: the exchange checks what was read.
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            let retired = Standing::Retired.with(layout::NUMBER.get(seen));
-            match Standing::of(seen) {
-                Standing::Retired => break None,
+            let retired = EntryState::Retired.with(layout::NUMBER.get(seen));
+            match EntryState::of(seen) {
+                EntryState::Retired => break None,
                 _ if self.exchange(seen, retired) => break Some(handle),
                 // Relaxed: the exchange checks what was read.
                 _ => seen = self.word.load(Ordering::Relaxed),
@@ -163,22 +163,22 @@ impl<H: Counted> Place<H> {
     /// Whether no lookup returns the breaker any more.
     pub fn is_retired(&self) -> bool {
         // Relaxed: the word alone says it, and a retired one stays so.
-        Standing::of(self.word.load(Ordering::Relaxed)) == Standing::Retired
+        EntryState::of(self.word.load(Ordering::Relaxed)) == EntryState::Retired
     }
 
     #[cold]
     #[inline(never)]
-    fn take_rarely(&self, mut seen: u64, welcome: impl FnOnce(&H, u64), handle: H) -> Option<H> {
+    fn take_slow(&self, mut seen: u64, on_first_use: impl FnOnce(&H, u64), handle: H) -> Option<H> {
         let number = layout::NUMBER.get(seen);
-        if Standing::of(seen) == Standing::New {
-            welcome(&handle, number);
+        if EntryState::of(seen) == EntryState::New {
+            on_first_use(&handle, number);
         }
-        let used = Standing::Used.with(number);
+        let used = EntryState::Used.with(number);
         loop {
-            match Standing::of(seen) {
-                Standing::Retired => return None,
-                Standing::Used => return Some(handle),
-                Standing::New | Standing::Unused | Standing::Condemned => {}
+            match EntryState::of(seen) {
+                EntryState::Retired => return None,
+                EntryState::Used => return Some(handle),
+                EntryState::New | EntryState::Unused | EntryState::Evicting => {}
             }
             // Release, Acquire: as in `take`.
             match self
@@ -196,19 +196,23 @@ impl<H: Counted> Place<H> {
     /// from now on.
     ///
     /// Only one thread may be here at a time.
-    pub fn retire(&self, may_go: impl FnOnce(&H, bool) -> bool) -> Fate {
+    pub fn retire(&self, may_go: impl FnOnce(&H, bool) -> bool) -> EvictOutcome {
         // Relaxed: the exchanges check what was read.
         let seen = self.word.load(Ordering::Relaxed);
         let number = layout::NUMBER.get(seen);
-        let [unused, condemned, retired] =
-            [Standing::Unused, Standing::Condemned, Standing::Retired].map(|it| it.with(number));
-        let was_used = match Standing::of(seen) {
-            Standing::Retired => return Fate::Retired,
-            Standing::New | Standing::Condemned => return Fate::Needed,
-            standing @ (Standing::Used | Standing::Unused) => standing == Standing::Used,
+        let [unused, condemned, retired] = [
+            EntryState::Unused,
+            EntryState::Evicting,
+            EntryState::Retired,
+        ]
+        .map(|it| it.with(number));
+        let was_used = match EntryState::of(seen) {
+            EntryState::Retired => return EvictOutcome::Retired,
+            EntryState::New | EntryState::Evicting => return EvictOutcome::Needed,
+            standing @ (EntryState::Used | EntryState::Unused) => standing == EntryState::Used,
         };
         if !self.exchange(seen, condemned) {
-            return Fate::Used;
+            return EvictOutcome::Used;
         }
         // Release: pairs with the Acquire fence in `take`. To count itself among the handles is what
         // orders this thread and those that look up.
@@ -220,12 +224,12 @@ impl<H: Counted> Place<H> {
         fence(Ordering::Acquire);
         if has_holders || !may_go(&self.handle, was_used) {
             self.exchange(condemned, unused);
-            return Fate::Needed;
+            return EvictOutcome::Needed;
         }
         if self.exchange(condemned, retired) {
-            Fate::Retired
+            EvictOutcome::Retired
         } else {
-            Fate::Used
+            EvictOutcome::Used
         }
     }
 
@@ -240,9 +244,9 @@ impl<H: Counted> Place<H> {
 /// A map at one key, as far as the registry needs it.
 pub trait AtKey<H> {
     /// The place that is there.
-    fn get(&self) -> Option<&Place<H>>;
+    fn get(&self) -> Option<&RegistryEntry<H>>;
     /// Puts a place where there is none, and returns the one that is there.
-    fn put(&self, place: Place<H>) -> &Place<H>;
+    fn put(&self, place: RegistryEntry<H>) -> &RegistryEntry<H>;
     /// Takes the place with this number away, if it still is there.
     fn take_away(&self, number: u64);
 }
@@ -250,8 +254,8 @@ pub trait AtKey<H> {
 /// A handle to the breaker at a key, and its number if this call has made it.
 pub fn find_or_make<H: Counted>(
     at: &impl AtKey<H>,
-    make: impl Fn() -> Place<H>,
-    welcome: impl Fn(&H, u64),
+    make: impl Fn() -> RegistryEntry<H>,
+    on_first_use: impl Fn(&H, u64),
 ) -> (H, Option<u64>) {
     loop {
         let (place, new) = if let Some(place) = at.get() {
@@ -261,7 +265,7 @@ pub fn find_or_make<H: Counted>(
             let number = new.number();
             (at.put(new), Some(number))
         };
-        if let Some(handle) = place.take(&welcome) {
+        if let Some(handle) = place.take(&on_first_use) {
             return (handle, new.filter(|new| *new == place.number()));
         }
         // It was retired and its evictor hasn't come to take it away.

@@ -33,12 +33,12 @@ thread_local! {
     /// A constant that nobody drops, so that it can be read while the thread ends.
     static THREAD: Cell<Thread> = const { Cell::new(Thread::New) };
 
-    static AT_THE_END: AtTheEnd = const { AtTheEnd };
+    static AT_THE_END: EndOfThread = const { EndOfThread };
 }
 
-struct AtTheEnd;
+struct EndOfThread;
 
-impl Drop for AtTheEnd {
+impl Drop for EndOfThread {
     fn drop(&mut self) {
         THREAD.set(Thread::Ending);
     }
@@ -47,12 +47,12 @@ impl Drop for AtTheEnd {
 /// Whether this thread can have a guard of its own to the map.
 #[inline]
 pub(crate) fn is_local<K: Hash + Eq, V>(map: &HashMap<K, V>) -> bool {
-    THREAD.get() == Thread::Known || begin(map)
+    THREAD.get() == Thread::Known || register_thread(map)
 }
 
 #[cold]
 #[inline(never)]
-fn begin<K: Hash + Eq, V>(map: &HashMap<K, V>) -> bool {
+fn register_thread<K: Hash + Eq, V>(map: &HashMap<K, V>) -> bool {
     if THREAD.get() == Thread::Ending {
         return false;
     }

@@ -28,7 +28,7 @@ use crate::snapshot::Snapshot;
 
 pub use builder::RegistryBuilder;
 use capacity::Capacity;
-pub use eviction::{AtKey, Counted, Fate, Place, find_or_make};
+pub use eviction::{AtKey, Counted, EvictOutcome, RegistryEntry, find_or_make};
 pub use templates::Templates;
 
 /// Breakers by key, an endpoint or a tenant: each made on its first use from a template, and then
@@ -111,7 +111,7 @@ pub use templates::Templates;
 pub struct Registry<K, C = ErrIsFailure>(Arc<Breakers<K, C>>);
 
 struct Breakers<K, C> {
-    places: HashMap<K, Place<CircuitBreaker<C>>>,
+    places: HashMap<K, RegistryEntry<CircuitBreaker<C>>>,
     /// Their settings were accepted.
     templates: Templates<Builder<C>>,
     name: Option<Naming<K>>,
@@ -212,7 +212,7 @@ where
             if can_write {
                 self.0.tidy(&guard);
                 let place = self.0.places.remove(key, &guard)?;
-                place.take(|it, number| self.0.welcome(it, number))
+                place.take(|it, number| self.0.on_first_use(it, number))
             } else {
                 let (key, place) = self.0.places.get_key_value(key, &guard)?;
                 self.0.leave(key, place)
@@ -244,7 +244,7 @@ where
             places,
             |guard, can_write| for (key, place) in places.iter(&guard) {
                 // An eviction may have taken it since it was found.
-                let taken = place.take_unnoted(|it, number| self.0.welcome(it, number));
+                let taken = place.take_unnoted(|it, number| self.0.on_first_use(it, number));
                 if taken.is_some_and(|breaker| !keep(key, &breaker)) {
                     if can_write {
                         self.0.take_away(key, place.number(), &guard);
@@ -310,28 +310,28 @@ where
 }
 
 /// The map at one key, with a guard that keeps what was read.
-struct At<'a, K, C, G> {
-    places: &'a HashMap<K, Place<CircuitBreaker<C>>>,
+struct EntryAtKey<'a, K, C, G> {
+    places: &'a HashMap<K, RegistryEntry<CircuitBreaker<C>>>,
     key: &'a K,
     guard: &'a G,
 }
 
-impl<K, C, G> AtKey<CircuitBreaker<C>> for At<'_, K, C, G>
+impl<K, C, G> AtKey<CircuitBreaker<C>> for EntryAtKey<'_, K, C, G>
 where
     K: Hash + Eq + Clone,
     G: Guard,
 {
-    fn get(&self) -> Option<&Place<CircuitBreaker<C>>> {
+    fn get(&self) -> Option<&RegistryEntry<CircuitBreaker<C>>> {
         self.places.get(self.key, self.guard)
     }
 
-    fn put(&self, place: Place<CircuitBreaker<C>>) -> &Place<CircuitBreaker<C>> {
+    fn put(&self, place: RegistryEntry<CircuitBreaker<C>>) -> &RegistryEntry<CircuitBreaker<C>> {
         self.places
             .get_or_insert(self.key.clone(), place, self.guard)
     }
 
     fn take_away(&self, number: u64) {
-        let is_it = |_: &K, place: &Place<CircuitBreaker<C>>| place.number() == number;
+        let is_it = |_: &K, place: &RegistryEntry<CircuitBreaker<C>>| place.number() == number;
         // An error means that the key has another breaker already.
         let _other = self.places.remove_if(self.key, is_it, self.guard);
     }
@@ -349,14 +349,14 @@ where
         Q: Hash + Eq + ?Sized,
     {
         let place = self.places.get(key, guard)?;
-        place.take(|it, number| self.welcome(it, number))
+        place.take(|it, number| self.on_first_use(it, number))
     }
 
     #[cold]
     #[inline(never)]
     fn find_or_make(&self, key: K, guard: &impl Guard) -> CircuitBreaker<C> {
         self.tidy(guard);
-        let at = At {
+        let at = EntryAtKey {
             places: &self.places,
             key: &key,
             guard,
@@ -364,7 +364,7 @@ where
         let (handle, made) = find_or_make(
             &at,
             || self.make(&key),
-            |it, number| self.welcome(it, number),
+            |it, number| self.on_first_use(it, number),
         );
         if let (Some(capacity), Some(number)) = (&self.capacity, made) {
             capacity.enter(key, number, &self.places, guard, |breaker, was_used| {
@@ -382,7 +382,7 @@ where
     #[inline(never)]
     fn make_for_nobody_else(&self, key: &K) -> CircuitBreaker<C> {
         let place = self.make(key);
-        let taken = place.take(|it, number| self.welcome(it, number));
+        let taken = place.take(|it, number| self.on_first_use(it, number));
         taken.unwrap_or_else(|| unreachable!("nobody can have retired it"))
     }
 
@@ -390,8 +390,12 @@ where
     /// map.
     #[cold]
     #[inline(never)]
-    fn leave(&self, key: &K, place: &Place<CircuitBreaker<C>>) -> Option<CircuitBreaker<C>> {
-        let breaker = place.retire_by_hand(|it, number| self.welcome(it, number))?;
+    fn leave(
+        &self,
+        key: &K,
+        place: &RegistryEntry<CircuitBreaker<C>>,
+    ) -> Option<CircuitBreaker<C>> {
+        let breaker = place.retire_by_hand(|it, number| self.on_first_use(it, number))?;
         self.left.push((key.clone(), place.number()));
         Some(breaker)
     }
@@ -410,7 +414,7 @@ where
             .remove_if(key, |_, it| it.number() == number, guard);
     }
 
-    fn make(&self, key: &K) -> Place<CircuitBreaker<C>> {
+    fn make(&self, key: &K) -> RegistryEntry<CircuitBreaker<C>> {
         self.templates.make(|template, number| {
             let name = self.name.as_ref().map(|name| name(key));
             let breaker = template.clone().one_of_many(name, number);
@@ -418,12 +422,12 @@ where
             let breaker = breaker.unwrap_or_else(|error| {
                 unreachable!("the same settings were accepted before: {error}")
             });
-            Place::new(breaker, number)
+            RegistryEntry::new(breaker, number)
         })
     }
 
     /// Before anybody has a handle, or at the same time.
-    fn welcome(&self, breaker: &CircuitBreaker<C>, #[allow(unused)] number: u64) {
+    fn on_first_use(&self, breaker: &CircuitBreaker<C>, #[allow(unused)] number: u64) {
         #[cfg(feature = "reconfigure")]
         self.templates.follow(number, |template| {
             reconfigure::bring_into_line(breaker, number, template);

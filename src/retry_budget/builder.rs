@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{RetryBudget, Tokens};
-use crate::breaker::shared::Shared;
+use crate::breaker::shared::SharedBreaker;
 use crate::error::ConfigError;
 
 /// Builds a [`RetryBudget`]; see [`RetryBudget::builder`].
@@ -16,14 +16,14 @@ use crate::error::ConfigError;
 /// | [`burst`](Self::burst) | 100 retries are saved at most |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct RetryBudgetBuilder {
-    breaker: Arc<Shared>,
+    breaker: Arc<SharedBreaker>,
     share: f64,
     floor: u32,
     burst: u32,
 }
 
 impl RetryBudgetBuilder {
-    pub(super) fn new(breaker: Arc<Shared>) -> Self {
+    pub(super) fn new(breaker: Arc<SharedBreaker>) -> Self {
         Self {
             breaker,
             share: 0.2,

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::breaker::CircuitBreaker;
-use crate::breaker::shared::Shared;
+use crate::breaker::shared::SharedBreaker;
 use crate::clock::Now;
 pub use builder::RetryBudgetBuilder;
 pub use refused::{RetryBudgetExhausted, RetryRefused};
@@ -85,7 +85,7 @@ pub struct RetryBudget(Arc<Shares>);
 
 /// What clones share.
 struct Shares {
-    breaker: Arc<Shared>,
+    breaker: Arc<SharedBreaker>,
     tokens: Tokens,
 }
 
@@ -112,7 +112,7 @@ impl RetryBudget {
         RetryBudgetBuilder::new(Arc::clone(&breaker.shared))
     }
 
-    fn from_parts(breaker: Arc<Shared>, share: u64, floor: u32, burst: u32) -> Self {
+    fn from_parts(breaker: Arc<SharedBreaker>, share: u64, floor: u32, burst: u32) -> Self {
         let now = Turn::of(breaker.nanos());
         let tokens = Tokens::new(share, floor, burst, now);
         Self(Arc::new(Shares { breaker, tokens }))

@@ -20,7 +20,7 @@ mod layout {
     pub(super) const SAVED: Field = Field::lowest(32);
     pub(super) const TURN: Field = SAVED.then(32);
 
-    const _: () = assert!(TURN.end() == 64);
+    const _: () = assert!(TURN.end_bit() == 64);
     // What comes in a turn is added before the sum is cut.
     const _: () = assert!(super::Tokens::MAX_BURST as u64 * super::Tokens::TOKEN <= SAVED.max());
 }
@@ -50,12 +50,12 @@ impl Turn {
 
 /// What a word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Purse {
+struct Balance {
     saved: u64,
     turn: Turn,
 }
 
-impl Purse {
+impl Balance {
     const fn pack(self) -> u64 {
         layout::SAVED.of(self.saved) | layout::TURN.of(self.turn.0 as u64)
     }
@@ -72,7 +72,7 @@ impl Purse {
 /// The tokens of a budget. A retry takes one, a success adds a part of one, and time adds the floor.
 ///
 /// Time is only looked at when somebody wants a retry: successes, which are many, read no clock. And as long as
-/// the purse is full they write nothing.
+/// the balance is full they write nothing.
 #[derive(Debug)]
 pub struct Tokens {
     word: AtomicU64,
@@ -94,24 +94,24 @@ impl Tokens {
     /// The most tokens that can be saved.
     pub(super) const MAX_BURST: u32 = 1_000_000;
 
-    /// A full purse. `share` is what a success adds, in thousandths of a token; `floor` is how many tokens a
+    /// A full balance. `share` is what a success adds, in thousandths of a token; `floor` is how many tokens a
     /// second adds, and `burst` how many can be saved.
     #[must_use]
     pub fn new(share: u64, floor: u32, burst: u32, now: Turn) -> Self {
         let full = u64::from(burst) * Self::TOKEN;
-        let purse = Purse {
+        let balance = Balance {
             saved: full,
             turn: now,
         };
         Self {
-            word: AtomicU64::new(purse.pack()),
+            word: AtomicU64::new(balance.pack()),
             share,
             floor: u64::from(floor) * Self::TOKEN / Self::TURNS,
             full,
         }
     }
 
-    /// Adds the share of a success, unless the purse is full.
+    /// Adds the share of a success, unless the balance is full.
     #[inline]
     pub fn deposit(&self) {
         // Relaxed: the word is all there is.
@@ -124,9 +124,9 @@ impl Tokens {
     #[cold]
     fn deposit_to(&self, mut seen: u64) {
         loop {
-            let purse = Purse::unpack(seen);
-            let saved = (purse.saved + self.share).min(self.full);
-            let new = Purse { saved, ..purse }.pack();
+            let balance = Balance::unpack(seen);
+            let saved = (balance.saved + self.share).min(self.full);
+            let new = Balance { saved, ..balance }.pack();
             // Relaxed, both: the word is all there is, and the exchange checks what was read.
             match self
                 .word
@@ -146,11 +146,11 @@ impl Tokens {
         // Relaxed: as in `deposit`.
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
-            let purse = self.with_floor(Purse::unpack(seen), now, since);
-            let Some(saved) = purse.saved.checked_sub(Self::TOKEN) else {
-                return Err(self.missing(purse, now));
+            let balance = self.with_floor(Balance::unpack(seen), now, since);
+            let Some(saved) = balance.saved.checked_sub(Self::TOKEN) else {
+                return Err(self.missing(balance, now));
             };
-            let new = Purse { saved, ..purse }.pack();
+            let new = Balance { saved, ..balance }.pack();
             // Relaxed, both: as in `deposit`.
             match self
                 .word
@@ -165,29 +165,29 @@ impl Tokens {
     /// How many tokens there are, with what the floor adds of the time after `since`.
     pub fn saved(&self, now: u64, since: u64) -> u32 {
         // Relaxed: as in `deposit`.
-        let seen = Purse::unpack(self.word.load(Ordering::Relaxed));
+        let seen = Balance::unpack(self.word.load(Ordering::Relaxed));
         let tokens = self.with_floor(seen, now, since).saved / Self::TOKEN;
         u32::try_from(tokens).unwrap_or(u32::MAX)
     }
 
-    /// The purse with what the floor adds until now. A thread that has read the clock before another one did
+    /// The balance with what the floor adds until now. A thread that has read the clock before another one did
     /// adds nothing, and leaves the turn as it is.
-    fn with_floor(&self, purse: Purse, now: u64, since: u64) -> Purse {
+    fn with_floor(&self, balance: Balance, now: u64, since: u64) -> Balance {
         let (now, since) = (Turn::of(now), Turn::of(since));
-        let turns = now.after(purse.turn).min(now.after(since));
+        let turns = now.after(balance.turn).min(now.after(since));
         if turns == 0 {
-            return purse;
+            return balance;
         }
-        let saved = purse.saved + u64::from(turns) * self.floor;
-        Purse {
+        let saved = balance.saved + u64::from(turns) * self.floor;
+        Balance {
             saved: saved.min(self.full),
             turn: now,
         }
     }
 
     /// In how many nanoseconds the floor will have added what is missing to a token.
-    fn missing(&self, purse: Purse, now: u64) -> Option<u64> {
-        let missing = Self::TOKEN.saturating_sub(purse.saved);
+    fn missing(&self, balance: Balance, now: u64) -> Option<u64> {
+        let missing = Self::TOKEN.saturating_sub(balance.saved);
         let turns = (self.floor > 0).then(|| missing.div_ceil(self.floor))?;
         Some(turns * Turn::NANOS - now % Turn::NANOS)
     }
@@ -254,8 +254,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_purse_comes_back_from_its_word(saved: u32, turn: u32) {
-            let purse = Purse { saved: saved.into(), turn: Turn(turn) };
-            prop_assert_eq!(Purse::unpack(purse.pack()), purse);
+            let balance = Balance { saved: saved.into(), turn: Turn(turn) };
+            prop_assert_eq!(Balance::unpack(balance.pack()), balance);
         }
     }
 }

@@ -23,7 +23,7 @@ mod layout {
     pub(super) const GENERATION: Field = Field::lowest(12);
     pub(super) const MICROS: Field = GENERATION.then(52);
 
-    const _: () = assert!(MICROS.end() == 64);
+    const _: () = assert!(MICROS.end_bit() == 64);
 }
 
 /// Nanoseconds from the first date to the clock's origin: 35 years.
@@ -65,7 +65,7 @@ impl History {
 
     /// The generation of this number, which began at the date `since`.
     #[cfg(feature = "serde")]
-    pub(crate) fn restored(number: u64, generation: Generation, since: u64) -> Self {
+    pub(crate) fn restore(number: u64, generation: Generation, since: u64) -> Self {
         Self {
             number: AtomicU64::new(number),
             since: AtomicU64::new(Self::pack(generation, since)),
@@ -85,7 +85,12 @@ impl History {
     }
 
     /// Notes that `generation` began at the date of `now`, and returns its full number.
-    pub fn begin(&self, generation: Generation, now: u64, is_current: impl Fn() -> bool) -> u64 {
+    pub fn start_generation(
+        &self,
+        generation: Generation,
+        now: u64,
+        is_current: impl Fn() -> bool,
+    ) -> u64 {
         let number = self.number(generation);
         // Relaxed: as above.
         self.number.fetch_max(number, Ordering::Relaxed);

@@ -1,12 +1,12 @@
 //! The state word as an atomic: admission, the verdict of the probes, and the one compare-exchange
 //! that changes the state.
 
-use super::{Generation, Kind, Moment, State, StateWord};
+use super::{Generation, Moment, Phase, State, StateWord};
 use crate::sync::{AtomicU64, Ordering};
 
 /// A state change that this thread has won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moved {
+pub struct StateChange {
     /// The state that was left.
     pub from: State,
     /// The state that was entered.
@@ -28,7 +28,7 @@ pub enum Admission {
         /// The half-open generation that the probe belongs to.
         generation: Generation,
         /// The state change, when this caller won one.
-        moved: Option<Moved>,
+        moved: Option<StateChange>,
         /// Probes whose lease had run out and whose places were taken back.
         overdue: u32,
     },
@@ -53,7 +53,7 @@ pub enum ProbeVerdict {
     /// Counted; the state stays.
     Counted,
     /// This report decided.
-    Decided(Moved),
+    Decided(StateChange),
 }
 
 /// How many probes there are, and what they must come to.
@@ -65,9 +65,9 @@ pub struct Probes {
 }
 
 impl Probes {
-    const _THEY_FIT: () = assert!(Kind::MAX_PROBES <= u16::MAX as u32);
+    const _THEY_FIT: () = assert!(Phase::MAX_PROBES <= u16::MAX as u32);
 
-    /// `permitted` places, [`Kind::MAX_PROBES`] at most, of which `needed` must succeed.
+    /// `permitted` places, [`Phase::MAX_PROBES`] at most, of which `needed` must succeed.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "see above")]
     pub const fn new(permitted: u32, needed: u32) -> Self {
@@ -140,25 +140,25 @@ impl AtomicState {
     /// longer. It bounds the harm of a clock that has jumped ahead.
     pub const LONGEST_LEASE: u64 = 100;
 
-    /// A state word that begins as `kind` in the first generation.
+    /// A state word that begins as `phase` in the first generation.
     #[must_use]
-    pub fn new(kind: Kind) -> Self {
-        Self::timed(kind, false)
+    pub fn new(phase: Phase) -> Self {
+        Self::timed(phase, false)
     }
 
     /// The same, which says from then on whether calls are timed.
     #[must_use]
-    pub fn timed(kind: Kind, is_timed: bool) -> Self {
-        Self::beginning(Generation::FIRST, kind, is_timed)
+    pub fn timed(phase: Phase, is_timed: bool) -> Self {
+        Self::beginning(Generation::FIRST, phase, is_timed)
     }
 
     /// The same, which begins in `generation`.
-    pub(crate) fn beginning(generation: Generation, kind: Kind, is_timed: bool) -> Self {
-        let word = StateWord::new(generation, kind).timed(is_timed);
+    pub(crate) fn beginning(generation: Generation, phase: Phase, is_timed: bool) -> Self {
+        let word = StateWord::new(generation, phase).timed(is_timed);
         Self {
             word: AtomicU64::new(word.bits()),
-            open_until: AtomicU64::new(match kind {
-                Kind::Open { until } => until.nanos(),
+            open_until: AtomicU64::new(match phase {
+                Phase::Open { until } => until.nanos(),
                 _ => 0,
             }),
             last_admission: AtomicU64::new(0),
@@ -178,12 +178,12 @@ impl AtomicState {
 
     /// The kind that the word shows, with the exact end of an open time, if that is known.
     #[must_use]
-    pub fn kind_of(&self, seen: StateWord) -> Kind {
-        match seen.kind() {
-            Kind::Open { until } => Kind::Open {
+    pub fn phase_of(&self, seen: StateWord) -> Phase {
+        match seen.phase() {
+            Phase::Open { until } => Phase::Open {
                 until: self.exactly(until),
             },
-            kind => kind,
+            phase => phase,
         }
     }
 
@@ -213,32 +213,37 @@ impl AtomicState {
             .map_err(StateWord::from_bits)
     }
 
-    /// Enters the next generation as `kind`, if the word still is `seen`.
+    /// Enters the next generation as `phase`, if the word still is `seen`.
     ///
     /// # Errors
     /// The word that was found instead; somebody else has changed it.
-    pub fn change(&self, seen: StateWord, kind: Kind) -> Result<Moved, StateWord> {
-        self.change_as(seen, kind, false)
+    pub fn change(&self, seen: StateWord, phase: Phase) -> Result<StateChange, StateWord> {
+        self.change_as(seen, phase, false)
     }
 
     /// The same, and from then on calls look where they are counted.
     ///
     /// # Errors
     /// As above.
-    pub fn change_window(&self, seen: StateWord, kind: Kind) -> Result<Moved, StateWord> {
-        self.change_as(seen, kind, true)
+    pub fn change_window(&self, seen: StateWord, phase: Phase) -> Result<StateChange, StateWord> {
+        self.change_as(seen, phase, true)
     }
 
-    fn change_as(&self, seen: StateWord, kind: Kind, is_timed: bool) -> Result<Moved, StateWord> {
+    fn change_as(
+        &self,
+        seen: StateWord,
+        phase: Phase,
+        is_timed: bool,
+    ) -> Result<StateChange, StateWord> {
         let generation = seen.generation().next();
-        self.exchange(seen, StateWord::new(generation, kind).timed(is_timed))?;
-        if let Kind::Open { until } = kind {
+        self.exchange(seen, StateWord::new(generation, phase).timed(is_timed))?;
+        if let Phase::Open { until } = phase {
             // Relaxed: `exactly` leaves out a moment that doesn't match the word.
             self.open_until.store(until.nanos(), Ordering::Relaxed);
         }
-        Ok(Moved {
-            from: seen.kind().state(),
-            to: kind.state(),
+        Ok(StateChange {
+            from: seen.phase().state(),
+            to: phase.state(),
             generation,
         })
     }
@@ -251,14 +256,14 @@ impl AtomicState {
         self.exchange(seen, seen.timed(true))
     }
 
-    /// Stays in its generation, but as `kind`, if the word still is `seen`. An open time never
+    /// Stays in its generation, but as `phase`, if the word still is `seen`. An open time never
     /// becomes shorter by it.
     ///
     /// # Errors
     /// The word that was found instead; somebody else has changed it.
-    pub fn stay(&self, seen: StateWord, kind: Kind) -> Result<(), StateWord> {
-        self.exchange(seen, StateWord::new(seen.generation(), kind))?;
-        if let Kind::Open { until } = kind {
+    pub fn stay(&self, seen: StateWord, phase: Phase) -> Result<(), StateWord> {
+        self.exchange(seen, StateWord::new(seen.generation(), phase))?;
+        if let Phase::Open { until } = phase {
             // Relaxed: `exactly` leaves out a moment that doesn't match the word. The maximum,
             // since two threads may lengthen an open time within one unit without a failed
             // exchange.
@@ -267,11 +272,11 @@ impl AtomicState {
         Ok(())
     }
 
-    /// Leaves `generation` for the next one as `kind`; `None` if it is over.
-    pub fn leave(&self, generation: Generation, kind: Kind) -> Option<Moved> {
+    /// Leaves `generation` for the next one as `phase`; `None` if it is over.
+    pub fn leave(&self, generation: Generation, phase: Phase) -> Option<StateChange> {
         let mut seen = self.load();
         while seen.generation() == generation {
-            match self.change(seen, kind) {
+            match self.change(seen, phase) {
                 Ok(moved) => return Some(moved),
                 Err(found) => seen = found,
             }
@@ -279,11 +284,11 @@ impl AtomicState {
         None
     }
 
-    /// Enters the next generation as `kind`, whatever the state is.
-    pub fn force(&self, kind: Kind) -> Moved {
+    /// Enters the next generation as `phase`, whatever the state is.
+    pub fn force(&self, phase: Phase) -> StateChange {
         let mut seen = self.load();
         loop {
-            match self.change(seen, kind) {
+            match self.change(seen, phase) {
                 Ok(moved) => return moved,
                 Err(found) => seen = found,
             }
@@ -310,39 +315,39 @@ impl AtomicState {
         let mut seen = self.load();
         loop {
             let generation = seen.generation();
-            let attempt = match seen.kind() {
-                Kind::Closed | Kind::MetricsOnly => return Admission::Recorded(seen),
-                Kind::Ramp(_) => return Admission::Ramp(seen),
-                Kind::Disabled => return Admission::Unrecorded,
-                Kind::ForcedOpen => return Self::rejected(seen, None),
-                Kind::Open { until } => {
+            let attempt = match seen.phase() {
+                Phase::Closed | Phase::MetricsOnly => return Admission::Recorded(seen),
+                Phase::Ramp(_) => return Admission::Ramp(seen),
+                Phase::Disabled => return Admission::Unrecorded,
+                Phase::ForcedOpen => return Self::rejected(seen, None),
+                Phase::Open { until } => {
                     let until = held_until(self.exactly(until));
                     if now < until {
                         return Self::rejected(seen, Some(until - now));
                     }
                     self.begin_probing(seen, now, (0, 0), 0)
                 }
-                Kind::HalfOpen {
+                Phase::HalfOpen {
                     in_flight,
                     succeeded,
                     failed,
                     admitted,
                 } if in_flight + succeeded + failed < probes => {
                     self.renew_lease(now);
-                    let kind = Kind::HalfOpen {
+                    let phase = Phase::HalfOpen {
                         in_flight: in_flight + 1,
                         succeeded,
                         failed,
                         admitted: admitted.wrapping_add(1),
                     };
-                    self.exchange(seen, StateWord::new(generation, kind))
+                    self.exchange(seen, StateWord::new(generation, phase))
                         .map(|()| Admission::Probe {
                             generation,
                             moved: None,
                             overdue: 0,
                         })
                 }
-                Kind::HalfOpen {
+                Phase::HalfOpen {
                     in_flight,
                     succeeded,
                     failed,
@@ -369,13 +374,13 @@ impl AtomicState {
 
     /// Leaves the open `generation` for a half-open one with all places free; `None` if it is over already, or
     /// was made to last beyond `now`.
-    pub fn invite_probes(&self, generation: Generation, now: u64) -> Option<Moved> {
+    pub fn invite_probes(&self, generation: Generation, now: u64) -> Option<StateChange> {
         let mut seen = self.load();
         while seen.generation() == generation
-            && let Kind::Open { until } = seen.kind()
+            && let Phase::Open { until } = seen.phase()
             && self.exactly(until).nanos() <= now
         {
-            match self.change(seen, Kind::PROBING) {
+            match self.change(seen, Phase::PROBING) {
                 Ok(moved) => return Some(moved),
                 Err(found) => seen = found,
             }
@@ -394,7 +399,7 @@ impl AtomicState {
         self.renew_lease(now);
         let moved = self.change(
             seen,
-            Kind::HalfOpen {
+            Phase::HalfOpen {
                 in_flight: 1,
                 succeeded,
                 failed,
@@ -423,7 +428,7 @@ impl AtomicState {
     /// longer anyway. Without this, probes that take longer than `probe_timeout` would lose their
     /// places one after the other, and the breaker would stay half-open.
     pub fn lengthen_lease(&self, now: u64, took: u64, probe_timeout: u64) {
-        if let Kind::HalfOpen { .. } = self.load().kind() {
+        if let Phase::HalfOpen { .. } = self.load().phase() {
             let longest = probe_timeout.saturating_mul(Self::LONGEST_LEASE);
             let end = now.saturating_add(took.saturating_mul(2).min(longest));
             let admission = end.saturating_sub(probe_timeout);
@@ -446,12 +451,12 @@ impl AtomicState {
     /// unless all places for probes are taken and will be for a while.
     #[cfg(feature = "wait")]
     pub fn awaits_verdict(&self, now: u64, probes: u32, probe_timeout: u64) -> Option<u64> {
-        let Kind::HalfOpen {
+        let Phase::HalfOpen {
             in_flight,
             succeeded,
             failed,
             ..
-        } = self.load().kind()
+        } = self.load().phase()
         else {
             return None;
         };
@@ -467,7 +472,7 @@ impl AtomicState {
 
     fn rejected(seen: StateWord, retry_after: Option<u64>) -> Admission {
         Admission::Rejected {
-            state: seen.kind().state(),
+            state: seen.phase().state(),
             generation: seen.generation(),
             retry_after,
         }
@@ -475,7 +480,7 @@ impl AtomicState {
 
     /// Counts the report of a probe of `generation`, and decides as soon as it is clear what all of them come
     /// to.
-    pub fn settle(
+    pub fn report_probe(
         &self,
         generation: Generation,
         report: ProbeReport,
@@ -486,25 +491,25 @@ impl AtomicState {
             if seen.generation() != generation {
                 return ProbeVerdict::Stale;
             }
-            let Kind::HalfOpen {
+            let Phase::HalfOpen {
                 in_flight,
                 succeeded,
                 failed,
                 admitted,
-            } = seen.kind()
+            } = seen.phase()
             else {
                 // A generation has one kind; a probe's is half-open.
                 return ProbeVerdict::Stale;
             };
             let in_flight = in_flight.saturating_sub(1);
             let stay = |succeeded, failed| {
-                let kind = Kind::HalfOpen {
+                let phase = Phase::HalfOpen {
                     in_flight,
                     succeeded,
                     failed,
                     admitted,
                 };
-                self.exchange(seen, StateWord::new(generation, kind))
+                self.exchange(seen, StateWord::new(generation, phase))
                     .map(|()| ProbeVerdict::Counted)
             };
             let attempt = match report {
@@ -513,13 +518,13 @@ impl AtomicState {
                     stay(succeeded + 1, failed)
                 }
                 ProbeReport::Succeeded => {
-                    self.change(seen, Kind::Closed).map(ProbeVerdict::Decided)
+                    self.change(seen, Phase::Closed).map(ProbeVerdict::Decided)
                 }
                 ProbeReport::Failed {
                     is_enough: false, ..
                 } if failed < probes.may_fail() => stay(succeeded, failed + 1),
                 ProbeReport::Failed { open_until, .. } => self
-                    .change(seen, Kind::Open { until: open_until })
+                    .change(seen, Phase::Open { until: open_until })
                     .map(ProbeVerdict::Decided),
             };
             match attempt {

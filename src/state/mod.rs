@@ -5,11 +5,11 @@ mod machine;
 mod round;
 mod word;
 
-pub use machine::{Admission, AtomicState, Moved, ProbeReport, ProbeVerdict, Probes};
+pub use machine::{Admission, AtomicState, ProbeReport, ProbeVerdict, Probes, StateChange};
 #[cfg(test)]
 pub(crate) use round::tests as round_tests;
-pub use round::{Manner, PackedRound, Round, Share};
-pub use word::{Generation, Kind, Moment, StateWord};
+pub use round::{PackedRound, RampMode, Round, Share};
+pub use word::{Generation, Moment, Phase, StateWord};
 
 /// What a breaker does with the calls that ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@ use crate::sync::field::Field;
 /// ```text
 ///  38       31 30       21 20       17 16     15    14    13      7 6      0
 /// +-----------+-----------+-----------+---------+--------+--------+--------+
-/// | number, 8 | share, 10 | at cut, 4 |manner, 2|settl.,1| bad, 7 | good, 7|
+/// | number, 8 | share, 10 | at cut, 4 |mode, 2|settl.,1| bad, 7 | good, 7|
 /// +-----------+-----------+-----------+---------+--------+--------+--------+
 /// ```
 ///
@@ -22,7 +22,7 @@ mod layout {
     pub(super) const SHARE: Field = AT_CUT.then(10);
     pub(super) const NUMBER: Field = SHARE.then(8);
 
-    const _: () = assert!(NUMBER.end() == super::Round::BITS);
+    const _: () = assert!(NUMBER.end_bit() == super::Round::BITS);
     const _: () = assert!(SHARE.max() + 1 == super::Share::ALL.0 as u64);
 }
 
@@ -61,13 +61,13 @@ impl Share {
 
 /// How a ramp takes failures, and how fast it grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum RampMode {
     /// So far nothing speaks against more.
-    Bold,
+    Fast,
     /// The load has been too much once.
-    Careful,
+    Cautious,
     /// Calls fail, but not because of the load.
-    Lenient,
+    Tolerant,
 }
 
 /// A round of a ramp.
@@ -80,7 +80,7 @@ pub struct Round {
     /// The share that failed in the round before, in 15ths, if that one ended with a cut; else zero.
     pub at_cut: u8,
     /// See there.
-    pub manner: Manner,
+    pub mode: RampMode,
     /// Whether the backend must first get over the load of the round before.
     pub settles: bool,
     /// Calls that came to a failure or were too slow.
@@ -95,12 +95,12 @@ impl Round {
 
     /// The first round.
     #[must_use]
-    pub fn first(share: Share, manner: Manner) -> Self {
+    pub fn first(share: Share, mode: RampMode) -> Self {
         Self {
             number: 0,
             share,
             at_cut: 0,
-            manner,
+            mode,
             settles: false,
             bad: 0,
             good: 0,
@@ -146,15 +146,15 @@ impl Round {
     /// As it stands in the state word.
     #[must_use]
     pub fn pack(self) -> PackedRound {
-        let manner = match self.manner {
-            Manner::Bold => 0,
-            Manner::Careful => 1,
-            Manner::Lenient => 2,
+        let mode = match self.mode {
+            RampMode::Fast => 0,
+            RampMode::Cautious => 1,
+            RampMode::Tolerant => 2,
         };
         let bits = layout::NUMBER.of(self.number.into())
             | layout::SHARE.of(self.share.units() - 1)
             | layout::AT_CUT.of(self.at_cut.into())
-            | layout::MANNER.of(manner)
+            | layout::MANNER.of(mode)
             | layout::SETTLES.of(self.settles.into())
             | layout::BAD.of(self.bad.into())
             | layout::GOOD.of(self.good.into());
@@ -177,10 +177,10 @@ impl PackedRound {
             number: layout::NUMBER.get(bits) as u8,
             share: Share(layout::SHARE.get(bits) as u16 + 1),
             at_cut: layout::AT_CUT.get(bits) as u8,
-            manner: match layout::MANNER.get(bits) {
-                0 => Manner::Bold,
-                1 => Manner::Careful,
-                _ => Manner::Lenient,
+            mode: match layout::MANNER.get(bits) {
+                0 => RampMode::Fast,
+                1 => RampMode::Cautious,
+                _ => RampMode::Tolerant,
             },
             settles: layout::SETTLES.get(bits) == 1,
             bad: layout::BAD.get(bits) as u8,
@@ -196,9 +196,9 @@ pub(crate) mod tests {
 
     pub(crate) fn rounds() -> impl Strategy<Value = Round> {
         let manners = prop_oneof![
-            Just(Manner::Bold),
-            Just(Manner::Careful),
-            Just(Manner::Lenient)
+            Just(RampMode::Fast),
+            Just(RampMode::Cautious),
+            Just(RampMode::Tolerant)
         ];
         (
             any::<u8>(),
@@ -209,17 +209,15 @@ pub(crate) mod tests {
             0..128_u8,
             0..128_u8,
         )
-            .prop_map(
-                |(number, share, at_cut, manner, settles, bad, good)| Round {
-                    number,
-                    share: Share(share),
-                    at_cut,
-                    manner,
-                    settles,
-                    bad,
-                    good,
-                },
-            )
+            .prop_map(|(number, share, at_cut, mode, settles, bad, good)| Round {
+                number,
+                share: Share(share),
+                at_cut,
+                mode,
+                settles,
+                bad,
+                good,
+            })
     }
 
     proptest! {
@@ -244,7 +242,7 @@ pub(crate) mod tests {
 
     #[test]
     fn counters_that_are_full_keep_their_proportion() {
-        let mut round = Round::first(Share::ALL, Manner::Bold);
+        let mut round = Round::first(Share::ALL, RampMode::Fast);
         for call in 0..10_000 {
             round = round.counting(call % 4 != 0);
             if call > 100 {

@@ -6,7 +6,7 @@ use crate::sync::field::Field;
 /// ```text
 ///  63                        25    24   23           3 2     0
 /// +----------------------------+-------+--------------+-------+
-/// |        payload, 39         |timed,1| generation,21| kind,3|
+/// |        payload, 39         |timed,1| generation,21| phase,3|
 /// +----------------------------+-------+--------------+-------+
 ///  Open                 the moment it ends, 39
 ///  HalfOpen             in flight, 10 | succeeded, 10 | failed, 10 | admitted, 9, wrapping
@@ -40,10 +40,10 @@ mod layout {
     /// What tells the path that a call takes.
     pub(super) const PATH: u64 = KIND.of(u64::MAX) | TIMED.of(1) | WATCH.of(u64::MAX);
 
-    const _: () = assert!(OPEN_UNTIL.end() == 64);
-    const _: () = assert!(ROUND.end() == 64);
-    const _: () = assert!(ADMITTED.end() == 64);
-    const _: () = assert!(IN_FLIGHT.max() == super::Kind::MAX_PROBES as u64);
+    const _: () = assert!(OPEN_UNTIL.end_bit() == 64);
+    const _: () = assert!(ROUND.end_bit() == 64);
+    const _: () = assert!(ADMITTED.end_bit() == 64);
+    const _: () = assert!(IN_FLIGHT.max() == super::Phase::MAX_PROBES as u64);
 }
 
 /// A moment in nanoseconds since the clock's origin.
@@ -149,7 +149,7 @@ impl Generation {
     /// Whether these are the bits in a field of another word, which is as wide.
     #[inline]
     pub(crate) fn stands_in(self, word: u64, field: Field) -> bool {
-        let shift = field.begin() - layout::GENERATION.begin();
+        let shift = field.first_bit() - layout::GENERATION.first_bit();
         (word >> shift) & layout::GENERATION.of(u64::MAX) == self.0
     }
 
@@ -181,7 +181,7 @@ impl Generation {
 
 /// The state with what the word holds of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Phase {
     /// See [`State::Closed`].
     Closed,
     /// See [`State::Open`].
@@ -212,7 +212,7 @@ pub enum Kind {
     MetricsOnly,
 }
 
-impl Kind {
+impl Phase {
     /// Half-open, with no probes so far.
     pub const PROBING: Self = Self::HalfOpen {
         in_flight: 0,
@@ -245,27 +245,27 @@ pub struct StateWord(u64);
 impl StateWord {
     /// Packs a state.
     #[must_use]
-    pub fn new(generation: Generation, kind: Kind) -> Self {
-        let (code, payload) = match kind {
-            Kind::Closed => (0, 0),
-            Kind::MetricsOnly => (1, 0),
-            Kind::Open { until } => (2, layout::OPEN_UNTIL.of(until.units())),
-            Kind::HalfOpen {
+    pub fn new(generation: Generation, phase: Phase) -> Self {
+        let (code, payload) = match phase {
+            Phase::Closed => (0, 0),
+            Phase::MetricsOnly => (1, 0),
+            Phase::Open { until } => (2, layout::OPEN_UNTIL.of(until.units())),
+            Phase::HalfOpen {
                 in_flight,
                 succeeded,
                 failed,
                 admitted,
             } => {
-                debug_assert!(in_flight + succeeded + failed <= Kind::MAX_PROBES);
+                debug_assert!(in_flight + succeeded + failed <= Phase::MAX_PROBES);
                 let in_flight = layout::IN_FLIGHT.of(u64::from(in_flight));
                 let succeeded = layout::SUCCEEDED.of(u64::from(succeeded));
                 let failed = layout::FAILED.of(u64::from(failed));
                 let admitted = layout::ADMITTED.of(u64::from(admitted));
                 (3, in_flight | succeeded | failed | admitted)
             }
-            Kind::Ramp(round) => (4, layout::ROUND.of(round.0)),
-            Kind::ForcedOpen => (5, 0),
-            Kind::Disabled => (6, 0),
+            Phase::Ramp(round) => (4, layout::ROUND.of(round.0)),
+            Phase::ForcedOpen => (5, 0),
+            Phase::Disabled => (6, 0),
         };
         Self(layout::KIND.of(code) | generation.0 | payload)
     }
@@ -329,23 +329,23 @@ impl StateWord {
         clippy::cast_possible_truncation,
         reason = "the fields have 10 and 9 bits"
     )]
-    pub fn kind(self) -> Kind {
+    pub fn phase(self) -> Phase {
         match layout::KIND.get(self.0) {
-            0 => Kind::Closed,
-            1 => Kind::MetricsOnly,
-            2 => Kind::Open {
+            0 => Phase::Closed,
+            1 => Phase::MetricsOnly,
+            2 => Phase::Open {
                 until: Moment::of_units(layout::OPEN_UNTIL.get(self.0)),
             },
-            3 => Kind::HalfOpen {
+            3 => Phase::HalfOpen {
                 in_flight: layout::IN_FLIGHT.get(self.0) as u32,
                 succeeded: layout::SUCCEEDED.get(self.0) as u32,
                 failed: layout::FAILED.get(self.0) as u32,
                 admitted: layout::ADMITTED.get(self.0) as u16,
             },
-            4 => Kind::Ramp(PackedRound(layout::ROUND.get(self.0))),
-            5 => Kind::ForcedOpen,
+            4 => Phase::Ramp(PackedRound(layout::ROUND.get(self.0))),
+            5 => Phase::ForcedOpen,
             // Only `new` makes words, and it writes no code above 6.
-            _ => Kind::Disabled,
+            _ => Phase::Disabled,
         }
     }
 
@@ -366,7 +366,7 @@ impl std::fmt::Debug for StateWord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StateWord")
             .field("generation", &self.generation().number())
-            .field("kind", &self.kind())
+            .field("kind", &self.phase())
             .finish()
     }
 }
@@ -376,49 +376,49 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn kinds() -> impl Strategy<Value = Kind> {
+    fn kinds() -> impl Strategy<Value = Phase> {
         prop_oneof![
-            Just(Kind::Closed),
-            any::<u64>().prop_map(|nanos| Kind::Open {
+            Just(Phase::Closed),
+            any::<u64>().prop_map(|nanos| Phase::Open {
                 until: Moment::at(nanos).rounded()
             }),
             (0..=341_u32, 0..=341_u32, 0..=341_u32, 0..1_u16 << 9).prop_map(
-                |(in_flight, succeeded, failed, admitted)| Kind::HalfOpen {
+                |(in_flight, succeeded, failed, admitted)| Phase::HalfOpen {
                     in_flight,
                     succeeded,
                     failed,
                     admitted,
                 }
             ),
-            crate::state::round_tests::rounds().prop_map(|round| Kind::Ramp(round.pack())),
-            Just(Kind::ForcedOpen),
-            Just(Kind::Disabled),
-            Just(Kind::MetricsOnly),
+            crate::state::round_tests::rounds().prop_map(|round| Phase::Ramp(round.pack())),
+            Just(Phase::ForcedOpen),
+            Just(Phase::Disabled),
+            Just(Phase::MetricsOnly),
         ]
     }
 
     proptest! {
         #[test]
         fn a_word_gives_back_what_was_packed(
-            kind in kinds(), changes in 0..5_u32, near: u64, is_timed: bool, place in 0..127_u32,
+            phase in kinds(), changes in 0..5_u32, near: u64, is_timed: bool, place in 0..127_u32,
         ) {
             let mut generation = Generation::of_number(near);
             for _ in 0..changes {
                 generation = generation.next();
             }
-            let word = StateWord::new(generation, kind).timed(is_timed);
+            let word = StateWord::new(generation, phase).timed(is_timed);
             prop_assert_eq!(word.is_timed(), is_timed);
-            prop_assert_eq!(word.timed(false), StateWord::new(generation, kind));
+            prop_assert_eq!(word.timed(false), StateWord::new(generation, phase));
             prop_assert_eq!(word.generation(), generation);
-            prop_assert_eq!(word.kind(), kind);
+            prop_assert_eq!(word.phase(), phase);
             prop_assert_eq!(StateWord::from_bits(word.bits()), word);
-            let recorded = matches!(kind, Kind::Closed | Kind::MetricsOnly);
+            let recorded = matches!(phase, Phase::Closed | Phase::MetricsOnly);
             prop_assert_eq!(word.lets_through_untimed(), recorded && !is_timed);
             prop_assert_eq!(word.lets_through_timed(), recorded && is_timed);
             if recorded {
                 let ticket = word.watched_at(place);
                 prop_assert!(!ticket.lets_through_untimed() && !ticket.lets_through_timed());
-                prop_assert_eq!(ticket.kind(), kind);
+                prop_assert_eq!(ticket.phase(), phase);
                 prop_assert_eq!(ticket.without_watch(), (word, Some(place)));
                 prop_assert_eq!(word.without_watch(), (word, None));
             }

@@ -25,12 +25,12 @@ impl Field {
     }
 
     /// The field's lowest bit.
-    pub(crate) const fn begin(self) -> u32 {
+    pub(crate) const fn first_bit(self) -> u32 {
         self.shift
     }
 
     /// The first bit above this field; 64 when the word is full.
-    pub(crate) const fn end(self) -> u32 {
+    pub(crate) const fn end_bit(self) -> u32 {
         self.shift + self.bits
     }
 
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn chained_fields_fill_the_word() {
-        assert_eq!(HIGH.end(), 64);
+        assert_eq!(HIGH.end_bit(), 64);
         assert_eq!(
             LOW.of(u64::MAX) | MIDDLE.of(u64::MAX) | HIGH.of(u64::MAX),
             u64::MAX

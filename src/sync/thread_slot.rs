@@ -8,15 +8,15 @@ use std::cell::Cell;
 
 use crate::sync::{AtomicU64, Ordering, ThreadCounter};
 
-/// The number of a thread. From [`Lane::OWNED`] on, threads may share it.
+/// The number of a thread. From [`ThreadSlot::OWNED`] on, threads may share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lane(pub u32);
+pub struct ThreadSlot(pub u32);
 
 /// Which of the first numbers are taken, a bit for each.
 #[derive(Debug)]
-pub struct Lanes(AtomicU64);
+pub struct ThreadSlots(AtomicU64);
 
-impl Lane {
+impl ThreadSlot {
     /// How many numbers belong to one thread each.
     pub const OWNED: u32 = u64::BITS;
 
@@ -28,7 +28,7 @@ impl Lane {
     pub(crate) fn of_this_thread() -> Self {
         match Self::of_this_thread_so_far() {
             Self(NONE) => Self::of_a_new_thread(),
-            lane => lane,
+            thread_slot => thread_slot,
         }
     }
 
@@ -41,13 +41,13 @@ impl Lane {
     #[cold]
     fn of_a_new_thread() -> Self {
         // If the thread is about to end, it has given its number back or won't be asked for it.
-        let lane = LEASE
-            .try_with(Lease::begin)
+        let thread_slot = LEASE
+            .try_with(Lease::claim)
             .ok()
             .flatten()
             .unwrap_or_else(Self::shared);
-        LANE.set(lane.0);
-        lane
+        LANE.set(thread_slot.0);
+        thread_slot
     }
 
     /// A number for a thread that has none of its own; they take turns, so that few share one.
@@ -61,7 +61,7 @@ impl Lane {
 
 /// The next number after all others: small, because places in a window are reckoned from it before
 /// they are found not to be there.
-const NONE: u32 = 2 * Lane::OWNED;
+const NONE: u32 = 2 * ThreadSlot::OWNED;
 
 thread_local! {
     /// The thread's number, once it has asked. A constant that nobody drops, so that reading it
@@ -72,39 +72,39 @@ thread_local! {
     static LEASE: Lease = const { Lease(Cell::new(None)) };
 }
 
-struct Lease(Cell<Option<Lane>>);
+struct Lease(Cell<Option<ThreadSlot>>);
 
 // Loom makes its atomics anew for each execution, and a model names the lanes itself.
 #[cfg(not(tripcurve_loom))]
-static LANES: Lanes = Lanes::new();
+static LANES: ThreadSlots = ThreadSlots::new();
 
 impl Lease {
     #[cfg(not(tripcurve_loom))]
-    fn begin(&self) -> Option<Lane> {
+    fn claim(&self) -> Option<ThreadSlot> {
         self.0.set(LANES.take());
         self.0.get()
     }
 
     #[cfg(tripcurve_loom)]
-    fn begin(&self) -> Option<Lane> {
+    fn claim(&self) -> Option<ThreadSlot> {
         self.0.get()
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(lane) = self.0.take() {
+        if let Some(thread_slot) = self.0.take() {
             // What else the thread does at its end, it does on a shared lane.
-            LANE.set(Lane::shared().0);
+            LANE.set(ThreadSlot::shared().0);
             #[cfg(not(tripcurve_loom))]
-            LANES.give_back(lane);
+            LANES.give_back(thread_slot);
             #[cfg(tripcurve_loom)]
-            let _ = lane;
+            let _ = thread_slot;
         }
     }
 }
 
-impl Lanes {
+impl ThreadSlots {
     /// All free.
     #[cfg(not(tripcurve_loom))]
     #[must_use]
@@ -121,12 +121,12 @@ impl Lanes {
 
     /// Takes the lowest free number.
     #[must_use]
-    pub fn take(&self) -> Option<Lane> {
+    pub fn take(&self) -> Option<ThreadSlot> {
         // Relaxed: the exchange checks what was read.
         let mut taken = self.0.load(Ordering::Relaxed);
         loop {
-            let lane = taken.trailing_ones();
-            let bit = 1_u64.checked_shl(lane)?;
+            let thread_slot = taken.trailing_ones();
+            let bit = 1_u64.checked_shl(thread_slot)?;
             // Acquire: pairs with the Release in `give_back`; this thread goes on with the words
             // that the thread before it has left. Others that took or gave back numbers meanwhile
             // did so by exchanges, which keep up what a Release has begun.
@@ -134,15 +134,15 @@ impl Lanes {
                 .0
                 .compare_exchange(taken, taken | bit, Ordering::Acquire, Ordering::Relaxed)
             {
-                Ok(_) => return Some(Lane(lane)),
+                Ok(_) => return Some(ThreadSlot(thread_slot)),
                 Err(found) => taken = found,
             }
         }
     }
 
     /// Gives a number back, which the caller won't use any more.
-    pub fn give_back(&self, lane: Lane) {
-        let Some(bit) = 1_u64.checked_shl(lane.0) else {
+    pub fn give_back(&self, thread_slot: ThreadSlot) {
+        let Some(bit) = 1_u64.checked_shl(thread_slot.0) else {
             return;
         };
         // Relaxed: the exchange checks what was read.
@@ -157,7 +157,7 @@ impl Lanes {
     }
 }
 
-impl Default for Lanes {
+impl Default for ThreadSlots {
     fn default() -> Self {
         Self::new()
     }
@@ -171,33 +171,36 @@ mod tests {
 
     #[test]
     fn a_number_belongs_to_one_until_it_is_given_back_and_there_are_64() {
-        let lanes = Lanes::new();
-        for number in 0..Lane::OWNED {
-            assert_eq!(lanes.take(), Some(Lane(number)));
+        let thread_slots = ThreadSlots::new();
+        for number in 0..ThreadSlot::OWNED {
+            assert_eq!(thread_slots.take(), Some(ThreadSlot(number)));
         }
-        assert_eq!(lanes.take(), None);
-        lanes.give_back(Lane(17));
-        lanes.give_back(Lane(5));
-        assert_eq!(lanes.take(), Some(Lane(5)));
-        assert_eq!(lanes.take(), Some(Lane(17)));
-        assert_eq!(lanes.take(), None);
+        assert_eq!(thread_slots.take(), None);
+        thread_slots.give_back(ThreadSlot(17));
+        thread_slots.give_back(ThreadSlot(5));
+        assert_eq!(thread_slots.take(), Some(ThreadSlot(5)));
+        assert_eq!(thread_slots.take(), Some(ThreadSlot(17)));
+        assert_eq!(thread_slots.take(), None);
     }
 
     #[test]
     fn threads_that_live_at_the_same_time_share_no_number_of_their_own() {
-        let (sender, lanes) = mpsc::channel();
+        let (sender, thread_slots) = mpsc::channel();
         let barrier = Barrier::new(100);
         thread::scope(|threads| {
             for _ in 0..100 {
                 let (sender, barrier) = (sender.clone(), &barrier);
                 threads.spawn(move || {
-                    sender.send(Lane::of_this_thread().0).unwrap();
+                    sender.send(ThreadSlot::of_this_thread().0).unwrap();
                     barrier.wait();
                 });
             }
         });
         drop(sender);
-        let mut owned: Vec<_> = lanes.iter().filter(|lane| *lane < Lane::OWNED).collect();
+        let mut owned: Vec<_> = thread_slots
+            .iter()
+            .filter(|thread_slot| *thread_slot < ThreadSlot::OWNED)
+            .collect();
         let all = owned.len();
         owned.sort_unstable();
         owned.dedup();
@@ -207,24 +210,27 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_ending_is_on_a_shared_lane() {
-        struct AtTheEnd(mpsc::Sender<(Lane, Lane)>, Lane);
-        impl Drop for AtTheEnd {
+        struct ReleaseAtThreadEnd(mpsc::Sender<(ThreadSlot, ThreadSlot)>, ThreadSlot);
+        impl Drop for ReleaseAtThreadEnd {
             fn drop(&mut self) {
-                self.0.send((self.1, Lane::of_this_thread())).unwrap();
+                self.0.send((self.1, ThreadSlot::of_this_thread())).unwrap();
             }
         }
-        thread_local!(static LAST: Cell<Option<AtTheEnd>> = const { Cell::new(None) });
-        let (sender, lanes) = mpsc::channel();
+        thread_local!(static LAST: Cell<Option<ReleaseAtThreadEnd>> = const { Cell::new(None) });
+        let (sender, thread_slots) = mpsc::channel();
         thread::spawn(move || {
             // Dropped after the lease, because it was set up before it.
             LAST.set(None);
-            LAST.set(Some(AtTheEnd(sender, Lane::of_this_thread())));
+            LAST.set(Some(ReleaseAtThreadEnd(
+                sender,
+                ThreadSlot::of_this_thread(),
+            )));
         })
         .join()
         .unwrap();
-        let (before, at_the_end) = lanes.recv().unwrap();
-        if before.0 < Lane::OWNED {
-            assert!(at_the_end.0 >= Lane::OWNED, "{at_the_end:?}");
+        let (before, at_the_end) = thread_slots.recv().unwrap();
+        if before.0 < ThreadSlot::OWNED {
+            assert!(at_the_end.0 >= ThreadSlot::OWNED, "{at_the_end:?}");
         }
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn between(least: u64, most: u64, random: u64) -> u64 {
 /// Dice where the time is no help.
 #[cold]
 #[inline(never)]
-pub(crate) fn dice_of_this_thread() -> u64 {
+pub(crate) fn random_bits_of_this_thread() -> u64 {
     thread_local!(static PLACE: Cell<u64> = const { Cell::new(0) });
     PLACE.set(PLACE.get().wrapping_add(GOLDEN_RATIO));
     PLACE.get()

@@ -17,7 +17,7 @@ use crate::util::random::{GOLDEN_RATIO, mixed};
 ///
 /// *Turn*: how often the ring had gone round when the bucket began; together with the bucket's
 /// slot in the ring it is the bucket's epoch. *Generation*: the low bits of its number. The two
-/// stand as in a [`Place`](super::place::Place).
+/// stand as in a [`RingPosition`](super::place::RingPosition).
 ///
 /// *Count* = mantissa × 2^scale. Up to 131,071 it is exact. From there on it grows by 2^scale at
 /// once, for one call in 2^scale (see [`Draw`]), which keeps it within a thousandth of the
@@ -31,7 +31,7 @@ mod layout {
     pub(super) const GENERATION: Field = SCALE.then(super::Generation::FAST_BITS);
     pub(super) const TURN: Field = GENERATION.then(31);
 
-    const _: () = assert!(TURN.end() == 64);
+    const _: () = assert!(TURN.end_bit() == 64);
     const _: () = assert!(TURN.max() + 1 == super::Stamp::TURNS);
     const _: () = assert!(GENERATION.max() + 1 == super::Stamp::GENERATIONS);
 }
@@ -306,7 +306,7 @@ impl AtomicBucket {
                 };
             }
         }
-        match self.add_rarely(stamp, is_current) {
+        match self.add_slow(stamp, is_current) {
             true if is_own => Added::Busy,
             true => Added::Counted,
             false => Added::Late,
@@ -315,7 +315,7 @@ impl AtomicBucket {
 
     #[cold]
     #[inline(never)]
-    fn add_rarely(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
+    fn add_slow(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
         // The call has drawn in its first attempt, unless the count was exact then. If the count has
         // just ceased to be exact, the draw of the thread's call before is as good.
         let is_counted = |scale| Draw::latest().is_counted(scale);
@@ -364,7 +364,7 @@ impl AtomicBucket {
     fn store(&self, word: BucketWord) {
         // Relaxed, and no exchange. Who must see a success sees it through a failure that this
         // thread records later, with Release (see `TimeRing::failures_and_slow`); who gets the word after
-        // this thread, through the lane (see `Lanes`).
+        // this thread, through the lane (see `ThreadSlots`).
         self.0.store(word.0, Ordering::Relaxed);
     }
 }

@@ -84,11 +84,11 @@ impl Window {
     }
 
     /// Makes the histograms, if the window keeps them apart from its ring.
-    pub(crate) fn latencies(&self, lanes: u32, recording: Recording) -> Option<Latencies> {
+    pub(crate) fn latencies(&self, thread_slots: u32, recording: Recording) -> Option<Latencies> {
         let by_outcome = recording == Recording::ByOutcome;
         match self.0 {
             Shape::Time { buckets, .. } if recording != Recording::Off => {
-                Some(Latencies::new(buckets, lanes, by_outcome))
+                Some(Latencies::new(buckets, thread_slots, by_outcome))
             }
             Shape::Time { .. } | Shape::Count { .. } => None,
         }
@@ -151,11 +151,16 @@ impl Window {
     }
 
     /// Makes the ring of a window that was checked, which can grow to so many `lanes` if the window can.
-    pub(crate) fn ring(&self, lanes: u32, timing: Timing, clock: &Clock) -> Ring {
+    pub(crate) fn ring(&self, thread_slots: u32, timing: Timing, clock: &Clock) -> Ring {
         match self.0 {
             Shape::Time { length, buckets } => {
                 let width = clock.units(saturating_nanos(length) / u64::from(buckets));
-                Ring::Time(TimeRing::new(width, buckets, lanes, timing.counts_slow))
+                Ring::Time(TimeRing::new(
+                    width,
+                    buckets,
+                    thread_slots,
+                    timing.counts_slow,
+                ))
             }
             Shape::Count { calls, within } => {
                 let within = within.map(saturating_nanos);

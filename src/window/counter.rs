@@ -21,7 +21,7 @@ mod layout {
     pub(super) const COUNT: Field = GENERATION.then(42);
     pub(super) const EVIDENCE: Field = COUNT.then(1);
 
-    const _: () = assert!(EVIDENCE.end() == 64);
+    const _: () = assert!(EVIDENCE.end_bit() == 64);
 }
 
 /// A count that belongs to one generation: another generation reads zero.
@@ -145,7 +145,7 @@ impl GenerationCounter {
     }
 
     /// Starts `generation` at zero, if it has not started.
-    pub fn begin(&self, generation: Generation, is_current: impl Fn() -> bool) {
+    pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
         let next = |seen| match Self::unpack(seen, generation) {
             Some(_) => Next::Own(seen),
             None => Next::Other(Self::pack(generation, 0)),
@@ -157,7 +157,7 @@ impl GenerationCounter {
     #[inline]
     pub fn has_any(&self) -> bool {
         // Relaxed: the common answer is no, whoever's the word is, and then nothing is written.
-        self.0.load(Ordering::Relaxed) >> layout::COUNT.begin() > 0
+        self.0.load(Ordering::Relaxed) >> layout::COUNT.first_bit() > 0
     }
 
     /// Sets `generation`'s count to zero if it isn't.

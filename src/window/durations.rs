@@ -20,13 +20,13 @@ mod layout {
 
     pub(super) const BIN: Field = Field::lowest(9);
     pub(super) const SLOW: Field = BIN.then(1);
-    pub(super) const CALL_BITS: u32 = SLOW.end();
+    pub(super) const CALL_BITS: u32 = SLOW.end_bit();
     pub(super) const CALLS: Field = Field::lowest(4 * CALL_BITS);
     pub(super) const NUMBER: Field = CALLS.then(24);
     /// Positions in a quad.
     pub(super) const SIZE: u64 = 4;
 
-    const _: () = assert!(NUMBER.end() == 64);
+    const _: () = assert!(NUMBER.end_bit() == 64);
     const _: () = assert!(BIN.max() > super::Bin::COUNT as u64);
 }
 

@@ -41,7 +41,7 @@ mod layout {
     pub(super) const FIRST: Field = SCALE.then(9);
     pub(super) const BINS: u32 = 6;
 
-    const _: () = assert!(FIRST.end() + (BINS - 1) * 9 == 64);
+    const _: () = assert!(FIRST.end_bit() + (BINS - 1) * 9 == 64);
 }
 
 /// Which of a word's bins.
@@ -199,7 +199,7 @@ impl Histograms {
             return false;
         };
         // Relaxed, here and below: nobody else writes these words. Who gets them after this thread
-        // gets them through the lane (see `Lanes`).
+        // gets them through the lane (see `ThreadSlots`).
         let header = header.load(Ordering::Relaxed);
         if Stamp::from_upper_bits(header) != stamp {
             return false;

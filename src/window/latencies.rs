@@ -6,11 +6,11 @@
 
 use super::bin::Bin;
 use super::histogram::Histograms;
-use super::place::Place;
+use super::place::RingPosition;
 use super::rate;
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::sync::PublishedOnce;
-use crate::sync::thread_slot::Lane;
+use crate::sync::thread_slot::ThreadSlot;
 
 /// The latencies of a window.
 #[derive(Debug)]
@@ -93,8 +93,8 @@ impl Latencies {
     /// Histograms for a ring of `buckets`, in which the threads on the first `lanes` lanes, if there
     /// are several, get histograms of their own.
     #[must_use]
-    pub fn new(buckets: u32, lanes: u32, by_outcome: bool) -> Self {
-        let owners = if lanes > 1 { lanes } else { 0 };
+    pub fn new(buckets: u32, thread_slots: u32, by_outcome: bool) -> Self {
+        let owners = if thread_slots > 1 { thread_slots } else { 0 };
         Self {
             common: Self::histograms(buckets, by_outcome),
             own: (0..owners).map(|_| PublishedOnce::new()).collect(),
@@ -126,9 +126,9 @@ impl Latencies {
         }
     }
 
-    /// See [`Ring::is_alike`](super::Ring::is_alike).
+    /// See [`Ring::same_config`](super::Ring::same_config).
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
+    pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.own.len(), it.buckets, it.by_outcome);
         shape(self) == shape(other)
     }
@@ -136,10 +136,15 @@ impl Latencies {
     /// Counts one call if the caller has a histogram of its own that is already at `place`; says
     /// whether it has.
     #[inline]
-    pub(super) fn add_at_once(&self, bin: usize, place: Place, caller: &impl Caller) -> bool {
-        let Lane(lane) = caller.lane_so_far();
+    pub(super) fn add_at_once(
+        &self,
+        bin: usize,
+        place: RingPosition,
+        context: &impl CallContext,
+    ) -> bool {
+        let ThreadSlot(thread_slot) = context.known_thread_slot();
         self.own
-            .get(lane as usize)
+            .get(thread_slot as usize)
             .and_then(PublishedOnce::get)
             .is_some_and(|own| own.add_own_at_once(place.slot(), place.stamp(), bin))
     }
@@ -149,14 +154,14 @@ impl Latencies {
     pub(super) fn add(
         &self,
         bin: usize,
-        place: Place,
+        place: RingPosition,
         has_grown: bool,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         let (slot, stamp) = (place.slot(), place.stamp());
-        let Lane(lane) = caller.lane();
-        match self.own.get(lane as usize).filter(|_| has_grown) {
+        let ThreadSlot(thread_slot) = context.thread_slot();
+        match self.own.get(thread_slot as usize).filter(|_| has_grown) {
             Some(own) => {
                 if own.get().is_none() {
                     own.publish(Self::histograms(self.buckets, self.by_outcome));
@@ -170,7 +175,7 @@ impl Latencies {
 
     /// Adds to `counts` what the window that ends with `place` holds; which buckets those are is said
     /// at `shards::live_sum`.
-    pub(super) fn read(&self, place: Place, counts: &mut BinCounts) {
+    pub(super) fn read(&self, place: RingPosition, counts: &mut BinCounts) {
         let present = place.stamp();
         let all = self.own.iter().filter_map(PublishedOnce::get);
         for histograms in all.chain([&self.common]) {

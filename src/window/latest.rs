@@ -5,9 +5,9 @@
 //! check is a branch, which the processor predicts: it finds the word and counts in it while the
 //! reading of the clock is still on its way.
 
-use super::place::Place;
+use super::place::RingPosition;
 use crate::clock::Now;
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::state::Generation;
 use crate::sync::stamped::{self, Next};
 use crate::sync::{AtomicU64, Ordering};
@@ -34,7 +34,7 @@ pub struct ClockReading {
     /// The clock, in its own units.
     pub raw: u64,
     beginning: u64,
-    place: Place,
+    place: RingPosition,
 }
 
 impl ClockReading {
@@ -45,7 +45,7 @@ impl ClockReading {
             raw,
             // No bucket is so narrow that it begins and ends behind the clock.
             beginning: raw.wrapping_add(1),
-            place: Place::from_bits(0),
+            place: RingPosition::from_bits(0),
         }
     }
 }
@@ -54,12 +54,12 @@ impl Latest {
     pub(super) fn new(width: u64, buckets: u32) -> Self {
         Self {
             beginning: AtomicU64::new(0),
-            place: AtomicU64::new(Place::new(Generation::FIRST, 0, buckets).bits()),
+            place: AtomicU64::new(RingPosition::new(Generation::FIRST, 0, buckets).bits()),
             width,
         }
     }
 
-    pub(super) fn is_alike(&self, other: &Self) -> bool {
+    pub(super) fn same_config(&self, other: &Self) -> bool {
         self.width == other.width
     }
 
@@ -74,7 +74,7 @@ impl Latest {
     pub(super) fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
         // Acquire, both: pair with the Releases in `note`; for why, see the type.
         let beginning = self.beginning.load(Ordering::Acquire);
-        let place = Place::from_bits(self.place.load(Ordering::Acquire));
+        let place = RingPosition::from_bits(self.place.load(Ordering::Acquire));
         let (raw, more) = clock();
         let reading = ClockReading {
             raw,
@@ -86,7 +86,11 @@ impl Latest {
 
     /// The bucket of a call of `generation`, if it is that of the reading.
     #[inline]
-    pub(super) fn guess(&self, reading: ClockReading, generation: Generation) -> Option<Place> {
+    pub(super) fn guess(
+        &self,
+        reading: ClockReading,
+        generation: Generation,
+    ) -> Option<RingPosition> {
         let is_now = reading.raw.wrapping_sub(reading.beginning) < self.width;
         (is_now && reading.place.is_of(generation)).then_some(reading.place)
     }
@@ -115,9 +119,9 @@ impl Latest {
         reading: ClockReading,
         generation: Generation,
         buckets: u32,
-    ) -> Place {
+    ) -> RingPosition {
         self.guess(reading, generation)
-            .unwrap_or_else(|| Place::new(generation, self.tick(reading.raw), buckets))
+            .unwrap_or_else(|| RingPosition::new(generation, self.tick(reading.raw), buckets))
     }
 
     /// The bucket of a call of `generation` that was not guessed right; from now on it is guessed.
@@ -128,11 +132,11 @@ impl Latest {
         raw: u64,
         generation: Generation,
         buckets: u32,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
-    ) -> Place {
+    ) -> RingPosition {
         let tick = self.tick(raw);
-        let place = Place::new(generation, tick, buckets);
+        let place = RingPosition::new(generation, tick, buckets);
         let beginning = tick * self.width;
         // Relaxed: a look whether this clock is behind the others', which it isn't, but might be on
         // a machine whose processors' counters differ. Such a reading guides nobody.
@@ -144,7 +148,7 @@ impl Latest {
         let replaced = stamped::update(
             &self.place,
             |_| Next::Other(place.bits()),
-            || self.tick(caller.raw()) == tick && is_current(),
+            || self.tick(context.raw()) == tick && is_current(),
         );
         if replaced.is_some() {
             // Release: pairs with the Acquire in `read`, which sees this place or a later one.

@@ -32,7 +32,7 @@ pub(crate) use saved::SavedWindow;
 pub use time::TimeRing;
 
 use crate::clock::Now;
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::state::Generation;
 
 /// What a window can count.
@@ -42,7 +42,7 @@ pub enum Tally {
     Success,
     /// A call that was not counted: ignored, in a generation that lets calls through; rejected, in
     /// one that doesn't. No generation counts both, which saves a word in each bucket.
-    Aside,
+    Uncounted,
     /// A call that failed.
     Failure,
     /// A call that took too long. It has succeeded or failed besides, and was counted as that first.
@@ -53,7 +53,7 @@ impl Tally {
     /// Whether threads have words of their own for it.
     #[inline]
     fn is_spread(self) -> bool {
-        matches!(self, Self::Success | Self::Aside)
+        matches!(self, Self::Success | Self::Uncounted)
     }
 }
 
@@ -153,15 +153,15 @@ impl Ring {
         &self,
         tally: Tally,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         match self {
             Self::Time(ring) => {
-                let reading = ring.read(caller);
-                ring.record_at(reading, tally, generation, caller, is_current)
+                let reading = ring.read(context);
+                ring.record_at(reading, tally, generation, context, is_current)
             }
-            Self::Count(ring) => ring.record(tally, generation, caller, is_current),
+            Self::Count(ring) => ring.record(tally, generation, context, is_current),
         }
     }
 
@@ -194,12 +194,12 @@ impl Ring {
         reading: ClockReading,
         tally: Tally,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         match self {
-            Self::Time(ring) => ring.record_at(reading, tally, generation, caller, is_current),
-            Self::Count(ring) => ring.record(tally, generation, caller, is_current),
+            Self::Time(ring) => ring.record_at(reading, tally, generation, context, is_current),
+            Self::Count(ring) => ring.record(tally, generation, context, is_current),
         }
     }
 
@@ -215,26 +215,26 @@ impl Ring {
         tally: Tally,
         (took, latencies): (Took, Option<&Latencies>),
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         match self {
             Self::Time(ring) => {
-                let counted = ring.record_at(reading, tally, generation, caller, &is_current);
+                let counted = ring.record_at(reading, tally, generation, context, &is_current);
                 if let Some(latencies) = latencies {
                     let (bin, failed) = (Bin::of(took.nanos), tally == Tally::Failure);
                     let bin = latencies.number(bin, failed);
-                    ring.record_latency(latencies, bin, reading, generation, caller, &is_current);
+                    ring.record_latency(latencies, bin, reading, generation, context, &is_current);
                 }
                 // After it was counted as a call, so that a reader who begins with the slow ones finds
                 // no more of them than of calls.
                 if took.is_slow {
-                    ring.record_at(reading, Tally::Slow, generation, caller, is_current);
+                    ring.record_at(reading, Tally::Slow, generation, context, is_current);
                 }
                 counted
             }
             Self::Count(ring) => {
-                ring.record_timed(tally, Some(took), generation, caller, is_current)
+                ring.record_timed(tally, Some(took), generation, context, is_current)
             }
         }
     }
@@ -257,11 +257,11 @@ impl Ring {
         &self,
         generation: Generation,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Counts {
         match self {
             Self::Time(ring) => ring.failures_and_slow(generation, reading),
-            Self::Count(ring) => ring.sum(generation, caller.nanos_at(reading.raw)),
+            Self::Count(ring) => ring.sum(generation, context.nanos_at(reading.raw)),
         }
     }
 
@@ -277,11 +277,11 @@ impl Ring {
         run: u64,
         counts: &Counts,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> u64 {
         match self {
             Self::Time(_) => run.min(counts.failures),
-            Self::Count(ring) => ring.run_held(run, counts, caller.nanos_at(reading.raw)),
+            Self::Count(ring) => ring.run_held(run, counts, context.nanos_at(reading.raw)),
         }
     }
 
@@ -292,13 +292,17 @@ impl Ring {
         counts: Counts,
         generation: Generation,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         match self {
-            Self::Time(ring) => {
-                ring.add_successes(counts, generation, reading, caller.lane_so_far(), worth)
-            }
+            Self::Time(ring) => ring.add_successes(
+                counts,
+                generation,
+                reading,
+                context.known_thread_slot(),
+                worth,
+            ),
             // It has no such parts; they were all counted at once.
             Self::Count(_) => Some(counts),
         }
@@ -311,13 +315,17 @@ impl Ring {
         buckets: u32,
         generation: Generation,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         match self {
-            Self::Time(ring) => {
-                ring.short_counts(buckets, generation, reading, caller.lane_so_far(), worth)
-            }
+            Self::Time(ring) => ring.short_counts(
+                buckets,
+                generation,
+                reading,
+                context.known_thread_slot(),
+                worth,
+            ),
             // It has no buckets.
             Self::Count(_) => None,
         }
@@ -330,9 +338,9 @@ impl Ring {
         counts: Counts,
         generation: Generation,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> Counts {
-        self.add_successes(counts, generation, reading, caller, |_| true)
+        self.add_successes(counts, generation, reading, context, |_| true)
             .unwrap_or(counts)
     }
 
@@ -342,7 +350,7 @@ impl Ring {
         latencies: Option<&Latencies>,
         generation: Generation,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
         counts: &mut BinCounts,
     ) {
         match self {
@@ -352,7 +360,7 @@ impl Ring {
                 }
             }
             Self::Count(ring) => {
-                ring.read_latencies(generation, caller.nanos_at(reading.raw), counts);
+                ring.read_latencies(generation, context.nanos_at(reading.raw), counts);
             }
         }
     }
@@ -363,32 +371,32 @@ impl Ring {
         &self,
         generation: Generation,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> u64 {
         match self {
             Self::Time(ring) => {
                 let sum = |tally| ring.sum(tally, generation, reading);
                 sum(Tally::Failure) + sum(Tally::Success)
             }
-            Self::Count(ring) => ring.sum(generation, caller.nanos_at(reading.raw)).calls(),
+            Self::Count(ring) => ring.sum(generation, context.nanos_at(reading.raw)).calls(),
         }
     }
 
-    /// How many calls of `generation` were not counted; see [`Tally::Aside`].
+    /// How many calls of `generation` were not counted; see [`Tally::Uncounted`].
     #[must_use]
-    pub fn asides(&self, generation: Generation, reading: ClockReading) -> u64 {
+    pub fn uncounted(&self, generation: Generation, reading: ClockReading) -> u64 {
         match self {
-            Self::Time(ring) => ring.sum(Tally::Aside, generation, reading),
-            Self::Count(ring) => ring.asides(generation),
+            Self::Time(ring) => ring.sum(Tally::Uncounted, generation, reading),
+            Self::Count(ring) => ring.uncounted(generation),
         }
     }
 
     /// Whether what one has counted is what the other would have, had it been there.
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
+    pub fn same_config(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Time(own), Self::Time(other)) => own.is_alike(other),
-            (Self::Count(own), Self::Count(other)) => own.is_alike(other),
+            (Self::Time(own), Self::Time(other)) => own.same_config(other),
+            (Self::Count(own), Self::Count(other)) => own.same_config(other),
             _ => false,
         }
     }
@@ -402,11 +410,11 @@ impl Ring {
     }
 
     /// Readies the window for `generation`, which the caller has just entered.
-    pub fn begin(&self, generation: Generation, is_current: impl Fn() -> bool) {
+    pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
         match self {
             // Its words tell generations apart by themselves.
             Self::Time(_) => {}
-            Self::Count(ring) => ring.begin(generation, is_current),
+            Self::Count(ring) => ring.start_generation(generation, is_current),
         }
     }
 }

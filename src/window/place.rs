@@ -22,14 +22,14 @@ mod layout {
     pub(super) const GENERATION: Field = SLOT.then(1).then(super::Generation::BITS);
     pub(super) const TURN: Field = GENERATION.then(31);
 
-    const _: () = assert!(TURN.end() == 64);
+    const _: () = assert!(TURN.end_bit() == 64);
 }
 
 /// The bucket of one tick in one generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(u64);
+pub(super) struct RingPosition(u64);
 
-impl Place {
+impl RingPosition {
     /// The most slots that a ring can have.
     #[allow(clippy::cast_possible_truncation, reason = "ten bits")]
     pub(super) const SLOTS: u32 = layout::SLOT.max() as u32 + 1;
@@ -104,19 +104,19 @@ mod tests {
     proptest! {
         #[test]
         fn a_place_gives_back_its_generation_slot_and_stamp(
-            changes in 0..5_000_u32, tick in 0..1_u64 << 40, buckets in 1..=Place::SLOTS,
+            changes in 0..5_000_u32, tick in 0..1_u64 << 40, buckets in 1..=RingPosition::SLOTS,
         ) {
             let mut generation = Generation::FIRST;
             for _ in 0..changes {
                 generation = generation.next();
             }
-            let place = Place::new(generation, tick, buckets);
+            let place = RingPosition::new(generation, tick, buckets);
             let epoch = tick + generation.number() + u64::from(buckets);
             prop_assert!(place.is_of(generation));
             prop_assert!(!place.is_of(generation.next()));
             prop_assert_eq!(u64::from(place.slot()), epoch % u64::from(buckets));
             prop_assert_eq!(place.stamp(), Stamp::new(generation, epoch / u64::from(buckets)));
-            prop_assert_eq!(Place::from_bits(place.bits()), place);
+            prop_assert_eq!(RingPosition::from_bits(place.bits()), place);
         }
     }
 }

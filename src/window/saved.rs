@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ClockReading, CountRing, Ring, TimeRing};
 use crate::clock::Now;
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::error::ConfigError;
 use crate::state::Generation;
 use crate::util::checksum::{Checksum, Summed, summed};
@@ -32,7 +32,7 @@ pub(crate) struct SavedBuckets {
     pub(super) successes: Vec<u64>,
     pub(super) failures: Vec<u64>,
     pub(super) slow: Vec<u64>,
-    pub(super) asides: Vec<u64>,
+    pub(super) uncounted: Vec<u64>,
 }
 
 summed!(SavedBuckets {
@@ -42,7 +42,7 @@ summed!(SavedBuckets {
     successes,
     failures,
     slow,
-    asides,
+    uncounted,
 });
 
 /// The calls of a window by count.
@@ -52,7 +52,7 @@ pub(crate) struct SavedCalls {
     pub(super) length: u64,
     /// A letter for each call that it held, the oldest first; see [`letter`].
     pub(super) outcomes: String,
-    pub(super) asides: u64,
+    pub(super) uncounted: u64,
     /// If calls leave it by their age.
     pub(super) ages: Option<SavedAges>,
 }
@@ -60,7 +60,7 @@ pub(crate) struct SavedCalls {
 summed!(SavedCalls {
     length,
     outcomes,
-    asides,
+    uncounted,
     ages,
 });
 
@@ -139,7 +139,7 @@ impl SavedWindow {
                     ("window.successes", &saved.successes),
                     ("window.failures", &saved.failures),
                     ("window.slow", &saved.slow),
-                    ("window.asides", &saved.asides),
+                    ("window.uncounted", &saved.uncounted),
                 ] {
                     check(name, counts.len() as u64, 0..=saved.buckets.into())?;
                     for count in counts {
@@ -173,7 +173,7 @@ impl SavedWindow {
                         "possible without a limit of slow calls",
                     ));
                 }
-                check("window.asides", saved.asides, 0..=Self::MOST)?;
+                check("window.uncounted", saved.uncounted, 0..=Self::MOST)?;
                 let Some(ages) = &saved.ages else {
                     return Ok(());
                 };
@@ -210,12 +210,12 @@ impl Ring {
         &self,
         generation: Generation,
         reading: ClockReading,
-        caller: &impl Caller,
+        context: &impl CallContext,
     ) -> SavedWindow {
         match self {
-            Self::Time(ring) => SavedWindow::Time(ring.save(generation, reading, caller)),
+            Self::Time(ring) => SavedWindow::Time(ring.save(generation, reading, context)),
             Self::Count(ring) => {
-                SavedWindow::Count(ring.save(generation, caller.nanos_at(reading.raw)))
+                SavedWindow::Count(ring.save(generation, context.nanos_at(reading.raw)))
             }
         }
     }

@@ -19,10 +19,10 @@ use super::aligned::{Aligned, WORDS_A_LINE};
 #[cfg(any(feature = "reconfigure", feature = "serde"))]
 use super::bucket::BucketWord;
 use super::bucket::{Added, AtomicBucket, Stamp};
-use super::place::Place;
-use crate::clock::context::Caller;
+use super::place::RingPosition;
+use crate::clock::context::CallContext;
 use crate::sync::PublishedOnce;
-use crate::sync::thread_slot::Lane;
+use crate::sync::thread_slot::ThreadSlot;
 
 type Line = CachePadded<[AtomicBucket; WORDS_A_LINE]>;
 
@@ -42,7 +42,7 @@ pub(super) struct Stretch {
 impl Stretch {
     /// The whole window that ends with `place`.
     #[inline]
-    pub(super) fn whole(place: Place) -> Self {
+    pub(super) fn whole(place: RingPosition) -> Self {
         let behind = place.slot() + 1;
         Self {
             first: 0,
@@ -54,7 +54,7 @@ impl Stretch {
 
     /// The `last` buckets of the window that ends with `place`, in a ring of `buckets`, which are no
     /// fewer.
-    pub(super) fn last(last: u32, place: Place, buckets: u32) -> Self {
+    pub(super) fn last(last: u32, place: RingPosition, buckets: u32) -> Self {
         let whole = Self::whole(place);
         Self {
             first: whole.behind.saturating_sub(last),
@@ -116,7 +116,7 @@ impl Common {
     fn number(buckets: u32, slot: u32, tally: Tally) -> usize {
         let (step, first) = match tally {
             Tally::Slow => (1, 3 * buckets),
-            Tally::Success | Tally::Aside | Tally::Failure => (3, tally as u32),
+            Tally::Success | Tally::Uncounted | Tally::Failure => (3, tally as u32),
         };
         (step * slot + first) as usize
     }
@@ -192,22 +192,28 @@ pub(super) struct Shards {
     common: Common,
     grown: PublishedOnce<Grown>,
     /// How many lanes have words of their own once it has grown; if one, it doesn't grow.
-    lanes: u32,
+    thread_slots: u32,
     buckets: u32,
 }
 
 impl Shards {
-    pub(super) fn new(buckets: u32, lanes: u32, counts_slow: bool) -> Self {
+    pub(super) fn new(buckets: u32, thread_slots: u32, counts_slow: bool) -> Self {
         Self {
             common: Common::new(buckets, counts_slow),
             grown: PublishedOnce::new(),
-            lanes,
+            thread_slots,
             buckets,
         }
     }
 
-    pub(super) fn is_alike(&self, other: &Self) -> bool {
-        let shape = |it: &Self| (it.buckets, it.lanes, it.common.counts_slow(it.buckets));
+    pub(super) fn same_config(&self, other: &Self) -> bool {
+        let shape = |it: &Self| {
+            (
+                it.buckets,
+                it.thread_slots,
+                it.common.counts_slow(it.buckets),
+            )
+        };
         shape(self) == shape(other)
     }
 
@@ -226,10 +232,10 @@ impl Shards {
     #[cold]
     #[inline(never)]
     pub(super) fn grow(&self) {
-        if self.lanes > 1 && self.grown.get().is_none() {
+        if self.thread_slots > 1 && self.grown.get().is_none() {
             self.grown.publish(Grown {
-                own: Spread::new(self.buckets, self.lanes),
-                shared: Spread::new(self.buckets, self.lanes.min(8)),
+                own: Spread::new(self.buckets, self.thread_slots),
+                shared: Spread::new(self.buckets, self.thread_slots.min(8)),
             });
         }
     }
@@ -237,14 +243,19 @@ impl Shards {
     /// Counts one call at `place` if that takes no more than a store: the caller has words of its
     /// own, and the word is that of the place. Says whether it has.
     #[inline]
-    pub(super) fn add_at_once(&self, tally: Tally, place: Place, caller: &impl Caller) -> bool {
+    pub(super) fn add_at_once(
+        &self,
+        tally: Tally,
+        place: RingPosition,
+        context: &impl CallContext,
+    ) -> bool {
         tally.is_spread()
             && self
                 .grown
                 .get()
                 .and_then(|grown| {
-                    let lane = caller.lane_so_far();
-                    grown.own.word(lane.0, place.twice_slot(), tally)
+                    let thread_slot = context.known_thread_slot();
+                    grown.own.word(thread_slot.0, place.twice_slot(), tally)
                 })
                 .is_some_and(|word| word.add_own_at_once(place.stamp()))
     }
@@ -254,18 +265,18 @@ impl Shards {
     pub(super) fn add(
         &self,
         tally: Tally,
-        place: Place,
-        caller: &impl Caller,
+        place: RingPosition,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         let (slot, stamp) = (place.twice_slot(), place.stamp());
         let grown = self.grown.get().filter(|_| tally.is_spread());
         let word = if let Some(Grown { own, shared }) = grown {
-            let Lane(lane) = caller.lane();
-            if let Some(word) = own.word(lane, slot, tally) {
+            let ThreadSlot(thread_slot) = context.thread_slot();
+            if let Some(word) = own.word(thread_slot, slot, tally) {
                 return word.add_own(stamp, is_current);
             }
-            shared.word(lane % shared.shards, slot, tally)
+            shared.word(thread_slot % shared.shards, slot, tally)
         } else {
             self.common.word(self.buckets, place.slot(), tally)
         };
@@ -294,7 +305,7 @@ impl Shards {
 
     /// How many calls of a kind were counted at `place`.
     #[cfg(any(feature = "reconfigure", feature = "serde"))]
-    pub(super) fn count(&self, tally: Tally, place: Place) -> u64 {
+    pub(super) fn count(&self, tally: Tally, place: RingPosition) -> u64 {
         let stretch = Stretch {
             first: place.slot(),
             behind: place.slot() + 1,
@@ -302,7 +313,7 @@ impl Shards {
             present: place.stamp(),
         };
         if tally.is_spread() {
-            self.others(tally, stretch, Lane(0)).sum()
+            self.others(tally, stretch, ThreadSlot(0)).sum()
         } else {
             self.common_sum(tally, stretch)
         }
@@ -310,7 +321,7 @@ impl Shards {
 
     /// Puts a count at `place`, if the kind is counted, before anybody else knows of the window.
     #[cfg(any(feature = "reconfigure", feature = "serde"))]
-    pub(super) fn restore(&self, tally: Tally, place: Place, count: u64) {
+    pub(super) fn restore(&self, tally: Tally, place: RingPosition, count: u64) {
         if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
             return;
         }
@@ -325,10 +336,10 @@ impl Shards {
         &self,
         tally: Tally,
         stretch: Stretch,
-        lane: Lane,
+        thread_slot: ThreadSlot,
     ) -> impl Iterator<Item = u64> {
         let grown = self.grown.get().into_iter().flat_map(move |grown| {
-            let own = grown.own.sums(lane.0, tally, stretch, self.buckets);
+            let own = grown.own.sums(thread_slot.0, tally, stretch, self.buckets);
             own.chain(grown.shared.sums(0, tally, stretch, self.buckets))
         });
         grown.chain(iter::once_with(move || self.common_sum(tally, stretch)))

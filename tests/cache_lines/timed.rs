@@ -4,8 +4,8 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    At, Beside, Caller, Core, Lane, Latencies, Now, Probes, Recording, Ring, Settings, Switch,
-    TimeRing, Timed, Times,
+    Beside, CallContext, Core, FixedContext, Latencies, Now, Probes, Recording, Ring, Settings,
+    Switch, ThreadSlot, TimeRing, Timed, Times,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -36,7 +36,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
         watch_units: LIMIT / 4,
         recording: Recording::Together,
     };
-    let latencies = Latencies::new(BUCKETS, Lane::OWNED, false);
+    let latencies = Latencies::new(BUCKETS, ThreadSlot::OWNED, false);
     let timed = Timed::new(&spans, Some(latencies), &settings.policies);
     let beside = Beside {
         timed: Some(Box::new(timed)),
@@ -45,7 +45,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
     .boxed();
     // Allocated apart, with words and other fields.
     let bytes = bytes_of(beside.as_deref().unwrap());
-    let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED, true));
+    let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, ThreadSlot::OWNED, true));
     ring.grow();
     let core = Core::new(settings, ring, beside, None, State::Closed, 0);
     let mut subject = Subject::of(core);
@@ -57,7 +57,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
 /// A core whose dice say whether its calls are watched. (The first one of a fourth of the limit is in any
 /// case, which is among those that warm the caches.)
 struct Dicing {
-    at: At,
+    at: FixedContext,
     dice: u64,
 }
 
@@ -70,42 +70,42 @@ impl Now for Dicing {
         self.at.nanos_at(raw)
     }
 
-    fn dice(&self, _: u64) -> u64 {
+    fn random_bits(&self, _: u64) -> u64 {
         self.dice
     }
 }
 
-impl Caller for Dicing {
-    fn lane(&self) -> Lane {
-        self.at.lane()
+impl CallContext for Dicing {
+    fn thread_slot(&self) -> ThreadSlot {
+        self.at.thread_slot()
     }
 }
 
-fn call(core: &Core, caller: &At, dice: u64, nanos: u64) {
-    let caller = Dicing { at: *caller, dice };
-    let ticket = core.admit(&caller).unwrap();
-    core.settle(ticket, Outcome::Success, NonZero::new(nanos), &caller);
+fn call(core: &Core, context: &FixedContext, dice: u64, nanos: u64) {
+    let context = Dicing { at: *context, dice };
+    let ticket = core.admit(&context).unwrap();
+    core.record(ticket, Outcome::Success, NonZero::new(nanos), &context);
 }
 
-pub(super) fn fast(core: &Core, caller: &At, _: u32) {
-    call(core, caller, u64::MAX, LIMIT / 1_000);
+pub(super) fn fast(core: &Core, context: &FixedContext, _: u32) {
+    call(core, context, u64::MAX, LIMIT / 1_000);
 }
 
-pub(super) fn slow(core: &Core, caller: &At, _: u32) {
-    call(core, caller, u64::MAX, 2 * LIMIT);
+pub(super) fn slow(core: &Core, context: &FixedContext, _: u32) {
+    call(core, context, u64::MAX, 2 * LIMIT);
 }
 
-fn seldom_slow(core: &Core, caller: &At, number: u32) {
+fn seldom_slow(core: &Core, context: &FixedContext, number: u32) {
     let is_slow = number.is_multiple_of(SELDOM);
     if is_slow {
-        slow(core, caller, number);
+        slow(core, context, number);
     } else {
-        fast(core, caller, number);
+        fast(core, context, number);
     }
 }
 
-fn watched(core: &Core, caller: &At, _: u32) {
-    call(core, caller, 0, LIMIT / 1_000);
+fn watched(core: &Core, context: &FixedContext, _: u32) {
+    call(core, context, 0, LIMIT / 1_000);
 }
 
 /// Fails when: the histograms are common to all threads though the window has grown; when all calls are

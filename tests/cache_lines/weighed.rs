@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Beside, Core, Evidence, Lane, Probes, Ring, Settings, Switch, TimeRing, Wish,
+    AdaptiveConfig, Beside, Core, Evidence, Probes, Ring, Settings, Switch, ThreadSlot, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -11,7 +11,7 @@ use super::{
     BUCKETS, CALLS, SELDOM, Subject, WIDTH, bytes_of, check, failure, seldom_failure, success,
 };
 
-fn subject_that(wish: Wish) -> Subject {
+fn subject_that(config: AdaptiveConfig) -> Subject {
     let settings = Settings {
         name: "cache lines".into(),
         policies: [TripPolicy::adaptive().into()].into(),
@@ -21,7 +21,7 @@ fn subject_that(wish: Wish) -> Subject {
         on_cancel: Outcome::Ignored,
         switch: Switch::default(),
     };
-    let evidence = Box::new(Evidence::new(wish, u64::from(BUCKETS) * WIDTH));
+    let evidence = Box::new(Evidence::new(config, u64::from(BUCKETS) * WIDTH));
     // Both are allocated apart. What the one has besides words only they read who weigh, and so not each
     // call; the words that they go on to access are noted.
     let words = bytes_of(&*evidence);
@@ -31,7 +31,7 @@ fn subject_that(wish: Wish) -> Subject {
     }
     .boxed();
     let bytes = bytes_of(beside.as_deref().unwrap());
-    let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, Lane::OWNED, false));
+    let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, ThreadSlot::OWNED, false));
     ring.grow();
     let core = Core::new(settings, ring, beside, None, State::Closed, 0);
     let mut subject = Subject::of(core);
@@ -42,7 +42,7 @@ fn subject_that(wish: Wish) -> Subject {
 
 /// A grown window, and the default policy.
 pub(super) fn subject() -> Subject {
-    subject_that(Wish {
+    subject_that(AdaptiveConfig {
         tolerate: 0.25,
         false_trip_budget: Duration::from_secs(86_400),
     })
@@ -50,7 +50,7 @@ pub(super) fn subject() -> Subject {
 
 /// As above, with a wish that no evidence is enough for.
 pub(super) fn never_tripping() -> Subject {
-    subject_that(Wish {
+    subject_that(AdaptiveConfig {
         tolerate: 0.99,
         false_trip_budget: Duration::MAX,
     })

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Usual, layout};
+use super::{PercentileBaseline, layout};
 use crate::error::ConfigError;
 use crate::sync::{AtomicU64, Ordering};
 use crate::util::checksum::summed;
 
 /// What a percentile usually was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SavedUsual {
+pub(crate) struct SavedPercentileBaseline {
     /// Which one, in thousandths.
     percentile: u32,
     /// How often it was taught.
@@ -18,13 +18,13 @@ pub(crate) struct SavedUsual {
     logarithm: u32,
 }
 
-summed!(SavedUsual {
+summed!(SavedPercentileBaseline {
     percentile,
     times,
     logarithm,
 });
 
-impl SavedUsual {
+impl SavedPercentileBaseline {
     /// The largest logarithm of nanoseconds: of the 68.7 s that a histogram tells apart, and a
     /// little more.
     const LARGEST: f32 = 25.0;
@@ -63,18 +63,18 @@ impl SavedUsual {
     }
 }
 
-impl Usual {
-    pub(crate) fn save(&self, percentile: f64) -> SavedUsual {
+impl PercentileBaseline {
+    pub(crate) fn save(&self, percentile: f64) -> SavedPercentileBaseline {
         // Relaxed: the word is all there is.
         let (times, logarithm) = Self::unpack(self.word.load(Ordering::Relaxed));
-        SavedUsual {
-            percentile: SavedUsual::thousandths(percentile),
+        SavedPercentileBaseline {
+            percentile: SavedPercentileBaseline::thousandths(percentile),
             times,
             logarithm: logarithm.to_bits(),
         }
     }
 
-    pub(crate) fn restore(&mut self, saved: &SavedUsual) {
+    pub(crate) fn restore(&mut self, saved: &SavedPercentileBaseline) {
         let times = layout::TIMES.of(saved.times.into());
         let logarithm = layout::LOGARITHM.of(saved.logarithm.into());
         self.word = AtomicU64::new(times | logarithm);

@@ -17,7 +17,7 @@ use super::counter::GenerationCounter;
 use super::durations::Durations;
 use super::latencies::BinCounts;
 use super::{Counts, Tally, Timing, Took};
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::state::Generation;
 use crate::sync::field::Field;
 use crate::sync::stamped::{self, Next};
@@ -38,7 +38,7 @@ mod cursor {
     pub(super) const GENERATION: Field = Field::lowest(12);
     pub(super) const POSITION: Field = GENERATION.then(52);
 
-    const _: () = assert!(POSITION.end() == 64);
+    const _: () = assert!(POSITION.end_bit() == 64);
 }
 
 /// ```text
@@ -55,7 +55,7 @@ mod group {
     /// Positions in a group.
     pub(super) const SIZE: u64 = 16;
 
-    const _: () = assert!(NUMBER.end() == 64);
+    const _: () = assert!(NUMBER.end_bit() == 64);
     const _: () = assert!(SIZE * (NUMBER.max() + 1) == super::cursor::POSITION.max() + 1);
 }
 
@@ -71,7 +71,7 @@ mod mark {
     pub(super) const POSITION: Field = Field::lowest(32);
     pub(super) const TURN: Field = POSITION.then(32);
 
-    const _: () = assert!(TURN.end() == 64);
+    const _: () = assert!(TURN.end_bit() == 64);
 }
 
 /// The last n calls.
@@ -84,7 +84,7 @@ pub struct CountRing {
     marks: Option<Marks>,
     durations: Option<Durations>,
     /// Calls that were ignored or rejected. They have no place among the last n.
-    asides: GenerationCounter,
+    uncounted: GenerationCounter,
 }
 
 impl CountRing {
@@ -106,13 +106,13 @@ impl CountRing {
             length,
             marks: within.map(Marks::new),
             durations: timing.is_timed().then(|| Durations::new(length, timing)),
-            asides: GenerationCounter::new(),
+            uncounted: GenerationCounter::new(),
         }
     }
 
-    /// See [`Ring::is_alike`](super::Ring::is_alike).
+    /// See [`Ring::same_config`](super::Ring::same_config).
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
+    pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| {
             let within = it.marks.as_ref().map(|marks| marks.width);
             let by_outcome = it.durations.as_ref().map(|durations| durations.by_outcome);
@@ -156,10 +156,10 @@ impl CountRing {
         &self,
         tally: Tally,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        self.record_timed(tally, None, generation, caller, is_current)
+        self.record_timed(tally, None, generation, context, is_current)
     }
 
     /// The same, of a call that took so long.
@@ -171,7 +171,7 @@ impl CountRing {
         tally: Tally,
         took: Option<Took>,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         // The cursor's 12 bits repeat after 4,096 state changes, few enough for a permit to be held
@@ -179,14 +179,14 @@ impl CountRing {
         if !is_current() {
             return false;
         }
-        if tally == Tally::Aside {
-            return self.asides.add(generation, is_current).is_some();
+        if tally == Tally::Uncounted {
+            return self.uncounted.add(generation, is_current).is_some();
         }
         let Some(position) = self.take_position(generation, is_current) else {
             return false;
         };
         if let Some(marks) = &self.marks {
-            marks.note(position, caller);
+            marks.note(position, context);
         }
         let written = self.write(position, tally == Tally::Failure);
         if let (Some(durations), Some(took)) = (&self.durations, took) {
@@ -196,8 +196,8 @@ impl CountRing {
     }
 
     /// Readies the window for `generation`: no word of an earlier one will be in reach.
-    pub fn begin(&self, generation: Generation, is_current: impl Fn() -> bool) {
-        self.asides.begin(generation, &is_current);
+    pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
+        self.uncounted.start_generation(generation, &is_current);
         self.advance(generation, 0, is_current);
     }
 
@@ -360,8 +360,8 @@ impl CountRing {
 
     /// How many calls of `generation` were not counted.
     #[must_use]
-    pub fn asides(&self, generation: Generation) -> u64 {
-        self.asides.get(generation)
+    pub fn uncounted(&self, generation: Generation) -> u64 {
+        self.uncounted.get(generation)
     }
 }
 
@@ -400,8 +400,8 @@ impl Marks {
     }
 
     /// Notes that the caller has taken `position`.
-    fn note(&self, position: u64, caller: &impl Caller) {
-        let tick = self.tick(caller.nanos());
+    fn note(&self, position: u64, context: &impl CallContext) {
+        let tick = self.tick(context.nanos());
         let (word, turn) = self.at(tick);
         let new = turn | mark::POSITION.of(position);
         // Acquire, and below Release with Acquire: as in `stamped::update`. Who has read the mark of
@@ -415,7 +415,7 @@ impl Marks {
             } else {
                 // As in a time window: the clock is read anew, and only if this tick is still in
                 // reach is the other one's mark an older one.
-                self.tick(caller.nanos()).saturating_sub(tick) >= Self::TICKS
+                self.tick(context.nanos()).saturating_sub(tick) >= Self::TICKS
             };
             if settled {
                 return;
@@ -450,7 +450,7 @@ impl Marks {
 #[cfg(all(test, not(tripcurve_loom)))]
 mod tests {
     use super::*;
-    use crate::clock::context::At;
+    use crate::clock::context::FixedContext;
     use proptest::prelude::*;
 
     const FIRST: Generation = Generation::FIRST;
@@ -460,7 +460,12 @@ mod tests {
         let ring = CountRing::new(16, None, Timing::NONE);
         let asleep = ring.take_position(FIRST, || true).unwrap();
         for _ in 0..64 {
-            assert!(ring.record(Tally::Success, FIRST, &At::on_one_lane(0), || true));
+            assert!(ring.record(
+                Tally::Success,
+                FIRST,
+                &FixedContext::on_first_thread_slot(0),
+                || true
+            ));
         }
         assert!(!ring.write(asleep, true));
         assert_eq!(ring.sum(FIRST, 0).failures, 0);
@@ -470,8 +475,18 @@ mod tests {
     fn a_generation_that_is_over_takes_no_position() {
         let ring = CountRing::new(4, None, Timing::NONE);
         let current = FIRST.next();
-        assert!(ring.record(Tally::Success, current, &At::on_one_lane(0), || true));
-        assert!(!ring.record(Tally::Failure, FIRST, &At::on_one_lane(0), || false));
+        assert!(ring.record(
+            Tally::Success,
+            current,
+            &FixedContext::on_first_thread_slot(0),
+            || true
+        ));
+        assert!(!ring.record(
+            Tally::Failure,
+            FIRST,
+            &FixedContext::on_first_thread_slot(0),
+            || false
+        ));
         let expected = Counts {
             successes: 1,
             failures: 0,
@@ -485,10 +500,15 @@ mod tests {
     fn ten_thousand_resets_never_show_an_older_generations_calls() {
         let ring = CountRing::new(8, None, Timing::NONE);
         let mut generation = FIRST;
-        assert!(ring.record(Tally::Failure, generation, &At::on_one_lane(0), || true));
+        assert!(ring.record(
+            Tally::Failure,
+            generation,
+            &FixedContext::on_first_thread_slot(0),
+            || true
+        ));
         for _ in 0..10_000 {
             generation = generation.next();
-            ring.begin(generation, || true);
+            ring.start_generation(generation, || true);
             assert_eq!(ring.sum(generation, 0), Counts::default());
         }
     }
@@ -503,20 +523,20 @@ mod tests {
             let ring = CountRing::new(length, within, Timing::NONE);
             let mut generation = FIRST;
             let mut calls = Vec::new();
-            let mut asides = 0;
+            let mut uncounted = 0;
             let mut now = 0;
             for (step, tally, change) in steps {
                 now += step;
                 if change == 0 {
                     generation = generation.next();
-                    ring.begin(generation, || true);
+                    ring.start_generation(generation, || true);
                     calls.clear();
-                    asides = 0;
+                    uncounted = 0;
                 }
-                let tally = [Tally::Success, Tally::Failure, Tally::Aside][usize::from(tally)];
-                prop_assert!(ring.record(tally, generation, &At::on_one_lane(now), || true));
-                if tally == Tally::Aside {
-                    asides += 1;
+                let tally = [Tally::Success, Tally::Failure, Tally::Uncounted][usize::from(tally)];
+                prop_assert!(ring.record(tally, generation, &FixedContext::on_first_thread_slot(now), || true));
+                if tally == Tally::Uncounted {
+                    uncounted += 1;
                 } else {
                     calls.push((now, tally == Tally::Failure));
                 }
@@ -533,7 +553,7 @@ mod tests {
                 let successes = last.len() as u64 - failures;
                 let expected = Counts { successes, failures, ..Counts::default() };
                 prop_assert_eq!(ring.sum(generation, now), expected);
-                prop_assert_eq!(ring.asides(generation), asides);
+                prop_assert_eq!(ring.uncounted(generation), uncounted);
             }
         }
     }

@@ -17,7 +17,7 @@ impl CountRing {
         SavedCalls {
             length: self.length,
             outcomes,
-            asides: self.asides.get(generation),
+            uncounted: self.uncounted.get(generation),
             ages: self.marks.as_ref().map(|marks| marks.save(end, held, now)),
         }
     }
@@ -36,7 +36,7 @@ impl CountRing {
         {
             return;
         }
-        self.asides = GenerationCounter::counting(generation, saved.asides, false);
+        self.uncounted = GenerationCounter::counting(generation, saved.uncounted, false);
         let end = self.begin_with(saved.outcomes.chars().filter_map(outcome), generation);
         if let (Some(marks), Some(ages)) = (&self.marks, &saved.ages) {
             marks.restore(ages, end, elapsed, now);

@@ -18,13 +18,13 @@ mod saved;
 use super::bucket::Stamp;
 use super::latencies::{BinCounts, Latencies};
 use super::latest::{ClockReading, Latest};
-use super::place::Place;
+use super::place::RingPosition;
 use super::shards::{Shards, Stretch};
 use super::{Counts, Tally};
 use crate::clock::Now;
-use crate::clock::context::Caller;
+use crate::clock::context::CallContext;
 use crate::state::Generation;
-use crate::sync::thread_slot::Lane;
+use crate::sync::thread_slot::ThreadSlot;
 use crate::sync::{Ordering, fence};
 
 /// The last stretch of time, in buckets.
@@ -36,7 +36,7 @@ pub struct TimeRing {
 
 impl TimeRing {
     /// The most buckets a ring can have; see the module for why.
-    pub const MAX_BUCKETS: u32 = Place::SLOTS;
+    pub const MAX_BUCKETS: u32 = RingPosition::SLOTS;
     const _GENERATIONS_ARE_TWO_RINGS_APART: () =
         assert!(Stamp::GENERATIONS >= 2 * Self::MAX_BUCKETS as u64);
 
@@ -50,18 +50,18 @@ impl TimeRing {
     /// A ring of `buckets` buckets, each `width` units of the clock wide, in which, once it has
     /// grown, the threads on the first `lanes` lanes have words of their own.
     #[must_use]
-    pub fn new(width: u64, buckets: u32, lanes: u32, counts_slow: bool) -> Self {
+    pub fn new(width: u64, buckets: u32, thread_slots: u32, counts_slow: bool) -> Self {
         debug_assert!(width > 0 && buckets > 0);
         Self {
             latest: Latest::new(width, buckets),
-            shards: Shards::new(buckets, lanes, counts_slow),
+            shards: Shards::new(buckets, thread_slots, counts_slow),
         }
     }
 
-    /// See [`Ring::is_alike`](super::Ring::is_alike).
+    /// See [`Ring::same_config`](super::Ring::same_config).
     #[must_use]
-    pub fn is_alike(&self, other: &Self) -> bool {
-        self.latest.is_alike(&other.latest) && self.shards.is_alike(&other.shards)
+    pub fn same_config(&self, other: &Self) -> bool {
+        self.latest.same_config(&other.latest) && self.shards.same_config(&other.shards)
     }
 
     /// Lets the ring grow now.
@@ -93,14 +93,14 @@ impl TimeRing {
         reading: ClockReading,
         tally: Tally,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         let Some(place) = self.latest.guess(reading, generation) else {
-            return self.record_unguessed(reading.raw, tally, generation, caller, is_current);
+            return self.record_unguessed(reading.raw, tally, generation, context, is_current);
         };
-        self.shards.add_at_once(tally, place, caller)
-            || self.record_rarely(reading.raw, place, tally, caller, is_current)
+        self.shards.add_at_once(tally, place, context)
+            || self.record_slow(reading.raw, place, tally, context, is_current)
     }
 
     #[cold]
@@ -110,36 +110,36 @@ impl TimeRing {
         raw: u64,
         tally: Tally,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         let buckets = self.shards.buckets();
         let place = self
             .latest
-            .note(raw, generation, buckets, caller, &is_current);
-        self.record_rarely(raw, place, tally, caller, is_current)
+            .note(raw, generation, buckets, context, &is_current);
+        self.record_slow(raw, place, tally, context, is_current)
     }
 
     #[inline(never)]
-    fn record_rarely(
+    fn record_slow(
         &self,
         raw: u64,
-        place: Place,
+        place: RingPosition,
         tally: Tally,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        self.shards.add(tally, place, caller, || {
-            self.is_alive(raw, caller) && is_current()
+        self.shards.add(tally, place, context, || {
+            self.is_alive(raw, context) && is_current()
         })
     }
 
     /// Whether a bucket in which the clock was read is still in the window.
-    fn is_alive(&self, raw: u64, caller: &impl Caller) -> bool {
+    fn is_alive(&self, raw: u64, context: &impl CallContext) -> bool {
         // The clock is read anew: it has moved on at least to the tick of any word that was read
         // before, so if this tick is still in the window, then the word that stands in its place is
         // an older one.
-        self.latest.age(raw, caller) < u64::from(self.shards.buckets())
+        self.latest.age(raw, context) < u64::from(self.shards.buckets())
     }
 
     /// Counts how long a call took, in a bin of `latencies`, and says whether it was counted; see
@@ -151,29 +151,29 @@ impl TimeRing {
         bin: usize,
         reading: ClockReading,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         let guess = self.latest.guess(reading, generation);
-        guess.is_some_and(|place| latencies.add_at_once(bin, place, caller))
-            || self.record_latency_rarely(latencies, bin, reading, generation, caller, is_current)
+        guess.is_some_and(|place| latencies.add_at_once(bin, place, context))
+            || self.record_latency_slow(latencies, bin, reading, generation, context, is_current)
     }
 
     #[cold]
     #[inline(never)]
-    fn record_latency_rarely(
+    fn record_latency_slow(
         &self,
         latencies: &Latencies,
         bin: usize,
         reading: ClockReading,
         generation: Generation,
-        caller: &impl Caller,
+        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         let place = self.latest.find(reading, generation, self.shards.buckets());
         let has_grown = self.shards.has_grown();
-        latencies.add(bin, place, has_grown, caller, || {
-            self.is_alive(reading.raw, caller) && is_current()
+        latencies.add(bin, place, has_grown, context, || {
+            self.is_alive(reading.raw, context) && is_current()
         })
     }
 
@@ -195,7 +195,7 @@ impl TimeRing {
         let place = self.latest.find(reading, generation, self.shards.buckets());
         let window = Stretch::whole(place);
         if tally.is_spread() {
-            self.shards.others(tally, window, Lane(0)).sum()
+            self.shards.others(tally, window, ThreadSlot(0)).sum()
         } else {
             self.shards.common_sum(tally, window)
         }
@@ -231,7 +231,7 @@ impl TimeRing {
         mut counts: Counts,
         generation: Generation,
         reading: ClockReading,
-        lane: Lane,
+        thread_slot: ThreadSlot,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         if !worth(counts) {
@@ -239,7 +239,7 @@ impl TimeRing {
         }
         let place = self.latest.find(reading, generation, self.shards.buckets());
         let window = Stretch::whole(place);
-        for part in self.shards.others(Tally::Success, window, lane) {
+        for part in self.shards.others(Tally::Success, window, thread_slot) {
             counts.successes += part;
             if !worth(counts) {
                 return None;
@@ -254,7 +254,7 @@ impl TimeRing {
         buckets: u32,
         generation: Generation,
         reading: ClockReading,
-        lane: Lane,
+        thread_slot: ThreadSlot,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         let place = self.latest.find(reading, generation, self.shards.buckets());
@@ -268,7 +268,7 @@ impl TimeRing {
         }
         // Acquire: as in `failures_and_slow`, the failures first.
         fence(Ordering::Acquire);
-        for part in self.shards.others(Tally::Success, short, lane) {
+        for part in self.shards.others(Tally::Success, short, thread_slot) {
             counts.successes += part;
             if !worth(counts) {
                 return None;
@@ -281,7 +281,7 @@ impl TimeRing {
 #[cfg(all(test, not(tripcurve_loom)))]
 mod tests {
     use super::*;
-    use crate::clock::context::At;
+    use crate::clock::context::FixedContext;
     use proptest::prelude::*;
     use std::cell::RefCell;
 
@@ -292,9 +292,9 @@ mod tests {
     }
 
     fn record(ring: &TimeRing, generation: Generation, now: u64) -> bool {
-        let caller = At::on_one_lane(now);
-        let reading = ring.read(&caller);
-        ring.record_at(reading, Tally::Failure, generation, &caller, || true)
+        let context = FixedContext::on_first_thread_slot(now);
+        let reading = ring.read(&context);
+        ring.record_at(reading, Tally::Failure, generation, &context, || true)
     }
 
     /// Records a call whose clock was read at `then`, at `now`.
@@ -304,7 +304,7 @@ mod tests {
             reading,
             Tally::Failure,
             FIRST,
-            &At::on_one_lane(now),
+            &FixedContext::on_first_thread_slot(now),
             || true,
         )
     }
@@ -398,25 +398,25 @@ mod tests {
     fn a_sum_that_is_not_worth_going_on_with_is_not_gone_on_with() {
         let ring = TimeRing::new(10, 3, 2, false);
         ring.grow();
-        for lane in [0, 1, 2] {
-            let caller = At {
+        for thread_slot in [0, 1, 2] {
+            let context = FixedContext {
                 nanos: 5,
-                lane: Lane(lane),
+                thread_slot: ThreadSlot(thread_slot),
             };
-            let reading = ring.read(&caller);
-            assert!(ring.record_at(reading, Tally::Success, FIRST, &caller, || true));
+            let reading = ring.read(&context);
+            assert!(ring.record_at(reading, Tally::Success, FIRST, &context, || true));
         }
         let reading = ClockReading::at(5);
         let seen = RefCell::new(Vec::new());
         let failed = ring.failures_and_slow(FIRST, reading);
-        let counts = ring.add_successes(failed, FIRST, reading, Lane(1), |counts| {
+        let counts = ring.add_successes(failed, FIRST, reading, ThreadSlot(1), |counts| {
             seen.borrow_mut().push(counts.successes);
             counts.successes < 2
         });
         assert_eq!(counts, None);
         assert_eq!(seen.take(), [0, 1, 2], "lane 1, then the shared one");
 
-        let counts = ring.short_counts(1, FIRST, reading, Lane(1), |counts| {
+        let counts = ring.short_counts(1, FIRST, reading, ThreadSlot(1), |counts| {
             seen.borrow_mut().push(counts.successes);
             counts.successes < 2
         });
@@ -428,46 +428,46 @@ mod tests {
         #[test]
         fn the_sum_is_that_of_a_list_of_calls(
             buckets in 1..8_u32,
-            lanes in 0..3_u32,
+            thread_slots in 0..3_u32,
             short in 1..8_u32,
             steps in proptest::collection::vec((0..40_u64, 0..3_u8, 0..20_u8, 0..80_u32, 0..20_u8), 1..200),
         ) {
-            let ring = TimeRing::new(10, buckets, 1 << lanes, false);
+            let ring = TimeRing::new(10, buckets, 1 << thread_slots, false);
             let short = short.min(buckets);
             let mut generation = FIRST;
             let mut calls = Vec::new();
             let mut now = 0;
-            for (step, tally, change, lane, grows) in steps {
+            for (step, tally, change, thread_slot, grows) in steps {
                 now += step;
                 if change == 0 {
                     generation = generation.next();
                     calls.clear();
                 }
-                let tally = [Tally::Success, Tally::Failure, Tally::Aside][usize::from(tally)];
-                let caller = At { nanos: now, lane: Lane(lane) };
+                let tally = [Tally::Success, Tally::Failure, Tally::Uncounted][usize::from(tally)];
+                let context = FixedContext { nanos: now, thread_slot: ThreadSlot(thread_slot) };
                 if grows == 1 {
                     ring.grow();
                 }
-                let reading = ring.read(&caller);
-                prop_assert!(ring.record_at(reading, tally, generation, &caller, || true));
+                let reading = ring.read(&context);
+                prop_assert!(ring.record_at(reading, tally, generation, &context, || true));
                 calls.push((now / 10, tally));
                 let count_in = |buckets, wanted| {
                     let alive = |tick| now / 10 - tick < u64::from(buckets);
                     calls.iter().filter(|(tick, tally)| alive(*tick) && *tally == wanted).count() as u64
                 };
                 let count = |wanted| count_in(buckets, wanted);
-                for tally in [Tally::Success, Tally::Failure, Tally::Aside] {
+                for tally in [Tally::Success, Tally::Failure, Tally::Uncounted] {
                     prop_assert_eq!(ring.sum(tally, generation, ClockReading::at(now)), count(tally));
                 }
                 let failed = ring.failures_and_slow(generation, reading);
-                let counts = ring.add_successes(failed, generation, reading, caller.lane, |_| true);
+                let counts = ring.add_successes(failed, generation, reading, context.thread_slot, |_| true);
                 let expected = Counts {
                     successes: count(Tally::Success),
                     failures: count(Tally::Failure),
                     ..Counts::default()
                 };
                 prop_assert_eq!(counts, Some(expected));
-                let counts = ring.short_counts(short, generation, reading, caller.lane, |_| true);
+                let counts = ring.short_counts(short, generation, reading, context.thread_slot, |_| true);
                 let expected = Counts {
                     successes: count_in(short, Tally::Success),
                     failures: count_in(short, Tally::Failure),

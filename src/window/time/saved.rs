@@ -43,7 +43,7 @@ impl TimeRing {
             successes: counts(Tally::Success),
             failures,
             slow,
-            asides: counts(Tally::Aside),
+            uncounted: counts(Tally::Uncounted),
         }
     }
 
@@ -67,7 +67,7 @@ impl TimeRing {
             (Tally::Success, &saved.successes),
             (Tally::Failure, &saved.failures),
             (Tally::Slow, &saved.slow),
-            (Tally::Aside, &saved.asides),
+            (Tally::Uncounted, &saved.uncounted),
         ] {
             let ages = (0..buckets).skip(usize::try_from(later).unwrap_or(usize::MAX));
             for (age, count) in ages.zip(counts) {
