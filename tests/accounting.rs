@@ -16,9 +16,9 @@ use std::time::Duration;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tripcurve::{
-    BlockingBulkhead, Builder, Bulkhead, CallError, CallTimeout, CircuitBreaker, Clock, Guarded,
-    GuardedBlocking, MockClock, Outcome, OwnedPermit, Recording, Recovery, Snapshot, State,
-    TripPolicy, Waiting, Window,
+    BlockingBulkhead, Bulkhead, CallError, CallTimeout, CircuitBreaker, CircuitBreakerBuilder,
+    Clock, Guarded, GuardedBlocking, MockClock, Outcome, OwnedPermit, Recording, Recovery,
+    Snapshot, State, TripPolicy, Waiting, Window,
 };
 
 const THREADS: u64 = 4;
@@ -116,7 +116,9 @@ struct Handles {
 }
 
 impl Handles {
-    fn new(settings: impl FnOnce(Builder) -> Builder) -> (Self, MockClock) {
+    fn new(
+        settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+    ) -> (Self, MockClock) {
         let (clock, hand) = Clock::mock();
         let builder = CircuitBreaker::builder("ledger")
             .max_waiting(100)
@@ -301,7 +303,7 @@ fn run(handles: &Handles, outcomes: &[Outcome], check: impl Fn(&Ledger, &Snapsho
     ledger
 }
 
-fn never_trips(builder: Builder) -> Builder {
+fn never_trips(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     builder.trip_when(TripPolicy::failure_count(100_000))
 }
 
@@ -362,7 +364,7 @@ fn the_books_balance_while_closed_and_while_only_measuring() {
 
 #[test]
 fn the_books_balance_where_calls_are_timed() {
-    for recording in [Recording::Together, Recording::ByOutcome] {
+    for recording in [Recording::Combined, Recording::ByOutcome] {
         let slow = TripPolicy::slow_rate(1.0)
             .slower_than(HOUR)
             .min_calls(100_000);

@@ -10,7 +10,8 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tripcurve::{
-    Adaptive, Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, State, TripPolicy,
+    Adaptive, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State,
+    TripPolicy,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -48,7 +49,9 @@ impl Service {
                     told.lock().unwrap().push(transition.cause());
                 }
             });
-        let builder = policies.into_iter().fold(builder, Builder::trip_when);
+        let builder = policies
+            .into_iter()
+            .fold(builder, CircuitBreakerBuilder::trip_when);
         Self {
             breaker: builder.build().unwrap(),
             hand,
@@ -294,7 +297,7 @@ fn together_with_another_policy_whichever_is_first_trips() {
     let both = || {
         [
             sensitive().into(),
-            TripPolicy::error_rate(0.5).min_calls(10).into(),
+            TripPolicy::failure_rate(0.5).min_calls(10).into(),
         ]
     };
     let service = Service::new(both(), SECOND / 100);
@@ -304,7 +307,7 @@ fn together_with_another_policy_whichever_is_first_trips() {
     // What is tolerated may still be too much for the other.
     let strict = [
         TripPolicy::adaptive().tolerate(0.9).into(),
-        TripPolicy::error_rate(0.5).min_calls(10).into(),
+        TripPolicy::failure_rate(0.5).min_calls(10).into(),
     ];
     let service = Service::new(strict, SECOND / 100);
     for call in 0..10 {
@@ -314,7 +317,7 @@ fn together_with_another_policy_whichever_is_first_trips() {
     assert!(
         matches!(
             causes[..],
-            [Cause::ErrorRate {
+            [Cause::FailureRate {
                 failures: 5,
                 calls: 10,
                 ..

@@ -19,9 +19,9 @@ use proptest::prelude::*;
 #[cfg(feature = "reconfigure")]
 use proptest::sample::subsequence;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
-#[cfg(feature = "serde")]
-use tripcurve::{Builder, CircuitBreaker, SavedState};
 use tripcurve::{Cause, Jitter, Outcome, Recording, State};
+#[cfg(feature = "serde")]
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, SavedState};
 
 const CASES: u32 = 600;
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -121,7 +121,7 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
     let policy = prop_oneof![
         (1..8_u32).prop_map(Policy::ConsecutiveFailures),
         (1..20_u32).prop_map(Policy::FailureCount),
-        (threshold(), 1..30_u32).prop_map(|(threshold, min_calls)| Policy::ErrorRate {
+        (threshold(), 1..30_u32).prop_map(|(threshold, min_calls)| Policy::FailureRate {
             threshold,
             min_calls
         }),
@@ -138,7 +138,7 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
 fn timing() -> impl Strategy<Value = (Recording, Duration)> {
     let recording = prop_oneof![
         2 => Just(Recording::Off),
-        1 => Just(Recording::Together),
+        1 => Just(Recording::Combined),
         1 => Just(Recording::ByOutcome),
     ];
     let slower_than = prop_oneof![
@@ -190,19 +190,19 @@ fn growth() -> impl Strategy<Value = Option<(Growth, u32)>> {
 /// Steps of a ramp; short ones, so that calls come late, and long ones, in which many come back.
 fn ramps() -> impl Strategy<Value = Steps> {
     let share = prop_oneof![1 => Just(1_000), 2 => 1..=1_000_u32, 2 => 500..=1_000_u32];
-    let max_error_rate = prop_oneof![1 => Just(0), 3 => 0..100_u32];
+    let max_failure_rate = prop_oneof![1 => Just(0), 3 => 0..100_u32];
     let each = prop_oneof![
         1 => Just(Duration::from_millis(1)),
         3 => nanos(1_000_000..30_000_000),
         2 => nanos(30_000_000..3_000_000_000),
         1 => Just(Duration::from_secs(86_400)),
     ];
-    let max_error_rate = proptest::option::of(max_error_rate);
-    (btree_set(share, 1..=4), each, max_error_rate).prop_map(
-        |(shares, each, max_error_rate_in_percent): (BTreeSet<_>, _, _)| Steps {
+    let max_failure_rate = proptest::option::of(max_failure_rate);
+    (btree_set(share, 1..=4), each, max_failure_rate).prop_map(
+        |(shares, each, max_failure_rate_in_percent): (BTreeSet<_>, _, _)| Steps {
             shares_in_thousandths: shares.into_iter().collect(),
             each,
-            max_error_rate_in_percent,
+            max_failure_rate_in_percent,
         },
     )
 }
@@ -223,7 +223,7 @@ fn configs(
         let needed = proptest::option::of(1..=probes);
         (Just(probes), needed)
     });
-    let longest_retry_after = prop_oneof![
+    let max_retry_after = prop_oneof![
         2 => Just(None),
         1 => Just(Some(Duration::ZERO)),
         3 => nanos(1_000_000..3_000_000_000).prop_map(Some),
@@ -238,7 +238,7 @@ fn configs(
         prop_oneof![Just(Outcome::Ignored), Just(Outcome::Failure)],
         states(),
         prop_oneof![Just(1_u32), Just(4)],
-        (timing(), built_at, growth(), longest_retry_after),
+        (timing(), built_at, growth(), max_retry_after),
     )
         .prop_map(
             |(
@@ -250,7 +250,7 @@ fn configs(
                 on_cancel,
                 start_in,
                 shards,
-                ((recording, slower_than), built_at, growth, longest_retry_after),
+                ((recording, slower_than), built_at, growth, max_retry_after),
             )| {
                 let growth = growth.filter(|_| open_for < TEN_YEARS);
                 Config {
@@ -260,7 +260,7 @@ fn configs(
                     }),
                     window,
                     policies: Policy::all_fitted(policies, window),
-                    longest_retry_after,
+                    max_retry_after,
                     open_for,
                     probes,
                     needed,
@@ -421,7 +421,7 @@ fn counts() -> Vec<Cause> {
             calls,
             limit: 0,
         },
-        Cause::ErrorRate {
+        Cause::FailureRate {
             failures,
             calls,
             threshold,
@@ -459,12 +459,12 @@ fn evidence() -> Cause {
 /// Causes that have to do with neither policies nor the way back.
 fn others() -> [Cause; 6] {
     [
-        Cause::DependencySaidSo,
-        Cause::OpenTimeOver,
+        Cause::TripRequested,
+        Cause::OpenExpired,
         Cause::ProbeFailed,
         Cause::ProbeSlow,
         Cause::ProbesOverdue { probes: 0 },
-        Cause::ByHand,
+        Cause::Manual,
     ]
 }
 
@@ -533,7 +533,7 @@ fn compare_with(
         Came::Unchanged,
         Came::WindowKept,
         Came::WindowResized,
-        Came::WindowBegunAnew,
+        Came::WindowReset,
         Came::TrippedAtOnce,
         Came::RecoveryBegunAnew,
         Came::SwitchedOff,
@@ -546,7 +546,10 @@ fn compare_with(
 
 /// Saves the breaker in one format or another, and restores it.
 #[cfg(feature = "serde")]
-fn restart(breaker: &CircuitBreaker<ByItself>, builder: Builder) -> Builder {
+fn restart(
+    breaker: &CircuitBreaker<ByItself>,
+    builder: CircuitBreakerBuilder,
+) -> CircuitBreakerBuilder {
     let saved = breaker.save();
     let read: SavedState = match breaker.snapshot().generation() % 3 {
         0 => serde_json::from_str(&serde_json::to_string(&saved).unwrap()).unwrap(),
@@ -555,7 +558,7 @@ fn restart(breaker: &CircuitBreaker<ByItself>, builder: Builder) -> Builder {
     };
     assert_eq!(read, saved);
     let a_year = Duration::from_secs(365 * 86_400);
-    builder.restore(read).oldest_saved_state(a_year)
+    builder.restore(read).max_state_age(a_year)
 }
 
 /// Now and then a restart among the operations, where there are any.
@@ -639,7 +642,7 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         policies: Vec::new(),
         open_for: Duration::from_secs(10 * 365 * 86_400),
         growth: None,
-        longest_retry_after: None,
+        max_retry_after: None,
         probes: 1,
         needed: None,
         steps: None,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, State, TripPolicy, Window,
+    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State, TripPolicy,
+    Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ fn built(settings: Settings) -> (CircuitBreaker, MockClock) {
     (settings(builder).build().unwrap(), hand)
 }
 
-type Settings = fn(Builder) -> Builder;
+type Settings = fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder;
 
 /// Settings under which a call leaves the window within a minute.
 const AGING: [(&str, Settings); 8] = [
@@ -326,7 +327,7 @@ fn a_breaker_whose_failures_are_all_too_old_gives_its_place_to_another() {
         let registry = tripcurve::Registry::builder(template).capacity(1).build();
         let registry = registry.unwrap();
         for key in 0..10 {
-            fail(&registry.of(&key));
+            fail(&registry.get_or_create(&key));
             hand.advance(DAY);
         }
         assert!(registry.len() <= 3, "{what}: {}", registry.len());

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, CallError, CircuitBreaker, Clock, MockClock, Name, Outcome, Recording, State,
-    TripPolicy, Window,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Name, Outcome, Recording,
+    State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,10 +20,10 @@ const SECOND: Duration = Duration::from_secs(1);
 static TOLD: AtomicU64 = AtomicU64::new(0);
 
 /// What a breaker takes the time of calls for.
-fn timings() -> [fn(Builder) -> Builder; 3] {
+fn timings() -> [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 3] {
     [
         |builder| builder,
-        |builder| builder.latency(Recording::Together),
+        |builder| builder.latency(Recording::Combined),
         |builder| {
             let policy = TripPolicy::slow_rate(0.9).slower_than(SECOND).min_calls(3);
             builder.trip_when(policy).latency(Recording::ByOutcome)
@@ -47,7 +47,7 @@ fn breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
                         let mut builder = timing(CircuitBreaker::builder(name.clone()))
                             .window(window.clone())
                             .trip_when(TripPolicy::consecutive_failures(3))
-                            .trip_when(TripPolicy::error_rate(0.9).min_calls(50))
+                            .trip_when(TripPolicy::failure_rate(0.9).min_calls(50))
                             .probes(2);
                         let what = format!("{builder:?}, listens: {listens}, mock: {mock}");
                         if listens {
@@ -143,7 +143,7 @@ fn let_it_try(breaker: &CircuitBreaker, hand: Option<&MockClock>) {
         hand.advance(2 * SECOND);
     } else {
         breaker.trip(Duration::ZERO);
-        assert_eq!(breaker.snapshot().time_left_open(), Some(Duration::ZERO));
+        assert_eq!(breaker.snapshot().remaining_open(), Some(Duration::ZERO));
     }
 }
 
@@ -408,7 +408,7 @@ fn a_snapshot_and_a_command_allocate_nothing() {
 
 /// How often ten thousand calls allocate that a breaker makes on this thread, on the same once more,
 /// and on another one.
-fn allocations_when_busy(builder: Builder) -> [u64; 3] {
+fn allocations_when_busy(builder: CircuitBreakerBuilder) -> [u64; 3] {
     let breaker = builder.build().unwrap();
     let calls = || {
         let allocations = allocation_counter::measure(|| {

@@ -12,9 +12,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, CallError, Cause, CircuitBreaker, Classify, Clock, ConfigError, CountWindow,
-    ErrIsFailure, ErrorRate, Fallback, MockClock, Name, Outcome, OwnedPermit, Permit, Rejected,
-    Snapshot, State, Transition, TripPolicy, Window,
+    CallError, Cause, CircuitBreaker, CircuitBreakerBuilder, Classify, Clock, ConfigError,
+    CountWindow, DefaultClassifier, FailureRate, Fallback, MockClock, Name, Outcome, OwnedPermit,
+    Permit, Rejected, Snapshot, State, Transition, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -230,8 +230,8 @@ fn a_dependency_that_says_so_opens_the_breaker_at_once() {
     let _ = classified.call(|| Ok(503));
     assert_eq!(breaker.state(), State::Open, "as a probe too");
 
-    let said_so = Cause::DependencySaidSo;
-    let expected = [said_so, Cause::OpenTimeOver, said_so];
+    let said_so = Cause::TripRequested;
+    let expected = [said_so, Cause::OpenExpired, said_so];
     assert_eq!(*causes.lock().unwrap(), expected);
 
     breaker.metrics_only();
@@ -575,7 +575,7 @@ fn a_transition_says_what_changed_and_why() {
     let (clock, hand) = Clock::mock();
     let breaker = CircuitBreaker::builder(String::from("api"))
         .trip_when(TripPolicy::consecutive_failures(3))
-        .trip_when(TripPolicy::error_rate(0.5).min_calls(4))
+        .trip_when(TripPolicy::failure_rate(0.5).min_calls(4))
         .trip_when(TripPolicy::failure_count(2))
         .probes(2)
         .clock(clock)
@@ -610,7 +610,7 @@ fn a_transition_says_what_changed_and_why() {
         "api: open -> metrics-only, generation 8: by hand",
     ];
     assert_eq!(*told.lock().unwrap(), expected);
-    let rate = Cause::ErrorRate {
+    let rate = Cause::FailureRate {
         failures: 2,
         calls: 3,
         threshold: 0.5,
@@ -717,7 +717,7 @@ fn every_public_type_is_send_sync_and_unpin() {
     may_go_anywhere!(
         CircuitBreaker,
         CircuitBreaker<fn(&Result<Bound, Bound>) -> Outcome>,
-        Builder,
+        CircuitBreakerBuilder,
         Clock,
         MockClock,
         CallError<String>,
@@ -725,10 +725,10 @@ fn every_public_type_is_send_sync_and_unpin() {
         Rejected,
         Name,
         Outcome,
-        ErrIsFailure,
+        DefaultClassifier,
         Permit<'static>,
         OwnedPermit,
-        ErrorRate,
+        FailureRate,
         TripPolicy,
         Snapshot,
         State,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, CircuitBreaker, Clock, Jitter, MockClock, Outcome, Recovery, State,
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome, Recovery,
+    State,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -14,12 +15,16 @@ fn doubling() -> Backoff {
     Backoff::exponential(SECOND, 2.0, 10 * SECOND).jitter(Jitter::None)
 }
 
-fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+fn built(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, MockClock) {
     built_by(|builder| settings(builder.probes(1)))
 }
 
 /// A breaker with a recovery that the test chooses.
-fn built_by(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+fn built_by(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("backoff").clock(clock);
     (settings(builder).build().unwrap(), hand)
@@ -31,12 +36,12 @@ fn trip(breaker: &CircuitBreaker) {
 
 /// For how many seconds it is open from now on, to the next one down.
 fn open_for(breaker: &CircuitBreaker) -> u64 {
-    breaker.snapshot().time_left_open().unwrap().as_secs()
+    breaker.snapshot().remaining_open().unwrap().as_secs()
 }
 
 /// Lets the open time go by.
 fn wait(breaker: &CircuitBreaker, hand: &MockClock) {
-    hand.advance(breaker.snapshot().time_left_open().unwrap());
+    hand.advance(breaker.snapshot().remaining_open().unwrap());
 }
 
 /// A breaker whose third recovery has just succeeded.
@@ -161,7 +166,7 @@ fn breakers_with_different_names_do_not_probe_in_step_and_can_be_simulated() {
                 .build()
                 .unwrap();
             trip(&breaker);
-            breaker.snapshot().time_left_open().unwrap()
+            breaker.snapshot().remaining_open().unwrap()
         };
         let mut times: Vec<_> = (0..100).map(first).collect();
         assert_eq!(times, (0..100).map(first).collect::<Vec<_>>());

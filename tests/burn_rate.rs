@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, BurnRate, Cause, CircuitBreaker, Clock, MockClock, State, TripPolicy, Window,
+    BurnRate, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, State, TripPolicy,
+    Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,7 +23,7 @@ impl Subject {
         Self::with(|builder| builder.trip_when(policy))
     }
 
-    fn with(policies: impl FnOnce(Builder) -> Builder) -> Self {
+    fn with(policies: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder) -> Self {
         let (clock, hand) = Clock::mock();
         let told = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&told);
@@ -195,7 +196,7 @@ fn another_policy_that_trips_is_heard_though_the_burn_has_stopped() {
     let subject = Subject::with(|builder| {
         builder
             .trip_when(TripPolicy::burn_rate(0.9).factor(2.0))
-            .trip_when(TripPolicy::error_rate(0.5).min_calls(180))
+            .trip_when(TripPolicy::failure_rate(0.5).min_calls(180))
     });
     subject.fail(99);
     subject.hand.advance(4 * SECOND);
@@ -205,7 +206,7 @@ fn another_policy_that_trips_is_heard_though_the_burn_has_stopped() {
     assert!(
         matches!(
             told[0].0,
-            Cause::ErrorRate {
+            Cause::FailureRate {
                 failures: 100,
                 calls: 180,
                 ..

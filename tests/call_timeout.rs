@@ -11,14 +11,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, CallError, CallTimeout, Cause, CircuitBreaker, Classify, Clock, MockClock, Outcome,
-    Recording, Recovery, State, TripPolicy, Window,
+    CallError, CallTimeout, Cause, CircuitBreaker, CircuitBreakerBuilder, Classify, Clock,
+    MockClock, Outcome, Recording, Recovery, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_millis(250);
 
-fn builder() -> (Builder, MockClock) {
+fn builder() -> (CircuitBreakerBuilder, MockClock) {
     let (clock, hand) = Clock::mock();
     (CircuitBreaker::builder("payments").clock(clock), hand)
 }
@@ -175,7 +175,8 @@ fn it_counts_as_slow_too_however_long_a_slow_call_is() {
         || TripPolicy::slow_rate(0.9).slower_than(60 * SECOND).into(),
         || TripPolicy::adaptive().slower_than(60 * SECOND).into(),
     ];
-    let windows: [fn(Builder) -> Builder; 2] = [|it| it, |it| it.window(Window::count(100))];
+    let windows: [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 2] =
+        [|it| it, |it| it.window(Window::count(100))];
     for (policy, window) in policies
         .iter()
         .flat_map(|policy| windows.map(|window| (policy, window)))
@@ -209,10 +210,10 @@ fn it_counts_as_slow_too_however_long_a_slow_call_is() {
 #[test]
 fn where_no_call_is_slow_it_counts_as_failed_alone() {
     for window in [
-        |it: Builder| it,
-        |it: Builder| it.window(Window::count(100)),
+        |it: CircuitBreakerBuilder| it,
+        |it: CircuitBreakerBuilder| it.window(Window::count(100)),
     ] {
-        let builder = window(builder().0.latency(Recording::Together));
+        let builder = window(builder().0.latency(Recording::Combined));
         let breaker = builder.build().unwrap();
         times_out(&breaker);
         let snapshot = breaker.snapshot();
@@ -228,7 +229,7 @@ fn it_trips_by_each_policy_that_counts_failed_or_slow_calls() {
         .min_calls(5);
     let policies: [TripPolicy; 4] = [
         TripPolicy::consecutive_failures(5),
-        TripPolicy::error_rate(0.5).min_calls(5).into(),
+        TripPolicy::failure_rate(0.5).min_calls(5).into(),
         slow.into(),
         TripPolicy::adaptive().into(),
     ];

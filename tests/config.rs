@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, CircuitBreaker, Config, Jitter, Outcome, Recording, Recovery, State,
-    TripPolicy, Window,
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Config, Jitter, Outcome, Recording, Recovery,
+    State, TripPolicy, Window,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -36,7 +36,7 @@ fn refused(config: &Config, expected: &str) {
 }
 
 #[track_caller]
-fn makes(settings: &str, set: impl FnOnce(Builder) -> Builder) {
+fn makes(settings: &str, set: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder) {
     let made = payments(settings).builder("payments").unwrap();
     let expected = set(CircuitBreaker::builder("payments"));
     assert_eq!(format!("{made:?}"), format!("{expected:?}"), "{settings}");
@@ -54,13 +54,16 @@ fn each_policy_is_the_one_that_the_same_words_make_in_code() {
         TripPolicy::consecutive_failures(7),
     );
     makes("{ failure_count = 7 }", TripPolicy::failure_count(7));
-    makes("{ error_rate = 0.3 }", TripPolicy::error_rate(0.3).into());
     makes(
-        "{ error_rate = 0.3, min_calls = 7 }",
-        TripPolicy::error_rate(0.3).min_calls(7).into(),
+        "{ failure_rate = 0.3 }",
+        TripPolicy::failure_rate(0.3).into(),
+    );
+    makes(
+        "{ failure_rate = 0.3, min_calls = 7 }",
+        TripPolicy::failure_rate(0.3).min_calls(7).into(),
     );
     // A whole number is a number.
-    makes("{ error_rate = 1 }", TripPolicy::error_rate(1.0).into());
+    makes("{ failure_rate = 1 }", TripPolicy::failure_rate(1.0).into());
     makes(
         "{ slow_rate = 0.3, slower_than = '2s', min_calls = 7 }",
         TripPolicy::slow_rate(0.3)
@@ -160,11 +163,11 @@ fn each_other_setting_is_the_one_that_the_same_words_make_in_code() {
     makes("probe_timeout = 'forever'", |builder| {
         builder.probe_timeout(Duration::MAX)
     });
-    makes("longest_retry_after = '0s'", |builder| {
-        builder.longest_retry_after(Duration::ZERO)
+    makes("max_retry_after = '0s'", |builder| {
+        builder.max_retry_after(Duration::ZERO)
     });
-    makes("longest_retry_after = '1h'", |builder| {
-        builder.longest_retry_after(60 * MINUTE)
+    makes("max_retry_after = '1h'", |builder| {
+        builder.max_retry_after(60 * MINUTE)
     });
     makes("on_cancel = 'failure'", |builder| {
         builder.on_cancel(Outcome::Failure)
@@ -192,7 +195,7 @@ fn each_other_setting_is_the_one_that_the_same_words_make_in_code() {
     }
     for (word, recording) in [
         ("off", Recording::Off),
-        ("together", Recording::Together),
+        ("combined", Recording::Combined),
         ("by-outcome", Recording::ByOutcome),
     ] {
         makes(&format!("latency = '{word}'"), |builder| {
@@ -218,14 +221,14 @@ fn each_recovery_is_the_one_that_the_same_words_make_in_code() {
         |builder| builder.recovery(Recovery::probes(5).success_threshold(3)),
     );
     makes(
-        "recovery = { probes = 5, max_error_rate = 0.2 }",
-        |builder| builder.recovery(Recovery::probes(5).max_error_rate(0.2)),
+        "recovery = { probes = 5, max_failure_rate = 0.2 }",
+        |builder| builder.recovery(Recovery::probes(5).max_failure_rate(0.2)),
     );
     makes(
-        "recovery = { steps = [0.1, 0.5, 1], each = '10s', max_error_rate = 0.2 }",
+        "recovery = { steps = [0.1, 0.5, 1], each = '10s', max_failure_rate = 0.2 }",
         |builder| {
             let steps = Recovery::steps([0.1, 0.5, 1.0], 10 * SECOND);
-            builder.recovery(steps.max_error_rate(0.2))
+            builder.recovery(steps.max_failure_rate(0.2))
         },
     );
     // The open time is one thing, the way back another.
@@ -244,7 +247,7 @@ fn each_recovery_is_the_one_that_the_same_words_make_in_code() {
 const TEMPLATE: &str = "
     [templates.default]
     window = { length = '30s', buckets = 6 }
-    trip_when = ['adaptive', { error_rate = 0.5, min_calls = 20 }]
+    trip_when = ['adaptive', { failure_rate = 0.5, min_calls = 20 }]
     recovery = 'adaptive'
     open_for = '3s'
     shards = 8
@@ -265,7 +268,7 @@ fn a_breaker_has_what_its_template_says_where_it_says_nothing_itself() {
     let expected = CircuitBreaker::builder("payments")
         .window(Window::time(10 * SECOND, 10))
         .trip_when(TripPolicy::adaptive())
-        .trip_when(TripPolicy::error_rate(0.5).min_calls(20))
+        .trip_when(TripPolicy::failure_rate(0.5).min_calls(20))
         .recovery(Recovery::adaptive().backoff(backoff))
         .shards(8);
     assert_eq!(format!("{made:?}"), format!("{expected:?}"));
@@ -277,7 +280,7 @@ fn a_breaker_has_what_its_template_says_where_it_says_nothing_itself() {
     let expected = CircuitBreaker::builder("default")
         .window(Window::time(30 * SECOND, 6))
         .trip_when(TripPolicy::adaptive())
-        .trip_when(TripPolicy::error_rate(0.5).min_calls(20))
+        .trip_when(TripPolicy::failure_rate(0.5).min_calls(20))
         .recovery(Recovery::adaptive().open_for(3 * SECOND))
         .shards(8);
     assert_eq!(format!("{made:?}"), format!("{expected:?}"));
@@ -333,8 +336,8 @@ fn a_setting_that_makes_no_sense_is_refused_with_its_place() {
             "probe_timeout: 0ns is not at least 1ms",
         ),
         (
-            "longest_retry_after = '2y'",
-            "longest_retry_after: 63115200s is not 0",
+            "max_retry_after = '2y'",
+            "max_retry_after: 63115200s is not 0",
         ),
         ("shards = 65", "shards: 65 is not in 1..=64"),
         (
@@ -346,8 +349,8 @@ fn a_setting_that_makes_no_sense_is_refused_with_its_place() {
             "recovery.success_threshold: 3 is not in 1..=2",
         ),
         (
-            "recovery = { probes = 2, max_error_rate = 1.0 }",
-            "recovery.max_error_rate: 1 is not at least 0",
+            "recovery = { probes = 2, max_failure_rate = 1.0 }",
+            "recovery.max_failure_rate: 1 is not at least 0",
         ),
         (
             "recovery = { steps = [], each = '1s' }",
@@ -366,11 +369,11 @@ fn a_setting_that_makes_no_sense_is_refused_with_its_place() {
             "backoff.factor: NaN is not in 1..=100",
         ),
         (
-            "trip_when = [{ error_rate = 2 }]",
-            "trip_when[0].error_rate: 2 is not above 0.0",
+            "trip_when = [{ failure_rate = 2 }]",
+            "trip_when[0].failure_rate: 2 is not above 0.0",
         ),
         (
-            "trip_when = [{ error_rate = 0.5 }, { error_rate = 0.5, min_calls = 0 }]",
+            "trip_when = [{ failure_rate = 0.5 }, { failure_rate = 0.5, min_calls = 0 }]",
             "trip_when[1].min_calls: 0 is not at least 1",
         ),
         (
@@ -431,7 +434,7 @@ fn a_setting_of_a_template_is_refused_where_it_stands() {
 #[test]
 fn a_key_that_is_not_known_is_refused_by_its_place() {
     let keys = "expected one of template, window, trip_when, recovery, open_for, backoff, \
-                probe_timeout, longest_retry_after, on_cancel, enabled, metrics_only, start_in, \
+                probe_timeout, max_retry_after, on_cancel, enabled, metrics_only, start_in, \
                 latency, shards";
     assert_eq!(
         misread("open_fro = '5s'"),
@@ -440,7 +443,7 @@ fn a_key_that_is_not_known_is_refused_by_its_place() {
     assert_eq!(
         misread("recovery = { adaptive = {} }"),
         "breakers.payments.recovery.adaptive: unknown key, expected one of probes, \
-         success_threshold, steps, each, max_error_rate, or \"adaptive\" instead of them all"
+         success_threshold, steps, each, max_failure_rate, or \"adaptive\" instead of them all"
     );
     // The reader shows the key, and not the table in which it is.
     let text = "[breakers.payments]\nopen_for = '5s'\nopen_fro = '5s'";
@@ -451,7 +454,7 @@ fn a_key_that_is_not_known_is_refused_by_its_place() {
         ("recovery = { probe = 1 }", "recovery.probe"),
         ("backoff = { min = '1s' }", "backoff.min"),
         (
-            "trip_when = [{ error_rate = 0.5, min = 1 }]",
+            "trip_when = [{ failure_rate = 0.5, min = 1 }]",
             "trip_when[0].min",
         ),
         (
@@ -491,9 +494,9 @@ fn a_value_of_another_kind_is_refused_with_its_place_and_what_it_should_be() {
              breakers.payments.shards",
         ),
         (
-            "trip_when = [{ error_rate = '50%' }]",
+            "trip_when = [{ failure_rate = '50%' }]",
             "invalid type: string \"50%\", expected a number, as 0.5, at \
-             breakers.payments.trip_when[0].error_rate",
+             breakers.payments.trip_when[0].failure_rate",
         ),
         (
             "open_for = 5",
@@ -539,17 +542,17 @@ fn what_is_no_table_or_list_is_refused_with_its_place_and_what_it_should_be() {
         ),
         (
             "trip_when = 'adaptive'",
-            "invalid type: string \"adaptive\", expected a list of policies, as [{ error_rate = 0.5 }, \
+            "invalid type: string \"adaptive\", expected a list of policies, as [{ failure_rate = 0.5 }, \
              \"adaptive\"], at breakers.payments.trip_when",
         ),
         (
             "trip_when = ['adaptiv']",
-            "invalid value: string \"adaptiv\", expected a policy, as { error_rate = 0.5, min_calls = \
+            "invalid value: string \"adaptiv\", expected a policy, as { failure_rate = 0.5, min_calls = \
              20 } or \"adaptive\", at breakers.payments.trip_when[0]",
         ),
         (
-            "trip_when = { error_rate = 0.5 }",
-            "invalid type: map, expected a list of policies, as [{ error_rate = 0.5 }, \"adaptive\"], \
+            "trip_when = { failure_rate = 0.5 }",
+            "invalid type: map, expected a list of policies, as [{ failure_rate = 0.5 }, \"adaptive\"], \
              at breakers.payments.trip_when",
         ),
         (
@@ -648,8 +651,8 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
              each, the time of one",
         ),
         (
-            "recovery = { probes = 3, success_threshold = 2, max_error_rate = 0.1 }",
-            ".recovery: has both success_threshold and max_error_rate; each replaces the other",
+            "recovery = { probes = 3, success_threshold = 2, max_failure_rate = 0.1 }",
+            ".recovery: has both success_threshold and max_failure_rate; each replaces the other",
         ),
         (
             "backoff = { base = '1s', longest = '1m' }",
@@ -659,12 +662,12 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
         (
             "trip_when = ['adaptive', { min_calls = 3 }]",
             ".trip_when[1]: says not which policy it is; add one of consecutive_failures, \
-             failure_count, error_rate, slow_rate, burn_rate, latency_percentile, \
+             failure_count, failure_rate, slow_rate, burn_rate, latency_percentile, \
              slower_than_usual, adaptive",
         ),
         (
-            "trip_when = [{ error_rate = 0.5, failure_count = 3 }]",
-            ".trip_when[0]: has both failure_count and error_rate; a list has several policies, \
+            "trip_when = [{ failure_rate = 0.5, failure_count = 3 }]",
+            ".trip_when[0]: has both failure_count and failure_rate; a list has several policies, \
              any of which trips",
         ),
         (
@@ -718,7 +721,7 @@ fn a_file_without_breakers_is_one() {
 }
 
 const CANONICAL: &str = r#"[templates.default]
-trip_when = ["adaptive", { error_rate = 0.5, min_calls = 20 }]
+trip_when = ["adaptive", { failure_rate = 0.5, min_calls = 20 }]
 recovery = "adaptive"
 
 [templates.default.window]
@@ -845,7 +848,7 @@ fn a_file_that_is_read_again_with_another_window_keeps_the_newest_calls() {
         ),
         ("shards = 3", Reconfigured::WindowResized),
         ("latency = 'together'", Reconfigured::WindowResized),
-        ("window = { calls = 100 }", Reconfigured::WindowBegunAnew),
+        ("window = { calls = 100 }", Reconfigured::WindowReset),
     ] {
         let breaker = payments(first).build("payments").unwrap();
         let _ = breaker.call(|| Err::<(), _>("no"));
@@ -870,7 +873,7 @@ fn no_key_of_a_file_that_is_read_again_is_ignored() {
         "open_for = '7s'",
         "backoff = { base = '5s', factor = 2.0, longest = '2m' }",
         "probe_timeout = '7s'",
-        "longest_retry_after = '7s'",
+        "max_retry_after = '7s'",
         "on_cancel = 'failure'",
         "enabled = false",
         "metrics_only = true",

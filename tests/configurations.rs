@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, Cause, CircuitBreaker, Clock, Outcome, Recording, SlowRate, State, TripPolicy, Window,
+    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Outcome, Recording, SlowRate, State,
+    TripPolicy, Window,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -21,7 +22,7 @@ fn just_before(end: Duration) -> Duration {
     end.saturating_sub(NANO)
 }
 
-fn builder() -> Builder {
+fn builder() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("settings").clock(Clock::mock().0)
 }
 
@@ -30,7 +31,7 @@ fn slow_rate(fraction: f64, limit: Duration) -> SlowRate {
 }
 
 #[track_caller]
-fn refused(builder: Builder, expected: &str) {
+fn refused(builder: CircuitBreakerBuilder, expected: &str) {
     let error = builder.build().unwrap_err();
     assert_eq!(error.to_string(), expected);
     let parts = format!(
@@ -41,7 +42,7 @@ fn refused(builder: Builder, expected: &str) {
 }
 
 #[track_caller]
-fn accepted(builder: Builder) {
+fn accepted(builder: CircuitBreakerBuilder) {
     let described = format!("{builder:?}");
     builder
         .build()
@@ -238,19 +239,19 @@ fn a_policy_trips_on_one_failure_or_more() {
         builder().trip_when(TripPolicy::failure_count(0)),
         &format!("trip_when.failure_count: {zero}"),
     );
-    accepted(builder().trip_when(TripPolicy::error_rate(0.5).min_calls(1)));
-    accepted(builder().trip_when(TripPolicy::error_rate(0.5).min_calls(u32::MAX)));
+    accepted(builder().trip_when(TripPolicy::failure_rate(0.5).min_calls(1)));
+    accepted(builder().trip_when(TripPolicy::failure_rate(0.5).min_calls(u32::MAX)));
     refused(
-        builder().trip_when(TripPolicy::error_rate(0.5).min_calls(0)),
-        &format!("trip_when.error_rate.min_calls: {zero}"),
+        builder().trip_when(TripPolicy::failure_rate(0.5).min_calls(0)),
+        &format!("trip_when.failure_rate.min_calls: {zero}"),
     );
 }
 
 #[test]
-fn an_error_rate_is_above_0_and_at_most_1() {
+fn an_failure_rate_is_above_0_and_at_most_1() {
     let smallest = f64::from_bits(1);
     for fraction in [smallest, f64::MIN_POSITIVE, 0.5, 1.0] {
-        accepted(builder().trip_when(TripPolicy::error_rate(fraction)));
+        accepted(builder().trip_when(TripPolicy::failure_rate(fraction)));
     }
     let refused_values = [
         (0.0, "0"),
@@ -264,9 +265,9 @@ fn an_error_rate_is_above_0_and_at_most_1() {
     ];
     for (fraction, shown) in refused_values {
         refused(
-            builder().trip_when(TripPolicy::error_rate(fraction)),
+            builder().trip_when(TripPolicy::failure_rate(fraction)),
             &format!(
-                "trip_when.error_rate: {shown} is not above 0.0 and at most 1.0; it is a fraction: \
+                "trip_when.failure_rate: {shown} is not above 0.0 and at most 1.0; it is a fraction: \
                  half of the calls is 0.5"
             ),
         );
@@ -515,7 +516,7 @@ fn a_burn_rate_needs_a_time_window_of_3_buckets_and_one_call() {
         refused(
             with(window.into()),
             "trip_when.burn_rate: Window::count(50) is not a window by time, of which the short \
-             stretch is a part; use Window::time; for the last calls there is error_rate",
+             stretch is a part; use Window::time; for the last calls there is failure_rate",
         );
     }
     accepted(builder().trip_when(TripPolicy::burn_rate(0.999).min_calls(1)));
@@ -599,7 +600,7 @@ fn a_call_is_slow_for_an_adaptive_policy_from_1_us_to_1_hour_on() {
 fn a_breaker_has_one_adaptive_policy_and_a_window_by_time() {
     let adaptive = || builder().trip_when(TripPolicy::adaptive());
     accepted(adaptive());
-    accepted(adaptive().trip_when(TripPolicy::error_rate(0.5)));
+    accepted(adaptive().trip_when(TripPolicy::failure_rate(0.5)));
     refused(
         adaptive()
             .trip_when(TripPolicy::consecutive_failures(5))
@@ -720,10 +721,10 @@ fn a_policy_that_the_window_can_never_satisfy_is_refused() {
             builder().trip_when(TripPolicy::failure_count(11)),
             &too_many("trip_when.failure_count"),
         );
-        accepted(builder().trip_when(TripPolicy::error_rate(0.5).min_calls(10)));
+        accepted(builder().trip_when(TripPolicy::failure_rate(0.5).min_calls(10)));
         refused(
-            builder().trip_when(TripPolicy::error_rate(0.5).min_calls(11)),
-            &too_many("trip_when.error_rate.min_calls"),
+            builder().trip_when(TripPolicy::failure_rate(0.5).min_calls(11)),
+            &too_many("trip_when.failure_rate.min_calls"),
         );
         // A run isn't of the window.
         accepted(builder().trip_when(TripPolicy::consecutive_failures(11)));
@@ -735,8 +736,8 @@ fn each_of_several_policies_is_checked() {
     refused(
         builder()
             .trip_when(TripPolicy::consecutive_failures(5))
-            .trip_when(TripPolicy::error_rate(2.0)),
-        "trip_when.error_rate: 2 is not above 0.0 and at most 1.0; it is a fraction: half of the \
+            .trip_when(TripPolicy::failure_rate(2.0)),
+        "trip_when.failure_rate: 2 is not above 0.0 and at most 1.0; it is a fraction: half of the \
          calls is 0.5",
     );
 }
@@ -839,7 +840,7 @@ fn the_extremes_that_are_accepted_work() {
             let breaker = builder()
                 .clock(clock)
                 .window(window.clone())
-                .trip_when(TripPolicy::error_rate(f64::from_bits(1)).min_calls(1))
+                .trip_when(TripPolicy::failure_rate(f64::from_bits(1)).min_calls(1))
                 .open_for(open_for)
                 .probes(probes)
                 .shards(64)
@@ -853,12 +854,12 @@ fn the_extremes_that_are_accepted_work() {
                 breaker.try_acquire().unwrap().success();
             }
             let expected = [
-                Cause::ErrorRate {
+                Cause::FailureRate {
                     failures: 1,
                     calls: 1,
                     threshold: f64::from_bits(1),
                 },
-                Cause::OpenTimeOver,
+                Cause::OpenExpired,
                 Cause::ProbesSucceeded { probes },
             ];
             assert_eq!(*log.lock().unwrap(), expected);
@@ -880,7 +881,7 @@ fn the_extremes_of_time_that_are_accepted_work() {
             let breaker = policies
                 .into_iter()
                 .skip(1)
-                .fold(builder(), Builder::trip_when)
+                .fold(builder(), CircuitBreakerBuilder::trip_when)
                 .trip_when(slow_rate(1.0, limit).min_calls(1))
                 .clock(clock)
                 .window(window.clone())

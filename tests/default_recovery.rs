@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{Backoff, Builder, CircuitBreaker, Clock, MockClock, Outcome, Recovery, State};
+use tripcurve::{
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recovery, State,
+};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -14,7 +16,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 /// The time between two calls: 200 a second.
 const SPACING: Duration = Duration::from_millis(5);
 
-type Settings = fn(Builder) -> Builder;
+type Settings = fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder;
 
 const DEFAULT: (&str, Settings) = ("default", |builder| builder);
 
@@ -216,7 +218,7 @@ fn twenty_breakers_of_a_registry_that_trip_together_do_not_probe_together() {
     let registry = tripcurve::Registry::<u32>::builder(template)
         .build()
         .unwrap();
-    let breakers: Vec<_> = (0..20).map(|key| registry.of(&key)).collect();
+    let breakers: Vec<_> = (0..20).map(|key| registry.get_or_create(&key)).collect();
     assert_spread(&first_probes(&breakers, &clock, &hand));
 }
 
@@ -225,7 +227,7 @@ fn open_times(settings: Settings) -> Vec<Duration> {
     let (breaker, _, hand) = built("payments", settings);
     let opening = |_| {
         breaker.try_acquire().unwrap().record(Outcome::Trip);
-        let left = breaker.snapshot().time_left_open().unwrap();
+        let left = breaker.snapshot().remaining_open().unwrap();
         hand.advance(left + 2 * MILLI);
         left
     };
@@ -267,7 +269,7 @@ fn the_default_open_times_go_on_growing_in_the_next_process() {
     let restored = CircuitBreaker::builder("payments").clock(clock);
     let restored = restored.restore(breaker.save()).build().unwrap();
     restored.try_acquire().unwrap().record(Outcome::Trip);
-    let left = restored.snapshot().time_left_open().unwrap();
+    let left = restored.snapshot().remaining_open().unwrap();
     assert!(left >= 2_500 * MILLI, "{left:?}");
 }
 
@@ -277,7 +279,7 @@ fn the_default_open_times_come_and_go_with_other_settings() {
     let (breaker, _, hand) = built("payments", |builder| builder.open_for(9 * SECOND));
     let open = |limit| {
         breaker.try_acquire().unwrap().record(Outcome::Trip);
-        let left = breaker.snapshot().time_left_open().unwrap();
+        let left = breaker.snapshot().remaining_open().unwrap();
         hand.advance(left + 2 * MILLI);
         assert!(left >= limit / 2 && left <= limit + 2 * MILLI, "{left:?}");
         left

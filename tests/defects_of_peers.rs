@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use race::{THREADS, in_rounds};
 use tripcurve::{
-    Builder, CallError, CircuitBreaker, Clock, MockClock, Outcome, State, TripPolicy, Window,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State, TripPolicy,
+    Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,7 +21,9 @@ fn just_before(end: Duration) -> Duration {
     end.saturating_sub(NANO)
 }
 
-fn breaker(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+fn breaker(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("peer").clock(clock);
     (settings(builder).build().unwrap(), hand)
@@ -46,7 +49,7 @@ fn let_it_try_again(breaker: &CircuitBreaker, hand: &MockClock) {
 
 /// A breaker that rests on error rates alone.
 fn by_rate(fraction: f64, min_calls: u32) -> (CircuitBreaker, MockClock) {
-    breaker(|builder| builder.trip_when(TripPolicy::error_rate(fraction).min_calls(min_calls)))
+    breaker(|builder| builder.trip_when(TripPolicy::failure_rate(fraction).min_calls(min_calls)))
 }
 
 // ------------------------------------------------------------------------------------- the clock
@@ -90,7 +93,7 @@ fn a_count_window_slides() {
     let (breaker, _hand) = breaker(|builder| {
         builder
             .window(Window::count(10))
-            .trip_when(TripPolicy::error_rate(0.5).min_calls(10))
+            .trip_when(TripPolicy::failure_rate(0.5).min_calls(10))
     });
     succeed(&breaker, 100_000);
     assert_eq!(breaker.snapshot().calls(), 10);
@@ -106,7 +109,7 @@ fn a_window_is_judged_by_the_call_that_fills_it() {
     let (breaker, _hand) = breaker(|builder| {
         builder
             .window(Window::count(10))
-            .trip_when(TripPolicy::error_rate(0.5).min_calls(10))
+            .trip_when(TripPolicy::failure_rate(0.5).min_calls(10))
     });
     fail(&breaker, 9);
     assert_eq!(breaker.state(), State::Closed);
@@ -120,7 +123,7 @@ fn a_window_need_not_be_full() {
     let (breaker, _hand) = breaker(|builder| {
         builder
             .window(Window::count(100))
-            .trip_when(TripPolicy::error_rate(0.5).min_calls(10))
+            .trip_when(TripPolicy::failure_rate(0.5).min_calls(10))
     });
     fail(&breaker, 10);
     assert_eq!(breaker.state(), State::Open);
@@ -132,7 +135,7 @@ fn a_window_of_one_call_works() {
     let (breaker, _hand) = breaker(|builder| {
         builder
             .window(Window::count(1))
-            .trip_when(TripPolicy::error_rate(1.0).min_calls(1))
+            .trip_when(TripPolicy::failure_rate(1.0).min_calls(1))
     });
     succeed(&breaker, 3);
     fail(&breaker, 1);
@@ -186,7 +189,7 @@ fn a_burst_just_after_a_boundary_is_seen_against_the_whole_window() {
     hand.advance(NANO);
     fail(&breaker, 900);
     assert_eq!(breaker.state(), State::Closed);
-    assert_eq!(breaker.snapshot().error_rate(), Some(0.09));
+    assert_eq!(breaker.snapshot().failure_rate(), Some(0.09));
 }
 
 // Polly: a window of less than 200 ms is one counter that is cleared.
@@ -295,7 +298,7 @@ fn after_each_recovery_it_trips_again_as_the_first_time() {
     let (breaker, hand) = breaker(|builder| {
         builder
             .window(Window::time(10 * SECOND, 10))
-            .trip_when(TripPolicy::error_rate(0.5).min_calls(100))
+            .trip_when(TripPolicy::failure_rate(0.5).min_calls(100))
             .probes(1)
     });
     for round in 0..100 {
@@ -345,7 +348,7 @@ fn every_policy_can_trip_with_every_window() {
     let policies: [TripPolicy; 3] = [
         TripPolicy::consecutive_failures(10),
         TripPolicy::failure_count(10),
-        TripPolicy::error_rate(0.5).min_calls(10).into(),
+        TripPolicy::failure_rate(0.5).min_calls(10).into(),
     ];
     for window in &windows {
         for policy in &policies {

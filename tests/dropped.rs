@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Recovery, State,
-    TripPolicy, Window,
+    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, OwnedPermit, Recovery,
+    State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,17 +20,19 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// The time after which the callers of these tests give up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-fn breaker(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+fn breaker(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("dropped").clock(clock);
     (settings(builder).build().unwrap(), hand)
 }
 
-fn slow_rate(builder: Builder) -> Builder {
+fn slow_rate(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(LIMIT))
 }
 
-fn adaptive(builder: Builder) -> Builder {
+fn adaptive(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     builder.trip_when(TripPolicy::adaptive().slower_than(LIMIT))
 }
 
@@ -44,7 +46,7 @@ fn drop_after(breaker: &CircuitBreaker, hand: &MockClock, time: Duration) {
 /// How long it takes until the breaker opens, at most ten minutes. Each caller waits `patience` for
 /// a backend that hangs, drops the call and makes another.
 fn time_to_open(
-    settings: fn(Builder) -> Builder,
+    settings: fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
     callers: u32,
     patience: Duration,
 ) -> Option<Duration> {
@@ -102,7 +104,7 @@ fn hedges_that_lose_after_ten_milliseconds_never_count() {
 
 #[test]
 fn a_call_is_slow_if_it_is_dropped_after_the_limit_and_ignored_if_before() {
-    let windows: [fn(Builder) -> Builder; 2] = [
+    let windows: [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 2] = [
         |builder| builder.window(Window::time(60 * SECOND, 10)),
         |builder| builder.window(Window::count(100)),
     ];
@@ -174,9 +176,10 @@ fn an_outcome_that_is_said_to_be_ignored_stays_ignored_however_late() {
 
 #[test]
 fn without_a_limit_a_dropped_call_is_ignored_however_late() {
-    for settings in [(|builder| builder) as fn(Builder) -> Builder, |builder| {
-        builder.trip_when(TripPolicy::adaptive())
-    }] {
+    for settings in [
+        (|builder| builder) as fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+        |builder| builder.trip_when(TripPolicy::adaptive()),
+    ] {
         assert_eq!(time_to_open(settings, 4, PATIENCE), None);
     }
 }

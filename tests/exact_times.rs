@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, Cause, CircuitBreaker, Clock, Jitter, MockClock, Outcome, Recovery,
-    RetryBudget, RetryRefused, State, TripPolicy, Window,
+    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
+    Recovery, RetryBudget, RetryRefused, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -35,7 +35,7 @@ const OPEN_TIMES: [Duration; 5] = [
 
 fn breaker_at(
     beginning: u64,
-    settings: impl FnOnce(Builder) -> Builder,
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
 ) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     hand.advance(Duration::from_nanos(beginning));
@@ -56,14 +56,14 @@ fn fail(breaker: &CircuitBreaker) {
 /// Checks that the breaker is open for exactly so long from now on, and leaves it half-open.
 #[track_caller]
 fn assert_open_for(breaker: &CircuitBreaker, hand: &MockClock, time: Duration) {
-    assert_eq!(breaker.snapshot().time_left_open(), Some(time));
+    assert_eq!(breaker.snapshot().remaining_open(), Some(time));
     hand.advance(just_before(time));
     let rejected = breaker.try_acquire().unwrap_err();
     assert_eq!(rejected.state(), State::Open);
     assert_eq!(rejected.earliest(), Some(NANO));
-    assert_eq!(breaker.snapshot().time_left_open(), Some(NANO));
+    assert_eq!(breaker.snapshot().remaining_open(), Some(NANO));
     hand.advance(NANO);
-    assert_eq!(breaker.snapshot().time_left_open(), Some(Duration::ZERO));
+    assert_eq!(breaker.snapshot().remaining_open(), Some(Duration::ZERO));
     drop(breaker.try_acquire().unwrap());
     assert_eq!(breaker.state(), State::HalfOpen);
 }
@@ -93,7 +93,8 @@ fn a_breaker_that_is_tripped_by_hand_or_starts_open_is_so_for_exactly_its_time()
         .into_iter()
         .flat_map(|at| OPEN_TIMES.map(|time| (at, time)))
     {
-        let settings = |builder: Builder| builder.open_for(time).start_in(State::Open);
+        let settings =
+            |builder: CircuitBreakerBuilder| builder.open_for(time).start_in(State::Open);
         let (breaker, hand) = breaker_at(beginning, settings);
         assert_open_for(&breaker, &hand, time);
         // After one that would have been longer, and one that would have been shorter.
@@ -117,7 +118,8 @@ fn a_backoff_and_a_retry_after_end_exactly_when_they_say() {
         fail(&breaker);
         assert_open_for(&breaker, &hand, first * 2);
 
-        let settings = |builder: Builder| builder.open_for(SECOND).longest_retry_after(60 * SECOND);
+        let settings =
+            |builder: CircuitBreakerBuilder| builder.open_for(SECOND).max_retry_after(60 * SECOND);
         let (breaker, hand) = breaker_at(beginning, settings);
         let wish = 2 * SECOND + NANO;
         let record = |wish| {
@@ -228,7 +230,7 @@ fn a_call_leaves_its_window_no_later_than_the_window_is_long() {
                 bucket,
             ] {
                 let (breaker, hand) = breaker_at(beginning, |builder| {
-                    let policy = TripPolicy::error_rate(1.0).min_calls(20);
+                    let policy = TripPolicy::failure_rate(1.0).min_calls(20);
                     builder.window(window.clone()).trip_when(policy)
                 });
                 breaker.metrics_only();
@@ -291,7 +293,7 @@ fn listeners_are_told_of_a_probe_at_exactly_the_end_of_the_open_time() {
     breaker.try_acquire().unwrap().success();
     let log = log.lock().unwrap();
     let (tripped, probed) = (log[0].0, log[1]);
-    assert_eq!(probed, (tripped + SECOND, Cause::OpenTimeOver));
+    assert_eq!(probed, (tripped + SECOND, Cause::OpenExpired));
 }
 
 #[cfg(feature = "serde")]

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use race::in_rounds;
 use tripcurve::{
-    Builder, Bulkhead, CallError, CircuitBreaker, Clock, Guarded, MockClock, Outcome, Recording,
-    Recovery, State, TripPolicy,
+    Bulkhead, CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, Guarded, MockClock, Outcome,
+    Recording, Recovery, State, TripPolicy,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,12 +22,16 @@ const SECOND: Duration = Duration::from_secs(1);
 type Called = Result<u32, CallError<&'static str>>;
 
 /// A guarded dependency that serves one call at a time; those beyond wait.
-fn guarded(settings: impl FnOnce(Builder) -> Builder) -> (Guarded, MockClock) {
+fn guarded(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (Guarded, MockClock) {
     guarded_by(|builder| settings(builder.open_for(SECOND)))
 }
 
 /// A breaker with a recovery that the test chooses.
-fn guarded_by(settings: impl FnOnce(Builder) -> Builder) -> (Guarded, MockClock) {
+fn guarded_by(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (Guarded, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("guarded")
         .trip_when(TripPolicy::consecutive_failures(1))
@@ -97,7 +101,7 @@ fn a_call_goes_through_both() {
 
 #[test]
 fn a_call_that_the_bulkhead_refuses_is_not_counted() {
-    let (guarded, _) = guarded(|builder| builder.latency(Recording::Together));
+    let (guarded, _) = guarded(|builder| builder.latency(Recording::Combined));
     let place = guarded.bulkhead().try_acquire().unwrap();
     let impatient = impatient(&guarded);
     let refused: Called = impatient.call(|| Ok(7));
@@ -150,7 +154,7 @@ fn a_call_that_the_breaker_rejects_takes_no_place_and_waits_for_none() {
 fn a_call_that_waited_is_timed_from_when_it_had_its_place() {
     let (guarded, hand) = guarded(|builder| {
         let slow = TripPolicy::slow_rate(0.5).slower_than(SECOND).min_calls(1);
-        builder.latency(Recording::Together).trip_when(slow)
+        builder.latency(Recording::Combined).trip_when(slow)
     });
     let place = guarded.bulkhead().try_acquire().unwrap();
     let mut call = waits(&guarded, Ok(7));
@@ -432,7 +436,10 @@ fn handles_permits_and_futures_go_anywhere() {
 
 /// Other settings for the breaker of [`guarded`].
 #[cfg(feature = "reconfigure")]
-fn reconfigure(guarded: &Guarded, settings: impl FnOnce(Builder) -> Builder) {
+fn reconfigure(
+    guarded: &Guarded,
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) {
     let builder = CircuitBreaker::builder("guarded")
         .trip_when(TripPolicy::consecutive_failures(1))
         .open_for(SECOND);
@@ -445,7 +452,7 @@ fn who_waits_for_a_place_while_another_window_comes_is_counted_in_it() {
     let (guarded, _) = guarded(|builder| builder);
     let place = guarded.bulkhead().try_acquire().unwrap();
     let mut waiting = waits(&guarded, Ok(7));
-    reconfigure(&guarded, |builder| builder.latency(Recording::Together));
+    reconfigure(&guarded, |builder| builder.latency(Recording::Combined));
     drop(place);
     assert_eq!(done(&mut waiting), Ok(7));
     let snapshot = guarded.breaker().snapshot();

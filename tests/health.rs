@@ -12,8 +12,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, Cause, CircuitBreaker, Clock, Jitter, MockClock, Outcome, Recovery, State,
-    Transition,
+    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
+    Recovery, State, Transition,
 };
 
 #[cfg(feature = "reconfigure")]
@@ -22,12 +22,16 @@ use tripcurve::Window;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A breaker that opens for five seconds and closes after one probe.
-fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, Clock, MockClock) {
+fn built(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, Clock, MockClock) {
     built_by(|builder| settings(builder.recovery(Recovery::fixed(5 * SECOND, 1))))
 }
 
 /// A breaker with a recovery that the test chooses.
-fn built_by(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, Clock, MockClock) {
+fn built_by(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, Clock, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("checked");
     let builder = builder.probe_timeout(20 * SECOND).clock(clock.clone());
@@ -110,7 +114,7 @@ fn trip(breaker: &CircuitBreaker) {
 
 /// Until when the breaker is open, in seconds from now, to the next one down.
 fn open_for(breaker: &CircuitBreaker) -> Option<u64> {
-    let left = breaker.snapshot().time_left_open();
+    let left = breaker.snapshot().remaining_open();
     left.map(|left| left.as_secs())
 }
 
@@ -170,7 +174,7 @@ fn a_health_check_that_fails_begins_the_next_open_time_and_grows_it() {
     task.poll();
     let failed = (State::Open, Cause::HealthCheckFailed);
     let expected = [
-        (State::Open, Cause::DependencySaidSo),
+        (State::Open, Cause::TripRequested),
         failed,
         failed,
         failed,
@@ -283,7 +287,7 @@ fn a_command_during_a_health_check_stays_whatever_it_comes_to() {
 
 #[test]
 fn a_wish_that_comes_during_a_health_check_is_heeded_before_its_success() {
-    let (breaker, clock, hand) = built(|builder| builder.longest_retry_after(60 * SECOND));
+    let (breaker, clock, hand) = built(|builder| builder.max_retry_after(60 * SECOND));
     let late = RefCell::new(Some(breaker.try_acquire().unwrap()));
     let mut task = Task::new(&breaker, &clock, async || {
         if let Some(late) = late.take() {
@@ -320,7 +324,7 @@ fn what_a_health_check_wishes_itself_lengthens_the_next_open_time() {
     breaker.trip(5 * SECOND);
     hand.advance(6 * SECOND);
     task.poll();
-    let left = breaker.snapshot().time_left_open();
+    let left = breaker.snapshot().remaining_open();
     assert_eq!(left.map(|left| left.as_secs()), Some(60));
 }
 
@@ -394,7 +398,7 @@ fn a_health_check_that_is_ignored_lengthens_no_open_time() {
     breaker.trip(5 * SECOND);
     hand.advance(6 * SECOND);
     task.poll();
-    let left = breaker.snapshot().time_left_open();
+    let left = breaker.snapshot().remaining_open();
     assert_eq!(left.map(|left| left.as_secs()), Some(5));
 }
 
@@ -628,7 +632,10 @@ mod over_http {
 
 /// Other settings for the breaker of [`built`].
 #[cfg(feature = "reconfigure")]
-fn reconfigure(breaker: &CircuitBreaker, settings: impl FnOnce(Builder) -> Builder) {
+fn reconfigure(
+    breaker: &CircuitBreaker,
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) {
     let builder = CircuitBreaker::builder("checked").probes(1);
     let builder = builder.probe_timeout(20 * SECOND);
     breaker.reconfigure(settings(builder)).unwrap();

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use race::{THREADS, in_rounds};
 use tripcurve::{
-    Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, State, Transition, TripPolicy,
-    Window,
+    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State, Transition,
+    TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,7 +43,9 @@ fn just_before(end: Duration) -> Duration {
     end.saturating_sub(NANO)
 }
 
-fn breaker(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+fn breaker(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("invariant").clock(clock);
     (settings(builder).build().unwrap(), hand)
@@ -88,7 +90,9 @@ fn begin_probing(breaker: &CircuitBreaker, hand: &MockClock) {
 
 type Log = Arc<Mutex<Vec<Transition>>>;
 
-fn listening(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock, Log) {
+fn listening(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, MockClock, Log) {
     let log = Log::default();
     let (breaker, hand) = breaker(|builder| {
         let log = Arc::clone(&log);
@@ -157,7 +161,7 @@ fn of_all_that_could_trip_a_breaker_one_does() {
 fn a_transition_tells_why_and_when_with_the_numbers_that_were_seen() {
     let (breaker, hand, log) = listening(|builder| {
         builder
-            .trip_when(TripPolicy::error_rate(0.5).min_calls(4))
+            .trip_when(TripPolicy::failure_rate(0.5).min_calls(4))
             .open_for(SECOND)
             .probes(2)
             .probe_timeout(SECOND)
@@ -173,12 +177,12 @@ fn a_transition_tells_why_and_when_with_the_numbers_that_were_seen() {
     drop(lost);
     let causes: Vec<_> = log.lock().unwrap().iter().map(Transition::cause).collect();
     let expected = [
-        Cause::ErrorRate {
+        Cause::FailureRate {
             failures: 2,
             calls: 4,
             threshold: 0.5,
         },
-        Cause::OpenTimeOver,
+        Cause::OpenExpired,
         Cause::ProbesOverdue { probes: 1 },
         Cause::ProbesSucceeded { probes: 2 },
     ];
@@ -520,7 +524,7 @@ fn a_window_that_grows_shows_each_call_before_and_after() {
     let (breaker, hand) = breaker(|builder| {
         builder
             .window(Window::time(10 * SECOND, 10))
-            .trip_when(TripPolicy::error_rate(0.5).min_calls(10_000))
+            .trip_when(TripPolicy::failure_rate(0.5).min_calls(10_000))
     });
     for call in 1..=12_000 {
         breaker.try_acquire().unwrap().success();
@@ -673,7 +677,7 @@ fn when_as_many_threads_fail_as_the_limit_says_the_breaker_has_tripped() {
         [
             TripPolicy::consecutive_failures(THREADS),
             TripPolicy::failure_count(THREADS),
-            TripPolicy::error_rate(1.0).min_calls(THREADS).into(),
+            TripPolicy::failure_rate(1.0).min_calls(THREADS).into(),
         ]
     };
     for window in windows() {
@@ -743,7 +747,7 @@ fn with_one_failure_less_than_the_limit_no_race_trips() {
                 .window(window.clone())
                 .trip_when(TripPolicy::consecutive_failures(THREADS + 1))
                 .trip_when(TripPolicy::failure_count(THREADS + 1))
-                .trip_when(TripPolicy::error_rate(0.1).min_calls(THREADS + 1))
+                .trip_when(TripPolicy::failure_rate(0.1).min_calls(THREADS + 1))
                 .shards(4)
         });
         let work = |_| fail(&breaker, 1);
@@ -791,7 +795,7 @@ fn no_method_panics_in_any_state_at_any_time_of_the_clock() {
                             let _ = breaker.try_acquire_owned().map(drop);
                             let _ = breaker.call(|| Err::<(), _>(()));
                             let snapshot = breaker.snapshot();
-                            let _ = (snapshot.to_string(), snapshot.error_rate());
+                            let _ = (snapshot.to_string(), snapshot.failure_rate());
                             let _ = format!("{breaker:?}");
                         }
                     }

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, Cause, CircuitBreaker, Clock, Latency, MockClock, Outcome, Recording, Snapshot, State,
-    TripPolicy, Window,
+    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, MockClock, Outcome, Recording,
+    Snapshot, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,19 +22,21 @@ const NANO: Duration = Duration::from_nanos(1);
 /// From when on a call of these tests is slow.
 const LIMIT: Duration = Duration::from_secs(2);
 
-fn breaker(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+fn breaker(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("latency").clock(clock);
     (settings(builder).build().unwrap(), hand)
 }
 
 /// Half of at least five calls.
-fn half_slow(builder: Builder) -> Builder {
+fn half_slow(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     let policy = TripPolicy::slow_rate(0.5).slower_than(LIMIT).min_calls(5);
     builder.trip_when(policy)
 }
 
-fn causes(builder: Builder) -> (Builder, Arc<Mutex<Vec<Cause>>>) {
+fn causes(builder: CircuitBreakerBuilder) -> (CircuitBreakerBuilder, Arc<Mutex<Vec<Cause>>>) {
     let log = Arc::new(Mutex::new(Vec::new()));
     let causes = Arc::clone(&log);
     let builder = builder.on_transition(move |told| causes.lock().unwrap().push(told.cause()));
@@ -215,7 +217,9 @@ fn a_slow_success_trips_at_once_if_enough_are_slow() {
 
 #[test]
 fn a_failure_that_is_slow_counts_as_both() {
-    let policies = |builder: Builder| half_slow(builder).trip_when(TripPolicy::error_rate(0.5));
+    let policies = |builder: CircuitBreakerBuilder| {
+        half_slow(builder).trip_when(TripPolicy::failure_rate(0.5))
+    };
     let (breaker, hand) = breaker(policies);
     call(&breaker, &hand, Outcome::Failure, 2 * LIMIT);
     let snapshot = breaker.snapshot();
@@ -230,8 +234,9 @@ fn a_failure_that_is_slow_counts_as_both() {
 
 #[test]
 fn a_slow_success_ends_a_run_of_failures() {
-    let policies =
-        |builder: Builder| half_slow(builder).trip_when(TripPolicy::consecutive_failures(3));
+    let policies = |builder: CircuitBreakerBuilder| {
+        half_slow(builder).trip_when(TripPolicy::consecutive_failures(3))
+    };
     let (breaker, _hand) = breaker(policies);
     for outcome in [Outcome::Failure, Outcome::Failure] {
         record(&breaker, outcome, SECOND);
@@ -257,7 +262,7 @@ fn slow_calls_leave_the_window_with_it() {
 
 #[test]
 fn what_a_call_says_that_it_took_goes_before_the_clock() {
-    let (breaker, hand) = breaker(|builder| half_slow(builder).latency(Recording::Together));
+    let (breaker, hand) = breaker(|builder| half_slow(builder).latency(Recording::Combined));
     let permit = breaker.try_acquire().unwrap();
     hand.advance(10 * SECOND);
     permit.record_with_duration(Outcome::Success, SECOND);
@@ -382,7 +387,7 @@ fn calls_that_were_ignored_or_rejected_and_probes_are_in_no_histogram() {
 
 #[test]
 fn a_call_takes_as_long_as_its_operation() {
-    let (breaker, hand) = breaker(|builder| builder.latency(Recording::Together));
+    let (breaker, hand) = breaker(|builder| builder.latency(Recording::Combined));
     let result = breaker.call(|| {
         hand.advance(3 * SECOND);
         Ok::<_, ()>(())
@@ -393,7 +398,7 @@ fn a_call_takes_as_long_as_its_operation() {
 
 #[test]
 fn an_asynchronous_call_takes_from_its_first_poll_to_when_it_is_ready() {
-    let (breaker, hand) = breaker(|builder| builder.latency(Recording::Together));
+    let (breaker, hand) = breaker(|builder| builder.latency(Recording::Combined));
     let is_ready = AtomicBool::new(false);
     let operation = || {
         std::future::poll_fn(|_| {
@@ -422,9 +427,9 @@ fn an_asynchronous_call_takes_from_its_first_poll_to_when_it_is_ready() {
 
 #[test]
 fn a_snapshot_leaves_nothing_of_the_one_in_whose_place_it_is_put() {
-    let recordings = [Recording::Off, Recording::Together, Recording::ByOutcome];
+    let recordings = [Recording::Off, Recording::Combined, Recording::ByOutcome];
     let breakers = recordings.map(|recording| {
-        let settings = |builder: Builder| half_slow(builder).latency(recording);
+        let settings = |builder: CircuitBreakerBuilder| half_slow(builder).latency(recording);
         let (breaker, _hand) = breaker(settings);
         for took in [NANO, MILLI, SECOND, 3 * SECOND, 100 * SECOND] {
             record(&breaker, Outcome::Success, took);

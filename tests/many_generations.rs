@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, Cause, CircuitBreaker, Clock, Jitter, MockClock, Outcome, Recording,
-    Recovery, State, TripPolicy, Window,
+    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
+    Recording, Recovery, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,7 +17,9 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// The numbers of state changes after which the low 11 or 12 bits are the same again.
 const ROUNDS: [u32; 5] = [2_047, 2_048, 4_096, 8_192, 3 * 2_048];
 
-fn breaker(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+fn breaker(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("generations").clock(clock);
     (settings(builder).build().unwrap(), hand)
@@ -201,10 +203,10 @@ fn open_times_begin_anew_after_as_many_resets() {
         fail(&breaker, 1);
         hand.advance(SECOND);
         fail(&breaker, 1);
-        assert_eq!(breaker.snapshot().time_left_open(), Some(2 * SECOND));
+        assert_eq!(breaker.snapshot().remaining_open(), Some(2 * SECOND));
         reset(&breaker, times);
         fail(&breaker, 1);
-        assert_eq!(breaker.snapshot().time_left_open(), Some(SECOND));
+        assert_eq!(breaker.snapshot().remaining_open(), Some(SECOND));
     }
 }
 
@@ -263,7 +265,7 @@ fn a_listener_is_told_of_each_of_as_many_resets() {
     reset(&breaker, 5_000);
     let told: Vec<_> = told.try_iter().collect();
     let expected: Vec<_> = (1..=5_000)
-        .map(|generation| (generation, Cause::ByHand))
+        .map(|generation| (generation, Cause::Manual))
         .collect();
     assert_eq!(told, expected);
 }

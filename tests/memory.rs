@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
-use tripcurve::{Backoff, Builder, CircuitBreaker, Clock, Recording, Recovery, TripPolicy, Window};
+use tripcurve::{
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, Recording, Recovery, TripPolicy, Window,
+};
 
 /// Bytes on the heap and in the handle, and how many pieces they are in.
-fn measure(what: &str, settings: impl Fn(Builder) -> Builder) -> usize {
+fn measure(what: &str, settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder) -> usize {
     // What a process has once: the clock's origin, the number of cores.
     let clock = Clock::default();
     drop(CircuitBreaker::new("first"));
@@ -41,20 +43,21 @@ fn counts_for_eight_threads_take_at_most_five_kibibytes() {
 #[test]
 fn a_compact_breaker_takes_at_most_512_bytes() {
     assert!(measure("compact, 10 buckets", |builder| builder.shards(1)) <= 512);
-    let policies = |builder: Builder| {
+    let policies = |builder: CircuitBreakerBuilder| {
         builder
             .shards(1)
             .window(Window::time(Duration::from_secs(10), 10))
             .trip_when(TripPolicy::consecutive_failures(5))
             .trip_when(TripPolicy::failure_count(20))
-            .trip_when(TripPolicy::error_rate(0.5))
+            .trip_when(TripPolicy::failure_rate(0.5))
     };
     assert!(measure("compact, 3 policies", policies) <= 512 + 64);
 }
 
 #[test]
 fn a_compact_breaker_that_decides_by_evidence_takes_at_most_1344_bytes() {
-    let adaptive = |builder: Builder| builder.shards(1).trip_when(TripPolicy::adaptive());
+    let adaptive =
+        |builder: CircuitBreakerBuilder| builder.shards(1).trip_when(TripPolicy::adaptive());
     assert!(measure("compact, adaptive", adaptive) <= 1_344);
 }
 
@@ -89,7 +92,7 @@ fn a_count_window_takes_half_a_byte_a_call() {
     );
 }
 
-fn slow_rate(builder: Builder) -> Builder {
+fn slow_rate(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(2)))
 }
 
@@ -106,18 +109,18 @@ fn with_latency(recording: Recording, buckets: u32, shards: u32) -> usize {
 
 #[test]
 fn a_compact_breaker_that_records_latency_takes_at_most_8_kibibytes_and_with_slow_calls_9() {
-    let latency = |builder: Builder| builder.latency(Recording::Together).shards(1);
+    let latency = |builder: CircuitBreakerBuilder| builder.latency(Recording::Combined).shards(1);
     assert!(measure("compact, latency", latency) <= 8_192);
     let both = |builder| slow_rate(latency(builder));
     assert!(measure("compact, latency and slow calls", both) <= 9_216);
-    let slow = |builder: Builder| slow_rate(builder.shards(1));
+    let slow = |builder: CircuitBreakerBuilder| slow_rate(builder.shards(1));
     assert!(measure("compact, slow calls", slow) <= 3_072);
 }
 
 #[test]
 fn a_breaker_for_eight_threads_that_records_latency_takes_at_most_64_kibibytes() {
     // As much as the default on two cores once it has grown and eight threads have recorded.
-    let latency = |builder: Builder| builder.latency(Recording::Together).shards(8);
+    let latency = |builder: CircuitBreakerBuilder| builder.latency(Recording::Combined).shards(8);
     assert!(measure("8 shards, latency", latency) <= 65_536);
     let both = |builder| slow_rate(latency(builder));
     assert!(measure("8 shards, latency and slow calls", both) <= 65_536);
@@ -133,7 +136,7 @@ fn latency_takes_as_much_as_its_formula_says() {
             73
         }
     };
-    for recording in [Recording::Together, Recording::ByOutcome] {
+    for recording in [Recording::Combined, Recording::ByOutcome] {
         let bucket = 8 * words(recording);
         // What all threads share, 24 bytes a bucket for counts beside it.
         let more = with_latency(recording, 50, 1) - with_latency(recording, 10, 1);
@@ -180,7 +183,7 @@ fn beside_each(what: &str, keys: u32, capacity: Option<usize>) -> f64 {
     let registry = registry.build().unwrap();
     let heap = allocation_counter::measure(|| {
         for key in 0..keys {
-            registry.of(&key.into());
+            registry.get_or_create(&key.into());
         }
     });
     assert_eq!(registry.len(), keys as usize);
@@ -212,7 +215,7 @@ fn what_a_registry_drops_is_freed() {
     let registry = registry.build().unwrap();
     let heap = allocation_counter::measure(|| {
         for key in 0..20_000_u64 {
-            registry.of(&key);
+            registry.get_or_create(&key);
         }
     });
     let bytes = heap.bytes_current;
@@ -238,12 +241,18 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
     let registry = Registry::<u64>::builder(template).capacity(CAPACITY);
     let registry = registry.build().unwrap();
     let in_use = u64::MAX;
-    registry.of(&in_use).trip(Duration::from_secs(3_600));
+    registry
+        .get_or_create(&in_use)
+        .trip(Duration::from_secs(3_600));
     let heap = allocation_counter::measure(|| {
         for key in 0..500_000_u64 {
-            registry.of(&key).try_acquire().unwrap().failure();
+            registry
+                .get_or_create(&key)
+                .try_acquire()
+                .unwrap()
+                .failure();
             if key % 100 == 0 {
-                assert_eq!(registry.of(&in_use).state(), State::Open);
+                assert_eq!(registry.get_or_create(&in_use).state(), State::Open);
             }
             assert!(registry.len() <= MOST, "{}", registry.len());
         }
@@ -252,7 +261,7 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
     let most = u64::try_from(MOST * 640).unwrap();
     println!("{} keys: {} bytes", registry.len(), heap.bytes_current);
     assert!(heap.bytes_max <= most, "{heap:?}");
-    assert_eq!(registry.of(&in_use).state(), State::Open);
+    assert_eq!(registry.get_or_create(&in_use).state(), State::Open);
 }
 
 #[cfg(feature = "registry")]
@@ -270,7 +279,7 @@ fn a_registry_that_is_dropped_leaves_nothing_behind() {
             .build()
             .unwrap();
         for key in 0..1_000 {
-            registry.of(&key);
+            registry.get_or_create(&key);
         }
         group.isolate();
     });
@@ -319,7 +328,7 @@ fn a_thousand_reconfigurations_leave_nothing_behind() {
                 2.0,
                 (60 + number % 2) * second,
             )))
-            .longest_retry_after((1 + number % 2) * second)
+            .max_retry_after((1 + number % 2) * second)
             .latency(Recording::ByOutcome)
             .shards(2)
     };

@@ -110,8 +110,11 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
         let named = name.to_owned();
         let keys = Registry::<u32>::builder(CircuitBreaker::builder("template"));
         let keys = keys.name_with(move |_| named.clone()).build().unwrap();
-        assert_eq!(keys.of(&1).name(), name);
-        show("key", format!("{:?} {:?}", keys.of(&1), keys.snapshots()));
+        assert_eq!(keys.get_or_create(&1).name(), name);
+        show(
+            "key",
+            format!("{:?} {:?}", keys.get_or_create(&1), keys.snapshots()),
+        );
         let template = Registry::<u32>::builder(CircuitBreaker::builder(name.to_owned()));
         show("registry builder", format!("{template:?}"));
         match template.build() {

@@ -265,10 +265,12 @@ fn a_call_within_a_call_of_the_same_key_is_a_part_of_it() {
     let hosts = tripcurve::Registry::<u32>::builder(template)
         .build()
         .unwrap();
-    hosts.of(&1).trip(Duration::ZERO);
-    let nested = hosts.of(&1).call(|| hosts.of(&1).call(ok));
+    hosts.get_or_create(&1).trip(Duration::ZERO);
+    let nested = hosts
+        .get_or_create(&1)
+        .call(|| hosts.get_or_create(&1).call(ok));
     assert_eq!(nested, Ok(7));
-    assert_eq!(hosts.of(&1).state(), State::Closed);
+    assert_eq!(hosts.get_or_create(&1).state(), State::Closed);
 }
 
 #[cfg(feature = "health")]

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, Cause, CircuitBreaker, Clock, MockClock, Outcome, Recording, State, TripPolicy, Window,
+    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recording, State,
+    TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,7 +28,7 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(settings: impl FnOnce(Builder) -> Builder) -> Self {
+    fn new(settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder) -> Self {
         let (clock, hand) = Clock::mock();
         let log = Arc::new(Mutex::new(Vec::new()));
         let causes = Arc::clone(&log);
@@ -72,7 +73,7 @@ impl Subject {
         let is_trip = |cause: &Cause| {
             !matches!(
                 cause,
-                Cause::OpenTimeOver | Cause::ProbesSucceeded { .. } | Cause::ByHand
+                Cause::OpenExpired | Cause::ProbesSucceeded { .. } | Cause::Manual
             )
         };
         causes.into_iter().filter(is_trip).collect()
@@ -89,7 +90,7 @@ fn assert_about(measured: Duration, expected: Duration) {
 
 const LIMIT: Duration = Duration::from_millis(100);
 
-fn p99_above_limit(builder: Builder) -> Builder {
+fn p99_above_limit(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     builder.trip_when(TripPolicy::latency_percentile(99.0).above(LIMIT))
 }
 
@@ -153,7 +154,7 @@ fn one_call_in_a_hundred_may_be_above_the_limit_and_no_more() {
 #[test]
 fn a_percentile_at_the_limit_does_not_trip() {
     let measured = {
-        let subject = Subject::new(|builder| builder.latency(Recording::Together));
+        let subject = Subject::new(|builder| builder.latency(Recording::Combined));
         subject.calls(1, LIMIT);
         let snapshot = subject.breaker.snapshot();
         snapshot.latency().unwrap().percentile(50.0).unwrap()
@@ -202,13 +203,13 @@ fn a_policy_on_percentiles_turns_the_histogram_on_and_leaves_it_as_it_was_chosen
         [snapshot.latency(), snapshot.latency_of_failures()].map(|latency| latency.is_some())
     };
     assert_eq!(latency(Recording::Off), [true, false]);
-    assert_eq!(latency(Recording::Together), [true, false]);
+    assert_eq!(latency(Recording::Combined), [true, false]);
     assert_eq!(latency(Recording::ByOutcome), [true, true]);
 }
 
 #[test]
 fn calls_of_both_outcomes_are_judged_together_however_they_are_recorded() {
-    for recording in [Recording::Together, Recording::ByOutcome] {
+    for recording in [Recording::Combined, Recording::ByOutcome] {
         let subject = Subject::new(|builder| {
             let policy = TripPolicy::latency_percentile(50.0).above(LIMIT);
             builder.trip_when(policy).latency(recording)
@@ -226,7 +227,7 @@ fn calls_of_both_outcomes_are_judged_together_however_they_are_recorded() {
 // --------------------------------------------------------------------------- above what was usual
 
 /// Ten buckets of a second, which are ten ticks as well.
-fn four_times_as_usual(builder: Builder) -> Builder {
+fn four_times_as_usual(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     let policy = TripPolicy::slower_than_usual(4.0).min_calls(10);
     builder
         .window(Window::time(10 * SECOND, 10))

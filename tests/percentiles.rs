@@ -14,7 +14,8 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer,
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tripcurve::{
-    Builder, CircuitBreaker, Clock, Latency, MockClock, Outcome, Recording, TripPolicy, Window,
+    CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, MockClock, Outcome, Recording,
+    TripPolicy, Window,
 };
 
 /// The first duration that the octaves have, in nanoseconds, and the first that they no longer have.
@@ -275,7 +276,9 @@ fn operations() -> impl Strategy<Value = Operation> {
 }
 
 /// A breaker that doesn't trip.
-fn breaker(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+fn breaker(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("percentiles")
         .trip_when(TripPolicy::consecutive_failures(u32::MAX))
@@ -388,7 +391,7 @@ proptest! {
         seed: u64,
         operations in vec(operations(), 1..100),
     ) {
-        let recording = if by_outcome { Recording::ByOutcome } else { Recording::Together };
+        let recording = if by_outcome { Recording::ByOutcome } else { Recording::Combined };
         let (breaker, hand) =
             breaker(|builder| builder.window(kind.window()).latency(recording).shards(shards));
         let mut recorder = Recorder {
@@ -434,7 +437,7 @@ fn of_a_hundred_thousand_calls_in_a_bucket_a_percentile_is_of_nearly_the_right_r
     for (seed, deviation) in [0.05, 0.2, 0.5, 1.0, 2.0].into_iter().enumerate() {
         for shards in [1, 8] {
             let (breaker, _hand) =
-                breaker(|builder| builder.latency(Recording::Together).shards(shards));
+                breaker(|builder| builder.latency(Recording::Combined).shards(shards));
             let mut dice = Dice(seed as u64);
             let took: Vec<_> = (0..CALLS)
                 .map(|_| dice.log_normal(1e7, deviation))
@@ -463,7 +466,7 @@ fn of_a_hundred_thousand_calls_in_a_bucket_a_percentile_is_of_nearly_the_right_r
 
 #[test]
 fn one_slow_call_in_a_thousand_is_above_the_percentile_of_999_in_a_thousand() {
-    let (breaker, _hand) = breaker(|builder| builder.latency(Recording::Together));
+    let (breaker, _hand) = breaker(|builder| builder.latency(Recording::Combined));
     // In each bin so few that all are counted.
     for millis in 1..=3 {
         record(&breaker, [millis * 1_000_000; 333]);
@@ -496,7 +499,7 @@ proptest! {
         let mut all = Vec::new();
         let mut merged = hdrhistogram::Histogram::<u64>::new_with_bounds(1, 1 << 36, 2).unwrap();
         for (distribution, calls) in distributions.into_iter().zip(calls) {
-            let (breaker, _hand) = breaker(|builder| builder.latency(Recording::Together));
+            let (breaker, _hand) = breaker(|builder| builder.latency(Recording::Combined));
             let took: Vec<_> = (0..calls).map(|_| distribution.draw(&mut dice)).collect();
             record(&breaker, took.iter().copied());
             merged.add(breaker.snapshot().latency().unwrap().histogram()).unwrap();
@@ -518,7 +521,7 @@ proptest! {
         interval in 1_000_000..50_000_000_u64,
         seed: u64,
     ) {
-        let (breaker, _hand) = breaker(|builder| builder.latency(Recording::Together));
+        let (breaker, _hand) = breaker(|builder| builder.latency(Recording::Combined));
         let mut dice = Dice(seed);
         let took: Vec<_> = medians.into_iter().map(|it| dice.log_normal(it, 0.5).max(512)).collect();
         record(&breaker, took.iter().copied());
@@ -545,7 +548,7 @@ proptest! {
 #[test]
 fn a_histogram_is_the_same_after_it_was_written_in_the_formats_of_its_tools() {
     let breaker = CircuitBreaker::builder("exported")
-        .latency(Recording::Together)
+        .latency(Recording::Combined)
         .build()
         .unwrap();
     for millis in 1..=500 {

@@ -99,7 +99,7 @@ fn listeners_hear_how_many_it_were() {
 
 /// How many probes of so many may fail with this largest error rate.
 fn may_fail(share: f64, probes: u32) -> u32 {
-    let (breaker, _hand) = probing(Recovery::fixed(SECOND, probes).max_error_rate(share));
+    let (breaker, _hand) = probing(Recovery::fixed(SECOND, probes).max_failure_rate(share));
     let mut failed = 0;
     loop {
         breaker.try_acquire().unwrap().failure();
@@ -111,7 +111,7 @@ fn may_fail(share: f64, probes: u32) -> u32 {
 }
 
 #[test]
-fn a_largest_error_rate_is_meant_to_the_probe() {
+fn a_largest_failure_rate_is_meant_to_the_probe() {
     for (share, probes, expected) in [
         (0.0, 3, 0),
         (0.5, 4, 2),
@@ -142,12 +142,12 @@ fn what_makes_no_sense_is_refused() {
              must succeed",
         ),
         (
-            fixed.max_error_rate(1.0),
-            "max_error_rate: 1 is not at least 0 and less than 1; 0.5 lets half of them fail",
+            fixed.max_failure_rate(1.0),
+            "max_failure_rate: 1 is not at least 0 and less than 1; 0.5 lets half of them fail",
         ),
         (
-            fixed.max_error_rate(f64::NAN),
-            "max_error_rate: NaN is not at least 0 and less than 1; 0.5 lets half of them fail",
+            fixed.max_failure_rate(f64::NAN),
+            "max_failure_rate: NaN is not at least 0 and less than 1; 0.5 lets half of them fail",
         ),
     ] {
         let builder = CircuitBreaker::builder("nonsense").recovery(recovery);

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, Cause, CircuitBreaker, Clock, Jitter, Outcome, Reconfigured, Recording,
-    Recovery, State, TripPolicy, Window,
+    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, Outcome, Reconfigured,
+    Recording, Recovery, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn payments() -> Builder {
+fn payments() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("payments").shards(1)
 }
 
@@ -33,7 +33,7 @@ fn counts(breaker: &CircuitBreaker) -> (u64, u64) {
 /// How a breaker was told to have gone from state to state.
 type Told = Arc<Mutex<Vec<(State, State, u64, Cause)>>>;
 
-fn told(builder: Builder) -> (Builder, Told) {
+fn told(builder: CircuitBreakerBuilder) -> (CircuitBreakerBuilder, Told) {
     let told = Told::default();
     let log = Arc::clone(&told);
     let builder = builder.on_transition(move |transition| {
@@ -53,7 +53,7 @@ fn the_window_is_carried_over_where_its_shape_stays() {
     }
     let before = breaker.snapshot();
     let new = payments()
-        .trip_when(TripPolicy::error_rate(0.9).min_calls(20))
+        .trip_when(TripPolicy::failure_rate(0.9).min_calls(20))
         .open_for(30 * SECOND)
         .probes(7);
     assert_eq!(breaker.reconfigure(new), Ok(Reconfigured::WindowKept));
@@ -64,11 +64,11 @@ fn the_window_is_carried_over_where_its_shape_stays() {
 
 #[test]
 fn a_window_of_another_shape_keeps_the_newest_calls_in_a_new_generation() {
-    let shapes: [fn(Builder) -> Builder; 4] = [
+    let shapes: [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 4] = [
         |builder| builder.window(Window::time(30 * SECOND, 10)),
         |builder| builder.window(Window::time(60 * SECOND, 20)),
         |builder| builder.shards(4),
-        |builder| builder.latency(Recording::Together),
+        |builder| builder.latency(Recording::Combined),
     ];
     for shape in shapes {
         let (builder, told) = told(payments());
@@ -89,13 +89,15 @@ fn a_window_of_another_shape_keeps_the_newest_calls_in_a_new_generation() {
 
 #[test]
 fn a_window_that_cannot_hold_what_the_former_counted_begins_anew_with_a_new_generation() {
-    let time: fn(Builder) -> Builder = |builder| builder.window(Window::time(30 * SECOND, 10));
-    let count: fn(Builder) -> Builder = |builder| builder.window(Window::count(100));
-    let within: fn(Builder) -> Builder =
+    let time: fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder =
+        |builder| builder.window(Window::time(30 * SECOND, 10));
+    let count: fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder =
+        |builder| builder.window(Window::count(100));
+    let within: fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder =
         |builder| builder.window(Window::count(100).within(30 * SECOND));
-    let slow: fn(Builder) -> Builder =
+    let slow: fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder =
         |builder| builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(SECOND));
-    let slower: fn(Builder) -> Builder = |builder| {
+    let slower: fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder = |builder| {
         let policy = TripPolicy::slow_rate(0.5).slower_than(2 * SECOND);
         builder
             .window(Window::time(30 * SECOND, 10))
@@ -115,7 +117,7 @@ fn a_window_that_cannot_hold_what_the_former_counted_begins_anew_with_a_new_gene
         let breaker = builder.build().unwrap();
         fail(&breaker);
         let begun = breaker.reconfigure(to(payments()));
-        assert_eq!(begun, Ok(Reconfigured::WindowBegunAnew));
+        assert_eq!(begun, Ok(Reconfigured::WindowReset));
         let entry = (State::Closed, State::Closed, 1, Cause::Reconfigured);
         assert_eq!(*told.lock().unwrap(), [entry]);
         assert_eq!(breaker.snapshot().calls(), 0);
@@ -146,7 +148,7 @@ fn the_same_settings_again_change_nothing() {
             .window(Window::time(10 * SECOND, 5))
             .trip_when(TripPolicy::adaptive().slower_than(SECOND))
             .recovery(Recovery::adaptive())
-            .longest_retry_after(SECOND)
+            .max_retry_after(SECOND)
     };
     let breaker = settings().build().unwrap();
     assert_eq!(breaker.reconfigure(settings()), Ok(Reconfigured::Unchanged));
@@ -159,7 +161,7 @@ fn the_same_settings_again_change_nothing() {
 
     let plain = payments().build().unwrap();
     let begun = plain.reconfigure(settings());
-    assert_eq!(begun, Ok(Reconfigured::WindowBegunAnew));
+    assert_eq!(begun, Ok(Reconfigured::WindowReset));
     assert_eq!(plain.reconfigure(settings()), Ok(Reconfigured::Unchanged));
 }
 
@@ -169,7 +171,7 @@ fn what_came_of_it_reads_as_a_sentence_goes_on() {
         Reconfigured::Unchanged,
         Reconfigured::WindowKept,
         Reconfigured::WindowResized,
-        Reconfigured::WindowBegunAnew,
+        Reconfigured::WindowReset,
         Reconfigured::StateChanged(State::MetricsOnly),
     ];
     assert_eq!(
@@ -230,7 +232,7 @@ fn a_recovery_that_is_under_way_goes_on_where_its_rules_stay() {
     let begun = breaker.snapshot().generation();
     let new = payments().probes(2).window(Window::count(50));
     let another = breaker.reconfigure(new);
-    assert_eq!(another, Ok(Reconfigured::WindowBegunAnew));
+    assert_eq!(another, Ok(Reconfigured::WindowReset));
     let snapshot = breaker.snapshot();
     assert_eq!(
         (snapshot.state(), snapshot.generation()),
@@ -267,7 +269,7 @@ fn an_open_breaker_stays_open_as_long_and_then_goes_by_the_new_settings() {
         .open_for(20 * SECOND)
         .probes(1);
     let begun = breaker.reconfigure(new);
-    assert_eq!(begun, Ok(Reconfigured::WindowBegunAnew));
+    assert_eq!(begun, Ok(Reconfigured::WindowReset));
     assert_eq!(breaker.snapshot().generation(), 1);
     hand.advance(9 * SECOND);
     assert!(breaker.try_acquire().is_err());
@@ -275,7 +277,7 @@ fn an_open_breaker_stays_open_as_long_and_then_goes_by_the_new_settings() {
     hand.advance(2 * SECOND);
     fail(&breaker);
     assert_eq!(breaker.state(), State::Open);
-    assert!(breaker.snapshot().time_left_open() > Some(19 * SECOND));
+    assert!(breaker.snapshot().remaining_open() > Some(19 * SECOND));
     hand.advance(21 * SECOND);
     succeed(&breaker);
     assert_eq!(breaker.state(), State::Closed);
@@ -302,7 +304,7 @@ fn how_many_recoveries_have_failed_is_carried_over() {
     breaker.reconfigure(settings(3 * SECOND)).unwrap();
     hand.advance(10 * SECOND);
     fail(&breaker);
-    let left = breaker.snapshot().time_left_open().unwrap();
+    let left = breaker.snapshot().remaining_open().unwrap();
     assert!((24 * SECOND..=25 * SECOND).contains(&left), "{left:?}");
 }
 
@@ -375,15 +377,15 @@ fn what_a_cancelled_call_counts_as_is_said_by_the_present_settings() {
 #[test]
 fn under_load_each_call_is_let_through_and_those_after_the_last_change_are_all_counted() {
     const CALLS: u64 = 20_000;
-    let shapes: [fn(Builder) -> Builder; 4] = [
+    let shapes: [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 4] = [
         |builder| builder,
         |builder| builder.window(Window::time(300 * SECOND, 30)),
-        |builder| builder.latency(Recording::Together),
+        |builder| builder.latency(Recording::Combined),
         |builder| builder.trip_when(TripPolicy::slow_rate(1.0).slower_than(60 * SECOND)),
     ];
     // A fourth of the calls fails, in no long runs, which none of these settings minds.
     let settings = || {
-        CircuitBreaker::builder("payments").trip_when(TripPolicy::error_rate(0.9).min_calls(100))
+        CircuitBreaker::builder("payments").trip_when(TripPolicy::failure_rate(0.9).min_calls(100))
     };
     let breaker = settings().build().unwrap();
     let goes_on = AtomicBool::new(true);
@@ -450,7 +452,7 @@ fn a_breaker_that_was_healthy_for_long_before_another_window_came_opens_for_the_
         let breaker = settings(20).clock(clock.clone()).build().unwrap();
         let trip = || {
             (0..5).for_each(|_| fail(&breaker));
-            breaker.snapshot().time_left_open().unwrap()
+            breaker.snapshot().remaining_open().unwrap()
         };
         trip();
         for _ in 0..2 {
@@ -481,7 +483,7 @@ fn open_times_that_come_to_a_breaker_of_a_million_generations_grow() {
     (0..5).for_each(|_| fail(&breaker));
     hand.advance(2 * SECOND);
     fail(&breaker);
-    assert_eq!(breaker.snapshot().time_left_open().unwrap().as_secs(), 2);
+    assert_eq!(breaker.snapshot().remaining_open().unwrap().as_secs(), 2);
 }
 
 #[test]
@@ -496,14 +498,14 @@ fn a_listener_may_reconfigure_the_breaker_that_it_hears_of() {
             if transition.to() == State::Open {
                 let cautious = payments().window(Window::count(10)).probes(1);
                 let begun = breaker.reconfigure(cautious.open_for(9 * SECOND));
-                assert_eq!(begun, Ok(Reconfigured::WindowBegunAnew));
+                assert_eq!(begun, Ok(Reconfigured::WindowReset));
             }
         })
         .build()
         .unwrap();
     let breaker = breaker.get_or_init(|| built);
     (0..5).for_each(|_| fail(breaker));
-    assert!(breaker.snapshot().time_left_open() < Some(6 * SECOND));
+    assert!(breaker.snapshot().remaining_open() < Some(6 * SECOND));
     hand.advance(6 * SECOND);
     succeed(breaker);
     assert_eq!(breaker.state(), State::Closed);
@@ -511,7 +513,7 @@ fn a_listener_may_reconfigure_the_breaker_that_it_hears_of() {
 
 #[test]
 fn a_permit_that_is_held_across_counts_in_no_generation_but_its_own() {
-    let settings: [fn(Builder) -> Builder; 4] = [
+    let settings: [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 4] = [
         |builder| builder.window(Window::count(10)),
         |builder| builder.latency(Recording::ByOutcome),
         |builder| builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(SECOND)),
@@ -560,7 +562,7 @@ fn what_is_known_of_the_traffic_is_carried_over_to_another_adaptive_recovery() {
     // The recovery begins anew, and who goes first in it asks no open breaker, of which it could be learnt again.
     breaker.reconfigure(settings(0.4)).unwrap();
     fail(&breaker);
-    let left = breaker.snapshot().time_left_open().unwrap();
+    let left = breaker.snapshot().remaining_open().unwrap();
     assert!(left < SECOND / 4, "{left:?}");
 }
 
@@ -583,13 +585,13 @@ fn how_much_traffic_there_is_is_not_mistaken_when_another_window_comes_during_an
     ask_for(1);
     hand.advance(Duration::from_millis(10));
     fail(&breaker);
-    let left = breaker.snapshot().time_left_open().unwrap();
+    let left = breaker.snapshot().remaining_open().unwrap();
     // The time of about a hundred calls.
     assert!(left < Duration::from_millis(1_300), "{left:?}");
 }
 
 /// How a breaker is switched off, and the state that it is in then.
-type Off = (fn(Builder) -> Builder, State);
+type Off = (fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder, State);
 const OFF: [Off; 5] = [
     (|builder| builder.enabled(false), State::Disabled),
     (|builder| builder.metrics_only(true), State::MetricsOnly),
@@ -728,7 +730,7 @@ fn a_setting_that_a_breaker_in_use_cannot_take_is_refused() {
     let (clock, _hand) = Clock::mock();
     let own = || payments().clock(clock.clone());
     let breaker = own().build().unwrap();
-    let refused = |builder: Builder| {
+    let refused = |builder: CircuitBreakerBuilder| {
         let error = breaker.reconfigure(builder.enabled(false)).unwrap_err();
         assert_eq!(breaker.state(), State::Closed, "nothing has changed");
         error.to_string()
@@ -779,11 +781,11 @@ fn a_value_to_restore_is_refused_by_a_breaker_in_use() {
     assert_eq!(
         error.unwrap_err().to_string(),
         "restored: set is not left out; a breaker in use restores nothing; leave restore() and \
-         oldest_saved_state() out"
+         max_state_age() out"
     );
     assert!(
         breaker
-            .reconfigure(payments().oldest_saved_state(SECOND))
+            .reconfigure(payments().max_state_age(SECOND))
             .is_err()
     );
 }
@@ -823,7 +825,7 @@ fn open_times_begin_anew_when_a_breaker_is_switched_on() {
     let settings = || payments().clock(clock.clone()).backoff(backoff).probes(1);
     let breaker = settings().build().unwrap();
     let open_time = || {
-        let left = breaker.snapshot().time_left_open().unwrap();
+        let left = breaker.snapshot().remaining_open().unwrap();
         left.as_millis().div_ceil(100)
     };
     (0..5).for_each(|_| fail(&breaker));

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use traffic::{Backend, Drive, Figures, TRIP};
 use tripcurve::{
-    Backoff, Builder, Cause, CircuitBreaker, Clock, Jitter, MockClock, Outcome, Permit, Recovery,
-    State, Transition, TripPolicy,
+    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
+    Permit, Recovery, State, Transition, TripPolicy,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -88,7 +88,7 @@ fn a_backend_whose_capacity_comes_back_slowly_is_followed_and_not_killed() {
 /// A breaker that has seen a hundred calls, one each `spacing`, and has tripped.
 fn tripped(
     spacing: Duration,
-    settings: impl Fn(Builder) -> Builder,
+    settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
 ) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("recovery").recovery(Recovery::adaptive());
@@ -120,7 +120,7 @@ fn next_let_through<'a>(
 /// The same, after a probe has succeeded.
 fn ramping(
     spacing: Duration,
-    settings: impl Fn(Builder) -> Builder,
+    settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
 ) -> (CircuitBreaker, MockClock) {
     let (breaker, hand) = tripped(spacing, settings);
     next_let_through(&breaker, &hand, spacing).success();
@@ -128,14 +128,14 @@ fn ramping(
     (breaker, hand)
 }
 
-fn as_it_is(builder: Builder) -> Builder {
+fn as_it_is(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     builder
 }
 
 #[test]
 fn listeners_are_told_when_a_ramp_is_entered_and_left() {
     let (sender, told) = mpsc::channel();
-    let listen = |builder: Builder| {
+    let listen = |builder: CircuitBreakerBuilder| {
         let sender = sender.clone();
         builder.on_transition(move |transition| drop(sender.send(transition.clone())))
     };
@@ -256,7 +256,7 @@ fn with_all_let_through_a_dependency_that_dies_is_cut_off() {
 fn a_ramp_whose_calls_never_report_opens_after_the_probes_time() {
     let timeout = 3 * SECOND;
     let (sender, told) = mpsc::channel();
-    let settings = |builder: Builder| {
+    let settings = |builder: CircuitBreakerBuilder| {
         let sender = sender.clone();
         let builder = builder.probe_timeout(timeout);
         builder.on_transition(move |transition| sender.send(transition.cause()).unwrap())
@@ -351,7 +351,7 @@ fn first_probe(name: &str) -> Duration {
     let builder = CircuitBreaker::builder(name.to_owned()).clock(clock);
     let breaker = builder.recovery(Recovery::adaptive()).build().unwrap();
     breaker.try_acquire().unwrap().record(Outcome::Trip);
-    breaker.snapshot().time_left_open().unwrap()
+    breaker.snapshot().remaining_open().unwrap()
 }
 
 #[test]
@@ -369,10 +369,10 @@ fn breakers_with_different_names_do_not_probe_in_step() {
     );
 }
 
-type Set = fn(Builder) -> Builder;
+type Set = fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder;
 
 /// The error with which the builder refuses settings.
-fn refused(builder: Builder) -> String {
+fn refused(builder: CircuitBreakerBuilder) -> String {
     builder.build().unwrap_err().to_string()
 }
 
@@ -428,15 +428,15 @@ fn settings_of_one_recovery_that_contradict_each_other_are_refused_in_any_order(
     ] {
         assert_eq!(refused(recovery), both);
     }
-    let both = "success_threshold: 2 is not possible together with max_error_rate; both say how many \
+    let both = "success_threshold: 2 is not possible together with max_failure_rate; both say how many \
                 probes may fail; leave out one of the two";
     let probes = Recovery::probes(5);
     assert_eq!(
-        refused(probes.success_threshold(2).max_error_rate(0.5)),
+        refused(probes.success_threshold(2).max_failure_rate(0.5)),
         both
     );
     assert_eq!(
-        refused(probes.max_error_rate(0.5).success_threshold(2)),
+        refused(probes.max_failure_rate(0.5).success_threshold(2)),
         both
     );
     let adaptive = "is not possible with Recovery::adaptive(); a ramp judges each share of the calls by \
@@ -446,12 +446,12 @@ fn settings_of_one_recovery_that_contradict_each_other_are_refused_in_any_order(
         format!("success_threshold: 2 {adaptive}")
     );
     assert_eq!(
-        refused(Recovery::adaptive().max_error_rate(0.5)),
-        format!("max_error_rate: 0.5 {adaptive}")
+        refused(Recovery::adaptive().max_failure_rate(0.5)),
+        format!("max_failure_rate: 0.5 {adaptive}")
     );
     assert_eq!(
         refused(Recovery::steps([0.5], SECOND).success_threshold(2)),
-        "success_threshold: 2 is not possible with Recovery::steps(); max_error_rate says how many of a \
+        "success_threshold: 2 is not possible with Recovery::steps(); max_failure_rate says how many of a \
          step's calls may fail; or use Recovery::probes(n)"
     );
 }
@@ -478,7 +478,7 @@ fn settings_of_the_recovery_that_go_together_hold_in_any_order() {
         let shown = format!("{builder:?}");
         let breaker = builder.build().unwrap();
         breaker.try_acquire().unwrap().record(Outcome::Trip);
-        let left = breaker.snapshot().time_left_open().unwrap();
+        let left = breaker.snapshot().remaining_open().unwrap();
         assert_eq!(left.as_secs(), 1, "{shown}");
         breaker.trip(Duration::ZERO);
         let probes = [(); 3].map(|()| breaker.try_acquire());
@@ -502,7 +502,7 @@ fn a_fixed_recovery_that_makes_no_sense_is_refused() {
 
 #[test]
 fn a_window_by_count_recovers_as_well() {
-    let window = |builder: Builder| builder.window(tripcurve::Window::count(50));
+    let window = |builder: CircuitBreakerBuilder| builder.window(tripcurve::Window::count(50));
     let (breaker, hand) = ramping(MILLI, window);
     while breaker.state() == State::HalfOpen {
         next_let_through(&breaker, &hand, MILLI).success();

@@ -6,10 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, CircuitBreaker, Clock, ControlGroup, MockClock, Registry, State, TripPolicy, Window,
+    CircuitBreaker, CircuitBreakerBuilder, Clock, ControlGroup, MockClock, Registry, State,
+    TripPolicy, Window,
 };
 
-fn template() -> (Builder, MockClock) {
+fn template() -> (CircuitBreakerBuilder, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("model")
         .window(Window::time(Duration::from_secs(10), 10))
@@ -20,7 +21,7 @@ fn template() -> (Builder, MockClock) {
     (builder, hand)
 }
 
-fn never_trips() -> Builder {
+fn never_trips() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("never trips")
         .trip_when(TripPolicy::failure_count(1_000_000))
         .shards(1)
@@ -45,7 +46,7 @@ fn keys(registry: &Registry<u32>) -> Vec<u32> {
 /// Makes as many others as there can be.
 fn flood(registry: &Registry<u32>) {
     for key in 1_000..1_100 {
-        registry.of(&key);
+        registry.get_or_create(&key);
     }
 }
 
@@ -53,10 +54,15 @@ fn flood(registry: &Registry<u32>) {
 fn all_who_ask_for_a_key_get_the_same_breaker() {
     let (template, _hand) = template();
     let registry = Registry::<String>::builder(template).build().unwrap();
-    registry.of("a").try_acquire().unwrap().failure();
-    registry.clone().of("a").try_acquire().unwrap().failure();
+    registry.get_or_create("a").try_acquire().unwrap().failure();
+    registry
+        .clone()
+        .get_or_create("a")
+        .try_acquire()
+        .unwrap()
+        .failure();
     assert_eq!(registry.get("a").unwrap().snapshot().failures(), 2);
-    assert_eq!(registry.of("b").snapshot().failures(), 0);
+    assert_eq!(registry.get_or_create("b").snapshot().failures(), 0);
     assert_eq!(registry.len(), 2);
 }
 
@@ -71,11 +77,11 @@ fn to_get_a_breaker_makes_none() {
 #[test]
 fn who_asks_after_a_removal_gets_a_new_breaker() {
     let (registry, _hand) = registry(10);
-    registry.of(&7).force_open();
+    registry.get_or_create(&7).force_open();
     let removed = registry.remove(&7).unwrap();
     assert_eq!(removed.state(), State::ForcedOpen);
     assert!(registry.is_empty());
-    assert_eq!(registry.of(&7).state(), State::Closed);
+    assert_eq!(registry.get_or_create(&7).state(), State::Closed);
     assert_eq!(removed.state(), State::ForcedOpen);
 }
 
@@ -90,7 +96,11 @@ fn threads_that_use_a_key_for_the_first_time_at_once_share_one_breaker() {
             for _ in 0..THREADS {
                 scope.spawn(|| {
                     start.wait();
-                    registry.of(&key).try_acquire().unwrap().failure();
+                    registry
+                        .get_or_create(&key)
+                        .try_acquire()
+                        .unwrap()
+                        .failure();
                 });
             }
         });
@@ -120,16 +130,20 @@ fn a_setting_that_makes_no_sense_is_refused_before_any_lookup() {
 fn breakers_have_the_templates_name_or_one_of_their_own() {
     let (template, _hand) = template();
     let registry = Registry::<u32>::builder(template.clone()).build().unwrap();
-    assert_eq!(registry.of(&7).name(), "model");
+    assert_eq!(registry.get_or_create(&7).name(), "model");
     let named = Registry::<u32>::builder(template).name_with(|key| format!("key {key}"));
-    assert_eq!(named.build().unwrap().of(&7).name(), "key 7");
+    assert_eq!(named.build().unwrap().get_or_create(&7).name(), "key 7");
 }
 
 #[test]
 fn of_breakers_that_nobody_needs_no_more_are_kept_than_the_capacity() {
     let (registry, _hand) = registry(3);
     for key in 0..100 {
-        registry.of(&key).try_acquire().unwrap().success();
+        registry
+            .get_or_create(&key)
+            .try_acquire()
+            .unwrap()
+            .success();
         assert!(registry.len() <= 3);
         assert!(registry.get(&key).is_some());
     }
@@ -140,13 +154,13 @@ fn of_breakers_that_nobody_needs_no_more_are_kept_than_the_capacity() {
 fn what_has_not_been_used_goes_before_what_has() {
     let (registry, _hand) = registry(4);
     for key in 0..5 {
-        registry.of(&key);
+        registry.get_or_create(&key);
     }
     // Each of those that are left has had its second chance.
     assert_eq!(keys(&registry), [1, 2, 3, 4]);
-    registry.of(&1);
+    registry.get_or_create(&1);
     registry.get(&3);
-    registry.of(&5);
+    registry.get_or_create(&5);
     assert_eq!(keys(&registry), [1, 3, 4, 5]);
 }
 
@@ -157,7 +171,7 @@ fn if_all_have_been_used_one_goes_nevertheless() {
         for used in 0..key {
             registry.get(&used);
         }
-        registry.of(&key);
+        registry.get_or_create(&key);
         assert!(registry.len() <= 20);
     }
 }
@@ -165,8 +179,8 @@ fn if_all_have_been_used_one_goes_nevertheless() {
 /// What must not be dropped, and how it comes to that.
 fn is_kept(what: &str, prepare: impl Fn(&CircuitBreaker, &MockClock)) {
     let (registry, hand) = registry(3);
-    prepare(&registry.of(&7), &hand);
-    let before = registry.of(&7).snapshot();
+    prepare(&registry.get_or_create(&7), &hand);
+    let before = registry.get_or_create(&7).snapshot();
     flood(&registry);
     let after = registry.get(&7).map(|breaker| breaker.snapshot());
     assert_eq!(after, Some(before), "{what}");
@@ -203,10 +217,10 @@ fn a_breaker_that_is_needed_is_not_dropped() {
 /// Breakers that once had something to lose and may be dropped now, and how each comes to that.
 fn goes(what: &str, prepare: impl Fn(&CircuitBreaker, &MockClock)) {
     let (registry, hand) = registry(3);
-    prepare(&registry.of(&7), &hand);
+    prepare(&registry.get_or_create(&7), &hand);
     flood(&registry);
     assert!(registry.get(&7).is_none(), "{what}");
-    assert_eq!(registry.of(&7).state(), State::Closed, "{what}");
+    assert_eq!(registry.get_or_create(&7).state(), State::Closed, "{what}");
 }
 
 #[test]
@@ -246,7 +260,7 @@ fn a_breaker_that_nobody_has_asked_for_long_goes() {
 #[test]
 fn a_breaker_that_a_handle_has_is_never_idle() {
     let (registry, hand) = registry(3);
-    let held = registry.of(&7);
+    let held = registry.get_or_create(&7);
     held.trip(Duration::from_secs(1));
     hand.advance(Duration::from_secs(1_000_000));
     flood(&registry);
@@ -263,7 +277,7 @@ fn idle_after_says_how_long_an_open_breaker_is_kept() {
             .idle_after(Duration::from_secs(idle_after))
             .build()
             .unwrap();
-        registry.of(&7).trip(Duration::from_secs(5));
+        registry.get_or_create(&7).trip(Duration::from_secs(5));
         hand.advance(Duration::from_secs(20));
         flood(&registry);
         assert_eq!(registry.get(&7).is_some(), is_kept);
@@ -305,9 +319,9 @@ fn hosts_that_died_and_are_never_called_again_are_forgotten() {
     let hosts = hosts.build().unwrap();
     for host in 0..1_000 {
         for _ in 0..5 {
-            fail(&hosts.of(&host));
+            fail(&hosts.get_or_create(&host));
         }
-        assert_eq!(hosts.of(&host).state(), State::Open);
+        assert_eq!(hosts.get_or_create(&host).state(), State::Open);
         assert!(
             hosts.len() <= 2 * 100 + 100 / 16 + 16 + 1,
             "{}",
@@ -316,7 +330,7 @@ fn hosts_that_died_and_are_never_called_again_are_forgotten() {
     }
     for host in 1_000..3_000 {
         hand.advance(Duration::from_secs(365 * 86_400) / 2_000);
-        hosts.of(&host).try_acquire().unwrap().success();
+        hosts.get_or_create(&host).try_acquire().unwrap().success();
     }
     assert_eq!((hosts.len(), hosts.over_capacity()), (100, 0));
 }
@@ -325,10 +339,10 @@ fn hosts_that_died_and_are_never_called_again_are_forgotten() {
 #[test]
 fn a_flood_of_keys_whose_breakers_open_stays_within_a_bound_and_spares_one_in_use() {
     let (registry, _hand) = registry(100);
-    registry.of(&7).trip(Duration::from_secs(1_000));
+    registry.get_or_create(&7).trip(Duration::from_secs(1_000));
     for key in 1_000..20_000 {
         for _ in 0..3 {
-            fail(&registry.of(&key));
+            fail(&registry.get_or_create(&key));
         }
         assert!(registry.len() <= 2 * 100 + 100 / 16 + 16 + 1);
         if key % 4 == 0 {
@@ -346,7 +360,7 @@ fn a_flood_of_keys_in_an_isolated_group_stays_within_a_bound() {
     let registry = registry.control_group(&group).build().unwrap();
     group.isolate();
     for key in 0..20_000 {
-        assert!(registry.of(&key).try_acquire().is_err());
+        assert!(registry.get_or_create(&key).try_acquire().is_err());
         assert!(registry.len() <= 2 * 100 + 100 / 16 + 16 + 1);
     }
 }
@@ -355,20 +369,20 @@ fn a_flood_of_keys_in_an_isolated_group_stays_within_a_bound() {
 fn retain_removes_whatever_it_is_told_to_and_is_no_use() {
     let (registry, _hand) = registry(3);
     for key in 0..3 {
-        registry.of(&key);
+        registry.get_or_create(&key);
     }
-    let held = registry.of(&1);
+    let held = registry.get_or_create(&1);
     held.force_open();
     registry.retain(|_, breaker| breaker.state() != State::ForcedOpen);
     assert_eq!(keys(&registry), [0, 2]);
     assert_eq!(held.state(), State::ForcedOpen);
-    assert_eq!(registry.of(&1).state(), State::Closed);
-    registry.of(&3);
+    assert_eq!(registry.get_or_create(&1).state(), State::Closed);
+    registry.get_or_create(&3);
     // Each of those that are left has had its second chance.
     let before = keys(&registry);
     registry.retain(|_, _| true);
-    registry.of(&before[1]);
-    registry.of(&9);
+    registry.get_or_create(&before[1]);
+    registry.get_or_create(&9);
     assert!(
         !keys(&registry).contains(&before[0]),
         "it was not used since"
@@ -381,7 +395,7 @@ fn retain_removes_whatever_it_is_told_to_and_is_no_use() {
 #[test]
 fn what_is_cloned_in_retain_is_the_breaker_of_its_key() {
     let (registry, _hand) = registry(3);
-    registry.of(&7);
+    registry.get_or_create(&7);
     let mut found = None;
     registry.retain(|_, breaker| {
         found = Some(breaker.clone());
@@ -400,7 +414,7 @@ fn a_breaker_with_evidence_is_dropped_when_its_window_has_forgotten_it() {
         .capacity(3)
         .build()
         .unwrap();
-    let breaker = registry.of(&7);
+    let breaker = registry.get_or_create(&7);
     for call in 0..200 {
         hand.advance(Duration::from_millis(10));
         match call % 50 {
@@ -425,7 +439,7 @@ fn a_slow_call_is_not_dropped() {
     let slow = TripPolicy::slow_rate(0.5).slower_than(Duration::from_millis(100));
     let registry = Registry::<u32>::builder(template.trip_when(slow));
     let registry = registry.capacity(3).build().unwrap();
-    let breaker = registry.of(&7);
+    let breaker = registry.get_or_create(&7);
     let permit = breaker.try_acquire().unwrap();
     hand.advance(Duration::from_secs(1));
     permit.success();
@@ -440,7 +454,7 @@ fn a_call_whose_time_a_percentile_counts_is_not_dropped() {
     let p99 = TripPolicy::latency_percentile(99.0).above(Duration::from_millis(100));
     let registry = Registry::<u32>::builder(template.trip_when(p99));
     let registry = registry.capacity(3).build().unwrap();
-    let breaker = registry.of(&7);
+    let breaker = registry.get_or_create(&7);
     let permit = breaker.try_acquire().unwrap();
     hand.advance(Duration::from_secs(1));
     permit.success();
@@ -457,7 +471,7 @@ fn a_run_of_failures_that_no_policy_counts_is_needed_as_long_as_the_window_has_t
     let (clock, hand) = Clock::mock();
     let registry = Registry::<u32>::builder(never_trips().clock(clock)).capacity(3);
     let registry = registry.build().unwrap();
-    fail(&registry.of(&7));
+    fail(&registry.get_or_create(&7));
     flood(&registry);
     assert!(registry.get(&7).is_some());
     hand.advance(Duration::from_secs(70));
@@ -468,8 +482,8 @@ fn a_run_of_failures_that_no_policy_counts_is_needed_as_long_as_the_window_has_t
 #[test]
 fn a_breaker_is_not_dropped_while_somebody_has_a_handle_or_a_permit() {
     let (registry, _hand) = registry(3);
-    let handle = registry.of(&7);
-    let permit = registry.of(&8).try_acquire_owned().unwrap();
+    let handle = registry.get_or_create(&7);
+    let permit = registry.get_or_create(&8).try_acquire_owned().unwrap();
     flood(&registry);
     fail(&handle);
     permit.failure();
@@ -481,7 +495,7 @@ fn a_breaker_is_not_dropped_while_somebody_has_a_handle_or_a_permit() {
 fn if_all_are_needed_the_registry_grows_up_to_a_bound_and_shrinks_when_they_are_not() {
     let (registry, hand) = registry(3);
     for key in 0..500 {
-        let breaker = registry.of(&key);
+        let breaker = registry.get_or_create(&key);
         fail(&breaker);
         breaker.try_acquire().unwrap().success();
         assert!(registry.len() <= 2 * 3 + 16 + 1, "{}", registry.len());
@@ -507,7 +521,7 @@ fn a_key_that_is_removed_and_used_again_and_again_leaves_nothing_behind() {
     let heap = |rounds: u32| {
         allocation_counter::measure(|| {
             for _ in 0..rounds {
-                registry.of(&7);
+                registry.get_or_create(&7);
                 registry.remove(&7);
             }
         })
@@ -520,10 +534,10 @@ fn a_key_that_is_removed_and_used_again_and_again_leaves_nothing_behind() {
 #[test]
 fn a_lookup_allocates_nothing_nor_does_it_move_what_it_finds() {
     let (registry, _hand) = registry(3);
-    registry.of(&7);
+    registry.get_or_create(&7);
     let heap = allocation_counter::measure(|| {
         for _ in 0..100 {
-            registry.of(&7).try_acquire().unwrap().success();
+            registry.get_or_create(&7).try_acquire().unwrap().success();
             registry.get(&7);
         }
         registry.for_each(|_, snapshot| assert_eq!(snapshot.successes(), 100));
@@ -535,7 +549,7 @@ fn a_lookup_allocates_nothing_nor_does_it_move_what_it_finds() {
 fn snapshots_are_of_all_and_count_as_no_use() {
     let (registry, _hand) = registry(3);
     for key in 0..3 {
-        fail(&registry.of(&key));
+        fail(&registry.get_or_create(&key));
     }
     let mut snapshots = registry.snapshots();
     snapshots.sort_unstable_by_key(|(key, _)| *key);
@@ -560,8 +574,8 @@ fn breakers_that_listen_tell_the_templates_listeners() {
         .name_with(ToString::to_string)
         .build()
         .unwrap();
-    registry.of(&7).force_open();
-    registry.of(&8).force_open();
+    registry.get_or_create(&7).force_open();
+    registry.get_or_create(&8).force_open();
     assert_eq!(*told.lock().unwrap(), ["7", "8"]);
 }
 
@@ -575,19 +589,19 @@ fn threads_that_flood_a_registry_lose_no_failure_of_a_key() {
             let registry = &registry;
             scope.spawn(move || {
                 for round in 0..1_000 {
-                    registry.of(&(10 + thread * 1_000 + round));
+                    registry.get_or_create(&(10 + thread * 1_000 + round));
                 }
             });
         }
         for _ in 0..2 {
             scope.spawn(|| {
                 for _ in 0..ROUNDS {
-                    registry.of(&7).try_acquire().unwrap().failure();
+                    registry.get_or_create(&7).try_acquire().unwrap().failure();
                 }
             });
         }
     });
-    assert_eq!(registry.of(&7).snapshot().failures(), 2 * ROUNDS);
+    assert_eq!(registry.get_or_create(&7).snapshot().failures(), 2 * ROUNDS);
 }
 
 #[test]
@@ -604,15 +618,19 @@ fn a_failure_that_is_recorded_while_the_breaker_is_evicted_is_not_lost() {
                 start.wait();
                 // Each makes room, and the key of this round has not been used for longest.
                 for other in 0..3 {
-                    registry.of(&(1_000_000 + 3 * round + other));
+                    registry.get_or_create(&(1_000_000 + 3 * round + other));
                 }
                 start.wait();
             }
         });
         for round in 0..ROUNDS {
-            registry.of(&round);
+            registry.get_or_create(&round);
             start.wait();
-            registry.of(&round).try_acquire().unwrap().failure();
+            registry
+                .get_or_create(&round)
+                .try_acquire()
+                .unwrap()
+                .failure();
             start.wait();
             let found = registry.remove(&round).map(|it| it.snapshot().failures());
             if found != Some(1) {
@@ -699,11 +717,11 @@ fn a_registrys_breakers_follow_their_group_from_the_first_use() {
         .control_group(&group)
         .build()
         .unwrap();
-    registry.of(&1);
+    registry.get_or_create(&1);
     group.isolate();
     assert_eq!(registry.get(&1).unwrap().state(), State::ForcedOpen);
     for key in 0..10 {
-        assert!(registry.of(&key).try_acquire().is_err());
+        assert!(registry.get_or_create(&key).try_acquire().is_err());
     }
     assert_eq!(registry.len(), 10, "none is dropped");
     group.release();

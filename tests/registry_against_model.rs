@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tripcurve::{
-    Builder, CircuitBreaker, Clock, MockClock, Registry, Snapshot, State, TripPolicy, Window,
+    CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Registry, Snapshot, State, TripPolicy,
+    Window,
 };
 
 /// Half a second more than a whole number, so that no moment of a test is the very end of it.
@@ -171,7 +172,7 @@ impl Model {
 }
 
 /// Trips on so many failures in a row.
-fn template(limit: u32) -> Builder {
+fn template(limit: u32) -> CircuitBreakerBuilder {
     CircuitBreaker::builder("model")
         .window(Window::time(Duration::from_secs(10), 10))
         .trip_when(TripPolicy::consecutive_failures(limit))
@@ -227,7 +228,7 @@ impl Pair {
             self.snapshots()
         };
         let number = self.model.of(key, &snapshots);
-        let breaker = self.registry.of(&key);
+        let breaker = self.registry.get_or_create(&key);
         assert_eq!(breaker.name(), number.to_string());
         breaker
     }

@@ -7,66 +7,70 @@ use std::thread;
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, CircuitBreaker, Clock, ConfigError, Outcome, Reconfigured, Recording, Recovery,
-    Registry, State, TripPolicy, Window,
+    CircuitBreaker, CircuitBreakerBuilder, Clock, ConfigError, Outcome, Reconfigured, Recording,
+    Recovery, Registry, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Trips on so many failures in a row.
-fn template(failures: u32) -> Builder {
+fn template(failures: u32) -> CircuitBreakerBuilder {
     CircuitBreaker::builder("search")
         .trip_when(TripPolicy::consecutive_failures(failures))
         .shards(1)
 }
 
-fn registry(template: Builder) -> Registry<u32> {
+fn registry(template: CircuitBreakerBuilder) -> Registry<u32> {
     Registry::builder(template).build().unwrap()
 }
 
 fn fail(registry: &Registry<u32>, key: u32, times: u32) {
     for _ in 0..times {
-        registry.of(&key).try_acquire().unwrap().failure();
+        registry
+            .get_or_create(&key)
+            .try_acquire()
+            .unwrap()
+            .failure();
     }
 }
 
 #[test]
 fn breakers_that_are_there_and_those_to_come_have_the_new_settings() {
     let tenants = registry(template(5));
-    let held = tenants.of(&1);
+    let held = tenants.get_or_create(&1);
     fail(&tenants, 1, 2);
     tenants.reconfigure(template(3)).unwrap();
     assert_eq!(held.snapshot().failures(), 2, "the window is kept");
     for key in [1, 2] {
-        assert_eq!(tenants.of(&key).state(), State::Closed);
+        assert_eq!(tenants.get_or_create(&key).state(), State::Closed);
         fail(&tenants, key, if key == 1 { 1 } else { 3 });
-        assert_eq!(tenants.of(&key).state(), State::Open, "{key}");
+        assert_eq!(tenants.get_or_create(&key).state(), State::Open, "{key}");
     }
     assert_eq!(held.state(), State::Open, "it is the same breaker");
     assert_eq!(tenants.len(), 2);
     // What has failed often enough for it, trips at once.
     fail(&tenants, 3, 2);
     tenants.reconfigure(template(2)).unwrap();
-    assert_eq!(tenants.of(&3).state(), State::Open);
+    assert_eq!(tenants.get_or_create(&3).state(), State::Open);
 }
 
 #[test]
 fn each_setting_of_the_template_reaches_breakers_to_come() {
-    let settings: [fn(Builder) -> Builder; 8] = [
+    let settings: [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 8] = [
         |builder| builder.window(Window::count(50)),
         |builder| builder.trip_when(TripPolicy::failure_count(7)),
         |builder| builder.recovery(Recovery::fixed(SECOND, 2)),
         |builder| builder.probe_timeout(3 * SECOND),
-        |builder| builder.longest_retry_after(SECOND),
+        |builder| builder.max_retry_after(SECOND),
         |builder| builder.on_cancel(Outcome::Failure),
         |builder| builder.latency(Recording::ByOutcome),
         |builder| builder.shards(2),
     ];
     for (number, set) in settings.iter().enumerate() {
         let tenants = registry(template(5));
-        let before = tenants.of(&1);
+        let before = tenants.get_or_create(&1);
         tenants.reconfigure(set(template(5))).unwrap();
-        for breaker in [before, tenants.of(&2)] {
+        for breaker in [before, tenants.get_or_create(&2)] {
             let again = breaker.reconfigure(set(template(5)));
             assert_eq!(again, Ok(Reconfigured::Unchanged), "setting {number}");
             let back = breaker.reconfigure(template(5));
@@ -90,10 +94,10 @@ fn each_breaker_of_a_registry_keeps_its_newest_calls_in_a_window_of_another_leng
     fail(&tenants, 1, 1);
     fail(&tenants, 2, 2);
     tenants.reconfigure(settings(30)).unwrap();
-    let failures = |tenant| tenants.of(&tenant).snapshot().failures();
+    let failures = |tenant| tenants.get_or_create(&tenant).snapshot().failures();
     assert_eq!([1, 2, 3].map(failures), [1, 2, 0]);
     fail(&tenants, 2, 1);
-    assert_eq!(tenants.of(&2).state(), State::Open);
+    assert_eq!(tenants.get_or_create(&2).state(), State::Open);
 }
 
 #[test]
@@ -112,18 +116,24 @@ fn the_registry_keeps_its_clock_its_listeners_and_its_classifier() {
         });
     let tenants = Registry::<u32, _>::builder(template_of).build().unwrap();
     let other = template(2).open_for(7 * SECOND).start_in(State::Closed);
-    tenants.of(&1);
+    tenants.get_or_create(&1);
     tenants.reconfigure(other).unwrap();
     for key in [1, 2] {
         for _ in 0..2 {
-            assert_eq!(tenants.of(&key).call(|| Ok::<_, u32>(503)), Ok(503));
+            assert_eq!(
+                tenants.get_or_create(&key).call(|| Ok::<_, u32>(503)),
+                Ok(503)
+            );
         }
-        assert_eq!(tenants.of(&key).state(), State::Open);
+        assert_eq!(tenants.get_or_create(&key).state(), State::Open);
     }
     assert_eq!(told.load(Ordering::Relaxed), 2);
     hand.advance(7 * SECOND + Duration::from_millis(2));
     for key in [1, 2] {
-        assert!(tenants.of(&key).try_acquire().is_ok(), "by the same clock");
+        assert!(
+            tenants.get_or_create(&key).try_acquire().is_ok(),
+            "by the same clock"
+        );
     }
 }
 
@@ -131,7 +141,7 @@ fn the_registry_keeps_its_clock_its_listeners_and_its_classifier() {
 fn a_template_that_makes_no_sense_changes_nothing() {
     let tenants = registry(template(2));
     fail(&tenants, 1, 1);
-    let refused = |template: Builder| {
+    let refused = |template: CircuitBreakerBuilder| {
         let error: ConfigError = tenants.reconfigure(template).unwrap_err();
         error.to_string()
     };
@@ -147,7 +157,7 @@ fn a_template_that_makes_no_sense_changes_nothing() {
     );
     for key in [1, 2] {
         fail(&tenants, key, if key == 1 { 1 } else { 2 });
-        assert_eq!(tenants.of(&key).state(), State::Open);
+        assert_eq!(tenants.get_or_create(&key).state(), State::Open);
     }
 }
 
@@ -157,33 +167,33 @@ fn breakers_with_names_of_their_own_keep_them() {
         .name_with(|tenant| format!("tenant {tenant}"))
         .build()
         .unwrap();
-    tenants.of(&1);
+    tenants.get_or_create(&1);
     let other = CircuitBreaker::builder("of the file")
         .trip_when(TripPolicy::consecutive_failures(1))
         .shards(1);
     tenants.reconfigure(other).unwrap();
     for key in [1, 2] {
-        assert_eq!(tenants.of(&key).name(), format!("tenant {key}"));
+        assert_eq!(tenants.get_or_create(&key).name(), format!("tenant {key}"));
         fail(&tenants, key, 1);
-        assert_eq!(tenants.of(&key).state(), State::Open);
+        assert_eq!(tenants.get_or_create(&key).state(), State::Open);
     }
 }
 
 #[test]
 fn only_breakers_that_are_made_later_start_as_the_template_says() {
     let tenants = registry(template(5));
-    tenants.of(&1);
+    tenants.get_or_create(&1);
     let other = template(5).start_in(State::HalfOpen);
     tenants.reconfigure(other).unwrap();
-    assert_eq!(tenants.of(&1).state(), State::Closed);
-    assert_eq!(tenants.of(&2).state(), State::HalfOpen);
+    assert_eq!(tenants.get_or_create(&1).state(), State::Closed);
+    assert_eq!(tenants.get_or_create(&2).state(), State::HalfOpen);
 }
 
 #[test]
 fn a_breaker_that_was_removed_stays_as_it_was() {
     let tenants = registry(template(2));
     let removed = {
-        tenants.of(&1);
+        tenants.get_or_create(&1);
         tenants.remove(&1).unwrap()
     };
     tenants.reconfigure(template(1)).unwrap();
@@ -199,11 +209,11 @@ fn who_may_be_dropped_is_as_before() {
         .build()
         .unwrap();
     fail(&tenants, 1, 1);
-    drop(tenants.of(&2));
-    let held = tenants.of(&3);
+    drop(tenants.get_or_create(&2));
+    let held = tenants.get_or_create(&3);
     tenants.reconfigure(template(4)).unwrap();
     for key in 100..200 {
-        tenants.of(&key);
+        tenants.get_or_create(&key);
     }
     assert!(tenants.get(&1).is_some(), "it counts a failure");
     assert!(tenants.get(&3).is_some(), "somebody has it");
@@ -213,7 +223,7 @@ fn who_may_be_dropped_is_as_before() {
     let empty = template(5).window(Window::count(50));
     tenants.reconfigure(empty).unwrap();
     for key in 200..300 {
-        tenants.of(&key);
+        tenants.get_or_create(&key);
     }
     assert!(tenants.get(&1).is_none() && tenants.len() <= 3);
 }
@@ -231,7 +241,7 @@ fn however_they_race_no_breaker_is_left_behind() {
                 scope.spawn(move || {
                     start.wait();
                     for key in (first..KEYS).step_by(2) {
-                        tenants.of(&key);
+                        tenants.get_or_create(&key);
                     }
                 });
             }
@@ -247,7 +257,7 @@ fn however_they_race_no_breaker_is_left_behind() {
         });
         let limits: Vec<_> = (0..KEYS)
             .map(|key| {
-                let breaker = tenants.of(&key);
+                let breaker = tenants.get_or_create(&key);
                 let mut failures = 0;
                 while breaker.state() == State::Closed {
                     breaker.try_acquire().unwrap().failure();
@@ -276,7 +286,7 @@ fn no_call_is_lost_while_templates_come() {
                 let tenants = &tenants;
                 scope.spawn(move || {
                     for call in 0..CALLS {
-                        let breaker = tenants.of(&(call % 20));
+                        let breaker = tenants.get_or_create(&(call % 20));
                         let permit = breaker.try_acquire().unwrap();
                         if call % 3 == 0 {
                             permit.failure();
@@ -305,7 +315,7 @@ fn no_call_is_lost_while_templates_come() {
 /// Makes as many others as there can be, and says whether the first is still there.
 fn is_kept_through_a_flood(tenants: &Registry<u32>) -> bool {
     for key in 1_000..1_100 {
-        tenants.of(&key);
+        tenants.get_or_create(&key);
     }
     tenants.get(&1).is_some()
 }
@@ -314,35 +324,35 @@ fn is_kept_through_a_flood(tenants: &Registry<u32>) -> bool {
 fn a_breaker_with_settings_of_its_own_is_kept_until_all_have_the_same() {
     let limited = || Registry::<u32>::builder(template(5)).capacity(3);
     let tenants = limited().build().unwrap();
-    tenants.of(&1).reconfigure(template(2)).unwrap();
+    tenants.get_or_create(&1).reconfigure(template(2)).unwrap();
     assert!(is_kept_through_a_flood(&tenants));
     fail(&tenants, 1, 2);
-    assert_eq!(tenants.of(&1).state(), State::Open);
-    tenants.of(&1).reset();
+    assert_eq!(tenants.get_or_create(&1).state(), State::Open);
+    tenants.get_or_create(&1).reset();
     assert!(is_kept_through_a_flood(&tenants));
     // With another template, and with one that says what this breaker has already.
     for failures in [4, 2] {
         let tenants = limited().build().unwrap();
-        tenants.of(&1).reconfigure(template(2)).unwrap();
+        tenants.get_or_create(&1).reconfigure(template(2)).unwrap();
         tenants.reconfigure(template(failures)).unwrap();
         assert!(!is_kept_through_a_flood(&tenants), "{failures}");
         assert!(tenants.len() <= 3);
     }
     // The template's settings are not its own, whoever says them.
     let tenants = limited().build().unwrap();
-    tenants.of(&1).reconfigure(template(5)).unwrap();
+    tenants.get_or_create(&1).reconfigure(template(5)).unwrap();
     assert!(!is_kept_through_a_flood(&tenants));
-    tenants.of(&1).reconfigure(template(2)).unwrap();
-    tenants.of(&1).reconfigure(template(2)).unwrap();
+    tenants.get_or_create(&1).reconfigure(template(2)).unwrap();
+    tenants.get_or_create(&1).reconfigure(template(2)).unwrap();
     assert!(is_kept_through_a_flood(&tenants), "the same once more");
 }
 
 #[test]
 fn a_template_that_says_what_a_breaker_has_already_changes_nothing_of_it() {
     let rate =
-        || CircuitBreaker::builder("search").trip_when(TripPolicy::error_rate(0.5).min_calls(4));
+        || CircuitBreaker::builder("search").trip_when(TripPolicy::failure_rate(0.5).min_calls(4));
     let tenants = registry(template(5));
-    let breaker = tenants.of(&1);
+    let breaker = tenants.get_or_create(&1);
     breaker.reconfigure(rate()).unwrap();
     fail(&tenants, 1, 3);
     // The window is full enough now, but no success trips, and neither does what is no news.
@@ -357,22 +367,22 @@ fn a_template_that_says_what_a_breaker_has_already_changes_nothing_of_it() {
 fn a_template_that_is_switched_off_switches_all_breakers_off_and_on_again() {
     let tenants = registry(template(2));
     fail(&tenants, 1, 2);
-    assert_eq!(tenants.of(&1).state(), State::Open);
+    assert_eq!(tenants.get_or_create(&1).state(), State::Open);
     for (off, state) in [
         (template(2).enabled(false), State::Disabled),
         (template(2).metrics_only(true), State::MetricsOnly),
     ] {
-        tenants.of(&2);
+        tenants.get_or_create(&2);
         tenants.reconfigure(off.clone()).unwrap();
         for key in [1, 2, 3] {
-            assert_eq!(tenants.of(&key).state(), state);
+            assert_eq!(tenants.get_or_create(&key).state(), state);
         }
-        tenants.of(&1).reset();
+        tenants.get_or_create(&1).reset();
         tenants.reconfigure(off).unwrap();
-        assert_eq!(tenants.of(&1).state(), State::Closed, "by hand");
+        assert_eq!(tenants.get_or_create(&1).state(), State::Closed, "by hand");
         tenants.reconfigure(template(2)).unwrap();
         for key in [1, 2, 3, 4] {
-            assert_eq!(tenants.of(&key).state(), State::Closed);
+            assert_eq!(tenants.get_or_create(&key).state(), State::Closed);
         }
     }
 }
@@ -385,7 +395,7 @@ fn breakers_that_the_template_switches_off_are_dropped_as_closed_ones_are() {
         let template = off.clone().enabled(metrics_only).metrics_only(true);
         let tenants: Registry<u32> = Registry::builder(template).capacity(10).build().unwrap();
         for key in 0..1_000 {
-            let _ = tenants.of(&key).call(|| Ok::<_, ()>(()));
+            let _ = tenants.get_or_create(&key).call(|| Ok::<_, ()>(()));
         }
         assert!(tenants.len() <= 20, "{}", tenants.len());
     }
@@ -394,7 +404,7 @@ fn breakers_that_the_template_switches_off_are_dropped_as_closed_ones_are() {
 #[test]
 fn a_template_that_breakers_in_use_cannot_take_is_refused() {
     let tenants = registry(template(2));
-    tenants.of(&1);
+    tenants.get_or_create(&1);
     for (builder, setting) in [
         (template(2).clock(Clock::mock().0), "clock"),
         (template(2).on_transition(|_| ()), "on_transition"),
@@ -402,8 +412,8 @@ fn a_template_that_breakers_in_use_cannot_take_is_refused() {
         let error = tenants.reconfigure(builder.enabled(false)).unwrap_err();
         assert_eq!(error.setting, setting);
     }
-    assert_eq!(tenants.of(&1).state(), State::Closed);
-    assert_eq!(tenants.of(&2).state(), State::Closed);
+    assert_eq!(tenants.get_or_create(&1).state(), State::Closed);
+    assert_eq!(tenants.get_or_create(&2).state(), State::Closed);
 }
 
 /// Breakers that are released from a group are off if the template switches them off.
@@ -418,7 +428,7 @@ fn a_breaker_that_is_released_is_as_the_template_says() {
         .build()
         .unwrap();
     group.isolate();
-    assert_eq!(tenants.of(&1).state(), State::ForcedOpen);
+    assert_eq!(tenants.get_or_create(&1).state(), State::ForcedOpen);
     group.release();
-    assert_eq!(tenants.of(&1).state(), State::Disabled);
+    assert_eq!(tenants.get_or_create(&1).state(), State::Disabled);
 }

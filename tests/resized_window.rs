@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, Cause, CircuitBreaker, Clock, Latency, Outcome, Reconfigured, Recording, Snapshot,
-    State, TripPolicy, Window,
+    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, Outcome, Reconfigured, Recording,
+    Snapshot, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn payments() -> Builder {
+fn payments() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("payments").shards(1)
 }
 
@@ -36,7 +36,7 @@ fn almost(seconds: u64) -> Duration {
 }
 
 /// Settings that trip at none of the calls that the tests of resized windows make.
-fn patient(window: impl Into<Window>) -> Builder {
+fn patient(window: impl Into<Window>) -> CircuitBreakerBuilder {
     let policy = TripPolicy::consecutive_failures(1_000);
     payments().window(window).trip_when(policy)
 }
@@ -240,7 +240,7 @@ fn a_resized_window_keeps_how_many_calls_were_slow_but_not_how_long_they_took() 
             Window::count(30).within(30 * SECOND).into(),
         ],
     ];
-    let recordings = [Recording::Off, Recording::Together, Recording::ByOutcome];
+    let recordings = [Recording::Off, Recording::Combined, Recording::ByOutcome];
     for [from, to] in pairs {
         for (before, after) in recordings
             .map(|it| recordings.map(|other| (it, other)))
@@ -316,7 +316,7 @@ fn a_breaker_that_is_not_closed_has_no_window_to_keep() {
         fail(&breaker);
         enter(&breaker);
         let came = breaker.reconfigure(patient(Window::time(30 * SECOND, 6)));
-        assert_eq!(came, Ok(Reconfigured::WindowBegunAnew));
+        assert_eq!(came, Ok(Reconfigured::WindowReset));
         assert_eq!(breaker.state(), state);
         breaker.reset();
         assert_eq!(counts(&breaker), (0, 0));
@@ -409,7 +409,7 @@ fn failures_that_a_resized_window_has_no_room_for_are_of_no_run() {
 fn what_a_resized_window_holds_is_judged_at_once() {
     let settings = |length: u32, min_calls| {
         let window = Window::time(length * SECOND, 6);
-        let policy = TripPolicy::error_rate(0.5).min_calls(min_calls);
+        let policy = TripPolicy::failure_rate(0.5).min_calls(min_calls);
         payments().window(window).trip_when(policy)
     };
     let (clock, hand) = Clock::mock();
@@ -429,7 +429,7 @@ fn what_a_resized_window_holds_is_judged_at_once() {
     assert_eq!(breaker.state(), State::Closed);
     let came = breaker.reconfigure(settings(60, 4));
     assert_eq!(came, Ok(Reconfigured::WindowResized));
-    let cause = Cause::ErrorRate {
+    let cause = Cause::FailureRate {
         failures: 4,
         calls: 4,
         threshold: 0.5,
@@ -532,7 +532,7 @@ fn under_load_no_call_is_counted_twice_in_a_window_that_is_resized() {
     // So many calls of each thread that the windows hold all.
     for (windows, most) in [(long, 100_000), (large, 500)] {
         let settings = |turn: usize| {
-            let policy = TripPolicy::error_rate(0.9).min_calls(100);
+            let policy = TripPolicy::failure_rate(0.9).min_calls(100);
             let builder = CircuitBreaker::builder("payments").trip_when(policy);
             builder.window(windows[turn % 2].clone())
         };

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, CircuitBreaker, Classify, Clock, Jitter, MockClock, Outcome, Recovery, State,
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Classify, Clock, Jitter, MockClock, Outcome,
+    Recovery, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn built(settings: impl FnOnce(Builder) -> Builder) -> (CircuitBreaker, MockClock) {
+fn built(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("wishes")
         .recovery(Recovery::fixed(5 * SECOND, 1))
@@ -24,7 +27,7 @@ fn come_back(breaker: &CircuitBreaker, outcome: Outcome, wish: Duration) {
 
 /// For how many seconds it is open from now on, to the next one down.
 fn open_for<C>(breaker: &CircuitBreaker<C>) -> Option<u64> {
-    let left = breaker.snapshot().time_left_open();
+    let left = breaker.snapshot().remaining_open();
     left.map(|left| left.as_secs())
 }
 
@@ -69,7 +72,7 @@ fn wishes_are_heeded_after_settings_that_say_nothing_of_them() {
     let _ = breaker.call(|| Err::<(), _>(60 * MINUTE));
     assert_eq!(open_for(&breaker), Some(300), "5 minutes at most");
     breaker.reset();
-    let settings = CircuitBreaker::builder("wishes").longest_retry_after(70 * MINUTE);
+    let settings = CircuitBreaker::builder("wishes").max_retry_after(70 * MINUTE);
     breaker.reconfigure(settings).unwrap();
     let _ = breaker.call(|| Err::<(), _>(60 * MINUTE));
     assert_eq!(open_for(&breaker), Some(3_600));
@@ -143,7 +146,7 @@ fn a_retry_after_is_honoured_by_a_breaker_whose_settings_say_nothing_of_it() {
 
 #[test]
 fn a_longest_retry_after_of_zero_switches_it_off() {
-    let (breaker, hand) = built(|builder| builder.longest_retry_after(Duration::ZERO));
+    let (breaker, hand) = built(|builder| builder.max_retry_after(Duration::ZERO));
     let late = breaker.try_acquire_owned().unwrap();
     come_back(&breaker, Outcome::Trip, MINUTE);
     assert_eq!(open_for(&breaker), Some(5));
@@ -162,7 +165,7 @@ fn a_retry_after_that_is_noted_is_cut_to_the_bound_of_another_configuration() {
         come_back(&breaker, Outcome::Failure, MINUTE);
         let settings = CircuitBreaker::builder("wishes")
             .recovery(Recovery::fixed(5 * SECOND, 1))
-            .longest_retry_after(longest);
+            .max_retry_after(longest);
         breaker.reconfigure(settings).unwrap();
         breaker.try_acquire().unwrap().record(Outcome::Trip);
         assert_eq!(open_for(&breaker), Some(open));
@@ -182,7 +185,7 @@ fn a_retry_after_is_saved_and_restored_by_default() {
     let restored = builder().restore(breaker.save()).build().unwrap();
     restored.try_acquire().unwrap().record(Outcome::Trip);
     assert_eq!(open_for(&restored), Some(60));
-    let off = builder().longest_retry_after(Duration::ZERO);
+    let off = builder().max_retry_after(Duration::ZERO);
     let off = off.restore(breaker.save()).build().unwrap();
     off.try_acquire().unwrap().record(Outcome::Trip);
     assert_eq!(open_for(&off), Some(5));
@@ -303,7 +306,7 @@ fn a_call_is_asked_by_the_classifier_and_its_result_stays_what_it_is() {
     assert!(breaker.call(|| Ok((200, None))).is_ok());
     let answer = (503, Some(2 * MINUTE));
     assert_eq!(breaker.call(|| Ok(answer)), Ok(answer));
-    let left = breaker.snapshot().time_left_open();
+    let left = breaker.snapshot().remaining_open();
     assert_eq!(left.map(|left| left.as_secs()), Some(120));
 }
 
@@ -340,11 +343,11 @@ fn a_longest_wish_that_makes_no_sense_is_refused() {
         (Duration::from_micros(999), "999µs"),
         (Duration::MAX, "18446744073709551615.999999999s"),
     ] {
-        let builder = CircuitBreaker::builder("nonsense").longest_retry_after(longest);
+        let builder = CircuitBreaker::builder("nonsense").max_retry_after(longest);
         assert_eq!(
             builder.build().unwrap_err().to_string(),
             format!(
-                "longest_retry_after: {value} is not 0 (to honour none) or in 1ms..=365 days; 5 min suit \
+                "max_retry_after: {value} is not 0 (to honour none) or in 1ms..=365 days; 5 min suit \
                  most services: what is wished once is not taken back"
             )
         );

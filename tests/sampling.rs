@@ -25,7 +25,7 @@ fn count(threads: u64, calls: u64) -> Counted {
         .window(Window::time(Duration::from_secs(60), 10))
         .trip_when(TripPolicy::failure_count(u32::MAX))
         .trip_when(slow.min_calls(u32::MAX))
-        .latency(Recording::Together)
+        .latency(Recording::Combined)
         .shards(1)
         .build()
         .unwrap();

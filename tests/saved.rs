@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use tripcurve::{
-    Backoff, Builder, Cause, CircuitBreaker, Clock, ConfigError, Jitter, MockClock, Outcome,
-    Recovery, SavedState, State, TripPolicy, Window,
+    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, ConfigError, Jitter, MockClock,
+    Outcome, Recovery, SavedState, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn payments(clock: &Clock) -> Builder {
+fn payments(clock: &Clock) -> CircuitBreakerBuilder {
     CircuitBreaker::builder("payments").clock(clock.clone())
 }
 
@@ -31,7 +31,7 @@ fn next_process(hand: &MockClock, clock: &Clock, away: Duration) -> Clock {
     next
 }
 
-fn refused(builder: Builder, saved: SavedState) -> ConfigError {
+fn refused(builder: CircuitBreakerBuilder, saved: SavedState) -> ConfigError {
     builder.restore(saved).build().unwrap_err()
 }
 
@@ -83,9 +83,7 @@ fn it_comes_back_from_each_format_as_it_was() {
     for builder in [
         payments(&clock),
         payments(&clock).window(by_count),
-        payments(&clock)
-            .trip_when(adaptive)
-            .longest_retry_after(MINUTE),
+        payments(&clock).trip_when(adaptive).max_retry_after(MINUTE),
         payments(&clock).backoff(backoff).trip_when(usual),
     ] {
         let breaker = builder.build().unwrap();
@@ -109,7 +107,7 @@ fn it_says_of_whom_it_is_in_which_state_and_of_when() {
     let then = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     hand.set_system_time(then);
     let breaker = payments(&clock).build().unwrap();
-    assert_eq!(breaker.save().time_left_open(), None);
+    assert_eq!(breaker.save().remaining_open(), None);
     breaker.trip(SECOND);
     breaker.reset();
     breaker.trip(1_024 * Duration::from_nanos(1 << 20));
@@ -117,7 +115,7 @@ fn it_says_of_whom_it_is_in_which_state_and_of_when() {
     let saved = breaker.save();
     assert_eq!((saved.name(), saved.state()), ("payments", State::Open));
     assert_eq!(saved.generation(), 3);
-    let left = saved.time_left_open();
+    let left = saved.remaining_open();
     assert_eq!(left, Some(1_023 * Duration::from_nanos(1 << 20)));
     assert_eq!(saved.saved_at(), then + Duration::from_nanos(1 << 20));
 }
@@ -153,7 +151,7 @@ fn an_open_breaker_whose_time_is_over_probes_with_the_next_call() {
     calls(&breaker, Outcome::Trip, 1);
     let next = next_process(&hand, &clock, 6 * SECOND);
     let restored = payments(&next).restore(breaker.save()).build().unwrap();
-    assert_eq!(restored.snapshot().time_left_open(), Some(Duration::ZERO));
+    assert_eq!(restored.snapshot().remaining_open(), Some(Duration::ZERO));
     restored.try_acquire().unwrap().success();
     assert_eq!(restored.state(), State::HalfOpen);
 }
@@ -320,7 +318,7 @@ fn under_other_settings_what_makes_sense_is_kept() {
 }
 
 /// The share that usually fails, as the breaker says when it trips.
-fn usual(builder: Builder) -> f64 {
+fn usual(builder: CircuitBreakerBuilder) -> f64 {
     let (sender, told) = std::sync::mpsc::channel();
     let breaker = builder
         .on_transition(move |transition| sender.send(transition.cause()).unwrap())
@@ -393,11 +391,7 @@ fn the_calls_that_are_being_weighed_are_kept_if_as_much_is_tolerated() {
 fn open_times_go_on_growing_and_wishes_of_the_dependency_are_heeded() {
     let (clock, hand) = Clock::mock();
     let backoff = Backoff::exponential(SECOND, 2.0, MINUTE).jitter(Jitter::None);
-    let builder = || {
-        payments(&clock)
-            .backoff(backoff)
-            .longest_retry_after(MINUTE)
-    };
+    let builder = || payments(&clock).backoff(backoff).max_retry_after(MINUTE);
     let breaker = builder().build().unwrap();
     for _ in 0..3 {
         calls(&breaker, Outcome::Trip, 1);
@@ -406,7 +400,7 @@ fn open_times_go_on_growing_and_wishes_of_the_dependency_are_heeded() {
     // It is open, and its time is over.
     let restored = builder().restore(breaker.save()).build().unwrap();
     calls(&restored, Outcome::Trip, 1);
-    let left = restored.snapshot().time_left_open().unwrap();
+    let left = restored.snapshot().remaining_open().unwrap();
     assert!(left >= 8 * SECOND && left < 9 * SECOND, "{left:?}");
 
     let breaker = builder().build().unwrap();
@@ -414,11 +408,11 @@ fn open_times_go_on_growing_and_wishes_of_the_dependency_are_heeded() {
     permit.record_with_retry_after(Outcome::Failure, 50 * SECOND);
     let next = next_process(&hand, &clock, 10 * SECOND);
     let restored = payments(&next)
-        .longest_retry_after(MINUTE)
+        .max_retry_after(MINUTE)
         .restore(breaker.save());
     let restored = restored.build().unwrap();
     calls(&restored, Outcome::Trip, 1);
-    let left = restored.snapshot().time_left_open().unwrap();
+    let left = restored.snapshot().remaining_open().unwrap();
     assert!(left >= 40 * SECOND && left < 41 * SECOND, "{left:?}");
 }
 
@@ -434,7 +428,7 @@ fn the_age_of_an_outage_is_kept() {
     let restored = builder(&next).restore(breaker.save()).build().unwrap();
     // A probe that fails.
     calls(&restored, Outcome::Failure, 1);
-    let left = restored.snapshot().time_left_open().unwrap();
+    let left = restored.snapshot().remaining_open().unwrap();
     assert!(
         left > 3 * SECOND,
         "a hundredth of its age, give or take a fifth: {left:?}"
@@ -538,20 +532,20 @@ fn what_is_too_old_is_refused_unless_it_may_be_as_old() {
     assert_eq!(
         refused(payments(&clock), saved.clone()).to_string(),
         "restored.saved_at: 3600.001s ago is not at most 3600s ago; start without it, or say \
-         oldest_saved_state()"
+         max_state_age()"
     );
     let day = Duration::from_secs(86_400);
     assert!(
         payments(&clock)
             .restore(saved.clone())
-            .oldest_saved_state(day)
+            .max_state_age(day)
             .build()
             .is_ok()
     );
     assert_eq!(
-        refused(payments(&clock).oldest_saved_state(SECOND), saved).to_string(),
+        refused(payments(&clock).max_state_age(SECOND), saved).to_string(),
         "restored.saved_at: 3600.001s ago is not at most 1s ago; start without it, or say \
-         oldest_saved_state()"
+         max_state_age()"
     );
 }
 
@@ -562,13 +556,11 @@ fn a_limit_that_makes_no_sense_is_refused() {
         (366 * Duration::from_secs(86_400), "31622400s"),
     ] {
         let error = CircuitBreaker::builder("payments")
-            .oldest_saved_state(limit)
+            .max_state_age(limit)
             .build();
         assert_eq!(
             error.unwrap_err().to_string(),
-            format!(
-                "oldest_saved_state: {value} is not in 1ms..=365 days; 1 h suits most services"
-            )
+            format!("max_state_age: {value} is not in 1ms..=365 days; 1 h suits most services")
         );
     }
 }
@@ -582,7 +574,7 @@ fn what_was_saved_in_the_future_is_refused() {
     let saved = breaker.save();
     hand.set_system_time(SystemTime::UNIX_EPOCH + 50 * SECOND);
     let restored = payments(&clock).restore(saved.clone()).build().unwrap();
-    assert!(restored.snapshot().time_left_open().unwrap() >= 5 * SECOND);
+    assert!(restored.snapshot().remaining_open().unwrap() >= 5 * SECOND);
     hand.set_system_time(SystemTime::UNIX_EPOCH + 49 * SECOND);
     assert_eq!(
         refused(payments(&clock), saved).to_string(),
@@ -627,7 +619,7 @@ fn full(clock: &Clock, hand: &MockClock) -> CircuitBreaker {
         .trip_when(TripPolicy::adaptive().slower_than(SECOND))
         .trip_when(TripPolicy::slower_than_usual(9.0))
         .backoff(Backoff::exponential(SECOND, 2.0, MINUTE))
-        .longest_retry_after(MINUTE)
+        .max_retry_after(MINUTE)
         .build()
         .unwrap();
     breaker.reset();
@@ -986,7 +978,7 @@ fn a_breaker_is_restored_within_the_process_by_its_own_clocks() {
         .restore(before.save())
         .build()
         .unwrap();
-    let left = restored.snapshot().time_left_open().unwrap();
+    let left = restored.snapshot().remaining_open().unwrap();
     assert!(
         left > Duration::from_secs(50) && left <= MINUTE + SECOND,
         "{left:?}"
@@ -1073,16 +1065,16 @@ const TOTAL_OUTAGES: [(&str, u32); 6] = [
     ("adaptive", 720),
 ];
 
-fn with_policy(clock: &Clock, policy: &str) -> Builder {
+fn with_policy(clock: &Clock, policy: &str) -> CircuitBreakerBuilder {
     let window = Window::time(10 * SECOND, 10);
     let builder = payments(clock).window(window).shards(1);
     match policy {
         "consecutive failures" => builder.trip_when(TripPolicy::consecutive_failures(5)),
         "failure count" => builder.trip_when(TripPolicy::failure_count(20)),
-        "error rate" => builder.trip_when(TripPolicy::error_rate(1.0).min_calls(10)),
+        "error rate" => builder.trip_when(TripPolicy::failure_rate(1.0).min_calls(10)),
         "error rate of the last calls" => builder
             .window(Window::count(50).within(MINUTE))
-            .trip_when(TripPolicy::error_rate(1.0).min_calls(10)),
+            .trip_when(TripPolicy::failure_rate(1.0).min_calls(10)),
         "burn rate" => builder.trip_when(TripPolicy::burn_rate(0.9).factor(10.0).min_calls(10)),
         _ => builder.trip_when(TripPolicy::adaptive().slower_than(SECOND)),
     }

@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, CircuitBreaker, Clock, Jitter, MockClock, Outcome, OwnedPermit, Permit,
-    Recovery, State,
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome, OwnedPermit,
+    Permit, Recovery, State,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -71,7 +71,7 @@ fn a_step_that_fails_opens_again_after_few_calls() {
     }
     assert_eq!(breaker.state(), State::Open);
     assert!(failed <= 6, "{failed}");
-    let left = breaker.snapshot().time_left_open().unwrap();
+    let left = breaker.snapshot().remaining_open().unwrap();
     assert!(left >= 4_900 * MILLI, "{left:?}");
 }
 
@@ -96,9 +96,9 @@ fn closes(recovery: Recovery, fails: u32) -> bool {
 fn a_quarter_or_what_is_chosen_may_fail() {
     assert!(closes(steps(), 5));
     assert!(!closes(steps(), 3));
-    assert!(closes(steps().max_error_rate(0.4), 3));
-    assert!(!closes(steps().max_error_rate(0.1), 5));
-    assert!(!closes(steps().max_error_rate(0.0), 50));
+    assert!(closes(steps().max_failure_rate(0.4), 3));
+    assert!(!closes(steps().max_failure_rate(0.1), 5));
+    assert!(!closes(steps().max_failure_rate(0.0), 50));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn steps_after_a_backoff_begin_when_it_says() {
     let backoff = Backoff::exponential(SECOND, 2.0, 60 * SECOND).jitter(Jitter::None);
     let (breaker, hand) = ramping(steps().backoff(backoff));
     next(&breaker, &hand).record(Outcome::Trip);
-    let left = breaker.snapshot().time_left_open().unwrap();
+    let left = breaker.snapshot().remaining_open().unwrap();
     assert_eq!(left.as_secs(), 2);
 }
 
@@ -171,7 +171,7 @@ fn a_rejected_caller_hears_when_the_step_ends() {
 #[test]
 fn listeners_hear_of_the_way() {
     let (sender, told) = mpsc::channel();
-    let settings = |builder: Builder| {
+    let settings = |builder: CircuitBreakerBuilder| {
         builder.on_transition(move |transition| sender.send(transition.to_string()).unwrap())
     };
     let (clock, hand) = Clock::mock();
@@ -223,5 +223,5 @@ fn steps_that_make_no_sense_are_refused() {
         "steps.each: 0ns is not in 1ms..=1 day; choose it longer than calls take, since a step is judged \
          by those that come back in it"
     );
-    assert!(refused(steps().max_error_rate(1.0)).starts_with("max_error_rate: 1"));
+    assert!(refused(steps().max_failure_rate(1.0)).starts_with("max_failure_rate: 1"));
 }

@@ -202,7 +202,7 @@ mod registry {
     /// A key with a breaker that is kept.
     fn known() -> &'static (u32, CircuitBreaker) {
         static KNOWN: OnceLock<(u32, CircuitBreaker)> = OnceLock::new();
-        let make = || (2_000, registry().0.of(&2_000));
+        let make = || (2_000, registry().0.get_or_create(&2_000));
         KNOWN.get_or_init(|| thread::spawn(make).join().unwrap())
     }
 
@@ -211,12 +211,15 @@ mod registry {
         in_destructors("registry::a_lookup_works", || {
             let (registry, _) = registry();
             for key in 0..50 {
-                registry.of(&key).call(|| Ok::<_, ()>(())).unwrap();
+                registry
+                    .get_or_create(&key)
+                    .call(|| Ok::<_, ()>(()))
+                    .unwrap();
             }
             let (known, held) = known();
             assert!(registry.get(known).is_some());
             held.force_open();
-            assert!(registry.of(known).try_acquire().is_err());
+            assert!(registry.get_or_create(known).try_acquire().is_err());
             held.reset();
         });
     }
@@ -226,21 +229,21 @@ mod registry {
         in_destructors("registry::a_removal_works", || {
             let (registry, _) = registry();
             let there = 1_000;
-            thread::spawn(move || drop(registry.of(&there)))
+            thread::spawn(move || drop(registry.get_or_create(&there)))
                 .join()
                 .unwrap();
             assert!(registry.remove(&there).is_some());
             assert!(registry.get(&there).is_none());
             assert!(registry.remove(&there).is_none());
             registry.for_each(|key, _| assert_ne!(*key, there));
-            thread::spawn(move || drop(registry.of(&there)))
+            thread::spawn(move || drop(registry.get_or_create(&there)))
                 .join()
                 .unwrap();
             assert!(registry.get(&there).is_some());
             registry.retain(|key, _| *key != there);
             assert!(registry.get(&there).is_none());
             // The next first use takes away what is left.
-            thread::spawn(move || drop(registry.of(&(there + 1))))
+            thread::spawn(move || drop(registry.get_or_create(&(there + 1))))
                 .join()
                 .unwrap();
             assert!(registry.len() <= 3);
@@ -270,7 +273,7 @@ mod registry {
             group.add(&breaker);
             let (_, held) = known();
             group.isolate();
-            assert!(registry.of(&1).try_acquire().is_err());
+            assert!(registry.get_or_create(&1).try_acquire().is_err());
             assert!(held.try_acquire().is_err() && breaker.try_acquire().is_err());
             group.release();
             assert!(held.try_acquire().is_ok() && breaker.try_acquire().is_ok());
@@ -285,7 +288,7 @@ mod registry {
         in_destructors("registry::a_registry_is_made_and_dropped", || {
             let template = CircuitBreaker::builder("at the end");
             let registry = Registry::<u32>::builder(template).build().unwrap();
-            registry.of(&7);
+            registry.get_or_create(&7);
             drop(registry);
             super::LAST
                 .try_with(|last| last.replace(Some(at_the_end(|| ()))))
@@ -301,8 +304,8 @@ mod registry {
             known();
             let template = CircuitBreaker::builder("at the end").shards(1);
             registry.reconfigure(template.clone()).unwrap();
-            registry.of(&1).reconfigure(template).unwrap();
-            registry.of(&1).call(|| Ok::<_, ()>(())).unwrap();
+            registry.get_or_create(&1).reconfigure(template).unwrap();
+            registry.get_or_create(&1).call(|| Ok::<_, ()>(())).unwrap();
         });
     }
 }

@@ -13,19 +13,23 @@ use std::time::Duration;
 
 use race::{THREADS, in_rounds};
 use tripcurve::{
-    Builder, CallError, CircuitBreaker, Clock, MockClock, Outcome, Permit, Recovery, Rejected,
-    State, TripPolicy, Waiting,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Permit, Recovery,
+    Rejected, State, TripPolicy, Waiting,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A breaker that is half-open, with one place, and waits without bound.
-fn patient(settings: impl FnOnce(Builder) -> Builder) -> (Waiting, MockClock) {
+fn patient(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (Waiting, MockClock) {
     patient_by(|builder| settings(builder.open_for(SECOND).probes(1)))
 }
 
 /// A breaker with a recovery that the test chooses.
-fn patient_by(settings: impl FnOnce(Builder) -> Builder) -> (Waiting, MockClock) {
+fn patient_by(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (Waiting, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("patient")
         .trip_when(TripPolicy::consecutive_failures(1))
@@ -442,13 +446,17 @@ fn threads_that_wait_while_probes_are_cancelled_all_become_probes() {
 
 /// Other settings for the breaker of [`patient`].
 #[cfg(feature = "reconfigure")]
-fn other(settings: impl FnOnce(Builder) -> Builder) -> Builder {
+fn other(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> CircuitBreakerBuilder {
     other_by(|builder| settings(builder.open_for(SECOND).probes(1)))
 }
 
 /// Settings with a recovery that the test chooses.
 #[cfg(feature = "reconfigure")]
-fn other_by(settings: impl FnOnce(Builder) -> Builder) -> Builder {
+fn other_by(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> CircuitBreakerBuilder {
     let builder = CircuitBreaker::builder("patient");
     settings(builder.trip_when(TripPolicy::consecutive_failures(1)))
 }
@@ -483,7 +491,7 @@ fn who_waits_hears_of_a_probe_timeout_that_was_changed_meanwhile() {
 #[cfg(feature = "reconfigure")]
 #[test]
 fn who_waits_becomes_a_probe_of_the_recovery_that_begins_anew() {
-    let others: [fn(Builder) -> Builder; 3] = [
+    let others: [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 3] = [
         |builder| builder.probes(2),
         |builder| builder.recovery(Recovery::adaptive()),
         |builder| builder.recovery(Recovery::steps([0.5], SECOND)),

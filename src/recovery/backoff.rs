@@ -24,7 +24,7 @@ pub enum Jitter {
     None,
 }
 
-/// Open times that grow with each recovery that fails; for [`Builder::backoff`](crate::Builder::backoff)
+/// Open times that grow with each recovery that fails; for [`CircuitBreakerBuilder::backoff`](crate::CircuitBreakerBuilder::backoff)
 /// and [`Recovery::backoff`](crate::Recovery::backoff).
 ///
 /// The breaker is open for `base` at first. A recovery has failed when a half-open breaker opens again, or

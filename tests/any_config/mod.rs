@@ -68,7 +68,7 @@ fn policy() -> BoxedStrategy<Value> {
     prop_oneof![
         table("consecutive_failures", whole(), vec![]),
         table("failure_count", whole(), vec![]),
-        table("error_rate", number(), vec![min()]),
+        table("failure_rate", number(), vec![min()]),
         table("slow_rate", number(), vec![("slower_than", time()), min()]),
         table(
             "burn_rate",
@@ -97,7 +97,7 @@ fn settings() -> impl Strategy<Value = Map<String, Value>> {
         table("buckets", whole(), vec![]),
         table("calls", whole(), vec![("within", time())]),
     ];
-    let rate = || ("max_error_rate", number());
+    let rate = || ("max_failure_rate", number());
     let steps = (vec(0.0..1.5, 0..20), time(), some_of(vec![rate()])).prop_map(
         |(shares, each, mut table)| {
             table.insert("steps".to_owned(), shares.into());
@@ -132,12 +132,12 @@ fn settings() -> impl Strategy<Value = Map<String, Value>> {
         ),
         ("recovery", recovery.boxed()),
         ("probe_timeout", time()),
-        ("longest_retry_after", time()),
+        ("max_retry_after", time()),
         ("on_cancel", word(&["ignored", "failure"])),
         ("enabled", any::<bool>().prop_map(Value::from).boxed()),
         ("metrics_only", any::<bool>().prop_map(Value::from).boxed()),
         ("start_in", word(&["closed", "half-open", "metrics-only"])),
-        ("latency", word(&["off", "together", "by-outcome"])),
+        ("latency", word(&["off", "combined", "by-outcome"])),
         ("shards", whole()),
     ]);
     (others, open_time).prop_map(|(mut table, open_time)| {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, Builder, CircuitBreaker, Clock, Jitter, Outcome, Recording, Recovery, State,
-    TripPolicy, Window,
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, Outcome, Recording, Recovery,
+    State, TripPolicy, Window,
 };
 
 use super::nanos;
@@ -19,7 +19,7 @@ pub(crate) struct Config {
     /// Whether the open times grow.
     pub(crate) growth: Option<Growth>,
     /// Up to what the dependency's wishes when to be asked again are heeded, if that is said.
-    pub(crate) longest_retry_after: Option<Duration>,
+    pub(crate) max_retry_after: Option<Duration>,
     pub(crate) probes: u32,
     /// How many of them must succeed, if not all.
     pub(crate) needed: Option<u32>,
@@ -79,7 +79,7 @@ pub(crate) struct Steps {
     pub(crate) shares_in_thousandths: Vec<u32>,
     pub(crate) each: Duration,
     /// If not the default.
-    pub(crate) max_error_rate_in_percent: Option<u32>,
+    pub(crate) max_failure_rate_in_percent: Option<u32>,
 }
 
 impl Steps {
@@ -89,8 +89,8 @@ impl Steps {
         Some(((thousandths * 1_024 + 500) / 1_000).max(1))
     }
 
-    pub(super) fn max_error_rate(&self) -> f64 {
-        f64::from(self.max_error_rate_in_percent.unwrap_or(25)) / 100.0
+    pub(super) fn max_failure_rate(&self) -> f64 {
+        f64::from(self.max_failure_rate_in_percent.unwrap_or(25)) / 100.0
     }
 
     fn recovery(&self) -> Recovery {
@@ -103,9 +103,9 @@ impl Steps {
             [a, b, c, d] => Recovery::steps([a, b, c, d], self.each),
             _ => panic!("one to four steps, not {shares:?}"),
         };
-        match self.max_error_rate_in_percent {
+        match self.max_failure_rate_in_percent {
             None => recovery,
-            Some(_) => recovery.max_error_rate(self.max_error_rate()),
+            Some(_) => recovery.max_failure_rate(self.max_failure_rate()),
         }
     }
 }
@@ -145,7 +145,7 @@ pub(crate) enum Shape {
 pub(crate) enum Policy {
     ConsecutiveFailures(u32),
     FailureCount(u32),
-    ErrorRate { threshold: f64, min_calls: u32 },
+    FailureRate { threshold: f64, min_calls: u32 },
     SlowRate { threshold: f64, min_calls: u32 },
     BurnRate(BurnRate),
     Adaptive(Adaptive),
@@ -280,10 +280,10 @@ impl Policy {
         match self {
             Self::ConsecutiveFailures(limit) => Self::ConsecutiveFailures(limit.max(1)),
             Self::FailureCount(limit) => Self::FailureCount(fit(limit)),
-            Self::ErrorRate {
+            Self::FailureRate {
                 threshold,
                 min_calls,
-            } => Self::ErrorRate {
+            } => Self::FailureRate {
                 threshold,
                 min_calls: fit(min_calls),
             },
@@ -296,7 +296,7 @@ impl Policy {
             },
             Self::BurnRate(policy) => match window.buckets() {
                 Some((_, 3..)) => Self::BurnRate(policy.fitted()),
-                _ => Self::ErrorRate {
+                _ => Self::FailureRate {
                     threshold: f64::from(policy.budget_in_millionths) / 1e6,
                     min_calls: fit(policy.min_calls),
                 },
@@ -309,10 +309,10 @@ impl Policy {
         match self {
             Self::ConsecutiveFailures(limit) => TripPolicy::consecutive_failures(limit),
             Self::FailureCount(limit) => TripPolicy::failure_count(limit),
-            Self::ErrorRate {
+            Self::FailureRate {
                 threshold,
                 min_calls,
-            } => TripPolicy::error_rate(threshold)
+            } => TripPolicy::failure_rate(threshold)
                 .min_calls(min_calls)
                 .into(),
             Self::SlowRate {
@@ -347,7 +347,7 @@ impl Config {
     pub(crate) const NAME: &'static str = "model";
 
     /// The builder with these settings.
-    pub(crate) fn builder(&self, clock: Clock) -> Builder {
+    pub(crate) fn builder(&self, clock: Clock) -> CircuitBreakerBuilder {
         let builder = CircuitBreaker::builder(Self::NAME)
             .window(self.window.window())
             .probe_timeout(self.probe_timeout)
@@ -366,9 +366,9 @@ impl Config {
             None => recovery.open_for(self.open_for),
             Some(growth) => recovery.backoff(growth.backoff(self.open_for)),
         });
-        let builder = match self.longest_retry_after {
+        let builder = match self.max_retry_after {
             None => builder,
-            Some(longest) => builder.longest_retry_after(longest),
+            Some(longest) => builder.max_retry_after(longest),
         };
         self.policies.iter().fold(builder, |builder, policy| {
             builder.trip_when(policy.policy(self.slower_than, self.window))
@@ -404,15 +404,15 @@ impl Config {
             Some(needed) if needed.is_multiple_of(2) => recovery.success_threshold(needed),
             Some(needed) => {
                 let may_fail = f64::from(self.probes - needed);
-                recovery.max_error_rate(may_fail / f64::from(self.probes))
+                recovery.max_failure_rate(may_fail / f64::from(self.probes))
             }
         }
     }
 
     /// Up to what the dependency's wishes when to be asked again are heeded.
-    pub(super) fn longest_retry_after(&self) -> Duration {
+    pub(super) fn max_retry_after(&self) -> Duration {
         let five_minutes = Duration::from_secs(300);
-        self.longest_retry_after.unwrap_or(five_minutes)
+        self.max_retry_after.unwrap_or(five_minutes)
     }
 
     /// How many probes there are, and how many of them must succeed.
@@ -446,7 +446,7 @@ impl Config {
         if !self.policies.is_empty() {
             return self.policies.clone();
         }
-        let rate = Policy::ErrorRate {
+        let rate = Policy::FailureRate {
             threshold: 0.5,
             min_calls: 10,
         };

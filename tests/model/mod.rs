@@ -221,7 +221,7 @@ impl Model {
             Phase::Disabled => {}
             Phase::ForcedOpen => return self.reject(None),
             Phase::Open { until } if self.now < until => return self.reject(Some(until)),
-            Phase::Open { .. } => self.begin_probing((0, 0), Cause::OpenTimeOver),
+            Phase::Open { .. } => self.begin_probing((0, 0), Cause::OpenExpired),
             Phase::Ramp(ramp) => return self.ask(ramp),
             Phase::HalfOpen {
                 in_flight,
@@ -433,7 +433,7 @@ impl Model {
             Outcome::Ignored => (succeeded, failed),
             Outcome::Success if !is_slow => (succeeded + 1, failed),
             Outcome::Trip => {
-                self.open(Cause::DependencySaidSo);
+                self.open(Cause::TripRequested);
                 return;
             }
             _ => (succeeded, failed + 1),
@@ -476,7 +476,7 @@ impl Model {
         ramp.answer();
         self.phase = Phase::Ramp(ramp);
         if outcome == Outcome::Trip {
-            self.open(Cause::DependencySaidSo);
+            self.open(Cause::TripRequested);
         }
         if matches!(outcome, Outcome::Ignored | Outcome::Trip) || permit.step != Some(ramp.step) {
             return;
@@ -551,7 +551,7 @@ impl Model {
             return;
         }
         let cause = if said_so {
-            Some(Cause::DependencySaidSo)
+            Some(Cause::TripRequested)
         } else {
             let policies = self.config.policies();
             let by_count = policies.into_iter().find_map(|policy| self.verdict(policy));
@@ -587,12 +587,12 @@ impl Model {
                     limit,
                 })
             }
-            Policy::ErrorRate {
+            Policy::FailureRate {
                 threshold,
                 min_calls,
             } => {
                 let reached = share(failures, calls).is_some_and(|rate| rate >= threshold);
-                (calls >= min_calls.into() && reached).then_some(Cause::ErrorRate {
+                (calls >= min_calls.into() && reached).then_some(Cause::FailureRate {
                     failures,
                     calls,
                     threshold,
@@ -774,30 +774,30 @@ impl Model {
 
     pub(crate) fn reset(&mut self) {
         self.open_times.reset();
-        self.enter(Phase::Closed, Cause::ByHand);
+        self.enter(Phase::Closed, Cause::Manual);
     }
 
     pub(crate) fn trip(&mut self, duration: Duration) {
         self.open_times.trip();
         let until = end_of_open_time(self.now, duration);
-        self.enter(Phase::Open { until }, Cause::ByHand);
+        self.enter(Phase::Open { until }, Cause::Manual);
     }
 
     pub(crate) fn force_open(&mut self) {
         if !matches!(self.phase, Phase::ForcedOpen) {
-            self.enter(Phase::ForcedOpen, Cause::ByHand);
+            self.enter(Phase::ForcedOpen, Cause::Manual);
         }
     }
 
     pub(crate) fn disable(&mut self) {
         if !matches!(self.phase, Phase::Disabled) {
-            self.enter(Phase::Disabled, Cause::ByHand);
+            self.enter(Phase::Disabled, Cause::Manual);
         }
     }
 
     pub(crate) fn metrics_only(&mut self) {
         if !matches!(self.phase, Phase::MetricsOnly) {
-            self.enter(Phase::MetricsOnly, Cause::ByHand);
+            self.enter(Phase::MetricsOnly, Cause::Manual);
         }
     }
 
@@ -840,7 +840,7 @@ impl Model {
             at,
             since,
             in_state_for: at.saturating_sub(since),
-            time_left_open: match self.phase {
+            remaining_open: match self.phase {
                 Phase::Open { until } => Some(Duration::from_nanos(until.saturating_sub(self.now))),
                 _ => None,
             },
@@ -849,7 +849,7 @@ impl Model {
             calls,
             ignored: if rejects { 0 } else { aside },
             rejected: if rejects { aside } else { 0 },
-            error_rate: share(failures, calls),
+            failure_rate: share(failures, calls),
             consecutive_failures: self.run(),
             probes_in_flight,
             probes_succeeded,

@@ -31,7 +31,7 @@ impl OpenTimes {
             base: nanos(config.open_for),
             growth: config.growth,
             latest: None,
-            longest_wish: nanos(config.longest_retry_after()),
+            longest_wish: nanos(config.max_retry_after()),
             wished: 0,
         };
         if matches!(config.start(), State::Open | State::HalfOpen) {
@@ -49,7 +49,7 @@ impl OpenTimes {
         }
         self.base = nanos(config.open_for);
         self.growth = config.growth;
-        self.longest_wish = nanos(config.longest_retry_after());
+        self.longest_wish = nanos(config.max_retry_after());
     }
 
     /// Until when the dependency wants to be left alone, cut as if it were said now.

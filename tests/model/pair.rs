@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, CallError, CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Permit, Recording,
-    Rejected, Snapshot, Transition,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, OwnedPermit,
+    Permit, Recording, Rejected, Snapshot, Transition,
 };
 #[cfg(feature = "reconfigure")]
 use tripcurve::{Reconfigured, State};
@@ -86,7 +86,7 @@ pub(crate) enum Came {
     Unchanged,
     WindowKept,
     WindowResized,
-    WindowBegunAnew,
+    WindowReset,
     /// The window or its newest calls were kept, and what it held tripped the breaker.
     TrippedAtOnce,
     RecoveryBegunAnew,
@@ -187,7 +187,8 @@ impl fmt::Display for Difference {
 }
 
 /// Gives the builder what it takes to go on with what the breaker knows.
-pub(crate) type Restart = fn(&CircuitBreaker<ByItself>, Builder) -> Builder;
+pub(crate) type Restart =
+    fn(&CircuitBreaker<ByItself>, CircuitBreakerBuilder) -> CircuitBreakerBuilder;
 
 /// Drives a breaker and its model through `operations`. They are built by the first of the configurations, of
 /// which there is one at least.
@@ -196,7 +197,10 @@ pub(crate) fn drive(configs: &[Config], operations: &[Operation]) -> Result<Stor
 }
 
 /// Where nothing is restarted.
-pub(crate) fn never(_: &CircuitBreaker<ByItself>, _: Builder) -> Builder {
+pub(crate) fn never(
+    _: &CircuitBreaker<ByItself>,
+    _: CircuitBreakerBuilder,
+) -> CircuitBreakerBuilder {
     panic!("nothing is restarted")
 }
 
@@ -241,7 +245,7 @@ pub(crate) fn drive_restarting(
     Ok(pair.story)
 }
 
-fn listened(builder: Builder, log: &Arc<Mutex<Vec<Told>>>) -> Builder {
+fn listened(builder: CircuitBreakerBuilder, log: &Arc<Mutex<Vec<Told>>>) -> CircuitBreakerBuilder {
     let log = Arc::clone(log);
     builder.on_transition(move |transition| log.lock().unwrap().push(told(transition)))
 }
@@ -422,13 +426,13 @@ impl<'a> Pair<'a> {
             .reconfigure(settings)
             .unwrap_or_else(|error| panic!("{config:?} makes no sense: {error}"));
         self.breaker.snapshot_into(&mut self.snapshot);
-        self.model.shown = self.snapshot.time_left_open();
+        self.model.shown = self.snapshot.remaining_open();
         let before = self.model.state();
         let expected = self.model.reconfigure(config.clone());
         self.same("what came of it", &found, &expected)?;
         self.story.came.push(match expected {
             Reconfigured::Unchanged => Came::Unchanged,
-            Reconfigured::WindowBegunAnew => Came::WindowBegunAnew,
+            Reconfigured::WindowReset => Came::WindowReset,
             Reconfigured::WindowResized => Came::WindowResized,
             Reconfigured::StateChanged(State::Closed) => Came::SwitchedOn,
             Reconfigured::StateChanged(_) => Came::SwitchedOff,
@@ -488,7 +492,7 @@ impl<'a> Pair<'a> {
     fn show(&mut self) {
         if self.model.config.growth.is_some() {
             self.breaker.snapshot_into(&mut self.snapshot);
-            self.model.shown = self.snapshot.time_left_open();
+            self.model.shown = self.snapshot.remaining_open();
         }
     }
 

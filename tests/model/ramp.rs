@@ -89,7 +89,7 @@ impl Ramp {
 
     /// What it comes to after one was counted.
     pub(super) fn verdict(self, steps: &Steps, now: u64) -> Verdict {
-        let borne = steps.max_error_rate();
+        let borne = steps.max_failure_rate();
         if self.shows_more_than(borne) {
             return Verdict::HasFailed;
         }

@@ -28,7 +28,7 @@ impl Config {
             steps: from(Part::Recovery).steps.clone(),
             open_for: from(Part::OpenTimes).open_for,
             growth: from(Part::OpenTimes).growth,
-            longest_retry_after: from(Part::Others).longest_retry_after,
+            max_retry_after: from(Part::Others).max_retry_after,
             probe_timeout: from(Part::Others).probe_timeout,
             on_cancel: from(Part::Others).on_cancel,
             start_in: self.start_in,
@@ -47,7 +47,7 @@ impl Config {
                     threshold,
                     min_calls,
                 } if !looks => {
-                    *policy = Policy::ErrorRate {
+                    *policy = Policy::FailureRate {
                         threshold: *threshold,
                         min_calls: *min_calls,
                     };
@@ -95,7 +95,7 @@ impl Config {
             let is_ramp = it.steps.is_some();
             is_ramp.then(|| it.window.ticks().map(|_| it.window.length()))
         };
-        let share = |it: &Self| it.steps.as_ref().map(Steps::max_error_rate);
+        let share = |it: &Self| it.steps.as_ref().map(Steps::max_failure_rate);
         let steps = |it: &Self| {
             let steps = it.steps.as_ref();
             steps.map(|it| (it.shares_in_thousandths.clone(), it.each))
@@ -124,7 +124,7 @@ impl Config {
             && self.policies() == other.policies()
             && (self.adaptive().is_none() || self.window.length() == other.window.length())
             && (self.open_for, growth(self)) == (other.open_for, growth(other))
-            && self.longest_retry_after() == other.longest_retry_after()
+            && self.max_retry_after() == other.max_retry_after()
             && self.probe_timeout == other.probe_timeout
             && self.on_cancel == other.on_cancel
             && self.mode() == other.mode()
@@ -173,7 +173,7 @@ impl Model {
         }
         // Where calls are rejected there is no window.
         let Some(handed_on) = handed_on.filter(|_| self.lets_through_all()) else {
-            return Reconfigured::WindowBegunAnew;
+            return Reconfigured::WindowReset;
         };
         self.take_on(handed_on);
         self.judge(false);

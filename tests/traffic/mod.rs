@@ -58,7 +58,7 @@ impl Drive {
     pub(crate) fn new(rate: f64, seed: u32) -> Self {
         let (clock, hand) = Clock::mock();
         let breaker = CircuitBreaker::builder(format!("seed {seed}"))
-            .trip_when(TripPolicy::error_rate(0.5).min_calls(50))
+            .trip_when(TripPolicy::failure_rate(0.5).min_calls(50))
             .window(Window::time(Duration::from_secs(2), 10))
             .recovery(Recovery::adaptive())
             .clock(clock)
