@@ -63,7 +63,7 @@
 //! that ships. Besides:
 //!
 //! 6. Driven by one thread, a breaker does step for step what a plain sequential model does
-//!    (`tests/against_model.rs`, and a fuzz target).
+//!    (`tests/it/against_model.rs`, and a fuzz target).
 //! 7. No method of a breaker panics, waits for another thread, or allocates on the path of a call,
 //!    except once in a breaker's life, when its window [grows](CircuitBreakerBuilder::shards), and, if it keeps
 //!    [histograms](CircuitBreakerBuilder::latency), when a thread then gets one of its own.
@@ -98,7 +98,7 @@
 )]
 
 // In the order in which a call passes through them; each file uses only what stands below its line
-// (tests/house_rules.rs checks it).
+// (tests/it/house_rules.rs checks it).
 #[cfg(feature = "registry")]
 mod registry;
 #[cfg(feature = "serde")]

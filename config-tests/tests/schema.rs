@@ -1,7 +1,7 @@
 //! The JSON Schema of configuration files: it is the one in `docs/`, it accepts each file that is accepted, and
 //! it refuses what the reader refuses, as far as a schema can.
 
-#[path = "../../tests/any_config/mod.rs"]
+#[path = "../../tests/it/any_config/mod.rs"]
 mod any_config;
 
 use std::collections::BTreeSet;

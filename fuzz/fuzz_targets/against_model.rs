@@ -1,7 +1,7 @@
-//! A breaker and the plain model of `tests/model`, driven by the same operations, must not part.
+//! A breaker and the plain model of `tests/it/model`, driven by the same operations, must not part.
 #![no_main]
 
-#[path = "../../tests/model/mod.rs"]
+#[path = "../../tests/it/model/mod.rs"]
 mod model;
 
 use std::collections::BTreeSet;

@@ -195,7 +195,7 @@ impl TripPolicy {
     /// of 50 %; at one call a second after four. An outage is never learnt: there is nothing to
     /// learn while there is evidence. Whatever it has learnt or was restored with, a total outage
     /// trips it after at most 720 failed calls in a row, up to 100 million calls a second
-    /// (`tests/saved.rs`).
+    /// (`tests/it/saved.rs`).
     ///
     /// All evidence is forgotten once no call has failed for as long as the window is. Failures an
     /// hour apart never trip it in a window of a minute. Calls that come once in ten seconds and

@@ -38,7 +38,7 @@ pub enum Jitter {
 /// first, twice as long with each recovery that fails, up to 5 s.
 ///
 /// Cost: nothing on the path of a call. Any but the default takes about 90 bytes
-/// (`tests/memory.rs`).
+/// (`tests/it/memory.rs`).
 ///
 /// ```
 /// use std::time::Duration;

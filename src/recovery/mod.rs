@@ -175,7 +175,7 @@ impl Recovery {
     /// again.
     ///
     /// In simulations of outages of 30 to 90 s the breaker was closed 0.9 s after the dependency worked again
-    /// on average, at a hundred calls a second and at a thousand (`tests/recovery.rs`). Memory: about 200
+    /// on average, at a hundred calls a second and at a thousand (`tests/it/recovery.rs`). Memory: about 200
     /// bytes more than with a fixed recovery.
     #[must_use]
     pub const fn adaptive() -> Self {

@@ -19,7 +19,7 @@ use crate::util::checksum::{Checksum, Summed};
 /// dependency that is still down, and the closed one must see the failures anew. So save each breaker every few
 /// seconds and when the process is asked to end, and restore it where it is built. The value goes through any
 /// format of serde's, text or binary; as JSON it takes some 500 bytes with a window by time, and a byte for each
-/// call of a window by count (`tests/saved.rs`).
+/// call of a window by count (`tests/it/saved.rs`).
 ///
 /// ```
 /// use tripcurve::{CircuitBreaker, ConfigError, SavedState};

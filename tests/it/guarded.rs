@@ -2,8 +2,6 @@
 //! each other up.
 #![cfg(feature = "bulkhead")]
 
-mod race;
-
 use std::future::Future;
 use std::panic::catch_unwind;
 use std::pin::Pin;
@@ -11,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use race::in_rounds;
+use crate::race::in_rounds;
 use tripcurve::{
     Bulkhead, CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, Guarded, MockClock, Outcome,
     Recording, Recovery, State, TripPolicy,

@@ -2,7 +2,7 @@
 //! notify.
 #![cfg(all(feature = "reconfigure", feature = "serde"))]
 
-#[path = "../examples/reload/recipe.rs"]
+#[path = "../../examples/reload/recipe.rs"]
 #[allow(unreachable_pub, reason = "as the guide prints it")]
 mod recipe;
 
@@ -188,8 +188,8 @@ fn a_breaker_follows_its_file() {
 
 #[test]
 fn the_guide_prints_the_function_that_is_tested_here() {
-    let guide = include_str!("../src/docs/guide.md");
-    let recipe = include_str!("../examples/reload/recipe.rs");
+    let guide = include_str!("../../src/docs/guide.md");
+    let recipe = include_str!("../../examples/reload/recipe.rs");
     assert!(
         guide.contains(recipe),
         "they differ; copy examples/reload/recipe.rs into the guide"

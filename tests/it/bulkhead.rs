@@ -2,8 +2,6 @@
 //! no place is lost.
 #![cfg(feature = "bulkhead")]
 
-mod race;
-
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::race::{THREADS, in_rounds};
 use proptest::prelude::*;
-use race::{THREADS, in_rounds};
 use tripcurve::{Bulkhead, BulkheadFull, BulkheadPermit};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -2,8 +2,6 @@
 //! and in no case waiting for something that has happened.
 #![cfg(feature = "wait")]
 
-mod race;
-
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -11,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use race::{THREADS, in_rounds};
+use crate::race::{THREADS, in_rounds};
 use tripcurve::{
     CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Permit, Recovery,
     Rejected, State, TripPolicy, Waiting,

@@ -1,12 +1,10 @@
 //! The adaptive recovery: in traffic against backends that are dead, keep failing in part or come back
 //! slowly, and step by step.
 
-mod traffic;
-
 use std::sync::mpsc;
 use std::time::Duration;
 
-use traffic::{Backend, Drive, Figures, TRIP};
+use crate::traffic::{Backend, Drive, Figures, TRIP};
 use tripcurve::{
     Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
     Permit, Recovery, State, Transition, TripPolicy,

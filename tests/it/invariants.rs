@@ -4,15 +4,13 @@
 //! configurations of invariant 7 are in `configurations.rs`. Races that these tests meet by chance
 //! are explored by all interleavings in `loom-tests/`.
 
-mod race;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use race::{THREADS, in_rounds};
+use crate::race::{THREADS, in_rounds};
 use tripcurve::{
     Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State, Transition,
     TripPolicy, Window,

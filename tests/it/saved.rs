@@ -1,5 +1,5 @@
 //! What is saved of a breaker, and what becomes of it. That a restored breaker goes on as if it had not been
-//! called meanwhile is shown by `tests/against_model.rs`.
+//! called meanwhile is shown by `tests/it/against_model.rs`.
 #![cfg(feature = "serde")]
 
 use std::time::{Duration, SystemTime};

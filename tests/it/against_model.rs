@@ -1,19 +1,17 @@
 //! Invariant 6: driven step by step, state, snapshot, answers and told transitions equal those of a
 //! plain sequential model.
 
-mod model;
-
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 #[cfg(feature = "reconfigure")]
-use model::Part;
+use crate::model::Part;
 #[cfg(feature = "serde")]
-use model::pair::ByItself;
+use crate::model::pair::ByItself;
 #[cfg(feature = "reconfigure")]
-use model::pair::Came;
-use model::pair::{Operation, Step, drive, drive_restarting};
-use model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
+use crate::model::pair::Came;
+use crate::model::pair::{Operation, Step, drive, drive_restarting};
+use crate::model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 #[cfg(feature = "reconfigure")]
@@ -574,7 +572,7 @@ fn with_restarts(operations: impl Strategy<Value = Operation>) -> impl Strategy<
 }
 
 #[cfg(not(feature = "serde"))]
-use model::pair::never as restart;
+use crate::model::pair::never as restart;
 #[cfg(not(feature = "serde"))]
 use std::convert::identity as with_restarts;
 

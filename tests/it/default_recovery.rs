@@ -1,7 +1,7 @@
 //! The default recovery beside others: what it rejects while a dependency is bad now and then, and
 //! what a total outage costs.
 //!
-//! `cargo test --all-features --test default_recovery -- --ignored --nocapture` prints the figures.
+//! `cargo test --all-features --test it default_recovery:: -- --ignored --nocapture` prints the figures.
 
 use std::time::Duration;
 

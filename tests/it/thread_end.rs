@@ -40,7 +40,7 @@ const CASE: &str = "TRIPCURVE_THREAD_END";
 /// one that is dropped after them, and in a thread that hasn't used the crate before. `work` gets
 /// the number of the case.
 ///
-/// The name is that of the test.
+/// The name is that of the test, in this file.
 fn in_destructors(name: &str, work: fn()) {
     if let Ok(case) = std::env::var(CASE) {
         let done = thread::spawn(move || {
@@ -70,9 +70,10 @@ fn in_destructors(name: &str, work: fn()) {
         return;
     }
     let this = std::env::current_exe().unwrap();
+    let name = format!("thread_end::{name}");
     for case in ["before", "after", "unused", "twice"] {
         let child = Command::new(&this)
-            .args([name, "--exact", "--nocapture", "--test-threads=1"])
+            .args([&name, "--exact", "--nocapture", "--test-threads=1"])
             .env(CASE, case)
             .output()
             .unwrap();

@@ -1,13 +1,11 @@
 //! Any file that can be read is written as the same, in TOML and in JSON, and no text makes the reading panic.
 #![cfg(feature = "serde")]
 
-mod any_config;
-
 use proptest::prelude::*;
 use serde_json::Value;
 use tripcurve::Config;
 
-use any_config::file;
+use crate::any_config::file;
 
 /// What it gives can be built, and what it refuses has a place.
 fn check(config: &Config) -> Result<(), TestCaseError> {

@@ -2,13 +2,11 @@
 //!
 //! The comments name the peer and, where there is one, the issue.
 
-mod race;
-
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use race::{THREADS, in_rounds};
+use crate::race::{THREADS, in_rounds};
 use tripcurve::{
     CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State, TripPolicy,
     Window,
