@@ -1,8 +1,8 @@
 //! Breakers that are as a file says, also when the file changes while calls run.
 //!
 //! ```text
-//! cargo run --release --features reconfigure,registry,serde --example reload
-//! cargo run --release --features reconfigure,registry,serde --example reload -- --watch FILE
+//! cargo run --release --features registry,serde --example reload
+//! cargo run --release --features registry,serde --example reload -- --watch FILE
 //! ```
 //!
 //! Sixteen callers ask a real HTTP server on loopback all the time, through two breakers by name and some of a

@@ -788,7 +788,6 @@ fn a_breaker_is_switched_on_where_its_template_is_off() {
 }
 
 /// Fails when: the breaker is left as it is, and `Ok` is returned.
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_file_that_is_read_again_switches_its_breaker_off_and_on() {
     use tripcurve::Reconfigured;
@@ -817,7 +816,6 @@ fn a_file_that_is_read_again_switches_its_breaker_off_and_on() {
 }
 
 /// Fails when: reading the same file again is taken for a command.
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_file_that_is_read_again_unchanged_leaves_a_breaker_off_that_was_disabled_by_hand() {
     for settings in ["", "enabled = true", "open_for = '3s'"] {
@@ -834,7 +832,6 @@ fn a_file_that_is_read_again_unchanged_leaves_a_breaker_off_that_was_disabled_by
     }
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_file_that_is_read_again_with_another_window_keeps_the_newest_calls() {
     use tripcurve::Reconfigured;
@@ -861,7 +858,6 @@ fn a_file_that_is_read_again_with_another_window_keeps_the_newest_calls() {
 
 /// Each key of a file, with another value than the default: a file that is read again with it changes the breaker, or
 /// is refused.
-#[cfg(feature = "reconfigure")]
 #[test]
 fn no_key_of_a_file_that_is_read_again_is_ignored() {
     use tripcurve::Reconfigured;

@@ -1,6 +1,6 @@
 //! The function that the guide prints for following a file, run against real files and the real
 //! notify.
-#![cfg(all(feature = "reconfigure", feature = "serde"))]
+#![cfg(feature = "serde")]
 
 #[path = "../../examples/reload/recipe.rs"]
 #[allow(unreachable_pub, reason = "as the guide prints it")]
