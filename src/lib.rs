@@ -136,7 +136,7 @@ pub use bulkhead::{
 pub use clock::{Clock, MockClock};
 #[cfg(feature = "serde")]
 pub use config::Config;
-pub use engine::parts::Reconfigured;
+pub use engine::Reconfigured;
 #[cfg(feature = "bulkhead")]
 pub use error::{BulkheadFull, PoolError};
 pub use error::{CallError, ClockError, ConfigError, Rejected, TimedOut};
@@ -183,12 +183,11 @@ pub mod __model {
     pub use crate::engine::Prospect;
     #[cfg(feature = "serde")]
     pub use crate::engine::SavedCore;
-    pub use crate::engine::beside::Beside;
-    pub use crate::engine::parts::Reconfigured;
-    pub use crate::engine::parts::{Mode, Outfit, Switch};
     #[cfg(feature = "async")]
     pub use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
-    pub use crate::engine::{Core, Refusal, Settings, Ticket};
+    pub use crate::engine::{
+        Core, Mode, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
+    };
     pub use crate::events::listeners::{Listener, Listeners, LogEntry, Slot};
     pub use crate::latency::baseline::PercentileBaseline;
     pub use crate::latency::in_flight::{InFlight, Watch};

@@ -42,8 +42,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Access, Core, CountRing, FixedContext, Generation, Probes, Ring, Settings, Switch, Tally,
-    ThreadSlot, TimeRing, Timing, accesses_of,
+    Access, Core, CountRing, FixedContext, Generation, Parts, Probes, Ring, Settings, Switch,
+    Tally, ThreadSlot, TimeRing, Timing, accesses_of,
 };
 use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy, Window};
 
@@ -124,7 +124,16 @@ impl Subject {
             on_cancel: Outcome::Ignored,
             switch: Switch::default(),
         };
-        Self::of(Core::new(settings, ring, None, None, State::Closed, 0))
+        Self::of(Core::new(
+            Parts {
+                settings,
+                ring,
+                optional: None,
+            },
+            None,
+            State::Closed,
+            0,
+        ))
     }
 
     fn of(core: Core) -> Self {

@@ -844,7 +844,7 @@ fn a_file_that_is_read_again_with_another_window_keeps_the_newest_calls() {
             Reconfigured::WindowResized,
         ),
         ("shards = 3", Reconfigured::WindowResized),
-        ("latency = 'together'", Reconfigured::WindowResized),
+        ("latency = 'combined'", Reconfigured::WindowResized),
         ("window = { calls = 100 }", Reconfigured::WindowReset),
     ] {
         let breaker = payments(first).build("payments").unwrap();
@@ -878,7 +878,7 @@ fn no_key_of_a_file_that_is_read_again_is_ignored() {
         "start_in = 'forced-open'",
         "start_in = 'disabled'",
         "start_in = 'metrics-only'",
-        "latency = 'together'",
+        "latency = 'combined'",
         "shards = 3",
     ];
     for key in keys {
