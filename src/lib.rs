@@ -150,7 +150,7 @@ pub use handles::waiting::Waiting;
 pub use handles::with_bulkhead::Guarded;
 pub use latency::report::Latency;
 pub use name::Name;
-pub use outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
+pub use outcome::{Classify, DefaultClassifier, Outcome, Report, WithRetryAfter};
 pub use policy::{
     Adaptive, BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
 };
@@ -197,7 +197,7 @@ pub mod __model {
     #[cfg(feature = "async")]
     pub use crate::recovery::HealthChecks;
     pub use crate::recovery::{
-        AdaptiveRecovery, Ask, LatestOpening, MaxRetryAfter, OpenTimes, Outage, Ramp, Report,
+        AdaptiveRecovery, Ask, LatestOpening, MaxRetryAfter, OpenTimes, Outage, Ramp, RampReport,
         RetryAfter, Streak,
     };
     #[cfg(feature = "registry")]

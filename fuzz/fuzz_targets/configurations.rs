@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use tripcurve::{CircuitBreaker, Clock, Outcome, Recording, State, TripPolicy, Window};
+use tripcurve::{CircuitBreaker, Clock, Outcome, Recording, Report, State, TripPolicy, Window};
 
 const OPERATIONS: usize = 300;
 
@@ -182,7 +182,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
                     let outcome = outcome(bytes)?;
                     match bytes.arbitrary()? {
                         true => permit.record(outcome),
-                        false => permit.record_with_duration(outcome, duration(bytes)?),
+                        false => permit.record(Report::from(outcome).took(duration(bytes)?)),
                     }
                 }
             }

@@ -12,7 +12,7 @@ use arbitrary::{Error, Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recovery,
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recovery, Report,
     SavedState, State, TripPolicy, Window,
 };
 
@@ -123,7 +123,7 @@ fn use_it(
             6 => {
                 if let Ok(permit) = breaker.try_acquire() {
                     let took = Duration::from_millis(bytes.arbitrary::<u16>()?.into());
-                    permit.record_with_duration(Outcome::Success, took);
+                    permit.record(Report::success().took(took));
                 }
             }
             7 => hand.advance(Duration::from_millis(bytes.arbitrary::<u16>()?.into())),

@@ -470,7 +470,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// measures](Self::metrics_only) notes the `Retry-After` of its calls.
     ///
     /// Call it after [`classify`](Self::classify). For a permit use
-    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after).
+    /// [`Report::retry_after`](crate::Report::retry_after).
     ///
     /// ```
     /// use std::time::Duration;
@@ -511,7 +511,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// none.
     ///
     /// The breaker honours a `Retry-After` from [`retry_after`](Self::retry_after), from a permit's
-    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after), and from a classifier's
+    /// [report](crate::Report::retry_after), and from a classifier's
     /// [`retry_after`](Classify::retry_after). It needs no other setting.
     pub fn max_retry_after(self, duration: Duration) -> Self {
         Self {

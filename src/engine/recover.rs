@@ -7,7 +7,7 @@ use super::{Core, Refusal, Settings, Ticket};
 use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::outcome::Outcome;
-use crate::recovery::{Ask, Report, Streak};
+use crate::recovery::{Ask, RampReport, Streak};
 use crate::state::history::date_of;
 use crate::state::{
     Generation, Moment, PackedRound, Phase, ProbeReport, ProbeVerdict, State, StateChange,
@@ -269,7 +269,7 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
                 let is_slow = self.is_slow(ticket, raw, given, context);
-                let report = Report {
+                let report = RampReport {
                     ticket: ticket.admitted,
                     is_good: outcome == Outcome::Success && !is_slow,
                     began: context.nanos_at(ticket.begin),

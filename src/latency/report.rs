@@ -29,12 +29,12 @@ use crate::window::{Bin, rank_of};
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::{CircuitBreaker, Recording};
+/// use tripcurve::{CircuitBreaker, Recording, Report};
 ///
 /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Combined).build()?;
 /// for millis in [10, 12, 11, 90] {
 ///     let permit = breaker.try_acquire()?;
-///     permit.record_with_duration(tripcurve::Outcome::Success, Duration::from_millis(millis));
+///     permit.record(Report::success().took(Duration::from_millis(millis)));
 /// }
 /// let snapshot = breaker.snapshot();
 /// let latency = snapshot.latency().ok_or("not recorded")?;

@@ -17,7 +17,7 @@ pub use backoff::{Backoff, Jitter};
 pub use checks::HealthChecks;
 pub use open_times::{LatestOpening, OpenTimes, Streak};
 pub use outage::Outage;
-pub use ramp::{Ask, Ramp, Report};
+pub use ramp::{Ask, Ramp, RampReport};
 pub use retry_after::{MaxRetryAfter, RetryAfter};
 #[cfg(feature = "serde")]
 pub(crate) use saved::SavedRecovery;

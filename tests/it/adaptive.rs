@@ -10,8 +10,8 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tripcurve::{
-    Adaptive, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State,
-    TripPolicy,
+    Adaptive, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Report,
+    State, TripPolicy,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -464,7 +464,7 @@ fn a_success_that_takes_too_long_weighs_as_much_as_a_failure() {
             calls += 1;
             service.hand.advance(service.every);
             let permit = service.breaker.try_acquire().unwrap();
-            permit.record_with_duration(outcome, took);
+            permit.record(Report::from(outcome).took(took));
         }
         calls
     };

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tripcurve::{
     CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Name, Outcome, Recording,
-    State, TripPolicy, Window,
+    Report, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -263,7 +263,7 @@ fn an_asynchronous_call_allocates_nothing() {
 fn a_call_that_is_slow_allocates_nothing() {
     let slow = |breaker: &CircuitBreaker| {
         let permit = breaker.try_acquire().unwrap();
-        permit.record_with_duration(Outcome::Success, 2 * SECOND);
+        permit.record(Report::success().took(2 * SECOND));
     };
     allocates_nothing(close, slow, |breaker, ()| {
         assert_eq!(breaker.snapshot().successes(), 1);
@@ -313,7 +313,7 @@ fn a_call_with_which_percentiles_are_judged_allocates_nothing() {
         hand.advance(SECOND);
         let permit = breaker.try_acquire().unwrap();
         let took = if call < 198 { SECOND } else { 2 * SECOND };
-        let record = || permit.record_with_duration(Outcome::Success, took);
+        let record = || permit.record(Report::success().took(took));
         assert_eq!(allocation_counter::measure(record).count_total, 0);
         assert_eq!(breaker.state(), State::Closed);
     }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Outcome, Recording, SlowRate, State,
-    TripPolicy, Window,
+    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Outcome, Recording, Report, SlowRate,
+    State, TripPolicy, Window,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -892,7 +892,7 @@ fn the_extremes_of_time_that_are_accepted_work() {
             let hangs = breaker.try_acquire();
             let permit = breaker.try_acquire().unwrap();
             hand.advance(limit + NANO);
-            permit.record_with_duration(Outcome::Failure, Duration::MAX);
+            permit.record(Report::failure().took(Duration::MAX));
             assert_eq!(breaker.state(), State::Open, "{window:?}, {limit:?}");
             hand.advance(TEN_YEARS);
             breaker.try_acquire().unwrap().record(Outcome::Ignored);

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tripcurve::{
     Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Recovery, State, Transition,
+    Recovery, Report, State, Transition,
 };
 
 use tripcurve::Window;
@@ -290,7 +290,7 @@ fn a_wish_that_comes_during_a_health_check_is_heeded_before_its_success() {
     let late = RefCell::new(Some(breaker.try_acquire().unwrap()));
     let mut task = Task::new(&breaker, &clock, async || {
         if let Some(late) = late.take() {
-            late.record_with_retry_after(Outcome::Failure, 30 * SECOND);
+            late.record(Report::failure().retry_after(30 * SECOND));
         }
         Ok(())
     });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tripcurve::{
     Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Recording, Recovery, State, TripPolicy, Window,
+    Recording, Recovery, Report, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -91,7 +91,7 @@ fn nothing_that_a_generation_counted_is_there_again_after_as_many_resets_at_one_
             breaker
                 .try_acquire()
                 .unwrap()
-                .record_with_duration(Outcome::Success, 2 * LIMIT);
+                .record(Report::success().took(2 * LIMIT));
             breaker.try_acquire().unwrap().record(Outcome::Ignored);
             fail(&breaker, 2);
             reset(&breaker, times);

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recording, State,
-    TripPolicy, Window,
+    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recording, Report,
+    State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ impl Subject {
 
     fn record(&self, outcome: Outcome, took: Duration) {
         if let Ok(permit) = self.breaker.try_acquire() {
-            permit.record_with_duration(outcome, took);
+            permit.record(Report::from(outcome).took(took));
         }
     }
 

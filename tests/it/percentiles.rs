@@ -14,7 +14,7 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer,
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, MockClock, Outcome, Recording,
+    CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, MockClock, Outcome, Recording, Report,
     TripPolicy, Window,
 };
 
@@ -318,7 +318,7 @@ impl Recorder {
             if by_clock {
                 permit.record(outcome);
             } else {
-                permit.record_with_duration(outcome, Duration::from_nanos(took));
+                permit.record(Report::from(outcome).took(Duration::from_nanos(took)));
             }
         };
         if elsewhere {
@@ -419,7 +419,7 @@ proptest! {
 fn record(breaker: &CircuitBreaker, nanos: impl IntoIterator<Item = u64>) {
     for took in nanos {
         let permit = breaker.try_acquire().unwrap();
-        permit.record_with_duration(Outcome::Success, Duration::from_nanos(took));
+        permit.record(Report::success().took(Duration::from_nanos(took)));
     }
 }
 
@@ -553,7 +553,7 @@ fn a_histogram_is_the_same_after_it_was_written_in_the_formats_of_its_tools() {
         .unwrap();
     for millis in 1..=500 {
         let permit = breaker.try_acquire().unwrap();
-        permit.record_with_duration(Outcome::Success, Duration::from_millis(millis));
+        permit.record(Report::success().took(Duration::from_millis(millis)));
     }
     let snapshot = breaker.snapshot();
     let written = snapshot.latency().unwrap().histogram();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tripcurve::{
     Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, Outcome, Reconfigured,
-    Recording, Recovery, State, TripPolicy, Window,
+    Recording, Recovery, Report, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -527,7 +527,7 @@ fn a_permit_that_is_held_across_counts_in_no_generation_but_its_own() {
             breaker.reconfigure(to(payments())).unwrap();
             let [failed, slow, cancelled, ignored] = permits;
             failed.failure();
-            slow.record_with_duration(Outcome::Success, 5 * SECOND);
+            slow.record(Report::success().took(5 * SECOND));
             drop(cancelled);
             ignored.record(Outcome::Ignored);
             let snapshot = breaker.snapshot();

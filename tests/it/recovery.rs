@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::traffic::{Backend, Drive, Figures, TRIP};
 use tripcurve::{
     Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Permit, Recovery, State, Transition, TripPolicy,
+    Permit, Recovery, Report, State, Transition, TripPolicy,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -302,7 +302,7 @@ fn slow_calls_of_a_ramp_are_as_bad_as_failed_ones() {
     let mut slow = 0;
     while breaker.state() == State::HalfOpen {
         let permit = next_let_through(&breaker, &hand, MILLI);
-        permit.record_with_duration(Outcome::Success, limit + MILLI);
+        permit.record(Report::success().took(limit + MILLI));
         slow += 1;
     }
     assert_eq!(breaker.state(), State::Open);

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use tripcurve::{
     Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, ConfigError, Jitter, MockClock,
-    Outcome, Recovery, SavedState, State, TripPolicy, Window,
+    Outcome, Recovery, Report, SavedState, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -405,7 +405,7 @@ fn open_times_go_on_growing_and_wishes_of_the_dependency_are_heeded() {
 
     let breaker = builder().build().unwrap();
     let permit = breaker.try_acquire().unwrap();
-    permit.record_with_retry_after(Outcome::Failure, 50 * SECOND);
+    permit.record(Report::failure().retry_after(50 * SECOND));
     let next = next_process(&hand, &clock, 10 * SECOND);
     let restored = payments(&next)
         .max_retry_after(MINUTE)
@@ -451,7 +451,7 @@ fn what_is_usual_is_kept_of_the_same_percentile() {
         .unwrap();
     let call = |breaker: &CircuitBreaker, took| {
         let permit = breaker.try_acquire().unwrap();
-        permit.record_with_duration(Outcome::Success, Duration::from_millis(took));
+        permit.record(Report::success().took(Duration::from_millis(took)));
         hand.advance(SECOND);
     };
     for _ in 0..60 {

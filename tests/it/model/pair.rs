@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tripcurve::{
     CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, OwnedPermit,
-    Permit, Recording, Rejected, Snapshot, Transition,
+    Permit, Recording, Rejected, Report, Snapshot, Transition,
 };
 use tripcurve::{Reconfigured, State};
 
@@ -280,12 +280,12 @@ impl Held<'_> {
         match self {
             Self::Borrowed(permit) => match took {
                 None => permit.record(outcome),
-                Some(took) => permit.record_with_duration(outcome, took),
+                Some(took) => permit.record(Report::from(outcome).took(took)),
             },
             Self::Owned(permit) => {
                 let record = move || match took {
                     None => permit.record(outcome),
-                    Some(took) => permit.record_with_duration(outcome, took),
+                    Some(took) => permit.record(Report::from(outcome).took(took)),
                 };
                 match thread {
                     0 => record(),
@@ -345,8 +345,12 @@ impl<'a> Pair<'a> {
                 if let Some((held, model)) = self.take(permit) {
                     let wish = wish.duration(&self.model.config);
                     match held {
-                        Held::Borrowed(permit) => permit.record_with_retry_after(outcome, wish),
-                        Held::Owned(permit) => permit.record_with_retry_after(outcome, wish),
+                        Held::Borrowed(permit) => {
+                            permit.record(Report::from(outcome).retry_after(wish))
+                        }
+                        Held::Owned(permit) => {
+                            permit.record(Report::from(outcome).retry_after(wish))
+                        }
                     }
                     self.show();
                     self.model.settle_wishing(model, outcome, wish);
