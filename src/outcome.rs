@@ -63,7 +63,8 @@ impl Outcome {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::{CircuitBreaker, Report};
+/// use tripcurve::CircuitBreaker;
+/// use tripcurve::outcome::Report;
 ///
 /// let breaker = CircuitBreaker::new("payments");
 /// let permit = breaker.try_acquire()?;
@@ -161,7 +162,8 @@ impl From<Outcome> for Report {
 /// `CircuitBreaker<fn(&Result<Response, Error>) -> Outcome>`.
 ///
 /// ```
-/// use tripcurve::{CircuitBreaker, Classify, Outcome};
+/// use tripcurve::outcome::Classify;
+/// use tripcurve::{CircuitBreaker, Outcome};
 ///
 /// #[derive(Clone, Copy)]
 /// struct ByStatus;

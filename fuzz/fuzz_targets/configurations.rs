@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use tripcurve::{CircuitBreaker, Clock, Outcome, Recording, Report, State, TripPolicy, Window};
+use tripcurve::outcome::Report;
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy};
 
 const OPERATIONS: usize = 300;
 

@@ -11,10 +11,12 @@ use std::time::{Duration, SystemTime};
 use arbitrary::{Error, Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
-use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recovery, Report,
-    SavedState, State, TripPolicy, Window,
-};
+use tripcurve::outcome::Report;
+use tripcurve::persist::SavedState;
+use tripcurve::recovery::Backoff;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -171,7 +171,8 @@ macro_rules! permit {
             ///
             /// ```
             /// use std::time::Duration;
-            /// use tripcurve::{CircuitBreaker, Outcome, Report};
+            /// use tripcurve::outcome::Report;
+            /// use tripcurve::{CircuitBreaker, Outcome};
             ///
             /// let breaker = CircuitBreaker::new("payments");
             /// breaker.try_acquire()?.record(Outcome::Ignored);

@@ -195,13 +195,14 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{Backoff, CircuitBreaker, Jitter};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::recovery::{Backoff, Jitter};
     ///
     /// let (base, longest) = (Duration::from_secs(5), Duration::from_secs(120));
     /// let breaker = CircuitBreaker::builder("payments")
     ///     .backoff(Backoff::exponential(base, 2.0, longest).jitter(Jitter::Full))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn backoff(self, backoff: Backoff) -> Self {
         Self {
@@ -257,7 +258,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///     .build()?;
     /// drop(breaker.try_acquire());
     /// assert_eq!(breaker.snapshot().failures(), 1);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn on_cancel(self, outcome: Outcome) -> Self {
         Self {
@@ -291,7 +292,8 @@ impl<C> CircuitBreakerBuilder<C> {
     /// With a [coarse](Clock::coarse) clock times are whole steps of that clock.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Recording};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::window::Recording;
     ///
     /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Combined).build()?;
     /// let _ = breaker.call(|| "42".parse::<u32>());
@@ -299,7 +301,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// if let Some(p99) = snapshot.latency().and_then(|latency| latency.percentile(99.0)) {
     ///     println!("p99 of the last minute: {p99:?}");
     /// }
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn latency(self, recording: Recording) -> Self {
         Self { recording, ..self }
@@ -327,7 +329,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// let payments = CircuitBreaker::builder("payments").enabled(false).build()?;
     /// assert_eq!(payments.state(), State::Disabled);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn enabled(self, enabled: bool) -> Self {
         Self { enabled, ..self }
@@ -345,7 +347,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// let payments = CircuitBreaker::builder("payments").metrics_only(true).build()?;
     /// assert_eq!(payments.state(), State::MetricsOnly);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn metrics_only(self, metrics_only: bool) -> Self {
         Self {
@@ -418,7 +420,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///     .build()?;
     /// let _ = breaker.call(|| Ok(Response { status: 500 }));
     /// assert_eq!(breaker.snapshot().failures(), 1);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn classify<T, E, F>(self, classifier: F) -> CircuitBreakerBuilder<F>
     where
@@ -474,7 +476,8 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock, Outcome};
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, Outcome};
     ///
     /// struct Response {
     ///     status: u16,
@@ -493,7 +496,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///     .build()?;
     /// let _ = breaker.call(|| Ok(Response { status: 503, retry_after: Some(minute) }));
     /// assert!(breaker.snapshot().remaining_open() >= Some(minute));
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn retry_after<T, E, F>(self, retry_after: F) -> CircuitBreakerBuilder<WithRetryAfter<C, F>>
     where

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tripcurve::{
-    Adaptive, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Report,
-    State, TripPolicy,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::policy::Adaptive;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -513,7 +514,7 @@ fn the_reason_says_in_words_and_numbers_what_was_seen() {
 #[test]
 fn how_long_the_window_is_matters_little() {
     let failures = [10, 60, 600].map(|seconds| {
-        let window = tripcurve::Window::time(Duration::from_secs(seconds), 10);
+        let window = tripcurve::window::Window::time(Duration::from_secs(seconds), 10);
         let (clock, hand) = Clock::mock();
         let breaker = CircuitBreaker::builder("adaptive")
             .clock(clock)

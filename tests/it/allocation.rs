@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Name, Outcome, Recording,
-    Report, State, TripPolicy, Window,
-};
+use tripcurve::name::Name;
+use tripcurve::outcome::Report;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -460,7 +461,7 @@ fn a_busy_breaker_that_records_latency_allocates_once_more_for_each_thread() {
 #[cfg(feature = "bulkhead")]
 #[test]
 fn a_place_of_a_bulkhead_allocates_nothing_whether_there_is_one_or_not() {
-    use tripcurve::Bulkhead;
+    use tripcurve::bulkhead::Bulkhead;
 
     let bulkhead = Bulkhead::new(1).unwrap().named(String::from("shared"));
     let guarded = CircuitBreaker::new("guarded").with_bulkhead(bulkhead.clone());

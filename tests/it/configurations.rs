@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Outcome, Recording, Report, SlowRate,
-    State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::policy::SlowRate;
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const MILLI: Duration = Duration::from_millis(1);
 const NANO: Duration = Duration::from_nanos(1);

@@ -4,10 +4,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Recovery,
-    Report, RetryBudget, RetryRefused, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::retry::{RetryBudget, RetryRefused};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);

@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Recovery, Report, State, Transition,
-};
+use tripcurve::events::{Cause, Transition};
+use tripcurve::outcome::Report;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State};
 
-use tripcurve::Window;
+use tripcurve::window::Window;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -10,10 +10,12 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, MockClock, Outcome, Recording,
-    Report, Snapshot, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::snapshot::{Latency, Snapshot};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);

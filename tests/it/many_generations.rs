@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Recording, Recovery, Report, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(2);

@@ -13,10 +13,11 @@ use hdrhistogram::serialization::interval_log::{
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer, V2Serializer};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, MockClock, Outcome, Recording, Report,
-    TripPolicy, Window,
-};
+use tripcurve::outcome::Report;
+use tripcurve::snapshot::Latency;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, TripPolicy};
 
 /// The first duration that the octaves have, in nanoseconds, and the first that they no longer have.
 const OCTAVES: std::ops::Range<u64> = 512..1 << 36;

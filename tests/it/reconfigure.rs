@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, Outcome, Reconfigured,
-    Recording, Recovery, Report, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::persist::Reconfigured;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -5,9 +5,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::traffic::{Backend, Drive, Figures, TRIP};
+use tripcurve::events::{Cause, Transition};
+use tripcurve::outcome::Report;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
 use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Permit, Recovery, Report, State, Transition, TripPolicy,
+    CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Recovery, State, TripPolicy,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -500,7 +503,8 @@ fn a_fixed_recovery_that_makes_no_sense_is_refused() {
 
 #[test]
 fn a_window_by_count_recovers_as_well() {
-    let window = |builder: CircuitBreakerBuilder| builder.window(tripcurve::Window::count(50));
+    let window =
+        |builder: CircuitBreakerBuilder| builder.window(tripcurve::window::Window::count(50));
     let (breaker, hand) = ramping(MILLI, window);
     while breaker.state() == State::HalfOpen {
         next_let_through(&breaker, &hand, MILLI).success();

@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, Outcome, Reconfigured, Recording,
-    Report, Snapshot, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::persist::Reconfigured;
+use tripcurve::snapshot::{Latency, Snapshot};
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 

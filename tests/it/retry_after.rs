@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Classify, Clock, Jitter, MockClock, Outcome,
-    Recovery, Report, State,
-};
+use tripcurve::outcome::{Classify, Report};
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -4,7 +4,10 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, Clock, Recording, Report, TripPolicy, Window};
+use tripcurve::outcome::Report;
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, TripPolicy};
 
 /// Calls of a bin of the histogram: 1 ms.
 const TOOK: Duration = Duration::from_millis(1);

@@ -5,10 +5,14 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, ConfigError, Jitter, MockClock,
-    Outcome, Recovery, Report, SavedState, State, TripPolicy, Window,
-};
+use tripcurve::error::ConfigError;
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::persist::SavedState;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -1015,7 +1019,7 @@ fn breakers_by_key_are_not_restored_from_what_one_has_saved() {
     let (clock, _hand) = Clock::mock();
     let saved = payments(&clock).build().unwrap().save();
     let template = payments(&clock).restore(saved);
-    let error = tripcurve::Registry::<u32>::builder(template)
+    let error = tripcurve::registry::Registry::<u32>::builder(template)
         .build()
         .unwrap_err();
     assert_eq!(

@@ -9,11 +9,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, OwnedPermit,
-    Permit, Recording, Rejected, Report, Snapshot, Transition,
-};
-use tripcurve::{Reconfigured, State};
+use tripcurve::State;
+use tripcurve::events::Transition;
+use tripcurve::handles::OwnedPermit;
+use tripcurve::outcome::Report;
+use tripcurve::persist::Reconfigured;
+use tripcurve::snapshot::Snapshot;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Recording;
+use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Rejected};
 
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
 
