@@ -45,7 +45,8 @@ use tripcurve::__model::{
     Access, Core, CountRing, FixedContext, Generation, Parts, Probes, Ring, Settings, Switch,
     Tally, ThreadSlot, TimeRing, Timing, accesses_of,
 };
-use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy, Window};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy};
 
 const CORES: [u32; 6] = [1, 2, 4, 8, 16, 32];
 /// Bytes of a line, and of two that are fetched together.

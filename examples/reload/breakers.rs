@@ -1,6 +1,9 @@
 //! The breakers of a service that come from a file: two by name, and one for each tenant.
 
-use tripcurve::{CircuitBreaker, Config, ConfigError, Reconfigured, Registry};
+use tripcurve::error::ConfigError;
+use tripcurve::persist::Reconfigured;
+use tripcurve::registry::Registry;
+use tripcurve::{CircuitBreaker, Config};
 
 pub(crate) struct Breakers {
     pub(crate) payments: CircuitBreaker,

@@ -8,7 +8,9 @@ use tripcurve::__model::{
     CallContext, Core, CountRing, FixedContext, Listeners, Now, Parts, Probes, Ring, Settings,
     Switch, ThreadSlot, TimeRing, Timing,
 };
-use tripcurve::{Cause, Clock, MockClock, Outcome, State, TripPolicy};
+use tripcurve::events::Cause;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{Outcome, State, TripPolicy};
 
 fn core(policy: TripPolicy, ring: Ring) -> Core {
     core_with(policy, ring, None)
@@ -288,7 +290,7 @@ fn a_trip_that_two_threads_find_is_one_transition_and_told_once() {
         let told = Arc::new(AtomicU64::new(0));
         let listener = {
             let told = Arc::clone(&told);
-            std::sync::Arc::new(move |transition: &tripcurve::Transition| {
+            std::sync::Arc::new(move |transition: &tripcurve::events::Transition| {
                 assert_eq!(transition.generation(), 1);
                 assert!(matches!(transition.cause(), Cause::FailureCount { .. }));
                 told.fetch_add(1, Ordering::Relaxed);

@@ -9,7 +9,8 @@ use tripcurve::__model::{
     Core, FixedContext, Generation, LatestOpening, OpenTimes, OptionalParts, Parts, Probes, Ring,
     Settings, Streak, Switch, Ticket, TimeRing,
 };
-use tripcurve::{Backoff, Jitter, Outcome, State, TripPolicy};
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::{Outcome, State, TripPolicy};
 
 /// The first open time; it is whole in the units that it is noted in.
 const FIRST: u64 = 1 << 20;

@@ -193,13 +193,14 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{Backoff, CircuitBreaker, Jitter};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::recovery::{Backoff, Jitter};
     ///
     /// let (base, longest) = (Duration::from_secs(5), Duration::from_secs(120));
     /// let breaker = CircuitBreaker::builder("payments")
     ///     .backoff(Backoff::exponential(base, 2.0, longest).jitter(Jitter::Full))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn backoff(self, backoff: Backoff) -> Self {
         Self {
@@ -255,7 +256,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///     .build()?;
     /// drop(breaker.try_acquire());
     /// assert_eq!(breaker.snapshot().failures(), 1);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn on_cancel(self, outcome: Outcome) -> Self {
         Self {
@@ -289,7 +290,8 @@ impl<C> CircuitBreakerBuilder<C> {
     /// With a [coarse](Clock::coarse) clock times are whole steps of that clock.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Recording};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::window::Recording;
     ///
     /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Combined).build()?;
     /// let _ = breaker.call(|| "42".parse::<u32>());
@@ -297,7 +299,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// if let Some(p99) = snapshot.latency().and_then(|latency| latency.percentile(99.0)) {
     ///     println!("p99 of the last minute: {p99:?}");
     /// }
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn latency(self, recording: Recording) -> Self {
         Self { recording, ..self }
@@ -325,7 +327,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// let payments = CircuitBreaker::builder("payments").enabled(false).build()?;
     /// assert_eq!(payments.state(), State::Disabled);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn enabled(self, enabled: bool) -> Self {
         Self { enabled, ..self }
@@ -343,7 +345,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// let payments = CircuitBreaker::builder("payments").metrics_only(true).build()?;
     /// assert_eq!(payments.state(), State::MetricsOnly);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn metrics_only(self, metrics_only: bool) -> Self {
         Self {
@@ -416,7 +418,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///     .build()?;
     /// let _ = breaker.call(|| Ok(Response { status: 500 }));
     /// assert_eq!(breaker.snapshot().failures(), 1);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn classify<T, E, F>(self, classifier: F) -> CircuitBreakerBuilder<F>
     where
@@ -468,11 +470,12 @@ impl<C> CircuitBreakerBuilder<C> {
     /// measures](Self::metrics_only) notes the `Retry-After` of its calls.
     ///
     /// Call it after [`classify`](Self::classify). For a permit use
-    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after).
+    /// [`Report::retry_after`](crate::Report::retry_after).
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock, Outcome};
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, Outcome};
     ///
     /// struct Response {
     ///     status: u16,
@@ -491,7 +494,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///     .build()?;
     /// let _ = breaker.call(|| Ok(Response { status: 503, retry_after: Some(minute) }));
     /// assert!(breaker.snapshot().remaining_open() >= Some(minute));
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn retry_after<T, E, F>(self, retry_after: F) -> CircuitBreakerBuilder<WithRetryAfter<C, F>>
     where
@@ -509,7 +512,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// none.
     ///
     /// The breaker honours a `Retry-After` from [`retry_after`](Self::retry_after), from a permit's
-    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after), and from a classifier's
+    /// [report](crate::Report::retry_after), and from a classifier's
     /// [`retry_after`](Classify::retry_after). It needs no other setting.
     pub fn max_retry_after(self, duration: Duration) -> Self {
         Self {

@@ -83,7 +83,8 @@ impl<C> CircuitBreaker<C> {
     /// the breaker was built, so does every call.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Reconfigured, TripPolicy};
+    /// use tripcurve::persist::Reconfigured;
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
     ///
     /// let payments = |limit| {
     ///     CircuitBreaker::builder("payments").trip_when(TripPolicy::consecutive_failures(limit))
@@ -96,7 +97,7 @@ impl<C> CircuitBreaker<C> {
     /// assert_eq!(breaker.snapshot().failures(), 3);
     /// let _ = breaker.call(|| Err::<(), _>("no"));
     /// assert_eq!(breaker.state(), tripcurve::State::Open);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn reconfigure(
         &self,

@@ -65,7 +65,7 @@ pub trait Now {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::Clock;
+/// use tripcurve::time::Clock;
 ///
 /// let (clock, hand) = Clock::mock();
 /// assert_eq!(clock.now(), Duration::ZERO);
@@ -191,7 +191,8 @@ impl Clock {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::time::Clock;
     ///
     /// let clock = Clock::coarse(Duration::from_millis(1))?;
     /// let payments = CircuitBreaker::builder("payments").clock(clock.clone()).build()?;
@@ -215,7 +216,8 @@ impl Clock {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock, State};
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, State};
     ///
     /// let (clock, hand) = Clock::mock();
     /// let breaker = CircuitBreaker::builder("payments")
@@ -397,7 +399,8 @@ impl MockClock {
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
-    /// use tripcurve::{CircuitBreaker, Clock};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::time::Clock;
     ///
     /// let (clock, hand) = Clock::mock();
     /// let breaker = CircuitBreaker::builder("payments").clock(clock).build()?;
@@ -405,7 +408,7 @@ impl MockClock {
     /// let at = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
     /// hand.set_system_time(at);
     /// assert_eq!(breaker.save().saved_at(), at);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[cfg(feature = "serde")]
     pub fn set_system_time(&self, now: SystemTime) {

@@ -9,7 +9,7 @@ use super::{Core, Refusal, Settings, Ticket};
 use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::outcome::Outcome;
-use crate::recovery::{Ask, Report};
+use crate::recovery::{Ask, RampReport};
 use crate::state::history::date_of;
 use crate::state::{
     Generation, PackedRound, Phase, ProbeReport, ProbeVerdict, Probes, State, StateChange,
@@ -212,7 +212,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 moved.map(|moved| (moved, Cause::TripRequested))
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
-                let report = Report {
+                let report = RampReport {
                     ticket: ended.ticket.admitted,
                     is_good: ended.succeeded(),
                     began: ended.began,

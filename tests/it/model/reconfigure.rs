@@ -1,6 +1,8 @@
 //! Another configuration in the place of the present one, as its documentation describes it.
 
-use tripcurve::{Cause, Reconfigured, State};
+use tripcurve::State;
+use tripcurve::events::Cause;
+use tripcurve::persist::Reconfigured;
 
 use super::config::{Config, Part, Policy, Shape, Steps};
 use super::{Call, Model, Phase, adaptive};
