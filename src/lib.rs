@@ -29,7 +29,7 @@
 //! | [The guide](guide) | when a breaker helps and when not, how to choose its settings, timeouts, tests, limits |
 //! | [Composition](composition) | the order of retries, breaker, bulkhead, time limit and fallback, and what wrong orders cost |
 //! | [`CircuitBreaker`] | [`call`](CircuitBreaker::call), [`call_async`](CircuitBreaker::call_async), or [`try_acquire`](CircuitBreaker::try_acquire) for a [`Permit`]; commands; [`snapshot`](CircuitBreaker::snapshot) |
-//! | [`Builder`] | all settings with their defaults |
+//! | [`CircuitBreakerBuilder`] | all settings with their defaults |
 //! | [`TripPolicy`], [`Window`] | what makes it trip, and over which stretch of calls |
 //! | [`Recovery`], [`Backoff`] | how it finds its way back |
 //! | [`Outcome`], [`Classify`] | what counts as a failure |
@@ -45,15 +45,15 @@
 //! 1. Each change of state is made by one call or command, and listeners are told of it once, in
 //!    order. (A listener that is held up for too long misses some and is [told how
 //!    many](Transition::missed).)
-//! 2. While the breaker is half-open, at most [`probes`](Builder::probes) calls are let through in
+//! 2. While the breaker is half-open, at most [`probes`](CircuitBreakerBuilder::probes) calls are let through in
 //!    each generation. With an [adaptive](Recovery::adaptive) recovery it is one call, and then no
 //!    more than a growing share of the calls that ask. Calls that gave their places back don't
 //!    count, nor do calls [within a call](CircuitBreaker::call). The breaker can't stay half-open
 //!    for good because a probe never reports.
 //! 3. What was let through in one generation can't change another: a call that began before the
 //!    outage and ends after the recovery is not counted. (The breaker still honours a
-//!    [`Retry-After`](Builder::retry_after) of a late failure. A late report can give the probes
-//!    [more time](Builder::probe_timeout).)
+//!    [`Retry-After`](CircuitBreakerBuilder::retry_after) of a late failure. A late report can give the probes
+//!    [more time](CircuitBreakerBuilder::probe_timeout).)
 //! 4. An outcome is counted once, in the bucket of its time, or, when that has left the window, not
 //!    at all.
 //! 5. No trip is lost: of two failures that are recorded at the same time, at least one sees the
@@ -63,13 +63,13 @@
 //! that ships. Besides:
 //!
 //! 6. Driven by one thread, a breaker does step for step what a plain sequential model does
-//!    (`tests/against_model.rs`, and a fuzz target).
+//!    (`tests/it/against_model.rs`, and a fuzz target).
 //! 7. No method of a breaker panics, waits for another thread, or allocates on the path of a call,
-//!    except once in a breaker's life, when its window [grows](Builder::shards), and, if it keeps
-//!    [histograms](Builder::latency), when a thread then gets one of its own.
+//!    except once in a breaker's life, when its window [grows](CircuitBreakerBuilder::shards), and, if it keeps
+//!    [histograms](CircuitBreakerBuilder::latency), when a thread then gets one of its own.
 //!    (A call that opens a breaker wakes its health check and the callers
 //!    that wait, if there are any, which may take the runtime's lock.)
-//!    A setting that makes no sense is refused by [`build`](Builder::build) with the reason.
+//!    A setting that makes no sense is refused by [`build`](CircuitBreakerBuilder::build) with the reason.
 //! 8. A listener or a classifier that panics harms no other call and no other listener.
 //!
 //! There is no `unsafe` code and no lock. See the guide for the [limits](guide#limits).
@@ -85,7 +85,7 @@
 //! | `schema` | `schemars::JsonSchema` for `Config`, for editors | schemars, and those of `serde` |
 //! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML; `SavedState`: what a breaker knows, for the process that comes next | serde, humantime |
 //! | `tokio` | [`CircuitBreaker::call_timeout`]: time limits by tokio's timer; with any other one they need no feature | tokio's `time` |
-//! | `wait` | `Builder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
+//! | `wait` | `CircuitBreakerBuilder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //!
 //! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
@@ -98,7 +98,7 @@
 )]
 
 // In the order in which a call passes through them; each file uses only what stands below its line
-// (tests/house_rules.rs checks it).
+// (tests/it/house_rules.rs checks it).
 #[cfg(feature = "registry")]
 mod registry;
 #[cfg(feature = "serde")]
@@ -130,7 +130,7 @@ mod sync;
 pub use breaker::CircuitBreaker;
 pub use breaker::fallback::Fallback;
 pub use breaker::permit::{OwnedPermit, Permit};
-pub use builder::Builder;
+pub use builder::CircuitBreakerBuilder;
 #[cfg(feature = "bulkhead")]
 pub use bulkhead::{
     BlockingBulkhead, Bulkhead, BulkheadPermit, GuardedBlocking, OwnedBulkheadPermit,
@@ -153,9 +153,9 @@ pub use handles::waiting::Waiting;
 pub use handles::with_bulkhead::Guarded;
 pub use latency::report::Latency;
 pub use name::Name;
-pub use outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
+pub use outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 pub use policy::{
-    Adaptive, BurnRate, ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
+    Adaptive, BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
 };
 pub use recovery::{Backoff, Jitter, Recovery};
 #[cfg(feature = "registry")]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 ///
 /// # Length
 ///
-/// A name has at most 1,024 characters: [`Builder::build`](crate::Builder::build) refuses a longer
+/// A name has at most 1,024 characters: [`CircuitBreakerBuilder::build`](crate::CircuitBreakerBuilder::build) refuses a longer
 /// one, and so does a file. Where nothing can be refused, a longer name is accepted: by
 /// [`CircuitBreaker::new`](crate::CircuitBreaker::new), and as the name of a key in a registry.
 ///

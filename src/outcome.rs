@@ -19,13 +19,13 @@ pub enum Outcome {
     TimedOut,
     /// The dependency says itself that it is down (as some 503s do): counts as a failure and, while
     /// closed or half-open, opens the breaker at once for its
-    /// [`open_for`](crate::Builder::open_for), whatever the policies say.
+    /// [`open_for`](crate::CircuitBreakerBuilder::open_for), whatever the policies say.
     Trip,
     /// The call says nothing about the dependency's health: a cancelled call, an input that the
     /// caller got wrong. It is counted apart and never trips or closes anything.
     ///
     /// A call that is recorded as ignored stays so, however long it took. One that is
-    /// [dropped](crate::Builder::on_cancel) after the limit for slow calls counts as slow instead.
+    /// [dropped](crate::CircuitBreakerBuilder::on_cancel) after the limit for slow calls counts as slow instead.
     Ignored,
 }
 
@@ -90,7 +90,7 @@ pub trait Classify<T, E> {
     fn classify(&self, result: &Result<T, E>) -> Outcome;
 
     /// How long the dependency wants to be left alone from now on, if `result` says so; see
-    /// [`Builder::retry_after`](crate::Builder::retry_after). By default `None`.
+    /// [`CircuitBreakerBuilder::retry_after`](crate::CircuitBreakerBuilder::retry_after). By default `None`.
     ///
     /// The breaker calls it after `classify`, and only if that counted `result` against the
     /// dependency: as [`Outcome::Failure`], [`Outcome::TimedOut`] or [`Outcome::Trip`].
@@ -101,7 +101,7 @@ pub trait Classify<T, E> {
 }
 
 /// A classifier that also says when the dependency wants to be asked again; made by
-/// [`Builder::retry_after`](crate::Builder::retry_after).
+/// [`CircuitBreakerBuilder::retry_after`](crate::CircuitBreakerBuilder::retry_after).
 #[derive(Clone, Copy, Debug)]
 pub struct WithRetryAfter<C, F> {
     pub(crate) outcome: C,
@@ -136,9 +136,9 @@ where
 
 /// The default classifier: `Ok` is a success and `Err` a failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ErrIsFailure;
+pub struct DefaultClassifier;
 
-impl<T, E> Classify<T, E> for ErrIsFailure {
+impl<T, E> Classify<T, E> for DefaultClassifier {
     #[inline]
     fn classify(&self, result: &Result<T, E>) -> Outcome {
         match result {

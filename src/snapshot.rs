@@ -37,7 +37,7 @@ pub struct Snapshot {
     generation: u64,
     at: Duration,
     in_state_for: Duration,
-    time_left_open: Option<Duration>,
+    remaining_open: Option<Duration>,
     successes: u64,
     failures: u64,
     ignored: u64,
@@ -81,7 +81,7 @@ impl Snapshot {
             generation: 0,
             at: Duration::ZERO,
             in_state_for: Duration::ZERO,
-            time_left_open: None,
+            remaining_open: None,
             successes: 0,
             failures: 0,
             ignored: 0,
@@ -137,7 +137,7 @@ impl Snapshot {
         self.generation = generation;
         self.at = Duration::from_nanos(now);
         self.in_state_for = Duration::from_nanos(age);
-        self.time_left_open = match phase {
+        self.remaining_open = match phase {
             Phase::Open { until } => Some(Duration::from_nanos(until.nanos().saturating_sub(now))),
             _ => None,
         };
@@ -208,13 +208,13 @@ impl Snapshot {
     /// How long an open breaker will still reject all calls; zero when the next one is a probe.
     /// `None` in other states.
     #[must_use]
-    pub fn time_left_open(&self) -> Option<Duration> {
-        self.time_left_open
+    pub fn remaining_open(&self) -> Option<Duration> {
+        self.remaining_open
     }
 
     /// Calls of the window that succeeded. Probes are not among them.
     ///
-    /// A call that was [dropped](crate::Builder::on_cancel) after the limit for slow calls didn't
+    /// A call that was [dropped](crate::CircuitBreakerBuilder::on_cancel) after the limit for slow calls didn't
     /// fail, so it is among them, and among the [slow](Self::slow) ones.
     #[must_use]
     pub fn successes(&self) -> u64 {
@@ -249,13 +249,13 @@ impl Snapshot {
 
     /// The share of the window's calls that failed, 0 to 1; `None` for an empty window.
     #[must_use]
-    pub fn error_rate(&self) -> Option<f64> {
+    pub fn failure_rate(&self) -> Option<f64> {
         (self.calls() > 0).then(|| rate(self.failures, self.calls()))
     }
 
     /// Calls of the window that took longer than the limit of a
     /// [`slow_rate`](crate::TripPolicy::slow_rate) policy, whether they succeeded, failed or were
-    /// [dropped](crate::Builder::on_cancel), and those that were
+    /// [dropped](crate::CircuitBreakerBuilder::on_cancel), and those that were
     /// [given up](crate::Outcome::TimedOut); 0 if there is no such policy.
     #[must_use]
     pub fn slow(&self) -> u64 {
@@ -269,7 +269,7 @@ impl Snapshot {
         self.overdue
     }
 
-    /// How long the window's calls took; `None` if that isn't [recorded](crate::Builder::latency).
+    /// How long the window's calls took; `None` if that isn't [recorded](crate::CircuitBreakerBuilder::latency).
     #[must_use]
     pub fn latency(&self) -> Option<&Latency> {
         self.latency.as_ref()
@@ -330,7 +330,7 @@ impl fmt::Display for Snapshot {
         write!(f, "{} is {} for {age:.1?}: ", self.name, self.state)?;
         match self.state {
             State::Closed | State::MetricsOnly => {
-                let percent = 100.0 * self.error_rate().unwrap_or(0.0);
+                let percent = 100.0 * self.failure_rate().unwrap_or(0.0);
                 write!(
                     f,
                     "{} calls, {} failed ({percent:.1} %), {} in a row, {} ignored",
@@ -341,7 +341,7 @@ impl fmt::Display for Snapshot {
                 )
             }
             State::Open => {
-                let left = self.time_left_open.unwrap_or_default();
+                let left = self.remaining_open.unwrap_or_default();
                 write!(f, "{left:.1?} left, {} calls rejected", self.rejected)
             }
             State::HalfOpen if self.admitted_share.is_some() => {

@@ -138,7 +138,7 @@ impl Subject {
     }
 
     fn with_default_policies(ring: Ring) -> Self {
-        let rate = TripPolicy::error_rate(0.5).min_calls(10).into();
+        let rate = TripPolicy::failure_rate(0.5).min_calls(10).into();
         Self::new(ring, [TripPolicy::consecutive_failures(5), rate])
     }
 

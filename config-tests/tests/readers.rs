@@ -42,23 +42,23 @@ fn each_reader_names_the_place_in_the_same_words() {
         ),
         (
             serde_json::json!({ "trip_when": [5] }),
-            "invalid type: integer `5`, expected a policy, as { error_rate = 0.5, min_calls = 20 } or \
+            "invalid type: integer `5`, expected a policy, as { failure_rate = 0.5, min_calls = 20 } or \
              \"adaptive\", at breakers.payments.trip_when[0]",
         ),
         (
-            serde_json::json!({ "trip_when": ["adaptive", { "error_rate": 50 }] }),
-            "breakers.payments.trip_when[1].error_rate: 50 is not above 0.0 and at most 1.0; it is a \
+            serde_json::json!({ "trip_when": ["adaptive", { "failure_rate": 50 }] }),
+            "breakers.payments.trip_when[1].failure_rate: 50 is not above 0.0 and at most 1.0; it is a \
              fraction: half of the calls is 0.5",
         ),
         (
-            serde_json::json!({ "trip_when": [{ "error_rate": 0.5 }, { "min_calls": 10 }] }),
+            serde_json::json!({ "trip_when": [{ "failure_rate": 0.5 }, { "min_calls": 10 }] }),
             "breakers.payments.trip_when[1]: says not which policy it is; add one of \
-             consecutive_failures, failure_count, error_rate, slow_rate, burn_rate, \
+             consecutive_failures, failure_count, failure_rate, slow_rate, burn_rate, \
              latency_percentile, slower_than_usual, adaptive",
         ),
         (
             serde_json::json!({ "latency": "on" }),
-            "invalid value: string \"on\", expected one of \"off\", \"together\", \"by-outcome\" at \
+            "invalid value: string \"on\", expected one of \"off\", \"combined\", \"by-outcome\" at \
              breakers.payments.latency",
         ),
         (

@@ -1,7 +1,7 @@
 //! The JSON Schema of configuration files: it is the one in `docs/`, it accepts each file that is accepted, and
 //! it refuses what the reader refuses, as far as a schema can.
 
-#[path = "../../tests/any_config/mod.rs"]
+#[path = "../../tests/it/any_config/mod.rs"]
 mod any_config;
 
 use std::collections::BTreeSet;
@@ -176,13 +176,13 @@ const LIMITS: [(&str, &str, &str); 21] = [
     ),
     (
         "Recovery",
-        "max_error_rate",
-        "recovery = { probes = 3, max_error_rate = {} }",
+        "max_failure_rate",
+        "recovery = { probes = 3, max_failure_rate = {} }",
     ),
     (
         "Recovery",
-        "max_error_rate",
-        "recovery = { steps = [1.0], each = '1s', max_error_rate = {} }",
+        "max_failure_rate",
+        "recovery = { steps = [1.0], each = '1s', max_failure_rate = {} }",
     ),
     (
         "Backoff",
@@ -199,7 +199,11 @@ const LIMITS: [(&str, &str, &str); 21] = [
         "failure_count",
         "trip_when = [{ failure_count = {} }]",
     ),
-    ("Policy", "error_rate", "trip_when = [{ error_rate = {} }]"),
+    (
+        "Policy",
+        "failure_rate",
+        "trip_when = [{ failure_rate = {} }]",
+    ),
     (
         "Policy",
         "slow_rate",
@@ -233,7 +237,7 @@ const LIMITS: [(&str, &str, &str); 21] = [
     (
         "Policy",
         "min_calls",
-        "trip_when = [{ error_rate = 0.5, min_calls = {} }]",
+        "trip_when = [{ failure_rate = 0.5, min_calls = {} }]",
     ),
     (
         "Adaptive",
@@ -548,11 +552,11 @@ fn what_does_not_go_together_is_refused_by_both() {
         "recovery = 'adaptiv'",
         "recovery = { probes = 3, each = '1s' }",
         "recovery = { steps = [0.5] }",
-        "recovery = { probes = 3, success_threshold = 2, max_error_rate = 0.1 }",
+        "recovery = { probes = 3, success_threshold = 2, max_failure_rate = 0.1 }",
         "backoff = { base = '1s', longest = '1m' }",
         "trip_when = [{}]",
         "trip_when = [{ min_calls = 3 }]",
-        "trip_when = [{ error_rate = 0.5, failure_count = 3 }]",
+        "trip_when = [{ failure_rate = 0.5, failure_count = 3 }]",
         "trip_when = [{ failure_count = 3, min_calls = 3 }]",
         "trip_when = [{ adaptive = {}, slower_than = '1s' }]",
         "trip_when = [{ adaptive = 'adaptive' }]",

@@ -47,7 +47,7 @@ impl Reports {
             .min_calls(4);
         let breaker = CircuitBreaker::builder("reports")
             .trip_when(hangs)
-            .trip_when(TripPolicy::error_rate(0.5).min_calls(10))
+            .trip_when(TripPolicy::failure_rate(0.5).min_calls(10))
             .recovery(Recovery::fixed(Duration::from_millis(250), 2))
             .probe_timeout(Duration::from_secs(1))
             .build()?;

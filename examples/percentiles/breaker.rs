@@ -23,7 +23,7 @@ pub(crate) fn new(
     CircuitBreaker::builder("backend")
         .window(Window::time(script.scaled(WINDOW), BUCKETS))
         .latency(Recording::ByOutcome)
-        .trip_when(TripPolicy::error_rate(0.5).min_calls(10))
+        .trip_when(TripPolicy::failure_rate(0.5).min_calls(10))
         // The one that sees the hang: calls that haven't come back count as slow from the limit on,
         // while the error rate waits until they have timed out.
         .trip_when(

@@ -100,7 +100,7 @@ async fn recommend(
         shelf,
     } = &*inner;
     let path = format!("/{shop}/{shopper}");
-    let breaker = breakers.of(&shop);
+    let breaker = breakers.get_or_create(&shop);
     let answer = breaker.call_async(|| recommender.get(&path)).await;
     if let Ok(Some(products)) = &answer {
         shelf.keep(&shop, &shopper, products);

@@ -122,7 +122,7 @@ impl Load {
             load.call("search", Arc::clone(&load.search), breakers, client, of);
             for (index, tenant) in TENANTS.into_iter().enumerate() {
                 // Looked up for each call, as a service does.
-                let of = move |breakers: &Breakers| breakers.tenants.of(tenant);
+                let of = move |breakers: &Breakers| breakers.tenants.get_or_create(tenant);
                 let account = Arc::clone(&load.tenants[index]);
                 load.call(tenant, account, breakers, client, of);
             }

@@ -88,7 +88,8 @@ impl Stage {
     async fn a_limit(&mut self) -> Result<(), Failure> {
         let before = self.breakers.search.snapshot().calls();
         check("search counts calls", before > 0)?;
-        self.change("error_rate = 0.5", "error_rate = 0.25").await?;
+        self.change("failure_rate = 0.5", "failure_rate = 0.25")
+            .await?;
         let after = self.breakers.search.snapshot().calls();
         println!("  search had counted {before} calls, and now {after}");
         check("it has kept its window", after >= before)
@@ -179,7 +180,9 @@ impl Stage {
     async fn a_template(&mut self) -> Result<(), Failure> {
         self.backend.fail(&["tenant-c", "tenant-d"]);
         self.ask("tenant-c").await;
-        let is = |stage: &Self, tenant, state| stage.breakers.tenants.of(tenant).state() == state;
+        let is = |stage: &Self, tenant, state| {
+            stage.breakers.tenants.get_or_create(tenant).state() == state
+        };
         let is_closed = is(self, "tenant-c", State::Closed);
         check(
             "tenant-c has failed once, and its breaker is closed",
@@ -197,7 +200,7 @@ impl Stage {
     }
 
     async fn ask(&self, tenant: &str) {
-        let breaker = self.breakers.tenants.of(tenant);
+        let breaker = self.breakers.tenants.get_or_create(tenant);
         self.others.ask(tenant, &breaker, &self.client).await;
     }
 
@@ -224,7 +227,8 @@ impl Stage {
         )?;
         // Their windows are a minute long, and nothing has changed them or their states.
         let search = (self.breakers.search.clone(), search);
-        let tenants = tenants.map(|(name, account)| (self.breakers.tenants.of(name), account));
+        let tenants =
+            tenants.map(|(name, account)| (self.breakers.tenants.get_or_create(name), account));
         for (breaker, account) in [search].into_iter().chain(tenants) {
             println!("  {}", breaker.snapshot());
             let has_all = breaker.snapshot().calls() == account.sums().answered;

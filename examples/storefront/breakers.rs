@@ -28,7 +28,7 @@ impl Breakers {
         let payments = CircuitBreaker::builder("payments")
             .window(Window::time(Duration::from_secs(4), 8))
             .trip_when(TripPolicy::consecutive_failures(5))
-            .trip_when(TripPolicy::error_rate(0.4).min_calls(20))
+            .trip_when(TripPolicy::failure_rate(0.4).min_calls(20))
             .open_for(Duration::from_secs(1))
             // Two, because in the errors phase one lucky probe out of five
             // would close it on a backend that refuses most calls.
@@ -39,7 +39,7 @@ impl Breakers {
         let recommendations = CircuitBreaker::builder("recommendations")
             .window(Window::count(100))
             // The fallbacks are good, so it can wait for a clear picture.
-            .trip_when(TripPolicy::error_rate(0.5).min_calls(40))
+            .trip_when(TripPolicy::failure_rate(0.5).min_calls(40))
             .open_for(Duration::from_secs(1))
             .probes(1)
             .on_transition(listener)

@@ -89,7 +89,7 @@ pub(crate) struct Live {
     pub(crate) totals: Totals,
     pub(crate) calls: u64,
     /// The share of those calls that failed, if there were any.
-    pub(crate) error_rate: Option<f64>,
+    pub(crate) failure_rate: Option<f64>,
     pub(crate) median: Option<Duration>,
     pub(crate) p99: Option<Duration>,
 }
@@ -174,7 +174,7 @@ impl Ledger {
         Live {
             totals: books.totals,
             calls,
-            error_rate: share(failed, calls),
+            failure_rate: share(failed, calls),
             median: quantile(slots, 0.5),
             p99: quantile(slots, 0.99),
         }

@@ -61,7 +61,7 @@ fn side(side: &Side, now: Duration) -> String {
     _ = write!(
         shown,
         "{} failed, {} waiting, p99 {}",
-        text::percent(live.error_rate),
+        text::percent(live.failure_rate),
         text::count(live.totals.asked - live.totals.served()),
         text::wait(live.p99)
     );

@@ -162,9 +162,9 @@ fn body(stage: &Stage) -> Vec<Line> {
             plain(text::count(live.calls))
         }),
         row("  failed", &|live| {
-            let bad = live.error_rate.is_some_and(|rate| rate >= 0.1);
+            let bad = live.failure_rate.is_some_and(|rate| rate >= 0.1);
             (
-                text::percent(live.error_rate),
+                text::percent(live.failure_rate),
                 if bad { Tone::Bad } else { Tone::Plain },
             )
         }),

@@ -56,7 +56,7 @@ impl Event {
 pub(crate) fn state(breaker: &Breaker) -> (State, String) {
     let snapshot = breaker.snapshot();
     let state = snapshot.state();
-    let detail = match (state, snapshot.time_left_open(), snapshot.error_rate()) {
+    let detail = match (state, snapshot.remaining_open(), snapshot.failure_rate()) {
         (State::HalfOpen, ..) => format!(", {} probing", snapshot.probes_in_flight()),
         (_, Some(left), _) if !left.is_zero() => format!(", {} left", text::seconds(left)),
         (_, None, Some(rate)) => format!(", {} failed", text::percent(Some(rate))),

@@ -1,7 +1,7 @@
-//! A breaker and the plain model of `tests/model`, driven by the same operations, must not part.
+//! A breaker and the plain model of `tests/it/model`, driven by the same operations, must not part.
 #![no_main]
 
-#[path = "../../tests/model/mod.rs"]
+#[path = "../../tests/it/model/mod.rs"]
 mod model;
 
 use std::collections::BTreeSet;
@@ -76,7 +76,7 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
         policies: Policy::all_fitted(policies, window),
         open_for,
         growth: growth(bytes, open_for)?,
-        longest_retry_after: match bytes.int_in_range(0..=4)? {
+        max_retry_after: match bytes.int_in_range(0..=4)? {
             0 => Some(Duration::ZERO),
             1..=2 => Some(nanos(bytes, 1_000_000, 10_000_000_000)?),
             _ => None,
@@ -105,7 +105,7 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
         enabled: bytes.ratio(7, 8)?,
         metrics_only: bytes.ratio(1, 8)?,
         shards: *bytes.choose(&[1, 2, 4, 64])?,
-        recording: *bytes.choose(&[Recording::Off, Recording::Together, Recording::ByOutcome])?,
+        recording: *bytes.choose(&[Recording::Off, Recording::Combined, Recording::ByOutcome])?,
         slower_than: nanos(bytes, 1_000, 5_000_000_000)?,
         built_at: if bytes.arbitrary()? {
             Duration::ZERO
@@ -126,7 +126,7 @@ fn ramp(bytes: &mut Unstructured<'_>) -> Result<Option<Steps>> {
     Ok(Some(Steps {
         shares_in_thousandths: shares.into_iter().collect(),
         each: nanos(bytes, 1_000_000, 5_000_000_000)?,
-        max_error_rate_in_percent: match bytes.arbitrary()? {
+        max_failure_rate_in_percent: match bytes.arbitrary()? {
             true => Some(bytes.int_in_range(0..=99)?),
             false => None,
         },
@@ -174,7 +174,7 @@ fn policy(bytes: &mut Unstructured<'_>) -> Result<Policy> {
     Ok(match bytes.int_in_range(0..=6)? {
         0 => Policy::ConsecutiveFailures(bytes.int_in_range(1..=10)?),
         1 => Policy::FailureCount(bytes.int_in_range(1..=30)?),
-        2 => Policy::ErrorRate {
+        2 => Policy::FailureRate {
             threshold: threshold(bytes)?,
             min_calls: bytes.int_in_range(1..=40)?,
         },

@@ -57,10 +57,10 @@ fn policy(bytes: &mut Unstructured<'_>) -> Result<TripPolicy> {
     Ok(match bytes.int_in_range(0..=8_u8)? {
         0 => TripPolicy::consecutive_failures(number(bytes)?),
         1 => TripPolicy::failure_count(number(bytes)?),
-        2 => TripPolicy::error_rate(bytes.arbitrary()?)
+        2 => TripPolicy::failure_rate(bytes.arbitrary()?)
             .min_calls(number(bytes)?)
             .into(),
-        3 => TripPolicy::error_rate(f64::from(bytes.arbitrary::<u8>()?) / 100.0).into(),
+        3 => TripPolicy::failure_rate(f64::from(bytes.arbitrary::<u8>()?) / 100.0).into(),
         4 => {
             let rate = TripPolicy::slow_rate(f64::from(bytes.arbitrary::<u8>()?) / 100.0);
             match bytes.arbitrary()? {
@@ -138,7 +138,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
         builder = builder.trip_when(policy(bytes)?);
     }
     if bytes.arbitrary()? {
-        let recordings = [Recording::Off, Recording::Together, Recording::ByOutcome];
+        let recordings = [Recording::Off, Recording::Combined, Recording::ByOutcome];
         builder = builder.latency(*bytes.choose(&recordings)?);
     }
     if bytes.arbitrary()? {

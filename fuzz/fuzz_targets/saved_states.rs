@@ -12,8 +12,8 @@ use arbitrary::{Error, Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
 use tripcurve::{
-    Backoff, Builder, CircuitBreaker, Clock, MockClock, Outcome, Recovery, SavedState, State,
-    TripPolicy, Window,
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recovery,
+    SavedState, State, TripPolicy, Window,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ fn check_any(saved: &SavedState) {
     );
     assert!(saved.saved_at() >= SystemTime::UNIX_EPOCH);
     assert_eq!(
-        saved.time_left_open().is_some(),
+        saved.remaining_open().is_some(),
         saved.state() == State::Open
     );
     let (clock, hand) = Clock::mock();
@@ -70,7 +70,7 @@ fn check_outage(breaker: &CircuitBreaker, hand: &MockClock) {
 }
 
 /// A builder, and whether one of its policies looks at failures.
-fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<(Builder, bool)> {
+fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<(CircuitBreakerBuilder, bool)> {
     let mut builder = CircuitBreaker::builder("fuzzed").clock(clock.clone());
     builder = match bytes.int_in_range(0..=5_u8)? {
         0 => builder.window(Window::count(5)),
@@ -86,7 +86,7 @@ fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<(Builder, bool
         looks_at_failures |= !matches!(policy, 2 | 3);
         builder = match policy {
             0 => builder.trip_when(TripPolicy::consecutive_failures(3)),
-            1 => builder.trip_when(TripPolicy::error_rate(0.5).min_calls(5)),
+            1 => builder.trip_when(TripPolicy::failure_rate(0.5).min_calls(5)),
             2 => builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(SECOND).min_calls(5)),
             3 => builder.trip_when(TripPolicy::slower_than_usual(2.0)),
             _ => builder.trip_when(TripPolicy::adaptive().slower_than(SECOND)),
@@ -95,10 +95,10 @@ fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<(Builder, bool
     builder = match bytes.int_in_range(0..=3_u8)? {
         0 => builder.recovery(Recovery::adaptive()),
         1 => builder.backoff(Backoff::exponential(SECOND, 2.0, 60 * SECOND)),
-        2 => builder.longest_retry_after(60 * SECOND),
+        2 => builder.max_retry_after(60 * SECOND),
         _ => builder,
     };
-    let builder = builder.oldest_saved_state(365 * 86_400 * SECOND);
+    let builder = builder.max_state_age(365 * 86_400 * SECOND);
     // Some don't go together.
     match builder.clone().build() {
         Ok(_) => Ok((builder, looks_at_failures)),

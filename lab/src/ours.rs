@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, CircuitBreaker, Clock, ConfigError, MockClock, Outcome, OwnedPermit, State,
+    CircuitBreaker, CircuitBreakerBuilder, Clock, ConfigError, MockClock, Outcome, OwnedPermit,
+    State,
 };
 
 use crate::breaker::{Breaker, Nanos, Phase};
@@ -22,7 +23,7 @@ impl Ours {
     /// A setting makes no sense.
     pub fn new(
         name: &'static str,
-        settings: impl Fn(Builder) -> Builder,
+        settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
     ) -> Result<Self, ConfigError> {
         Self::made_at(0, name, settings)
     }
@@ -34,7 +35,7 @@ impl Ours {
     pub fn made_at(
         now: Nanos,
         name: &'static str,
-        settings: impl Fn(Builder) -> Builder,
+        settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
     ) -> Result<Self, ConfigError> {
         let (clock, hand) = Clock::mock();
         hand.advance_to(Duration::from_nanos(now));

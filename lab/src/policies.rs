@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tripcurve::{Builder, ConfigError, TripPolicy};
+use tripcurve::{CircuitBreakerBuilder, ConfigError, TripPolicy};
 
 use crate::ours::Ours;
 use crate::peers::{self, Peer, Visit};
@@ -19,7 +19,7 @@ pub struct Contestant {
 
 #[derive(Clone, Copy, Debug)]
 enum Make {
-    Ours(fn(Builder, Duration) -> Builder),
+    Ours(fn(CircuitBreakerBuilder, Duration) -> CircuitBreakerBuilder),
     Peer(fn(u64) -> Peer),
 }
 
@@ -54,7 +54,7 @@ const OURS: [Contestant; 7] = [
         make: Make::Ours(|builder, _| {
             builder
                 .trip_when(TripPolicy::consecutive_failures(5))
-                .trip_when(TripPolicy::error_rate(0.5).min_calls(10))
+                .trip_when(TripPolicy::failure_rate(0.5).min_calls(10))
                 .open_for(Duration::from_secs(5))
         }),
     },
@@ -64,7 +64,7 @@ const OURS: [Contestant; 7] = [
         make: Make::Ours(|builder, _| {
             builder
                 .window(tripcurve::Window::time(Duration::from_secs(10), 10))
-                .trip_when(TripPolicy::error_rate(0.5).min_calls(20))
+                .trip_when(TripPolicy::failure_rate(0.5).min_calls(20))
                 .open_for(Duration::from_secs(5))
         }),
     },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tripcurve::{Adaptive, Builder, TripPolicy, Window};
+use tripcurve::{Adaptive, CircuitBreakerBuilder, TripPolicy, Window};
 use tripcurve_lab::backend::Backend;
 use tripcurve_lab::breaker::{Breaker, Nanos, Phase};
 use tripcurve_lab::completions::Completions;
@@ -20,7 +20,7 @@ struct Call {
 }
 
 /// Settings, for a world in which everything lasts so many times as long.
-type Settings = fn(Builder, u32) -> Builder;
+type Settings = fn(CircuitBreakerBuilder, u32) -> CircuitBreakerBuilder;
 
 fn adaptive(policy: Adaptive, times: u32) -> Adaptive {
     policy
@@ -39,7 +39,7 @@ const POLICIES: [(&str, Settings); 5] = [
         builder.trip_when(TripPolicy::consecutive_failures(5))
     }),
     ("error rate", |builder, _| {
-        builder.trip_when(TripPolicy::error_rate(0.5).min_calls(20))
+        builder.trip_when(TripPolicy::failure_rate(0.5).min_calls(20))
     }),
     ("slow rate", |builder, times| {
         let slow = TripPolicy::slow_rate(0.5).slower_than(Duration::from_millis(100) * times);

@@ -161,7 +161,7 @@ fn of_two_failures_with_a_success_between_no_trip_is_lost() {
 #[test]
 fn of_two_failures_after_successes_on_words_of_their_own_no_trip_is_lost() {
     model(preemptions(2), || {
-        let policy = TripPolicy::error_rate(0.5).min_calls(4);
+        let policy = TripPolicy::failure_rate(0.5).min_calls(4);
         let core = Arc::new(core(policy.into(), two_shards()));
         race(
             &core,
@@ -316,7 +316,7 @@ fn a_snapshot_is_that_of_one_generation() {
             State::Closed => assert_eq!(seen.generation(), 0),
             State::Open => {
                 assert_eq!((seen.generation(), seen.failures()), (1, 0));
-                assert!(seen.time_left_open() > Some(Duration::ZERO));
+                assert!(seen.remaining_open() > Some(Duration::ZERO));
             }
             other => panic!("{other}"),
         }

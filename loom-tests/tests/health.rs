@@ -76,7 +76,7 @@ impl Checked {
         let snapshot = self
             .core
             .snapshot(&FixedContext::on_first_thread_slot(OPEN_FOR));
-        let left = snapshot.time_left_open()?;
+        let left = snapshot.remaining_open()?;
         Some(left.as_nanos().try_into().expect("it is short"))
     }
 }

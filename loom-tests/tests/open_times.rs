@@ -53,7 +53,7 @@ fn call(core: &Core, outcome: Outcome, nanos: u64) {
 /// How long the breaker is open that has just opened, or opens now.
 fn opens_for(core: &Core, nanos: u64) -> u64 {
     call(core, Outcome::Failure, nanos);
-    let left = core.snapshot(&at(nanos)).time_left_open();
+    let left = core.snapshot(&at(nanos)).remaining_open();
     u64::try_from(left.expect("it is open").as_nanos()).unwrap()
 }
 
@@ -76,7 +76,7 @@ fn of_two_trips_one_counts() {
         let core = Arc::new(closed_after_one_failed());
         let fail = |core: &Core| call(core, Outcome::Failure, 3 * FIRST);
         race(&core, [fail, fail]);
-        let open = core.snapshot(&at(3 * FIRST)).time_left_open();
+        let open = core.snapshot(&at(3 * FIRST)).remaining_open();
         assert_eq!(open, Some(Duration::from_nanos(4 * FIRST)));
         // Its probe fails as well.
         assert_eq!(opens_for(&core, 7 * FIRST), 8 * FIRST);
@@ -101,7 +101,7 @@ fn a_trip_before_a_reset_counts_nothing_after_it() {
         if snapshot.state() == State::Closed {
             assert_eq!(opens_for(&core, 3 * FIRST), FIRST, "the reset was last");
         } else {
-            let open = snapshot.time_left_open();
+            let open = snapshot.remaining_open();
             assert_eq!(open, Some(Duration::from_nanos(FIRST)), "the trip was last");
             assert_eq!(opens_for(&core, 4 * FIRST), 2 * FIRST);
         }
@@ -156,7 +156,7 @@ fn of_two_probes_that_fail_one_counts() {
                 |(core, [_, probe]): &Probing| settle(core, *probe, Outcome::Failure),
             ],
         );
-        let open = shared.0.snapshot(&at(2 * FIRST)).time_left_open();
+        let open = shared.0.snapshot(&at(2 * FIRST)).remaining_open();
         assert_eq!(open, Some(Duration::from_nanos(2 * FIRST)));
         assert_eq!(opens_for(&shared.0, 4 * FIRST), 4 * FIRST);
     });

@@ -269,7 +269,7 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
 #[test]
 fn failures_are_not_judged_without_the_successes_beside_them() {
     model(preemptions(2), || {
-        let policy = || TripPolicy::error_rate(0.9).min_calls(2);
+        let policy = || TripPolicy::failure_rate(0.9).min_calls(2);
         let core = Arc::new(core(policy()));
         race(
             &core,
@@ -281,7 +281,7 @@ fn failures_are_not_judged_without_the_successes_beside_them() {
                     }
                 },
                 |core| {
-                    let policy = TripPolicy::error_rate(0.9).min_calls(2);
+                    let policy = TripPolicy::failure_rate(0.9).min_calls(2);
                     core.reconfigure(outfit(policy, 20), &at(5));
                 },
             ],
@@ -362,7 +362,7 @@ fn of_two_configurations_at_once_one_is_there_as_a_whole() {
         }
         let snapshot = core.snapshot(&at(5));
         assert_eq!(snapshot.state(), State::Open);
-        let is_short = snapshot.time_left_open().unwrap().as_millis() < 50;
+        let is_short = snapshot.remaining_open().unwrap().as_millis() < 50;
         assert_eq!(is_short, is_the_first);
     });
 }

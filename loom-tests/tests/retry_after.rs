@@ -35,7 +35,7 @@ fn fail(core: &Core, nanos: u64) {
 
 fn left(core: &Core, nanos: u64) -> Option<Duration> {
     core.snapshot(&FixedContext::on_first_thread_slot(nanos))
-        .time_left_open()
+        .remaining_open()
 }
 
 /// A call fails, which trips, and another one brings the wish.

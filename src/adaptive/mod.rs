@@ -104,7 +104,7 @@ impl Evidence {
     const OUTAGES: [f64; 3] = [0.3, 0.5, 0.8];
 
     /// A test that is begun again whenever there is no evidence trips falsely once in e^(needed + this)
-    /// calls or more seldom: measured (`tests/budget.rs`). By theory alone it would be zero.
+    /// calls or more seldom: measured (`tests/it/budget.rs`). By theory alone it would be zero.
     const SLACK: f64 = 0.5;
     const TOLERATED_SLACK: f64 = 1.0;
 

@@ -19,7 +19,7 @@ use crate::breaker::permit::{OwnedPermit, Permit, PermitGuard};
 use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Now, saturating_nanos};
 use crate::error::{CallError, Rejected};
-use crate::outcome::{Classify, ErrIsFailure};
+use crate::outcome::{Classify, DefaultClassifier};
 #[cfg(feature = "serde")]
 use crate::saved::SavedState;
 use crate::snapshot::Snapshot;
@@ -31,16 +31,16 @@ use crate::state::{Phase, State};
 /// methods take `&self`, none waits for another thread, and none panics.
 ///
 /// `C` says how a call's result counts; the default is that `Err` is a failure. See
-/// [`Builder::classify`](crate::Builder::classify) and [`with_classifier`](Self::with_classifier).
+/// [`CircuitBreakerBuilder::classify`](crate::CircuitBreakerBuilder::classify) and [`with_classifier`](Self::with_classifier).
 ///
 /// # Cost
 /// While closed, a call that succeeds costs some loads of shared words that are rarely written, a
 /// reading of the clock, and a load and a store of a word that no other thread writes. It costs a
-/// compare-exchange instead of the store before the window [has grown](crate::Builder::shards), for
+/// compare-exchange instead of the store before the window [has grown](crate::CircuitBreakerBuilder::shards), for
 /// threads that came after so many others that they have no words of their own, and with a window
 /// by count, which reads no clock. A call that fails costs two compare-exchanges on words that all
 /// threads share and the sum of the window's failures; if those are enough for a policy to trip, also
-/// of its successes. Where the time of calls is [taken](crate::Builder::latency), the clock is read twice,
+/// of its successes. Where the time of calls is [taken](crate::CircuitBreakerBuilder::latency), the clock is read twice,
 /// and a histogram costs another load and store of the thread's own; a slow call costs as much as a
 /// failure. Nothing is allocated, except once in the breaker's life, when it grows, when a thread
 /// then gets a histogram, and what the system may need, once in a thread's life, to note that something
@@ -60,7 +60,7 @@ use crate::state::{Phase, State};
 ///     Err(error) => eprintln!("payment failed: {error}"),
 /// }
 /// ```
-pub struct CircuitBreaker<C = ErrIsFailure> {
+pub struct CircuitBreaker<C = DefaultClassifier> {
     pub(crate) shared: Arc<SharedBreaker>,
     pub(crate) classifier: C,
 }
@@ -119,7 +119,7 @@ impl<C> CircuitBreaker<C> {
     /// polled. A call that `operation` starts on another thread or in another task counts for
     /// itself, and may be rejected. So may a call beside a [`Permit`], which can go to another
     /// thread. If such a rejection can become the error of the outer call, let the
-    /// [classifier](crate::Builder::classify) return [`Outcome::Ignored`](crate::Outcome::Ignored)
+    /// [classifier](crate::CircuitBreakerBuilder::classify) return [`Outcome::Ignored`](crate::Outcome::Ignored)
     /// for it. Calls of up to 32 different half-open breakers are found within each other.
     ///
     /// # Errors
@@ -147,7 +147,7 @@ impl<C> CircuitBreaker<C> {
     ///
     /// The breaker is asked when the future is first polled. Any runtime will do: nothing is
     /// spawned, timed or allocated. A panic counts as a failure; a future that is dropped before it
-    /// is ready counts as [`on_cancel`](crate::Builder::on_cancel) says. A half-open breaker takes
+    /// is ready counts as [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says. A half-open breaker takes
     /// a call within this one for a [part of it](Self::call).
     ///
     /// # Errors
@@ -251,12 +251,12 @@ impl<C> CircuitBreaker<C> {
     }
 
     /// The same, put in the place of another snapshot, of this breaker or of one with the same
-    /// [`latency`](crate::Builder::latency). Allocates nothing.
+    /// [`latency`](crate::CircuitBreakerBuilder::latency). Allocates nothing.
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, Recording};
     ///
-    /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Together).build()?;
+    /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Combined).build()?;
     /// let mut snapshot = breaker.snapshot();
     /// loop {
     ///     breaker.snapshot_into(&mut snapshot);
@@ -269,7 +269,7 @@ impl<C> CircuitBreaker<C> {
         self.shared.core.snapshot_into(snapshot, &*self.shared);
     }
 
-    /// What the breaker knows, to be [restored](crate::Builder::restore) by the process that comes next; see
+    /// What the breaker knows, to be [restored](crate::CircuitBreakerBuilder::restore) by the process that comes next; see
     /// [`SavedState`](crate::SavedState).
     ///
     /// Of one generation, as a [snapshot](Self::snapshot) is. It reads as much, writes nothing, waits for nobody,

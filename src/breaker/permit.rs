@@ -174,11 +174,11 @@ macro_rules! permit {
             }
 
             /// The same, for a call that has told how long the dependency wants to be left alone, as HTTP's
-            /// header `Retry-After` does; see [`Builder::retry_after`](crate::Builder::retry_after).
+            /// header `Retry-After` does; see [`CircuitBreakerBuilder::retry_after`](crate::CircuitBreakerBuilder::retry_after).
             ///
             /// Does the same as [`record`](Self::record) if the outcome doesn't count against the
             /// dependency (`Success`, `Ignored`), if the breaker was disabled when it gave the
-            /// permit, or if it [honours none](crate::Builder::longest_retry_after).
+            /// permit, or if it [honours none](crate::CircuitBreakerBuilder::max_retry_after).
             // Inlined not for itself: out of line it would be a second place, in another crate than the first, where the
             // compiler makes all that settles, and `closed/call/count_window` takes a third more instructions.
             #[inline]
@@ -193,7 +193,7 @@ macro_rules! permit {
             /// was given to when it is recorded.
             ///
             /// Does the same as [`record`](Self::record) if the breaker has no use for
-            /// [times](crate::Builder::latency).
+            /// [times](crate::CircuitBreakerBuilder::latency).
             #[inline]
             pub fn record_with_duration(self, outcome: Outcome, took: Duration) {
                 self.0.finish(outcome, NonZero::new(saturating_nanos(took).max(1)));
@@ -213,7 +213,7 @@ permit! {
     /// [`call`](crate::CircuitBreaker::call).
     ///
     /// It is recorded exactly once. Dropped unrecorded, as when a future is cancelled, it gives
-    /// its place back and counts as [`on_cancel`](crate::Builder::on_cancel) says; dropped by a
+    /// its place back and counts as [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says; dropped by a
     /// panic it counts as a failure.
     ///
     /// ```

@@ -25,7 +25,7 @@ use crate::events::Transition;
 use crate::events::listeners::{Listener, Listeners};
 use crate::latency::times::{Timed, Times};
 use crate::name::Name;
-use crate::outcome::{Classify, ErrIsFailure, Outcome, WithRetryAfter};
+use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
 use crate::recovery::{
     ACCEPTABLE, AdaptiveRecovery, Backoff, MaxRetryAfter, OpenTime, OpenTimes, Ramp, Recovery, Way,
@@ -44,7 +44,7 @@ use crate::window::{Recording, Timing, Window};
 /// | [`probe_timeout`](Self::probe_timeout) | 30 s |
 /// | [`classify`](Self::classify) | `Err` is a failure |
 /// | [`retry_after`](Self::retry_after) | results aren't asked for a `Retry-After` |
-/// | [`longest_retry_after`](Self::longest_retry_after) | 5 minutes |
+/// | [`max_retry_after`](Self::max_retry_after) | 5 minutes |
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | nobody listens |
 /// | [`start_in`](Self::start_in) | closed |
@@ -57,7 +57,7 @@ use crate::window::{Recording, Timing, Window};
 /// Clones have the same settings, listeners included, and make breakers of their own.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until build() is called"]
-pub struct Builder<C = ErrIsFailure> {
+pub struct CircuitBreakerBuilder<C = DefaultClassifier> {
     name: Name,
     /// Tells the jitter of breakers that have one name from each other; 0 if it is alone.
     number: u64,
@@ -68,7 +68,7 @@ pub struct Builder<C = ErrIsFailure> {
     backoff: Option<Backoff>,
     probes: Option<u32>,
     probe_timeout: Duration,
-    longest_retry_after: Option<Duration>,
+    max_retry_after: Option<Duration>,
     on_cancel: Outcome,
     listeners: Vec<Listener>,
     start_in: Option<State>,
@@ -97,12 +97,12 @@ impl CircuitBreaker {
     }
 
     /// Starts a breaker with other settings. [`Name`] says which names are accepted.
-    pub fn builder(name: impl Into<Name>) -> Builder {
-        Builder::new(name.into())
+    pub fn builder(name: impl Into<Name>) -> CircuitBreakerBuilder {
+        CircuitBreakerBuilder::new(name.into())
     }
 }
 
-impl Builder {
+impl CircuitBreakerBuilder {
     fn new(name: Name) -> Self {
         Self {
             name,
@@ -114,7 +114,7 @@ impl Builder {
             backoff: None,
             probes: None,
             probe_timeout: Duration::from_secs(30),
-            longest_retry_after: None,
+            max_retry_after: None,
             on_cancel: Outcome::Ignored,
             listeners: Vec::new(),
             start_in: None,
@@ -127,12 +127,12 @@ impl Builder {
             max_waiting: None,
             #[cfg(feature = "serde")]
             restored: restore::Restored::default(),
-            classifier: ErrIsFailure,
+            classifier: DefaultClassifier,
         }
     }
 }
 
-impl<C> Builder<C> {
+impl<C> CircuitBreakerBuilder<C> {
     /// The same settings for one of many breakers, which has a number of its own.
     #[cfg(feature = "registry")]
     pub(crate) fn one_of_many(self, name: Option<Name>, number: u64) -> Self {
@@ -294,7 +294,7 @@ impl<C> Builder<C> {
     /// ```
     /// use tripcurve::{CircuitBreaker, Recording};
     ///
-    /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Together).build()?;
+    /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Combined).build()?;
     /// let _ = breaker.call(|| "42".parse::<u32>());
     /// let snapshot = breaker.snapshot();
     /// if let Some(p99) = snapshot.latency().and_then(|latency| latency.percentile(99.0)) {
@@ -421,15 +421,15 @@ impl<C> Builder<C> {
     /// assert_eq!(breaker.snapshot().failures(), 1);
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
-    pub fn classify<T, E, F>(self, classifier: F) -> Builder<F>
+    pub fn classify<T, E, F>(self, classifier: F) -> CircuitBreakerBuilder<F>
     where
         F: Classify<T, E> + Fn(&Result<T, E>) -> Outcome,
     {
         self.with_classifier(|_| classifier)
     }
 
-    fn with_classifier<D>(self, classifier: impl FnOnce(C) -> D) -> Builder<D> {
-        Builder {
+    fn with_classifier<D>(self, classifier: impl FnOnce(C) -> D) -> CircuitBreakerBuilder<D> {
+        CircuitBreakerBuilder {
             name: self.name,
             number: self.number,
             window: self.window,
@@ -439,7 +439,7 @@ impl<C> Builder<C> {
             backoff: self.backoff,
             probes: self.probes,
             probe_timeout: self.probe_timeout,
-            longest_retry_after: self.longest_retry_after,
+            max_retry_after: self.max_retry_after,
             on_cancel: self.on_cancel,
             listeners: self.listeners,
             start_in: self.start_in,
@@ -462,7 +462,7 @@ impl<C> Builder<C> {
     /// recovery: nothing is let through before, not even a probe. It opens nothing by itself, makes no open
     /// time shorter, and doesn't grow a [backoff](Self::backoff). It counts from when the call comes back,
     /// also for a call that was let through before the breaker opened, and is cut to the
-    /// [longest](Self::longest_retry_after).
+    /// [longest](Self::max_retry_after).
     ///
     /// Only a result that counts against the dependency can lengthen an open time: a failure, a
     /// timeout or a trip. `retry_after` isn't called for a success or an ignored result, whose
@@ -493,10 +493,10 @@ impl<C> Builder<C> {
     ///     .clock(Clock::mock().0)
     ///     .build()?;
     /// let _ = breaker.call(|| Ok(Response { status: 503, retry_after: Some(minute) }));
-    /// assert!(breaker.snapshot().time_left_open() >= Some(minute));
+    /// assert!(breaker.snapshot().remaining_open() >= Some(minute));
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
-    pub fn retry_after<T, E, F>(self, retry_after: F) -> Builder<WithRetryAfter<C, F>>
+    pub fn retry_after<T, E, F>(self, retry_after: F) -> CircuitBreakerBuilder<WithRetryAfter<C, F>>
     where
         C: Classify<T, E>,
         F: Fn(&Result<T, E>) -> Option<Duration>,
@@ -514,9 +514,9 @@ impl<C> Builder<C> {
     /// The breaker honours a `Retry-After` from [`retry_after`](Self::retry_after), from a permit's
     /// [`record_with_retry_after`](crate::Permit::record_with_retry_after), and from a classifier's
     /// [`retry_after`](Classify::retry_after). It needs no other setting.
-    pub fn longest_retry_after(self, duration: Duration) -> Self {
+    pub fn max_retry_after(self, duration: Duration) -> Self {
         Self {
-            longest_retry_after: Some(duration),
+            max_retry_after: Some(duration),
             ..self
         }
     }
@@ -578,7 +578,7 @@ impl<C> Builder<C> {
         let policies = Policies::from(policies);
         let looks_at_percentiles = policies.iter().any(TripPolicy::looks_at_percentiles);
         let recording = match self.recording {
-            Recording::Off if looks_at_percentiles => Recording::Together,
+            Recording::Off if looks_at_percentiles => Recording::Combined,
             recording => recording,
         };
         let timing = Timing {
@@ -606,7 +606,7 @@ impl<C> Builder<C> {
             recovery: self.adaptive(&recovery, &policies),
             open_times: own_backoff.map(|backoff| Box::new(OpenTimes::new(backoff))),
             max_retry_after: self
-                .longest_retry_after
+                .max_retry_after
                 .map(MaxRetryAfter::new)
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
@@ -644,7 +644,7 @@ impl<C> Builder<C> {
                 let acceptable = policies.iter().find_map(TripPolicy::adaptive_config);
                 Ramp::new(acceptable.map_or(ACCEPTABLE, AdaptiveConfig::acceptable))
             }
-            Way::Steps(steps) => Ramp::in_steps(&steps, recovery.max_error_rate_of_steps()),
+            Way::Steps(steps) => Ramp::in_steps(&steps, recovery.max_failure_rate_of_steps()),
         };
         let by_traffic = recovery.open_time() == OpenTime::ByTraffic;
         let seed = self.seed();
@@ -663,9 +663,9 @@ impl<C> Builder<C> {
     }
 }
 
-impl<C> fmt::Debug for Builder<C> {
+impl<C> fmt::Debug for CircuitBreakerBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("CircuitBreakerBuilder")
             .field("name", &self.name)
             .field("window", &self.window)
             .field("policies", &self.policies)
@@ -674,7 +674,7 @@ impl<C> fmt::Debug for Builder<C> {
             .field("backoff", &self.backoff)
             .field("probes", &self.probes)
             .field("probe_timeout", &self.probe_timeout)
-            .field("longest_retry_after", &self.longest_retry_after)
+            .field("max_retry_after", &self.max_retry_after)
             .field("on_cancel", &self.on_cancel)
             .field("listeners", &self.listeners.len())
             .field("start_in", &self.start_in)

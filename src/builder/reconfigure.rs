@@ -1,6 +1,6 @@
 //! Another configuration for a breaker that is in use.
 
-use super::Builder;
+use super::CircuitBreakerBuilder;
 use crate::breaker::CircuitBreaker;
 use crate::clock::Clock;
 use crate::engine::parts::{Outfit, Reconfigured};
@@ -19,13 +19,13 @@ impl<C> CircuitBreaker<C> {
     ///
     /// | setting | what becomes of it |
     /// |---|---|
-    /// | [`trip_when`](Builder::trip_when) | holds from then on; what the window already holds is judged by it at once, and may trip |
-    /// | [`window`](Builder::window), [`latency`](Builder::latency), [`shards`](Builder::shards), from when on a call is slow, which percentiles policies look at | if all are as before, the window is carried over with all it holds; otherwise a breaker that is closed or only measures enters a new generation, as it were from closed to closed, with the newest calls or an empty window; see [below](#another-window) |
-    /// | [`recovery`](Builder::recovery), [`probes`](Builder::probes) | a recovery that is under way begins anew, half-open; other ones go by it when they come |
-    /// | [`open_for`](Builder::open_for), [`backoff`](Builder::backoff) | the next open time goes by it; a present one stays as long as it is. How many recoveries have failed is carried over |
+    /// | [`trip_when`](CircuitBreakerBuilder::trip_when) | holds from then on; what the window already holds is judged by it at once, and may trip |
+    /// | [`window`](CircuitBreakerBuilder::window), [`latency`](CircuitBreakerBuilder::latency), [`shards`](CircuitBreakerBuilder::shards), from when on a call is slow, which percentiles policies look at | if all are as before, the window is carried over with all it holds; otherwise a breaker that is closed or only measures enters a new generation, as it were from closed to closed, with the newest calls or an empty window; see [below](#another-window) |
+    /// | [`recovery`](CircuitBreakerBuilder::recovery), [`probes`](CircuitBreakerBuilder::probes) | a recovery that is under way begins anew, half-open; other ones go by it when they come |
+    /// | [`open_for`](CircuitBreakerBuilder::open_for), [`backoff`](CircuitBreakerBuilder::backoff) | the next open time goes by it; a present one stays as long as it is. How many recoveries have failed is carried over |
     /// | the adaptive policy | what it has learnt is carried over. If one of its settings has changed, the evidence of the moment isn't |
-    /// | [`probe_timeout`](Builder::probe_timeout), [`on_cancel`](Builder::on_cancel), [`longest_retry_after`](Builder::longest_retry_after) | hold from then on, the last one also for a `Retry-After` that is noted already: when the breaker opens next, it is cut to the new bound |
-    /// | [`enabled`](Builder::enabled), [`metrics_only`](Builder::metrics_only) | a change switches the breaker off or on, see below |
+    /// | [`probe_timeout`](CircuitBreakerBuilder::probe_timeout), [`on_cancel`](CircuitBreakerBuilder::on_cancel), [`max_retry_after`](CircuitBreakerBuilder::max_retry_after) | hold from then on, the last one also for a `Retry-After` that is noted already: when the breaker opens next, it is cut to the new bound |
+    /// | [`enabled`](CircuitBreakerBuilder::enabled), [`metrics_only`](CircuitBreakerBuilder::metrics_only) | a change switches the breaker off or on, see below |
     ///
     /// The state stays what it is, but for what is said here.
     ///
@@ -35,7 +35,7 @@ impl<C> CircuitBreaker<C> {
     /// [reset](CircuitBreaker::reset). Only a change acts: a breaker that was
     /// [disabled by hand](CircuitBreaker::disable) stays disabled when the settings are given again unchanged.
     /// Another state that was entered by hand in the meantime stays when the settings change back. A
-    /// change of [`start_in`](Builder::start_in) from or to a state that lasts acts alike: forced open,
+    /// change of [`start_in`](CircuitBreakerBuilder::start_in) from or to a state that lasts acts alike: forced open,
     /// disabled or metrics only. The latest of settings and commands holds, also for a breaker that its
     /// `ControlGroup` has isolated: settings that switch it off end the isolation of this breaker.
     ///
@@ -70,10 +70,10 @@ impl<C> CircuitBreaker<C> {
     /// says something else is refused; the type of this method refuses one with a classifier.
     ///
     /// # Errors
-    /// The first setting that makes no sense, as [`build`](Builder::build) finds it, or that can't be applied to a
-    /// breaker in use: another name, clock or number that may [wait](Builder::max_waiting), a
-    /// [listener](Builder::on_transition), a value to [restore](Builder::restore) or the age that one may have, and
-    /// [`start_in`](Builder::start_in) with open or half-open where the breaker has not started so. Then nothing has
+    /// The first setting that makes no sense, as [`build`](CircuitBreakerBuilder::build) finds it, or that can't be applied to a
+    /// breaker in use: another name, clock or number that may [wait](CircuitBreakerBuilder::max_waiting), a
+    /// [listener](CircuitBreakerBuilder::on_transition), a value to [restore](CircuitBreakerBuilder::restore) or the age that one may have, and
+    /// [`start_in`](CircuitBreakerBuilder::start_in) with open or half-open where the breaker has not started so. Then nothing has
     /// changed. Never panics.
     ///
     /// # Cost
@@ -98,7 +98,10 @@ impl<C> CircuitBreaker<C> {
     /// assert_eq!(breaker.state(), tripcurve::State::Open);
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
-    pub fn reconfigure(&self, settings: Builder) -> Result<Reconfigured, ConfigError> {
+    pub fn reconfigure(
+        &self,
+        settings: CircuitBreakerBuilder,
+    ) -> Result<Reconfigured, ConfigError> {
         let core = &self.shared.core;
         settings.check_clock(&self.shared.clock)?;
         #[cfg(feature = "wait")]
@@ -113,15 +116,15 @@ impl<C> CircuitBreaker<C> {
     #[cfg(feature = "registry")]
     pub(crate) fn bring_into_line<D>(
         &self,
-        settings: Builder<D>,
+        settings: CircuitBreakerBuilder<D>,
     ) -> Result<Reconfigured, ConfigError> {
         let outfit = self.outfit_by(settings)?;
         Ok(self.shared.core.bring_into_line(outfit, &*self.shared))
     }
 
-    fn outfit_by<D>(&self, settings: Builder<D>) -> Result<Outfit, ConfigError> {
+    fn outfit_by<D>(&self, settings: CircuitBreakerBuilder<D>) -> Result<Outfit, ConfigError> {
         settings.check_name(self.name())?;
-        let settings = Builder {
+        let settings = CircuitBreakerBuilder {
             clock: self.shared.clock.clone(),
             ..settings
         };
@@ -129,7 +132,7 @@ impl<C> CircuitBreaker<C> {
     }
 }
 
-impl<C> Builder<C> {
+impl<C> CircuitBreakerBuilder<C> {
     /// Whether it has the name that breakers have.
     pub(crate) fn check_name(&self, name: &str) -> Result<(), ConfigError> {
         if self.name.as_str() == name {
@@ -186,7 +189,7 @@ impl<C> Builder<C> {
                 "restored",
                 "set",
                 "left out",
-                "a breaker in use restores nothing; leave restore() and oldest_saved_state() out",
+                "a breaker in use restores nothing; leave restore() and max_state_age() out",
             ));
         }
         Ok(())
@@ -210,7 +213,7 @@ impl<C> Builder<C> {
 
     /// The settings of another, and what a breaker keeps.
     #[cfg(feature = "registry")]
-    pub(crate) fn with_settings_of<D>(&self, other: &Builder<D>) -> Self
+    pub(crate) fn with_settings_of<D>(&self, other: &CircuitBreakerBuilder<D>) -> Self
     where
         C: Clone,
     {
@@ -222,7 +225,7 @@ impl<C> Builder<C> {
             backoff: other.backoff,
             probes: other.probes,
             probe_timeout: other.probe_timeout,
-            longest_retry_after: other.longest_retry_after,
+            max_retry_after: other.max_retry_after,
             on_cancel: other.on_cancel,
             start_in: other.start_in,
             enabled: other.enabled,
@@ -235,7 +238,10 @@ impl<C> Builder<C> {
 
     /// Refuses another template that says something else of what breakers keep.
     #[cfg(feature = "registry")]
-    pub(crate) fn check_kept_by<D>(&self, other: &Builder<D>) -> Result<(), ConfigError> {
+    pub(crate) fn check_kept_by<D>(
+        &self,
+        other: &CircuitBreakerBuilder<D>,
+    ) -> Result<(), ConfigError> {
         other.check_clock(&self.clock)?;
         #[cfg(feature = "wait")]
         other.check_max_waiting(self.max_waiting)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Builder;
+use super::CircuitBreakerBuilder;
 use crate::clock::{Clock, saturating_nanos};
 use crate::engine::Core;
 use crate::error::ConfigError;
@@ -18,14 +18,14 @@ pub(super) struct Restored {
     oldest: Option<Duration>,
 }
 
-impl<C> Builder<C> {
+impl<C> CircuitBreakerBuilder<C> {
     /// Lets the breaker begin with what one of the same [name](crate::CircuitBreaker::name) has
     /// [saved](crate::CircuitBreaker::save), instead of in [`start_in`](Self::start_in): in its state, and as if
     /// only time had passed since. See [`SavedState`] for what is kept. A breaker that is not
     /// [enabled](Self::enabled), or [measures only](Self::metrics_only), is restored in that state.
     ///
     /// The value is never trusted: [`build`](Self::build) refuses one that is damaged, of another breaker, of
-    /// another release's making, [too old](Self::oldest_saved_state), or saved more than ten seconds in the
+    /// another release's making, [too old](Self::max_state_age), or saved more than ten seconds in the
     /// future. The error says which, and the builder without it starts anew. What was saved under other
     /// settings is taken as far as it makes sense under these. Listeners are told nothing, for no state changes.
     ///
@@ -58,7 +58,7 @@ impl<C> Builder<C> {
     /// nothing else is said.
     ///
     /// Open times and time windows age as the time passes, so what is older is seldom wrong but seldom of use.
-    pub fn oldest_saved_state(mut self, age: Duration) -> Self {
+    pub fn max_state_age(mut self, age: Duration) -> Self {
         self.restored.oldest = Some(age);
         self
     }
@@ -66,7 +66,7 @@ impl<C> Builder<C> {
 
 /// Breakers by key have no value of their own to be restored from.
 #[cfg(feature = "registry")]
-impl<C> Builder<C> {
+impl<C> CircuitBreakerBuilder<C> {
     /// Refuses to restore many breakers from what one has saved.
     pub(crate) fn check_for_many(&self) -> Result<(), ConfigError> {
         self.restored.saved.as_ref().map_or(Ok(()), |saved| {
@@ -92,7 +92,7 @@ impl Restored {
     pub(super) fn check(&self, name: &Name, clock: &Clock) -> Result<(), ConfigError> {
         let oldest = self.oldest.unwrap_or(Self::OLDEST);
         ConfigError::check_duration(
-            "oldest_saved_state",
+            "max_state_age",
             oldest,
             Duration::from_secs(365 * 86_400),
             "in 1ms..=365 days",

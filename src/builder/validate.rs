@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use super::Builder;
+use super::CircuitBreakerBuilder;
 use crate::adaptive::Evidence;
 use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
@@ -22,7 +22,7 @@ pub(crate) struct Checked {
     pub(super) recovery: Recovery,
 }
 
-impl<C> Builder<C> {
+impl<C> CircuitBreakerBuilder<C> {
     /// Refuses a name that is too long.
     pub(crate) fn check_length_of_name(&self) -> Result<(), ConfigError> {
         if !Name::is_too_long(self.name.as_str()) {
@@ -74,8 +74,7 @@ impl<C> Builder<C> {
         let evidence = evidence(&policies, &self.window)?;
         let recovery = self.chosen_recovery(evidence.is_some())?;
         recovery.check()?;
-        self.longest_retry_after
-            .map_or(Ok(()), MaxRetryAfter::check)?;
+        self.max_retry_after.map_or(Ok(()), MaxRetryAfter::check)?;
         ConfigError::check_duration(
             "probe_timeout",
             self.probe_timeout,
@@ -96,7 +95,7 @@ impl<C> Builder<C> {
     }
 }
 
-impl<C> Builder<C> {
+impl<C> CircuitBreakerBuilder<C> {
     /// The recovery that the settings describe. Refuses settings that contradict each other.
     fn chosen_recovery(&self, decides_by_evidence: bool) -> Result<Recovery, ConfigError> {
         let beside = "possible together with recovery";

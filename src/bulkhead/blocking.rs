@@ -14,7 +14,7 @@ use crate::breaker::nested::run_apart;
 use crate::breaker::permit::PermitGuard;
 use crate::error::{BulkheadFull, CallError, ConfigError, PoolError};
 use crate::name::{Name, Shown};
-use crate::outcome::{Classify, ErrIsFailure};
+use crate::outcome::{Classify, DefaultClassifier};
 
 impl Bulkhead {
     /// A bulkhead with threads of its own, 1 to 4,096, which run blocking work for async code, and a queue
@@ -196,7 +196,7 @@ impl fmt::Debug for BlockingBulkhead {
 ///
 /// Clones share both.
 #[derive(Clone)]
-pub struct GuardedBlocking<C = ErrIsFailure> {
+pub struct GuardedBlocking<C = DefaultClassifier> {
     breaker: CircuitBreaker<C>,
     bulkhead: BlockingBulkhead,
 }

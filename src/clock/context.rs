@@ -39,7 +39,7 @@ pub trait CallContext: Now {
 pub struct FixedContext {
     /// See [`Now::nanos`].
     pub nanos: u64,
-    /// See [`CallContext::lane`].
+    /// See [`CallContext::thread_slot`].
     pub thread_slot: ThreadSlot,
 }
 

@@ -17,7 +17,7 @@ use self::named::Named;
 use self::read::{At, Section, Words, read_section, section};
 use self::settings::{Settings, Template};
 use crate::breaker::CircuitBreaker;
-use crate::builder::Builder;
+use crate::builder::CircuitBreakerBuilder;
 use crate::error::ConfigError;
 use crate::name::Shown;
 
@@ -41,7 +41,7 @@ section! {
     ///     open_for = "5s"
     ///
     ///     [breakers.search]
-    ///     trip_when = [{ consecutive_failures = 8 }, { error_rate = 0.25, min_calls = 50 }]
+    ///     trip_when = [{ consecutive_failures = 8 }, { failure_rate = 0.25, min_calls = 50 }]
     /// "#)?;
     /// config.check()?;
     ///
@@ -57,20 +57,20 @@ section! {
     /// # Keys
     ///
     /// Those of a breaker and of a template. What is left out is as in the template, and else as in
-    /// [`Builder`]. Each key replaces the template's as a whole; `open_for` and `backoff` replace each other.
+    /// [`CircuitBreakerBuilder`]. Each key replaces the template's as a whole; `open_for` and `backoff` replace each other.
     ///
     /// | key | value |
     /// |---|---|
     /// | `template` | a name of `templates`; for breakers only |
     /// | `window` | `{ length = "60s", buckets = 10 }`, either may be left out; or `{ calls = 100, within = "60s" }`, of which `within` may |
     /// | `trip_when` | a list of policies, any of which trips; see below |
-    /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2` or `max_error_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_error_rate` |
+    /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2` or `max_failure_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_failure_rate` |
     /// | `open_for` | `"5s"`; with every recovery, also an adaptive one |
     /// | `backoff` | instead: `{ base = "5s", factor = 2.0, longest = "2m" }`, with `jitter`, which is `"full"`, `"equal"`, `"decorrelated"` or `"none"`, and `healthy_after` |
-    /// | `probe_timeout`, `longest_retry_after` | a duration |
+    /// | `probe_timeout`, `max_retry_after` | a duration |
     /// | `on_cancel` | `"ignored"` or `"failure"` |
-    /// | `enabled` | `true` or `false`; [off](Builder::enabled), the breaker lets all calls through and records nothing |
-    /// | `metrics_only` | `true` or `false`; with `true` the breaker [records](Builder::metrics_only) all calls and never trips |
+    /// | `enabled` | `true` or `false`; [off](CircuitBreakerBuilder::enabled), the breaker lets all calls through and records nothing |
+    /// | `metrics_only` | `true` or `false`; with `true` the breaker [records](CircuitBreakerBuilder::metrics_only) all calls and never trips |
     /// | `start_in` | `"closed"`, `"open"`, `"half-open"`, `"forced-open"`, `"disabled"` or `"metrics-only"` |
     /// | `latency` | `"off"`, `"together"` or `"by-outcome"` |
     /// | `shards` | a number |
@@ -80,7 +80,7 @@ section! {
     ///
     /// - `{ consecutive_failures = 5 }`
     /// - `{ failure_count = 20 }`
-    /// - `{ error_rate = 0.5, min_calls = 10 }`
+    /// - `{ failure_rate = 0.5, min_calls = 10 }`
     /// - `{ slow_rate = 0.5, slower_than = "2s", min_calls = 10 }`
     /// - `{ burn_rate = 0.999, factor = 14.4, short = "5m", min_calls = 100 }`
     /// - `{ latency_percentile = 99.0, above = "2s", min_calls = 100 }`
@@ -231,12 +231,12 @@ impl Config {
     }
 
     /// A builder with the settings of a breaker, for what no file can say: a
-    /// [clock](Builder::clock), a [classifier](Builder::classify), [listeners](Builder::on_transition).
+    /// [clock](CircuitBreakerBuilder::clock), a [classifier](CircuitBreakerBuilder::classify), [listeners](CircuitBreakerBuilder::on_transition).
     ///
     /// # Errors
     /// There is no breaker of this name, or one of its settings makes no sense; then with its place in the
     /// file. What it returns can be built.
-    pub fn builder(&self, name: &str) -> Result<Builder, ConfigError> {
+    pub fn builder(&self, name: &str) -> Result<CircuitBreakerBuilder, ConfigError> {
         let Some(own) = find(self.breakers.as_ref(), name) else {
             let hint = "a breaker is asked for by its name in the file";
             return Err(unknown("breakers", name, self.names(), hint));
@@ -279,7 +279,7 @@ impl Config {
     ///
     /// # Errors
     /// There is no such template, or one of its settings makes no sense.
-    pub fn template(&self, name: &str) -> Result<Builder, ConfigError> {
+    pub fn template(&self, name: &str) -> Result<CircuitBreakerBuilder, ConfigError> {
         let Some(Template(settings)) = find(self.templates.as_ref(), name) else {
             let hint = "a template is asked for by its name in the file";
             return Err(unknown("templates", name, self.template_names(), hint));
@@ -309,7 +309,7 @@ fn checked(
     name: &str,
     settings: &Settings,
     at: impl FnOnce(&str, &mut ConfigError) -> String,
-) -> Result<Builder, ConfigError> {
+) -> Result<CircuitBreakerBuilder, ConfigError> {
     let builder = settings.apply(CircuitBreaker::builder(name.to_owned()));
     match builder.validate() {
         Ok(_) => Ok(builder),

@@ -3,7 +3,7 @@
 use super::read::{Form, Meaning, Section, Short, Words, Written, section};
 use super::words::Time;
 use crate::policy::{
-    self, BurnRate, ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
+    self, BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
 };
 
 section! {
@@ -14,7 +14,7 @@ section! {
         /// Trips when so many calls of the window have failed.
         failure_count: u32 { "minimum": 1, "maximum": u32::MAX },
         /// Trips when at least this share of the window's calls has failed: half of them is 0.5.
-        error_rate: f64 { "exclusiveMinimum": 0, "maximum": 1 },
+        failure_rate: f64 { "exclusiveMinimum": 0, "maximum": 1 },
         /// Trips when at least this share of the window's calls was slow: half of them is 0.5.
         slow_rate: f64 { "exclusiveMinimum": 0, "maximum": 1 },
         /// Trips when errors use up the budget that this objective leaves faster than it bears: 0.999 means that one call in a thousand may fail.
@@ -43,9 +43,10 @@ section! {
 impl Meaning for Policy {
     type Value = TripPolicy;
 
-    const WHAT: &'static str = "a policy, as { error_rate = 0.5, min_calls = 20 } or \"adaptive\",";
+    const WHAT: &'static str =
+        "a policy, as { failure_rate = 0.5, min_calls = 20 } or \"adaptive\",";
 
-    const LIST: &'static str = "a list of policies, as [{ error_rate = 0.5 }, \"adaptive\"],";
+    const LIST: &'static str = "a list of policies, as [{ failure_rate = 0.5 }, \"adaptive\"],";
 
     const MOST: (usize, &'static str) = (TripPolicy::MOST, TripPolicy::HOW_TO_HAVE_FEWER);
 
@@ -60,7 +61,7 @@ impl Meaning for Policy {
             may: &[],
         },
         Form {
-            needs: &["error_rate"],
+            needs: &["failure_rate"],
             may: &["min_calls"],
         },
         Form {
@@ -126,9 +127,9 @@ impl Policy {
         if let Some(n) = self.failure_count {
             return Some(TripPolicy::failure_count(n));
         }
-        if let Some(share) = self.error_rate {
-            let rate = TripPolicy::error_rate(share);
-            return Some(with(rate, min_calls, ErrorRate::min_calls).into());
+        if let Some(share) = self.failure_rate {
+            let rate = TripPolicy::failure_rate(share);
+            return Some(with(rate, min_calls, FailureRate::min_calls).into());
         }
         if let Some(share) = self.slow_rate {
             let rate = TripPolicy::slow_rate(share);

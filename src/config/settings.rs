@@ -6,7 +6,7 @@ use super::named::check_name;
 use super::policy::{Policy, with};
 use super::read::{At, Form, Meaning, Read, Section, Short, Written, read_section, section};
 use super::words::{Time, Word};
-use crate::builder::Builder;
+use crate::builder::CircuitBreakerBuilder;
 use crate::error::ConfigError;
 #[cfg(feature = "schema")]
 use crate::name::Name;
@@ -33,7 +33,7 @@ section! {
         /// How long a probe may take before its place is given to another call, "1ms" at least; 30 s if left out. Choose it longer than the call's own time limit.
         probe_timeout: Time,
         /// The longest `Retry-After` that the breaker honours, "1ms" to a year, or "0s" to honour none; 5 min if left out.
-        longest_retry_after: Time,
+        max_retry_after: Time,
         /// How a call counts that is cancelled; "ignored" if left out, "failure" for calls within a timeout.
         on_cancel: Word<Outcome>,
         /// Whether the breaker takes part; true if left out. If false it lets all calls through and records nothing.
@@ -108,10 +108,10 @@ impl Settings {
     }
 
     /// Gives a builder these settings.
-    pub(super) fn apply(&self, builder: Builder) -> Builder {
+    pub(super) fn apply(&self, builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
         let duration = |time: &Option<Time>| time.as_ref().map(|time| time.duration);
         let window = self.window.as_ref().map(|window| window.value().clone());
-        let builder = with(builder, window, Builder::window);
+        let builder = with(builder, window, CircuitBreakerBuilder::window);
         let policies = self.trip_when.iter().flatten();
         let builder = policies.fold(builder, |builder, policy| {
             builder.trip_when(policy.value().clone())
@@ -122,28 +122,32 @@ impl Settings {
             let recovery = with(*recovery.value(), open_for, Recovery::open_for);
             builder.recovery(with(recovery, backoff, Recovery::backoff))
         } else {
-            let builder = with(builder, open_for, Builder::open_for);
-            with(builder, backoff, Builder::backoff)
+            let builder = with(builder, open_for, CircuitBreakerBuilder::open_for);
+            with(builder, backoff, CircuitBreakerBuilder::backoff)
         };
         let builder = with(
             builder,
             duration(&self.probe_timeout),
-            Builder::probe_timeout,
+            CircuitBreakerBuilder::probe_timeout,
         );
-        let longest = duration(&self.longest_retry_after);
-        let builder = with(builder, longest, Builder::longest_retry_after);
+        let longest = duration(&self.max_retry_after);
+        let builder = with(builder, longest, CircuitBreakerBuilder::max_retry_after);
         let builder = with(builder, self.on_cancel, |builder, Word(outcome)| {
             builder.on_cancel(outcome)
         });
         let builder = with(builder, self.start_in, |builder, Word(state)| {
             builder.start_in(state)
         });
-        let builder = with(builder, self.enabled, Builder::enabled);
-        let builder = with(builder, self.metrics_only, Builder::metrics_only);
+        let builder = with(builder, self.enabled, CircuitBreakerBuilder::enabled);
+        let builder = with(
+            builder,
+            self.metrics_only,
+            CircuitBreakerBuilder::metrics_only,
+        );
         let builder = with(builder, self.latency, |builder, Word(recording)| {
             builder.latency(recording)
         });
-        with(builder, self.shards, Builder::shards)
+        with(builder, self.shards, CircuitBreakerBuilder::shards)
     }
 
     /// Where in these settings the builder's complaint is at home.
@@ -151,7 +155,7 @@ impl Settings {
         let setting = &*error.setting;
         if matches!(
             setting,
-            "probes" | "success_threshold" | "max_error_rate" | "steps"
+            "probes" | "success_threshold" | "max_failure_rate" | "steps"
         ) {
             return format!("recovery.{setting}");
         }
@@ -248,7 +252,7 @@ section! {
         /// How long each step lasts, "1ms" to "1d". Choose it longer than calls take.
         each: Time,
         /// The largest share of the probes, or of the calls of a step, that may fail; of a step a quarter if left out.
-        max_error_rate: f64 { "minimum": 0, "exclusiveMaximum": 1 },
+        max_failure_rate: f64 { "minimum": 0, "exclusiveMaximum": 1 },
     }
 }
 
@@ -261,7 +265,7 @@ impl Meaning for RecoveryKeys {
     const FORMS: &'static [Form] = &[
         Form {
             needs: &["probes"],
-            may: &["max_error_rate"],
+            may: &["max_failure_rate"],
         },
         Form {
             needs: &["probes", "success_threshold"],
@@ -269,7 +273,7 @@ impl Meaning for RecoveryKeys {
         },
         Form {
             needs: &["steps", "each"],
-            may: &["max_error_rate"],
+            may: &["max_failure_rate"],
         },
     ];
 
@@ -298,13 +302,14 @@ impl Meaning for RecoveryKeys {
                 );
             }
         };
-        if self.success_threshold.is_some() && self.max_error_rate.is_some() {
+        if self.success_threshold.is_some() && self.max_failure_rate.is_some() {
             return Err(
-                "has both success_threshold and max_error_rate; each replaces the other".to_owned(),
+                "has both success_threshold and max_failure_rate; each replaces the other"
+                    .to_owned(),
             );
         }
         let way = with(way, self.success_threshold, Recovery::success_threshold);
-        Ok(with(way, self.max_error_rate, Recovery::max_error_rate))
+        Ok(with(way, self.max_failure_rate, Recovery::max_failure_rate))
     }
 }
 

@@ -128,7 +128,7 @@ impl Choice for State {
 impl Choice for Recording {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("off", Self::Off),
-        ("together", Self::Together),
+        ("combined", Self::Combined),
         ("by-outcome", Self::ByOutcome),
     ];
 }

@@ -218,7 +218,7 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
                     self.observe(asked);
                     let cause = match moved.from {
                         State::HalfOpen => Cause::ProbesOverdue { probes: overdue },
-                        _ => Cause::OpenTimeOver,
+                        _ => Cause::OpenExpired,
                     };
                     self.entered(moved, now, cause);
                 }

@@ -24,7 +24,7 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             return false;
         };
         let cause = |reading| match outcome {
-            Outcome::Trip => Some(Cause::DependencySaidSo),
+            Outcome::Trip => Some(Cause::TripRequested),
             _ => self.cause(generation, run, reading, context),
         };
         if cause(reading).is_none() {

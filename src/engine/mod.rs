@@ -238,7 +238,7 @@ impl Core {
             }
             moved
         });
-        self.entered(moved, now, Cause::ByHand);
+        self.entered(moved, now, Cause::Manual);
     }
 
     /// Holds the breaker in a state that time and outcomes don't change; does nothing if it is in
@@ -247,7 +247,7 @@ impl Core {
         let mut seen = self.state.load();
         while seen.phase() != phase {
             match self.state.change(seen, phase) {
-                Ok(moved) => return self.entered(moved, now, Cause::ByHand),
+                Ok(moved) => return self.entered(moved, now, Cause::Manual),
                 Err(found) => seen = found,
             }
         }
@@ -260,7 +260,7 @@ impl Core {
         while seen.phase() == Phase::ForcedOpen {
             let rest = with_view!(self, |view| view.settings().switch.mode.rest());
             match self.state.change(seen, rest) {
-                Ok(moved) => return self.entered(moved, now, Cause::ByHand),
+                Ok(moved) => return self.entered(moved, now, Cause::Manual),
                 Err(found) => seen = found,
             }
         }
@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_slept_trips_nothing_by_failures_whose_successes_are_gone() {
-        let core = core(TripPolicy::error_rate(0.5).into());
+        let core = core(TripPolicy::failure_rate(0.5).into());
         for call_of_many in 0..1_000 {
             let outcome = match call_of_many % 100 {
                 0 => Outcome::Failure,

@@ -136,9 +136,9 @@ pub enum Reconfigured {
     /// The window has another shape, and holds the newest calls of the former one.
     WindowResized,
     /// The window began anew: it has another shape, and could not hold what the former one counted.
-    WindowBegunAnew,
+    WindowReset,
     /// The breaker entered this state, with an empty window: it was [switched off or
-    /// on](crate::Builder::enabled).
+    /// on](crate::CircuitBreakerBuilder::enabled).
     StateChanged(State),
 }
 
@@ -149,7 +149,7 @@ impl fmt::Display for Reconfigured {
             Self::Unchanged => "unchanged",
             Self::WindowKept => "reconfigured, window kept",
             Self::WindowResized => "reconfigured, newest calls kept",
-            Self::WindowBegunAnew => "reconfigured, window begun anew",
+            Self::WindowReset => "reconfigured, window begun anew",
             Self::StateChanged(state) => return write!(f, "reconfigured, now {state}"),
         })
     }

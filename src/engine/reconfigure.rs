@@ -136,7 +136,7 @@ impl Core {
             self.judge_by_the_new(context);
             Reconfigured::WindowResized
         } else if window {
-            Reconfigured::WindowBegunAnew
+            Reconfigured::WindowReset
         } else {
             self.judge_by_the_new(context);
             Reconfigured::WindowKept

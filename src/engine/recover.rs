@@ -265,7 +265,7 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             }
             Outcome::Trip => {
                 let moved = self.state.leave(generation, opening.phase());
-                moved.map(|moved| (moved, Cause::DependencySaidSo))
+                moved.map(|moved| (moved, Cause::TripRequested))
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
                 let is_slow = self.is_slow(ticket, raw, given, context);
@@ -337,7 +337,7 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
                     }
                 }
                 Outcome::Success => Cause::ProbeSlow,
-                Outcome::Trip => Cause::DependencySaidSo,
+                Outcome::Trip => Cause::TripRequested,
                 // What is withdrawn decides nothing.
                 Outcome::Failure | Outcome::TimedOut | Outcome::Ignored => Cause::ProbeFailed,
             };

@@ -26,7 +26,7 @@ pub enum Cause {
         limit: u32,
     },
     /// Too large a share of the window's calls had failed.
-    ErrorRate {
+    FailureRate {
         /// Failed calls in the window.
         failures: u64,
         /// Calls in the window.
@@ -92,9 +92,9 @@ pub enum Cause {
         needed: f64,
     },
     /// A call came back with [`Outcome::Trip`](crate::Outcome::Trip).
-    DependencySaidSo,
+    TripRequested,
     /// The breaker had been open for its time, and a call asked.
-    OpenTimeOver,
+    OpenExpired,
     /// A check of the dependency's health had succeeded, and probes are let through; see
     /// `CircuitBreaker::health_check`.
     HealthCheckSucceeded,
@@ -159,7 +159,7 @@ pub enum Cause {
     /// `CircuitBreaker::reconfigure`.
     Reconfigured,
     /// By command: `reset()`, `trip()`, `force_open()`, `disable()` or `metrics_only()`.
-    ByHand,
+    Manual,
 }
 
 impl fmt::Display for Cause {
@@ -177,7 +177,7 @@ impl fmt::Display for Cause {
                 f,
                 "{failures} of {calls} calls in the window failed (limit {limit})"
             ),
-            Self::ErrorRate {
+            Self::FailureRate {
                 failures,
                 calls,
                 threshold,
@@ -238,8 +238,8 @@ impl fmt::Display for Cause {
                  evidence {nats:.1} nats of {needed:.1} needed",
                 100.0 * usual
             ),
-            Self::DependencySaidSo => f.write_str("the dependency said so"),
-            Self::OpenTimeOver => f.write_str("its open time is over"),
+            Self::TripRequested => f.write_str("the dependency said so"),
+            Self::OpenExpired => f.write_str("its open time is over"),
             Self::HealthCheckSucceeded => f.write_str("a health check succeeded"),
             Self::HealthCheckFailed => f.write_str("a health check failed"),
             Self::ProbesSucceeded { probes } => write!(f, "{probes} of {probes} probes succeeded"),
@@ -277,7 +277,7 @@ impl fmt::Display for Cause {
                 100.0 * share
             ),
             Self::Reconfigured => f.write_str("reconfigured"),
-            Self::ByHand => f.write_str("by hand"),
+            Self::Manual => f.write_str("by hand"),
         }
     }
 }

@@ -15,17 +15,17 @@ impl Cause {
                 calls,
                 limit,
             } => [1, failures, calls, limit.into()],
-            Self::ErrorRate {
+            Self::FailureRate {
                 failures,
                 calls,
                 threshold,
             } => [2, failures, calls, threshold.to_bits()],
-            Self::DependencySaidSo => [3, 0, 0, 0],
-            Self::OpenTimeOver => [4, 0, 0, 0],
+            Self::TripRequested => [3, 0, 0, 0],
+            Self::OpenExpired => [4, 0, 0, 0],
             Self::ProbesSucceeded { probes } => [5, probes.into(), 0, 0],
             Self::ProbeFailed => [6, 0, 0, 0],
             Self::ProbesOverdue { probes } => [7, probes.into(), 0, 0],
-            Self::ByHand => [8, 0, 0, 0],
+            Self::Manual => [8, 0, 0, 0],
             Self::SlowRate {
                 slow,
                 calls,
@@ -112,13 +112,13 @@ impl Cause {
                 calls: b,
                 limit: c as u32,
             },
-            2 => Self::ErrorRate {
+            2 => Self::FailureRate {
                 failures: a,
                 calls: b,
                 threshold: f64::from_bits(c),
             },
-            3 => Self::DependencySaidSo,
-            4 => Self::OpenTimeOver,
+            3 => Self::TripRequested,
+            4 => Self::OpenExpired,
             5 => Self::ProbesSucceeded { probes: a as u32 },
             6 => Self::ProbeFailed,
             7 => Self::ProbesOverdue { probes: a as u32 },
@@ -180,7 +180,7 @@ impl Cause {
                 nats: f64::from(f32::from_bits((c >> 32) as u32)),
                 needed: f64::from(f32::from_bits(c as u32)),
             },
-            _ => Self::ByHand,
+            _ => Self::Manual,
         }
     }
 }
@@ -274,13 +274,13 @@ mod tests {
                 calls: 7,
                 limit: u32::MAX,
             },
-            Cause::ErrorRate {
+            Cause::FailureRate {
                 failures: 1,
                 calls: 3,
                 threshold: 0.1,
             },
-            Cause::DependencySaidSo,
-            Cause::OpenTimeOver,
+            Cause::TripRequested,
+            Cause::OpenExpired,
             Cause::ProbesSucceeded { probes: 3 },
             Cause::ProbeFailed,
             Cause::ProbeSlow,
@@ -346,7 +346,7 @@ mod tests {
                 nats: 18.25,
                 needed: 18.0,
             },
-            Cause::ByHand,
+            Cause::Manual,
         ];
         for cause in causes {
             assert_eq!(Cause::decode(cause.encode()), cause);

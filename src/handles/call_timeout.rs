@@ -29,7 +29,7 @@ use crate::outcome::{Classify, Outcome};
 ///
 /// The limit counts from when the call is let through. A call that is ready when its time is over
 /// counts as what it came to, and is returned. If the future is dropped before, it counts as
-/// [`on_cancel`](crate::Builder::on_cancel) says, as ever: users who go away say nothing about the
+/// [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says, as ever: users who go away say nothing about the
 /// dependency, unless the call has outlasted the limit for slow calls.
 ///
 /// Of a breaker with a bulkhead, [`Guarded`](crate::Guarded), the time in the bulkhead's line doesn't count: it
@@ -40,10 +40,10 @@ use crate::outcome::{Classify, Outcome};
 /// **Blocking calls can't be stopped.** There is no time limit for [`call`](CircuitBreaker::call), and none for
 /// work on a `BlockingBulkhead`'s threads: nothing ends a thread that waits in the kernel. Set the time limits of
 /// the client instead, for connecting and for reading, and let your
-/// [classifier](crate::Builder::classify) return [`Outcome::TimedOut`] for its error. Likewise a task that
+/// [classifier](crate::CircuitBreakerBuilder::classify) return [`Outcome::TimedOut`] for its error. Likewise a task that
 /// computes and never awaits isn't stopped, since it is not asked.
 ///
-/// Choose the limit below the [probe's time](crate::Builder::probe_timeout), and below the time
+/// Choose the limit below the [probe's time](crate::CircuitBreakerBuilder::probe_timeout), and below the time
 /// that your own callers wait. With a longer limit a probe loses its place before it is given up,
 /// and the recovery takes longer. It comes to an end even so: a call that is given up late
 /// lengthens the probe's time.
@@ -189,7 +189,7 @@ where
     /// the limit.
     ///
     /// The breaker is asked when the future is first polled. A panic in the call counts as a failure; a future
-    /// that is dropped before it is ready counts as [`on_cancel`](crate::Builder::on_cancel) says.
+    /// that is dropped before it is ready counts as [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says.
     ///
     /// # Errors
     /// [`CallError::Rejected`] if the call was not made, [`CallError::TimedOut`] if it was made and given up,

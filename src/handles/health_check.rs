@@ -24,15 +24,15 @@ impl<C> CircuitBreaker<C> {
     /// the guinea pig. Spawn it; any runtime will do.
     ///
     /// When an open time is over, `check` runs instead of a call, which are rejected as before. A
-    /// result that [counts](crate::Builder::classify) as a success makes the breaker half-open:
+    /// result that [counts](crate::CircuitBreakerBuilder::classify) as a success makes the breaker half-open:
     /// probes are let through, or a ramp begins with one, since a dependency whose health endpoint
     /// answers need not be well. After any other result, or none within half of the [time of a
-    /// probe](crate::Builder::probe_timeout), the next open time begins, a
-    /// [backoff](crate::Builder::backoff)'s longer one; the check is dropped if it still runs. The
+    /// probe](crate::CircuitBreakerBuilder::probe_timeout), the next open time begins, a
+    /// [backoff](crate::CircuitBreakerBuilder::backoff)'s longer one; the check is dropped if it still runs. The
     /// check may call through the breaker itself: such a call is let through and not recorded. So a
     /// health endpoint that fails though the dependency works keeps the breaker open. What checks
     /// come to isn't counted in the window. The breaker honours a
-    /// [`Retry-After`](crate::Builder::retry_after) of a result that counts as a failure.
+    /// [`Retry-After`](crate::CircuitBreakerBuilder::retry_after) of a result that counts as a failure.
     ///
     /// The breaker depends on the task for nothing. Calls probe as without it, if it was dropped or
     /// aborted or has panicked; and, if it isn't polled or blocks its thread, when no check has come to a

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use crate::breaker::CircuitBreaker;
 use crate::breaker::permit::{Permit, PermitGuard};
-use crate::builder::Builder;
+use crate::builder::CircuitBreakerBuilder;
 use crate::clock::Clock;
 use crate::clock::timer::{Alarm, Timer};
 use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
 use crate::engine::{Prospect, Ticket};
 use crate::error::{CallError, ConfigError, Rejected};
-use crate::outcome::{Classify, ErrIsFailure};
+use crate::outcome::{Classify, DefaultClassifier};
 use crate::state::State;
 use crate::sync::wait_queue::EventQueue;
 
-impl<C> Builder<C> {
+impl<C> CircuitBreakerBuilder<C> {
     /// How many calls may wait for the verdict of the probes at a time, 1 to 1,000,000, for
     /// [`CircuitBreaker::waiting`] (default: none).
     ///
@@ -39,18 +39,18 @@ impl<C> Builder<C> {
 /// place for a probe and is no longer polled, the others that wait don't hear of the place before
 /// its future is dropped. It doesn't hold the place: a new call gets it.
 ///
-/// A call waits while the breaker is half-open and all places for [probes](Builder::probes) are taken, up
+/// A call waits while the breaker is half-open and all places for [probes](CircuitBreakerBuilder::probes) are taken, up
 /// to the handle's bound, until
 /// - the probes have succeeded: it is let through;
 /// - they have failed: it is rejected at once;
 /// - a probe gives its place back, because it was cancelled or its outcome is ignored: the first who waits
 ///   becomes the probe, unless another call was faster;
-/// - the probes are [overdue](Builder::probe_timeout): it may become the probe.
+/// - the probes are [overdue](CircuitBreakerBuilder::probe_timeout): it may become the probe.
 ///
 /// In all other states its calls are those of the breaker: rejected at once while it is open. A recovery
 /// by [ramp](crate::Recovery::adaptive) lets each call through or rejects it at once, also those that have
 /// waited for the probe before it: so they don't come all at once. With fixed probes they do, as many as
-/// [`max_waiting`](Builder::max_waiting) allows; a `Bulkhead` within
+/// [`max_waiting`](CircuitBreakerBuilder::max_waiting) allows; a `Bulkhead` within
 /// the call (feature `bulkhead`) spreads them out further.
 ///
 /// The time of a call begins when it is let through; a wait counts for nothing. A call that is waiting
@@ -84,7 +84,7 @@ impl<C> Builder<C> {
 /// # Ok::<(), tripcurve::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct Waiting<C = ErrIsFailure> {
+pub struct Waiting<C = DefaultClassifier> {
     breaker: CircuitBreaker<C>,
     max_wait: Duration,
     timer: Timer,
@@ -94,11 +94,11 @@ impl<C> CircuitBreaker<C> {
     /// This breaker, whose calls wait up to `max_wait` for the verdict of the probes; zero is not at all,
     /// [`Duration::MAX`] without bound.
     ///
-    /// Choose it below the callers' own timeout. It is real time, whatever [clock](Builder::clock) the
+    /// Choose it below the callers' own timeout. It is real time, whatever [clock](CircuitBreakerBuilder::clock) the
     /// breaker has.
     ///
     /// # Errors
-    /// The breaker was built without [`max_waiting`](Builder::max_waiting).
+    /// The breaker was built without [`max_waiting`](CircuitBreakerBuilder::max_waiting).
     ///
     /// ```
     /// use std::time::Duration;
@@ -208,7 +208,7 @@ impl<C> Waiting<C> {
     ///
     /// The breaker is asked when the future is first polled. A future that is dropped while it waits
     /// counts for nothing; one that is dropped while the call is in flight counts as
-    /// [`on_cancel`](Builder::on_cancel) says.
+    /// [`on_cancel`](CircuitBreakerBuilder::on_cancel) says.
     ///
     /// # Errors
     /// As [`call`](Self::call).

@@ -10,7 +10,7 @@ use crate::breaker::shared::SharedBreaker;
 use crate::bulkhead::{Bulkhead, BulkheadPermit};
 use crate::engine::Ticket;
 use crate::error::{CallError, Rejected};
-use crate::outcome::{Classify, ErrIsFailure};
+use crate::outcome::{Classify, DefaultClassifier};
 
 /// A breaker and a bulkhead before the same dependency; made by [`CircuitBreaker::with_bulkhead`].
 /// A call that waits must go on being polled. Otherwise it keeps the place that it is handed until
@@ -42,7 +42,7 @@ use crate::outcome::{Classify, ErrIsFailure};
 /// # Ok::<(), tripcurve::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct Guarded<C = ErrIsFailure> {
+pub struct Guarded<C = DefaultClassifier> {
     breaker: CircuitBreaker<C>,
     bulkhead: Bulkhead,
 }
@@ -112,7 +112,7 @@ impl<C> Guarded<C> {
     ///
     /// The breaker is asked when the future is first polled. A future that is dropped while it waits
     /// counts for nothing; one that is dropped while the call is in flight counts as
-    /// [`on_cancel`](crate::Builder::on_cancel) says.
+    /// [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says.
     ///
     /// # Errors
     /// As [`call`](Self::call).

@@ -31,7 +31,7 @@ use crate::window::{Bin, rank_of};
 /// use std::time::Duration;
 /// use tripcurve::{CircuitBreaker, Recording};
 ///
-/// let breaker = CircuitBreaker::builder("payments").latency(Recording::Together).build()?;
+/// let breaker = CircuitBreaker::builder("payments").latency(Recording::Combined).build()?;
 /// for millis in [10, 12, 11, 90] {
 ///     let permit = breaker.try_acquire()?;
 ///     permit.record_with_duration(tripcurve::Outcome::Success, Duration::from_millis(millis));

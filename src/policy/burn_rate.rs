@@ -37,7 +37,7 @@ impl TripPolicy {
     /// of which 2 % are gone in an hour burns at 0.02 × 720 h / 1 h = 14.4. In general a window uses up
     /// factor × window / period of the budget before it trips. Choose it where there is such an objective:
     /// the breaker trips by the measure that the alerts go by, only sooner, as its window is shorter than
-    /// theirs. Where there is none, an [`error_rate`](Self::error_rate) says the same in one number.
+    /// theirs. Where there is none, an [`failure_rate`](Self::failure_rate) says the same in one number.
     ///
     /// Needs a [time window](crate::Window::time) of at least three buckets, better 24 or more, so
     /// that the short stretch is short.
@@ -192,7 +192,7 @@ impl BurnRate {
                 "trip_when.burn_rate",
                 format!("Window::count({calls})"),
                 "a window by time, of which the short stretch is a part",
-                "use Window::time; for the last calls there is error_rate",
+                "use Window::time; for the last calls there is failure_rate",
             ));
         };
         // With the bucket that has just begun there must be one more in the window.

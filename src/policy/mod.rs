@@ -10,7 +10,7 @@ use std::time::Duration;
 pub use adaptive::Adaptive;
 pub use burn_rate::BurnRate;
 pub use policies::Policies;
-pub use settings::{ErrorRate, LatencyPercentile, SlowRate, SlowerThanUsual};
+pub use settings::{FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
 
 use self::settings::{check_limit, check_percentile};
 use crate::adaptive::AdaptiveConfig;
@@ -32,8 +32,8 @@ use crate::window::{BinCounts, Counts, Window, rate};
 /// |---|---|---|---|
 /// | [`consecutive_failures`](Self::consecutive_failures) | n failures in a row | n calls, whatever the traffic | trips on a run of bad luck, once in (1 − pⁿ) / ((1 − p) pⁿ) calls of which a share p fails at random: n = 5 at 5 % and 1,000 calls a second about once an hour |
 /// | [`failure_count`](Self::failure_count) | n failures within the window | n calls | counts without regard to the traffic: n must fit it |
-/// | [`error_rate`](Self::error_rate) | a share of the window's calls | until the window is full enough of failures: half of it at 50 % | the calmest |
-/// | [`burn_rate`](Self::burn_rate) | failures that use up an error budget so many times too fast, in the window and still in a short stretch of it | as `error_rate` with the threshold factor × (1 − objective): 1.4 % of the window at 14.4 and 0.999 | calm, if [`min_calls`](BurnRate::min_calls) makes that five failures or more; for who has such an objective |
+/// | [`failure_rate`](Self::failure_rate) | a share of the window's calls | until the window is full enough of failures: half of it at 50 % | the calmest |
+/// | [`burn_rate`](Self::burn_rate) | failures that use up an error budget so many times too fast, in the window and still in a short stretch of it | as `failure_rate` with the threshold factor × (1 − objective): 1.4 % of the window at 14.4 and 0.999 | calm, if [`min_calls`](BurnRate::min_calls) makes that five failures or more; for who has such an objective |
 /// | [`slow_rate`](Self::slow_rate) | a share of calls that take longer than a limit, whether they fail or not | the same, counted from the limit and not from when the calls come back | calm, if the limit is well above what the slowest healthy calls take |
 /// | [`latency_percentile`](Self::latency_percentile) | a percentile of the window above a limit | up to a second later than `slow_rate` with the same meaning | the same |
 /// | [`slower_than_usual`](Self::slower_than_usual) | a percentile that is a multiple of what it was over the last hours | as above, once it has seen a window full of calls | trips on a release that makes the dependency that much slower for good; then a few times, not for ever |
@@ -46,7 +46,7 @@ use crate::window::{BinCounts, Counts, Window, rate};
 ///
 /// let breaker = CircuitBreaker::builder("payments")
 ///     .trip_when(TripPolicy::consecutive_failures(8))
-///     .trip_when(TripPolicy::error_rate(0.25).min_calls(50))
+///     .trip_when(TripPolicy::failure_rate(0.25).min_calls(50))
 ///     .build()?;
 /// # Ok::<(), tripcurve::ConfigError>(())
 /// ```
@@ -58,7 +58,7 @@ pub struct TripPolicy(Rule);
 enum Rule {
     ConsecutiveFailures { limit: u32 },
     FailureCount { limit: u32 },
-    ErrorRate { threshold: f64, min_calls: u32 },
+    FailureRate { threshold: f64, min_calls: u32 },
     SlowRate(Box<SlowRate>),
     BurnRate(Box<BurnRate>),
     LatencyPercentile(Box<LatencyPercentile>),
@@ -95,11 +95,11 @@ impl TripPolicy {
     /// Trips when at least `fraction` of the window's calls have failed; above 0, at most 1.
     ///
     /// Inclusive: 5 failures of 10 calls trip at 0.5. Ignored calls are not counted. Judged from
-    /// 10 calls on, unless [`min_calls`](ErrorRate::min_calls) says otherwise.
-    pub fn error_rate(fraction: f64) -> ErrorRate {
-        ErrorRate {
+    /// 10 calls on, unless [`min_calls`](FailureRate::min_calls) says otherwise.
+    pub fn failure_rate(fraction: f64) -> FailureRate {
+        FailureRate {
             threshold: fraction,
-            min_calls: ErrorRate::DEFAULT_MIN_CALLS,
+            min_calls: FailureRate::DEFAULT_MIN_CALLS,
         }
     }
 
@@ -114,14 +114,14 @@ impl TripPolicy {
     /// a limit, they are estimated from a sample. They are looked at when a call begins.
     ///
     /// A call that is dropped after the limit is a slow call that didn't fail. One that is dropped
-    /// earlier [counts for nothing](crate::Builder::on_cancel).
+    /// earlier [counts for nothing](crate::CircuitBreakerBuilder::on_cancel).
     ///
     /// ```
     /// use std::time::Duration;
     /// use tripcurve::{CircuitBreaker, TripPolicy};
     ///
     /// let breaker = CircuitBreaker::builder("payments")
-    ///     .trip_when(TripPolicy::error_rate(0.5))
+    ///     .trip_when(TripPolicy::failure_rate(0.5))
     ///     .trip_when(TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(2)).min_calls(5))
     ///     .build()?;
     /// # Ok::<(), tripcurve::ConfigError>(())
@@ -130,7 +130,7 @@ impl TripPolicy {
         SlowRate {
             threshold: fraction,
             slower_than: None,
-            min_calls: ErrorRate::DEFAULT_MIN_CALLS,
+            min_calls: FailureRate::DEFAULT_MIN_CALLS,
         }
     }
 
@@ -195,7 +195,7 @@ impl TripPolicy {
     /// of 50 %; at one call a second after four. An outage is never learnt: there is nothing to
     /// learn while there is evidence. Whatever it has learnt or was restored with, a total outage
     /// trips it after at most 720 failed calls in a row, up to 100 million calls a second
-    /// (`tests/saved.rs`).
+    /// (`tests/it/saved.rs`).
     ///
     /// All evidence is forgotten once no call has failed for as long as the window is. Failures an
     /// hour apart never trip it in a window of a minute. Calls that come once in ten seconds and
@@ -221,12 +221,12 @@ impl TripPolicy {
     /// The pair that the pattern is known for: 5 failures in a row, or half of at least 10 calls;
     /// of fewer where the window holds fewer.
     pub(crate) fn defaults(capacity: Option<u32>) -> Vec<Self> {
-        let min_calls = capacity.map_or(ErrorRate::DEFAULT_MIN_CALLS, |calls| {
-            ErrorRate::DEFAULT_MIN_CALLS.min(calls)
+        let min_calls = capacity.map_or(FailureRate::DEFAULT_MIN_CALLS, |calls| {
+            FailureRate::DEFAULT_MIN_CALLS.min(calls)
         });
         vec![
             Self::consecutive_failures(5),
-            Self::error_rate(0.5).min_calls(min_calls).into(),
+            Self::failure_rate(0.5).min_calls(min_calls).into(),
         ]
     }
 
@@ -251,19 +251,19 @@ impl TripPolicy {
             Rule::ConsecutiveFailures { limit: 0 } => fits("trip_when.consecutive_failures", 0),
             Rule::ConsecutiveFailures { .. } => Ok(()),
             Rule::FailureCount { limit } => fits("trip_when.failure_count", *limit),
-            Rule::ErrorRate {
+            Rule::FailureRate {
                 threshold,
                 min_calls,
             } => {
                 if !(*threshold > 0.0 && *threshold <= 1.0) {
                     return Err(ConfigError::new(
-                        "trip_when.error_rate",
+                        "trip_when.failure_rate",
                         threshold,
                         "above 0.0 and at most 1.0",
                         "it is a fraction: half of the calls is 0.5",
                     ));
                 }
-                fits("trip_when.error_rate.min_calls", *min_calls)
+                fits("trip_when.failure_rate.min_calls", *min_calls)
             }
             Rule::SlowRate(rate) => {
                 if !(rate.threshold > 0.0 && rate.threshold <= 1.0) {
@@ -327,7 +327,7 @@ impl TripPolicy {
         match self.0 {
             Rule::ConsecutiveFailures { limit } => run >= u64::from(limit),
             Rule::FailureCount { .. }
-            | Rule::ErrorRate { .. }
+            | Rule::FailureRate { .. }
             | Rule::SlowRate(_)
             | Rule::BurnRate(_) => true,
             // Judged apart.
@@ -375,7 +375,7 @@ impl TripPolicy {
         match self.0 {
             Rule::ConsecutiveFailures { limit } => run >= u64::from(limit),
             Rule::FailureCount { limit } => failures >= u64::from(limit),
-            Rule::ErrorRate {
+            Rule::FailureRate {
                 threshold,
                 min_calls,
             } => rate(failures, counts.calls().max(min_calls.into())) >= threshold,
@@ -412,11 +412,11 @@ impl TripPolicy {
                     limit,
                 })
             }
-            Rule::ErrorRate {
+            Rule::FailureRate {
                 threshold,
                 min_calls,
             } => (calls >= u64::from(min_calls) && rate(failures, calls) >= threshold).then_some(
-                Cause::ErrorRate {
+                Cause::FailureRate {
                     failures,
                     calls,
                     threshold,
@@ -507,7 +507,7 @@ mod tests {
     #[test]
     fn a_rate_is_inclusive_to_the_call_at_every_decimal_threshold() {
         for percent in 1..=100_u32 {
-            let policy: TripPolicy = TripPolicy::error_rate(f64::from(percent) / 100.0)
+            let policy: TripPolicy = TripPolicy::failure_rate(f64::from(percent) / 100.0)
                 .min_calls(100)
                 .into();
             for scale in [1, 3, 7, 1_000] {
@@ -523,14 +523,14 @@ mod tests {
 
     #[test]
     fn fewer_calls_than_the_smallest_number_are_not_judged() {
-        let policy: TripPolicy = TripPolicy::error_rate(0.5).into();
+        let policy: TripPolicy = TripPolicy::failure_rate(0.5).into();
         assert!(policy.judge(0, &counts(9, 0)).is_none());
         assert!(policy.judge(0, &counts(10, 0)).is_some());
     }
 
     #[test]
     fn an_empty_window_is_not_judged_even_without_a_smallest_number() {
-        let policy: TripPolicy = TripPolicy::error_rate(0.5).min_calls(0).into();
+        let policy: TripPolicy = TripPolicy::failure_rate(0.5).min_calls(0).into();
         assert!(policy.judge(0, &counts(0, 0)).is_none());
     }
 }

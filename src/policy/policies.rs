@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use super::{ErrorRate, Rule, TripPolicy};
+use super::{FailureRate, Rule, TripPolicy};
 
 /// The policies of a breaker, any of which trips it. The default pair takes no memory of its own.
 #[derive(Clone, Debug)]
@@ -11,9 +11,9 @@ pub struct Policies(Option<Box<[TripPolicy]>>);
 /// The pair that a breaker has if its builder names none, unless its window holds too few calls.
 static DEFAULTS: [TripPolicy; 2] = [
     TripPolicy(Rule::ConsecutiveFailures { limit: 5 }),
-    TripPolicy(Rule::ErrorRate {
+    TripPolicy(Rule::FailureRate {
         threshold: 0.5,
-        min_calls: ErrorRate::DEFAULT_MIN_CALLS,
+        min_calls: FailureRate::DEFAULT_MIN_CALLS,
     }),
 ];
 

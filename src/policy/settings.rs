@@ -5,15 +5,15 @@ use std::time::Duration;
 use super::{Rule, TripPolicy};
 use crate::error::ConfigError;
 
-/// A share of failed calls that trips; see [`TripPolicy::error_rate`].
+/// A share of failed calls that trips; see [`TripPolicy::failure_rate`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
-pub struct ErrorRate {
+pub struct FailureRate {
     pub(super) threshold: f64,
     pub(super) min_calls: u32,
 }
 
-impl ErrorRate {
+impl FailureRate {
     pub(super) const DEFAULT_MIN_CALLS: u32 = 10;
 
     /// Judges nothing before the window holds `calls` calls (default 10, at least 1).
@@ -28,9 +28,9 @@ impl ErrorRate {
     }
 }
 
-impl From<ErrorRate> for TripPolicy {
-    fn from(rate: ErrorRate) -> Self {
-        Self(Rule::ErrorRate {
+impl From<FailureRate> for TripPolicy {
+    fn from(rate: FailureRate) -> Self {
+        Self(Rule::FailureRate {
             threshold: rate.threshold,
             min_calls: rate.min_calls,
         })

@@ -24,7 +24,7 @@ pub enum Jitter {
     None,
 }
 
-/// Open times that grow with each recovery that fails; for [`Builder::backoff`](crate::Builder::backoff)
+/// Open times that grow with each recovery that fails; for [`CircuitBreakerBuilder::backoff`](crate::CircuitBreakerBuilder::backoff)
 /// and [`Recovery::backoff`](crate::Recovery::backoff).
 ///
 /// The breaker is open for `base` at first. A recovery has failed when a half-open breaker opens again, or
@@ -38,7 +38,7 @@ pub enum Jitter {
 /// first, twice as long with each recovery that fails, up to 5 s.
 ///
 /// Cost: nothing on the path of a call. Any but the default takes about 90 bytes
-/// (`tests/memory.rs`).
+/// (`tests/it/memory.rs`).
 ///
 /// ```
 /// use std::time::Duration;

@@ -30,7 +30,7 @@ use crate::error::ConfigError;
 use crate::state::{Phase, Probes};
 
 /// How a breaker that has tripped finds out that the dependency works again, and how it lets the
-/// traffic back; for [`Builder::recovery`](crate::Builder::recovery).
+/// traffic back; for [`CircuitBreakerBuilder::recovery`](crate::CircuitBreakerBuilder::recovery).
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,7 +48,7 @@ pub struct Recovery {
     open_for: Option<Duration>,
     backoff: Option<Backoff>,
     success_threshold: Option<u32>,
-    max_error_rate: Option<f64>,
+    max_failure_rate: Option<f64>,
 }
 
 /// How long the breaker stays open.
@@ -101,15 +101,15 @@ impl Recovery {
             open_for: None,
             backoff: None,
             success_threshold: None,
-            max_error_rate: None,
+            max_failure_rate: None,
         }
     }
 
     /// Closes as soon as `successes` of the probes have succeeded, 1 to all of them. Reopens as
     /// soon as they can't: for a dependency of which a call fails now and then though it works.
     ///
-    /// [`build`](crate::Builder::build) refuses it beside a [largest error
-    /// rate](Self::max_error_rate), and for a recovery that isn't by probes.
+    /// [`build`](crate::CircuitBreakerBuilder::build) refuses it beside a [largest error
+    /// rate](Self::max_failure_rate), and for a recovery that isn't by probes.
     ///
     /// ```
     /// use std::time::Duration;
@@ -140,12 +140,12 @@ impl Recovery {
     /// `0.0..1.0`.
     ///
     /// In a recovery by [steps](Self::steps) it is the largest share of a step's calls that may
-    /// fail. [`build`](crate::Builder::build) refuses it beside a [number of
+    /// fail. [`build`](crate::CircuitBreakerBuilder::build) refuses it beside a [number of
     /// successes](Self::success_threshold), and for an adaptive recovery.
     #[must_use]
-    pub const fn max_error_rate(self, share: f64) -> Self {
+    pub const fn max_failure_rate(self, share: f64) -> Self {
         Self {
-            max_error_rate: Some(share),
+            max_failure_rate: Some(share),
             ..self
         }
     }
@@ -171,11 +171,11 @@ impl Recovery {
     /// Of calls that ask the ramp lets exactly its share through: of any `n` in succession within a
     /// round with share `s` it is `n·s`, rounded up or down. Calls of an earlier round that come
     /// back late count nothing. If none that was let through reports within the [time of a
-    /// probe](crate::Builder::probe_timeout), which adapts to slow calls, the breaker is open
+    /// probe](crate::CircuitBreakerBuilder::probe_timeout), which adapts to slow calls, the breaker is open
     /// again.
     ///
     /// In simulations of outages of 30 to 90 s the breaker was closed 0.9 s after the dependency worked again
-    /// on average, at a hundred calls a second and at a thousand (`tests/recovery.rs`). Memory: about 200
+    /// on average, at a hundred calls a second and at a thousand (`tests/it/recovery.rs`). Memory: about 200
     /// bytes more than with a fixed recovery.
     #[must_use]
     pub const fn adaptive() -> Self {
@@ -189,11 +189,11 @@ impl Recovery {
     ///
     /// `shares` are 1 to 16, above 0 and up to 1, each larger than the one before, in steps of a 1,024th; `each` is
     /// 1 ms to a day. Too many are more than a quarter or than [another
-    /// share](Self::max_error_rate), at the end of the step, or sooner if there are so many that no more
+    /// share](Self::max_failure_rate), at the end of the step, or sooner if there are so many that no more
     /// than one in ninety steps with an acceptable share would show them. A step goes on until at least one of its calls has come
     /// back; slow calls are as bad as failed ones. As with an [adaptive](Self::adaptive) recovery a share
     /// is exact, calls of an earlier step count nothing, and if none reports within the [time of a
-    /// probe](crate::Builder::probe_timeout) the breaker is open again.
+    /// probe](crate::CircuitBreakerBuilder::probe_timeout) the breaker is open again.
     ///
     /// ```
     /// use std::time::Duration;
@@ -201,7 +201,7 @@ impl Recovery {
     ///
     /// let each = Duration::from_secs(10);
     /// let breaker = CircuitBreaker::builder("payments")
-    ///     .recovery(Recovery::steps([0.1, 0.25, 0.5, 1.0], each).max_error_rate(0.1))
+    ///     .recovery(Recovery::steps([0.1, 0.25, 0.5, 1.0], each).max_failure_rate(0.1))
     ///     .build()?;
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
@@ -216,7 +216,7 @@ impl Recovery {
 
     /// Stays open for a fixed time, 1 ms to 10 years.
     ///
-    /// [`build`](crate::Builder::build) refuses it beside a [backoff](Self::backoff).
+    /// [`build`](crate::CircuitBreakerBuilder::build) refuses it beside a [backoff](Self::backoff).
     #[must_use]
     pub const fn open_for(self, duration: Duration) -> Self {
         Self {
@@ -228,7 +228,7 @@ impl Recovery {
     /// Stays open for times that grow with each recovery that fails. In an adaptive recovery they
     /// replace the open times that go by the traffic.
     ///
-    /// [`build`](crate::Builder::build) refuses it beside a [fixed time](Self::open_for), also that
+    /// [`build`](crate::CircuitBreakerBuilder::build) refuses it beside a [fixed time](Self::open_for), also that
     /// of [`fixed`](Self::fixed): the open time is fixed or it grows.
     ///
     /// ```
@@ -266,8 +266,8 @@ impl Recovery {
     }
 
     /// The largest share of a step's calls that may fail.
-    pub(crate) fn max_error_rate_of_steps(self) -> f64 {
-        self.max_error_rate.unwrap_or(ACCEPTABLE)
+    pub(crate) fn max_failure_rate_of_steps(self) -> f64 {
+        self.max_failure_rate.unwrap_or(ACCEPTABLE)
     }
 
     /// The first open time, where traffic doesn't say.
@@ -284,7 +284,7 @@ impl Recovery {
         let Way::Probes(permitted) = self.way else {
             return Probes::all(1);
         };
-        let needed = match (self.success_threshold, self.max_error_rate) {
+        let needed = match (self.success_threshold, self.max_failure_rate) {
             (Some(needed), _) => needed,
             (None, Some(share)) => {
                 let is_borne = |failed: &u32| f64::from(*failed) / f64::from(permitted) <= share;
@@ -307,11 +307,11 @@ impl Recovery {
         if let (Some(open_for), Some(_)) = (self.open_for, self.backoff) {
             return Err(ConfigError::not_beside_backoff(open_for));
         }
-        if let (Some(needed), Some(_)) = (self.success_threshold, self.max_error_rate) {
+        if let (Some(needed), Some(_)) = (self.success_threshold, self.max_failure_rate) {
             return Err(ConfigError::new(
                 "success_threshold",
                 needed,
-                "possible together with max_error_rate",
+                "possible together with max_failure_rate",
                 "both say how many probes may fail; leave out one of the two",
             ));
         }
@@ -324,22 +324,23 @@ impl Recovery {
             ),
             Way::Steps(_) => (
                 "possible with Recovery::steps()",
-                "max_error_rate says how many of a step's calls may fail; or use Recovery::probes(n)",
+                "max_failure_rate says how many of a step's calls may fail; or use Recovery::probes(n)",
             ),
         };
         if let Some(needed) = self.success_threshold {
             return Err(ConfigError::new("success_threshold", needed, phase, hint));
         }
-        match (self.way, self.max_error_rate) {
+        match (self.way, self.max_failure_rate) {
             (Way::Adaptive, Some(share)) => {
-                Err(ConfigError::new("max_error_rate", share, phase, hint))
+                Err(ConfigError::new("max_failure_rate", share, phase, hint))
             }
             _ => Ok(()),
         }
     }
 
     fn check_probes(self) -> Result<(), ConfigError> {
-        self.max_error_rate.map_or(Ok(()), check_max_error_rate)?;
+        self.max_failure_rate
+            .map_or(Ok(()), check_max_failure_rate)?;
         let permitted = match self.way {
             Way::Probes(permitted) => permitted,
             Way::Adaptive => return Ok(()),
@@ -380,12 +381,12 @@ impl Recovery {
     }
 }
 
-fn check_max_error_rate(share: f64) -> Result<(), ConfigError> {
+fn check_max_failure_rate(share: f64) -> Result<(), ConfigError> {
     if (0.0..1.0).contains(&share) {
         return Ok(());
     }
     Err(ConfigError::new(
-        "max_error_rate",
+        "max_failure_rate",
         share,
         "at least 0 and less than 1",
         "0.5 lets half of them fail",

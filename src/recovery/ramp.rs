@@ -102,8 +102,8 @@ impl Ramp {
     }
 
     /// A ramp in the steps that were chosen.
-    pub(crate) fn in_steps(steps: &Steps, max_error_rate: f64) -> Self {
-        Self::guided_by(Guide::Ladder(Ladder::new(steps, max_error_rate)))
+    pub(crate) fn in_steps(steps: &Steps, max_failure_rate: f64) -> Self {
+        Self::guided_by(Guide::Ladder(Ladder::new(steps, max_failure_rate)))
     }
 
     fn guided_by(guide: Guide) -> Self {

@@ -25,7 +25,7 @@ impl MaxRetryAfter {
             return Ok(());
         }
         ConfigError::check_duration(
-            "longest_retry_after",
+            "max_retry_after",
             longest,
             Duration::from_secs(365 * 86_400),
             "0 (to honour none) or in 1ms..=365 days",

@@ -68,18 +68,18 @@ impl Steps {
 pub(super) struct Ladder {
     shares: Box<[Share]>,
     each: u64,
-    max_error_rate: f64,
+    max_failure_rate: f64,
     test: Test,
 }
 
 impl Ladder {
-    pub(super) fn new(steps: &Steps, max_error_rate: f64) -> Self {
+    pub(super) fn new(steps: &Steps, max_failure_rate: f64) -> Self {
         let shares = steps.shares.iter().take(steps.count);
-        let borne = max_error_rate.clamp(0.01, 0.9);
+        let borne = max_failure_rate.clamp(0.01, 0.9);
         Self {
             shares: shares.map(|share| Share::nearest(*share)).collect(),
             each: saturating_nanos(steps.each),
-            max_error_rate,
+            max_failure_rate,
             test: Test::new(borne, borne + 0.2 * (1.0 - borne)),
         }
     }
@@ -110,7 +110,7 @@ impl Ladder {
         if lasted < self.each {
             return Verdict::Undecided;
         }
-        if round.failing() > self.max_error_rate {
+        if round.failing() > self.max_failure_rate {
             return Verdict::Failed;
         }
         self.step(round.number + 1)

@@ -10,7 +10,7 @@ use papaya::HashMap;
 
 use super::capacity::Capacity;
 use super::{Breakers, Naming, Registry, Templates};
-use crate::builder::Builder;
+use crate::builder::CircuitBreakerBuilder;
 use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
 use crate::name::Name;
@@ -28,7 +28,7 @@ const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(600);
 /// | [`control_group`](Self::control_group) | none |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct RegistryBuilder<K, C> {
-    template: Builder<C>,
+    template: CircuitBreakerBuilder<C>,
     name: Option<Naming<K>>,
     capacity: Option<usize>,
     idle_after: Option<Duration>,
@@ -36,7 +36,7 @@ pub struct RegistryBuilder<K, C> {
 }
 
 impl<K, C> RegistryBuilder<K, C> {
-    pub(super) fn new(template: Builder<C>) -> Self {
+    pub(super) fn new(template: CircuitBreakerBuilder<C>) -> Self {
         Self {
             template,
             name: None,
@@ -94,7 +94,7 @@ impl<K, C> RegistryBuilder<K, C> {
     /// let tenants = Registry::<u32>::builder(CircuitBreaker::builder("search"))
     ///     .name_with(|tenant| format!("search for tenant {tenant}"))
     ///     .build()?;
-    /// assert_eq!(tenants.of(&7).name(), "search for tenant 7");
+    /// assert_eq!(tenants.get_or_create(&7).name(), "search for tenant 7");
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
     pub fn name_with<N: Into<Name>>(self, name: impl Fn(&K) -> N + Send + Sync + 'static) -> Self {

@@ -202,7 +202,7 @@ impl ControlGroup {
     /// Closes all members that are forced open, with an empty window, also those that were forced open
     /// by hand; leaves those alone that are in another state by a command of their own.
     ///
-    /// A member whose settings [switch it off](crate::Builder::enabled) becomes disabled or only
+    /// A member whose settings [switch it off](crate::CircuitBreakerBuilder::enabled) becomes disabled or only
     /// measures, as they say, instead of closed.
     pub fn release(&self) {
         self.give(false);

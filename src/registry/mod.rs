@@ -19,9 +19,9 @@ use crossbeam_queue::SegQueue;
 use papaya::{Guard, HashMap};
 
 use crate::breaker::CircuitBreaker;
-use crate::builder::Builder;
+use crate::builder::CircuitBreakerBuilder;
 use crate::name::Name;
-use crate::outcome::ErrIsFailure;
+use crate::outcome::DefaultClassifier;
 use crate::registry::control_group::{Command, ControlGroup, Member};
 use crate::registry::map_guard::guarded;
 use crate::snapshot::Snapshot;
@@ -42,7 +42,7 @@ pub use templates::Templates;
 /// let template = CircuitBreaker::builder("recommendations").shards(1);
 /// let tenants = Registry::<String>::builder(template).capacity(10_000).build()?;
 ///
-/// let books = tenants.of("tenant-7").call(|| Ok::<_, String>(["Emma", "Dune"]));
+/// let books = tenants.get_or_create("tenant-7").call(|| Ok::<_, String>(["Emma", "Dune"]));
 /// assert_eq!(books, Ok(["Emma", "Dune"]));
 /// assert_eq!(tenants.len(), 1);
 /// # Ok::<(), tripcurve::ConfigError>(())
@@ -83,7 +83,7 @@ pub use templates::Templates;
 /// while a sixteenth of the capacity is made.
 ///
 /// If callers that make up keys can make their calls fail ("no such tenant"), let such calls
-/// [count](Builder::classify) as ignored or as successes, or [remove](Self::remove) the key.
+/// [count](CircuitBreakerBuilder::classify) as ignored or as successes, or [remove](Self::remove) the key.
 /// [`retain`](Self::retain) removes by a rule of your own.
 ///
 /// # Cost
@@ -96,9 +96,9 @@ pub use templates::Templates;
 /// at once, each may make a breaker; one of them is kept, and all get it. The map grows in steps, by those who make
 /// breakers; while one of them allocates the larger table, others may wait.
 ///
-/// Memory: the breaker's, 504 bytes if it is [compact](Builder::shards) with ten buckets; about 60
+/// Memory: the breaker's, 504 bytes if it is [compact](CircuitBreakerBuilder::shards) with ten buckets; about 60
 /// more for its place, with keys of up to eight bytes, and 24 if there is a capacity. With a
-/// [listener](Builder::on_transition) each breaker has a log of 3.7 kB.
+/// [listener](CircuitBreakerBuilder::on_transition) each breaker has a log of 3.7 kB.
 ///
 /// # While a thread ends
 /// A registry also works in the destructor of a thread-local. But the thread can't write to the map
@@ -108,12 +108,12 @@ pub use templates::Templates;
 /// # Panics
 /// Nothing here panics, but what the key's `Hash`, `Eq` and `Clone`, the classifier's `Clone` and the closures do is
 /// up to them.
-pub struct Registry<K, C = ErrIsFailure>(Arc<Breakers<K, C>>);
+pub struct Registry<K, C = DefaultClassifier>(Arc<Breakers<K, C>>);
 
 struct Breakers<K, C> {
     places: HashMap<K, RegistryEntry<CircuitBreaker<C>>>,
     /// Their settings were accepted.
-    templates: Templates<Builder<C>>,
+    templates: Templates<CircuitBreakerBuilder<C>>,
     name: Option<Naming<K>>,
     capacity: Option<Capacity<K>>,
     /// How long an unused breaker is kept after its open time, in nanoseconds.
@@ -136,7 +136,7 @@ impl<K, C> Registry<K, C> {
     /// Starts a registry whose breakers have these settings.
     ///
     /// The name is the same for all, unless [`name_with`](RegistryBuilder::name_with) says otherwise.
-    pub fn builder(template: Builder<C>) -> RegistryBuilder<K, C> {
+    pub fn builder(template: CircuitBreakerBuilder<C>) -> RegistryBuilder<K, C> {
         RegistryBuilder::new(template)
     }
 }
@@ -168,13 +168,13 @@ where
     /// use tripcurve::{CircuitBreaker, Registry, State};
     ///
     /// let endpoints = Registry::<String>::builder(CircuitBreaker::builder("shop")).build()?;
-    /// endpoints.of("/cart").force_open();
-    /// assert_eq!(endpoints.of("/cart").state(), State::ForcedOpen);
-    /// assert_eq!(endpoints.of("/search").state(), State::Closed);
+    /// endpoints.get_or_create("/cart").force_open();
+    /// assert_eq!(endpoints.get_or_create("/cart").state(), State::ForcedOpen);
+    /// assert_eq!(endpoints.get_or_create("/search").state(), State::Closed);
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
     #[inline]
-    pub fn of<Q>(&self, key: &Q) -> CircuitBreaker<C>
+    pub fn get_or_create<Q>(&self, key: &Q) -> CircuitBreaker<C>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -231,8 +231,8 @@ where
     /// use tripcurve::{CircuitBreaker, Registry, State};
     ///
     /// let hosts = Registry::<String>::builder(CircuitBreaker::builder("host")).build()?;
-    /// hosts.of("10.0.0.7");
-    /// hosts.of("10.0.0.8").force_open();
+    /// hosts.get_or_create("10.0.0.7");
+    /// hosts.get_or_create("10.0.0.8").force_open();
     /// hosts.retain(|host, breaker| host != "10.0.0.7" || breaker.state() != State::Closed);
     /// assert!(hosts.get("10.0.0.7").is_none());
     /// assert!(hosts.get("10.0.0.8").is_some());
@@ -275,8 +275,8 @@ where
     /// use tripcurve::{CircuitBreaker, Registry, State};
     ///
     /// let tenants = Registry::<u32>::builder(CircuitBreaker::builder("search")).build()?;
-    /// tenants.of(&7).force_open();
-    /// tenants.of(&8);
+    /// tenants.get_or_create(&7).force_open();
+    /// tenants.get_or_create(&8);
     /// let mut shut = Vec::new();
     /// tenants.for_each(|tenant, snapshot| {
     ///     if snapshot.state() == State::ForcedOpen {

@@ -4,7 +4,7 @@ use std::hash::Hash;
 
 use super::Registry;
 use crate::breaker::CircuitBreaker;
-use crate::builder::Builder;
+use crate::builder::CircuitBreakerBuilder;
 use crate::error::ConfigError;
 use crate::registry::map_guard::guarded;
 
@@ -17,9 +17,9 @@ where
     /// there are, each as [`CircuitBreaker::reconfigure`] says, and in those that are made from then on.
     ///
     /// The registry keeps its clock, its classifier, its listeners, how many may wait, its
-    /// capacity, its names and its group. [`enabled`](Builder::enabled) and
-    /// [`metrics_only`](Builder::metrics_only) switch all breakers off and on, as in
-    /// [`CircuitBreaker::reconfigure`]. A template that [starts](Builder::start_in) open or
+    /// capacity, its names and its group. [`enabled`](CircuitBreakerBuilder::enabled) and
+    /// [`metrics_only`](CircuitBreakerBuilder::metrics_only) switch all breakers off and on, as in
+    /// [`CircuitBreaker::reconfigure`]. A template that [starts](CircuitBreakerBuilder::start_in) open or
     /// half-open holds for breakers that are made later.
     ///
     /// When it returns, all breakers in the registry are as this template says, or a later one, those included that
@@ -44,21 +44,21 @@ where
     /// };
     /// let tenants = Registry::<u32>::builder(template(5)).build()?;
     /// for _ in 0..2 {
-    ///     let _ = tenants.of(&7).call(|| Err::<(), _>("no"));
+    ///     let _ = tenants.get_or_create(&7).call(|| Err::<(), _>("no"));
     /// }
     /// tenants.reconfigure(template(3))?;
-    /// let _ = tenants.of(&7).call(|| Err::<(), _>("no"));
-    /// assert_eq!(tenants.of(&7).state(), State::Open);
+    /// let _ = tenants.get_or_create(&7).call(|| Err::<(), _>("no"));
+    /// assert_eq!(tenants.get_or_create(&7).state(), State::Open);
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
     #[allow(
         clippy::needless_pass_by_value,
         reason = "as that of a breaker takes it"
     )]
-    pub fn reconfigure(&self, template: Builder) -> Result<(), ConfigError> {
+    pub fn reconfigure(&self, template: CircuitBreakerBuilder) -> Result<(), ConfigError> {
         let breakers = &*self.0;
         let names_each = breakers.name.is_some();
-        let combine = |present: &Builder<C>| present.with_settings_of(&template);
+        let combine = |present: &CircuitBreakerBuilder<C>| present.with_settings_of(&template);
         template.check_what_cannot_change()?;
         breakers.templates.with(|present| {
             present.check_kept_by(&template)?;
@@ -82,7 +82,7 @@ where
 pub(super) fn bring_into_line<C: Clone>(
     breaker: &CircuitBreaker<C>,
     number: u64,
-    template: &Builder<C>,
+    template: &CircuitBreakerBuilder<C>,
 ) {
     let name = breaker.shared().core.name().clone();
     let settings = template.clone().one_of_many(Some(name), number);

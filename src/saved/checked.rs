@@ -66,7 +66,7 @@ impl SavedState {
                 "restored.saved_at",
                 format!("{:?} ago", Duration::from_nanos(age)),
                 format!("at most {:?} ago", Duration::from_nanos(oldest)),
-                "start without it, or say oldest_saved_state()",
+                "start without it, or say max_state_age()",
             ));
         }
         Ok(())

@@ -13,13 +13,13 @@ use crate::state::State;
 use crate::util::checksum::{Checksum, Summed};
 
 /// What a breaker knew when it was [saved](crate::CircuitBreaker::save), to be
-/// [restored](crate::Builder::restore) by the process that comes next.
+/// [restored](crate::CircuitBreakerBuilder::restore) by the process that comes next.
 ///
 /// A process that is redeployed forgets what its breakers had learnt: the open one lets all calls through to a
 /// dependency that is still down, and the closed one must see the failures anew. So save each breaker every few
 /// seconds and when the process is asked to end, and restore it where it is built. The value goes through any
 /// format of serde's, text or binary; as JSON it takes some 500 bytes with a window by time, and a byte for each
-/// call of a window by count (`tests/saved.rs`).
+/// call of a window by count (`tests/it/saved.rs`).
 ///
 /// ```
 /// use tripcurve::{CircuitBreaker, ConfigError, SavedState};
@@ -49,7 +49,7 @@ use crate::util::checksum::{Checksum, Summed};
 ///
 /// | | |
 /// |---|---|
-/// | the state | with its generation's number and age, and what is left of an open time; also a state that was entered by hand. A state that [`enabled`](crate::Builder::enabled) or [`metrics_only`](crate::Builder::metrics_only) hold is saved as closed; for the restored breaker its own settings decide |
+/// | the state | with its generation's number and age, and what is left of an open time; also a state that was entered by hand. A state that [`enabled`](crate::CircuitBreakerBuilder::enabled) or [`metrics_only`](crate::CircuitBreakerBuilder::metrics_only) hold is saved as closed; for the restored breaker its own settings decide |
 /// | a half-open breaker | is half-open with all places for probes free, and begins its ramp anew: who was on its way has gone with the process |
 /// | the window's counts | if window and [limit of slow calls](crate::TripPolicy::slow_rate) are the same; else it starts empty. In a window by time a call leaves up to a bucket too early, because the clock's buckets begin elsewhere |
 /// | failures in a row | as many as the window holds; all of them in a window by count without [`within`](crate::CountWindow::within) |
@@ -63,7 +63,7 @@ use crate::util::checksum::{Checksum, Summed};
 /// It carries its version, its breaker's name, the time and a checksum, and each number is checked
 /// to be one that a breaker can have, alone and together with the others: no more failures right
 /// after another than failures, no slow calls without a limit. So a value that is old, of another
-/// breaker or damaged is refused by [`build`](crate::Builder::build). The checksum is no signature,
+/// breaker or damaged is refused by [`build`](crate::CircuitBreakerBuilder::build). The checksum is no signature,
 /// though: who may write the value may say that the breaker is forced open.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
@@ -127,7 +127,7 @@ impl SavedState {
         &self.name
     }
 
-    /// The state that the breaker was in; closed, if its [settings](crate::Builder::enabled) held
+    /// The state that the breaker was in; closed, if its [settings](crate::CircuitBreakerBuilder::enabled) held
     /// it in another.
     #[must_use]
     pub fn state(&self) -> State {
@@ -142,7 +142,7 @@ impl SavedState {
 
     /// How long it would have stayed open, as of [then](Self::saved_at); `None` in other states.
     #[must_use]
-    pub fn time_left_open(&self) -> Option<Duration> {
+    pub fn remaining_open(&self) -> Option<Duration> {
         (self.state() == State::Open).then(|| Duration::from_nanos(self.core.left_open()))
     }
 

@@ -3,7 +3,7 @@
 //! Four arms: the standard library's, `portable-atomic`'s where the target has no 64-bit atomics,
 //! loom's when the models are checked, and one that notes each access when `tests/cache_lines.rs`
 //! counts what the caches of several cores have to tell each other. No other module may name an
-//! atomic type's home (`tests/house_rules.rs` checks it), so what is explored and counted is what
+//! atomic type's home (`tests/it/house_rules.rs` checks it), so what is explored and counted is what
 //! ships.
 //!
 //! - `published.rs`: a value that is published once.

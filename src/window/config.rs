@@ -10,7 +10,7 @@ use crate::error::ConfigError;
 ///
 /// | window | holds | memory | closed call |
 /// |---|---|---|---|
-/// | [`Window::time`] | the calls of the last stretch of time, counted in buckets | 24 bytes a bucket, once [grown](crate::Builder::shards) 16 more for each thread with counts of its own | one clock reading, a load and a store of the thread's own |
+/// | [`Window::time`] | the calls of the last stretch of time, counted in buckets | 24 bytes a bucket, once [grown](crate::CircuitBreakerBuilder::shards) 16 more for each thread with counts of its own | one clock reading, a load and a store of the thread's own |
 /// | [`Window::count`] | exactly the last n calls | n / 2 bytes | no clock reading, one compare-exchange on a word that all threads share |
 /// | [`Window::count`]`.`[`within`](CountWindow::within) | the last n calls, none older than that | the same and 512 bytes | one clock reading, one compare-exchange on a word that all threads share |
 ///
@@ -72,7 +72,7 @@ impl Window {
     ///
     /// let breaker = CircuitBreaker::builder("payments")
     ///     .window(Window::count(100).within(Duration::from_secs(60)))
-    ///     .trip_when(TripPolicy::error_rate(0.5).min_calls(20))
+    ///     .trip_when(TripPolicy::failure_rate(0.5).min_calls(20))
     ///     .build()?;
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
@@ -239,7 +239,7 @@ impl From<CountWindow> for Window {
 }
 
 /// Whether a breaker keeps histograms of the time that calls take; see
-/// [`Builder::latency`](crate::Builder::latency).
+/// [`CircuitBreakerBuilder::latency`](crate::CircuitBreakerBuilder::latency).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Recording {
@@ -247,7 +247,7 @@ pub enum Recording {
     #[default]
     Off,
     /// One for all calls.
-    Together,
+    Combined,
     /// One for the calls that succeed and one for those that fail, in twice the memory. A call costs
     /// no more.
     ByOutcome,

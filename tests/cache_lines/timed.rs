@@ -18,7 +18,7 @@ const LIMIT: u64 = 1_000_000_000;
 pub(super) fn subject(min_calls: u32) -> Subject {
     let slower_than = Duration::from_nanos(LIMIT);
     let slow = TripPolicy::slow_rate(0.5).slower_than(slower_than);
-    let errors = TripPolicy::error_rate(0.5).min_calls(10);
+    let errors = TripPolicy::failure_rate(0.5).min_calls(10);
     let settings = Settings {
         name: "cache lines".into(),
         policies: [slow.min_calls(min_calls).into(), errors.into()].into(),
@@ -34,7 +34,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
         tick: Duration::from_secs(1),
         tick_units: 1_000_000_000,
         watch_units: LIMIT / 4,
-        recording: Recording::Together,
+        recording: Recording::Combined,
     };
     let latencies = Latencies::new(BUCKETS, ThreadSlot::OWNED, false);
     let timed = Timed::new(&spans, Some(latencies), &settings.policies);

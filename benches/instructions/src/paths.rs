@@ -6,7 +6,8 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tripcurve::{
-    Builder, CircuitBreaker, Clock, Outcome, Recording, RetryBudget, TripPolicy, Window,
+    CircuitBreaker, CircuitBreakerBuilder, Clock, Outcome, Recording, RetryBudget, TripPolicy,
+    Window,
 };
 
 /// A name, and what makes that many calls.
@@ -97,7 +98,7 @@ pub(crate) const PATHS: &[Path] = &[
     }),
     // No rule about the last calls is out of reach when all of them fail, so every other succeeds.
     ("failing/call/count_window", |calls| {
-        let breaker = build(count_window().trip_when(TripPolicy::error_rate(1.0)));
+        let breaker = build(count_window().trip_when(TripPolicy::failure_rate(1.0)));
         let mut fails = false;
         counted_calls(calls, || {
             fails = !fails;
@@ -153,7 +154,7 @@ pub(crate) const RECONFIGURED: &[Path] = &[
 pub(crate) const RECONFIGURED: &[Path] = &[];
 
 #[cfg(feature = "all")]
-fn reconfigured(settings: Builder) -> CircuitBreaker {
+fn reconfigured(settings: CircuitBreakerBuilder) -> CircuitBreaker {
     let breaker = CircuitBreaker::new("reconfigured");
     breaker
         .reconfigure(settings)
@@ -202,40 +203,40 @@ fn fail() -> Result<u32, ()> {
     run(0)
 }
 
-fn build(builder: Builder) -> CircuitBreaker {
+fn build(builder: CircuitBreakerBuilder) -> CircuitBreaker {
     builder.build().expect("the settings are valid")
 }
 
 /// Two rules that no failures satisfy. As many shards as a machine of four cores has, since on
 /// another the count would be another; and a clock that stands still, since the sum of the window
 /// takes some instructions more or less by where in the ring the present bucket lies.
-fn out_of_reach() -> Builder {
+fn out_of_reach() -> CircuitBreakerBuilder {
     rules_out_of_reach().clock(Clock::mock().0)
 }
 
 /// The same without the clock, which a breaker keeps.
-fn rules_out_of_reach() -> Builder {
+fn rules_out_of_reach() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("failing")
         .shards(8)
         .trip_when(TripPolicy::failure_count(u32::MAX))
         .trip_when(TripPolicy::consecutive_failures(u32::MAX))
 }
 
-fn count_window() -> Builder {
+fn count_window() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("count").window(Window::count(100))
 }
 
-fn coarse() -> Builder {
+fn coarse() -> CircuitBreakerBuilder {
     let clock = Clock::coarse(Duration::from_secs(1)).expect("a thread can be started");
     CircuitBreaker::builder("coarse").clock(clock)
 }
 
-fn latency() -> Builder {
-    CircuitBreaker::builder("latency").latency(Recording::Together)
+fn latency() -> CircuitBreakerBuilder {
+    CircuitBreaker::builder("latency").latency(Recording::Combined)
 }
 
 /// Without a histogram.
-fn slow_rate() -> Builder {
+fn slow_rate() -> CircuitBreakerBuilder {
     let policy = TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(1));
     CircuitBreaker::builder("slow").trip_when(policy)
 }

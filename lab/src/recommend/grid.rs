@@ -22,13 +22,13 @@ pub(super) fn rules(slower_than: Option<Duration>) -> Vec<Policy> {
         for seconds in [60, 10] {
             for min in [10, 50] {
                 let window = Length::Time(Duration::from_secs(seconds));
-                classic.push(error_rate(fraction, min, window));
+                classic.push(failure_rate(fraction, min, window));
             }
         }
     }
     for fraction in [0.5, 0.25] {
         for calls in [20, 100] {
-            classic.push(error_rate(fraction, 10, Length::Calls(calls)));
+            classic.push(failure_rate(fraction, 10, Length::Calls(calls)));
         }
     }
     classic.extend([10, 50].map(|n| Policy::of(Rule::FailureCount(n))));
@@ -42,10 +42,10 @@ pub(super) fn rules(slower_than: Option<Duration>) -> Vec<Policy> {
     policies
 }
 
-fn error_rate(fraction: f64, min: u32, window: Length) -> Policy {
+fn failure_rate(fraction: f64, min: u32, window: Length) -> Policy {
     Policy {
         window: Some(window),
-        ..Policy::of(Rule::ErrorRate {
+        ..Policy::of(Rule::FailureRate {
             fraction,
             min: Some(min),
         })

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use tripcurve::{Builder, Recovery, TripPolicy, Window};
+use tripcurve::{CircuitBreakerBuilder, Recovery, TripPolicy, Window};
 
 use super::arguments::{Arguments, PolicyError};
 
@@ -38,7 +38,7 @@ pub enum Rule {
     /// So many failures in the window.
     FailureCount(u32),
     /// Such a share of failed calls.
-    ErrorRate {
+    FailureRate {
         /// The share.
         fraction: f64,
         /// Of at least so many calls.
@@ -130,7 +130,7 @@ fn rule(arguments: &mut Arguments<'_>) -> Result<Option<Rule>, PolicyError> {
         "default" => return Ok(None),
         "consecutive" => Rule::Consecutive(arguments.first("5")?),
         "failure-count" => Rule::FailureCount(arguments.first("20")?),
-        "error-rate" => Rule::ErrorRate {
+        "error-rate" => Rule::FailureRate {
             fraction: arguments.first("0.5")?,
             min: arguments.number("min")?,
         },
@@ -188,7 +188,7 @@ impl fmt::Display for Rule {
         let least = match *self {
             Self::Consecutive(n) => return write!(f, "consecutive:{n}"),
             Self::FailureCount(n) => return write!(f, "failure-count:{n}"),
-            Self::ErrorRate { fraction, min } => {
+            Self::FailureRate { fraction, min } => {
                 write!(f, "error-rate:{fraction}")?;
                 min
             }
@@ -252,9 +252,9 @@ impl Rule {
         match *self {
             Self::Consecutive(n) => TripPolicy::consecutive_failures(n),
             Self::FailureCount(n) => TripPolicy::failure_count(n),
-            Self::ErrorRate { fraction, min } => {
-                let rate = TripPolicy::error_rate(fraction);
-                with(rate, min, tripcurve::ErrorRate::min_calls).into()
+            Self::FailureRate { fraction, min } => {
+                let rate = TripPolicy::failure_rate(fraction);
+                with(rate, min, tripcurve::FailureRate::min_calls).into()
             }
             Self::SlowRate {
                 fraction,
@@ -321,7 +321,7 @@ impl Policy {
     /// The one place where the lab's words become the crate's: a new policy or recovery is added here,
     /// in [`Rule`], in the code that [`snippet`](Self::snippet) writes and in the file of
     /// [`toml`](Self::toml).
-    pub fn apply(&self, mut builder: Builder) -> Builder {
+    pub fn apply(&self, mut builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
         for rule in &self.rules {
             builder = builder.trip_when(rule.policy());
         }
@@ -331,7 +331,7 @@ impl Policy {
             None => builder,
         };
         let Some(probes) = self.probes else {
-            return with(builder, self.open_for, Builder::open_for);
+            return with(builder, self.open_for, CircuitBreakerBuilder::open_for);
         };
         let recovery = Recovery::probes(probes);
         builder.recovery(with(recovery, self.open_for, Recovery::open_for))

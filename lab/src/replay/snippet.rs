@@ -101,8 +101,8 @@ impl Rule {
         code += &match *self {
             Self::Consecutive(n) => call("consecutive_failures", n.to_string()),
             Self::FailureCount(n) => call("failure_count", n.to_string()),
-            Self::ErrorRate { fraction, min: at } => {
-                call("error_rate", format!("{fraction:?}")) + &min(at)
+            Self::FailureRate { fraction, min: at } => {
+                call("failure_rate", format!("{fraction:?}")) + &min(at)
             }
             Self::SlowRate {
                 fraction,
@@ -161,8 +161,11 @@ impl Rule {
         let settings = match *self {
             Self::Consecutive(n) => vec![("consecutive_failures", Some(n.to_string()))],
             Self::FailureCount(n) => vec![("failure_count", Some(n.to_string()))],
-            Self::ErrorRate { fraction, min } => {
-                vec![("error_rate", number(fraction)), ("min_calls", calls(min))]
+            Self::FailureRate { fraction, min } => {
+                vec![
+                    ("failure_rate", number(fraction)),
+                    ("min_calls", calls(min)),
+                ]
             }
             Self::SlowRate {
                 fraction,

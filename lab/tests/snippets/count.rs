@@ -1,4 +1,4 @@
 CircuitBreaker::builder("payments")
     .window(Window::count(100))
-    .trip_when(TripPolicy::error_rate(0.25))
+    .trip_when(TripPolicy::failure_rate(0.25))
     .build()?

@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tripcurve::{
-    Adaptive, Builder, CallError, CircuitBreaker, Clock, Recording, Rejected, Snapshot, State,
-    TripPolicy,
+    Adaptive, CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, Recording, Rejected,
+    Snapshot, State, TripPolicy,
 };
 
 use crate::peers::poll_to_end;
@@ -26,17 +26,17 @@ fn breaker(settings: &Settings) -> CircuitBreaker {
     builder = match settings.rules {
         Rules::Usual => builder
             .trip_when(TripPolicy::consecutive_failures(FAILURES_IN_A_ROW))
-            .trip_when(TripPolicy::error_rate(f64::from(ERROR_RATE)).min_calls(MIN_CALLS)),
+            .trip_when(TripPolicy::failure_rate(f64::from(ERROR_RATE)).min_calls(MIN_CALLS)),
         Rules::Evidence => builder.trip_when(adaptive(settings.timing)),
         Rules::OutOfReach { policies } => [
             TripPolicy::failure_count(u32::MAX),
             TripPolicy::consecutive_failures(u32::MAX),
-            TripPolicy::error_rate(1.0).min_calls(u32::MAX).into(),
+            TripPolicy::failure_rate(1.0).min_calls(u32::MAX).into(),
         ]
         .into_iter()
         .cycle()
         .take(policies)
-        .fold(builder, Builder::trip_when),
+        .fold(builder, CircuitBreakerBuilder::trip_when),
     };
     builder = timed(builder, settings.timing);
     if let Some(shards) = settings.shards {
@@ -57,17 +57,17 @@ fn adaptive(timing: Timing) -> Adaptive {
     }
 }
 
-fn timed(builder: Builder, timing: Timing) -> Builder {
+fn timed(builder: CircuitBreakerBuilder, timing: Timing) -> CircuitBreakerBuilder {
     let slow_rate = TripPolicy::slow_rate(SLOW_RATE)
         .slower_than(SLOWER_THAN)
         .min_calls(MIN_CALLS);
     match timing {
         Timing::Nothing => builder,
-        Timing::Histogram => builder.latency(Recording::Together),
+        Timing::Histogram => builder.latency(Recording::Combined),
         Timing::HistogramsByOutcome => builder.latency(Recording::ByOutcome),
         Timing::SlowRate => builder.trip_when(slow_rate),
         Timing::All => builder
-            .latency(Recording::Together)
+            .latency(Recording::Combined)
             .trip_when(slow_rate)
             .trip_when(TripPolicy::latency_percentile(PERCENTILE).above(SLOWER_THAN)),
     }

@@ -49,12 +49,12 @@ impl Subject for Recloser {
 }
 
 fn recloser(settings: &Settings) -> recloser::Recloser {
-    let error_rate = match settings.rules {
+    let failure_rate = match settings.rules {
         Rules::Usual | Rules::Evidence => ERROR_RATE,
         Rules::OutOfReach { .. } => 2.0,
     };
     recloser::Recloser::custom()
-        .error_rate(error_rate)
+        .error_rate(failure_rate)
         .closed_len(settings.window_calls() as usize)
         .open_wait(OPEN_FOR)
         .build()
@@ -188,7 +188,7 @@ impl Subject for TowerResilience {
     type Reply = Result<u32, CircuitBreakerError<Failed>>;
 
     fn closed(settings: &Settings) -> Self {
-        let error_rate = match settings.rules {
+        let failure_rate = match settings.rules {
             Rules::Usual | Rules::Evidence => f64::from(ERROR_RATE),
             Rules::OutOfReach { .. } => 1.0,
         };
@@ -201,7 +201,7 @@ impl Subject for TowerResilience {
         }
         let layer = builder
             .name("compare")
-            .failure_rate_threshold(error_rate)
+            .failure_rate_threshold(failure_rate)
             .minimum_number_of_calls(MIN_CALLS as usize)
             .sliding_window_type(SlidingWindowType::CountBased)
             .sliding_window_size(settings.window_calls() as usize)
@@ -270,12 +270,12 @@ impl Subject for CircuitbreakerRs {
     type Reply = Result<u32, BreakerError<Failed>>;
 
     fn closed(settings: &Settings) -> Self {
-        let (error_rate, failures) = match settings.rules {
+        let (failure_rate, failures) = match settings.rules {
             Rules::Usual | Rules::Evidence => (f64::from(ERROR_RATE), u64::from(FAILURES_IN_A_ROW)),
             Rules::OutOfReach { .. } => (2.0, u64::MAX),
         };
         let breaker = circuitbreaker_rs::CircuitBreaker::<DefaultPolicy, Failed>::builder()
-            .failure_threshold(error_rate)
+            .failure_threshold(failure_rate)
             .min_throughput(u64::from(MIN_CALLS))
             .consecutive_failures(failures)
             .cooldown(OPEN_FOR)

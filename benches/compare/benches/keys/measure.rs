@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use papaya::HashMap;
-use tripcurve::{Builder, CircuitBreaker, ConfigError, Registry};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, ConfigError, Registry};
 
 /// Lookups of one sample, a millisecond or more; and samples, of which the median is taken.
 const LOOKUPS: usize = 20_000;
@@ -32,7 +32,7 @@ pub(crate) struct Row {
     pub(crate) snapshot: f64,
 }
 
-fn template() -> Builder {
+fn template() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("compact").shards(1)
 }
 
@@ -52,10 +52,14 @@ pub(crate) fn measure(keys: u32) -> Result<Row, ConfigError> {
     let bounded = Registry::<u32>::builder(template())
         .capacity(keys as usize)
         .build()?;
-    let with_order = bytes_of(keys, || (0..keys).for_each(|key| drop(bounded.of(&key))));
+    let with_order = bytes_of(keys, || {
+        (0..keys).for_each(|key| drop(bounded.get_or_create(&key)))
+    });
     drop(bounded);
     let registry = Registry::<u32>::builder(template()).build()?;
-    let without = bytes_of(keys, || (0..keys).for_each(|key| drop(registry.of(&key))));
+    let without = bytes_of(keys, || {
+        (0..keys).for_each(|key| drop(registry.get_or_create(&key)))
+    });
 
     let bare = HashMap::<u32, [u64; 2]>::new();
     for key in 0..keys {
@@ -69,14 +73,14 @@ pub(crate) fn measure(keys: u32) -> Result<Row, ConfigError> {
             black_box(bare.pin().get(key));
         }));
         samples[1].push(time_of(&keys_in_turn, |key| {
-            black_box(registry.of(key));
+            black_box(registry.get_or_create(key));
         }));
         samples[2].push(time_of(&keys_in_turn, |key| {
             // Forgotten, so that no outcome is recorded; there is nothing that could leak.
-            std::mem::forget(black_box(registry.of(key).try_acquire()));
+            std::mem::forget(black_box(registry.get_or_create(key).try_acquire()));
         }));
         samples[3].push(time_of(&keys_in_turn, |key| {
-            let _ = black_box(registry.of(key).call(|| Ok::<_, ()>(())));
+            let _ = black_box(registry.get_or_create(key).call(|| Ok::<_, ()>(())));
         }));
     }
     let [bare, of, admitted, recorded] = samples.map(median);

@@ -1,0 +1,671 @@
+//! Invariant 6: driven step by step, state, snapshot, answers and told transitions equal those of a
+//! plain sequential model.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+#[cfg(feature = "reconfigure")]
+use crate::model::Part;
+#[cfg(feature = "serde")]
+use crate::model::pair::ByItself;
+#[cfg(feature = "reconfigure")]
+use crate::model::pair::Came;
+use crate::model::pair::{Operation, Step, drive, drive_restarting};
+use crate::model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
+use proptest::collection::{btree_set, vec};
+use proptest::prelude::*;
+#[cfg(feature = "reconfigure")]
+use proptest::sample::subsequence;
+use proptest::test_runner::{FileFailurePersistence, TestRunner};
+use tripcurve::{Cause, Jitter, Outcome, Recording, State};
+#[cfg(feature = "serde")]
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, SavedState};
+
+const CASES: u32 = 600;
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+fn nanos(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
+    range.prop_map(Duration::from_nanos)
+}
+
+/// Lengths that no number of buckets divides are as good as round ones.
+fn length() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        Just(Duration::from_millis(100)),
+        Just(Duration::from_secs(1)),
+        nanos(100_000_000..3_000_000_000),
+    ]
+}
+
+fn time_windows() -> impl Strategy<Value = Shape> {
+    let buckets = prop_oneof![30 => 1..=12_u32, 1 => Just(1024)];
+    (length(), buckets).prop_map(|(length, buckets)| Shape::Time { length, buckets })
+}
+
+fn calls() -> impl Strategy<Value = u32> {
+    prop_oneof![10 => 1..=50_u32, 1 => Just(1_000)]
+}
+
+fn count_windows() -> impl Strategy<Value = Shape> {
+    calls().prop_map(|calls| Shape::Count { calls })
+}
+
+fn count_windows_within() -> impl Strategy<Value = Shape> {
+    (calls(), length()).prop_map(|(calls, within)| Shape::CountWithin { calls, within })
+}
+
+fn threshold() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        (1..=100_u8).prop_map(|percent| f64::from(percent) / 100.0),
+        (1..=10_u8, 1..=10_u8).prop_map(|(a, b)| f64::from(a.min(b)) / f64::from(a.max(b))),
+    ]
+}
+
+fn burn_rate() -> impl Strategy<Value = Policy> {
+    let budget = prop_oneof![
+        3 => (1..=10_u32).prop_map(|tenths| tenths * 100_000 - 1),
+        3 => (1..=9_u32).prop_map(|tenths| tenths * 100_000),
+        1 => 1..1_000_000_u32,
+    ];
+    let factor = prop_oneof![Just(1_000), 1_000..10_000_u32, 1_000..=1_000_000_u32];
+    let short = proptest::option::of(0..=1_000_u32);
+    (budget, factor, short, 1..20_u32).prop_map(|(budget, factor, short, min_calls)| {
+        Policy::BurnRate(BurnRate {
+            budget_in_millionths: budget,
+            factor_in_thousandths: factor,
+            short_in_thousandths: short,
+            min_calls,
+        })
+    })
+}
+
+fn adaptive() -> impl Strategy<Value = Policy> {
+    let tolerate = prop_oneof![
+        2 => Just(0.0),
+        2 => Just(0.25),
+        1 => Just(0.9),
+        1 => 0.001..0.9,
+    ];
+    let false_trip_budget = prop_oneof![
+        2 => Just(Duration::from_secs(60)),
+        1 => Just(Duration::from_secs(86_400)),
+        1 => Just(TEN_YEARS),
+        1 => nanos(60_000_000_000..1_000_000_000_000),
+    ];
+    (tolerate, false_trip_budget, any::<bool>()).prop_map(
+        |(tolerate, false_trip_budget, is_timed)| {
+            Policy::Adaptive(Adaptive {
+                tolerate,
+                false_trip_budget,
+                is_timed,
+            })
+        },
+    )
+}
+
+/// One policy by evidence, alone or with others.
+fn policies_by_evidence() -> impl Strategy<Value = Vec<Policy>> {
+    (
+        adaptive(),
+        prop_oneof![2 => Just(Vec::new()), 1 => policies()],
+    )
+        .prop_map(|(adaptive, mut policies)| {
+            policies.push(adaptive);
+            policies
+        })
+}
+
+fn policies() -> impl Strategy<Value = Vec<Policy>> {
+    let policy = prop_oneof![
+        (1..8_u32).prop_map(Policy::ConsecutiveFailures),
+        (1..20_u32).prop_map(Policy::FailureCount),
+        (threshold(), 1..30_u32).prop_map(|(threshold, min_calls)| Policy::FailureRate {
+            threshold,
+            min_calls
+        }),
+        (threshold(), 1..20_u32).prop_map(|(threshold, min_calls)| Policy::SlowRate {
+            threshold,
+            min_calls
+        }),
+        burn_rate(),
+    ];
+    vec(policy, 0..4)
+}
+
+/// What is measured of a call's time, and from when on it is slow.
+fn timing() -> impl Strategy<Value = (Recording, Duration)> {
+    let recording = prop_oneof![
+        2 => Just(Recording::Off),
+        1 => Just(Recording::Combined),
+        1 => Just(Recording::ByOutcome),
+    ];
+    let slower_than = prop_oneof![
+        1 => nanos(1_000..100_000),
+        6 => nanos(100_000..300_000_000),
+        1 => Just(Duration::from_secs(3_600)),
+    ];
+    (recording, slower_than)
+}
+
+fn states() -> impl Strategy<Value = State> {
+    prop_oneof![
+        6 => Just(State::Closed),
+        1 => Just(State::Open),
+        1 => Just(State::HalfOpen),
+        1 => Just(State::ForcedOpen),
+        1 => Just(State::Disabled),
+        1 => Just(State::MetricsOnly),
+    ]
+}
+
+/// Whether open times grow, and how; the longest is so many times the first.
+fn growth() -> impl Strategy<Value = Option<(Growth, u32)>> {
+    let jitter = prop_oneof![
+        Just(Jitter::None),
+        Just(Jitter::Full),
+        Just(Jitter::Equal),
+        Just(Jitter::Decorrelated),
+    ];
+    let healthy_after = prop_oneof![
+        2 => Just(None),
+        2 => nanos(1_000_000..3_000_000_000).prop_map(Some),
+        1 => Just(Some(Duration::MAX)),
+    ];
+    let growth = (10..=40_u32, 1..=100_u32, jitter, healthy_after).prop_map(
+        |(factor_in_tenths, longest, jitter, healthy_after)| {
+            let growth = Growth {
+                factor_in_tenths,
+                longest: Duration::ZERO,
+                jitter,
+                healthy_after,
+            };
+            (growth, longest)
+        },
+    );
+    proptest::option::of(growth)
+}
+
+/// Steps of a ramp; short ones, so that calls come late, and long ones, in which many come back.
+fn ramps() -> impl Strategy<Value = Steps> {
+    let share = prop_oneof![1 => Just(1_000), 2 => 1..=1_000_u32, 2 => 500..=1_000_u32];
+    let max_failure_rate = prop_oneof![1 => Just(0), 3 => 0..100_u32];
+    let each = prop_oneof![
+        1 => Just(Duration::from_millis(1)),
+        3 => nanos(1_000_000..30_000_000),
+        2 => nanos(30_000_000..3_000_000_000),
+        1 => Just(Duration::from_secs(86_400)),
+    ];
+    let max_failure_rate = proptest::option::of(max_failure_rate);
+    (btree_set(share, 1..=4), each, max_failure_rate).prop_map(
+        |(shares, each, max_failure_rate_in_percent): (BTreeSet<_>, _, _)| Steps {
+            shares_in_thousandths: shares.into_iter().collect(),
+            each,
+            max_failure_rate_in_percent,
+        },
+    )
+}
+
+fn configs(
+    windows: impl Strategy<Value = Shape>,
+    policies: impl Strategy<Value = Vec<Policy>>,
+) -> impl Strategy<Value = Config> {
+    let open_for = prop_oneof![
+        10 => nanos(1_000_000..3_000_000_000),
+        1 => Just(TEN_YEARS),
+    ];
+    let probe_timeout = prop_oneof![
+        4 => nanos(1_000_000..3_000_000_000),
+        1 => Just(Duration::MAX),
+    ];
+    let probes = prop_oneof![10 => 1..=5_u32, 1 => Just(1_023)].prop_flat_map(|probes| {
+        let needed = proptest::option::of(1..=probes);
+        (Just(probes), needed)
+    });
+    let max_retry_after = prop_oneof![
+        2 => Just(None),
+        1 => Just(Some(Duration::ZERO)),
+        3 => nanos(1_000_000..3_000_000_000).prop_map(Some),
+    ];
+    let built_at = prop_oneof![Just(Duration::ZERO), nanos(0..10_000_000_000)];
+    (
+        windows,
+        policies,
+        open_for,
+        probes,
+        probe_timeout,
+        prop_oneof![Just(Outcome::Ignored), Just(Outcome::Failure)],
+        states(),
+        prop_oneof![Just(1_u32), Just(4)],
+        (timing(), built_at, growth(), max_retry_after),
+    )
+        .prop_map(
+            |(
+                window,
+                policies,
+                open_for,
+                (probes, needed),
+                probe_timeout,
+                on_cancel,
+                start_in,
+                shards,
+                ((recording, slower_than), built_at, growth, max_retry_after),
+            )| {
+                let growth = growth.filter(|_| open_for < TEN_YEARS);
+                Config {
+                    growth: growth.map(|(growth, times)| Growth {
+                        longest: open_for * times,
+                        ..growth
+                    }),
+                    window,
+                    policies: Policy::all_fitted(policies, window),
+                    max_retry_after,
+                    open_for,
+                    probes,
+                    needed,
+                    steps: None,
+                    probe_timeout,
+                    on_cancel,
+                    start_in,
+                    enabled: true,
+                    metrics_only: false,
+                    shards,
+                    recording,
+                    slower_than,
+                    built_at,
+                }
+            },
+        )
+}
+
+/// Such a configuration, and some to put in its place, which often have most of its parts, and some of which
+/// bear few failures.
+#[cfg(feature = "reconfigure")]
+fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Vec<Config>> {
+    let change = || (parts(), proptest::option::of(1..5_u32), switches());
+    (vec(configs, 2..=4), [change(), change(), change()]).prop_map(|(mut configs, changes)| {
+        let (config, others) = configs.split_first_mut().expect("there are two at least");
+        for (other, (parts, limit, switch)) in others.iter_mut().zip(changes) {
+            *other = config.changed(other, &parts);
+            (other.enabled, other.metrics_only) = switch;
+            let strict = limit.map(|limit| Policy::FailureCount(limit).fitted(other.window));
+            other.policies.extend(strict);
+        }
+        configs
+    })
+}
+
+/// Whether it is enabled, and whether it only measures.
+#[cfg(feature = "reconfigure")]
+fn switches() -> impl Strategy<Value = (bool, bool)> {
+    prop_oneof![8 => Just((true, false)), 1 => Just((true, true)), 1 => (Just(false), any::<bool>())]
+}
+
+#[cfg(not(feature = "reconfigure"))]
+fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Vec<Config>> {
+    configs.prop_map(|config| vec![config])
+}
+
+/// What is changed: often all or some of what the window doesn't depend on, and now and then anything.
+#[cfg(feature = "reconfigure")]
+fn parts() -> impl Strategy<Value = Vec<Part>> {
+    let beside_the_window = || Part::BESIDE_THE_WINDOW.to_vec();
+    prop_oneof![
+        1 => Just(beside_the_window()),
+        3 => subsequence(beside_the_window(), 1..=4),
+        1 => subsequence(Part::ALL.to_vec(), 1..=7),
+        1 => Just(Part::ALL.to_vec()),
+    ]
+}
+
+fn outcomes() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        6 => Just(Outcome::Success),
+        6 => Just(Outcome::Failure),
+        2 => Just(Outcome::Ignored),
+        2 => Just(Outcome::TimedOut),
+        1 => Just(Outcome::Trip),
+    ]
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..3_000_000_u32).prop_map(Step::Nanos),
+        8 => (0..300_000_000_u32).prop_map(Step::Nanos),
+        8 => Just(Step::Tick),
+        3 => Just(Step::LongestOpenTime),
+        2 => Just(Step::Window),
+        2 => Just(Step::AlmostWindow),
+        6 => Just(Step::OpenFor),
+        3 => Just(Step::AlmostOpenFor),
+        2 => Just(Step::Each),
+        1 => Just(Step::AlmostEach),
+        6 => Just(Step::ProbeTimeout),
+        3 => Just(Step::AlmostProbeTimeout),
+        6 => Just(Step::Limit),
+        6 => Just(Step::JustAboveLimit),
+        1 => prop_oneof![30 => (1..12_u8).prop_map(Step::Years), 1 => Just(Step::End)],
+    ]
+}
+
+/// How long a call takes, or says that it has taken.
+fn takes() -> impl Strategy<Value = Option<Step>> {
+    prop_oneof![
+        4 => Just(None),
+        1 => (0..3_000_000_u32).prop_map(|nanos| Some(Step::Nanos(nanos))),
+        1 => Just(Some(Step::Limit)),
+        1 => Just(Some(Step::JustAboveLimit)),
+        1 => Just(Some(Step::Tick)),
+    ]
+}
+
+fn operations() -> impl Strategy<Value = Operation> {
+    let permit = || 0..64_usize;
+    let trip = prop_oneof![
+        10 => nanos(0..2_000_000_000),
+        1 => Just(Duration::MAX),
+    ];
+    let operations = prop_oneof![
+        30 => any::<bool>().prop_map(|owned| Operation::Acquire { owned }),
+        25 => (permit(), outcomes(), 0..6_usize, takes()).prop_map(|(permit, outcome, thread, took)| {
+            // Another thread costs more than all the rest: three times in six.
+            let thread = thread.saturating_sub(2);
+            Operation::Settle { permit, outcome, thread, took }
+        }),
+        5 => (permit(), outcomes(), steps()).prop_map(|(permit, outcome, wish)| {
+            Operation::SettleWishing { permit, outcome, wish }
+        }),
+        3 => permit().prop_map(|permit| Operation::Drop { permit }),
+        1 => permit().prop_map(|permit| Operation::DropByPanic { permit }),
+        30 => (outcomes(), any::<bool>(), any::<bool>(), takes())
+            .prop_map(|(outcome, ok, asynchronous, takes)| {
+                Operation::Call { outcome, ok, asynchronous, takes }
+            }),
+        1 => any::<bool>().prop_map(|asynchronous| Operation::CallThatPanics { asynchronous }),
+        5 => (outcomes(), 0..20_u16).prop_map(|(outcome, calls)| Operation::Calls { outcome, calls }),
+        30 => steps().prop_map(Operation::Advance),
+        1 => Just(Operation::Reset),
+        2 => trip.prop_map(Operation::Trip),
+        1 => Just(Operation::ForceOpen),
+        1 => Just(Operation::Disable),
+        1 => Just(Operation::MetricsOnly),
+    ];
+    #[cfg(feature = "reconfigure")]
+    let operations = prop_oneof![
+        25 => operations,
+        1 => (0..4_usize).prop_map(Operation::Reconfigure),
+    ];
+    operations
+}
+
+/// So many that evidence must be halved, in a breaker that does not trip, until it is learnt from.
+fn many_calls() -> impl Strategy<Value = Operation> {
+    let outcome = prop_oneof![Just(Outcome::Success), Just(Outcome::Failure)];
+    (outcome, 0..1_100_u16).prop_map(|(outcome, calls)| Operation::Calls { outcome, calls })
+}
+
+/// So many that a round of a ramp, which has not failed, can't count them all.
+fn full_round() -> impl Strategy<Value = Operation> {
+    let outcome = prop_oneof![3 => Just(Outcome::Success), 1 => Just(Outcome::Failure)];
+    (outcome, 100..300_u16).prop_map(|(outcome, calls)| Operation::Calls { outcome, calls })
+}
+
+/// Causes of trips by what a window of any kind holds; the numbers are of no account.
+fn counts() -> Vec<Cause> {
+    let (failures, calls, threshold) = (0, 0, 0.0);
+    vec![
+        Cause::ConsecutiveFailures { failures, limit: 0 },
+        Cause::FailureCount {
+            failures,
+            calls,
+            limit: 0,
+        },
+        Cause::FailureRate {
+            failures,
+            calls,
+            threshold,
+        },
+        Cause::SlowRate {
+            slow: 0,
+            calls,
+            threshold,
+        },
+    ]
+}
+
+fn burn() -> Cause {
+    Cause::BurnRate {
+        failures: 0,
+        calls: 0,
+        short_failures: 0,
+        short_calls: 0,
+        objective: 0.0,
+        factor: 0.0,
+    }
+}
+
+fn evidence() -> Cause {
+    Cause::Evidence {
+        failures: 0,
+        calls: 0,
+        within: Duration::ZERO,
+        usual: 0.0,
+        nats: 0.0,
+        needed: 0.0,
+    }
+}
+
+/// Causes that have to do with neither policies nor the way back.
+fn others() -> [Cause; 6] {
+    [
+        Cause::TripRequested,
+        Cause::OpenExpired,
+        Cause::ProbeFailed,
+        Cause::ProbeSlow,
+        Cause::ProbesOverdue { probes: 0 },
+        Cause::Manual,
+    ]
+}
+
+/// Causes where probes alone decide.
+fn by_probes() -> [Cause; 3] {
+    let (succeeded, failed, probes) = (0, 0, 0);
+    [
+        Cause::ProbesSucceeded { probes },
+        Cause::EnoughProbesSucceeded { succeeded, probes },
+        Cause::TooManyProbesFailed { failed, probes },
+    ]
+}
+
+/// Causes where a ramp follows.
+fn by_ramp() -> [Cause; 4] {
+    let (failures, calls, share) = (0, 0, 0.0);
+    [
+        Cause::ProbeSucceeded { share },
+        Cause::RampCompleted { failures, calls },
+        Cause::RampFailed {
+            failures,
+            calls,
+            share,
+        },
+        Cause::RampOverdue { share },
+    ]
+}
+
+/// Compares breaker and model on many made-up cases, and then makes sure that these had reached
+/// all there is to compare: `trips`, the ways `back` and the other causes.
+fn compare_with(
+    configs: impl Strategy<Value = Config>,
+    operations: impl Strategy<Value = Operation>,
+    trips: &[Cause],
+    back: &[Cause],
+) {
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: CASES,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    });
+    let reached = std::cell::RefCell::new(HashSet::new());
+    #[cfg(feature = "reconfigure")]
+    let came = std::cell::RefCell::new(HashSet::new());
+    let cases = (with_others(configs), vec(with_restarts(operations), 1..250));
+    runner
+        .run(&cases, |(configs, operations)| {
+            let story = drive_restarting(&configs, &operations, restart)
+                .map_err(|difference| TestCaseError::fail(difference.to_string()))?;
+            let told = story.told.iter();
+            reached
+                .borrow_mut()
+                .extend(told.map(|told| std::mem::discriminant(&told.cause)));
+            #[cfg(feature = "reconfigure")]
+            came.borrow_mut().extend(story.came);
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+    for cause in trips.iter().chain(back).chain(&others()) {
+        let cause_reached = reached.borrow().contains(&std::mem::discriminant(cause));
+        assert!(cause_reached, "no case came to {cause:?}");
+    }
+    #[cfg(feature = "reconfigure")]
+    for reconfigured in [
+        Came::Unchanged,
+        Came::WindowKept,
+        Came::WindowResized,
+        Came::WindowReset,
+        Came::TrippedAtOnce,
+        Came::RecoveryBegunAnew,
+        Came::SwitchedOff,
+        Came::SwitchedOn,
+    ] {
+        let has_come = came.borrow().contains(&reconfigured);
+        assert!(has_come, "no case came to {reconfigured:?}");
+    }
+}
+
+/// Saves the breaker in one format or another, and restores it.
+#[cfg(feature = "serde")]
+fn restart(
+    breaker: &CircuitBreaker<ByItself>,
+    builder: CircuitBreakerBuilder,
+) -> CircuitBreakerBuilder {
+    let saved = breaker.save();
+    let read: SavedState = match breaker.snapshot().generation() % 3 {
+        0 => serde_json::from_str(&serde_json::to_string(&saved).unwrap()).unwrap(),
+        1 => toml::from_str(&toml::to_string(&saved).unwrap()).unwrap(),
+        _ => postcard::from_bytes(&postcard::to_stdvec(&saved).unwrap()).unwrap(),
+    };
+    assert_eq!(read, saved);
+    let a_year = Duration::from_secs(365 * 86_400);
+    builder.restore(read).max_state_age(a_year)
+}
+
+/// Now and then a restart among the operations, where there are any.
+#[cfg(feature = "serde")]
+fn with_restarts(operations: impl Strategy<Value = Operation>) -> impl Strategy<Value = Operation> {
+    let away = prop_oneof![
+        2 => Just(Step::Nanos(0)),
+        1 => (0..3_000_000_000_u32).prop_map(Step::Nanos),
+        1 => steps(),
+    ];
+    let restarts = away.prop_map(|away| Operation::Restart { away });
+    prop_oneof![20 => operations, 1 => restarts]
+}
+
+#[cfg(not(feature = "serde"))]
+use crate::model::pair::never as restart;
+#[cfg(not(feature = "serde"))]
+use std::convert::identity as with_restarts;
+
+/// The same of a breaker that finds its way back by probes.
+fn compare(
+    configs: impl Strategy<Value = Config>,
+    operations: impl Strategy<Value = Operation>,
+    trips: &[Cause],
+) {
+    compare_with(configs, operations, trips, &by_probes());
+}
+
+#[test]
+fn a_breaker_with_a_time_window_equals_the_model() {
+    let trips = [counts(), vec![burn()]].concat();
+    compare(configs(time_windows(), policies()), operations(), &trips);
+}
+
+#[test]
+fn a_breaker_with_a_count_window_equals_the_model() {
+    let configs = configs(count_windows(), policies());
+    compare(configs, operations(), &counts());
+}
+
+#[test]
+fn a_breaker_with_a_count_window_within_a_time_equals_the_model() {
+    let configs = configs(count_windows_within(), policies());
+    compare(configs, operations(), &counts());
+}
+
+/// Fails when: a window with other ages, or none, takes on calls of which it doesn't know them.
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_breaker_whose_window_becomes_one_of_another_kind_equals_the_model() {
+    let windows = prop_oneof![time_windows(), count_windows(), count_windows_within()];
+    compare(configs(windows, policies()), operations(), &counts());
+}
+
+/// Counts seldom come first where there is evidence.
+#[test]
+fn a_breaker_that_decides_by_evidence_equals_the_model() {
+    let operations = prop_oneof![300 => operations(), 1 => many_calls()];
+    let configs = configs(time_windows(), policies_by_evidence());
+    compare(configs, operations, &[evidence()]);
+}
+
+#[test]
+fn a_breaker_that_recovers_in_steps_equals_the_model() {
+    let windows = prop_oneof![time_windows(), count_windows(), count_windows_within()];
+    let configs = (configs(windows, policies()), ramps()).prop_map(|(config, steps)| Config {
+        steps: Some(steps),
+        ..config
+    });
+    let operations = prop_oneof![150 => operations(), 1 => full_round()];
+    compare_with(configs, operations, &counts(), &by_ramp());
+}
+
+#[test]
+fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
+    let config = Config {
+        window: Shape::CountWithin {
+            calls: 1,
+            within: Duration::from_millis(100),
+        },
+        policies: Vec::new(),
+        open_for: Duration::from_secs(10 * 365 * 86_400),
+        growth: None,
+        max_retry_after: None,
+        probes: 1,
+        needed: None,
+        steps: None,
+        probe_timeout: Duration::from_millis(1),
+        on_cancel: Outcome::Ignored,
+        start_in: State::Closed,
+        enabled: true,
+        metrics_only: false,
+        shards: 1,
+        recording: Recording::Off,
+        slower_than: Duration::ZERO,
+        built_at: Duration::ZERO,
+    };
+    let operations = [
+        Operation::MetricsOnly,
+        Operation::Advance(Step::OpenFor),
+        Operation::Acquire { owned: false },
+        Operation::Settle {
+            permit: 0,
+            outcome: Outcome::Success,
+            thread: 0,
+            took: None,
+        },
+    ];
+    if let Err(difference) = drive(&[config], &operations) {
+        panic!("{difference}");
+    }
+}

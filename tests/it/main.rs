@@ -1,0 +1,61 @@
+//! The integration tests, as one program: one build and one link instead of fifty.
+//!
+//! `cargo test --test it latency::` runs the tests of one file. A test that needs a program of its
+//! own stands beside this folder: `tests/cache_lines.rs` needs a cfg that changes the crate.
+//!
+//! The crate `allocation-counter` is the allocator here. It counts for each thread by itself, so the
+//! tests beside it don't disturb a test that measures.
+
+#[cfg(feature = "serde")]
+mod any_config;
+mod model;
+mod race;
+mod traffic;
+
+mod accounting;
+mod adaptive;
+mod against_model;
+mod aging;
+mod allocation;
+mod api;
+mod backoff;
+mod blocking;
+mod budget;
+mod bulkhead;
+mod burn_rate;
+mod call_timeout;
+mod config;
+mod config_round_trip;
+mod configurations;
+mod default_recovery;
+mod defects_of_peers;
+mod dropped;
+mod exact_times;
+mod guarded;
+mod health;
+mod house_rules;
+mod invariants;
+mod latency;
+mod many_generations;
+mod memory;
+mod names;
+mod nested;
+mod percentile_policies;
+mod percentiles;
+mod probes;
+mod reconfigure;
+mod recovery;
+mod registry;
+mod registry_against_model;
+mod registry_reconfigure;
+mod reload_recipe;
+mod resized_window;
+mod retry_after;
+mod retry_budget;
+mod sampling;
+mod saved;
+mod slow_probes;
+mod state_names;
+mod steps;
+mod thread_end;
+mod waiting;

@@ -1,0 +1,349 @@
+//! What a breaker costs in memory when it is built and nobody calls: the bytes on the heap, the
+//! `Arc`'s counts and the policies among them, and the handle.
+//!
+//! The crate `allocation-counter` is this program's allocator. It counts what is asked for, not
+//! what the system's allocator rounds it up to.
+
+use std::time::Duration;
+
+use tripcurve::{
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, Recording, Recovery, TripPolicy, Window,
+};
+
+/// Bytes on the heap and in the handle, and how many pieces they are in.
+fn measure(what: &str, settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder) -> usize {
+    // What a process has once: the clock's origin, the number of cores.
+    let clock = Clock::default();
+    drop(CircuitBreaker::new("first"));
+    let mut breaker = None;
+    let heap = allocation_counter::measure(|| {
+        let builder = CircuitBreaker::builder("memory").clock(clock.clone());
+        breaker = Some(settings(builder).build().unwrap());
+    });
+    let handle = size_of_val(&breaker.unwrap());
+    let bytes = usize::try_from(heap.bytes_current).unwrap() + handle;
+    println!("{what}: {bytes} bytes in {} pieces", heap.count_current);
+    bytes
+}
+
+#[test]
+fn a_breaker_with_the_default_window_takes_at_most_4096_bytes() {
+    assert!(measure("default", |builder| builder) <= 4_096);
+}
+
+#[test]
+fn counts_for_eight_threads_take_at_most_five_kibibytes() {
+    assert!(
+        measure("default, 8 shards from the start", |builder| builder
+            .shards(8))
+            <= 5_120
+    );
+}
+
+#[test]
+fn a_compact_breaker_takes_at_most_512_bytes() {
+    assert!(measure("compact, 10 buckets", |builder| builder.shards(1)) <= 512);
+    let policies = |builder: CircuitBreakerBuilder| {
+        builder
+            .shards(1)
+            .window(Window::time(Duration::from_secs(10), 10))
+            .trip_when(TripPolicy::consecutive_failures(5))
+            .trip_when(TripPolicy::failure_count(20))
+            .trip_when(TripPolicy::failure_rate(0.5))
+    };
+    assert!(measure("compact, 3 policies", policies) <= 512 + 64);
+}
+
+#[test]
+fn a_compact_breaker_that_decides_by_evidence_takes_at_most_1344_bytes() {
+    let adaptive =
+        |builder: CircuitBreakerBuilder| builder.shards(1).trip_when(TripPolicy::adaptive());
+    assert!(measure("compact, adaptive", adaptive) <= 1_344);
+}
+
+#[test]
+fn an_adaptive_recovery_takes_about_200_bytes_more() {
+    let bytes =
+        |recovery: Recovery| measure("compact", |builder| builder.shards(1).recovery(recovery));
+    let fixed = bytes(Recovery::fixed(Duration::from_secs(5), 3));
+    let more = bytes(Recovery::adaptive()) - fixed;
+    assert!((180..=220).contains(&more), "{more}");
+}
+
+#[test]
+fn open_times_that_grow_take_at_most_128_bytes_more() {
+    let bytes = |backoff: Option<Backoff>| {
+        measure("compact", |builder| match backoff {
+            None => builder.shards(1),
+            Some(backoff) => builder.shards(1).backoff(backoff),
+        })
+    };
+    let backoff = Backoff::exponential(Duration::from_secs(1), 2.0, Duration::from_secs(60));
+    assert!(bytes(Some(backoff)) <= bytes(None) + 128);
+}
+
+#[test]
+fn a_count_window_takes_half_a_byte_a_call() {
+    let bytes = |calls| measure("count", |builder| builder.window(Window::count(calls)));
+    let more = bytes(100_000) - bytes(20_000);
+    assert!(
+        (39_992..=40_008).contains(&more),
+        "80,000 calls take {more}"
+    );
+}
+
+fn slow_rate(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
+    builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(2)))
+}
+
+/// Bytes of a window of so many buckets whose latency is recorded, for so many threads.
+fn with_latency(recording: Recording, buckets: u32, shards: u32) -> usize {
+    let what = format!("{recording:?}, {buckets} buckets, {shards} shards");
+    measure(&what, |builder| {
+        builder
+            .window(Window::time(Duration::from_secs(60), buckets))
+            .latency(recording)
+            .shards(shards)
+    })
+}
+
+#[test]
+fn a_compact_breaker_that_records_latency_takes_at_most_8_kibibytes_and_with_slow_calls_9() {
+    let latency = |builder: CircuitBreakerBuilder| builder.latency(Recording::Combined).shards(1);
+    assert!(measure("compact, latency", latency) <= 8_192);
+    let both = |builder| slow_rate(latency(builder));
+    assert!(measure("compact, latency and slow calls", both) <= 9_216);
+    let slow = |builder: CircuitBreakerBuilder| slow_rate(builder.shards(1));
+    assert!(measure("compact, slow calls", slow) <= 3_072);
+}
+
+#[test]
+fn a_breaker_for_eight_threads_that_records_latency_takes_at_most_64_kibibytes() {
+    // As much as the default on two cores once it has grown and eight threads have recorded.
+    let latency = |builder: CircuitBreakerBuilder| builder.latency(Recording::Combined).shards(8);
+    assert!(measure("8 shards, latency", latency) <= 65_536);
+    let both = |builder| slow_rate(latency(builder));
+    assert!(measure("8 shards, latency and slow calls", both) <= 65_536);
+}
+
+#[test]
+fn latency_takes_as_much_as_its_formula_says() {
+    // A header and six bins of 434 to a word.
+    let words = |recording| {
+        1 + if recording == Recording::ByOutcome {
+            146
+        } else {
+            73
+        }
+    };
+    for recording in [Recording::Combined, Recording::ByOutcome] {
+        let bucket = 8 * words(recording);
+        // What all threads share, 24 bytes a bucket for counts beside it.
+        let more = with_latency(recording, 50, 1) - with_latency(recording, 10, 1);
+        let expected = 40 * (bucket + 24);
+        assert!(more.abs_diff(expected) <= 128, "{more}, not {expected}");
+        // As much for each thread, and 16 bytes a bucket for its own counts.
+        let more = with_latency(recording, 10, 40) - with_latency(recording, 10, 8);
+        let expected = 32 * 10 * (bucket + 16);
+        // Each begins with a line and is held by a few words.
+        let rest = more.checked_sub(expected);
+        assert!(
+            rest.is_some_and(|rest| rest <= 32 * 320),
+            "{more}, not {expected}"
+        );
+    }
+}
+
+#[test]
+fn latency_of_a_count_window_takes_2_bytes_a_call() {
+    let count = |calls| {
+        let what = format!("count of {calls}, latency");
+        measure(&what, |builder| {
+            let builder = builder.latency(Recording::ByOutcome);
+            builder.window(Window::count(calls))
+        })
+    };
+    let more = count(100_000) - count(20_000);
+    let expected = 80_000 * 5 / 2;
+    assert!(more.abs_diff(expected) <= 16, "{more}, not {expected}");
+}
+
+/// What a breaker of a registry takes beside its own bytes: for each of so many.
+#[cfg(feature = "registry")]
+fn beside_each(what: &str, keys: u32, capacity: Option<usize>) -> f64 {
+    use tripcurve::Registry;
+
+    let compact = || CircuitBreaker::builder("memory").shards(1);
+    let alone = measure("compact", |builder| builder.shards(1));
+    let registry = Registry::<u64>::builder(compact());
+    let registry = match capacity {
+        Some(capacity) => registry.capacity(capacity),
+        None => registry,
+    };
+    let registry = registry.build().unwrap();
+    let heap = allocation_counter::measure(|| {
+        for key in 0..keys {
+            registry.get_or_create(&key.into());
+        }
+    });
+    assert_eq!(registry.len(), keys as usize);
+    let beside = heap.bytes_current - i64::from(keys) * i64::try_from(alone).unwrap();
+    #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+    let beside = beside as f64 / f64::from(keys);
+    println!("{what}, {keys} keys: {beside:.1} bytes beside each breaker");
+    beside
+}
+
+#[cfg(feature = "registry")]
+#[test]
+fn the_breakers_of_a_registry_take_at_most_512_bytes_each_and_their_places_little() {
+    const KEYS: u32 = 100_000;
+
+    // The breaker's bytes are those with the handle, which is in its place here.
+    assert!(measure("compact", |builder| builder.shards(1)) <= 512);
+    assert!(beside_each("no capacity", KEYS, None) <= 48.0);
+    assert!(beside_each("capacity", KEYS, Some(KEYS as usize)) <= 72.0);
+}
+
+#[cfg(feature = "registry")]
+#[test]
+fn what_a_registry_drops_is_freed() {
+    use tripcurve::Registry;
+
+    let template = CircuitBreaker::builder("memory").shards(1);
+    let registry = Registry::<u64>::builder(template).capacity(100);
+    let registry = registry.build().unwrap();
+    let heap = allocation_counter::measure(|| {
+        for key in 0..20_000_u64 {
+            registry.get_or_create(&key);
+        }
+    });
+    let bytes = heap.bytes_current;
+    println!("100 of 20,000 keys: {bytes} bytes");
+    assert!(bytes <= 200_000, "{bytes}");
+}
+
+#[cfg(feature = "registry")]
+#[test]
+fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use() {
+    use tripcurve::{Registry, State};
+
+    const CAPACITY: usize = 10_000;
+    // The slack for breakers that count something, and a sixteenth for those that get a second
+    // chance.
+    const MOST: usize = CAPACITY + 2 * (CAPACITY / 16) + 100;
+
+    let clock = Clock::mock().0;
+    // One bucket is read faster than ten.
+    let window = Window::time(Duration::from_secs(60), 1);
+    let template = CircuitBreaker::builder("memory").window(window).shards(1);
+    let template = template.clock(clock);
+    let registry = Registry::<u64>::builder(template).capacity(CAPACITY);
+    let registry = registry.build().unwrap();
+    let in_use = u64::MAX;
+    registry
+        .get_or_create(&in_use)
+        .trip(Duration::from_secs(3_600));
+    let heap = allocation_counter::measure(|| {
+        for key in 0..500_000_u64 {
+            registry
+                .get_or_create(&key)
+                .try_acquire()
+                .unwrap()
+                .failure();
+            if key % 100 == 0 {
+                assert_eq!(registry.get_or_create(&in_use).state(), State::Open);
+            }
+            assert!(registry.len() <= MOST, "{}", registry.len());
+        }
+    });
+    // A breaker, its place, and what the map and the queue keep in reserve.
+    let most = u64::try_from(MOST * 640).unwrap();
+    println!("{} keys: {} bytes", registry.len(), heap.bytes_current);
+    assert!(heap.bytes_max <= most, "{heap:?}");
+    assert_eq!(registry.get_or_create(&in_use).state(), State::Open);
+}
+
+#[cfg(feature = "registry")]
+#[test]
+fn a_registry_that_is_dropped_leaves_nothing_behind() {
+    use tripcurve::{ControlGroup, Registry};
+
+    // What a thread has once.
+    drop(Registry::<u64>::builder(CircuitBreaker::builder("first")).build());
+    let heap = allocation_counter::measure(|| {
+        let group = ControlGroup::new();
+        let registry = Registry::<u64>::builder(CircuitBreaker::builder("memory"))
+            .capacity(100)
+            .control_group(&group)
+            .build()
+            .unwrap();
+        for key in 0..1_000 {
+            registry.get_or_create(&key);
+        }
+        group.isolate();
+    });
+    println!("{} left", heap.count_current);
+    assert_eq!(heap.count_current, 0);
+}
+
+#[test]
+fn a_breaker_that_is_dropped_leaves_nothing_behind() {
+    let heap = allocation_counter::measure(|| {
+        let breaker = CircuitBreaker::builder(String::from("memory"))
+            .on_transition(|_| {})
+            .build()
+            .unwrap();
+        let permit = breaker.clone().try_acquire_owned();
+        breaker.reset();
+        drop(permit);
+    });
+    assert_eq!(heap.count_current, 0);
+}
+
+#[cfg(feature = "wait")]
+#[test]
+fn callers_that_may_wait_take_at_most_256_bytes_more() {
+    let bytes = |waiting: Option<u32>| {
+        measure("compact", |builder| match waiting {
+            None => builder.shards(1),
+            Some(calls) => builder.shards(1).max_waiting(calls),
+        })
+    };
+    // As much for a million as for one.
+    assert!(bytes(Some(1_000_000)) <= bytes(None) + 256);
+}
+
+#[cfg(feature = "reconfigure")]
+#[test]
+fn a_thousand_reconfigurations_leave_nothing_behind() {
+    let second = Duration::from_secs(1);
+    // Each has all that a breaker can have, and another window.
+    let settings = |number: u32| {
+        CircuitBreaker::builder("memory")
+            .window(Window::time(10 * second, 10 + number % 2))
+            .trip_when(TripPolicy::adaptive().slower_than(second))
+            .recovery(Recovery::adaptive().backoff(Backoff::exponential(
+                second,
+                2.0,
+                (60 + number % 2) * second,
+            )))
+            .max_retry_after((1 + number % 2) * second)
+            .latency(Recording::ByOutcome)
+            .shards(2)
+    };
+    let breaker = settings(0).build().unwrap();
+    let reconfigure = |number: u32| {
+        let held = breaker.try_acquire().unwrap();
+        breaker.reconfigure(settings(number)).unwrap();
+        held.success();
+        breaker.call(|| Ok::<_, ()>(())).unwrap();
+    };
+    // The first ones leave what stands in the place of what was built, and this thread its place among the readers.
+    for number in 1..=2 {
+        reconfigure(number);
+    }
+    let heap = allocation_counter::measure(|| (3..=1_002).for_each(reconfigure));
+    assert!(heap.count_total > 10_000, "{heap:?}");
+    assert_eq!((heap.bytes_current, heap.count_current), (0, 0));
+}

@@ -1,0 +1,455 @@
+//! The settings of a breaker, as values that a test can make up and print.
+
+use std::time::Duration;
+
+use tripcurve::{
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, Outcome, Recording, Recovery,
+    State, TripPolicy, Window,
+};
+
+use super::nanos;
+
+/// The settings of a breaker, as values that a test can make up and print.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) window: Shape,
+    /// Empty for the default pair.
+    pub(crate) policies: Vec<Policy>,
+    pub(crate) open_for: Duration,
+    /// Whether the open times grow.
+    pub(crate) growth: Option<Growth>,
+    /// Up to what the dependency's wishes when to be asked again are heeded, if that is said.
+    pub(crate) max_retry_after: Option<Duration>,
+    pub(crate) probes: u32,
+    /// How many of them must succeed, if not all.
+    pub(crate) needed: Option<u32>,
+    /// The steps of a ramp that follows the one probe there is then, instead of those two.
+    pub(crate) steps: Option<Steps>,
+    pub(crate) probe_timeout: Duration,
+    pub(crate) on_cancel: Outcome,
+    pub(crate) start_in: State,
+    pub(crate) enabled: bool,
+    pub(crate) metrics_only: bool,
+    pub(crate) shards: u32,
+    pub(crate) recording: Recording,
+    /// The limit of the policies on slow calls, if there are any.
+    pub(crate) slower_than: Duration,
+    /// What the clock shows when the breaker is built.
+    pub(crate) built_at: Duration,
+}
+
+/// A part of a configuration that can be changed alone.
+#[cfg(feature = "reconfigure")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Part {
+    Policies,
+    Recovery,
+    OpenTimes,
+    Others,
+    Window,
+    /// Which times are taken, and from when on a call is slow.
+    Times,
+    Shards,
+}
+
+#[cfg(feature = "reconfigure")]
+impl Part {
+    /// Those on which the window doesn't depend.
+    pub(crate) const BESIDE_THE_WINDOW: [Self; 4] = [
+        Self::Policies,
+        Self::Recovery,
+        Self::OpenTimes,
+        Self::Others,
+    ];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Policies,
+        Self::Recovery,
+        Self::OpenTimes,
+        Self::Others,
+        Self::Window,
+        Self::Times,
+        Self::Shards,
+    ];
+}
+
+/// The steps of a ramp in whole numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Steps {
+    /// One to four, each larger than the one before.
+    pub(crate) shares_in_thousandths: Vec<u32>,
+    pub(crate) each: Duration,
+    /// If not the default.
+    pub(crate) max_failure_rate_in_percent: Option<u32>,
+}
+
+impl Steps {
+    /// What a step lets through, in 1,024ths: the nearest number of them, and at least one.
+    pub(super) fn share(&self, step: usize) -> Option<u64> {
+        let thousandths = u64::from(*self.shares_in_thousandths.get(step)?);
+        Some(((thousandths * 1_024 + 500) / 1_000).max(1))
+    }
+
+    pub(super) fn max_failure_rate(&self) -> f64 {
+        f64::from(self.max_failure_rate_in_percent.unwrap_or(25)) / 100.0
+    }
+
+    fn recovery(&self) -> Recovery {
+        let shares = self.shares_in_thousandths.iter();
+        let shares: Vec<_> = shares.map(|share| f64::from(*share) / 1e3).collect();
+        let recovery = match shares[..] {
+            [a] => Recovery::steps([a], self.each),
+            [a, b] => Recovery::steps([a, b], self.each),
+            [a, b, c] => Recovery::steps([a, b, c], self.each),
+            [a, b, c, d] => Recovery::steps([a, b, c, d], self.each),
+            _ => panic!("one to four steps, not {shares:?}"),
+        };
+        match self.max_failure_rate_in_percent {
+            None => recovery,
+            Some(_) => recovery.max_failure_rate(self.max_failure_rate()),
+        }
+    }
+}
+
+/// How open times grow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Growth {
+    pub(crate) factor_in_tenths: u32,
+    /// At least the first open time.
+    pub(crate) longest: Duration,
+    pub(crate) jitter: Jitter,
+    pub(crate) healthy_after: Option<Duration>,
+}
+
+impl Growth {
+    pub(super) fn factor(self) -> f64 {
+        f64::from(self.factor_in_tenths) / 10.0
+    }
+
+    fn backoff(self, base: Duration) -> Backoff {
+        let backoff = Backoff::exponential(base, self.factor(), self.longest).jitter(self.jitter);
+        match self.healthy_after {
+            None => backoff,
+            Some(healthy_after) => backoff.healthy_after(healthy_after),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Shape {
+    Time { length: Duration, buckets: u32 },
+    Count { calls: u32 },
+    CountWithin { calls: u32, within: Duration },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Policy {
+    ConsecutiveFailures(u32),
+    FailureCount(u32),
+    FailureRate { threshold: f64, min_calls: u32 },
+    SlowRate { threshold: f64, min_calls: u32 },
+    BurnRate(BurnRate),
+    Adaptive(Adaptive),
+}
+
+/// The settings of a burn rate in whole numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct BurnRate {
+    /// What the objective leaves: 1,000 for 0.999.
+    pub(crate) budget_in_millionths: u32,
+    /// At most; cut to what leaves less than all calls.
+    pub(crate) factor_in_thousandths: u32,
+    /// The default, or so many thousandths of the window; cut to what is less than the window.
+    pub(crate) short_in_thousandths: Option<u32>,
+    pub(crate) min_calls: u32,
+}
+
+impl BurnRate {
+    pub(super) fn objective(self) -> f64 {
+        f64::from(1_000_000 - self.budget_in_millionths) / 1e6
+    }
+
+    pub(super) fn factor(self) -> f64 {
+        f64::from(self.factor_in_thousandths) / 1e3
+    }
+
+    fn fitted(self) -> Self {
+        let most = 1_000_000_000 / self.budget_in_millionths;
+        Self {
+            factor_in_thousandths: self.factor_in_thousandths.clamp(1_000, most),
+            min_calls: self.min_calls.max(1),
+            ..self
+        }
+    }
+
+    /// Cut so that it and the bucket that has just begun are less than the window.
+    fn short(self, (length, buckets): (Duration, u32)) -> Option<Duration> {
+        let most = length / buckets * (buckets - 2);
+        let short = length * self.short_in_thousandths? / 1_000;
+        Some(short.clamp(Duration::from_nanos(1), most))
+    }
+
+    /// In how many buckets the short stretch is.
+    pub(super) fn short_buckets(self, window: (Duration, u32)) -> u64 {
+        let (length, buckets) = window;
+        let short = self.short(window).unwrap_or(length / 12);
+        nanos(short).div_ceil(nanos(length) / u64::from(buckets)) + 1
+    }
+
+    fn policy(self, window: (Duration, u32)) -> TripPolicy {
+        let policy = TripPolicy::burn_rate(self.objective())
+            .factor(self.factor())
+            .min_calls(self.min_calls);
+        match self.short(window) {
+            None => policy.into(),
+            Some(short) => policy.short(short).into(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Adaptive {
+    pub(crate) tolerate: f64,
+    pub(crate) false_trip_budget: Duration,
+    /// Whether a slow call counts as failed.
+    pub(crate) is_timed: bool,
+}
+
+impl Shape {
+    /// The most calls that the window can hold.
+    pub(crate) fn capacity(self) -> Option<u32> {
+        match self {
+            Self::Time { .. } => None,
+            Self::Count { calls } | Self::CountWithin { calls, .. } => Some(calls),
+        }
+    }
+
+    /// Length and number of the buckets, if there are any.
+    pub(super) fn buckets(self) -> Option<(Duration, u32)> {
+        match self {
+            Self::Time { length, buckets } => Some((length, buckets)),
+            Self::Count { .. } | Self::CountWithin { .. } => None,
+        }
+    }
+
+    fn window(self) -> Window {
+        match self {
+            Self::Time { length, buckets } => Window::time(length, buckets),
+            Self::Count { calls } => Window::count(calls).into(),
+            Self::CountWithin { calls, within } => Window::count(calls).within(within).into(),
+        }
+    }
+
+    /// How old a call of the window may be; where nothing says so, a minute.
+    pub(super) fn length(self) -> Duration {
+        match self {
+            Self::Time { length, .. } => length,
+            Self::Count { .. } => Duration::from_secs(60),
+            Self::CountWithin { within, .. } => within,
+        }
+    }
+
+    /// Width of the ticks in which the window tells moments apart, and how many of them it holds.
+    pub(super) fn ticks(self) -> Option<(u64, u64)> {
+        match self {
+            Self::Time { length, buckets } => {
+                Some((nanos(length) / u64::from(buckets), buckets.into()))
+            }
+            Self::Count { .. } => None,
+            Self::CountWithin { within, .. } => Some((nanos(within) / 64, 64)),
+        }
+    }
+}
+
+impl Policy {
+    /// Those of the policies that can be together and can go with such a window, each cut to it.
+    pub(crate) fn all_fitted(policies: Vec<Self>, window: Shape) -> Vec<Self> {
+        let mut may_be_adaptive = window.capacity().is_none();
+        let is_possible = |policy: &Self| match policy {
+            Self::Adaptive(_) => std::mem::take(&mut may_be_adaptive),
+            _ => true,
+        };
+        let possible = policies.into_iter().filter(is_possible);
+        possible.map(|policy| policy.fitted(window)).collect()
+    }
+
+    /// Cut to what a window can hold, so that it makes sense; a burn rate becomes an error rate where there
+    /// are no buckets, or too few.
+    pub(crate) fn fitted(self, window: Shape) -> Self {
+        let capacity = window.capacity();
+        let fit = |calls: u32| calls.clamp(1, capacity.unwrap_or(u32::MAX));
+        match self {
+            Self::ConsecutiveFailures(limit) => Self::ConsecutiveFailures(limit.max(1)),
+            Self::FailureCount(limit) => Self::FailureCount(fit(limit)),
+            Self::FailureRate {
+                threshold,
+                min_calls,
+            } => Self::FailureRate {
+                threshold,
+                min_calls: fit(min_calls),
+            },
+            Self::SlowRate {
+                threshold,
+                min_calls,
+            } => Self::SlowRate {
+                threshold,
+                min_calls: fit(min_calls),
+            },
+            Self::BurnRate(policy) => match window.buckets() {
+                Some((_, 3..)) => Self::BurnRate(policy.fitted()),
+                _ => Self::FailureRate {
+                    threshold: f64::from(policy.budget_in_millionths) / 1e6,
+                    min_calls: fit(policy.min_calls),
+                },
+            },
+            Self::Adaptive(_) => self,
+        }
+    }
+
+    fn policy(self, slower_than: Duration, window: Shape) -> TripPolicy {
+        match self {
+            Self::ConsecutiveFailures(limit) => TripPolicy::consecutive_failures(limit),
+            Self::FailureCount(limit) => TripPolicy::failure_count(limit),
+            Self::FailureRate {
+                threshold,
+                min_calls,
+            } => TripPolicy::failure_rate(threshold)
+                .min_calls(min_calls)
+                .into(),
+            Self::SlowRate {
+                threshold,
+                min_calls,
+            } => TripPolicy::slow_rate(threshold)
+                .slower_than(slower_than)
+                .min_calls(min_calls)
+                .into(),
+            Self::BurnRate(policy) => {
+                policy.policy(window.buckets().expect("it was fitted to the window"))
+            }
+            Self::Adaptive(Adaptive {
+                tolerate,
+                false_trip_budget,
+                is_timed,
+            }) => {
+                let policy = TripPolicy::adaptive()
+                    .tolerate(tolerate)
+                    .false_trip_budget(false_trip_budget);
+                if is_timed {
+                    policy.slower_than(slower_than).into()
+                } else {
+                    policy.into()
+                }
+            }
+        }
+    }
+}
+
+impl Config {
+    pub(crate) const NAME: &'static str = "model";
+
+    /// The builder with these settings.
+    pub(crate) fn builder(&self, clock: Clock) -> CircuitBreakerBuilder {
+        let builder = CircuitBreaker::builder(Self::NAME)
+            .window(self.window.window())
+            .probe_timeout(self.probe_timeout)
+            .on_cancel(self.on_cancel)
+            .start_in(self.start_in)
+            .enabled(self.enabled)
+            .metrics_only(self.metrics_only)
+            .shards(self.shards)
+            .latency(self.recording)
+            .clock(clock);
+        let recovery = match &self.steps {
+            None => self.recovery_by_probes(),
+            Some(steps) => steps.recovery(),
+        };
+        let builder = builder.recovery(match self.growth {
+            None => recovery.open_for(self.open_for),
+            Some(growth) => recovery.backoff(growth.backoff(self.open_for)),
+        });
+        let builder = match self.max_retry_after {
+            None => builder,
+            Some(longest) => builder.max_retry_after(longest),
+        };
+        self.policies.iter().fold(builder, |builder, policy| {
+            builder.trip_when(policy.policy(self.slower_than, self.window))
+        })
+    }
+
+    /// The state in which it is held because it takes no part, or only measures.
+    pub(super) fn mode(&self) -> Option<State> {
+        match (self.enabled, self.metrics_only) {
+            (false, _) => Some(State::Disabled),
+            (true, true) => Some(State::MetricsOnly),
+            (true, false) => None,
+        }
+    }
+
+    /// The state that the settings hold it in until they change.
+    #[cfg(feature = "reconfigure")]
+    pub(super) fn held(&self) -> Option<State> {
+        let lasts = !matches!(self.start_in, State::Closed | State::Open | State::HalfOpen);
+        self.mode().or(lasts.then_some(self.start_in))
+    }
+
+    /// The state in which it starts.
+    pub(super) fn start(&self) -> State {
+        self.mode().unwrap_or(self.start_in)
+    }
+
+    fn recovery_by_probes(&self) -> Recovery {
+        let recovery = Recovery::probes(self.probes);
+        match self.needed {
+            None => recovery,
+            // The same twice: by its number, and by the share that may fail.
+            Some(needed) if needed.is_multiple_of(2) => recovery.success_threshold(needed),
+            Some(needed) => {
+                let may_fail = f64::from(self.probes - needed);
+                recovery.max_failure_rate(may_fail / f64::from(self.probes))
+            }
+        }
+    }
+
+    /// Up to what the dependency's wishes when to be asked again are heeded.
+    pub(super) fn max_retry_after(&self) -> Duration {
+        let five_minutes = Duration::from_secs(300);
+        self.max_retry_after.unwrap_or(five_minutes)
+    }
+
+    /// How many probes there are, and how many of them must succeed.
+    pub(super) fn probes_and_needed(&self) -> (u32, u32) {
+        match self.steps {
+            None => (self.probes, self.needed.unwrap_or(self.probes)),
+            Some(_) => (1, 1),
+        }
+    }
+
+    /// From how many nanoseconds on, not included, a call is slow, if one is ever.
+    pub(super) fn limit(&self) -> Option<u64> {
+        let is_timed = |policy: &Policy| match policy {
+            Policy::SlowRate { .. } => true,
+            Policy::Adaptive(policy) => policy.is_timed,
+            _ => false,
+        };
+        let is_timed = self.policies.iter().any(is_timed);
+        is_timed.then(|| nanos(self.slower_than))
+    }
+
+    /// The policy that decides by evidence, if there is one.
+    pub(super) fn adaptive(&self) -> Option<Adaptive> {
+        self.policies.iter().find_map(|policy| match policy {
+            Policy::Adaptive(policy) => Some(*policy),
+            _ => None,
+        })
+    }
+
+    pub(super) fn policies(&self) -> Vec<Policy> {
+        if !self.policies.is_empty() {
+            return self.policies.clone();
+        }
+        let rate = Policy::FailureRate {
+            threshold: 0.5,
+            min_calls: 10,
+        };
+        vec![Policy::ConsecutiveFailures(5), rate.fitted(self.window)]
+    }
+}

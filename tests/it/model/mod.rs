@@ -1,0 +1,903 @@
+//! A plain model of the breaker: what its documentation says, one call after the other, with a list
+//! of calls where the breaker has packed words, and nothing that threads could share.
+//!
+//! It is written from the documentation, not from the source, and is as slow as it is simple.
+//! [`pair`] drives it beside a breaker.
+
+mod adaptive;
+mod config;
+mod open_times;
+pub(crate) mod pair;
+mod picture;
+mod ramp;
+#[cfg(feature = "reconfigure")]
+mod reconfigure;
+
+use std::time::Duration;
+
+use adaptive::Moment;
+#[cfg(feature = "reconfigure")]
+pub(crate) use config::Part;
+pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
+use open_times::OpenTimes;
+use picture::Durations;
+pub(crate) use picture::Picture;
+use ramp::{Ramp, Verdict};
+use tripcurve::{Cause, Outcome, Recording, State};
+
+/// A state change as listeners should be told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Told {
+    pub(crate) from: State,
+    pub(crate) to: State,
+    pub(crate) generation: u64,
+    pub(crate) at: Duration,
+    pub(crate) cause: Cause,
+    pub(crate) missed: u64,
+}
+
+/// A rejection, less its name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Refused {
+    pub(crate) state: State,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// The right to one call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelPermit {
+    generation: u64,
+    /// Tells calls apart that began at the same moment.
+    number: u64,
+    begin: u64,
+    /// Whether the state that let it through records anything.
+    is_recorded: bool,
+    /// Whether the breaker was half-open, so that it is a probe's or a ramp's.
+    is_half_open: bool,
+    /// If a ramp has let it through, in which step.
+    step: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Closed,
+    Open {
+        until: u64,
+    },
+    HalfOpen {
+        in_flight: u32,
+        succeeded: u32,
+        failed: u32,
+    },
+    Ramp(Ramp),
+    ForcedOpen,
+    Disabled,
+    MetricsOnly,
+}
+
+impl Phase {
+    fn state(self) -> State {
+        match self {
+            Self::Closed => State::Closed,
+            Self::Open { .. } => State::Open,
+            Self::HalfOpen { .. } | Self::Ramp(_) => State::HalfOpen,
+            Self::ForcedOpen => State::ForcedOpen,
+            Self::Disabled => State::Disabled,
+            Self::MetricsOnly => State::MetricsOnly,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+struct Call {
+    at: u64,
+    failed: bool,
+    took: u64,
+    /// Whether it is still known how long it took, and not only whether that was too long.
+    is_timed: bool,
+    given_up: bool,
+    /// Whether it ends a run of failures: a call that succeeded and was not dropped late.
+    ends_run: bool,
+}
+
+/// What the judge is asked about.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    calls: u64,
+    failures: u64,
+    slow: u64,
+    overdue: u64,
+}
+
+/// The breaker as its documentation describes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    config: Config,
+    now: u64,
+    phase: Phase,
+    generation: u64,
+    since: u64,
+    /// Calls of this generation that succeeded or failed.
+    calls: Vec<Call>,
+    /// When calls of this generation were ignored or, in a state that rejects, rejected.
+    set_aside: Vec<u64>,
+    /// Since when the calls have come that the window holds.
+    counted_since: u64,
+    failures_in_a_row: u64,
+    /// Calls that were let through to be recorded, of all generations, and have not come back.
+    in_flight: Vec<ModelPermit>,
+    permits: u64,
+    /// When the latest probe was let through; later, where the probes have been given more time.
+    last_admission: u64,
+    /// As long as the calls of a ramp may go without a report, if that is longer than the time of a probe.
+    patience: u64,
+    /// If a policy decides by evidence.
+    evidence: Option<adaptive::Adaptive>,
+    open_times: OpenTimes,
+    /// The sum of the shares of all calls that have asked during a ramp, in 1,024ths.
+    asked: u64,
+    /// How long a caller is told to wait if the step may end sooner: once known the same for a whole ramp.
+    least_wait: Option<Duration>,
+    /// What the breaker has told the caller that it has rejected.
+    pub(crate) heard: Option<Duration>,
+    /// How much longer the breaker shows itself to be open, which decides where chance does.
+    pub(crate) shown: Option<Duration>,
+    told: Vec<Told>,
+}
+
+impl Model {
+    pub(crate) fn new(config: Config) -> Self {
+        let now = nanos(config.built_at);
+        let phase = match config.start() {
+            State::Closed => Phase::Closed,
+            State::Open => Phase::Open {
+                until: end_of_open_time(now, config.open_for),
+            },
+            State::HalfOpen => Phase::HalfOpen {
+                in_flight: 0,
+                succeeded: 0,
+                failed: 0,
+            },
+            State::ForcedOpen => Phase::ForcedOpen,
+            State::Disabled => Phase::Disabled,
+            State::MetricsOnly => Phase::MetricsOnly,
+            state => panic!("the model doesn't know {state:?}"),
+        };
+        let evidence = config.adaptive().map(|policy| {
+            let window = config.window.length();
+            adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)
+        });
+        Self {
+            now,
+            phase,
+            generation: 0,
+            since: now,
+            calls: Vec::new(),
+            set_aside: Vec::new(),
+            counted_since: in_microseconds(now),
+            failures_in_a_row: 0,
+            in_flight: Vec::new(),
+            permits: 0,
+            last_admission: 0,
+            patience: 0,
+            evidence,
+            open_times: OpenTimes::new(&config),
+            asked: 0,
+            least_wait: None,
+            heard: None,
+            shown: None,
+            config,
+            told: Vec::new(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.phase.state()
+    }
+
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.now = self.now.saturating_add(nanos(by));
+    }
+
+    /// The state changes since this was last asked.
+    pub(crate) fn take_told(&mut self) -> Vec<Told> {
+        std::mem::take(&mut self.told)
+    }
+
+    pub(crate) fn acquire(&mut self) -> Result<ModelPermit, Refused> {
+        match self.phase {
+            Phase::Closed | Phase::MetricsOnly => {
+                if self.overdue() > 0 {
+                    self.judge(false);
+                }
+                if !self.lets_through_all() {
+                    return self.acquire();
+                }
+                let permit = self.permit();
+                self.in_flight.push(permit);
+                return Ok(permit);
+            }
+            Phase::Disabled => {}
+            Phase::ForcedOpen => return self.reject(None),
+            Phase::Open { until } if self.now < until => return self.reject(Some(until)),
+            Phase::Open { .. } => self.begin_probing((0, 0), Cause::OpenExpired),
+            Phase::Ramp(ramp) => return self.ask(ramp),
+            Phase::HalfOpen {
+                in_flight,
+                succeeded,
+                failed,
+            } if in_flight + succeeded + failed < self.config.probes_and_needed().0 => {
+                self.last_admission = self.last_admission.max(self.now);
+                self.phase = Phase::HalfOpen {
+                    in_flight: in_flight + 1,
+                    succeeded,
+                    failed,
+                };
+            }
+            Phase::HalfOpen {
+                in_flight,
+                succeeded,
+                failed,
+            } => {
+                if self.config.probe_timeout == Duration::MAX {
+                    return self.reject(None);
+                }
+                let overdue = self
+                    .last_admission
+                    .saturating_add(nanos(self.config.probe_timeout));
+                if self.now < overdue {
+                    return self.reject(Some(overdue));
+                }
+                let cause = Cause::ProbesOverdue { probes: in_flight };
+                self.begin_probing((succeeded, failed), cause);
+            }
+        }
+        Ok(self.permit())
+    }
+
+    fn permit(&mut self) -> ModelPermit {
+        self.permits += 1;
+        ModelPermit {
+            generation: self.generation,
+            number: self.permits,
+            begin: self.now,
+            is_recorded: !matches!(self.phase, Phase::Disabled),
+            is_half_open: matches!(self.phase, Phase::HalfOpen { .. } | Phase::Ramp(_)),
+            step: match self.phase {
+                Phase::Ramp(ramp) => Some(ramp.step),
+                _ => None,
+            },
+        }
+    }
+
+    /// A call is let through if it carries the sum of the shares over the next whole, whenever the others
+    /// have asked.
+    fn ask(&mut self, mut ramp: Ramp) -> Result<ModelPermit, Refused> {
+        const WHOLE: u64 = 1_024;
+        if ramp.is_overdue(self.now, self.config.probe_timeout, self.patience) {
+            let share = ramp.share();
+            let until = self.open(Cause::RampOverdue { share });
+            return self.reject(Some(until));
+        }
+        let before = self.asked / WHOLE;
+        self.asked += ramp.share;
+        if self.asked / WHOLE > before {
+            ramp.let_through(self.now);
+            self.phase = Phase::Ramp(ramp);
+            return Ok(self.permit());
+        }
+        let steps = self.config.steps.as_ref().expect("it is a ramp");
+        let ends = ramp.ends(steps);
+        let refused = self.reject(Some(ends));
+        refused.map_err(|refused| self.not_too_soon(refused))
+    }
+
+    /// If the step may end about now, or is over but for a report, callers are told to come again after
+    /// some time, which is not said to be any but the same for the whole ramp.
+    fn not_too_soon(&mut self, refused: Refused) -> Refused {
+        let more = self
+            .heard
+            .filter(|heard| Some(*heard) > refused.retry_after);
+        if self.least_wait.is_none() {
+            self.least_wait = more;
+        }
+        Refused {
+            retry_after: refused.retry_after.max(self.least_wait),
+            ..refused
+        }
+    }
+
+    fn lets_through_all(&self) -> bool {
+        matches!(self.phase, Phase::Closed | Phase::MetricsOnly)
+    }
+
+    /// Calls of this generation that have been in flight for longer than the limit, but not as long
+    /// as if they had come back at the limit and then left the window.
+    fn overdue(&self) -> u64 {
+        let Some(limit) = self.config.limit() else {
+            return 0;
+        };
+        let is_overdue = |call: &&ModelPermit| {
+            let late = call.begin.saturating_add(limit);
+            let gone = late.saturating_add(nanos(self.config.window.length()));
+            call.generation == self.generation && self.now > late && self.now <= gone
+        };
+        self.in_flight.iter().filter(is_overdue).count() as u64
+    }
+
+    /// A half-open generation with one probe in flight.
+    fn begin_probing(&mut self, (succeeded, failed): (u32, u32), cause: Cause) {
+        self.last_admission = self.last_admission.max(self.now);
+        let phase = Phase::HalfOpen {
+            in_flight: 1,
+            succeeded,
+            failed,
+        };
+        self.enter(phase, cause);
+    }
+
+    fn reject(&mut self, until: Option<u64>) -> Result<ModelPermit, Refused> {
+        self.set_aside.push(self.now);
+        Err(Refused {
+            state: self.state(),
+            retry_after: until.map(|until| Duration::from_nanos(until.saturating_sub(self.now))),
+        })
+    }
+
+    /// A permit is dropped unrecorded. After the limit for slow calls it is a slow call that neither
+    /// failed nor ends a run of failures.
+    pub(crate) fn cancel(&mut self, permit: ModelPermit) {
+        let took = self.now - permit.begin;
+        let on_cancel = self.config.on_cancel;
+        if on_cancel == Outcome::Ignored && self.is_slow(took) {
+            self.come_back(permit, Outcome::Success, took, false);
+        } else {
+            self.come_back(permit, on_cancel, took, true);
+        }
+    }
+
+    /// A call comes back; `took` is how long it says it took, if it says so.
+    pub(crate) fn settle(&mut self, permit: ModelPermit, outcome: Outcome, took: Option<Duration>) {
+        let took = took.map_or(self.now - permit.begin, nanos);
+        self.come_back(permit, outcome, took, true);
+    }
+
+    fn come_back(&mut self, permit: ModelPermit, outcome: Outcome, took: u64, ends_run: bool) {
+        self.in_flight.retain(|call| call.number != permit.number);
+        if permit.is_half_open && outcome != Outcome::Ignored {
+            self.learn_duration(permit);
+        }
+        if permit.generation != self.generation {
+            return;
+        }
+        match self.phase {
+            // Neither has given a permit in this generation.
+            Phase::Open { .. } | Phase::ForcedOpen => unreachable!("nothing was let through"),
+            Phase::Disabled => {}
+            Phase::HalfOpen {
+                in_flight,
+                succeeded,
+                failed,
+            } => self.settle_probe(in_flight - 1, (succeeded, failed), outcome, took),
+            Phase::Ramp(ramp) => self.settle_in_ramp(ramp, permit, outcome, took),
+            Phase::Closed | Phase::MetricsOnly => self.record(outcome, took, ends_run),
+        }
+    }
+
+    /// A call that was let through while half-open shows how long such calls take. When it comes too late for
+    /// its generation, the probes that are out now get twice as long, but no more than a hundred times `probe_timeout`.
+    fn learn_duration(&mut self, permit: ModelPermit) {
+        let twice = (self.now - permit.begin).saturating_mul(2);
+        self.patience = self.patience.max(twice);
+        let longest = nanos(self.config.probe_timeout).saturating_mul(100);
+        if permit.generation != self.generation && matches!(self.phase, Phase::HalfOpen { .. }) {
+            let end = self.now.saturating_add(twice.min(longest));
+            let admission = end.saturating_sub(nanos(self.config.probe_timeout));
+            self.last_admission = self.last_admission.max(admission);
+        }
+    }
+
+    /// A call comes back with the dependency's wish to be left alone for a while, which counts if the
+    /// call counts against the dependency.
+    pub(crate) fn settle_wishing(&mut self, permit: ModelPermit, outcome: Outcome, wish: Duration) {
+        let is_against = !matches!(outcome, Outcome::Success | Outcome::Ignored);
+        if is_against && permit.is_recorded {
+            let wished = self.open_times.wish(self.now, nanos(wish));
+            if let Phase::Open { until } = &mut self.phase {
+                *until = wished.max(*until);
+            }
+        }
+        self.settle(permit, outcome, None);
+    }
+
+    fn is_slow(&self, took: u64) -> bool {
+        self.config.limit().is_some_and(|limit| took > limit)
+    }
+
+    /// What was given up is slow wherever there are slow calls.
+    fn was_slow(&self, call: &Call) -> bool {
+        self.is_slow(call.took) || call.given_up && self.config.limit().is_some()
+    }
+
+    fn settle_probe(
+        &mut self,
+        in_flight: u32,
+        (succeeded, failed): (u32, u32),
+        outcome: Outcome,
+        took: u64,
+    ) {
+        let (probes, needed) = self.config.probes_and_needed();
+        let is_slow = self.is_slow(took);
+        let (succeeded, failed) = match outcome {
+            Outcome::Ignored => (succeeded, failed),
+            Outcome::Success if !is_slow => (succeeded + 1, failed),
+            Outcome::Trip => {
+                self.open(Cause::TripRequested);
+                return;
+            }
+            _ => (succeeded, failed + 1),
+        };
+        if succeeded == needed {
+            if let Some(steps) = &self.config.steps {
+                let ramp = Ramp::begin(steps, self.now);
+                self.patience = (self.patience / 2).max(took.saturating_mul(2));
+                self.least_wait = None;
+                let share = ramp.share();
+                return self.enter(Phase::Ramp(ramp), Cause::ProbeSucceeded { share });
+            }
+            return self.enter(
+                Phase::Closed,
+                if needed == probes {
+                    Cause::ProbesSucceeded { probes }
+                } else {
+                    Cause::EnoughProbesSucceeded { succeeded, probes }
+                },
+            );
+        }
+        if failed > probes - needed {
+            self.open(if needed < probes {
+                Cause::TooManyProbesFailed { failed, probes }
+            } else if outcome == Outcome::Success {
+                Cause::ProbeSlow
+            } else {
+                Cause::ProbeFailed
+            });
+            return;
+        }
+        self.phase = Phase::HalfOpen {
+            in_flight,
+            succeeded,
+            failed,
+        };
+    }
+
+    fn settle_in_ramp(&mut self, mut ramp: Ramp, permit: ModelPermit, outcome: Outcome, took: u64) {
+        ramp.answer();
+        self.phase = Phase::Ramp(ramp);
+        if outcome == Outcome::Trip {
+            self.open(Cause::TripRequested);
+        }
+        if matches!(outcome, Outcome::Ignored | Outcome::Trip) || permit.step != Some(ramp.step) {
+            return;
+        }
+        ramp.count(outcome == Outcome::Success && !self.is_slow(took));
+        let steps = self.config.steps.as_ref().expect("it is a ramp");
+        let (failures, calls) = ramp.failures_and_calls();
+        match ramp.verdict(steps, self.now) {
+            Verdict::Goes(ramp) => self.phase = Phase::Ramp(ramp),
+            Verdict::IsBack => {
+                self.enter(Phase::Closed, Cause::RampCompleted { failures, calls });
+            }
+            Verdict::HasFailed => {
+                let share = ramp.share();
+                self.open(Cause::RampFailed {
+                    failures,
+                    calls,
+                    share,
+                });
+            }
+        }
+    }
+
+    fn record(&mut self, outcome: Outcome, took: u64, ends_run: bool) {
+        let at = self.now;
+        if outcome == Outcome::Ignored {
+            return self.set_aside.push(at);
+        }
+        let failed = outcome != Outcome::Success;
+        let given_up = outcome == Outcome::TimedOut;
+        self.calls.push(Call {
+            at,
+            failed,
+            took,
+            is_timed: true,
+            given_up,
+            ends_run: !failed && ends_run,
+        });
+        if failed {
+            self.failures_in_a_row += 1;
+        } else if ends_run {
+            self.failures_in_a_row = 0;
+        }
+        let is_bad = failed || self.is_slow(took);
+        self.weigh(is_bad);
+        if is_bad {
+            self.judge(outcome == Outcome::Trip);
+        }
+    }
+
+    fn weigh(&mut self, is_bad: bool) {
+        let Some(mut evidence) = self.evidence.take() else {
+            return;
+        };
+        let moment = Moment {
+            now: date(self.now),
+            since: date(in_microseconds(self.since)),
+            counted_since: date(self.counted_since),
+            calls: self.held() as u64,
+        };
+        if is_bad {
+            evidence.fail(moment);
+        } else {
+            evidence.succeed(moment);
+        }
+        self.evidence = Some(evidence);
+    }
+
+    /// Asks the policies, if the breaker is one that can trip.
+    fn judge(&mut self, said_so: bool) {
+        if !matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        let cause = if said_so {
+            Some(Cause::TripRequested)
+        } else {
+            let policies = self.config.policies();
+            let by_count = policies.into_iter().find_map(|policy| self.verdict(policy));
+            // Asked last, wherever it stands among them.
+            let since = date(in_microseconds(self.since));
+            let evidence = self.evidence.as_ref();
+            by_count.or_else(|| evidence?.verdict(self.overdue(), date(self.now), since))
+        };
+        if let Some(cause) = cause {
+            if let Some(evidence) = &mut self.evidence {
+                evidence.trip(&cause, date(self.now), date(in_microseconds(self.since)));
+            }
+            self.open(cause);
+        }
+    }
+
+    fn verdict(&self, policy: Policy) -> Option<Cause> {
+        let Counts {
+            calls,
+            failures,
+            slow,
+            overdue,
+        } = self.counts();
+        match policy {
+            Policy::ConsecutiveFailures(limit) => {
+                let failures = self.run();
+                (failures >= limit.into()).then_some(Cause::ConsecutiveFailures { failures, limit })
+            }
+            Policy::FailureCount(limit) => {
+                (failures >= limit.into()).then_some(Cause::FailureCount {
+                    failures,
+                    calls,
+                    limit,
+                })
+            }
+            Policy::FailureRate {
+                threshold,
+                min_calls,
+            } => {
+                let reached = share(failures, calls).is_some_and(|rate| rate >= threshold);
+                (calls >= min_calls.into() && reached).then_some(Cause::FailureRate {
+                    failures,
+                    calls,
+                    threshold,
+                })
+            }
+            Policy::SlowRate {
+                threshold,
+                min_calls,
+            } => {
+                let (slow, calls) = (slow + overdue, calls + overdue);
+                let reached = share(slow, calls).is_some_and(|rate| rate >= threshold);
+                (calls >= min_calls.into() && reached).then_some(Cause::SlowRate {
+                    slow,
+                    calls,
+                    threshold,
+                })
+            }
+            Policy::BurnRate(policy) => {
+                let short = || self.short_stretch(policy);
+                let short_calls = short().count() as u64;
+                let short_failures = short().filter(|call| call.failed).count() as u64;
+                let burns =
+                    burns(policy, failures, calls) && burns(policy, short_failures, short_calls);
+                (calls >= policy.min_calls.into() && burns).then(|| Cause::BurnRate {
+                    failures,
+                    calls,
+                    short_failures,
+                    short_calls,
+                    objective: policy.objective(),
+                    factor: policy.factor(),
+                })
+            }
+            Policy::Adaptive(_) => None,
+        }
+    }
+
+    /// The calls of the last buckets.
+    fn short_stretch(&self, policy: BurnRate) -> impl Iterator<Item = &Call> {
+        let (length, buckets) = self.config.window.buckets().expect("it was fitted to them");
+        let width = nanos(length) / u64::from(buckets);
+        let short = policy.short_buckets((length, buckets));
+        let is_in = move |call: &&Call| self.now / width - call.at / width < short;
+        self.window().filter(is_in)
+    }
+
+    /// How many calls the window holds.
+    pub(crate) fn held(&self) -> usize {
+        self.window().count()
+    }
+
+    /// Whether what happened at `at` is still within the window's time.
+    fn is_alive(&self, at: u64) -> bool {
+        self.config
+            .window
+            .ticks()
+            .is_none_or(|(width, ticks)| self.now / width - at / width < ticks)
+    }
+
+    fn window(&self) -> impl Iterator<Item = &Call> {
+        let capacity = self.config.window.capacity();
+        let most = capacity.map_or(usize::MAX, |calls| calls as usize);
+        let last = self.calls.iter().rev().take(most);
+        last.filter(|call| self.is_alive(call.at))
+    }
+
+    /// Failures since the last success. Where calls leave the window by age, only the young ones.
+    fn run(&self) -> u64 {
+        if self.config.window.ticks().is_none() {
+            return self.failures_in_a_row;
+        }
+        // A run may be longer than a window by count that holds nothing else.
+        let young = self.calls.iter().rev();
+        let young = young.take_while(|call| self.is_alive(call.at));
+        if self.config.window.capacity().is_some() && self.window().all(|call| call.failed) {
+            return self.failures_in_a_row.min(young.count() as u64);
+        }
+        let held = self.window().collect::<Vec<_>>();
+        let run = held.iter().take_while(|call| !call.ends_run);
+        run.filter(|call| call.failed).count() as u64
+    }
+
+    fn counts(&self) -> Counts {
+        let failures = self.window().filter(|call| call.failed).count();
+        let slow = self.window().filter(|call| self.was_slow(call)).count();
+        Counts {
+            calls: self.window().count() as u64,
+            failures: failures as u64,
+            slow: slow as u64,
+            overdue: self.overdue(),
+        }
+    }
+
+    fn durations(&self, is_asked_for: impl Fn(&Call) -> bool) -> Durations {
+        let calls = self
+            .window()
+            .filter(|call| call.is_timed && is_asked_for(call));
+        Durations::of_calls(calls.map(|call| call.took))
+    }
+
+    fn enter(&mut self, phase: Phase, cause: Cause) {
+        self.generation += 1;
+        self.told.push(Told {
+            from: self.phase.state(),
+            to: phase.state(),
+            generation: self.generation,
+            at: Duration::from_nanos(self.now),
+            cause,
+            missed: 0,
+        });
+        self.phase = phase;
+        self.since = self.now;
+        self.counted_since = in_microseconds(self.now);
+        self.calls.clear();
+        self.set_aside.clear();
+        self.failures_in_a_row = 0;
+        if let Some(evidence) = &mut self.evidence {
+            evidence.begin();
+        }
+    }
+
+    /// For how many nanoseconds it has been closed.
+    fn healthy(&self) -> u64 {
+        match self.phase {
+            Phase::Closed => self.now - in_microseconds(self.since).min(self.now),
+            _ => 0,
+        }
+    }
+
+    /// Opens the breaker until what is returned.
+    fn open(&mut self, cause: Cause) -> u64 {
+        let healthy = self.healthy();
+        let shown = self.shown.map(nanos);
+        let until = self.open_times.open(self.now, healthy, shown);
+        self.enter(Phase::Open { until }, cause);
+        until
+    }
+
+    /// What is known is saved, and the process ends.
+    pub(crate) fn end(&mut self) {
+        // A run is saved as it is shown.
+        self.failures_in_a_row = self.run();
+        self.open_times.end(self.now);
+    }
+
+    /// Another process begins where the one before had ended.
+    pub(crate) fn restart(&mut self) {
+        self.in_flight.clear();
+        for call in &mut self.calls {
+            call.is_timed = false;
+        }
+        // Calls are kept as the window holds them.
+        if let Shape::CountWithin { calls, .. } = self.config.window {
+            let gone = self.calls.len().saturating_sub(calls as usize);
+            self.calls.drain(..gone);
+        }
+        if let Phase::HalfOpen { .. } | Phase::Ramp(_) = self.phase {
+            self.phase = Phase::HalfOpen {
+                in_flight: 0,
+                succeeded: 0,
+                failed: 0,
+            };
+        }
+        // The settings say it again.
+        match self.config.mode() {
+            Some(State::Disabled) => {
+                self.phase = Phase::Disabled;
+                self.calls.clear();
+                self.set_aside.clear();
+                self.failures_in_a_row = 0;
+            }
+            Some(_) => self.phase = Phase::MetricsOnly,
+            None => {}
+        }
+        self.asked = 0;
+        self.counted_since = in_microseconds(self.since);
+        self.last_admission = 0;
+        self.patience = 0;
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.open_times.reset();
+        self.enter(Phase::Closed, Cause::Manual);
+    }
+
+    pub(crate) fn trip(&mut self, duration: Duration) {
+        self.open_times.trip();
+        let until = end_of_open_time(self.now, duration);
+        self.enter(Phase::Open { until }, Cause::Manual);
+    }
+
+    pub(crate) fn force_open(&mut self) {
+        if !matches!(self.phase, Phase::ForcedOpen) {
+            self.enter(Phase::ForcedOpen, Cause::Manual);
+        }
+    }
+
+    pub(crate) fn disable(&mut self) {
+        if !matches!(self.phase, Phase::Disabled) {
+            self.enter(Phase::Disabled, Cause::Manual);
+        }
+    }
+
+    pub(crate) fn metrics_only(&mut self) {
+        if !matches!(self.phase, Phase::MetricsOnly) {
+            self.enter(Phase::MetricsOnly, Cause::Manual);
+        }
+    }
+
+    pub(crate) fn picture(&self) -> Picture {
+        let Counts {
+            calls,
+            failures,
+            slow,
+            overdue,
+        } = self.counts();
+        let recording = self.config.recording;
+        let is_told_apart = recording == Recording::ByOutcome;
+        let is_by_count = matches!(
+            self.config.window,
+            Shape::Count { .. } | Shape::CountWithin { .. }
+        );
+        // A window by count tells calls aside since the generation began, others within its time.
+        let aside = self.set_aside.iter();
+        let aside = aside
+            .filter(|at| is_by_count || self.is_alive(**at))
+            .count() as u64;
+        let rejects = matches!(
+            self.phase,
+            Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen
+        );
+        let (probes_in_flight, probes_succeeded, probes_failed) = match self.phase {
+            Phase::HalfOpen {
+                in_flight,
+                succeeded,
+                failed,
+            } => (in_flight, succeeded, failed),
+            _ => (0, 0, 0),
+        };
+        let at = Duration::from_nanos(self.now);
+        let since = Duration::from_nanos(in_microseconds(self.since));
+        Picture {
+            name: Config::NAME.to_owned(),
+            state: self.state(),
+            generation: self.generation,
+            at,
+            since,
+            in_state_for: at.saturating_sub(since),
+            remaining_open: match self.phase {
+                Phase::Open { until } => Some(Duration::from_nanos(until.saturating_sub(self.now))),
+                _ => None,
+            },
+            successes: calls - failures,
+            failures,
+            calls,
+            ignored: if rejects { 0 } else { aside },
+            rejected: if rejects { aside } else { 0 },
+            failure_rate: share(failures, calls),
+            consecutive_failures: self.run(),
+            probes_in_flight,
+            probes_succeeded,
+            probes_failed,
+            admitted_share: match self.phase {
+                Phase::Ramp(ramp) => Some(ramp.share()),
+                _ => None,
+            },
+            slow,
+            overdue,
+            latency: (recording != Recording::Off).then(|| self.durations(|_| true)),
+            latency_of_successes: is_told_apart.then(|| self.durations(|call| !call.failed)),
+            latency_of_failures: is_told_apart.then(|| self.durations(|call| call.failed)),
+        }
+    }
+}
+
+/// The quotient as everybody would write it; a threshold such as 0.1 is rounded as 3 / 30 is.
+#[allow(clippy::cast_precision_loss, reason = "counts far below 2^53")]
+fn share(part: u64, calls: u64) -> Option<f64> {
+    (calls > 0).then(|| part as f64 / calls as f64)
+}
+
+/// Whether the share of failures is the factor times the budget or more, in whole numbers.
+fn burns(policy: BurnRate, failures: u64, calls: u64) -> bool {
+    let (budget, factor) = (policy.budget_in_millionths, policy.factor_in_thousandths);
+    let limit = u64::from(budget) * u64::from(factor) * calls;
+    calls > 0 && failures * 1_000_000_000 >= limit
+}
+
+/// Cut to microseconds, of which 107 years of the clock's can be told: 2^52 less 2^50.
+fn in_microseconds(nanos: u64) -> u64 {
+    (nanos / 1_000).min((1 << 52) - 1 - (1 << 50)) * 1_000
+}
+
+/// Evidence remembers what was up to 35 years before the clock began, and so ends as much earlier.
+fn date(now: u64) -> u64 {
+    now.saturating_add(1_000 << 50)
+}
+
+/// When the open time ends, 18 years after the clock's origin at the latest: 2^39 less one units of
+/// 2^20 ns.
+fn end_of_open_time(now: u64, duration: Duration) -> u64 {
+    const LAST: u64 = ((1 << 39) - 1) << 20;
+    now.saturating_add(nanos(duration)).min(LAST)
+}
+
+/// Nanoseconds; the clock's range ends after 584 years.
+fn nanos(duration: Duration) -> u64 {
+    duration.as_nanos().try_into().unwrap_or(u64::MAX)
+}

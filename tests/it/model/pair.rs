@@ -1,0 +1,699 @@
+//! A breaker and its model, driven side by side and compared after each step.
+
+use std::fmt::{self, Debug};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tripcurve::{
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, OwnedPermit,
+    Permit, Recording, Rejected, Snapshot, Transition,
+};
+#[cfg(feature = "reconfigure")]
+use tripcurve::{Reconfigured, State};
+
+use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
+
+/// What can be done to a breaker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Operation {
+    /// Ask for a permit and keep it.
+    Acquire {
+        owned: bool,
+    },
+    /// Record the outcome of a permit that is kept, on this thread (0) or on another one; `took` if
+    /// not as long as the clock says.
+    Settle {
+        permit: usize,
+        outcome: Outcome,
+        thread: usize,
+        took: Option<Step>,
+    },
+    /// Record the outcome of a permit that is kept, and the dependency's wish to be left alone for so long.
+    SettleWishing {
+        permit: usize,
+        outcome: Outcome,
+        wish: Step,
+    },
+    /// Drop a permit that is kept.
+    Drop {
+        permit: usize,
+    },
+    /// Drop a permit that is kept by unwinding past it.
+    DropByPanic {
+        permit: usize,
+    },
+    /// Make a call that takes so long and whose result counts as `outcome`, be it `Ok` or `Err`.
+    Call {
+        outcome: Outcome,
+        ok: bool,
+        asynchronous: bool,
+        takes: Option<Step>,
+    },
+    /// Make so many calls, one after the other, or fewer if it rejects one.
+    Calls {
+        outcome: Outcome,
+        calls: u16,
+    },
+    /// Make a call that panics.
+    CallThatPanics {
+        asynchronous: bool,
+    },
+    Advance(Step),
+    Reset,
+    Trip(Duration),
+    ForceOpen,
+    Disable,
+    MetricsOnly,
+    /// Save the breaker, forget it, and restore it after a while.
+    #[allow(dead_code, reason = "without the feature serde nothing is saved")]
+    Restart {
+        away: Step,
+    },
+    /// Put the configuration with this number, of those there are, in the place of the present one.
+    #[cfg(feature = "reconfigure")]
+    Reconfigure(usize),
+}
+
+/// What a reconfiguration came to.
+#[cfg(feature = "reconfigure")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Came {
+    Unchanged,
+    WindowKept,
+    WindowResized,
+    WindowReset,
+    /// The window or its newest calls were kept, and what it held tripped the breaker.
+    TrippedAtOnce,
+    RecoveryBegunAnew,
+    SwitchedOff,
+    SwitchedOn,
+}
+
+/// What was told of a breaker and seen of it.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    pub(crate) told: Vec<Told>,
+    #[cfg(feature = "reconfigure")]
+    pub(crate) came: Vec<Came>,
+}
+
+/// How far the clock is moved on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    Nanos(u32),
+    /// By a bucket, or a 64th of `within`.
+    Tick,
+    /// By the window's time, or one nanosecond less.
+    Window,
+    AlmostWindow,
+    OpenFor,
+    AlmostOpenFor,
+    /// By the time of a step of the ramp, if there is one.
+    Each,
+    AlmostEach,
+    /// By the longest open time.
+    LongestOpenTime,
+    ProbeTimeout,
+    AlmostProbeTimeout,
+    /// By as much as a call may take, or one nanosecond more.
+    Limit,
+    JustAboveLimit,
+    Years(u8),
+    /// To the end of the clock's range.
+    End,
+}
+
+impl Step {
+    fn duration(self, config: &Config) -> Duration {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        let almost = |end: Duration| end.saturating_sub(Duration::from_nanos(1));
+        let (window, ticks) = match config.window {
+            Shape::Time { length, buckets } => (length, buckets),
+            Shape::Count { .. } => (Duration::from_secs(1), 10),
+            Shape::CountWithin { within, .. } => (within, 64),
+        };
+        // Never is not a step.
+        let probe_timeout = config.probe_timeout.min(YEAR);
+        let each = config.steps.as_ref().map_or(config.open_for, |it| it.each);
+        match self {
+            Self::Nanos(nanos) => Duration::from_nanos(nanos.into()),
+            Self::Tick => window / ticks,
+            Self::Window => window,
+            Self::AlmostWindow => almost(window),
+            Self::OpenFor => config.open_for,
+            Self::AlmostOpenFor => almost(config.open_for),
+            Self::Each => each,
+            Self::AlmostEach => almost(each),
+            Self::LongestOpenTime => config.growth.map_or(config.open_for, |it| it.longest),
+            Self::ProbeTimeout => probe_timeout,
+            Self::AlmostProbeTimeout => almost(probe_timeout),
+            Self::Limit => config.slower_than,
+            Self::JustAboveLimit => config.slower_than + Duration::from_nanos(1),
+            Self::Years(years) => YEAR * u32::from(years),
+            Self::End => Duration::MAX,
+        }
+    }
+}
+
+/// Where the breaker and its model part.
+pub(crate) struct Difference {
+    step: usize,
+    operation: Option<Operation>,
+    what: &'static str,
+    breaker: String,
+    model: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            step,
+            operation,
+            what,
+            breaker,
+            model,
+        } = self;
+        match operation {
+            Some(operation) => write!(f, "after step {step}, {operation:?}, ")?,
+            None => f.write_str("when just built, ")?,
+        }
+        write!(f, "{what} differ\n  breaker: {breaker}\n  model:   {model}")
+    }
+}
+
+/// Gives the builder what it takes to go on with what the breaker knows.
+pub(crate) type Restart =
+    fn(&CircuitBreaker<ByItself>, CircuitBreakerBuilder) -> CircuitBreakerBuilder;
+
+/// Drives a breaker and its model through `operations`. They are built by the first of the configurations, of
+/// which there is one at least.
+pub(crate) fn drive(configs: &[Config], operations: &[Operation]) -> Result<Story, Difference> {
+    drive_restarting(configs, operations, never)
+}
+
+/// Where nothing is restarted.
+pub(crate) fn never(
+    _: &CircuitBreaker<ByItself>,
+    _: CircuitBreakerBuilder,
+) -> CircuitBreakerBuilder {
+    panic!("nothing is restarted")
+}
+
+/// The same, and restarts the breaker.
+pub(crate) fn drive_restarting(
+    configs: &[Config],
+    operations: &[Operation],
+    restart: Restart,
+) -> Result<Story, Difference> {
+    let config = &configs[0];
+    let (clock, hand) = Clock::mock();
+    hand.advance(config.built_at);
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let breaker = listened(config.builder(clock.clone()), &log)
+        .build()
+        .unwrap_or_else(|error| panic!("{config:?} makes no sense: {error}"));
+    let mut pair = Pair {
+        breaker: breaker.with_classifier(by_itself),
+        permits: Vec::new(),
+        lender: &breaker,
+        clock,
+        restart,
+        hand,
+        model: Model::new(config.clone()),
+        log,
+        #[cfg(feature = "reconfigure")]
+        configs,
+        story: Story::default(),
+        snapshot: breaker.snapshot(),
+        most_held: 512_usize.saturating_sub(operations.len()),
+        begun: 0,
+        step: 0,
+        operation: None,
+    };
+    pair.compare()?;
+    for (step, operation) in operations.iter().enumerate() {
+        pair.step = step;
+        pair.operation = Some(*operation);
+        pair.apply(*operation)?;
+        pair.compare()?;
+    }
+    Ok(pair.story)
+}
+
+fn listened(builder: CircuitBreakerBuilder, log: &Arc<Mutex<Vec<Told>>>) -> CircuitBreakerBuilder {
+    let log = Arc::clone(log);
+    builder.on_transition(move |transition| log.lock().unwrap().push(told(transition)))
+}
+
+fn told(transition: &Transition) -> Told {
+    assert_eq!(transition.name(), Config::NAME);
+    Told {
+        from: transition.from(),
+        to: transition.to(),
+        generation: transition.generation(),
+        at: transition.at(),
+        cause: transition.cause(),
+        missed: transition.missed(),
+    }
+}
+
+/// Results that say themselves how they count.
+pub(crate) type ByItself = fn(&Result<Outcome, Outcome>) -> Outcome;
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "a classifier is given a reference"
+)]
+fn by_itself(result: &Result<Outcome, Outcome>) -> Outcome {
+    match result {
+        Ok(outcome) | Err(outcome) => *outcome,
+    }
+}
+
+enum Held<'a> {
+    Borrowed(Permit<'a>),
+    Owned(OwnedPermit),
+}
+
+impl Held<'_> {
+    fn record(self, outcome: Outcome, thread: usize, took: Option<Duration>) {
+        match self {
+            Self::Borrowed(permit) => match took {
+                None => permit.record(outcome),
+                Some(took) => permit.record_with_duration(outcome, took),
+            },
+            Self::Owned(permit) => {
+                let record = move || match took {
+                    None => permit.record(outcome),
+                    Some(took) => permit.record_with_duration(outcome, took),
+                };
+                match thread {
+                    0 => record(),
+                    _ => on_thread(thread, record),
+                }
+            }
+        }
+    }
+}
+
+struct Pair<'a> {
+    breaker: CircuitBreaker<ByItself>,
+    /// The permits that are kept, the breaker's and the model's.
+    permits: Vec<(Held<'a>, ModelPermit)>,
+    /// The same breaker, for permits that borrow it.
+    lender: &'a CircuitBreaker,
+    clock: Clock,
+    restart: Restart,
+    hand: MockClock,
+    model: Model,
+    log: Arc<Mutex<Vec<Told>>>,
+    #[cfg(feature = "reconfigure")]
+    configs: &'a [Config],
+    story: Story,
+    /// Taken again and again into the same place, which must leave nothing of the one before.
+    snapshot: Snapshot,
+    /// How many calls the window may hold after many at once, so that a histogram goes on to count one by
+    /// one, which it does to 512.
+    most_held: usize,
+    /// How many calls have asked.
+    begun: u64,
+    step: usize,
+    operation: Option<Operation>,
+}
+
+impl<'a> Pair<'a> {
+    fn apply(&mut self, operation: Operation) -> Result<(), Difference> {
+        match operation {
+            Operation::Acquire { owned } => self.acquire(owned)?,
+            Operation::Settle {
+                permit,
+                outcome,
+                thread,
+                took,
+            } => {
+                if let Some((held, model)) = self.take(permit) {
+                    let took = took.map(|step| step.duration(&self.model.config));
+                    held.record(outcome, thread, took);
+                    self.show();
+                    self.model.settle(model, outcome, took);
+                }
+            }
+            Operation::SettleWishing {
+                permit,
+                outcome,
+                wish,
+            } => {
+                if let Some((held, model)) = self.take(permit) {
+                    let wish = wish.duration(&self.model.config);
+                    match held {
+                        Held::Borrowed(permit) => permit.record_with_retry_after(outcome, wish),
+                        Held::Owned(permit) => permit.record_with_retry_after(outcome, wish),
+                    }
+                    self.show();
+                    self.model.settle_wishing(model, outcome, wish);
+                }
+            }
+            Operation::Drop { permit } => {
+                if let Some((held, model)) = self.take(permit) {
+                    drop(held);
+                    self.show();
+                    self.model.cancel(model);
+                }
+            }
+            Operation::DropByPanic { permit } => {
+                if let Some((held, model)) = self.take(permit) {
+                    unwind(move || {
+                        let _held = held;
+                        resume_unwind(Box::new(()))
+                    });
+                    self.show();
+                    self.model.settle(model, Outcome::Failure, None);
+                }
+            }
+            Operation::Call {
+                outcome,
+                ok,
+                asynchronous,
+                takes,
+            } => {
+                let takes = takes.map(|step| step.duration(&self.model.config));
+                self.call(outcome, ok, asynchronous, takes)?;
+            }
+            Operation::Calls { outcome, calls } => self.calls(outcome, calls)?,
+            Operation::CallThatPanics { asynchronous } => self.call_that_panics(asynchronous)?,
+            Operation::Advance(step) => {
+                let by = step.duration(&self.model.config);
+                self.advance(by);
+            }
+            Operation::Reset => {
+                self.breaker.reset();
+                self.model.reset();
+            }
+            Operation::Trip(duration) => {
+                self.breaker.trip(duration);
+                self.model.trip(duration);
+            }
+            Operation::ForceOpen => {
+                self.breaker.force_open();
+                self.model.force_open();
+            }
+            Operation::Disable => {
+                self.breaker.disable();
+                self.model.disable();
+            }
+            Operation::MetricsOnly => {
+                self.breaker.metrics_only();
+                self.model.metrics_only();
+            }
+            Operation::Restart { away } => self.restart(away),
+            #[cfg(feature = "reconfigure")]
+            Operation::Reconfigure(number) => self.reconfigure(number)?,
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "reconfigure")]
+    fn reconfigure(&mut self, number: usize) -> Result<(), Difference> {
+        let config = &self.configs[number % self.configs.len()];
+        let settings = config.builder(self.clock.clone());
+        let found = self
+            .breaker
+            .reconfigure(settings)
+            .unwrap_or_else(|error| panic!("{config:?} makes no sense: {error}"));
+        self.breaker.snapshot_into(&mut self.snapshot);
+        self.model.shown = self.snapshot.remaining_open();
+        let before = self.model.state();
+        let expected = self.model.reconfigure(config.clone());
+        self.same("what came of it", &found, &expected)?;
+        self.story.came.push(match expected {
+            Reconfigured::Unchanged => Came::Unchanged,
+            Reconfigured::WindowReset => Came::WindowReset,
+            Reconfigured::WindowResized => Came::WindowResized,
+            Reconfigured::StateChanged(State::Closed) => Came::SwitchedOn,
+            Reconfigured::StateChanged(_) => Came::SwitchedOff,
+            _ => Came::WindowKept,
+        });
+        match (before, self.model.told.last().map(|told| told.to)) {
+            (State::HalfOpen, Some(State::HalfOpen)) => {
+                self.story.came.push(Came::RecoveryBegunAnew);
+            }
+            (State::Closed, Some(State::Open)) => self.story.came.push(Came::TrippedAtOnce),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, by: Duration) {
+        self.hand.advance(by);
+        self.model.advance(by);
+    }
+
+    fn restart(&mut self, away: Step) {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        let away = away.duration(&self.model.config);
+        // What is older isn't restored, and what is remembered ends after a hundred years.
+        if away > YEAR || self.clock.now() + away > 100 * YEAR {
+            return;
+        }
+        let builder = listened(self.model.config.builder(self.clock.clone()), &self.log);
+        let builder = (self.restart)(&self.breaker, builder);
+        self.model.end();
+        self.advance(away);
+        let breaker: &'static CircuitBreaker = Box::leak(Box::new(builder.build().unwrap()));
+        // What comes back now tells the old breaker.
+        self.permits.clear();
+        self.log.lock().unwrap().clear();
+        self.lender = breaker;
+        self.breaker = breaker.with_classifier(by_itself);
+        self.model.restart();
+    }
+
+    /// Whether a call may ask. A breaker that watches calls in flight watches them all, and is
+    /// exact, while at most 32 begin within a fourth of the limit and at most 127 are in flight.
+    fn is_exact(&mut self) -> bool {
+        const WATCHED_AT_ONCE: u64 = 32;
+        const WATCHED: usize = 127;
+        let Some(limit) = self.model.config.limit() else {
+            return true;
+        };
+        self.begun += 1;
+        if self.begun.is_multiple_of(WATCHED_AT_ONCE) {
+            self.advance(Duration::from_nanos(limit / 4 + 1));
+        }
+        self.permits.len() < WATCHED
+    }
+
+    /// Shows the model what chance has decided.
+    fn show(&mut self) {
+        if self.model.config.growth.is_some() {
+            self.breaker.snapshot_into(&mut self.snapshot);
+            self.model.shown = self.snapshot.remaining_open();
+        }
+    }
+
+    /// Tells the model for how long the breaker wants to be left alone.
+    fn hear(&mut self, rejected: Option<&Rejected>) {
+        self.model.heard = rejected.and_then(Rejected::earliest);
+    }
+
+    fn take(&mut self, permit: usize) -> Option<(Held<'a>, ModelPermit)> {
+        let index = permit.checked_rem(self.permits.len())?;
+        Some(self.permits.swap_remove(index))
+    }
+
+    fn acquire(&mut self, owned: bool) -> Result<(), Difference> {
+        if !self.is_exact() {
+            return Ok(());
+        }
+        let held = if owned {
+            self.breaker.try_acquire_owned().map(Held::Owned)
+        } else {
+            self.lender.try_acquire().map(Held::Borrowed)
+        };
+        self.show();
+        self.hear(held.as_ref().err());
+        match (held, self.model.acquire()) {
+            (Ok(held), Ok(permit)) => self.permits.push((held, permit)),
+            (held, permit) => {
+                let refused = held
+                    .map(|_| "a permit")
+                    .map_err(|rejected| refused(&rejected));
+                self.same("answers", &refused, &permit.map(|_| "a permit"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn call(
+        &mut self,
+        outcome: Outcome,
+        ok: bool,
+        asynchronous: bool,
+        takes: Option<Duration>,
+    ) -> Result<(), Difference> {
+        if !self.is_exact() {
+            return Ok(());
+        }
+        let takes = takes.unwrap_or_default();
+        let hand = self.hand.clone();
+        let operation = || {
+            hand.advance(takes);
+            if ok { Ok(outcome) } else { Err(outcome) }
+        };
+        let found = if asynchronous {
+            now(self.breaker.call_async(async || operation()))
+        } else {
+            self.breaker.call(operation)
+        };
+        self.show();
+        self.hear(rejection(&found));
+        let expected = match self.model.acquire() {
+            Ok(permit) => {
+                self.model.advance(takes);
+                self.model.settle(permit, outcome, None);
+                Ok(if ok { Ok(outcome) } else { Err(outcome) })
+            }
+            Err(refused) => Err(refused),
+        };
+        self.same("results", &answer(found), &expected)
+    }
+
+    fn calls(&mut self, outcome: Outcome, calls: u16) -> Result<(), Difference> {
+        let is_recorded = self.model.config.recording != Recording::Off;
+        for _ in 0..calls {
+            if is_recorded && self.model.held() >= self.most_held {
+                break;
+            }
+            self.call(outcome, true, false, None)?;
+            self.same("states", &self.breaker.state(), &self.model.state())?;
+        }
+        Ok(())
+    }
+
+    fn call_that_panics(&mut self, asynchronous: bool) -> Result<(), Difference> {
+        if !self.is_exact() {
+            return Ok(());
+        }
+        let mut found = None;
+        unwind(|| {
+            let panic = || resume_unwind(Box::new(()));
+            found = Some(if asynchronous {
+                now(self.breaker.call_async(|| async { panic() }))
+            } else {
+                self.breaker.call(panic)
+            });
+        });
+        self.show();
+        self.hear(found.as_ref().and_then(rejection));
+        let expected = match self.model.acquire() {
+            Ok(permit) => {
+                self.model.settle(permit, Outcome::Failure, None);
+                None
+            }
+            Err(refused) => Some(Err(refused)),
+        };
+        self.same("results", &found.map(answer), &expected)
+    }
+
+    fn compare(&mut self) -> Result<(), Difference> {
+        self.same("states", &self.breaker.state(), &self.model.state())?;
+        self.breaker.snapshot_into(&mut self.snapshot);
+        let picture = Picture::of(&self.snapshot);
+        self.same("snapshots", &picture, &self.model.picture())?;
+        let found = std::mem::take(&mut *self.log.lock().unwrap());
+        let expected = self.model.take_told();
+        self.same("transitions", &found, &expected)?;
+        self.story.told.extend(expected);
+        Ok(())
+    }
+
+    fn same<T: Debug + PartialEq>(
+        &self,
+        what: &'static str,
+        breaker: &T,
+        model: &T,
+    ) -> Result<(), Difference> {
+        if breaker == model {
+            return Ok(());
+        }
+        Err(Difference {
+            step: self.step,
+            operation: self.operation,
+            what,
+            breaker: format!("{breaker:?}"),
+            model: format!("{model:?}"),
+        })
+    }
+}
+
+fn refused(rejected: &Rejected) -> Refused {
+    assert_eq!(rejected.name(), Config::NAME);
+    let (earliest, wait) = (rejected.earliest(), rejected.retry_after());
+    let latest = earliest.map(|earliest| earliest.saturating_add(earliest / 4));
+    assert!(earliest <= wait && wait <= latest, "{wait:?}");
+    Refused {
+        state: rejected.state(),
+        retry_after: earliest,
+    }
+}
+
+/// Why a call was not made.
+fn rejection(result: &Result<Outcome, CallError<Outcome>>) -> Option<&Rejected> {
+    match result {
+        Err(CallError::Rejected(rejected)) => Some(rejected),
+        _ => None,
+    }
+}
+
+/// The result of a call that was made, or why it was not.
+fn answer(
+    result: Result<Outcome, CallError<Outcome>>,
+) -> Result<Result<Outcome, Outcome>, Refused> {
+    match result {
+        Ok(outcome) => Ok(Ok(outcome)),
+        Err(CallError::Inner(outcome)) => Ok(Err(outcome)),
+        Err(CallError::Rejected(rejected)) => Err(refused(&rejected)),
+        Err(error) => panic!("the model doesn't know {error:?}"),
+    }
+}
+
+/// The result of a future that has no reason to wait.
+fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the future waits"),
+    }
+}
+
+/// Runs `unwinding` to its end, be it a panic.
+fn unwind(unwinding: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(unwinding));
+}
+
+/// Runs `job` on the other thread of that number and waits for it, so that several threads' shards
+/// are in use while all is still done one after the other.
+fn on_thread(thread: usize, job: impl FnOnce() + Send + 'static) {
+    type Job = Box<dyn FnOnce() + Send>;
+    static OTHERS: OnceLock<Vec<Sender<Job>>> = OnceLock::new();
+
+    let others = OTHERS.get_or_init(|| {
+        let spawn = |_| {
+            let (sender, jobs) = mpsc::channel::<Job>();
+            std::thread::spawn(move || jobs.iter().for_each(|job| job()));
+            sender
+        };
+        (0..3).map(spawn).collect()
+    });
+    let (done, is_done) = mpsc::channel();
+    let job = Box::new(move || {
+        job();
+        let _ = done.send(());
+    });
+    others[thread % others.len()].send(job).unwrap();
+    is_done.recv().unwrap();
+}

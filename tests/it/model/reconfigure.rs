@@ -1,0 +1,256 @@
+//! Another configuration in the place of the present one, as its documentation describes it.
+
+use tripcurve::{Cause, Reconfigured, State};
+
+use super::config::{Config, Part, Policy, Shape, Steps};
+use super::{Call, Model, Phase, adaptive};
+
+impl Config {
+    /// With some of the parts of another one, made to fit what stays. If the parts that say which times are
+    /// taken stay, the policies look at those.
+    pub(crate) fn changed(&self, other: &Self, parts: &[Part]) -> Self {
+        let from = |part| if parts.contains(&part) { other } else { self };
+        let window = from(Part::Window).window;
+        let policies = from(Part::Policies).policies.clone();
+        let policies = if parts.contains(&Part::Times) {
+            policies
+        } else {
+            self.with_the_same_times(policies)
+        };
+        Self {
+            window,
+            policies: Policy::all_fitted(policies, window),
+            recording: from(Part::Times).recording,
+            slower_than: from(Part::Times).slower_than,
+            shards: from(Part::Shards).shards,
+            probes: from(Part::Recovery).probes,
+            needed: from(Part::Recovery).needed,
+            steps: from(Part::Recovery).steps.clone(),
+            open_for: from(Part::OpenTimes).open_for,
+            growth: from(Part::OpenTimes).growth,
+            max_retry_after: from(Part::Others).max_retry_after,
+            probe_timeout: from(Part::Others).probe_timeout,
+            on_cancel: from(Part::Others).on_cancel,
+            start_in: self.start_in,
+            enabled: self.enabled,
+            metrics_only: self.metrics_only,
+            built_at: self.built_at,
+        }
+    }
+
+    /// These policies, of which some look at slow calls if some of this configuration's do.
+    fn with_the_same_times(&self, mut policies: Vec<Policy>) -> Vec<Policy> {
+        let looks = self.limit().is_some();
+        for policy in &mut policies {
+            match policy {
+                Policy::SlowRate {
+                    threshold,
+                    min_calls,
+                } if !looks => {
+                    *policy = Policy::FailureRate {
+                        threshold: *threshold,
+                        min_calls: *min_calls,
+                    };
+                }
+                Policy::Adaptive(policy) if !looks => policy.is_timed = false,
+                _ => {}
+            }
+        }
+        if looks {
+            policies.push(Policy::SlowRate {
+                threshold: 1.0,
+                min_calls: 10,
+            });
+        }
+        policies
+    }
+
+    /// Whether what the window holds under one would be what it held under the other.
+    fn has_the_window_of(&self, other: &Self) -> bool {
+        let shape = |it: &Self| (it.window.ticks(), it.window.capacity());
+        let times = |it: &Self| (it.recording, it.limit());
+        // The last n calls are counted in one place.
+        let shards = |it: &Self| it.window.buckets().map(|_| it.shards);
+        shape(self) == shape(other) && times(self) == times(other) && shards(self) == shards(other)
+    }
+
+    /// Whether the other's window can hold the newest calls of this one's. It asks for no ages that
+    /// this one doesn't know, and what is slow by one is slow by the other.
+    fn can_hand_calls_to(&self, other: &Self) -> bool {
+        let knows_enough = matches!(
+            (self.window, other.window),
+            (Shape::Time { .. }, Shape::Time { .. })
+                | (Shape::Count { .. }, Shape::Count { .. })
+                | (
+                    Shape::CountWithin { .. },
+                    Shape::CountWithin { .. } | Shape::Count { .. }
+                )
+        );
+        knows_enough && self.limit() == other.limit()
+    }
+
+    /// Whether both lead back in the same way; of a ramp that is also how far back the window looks.
+    fn has_the_recovery_of(&self, other: &Self) -> bool {
+        let looks_back = |it: &Self| {
+            let is_ramp = it.steps.is_some();
+            is_ramp.then(|| it.window.ticks().map(|_| it.window.length()))
+        };
+        let share = |it: &Self| it.steps.as_ref().map(Steps::max_failure_rate);
+        let steps = |it: &Self| {
+            let steps = it.steps.as_ref();
+            steps.map(|it| (it.shares_in_thousandths.clone(), it.each))
+        };
+        self.probes_and_needed() == other.probes_and_needed()
+            && looks_back(self) == looks_back(other)
+            && steps(self) == steps(other)
+            && share(self) == share(other)
+    }
+
+    /// Whether both say the same.
+    fn is_like(&self, other: &Self) -> bool {
+        let growth = |it: &Self| {
+            let growth = it.growth?;
+            let healthy_after = growth.healthy_after.unwrap_or(it.open_for);
+            let jitter = growth.jitter;
+            Some((
+                growth.factor_in_tenths,
+                growth.longest,
+                jitter,
+                healthy_after,
+            ))
+        };
+        self.has_the_window_of(other)
+            && self.has_the_recovery_of(other)
+            && self.policies() == other.policies()
+            && (self.adaptive().is_none() || self.window.length() == other.window.length())
+            && (self.open_for, growth(self)) == (other.open_for, growth(other))
+            && self.max_retry_after() == other.max_retry_after()
+            && self.probe_timeout == other.probe_timeout
+            && self.on_cancel == other.on_cancel
+            && self.mode() == other.mode()
+    }
+}
+
+/// What a window leaves to one of another shape.
+struct HandedOn {
+    newest_first: Vec<Call>,
+    counted_since: u64,
+    failures_in_a_row: u64,
+}
+
+impl Model {
+    pub(crate) fn reconfigure(&mut self, config: Config) -> Reconfigured {
+        if self.config.is_like(&config) {
+            return Reconfigured::Unchanged;
+        }
+        let has_same_window = self.config.has_the_window_of(&config);
+        let has_same_recovery = self.config.has_the_recovery_of(&config);
+        self.open_times.reconfigure(&config);
+        let offered = config.adaptive().map(|policy| {
+            let window = config.window.length();
+            adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)
+        });
+        self.evidence = match (self.evidence.take(), offered) {
+            (Some(present), Some(offered)) => Some(present.succeeded_by(&offered)),
+            (_, offered) => offered,
+        };
+        if !has_same_recovery {
+            self.asked = 0;
+            self.patience = 0;
+        }
+        let (before, now) = (self.config.held(), config.held());
+        // Settings that switch it off or on leave nothing behind.
+        let hands_on = before == now && self.config.can_hand_calls_to(&config);
+        let handed_on = hands_on.then(|| self.handed_on());
+        self.config = config;
+        if before != now && self.switch(before, now) {
+            return Reconfigured::StateChanged(self.state());
+        }
+        self.begin_anew(has_same_window, has_same_recovery);
+        if has_same_window {
+            self.judge(false);
+            return Reconfigured::WindowKept;
+        }
+        // Where calls are rejected there is no window.
+        let Some(handed_on) = handed_on.filter(|_| self.lets_through_all()) else {
+            return Reconfigured::WindowReset;
+        };
+        self.take_on(handed_on);
+        self.judge(false);
+        Reconfigured::WindowResized
+    }
+
+    /// What another window may take on.
+    fn handed_on(&self) -> HandedOn {
+        let ticks = self.config.window.ticks();
+        // Of a call it is known in which bucket or tick it ended, and whether it was slow.
+        let as_it_is_known = |call: &Call| Call {
+            at: ticks.map_or(call.at, |(width, _)| call.at / width * width),
+            is_timed: false,
+            ..*call
+        };
+        HandedOn {
+            newest_first: self.window().map(as_it_is_known).collect(),
+            counted_since: ticks.map_or(0, |(width, ticks)| {
+                let length = width * ticks;
+                self.counted_since.max(self.now.saturating_sub(length))
+            }),
+            failures_in_a_row: self.run(),
+        }
+    }
+
+    /// Takes on what the present window has room for and what is young enough for it.
+    fn take_on(&mut self, handed_on: HandedOn) {
+        let mut calls = handed_on.newest_first;
+        if let Some(capacity) = self.config.window.capacity() {
+            calls.truncate(capacity as usize);
+        }
+        calls.retain(|call| self.is_alive(call.at));
+        calls.reverse();
+        self.calls = calls;
+        self.counted_since = handed_on.counted_since;
+        self.failures_in_a_row = handed_on.failures_in_a_row;
+    }
+
+    /// Switches it off or on, if it isn't as the settings say already. On again is as after a reset, unless
+    /// somebody has chosen another state meanwhile.
+    fn switch(&mut self, before: Option<State>, now: Option<State>) -> bool {
+        let phase = match now {
+            Some(now) if now == self.state() => return false,
+            Some(State::ForcedOpen) => Phase::ForcedOpen,
+            Some(State::Disabled) => Phase::Disabled,
+            Some(_) => Phase::MetricsOnly,
+            None if before == Some(self.state()) => {
+                self.open_times.reset();
+                Phase::Closed
+            }
+            None => return false,
+        };
+        self.enter(phase, Cause::Reconfigured);
+        true
+    }
+
+    fn begin_anew(&mut self, has_same_window: bool, has_same_recovery: bool) {
+        match self.phase {
+            Phase::Closed if !has_same_window => {
+                // The new generation has not been healthy for long.
+                self.open_times.look_back(self.healthy());
+                self.enter(Phase::Closed, Cause::Reconfigured);
+            }
+            Phase::MetricsOnly if !has_same_window => {
+                self.enter(Phase::MetricsOnly, Cause::Reconfigured);
+            }
+            Phase::HalfOpen { .. } | Phase::Ramp(_) if !has_same_recovery => {
+                let phase = Phase::HalfOpen {
+                    in_flight: 0,
+                    succeeded: 0,
+                    failed: 0,
+                };
+                self.enter(phase, Cause::Reconfigured);
+            }
+            // These are the rejected ones.
+            _ if !has_same_window => self.set_aside.clear(),
+            _ => {}
+        }
+    }
+}
