@@ -6,6 +6,13 @@
 //! atomic type's home (`tests/it/house_rules.rs` checks it), so what is explored and counted is what
 //! ships.
 //!
+//! Most words of the crate have one reason for their orderings, and a type for it:
+//!
+//! - `relaxed.rs`: hints, words that are all there is, and words that another one publishes.
+//! - `stamped.rs`: words that say whose they are.
+//!
+//! The rest of the module is what these stand on:
+//!
 //! - `published.rs`: a value that is published once.
 //! - `replaceable.rs`: a value that is replaced as a whole.
 //! - `watched.rs`: the atomic of the builds that loom explores or that count cache lines.
@@ -14,6 +21,7 @@
 //! - `traced.rs`: notes each access.
 
 pub(crate) mod field;
+mod relaxed;
 pub(crate) mod stamped;
 pub(crate) mod thread_slot;
 #[cfg(any(feature = "bulkhead", feature = "wait"))]
@@ -60,6 +68,8 @@ pub use traced::{Access, accesses_of};
 pub(crate) use published::PublishedOnce;
 #[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
 pub(crate) use replaceable::{Replaceable, Seen};
+
+pub(crate) use relaxed::{Hint, Payload, SelfContained};
 
 /// A box that is filled at most once, before the races begin. Loom doesn't explore it.
 pub(crate) use once_cell::race::OnceBox as LateBox;
