@@ -82,12 +82,12 @@
 //! | `health` | [`CircuitBreaker::health_check`]: a task checks the dependency, so that no user's call has to be the probe | event-listener, futures-timer |
 //! | `reconfigure` | `CircuitBreaker::reconfigure`, `Registry::reconfigure`: other settings while calls run | arc-swap |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
-//! | `schema` | `schemars::JsonSchema` for `Config`, for editors | schemars, and those of `serde` |
-//! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML; `SavedState`: what a breaker knows, for the process that comes next | serde, humantime |
+//! | `serde` | `SavedState`: what a breaker knows, for the process that comes next | serde |
 //! | `tokio` | [`CircuitBreaker::call_timeout`]: time limits by tokio's timer; with any other one they need no feature | tokio's `time` |
 //! | `wait` | `CircuitBreakerBuilder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //!
-//! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
+//! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
+//! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
 // docs.rs marks each item with the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -101,8 +101,6 @@
 // (tests/it/house_rules.rs checks it).
 #[cfg(feature = "registry")]
 mod registry;
-#[cfg(feature = "serde")]
-mod config;
 mod retry_budget;
 mod handles;
 mod builder;
@@ -136,8 +134,6 @@ pub use bulkhead::{
     BlockingBulkhead, Bulkhead, BulkheadPermit, GuardedBlocking, OwnedBulkheadPermit,
 };
 pub use clock::{Clock, MockClock};
-#[cfg(feature = "serde")]
-pub use config::Config;
 #[cfg(feature = "reconfigure")]
 pub use engine::parts::Reconfigured;
 #[cfg(feature = "bulkhead")]
@@ -233,7 +229,7 @@ pub mod guide {}
 #[doc = include_str!("docs/composition.md")]
 pub mod composition {}
 
-/// Compiles and runs the README's code, which reads a file.
-#[cfg(all(doctest, feature = "serde"))]
+/// Compiles and runs the README's code.
+#[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

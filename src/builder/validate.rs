@@ -36,8 +36,28 @@ impl<C> CircuitBreakerBuilder<C> {
         ))
     }
 
-    /// Checks all settings and makes what follows from several of them.
-    pub(crate) fn validate(&self) -> Result<Checked, ConfigError> {
+    /// Checks all settings without making the breaker.
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// let settings = CircuitBreaker::builder("payments").shards(0);
+    /// assert_eq!(settings.validate().unwrap_err().setting, "shards");
+    /// assert_eq!(settings.shards(1).validate(), Ok(()));
+    /// ```
+    ///
+    /// # Errors
+    /// The error that [`build`](Self::build) would return.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check_length_of_name()?;
+        self.checked()?;
+        #[cfg(feature = "wait")]
+        self.probe_queue()?;
+        Ok(())
+    }
+
+    /// Makes what follows from several settings, if all of them make sense.
+    pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
         let thread_slots = match self.shards {
             None => default_shards(),
             Some(shards) if (1..=ThreadSlot::OWNED).contains(&shards) => shards,
@@ -56,7 +76,7 @@ impl<C> CircuitBreakerBuilder<C> {
                 "trip_when",
                 self.policies.len(),
                 format!("at most {} policies", TripPolicy::MOST),
-                TripPolicy::HOW_TO_HAVE_FEWER,
+                "any of them trips, so leave those out that another one covers",
             ));
         }
         let capacity = self.window.capacity();

@@ -206,11 +206,7 @@ impl Recovery {
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```
     #[must_use]
-    pub const fn steps<const N: usize>(shares: [f64; N], each: Duration) -> Self {
-        Self::in_steps(&shares, each)
-    }
-
-    pub(crate) const fn in_steps(shares: &[f64], each: Duration) -> Self {
+    pub const fn steps(shares: &[f64], each: Duration) -> Self {
         Self::by(Way::Steps(Steps::new(shares, each)))
     }
 

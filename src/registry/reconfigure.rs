@@ -65,7 +65,7 @@ where
             if !names_each {
                 template.check_name(present.name())?;
             }
-            combine(present).validate().map(drop)
+            combine(present).checked().map(drop)
         })?;
         breakers.templates.replace(combine);
         let places = &breakers.places;

@@ -1,6 +1,7 @@
 //! The breakers of a service that come from a file: two by name, and one for each tenant.
 
-use tripcurve::{CircuitBreaker, Config, ConfigError, Reconfigured, Registry};
+use tripcurve::{CircuitBreaker, ConfigError, Reconfigured, Registry};
+use tripcurve_config::Config;
 
 pub(crate) struct Breakers {
     pub(crate) payments: CircuitBreaker,

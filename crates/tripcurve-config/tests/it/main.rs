@@ -1,4 +1,11 @@
-//! Tests of configuration files that need a reader of YAML or a validator of JSON Schema.
-//!
-//! A package of its own, since those take longer to build than tripcurve with all its examples.
-#![forbid(unsafe_code)]
+//! The tests of configuration files, as one program.
+
+mod any_config;
+
+mod config;
+mod names;
+mod readers;
+mod reload_recipe;
+mod round_trip;
+mod schema;
+mod state_names;
