@@ -6,11 +6,15 @@ use std::time::Duration;
 use super::CircuitBreakerBuilder;
 use crate::adaptive::Evidence;
 use crate::clock::saturating_nanos;
+#[cfg(feature = "wait")]
+use crate::engine::probe_queue::ProbeQueue;
 use crate::error::ConfigError;
 use crate::name::Name;
 use crate::policy::TripPolicy;
 use crate::recovery::{MaxRetryAfter, Recovery};
 use crate::sync::thread_slot::ThreadSlot;
+#[cfg(feature = "wait")]
+use crate::sync::wait_queue::EventQueue;
 use crate::window::Window;
 
 /// What follows from settings that make sense.
@@ -52,7 +56,10 @@ impl<C> CircuitBreakerBuilder<C> {
         self.check_length_of_name()?;
         self.checked()?;
         #[cfg(feature = "wait")]
-        self.probe_queue()?;
+        {
+            let max = self.max_waiting;
+            let _queue = max.map(ProbeQueue::<EventQueue>::boxed).transpose()?;
+        }
         Ok(())
     }
 

@@ -201,7 +201,7 @@ impl Recovery {
     ///
     /// let each = Duration::from_secs(10);
     /// let breaker = CircuitBreaker::builder("payments")
-    ///     .recovery(Recovery::steps([0.1, 0.25, 0.5, 1.0], each).max_failure_rate(0.1))
+    ///     .recovery(Recovery::steps(&[0.1, 0.25, 0.5, 1.0], each).max_failure_rate(0.1))
     ///     .build()?;
     /// # Ok::<(), tripcurve::ConfigError>(())
     /// ```

@@ -82,6 +82,7 @@ fn shown() -> Vec<(String, String)> {
     for page in ["../../README.md", "README.md", "src/lib.rs", "src/config.rs"] {
         let text = fs::read_to_string(own().join(page)).unwrap();
         let text = text.replace("/// ", "").replace("//! ", "");
+        let text = text.replace("///", "").replace("//!", "");
         for (open, close) in [("toml::from_str(r#\"", "\"#)"), ("```toml\n", "```")] {
             all.extend(between(&text, open, close).map(|file| (page.to_owned(), file.to_owned())));
         }
