@@ -78,13 +78,11 @@
 //!
 //! | feature | what it adds | by which crates |
 //! |---|---|---|
+//! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
-//! | `health` | [`CircuitBreaker::health_check`]: a task checks the dependency, so that no user's call has to be the probe | event-listener, futures-timer |
-//! | `reconfigure` | `CircuitBreaker::reconfigure`, `Registry::reconfigure`: other settings while calls run | arc-swap |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
 //! | `serde` | `SavedState`: what a breaker knows, for the process that comes next | serde |
 //! | `tokio` | [`CircuitBreaker::call_timeout`]: time limits by tokio's timer; with any other one they need no feature | tokio's `time` |
-//! | `wait` | `CircuitBreakerBuilder::max_waiting`, `Waiting`: callers wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //!
 //! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
 //! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to `loom-tests`.)
@@ -134,7 +132,6 @@ pub use bulkhead::{
     BlockingBulkhead, Bulkhead, BulkheadPermit, GuardedBlocking, OwnedBulkheadPermit,
 };
 pub use clock::{Clock, MockClock};
-#[cfg(feature = "reconfigure")]
 pub use engine::parts::Reconfigured;
 #[cfg(feature = "bulkhead")]
 pub use error::{BulkheadFull, PoolError};
@@ -143,7 +140,7 @@ pub use events::{Cause, Transition};
 pub use handles::call_timeout::CallTimeout;
 #[cfg(feature = "tokio")]
 pub use handles::call_timeout::TokioSleep;
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 pub use handles::waiting::Waiting;
 #[cfg(feature = "bulkhead")]
 pub use handles::with_bulkhead::Guarded;
@@ -176,17 +173,16 @@ pub mod __model {
     pub use crate::clock::context::{CallContext, FixedContext};
     #[cfg(feature = "registry")]
     pub use crate::engine::EvictionRank;
-    #[cfg(feature = "health")]
+    #[cfg(feature = "async")]
     pub use crate::engine::NextCheck;
-    #[cfg(feature = "wait")]
+    #[cfg(feature = "async")]
     pub use crate::engine::Prospect;
     #[cfg(feature = "serde")]
     pub use crate::engine::SavedCore;
     pub use crate::engine::beside::Beside;
-    #[cfg(feature = "reconfigure")]
     pub use crate::engine::parts::Reconfigured;
     pub use crate::engine::parts::{Mode, Outfit, Switch};
-    #[cfg(feature = "wait")]
+    #[cfg(feature = "async")]
     pub use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
     pub use crate::engine::{Core, Refusal, Settings, Ticket};
     pub use crate::events::listeners::{Listener, Listeners, LogEntry, Slot};
@@ -194,7 +190,7 @@ pub mod __model {
     pub use crate::latency::in_flight::{InFlight, Watch};
     pub use crate::latency::times::{Timed, Times};
     pub use crate::policy::Policies;
-    #[cfg(feature = "health")]
+    #[cfg(feature = "async")]
     pub use crate::recovery::HealthChecks;
     pub use crate::recovery::{
         AdaptiveRecovery, Ask, LatestOpening, MaxRetryAfter, OpenTimes, Outage, Ramp, Report,
@@ -213,7 +209,7 @@ pub mod __model {
         Probes, RampMode, Round, Share, StateChange, StateWord,
     };
     pub use crate::sync::thread_slot::{ThreadSlot, ThreadSlots};
-    #[cfg(any(feature = "bulkhead", feature = "wait"))]
+    #[cfg(any(feature = "bulkhead", feature = "async"))]
     pub use crate::sync::wait_queue::{InLine, Queue};
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};

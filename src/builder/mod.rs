@@ -1,7 +1,6 @@
 //! Settings of a breaker, and the breaker that they make.
 
 mod validate;
-#[cfg(feature = "reconfigure")]
 mod reconfigure;
 #[cfg(feature = "serde")]
 mod restore;
@@ -17,7 +16,7 @@ use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::engine::beside::Beside;
 use crate::engine::parts::{Mode, Outfit, Switch};
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::engine::{Core, Settings};
 use crate::error::ConfigError;
@@ -77,7 +76,7 @@ pub struct CircuitBreakerBuilder<C = DefaultClassifier> {
     recording: Recording,
     clock: Clock,
     shards: Option<u32>,
-    #[cfg(feature = "wait")]
+    #[cfg(feature = "async")]
     pub(crate) max_waiting: Option<u32>,
     #[cfg(feature = "serde")]
     restored: restore::Restored,
@@ -123,7 +122,7 @@ impl CircuitBreakerBuilder {
             recording: Recording::Off,
             clock: Clock::default(),
             shards: None,
-            #[cfg(feature = "wait")]
+            #[cfg(feature = "async")]
             max_waiting: None,
             #[cfg(feature = "serde")]
             restored: restore::Restored::default(),
@@ -226,7 +225,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// When all places are taken and none was given out for this long, the next call that asks
     /// takes over, and all probes then in flight count for nothing, should they report after all.
-    /// With a `health_check` task (feature `health`), calls wait this long for its verdict. An
+    /// With a `health_check` task (feature `async`), calls wait this long for its verdict. An
     /// [adaptive](Recovery::adaptive) ramp ends when no call has reported for this long. Choose it
     /// longer than the call's own time limit.
     ///
@@ -448,7 +447,7 @@ impl<C> CircuitBreakerBuilder<C> {
             recording: self.recording,
             clock: self.clock,
             shards: self.shards,
-            #[cfg(feature = "wait")]
+            #[cfg(feature = "async")]
             max_waiting: self.max_waiting,
             #[cfg(feature = "serde")]
             restored: self.restored,
@@ -535,10 +534,10 @@ impl<C> CircuitBreakerBuilder<C> {
         let Outfit {
             settings,
             ring,
-            #[allow(unused_mut, reason = "for the feature `wait`")]
+            #[allow(unused_mut, reason = "for the feature `async`")]
             mut beside,
         } = self.outfit()?;
-        #[cfg(feature = "wait")]
+        #[cfg(feature = "async")]
         {
             beside.probe_queue = self.max_waiting.map(ProbeQueue::boxed).transpose()?;
         }
@@ -610,7 +609,7 @@ impl<C> CircuitBreakerBuilder<C> {
                 .map(MaxRetryAfter::new)
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
-            #[cfg(feature = "wait")]
+            #[cfg(feature = "async")]
             probe_queue: None,
         };
         let settings = Settings {

@@ -4,7 +4,7 @@ use super::CircuitBreakerBuilder;
 use crate::breaker::CircuitBreaker;
 use crate::clock::Clock;
 use crate::engine::parts::{Outfit, Reconfigured};
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::error::ConfigError;
 use crate::name::Shown;
@@ -104,7 +104,7 @@ impl<C> CircuitBreaker<C> {
     ) -> Result<Reconfigured, ConfigError> {
         let core = &self.shared.core;
         settings.check_clock(&self.shared.clock)?;
-        #[cfg(feature = "wait")]
+        #[cfg(feature = "async")]
         settings.check_max_waiting(core.probe_queue().map(ProbeQueue::max))?;
         settings.check_what_cannot_change()?;
         settings.check_start(core.started_in())?;
@@ -160,7 +160,7 @@ impl<C> CircuitBreakerBuilder<C> {
     }
 
     /// Refuses another number of callers that may wait than the breaker has.
-    #[cfg(feature = "wait")]
+    #[cfg(feature = "async")]
     pub(crate) fn check_max_waiting(&self, own: Option<u32>) -> Result<(), ConfigError> {
         let Some(max) = self.max_waiting.filter(|max| own != Some(*max)) else {
             return Ok(());
@@ -243,7 +243,7 @@ impl<C> CircuitBreakerBuilder<C> {
         other: &CircuitBreakerBuilder<D>,
     ) -> Result<(), ConfigError> {
         other.check_clock(&self.clock)?;
-        #[cfg(feature = "wait")]
+        #[cfg(feature = "async")]
         other.check_max_waiting(self.max_waiting)?;
         Ok(())
     }

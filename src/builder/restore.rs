@@ -82,7 +82,6 @@ impl<C> CircuitBreakerBuilder<C> {
 
 impl Restored {
     /// Whether the builder has neither a saved value nor a largest age for one.
-    #[cfg(feature = "reconfigure")]
     pub(super) fn is_none(&self) -> bool {
         self.saved.is_none() && self.oldest.is_none()
     }

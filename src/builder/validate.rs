@@ -6,14 +6,14 @@ use std::time::Duration;
 use super::CircuitBreakerBuilder;
 use crate::adaptive::Evidence;
 use crate::clock::saturating_nanos;
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::error::ConfigError;
 use crate::name::Name;
 use crate::policy::TripPolicy;
 use crate::recovery::{MaxRetryAfter, Recovery};
 use crate::sync::thread_slot::ThreadSlot;
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 use crate::window::Window;
 
@@ -55,7 +55,7 @@ impl<C> CircuitBreakerBuilder<C> {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check_length_of_name()?;
         self.checked()?;
-        #[cfg(feature = "wait")]
+        #[cfg(feature = "async")]
         {
             let max = self.max_waiting;
             let _queue = max.map(ProbeQueue::<EventQueue>::boxed).transpose()?;

@@ -1,7 +1,7 @@
 //! Where the breaker's time comes from.
 
 pub(crate) mod context;
-#[cfg(any(feature = "bulkhead", feature = "wait"))]
+#[cfg(any(feature = "bulkhead", feature = "async"))]
 pub(crate) mod timer;
 
 use std::io;
@@ -75,7 +75,6 @@ pub trait Now {
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
-#[cfg(feature = "reconfigure")]
 impl Clock {
     /// Whether it is another clock than `other`. The default one is not: a builder that names no
     /// clock has it.

@@ -5,7 +5,7 @@ use super::{Core, Refusal, Settings, Ticket};
 use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::outcome::Outcome;
-#[cfg(feature = "health")]
+#[cfg(feature = "async")]
 use crate::state::Moment;
 use crate::state::{Admission, Generation, Phase, State, StateWord};
 use crate::window::{ClockReading, Tally};
@@ -242,7 +242,7 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             probe_timeout,
             ..
         } = *self.settings();
-        #[cfg(feature = "health")]
+        #[cfg(feature = "async")]
         if let Some(checks) = self.audience.checks() {
             let opens = |until: Moment| checks.hold_until(until.nanos(), probe_timeout);
             return self

@@ -1,21 +1,18 @@
 //! Who wants to know of transitions: listeners, and tasks that check the dependency's health. With them what
 //! a breaker gets in the course of its life, if at all.
 
-#[cfg(feature = "reconfigure")]
 use std::sync::Arc;
 
-#[cfg(feature = "reconfigure")]
 use crate::engine::parts::Overrides;
 use crate::events::listeners::{Listeners, LogEntry};
 use crate::name::Name;
-#[cfg(feature = "health")]
+#[cfg(feature = "async")]
 use crate::recovery::HealthChecks;
-#[cfg(feature = "health")]
+#[cfg(feature = "async")]
 use crate::state::State;
 use crate::sync::LateBox;
-#[cfg(feature = "health")]
+#[cfg(feature = "async")]
 use crate::sync::{Ordering, fence};
-#[cfg(feature = "reconfigure")]
 use crate::sync::{PublishedOnce, Replaceable};
 
 /// Nobody, at first; one word.
@@ -25,9 +22,8 @@ pub(crate) struct Audience(LateBox<Seats>);
 #[derive(Debug, Default)]
 struct Seats {
     listeners: Option<Box<Listeners>>,
-    #[cfg(feature = "health")]
+    #[cfg(feature = "async")]
     checks: LateBox<HealthChecks>,
-    #[cfg(feature = "reconfigure")]
     later: PublishedOnce<Replaceable<Overrides>>,
 }
 
@@ -37,9 +33,8 @@ impl Audience {
         if listeners.is_some() {
             let seats = Seats {
                 listeners,
-                #[cfg(feature = "health")]
+                #[cfg(feature = "async")]
                 checks: LateBox::new(),
-                #[cfg(feature = "reconfigure")]
                 later: PublishedOnce::new(),
             };
             audience.0.get_or_init(|| Box::new(seats));
@@ -57,7 +52,7 @@ impl Audience {
 
     /// Tells a transition that was made.
     pub(crate) fn tell(&self, name: &Name, entry: &LogEntry) {
-        #[cfg(feature = "health")]
+        #[cfg(feature = "async")]
         if entry.to == State::Open {
             // SeqCst: pairs with the fence of `HealthChecks::listen`. Either the first task, which has just made
             // the checks, sees that the breaker is open, or this thread sees the checks.
@@ -72,13 +67,13 @@ impl Audience {
     }
 
     /// The tasks that check the dependency's health, if there has ever been one.
-    #[cfg(feature = "health")]
+    #[cfg(feature = "async")]
     pub(crate) fn checks(&self) -> Option<&HealthChecks> {
         self.0.get()?.checks.get()
     }
 
     /// The same for a task that may be the first.
-    #[cfg(feature = "health")]
+    #[cfg(feature = "async")]
     pub(crate) fn checks_from_now_on(&self) -> &HealthChecks {
         let seats = self.0.get_or_init(Box::default);
         seats.checks.get_or_init(Box::default)
@@ -86,14 +81,12 @@ impl Audience {
 
     /// What another configuration has put in the place of what the breaker was built with, if there has ever
     /// been another.
-    #[cfg(feature = "reconfigure")]
     #[inline]
     pub(crate) fn later(&self) -> Option<&Replaceable<Overrides>> {
         self.0.get()?.later.get()
     }
 
     /// Makes another configuration known, unless another is already.
-    #[cfg(feature = "reconfigure")]
     pub(crate) fn publish(&self, overrides: Arc<Overrides>) {
         let seats = self.0.get_or_init(Box::default);
         seats.later.publish(Replaceable::new(overrides));

@@ -1,11 +1,11 @@
 //! What only some breakers have, apart from the rest so that the others stay small.
 
 use crate::adaptive::Evidence;
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::latency::times::Timed;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 
 /// What a breaker has beside what all have.
@@ -22,7 +22,7 @@ pub struct Beside {
     /// If the longest `Retry-After` that it honours isn't the default one.
     pub max_retry_after: Option<Box<MaxRetryAfter>>,
     /// If callers may wait for the verdict of the probes.
-    #[cfg(feature = "wait")]
+    #[cfg(feature = "async")]
     pub probe_queue: Option<Box<ProbeQueue<EventQueue>>>,
 }
 
@@ -35,7 +35,7 @@ impl Beside {
             || self.recovery.is_some()
             || self.open_times.is_some()
             || self.max_retry_after.is_some();
-        #[cfg(feature = "wait")]
+        #[cfg(feature = "async")]
         let has_any = has_any || self.probe_queue.is_some();
         has_any.then(|| Box::new(self))
     }

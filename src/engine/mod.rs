@@ -5,7 +5,7 @@
 pub(crate) mod parts;
 pub(crate) mod beside;
 mod audience;
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 pub(crate) mod probe_queue;
 mod admit;
 mod record;
@@ -13,14 +13,13 @@ mod evidence;
 mod judge;
 mod recover;
 mod retry;
-#[cfg(feature = "reconfigure")]
 mod reconfigure;
 mod view;
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 mod peek;
 #[cfg(feature = "registry")]
 mod eviction;
-#[cfg(feature = "health")]
+#[cfg(feature = "async")]
 mod health;
 #[cfg(feature = "serde")]
 mod persist;
@@ -30,7 +29,6 @@ use crate::clock::context::CallContext;
 use crate::engine::audience::Audience;
 use crate::engine::beside::Beside;
 pub use crate::engine::parts::Settings;
-#[cfg(feature = "reconfigure")]
 use crate::engine::parts::Switch;
 use crate::events::Cause;
 use crate::events::listeners::{Listeners, LogEntry};
@@ -44,9 +42,9 @@ use crate::sync::{Ordering, fence};
 use crate::window::{BinCounts, Counts, GenerationCounter, Recording, Ring};
 #[cfg(feature = "registry")]
 pub use eviction::EvictionRank;
-#[cfg(feature = "health")]
+#[cfg(feature = "async")]
 pub use health::NextCheck;
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 pub use peek::Prospect;
 #[cfg(feature = "serde")]
 pub use persist::SavedCore;
@@ -186,13 +184,11 @@ impl Core {
     }
 
     /// The state that the settings hold the breaker in, if any, and the one that it starts in.
-    #[cfg(feature = "reconfigure")]
     pub(crate) fn switch(&self) -> Switch {
         with_view!(self, |view| view.settings().switch)
     }
 
     /// The state that the breaker has started in.
-    #[cfg(feature = "reconfigure")]
     pub(crate) fn started_in(&self) -> State {
         self.built.settings.switch.start_in
     }
@@ -284,7 +280,7 @@ impl Core {
         let number = self
             .history
             .start_generation(generation, date_of(now), is_current);
-        #[cfg(feature = "wait")]
+        #[cfg(feature = "async")]
         self.wake_all();
         let entry = LogEntry {
             generation: number,

@@ -1,6 +1,5 @@
 //! What a breaker is fitted out with, and what another configuration has put in the place of some of it.
 
-#[cfg(feature = "reconfigure")]
 use std::fmt;
 use std::sync::Arc;
 
@@ -125,7 +124,6 @@ pub struct Outfit {
 }
 
 /// What came of another configuration.
-#[cfg(feature = "reconfigure")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reconfigured {
@@ -142,7 +140,6 @@ pub enum Reconfigured {
     StateChanged(State),
 }
 
-#[cfg(feature = "reconfigure")]
 impl fmt::Display for Reconfigured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -163,7 +160,6 @@ pub(crate) struct Carried {
     /// Since when the calls have come, as a date.
     pub(crate) since: u64,
     /// How many failures in a row there were.
-    #[cfg(feature = "reconfigure")]
     pub(crate) run: u64,
     /// Whether the thread that brings the window has entered the generation that holds the calls. Until
     /// then another thread may have entered it, for which the window has to be empty.
@@ -171,7 +167,6 @@ pub(crate) struct Carried {
 }
 
 impl Carried {
-    #[cfg(feature = "reconfigure")]
     pub(crate) fn new(from: Generation, since: u64, run: u64) -> Self {
         Self {
             from,
@@ -182,7 +177,6 @@ impl Carried {
     }
 
     /// Notes that its generation is entered.
-    #[cfg(feature = "reconfigure")]
     pub(crate) fn enter(&self) {
         // Release: pairs with the Acquire in `is_entered`, for the exchange of the state word that came
         // before. Otherwise a call of the former generation could find that generation current, and
@@ -243,7 +237,6 @@ impl<T> Override<T> {
 
     /// What comes after this one when another is offered: this one still, if they are alike; or else the
     /// other, which inherits from this one.
-    #[cfg(feature = "reconfigure")]
     #[must_use]
     pub(crate) fn succeeded_by(
         &self,
@@ -265,7 +258,6 @@ impl<T> Override<T> {
     }
 
     /// Whether the parts are one, and nothing begins anew.
-    #[cfg(feature = "reconfigure")]
     #[must_use]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -293,7 +285,6 @@ pub(crate) struct Overrides {
     /// See [`Settings`].
     pub(crate) settings: Settings,
     /// Whether it was given them alone, and not as one of a registry's.
-    #[cfg(any(feature = "reconfigure", feature = "registry"))]
     pub(crate) are_its_own: bool,
     /// The window.
     pub(crate) ring: Override<Ring>,

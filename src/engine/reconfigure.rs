@@ -128,7 +128,7 @@ impl Core {
         let window = change.window;
         let state = self.switch_over(change, now);
         // Who waits may have other times to wait, though the state is what it was.
-        #[cfg(feature = "wait")]
+        #[cfg(feature = "async")]
         self.wake_all();
         if let Some(state) = state {
             Reconfigured::StateChanged(state)

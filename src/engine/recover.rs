@@ -314,7 +314,7 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             }
         };
         let verdict = self.state.report_probe(generation, report, probes);
-        #[cfg(feature = "wait")]
+        #[cfg(feature = "async")]
         if let (ProbeReport::Withdrawn, ProbeVerdict::Counted) = (report, verdict) {
             self.wake_one();
         }

@@ -9,7 +9,6 @@ use crate::engine::parts::{Override, Overrides, Settings};
 use crate::latency::times::Timed;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
 use crate::state::Generation;
-#[cfg(feature = "reconfigure")]
 use crate::sync::Replaceable;
 use crate::window::ClockReading;
 use crate::window::Ring;
@@ -73,16 +72,12 @@ impl<F> Deref for View<'_, F> {
 macro_rules! with_view {
     ($core:expr, |$view:ident| $act:expr) => {{
         let core: &$crate::engine::Core = $core;
-        #[cfg(feature = "reconfigure")]
         let another = core.another();
-        #[cfg(not(feature = "reconfigure"))]
-        let another: Option<std::convert::Infallible> = None;
         match another {
             None => {
                 let $view = core.as_built();
                 $act
             }
-            #[cfg(feature = "reconfigure")]
             Some(another) => $crate::engine::view::cold(move || {
                 let seen = another.load();
                 let $view = core.fitted_with(seen.get());
@@ -94,7 +89,6 @@ macro_rules! with_view {
 pub(super) use with_view;
 
 /// Keeps what is rare out of the way.
-#[cfg(feature = "reconfigure")]
 #[cold]
 #[inline(never)]
 pub(super) fn cold<R>(act: impl FnOnce() -> R) -> R {
@@ -102,7 +96,6 @@ pub(super) fn cold<R>(act: impl FnOnce() -> R) -> R {
 }
 
 impl Core {
-    #[cfg(feature = "reconfigure")]
     #[inline]
     pub(super) fn another(&self) -> Option<&Replaceable<Overrides>> {
         self.audience.later()
@@ -116,7 +109,6 @@ impl Core {
         }
     }
 
-    #[cfg(feature = "reconfigure")]
     pub(super) fn fitted_with<'a>(&'a self, overrides: &'a Overrides) -> View<'a, &'a Overrides> {
         View {
             core: self,

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 use super::waiting::Waiting;
 #[cfg(feature = "bulkhead")]
 use super::with_bulkhead::Guarded;
@@ -233,7 +233,7 @@ where
     }
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 impl<C, S, A> CallTimeout<Waiting<C>, S>
 where
     S: Fn(Duration) -> A,
@@ -305,7 +305,7 @@ macro_rules! can_be_limited {
 can_be_limited!(CircuitBreaker);
 #[cfg(feature = "bulkhead")]
 can_be_limited!(Guarded);
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 can_be_limited!(Waiting);
 
 /// A call that unwinds leaves the breaker in order; the rest is not the caller's to break.

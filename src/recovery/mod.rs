@@ -1,7 +1,7 @@
 //! How a breaker that has tripped finds its way back.
 
 mod backoff;
-#[cfg(feature = "health")]
+#[cfg(feature = "async")]
 mod checks;
 mod open_times;
 mod outage;
@@ -13,7 +13,7 @@ mod steps;
 mod verdict;
 
 pub use backoff::{Backoff, Jitter};
-#[cfg(feature = "health")]
+#[cfg(feature = "async")]
 pub use checks::HealthChecks;
 pub use open_times::{LatestOpening, OpenTimes, Streak};
 pub use outage::Outage;

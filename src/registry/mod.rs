@@ -2,7 +2,6 @@
 
 mod builder;
 mod capacity;
-#[cfg(feature = "reconfigure")]
 mod reconfigure;
 mod templates;
 mod eviction;
@@ -61,7 +60,7 @@ pub use templates::Templates;
 /// | 2 | closed, not used, and its window holds a failed, slow or overdue call | the capacity, and a sixteenth and 16 more |
 /// | 3 | such a breaker that is used | twice the capacity, and a sixteenth and 16 more |
 /// | 4 | open or half-open | as 3 |
-/// | 5 | under a command, or reconfigured by its handle (feature `reconfigure`) | as 3 |
+/// | 5 | under a command, or reconfigured by its handle | as 3 |
 ///
 /// *Used* means that somebody looked the key up since the last look at it. If policies look at
 /// percentiles, any call in the window has rank 2. Settings that a breaker got with the registry
@@ -428,7 +427,6 @@ where
 
     /// Before anybody has a handle, or at the same time.
     fn on_first_use(&self, breaker: &CircuitBreaker<C>, #[allow(unused)] number: u64) {
-        #[cfg(feature = "reconfigure")]
         self.templates.follow(number, |template| {
             reconfigure::bring_into_line(breaker, number, template);
         });

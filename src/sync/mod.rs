@@ -8,12 +8,12 @@
 pub(crate) mod field;
 pub(crate) mod stamped;
 pub(crate) mod thread_slot;
-#[cfg(any(feature = "bulkhead", feature = "wait"))]
+#[cfg(any(feature = "bulkhead", feature = "async"))]
 pub(crate) mod wait_queue;
 
 #[cfg(tripcurve_loom)]
 pub(crate) use explored::PublishedOnce;
-#[cfg(all(feature = "reconfigure", tripcurve_loom))]
+#[cfg(tripcurve_loom)]
 pub(crate) use explored::{Replaceable, Seen};
 #[cfg(tripcurve_loom)]
 pub(crate) use loom::sync::atomic::{Ordering, fence};
@@ -160,7 +160,6 @@ mod explored {
     }
 
     /// As the one that ships, of which loom explores which of the values is seen.
-    #[cfg(feature = "reconfigure")]
     #[derive(Debug)]
     pub(crate) struct Replaceable<T> {
         /// Which of the values is the present one.
@@ -169,13 +168,11 @@ mod explored {
         values: [std::sync::OnceLock<std::sync::Arc<T>>; 4],
     }
 
-    #[cfg(feature = "reconfigure")]
     pub(crate) struct Seen<T> {
         place: u64,
         value: std::sync::Arc<T>,
     }
 
-    #[cfg(feature = "reconfigure")]
     impl<T> Replaceable<T> {
         pub(crate) fn new(value: std::sync::Arc<T>) -> Self {
             let values = [const { std::sync::OnceLock::new() }; 4];
@@ -214,7 +211,6 @@ mod explored {
         }
     }
 
-    #[cfg(feature = "reconfigure")]
     impl<T> Seen<T> {
         pub(crate) fn get(&self) -> &std::sync::Arc<T> {
             &self.value
@@ -323,7 +319,6 @@ mod traced {
     }
 }
 
-#[cfg(feature = "reconfigure")]
 impl<T> Default for PublishedOnce<T> {
     fn default() -> Self {
         Self::new()
@@ -331,15 +326,15 @@ impl<T> Default for PublishedOnce<T> {
 }
 
 /// A value that is replaced as a whole, while others read it.
-#[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
+#[cfg(not(tripcurve_loom))]
 #[derive(Debug)]
 pub(crate) struct Replaceable<T>(arc_swap::ArcSwap<T>);
 
 /// The value that a [`Replaceable`] had when it was read. It lives at least as long as this.
-#[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
+#[cfg(not(tripcurve_loom))]
 pub(crate) struct Seen<T>(arc_swap::Guard<std::sync::Arc<T>>);
 
-#[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
+#[cfg(not(tripcurve_loom))]
 impl<T> Replaceable<T> {
     pub(crate) fn new(value: std::sync::Arc<T>) -> Self {
         Self(arc_swap::ArcSwap::new(value))
@@ -357,7 +352,7 @@ impl<T> Replaceable<T> {
     }
 }
 
-#[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
+#[cfg(not(tripcurve_loom))]
 impl<T> Seen<T> {
     #[inline]
     pub(crate) fn get(&self) -> &std::sync::Arc<T> {

@@ -13,7 +13,6 @@ mod durations;
 mod counter;
 mod bin;
 mod aligned;
-#[cfg(feature = "reconfigure")]
 mod carry;
 #[cfg(feature = "serde")]
 mod saved;

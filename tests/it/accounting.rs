@@ -4,7 +4,7 @@
 //! handle. Threads keep a ledger of their own beside the breaker, and both are compared while the
 //! threads rest.
 
-#![cfg(all(feature = "bulkhead", feature = "tokio", feature = "wait"))]
+#![cfg(all(feature = "bulkhead", feature = "tokio", feature = "async"))]
 
 use std::future::{Future, Pending, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

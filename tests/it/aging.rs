@@ -242,7 +242,6 @@ fn a_success_long_after_a_failure_makes_the_breaker_no_more_patient() {
     assert_eq!(trips_after(DAY), trips_after(MINUTE));
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_lower_limit_finds_only_the_failures_that_the_window_holds() {
     for window in [

@@ -67,13 +67,11 @@ fn breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
             }
         }
     }
-    #[cfg(feature = "reconfigure")]
     breakers.extend(reconfigured_breakers());
     breakers
 }
 
 /// Breakers to which another configuration has come: with the same window, and with another one.
-#[cfg(feature = "reconfigure")]
 fn reconfigured_breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
     let windows = [
         Window::default(),

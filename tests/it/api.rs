@@ -851,7 +851,7 @@ fn a_call_without_a_place_goes_where_boxed_errors_go() {
     assert!(error.unwrap_err().is::<Rejected>());
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 #[test]
 fn a_call_that_may_wait_goes_where_boxed_errors_go() {
     let breaker = CircuitBreaker::builder("api").max_waiting(1).build();

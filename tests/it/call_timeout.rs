@@ -577,7 +577,7 @@ mod with_a_bulkhead {
     }
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 mod that_waits {
     use super::*;
 

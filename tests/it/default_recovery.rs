@@ -273,7 +273,6 @@ fn the_default_open_times_go_on_growing_in_the_next_process() {
     assert!(left >= 2_500 * MILLI, "{left:?}");
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn the_default_open_times_come_and_go_with_other_settings() {
     let (breaker, _, hand) = built("payments", |builder| builder.open_for(9 * SECOND));

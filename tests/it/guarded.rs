@@ -433,7 +433,6 @@ fn handles_permits_and_futures_go_anywhere() {
 }
 
 /// Other settings for the breaker of [`guarded`].
-#[cfg(feature = "reconfigure")]
 fn reconfigure(
     guarded: &Guarded,
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
@@ -444,7 +443,6 @@ fn reconfigure(
     guarded.breaker().reconfigure(settings(builder)).unwrap();
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn who_waits_for_a_place_while_another_window_comes_is_counted_in_it() {
     let (guarded, _) = guarded(|builder| builder);
@@ -458,7 +456,6 @@ fn who_waits_for_a_place_while_another_window_comes_is_counted_in_it() {
     assert_eq!(snapshot.latency().unwrap().count(), 1);
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_call_of_a_ramp_that_waits_for_a_place_is_a_probe_of_the_recovery_that_begins_anew() {
     let (guarded, hand) =
@@ -477,7 +474,6 @@ fn a_call_of_a_ramp_that_waits_for_a_place_is_a_probe_of_the_recovery_that_begin
     assert_eq!(guarded.breaker().state(), State::Closed);
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_probe_that_waits_for_a_place_holds_none_of_the_recovery_that_begins_anew() {
     let (guarded, hand) = guarded(|builder| builder.probes(1));

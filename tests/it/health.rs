@@ -1,5 +1,5 @@
 //! A task that checks the dependency's health, so that no user's call has to be the guinea pig.
-#![cfg(feature = "health")]
+#![cfg(feature = "async")]
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
@@ -16,7 +16,6 @@ use tripcurve::{
     Recovery, State, Transition,
 };
 
-#[cfg(feature = "reconfigure")]
 use tripcurve::Window;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -631,7 +630,6 @@ mod over_http {
 }
 
 /// Other settings for the breaker of [`built`].
-#[cfg(feature = "reconfigure")]
 fn reconfigure(
     breaker: &CircuitBreaker,
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
@@ -641,7 +639,6 @@ fn reconfigure(
     breaker.reconfigure(settings(builder)).unwrap();
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_health_check_goes_by_the_settings_that_came_while_the_breaker_was_open() {
     let (breaker, clock, hand) = built(|builder| builder);
@@ -668,7 +665,6 @@ fn a_health_check_goes_by_the_settings_that_came_while_the_breaker_was_open() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn the_verdict_of_a_health_check_counts_though_other_settings_came_meanwhile() {
     for is_well in [false, true] {

@@ -301,7 +301,7 @@ fn a_breaker_that_is_dropped_leaves_nothing_behind() {
     assert_eq!(heap.count_current, 0);
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 #[test]
 fn callers_that_may_wait_take_at_most_256_bytes_more() {
     let bytes = |waiting: Option<u32>| {
@@ -314,7 +314,6 @@ fn callers_that_may_wait_take_at_most_256_bytes_more() {
     assert!(bytes(Some(1_000_000)) <= bytes(None) + 256);
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_thousand_reconfigurations_leave_nothing_behind() {
     let second = Duration::from_secs(1);

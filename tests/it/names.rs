@@ -94,7 +94,7 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
         let both = breaker.with_blocking(blocking);
         show("guarded blocking", format!("{both:?}"));
     }
-    #[cfg(feature = "wait")]
+    #[cfg(feature = "async")]
     if let Ok(patient) = breaker.waiting(Duration::from_secs(1)) {
         show("waiting", format!("{patient:?}"));
     }
@@ -122,7 +122,6 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
             Err(error) => show("registry error", format!("{error} {error:?}")),
         }
     }
-    #[cfg(feature = "reconfigure")]
     {
         let other = CircuitBreaker::builder("other");
         let error = breaker.reconfigure(other).unwrap_err();

@@ -29,7 +29,7 @@ fn recoveries() -> [Recovery; 5] {
 fn failed(recovery: Recovery) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("nested").recovery(recovery);
-    #[cfg(feature = "wait")]
+    #[cfg(feature = "async")]
     let builder = builder.max_waiting(10);
     let breaker = builder.clock(clock).build().unwrap();
     while breaker.state() == State::Closed {
@@ -231,7 +231,7 @@ fn calls_within_calls_on_the_threads_of_a_bulkhead_close_a_breaker_as_soon_as_si
     assert_eq!(around, single);
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 #[test]
 fn calls_within_calls_that_may_wait_close_a_breaker_as_soon_as_single_calls() {
     let single = as_single();
@@ -273,7 +273,7 @@ fn a_call_within_a_call_of_the_same_key_is_a_part_of_it() {
     assert_eq!(hosts.get_or_create(&1).state(), State::Closed);
 }
 
-#[cfg(feature = "health")]
+#[cfg(feature = "async")]
 #[test]
 fn a_health_check_may_call_through_its_own_breaker() {
     let (breaker, _hand) = failed(Recovery::fixed(SECOND, 1));
@@ -552,10 +552,10 @@ fn work_that_waits_on_the_threads_of_a_bulkhead_is_no_part_of_the_work_before_it
 }
 
 /// What a handle calls.
-#[cfg(all(feature = "bulkhead", feature = "wait"))]
+#[cfg(all(feature = "bulkhead", feature = "async"))]
 type Operation<'a> = &'a mut dyn FnMut() -> Result<(), String>;
 
-#[cfg(all(feature = "bulkhead", feature = "wait"))]
+#[cfg(all(feature = "bulkhead", feature = "async"))]
 #[test]
 fn a_recursion_through_a_handle_is_one_call_however_deep() {
     fn deeper(call: &dyn Fn(Operation<'_>) -> Result<(), String>, more: u32) -> Result<(), String> {
@@ -578,7 +578,7 @@ fn a_recursion_through_a_handle_is_one_call_however_deep() {
     assert_eq!(patient.breaker().state(), State::Closed);
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 #[test]
 fn calls_through_disabled_breakers_do_not_hide_a_half_open_one() {
     fn through(

@@ -1,5 +1,4 @@
 //! Other settings while calls run: what is carried over, what begins anew, and what is refused.
-#![cfg(feature = "reconfigure")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -757,7 +756,7 @@ fn a_setting_that_a_breaker_in_use_cannot_take_is_refused() {
     assert_eq!(breaker.reconfigure(own()), Ok(Reconfigured::Unchanged));
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 #[test]
 fn another_number_of_callers_that_may_wait_is_refused() {
     let breaker = payments().max_waiting(3).build().unwrap();

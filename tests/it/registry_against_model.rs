@@ -34,7 +34,6 @@ enum Step {
     Retain(u8),
     Advance(u64),
     /// Another template, with so many failures in a row.
-    #[cfg_attr(not(feature = "reconfigure"), allow(dead_code))]
     Reconfigure(u32),
 }
 
@@ -281,9 +280,6 @@ impl Pair {
                 self.model.places.retain(|key, _| keep(*key));
             }
             Step::Advance(seconds) => self.hand.advance(Duration::from_secs(seconds)),
-            #[cfg(not(feature = "reconfigure"))]
-            Step::Reconfigure(_) => {}
-            #[cfg(feature = "reconfigure")]
             Step::Reconfigure(limit) => {
                 self.registry.reconfigure(template(limit)).unwrap();
                 self.limit = limit;

@@ -1,5 +1,5 @@
 //! Another template for a registry whose breakers are in use.
-#![cfg(all(feature = "reconfigure", feature = "registry"))]
+#![cfg(feature = "registry")]
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};

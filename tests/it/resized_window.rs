@@ -1,5 +1,4 @@
 //! A window of another shape comes while calls run, and holds the newest calls of the former one.
-#![cfg(feature = "reconfigure")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

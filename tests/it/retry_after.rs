@@ -54,7 +54,6 @@ fn a_wish_of_a_call_that_opens_nothing_lengthens_the_next_open_time() {
 }
 
 /// As a file has them, which knows nothing of the classifier.
-#[cfg(feature = "reconfigure")]
 #[test]
 fn wishes_are_heeded_after_settings_that_say_nothing_of_them() {
     let (clock, _hand) = Clock::mock();
@@ -157,7 +156,6 @@ fn a_longest_retry_after_of_zero_switches_it_off() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_retry_after_that_is_noted_is_cut_to_the_bound_of_another_configuration() {
     for (longest, open) in [(Duration::ZERO, 5), (20 * SECOND, 20), (10 * MINUTE, 60)] {

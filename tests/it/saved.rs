@@ -986,7 +986,6 @@ fn a_breaker_is_restored_within_the_process_by_its_own_clocks() {
 }
 
 /// Fails when: what the breaker was built with is saved.
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_breaker_that_was_reconfigured_saves_what_it_counts_at_present() {
     let (clock, _hand) = Clock::mock();

@@ -297,7 +297,6 @@ mod registry {
         });
     }
 
-    #[cfg(feature = "reconfigure")]
     #[test]
     fn another_template_comes() {
         in_destructors("registry::another_template_comes", || {
@@ -368,7 +367,7 @@ fn a_state_is_saved_and_restored() {
     });
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 #[test]
 fn a_patient_call_works() {
     in_destructors("a_patient_call_works", || {

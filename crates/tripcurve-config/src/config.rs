@@ -81,7 +81,7 @@ section! {
     ///
     /// # Changing it while calls run
     ///
-    /// With the feature `reconfigure`, `CircuitBreaker::reconfigure` takes what
+    /// `CircuitBreaker::reconfigure` takes what
     /// [`builder`](Self::builder) gives, and `Registry::reconfigure` what
     /// [`template`](Self::template) gives. Look all of them up first, and nothing has changed if
     /// the file has a mistake; a breaker for which the file says nothing new stays untouched. A

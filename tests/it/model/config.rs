@@ -39,7 +39,6 @@ pub(crate) struct Config {
 }
 
 /// A part of a configuration that can be changed alone.
-#[cfg(feature = "reconfigure")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Part {
     Policies,
@@ -52,7 +51,6 @@ pub(crate) enum Part {
     Shards,
 }
 
-#[cfg(feature = "reconfigure")]
 impl Part {
     /// Those on which the window doesn't depend.
     pub(crate) const BESIDE_THE_WINDOW: [Self; 4] = [
@@ -379,7 +377,6 @@ impl Config {
     }
 
     /// The state that the settings hold it in until they change.
-    #[cfg(feature = "reconfigure")]
     pub(super) fn held(&self) -> Option<State> {
         let lasts = !matches!(self.start_in, State::Closed | State::Open | State::HalfOpen);
         self.mode().or(lasts.then_some(self.start_in))

@@ -10,13 +10,11 @@ mod open_times;
 pub(crate) mod pair;
 mod picture;
 mod ramp;
-#[cfg(feature = "reconfigure")]
 mod reconfigure;
 
 use std::time::Duration;
 
 use adaptive::Moment;
-#[cfg(feature = "reconfigure")]
 pub(crate) use config::Part;
 pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use open_times::OpenTimes;

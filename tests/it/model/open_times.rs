@@ -41,7 +41,6 @@ impl OpenTimes {
     }
 
     /// Goes by another configuration from now on.
-    #[cfg(feature = "reconfigure")]
     pub(super) fn reconfigure(&mut self, config: &Config) {
         // Who has counted nothing has nothing to hand on.
         if self.growth.is_none() || config.growth.is_none() {

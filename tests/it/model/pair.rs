@@ -13,7 +13,6 @@ use tripcurve::{
     CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, OwnedPermit,
     Permit, Recording, Rejected, Snapshot, Transition,
 };
-#[cfg(feature = "reconfigure")]
 use tripcurve::{Reconfigured, State};
 
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
@@ -75,12 +74,10 @@ pub(crate) enum Operation {
         away: Step,
     },
     /// Put the configuration with this number, of those there are, in the place of the present one.
-    #[cfg(feature = "reconfigure")]
     Reconfigure(usize),
 }
 
 /// What a reconfiguration came to.
-#[cfg(feature = "reconfigure")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Came {
     Unchanged,
@@ -98,7 +95,6 @@ pub(crate) enum Came {
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
-    #[cfg(feature = "reconfigure")]
     pub(crate) came: Vec<Came>,
 }
 
@@ -226,7 +222,6 @@ pub(crate) fn drive_restarting(
         hand,
         model: Model::new(config.clone()),
         log,
-        #[cfg(feature = "reconfigure")]
         configs,
         story: Story::default(),
         snapshot: breaker.snapshot(),
@@ -312,7 +307,6 @@ struct Pair<'a> {
     hand: MockClock,
     model: Model,
     log: Arc<Mutex<Vec<Told>>>,
-    #[cfg(feature = "reconfigure")]
     configs: &'a [Config],
     story: Story,
     /// Taken again and again into the same place, which must leave nothing of the one before.
@@ -411,13 +405,11 @@ impl<'a> Pair<'a> {
                 self.model.metrics_only();
             }
             Operation::Restart { away } => self.restart(away),
-            #[cfg(feature = "reconfigure")]
             Operation::Reconfigure(number) => self.reconfigure(number)?,
         }
         Ok(())
     }
 
-    #[cfg(feature = "reconfigure")]
     fn reconfigure(&mut self, number: usize) -> Result<(), Difference> {
         let config = &self.configs[number % self.configs.len()];
         let settings = config.builder(self.clock.clone());

@@ -45,7 +45,7 @@ fn accepted(file: &Value) -> Result<Config, String> {
 
 #[test]
 fn the_schema_in_this_package_is_that_of_the_reader() {
-    const COMMAND: &str = "WRITE=1 cargo test -p tripcurve-config --features schema schema_in_this_package";
+    const COMMAND: &str = "WRITE=1 cargo test -p tripcurve-config --test it schema_in_this_package";
     let path = own().join("config.schema.json");
     if std::env::var_os("WRITE").is_some() {
         let text = serde_json::to_string_pretty(&schema()).unwrap();
