@@ -27,7 +27,7 @@ mod watched {
     #[cfg(tripcurve_loom)]
     use super::explored::Watcher;
     #[cfg(not(tripcurve_loom))]
-    use super::traced::Watcher;
+    use super::traced::Tracer as Watcher;
     #[cfg(not(tripcurve_loom))]
     use core::sync::atomic;
     #[cfg(tripcurve_loom)]
@@ -301,10 +301,10 @@ mod traced {
 
     /// Takes no room, so that all words lie where they lie in what ships.
     #[derive(Debug)]
-    pub(super) struct Watcher;
+    pub(super) struct Tracer;
 
     #[allow(clippy::unused_self, reason = "as the other watcher")]
-    impl Watcher {
+    impl Tracer {
         pub(super) const fn new() -> Self {
             Self
         }
