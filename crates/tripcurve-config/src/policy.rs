@@ -2,9 +2,7 @@
 
 use crate::read::{Form, Meaning, Section, Short, Words, Written, section};
 use crate::words::Time;
-use tripcurve::{
-    BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
-};
+use tripcurve::{BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy};
 
 /// The most policies of a breaker, as for any breaker.
 pub(crate) const MAX_POLICIES: usize = 64;

@@ -7,7 +7,8 @@ use crate::policy::{Policy, with};
 use crate::read::{At, Form, Meaning, Read, Section, Short, Written, read_section, section};
 use crate::words::{Time, Word};
 use tripcurve::{
-    Backoff, CircuitBreakerBuilder, ConfigError, CountWindow, Jitter, Outcome, Recording, Recovery, State, Window,
+    Backoff, CircuitBreakerBuilder, ConfigError, CountWindow, Jitter, Outcome, Recording, Recovery,
+    State, Window,
 };
 
 section! {

@@ -17,7 +17,10 @@
 mod backend;
 mod breakers;
 mod load;
-#[allow(unreachable_pub, reason = "as the page about following a file prints it")]
+#[allow(
+    unreachable_pub,
+    reason = "as the page about following a file prints it"
+)]
 mod recipe;
 mod story;
 mod watch;

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Jitter, Outcome, Recording, Recovery,
-    State, TripPolicy, Window,
+    Backoff, CircuitBreaker, CircuitBreakerBuilder, Jitter, Outcome, Recording, Recovery, State,
+    TripPolicy, Window,
 };
 use tripcurve_config::Config;
 

@@ -79,7 +79,12 @@ fn files_under(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
 /// The files that users are shown, each with the name of where it is.
 fn shown() -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for page in ["../../README.md", "README.md", "src/lib.rs", "src/config.rs"] {
+    for page in [
+        "../../README.md",
+        "README.md",
+        "src/lib.rs",
+        "src/config.rs",
+    ] {
         let text = fs::read_to_string(own().join(page)).unwrap();
         let text = text.replace("/// ", "").replace("//! ", "");
         let text = text.replace("///", "").replace("//!", "");
