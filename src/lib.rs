@@ -81,11 +81,11 @@
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
-//! | `schema` | `schemars::JsonSchema` for `Config`, for editors | schemars, and those of `serde` |
-//! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML; `SavedState`: what a breaker knows, for the process that comes next | serde, humantime |
+//! | `serde` | `SavedState`: what a breaker knows, for the process that comes next | serde |
 //! | `tokio` | [`CircuitBreaker::call_timeout`]: time limits by tokio's timer; with any other one they need no feature | tokio's `time` |
 //!
-//! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
+//! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
+//! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
 // docs.rs marks each item with the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -99,8 +99,6 @@
 // (tests/it/house_rules.rs checks it).
 #[cfg(feature = "registry")]
 pub mod registry;
-#[cfg(feature = "serde")]
-mod config;
 mod retry_budget;
 pub mod handles;
 mod builder;
@@ -129,8 +127,6 @@ pub use breaker::CircuitBreaker;
 pub use breaker::fallback::Fallback;
 pub use breaker::permit::Permit;
 pub use builder::CircuitBreakerBuilder;
-#[cfg(feature = "serde")]
-pub use config::Config;
 pub use error::{CallError, Rejected};
 pub use outcome::Outcome;
 pub use policy::TripPolicy;
@@ -242,7 +238,7 @@ pub mod guide {}
 #[doc = include_str!("docs/composition.md")]
 pub mod composition {}
 
-/// Compiles and runs the README's code, which reads a file.
-#[cfg(all(doctest, feature = "serde"))]
+/// Compiles and runs the README's code.
+#[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

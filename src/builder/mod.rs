@@ -558,7 +558,7 @@ impl<C> CircuitBreakerBuilder<C> {
             slower_than,
             evidence,
             recovery,
-        } = self.validate()?;
+        } = self.checked()?;
         let policies = Policies::from(policies);
         let looks_at_percentiles = policies.iter().any(TripPolicy::looks_at_percentiles);
         let recording = match self.recording {

@@ -5,23 +5,22 @@ use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::Config;
-use super::named::Named;
-use super::read::{Form, Meaning, Section, Written};
-use super::scalars::Text;
-use super::settings::{Settings, Template};
-use super::words::{Choice, Time, Word};
-use crate::name::Name;
+use crate::Config;
+use crate::named::{MAX_NAME_CHARS, Named};
+use crate::read::{Form, Meaning, Section, Written};
+use crate::scalars::Text;
+use crate::settings::{Settings, Template};
+use crate::words::{Choice, Time, Word};
 
 /// A section that says of its keys what belongs there.
-pub(super) trait Described: Section {
+pub(crate) trait Described: Section {
     const NAME: &'static str;
 
     fn describe(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)>;
 }
 
 /// What belongs to a key: a value, what it is for, and its limits.
-pub(super) fn described(mut value: Schema, about: &[&str], mut limits: Schema) -> Schema {
+pub(crate) fn described(mut value: Schema, about: &[&str], mut limits: Schema) -> Schema {
     let object = value.ensure_object();
     // The limits say as much, and more.
     object.remove("format");
@@ -87,7 +86,7 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "object",
-            "propertyNames": { "maxLength": Name::CHARS },
+            "propertyNames": { "maxLength": MAX_NAME_CHARS },
             "maxProperties": Self::MOST,
             "additionalProperties": generator.subschema_for::<T>(),
         })
@@ -133,9 +132,9 @@ impl JsonSchema for Template {
 ///
 /// ```
 /// use schemars::generate::SchemaSettings;
-/// use tripcurve::Config;
+/// use tripcurve_config::Config;
 ///
-/// // Draft 7 is what most editors understand; `docs/config.schema.json` is this one.
+/// // Draft 7 is what most editors understand; `config.schema.json` of this package is this one.
 /// let generator = SchemaSettings::draft07().into_generator();
 /// let schema = generator.into_root_schema_for::<Config>();
 /// assert_eq!(schema.get("type").unwrap(), "object");

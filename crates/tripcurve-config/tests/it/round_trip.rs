@@ -1,9 +1,8 @@
 //! Any file that can be read is written as the same, in TOML and in JSON, and no text makes the reading panic.
-#![cfg(feature = "serde")]
 
 use proptest::prelude::*;
 use serde_json::Value;
-use tripcurve::Config;
+use tripcurve_config::Config;
 
 use crate::any_config::file;
 

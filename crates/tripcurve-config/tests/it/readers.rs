@@ -1,6 +1,6 @@
 //! Readers of several formats say the same of the same file.
 
-use tripcurve::Config;
+use tripcurve_config::Config;
 
 /// What readers of TOML, JSON and YAML say of the same file.
 fn said_by_each_reader(file: &serde_json::Value) -> [String; 3] {

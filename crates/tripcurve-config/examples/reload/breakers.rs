@@ -1,9 +1,10 @@
 //! The breakers of a service that come from a file: two by name, and one for each tenant.
 
+use tripcurve::CircuitBreaker;
 use tripcurve::error::ConfigError;
 use tripcurve::persist::Reconfigured;
 use tripcurve::registry::Registry;
-use tripcurve::{CircuitBreaker, Config};
+use tripcurve_config::Config;
 
 pub(crate) struct Breakers {
     pub(crate) payments: CircuitBreaker,

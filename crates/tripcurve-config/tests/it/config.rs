@@ -1,14 +1,12 @@
 //! Breakers from files: they are what the same words make in code, every error names its place, and what
 //! is written is what was read.
-#![cfg(feature = "serde")]
 
 use std::time::Duration;
 
 use tripcurve::recovery::{Backoff, Jitter};
 use tripcurve::window::{Recording, Window};
-use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Config, Outcome, Recovery, State, TripPolicy,
-};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
+use tripcurve_config::Config;
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -228,7 +226,7 @@ fn each_recovery_is_the_one_that_the_same_words_make_in_code() {
     makes(
         "recovery = { steps = [0.1, 0.5, 1], each = '10s', max_failure_rate = 0.2 }",
         |builder| {
-            let steps = Recovery::steps([0.1, 0.5, 1.0], 10 * SECOND);
+            let steps = Recovery::steps(&[0.1, 0.5, 1.0], 10 * SECOND);
             builder.recovery(steps.max_failure_rate(0.2))
         },
     );

@@ -1,8 +1,8 @@
 //! Breakers that are as a file says, also when the file changes while calls run.
 //!
 //! ```text
-//! cargo run --release --features registry,serde --example reload
-//! cargo run --release --features registry,serde --example reload -- --watch FILE
+//! cargo run --release --package tripcurve-config --example reload
+//! cargo run --release --package tripcurve-config --example reload -- --watch FILE
 //! ```
 //!
 //! Sixteen callers ask a real HTTP server on loopback all the time, through two breakers by name and some of a
@@ -12,12 +12,15 @@
 //! the exit code says whether a call was lost or answered wrongly.
 //!
 //! With `--watch` it follows your file until it is interrupted, and says what it makes of it. Copy
-//! `examples/reload/breakers.toml` to begin with.
+//! `breakers.toml` beside this program to begin with.
 
 mod backend;
 mod breakers;
 mod load;
-#[allow(unreachable_pub, reason = "as the guide prints it")]
+#[allow(
+    unreachable_pub,
+    reason = "as the page about following a file prints it"
+)]
 mod recipe;
 mod story;
 mod watch;

@@ -1,14 +1,16 @@
 //! When a breaker trips, as a file says it.
 
-use super::read::{Form, Meaning, Section, Short, Words, Written, section};
-use super::words::Time;
-use crate::policy::{
-    self, BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
-};
+use crate::read::{Form, Meaning, Section, Short, Words, Written, section};
+use crate::words::Time;
+use tripcurve::TripPolicy;
+use tripcurve::policy::{BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
+
+/// The most policies of a breaker, as for any breaker.
+pub(crate) const MAX_POLICIES: usize = 64;
 
 section! {
     /// One policy: a key that says which, and its settings beside it.
-    pub(super) struct Policy {
+    pub(crate) struct Policy {
         /// Trips when so many calls have failed in a row.
         consecutive_failures: u32 { "minimum": 1, "maximum": u32::MAX },
         /// Trips when so many calls of the window have failed.
@@ -24,7 +26,7 @@ section! {
         /// Trips when a percentile of the time that calls take is so many times what it usually is.
         slower_than_usual: f64 { "exclusiveMinimum": 1, "maximum": 1000 },
         /// Trips as soon as the calls are evidence enough that clearly more fail than usual.
-        pub(super) adaptive: Written<Adaptive>,
+        pub(crate) adaptive: Written<Adaptive>,
         /// From when on a call is slow, "1us" to "1h"; the same in all policies of a breaker.
         slower_than: Time,
         /// The limit of the percentile, "1us" to "60s".
@@ -48,7 +50,10 @@ impl Meaning for Policy {
 
     const LIST: &'static str = "a list of policies, as [{ failure_rate = 0.5 }, \"adaptive\"],";
 
-    const MOST: (usize, &'static str) = (TripPolicy::MOST, TripPolicy::HOW_TO_HAVE_FEWER);
+    const MOST: (usize, &'static str) = (
+        MAX_POLICIES,
+        "any of them trips, so leave those out that another one covers",
+    );
 
     /// Each begins with the key that says which policy it is.
     const FORMS: &'static [Form] = &[
@@ -159,7 +164,7 @@ impl Policy {
 }
 
 /// The value with a setting, if there is one.
-pub(super) fn with<T, V>(value: T, setting: Option<V>, set: impl FnOnce(T, V) -> T) -> T {
+pub(crate) fn with<T, V>(value: T, setting: Option<V>, set: impl FnOnce(T, V) -> T) -> T {
     match setting {
         Some(setting) => set(value, setting),
         None => value,
@@ -168,7 +173,7 @@ pub(super) fn with<T, V>(value: T, setting: Option<V>, set: impl FnOnce(T, V) ->
 
 section! {
     /// The settings of the adaptive policy, a table of their own as it has no number of its own.
-    pub(super) struct Adaptive {
+    pub(crate) struct Adaptive {
         /// The share of failed calls up to which the breaker doesn't trip, however unusual it is.
         tolerate: f64 { "minimum": 0, "maximum": 0.9 },
         /// How much time should pass between two trips on mere noise, on average, "60s" to 10 years; a day if left out.
@@ -191,10 +196,14 @@ impl Meaning for Adaptive {
     fn meaning(&self) -> Result<TripPolicy, String> {
         let duration = |time: &Option<Time>| time.as_ref().map(|time| time.duration);
         let policy = TripPolicy::adaptive();
-        let policy = with(policy, self.tolerate, policy::Adaptive::tolerate);
+        let policy = with(policy, self.tolerate, tripcurve::policy::Adaptive::tolerate);
         let budget = duration(&self.false_trip_budget);
-        let policy = with(policy, budget, policy::Adaptive::false_trip_budget);
+        let policy = with(
+            policy,
+            budget,
+            tripcurve::policy::Adaptive::false_trip_budget,
+        );
         let limit = duration(&self.slower_than);
-        Ok(with(policy, limit, policy::Adaptive::slower_than).into())
+        Ok(with(policy, limit, tripcurve::policy::Adaptive::slower_than).into())
     }
 }

@@ -6,12 +6,15 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use super::read::{At, Read, Reader, twice};
-use crate::name::{Name, Shown};
+use crate::read::{At, Read, Reader, twice};
+use crate::shown::shown;
+
+/// The most characters of a name, as for the name of any breaker.
+pub(crate) const MAX_NAME_CHARS: usize = 1_024;
 
 /// Entries by name, in the order of the file.
 #[derive(Clone, PartialEq)]
-pub(super) struct Named<T> {
+pub(crate) struct Named<T> {
     all: Vec<(String, T)>,
     /// The index of each name in `all`.
     places: HashMap<String, usize>,
@@ -19,13 +22,13 @@ pub(super) struct Named<T> {
 
 impl<T> Named<T> {
     /// The most entries that are accepted.
-    pub(super) const MOST: usize = 100_000;
+    pub(crate) const MOST: usize = 100_000;
 
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, (String, T)> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, (String, T)> {
         self.all.iter()
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&T> {
+    pub(crate) fn get(&self, name: &str) -> Option<&T> {
         let (_, found) = self.all.get(*self.places.get(name)?)?;
         Some(found)
     }
@@ -33,21 +36,21 @@ impl<T> Named<T> {
 
 impl<T: fmt::Debug> fmt::Debug for Named<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = self.iter().map(|(name, value)| (Shown(name), value));
+        let all = self.iter().map(|(name, value)| (shown(name), value));
         f.debug_map().entries(all).finish()
     }
 }
 
 /// Refuses a name at `at` that is too long.
-pub(super) fn check_name<E: Error>(name: &str, at: &At<'_>) -> Result<(), E> {
-    if !Name::is_too_long(name) {
+pub(crate) fn check_name<E: Error>(name: &str, at: &At<'_>) -> Result<(), E> {
+    if name.chars().nth(MAX_NAME_CHARS).is_none() {
         return Ok(());
     }
     Err(E::custom(format_args!(
         "{at}: has a name of {} bytes, expected at most {} characters; choose one that people can \
          read",
         name.len(),
-        Name::CHARS
+        MAX_NAME_CHARS
     )))
 }
 

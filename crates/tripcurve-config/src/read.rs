@@ -7,18 +7,18 @@ use std::marker::PhantomData;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use crate::name::{Shown, beginning};
+use crate::shown::{beginning, shown};
 
 /// Where in the file a value stands.
 #[derive(Clone, Copy)]
-pub(super) enum At<'a> {
+pub(crate) enum At<'a> {
     File,
     Key(&'a At<'a>, &'a str),
     Item(&'a At<'a>, usize),
 }
 
 impl<'a> At<'a> {
-    pub(super) fn key(&'a self, key: &'a str) -> Self {
+    pub(crate) fn key(&'a self, key: &'a str) -> Self {
         Self::Key(self, key)
     }
 }
@@ -41,7 +41,7 @@ impl fmt::Display for At<'_> {
 /// A dot within a name must not look like one between two.
 fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
     let is_bare = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
-    let shown = Shown(key);
+    let shown = shown(key);
     if !key.is_empty() && key.chars().all(is_bare) {
         write!(f, "{shown}")
     } else {
@@ -50,7 +50,7 @@ fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
 }
 
 /// What can be read at a place.
-pub(super) trait Read: Sized {
+pub(crate) trait Read: Sized {
     /// What several of them are, for errors.
     const LIST: &'static str = "a list";
 
@@ -61,10 +61,10 @@ pub(super) trait Read: Sized {
 }
 
 /// Hands the place to what is read there.
-pub(super) struct Reader<'a, T>(&'a At<'a>, PhantomData<T>);
+pub(crate) struct Reader<'a, T>(&'a At<'a>, PhantomData<T>);
 
 impl<'a, T: Read> Reader<'a, T> {
-    pub(super) fn at(at: &'a At<'a>) -> Self {
+    pub(crate) fn at(at: &'a At<'a>) -> Self {
         Self(at, PhantomData)
     }
 }
@@ -111,7 +111,7 @@ impl<T: Read> Read for Vec<T> {
 }
 
 /// A part of the file with keys of its own, all of which may be left out.
-pub(super) trait Section: Default {
+pub(crate) trait Section: Default {
     const KEYS: &'static [&'static str];
 
     /// Whether there is a value for the key.
@@ -154,13 +154,13 @@ macro_rules! section {
             )+
         }
 
-        impl $crate::config::read::Section for $section {
+        impl $crate::read::Section for $section {
             const KEYS: &'static [&'static str] =
-                &[$($crate::config::read::key!($key $($name)?)),+];
+                &[$($crate::read::key!($key $($name)?)),+];
 
             fn has(&self, key: &str) -> bool {
                 match key {
-                    $($crate::config::read::key!($key $($name)?) => self.$key.is_some(),)+
+                    $($crate::read::key!($key $($name)?) => self.$key.is_some(),)+
                     _ => false,
                 }
             }
@@ -176,11 +176,11 @@ macro_rules! section {
                 &mut self,
                 key: &str,
                 map: &mut A,
-                at: &$crate::config::read::At<'_>,
+                at: &$crate::read::At<'_>,
             ) -> ::std::result::Result<(), A::Error> {
                 match key {
-                    $($crate::config::read::key!($key $($name)?) => {
-                        self.$key = Some(map.next_value_seed($crate::config::read::Reader::at(at))?);
+                    $($crate::read::key!($key $($name)?) => {
+                        self.$key = Some(map.next_value_seed($crate::read::Reader::at(at))?);
                     })+
                     _ => {}
                 }
@@ -191,27 +191,27 @@ macro_rules! section {
         impl ::serde::Serialize for $section {
             fn serialize<W: ::serde::Serializer>(&self, to: W) -> ::std::result::Result<W::Ok, W::Error> {
                 use ::serde::ser::SerializeMap;
-                use $crate::config::read::Section;
+                use $crate::read::Section;
 
                 let keys = Self::KEYS.iter().filter(|key| self.has(key)).count();
                 let mut map = to.serialize_map(Some(keys))?;
                 $(if let Some(value) = &self.$key {
-                    map.serialize_entry($crate::config::read::key!($key $($name)?), value)?;
+                    map.serialize_entry($crate::read::key!($key $($name)?), value)?;
                 })+
                 map.end()
             }
         }
 
         #[cfg(feature = "schema")]
-        impl $crate::config::schema::Described for $section {
+        impl $crate::schema::Described for $section {
             const NAME: &'static str = stringify!($section);
 
             fn describe(
                 generator: &mut ::schemars::SchemaGenerator,
             ) -> ::std::vec::Vec<(&'static str, ::schemars::Schema)> {
                 ::std::vec![$((
-                    $crate::config::read::key!($key $($name)?),
-                    $crate::config::schema::described(
+                    $crate::read::key!($key $($name)?),
+                    $crate::schema::described(
                         generator.subschema_for::<$value>(),
                         &[$($doc),+],
                         ::schemars::json_schema!({ $($($limits)*)? }),
@@ -221,7 +221,7 @@ macro_rules! section {
         }
     };
 }
-pub(super) use section;
+pub(crate) use section;
 
 /// How a key is written, where Rust couldn't have it as a field.
 macro_rules! key {
@@ -232,10 +232,10 @@ macro_rules! key {
         $name
     };
 }
-pub(super) use key;
+pub(crate) use key;
 
 /// Reads a section that is what it says, with no meaning besides; `what` it is, for errors.
-pub(super) fn read_section<'de, S: Section, D: Deserializer<'de>>(
+pub(crate) fn read_section<'de, S: Section, D: Deserializer<'de>>(
     from: D,
     what: &str,
     at: &At<'_>,
@@ -318,12 +318,12 @@ impl<S: Section> Visitor<'_> for Key<'_, S> {
     }
 }
 
-pub(super) fn twice<E: Error>(at: &At<'_>) -> E {
+pub(crate) fn twice<E: Error>(at: &At<'_>) -> E {
     E::custom(format_args!("{at}: is there twice; leave one out"))
 }
 
 /// What can be chosen from, as an enumeration.
-pub(super) struct Words<I>(pub(super) I);
+pub(crate) struct Words<I>(pub(crate) I);
 
 impl<I> Words<I> {
     /// The most that are listed.
@@ -343,19 +343,19 @@ impl<T: fmt::Display, I: Iterator<Item = T> + Clone> fmt::Display for Words<I> {
 }
 
 /// Keys that go together.
-pub(super) struct Form {
-    pub(super) needs: &'static [&'static str],
-    pub(super) may: &'static [&'static str],
+pub(crate) struct Form {
+    pub(crate) needs: &'static [&'static str],
+    pub(crate) may: &'static [&'static str],
 }
 
 /// A word that stands for some keys.
-pub(super) struct Short<S> {
-    pub(super) word: &'static str,
-    pub(super) keys: fn() -> S,
+pub(crate) struct Short<S> {
+    pub(crate) word: &'static str,
+    pub(crate) keys: fn() -> S,
 }
 
 /// A section, or the word that stands for it, of which each has a meaning.
-pub(super) trait Meaning: Section + PartialEq {
+pub(crate) trait Meaning: Section + PartialEq {
     /// What the section makes.
     type Value;
 
@@ -386,22 +386,22 @@ pub(super) trait Meaning: Section + PartialEq {
 
 /// What was written, which is written again, and what it means.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Written<S: Meaning> {
+pub(crate) struct Written<S: Meaning> {
     keys: S,
     value: S::Value,
 }
 
 impl<S: Meaning> Written<S> {
-    pub(super) fn keys(&self) -> &S {
+    pub(crate) fn keys(&self) -> &S {
         &self.keys
     }
 
-    pub(super) fn value(&self) -> &S::Value {
+    pub(crate) fn value(&self) -> &S::Value {
         &self.value
     }
 
     /// Keys with their meaning, or why they have none.
-    pub(super) fn new(keys: S) -> Result<Self, String> {
+    pub(crate) fn new(keys: S) -> Result<Self, String> {
         let value = keys.meaning()?;
         Ok(Self { keys, value })
     }

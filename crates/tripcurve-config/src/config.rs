@@ -1,25 +1,15 @@
-//! Breakers from a file.
-
-mod named;
-mod policy;
-mod read;
-mod scalars;
-#[cfg(feature = "schema")]
-mod schema;
-mod settings;
-mod words;
+//! Named breakers and templates, as a file describes them.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
+use tripcurve::error::ConfigError;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder};
 
-use self::named::Named;
-use self::read::{At, Section, Words, read_section, section};
-use self::settings::{Settings, Template};
-use crate::breaker::CircuitBreaker;
-use crate::builder::CircuitBreakerBuilder;
-use crate::error::ConfigError;
-use crate::name::Shown;
+use crate::named::Named;
+use crate::read::{At, Section, Words, read_section, section};
+use crate::settings::{Settings, Template};
+use crate::shown::shown;
 
 section! {
     /// Named breakers, and templates of them, as a file describes them.
@@ -28,7 +18,7 @@ section! {
     /// else says of itself what it holds.
     ///
     /// ```
-    /// use tripcurve::Config;
+    /// use tripcurve_config::Config;
     ///
     /// let config: Config = toml::from_str(r#"
     ///     [templates.default]
@@ -72,7 +62,7 @@ section! {
     /// | `enabled` | `true` or `false`; [off](CircuitBreakerBuilder::enabled), the breaker lets all calls through and records nothing |
     /// | `metrics_only` | `true` or `false`; with `true` the breaker [records](CircuitBreakerBuilder::metrics_only) all calls and never trips |
     /// | `start_in` | `"closed"`, `"open"`, `"half-open"`, `"forced-open"`, `"disabled"` or `"metrics-only"` |
-    /// | `latency` | `"off"`, `"together"` or `"by-outcome"` |
+    /// | `latency` | `"off"`, `"combined"` or `"by-outcome"` |
     /// | `shards` | a number |
     ///
     /// A duration has its units, as `"250ms"`, `"1m 30s"` or `"1d"`; `"forever"` is [`Duration::MAX`]. A year is
@@ -88,7 +78,7 @@ section! {
     /// - `"adaptive"`, or with settings
     ///   `{ adaptive = { tolerate = 0.25, false_trip_budget = "1d", slower_than = "2s" } }`
     ///
-    /// of which what has a default in [`TripPolicy`](crate::TripPolicy) may be left out.
+    /// of which what has a default in [`TripPolicy`](tripcurve::TripPolicy) may be left out.
     ///
     /// # Changing it while calls run
     ///
@@ -107,7 +97,7 @@ section! {
     /// the place in the file.
     ///
     /// ```
-    /// use tripcurve::Config;
+    /// use tripcurve_config::Config;
     ///
     /// let error = toml::from_str::<Config>("[breakers.payments]\nwindow = { bucket = 20 }").unwrap_err();
     /// assert_eq!(
@@ -137,7 +127,7 @@ section! {
     ///
     /// # Editors
     ///
-    /// `docs/config.schema.json` is a [JSON Schema](https://json-schema.org) of such a file. Put it beside yours and name
+    /// `config.schema.json` of this package is a [JSON Schema](https://json-schema.org) of such a file. Put it beside yours and name
     /// it there, and an editor offers the keys, says what they are for, and underlines mistakes as they are typed:
     ///
     /// | file | first line |
@@ -180,7 +170,7 @@ impl Config {
     /// Refuses a file of so many bytes if it is too long, before a reader takes the memory for it.
     ///
     /// ```
-    /// use tripcurve::Config;
+    /// use tripcurve_config::Config;
     ///
     /// # let path = "Cargo.toml";
     /// Config::check_len(std::fs::metadata(path)?.len())?;
@@ -312,7 +302,7 @@ fn checked(
 ) -> Result<CircuitBreakerBuilder, ConfigError> {
     let builder = settings.apply(CircuitBreaker::builder(name.to_owned()));
     match builder.validate() {
-        Ok(_) => Ok(builder),
+        Ok(()) => Ok(builder),
         Err(mut error) => {
             let within = settings.place_of(&error);
             let key = within.split(['.', '[']).next().unwrap_or_default();
@@ -331,7 +321,7 @@ fn unknown<'a>(
     let known: Vec<_> = known.collect();
     let expected = match known.len() {
         0 => "in the file, which has none".to_owned(),
-        _ => format!("one of {}", Words(known.iter().map(|name| Shown(name)))),
+        _ => format!("one of {}", Words(known.iter().map(|name| shown(name)))),
     };
-    ConfigError::new(setting, format!("{:?}", Shown(name)), expected, hint)
+    ConfigError::new(setting, format!("{:?}", shown(name)), expected, hint)
 }

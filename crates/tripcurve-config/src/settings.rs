@@ -2,28 +2,24 @@
 
 use std::time::Duration;
 
-use super::named::check_name;
-use super::policy::{Policy, with};
-use super::read::{At, Form, Meaning, Read, Section, Short, Written, read_section, section};
-use super::words::{Time, Word};
-use crate::builder::CircuitBreakerBuilder;
-use crate::error::ConfigError;
-#[cfg(feature = "schema")]
-use crate::name::Name;
-use crate::outcome::Outcome;
-use crate::recovery::{Backoff, Jitter, Recovery};
-use crate::state::State;
-use crate::window::{CountWindow, Recording, Window};
+use crate::named::check_name;
+use crate::policy::{Policy, with};
+use crate::read::{At, Form, Meaning, Read, Section, Short, Written, read_section, section};
+use crate::words::{Time, Word};
+use tripcurve::error::ConfigError;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::window::{CountWindow, Recording, Window};
+use tripcurve::{CircuitBreakerBuilder, Outcome, Recovery, State};
 
 section! {
     /// All of them, each by the name of the builder's method.
-    pub(super) struct Settings {
+    pub(crate) struct Settings {
         /// The template whose settings hold where this breaker has none of its own: a name of `templates`.
-        pub(super) template: String { "maxLength": Name::CHARS },
+        pub(crate) template: String { "maxLength": crate::named::MAX_NAME_CHARS },
         /// The stretch of recent calls that the breaker looks at: by time, 60 s in 10 buckets if left out, or the last calls.
         window: Written<WindowKeys>,
         /// The policies, any of which trips the breaker. If left out: 5 consecutive failures, or an error rate of 50 % of at least 10 calls.
-        trip_when: Vec<Written<Policy>> { "minItems": 1, "maxItems": crate::policy::TripPolicy::MOST },
+        trip_when: Vec<Written<Policy>> { "minItems": 1, "maxItems": crate::policy::MAX_POLICIES },
         /// How the breaker finds its way back after a trip. If left out: 3 probes, all of which must succeed; adaptive with the adaptive policy.
         recovery: Written<RecoveryKeys>,
         /// How long the breaker stays open after a trip, "1ms" to 10 years. If this and `backoff` are left out: 0.5 s at first, twice as long with each recovery that fails, up to 5 s. Then the first call that asks becomes a probe.
@@ -45,7 +41,7 @@ section! {
         /// Whether histograms are kept of how long calls take; "off" if left out, unless a policy looks at percentiles.
         latency: Word<Recording>,
         /// How many threads have counts of their own. 1 makes a compact breaker, for services with thousands; if left out it grows when it gets busy.
-        shards: u32 { "minimum": 1, "maximum": crate::sync::thread_slot::ThreadSlot::OWNED },
+        shards: u32 { "minimum": 1, "maximum": 64 },
     }
 }
 
@@ -72,7 +68,7 @@ impl Read for Settings {
 
 /// Settings for breakers to have.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Template(pub(super) Settings);
+pub(crate) struct Template(pub(crate) Settings);
 
 impl Read for Template {
     fn read<'de, D: serde::Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
@@ -96,7 +92,7 @@ impl serde::Serialize for Template {
 
 impl Settings {
     /// These, and those of the template where these say nothing.
-    pub(super) fn over(&self, template: &Self) -> Self {
+    pub(crate) fn over(&self, template: &Self) -> Self {
         // Each replaces the other.
         let says_open_time = self.open_for.is_some() || self.backoff.is_some();
         let open_time = if says_open_time { self } else { template };
@@ -108,7 +104,7 @@ impl Settings {
     }
 
     /// Gives a builder these settings.
-    pub(super) fn apply(&self, builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
+    pub(crate) fn apply(&self, builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
         let duration = |time: &Option<Time>| time.as_ref().map(|time| time.duration);
         let window = self.window.as_ref().map(|window| window.value().clone());
         let builder = with(builder, window, CircuitBreakerBuilder::window);
@@ -151,7 +147,7 @@ impl Settings {
     }
 
     /// Where in these settings the builder's complaint is at home.
-    pub(super) fn place_of(&self, error: &ConfigError) -> String {
+    pub(crate) fn place_of(&self, error: &ConfigError) -> String {
         let setting = &*error.setting;
         if matches!(
             setting,
@@ -181,13 +177,13 @@ impl Settings {
 
 section! {
     /// A window by time or by count.
-    pub(super) struct WindowKeys {
+    pub(crate) struct WindowKeys {
         /// How far a window by time goes back, "100ms" to "7d"; 60 s if left out.
         length: Time,
         /// In how many steps a window by time moves on; 10 if left out.
-        buckets: u32 { "minimum": 1, "maximum": crate::window::TimeRing::MAX_BUCKETS },
+        buckets: u32 { "minimum": 1, "maximum": 1024 },
         /// How many of the last calls a window by count holds.
-        calls: u32 { "minimum": 1, "maximum": crate::window::CountRing::MAX_LENGTH },
+        calls: u32 { "minimum": 1, "maximum": 1_048_576 },
         /// How old the oldest call of a window by count may be, "100ms" to "7d"; however old if left out.
         within: Time,
     }
@@ -238,11 +234,11 @@ impl Meaning for WindowKeys {
 
 section! {
     /// A way back.
-    pub(super) struct RecoveryKeys and is_adaptive: bool {
+    pub(crate) struct RecoveryKeys and is_adaptive: bool {
         /// How many calls are let through while half-open. All must succeed, unless some may fail.
-        probes: u32 { "minimum": 1, "maximum": crate::state::Phase::MAX_PROBES },
+        probes: u32 { "minimum": 1, "maximum": 1023 },
         /// How many of the probes must succeed, at most as many as there are; all if left out.
-        success_threshold: u32 { "minimum": 1, "maximum": crate::state::Phase::MAX_PROBES },
+        success_threshold: u32 { "minimum": 1, "maximum": 1023 },
         /// The shares of the calls that are let through, one step after the other, each larger than the one before.
         steps: Vec<f64> {
             "minItems": 1,
@@ -292,7 +288,7 @@ impl Meaning for RecoveryKeys {
         let way = match (self.probes, &self.steps, &self.each) {
             (Some(probes), None, None) => Recovery::probes(probes),
             (None, Some(shares), Some(each)) if self.success_threshold.is_none() => {
-                Recovery::in_steps(shares, each.duration)
+                Recovery::steps(shares, each.duration)
             }
             _ => {
                 return Err(
@@ -315,7 +311,7 @@ impl Meaning for RecoveryKeys {
 
 section! {
     /// Open times that grow.
-    pub(super) struct BackoffKeys {
+    pub(crate) struct BackoffKeys {
         /// The first open time, "1ms" to a year.
         base: Time,
         /// How many times as long the open time gets with each recovery that fails.

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
-use super::read::{At, Read};
-use crate::name::beginning;
+use crate::read::{At, Read};
+use crate::shown::beginning;
 
 impl Read for u32 {
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
@@ -93,7 +93,7 @@ impl Read for f64 {
 }
 
 /// What is written as a string.
-pub(super) trait Text: Sized {
+pub(crate) trait Text: Sized {
     /// What the string must be, for errors.
     fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
@@ -101,7 +101,7 @@ pub(super) trait Text: Sized {
     fn of(text: &str) -> Option<Self>;
 }
 
-pub(super) fn read_text<'de, T: Text, D: Deserializer<'de>>(
+pub(crate) fn read_text<'de, T: Text, D: Deserializer<'de>>(
     from: D,
     at: &At<'_>,
 ) -> Result<T, D::Error> {

@@ -1,21 +1,19 @@
-//! The JSON Schema of configuration files: it is the one in `docs/`, it accepts each file that is accepted, and
+//! The JSON Schema of configuration files: it is the one in `config.schema.json`, it accepts each file that is accepted, and
 //! it refuses what the reader refuses, as far as a schema can.
-
-#[path = "../../tests/it/any_config/mod.rs"]
-mod any_config;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use any_config::file;
 use jsonschema::Validator;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
-use tripcurve::Config;
+use tripcurve_config::Config;
+
+use crate::any_config::file;
 
 /// Draft 7, since that is what editors for TOML and YAML understand.
 fn schema() -> Value {
@@ -29,10 +27,9 @@ fn validator() -> &'static Validator {
     &VALIDATOR
 }
 
-/// The repository's.
-fn root() -> &'static Path {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own)
+/// The folder of this package.
+fn own() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn read(file: &Value) -> Result<Config, String> {
@@ -47,9 +44,9 @@ fn accepted(file: &Value) -> Result<Config, String> {
 }
 
 #[test]
-fn the_schema_in_docs_is_that_of_the_reader() {
-    const COMMAND: &str = "WRITE=1 cargo test -p tripcurve-config-tests in_docs";
-    let path = root().join("docs/config.schema.json");
+fn the_schema_in_this_package_is_that_of_the_reader() {
+    const COMMAND: &str = "WRITE=1 cargo test -p tripcurve-config --test it schema_in_this_package";
+    let path = own().join("config.schema.json");
     if std::env::var_os("WRITE").is_some() {
         let text = serde_json::to_string_pretty(&schema()).unwrap();
         fs::write(&path, text + "\n").unwrap();
@@ -58,7 +55,7 @@ fn the_schema_in_docs_is_that_of_the_reader() {
     let written: Value = serde_json::from_str(&text).unwrap_or_default();
     assert!(
         written == schema(),
-        "docs/config.schema.json is out of date; write it anew with\n    {COMMAND}"
+        "config.schema.json is out of date; write it anew with\n    {COMMAND}"
     );
 }
 
@@ -82,15 +79,21 @@ fn files_under(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
 /// The files that users are shown, each with the name of where it is.
 fn shown() -> Vec<(String, String)> {
     let mut all = Vec::new();
-    for page in ["README.md", "src/docs/guide.md", "src/config/mod.rs"] {
-        let text = fs::read_to_string(root().join(page)).unwrap();
-        let text = text.replace("/// ", "").replace("///", "");
+    for page in [
+        "../../README.md",
+        "README.md",
+        "src/lib.rs",
+        "src/config.rs",
+    ] {
+        let text = fs::read_to_string(own().join(page)).unwrap();
+        let text = text.replace("/// ", "").replace("//! ", "");
+        let text = text.replace("///", "").replace("//!", "");
         for (open, close) in [("toml::from_str(r#\"", "\"#)"), ("```toml\n", "```")] {
             all.extend(between(&text, open, close).map(|file| (page.to_owned(), file.to_owned())));
         }
     }
     let mut paths = Vec::new();
-    files_under(&root().join("examples"), "toml", &mut paths);
+    files_under(&own().join("examples"), "toml", &mut paths);
     for path in paths {
         let text = fs::read_to_string(&path).unwrap();
         all.push((path.display().to_string(), text));
@@ -137,7 +140,7 @@ fn each_key_says_what_it_is_for() {
 
 #[test]
 fn each_key_stands_in_the_documentation_of_config() {
-    let page = fs::read_to_string(root().join("src/config/mod.rs")).unwrap();
+    let page = fs::read_to_string(own().join("src/config.rs")).unwrap();
     let (table, _) = page.split_once("# Errors").unwrap();
     let schema = schema();
     let definitions = schema["definitions"].as_object().unwrap();

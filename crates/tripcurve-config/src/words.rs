@@ -4,25 +4,24 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserializer, Serialize, Serializer};
+use tripcurve::recovery::Jitter;
+use tripcurve::window::Recording;
+use tripcurve::{Outcome, State};
 
-use super::read::{At, Read, Words};
-use super::scalars::{Text, read_text};
-use crate::outcome::Outcome;
-use crate::recovery::Jitter;
-use crate::state::State;
-use crate::window::Recording;
+use crate::read::{At, Read, Words};
+use crate::scalars::{Text, read_text};
 
 /// A duration, and how it was written: a minute is `60s` to one person and `1m` to another.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Time {
+pub(crate) struct Time {
     text: Box<str>,
-    pub(super) duration: Duration,
+    pub(crate) duration: Duration,
 }
 
 impl Time {
-    /// The units that are understood, as `config-tests/tests/schema.rs` checks.
+    /// The units that are understood, as `tests/it/schema.rs` checks.
     #[cfg(feature = "schema")]
-    pub(super) const UNITS: &'static str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|\
+    pub(crate) const UNITS: &'static str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|\
         secs|sec|s|minutes|minute|mins|min|m|hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w|\
         months|month|M|years|year|yrs|yr|y";
 }
@@ -76,13 +75,13 @@ impl Serialize for Time {
 }
 
 /// Values that are chosen by a word.
-pub(super) trait Choice: Copy + PartialEq + 'static {
+pub(crate) trait Choice: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
 }
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Word<T>(pub(super) T);
+pub(crate) struct Word<T>(pub(crate) T);
 
 impl<T: Choice> Text for Word<T> {
     fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result {

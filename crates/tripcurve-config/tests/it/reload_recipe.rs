@@ -1,9 +1,8 @@
-//! The function that the guide prints for following a file, run against real files and the real
+//! The function that the page about following a file prints, run against real files and the real
 //! notify.
-#![cfg(feature = "serde")]
 
 #[path = "../../examples/reload/recipe.rs"]
-#[allow(unreachable_pub, reason = "as the guide prints it")]
+#[allow(unreachable_pub, reason = "as the page prints it")]
 mod recipe;
 
 use std::fs::{self, File};
@@ -16,7 +15,8 @@ use std::thread;
 use std::time::Duration;
 
 use notify::{Event, RecursiveMode, Watcher};
-use tripcurve::{CircuitBreaker, Config, State};
+use tripcurve::{CircuitBreaker, State};
+use tripcurve_config::Config;
 
 /// A time that no step exceeds, even on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
@@ -187,12 +187,12 @@ fn a_breaker_follows_its_file() {
 }
 
 #[test]
-fn the_guide_prints_the_function_that_is_tested_here() {
-    let guide = include_str!("../../src/docs/guide.md");
+fn the_page_prints_the_function_that_is_tested_here() {
+    let page = include_str!("../../src/docs/following-a-file.md");
     let recipe = include_str!("../../examples/reload/recipe.rs");
     assert!(
-        guide.contains(recipe),
-        "they differ; copy examples/reload/recipe.rs into the guide"
+        page.contains(recipe),
+        "they differ; copy examples/reload/recipe.rs into the page"
     );
 }
 
