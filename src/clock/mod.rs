@@ -1,7 +1,7 @@
 //! Where the breaker's time comes from.
 
 pub(crate) mod context;
-#[cfg(any(feature = "bulkhead", feature = "wait"))]
+#[cfg(any(feature = "bulkhead", feature = "async"))]
 pub(crate) mod timer;
 
 use std::io;
@@ -67,7 +67,7 @@ pub trait Now {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::Clock;
+/// use tripcurve::time::Clock;
 ///
 /// let (clock, hand) = Clock::mock();
 /// assert_eq!(clock.now(), Duration::ZERO);
@@ -77,7 +77,6 @@ pub trait Now {
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
-#[cfg(feature = "reconfigure")]
 impl Clock {
     /// Whether it is another clock than `other`. The default one is not: a builder that names no
     /// clock has it.
@@ -194,7 +193,8 @@ impl Clock {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::time::Clock;
     ///
     /// let clock = Clock::coarse(Duration::from_millis(1))?;
     /// let payments = CircuitBreaker::builder("payments").clock(clock.clone()).build()?;
@@ -218,7 +218,8 @@ impl Clock {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock, State};
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, State};
     ///
     /// let (clock, hand) = Clock::mock();
     /// let breaker = CircuitBreaker::builder("payments")
@@ -398,7 +399,8 @@ impl MockClock {
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
-    /// use tripcurve::{CircuitBreaker, Clock};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::time::Clock;
     ///
     /// let (clock, hand) = Clock::mock();
     /// let breaker = CircuitBreaker::builder("payments").clock(clock).build()?;
@@ -406,7 +408,7 @@ impl MockClock {
     /// let at = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
     /// hand.set_system_time(at);
     /// assert_eq!(breaker.save().saved_at(), at);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[cfg(feature = "serde")]
     pub fn set_system_time(&self, now: SystemTime) {

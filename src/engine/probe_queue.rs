@@ -65,7 +65,6 @@ impl<Q: Queue> ProbeQueue<Q> {
     }
 
     /// How many callers may wait.
-    #[cfg(feature = "reconfigure")]
     pub(crate) fn max(&self) -> u32 {
         self.max
     }

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 use super::waiting::Waiting;
 #[cfg(feature = "bulkhead")]
 use super::with_bulkhead::Guarded;
@@ -68,7 +68,7 @@ use crate::outcome::{Classify, Outcome};
 /// assert!(matches!(result, Err(CallError::TimedOut(_))));
 /// assert_eq!(search.snapshot().failures(), 1);
 /// assert_eq!(limited.call_async(|| async { Ok::<_, String>(42) }).await, Ok(42));
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// # }).unwrap();
 /// ```
 #[derive(Clone)]
@@ -82,7 +82,9 @@ pub struct CallTimeout<B, S> {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::{CallTimeout, CircuitBreaker, TokioSleep};
+/// use tripcurve::CircuitBreaker;
+/// use tripcurve::handles::CallTimeout;
+/// use tripcurve::time::TokioSleep;
 ///
 /// struct Shop {
 ///     payments: CallTimeout<CircuitBreaker, TokioSleep>,
@@ -91,7 +93,7 @@ pub struct CallTimeout<B, S> {
 /// let payments = CircuitBreaker::new("payments").call_timeout(Duration::from_secs(2))?;
 /// let shop = Shop { payments };
 /// assert_eq!(shop.payments.limit(), Duration::from_secs(2));
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[cfg(feature = "tokio")]
 pub type TokioSleep = fn(Duration) -> tokio::time::Sleep;
@@ -233,7 +235,7 @@ where
     }
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 impl<C, S, A> CallTimeout<Waiting<C>, S>
 where
     S: Fn(Duration) -> A,
@@ -305,7 +307,7 @@ macro_rules! can_be_limited {
 can_be_limited!(CircuitBreaker);
 #[cfg(feature = "bulkhead")]
 can_be_limited!(Guarded);
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 can_be_limited!(Waiting);
 
 /// A call that unwinds leaves the breaker in order; the rest is not the caller's to break.

@@ -97,7 +97,6 @@ impl Timed {
     }
 
     /// From how many nanoseconds on a call is slow, if one ever is.
-    #[cfg(any(feature = "reconfigure", feature = "serde"))]
     pub(crate) fn limit(&self) -> Option<u64> {
         (self.slower_than < u64::MAX).then_some(self.slower_than)
     }

@@ -219,7 +219,6 @@ impl LatestOpening {
 
     /// Starts without an opening, in a breaker that has come to `generation` and has noted none.
     /// Without this call the breaker might take its next openings for older than none.
-    #[cfg(feature = "reconfigure")]
     pub fn start(&self, generation: Generation) {
         let none = Streak::NONE.pack(generation.bits());
         // The configuration by which openings are noted publishes it.

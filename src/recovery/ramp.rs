@@ -22,7 +22,7 @@ pub enum Ask {
 
 /// How a call of a ramp came back.
 #[derive(Clone, Copy, Debug)]
-pub struct Report {
+pub struct RampReport {
     /// What it was let through by.
     pub ticket: StateWord,
     /// Whether it was a success and quick enough.
@@ -220,7 +220,7 @@ impl Ramp {
     pub fn report(
         &self,
         state: &AtomicState,
-        report: Report,
+        report: RampReport,
         open: impl Fn() -> Phase,
     ) -> Option<(StateChange, Cause)> {
         let generation = report.ticket.generation();

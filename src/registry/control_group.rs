@@ -142,7 +142,8 @@ impl Member for SharedBreaker {
 /// more of them than there were living members, or sixteen.
 ///
 /// ```
-/// use tripcurve::{CircuitBreaker, ControlGroup, State};
+/// use tripcurve::registry::ControlGroup;
+/// use tripcurve::{CircuitBreaker, State};
 ///
 /// let europe = ControlGroup::new();
 /// let payments = CircuitBreaker::new("payments");

@@ -2,10 +2,9 @@
 
 mod builder;
 mod capacity;
-#[cfg(feature = "reconfigure")]
 mod reconfigure;
-mod templates;
-mod eviction;
+pub(crate) mod templates;
+pub(crate) mod eviction;
 pub(crate) mod control_group;
 mod map_guard;
 
@@ -22,14 +21,15 @@ use crate::breaker::CircuitBreaker;
 use crate::builder::CircuitBreakerBuilder;
 use crate::name::Name;
 use crate::outcome::DefaultClassifier;
-use crate::registry::control_group::{Command, ControlGroup, Member};
+use crate::registry::control_group::{Command, Member};
 use crate::registry::map_guard::guarded;
 use crate::snapshot::Snapshot;
 
 pub use builder::RegistryBuilder;
 use capacity::Capacity;
-pub use eviction::{AtKey, Counted, EvictOutcome, RegistryEntry, find_or_make};
-pub use templates::Templates;
+pub use control_group::ControlGroup;
+pub(crate) use eviction::{AtKey, Counted, RegistryEntry, find_or_make};
+pub(crate) use templates::Templates;
 
 /// Breakers by key, an endpoint or a tenant: each made on its first use from a template, and then
 /// shared by all who ask for it.
@@ -37,7 +37,8 @@ pub use templates::Templates;
 /// Clones are the same registry. A lookup takes no lock and waits for nobody.
 ///
 /// ```
-/// use tripcurve::{CircuitBreaker, Registry};
+/// use tripcurve::CircuitBreaker;
+/// use tripcurve::registry::Registry;
 ///
 /// let template = CircuitBreaker::builder("recommendations").shards(1);
 /// let tenants = Registry::<String>::builder(template).capacity(10_000).build()?;
@@ -45,7 +46,7 @@ pub use templates::Templates;
 /// let books = tenants.get_or_create("tenant-7").call(|| Ok::<_, String>(["Emma", "Dune"]));
 /// assert_eq!(books, Ok(["Emma", "Dune"]));
 /// assert_eq!(tenants.len(), 1);
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 ///
 /// # Capacity
@@ -61,7 +62,7 @@ pub use templates::Templates;
 /// | 2 | closed, not used, and its window holds a failed, slow or overdue call | the capacity, and a sixteenth and 16 more |
 /// | 3 | such a breaker that is used | twice the capacity, and a sixteenth and 16 more |
 /// | 4 | open or half-open | as 3 |
-/// | 5 | under a command, or reconfigured by its handle (feature `reconfigure`) | as 3 |
+/// | 5 | under a command, or reconfigured by its handle | as 3 |
 ///
 /// *Used* means that somebody looked the key up since the last look at it. If policies look at
 /// percentiles, any call in the window has rank 2. Settings that a breaker got with the registry
@@ -165,13 +166,14 @@ where
     /// [removes](Self::remove) it.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Registry, State};
+    /// use tripcurve::registry::Registry;
+    /// use tripcurve::{CircuitBreaker, State};
     ///
     /// let endpoints = Registry::<String>::builder(CircuitBreaker::builder("shop")).build()?;
     /// endpoints.get_or_create("/cart").force_open();
     /// assert_eq!(endpoints.get_or_create("/cart").state(), State::ForcedOpen);
     /// assert_eq!(endpoints.get_or_create("/search").state(), State::Closed);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[inline]
     pub fn get_or_create<Q>(&self, key: &Q) -> CircuitBreaker<C>
@@ -228,7 +230,8 @@ where
     /// shown. It needs no capacity.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Registry, State};
+    /// use tripcurve::registry::Registry;
+    /// use tripcurve::{CircuitBreaker, State};
     ///
     /// let hosts = Registry::<String>::builder(CircuitBreaker::builder("host")).build()?;
     /// hosts.get_or_create("10.0.0.7");
@@ -236,7 +239,7 @@ where
     /// hosts.retain(|host, breaker| host != "10.0.0.7" || breaker.state() != State::Closed);
     /// assert!(hosts.get("10.0.0.7").is_none());
     /// assert!(hosts.get("10.0.0.8").is_some());
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn retain(&self, mut keep: impl FnMut(&K, &CircuitBreaker<C>) -> bool) {
         let places = &self.0.places;
@@ -272,7 +275,8 @@ where
     /// nothing is allocated for each.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Registry, State};
+    /// use tripcurve::registry::Registry;
+    /// use tripcurve::{CircuitBreaker, State};
     ///
     /// let tenants = Registry::<u32>::builder(CircuitBreaker::builder("search")).build()?;
     /// tenants.get_or_create(&7).force_open();
@@ -284,7 +288,7 @@ where
     ///     }
     /// });
     /// assert_eq!(shut, [7]);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn for_each(&self, mut look: impl FnMut(&K, &Snapshot)) {
         let mut snapshot = None;
@@ -428,7 +432,6 @@ where
 
     /// Before anybody has a handle, or at the same time.
     fn on_first_use(&self, breaker: &CircuitBreaker<C>, #[allow(unused)] number: u64) {
-        #[cfg(feature = "reconfigure")]
         self.templates.follow(number, |template| {
             reconfigure::bring_into_line(breaker, number, template);
         });

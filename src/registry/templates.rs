@@ -7,24 +7,17 @@
 //! two sees the other: the one finds it in the map, or the other finds the line above it. Who has brought a breaker
 //! into line looks again whether the template still is the latest: so all end as the latest says.
 
-#[cfg(feature = "reconfigure")]
 use std::sync::Arc;
 
-use crate::sync::{AtomicU64, Ordering};
-#[cfg(feature = "reconfigure")]
-use crate::sync::{Replaceable, fence};
+use crate::sync::{AtomicU64, Ordering, Replaceable, fence};
 
 /// The templates of a registry, of which the latest holds.
 #[derive(Debug)]
 pub struct Templates<T> {
-    #[cfg(feature = "reconfigure")]
     latest: Replaceable<T>,
-    #[cfg(not(feature = "reconfigure"))]
-    only: T,
     /// How many breakers were begun.
     begun: AtomicU64,
     /// Of these so many may have been made from a template that is not the latest.
-    #[cfg(feature = "reconfigure")]
     line: AtomicU64,
 }
 
@@ -32,22 +25,15 @@ impl<T> Templates<T> {
     /// The first one.
     pub fn new(first: T) -> Self {
         Self {
-            #[cfg(feature = "reconfigure")]
             latest: Replaceable::new(Arc::new(first)),
-            #[cfg(not(feature = "reconfigure"))]
-            only: first,
             begun: AtomicU64::new(0),
-            #[cfg(feature = "reconfigure")]
             line: AtomicU64::new(0),
         }
     }
 
     /// Shows the latest one.
     pub fn with<R>(&self, look: impl FnOnce(&T) -> R) -> R {
-        #[cfg(feature = "reconfigure")]
-        return look(self.latest.load().get());
-        #[cfg(not(feature = "reconfigure"))]
-        return look(&self.only);
+        look(self.latest.load().get())
     }
 
     /// Makes a breaker, which gets a number of its own, from one on.
@@ -59,7 +45,6 @@ impl<T> Templates<T> {
     }
 }
 
-#[cfg(feature = "reconfigure")]
 impl<T> Templates<T> {
     /// Makes another known. Then all breakers must be brought into [line](Self::align).
     pub fn replace(&self, change: impl Fn(&T) -> T) {

@@ -449,7 +449,7 @@ impl AtomicState {
 
     /// In how many nanoseconds the probes lose their places if they don't report, `u64::MAX`: never; `None`
     /// unless all places for probes are taken and will be for a while.
-    #[cfg(feature = "wait")]
+    #[cfg(feature = "async")]
     pub fn awaits_verdict(&self, now: u64, probes: u32, probe_timeout: u64) -> Option<u64> {
         let Phase::HalfOpen {
             in_flight,

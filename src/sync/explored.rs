@@ -89,7 +89,6 @@ impl<T> PublishedOnce<T> {
 }
 
 /// Like the one that ships. Loom explores which of the values is seen.
-#[cfg(feature = "reconfigure")]
 #[derive(Debug)]
 pub(crate) struct Replaceable<T> {
     /// Which of the values is the present one.
@@ -98,13 +97,11 @@ pub(crate) struct Replaceable<T> {
     values: [std::sync::OnceLock<std::sync::Arc<T>>; 4],
 }
 
-#[cfg(feature = "reconfigure")]
 pub(crate) struct Seen<T> {
     place: u64,
     value: std::sync::Arc<T>,
 }
 
-#[cfg(feature = "reconfigure")]
 impl<T> Replaceable<T> {
     pub(crate) fn new(value: std::sync::Arc<T>) -> Self {
         let values = [const { std::sync::OnceLock::new() }; 4];
@@ -143,7 +140,6 @@ impl<T> Replaceable<T> {
     }
 }
 
-#[cfg(feature = "reconfigure")]
 impl<T> Seen<T> {
     pub(crate) fn get(&self) -> &std::sync::Arc<T> {
         &self.value

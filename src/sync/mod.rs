@@ -24,14 +24,14 @@ pub(crate) mod field;
 mod relaxed;
 pub(crate) mod stamped;
 pub(crate) mod thread_slot;
-#[cfg(any(feature = "bulkhead", feature = "wait"))]
+#[cfg(any(feature = "bulkhead", feature = "async"))]
 pub(crate) mod wait_queue;
 
 #[cfg(tripcurve_loom)]
 mod explored;
 #[cfg(not(tripcurve_loom))]
 mod published;
-#[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
+#[cfg(not(tripcurve_loom))]
 mod replaceable;
 #[cfg(tripcurve_loom)]
 mod sites;
@@ -54,7 +54,7 @@ pub(crate) use portable_atomic::{AtomicU64, Ordering, fence};
 
 #[cfg(tripcurve_loom)]
 pub(crate) use explored::{Ordering, PublishedOnce, fence};
-#[cfg(all(feature = "reconfigure", tripcurve_loom))]
+#[cfg(tripcurve_loom)]
 pub(crate) use explored::{Replaceable, Seen};
 #[cfg(any(tripcurve_loom, tripcurve_traced))]
 pub(crate) use watched::AtomicU64;
@@ -66,7 +66,7 @@ pub use traced::{Access, accesses_of};
 
 #[cfg(not(tripcurve_loom))]
 pub(crate) use published::PublishedOnce;
-#[cfg(all(feature = "reconfigure", not(tripcurve_loom)))]
+#[cfg(not(tripcurve_loom))]
 pub(crate) use replaceable::{Replaceable, Seen};
 
 pub(crate) use relaxed::{Hint, Payload, SelfContained};
@@ -78,7 +78,6 @@ pub(crate) use once_cell::race::OnceBox as LateBox;
 /// only on which shard a thread writes, and a model names the shard itself.
 pub(crate) use core::sync::atomic::AtomicU32 as ThreadCounter;
 
-#[cfg(feature = "reconfigure")]
 impl<T> Default for PublishedOnce<T> {
     fn default() -> Self {
         Self::new()

@@ -36,10 +36,10 @@ pub(super) fn note<T>(word: &T, writes: bool) {
 
 /// Takes no room, so that all words lie where they lie in what ships.
 #[derive(Debug)]
-pub(super) struct Watcher;
+pub(super) struct Tracer;
 
 #[allow(clippy::unused_self, reason = "as the other watcher")]
-impl Watcher {
+impl Tracer {
     pub(super) const fn new() -> Self {
         Self
     }

@@ -92,7 +92,6 @@ impl BucketWord {
     }
 
     /// A bucket that has counted so many calls: as many to a hundred thousand, about as many beyond.
-    #[cfg(any(feature = "reconfigure", feature = "serde"))]
     pub(super) fn counting(stamp: Stamp, count: u64) -> Self {
         let fits = |scale: &u64| count.div_ceil(1 << scale) <= layout::MANTISSA.max();
         let scale = (0..layout::SCALE.max()).find(fits);
@@ -267,7 +266,6 @@ impl AtomicBucket {
     }
 
     /// Puts a word there that nobody else knows of yet.
-    #[cfg(any(feature = "reconfigure", feature = "serde"))]
     pub(super) fn set(&self, word: BucketWord) {
         self.0.store_alone(word.0);
     }

@@ -124,7 +124,6 @@ impl GenerationCounter {
 
     /// Lets `next`, which isn't begun yet, go on with this count, if the word still is `present`'s. A thread
     /// that adds to the count of `present` at the same time may undo it.
-    #[cfg(feature = "reconfigure")]
     pub fn go_on_in(&self, next: Generation, present: Generation, count: u64) {
         let new = Self::pack(next, count.min(layout::COUNT.max()));
         let seen = self.0.load();

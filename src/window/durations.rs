@@ -74,7 +74,6 @@ impl Durations {
     }
 
     /// Writes that the call at `position` was slow; of how long it took nothing is known.
-    #[cfg(any(feature = "reconfigure", feature = "serde"))]
     pub(super) fn write_slow(&self, position: u64) {
         self.write_call(position, layout::SLOW.of(1));
     }

@@ -101,7 +101,6 @@ impl Latest {
     }
 
     /// For how many nanoseconds a bucket lasts, and for how many there has been the one that a reading falls in.
-    #[cfg(any(feature = "reconfigure", feature = "serde"))]
     pub(super) fn width_and_begun(&self, raw: u64, clock: &impl Now) -> (u64, u64) {
         let beginning = self.tick(raw) * self.width;
         let width = clock.nanos_between(beginning, beginning.saturating_add(self.width));

@@ -49,7 +49,6 @@ impl RingPosition {
     }
 
     /// The place so many buckets earlier, fewer than `buckets`, which the ring has.
-    #[cfg(any(feature = "reconfigure", feature = "serde"))]
     pub(super) fn back(self, age: u32, buckets: u32) -> Self {
         let slot = self.slot();
         let (slot, turns) = match slot.checked_sub(age) {

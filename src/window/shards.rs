@@ -16,7 +16,6 @@ use crossbeam_utils::CachePadded;
 
 use super::Tally;
 use super::aligned::{Aligned, WORDS_A_LINE};
-#[cfg(any(feature = "reconfigure", feature = "serde"))]
 use super::bucket::BucketWord;
 use super::bucket::{Added, AtomicBucket, Stamp};
 use super::place::RingPosition;
@@ -304,7 +303,6 @@ impl Shards {
     }
 
     /// How many calls of a kind were counted at `place`.
-    #[cfg(any(feature = "reconfigure", feature = "serde"))]
     pub(super) fn count(&self, tally: Tally, place: RingPosition) -> u64 {
         let stretch = Stretch {
             first: place.slot(),
@@ -320,7 +318,6 @@ impl Shards {
     }
 
     /// Puts a count at `place`, if the kind is counted, before anybody else knows of the window.
-    #[cfg(any(feature = "reconfigure", feature = "serde"))]
     pub(super) fn restore(&self, tally: Tally, place: RingPosition, count: u64) {
         if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
             return;

@@ -4,7 +4,7 @@
 //! handle. Threads keep a ledger of their own beside the breaker, and both are compared while the
 //! threads rest.
 
-#![cfg(all(feature = "bulkhead", feature = "tokio", feature = "wait"))]
+#![cfg(all(feature = "bulkhead", feature = "tokio", feature = "async"))]
 
 use std::future::{Future, Pending, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,10 +15,13 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use tripcurve::bulkhead::{BlockingBulkhead, Bulkhead};
+use tripcurve::handles::{CallTimeout, Guarded, GuardedBlocking, OwnedPermit, Waiting};
+use tripcurve::snapshot::Snapshot;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
 use tripcurve::{
-    BlockingBulkhead, Bulkhead, CallError, CallTimeout, CircuitBreaker, CircuitBreakerBuilder,
-    Clock, Guarded, GuardedBlocking, MockClock, Outcome, OwnedPermit, Recording, Recovery,
-    Snapshot, State, TripPolicy, Waiting, Window,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy,
 };
 
 const THREADS: u64 = 4;
@@ -435,7 +438,7 @@ fn nothing_is_left_in_flight_however_the_state_changes_under_the_calls() {
     let recoveries = [
         Recovery::fixed(Duration::from_millis(5), 3),
         Recovery::adaptive(),
-        Recovery::steps([0.25, 0.5], Duration::from_millis(5)),
+        Recovery::steps(&[0.25, 0.5], Duration::from_millis(5)),
     ];
     for recovery in recoveries {
         let slow = TripPolicy::slow_rate(0.9).slower_than(Duration::from_secs(60));

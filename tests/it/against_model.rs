@@ -4,22 +4,22 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-#[cfg(feature = "reconfigure")]
 use crate::model::Part;
 #[cfg(feature = "serde")]
 use crate::model::pair::ByItself;
-#[cfg(feature = "reconfigure")]
 use crate::model::pair::Came;
 use crate::model::pair::{Operation, Step, drive, drive_restarting};
 use crate::model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
-#[cfg(feature = "reconfigure")]
 use proptest::sample::subsequence;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
-use tripcurve::{Cause, Jitter, Outcome, Recording, State};
+use tripcurve::events::Cause;
+use tripcurve::recovery::Jitter;
+use tripcurve::window::Recording;
 #[cfg(feature = "serde")]
-use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, SavedState};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, persist::SavedState};
+use tripcurve::{Outcome, State};
 
 const CASES: u32 = 600;
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -279,7 +279,6 @@ fn configs(
 
 /// Such a configuration, and some to put in its place, which often have most of its parts, and some of which
 /// bear few failures.
-#[cfg(feature = "reconfigure")]
 fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Vec<Config>> {
     let change = || (parts(), proptest::option::of(1..5_u32), switches());
     (vec(configs, 2..=4), [change(), change(), change()]).prop_map(|(mut configs, changes)| {
@@ -295,18 +294,11 @@ fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = 
 }
 
 /// Whether it is enabled, and whether it only measures.
-#[cfg(feature = "reconfigure")]
 fn switches() -> impl Strategy<Value = (bool, bool)> {
     prop_oneof![8 => Just((true, false)), 1 => Just((true, true)), 1 => (Just(false), any::<bool>())]
 }
 
-#[cfg(not(feature = "reconfigure"))]
-fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Vec<Config>> {
-    configs.prop_map(|config| vec![config])
-}
-
 /// What is changed: often all or some of what the window doesn't depend on, and now and then anything.
-#[cfg(feature = "reconfigure")]
 fn parts() -> impl Strategy<Value = Vec<Part>> {
     let beside_the_window = || Part::BESIDE_THE_WINDOW.to_vec();
     prop_oneof![
@@ -389,7 +381,6 @@ fn operations() -> impl Strategy<Value = Operation> {
         1 => Just(Operation::Disable),
         1 => Just(Operation::MetricsOnly),
     ];
-    #[cfg(feature = "reconfigure")]
     let operations = prop_oneof![
         25 => operations,
         1 => (0..4_usize).prop_map(Operation::Reconfigure),
@@ -506,7 +497,6 @@ fn compare_with(
         ..ProptestConfig::default()
     });
     let reached = std::cell::RefCell::new(HashSet::new());
-    #[cfg(feature = "reconfigure")]
     let came = std::cell::RefCell::new(HashSet::new());
     let cases = (with_others(configs), vec(with_restarts(operations), 1..250));
     runner
@@ -517,7 +507,6 @@ fn compare_with(
             reached
                 .borrow_mut()
                 .extend(told.map(|told| std::mem::discriminant(&told.cause)));
-            #[cfg(feature = "reconfigure")]
             came.borrow_mut().extend(story.came);
             Ok(())
         })
@@ -526,7 +515,6 @@ fn compare_with(
         let cause_reached = reached.borrow().contains(&std::mem::discriminant(cause));
         assert!(cause_reached, "no case came to {cause:?}");
     }
-    #[cfg(feature = "reconfigure")]
     for reconfigured in [
         Came::Unchanged,
         Came::WindowKept,
@@ -604,7 +592,6 @@ fn a_breaker_with_a_count_window_within_a_time_equals_the_model() {
 }
 
 /// Fails when: a window with other ages, or none, takes on calls of which it doesn't know them.
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_breaker_whose_window_becomes_one_of_another_kind_equals_the_model() {
     let windows = prop_oneof![time_windows(), count_windows(), count_windows_within()];

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State, TripPolicy,
-    Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -242,7 +242,6 @@ fn a_success_long_after_a_failure_makes_the_breaker_no_more_patient() {
     assert_eq!(trips_after(DAY), trips_after(MINUTE));
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_lower_limit_finds_only_the_failures_that_the_window_holds() {
     for window in [
@@ -324,7 +323,9 @@ fn a_breaker_whose_failures_are_all_too_old_gives_its_place_to_another() {
     for (what, settings) in AGING {
         let (clock, hand) = Clock::mock();
         let template = settings(CircuitBreaker::builder("payments").clock(clock));
-        let registry = tripcurve::Registry::builder(template).capacity(1).build();
+        let registry = tripcurve::registry::Registry::builder(template)
+            .capacity(1)
+            .build();
         let registry = registry.unwrap();
         for key in 0..10 {
             fail(&registry.get_or_create(&key));

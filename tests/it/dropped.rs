@@ -5,10 +5,11 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, OwnedPermit, Recovery,
-    State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::handles::OwnedPermit;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
@@ -261,7 +262,7 @@ fn a_probe_that_is_dropped_after_the_limit_has_failed_and_before_gives_its_place
 
 #[test]
 fn a_call_of_a_ramp_that_is_dropped_after_the_limit_counts_as_failed() {
-    let (breaker, hand, cause) = recovering(Recovery::steps([0.5], SECOND));
+    let (breaker, hand, cause) = recovering(Recovery::steps(&[0.5], SECOND));
     breaker.try_acquire().unwrap().success();
     let mut in_flight = Vec::new();
     while in_flight.len() < 20 {

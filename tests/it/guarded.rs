@@ -10,9 +10,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::race::in_rounds;
+use tripcurve::bulkhead::Bulkhead;
+use tripcurve::handles::Guarded;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Recording;
 use tripcurve::{
-    Bulkhead, CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, Guarded, MockClock, Outcome,
-    Recording, Recovery, State, TripPolicy,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -433,7 +436,6 @@ fn handles_permits_and_futures_go_anywhere() {
 }
 
 /// Other settings for the breaker of [`guarded`].
-#[cfg(feature = "reconfigure")]
 fn reconfigure(
     guarded: &Guarded,
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
@@ -444,7 +446,6 @@ fn reconfigure(
     guarded.breaker().reconfigure(settings(builder)).unwrap();
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn who_waits_for_a_place_while_another_window_comes_is_counted_in_it() {
     let (guarded, _) = guarded(|builder| builder);
@@ -458,11 +459,10 @@ fn who_waits_for_a_place_while_another_window_comes_is_counted_in_it() {
     assert_eq!(snapshot.latency().unwrap().count(), 1);
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_call_of_a_ramp_that_waits_for_a_place_is_a_probe_of_the_recovery_that_begins_anew() {
     let (guarded, hand) =
-        guarded_by(|builder| builder.recovery(Recovery::steps([1.0], SECOND).open_for(SECOND)));
+        guarded_by(|builder| builder.recovery(Recovery::steps(&[1.0], SECOND).open_for(SECOND)));
     trip_and_wait(&guarded, &hand);
     assert_eq!(guarded.call(|| Ok::<_, &str>(7)), Ok(7));
     assert_eq!(guarded.breaker().snapshot().admitted_share(), Some(1.0));
@@ -477,7 +477,6 @@ fn a_call_of_a_ramp_that_waits_for_a_place_is_a_probe_of_the_recovery_that_begin
     assert_eq!(guarded.breaker().state(), State::Closed);
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_probe_that_waits_for_a_place_holds_none_of_the_recovery_that_begins_anew() {
     let (guarded, hand) = guarded(|builder| builder.probes(1));

@@ -1,5 +1,5 @@
 //! A task that checks the dependency's health, so that no user's call has to be the guinea pig.
-#![cfg(feature = "health")]
+#![cfg(feature = "async")]
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Recovery, State, Transition,
-};
+use tripcurve::events::{Cause, Transition};
+use tripcurve::outcome::Report;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State};
 
-#[cfg(feature = "reconfigure")]
-use tripcurve::Window;
+use tripcurve::window::Window;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -291,7 +291,7 @@ fn a_wish_that_comes_during_a_health_check_is_heeded_before_its_success() {
     let late = RefCell::new(Some(breaker.try_acquire().unwrap()));
     let mut task = Task::new(&breaker, &clock, async || {
         if let Some(late) = late.take() {
-            late.record_with_retry_after(Outcome::Failure, 30 * SECOND);
+            late.record(Report::failure().retry_after(30 * SECOND));
         }
         Ok(())
     });
@@ -631,7 +631,6 @@ mod over_http {
 }
 
 /// Other settings for the breaker of [`built`].
-#[cfg(feature = "reconfigure")]
 fn reconfigure(
     breaker: &CircuitBreaker,
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
@@ -641,7 +640,6 @@ fn reconfigure(
     breaker.reconfigure(settings(builder)).unwrap();
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn a_health_check_goes_by_the_settings_that_came_while_the_breaker_was_open() {
     let (breaker, clock, hand) = built(|builder| builder);
@@ -668,7 +666,6 @@ fn a_health_check_goes_by_the_settings_that_came_while_the_breaker_was_open() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn the_verdict_of_a_health_check_counts_though_other_settings_came_meanwhile() {
     for is_well in [false, true] {

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{CallError, CircuitBreaker, Clock, RetryBudget, TripPolicy};
+use tripcurve::retry::RetryBudget;
+use tripcurve::time::Clock;
+use tripcurve::{CallError, CircuitBreaker, TripPolicy};
 
 /// Names that forge a log line, steer a terminal or reverse a text, and the text that is shown
 /// instead.
@@ -80,7 +82,7 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
     let mut show = |what, text: String| all.push((what, text));
     #[cfg(feature = "bulkhead")]
     {
-        use tripcurve::Bulkhead;
+        use tripcurve::bulkhead::Bulkhead;
 
         let bulkhead = Bulkhead::new(1).unwrap().named(name.to_owned());
         show("bulkhead", format!("{bulkhead:?}"));
@@ -94,7 +96,7 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
         let both = breaker.with_blocking(blocking);
         show("guarded blocking", format!("{both:?}"));
     }
-    #[cfg(feature = "wait")]
+    #[cfg(feature = "async")]
     if let Ok(patient) = breaker.waiting(Duration::from_secs(1)) {
         show("waiting", format!("{patient:?}"));
     }
@@ -105,7 +107,7 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
     );
     #[cfg(feature = "registry")]
     {
-        use tripcurve::Registry;
+        use tripcurve::registry::Registry;
 
         let named = name.to_owned();
         let keys = Registry::<u32>::builder(CircuitBreaker::builder("template"));
@@ -122,7 +124,6 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
             Err(error) => show("registry error", format!("{error} {error:?}")),
         }
     }
-    #[cfg(feature = "reconfigure")]
     {
         let other = CircuitBreaker::builder("other");
         let error = breaker.reconfigure(other).unwrap_err();
@@ -178,7 +179,7 @@ fn ordinary_names_are_shown_as_they_are() {
                 .starts_with(&format!("{name} is closed"))
         );
         assert_eq!(
-            format!("{:?}", tripcurve::Name::from(name.to_owned())),
+            format!("{:?}", tripcurve::name::Name::from(name.to_owned())),
             format!("\"{name}\"")
         );
     }
@@ -212,159 +213,4 @@ fn build_refuses_more_policies_than_its_limit() {
         "trip_when: 65 is not at most 64 policies; any of them trips, so leave those out that \
          another one covers"
     );
-}
-
-#[cfg(feature = "serde")]
-mod files {
-    use super::{EVIL, is_harmless, megabyte};
-    use std::fmt::Write;
-    use tripcurve::Config;
-
-    /// The error of a file, which is JSON.
-    fn fault(file: &str) -> String {
-        match serde_json::from_str::<Config>(file) {
-            Ok(config) => config.check().unwrap_err().to_string(),
-            Err(error) => error.to_string(),
-        }
-    }
-
-    fn quoted(text: &str) -> String {
-        serde_json::to_string(text).unwrap()
-    }
-
-    #[test]
-    fn errors_of_a_file_show_names_escaped_and_cut() {
-        for name in [EVIL, &megabyte(), &"n".repeat(1_000_000)] {
-            let name = quoted(name);
-            for (what, file) in [
-                (
-                    "unknown key",
-                    format!(r#"{{"breakers": {{{name}: {{"x": 1}}}}}}"#),
-                ),
-                ("key", format!(r"{{{name}: {{}}}}")),
-                (
-                    "key of a breaker",
-                    format!(r#"{{"breakers": {{"a": {{{name}: 1}}}}}}"#),
-                ),
-                (
-                    "no template",
-                    format!(r#"{{"breakers": {{"a": {{"template": {name}}}}}}}"#),
-                ),
-                (
-                    "word",
-                    format!(r#"{{"breakers": {{"a": {{"latency": {name}}}}}}}"#),
-                ),
-                (
-                    "recovery",
-                    format!(r#"{{"breakers": {{"a": {{"recovery": {name}}}}}}}"#),
-                ),
-                (
-                    "duration",
-                    format!(r#"{{"breakers": {{"a": {{"open_for": {name}}}}}}}"#),
-                ),
-                (
-                    "shards",
-                    format!(r#"{{"breakers": {{{name}: {{"shards": 0}}}}}}"#),
-                ),
-                (
-                    "twice",
-                    format!(r#"{{"breakers": {{{name}: {{}}, {name}: {{}}}}}}"#),
-                ),
-                (
-                    "in the template",
-                    format!(
-                        r#"{{"templates": {{{name}: {{"shards": 0}}}},
-                            "breakers": {{"a": {{"template": {name}}}}}}}"#
-                    ),
-                ),
-            ] {
-                let error = fault(&file);
-                is_harmless(what, &error);
-                assert!(error.len() < 4_000, "{what}: {} bytes", error.len());
-            }
-        }
-        let config: Config = serde_json::from_str(r#"{"breakers": {"a": {}}}"#).unwrap();
-        is_harmless(
-            "asked for",
-            &config.builder(&megabyte()).unwrap_err().to_string(),
-        );
-        is_harmless("asked for", &config.template(EVIL).unwrap_err().to_string());
-    }
-
-    #[test]
-    fn a_file_with_a_name_beyond_the_limit_is_refused() {
-        let file = |length| format!(r#"{{"breakers": {{"{}": {{}}}}}}"#, "n".repeat(length));
-        assert!(serde_json::from_str::<Config>(&file(1_024)).is_ok());
-        let error = fault(&file(1_025));
-        let reason = "…: has a name of 1025 bytes, expected at most 1024 characters; choose one that \
-                      people can read";
-        assert!(error.contains(reason), "{error}");
-    }
-
-    #[test]
-    fn a_file_with_more_policies_than_the_limit_is_refused() {
-        let file = |policies: usize| {
-            let all = vec![r#"{"failure_count": 5}"#; policies].join(",");
-            format!(r#"{{"breakers": {{"a": {{"trip_when": [{all}]}}}}}}"#)
-        };
-        let config: Config = serde_json::from_str(&file(64)).unwrap();
-        assert!(config.check().is_ok());
-        for policies in [65, 100_000] {
-            let error = fault(&file(policies));
-            let reason = "breakers.a.trip_when: has more than 64, expected at most 64; any of them \
-                          trips, so leave those out that another one covers";
-            assert!(error.starts_with(reason), "{error}");
-        }
-    }
-
-    fn breakers(count: usize) -> String {
-        let mut file = String::from("{");
-        for group in ["templates", "breakers"] {
-            let begin = if file.len() > 1 { "," } else { "" };
-            write!(file, "{begin}\"{group}\": {{").unwrap();
-            for number in 0..count {
-                let begin = if number > 0 { "," } else { "" };
-                let template = format!(r#""template": "t{number}""#);
-                let (letter, keys) = match group {
-                    "templates" => ("t", r#""open_for": "2s""#),
-                    _ => ("b", template.as_str()),
-                };
-                write!(file, r#"{begin}"{letter}{number}": {{{keys}}}"#).unwrap();
-            }
-            file.push('}');
-        }
-        file + "}"
-    }
-
-    /// Each lookup of a name once went through all names before it: 12 seconds for this file.
-    #[test]
-    fn a_file_of_16_000_breakers_with_a_template_each_is_checked() {
-        const COUNT: usize = 16_000;
-        let config: Config = serde_json::from_str(&breakers(COUNT)).unwrap();
-        assert_eq!(config.check(), Ok(()));
-        assert_eq!(config.names().count(), COUNT);
-        assert_eq!(config.names().last(), Some("b15999"));
-        assert_eq!(config.template_names().next(), Some("t0"));
-        assert!(config.build("b7999").is_ok());
-        let error = config.builder("b16000").unwrap_err().to_string();
-        assert!(error.contains("b19 and 15980 more"), "{error}");
-        assert!(error.len() < 300, "{error}");
-        let written = serde_json::to_string(&config).unwrap();
-        assert_eq!(serde_json::from_str::<Config>(&written).unwrap(), config);
-    }
-
-    #[test]
-    fn a_file_with_more_breakers_than_the_limit_is_refused() {
-        let error = fault(&breakers(100_001));
-        let reason = "templates: has more than 100000, expected at most 100000; keep them in several \
-                      files, or breakers by key in a registry";
-        assert!(error.starts_with(reason), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_is_too_long_is_refused_before_it_is_read() {
-        assert_eq!(Config::check_len(Config::MAX_FILE_LEN), Ok(()));
-        let error = Config::check_len(Config::MAX_FILE_LEN + 1).unwrap_err();
-        assert_eq!(error.setting, "the file");
-    }
 }

@@ -1,14 +1,16 @@
 //! Other settings while calls run: what is carried over, what begins anew, and what is refused.
-#![cfg(feature = "reconfigure")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, Outcome, Reconfigured,
-    Recording, Recovery, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::persist::Reconfigured;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -247,7 +249,7 @@ fn a_recovery_that_is_under_way_goes_on_where_its_rules_stay() {
 #[test]
 fn a_ramp_begins_anew_as_probes_when_the_new_settings_have_none() {
     let (clock, hand) = Clock::mock();
-    let steps = Recovery::steps([0.1, 1.0], 10 * SECOND);
+    let steps = Recovery::steps(&[0.1, 1.0], 10 * SECOND);
     let breaker = payments().clock(clock).recovery(steps).build().unwrap();
     breaker.trip(SECOND);
     hand.advance(2 * SECOND);
@@ -528,7 +530,7 @@ fn a_permit_that_is_held_across_counts_in_no_generation_but_its_own() {
             breaker.reconfigure(to(payments())).unwrap();
             let [failed, slow, cancelled, ignored] = permits;
             failed.failure();
-            slow.record_with_duration(Outcome::Success, 5 * SECOND);
+            slow.record(Report::success().took(5 * SECOND));
             drop(cancelled);
             ignored.record(Outcome::Ignored);
             let snapshot = breaker.snapshot();
@@ -757,7 +759,7 @@ fn a_setting_that_a_breaker_in_use_cannot_take_is_refused() {
     assert_eq!(breaker.reconfigure(own()), Ok(Reconfigured::Unchanged));
 }
 
-#[cfg(feature = "wait")]
+#[cfg(feature = "async")]
 #[test]
 fn another_number_of_callers_that_may_wait_is_refused() {
     let breaker = payments().max_waiting(3).build().unwrap();

@@ -5,9 +5,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::traffic::{Backend, Drive, Figures, TRIP};
+use tripcurve::events::{Cause, Transition};
+use tripcurve::outcome::Report;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
 use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Permit, Recovery, State, Transition, TripPolicy,
+    CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Recovery, State, TripPolicy,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -302,7 +305,7 @@ fn slow_calls_of_a_ramp_are_as_bad_as_failed_ones() {
     let mut slow = 0;
     while breaker.state() == State::HalfOpen {
         let permit = next_let_through(&breaker, &hand, MILLI);
-        permit.record_with_duration(Outcome::Success, limit + MILLI);
+        permit.record(Report::success().took(limit + MILLI));
         slow += 1;
     }
     assert_eq!(breaker.state(), State::Open);
@@ -398,7 +401,7 @@ fn settings_of_the_recovery_beside_another_recovery_are_refused_in_any_order() {
     for recovery in [
         Recovery::adaptive(),
         Recovery::fixed(5 * SECOND, 5).success_threshold(2),
-        Recovery::steps([0.5], SECOND),
+        Recovery::steps(&[0.5], SECOND),
     ] {
         for (set, expected) in cases {
             assert_eq!(refused(set(builder().recovery(recovery))), expected);
@@ -420,7 +423,7 @@ fn settings_of_one_recovery_that_contradict_each_other_are_refused_in_any_order(
     for recovery in [
         Recovery::fixed(2 * SECOND, 3).backoff(backoff),
         Recovery::adaptive().open_for(2 * SECOND).backoff(backoff),
-        Recovery::steps([0.5], SECOND)
+        Recovery::steps(&[0.5], SECOND)
             .backoff(backoff)
             .open_for(2 * SECOND),
     ] {
@@ -448,7 +451,7 @@ fn settings_of_one_recovery_that_contradict_each_other_are_refused_in_any_order(
         format!("max_failure_rate: 0.5 {adaptive}")
     );
     assert_eq!(
-        refused(Recovery::steps([0.5], SECOND).success_threshold(2)),
+        refused(Recovery::steps(&[0.5], SECOND).success_threshold(2)),
         "success_threshold: 2 is not possible with Recovery::steps(); max_failure_rate says how many of a \
          step's calls may fail; or use Recovery::probes(n)"
     );
@@ -500,7 +503,8 @@ fn a_fixed_recovery_that_makes_no_sense_is_refused() {
 
 #[test]
 fn a_window_by_count_recovers_as_well() {
-    let window = |builder: CircuitBreakerBuilder| builder.window(tripcurve::Window::count(50));
+    let window =
+        |builder: CircuitBreakerBuilder| builder.window(tripcurve::window::Window::count(50));
     let (breaker, hand) = ramping(MILLI, window);
     while breaker.state() == State::HalfOpen {
         next_let_through(&breaker, &hand, MILLI).success();

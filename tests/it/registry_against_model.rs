@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Registry, Snapshot, State, TripPolicy,
-    Window,
-};
+use tripcurve::registry::Registry;
+use tripcurve::snapshot::Snapshot;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, State, TripPolicy};
 
 /// Half a second more than a whole number, so that no moment of a test is the very end of it.
 const IDLE_AFTER: Duration = Duration::from_millis(30_500);
@@ -34,7 +35,6 @@ enum Step {
     Retain(u8),
     Advance(u64),
     /// Another template, with so many failures in a row.
-    #[cfg_attr(not(feature = "reconfigure"), allow(dead_code))]
     Reconfigure(u32),
 }
 
@@ -281,9 +281,6 @@ impl Pair {
                 self.model.places.retain(|key, _| keep(*key));
             }
             Step::Advance(seconds) => self.hand.advance(Duration::from_secs(seconds)),
-            #[cfg(not(feature = "reconfigure"))]
-            Step::Reconfigure(_) => {}
-            #[cfg(feature = "reconfigure")]
             Step::Reconfigure(limit) => {
                 self.registry.reconfigure(template(limit)).unwrap();
                 self.limit = limit;

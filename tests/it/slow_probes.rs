@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Recovery, State};
+use tripcurve::handles::OwnedPermit;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, Outcome, Recovery, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -76,7 +78,7 @@ fn recoveries() -> [Recovery; 5] {
         Recovery::fixed(5 * SECOND, 1),
         Recovery::fixed(5 * SECOND, 5).success_threshold(3),
         Recovery::adaptive(),
-        Recovery::steps([0.1, 0.5, 1.0], 10 * SECOND),
+        Recovery::steps(&[0.1, 0.5, 1.0], 10 * SECOND),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Calls that wait for the verdict of the probes: let through when the breaker closes, rejected when it opens,
 //! and in no case waiting for something that has happened.
-#![cfg(feature = "wait")]
+#![cfg(feature = "async")]
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,9 +10,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crate::race::{THREADS, in_rounds};
+use tripcurve::handles::Waiting;
+use tripcurve::time::{Clock, MockClock};
 use tripcurve::{
-    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Permit, Recovery,
-    Rejected, State, TripPolicy, Waiting,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Recovery, Rejected, State,
+    TripPolicy,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -443,7 +445,6 @@ fn threads_that_wait_while_probes_are_cancelled_all_become_probes() {
 }
 
 /// Other settings for the breaker of [`patient`].
-#[cfg(feature = "reconfigure")]
 fn other(
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
 ) -> CircuitBreakerBuilder {
@@ -451,7 +452,6 @@ fn other(
 }
 
 /// Settings with a recovery that the test chooses.
-#[cfg(feature = "reconfigure")]
 fn other_by(
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
 ) -> CircuitBreakerBuilder {
@@ -459,7 +459,6 @@ fn other_by(
     settings(builder.trip_when(TripPolicy::consecutive_failures(1)))
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn who_waits_hears_of_a_probe_timeout_that_was_changed_meanwhile() {
     let (unbounded, clock) = patient(|builder| builder.probe_timeout(Duration::MAX));
@@ -486,13 +485,12 @@ fn who_waits_hears_of_a_probe_timeout_that_was_changed_meanwhile() {
     assert_eq!(waiting.breaker().state(), State::Closed);
 }
 
-#[cfg(feature = "reconfigure")]
 #[test]
 fn who_waits_becomes_a_probe_of_the_recovery_that_begins_anew() {
     let others: [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 3] = [
         |builder| builder.probes(2),
         |builder| builder.recovery(Recovery::adaptive()),
-        |builder| builder.recovery(Recovery::steps([0.5], SECOND)),
+        |builder| builder.recovery(Recovery::steps(&[0.5], SECOND)),
     ];
     for settings in others {
         let (waiting, _) = patient(|builder| builder);

@@ -51,20 +51,17 @@ impl CountRing {
 
 impl CountRing {
     /// Whether it knows how old its calls are.
-    #[cfg(feature = "reconfigure")]
     pub(in crate::window) fn knows_ages(&self) -> bool {
         self.marks.is_some()
     }
 
     /// See [`Ring::span`](crate::window::Ring::span).
-    #[cfg(feature = "reconfigure")]
     pub(in crate::window) fn span(&self) -> u64 {
         let span = |marks: &Marks| marks.width.saturating_mul(Marks::TICKS);
         self.marks.as_ref().map_or(u64::MAX, span)
     }
 
     /// See [`Ring::carry_over`](crate::window::Ring::carry_over).
-    #[cfg(feature = "reconfigure")]
     pub(in crate::window) fn carry_over(
         &self,
         former: &Self,

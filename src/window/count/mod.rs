@@ -6,7 +6,6 @@
 //! the word, so that a writer that slept through a turn of the ring finds its place taken and gives
 //! up.
 
-#[cfg(any(feature = "reconfigure", feature = "serde"))]
 mod held;
 #[cfg(feature = "serde")]
 mod saved;

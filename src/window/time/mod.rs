@@ -10,7 +10,6 @@
 //! shares them is 2,048 state changes and therefore at least 2,048 ticks of epoch away, twice the
 //! longest ring.
 
-#[cfg(feature = "reconfigure")]
 mod carry;
 #[cfg(feature = "serde")]
 mod saved;

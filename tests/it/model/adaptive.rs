@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tripcurve::Cause;
+use tripcurve::events::Cause;
 
 use super::nanos;
 
@@ -296,7 +296,6 @@ impl Adaptive {
     }
 
     /// What becomes of it when there are other settings, `offered` with nothing learnt.
-    #[cfg(feature = "reconfigure")]
     pub(super) fn succeeded_by(self, offered: &Self) -> Self {
         // To as many digits as decide anything.
         let settings = |it: &Self| {

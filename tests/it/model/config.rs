@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, Outcome, Recording, Recovery,
-    State, TripPolicy, Window,
-};
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 use super::nanos;
 
@@ -39,7 +39,6 @@ pub(crate) struct Config {
 }
 
 /// A part of a configuration that can be changed alone.
-#[cfg(feature = "reconfigure")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Part {
     Policies,
@@ -52,7 +51,6 @@ pub(crate) enum Part {
     Shards,
 }
 
-#[cfg(feature = "reconfigure")]
 impl Part {
     /// Those on which the window doesn't depend.
     pub(crate) const BESIDE_THE_WINDOW: [Self; 4] = [
@@ -96,13 +94,7 @@ impl Steps {
     fn recovery(&self) -> Recovery {
         let shares = self.shares_in_thousandths.iter();
         let shares: Vec<_> = shares.map(|share| f64::from(*share) / 1e3).collect();
-        let recovery = match shares[..] {
-            [a] => Recovery::steps([a], self.each),
-            [a, b] => Recovery::steps([a, b], self.each),
-            [a, b, c] => Recovery::steps([a, b, c], self.each),
-            [a, b, c, d] => Recovery::steps([a, b, c, d], self.each),
-            _ => panic!("one to four steps, not {shares:?}"),
-        };
+        let recovery = Recovery::steps(&shares, self.each);
         match self.max_failure_rate_in_percent {
             None => recovery,
             Some(_) => recovery.max_failure_rate(self.max_failure_rate()),
@@ -385,7 +377,6 @@ impl Config {
     }
 
     /// The state that the settings hold it in until they change.
-    #[cfg(feature = "reconfigure")]
     pub(super) fn held(&self) -> Option<State> {
         let lasts = !matches!(self.start_in, State::Closed | State::Open | State::HalfOpen);
         self.mode().or(lasts.then_some(self.start_in))

@@ -10,20 +10,20 @@ mod open_times;
 pub(crate) mod pair;
 mod picture;
 mod ramp;
-#[cfg(feature = "reconfigure")]
 mod reconfigure;
 
 use std::time::Duration;
 
 use adaptive::Moment;
-#[cfg(feature = "reconfigure")]
 pub(crate) use config::Part;
 pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
 use ramp::{Ramp, Verdict};
-use tripcurve::{Cause, Outcome, Recording, State};
+use tripcurve::events::Cause;
+use tripcurve::window::Recording;
+use tripcurve::{Outcome, State};
 
 /// A state change as listeners should be told of it.
 #[derive(Clone, Debug, PartialEq)]

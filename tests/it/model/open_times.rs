@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tripcurve::{Jitter, State};
+use tripcurve::State;
+use tripcurve::recovery::Jitter;
 
 use super::{Config, Growth, end_of_open_time, nanos};
 
@@ -41,7 +42,6 @@ impl OpenTimes {
     }
 
     /// Goes by another configuration from now on.
-    #[cfg(feature = "reconfigure")]
     pub(super) fn reconfigure(&mut self, config: &Config) {
         // Who has counted nothing has nothing to hand on.
         if self.growth.is_none() || config.growth.is_none() {

@@ -9,12 +9,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, OwnedPermit,
-    Permit, Recording, Rejected, Snapshot, Transition,
-};
-#[cfg(feature = "reconfigure")]
-use tripcurve::{Reconfigured, State};
+use tripcurve::State;
+use tripcurve::events::Transition;
+use tripcurve::handles::OwnedPermit;
+use tripcurve::outcome::Report;
+use tripcurve::persist::Reconfigured;
+use tripcurve::snapshot::Snapshot;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Recording;
+use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Rejected};
 
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
 
@@ -75,12 +78,10 @@ pub(crate) enum Operation {
         away: Step,
     },
     /// Put the configuration with this number, of those there are, in the place of the present one.
-    #[cfg(feature = "reconfigure")]
     Reconfigure(usize),
 }
 
 /// What a reconfiguration came to.
-#[cfg(feature = "reconfigure")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Came {
     Unchanged,
@@ -98,7 +99,6 @@ pub(crate) enum Came {
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
-    #[cfg(feature = "reconfigure")]
     pub(crate) came: Vec<Came>,
 }
 
@@ -226,7 +226,6 @@ pub(crate) fn drive_restarting(
         hand,
         model: Model::new(config.clone()),
         log,
-        #[cfg(feature = "reconfigure")]
         configs,
         story: Story::default(),
         snapshot: breaker.snapshot(),
@@ -285,12 +284,12 @@ impl Held<'_> {
         match self {
             Self::Borrowed(permit) => match took {
                 None => permit.record(outcome),
-                Some(took) => permit.record_with_duration(outcome, took),
+                Some(took) => permit.record(Report::from(outcome).took(took)),
             },
             Self::Owned(permit) => {
                 let record = move || match took {
                     None => permit.record(outcome),
-                    Some(took) => permit.record_with_duration(outcome, took),
+                    Some(took) => permit.record(Report::from(outcome).took(took)),
                 };
                 match thread {
                     0 => record(),
@@ -312,7 +311,6 @@ struct Pair<'a> {
     hand: MockClock,
     model: Model,
     log: Arc<Mutex<Vec<Told>>>,
-    #[cfg(feature = "reconfigure")]
     configs: &'a [Config],
     story: Story,
     /// Taken again and again into the same place, which must leave nothing of the one before.
@@ -351,8 +349,12 @@ impl<'a> Pair<'a> {
                 if let Some((held, model)) = self.take(permit) {
                     let wish = wish.duration(&self.model.config);
                     match held {
-                        Held::Borrowed(permit) => permit.record_with_retry_after(outcome, wish),
-                        Held::Owned(permit) => permit.record_with_retry_after(outcome, wish),
+                        Held::Borrowed(permit) => {
+                            permit.record(Report::from(outcome).retry_after(wish));
+                        }
+                        Held::Owned(permit) => {
+                            permit.record(Report::from(outcome).retry_after(wish));
+                        }
                     }
                     self.show();
                     self.model.settle_wishing(model, outcome, wish);
@@ -411,13 +413,11 @@ impl<'a> Pair<'a> {
                 self.model.metrics_only();
             }
             Operation::Restart { away } => self.restart(away),
-            #[cfg(feature = "reconfigure")]
             Operation::Reconfigure(number) => self.reconfigure(number)?,
         }
         Ok(())
     }
 
-    #[cfg(feature = "reconfigure")]
     fn reconfigure(&mut self, number: usize) -> Result<(), Difference> {
         let config = &self.configs[number % self.configs.len()];
         let settings = config.builder(self.clock.clone());
