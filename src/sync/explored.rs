@@ -5,9 +5,21 @@ use loom::sync::Condvar;
 use loom::sync::atomic;
 pub(crate) use loom::sync::atomic::Ordering;
 
+loom::lazy_static! {
+    /// Makes a scheduling point before each `SeqCst` fence; see [`Watcher`].
+    ///
+    /// Loom has none there. Without it no thread runs between another one's store and the fence that
+    /// follows, and loom takes all that the store's thread had done before for known to those who see
+    /// the store.
+    static ref BEFORE_FENCES: Condvar = Condvar::new();
+}
+
 /// A fence whose ordering a check may weaken. Weakened to `Relaxed`, it is none.
 #[track_caller]
 pub(crate) fn fence(written: Ordering) {
+    if written == Ordering::SeqCst {
+        BEFORE_FENCES.notify_one();
+    }
     // Relaxed: see above. Loom has no such fence.
     match sites::ordering("fence", written) {
         Ordering::Relaxed => {}
@@ -105,7 +117,7 @@ impl<T> ExploredReplaceable<T> {
     }
 
     pub(crate) fn load(&self) -> ExploredSeen<T> {
-        // Acquire, and AcqRel below: what `ArcSwap` promises.
+        // Acquire, and Release below: less than `ArcSwap` promises.
         let place = self.place.load(Ordering::Acquire);
         let value = self.at(place).get().cloned();
         ExploredSeen {
@@ -118,8 +130,8 @@ impl<T> ExploredReplaceable<T> {
         let next = seen.place + 1;
         let replaced = self
             .place
-            // AcqRel: pairs with the Acquire in `load`.
-            .compare_exchange(seen.place, next, Ordering::AcqRel, Ordering::Relaxed)
+            // Release: pairs with the Acquire in `load`.
+            .compare_exchange(seen.place, next, Ordering::Release, Ordering::Relaxed)
             .is_ok();
         if replaced {
             let _first = self.at(next).set(new);
