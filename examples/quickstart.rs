@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, Clock, ConfigError, Fallback, State, TripPolicy};
+use tripcurve::error::ConfigError;
+use tripcurve::time::Clock;
+use tripcurve::{CircuitBreaker, Fallback, State, TripPolicy};
 
 fn main() -> Result<(), ConfigError> {
     // Leave the clock out in a program of yours. Here twelve seconds are to pass at once.

@@ -16,7 +16,8 @@ use crate::util::random::{between, mixed, random_bits_of_this_thread};
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::{CircuitBreaker, Window};
+/// use tripcurve::CircuitBreaker;
+/// use tripcurve::window::Window;
 ///
 /// let error = CircuitBreaker::builder("payments")
 ///     .window(Window::time(Duration::from_secs(60), 0))
@@ -189,7 +190,8 @@ impl Error for ClockError {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::{CircuitBreaker, Clock, State};
+/// use tripcurve::time::Clock;
+/// use tripcurve::{CircuitBreaker, State};
 ///
 /// let (clock, _hand) = Clock::mock();
 /// let breaker = CircuitBreaker::builder("payments").clock(clock).build()?;
@@ -198,7 +200,7 @@ impl Error for ClockError {
 /// assert_eq!(rejected.name(), "payments");
 /// assert_eq!(rejected.state(), State::Open);
 /// assert!(rejected.retry_after().unwrap() >= Duration::from_secs(2));
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -228,7 +230,8 @@ impl Rejected {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::time::Clock;
     ///
     /// let breaker = CircuitBreaker::builder("payments").clock(Clock::mock().0).build()?;
     /// breaker.trip(Duration::from_secs(8));
@@ -238,7 +241,7 @@ impl Rejected {
     /// let seconds = |seconds| Duration::from_secs_f64(seconds);
     /// assert!(waits.iter().all(|wait| (seconds(8.0)..=seconds(10.01)).contains(wait)));
     /// assert!(waits.iter().min() < Some(&seconds(8.1)) && waits.iter().max() > Some(&seconds(9.9)));
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
@@ -276,13 +279,13 @@ impl Error for Rejected {}
 /// A call for which a [`Bulkhead`](crate::Bulkhead) had no place.
 ///
 /// ```
-/// use tripcurve::Bulkhead;
+/// use tripcurve::bulkhead::Bulkhead;
 ///
 /// let reports = Bulkhead::new(2)?.named("reports");
 /// let _permits = (reports.try_acquire(), reports.try_acquire());
 /// let full = reports.try_acquire().unwrap_err();
 /// assert_eq!(full.to_string(), "bulkhead reports is full, 2 of 2 calls in flight");
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[cfg(feature = "bulkhead")]
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -98,69 +98,72 @@
 // In the order in which a call passes through them; each file uses only what stands below its line
 // (tests/it/house_rules.rs checks it).
 #[cfg(feature = "registry")]
-mod registry;
+pub mod registry;
 mod retry_budget;
-mod handles;
+pub mod handles;
 mod builder;
 #[cfg(feature = "bulkhead")]
-mod bulkhead;
+pub mod bulkhead;
 mod breaker;
 #[cfg(feature = "serde")]
 mod saved;
 mod engine;
-mod snapshot;
+pub mod snapshot;
 mod latency;
-mod policy;
-mod recovery;
-mod events;
+pub mod policy;
+pub mod recovery;
+pub mod events;
 mod adaptive;
-mod window;
-mod outcome;
+pub mod window;
+pub mod outcome;
 mod clock;
-mod error;
+pub mod error;
 mod state;
-mod name;
+pub mod name;
 mod util;
 mod sync;
 
 pub use breaker::CircuitBreaker;
 pub use breaker::fallback::Fallback;
-pub use breaker::permit::{OwnedPermit, Permit};
+pub use breaker::permit::Permit;
 pub use builder::CircuitBreakerBuilder;
-#[cfg(feature = "bulkhead")]
-pub use bulkhead::{
-    BlockingBulkhead, Bulkhead, BulkheadPermit, GuardedBlocking, OwnedBulkheadPermit,
-};
-pub use clock::{Clock, MockClock};
-pub use engine::parts::Reconfigured;
-#[cfg(feature = "bulkhead")]
-pub use error::{BulkheadFull, PoolError};
-pub use error::{CallError, ClockError, ConfigError, Rejected, TimedOut};
-pub use events::{Cause, Transition};
-pub use handles::call_timeout::CallTimeout;
-#[cfg(feature = "tokio")]
-pub use handles::call_timeout::TokioSleep;
-#[cfg(feature = "async")]
-pub use handles::waiting::Waiting;
-#[cfg(feature = "bulkhead")]
-pub use handles::with_bulkhead::Guarded;
-pub use latency::report::Latency;
-pub use name::Name;
-pub use outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
-pub use policy::{
-    Adaptive, BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy,
-};
-pub use recovery::{Backoff, Jitter, Recovery};
-#[cfg(feature = "registry")]
-pub use registry::control_group::ControlGroup;
-#[cfg(feature = "registry")]
-pub use registry::{Registry, RegistryBuilder};
-pub use retry_budget::{RetryBudget, RetryBudgetBuilder, RetryBudgetExhausted, RetryRefused};
-#[cfg(feature = "serde")]
-pub use saved::SavedState;
-pub use snapshot::Snapshot;
+pub use error::{CallError, Rejected};
+pub use outcome::Outcome;
+pub use policy::TripPolicy;
+pub use recovery::Recovery;
 pub use state::State;
-pub use window::{CountWindow, Recording, Window};
+
+// Names that only the docs use; they let links from the root and the guide stay short.
+#[cfg(all(doc, feature = "bulkhead"))]
+use bulkhead::*;
+#[cfg(all(doc, feature = "registry"))]
+use registry::*;
+#[cfg(doc)]
+use {
+    error::*, events::*, handles::*, outcome::*, persist::*, policy::*, recovery::*, retry::*,
+    snapshot::*, time::*, window::*,
+};
+
+/// Time, and time in tests.
+pub mod time {
+    pub use crate::clock::{Clock, MockClock};
+    #[cfg(feature = "tokio")]
+    pub use crate::handles::call_timeout::TokioSleep;
+}
+
+/// A bound on the retries.
+pub mod retry {
+    pub use crate::retry_budget::{
+        RetryBudget, RetryBudgetBuilder, RetryBudgetExhausted, RetryRefused,
+    };
+}
+
+/// What a breaker keeps when its process restarts or its settings change.
+pub mod persist {
+    pub use crate::engine::Reconfigured;
+    #[cfg(feature = "serde")]
+    pub use crate::saved::SavedState;
+}
 
 /// The parts, for `loom-tests` alone. No promise holds for them.
 #[cfg(feature = "__model")]
@@ -168,7 +171,9 @@ pub use window::{CountWindow, Recording, Window};
 pub mod __model {
     pub use crate::adaptive::{AdaptiveConfig, Evidence, Lesson, TripEvidence};
     #[cfg(feature = "bulkhead")]
-    pub use crate::bulkhead::{Places, PlacesWord, Waiter};
+    pub use crate::bulkhead::places::{Places, Waiter};
+    #[cfg(feature = "bulkhead")]
+    pub use crate::bulkhead::word::PlacesWord;
     pub use crate::clock::Now;
     pub use crate::clock::context::{CallContext, FixedContext};
     #[cfg(feature = "registry")]
@@ -179,29 +184,31 @@ pub mod __model {
     pub use crate::engine::Prospect;
     #[cfg(feature = "serde")]
     pub use crate::engine::SavedCore;
-    pub use crate::engine::beside::Beside;
-    pub use crate::engine::parts::Reconfigured;
-    pub use crate::engine::parts::{Mode, Outfit, Switch};
     #[cfg(feature = "async")]
     pub use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
-    pub use crate::engine::{Core, Refusal, Settings, Ticket};
+    pub use crate::engine::{
+        Core, Mode, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
+    };
     pub use crate::events::listeners::{Listener, Listeners, LogEntry, Slot};
     pub use crate::latency::baseline::PercentileBaseline;
     pub use crate::latency::in_flight::{InFlight, Watch};
     pub use crate::latency::times::{Timed, Times};
-    pub use crate::policy::Policies;
+    pub use crate::policy::policies::Policies;
+    pub use crate::recovery::adaptive::AdaptiveRecovery;
     #[cfg(feature = "async")]
-    pub use crate::recovery::HealthChecks;
-    pub use crate::recovery::{
-        AdaptiveRecovery, Ask, LatestOpening, MaxRetryAfter, OpenTimes, Outage, Ramp, Report,
-        RetryAfter, Streak,
-    };
+    pub use crate::recovery::checks::HealthChecks;
+    pub use crate::recovery::open_times::{LatestOpening, OpenTimes, Streak};
+    pub use crate::recovery::outage::Outage;
+    pub use crate::recovery::ramp::{Ask, Ramp, RampReport};
+    pub use crate::recovery::retry_after::{MaxRetryAfter, RetryAfter};
     #[cfg(feature = "registry")]
     pub use crate::registry::control_group::{Command, Isolate};
     #[cfg(feature = "registry")]
-    pub use crate::registry::{
-        AtKey, Counted, EvictOutcome, RegistryEntry, Templates, find_or_make,
+    pub use crate::registry::eviction::{
+        AtKey, Counted, EvictOutcome, RegistryEntry, find_or_make,
     };
+    #[cfg(feature = "registry")]
+    pub use crate::registry::templates::Templates;
     pub use crate::retry_budget::{Tokens, Turn};
     pub use crate::state::history::{History, date_of};
     pub use crate::state::{
@@ -213,10 +220,16 @@ pub mod __model {
     pub use crate::sync::wait_queue::{InLine, Queue};
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};
-    pub use crate::window::{
-        Added, AtomicBucket, Bin, BinCounts, ClockReading, CountRing, Counts, GenerationCounter,
-        Histograms, Latencies, Recording, Ring, Stamp, Tally, TimeRing, Timing, Took,
-    };
+    pub use crate::window::bin::Bin;
+    pub use crate::window::bucket::{Added, AtomicBucket, Stamp};
+    pub use crate::window::config::Recording;
+    pub use crate::window::count::CountRing;
+    pub use crate::window::counter::GenerationCounter;
+    pub use crate::window::histogram::Histograms;
+    pub use crate::window::latencies::{BinCounts, Latencies};
+    pub use crate::window::latest::ClockReading;
+    pub use crate::window::ring::{Counts, Ring, Tally, Timing, Took};
+    pub use crate::window::time::TimeRing;
 }
 
 #[doc = include_str!("docs/guide.md")]

@@ -1,7 +1,9 @@
 //! How a call ended, and who says so.
 
+use std::num::NonZero;
 use std::time::Duration;
 
+use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
 
 /// How a call ended, as far as the breaker is concerned.
@@ -53,6 +55,106 @@ impl Outcome {
     }
 }
 
+/// How a call ended, and what else its caller knows of it; see [`Permit::record`].
+///
+/// An [`Outcome`] alone is a report too.
+///
+/// [`Permit::record`]: crate::Permit::record
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcurve::CircuitBreaker;
+/// use tripcurve::outcome::Report;
+///
+/// let breaker = CircuitBreaker::new("payments");
+/// let permit = breaker.try_acquire()?;
+/// permit.record(
+///     Report::failure()
+///         .took(Duration::from_millis(80))
+///         .retry_after(Duration::from_secs(30)),
+/// );
+/// assert_eq!(breaker.snapshot().failures(), 1);
+/// # Ok::<(), tripcurve::Rejected>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a report does nothing until a permit records it"]
+pub struct Report {
+    pub(crate) outcome: Outcome,
+    /// In nanoseconds.
+    pub(crate) took: Option<NonZero<u64>>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Report {
+    /// Reports [`Outcome::Success`].
+    #[inline]
+    pub fn success() -> Self {
+        Outcome::Success.into()
+    }
+
+    /// Reports [`Outcome::Failure`].
+    #[inline]
+    pub fn failure() -> Self {
+        Outcome::Failure.into()
+    }
+
+    /// Reports [`Outcome::TimedOut`].
+    #[inline]
+    pub fn timed_out() -> Self {
+        Outcome::TimedOut.into()
+    }
+
+    /// Reports [`Outcome::Ignored`].
+    #[inline]
+    pub fn ignored() -> Self {
+        Outcome::Ignored.into()
+    }
+
+    /// Reports [`Outcome::Trip`].
+    #[inline]
+    pub fn trip() -> Self {
+        Outcome::Trip.into()
+    }
+
+    /// Adds how long the call took, at least a nanosecond.
+    ///
+    /// Without it, the time counts from when the breaker gave the permit to when the caller records
+    /// the report. A breaker that takes no [times](crate::CircuitBreakerBuilder::latency) ignores it.
+    #[inline]
+    pub fn took(self, duration: Duration) -> Self {
+        Self {
+            took: NonZero::new(saturating_nanos(duration).max(1)),
+            ..self
+        }
+    }
+
+    /// Adds the `Retry-After` of the dependency: how long it asks its callers to stay away; see
+    /// [`CircuitBreakerBuilder::retry_after`](crate::CircuitBreakerBuilder::retry_after).
+    ///
+    /// The breaker ignores it if the outcome doesn't count against the dependency (`Success`,
+    /// `Ignored`). It also does so if it was disabled when it gave the permit, or if it
+    /// [honours none](crate::CircuitBreakerBuilder::max_retry_after).
+    #[inline]
+    pub fn retry_after(self, duration: Duration) -> Self {
+        Self {
+            retry_after: Some(duration),
+            ..self
+        }
+    }
+}
+
+/// Reports the outcome alone.
+impl From<Outcome> for Report {
+    #[inline]
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            took: None,
+            retry_after: None,
+        }
+    }
+}
+
 /// Says how a finished call counts.
 ///
 /// Every `Fn(&Result<T, E>) -> Outcome` is one. Implement it for a type of your own where the
@@ -60,7 +162,8 @@ impl Outcome {
 /// `CircuitBreaker<fn(&Result<Response, Error>) -> Outcome>`.
 ///
 /// ```
-/// use tripcurve::{CircuitBreaker, Classify, Outcome};
+/// use tripcurve::outcome::Classify;
+/// use tripcurve::{CircuitBreaker, Outcome};
 ///
 /// #[derive(Clone, Copy)]
 /// struct ByStatus;

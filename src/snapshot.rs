@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::latency::report::Latency;
+pub use crate::latency::report::Latency;
 use crate::name::Name;
 use crate::state::{Phase, State};
 use crate::window::{BinCounts, Counts, Recording, rate};
@@ -17,7 +17,8 @@ use crate::window::{BinCounts, Counts, Recording, rate};
 /// `Display` makes one line for a log:
 ///
 /// ```
-/// use tripcurve::{CircuitBreaker, Clock};
+/// use tripcurve::CircuitBreaker;
+/// use tripcurve::time::Clock;
 ///
 /// let (clock, _hand) = Clock::mock();
 /// let breaker = CircuitBreaker::builder("payments").clock(clock).build()?;

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use rand::RngExt;
 use tokio::time::{sleep, timeout};
-use tripcurve::{
-    Bulkhead, CallTimeout, CircuitBreaker, ConfigError, Fallback, Guarded, RetryBudget, State,
-    TokioSleep,
-};
+use tripcurve::bulkhead::Bulkhead;
+use tripcurve::error::ConfigError;
+use tripcurve::handles::{CallTimeout, Guarded};
+use tripcurve::retry::RetryBudget;
+use tripcurve::time::TokioSleep;
+use tripcurve::{CircuitBreaker, Fallback, State};
 
 use crate::backend::{Client, Failure};
 

@@ -12,7 +12,10 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn_blocking;
-use tripcurve::{Bulkhead, CircuitBreaker, GuardedBlocking, PoolError, Recovery, TripPolicy};
+use tripcurve::bulkhead::Bulkhead;
+use tripcurve::error::PoolError;
+use tripcurve::handles::GuardedBlocking;
+use tripcurve::{CircuitBreaker, Recovery, TripPolicy};
 
 /// Threads of the service's runtime for blocking work. Tokio's default is 512, which takes eight times
 /// this traffic to be used up, or eight times as long.

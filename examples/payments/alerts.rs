@@ -4,7 +4,8 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tripcurve::{State, Transition};
+use tripcurve::State;
+use tripcurve::events::Transition;
 
 /// When the breaker opened, and how long it was open, if it isn't any more.
 type Opening = (Duration, Option<Duration>);

@@ -12,7 +12,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tripcurve::{Backoff, CallError, CircuitBreaker, Jitter, Outcome, TripPolicy};
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::{CallError, CircuitBreaker, Outcome, TripPolicy};
 
 use crate::alerts::Alerts;
 use crate::provider::{Client, Failure, Provider, Reply};

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, ConfigError, Recording, Transition, TripPolicy, Window};
+use tripcurve::error::ConfigError;
+use tripcurve::events::Transition;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, TripPolicy};
 
 use crate::script::Script;
 

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use plotters::coord::Shift;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
-use tripcurve::Latency;
+use tripcurve::snapshot::Latency;
 
 use crate::breaker::SLOWER_THAN;
 

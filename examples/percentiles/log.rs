@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
-use tripcurve::{Latency, Snapshot};
+use tripcurve::snapshot::{Latency, Snapshot};
 
 /// The calls that failed have lines of their own, with this tag.
 const FAILURES: &str = "failures";

@@ -34,7 +34,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until};
-use tripcurve::{CircuitBreaker, Transition};
+use tripcurve::CircuitBreaker;
+use tripcurve::events::Transition;
 
 use args::Args;
 use client::Client;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use plotters::style::RGBColor;
-use tripcurve::{Latency, Snapshot};
+use tripcurve::snapshot::{Latency, Snapshot};
 
 use crate::chart::{self, Curve};
 use crate::log::Log;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crossterm::style::{Color, PrintStyledContent, Stylize as _};
 use crossterm::terminal::{self, ClearType};
 use crossterm::{cursor, queue};
-use tripcurve::{Latency, Snapshot, State};
+use tripcurve::State;
+use tripcurve::snapshot::{Latency, Snapshot};
 
 const HEAD: &str =
     " time  state     calls/s     p50     p90     p99     max  slow overdue rejected";

@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tripcurve::{State, Transition};
+use tripcurve::State;
+use tripcurve::events::Transition;
 
 use crate::script::Phase;
 

@@ -10,7 +10,8 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tripcurve::{CircuitBreaker, ControlGroup, Fallback, Registry, TripPolicy};
+use tripcurve::registry::{ControlGroup, Registry};
+use tripcurve::{CircuitBreaker, Fallback, TripPolicy};
 
 use crate::Failure;
 use crate::client::Client;

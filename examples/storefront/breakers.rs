@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, ConfigError, Outcome, Transition, TripPolicy, Window};
+use tripcurve::error::ConfigError;
+use tripcurve::events::Transition;
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, Outcome, TripPolicy};
 
 use crate::client::{ClientError, Reply};
 

@@ -39,7 +39,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
-use tripcurve::Transition;
+use tripcurve::events::Transition;
 
 use args::Args;
 use backend::Backend;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use tripcurve::{State, Transition};
+use tripcurve::State;
+use tripcurve::events::Transition;
 
 use crate::backend::Backend;
 use crate::breakers::Breaker;

@@ -11,7 +11,9 @@ use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use model::pair::{Operation, Step, drive};
 use model::{Adaptive, BurnRate, Config, Growth, Part, Policy, Shape, Steps};
-use tripcurve::{Jitter, Outcome, Recording, State};
+use tripcurve::recovery::Jitter;
+use tripcurve::window::Recording;
+use tripcurve::{Outcome, State};
 
 /// Fewer calls than a histogram counts one by one.
 const LONGEST_RUN: usize = 500;

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use tripcurve::{CircuitBreaker, Clock, Outcome, Recording, State, TripPolicy, Window};
+use tripcurve::outcome::Report;
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy};
 
 const OPERATIONS: usize = 300;
 
@@ -182,7 +185,7 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
                     let outcome = outcome(bytes)?;
                     match bytes.arbitrary()? {
                         true => permit.record(outcome),
-                        false => permit.record_with_duration(outcome, duration(bytes)?),
+                        false => permit.record(Report::from(outcome).took(duration(bytes)?)),
                     }
                 }
             }

@@ -11,10 +11,12 @@ use std::time::{Duration, SystemTime};
 use arbitrary::{Error, Result, Unstructured};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use serde_json::Value;
-use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recovery,
-    SavedState, State, TripPolicy, Window,
-};
+use tripcurve::outcome::Report;
+use tripcurve::persist::SavedState;
+use tripcurve::recovery::Backoff;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -123,7 +125,7 @@ fn use_it(
             6 => {
                 if let Ok(permit) = breaker.try_acquire() {
                     let took = Duration::from_millis(bytes.arbitrary::<u16>()?.into());
-                    permit.record_with_duration(Outcome::Success, took);
+                    permit.record(Report::success().took(took));
                 }
             }
             7 => hand.advance(Duration::from_millis(bytes.arbitrary::<u16>()?.into())),

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Clock, ConfigError, MockClock, Outcome, OwnedPermit,
-    State,
-};
+use tripcurve::error::ConfigError;
+use tripcurve::handles::OwnedPermit;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State};
 
 use crate::breaker::{Breaker, Nanos, Phase};
 

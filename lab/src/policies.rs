@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tripcurve::{CircuitBreakerBuilder, ConfigError, TripPolicy};
+use tripcurve::error::ConfigError;
+use tripcurve::{CircuitBreakerBuilder, TripPolicy};
 
 use crate::ours::Ours;
 use crate::peers::{self, Peer, Visit};
@@ -63,7 +64,7 @@ const OURS: [Contestant; 7] = [
         settings: "50 % of 20 calls in 10 s; 5 s, 3 probes",
         make: Make::Ours(|builder, _| {
             builder
-                .window(tripcurve::Window::time(Duration::from_secs(10), 10))
+                .window(tripcurve::window::Window::time(Duration::from_secs(10), 10))
                 .trip_when(TripPolicy::failure_rate(0.5).min_calls(20))
                 .open_for(Duration::from_secs(5))
         }),

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{Adaptive, CircuitBreakerBuilder, TripPolicy, Window};
+use tripcurve::policy::Adaptive;
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreakerBuilder, TripPolicy};
 use tripcurve_lab::backend::Backend;
 use tripcurve_lab::breaker::{Breaker, Nanos, Phase};
 use tripcurve_lab::completions::Completions;

@@ -5,7 +5,9 @@ use std::fs;
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, ConfigError, TripPolicy, Window};
+use tripcurve::error::ConfigError;
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, TripPolicy};
 use tripcurve_config::Config;
 use tripcurve_lab::log::{Call, Log};
 use tripcurve_lab::peers::catalogue;

@@ -5,10 +5,12 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    CallContext, Core, CountRing, FixedContext, Listeners, Now, Probes, Ring, Settings, Switch,
-    ThreadSlot, TimeRing, Timing,
+    CallContext, Core, CountRing, FixedContext, Listeners, Now, Parts, Probes, Ring, Settings,
+    Switch, ThreadSlot, TimeRing, Timing,
 };
-use tripcurve::{Cause, Clock, MockClock, Outcome, State, TripPolicy};
+use tripcurve::events::Cause;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{Outcome, State, TripPolicy};
 
 fn core(policy: TripPolicy, ring: Ring) -> Core {
     core_with(policy, ring, None)
@@ -24,7 +26,16 @@ fn core_with(policy: TripPolicy, ring: Ring, listeners: Option<Box<Listeners>>) 
         on_cancel: Outcome::Ignored,
         switch: Switch::default(),
     };
-    Core::new(settings, ring, None, listeners, State::Closed, 0)
+    Core::new(
+        Parts {
+            settings,
+            ring,
+            optional: None,
+        },
+        listeners,
+        State::Closed,
+        0,
+    )
 }
 
 fn two_shards() -> Ring {
@@ -279,7 +290,7 @@ fn a_trip_that_two_threads_find_is_one_transition_and_told_once() {
         let told = Arc::new(AtomicU64::new(0));
         let listener = {
             let told = Arc::clone(&told);
-            std::sync::Arc::new(move |transition: &tripcurve::Transition| {
+            std::sync::Arc::new(move |transition: &tripcurve::events::Transition| {
                 assert_eq!(transition.generation(), 1);
                 assert!(matches!(transition.cause(), Cause::FailureCount { .. }));
                 told.fetch_add(1, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use tripcurve::__model::{
     Bin, BinCounts, CallContext, ClockReading, FixedContext, Generation, Histograms, Latencies,
     Now, Ring, Stamp, Tally, ThreadSlot, ThreadSlots, TimeRing, Took,
 };
-use tripcurve::{Clock, MockClock};
+use tripcurve::time::{Clock, MockClock};
 
 const FIRST: Generation = Generation::FIRST;
 

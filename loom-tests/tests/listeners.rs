@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{Listeners, LogEntry, Slot};
-use tripcurve::{Cause, State, Transition};
+use tripcurve::State;
+use tripcurve::events::{Cause, Transition};
 
 fn entry(generation: u64) -> LogEntry {
     LogEntry {

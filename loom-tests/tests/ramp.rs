@@ -4,7 +4,8 @@
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, race};
 use tripcurve::__model::{
-    Ask, AtomicState, Generation, Moment, Phase, Ramp, RampMode, Report, Round, Share, StateWord,
+    Ask, AtomicState, Generation, Moment, Phase, Ramp, RampMode, RampReport, Round, Share,
+    StateWord,
 };
 
 const FIRST: Generation = Generation::FIRST;
@@ -41,7 +42,7 @@ fn ticket(generation: Generation, round: Round) -> StateWord {
 }
 
 fn report((state, ramp): &(AtomicState, Ramp), ticket: StateWord, is_good: bool) {
-    let report = Report {
+    let report = RampReport {
         ticket,
         is_good,
         began: LATER,

@@ -9,7 +9,7 @@ use tripcurve::__model::{
     AtomicState, CallContext, ClockReading, Counts, FixedContext, Generation, Now, Phase, Ring,
     Tally, ThreadSlot, ThreadSlots, TimeRing,
 };
-use tripcurve::{Clock, MockClock};
+use tripcurve::time::{Clock, MockClock};
 
 const FIRST: Generation = Generation::FIRST;
 

@@ -254,7 +254,8 @@ impl<C> CircuitBreaker<C> {
     /// [`latency`](crate::CircuitBreakerBuilder::latency). Allocates nothing.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Recording};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::window::Recording;
     ///
     /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Combined).build()?;
     /// let mut snapshot = breaker.snapshot();
@@ -263,7 +264,7 @@ impl<C> CircuitBreaker<C> {
     ///     println!("{snapshot}");
     /// #   break;
     /// }
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
         self.shared.core.snapshot_into(snapshot, &*self.shared);

@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use crate::breaker::nested::OuterCall;
 use crate::breaker::shared::SharedBreaker;
-use crate::clock::saturating_nanos;
 use crate::engine::{Core, Ticket};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Report};
 
 /// A ticket that is settled exactly once: by its holder's word or, unrecorded, when it is dropped.
 ///
@@ -154,49 +153,41 @@ macro_rules! permit {
             /// Records that the call succeeded.
             #[inline]
             pub fn success(self) {
-                self.record(Outcome::Success);
+                self.0.finish(Outcome::Success, None);
             }
 
             /// Records that the call failed.
             #[inline]
             pub fn failure(self) {
-                self.record(Outcome::Failure);
+                self.0.finish(Outcome::Failure, None);
             }
 
-            /// Records how the call ended. Never panics, and does nothing if the breaker has
-            /// changed its state since it gave the permit: what was admitted in one generation
-            /// can't change another.
+            /// Records how the call ended: an [`Outcome`], or a [`Report`] that says more.
+            ///
+            /// It never panics. It does nothing if the breaker has changed its state since it
+            /// gave the permit: a call of one generation can't change another.
             ///
             /// Cost: see [`CircuitBreaker`](crate::CircuitBreaker#cost).
-            #[inline]
-            pub fn record(self, outcome: Outcome) {
-                self.0.finish(outcome, None);
-            }
-
-            /// The same, for a call that has told how long the dependency wants to be left alone, as HTTP's
-            /// header `Retry-After` does; see [`CircuitBreakerBuilder::retry_after`](crate::CircuitBreakerBuilder::retry_after).
             ///
-            /// Does the same as [`record`](Self::record) if the outcome doesn't count against the
-            /// dependency (`Success`, `Ignored`), if the breaker was disabled when it gave the
-            /// permit, or if it [honours none](crate::CircuitBreakerBuilder::max_retry_after).
-            // Inlined not for itself: out of line it would be a second place, in another crate than the first, where the
-            // compiler makes all that settles, and `closed/call/count_window` takes a third more instructions.
+            /// ```
+            /// use std::time::Duration;
+            /// use tripcurve::outcome::Report;
+            /// use tripcurve::{CircuitBreaker, Outcome};
+            ///
+            /// let breaker = CircuitBreaker::new("payments");
+            /// breaker.try_acquire()?.record(Outcome::Ignored);
+            /// let report = Report::failure().retry_after(Duration::from_secs(30));
+            /// breaker.try_acquire()?.record(report);
+            /// assert_eq!(breaker.snapshot().failures(), 1);
+            /// # Ok::<(), tripcurve::Rejected>(())
+            /// ```
             #[inline]
-            pub fn record_with_retry_after(self, outcome: Outcome, retry_after: Duration) {
-                if outcome.counts_against() {
+            pub fn record(self, report: impl Into<Report>) {
+                let Report { outcome, took, retry_after } = report.into();
+                if let Some(retry_after) = retry_after && outcome.counts_against() {
                     self.0.note_retry_after(retry_after);
                 }
-                self.0.finish(outcome, None);
-            }
-
-            /// The same as [`record`](Self::record), for a call that took so long, at least a nanosecond. Without it the time counts from when the permit
-            /// was given to when it is recorded.
-            ///
-            /// Does the same as [`record`](Self::record) if the breaker has no use for
-            /// [times](crate::CircuitBreakerBuilder::latency).
-            #[inline]
-            pub fn record_with_duration(self, outcome: Outcome, took: Duration) {
-                self.0.finish(outcome, NonZero::new(saturating_nanos(took).max(1)));
+                self.0.finish(outcome, took);
             }
         }
 

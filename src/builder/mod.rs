@@ -14,11 +14,9 @@ use crate::adaptive::AdaptiveConfig;
 use crate::breaker::CircuitBreaker;
 use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Clock, Now, saturating_nanos};
-use crate::engine::beside::Beside;
-use crate::engine::parts::{Mode, Outfit, Switch};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::engine::{Core, Settings};
+use crate::engine::{Core, Mode, OptionalParts, Parts, Settings, Switch};
 use crate::error::ConfigError;
 use crate::events::Transition;
 use crate::events::listeners::{Listener, Listeners};
@@ -195,13 +193,14 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{Backoff, CircuitBreaker, Jitter};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::recovery::{Backoff, Jitter};
     ///
     /// let (base, longest) = (Duration::from_secs(5), Duration::from_secs(120));
     /// let breaker = CircuitBreaker::builder("payments")
     ///     .backoff(Backoff::exponential(base, 2.0, longest).jitter(Jitter::Full))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn backoff(self, backoff: Backoff) -> Self {
         Self {
@@ -257,7 +256,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///     .build()?;
     /// drop(breaker.try_acquire());
     /// assert_eq!(breaker.snapshot().failures(), 1);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn on_cancel(self, outcome: Outcome) -> Self {
         Self {
@@ -291,7 +290,8 @@ impl<C> CircuitBreakerBuilder<C> {
     /// With a [coarse](Clock::coarse) clock times are whole steps of that clock.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Recording};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::window::Recording;
     ///
     /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Combined).build()?;
     /// let _ = breaker.call(|| "42".parse::<u32>());
@@ -299,7 +299,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// if let Some(p99) = snapshot.latency().and_then(|latency| latency.percentile(99.0)) {
     ///     println!("p99 of the last minute: {p99:?}");
     /// }
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn latency(self, recording: Recording) -> Self {
         Self { recording, ..self }
@@ -327,7 +327,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// let payments = CircuitBreaker::builder("payments").enabled(false).build()?;
     /// assert_eq!(payments.state(), State::Disabled);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn enabled(self, enabled: bool) -> Self {
         Self { enabled, ..self }
@@ -345,7 +345,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// let payments = CircuitBreaker::builder("payments").metrics_only(true).build()?;
     /// assert_eq!(payments.state(), State::MetricsOnly);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn metrics_only(self, metrics_only: bool) -> Self {
         Self {
@@ -418,7 +418,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///     .build()?;
     /// let _ = breaker.call(|| Ok(Response { status: 500 }));
     /// assert_eq!(breaker.snapshot().failures(), 1);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn classify<T, E, F>(self, classifier: F) -> CircuitBreakerBuilder<F>
     where
@@ -470,11 +470,12 @@ impl<C> CircuitBreakerBuilder<C> {
     /// measures](Self::metrics_only) notes the `Retry-After` of its calls.
     ///
     /// Call it after [`classify`](Self::classify). For a permit use
-    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after).
+    /// [`Report::retry_after`](crate::Report::retry_after).
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock, Outcome};
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, Outcome};
     ///
     /// struct Response {
     ///     status: u16,
@@ -493,7 +494,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///     .build()?;
     /// let _ = breaker.call(|| Ok(Response { status: 503, retry_after: Some(minute) }));
     /// assert!(breaker.snapshot().remaining_open() >= Some(minute));
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn retry_after<T, E, F>(self, retry_after: F) -> CircuitBreakerBuilder<WithRetryAfter<C, F>>
     where
@@ -511,7 +512,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// none.
     ///
     /// The breaker honours a `Retry-After` from [`retry_after`](Self::retry_after), from a permit's
-    /// [`record_with_retry_after`](crate::Permit::record_with_retry_after), and from a classifier's
+    /// [report](crate::Report::retry_after), and from a classifier's
     /// [`retry_after`](Classify::retry_after). It needs no other setting.
     pub fn max_retry_after(self, duration: Duration) -> Self {
         Self {
@@ -531,31 +532,15 @@ impl<C> CircuitBreakerBuilder<C> {
 
     /// Like [`build`](Self::build), for names that can't be refused.
     pub(crate) fn build_with_any_name(self) -> Result<CircuitBreaker<C>, ConfigError> {
-        let Outfit {
-            settings,
-            ring,
-            #[allow(unused_mut, reason = "for the feature `async`")]
-            mut beside,
-        } = self.outfit()?;
-        #[cfg(feature = "async")]
-        {
-            beside.probe_queue = self.max_waiting.map(ProbeQueue::boxed).transpose()?;
-        }
-        let start = settings.switch.start();
+        let parts = self.parts()?;
+        let start = parts.settings.switch.start();
         let seed = self.seed();
+        let listeners = Listeners::new(self.listeners);
         #[cfg_attr(
             not(feature = "serde"),
             allow(unused_mut, reason = "nothing is restored")
         )]
-        let mut core = Core::new(
-            settings,
-            ring,
-            beside.boxed(),
-            Listeners::new(self.listeners),
-            start,
-            self.clock.nanos(),
-        )
-        .with_seed(seed);
+        let mut core = Core::new(parts, listeners, start, self.clock.nanos()).with_seed(seed);
         #[cfg(feature = "serde")]
         self.restored.restore(&mut core, &self.clock);
         let shared = SharedBreaker {
@@ -566,7 +551,7 @@ impl<C> CircuitBreakerBuilder<C> {
     }
 
     /// Checks all settings and makes the parts of a breaker.
-    fn outfit(&self) -> Result<Outfit, ConfigError> {
+    fn parts(&self) -> Result<Parts, ConfigError> {
         let Checked {
             thread_slots,
             policies,
@@ -599,7 +584,7 @@ impl<C> CircuitBreakerBuilder<C> {
         let own_backoff = recovery
             .growing()
             .filter(|backoff| *backoff != Backoff::default());
-        let beside = Beside {
+        let optional = OptionalParts {
             timed: timed.map(Box::new),
             evidence,
             recovery: self.adaptive(&recovery, &policies),
@@ -610,7 +595,7 @@ impl<C> CircuitBreakerBuilder<C> {
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
             #[cfg(feature = "async")]
-            probe_queue: None,
+            probe_queue: self.max_waiting.map(ProbeQueue::boxed).transpose()?,
         };
         let settings = Settings {
             name: self.name.clone(),
@@ -624,10 +609,10 @@ impl<C> CircuitBreakerBuilder<C> {
             on_cancel: self.on_cancel,
             switch: self.switch(),
         };
-        Ok(Outfit {
+        Ok(Parts {
             settings,
             ring,
-            beside,
+            optional: optional.boxed(),
         })
     }
 

@@ -30,7 +30,8 @@ impl<C> CircuitBreakerBuilder<C> {
     /// settings is taken as far as it makes sense under these. Listeners are told nothing, for no state changes.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, SavedState};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::persist::SavedState;
     ///
     /// let before = CircuitBreaker::new("payments");
     /// let _ = before.call(|| Err::<(), _>("timeout"));

@@ -24,14 +24,14 @@ impl Bulkhead {
     /// A number is out of range, or the threads can't be started.
     ///
     /// ```
-    /// use tripcurve::Bulkhead;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     /// # runtime.block_on(async {
     /// let files = Bulkhead::blocking(4, 16)?.named("files");
     /// let read = files.call_async(|| std::fs::read_to_string("Cargo.toml")).await;
     /// assert!(read.is_ok());
-    /// # Ok::<(), tripcurve::PoolError>(())
+    /// # Ok::<(), tripcurve::error::PoolError>(())
     /// # }).unwrap();
     /// ```
     pub fn blocking(threads: u32, queue: u32) -> Result<BlockingBulkhead, PoolError> {
@@ -206,7 +206,8 @@ impl<C> CircuitBreaker<C> {
     /// and the bulkhead has a place.
     ///
     /// ```
-    /// use tripcurve::{Bulkhead, CircuitBreaker};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     /// # runtime.block_on(async {
@@ -214,7 +215,7 @@ impl<C> CircuitBreaker<C> {
     /// let read = files.call_async(|| std::fs::read_to_string("Cargo.toml")).await;
     /// assert!(read.is_ok());
     /// assert_eq!(files.breaker().snapshot().successes(), 1);
-    /// # Ok::<(), tripcurve::PoolError>(())
+    /// # Ok::<(), tripcurve::error::PoolError>(())
     /// # }).unwrap();
     /// ```
     #[must_use]

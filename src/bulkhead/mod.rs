@@ -1,10 +1,10 @@
 //! A bound on the calls that are in flight at a time, and what waits for a place.
 
-mod blocking;
+pub(crate) mod blocking;
 mod permit;
-mod places;
+pub(crate) mod places;
 mod wait;
-mod word;
+pub(crate) mod word;
 
 use std::fmt;
 use std::future::Future;
@@ -16,12 +16,12 @@ use crate::clock::timer::Timer;
 use crate::error::{BulkheadFull, ConfigError};
 use crate::name::Name;
 use crate::sync::wait_queue::EventQueue;
-pub use blocking::{BlockingBulkhead, GuardedBlocking};
+pub use blocking::BlockingBulkhead;
 use permit::SharedBulkhead;
 pub use permit::{BulkheadPermit, OwnedBulkheadPermit};
-pub use places::{Places, Waiter};
+pub(crate) use places::{Places, Waiter};
 use wait::Wait;
-pub use word::PlacesWord;
+pub(crate) use word::PlacesWord;
 
 /// A bulkhead: bounds how many calls are in flight at a time, so that a dependency that hangs can't
 /// take all threads, connections or memory of its callers. A task that waits for a place must go on
@@ -49,12 +49,12 @@ pub use word::PlacesWord;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::Bulkhead;
+/// use tripcurve::bulkhead::Bulkhead;
 ///
 /// let reports = Bulkhead::new(10)?.named("reports").max_wait(Duration::from_millis(50));
 /// let pages = reports.call(|| 42);
 /// assert_eq!(pages, Ok(42));
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct Bulkhead {
@@ -71,7 +71,7 @@ impl Bulkhead {
     /// `max_concurrent` is out of range.
     ///
     /// ```
-    /// use tripcurve::Bulkhead;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// let error = Bulkhead::new(0).unwrap_err();
     /// assert_eq!(
@@ -111,13 +111,13 @@ impl Bulkhead {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::Bulkhead;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// let reports = Bulkhead::new(1)?.max_wait(Duration::from_millis(1));
     /// let _permit = reports.acquire().unwrap();
     /// let error = reports.acquire().unwrap_err();
     /// assert_eq!(error.waited(), Duration::from_millis(1));
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
     pub fn max_wait(mut self, max_wait: Duration) -> Self {
@@ -133,7 +133,7 @@ impl Bulkhead {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::Bulkhead;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     /// # runtime.block_on(async {
@@ -142,7 +142,7 @@ impl Bulkhead {
     ///     .sleep_with(tokio::time::sleep);
     /// let _permit = reports.acquire_async().await.unwrap();
     /// assert!(reports.acquire_async().await.is_err());
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// # }).unwrap();
     /// ```
     #[must_use]
@@ -193,7 +193,7 @@ impl Bulkhead {
     /// As [`acquire`](Self::acquire).
     ///
     /// ```
-    /// use tripcurve::Bulkhead;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     /// # runtime.block_on(async {
@@ -201,7 +201,7 @@ impl Bulkhead {
     /// let permit = reports.acquire_async().await.unwrap();
     /// assert_eq!(reports.in_flight(), 1);
     /// # drop(permit);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// # }).unwrap();
     /// ```
     pub async fn acquire_async(&self) -> Result<BulkheadPermit<'_>, BulkheadFull> {
@@ -222,12 +222,12 @@ impl Bulkhead {
     /// There was no place; the call was not made.
     ///
     /// ```
-    /// use tripcurve::Bulkhead;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// let reports = Bulkhead::new(1)?;
     /// let nested = reports.call(|| reports.call(|| 42));
     /// assert!(nested.unwrap().is_err());
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[inline]
     pub fn call<T>(&self, operation: impl FnOnce() -> T) -> Result<T, BulkheadFull> {
@@ -242,13 +242,13 @@ impl Bulkhead {
     /// There was no place; the call was not made.
     ///
     /// ```
-    /// use tripcurve::Bulkhead;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     /// # runtime.block_on(async {
     /// let reports = Bulkhead::new(1)?;
     /// assert_eq!(reports.call_async(|| async { 42 }).await, Ok(42));
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// # }).unwrap();
     /// ```
     pub async fn call_async<F: Future>(

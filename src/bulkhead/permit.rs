@@ -16,14 +16,14 @@ pub(crate) type SharedBulkhead = Places<EventQueue>;
 /// who does, and waking it takes a lock of `event-listener`.
 ///
 /// ```
-/// use tripcurve::Bulkhead;
+/// use tripcurve::bulkhead::Bulkhead;
 ///
 /// let reports = Bulkhead::new(1)?;
 /// let permit = reports.try_acquire().unwrap();
 /// assert!(reports.try_acquire().is_err());
 /// drop(permit);
 /// assert!(reports.try_acquire().is_ok());
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[must_use = "the place goes back when the permit is dropped"]
 pub struct BulkheadPermit<'a> {
@@ -45,13 +45,13 @@ impl<'a> BulkheadPermit<'a> {
     /// Cost: one reference more to the bulkhead, on a counter that all callers share.
     ///
     /// ```
-    /// use tripcurve::Bulkhead;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// let reports = Bulkhead::new(1)?;
     /// let permit = reports.try_acquire().unwrap().into_owned();
     /// std::thread::spawn(move || drop(permit)).join().unwrap();
     /// assert_eq!(reports.in_flight(), 0);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn into_owned(mut self) -> OwnedBulkheadPermit {
         OwnedBulkheadPermit {

@@ -14,7 +14,9 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::error::{ClockError, ConfigError};
-use crate::sync::{AtomicU64, Ordering};
+#[cfg(feature = "serde")]
+use crate::sync::Hint;
+use crate::sync::{AtomicU64, Ordering, SelfContained};
 use crate::util::random::{mixed, random_bits_of_this_thread};
 
 /// A clock that is read in its own units, which are turned into nanoseconds only where they are
@@ -65,7 +67,7 @@ pub trait Now {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::Clock;
+/// use tripcurve::time::Clock;
 ///
 /// let (clock, hand) = Clock::mock();
 /// assert_eq!(clock.now(), Duration::ZERO);
@@ -99,10 +101,10 @@ enum Source {
 struct Mock {
     time: AtomicU64,
     /// How many seeds it has handed out.
-    seeds: AtomicU64,
+    seeds: SelfContained,
     /// The system time that was set, and what this clock showed at that moment.
     #[cfg(feature = "serde")]
-    system: [AtomicU64; 2],
+    system: [Hint; 2],
 }
 
 /// The process's time-stamp counter with the reading that counts as zero.
@@ -191,7 +193,8 @@ impl Clock {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::time::Clock;
     ///
     /// let clock = Clock::coarse(Duration::from_millis(1))?;
     /// let payments = CircuitBreaker::builder("payments").clock(clock.clone()).build()?;
@@ -215,7 +218,8 @@ impl Clock {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock, State};
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, State};
     ///
     /// let (clock, hand) = Clock::mock();
     /// let breaker = CircuitBreaker::builder("payments")
@@ -256,8 +260,7 @@ impl Clock {
     /// repeated.
     pub(crate) fn next_seed(&self) -> u64 {
         match &self.0 {
-            // Relaxed: it matters only that the numbers differ.
-            Source::Mock(mock) => mixed(mock.seeds.fetch_add(1, Ordering::Relaxed)),
+            Source::Mock(mock) => mixed(mock.seeds.add(1)),
             Source::Counter(_) | Source::Recent(_) => random_seed(),
         }
     }
@@ -267,9 +270,8 @@ impl Clock {
     pub(crate) fn system_nanos(&self) -> u64 {
         match &self.0 {
             Source::Counter(_) | Source::Recent(_) => since_1970(SystemTime::now()),
-            // Relaxed: see `set_system_time`.
             Source::Mock(mock) => {
-                let [system, since] = mock.system.each_ref().map(|it| it.load(Ordering::Relaxed));
+                let [system, since] = mock.system.each_ref().map(Hint::load);
                 system.saturating_add(self.nanos().saturating_sub(since))
             }
         }
@@ -397,7 +399,8 @@ impl MockClock {
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
-    /// use tripcurve::{CircuitBreaker, Clock};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::time::Clock;
     ///
     /// let (clock, hand) = Clock::mock();
     /// let breaker = CircuitBreaker::builder("payments").clock(clock).build()?;
@@ -405,15 +408,15 @@ impl MockClock {
     /// let at = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
     /// hand.set_system_time(at);
     /// assert_eq!(breaker.save().saved_at(), at);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[cfg(feature = "serde")]
     pub fn set_system_time(&self, now: SystemTime) {
         let [system, since] = &self.mock.system;
-        // Relaxed, all: a test that moves the clock meanwhile has no use for an exact time.
+        // Relaxed: a test that moves the clock meanwhile has no use for an exact time.
         let time = self.mock.time.load(Ordering::Relaxed);
-        system.store(since_1970(now), Ordering::Relaxed);
-        since.store(time, Ordering::Relaxed);
+        system.store(since_1970(now));
+        since.store(time);
     }
 }
 

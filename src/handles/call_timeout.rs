@@ -68,7 +68,7 @@ use crate::outcome::{Classify, Outcome};
 /// assert!(matches!(result, Err(CallError::TimedOut(_))));
 /// assert_eq!(search.snapshot().failures(), 1);
 /// assert_eq!(limited.call_async(|| async { Ok::<_, String>(42) }).await, Ok(42));
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// # }).unwrap();
 /// ```
 #[derive(Clone)]
@@ -82,7 +82,9 @@ pub struct CallTimeout<B, S> {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::{CallTimeout, CircuitBreaker, TokioSleep};
+/// use tripcurve::CircuitBreaker;
+/// use tripcurve::handles::CallTimeout;
+/// use tripcurve::time::TokioSleep;
 ///
 /// struct Shop {
 ///     payments: CallTimeout<CircuitBreaker, TokioSleep>,
@@ -91,7 +93,7 @@ pub struct CallTimeout<B, S> {
 /// let payments = CircuitBreaker::new("payments").call_timeout(Duration::from_secs(2))?;
 /// let shop = Shop { payments };
 /// assert_eq!(shop.payments.limit(), Duration::from_secs(2));
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[cfg(feature = "tokio")]
 pub type TokioSleep = fn(Duration) -> tokio::time::Sleep;

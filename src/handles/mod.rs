@@ -7,3 +7,12 @@ pub(crate) mod waiting;
 mod health_check;
 #[cfg(feature = "bulkhead")]
 pub(crate) mod with_bulkhead;
+
+pub use crate::breaker::permit::OwnedPermit;
+#[cfg(feature = "bulkhead")]
+pub use crate::bulkhead::blocking::GuardedBlocking;
+pub use call_timeout::CallTimeout;
+#[cfg(feature = "async")]
+pub use waiting::Waiting;
+#[cfg(feature = "bulkhead")]
+pub use with_bulkhead::Guarded;

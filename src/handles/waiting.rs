@@ -81,7 +81,7 @@ impl<C> CircuitBreakerBuilder<C> {
 ///     waits.join().unwrap()
 /// });
 /// assert_eq!(receipt, Ok(42));
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct Waiting<C = DefaultClassifier> {
@@ -113,7 +113,7 @@ impl<C> CircuitBreaker<C> {
     ///     error.to_string(),
     ///     "max_waiting: none is not set for this breaker; say in its builder how many may wait"
     /// );
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn waiting(&self, max_wait: Duration) -> Result<Waiting<C>, ConfigError>
     where
@@ -175,7 +175,7 @@ impl<C> Waiting<C> {
     ///     .sleep_with(tokio::time::sleep);
     /// let _probe = payments.try_acquire().unwrap();
     /// assert!(patient.acquire_async().await.is_err());
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// # }).unwrap();
     /// ```
     #[must_use]
@@ -222,7 +222,7 @@ impl<C> Waiting<C> {
     /// let payments = CircuitBreaker::builder("payments").max_waiting(100).build()?;
     /// let patient = payments.waiting(Duration::from_millis(200))?;
     /// assert_eq!(patient.call_async(|| async { Ok::<_, String>(42) }).await, Ok(42));
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// # }).unwrap();
     /// ```
     pub async fn call_async<T, E, F>(

@@ -33,13 +33,14 @@ use crate::outcome::{Classify, DefaultClassifier};
 /// A breaker's [call](CircuitBreaker#cost) and a bulkhead's [place](Bulkhead#cost).
 ///
 /// ```
-/// use tripcurve::{Bulkhead, CallError, CircuitBreaker};
+/// use tripcurve::bulkhead::Bulkhead;
+/// use tripcurve::{CallError, CircuitBreaker};
 ///
 /// let reports = CircuitBreaker::new("reports").with_bulkhead(Bulkhead::new(1)?);
 /// let nested = reports.call(|| Ok::<_, String>(reports.call(|| Ok::<_, String>(42))));
 /// assert!(matches!(nested, Ok(Err(CallError::Full(_)))));
 /// assert_eq!(reports.breaker().snapshot().successes(), 1);
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[derive(Clone)]
 pub struct Guarded<C = DefaultClassifier> {
@@ -55,12 +56,13 @@ impl<C> CircuitBreaker<C> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{Bulkhead, CircuitBreaker};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// let reports = CircuitBreaker::new("reports")
     ///     .with_bulkhead(Bulkhead::new(10)?.max_wait(Duration::from_millis(50)));
     /// assert_eq!(reports.call(|| Ok::<_, String>(42)), Ok(42));
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
     pub fn with_bulkhead(&self, bulkhead: Bulkhead) -> Guarded<C>
@@ -118,13 +120,14 @@ impl<C> Guarded<C> {
     /// As [`call`](Self::call).
     ///
     /// ```
-    /// use tripcurve::{Bulkhead, CircuitBreaker};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::bulkhead::Bulkhead;
     ///
     /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     /// # runtime.block_on(async {
     /// let reports = CircuitBreaker::new("reports").with_bulkhead(Bulkhead::new(10)?);
     /// assert_eq!(reports.call_async(|| async { Ok::<_, String>(42) }).await, Ok(42));
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// # }).unwrap();
     /// ```
     pub async fn call_async<T, E, F>(

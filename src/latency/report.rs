@@ -29,12 +29,14 @@ use crate::window::{Bin, rank_of};
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::{CircuitBreaker, Recording};
+/// use tripcurve::CircuitBreaker;
+/// use tripcurve::outcome::Report;
+/// use tripcurve::window::Recording;
 ///
 /// let breaker = CircuitBreaker::builder("payments").latency(Recording::Combined).build()?;
 /// for millis in [10, 12, 11, 90] {
 ///     let permit = breaker.try_acquire()?;
-///     permit.record_with_duration(tripcurve::Outcome::Success, Duration::from_millis(millis));
+///     permit.record(Report::success().took(Duration::from_millis(millis)));
 /// }
 /// let snapshot = breaker.snapshot();
 /// let latency = snapshot.latency().ok_or("not recorded")?;
@@ -123,7 +125,8 @@ impl Latency {
     /// writes it in the V2 formats that `HdrHistogram`'s tools read.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Recording};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::window::Recording;
     ///
     /// # fn shards() -> Vec<CircuitBreaker> { Vec::new() }
     /// let mut all = hdrhistogram::Histogram::<u64>::new_with_bounds(1, 1 << 36, 2)?;

@@ -44,13 +44,14 @@ impl TripPolicy {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, TripPolicy, Window};
+    /// use tripcurve::window::Window;
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
     ///
     /// let breaker = CircuitBreaker::builder("payments")
     ///     .window(Window::time(Duration::from_secs(300), 60))
     ///     .trip_when(TripPolicy::burn_rate(0.999).factor(14.4).min_calls(500))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn burn_rate(objective: f64) -> BurnRate {
         BurnRate {

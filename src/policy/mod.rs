@@ -2,14 +2,14 @@
 
 mod adaptive;
 mod burn_rate;
-mod policies;
+pub(crate) mod policies;
 mod settings;
 
 use std::time::Duration;
 
 pub use adaptive::Adaptive;
 pub use burn_rate::BurnRate;
-pub use policies::Policies;
+pub(crate) use policies::Policies;
 pub use settings::{FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
 
 use self::settings::{check_limit, check_percentile};
@@ -48,7 +48,7 @@ use crate::window::{BinCounts, Counts, Window, rate};
 ///     .trip_when(TripPolicy::consecutive_failures(8))
 ///     .trip_when(TripPolicy::failure_rate(0.25).min_calls(50))
 ///     .build()?;
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct TripPolicy(Rule);
@@ -121,7 +121,7 @@ impl TripPolicy {
     ///     .trip_when(TripPolicy::failure_rate(0.5))
     ///     .trip_when(TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(2)).min_calls(5))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn slow_rate(fraction: f64) -> SlowRate {
         SlowRate {
@@ -146,7 +146,7 @@ impl TripPolicy {
     /// let breaker = CircuitBreaker::builder("search")
     ///     .trip_when(TripPolicy::latency_percentile(95.0).above(Duration::from_millis(800)))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn latency_percentile(percentile: f64) -> LatencyPercentile {
         LatencyPercentile {
@@ -171,7 +171,7 @@ impl TripPolicy {
     /// let breaker = CircuitBreaker::builder("search")
     ///     .trip_when(TripPolicy::slower_than_usual(4.0))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn slower_than_usual(factor: f64) -> SlowerThanUsual {
         SlowerThanUsual {
@@ -209,7 +209,7 @@ impl TripPolicy {
     ///     let _ = breaker.call(|| Err::<(), _>("connection refused"));
     /// }
     /// assert_eq!(breaker.state(), State::Open);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn adaptive() -> Adaptive {
         Adaptive::DEFAULT

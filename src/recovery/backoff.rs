@@ -42,7 +42,9 @@ pub enum Jitter {
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::{Backoff, CircuitBreaker, Clock, Jitter, Outcome};
+/// use tripcurve::recovery::{Backoff, Jitter};
+/// use tripcurve::time::Clock;
+/// use tripcurve::{CircuitBreaker, Outcome};
 ///
 /// let second = Duration::from_secs(1);
 /// let (clock, hand) = Clock::mock();

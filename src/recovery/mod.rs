@@ -1,24 +1,26 @@
 //! How a breaker that has tripped finds its way back.
 
+pub(crate) mod adaptive;
 mod backoff;
 #[cfg(feature = "async")]
-mod checks;
-mod open_times;
-mod outage;
-mod ramp;
-mod retry_after;
+pub(crate) mod checks;
+pub(crate) mod open_times;
+pub(crate) mod outage;
+pub(crate) mod ramp;
+pub(crate) mod retry_after;
 #[cfg(feature = "serde")]
 mod saved;
 mod steps;
 mod verdict;
 
+pub(crate) use adaptive::AdaptiveRecovery;
 pub use backoff::{Backoff, Jitter};
 #[cfg(feature = "async")]
-pub use checks::HealthChecks;
-pub use open_times::{LatestOpening, OpenTimes, Streak};
-pub use outage::Outage;
-pub use ramp::{Ask, Ramp, Report};
-pub use retry_after::{MaxRetryAfter, RetryAfter};
+pub(crate) use checks::HealthChecks;
+pub(crate) use open_times::{LatestOpening, OpenTimes, Streak};
+pub(crate) use outage::Outage;
+pub(crate) use ramp::{Ask, Ramp, RampReport};
+pub(crate) use retry_after::{MaxRetryAfter, RetryAfter};
 #[cfg(feature = "serde")]
 pub(crate) use saved::SavedRecovery;
 pub(crate) use steps::Steps;
@@ -40,7 +42,7 @@ use crate::state::{Phase, Probes};
 /// let reports = CircuitBreaker::builder("reports")
 ///     .recovery(Recovery::fixed(Duration::from_secs(30), 1))
 ///     .build()?;
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recovery {
@@ -82,13 +84,14 @@ impl Recovery {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{Backoff, CircuitBreaker, Recovery};
+    /// use tripcurve::recovery::Backoff;
+    /// use tripcurve::{CircuitBreaker, Recovery};
     ///
     /// let times = Backoff::exponential(Duration::from_secs(1), 2.0, Duration::from_secs(60));
     /// let breaker = CircuitBreaker::builder("payments")
     ///     .recovery(Recovery::probes(5).success_threshold(3).backoff(times))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
     pub const fn probes(probes: u32) -> Self {
@@ -113,7 +116,8 @@ impl Recovery {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Clock, Recovery, State};
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, Recovery, State};
     ///
     /// let (clock, hand) = Clock::mock();
     /// let breaker = CircuitBreaker::builder("payments")
@@ -203,7 +207,7 @@ impl Recovery {
     /// let breaker = CircuitBreaker::builder("payments")
     ///     .recovery(Recovery::steps(&[0.1, 0.25, 0.5, 1.0], each).max_failure_rate(0.1))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
     pub const fn steps(shares: &[f64], each: Duration) -> Self {
@@ -229,13 +233,14 @@ impl Recovery {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{Backoff, CircuitBreaker, Recovery};
+    /// use tripcurve::recovery::Backoff;
+    /// use tripcurve::{CircuitBreaker, Recovery};
     ///
     /// let times = Backoff::exponential(Duration::from_millis(500), 2.0, Duration::from_secs(60));
     /// let breaker = CircuitBreaker::builder("payments")
     ///     .recovery(Recovery::adaptive().backoff(times))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
     pub const fn backoff(self, backoff: Backoff) -> Self {
@@ -393,38 +398,5 @@ impl Default for Recovery {
     /// The [default](Backoff::default) open times and three probes.
     fn default() -> Self {
         Self::probes(3)
-    }
-}
-
-/// What a breaker with an adaptive recovery has besides.
-#[derive(Debug)]
-pub struct AdaptiveRecovery {
-    /// When to probe.
-    pub outage: Outage,
-    /// How to let the traffic back.
-    pub ramp: Ramp,
-    /// Whether the traffic says when to probe.
-    pub by_traffic: bool,
-    /// How old a call of the window may be, in nanoseconds; any age, if nothing says so.
-    pub window: u64,
-}
-
-impl AdaptiveRecovery {
-    /// A recovery with such a ramp. `seed` tells its jitter from that of others.
-    #[must_use]
-    pub fn new(ramp: Ramp, by_traffic: bool, seed: u64, window: u64, now: u64) -> Self {
-        Self {
-            outage: Outage::new(seed, now),
-            ramp,
-            by_traffic,
-            window,
-        }
-    }
-
-    /// Whether both were made by the same settings.
-    #[must_use]
-    pub fn same_config(&self, other: &Self) -> bool {
-        let shape = |it: &Self| (it.by_traffic, it.window);
-        shape(self) == shape(other) && self.ramp.same_config(&other.ramp)
     }
 }

@@ -68,13 +68,14 @@ impl<K, C> RegistryBuilder<K, C> {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Registry};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::registry::Registry;
     ///
     /// let hosts = Registry::<String>::builder(CircuitBreaker::builder("host"))
     ///     .capacity(1_000)
     ///     .idle_after(Duration::from_secs(60))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn idle_after(self, duration: Duration) -> Self {
         Self {
@@ -89,13 +90,14 @@ impl<K, C> RegistryBuilder<K, C> {
     /// It takes the memory of the name, and a rejection then counts a reference to it.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Registry};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::registry::Registry;
     ///
     /// let tenants = Registry::<u32>::builder(CircuitBreaker::builder("search"))
     ///     .name_with(|tenant| format!("search for tenant {tenant}"))
     ///     .build()?;
     /// assert_eq!(tenants.get_or_create(&7).name(), "search for tenant 7");
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn name_with<N: Into<Name>>(self, name: impl Fn(&K) -> N + Send + Sync + 'static) -> Self {
         Self {

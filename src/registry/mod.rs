@@ -3,8 +3,8 @@
 mod builder;
 mod capacity;
 mod reconfigure;
-mod templates;
-mod eviction;
+pub(crate) mod templates;
+pub(crate) mod eviction;
 pub(crate) mod control_group;
 mod map_guard;
 
@@ -21,14 +21,15 @@ use crate::breaker::CircuitBreaker;
 use crate::builder::CircuitBreakerBuilder;
 use crate::name::Name;
 use crate::outcome::DefaultClassifier;
-use crate::registry::control_group::{Command, ControlGroup, Member};
+use crate::registry::control_group::{Command, Member};
 use crate::registry::map_guard::guarded;
 use crate::snapshot::Snapshot;
 
 pub use builder::RegistryBuilder;
 use capacity::Capacity;
-pub use eviction::{AtKey, Counted, EvictOutcome, RegistryEntry, find_or_make};
-pub use templates::Templates;
+pub use control_group::ControlGroup;
+pub(crate) use eviction::{AtKey, Counted, RegistryEntry, find_or_make};
+pub(crate) use templates::Templates;
 
 /// Breakers by key, an endpoint or a tenant: each made on its first use from a template, and then
 /// shared by all who ask for it.
@@ -36,7 +37,8 @@ pub use templates::Templates;
 /// Clones are the same registry. A lookup takes no lock and waits for nobody.
 ///
 /// ```
-/// use tripcurve::{CircuitBreaker, Registry};
+/// use tripcurve::CircuitBreaker;
+/// use tripcurve::registry::Registry;
 ///
 /// let template = CircuitBreaker::builder("recommendations").shards(1);
 /// let tenants = Registry::<String>::builder(template).capacity(10_000).build()?;
@@ -44,7 +46,7 @@ pub use templates::Templates;
 /// let books = tenants.get_or_create("tenant-7").call(|| Ok::<_, String>(["Emma", "Dune"]));
 /// assert_eq!(books, Ok(["Emma", "Dune"]));
 /// assert_eq!(tenants.len(), 1);
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 ///
 /// # Capacity
@@ -164,13 +166,14 @@ where
     /// [removes](Self::remove) it.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Registry, State};
+    /// use tripcurve::registry::Registry;
+    /// use tripcurve::{CircuitBreaker, State};
     ///
     /// let endpoints = Registry::<String>::builder(CircuitBreaker::builder("shop")).build()?;
     /// endpoints.get_or_create("/cart").force_open();
     /// assert_eq!(endpoints.get_or_create("/cart").state(), State::ForcedOpen);
     /// assert_eq!(endpoints.get_or_create("/search").state(), State::Closed);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[inline]
     pub fn get_or_create<Q>(&self, key: &Q) -> CircuitBreaker<C>
@@ -227,7 +230,8 @@ where
     /// shown. It needs no capacity.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Registry, State};
+    /// use tripcurve::registry::Registry;
+    /// use tripcurve::{CircuitBreaker, State};
     ///
     /// let hosts = Registry::<String>::builder(CircuitBreaker::builder("host")).build()?;
     /// hosts.get_or_create("10.0.0.7");
@@ -235,7 +239,7 @@ where
     /// hosts.retain(|host, breaker| host != "10.0.0.7" || breaker.state() != State::Closed);
     /// assert!(hosts.get("10.0.0.7").is_none());
     /// assert!(hosts.get("10.0.0.8").is_some());
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn retain(&self, mut keep: impl FnMut(&K, &CircuitBreaker<C>) -> bool) {
         let places = &self.0.places;
@@ -271,7 +275,8 @@ where
     /// nothing is allocated for each.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Registry, State};
+    /// use tripcurve::registry::Registry;
+    /// use tripcurve::{CircuitBreaker, State};
     ///
     /// let tenants = Registry::<u32>::builder(CircuitBreaker::builder("search")).build()?;
     /// tenants.get_or_create(&7).force_open();
@@ -283,7 +288,7 @@ where
     ///     }
     /// });
     /// assert_eq!(shut, [7]);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn for_each(&self, mut look: impl FnMut(&K, &Snapshot)) {
         let mut snapshot = None;

@@ -37,7 +37,8 @@ where
     /// the first time some bring their breaker into line themselves.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, Registry, State, TripPolicy};
+    /// use tripcurve::registry::Registry;
+    /// use tripcurve::{CircuitBreaker, State, TripPolicy};
     ///
     /// let template = |limit| {
     ///     CircuitBreaker::builder("search").trip_when(TripPolicy::consecutive_failures(limit))
@@ -49,7 +50,7 @@ where
     /// tenants.reconfigure(template(3))?;
     /// let _ = tenants.get_or_create(&7).call(|| Err::<(), _>("no"));
     /// assert_eq!(tenants.get_or_create(&7).state(), State::Open);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[allow(
         clippy::needless_pass_by_value,

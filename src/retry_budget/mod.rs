@@ -34,8 +34,9 @@ pub use tokens::{Tokens, Turn};
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::{CallError, CircuitBreaker, RetryBudget, State};
-/// # use tripcurve::Clock;
+/// use tripcurve::retry::RetryBudget;
+/// use tripcurve::{CallError, CircuitBreaker, State};
+/// # use tripcurve::time::Clock;
 /// # fn charge() -> Result<u32, std::io::Error> { Err(std::io::ErrorKind::ConnectionReset.into()) }
 /// # fn jittered(_pause: Duration) -> Duration { Duration::ZERO }
 ///
@@ -101,12 +102,13 @@ impl RetryBudget {
     /// Starts a budget with other settings.
     ///
     /// ```
-    /// use tripcurve::{CircuitBreaker, RetryBudget};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::retry::RetryBudget;
     ///
     /// let payments = CircuitBreaker::new("payments");
     /// let budget = RetryBudget::builder(&payments).share(0.1).floor(0).burst(20).build()?;
     /// assert_eq!(budget.left(), 20);
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn builder<C>(breaker: &CircuitBreaker<C>) -> RetryBudgetBuilder {
         RetryBudgetBuilder::new(Arc::clone(&breaker.shared))

@@ -11,7 +11,9 @@ use crate::name::Name;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tripcurve::{CircuitBreaker, Clock, RetryBudget, RetryRefused, State};
+/// use tripcurve::retry::{RetryBudget, RetryRefused};
+/// use tripcurve::time::Clock;
+/// use tripcurve::{CircuitBreaker, State};
 ///
 /// let payments = CircuitBreaker::builder("payments").clock(Clock::mock().0).build()?;
 /// let budget = RetryBudget::builder(&payments).burst(1).build()?;
@@ -26,7 +28,7 @@ use crate::name::Name;
 ///     RetryRefused::NotClosed(rejected) => assert_eq!(rejected.state(), State::Open),
 ///     other => panic!("{other}"),
 /// }
-/// # Ok::<(), tripcurve::ConfigError>(())
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

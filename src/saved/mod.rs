@@ -22,7 +22,9 @@ use crate::util::checksum::{Checksum, Summed};
 /// call of a window by count (`tests/it/saved.rs`).
 ///
 /// ```
-/// use tripcurve::{CircuitBreaker, ConfigError, SavedState};
+/// use tripcurve::CircuitBreaker;
+/// use tripcurve::error::ConfigError;
+/// use tripcurve::persist::SavedState;
 ///
 /// /// Starts with what was saved, if there is such and it is good for anything.
 /// fn payments(saved: Option<SavedState>) -> Result<CircuitBreaker, ConfigError> {

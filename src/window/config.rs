@@ -48,12 +48,13 @@ impl Window {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, Window};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::window::Window;
     ///
     /// let breaker = CircuitBreaker::builder("payments")
     ///     .window(Window::time(Duration::from_secs(10), 20))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
     pub fn time(length: Duration, buckets: u32) -> Self {
@@ -68,13 +69,14 @@ impl Window {
     ///
     /// ```
     /// use std::time::Duration;
-    /// use tripcurve::{CircuitBreaker, TripPolicy, Window};
+    /// use tripcurve::window::Window;
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
     ///
     /// let breaker = CircuitBreaker::builder("payments")
     ///     .window(Window::count(100).within(Duration::from_secs(60)))
     ///     .trip_when(TripPolicy::failure_rate(0.5).min_calls(20))
     ///     .build()?;
-    /// # Ok::<(), tripcurve::ConfigError>(())
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn count(calls: u32) -> CountWindow {
         CountWindow {

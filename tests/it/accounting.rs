@@ -15,10 +15,13 @@ use std::time::Duration;
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use tripcurve::bulkhead::{BlockingBulkhead, Bulkhead};
+use tripcurve::handles::{CallTimeout, Guarded, GuardedBlocking, OwnedPermit, Waiting};
+use tripcurve::snapshot::Snapshot;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
 use tripcurve::{
-    BlockingBulkhead, Bulkhead, CallError, CallTimeout, CircuitBreaker, CircuitBreakerBuilder,
-    Clock, Guarded, GuardedBlocking, MockClock, Outcome, OwnedPermit, Recording, Recovery,
-    Snapshot, State, TripPolicy, Waiting, Window,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy,
 };
 
 const THREADS: u64 = 4;

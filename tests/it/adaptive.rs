@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tripcurve::{
-    Adaptive, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State,
-    TripPolicy,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::policy::Adaptive;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -464,7 +465,7 @@ fn a_success_that_takes_too_long_weighs_as_much_as_a_failure() {
             calls += 1;
             service.hand.advance(service.every);
             let permit = service.breaker.try_acquire().unwrap();
-            permit.record_with_duration(outcome, took);
+            permit.record(Report::from(outcome).took(took));
         }
         calls
     };
@@ -513,7 +514,7 @@ fn the_reason_says_in_words_and_numbers_what_was_seen() {
 #[test]
 fn how_long_the_window_is_matters_little() {
     let failures = [10, 60, 600].map(|seconds| {
-        let window = tripcurve::Window::time(Duration::from_secs(seconds), 10);
+        let window = tripcurve::window::Window::time(Duration::from_secs(seconds), 10);
         let (clock, hand) = Clock::mock();
         let breaker = CircuitBreaker::builder("adaptive")
             .clock(clock)

@@ -14,9 +14,12 @@ use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::test_runner::{FileFailurePersistence, TestRunner};
-use tripcurve::{Cause, Jitter, Outcome, Recording, State};
+use tripcurve::events::Cause;
+use tripcurve::recovery::Jitter;
+use tripcurve::window::Recording;
 #[cfg(feature = "serde")]
-use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, SavedState};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, persist::SavedState};
+use tripcurve::{Outcome, State};
 
 const CASES: u32 = 600;
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);

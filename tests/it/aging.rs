@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State, TripPolicy,
-    Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -323,7 +323,9 @@ fn a_breaker_whose_failures_are_all_too_old_gives_its_place_to_another() {
     for (what, settings) in AGING {
         let (clock, hand) = Clock::mock();
         let template = settings(CircuitBreaker::builder("payments").clock(clock));
-        let registry = tripcurve::Registry::builder(template).capacity(1).build();
+        let registry = tripcurve::registry::Registry::builder(template)
+            .capacity(1)
+            .build();
         let registry = registry.unwrap();
         for key in 0..10 {
             fail(&registry.get_or_create(&key));

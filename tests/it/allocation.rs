@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Name, Outcome, Recording,
-    State, TripPolicy, Window,
-};
+use tripcurve::name::Name;
+use tripcurve::outcome::Report;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -263,7 +264,7 @@ fn an_asynchronous_call_allocates_nothing() {
 fn a_call_that_is_slow_allocates_nothing() {
     let slow = |breaker: &CircuitBreaker| {
         let permit = breaker.try_acquire().unwrap();
-        permit.record_with_duration(Outcome::Success, 2 * SECOND);
+        permit.record(Report::success().took(2 * SECOND));
     };
     allocates_nothing(close, slow, |breaker, ()| {
         assert_eq!(breaker.snapshot().successes(), 1);
@@ -313,7 +314,7 @@ fn a_call_with_which_percentiles_are_judged_allocates_nothing() {
         hand.advance(SECOND);
         let permit = breaker.try_acquire().unwrap();
         let took = if call < 198 { SECOND } else { 2 * SECOND };
-        let record = || permit.record_with_duration(Outcome::Success, took);
+        let record = || permit.record(Report::success().took(took));
         assert_eq!(allocation_counter::measure(record).count_total, 0);
         assert_eq!(breaker.state(), State::Closed);
     }
@@ -460,7 +461,7 @@ fn a_busy_breaker_that_records_latency_allocates_once_more_for_each_thread() {
 #[cfg(feature = "bulkhead")]
 #[test]
 fn a_place_of_a_bulkhead_allocates_nothing_whether_there_is_one_or_not() {
-    use tripcurve::Bulkhead;
+    use tripcurve::bulkhead::Bulkhead;
 
     let bulkhead = Bulkhead::new(1).unwrap().named(String::from("shared"));
     let guarded = CircuitBreaker::new("guarded").with_bulkhead(bulkhead.clone());

@@ -11,10 +11,18 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use tripcurve::error::ConfigError;
+use tripcurve::events::{Cause, Transition};
+use tripcurve::handles::OwnedPermit;
+use tripcurve::name::Name;
+use tripcurve::outcome::{Classify, DefaultClassifier};
+use tripcurve::policy::FailureRate;
+use tripcurve::snapshot::Snapshot;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{CountWindow, Window};
 use tripcurve::{
-    CallError, Cause, CircuitBreaker, CircuitBreakerBuilder, Classify, Clock, ConfigError,
-    CountWindow, DefaultClassifier, FailureRate, Fallback, MockClock, Name, Outcome, OwnedPermit,
-    Permit, Rejected, Snapshot, State, Transition, TripPolicy, Window,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Fallback, Outcome, Permit, Rejected, State,
+    TripPolicy,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -831,14 +839,15 @@ fn a_call_that_is_given_up_goes_where_boxed_errors_go() {
         limited.call_async(hangs).await.map_err(CallError::into_box)
     });
     let error = error.unwrap_err();
-    assert!(error.is::<tripcurve::TimedOut>());
+    assert!(error.is::<tripcurve::error::TimedOut>());
     assert!(error.source().is_none());
 }
 
 #[cfg(feature = "bulkhead")]
 #[test]
 fn a_call_without_a_place_goes_where_boxed_errors_go() {
-    use tripcurve::{Bulkhead, BulkheadFull};
+    use tripcurve::bulkhead::Bulkhead;
+    use tripcurve::error::BulkheadFull;
 
     let (breaker, _hand) = breaker();
     let bulkhead = Bulkhead::new(1).unwrap();

@@ -9,10 +9,11 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    BlockingBulkhead, Bulkhead, BulkheadFull, CallError, CircuitBreaker, Clock, GuardedBlocking,
-    MockClock, PoolError, State, TripPolicy,
-};
+use tripcurve::bulkhead::{BlockingBulkhead, Bulkhead};
+use tripcurve::error::{BulkheadFull, PoolError};
+use tripcurve::handles::GuardedBlocking;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CallError, CircuitBreaker, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 

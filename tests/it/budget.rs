@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tripcurve::{CircuitBreaker, Clock, State, TripPolicy};
+use tripcurve::time::Clock;
+use tripcurve::{CircuitBreaker, State, TripPolicy};
 
 /// The mean time between two false trips, in budgets, of a breaker whose calls fail at random.
 fn budgets_between_trips(share: f64, a_second: u32, budget: Duration, tolerate: f64) -> f64 {

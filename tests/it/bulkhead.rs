@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use crate::race::{THREADS, in_rounds};
 use proptest::prelude::*;
-use tripcurve::{Bulkhead, BulkheadFull, BulkheadPermit};
+use tripcurve::bulkhead::{Bulkhead, BulkheadPermit};
+use tripcurve::error::BulkheadFull;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -4,10 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tripcurve::{
-    BurnRate, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, State, TripPolicy,
-    Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::policy::BurnRate;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 

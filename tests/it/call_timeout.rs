@@ -10,9 +10,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tripcurve::events::Cause;
+use tripcurve::handles::CallTimeout;
+use tripcurve::outcome::Classify;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
 use tripcurve::{
-    CallError, CallTimeout, Cause, CircuitBreaker, CircuitBreakerBuilder, Classify, Clock,
-    MockClock, Outcome, Recording, Recovery, State, TripPolicy, Window,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -508,7 +512,7 @@ mod with_tokio {
     #[cfg(feature = "tokio")]
     #[test]
     fn with_the_feature_the_timer_is_tokios() {
-        use tripcurve::TokioSleep;
+        use tripcurve::time::TokioSleep;
 
         block_on(async {
             let breaker = breaker();
@@ -526,7 +530,8 @@ mod with_tokio {
 #[cfg(feature = "bulkhead")]
 mod with_a_bulkhead {
     use super::*;
-    use tripcurve::{Bulkhead, Guarded};
+    use tripcurve::bulkhead::Bulkhead;
+    use tripcurve::handles::Guarded;
 
     fn guarded(breaker: &CircuitBreaker) -> Guarded {
         let one = Bulkhead::new(1).unwrap().max_wait(Duration::MAX);

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Outcome, Recording, SlowRate, State,
-    TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::policy::SlowRate;
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const MILLI: Duration = Duration::from_millis(1);
 const NANO: Duration = Duration::from_nanos(1);
@@ -892,7 +894,7 @@ fn the_extremes_of_time_that_are_accepted_work() {
             let hangs = breaker.try_acquire();
             let permit = breaker.try_acquire().unwrap();
             hand.advance(limit + NANO);
-            permit.record_with_duration(Outcome::Failure, Duration::MAX);
+            permit.record(Report::failure().took(Duration::MAX));
             assert_eq!(breaker.state(), State::Open, "{window:?}, {limit:?}");
             hand.advance(TEN_YEARS);
             breaker.try_acquire().unwrap().record(Outcome::Ignored);

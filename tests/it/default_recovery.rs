@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recovery, State,
-};
+use tripcurve::recovery::Backoff;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -215,7 +215,7 @@ fn twenty_breakers_of_one_name_that_trip_together_do_not_probe_together() {
 fn twenty_breakers_of_a_registry_that_trip_together_do_not_probe_together() {
     let (clock, hand) = Clock::mock();
     let template = CircuitBreaker::builder("shards").clock(clock.clone());
-    let registry = tripcurve::Registry::<u32>::builder(template)
+    let registry = tripcurve::registry::Registry::<u32>::builder(template)
         .build()
         .unwrap();
     let breakers: Vec<_> = (0..20).map(|key| registry.get_or_create(&key)).collect();

@@ -7,10 +7,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::race::{THREADS, in_rounds};
-use tripcurve::{
-    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State, TripPolicy,
-    Window,
-};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NANO: Duration = Duration::from_nanos(1);

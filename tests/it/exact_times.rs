@@ -4,10 +4,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Recovery, RetryBudget, RetryRefused, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::retry::{RetryBudget, RetryRefused};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
@@ -124,7 +127,7 @@ fn a_backoff_and_a_retry_after_end_exactly_when_they_say() {
         let wish = 2 * SECOND + NANO;
         let record = |wish| {
             let permit = breaker.try_acquire().unwrap();
-            permit.record_with_retry_after(Outcome::Failure, wish);
+            permit.record(Report::failure().retry_after(wish));
         };
         record(wish);
         assert_open_for(&breaker, &hand, wish);
@@ -134,7 +137,7 @@ fn a_backoff_and_a_retry_after_end_exactly_when_they_say() {
             breaker.try_acquire().unwrap(),
         ];
         for (permit, more) in permits.into_iter().zip([NANO, 3 * NANO]) {
-            permit.record_with_retry_after(Outcome::Failure, wish + more);
+            permit.record(Report::failure().retry_after(wish + more));
         }
         assert_open_for(&breaker, &hand, wish + 3 * NANO);
     }

@@ -10,9 +10,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::race::in_rounds;
+use tripcurve::bulkhead::Bulkhead;
+use tripcurve::handles::Guarded;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Recording;
 use tripcurve::{
-    Bulkhead, CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, Guarded, MockClock, Outcome,
-    Recording, Recovery, State, TripPolicy,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

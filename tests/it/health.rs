@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Recovery, State, Transition,
-};
+use tripcurve::events::{Cause, Transition};
+use tripcurve::outcome::Report;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State};
 
-use tripcurve::Window;
+use tripcurve::window::Window;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -290,7 +291,7 @@ fn a_wish_that_comes_during_a_health_check_is_heeded_before_its_success() {
     let late = RefCell::new(Some(breaker.try_acquire().unwrap()));
     let mut task = Task::new(&breaker, &clock, async || {
         if let Some(late) = late.take() {
-            late.record_with_retry_after(Outcome::Failure, 30 * SECOND);
+            late.record(Report::failure().retry_after(30 * SECOND));
         }
         Ok(())
     });

@@ -11,10 +11,10 @@ use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use crate::race::{THREADS, in_rounds};
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, State, Transition,
-    TripPolicy, Window,
-};
+use tripcurve::events::{Cause, Transition};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NANO: Duration = Duration::from_nanos(1);

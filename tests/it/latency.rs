@@ -10,10 +10,12 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, MockClock, Outcome, Recording,
-    Snapshot, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::snapshot::{Latency, Snapshot};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
@@ -53,7 +55,7 @@ fn call(breaker: &CircuitBreaker, hand: &MockClock, outcome: Outcome, takes: Dur
 /// Records a call that says how long it took.
 fn record(breaker: &CircuitBreaker, outcome: Outcome, took: Duration) {
     let permit = breaker.try_acquire().unwrap();
-    permit.record_with_duration(outcome, took);
+    permit.record(Report::from(outcome).took(took));
 }
 
 /// Whether the histogram has one call, which took about so long.
@@ -265,13 +267,13 @@ fn what_a_call_says_that_it_took_goes_before_the_clock() {
     let (breaker, hand) = breaker(|builder| half_slow(builder).latency(Recording::Combined));
     let permit = breaker.try_acquire().unwrap();
     hand.advance(10 * SECOND);
-    permit.record_with_duration(Outcome::Success, SECOND);
+    permit.record(Report::success().took(SECOND));
     assert_eq!(breaker.snapshot().slow(), 0);
     assert_one_of(breaker.snapshot().latency(), SECOND);
 
     breaker.reset();
     let permit = breaker.try_acquire_owned().unwrap();
-    permit.record_with_duration(Outcome::Failure, 3 * SECOND);
+    permit.record(Report::failure().took(3 * SECOND));
     assert_eq!(breaker.snapshot().slow(), 1);
     assert_one_of(breaker.snapshot().latency(), 3 * SECOND);
 }
@@ -337,7 +339,7 @@ fn a_probe_may_say_how_long_it_took() {
     let (breaker, hand, log) = probing();
     let permit = breaker.try_acquire().unwrap();
     hand.advance(2 * LIMIT);
-    permit.record_with_duration(Outcome::Success, MILLI);
+    permit.record(Report::success().took(MILLI));
     assert_eq!(breaker.snapshot().probes_succeeded(), 1);
     record(&breaker, Outcome::Success, 2 * LIMIT);
     assert_eq!(log.lock().unwrap().last(), Some(&Cause::ProbeSlow));

@@ -6,10 +6,12 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Recording, Recovery, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(2);
@@ -91,7 +93,7 @@ fn nothing_that_a_generation_counted_is_there_again_after_as_many_resets_at_one_
             breaker
                 .try_acquire()
                 .unwrap()
-                .record_with_duration(Outcome::Success, 2 * LIMIT);
+                .record(Report::success().took(2 * LIMIT));
             breaker.try_acquire().unwrap().record(Outcome::Ignored);
             fail(&breaker, 2);
             reset(&breaker, times);

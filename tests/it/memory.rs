@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, Recording, Recovery, TripPolicy, Window,
-};
+use tripcurve::recovery::Backoff;
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, TripPolicy};
 
 /// Bytes on the heap and in the handle, and how many pieces they are in.
 fn measure(what: &str, settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder) -> usize {
@@ -171,7 +172,7 @@ fn latency_of_a_count_window_takes_2_bytes_a_call() {
 /// What a breaker of a registry takes beside its own bytes: for each of so many.
 #[cfg(feature = "registry")]
 fn beside_each(what: &str, keys: u32, capacity: Option<usize>) -> f64 {
-    use tripcurve::Registry;
+    use tripcurve::registry::Registry;
 
     let compact = || CircuitBreaker::builder("memory").shards(1);
     let alone = measure("compact", |builder| builder.shards(1));
@@ -208,7 +209,7 @@ fn the_breakers_of_a_registry_take_at_most_512_bytes_each_and_their_places_littl
 #[cfg(feature = "registry")]
 #[test]
 fn what_a_registry_drops_is_freed() {
-    use tripcurve::Registry;
+    use tripcurve::registry::Registry;
 
     let template = CircuitBreaker::builder("memory").shards(1);
     let registry = Registry::<u64>::builder(template).capacity(100);
@@ -226,7 +227,8 @@ fn what_a_registry_drops_is_freed() {
 #[cfg(feature = "registry")]
 #[test]
 fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use() {
-    use tripcurve::{Registry, State};
+    use tripcurve::State;
+    use tripcurve::registry::Registry;
 
     const CAPACITY: usize = 10_000;
     // The slack for breakers that count something, and a sixteenth for those that get a second
@@ -267,7 +269,7 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
 #[cfg(feature = "registry")]
 #[test]
 fn a_registry_that_is_dropped_leaves_nothing_behind() {
-    use tripcurve::{ControlGroup, Registry};
+    use tripcurve::registry::{ControlGroup, Registry};
 
     // What a thread has once.
     drop(Registry::<u64>::builder(CircuitBreaker::builder("first")).build());

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{CallError, CircuitBreaker, Clock, RetryBudget, TripPolicy};
+use tripcurve::retry::RetryBudget;
+use tripcurve::time::Clock;
+use tripcurve::{CallError, CircuitBreaker, TripPolicy};
 
 /// Names that forge a log line, steer a terminal or reverse a text, and the text that is shown
 /// instead.
@@ -80,7 +82,7 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
     let mut show = |what, text: String| all.push((what, text));
     #[cfg(feature = "bulkhead")]
     {
-        use tripcurve::Bulkhead;
+        use tripcurve::bulkhead::Bulkhead;
 
         let bulkhead = Bulkhead::new(1).unwrap().named(name.to_owned());
         show("bulkhead", format!("{bulkhead:?}"));
@@ -105,7 +107,7 @@ fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> 
     );
     #[cfg(feature = "registry")]
     {
-        use tripcurve::Registry;
+        use tripcurve::registry::Registry;
 
         let named = name.to_owned();
         let keys = Registry::<u32>::builder(CircuitBreaker::builder("template"));
@@ -177,7 +179,7 @@ fn ordinary_names_are_shown_as_they_are() {
                 .starts_with(&format!("{name} is closed"))
         );
         assert_eq!(
-            format!("{:?}", tripcurve::Name::from(name.to_owned())),
+            format!("{:?}", tripcurve::name::Name::from(name.to_owned())),
             format!("\"{name}\"")
         );
     }

@@ -7,7 +7,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::{CallError, CircuitBreaker, Clock, MockClock, Recovery, State};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CallError, CircuitBreaker, Recovery, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -183,7 +184,7 @@ fn calls_within_calls_with_a_time_limit_close_a_breaker_as_soon_as_single_calls(
 #[cfg(feature = "bulkhead")]
 #[test]
 fn calls_within_calls_behind_a_bulkhead_close_a_breaker_as_soon_as_single_calls() {
-    use tripcurve::Bulkhead;
+    use tripcurve::bulkhead::Bulkhead;
 
     let guarded = |b: &CircuitBreaker| b.with_bulkhead(Bulkhead::new(4).unwrap());
     let single = as_single();
@@ -211,7 +212,7 @@ fn calls_within_calls_behind_a_bulkhead_close_a_breaker_as_soon_as_single_calls(
 #[cfg(feature = "bulkhead")]
 #[test]
 fn calls_within_calls_on_the_threads_of_a_bulkhead_close_a_breaker_as_soon_as_single_calls() {
-    use tripcurve::Bulkhead;
+    use tripcurve::bulkhead::Bulkhead;
 
     let pool = Bulkhead::blocking(2, 2).unwrap();
     let single = as_single();
@@ -262,7 +263,7 @@ fn calls_within_calls_that_may_wait_close_a_breaker_as_soon_as_single_calls() {
 fn a_call_within_a_call_of_the_same_key_is_a_part_of_it() {
     let (clock, _hand) = Clock::mock();
     let template = CircuitBreaker::builder("hosts").probes(1).clock(clock);
-    let hosts = tripcurve::Registry::<u32>::builder(template)
+    let hosts = tripcurve::registry::Registry::<u32>::builder(template)
         .build()
         .unwrap();
     hosts.get_or_create(&1).trip(Duration::ZERO);
@@ -537,7 +538,7 @@ fn a_rejection_after_the_breaker_has_opened_is_no_evidence() {
 #[cfg(feature = "bulkhead")]
 #[test]
 fn work_that_waits_on_the_threads_of_a_bulkhead_is_no_part_of_the_work_before_it() {
-    use tripcurve::Bulkhead;
+    use tripcurve::bulkhead::Bulkhead;
 
     // One thread does both: the second is taken up while the first, a probe, waits for its own
     // parts.
@@ -565,7 +566,7 @@ fn a_recursion_through_a_handle_is_one_call_however_deep() {
         })
     }
 
-    let guarded = probing().with_bulkhead(tripcurve::Bulkhead::new(1_000).unwrap());
+    let guarded = probing().with_bulkhead(tripcurve::bulkhead::Bulkhead::new(1_000).unwrap());
     let through =
         |operation: Operation<'_>| guarded.call(operation).map_err(|error| error.to_string());
     assert_eq!(deeper(&through, 100), Ok(()));
@@ -582,7 +583,7 @@ fn a_recursion_through_a_handle_is_one_call_however_deep() {
 #[test]
 fn calls_through_disabled_breakers_do_not_hide_a_half_open_one() {
     fn through(
-        others: &[tripcurve::Waiting],
+        others: &[tripcurve::handles::Waiting],
         call: &dyn Fn() -> Result<(), String>,
     ) -> Result<(), String> {
         match others.split_first() {

@@ -4,10 +4,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Recording, State,
-    TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
@@ -44,7 +45,7 @@ impl Subject {
 
     fn record(&self, outcome: Outcome, took: Duration) {
         if let Ok(permit) = self.breaker.try_acquire() {
-            permit.record_with_duration(outcome, took);
+            permit.record(Report::from(outcome).took(took));
         }
     }
 

@@ -13,10 +13,11 @@ use hdrhistogram::serialization::interval_log::{
 use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer, V2Serializer};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, MockClock, Outcome, Recording,
-    TripPolicy, Window,
-};
+use tripcurve::outcome::Report;
+use tripcurve::snapshot::Latency;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, TripPolicy};
 
 /// The first duration that the octaves have, in nanoseconds, and the first that they no longer have.
 const OCTAVES: std::ops::Range<u64> = 512..1 << 36;
@@ -318,7 +319,7 @@ impl Recorder {
             if by_clock {
                 permit.record(outcome);
             } else {
-                permit.record_with_duration(outcome, Duration::from_nanos(took));
+                permit.record(Report::from(outcome).took(Duration::from_nanos(took)));
             }
         };
         if elsewhere {
@@ -419,7 +420,7 @@ proptest! {
 fn record(breaker: &CircuitBreaker, nanos: impl IntoIterator<Item = u64>) {
     for took in nanos {
         let permit = breaker.try_acquire().unwrap();
-        permit.record_with_duration(Outcome::Success, Duration::from_nanos(took));
+        permit.record(Report::success().took(Duration::from_nanos(took)));
     }
 }
 
@@ -553,7 +554,7 @@ fn a_histogram_is_the_same_after_it_was_written_in_the_formats_of_its_tools() {
         .unwrap();
     for millis in 1..=500 {
         let permit = breaker.try_acquire().unwrap();
-        permit.record_with_duration(Outcome::Success, Duration::from_millis(millis));
+        permit.record(Report::success().took(Duration::from_millis(millis)));
     }
     let snapshot = breaker.snapshot();
     let written = snapshot.latency().unwrap().histogram();

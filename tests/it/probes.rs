@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{Cause, CircuitBreaker, Clock, MockClock, Outcome, Recovery, State};
+use tripcurve::events::Cause;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, Outcome, Recovery, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 

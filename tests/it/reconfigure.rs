@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, Outcome, Reconfigured,
-    Recording, Recovery, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::persist::Reconfigured;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -527,7 +530,7 @@ fn a_permit_that_is_held_across_counts_in_no_generation_but_its_own() {
             breaker.reconfigure(to(payments())).unwrap();
             let [failed, slow, cancelled, ignored] = permits;
             failed.failure();
-            slow.record_with_duration(Outcome::Success, 5 * SECOND);
+            slow.record(Report::success().took(5 * SECOND));
             drop(cancelled);
             ignored.record(Outcome::Ignored);
             let snapshot = breaker.snapshot();

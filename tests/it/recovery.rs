@@ -5,9 +5,12 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::traffic::{Backend, Drive, Figures, TRIP};
+use tripcurve::events::{Cause, Transition};
+use tripcurve::outcome::Report;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
 use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome,
-    Permit, Recovery, State, Transition, TripPolicy,
+    CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Recovery, State, TripPolicy,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -302,7 +305,7 @@ fn slow_calls_of_a_ramp_are_as_bad_as_failed_ones() {
     let mut slow = 0;
     while breaker.state() == State::HalfOpen {
         let permit = next_let_through(&breaker, &hand, MILLI);
-        permit.record_with_duration(Outcome::Success, limit + MILLI);
+        permit.record(Report::success().took(limit + MILLI));
         slow += 1;
     }
     assert_eq!(breaker.state(), State::Open);
@@ -500,7 +503,8 @@ fn a_fixed_recovery_that_makes_no_sense_is_refused() {
 
 #[test]
 fn a_window_by_count_recovers_as_well() {
-    let window = |builder: CircuitBreakerBuilder| builder.window(tripcurve::Window::count(50));
+    let window =
+        |builder: CircuitBreakerBuilder| builder.window(tripcurve::window::Window::count(50));
     let (breaker, hand) = ramping(MILLI, window);
     while breaker.state() == State::HalfOpen {
         next_let_through(&breaker, &hand, MILLI).success();

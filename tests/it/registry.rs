@@ -5,10 +5,10 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Clock, ControlGroup, MockClock, Registry, State,
-    TripPolicy, Window,
-};
+use tripcurve::registry::{ControlGroup, Registry};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, State, TripPolicy};
 
 fn template() -> (CircuitBreakerBuilder, MockClock) {
     let (clock, hand) = Clock::mock();

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Registry, Snapshot, State, TripPolicy,
-    Window,
-};
+use tripcurve::registry::Registry;
+use tripcurve::snapshot::Snapshot;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, State, TripPolicy};
 
 /// Half a second more than a whole number, so that no moment of a test is the very end of it.
 const IDLE_AFTER: Duration = Duration::from_millis(30_500);

@@ -6,10 +6,12 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
-use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Clock, ConfigError, Outcome, Reconfigured, Recording,
-    Recovery, Registry, State, TripPolicy, Window,
-};
+use tripcurve::error::ConfigError;
+use tripcurve::persist::Reconfigured;
+use tripcurve::registry::Registry;
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -419,7 +421,7 @@ fn a_template_that_breakers_in_use_cannot_take_is_refused() {
 /// Breakers that are released from a group are off if the template switches them off.
 #[test]
 fn a_breaker_that_is_released_is_as_the_template_says() {
-    use tripcurve::ControlGroup;
+    use tripcurve::registry::ControlGroup;
 
     let group = ControlGroup::new();
     let off = template(2).enabled(false);

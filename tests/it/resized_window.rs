@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tripcurve::{
-    Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, Latency, Outcome, Reconfigured, Recording,
-    Snapshot, State, TripPolicy, Window,
-};
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::persist::Reconfigured;
+use tripcurve::snapshot::{Latency, Snapshot};
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -249,7 +252,7 @@ fn a_resized_window_keeps_how_many_calls_were_slow_but_not_how_long_they_took() 
             let breaker = settings(from.clone(), before).clock(clock).build().unwrap();
             let call = |outcome, took| {
                 let permit = breaker.try_acquire().unwrap();
-                permit.record_with_duration(outcome, took);
+                permit.record(Report::from(outcome).took(took));
             };
             call(Outcome::Success, 5 * SECOND);
             call(Outcome::Success, SECOND);

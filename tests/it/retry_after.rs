@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Classify, Clock, Jitter, MockClock, Outcome,
-    Recovery, State,
-};
+use tripcurve::outcome::{Classify, Report};
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ fn built(
 
 fn come_back(breaker: &CircuitBreaker, outcome: Outcome, wish: Duration) {
     let permit = breaker.try_acquire().unwrap();
-    permit.record_with_retry_after(outcome, wish);
+    permit.record(Report::from(outcome).retry_after(wish));
 }
 
 /// For how many seconds it is open from now on, to the next one down.
@@ -93,9 +93,9 @@ fn a_call_that_comes_back_late_lengthens_the_present_open_time() {
     let later = breaker.try_acquire_owned().unwrap();
     breaker.try_acquire().unwrap().record(Outcome::Trip);
     assert_eq!(open_for(&breaker), Some(5));
-    late.record_with_retry_after(Outcome::Failure, MINUTE);
+    late.record(Report::failure().retry_after(MINUTE));
     assert_eq!(open_for(&breaker), Some(60));
-    later.record_with_retry_after(Outcome::Failure, 30 * SECOND);
+    later.record(Report::failure().retry_after(30 * SECOND));
     assert_eq!(open_for(&breaker), Some(60), "and none makes it shorter");
     assert_eq!(breaker.snapshot().generation(), 1);
 }
@@ -118,7 +118,7 @@ fn with_an_adaptive_recovery_the_first_probe_waits_and_a_ramp_that_fails_too() {
     breaker.try_acquire().unwrap().success();
     assert!(breaker.snapshot().admitted_share().is_some(), "it ramps");
     let permit = (0..100).find_map(|_| breaker.try_acquire().ok()).unwrap();
-    permit.record_with_retry_after(Outcome::Trip, MINUTE);
+    permit.record(Report::trip().retry_after(MINUTE));
     assert_eq!(open_for(&breaker), Some(60));
 }
 
@@ -139,7 +139,7 @@ fn a_retry_after_is_honoured_by_a_breaker_whose_settings_say_nothing_of_it() {
     assert!(open_for(&named) >= Some(59));
     let owned = CircuitBreaker::new("payments");
     let permit = owned.try_acquire_owned().unwrap();
-    permit.record_with_retry_after(Outcome::Trip, Duration::MAX);
+    permit.record(Report::trip().retry_after(Duration::MAX));
     assert!((299..=300).contains(&open_for(&owned).unwrap()));
 }
 
@@ -149,7 +149,7 @@ fn a_longest_retry_after_of_zero_switches_it_off() {
     let late = breaker.try_acquire_owned().unwrap();
     come_back(&breaker, Outcome::Trip, MINUTE);
     assert_eq!(open_for(&breaker), Some(5));
-    late.record_with_retry_after(Outcome::Failure, MINUTE);
+    late.record(Report::failure().retry_after(MINUTE));
     assert_eq!(open_for(&breaker), Some(5));
     hand.advance(6 * SECOND);
     breaker.try_acquire().unwrap().success();
@@ -226,7 +226,7 @@ fn a_late_outcome_lengthens_the_present_open_time_only_if_it_counts_against_the_
     });
     breaker.try_acquire().unwrap().record(Outcome::Trip);
     for (permit, outcome) in late {
-        permit.record_with_retry_after(outcome, MINUTE);
+        permit.record(Report::from(outcome).retry_after(MINUTE));
         assert_eq!(open_for(&breaker), Some(5), "{outcome:?}");
     }
 }

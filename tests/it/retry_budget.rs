@@ -6,10 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tripcurve::{
-    CircuitBreaker, Clock, ConfigError, MockClock, RetryBudget, RetryBudgetBuilder, RetryRefused,
-    State, TripPolicy,
-};
+use tripcurve::error::ConfigError;
+use tripcurve::retry::{RetryBudget, RetryBudgetBuilder, RetryRefused};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);

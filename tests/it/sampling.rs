@@ -4,7 +4,10 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, Clock, Outcome, Recording, TripPolicy, Window};
+use tripcurve::outcome::Report;
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, TripPolicy};
 
 /// Calls of a bin of the histogram: 1 ms.
 const TOOK: Duration = Duration::from_millis(1);
@@ -37,7 +40,7 @@ fn count(threads: u64, calls: u64) -> Counted {
                 barrier.wait();
                 for _ in 0..calls / threads + u64::from(thread < calls % threads) {
                     let permit = breaker.try_acquire().unwrap();
-                    permit.record_with_duration(Outcome::Failure, TOOK);
+                    permit.record(Report::failure().took(TOOK));
                 }
             });
         }

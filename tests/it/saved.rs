@@ -5,10 +5,14 @@
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use tripcurve::{
-    Backoff, Cause, CircuitBreaker, CircuitBreakerBuilder, Clock, ConfigError, Jitter, MockClock,
-    Outcome, Recovery, SavedState, State, TripPolicy, Window,
-};
+use tripcurve::error::ConfigError;
+use tripcurve::events::Cause;
+use tripcurve::outcome::Report;
+use tripcurve::persist::SavedState;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -405,7 +409,7 @@ fn open_times_go_on_growing_and_wishes_of_the_dependency_are_heeded() {
 
     let breaker = builder().build().unwrap();
     let permit = breaker.try_acquire().unwrap();
-    permit.record_with_retry_after(Outcome::Failure, 50 * SECOND);
+    permit.record(Report::failure().retry_after(50 * SECOND));
     let next = next_process(&hand, &clock, 10 * SECOND);
     let restored = payments(&next)
         .max_retry_after(MINUTE)
@@ -451,7 +455,7 @@ fn what_is_usual_is_kept_of_the_same_percentile() {
         .unwrap();
     let call = |breaker: &CircuitBreaker, took| {
         let permit = breaker.try_acquire().unwrap();
-        permit.record_with_duration(Outcome::Success, Duration::from_millis(took));
+        permit.record(Report::success().took(Duration::from_millis(took)));
         hand.advance(SECOND);
     };
     for _ in 0..60 {
@@ -1015,7 +1019,7 @@ fn breakers_by_key_are_not_restored_from_what_one_has_saved() {
     let (clock, _hand) = Clock::mock();
     let saved = payments(&clock).build().unwrap().save();
     let template = payments(&clock).restore(saved);
-    let error = tripcurve::Registry::<u32>::builder(template)
+    let error = tripcurve::registry::Registry::<u32>::builder(template)
         .build()
         .unwrap_err();
     assert_eq!(

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, Clock, MockClock, Outcome, OwnedPermit, Recovery, State};
+use tripcurve::handles::OwnedPermit;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, Outcome, Recovery, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);

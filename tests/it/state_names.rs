@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, Clock, State};
+use tripcurve::time::Clock;
+use tripcurve::{CircuitBreaker, State};
 
 const NAMES: [(State, &str); 6] = [
     (State::Closed, "closed"),

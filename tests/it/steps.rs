@@ -3,10 +3,10 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, MockClock, Outcome, OwnedPermit,
-    Permit, Recovery, State,
-};
+use tripcurve::handles::OwnedPermit;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Recovery, State};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

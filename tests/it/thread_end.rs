@@ -7,10 +7,12 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use tripcurve::{
-    CircuitBreaker, Clock, Jitter, OwnedPermit, Recording, Recovery, RetryBudget, TripPolicy,
-    Window,
-};
+use tripcurve::handles::OwnedPermit;
+use tripcurve::recovery::Jitter;
+use tripcurve::retry::RetryBudget;
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, Recovery, TripPolicy};
 
 /// Runs its work when it is dropped.
 struct AtTheEnd(Box<dyn FnOnce()>);
@@ -130,8 +132,11 @@ fn a_permit_that_a_thread_local_holds_is_given_back() {
 #[test]
 fn a_breaker_with_jitter_is_built_and_trips() {
     in_destructors("a_breaker_with_jitter_is_built_and_trips", || {
-        let backoff =
-            tripcurve::Backoff::exponential(Duration::from_secs(1), 2.0, Duration::from_secs(60));
+        let backoff = tripcurve::recovery::Backoff::exponential(
+            Duration::from_secs(1),
+            2.0,
+            Duration::from_secs(60),
+        );
         let breaker = CircuitBreaker::builder("jitter")
             .backoff(backoff.jitter(Jitter::Full))
             .clock(Clock::default())
@@ -188,7 +193,8 @@ mod registry {
     use super::{at_the_end, breaker, in_destructors};
     use std::sync::OnceLock;
     use std::thread;
-    use tripcurve::{CircuitBreaker, ControlGroup, Registry};
+    use tripcurve::CircuitBreaker;
+    use tripcurve::registry::{ControlGroup, Registry};
 
     fn registry() -> &'static (Registry<u32>, ControlGroup) {
         static SHARED: OnceLock<(Registry<u32>, ControlGroup)> = OnceLock::new();
@@ -316,7 +322,7 @@ mod bulkhead {
     use std::future::Future;
     use std::task::{Context, Waker};
     use std::time::Duration;
-    use tripcurve::Bulkhead;
+    use tripcurve::bulkhead::Bulkhead;
 
     #[test]
     fn a_bulkhead_works() {

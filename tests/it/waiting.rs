@@ -10,9 +10,11 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crate::race::{THREADS, in_rounds};
+use tripcurve::handles::Waiting;
+use tripcurve::time::{Clock, MockClock};
 use tripcurve::{
-    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, Permit, Recovery,
-    Rejected, State, TripPolicy, Waiting,
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Recovery, Rejected, State,
+    TripPolicy,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -5,10 +5,10 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Clock, Outcome, Recording, RetryBudget, TripPolicy,
-    Window,
-};
+use tripcurve::retry::RetryBudget;
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, TripPolicy};
 
 /// A name, and what makes that many calls.
 pub(crate) type Path = (&'static str, fn(u64));

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer};
-use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, ConfigError};
+use tripcurve::error::ConfigError;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder};
 
 use crate::named::Named;
 use crate::read::{At, Section, Words, read_section, section};

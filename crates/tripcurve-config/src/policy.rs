@@ -2,7 +2,8 @@
 
 use crate::read::{Form, Meaning, Section, Short, Words, Written, section};
 use crate::words::Time;
-use tripcurve::{BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual, TripPolicy};
+use tripcurve::TripPolicy;
+use tripcurve::policy::{BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
 
 /// The most policies of a breaker, as for any breaker.
 pub(crate) const MAX_POLICIES: usize = 64;
@@ -195,10 +196,14 @@ impl Meaning for Adaptive {
     fn meaning(&self) -> Result<TripPolicy, String> {
         let duration = |time: &Option<Time>| time.as_ref().map(|time| time.duration);
         let policy = TripPolicy::adaptive();
-        let policy = with(policy, self.tolerate, tripcurve::Adaptive::tolerate);
+        let policy = with(policy, self.tolerate, tripcurve::policy::Adaptive::tolerate);
         let budget = duration(&self.false_trip_budget);
-        let policy = with(policy, budget, tripcurve::Adaptive::false_trip_budget);
+        let policy = with(
+            policy,
+            budget,
+            tripcurve::policy::Adaptive::false_trip_budget,
+        );
         let limit = duration(&self.slower_than);
-        Ok(with(policy, limit, tripcurve::Adaptive::slower_than).into())
+        Ok(with(policy, limit, tripcurve::policy::Adaptive::slower_than).into())
     }
 }

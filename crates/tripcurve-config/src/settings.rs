@@ -6,10 +6,10 @@ use crate::named::check_name;
 use crate::policy::{Policy, with};
 use crate::read::{At, Form, Meaning, Read, Section, Short, Written, read_section, section};
 use crate::words::{Time, Word};
-use tripcurve::{
-    Backoff, CircuitBreakerBuilder, ConfigError, CountWindow, Jitter, Outcome, Recording, Recovery,
-    State, Window,
-};
+use tripcurve::error::ConfigError;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::window::{CountWindow, Recording, Window};
+use tripcurve::{CircuitBreakerBuilder, Outcome, Recovery, State};
 
 section! {
     /// All of them, each by the name of the builder's method.

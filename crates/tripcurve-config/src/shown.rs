@@ -1,6 +1,6 @@
 //! Text from a file, as messages show it.
 
-use tripcurve::Name;
+use tripcurve::name::Name;
 
 /// The most characters of a text that a message shows.
 const MAX_CHARS: usize = 128;

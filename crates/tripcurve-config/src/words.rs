@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserializer, Serialize, Serializer};
-use tripcurve::{Jitter, Outcome, Recording, State};
+use tripcurve::recovery::Jitter;
+use tripcurve::window::Recording;
+use tripcurve::{Outcome, State};
 
 use crate::read::{At, Read, Words};
 use crate::scalars::{Text, read_text};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use tripcurve::ConfigError;
+use tripcurve::error::ConfigError;
 
 use crate::backend::Backend;
 use crate::bound::Question;

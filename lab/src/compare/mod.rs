@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use clap::Args;
 use thiserror::Error;
-use tripcurve::ConfigError;
+use tripcurve::error::ConfigError;
 
 pub use self::cell::{Cell, Role, WarmUp};
 pub use self::headline::Headline;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use tripcurve::ConfigError;
+use tripcurve::error::ConfigError;
 
 use super::cell::{Cell, Role};
 use super::plan::Depth;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use rayon::prelude::*;
-use tripcurve::ConfigError;
+use tripcurve::error::ConfigError;
 
 use super::grid;
 use super::outages::Outage;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
-use tripcurve::ConfigError;
+use tripcurve::error::ConfigError;
 
 pub use self::choice::{Score, Split, Tried, best};
 pub use self::outages::{Baseline, Outage, baseline, outages};

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::str::FromStr;
 use std::sync::mpsc;
 
-use tripcurve::{ConfigError, State, Transition};
+use tripcurve::State;
+use tripcurve::error::ConfigError;
+use tripcurve::events::Transition;
 
 use super::arguments::PolicyError;
 use super::course::{self, Course};

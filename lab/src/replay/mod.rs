@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use clap::Args;
 use thiserror::Error;
-use tripcurve::ConfigError;
+use tripcurve::error::ConfigError;
 
 pub use self::arguments::PolicyError;
 pub use self::contestant::{Contestant, run_policy};

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use tripcurve::{CircuitBreakerBuilder, Recovery, TripPolicy, Window};
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreakerBuilder, Recovery, TripPolicy};
 
 use super::arguments::{Arguments, PolicyError};
 
@@ -254,7 +255,7 @@ impl Rule {
             Self::FailureCount(n) => TripPolicy::failure_count(n),
             Self::FailureRate { fraction, min } => {
                 let rate = TripPolicy::failure_rate(fraction);
-                with(rate, min, tripcurve::FailureRate::min_calls).into()
+                with(rate, min, tripcurve::policy::FailureRate::min_calls).into()
             }
             Self::SlowRate {
                 fraction,
@@ -262,7 +263,7 @@ impl Rule {
                 min,
             } => {
                 let rate = TripPolicy::slow_rate(fraction).slower_than(slower);
-                with(rate, min, tripcurve::SlowRate::min_calls).into()
+                with(rate, min, tripcurve::policy::SlowRate::min_calls).into()
             }
             Self::Percentile {
                 percentile,
@@ -270,7 +271,7 @@ impl Rule {
                 min,
             } => {
                 let limit = TripPolicy::latency_percentile(percentile).above(above);
-                with(limit, min, tripcurve::LatencyPercentile::min_calls).into()
+                with(limit, min, tripcurve::policy::LatencyPercentile::min_calls).into()
             }
             Self::SlowerThanUsual {
                 factor,
@@ -281,9 +282,14 @@ impl Rule {
                 let comparison = with(
                     comparison,
                     percentile,
-                    tripcurve::SlowerThanUsual::percentile,
+                    tripcurve::policy::SlowerThanUsual::percentile,
                 );
-                with(comparison, min, tripcurve::SlowerThanUsual::min_calls).into()
+                with(
+                    comparison,
+                    min,
+                    tripcurve::policy::SlowerThanUsual::min_calls,
+                )
+                .into()
             }
             Self::Adaptive {
                 tolerate,
@@ -291,9 +297,13 @@ impl Rule {
                 slower,
             } => {
                 let adaptive = TripPolicy::adaptive();
-                let adaptive = with(adaptive, tolerate, tripcurve::Adaptive::tolerate);
-                let adaptive = with(adaptive, budget, tripcurve::Adaptive::false_trip_budget);
-                with(adaptive, slower, tripcurve::Adaptive::slower_than).into()
+                let adaptive = with(adaptive, tolerate, tripcurve::policy::Adaptive::tolerate);
+                let adaptive = with(
+                    adaptive,
+                    budget,
+                    tripcurve::policy::Adaptive::false_trip_budget,
+                );
+                with(adaptive, slower, tripcurve::policy::Adaptive::slower_than).into()
             }
         }
     }

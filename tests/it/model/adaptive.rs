@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tripcurve::Cause;
+use tripcurve::events::Cause;
 
 use super::nanos;
 

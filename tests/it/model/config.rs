@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Clock, Jitter, Outcome, Recording, Recovery,
-    State, TripPolicy, Window,
-};
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::time::Clock;
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 use super::nanos;
 

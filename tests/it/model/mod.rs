@@ -21,7 +21,9 @@ use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
 use ramp::{Ramp, Verdict};
-use tripcurve::{Cause, Outcome, Recording, State};
+use tripcurve::events::Cause;
+use tripcurve::window::Recording;
+use tripcurve::{Outcome, State};
 
 /// A state change as listeners should be told of it.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tripcurve::{Jitter, State};
+use tripcurve::State;
+use tripcurve::recovery::Jitter;
 
 use super::{Config, Growth, end_of_open_time, nanos};
 

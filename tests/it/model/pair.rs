@@ -9,11 +9,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::{
-    CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, MockClock, Outcome, OwnedPermit,
-    Permit, Recording, Rejected, Snapshot, Transition,
-};
-use tripcurve::{Reconfigured, State};
+use tripcurve::State;
+use tripcurve::events::Transition;
+use tripcurve::handles::OwnedPermit;
+use tripcurve::outcome::Report;
+use tripcurve::persist::Reconfigured;
+use tripcurve::snapshot::Snapshot;
+use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Recording;
+use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Rejected};
 
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
 
@@ -280,12 +284,12 @@ impl Held<'_> {
         match self {
             Self::Borrowed(permit) => match took {
                 None => permit.record(outcome),
-                Some(took) => permit.record_with_duration(outcome, took),
+                Some(took) => permit.record(Report::from(outcome).took(took)),
             },
             Self::Owned(permit) => {
                 let record = move || match took {
                     None => permit.record(outcome),
-                    Some(took) => permit.record_with_duration(outcome, took),
+                    Some(took) => permit.record(Report::from(outcome).took(took)),
                 };
                 match thread {
                     0 => record(),
@@ -345,8 +349,12 @@ impl<'a> Pair<'a> {
                 if let Some((held, model)) = self.take(permit) {
                     let wish = wish.duration(&self.model.config);
                     match held {
-                        Held::Borrowed(permit) => permit.record_with_retry_after(outcome, wish),
-                        Held::Owned(permit) => permit.record_with_retry_after(outcome, wish),
+                        Held::Borrowed(permit) => {
+                            permit.record(Report::from(outcome).retry_after(wish));
+                        }
+                        Held::Owned(permit) => {
+                            permit.record(Report::from(outcome).retry_after(wish));
+                        }
                     }
                     self.show();
                     self.model.settle_wishing(model, outcome, wish);

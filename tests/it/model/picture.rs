@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tripcurve::{Latency, Snapshot, State};
+use tripcurve::State;
+use tripcurve::snapshot::{Latency, Snapshot};
 
 /// What a snapshot should say, accessor by accessor.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tripcurve::{CircuitBreaker, Clock, Outcome, OwnedPermit, Recovery, State, TripPolicy, Window};
+use tripcurve::handles::OwnedPermit;
+use tripcurve::time::Clock;
+use tripcurve::window::Window;
+use tripcurve::{CircuitBreaker, Outcome, Recovery, State, TripPolicy};
 
 /// When the breaker trips, in seconds.
 pub(crate) const TRIP: f64 = 10.0;
@@ -41,7 +44,7 @@ pub(crate) struct Drive {
     rate: f64,
     random: u64,
     breaker: CircuitBreaker,
-    hand: tripcurve::MockClock,
+    hand: tripcurve::time::MockClock,
     in_flight: VecDeque<(f64, OwnedPermit, Outcome)>,
     /// When those calls began that the backend still feels.
     felt: VecDeque<f64>,

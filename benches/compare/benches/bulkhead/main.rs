@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use tokio::sync::Semaphore;
-use tripcurve::Bulkhead;
+use tripcurve::bulkhead::Bulkhead;
 
 use measure::{Failing, all_threads, flat_of_threads};
 use subject::{Answer, Settings, Subject, Work};

@@ -3,10 +3,11 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tripcurve::{
-    Adaptive, CallError, CircuitBreaker, CircuitBreakerBuilder, Clock, Recording, Rejected,
-    Snapshot, State, TripPolicy,
-};
+use tripcurve::policy::Adaptive;
+use tripcurve::snapshot::Snapshot;
+use tripcurve::time::Clock;
+use tripcurve::window::Recording;
+use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Rejected, State, TripPolicy};
 
 use crate::peers::poll_to_end;
 use crate::subject::{
@@ -17,8 +18,8 @@ use crate::subject::{
 /// With the usual rules and window, these are the defaults but for the time it stays open.
 fn breaker(settings: &Settings) -> CircuitBreaker {
     let window = match settings.window {
-        Window::Time { buckets } => tripcurve::Window::time(WINDOW, buckets),
-        Window::Calls(calls) => tripcurve::Window::count(calls).into(),
+        Window::Time { buckets } => tripcurve::window::Window::time(WINDOW, buckets),
+        Window::Calls(calls) => tripcurve::window::Window::count(calls).into(),
     };
     let mut builder = CircuitBreaker::builder("compare")
         .window(window)

@@ -5,7 +5,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use papaya::HashMap;
-use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, ConfigError, Registry};
+use tripcurve::error::ConfigError;
+use tripcurve::registry::Registry;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder};
 
 /// Lookups of one sample, a millisecond or more; and samples, of which the median is taken.
 const LOOKUPS: usize = 20_000;

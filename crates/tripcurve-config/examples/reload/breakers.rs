@@ -1,6 +1,9 @@
 //! The breakers of a service that come from a file: two by name, and one for each tenant.
 
-use tripcurve::{CircuitBreaker, ConfigError, Reconfigured, Registry};
+use tripcurve::CircuitBreaker;
+use tripcurve::error::ConfigError;
+use tripcurve::persist::Reconfigured;
+use tripcurve::registry::Registry;
 use tripcurve_config::Config;
 
 pub(crate) struct Breakers {

@@ -34,7 +34,7 @@ use backend::{Backend, Client};
 use breakers::Breakers;
 use load::Load;
 use tokio::sync::mpsc;
-use tripcurve::Reconfigured;
+use tripcurve::persist::Reconfigured;
 use watch::Watched;
 
 type Failure = Box<dyn Error + Send + Sync>;

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use tripcurve::{
-    Backoff, CircuitBreaker, CircuitBreakerBuilder, Jitter, Outcome, Recording, Recovery, State,
-    TripPolicy, Window,
-};
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 use tripcurve_config::Config;
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -790,7 +789,7 @@ fn a_breaker_is_switched_on_where_its_template_is_off() {
 /// Fails when: the breaker is left as it is, and `Ok` is returned.
 #[test]
 fn a_file_that_is_read_again_switches_its_breaker_off_and_on() {
-    use tripcurve::Reconfigured;
+    use tripcurve::persist::Reconfigured;
 
     let breaker = payments("").build("payments").unwrap();
     let reload = |settings: &str| {
@@ -834,7 +833,7 @@ fn a_file_that_is_read_again_unchanged_leaves_a_breaker_off_that_was_disabled_by
 
 #[test]
 fn a_file_that_is_read_again_with_another_window_keeps_the_newest_calls() {
-    use tripcurve::Reconfigured;
+    use tripcurve::persist::Reconfigured;
 
     let first = "window = { length = '60s' }";
     for (window, came) in [
@@ -860,7 +859,7 @@ fn a_file_that_is_read_again_with_another_window_keeps_the_newest_calls() {
 /// is refused.
 #[test]
 fn no_key_of_a_file_that_is_read_again_is_ignored() {
-    use tripcurve::Reconfigured;
+    use tripcurve::persist::Reconfigured;
 
     let keys = [
         "window = { length = '30s' }",
