@@ -231,3 +231,28 @@ fn what_was_done_in_a_place_is_seen_by_the_next_in_it() {
         );
     });
 }
+
+/// Two callers at one place, each of which changes something while it is in. The second sees what the first
+/// did, though the word is then as empty as when it first looked.
+///
+/// Fails when: the exchange that takes a place doesn't acquire, or that which frees it doesn't release.
+#[test]
+fn what_is_done_in_one_place_by_turns_is_lost_by_nobody() {
+    model(UNBOUNDED, || {
+        let shared = Arc::new((Scene::new(1, 0, 2), AtomicU64::new(0)));
+        let work = |(scene, done): &(Arc<Scene>, AtomicU64)| {
+            let has_entered = scene.bulkhead.enter().is_ok();
+            if has_entered {
+                // Relaxed, both: what the place is to order.
+                let before = done.load(Ordering::Relaxed);
+                done.store(before + 1, Ordering::Relaxed);
+                scene.bulkhead.leave();
+            }
+            u64::from(has_entered)
+        };
+        let entered = race(&shared, [work, work]);
+        // Relaxed: the race is over.
+        let done = shared.1.load(Ordering::Relaxed);
+        assert_eq!(done, entered.iter().sum::<u64>());
+    });
+}

@@ -129,3 +129,29 @@ fn who_is_added_between_two_commands_is_as_the_last_one_says() {
         assert_eq!(group.is_isolated(), group.command.isolates());
     });
 }
+
+/// A thread prepares something, and then isolates the group. A thread that finds the command finds what was
+/// prepared.
+///
+/// Fails when: `Command::give` doesn't release, or `Command::isolates` doesn't acquire.
+#[test]
+fn what_was_done_before_a_command_is_seen_with_it() {
+    model(UNBOUNDED, || {
+        let shared = Arc::new((Command::default(), AtomicU64::new(0)));
+        race(
+            &shared,
+            [
+                |(command, prepared)| {
+                    // Relaxed, here and below: the command is to order it.
+                    prepared.store(1, Ordering::Relaxed);
+                    command.give(true);
+                },
+                |(command, prepared)| {
+                    if command.isolates() {
+                        assert_eq!(prepared.load(Ordering::Relaxed), 1);
+                    }
+                },
+            ],
+        );
+    });
+}

@@ -585,3 +585,23 @@ fn a_slow_failure_that_comes_back_is_evidence_once() {
         come_back_while_another_begins(Outcome::Failure);
     });
 }
+
+/// Two failures, of which one comes from a thread that slept for long. The other one is not taken for as old.
+///
+/// Fails when: `ExcursionAge::note` stores the date instead of raising it.
+#[test]
+fn a_late_failure_makes_no_other_look_old() {
+    model(UNBOUNDED, || {
+        let shared = Arc::new(evidence(0.0, budget_for(1), |moment| moment));
+        race(
+            &shared,
+            [
+                |evidence: &Evidence| {
+                    evidence.failure(FIRST, NOW / 2, || true);
+                },
+                |evidence: &Evidence| fail(evidence),
+            ],
+        );
+        assert!(verdict(&shared).is_some(), "one failure is enough");
+    });
+}

@@ -1,10 +1,10 @@
 //! A check of the dependency's health against the calls that wait for it, and against commands.
 
 use loom_tests::sync::{Arc, Ordering, fence};
-use loom_tests::{model, preemptions, race};
+use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Core, FixedContext, Generation, InLine, NextCheck, OptionalParts, Parts, Probes, Ring,
-    Settings, Switch, TimeRing,
+    Core, FixedContext, Generation, HealthChecks, InLine, NextCheck, OptionalParts, Parts, Probes,
+    Ring, Settings, Switch, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -265,5 +265,24 @@ fn the_first_task_that_checks_misses_no_opening() {
         let (state, bell) = seen.expect("it has looked");
         let is_rung = bell.discard();
         assert!(state == State::Open || is_rung);
+    });
+}
+
+/// Two tasks begin a check, and one of them says so late. Calls wait for the later check.
+///
+/// Fails when: `HealthChecks::start_check` stores the time instead of raising it.
+#[test]
+fn a_check_that_is_noted_late_shortens_no_wait() {
+    model(UNBOUNDED, || {
+        let checks = Arc::new(HealthChecks::default());
+        checks.enter();
+        race(
+            &checks,
+            [
+                |checks: &HealthChecks| checks.start_check(5),
+                |checks: &HealthChecks| checks.start_check(9),
+            ],
+        );
+        assert_eq!(checks.hold_until(0, 10), 19);
     });
 }

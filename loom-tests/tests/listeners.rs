@@ -95,6 +95,36 @@ fn two_winners_are_told_once_and_in_order() {
     });
 }
 
+/// Two threads may tell one transition each. What a listener did for the first it finds done at the second,
+/// though the listener itself orders nothing.
+///
+/// Fails when: `Listeners::tell` takes the turn without Acquire, or gives it back without Release.
+#[test]
+fn a_listener_finds_what_it_did_for_the_transition_before() {
+    model(preemptions(3), || {
+        let last = Arc::new(AtomicU64::new(0));
+        // A panic would not leave the listener.
+        let found = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let listener = {
+            let (last, found) = (Arc::clone(&last), std::sync::Arc::clone(&found));
+            std::sync::Arc::new(move |transition: &Transition| {
+                // Relaxed, both: the turn is to order it.
+                found.lock().unwrap().push(last.load(Ordering::Relaxed));
+                last.store(transition.generation(), Ordering::Relaxed);
+            })
+        };
+        let listeners = Arc::new(Listeners::new(vec![listener]).expect("there is one"));
+        race(
+            &listeners,
+            [
+                |listeners| listeners.tell(&"model".into(), &entry(1)),
+                |listeners| listeners.tell(&"model".into(), &entry(2)),
+            ],
+        );
+        assert_eq!(*found.lock().unwrap(), [0, 1]);
+    });
+}
+
 /// Three, of whom one has two to tell.
 ///
 /// Fails when: a teller that stops doesn't look again after it has given the turn back.
@@ -171,6 +201,33 @@ fn of_those_that_find_no_place_the_latest_is_told() {
             next = generation + 1;
         }
         assert_eq!(next, 10, "the last is told: {told:?}");
+    });
+}
+
+/// One more transition than the log has places, while the first is being told. Those that have found a place
+/// are told, though the teller may first find the one that has not.
+///
+/// Fails when: `Slot::generation` doesn't acquire.
+#[test]
+fn those_that_have_found_a_place_are_not_passed_over() {
+    model(preemptions(1), || {
+        let listening = Listening::new();
+        race(
+            &listening,
+            [
+                |listening: &Listening| {
+                    for generation in 2..=7 {
+                        listening.tell(generation);
+                    }
+                },
+                |listening: &Listening| listening.tell(1),
+            ],
+        );
+        let told = listening.told();
+        for generation in 2..=6 {
+            let is_told = told.iter().any(|(it, _)| *it == generation);
+            assert!(is_told, "{generation} had a place: {told:?}");
+        }
     });
 }
 

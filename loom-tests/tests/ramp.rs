@@ -2,7 +2,7 @@
 //! comes late changes nothing.
 
 use loom_tests::sync::Arc;
-use loom_tests::{UNBOUNDED, model, race};
+use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     Ask, AtomicState, Generation, Moment, Phase, Ramp, RampMode, RampReport, Round, Share,
     StateWord,
@@ -185,5 +185,65 @@ fn of_two_that_end_a_ramp_one_does() {
         let left = race(&shared, [leave, leave]);
         assert_eq!(left.iter().filter(|left| **left).count(), 1);
         assert_eq!(shared.0.load().generation(), FIRST.next());
+    });
+}
+
+fn report_at((state, ramp): &(AtomicState, Ramp), now: u64) {
+    let report = Report {
+        ticket: ticket(state.load().generation(), round(state)),
+        is_good: true,
+        began: now,
+        now,
+        spacing: SPACING,
+    };
+    ramp.report(state, report, OPEN);
+}
+
+/// A report makes a round clean, but sleeps until another ramp has come to its second round.
+///
+/// Fails when: `Ramp::report` stores the beginning of the next round instead of raising it.
+#[test]
+fn a_report_that_slept_makes_no_later_round_older() {
+    model(preemptions(2), || {
+        const MUCH_LATER: u64 = 4 * LATER;
+        let shared = ramp_in(almost_clean());
+        race(
+            &shared,
+            [
+                |shared| report_of_the_first(shared, true),
+                |shared| {
+                    let (state, ramp) = shared;
+                    state.force(OPEN());
+                    let probing = state.force(Phase::PROBING).generation;
+                    ramp.start(state, probing, 0, LATER, SPACING);
+                    while round(state).number == 0 {
+                        report_at(shared, MUCH_LATER);
+                    }
+                },
+            ],
+        );
+        (0..8).for_each(|_| report_at(&shared, MUCH_LATER));
+        assert_eq!(round(&shared.0).number, 1, "it has just begun");
+    });
+}
+
+/// Two calls come back that took unequally long. The ramp waits for its calls as long as the slower one asks for.
+///
+/// Fails when: `Ramp::learn` stores instead of raising.
+#[test]
+fn of_two_calls_that_come_back_the_slower_one_counts() {
+    model(UNBOUNDED, || {
+        const TIMEOUT: u64 = 1_000;
+        let shared = ramp_in(half());
+        assert!((0..2).any(|_| ask(&shared.1)));
+        race(
+            &shared,
+            [
+                |(_, ramp)| ramp.learn(2 * TIMEOUT),
+                |(_, ramp)| ramp.learn(3 * TIMEOUT),
+            ],
+        );
+        let asked = shared.1.ask(half(), LATER + 5 * TIMEOUT, TIMEOUT, SPACING);
+        assert_ne!(asked, Ask::Overdue);
     });
 }

@@ -4,8 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    Core, FixedContext, Mode, Parts, Probes, Reconfigured, Ring, Settings, Switch, ThreadSlot,
-    Ticket, TimeRing,
+    Core, CountRing, FixedContext, Mode, Parts, Probes, Reconfigured, Ring, Settings, Switch,
+    ThreadSlot, Ticket, TimeRing, Timing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -91,6 +91,37 @@ fn of_a_failure_and_a_stricter_policy_no_trip_is_lost() {
             }],
         );
         assert_eq!(core.state(), State::Open);
+    });
+}
+
+/// The same in a window of calls, when the failures aren't in a row, so that the window must be read.
+///
+/// Fails when: `GenerationCounter::meet` doesn't acquire.
+#[test]
+fn of_a_failure_among_the_last_calls_and_a_stricter_policy_no_trip_is_lost() {
+    model(preemptions(2).full(3), || {
+        let of_calls = |failures: u32| Outfit {
+            settings: settings(TripPolicy::failure_count(failures), 1, 1_000_000),
+            ring: Ring::Count(Box::new(CountRing::new(4, None, Timing::NONE))),
+            beside: Beside::default(),
+        };
+        let Outfit { settings, ring, .. } = of_calls(5);
+        let core = Core::new(settings, ring, None, None, State::Closed, 0);
+        core.checks();
+        core.reconfigure(of_calls(4), &at(5));
+        fail(&core);
+        call(&core, Outcome::Success, 5);
+        let shared = Arc::new((core, of_calls));
+        race(
+            &shared,
+            [
+                |(core, _)| fail(core),
+                |(core, of_calls)| {
+                    core.reconfigure(of_calls(2), &at(5));
+                },
+            ],
+        );
+        assert_eq!(shared.0.state(), State::Open);
     });
 }
 

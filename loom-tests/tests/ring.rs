@@ -346,3 +346,32 @@ fn a_reader_sees_no_failure_without_the_success_before_it_when_the_ring_grew_bef
         a_failure_after_a_success(two_lanes(), Ring::grow);
     });
 }
+
+/// The same in the short stretch that a burn rate looks at.
+///
+/// Fails when: `TimeRing::short_counts` reads the successes without the fence before them.
+#[test]
+fn a_reader_sees_no_failure_of_the_last_bucket_without_the_success_before_it() {
+    model(preemptions(3), || {
+        let ring = two_lanes();
+        record(&ring, Tally::Success, ThreadSlot(0));
+        record(&ring, Tally::Failure, ThreadSlot(0));
+        let ring = Arc::new(ring);
+        let [seen, _] = race(
+            &ring,
+            [
+                |ring| {
+                    let (reading, context) = (ClockReading::at(5), on(ThreadSlot(0)));
+                    let counts = ring.short_counts(1, FIRST, reading, &context, |_| true);
+                    counts.expect("it is worth knowing")
+                },
+                |ring| {
+                    record(ring, Tally::Success, ThreadSlot(0));
+                    record(ring, Tally::Failure, ThreadSlot(0));
+                    Counts::default()
+                },
+            ],
+        );
+        assert!(seen.failures <= seen.successes, "{seen:?}");
+    });
+}

@@ -433,6 +433,32 @@ fn what_was_done_before_a_state_change_is_seen_by_those_it_lets_through() {
     });
 }
 
+/// The same, when the caller finds the new state because its own change comes too late.
+///
+/// Fails when: the exchange of the state word doesn't acquire when it fails.
+#[test]
+fn what_was_done_before_a_state_change_is_seen_by_those_whose_own_change_fails() {
+    model(UNBOUNDED, || {
+        let cache = AtomicU64::new(0);
+        let shared = Arc::new((AtomicState::new(open_until(1)), cache));
+        race(
+            &shared,
+            [
+                |(state, cache)| {
+                    // Relaxed, here and below: the state is to order it.
+                    cache.store(1, Ordering::Relaxed);
+                    state.force(Phase::Disabled);
+                },
+                |(state, cache)| {
+                    if state.admit(UNIT, 1, u64::MAX) == Admission::Unrecorded {
+                        assert_eq!(cache.load(Ordering::Relaxed), 1);
+                    }
+                },
+            ],
+        );
+    });
+}
+
 /// The unit in which the state word shows a moment, in nanoseconds.
 const UNIT: u64 = 1 << 20;
 

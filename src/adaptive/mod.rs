@@ -237,17 +237,15 @@ impl Evidence {
     /// Weighs a call of `generation` that succeeded in time, and says what there is to learn if with it
     /// no evidence is left.
     pub fn success(&self, generation: Generation) -> Option<Lesson> {
-        // Acquire: pairs with the Release of who began the excursion, and had noted when.
-        let mut seen = self.word.atomic().load(Ordering::Acquire);
         loop {
+            // Acquire: pairs with the Release of who began the excursion, and had noted when.
+            let seen = self.word.atomic().load(Ordering::Acquire);
             let counted = Excursion::unpack(seen, generation);
             if counted.is_over() {
                 return None;
             }
             let new = counted.success(&self.usual(), self.tolerance.as_ref());
             if !self.word.update_own(seen, new.pack(generation)) {
-                // Acquire: as above.
-                seen = self.word.atomic().load(Ordering::Acquire);
                 continue;
             }
             let has_ended = counted.failed > 0 && new.failed == 0;

@@ -78,8 +78,8 @@ impl Slot {
     /// Writes an entry, unless the slot holds one that is `untold` or a later one, or is being
     /// written; says whether it has.
     pub fn write(&self, entry: &LogEntry, untold: impl Fn(u64) -> bool) -> bool {
-        // Acquire: pairs with the Release below, so that what this entry overwrites is complete.
-        let seen = self.stamp.load(Ordering::Acquire);
+        // Relaxed: the exchange checks what was read.
+        let seen = self.stamp.load(Ordering::Relaxed);
         let taken = seen % 2 == 1
             || seen >= Self::being_written(entry.generation)
             || (seen > 0 && untold(seen / 2));
@@ -87,7 +87,8 @@ impl Slot {
             return false;
         }
         let claimed = Self::being_written(entry.generation);
-        // Acquire, Relaxed: the words below are written after the slot is claimed.
+        // Acquire: pairs with the Release below, so that what this entry overwrites is complete, and the
+        // words below are written after the slot is claimed. Relaxed: another writer was first.
         let claim =
             self.stamp
                 .compare_exchange(seen, claimed, Ordering::Acquire, Ordering::Relaxed);

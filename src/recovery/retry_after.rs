@@ -64,16 +64,18 @@ impl RetryAfter {
     /// and lengthens the open time.
     pub fn note(&self, nanos: u64, now: u64, longest: MaxRetryAfter) -> u64 {
         let until = longest.cut(now.saturating_add(nanos), now);
-        // AcqRel: pairs with itself in `until`.
-        self.until.fetch_max(until, Ordering::AcqRel);
+        // Acquire: pairs with the Release in `until`. If this comes second, the caller finds the breaker
+        // open. Otherwise neither would lengthen the open time.
+        self.until.fetch_max(until, Ordering::Acquire);
         until
     }
 
     /// When the latest `Retry-After` ends; asked after the breaker was opened.
     pub fn until(&self) -> u64 {
-        // AcqRel: a read-modify-write, so that it has a place among those of `note`. A `note` that
-        // it doesn't see comes after it, and its caller finds the breaker open.
-        self.until.fetch_max(0, Ordering::AcqRel)
+        // Release: pairs with the Acquire in `note`. This is a read-modify-write, so that it has a place
+        // among those of `note`. A `note` that it doesn't see comes after it, and its caller finds the
+        // breaker open.
+        self.until.fetch_max(0, Ordering::Release)
     }
 
     /// When the latest `Retry-After` so far ends; asked before the breaker is opened.

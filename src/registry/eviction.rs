@@ -180,10 +180,11 @@ impl<H: Counted> RegistryEntry<H> {
                 EntryState::Used => return Some(handle),
                 EntryState::New | EntryState::Unused | EntryState::Evicting => {}
             }
-            // Release, Acquire: as in `take`.
+            // Release: pairs with the Acquire in `count_and_read`; a caller that finds it used finds what was
+            // done on its first use. Relaxed: this caller has done that itself, or acquired it.
             match self
                 .word
-                .compare_exchange(seen, used, Ordering::Release, Ordering::Acquire)
+                .compare_exchange(seen, used, Ordering::Release, Ordering::Relaxed)
             {
                 Ok(_) => return Some(handle),
                 Err(found) => seen = found,

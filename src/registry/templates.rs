@@ -38,9 +38,9 @@ impl<T> Templates<T> {
 
     /// Makes a breaker, which gets a number of its own, from one on.
     pub fn make<R>(&self, make: impl FnOnce(&T, u64) -> R) -> R {
-        // AcqRel: pairs with itself in `replace`. Whose number is above the line has come after it was drawn, and
-        // finds the template that was made known before.
-        let number = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        // Acquire: pairs with the Release in `replace`. A breaker whose number is above the line came after
+        // the line was drawn, and finds the template that was published before.
+        let number = self.begun.fetch_add(1, Ordering::Acquire) + 1;
         self.with(|template| make(template, number))
     }
 }
@@ -54,8 +54,9 @@ impl<T> Templates<T> {
                 break;
             }
         }
-        // AcqRel: as in `make`. It changes nothing, but has a place among those who begin.
-        let begun = self.begun.fetch_add(0, Ordering::AcqRel);
+        // Release: pairs with the Acquire in `make`. It changes nothing, but has a place among the breakers
+        // that begin.
+        let begun = self.begun.fetch_add(0, Ordering::Release);
         // Relaxed: the fence orders it, as it does the reading of the map that follows.
         self.line.fetch_max(begun, Ordering::Relaxed);
         // SeqCst: pairs with itself in `follow`. Either this thread finds the breaker that has just been put into the map, or

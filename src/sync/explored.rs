@@ -5,9 +5,21 @@ use loom::sync::Condvar;
 use loom::sync::atomic;
 pub(crate) use loom::sync::atomic::Ordering;
 
+loom::lazy_static! {
+    /// Makes a scheduling point before each `SeqCst` fence; see [`Watcher`].
+    ///
+    /// Loom has none there. Without it no thread runs between another one's store and the fence that
+    /// follows, and loom takes all that the store's thread had done before for known to those who see
+    /// the store.
+    static ref BEFORE_FENCES: Condvar = Condvar::new();
+}
+
 /// A fence whose ordering a check may weaken. Weakened to `Relaxed`, it is none.
 #[track_caller]
 pub(crate) fn fence(written: Ordering) {
+    if written == Ordering::SeqCst {
+        BEFORE_FENCES.notify_one();
+    }
     // Relaxed: see above. Loom has no such fence.
     match sites::ordering("fence", written) {
         Ordering::Relaxed => {}
@@ -42,14 +54,14 @@ impl Watcher {
 
 /// Like the one that ships. Loom explores when it is seen to be there.
 #[derive(Debug)]
-pub(crate) struct PublishedOnce<T> {
+pub(crate) struct ExploredOnce<T> {
     is_there: AtomicU64,
     /// Loom changes threads only at its own accesses, of which there is none between the
     /// exchange and the writing of this.
     value: std::sync::OnceLock<T>,
 }
 
-impl<T> PublishedOnce<T> {
+impl<T> ExploredOnce<T> {
     pub(crate) fn new() -> Self {
         Self {
             is_there: AtomicU64::new(0),
@@ -78,19 +90,19 @@ impl<T> PublishedOnce<T> {
 
 /// Like the one that ships. Loom explores which of the values is seen.
 #[derive(Debug)]
-pub(crate) struct Replaceable<T> {
+pub(crate) struct ExploredReplaceable<T> {
     /// Which of the values is the present one.
     place: AtomicU64,
-    /// See `PublishedOnce::value`.
+    /// See `ExploredOnce::value`.
     values: [std::sync::OnceLock<std::sync::Arc<T>>; 4],
 }
 
-pub(crate) struct Seen<T> {
+pub(crate) struct ExploredSeen<T> {
     place: u64,
     value: std::sync::Arc<T>,
 }
 
-impl<T> Replaceable<T> {
+impl<T> ExploredReplaceable<T> {
     pub(crate) fn new(value: std::sync::Arc<T>) -> Self {
         let values = [const { std::sync::OnceLock::new() }; 4];
         let _first = values[0].set(value);
@@ -104,22 +116,22 @@ impl<T> Replaceable<T> {
         &self.values[usize::try_from(place).unwrap_or(usize::MAX)]
     }
 
-    pub(crate) fn load(&self) -> Seen<T> {
-        // Acquire, and AcqRel below: what `ArcSwap` promises.
+    pub(crate) fn load(&self) -> ExploredSeen<T> {
+        // Acquire, and Release below: less than `ArcSwap` promises.
         let place = self.place.load(Ordering::Acquire);
         let value = self.at(place).get().cloned();
-        Seen {
+        ExploredSeen {
             place,
             value: value.unwrap_or_else(|| unreachable!("it is there when it is seen")),
         }
     }
 
-    pub(crate) fn replace(&self, seen: &Seen<T>, new: std::sync::Arc<T>) -> bool {
+    pub(crate) fn replace(&self, seen: &ExploredSeen<T>, new: std::sync::Arc<T>) -> bool {
         let next = seen.place + 1;
         let replaced = self
             .place
-            // AcqRel: pairs with the Acquire in `load`.
-            .compare_exchange(seen.place, next, Ordering::AcqRel, Ordering::Relaxed)
+            // Release: pairs with the Acquire in `load`.
+            .compare_exchange(seen.place, next, Ordering::Release, Ordering::Relaxed)
             .is_ok();
         if replaced {
             let _first = self.at(next).set(new);
@@ -128,7 +140,7 @@ impl<T> Replaceable<T> {
     }
 }
 
-impl<T> Seen<T> {
+impl<T> ExploredSeen<T> {
     pub(crate) fn get(&self) -> &std::sync::Arc<T> {
         &self.value
     }

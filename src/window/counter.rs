@@ -128,12 +128,8 @@ impl GenerationCounter {
         let new = Self::pack(next, count.min(layout::COUNT.max()));
         let seen = self.0.load();
         if Self::unpack(seen, present).is_some() {
-            // AcqRel: as in `Stamped::update`, with whose accesses it pairs. Relaxed: what another thread has
-            // counted meanwhile stays.
-            let _stays =
-                self.0
-                    .atomic()
-                    .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed);
+            // What another thread has counted meanwhile stays.
+            let _stays = self.0.exchange(seen, new);
         }
     }
 
@@ -171,11 +167,9 @@ impl GenerationCounter {
     /// The same; and notes that there is no evidence, unless there is.
     pub fn clear_with(&self, generation: Generation, has_evidence: impl Fn() -> bool) {
         loop {
-            // Acquire: pairs with the Release of who noted evidence, which that one had written before;
-            // so if `has_evidence` finds none, it has gone since. Should evidence come after it was
-            // asked, then so does the note of it, and the exchange fails, unless the word has become
-            // again what it was.
-            let seen = self.0.atomic().load(Ordering::Acquire);
+            // Evidence that `has_evidence` doesn't find yet has been noted or will be. Then the exchange
+            // fails, unless the word has become again what it was, and `has_evidence` is asked again.
+            let seen = self.0.load();
             if Self::unpack(seen, generation).is_none() {
                 return;
             }
@@ -201,11 +195,11 @@ impl GenerationCounter {
     }
 
     fn take_note_away(&self, seen: u64, new: u64) -> bool {
-        // AcqRel: who takes a note away finds the evidence that was noted before. Relaxed: it is loaded
-        // anew.
+        // Acquire: pairs with the Release in `Stamped::update`. A thread that takes a note away finds the
+        // evidence that was noted before. Relaxed: it is loaded anew.
         self.0
             .atomic()
-            .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(seen, new, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
     }
 

@@ -93,7 +93,7 @@ impl Durations {
             } else {
                 return;
             };
-            // Release: pairs with the Acquire in `read`, and with the fence in `CountRing::sum`; who sees a slow call that was in
+            // Release: pairs with the Acquire in `read`; who sees a slow call that was in
             // flight before no longer sees it in flight. Relaxed: it is
             // tried again.
             match word

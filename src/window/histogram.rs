@@ -258,14 +258,13 @@ impl Histograms {
                     return false;
                 }
                 self.sweep(slot, header, found);
-                // AcqRel: Release for the Acquire above and in `read`, whose threads find the words
-                // swept; Acquire to keep up what the taker before has released. Relaxed: if it has
-                // changed, it is read anew.
+                // Release: pairs with the Acquire above and in `read`, whose threads find the words
+                // swept. Relaxed: if it has changed, it is read anew.
                 let next = Self::next_header(found, stamp);
                 let _other_was_first = header.atomic().compare_exchange(
                     found,
                     next,
-                    Ordering::AcqRel,
+                    Ordering::Release,
                     Ordering::Relaxed,
                 );
                 continue;
@@ -279,8 +278,7 @@ impl Histograms {
                     return true;
                 }
                 seen.plus_one(position)
-            // Acquire: as above.
-            } else if header.atomic().load(Ordering::Acquire) == found {
+            } else if header.load() == found {
                 BinWord::first(sequence, position)
             } else {
                 continue;
@@ -306,8 +304,7 @@ impl Histograms {
             if seen.0 == 0 || seen.sequence() == header::SEQUENCE.get(found) {
                 continue;
             }
-            // Acquire: as above.
-            if header.atomic().load(Ordering::Acquire) != found {
+            if header.load() != found {
                 return;
             }
             // Should somebody have written to it meanwhile, the next sweep finds it.

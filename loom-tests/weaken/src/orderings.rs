@@ -197,9 +197,11 @@ fn descend(
 ) -> Result<BTreeSet<&'static str>, Failure> {
     let mut survivors = BTreeSet::new();
     for next in site.weaker(ordering) {
-        // What is weaker than something that is noticed is noticed too.
+        // What is weaker than something that is noticed is noticed too, and what is stronger than a
+        // survivor survives too.
         let is_below = caught.iter().any(|it| site.weaker(it).contains(next));
-        if caught.contains(next) || is_below || survivors.contains(next) {
+        let is_above = survivors.iter().any(|it| site.weaker(next).contains(it));
+        if caught.contains(next) || is_below || is_above || survivors.contains(next) {
             continue;
         }
         match try_one(next)? {

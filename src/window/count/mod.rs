@@ -18,9 +18,9 @@ use super::latencies::BinCounts;
 use super::{Counts, Tally, Timing, Took};
 use crate::clock::context::CallContext;
 use crate::state::Generation;
+use crate::sync::Ordering;
 use crate::sync::field::Field;
 use crate::sync::stamped::{Next, Stamped};
-use crate::sync::{Ordering, fence};
 
 /// ```text
 ///  63                         12 11             0
@@ -313,9 +313,6 @@ impl CountRing {
             calls += high - low;
             failures += u64::from((group::FAILED.get(word) & inside).count_ones());
         }
-        // Acquire: pairs with the Release in `Durations::write`; what is seen recorded is seen below to be
-        // in flight no more.
-        fence(Ordering::Acquire);
         Counts {
             successes: calls - failures,
             failures,
