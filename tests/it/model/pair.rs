@@ -350,10 +350,10 @@ impl<'a> Pair<'a> {
                     let wish = wish.duration(&self.model.config);
                     match held {
                         Held::Borrowed(permit) => {
-                            permit.record(Report::from(outcome).retry_after(wish))
+                            permit.record(Report::from(outcome).retry_after(wish));
                         }
                         Held::Owned(permit) => {
-                            permit.record(Report::from(outcome).retry_after(wish))
+                            permit.record(Report::from(outcome).retry_after(wish));
                         }
                     }
                     self.show();
