@@ -40,12 +40,27 @@ pub struct ConfigError {
     pub expected: String,
     /// How to mend it.
     pub hint: String,
-    /// Which of the policies it is of, since several may have the setting.
-    pub(crate) policy: Option<usize>,
+    /// The index of the policy that has the setting, in the order of
+    /// [`trip_when`](crate::CircuitBreakerBuilder::trip_when). Several policies may have the same
+    /// setting.
+    pub policy: Option<usize>,
 }
 
 impl ConfigError {
-    pub(crate) fn new(
+    /// An error about one setting, of no policy.
+    ///
+    /// Packages that read settings from elsewhere report their own errors with it.
+    ///
+    /// ```
+    /// use tripcurve::error::ConfigError;
+    ///
+    /// let error = ConfigError::new("window.buckets", 0, "in 1..=1024", "10 suit most services");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "window.buckets: 0 is not in 1..=1024; 10 suit most services"
+    /// );
+    /// ```
+    pub fn new(
         setting: impl Into<Cow<'static, str>>,
         value: impl fmt::Display,
         expected: impl Into<String>,

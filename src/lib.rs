@@ -81,11 +81,11 @@
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
-//! | `schema` | `schemars::JsonSchema` for `Config`, for editors | schemars, and those of `serde` |
-//! | `serde` | `Config`: breakers from a file of TOML, JSON or YAML; `SavedState`: what a breaker knows, for the process that comes next | serde, humantime |
+//! | `serde` | `SavedState`: what a breaker knows, for the process that comes next | serde |
 //! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
 //!
-//! None is on by default. (`__model` is private: it hands the parts to `loom-tests`.)
+//! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
+//! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
 // docs.rs marks each item with the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -99,8 +99,6 @@
 // (tests/it/house_rules.rs checks it).
 #[cfg(feature = "registry")]
 pub mod registry;
-#[cfg(feature = "serde")]
-mod config;
 mod retry_budget;
 pub mod handles;
 mod builder;
@@ -129,8 +127,6 @@ pub use breaker::CircuitBreaker;
 pub use breaker::fallback::Fallback;
 pub use breaker::permit::Permit;
 pub use builder::CircuitBreakerBuilder;
-#[cfg(feature = "serde")]
-pub use config::Config;
 pub use error::{CallError, Rejected};
 pub use outcome::Outcome;
 pub use policy::TripPolicy;
@@ -165,7 +161,7 @@ pub mod retry {
 
 /// What a breaker keeps when its process restarts or its settings change.
 pub mod persist {
-    pub use crate::engine::parts::Reconfigured;
+    pub use crate::engine::Reconfigured;
     #[cfg(feature = "serde")]
     pub use crate::saved::SavedState;
 }
@@ -189,12 +185,11 @@ pub mod __model {
     pub use crate::engine::Prospect;
     #[cfg(feature = "serde")]
     pub use crate::engine::SavedCore;
-    pub use crate::engine::beside::Beside;
-    pub use crate::engine::parts::Reconfigured;
-    pub use crate::engine::parts::{Mode, Outfit, Switch};
     #[cfg(feature = "async")]
     pub use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
-    pub use crate::engine::{Core, Refusal, Settings, Ticket};
+    pub use crate::engine::{
+        Core, Mode, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
+    };
     pub use crate::events::listeners::{Listener, Listeners, LogEntry, Slot};
     pub use crate::latency::baseline::PercentileBaseline;
     pub use crate::latency::in_flight::{InFlight, Watch};
@@ -244,7 +239,7 @@ pub mod guide {}
 #[doc = include_str!("docs/composition.md")]
 pub mod composition {}
 
-/// Compiles and runs the README's code, which reads a file.
-#[cfg(all(doctest, feature = "serde"))]
+/// Compiles and runs the README's code.
+#[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -6,7 +6,7 @@
 //! can be counted on a machine of any size.
 //!
 //! One thread makes the calls of up to 32 cores, one call after the other, each on its core's lane.
-//! Under `--cfg tripcurve_traced` the atomics of `src/sync/mod.rs` note where they are accessed; all else
+//! Under `--cfg tripcurve_traced` the atomics of `src/sync` note where they are accessed; all else
 //! is what ships. The accesses then go through [`Caches`]: a core may read a line that it has, and
 //! write one that no other has (the rule of MESI, without its names). An access that its own cache
 //! can't serve is a transfer: it fetches the line, or takes it away from others that only read it.
@@ -42,8 +42,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Access, Core, CountRing, FixedContext, Generation, Probes, Ring, Settings, Switch, Tally,
-    ThreadSlot, TimeRing, Timing, accesses_of,
+    Access, Core, CountRing, FixedContext, Generation, Parts, Probes, Ring, Settings, Switch,
+    Tally, ThreadSlot, TimeRing, Timing, accesses_of,
 };
 use tripcurve::window::Window;
 use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy};
@@ -125,7 +125,16 @@ impl Subject {
             on_cancel: Outcome::Ignored,
             switch: Switch::default(),
         };
-        Self::of(Core::new(settings, ring, None, None, State::Closed, 0))
+        Self::of(Core::new(
+            Parts {
+                settings,
+                ring,
+                optional: None,
+            },
+            None,
+            State::Closed,
+            0,
+        ))
     }
 
     fn of(core: Core) -> Self {

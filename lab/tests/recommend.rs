@@ -3,7 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use tripcurve::{CircuitBreaker, Config};
+use tripcurve::CircuitBreaker;
+use tripcurve_config::Config;
 use tripcurve_lab::replay::Policy;
 
 /// Runs the program and returns what it writes, which must be without error.
@@ -56,7 +57,7 @@ fn what_is_recommended_does_what_it_says_when_it_is_replayed() {
     assert_eq!((&said[1], &said[2]), (&done[1], &done[4]), "{text}{replay}");
     assert!(text.contains("let breaker = CircuitBreaker::builder(\"outage\")\n"));
     let (_, file) = text
-        .split_once("\nOr in a file, which tripcurve::Config reads:\n\n")
+        .split_once("\nOr in a file, which tripcurve_config::Config reads:\n\n")
         .unwrap();
     let config: Config = toml::from_str(file).unwrap();
     let expected = policy

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tripcurve::error::ConfigError;
 use tripcurve::window::Window;
-use tripcurve::{CircuitBreaker, Config, TripPolicy};
+use tripcurve::{CircuitBreaker, TripPolicy};
+use tripcurve_config::Config;
 use tripcurve_lab::log::{Call, Log};
 use tripcurve_lab::peers::catalogue;
 use tripcurve_lab::replay::{Contestant, Course, Policy, Tally, Trip};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    CallContext, Core, CountRing, FixedContext, Listeners, Now, Probes, Ring, Settings, Switch,
-    ThreadSlot, TimeRing, Timing,
+    CallContext, Core, CountRing, FixedContext, Listeners, Now, Parts, Probes, Ring, Settings,
+    Switch, ThreadSlot, TimeRing, Timing,
 };
 use tripcurve::events::Cause;
 use tripcurve::time::{Clock, MockClock};
@@ -26,7 +26,16 @@ fn core_with(policy: TripPolicy, ring: Ring, listeners: Option<Box<Listeners>>) 
         on_cancel: Outcome::Ignored,
         switch: Switch::default(),
     };
-    Core::new(settings, ring, None, listeners, State::Closed, 0)
+    Core::new(
+        Parts {
+            settings,
+            ring,
+            optional: None,
+        },
+        listeners,
+        State::Closed,
+        0,
+    )
 }
 
 fn two_shards() -> Ring {

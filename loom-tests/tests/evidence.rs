@@ -6,8 +6,9 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    AdaptiveConfig, Beside, Core, Evidence, FixedContext, Generation, Lesson, Probes, Recording,
-    Ring, Settings, Switch, ThreadSlot, Ticket, TimeRing, Timed, Times, TripEvidence, date_of,
+    AdaptiveConfig, Core, Evidence, FixedContext, Generation, Lesson, OptionalParts, Parts, Probes,
+    Recording, Ring, Settings, Switch, ThreadSlot, Ticket, TimeRing, Timed, Times, TripEvidence,
+    date_of,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -91,15 +92,24 @@ impl Breaker {
             recording: Recording::Off,
         };
         let timed = is_timed.then(|| Timed::new(&spans, None, &settings.policies));
-        let beside = Beside {
+        let beside = OptionalParts {
             timed: timed.map(Box::new),
             evidence: Some(Box::new(evidence)),
-            ..Beside::default()
+            ..OptionalParts::default()
         }
         .boxed();
         let ring = Ring::Time(TimeRing::new(4 * NOW, 1, 2, is_timed));
         Self {
-            core: Core::new(settings, ring, beside, None, State::Closed, 0),
+            core: Core::new(
+                Parts {
+                    settings,
+                    ring,
+                    optional: beside,
+                },
+                None,
+                State::Closed,
+                0,
+            ),
             tickets: Vec::new(),
         }
     }

@@ -3,8 +3,8 @@
 use loom_tests::sync::{Arc, Ordering, fence};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    Beside, Core, FixedContext, Generation, InLine, NextCheck, Outfit, Probes, Ring, Settings,
-    Switch, TimeRing,
+    Core, FixedContext, Generation, InLine, NextCheck, OptionalParts, Parts, Probes, Ring,
+    Settings, Switch, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -28,17 +28,26 @@ fn checked() -> Arc<Checked> {
 }
 
 /// The same, perhaps with wishes.
-fn checked_beside(beside: Option<Box<Beside>>) -> Arc<Checked> {
+fn checked_beside(beside: Option<Box<OptionalParts>>) -> Arc<Checked> {
     let core = breaker(beside, State::Open);
-    core.checks().enter();
+    core.checks_or_init().enter();
     let NextCheck::Now { generation, .. } = core.next_check(OPEN_FOR) else {
         unreachable!("its open time is over");
     };
     Arc::new(Checked { core, generation })
 }
 
-fn breaker(beside: Option<Box<Beside>>, state: State) -> Core {
-    Core::new(settings(PATIENCE), ring(), beside, None, state, 0)
+fn breaker(beside: Option<Box<OptionalParts>>, state: State) -> Core {
+    Core::new(
+        Parts {
+            settings: settings(PATIENCE),
+            ring: ring(),
+            optional: beside,
+        },
+        None,
+        state,
+        0,
+    )
 }
 
 fn ring() -> Ring {
@@ -215,8 +224,8 @@ fn of_two_tasks_one_that_ends_leaves_the_other() {
         race(
             &checked,
             [
-                |it: &Checked| it.core.checks().leave(),
-                |it: &Checked| it.core.checks().enter(),
+                |it: &Checked| it.core.checks_or_init().leave(),
+                |it: &Checked| it.core.checks_or_init().enter(),
             ],
         );
         assert!(!checked.call(OPEN_FOR));
@@ -232,10 +241,10 @@ fn the_first_task_that_checks_misses_no_opening() {
     model(preemptions(3), || {
         let breaker = breaker(None, State::Closed);
         // So that the place is there where another configuration stands, which loom can't see being made.
-        let another = Outfit {
+        let another = Parts {
             settings: settings(2 * PATIENCE),
             ring: ring(),
-            beside: Beside::default(),
+            optional: None,
         };
         breaker.reconfigure(another, &FixedContext::on_first_thread_slot(0));
         let breaker = Arc::new(breaker);
@@ -243,7 +252,7 @@ fn the_first_task_that_checks_misses_no_opening() {
             &breaker,
             [
                 |breaker: &Core| {
-                    let bell = breaker.checks().listen();
+                    let bell = breaker.checks_or_init().listen();
                     fence(Ordering::SeqCst);
                     Some((breaker.state(), bell))
                 },

@@ -6,8 +6,8 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Beside, Core, FixedContext, Generation, LatestOpening, OpenTimes, Probes, Ring, Settings,
-    Streak, Switch, Ticket, TimeRing,
+    Core, FixedContext, Generation, LatestOpening, OpenTimes, OptionalParts, Parts, Probes, Ring,
+    Settings, Streak, Switch, Ticket, TimeRing,
 };
 use tripcurve::recovery::{Backoff, Jitter};
 use tripcurve::{Outcome, State, TripPolicy};
@@ -33,12 +33,21 @@ fn core(probes: u32) -> Core {
         switch: Switch::default(),
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);
-    let beside = Beside {
+    let beside = OptionalParts {
         open_times: Some(Box::new(times())),
-        ..Beside::default()
+        ..OptionalParts::default()
     }
     .boxed();
-    Core::new(settings, Ring::Time(ring), beside, None, State::Closed, 0)
+    Core::new(
+        Parts {
+            settings,
+            ring: Ring::Time(ring),
+            optional: beside,
+        },
+        None,
+        State::Closed,
+        0,
+    )
 }
 
 fn at(nanos: u64) -> FixedContext {

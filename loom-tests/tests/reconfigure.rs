@@ -4,8 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    Beside, Core, FixedContext, Mode, Outfit, Probes, Reconfigured, Ring, Settings, Switch,
-    ThreadSlot, Ticket, TimeRing,
+    Core, FixedContext, Mode, Parts, Probes, Reconfigured, Ring, Settings, Switch, ThreadSlot,
+    Ticket, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -28,21 +28,30 @@ fn buckets_of(width: u64) -> Ring {
 
 fn core(policy: impl Into<TripPolicy>) -> Core {
     let settings = settings(policy, 1, 1_000_000);
-    let core = Core::new(settings, buckets_of(10), None, None, State::Closed, 0);
+    let core = Core::new(
+        Parts {
+            settings,
+            ring: buckets_of(10),
+            optional: None,
+        },
+        None,
+        State::Closed,
+        0,
+    );
     // Makes the place where another configuration will stand, which loom can't see being made.
-    core.checks();
+    core.checks_or_init();
     core
 }
 
-fn outfit(policy: impl Into<TripPolicy>, width: u64) -> Outfit {
-    outfit_with(settings(policy, 1, 1_000_000), width)
+fn parts(policy: impl Into<TripPolicy>, width: u64) -> Parts {
+    parts_with(settings(policy, 1, 1_000_000), width)
 }
 
-fn outfit_with(settings: Settings, width: u64) -> Outfit {
-    Outfit {
+fn parts_with(settings: Settings, width: u64) -> Parts {
+    Parts {
         settings,
         ring: buckets_of(width),
-        beside: Beside::default(),
+        optional: None,
     }
 }
 
@@ -72,12 +81,12 @@ fn of_a_failure_and_a_stricter_policy_no_trip_is_lost() {
     model(preemptions(3), || {
         let core = Arc::new(core(TripPolicy::failure_count(5)));
         // So that other settings are known already, as to all but the first reconfiguration they are.
-        core.reconfigure(outfit(TripPolicy::failure_count(4), 10), &at(5));
+        core.reconfigure(parts(TripPolicy::failure_count(4), 10), &at(5));
         fail(&core);
         race(
             &core,
             [fail, |core| {
-                let stricter = outfit(TripPolicy::failure_count(2), 10);
+                let stricter = parts(TripPolicy::failure_count(2), 10);
                 assert_eq!(core.reconfigure(stricter, &at(5)), Reconfigured::WindowKept);
             }],
         );
@@ -96,7 +105,7 @@ fn of_a_failure_and_the_first_stricter_policy_no_trip_is_lost() {
         race(
             &core,
             [fail, |core| {
-                core.reconfigure(outfit(TripPolicy::failure_count(2), 10), &at(5));
+                core.reconfigure(parts(TripPolicy::failure_count(2), 10), &at(5));
             }],
         );
         assert_eq!(core.state(), State::Open);
@@ -120,7 +129,7 @@ fn a_trip_is_not_undone_by_another_window() {
                     core.record(*ticket, Outcome::Failure, None, &at(5));
                 },
                 |(core, _)| {
-                    core.reconfigure(outfit(TripPolicy::failure_count(2), 20), &at(5));
+                    core.reconfigure(parts(TripPolicy::failure_count(2), 20), &at(5));
                 },
             ],
         );
@@ -144,7 +153,7 @@ fn a_window_of_another_size_holds_the_former_calls_and_no_trip_is_lost() {
     model(preemptions(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(2)));
         // So that other settings are known already, as to all but the first reconfiguration they are.
-        core.reconfigure(outfit(TripPolicy::failure_count(2), 15), &at(5));
+        core.reconfigure(parts(TripPolicy::failure_count(2), 15), &at(5));
         fail(&core);
         // A bucket later, so that calls of the former generation are counted where what was taken over is.
         race(
@@ -152,7 +161,7 @@ fn a_window_of_another_size_holds_the_former_calls_and_no_trip_is_lost() {
             [
                 |core: &Core| call(core, Outcome::Failure, 25),
                 |core| {
-                    core.reconfigure(outfit(TripPolicy::failure_count(2), 20), &at(25));
+                    core.reconfigure(parts(TripPolicy::failure_count(2), 20), &at(25));
                 },
             ],
         );
@@ -172,7 +181,7 @@ fn a_window_of_another_size_holds_the_former_calls_and_no_trip_is_lost() {
 fn a_window_of_another_size_holds_no_call_from_before_a_command() {
     model(preemptions(1), || {
         let core = Arc::new(core(TripPolicy::failure_count(2)));
-        core.reconfigure(outfit(TripPolicy::failure_count(2), 15), &at(5));
+        core.reconfigure(parts(TripPolicy::failure_count(2), 15), &at(5));
         fail(&core);
         race(
             &core,
@@ -182,7 +191,7 @@ fn a_window_of_another_size_holds_no_call_from_before_a_command() {
                     fail(core);
                 },
                 |core| {
-                    core.reconfigure(outfit(TripPolicy::failure_count(2), 20), &at(5));
+                    core.reconfigure(parts(TripPolicy::failure_count(2), 20), &at(5));
                 },
             ],
         );
@@ -209,7 +218,7 @@ fn a_call_in_a_bucket_that_rotates_is_counted_once_in_a_window_that_is_kept() {
                     call(core, Outcome::Success, 25);
                 },
                 |core| {
-                    core.reconfigure(outfit(TripPolicy::failure_count(4), 10), &at(25));
+                    core.reconfigure(parts(TripPolicy::failure_count(4), 10), &at(25));
                 },
             ],
         );
@@ -240,7 +249,7 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
                     has_come
                 },
                 |(core, come, _)| {
-                    let begun = core.reconfigure(outfit(TripPolicy::failure_count(5), 20), &at(25));
+                    let begun = core.reconfigure(parts(TripPolicy::failure_count(5), 20), &at(25));
                     assert_eq!(begun, Reconfigured::WindowResized);
                     // Release: pairs with the Acquire above.
                     come.store(1, Ordering::Release);
@@ -282,7 +291,7 @@ fn failures_are_not_judged_without_the_successes_beside_them() {
                 },
                 |core| {
                     let policy = TripPolicy::failure_rate(0.9).min_calls(2);
-                    core.reconfigure(outfit(policy, 20), &at(5));
+                    core.reconfigure(parts(policy, 20), &at(5));
                 },
             ],
         );
@@ -308,7 +317,7 @@ fn of_a_probes_result_and_another_recovery_one_ends_the_generation() {
                 },
                 |(core, _)| {
                     let settings = settings(TripPolicy::failure_count(5), 2, 1_000_000);
-                    core.reconfigure(outfit_with(settings, 10), &at(2_000_000));
+                    core.reconfigure(parts_with(settings, 10), &at(2_000_000));
                 },
             ],
         );
@@ -336,18 +345,18 @@ fn of_a_probes_result_and_another_recovery_one_ends_the_generation() {
 fn of_two_configurations_at_once_one_is_there_as_a_whole() {
     model(preemptions(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(9)));
-        core.reconfigure(outfit(TripPolicy::failure_count(8), 10), &at(5));
+        core.reconfigure(parts(TripPolicy::failure_count(8), 10), &at(5));
         race(
             &core,
             [
                 |core: &Core| {
                     let wider = settings(TripPolicy::failure_count(1), 1, 10_000_000);
-                    core.reconfigure(outfit_with(wider, 20), &at(5));
+                    core.reconfigure(parts_with(wider, 20), &at(5));
                     call(core, Outcome::Success, 5);
                 },
                 |core| {
                     let narrow = settings(TripPolicy::failure_count(2), 1, 90_000_000);
-                    core.reconfigure(outfit_with(narrow, 10), &at(5));
+                    core.reconfigure(parts_with(narrow, 10), &at(5));
                 },
             ],
         );
@@ -368,7 +377,7 @@ fn of_two_configurations_at_once_one_is_there_as_a_whole() {
 }
 
 /// With breakers that are enabled or not.
-fn switched(mode: Mode) -> Outfit {
+fn switched(mode: Mode) -> Parts {
     let settings = Settings {
         switch: Switch {
             mode,
@@ -376,7 +385,7 @@ fn switched(mode: Mode) -> Outfit {
         },
         ..settings(TripPolicy::failure_count(2), 1, 1_000_000)
     };
-    outfit_with(settings, 10)
+    parts_with(settings, 10)
 }
 
 /// A failure trips the breaker while it is switched off.
@@ -386,7 +395,7 @@ fn switched(mode: Mode) -> Outfit {
 fn a_breaker_that_trips_while_it_is_switched_off_is_off() {
     model(preemptions(3), || {
         let core = Arc::new(core(TripPolicy::failure_count(2)));
-        core.reconfigure(outfit(TripPolicy::failure_count(2), 10), &at(5));
+        core.reconfigure(parts(TripPolicy::failure_count(2), 10), &at(5));
         fail(&core);
         race(
             &core,
@@ -407,7 +416,7 @@ fn a_breaker_that_trips_while_it_is_switched_off_is_off() {
 fn the_state_is_that_of_the_latest_of(others: Mode, preempted: usize) {
     model(preemptions(preempted), move || {
         let core = Arc::new(core(TripPolicy::failure_count(2)));
-        core.reconfigure(outfit(TripPolicy::failure_count(2), 10), &at(5));
+        core.reconfigure(parts(TripPolicy::failure_count(2), 10), &at(5));
         let shared = Arc::new((core, others));
         race(
             &shared,

@@ -5,7 +5,7 @@ use loom_tests::{UNBOUNDED, model, preemptions, race};
 use std::sync::OnceLock;
 use tripcurve::__model::{AtKey, Counted, EvictOutcome, RegistryEntry, find_or_make};
 
-/// An atomic of this model's own, with a scheduling point before each load, as `src/sync/mod.rs` has for
+/// An atomic of this model's own, with a scheduling point before each load, as `src/sync` has for
 /// tripcurve's (see the crate's documentation).
 #[derive(Debug)]
 struct Word {

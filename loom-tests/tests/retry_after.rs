@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{Core, FixedContext, Probes, Ring, Settings, Switch, Ticket, TimeRing};
+use tripcurve::__model::{
+    Core, FixedContext, Parts, Probes, Ring, Settings, Switch, Ticket, TimeRing,
+};
 use tripcurve::{Outcome, State, TripPolicy};
 
 /// The open time; it is whole in the units of the state word.
@@ -24,7 +26,16 @@ fn core() -> Core {
         switch: Switch::default(),
     };
     let ring = TimeRing::new(1 << 30, 1, 1, false);
-    Core::new(settings, Ring::Time(ring), None, None, State::Closed, 0)
+    Core::new(
+        Parts {
+            settings,
+            ring: Ring::Time(ring),
+            optional: None,
+        },
+        None,
+        State::Closed,
+        0,
+    )
 }
 
 fn fail(core: &Core, nanos: u64) {

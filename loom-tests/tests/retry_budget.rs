@@ -4,7 +4,8 @@
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Core, FixedContext, Probes, Ring, Settings, Switch, ThreadSlot, Ticket, TimeRing, Tokens, Turn,
+    Core, FixedContext, Parts, Probes, Ring, Settings, Switch, ThreadSlot, Ticket, TimeRing,
+    Tokens, Turn,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -147,7 +148,16 @@ impl Both {
             switch: Switch::default(),
         };
         let ring = Ring::Time(TimeRing::new(10, 1, 1, false));
-        let core = Core::new(settings, ring, None, None, State::Closed, 0);
+        let core = Core::new(
+            Parts {
+                settings,
+                ring,
+                optional: None,
+            },
+            None,
+            State::Closed,
+            0,
+        );
         let call = || core.admit(&AT).expect("it is closed");
         let calls = [call(), call()];
         Self {

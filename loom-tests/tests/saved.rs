@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use loom_tests::sync::Arc;
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    Core, CountRing, FixedContext, Probes, Ring, SavedCore, Settings, Switch, TimeRing, Timing,
+    Core, CountRing, FixedContext, Parts, Probes, Ring, SavedCore, Settings, Switch, TimeRing,
+    Timing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -27,7 +28,16 @@ fn core_with(ring: Ring) -> Core {
         on_cancel: Outcome::Ignored,
         switch: Switch::default(),
     };
-    Core::new(settings, ring, None, None, State::Closed, 0)
+    Core::new(
+        Parts {
+            settings,
+            ring,
+            optional: None,
+        },
+        None,
+        State::Closed,
+        0,
+    )
 }
 
 fn fail(core: &Core) {

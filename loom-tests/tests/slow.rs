@@ -7,9 +7,9 @@ use std::time::Duration;
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Beside, CallContext, Core, CountRing, Counts, FixedContext, Generation, Now, Probes, Recording,
-    Ring, SavedCore, Settings, Switch, Tally, ThreadSlot, Ticket, TimeRing, Timed, Times, Timing,
-    Took,
+    CallContext, Core, CountRing, Counts, FixedContext, Generation, Now, OptionalParts, Parts,
+    Probes, Recording, Ring, SavedCore, Settings, Switch, Tally, ThreadSlot, Ticket, TimeRing,
+    Timed, Times, Timing, Took,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -77,12 +77,21 @@ impl Slow {
             recording: Recording::Off,
         };
         let timed = Timed::new(&spans, None, &settings.policies);
-        let beside = Beside {
+        let beside = OptionalParts {
             timed: Some(Box::new(timed)),
-            ..Beside::default()
+            ..OptionalParts::default()
         }
         .boxed();
-        let core = Core::new(settings, ring, beside, None, State::Closed, 0);
+        let core = Core::new(
+            Parts {
+                settings,
+                ring,
+                optional: beside,
+            },
+            None,
+            State::Closed,
+            0,
+        );
         let tickets = Vec::new();
         Self { core, tickets }
     }

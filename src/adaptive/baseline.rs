@@ -4,7 +4,7 @@ use super::nats::{Nats, Surprise};
 #[cfg(feature = "serde")]
 use super::persist::{Ages, SavedBaseline};
 use crate::sync::field::Field;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, SelfContained};
 use crate::window::rate;
 
 /// ```text
@@ -191,14 +191,14 @@ impl Learnt {
 /// What is usual. It outlasts generations: it is a property of the dependency.
 #[derive(Debug)]
 pub(super) struct Baseline {
-    learnt: AtomicU64,
+    learnt: SelfContained,
     logs: AtomicU64,
     /// Until when calls are learnt, in nanoseconds.
-    learnt_until: AtomicU64,
+    learnt_until: SelfContained,
     /// Calls a second, as bits.
-    pace: AtomicU64,
+    pace: SelfContained,
     /// When the pace was last taken, in nanoseconds; zero if it never was.
-    paced_at: AtomicU64,
+    paced_at: SelfContained,
 }
 
 impl Baseline {
@@ -212,20 +212,20 @@ impl Baseline {
     pub(super) fn new() -> Self {
         let learnt = Learnt::default();
         Self {
-            learnt: AtomicU64::new(learnt.pack()),
+            learnt: SelfContained::new(learnt.pack()),
             logs: AtomicU64::new(learnt.logs().pack()),
-            learnt_until: AtomicU64::new(0),
-            pace: AtomicU64::new(1.0_f64.to_bits()),
-            paced_at: AtomicU64::new(0),
+            learnt_until: SelfContained::new(0),
+            pace: SelfContained::new(1.0_f64.to_bits()),
+            paced_at: SelfContained::new(0),
         }
     }
 
     #[cfg(feature = "serde")]
     pub(super) fn save(&self, ages: Ages) -> SavedBaseline {
-        // Relaxed, all: each word is all there is; what is learnt between two of them is learnt twice or not.
-        let learnt = Learnt::unpack(self.learnt.load(Ordering::Relaxed));
-        let learnt_until = self.learnt_until.load(Ordering::Relaxed);
-        let paced_at = self.paced_at.load(Ordering::Relaxed);
+        // What is learnt between two of these loads is saved twice or not.
+        let learnt = Learnt::unpack(self.learnt.load());
+        let learnt_until = self.learnt_until.load();
+        let paced_at = self.paced_at.load();
         SavedBaseline {
             learnt: [
                 learnt.calls,
@@ -261,11 +261,11 @@ impl Baseline {
     pub(super) fn restore(saved: &SavedBaseline, ages: Ages) -> Self {
         let learnt = Self::learnt_of(saved.learnt);
         Self {
-            learnt: AtomicU64::new(learnt.pack()),
+            learnt: SelfContained::new(learnt.pack()),
             logs: AtomicU64::new(learnt.logs().pack()),
-            learnt_until: AtomicU64::new(ages.moment(saved.learnt_until)),
-            pace: AtomicU64::new(saved.pace),
-            paced_at: AtomicU64::new(ages.moment(saved.paced_at)),
+            learnt_until: SelfContained::new(ages.moment(saved.learnt_until)),
+            pace: SelfContained::new(saved.pace),
+            paced_at: SelfContained::new(ages.moment(saved.paced_at)),
         }
     }
 
@@ -281,19 +281,16 @@ impl Baseline {
 
     /// Takes over what another one has learnt. Some of what is learnt meanwhile may be lost.
     pub(super) fn inherit(&self, other: &Self) {
-        fn values(of: &Baseline) -> [&AtomicU64; 5] {
-            [
-                &of.learnt,
-                &of.logs,
-                &of.learnt_until,
-                &of.pace,
-                &of.paced_at,
-            ]
+        fn values(of: &Baseline) -> [&SelfContained; 4] {
+            [&of.learnt, &of.learnt_until, &of.pace, &of.paced_at]
         }
+        // What one word says more than another is learnt within the next look.
         for (own, other) in values(self).into_iter().zip(values(other)) {
-            // Relaxed, both: what one word says more than another is learnt within the next look.
-            own.store(other.load(Ordering::Relaxed), Ordering::Relaxed);
+            own.store(other.load());
         }
+        // Relaxed, both: as for the other words.
+        let logs = other.logs.load(Ordering::Relaxed);
+        self.logs.store(logs, Ordering::Relaxed);
     }
 
     pub(super) fn logs(&self) -> Logs {
@@ -303,14 +300,12 @@ impl Baseline {
 
     /// The share of calls that usually fail.
     pub(super) fn share(&self) -> f64 {
-        // Relaxed: the word is all there is.
-        Learnt::unpack(self.learnt.load(Ordering::Relaxed)).share()
+        Learnt::unpack(self.learnt.load()).share()
     }
 
     /// Calls a second.
     pub(super) fn pace(&self) -> f64 {
-        // Relaxed: as above.
-        f64::from_bits(self.pace.load(Ordering::Relaxed))
+        f64::from_bits(self.pace.load())
     }
 
     /// Learns what an excursion has come to that was no outage and ended at `now`; and that the calls of the
@@ -321,24 +316,17 @@ impl Baseline {
         reason = "a float beyond the range is its end"
     )]
     pub(super) fn learn(&self, more: Learnt, began: u64, now: u64, nanos: u64) {
-        // Relaxed, all: each word is all there is; what comes between two of them is learnt with the next
-        // excursion.
-        let before = self.learnt_until.fetch_max(now, Ordering::Relaxed);
+        // What comes between two of these accesses is learnt with the next excursion.
+        let before = self.learnt_until.raise(now);
         let passed = began.min(now).saturating_sub(before).min(nanos);
         let calls = (self.pace() * rate(passed, 1) / 1e9) as u64;
         let calls = calls.saturating_add(more.calls);
         let more = Learnt { calls, ..more };
-        let mut seen = self.learnt.load(Ordering::Relaxed);
+        let mut seen = self.learnt.load();
         loop {
             let new = Learnt::unpack(seen).plus(more);
-            // Relaxed, both: as above.
-            match self.learnt.compare_exchange(
-                seen,
-                new.pack(),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return self.take_logs(),
+            match self.learnt.exchange(seen, new.pack()) {
+                Ok(()) => return self.take_logs(),
                 Err(found) => seen = found,
             }
         }
@@ -349,8 +337,8 @@ impl Baseline {
         // Relaxed: the exchange tells whether it was the latest.
         let mut seen = self.logs.load(Ordering::Relaxed);
         loop {
-            // Relaxed: it is loaded again below.
-            let learnt = self.learnt.load(Ordering::Relaxed);
+            // It is loaded again below.
+            let learnt = self.learnt.load();
             let new = Learnt::unpack(learnt).logs().pack();
             // AcqRel: who comes last finds what all before it have learnt, so that the logs that stay are
             // of all that is learnt. Relaxed: as above.
@@ -358,8 +346,7 @@ impl Baseline {
                 .logs
                 .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed)
             {
-                // Relaxed: as above.
-                Ok(_) if self.learnt.load(Ordering::Relaxed) == learnt => return,
+                Ok(_) if self.learnt.load() == learnt => return,
                 Ok(_) => seen = new,
                 Err(found) => seen = found,
             }
@@ -369,8 +356,7 @@ impl Baseline {
     /// Whether it is time to look at the traffic again, in a generation that began at `since`: each second;
     /// in the first one whenever it is twice as old, unless the pace is known from before.
     pub(super) fn is_due(&self, now: u64, since: u64) -> bool {
-        // Relaxed: as above.
-        Self::is_due_after(self.paced_at.load(Ordering::Relaxed), now, since)
+        Self::is_due_after(self.paced_at.load(), now, since)
     }
 
     fn is_due_after(before: u64, now: u64, since: u64) -> bool {
@@ -391,20 +377,16 @@ impl Baseline {
         window: u64,
         calls: impl FnOnce() -> u64,
     ) -> bool {
-        // Relaxed, all: who meets another leaves it to that one.
-        let before = self.paced_at.load(Ordering::Relaxed);
+        // A thread that meets another leaves it to that one.
+        let before = self.paced_at.load();
         let takes = Self::is_due_after(before, now, since)
-            && self
-                .paced_at
-                .compare_exchange(before, now.max(1), Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
+            && self.paced_at.exchange(before, now.max(1)).is_ok();
         if takes {
             // One call in the first microsecond is no million a second.
             let covered = now.saturating_sub(since).min(window).max(Self::MOMENT);
             let pace = rate(calls().max(1), 1) / (rate(covered, 1) / 1e9);
             let pace = pace.min(Self::FASTEST);
-            // Relaxed: as above.
-            self.pace.store(pace.to_bits(), Ordering::Relaxed);
+            self.pace.store(pace.to_bits());
         }
         takes
     }
@@ -535,7 +517,7 @@ mod tests {
         baseline.learn(of(0, 2, 1), 12 * SECOND, 12 * SECOND, 5 * SECOND);
         // What comes too late, from a thread that slept, adds no calls.
         baseline.learn(of(0, 0, 0), 11 * SECOND, 11 * SECOND, 5 * SECOND);
-        let learnt = || Learnt::unpack(baseline.learnt.load(Ordering::Relaxed));
+        let learnt = || Learnt::unpack(baseline.learnt.load());
         assert_eq!(learnt(), of(700, 3, 1));
         // One that took two seconds: a second's calls before, and its own ten.
         baseline.learn(of(10, 4, 1), 13 * SECOND, 15 * SECOND, 5 * SECOND);

@@ -1,6 +1,6 @@
 //! For how long more calls have failed than usual.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering, Payload};
 
 #[cfg(feature = "serde")]
 use super::persist::Ages;
@@ -14,12 +14,12 @@ use super::persist::Ages;
 /// All are nanoseconds on the breaker's clock.
 #[derive(Debug)]
 pub(super) struct ExcursionAge {
-    /// When the latest excursion began; never goes back.
-    began: AtomicU64,
+    /// When the latest excursion began; never goes back. The evidence publishes it.
+    began: Payload,
     /// When the latest failed or slow call ended; never goes back.
     latest: AtomicU64,
-    /// How long excursions had lasted when the last of them ended.
-    lasted: AtomicU64,
+    /// How long excursions had lasted when the last of them ended. `ended` publishes it.
+    lasted: Payload,
     /// When that was.
     ended: AtomicU64,
 }
@@ -29,9 +29,9 @@ impl ExcursionAge {
 
     pub(super) fn new() -> Self {
         Self {
-            began: AtomicU64::new(0),
+            began: Payload::new(0),
             latest: AtomicU64::new(0),
-            lasted: AtomicU64::new(0),
+            lasted: Payload::new(0),
             ended: AtomicU64::new(0),
         }
     }
@@ -52,23 +52,22 @@ impl ExcursionAge {
         ages: Ages,
     ) -> Self {
         Self {
-            began: AtomicU64::new(ages.moment(began)),
+            began: Payload::new(ages.moment(began)),
             latest: AtomicU64::new(ages.moment(latest)),
-            lasted: AtomicU64::new(lasted),
+            lasted: Payload::new(lasted),
             ended: AtomicU64::new(ages.moment(ended)),
         }
     }
 
     /// Notes that an excursion begins, before anybody can find it.
     pub(super) fn start(&self, now: u64) {
-        // Relaxed: the exchange that begins it releases this. A later time, of who was forestalled, stays.
-        self.began.fetch_max(now, Ordering::Relaxed);
+        // A later time, of a thread that was forestalled, stays.
+        self.began.raise(now);
     }
 
     /// When the excursion began that the caller has found, in a word that was loaded with Acquire.
     pub(super) fn began(&self) -> u64 {
-        // Relaxed: see `begin`.
-        self.began.load(Ordering::Relaxed)
+        self.began.load()
     }
 
     /// Notes that a failed call, which ended at `now`, is about to be weighed.
@@ -92,11 +91,11 @@ impl ExcursionAge {
 
     #[inline]
     fn ended_and_lasted(&self) -> (u64, u64) {
-        // Acquire: pairs with the Release in `end`; who finds when one ended finds how long all had lasted by
-        // then, and not how long others had that are long forgotten. Relaxed: who finds that without when it
-        // ended takes it for less.
+        // Acquire: pairs with the Release in `end`; a reader that finds when one ended finds how long all had
+        // lasted by then, not how long others had that are long forgotten. A reader that finds that without
+        // when it ended takes it for less.
         let ended = self.ended.load(Ordering::Acquire);
-        let lasted = self.lasted.load(Ordering::Relaxed);
+        let lasted = self.lasted.load();
         (ended, lasted)
     }
 
@@ -113,8 +112,9 @@ impl ExcursionAge {
     pub(super) fn end(&self, began: u64, now: u64, since: u64) {
         let lasted = now.saturating_sub(began);
         let lasted = lasted.saturating_add(self.before(began, since));
-        // Relaxed: published by the next. Of two that end at once, one is forgotten. Release: see `before`.
-        self.lasted.store(lasted, Ordering::Relaxed);
+        // Of two that end at once, one is forgotten. Release: pairs with the Acquire in `ended_and_lasted`,
+        // which then finds `lasted`.
+        self.lasted.store(lasted);
         self.ended.store(now, Ordering::Release);
     }
 }

@@ -31,8 +31,8 @@ use self::excursion::{Excursion, Expected, Tolerance};
 use self::excursion_age::ExcursionAge;
 use self::nats::{Nats, Outages, Surprise};
 use crate::state::Generation;
-use crate::sync::stamped::{self, Next};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Ordering;
+use crate::sync::stamped::{Next, Stamped};
 use crate::window::rate;
 
 #[cfg(feature = "serde")]
@@ -83,7 +83,7 @@ pub struct Lesson {
 /// The evidence of one breaker.
 #[derive(Debug)]
 pub struct Evidence {
-    word: AtomicU64,
+    word: Stamped,
     age: ExcursionAge,
     baseline: Baseline,
     outages: Outages,
@@ -131,7 +131,7 @@ impl Evidence {
         let budget = config.false_trip_budget.as_secs_f64();
         let at_once = budget * Self::AT_ONCE;
         Self {
-            word: AtomicU64::new(Excursion::default().pack(Generation::FIRST)),
+            word: Stamped::new(Excursion::default().pack(Generation::FIRST)),
             age: ExcursionAge::new(),
             baseline: Baseline::new(),
             outages: Outages::new(Self::OUTAGES, 0.0),
@@ -165,7 +165,7 @@ impl Evidence {
                 Next::Other(Excursion::default().pack(generation))
             }
         };
-        stamped::update(&self.word, next, is_current);
+        self.word.update(next, is_current);
     }
 
     fn usual(&self) -> Expected<'_> {
@@ -206,7 +206,7 @@ impl Evidence {
         };
         // Read-modify-writes of one word, so of failures that are weighed at the same time none is lost,
         // and the last one to be weighed sees the others.
-        stamped::update(&self.word, next, begins_in_it).map(|_| ())
+        self.word.update(next, begins_in_it).map(|_| ())
     }
 
     /// Drops evidence of `generation` that is too old at `now`.
@@ -219,12 +219,12 @@ impl Evidence {
     fn drop_old(&self, generation: Generation, now: u64) {
         // Acquire: pairs with the Release of the update that counted a failure; its date, noted
         // before, is found below. Otherwise young evidence would look old.
-        let seen = self.word.load(Ordering::Acquire);
+        let seen = self.word.atomic().load(Ordering::Acquire);
         if self.is_old(now) && !Excursion::unpack(seen, generation).is_over() {
             let none = Excursion::default().pack(generation);
             // If this fails, another thread has dropped the evidence, or has weighed a call
             // meanwhile.
-            stamped::update_own(&self.word, seen, none);
+            self.word.update_own(seen, none);
         }
     }
 
@@ -238,16 +238,16 @@ impl Evidence {
     /// no evidence is left.
     pub fn success(&self, generation: Generation) -> Option<Lesson> {
         // Acquire: pairs with the Release of who began the excursion, and had noted when.
-        let mut seen = self.word.load(Ordering::Acquire);
+        let mut seen = self.word.atomic().load(Ordering::Acquire);
         loop {
             let counted = Excursion::unpack(seen, generation);
             if counted.is_over() {
                 return None;
             }
             let new = counted.success(&self.usual(), self.tolerance.as_ref());
-            if !stamped::update_own(&self.word, seen, new.pack(generation)) {
+            if !self.word.update_own(seen, new.pack(generation)) {
                 // Acquire: as above.
-                seen = self.word.load(Ordering::Acquire);
+                seen = self.word.atomic().load(Ordering::Acquire);
                 continue;
             }
             let has_ended = counted.failed > 0 && new.failed == 0;
@@ -262,8 +262,7 @@ impl Evidence {
     /// Whether `generation` has any evidence.
     #[must_use]
     pub fn has_any(&self, generation: Generation) -> bool {
-        // Relaxed: the word says whose it is and all that is counted.
-        !Excursion::unpack(self.word.load(Ordering::Relaxed), generation).is_over()
+        !Excursion::unpack(self.word.load(), generation).is_over()
     }
 
     /// Learns from an excursion that was no outage and ended at `now`, in a generation that began at
@@ -322,7 +321,7 @@ impl Evidence {
         // from those in flight before. So of a call that is found weighed, `overdue`, asked after this
         // load, no longer tells, and none counts twice. And with that of who began the excursion, and had
         // noted when.
-        let word = self.word.load(Ordering::Acquire);
+        let word = self.word.atomic().load(Ordering::Acquire);
         Excursion::unpack(word, generation)
     }
 

@@ -8,7 +8,7 @@ use super::excursion::Excursion;
 use super::excursion_age::ExcursionAge;
 use crate::error::ConfigError;
 use crate::state::Generation;
-use crate::sync::AtomicU64;
+use crate::sync::stamped::Stamped;
 use crate::util::checksum::summed;
 
 /// What a breaker that decides by evidence had found out.
@@ -167,7 +167,7 @@ impl Evidence {
         } else {
             Excursion::default()
         };
-        self.word = AtomicU64::new(excursion.pack(generation));
+        self.word = Stamped::new(excursion.pack(generation));
     }
 }
 

@@ -14,11 +14,9 @@ use crate::adaptive::AdaptiveConfig;
 use crate::breaker::CircuitBreaker;
 use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Clock, Now, saturating_nanos};
-use crate::engine::beside::Beside;
-use crate::engine::parts::{Mode, Outfit, Switch};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::engine::{Core, Settings};
+use crate::engine::{Core, Mode, OptionalParts, Parts, Settings, Switch};
 use crate::error::ConfigError;
 use crate::events::Transition;
 use crate::events::listeners::{Listener, Listeners};
@@ -534,31 +532,15 @@ impl<C> CircuitBreakerBuilder<C> {
 
     /// Like [`build`](Self::build), for names that can't be refused.
     pub(crate) fn build_with_any_name(self) -> Result<CircuitBreaker<C>, ConfigError> {
-        let Outfit {
-            settings,
-            ring,
-            #[allow(unused_mut, reason = "for the feature `async`")]
-            mut beside,
-        } = self.outfit()?;
-        #[cfg(feature = "async")]
-        {
-            beside.probe_queue = self.max_waiting.map(ProbeQueue::boxed).transpose()?;
-        }
-        let start = settings.switch.start();
+        let parts = self.parts()?;
+        let start = parts.settings.switch.start();
         let seed = self.seed();
+        let listeners = Listeners::new(self.listeners);
         #[cfg_attr(
             not(feature = "serde"),
             allow(unused_mut, reason = "nothing is restored")
         )]
-        let mut core = Core::new(
-            settings,
-            ring,
-            beside.boxed(),
-            Listeners::new(self.listeners),
-            start,
-            self.clock.nanos(),
-        )
-        .with_seed(seed);
+        let mut core = Core::new(parts, listeners, start, self.clock.nanos()).with_seed(seed);
         #[cfg(feature = "serde")]
         self.restored.restore(&mut core, &self.clock);
         let shared = SharedBreaker {
@@ -569,14 +551,14 @@ impl<C> CircuitBreakerBuilder<C> {
     }
 
     /// Checks all settings and makes the parts of a breaker.
-    fn outfit(&self) -> Result<Outfit, ConfigError> {
+    fn parts(&self) -> Result<Parts, ConfigError> {
         let Checked {
             thread_slots,
             policies,
             slower_than,
             evidence,
             recovery,
-        } = self.validate()?;
+        } = self.checked()?;
         let policies = Policies::from(policies);
         let looks_at_percentiles = policies.iter().any(TripPolicy::looks_at_percentiles);
         let recording = match self.recording {
@@ -602,7 +584,7 @@ impl<C> CircuitBreakerBuilder<C> {
         let own_backoff = recovery
             .growing()
             .filter(|backoff| *backoff != Backoff::default());
-        let beside = Beside {
+        let optional = OptionalParts {
             timed: timed.map(Box::new),
             evidence,
             recovery: self.adaptive(&recovery, &policies),
@@ -613,7 +595,7 @@ impl<C> CircuitBreakerBuilder<C> {
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
             #[cfg(feature = "async")]
-            probe_queue: None,
+            probe_queue: self.max_waiting.map(ProbeQueue::boxed).transpose()?,
         };
         let settings = Settings {
             name: self.name.clone(),
@@ -627,10 +609,10 @@ impl<C> CircuitBreakerBuilder<C> {
             on_cancel: self.on_cancel,
             switch: self.switch(),
         };
-        Ok(Outfit {
+        Ok(Parts {
             settings,
             ring,
-            beside,
+            optional: optional.boxed(),
         })
     }
 

@@ -3,9 +3,9 @@
 use super::CircuitBreakerBuilder;
 use crate::breaker::CircuitBreaker;
 use crate::clock::Clock;
-use crate::engine::parts::{Outfit, Reconfigured};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
+use crate::engine::{Parts, Reconfigured};
 use crate::error::ConfigError;
 use crate::name::Shown;
 use crate::state::State;
@@ -109,8 +109,8 @@ impl<C> CircuitBreaker<C> {
         settings.check_max_waiting(core.probe_queue().map(ProbeQueue::max))?;
         settings.check_what_cannot_change()?;
         settings.check_start(core.started_in())?;
-        let outfit = self.outfit_by(settings)?;
-        Ok(self.shared.core.reconfigure(outfit, &*self.shared))
+        let parts = self.parts_by(settings)?;
+        Ok(self.shared.core.reconfigure(parts, &*self.shared))
     }
 
     /// The same, as all breakers of its registry.
@@ -119,17 +119,17 @@ impl<C> CircuitBreaker<C> {
         &self,
         settings: CircuitBreakerBuilder<D>,
     ) -> Result<Reconfigured, ConfigError> {
-        let outfit = self.outfit_by(settings)?;
-        Ok(self.shared.core.bring_into_line(outfit, &*self.shared))
+        let parts = self.parts_by(settings)?;
+        Ok(self.shared.core.bring_into_line(parts, &*self.shared))
     }
 
-    fn outfit_by<D>(&self, settings: CircuitBreakerBuilder<D>) -> Result<Outfit, ConfigError> {
+    fn parts_by<D>(&self, settings: CircuitBreakerBuilder<D>) -> Result<Parts, ConfigError> {
         settings.check_name(self.name())?;
         let settings = CircuitBreakerBuilder {
             clock: self.shared.clock.clone(),
             ..settings
         };
-        settings.outfit()
+        settings.parts()
     }
 }
 

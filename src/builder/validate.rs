@@ -6,11 +6,15 @@ use std::time::Duration;
 use super::CircuitBreakerBuilder;
 use crate::adaptive::Evidence;
 use crate::clock::saturating_nanos;
+#[cfg(feature = "async")]
+use crate::engine::probe_queue::ProbeQueue;
 use crate::error::ConfigError;
 use crate::name::Name;
 use crate::policy::TripPolicy;
 use crate::recovery::{MaxRetryAfter, Recovery};
 use crate::sync::thread_slot::ThreadSlot;
+#[cfg(feature = "async")]
+use crate::sync::wait_queue::EventQueue;
 use crate::window::Window;
 
 /// What follows from settings that make sense.
@@ -36,8 +40,31 @@ impl<C> CircuitBreakerBuilder<C> {
         ))
     }
 
-    /// Checks all settings and makes what follows from several of them.
-    pub(crate) fn validate(&self) -> Result<Checked, ConfigError> {
+    /// Checks all settings without making the breaker.
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// let settings = CircuitBreaker::builder("payments").shards(0);
+    /// assert_eq!(settings.validate().unwrap_err().setting, "shards");
+    /// assert_eq!(settings.shards(1).validate(), Ok(()));
+    /// ```
+    ///
+    /// # Errors
+    /// The error that [`build`](Self::build) would return.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check_length_of_name()?;
+        self.checked()?;
+        #[cfg(feature = "async")]
+        {
+            let max = self.max_waiting;
+            let _queue = max.map(ProbeQueue::<EventQueue>::boxed).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// Makes what follows from several settings, if all of them make sense.
+    pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
         let thread_slots = match self.shards {
             None => default_shards(),
             Some(shards) if (1..=ThreadSlot::OWNED).contains(&shards) => shards,
@@ -56,7 +83,7 @@ impl<C> CircuitBreakerBuilder<C> {
                 "trip_when",
                 self.policies.len(),
                 format!("at most {} policies", TripPolicy::MOST),
-                TripPolicy::HOW_TO_HAVE_FEWER,
+                "any of them trips, so leave those out that another one covers",
             ));
         }
         let capacity = self.window.capacity();

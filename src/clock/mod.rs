@@ -13,7 +13,9 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::error::{ClockError, ConfigError};
-use crate::sync::{AtomicU64, Ordering};
+#[cfg(feature = "serde")]
+use crate::sync::Hint;
+use crate::sync::{AtomicU64, Ordering, SelfContained};
 use crate::util::random::{mixed, random_bits_of_this_thread};
 
 /// A clock that is read in its own units, which are turned into nanoseconds only where they are
@@ -98,10 +100,10 @@ enum Source {
 struct Mock {
     time: AtomicU64,
     /// How many seeds it has handed out.
-    seeds: AtomicU64,
+    seeds: SelfContained,
     /// The system time that was set, and what this clock showed at that moment.
     #[cfg(feature = "serde")]
-    system: [AtomicU64; 2],
+    system: [Hint; 2],
 }
 
 /// The process's time-stamp counter with the reading that counts as zero.
@@ -257,8 +259,7 @@ impl Clock {
     /// repeated.
     pub(crate) fn next_seed(&self) -> u64 {
         match &self.0 {
-            // Relaxed: it matters only that the numbers differ.
-            Source::Mock(mock) => mixed(mock.seeds.fetch_add(1, Ordering::Relaxed)),
+            Source::Mock(mock) => mixed(mock.seeds.add(1)),
             Source::Counter(_) | Source::Recent(_) => random_seed(),
         }
     }
@@ -268,9 +269,8 @@ impl Clock {
     pub(crate) fn system_nanos(&self) -> u64 {
         match &self.0 {
             Source::Counter(_) | Source::Recent(_) => since_1970(SystemTime::now()),
-            // Relaxed: see `set_system_time`.
             Source::Mock(mock) => {
-                let [system, since] = mock.system.each_ref().map(|it| it.load(Ordering::Relaxed));
+                let [system, since] = mock.system.each_ref().map(Hint::load);
                 system.saturating_add(self.nanos().saturating_sub(since))
             }
         }
@@ -412,10 +412,10 @@ impl MockClock {
     #[cfg(feature = "serde")]
     pub fn set_system_time(&self, now: SystemTime) {
         let [system, since] = &self.mock.system;
-        // Relaxed, all: a test that moves the clock meanwhile has no use for an exact time.
+        // Relaxed: a test that moves the clock meanwhile has no use for an exact time.
         let time = self.mock.time.load(Ordering::Relaxed);
-        system.store(since_1970(now), Ordering::Relaxed);
-        since.store(time, Ordering::Relaxed);
+        system.store(since_1970(now));
+        since.store(time);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether a call is let through.
 
-use super::view::{Fitted, View, with_view};
+use super::call::Call;
+use super::view::{Configuration, View, with_view};
 use super::{Core, Refusal, Settings, Ticket};
 use crate::clock::context::CallContext;
 use crate::events::Cause;
@@ -103,7 +104,7 @@ impl Core {
     }
 }
 
-impl<'a, F: Fitted<'a>> View<'a, F> {
+impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline]
     fn admit_timed<const IS_CALL: bool>(
         self,
@@ -149,10 +150,12 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
         };
         if in_flight.overdue(generation, now) > 0 {
             let run = self.run.get(generation);
-            let reading = self.ring().read(context);
-            if self.judge(generation, run, Outcome::Ignored, reading, context)
-                || self.judge_weighed(generation, reading, context)
-            {
+            let call = Call {
+                generation,
+                reading: self.ring().read(context),
+                context,
+            };
+            if self.judge(call, run, Outcome::Ignored) || self.judge_weighed(call) {
                 let seen = self.state.load();
                 return self.admit_with_clock::<IS_CALL>(seen, context);
             }
@@ -184,7 +187,12 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             let until = self.state.exactly(until).nanos();
             if now < until {
                 let wait = Some(until - now);
-                return Err(self.refuse(State::Open, seen.generation(), wait, reading, context));
+                let call = Call {
+                    generation: seen.generation(),
+                    reading,
+                    context,
+                };
+                return Err(self.refuse(State::Open, wait, call));
             }
         }
         self.admit_slow::<IS_CALL>(reading, now, context)
@@ -230,7 +238,14 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
                 state,
                 generation,
                 retry_after,
-            } => Err(self.refuse(state, generation, retry_after, reading, context)),
+            } => {
+                let call = Call {
+                    generation,
+                    reading,
+                    context,
+                };
+                Err(self.refuse(state, retry_after, call))
+            }
         }
     }
 
@@ -243,7 +258,7 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             ..
         } = *self.settings();
         #[cfg(feature = "async")]
-        if let Some(checks) = self.audience.checks() {
+        if let Some(checks) = self.checks() {
             let opens = |until: Moment| checks.hold_until(until.nanos(), probe_timeout);
             return self
                 .state
@@ -260,11 +275,14 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
     pub(super) fn refuse(
         self,
         state: State,
-        generation: Generation,
         retry_after: Option<u64>,
-        reading: ClockReading,
-        context: &impl CallContext,
+        call: Call<'_, impl CallContext>,
     ) -> Refusal {
+        let Call {
+            generation,
+            reading,
+            context,
+        } = call;
         let is_current = move || self.is_current(generation);
         self.ring()
             .record_at(reading, Tally::Uncounted, generation, context, is_current);

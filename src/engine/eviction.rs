@@ -1,9 +1,9 @@
 //! How much a registry would lose with a breaker.
 
 use super::Core;
-use super::view::{View, with_view};
+use super::call::Call;
+use super::view::{Configuration, View, with_view};
 use crate::clock::context::CallContext;
-use crate::engine::view::Fitted;
 use crate::policy::TripPolicy;
 use crate::state::{Generation, Phase};
 use crate::window::Counts;
@@ -70,7 +70,7 @@ impl Core {
     }
 }
 
-impl<'a, F: Fitted<'a>> View<'a, F> {
+impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Whether the window holds calls that the policies look at and that count against the
     /// dependency.
     ///
@@ -82,7 +82,11 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             slow,
             overdue,
             ..
-        } = self.suspicions(generation, reading, context);
+        } = self.suspicions(Call {
+            generation,
+            reading,
+            context,
+        });
         // A percentile needs all calls, so any call may count against the dependency.
         let policies = &self.settings().policies;
         failures + slow + overdue > 0

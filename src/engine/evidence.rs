@@ -1,125 +1,62 @@
-//! What an outcome weighs, in a breaker that decides by evidence.
+//! How an outcome is weighed, in a breaker that decides by evidence.
 
 use std::time::Duration;
 
-use super::Core;
-use super::view::{Fitted, View, with_view};
+use super::call::Call;
+use super::view::{Configuration, View};
 use crate::adaptive::Evidence;
 use crate::clock::context::CallContext;
 use crate::events::Cause;
-use crate::state::Generation;
-use crate::state::history::date_of;
-use crate::window::ClockReading;
 
-impl Core {
-    /// Ends the run of failures, and weighs a success where there is evidence that it can speak against.
-    #[inline]
-    pub(super) fn after_success(&self, generation: Generation, context: &impl CallContext) {
-        if self.run.has_any() {
-            self.after_success_slow(generation, context);
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn after_success_slow(&self, generation: Generation, context: &impl CallContext) {
-        with_view!(self, |view| view.end_run(generation, context));
-    }
-
-    /// When the generation began, if it is known; else now.
-    pub(super) fn began_at(&self, generation: Generation, now: u64) -> u64 {
-        self.history.since(generation).unwrap_or(now).min(now)
-    }
-}
-
-impl<'a, F: Fitted<'a>> View<'a, F> {
-    fn end_run(self, generation: Generation, context: &impl CallContext) {
-        let Some(evidence) = self.evidence() else {
-            return self.run.clear_with(generation, || false);
-        };
-        // Ask first, as `weigh` does: the evidence tells generations apart by 11 bits only.
-        let lesson = self
-            .is_current(generation)
-            .then(|| evidence.success(generation))
-            .flatten();
-        let has_any = || evidence.has_any(generation);
-        self.run.clear_with(generation, has_any);
-        if let Some(lesson) = lesson {
-            let reading = self.ring().read(context);
-            let now = date_of(context.nanos_at(reading.raw));
-            evidence.learn(lesson, now, self.began_at(generation, now));
-            self.look(evidence, reading, generation, context);
-        }
-    }
-
-    /// Weighs a failure, or a call that took too long, and says whether there is evidence.
+impl<'a, F: Configuration<'a>> View<'a, F> {
+    /// Weighs a failure, or a call that took too long, and returns whether there is evidence.
     ///
-    /// Before it is noted in the run of failures: who finds the note finds the evidence.
+    /// The caller notes it in the run of failures afterwards. A thread that finds the note finds the
+    /// evidence.
     #[inline]
-    pub(super) fn weigh_failure(
-        self,
-        reading: ClockReading,
-        generation: Generation,
-        context: &impl CallContext,
-    ) -> bool {
+    pub(super) fn weigh_failure(self, call: Call<'_, impl CallContext>) -> bool {
         let evidence = self.evidence();
-        evidence.is_some_and(|evidence| self.weigh(evidence, reading, generation, context))
+        evidence.is_some_and(|evidence| self.weigh(evidence, call))
     }
 
     #[inline(never)]
-    fn weigh(
-        self,
-        evidence: &Evidence,
-        reading: ClockReading,
-        generation: Generation,
-        context: &impl CallContext,
-    ) -> bool {
-        // The evidence tells generations apart by 11 bits, which repeat after 2,048 state changes.
-        // A call may last that long, so ask first: then only the time between two instructions is
-        // left. A generation that is over has no window to look at either.
+    fn weigh(self, evidence: &Evidence, call: Call<'_, impl CallContext>) -> bool {
+        let generation = call.generation;
+        // The evidence tells generations apart by 11 bits, which repeat after 2,048 state changes. A
+        // call may last that long, so this thread asks first. Only the time between two instructions
+        // is left then. A generation that is over has no window to look at either.
         let is_current = || self.is_current(generation);
         if !is_current() {
             return false;
         }
-        let now = date_of(context.nanos_at(reading.raw));
+        let now = call.date();
         let since = self.counted_since(generation);
         let since = since.unwrap_or_else(|| self.began_at(generation, now));
         if evidence.wants_look(now, since) {
-            self.look(evidence, reading, generation, context);
+            self.look(evidence, call);
         }
         evidence.failure(generation, now, is_current).is_some()
     }
 
-    /// Judges by evidence after an outcome that was weighed.
+    /// Judges by evidence after an outcome that was weighed, and returns whether the breaker tripped.
     #[inline]
-    pub(super) fn judge_weighed(
-        self,
-        generation: Generation,
-        reading: ClockReading,
-        context: &impl CallContext,
-    ) -> bool {
+    pub(super) fn judge_weighed(self, call: Call<'_, impl CallContext>) -> bool {
         let evidence = self.evidence();
-        evidence.is_some_and(|it| self.judge_by_evidence(it, generation, reading, context))
+        evidence.is_some_and(|it| self.judge_by_evidence(it, call))
     }
 
-    /// Trips if there is evidence enough, and says whether it has.
+    /// Trips if there is evidence enough, and returns whether it did.
     #[inline(never)]
-    fn judge_by_evidence(
-        self,
-        evidence: &Evidence,
-        generation: Generation,
-        reading: ClockReading,
-        context: &impl CallContext,
-    ) -> bool {
+    fn judge_by_evidence(self, evidence: &Evidence, call: Call<'_, impl CallContext>) -> bool {
+        let generation = call.generation;
         let Some(seen) = self.closed_in(generation) else {
             return false;
         };
-        let nanos = context.nanos_at(reading.raw);
-        let now = date_of(nanos);
+        let now = call.date();
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
         let overdue = || {
             in_flight.map_or(0, |in_flight| {
-                in_flight.overdue_of_watched(generation, nanos)
+                in_flight.overdue_of_watched(generation, call.nanos())
             })
         };
         let since = self.began_at(generation, now);
@@ -133,8 +70,8 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
                 nats: verdict.nats,
                 needed: verdict.needed,
             };
-            // Read anew, since this thread may have slept: the open time begins now.
-            let trips = self.open(seen, cause, self.ring().read(context), context);
+            // This thread may have slept, and the open time begins now.
+            let trips = self.open(seen, cause, call.read_again(self.ring()));
             if trips {
                 evidence.trip(&verdict, now, since);
             }
@@ -142,15 +79,14 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
         })
     }
 
-    /// Lets it see how much traffic there is, once in a while.
-    fn look(
-        self,
-        evidence: &Evidence,
-        reading: ClockReading,
-        generation: Generation,
-        context: &impl CallContext,
-    ) {
-        let now = date_of(context.nanos_at(reading.raw));
+    /// Shows the evidence how much traffic there is, once in a while.
+    pub(super) fn look(self, evidence: &Evidence, call: Call<'_, impl CallContext>) {
+        let Call {
+            generation,
+            reading,
+            context,
+        } = call;
+        let now = call.date();
         let began = self.began_at(generation, now);
         let counted_since = self.counted_since(generation).unwrap_or(began);
         evidence.look(generation, now, (began, counted_since), || {

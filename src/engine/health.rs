@@ -1,7 +1,7 @@
 //! What a task asks and tells that checks the dependency's health.
 
 use super::Core;
-use super::view::{Fitted, View, with_view};
+use super::view::{Configuration, View, with_view};
 use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::recovery::HealthChecks;
@@ -25,8 +25,15 @@ pub enum NextCheck {
 
 impl Core {
     /// The tasks that check the dependency's health; allocated for the first of them.
-    pub fn checks(&self) -> &HealthChecks {
-        self.audience.checks_from_now_on()
+    pub fn checks_or_init(&self) -> &HealthChecks {
+        let late = self.late.get_or_init(Box::default);
+        late.checks.get_or_init(Box::default)
+    }
+
+    /// The tasks that check the dependency's health, if there has ever been one.
+    #[inline]
+    pub(super) fn checks(&self) -> Option<&HealthChecks> {
+        self.late.get()?.checks.get()
     }
 
     /// When a task has to check; if it is now, the check is taken to begin.
@@ -35,7 +42,7 @@ impl Core {
         match self.state.phase_of(seen) {
             Phase::Open { until } if now < until.nanos() => NextCheck::In(until.nanos() - now),
             Phase::Open { .. } => {
-                self.checks().start_check(now);
+                self.checks_or_init().start_check(now);
                 let patience = with_view!(self, |view| view.settings().probe_timeout);
                 NextCheck::Now {
                     generation: seen.generation(),
@@ -59,7 +66,7 @@ impl Core {
     }
 }
 
-impl<'a, F: Fitted<'a>> View<'a, F> {
+impl<'a, F: Configuration<'a>> View<'a, F> {
     fn checked(self, generation: Generation, is_well: bool, context: &impl CallContext) -> bool {
         let (reading, now) = self.ring().read_with_nanos(context);
         if is_well {

@@ -1,12 +1,40 @@
-//! What a call may expect that is patient enough to wait for the verdict of the probes.
+//! How a breaker looks to a caller that doesn't ask for a permit yet. Nothing is counted.
 
-use super::Core;
+#[cfg(feature = "async")]
 use super::view::with_view;
+use super::{Core, Refusal};
+#[cfg(feature = "async")]
 use crate::clock::context::CallContext;
+#[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::state::Phase;
+use crate::state::history::moment_of;
+#[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 
+impl Core {
+    /// Since when, in nanoseconds, all calls are let through. Writes nothing.
+    ///
+    /// # Errors
+    /// They are not; where the state has a time, with how long it lasts.
+    pub fn lets_all_through_since(&self, now: u64) -> Result<u64, Refusal> {
+        let seen = self.state.load();
+        let retry_after = match self.state.phase_of(seen) {
+            Phase::Closed | Phase::Disabled | Phase::MetricsOnly => {
+                let since = self.history.since(seen.generation());
+                return Ok(since.map_or(now, moment_of).min(now));
+            }
+            Phase::Open { until } => Some(until.nanos().saturating_sub(now)),
+            Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen => None,
+        };
+        Err(Refusal {
+            state: seen.phase().state(),
+            retry_after,
+        })
+    }
+}
+
+#[cfg(feature = "async")]
 /// What becomes of a call that asks now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prospect {
@@ -21,11 +49,12 @@ pub enum Prospect {
     Answer,
 }
 
+#[cfg(feature = "async")]
 impl Core {
     /// Where callers wait for the verdict of the probes, if they may.
     #[inline]
     pub fn probe_queue(&self) -> Option<&ProbeQueue<EventQueue>> {
-        self.built.beside.as_ref()?.probe_queue.as_deref()
+        self.parts.optional.as_ref()?.probe_queue.as_deref()
     }
 
     /// What becomes of a call that asks now. Nothing is counted, and no clock read unless there are probes.

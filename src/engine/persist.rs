@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Core;
-use super::view::{Built, Fitted, View, with_view};
+use super::parts::Parts;
+use super::view::{Configuration, View, with_view};
 use crate::adaptive::SavedEvidence;
 use crate::clock::Now;
 use crate::clock::context::CallContext;
@@ -173,12 +174,15 @@ impl Core {
     pub fn restore(&mut self, saved: &SavedCore, elapsed: u64, clock: &impl Now) {
         let now = clock.nanos();
         let generation = Generation::of_number(saved.generation);
-        let Built {
+        if let Some(listeners) = self.listeners() {
+            listeners.go_on_after(saved.generation);
+        }
+        let Parts {
             ring,
-            beside,
+            optional,
             settings,
-        } = &mut self.built;
-        let limit = beside.as_ref().and_then(|it| it.timed.as_deref());
+        } = &mut self.parts;
+        let limit = optional.as_ref().and_then(|it| it.timed.as_deref());
         let limit = limit.map(|timed| (true, timed.limit()));
         let (is_timed, limit) = limit.unwrap_or_default();
         // The present settings win, whatever the former ones said.
@@ -187,7 +191,6 @@ impl Core {
         self.state = AtomicState::beginning(generation, phase, is_timed);
         let since = date_of(now).saturating_sub(saved.age.saturating_add(elapsed));
         self.history = History::restore(saved.generation, generation, since);
-        self.audience.go_on_after(saved.generation);
         // What was slow, and therefore failed, by another limit would say nothing by this one.
         let is_same_limit = saved.slower_than == limit.map(saturated);
         ring.start_generation(generation, || true);
@@ -197,12 +200,14 @@ impl Core {
             ring.restore(&saved.window, generation, elapsed, clock);
         }
         if let Some(retry_after) = saved.recovery.retry_after {
-            let longest = beside.as_ref().and_then(|it| it.max_retry_after.as_deref());
+            let longest = optional
+                .as_ref()
+                .and_then(|it| it.max_retry_after.as_deref());
             let longest = longest.copied().unwrap_or(MaxRetryAfter::DEFAULT);
             self.retry_after
                 .note(retry_after.saturating_sub(elapsed), now, longest);
         }
-        let own = beside.as_ref().and_then(|it| it.open_times.as_deref());
+        let own = optional.as_ref().and_then(|it| it.open_times.as_deref());
         if let Some(times) = settings.open_times(own) {
             let is_open = matches!(saved.state(), State::Open | State::HalfOpen);
             let by_hand = is_open.then(|| times.by_hand());
@@ -210,18 +215,19 @@ impl Core {
             self.latest_opening.restore(generation, streak);
         }
         let mut has_evidence = false;
-        if let Some(beside) = beside {
-            if let Some(evidence) = &mut beside.evidence {
+        if let Some(optional) = optional {
+            if let Some(evidence) = &mut optional.evidence {
                 evidence.start_generation(generation, || true);
                 if let (Some(saved), true) = (&saved.evidence, is_same_limit) {
                     evidence.restore(saved, generation, date_of(now), elapsed);
                 }
                 has_evidence = evidence.has_any(generation);
             }
-            if let (Some(outage), Some(adaptive)) = (saved.recovery.outage, &mut beside.recovery) {
+            if let (Some(outage), Some(adaptive)) = (saved.recovery.outage, &mut optional.recovery)
+            {
                 adaptive.outage.restore(outage, elapsed, now);
             }
-            if let Some(timed) = &mut beside.timed {
+            if let Some(timed) = &mut optional.timed {
                 timed.restore(&saved.usual, &settings.policies);
             }
         }
@@ -234,7 +240,7 @@ impl Core {
     }
 }
 
-impl<'a, F: Fitted<'a>> View<'a, F> {
+impl<'a, F: Configuration<'a>> View<'a, F> {
     fn save(self, seen: StateWord, context: &impl CallContext) -> SavedCore {
         let (ring, timed) = (self.ring(), self.timed());
         let (reading, now) = ring.read_with_nanos(context);

@@ -8,14 +8,16 @@
 //! way and has other rules begins anew. A breaker that is switched off or on enters another state; who has moved it
 //! looks again whether the settings still are the latest, so that the state ends as the latest say.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::Core;
+use super::call::Call;
+use super::carried::Carried;
+use super::parts::{Overrides, Parts};
 use super::view::with_view;
 use crate::adaptive::Evidence;
 use crate::clock::context::CallContext;
-use crate::engine::beside::Beside;
-use crate::engine::parts::{Carried, Outfit, Override, Overrides, Reconfigured, Settings};
 use crate::events::Cause;
 use crate::latency::times::Timed;
 use crate::outcome::Outcome;
@@ -25,44 +27,32 @@ use crate::state::{Generation, Phase, State, StateChange};
 use crate::sync::{Ordering, Replaceable, Seen, fence};
 use crate::window::Ring;
 
-/// An outfit whose parts can be shared.
-struct Offer {
-    settings: Settings,
-    /// See [`Overrides::are_its_own`].
-    is_for_it_alone: bool,
-    ring: Arc<Ring>,
-    timed: Option<Arc<Timed>>,
-    evidence: Option<Arc<Evidence>>,
-    recovery: Option<Arc<AdaptiveRecovery>>,
-    open_times: Option<Arc<OpenTimes>>,
-    max_retry_after: Option<Arc<MaxRetryAfter>>,
+/// What came of another configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reconfigured {
+    /// Nothing: it says what the one before said.
+    Unchanged,
+    /// The window was carried over with all that it holds.
+    WindowKept,
+    /// The window has another shape, and holds the newest calls of the former one.
+    WindowResized,
+    /// The window began anew: it has another shape, and could not hold what the former one counted.
+    WindowReset,
+    /// The breaker entered this state, with an empty window: it was [switched off or
+    /// on](crate::CircuitBreakerBuilder::enabled).
+    StateChanged(State),
 }
 
-impl Offer {
-    fn new(outfit: Outfit, is_for_it_alone: bool) -> Self {
-        let Outfit {
-            settings,
-            ring,
-            beside,
-        } = outfit;
-        let Beside {
-            timed,
-            evidence,
-            recovery,
-            open_times,
-            max_retry_after,
-            ..
-        } = beside;
-        Self {
-            settings,
-            is_for_it_alone,
-            ring: Arc::new(ring),
-            timed: timed.map(Arc::from),
-            evidence: evidence.map(Arc::from),
-            recovery: recovery.map(Arc::from),
-            open_times: open_times.map(Arc::from),
-            max_retry_after: max_retry_after.map(Arc::from),
-        }
+impl fmt::Display for Reconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unchanged => "unchanged",
+            Self::WindowKept => "reconfigured, window kept",
+            Self::WindowResized => "reconfigured, newest calls kept",
+            Self::WindowReset => "reconfigured, window begun anew",
+            Self::StateChanged(state) => return write!(f, "reconfigured, now {state}"),
+        })
     }
 }
 
@@ -99,20 +89,20 @@ impl HeldPhases {
 impl Core {
     /// Puts another configuration in the place of the present one; the outfit was made with this breaker's
     /// clock and name.
-    pub fn reconfigure(&self, outfit: Outfit, context: &impl CallContext) -> Reconfigured {
-        self.reconfigure_to(&Offer::new(outfit, true), context)
+    pub fn reconfigure(&self, parts: Parts, context: &impl CallContext) -> Reconfigured {
+        self.reconfigure_to(&Overrides::by(parts, true), context)
     }
 
     /// The same, as all breakers of its registry.
     #[cfg(feature = "registry")]
-    pub fn bring_into_line(&self, outfit: Outfit, context: &impl CallContext) -> Reconfigured {
-        self.reconfigure_to(&Offer::new(outfit, false), context)
+    pub fn bring_into_line(&self, parts: Parts, context: &impl CallContext) -> Reconfigured {
+        self.reconfigure_to(&Overrides::by(parts, false), context)
     }
 
-    fn reconfigure_to(&self, offer: &Offer, context: &impl CallContext) -> Reconfigured {
+    fn reconfigure_to(&self, offer: &Overrides, context: &impl CallContext) -> Reconfigured {
         let now = context.nanos();
         let change = loop {
-            let seen = self.audience.later().map(Replaceable::load);
+            let seen = self.overrides().map(Replaceable::load);
             let Some((overrides, change)) = self.accept(offer, seen.as_ref(), context) else {
                 return Reconfigured::Unchanged;
             };
@@ -182,63 +172,67 @@ impl Core {
     /// Whether nobody else was first.
     fn publish(&self, overrides: Overrides, seen: Option<&Seen<Overrides>>) -> bool {
         let overrides = Arc::new(overrides);
-        if let (Some(later), Some(seen)) = (self.audience.later(), seen) {
+        if let (Some(later), Some(seen)) = (self.overrides(), seen) {
             return later.replace(seen, overrides);
         }
-        self.audience.publish(Arc::clone(&overrides));
-        let later = self.audience.later().map(Replaceable::load);
+        let late = self.late.get_or_init(Box::default);
+        late.overrides
+            .publish(Replaceable::new(Arc::clone(&overrides)));
+        let later = self.overrides().map(Replaceable::load);
         later.is_some_and(|later| Arc::ptr_eq(later.get(), &overrides))
     }
 
     /// What the offer makes of what there is, and what changes with it; `None` if nothing does.
     fn accept(
         &self,
-        offer: &Offer,
+        offer: &Overrides,
         seen: Option<&Seen<Overrides>>,
         context: &impl CallContext,
     ) -> Option<(Overrides, Change)> {
         let now = context.nanos();
-        let before = seen.map_or_else(|| self.no_overrides(), |it| Overrides::clone(it.get()));
-        let built = self.built.beside.as_deref();
+        let before = seen.map_or_else(
+            || Overrides::none(&self.parts.settings),
+            |it| Overrides::clone(it.get()),
+        );
+        let built = self.parts.optional.as_deref();
         let policies = [&before.settings, &offer.settings].map(|it| &*it.policies);
 
-        let built_ring = &self.built.ring;
+        let built_ring = &self.parts.ring;
         let timed = before.timed.of(built.and_then(|it| it.timed.as_deref()));
-        let has_same_times = match (timed, &offer.timed) {
+        let offered_timed = offer.timed.of(None);
+        let has_same_times = match (timed, offered_timed) {
             (Some(own), Some(other)) => own.same_config(policies[0], (other, policies[1])),
             (own, other) => own.is_none() && other.is_none(),
         };
         let ring = before.ring.of(Some(built_ring)).unwrap_or(built_ring);
-        let window = !(has_same_times && ring.same_config(&offer.ring));
+        let offered_ring = offer.ring.of(None).unwrap_or(built_ring);
+        let window = !(has_same_times && ring.same_config(offered_ring));
         let held = HeldPhases {
             before: before.settings.switch.held(),
             now: offer.settings.switch.held(),
         };
         let held = (held.before != held.now).then_some(held);
-        let limits = [timed, offer.timed.as_deref()].map(|it| it.and_then(Timed::limit));
+        let limits = [timed, offered_timed].map(|it| it.and_then(Timed::limit));
         // In a state that the settings change the window begins empty.
         let can_carry = window && held.is_none() && limits[0] == limits[1];
         let carried = can_carry
-            .then(|| self.carry_over((ring, before.carried.as_deref()), offer, context))
+            .then(|| self.carry_over((ring, before.carried.as_deref()), offered_ring, context))
             .flatten();
         let (ring, ring_since, timed) = if window {
-            let timed = offer.timed.clone();
-            let timed = timed.map_or(Override::Removed, Override::Replaced);
-            let ring = Override::Replaced(Arc::clone(&offer.ring));
-            (ring, Some(now), timed)
+            (offer.ring.clone(), Some(now), offer.timed.clone())
         } else {
             (before.ring.clone(), before.ring_since, before.timed.clone())
         };
 
         let evidence = before.evidence.succeeded_by(
             built.and_then(|it| it.evidence.as_deref()),
-            offer.evidence.as_ref(),
+            &offer.evidence,
             Evidence::same_config,
             Evidence::inherit,
         );
         let recovery = before.recovery.succeeded_by(
             built.and_then(|it| it.recovery.as_deref()),
-            offer.recovery.as_ref(),
+            &offer.recovery,
             AdaptiveRecovery::same_config,
             |new, old| new.outage.inherit(&old.outage),
         );
@@ -246,19 +240,19 @@ impl Core {
             .open_times
             .of(built.and_then(|it| it.open_times.as_deref()));
         let grew = before.settings.open_times(own).is_some();
-        let offered = offer.settings.open_times(offer.open_times.as_deref());
+        let offered = offer.settings.open_times(offer.open_times.of(None));
         if !grew && offered.is_some() {
             self.latest_opening.start(self.state.load().generation());
         }
         let open_times = before.open_times.succeeded_by(
             built.and_then(|it| it.open_times.as_deref()),
-            offer.open_times.as_ref(),
+            &offer.open_times,
             OpenTimes::same_config,
             |_, _| (),
         );
         let max_retry_after = before.max_retry_after.succeeded_by(
             built.and_then(|it| it.max_retry_after.as_deref()),
-            offer.max_retry_after.as_ref(),
+            &offer.max_retry_after,
             MaxRetryAfter::eq,
             |_, _| (),
         );
@@ -282,7 +276,7 @@ impl Core {
             held,
         };
         // The same settings, given to it alone, are its own no more than they were.
-        let are_its_own = offer.is_for_it_alone && (!is_same || before.are_its_own);
+        let are_its_own = offer.are_its_own && (!is_same || before.are_its_own);
         (!is_same || are_its_own != before.are_its_own).then(|| {
             let overrides = Overrides {
                 settings,
@@ -305,7 +299,7 @@ impl Core {
     fn carry_over(
         &self,
         (former, earlier): (&Ring, Option<&Carried>),
-        offer: &Offer,
+        offered: &Ring,
         context: &impl CallContext,
     ) -> Option<Arc<Carried>> {
         let seen = self.state.load();
@@ -321,26 +315,9 @@ impl Core {
         let since = since.unwrap_or_else(|| self.began_at(from, now));
         let since = since.max(now.saturating_sub(former.span(context)));
         let both = (from, from.next());
-        offer
-            .ring
+        offered
             .carry_over(former, both, context)
             .then(|| Arc::new(Carried::new(from, since, run)))
-    }
-
-    /// What the breaker was built with.
-    fn no_overrides(&self) -> Overrides {
-        Overrides {
-            settings: self.built.settings.clone(),
-            are_its_own: false,
-            ring: Override::Inherit,
-            ring_since: None,
-            carried: None,
-            timed: Override::Inherit,
-            evidence: Override::Inherit,
-            recovery: Override::Inherit,
-            open_times: Override::Inherit,
-            max_retry_after: Override::Inherit,
-        }
     }
 
     /// Begins anew, in the state, what has to, and returns the state in which the settings have put the breaker.
@@ -423,10 +400,13 @@ impl Core {
         self.run.meet();
         let generation = self.state.load().generation();
         with_view!(self, |view| {
-            let reading = view.ring().read(context);
+            let call = Call {
+                generation,
+                reading: view.ring().read(context),
+                context,
+            };
             let run = self.run.get(generation);
-            view.judge(generation, run, Outcome::Ignored, reading, context)
-                || view.judge_weighed(generation, reading, context)
+            view.judge(call, run, Outcome::Ignored) || view.judge_weighed(call)
         });
     }
 }

@@ -1,13 +1,14 @@
-//! What becomes of a call that was let through: it is recorded.
+//! How the outcome of a call that was let through is recorded.
 
 use std::num::NonZero;
 
-use super::view::{Fitted, View, with_view};
+use super::call::Call;
+use super::view::{Configuration, View, with_view};
 use super::{Core, Ticket};
 use crate::clock::context::CallContext;
 use crate::outcome::Outcome;
 use crate::state::{Generation, Phase};
-use crate::window::{ClockReading, Latencies, Tally, Took};
+use crate::window::{Latencies, Tally, Took};
 
 impl Core {
     /// Takes the outcome of a call that was let through, and how many nanoseconds it took if the
@@ -51,17 +52,17 @@ impl Core {
         });
     }
 
-    /// Counts a call in its generation's window. If the generation is over, then so is its window,
-    /// and what is counted there is read by nobody.
+    /// Counts a call in the window that the breaker was built with. Calls for another window don't
+    /// come here.
     ///
-    /// In the window that the breaker was built with: calls that are counted in another one don't come here.
+    /// If the generation is over, so is its window, and nobody reads what is counted there.
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
     )]
     #[inline(always)]
     fn count(&self, tally: Tally, generation: Generation, context: &impl CallContext) {
-        self.built.ring.record(tally, generation, context, move || {
+        self.parts.ring.record(tally, generation, context, move || {
             self.is_current(generation)
         });
     }
@@ -84,10 +85,24 @@ impl Core {
             }
         });
     }
+
+    /// Ends the run of failures, and weighs a success that can speak against the evidence.
+    #[inline]
+    fn after_success(&self, generation: Generation, context: &impl CallContext) {
+        if self.run.has_any() {
+            self.after_success_slow(generation, context);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn after_success_slow(&self, generation: Generation, context: &impl CallContext) {
+        with_view!(self, |view| view.end_run(generation, context));
+    }
 }
 
-impl<'a, F: Fitted<'a>> View<'a, F> {
-    /// Takes the success of a call whose time is taken.
+impl<'a, F: Configuration<'a>> View<'a, F> {
+    /// Records the success of a call whose time is taken.
     #[inline(never)]
     fn record_timed_success(
         self,
@@ -98,17 +113,47 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
         let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
         let Some(timed) = self.timed() else {
-            // It has another window than it was built with, and takes no time.
-            self.record_at(reading, Tally::Success, generation, context);
+            // A new window has come meanwhile, under which no times are taken.
+            self.count_at(
+                Call {
+                    generation,
+                    reading,
+                    context,
+                },
+                Tally::Success,
+            );
             return self.after_success(generation, context);
         };
         let took = timed.took(ticket.begin, reading.raw, given, context);
         if took.is_slow || timed.is_tick(reading) {
-            self.record_success_slow(reading, took, true, generation, context);
+            let call = Call {
+                generation,
+                reading,
+                context,
+            };
+            self.record_success_slow(call, took, true);
         } else {
-            let took = Some((took, timed.latencies()));
-            self.record_timed(reading, Tally::Success, took, generation, context);
+            let took = (took, timed.latencies());
+            let is_current = move || self.is_current(generation);
+            self.ring().record_timed_at(
+                reading,
+                Tally::Success,
+                took,
+                generation,
+                context,
+                is_current,
+            );
             self.after_success(generation, context);
+        }
+    }
+
+    /// The call of a ticket, with the clock read now.
+    #[inline]
+    fn call_of<C: CallContext>(self, ticket: Ticket, context: &C) -> Call<'_, C> {
+        Call {
+            generation: ticket.admitted.generation(),
+            reading: self.ring().read(context),
+            context,
         }
     }
 
@@ -124,7 +169,6 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             return self.record_half_open(ticket, outcome, given, context);
         }
         let ticket = self.unwatched(ticket, context);
-        let generation = ticket.admitted.generation();
         match (ticket.admitted.phase(), outcome) {
             (Phase::Disabled, _) => {}
             (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
@@ -132,54 +176,44 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             }
             (_, Outcome::Success) => self.record_timed_success(ticket, given, context),
             (_, Outcome::Ignored) => {
-                let reading = self.ring().read(context);
-                self.record_at(reading, Tally::Uncounted, generation, context);
+                self.count_at(self.call_of(ticket, context), Tally::Uncounted);
             }
         }
     }
 
-    /// Settles a cancelled call. If it counts as ignored but took too long, it is a slow call: the
+    /// Records a cancelled call. If it counts as ignored but took too long, it is a slow call: the
     /// caller gave up because the dependency didn't answer.
     fn cancel(self, ticket: Ticket, context: &impl CallContext) {
         let on_cancel = self.settings().on_cancel;
         if let (Outcome::Ignored, Some(timed)) = (on_cancel, self.timed()) {
-            let reading = self.ring().read(context);
-            let took = timed.took(ticket.begin, reading.raw, None, context);
+            let call = self.call_of(ticket, context);
+            let took = timed.took(ticket.begin, call.reading.raw, None, context);
             if took.is_slow {
-                return self.record_late_cancel(ticket, took, reading, context);
+                return self.record_late_cancel(ticket, took, call);
             }
         }
         self.record_slow(ticket, on_cancel, None, context);
     }
 
-    /// Settles a call that was cancelled after the limit for slow calls.
-    fn record_late_cancel(
-        self,
-        ticket: Ticket,
-        took: Took,
-        reading: ClockReading,
-        context: &impl CallContext,
-    ) {
+    /// Records a call that was cancelled after the limit for slow calls.
+    fn record_late_cancel(self, ticket: Ticket, took: Took, call: Call<'_, impl CallContext>) {
         if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
-            // With the time at hand the call is slow, so it fails as a probe, by any reading of the
+            // The call has taken too long already, so it fails as a probe by any later reading of the
             // clock.
             let took = NonZero::new(took.nanos);
-            return self.record_half_open(ticket, Outcome::Success, took, context);
+            return self.record_half_open(ticket, Outcome::Success, took, call.context);
         }
-        // First out of the calls in flight, then recorded: so no reader finds it both slow and in
-        // flight.
-        let ticket = self.unwatched(ticket, context);
+        // The call leaves the calls in flight first and is recorded then. So no reader finds it both
+        // slow and in flight.
+        let ticket = self.unwatched(ticket, call.context);
         match ticket.admitted.phase() {
-            Phase::Closed | Phase::MetricsOnly => {
-                let generation = ticket.admitted.generation();
-                self.record_success_slow(reading, took, false, generation, context);
-            }
+            Phase::Closed | Phase::MetricsOnly => self.record_success_slow(call, took, false),
             // Other states record nothing.
             _ => {}
         }
     }
 
-    /// The ticket of a call whose time in flight is watched no more.
+    /// The ticket of a call whose time in flight is no longer watched.
     #[inline]
     fn unwatched(self, ticket: Ticket, context: &impl CallContext) -> Ticket {
         let (admitted, place) = ticket.admitted.without_watch();
@@ -191,62 +225,58 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
         Ticket { admitted, ..ticket }
     }
 
-    /// Counts a call that ended when the clock was read; see [`Core::record`].
+    /// Counts a call that ended when the clock was read; see [`Core::count`].
     #[inline]
-    pub(super) fn record_at(
-        self,
-        reading: ClockReading,
-        tally: Tally,
-        generation: Generation,
-        context: &impl CallContext,
-    ) {
+    pub(super) fn count_at(self, call: Call<'_, impl CallContext>, tally: Tally) {
+        let Call {
+            generation,
+            reading,
+            context,
+        } = call;
         self.ring()
             .record_at(reading, tally, generation, context, move || {
                 self.is_current(generation)
             });
     }
 
-    /// The same, of a call that may have been timed.
+    /// Like [`count_at`](Self::count_at), for a call that may have been timed.
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- closed_latency` shows a slower path"
     )]
     #[inline(always)]
-    fn record_timed(
+    fn count_timed(
         self,
-        reading: ClockReading,
+        call: Call<'_, impl CallContext>,
         tally: Tally,
         took: Option<(Took, Option<&Latencies>)>,
-        generation: Generation,
-        context: &impl CallContext,
     ) {
         let Some(took) = took else {
-            return self.record_at(reading, tally, generation, context);
+            return self.count_at(call, tally);
         };
+        let Call {
+            generation,
+            reading,
+            context,
+        } = call;
         let is_current = move || self.is_current(generation);
         self.ring()
             .record_timed_at(reading, tally, took, generation, context, is_current);
     }
 
-    /// Records a success that was slow, or after which percentiles are to be judged. A slow call
-    /// that was cancelled comes here too, and doesn't end the run of failures.
+    /// Records a success that was slow, or after which percentiles are to be judged.
+    ///
+    /// A slow call that was cancelled comes here too. It doesn't end the run of failures.
     #[cold]
     #[inline(never)]
-    fn record_success_slow(
-        self,
-        reading: ClockReading,
-        took: Took,
-        ends_run: bool,
-        generation: Generation,
-        context: &impl CallContext,
-    ) {
+    fn record_success_slow(self, call: Call<'_, impl CallContext>, took: Took, ends_run: bool) {
+        let generation = call.generation;
         let latencies = self.timed().and_then(|timed| timed.latencies());
-        let recorded = Some((took, latencies));
-        self.record_timed(reading, Tally::Success, recorded, generation, context);
+        self.count_timed(call, Tally::Success, Some((took, latencies)));
         if took.is_slow {
-            // As with failures, so that of two slow calls the second to write here sees the other.
+            // As with failures: of two slow calls, the second to write here sees the other.
             let is_current = || self.is_current(generation);
-            let weighed = self.weigh_failure(reading, generation, context);
+            let weighed = self.weigh_failure(call);
             let run = if ends_run {
                 self.run.restart(weighed, generation, is_current).map(|_| 0)
             } else {
@@ -254,15 +284,15 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             };
             if let Some(run) = run {
                 with_view!(&self, |view| {
-                    let reading = self.reading_for(view, reading);
-                    view.judge(generation, run, Outcome::Success, reading, context);
-                    view.judge_weighed(generation, reading, context);
+                    let call = self.call_for(view, call);
+                    view.judge(call, run, Outcome::Success);
+                    view.judge_weighed(call);
                 });
             }
         } else {
-            self.after_success(generation, context);
+            self.after_success(generation, call.context);
         }
-        self.judge_at_tick(generation, reading, context);
+        self.judge_at_tick(call);
     }
 
     fn record_failure(
@@ -272,33 +302,57 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
         given: Option<NonZero<u64>>,
         context: &impl CallContext,
     ) {
-        let generation = ticket.admitted.generation();
-        let reading = self.ring().read(context);
+        let call = self.call_of(ticket, context);
+        let generation = call.generation;
         let timed = self.timed();
         let took = timed.map(|timed| {
-            let took = timed.took(ticket.begin, reading.raw, given, context);
+            let took = timed.took(ticket.begin, call.reading.raw, given, context);
             let took = match outcome {
                 Outcome::TimedOut => timed.given_up(took),
                 _ => took,
             };
             (took, timed.latencies())
         });
-        self.record_timed(reading, Tally::Failure, took, generation, context);
-        // No trip is lost: all failures add to one word, after they were written to the window, and
-        // each addition acquires what the ones before it have released (see `stamped::update`). Of
+        self.count_timed(call, Tally::Failure, took);
+        // No trip is lost. All failures add to one word after they were written to the window. Each
+        // addition acquires what the additions before it have released (see `stamped::update`). Of
         // two threads that each write a failure and then sum, the second to add sees the other's.
-        let weighed = self.weigh_failure(reading, generation, context);
+        let weighed = self.weigh_failure(call);
         let is_current = || self.is_current(generation);
         let Some(run) = self.run.add_with(weighed, generation, is_current) else {
             return;
         };
-        // Under another configuration that has come meanwhile: who brings it makes it known and then
-        // comes to the same word, so of the two the second to come there judges this failure by it.
+        // Another configuration may have come meanwhile. The thread that brings it publishes it and
+        // then comes to the same word. So the second of the two judges this failure by it.
         with_view!(&self, |view| {
-            let reading = self.reading_for(view, reading);
-            view.judge(generation, run, outcome, reading, context);
-            view.judge_weighed(generation, reading, context);
-            view.judge_at_tick(generation, reading, context);
+            let call = self.call_for(view, call);
+            view.judge(call, run, outcome);
+            view.judge_weighed(call);
+            view.judge_at_tick(call);
         });
+    }
+
+    /// Ends the run of failures after a success. Learns from the success if there was evidence.
+    fn end_run(self, generation: Generation, context: &impl CallContext) {
+        let Some(evidence) = self.evidence() else {
+            return self.run.clear_with(generation, || false);
+        };
+        // This thread asks first, as `weigh` does: the evidence tells generations apart by 11 bits.
+        let lesson = self
+            .is_current(generation)
+            .then(|| evidence.success(generation))
+            .flatten();
+        let has_any = || evidence.has_any(generation);
+        self.run.clear_with(generation, has_any);
+        if let Some(lesson) = lesson {
+            let call = Call {
+                generation,
+                reading: self.ring().read(context),
+                context,
+            };
+            let now = call.date();
+            evidence.learn(lesson, now, self.began_at(generation, now));
+            self.look(evidence, call);
+        }
     }
 }

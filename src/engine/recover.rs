@@ -1,137 +1,78 @@
-//! How a breaker that has tripped finds its way back: probes and, with an adaptive recovery, a ramp.
+//! How a breaker that has tripped recovers: by probes and, with an adaptive recovery, by a ramp.
 
+use std::cell::Cell;
 use std::num::NonZero;
 
-use super::view::{Fitted, View, with_view};
+use super::call::Call;
+use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
 use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::outcome::Outcome;
-use crate::recovery::{Ask, RampReport, Streak};
+use crate::recovery::{Ask, RampReport};
 use crate::state::history::date_of;
 use crate::state::{
-    Generation, Moment, PackedRound, Phase, ProbeReport, ProbeVerdict, State, StateChange,
+    Generation, PackedRound, Phase, ProbeReport, ProbeVerdict, Probes, State, StateChange,
     StateWord,
 };
-use crate::window::{ClockReading, Ring};
+use crate::window::ClockReading;
 
-/// An opening that is about to be made.
+/// A probe, or a call that a ramp has let through, at its end.
 #[derive(Clone, Copy)]
-pub(super) struct Opening {
-    until: Moment,
-    /// What is to be noted of it, where open times grow.
-    streak: Option<Streak>,
+struct Ended {
+    ticket: Ticket,
+    outcome: Outcome,
+    /// Whether the call took longer than the limit for slow calls.
+    is_slow: bool,
+    /// When the call began, in nanoseconds.
+    began: u64,
+    /// How many nanoseconds the call took, by the caller's word if there is one.
+    took: u64,
+    /// When the outcome was recorded, in nanoseconds.
+    now: u64,
 }
 
-impl Opening {
-    pub(super) fn phase(self) -> Phase {
-        Phase::Open { until: self.until }
+impl Ended {
+    fn succeeded(self) -> bool {
+        self.outcome == Outcome::Success && !self.is_slow
+    }
+
+    /// The cause of the transition that this call has decided as a probe.
+    fn cause(self, probes: Probes) -> Cause {
+        let permitted = probes.permitted();
+        match self.outcome {
+            Outcome::Success if self.succeeded() && probes.may_fail() == 0 => {
+                Cause::ProbesSucceeded { probes: permitted }
+            }
+            Outcome::Success if self.succeeded() => Cause::EnoughProbesSucceeded {
+                succeeded: probes.needed(),
+                probes: permitted,
+            },
+            Outcome::Success | Outcome::Failure | Outcome::TimedOut if probes.may_fail() > 0 => {
+                Cause::TooManyProbesFailed {
+                    failed: probes.may_fail() + 1,
+                    probes: permitted,
+                }
+            }
+            Outcome::Success => Cause::ProbeSlow,
+            Outcome::Trip => Cause::TripRequested,
+            // An ignored probe decides nothing.
+            Outcome::Failure | Outcome::TimedOut | Outcome::Ignored => Cause::ProbeFailed,
+        }
     }
 }
 
 impl Core {
-    /// Heeds that the dependency wants to be left alone for so many nanoseconds.
-    pub fn note_retry_after(&self, nanos: u64, now: u64) {
-        let longest = with_view!(self, |view| view.max_retry_after());
-        self.stay_open(self.retry_after.note(nanos, now, longest));
-    }
-
-    /// Lengthens the open time, if there is one that ends before `until`.
-    fn stay_open(&self, until: u64) {
-        let until = Moment::at(until);
-        let mut seen = self.state.load();
-        while let Phase::Open { until: present } = self.state.phase_of(seen)
-            && present < until
-        {
-            match self.state.stay(seen, Phase::Open { until }) {
-                Ok(()) => return,
-                Err(found) => seen = found,
-            }
-        }
-    }
-
-    /// For how many nanoseconds there has been `generation`; none, until who began it has noted when.
-    pub(super) fn age(&self, generation: Generation, now: u64) -> u64 {
-        self.history.age(generation, now).unwrap_or(0)
-    }
-
-    /// What the ticket of a call says that a ramp lets through in this round.
+    /// The ticket's state word for a call that a ramp lets through in this round.
     pub(super) fn in_round(generation: Generation, round: PackedRound) -> StateWord {
         let round = round.unpack().without_counts();
         StateWord::new(generation, Phase::Ramp(round.pack()))
     }
 }
 
-impl<'a, F: Fitted<'a>> View<'a, F> {
-    /// The opening with which an outage begins `now` and ends `generation`.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn first_opening(
-        self,
-        generation: Generation,
-        reading: ClockReading,
-        now: u64,
-        context: &impl CallContext,
-    ) -> Opening {
-        if let Some(adaptive) = self.adaptive() {
-            let calls = self.ring().calls(generation, reading, context);
-            let within = self.lasted(generation, now);
-            // What the last n calls have taken nobody knows; that they were few, it may be.
-            let calls = match self.ring() {
-                Ring::Time(_) => calls,
-                Ring::Count(_) => 0,
-            };
-            adaptive.outage.start(now, calls, within);
-        }
-        self.opening(self.age(generation, now), now)
-    }
-
-    /// The next opening, after a recovery that has failed.
-    pub(super) fn next_opening(self, now: u64) -> Opening {
-        self.opening(0, now)
-    }
-
-    /// An opening of a breaker that has been closed for `healthy` nanoseconds.
-    fn opening(self, healthy: u64, now: u64) -> Opening {
-        let generation = || self.state.load().generation();
-        let times = self.open_times();
-        let streak = times.map(|times| {
-            let random = self.latest_opening.random(now, generation());
-            times.next(self.latest_opening.get(), healthy, random)
-        });
-        let wait = match (streak, self.adaptive()) {
-            (Some(streak), _) => streak.wait,
-            (None, Some(adaptive)) if adaptive.by_traffic => {
-                adaptive.outage.wait(now, generation().number())
-            }
-            (None, _) => self.settings().open_for,
-        };
-        let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
-        let until = Moment::at(now.saturating_add(wait).max(wished));
-        Opening { until, streak }
-    }
-
-    /// What the winner of an opening has to do after it.
-    pub(super) fn opened(self, moved: StateChange, opening: Opening, now: u64, cause: Cause) {
-        if let Some(streak) = opening.streak {
-            self.latest_opening.note(moved.generation, streak);
-        }
-        let wished = self.retry_after.until();
-        self.stay_open(self.max_retry_after().cut(wished, now));
-        self.entered(moved, now, cause);
-    }
-
-    /// The same of a transition that may have been an opening.
-    fn moved(self, moved: StateChange, opening: Opening, now: u64, cause: Cause) {
-        if moved.to == State::Open {
-            self.opened(moved, opening, now, cause);
-        } else {
-            self.entered(moved, now, cause);
-        }
-    }
-
+impl<'a, F: Configuration<'a>> View<'a, F> {
     /// For how many nanoseconds the window has counted calls of `generation`.
-    fn lasted(self, generation: Generation, now: u64) -> u64 {
+    pub(super) fn lasted(self, generation: Generation, now: u64) -> u64 {
         let length = self.adaptive().map_or(0, |it| it.window);
         if let Some(since) = self.counted_since(generation) {
             return date_of(now).saturating_sub(since).min(length);
@@ -170,7 +111,12 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
         context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         let generation = seen.generation();
-        let half_open = |wait| self.refuse(State::HalfOpen, generation, wait, reading, context);
+        let call = |generation| Call {
+            generation,
+            reading,
+            context,
+        };
+        let half_open = |wait| self.refuse(State::HalfOpen, wait, call(generation));
         let (Some(adaptive), Phase::Ramp(round)) = (self.adaptive(), seen.phase()) else {
             // Only an adaptive recovery makes ramps.
             return Err(half_open(None));
@@ -195,20 +141,9 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
                     self.opened(moved, opening, now, Cause::RampOverdue { share });
                 }
                 let wait = opening.until.nanos().saturating_sub(now);
-                Err(self.refuse(State::Open, generation.next(), Some(wait), reading, context))
+                Err(self.refuse(State::Open, Some(wait), call(generation.next())))
             }
         }
-    }
-
-    fn is_slow(
-        self,
-        ticket: Ticket,
-        raw: u64,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) -> bool {
-        let timed = self.timed();
-        timed.is_some_and(|timed| timed.took(ticket.begin, raw, given, context).is_slow)
     }
 
     /// Takes the outcome of a probe, or of a call that a ramp has let through.
@@ -221,97 +156,95 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
         context: &impl CallContext,
     ) {
         let ticket = ticket.ended(context);
-        let time = context.raw_and_nanos();
+        let (raw, now) = context.raw_and_nanos();
+        let timed = self.timed();
+        let ended = Ended {
+            ticket,
+            outcome,
+            is_slow: timed.is_some_and(|it| it.took(ticket.begin, raw, given, context).is_slow),
+            began: context.nanos_at(ticket.begin),
+            took: given.map_or_else(|| context.nanos_between(ticket.begin, raw), NonZero::get),
+            now,
+        };
         if outcome != Outcome::Ignored {
-            self.learn_duration(ticket, time.1, context);
+            self.learn_duration(ended);
         }
         if let Phase::Ramp(_) = ticket.admitted.phase() {
-            self.record_ramp_call(ticket, outcome, given, time, context);
+            self.record_ramp_call(ended);
         } else {
-            self.record_probe(ticket, outcome, given, time, context);
+            self.record_probe(ended);
         }
     }
 
-    /// Learns how long calls of the recovery take, from one that has reported. If its generation is
-    /// over, the calls in flight get more time, because they may take as long.
-    fn learn_duration(self, ticket: Ticket, now: u64, context: &impl CallContext) {
-        let took = now.saturating_sub(context.nanos_at(ticket.begin));
+    /// Learns how long calls of the recovery take, from one that has reported.
+    ///
+    /// If its generation is over, the calls in flight get more time, because they may take as long.
+    fn learn_duration(self, ended: Ended) {
+        let took = ended.now.saturating_sub(ended.began);
         if let Some(adaptive) = self.adaptive() {
             adaptive.ramp.learn(took);
         }
-        if !self.is_current(ticket.admitted.generation()) {
+        if !self.is_current(ended.ticket.admitted.generation()) {
             let timeout = self.settings().probe_timeout;
-            self.state.lengthen_lease(now, took, timeout);
+            self.state.lengthen_lease(ended.now, took, timeout);
         }
     }
 
-    fn record_ramp_call(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        (raw, now): (u64, u64),
-        context: &impl CallContext,
-    ) {
+    fn record_ramp_call(self, ended: Ended) {
         let Some(adaptive) = self.adaptive() else {
             return;
         };
-        let generation = ticket.admitted.generation();
-        let opening = self.next_opening(now);
-        let led = match outcome {
+        let generation = ended.ticket.admitted.generation();
+        // A success computes no opening, unless it ends the round with too many failures.
+        let opening = Cell::new(None);
+        let reopen = || {
+            let next = self.next_opening(ended.now);
+            opening.set(Some(next));
+            next.phase()
+        };
+        let led = match ended.outcome {
             Outcome::Ignored => {
                 adaptive.ramp.withdraw(&self.state, generation);
                 None
             }
             Outcome::Trip => {
-                let moved = self.state.leave(generation, opening.phase());
+                let moved = self.state.leave(generation, reopen());
                 moved.map(|moved| (moved, Cause::TripRequested))
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
-                let is_slow = self.is_slow(ticket, raw, given, context);
                 let report = RampReport {
-                    ticket: ticket.admitted,
-                    is_good: outcome == Outcome::Success && !is_slow,
-                    began: context.nanos_at(ticket.begin),
-                    now,
+                    ticket: ended.ticket.admitted,
+                    is_good: ended.succeeded(),
+                    began: ended.began,
+                    now: ended.now,
                     spacing: adaptive.outage.spacing(),
                 };
-                adaptive
-                    .ramp
-                    .report(&self.state, report, || opening.phase())
+                adaptive.ramp.report(&self.state, report, reopen)
             }
         };
         if let Some((moved, cause)) = led {
-            self.moved(moved, opening, now, cause);
+            self.moved(moved, opening.get(), ended.now, cause);
         }
     }
 
-    fn record_probe(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        (raw, now): (u64, u64),
-        context: &impl CallContext,
-    ) {
+    fn record_probe(self, ended: Ended) {
         let Settings { probes, .. } = *self.settings();
-        let generation = ticket.admitted.generation();
-        let is_slow = outcome == Outcome::Success && self.is_slow(ticket, raw, given, context);
-        let opening = self.next_opening(now);
-        let report = match outcome {
-            Outcome::Success if !is_slow => {
-                if let Some(moved) = self.begin_ramp(ticket, raw, given, context) {
-                    return moved.map_or((), |(moved, cause)| self.entered(moved, now, cause));
-                }
-                ProbeReport::Succeeded
+        let Ended { outcome, now, .. } = ended;
+        let generation = ended.ticket.admitted.generation();
+        let (report, opening) = if ended.succeeded() {
+            if let Some(moved) = self.begin_ramp(ended) {
+                return moved.map_or((), |(moved, cause)| self.entered(moved, now, cause));
             }
-            Outcome::Ignored => ProbeReport::Withdrawn,
-            Outcome::Success | Outcome::Failure | Outcome::TimedOut | Outcome::Trip => {
-                ProbeReport::Failed {
-                    open_until: opening.until,
-                    is_enough: outcome == Outcome::Trip,
-                }
-            }
+            (ProbeReport::Succeeded, None)
+        } else if outcome == Outcome::Ignored {
+            (ProbeReport::Withdrawn, None)
+        } else {
+            let opening = self.next_opening(now);
+            let report = ProbeReport::Failed {
+                open_until: opening.until,
+                is_enough: outcome == Outcome::Trip,
+            };
+            (report, Some(opening))
         };
         let verdict = self.state.report_probe(generation, report, probes);
         #[cfg(feature = "async")]
@@ -319,53 +252,20 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
             self.wake_one();
         }
         if let ProbeVerdict::Decided(moved) = verdict {
-            let cause = match outcome {
-                Outcome::Success if !is_slow && probes.may_fail() == 0 => {
-                    let probes = probes.permitted();
-                    Cause::ProbesSucceeded { probes }
-                }
-                Outcome::Success if !is_slow => Cause::EnoughProbesSucceeded {
-                    succeeded: probes.needed(),
-                    probes: probes.permitted(),
-                },
-                Outcome::Success | Outcome::Failure | Outcome::TimedOut
-                    if probes.may_fail() > 0 =>
-                {
-                    Cause::TooManyProbesFailed {
-                        failed: probes.may_fail() + 1,
-                        probes: probes.permitted(),
-                    }
-                }
-                Outcome::Success => Cause::ProbeSlow,
-                Outcome::Trip => Cause::TripRequested,
-                // What is withdrawn decides nothing.
-                Outcome::Failure | Outcome::TimedOut | Outcome::Ignored => Cause::ProbeFailed,
-            };
-            self.moved(moved, opening, now, cause);
+            self.moved(moved, opening, now, ended.cause(probes));
         }
     }
 
-    /// Begins a ramp, if the recovery is adaptive and the probe's generation isn't over.
+    /// Starts a ramp, if the recovery is adaptive and the probe's generation isn't over.
     #[allow(
         clippy::option_option,
-        reason = "the first says whether there are ramps"
+        reason = "the outer one says whether there are ramps"
     )]
-    fn begin_ramp(
-        self,
-        ticket: Ticket,
-        raw: u64,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) -> Option<Option<(StateChange, Cause)>> {
+    fn begin_ramp(self, ended: Ended) -> Option<Option<(StateChange, Cause)>> {
         let adaptive = self.adaptive()?;
-        let took = context.nanos_between(ticket.begin, raw);
-        let took = given.map_or(took, NonZero::get);
-        let generation = ticket.admitted.generation();
-        let (now, spacing) = (context.nanos_at(raw), adaptive.outage.spacing());
-        Some(
-            adaptive
-                .ramp
-                .start(&self.state, generation, took, now, spacing),
-        )
+        let generation = ended.ticket.admitted.generation();
+        let spacing = adaptive.outage.spacing();
+        let ramp = &adaptive.ramp;
+        Some(ramp.start(&self.state, generation, ended.took, ended.now, spacing))
     }
 }

@@ -1,59 +1,53 @@
-//! The core as it is fitted out at present.
+//! The parts of a breaker that are in force.
 
 use std::ops::Deref;
 
 use super::Core;
+use super::call::Call;
+use super::parts::{OptionalParts, Override, Overrides};
+use super::settings::Settings;
 use crate::adaptive::Evidence;
-use crate::engine::beside::Beside;
-use crate::engine::parts::{Override, Overrides, Settings};
 use crate::latency::times::Timed;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
 use crate::state::Generation;
 use crate::sync::Replaceable;
-use crate::window::ClockReading;
-use crate::window::Ring;
+use crate::window::{ClockReading, Ring};
 
-/// What a breaker was built with.
-#[derive(Debug)]
-pub(super) struct Built {
-    pub(super) ring: Ring,
-    pub(super) beside: Option<Box<Beside>>,
-    pub(super) settings: Settings,
+/// The configuration that a view shows.
+pub(super) trait Configuration<'a>: Copy {
+    /// The overrides, if there are any.
+    fn overrides(self) -> Option<&'a Overrides>;
 }
 
-/// With what a core is fitted out.
-pub(super) trait Fitted<'a>: Copy {
-    /// What another configuration has brought, if there is another.
-    fn later(self) -> Option<&'a Overrides>;
-}
-
-/// With what it was built with. A type of its own, so that the way of a call through a breaker that was never
-/// reconfigured is compiled as if none ever were.
+/// The configuration that the breaker was built with.
+///
+/// It is a type of its own. The way of a call through a breaker that was never reconfigured is
+/// compiled as if none ever were.
 #[derive(Clone, Copy)]
 pub(super) struct AsBuilt;
 
-impl<'a> Fitted<'a> for AsBuilt {
+impl<'a> Configuration<'a> for AsBuilt {
     #[inline]
-    fn later(self) -> Option<&'a Overrides> {
+    fn overrides(self) -> Option<&'a Overrides> {
         None
     }
 }
 
-impl<'a> Fitted<'a> for &'a Overrides {
+impl<'a> Configuration<'a> for &'a Overrides {
     #[inline]
-    fn later(self) -> Option<&'a Overrides> {
+    fn overrides(self) -> Option<&'a Overrides> {
         Some(self)
     }
 }
 
-/// The core with what it was fitted out with when this was made.
+/// The core with the parts that were in force when the view was made.
 ///
-/// It is made after the state was loaded by which it acts, so that it is no older than the state: who
-/// replaces the window makes the new one known first, and then changes the state.
+/// A caller loads the state first and makes the view then, so the view is no older than the state.
+/// A thread that replaces the window publishes the new one first and changes the state then.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a, F> {
     core: &'a Core,
-    fitted: F,
+    configuration: F,
 }
 
 impl<F> Deref for View<'_, F> {
@@ -65,22 +59,21 @@ impl<F> Deref for View<'_, F> {
     }
 }
 
-/// Acts by what a core is fitted out with at present: `with_view!(core, |present| …)`.
+/// Runs an action with the view of a core: `with_view!(core, |view| …)`.
 ///
-/// A breaker that was never reconfigured pays a load for it, of a word that is rarely written. What another
-/// configuration has brought is held for as long as the action takes.
+/// A breaker that was never reconfigured pays one load for it, of a word that is rarely written. The
+/// view keeps another configuration alive for as long as the action takes.
 macro_rules! with_view {
     ($core:expr, |$view:ident| $act:expr) => {{
         let core: &$crate::engine::Core = $core;
-        let another = core.another();
-        match another {
+        match core.overrides() {
             None => {
                 let $view = core.as_built();
                 $act
             }
-            Some(another) => $crate::engine::view::cold(move || {
-                let seen = another.load();
-                let $view = core.fitted_with(seen.get());
+            Some(overrides) => $crate::engine::view::cold(move || {
+                let seen = overrides.load();
+                let $view = core.with_overrides(seen.get());
                 $act
             }),
         }
@@ -88,7 +81,7 @@ macro_rules! with_view {
 }
 pub(super) use with_view;
 
-/// Keeps what is rare out of the way.
+/// Runs `act` out of line, so that the common path stays short.
 #[cold]
 #[inline(never)]
 pub(super) fn cold<R>(act: impl FnOnce() -> R) -> R {
@@ -96,63 +89,67 @@ pub(super) fn cold<R>(act: impl FnOnce() -> R) -> R {
 }
 
 impl Core {
+    /// The overrides, if another configuration has ever come.
     #[inline]
-    pub(super) fn another(&self) -> Option<&Replaceable<Overrides>> {
-        self.audience.later()
+    pub(super) fn overrides(&self) -> Option<&Replaceable<Overrides>> {
+        self.late.get()?.overrides.get()
     }
 
     #[inline]
     pub(super) fn as_built(&self) -> View<'_, AsBuilt> {
         View {
             core: self,
-            fitted: AsBuilt,
+            configuration: AsBuilt,
         }
     }
 
-    pub(super) fn fitted_with<'a>(&'a self, overrides: &'a Overrides) -> View<'a, &'a Overrides> {
+    pub(super) fn with_overrides<'a>(
+        &'a self,
+        overrides: &'a Overrides,
+    ) -> View<'a, &'a Overrides> {
         View {
             core: self,
-            fitted: overrides,
+            configuration: overrides,
         }
     }
 }
 
-impl<'a, F: Fitted<'a>> View<'a, F> {
+impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline]
-    fn later(self) -> Option<&'a Overrides> {
-        self.fitted.later()
+    fn overrides(self) -> Option<&'a Overrides> {
+        self.configuration.overrides()
     }
 
     #[inline]
     fn part<T>(
         self,
         part: impl FnOnce(&'a Overrides) -> &'a Override<T>,
-        built: impl FnOnce(&'a Beside) -> Option<&'a T>,
+        built: impl FnOnce(&'a OptionalParts) -> Option<&'a T>,
     ) -> Option<&'a T> {
-        let built = || self.core.built.beside.as_deref().and_then(built);
-        match self.later() {
+        let built = || self.core.parts.optional.as_deref().and_then(built);
+        match self.overrides() {
             None => built(),
-            Some(later) => part(later).of(built()),
+            Some(overrides) => part(overrides).of(built()),
         }
     }
 
     #[inline]
     pub(super) fn settings(self) -> &'a Settings {
-        let built = &self.core.built.settings;
-        self.later().map_or(built, |it| &it.settings)
+        let built = &self.core.parts.settings;
+        self.overrides().map_or(built, |it| &it.settings)
     }
 
     /// Whether it was given other settings than it was built with, and not as one of a registry's.
     #[cfg(feature = "registry")]
     pub(super) fn has_its_own_settings(self) -> bool {
-        self.later().is_some_and(|it| it.are_its_own)
+        self.overrides().is_some_and(|it| it.are_its_own)
     }
 
     #[inline]
     pub(super) fn ring(self) -> &'a Ring {
-        match self.later().map(|it| &it.ring) {
+        match self.overrides().map(|it| &it.ring) {
             Some(Override::Replaced(ring)) => ring,
-            _ => &self.core.built.ring,
+            _ => &self.core.parts.ring,
         }
     }
 
@@ -160,7 +157,7 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
     /// another window.
     #[inline]
     pub(super) fn is_current(self, generation: Generation) -> bool {
-        let carried = self.later().and_then(|it| it.carried.as_deref());
+        let carried = self.overrides().and_then(|it| it.carried.as_deref());
         // In this order: if the next generation is entered between the two, the state says so.
         carried.is_none_or(|it| it.counts(generation)) && self.core.is_current(generation)
     }
@@ -168,39 +165,41 @@ impl<'a, F: Fitted<'a>> View<'a, F> {
     /// Whether what the window holds of `generation` is all its own.
     #[inline]
     pub(super) fn may_judge(self, generation: Generation) -> bool {
-        let carried = self.later().and_then(|it| it.carried.as_deref());
+        let carried = self.overrides().and_then(|it| it.carried.as_deref());
         carried.is_none_or(|it| it.may_judge(generation))
     }
 
     /// Since when the calls of `generation` have come, if some are older than it; as a date.
     pub(super) fn counted_since(self, generation: Generation) -> Option<u64> {
-        self.later()?.carried.as_deref()?.counted_since(generation)
+        self.overrides()?
+            .carried
+            .as_deref()?
+            .counted_since(generation)
     }
 
     /// For how many nanoseconds there has been another window than that with which the breaker was built.
     pub(super) fn ring_age(self, now: u64) -> Option<u64> {
-        Some(now.saturating_sub(self.later()?.ring_since?))
+        Some(now.saturating_sub(self.overrides()?.ring_since?))
     }
 
     /// Whether calls are counted where they were from the beginning.
     #[inline]
     pub(super) fn has_built_ring(self) -> bool {
-        std::ptr::eq(self.ring(), &raw const self.core.built.ring)
+        std::ptr::eq(self.ring(), &raw const self.core.parts.ring)
     }
 
-    /// What this has read of the clock, for who is fitted out with another window, perhaps, which has
-    /// other buckets.
+    /// The call for another view, whose window may have other buckets.
     #[inline]
-    pub(super) fn reading_for<'b, G: Fitted<'b>>(
+    pub(super) fn call_for<'b, 'c, G: Configuration<'b>, C>(
         self,
         other: View<'b, G>,
-        reading: ClockReading,
-    ) -> ClockReading {
+        call: Call<'c, C>,
+    ) -> Call<'c, C> {
         if std::ptr::eq(self.ring(), other.ring()) {
-            reading
-        } else {
-            ClockReading::at(reading.raw)
+            return call;
         }
+        let reading = ClockReading::at(call.reading.raw);
+        Call { reading, ..call }
     }
 
     #[inline]

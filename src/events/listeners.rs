@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::events::{Cause, Transition};
 use crate::name::Name;
 use crate::state::State;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, Payload, fence};
 
 /// Who wants to know of transitions. Shared, because breakers that are made from one builder tell the same ones.
 pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
@@ -47,8 +47,9 @@ pub struct Listeners {
     overflow: Slot,
     /// The generation to be told next, twice; plus one while somebody is telling.
     turn: AtomicU64,
-    /// Transitions passed over since the last one told. Only the teller touches it.
-    missed: AtomicU64,
+    /// Transitions passed over since the last one told. Only the teller touches it, and the turn hands
+    /// it from teller to teller.
+    missed: Payload,
 }
 
 /// A place in the log.
@@ -56,7 +57,8 @@ pub struct Listeners {
 pub struct Slot {
     /// Twice the generation that the slot holds; one less while it is being written; 0 at first.
     stamp: AtomicU64,
-    words: [AtomicU64; 6],
+    /// The entry, which the stamp publishes.
+    words: [Payload; 6],
 }
 
 impl Slot {
@@ -98,8 +100,7 @@ impl Slot {
         let [code, a, b, c] = entry.cause.encode();
         let states = (entry.from as u64) << 8 | entry.to as u64;
         for (word, value) in self.words.iter().zip([entry.at, states, code, a, b, c]) {
-            // Relaxed: published by the stamp.
-            word.store(value, Ordering::Relaxed);
+            word.store(value);
         }
         // Release: pairs with the Acquire in `holds`.
         self.stamp
@@ -109,9 +110,8 @@ impl Slot {
 
     /// Reads the entry that the slot holds. Nobody may write it meanwhile.
     fn read(&self, generation: u64) -> LogEntry {
-        // Relaxed: `holds` has acquired the words, and they stay until the turn has gone on.
-        let [at, states, code, a, b, c] =
-            std::array::from_fn(|word| self.words[word].load(Ordering::Relaxed));
+        // They stay until the turn has gone on.
+        let [at, states, code, a, b, c] = std::array::from_fn(|word| self.words[word].load());
         LogEntry {
             generation,
             from: state_of(states >> 8),
@@ -175,7 +175,7 @@ impl Listeners {
                 log: (0..Self::LOG).map(|_| Slot::default()).collect(),
                 overflow: Slot::default(),
                 turn: AtomicU64::new(2),
-                missed: AtomicU64::new(0),
+                missed: Payload::new(0),
             })
         })
     }
@@ -243,7 +243,6 @@ impl Listeners {
             // Asked first: what makes this transition too late has been read then, and with it
             // what its writer had written before.
             let is_to_be_passed_over = self.is_to_be_passed_over(next);
-            // Relaxed, all uses of `missed`: the turn hands it from teller to teller.
             let entry = if self.slot(next).holds(next) {
                 Some(self.slot(next).read(next))
             } else {
@@ -253,15 +252,15 @@ impl Listeners {
                 next += 1;
                 // Release: pairs with the Acquire in `tell`; the slot has been read and is free.
                 self.turn.store(2 * next + 1, Ordering::Release);
-                let missed = self.missed.load(Ordering::Relaxed);
-                self.missed.store(0, Ordering::Relaxed);
+                let missed = self.missed.load();
+                self.missed.store(0);
                 self.tell_one(name, &entry, missed);
             } else if is_to_be_passed_over {
                 next += 1;
                 // Release: as above.
                 self.turn.store(2 * next + 1, Ordering::Release);
-                let missed = self.missed.load(Ordering::Relaxed);
-                self.missed.store(missed + 1, Ordering::Relaxed);
+                let missed = self.missed.load();
+                self.missed.store(missed + 1);
             } else {
                 return next;
             }

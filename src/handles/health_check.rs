@@ -246,14 +246,14 @@ struct Attendance(Weak<SharedBreaker>);
 
 impl Attendance {
     fn enter(breaker: Weak<SharedBreaker>) -> Option<Self> {
-        breaker.upgrade()?.core.checks().enter();
+        breaker.upgrade()?.core.checks_or_init().enter();
         Some(Self(breaker))
     }
 
     /// What is to be done next, and what says that this may have changed; nothing if the breaker is gone.
     fn look(&self) -> Option<(NextCheck, EventListener)> {
         let breaker = self.0.upgrade()?;
-        let bell = breaker.core.checks().listen();
+        let bell = breaker.core.checks_or_init().listen();
         Some((breaker.core.next_check(breaker.nanos()), bell))
     }
 
@@ -277,7 +277,7 @@ impl Attendance {
 impl Drop for Attendance {
     fn drop(&mut self) {
         if let Some(breaker) = self.0.upgrade() {
-            breaker.core.checks().leave();
+            breaker.core.checks_or_init().leave();
         }
     }
 }

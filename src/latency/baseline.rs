@@ -6,8 +6,8 @@ mod persist;
 #[cfg(feature = "serde")]
 pub(crate) use persist::SavedPercentileBaseline;
 
+use crate::sync::SelfContained;
 use crate::sync::field::Field;
-use crate::sync::{AtomicU64, Ordering};
 use crate::window::rate;
 
 /// ```text
@@ -29,7 +29,7 @@ mod layout {
 /// that of all it was taught.
 #[derive(Debug)]
 pub struct PercentileBaseline {
-    word: AtomicU64,
+    word: SelfContained,
     /// How many times it takes before it knows enough to be asked.
     warm_up: u32,
     /// Over how many times it keeps the mean.
@@ -41,7 +41,7 @@ impl PercentileBaseline {
     #[must_use]
     pub fn new(warm_up: u32, memory: u32) -> Self {
         Self {
-            word: AtomicU64::new(0),
+            word: SelfContained::new(0),
             warm_up,
             memory,
         }
@@ -50,8 +50,7 @@ impl PercentileBaseline {
     /// The mean, in nanoseconds, once it was taught often enough.
     #[must_use]
     pub fn get(&self) -> Option<f64> {
-        // Relaxed: the word is all there is.
-        let (times, logarithm) = Self::unpack(self.word.load(Ordering::Relaxed));
+        let (times, logarithm) = Self::unpack(self.word.load());
         (times >= self.warm_up).then(|| f64::from(logarithm).exp())
     }
 
@@ -92,16 +91,12 @@ impl PercentileBaseline {
     }
 
     fn change(&self, next: impl Fn(u32, f32) -> f32) {
-        // Relaxed, both: the word is all there is. Threads take turns to teach; should two meet, one
-        // lesson is lost.
-        let seen = self.word.load(Ordering::Relaxed);
+        // Threads take turns to observe. Should two meet, one observation is lost.
+        let seen = self.word.load();
         let (times, mean) = Self::unpack(seen);
         let new = layout::TIMES.of(u64::from(times.saturating_add(1)))
             | layout::LOGARITHM.of(u64::from(next(times, mean).to_bits()));
-        // Relaxed, both: as above.
-        let _met_another =
-            self.word
-                .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed);
+        let _met_another = self.word.exchange(seen, new);
     }
 }
 

@@ -14,7 +14,7 @@
 use crate::clock::Now;
 use crate::state::Generation;
 use crate::sync::field::Field;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Hint, Ordering, Payload, fence};
 use crate::util::random::mixed;
 
 /// ```text
@@ -113,15 +113,15 @@ fn thinned(own: u32, weight: u32, began: u64) -> Option<u32> {
 /// skip the place.
 #[derive(Debug)]
 struct CallSlot {
-    /// When the call began, in nanoseconds.
-    began: AtomicU64,
+    /// When the call began, in nanoseconds. The note publishes it.
+    began: Payload,
     note: AtomicU64,
 }
 
 impl CallSlot {
     fn new() -> Self {
         Self {
-            began: AtomicU64::new(0),
+            began: Payload::new(0),
             note: AtomicU64::new(0),
         }
     }
@@ -135,13 +135,13 @@ impl CallSlot {
     /// When the call of this note began, if it still has the place. A note may change its weight
     /// meanwhile.
     fn began(&self, note: Note) -> Option<u64> {
-        // Relaxed: the note, read before and after, shows which call's beginning this is.
-        let began = self.began.load(Ordering::Relaxed);
+        // The note, read before and after, shows which call's beginning this is.
+        let began = self.began.load();
         // Acquire: pairs with the Release fence in `take`. If a later call's beginning was read,
         // the note that is read next shows that a later call takes the place. Otherwise two calls
         // would be mixed.
         fence(Ordering::Acquire);
-        // Relaxed: see above.
+        // Relaxed: the fence orders it.
         let found = Note(self.note.load(Ordering::Relaxed));
         let is_same_call = (found.0 ^ note.0) & !layout::WEIGHT.of(u64::MAX) == 0;
         is_same_call.then_some(began)
@@ -167,8 +167,7 @@ impl CallSlot {
         // written next finds the note changed, and doesn't take that beginning for the former
         // call's.
         fence(Ordering::Release);
-        // Relaxed: the Release store of the note below publishes it.
-        self.began.store(began, Ordering::Relaxed);
+        self.began.store(began);
         // Release: pairs with the Acquire in `note`, which then finds this call's beginning. A
         // store is enough, since no other thread changes the note of a place that is being taken.
         let note = taking.of(generation, weight);
@@ -192,11 +191,11 @@ pub struct Watch {
 #[derive(Debug)]
 pub struct InFlight {
     /// A call is watched if its dice show less; a power of two, less one for all calls.
-    odds: AtomicU64,
+    odds: Hint,
     /// The first call from then on is watched whatever its dice show, and sets the odds anew.
-    look_at: AtomicU64,
+    look_at: Hint,
     /// How many were watched since.
-    watched: AtomicU64,
+    watched: Hint,
     places: Box<[CallSlot]>,
     watch: Watch,
 }
@@ -212,9 +211,9 @@ impl InFlight {
     #[must_use]
     pub fn new(watch: Watch) -> Self {
         Self {
-            odds: AtomicU64::new(u64::MAX),
-            look_at: AtomicU64::new(0),
-            watched: AtomicU64::new(0),
+            odds: Hint::new(u64::MAX),
+            look_at: Hint::new(0),
+            watched: Hint::new(0),
             places: (0..Self::PLACES).map(|_| CallSlot::new()).collect(),
             watch,
         }
@@ -229,17 +228,15 @@ impl InFlight {
     /// Whether a call that begins now is to be watched.
     #[inline]
     pub fn picks(&self, begin: u64, clock: &impl Now) -> bool {
-        // Relaxed, both: they only choose the sample. They share a line that is rarely written.
-        clock.random_bits(begin) < self.odds.load(Ordering::Relaxed)
-            || begin >= self.look_at.load(Ordering::Relaxed)
+        // They only choose the sample. They share a line that is rarely written.
+        clock.random_bits(begin) < self.odds.load() || begin >= self.look_at.load()
     }
 
     /// Watches a call that begins at `begin`, in the clock's units; says where, if there was a place for
     /// it.
     pub fn watch(&self, generation: Generation, begin: u64, clock: &impl Now) -> Option<u32> {
         let now = clock.nanos_at(begin);
-        // Relaxed: the odds are a matter of tuning.
-        let odds = self.odds.load(Ordering::Relaxed);
+        let odds = self.odds.load();
         // Who is picked by the time, not by the dice, stands for itself.
         let weight = if self.takes_look(begin) {
             0
@@ -249,8 +246,7 @@ impl InFlight {
         };
         self.take_place(generation, weight, now).or_else(|| {
             self.thin_out();
-            // Relaxed: as above.
-            let odds = self.odds.load(Ordering::Relaxed);
+            let odds = self.odds.load();
             let weight = thinned(weight, odds.leading_zeros(), now)?;
             self.take_place(generation, weight, now)
         })
@@ -259,25 +255,20 @@ impl InFlight {
     /// Whether the caller is the one to set the odds by how many were watched in the past period, if
     /// that is over; it then has set them.
     fn takes_look(&self, begin: u64) -> bool {
-        // Relaxed, all: a count or a change that is lost among threads delays the odds by a little.
-        let look_at = self.look_at.load(Ordering::Relaxed);
+        // A count or a change that is lost among threads delays the odds by a little.
+        let look_at = self.look_at.load();
         let next = begin.saturating_add(self.watch.period);
-        let takes = begin >= look_at
-            && self
-                .look_at
-                .compare_exchange(look_at, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
+        let takes = begin >= look_at && self.look_at.exchange(look_at, next).is_ok();
         if takes {
-            // Relaxed, here and below: as above.
-            let watched = self.watched.load(Ordering::Relaxed);
-            self.watched.store(0, Ordering::Relaxed);
+            let watched = self.watched.load();
+            self.watched.store(0);
             // Twofold for few, and again for each period in which nobody came.
             let missed = (begin - look_at) / self.watch.period.max(1);
             let few = u64::from(watched <= Self::MANY / 4);
             let doublings = u32::try_from(missed.saturating_add(few))
                 .unwrap_or(u32::MAX)
                 .min(63);
-            let odds = self.odds.load(Ordering::Relaxed);
+            let odds = self.odds.load();
             let raised = if doublings >= odds.leading_zeros() {
                 u64::MAX
             } else {
@@ -290,13 +281,12 @@ impl InFlight {
 
     /// Counts a call that is watched by these odds, and halves them if there are many.
     fn count_watched(&self, odds: u64) {
-        // Relaxed, all: as above.
-        let watched = self.watched.load(Ordering::Relaxed) + 1;
+        let watched = self.watched.load() + 1;
         if watched > Self::MANY {
-            self.watched.store(Self::MANY / 2, Ordering::Relaxed);
+            self.watched.store(Self::MANY / 2);
             self.change_odds(odds, Self::halved(odds));
         } else {
-            self.watched.store(watched, Ordering::Relaxed);
+            self.watched.store(watched);
         }
     }
 
@@ -306,10 +296,7 @@ impl InFlight {
     }
 
     fn change_odds(&self, from: u64, to: u64) -> bool {
-        // Relaxed: as in `takes_look`.
-        let changed = self
-            .odds
-            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+        let changed = self.odds.exchange(from, to);
         changed.is_ok() && from != to
     }
 
@@ -334,8 +321,8 @@ impl InFlight {
     /// When all places are taken: halves the odds, and gives up so many notes that those left are as
     /// good as taken by these odds.
     fn thin_out(&self) {
-        // Relaxed, here and below: as above. Who is not the one to halve the odds leaves it to that one.
-        let odds = self.odds.load(Ordering::Relaxed);
+        // A thread that doesn't halve the odds leaves the rest to the one that does.
+        let odds = self.odds.load();
         let halved = Self::halved(odds);
         if !self.change_odds(odds, halved) {
             return;
@@ -491,7 +478,7 @@ mod tests {
                 in_flight.unwatch(place, FIRST, now);
             }
         }
-        assert!(in_flight.odds.load(Ordering::Relaxed) < u64::MAX >> 8);
+        assert!(in_flight.odds.load() < u64::MAX >> 8);
         // Five calls a second: the odds have no reason to stay low.
         let watched =
             (0..20).filter(|call| watch_call(&in_flight, 1_000 * MS + call * 200 * MS).is_some());

@@ -10,7 +10,7 @@ use crate::latency::baseline::PercentileBaseline;
 use crate::latency::baseline::SavedPercentileBaseline;
 use crate::latency::in_flight::{InFlight, Watch};
 use crate::policy::TripPolicy;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Hint;
 use crate::window::{BinCounts, ClockReading, Latencies, Recording, Took, Window};
 
 /// What a breaker that takes the time of calls has besides.
@@ -18,8 +18,9 @@ use crate::window::{BinCounts, ClockReading, Latencies, Recording, Took, Window}
 pub struct Timed {
     /// From how many nanoseconds on, not included, a call is slow.
     slower_than: u64,
-    /// When the percentiles are judged next, in the clock's units; never, if they aren't.
-    tick_at: AtomicU64,
+    /// When the percentiles are judged next, in the clock's units; never, if they aren't. It only matters
+    /// that one caller is first.
+    tick_at: Hint,
     /// From one tick to the next, in the clock's units.
     tick: u64,
     in_flight: Option<InFlight>,
@@ -86,7 +87,7 @@ impl Timed {
         });
         Self {
             slower_than: times.slower_than.map_or(u64::MAX, saturating_nanos),
-            tick_at: AtomicU64::new(if looks { 0 } else { u64::MAX }),
+            tick_at: Hint::new(if looks { 0 } else { u64::MAX }),
             tick: times.tick_units,
             in_flight: watch.map(InFlight::new),
             recording: times.recording,
@@ -194,20 +195,15 @@ impl Timed {
     /// Whether percentiles are to be judged.
     #[inline]
     pub fn is_tick(&self, reading: ClockReading) -> bool {
-        // Relaxed: `takes_tick` asks again.
-        reading.raw >= self.tick_at.load(Ordering::Relaxed)
+        // `takes_tick` asks again.
+        reading.raw >= self.tick_at.load()
     }
 
     /// Whether this caller is the one to judge them; nobody else is before the next tick.
     pub fn takes_tick(&self, reading: ClockReading) -> bool {
-        // Relaxed, both: it only matters that one is first.
-        let at = self.tick_at.load(Ordering::Relaxed);
+        let at = self.tick_at.load();
         let next = reading.raw.saturating_add(self.tick);
-        reading.raw >= at
-            && self
-                .tick_at
-                .compare_exchange(at, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+        reading.raw >= at && self.tick_at.exchange(at, next).is_ok()
     }
 
     /// Which of the policies trips on the window's percentiles, and why. Some learn from them.

@@ -72,9 +72,6 @@ impl TripPolicy {
     /// The most policies that a breaker may have: each failing call asks them all.
     pub(crate) const MOST: usize = 64;
 
-    pub(crate) const HOW_TO_HAVE_FEWER: &'static str =
-        "any of them trips, so leave those out that another one covers";
-
     /// Trips on `n` failures with no success between them; `n` is at least 1.
     ///
     /// Ignored calls neither add to the run nor end it. A failure leaves the run when it is too old

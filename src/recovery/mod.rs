@@ -205,16 +205,12 @@ impl Recovery {
     ///
     /// let each = Duration::from_secs(10);
     /// let breaker = CircuitBreaker::builder("payments")
-    ///     .recovery(Recovery::steps([0.1, 0.25, 0.5, 1.0], each).max_failure_rate(0.1))
+    ///     .recovery(Recovery::steps(&[0.1, 0.25, 0.5, 1.0], each).max_failure_rate(0.1))
     ///     .build()?;
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
-    pub const fn steps<const N: usize>(shares: [f64; N], each: Duration) -> Self {
-        Self::in_steps(&shares, each)
-    }
-
-    pub(crate) const fn in_steps(shares: &[f64], each: Duration) -> Self {
+    pub const fn steps(shares: &[f64], each: Duration) -> Self {
         Self::by(Way::Steps(Steps::new(shares, each)))
     }
 

@@ -3,8 +3,8 @@
 use super::backoff::{Backoff, Jitter};
 use crate::clock::saturating_nanos;
 use crate::state::Generation;
+use crate::sync::SelfContained;
 use crate::sync::field::Field;
-use crate::sync::{AtomicU64, Ordering};
 use crate::util::random::{between, mixed};
 
 /// ```text
@@ -187,7 +187,7 @@ impl OpenTimes {
 pub struct LatestOpening {
     /// Tells the breaker's jitter from that of others.
     seed: u64,
-    word: AtomicU64,
+    word: SelfContained,
 }
 
 impl LatestOpening {
@@ -196,7 +196,7 @@ impl LatestOpening {
     pub fn new(seed: u64) -> Self {
         Self {
             seed,
-            word: AtomicU64::new(0),
+            word: SelfContained::new(0),
         }
     }
 
@@ -208,8 +208,7 @@ impl LatestOpening {
     /// The latest opening.
     #[must_use]
     pub fn get(&self) -> Streak {
-        // Relaxed: the word is all there is.
-        Streak::unpack(self.word.load(Ordering::Relaxed))
+        Streak::unpack(self.word.load())
     }
 
     /// A number that is as good as random, for the opening `now` that ends `generation`.
@@ -222,21 +221,17 @@ impl LatestOpening {
     /// Without this call the breaker might take its next openings for older than none.
     pub fn start(&self, generation: Generation) {
         let none = Streak::NONE.pack(generation.bits());
-        // Relaxed: published with the configuration by which openings are noted.
-        self.word.store(none, Ordering::Relaxed);
+        // The configuration by which openings are noted publishes it.
+        self.word.store(none);
     }
 
     /// Notes the opening of `generation`, or that it was closed by hand; unless a later one is noted.
     pub fn note(&self, generation: Generation, streak: Streak) {
         let new = streak.pack(generation.bits());
-        // Relaxed, all: the word is all there is, and the exchange checks what was read.
-        let mut seen = self.word.load(Ordering::Relaxed);
+        let mut seen = self.word.load();
         while !Generation::standing_in(seen, layout::GENERATION).is_after(generation) {
-            match self
-                .word
-                .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
-            {
-                Ok(_) => return,
+            match self.word.exchange(seen, new) {
+                Ok(()) => return,
                 Err(found) => seen = found,
             }
         }
@@ -245,20 +240,17 @@ impl LatestOpening {
     /// Begins in `generation` with this opening, before anybody else knows of the breaker.
     #[cfg(feature = "serde")]
     pub(crate) fn restore(&mut self, generation: Generation, streak: Streak) {
-        self.word = AtomicU64::new(streak.pack(generation.bits()));
+        self.word = SelfContained::new(streak.pack(generation.bits()));
     }
 
     /// Forgets the openings so far, before a command: whoever sees its state opens for the first time.
     pub fn forget(&self) {
-        // Relaxed, all: published by the Release of the exchange of the state word that follows.
-        let mut seen = self.word.load(Ordering::Relaxed);
+        // The exchange of the state word that follows publishes it.
+        let mut seen = self.word.load();
         loop {
             let none = Streak::NONE.pack(layout::GENERATION.get(seen));
-            match self
-                .word
-                .compare_exchange(seen, none, Ordering::Relaxed, Ordering::Relaxed)
-            {
-                Ok(_) => return,
+            match self.word.exchange(seen, none) {
+                Ok(()) => return,
                 Err(found) => seen = found,
             }
         }

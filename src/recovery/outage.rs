@@ -1,7 +1,7 @@
 //! When to probe: by the traffic and by how long the outage has lasted.
 
 use crate::state::history::date_of;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Hint;
 use crate::util::random::mixed;
 
 const MILLISECOND: u64 = 1_000_000;
@@ -15,9 +15,9 @@ const MILLISECOND: u64 = 1_000_000;
 pub struct Outage {
     seed: u64,
     /// The date at which the breaker was last closed.
-    began: AtomicU64,
+    began: Hint,
     /// Nanoseconds from one call that asks to the next, on average.
-    spacing: AtomicU64,
+    spacing: Hint,
 }
 
 impl Outage {
@@ -40,25 +40,23 @@ impl Outage {
     pub fn new(seed: u64, now: u64) -> Self {
         Self {
             seed,
-            began: AtomicU64::new(date_of(now)),
-            spacing: AtomicU64::new(Self::USUAL_SPACING),
+            began: Hint::new(date_of(now)),
+            spacing: Hint::new(Self::USUAL_SPACING),
         }
     }
 
     /// Takes over what another one knows.
     pub fn inherit(&self, other: &Self) {
-        // Relaxed, all: hints, see above.
-        let began = other.began.load(Ordering::Relaxed);
-        self.began.store(began, Ordering::Relaxed);
-        self.spacing.store(other.spacing(), Ordering::Relaxed);
+        let began = other.began.load();
+        self.began.store(began);
+        self.spacing.store(other.spacing());
     }
 
     /// Notes that the breaker has tripped at `now`, after so many calls in so many nanoseconds.
     pub fn start(&self, now: u64, calls: u64, within: u64) {
-        // Relaxed, both: hints, see above.
-        self.began.store(date_of(now), Ordering::Relaxed);
+        self.began.store(date_of(now));
         if let Some(spacing) = within.checked_div(calls) {
-            self.spacing.store(spacing, Ordering::Relaxed);
+            self.spacing.store(spacing);
         }
     }
 
@@ -66,8 +64,7 @@ impl Outage {
     pub fn observe(&self, calls: u64, within: u64) {
         let known = self.spacing().saturating_mul(Self::INERTIA);
         let spacing = known.saturating_add(within) / (calls + Self::INERTIA);
-        // Relaxed: a hint, see above.
-        self.spacing.store(spacing, Ordering::Relaxed);
+        self.spacing.store(spacing);
     }
 
     /// How old the outage is at `now`, and how far apart the calls are.
@@ -80,19 +77,17 @@ impl Outage {
     #[cfg(feature = "serde")]
     pub(crate) fn restore(&mut self, [age, spacing]: [u64; 2], elapsed: u64, now: u64) {
         let began = date_of(now).saturating_sub(age.saturating_add(elapsed));
-        (self.began, self.spacing) = (AtomicU64::new(began), AtomicU64::new(spacing));
+        (self.began, self.spacing) = (Hint::new(began), Hint::new(spacing));
     }
 
     fn age(&self, now: u64) -> u64 {
-        // Relaxed: a hint, see above.
-        date_of(now).saturating_sub(self.began.load(Ordering::Relaxed))
+        date_of(now).saturating_sub(self.began.load())
     }
 
     /// Nanoseconds from one call that asks to the next, on average.
     #[must_use]
     pub fn spacing(&self) -> u64 {
-        // Relaxed: a hint, see above.
-        self.spacing.load(Ordering::Relaxed)
+        self.spacing.load()
     }
 
     /// How many nanoseconds after `now`, when the generation of this number begins, to probe.

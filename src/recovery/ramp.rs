@@ -4,7 +4,7 @@ use super::steps::{Ladder, Steps};
 use super::verdict::{Pace, Rules, Verdict};
 use crate::events::Cause;
 use crate::state::{AtomicState, Generation, Phase, Round, Share, StateChange, StateWord};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{Hint, Payload, SelfContained};
 
 /// The answer to a call that asks during a ramp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,18 +77,19 @@ pub struct Ramp {
     guide: Guide,
     /// The sum of the shares of all calls that have asked. A call is let through if it carries the sum
     /// over the next whole: so of any n calls in succession as many as is their sum, rounded up or down.
-    asked: AtomicU64,
+    asked: SelfContained,
     /// When a round began, in nanoseconds, of those with an even and with an odd number; never goes back.
     /// Who is about to begin the next round so leaves the present one's beginning alone: should another
-    /// be first to change the state word, the present round goes on as long as it would have.
-    began: [AtomicU64; 2],
-    /// How long a round takes at least, in nanoseconds.
-    round: AtomicU64,
+    /// be first to change the state word, the present round goes on as long as it would have. The state
+    /// word publishes it.
+    began: [Payload; 2],
+    /// How long a round takes at least, in nanoseconds. The state word publishes it.
+    round: Payload,
     /// When the first call since the latest report was let through, in nanoseconds; zero if none was.
-    unanswered: AtomicU64,
+    unanswered: Hint,
     /// Twice as long as calls of the recovery take, in nanoseconds. That is the longest of three:
     /// the slowest call since the ramp began, its probe, and half of what was known before it.
-    patience: AtomicU64,
+    patience: Hint,
 }
 
 impl Ramp {
@@ -109,11 +110,11 @@ impl Ramp {
     fn guided_by(guide: Guide) -> Self {
         Self {
             guide,
-            asked: AtomicU64::new(0),
-            began: [AtomicU64::new(0), AtomicU64::new(0)],
-            round: AtomicU64::new(Self::SHORTEST_ROUND),
-            unanswered: AtomicU64::new(0),
-            patience: AtomicU64::new(0),
+            asked: SelfContained::new(0),
+            began: [Payload::new(0), Payload::new(0)],
+            round: Payload::new(Self::SHORTEST_ROUND),
+            unanswered: Hint::new(0),
+            patience: Hint::new(0),
         }
     }
 
@@ -123,15 +124,14 @@ impl Ramp {
         self.guide == other.guide
     }
 
-    fn began(&self, round: Round) -> &AtomicU64 {
+    fn began(&self, round: Round) -> &Payload {
         &self.began[usize::from(round.number % 2)]
     }
 
     fn pace(&self, spacing: u64) -> Pace {
         Pace {
             spacing,
-            // Relaxed: written before the ramp began, which the reader has seen.
-            round: self.round.load(Ordering::Relaxed),
+            round: self.round.load(),
         }
     }
 
@@ -151,17 +151,15 @@ impl Ramp {
         if state.load().generation() != generation {
             return None;
         }
-        // Relaxed, all: published by the Release of the compare-exchange that follows. Should another
-        // have ended the generation since it was looked at, they are hints that do little harm: the next
+        // The compare-exchange that follows publishes all of them. Should another have ended the generation since it was looked at, they are hints that do little harm: the next
         // ramp writes its own, and has begun no earlier than `now`; if it is there already, its rounds last
         // as long as this one's would, and calls that don't report are missed later, once.
-        self.round.store(round, Ordering::Relaxed);
-        let patience = self.patience.load(Ordering::Relaxed) / 2;
-        self.patience
-            .store(patience.max(took.saturating_mul(2)), Ordering::Relaxed);
-        self.unanswered.store(0, Ordering::Relaxed);
+        self.round.store(round);
+        let patience = self.patience.load() / 2;
+        self.patience.store(patience.max(took.saturating_mul(2)));
+        self.unanswered.store(0);
         let first = self.guide.first(Pace { spacing, round });
-        self.began(first).fetch_max(now, Ordering::Relaxed);
+        self.began(first).raise(now);
         let moved = state.leave(generation, Phase::Ramp(first.pack()))?;
         let share = first.share.as_f64();
         Some((moved, Cause::ProbeSucceeded { share }))
@@ -170,10 +168,9 @@ impl Ramp {
     /// Notes that a call of the recovery has come back after `took` nanoseconds, whatever its
     /// outcome.
     pub fn learn(&self, took: u64) {
-        // Relaxed: a hint. A reader that misses it ends the ramp sooner, as if the call had come
+        // A reader that misses it ends the ramp sooner, as if the call had come
         // later.
-        self.patience
-            .fetch_max(took.saturating_mul(2), Ordering::Relaxed);
+        self.patience.raise(took.saturating_mul(2));
     }
 
     /// Whether a call that asks at `now` is one of the round's share.
@@ -182,37 +179,31 @@ impl Ramp {
     /// is `u64::MAX`), and for twice as long as such calls take. It is over in any case after
     /// [`AtomicState::LONGEST_LEASE`] times `timeout`.
     pub fn ask(&self, round: Round, now: u64, timeout: u64, spacing: u64) -> Ask {
-        // Relaxed, both: at worst a call that is just being let through or has just come back is missed,
+        // At worst a call that is just being let through or has just come back is missed,
         // and the next one that asks sees it. No earlier than the round, so that a late word of another
         // ramp means nothing.
-        let began = self.began(round).load(Ordering::Relaxed);
-        let unanswered = self.unanswered.load(Ordering::Relaxed);
+        let began = self.began(round).load();
+        let unanswered = self.unanswered.load();
         let since = unanswered.max(began);
         if unanswered > 0 && timeout < u64::MAX && now.saturating_sub(since) >= timeout {
-            // Relaxed: a hint. A report that is missed counts as if it had come later.
-            let patience = self.patience.load(Ordering::Relaxed);
+            // A report that is missed counts as if it had come later.
+            let patience = self.patience.load();
             let longest = timeout.saturating_mul(AtomicState::LONGEST_LEASE);
             if now.saturating_sub(since) >= patience.min(longest) {
                 return Ask::Overdue;
             }
         }
         let share = round.share.units();
-        // Relaxed: each addition has a place in the word's order, which is all that it takes. The sum
-        // wraps at a multiple of the whole.
-        let before = self.asked.fetch_add(share, Ordering::Relaxed);
+        // The sum wraps at a multiple of the whole.
+        let before = self.asked.add(share);
         if before % Share::ALL.units() + share < Share::ALL.units() {
             let ends = began.saturating_add(self.guide.least(round, self.pace(spacing)));
             let retry_after = ends.saturating_sub(now).max(spacing);
             return Ask::Rejected { retry_after };
         }
         if unanswered == 0 {
-            // Relaxed: a hint, see above. If another call was first, it is the one.
-            let _first = self.unanswered.compare_exchange(
-                0,
-                now.max(1),
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
+            // If another call was first, it is the one.
+            let _first = self.unanswered.exchange(0, now.max(1));
         }
         Ask::Admitted
     }
@@ -220,8 +211,7 @@ impl Ramp {
     /// Notes that a call has come back that says nothing.
     pub fn withdraw(&self, state: &AtomicState, generation: Generation) {
         if state.load().generation() == generation {
-            // Relaxed: a hint, see `ask`.
-            self.unanswered.store(0, Ordering::Relaxed);
+            self.unanswered.store(0);
         }
     }
 
@@ -247,8 +237,7 @@ impl Ramp {
             if seen.generation() != generation || round.number != own.number {
                 return None;
             }
-            // Relaxed: written before the round began, which the Acquire of the word has shown.
-            let round_began = self.began(round).load(Ordering::Relaxed);
+            let round_began = self.began(round).load();
             if report.began < round_began.saturating_add(pace.settling(round)) {
                 return None;
             }
@@ -258,8 +247,7 @@ impl Ramp {
             let attempt = match self.guide.judge(counted, lasted, pace) {
                 Verdict::Undecided => state.stay(seen, Phase::Ramp(counted.pack())).map(|()| None),
                 Verdict::Next(next) => {
-                    // Relaxed: published by the Release of the compare-exchange that follows.
-                    self.began(next).fetch_max(report.now, Ordering::Relaxed);
+                    self.began(next).raise(report.now);
                     state.stay(seen, Phase::Ramp(next.pack())).map(|()| None)
                 }
                 Verdict::Back => state.change(seen, Phase::Closed).map(|moved| {

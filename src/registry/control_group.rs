@@ -13,7 +13,7 @@ use crate::clock::Now;
 use crate::registry::map_guard::guarded;
 use crate::state::Phase;
 use crate::sync::field::Field;
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Hint, Ordering, SelfContained, fence};
 
 /// ```text
 ///  63                                       1   0
@@ -168,9 +168,9 @@ struct Group {
     /// Members that threads have added while they were ending.
     late: SegQueue<Weak<dyn Member>>,
     /// The next member's number.
-    next: AtomicU64,
+    next: SelfContained,
     /// With how many members it is time to forget those that are gone.
-    tidy_at: AtomicU64,
+    tidy_at: Hint,
 }
 
 impl ControlGroup {
@@ -230,19 +230,16 @@ impl ControlGroup {
             ..
         } = &*self.0;
         guarded!(members, |guard, can_write| if can_write {
-            // Relaxed, all: an addition hands out each number once, and `tidy_at` only tunes how
-            // often the map is tidied. Neither publishes anything.
-            members.insert(next.fetch_add(1, Ordering::Relaxed), member, &guard);
-            if members.len() as u64 >= tidy_at.load(Ordering::Relaxed) {
+            members.insert(next.add(1), member, &guard);
+            if members.len() as u64 >= tidy_at.load() {
                 members.retain(|_, member| member.strong_count() > 0, &guard);
                 let twice = 2 * members.len() as u64;
-                tidy_at.store(twice.max(16), Ordering::Relaxed);
+                tidy_at.store(twice.max(16));
             }
             for _ in 0..late.len() {
                 let Some(member) = late.pop() else { break };
                 if let Some(living) = member.upgrade() {
-                    // Relaxed: an addition hands out each number once, and publishes nothing.
-                    members.insert(next.fetch_add(1, Ordering::Relaxed), member, &guard);
+                    members.insert(next.add(1), member, &guard);
                     // A command that came meanwhile may have found it neither in `late` nor in
                     // `members`.
                     living.align(command);

@@ -66,7 +66,7 @@ where
             if !names_each {
                 template.check_name(present.name())?;
             }
-            combine(present).validate().map(drop)
+            combine(present).checked().map(drop)
         })?;
         breakers.templates.replace(combine);
         let places = &breakers.places;

@@ -1,8 +1,8 @@
 //! The tokens of a budget: one word, in which those that were saved stand beside the time up to which those
 //! that come by time are among them.
 
+use crate::sync::SelfContained;
 use crate::sync::field::Field;
-use crate::sync::{AtomicU64, Ordering};
 
 /// ```text
 ///  63             32 31               0
@@ -75,7 +75,7 @@ impl Balance {
 /// the balance is full they write nothing.
 #[derive(Debug)]
 pub struct Tokens {
-    word: AtomicU64,
+    word: SelfContained,
     /// What a success adds.
     share: u64,
     /// What a turn adds.
@@ -104,7 +104,7 @@ impl Tokens {
             turn: now,
         };
         Self {
-            word: AtomicU64::new(balance.pack()),
+            word: SelfContained::new(balance.pack()),
             share,
             floor: u64::from(floor) * Self::TOKEN / Self::TURNS,
             full,
@@ -114,8 +114,7 @@ impl Tokens {
     /// Adds the share of a success, unless the balance is full.
     #[inline]
     pub fn deposit(&self) {
-        // Relaxed: the word is all there is.
-        let seen = self.word.load(Ordering::Relaxed);
+        let seen = self.word.load();
         if layout::SAVED.get(seen) < self.full {
             self.deposit_to(seen);
         }
@@ -127,12 +126,8 @@ impl Tokens {
             let balance = Balance::unpack(seen);
             let saved = (balance.saved + self.share).min(self.full);
             let new = Balance { saved, ..balance }.pack();
-            // Relaxed, both: the word is all there is, and the exchange checks what was read.
-            match self
-                .word
-                .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
-            {
-                Ok(_) => return,
+            match self.word.exchange(seen, new) {
+                Ok(()) => return,
                 Err(found) => seen = found,
             }
         }
@@ -143,20 +138,15 @@ impl Tokens {
     /// # Errors
     /// There is none; with how many nanoseconds of the floor make up for what is missing, if it can.
     pub fn withdraw(&self, now: u64, since: u64) -> Result<(), Option<u64>> {
-        // Relaxed: as in `deposit`.
-        let mut seen = self.word.load(Ordering::Relaxed);
+        let mut seen = self.word.load();
         loop {
             let balance = self.with_floor(Balance::unpack(seen), now, since);
             let Some(saved) = balance.saved.checked_sub(Self::TOKEN) else {
                 return Err(self.missing(balance, now));
             };
             let new = Balance { saved, ..balance }.pack();
-            // Relaxed, both: as in `deposit`.
-            match self
-                .word
-                .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
-            {
-                Ok(_) => return Ok(()),
+            match self.word.exchange(seen, new) {
+                Ok(()) => return Ok(()),
                 Err(found) => seen = found,
             }
         }
@@ -164,8 +154,7 @@ impl Tokens {
 
     /// How many tokens there are, with what the floor adds of the time after `since`.
     pub fn saved(&self, now: u64, since: u64) -> u32 {
-        // Relaxed: as in `deposit`.
-        let seen = Balance::unpack(self.word.load(Ordering::Relaxed));
+        let seen = Balance::unpack(self.word.load());
         let tokens = self.with_floor(seen, now, since).saved / Self::TOKEN;
         u32::try_from(tokens).unwrap_or(u32::MAX)
     }
@@ -209,9 +198,9 @@ mod tests {
     #[test]
     fn a_full_purse_is_not_written_to() {
         let tokens = Tokens::new(200, 0, 3, Turn(7));
-        let before = tokens.word.load(Ordering::Relaxed);
+        let before = tokens.word.load();
         tokens.deposit();
-        assert_eq!(tokens.word.load(Ordering::Relaxed), before);
+        assert_eq!(tokens.word.load(), before);
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! So moments that are remembered are [dates](date_of).
 
 use crate::state::Generation;
+use crate::sync::Hint;
 use crate::sync::field::Field;
-use crate::sync::stamped::{self, Next};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::stamped::{Next, Stamped};
 
 /// ```text
 ///  63                        12 11            0
@@ -49,8 +49,8 @@ pub(crate) fn moment_of(date: u64) -> u64 {
 #[derive(Debug)]
 pub struct History {
     /// The full number of the present generation or of one shortly before.
-    number: AtomicU64,
-    since: AtomicU64,
+    number: Hint,
+    since: Stamped,
 }
 
 impl History {
@@ -58,8 +58,8 @@ impl History {
     #[must_use]
     pub fn new(now: u64) -> Self {
         Self {
-            number: AtomicU64::new(0),
-            since: AtomicU64::new(Self::pack(Generation::FIRST, now)),
+            number: Hint::new(0),
+            since: Stamped::new(Self::pack(Generation::FIRST, now)),
         }
     }
 
@@ -67,8 +67,8 @@ impl History {
     #[cfg(feature = "serde")]
     pub(crate) fn restore(number: u64, generation: Generation, since: u64) -> Self {
         Self {
-            number: AtomicU64::new(number),
-            since: AtomicU64::new(Self::pack(generation, since)),
+            number: Hint::new(number),
+            since: Stamped::new(Self::pack(generation, since)),
         }
     }
 
@@ -80,8 +80,8 @@ impl History {
     /// The full number of a generation near the present one.
     #[must_use]
     pub fn number(&self, generation: Generation) -> u64 {
-        // Relaxed: any number of the last million generations will do.
-        generation.full_number(self.number.load(Ordering::Relaxed))
+        // Any number of the last million generations will do.
+        generation.full_number(self.number.load())
     }
 
     /// Notes that `generation` began at the date of `now`, and returns its full number.
@@ -92,10 +92,9 @@ impl History {
         is_current: impl Fn() -> bool,
     ) -> u64 {
         let number = self.number(generation);
-        // Relaxed: as above.
-        self.number.fetch_max(number, Ordering::Relaxed);
+        self.number.raise(number);
         let new = Self::pack(generation, now);
-        stamped::update(&self.since, |_| Next::Other(new), is_current);
+        self.since.update(|_| Next::Other(new), is_current);
         number
     }
 
@@ -114,8 +113,7 @@ impl History {
     /// The date at which `generation` began, cut to microseconds.
     #[must_use]
     pub fn since(&self, generation: Generation) -> Option<u64> {
-        // Relaxed: the word says whose it is.
-        let word = self.since.load(Ordering::Relaxed);
+        let word = self.since.load();
         let own = layout::GENERATION.of(generation.number());
         (layout::GENERATION.get(word) == layout::GENERATION.get(own))
             .then(|| layout::MICROS.get(word) * 1_000)

@@ -2,7 +2,7 @@
 //! that changes the state.
 
 use super::{Generation, Moment, Phase, State, StateWord};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Hint, Ordering, Payload};
 
 /// A state change that this thread has won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +129,11 @@ pub struct AtomicState {
     /// The winner of an opening writes it after the word. Until then, a breaker is open for up to a
     /// unit longer. The same happens if the winner of an earlier opening writes too late. If two
     /// openings end in the same unit, the end of either may count meanwhile.
-    open_until: AtomicU64,
+    open_until: Hint,
     /// When the latest probe was admitted, in nanoseconds; never goes back. A call that has
-    /// reported late moves it on, which lengthens the lease (see `lengthen_lease`).
-    last_admission: AtomicU64,
+    /// reported late moves it on, which lengthens the lease (see `lengthen_lease`). The word publishes
+    /// it: it is written before a place is taken.
+    last_admission: Payload,
 }
 
 impl AtomicState {
@@ -157,11 +158,11 @@ impl AtomicState {
         let word = StateWord::new(generation, phase).timed(is_timed);
         Self {
             word: AtomicU64::new(word.bits()),
-            open_until: AtomicU64::new(match phase {
+            open_until: Hint::new(match phase {
                 Phase::Open { until } => until.nanos(),
                 _ => 0,
             }),
-            last_admission: AtomicU64::new(0),
+            last_admission: Payload::new(0),
         }
     }
 
@@ -191,10 +192,10 @@ impl AtomicState {
     #[must_use]
     #[inline]
     pub fn exactly(&self, shown: Moment) -> Moment {
-        // Relaxed: a moment that doesn't match the word is left out. One that matches is less than
+        // A moment that doesn't match the word is left out. One that matches is less than
         // a unit before the rounded end, so even one of another opening does no more harm than
         // that.
-        let noted = Moment::noted(self.open_until.load(Ordering::Relaxed));
+        let noted = Moment::noted(self.open_until.load());
         if noted.is_shown_as(shown) {
             noted
         } else {
@@ -238,8 +239,8 @@ impl AtomicState {
         let generation = seen.generation().next();
         self.exchange(seen, StateWord::new(generation, phase).timed(is_timed))?;
         if let Phase::Open { until } = phase {
-            // Relaxed: `exactly` leaves out a moment that doesn't match the word.
-            self.open_until.store(until.nanos(), Ordering::Relaxed);
+            // `exactly` leaves out a moment that doesn't match the word.
+            self.open_until.store(until.nanos());
         }
         Ok(StateChange {
             from: seen.phase().state(),
@@ -264,10 +265,10 @@ impl AtomicState {
     pub fn stay(&self, seen: StateWord, phase: Phase) -> Result<(), StateWord> {
         self.exchange(seen, StateWord::new(seen.generation(), phase))?;
         if let Phase::Open { until } = phase {
-            // Relaxed: `exactly` leaves out a moment that doesn't match the word. The maximum,
+            // `exactly` leaves out a moment that doesn't match the word. The maximum,
             // since two threads may lengthen an open time within one unit without a failed
             // exchange.
-            self.open_until.fetch_max(until.nanos(), Ordering::Relaxed);
+            self.open_until.raise(until.nanos());
         }
         Ok(())
     }
@@ -416,8 +417,7 @@ impl AtomicState {
     /// Notes an admission at `now`, before the place is taken: who sees the place taken must see
     /// the time too, or would take a fresh probe's place for an abandoned one.
     fn renew_lease(&self, now: u64) {
-        // Relaxed: published by the Release of the compare-exchange that follows.
-        self.last_admission.fetch_max(now, Ordering::Relaxed);
+        self.last_admission.raise(now);
     }
 
     /// Gives the probes in flight more time, because a call of an earlier generation has reported
@@ -432,18 +432,18 @@ impl AtomicState {
             let longest = probe_timeout.saturating_mul(Self::LONGEST_LEASE);
             let end = now.saturating_add(took.saturating_mul(2).min(longest));
             let admission = end.saturating_sub(probe_timeout);
-            // Relaxed: the word publishes nothing. An admission that reads it before this change
-            // takes an expired place, as if the call had reported after it. `fetch_max`, because a
+            // The state word need not publish this. An admission that reads it before this change
+            // takes an expired place, as if the call had reported after it. The maximum, because a
             // store could shorten the lease of a probe that was admitted meanwhile.
-            self.last_admission.fetch_max(admission, Ordering::Relaxed);
+            self.last_admission.raise(admission);
         }
     }
 
     /// When the probes that haven't reported lose their places.
     fn overdue_at(&self, probe_timeout: u64) -> u64 {
-        // Relaxed: the Acquire load of the word that showed the last place taken came first, and its
-        // taker had written the time before it took the place.
-        let last_admission = self.last_admission.load(Ordering::Relaxed);
+        // The load of the word that showed the last place taken came first. Its taker had written the
+        // time before it took the place.
+        let last_admission = self.last_admission.load();
         last_admission.saturating_add(probe_timeout)
     }
 

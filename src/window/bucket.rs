@@ -4,8 +4,8 @@ use std::cell::Cell;
 
 use crate::state::Generation;
 use crate::sync::field::Field;
-use crate::sync::stamped::{self, Next};
-use crate::sync::{AtomicU64, Ordering, ThreadCounter};
+use crate::sync::stamped::{Next, Stamped};
+use crate::sync::{Ordering, ThreadCounter};
 use crate::util::random::{GOLDEN_RATIO, mixed};
 
 /// ```text
@@ -256,28 +256,25 @@ pub enum Added {
 /// A bucket word.
 #[derive(Debug)]
 #[repr(transparent)]
-pub struct AtomicBucket(AtomicU64);
+pub struct AtomicBucket(Stamped);
 
 impl AtomicBucket {
     /// An empty bucket. Its stamp may be anybody's, since its count is zero.
     #[must_use]
     pub fn new() -> Self {
-        Self(AtomicU64::new(0))
+        Self(Stamped::new(0))
     }
 
     /// Puts a word there that nobody else knows of yet.
     pub(super) fn set(&self, word: BucketWord) {
-        // Relaxed: published with the window.
-        self.0.store(word.0, Ordering::Relaxed);
+        self.0.store_alone(word.0);
     }
 
     /// The word now.
     #[must_use]
     #[inline]
     pub fn load(&self) -> BucketWord {
-        // Relaxed: the word carries its own stamp; who must see the counts of others has
-        // acquired them elsewhere (see `Core::record_failure`).
-        BucketWord(self.0.load(Ordering::Relaxed))
+        BucketWord(self.0.load())
     }
 
     /// Counts one call of the bucket that `stamp` names, in a word that several threads add to.
@@ -296,7 +293,7 @@ impl AtomicBucket {
         let is_own = seen.stamp() == stamp;
         if is_own {
             let new = seen.plus_one(is_counted);
-            if new == seen || stamped::update_own(&self.0, seen.0, new.0) {
+            if new == seen || self.0.update_own(seen.0, new.0) {
                 return if new.gets_busy() {
                     Added::Busy
                 } else {
@@ -325,7 +322,7 @@ impl AtomicBucket {
                 Next::Other(BucketWord::first(stamp).0)
             }
         };
-        stamped::update(&self.0, next, is_current).is_some()
+        self.0.update(next, is_current).is_some()
     }
 
     /// Counts one call if the word is the bucket's that `stamp` names, and says whether it is. No
@@ -360,10 +357,10 @@ impl AtomicBucket {
     /// Stores what the word becomes; nobody else has written since it was read.
     #[inline]
     fn store(&self, word: BucketWord) {
-        // Relaxed, and no exchange. Who must see a success sees it through a failure that this
+        // No exchange. Who must see a success sees it through a failure that this
         // thread records later, with Release (see `TimeRing::failures_and_slow`); who gets the word after
         // this thread, through the lane (see `ThreadSlots`).
-        self.0.store(word.0, Ordering::Relaxed);
+        self.0.store_alone(word.0);
     }
 }
 

@@ -1,9 +1,9 @@
 //! A counter that starts anew with each generation, in one word.
 
 use crate::state::Generation;
+use crate::sync::Ordering;
 use crate::sync::field::Field;
-use crate::sync::stamped::{self, Next};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::stamped::{Next, Stamped};
 
 /// ```text
 ///  63             21 20            0
@@ -28,13 +28,13 @@ mod layout {
 ///
 /// It counts to 4.4 × 10¹², five days at ten million a second, and stays there.
 #[derive(Debug)]
-pub struct GenerationCounter(AtomicU64);
+pub struct GenerationCounter(Stamped);
 
 impl GenerationCounter {
     /// Zero, in the first generation.
     #[must_use]
     pub fn new() -> Self {
-        Self(AtomicU64::new(Self::pack(Generation::FIRST, 0)))
+        Self(Stamped::new(Self::pack(Generation::FIRST, 0)))
     }
 
     /// Such a count of `generation`, and whether there is evidence.
@@ -42,7 +42,7 @@ impl GenerationCounter {
     pub(crate) fn counting(generation: Generation, count: u64, evidence: bool) -> Self {
         let count = count.min(Self::MOST);
         let noted = layout::EVIDENCE.of(evidence.into());
-        Self(AtomicU64::new(Self::pack(generation, count) | noted))
+        Self(Stamped::new(Self::pack(generation, count) | noted))
     }
 
     /// The most that it counts.
@@ -61,9 +61,7 @@ impl GenerationCounter {
     #[must_use]
     #[inline]
     pub fn get(&self, generation: Generation) -> u64 {
-        // Relaxed: the word carries all that is read; who must see the counts of others has
-        // acquired them elsewhere (see `Core::record_failure`).
-        Self::unpack(self.0.load(Ordering::Relaxed), generation).unwrap_or(0)
+        Self::unpack(self.0.load(), generation).unwrap_or(0)
     }
 
     /// Adds one for `generation` and returns the count; `None` if `is_current` says that the
@@ -85,7 +83,8 @@ impl GenerationCounter {
             Some(count) => Next::Own(Self::pack(generation, plus_one(count)) | noted),
             None => Next::Other(Self::pack(generation, 1) | noted),
         };
-        stamped::update(&self.0, next, is_current)
+        self.0
+            .update(next, is_current)
             .map(|before| plus_one(Self::unpack(before, generation).unwrap_or(0)))
     }
 
@@ -102,7 +101,7 @@ impl GenerationCounter {
             Some(_) => Next::Own(zero),
             None => Next::Other(zero),
         };
-        stamped::update(&self.0, next, is_current)
+        self.0.update(next, is_current)
     }
 
     /// Leaves `generation`'s count as it is, notes whether there is evidence, and returns the count. The
@@ -118,7 +117,8 @@ impl GenerationCounter {
             Some(count) => Next::Own(Self::pack(generation, count) | noted),
             None => Next::Other(Self::pack(generation, 0) | noted),
         };
-        stamped::update(&self.0, next, is_current)
+        self.0
+            .update(next, is_current)
             .map(|before| Self::unpack(before, generation).unwrap_or(0))
     }
 
@@ -126,21 +126,22 @@ impl GenerationCounter {
     /// that adds to the count of `present` at the same time may undo it.
     pub fn go_on_in(&self, next: Generation, present: Generation, count: u64) {
         let new = Self::pack(next, count.min(layout::COUNT.max()));
-        // Relaxed: the exchange checks it.
-        let seen = self.0.load(Ordering::Relaxed);
+        let seen = self.0.load();
         if Self::unpack(seen, present).is_some() {
-            // AcqRel: as in `stamped::update`. Relaxed: what another thread has counted meanwhile stays.
-            let _stays = self
-                .0
-                .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed);
+            // AcqRel: as in `Stamped::update`, with whose accesses it pairs. Relaxed: what another thread has
+            // counted meanwhile stays.
+            let _stays =
+                self.0
+                    .atomic()
+                    .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed);
         }
     }
 
     /// Takes a place among the additions, and adds nothing.
     pub fn meet(&self) {
-        // AcqRel: pairs with itself and with `stamped::update`. Of this and an addition the second to come
+        // AcqRel: pairs with itself and with `Stamped::update`. Of this and an addition the second to come
         // sees what the first had done before.
-        self.0.fetch_add(0, Ordering::AcqRel);
+        self.0.atomic().fetch_add(0, Ordering::AcqRel);
     }
 
     /// Starts `generation` at zero, if it has not started.
@@ -149,14 +150,14 @@ impl GenerationCounter {
             Some(_) => Next::Own(seen),
             None => Next::Other(Self::pack(generation, 0)),
         };
-        stamped::update(&self.0, next, is_current);
+        self.0.update(next, is_current);
     }
 
     /// Whether there is anything for a success to clear: a count, or evidence.
     #[inline]
     pub fn has_any(&self) -> bool {
-        // Relaxed: the common answer is no, whoever's the word is, and then nothing is written.
-        self.0.load(Ordering::Relaxed) >> layout::COUNT.first_bit() > 0
+        // The common answer is no, whoever's the word is, and then nothing is written.
+        self.0.load() >> layout::COUNT.first_bit() > 0
     }
 
     /// Sets `generation`'s count to zero if it isn't.
@@ -174,7 +175,7 @@ impl GenerationCounter {
             // so if `has_evidence` finds none, it has gone since. Should evidence come after it was
             // asked, then so does the note of it, and the exchange fails, unless the word has become
             // again what it was.
-            let seen = self.0.load(Ordering::Acquire);
+            let seen = self.0.atomic().load(Ordering::Acquire);
             if Self::unpack(seen, generation).is_none() {
                 return;
             }
@@ -185,7 +186,7 @@ impl GenerationCounter {
                 return;
             }
             let is_taken_away = was_noted && !noted;
-            if !is_taken_away && stamped::update_own(&self.0, seen, new) {
+            if !is_taken_away && self.0.update_own(seen, new) {
                 return;
             }
             if is_taken_away && self.take_note_away(seen, new) {
@@ -203,6 +204,7 @@ impl GenerationCounter {
         // AcqRel: who takes a note away finds the evidence that was noted before. Relaxed: it is loaded
         // anew.
         self.0
+            .atomic()
             .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
     }
@@ -213,7 +215,7 @@ impl GenerationCounter {
             Some(_) => Next::Own(seen | layout::EVIDENCE.of(1)),
             None => Next::Other(seen),
         };
-        stamped::update(&self.0, next, || false);
+        self.0.update(next, || false);
     }
 }
 
@@ -252,7 +254,7 @@ mod tests {
     #[test]
     fn a_full_count_stays_full() {
         let full = GenerationCounter::pack(Generation::FIRST, layout::COUNT.max());
-        let counter = GenerationCounter(AtomicU64::new(full));
+        let counter = GenerationCounter(Stamped::new(full));
         assert_eq!(
             counter.add(Generation::FIRST, || true),
             Some(layout::COUNT.max())

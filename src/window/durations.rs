@@ -2,8 +2,9 @@
 
 use super::bin::Bin;
 use super::{Timing, Took};
+use crate::sync::Ordering;
 use crate::sync::field::Field;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::stamped::Stamped;
 
 /// ```text
 ///  63              40 39                                0
@@ -33,7 +34,7 @@ mod layout {
 /// The durations of the last calls.
 #[derive(Debug)]
 pub(super) struct Durations {
-    quads: Box<[AtomicU64]>,
+    quads: Box<[Stamped]>,
     pub(super) by_outcome: bool,
 }
 
@@ -52,7 +53,7 @@ impl Durations {
         // calls has left the window.
         let quads = length.div_ceil(layout::SIZE) + 1;
         Self {
-            quads: (0..quads).map(|_| AtomicU64::new(0)).collect(),
+            quads: (0..quads).map(|_| Stamped::new(0)).collect(),
             by_outcome: timing.recording == super::Recording::ByOutcome,
         }
     }
@@ -61,7 +62,7 @@ impl Durations {
         clippy::cast_possible_truncation,
         reason = "a remainder of the number of quads, which is a usize"
     )]
-    fn quad(&self, number: u64) -> &AtomicU64 {
+    fn quad(&self, number: u64) -> &Stamped {
         &self.quads[(number % self.quads.len() as u64) as usize]
     }
 
@@ -81,8 +82,7 @@ impl Durations {
         let number = layout::NUMBER.of(position / layout::SIZE);
         let call = call << (u64::from(layout::CALL_BITS) * (position % layout::SIZE));
         let word = self.quad(position / layout::SIZE);
-        // Relaxed: the word carries its own number.
-        let mut seen = word.load(Ordering::Relaxed);
+        let mut seen = word.load();
         loop {
             let there = seen & layout::NUMBER.of(u64::MAX);
             let behind = layout::NUMBER.get(number.wrapping_sub(there));
@@ -94,8 +94,12 @@ impl Durations {
                 return;
             };
             // Release: pairs with the Acquire in `read`, and with the fence in `CountRing::sum`; who sees a slow call that was in
-            // flight before no longer sees it in flight. Relaxed: as above.
-            match word.compare_exchange(seen, new, Ordering::Release, Ordering::Relaxed) {
+            // flight before no longer sees it in flight. Relaxed: it is
+            // tried again.
+            match word
+                .atomic()
+                .compare_exchange(seen, new, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(found) => seen = found,
             }
@@ -109,7 +113,7 @@ impl Durations {
         quads.flat_map(move |quad| {
             // Acquire: pairs with the Release in `write`; whether the call failed, which was written before,
             // is found below.
-            let word = self.quad(quad).load(Ordering::Acquire);
+            let word = self.quad(quad).atomic().load(Ordering::Acquire);
             let is_there = layout::NUMBER.get(word) == layout::NUMBER.get(layout::NUMBER.of(quad));
             let first = quad * layout::SIZE;
             (first.max(begin)..(first + layout::SIZE).min(end))

@@ -7,8 +7,9 @@
 
 use super::aligned::Aligned;
 use super::bucket::{Draw, Stamp, is_counted};
+use crate::sync::Ordering;
 use crate::sync::field::Field;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::stamped::Stamped;
 
 /// ```text
 ///  63                               22 21          5 4        0
@@ -148,7 +149,7 @@ impl BinWord {
 /// `own` in their names, or several do by the other.
 #[derive(Debug)]
 pub struct Histograms {
-    words: Aligned<AtomicU64>,
+    words: Aligned<Stamped>,
     /// Words of bins in a bucket. In front of them stands the header.
     bin_words: usize,
 }
@@ -168,18 +169,18 @@ impl Histograms {
     }
 
     #[inline]
-    fn header(&self, slot: u32) -> Option<&AtomicU64> {
+    fn header(&self, slot: u32) -> Option<&Stamped> {
         self.words.get(slot as usize * (1 + self.bin_words))
     }
 
     /// The words of a bucket's bins.
-    fn bins(&self, slot: u32) -> impl Iterator<Item = &AtomicU64> {
+    fn bins(&self, slot: u32) -> impl Iterator<Item = &Stamped> {
         let begin = slot as usize * (1 + self.bin_words) + 1;
         (begin..begin + self.bin_words).filter_map(|word| self.words.get(word))
     }
 
     #[inline]
-    fn bin(&self, slot: u32, bin: usize) -> Option<(&AtomicU64, Position)> {
+    fn bin(&self, slot: u32, bin: usize) -> Option<(&Stamped, Position)> {
         let (word, position) = Position::of(bin);
         let begin = slot as usize * (1 + self.bin_words) + 1;
         Some((self.words.get(begin + word)?, position))
@@ -198,22 +199,20 @@ impl Histograms {
         else {
             return false;
         };
-        // Relaxed, here and below: nobody else writes these words. Who gets them after this thread
+        // Nobody else writes these words. Who gets them after this thread
         // gets them through the lane (see `ThreadSlots`).
-        let header = header.load(Ordering::Relaxed);
+        let header = header.load();
         if Stamp::from_upper_bits(header) != stamp {
             return false;
         }
         let sequence = header::SEQUENCE.get(header);
-        // Relaxed, here and below: as above.
-        let seen = BinWord(word.load(Ordering::Relaxed));
+        let seen = BinWord(word.load());
         if seen.sequence() != sequence {
-            word.store(BinWord::first(sequence, position).0, Ordering::Relaxed);
+            word.store_alone(BinWord::first(sequence, position).0);
             return true;
         }
         if seen.counts_next() {
-            // Relaxed: as above.
-            word.store(seen.plus_one(position).0, Ordering::Relaxed);
+            word.store_alone(seen.plus_one(position).0);
         }
         true
     }
@@ -234,17 +233,17 @@ impl Histograms {
         };
         // All of them, lest a word that is not written to for 32 turns be taken for a present one.
         for word in self.bins(slot) {
-            word.store(0, Ordering::Relaxed);
+            word.store_alone(0);
         }
         // Release: pairs with the Acquire in `read`; who finds the sequence finds the words cleared.
-        let next = Self::next_header(header.load(Ordering::Relaxed), stamp);
-        header.store(next, Ordering::Release);
+        let next = Self::next_header(header.load(), stamp);
+        header.atomic().store(next, Ordering::Release);
         self.add_own_at_once(slot, stamp, bin)
     }
 
     /// Counts one call of the bucket that `stamp` names, where several threads do, and says whether it
     /// was counted. If the bucket is another's, it is taken over, provided that `is_current`, asked
-    /// after the header was read, says that `stamp` is still alive (see `stamped::update`).
+    /// after the header was read, says that `stamp` is still alive (see `Stamped::update`).
     pub fn add(&self, slot: u32, stamp: Stamp, bin: usize, is_current: impl Fn() -> bool) -> bool {
         let (Some(header), Some((word, position))) = (self.header(slot), self.bin(slot, bin))
         else {
@@ -253,7 +252,7 @@ impl Histograms {
         loop {
             // Acquire: pairs with the Release below. Who finds a younger bucket here also finds the
             // clock and the state at least as young.
-            let found = header.load(Ordering::Acquire);
+            let found = header.atomic().load(Ordering::Acquire);
             if Stamp::from_upper_bits(found) != stamp {
                 if !is_current() {
                     return false;
@@ -263,28 +262,33 @@ impl Histograms {
                 // swept; Acquire to keep up what the taker before has released. Relaxed: if it has
                 // changed, it is read anew.
                 let next = Self::next_header(found, stamp);
-                let _other_was_first =
-                    header.compare_exchange(found, next, Ordering::AcqRel, Ordering::Relaxed);
+                let _other_was_first = header.atomic().compare_exchange(
+                    found,
+                    next,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                );
                 continue;
             }
             let sequence = header::SEQUENCE.get(found);
             // Acquire: pairs with the Release below. If the word is of a younger turn than the header
             // that was read above, then the header, read again, is younger too.
-            let seen = BinWord(word.load(Ordering::Acquire));
+            let seen = BinWord(word.atomic().load(Ordering::Acquire));
             let new = if seen.sequence() == sequence {
                 if !seen.counts_next() {
                     return true;
                 }
                 seen.plus_one(position)
             // Acquire: as above.
-            } else if header.load(Ordering::Acquire) == found {
+            } else if header.atomic().load(Ordering::Acquire) == found {
                 BinWord::first(sequence, position)
             } else {
                 continue;
             };
             // Release: pairs with the Acquire above. Relaxed: if it has changed, it is read anew.
             let exchanged =
-                word.compare_exchange(seen.0, new.0, Ordering::Release, Ordering::Relaxed);
+                word.atomic()
+                    .compare_exchange(seen.0, new.0, Ordering::Release, Ordering::Relaxed);
             if exchanged.is_ok() {
                 return true;
             }
@@ -294,20 +298,20 @@ impl Histograms {
 
     /// Empties all words of older turns than the one that the header was `found` to be of, before the
     /// header moves on, so that none is left when the sequences come round again.
-    fn sweep(&self, slot: u32, header: &AtomicU64, found: u64) {
+    fn sweep(&self, slot: u32, header: &Stamped, found: u64) {
         for word in self.bins(slot) {
             // Acquire: pairs with the Release in `add`. If the word is of a younger turn, then the header,
             // read after it, is found to have moved on.
-            let seen = BinWord(word.load(Ordering::Acquire));
+            let seen = BinWord(word.atomic().load(Ordering::Acquire));
             if seen.0 == 0 || seen.sequence() == header::SEQUENCE.get(found) {
                 continue;
             }
             // Acquire: as above.
-            if header.load(Ordering::Acquire) != found {
+            if header.atomic().load(Ordering::Acquire) != found {
                 return;
             }
-            // Relaxed: should somebody have written to it meanwhile, the next sweep finds it.
-            let _written = word.compare_exchange(seen.0, 0, Ordering::Relaxed, Ordering::Relaxed);
+            // Should somebody have written to it meanwhile, the next sweep finds it.
+            let _written = word.exchange(seen.0, 0);
         }
     }
 
@@ -324,14 +328,13 @@ impl Histograms {
             return;
         };
         // Acquire: pairs with the Releases above.
-        let header = header.load(Ordering::Acquire);
+        let header = header.atomic().load(Ordering::Acquire);
         if !is_alive(Stamp::from_upper_bits(header)) {
             return;
         }
         let sequence = header::SEQUENCE.get(header);
         for (number, word) in self.bins(slot).enumerate() {
-            // Relaxed: the word says whose it is.
-            let word = BinWord(word.load(Ordering::Relaxed));
+            let word = BinWord(word.load());
             if word.0 == sequence || word.sequence() != sequence {
                 continue;
             }

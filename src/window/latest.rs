@@ -9,7 +9,7 @@ use super::place::RingPosition;
 use crate::clock::Now;
 use crate::clock::context::CallContext;
 use crate::state::Generation;
-use crate::sync::stamped::{self, Next};
+use crate::sync::stamped::{Next, Stamped};
 use crate::sync::{AtomicU64, Ordering};
 
 /// The bucket of the latest call, or of one shortly before, and when it begins.
@@ -23,7 +23,7 @@ use crate::sync::{AtomicU64, Ordering};
 pub(super) struct Latest {
     /// The first moment of the bucket, in the clock's units.
     beginning: AtomicU64,
-    place: AtomicU64,
+    place: Stamped,
     /// The width of a bucket, in the clock's units.
     width: u64,
 }
@@ -54,7 +54,7 @@ impl Latest {
     pub(super) fn new(width: u64, buckets: u32) -> Self {
         Self {
             beginning: AtomicU64::new(0),
-            place: AtomicU64::new(RingPosition::new(Generation::FIRST, 0, buckets).bits()),
+            place: Stamped::new(RingPosition::new(Generation::FIRST, 0, buckets).bits()),
             width,
         }
     }
@@ -74,7 +74,7 @@ impl Latest {
     pub(super) fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
         // Acquire, both: pair with the Releases in `note`; for why, see the type.
         let beginning = self.beginning.load(Ordering::Acquire);
-        let place = RingPosition::from_bits(self.place.load(Ordering::Acquire));
+        let place = RingPosition::from_bits(self.place.atomic().load(Ordering::Acquire));
         let (raw, more) = clock();
         let reading = ClockReading {
             raw,
@@ -143,9 +143,8 @@ impl Latest {
             return place;
         }
         // As with a bucket's word, the place that is replaced is an older one: this one is found
-        // current after the other was read. AcqRel in `stamped::update`: pairs with `read`.
-        let replaced = stamped::update(
-            &self.place,
+        // current after the other was read. AcqRel in `Stamped::update`: pairs with `read`.
+        let replaced = self.place.update(
             |_| Next::Other(place.bits()),
             || self.tick(context.raw()) == tick && is_current(),
         );

@@ -4,8 +4,8 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Beside, CallContext, Core, FixedContext, Latencies, Now, Probes, Recording, Ring, Settings,
-    Switch, ThreadSlot, TimeRing, Timed, Times,
+    CallContext, Core, FixedContext, Latencies, Now, OptionalParts, Parts, Probes, Recording, Ring,
+    Settings, Switch, ThreadSlot, TimeRing, Timed, Times,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -38,16 +38,25 @@ pub(super) fn subject(min_calls: u32) -> Subject {
     };
     let latencies = Latencies::new(BUCKETS, ThreadSlot::OWNED, false);
     let timed = Timed::new(&spans, Some(latencies), &settings.policies);
-    let beside = Beside {
+    let beside = OptionalParts {
         timed: Some(Box::new(timed)),
-        ..Beside::default()
+        ..OptionalParts::default()
     }
     .boxed();
     // Allocated apart, with words and other fields.
     let bytes = bytes_of(beside.as_deref().unwrap());
     let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, ThreadSlot::OWNED, true));
     ring.grow();
-    let core = Core::new(settings, ring, beside, None, State::Closed, 0);
+    let core = Core::new(
+        Parts {
+            settings,
+            ring,
+            optional: beside,
+        },
+        None,
+        State::Closed,
+        0,
+    );
     let mut subject = Subject::of(core);
     subject.plain.push(bytes.clone());
     subject.loose.push(bytes);

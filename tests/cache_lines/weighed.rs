@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tripcurve::__model::{
-    AdaptiveConfig, Beside, Core, Evidence, Probes, Ring, Settings, Switch, ThreadSlot, TimeRing,
+    AdaptiveConfig, Core, Evidence, OptionalParts, Parts, Probes, Ring, Settings, Switch,
+    ThreadSlot, TimeRing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -25,15 +26,24 @@ fn subject_that(config: AdaptiveConfig) -> Subject {
     // Both are allocated apart. What the one has besides words only they read who weigh, and so not each
     // call; the words that they go on to access are noted.
     let words = bytes_of(&*evidence);
-    let beside = Beside {
+    let beside = OptionalParts {
         evidence: Some(evidence),
-        ..Beside::default()
+        ..OptionalParts::default()
     }
     .boxed();
     let bytes = bytes_of(beside.as_deref().unwrap());
     let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, ThreadSlot::OWNED, false));
     ring.grow();
-    let core = Core::new(settings, ring, beside, None, State::Closed, 0);
+    let core = Core::new(
+        Parts {
+            settings,
+            ring,
+            optional: beside,
+        },
+        None,
+        State::Closed,
+        0,
+    );
     let mut subject = Subject::of(core);
     subject.plain.push(bytes.clone());
     subject.loose.extend([bytes, words]);

@@ -438,7 +438,7 @@ fn nothing_is_left_in_flight_however_the_state_changes_under_the_calls() {
     let recoveries = [
         Recovery::fixed(Duration::from_millis(5), 3),
         Recovery::adaptive(),
-        Recovery::steps([0.25, 0.5], Duration::from_millis(5)),
+        Recovery::steps(&[0.25, 0.5], Duration::from_millis(5)),
     ];
     for recovery in recoveries {
         let slow = TripPolicy::slow_rate(0.9).slower_than(Duration::from_secs(60));

@@ -262,7 +262,7 @@ fn a_probe_that_is_dropped_after_the_limit_has_failed_and_before_gives_its_place
 
 #[test]
 fn a_call_of_a_ramp_that_is_dropped_after_the_limit_counts_as_failed() {
-    let (breaker, hand, cause) = recovering(Recovery::steps([0.5], SECOND));
+    let (breaker, hand, cause) = recovering(Recovery::steps(&[0.5], SECOND));
     breaker.try_acquire().unwrap().success();
     let mut in_flight = Vec::new();
     while in_flight.len() < 20 {

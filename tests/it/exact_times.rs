@@ -168,7 +168,7 @@ fn a_step_of_a_ramp_lasts_exactly_its_time() {
     for beginning in BEGINNINGS {
         let each = Duration::from_nanos(3_000_000_001);
         let (breaker, hand) = breaker_at(beginning, |builder| {
-            builder.recovery(Recovery::steps([0.5, 1.0], each))
+            builder.recovery(Recovery::steps(&[0.5, 1.0], each))
         });
         breaker.trip(SECOND);
         hand.advance(SECOND);

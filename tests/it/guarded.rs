@@ -465,7 +465,7 @@ fn who_waits_for_a_place_while_another_window_comes_is_counted_in_it() {
 #[test]
 fn a_call_of_a_ramp_that_waits_for_a_place_is_a_probe_of_the_recovery_that_begins_anew() {
     let (guarded, hand) =
-        guarded_by(|builder| builder.recovery(Recovery::steps([1.0], SECOND).open_for(SECOND)));
+        guarded_by(|builder| builder.recovery(Recovery::steps(&[1.0], SECOND).open_for(SECOND)));
     trip_and_wait(&guarded, &hand);
     assert_eq!(guarded.call(|| Ok::<_, &str>(7)), Ok(7));
     assert_eq!(guarded.breaker().snapshot().admitted_share(), Some(1.0));

@@ -1,7 +1,11 @@
 //! Rules of this house that no lint of the compiler knows, checked over the sources of `src/`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use syn::punctuated::Punctuated;
+use syn::{Attribute, Item, Meta, Token};
 
 /// A line of code, without its comment, and where it stands.
 struct Line {
@@ -12,6 +16,13 @@ struct Line {
 }
 
 fn sources() -> Vec<(String, String)> {
+    let found = sources_in("src");
+    assert!(found.len() > 15, "the sources were not found");
+    found
+}
+
+/// The sources in a folder of the repository, by their paths in it.
+fn sources_in(folder: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -22,11 +33,10 @@ fn sources() -> Vec<(String, String)> {
             }
         }
     }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut paths = Vec::new();
     walk(&root, &mut paths);
     paths.sort();
-    assert!(paths.len() > 15, "the sources were not found");
     paths
         .into_iter()
         .map(|path| {
@@ -96,8 +106,9 @@ fn there_is_no_lock_and_nobody_waits_for_another_thread() {
         "Once",
         "LazyLock",
     ];
-    // In sync/mod.rs a `Condvar` and a `OnceLock` help loom; they are in no build that ships.
-    let mut found = offences(&lines(), &forbidden, &["sync/mod.rs"]);
+    // These two files are in loom's builds alone, and in none that ships.
+    let under_loom = ["sync/explored.rs", "sync/sites.rs"];
+    let mut found = offences(&lines(), &forbidden, &under_loom);
     // A timer's future, for which no thread waits.
     found.retain(|line| line.contains("thread") || !words(line).any(|word| word == "sleep"));
     assert!(found.is_empty(), "{found:#?}");
@@ -105,7 +116,12 @@ fn there_is_no_lock_and_nobody_waits_for_another_thread() {
     let found = offences(
         &lines(),
         &["OnceLock"],
-        &["clock/mod.rs", "builder/validate.rs", "sync/mod.rs"],
+        &[
+            "clock/mod.rs",
+            "builder/validate.rs",
+            "sync/explored.rs",
+            "sync/sites.rs",
+        ],
     );
     assert!(found.is_empty(), "{found:#?}");
 }
@@ -121,11 +137,11 @@ fn there_is_no_unsafe_code() {
 }
 
 #[test]
-fn atomics_come_through_the_sync_file_alone() {
+fn atomics_come_through_the_sync_module_alone() {
     let lines = lines();
     let found: Vec<_> = lines
         .iter()
-        .filter(|line| !["sync/mod.rs"].contains(&line.file.as_str()))
+        .filter(|line| !line.file.starts_with("sync/"))
         .filter(|line| {
             line.code.contains("sync::atomic")
                 && !line.code.contains("core::sync::atomic::Ordering")
@@ -206,11 +222,120 @@ fn modules_use_only_what_stands_below_them_in_lib() {
 
 #[test]
 fn no_file_has_more_than_400_lines_of_code() {
-    for (file, text) in sources() {
-        let code = lines_of(&file, &text)
-            .iter()
-            .filter(|line| !line.code.trim().is_empty())
-            .count();
-        assert!(code <= 400, "src/{file} has {code} lines of code");
+    for folder in ["src", "crates"] {
+        for (file, text) in sources_in(folder) {
+            if file.contains("/tests/") {
+                continue;
+            }
+            let code = lines_of(&file, &text)
+                .iter()
+                .filter(|line| !line.code.trim().is_empty())
+                .count();
+            assert!(code <= 400, "{folder}/{file} has {code} lines of code");
+        }
     }
+}
+
+/// A type, and the conditions under which it is compiled.
+struct Declared {
+    file: String,
+    name: String,
+    conditions: Vec<Meta>,
+}
+
+impl Declared {
+    /// Whether the two stand in one file and a condition of one negates a condition of the other.
+    fn excludes(&self, other: &Self) -> bool {
+        let negates = |one: &Meta, other: &Meta| listed(one, "not").contains(other);
+        self.file == other.file
+            && self.conditions.iter().any(|own| {
+                let mut others = other.conditions.iter();
+                others.any(|other| negates(own, other) || negates(other, own))
+            })
+    }
+}
+
+/// The conditions in the parentheses of a condition, if `word` stands before them.
+fn listed(condition: &Meta, word: &str) -> Vec<Meta> {
+    match condition {
+        Meta::List(list) if list.path.is_ident(word) => {
+            let parts = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated);
+            parts.unwrap().into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The conditions of the `cfg` attributes, each of which must hold.
+fn conditions(attributes: &[Attribute]) -> impl Iterator<Item = Meta> {
+    let cfgs = attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"));
+    cfgs.flat_map(|cfg| {
+        let condition: Meta = cfg.parse_args().unwrap();
+        let all = listed(&condition, "all");
+        if all.is_empty() { vec![condition] } else { all }
+    })
+}
+
+/// Adds the types that these items declare, also in modules among them, but not in tests.
+fn declared(file: &str, items: &[Item], outer: &[Meta], found: &mut Vec<Declared>) {
+    for item in items {
+        let (attributes, name) = match item {
+            Item::Struct(item) => (&item.attrs, &item.ident),
+            Item::Enum(item) => (&item.attrs, &item.ident),
+            Item::Union(item) => (&item.attrs, &item.ident),
+            Item::Trait(item) => (&item.attrs, &item.ident),
+            Item::Type(item) => (&item.attrs, &item.ident),
+            Item::Mod(item) => (&item.attrs, &item.ident),
+            _ => continue,
+        };
+        let conditions: Vec<_> = outer
+            .iter()
+            .cloned()
+            .chain(conditions(attributes))
+            .collect();
+        if conditions
+            .iter()
+            .any(|condition| condition.path().is_ident("test"))
+        {
+            continue;
+        }
+        if let Item::Mod(module) = item {
+            if let Some((_, items)) = &module.content {
+                declared(file, items, &conditions, found);
+            }
+        } else {
+            let (file, name) = (file.to_owned(), name.to_string());
+            found.push(Declared {
+                file,
+                name,
+                conditions,
+            });
+        }
+    }
+}
+
+/// Of two types with one name a reader can't say which one a line means.
+#[test]
+fn no_type_name_is_declared_twice() {
+    let mut all = Vec::new();
+    for (file, text) in sources() {
+        let items = syn::parse_file(&text).unwrap().items;
+        declared(&file, &items, &[], &mut all);
+    }
+    assert!(all.len() > 150, "only {} types were found", all.len());
+    let mut by_name = BTreeMap::<_, Vec<&Declared>>::new();
+    for one in &all {
+        let same = by_name.entry(&one.name).or_default();
+        if !same.iter().any(|other| one.excludes(other)) {
+            same.push(one);
+        }
+    }
+    let twice: Vec<_> = by_name
+        .iter()
+        .filter(|(_, same)| same.len() > 1)
+        .map(|(name, same)| (name, same.iter().map(|one| &one.file).collect::<Vec<_>>()))
+        .collect();
+    assert!(twice.is_empty(), "{twice:#?}");
 }

@@ -6,8 +6,6 @@
 //! The crate `allocation-counter` is the allocator here. It counts for each thread by itself, so the
 //! tests beside it don't disturb a test that measures.
 
-#[cfg(feature = "serde")]
-mod any_config;
 mod model;
 mod race;
 mod traffic;
@@ -24,8 +22,6 @@ mod budget;
 mod bulkhead;
 mod burn_rate;
 mod call_timeout;
-mod config;
-mod config_round_trip;
 mod configurations;
 mod default_recovery;
 mod defects_of_peers;
@@ -49,7 +45,6 @@ mod recovery;
 mod registry;
 mod registry_against_model;
 mod registry_reconfigure;
-mod reload_recipe;
 mod resized_window;
 mod retry_after;
 mod retry_budget;

@@ -215,7 +215,7 @@ fn open_times_begin_anew_after_as_many_resets() {
 #[test]
 fn a_probe_and_a_call_of_a_ramp_change_nothing_after_as_many_resets() {
     for times in ROUNDS {
-        let (breaker, hand) = breaker(|builder| builder.recovery(Recovery::steps([0.5], SECOND)));
+        let (breaker, hand) = breaker(|builder| builder.recovery(Recovery::steps(&[0.5], SECOND)));
         let half_open = || {
             breaker.trip(SECOND);
             hand.advance(SECOND);

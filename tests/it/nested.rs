@@ -23,7 +23,7 @@ fn recoveries() -> [Recovery; 5] {
         Recovery::fixed(open_for, 1),
         Recovery::fixed(open_for, 5).success_threshold(3),
         Recovery::adaptive(),
-        Recovery::steps([0.25, 0.5, 1.0], SECOND),
+        Recovery::steps(&[0.25, 0.5, 1.0], SECOND),
     ]
 }
 

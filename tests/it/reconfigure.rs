@@ -249,7 +249,7 @@ fn a_recovery_that_is_under_way_goes_on_where_its_rules_stay() {
 #[test]
 fn a_ramp_begins_anew_as_probes_when_the_new_settings_have_none() {
     let (clock, hand) = Clock::mock();
-    let steps = Recovery::steps([0.1, 1.0], 10 * SECOND);
+    let steps = Recovery::steps(&[0.1, 1.0], 10 * SECOND);
     let breaker = payments().clock(clock).recovery(steps).build().unwrap();
     breaker.trip(SECOND);
     hand.advance(2 * SECOND);

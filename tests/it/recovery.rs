@@ -401,7 +401,7 @@ fn settings_of_the_recovery_beside_another_recovery_are_refused_in_any_order() {
     for recovery in [
         Recovery::adaptive(),
         Recovery::fixed(5 * SECOND, 5).success_threshold(2),
-        Recovery::steps([0.5], SECOND),
+        Recovery::steps(&[0.5], SECOND),
     ] {
         for (set, expected) in cases {
             assert_eq!(refused(set(builder().recovery(recovery))), expected);
@@ -423,7 +423,7 @@ fn settings_of_one_recovery_that_contradict_each_other_are_refused_in_any_order(
     for recovery in [
         Recovery::fixed(2 * SECOND, 3).backoff(backoff),
         Recovery::adaptive().open_for(2 * SECOND).backoff(backoff),
-        Recovery::steps([0.5], SECOND)
+        Recovery::steps(&[0.5], SECOND)
             .backoff(backoff)
             .open_for(2 * SECOND),
     ] {
@@ -451,7 +451,7 @@ fn settings_of_one_recovery_that_contradict_each_other_are_refused_in_any_order(
         format!("max_failure_rate: 0.5 {adaptive}")
     );
     assert_eq!(
-        refused(Recovery::steps([0.5], SECOND).success_threshold(2)),
+        refused(Recovery::steps(&[0.5], SECOND).success_threshold(2)),
         "success_threshold: 2 is not possible with Recovery::steps(); max_failure_rate says how many of a \
          step's calls may fail; or use Recovery::probes(n)"
     );

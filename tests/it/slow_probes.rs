@@ -78,7 +78,7 @@ fn recoveries() -> [Recovery; 5] {
         Recovery::fixed(5 * SECOND, 1),
         Recovery::fixed(5 * SECOND, 5).success_threshold(3),
         Recovery::adaptive(),
-        Recovery::steps([0.1, 0.5, 1.0], 10 * SECOND),
+        Recovery::steps(&[0.1, 0.5, 1.0], 10 * SECOND),
     ]
 }
 

@@ -12,7 +12,7 @@ const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn steps() -> Recovery {
-    Recovery::steps([0.1, 0.5, 1.0], 10 * SECOND)
+    Recovery::steps(&[0.1, 0.5, 1.0], 10 * SECOND)
 }
 
 /// A breaker that has tripped and whose probe was good.
@@ -103,7 +103,7 @@ fn a_quarter_or_what_is_chosen_may_fail() {
 
 #[test]
 fn a_step_waits_until_a_call_has_come_back() {
-    let (breaker, hand) = ramping(Recovery::steps([1.0], SECOND));
+    let (breaker, hand) = ramping(Recovery::steps(&[1.0], SECOND));
     hand.advance(3_600 * SECOND);
     assert_eq!(breaker.state(), State::HalfOpen);
     next(&breaker, &hand).success();
@@ -123,7 +123,7 @@ fn ramping_with_a_late_probe(breaker: &CircuitBreaker, hand: &MockClock) -> Owne
 fn late_probes() -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("steps").clock(clock);
-    let recovery = Recovery::steps([0.5, 1.0], 10 * SECOND);
+    let recovery = Recovery::steps(&[0.5, 1.0], 10 * SECOND);
     let builder = builder.recovery(recovery).probe_timeout(SECOND);
     (builder.build().unwrap(), hand)
 }
@@ -176,7 +176,7 @@ fn listeners_hear_of_the_way() {
     };
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("steps").clock(clock);
-    let recovery = Recovery::steps([0.25, 1.0], SECOND).open_for(SECOND);
+    let recovery = Recovery::steps(&[0.25, 1.0], SECOND).open_for(SECOND);
     let breaker = settings(builder.recovery(recovery)).build().unwrap();
     breaker.trip(Duration::ZERO);
     breaker.try_acquire().unwrap().success();
@@ -202,16 +202,16 @@ fn steps_that_make_no_sense_are_refused() {
         builder.build().unwrap_err().to_string()
     };
     assert_eq!(
-        refused(Recovery::steps([], SECOND)),
+        refused(Recovery::steps(&[], SECOND)),
         "steps: 0 steps is not 1 to 16 of them; [0.1, 0.25, 0.5, 1.0] suit most services"
     );
     assert_eq!(
-        refused(Recovery::steps([0.5; 17], SECOND)),
+        refused(Recovery::steps(&[0.5; 17], SECOND)),
         "steps: 17 steps is not 1 to 16 of them; [0.1, 0.25, 0.5, 1.0] suit most services"
     );
     for shares in [[0.5, 0.5], [0.0, 0.5], [0.5, 1.5], [0.5, f64::NAN]] {
         assert_eq!(
-            refused(Recovery::steps(shares, SECOND)),
+            refused(Recovery::steps(&shares, SECOND)),
             format!(
                 "steps: {shares:?} is not shares above 0 and up to 1, each larger than the one before; \
                  [0.1, 0.25, 0.5, 1.0] suit most services"
@@ -219,7 +219,7 @@ fn steps_that_make_no_sense_are_refused() {
         );
     }
     assert_eq!(
-        refused(Recovery::steps([1.0], Duration::ZERO)),
+        refused(Recovery::steps(&[1.0], Duration::ZERO)),
         "steps.each: 0ns is not in 1ms..=1 day; choose it longer than calls take, since a step is judged \
          by those that come back in it"
     );

@@ -512,7 +512,7 @@ fn who_waits_becomes_a_probe_of_the_recovery_that_begins_anew() {
     let others: [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 3] = [
         |builder| builder.probes(2),
         |builder| builder.recovery(Recovery::adaptive()),
-        |builder| builder.recovery(Recovery::steps([0.5], SECOND)),
+        |builder| builder.recovery(Recovery::steps(&[0.5], SECOND)),
     ];
     for settings in others {
         let (waiting, _) = patient(|builder| builder);

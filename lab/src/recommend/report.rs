@@ -309,7 +309,7 @@ pub(super) fn snippet(to: &mut impl Write, policy: &Policy, name: &str) -> io::R
     writeln!(to, "\nlet breaker = {code};")?;
     writeln!(
         to,
-        "\nOr in a file, which tripcurve::Config reads:\n\n{}",
+        "\nOr in a file, which tripcurve_config::Config reads:\n\n{}",
         policy.toml(name).trim_end()
     )
 }

@@ -32,7 +32,7 @@ impl Policy {
         code + "    .build()?"
     }
 
-    /// The policy as the part of a TOML file that describes a breaker of this name, for `tripcurve::Config`.
+    /// The policy as the part of a TOML file that describes a breaker of this name, for `tripcurve_config::Config`.
     #[must_use]
     pub fn toml(&self, name: &str) -> String {
         let mut toml = format!("[breakers.{}]\n", key(name));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PercentileBaseline, layout};
 use crate::error::ConfigError;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::SelfContained;
 use crate::util::checksum::summed;
 
 /// What a percentile usually was.
@@ -65,8 +65,7 @@ impl SavedPercentileBaseline {
 
 impl PercentileBaseline {
     pub(crate) fn save(&self, percentile: f64) -> SavedPercentileBaseline {
-        // Relaxed: the word is all there is.
-        let (times, logarithm) = Self::unpack(self.word.load(Ordering::Relaxed));
+        let (times, logarithm) = Self::unpack(self.word.load());
         SavedPercentileBaseline {
             percentile: SavedPercentileBaseline::thousandths(percentile),
             times,
@@ -77,6 +76,6 @@ impl PercentileBaseline {
     pub(crate) fn restore(&mut self, saved: &SavedPercentileBaseline) {
         let times = layout::TIMES.of(saved.times.into());
         let logarithm = layout::LOGARITHM.of(saved.logarithm.into());
-        self.word = AtomicU64::new(times | logarithm);
+        self.word = SelfContained::new(times | logarithm);
     }
 }

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use super::{CountRing, Marks, cursor, group, mark};
 use crate::state::Generation;
-use crate::sync::Ordering;
 
 impl CountRing {
     /// Whether the calls at the positions from `begin` to before `end` have failed, and whether they
@@ -21,8 +20,7 @@ impl CountRing {
             .collect();
         let outcome_at = |position: u64| {
             let number = position / group::SIZE;
-            // Relaxed: the word carries its own number.
-            let word = self.group(number).load(Ordering::Relaxed);
+            let word = self.group(number).load();
             let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1 == 1;
             // As in `sum`: what has not been written yet is no call, unless its group has begun.
             (group::NUMBER.get(word) == number).then(|| (failed, slow.contains(&position)))
@@ -37,8 +35,7 @@ impl CountRing {
         calls: impl Iterator<Item = (bool, bool)>,
         generation: Generation,
     ) -> u64 {
-        // Relaxed, here and below: published with the window.
-        let mut end = self.position_for(generation, self.cursor.load(Ordering::Relaxed));
+        let mut end = self.position_for(generation, self.cursor.load());
         for (failed, slow) in calls {
             self.write(end, failed);
             if let (Some(durations), true) = (&self.durations, slow) {
@@ -47,9 +44,7 @@ impl CountRing {
             end += 1;
         }
         let tag = cursor::GENERATION.of(generation.number());
-        // Relaxed: as above.
-        self.cursor
-            .store(cursor::POSITION.of(end) | tag, Ordering::Relaxed);
+        self.cursor.store_alone(cursor::POSITION.of(end) | tag);
         end
     }
 }
@@ -73,14 +68,13 @@ impl CountRing {
         (from, to): (Generation, Generation),
         now: u64,
     ) {
-        // Relaxed: another thread doesn't know of the ring. Should the generation have begun in it by an
+        // No other thread knows of the ring. Should the generation have begun in it by an
         // earlier attempt, it begins again behind.
-        let seen = self.cursor.load(Ordering::Relaxed);
+        let seen = self.cursor.load();
         if Self::is_of(seen, to) {
             let tag = cursor::GENERATION.of(to.next().number());
             let position = cursor::POSITION.of(cursor::POSITION.get(seen));
-            // Relaxed: as above.
-            self.cursor.store(position | tag, Ordering::Relaxed);
+            self.cursor.store_alone(position | tag);
         }
         let (begin, end) = former.positions(from, now).unwrap_or_default();
         let begin = begin.max(end.saturating_sub(self.length));
@@ -106,8 +100,7 @@ impl Marks {
         let present = self.tick(now);
         (0..Self::TICKS).filter_map(move |age| {
             let (word, turn) = self.at(present - age);
-            // Relaxed: the mark carries its own turn.
-            let seen = word.load(Ordering::Relaxed);
+            let seen = word.load();
             let calls = mark::POSITION.get(end.wrapping_sub(mark::POSITION.get(seen)));
             let is_alive = mark::TURN.of(mark::TURN.get(seen)) == turn && seen != 0;
             // More than half the range back is really ahead: taken since `end` was read.
@@ -121,14 +114,12 @@ impl Marks {
         // Empty marks would be those of the clock's first ticks, and make all calls as young as these.
         for age in 0..Self::TICKS {
             let (word, turn) = self.at(self.tick(now) - age);
-            // Relaxed, here and below: published with the window.
-            word.store(turn.wrapping_sub(mark::TURN.of(2)), Ordering::Relaxed);
+            word.store_alone(turn.wrapping_sub(mark::TURN.of(2)));
         }
         for (age, calls) in since.filter(|(age, _)| *age < Self::TICKS) {
             let (word, turn) = self.at(self.tick(now) - age);
             let position = mark::POSITION.of(end.saturating_sub(calls));
-            // Relaxed: as above.
-            word.store(turn | position, Ordering::Relaxed);
+            word.store_alone(turn | position);
         }
     }
 }

@@ -19,8 +19,8 @@ use super::{Counts, Tally, Timing, Took};
 use crate::clock::context::CallContext;
 use crate::state::Generation;
 use crate::sync::field::Field;
-use crate::sync::stamped::{self, Next};
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::stamped::{Next, Stamped};
+use crate::sync::{Ordering, fence};
 
 /// ```text
 ///  63                         12 11             0
@@ -77,8 +77,8 @@ mod mark {
 #[derive(Debug)]
 pub struct CountRing {
     /// Written by every call, so it has a line of its own.
-    cursor: CachePadded<AtomicU64>,
-    groups: Box<[AtomicU64]>,
+    cursor: CachePadded<Stamped>,
+    groups: Box<[Stamped]>,
     length: u64,
     marks: Option<Marks>,
     durations: Option<Durations>,
@@ -100,8 +100,8 @@ impl CountRing {
         let groups = length.div_ceil(group::SIZE) + 1;
         let start = cursor::POSITION.of(groups * group::SIZE);
         Self {
-            cursor: CachePadded::new(AtomicU64::new(start)),
-            groups: (0..groups).map(|_| AtomicU64::new(0)).collect(),
+            cursor: CachePadded::new(Stamped::new(start)),
+            groups: (0..groups).map(|_| Stamped::new(0)).collect(),
             length,
             marks: within.map(Marks::new),
             durations: timing.is_timed().then(|| Durations::new(length, timing)),
@@ -135,9 +135,9 @@ impl CountRing {
             // As in a window by time.
             return run.min(counts.failures);
         }
-        // Relaxed: positions only grow. A position of a later generation makes the run look younger,
+        // Positions only grow. A position of a later generation makes the run look younger,
         // and then the caller finds its own generation over.
-        let end = cursor::POSITION.get(self.cursor.load(Ordering::Relaxed));
+        let end = cursor::POSITION.get(self.cursor.load());
         marks.reach(end, now).min(run)
     }
 
@@ -145,7 +145,7 @@ impl CountRing {
         clippy::cast_possible_truncation,
         reason = "a remainder of the number of groups, which is a usize"
     )]
-    fn group(&self, number: u64) -> &AtomicU64 {
+    fn group(&self, number: u64) -> &Stamped {
         &self.groups[(number % self.groups.len() as u64) as usize]
     }
 
@@ -201,10 +201,9 @@ impl CountRing {
     }
 
     fn take_position(&self, generation: Generation, is_current: impl Fn() -> bool) -> Option<u64> {
-        // Relaxed: the cursor says whose it is.
-        let seen = self.cursor.load(Ordering::Relaxed);
+        let seen = self.cursor.load();
         let own = Self::is_of(seen, generation);
-        if own && stamped::update_own(&self.cursor, seen, seen + cursor::POSITION.of(1)) {
+        if own && self.cursor.update_own(seen, seen + cursor::POSITION.of(1)) {
             return Some(cursor::POSITION.get(seen));
         }
         self.advance(generation, 1, is_current)
@@ -243,7 +242,8 @@ impl CountRing {
                 Next::Other(new)
             }
         };
-        stamped::update(&self.cursor, next, is_current)
+        self.cursor
+            .update(next, is_current)
             .map(|before| self.position_for(generation, before))
     }
 
@@ -253,8 +253,7 @@ impl CountRing {
         let number = position / group::SIZE;
         let bit = group::FAILED.of(u64::from(failed) << (position % group::SIZE));
         let word = self.group(number);
-        // Relaxed: the word carries its own number.
-        let mut seen = word.load(Ordering::Relaxed);
+        let mut seen = word.load();
         loop {
             let new = match group::NUMBER.get(seen) {
                 there if there == number && seen | bit == seen => return true,
@@ -262,10 +261,9 @@ impl CountRing {
                 there if there < number => group::NUMBER.of(number) | bit,
                 _ => return false,
             };
-            // Relaxed, both: as above, and who must see the bits of others has acquired them
-            // elsewhere (see `Core::record_failure`).
-            match word.compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return true,
+            // Who must see the bits of others has acquired them elsewhere (see `Core::record_failure`).
+            match word.exchange(seen, new) {
+                Ok(()) => return true,
                 Err(found) => seen = found,
             }
         }
@@ -274,8 +272,7 @@ impl CountRing {
     /// The positions of `generation`'s window at `now`, from the first to before the last.
     #[inline]
     fn positions(&self, generation: Generation, now: u64) -> Option<(u64, u64)> {
-        // Relaxed: the cursor carries its own generation.
-        let seen = self.cursor.load(Ordering::Relaxed);
+        let seen = self.cursor.load();
         if !Self::is_of(seen, generation) {
             return None;
         }
@@ -305,8 +302,7 @@ impl CountRing {
         });
         let (mut calls, mut failures) = (0, 0);
         for number in begin / group::SIZE..end.div_ceil(group::SIZE) {
-            // Relaxed: the word carries its own number.
-            let word = self.group(number).load(Ordering::Relaxed);
+            let word = self.group(number).load();
             if group::NUMBER.get(word) != number {
                 continue;
             }
@@ -351,8 +347,7 @@ impl CountRing {
     /// Whether the call at `position` is known to have failed.
     fn has_failed(&self, position: u64) -> bool {
         let number = position / group::SIZE;
-        // Relaxed: the word carries its own number.
-        let word = self.group(number).load(Ordering::Relaxed);
+        let word = self.group(number).load();
         let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1;
         group::NUMBER.get(word) == number && failed == 1
     }
@@ -368,7 +363,7 @@ impl CountRing {
 /// the tick's first call.
 #[derive(Debug)]
 struct Marks {
-    marks: Box<[AtomicU64]>,
+    marks: Box<[Stamped]>,
     /// Width of a tick in nanoseconds.
     width: u64,
 }
@@ -379,7 +374,7 @@ impl Marks {
 
     fn new(within: u64) -> Self {
         Self {
-            marks: (0..Self::TICKS).map(|_| AtomicU64::new(0)).collect(),
+            marks: (0..Self::TICKS).map(|_| Stamped::new(0)).collect(),
             width: within / Self::TICKS,
         }
     }
@@ -393,7 +388,7 @@ impl Marks {
         clippy::cast_possible_truncation,
         reason = "a remainder of the number of marks, which is a usize"
     )]
-    fn at(&self, tick: u64) -> (&AtomicU64, u64) {
+    fn at(&self, tick: u64) -> (&Stamped, u64) {
         let slot = (tick % Self::TICKS) as usize;
         (&self.marks[slot], mark::TURN.of(tick / Self::TICKS))
     }
@@ -403,9 +398,9 @@ impl Marks {
         let tick = self.tick(context.nanos());
         let (word, turn) = self.at(tick);
         let new = turn | mark::POSITION.of(position);
-        // Acquire, and below Release with Acquire: as in `stamped::update`. Who has read the mark of
+        // Acquire, and below Release with Acquire: as in `Stamped::update`. Who has read the mark of
         // a later turn reads the clock no earlier than its writer did.
-        let mut seen = word.load(Ordering::Acquire);
+        let mut seen = word.atomic().load(Ordering::Acquire);
         loop {
             let settled = if mark::TURN.get(seen) == mark::TURN.get(new) {
                 // The first position of the tick stays. Positions wrap, and two of one tick are
@@ -419,7 +414,10 @@ impl Marks {
             if settled {
                 return;
             }
-            match word.compare_exchange(seen, new, Ordering::Release, Ordering::Acquire) {
+            match word
+                .atomic()
+                .compare_exchange(seen, new, Ordering::Release, Ordering::Acquire)
+            {
                 Ok(_) => return,
                 Err(found) => seen = found,
             }
@@ -432,8 +430,7 @@ impl Marks {
         (now + 1 - Self::TICKS..=now)
             .filter_map(|tick| {
                 let (word, turn) = self.at(tick);
-                // Relaxed: the mark carries its own turn.
-                let seen = word.load(Ordering::Relaxed);
+                let seen = word.load();
                 // One turn more counts too, as in a time window: its writer has read the clock
                 // later than this reader.
                 let turns_ahead = mark::TURN.get(seen.wrapping_sub(turn));

@@ -6,6 +6,12 @@ use crate::state::Generation;
 use crate::sync::{Ordering, fence};
 use crate::window::{ClockReading, Tally};
 
+/// A bucket counts as begun this part of its width later.
+///
+/// The widths are rounded to the clock's units, so two windows whose buckets begin together may
+/// differ by some units. Without the slack each change between them could age the calls by a bucket.
+const SLACK: u64 = 1_024;
+
 impl TimeRing {
     /// See [`Ring::span`](crate::window::Ring::span).
     pub(in crate::window) fn span(&self, clock: &impl Now) -> u64 {
@@ -15,7 +21,8 @@ impl TimeRing {
 
     /// See [`Ring::carry_over`](crate::window::Ring::carry_over).
     ///
-    /// Each former bucket is counted where it began, so no call seems younger than it is.
+    /// Each former bucket is counted where it began. So no call seems younger than it is, but for a
+    /// [`SLACK`] of the bucket.
     pub(in crate::window) fn carry_over(
         &self,
         former: &Self,
@@ -33,6 +40,7 @@ impl TimeRing {
             let mut counts = vec![0_u64; buckets as usize];
             for age in 0..former_buckets {
                 let bucket_age = former_begun + u64::from(age) * former_width;
+                let bucket_age = bucket_age.saturating_sub(former_width / SLACK);
                 let own_age = bucket_age.saturating_sub(begun).div_ceil(width.max(1));
                 let own_age = usize::try_from(own_age).unwrap_or(usize::MAX);
                 if let Some(count) = counts.get_mut(own_age) {

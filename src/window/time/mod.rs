@@ -210,7 +210,7 @@ impl TimeRing {
         let place = self.latest.find(reading, generation, self.shards.buckets());
         let window = Stretch::whole(place);
         let slow = self.shards.common_sum(Tally::Slow, window);
-        // Acquire, both: pair with the Release in `stamped::update_own` and in `update`; the failures that
+        // Acquire, both: pair with the Release in `Stamped::update_own` and in `update`; the failures that
         // were counted before they were found slow, then the successes that a thread recorded before its
         // failures, and the growth of the ring that it had seen, are seen below.
         fence(Ordering::Acquire);

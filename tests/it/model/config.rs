@@ -94,13 +94,7 @@ impl Steps {
     fn recovery(&self) -> Recovery {
         let shares = self.shares_in_thousandths.iter();
         let shares: Vec<_> = shares.map(|share| f64::from(*share) / 1e3).collect();
-        let recovery = match shares[..] {
-            [a] => Recovery::steps([a], self.each),
-            [a, b] => Recovery::steps([a, b], self.each),
-            [a, b, c] => Recovery::steps([a, b, c], self.each),
-            [a, b, c, d] => Recovery::steps([a, b, c, d], self.each),
-            _ => panic!("one to four steps, not {shares:?}"),
-        };
+        let recovery = Recovery::steps(&shares, self.each);
         match self.max_failure_rate_in_percent {
             None => recovery,
             Some(_) => recovery.max_failure_rate(self.max_failure_rate()),

@@ -185,9 +185,15 @@ impl Model {
     /// What another window may take on.
     fn handed_on(&self) -> HandedOn {
         let ticks = self.config.window.ticks();
+        // A bucket counts as begun a 1,024th later, so that rounded widths don't age the calls.
+        let has_buckets = self.config.window.buckets().is_some();
+        let began = |at: u64, width: u64| {
+            let slack = if has_buckets { width / 1_024 } else { 0 };
+            (at / width * width + slack).min(self.now)
+        };
         // Of a call it is known in which bucket or tick it ended, and whether it was slow.
         let as_it_is_known = |call: &Call| Call {
-            at: ticks.map_or(call.at, |(width, _)| call.at / width * width),
+            at: ticks.map_or(call.at, |(width, _)| began(call.at, width)),
             is_timed: false,
             ..*call
         };

@@ -1,0 +1,327 @@
+//! Named breakers and templates, as a file describes them.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer};
+use tripcurve::error::ConfigError;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder};
+
+use crate::named::Named;
+use crate::read::{At, Section, Words, read_section, section};
+use crate::settings::{Settings, Template};
+use crate::shown::shown;
+
+section! {
+    /// Named breakers, and templates of them, as a file describes them.
+    ///
+    /// Read it with the reader of your choice: it implements [`Deserialize`] for TOML, JSON, YAML, and whatever
+    /// else says of itself what it holds.
+    ///
+    /// ```
+    /// use tripcurve_config::Config;
+    ///
+    /// let config: Config = toml::from_str(r#"
+    ///     [templates.default]
+    ///     window = { length = "60s", buckets = 10 }
+    ///     trip_when = [{ adaptive = { tolerate = 0.25, slower_than = "500ms" } }]
+    ///     recovery = "adaptive"
+    ///
+    ///     [breakers.payments]
+    ///     template = "default"
+    ///     open_for = "5s"
+    ///
+    ///     [breakers.search]
+    ///     trip_when = [{ consecutive_failures = 8 }, { failure_rate = 0.25, min_calls = 50 }]
+    /// "#)?;
+    /// config.check()?;
+    ///
+    /// let payments = config.build("payments")?;
+    /// let search = config
+    ///     .builder("search")?
+    ///     .on_transition(|transition| println!("{transition}"))
+    ///     .build()?;
+    /// assert_eq!(config.names().collect::<Vec<_>>(), ["payments", "search"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Keys
+    ///
+    /// Those of a breaker and of a template. What is left out is as in the template, and else as in
+    /// [`CircuitBreakerBuilder`]. Each key replaces the template's as a whole; `open_for` and `backoff` replace each other.
+    ///
+    /// | key | value |
+    /// |---|---|
+    /// | `template` | a name of `templates`; for breakers only |
+    /// | `window` | `{ length = "60s", buckets = 10 }`, either may be left out; or `{ calls = 100, within = "60s" }`, of which `within` may |
+    /// | `trip_when` | a list of policies, any of which trips; see below |
+    /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2` or `max_failure_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_failure_rate` |
+    /// | `open_for` | `"5s"`; with every recovery, also an adaptive one |
+    /// | `backoff` | instead: `{ base = "5s", factor = 2.0, longest = "2m" }`, with `jitter`, which is `"full"`, `"equal"`, `"decorrelated"` or `"none"`, and `healthy_after` |
+    /// | `probe_timeout`, `max_retry_after` | a duration |
+    /// | `on_cancel` | `"ignored"` or `"failure"` |
+    /// | `enabled` | `true` or `false`; [off](CircuitBreakerBuilder::enabled), the breaker lets all calls through and records nothing |
+    /// | `metrics_only` | `true` or `false`; with `true` the breaker [records](CircuitBreakerBuilder::metrics_only) all calls and never trips |
+    /// | `start_in` | `"closed"`, `"open"`, `"half-open"`, `"forced-open"`, `"disabled"` or `"metrics-only"` |
+    /// | `latency` | `"off"`, `"combined"` or `"by-outcome"` |
+    /// | `shards` | a number |
+    ///
+    /// A duration has its units, as `"250ms"`, `"1m 30s"` or `"1d"`; `"forever"` is [`Duration::MAX`]. A year is
+    /// one of 365.25 days. A policy is one of
+    ///
+    /// - `{ consecutive_failures = 5 }`
+    /// - `{ failure_count = 20 }`
+    /// - `{ failure_rate = 0.5, min_calls = 10 }`
+    /// - `{ slow_rate = 0.5, slower_than = "2s", min_calls = 10 }`
+    /// - `{ burn_rate = 0.999, factor = 14.4, short = "5m", min_calls = 100 }`
+    /// - `{ latency_percentile = 99.0, above = "2s", min_calls = 100 }`
+    /// - `{ slower_than_usual = 4.0, percentile = 90.0, min_calls = 100 }`
+    /// - `"adaptive"`, or with settings
+    ///   `{ adaptive = { tolerate = 0.25, false_trip_budget = "1d", slower_than = "2s" } }`
+    ///
+    /// of which what has a default in [`TripPolicy`](tripcurve::TripPolicy) may be left out.
+    ///
+    /// # Changing it while calls run
+    ///
+    /// `CircuitBreaker::reconfigure` takes what
+    /// [`builder`](Self::builder) gives, and `Registry::reconfigure` what
+    /// [`template`](Self::template) gives. Look all of them up first, and nothing has changed if
+    /// the file has a mistake; a breaker for which the file says nothing new stays untouched. A
+    /// change of `enabled` or `metrics_only` switches the breaker off or on; a breaker that was
+    /// disabled by hand stays so until they change. The guide prints a function that follows a
+    /// file; the example `reload` applies one under load.
+    ///
+    /// # Errors
+    ///
+    /// The reader refuses what it can't understand, unknown keys too; [`check`](Self::check),
+    /// [`builder`](Self::builder) and [`build`](Self::build) refuse what makes no sense. Either way the error names
+    /// the place in the file.
+    ///
+    /// ```
+    /// use tripcurve_config::Config;
+    ///
+    /// let error = toml::from_str::<Config>("[breakers.payments]\nwindow = { bucket = 20 }").unwrap_err();
+    /// assert_eq!(
+    ///     error.message(),
+    ///     "breakers.payments.window.bucket: unknown key, expected one of length, buckets, calls, within"
+    /// );
+    ///
+    /// let config: Config = toml::from_str("[breakers.payments]\nwindow = { buckets = 0 }")?;
+    /// assert_eq!(
+    ///     config.check().unwrap_err().to_string(),
+    ///     "breakers.payments.window.buckets: 0 is not in 1..=1024; 10 suit most services"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Limits
+    ///
+    /// | of | at most |
+    /// |---|---|
+    /// | a file | 64 MiB, if you ask [`check_len`](Self::check_len) before you read it |
+    /// | breakers, and templates | 100,000 each |
+    /// | a name | 1,024 characters |
+    /// | policies of a breaker | 64 |
+    ///
+    /// What is beyond them is refused where it stands. Reading and [`check`](Self::check) take time
+    /// in proportion to the file.
+    ///
+    /// # Editors
+    ///
+    /// `config.schema.json` of this package is a [JSON Schema](https://json-schema.org) of such a file. Put it beside yours and name
+    /// it there, and an editor offers the keys, says what they are for, and underlines mistakes as they are typed:
+    ///
+    /// | file | first line |
+    /// |---|---|
+    /// | TOML (taplo, Even Better TOML) | `#:schema ./config.schema.json` |
+    /// | JSON, within the braces | `"$schema": "./config.schema.json",` |
+    /// | YAML | `# yaml-language-server: $schema=./config.schema.json` |
+    ///
+    /// It knows the bounds of numbers and which keys go together. What it can't know are those of durations, and
+    /// whether settings fit each other; [`check`](Self::check) does. With the feature `schema` there is
+    /// `schemars::JsonSchema` for `Config`, which makes it.
+    ///
+    /// # Writing
+    ///
+    /// It implements [`Serialize`](serde::Serialize) too, and writes what it has read: durations as they were spelt, names in
+    /// [their order](Self::names), nothing that was left out. Comments and layout are the reader's and are lost.
+    ///
+    /// [`Duration::MAX`]: std::time::Duration::MAX
+    pub struct Config {
+        /// Where this schema is, for editors; nothing else looks at it.
+        schema = "$schema": String,
+        /// Settings that breakers can have, by name.
+        templates: Named<Template>,
+        /// The breakers by name.
+        breakers: Named<Settings>,
+    }
+}
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        read_section(from, "a table with templates and breakers", &At::File)
+    }
+}
+
+impl Config {
+    /// How many bytes a file may have: 64 MiB. The largest file that anybody has tried, of 16,000
+    /// breakers, has two.
+    pub const MAX_FILE_LEN: u64 = 64 << 20;
+
+    /// Refuses a file of so many bytes if it is too long, before a reader takes the memory for it.
+    ///
+    /// ```
+    /// use tripcurve_config::Config;
+    ///
+    /// # let path = "Cargo.toml";
+    /// Config::check_len(std::fs::metadata(path)?.len())?;
+    /// let error = Config::check_len(1 << 30).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the file: 1073741824 bytes is not at most 67108864 bytes; keep breakers in several \
+    ///      files, or breakers by key in a registry"
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The file has more than [`MAX_FILE_LEN`](Self::MAX_FILE_LEN).
+    pub fn check_len(bytes: u64) -> Result<(), ConfigError> {
+        if bytes <= Self::MAX_FILE_LEN {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "the file",
+            format!("{bytes} bytes"),
+            format!("at most {} bytes", Self::MAX_FILE_LEN),
+            "keep breakers in several files, or breakers by key in a registry",
+        ))
+    }
+
+    /// The names of the breakers, in the order in which the reader gave them: that of the file, or sorted, as
+    /// by `toml` without its feature `preserve_order`.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.all_breakers().map(|(name, _)| name.as_str())
+    }
+
+    /// The names of the templates, in the same order.
+    pub fn template_names(&self) -> impl Iterator<Item = &str> {
+        self.all_templates().map(|(name, _)| name.as_str())
+    }
+
+    /// Checks all breakers and templates, so that a mistake is found when the file is read and not when its
+    /// breaker is needed first. Builds none of them.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense, with its place in the file.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.names()
+            .try_for_each(|name| self.builder(name).map(drop))?;
+        self.template_names()
+            .try_for_each(|name| self.template(name).map(drop))
+    }
+
+    /// A builder with the settings of a breaker, for what no file can say: a
+    /// [clock](CircuitBreakerBuilder::clock), a [classifier](CircuitBreakerBuilder::classify), [listeners](CircuitBreakerBuilder::on_transition).
+    ///
+    /// # Errors
+    /// There is no breaker of this name, or one of its settings makes no sense; then with its place in the
+    /// file. What it returns can be built.
+    pub fn builder(&self, name: &str) -> Result<CircuitBreakerBuilder, ConfigError> {
+        let Some(own) = find(self.breakers.as_ref(), name) else {
+            let hint = "a breaker is asked for by its name in the file";
+            return Err(unknown("breakers", name, self.names(), hint));
+        };
+        let at = place("breakers", name);
+        let template = match &own.template {
+            None => None,
+            Some(name) => {
+                let found = find(self.templates.as_ref(), name);
+                let template = found.ok_or_else(|| {
+                    let hint = "a template stands in the file under templates";
+                    let at = format!("{at}.template");
+                    unknown(at, name, self.template_names(), hint)
+                })?;
+                Some((name, &template.0))
+            }
+        };
+        let settings = template.map(|(_, template)| own.over(template));
+        let settings = settings.as_ref().unwrap_or(own);
+        checked(name, settings, |key, error| match template {
+            Some((template_name, template)) if !own.has(key) && template.has(key) => {
+                // What the template says may make no sense only together with what the breaker says.
+                error.hint = format!("{} (for {at})", error.hint);
+                place("templates", template_name)
+            }
+            _ => at,
+        })
+    }
+
+    /// The breaker with its settings.
+    ///
+    /// # Errors
+    /// As of [`builder`](Self::builder).
+    pub fn build(&self, name: &str) -> Result<CircuitBreaker, ConfigError> {
+        self.builder(name)?.build()
+    }
+
+    /// A builder with the settings of a template, and its name: for breakers that the file doesn't name, as
+    /// those of a `Registry`.
+    ///
+    /// # Errors
+    /// There is no such template, or one of its settings makes no sense.
+    pub fn template(&self, name: &str) -> Result<CircuitBreakerBuilder, ConfigError> {
+        let Some(Template(settings)) = find(self.templates.as_ref(), name) else {
+            let hint = "a template is asked for by its name in the file";
+            return Err(unknown("templates", name, self.template_names(), hint));
+        };
+        checked(name, settings, |_, _| place("templates", name))
+    }
+
+    fn all_breakers(&self) -> impl Iterator<Item = &(String, Settings)> {
+        self.breakers.iter().flat_map(Named::iter)
+    }
+
+    fn all_templates(&self) -> impl Iterator<Item = &(String, Template)> {
+        self.templates.iter().flat_map(Named::iter)
+    }
+}
+
+fn find<'a, T>(all: Option<&'a Named<T>>, name: &str) -> Option<&'a T> {
+    all?.get(name)
+}
+
+fn place(group: &str, name: &str) -> String {
+    At::Key(&At::Key(&At::File, group), name).to_string()
+}
+
+/// A builder that can be built; `at` says where in the file the section stands that has a key.
+fn checked(
+    name: &str,
+    settings: &Settings,
+    at: impl FnOnce(&str, &mut ConfigError) -> String,
+) -> Result<CircuitBreakerBuilder, ConfigError> {
+    let builder = settings.apply(CircuitBreaker::builder(name.to_owned()));
+    match builder.validate() {
+        Ok(()) => Ok(builder),
+        Err(mut error) => {
+            let within = settings.place_of(&error);
+            let key = within.split(['.', '[']).next().unwrap_or_default();
+            error.setting = format!("{}.{within}", at(key, &mut error)).into();
+            Err(error)
+        }
+    }
+}
+
+fn unknown<'a>(
+    setting: impl Into<Cow<'static, str>>,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+    hint: &'static str,
+) -> ConfigError {
+    let known: Vec<_> = known.collect();
+    let expected = match known.len() {
+        0 => "in the file, which has none".to_owned(),
+        _ => format!("one of {}", Words(known.iter().map(|name| shown(name)))),
+    };
+    ConfigError::new(setting, format!("{:?}", shown(name)), expected, hint)
+}

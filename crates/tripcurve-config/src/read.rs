@@ -1,0 +1,453 @@
+//! Reading with the place of each value at hand, so that every error can name it.
+//!
+//! Serde's derive would say "unknown field `bucket`", of whichever breaker.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+
+use crate::shown::{beginning, shown};
+
+/// Where in the file a value stands.
+#[derive(Clone, Copy)]
+pub(crate) enum At<'a> {
+    File,
+    Key(&'a At<'a>, &'a str),
+    Item(&'a At<'a>, usize),
+}
+
+impl<'a> At<'a> {
+    pub(crate) fn key(&'a self, key: &'a str) -> Self {
+        Self::Key(self, key)
+    }
+}
+
+/// As TOML writes it: `breakers.payments.trip_when[0].min_calls`.
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File => f.write_str("the file"),
+            Self::Key(Self::File, key) => write_key(f, key),
+            Self::Key(above, key) => {
+                write!(f, "{above}.")?;
+                write_key(f, key)
+            }
+            Self::Item(above, index) => write!(f, "{above}[{index}]"),
+        }
+    }
+}
+
+/// A dot within a name must not look like one between two.
+fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
+    let is_bare = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+    let shown = shown(key);
+    if !key.is_empty() && key.chars().all(is_bare) {
+        write!(f, "{shown}")
+    } else {
+        write!(f, "{shown:?}")
+    }
+}
+
+/// What can be read at a place.
+pub(crate) trait Read: Sized {
+    /// What several of them are, for errors.
+    const LIST: &'static str = "a list";
+
+    /// The most that a list may have, and the hint for a longer one.
+    const MOST: (usize, &'static str) = (usize::MAX, "");
+
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error>;
+}
+
+/// Hands the place to what is read there.
+pub(crate) struct Reader<'a, T>(&'a At<'a>, PhantomData<T>);
+
+impl<'a, T: Read> Reader<'a, T> {
+    pub(crate) fn at(at: &'a At<'a>) -> Self {
+        Self(at, PhantomData)
+    }
+}
+
+impl<'de, T: Read> DeserializeSeed<'de> for Reader<'_, T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<T, D::Error> {
+        T::read(from, self.0)
+    }
+}
+
+impl<T: Read> Read for Vec<T> {
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        struct List<'a, T>(&'a At<'a>, PhantomData<T>);
+
+        impl<'de, T: Read> Visitor<'de> for List<'_, T> {
+            type Value = Vec<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} at {}", T::LIST, self.0)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+                let (most, how_to_have_fewer) = T::MOST;
+                let mut read = Vec::new();
+                while let Some(item) =
+                    items.next_element_seed(Reader::at(&At::Item(self.0, read.len())))?
+                {
+                    if read.len() == most {
+                        return Err(A::Error::custom(format_args!(
+                            "{}: has more than {most}, expected at most {most}; {how_to_have_fewer}",
+                            self.0
+                        )));
+                    }
+                    read.push(item);
+                }
+                Ok(read)
+            }
+        }
+
+        from.deserialize_seq(List(at, PhantomData))
+    }
+}
+
+/// A part of the file with keys of its own, all of which may be left out.
+pub(crate) trait Section: Default {
+    const KEYS: &'static [&'static str];
+
+    /// Whether there is a value for the key.
+    fn has(&self, key: &str) -> bool;
+
+    /// Its values, and those of another where it has none.
+    fn or(&self, other: &Self) -> Self;
+
+    /// Takes the value of one of the [`KEYS`](Self::KEYS).
+    fn take<'de, A: MapAccess<'de>>(
+        &mut self,
+        key: &str,
+        map: &mut A,
+        at: &At<'_>,
+    ) -> Result<(), A::Error>;
+}
+
+/// Writes a [`Section`]: a struct with its keys as fields, each of which may be left out, in the order in which they
+/// are written.
+///
+/// What stands above a key, and the limits behind its type, tell editors what to put there.
+macro_rules! section {
+    (
+        $(#[$about:meta])*
+        $visibility:vis struct $section:ident $(and $besides:ident: $besides_type:ty)? {
+            $(
+                $(#[doc = $doc:literal])+
+                $key_visibility:vis $key:ident $(= $name:literal)?: $value:ty
+                    $({ $($limits:tt)* })?,
+            )+
+        }
+    ) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, PartialEq)]
+        $visibility struct $section {
+            $($besides: $besides_type,)?
+            $(
+                $(#[doc = $doc])+
+                $key_visibility $key: Option<$value>,
+            )+
+        }
+
+        impl $crate::read::Section for $section {
+            const KEYS: &'static [&'static str] =
+                &[$($crate::read::key!($key $($name)?)),+];
+
+            fn has(&self, key: &str) -> bool {
+                match key {
+                    $($crate::read::key!($key $($name)?) => self.$key.is_some(),)+
+                    _ => false,
+                }
+            }
+
+            fn or(&self, other: &Self) -> Self {
+                Self {
+                    $($besides: self.$besides,)?
+                    $($key: self.$key.as_ref().or(other.$key.as_ref()).cloned(),)+
+                }
+            }
+
+            fn take<'de, A: ::serde::de::MapAccess<'de>>(
+                &mut self,
+                key: &str,
+                map: &mut A,
+                at: &$crate::read::At<'_>,
+            ) -> ::std::result::Result<(), A::Error> {
+                match key {
+                    $($crate::read::key!($key $($name)?) => {
+                        self.$key = Some(map.next_value_seed($crate::read::Reader::at(at))?);
+                    })+
+                    _ => {}
+                }
+                Ok(())
+            }
+        }
+
+        impl ::serde::Serialize for $section {
+            fn serialize<W: ::serde::Serializer>(&self, to: W) -> ::std::result::Result<W::Ok, W::Error> {
+                use ::serde::ser::SerializeMap;
+                use $crate::read::Section;
+
+                let keys = Self::KEYS.iter().filter(|key| self.has(key)).count();
+                let mut map = to.serialize_map(Some(keys))?;
+                $(if let Some(value) = &self.$key {
+                    map.serialize_entry($crate::read::key!($key $($name)?), value)?;
+                })+
+                map.end()
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl $crate::schema::Described for $section {
+            const NAME: &'static str = stringify!($section);
+
+            fn describe(
+                generator: &mut ::schemars::SchemaGenerator,
+            ) -> ::std::vec::Vec<(&'static str, ::schemars::Schema)> {
+                ::std::vec![$((
+                    $crate::read::key!($key $($name)?),
+                    $crate::schema::described(
+                        generator.subschema_for::<$value>(),
+                        &[$($doc),+],
+                        ::schemars::json_schema!({ $($($limits)*)? }),
+                    ),
+                )),+]
+            }
+        }
+    };
+}
+pub(crate) use section;
+
+/// How a key is written, where Rust couldn't have it as a field.
+macro_rules! key {
+    ($key:ident) => {
+        stringify!($key)
+    };
+    ($key:ident $name:literal) => {
+        $name
+    };
+}
+pub(crate) use key;
+
+/// Reads a section that is what it says, with no meaning besides; `what` it is, for errors.
+pub(crate) fn read_section<'de, S: Section, D: Deserializer<'de>>(
+    from: D,
+    what: &str,
+    at: &At<'_>,
+) -> Result<S, D::Error> {
+    struct Keys<'a, S>(&'a str, &'a At<'a>, PhantomData<S>);
+
+    impl<'de, S: Section> Visitor<'de> for Keys<'_, S> {
+        type Value = S;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{} at {}", self.0, self.1)
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<S, A::Error> {
+            read_keys(map, self.1, None)
+        }
+    }
+
+    from.deserialize_map(Keys(what, at, PhantomData))
+}
+
+/// Reads the keys of a section, each at most once and no others; a word may be `short` for some of them.
+fn read_keys<'de, S: Section, A: MapAccess<'de>>(
+    mut map: A,
+    at: &At<'_>,
+    short: Option<&'static str>,
+) -> Result<S, A::Error> {
+    let mut section = S::default();
+    while let Some(key) = map.next_key_seed(Key {
+        section: &section,
+        at,
+        short,
+    })? {
+        section.take(key, &mut map, &at.key(key))?;
+    }
+    Ok(section)
+}
+
+/// Reads the next key of a section. What is wrong with it is said here, so that the reader shows the key and not the
+/// whole section.
+struct Key<'a, S> {
+    section: &'a S,
+    at: &'a At<'a>,
+    short: Option<&'static str>,
+}
+
+impl<'de, S: Section> DeserializeSeed<'de> for Key<'_, S> {
+    type Value = &'static str;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<&'static str, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<S: Section> Visitor<'_> for Key<'_, S> {
+    type Value = &'static str;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a key at {}", self.at)
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<&'static str, E> {
+        let at = self.at.key(key);
+        let Some(known) = S::KEYS.iter().find(|known| **known == key) else {
+            // Of `$schema` editors know.
+            let known = Words(S::KEYS.iter().filter(|key| !key.starts_with('$')));
+            let remedy = match (self.at, self.short) {
+                (At::File, _) => "; breakers stand there by name, as breakers.payments".to_owned(),
+                (_, Some(word)) => format!(", or {word:?} instead of them all"),
+                _ => String::new(),
+            };
+            return Err(E::custom(format_args!(
+                "{at}: unknown key, expected one of {known}{remedy}"
+            )));
+        };
+        if self.section.has(key) {
+            return Err(twice(&at));
+        }
+        Ok(known)
+    }
+}
+
+pub(crate) fn twice<E: Error>(at: &At<'_>) -> E {
+    E::custom(format_args!("{at}: is there twice; leave one out"))
+}
+
+/// What can be chosen from, as an enumeration.
+pub(crate) struct Words<I>(pub(crate) I);
+
+impl<I> Words<I> {
+    /// The most that are listed.
+    const MOST: usize = 20;
+}
+
+impl<T: fmt::Display, I: Iterator<Item = T> + Clone> fmt::Display for Words<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, word) in self.0.clone().take(Self::MOST).enumerate() {
+            write!(f, "{}{word}", if index > 0 { ", " } else { "" })?;
+        }
+        match self.0.clone().skip(Self::MOST).count() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+/// Keys that go together.
+pub(crate) struct Form {
+    pub(crate) needs: &'static [&'static str],
+    pub(crate) may: &'static [&'static str],
+}
+
+/// A word that stands for some keys.
+pub(crate) struct Short<S> {
+    pub(crate) word: &'static str,
+    pub(crate) keys: fn() -> S,
+}
+
+/// A section, or the word that stands for it, of which each has a meaning.
+pub(crate) trait Meaning: Section + PartialEq {
+    /// What the section makes.
+    type Value;
+
+    /// What the section is, for errors.
+    const WHAT: &'static str;
+
+    /// What several of them are.
+    const LIST: &'static str = "a list";
+
+    /// The most that a list may have, and the hint for a longer one; see [`Read::MOST`].
+    const MOST: (usize, &'static str) = (usize::MAX, "");
+
+    /// Which keys have a meaning together. No two of the forms fit the same keys.
+    const FORMS: &'static [Form];
+
+    /// What may be written instead of some keys.
+    const SHORT: Option<Short<Self>> = None;
+
+    /// The meaning of these keys, or why they have none.
+    fn meaning(&self) -> Result<Self::Value, String>;
+
+    /// The word that stands for these keys, if there is one.
+    fn word(&self) -> Option<&'static str> {
+        let short = Self::SHORT?;
+        (*self == (short.keys)()).then_some(short.word)
+    }
+}
+
+/// What was written, which is written again, and what it means.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Written<S: Meaning> {
+    keys: S,
+    value: S::Value,
+}
+
+impl<S: Meaning> Written<S> {
+    pub(crate) fn keys(&self) -> &S {
+        &self.keys
+    }
+
+    pub(crate) fn value(&self) -> &S::Value {
+        &self.value
+    }
+
+    /// Keys with their meaning, or why they have none.
+    pub(crate) fn new(keys: S) -> Result<Self, String> {
+        let value = keys.meaning()?;
+        Ok(Self { keys, value })
+    }
+
+    fn at<E: Error>(keys: S, at: &At<'_>) -> Result<Self, E> {
+        Self::new(keys).map_err(|reason| E::custom(format_args!("{at}: {reason}")))
+    }
+}
+
+impl<S: Meaning> Read for Written<S> {
+    const LIST: &'static str = S::LIST;
+
+    const MOST: (usize, &'static str) = S::MOST;
+
+    fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        struct Keys<'a, S>(&'a At<'a>, PhantomData<S>);
+
+        impl<'de, S: Meaning> Visitor<'de> for Keys<'_, S> {
+            type Value = Written<S>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} at {}", S::WHAT, self.0)
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<Written<S>, E> {
+                match S::SHORT {
+                    Some(short) if short.word == word => Written::at((short.keys)(), self.0),
+                    _ => Err(E::invalid_value(Unexpected::Str(beginning(word)), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written<S>, A::Error> {
+                let short = S::SHORT.map(|short| short.word);
+                Written::at(read_keys(map, self.0, short)?, self.0)
+            }
+        }
+
+        from.deserialize_any(Keys(at, PhantomData))
+    }
+}
+
+impl<S: Meaning + serde::Serialize> serde::Serialize for Written<S> {
+    fn serialize<W: serde::Serializer>(&self, to: W) -> Result<W::Ok, W::Error> {
+        match self.keys.word() {
+            Some(word) => to.serialize_str(word),
+            None => self.keys.serialize(to),
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The settings of a breaker or of a template, as a file says them.
+
+use std::time::Duration;
+
+use crate::named::check_name;
+use crate::policy::{Policy, with};
+use crate::read::{At, Form, Meaning, Read, Section, Short, Written, read_section, section};
+use crate::words::{Time, Word};
+use tripcurve::error::ConfigError;
+use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::window::{CountWindow, Recording, Window};
+use tripcurve::{CircuitBreakerBuilder, Outcome, Recovery, State};
+
+section! {
+    /// All of them, each by the name of the builder's method.
+    pub(crate) struct Settings {
+        /// The template whose settings hold where this breaker has none of its own: a name of `templates`.
+        pub(crate) template: String { "maxLength": crate::named::MAX_NAME_CHARS },
+        /// The stretch of recent calls that the breaker looks at: by time, 60 s in 10 buckets if left out, or the last calls.
+        window: Written<WindowKeys>,
+        /// The policies, any of which trips the breaker. If left out: 5 consecutive failures, or an error rate of 50 % of at least 10 calls.
+        trip_when: Vec<Written<Policy>> { "minItems": 1, "maxItems": crate::policy::MAX_POLICIES },
+        /// How the breaker finds its way back after a trip. If left out: 3 probes, all of which must succeed; adaptive with the adaptive policy.
+        recovery: Written<RecoveryKeys>,
+        /// How long the breaker stays open after a trip, "1ms" to 10 years. If this and `backoff` are left out: 0.5 s at first, twice as long with each recovery that fails, up to 5 s. Then the first call that asks becomes a probe.
+        open_for: Time,
+        /// Instead of `open_for`: open times that grow with each recovery that fails.
+        backoff: Written<BackoffKeys>,
+        /// How long a probe may take before its place is given to another call, "1ms" at least; 30 s if left out. Choose it longer than the call's own time limit.
+        probe_timeout: Time,
+        /// The longest `Retry-After` that the breaker honours, "1ms" to a year, or "0s" to honour none; 5 min if left out.
+        max_retry_after: Time,
+        /// How a call counts that is cancelled; "ignored" if left out, "failure" for calls within a timeout.
+        on_cancel: Word<Outcome>,
+        /// Whether the breaker takes part; true if left out. If false it lets all calls through and records nothing.
+        enabled: bool,
+        /// Whether the breaker only measures; false if left out. If true it records all calls and never trips.
+        metrics_only: bool,
+        /// The state to start in; "closed" if left out. Use `enabled` and `metrics_only` to switch a breaker off and on again.
+        start_in: Word<State>,
+        /// Whether histograms are kept of how long calls take; "off" if left out, unless a policy looks at percentiles.
+        latency: Word<Recording>,
+        /// How many threads have counts of their own. 1 makes a compact breaker, for services with thousands; if left out it grows when it gets busy.
+        shards: u32 { "minimum": 1, "maximum": 64 },
+    }
+}
+
+impl Read for Settings {
+    fn read<'de, D: serde::Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        use serde::de::Error;
+
+        let what = "settings, as { open_for = \"5s\" },";
+        let settings: Self = read_section(from, what, at)?;
+        if let Some(template) = &settings.template {
+            check_name(template, &at.key("template"))?;
+        }
+        let fault = if settings.open_for.is_some() && settings.backoff.is_some() {
+            "has both open_for and backoff; the open time is fixed or it grows"
+        } else if settings.trip_when.as_ref().is_some_and(Vec::is_empty) {
+            "has no policy in trip_when; leave it out for the default ones, or write \
+             metrics_only = true for a breaker that never trips"
+        } else {
+            return Ok(settings);
+        };
+        Err(D::Error::custom(format_args!("{at}: {fault}")))
+    }
+}
+
+/// Settings for breakers to have.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Template(pub(crate) Settings);
+
+impl Read for Template {
+    fn read<'de, D: serde::Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error> {
+        use serde::de::Error;
+
+        let settings = Settings::read(from, at)?;
+        match settings.template {
+            None => Ok(Self(settings)),
+            Some(_) => Err(D::Error::custom(format_args!(
+                "{at}.template: a template has none itself"
+            ))),
+        }
+    }
+}
+
+impl serde::Serialize for Template {
+    fn serialize<W: serde::Serializer>(&self, to: W) -> Result<W::Ok, W::Error> {
+        self.0.serialize(to)
+    }
+}
+
+impl Settings {
+    /// These, and those of the template where these say nothing.
+    pub(crate) fn over(&self, template: &Self) -> Self {
+        // Each replaces the other.
+        let says_open_time = self.open_for.is_some() || self.backoff.is_some();
+        let open_time = if says_open_time { self } else { template };
+        Self {
+            open_for: open_time.open_for.clone(),
+            backoff: open_time.backoff.clone(),
+            ..self.or(template)
+        }
+    }
+
+    /// Gives a builder these settings.
+    pub(crate) fn apply(&self, builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
+        let duration = |time: &Option<Time>| time.as_ref().map(|time| time.duration);
+        let window = self.window.as_ref().map(|window| window.value().clone());
+        let builder = with(builder, window, CircuitBreakerBuilder::window);
+        let policies = self.trip_when.iter().flatten();
+        let builder = policies.fold(builder, |builder, policy| {
+            builder.trip_when(policy.value().clone())
+        });
+        let open_for = duration(&self.open_for);
+        let backoff = self.backoff.as_ref().map(|backoff| *backoff.value());
+        let builder = if let Some(recovery) = &self.recovery {
+            let recovery = with(*recovery.value(), open_for, Recovery::open_for);
+            builder.recovery(with(recovery, backoff, Recovery::backoff))
+        } else {
+            let builder = with(builder, open_for, CircuitBreakerBuilder::open_for);
+            with(builder, backoff, CircuitBreakerBuilder::backoff)
+        };
+        let builder = with(
+            builder,
+            duration(&self.probe_timeout),
+            CircuitBreakerBuilder::probe_timeout,
+        );
+        let longest = duration(&self.max_retry_after);
+        let builder = with(builder, longest, CircuitBreakerBuilder::max_retry_after);
+        let builder = with(builder, self.on_cancel, |builder, Word(outcome)| {
+            builder.on_cancel(outcome)
+        });
+        let builder = with(builder, self.start_in, |builder, Word(state)| {
+            builder.start_in(state)
+        });
+        let builder = with(builder, self.enabled, CircuitBreakerBuilder::enabled);
+        let builder = with(
+            builder,
+            self.metrics_only,
+            CircuitBreakerBuilder::metrics_only,
+        );
+        let builder = with(builder, self.latency, |builder, Word(recording)| {
+            builder.latency(recording)
+        });
+        with(builder, self.shards, CircuitBreakerBuilder::shards)
+    }
+
+    /// Where in these settings the builder's complaint is at home.
+    pub(crate) fn place_of(&self, error: &ConfigError) -> String {
+        let setting = &*error.setting;
+        if matches!(
+            setting,
+            "probes" | "success_threshold" | "max_failure_rate" | "steps"
+        ) {
+            return format!("recovery.{setting}");
+        }
+        if setting == "steps.each" {
+            return "recovery.each".to_owned();
+        }
+        let (Some(index), Some(rest)) = (error.policy, setting.strip_prefix("trip_when.")) else {
+            return setting.to_owned();
+        };
+        let (kind, own) = rest.split_once('.').unwrap_or((rest, ""));
+        let policies = self.trip_when.as_ref();
+        let policy = policies.and_then(|policies| policies.get(index));
+        let is_adaptive = policy.is_some_and(|policy| policy.keys().adaptive.is_some());
+        let key = match own {
+            _ if is_adaptive && kind != "adaptive" => format!("adaptive.{rest}"),
+            _ if is_adaptive => rest.to_owned(),
+            "" => kind.to_owned(),
+            own => own.to_owned(),
+        };
+        format!("trip_when[{index}].{key}")
+    }
+}
+
+section! {
+    /// A window by time or by count.
+    pub(crate) struct WindowKeys {
+        /// How far a window by time goes back, "100ms" to "7d"; 60 s if left out.
+        length: Time,
+        /// In how many steps a window by time moves on; 10 if left out.
+        buckets: u32 { "minimum": 1, "maximum": 1024 },
+        /// How many of the last calls a window by count holds.
+        calls: u32 { "minimum": 1, "maximum": 1_048_576 },
+        /// How old the oldest call of a window by count may be, "100ms" to "7d"; however old if left out.
+        within: Time,
+    }
+}
+
+impl Meaning for WindowKeys {
+    type Value = Window;
+
+    const WHAT: &'static str =
+        "a window, as { length = \"60s\", buckets = 10 } or { calls = 100 },";
+
+    const FORMS: &'static [Form] = &[
+        Form {
+            needs: &["length"],
+            may: &["buckets"],
+        },
+        Form {
+            needs: &["buckets"],
+            may: &[],
+        },
+        Form {
+            needs: &["calls"],
+            may: &["within"],
+        },
+    ];
+
+    fn meaning(&self) -> Result<Window, String> {
+        let by_time = self.length.is_some() || self.buckets.is_some();
+        match (self.calls, &self.within) {
+            (None, None) if by_time => {
+                let length = self.length.as_ref().map(|time| time.duration);
+                let length = length.unwrap_or(Duration::from_secs(60));
+                Ok(Window::time(length, self.buckets.unwrap_or(10)))
+            }
+            (Some(calls), within) if !by_time => {
+                let within = within.as_ref().map(|time| time.duration);
+                let window = Window::count(calls);
+                Ok(with(window, within, CountWindow::within).into())
+            }
+            _ => Err(
+                "a window is by time, with length or buckets or both, or by count, with calls \
+                 and perhaps within"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+section! {
+    /// A way back.
+    pub(crate) struct RecoveryKeys and is_adaptive: bool {
+        /// How many calls are let through while half-open. All must succeed, unless some may fail.
+        probes: u32 { "minimum": 1, "maximum": 1023 },
+        /// How many of the probes must succeed, at most as many as there are; all if left out.
+        success_threshold: u32 { "minimum": 1, "maximum": 1023 },
+        /// The shares of the calls that are let through, one step after the other, each larger than the one before.
+        steps: Vec<f64> {
+            "minItems": 1,
+            "maxItems": 16,
+            "items": { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
+        },
+        /// How long each step lasts, "1ms" to "1d". Choose it longer than calls take.
+        each: Time,
+        /// The largest share of the probes, or of the calls of a step, that may fail; of a step a quarter if left out.
+        max_failure_rate: f64 { "minimum": 0, "exclusiveMaximum": 1 },
+    }
+}
+
+impl Meaning for RecoveryKeys {
+    type Value = Recovery;
+
+    const WHAT: &'static str =
+        "a recovery, as \"adaptive\" or { probes = 3 } or { steps = [0.1, 1.0], each = \"10s\" },";
+
+    const FORMS: &'static [Form] = &[
+        Form {
+            needs: &["probes"],
+            may: &["max_failure_rate"],
+        },
+        Form {
+            needs: &["probes", "success_threshold"],
+            may: &[],
+        },
+        Form {
+            needs: &["steps", "each"],
+            may: &["max_failure_rate"],
+        },
+    ];
+
+    const SHORT: Option<Short<Self>> = Some(Short {
+        word: "adaptive",
+        keys: || Self {
+            is_adaptive: true,
+            ..Self::default()
+        },
+    });
+
+    fn meaning(&self) -> Result<Recovery, String> {
+        if self.is_adaptive {
+            return Ok(Recovery::adaptive());
+        }
+        let way = match (self.probes, &self.steps, &self.each) {
+            (Some(probes), None, None) => Recovery::probes(probes),
+            (None, Some(shares), Some(each)) if self.success_threshold.is_none() => {
+                Recovery::steps(shares, each.duration)
+            }
+            _ => {
+                return Err(
+                    "a recovery is by probes, perhaps with success_threshold, or by steps, with \
+                     each, the time of one"
+                        .to_owned(),
+                );
+            }
+        };
+        if self.success_threshold.is_some() && self.max_failure_rate.is_some() {
+            return Err(
+                "has both success_threshold and max_failure_rate; each replaces the other"
+                    .to_owned(),
+            );
+        }
+        let way = with(way, self.success_threshold, Recovery::success_threshold);
+        Ok(with(way, self.max_failure_rate, Recovery::max_failure_rate))
+    }
+}
+
+section! {
+    /// Open times that grow.
+    pub(crate) struct BackoffKeys {
+        /// The first open time, "1ms" to a year.
+        base: Time,
+        /// How many times as long the open time gets with each recovery that fails.
+        factor: f64 { "minimum": 1, "maximum": 100 },
+        /// The longest open time, from base to a year.
+        longest: Time,
+        /// How the open times of many processes are spread, so that they don't all probe at once; "equal" if left out.
+        jitter: Word<Jitter>,
+        /// How long the breaker must have been closed for the next open time to be base again, "1ms" at least; as long as base if left out.
+        healthy_after: Time,
+    }
+}
+
+impl Meaning for BackoffKeys {
+    type Value = Backoff;
+
+    const WHAT: &'static str = "a backoff, as { base = \"5s\", factor = 2.0, longest = \"2m\" },";
+
+    const FORMS: &'static [Form] = &[Form {
+        needs: &["base", "factor", "longest"],
+        may: &["jitter", "healthy_after"],
+    }];
+
+    fn meaning(&self) -> Result<Backoff, String> {
+        let (Some(base), Some(factor), Some(longest)) = (&self.base, self.factor, &self.longest)
+        else {
+            return Err("a backoff needs base, factor and longest, as { base = \"5s\", factor = 2.0, longest = \"2m\" }".to_owned());
+        };
+        let backoff = Backoff::exponential(base.duration, factor, longest.duration);
+        let backoff = with(backoff, self.jitter, |backoff, Word(jitter)| {
+            backoff.jitter(jitter)
+        });
+        let healthy_after = self.healthy_after.as_ref().map(|time| time.duration);
+        Ok(with(backoff, healthy_after, Backoff::healthy_after))
+    }
+}

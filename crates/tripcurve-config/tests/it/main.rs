@@ -1,0 +1,11 @@
+//! The tests of configuration files, as one program.
+
+mod any_config;
+
+mod config;
+mod names;
+mod readers;
+mod reload_recipe;
+mod round_trip;
+mod schema;
+mod state_names;

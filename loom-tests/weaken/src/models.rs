@@ -1,0 +1,125 @@
+//! Builds the models and runs one of them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::{Failure, files};
+
+/// The models' executables by the names of their files in `loom-tests/tests`.
+pub(crate) type Executables = BTreeMap<String, PathBuf>;
+
+/// How a model ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Passed,
+    /// An assertion of the model or one of loom's failed, or the process was ended by it.
+    Failed,
+    /// It took much longer than it should.
+    TimedOut,
+}
+
+/// Which models are written in which file of `loom-tests/tests`.
+pub(crate) fn written(root: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let mut models = BTreeMap::new();
+    for path in files::entries(&root.join("loom-tests/tests"))? {
+        let parsed = syn::parse_file(&files::text(&path)?);
+        let parsed = parsed.map_err(|error| format!("{}: {error}", path.display()))?;
+        let file = files::stem(&path);
+        for item in parsed.items {
+            if let syn::Item::Fn(function) = item
+                && function.attrs.iter().any(|it| it.path().is_ident("test"))
+            {
+                models.insert(function.sig.ident.to_string(), file.clone());
+            }
+        }
+    }
+    Ok(models)
+}
+
+/// Builds the models of these files, or of all, from the sources in `folder`.
+pub(crate) fn build(
+    folder: &Path,
+    target: &Path,
+    files: Option<&[&str]>,
+) -> Result<Executables, Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(folder)
+        .env("RUSTFLAGS", "--cfg tripcurve_loom")
+        .args(["test", "--release", "--package", "tripcurve-loom-tests"])
+        .args(["--no-run", "--message-format", "json-render-diagnostics"])
+        .arg("--target-dir")
+        .arg(target);
+    match files {
+        Some(files) => command.args(files.iter().map(|file| format!("--test={file}"))),
+        None => command.arg("--tests"),
+    };
+    let done = command.output().map_err(|error| error.to_string())?;
+    if !done.status.success() {
+        let output = String::from_utf8_lossy(&done.stderr);
+        return Err(format!("it doesn't build:\n{output}"));
+    }
+    let messages = String::from_utf8_lossy(&done.stdout);
+    Ok(messages.lines().filter_map(executable).collect())
+}
+
+/// The file and the executable that one of cargo's messages tells of.
+fn executable(message: &str) -> Option<(String, PathBuf)> {
+    let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    let executable = message.get("executable")?.as_str()?;
+    let target = message.get("target")?;
+    let is_test = target
+        .get("kind")?
+        .as_array()?
+        .iter()
+        .any(|it| it == "test");
+    let name = target.get("name")?.as_str()?;
+    is_test.then(|| (name.to_owned(), executable.into()))
+}
+
+/// Runs one model, at most so long.
+pub(crate) fn run(
+    executable: &Path,
+    model: &str,
+    environment: &[(&str, &str)],
+    log: &Path,
+    at_most: Duration,
+) -> Result<(Verdict, Duration), Failure> {
+    let failure = |error: std::io::Error| format!("{model}: {error}");
+    let output = File::create(log).map_err(failure)?;
+    let begin = Instant::now();
+    let mut child = Command::new(executable)
+        .args(["--exact", model, "--nocapture", "--test-threads", "1"])
+        .env_remove("TRIPCURVE_LOOM")
+        .env_remove("LOOM_CHECKPOINT_FILE")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().map_err(failure)?)
+        .stderr(output)
+        .spawn()
+        .map_err(failure)?;
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(failure)? {
+            break status;
+        }
+        if begin.elapsed() > at_most {
+            child.kill().and_then(|()| child.wait()).map_err(failure)?;
+            return Ok((Verdict::TimedOut, begin.elapsed()));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let output = fs::read(log).map_err(failure)?;
+    let output = String::from_utf8_lossy(&output);
+    let verdict = if status.success() && output.contains("test result: ok. 1 passed") {
+        Verdict::Passed
+    } else if output.contains("panicked at") {
+        Verdict::Failed
+    } else {
+        return Err(format!("{model}: neither passed nor failed:\n{output}"));
+    };
+    Ok((verdict, begin.elapsed()))
+}

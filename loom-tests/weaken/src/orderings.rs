@@ -1,0 +1,331 @@
+//! Weakens the orderings of `src/`, one at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::models::{self, Verdict};
+use crate::profile::{self, Profile};
+use crate::sources::Sources;
+use crate::{Failure, files, parallel, root, survivors};
+
+/// One ordering of one access.
+#[derive(Debug)]
+struct Site {
+    /// For the shim: file, line and column, and which of two orderings.
+    place: String,
+    /// The file, the function around, the operation, and which of several.
+    name: String,
+    operation: String,
+    ordering: String,
+    /// The models that execute it, by their numbers, the fastest first.
+    models: Vec<usize>,
+}
+
+/// The place apart: file, line, column and what follows.
+fn parts(place: &str) -> Option<(&str, usize, usize, &str)> {
+    let mut parts = place.splitn(4, ':');
+    let (file, line, column) = (parts.next()?, parts.next()?, parts.next()?);
+    let rest = parts.next().unwrap_or_default();
+    Some((file, line.parse().ok()?, column.parse().ok()?, rest))
+}
+
+/// All sites: those in the sources, and those that a model has executed.
+fn sites(sources: &Sources, profiles: &[Profile]) -> Vec<Site> {
+    let mut found = BTreeMap::<_, (String, String, Vec<usize>)>::new();
+    for access in &sources.accesses {
+        for (index, ordering) in access.orderings.iter().enumerate() {
+            let suffix = ["", "failure"][index.min(1)];
+            let place = (access.file.as_str(), access.line, access.column, suffix);
+            let site = (access.operation.clone(), ordering.clone(), Vec::new());
+            found.insert(place, site);
+        }
+    }
+    for (number, profile) in profiles.iter().enumerate() {
+        for line in &profile.sites {
+            let [place, operation, ordering] = line.split(' ').collect::<Vec<_>>()[..] else {
+                continue;
+            };
+            let Some(place) = parts(place) else { continue };
+            let site = found.entry(place).or_insert_with(|| {
+                let site = (operation.to_owned(), ordering.to_owned());
+                (site.0, site.1, Vec::new())
+            });
+            site.2.push(number);
+        }
+    }
+    let mut times = BTreeMap::<String, usize>::new();
+    let named = found.into_iter().map(|(place, site)| {
+        let ((file, line, column, suffix), (operation, ordering, models)) = (place, site);
+        let function = sources.function_at(file, line);
+        let (part, colon) = match suffix {
+            "" => (String::new(), ""),
+            suffix => (format!("({suffix})"), ":"),
+        };
+        let name = format!("{file} {function} {operation}{part}");
+        let time = times.entry(name.clone()).or_default();
+        *time += 1;
+        let name = match *time {
+            1 => name,
+            time => format!("{name}#{time}"),
+        };
+        Site {
+            place: format!("{file}:{line}:{column}{colon}{suffix}"),
+            name,
+            operation,
+            ordering,
+            models,
+        }
+    });
+    named.collect()
+}
+
+/// The orderings next below one. `Relaxed` stands for no fence.
+fn weaker(operation: &str, is_failure: bool, ordering: &str) -> &'static [&'static str] {
+    match (operation, ordering) {
+        ("load", "SeqCst") => &["Acquire"],
+        (_, "SeqCst") if is_failure => &["Acquire"],
+        ("store", "SeqCst") => &["Release"],
+        (_, "SeqCst") => &["AcqRel"],
+        (_, "AcqRel") => &["Acquire", "Release"],
+        (_, "Acquire" | "Release") => &["Relaxed"],
+        _ => &[],
+    }
+}
+
+impl Site {
+    fn weaker(&self, ordering: &str) -> &'static [&'static str] {
+        weaker(&self.operation, self.place.ends_with("failure"), ordering)
+    }
+
+    fn is_weakest(&self) -> bool {
+        self.weaker(&self.ordering).is_empty()
+    }
+
+    fn has_all(&self, words: &[String]) -> bool {
+        let whole = format!("{} {}", self.place, self.name);
+        words.iter().all(|word| whole.contains(word))
+    }
+
+    fn tried(&self, ordering: &str) -> String {
+        format!("{} {}->{ordering}", self.name, self.ordering)
+    }
+}
+
+/// Builds the models, runs them once, and finds the sites with these words in their names.
+fn look(words: &[String], jobs: usize) -> Result<(Vec<Site>, Vec<Profile>), Failure> {
+    let root = root();
+    let sources = Sources::read(&root)?;
+    let executables = models::build(&root, &root.join("target/loom"), None)?;
+    let folder = root.join("target/weaken/profiles");
+    let profiles = profile::of_all(&root, &executables, &folder, jobs)?;
+    let mut sites = sites(&sources, &profiles);
+    sites.retain(|site| site.has_all(words));
+    Ok((sites, profiles))
+}
+
+/// Prints each site, with how many models execute it; with words also which ones.
+pub(crate) fn list(words: &[String], jobs: usize) -> Result<(), Failure> {
+    let (sites, profiles) = look(words, jobs)?;
+    for site in &sites {
+        let count = site.models.len();
+        let Site {
+            name,
+            ordering,
+            place,
+            ..
+        } = site;
+        println!("{name} {ordering}, {count} models ({place})");
+        if !words.is_empty() {
+            for model in &site.models {
+                println!("    {}", profiles[*model].model);
+            }
+        }
+    }
+    let strong: Vec<_> = sites.iter().filter(|site| !site.is_weakest()).collect();
+    let unseen = |site: &&&Site| site.models.is_empty();
+    println!(
+        "{} sites, {} of them not relaxed; no model executes {} and {}",
+        sites.len(),
+        strong.len(),
+        sites.iter().filter(|site| site.models.is_empty()).count(),
+        strong.iter().filter(unseen).count(),
+    );
+    Ok(())
+}
+
+/// What came of a weakening.
+enum Trial {
+    Caught { by: String },
+    Survived { timed_out: usize },
+}
+
+fn attempt(
+    site: &Site,
+    ordering: &str,
+    profiles: &[Profile],
+    folder: &Path,
+    job: usize,
+) -> Result<Trial, Failure> {
+    let wanted = format!("{}={ordering}", site.place);
+    let environment = [("TRIPCURVE_WEAKEN", wanted.as_str())];
+    let log = folder.join(format!("orderings-{job}.log"));
+    let mut timed_out = 0;
+    for model in &site.models {
+        let Profile {
+            model,
+            executable,
+            took,
+            ..
+        } = &profiles[*model];
+        let at_most = 10 * *took + Duration::from_secs(60);
+        match models::run(executable, model, &environment, &log, at_most)?.0 {
+            Verdict::Failed => return Ok(Trial::Caught { by: model.clone() }),
+            Verdict::TimedOut => timed_out += 1,
+            Verdict::Passed => {}
+        }
+    }
+    Ok(Trial::Survived { timed_out })
+}
+
+/// Tries what is weaker than `ordering`, and returns the weakest that no model notices.
+fn descend(
+    site: &Site,
+    ordering: &str,
+    caught: &mut BTreeSet<&'static str>,
+    try_one: &impl Fn(&str) -> Result<Trial, Failure>,
+) -> Result<BTreeSet<&'static str>, Failure> {
+    let mut survivors = BTreeSet::new();
+    for next in site.weaker(ordering) {
+        // What is weaker than something that is noticed is noticed too.
+        let is_below = caught.iter().any(|it| site.weaker(it).contains(next));
+        if caught.contains(next) || is_below || survivors.contains(next) {
+            continue;
+        }
+        match try_one(next)? {
+            Trial::Caught { by } => {
+                println!("caught: {} by {by}", site.tried(next));
+                caught.insert(next);
+            }
+            Trial::Survived { timed_out } => {
+                let models = site.models.len();
+                let slow = match timed_out {
+                    0 => String::new(),
+                    count => format!(", {count} took too long"),
+                };
+                println!(
+                    "SURVIVED: {}, {models} models{slow} ({})",
+                    site.tried(next),
+                    site.place
+                );
+                let below = descend(site, next, caught, try_one)?;
+                if below.is_empty() {
+                    survivors.insert(*next);
+                }
+                survivors.extend(below);
+            }
+        }
+    }
+    Ok(survivors)
+}
+
+/// Tries every weaker ordering of the sites with these words in their names.
+pub(crate) fn try_all(words: &[String], jobs: usize) -> Result<(), Failure> {
+    let (mut sites, profiles) = look(words, jobs)?;
+    sites.retain(|site| !site.is_weakest());
+    let argued = survivors::read(&root())?;
+    let folder = root().join("target/weaken");
+    files::folder(&folder)?;
+    let survived = parallel::map(&sites, jobs, |job, site| {
+        let try_one = |ordering: &str| attempt(site, ordering, &profiles, &folder, job);
+        let survived = descend(site, &site.ordering, &mut BTreeSet::new(), &try_one)?;
+        Ok(survived
+            .into_iter()
+            .map(|next| site.tried(next))
+            .collect::<Vec<_>>())
+    });
+    let survived: Result<Vec<_>, Failure> = survived.into_iter().collect();
+    let survived: BTreeSet<_> = survived?.into_iter().flatten().collect();
+    let mut wrong = Vec::new();
+    for tried in survived.iter().filter(|tried| !argued.contains_key(*tried)) {
+        wrong.push(format!(
+            "no model notices it, and survivors.txt hasn't got it: {tried}"
+        ));
+    }
+    let of_these = |tried: &&String| sites.iter().any(|site| tried.starts_with(&site.name));
+    for tried in argued
+        .keys()
+        .filter(|tried| words.is_empty() || of_these(tried))
+    {
+        if !survived.contains(tried) {
+            wrong.push(format!(
+                "survivors.txt has it, and it didn't survive: {tried}"
+            ));
+        }
+    }
+    println!(
+        "{} sites weakened, {} survivors",
+        sites.len(),
+        survived.len()
+    );
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(wrong.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(operation: &str, ordering: &str) -> Site {
+        Site {
+            place: "src/a.rs:1:1".to_owned(),
+            name: format!("src/a.rs f {operation}"),
+            operation: operation.to_owned(),
+            ordering: ordering.to_owned(),
+            models: Vec::new(),
+        }
+    }
+
+    /// The weakest survivors, and all that was tried, where a model notices these.
+    fn tried(site: &Site, noticed: &[&str]) -> (Vec<&'static str>, Vec<String>) {
+        let all = std::cell::RefCell::new(Vec::new());
+        let try_one = |ordering: &str| {
+            all.borrow_mut().push(ordering.to_owned());
+            Ok(if noticed.contains(&ordering) {
+                Trial::Caught { by: String::new() }
+            } else {
+                Trial::Survived { timed_out: 0 }
+            })
+        };
+        let survivors = descend(site, &site.ordering, &mut BTreeSet::new(), &try_one).unwrap();
+        (survivors.into_iter().collect(), all.into_inner())
+    }
+
+    #[test]
+    fn the_weakest_survivors_are_found() {
+        let exchange = site("compare_exchange", "AcqRel");
+        let both = ["Acquire", "Release"];
+        assert_eq!(tried(&exchange, &both).0, [""; 0]);
+        assert_eq!(tried(&exchange, &["Acquire", "Relaxed"]).0, ["Release"]);
+        assert_eq!(tried(&exchange, &["Relaxed"]).0, ["Acquire", "Release"]);
+        assert_eq!(tried(&exchange, &[]).0, ["Relaxed"]);
+        assert_eq!(tried(&site("load", "Acquire"), &[]).0, ["Relaxed"]);
+    }
+
+    #[test]
+    fn nothing_below_what_is_noticed_is_tried() {
+        let exchange = site("compare_exchange", "AcqRel");
+        assert_eq!(tried(&exchange, &["Acquire"]).1, ["Acquire", "Release"]);
+    }
+
+    #[test]
+    fn a_place_has_a_file_a_line_and_a_column() {
+        let place = ("src/a.rs", 12, 9, "failure");
+        assert_eq!(parts("src/a.rs:12:9:failure"), Some(place));
+        assert_eq!(parts("src/a.rs:12:9"), Some(("src/a.rs", 12, 9, "")));
+        assert_eq!(parts("src/a.rs"), None);
+    }
+}

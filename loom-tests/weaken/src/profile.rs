@@ -1,0 +1,92 @@
+//! Which sites each model executes, and how long it takes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use crate::models::{self, Executables, Verdict};
+use crate::{Failure, files, parallel};
+
+/// A model, run once with nothing weakened.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    pub(crate) model: String,
+    pub(crate) executable: PathBuf,
+    pub(crate) took: Duration,
+    /// As the shim writes them: place, operation and ordering.
+    pub(crate) sites: BTreeSet<String>,
+}
+
+/// The longest that a model may take with nothing weakened.
+const LONGEST: Duration = Duration::from_secs(1800);
+
+/// Runs all models, unless an earlier run of the same executable has left its notes in `folder`.
+pub(crate) fn of_all(
+    root: &Path,
+    executables: &Executables,
+    folder: &Path,
+    jobs: usize,
+) -> Result<Vec<Profile>, Failure> {
+    files::folder(folder)?;
+    let models: Vec<_> = models::written(root)?.into_iter().collect();
+    let profiles = parallel::map(&models, jobs, |_, (model, file)| {
+        let executable = executables.get(file);
+        let executable = executable.ok_or_else(|| format!("{file}: it was not built"))?;
+        of_one(model, executable, folder)
+    });
+    let mut profiles: Vec<_> = profiles.into_iter().collect::<Result<_, Failure>>()?;
+    profiles.sort_by_key(|profile| profile.took);
+    Ok(profiles)
+}
+
+fn of_one(model: &str, executable: &Path, folder: &Path) -> Result<Profile, Failure> {
+    let failure = |error: std::io::Error| format!("{model}: {error}");
+    let notes = folder.join(format!("{model}.txt"));
+    let fingerprint = fingerprint(executable).map_err(failure)?;
+    if let Some(known) = read(&notes, &fingerprint, model, executable) {
+        return Ok(known);
+    }
+    let (sites, log) = (
+        folder.join(format!("{model}.sites")),
+        folder.join(format!("{model}.log")),
+    );
+    fs::write(&sites, "").map_err(failure)?;
+    let path = sites.to_string_lossy();
+    let environment = [("TRIPCURVE_SITES", &*path)];
+    let (verdict, took) = models::run(executable, model, &environment, &log, LONGEST)?;
+    if verdict != Verdict::Passed {
+        return Err(format!(
+            "{model} fails with nothing weakened; see {}",
+            log.display()
+        ));
+    }
+    let sites = fs::read_to_string(&sites).map_err(failure)?;
+    let text = format!("{fingerprint}\n{}\n{sites}", took.as_millis());
+    fs::write(&notes, text).map_err(failure)?;
+    read(&notes, &fingerprint, model, executable).ok_or_else(|| format!("{model}: unreadable"))
+}
+
+fn fingerprint(executable: &Path) -> std::io::Result<String> {
+    let data = fs::metadata(executable)?;
+    let since = data.modified()?.duration_since(UNIX_EPOCH);
+    Ok(format!(
+        "{} {}",
+        data.len(),
+        since.unwrap_or_default().as_nanos()
+    ))
+}
+
+fn read(notes: &Path, fingerprint: &str, model: &str, executable: &Path) -> Option<Profile> {
+    let text = fs::read_to_string(notes).ok()?;
+    let mut lines = text.lines();
+    if lines.next()? != fingerprint {
+        return None;
+    }
+    Some(Profile {
+        model: model.to_owned(),
+        executable: executable.to_owned(),
+        took: Duration::from_millis(lines.next()?.parse().ok()?),
+        sites: lines.map(str::to_owned).collect(),
+    })
+}

@@ -1,0 +1,66 @@
+//! Commands: the states that a user chooses.
+
+use super::Core;
+use super::view::with_view;
+use crate::events::Cause;
+use crate::recovery::{OpenTimes, Streak};
+use crate::state::{Moment, Phase};
+
+impl Core {
+    /// Closes the breaker, whatever it was, with an empty window.
+    pub fn reset(&self, now: u64) {
+        self.command(Phase::Closed, |_| Streak::NONE, now);
+    }
+
+    /// Opens the breaker, whatever it was, for `nanos` nanoseconds.
+    pub fn trip(&self, nanos: u64, now: u64) {
+        let until = Moment::at(now.saturating_add(nanos));
+        with_view!(self, |view| {
+            if let Some(adaptive) = view.adaptive() {
+                adaptive.outage.start(now, 0, 0);
+            }
+        });
+        self.command(Phase::Open { until }, OpenTimes::by_hand, now);
+    }
+
+    /// Enters a state by hand, from which open times grow anew.
+    fn command(&self, phase: Phase, streak: impl Fn(&OpenTimes) -> Streak, now: u64) {
+        let moved = with_view!(self, |view| {
+            let times = view.open_times();
+            // Before, for those that see the new state before it is noted; and then again, for what somebody
+            // has noted meanwhile.
+            times.inspect(|_| self.latest_opening.forget());
+            let moved = self.state.force(phase);
+            if let Some(times) = times {
+                self.latest_opening.note(moved.generation, streak(times));
+            }
+            moved
+        });
+        self.entered(moved, now, Cause::Manual);
+    }
+
+    /// Holds the breaker in a state that time and outcomes don't change; does nothing if it is in
+    /// that state already.
+    pub fn hold(&self, phase: Phase, now: u64) {
+        let mut seen = self.state.load();
+        while seen.phase() != phase {
+            match self.state.change(seen, phase) {
+                Ok(moved) => return self.entered(moved, now, Cause::Manual),
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Closes the breaker, with an empty window, if it was forced open; does nothing in any other state.
+    /// If its settings hold it in a state, it enters that state instead of closed.
+    pub fn release(&self, now: u64) {
+        let mut seen = self.state.load();
+        while seen.phase() == Phase::ForcedOpen {
+            let rest = with_view!(self, |view| view.settings().switch.mode.rest());
+            match self.state.change(seen, rest) {
+                Ok(moved) => return self.entered(moved, now, Cause::Manual),
+                Err(found) => seen = found,
+            }
+        }
+    }
+}

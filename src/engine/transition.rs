@@ -1,0 +1,188 @@
+//! Transitions: how a breaker opens, reopens and closes, and who is told.
+//!
+//! Exactly one thread wins the exchange of the state word. That thread alone does what follows.
+
+use super::Core;
+use super::call::Call;
+use super::view::{Configuration, View, with_view};
+use crate::clock::context::CallContext;
+use crate::events::Cause;
+use crate::events::listeners::LogEntry;
+use crate::recovery::Streak;
+use crate::state::history::date_of;
+use crate::state::{Moment, Phase, State, StateChange, StateWord};
+#[cfg(feature = "async")]
+use crate::sync::{Ordering, fence};
+use crate::window::Ring;
+
+/// An opening that is about to be made.
+#[derive(Clone, Copy)]
+pub(super) struct Opening {
+    /// When the open time ends.
+    pub(super) until: Moment,
+    /// The entry for the next opening, where open times grow.
+    streak: Option<Streak>,
+}
+
+impl Opening {
+    pub(super) fn phase(self) -> Phase {
+        Phase::Open { until: self.until }
+    }
+}
+
+impl<'a, F: Configuration<'a>> View<'a, F> {
+    /// Opens a closed breaker if its state is still `seen`, and returns whether it did.
+    pub(super) fn open(
+        self,
+        seen: StateWord,
+        cause: Cause,
+        call: Call<'_, impl CallContext>,
+    ) -> bool {
+        let now = call.nanos();
+        let opening = self.first_opening(call, now);
+        // On an error another thread has ended the generation, so nothing is left to do.
+        let moved = self.state.change(seen, opening.phase());
+        if let Ok(moved) = moved {
+            self.opened(moved, opening, now, cause);
+        }
+        moved.is_ok()
+    }
+
+    /// The opening with which an outage begins `now` and the call's generation ends.
+    #[cold]
+    #[inline(never)]
+    fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> Opening {
+        let Call {
+            generation,
+            reading,
+            context,
+        } = call;
+        if let Some(adaptive) = self.adaptive() {
+            let calls = self.ring().calls(generation, reading, context);
+            let within = self.lasted(generation, now);
+            // A window by count doesn't know how long its calls took to come.
+            let calls = match self.ring() {
+                Ring::Time(_) => calls,
+                Ring::Count(_) => 0,
+            };
+            adaptive.outage.start(now, calls, within);
+        }
+        self.opening(self.age(generation, now), now)
+    }
+
+    /// The next opening, after a recovery that has failed.
+    pub(super) fn next_opening(self, now: u64) -> Opening {
+        self.opening(0, now)
+    }
+
+    /// An opening of a breaker that has been closed for `healthy` nanoseconds.
+    fn opening(self, healthy: u64, now: u64) -> Opening {
+        let generation = || self.state.load().generation();
+        let times = self.open_times();
+        let streak = times.map(|times| {
+            let random = self.latest_opening.random(now, generation());
+            times.next(self.latest_opening.get(), healthy, random)
+        });
+        let wait = match (streak, self.adaptive()) {
+            (Some(streak), _) => streak.wait,
+            (None, Some(adaptive)) if adaptive.by_traffic => {
+                adaptive.outage.wait(now, generation().number())
+            }
+            (None, _) => self.settings().open_for,
+        };
+        let retry_at = self.max_retry_after().cut(self.retry_after.so_far(), now);
+        let until = Moment::at(now.saturating_add(wait).max(retry_at));
+        Opening { until, streak }
+    }
+
+    /// Finishes an opening that this thread has won.
+    pub(super) fn opened(self, moved: StateChange, opening: Opening, now: u64, cause: Cause) {
+        if let Some(streak) = opening.streak {
+            self.latest_opening.note(moved.generation, streak);
+        }
+        let retry_at = self.retry_after.until();
+        self.stay_open(self.max_retry_after().cut(retry_at, now));
+        self.entered(moved, now, cause);
+    }
+
+    /// Finishes a transition that this thread has won, which was an opening if there is one.
+    pub(super) fn moved(
+        self,
+        moved: StateChange,
+        opening: Option<Opening>,
+        now: u64,
+        cause: Cause,
+    ) {
+        match opening {
+            Some(opening) if moved.to == State::Open => self.opened(moved, opening, now, cause),
+            _ => self.entered(moved, now, cause),
+        }
+    }
+}
+
+impl Core {
+    /// Finishes a transition that this thread has won: starts the generation and tells the listeners.
+    pub(super) fn entered(&self, moved: StateChange, now: u64, cause: Cause) {
+        let StateChange {
+            from,
+            to,
+            generation,
+        } = moved;
+        let is_current = || self.is_current(generation);
+        with_view!(self, |view| {
+            view.ring().start_generation(generation, is_current);
+            self.run.start_generation(generation, is_current);
+            if let Some(evidence) = view.evidence() {
+                evidence.start_generation(generation, is_current);
+            }
+        });
+        let number = self
+            .history
+            .start_generation(generation, date_of(now), is_current);
+        #[cfg(feature = "async")]
+        self.wake_all();
+        self.tell(&LogEntry {
+            generation: number,
+            from,
+            to,
+            at: now,
+            cause,
+        });
+    }
+
+    /// Tells a transition to the health checks and the listeners.
+    fn tell(&self, entry: &LogEntry) {
+        #[cfg(feature = "async")]
+        if entry.to == State::Open {
+            // SeqCst: pairs with the fence of `HealthChecks::listen`. Either the first task, which
+            // has just made the checks, sees that the breaker is open, or this thread sees the checks.
+            fence(Ordering::SeqCst);
+            if let Some(checks) = self.checks() {
+                checks.ring();
+            }
+        }
+        if let Some(listeners) = self.listeners() {
+            listeners.tell(&self.parts.settings.name, entry);
+        }
+    }
+
+    /// Keeps the breaker open until the dependency's `Retry-After` of `nanos` is over.
+    pub fn note_retry_after(&self, nanos: u64, now: u64) {
+        let longest = with_view!(self, |view| view.max_retry_after());
+        self.stay_open(self.retry_after.note(nanos, now, longest));
+    }
+
+    /// Lengthens the open time, if there is one that ends before `until`.
+    fn stay_open(&self, until: u64) {
+        let until = Moment::at(until);
+        let mut seen = self.state.load();
+        while let Phase::Open { until: present } = self.state.phase_of(seen)
+            && present < until
+        {
+            match self.state.stay(seen, Phase::Open { until }) {
+                Ok(()) => return,
+                Err(found) => seen = found,
+            }
+        }
+    }
+}
