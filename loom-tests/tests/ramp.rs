@@ -189,7 +189,7 @@ fn of_two_that_end_a_ramp_one_does() {
 }
 
 fn report_at((state, ramp): &(AtomicState, Ramp), now: u64) {
-    let report = Report {
+    let report = RampReport {
         ticket: ticket(state.load().generation(), round(state)),
         is_good: true,
         began: now,
