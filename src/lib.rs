@@ -26,8 +26,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | [The guide](guide) | when a breaker helps and when not, how to choose its settings, timeouts, tests, limits |
-//! | [Composition](composition) | the order of retries, breaker, bulkhead, time limit and fallback, and what wrong orders cost |
+//! | [The guide](guide) | one page for each question: when a breaker helps, which policy to choose, timeouts, tests, limits |
+//! | [Composition](guide::composition) | the order of retries, breaker, bulkhead, time limit and fallback |
 //! | [`CircuitBreaker`] | [`call`](CircuitBreaker::call), [`call_async`](CircuitBreaker::call_async), or [`try_acquire`](CircuitBreaker::try_acquire) for a [`Permit`]; commands; [`snapshot`](CircuitBreaker::snapshot) |
 //! | [`CircuitBreakerBuilder`] | all settings with their defaults |
 //! | [`TripPolicy`], [`Window`] | what makes it trip, and over which stretch of calls |
@@ -72,7 +72,7 @@
 //!    A setting that makes no sense is refused by [`build`](CircuitBreakerBuilder::build) with the reason.
 //! 8. A listener or a classifier that panics harms no other call and no other listener.
 //!
-//! There is no `unsafe` code and no lock. See the guide for the [limits](guide#limits).
+//! There is no `unsafe` code and no lock. See the guide for the [limits](guide::limits).
 //!
 //! # Features
 //!
@@ -232,11 +232,55 @@ pub mod __model {
     pub use crate::window::time::TimeRing;
 }
 
-#[doc = include_str!("docs/guide.md")]
-pub mod guide {}
+pub mod guide {
+    #![doc = include_str!("docs/guide.md")]
 
-#[doc = include_str!("docs/composition.md")]
-pub mod composition {}
+    // For the links of the pages.
+    #[cfg(doc)]
+    #[allow(clippy::wildcard_imports)]
+    use crate::*;
+
+    #[doc = include_str!("docs/guide/when_it_helps.md")]
+    pub mod when_it_helps {}
+    #[doc = include_str!("docs/guide/mistakes.md")]
+    pub mod mistakes {}
+    #[doc = include_str!("docs/guide/policies.md")]
+    pub mod policies {}
+    #[doc = include_str!("docs/guide/evidence.md")]
+    pub mod evidence {}
+    #[doc = include_str!("docs/guide/windows.md")]
+    pub mod windows {}
+    #[doc = include_str!("docs/guide/failures.md")]
+    pub mod failures {}
+    #[doc = include_str!("docs/guide/slow_calls.md")]
+    pub mod slow_calls {}
+    #[doc = include_str!("docs/guide/timeouts.md")]
+    pub mod timeouts {}
+    #[doc = include_str!("docs/guide/composition.md")]
+    pub mod composition {}
+    #[doc = include_str!("docs/guide/wrong_orders.md")]
+    pub mod wrong_orders {}
+    #[doc = include_str!("docs/guide/probes.md")]
+    pub mod probes {}
+    #[doc = include_str!("docs/guide/long_outages.md")]
+    pub mod long_outages {}
+    #[doc = include_str!("docs/guide/bulkheads.md")]
+    pub mod bulkheads {}
+    #[doc = include_str!("docs/guide/keys.md")]
+    pub mod keys {}
+    #[doc = include_str!("docs/guide/commands.md")]
+    pub mod commands {}
+    #[doc = include_str!("docs/guide/reconfiguration.md")]
+    pub mod reconfiguration {}
+    #[doc = include_str!("docs/guide/restarts.md")]
+    pub mod restarts {}
+    #[doc = include_str!("docs/guide/testing.md")]
+    pub mod testing {}
+    #[doc = include_str!("docs/guide/watching.md")]
+    pub mod watching {}
+    #[doc = include_str!("docs/guide/limits.md")]
+    pub mod limits {}
+}
 
 /// Compiles and runs the README's code.
 #[cfg(doctest)]

@@ -7,7 +7,7 @@
 //!
 //! Each order ([`orders`]) has a backend of its own ([`backend`]), which is well for two seconds, hangs for five and
 //! is well again for three; and fifty calls a second. The exit status says whether it went as
-//! `tripcurve::composition` says.
+//! `tripcurve::guide::composition` says.
 
 mod backend;
 mod orders;

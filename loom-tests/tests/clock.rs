@@ -5,7 +5,7 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, race};
 use tripcurve::__model::Now;
-use tripcurve::{Clock, MockClock};
+use tripcurve::time::{Clock, MockClock};
 
 type Scene = (Clock, MockClock, AtomicU64);
 

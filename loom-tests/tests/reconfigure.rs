@@ -100,14 +100,13 @@ fn of_a_failure_and_a_stricter_policy_no_trip_is_lost() {
 #[test]
 fn of_a_failure_among_the_last_calls_and_a_stricter_policy_no_trip_is_lost() {
     model(preemptions(2).full(3), || {
-        let of_calls = |failures: u32| Outfit {
+        let of_calls = |failures: u32| Parts {
             settings: settings(TripPolicy::failure_count(failures), 1, 1_000_000),
             ring: Ring::Count(Box::new(CountRing::new(4, None, Timing::NONE))),
-            beside: Beside::default(),
+            optional: None,
         };
-        let Outfit { settings, ring, .. } = of_calls(5);
-        let core = Core::new(settings, ring, None, None, State::Closed, 0);
-        core.checks();
+        let core = Core::new(of_calls(5), None, State::Closed, 0);
+        core.checks_or_init();
         core.reconfigure(of_calls(4), &at(5));
         fail(&core);
         call(&core, Outcome::Success, 5);

@@ -54,14 +54,14 @@ impl Watcher {
 
 /// Like the one that ships. Loom explores when it is seen to be there.
 #[derive(Debug)]
-pub(crate) struct PublishedOnce<T> {
+pub(crate) struct ExploredOnce<T> {
     is_there: AtomicU64,
     /// Loom changes threads only at its own accesses, of which there is none between the
     /// exchange and the writing of this.
     value: std::sync::OnceLock<T>,
 }
 
-impl<T> PublishedOnce<T> {
+impl<T> ExploredOnce<T> {
     pub(crate) fn new() -> Self {
         Self {
             is_there: AtomicU64::new(0),
@@ -90,19 +90,19 @@ impl<T> PublishedOnce<T> {
 
 /// Like the one that ships. Loom explores which of the values is seen.
 #[derive(Debug)]
-pub(crate) struct Replaceable<T> {
+pub(crate) struct ExploredReplaceable<T> {
     /// Which of the values is the present one.
     place: AtomicU64,
-    /// See `PublishedOnce::value`.
+    /// See `ExploredOnce::value`.
     values: [std::sync::OnceLock<std::sync::Arc<T>>; 4],
 }
 
-pub(crate) struct Seen<T> {
+pub(crate) struct ExploredSeen<T> {
     place: u64,
     value: std::sync::Arc<T>,
 }
 
-impl<T> Replaceable<T> {
+impl<T> ExploredReplaceable<T> {
     pub(crate) fn new(value: std::sync::Arc<T>) -> Self {
         let values = [const { std::sync::OnceLock::new() }; 4];
         let _first = values[0].set(value);
@@ -116,17 +116,17 @@ impl<T> Replaceable<T> {
         &self.values[usize::try_from(place).unwrap_or(usize::MAX)]
     }
 
-    pub(crate) fn load(&self) -> Seen<T> {
+    pub(crate) fn load(&self) -> ExploredSeen<T> {
         // Acquire, and Release below: less than `ArcSwap` promises.
         let place = self.place.load(Ordering::Acquire);
         let value = self.at(place).get().cloned();
-        Seen {
+        ExploredSeen {
             place,
             value: value.unwrap_or_else(|| unreachable!("it is there when it is seen")),
         }
     }
 
-    pub(crate) fn replace(&self, seen: &Seen<T>, new: std::sync::Arc<T>) -> bool {
+    pub(crate) fn replace(&self, seen: &ExploredSeen<T>, new: std::sync::Arc<T>) -> bool {
         let next = seen.place + 1;
         let replaced = self
             .place
@@ -140,7 +140,7 @@ impl<T> Replaceable<T> {
     }
 }
 
-impl<T> Seen<T> {
+impl<T> ExploredSeen<T> {
     pub(crate) fn get(&self) -> &std::sync::Arc<T> {
         &self.value
     }

@@ -53,9 +53,9 @@ pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
 pub(crate) use portable_atomic::{AtomicU64, Ordering, fence};
 
 #[cfg(tripcurve_loom)]
-pub(crate) use explored::{Ordering, PublishedOnce, fence};
+pub(crate) use explored::{ExploredOnce as PublishedOnce, Ordering, fence};
 #[cfg(tripcurve_loom)]
-pub(crate) use explored::{Replaceable, Seen};
+pub(crate) use explored::{ExploredReplaceable as Replaceable, ExploredSeen as Seen};
 #[cfg(any(tripcurve_loom, tripcurve_traced))]
 pub(crate) use watched::AtomicU64;
 

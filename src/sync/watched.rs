@@ -6,7 +6,7 @@ use super::explored::Watcher;
 #[cfg(tripcurve_loom)]
 use super::sites::{failure_ordering, ordering};
 #[cfg(not(tripcurve_loom))]
-use super::traced::{Watcher, failure_ordering, ordering};
+use super::traced::{Tracer as Watcher, failure_ordering, ordering};
 #[cfg(not(tripcurve_loom))]
 use core::sync::atomic;
 #[cfg(tripcurve_loom)]

@@ -53,4 +53,5 @@ mod slow_probes;
 mod state_names;
 mod steps;
 mod thread_end;
+mod verification;
 mod waiting;
