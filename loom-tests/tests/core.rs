@@ -73,7 +73,7 @@ fn fail_on_two_lanes(core: &Arc<Core>) {
 
 /// Two threads write the two failures that trip to one bucket, and then sum.
 ///
-/// Fails when: `stamped::update` stores instead of exchanging.
+/// Fails when: `Stamped::update` stores instead of exchanging.
 #[test]
 fn of_two_failures_in_one_bucket_no_trip_is_lost() {
     model(preemptions(2), || {
@@ -134,7 +134,7 @@ fn of_two_failures_among_the_last_calls_no_trip_is_lost() {
 
 /// The same for a run of failures.
 ///
-/// Fails when: `stamped::update` stores instead of exchanging.
+/// Fails when: `Stamped::update` stores instead of exchanging.
 #[test]
 fn of_two_failures_in_a_row_no_trip_is_lost() {
     model(preemptions(3), || {
@@ -146,7 +146,7 @@ fn of_two_failures_in_a_row_no_trip_is_lost() {
 
 /// The same, and a success that sets the run of failures back between them.
 ///
-/// Fails when: `Shards` doesn't count a bucket one turn ahead. (When the exchange of `stamped::update`
+/// Fails when: `Shards` doesn't count a bucket one turn ahead. (When the exchange of `Stamped::update`
 /// only releases, the fence in `TimeRing::failures_and_slow` makes up for it here; see `counter.rs`.)
 #[test]
 fn of_two_failures_with_a_success_between_no_trip_is_lost() {
@@ -257,7 +257,7 @@ fn of_two_failures_that_burn_on_both_sides_of_a_tick_no_trip_is_lost() {
 
 /// A call that was let through before a reset fails after it.
 ///
-/// Fails when: `stamped::update` doesn't ask `is_current`.
+/// Fails when: `Stamped::update` doesn't ask `is_current`.
 #[test]
 fn a_failure_from_before_a_reset_is_not_counted_after_it() {
     model(preemptions(2), || {

@@ -49,7 +49,7 @@ fn sees_the_other(shared: &Before, own: usize, change: impl FnOnce(&GenerationCo
 /// Two threads add, and one of them then clears the count, so that the other's exchange may find what
 /// it has loaded though there was an addition between.
 ///
-/// Fails when: the exchange of `stamped::update` only releases.
+/// Fails when: the exchange of `Stamped::update` only releases.
 #[test]
 fn of_two_additions_one_sees_what_was_done_before_the_other() {
     model(UNBOUNDED, || {

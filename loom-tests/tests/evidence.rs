@@ -220,7 +220,7 @@ fn two_failures(evidence: Evidence) -> State {
     breaker.core.state()
 }
 
-/// Fails when: `stamped::update` stores instead of exchanging.
+/// Fails when: `Stamped::update` stores instead of exchanging.
 #[test]
 fn of_two_failures_that_are_weighed_at_once_no_trip_is_lost() {
     model(preemptions(2).full(4), || {
@@ -376,7 +376,7 @@ fn who_ends_an_excursion_learns_when_it_began() {
     });
 }
 
-/// Fails when: `stamped::update` or `stamped::update_own` stores instead of exchanging.
+/// Fails when: `Stamped::update` or `Stamped::update_own` stores instead of exchanging.
 #[test]
 fn of_what_is_weighed_at_once_nothing_is_lost() {
     model(preemptions(4), || {
@@ -475,7 +475,7 @@ fn come_back_after_a_reset(outcome: Outcome) -> Arc<Breaker> {
     Arc::new(breaker)
 }
 
-/// Fails when: `stamped::update` doesn't ask `is_current`.
+/// Fails when: `Stamped::update` doesn't ask `is_current`.
 #[test]
 fn the_late_failure_of_an_ended_generation_is_no_evidence_in_the_new_one() {
     model(preemptions(3), || {

@@ -8,7 +8,7 @@ const FIRST: Generation = Generation::FIRST;
 
 /// Two transitions one after the other, whose winners write their history in any order.
 ///
-/// Fails when: `stamped::update` doesn't ask `is_current`.
+/// Fails when: `Stamped::update` doesn't ask `is_current`.
 #[test]
 fn history_is_that_of_the_present_generation() {
     model(UNBOUNDED, || {

@@ -321,7 +321,7 @@ fn a_failure_after_a_success(ring: Ring, grows: fn(&Ring)) {
 }
 
 /// Fails when: `TimeRing::failures_and_slow` reads the successes first, or without the fence at its end; when
-/// `stamped::update_own` doesn't release.
+/// `Stamped::update_own` doesn't release.
 #[test]
 fn a_reader_sees_no_failure_without_the_success_before_it() {
     model(preemptions(3), || {

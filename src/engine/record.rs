@@ -315,7 +315,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         });
         self.count_timed(call, Tally::Failure, took);
         // No trip is lost. All failures add to one word after they were written to the window. Each
-        // addition acquires what the additions before it have released (see `stamped::update`). Of
+        // addition acquires what the additions before it have released (see `Stamped::update`). Of
         // two threads that each write a failure and then sum, the second to add sees the other's.
         let weighed = self.weigh_failure(call);
         let is_current = || self.is_current(generation);

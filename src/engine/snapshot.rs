@@ -13,7 +13,7 @@ use crate::window::{BinCounts, Counts, Recording};
 impl Core {
     /// The state, if the generation of the one that was seen has ended before all that was read meanwhile was read.
     pub(super) fn state_after(&self, seen: StateWord) -> Option<StateWord> {
-        // Acquire: pairs with the Release in `stamped::update`; who has read what a later generation wrote finds that it has
+        // Acquire: pairs with the Release in `Stamped::update`; who has read what a later generation wrote finds that it has
         // begun, although words that say whose they are are read relaxed.
         fence(Ordering::Acquire);
         let found = self.state.load();

@@ -206,8 +206,9 @@ impl AtomicState {
     /// The single compare-exchange through which the word changes.
     fn exchange(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
         let new = new.timed(seen.is_timed() || new.is_timed());
-        // AcqRel, Acquire: Release for the loads above, Acquire so that the winner of one change
-        // sees what the winner of the one before it had done (the listeners' log relies on it).
+        // AcqRel, Acquire: Release pairs with the load above and with the Acquire here. The winner of one
+        // change sees what the winner of the one before had done; the listeners' log relies on it. So does
+        // a caller whose own change fails, and whom the state that it finds lets through.
         self.word
             .compare_exchange(seen.bits(), new.bits(), Ordering::AcqRel, Ordering::Acquire)
             .map(drop)

@@ -324,7 +324,8 @@ impl Histograms {
         let Some(header) = self.header(slot) else {
             return;
         };
-        // Acquire: pairs with the Releases above.
+        // Acquire: pairs with the Release in `add` and in `add_own`; a reader that finds a sequence finds the
+        // words of the turn that had it before emptied.
         let header = header.atomic().load(Ordering::Acquire);
         if !is_alive(Stamp::from_upper_bits(header)) {
             return;
