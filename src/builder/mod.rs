@@ -236,11 +236,11 @@ impl<C> CircuitBreakerBuilder<C> {
     /// [adaptive](Recovery::adaptive) ramp ends when no call has reported for this long. Choose a
     /// time longer than the call's own time limit.
     ///
-    /// The time adapts to calls that take longer. If a call of the recovery succeeds or fails after
-    /// its place was taken, the probes in flight keep their places for twice as long as that call
-    /// took, counted from its report. A ramp waits for its calls at least twice as long as its
-    /// probe or its slowest call took. The time grows to a hundred times this setting at most. A
-    /// cancelled call changes nothing.
+    /// The time adapts to calls that take longer. Suppose that a call of the recovery succeeds or
+    /// fails after its place was taken. Then the probes in flight keep their places for twice as
+    /// long as that call took, counted from its report. A ramp waits for its calls at least twice
+    /// as long as its probe or its slowest call took. The time grows to a hundred times this
+    /// setting at most. A cancelled call changes nothing.
     pub fn probe_timeout(self, duration: Duration) -> Self {
         Self {
             probe_timeout: duration,

@@ -44,8 +44,8 @@ impl<C> CircuitBreaker<C> {
     /// has isolated: settings that switch the breaker off end its isolation.
     ///
     /// # Another window
-    /// A window of another shape takes over the newest calls of the former one in these cases, if
-    /// the breaker is closed or only measures:
+    /// A breaker that is closed or only measures keeps its newest calls when its window changes in
+    /// one of these ways:
     ///
     /// - from one time window to another, whatever their lengths, buckets and shards are
     /// - from the last n calls to the last m

@@ -51,6 +51,7 @@ impl Bulkhead {
 /// Clones share threads and queue. The threads end when the last clone is dropped and the work is
 /// done. No caller waits for them.
 ///
+/// # Cost
 /// A bulkhead's [place](Bulkhead#cost), the allocations of a job and of a channel for its result,
 /// and the waking of a thread, which takes a few microseconds. The threads are those of
 /// [rayon](https://docs.rs/rayon-core): work that uses rayon's parallel iterators stays within

@@ -14,7 +14,6 @@ use crate::sync::field::Field;
 /// been given a place, or gives up, may still be among them. *Arrivals*: how often a caller began
 /// to wait, wrapping. Without it the word would look unchanged after one waiter left and another
 /// came.
-/// waiter left and another came would look the same.
 mod layout {
     use super::Field;
 

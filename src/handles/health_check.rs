@@ -47,10 +47,10 @@ impl<C> CircuitBreaker<C> {
     /// The breaker doesn't depend on the task. If the task was dropped or aborted or has panicked,
     /// calls probe as they do without it.
     ///
-    /// If the task isn't polled or blocks its thread, calls probe when no check has reached a
-    /// verdict within the whole time of a probe. That time counts from the end of the open time or
-    /// from the start of the check. With [`Duration::MAX`] it never ends. Until then a rejected
-    /// call is told to [wait](crate::Rejected::retry_after) for that moment.
+    /// A task may not be polled, or may block its thread. Then calls probe when no check has
+    /// reached a verdict within the whole time of a probe. That time counts from the end of the
+    /// open time or from the start of the check. With [`Duration::MAX`] it never ends. Until then a
+    /// rejected call is told to [wait](crate::Rejected::retry_after) for that moment.
     ///
     /// Several tasks check at the same time, and the first verdict counts.
     ///

@@ -47,7 +47,6 @@ pub trait Isolate {
 /// reads the command. At least one of the two sees the other. A thread that has aligned a member
 /// checks whether the command is still the last one. So all members end as the last command says,
 /// even those that joined late.
-/// one: so all members end as the last command says, whoever came late.
 #[derive(Debug, Default)]
 pub struct Command(AtomicU64);
 

@@ -39,8 +39,8 @@ where
     /// an error nothing has changed. This method never panics.
     ///
     /// # Cost
-    /// The cost of [`CircuitBreaker::reconfigure`] for each breaker. Lookups continue as ever. Some
-    /// threads that use a key for the first time bring their breaker into line themselves.
+    /// The cost of [`CircuitBreaker::reconfigure`] for each breaker. Lookups continue meanwhile.
+    /// Some threads that use a key for the first time bring their breaker into line themselves.
     ///
     /// ```
     /// use tripcurve::registry::Registry;
