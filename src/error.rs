@@ -505,8 +505,8 @@ impl CallError<Infallible> {
 impl<E: Into<Box<dyn Error + Send + Sync>>> CallError<E> {
     /// Unwraps the cause into a boxed error, for functions that return one.
     ///
-    /// [`CallError`] implements [`Error`] only if the call's own error does, and `Box<dyn Error +
-    /// Send + Sync>` doesn't. With this method `?` works for both.
+    /// [`CallError`] implements [`Error`] only if the call's own error does, and
+    /// `Box<dyn Error + Send + Sync>` doesn't. With this method `?` works for both.
     ///
     /// The box holds the cause itself. So it downcasts to [`Rejected`], [`TimedOut`],
     /// `BulkheadFull` or the call's own error. Message and [source](Error::source) are those of the

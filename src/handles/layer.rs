@@ -1,4 +1,4 @@
-//! Layers around a breaker: each lets calls through its own way, and may limit their time.
+//! Layers around a breaker. Each lets calls through in its own way, and may limit their time.
 
 use std::convert::Infallible;
 use std::future::Future;
