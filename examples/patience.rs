@@ -10,6 +10,7 @@ use std::error::Error;
 use std::thread;
 use std::time::Duration;
 
+use tripcurve::handles::Handle;
 use tripcurve::{CircuitBreaker, State};
 
 const CALLERS: u32 = 9;
@@ -35,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let served = thread::scope(|scope| {
         let call = || patient.call(|| Ok::<_, std::io::Error>("results")).is_ok();
         let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(call)).collect();
-        while patient.waiting() < CALLERS {
+        while patient.queued() < CALLERS {
             thread::yield_now();
         }
         println!("{CALLERS} callers wait for its verdict");

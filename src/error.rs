@@ -1,6 +1,7 @@
 //! What can go wrong: a configuration that makes no sense, a call that isn't let through.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -51,7 +52,7 @@ impl ConfigError {
     /// Packages that read settings from elsewhere report their own errors with it.
     ///
     /// ```
-    /// use tripcurve::ConfigError;
+    /// use tripcurve::error::ConfigError;
     ///
     /// let error = ConfigError::new("window.buckets", 0, "in 1..=1024", "10 suit most services");
     /// assert_eq!(
@@ -383,7 +384,7 @@ impl Error for PoolError {
     }
 }
 
-/// A call that was given up because it took longer than its [limit](crate::CallTimeout).
+/// A call that was given up because it took longer than its [limit](crate::handles::CallTimeout).
 ///
 /// Whether the dependency has done the work nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -422,11 +423,11 @@ impl Error for TimedOut {}
 pub enum CallError<E> {
     /// The breaker did not let the call through; the dependency was not called.
     Rejected(Rejected),
-    /// The breaker let the call through, but the [bulkhead](crate::Guarded) had no place; the
+    /// The breaker let the call through, but the [bulkhead](crate::handles::WithBulkhead) had no place; the
     /// dependency was not called.
     #[cfg(feature = "bulkhead")]
     Full(BulkheadFull),
-    /// The call was made and given up after its [time](crate::CallTimeout).
+    /// The call was made and given up after its [time](crate::handles::CallTimeout).
     TimedOut(TimedOut),
     /// The call was made and returned this error.
     Inner(E),
@@ -477,6 +478,19 @@ impl<E> CallError<E> {
         match self {
             Self::Full(full) => Some(full),
             _ => None,
+        }
+    }
+}
+
+impl CallError<Infallible> {
+    /// Makes the error of a call that was not made the error of any call.
+    pub(crate) fn widen<E>(self) -> CallError<E> {
+        match self {
+            Self::Rejected(rejected) => CallError::Rejected(rejected),
+            #[cfg(feature = "bulkhead")]
+            Self::Full(full) => CallError::Full(full),
+            Self::TimedOut(timed_out) => CallError::TimedOut(timed_out),
+            Self::Inner(never) => match never {},
         }
     }
 }

@@ -78,11 +78,11 @@
 //!
 //! | feature | what it adds | by which crates |
 //! |---|---|---|
-//! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener, futures-timer |
-//! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, futures-timer, oneshot, rayon-core |
+//! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
+//! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
 //! | `serde` | `SavedState`: what a breaker knows, for the process that comes next | serde |
-//! | `tokio` | [`CircuitBreaker::call_timeout`]: time limits by tokio's timer; with any other one they need no feature | tokio's `time` |
+//! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
 //!
 //! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
 //! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to `loom-tests`.)
@@ -146,9 +146,10 @@ use {
 
 /// Time, and time in tests.
 pub mod time {
-    pub use crate::clock::{Clock, MockClock};
     #[cfg(feature = "tokio")]
-    pub use crate::handles::call_timeout::TokioSleep;
+    pub use crate::clock::sleep::TokioSleep;
+    pub use crate::clock::sleep::{DefaultSleep, NoSleep, Sleep};
+    pub use crate::clock::{Clock, MockClock};
 }
 
 /// A bound on the retries.

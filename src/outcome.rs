@@ -16,7 +16,7 @@ pub enum Outcome {
     Failure,
     /// The call was given up after its time: counts as a failure and, where there is a
     /// [limit](crate::TripPolicy::slow_rate) for slow calls, as slow too, however short the time was.
-    /// [`call_timeout_with_timer`](crate::CircuitBreaker::call_timeout_with_timer) records it; a classifier can, for a
+    /// [`call_timeout`](crate::CircuitBreaker::call_timeout) records it; a classifier can, for a
     /// client's own time limit.
     TimedOut,
     /// The dependency says itself that it is down (as some 503s do): counts as a failure and, while

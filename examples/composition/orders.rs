@@ -10,9 +10,8 @@ use rand::RngExt;
 use tokio::time::{sleep, timeout};
 use tripcurve::bulkhead::Bulkhead;
 use tripcurve::error::ConfigError;
-use tripcurve::handles::{CallTimeout, Guarded};
+use tripcurve::handles::{CallTimeout, Handle, WithBulkhead};
 use tripcurve::retry::RetryBudget;
-use tripcurve::time::TokioSleep;
 use tripcurve::{CircuitBreaker, Fallback, State};
 
 use crate::backend::{Client, Failure};
@@ -43,8 +42,8 @@ pub(crate) enum Order {
 /// The parts, one of each for the backend, made once.
 pub(crate) struct Parts {
     client: Client,
-    guarded: Guarded,
-    limited: CallTimeout<Guarded, TokioSleep>,
+    guarded: WithBulkhead,
+    limited: CallTimeout<WithBulkhead>,
     budget: RetryBudget,
     trips: Arc<AtomicU64>,
 }

@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::spawn_blocking;
 use tripcurve::bulkhead::Bulkhead;
 use tripcurve::error::PoolError;
-use tripcurve::handles::GuardedBlocking;
+use tripcurve::handles::WithBlocking;
 use tripcurve::{CircuitBreaker, Recovery, TripPolicy};
 
 /// Threads of the service's runtime for blocking work. Tokio's default is 512, which takes eight times
@@ -35,7 +35,7 @@ pub(crate) enum Reports {
     /// On a thread of the runtime's pool, as the documentation of tokio says.
     Bare(SocketAddr),
     /// On a thread of a bulkhead, behind a breaker.
-    Guarded(SocketAddr, GuardedBlocking),
+    Guarded(SocketAddr, WithBlocking),
 }
 
 impl Reports {

@@ -121,7 +121,8 @@ impl Payments {
         let asks = bank.client.clone();
         let health_check = bank
             .breaker
-            .health_check(async move || asks.get("/health").await);
+            .health_check(async move || asks.get("/health").await)
+            .run();
         tokio::spawn(health_check);
         let shared = Arc::new(Shared {
             bank,

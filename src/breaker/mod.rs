@@ -214,7 +214,7 @@ impl<C> CircuitBreaker<C> {
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
         let ticket = self.shared.admit()?;
-        Ok(Permit(PermitGuard::new(&self.shared, ticket)))
+        Ok(Permit(PermitGuard::new(&self.shared, ticket), ()))
     }
 
     /// As [`try_acquire`](Self::try_acquire), for a permit that outlives this handle.

@@ -8,13 +8,10 @@ use std::sync::Arc;
 
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
 
-use super::{Bulkhead, OwnedBulkheadPermit};
-use crate::breaker::CircuitBreaker;
+use super::{Bulkhead, BulkheadPermit, OwnedBulkheadPermit};
 use crate::breaker::nested::run_apart;
-use crate::breaker::permit::PermitGuard;
-use crate::error::{BulkheadFull, CallError, ConfigError, PoolError};
+use crate::error::{BulkheadFull, ConfigError, PoolError};
 use crate::name::{Name, Shown};
-use crate::outcome::{Classify, DefaultClassifier};
 
 impl Bulkhead {
     /// A bulkhead with threads of its own, 1 to 4,096, which run blocking work for async code, and a queue
@@ -122,7 +119,7 @@ impl BlockingBulkhead {
         &self,
         operation: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, BulkheadFull> {
-        let place = self.places.try_acquire()?.into_owned();
+        let place = self.try_acquire()?;
         match self.start(place, operation).await {
             Ok(done) => Ok(done.unwrap_or_else(|panic| resume_unwind(panic))),
             Err(oneshot::RecvError) => Err(self.not_run()),
@@ -147,7 +144,12 @@ impl BlockingBulkhead {
         self.places.name()
     }
 
-    fn start<T: Send + 'static>(
+    /// Takes a place for one job.
+    pub(crate) fn try_acquire(&self) -> Result<OwnedBulkheadPermit, BulkheadFull> {
+        self.places.try_acquire().map(BulkheadPermit::into_owned)
+    }
+
+    pub(crate) fn start<T: Send + 'static>(
         &self,
         place: OwnedBulkheadPermit,
         operation: impl FnOnce() -> T + Send + 'static,
@@ -166,7 +168,7 @@ impl BlockingBulkhead {
     }
 
     /// The pool does all that it is given, so this doesn't happen; if it did, the work was not done.
-    fn not_run(&self) -> BulkheadFull {
+    pub(crate) fn not_run(&self) -> BulkheadFull {
         let seen = self.places.places.load();
         self.places.full(seen, std::time::Duration::ZERO)
     }
@@ -181,113 +183,5 @@ impl fmt::Debug for BlockingBulkhead {
             .field("in_flight", &self.in_flight())
             .field("queued", &self.queued())
             .finish_non_exhaustive()
-    }
-}
-
-/// A breaker and a [`BlockingBulkhead`] before the same dependency; made by
-/// [`CircuitBreaker::with_blocking`].
-///
-/// As with [`Guarded`](crate::Guarded): the breaker is asked first, what the bulkhead has no place for is
-/// not counted, work in the queue holds nothing of the breaker, and when a thread begins with it, the
-/// breaker is asked anew and the time begins.
-///
-/// The outcome of work whose caller has left meanwhile counts like any other, since the dependency has
-/// shown what it does; work that was never begun counts for nothing.
-///
-/// Clones share both.
-#[derive(Clone)]
-pub struct GuardedBlocking<C = DefaultClassifier> {
-    breaker: CircuitBreaker<C>,
-    bulkhead: BlockingBulkhead,
-}
-
-impl<C> CircuitBreaker<C> {
-    /// This breaker with threads behind it for blocking work: work is done if the breaker lets it through
-    /// and the bulkhead has a place.
-    ///
-    /// ```
-    /// use tripcurve::CircuitBreaker;
-    /// use tripcurve::bulkhead::Bulkhead;
-    ///
-    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    /// # runtime.block_on(async {
-    /// let files = CircuitBreaker::new("files").with_blocking(Bulkhead::blocking(4, 16)?);
-    /// let read = files.call_async(|| std::fs::read_to_string("Cargo.toml")).await;
-    /// assert!(read.is_ok());
-    /// assert_eq!(files.breaker().snapshot().successes(), 1);
-    /// # Ok::<(), tripcurve::error::PoolError>(())
-    /// # }).unwrap();
-    /// ```
-    #[must_use]
-    pub fn with_blocking(&self, bulkhead: BlockingBulkhead) -> GuardedBlocking<C>
-    where
-        C: Clone,
-    {
-        GuardedBlocking {
-            breaker: self.clone(),
-            bulkhead,
-        }
-    }
-}
-
-impl<C> GuardedBlocking<C> {
-    /// Does blocking work on a thread of the bulkhead, if the breaker lets it through.
-    ///
-    /// A panic in `operation` counts as a failure and goes on unwinding here.
-    ///
-    /// # Errors
-    /// [`CallError::Rejected`] or [`CallError::Full`] if the work was not done, [`CallError::Inner`] if it
-    /// was done and failed.
-    pub async fn call_async<T, E>(
-        &self,
-        operation: impl FnOnce() -> Result<T, E> + Send + 'static,
-    ) -> Result<T, CallError<E>>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-        C: Classify<T, E> + Clone + Send + 'static,
-    {
-        let shared = &*self.breaker.shared;
-        let permit = PermitGuard::new(shared, shared.admit()?);
-        let place = match self.bulkhead.places.try_acquire() {
-            Ok(place) => place.into_owned(),
-            Err(full) => {
-                permit.withdraw();
-                return Err(full.into());
-            }
-        };
-        let withdrawn = permit.withdraw();
-        let breaker = self.breaker.clone();
-        let done = self.bulkhead.start(place, move || {
-            let shared = &*breaker.shared;
-            let permit = PermitGuard::new(shared, shared.admit_again(withdrawn)?);
-            let result = permit.run(operation);
-            breaker.conclude(permit, result)
-        });
-        match done.await {
-            Ok(done) => done.unwrap_or_else(|panic| resume_unwind(panic)),
-            Err(oneshot::RecvError) => Err(self.bulkhead.not_run().into()),
-        }
-    }
-
-    /// The breaker.
-    #[must_use]
-    pub fn breaker(&self) -> &CircuitBreaker<C> {
-        &self.breaker
-    }
-
-    /// The bulkhead.
-    #[must_use]
-    pub fn bulkhead(&self) -> &BlockingBulkhead {
-        &self.bulkhead
-    }
-}
-
-impl<C> fmt::Debug for GuardedBlocking<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GuardedBlocking")
-            .field("breaker", &self.breaker)
-            .field("bulkhead", &self.bulkhead)
-            .finish()
     }
 }

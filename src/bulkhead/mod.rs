@@ -12,7 +12,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::timer::Timer;
+use crate::clock::sleep::{DefaultSleep, Sleep};
 use crate::error::{BulkheadFull, ConfigError};
 use crate::name::Name;
 use crate::sync::wait_queue::EventQueue;
@@ -20,7 +20,7 @@ pub use blocking::BlockingBulkhead;
 use permit::SharedBulkhead;
 pub use permit::{BulkheadPermit, OwnedBulkheadPermit};
 pub(crate) use places::{Places, Waiter};
-use wait::Wait;
+use wait::wait;
 pub(crate) use word::PlacesWord;
 
 /// A bulkhead: bounds how many calls are in flight at a time, so that a dependency that hangs can't
@@ -57,11 +57,11 @@ pub(crate) use word::PlacesWord;
 /// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct Bulkhead {
+pub struct Bulkhead<S = DefaultSleep> {
     places: Arc<SharedBulkhead>,
     name: Name,
     max_wait: Duration,
-    timer: Timer,
+    timer: S,
 }
 
 impl Bulkhead {
@@ -92,10 +92,12 @@ impl Bulkhead {
             places: Arc::new(Places::new(max_concurrent, EventQueue::default())),
             name: "bulkhead".into(),
             max_wait: Duration::ZERO,
-            timer: Timer::default(),
+            timer: DefaultSleep::default(),
         })
     }
+}
 
+impl<S> Bulkhead<S> {
     /// The same bulkhead by a name of its own, for the errors. The default is "bulkhead".
     #[must_use]
     pub fn named(mut self, name: impl Into<Name>) -> Self {
@@ -125,11 +127,7 @@ impl Bulkhead {
         self
     }
 
-    /// The same bulkhead, whose tasks take the time of their waits from this function, which returns a
-    /// future that is ready after the duration: `tokio::time::sleep`, `smol::Timer::after`.
-    ///
-    /// The default is a thread of [`futures-timer`](https://docs.rs/futures-timer), one for the process,
-    /// which starts when the first task waits with a bound. Threads need neither.
+    /// The same bulkhead, whose tasks wait by this timer; see [`Sleep`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -146,12 +144,13 @@ impl Bulkhead {
     /// # }).unwrap();
     /// ```
     #[must_use]
-    pub fn sleep_with<S>(mut self, after: impl Fn(Duration) -> S + Send + Sync + 'static) -> Self
-    where
-        S: Future + Send + 'static,
-    {
-        self.timer = Timer::given(after);
-        self
+    pub fn sleep_with<Z: Sleep>(self, timer: Z) -> Bulkhead<Z> {
+        Bulkhead {
+            places: self.places,
+            name: self.name,
+            max_wait: self.max_wait,
+            timer,
+        }
     }
 
     /// Takes a place if one is free; never waits.
@@ -186,7 +185,8 @@ impl Bulkhead {
 
     /// Takes a place; the task waits up to [`max_wait`](Self::max_wait) for it.
     ///
-    /// Any runtime will do: nothing is spawned, and the time comes from [elsewhere](Self::sleep_with).
+    /// Any runtime will do: nothing is spawned, and the time comes from the handle's
+    /// [timer](Self::sleep_with).
     /// If the future is dropped while it waits, no place is lost.
     ///
     /// # Errors
@@ -204,11 +204,15 @@ impl Bulkhead {
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// # }).unwrap();
     /// ```
-    pub async fn acquire_async(&self) -> Result<BulkheadPermit<'_>, BulkheadFull> {
+    pub async fn acquire_async(&self) -> Result<BulkheadPermit<'_>, BulkheadFull>
+    where
+        S: Sleep,
+    {
         let Some(waiter) = self.enter_or_wait()? else {
             return Ok(BulkheadPermit::new(&self.places));
         };
-        if Wait::new(waiter, self.bound(), &self.timer).await {
+        let end = self.bound().map(|bound| self.timer.sleep(bound));
+        if wait(waiter, end).await {
             Ok(BulkheadPermit::new(&self.places))
         } else {
             Err(self.full(self.places.load(), self.max_wait))
@@ -254,7 +258,10 @@ impl Bulkhead {
     pub async fn call_async<F: Future>(
         &self,
         operation: impl FnOnce() -> F,
-    ) -> Result<F::Output, BulkheadFull> {
+    ) -> Result<F::Output, BulkheadFull>
+    where
+        S: Sleep,
+    {
         let _permit = self.acquire_async().await?;
         Ok(operation().await)
     }
@@ -317,10 +324,10 @@ impl Bulkhead {
 }
 
 /// A call that unwinds gives its place back; the rest is not the caller's to break.
-impl UnwindSafe for Bulkhead {}
-impl RefUnwindSafe for Bulkhead {}
+impl<S> UnwindSafe for Bulkhead<S> {}
+impl<S> RefUnwindSafe for Bulkhead<S> {}
 
-impl fmt::Debug for Bulkhead {
+impl<S> fmt::Debug for Bulkhead<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seen = self.places.load();
         f.debug_struct("Bulkhead")
@@ -329,7 +336,6 @@ impl fmt::Debug for Bulkhead {
             .field("in_flight", &seen.in_flight())
             .field("waiting", &seen.waiting())
             .field("max_wait", &self.max_wait)
-            .field("timer", &self.timer)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -1,50 +1,35 @@
 //! How a task waits for a place.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 
 use super::places::Waiter;
-use crate::clock::timer::{Alarm, Timer};
 use crate::sync::wait_queue::EventQueue;
 
-/// Ready with whether it was given a place. Dropped before, it leaves the line, and no place is lost.
-pub(super) struct Wait<'a> {
-    waiter: Option<Waiter<'a, EventQueue>>,
-    alarm: Option<Alarm>,
-}
-
-impl<'a> Wait<'a> {
-    /// Waits no longer than this, if there is a bound.
-    pub(super) fn new(
-        waiter: Waiter<'a, EventQueue>,
-        at_most: Option<Duration>,
-        timer: &Timer,
-    ) -> Self {
-        Self {
-            waiter: Some(waiter),
-            alarm: at_most.map(|wait| timer.after(wait)),
-        }
-    }
-}
-
-impl Future for Wait<'_> {
-    type Output = bool;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
-        let Some(waiter) = &mut self.waiter else {
+/// Waits for a place until `end`, if there is one, and returns whether it was given one.
+///
+/// A future that is dropped before leaves the line, and no place is lost.
+pub(super) async fn wait(
+    waiter: Waiter<'_, EventQueue>,
+    end: Option<impl Future<Output = ()>>,
+) -> bool {
+    let mut waiter = Some(waiter);
+    let mut end = pin!(end);
+    poll_fn(|context| {
+        let Some(queued) = &mut waiter else {
             return Poll::Ready(false);
         };
-        if waiter.poll(context).is_ready() {
-            self.waiter = None;
+        if queued.poll(context).is_ready() {
+            waiter = None;
             return Poll::Ready(true);
         }
-        let alarm = self.alarm.as_mut();
-        if alarm.is_some_and(|alarm| alarm.as_mut().poll(context).is_ready()) {
+        let end = end.as_mut().as_pin_mut();
+        if end.is_some_and(|end| end.poll(context).is_ready()) {
             // It may have been given a place since it was asked.
-            return Poll::Ready(self.waiter.take().is_some_and(Waiter::give_up));
+            return Poll::Ready(waiter.take().is_some_and(Waiter::give_up));
         }
         Poll::Pending
-    }
+    })
+    .await
 }

@@ -1,8 +1,7 @@
 //! Where the breaker's time comes from.
 
 pub(crate) mod context;
-#[cfg(any(feature = "bulkhead", feature = "async"))]
-pub(crate) mod timer;
+pub(crate) mod sleep;
 
 use std::io;
 use std::sync::{Arc, OnceLock};

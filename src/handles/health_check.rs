@@ -1,5 +1,6 @@
 //! A task that checks the dependency's health while the breaker is open.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
@@ -12,6 +13,7 @@ use crate::breaker::CircuitBreaker;
 use crate::breaker::nested::OuterCall;
 use crate::breaker::shared::SharedBreaker;
 use crate::clock::Now;
+use crate::clock::sleep::{DefaultSleep, Sleep};
 use crate::engine::NextCheck;
 use crate::outcome::{Classify, Outcome};
 use crate::state::Generation;
@@ -50,9 +52,8 @@ impl<C> CircuitBreaker<C> {
     /// # Cost
     /// To calls, nothing while the breaker is closed. The task sleeps until the breaker opens; the call that
     /// opens it wakes the task, and may wait for a lock of
-    /// [`event-listener`](https://docs.rs/event-listener) or of the runtime for that. The time comes from a
-    /// thread of [`futures-timer`](https://docs.rs/futures-timer), one for the process, unless
-    /// [another timer](Self::health_check_with_timer) is named.
+    /// [`event-listener`](https://docs.rs/event-listener) or of the runtime for that. The time comes from the
+    /// [timer](HealthCheck::sleep_with).
     ///
     /// ```
     /// use std::time::Duration;
@@ -64,11 +65,11 @@ impl<C> CircuitBreaker<C> {
     /// #     async fn get(&self, _path: &str) -> Result<u16, std::io::Error> { Ok(200) }
     /// # }
     /// # let client = Client;
-    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     /// # runtime.block_on(async {
     /// let payments = CircuitBreaker::new("payments");
-    /// let task = payments.health_check(async move || client.get("/health").await);
-    /// tokio::spawn(task);
+    /// let health_check = payments.health_check(async move || client.get("/health").await);
+    /// tokio::spawn(health_check.run());
     ///
     /// payments.trip(Duration::from_millis(1));
     /// while payments.state() == State::Open {
@@ -78,17 +79,31 @@ impl<C> CircuitBreaker<C> {
     /// assert_eq!(payments.snapshot().calls(), 0);
     /// # });
     /// ```
-    #[must_use = "it does nothing unless it is spawned or awaited"]
-    pub fn health_check<A, T, E>(&self, check: A) -> impl Future<Output = ()> + use<A, T, E, C>
+    pub fn health_check<A>(&self, check: A) -> HealthCheck<C, A>
     where
-        A: AsyncFn() -> Result<T, E>,
-        C: Classify<T, E> + Clone,
+        C: Clone,
     {
-        self.health_check_with_timer(futures_timer::Delay::new, check)
+        HealthCheck {
+            breaker: Arc::downgrade(&self.shared),
+            classifier: self.classifier.clone(),
+            check,
+            timer: DefaultSleep::default(),
+        }
     }
+}
 
-    /// The same, which takes its time from this function, that returns a future which is ready after the
-    /// duration: `tokio::time::sleep`, `smol::Timer::after`.
+/// A health check that is to run; made by [`CircuitBreaker::health_check`].
+#[derive(Clone)]
+#[must_use = "it does nothing unless its `run` is spawned or awaited"]
+pub struct HealthCheck<C, A, S = DefaultSleep> {
+    breaker: Weak<SharedBreaker>,
+    classifier: C,
+    check: A,
+    timer: S,
+}
+
+impl<C, A, S> HealthCheck<C, A, S> {
+    /// The same check, which takes its time from this timer; see [`Sleep`].
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -97,27 +112,36 @@ impl<C> CircuitBreaker<C> {
     /// # runtime.block_on(async {
     /// let payments = CircuitBreaker::new("payments");
     /// let check = async || Ok::<_, std::io::Error>(());
-    /// let task = payments.health_check_with_timer(tokio::time::sleep, check);
-    /// let task = tokio::spawn(task);
+    /// let health_check = payments.health_check(check).sleep_with(tokio::time::sleep);
+    /// let task = tokio::spawn(health_check.run());
     ///
     /// drop(payments);
     /// assert!(task.await.is_ok());
     /// # });
     /// ```
+    pub fn sleep_with<Z: Sleep>(self, timer: Z) -> HealthCheck<C, A, Z> {
+        HealthCheck {
+            breaker: self.breaker,
+            classifier: self.classifier,
+            check: self.check,
+            timer,
+        }
+    }
+
+    /// The task. It ends when the breaker is gone.
     #[must_use = "it does nothing unless it is spawned or awaited"]
-    pub fn health_check_with_timer<S, D, A, T, E>(
-        &self,
-        timer: S,
-        check: A,
-    ) -> impl Future<Output = ()> + use<S, D, A, T, E, C>
+    pub fn run<T, E>(self) -> impl Future<Output = ()> + use<C, A, S, T, E>
     where
-        S: Fn(Duration) -> D,
-        D: Future,
         A: AsyncFn() -> Result<T, E>,
-        C: Classify<T, E> + Clone,
+        C: Classify<T, E>,
+        S: Sleep,
     {
-        let breaker = Arc::downgrade(&self.shared);
-        let classifier = self.classifier.clone();
+        let Self {
+            breaker,
+            classifier,
+            check,
+            timer,
+        } = self;
         async move {
             let Some(attendance) = Attendance::enter(breaker) else {
                 return;
@@ -135,13 +159,13 @@ impl<C> CircuitBreaker<C> {
                             yield_once().await;
                         }
                         let wait = Duration::from_nanos(nanos).min(LONGEST_SLEEP);
-                        let has_rung = until(bell, timer(wait)).await.is_some();
+                        let has_rung = until(bell, timer.sleep(wait)).await.is_some();
                         last = if has_rung { Last::Other } else { Last::Wait };
                     }
                     NextCheck::Now { .. } if last == Last::Check => {
                         last = Last::Other;
                         yield_once().await;
-                        until(bell, timer(PAUSE)).await;
+                        until(bell, timer.sleep(PAUSE)).await;
                     }
                     NextCheck::Now {
                         generation,
@@ -157,7 +181,7 @@ impl<C> CircuitBreaker<C> {
                             poll_fn(|context| outer.run(|| check.as_mut().poll(context))).await
                         };
                         let result = match at_most.map(Duration::from_nanos) {
-                            Some(at_most) => until(check, timer(at_most)).await,
+                            Some(at_most) => until(check, timer.sleep(at_most)).await,
                             None => Some(check.await),
                         };
                         let verdict = result.map(|result| {
@@ -175,6 +199,12 @@ impl<C> CircuitBreaker<C> {
                 }
             }
         }
+    }
+}
+
+impl<C, A, S> fmt::Debug for HealthCheck<C, A, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HealthCheck").finish_non_exhaustive()
     }
 }
 

@@ -1,18 +1,235 @@
 //! The handles of a breaker: each makes calls through it in a way of its own.
+//!
+//! | handle | made by | its calls |
+//! |---|---|---|
+//! | [`CircuitBreaker`] | | are made or rejected at once |
+//! | [`CallTimeout`] | [`Handle::call_timeout`] | are given up after a time |
+//! | `WithBulkhead` | `Handle::with_bulkhead`, feature `bulkhead` | need a place of the bulkhead too |
+//! | `Waiting` | `Handle::waiting`, feature `async` | wait for the verdict of the probes |
+//! | `WithBlocking` | `CircuitBreaker::with_blocking`, feature `bulkhead` | run on threads of their own |
+//!
+//! Handles nest: each but the last can be made from each other one. All of them share the breaker.
+//! A health check is a task beside them. It is made from the breaker, [`Handle::breaker`].
+//!
+//! ```
+//! use std::time::Duration;
+//! use tripcurve::CircuitBreaker;
+//! use tripcurve::handles::Handle;
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+//! # runtime.block_on(async {
+//! let payments = CircuitBreaker::new("payments")
+//!     .call_timeout(Duration::from_secs(1))?
+//!     .sleep_with(tokio::time::sleep);
+//! assert_eq!(payments.call_async(|| async { Ok::<_, String>(42) }).await, Ok(42));
+//! assert_eq!(payments.breaker().snapshot().successes(), 1);
+//! # Ok::<(), tripcurve::error::ConfigError>(())
+//! # }).unwrap();
+//! ```
 
 pub(crate) mod call_timeout;
+pub(crate) mod layer;
 #[cfg(feature = "async")]
 pub(crate) mod waiting;
 #[cfg(feature = "async")]
-mod health_check;
+pub(crate) mod health_check;
 #[cfg(feature = "bulkhead")]
 pub(crate) mod with_bulkhead;
-
-pub use crate::breaker::permit::OwnedPermit;
 #[cfg(feature = "bulkhead")]
-pub use crate::bulkhead::blocking::GuardedBlocking;
+pub(crate) mod with_blocking;
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::time::Duration;
+
+use crate::breaker::CircuitBreaker;
+pub use crate::breaker::permit::OwnedPermit;
+use crate::breaker::permit::Permit;
+#[cfg(feature = "bulkhead")]
+use crate::bulkhead::Bulkhead;
+use crate::error::{CallError, ConfigError, TimedOut};
+use crate::outcome::{Classify, Outcome};
 pub use call_timeout::CallTimeout;
+#[cfg(feature = "async")]
+pub use health_check::HealthCheck;
+use layer::{Layer, Unlimited};
 #[cfg(feature = "async")]
 pub use waiting::Waiting;
 #[cfg(feature = "bulkhead")]
-pub use with_bulkhead::Guarded;
+pub use with_blocking::WithBlocking;
+#[cfg(feature = "bulkhead")]
+pub use with_bulkhead::WithBulkhead;
+
+/// A handle of a breaker: it makes calls if all its layers let them through.
+///
+/// The layers are asked in the order in which they were put around the breaker. The time limit of
+/// a [`CallTimeout`] counts from when the last one has let the call through.
+///
+/// `call`, `acquire` and `try_acquire` exist for handles without a time limit alone: nothing stops
+/// a thread that waits in the kernel. This trait is sealed.
+pub trait Handle: Layer {
+    /// Makes a call if the handle lets it through; the thread waits as the handle says.
+    ///
+    /// A panic in `operation` counts as a failure and goes on unwinding.
+    ///
+    /// # Errors
+    /// [`CallError::Rejected`] or `CallError::Full` if the call was not made,
+    /// [`CallError::Inner`] if it was made and failed.
+    #[inline]
+    fn call<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>
+    where
+        Self: Unlimited,
+        Self::Classifier: Classify<T, E>,
+    {
+        let admitted = self.admit().map_err(CallError::widen)?;
+        // The permit is dropped first, also if the operation panics.
+        let _held = admitted.held;
+        let permit = admitted.permit;
+        let result = permit.run(operation);
+        self.breaker().conclude(permit, result)
+    }
+
+    /// Makes an asynchronous call if the handle lets it through; the task waits as the handle says.
+    ///
+    /// The handle is asked when the future is first polled. A future that is dropped while it waits
+    /// counts for nothing. One that is dropped while the call is in flight counts as
+    /// [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), and [`CallError::TimedOut`] if it was made and given up.
+    fn call_async<T, E, F>(
+        &self,
+        operation: impl FnOnce() -> F,
+    ) -> impl Future<Output = Result<T, CallError<E>>>
+    where
+        F: Future<Output = Result<T, E>>,
+        Self::Classifier: Classify<T, E>,
+    {
+        async move {
+            let admitted = self.admit_async().await.map_err(CallError::widen)?;
+            let _held = admitted.held;
+            let permit = admitted.permit;
+            let ended = {
+                let call = async {
+                    let mut call = pin!(permit.run(operation));
+                    poll_fn(|context| permit.run(|| call.as_mut().poll(context))).await
+                };
+                self.limit_call(call).await
+            };
+            match ended {
+                Ok(result) => self.breaker().conclude(permit, result),
+                Err(limit) => {
+                    permit.finish(Outcome::TimedOut, None);
+                    let name = self.breaker().shared.core.name().clone();
+                    Err(CallError::TimedOut(TimedOut { name, limit }))
+                }
+            }
+        }
+    }
+
+    /// Asks for the right to make one call, without a wait.
+    ///
+    /// # Errors
+    /// The handle doesn't let the call through: [`CallError::Rejected`] or `CallError::Full`.
+    fn try_acquire(&self) -> Result<Permit<'_, Self::Held<'_>>, CallError<Infallible>>
+    where
+        Self: Unlimited,
+    {
+        self.try_admit().map(layer::Admitted::into_permit)
+    }
+
+    /// Asks for the right to make one call; the thread waits as the handle says.
+    ///
+    /// In a task, this would hold up the others of its thread: there, use
+    /// [`acquire_async`](Self::acquire_async).
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire).
+    fn acquire(&self) -> Result<Permit<'_, Self::Held<'_>>, CallError<Infallible>>
+    where
+        Self: Unlimited,
+    {
+        self.admit().map(layer::Admitted::into_permit)
+    }
+
+    /// Like [`acquire`](Self::acquire), for tasks. If the future is dropped while it waits, nothing
+    /// is lost.
+    ///
+    /// # Errors
+    /// As [`try_acquire`](Self::try_acquire).
+    fn acquire_async(
+        &self,
+    ) -> impl Future<Output = Result<Permit<'_, Self::Held<'_>>, CallError<Infallible>>>
+    where
+        Self: Unlimited,
+    {
+        async { self.admit_async().await.map(layer::Admitted::into_permit) }
+    }
+
+    /// The breaker.
+    fn breaker(&self) -> &CircuitBreaker<Self::Classifier> {
+        Layer::circuit_breaker(self)
+    }
+
+    /// This handle, whose asynchronous calls are given up after `limit`, at least a millisecond;
+    /// see [`CallTimeout`].
+    ///
+    /// # Errors
+    /// `limit` is below a millisecond.
+    fn call_timeout(&self, limit: Duration) -> Result<CallTimeout<Self>, ConfigError>
+    where
+        Self: Clone,
+    {
+        CallTimeout::new(self.clone(), limit)
+    }
+
+    /// This handle with a bulkhead behind it: calls are made if the handle lets them through and
+    /// the bulkhead has a place.
+    ///
+    /// Several breakers may share one bulkhead, and several bulkheads one breaker: each is given a
+    /// clone.
+    #[cfg(feature = "bulkhead")]
+    #[must_use]
+    fn with_bulkhead<S>(&self, bulkhead: Bulkhead<S>) -> WithBulkhead<Self, S>
+    where
+        Self: Clone,
+    {
+        WithBulkhead::new(self.clone(), bulkhead)
+    }
+
+    /// This handle, whose calls wait up to `max_wait` for the verdict of the probes; see
+    /// [`CircuitBreaker::waiting`].
+    ///
+    /// # Errors
+    /// The breaker was built without [`max_waiting`](crate::CircuitBreakerBuilder::max_waiting).
+    #[cfg(feature = "async")]
+    fn waiting(&self, max_wait: Duration) -> Result<Waiting<Self>, ConfigError>
+    where
+        Self: Clone,
+    {
+        Waiting::new(self.clone(), max_wait)
+    }
+}
+
+/// Its own [`call`](CircuitBreaker::call) and [`call_async`](CircuitBreaker::call_async) cost less.
+impl<C> Handle for CircuitBreaker<C> {
+    #[inline]
+    fn call<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>
+    where
+        C: Classify<T, E>,
+    {
+        CircuitBreaker::call(self, operation)
+    }
+
+    fn call_async<T, E, F>(
+        &self,
+        operation: impl FnOnce() -> F,
+    ) -> impl Future<Output = Result<T, CallError<E>>>
+    where
+        F: Future<Output = Result<T, E>>,
+        C: Classify<T, E>,
+    {
+        CircuitBreaker::call_async(self, operation)
+    }
+}

@@ -3,19 +3,19 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use super::Handle;
+use super::layer::{Admission, Layer, Unlimited};
 use crate::breaker::CircuitBreaker;
-use crate::breaker::permit::{Permit, PermitGuard};
 use crate::builder::CircuitBreakerBuilder;
 use crate::clock::Clock;
-use crate::clock::timer::{Alarm, Timer};
+use crate::clock::sleep::{DefaultSleep, Sleep};
 use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
-use crate::engine::{Prospect, Ticket};
-use crate::error::{CallError, ConfigError, Rejected};
-use crate::outcome::{Classify, DefaultClassifier};
+use crate::engine::{Core, Prospect};
+use crate::error::{CallError, ConfigError};
 use crate::state::State;
 use crate::sync::wait_queue::EventQueue;
 
@@ -61,11 +61,11 @@ impl<C> CircuitBreakerBuilder<C> {
 ///
 /// # Cost
 /// A breaker's [call](CircuitBreaker#cost) and another load of the state word. Who waits allocates its
-/// place in the line of [`event-listener`](https://docs.rs/event-listener), takes that line's lock, and
-/// for a bounded wait in a task allocates a timer. Who changes the breaker's state wakes all who wait.
+/// place in the line of [`event-listener`](https://docs.rs/event-listener) and takes that line's lock. Who changes the breaker's state wakes all who wait.
 ///
 /// ```
 /// use std::time::Duration;
+/// use tripcurve::handles::Handle;
 /// use tripcurve::{CircuitBreaker, State};
 ///
 /// let payments = CircuitBreaker::builder("payments")
@@ -84,10 +84,10 @@ impl<C> CircuitBreakerBuilder<C> {
 /// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct Waiting<C = DefaultClassifier> {
-    breaker: CircuitBreaker<C>,
+pub struct Waiting<H = CircuitBreaker, S = DefaultSleep> {
+    handle: H,
     max_wait: Duration,
-    timer: Timer,
+    timer: S,
 }
 
 impl<C> CircuitBreaker<C> {
@@ -103,6 +103,7 @@ impl<C> CircuitBreaker<C> {
     /// ```
     /// use std::time::Duration;
     /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::handles::Handle;
     ///
     /// let payments = CircuitBreaker::builder("payments").max_waiting(100).build()?;
     /// let patient = payments.waiting(Duration::from_millis(200))?;
@@ -115,30 +116,19 @@ impl<C> CircuitBreaker<C> {
     /// );
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
-    pub fn waiting(&self, max_wait: Duration) -> Result<Waiting<C>, ConfigError>
+    pub fn waiting(&self, max_wait: Duration) -> Result<Waiting<Self>, ConfigError>
     where
         C: Clone,
     {
-        if self.shared.core.probe_queue().is_none() {
-            return Err(ConfigError::new(
-                "max_waiting",
-                "none",
-                "set for this breaker",
-                "say in its builder how many may wait",
-            ));
-        }
-        Ok(Waiting {
-            breaker: self.clone(),
-            max_wait,
-            timer: Timer::default(),
-        })
+        Waiting::new(self.clone(), max_wait)
     }
 }
 
-/// What came of asking.
-enum Asked<'a> {
-    Answered(Result<Ticket, Rejected>),
-    Waits {
+/// What a call does next.
+enum Step<'a> {
+    /// It asks the handle within. If that is the last time, it takes whatever the answer is.
+    Ask { is_last: bool },
+    Wait {
         waiter: QueuedCaller<'a, EventQueue>,
         /// After this time it may become the probe.
         overdue_in: Option<Duration>,
@@ -152,15 +142,31 @@ enum Woken {
     TimeIsOver,
 }
 
-impl<C> Waiting<C> {
-    /// The same handle, whose tasks take the time of their waits from this function, which returns a
-    /// future that is ready after the duration: `tokio::time::sleep`, `smol::Timer::after`.
-    ///
-    /// The default is a thread of [`futures-timer`](https://docs.rs/futures-timer), one for the process,
-    /// which starts when the first task waits with a bound. Threads need neither.
+impl<H: Layer> Waiting<H> {
+    pub(super) fn new(handle: H, max_wait: Duration) -> Result<Self, ConfigError> {
+        let breaker = handle.circuit_breaker();
+        if breaker.shared.core.probe_queue().is_none() {
+            return Err(ConfigError::new(
+                "max_waiting",
+                "none",
+                "set for this breaker",
+                "say in its builder how many may wait",
+            ));
+        }
+        Ok(Self {
+            handle,
+            max_wait,
+            timer: DefaultSleep::default(),
+        })
+    }
+}
+
+impl<H, S> Waiting<H, S> {
+    /// The same handle, whose tasks wait by this timer; see [`Sleep`].
     ///
     /// ```
     /// use std::time::Duration;
+    /// use tripcurve::handles::Handle;
     /// use tripcurve::{CircuitBreaker, State};
     ///
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -179,157 +185,11 @@ impl<C> Waiting<C> {
     /// # }).unwrap();
     /// ```
     #[must_use]
-    pub fn sleep_with<S>(mut self, after: impl Fn(Duration) -> S + Send + Sync + 'static) -> Self
-    where
-        S: Future + Send + 'static,
-    {
-        self.timer = Timer::given(after);
-        self
-    }
-
-    /// Makes a call if the breaker lets it through; the thread waits for the verdict of the probes.
-    ///
-    /// A panic in `operation` counts as a failure and goes on unwinding.
-    ///
-    /// # Errors
-    /// [`CallError::Rejected`] if the call was not made, [`CallError::Inner`] if it was made and failed.
-    #[inline]
-    pub fn call<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>
-    where
-        C: Classify<T, E>,
-    {
-        let permit = self.acquire()?.0;
-        let result = permit.run(operation);
-        self.breaker.conclude(permit, result)
-    }
-
-    /// Makes an asynchronous call if the breaker lets it through; the task waits for the verdict of the
-    /// probes.
-    ///
-    /// The breaker is asked when the future is first polled. A future that is dropped while it waits
-    /// counts for nothing; one that is dropped while the call is in flight counts as
-    /// [`on_cancel`](CircuitBreakerBuilder::on_cancel) says.
-    ///
-    /// # Errors
-    /// As [`call`](Self::call).
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use tripcurve::CircuitBreaker;
-    ///
-    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    /// # runtime.block_on(async {
-    /// let payments = CircuitBreaker::builder("payments").max_waiting(100).build()?;
-    /// let patient = payments.waiting(Duration::from_millis(200))?;
-    /// assert_eq!(patient.call_async(|| async { Ok::<_, String>(42) }).await, Ok(42));
-    /// # Ok::<(), tripcurve::error::ConfigError>(())
-    /// # }).unwrap();
-    /// ```
-    pub async fn call_async<T, E, F>(
-        &self,
-        operation: impl FnOnce() -> F,
-    ) -> Result<T, CallError<E>>
-    where
-        F: Future<Output = Result<T, E>>,
-        C: Classify<T, E>,
-    {
-        let permit = self.acquire_async().await?.0;
-        let result = {
-            let mut call = pin!(permit.run(operation));
-            poll_fn(|context| permit.run(|| call.as_mut().poll(context))).await
-        };
-        self.breaker.conclude(permit, result)
-    }
-
-    /// Asks for the right to make one call; the thread waits for the verdict of the probes.
-    ///
-    /// In a task, this would hold up the others of its thread: there, use
-    /// [`acquire_async`](Self::acquire_async).
-    ///
-    /// # Errors
-    /// The breaker does not let the call through, the time is over, or too many wait already.
-    pub fn acquire(&self) -> Result<Permit<'_>, Rejected> {
-        let ticket = match self.ask() {
-            Asked::Answered(ticket) => ticket,
-            asked @ Asked::Waits { .. } => self.wait(asked),
-        };
-        Ok(Permit(PermitGuard::new(&self.breaker.shared, ticket?)))
-    }
-
-    /// The same; the task waits. Any runtime will do: nothing is spawned, and the time comes from
-    /// [elsewhere](Self::sleep_with). If the future is dropped while it waits, nothing is lost.
-    ///
-    /// # Errors
-    /// As [`acquire`](Self::acquire).
-    pub async fn acquire_async(&self) -> Result<Permit<'_>, Rejected> {
-        let ticket = match self.ask() {
-            Asked::Answered(ticket) => ticket,
-            asked @ Asked::Waits { .. } => self.wait_async(asked).await,
-        };
-        Ok(Permit(PermitGuard::new(&self.breaker.shared, ticket?)))
-    }
-
-    /// How many calls wait now, those included who were woken and have not yet gone on.
-    #[must_use]
-    pub fn waiting(&self) -> u32 {
-        let probe_queue = self.breaker.shared.core.probe_queue();
-        let waiting = probe_queue.map_or(0, ProbeQueue::waiting);
-        u32::try_from(waiting).unwrap_or(u32::MAX)
-    }
-
-    /// The breaker.
-    #[must_use]
-    pub fn breaker(&self) -> &CircuitBreaker<C> {
-        &self.breaker
-    }
-
-    /// Asks the breaker, or stands in line.
-    #[inline]
-    fn ask(&self) -> Asked<'_> {
-        let shared = &*self.breaker.shared;
-        match shared.core.prospect(shared) {
-            Prospect::Answer => match shared.admit() {
-                // Somebody else has taken the place.
-                Err(rejected) if rejected.state() == State::HalfOpen => self.ask_slow(),
-                answer => Asked::Answered(answer),
-            },
-            Prospect::Ramp => Asked::Answered(shared.admit()),
-            Prospect::Verdict { .. } => self.ask_slow(),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn ask_slow(&self) -> Asked<'_> {
-        let shared = &*self.breaker.shared;
-        let (Some(probe_queue), false) = (shared.core.probe_queue(), self.max_wait.is_zero())
-        else {
-            return Asked::Answered(shared.admit());
-        };
-        loop {
-            let mut prospect = shared.core.prospect(shared);
-            if let Prospect::Verdict { .. } = prospect {
-                let entry = probe_queue.enter(|| {
-                    prospect = shared.core.prospect(shared);
-                    matches!(prospect, Prospect::Verdict { .. })
-                });
-                match (entry, prospect) {
-                    (ProbeQueueEntry::Waits(waiter), Prospect::Verdict { overdue_in }) => {
-                        let is_ever = overdue_in != u64::MAX;
-                        return Asked::Waits {
-                            waiter,
-                            overdue_in: is_ever.then(|| Duration::from_nanos(overdue_in)),
-                        };
-                    }
-                    (ProbeQueueEntry::Full, _) => return Asked::Answered(shared.admit()),
-                    _ => {}
-                }
-            }
-            match shared.admit() {
-                Err(rejected)
-                    if rejected.state() == State::HalfOpen && prospect != Prospect::Ramp => {}
-                answer => return Asked::Answered(answer),
-            }
+    pub fn sleep_with<Z: Sleep>(self, timer: Z) -> Waiting<H, Z> {
+        Waiting {
+            handle: self.handle,
+            max_wait: self.max_wait,
+            timer,
         }
     }
 
@@ -337,57 +197,172 @@ impl<C> Waiting<C> {
     fn bound(&self) -> Option<Duration> {
         (self.max_wait != Duration::MAX).then_some(self.max_wait)
     }
+}
+
+impl<H: Layer, S> Waiting<H, S> {
+    /// How many calls wait now, those included who were woken and have not yet gone on.
+    #[must_use]
+    pub fn queued(&self) -> u32 {
+        let probe_queue = self.core().probe_queue();
+        let waiting = probe_queue.map_or(0, ProbeQueue::waiting);
+        u32::try_from(waiting).unwrap_or(u32::MAX)
+    }
+
+    fn core(&self) -> &Core {
+        &self.handle.circuit_breaker().shared.core
+    }
+
+    fn prospect(&self) -> Prospect {
+        let shared = &*self.handle.circuit_breaker().shared;
+        shared.core.prospect(shared)
+    }
+
+    #[inline]
+    fn step(&self) -> Step<'_> {
+        match self.prospect() {
+            Prospect::Answer => Step::Ask { is_last: false },
+            Prospect::Ramp => Step::Ask { is_last: true },
+            Prospect::Verdict { .. } => self.step_slow(),
+        }
+    }
+
+    /// Stands in line, if the verdict is still to come.
+    #[cold]
+    #[inline(never)]
+    fn step_slow(&self) -> Step<'_> {
+        let (Some(probe_queue), false) = (self.core().probe_queue(), self.max_wait.is_zero())
+        else {
+            return Step::Ask { is_last: true };
+        };
+        let mut prospect = self.prospect();
+        let entry = probe_queue.enter(|| {
+            prospect = self.prospect();
+            matches!(prospect, Prospect::Verdict { .. })
+        });
+        match (entry, prospect) {
+            (ProbeQueueEntry::Waits(waiter), Prospect::Verdict { overdue_in }) => {
+                let is_ever = overdue_in != u64::MAX;
+                Step::Wait {
+                    waiter,
+                    overdue_in: is_ever.then(|| Duration::from_nanos(overdue_in)),
+                }
+            }
+            (ProbeQueueEntry::Full, _) | (_, Prospect::Ramp) => Step::Ask { is_last: true },
+            _ => Step::Ask { is_last: false },
+        }
+    }
+
+    /// Another call has taken the probe's place.
+    fn came_too_late<G>(answer: &Admission<'_, G>) -> bool {
+        matches!(answer, Err(CallError::Rejected(rejected)) if rejected.state() == State::HalfOpen)
+    }
 
     #[cold]
-    fn wait<'a>(&'a self, mut asked: Asked<'a>) -> Result<Ticket, Rejected> {
+    fn wait<'a>(
+        &'a self,
+        mut waiter: QueuedCaller<'a, EventQueue>,
+        mut overdue_in: Option<Duration>,
+    ) -> Admission<'a, H::Held<'a>> {
         let clock = Clock::default();
         let end = self.bound().map(|bound| clock.now().saturating_add(bound));
         loop {
-            let (waiter, overdue_in) = match asked {
-                Asked::Answered(answer) => return answer,
-                Asked::Waits { waiter, overdue_in } => (waiter, overdue_in),
-            };
             let left = end.map(|end| end.saturating_sub(clock.now()));
             if left.is_some_and(|left| left.is_zero()) {
-                break;
+                drop(waiter);
+                return self.handle.admit();
             }
             waiter.wait(left.into_iter().chain(overdue_in).min());
-            asked = self.ask();
+            (waiter, overdue_in) = loop {
+                match self.step() {
+                    Step::Wait { waiter, overdue_in } => break (waiter, overdue_in),
+                    Step::Ask { is_last } => {
+                        let answer = self.handle.admit();
+                        if is_last || !Self::came_too_late(&answer) {
+                            return answer;
+                        }
+                    }
+                }
+            };
         }
-        self.breaker.shared.admit()
+    }
+}
+
+impl<H: Layer, S: Sleep> Handle for Waiting<H, S> {}
+impl<H: Unlimited, S> Unlimited for Waiting<H, S> {}
+
+impl<H: Layer, S: Sleep> Layer for Waiting<H, S> {
+    type Classifier = H::Classifier;
+    type Held<'a>
+        = H::Held<'a>
+    where
+        Self: 'a;
+
+    fn circuit_breaker(&self) -> &CircuitBreaker<H::Classifier> {
+        self.handle.circuit_breaker()
     }
 
-    async fn wait_async<'a>(&'a self, mut asked: Asked<'a>) -> Result<Ticket, Rejected> {
-        let mut end = self.bound().map(|bound| self.timer.after(bound));
+    fn try_admit(&self) -> Admission<'_, H::Held<'_>> {
+        self.handle.try_admit()
+    }
+
+    fn admit(&self) -> Admission<'_, H::Held<'_>> {
         loop {
-            let (waiter, overdue_in) = match asked {
-                Asked::Answered(answer) => return answer,
-                Asked::Waits { waiter, overdue_in } => (waiter, overdue_in),
-            };
-            let overdue = overdue_in.map(|wait| self.timer.after(wait));
-            if woken(waiter, &mut end, overdue).await == Woken::TimeIsOver {
-                return self.breaker.shared.admit();
+            match self.step() {
+                Step::Wait { waiter, overdue_in } => return self.wait(waiter, overdue_in),
+                Step::Ask { is_last } => {
+                    let answer = self.handle.admit();
+                    if is_last || !Self::came_too_late(&answer) {
+                        return answer;
+                    }
+                }
             }
-            asked = self.ask();
         }
+    }
+
+    async fn admit_async(&self) -> Admission<'_, H::Held<'_>> {
+        let mut end = pin!(None);
+        let mut has_waited = false;
+        loop {
+            match self.step() {
+                Step::Wait { waiter, overdue_in } => {
+                    if !has_waited {
+                        has_waited = true;
+                        end.set(self.bound().map(|bound| self.timer.sleep(bound)));
+                    }
+                    let overdue = overdue_in.map(|wait| self.timer.sleep(wait));
+                    if woken(waiter, end.as_mut(), overdue).await == Woken::TimeIsOver {
+                        return self.handle.admit_async().await;
+                    }
+                }
+                Step::Ask { is_last } => {
+                    let answer = self.handle.admit_async().await;
+                    if is_last || !Self::came_too_late(&answer) {
+                        return answer;
+                    }
+                }
+            }
+        }
+    }
+
+    fn limit_call<F: Future>(&self, call: F) -> impl Future<Output = Result<F::Output, Duration>> {
+        self.handle.limit_call(call)
     }
 }
 
 /// Ready when the waiter is woken, or one of the times is over.
 async fn woken(
     mut waiter: QueuedCaller<'_, EventQueue>,
-    end: &mut Option<Alarm>,
-    mut overdue: Option<Alarm>,
+    mut end: Pin<&mut Option<impl Future<Output = ()>>>,
+    overdue: Option<impl Future<Output = ()>>,
 ) -> Woken {
+    let mut overdue = pin!(overdue);
     poll_fn(|context| {
-        let mut rings = |alarm: &mut Option<Alarm>| {
-            let alarm = alarm.as_mut();
-            alarm.is_some_and(|alarm| alarm.as_mut().poll(context).is_ready())
-        };
-        if rings(end) {
+        let end = end.as_mut().as_pin_mut();
+        if end.is_some_and(|end| end.poll(context).is_ready()) {
             return Poll::Ready(Woken::TimeIsOver);
         }
-        if rings(&mut overdue) {
+        let overdue = overdue.as_mut().as_pin_mut();
+        if overdue.is_some_and(|overdue| overdue.poll(context).is_ready()) {
             return Poll::Ready(Woken::LooksAgain);
         }
         waiter.poll(context).map(|()| Woken::LooksAgain)
@@ -396,16 +371,15 @@ async fn woken(
 }
 
 /// A call that unwinds leaves the breaker in order; the rest is not the caller's to break.
-impl<C: UnwindSafe> UnwindSafe for Waiting<C> {}
-impl<C: RefUnwindSafe> RefUnwindSafe for Waiting<C> {}
+impl<H: UnwindSafe, S> UnwindSafe for Waiting<H, S> {}
+impl<H: RefUnwindSafe, S> RefUnwindSafe for Waiting<H, S> {}
 
-impl<C> fmt::Debug for Waiting<C> {
+impl<H: Layer + fmt::Debug, S> fmt::Debug for Waiting<H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiting")
-            .field("breaker", &self.breaker)
+            .field("handle", &self.handle)
             .field("max_wait", &self.max_wait)
-            .field("waiting", &self.waiting())
-            .field("timer", &self.timer)
-            .finish()
+            .field("queued", &self.queued())
+            .finish_non_exhaustive()
     }
 }

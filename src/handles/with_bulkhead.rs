@@ -1,16 +1,18 @@
 //! A breaker and a bulkhead before the same dependency.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::Future;
+use std::time::Duration;
 
+use super::Handle;
+use super::layer::{Admission, Admitted, Layer, Unlimited};
 use crate::breaker::CircuitBreaker;
 use crate::breaker::permit::PermitGuard;
-use crate::breaker::shared::SharedBreaker;
 use crate::bulkhead::{Bulkhead, BulkheadPermit};
+use crate::clock::sleep::{DefaultSleep, Sleep};
 use crate::engine::Ticket;
-use crate::error::{CallError, Rejected};
-use crate::outcome::{Classify, DefaultClassifier};
+use crate::error::CallError;
 
 /// A breaker and a bulkhead before the same dependency; made by [`CircuitBreaker::with_bulkhead`].
 /// A call that waits must go on being polled. Otherwise it keeps the place that it is handed until
@@ -25,7 +27,10 @@ use crate::outcome::{Classify, DefaultClassifier};
 /// - The time of a call begins when it has its place, and its outcome is recorded before the place goes
 ///   back: who is handed the place meets the breaker that this outcome has left behind.
 ///
-/// Who waits when the breaker trips is rejected when its turn comes, or its time is over.
+/// A queued caller is rejected when its turn comes or its wait expires, if the breaker has tripped.
+///
+/// With a `Waiting` handle within, a call that has waited for its place doesn't wait for the verdict
+/// of the probes again. With `Waiting` around this handle it does, and holds no place meanwhile.
 ///
 /// Clones share both.
 ///
@@ -34,6 +39,7 @@ use crate::outcome::{Classify, DefaultClassifier};
 ///
 /// ```
 /// use tripcurve::bulkhead::Bulkhead;
+/// use tripcurve::handles::Handle;
 /// use tripcurve::{CallError, CircuitBreaker};
 ///
 /// let reports = CircuitBreaker::new("reports").with_bulkhead(Bulkhead::new(1)?);
@@ -43,9 +49,9 @@ use crate::outcome::{Classify, DefaultClassifier};
 /// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct Guarded<C = DefaultClassifier> {
-    breaker: CircuitBreaker<C>,
-    bulkhead: Bulkhead,
+pub struct WithBulkhead<H = CircuitBreaker, S = DefaultSleep> {
+    handle: H,
+    bulkhead: Bulkhead<S>,
 }
 
 impl<C> CircuitBreaker<C> {
@@ -58,6 +64,7 @@ impl<C> CircuitBreaker<C> {
     /// use std::time::Duration;
     /// use tripcurve::CircuitBreaker;
     /// use tripcurve::bulkhead::Bulkhead;
+    /// use tripcurve::handles::Handle;
     ///
     /// let reports = CircuitBreaker::new("reports")
     ///     .with_bulkhead(Bulkhead::new(10)?.max_wait(Duration::from_millis(50)));
@@ -65,121 +72,53 @@ impl<C> CircuitBreaker<C> {
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
-    pub fn with_bulkhead(&self, bulkhead: Bulkhead) -> Guarded<C>
+    pub fn with_bulkhead<S>(&self, bulkhead: Bulkhead<S>) -> WithBulkhead<Self, S>
     where
         C: Clone,
     {
-        Guarded {
-            breaker: self.clone(),
-            bulkhead,
-        }
+        WithBulkhead::new(self.clone(), bulkhead)
     }
 }
 
-/// A place, and then the breaker's permit, so that the permit is dropped first.
-pub(crate) type Both<'a> = (BulkheadPermit<'a>, PermitGuard<&'a SharedBreaker>);
-
-enum BulkheadEntry<'a> {
-    Entered(Both<'a>),
-    /// There is no place; the breaker's permit was withdrawn.
-    Waits(Option<Ticket>),
-}
-
-impl<C> Guarded<C> {
-    /// Makes a call if the breaker lets it through and the bulkhead has a place; the thread waits up to
-    /// [`Bulkhead::max_wait`] for it.
-    ///
-    /// A panic in `operation` counts as a failure and goes on unwinding.
-    ///
-    /// # Errors
-    /// [`CallError::Rejected`] or [`CallError::Full`] if the call was not made, [`CallError::Inner`] if
-    /// it was made and failed.
-    #[inline]
-    pub fn call<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>
-    where
-        C: Classify<T, E>,
-    {
-        let (_place, permit) = match self.enter_at_once()? {
-            BulkheadEntry::Entered(both) => both,
-            BulkheadEntry::Waits(withdrawn) => {
-                self.admitted_to(self.bulkhead.acquire()?, withdrawn)?
-            }
-        };
-        let result = permit.run(operation);
-        self.breaker.conclude(permit, result)
-    }
-
-    /// Makes an asynchronous call if the breaker lets it through and the bulkhead has a place; the task
-    /// waits up to [`Bulkhead::max_wait`] for it.
-    ///
-    /// The breaker is asked when the future is first polled. A future that is dropped while it waits
-    /// counts for nothing; one that is dropped while the call is in flight counts as
-    /// [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says.
-    ///
-    /// # Errors
-    /// As [`call`](Self::call).
-    ///
-    /// ```
-    /// use tripcurve::CircuitBreaker;
-    /// use tripcurve::bulkhead::Bulkhead;
-    ///
-    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    /// # runtime.block_on(async {
-    /// let reports = CircuitBreaker::new("reports").with_bulkhead(Bulkhead::new(10)?);
-    /// assert_eq!(reports.call_async(|| async { Ok::<_, String>(42) }).await, Ok(42));
-    /// # Ok::<(), tripcurve::error::ConfigError>(())
-    /// # }).unwrap();
-    /// ```
-    pub async fn call_async<T, E, F>(
-        &self,
-        operation: impl FnOnce() -> F,
-    ) -> Result<T, CallError<E>>
-    where
-        F: Future<Output = Result<T, E>>,
-        C: Classify<T, E>,
-    {
-        let (_place, permit) = self.enter_async().await?;
-        let result = {
-            let mut call = pin!(permit.run(operation));
-            poll_fn(|context| permit.run(|| call.as_mut().poll(context))).await
-        };
-        self.breaker.conclude(permit, result)
-    }
-
-    /// Asks both; the task waits for a place.
-    #[inline]
-    pub(crate) async fn enter_async<E>(&self) -> Result<Both<'_>, CallError<E>> {
-        match self.enter_at_once()? {
-            BulkheadEntry::Entered(both) => Ok(both),
-            BulkheadEntry::Waits(withdrawn) => {
-                Ok(self.admitted_to(self.bulkhead.acquire_async().await?, withdrawn)?)
-            }
-        }
-    }
-
-    /// The breaker.
-    #[must_use]
-    pub fn breaker(&self) -> &CircuitBreaker<C> {
-        &self.breaker
+impl<H, S> WithBulkhead<H, S> {
+    pub(super) fn new(handle: H, bulkhead: Bulkhead<S>) -> Self {
+        Self { handle, bulkhead }
     }
 
     /// The bulkhead.
     #[must_use]
-    pub fn bulkhead(&self) -> &Bulkhead {
+    pub fn bulkhead(&self) -> &Bulkhead<S> {
         &self.bulkhead
     }
+}
 
-    /// Asks the breaker, then the bulkhead.
+/// What came of asking the handle within, and then for a place.
+enum BulkheadEntry<'a, G> {
+    Entered(Admitted<'a, (BulkheadPermit<'a>, G)>),
+    /// There is no place; the breaker's permit was withdrawn.
+    Waits {
+        withdrawn: Option<Ticket>,
+        held: G,
+    },
+}
+
+impl<H: Layer, S> WithBulkhead<H, S> {
+    /// Takes a place for a call that the handle within has let through, without a wait.
     #[inline]
-    fn enter_at_once<E>(&self) -> Result<BulkheadEntry<'_>, CallError<E>> {
-        let shared = &*self.breaker.shared;
-        let permit = PermitGuard::new(shared, shared.admit()?);
+    fn enter<'a, G>(
+        &'a self,
+        admitted: Admitted<'a, G>,
+    ) -> Result<BulkheadEntry<'a, G>, CallError<Infallible>> {
+        let Admitted { permit, held } = admitted;
         match self.bulkhead.try_acquire() {
-            Ok(place) => Ok(BulkheadEntry::Entered((place, permit))),
+            Ok(place) => {
+                let held = (place, held);
+                Ok(BulkheadEntry::Entered(Admitted { permit, held }))
+            }
             Err(full) => {
                 let withdrawn = permit.withdraw();
                 if self.bulkhead.waits() {
-                    Ok(BulkheadEntry::Waits(withdrawn))
+                    Ok(BulkheadEntry::Waits { withdrawn, held })
                 } else {
                     Err(full.into())
                 }
@@ -188,21 +127,76 @@ impl<C> Guarded<C> {
     }
 
     /// Asks the breaker for a call that has waited for its place.
-    fn admitted_to<'a>(
+    fn admit_again<'a, G>(
         &'a self,
         place: BulkheadPermit<'a>,
         withdrawn: Option<Ticket>,
-    ) -> Result<Both<'a>, Rejected> {
-        let shared = &*self.breaker.shared;
+        held: G,
+    ) -> Admission<'a, (BulkheadPermit<'a>, G)> {
+        let shared = &*self.handle.circuit_breaker().shared;
         let permit = PermitGuard::new(shared, shared.admit_again(withdrawn)?);
-        Ok((place, permit))
+        let held = (place, held);
+        Ok(Admitted { permit, held })
     }
 }
 
-impl<C> fmt::Debug for Guarded<C> {
+impl<H: Layer, S: Sleep> Handle for WithBulkhead<H, S> {}
+impl<H: Unlimited, S> Unlimited for WithBulkhead<H, S> {}
+
+impl<H: Layer, S: Sleep> Layer for WithBulkhead<H, S> {
+    type Classifier = H::Classifier;
+    type Held<'a>
+        = (BulkheadPermit<'a>, H::Held<'a>)
+    where
+        Self: 'a;
+
+    fn circuit_breaker(&self) -> &CircuitBreaker<H::Classifier> {
+        self.handle.circuit_breaker()
+    }
+
+    fn try_admit(&self) -> Admission<'_, Self::Held<'_>> {
+        let Admitted { permit, held } = self.handle.try_admit()?;
+        match self.bulkhead.try_acquire() {
+            Ok(place) => {
+                let held = (place, held);
+                Ok(Admitted { permit, held })
+            }
+            Err(full) => {
+                permit.withdraw();
+                Err(full.into())
+            }
+        }
+    }
+
+    #[inline]
+    fn admit(&self) -> Admission<'_, Self::Held<'_>> {
+        match self.enter(self.handle.admit()?)? {
+            BulkheadEntry::Entered(admitted) => Ok(admitted),
+            BulkheadEntry::Waits { withdrawn, held } => {
+                self.admit_again(self.bulkhead.acquire()?, withdrawn, held)
+            }
+        }
+    }
+
+    #[inline]
+    async fn admit_async(&self) -> Admission<'_, Self::Held<'_>> {
+        match self.enter(self.handle.admit_async().await?)? {
+            BulkheadEntry::Entered(admitted) => Ok(admitted),
+            BulkheadEntry::Waits { withdrawn, held } => {
+                self.admit_again(self.bulkhead.acquire_async().await?, withdrawn, held)
+            }
+        }
+    }
+
+    fn limit_call<F: Future>(&self, call: F) -> impl Future<Output = Result<F::Output, Duration>> {
+        self.handle.limit_call(call)
+    }
+}
+
+impl<H: fmt::Debug, S> fmt::Debug for WithBulkhead<H, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guarded")
-            .field("breaker", &self.breaker)
+        f.debug_struct("WithBulkhead")
+            .field("handle", &self.handle)
             .field("bulkhead", &self.bulkhead)
             .finish()
     }

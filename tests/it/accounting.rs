@@ -16,7 +16,7 @@ use std::time::Duration;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tripcurve::bulkhead::{BlockingBulkhead, Bulkhead};
-use tripcurve::handles::{CallTimeout, Guarded, GuardedBlocking, OwnedPermit, Waiting};
+use tripcurve::handles::{CallTimeout, Handle, OwnedPermit, Waiting, WithBlocking, WithBulkhead};
 use tripcurve::snapshot::Snapshot;
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::{Recording, Window};
@@ -112,10 +112,10 @@ impl Ledger {
 /// All handles of one breaker.
 struct Handles {
     breaker: Breaker,
-    guarded: Guarded<Classifier>,
-    limited: CallTimeout<Guarded<Classifier>, NoTimer>,
-    patient: Waiting<Classifier>,
-    blocking: GuardedBlocking<Classifier>,
+    guarded: WithBulkhead<CircuitBreaker<Classifier>>,
+    limited: CallTimeout<WithBulkhead<CircuitBreaker<Classifier>>, NoTimer>,
+    patient: Waiting<CircuitBreaker<Classifier>>,
+    blocking: WithBlocking<Classifier>,
 }
 
 impl Handles {
@@ -129,10 +129,10 @@ impl Handles {
         let breaker = settings(builder).build().unwrap();
         let breaker = breaker.with_classifier(by_its_word as Classifier);
         let guarded = breaker.with_bulkhead(Bulkhead::new(1_000).unwrap());
-        let never: NoTimer = |_| pending();
+        let never: NoTimer = |_: Duration| pending();
         let threads: BlockingBulkhead = Bulkhead::blocking(2, 1_000).unwrap();
         let handles = Self {
-            limited: guarded.call_timeout_with_timer(HOUR, never).unwrap(),
+            limited: guarded.call_timeout(HOUR).unwrap().sleep_with(never),
             patient: breaker.waiting(Duration::ZERO).unwrap(),
             blocking: breaker.with_blocking(threads),
             guarded,
@@ -203,7 +203,7 @@ impl Handles {
         assert_eq!(self.guarded.bulkhead().in_flight(), 0);
         assert_eq!(self.blocking.bulkhead().in_flight(), 0);
         assert_eq!(self.blocking.bulkhead().queued(), 0);
-        assert_eq!(self.patient.waiting(), 0);
+        assert_eq!(self.patient.queued(), 0);
         let snapshot = self.snapshot();
         assert_eq!(snapshot.probes_in_flight(), 0, "{snapshot:?}");
         assert_eq!(snapshot.overdue(), 0, "{snapshot:?}");

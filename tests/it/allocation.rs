@@ -462,6 +462,7 @@ fn a_busy_breaker_that_records_latency_allocates_once_more_for_each_thread() {
 #[test]
 fn a_place_of_a_bulkhead_allocates_nothing_whether_there_is_one_or_not() {
     use tripcurve::bulkhead::Bulkhead;
+    use tripcurve::handles::Handle;
 
     let bulkhead = Bulkhead::new(1).unwrap().named(String::from("shared"));
     let guarded = CircuitBreaker::new("guarded").with_bulkhead(bulkhead.clone());

@@ -828,6 +828,8 @@ fn errors_that_are_not_boxed_are_boxed_as_what_they_are() {
 #[cfg(feature = "tokio")]
 #[test]
 fn a_call_that_is_given_up_goes_where_boxed_errors_go() {
+    use tripcurve::handles::Handle;
+
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -848,6 +850,7 @@ fn a_call_that_is_given_up_goes_where_boxed_errors_go() {
 fn a_call_without_a_place_goes_where_boxed_errors_go() {
     use tripcurve::bulkhead::Bulkhead;
     use tripcurve::error::BulkheadFull;
+    use tripcurve::handles::Handle;
 
     let (breaker, _hand) = breaker();
     let bulkhead = Bulkhead::new(1).unwrap();
@@ -863,6 +866,8 @@ fn a_call_without_a_place_goes_where_boxed_errors_go() {
 #[cfg(feature = "async")]
 #[test]
 fn a_call_that_may_wait_goes_where_boxed_errors_go() {
+    use tripcurve::handles::Handle;
+
     let breaker = CircuitBreaker::builder("api").max_waiting(1).build();
     let breaker = breaker.unwrap();
     let waiting = breaker.waiting(Duration::ZERO).unwrap();

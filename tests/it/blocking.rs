@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tripcurve::bulkhead::{BlockingBulkhead, Bulkhead};
 use tripcurve::error::{BulkheadFull, PoolError};
-use tripcurve::handles::GuardedBlocking;
+use tripcurve::handles::WithBlocking;
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::{CallError, CircuitBreaker, State, TripPolicy};
 
@@ -253,7 +253,7 @@ async fn never_more_work_is_done_at_once_than_there_are_threads() {
 type Called = Result<u32, CallError<&'static str>>;
 
 /// A guarded dependency with one thread, which hangs.
-fn guarded(queue: u32) -> (GuardedBlocking, MockClock, Hanging) {
+fn guarded(queue: u32) -> (WithBlocking, MockClock, Hanging) {
     let (clock, hand) = Clock::mock();
     let breaker = CircuitBreaker::builder("guarded")
         .trip_when(TripPolicy::consecutive_failures(1))
@@ -268,7 +268,7 @@ fn guarded(queue: u32) -> (GuardedBlocking, MockClock, Hanging) {
 }
 
 fn guarded_call(
-    guarded: &GuardedBlocking,
+    guarded: &WithBlocking,
     work: impl FnOnce() -> Result<u32, &'static str> + Send + 'static,
 ) -> Pin<Box<dyn Future<Output = Called> + '_>> {
     Box::pin(guarded.call_async(work))

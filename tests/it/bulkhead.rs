@@ -15,6 +15,7 @@ use crate::race::{THREADS, in_rounds};
 use proptest::prelude::*;
 use tripcurve::bulkhead::{Bulkhead, BulkheadPermit};
 use tripcurve::error::BulkheadFull;
+use tripcurve::time::Sleep;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,7 +26,7 @@ fn bulkhead(max_concurrent: u32) -> Bulkhead {
 type Acquire<'a> =
     Pin<Box<dyn Future<Output = Result<BulkheadPermit<'a>, BulkheadFull>> + Send + 'a>>;
 
-fn acquire(bulkhead: &Bulkhead) -> Acquire<'_> {
+fn acquire<S: Sleep + Sync>(bulkhead: &Bulkhead<S>) -> Acquire<'_> {
     Box::pin(bulkhead.acquire_async())
 }
 
@@ -35,7 +36,7 @@ fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 
 /// A task that has asked, and waits.
 #[track_caller]
-fn waits(bulkhead: &Bulkhead) -> Acquire<'_> {
+fn waits<S: Sleep + Sync>(bulkhead: &Bulkhead<S>) -> Acquire<'_> {
     let mut future = acquire(bulkhead);
     assert!(poll(&mut future).is_pending());
     future
@@ -50,7 +51,7 @@ fn got<'a>(future: &mut Acquire<'a>) -> BulkheadPermit<'a> {
 }
 
 #[track_caller]
-fn assert_at_rest(bulkhead: &Bulkhead) {
+fn assert_at_rest<S: Sleep + Sync>(bulkhead: &Bulkhead<S>) {
     assert_eq!((bulkhead.in_flight(), bulkhead.waiting()), (0, 0));
 }
 
@@ -62,9 +63,9 @@ struct Hand {
 }
 
 impl Hand {
-    fn gives_time_to(&self, bulkhead: Bulkhead) -> Bulkhead {
+    fn gives_time_to(&self, bulkhead: Bulkhead) -> Bulkhead<impl Sleep + Clone + use<>> {
         let hand = self.clone();
-        bulkhead.sleep_with(move |wait| {
+        bulkhead.sleep_with(move |wait: Duration| {
             hand.asked.lock().unwrap().push(wait);
             let is_over = Arc::clone(&hand.is_over);
             std::future::poll_fn(move |_| {
@@ -311,7 +312,7 @@ fn who_finds_a_place_asks_no_timer() {
 fn a_timer_that_panics_leaves_nobody_in_line() {
     let bulkhead = bulkhead(1)
         .max_wait(SECOND)
-        .sleep_with(|_| -> std::future::Ready<()> { panic!("the timer's own") });
+        .sleep_with(|_: Duration| -> std::future::Ready<()> { panic!("the timer's own") });
     let permit = bulkhead.try_acquire().unwrap();
     let mut task = acquire(&bulkhead);
     assert!(catch_unwind(AssertUnwindSafe(|| poll(&mut task))).is_err());

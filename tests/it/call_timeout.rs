@@ -5,13 +5,12 @@ use std::cell::Cell;
 use std::future::{Future, pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::events::Cause;
-use tripcurve::handles::CallTimeout;
+use tripcurve::handles::{CallTimeout, Handle};
 use tripcurve::outcome::Classify;
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::{Recording, Window};
@@ -34,9 +33,23 @@ fn breaker() -> CircuitBreaker {
 /// An alarm that rings when the test says so.
 #[derive(Clone, Default)]
 struct Bell {
-    rings: Rc<Cell<bool>>,
-    asked_for: Rc<Cell<Option<Duration>>>,
-    polls: Rc<Cell<u32>>,
+    rings: Shared<bool>,
+    asked_for: Shared<Option<Duration>>,
+    polls: Shared<u32>,
+}
+
+/// A cell for a timer's future, which must be `Send`.
+#[derive(Clone, Default)]
+struct Shared<T>(Arc<Mutex<T>>);
+
+impl<T: Copy> Shared<T> {
+    fn get(&self) -> T {
+        *self.0.lock().unwrap()
+    }
+
+    fn set(&self, value: T) {
+        *self.0.lock().unwrap() = value;
+    }
 }
 
 impl Bell {
@@ -73,8 +86,9 @@ fn limited<C: Clone>(
     bell: &Bell,
 ) -> CallTimeout<CircuitBreaker<C>, impl Fn(Duration) -> Alarm + Clone + use<C>> {
     breaker
-        .call_timeout_with_timer(LIMIT, bell.timer())
+        .call_timeout(LIMIT)
         .unwrap()
+        .sleep_with(bell.timer())
 }
 
 /// Successes, failures and ignored calls.
@@ -418,20 +432,14 @@ fn a_limit_below_a_millisecond_is_refused() {
         (Duration::ZERO, "0ns"),
         (Duration::from_micros(999), "999µs"),
     ] {
-        let error = breaker()
-            .call_timeout_with_timer(limit, |_| ready(()))
-            .unwrap_err();
+        let error = breaker().call_timeout(limit).unwrap_err();
         let expected = "is not at least 1ms; take a little more than the slowest call that is worth waiting for";
         assert_eq!(
             error.to_string(),
             format!("call_timeout: {said} {expected}")
         );
     }
-    assert!(
-        breaker()
-            .call_timeout_with_timer(Duration::MAX, |_| ready(()))
-            .is_ok()
-    );
+    assert!(breaker().call_timeout(Duration::MAX).is_ok());
 }
 
 #[test]
@@ -455,8 +463,9 @@ fn a_call_with_a_limit_allocates_nothing() {
 fn a_handle_and_its_call_can_go_to_another_thread() {
     fn is_send<T: Send>(_: &T) {}
     let limited = breaker()
-        .call_timeout_with_timer(LIMIT, tokio::time::sleep)
-        .unwrap();
+        .call_timeout(LIMIT)
+        .unwrap()
+        .sleep_with(tokio::time::sleep);
     is_send(&limited);
     is_send(&limited.call_async(|| async { Ok::<_, ()>(7) }));
 }
@@ -478,8 +487,9 @@ mod with_tokio {
     fn it_is_given_up_at_its_limit() {
         block_on(async {
             let limited = breaker()
-                .call_timeout_with_timer(LIMIT, tokio::time::sleep)
-                .unwrap();
+                .call_timeout(LIMIT)
+                .unwrap()
+                .sleep_with(tokio::time::sleep);
             let before = Instant::now();
             let result = limited.call_async(pending::<Result<(), ()>>).await;
             assert!(result.unwrap_err().timed_out().is_some());
@@ -496,8 +506,9 @@ mod with_tokio {
     fn a_call_that_never_lacks_work_is_given_up_too() {
         block_on(async {
             let limited = breaker()
-                .call_timeout_with_timer(LIMIT, tokio::time::sleep)
-                .unwrap();
+                .call_timeout(LIMIT)
+                .unwrap()
+                .sleep_with(tokio::time::sleep);
             let call = limited.call_async(async || {
                 for _ in 0..1_000_000 {
                     tokio::task::consume_budget().await;
@@ -531,9 +542,9 @@ mod with_tokio {
 mod with_a_bulkhead {
     use super::*;
     use tripcurve::bulkhead::Bulkhead;
-    use tripcurve::handles::Guarded;
+    use tripcurve::handles::WithBulkhead;
 
-    fn guarded(breaker: &CircuitBreaker) -> Guarded {
+    fn guarded(breaker: &CircuitBreaker) -> WithBulkhead {
         let one = Bulkhead::new(1).unwrap().max_wait(Duration::MAX);
         breaker.with_bulkhead(one)
     }
@@ -543,8 +554,9 @@ mod with_a_bulkhead {
         let (breaker, bell) = (breaker(), Bell::default());
         let guarded = guarded(&breaker);
         let limited = guarded
-            .call_timeout_with_timer(LIMIT, bell.timer())
-            .unwrap();
+            .call_timeout(LIMIT)
+            .unwrap()
+            .sleep_with(bell.timer());
         let place = guarded.bulkhead().try_acquire().unwrap();
         bell.rings.set(true);
         let mut call = pin!(limited.call_async(pending::<Result<(), ()>>));
@@ -564,8 +576,9 @@ mod with_a_bulkhead {
         let bell = Bell::default();
         let guarded = guarded(&breaker);
         let limited = guarded
-            .call_timeout_with_timer(LIMIT, bell.timer())
-            .unwrap();
+            .call_timeout(LIMIT)
+            .unwrap()
+            .sleep_with(bell.timer());
         let mut hangs = pin!(limited.call_async(pending::<Result<(), ()>>));
         assert!(poll(hangs.as_mut()).is_pending());
         let mut waits = pin!(limited.call_async(pending::<Result<(), ()>>));
@@ -591,10 +604,14 @@ mod that_waits {
         let (builder, _hand) = builder();
         let builder = builder.probes(1).max_waiting(1).start_in(State::HalfOpen);
         let (breaker, bell) = (builder.build().unwrap(), Bell::default());
-        let patient = breaker.waiting(Duration::MAX).unwrap();
+        let patient = breaker
+            .waiting(Duration::MAX)
+            .unwrap()
+            .sleep_with(|_: Duration| pending::<()>());
         let limited = patient
-            .call_timeout_with_timer(LIMIT, bell.timer())
-            .unwrap();
+            .call_timeout(LIMIT)
+            .unwrap()
+            .sleep_with(bell.timer());
         let probe = breaker.try_acquire().unwrap();
         bell.rings.set(true);
         let mut call = pin!(limited.call_async(pending::<Result<(), ()>>));
@@ -661,8 +678,9 @@ mod over_http {
             .unwrap();
         let limit = Duration::from_millis(100);
         let limited = breaker
-            .call_timeout_with_timer(limit, tokio::time::sleep)
-            .unwrap();
+            .call_timeout(limit)
+            .unwrap()
+            .sleep_with(tokio::time::sleep);
         let get = async || {
             let request = Request::get(format!("http://{address}/")).body(Body::empty());
             limited.call_async(|| http.request(request.unwrap())).await

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use crate::race::in_rounds;
 use tripcurve::bulkhead::Bulkhead;
-use tripcurve::handles::Guarded;
-use tripcurve::time::{Clock, MockClock};
+use tripcurve::handles::{Handle, WithBulkhead};
+use tripcurve::time::{Clock, MockClock, Sleep};
 use tripcurve::window::Recording;
 use tripcurve::{
     CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy,
@@ -25,14 +25,14 @@ type Called = Result<u32, CallError<&'static str>>;
 /// A guarded dependency that serves one call at a time; those beyond wait.
 fn guarded(
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
-) -> (Guarded, MockClock) {
+) -> (WithBulkhead, MockClock) {
     guarded_by(|builder| settings(builder.open_for(SECOND)))
 }
 
 /// A breaker with a recovery that the test chooses.
 fn guarded_by(
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
-) -> (Guarded, MockClock) {
+) -> (WithBulkhead, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("guarded")
         .trip_when(TripPolicy::consecutive_failures(1))
@@ -43,14 +43,17 @@ fn guarded_by(
 }
 
 /// The same, with calls that don't wait.
-fn impatient(guarded: &Guarded) -> Guarded {
+fn impatient(guarded: &WithBulkhead) -> WithBulkhead {
     let bulkhead = guarded.bulkhead().clone().max_wait(Duration::ZERO);
     guarded.breaker().with_bulkhead(bulkhead)
 }
 
 type Call<'a> = Pin<Box<dyn Future<Output = Called> + 'a>>;
 
-fn call<'a>(guarded: &'a Guarded, operation: impl FnOnce() -> Called + 'a) -> Call<'a> {
+fn call<'a, S: Sleep>(
+    guarded: &'a WithBulkhead<CircuitBreaker, S>,
+    operation: impl FnOnce() -> Called + 'a,
+) -> Call<'a> {
     Box::pin(guarded.call_async(move || {
         let result = operation().map_err(|error| error.into_inner().unwrap());
         std::future::ready(result)
@@ -62,7 +65,7 @@ fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 }
 
 #[track_caller]
-fn waits<'a>(guarded: &'a Guarded, result: Result<u32, &'static str>) -> Call<'a> {
+fn waits<'a>(guarded: &'a WithBulkhead, result: Result<u32, &'static str>) -> Call<'a> {
     let mut call = call(guarded, move || result.map_err(CallError::Inner));
     assert!(poll(&mut call).is_pending());
     assert!(guarded.bulkhead().waiting() > 0);
@@ -78,7 +81,7 @@ fn done(call: &mut Call<'_>) -> Called {
 }
 
 /// A half-open breaker whose open time is just over.
-fn trip_and_wait(guarded: &Guarded, hand: &MockClock) {
+fn trip_and_wait(guarded: &WithBulkhead, hand: &MockClock) {
     guarded.breaker().trip(SECOND);
     hand.advance(SECOND + SECOND / 100);
 }
@@ -129,7 +132,7 @@ fn a_call_that_the_bulkhead_refuses_is_not_counted() {
 fn a_call_whose_wait_is_over_is_not_counted() {
     let (guarded, _) = guarded(|builder| builder);
     let bulkhead = guarded.bulkhead().clone().max_wait(SECOND);
-    let bulkhead = bulkhead.sleep_with(|_| std::future::ready(()));
+    let bulkhead = bulkhead.sleep_with(|_: Duration| std::future::ready(()));
     let waits = guarded.breaker().with_bulkhead(bulkhead);
     let _place = guarded.bulkhead().try_acquire().unwrap();
     let refused = done(&mut call(&waits, || Ok(7)));
@@ -437,7 +440,7 @@ fn handles_permits_and_futures_go_anywhere() {
 
 /// Other settings for the breaker of [`guarded`].
 fn reconfigure(
-    guarded: &Guarded,
+    guarded: &WithBulkhead,
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
 ) {
     let builder = CircuitBreaker::builder("guarded")

@@ -39,7 +39,9 @@ fn built_by(
 }
 
 /// A timer by the mock clock, for tasks that are polled by hand.
-fn timer(clock: &Clock) -> impl Fn(Duration) -> Pin<Box<dyn Future<Output = ()>>> + use<> {
+fn timer(
+    clock: &Clock,
+) -> impl Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Clone + use<> {
     let clock = clock.clone();
     move |wait| {
         let (clock, end) = (clock.clone(), clock.now() + wait);
@@ -62,7 +64,7 @@ impl<'a> Task<'a> {
         clock: &Clock,
         check: impl AsyncFn() -> Result<T, &'static str> + 'a,
     ) -> Self {
-        let task = breaker.health_check_with_timer(timer(clock), check);
+        let task = breaker.health_check(check).sleep_with(timer(clock)).run();
         let mut task = Self(Box::pin(task));
         task.poll();
         task
@@ -247,7 +249,7 @@ fn calls_take_over_from_a_task_that_has_never_checked() {
 #[test]
 fn without_a_task_or_with_one_that_was_dropped_or_has_panicked_calls_are_probes() {
     let (breaker, clock, hand) = built(|builder| builder);
-    let not_polled = breaker.health_check(async || Ok::<_, ()>(()));
+    let not_polled = breaker.health_check(async || Ok::<_, ()>(())).run();
     let dropped = Task::new(&breaker, &clock, async || Ok(()));
     let mut panicking = Task::new(&breaker, &clock, async || -> Result<(), _> { panic!() });
     trip(&breaker);
@@ -319,7 +321,7 @@ fn what_a_health_check_wishes_itself_lengthens_the_next_open_time() {
         .unwrap();
     let check = async || Ok(503);
     let mut task = Task(Box::pin(
-        breaker.health_check_with_timer(timer(&clock), check),
+        breaker.health_check(check).sleep_with(timer(&clock)).run(),
     ));
     breaker.trip(5 * SECOND);
     hand.advance(6 * SECOND);
@@ -367,13 +369,15 @@ fn a_poll_is_bounded_though_the_timer_is_always_ready() {
         assert!(asked.get() < 1_000, "it never ends");
         std::future::ready(())
     };
-    let mut task = Task(Box::pin(breaker.health_check_with_timer(
-        timer,
-        async || {
-            checks.set(checks.get() + 1);
-            Err::<(), _>("ill")
-        },
-    )));
+    let mut task = Task(Box::pin(
+        breaker
+            .health_check(async || {
+                checks.set(checks.get() + 1);
+                Err::<(), _>("ill")
+            })
+            .sleep_with(timer)
+            .run(),
+    ));
     task.poll();
     assert!(asked.get() <= 2, "{}", asked.get());
     hand.advance(6 * SECOND);
@@ -393,7 +397,7 @@ fn a_health_check_that_is_ignored_lengthens_no_open_time() {
         .unwrap();
     let check = async || Ok(());
     let mut task = Task(Box::pin(
-        breaker.health_check_with_timer(timer(&clock), check),
+        breaker.health_check(check).sleep_with(timer(&clock)).run(),
     ));
     breaker.trip(5 * SECOND);
     hand.advance(6 * SECOND);
@@ -479,7 +483,7 @@ fn a_task_whose_breaker_is_gone_before_it_is_polled_ends_at_once() {
     let (breaker, clock, _hand) = built(|builder| builder);
     let check = async || Ok::<(), ()>(());
     let mut task = Task(Box::pin(
-        breaker.health_check_with_timer(timer(&clock), check),
+        breaker.health_check(check).sleep_with(timer(&clock)).run(),
     ));
     drop(breaker);
     assert!(task.poll());
@@ -493,10 +497,13 @@ fn a_breaker_that_is_dropped_during_a_health_check_is_not_kept_alive_by_it() {
     let breaker = Rc::new(Cell::new(Some(breaker)));
     let handle = breaker.take().unwrap();
     let inside = Rc::clone(&breaker);
-    let task = handle.health_check_with_timer(timer(&clock), async move || {
-        drop(inside.take());
-        Ok::<_, ()>(())
-    });
+    let task = handle
+        .health_check(async move || {
+            drop(inside.take());
+            Ok::<_, ()>(())
+        })
+        .sleep_with(timer(&clock))
+        .run();
     breaker.set(Some(handle));
     assert!(Task(Box::pin(task)).poll());
 }
@@ -512,7 +519,7 @@ fn no_opening_is_missed_by_a_task_that_goes_to_sleep_meanwhile() {
         .probe_timeout(Duration::MAX)
         .build()
         .unwrap();
-    runtime.spawn(breaker.health_check(async || Ok::<_, ()>(())));
+    runtime.spawn(breaker.health_check(async || Ok::<_, ()>(())).run());
     for _ in 0..2_000 {
         breaker.trip(Duration::ZERO);
         while breaker.state() == State::Open {
@@ -594,8 +601,10 @@ mod over_http {
             .build()
             .unwrap();
         let ask = get.clone();
-        let task =
-            breaker.health_check_with_timer(tokio::time::sleep, async move || ask("/health").await);
+        let task = breaker
+            .health_check(async move || ask("/health").await)
+            .sleep_with(tokio::time::sleep)
+            .run();
         tokio::spawn(task);
         let work = async || {
             let _answer = breaker.call_async(|| get("/work")).await;

@@ -109,8 +109,8 @@ fn there_is_no_lock_and_nobody_waits_for_another_thread() {
     // These two files are in loom's builds alone, and in none that ships.
     let under_loom = ["sync/explored.rs", "sync/sites.rs"];
     let mut found = offences(&lines(), &forbidden, &under_loom);
-    // A future, for which no thread waits.
-    found.retain(|line| !line.contains("tokio::time::sleep"));
+    // A timer's future, for which no thread waits.
+    found.retain(|line| line.contains("thread") || !words(line).any(|word| word == "sleep"));
     assert!(found.is_empty(), "{found:#?}");
     // Once in a process, when the first breaker is built: the clock's origin, the number of cores.
     let found = offences(

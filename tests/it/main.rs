@@ -28,6 +28,7 @@ mod defects_of_peers;
 mod dropped;
 mod exact_times;
 mod guarded;
+mod handles;
 mod health;
 mod house_rules;
 mod invariants;

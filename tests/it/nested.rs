@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tripcurve::handles::Handle;
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::{CallError, CircuitBreaker, Recovery, State};
 
@@ -167,8 +168,8 @@ fn asynchronous_calls_within_calls_close_a_breaker_as_soon_as_single_calls() {
 #[test]
 fn calls_within_calls_with_a_time_limit_close_a_breaker_as_soon_as_single_calls() {
     let limited = |b: &CircuitBreaker| {
-        let timer = |_| pending::<()>();
-        b.call_timeout_with_timer(SECOND, timer).unwrap()
+        let timer = |_: Duration| pending::<()>();
+        b.call_timeout(SECOND).unwrap().sleep_with(timer)
     };
     let single = as_single();
     let twice = asked(|b| {
@@ -202,8 +203,8 @@ fn calls_within_calls_behind_a_bulkhead_close_a_breaker_as_soon_as_single_calls(
     });
     assert_eq!(asynchronous, single);
     let limited = asked(|b| {
-        let timer = |_| pending::<()>();
-        let b = guarded(b).call_timeout_with_timer(SECOND, timer).unwrap();
+        let timer = |_: Duration| pending::<()>();
+        let b = guarded(b).call_timeout(SECOND).unwrap().sleep_with(timer);
         made(block_on(b.call_async(|| b.call_async(ok_async))))
     });
     assert_eq!(limited, single);
@@ -251,8 +252,11 @@ fn calls_within_calls_that_may_wait_close_a_breaker_as_soon_as_single_calls() {
     });
     assert_eq!(asynchronous, single);
     let limited = asked(|b| {
-        let (timer, waiting) = (|_| pending::<()>(), b.waiting(Duration::MAX).unwrap());
-        let b = waiting.call_timeout_with_timer(SECOND, timer).unwrap();
+        let (timer, waiting) = (
+            |_: Duration| pending::<()>(),
+            b.waiting(Duration::MAX).unwrap(),
+        );
+        let b = waiting.call_timeout(SECOND).unwrap().sleep_with(timer);
         made(block_on(b.call_async(|| b.call_async(ok_async))))
     });
     assert_eq!(limited, single);
@@ -283,7 +287,12 @@ fn a_health_check_may_call_through_its_own_breaker() {
         turn().await;
         inner.call_async(ok_async).await
     };
-    let mut task = pin!(breaker.health_check_with_timer(|_| pending::<()>(), check));
+    let mut task = pin!(
+        breaker
+            .health_check(check)
+            .sleep_with(|_: Duration| pending::<()>())
+            .run()
+    );
     for _ in 0..2 {
         assert!(poll(task.as_mut()).is_pending());
     }

@@ -326,6 +326,8 @@ mod bulkhead {
 
     #[test]
     fn a_bulkhead_works() {
+        use tripcurve::handles::Handle;
+
         in_destructors("bulkhead::a_bulkhead_works", || {
             let bulkhead = Bulkhead::new(1).unwrap();
             let permit = bulkhead.try_acquire().unwrap();
@@ -376,6 +378,8 @@ fn a_state_is_saved_and_restored() {
 #[cfg(feature = "async")]
 #[test]
 fn a_patient_call_works() {
+    use tripcurve::handles::Handle;
+
     in_destructors("a_patient_call_works", || {
         let breaker = CircuitBreaker::builder("at the end").max_waiting(2);
         let breaker = breaker.build().unwrap();

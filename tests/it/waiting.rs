@@ -2,6 +2,7 @@
 //! and in no case waiting for something that has happened.
 #![cfg(feature = "async")]
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -10,8 +11,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crate::race::{THREADS, in_rounds};
-use tripcurve::handles::Waiting;
-use tripcurve::time::{Clock, MockClock};
+use tripcurve::handles::{Handle, Waiting};
+use tripcurve::time::{Clock, MockClock, Sleep};
 use tripcurve::{
     CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Recovery, Rejected, State,
     TripPolicy,
@@ -22,14 +23,14 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A breaker that is half-open, with one place, and waits without bound.
 fn patient(
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
-) -> (Waiting, MockClock) {
+) -> (Patient, MockClock) {
     patient_by(|builder| settings(builder.open_for(SECOND).probes(1)))
 }
 
 /// A breaker with a recovery that the test chooses.
 fn patient_by(
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
-) -> (Waiting, MockClock) {
+) -> (Patient, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("patient")
         .trip_when(TripPolicy::consecutive_failures(1))
@@ -37,10 +38,18 @@ fn patient_by(
         .start_in(State::HalfOpen)
         .clock(clock);
     let breaker = settings(builder).build().unwrap();
-    (breaker.waiting(Duration::MAX).unwrap(), hand)
+    let waiting = breaker.waiting(Duration::MAX).unwrap();
+    (Hand::default().gives_time_to(waiting), hand)
 }
 
-fn probe(waiting: &Waiting) -> Permit<'_> {
+fn rejection(error: CallError<Infallible>) -> Rejected {
+    match error {
+        CallError::Rejected(rejected) => rejected,
+        other => panic!("{other}"),
+    }
+}
+
+fn probe<S: Sleep>(waiting: &Waiting<CircuitBreaker, S>) -> Permit<'_> {
     waiting.breaker().try_acquire().unwrap()
 }
 
@@ -52,8 +61,9 @@ fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
 
 /// A task that has asked, and waits.
 #[track_caller]
-fn waits(waiting: &Waiting) -> Acquire<'_> {
-    let mut future: Acquire<'_> = Box::pin(waiting.acquire_async());
+fn waits<S: Sleep + Sync + 'static>(waiting: &Waiting<CircuitBreaker, S>) -> Acquire<'_> {
+    let mut future: Acquire<'_> =
+        Box::pin(async { waiting.acquire_async().await.map_err(rejection) });
     assert!(poll(&mut future).is_pending());
     future
 }
@@ -88,25 +98,31 @@ impl Hand {
         Duration::from_millis(self.millis.load(Ordering::SeqCst))
     }
 
-    fn gives_time_to(&self, waiting: Waiting) -> Waiting {
-        let hand = self.clone();
-        waiting.sleep_with(move |wait| {
-            hand.asked.lock().unwrap().push(wait);
-            let (hand, end) = (hand.clone(), hand.now() + wait);
-            std::future::poll_fn(move |_| {
-                if hand.now() < end {
-                    Poll::Pending
-                } else {
-                    Poll::Ready(())
-                }
-            })
-        })
+    fn gives_time_to<S: Sleep>(&self, waiting: Waiting<CircuitBreaker, S>) -> Patient {
+        waiting.sleep_with(self.clone())
     }
 
     fn let_pass(&self, millis: u64) {
         self.millis.fetch_add(millis, Ordering::SeqCst);
     }
 }
+
+impl Sleep for Hand {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send {
+        self.asked.lock().unwrap().push(duration);
+        let (hand, end) = (self.clone(), self.now() + duration);
+        std::future::poll_fn(move |_| {
+            if hand.now() < end {
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+    }
+}
+
+/// A handle whose tasks wait by hand.
+type Patient = Waiting<CircuitBreaker, Hand>;
 
 #[test]
 fn a_breaker_whose_builder_says_nothing_of_waiting_has_no_waiting_calls() {
@@ -149,12 +165,12 @@ fn who_waits_is_let_through_when_the_breaker_closes() {
     let (waiting, _) = patient(|builder| builder);
     let probe = probe(&waiting);
     let mut tasks: Vec<_> = (0..3).map(|_| waits(&waiting)).collect();
-    assert_eq!(waiting.waiting(), 3);
+    assert_eq!(waiting.queued(), 3);
     probe.success();
     for task in &mut tasks {
         answer(task).unwrap().success();
     }
-    assert_eq!(waiting.waiting(), 0);
+    assert_eq!(waiting.queued(), 0);
     let snapshot = waiting.breaker().snapshot();
     assert_eq!((snapshot.successes(), snapshot.rejected()), (3, 0));
 }
@@ -167,7 +183,7 @@ fn who_waits_is_rejected_when_the_breaker_opens_again() {
     probe.failure();
     let rejected = answer(&mut task).unwrap_err();
     assert_eq!(rejected.state(), State::Open);
-    assert_eq!(waiting.waiting(), 0);
+    assert_eq!(waiting.queued(), 0);
 }
 
 #[test]
@@ -198,7 +214,8 @@ fn who_waits_hears_of_a_command() {
         let _probe = probe(&waiting);
         let bell = Arc::new(Bell::default());
         let waker = Waker::from(Arc::clone(&bell));
-        let mut task: Acquire<'_> = Box::pin(waiting.acquire_async());
+        let mut task: Acquire<'_> =
+            Box::pin(async { waiting.acquire_async().await.map_err(rejection) });
         let first = task.as_mut().poll(&mut Context::from_waker(&waker));
         assert!(first.is_pending());
         command(waiting.breaker());
@@ -231,7 +248,7 @@ fn a_call_that_comes_first_takes_the_place_and_who_was_woken_waits_on() {
     drop(first_probe);
     let faster = probe(&waiting);
     assert!(poll(&mut task).is_pending());
-    assert_eq!(waiting.waiting(), 1);
+    assert_eq!(waiting.queued(), 1);
     faster.success();
     assert!(answer(&mut task).is_ok());
 }
@@ -243,7 +260,8 @@ fn a_place_meant_for_a_task_that_is_dropped_goes_to_the_next() {
     let first = waits(&waiting);
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(Arc::clone(&bell));
-    let mut second: Acquire<'_> = Box::pin(waiting.acquire_async());
+    let mut second: Acquire<'_> =
+        Box::pin(async { waiting.acquire_async().await.map_err(rejection) });
     let asked = second.as_mut().poll(&mut Context::from_waker(&waker));
     assert!(asked.is_pending());
     drop(probe);
@@ -251,7 +269,7 @@ fn a_place_meant_for_a_task_that_is_dropped_goes_to_the_next() {
     drop(first);
     assert_eq!(bell.0.load(Ordering::SeqCst), 1);
     assert!(answer(&mut second).is_ok());
-    assert_eq!(waiting.waiting(), 0);
+    assert_eq!(waiting.queued(), 0);
 }
 
 #[test]
@@ -259,7 +277,7 @@ fn a_task_that_is_dropped_leaves_no_trace() {
     let (waiting, _) = patient(|builder| builder);
     let probe = probe(&waiting);
     drop(waits(&waiting));
-    assert_eq!(waiting.waiting(), 0);
+    assert_eq!(waiting.queued(), 0);
     probe.success();
     assert_eq!(waiting.breaker().state(), State::Closed);
 }
@@ -280,7 +298,7 @@ fn who_finds_no_room_is_rejected_at_once() {
     let (waiting, _) = patient(|builder| builder.max_waiting(1));
     let probe = probe(&waiting);
     let mut task = waits(&waiting);
-    let rejected = waiting.acquire().unwrap_err();
+    let rejected = waiting.acquire().map_err(rejection).unwrap_err();
     assert_eq!(rejected.state(), State::HalfOpen);
     assert_eq!(waiting.breaker().snapshot().rejected(), 1);
     probe.success();
@@ -292,7 +310,10 @@ fn a_wait_of_zero_is_a_rejection_at_once() {
     let (waiting, _) = patient(|builder| builder);
     let impatient = waiting.breaker().waiting(Duration::ZERO).unwrap();
     let _probe = probe(&waiting);
-    assert_eq!(impatient.acquire().unwrap_err().state(), State::HalfOpen);
+    assert_eq!(
+        impatient.acquire().map_err(rejection).unwrap_err().state(),
+        State::HalfOpen
+    );
     assert_eq!(waiting.breaker().snapshot().rejected(), 1);
 }
 
@@ -301,7 +322,7 @@ fn a_thread_waits_no_longer_than_its_bound() {
     let (waiting, _) = patient(|builder| builder);
     let brief = waiting.breaker().waiting(Duration::from_millis(1)).unwrap();
     let probe = probe(&waiting);
-    let rejected = brief.acquire().unwrap_err();
+    let rejected = brief.acquire().map_err(rejection).unwrap_err();
     assert_eq!(rejected.state(), State::HalfOpen);
     assert_eq!(waiting.breaker().snapshot().rejected(), 1);
     probe.success();
@@ -325,7 +346,7 @@ fn a_task_waits_no_longer_than_its_bound_however_often_it_is_woken() {
     hand.let_pass(1);
     assert_eq!(answer(&mut task).unwrap_err().state(), State::HalfOpen);
     assert_eq!(*hand.asked.lock().unwrap(), [SECOND]);
-    assert_eq!(waiting.waiting(), 0);
+    assert_eq!(waiting.queued(), 0);
 }
 
 #[test]
@@ -367,7 +388,7 @@ fn a_ramp_lets_through_or_rejects_at_once_who_has_waited_for_its_probe() {
     let answers: Vec<_> = tasks.iter_mut().map(answer).collect();
     let through = answers.iter().filter(|answer| answer.is_ok()).count();
     assert!(through < 10, "{through}");
-    assert_eq!(waiting.waiting(), 0);
+    assert_eq!(waiting.queued(), 0);
 }
 
 #[test]
@@ -407,11 +428,11 @@ fn threads_that_wait_while_the_breaker_closes_or_opens_are_all_answered() {
                         let_through.fetch_add(1, Ordering::SeqCst);
                     }
                     Ok(permit) => permit.failure(),
-                    Err(rejected) => assert_eq!(rejected.state(), State::Open),
+                    Err(error) => assert_eq!(rejection(error).state(), State::Open),
                 }
             },
             |_| {
-                assert_eq!(waiting.waiting(), 0);
+                assert_eq!(waiting.queued(), 0);
                 let through = let_through.swap(0, Ordering::SeqCst);
                 assert_eq!(through, if is_good { THREADS } else { 0 });
                 half_open_again(&waiting);
@@ -421,7 +442,7 @@ fn threads_that_wait_while_the_breaker_closes_or_opens_are_all_answered() {
 }
 
 /// Half-open, with its place free.
-fn half_open_again(waiting: &Waiting) {
+fn half_open_again(waiting: &Patient) {
     waiting.breaker().trip(Duration::ZERO);
     drop(probe(waiting));
     assert_eq!(waiting.breaker().state(), State::HalfOpen);
@@ -441,7 +462,7 @@ fn threads_that_wait_while_probes_are_cancelled_all_become_probes() {
         |_| assert_eq!(became.swap(0, Ordering::SeqCst), THREADS),
     );
     assert_eq!(waiting.breaker().state(), State::HalfOpen);
-    assert_eq!(waiting.waiting(), 0);
+    assert_eq!(waiting.queued(), 0);
 }
 
 /// Other settings for the breaker of [`patient`].
@@ -467,7 +488,8 @@ fn who_waits_hears_of_a_probe_timeout_that_was_changed_meanwhile() {
     let _lost = probe(&waiting);
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(Arc::clone(&bell));
-    let mut task: Acquire<'_> = Box::pin(waiting.acquire_async());
+    let mut task: Acquire<'_> =
+        Box::pin(async { waiting.acquire_async().await.map_err(rejection) });
     let mut look = || task.as_mut().poll(&mut Context::from_waker(&waker));
     assert!(look().is_pending());
     assert!(hand.asked.lock().unwrap().is_empty(), "for ever");

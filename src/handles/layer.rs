@@ -1,0 +1,96 @@
+//! What a handle adds to a call: how it is let through, and how long it may take.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::time::Duration;
+
+use crate::breaker::CircuitBreaker;
+use crate::breaker::permit::{Permit, PermitGuard};
+use crate::breaker::shared::SharedBreaker;
+use crate::error::CallError;
+
+/// A call that was let through. The permit is dropped before what else the call holds.
+#[derive(Debug)]
+pub struct Admitted<'a, H> {
+    pub(crate) permit: PermitGuard<&'a SharedBreaker>,
+    pub(crate) held: H,
+}
+
+impl<'a, H> Admitted<'a, H> {
+    pub(crate) fn into_permit(self) -> Permit<'a, H> {
+        Permit(self.permit, self.held)
+    }
+}
+
+/// What a layer says to a call.
+pub(crate) type Admission<'a, H> = Result<Admitted<'a, H>, CallError<Infallible>>;
+
+/// A layer around a breaker, or the breaker itself.
+pub trait Layer: Sized {
+    /// Says how a call's result counts.
+    type Classifier;
+
+    /// What a call holds besides its permit.
+    type Held<'a>
+    where
+        Self: 'a;
+
+    /// The breaker within all layers.
+    fn circuit_breaker(&self) -> &CircuitBreaker<Self::Classifier>;
+
+    /// Asks without a wait.
+    fn try_admit(&self) -> Admission<'_, Self::Held<'_>>;
+
+    /// Asks; the thread waits.
+    fn admit(&self) -> Admission<'_, Self::Held<'_>>;
+
+    /// Asks; the task waits.
+    fn admit_async(&self) -> impl Future<Output = Admission<'_, Self::Held<'_>>>;
+
+    /// Runs a call that was let through. If it is given up, the error is its limit.
+    fn limit_call<F: Future>(&self, call: F) -> impl Future<Output = Result<F::Output, Duration>>;
+}
+
+/// A handle without a time limit.
+#[diagnostic::on_unimplemented(
+    message = "a handle with a call timeout makes asynchronous calls alone",
+    note = "use `call_async`: nothing stops a thread that waits in the kernel"
+)]
+pub trait Unlimited {}
+
+impl<C> Unlimited for CircuitBreaker<C> {}
+
+impl<C> Layer for CircuitBreaker<C> {
+    type Classifier = C;
+    type Held<'a>
+        = ()
+    where
+        Self: 'a;
+
+    #[inline]
+    fn circuit_breaker(&self) -> &CircuitBreaker<C> {
+        self
+    }
+
+    #[inline]
+    fn try_admit(&self) -> Admission<'_, ()> {
+        let ticket = self.shared.admit()?;
+        let permit = PermitGuard::new(&*self.shared, ticket);
+        Ok(Admitted { permit, held: () })
+    }
+
+    #[inline]
+    fn admit(&self) -> Admission<'_, ()> {
+        self.try_admit()
+    }
+
+    #[inline]
+    async fn admit_async(&self) -> Admission<'_, ()> {
+        self.try_admit()
+    }
+
+    #[inline]
+    async fn limit_call<F: Future>(&self, call: F) -> Result<F::Output, Duration> {
+        Ok(call.await)
+    }
+}

@@ -1,0 +1,249 @@
+//! All orders in which handles nest.
+
+#![cfg(all(feature = "async", feature = "bulkhead"))]
+
+use std::convert::Infallible;
+use std::future::{Future, pending, ready};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tripcurve::bulkhead::Bulkhead;
+use tripcurve::handles::Handle;
+use tripcurve::{CallError, CircuitBreaker, State};
+
+const LIMIT: Duration = Duration::from_secs(1);
+
+fn breaker() -> CircuitBreaker {
+    CircuitBreaker::builder("nested")
+        .probes(1)
+        .max_waiting(10)
+        .build()
+        .unwrap()
+}
+
+fn poll<F: Future>(future: F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// What holds for each handle: calls go through all layers, and a rejection comes at once.
+macro_rules! check {
+    ($name:literal, $handle:expr) => {{
+        let handle = $handle;
+        let done = poll(handle.call_async(|| ready(Ok::<_, ()>(42))));
+        assert_eq!(done, Poll::Ready(Ok(42)), $name);
+        let failed = poll(handle.call_async(|| ready(Err::<(), _>("no"))));
+        assert_eq!(failed, Poll::Ready(Err(CallError::Inner("no"))), $name);
+        let snapshot = handle.breaker().snapshot();
+        assert_eq!((snapshot.successes(), snapshot.failures()), (1, 1), $name);
+        handle.breaker().force_open();
+        let rejected = poll(handle.call_async(|| ready(Ok::<_, ()>(42))));
+        assert!(
+            matches!(rejected, Poll::Ready(Err(CallError::Rejected(_)))),
+            $name
+        );
+        handle.breaker().reset();
+        is_send(handle.call_async(|| ready(Ok::<_, ()>(42))));
+        handle
+    }};
+}
+
+/// What holds for handles without a time limit besides.
+macro_rules! check_unlimited {
+    ($name:literal, $handle:expr) => {{
+        let handle = check!($name, $handle);
+        assert_eq!(handle.call(|| Ok::<_, ()>(42)), Ok(42), $name);
+        handle.try_acquire().unwrap().success();
+        handle.acquire().unwrap().success();
+        match poll(handle.acquire_async()) {
+            Poll::Ready(permit) => permit.unwrap().success(),
+            Poll::Pending => panic!($name),
+        }
+        assert_eq!(handle.breaker().snapshot().successes(), 4, $name);
+    }};
+}
+
+/// What holds for handles with a time limit besides.
+macro_rules! check_limited {
+    ($name:literal, $handle:expr) => {{
+        let handle = check!($name, $handle);
+        let timed_out = poll(handle.call_async(pending::<Result<(), ()>>));
+        assert!(
+            matches!(timed_out, Poll::Ready(Err(CallError::TimedOut(_)))),
+            $name
+        );
+        assert_eq!(handle.breaker().snapshot().failures(), 1, $name);
+    }};
+}
+
+fn is_send<T: Send>(_: T) {}
+
+/// A timer whose time is over at once.
+fn at_once(_: Duration) -> std::future::Ready<()> {
+    ready(())
+}
+
+#[test]
+fn every_order_of_handles_makes_calls() {
+    let bulkhead = || Bulkhead::new(1).unwrap().max_wait(LIMIT);
+    check_unlimited!("breaker", breaker());
+    check_unlimited!("bulkhead", breaker().with_bulkhead(bulkhead()));
+    check_unlimited!("waiting", breaker().waiting(LIMIT).unwrap());
+    check_unlimited!(
+        "waiting, bulkhead",
+        breaker().waiting(LIMIT).unwrap().with_bulkhead(bulkhead())
+    );
+    check_unlimited!(
+        "bulkhead, waiting",
+        breaker().with_bulkhead(bulkhead()).waiting(LIMIT).unwrap()
+    );
+    check_unlimited!(
+        "two bulkheads",
+        breaker()
+            .with_bulkhead(bulkhead())
+            .with_bulkhead(bulkhead())
+    );
+    check_limited!(
+        "limit",
+        breaker().call_timeout(LIMIT).unwrap().sleep_with(at_once)
+    );
+    check_limited!(
+        "limit, bulkhead",
+        breaker()
+            .call_timeout(LIMIT)
+            .unwrap()
+            .sleep_with(at_once)
+            .with_bulkhead(bulkhead())
+    );
+    check_limited!(
+        "bulkhead, limit",
+        breaker()
+            .with_bulkhead(bulkhead())
+            .call_timeout(LIMIT)
+            .unwrap()
+            .sleep_with(at_once)
+    );
+    check_limited!(
+        "limit, waiting",
+        breaker()
+            .call_timeout(LIMIT)
+            .unwrap()
+            .sleep_with(at_once)
+            .waiting(LIMIT)
+            .unwrap()
+    );
+    check_limited!(
+        "waiting, limit",
+        breaker()
+            .waiting(LIMIT)
+            .unwrap()
+            .call_timeout(LIMIT)
+            .unwrap()
+            .sleep_with(at_once)
+    );
+    let b = bulkhead;
+    let limit = breaker().call_timeout(LIMIT).unwrap().sleep_with(at_once);
+    check_limited!(
+        "limit, bulkhead, waiting",
+        limit.with_bulkhead(b()).waiting(LIMIT).unwrap()
+    );
+    let limit = breaker().call_timeout(LIMIT).unwrap().sleep_with(at_once);
+    check_limited!(
+        "limit, waiting, bulkhead",
+        limit.waiting(LIMIT).unwrap().with_bulkhead(b())
+    );
+    let both = breaker().with_bulkhead(b()).waiting(LIMIT).unwrap();
+    check_limited!(
+        "bulkhead, waiting, limit",
+        both.call_timeout(LIMIT).unwrap().sleep_with(at_once)
+    );
+    let both = breaker().waiting(LIMIT).unwrap().with_bulkhead(b());
+    check_limited!(
+        "waiting, bulkhead, limit",
+        both.call_timeout(LIMIT).unwrap().sleep_with(at_once)
+    );
+    let limit = breaker().with_bulkhead(b()).call_timeout(LIMIT).unwrap();
+    check_limited!(
+        "bulkhead, limit, waiting",
+        limit.sleep_with(at_once).waiting(LIMIT).unwrap()
+    );
+    let limit = breaker().waiting(LIMIT).unwrap();
+    let limit = limit.call_timeout(LIMIT).unwrap().sleep_with(at_once);
+    check_limited!("waiting, limit, bulkhead", limit.with_bulkhead(b()));
+}
+
+#[test]
+fn a_health_check_goes_beside_every_handle() {
+    let handle = breaker().with_bulkhead(Bulkhead::new(1).unwrap());
+    let task = handle
+        .breaker()
+        .health_check(async || Ok::<_, ()>(()))
+        .sleep_with(at_once);
+    let mut task = pin!(task.run());
+    let mut poll = || {
+        task.as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
+    };
+    handle.breaker().trip(Duration::ZERO);
+    while handle.breaker().state() == State::Open {
+        assert!(poll());
+    }
+    assert_eq!(handle.breaker().state(), State::HalfOpen);
+    assert_eq!(handle.call(|| Ok::<_, Infallible>(42)), Ok(42));
+    assert_eq!(handle.breaker().state(), State::Closed);
+}
+
+#[test]
+fn a_call_that_waits_for_the_verdict_holds_no_place_of_the_bulkhead_within() {
+    let handle = breaker()
+        .with_bulkhead(Bulkhead::new(2).unwrap())
+        .waiting(Duration::MAX)
+        .unwrap()
+        .sleep_with(|_: Duration| pending::<()>());
+    handle.breaker().trip(Duration::ZERO);
+    let probe = loop {
+        if let Ok(probe) = handle.try_acquire() {
+            break probe;
+        }
+    };
+    let mut task = pin!(handle.call_async(|| ready(Ok::<_, ()>(42))));
+    let mut poll = || task.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(poll().is_pending());
+    assert_eq!(handle.queued(), 1);
+    probe.success();
+    assert_eq!(poll(), Poll::Ready(Ok(42)));
+}
+
+#[test]
+fn a_permit_gives_the_place_of_the_bulkhead_back() {
+    let bulkhead = Bulkhead::new(1).unwrap();
+    let handle = breaker().with_bulkhead(bulkhead.clone());
+    let permit = handle.try_acquire().unwrap();
+    assert_eq!(bulkhead.in_flight(), 1);
+    let full = handle.try_acquire().unwrap_err();
+    assert!(full.full().is_some());
+    permit.success();
+    assert_eq!(bulkhead.in_flight(), 0);
+    drop(handle.acquire().unwrap());
+    assert_eq!(bulkhead.in_flight(), 0);
+}
+
+#[test]
+fn a_shorter_limit_within_or_around_comes_first() {
+    let never = |_: Duration| pending::<()>();
+    let limited = |limit: Duration| breaker().call_timeout(limit).unwrap();
+    let around = limited(2 * LIMIT).sleep_with(never);
+    let around = around.call_timeout(LIMIT).unwrap().sleep_with(at_once);
+    let within = limited(LIMIT).sleep_with(at_once);
+    let within = within.call_timeout(2 * LIMIT).unwrap().sleep_with(never);
+    for timed_out in [
+        poll(around.call_async(pending::<Result<(), ()>>)),
+        poll(within.call_async(pending::<Result<(), ()>>)),
+    ] {
+        let Poll::Ready(Err(CallError::TimedOut(timed_out))) = timed_out else {
+            panic!("{timed_out:?}");
+        };
+        assert_eq!(timed_out.limit(), LIMIT);
+    }
+}
