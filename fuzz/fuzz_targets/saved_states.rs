@@ -16,7 +16,7 @@ use tripcurve::persist::SavedState;
 use tripcurve::recovery::Backoff;
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::Window;
-use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 

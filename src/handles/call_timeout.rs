@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::Handle;
-use super::layer::{Admission, Layer};
+use super::layer::{Layer, LayerAnswer};
 use crate::breaker::CircuitBreaker;
 use crate::clock::sleep::{DefaultSleep, Sleep};
 use crate::error::ConfigError;
@@ -130,15 +130,15 @@ impl<H: Layer, S: Sleep> Layer for CallTimeout<H, S> {
         self.handle.circuit_breaker()
     }
 
-    fn try_admit(&self) -> Admission<'_, H::Held<'_>> {
+    fn try_admit(&self) -> LayerAnswer<'_, H::Held<'_>> {
         self.handle.try_admit()
     }
 
-    fn admit(&self) -> Admission<'_, H::Held<'_>> {
+    fn admit(&self) -> LayerAnswer<'_, H::Held<'_>> {
         self.handle.admit()
     }
 
-    fn admit_async(&self) -> impl Future<Output = Admission<'_, H::Held<'_>>> {
+    fn admit_async(&self) -> impl Future<Output = LayerAnswer<'_, H::Held<'_>>> {
         self.handle.admit_async()
     }
 

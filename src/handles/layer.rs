@@ -23,7 +23,7 @@ impl<'a, H> Admitted<'a, H> {
 }
 
 /// What a layer says to a call.
-pub(crate) type Admission<'a, H> = Result<Admitted<'a, H>, CallError<Infallible>>;
+pub(crate) type LayerAnswer<'a, H> = Result<Admitted<'a, H>, CallError<Infallible>>;
 
 /// A layer around a breaker, or the breaker itself.
 pub trait Layer: Sized {
@@ -39,13 +39,13 @@ pub trait Layer: Sized {
     fn circuit_breaker(&self) -> &CircuitBreaker<Self::Classifier>;
 
     /// Asks without a wait.
-    fn try_admit(&self) -> Admission<'_, Self::Held<'_>>;
+    fn try_admit(&self) -> LayerAnswer<'_, Self::Held<'_>>;
 
     /// Asks; the thread waits.
-    fn admit(&self) -> Admission<'_, Self::Held<'_>>;
+    fn admit(&self) -> LayerAnswer<'_, Self::Held<'_>>;
 
     /// Asks; the task waits.
-    fn admit_async(&self) -> impl Future<Output = Admission<'_, Self::Held<'_>>>;
+    fn admit_async(&self) -> impl Future<Output = LayerAnswer<'_, Self::Held<'_>>>;
 
     /// Runs a call that was let through. If it is given up, the error is its limit.
     fn limit_call<F: Future>(&self, call: F) -> impl Future<Output = Result<F::Output, Duration>>;
@@ -73,19 +73,19 @@ impl<C> Layer for CircuitBreaker<C> {
     }
 
     #[inline]
-    fn try_admit(&self) -> Admission<'_, ()> {
+    fn try_admit(&self) -> LayerAnswer<'_, ()> {
         let ticket = self.shared.admit()?;
         let permit = PermitGuard::new(&*self.shared, ticket);
         Ok(Admitted { permit, held: () })
     }
 
     #[inline]
-    fn admit(&self) -> Admission<'_, ()> {
+    fn admit(&self) -> LayerAnswer<'_, ()> {
         self.try_admit()
     }
 
     #[inline]
-    async fn admit_async(&self) -> Admission<'_, ()> {
+    async fn admit_async(&self) -> LayerAnswer<'_, ()> {
         self.try_admit()
     }
 

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::Handle;
-use super::layer::{Admission, Layer, Unlimited};
+use super::layer::{Layer, LayerAnswer, Unlimited};
 use crate::breaker::CircuitBreaker;
 use crate::builder::CircuitBreakerBuilder;
 use crate::clock::Clock;
@@ -253,7 +253,7 @@ impl<H: Layer, S> Waiting<H, S> {
     }
 
     /// Another call has taken the probe's place.
-    fn came_too_late<G>(answer: &Admission<'_, G>) -> bool {
+    fn came_too_late<G>(answer: &LayerAnswer<'_, G>) -> bool {
         matches!(answer, Err(CallError::Rejected(rejected)) if rejected.state() == State::HalfOpen)
     }
 
@@ -262,7 +262,7 @@ impl<H: Layer, S> Waiting<H, S> {
         &'a self,
         mut waiter: QueuedCaller<'a, EventQueue>,
         mut overdue_in: Option<Duration>,
-    ) -> Admission<'a, H::Held<'a>> {
+    ) -> LayerAnswer<'a, H::Held<'a>> {
         let clock = Clock::default();
         let end = self.bound().map(|bound| clock.now().saturating_add(bound));
         loop {
@@ -301,11 +301,11 @@ impl<H: Layer, S: Sleep> Layer for Waiting<H, S> {
         self.handle.circuit_breaker()
     }
 
-    fn try_admit(&self) -> Admission<'_, H::Held<'_>> {
+    fn try_admit(&self) -> LayerAnswer<'_, H::Held<'_>> {
         self.handle.try_admit()
     }
 
-    fn admit(&self) -> Admission<'_, H::Held<'_>> {
+    fn admit(&self) -> LayerAnswer<'_, H::Held<'_>> {
         loop {
             match self.step() {
                 Step::Wait { waiter, overdue_in } => return self.wait(waiter, overdue_in),
@@ -319,7 +319,7 @@ impl<H: Layer, S: Sleep> Layer for Waiting<H, S> {
         }
     }
 
-    async fn admit_async(&self) -> Admission<'_, H::Held<'_>> {
+    async fn admit_async(&self) -> LayerAnswer<'_, H::Held<'_>> {
         let mut end = pin!(None);
         let mut has_waited = false;
         loop {

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::Handle;
-use super::layer::{Admission, Admitted, Layer, Unlimited};
+use super::layer::{Admitted, Layer, LayerAnswer, Unlimited};
 use crate::breaker::CircuitBreaker;
 use crate::breaker::permit::PermitGuard;
 use crate::bulkhead::{Bulkhead, BulkheadPermit};
@@ -132,7 +132,7 @@ impl<H: Layer, S> WithBulkhead<H, S> {
         place: BulkheadPermit<'a>,
         withdrawn: Option<Ticket>,
         held: G,
-    ) -> Admission<'a, (BulkheadPermit<'a>, G)> {
+    ) -> LayerAnswer<'a, (BulkheadPermit<'a>, G)> {
         let shared = &*self.handle.circuit_breaker().shared;
         let permit = PermitGuard::new(shared, shared.admit_again(withdrawn)?);
         let held = (place, held);
@@ -154,7 +154,7 @@ impl<H: Layer, S: Sleep> Layer for WithBulkhead<H, S> {
         self.handle.circuit_breaker()
     }
 
-    fn try_admit(&self) -> Admission<'_, Self::Held<'_>> {
+    fn try_admit(&self) -> LayerAnswer<'_, Self::Held<'_>> {
         let Admitted { permit, held } = self.handle.try_admit()?;
         match self.bulkhead.try_acquire() {
             Ok(place) => {
@@ -169,7 +169,7 @@ impl<H: Layer, S: Sleep> Layer for WithBulkhead<H, S> {
     }
 
     #[inline]
-    fn admit(&self) -> Admission<'_, Self::Held<'_>> {
+    fn admit(&self) -> LayerAnswer<'_, Self::Held<'_>> {
         match self.enter(self.handle.admit()?)? {
             BulkheadEntry::Entered(admitted) => Ok(admitted),
             BulkheadEntry::Waits { withdrawn, held } => {
@@ -179,7 +179,7 @@ impl<H: Layer, S: Sleep> Layer for WithBulkhead<H, S> {
     }
 
     #[inline]
-    async fn admit_async(&self) -> Admission<'_, Self::Held<'_>> {
+    async fn admit_async(&self) -> LayerAnswer<'_, Self::Held<'_>> {
         match self.enter(self.handle.admit_async().await?)? {
             BulkheadEntry::Entered(admitted) => Ok(admitted),
             BulkheadEntry::Waits { withdrawn, held } => {

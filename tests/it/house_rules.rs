@@ -244,14 +244,13 @@ struct Declared {
 }
 
 impl Declared {
-    /// Whether the two stand in one file and a condition of one negates a condition of the other.
+    /// Whether a condition of one negates a condition of the other, so that no build has both.
     fn excludes(&self, other: &Self) -> bool {
         let negates = |one: &Meta, other: &Meta| listed(one, "not").contains(other);
-        self.file == other.file
-            && self.conditions.iter().any(|own| {
-                let mut others = other.conditions.iter();
-                others.any(|other| negates(own, other) || negates(other, own))
-            })
+        self.conditions.iter().any(|own| {
+            let mut others = other.conditions.iter();
+            others.any(|other| negates(own, other) || negates(other, own))
+        })
     }
 }
 
@@ -278,8 +277,33 @@ fn conditions(attributes: &[Attribute]) -> impl Iterator<Item = Meta> {
     })
 }
 
-/// Adds the types that these items declare, also in modules among them, but not in tests.
-fn declared(file: &str, items: &[Item], outer: &[Meta], found: &mut Vec<Declared>) {
+fn items_of(file: &Path) -> Vec<Item> {
+    let text = fs::read_to_string(file).unwrap();
+    syn::parse_file(&text).unwrap().items
+}
+
+/// The file of a module that `parent` declares.
+fn file_of(parent: &Path, module: &str) -> PathBuf {
+    let is_folder = ["lib.rs", "mod.rs"]
+        .iter()
+        .any(|name| parent.ends_with(name));
+    let folder = if is_folder {
+        parent.parent().unwrap().to_owned()
+    } else {
+        parent.with_extension("")
+    };
+    let file = folder.join(format!("{module}.rs"));
+    if file.exists() {
+        file
+    } else {
+        folder.join(module).join("mod.rs")
+    }
+}
+
+/// Adds the types that a file declares, also in its modules, but not in tests.
+///
+/// A module's conditions hold for its types, whether it is in the file or has a file of its own.
+fn declared(file: &Path, items: &[Item], outer: &[Meta], found: &mut Vec<Declared>) {
     for item in items {
         let (attributes, name) = match item {
             Item::Struct(item) => (&item.attrs, &item.ident),
@@ -304,9 +328,12 @@ fn declared(file: &str, items: &[Item], outer: &[Meta], found: &mut Vec<Declared
         if let Item::Mod(module) = item {
             if let Some((_, items)) = &module.content {
                 declared(file, items, &conditions, found);
+            } else {
+                let file = file_of(file, &name.to_string());
+                declared(&file, &items_of(&file), &conditions, found);
             }
         } else {
-            let (file, name) = (file.to_owned(), name.to_string());
+            let (file, name) = (file.display().to_string(), name.to_string());
             found.push(Declared {
                 file,
                 name,
@@ -319,11 +346,9 @@ fn declared(file: &str, items: &[Item], outer: &[Meta], found: &mut Vec<Declared
 /// Of two types with one name a reader can't say which one a line means.
 #[test]
 fn no_type_name_is_declared_twice() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");
     let mut all = Vec::new();
-    for (file, text) in sources() {
-        let items = syn::parse_file(&text).unwrap().items;
-        declared(&file, &items, &[], &mut all);
-    }
+    declared(&root, &items_of(&root), &[], &mut all);
     assert!(all.len() > 150, "only {} types were found", all.len());
     let mut by_name = BTreeMap::<_, Vec<&Declared>>::new();
     for one in &all {
