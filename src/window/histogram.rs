@@ -1,6 +1,6 @@
 //! Latency histograms of a ring of time buckets, six bins to a word.
 //!
-//! The ring has no separate rotation step, like the counts. Each bucket has a header with the stamp
+//! Like the ring of counts, this ring has no rotation step. Each bucket has a header with the stamp
 //! of its owner. The header gives that turn a short number, its sequence. Each word of bins carries
 //! the sequence of the turn that it counts. A word with another sequence than the header's doesn't
 //! count. The next writer replaces it.

@@ -42,7 +42,7 @@ impl ClockReading {
     pub fn at(raw: u64) -> Self {
         Self {
             raw,
-            // Every bucket is too wide to begin and end after the clock reading.
+            // The bucket seems to begin after the reading, so the guess is never right.
             beginning: raw.wrapping_add(1),
             place: RingPosition::from_bits(0),
         }
@@ -74,7 +74,7 @@ impl Latest {
         // Acquire, both: pair with the Release store of the beginning and the Release of the
         // place's exchange in `note`. The first makes the place at least as late as the beginning.
         // The second makes the clock reading no earlier than that of the place's writer. Without
-        // them a call could be counted in a bucket that the clock has left.
+        // them a call could be counted in another bucket than the clock's.
         let beginning = self.beginning.load(Ordering::Acquire);
         let place = RingPosition::from_bits(self.place.atomic().load(Ordering::Acquire));
         let (raw, more) = clock();
