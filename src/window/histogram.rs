@@ -115,7 +115,7 @@ impl BinWord {
         }
     }
 
-    /// The word after one more call, if the bin is full: the scale of all six bins doubles.
+    /// The word after one more call, if the bin is full: all six bins go to the next scale.
     #[cold]
     #[inline(never)]
     fn halved(self, position: Position) -> Self {
@@ -375,8 +375,8 @@ mod tests {
         counts
     }
 
-    /// Fails if a call draws again after a lost exchange. Also fails if the other bins of a full
-    /// word are rounded by the same draw.
+    /// Fails when: a call draws again after a lost exchange, or the other bins of a full word are
+    /// rounded by the same draw.
     #[test]
     fn the_mean_of_what_many_threads_count_in_a_bin_is_what_they_recorded() {
         const RUNS: u64 = 200;

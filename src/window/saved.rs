@@ -124,7 +124,7 @@ pub(super) fn ticks_later(width: u64, (saved, now): (u64, u64), elapsed: u64) ->
 }
 
 impl SavedWindow {
-    /// The maximum count of a bucket word.
+    /// The maximum saved count. A bucket word counts slightly less.
     pub(super) const MOST: u64 = (1 << 48) - 1;
 
     /// Rejects counts that no window can have.
