@@ -3,7 +3,7 @@
 /// One bin of a latency histogram.
 ///
 /// An octave, from one power of two to the next, has 16 bins of equal width. So a bin is at most a
-/// 16th as wide as its least value, and its middle is off by at most a 32nd. (Such bins are called
+/// 16th as wide as its least value. Its middle is off by at most a 32nd. (Such bins are called
 /// log-linear, as in Tene's `HdrHistogram`.) The octaves go from 512 ns to 68.7 s. One bin lies
 /// below them and one above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,9 +68,9 @@ impl Bin {
 
     /// The value that stands for all values in the bin, in nanoseconds.
     ///
-    /// It is one less than the middle. Eight bins of a [`hdrhistogram::Histogram`] of two
-    /// significant digits make up one of these bins, and this value is the largest in one of the
-    /// eight. So that histogram returns this value and no larger one.
+    /// It is one less than the middle. A [`hdrhistogram::Histogram`] of two significant digits has
+    /// eight bins in the range of this one. This value is the largest in one of the eight. So that
+    /// histogram returns this value and no larger one.
     #[must_use]
     pub fn value(self) -> u64 {
         match self {

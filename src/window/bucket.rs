@@ -233,8 +233,8 @@ pub(super) fn is_counted(scale: u64) -> bool {
 
 /// Where the thread starts on the circle. Each thread starts at another point, in even steps,
 /// because some threads make one call and end. The steps are those of the root of two. In steps of
-/// the golden ratio each thread would follow the one before it round the circle, and their errors
-/// would add up.
+/// the golden ratio each thread would follow the one before it round the circle. Their errors would
+/// then add up.
 #[cold]
 fn first_place() -> u64 {
     static THREADS: ThreadCounter = ThreadCounter::new(1);
@@ -361,9 +361,9 @@ impl AtomicBucket {
     /// Stores the new word. No other thread has written the word since it was read.
     #[inline]
     fn store(&self, word: BucketWord) {
-        // No exchange. A reader that must see a success sees it through a failure that this thread
-        // records later, with Release (see `TimeRing::failures_and_slow`). The next thread that
-        // writes the word gets it through the thread slot (see `ThreadSlots`).
+        // No exchange is needed. A reader that must see a success sees it through a later failure.
+        // This thread records that failure with Release (see `TimeRing::failures_and_slow`). The
+        // next thread that writes the word gets it through the thread slot (see `ThreadSlots`).
         self.0.store_alone(word.0);
     }
 }

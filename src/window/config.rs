@@ -222,8 +222,8 @@ pub struct CountWindow {
 impl CountWindow {
     /// Leaves out calls that are older than `duration`, which is 100 ms to 7 days.
     ///
-    /// A window of the last 100 calls of a service that is called twice an hour is full of
-    /// yesterday's calls. This setting removes them. Age is counted in ticks of a 64th of
+    /// A service may be called twice an hour. Its window of the last 100 calls is full of
+    /// yesterday's calls, which this setting removes. Age is counted in ticks of a 64th of
     /// `duration`. A call leaves the window when it is between 63 and 64 ticks old.
     pub fn within(self, duration: Duration) -> Self {
         Self {

@@ -32,7 +32,7 @@ mod header {
 ///
 /// *Counts*: each bin has counted its 9 bits × 2^scale calls. Up to 511 calls in a bin this is
 /// exact. Above that, one call in 2^scale adds 2^scale, in all six bins. The fullest bin then
-/// stands for a sample of at least 256 calls, so its count errs by about a 20th. The six bins are
+/// stands for a sample of at least 256 calls. Its count errs by about a 20th. The six bins are
 /// neighbours, so they lie in the same part of the distribution.
 mod layout {
     use super::Field;

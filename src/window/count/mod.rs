@@ -395,9 +395,9 @@ impl Marks {
         let tick = self.tick(context.nanos());
         let (word, turn) = self.at(tick);
         let new = turn | mark::POSITION.of(position);
-        // Acquire, here and on failure: pairs with the Release of the exchange below. A thread that
-        // has read the mark of a later turn then reads the clock no earlier than the mark's writer
-        // did. Without it this thread could read an older time and replace a younger mark.
+        // Acquire, here and on failure: pairs with the Release of the exchange below. If this
+        // thread reads the mark of a later turn, its next clock reading is no earlier than that
+        // writer's. Without it this thread could read an older time and replace a younger mark.
         let mut seen = word.atomic().load(Ordering::Acquire);
         loop {
             let settled = if mark::TURN.get(seen) == mark::TURN.get(new) {

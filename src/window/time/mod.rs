@@ -211,8 +211,9 @@ impl TimeRing {
         let slow = self.shards.common_sum(Tally::Slow, window);
         // Acquire, both: pair with the Releases in `Stamped::update_own` and `update`. After the
         // first, this thread sees the failures that were counted before they were found slow. After
-        // the second, it sees the successes that a thread recorded before its failures, and the
-        // growth that the thread had seen. Without the fences a rate could come out too high.
+        // the second, it sees the successes that a thread recorded before its failures. It also
+        // sees the growth of the ring that the thread had seen. Without the fences a rate could
+        // come out too high.
         fence(Ordering::Acquire);
         let failures = self.shards.common_sum(Tally::Failure, window);
         fence(Ordering::Acquire);

@@ -34,8 +34,8 @@ impl TimeRing {
         let slow = counts(Tally::Slow);
         // Acquire, both: pair with the Releases in `Stamped::update_own` and `update`. The slow
         // calls are read before the failures, and the failures before the successes. Without the
-        // fences the saved counts could hold a failure but not the successes that its thread
-        // recorded before, or a slow call but not the call.
+        // fences the saved counts could hold a failure without its thread's earlier successes. They
+        // could also hold a slow call that isn't among the calls.
         fence(Ordering::Acquire);
         let failures = counts(Tally::Failure);
         fence(Ordering::Acquire);
