@@ -400,8 +400,8 @@ impl MockClock {
     /// since 1970.
     ///
     /// The time may be before this clock's own time, as when the system's clock was set back. A
-    /// time before 1970 counts as 1970, and one after 2554 as the end of 2554, as with the system's
-    /// own clock.
+    /// time before 1970 counts as 1970, and one after 2554 as the end of 2554. The real system's
+    /// clock has the same limits.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};

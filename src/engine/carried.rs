@@ -47,7 +47,7 @@ impl Carried {
     /// Whether calls of `generation` can still be counted.
     ///
     /// Calls of the former generation can't. Once the next generation is entered, this returns true
-    /// for them all the same, and the state word rules them out.
+    /// for them. From then on, the state word rules them out.
     pub(crate) fn counts(&self, generation: Generation) -> bool {
         generation != self.from || self.is_entered()
     }

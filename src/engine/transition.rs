@@ -156,8 +156,8 @@ impl Core {
     fn tell(&self, entry: &LogEntry) {
         #[cfg(feature = "async")]
         if entry.to == State::Open {
-            // SeqCst: pairs with the fence of `HealthChecks::listen`. Either the first task, which
-            // has just made the checks, sees that the breaker is open, or this thread sees the
+            // SeqCst: pairs with the fence of `HealthChecks::listen`. The first task has just
+            // made the checks. Either it sees that the breaker is open, or this thread sees the
             // checks. Otherwise each could miss the other, and the task would sleep through the
             // outage.
             fence(Ordering::SeqCst);

@@ -175,8 +175,8 @@ impl AtomicState {
     #[must_use]
     #[inline]
     pub fn load(&self) -> StateWord {
-        // Acquire: pairs with the Release in `exchange`. A call that the new state lets through
-        // sees what the thread that changed the state did before, such as a write to a fallback's
+        // Acquire: pairs with the Release in `exchange`. A call that the new state admits sees
+        // what the thread that changed the state did before. An example is a write to a fallback's
         // cache before `reset`. A `last_admission` read after this load is at least as late as the
         // admission that this word shows. Otherwise a fresh probe could lose its place.
         StateWord::from_bits(self.word.load(Ordering::Acquire))
