@@ -24,18 +24,18 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let Some(seen) = self.closed_in(call.generation) else {
             return false;
         };
-        let cause = |call| match outcome {
+        let cause_at = |call| match outcome {
             Outcome::Trip => Some(Cause::TripRequested),
             _ => self.cause(call, run),
         };
-        if cause(call).is_none() {
+        if cause_at(call).is_none() {
             return false;
         }
         // This thread may have slept since it read the clock, and a bucket may have ended while it
         // summed. Then some failures may be too old, and some successes from their time may be
         // gone. So a trip is judged by the time at which it happens.
         let call = call.read_again(self.ring());
-        cause(call).is_some_and(|cause| self.open(seen, cause, call))
+        cause_at(call).is_some_and(|cause| self.open(seen, cause, call))
     }
 
     /// The state, if the breaker is closed in this generation and may be judged.
@@ -46,6 +46,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     pub(super) fn closed_in(self, generation: Generation) -> Option<StateWord> {
         let seen = self.state.load();
         let is_closed = seen.generation() == generation && seen.phase() == Phase::Closed;
+        // The state of a breaker with another window says "timed", whether it takes times or not. So
+        // the second step has come, or the window is still the one that it was built with.
         let is_whole = seen.is_timed() || self.has_built_ring();
         (is_closed && is_whole && self.may_judge(generation)).then_some(seen)
     }

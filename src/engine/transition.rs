@@ -1,6 +1,8 @@
 //! Transitions: how a breaker opens, reopens and closes, and how listeners learn of it.
 //!
-//! Exactly one thread wins the exchange of the state word. That thread alone does what follows.
+//! Exactly one thread wins the exchange of the state word. That thread alone starts
+//! the new generation. Listeners hear of it from that thread, or from the thread that is telling
+//! already.
 
 use super::Core;
 use super::call::Call;
@@ -90,6 +92,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             }
             (None, _) => self.settings().open_for,
         };
+        // A later `Retry-After` is found by `opened`, after the state has changed.
         let retry_at = self.max_retry_after().cut(self.retry_after.so_far(), now);
         let until = Moment::at(now.saturating_add(wait).max(retry_at));
         Opening { until, streak }
@@ -100,6 +103,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if let Some(streak) = opening.streak {
             self.latest_opening.note(moved.generation, streak);
         }
+        // Read again: a `Retry-After` that came since finds the breaker open, or is found here.
         let retry_at = self.retry_after.until();
         self.stay_open(self.max_retry_after().cut(retry_at, now));
         self.entered(moved, now, cause);
