@@ -170,9 +170,9 @@ impl Recovery {
     /// One good probe begins a *ramp*: the breaker is half-open and admits a share of the calls.
     /// The first share is thirty calls a second, or a sixteenth of all calls if that is more. A
     /// round of the ramp takes at least three times as long as the probe took, between 150 ms and a
-    /// second. After a clean round the share is four times as large. When clearly more calls fail or are
-    /// slow, the share is cut to what the dependency could bear. From there it grows slowly. After
-    /// a clean round with all calls the breaker closes. It reopens when nearly all calls fail
+    /// second. After a clean round the share is four times as large. When clearly more calls fail
+    /// or are slow, the share is cut to what the dependency could bear. From there it grows slowly.
+    /// After a clean round with all calls the breaker closes. It reopens when nearly all calls fail
     /// although the share is small or was just cut.
     ///
     /// Failures of up to a quarter of the calls may not come from the load. The ramp finds that
