@@ -1,4 +1,5 @@
-//! What is usual: how often calls fail while nothing is wrong, and how much traffic there is.
+//! The usual behaviour of a dependency: how often calls fail while nothing is wrong, and how much
+//! traffic there is.
 
 use super::nats::{Nats, Surprise};
 #[cfg(feature = "serde")]
@@ -99,7 +100,7 @@ impl Logs {
     }
 }
 
-/// What was counted while nothing was wrong.
+/// The counts that were learnt while nothing was wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Learnt {
     pub(super) calls: u64,
@@ -197,7 +198,7 @@ impl Learnt {
     }
 }
 
-/// What is usual for the dependency. It outlasts generations.
+/// The usual behaviour of the dependency. It outlasts generations.
 #[derive(Debug)]
 pub(super) struct Baseline {
     learnt: SelfContained,
@@ -289,7 +290,7 @@ impl Baseline {
         learnt::INSIDE.max(),
     ];
 
-    /// Copies what another baseline has learnt. What either learns meanwhile may be lost.
+    /// Copies what another baseline has learnt. Lessons that come meanwhile may be lost.
     pub(super) fn inherit(&self, other: &Self) {
         fn values(of: &Baseline) -> [&SelfContained; 4] {
             [&of.learnt, &of.learnt_until, &of.pace, &of.paced_at]
@@ -330,7 +331,7 @@ impl Baseline {
         reason = "a float beyond the range is its end"
     )]
     pub(super) fn learn(&self, more: Learnt, began: u64, now: u64, nanos: u64) {
-        // What comes between two of these accesses is learnt with the next excursion.
+        // Calls that come between two of these accesses are learnt with the next excursion.
         let before = self.learnt_until.raise(now);
         let passed = began.min(now).saturating_sub(before).min(nanos);
         let calls = (self.pace() * rate(passed, 1) / 1e9) as u64;
@@ -372,7 +373,8 @@ impl Baseline {
     /// Whether it is time to look at the traffic again, in a generation that began at `since`.
     ///
     /// It is time once per second. In a generation's first second it is time whenever its age has
-    /// doubled, unless the pace is known from an earlier generation.
+    /// doubled. If the pace is known from an earlier generation, the first look comes after a
+    /// second.
     pub(super) fn is_due(&self, now: u64, since: u64) -> bool {
         Self::is_due_after(self.paced_at.load(), now, since)
     }

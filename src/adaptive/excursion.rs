@@ -231,7 +231,7 @@ impl Excursion {
         self
     }
 
-    /// What this excursion teaches once a success has ended it.
+    /// The lesson of this excursion once a success has ended it.
     pub(super) fn lesson(self) -> Learnt {
         let runs = self.failed.saturating_sub(self.pairs);
         let ended = runs.saturating_sub(u32::from(self.run > 0));
@@ -277,7 +277,7 @@ impl Excursion {
     }
 }
 
-/// What is usual, against which outcomes are always weighed.
+/// The usual behaviour, against which outcomes are always weighed.
 #[derive(Debug)]
 pub(super) struct Expected<'a> {
     pub(super) logs: Logs,
@@ -306,7 +306,7 @@ impl Expected<'_> {
         self.outages.least(usual, counted.failed, counted.succeeded)
     }
 
-    /// The evidence against what is usual.
+    /// The evidence against the usual behaviour.
     pub(super) fn evidence(&self, counted: Excursion) -> Nats {
         if counted.failed == 0 {
             return Nats::ZERO;
@@ -344,7 +344,7 @@ impl Tolerance {
         )
     }
 
-    /// The evidence against what is tolerated.
+    /// The evidence against the tolerated share.
     pub(super) fn evidence(&self, counted: Excursion) -> Nats {
         let run = self.surprise.failure * counted.run_length();
         self.outages.best(

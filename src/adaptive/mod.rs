@@ -6,8 +6,8 @@
 //! breaker trips when healthy traffic would show so much evidence as seldom as the user allows.
 //! While there is no evidence, a success writes nothing.
 //!
-//! Evidence ages as the window does. Once no call has failed for the length of the window, the last
-//! failure has left it, and all evidence is gone. Failures that follow each other more closely are
+//! Evidence ages as the window does. When no call has failed for the length of the window, the last
+//! failure has left it. All evidence is then gone. Failures that follow each other more closely are
 //! one excursion, however long it lasts. For example, calls that come every ten seconds and all
 //! fail are an outage in a window of a minute. So only silence ages evidence; successes weigh
 //! against it.

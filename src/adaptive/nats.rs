@@ -1,4 +1,4 @@
-//! Evidence as a number: how much better an outage explains the outcomes than what is usual does.
+//! Evidence as a number: how much better an outage explains the outcomes than usual behaviour does.
 //!
 //! All values are natural logarithms, *nats*, in fixed point. So sums are exact and equal on every
 //! machine. Evidence depends only on what was counted.

@@ -11,7 +11,7 @@ use crate::state::Generation;
 use crate::sync::stamped::Stamped;
 use crate::util::checksum::summed;
 
-/// What a breaker with the adaptive policy had found out.
+/// The saved findings of a breaker with the adaptive policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedEvidence {
     /// How surprising a failure is against the tolerated share, in units, if any share is
@@ -38,7 +38,7 @@ summed!(SavedEvidence {
     usual,
 });
 
-/// The saved form of what is usual.
+/// The saved form of the usual behaviour.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct SavedBaseline {
     /// The counts of calls, failures, pairs, starts, and calls inside of excursions.

@@ -258,8 +258,8 @@ impl Listeners {
     /// Tells transitions from the one into `next` on, as the only teller. Returns where it stopped.
     fn tell_what_is_there(&self, name: &Name, mut next: u64) -> u64 {
         loop {
-            // This is asked first. The entry that makes this transition too late has then been
-            // read, and with it all that its writer wrote before.
+            // This is asked first. The entry that makes this transition too late is then read, with
+            // all that its writer wrote before.
             let is_to_be_passed_over = self.is_to_be_passed_over(next);
             let entry = if self.slot(next).holds(next) {
                 Some(self.slot(next).read(next))

@@ -41,7 +41,7 @@ mod layout {
     const _: () = assert!(GENERATION.end_bit() <= 64);
 }
 
-/// What a place says of its call, except when the call began.
+/// The note of a place: all about its call except when the call began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Note(u64);
 
@@ -141,8 +141,7 @@ impl CallSlot {
         // The note, read before and after, shows whose start time this is.
         let began = self.began.load();
         // Acquire: pairs with the Release fence in `take`. If a later call's start time was read,
-        // the note that is read next shows that a later call takes the place. Otherwise two calls
-        // would be mixed.
+        // the note that is read next is a later one too. Otherwise two calls would be mixed.
         fence(Ordering::Acquire);
         // Relaxed: the fence above orders this load after the load of `began`.
         let found = Note(self.note.load(Ordering::Relaxed));

@@ -198,9 +198,9 @@ impl TripPolicy {
     /// weighs each outcome as it comes, and needs no number of calls and no window length. At 1,000
     /// calls a second it trips after about ten failed calls of a total outage. An outage of 50 %
     /// takes some sixty calls. At one call a second, a total outage takes four. An outage is never
-    /// learnt: while there is evidence, the policy learns nothing. A total outage trips it after at
-    /// most 720 failed calls in a row, whatever it has learnt or was restored with. That holds up
-    /// to 100 million calls a second (`tests/it/saved.rs`).
+    /// learnt: while there is evidence, the policy learns nothing. Whatever it has learnt or was
+    /// restored with, a total outage trips it. That takes at most 720 failed calls in a row. The
+    /// bound holds up to 100 million calls a second (`tests/it/saved.rs`).
     ///
     /// All evidence is forgotten once no call has failed for the length of the window. So failures
     /// an hour apart never trip it in a window of a minute. Calls that come every ten seconds and

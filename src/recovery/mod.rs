@@ -161,18 +161,18 @@ impl Recovery {
 
     /// Probes early and, in a long outage, less often; then lets the traffic back step by step.
     ///
-    /// The first probe waits as long as a hundred calls took to come before the trip, between 0.1 s
-    /// and 2 s. With little traffic it waits for the time of four calls, up to 5 s. So a dead
-    /// dependency gets at most a hundredth of its calls. If a probe fails, the next one waits as
-    /// long again. It waits a hundredth of the outage's age if that is longer, up to 5 s. Each wait
-    /// varies by a fifth, so that several processes don't probe in step.
+    /// The first probe waits for the time in which a hundred calls came before the trip, at least
+    /// 0.1 s and at most 2 s. With little traffic it waits for the time of four calls, up to 5 s.
+    /// So a dead dependency gets at most a hundredth of its calls. If a probe fails, the next one
+    /// waits as long again. It waits a hundredth of the outage's age if that is longer, up to 5 s.
+    /// Each wait varies by a fifth, so that several processes don't probe in step.
     ///
     /// One good probe begins a *ramp*: the breaker is half-open and admits a share of the calls.
     /// The first share is thirty calls a second, or a sixteenth of all calls if that is more. A
-    /// round of the ramp takes at least three times as long as the probe took, between 150 ms and a
-    /// second. After a clean round the share is four times as large. When clearly more calls fail
-    /// or are slow, the share is cut to what the dependency could bear. From there it grows slowly.
-    /// After a clean round with all calls the breaker closes. It reopens when nearly all calls fail
+    /// round of the ramp takes at least three times as long as the probe: 150 ms to a second. After
+    /// a clean round the share is four times as large. When clearly more calls fail or are slow,
+    /// the share is cut to what the dependency could bear. From there it grows slowly. After a
+    /// clean round with all calls the breaker closes. It reopens when nearly all calls fail
     /// although the share is small or was just cut.
     ///
     /// Failures of up to a quarter of the calls may not come from the load. The ramp finds that
@@ -184,7 +184,7 @@ impl Recovery {
     /// don't count. The breaker reopens if no admitted call reports within the
     /// [`probe_timeout`](crate::CircuitBreakerBuilder::probe_timeout), which adapts to slow calls.
     ///
-    /// In simulations of outages of 30 s to 90 s, the breaker closed on average 0.9 s after the
+    /// In simulations, outages lasted 30 s to 90 s. The breaker closed on average 0.9 s after the
     /// dependency worked again. That holds at a hundred calls a second and at a thousand
     /// (`tests/it/recovery.rs`). Memory: about 200 bytes more than with a fixed recovery.
     #[must_use]

@@ -6,7 +6,7 @@ use crate::util::random::mixed;
 
 const MILLISECOND: u64 = 1_000_000;
 
-/// What the breaker knows of the present outage.
+/// The breaker's knowledge of the present outage.
 ///
 /// Waits grow in proportion to the outage's age, and so does the expected delay. The number of
 /// probes grows only with the logarithm of the age. Both words are hints: a thread that overwrites

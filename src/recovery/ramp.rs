@@ -180,9 +180,10 @@ impl Ramp {
 
     /// Whether a call that asks at `now` is one of the round's share.
     ///
-    /// The ramp is over when none of its calls has reported for `timeout` nanoseconds, and for
-    /// twice the time that such calls take. A `timeout` of `u64::MAX` means never. The ramp is over
-    /// in any case after [`AtomicState::LONGEST_LEASE`] times `timeout`.
+    /// The ramp is over when none of its calls has reported for the longer of two times. One is
+    /// `timeout` nanoseconds; the other is twice the time that such calls take. A `timeout` of
+    /// `u64::MAX` means never. The ramp is over in any case after [`AtomicState::LONGEST_LEASE`]
+    /// times `timeout`.
     pub fn ask(&self, round: Round, now: u64, timeout: u64, spacing: u64) -> Ask {
         // At worst this misses a call that is just being admitted or has just come back. The next
         // call that asks sees it. `since` is no earlier than the round, so a late word of another

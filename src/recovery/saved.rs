@@ -6,7 +6,7 @@ use super::Streak;
 use crate::error::ConfigError;
 use crate::util::checksum::summed;
 
-/// What a breaker knew of the dependency's outages.
+/// The saved knowledge of the dependency's outages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedRecovery {
     /// The number of failed recoveries and the latest open time in nanoseconds, if open times grow.

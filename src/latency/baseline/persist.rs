@@ -7,7 +7,7 @@ use crate::error::ConfigError;
 use crate::sync::SelfContained;
 use crate::util::checksum::summed;
 
-/// What a percentile usually was.
+/// The saved usual value of a percentile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedPercentileBaseline {
     /// The percentile, in thousandths.
