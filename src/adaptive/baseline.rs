@@ -212,7 +212,8 @@ pub(super) struct Baseline {
 }
 
 impl Baseline {
-    /// The shortest time between two looks at the traffic, in nanoseconds.
+    /// The time between two looks at the traffic, in nanoseconds. A generation's first second has
+    /// shorter ones.
     const INTERVAL: u64 = 1_000_000_000;
     /// The highest pace that is believed, in calls per second. It bounds the evidence that a trip
     /// takes.
