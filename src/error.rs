@@ -1,4 +1,4 @@
-//! What can go wrong: a configuration that makes no sense, a call that isn't let through.
+//! Errors: settings that make no sense, and calls without a result.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -32,11 +32,12 @@ use crate::util::random::{between, mixed, random_bits_of_this_thread};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConfigError {
-    /// The setting, as `window.buckets`; of a file the path to it, as `breakers.payments.window.buckets`.
+    /// The setting, such as `window.buckets`, or its path in a file, such as
+    /// `breakers.payments.window.buckets`.
     pub setting: Cow<'static, str>,
     /// The value that was given.
     pub value: String,
-    /// What the value is not, as `in 1..=1024`.
+    /// The requirement that the value misses, such as `in 1..=1024`.
     pub expected: String,
     /// How to mend it.
     pub hint: String,
@@ -47,7 +48,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// An error about one setting, of no policy.
+    /// Makes an error about one setting, of no policy.
     ///
     /// Packages that read settings from elsewhere report their own errors with it.
     ///
@@ -75,7 +76,7 @@ impl ConfigError {
         }
     }
 
-    /// A part of a saved value that isn't what a breaker has saved.
+    /// Makes the error for a part of a saved value that no breaker has saved.
     #[cfg(feature = "serde")]
     pub(crate) fn damaged(
         part: &'static str,
@@ -90,7 +91,7 @@ impl ConfigError {
         )
     }
 
-    /// Refuses a number of a saved value that no breaker has saved.
+    /// Refuses a number of a saved value that no breaker saves.
     #[cfg(feature = "serde")]
     pub(crate) fn check_saved(
         part: &'static str,
@@ -107,7 +108,7 @@ impl ConfigError {
         Err(Self::damaged(part, value, expected))
     }
 
-    /// The same, of the policy that was added as the `index`th.
+    /// Returns this error as one of the policy that was added as the `index`th.
     pub(crate) fn of_policy(self, index: usize) -> Self {
         Self {
             policy: Some(index),
@@ -115,7 +116,7 @@ impl ConfigError {
         }
     }
 
-    /// Refuses a fixed open time beside a backoff.
+    /// Makes the error for a fixed open time together with a backoff.
     pub(crate) fn not_beside_backoff(open_for: Duration) -> Self {
         Self::new(
             "open_for",
@@ -125,7 +126,7 @@ impl ConfigError {
         )
     }
 
-    /// Refuses a duration below a millisecond or beyond the longest.
+    /// Refuses a duration below a millisecond or above `longest`.
     pub(crate) fn check_duration(
         setting: &'static str,
         value: Duration,
@@ -156,7 +157,7 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// Why there is no [coarse clock](crate::Clock::coarse).
+/// Why a [coarse clock](crate::Clock::coarse) can't be made.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ClockError {
@@ -187,7 +188,7 @@ impl Error for ClockError {
     }
 }
 
-/// A call that was not let through.
+/// The error of a call that the breaker did not let through.
 ///
 /// ```
 /// use std::time::Duration;
@@ -208,7 +209,7 @@ impl Error for ClockError {
 pub struct Rejected {
     pub(crate) name: Name,
     pub(crate) state: State,
-    /// In nanoseconds: most callers of an open breaker don't ask.
+    /// Kept in nanoseconds, because most callers of an open breaker don't ask for it.
     pub(crate) retry_after: Option<u64>,
 }
 
@@ -225,9 +226,10 @@ impl Rejected {
         self.state
     }
 
-    /// How long to wait before trying again: [`earliest`](Self::earliest) and up to a quarter more, so that
-    /// those who were rejected at about the same time don't all come back at once. Whoever asks twice may be told two
-    /// times. A rejection costs nothing for it.
+    /// How long to wait before the next try: [`earliest`](Self::earliest) and up to a quarter more.
+    ///
+    /// The random part spreads callers that were rejected at about the same time. Two calls of this
+    /// method may return two different times. A rejection costs nothing for it.
     ///
     /// ```
     /// use std::time::Duration;
@@ -248,17 +250,20 @@ impl Rejected {
     pub fn retry_after(&self) -> Option<Duration> {
         let earliest = self.retry_after?;
         let latest = earliest.saturating_add(earliest / 4);
-        // Of two processes the clocks differ, and of two callers to which a clock says the same, the dice.
+        // Clocks set two processes apart. Random bits set two callers apart that read the same
+        // time.
         let random = mixed(earliest ^ random_bits_of_this_thread());
         Some(Duration::from_nanos(between(earliest, latest, random)))
     }
 
     /// How long until the breaker may let a call through.
     ///
-    /// Open: until its time is over. Half-open: until a place is taken back from a probe that does
-    /// not report, at the latest; one may be free sooner. Half-open with a growing share of the calls: until the
-    /// share may grow, at the earliest. `None` where time alone changes nothing:
-    /// forced open, or half-open without a probe timeout.
+    /// | state | until |
+    /// |---|---|
+    /// | open | the open time is over |
+    /// | half-open | a probe that doesn't report loses its place, at the latest; a place may be free sooner |
+    /// | half-open with a growing share of calls | the share may grow, at the earliest |
+    /// | forced open, or half-open without a probe timeout | `None`, because time alone changes nothing |
     #[must_use]
     pub fn earliest(&self) -> Option<Duration> {
         self.retry_after.map(Duration::from_nanos)
@@ -277,7 +282,7 @@ impl fmt::Display for Rejected {
 
 impl Error for Rejected {}
 
-/// A call for which a [`Bulkhead`](crate::Bulkhead) had no place.
+/// The error of a call for which a [`Bulkhead`](crate::Bulkhead) had no place.
 ///
 /// ```
 /// use tripcurve::bulkhead::Bulkhead;
@@ -306,14 +311,14 @@ impl BulkheadFull {
         self.name.as_str()
     }
 
-    /// How many calls there may be in flight.
+    /// The maximum number of calls in flight.
     #[must_use]
     pub fn max_concurrent(&self) -> u32 {
         self.max_concurrent
     }
 
-    /// How many there were at the rejection. After a wait it may be less than the maximum: a place came
-    /// free a moment too late.
+    /// How many calls were in flight at the rejection. After a wait it may be less than the
+    /// maximum, because a place became free a moment too late.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.in_flight
@@ -351,7 +356,7 @@ impl fmt::Display for BulkheadFull {
 #[cfg(feature = "bulkhead")]
 impl Error for BulkheadFull {}
 
-/// Why there is no [bulkhead with threads](crate::Bulkhead::blocking).
+/// Why a [bulkhead with threads](crate::Bulkhead::blocking) can't be made.
 #[cfg(feature = "bulkhead")]
 #[derive(Debug)]
 #[non_exhaustive]
@@ -384,9 +389,10 @@ impl Error for PoolError {
     }
 }
 
-/// A call that was given up because it took longer than its [limit](crate::handles::CallTimeout).
+/// The error of a call that took longer than its [limit](crate::handles::CallTimeout) and was given
+/// up.
 ///
-/// Whether the dependency has done the work nobody knows.
+/// The caller can't know whether the dependency has done the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TimedOut {
@@ -417,14 +423,14 @@ impl fmt::Display for TimedOut {
 
 impl Error for TimedOut {}
 
-/// Why a call has no result: it was not let through, or it was and failed by itself.
+/// Why a call has no result: it was not let through, or it was made and failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallError<E> {
-    /// The breaker did not let the call through; the dependency was not called.
+    /// The breaker did not let the call through. The dependency was not called.
     Rejected(Rejected),
-    /// The breaker let the call through, but the [bulkhead](crate::handles::WithBulkhead) had no place; the
-    /// dependency was not called.
+    /// The breaker let the call through, but the [bulkhead](crate::handles::WithBulkhead) had no
+    /// place. The dependency was not called.
     #[cfg(feature = "bulkhead")]
     Full(BulkheadFull),
     /// The call was made and given up after its [time](crate::handles::CallTimeout).
@@ -434,7 +440,7 @@ pub enum CallError<E> {
 }
 
 impl<E> CallError<E> {
-    /// The call's own error, if the call was made and came to an end.
+    /// Returns the call's own error, if the call was made and came to an end.
     pub fn into_inner(self) -> Option<E> {
         match self {
             Self::Inner(error) => Some(error),
@@ -442,7 +448,8 @@ impl<E> CallError<E> {
         }
     }
 
-    /// Whether the dependency was called. What wasn't isn't worth a retry: it would be turned away again.
+    /// Whether the dependency was called. Don't retry a call that was not made: it would be
+    /// rejected again.
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -456,7 +463,7 @@ impl<E> CallError<E> {
         matches!(self, Self::TimedOut(_) | Self::Inner(_))
     }
 
-    /// The breaker's rejection, if it did not let the call through.
+    /// The breaker's rejection, if it rejected the call.
     pub fn rejected(&self) -> Option<&Rejected> {
         match self {
             Self::Rejected(rejected) => Some(rejected),
@@ -464,7 +471,7 @@ impl<E> CallError<E> {
         }
     }
 
-    /// Its limit, if the call was made and given up after its time.
+    /// The time limit's error, if the call was made and given up after its time.
     pub fn timed_out(&self) -> Option<&TimedOut> {
         match self {
             Self::TimedOut(timed_out) => Some(timed_out),
@@ -483,7 +490,7 @@ impl<E> CallError<E> {
 }
 
 impl CallError<Infallible> {
-    /// Makes the error of a call that was not made the error of any call.
+    /// Turns the error of a call that was not made into that of any call.
     pub(crate) fn widen<E>(self) -> CallError<E> {
         match self {
             Self::Rejected(rejected) => CallError::Rejected(rejected),
@@ -498,12 +505,12 @@ impl CallError<Infallible> {
 impl<E: Into<Box<dyn Error + Send + Sync>>> CallError<E> {
     /// Unwraps the cause into a boxed error, for functions that return one.
     ///
-    /// [`CallError`] implements [`Error`] only if the call's own error does, and
-    /// `Box<dyn Error + Send + Sync>` doesn't. With this method `?` works for both.
+    /// [`CallError`] implements [`Error`] only if the call's own error does, and `Box<dyn Error +
+    /// Send + Sync>` doesn't. With this method `?` works for both.
     ///
-    /// The box holds the cause itself, so it downcasts to [`Rejected`], [`TimedOut`],
-    /// `BulkheadFull` or the call's own error. Its message and its [source](Error::source) are the
-    /// cause's own. An error that is boxed already stays in its box.
+    /// The box holds the cause itself. So it downcasts to [`Rejected`], [`TimedOut`],
+    /// `BulkheadFull` or the call's own error. Message and [source](Error::source) are those of the
+    /// cause. An error that is boxed already stays in its box.
     ///
     /// ```
     /// use std::error::Error;
@@ -568,7 +575,7 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
     }
 }
 
-/// All variants show through: the message is the cause's own, and so is the source.
+/// All variants are transparent: message and source are those of the cause.
 impl<E: Error + 'static> Error for CallError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {

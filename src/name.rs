@@ -1,25 +1,26 @@
-//! A breaker's name.
+//! Names of breakers.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A name that a rejection can carry off without copying it.
+/// A name that a rejection can take along without copying it.
 ///
 /// # Shown
 ///
-/// `name()` returns a name as it was given. Wherever else a name is shown, in `Display` and `Debug`
-/// of errors, snapshots, transitions, permits and breakers, control and format characters are
-/// escaped, and what is longer than 128 characters is cut. So a name from a request can't forge a
-/// line of a log, and an error stays short.
+/// `name()` returns a name as it was given. All other output escapes its control and format
+/// characters, and cuts it after 128 characters. This holds for `Display` and `Debug` of errors,
+/// snapshots, transitions, permits and breakers. So a name from a request can't forge a line of a
+/// log, and an error stays short.
 ///
 /// # Length
 ///
-/// A name has at most 1,024 characters: [`CircuitBreakerBuilder::build`](crate::CircuitBreakerBuilder::build) refuses a longer
-/// one, and so does a file. Where nothing can be refused, a longer name is accepted: by
-/// [`CircuitBreaker::new`](crate::CircuitBreaker::new), and as the name of a key in a registry.
+/// A name has at most 1,024 characters.
+/// [`CircuitBreakerBuilder::build`](crate::CircuitBreakerBuilder::build) refuses a longer one, and
+/// so does a file. [`CircuitBreaker::new`](crate::CircuitBreaker::new) and a registry, for the
+/// names of its keys, can't refuse a name. They accept a longer one.
 ///
-/// A literal costs nothing. Any other is shared: each rejection then counts one reference more, on
-/// a counter that all callers share.
+/// A literal costs nothing. Any other name is shared: each rejection then adds one reference, on a
+/// counter that all callers share.
 #[derive(Clone)]
 pub struct Name(Text);
 
@@ -30,7 +31,7 @@ enum Text {
 }
 
 impl Name {
-    /// The most characters that a name may have.
+    /// The maximum length of a name, in characters.
     pub(crate) const CHARS: usize = 1_024;
 
     /// Whether a name has more than [`CHARS`](Self::CHARS) characters.
@@ -48,7 +49,7 @@ impl Name {
     }
 }
 
-/// By the text, wherever it is kept.
+/// Compares the texts, wherever they are kept.
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -75,7 +76,7 @@ impl From<Arc<str>> for Name {
     }
 }
 
-/// The name as it is shown: escaped, and cut after 128 characters.
+/// Shows the name escaped, and cut after 128 characters.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Shown(self.as_str()).fmt(f)
@@ -88,20 +89,20 @@ impl fmt::Debug for Name {
     }
 }
 
-/// A text from outside as messages show it.
+/// A text from outside, shown safely in a message.
 ///
-/// Characters that steer a terminal, a log or the direction of the text are escaped, as
-/// `str::escape_debug` does: control characters, line ends, format characters. Quotation marks are
-/// escaped within quotation marks only. What is longer than [`Shown::CHARS`] is cut, and ends in an
-/// ellipsis.
+/// `Shown` escapes characters that steer a terminal, a log or the direction of the text, as
+/// `str::escape_debug` does: control characters, line ends, format characters. It escapes quotation
+/// marks only within quotation marks. It cuts a text longer than [`Shown::CHARS`], and ends it with
+/// an ellipsis.
 #[derive(Clone, Copy)]
 pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
 impl Shown<'_> {
-    /// The most characters of the text that are shown.
+    /// The maximum number of characters shown.
     pub(crate) const CHARS: usize = 128;
 
-    /// The characters of the shown text; each of the original's becomes one or more.
+    /// The characters of the shown text. Each character of the original becomes one or more.
     fn escaped(self, quoted: bool) -> impl Iterator<Item = char> {
         let text = beginning(self.0);
         let ellipsis = (text.len() < self.0.len()).then_some('…');
@@ -110,13 +111,13 @@ impl Shown<'_> {
     }
 }
 
-/// The beginning of a text, as long as it is shown.
+/// The part of a text that is shown.
 pub(crate) fn beginning(text: &str) -> &str {
     let end = text.char_indices().nth(Shown::CHARS);
     end.map_or(text, |(end, _)| &text[..end])
 }
 
-/// One character, escaped if it can't be shown as it is.
+/// One character, escaped unless it can be shown directly.
 fn escaped(letter: char, quoted: bool) -> impl Iterator<Item = char> {
     let is_plain = match letter {
         '\'' => true,
@@ -124,7 +125,7 @@ fn escaped(letter: char, quoted: bool) -> impl Iterator<Item = char> {
         _ => false,
     };
     let plain = is_plain.then_some(letter);
-    // The character stands behind a letter, so that a combining accent isn't escaped.
+    // A letter comes first, so that a combining accent isn't escaped.
     let mut behind_a_letter = [b'a'; 5];
     let length = letter.encode_utf8(&mut behind_a_letter[1..]).len();
     let text = std::str::from_utf8(&behind_a_letter[..=length]).unwrap_or("a");

@@ -1,4 +1,4 @@
-//! How a call ended, and who says so.
+//! Outcomes of calls, and the classifiers that decide them.
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
 
-/// How a call ended, as far as the breaker is concerned.
+/// How a call ended, as the breaker counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -14,25 +14,31 @@ pub enum Outcome {
     Success,
     /// The dependency did not do its work.
     Failure,
-    /// The call was given up after its time: counts as a failure and, where there is a
-    /// [limit](crate::TripPolicy::slow_rate) for slow calls, as slow too, however short the time was.
-    /// [`call_timeout`](crate::CircuitBreaker::call_timeout) records it; a classifier can, for a
-    /// client's own time limit.
+    /// The call was given up after its time.
+    ///
+    /// It counts as a failure. Where there is a [limit](crate::TripPolicy::slow_rate) for slow
+    /// calls, it also counts as slow, however short the time was.
+    /// [`call_timeout`](crate::CircuitBreaker::call_timeout) records it. A classifier can return it
+    /// for a client's own time limit.
     TimedOut,
-    /// The dependency says itself that it is down (as some 503s do): counts as a failure and, while
-    /// closed or half-open, opens the breaker at once for its
+    /// The dependency says that it is down, as some 503s do.
+    ///
+    /// It counts as a failure. A closed or half-open breaker also opens at once for its
     /// [`open_for`](crate::CircuitBreakerBuilder::open_for), whatever the policies say.
     Trip,
-    /// The call says nothing about the dependency's health: a cancelled call, an input that the
-    /// caller got wrong. It is counted apart and never trips or closes anything.
+    /// The call says nothing about the dependency's health, such as a cancelled call or a wrong
+    /// input.
     ///
-    /// A call that is recorded as ignored stays so, however long it took. One that is
-    /// [dropped](crate::CircuitBreakerBuilder::on_cancel) after the limit for slow calls counts as slow instead.
+    /// It is counted separately, and never trips or closes a breaker.
+    ///
+    /// A call that is recorded as ignored stays ignored, however long it took. A call that is
+    /// [dropped](crate::CircuitBreakerBuilder::on_cancel) after the limit for slow calls counts as
+    /// slow instead.
     Ignored,
 }
 
 impl Outcome {
-    /// Whether the outcome speaks against the dependency.
+    /// Whether the outcome counts against the dependency.
     #[inline]
     pub(crate) fn counts_against(self) -> bool {
         match self {
@@ -41,7 +47,7 @@ impl Outcome {
         }
     }
 
-    /// Refuses what a cancelled call can't count as.
+    /// Refuses an outcome that a cancelled call can't have.
     pub(crate) fn check_for_cancelled(self) -> Result<(), ConfigError> {
         match self {
             Self::Ignored | Self::Failure => Ok(()),
@@ -55,7 +61,7 @@ impl Outcome {
     }
 }
 
-/// How a call ended, and what else its caller knows of it; see [`Permit::record`].
+/// The outcome of a call, and what else its caller knows about it; see [`Permit::record`].
 ///
 /// An [`Outcome`] alone is a report too.
 ///
@@ -80,7 +86,7 @@ impl Outcome {
 #[must_use = "a report does nothing until a permit records it"]
 pub struct Report {
     pub(crate) outcome: Outcome,
-    /// In nanoseconds.
+    /// How long the call took, in nanoseconds.
     pub(crate) took: Option<NonZero<u64>>,
     pub(crate) retry_after: Option<Duration>,
 }
@@ -119,7 +125,8 @@ impl Report {
     /// Adds how long the call took, at least a nanosecond.
     ///
     /// Without it, the time counts from when the breaker gave the permit to when the caller records
-    /// the report. A breaker that takes no [times](crate::CircuitBreakerBuilder::latency) ignores it.
+    /// the report. A breaker that doesn't [time](crate::CircuitBreakerBuilder::latency) its calls
+    /// ignores it.
     #[inline]
     pub fn took(self, duration: Duration) -> Self {
         Self {
@@ -131,9 +138,11 @@ impl Report {
     /// Adds the `Retry-After` of the dependency: how long it asks its callers to stay away; see
     /// [`CircuitBreakerBuilder::retry_after`](crate::CircuitBreakerBuilder::retry_after).
     ///
-    /// The breaker ignores it if the outcome doesn't count against the dependency (`Success`,
-    /// `Ignored`). It also does so if it was disabled when it gave the permit, or if it
-    /// [honours none](crate::CircuitBreakerBuilder::max_retry_after).
+    /// The breaker ignores it if
+    ///
+    /// - the outcome doesn't count against the dependency (`Success`, `Ignored`),
+    /// - the breaker was disabled when it gave the permit, or
+    /// - the breaker [honours none](crate::CircuitBreakerBuilder::max_retry_after).
     #[inline]
     pub fn retry_after(self, duration: Duration) -> Self {
         Self {
@@ -155,11 +164,11 @@ impl From<Outcome> for Report {
     }
 }
 
-/// Says how a finished call counts.
+/// Decides how a finished call counts.
 ///
-/// Every `Fn(&Result<T, E>) -> Outcome` is one. Implement it for a type of your own where the
-/// breaker's type must be named, as in a struct's field; a plain function pointer will do as well:
-/// `CircuitBreaker<fn(&Result<Response, Error>) -> Outcome>`.
+/// Every `Fn(&Result<T, E>) -> Outcome` is a classifier. Implement the trait for your own type
+/// where the breaker's type must be named, such as in a struct's field. A plain function pointer
+/// also works: `CircuitBreaker<fn(&Result<Response, Error>) -> Outcome>`.
 ///
 /// ```
 /// use tripcurve::outcome::Classify;
@@ -188,22 +197,24 @@ impl From<Outcome> for Report {
 /// assert_eq!(shop.payments.snapshot().failures(), 1);
 /// ```
 pub trait Classify<T, E> {
-    /// How `result` counts. Called once for each finished call, on the caller's thread; a panic
-    /// here reaches the caller and the call counts as [`Outcome::Ignored`].
+    /// Returns how `result` counts.
+    ///
+    /// The breaker calls it once for each finished call, on the caller's thread. A panic here
+    /// reaches the caller, and the call counts as [`Outcome::Ignored`].
     fn classify(&self, result: &Result<T, E>) -> Outcome;
 
-    /// How long the dependency wants to be left alone from now on, if `result` says so; see
-    /// [`CircuitBreakerBuilder::retry_after`](crate::CircuitBreakerBuilder::retry_after). By default `None`.
+    /// Returns how long the dependency wants no calls from now on, if `result` says so; see
+    /// [`CircuitBreakerBuilder::retry_after`](crate::CircuitBreakerBuilder::retry_after).
     ///
-    /// The breaker calls it after `classify`, and only if that counted `result` against the
-    /// dependency: as [`Outcome::Failure`], [`Outcome::TimedOut`] or [`Outcome::Trip`].
+    /// The default is `None`. The breaker calls it after `classify`, and only if `result` counted
+    /// against the dependency: as [`Outcome::Failure`], [`Outcome::TimedOut`] or [`Outcome::Trip`].
     #[inline]
     fn retry_after(&self, _: &Result<T, E>) -> Option<Duration> {
         None
     }
 }
 
-/// A classifier that also says when the dependency wants to be asked again; made by
+/// A classifier that also extracts `Retry-After`; made by
 /// [`CircuitBreakerBuilder::retry_after`](crate::CircuitBreakerBuilder::retry_after).
 #[derive(Clone, Copy, Debug)]
 pub struct WithRetryAfter<C, F> {

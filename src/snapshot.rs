@@ -1,4 +1,4 @@
-//! What a reader gets: one picture of a breaker.
+//! Snapshots of a breaker.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use crate::window::{BinCounts, Counts, Recording, rate};
 
 /// A picture of a breaker at one moment.
 ///
-/// All of it belongs to one generation. Taken while nobody records, it is exact. While others
-/// record, each call that is recorded during the reading is in it or not; the failures are read
-/// first, so that the error rate is not too high for it, unless a bucket ends just then.
+/// All of it belongs to one generation. It is exact while no thread records. While threads record,
+/// it contains some of the calls recorded during the reading and misses others. It reads the
+/// failures first. So the failure rate is not too high, unless a bucket ends at that moment.
 ///
 /// `Display` makes one line for a log:
 ///
@@ -51,30 +51,30 @@ pub struct Snapshot {
     slow: u64,
     overdue: u64,
     latency: Option<Latency>,
-    /// Of the successes and of the failures.
+    /// The latencies of the successes and of the failures.
     by_outcome: Option<Box<[Latency; 2]>>,
 }
 
-/// What the core has read, before it is put into a user's terms.
+/// The core's reading, before it becomes a snapshot.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading<'a> {
     pub(crate) name: &'a Name,
     pub(crate) phase: Phase,
     pub(crate) generation: u64,
-    /// When it was read, in nanoseconds.
+    /// The time of the reading, in nanoseconds.
     pub(crate) now: u64,
-    /// For how long there has been the generation, in nanoseconds.
+    /// The age of the generation, in nanoseconds.
     pub(crate) age: u64,
     pub(crate) counts: Counts,
     pub(crate) uncounted: u64,
     /// Failures since the last success.
     pub(crate) run: u64,
-    /// How long the calls took, if that is recorded.
+    /// How long the calls took, if the breaker records that.
     pub(crate) bins: Option<(&'a BinCounts, Recording)>,
 }
 
 impl Snapshot {
-    /// A picture of nothing, to be filled.
+    /// Makes an empty snapshot, to be filled.
     pub(crate) fn empty(name: Name) -> Self {
         Self {
             name,
@@ -99,7 +99,7 @@ impl Snapshot {
         }
     }
 
-    /// Puts what was read in the place of what it holds, and allocates only what it hasn't got.
+    /// Replaces the contents by a reading. Allocates only parts that the snapshot doesn't have yet.
     pub(crate) fn set(&mut self, reading: &Reading<'_>) {
         let Reading {
             name,
@@ -182,13 +182,13 @@ impl Snapshot {
         self.state
     }
 
-    /// The number of the present generation: 0 at first, one more with each change of state.
+    /// The number of the present generation: 0 at first, one more after each transition.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// When the picture was taken, on the breaker's clock.
+    /// When the snapshot was taken, on the breaker's clock.
     #[must_use]
     pub fn at(&self) -> Duration {
         self.at
@@ -206,43 +206,44 @@ impl Snapshot {
         self.in_state_for
     }
 
-    /// How long an open breaker will still reject all calls; zero when the next one is a probe.
+    /// How long an open breaker will still reject all calls. Zero when the next call is a probe,
     /// `None` in other states.
     #[must_use]
     pub fn remaining_open(&self) -> Option<Duration> {
         self.remaining_open
     }
 
-    /// Calls of the window that succeeded. Probes are not among them.
+    /// The calls of the window that succeeded, without probes.
     ///
-    /// A call that was [dropped](crate::CircuitBreakerBuilder::on_cancel) after the limit for slow calls didn't
-    /// fail, so it is among them, and among the [slow](Self::slow) ones.
+    /// They include calls that were [dropped](crate::CircuitBreakerBuilder::on_cancel) after the
+    /// limit for slow calls, because these didn't fail. Such a call is also among the
+    /// [slow](Self::slow) ones.
     #[must_use]
     pub fn successes(&self) -> u64 {
         self.successes
     }
 
-    /// Calls of the window that failed. Probes are not among them.
+    /// The calls of the window that failed, without probes.
     #[must_use]
     pub fn failures(&self) -> u64 {
         self.failures
     }
 
-    /// Calls of the window that succeeded or failed.
+    /// The calls of the window that succeeded or failed.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.successes + self.failures
     }
 
-    /// Calls that counted neither way, in the states that let calls through: within the window's
+    /// The ignored calls, in the states that let calls through. They count within the window's
     /// time, or, for a window by count, since the generation began.
     #[must_use]
     pub fn ignored(&self) -> u64 {
         self.ignored
     }
 
-    /// Calls that were rejected, in the states that reject: within the window's time, or, for a
-    /// window by count, since the generation began.
+    /// The rejected calls, in the states that reject. They count within the window's time, or, for
+    /// a window by count, since the generation began.
     #[must_use]
     pub fn rejected(&self) -> u64 {
         self.rejected
@@ -254,37 +255,40 @@ impl Snapshot {
         (self.calls() > 0).then(|| rate(self.failures, self.calls()))
     }
 
-    /// Calls of the window that took longer than the limit of a
-    /// [`slow_rate`](crate::TripPolicy::slow_rate) policy, whether they succeeded, failed or were
-    /// [dropped](crate::CircuitBreakerBuilder::on_cancel), and those that were
-    /// [given up](crate::Outcome::TimedOut); 0 if there is no such policy.
+    /// The slow calls of the window; 0 without a [`slow_rate`](crate::TripPolicy::slow_rate)
+    /// policy.
+    ///
+    /// They took longer than that policy's limit, whether they succeeded, failed or were
+    /// [dropped](crate::CircuitBreakerBuilder::on_cancel). Calls that were [given
+    /// up](crate::Outcome::TimedOut) are slow too.
     #[must_use]
     pub fn slow(&self) -> u64 {
         self.slow
     }
 
-    /// About how many calls have been in flight for longer than that limit; exactly, if all of them are
-    /// [watched](crate::TripPolicy::slow_rate).
+    /// About how many calls have been in flight for longer than the limit for slow calls. Exact if
+    /// all of them are [watched](crate::TripPolicy::slow_rate).
     #[must_use]
     pub fn overdue(&self) -> u64 {
         self.overdue
     }
 
-    /// How long the window's calls took; `None` if that isn't [recorded](crate::CircuitBreakerBuilder::latency).
+    /// How long the window's calls took; `None` if the breaker doesn't
+    /// [record](crate::CircuitBreakerBuilder::latency) it.
     #[must_use]
     pub fn latency(&self) -> Option<&Latency> {
         self.latency.as_ref()
     }
 
-    /// How long those took that succeeded; `None` if they aren't
-    /// [told apart](crate::Recording::ByOutcome).
+    /// How long the successful calls took; `None` if they aren't [told
+    /// apart](crate::Recording::ByOutcome).
     #[must_use]
     pub fn latency_of_successes(&self) -> Option<&Latency> {
         self.by_outcome.as_ref().map(|both| &both[0])
     }
 
-    /// How long those took that failed; `None` if they aren't
-    /// [told apart](crate::Recording::ByOutcome).
+    /// How long the failed calls took; `None` if they aren't [told
+    /// apart](crate::Recording::ByOutcome).
     #[must_use]
     pub fn latency_of_failures(&self) -> Option<&Latency> {
         self.by_outcome.as_ref().map(|both| &both[1])
@@ -292,7 +296,7 @@ impl Snapshot {
 
     /// Failures since the last success, in this generation.
     ///
-    /// Where calls leave the window by age, these are the failures that the window still holds.
+    /// If calls leave the window by age, only failures in the window count.
     #[must_use]
     pub fn consecutive_failures(&self) -> u64 {
         self.consecutive_failures
@@ -311,13 +315,13 @@ impl Snapshot {
     }
 
     /// Probes that have failed since the breaker was last open, where [some
-    /// may](crate::Recovery::success_threshold).
+    /// may](crate::Recovery::success_threshold) fail.
     #[must_use]
     pub fn probes_failed(&self) -> u32 {
         self.probes_failed
     }
 
-    /// The share of the calls that a half-open breaker lets through, once a probe has succeeded: more
+    /// The share of calls that a half-open breaker lets through, once a probe has succeeded: more
     /// than 0, to 1. `None` in other states, and with a [fixed](crate::Recovery::fixed) recovery.
     #[must_use]
     pub fn admitted_share(&self) -> Option<f64> {

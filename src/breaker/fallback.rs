@@ -1,12 +1,12 @@
-//! What to do without the dependency.
+//! Fallbacks for calls without a result.
 
 use crate::error::{CallError, Rejected};
 
-/// Other answers for a call that has none.
+/// Gives a call without a result another answer.
 ///
-/// Each alternative either has an answer, and then the ones after it are not asked, or `None`, and
-/// then the error stays and the next one is asked. The end of a chain is one of `Result`'s own:
-/// `unwrap_or_default`, `unwrap_or_else`, or `?`.
+/// Alternatives chain. One that returns an answer ends the chain. One that returns `None` keeps the
+/// error, and the next one is asked. End a chain with a method of `Result`: `unwrap_or_default`,
+/// `unwrap_or_else`, or `?`.
 ///
 /// ```
 /// use tripcurve::{CircuitBreaker, Fallback};
@@ -32,11 +32,10 @@ pub trait Fallback<T, E> {
         alternative: impl FnOnce(&CallError<E>) -> Option<T>,
     ) -> Result<T, CallError<E>>;
 
-    /// Asks `alternative` if the breaker did not let the call through; an error of the call itself
-    /// stays what it is.
+    /// Asks `alternative` if the breaker rejected the call. Any other error stays.
     ///
     /// # Errors
-    /// The call's error, if it is another one or the alternative has no answer either.
+    /// The call's error, if it isn't a rejection or the alternative has no answer either.
     fn or_if_rejected(
         self,
         alternative: impl FnOnce(&Rejected) -> Option<T>,

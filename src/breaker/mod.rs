@@ -1,4 +1,4 @@
-//! The handle that callers share.
+//! The breaker's handle, which callers share.
 
 pub(crate) mod permit;
 pub(crate) mod shared;
@@ -27,28 +27,43 @@ use crate::state::{Phase, State};
 
 /// A circuit breaker: stops calling a dependency that fails, and finds out when it works again.
 ///
-/// Clones share the breaker, so keep one per dependency and hand out clones or references. All
-/// methods take `&self`, none waits for another thread, and none panics.
+/// Clones share the breaker. Keep one for each dependency, and hand out clones or references. All
+/// methods take `&self`. None of them waits for another thread, and none panics.
 ///
-/// `C` says how a call's result counts; the default is that `Err` is a failure. See
-/// [`CircuitBreakerBuilder::classify`](crate::CircuitBreakerBuilder::classify) and [`with_classifier`](Self::with_classifier).
+/// `C` classifies a call's result; the default is that `Err` is a failure. See
+/// [`CircuitBreakerBuilder::classify`](crate::CircuitBreakerBuilder::classify) and
+/// [`with_classifier`](Self::with_classifier).
 ///
 /// # Cost
-/// While closed, a call that succeeds costs some loads of shared words that are rarely written, a
-/// reading of the clock, and a load and a store of a word that no other thread writes. It costs a
-/// compare-exchange instead of the store before the window [has grown](crate::CircuitBreakerBuilder::shards), for
-/// threads that came after so many others that they have no words of their own, and with a window
-/// by count, which reads no clock. A call that fails costs two compare-exchanges on words that all
-/// threads share and the sum of the window's failures; if those are enough for a policy to trip, also
-/// of its successes. Where the time of calls is [taken](crate::CircuitBreakerBuilder::latency), the clock is read twice,
-/// and a histogram costs another load and store of the thread's own; a slow call costs as much as a
-/// failure. Nothing is allocated, except once in the breaker's life, when it grows, when a thread
-/// then gets a histogram, and what the system may need, once in a thread's life, to note that something
-/// is to be done at its end.
+/// On a closed breaker a call that succeeds costs
+///
+/// - some loads of shared words that are rarely written,
+/// - a reading of the clock, and
+/// - a load and a store of a word that no other thread writes.
+///
+/// A compare-exchange takes the place of the store in three cases:
+///
+/// - The window has not yet [grown](crate::CircuitBreakerBuilder::shards).
+/// - The thread has no words of its own, because too many threads came before it.
+/// - The window is one by count. It reads no clock.
+///
+/// A call that fails costs two compare-exchanges on words that all threads share, and the sum of
+/// the window's failures. If those are enough for a policy to trip, it also costs the sum of the
+/// successes.
+///
+/// A breaker that [times](crate::CircuitBreakerBuilder::latency) its calls reads the clock twice. A
+/// histogram costs another load and store of the thread's own. A slow call costs as much as a
+/// failure.
+///
+/// A call allocates nothing, with these exceptions:
+///
+/// - once in the breaker's life, when its window grows
+/// - when a thread then gets a histogram
+/// - once in a thread's life, if the system allocates to register work for the thread's end
 ///
 /// # Memory ordering
-/// What a thread did before a command or an outcome of its own changed the state is visible to the
-/// calls that the new state lets through.
+/// A thread's command or outcome may change the state. Calls that the new state lets through see
+/// all that the thread did before.
 ///
 /// ```
 /// use tripcurve::{CallError, CircuitBreaker};
@@ -73,16 +88,16 @@ impl<C> CircuitBreaker<C> {
         }
     }
 
-    /// What all handles share.
+    /// The part that all handles share.
     #[cfg(feature = "registry")]
     pub(crate) fn shared(&self) -> &Arc<SharedBreaker> {
         &self.shared
     }
 
-    /// The same breaker with another classifier.
+    /// Makes a handle of this breaker with another classifier.
     ///
-    /// One breaker can so guard calls of several types: the state and the window are shared, only
-    /// how a result counts differs.
+    /// So one breaker can guard calls of several types. The handles share the state and the window.
+    /// Only the classification of a result differs.
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, Outcome};
@@ -106,21 +121,22 @@ impl<C> CircuitBreaker<C> {
 
     /// Makes a call if the breaker lets it through.
     ///
-    /// A panic in `operation` counts as a failure and goes on unwinding.
+    /// A panic in `operation` counts as a failure and continues to unwind.
     ///
     /// # Calls within a call
-    /// `operation` may call the same breaker again, as when one helper calls another. While the
-    /// breaker is half-open, such an inner call is a part of the outer one: it is let through,
-    /// takes no place of a probe or share of a ramp, and isn't recorded. So the breaker closes as
-    /// soon as it would with single calls. The same holds for asynchronous calls and for all other
+    /// `operation` may call this breaker again, for example when one helper calls another. While
+    /// the breaker is half-open, such an inner call is a part of the outer one. It is let through,
+    /// takes no probe's place and no share of a ramp, and isn't recorded. So the breaker closes as
+    /// soon as it would with single calls. This also holds for asynchronous calls and for all other
     /// handles of the breaker. While the breaker is closed, each call counts for itself.
     ///
     /// An inner call is one that the outer call makes on its own thread, or while its own future is
     /// polled. A call that `operation` starts on another thread or in another task counts for
-    /// itself, and may be rejected. So may a call beside a [`Permit`], which can go to another
-    /// thread. If such a rejection can become the error of the outer call, let the
-    /// [classifier](crate::CircuitBreakerBuilder::classify) return [`Outcome::Ignored`](crate::Outcome::Ignored)
-    /// for it. Calls of up to 32 different half-open breakers are found within each other.
+    /// itself, and may be rejected. So may a call made while a [`Permit`] is held, because a permit
+    /// can go to another thread. If such a rejection can become the error of the outer call, let
+    /// the [classifier](crate::CircuitBreakerBuilder::classify) return
+    /// [`Outcome::Ignored`](crate::Outcome::Ignored) for it. The breaker finds calls of up to 32
+    /// different half-open breakers within each other.
     ///
     /// # Errors
     /// [`CallError::Rejected`] if the call was not made, [`CallError::Inner`] if it was made and
@@ -145,13 +161,13 @@ impl<C> CircuitBreaker<C> {
 
     /// Makes an asynchronous call if the breaker lets it through.
     ///
-    /// The breaker is asked when the future is first polled. Any runtime will do: nothing is
-    /// spawned, timed or allocated. A panic counts as a failure; a future that is dropped before it
-    /// is ready counts as [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says. A half-open breaker takes
-    /// a call within this one for a [part of it](Self::call).
+    /// The breaker is asked when the future is first polled. Any runtime works: nothing is spawned,
+    /// timed or allocated. A panic counts as a failure. A future that is dropped before it is ready
+    /// counts as [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says. While the breaker is
+    /// half-open, a call within this one is [part of it](Self::call).
     ///
     /// # Errors
-    /// As [`call`](Self::call).
+    /// Those of [`call`](Self::call).
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -205,7 +221,7 @@ impl<C> CircuitBreaker<C> {
         result.map_err(CallError::Inner)
     }
 
-    /// Asks for the right to make one call, for code that can't be wrapped in [`call`](Self::call).
+    /// Takes a permit for one call, for code that can't be wrapped in [`call`](Self::call).
     ///
     /// Cost while closed: one load of the state word.
     ///
@@ -217,7 +233,7 @@ impl<C> CircuitBreaker<C> {
         Ok(Permit(PermitGuard::new(&self.shared, ticket), ()))
     }
 
-    /// As [`try_acquire`](Self::try_acquire), for a permit that outlives this handle.
+    /// Like [`try_acquire`](Self::try_acquire), for a permit that outlives this handle.
     ///
     /// # Errors
     /// The breaker does not let the call through.
@@ -235,23 +251,26 @@ impl<C> CircuitBreaker<C> {
         self.shared.core.name().as_str()
     }
 
-    /// The state now. One load.
+    /// The current state. Costs one load.
     ///
-    /// A breaker whose open time is over stays open until a call asks: that call is the first
+    /// A breaker whose open time is over stays open until the next call. That call is the first
     /// probe.
     #[must_use]
     pub fn state(&self) -> State {
         self.shared.core.state()
     }
 
-    /// A picture of state and window. It reads each bucket of each shard, and writes nothing.
+    /// Takes a snapshot of state and window. It reads each bucket of each shard, and writes
+    /// nothing.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.shared.core.snapshot(&*self.shared)
     }
 
-    /// The same, put in the place of another snapshot, of this breaker or of one with the same
-    /// [`latency`](crate::CircuitBreakerBuilder::latency). Allocates nothing.
+    /// Replaces another snapshot by a new one, without allocating.
+    ///
+    /// `snapshot` must be of this breaker, or of one with the same
+    /// [`latency`](crate::CircuitBreakerBuilder::latency).
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -270,11 +289,11 @@ impl<C> CircuitBreaker<C> {
         self.shared.core.snapshot_into(snapshot, &*self.shared);
     }
 
-    /// What the breaker knows, to be [restored](crate::CircuitBreakerBuilder::restore) by the process that comes next; see
-    /// [`SavedState`](crate::SavedState).
+    /// Saves what the breaker knows, for the next process to
+    /// [restore](crate::CircuitBreakerBuilder::restore); see [`SavedState`](crate::SavedState).
     ///
-    /// Of one generation, as a [snapshot](Self::snapshot) is. It reads as much, writes nothing, waits for nobody,
-    /// and allocates what it returns.
+    /// Like a [snapshot](Self::snapshot), the value belongs to one generation. Saving reads as much
+    /// as a snapshot does. It writes nothing, waits for no thread, and allocates what it returns.
     #[cfg(feature = "serde")]
     #[must_use]
     pub fn save(&self) -> SavedState {
@@ -288,8 +307,8 @@ impl<C> CircuitBreaker<C> {
         self.shared.core.reset(self.shared.nanos());
     }
 
-    /// Opens the breaker, whatever its state (also forced open or disabled), for `duration`; then it
-    /// recovers as after any trip.
+    /// Opens the breaker, whatever its state (also forced open or disabled), for `duration`. Then
+    /// it recovers as after any trip.
     pub fn trip(&self, duration: Duration) {
         let now = self.shared.nanos();
         self.shared.core.trip(saturating_nanos(duration), now);
@@ -346,14 +365,15 @@ impl<'a, F: Future> Future for CallFuture<'a, F> {
     }
 }
 
-/// The same breaker, shared.
+/// Clones the handle. Both share the breaker.
 impl<C: Clone> Clone for CircuitBreaker<C> {
     fn clone(&self) -> Self {
         self.with_classifier(self.classifier.clone())
     }
 }
 
-/// A call that unwinds leaves the breaker in order; its listeners' panics are caught.
+/// A call that unwinds leaves the breaker consistent, and the breaker catches its listeners'
+/// panics.
 impl<C: UnwindSafe> UnwindSafe for CircuitBreaker<C> {}
 impl<C: RefUnwindSafe> RefUnwindSafe for CircuitBreaker<C> {}
 

@@ -1,20 +1,20 @@
-//! Calls that are made within a half-open call of the same breaker.
+//! Calls that are made within a half-open call of their breaker.
 //!
-//! A half-open breaker lets few calls through. A call that it has let through may call the same
-//! breaker again, as when one helper calls another. The inner call is a part of the outer one: it
-//! is let through, takes no place, and isn't recorded. Otherwise the breaker would reject it for
-//! want of a place, and the outer call would fail.
+//! A half-open breaker lets few calls through. A call that it has let through may call the breaker
+//! again, for example when one helper calls another. The inner call is a part of the outer one: it
+//! is let through, takes no place, and isn't recorded. Otherwise the breaker could reject it
+//! because no place is free, and the outer call would fail.
 //!
-//! Each thread has a list of the half-open calls that it runs at the moment. A future's call is in
-//! the list only while the future is polled, so no task sees the calls of another. Calls in other
-//! states aren't listed, because nothing would ask for them.
+//! Each thread lists the half-open calls that it runs at the moment. A future's call is listed only
+//! while the future is polled, so no task sees the calls of another. Calls in other states aren't
+//! listed, because the breaker doesn't look for them.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
 
 use crate::state::Generation;
 
-/// A half-open call; calls of the same breaker within it are parts of it.
+/// A half-open call. Calls of its breaker within it are parts of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OuterCall {
     /// The breaker's address, which doesn't change while one of its calls runs.
@@ -23,7 +23,7 @@ pub(crate) struct OuterCall {
 }
 
 impl OuterCall {
-    /// A call of no breaker. Calls above it in the list are no parts of those below it.
+    /// A call of no breaker. Calls that are listed after it are no parts of those before it.
     const NONE: Self = Self {
         breaker: 0,
         generation: Generation::FIRST,
@@ -40,7 +40,7 @@ impl OuterCall {
 
     /// Runs the call's operation, or polls its future once.
     pub(crate) fn run<R>(self, operation: impl FnOnce() -> R) -> R {
-        // A part of a call that is listed already needs no place, so recursion doesn't fill the list.
+        // A part of a listed call needs no entry of its own, so recursion doesn't fill the list.
         if self != Self::NONE && self.is_running() {
             return operation();
         }
@@ -48,7 +48,7 @@ impl OuterCall {
         operation()
     }
 
-    /// Lists the call until [`end`]. Returns its place; `None` if there is none left.
+    /// Lists the call until [`pop`] and returns its place, or `None` if the list is full.
     pub(crate) fn push(self) -> Option<u32> {
         RUNNING.with(|running| {
             let before = running.count.get();
@@ -68,7 +68,7 @@ impl OuterCall {
     }
 }
 
-/// Takes the call at this place off the list, and all calls within it.
+/// Removes the call at this place from the list, and all calls within it.
 pub(crate) fn pop(place: u32) {
     let place = usize::try_from(place).unwrap_or_default();
     RUNNING.with(|running| running.count.set(place));
@@ -82,7 +82,7 @@ pub(crate) fn run_apart<R>(work: impl FnOnce() -> R) -> R {
 
 /// The half-open calls that a thread runs, each within the one before it.
 struct Running {
-    /// How many there are. If the list can't hold them all, none is found.
+    /// The number of running calls. If the list can't hold them all, no call is found.
     count: Cell<usize>,
     calls: [Cell<OuterCall>; Self::MOST],
 }
@@ -100,7 +100,7 @@ thread_local! {
     };
 }
 
-/// A call's place in the list. It stays on the thread, and goes when it is dropped.
+/// A call's place in the list. It stays on its thread, and leaves the list when it is dropped.
 struct Listed {
     before: usize,
     stays_on_its_thread: PhantomData<*const ()>,

@@ -1,4 +1,4 @@
-//! The right to make one call.
+//! Permits for single calls.
 
 use std::fmt;
 use std::num::NonZero;
@@ -11,11 +11,11 @@ use crate::breaker::shared::SharedBreaker;
 use crate::engine::{Core, Ticket};
 use crate::outcome::{Outcome, Report};
 
-/// A ticket that is settled exactly once: by its holder's word or, unrecorded, when it is dropped.
+/// A ticket that is settled exactly once: by its holder, or as unrecorded when it is dropped.
 ///
-/// `IS_OVER` says that the call itself has come back, so that a panic is somebody else's.
+/// `IS_OVER` means that the call itself has come back, so a panic is not the call's.
 pub(crate) struct PermitGuard<S: Deref<Target = SharedBreaker>, const IS_OVER: bool = false> {
-    /// Gone once it is settled.
+    /// `None` once it is settled.
     ticket: Option<(S, Ticket)>,
 }
 
@@ -27,7 +27,7 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         }
     }
 
-    /// Gives it back as if it had never been; what remains is for [`SharedBreaker::admit_again`].
+    /// Takes the admission back. [`SharedBreaker::admit_again`] takes the returned ticket.
     #[cfg(feature = "bulkhead")]
     pub(crate) fn withdraw(mut self) -> Option<Ticket> {
         let (shared, ticket) = self.ticket.take()?;
@@ -35,8 +35,9 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         Some(ticket)
     }
 
-    /// Runs the call's operation, or polls its future once. If it was let through half-open, calls
-    /// of this breaker within it are parts of it.
+    /// Runs the call's operation, or polls its future once.
+    ///
+    /// If the call was let through half-open, calls of this breaker within it are parts of it.
     pub(crate) fn run<R>(&self, operation: impl FnOnce() -> R) -> R {
         match self.outer_call() {
             Some(outer) => outer.run(operation),
@@ -95,7 +96,7 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
     #[inline(always)]
     pub(crate) fn finish(mut self, outcome: Outcome, took: Option<NonZero<u64>>) {
         let ticket = self.ticket.take();
-        // Dropped before it is settled, while the compiler knows that there is nothing to drop.
+        // Drop the empty guard first: here the compiler knows that there is nothing to drop.
         drop(self);
         if let Some((shared, ticket)) = ticket {
             shared.finish(ticket, outcome, took);
@@ -149,7 +150,7 @@ macro_rules! permit {
         #[must_use = "a permit that is dropped unrecorded counts as a cancelled call"]
         pub struct $name $(<$life, $held = ()>)? (
             pub(crate) PermitGuard<$holder>,
-            // Dropped after the outcome is recorded.
+            // This field drops after the outcome is recorded.
             $(pub(crate) $held)?
         );
 
@@ -168,8 +169,8 @@ macro_rules! permit {
 
             /// Records how the call ended: an [`Outcome`], or a [`Report`] that says more.
             ///
-            /// It never panics. It does nothing if the breaker has changed its state since it
-            /// gave the permit: a call of one generation can't change another.
+            /// It never panics. It does nothing if the breaker has changed its state since it gave
+            /// the permit: a call of one generation can't change another.
             ///
             /// Cost: see [`CircuitBreaker`](crate::CircuitBreaker#cost).
             ///
@@ -211,9 +212,9 @@ permit! {
     /// The right to make one call, for code that can't be wrapped in
     /// [`call`](crate::CircuitBreaker::call).
     ///
-    /// It is recorded exactly once. Dropped unrecorded, as when a future is cancelled, it gives
-    /// its place back and counts as [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says; dropped by a
-    /// panic it counts as a failure.
+    /// A permit records exactly one outcome. A permit that is dropped unrecorded gives its place
+    /// back and counts as [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says, for example
+    /// when a future is cancelled. If a panic drops it, it counts as a failure.
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -228,15 +229,15 @@ permit! {
     /// # Ok::<(), tripcurve::Rejected>(())
     /// ```
     ///
-    /// `H` is what the call holds besides, such as the place of a bulkhead. It goes back after the
-    /// outcome is recorded.
+    /// `H` is what else the call holds, such as a bulkhead's place. It goes back after the outcome
+    /// is recorded.
     Permit<'a, H>, &'a SharedBreaker
 }
 
 permit! {
-    /// A [`Permit`] that owns its share of the breaker and can be kept or sent anywhere.
+    /// A [`Permit`] that owns a reference to the breaker and can be kept or sent anywhere.
     ///
-    /// It counts one reference to the breaker, on a counter that all callers share; where a borrow
-    /// will do, a [`Permit`] is cheaper.
+    /// The reference is counted on a counter that all callers share. Where a borrow is enough, a
+    /// [`Permit`] is cheaper.
     OwnedPermit, Arc<SharedBreaker>
 }

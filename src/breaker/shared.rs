@@ -1,4 +1,4 @@
-//! What all clones and permits of a breaker share.
+//! The part of a breaker that all its clones and permits share.
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -88,7 +88,7 @@ impl SharedBreaker {
             .map_err(|refusal| self.rejected(refusal))
     }
 
-    /// Asks for a call that was let through, and withdrawn since.
+    /// Asks again for a call that was let through and then withdrawn.
     #[cfg(feature = "bulkhead")]
     pub(crate) fn admit_again(&self, withdrawn: Option<Ticket>) -> Result<Ticket, Rejected> {
         let ticket = match withdrawn {
@@ -116,7 +116,7 @@ impl SharedBreaker {
         }
     }
 
-    /// Heeds how long the dependency wants to be left alone.
+    /// Notes how long the dependency wants no calls, whatever the call.
     #[cold]
     #[inline(never)]
     pub(crate) fn note_retry_after(&self, retry_after: Duration) {

@@ -1,4 +1,4 @@
-//! Settings of a breaker, and the breaker that they make.
+//! Builds breakers from their settings.
 
 mod validate;
 mod reconfigure;
@@ -36,14 +36,14 @@ use crate::window::{Recording, Timing, Window};
 /// | setting | default |
 /// |---|---|
 /// | [`window`](Self::window) | the last 60 s in 10 buckets |
-/// | [`trip_when`](Self::trip_when) | 5 consecutive failures, or an error rate of 50 % of at least 10 calls |
+/// | [`trip_when`](Self::trip_when) | 5 consecutive failures, or a failure rate of 50 % of at least 10 calls |
 /// | [`recovery`](Self::recovery) | open for [0.5 s to 5 s](Backoff::default), then 3 probes; adaptive with the adaptive policy |
 /// | [`probe_timeout`](Self::probe_timeout) | 30 s |
 /// | [`classify`](Self::classify) | `Err` is a failure |
 /// | [`retry_after`](Self::retry_after) | results aren't asked for a `Retry-After` |
 /// | [`max_retry_after`](Self::max_retry_after) | 5 minutes |
 /// | [`on_cancel`](Self::on_cancel) | ignored |
-/// | [`on_transition`](Self::on_transition) | nobody listens |
+/// | [`on_transition`](Self::on_transition) | no listener |
 /// | [`start_in`](Self::start_in) | closed |
 /// | [`enabled`](Self::enabled) | yes |
 /// | [`metrics_only`](Self::metrics_only) | no |
@@ -51,12 +51,12 @@ use crate::window::{Recording, Timing, Window};
 /// | [`clock`](Self::clock) | the CPU's time-stamp counter |
 /// | [`shards`](Self::shards) | one; when it gets busy, twice as many as there are cores, 8 to 64 |
 ///
-/// Clones have the same settings, listeners included, and make breakers of their own.
+/// Clones have the same settings and listeners. Each clone builds its own breaker.
 #[derive(Clone)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct CircuitBreakerBuilder<C = DefaultClassifier> {
     name: Name,
-    /// Tells the jitter of breakers that have one name from each other; 0 if it is alone.
+    /// Sets the jitter of breakers with one name apart. 0 for a breaker that stands alone.
     number: u64,
     window: Window,
     policies: Vec<TripPolicy>,
@@ -82,10 +82,13 @@ pub struct CircuitBreakerBuilder<C = DefaultClassifier> {
 }
 
 impl CircuitBreaker {
-    /// A breaker with defaults that suit a service: it trips on 5 failures in a row, or when at
-    /// least half of at least 10 calls within 60 seconds have failed; stays open for up to half a
-    /// second, and up to 5 seconds while an outage [lasts](Backoff::default); and closes when 3
-    /// probes have succeeded.
+    /// Makes a breaker with defaults that suit a service.
+    ///
+    /// - It trips on 5 failures in a row. It also trips when at least half of at least 10 calls
+    ///   within 60 seconds failed.
+    /// - It stays open for up to half a second, and for up to 5 seconds while an outage
+    ///   [lasts](Backoff::default).
+    /// - It closes when 3 probes have succeeded.
     #[must_use]
     pub fn new(name: impl Into<Name>) -> Self {
         Self::builder(name)
@@ -93,7 +96,7 @@ impl CircuitBreaker {
             .unwrap_or_else(|error| unreachable!("the defaults make sense: {error}"))
     }
 
-    /// Starts a breaker with other settings. [`Name`] says which names are accepted.
+    /// Returns a builder with the default settings. [`Name`] lists the names that are accepted.
     pub fn builder(name: impl Into<Name>) -> CircuitBreakerBuilder {
         CircuitBreakerBuilder::new(name.into())
     }
@@ -130,7 +133,7 @@ impl CircuitBreakerBuilder {
 }
 
 impl<C> CircuitBreakerBuilder<C> {
-    /// The same settings for one of many breakers, which has a number of its own.
+    /// Gives one of many breakers these settings and a number of its own.
     #[cfg(feature = "registry")]
     pub(crate) fn one_of_many(self, name: Option<Name>, number: u64) -> Self {
         Self {
@@ -140,7 +143,7 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// The stretch of recent calls that the breaker looks at; see [`Window`] for how to choose.
+    /// Sets the recent calls that the policies judge. [`Window`] explains how to choose.
     pub fn window(self, window: impl Into<Window>) -> Self {
         Self {
             window: window.into(),
@@ -148,23 +151,23 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// Adds a policy; any of them trips. The first one replaces the default pair. There are at most
-    /// 64.
+    /// Adds a policy. Any policy trips the breaker. The first one replaces the default pair. A
+    /// breaker has at most 64 policies.
     pub fn trip_when(mut self, policy: impl Into<TripPolicy>) -> Self {
         self.policies.push(policy.into());
         self
     }
 
-    /// How the breaker finds its way back after a trip.
+    /// Sets how the breaker recovers after a trip.
     ///
-    /// With [`Recovery::adaptive`] the first probe goes early and the traffic comes back step by
+    /// [`Recovery::adaptive`] sends its first probe early. Then the traffic comes back step by
     /// step, as fast as the dependency bears it. A breaker that trips on
-    /// [evidence](TripPolicy::adaptive) recovers adaptively by default: to trip fast does little
-    /// harm where the way back is short.
+    /// [evidence](TripPolicy::adaptive) recovers adaptively by default. A trip for nothing does
+    /// little harm when the recovery is short.
     ///
     /// [`open_for`](Self::open_for), [`backoff`](Self::backoff) and [`probes`](Self::probes) set
     /// the parts of a recovery by [probes](Recovery::probes). [`build`](Self::build) refuses them
-    /// beside this setting, because [`Recovery`] has methods of these names for any recovery.
+    /// together with this setting. [`Recovery`] has methods of these names for any recovery.
     pub fn recovery(self, recovery: Recovery) -> Self {
         Self {
             recovery: Some(recovery),
@@ -172,12 +175,14 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// How long the breaker stays open after a trip, in a [recovery](Self::recovery) by probes: 1
-    /// ms to 10 years. Then the first call that asks becomes a probe.
+    /// Sets how long the breaker stays open after a trip, in a [recovery](Self::recovery) by
+    /// probes: 1 ms to 10 years.
+    ///
+    /// After that time the next call becomes a probe.
     ///
     /// Without this setting and a [backoff](Self::backoff) the open times are the
-    /// [default](Backoff::default) ones, which grow while an outage lasts. A fixed time can keep
-    /// step with a fault that comes back at regular times. The breaker is then open most of the
+    /// [default](Backoff::default) ones, which grow while an outage lasts. A fixed time can stay in
+    /// phase with a fault that comes back at regular times. The breaker is then open most of the
     /// time.
     pub fn open_for(self, duration: Duration) -> Self {
         Self {
@@ -186,10 +191,10 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// Open times that grow with each recovery that fails, with jitter, in a
+    /// Sets open times that grow with each failed recovery, with jitter, in a
     /// [recovery](Self::recovery) by probes; see [`Backoff`].
     ///
-    /// [`build`](Self::build) refuses it beside [`open_for`](Self::open_for).
+    /// [`build`](Self::build) refuses it together with [`open_for`](Self::open_for).
     ///
     /// ```
     /// use std::time::Duration;
@@ -209,9 +214,11 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// How many calls are let through while half-open, in a [recovery](Self::recovery) by probes: 1
-    /// to 1,023. All must succeed to close the breaker, and any failure opens it again, unless
-    /// [some may fail](Recovery::success_threshold).
+    /// Sets how many calls a half-open breaker admits, in a [recovery](Self::recovery) by probes: 1
+    /// to 1,023.
+    ///
+    /// All probes must succeed to close the breaker, and any failure opens it again, unless [some
+    /// may fail](Recovery::success_threshold).
     pub fn probes(self, probes: u32) -> Self {
         Self {
             probes: Some(probes),
@@ -219,20 +226,21 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// How long a probe may take before its place is given to another call: at least 1 ms,
-    /// counted from the last admission; [`Duration::MAX`] for ever.
+    /// Sets how long a probe keeps its place: at least 1 ms. [`Duration::MAX`] means for ever.
     ///
-    /// When all places are taken and none was given out for this long, the next call that asks
-    /// takes over, and all probes then in flight count for nothing, should they report after all.
+    /// The time counts from the last admission. When it has passed and all places are taken, the
+    /// next call becomes a probe. All probes in flight then count for nothing, even if they report
+    /// later.
+    ///
     /// With a `health_check` task (feature `async`), calls wait this long for its verdict. An
-    /// [adaptive](Recovery::adaptive) ramp ends when no call has reported for this long. Choose it
-    /// longer than the call's own time limit.
+    /// [adaptive](Recovery::adaptive) ramp ends when no call has reported for this long. Choose a
+    /// time longer than the call's own time limit.
     ///
-    /// The time adapts to calls that take longer. If a call of the recovery succeeds or fails after
-    /// its place was taken, the probes in flight keep their places for twice as long as that call
-    /// took, counted from its report. A ramp waits for its calls at least twice as long as its
-    /// probe or its slowest call took. The time grows to a hundred times this setting at most. A
-    /// cancelled call changes nothing.
+    /// The time adapts to calls that take longer. Suppose that a call of the recovery succeeds or
+    /// fails after its place was taken. Then the probes in flight keep their places for twice as
+    /// long as that call took, counted from its report. A ramp waits for its calls at least twice
+    /// as long as its probe or its slowest call took. The time grows to a hundred times this
+    /// setting at most. A cancelled call changes nothing.
     pub fn probe_timeout(self, duration: Duration) -> Self {
         Self {
             probe_timeout: duration,
@@ -240,8 +248,10 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// How a permit counts that is dropped unrecorded, as when a future is cancelled:
-    /// [`Outcome::Ignored`] or [`Outcome::Failure`], the latter for calls wrapped in a timeout.
+    /// Sets how a permit counts that is dropped unrecorded, for example when a future is cancelled:
+    /// [`Outcome::Ignored`] or [`Outcome::Failure`].
+    ///
+    /// [`Outcome::Failure`] is for calls wrapped in a timeout.
     ///
     /// With [`Outcome::Ignored`], a call that is dropped after the [limit for slow
     /// calls](TripPolicy::slow_rate) counts as slow: the caller gave up because the dependency
@@ -265,29 +275,30 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// Adds a listener that is told of each transition, once, in order.
+    /// Adds a listener. The breaker tells it of each transition, once, in order.
     ///
-    /// It runs on the thread whose call made the transition, or on one that is telling an earlier
-    /// transition just then, so it should be short; sending to a channel is. It may call the
-    /// breaker. If it panics, nobody else is harmed. If listeners are held up while 32 transitions
-    /// go by, some are left out; [`Transition::missed`] says how many.
+    /// The listener runs on the thread whose call made the transition. It may also run on a thread
+    /// that is telling an earlier transition at that moment. So keep it short, for example send to
+    /// a channel. It may call the breaker. A listener that panics harms no call and no other
+    /// listener. If listeners are held up while 32 transitions pass, they miss some;
+    /// [`Transition::missed`] says how many.
     pub fn on_transition(mut self, listener: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
         self.listeners.push(Arc::new(listener));
         self
     }
 
-    /// Whether the breaker keeps histograms of how long calls take, for
+    /// Sets whether the breaker keeps histograms of how long calls take, for
     /// [`Snapshot::latency`](crate::Snapshot::latency) (default [`Recording::Off`]).
     ///
-    /// It is off by default because it doubles what a call costs: time must be read twice, which is
-    /// nearly all of it. Policies that look at percentiles switch it on; a
+    /// Histograms are off by default because they double the cost of a call. A second clock reading
+    /// is nearly all of that. Policies that look at percentiles switch histograms on. A
     /// [`slow_rate`](TripPolicy::slow_rate) reads the clock twice, but needs no histogram.
     ///
-    /// Memory, besides: 0.6 kB a bucket, and once the window has [grown](Self::shards) as much for each
-    /// thread with counts of its own that makes calls; twice that for [`Recording::ByOutcome`]. With a
-    /// window by count 2 bytes a call.
+    /// They take 0.6 kB a bucket. Once the window has [grown](Self::shards), they take as much
+    /// again for each thread with counts of its own that makes calls. [`Recording::ByOutcome`]
+    /// takes twice that. A window by count takes 2 bytes a call.
     ///
-    /// With a [coarse](Clock::coarse) clock times are whole steps of that clock.
+    /// With a [coarse](Clock::coarse) clock, times are whole steps of that clock.
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -305,8 +316,8 @@ impl<C> CircuitBreakerBuilder<C> {
         Self { recording, ..self }
     }
 
-    /// The state to start in; [`State::Open`] lasts for the first open time. Listeners are not told
-    /// of it.
+    /// Sets the state to start in. [`State::Open`] lasts for the first open time. Listeners are not
+    /// told of it.
     pub fn start_in(self, state: State) -> Self {
         Self {
             start_in: Some(state),
@@ -314,7 +325,7 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// Whether the breaker takes part; `false` lets all calls through and records nothing.
+    /// Sets whether the breaker takes part; `false` lets all calls through and records nothing.
     ///
     /// The breaker then starts [disabled](State::Disabled), whatever [`start_in`](Self::start_in),
     /// [`metrics_only`](Self::metrics_only) and a restored value say. `CircuitBreaker::reconfigure`
@@ -333,8 +344,8 @@ impl<C> CircuitBreakerBuilder<C> {
         Self { enabled, ..self }
     }
 
-    /// Whether the breaker only measures; `true` lets all calls through, records them and never
-    /// trips.
+    /// Sets whether the breaker only measures; `true` lets all calls through, records them and
+    /// never trips.
     ///
     /// The breaker then starts in [`State::MetricsOnly`], whatever [`start_in`](Self::start_in) and
     /// a restored value say. Like [`enabled`](Self::enabled), the setting can change while calls
@@ -354,7 +365,7 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// The state that the settings hold the breaker in, if any, and the one that it starts in.
+    /// The state that the settings hold the breaker in, if any, and its initial state.
     fn switch(&self) -> Switch {
         Switch {
             mode: match (self.enabled, self.metrics_only) {
@@ -366,27 +377,28 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// The source of time; see [`Clock::mock`] for tests.
+    /// Sets the source of time; see [`Clock::mock`] for tests.
     pub fn clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
-    /// How many threads have counts of their own in a time window, so that they don't write to the
-    /// same cache lines: 1 to 64.
+    /// Sets how many threads have counts of their own in a time window: 1 to 64.
     ///
-    /// Without this setting all threads share their counts until a bucket has counted ten
-    /// thousand calls or two threads collide. Then the window grows: the call that has found it
-    /// allocates, once in the breaker's life, counts for twice as many threads as there are cores,
-    /// 8 to 64. With this setting [`build`](Self::build) allocates them, and no call does.
+    /// Threads with counts of their own don't write to the same cache lines.
     ///
-    /// Threads are numbered in the order in which they first call any breaker of the process; the
-    /// first so many have counts of their own in each, busy or not, and the others share some. A
-    /// thread that ends leaves its number to the next. So choose it larger than the number of busy
+    /// Without this setting all threads share their counts until a bucket has counted ten thousand
+    /// calls or two threads collide. Then the window grows, once in the breaker's life. The call
+    /// that finds the need allocates counts for twice as many threads as there are cores, 8 to 64.
+    /// With this setting [`build`](Self::build) allocates them, and no call does.
+    ///
+    /// Threads are numbered in the order in which they first call any breaker of the process. The
+    /// first threads have counts of their own in each breaker, busy or not. The others share some.
+    /// A thread that ends leaves its number to the next. So choose more than the number of busy
     /// threads.
     ///
-    /// One makes a breaker compact that never grows, at most 512 bytes with 10 buckets and the
-    /// default policies, for services that keep thousands of breakers, each used by few threads.
-    /// Eight take about 5 KiB with 10 buckets. A count window has no shards.
+    /// One shard makes a compact breaker that never grows: at most 512 bytes with 10 buckets and
+    /// the default policies. It suits services that keep thousands of breakers, each used by few
+    /// threads. Eight shards take about 5 KiB with 10 buckets. A count window has no shards.
     pub fn shards(self, shards: u32) -> Self {
         Self {
             shards: Some(shards),
@@ -394,10 +406,10 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// Says how a result counts; the default is that `Err` is a failure.
+    /// Sets how a result counts; the default is that `Err` is a failure.
     ///
-    /// It changes what is counted, not what the caller gets: an `Ok` that counts as a failure is
-    /// still `Ok`. A classifier that is no closure goes through
+    /// It changes what the breaker counts, and leaves the caller's result alone: an `Ok` that
+    /// counts as a failure is still `Ok`. Pass a classifier that is not a closure to
     /// [`with_classifier`](CircuitBreaker::with_classifier).
     ///
     /// ```
@@ -455,13 +467,13 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// Extracts `Retry-After` from a result: for how long the dependency wants to be left alone.
+    /// Extracts `Retry-After` from a result: for how long the dependency wants no calls.
     ///
-    /// It lengthens the present open time or, if the breaker isn't open, the next one, whatever the
-    /// recovery: nothing is let through before, not even a probe. It opens nothing by itself, makes no open
-    /// time shorter, and doesn't grow a [backoff](Self::backoff). It counts from when the call comes back,
-    /// also for a call that was let through before the breaker opened, and is cut to the
-    /// [longest](Self::max_retry_after).
+    /// The retry-after lengthens the present open time. If the breaker isn't open, it lengthens the
+    /// next one. No call and no probe is let through before, whatever the recovery. A retry-after
+    /// doesn't open the breaker, shorten an open time, or grow a [backoff](Self::backoff). It
+    /// counts from when the call comes back, also for a call that was let through before the
+    /// breaker opened. The breaker cuts it to the [longest](Self::max_retry_after).
     ///
     /// Only a result that counts against the dependency can lengthen an open time: a failure, a
     /// timeout or a trip. `retry_after` isn't called for a success or an ignored result, whose
@@ -507,9 +519,10 @@ impl<C> CircuitBreakerBuilder<C> {
         })
     }
 
-    /// The longest `Retry-After` that the breaker [honours](Self::retry_after): 1 ms to a year, 5
-    /// minutes by default. A longer one is cut to it. With [`Duration::ZERO`] the breaker honours
-    /// none.
+    /// Sets the longest `Retry-After` that the breaker [honours](Self::retry_after): 1 ms to a
+    /// year, 5 minutes by default.
+    ///
+    /// The breaker cuts a longer one to it. With [`Duration::ZERO`] the breaker honours none.
     ///
     /// The breaker honours a `Retry-After` from [`retry_after`](Self::retry_after), from a permit's
     /// [report](crate::Report::retry_after), and from a classifier's
@@ -524,13 +537,13 @@ impl<C> CircuitBreakerBuilder<C> {
     /// Checks all settings and makes the breaker.
     ///
     /// # Errors
-    /// The first setting that makes no sense, with what was expected and how to mend it.
+    /// The first setting that makes no sense. The error says what was expected and how to mend it.
     pub fn build(self) -> Result<CircuitBreaker<C>, ConfigError> {
         self.check_length_of_name()?;
         self.build_with_any_name()
     }
 
-    /// Like [`build`](Self::build), for names that can't be refused.
+    /// Like [`build`](Self::build), without the check of the name's length.
     pub(crate) fn build_with_any_name(self) -> Result<CircuitBreaker<C>, ConfigError> {
         let parts = self.parts()?;
         let start = parts.settings.switch.start();
@@ -616,7 +629,7 @@ impl<C> CircuitBreakerBuilder<C> {
         })
     }
 
-    /// What a recovery with a ramp needs, if it is one.
+    /// The parts of a recovery with a ramp. `None` for a recovery by probes.
     fn adaptive(
         &self,
         recovery: &Recovery,
@@ -638,7 +651,7 @@ impl<C> CircuitBreakerBuilder<C> {
         Some(Box::new(recovery))
     }
 
-    /// What tells the breaker's jitter from that of others.
+    /// A seed that sets the breaker's jitter apart from that of others.
     fn seed(&self) -> u64 {
         let name = self.name.as_str().bytes();
         name.fold(self.clock.next_seed() ^ self.number, |seed, byte| {

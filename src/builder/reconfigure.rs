@@ -1,4 +1,4 @@
-//! Another configuration for a breaker that is in use.
+//! Reconfigures a breaker that is in use.
 
 use super::CircuitBreakerBuilder;
 use crate::breaker::CircuitBreaker;
@@ -11,37 +11,41 @@ use crate::name::Shown;
 use crate::state::State;
 
 impl<C> CircuitBreaker<C> {
-    /// Puts other settings in the place of the present ones, while calls run.
+    /// Replaces all settings while calls run.
     ///
-    /// All settings are replaced together: a call sees all of the former ones or all of the new ones, and so what the
-    /// builder doesn't say becomes the default. No call is rejected for this. A call that is in flight is
-    /// recorded if the window is kept.
+    /// A call sees either all former settings or all new ones. A setting that the builder leaves
+    /// out gets its default. A reconfiguration rejects no call. A call in flight is recorded if the
+    /// window is kept.
     ///
-    /// | setting | what becomes of it |
+    /// | setting | effect |
     /// |---|---|
-    /// | [`trip_when`](CircuitBreakerBuilder::trip_when) | holds from then on; what the window already holds is judged by it at once, and may trip |
-    /// | [`window`](CircuitBreakerBuilder::window), [`latency`](CircuitBreakerBuilder::latency), [`shards`](CircuitBreakerBuilder::shards), from when on a call is slow, which percentiles policies look at | if all are as before, the window is carried over with all it holds; otherwise a breaker that is closed or only measures enters a new generation, as it were from closed to closed, with the newest calls or an empty window; see [below](#another-window) |
-    /// | [`recovery`](CircuitBreakerBuilder::recovery), [`probes`](CircuitBreakerBuilder::probes) | a recovery that is under way begins anew, half-open; other ones go by it when they come |
-    /// | [`open_for`](CircuitBreakerBuilder::open_for), [`backoff`](CircuitBreakerBuilder::backoff) | the next open time goes by it; a present one stays as long as it is. How many recoveries have failed is carried over |
-    /// | the adaptive policy | what it has learnt is carried over. If one of its settings has changed, the evidence of the moment isn't |
-    /// | [`probe_timeout`](CircuitBreakerBuilder::probe_timeout), [`on_cancel`](CircuitBreakerBuilder::on_cancel), [`max_retry_after`](CircuitBreakerBuilder::max_retry_after) | hold from then on, the last one also for a `Retry-After` that is noted already: when the breaker opens next, it is cut to the new bound |
-    /// | [`enabled`](CircuitBreakerBuilder::enabled), [`metrics_only`](CircuitBreakerBuilder::metrics_only) | a change switches the breaker off or on, see below |
+    /// | [`trip_when`](CircuitBreakerBuilder::trip_when) | holds from then on. The new policies judge the present window at once, and may trip |
+    /// | [`window`](CircuitBreakerBuilder::window), [`latency`](CircuitBreakerBuilder::latency), [`shards`](CircuitBreakerBuilder::shards), the limit for slow calls, the percentiles of the policies | if all are unchanged, the breaker keeps the window and its counts. Otherwise a breaker that is closed or only measures enters a new generation, in the same state, with the newest calls or an empty window; see [below](#another-window) |
+    /// | [`recovery`](CircuitBreakerBuilder::recovery), [`probes`](CircuitBreakerBuilder::probes) | a recovery in progress starts again, half-open. Later recoveries follow the new settings |
+    /// | [`open_for`](CircuitBreakerBuilder::open_for), [`backoff`](CircuitBreakerBuilder::backoff) | hold for the next open time. The present one keeps its length. The number of failed recoveries is carried over |
+    /// | the adaptive policy | what it has learnt is carried over. If one of its settings has changed, the present evidence is dropped |
+    /// | [`probe_timeout`](CircuitBreakerBuilder::probe_timeout), [`on_cancel`](CircuitBreakerBuilder::on_cancel), [`max_retry_after`](CircuitBreakerBuilder::max_retry_after) | hold from then on. The last one also holds for a `Retry-After` that is already noted: when the breaker opens next, it is cut to the new bound |
+    /// | [`enabled`](CircuitBreakerBuilder::enabled), [`metrics_only`](CircuitBreakerBuilder::metrics_only) | a change switches the breaker off or on; see below |
     ///
-    /// The state stays what it is, but for what is said here.
+    /// Otherwise the state stays.
     ///
     /// # Switching off and on
-    /// A breaker that is disabled or made to measure only by these settings enters that state at once,
-    /// whatever state it is in. When they change back, it closes with an empty window, as after a
-    /// [reset](CircuitBreaker::reset). Only a change acts: a breaker that was
-    /// [disabled by hand](CircuitBreaker::disable) stays disabled when the settings are given again unchanged.
-    /// Another state that was entered by hand in the meantime stays when the settings change back. A
-    /// change of [`start_in`](CircuitBreakerBuilder::start_in) from or to a state that lasts acts alike: forced open,
-    /// disabled or metrics only. The latest of settings and commands holds, also for a breaker that its
-    /// `ControlGroup` has isolated: settings that switch it off end the isolation of this breaker.
+    /// A breaker that these settings disable, or make measure only, enters that state at once,
+    /// whatever its state. When the settings change back, it closes with an empty window, as after
+    /// a [reset](CircuitBreaker::reset).
+    ///
+    /// Only a change of a setting acts. A breaker that was [disabled by
+    /// hand](CircuitBreaker::disable) stays disabled when the settings are given again unchanged.
+    /// If a command has meanwhile put the breaker in another state, that state stays when the
+    /// settings change back. A change of [`start_in`](CircuitBreakerBuilder::start_in) from or to a
+    /// state that lasts also acts: forced open, disabled or metrics only.
+    ///
+    /// The latest setting or command holds. This is also true for a breaker that its `ControlGroup`
+    /// has isolated: settings that switch the breaker off end its isolation.
     ///
     /// # Another window
-    /// A window of another shape takes over the newest calls of the former one in these cases, if
-    /// the breaker is closed or only measures:
+    /// A breaker that is closed or only measures keeps its newest calls when its window changes in
+    /// one of these ways:
     ///
     /// - from one time window to another, whatever their lengths, buckets and shards are
     /// - from the last n calls to the last m
@@ -52,35 +56,45 @@ impl<C> CircuitBreaker<C> {
     /// new window begins empty, and so does a window that comes while the breaker is open,
     /// half-open or disabled.
     ///
-    /// The new window holds as many calls as it has room for, and of those with an age the ones
-    /// that are young enough. It knows which calls failed and which were slow. The run of failures
-    /// goes on. The new policies judge all this at once, and may trip.
+    /// The new window holds as many calls as it has room for. If the calls have ages, it holds
+    /// those that are young enough. It knows which calls failed and which were slow. The run of
+    /// failures goes on. The new policies judge all this at once, and may trip.
     ///
     /// The age of a call is known as exactly as the former window knew it: to a bucket, or to a
     /// 64th of `within`. So a call may leave the new window early, by less than an old and a new
     /// bucket together. It never leaves late.
     ///
     /// The window doesn't take over how long calls took, how many were ignored, and the adaptive
-    /// policy's evidence of the moment. A call that is in flight is recorded in neither window. A
-    /// call that another thread records at the moment of the change may be lost. Of two
-    /// reconfigurations at the same moment, one may leave the window empty.
+    /// policy's present evidence. A call in flight is recorded in neither window. A call that
+    /// another thread records at the moment of the change may be lost. If two reconfigurations
+    /// happen at the same moment, one may leave the window empty.
     ///
     /// # What a breaker keeps
-    /// The breaker keeps its name, its clock, its listeners, how many may wait and its classifier. A builder that
-    /// says something else is refused; the type of this method refuses one with a classifier.
+    /// The breaker keeps its name, its clock, its listeners, how many calls may wait and its
+    /// classifier. `reconfigure` refuses a builder that changes one of these. The type of this
+    /// method refuses a builder with a classifier.
     ///
     /// # Errors
-    /// The first setting that makes no sense, as [`build`](CircuitBreakerBuilder::build) finds it, or that can't be applied to a
-    /// breaker in use: another name, clock or number that may [wait](CircuitBreakerBuilder::max_waiting), a
-    /// [listener](CircuitBreakerBuilder::on_transition), a value to [restore](CircuitBreakerBuilder::restore) or the age that one may have, and
-    /// [`start_in`](CircuitBreakerBuilder::start_in) with open or half-open where the breaker has not started so. Then nothing has
-    /// changed. Never panics.
+    /// The first setting that makes no sense, as in [`build`](CircuitBreakerBuilder::build), or
+    /// that can't be applied to a breaker in use:
+    ///
+    /// - another name, clock or number of calls that may [wait](CircuitBreakerBuilder::max_waiting)
+    /// - a [listener](CircuitBreakerBuilder::on_transition)
+    /// - a value to [restore](CircuitBreakerBuilder::restore), or its maximum age
+    /// - [`start_in`](CircuitBreakerBuilder::start_in) with open or half-open, if the breaker has
+    ///   started in another state
+    ///
+    /// After an error the breaker is unchanged. This method never panics.
     ///
     /// # Cost
-    /// Makes what `build` makes. The call path pays nothing, except for a load where the breaker isn't closed, or takes the time of
-    /// calls, or a call fails. From the first reconfiguration on, each of these reads the new settings
-    /// through `arc-swap`, which allocates once in a thread's life; and if the window is no longer that with which
-    /// the breaker was built, so does every call.
+    /// A reconfiguration makes what `build` makes.
+    ///
+    /// Before the first reconfiguration a closed breaker pays nothing for a call that succeeds. A
+    /// call pays one load if the breaker isn't closed, if it takes the time of calls, or if the
+    /// call fails.
+    ///
+    /// After it, each of these calls reads the new settings through `arc-swap`, which allocates
+    /// once in a thread's life. If the window has been replaced, every call does.
     ///
     /// ```
     /// use tripcurve::persist::Reconfigured;
@@ -113,7 +127,7 @@ impl<C> CircuitBreaker<C> {
         Ok(self.shared.core.reconfigure(parts, &*self.shared))
     }
 
-    /// The same, as all breakers of its registry.
+    /// Like [`reconfigure`](CircuitBreaker::reconfigure), for a breaker that follows its registry.
     #[cfg(feature = "registry")]
     pub(crate) fn bring_into_line<D>(
         &self,
@@ -134,7 +148,7 @@ impl<C> CircuitBreaker<C> {
 }
 
 impl<C> CircuitBreakerBuilder<C> {
-    /// Whether it has the name that breakers have.
+    /// Refuses a name other than the breaker's.
     pub(crate) fn check_name(&self, name: &str) -> Result<(), ConfigError> {
         if self.name.as_str() == name {
             return Ok(());
@@ -147,7 +161,7 @@ impl<C> CircuitBreakerBuilder<C> {
         ))
     }
 
-    /// Refuses another clock than the breaker's.
+    /// Refuses a clock other than the breaker's.
     pub(crate) fn check_clock(&self, own: &Clock) -> Result<(), ConfigError> {
         if !self.clock.differs_from(own) {
             return Ok(());
@@ -160,7 +174,7 @@ impl<C> CircuitBreakerBuilder<C> {
         ))
     }
 
-    /// Refuses another number of callers that may wait than the breaker has.
+    /// Refuses a number of waiting calls other than the breaker's.
     #[cfg(feature = "async")]
     pub(crate) fn check_max_waiting(&self, own: Option<u32>) -> Result<(), ConfigError> {
         let Some(max) = self.max_waiting.filter(|max| own != Some(*max)) else {
@@ -174,7 +188,7 @@ impl<C> CircuitBreakerBuilder<C> {
         ))
     }
 
-    /// Refuses settings that mean nothing to a breaker in use.
+    /// Refuses settings that a breaker in use can't take.
     pub(crate) fn check_what_cannot_change(&self) -> Result<(), ConfigError> {
         if !self.listeners.is_empty() {
             return Err(ConfigError::new(
@@ -196,8 +210,8 @@ impl<C> CircuitBreakerBuilder<C> {
         Ok(())
     }
 
-    /// Refuses a state to start in that would mean nothing, since the breaker has started in another. States
-    /// that last do mean something.
+    /// Refuses to start open or half-open, unless the breaker has started so. States that last are
+    /// accepted.
     fn check_start(&self, started_in: State) -> Result<(), ConfigError> {
         match self.start_in {
             Some(state @ (State::Open | State::HalfOpen)) if state != started_in => {
@@ -212,7 +226,7 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// The settings of another, and what a breaker keeps.
+    /// Combines the settings of `other` with what a breaker of this builder keeps.
     #[cfg(feature = "registry")]
     pub(crate) fn with_settings_of<D>(&self, other: &CircuitBreakerBuilder<D>) -> Self
     where
@@ -237,7 +251,7 @@ impl<C> CircuitBreakerBuilder<C> {
         }
     }
 
-    /// Refuses another template that says something else of what breakers keep.
+    /// Refuses a template that would change what breakers keep.
     #[cfg(feature = "registry")]
     pub(crate) fn check_kept_by<D>(
         &self,

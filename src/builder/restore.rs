@@ -1,4 +1,4 @@
-//! Beginning with what was saved.
+//! Restores a breaker from a saved state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::error::ConfigError;
 use crate::name::{Name, Shown};
 use crate::saved::SavedState;
 
-/// What a breaker is to begin with.
+/// The saved state to restore from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Restored {
     /// Shared, since a builder can be cloned.
@@ -19,15 +19,24 @@ pub(super) struct Restored {
 }
 
 impl<C> CircuitBreakerBuilder<C> {
-    /// Lets the breaker begin with what one of the same [name](crate::CircuitBreaker::name) has
-    /// [saved](crate::CircuitBreaker::save), instead of in [`start_in`](Self::start_in): in its state, and as if
-    /// only time had passed since. See [`SavedState`] for what is kept. A breaker that is not
+    /// Restores the breaker from a state that a breaker of this [name](crate::CircuitBreaker::name)
+    /// has [saved](crate::CircuitBreaker::save).
+    ///
+    /// The breaker starts in the saved state instead of in [`start_in`](Self::start_in), as if only
+    /// time had passed since. [`SavedState`] lists what is kept. A breaker that is not
     /// [enabled](Self::enabled), or [measures only](Self::metrics_only), is restored in that state.
     ///
-    /// The value is never trusted: [`build`](Self::build) refuses one that is damaged, of another breaker, of
-    /// another release's making, [too old](Self::max_state_age), or saved more than ten seconds in the
-    /// future. The error says which, and the builder without it starts anew. What was saved under other
-    /// settings is taken as far as it makes sense under these. Listeners are told nothing, for no state changes.
+    /// The value is never trusted. [`build`](Self::build) refuses a value that
+    ///
+    /// - is damaged,
+    /// - belongs to another breaker,
+    /// - has the format of another release,
+    /// - is [too old](Self::max_state_age), or
+    /// - was saved more than ten seconds in the future.
+    ///
+    /// The error names the reason. Without the value the builder makes a new breaker. A value that
+    /// was saved under other settings is applied as far as it fits the present ones. Listeners are
+    /// not told of a restored state, because it is not a transition.
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -55,17 +64,18 @@ impl<C> CircuitBreakerBuilder<C> {
         self
     }
 
-    /// How long ago what is [restored](Self::restore) may have been saved: 1 ms to 365 days; an hour, where
-    /// nothing else is said.
+    /// Sets the maximum age of a [restored](Self::restore) value: 1 ms to 365 days, one hour by
+    /// default.
     ///
-    /// Open times and time windows age as the time passes, so what is older is seldom wrong but seldom of use.
+    /// Open times and time windows age as time passes. So an old value is rarely wrong, but rarely
+    /// useful.
     pub fn max_state_age(mut self, age: Duration) -> Self {
         self.restored.oldest = Some(age);
         self
     }
 }
 
-/// Breakers by key have no value of their own to be restored from.
+/// Checks for breakers by key, which can't be restored from one saved value.
 #[cfg(feature = "registry")]
 impl<C> CircuitBreakerBuilder<C> {
     /// Refuses to restore many breakers from what one has saved.
@@ -82,7 +92,7 @@ impl<C> CircuitBreakerBuilder<C> {
 }
 
 impl Restored {
-    /// Whether the builder has neither a saved value nor a largest age for one.
+    /// Whether the builder has neither a saved value nor a maximum age.
     pub(super) fn is_none(&self) -> bool {
         self.saved.is_none() && self.oldest.is_none()
     }

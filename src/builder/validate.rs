@@ -1,4 +1,4 @@
-//! All settings checked in one place.
+//! Checks all settings in one place.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::sync::thread_slot::ThreadSlot;
 use crate::sync::wait_queue::EventQueue;
 use crate::window::Window;
 
-/// What follows from settings that make sense.
+/// Values that `build` derives from valid settings.
 pub(crate) struct Checked {
     pub(super) thread_slots: u32,
     pub(super) policies: Vec<TripPolicy>,
@@ -63,7 +63,7 @@ impl<C> CircuitBreakerBuilder<C> {
         Ok(())
     }
 
-    /// Makes what follows from several settings, if all of them make sense.
+    /// Derives the values of [`Checked`], or returns the first setting that makes no sense.
     pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
         let thread_slots = match self.shards {
             None => default_shards(),
@@ -167,7 +167,7 @@ impl<C> CircuitBreakerBuilder<C> {
     }
 }
 
-/// If one of the policies decides by evidence, what it needs.
+/// Makes the evidence of the adaptive policy, if there is one. Refuses two of them.
 fn evidence(
     policies: &[TripPolicy],
     window: &Window,
@@ -195,7 +195,7 @@ fn evidence(
     ))))
 }
 
-/// From when on a call is slow, if one of the policies says so.
+/// The limit above which a call is slow, if a policy has one. Refuses two different limits.
 fn slower_than(policies: &[TripPolicy]) -> Result<Option<Duration>, ConfigError> {
     let mut limits = policies
         .iter()
@@ -216,9 +216,9 @@ fn slower_than(policies: &[TripPolicy]) -> Result<Option<Duration>, ConfigError>
     }
 }
 
-/// Twice as many as there are cores, and some at least: idle threads keep their shards too.
+/// Twice the number of cores, but at least 8, because idle threads keep their shards too.
 fn default_shards() -> u32 {
-    // Asking the system reads files; breakers are made by the thousand.
+    // Cached: asking the system reads files, and services make thousands of breakers.
     static SHARDS: OnceLock<u32> = OnceLock::new();
     *SHARDS.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);

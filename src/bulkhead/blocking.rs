@@ -1,4 +1,4 @@
-//! Blocking work from async code, on threads of its own.
+//! Runs blocking work from async code on its own threads.
 
 use std::any::Any;
 use std::fmt;
@@ -14,8 +14,9 @@ use crate::error::{BulkheadFull, ConfigError, PoolError};
 use crate::name::{Name, Shown};
 
 impl Bulkhead {
-    /// A bulkhead with threads of its own, 1 to 4,096, which run blocking work for async code, and a queue
-    /// of 0 to 1,000,000 places before them.
+    /// Makes a bulkhead with its own threads, 1 to 4,096, which run blocking work for async code.
+    ///
+    /// In front of the threads stands a queue of 0 to 1,000,000 places.
     ///
     /// # Errors
     /// A number is out of range, or the threads can't be started.
@@ -36,33 +37,34 @@ impl Bulkhead {
     }
 }
 
-/// A bulkhead with threads of its own for blocking work; made by [`Bulkhead::blocking`].
+/// A bulkhead with its own threads for blocking work; made by [`Bulkhead::blocking`].
 ///
-/// Async code must not block: a task that does holds up the others of its thread, and enough of them the
-/// whole service. Here the work goes to a bounded pool instead, behind a bounded queue, first come first
-/// served; what is beyond both is rejected at once. So a dependency that hangs costs these threads and
-/// nothing else, and memory stays bounded too.
+/// Async code must not block. A task that blocks holds up the other tasks of its thread. Enough
+/// such tasks hold up the whole service. Here the work goes to a bounded pool instead, behind a
+/// bounded queue, first come first served. Work beyond both is rejected at once. So a dependency
+/// that hangs costs only these threads, and memory stays bounded too.
 ///
-/// A panic in the work goes on in the caller and costs no thread. Work that was begun is finished even if
-/// its caller has left, since a thread can't be stopped; it keeps its place until then. Work whose caller
-/// has left before it began is not begun.
+/// A panic in the work continues in the caller and costs no thread. A thread can't be stopped. So
+/// work that has begun is finished even if its caller has left, and keeps its place until then.
+/// Work whose caller left before it began is skipped.
 ///
-/// Clones share threads and queue. The threads end when the last clone is dropped and the work is done;
-/// nobody waits for them.
+/// Clones share threads and queue. The threads end when the last clone is dropped and the work is
+/// done. No caller waits for them.
 ///
 /// # Cost
-/// A bulkhead's [place](Bulkhead#cost), the allocations of a job and of a channel for its result, and the
-/// waking of a thread, a few microseconds. The threads are those of
-/// [rayon](https://docs.rs/rayon-core): work that uses rayon's parallel iterators stays within them.
+/// A bulkhead's [place](Bulkhead#cost), the allocations of a job and of a channel for its result,
+/// and the waking of a thread, which takes a few microseconds. The threads are those of
+/// [rayon](https://docs.rs/rayon-core): work that uses rayon's parallel iterators stays within
+/// them.
 #[derive(Clone)]
 pub struct BlockingBulkhead {
     pool: Arc<ThreadPool>,
-    /// A place for each thread and each place in the queue.
+    /// Holds one place for each thread and for each place in the queue.
     places: Bulkhead,
     threads: u32,
 }
 
-/// What a job comes to.
+/// The result of a job, or its panic.
 type Done<T> = Result<T, Box<dyn Any + Send>>;
 
 impl BlockingBulkhead {
@@ -89,7 +91,8 @@ impl BlockingBulkhead {
         let pool = ThreadPoolBuilder::new()
             .num_threads(usize::try_from(threads).unwrap_or(1))
             .thread_name(|number| format!("bulkhead-{number}"))
-            // What panics outside of the work, as the drop of a result that nobody wants any more.
+            // Catches panics outside of the work, such as the drop of a result whose caller has
+            // left.
             .panic_handler(|_| {})
             .build()
             .map_err(|error| PoolError::Threads(io::Error::other(error)))?;
@@ -101,17 +104,17 @@ impl BlockingBulkhead {
         })
     }
 
-    /// The same bulkhead by a name of its own, for the errors. The default is "bulkhead".
+    /// Sets the bulkhead's name, for its errors. The default is "bulkhead".
     #[must_use]
     pub fn named(mut self, name: impl Into<Name>) -> Self {
         self.places = self.places.named(name);
         self
     }
 
-    /// Does blocking work on a thread of this bulkhead.
+    /// Runs blocking work on a thread of this bulkhead.
     ///
-    /// A panic in `operation` goes on unwinding here. If the future is dropped, work that has begun goes
-    /// on, and its place is free when it ends.
+    /// A panic in `operation` continues to unwind here. If the future is dropped, work that has
+    /// begun continues, and its place is free when it ends.
     ///
     /// # Errors
     /// All threads are at work and the queue is full.
@@ -126,13 +129,13 @@ impl BlockingBulkhead {
         }
     }
 
-    /// How much work is being done.
+    /// The number of jobs that run now.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.places.in_flight().min(self.threads)
     }
 
-    /// How much work is in the queue.
+    /// The number of jobs in the queue.
     #[must_use]
     pub fn queued(&self) -> u32 {
         self.places.in_flight().saturating_sub(self.threads)
@@ -160,14 +163,16 @@ impl BlockingBulkhead {
                 return;
             }
             let done = catch_unwind(AssertUnwindSafe(|| run_apart(operation)));
-            // Before the caller hears of it: who asks again upon the result finds the place free.
+            // Free the place before the caller gets the result. If it then asks again, it finds the
+            // place free.
             drop(place);
             let _caller_has_left = sender.send(done);
         });
         receiver
     }
 
-    /// The pool does all that it is given, so this doesn't happen; if it did, the work was not done.
+    /// The error for a job that the pool didn't run. The pool runs all jobs, so this doesn't
+    /// happen.
     pub(crate) fn not_run(&self) -> BulkheadFull {
         let seen = self.places.places.load();
         self.places.full(seen, std::time::Duration::ZERO)

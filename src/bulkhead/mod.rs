@@ -1,4 +1,4 @@
-//! A bound on the calls that are in flight at a time, and what waits for a place.
+//! Bounds the calls in flight, and lets callers wait for a place.
 
 pub(crate) mod blocking;
 mod permit;
@@ -23,29 +23,31 @@ pub(crate) use places::{Places, Waiter};
 use wait::wait;
 pub(crate) use word::PlacesWord;
 
-/// A bulkhead: bounds how many calls are in flight at a time, so that a dependency that hangs can't
-/// take all threads, connections or memory of its callers. A task that waits for a place must go on
-/// being polled. If it is handed a place and is no longer polled, it keeps the place until its
-/// future is dropped, however short [`max_wait`](Self::max_wait) is: nobody else takes a place
-/// away. Don't put a future that waits aside, as a branch of a `select!` that is tried again later;
-/// drop it.
+/// A bulkhead: bounds how many calls are in flight at a time.
 ///
-/// A call beyond the bound is rejected at once, or after it has [waited](Self::max_wait) for a place.
-/// Who waits is served first come first served, threads and tasks alike: a place that comes free goes to
-/// the first who waits, and who comes later can't overtake. A waiter that leaves, by time or because its
-/// future is dropped, loses no place.
+/// So a dependency that hangs can't take all threads, connections or memory of its callers.
 ///
-/// Clones share the places, and so do the handles that [`named`](Self::named),
-/// [`max_wait`](Self::max_wait) and [`sleep_with`](Self::sleep_with) return; the wait is each handle's
-/// own. A call may thus wait longer than another for the same places.
+/// A task that waits for a place must go on being polled. Suppose that it is handed a place and is
+/// no longer polled. Then it keeps the place until its future is dropped, however short
+/// [`max_wait`](Self::max_wait) is. No other call can take the place away. Don't set a waiting
+/// future aside, such as a branch of a `select!` that is tried again later; drop it.
+///
+/// A call beyond the bound is rejected at once, or after it has [waited](Self::max_wait) for a
+/// place. Waiting threads and tasks are served alike, first come first served. A place that becomes
+/// free goes to the first waiter, and a later caller can't overtake. A waiter that leaves loses no
+/// place, whether its time is over or its future is dropped.
+///
+/// Clones share the places. So do the handles that [`named`](Self::named),
+/// [`max_wait`](Self::max_wait) and [`sleep_with`](Self::sleep_with) return. Each handle has its
+/// own maximum wait, so one call may wait longer than another for these places.
 ///
 /// # Cost
-/// With no contention: a load and a compare-exchange to enter, and the same to leave; no allocation.
-/// Who waits allocates its place in the line of [`event-listener`](https://docs.rs/event-listener),
-/// and takes that line's lock.
+/// With no contention: a load and a compare-exchange to enter, the same to leave, and no
+/// allocation. A caller that waits allocates its entry in the line of
+/// [`event-listener`](https://docs.rs/event-listener), and takes that line's lock.
 ///
 /// # Memory ordering
-/// What a call did before it gave its place back is seen by the one that takes it.
+/// The call that takes a place sees all that the former call did before it gave the place back.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,7 +67,8 @@ pub struct Bulkhead<S = DefaultSleep> {
 }
 
 impl Bulkhead {
-    /// At most `max_concurrent` calls in flight, 1 to 1,048,575; those beyond are rejected at once.
+    /// Makes a bulkhead for at most `max_concurrent` calls in flight, 1 to 1,048,575. It rejects
+    /// calls beyond them at once.
     ///
     /// # Errors
     /// `max_concurrent` is out of range.
@@ -98,18 +101,19 @@ impl Bulkhead {
 }
 
 impl<S> Bulkhead<S> {
-    /// The same bulkhead by a name of its own, for the errors. The default is "bulkhead".
+    /// Sets the bulkhead's name, for its errors. The default is "bulkhead".
     #[must_use]
     pub fn named(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The same bulkhead, whose calls wait so long for a place before they are rejected: zero, the
-    /// default, is not at all; [`Duration::MAX`] is without bound.
+    /// Sets how long calls wait for a place before they are rejected.
     ///
-    /// A wait longer than callers stay is work for nobody: choose it well below their timeout.
-    /// [`try_acquire`](Self::try_acquire) never waits.
+    /// With zero, the default, they don't wait. With [`Duration::MAX`] they wait without bound.
+    ///
+    /// Choose a wait well below the callers' timeout. A longer wait works for callers that have
+    /// left. [`try_acquire`](Self::try_acquire) never waits.
     ///
     /// ```
     /// use std::time::Duration;
@@ -127,7 +131,7 @@ impl<S> Bulkhead<S> {
         self
     }
 
-    /// The same bulkhead, whose tasks wait by this timer; see [`Sleep`].
+    /// Sets the timer for tasks that wait; see [`Sleep`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -156,7 +160,7 @@ impl<S> Bulkhead<S> {
     /// Takes a place if one is free; never waits.
     ///
     /// # Errors
-    /// None is free.
+    /// No place is free.
     #[inline]
     pub fn try_acquire(&self) -> Result<BulkheadPermit<'_>, BulkheadFull> {
         match self.places.enter() {
@@ -167,11 +171,11 @@ impl<S> Bulkhead<S> {
 
     /// Takes a place; the thread waits up to [`max_wait`](Self::max_wait) for it.
     ///
-    /// In a task, this would hold up the others of its thread: there, use
-    /// [`acquire_async`](Self::acquire_async).
+    /// In a task this would hold up the other tasks of its thread. Use
+    /// [`acquire_async`](Self::acquire_async) there.
     ///
     /// # Errors
-    /// None came free in this time, or 1,048,575 wait already.
+    /// No place became free in this time, or 1,048,575 callers wait already.
     pub fn acquire(&self) -> Result<BulkheadPermit<'_>, BulkheadFull> {
         let Some(waiter) = self.enter_or_wait()? else {
             return Ok(BulkheadPermit::new(&self.places));
@@ -185,12 +189,11 @@ impl<S> Bulkhead<S> {
 
     /// Takes a place; the task waits up to [`max_wait`](Self::max_wait) for it.
     ///
-    /// Any runtime will do: nothing is spawned, and the time comes from the handle's
-    /// [timer](Self::sleep_with).
-    /// If the future is dropped while it waits, no place is lost.
+    /// Any runtime works: nothing is spawned, and the time comes from the handle's
+    /// [timer](Self::sleep_with). A future that is dropped while it waits loses no place.
     ///
     /// # Errors
-    /// As [`acquire`](Self::acquire).
+    /// Those of [`acquire`](Self::acquire).
     ///
     /// ```
     /// use tripcurve::bulkhead::Bulkhead;
@@ -223,7 +226,7 @@ impl<S> Bulkhead<S> {
     /// for it.
     ///
     /// # Errors
-    /// There was no place; the call was not made.
+    /// The bulkhead had no place, so the call was not made.
     ///
     /// ```
     /// use tripcurve::bulkhead::Bulkhead;
@@ -243,7 +246,7 @@ impl<S> Bulkhead<S> {
     /// [`max_wait`](Self::max_wait) for it.
     ///
     /// # Errors
-    /// There was no place; the call was not made.
+    /// The bulkhead had no place, so the call was not made.
     ///
     /// ```
     /// use tripcurve::bulkhead::Bulkhead;
@@ -272,19 +275,20 @@ impl<S> Bulkhead<S> {
         self.name.as_str()
     }
 
-    /// How many calls there may be in flight.
+    /// The maximum number of calls in flight.
     #[must_use]
     pub fn max_concurrent(&self) -> u32 {
         self.places.max()
     }
 
-    /// How many places are taken now, those included that were just handed to somebody who waited.
+    /// The number of places taken now. Places just handed to a waiter are included.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.places.load().in_flight()
     }
 
-    /// How many callers wait now, those included who were just handed a place and have not yet woken.
+    /// The number of callers that wait now. Callers that were just handed a place and have not yet
+    /// woken are included.
     #[must_use]
     pub fn waiting(&self) -> u32 {
         self.places.load().waiting()
@@ -294,12 +298,12 @@ impl<S> Bulkhead<S> {
         !self.max_wait.is_zero()
     }
 
-    /// How long one waits; `None`: without bound.
+    /// The longest wait; `None`: without bound.
     fn bound(&self) -> Option<Duration> {
         (self.max_wait != Duration::MAX).then_some(self.max_wait)
     }
 
-    /// Takes a place, or stands in line for one; without a wait that is a rejection.
+    /// Takes a place or enters the line. A handle that doesn't wait rejects the call instead.
     #[inline]
     fn enter_or_wait(&self) -> Result<Option<Waiter<'_, EventQueue>>, BulkheadFull> {
         match self.places.enter() {
@@ -323,7 +327,7 @@ impl<S> Bulkhead<S> {
     }
 }
 
-/// A call that unwinds gives its place back; the rest is not the caller's to break.
+/// A call that unwinds gives its place back. The rest can't be broken from here.
 impl<S> UnwindSafe for Bulkhead<S> {}
 impl<S> RefUnwindSafe for Bulkhead<S> {}
 

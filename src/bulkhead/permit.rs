@@ -1,4 +1,4 @@
-//! The right to one of a bulkhead's places.
+//! Permits for a bulkhead's places.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::places::Places;
 use crate::sync::wait_queue::EventQueue;
 
-/// What clones of a bulkhead and its permits share.
+/// The part that clones of a bulkhead and its permits share.
 pub(crate) type SharedBulkhead = Places<EventQueue>;
 
-/// One of a [`Bulkhead`](crate::Bulkhead)'s places, which goes back when this is dropped: at the end
-/// of a call, by a panic, or with a future that is cancelled.
+/// One of a [`Bulkhead`](crate::Bulkhead)'s places. Dropping the permit gives the place back.
 ///
-/// Cost of the drop: a load and a compare-exchange. If somebody waits, the place is handed to the first
-/// who does, and waking it takes a lock of `event-listener`.
+/// The drop may come at the end of a call, by a panic, or with a cancelled future. It costs a load
+/// and a compare-exchange. If callers wait, the drop hands the place to the first of them. Waking
+/// it takes a lock of `event-listener`.
 ///
 /// ```
 /// use tripcurve::bulkhead::Bulkhead;
@@ -27,7 +27,7 @@ pub(crate) type SharedBulkhead = Places<EventQueue>;
 /// ```
 #[must_use = "the place goes back when the permit is dropped"]
 pub struct BulkheadPermit<'a> {
-    /// Gone once the place is another permit's.
+    /// `None` once another permit has the place.
     places: Option<&'a Arc<SharedBulkhead>>,
 }
 
@@ -39,10 +39,9 @@ impl<'a> BulkheadPermit<'a> {
         }
     }
 
-    /// The same place, for a permit that outlives the handle it came from, to be sent to another thread
-    /// or task.
+    /// Turns this into a permit that outlives its handle and can be sent to another thread or task.
     ///
-    /// Cost: one reference more to the bulkhead, on a counter that all callers share.
+    /// Cost: one more reference to the bulkhead, on a counter that all callers share.
     ///
     /// ```
     /// use tripcurve::bulkhead::Bulkhead;
@@ -69,7 +68,7 @@ impl Drop for BulkheadPermit<'_> {
     }
 }
 
-/// A [`BulkheadPermit`] that owns its share of the bulkhead and can be kept or sent anywhere.
+/// A [`BulkheadPermit`] that owns a reference to the bulkhead and can be kept or sent anywhere.
 ///
 /// Made by [`BulkheadPermit::into_owned`].
 #[must_use = "the place goes back when the permit is dropped"]

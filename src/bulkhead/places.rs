@@ -1,12 +1,12 @@
-//! Who has a place, who waits for one, and how a place goes from hand to hand.
+//! Places of a bulkhead, the callers that wait for them, and how a place changes hands.
 //!
-//! A caller who finds no place stands in line first, and then counts itself as waiting, if still there
-//! is no place. Whoever leaves while somebody is counted offers its place to the head of the line and
-//! lets it go only if nobody took it. The compare-exchange that lets it go fails if somebody began to
-//! wait meanwhile, since that changes the word. Therefore:
+//! A caller that finds no place enters the line first. If there still is no place, it then counts
+//! itself as waiting. A call that leaves while a waiter is counted offers its place to the head of
+//! the line. It frees the place only if no waiter took it. The compare-exchange that frees the
+//! place fails if a caller began to wait meanwhile, because that changes the word. So this holds:
 //!
-//! *A place is free only while nobody waits for one*, that is, while everybody who is in line and counted
-//! has been given a place. So a caller who finds a free place may take it, and overtakes nobody.
+//! *A place is free only if no caller waits for one*: each caller in line that was counted has been
+//! given a place. So a caller that finds a free place may take it, and overtakes no waiter.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::word::PlacesWord;
 use crate::sync::wait_queue::{InLine, Queue};
 use crate::sync::{AtomicU64, Ordering};
 
-/// The word, and the line for those who wait.
+/// The word that counts places and waiters, and the line of waiters.
 #[derive(Debug)]
 pub struct Places<Q> {
     word: AtomicU64,
@@ -23,7 +23,7 @@ pub struct Places<Q> {
 }
 
 impl<Q: Queue> Places<Q> {
-    /// So many places, all of them free.
+    /// Makes `max` places, all of them free.
     pub fn new(max: u32, queue: Q) -> Self {
         Self {
             word: AtomicU64::new(PlacesWord::EMPTY.bits()),
@@ -32,23 +32,27 @@ impl<Q: Queue> Places<Q> {
         }
     }
 
-    /// How many places there are.
+    /// The number of places.
     pub fn max(&self) -> u32 {
         self.max
     }
 
-    /// How many are taken, and how many wait.
+    /// How many places are taken, and how many callers wait.
     #[inline]
     pub fn load(&self) -> PlacesWord {
-        // Acquire: pairs with the Release of whoever changed the word. Who sees a waiter counted then
-        // finds it in line, and who sees a place free sees what was done by the one who left it.
+        // Acquire: pairs with the Release in `exchange`. Without it a call that leaves could see a
+        // counted waiter, but not find it in line, and the waiter would sleep on. And a caller
+        // could see a free place, but not what the former call in this place did.
         PlacesWord::from_bits(self.word.load(Ordering::Acquire))
     }
 
     #[inline]
     fn exchange(&self, seen: PlacesWord, new: PlacesWord) -> Result<(), PlacesWord> {
-        // AcqRel, Acquire: as in `load`. Release is for that load, and for the exchanges of those who
-        // find it changed.
+        // AcqRel, Acquire: the Release pairs with the Acquire in `load` and with those of other
+        // exchanges. It publishes the waiter's entry in the line, or what a call did in its place.
+        // The Acquire is needed because the caller acts on the word as after `load`: without it a
+        // call could miss a counted waiter in the line, or the work of the former call in its
+        // place.
         self.word
             .compare_exchange(seen.bits(), new.bits(), Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
@@ -58,7 +62,7 @@ impl<Q: Queue> Places<Q> {
     /// Takes a place, if one is free.
     ///
     /// # Errors
-    /// None is; so the word was.
+    /// No place is free. The error is the word that was seen.
     #[inline]
     pub fn enter(&self) -> Result<(), PlacesWord> {
         let mut seen = self.load();
@@ -71,7 +75,7 @@ impl<Q: Queue> Places<Q> {
         Err(seen)
     }
 
-    /// Gives a place to the first who waits, or frees it.
+    /// Hands a place to the first waiter, or frees it.
     #[inline]
     pub fn leave(&self) {
         let mut seen = self.load();
@@ -79,8 +83,8 @@ impl<Q: Queue> Places<Q> {
             if seen.waiting() > 0 && self.queue.notify_first() {
                 return;
             }
-            // Whoever was in line and counted has a place by now, or has left the line. If somebody
-            // has begun to wait since, the word is another one.
+            // Each caller that was in line and counted has a place by now, or has left the line. If
+            // a caller has begun to wait since, the word differs and the exchange fails.
             match self.exchange(seen, seen.left()) {
                 Ok(()) => return,
                 Err(found) => seen = found,
@@ -88,12 +92,14 @@ impl<Q: Queue> Places<Q> {
         }
     }
 
-    /// Takes a place, or stands in line for one: then there is a waiter.
+    /// Takes a place, or enters the line and returns a waiter.
     ///
     /// # Errors
-    /// There is no place, and more wait than the word can count; so it was.
+    /// No place is free, and the word can count no more waiters. The error is the word that was
+    /// seen.
     pub fn enter_or_wait(&self) -> Result<Option<Waiter<'_, Q>>, PlacesWord> {
-        // In line before it is counted, or the place that is meant for it would find nobody.
+        // Enter the line before being counted. Otherwise the place for this waiter would find an
+        // empty line.
         let listener = self.queue.listen();
         loop {
             let Err(full) = self.enter() else {
@@ -113,7 +119,7 @@ impl<Q: Queue> Places<Q> {
         }
     }
 
-    /// Leaves the line; if a place was given to this listener, somebody else gets it.
+    /// Leaves the line. If the listener was given a place, the place goes on to the next caller.
     fn step_out(&self, listener: Q::InLine) {
         if listener.discard() {
             self.leave();
@@ -121,15 +127,15 @@ impl<Q: Queue> Places<Q> {
     }
 }
 
-/// A caller in line, counted. Dropped, it leaves the line, and no place is lost.
+/// A counted caller in line. If it is dropped, it leaves the line, and no place is lost.
 pub struct Waiter<'a, Q: Queue> {
     places: &'a Places<Q>,
-    /// Gone once it is out of the line.
+    /// `None` once it is out of the line.
     listener: Option<Q::InLine>,
 }
 
 impl<Q: Queue> Waiter<'_, Q> {
-    /// Waits no longer than this, if there is a bound; says whether it was given a place.
+    /// Waits, for `at_most` if there is a bound. Returns whether it was given a place.
     pub fn wait(mut self, at_most: Option<Duration>) -> bool {
         let was_given = match self.listener.take() {
             Some(listener) => listener.wait(at_most),
@@ -139,7 +145,7 @@ impl<Q: Queue> Waiter<'_, Q> {
         was_given
     }
 
-    /// Leaves the line; says whether it had been given a place, which then is the caller's.
+    /// Leaves the line. Returns whether it was given a place, which the caller then owns.
     pub fn give_up(mut self) -> bool {
         self.leave_line()
     }
@@ -154,8 +160,9 @@ impl<Q: Queue> Waiter<'_, Q> {
     }
 
     fn count_out(&self) {
-        // Relaxed: it hands nothing on, and what the changes before it have released is still seen by who
-        // acquires this one. What was done before a place was given comes with the notification.
+        // Relaxed: it publishes nothing of its own. As a read-modify-write it continues the release
+        // sequence of the exchanges before it. So a `load` that reads its word still sees what they
+        // published. The notification orders what was done before a place was given.
         self.places
             .word
             .fetch_add(PlacesWord::ONE_WAITS_NO_MORE, Ordering::Relaxed);
@@ -163,7 +170,7 @@ impl<Q: Queue> Waiter<'_, Q> {
 }
 
 impl<Q: Queue<InLine: std::future::Future + Unpin>> Waiter<'_, Q> {
-    /// Ready when it was given a place.
+    /// Becomes ready when the waiter was given a place.
     pub fn poll(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<()> {
         if let Some(listener) = &mut self.listener {
             std::task::ready!(std::pin::Pin::new(listener).poll(context));

@@ -1,4 +1,4 @@
-//! How a task waits for a place.
+//! Lets a task wait for a place.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -9,7 +9,7 @@ use crate::sync::wait_queue::EventQueue;
 
 /// Waits for a place until `end`, if there is one, and returns whether it was given one.
 ///
-/// A future that is dropped before leaves the line, and no place is lost.
+/// A future that is dropped earlier leaves the line, and no place is lost.
 pub(super) async fn wait(
     waiter: Waiter<'_, EventQueue>,
     end: Option<impl Future<Output = ()>>,
@@ -26,7 +26,7 @@ pub(super) async fn wait(
         }
         let end = end.as_mut().as_pin_mut();
         if end.is_some_and(|end| end.poll(context).is_ready()) {
-            // It may have been given a place since it was asked.
+            // The waiter may have been given a place since it was polled.
             return Poll::Ready(waiter.take().is_some_and(Waiter::give_up));
         }
         Poll::Pending

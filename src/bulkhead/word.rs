@@ -1,4 +1,4 @@
-//! The bulkhead's word as a value: how many places are taken, and how many callers wait.
+//! The bulkhead's word: how many places are taken, and how many callers wait.
 
 use crate::sync::field::Field;
 
@@ -9,11 +9,11 @@ use crate::sync::field::Field;
 /// +------------------+--------------+---------------+
 /// ```
 ///
-/// *In flight*: the places taken, those that were handed to a waiter who has not yet woken included.
-/// *Waiting*: the waiters who have counted themselves and have not counted themselves out. Each does
-/// so itself, so one who has just been given a place, or gives up, may still be among them.
-/// *Arrivals*: how often somebody began to wait, wrapping. Without it two words between which one
-/// waiter left and another came would look the same.
+/// *In flight*: the places taken. Places handed to a waiter that has not yet woken are included.
+/// *Waiting*: the waiters that have counted themselves in and not yet out. A waiter that has just
+/// been given a place, or gives up, may still be among them. *Arrivals*: how often a caller began
+/// to wait, wrapping. Without it the word would look unchanged after one waiter left and another
+/// came.
 mod layout {
     use super::Field;
 
@@ -25,21 +25,21 @@ mod layout {
     const _: () = assert!(IN_FLIGHT.max() == super::PlacesWord::MAX_IN_FLIGHT as u64);
 }
 
-/// The word that a bulkhead is.
+/// The bulkhead's word as a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PlacesWord(u64);
 
 impl PlacesWord {
-    /// The most places that the word can count.
+    /// The largest number of places that the word can count.
     pub const MAX_IN_FLIGHT: u32 = (1 << 20) - 1;
 
-    /// The most waiters that the word can count.
+    /// The largest number of waiters that the word can count.
     pub const MAX_WAITING: u32 = (1 << 20) - 1;
 
-    /// What is added, wrapping, to a word in which somebody waits, so that there waits one less.
+    /// The addend, wrapping, that counts one waiter out.
     pub(super) const ONE_WAITS_NO_MORE: u64 = layout::WAITING.of(1).wrapping_neg();
 
-    /// All places are free, and nobody waits.
+    /// The word of a bulkhead with all places free and no waiter.
     pub const EMPTY: Self = Self(0);
 
     pub(super) const fn from_bits(bits: u64) -> Self {
@@ -55,19 +55,19 @@ impl PlacesWord {
         field.get(word) as u32
     }
 
-    /// Places taken.
+    /// The number of places taken.
     #[must_use]
     pub const fn in_flight(self) -> u32 {
         Self::small(layout::IN_FLIGHT, self.0)
     }
 
-    /// Waiters counted.
+    /// The number of waiters counted.
     #[must_use]
     pub const fn waiting(self) -> u32 {
         Self::small(layout::WAITING, self.0)
     }
 
-    /// One place more is taken; `None` if all `max` are.
+    /// Takes one more place; `None` if all `max` are taken.
     #[must_use]
     pub const fn entered(self, max: u32) -> Option<Self> {
         if self.in_flight() < max {
@@ -77,7 +77,7 @@ impl PlacesWord {
         }
     }
 
-    /// One place less is taken; the same word if none is, which does not happen.
+    /// Frees one place. Leaves the word as it is if no place is taken, which doesn't happen.
     #[must_use]
     pub const fn left(self) -> Self {
         match self.in_flight() {
@@ -86,13 +86,13 @@ impl PlacesWord {
         }
     }
 
-    /// One more waits; `None` if the word can count no more.
+    /// Counts one more waiter; `None` if the word can count no more.
     #[must_use]
     pub const fn arrived(self) -> Option<Self> {
         if self.waiting() == Self::MAX_WAITING {
             return None;
         }
-        // The uppermost field wraps off the word's end.
+        // An overflow of the uppermost field drops off the word's end.
         let one = layout::WAITING.of(1) | layout::ARRIVALS.of(1);
         Some(Self(self.0.wrapping_add(one)))
     }

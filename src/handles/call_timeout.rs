@@ -1,4 +1,4 @@
-//! How long a call may take.
+//! Time limits for calls.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -13,42 +13,46 @@ use crate::breaker::CircuitBreaker;
 use crate::clock::sleep::{DefaultSleep, Sleep};
 use crate::error::ConfigError;
 
-/// A handle whose asynchronous calls are given up after a time; made by
+/// A handle that gives its asynchronous calls up after a time; made by
 /// [`CircuitBreaker::call_timeout`].
 ///
-/// A call that has not come back after its limit
+/// A call that has not come back within its limit
 /// - counts as [`Outcome::TimedOut`](crate::Outcome::TimedOut): as a failure and, where there is a
-///   [limit for slow calls](crate::TripPolicy::slow_rate), as slow, also if that limit is longer;
+///   [limit for slow calls](crate::TripPolicy::slow_rate), as slow, even if that limit is longer;
 /// - is dropped, before its outcome is recorded;
-/// - returns [`CallError::TimedOut`](crate::CallError::TimedOut) to the caller. Whether the dependency has done the work nobody knows.
+/// - returns [`CallError::TimedOut`](crate::CallError::TimedOut) to the caller. Then the caller
+///   can't know whether the dependency has done the work.
 ///
 /// The limit counts from when the call is let through. A call that is ready when its time is over
-/// counts as what it came to, and is returned. If the future is dropped before, it counts as
-/// [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says, as ever: users who go away say nothing about the
-/// dependency, unless the call has outlasted the limit for slow calls.
+/// counts with its own result, and the caller gets that result. A future that is dropped earlier
+/// counts as [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says. A user who leaves says
+/// nothing about the dependency, unless the call has outlasted the limit for slow calls.
 ///
-/// Of a handle with a bulkhead, [`WithBulkhead`](crate::handles::WithBulkhead), the time in the bulkhead's line doesn't count: it
-/// has a bound of its own, [`max_wait`](crate::Bulkhead::max_wait), and is not the dependency's fault. So the whole takes
-/// up to the sum of both. The place goes back after the outcome was recorded. The same holds for who
-/// [waits](crate::handles::Waiting) for the verdict of the probes.
+/// The time in a bulkhead's line doesn't count, in a handle with
+/// [`WithBulkhead`](crate::handles::WithBulkhead). That time has its own bound,
+/// [`max_wait`](crate::Bulkhead::max_wait), and is not the dependency's fault. So the whole takes
+/// up to the sum of both. The place goes back after the outcome is recorded. The time that a call
+/// [waits](crate::handles::Waiting) for the verdict of the probes doesn't count either.
 ///
-/// **Blocking calls can't be stopped.** There is no time limit for [`call`](CircuitBreaker::call), and none for
-/// work on a `BlockingBulkhead`'s threads: nothing ends a thread that waits in the kernel. Set the time limits of
-/// the client instead, for connecting and for reading, and let your
-/// [classifier](crate::CircuitBreakerBuilder::classify) return [`Outcome::TimedOut`](crate::Outcome::TimedOut) for its error. Likewise a task that
-/// computes and never awaits isn't stopped, since it is not asked.
+/// **Blocking calls can't be stopped.** There is no time limit for [`call`](CircuitBreaker::call),
+/// and none for work on a `BlockingBulkhead`'s threads. A thread that waits in the kernel can't be
+/// ended. Set the client's own time limits instead, for connecting and for reading. Let your
+/// [classifier](crate::CircuitBreakerBuilder::classify) return
+/// [`Outcome::TimedOut`](crate::Outcome::TimedOut) for its error. A task that computes and never
+/// awaits isn't stopped either, because the runtime can't interrupt it.
 ///
-/// Choose the limit below the [probe's time](crate::CircuitBreakerBuilder::probe_timeout), and below the time
-/// that your own callers wait. With a longer limit a probe loses its place before it is given up,
-/// and the recovery takes longer. It comes to an end even so: a call that is given up late
-/// lengthens the probe's time.
+/// Choose the limit below the [probe's time](crate::CircuitBreakerBuilder::probe_timeout), and
+/// below the time that your own callers wait. With a longer limit a probe loses its place before it
+/// is given up, and the recovery takes longer. The recovery still ends: a call that is given up
+/// late lengthens the probe's time.
 ///
 /// Clones, and handles with other limits, share the breaker.
 ///
 /// # Cost
-/// The breaker's [call](CircuitBreaker#cost), and making the timer's future. That future is polled, which for most
-/// timers is what starts it, only if the call isn't ready at once. It lies in the call's own future: nothing is allocated
-/// but what the timer allocates. Breakers and calls without a limit pay nothing.
+/// The breaker's [call](CircuitBreaker#cost), and making the timer's future. That future lies in
+/// the call's own future, so only the timer may allocate. The handle polls it only if the call
+/// isn't ready at once; most timers start at their first poll. Breakers and calls without a limit
+/// pay nothing.
 ///
 /// ```
 /// use std::future::pending;
@@ -94,7 +98,7 @@ impl<H> CallTimeout<H> {
 }
 
 impl<H, S> CallTimeout<H, S> {
-    /// The same handle, whose limit goes by this timer; see [`Sleep`].
+    /// Returns this handle with another timer for its limit; see [`Sleep`].
     #[must_use]
     pub fn sleep_with<Z: Sleep>(self, timer: Z) -> CallTimeout<H, Z> {
         CallTimeout {
@@ -104,13 +108,13 @@ impl<H, S> CallTimeout<H, S> {
         }
     }
 
-    /// How long a call may take.
+    /// The longest time that a call may take.
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// The handle within: the breaker, or another one around it.
+    /// The wrapped handle: the breaker, or another handle around it.
     #[must_use]
     pub fn inner(&self) -> &H {
         &self.handle
@@ -147,9 +151,9 @@ impl<H: Layer, S: Sleep> Layer for CallTimeout<H, S> {
         let mut call = pin!(self.handle.limit_call(call));
         let mut is_set = false;
         poll_fn(|context| {
-            // A runtime that rations what a task does in one turn may have nothing left for the alarm
-            // after a call that never lacks work. So from the second turn on the alarm is asked
-            // first; the call is asked even so.
+            // Some runtimes ration what a task does in one turn. A call that always has work may
+            // leave no ration for the alarm. So the alarm is polled first from the second turn on.
+            // The call is polled in any case.
             let mut rings = is_set && alarm.as_mut().poll(context).is_ready();
             if let Poll::Ready(ended) = call.as_mut().poll(context) {
                 return Poll::Ready(ended);
@@ -169,8 +173,8 @@ impl<H: Layer, S: Sleep> Layer for CallTimeout<H, S> {
 }
 
 impl<C> CircuitBreaker<C> {
-    /// This breaker, whose asynchronous calls are given up after `limit`, at least a millisecond;
-    /// see [`CallTimeout`].
+    /// Makes a handle that gives asynchronous calls up after `limit`, at least a millisecond; see
+    /// [`CallTimeout`].
     ///
     /// # Errors
     /// `limit` is below a millisecond.
@@ -182,7 +186,7 @@ impl<C> CircuitBreaker<C> {
     }
 }
 
-/// A call that unwinds leaves the breaker in order; the rest is not the caller's to break.
+/// A call that unwinds leaves the breaker consistent. The handle within can't be broken from here.
 impl<H: UnwindSafe, S> UnwindSafe for CallTimeout<H, S> {}
 impl<H: RefUnwindSafe, S> RefUnwindSafe for CallTimeout<H, S> {}
 

@@ -18,42 +18,53 @@ use crate::engine::NextCheck;
 use crate::outcome::{Classify, Outcome};
 use crate::state::Generation;
 
-/// The longest that a timer is asked for; then the task looks again.
+/// The longest sleep that the task asks a timer for. Then it looks again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
 
 impl<C> CircuitBreaker<C> {
-    /// A task that checks the dependency's health while the breaker is open, so that no user's call has to be
-    /// the guinea pig. Spawn it; any runtime will do.
+    /// Makes a task that checks the dependency while the breaker is open, so that no user's call is
+    /// the probe.
     ///
-    /// When an open time is over, `check` runs instead of a call, which are rejected as before. A
-    /// result that [counts](crate::CircuitBreakerBuilder::classify) as a success makes the breaker half-open:
-    /// probes are let through, or a ramp begins with one, since a dependency whose health endpoint
-    /// answers need not be well. After any other result, or none within half of the [time of a
-    /// probe](crate::CircuitBreakerBuilder::probe_timeout), the next open time begins, a
-    /// [backoff](crate::CircuitBreakerBuilder::backoff)'s longer one; the check is dropped if it still runs. The
-    /// check may call through the breaker itself: such a call is let through and not recorded. So a
-    /// health endpoint that fails though the dependency works keeps the breaker open. What checks
-    /// come to isn't counted in the window. The breaker honours a
-    /// [`Retry-After`](crate::CircuitBreakerBuilder::retry_after) of a result that counts as a failure.
+    /// Spawn the task; any runtime works. Nothing happens before it is first polled.
     ///
-    /// The breaker depends on the task for nothing. Calls probe as without it, if it was dropped or
-    /// aborted or has panicked; and, if it isn't polled or blocks its thread, when no check has come to a
-    /// verdict within the whole time of a probe (never, if that is [`Duration::MAX`]), counted from the end of
-    /// the open time or from when the check began. Until then a
-    /// rejected call is told to [wait](crate::Rejected::retry_after) for that moment. Several tasks check side by
-    /// side, and the first verdict counts.
+    /// When an open time is over, the task runs `check`. The breaker still rejects calls. A result
+    /// that [counts](crate::CircuitBreakerBuilder::classify) as a success makes the breaker
+    /// half-open: it admits probes, or begins a ramp with one. A dependency whose health endpoint
+    /// answers may still be ill, so the check alone doesn't close the breaker.
+    ///
+    /// After any other result the next open time begins, with a
+    /// [backoff](crate::CircuitBreakerBuilder::backoff) a longer one. This also happens when the
+    /// check has taken half of the [time of a probe](crate::CircuitBreakerBuilder::probe_timeout);
+    /// the check is then dropped. So a health endpoint that fails keeps the breaker open, even if
+    /// the dependency works.
+    ///
+    /// The check may call through the breaker: such a call is let through and not recorded. The
+    /// window doesn't count the results of checks. The breaker honours a
+    /// [`Retry-After`](crate::CircuitBreakerBuilder::retry_after) of a result that counts as a
+    /// failure.
+    ///
+    /// # Without the task
+    /// The breaker doesn't depend on the task. If the task was dropped or aborted or has panicked,
+    /// calls probe as they do without it.
+    ///
+    /// A task may not be polled, or may block its thread. Then calls probe when no check has
+    /// reached a verdict within the whole time of a probe. That time counts from the end of the
+    /// open time or from the start of the check. With [`Duration::MAX`] it never ends. Until then a
+    /// rejected call is told to [wait](crate::Rejected::retry_after) for that moment.
+    ///
+    /// Several tasks check at the same time, and the first verdict counts.
     ///
     /// The task makes at most one check each time that it is polled. A clock that is 18 years ahead
     /// can't tell when an open time ends. The task then waits a second between two checks.
     ///
-    /// It ends when the last handle of the breaker, or permit, is gone, which it does not keep alive; a check
-    /// that runs then is finished first. Nothing happens before it is first polled.
+    /// The task doesn't keep the breaker alive. It ends when the last handle of the breaker, or
+    /// permit, is gone. A check that runs then is finished first.
     ///
     /// # Cost
-    /// To calls, nothing while the breaker is closed. The task sleeps until the breaker opens; the call that
-    /// opens it wakes the task, and may wait for a lock of
-    /// [`event-listener`](https://docs.rs/event-listener) or of the runtime for that. The time comes from the
-    /// [timer](HealthCheck::sleep_with).
+    /// Calls pay nothing while the breaker is closed. The task sleeps until the breaker opens. The
+    /// call that opens the breaker wakes the task. For that it may wait for a lock of
+    /// [`event-listener`](https://docs.rs/event-listener) or of the runtime. The time comes from
+    /// the [timer](HealthCheck::sleep_with).
     ///
     /// ```
     /// use std::time::Duration;
@@ -92,7 +103,7 @@ impl<C> CircuitBreaker<C> {
     }
 }
 
-/// A health check that is to run; made by [`CircuitBreaker::health_check`].
+/// A health check and its timer, to be run as a task; made by [`CircuitBreaker::health_check`].
 #[derive(Clone)]
 #[must_use = "it does nothing unless its `run` is spawned or awaited"]
 pub struct HealthCheck<C, A, S = DefaultSleep> {
@@ -103,7 +114,7 @@ pub struct HealthCheck<C, A, S = DefaultSleep> {
 }
 
 impl<C, A, S> HealthCheck<C, A, S> {
-    /// The same check, which takes its time from this timer; see [`Sleep`].
+    /// Returns this check with another timer; see [`Sleep`].
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -128,7 +139,7 @@ impl<C, A, S> HealthCheck<C, A, S> {
         }
     }
 
-    /// The task. It ends when the breaker is gone.
+    /// Runs the check as a task. It ends when the breaker is gone.
     #[must_use = "it does nothing unless it is spawned or awaited"]
     pub fn run<T, E>(self) -> impl Future<Output = ()> + use<C, A, S, T, E>
     where
@@ -155,7 +166,8 @@ impl<C, A, S> HealthCheck<C, A, S> {
                     }
                     NextCheck::In(nanos) => {
                         if last == Last::Wait {
-                            // The timer was early. One that is always ready would keep the thread.
+                            // The timer was early. A timer that is always ready would otherwise
+                            // keep the thread.
                             yield_once().await;
                         }
                         let wait = Duration::from_nanos(nanos).min(LONGEST_SLEEP);
@@ -173,8 +185,8 @@ impl<C, A, S> HealthCheck<C, A, S> {
                     } => {
                         drop(bell);
                         last = Last::Check;
-                        // Calls of this breaker within the check are parts of it, or none would
-                        // succeed.
+                        // Calls of this breaker within the check are parts of it. Otherwise the
+                        // breaker would reject them.
                         let outer = OuterCall::of(attendance.0.as_ptr(), generation);
                         let check = async {
                             let mut check = pin!(outer.run(|| check()));
@@ -212,7 +224,7 @@ impl<C, A, S> fmt::Debug for HealthCheck<C, A, S> {
 /// least a millisecond, so this happens only if the clock is beyond its range.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The latest step of a task.
+/// The latest step of the task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Last {
     Check,
@@ -220,7 +232,7 @@ enum Last {
     Other,
 }
 
-/// Lets the runtime do something else.
+/// Yields to the runtime once.
 async fn yield_once() {
     let mut has_yielded = false;
     poll_fn(|context| {
@@ -234,14 +246,14 @@ async fn yield_once() {
     .await;
 }
 
-/// What a check has come to; the default is nothing in time.
+/// The result of a check. The default stands for a check without a result in time.
 #[derive(Default)]
 struct CheckResult {
     is_well: bool,
     retry_after: Option<Duration>,
 }
 
-/// A task's being there, without keeping the breaker alive.
+/// Registers a task with its breaker, without keeping the breaker alive.
 struct Attendance(Weak<SharedBreaker>);
 
 impl Attendance {
@@ -250,7 +262,8 @@ impl Attendance {
         Some(Self(breaker))
     }
 
-    /// What is to be done next, and what says that this may have changed; nothing if the breaker is gone.
+    /// The next step, and an event that tells when it may have changed. `None` if the breaker is
+    /// gone.
     fn look(&self) -> Option<(NextCheck, EventListener)> {
         let breaker = self.0.upgrade()?;
         let bell = breaker.core.checks_or_init().listen();
@@ -282,7 +295,7 @@ impl Drop for Attendance {
     }
 }
 
-/// The future's output; nothing if the other one is ready first.
+/// Returns the future's output, or `None` if `end` is ready first.
 async fn until<F: Future>(future: F, end: impl Future) -> Option<F::Output> {
     let (mut future, mut end) = (pin!(future), pin!(end));
     poll_fn(|context| match future.as_mut().poll(context) {

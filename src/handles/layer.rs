@@ -1,4 +1,4 @@
-//! What a handle adds to a call: how it is let through, and how long it may take.
+//! Layers around a breaker: each lets calls through its own way, and may limit their time.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,7 +9,7 @@ use crate::breaker::permit::{Permit, PermitGuard};
 use crate::breaker::shared::SharedBreaker;
 use crate::error::CallError;
 
-/// A call that was let through. The permit is dropped before what else the call holds.
+/// A call that was let through. The permit drops before the other things that the call holds.
 #[derive(Debug)]
 pub struct Admitted<'a, H> {
     pub(crate) permit: PermitGuard<&'a SharedBreaker>,
@@ -22,15 +22,15 @@ impl<'a, H> Admitted<'a, H> {
     }
 }
 
-/// What a layer says to a call.
+/// A layer's answer to a call.
 pub(crate) type LayerAnswer<'a, H> = Result<Admitted<'a, H>, CallError<Infallible>>;
 
 /// A layer around a breaker, or the breaker itself.
 pub trait Layer: Sized {
-    /// Says how a call's result counts.
+    /// The type that classifies a call's result.
     type Classifier;
 
-    /// What a call holds besides its permit.
+    /// What a call holds besides its permit, such as a bulkhead's place.
     type Held<'a>
     where
         Self: 'a;
@@ -38,16 +38,16 @@ pub trait Layer: Sized {
     /// The breaker within all layers.
     fn circuit_breaker(&self) -> &CircuitBreaker<Self::Classifier>;
 
-    /// Asks without a wait.
+    /// Asks for a call without waiting.
     fn try_admit(&self) -> LayerAnswer<'_, Self::Held<'_>>;
 
-    /// Asks; the thread waits.
+    /// Asks for a call. The thread waits.
     fn admit(&self) -> LayerAnswer<'_, Self::Held<'_>>;
 
-    /// Asks; the task waits.
+    /// Asks for a call. The task waits.
     fn admit_async(&self) -> impl Future<Output = LayerAnswer<'_, Self::Held<'_>>>;
 
-    /// Runs a call that was let through. If it is given up, the error is its limit.
+    /// Runs a call that was let through. If the layer gives it up, the error is the call's limit.
     fn limit_call<F: Future>(&self, call: F) -> impl Future<Output = Result<F::Output, Duration>>;
 }
 

@@ -1,4 +1,4 @@
-//! The handles of a breaker: each makes calls through it in a way of its own.
+//! Handles of a breaker, each with its own way to make calls.
 //!
 //! | handle | made by | its calls |
 //! |---|---|---|
@@ -8,8 +8,8 @@
 //! | `Waiting` | `Handle::waiting`, feature `async` | wait for the verdict of the probes |
 //! | `WithBlocking` | `CircuitBreaker::with_blocking`, feature `bulkhead` | run on threads of their own |
 //!
-//! Handles nest: each but the last can be made from each other one. All of them share the breaker.
-//! A health check is a task beside them. It is made from the breaker, [`Handle::breaker`].
+//! Handles nest. Each but the last can wrap each other one. All of them share the breaker. A health
+//! check is a task beside them. It is made from the breaker, [`Handle::breaker`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -61,17 +61,17 @@ pub use with_blocking::WithBlocking;
 #[cfg(feature = "bulkhead")]
 pub use with_bulkhead::WithBulkhead;
 
-/// A handle of a breaker: it makes calls if all its layers let them through.
+/// A handle of a breaker. It makes a call if all its layers let the call through.
 ///
-/// The layers are asked in the order in which they were put around the breaker. The time limit of
-/// a [`CallTimeout`] counts from when the last one has let the call through.
+/// The layers are asked from the innermost to the outermost. The time limit of a [`CallTimeout`]
+/// starts when the last layer has let the call through.
 ///
-/// `call`, `acquire` and `try_acquire` exist for handles without a time limit alone: nothing stops
-/// a thread that waits in the kernel. This trait is sealed.
+/// Only handles without a time limit have `call`, `acquire` and `try_acquire`, because nothing
+/// stops a thread that waits in the kernel. This trait is sealed.
 pub trait Handle: Layer {
     /// Makes a call if the handle lets it through; the thread waits as the handle says.
     ///
-    /// A panic in `operation` counts as a failure and goes on unwinding.
+    /// A panic in `operation` counts as a failure and continues to unwind.
     ///
     /// # Errors
     /// [`CallError::Rejected`] or `CallError::Full` if the call was not made,
@@ -83,7 +83,7 @@ pub trait Handle: Layer {
         Self::Classifier: Classify<T, E>,
     {
         let admitted = self.admit().map_err(CallError::widen)?;
-        // The permit is dropped first, also if the operation panics.
+        // The permit drops first, even if the operation panics.
         let _held = admitted.held;
         let permit = admitted.permit;
         let result = permit.run(operation);
@@ -93,11 +93,12 @@ pub trait Handle: Layer {
     /// Makes an asynchronous call if the handle lets it through; the task waits as the handle says.
     ///
     /// The handle is asked when the future is first polled. A future that is dropped while it waits
-    /// counts for nothing. One that is dropped while the call is in flight counts as
+    /// counts for nothing. A future that is dropped while the call is in flight counts as
     /// [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says.
     ///
     /// # Errors
-    /// As [`call`](Self::call), and [`CallError::TimedOut`] if it was made and given up.
+    /// Those of [`call`](Self::call), and [`CallError::TimedOut`] if the call was made and given
+    /// up.
     fn call_async<T, E, F>(
         &self,
         operation: impl FnOnce() -> F,
@@ -128,7 +129,7 @@ pub trait Handle: Layer {
         }
     }
 
-    /// Asks for the right to make one call, without a wait.
+    /// Takes a permit for one call, without waiting.
     ///
     /// # Errors
     /// The handle doesn't let the call through: [`CallError::Rejected`] or `CallError::Full`.
@@ -139,13 +140,13 @@ pub trait Handle: Layer {
         self.try_admit().map(layer::Admitted::into_permit)
     }
 
-    /// Asks for the right to make one call; the thread waits as the handle says.
+    /// Takes a permit for one call; the thread waits as the handle says.
     ///
-    /// In a task, this would hold up the others of its thread: there, use
-    /// [`acquire_async`](Self::acquire_async).
+    /// In a task this would hold up the other tasks of its thread. Use
+    /// [`acquire_async`](Self::acquire_async) there.
     ///
     /// # Errors
-    /// As [`try_acquire`](Self::try_acquire).
+    /// Those of [`try_acquire`](Self::try_acquire).
     fn acquire(&self) -> Result<Permit<'_, Self::Held<'_>>, CallError<Infallible>>
     where
         Self: Unlimited,
@@ -153,11 +154,11 @@ pub trait Handle: Layer {
         self.admit().map(layer::Admitted::into_permit)
     }
 
-    /// Like [`acquire`](Self::acquire), for tasks. If the future is dropped while it waits, nothing
-    /// is lost.
+    /// Like [`acquire`](Self::acquire), for tasks. A future that is dropped while it waits loses no
+    /// place.
     ///
     /// # Errors
-    /// As [`try_acquire`](Self::try_acquire).
+    /// Those of [`try_acquire`](Self::try_acquire).
     fn acquire_async(
         &self,
     ) -> impl Future<Output = Result<Permit<'_, Self::Held<'_>>, CallError<Infallible>>>
@@ -172,8 +173,8 @@ pub trait Handle: Layer {
         Layer::circuit_breaker(self)
     }
 
-    /// This handle, whose asynchronous calls are given up after `limit`, at least a millisecond;
-    /// see [`CallTimeout`].
+    /// Makes a handle that gives asynchronous calls up after `limit`, at least a millisecond; see
+    /// [`CallTimeout`].
     ///
     /// # Errors
     /// `limit` is below a millisecond.
@@ -184,10 +185,10 @@ pub trait Handle: Layer {
         CallTimeout::new(self.clone(), limit)
     }
 
-    /// This handle with a bulkhead behind it: calls are made if the handle lets them through and
-    /// the bulkhead has a place.
+    /// Makes a handle whose calls also need a place of the bulkhead. The handle within is asked
+    /// first.
     ///
-    /// Several breakers may share one bulkhead, and several bulkheads one breaker: each is given a
+    /// Several breakers may share one bulkhead, and several bulkheads one breaker. Give each a
     /// clone.
     #[cfg(feature = "bulkhead")]
     #[must_use]
@@ -198,7 +199,7 @@ pub trait Handle: Layer {
         WithBulkhead::new(self.clone(), bulkhead)
     }
 
-    /// This handle, whose calls wait up to `max_wait` for the verdict of the probes; see
+    /// Makes a handle whose calls wait up to `max_wait` for the verdict of the probes; see
     /// [`CircuitBreaker::waiting`].
     ///
     /// # Errors
@@ -212,7 +213,8 @@ pub trait Handle: Layer {
     }
 }
 
-/// Its own [`call`](CircuitBreaker::call) and [`call_async`](CircuitBreaker::call_async) cost less.
+/// [`call`](CircuitBreaker::call) and [`call_async`](CircuitBreaker::call_async) of the breaker
+/// itself cost less than those of this trait.
 impl<C> Handle for CircuitBreaker<C> {
     #[inline]
     fn call<T, E>(&self, operation: impl FnOnce() -> Result<T, E>) -> Result<T, CallError<E>>

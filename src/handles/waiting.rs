@@ -20,48 +20,52 @@ use crate::state::State;
 use crate::sync::wait_queue::EventQueue;
 
 impl<C> CircuitBreakerBuilder<C> {
-    /// How many calls may wait for the verdict of the probes at a time, 1 to 1,000,000, for
+    /// Sets how many calls may wait for the verdict of the probes at a time, 1 to 1,000,000, for
     /// [`CircuitBreaker::waiting`] (default: none).
     ///
-    /// When the breaker closes, they all go at once, beside those that come then: allow no more than the
-    /// dependency bears. Takes at most 256 bytes.
+    /// When the breaker closes, all waiting calls go at once, together with the calls that arrive
+    /// then. Allow no more than the dependency bears. The queue takes at most 256 bytes.
     ///
     /// # Errors
-    /// [`build`](Self::build) refuses 0 and what is above a million.
+    /// [`build`](Self::build) refuses 0 and numbers above a million.
     pub fn max_waiting(mut self, calls: u32) -> Self {
         self.max_waiting = Some(calls);
         self
     }
 }
 
-/// A breaker whose calls wait for the verdict of the probes instead of being rejected; made by
-/// [`CircuitBreaker::waiting`]. A call that waits must go on being polled. If it is told of a free
-/// place for a probe and is no longer polled, the others that wait don't hear of the place before
-/// its future is dropped. It doesn't hold the place: a new call gets it.
+/// A handle whose calls wait for the verdict of the probes instead of being rejected; made by
+/// [`CircuitBreaker::waiting`].
 ///
-/// A call waits while the breaker is half-open and all places for [probes](CircuitBreakerBuilder::probes) are taken, up
-/// to the handle's bound, until
-/// - the probes have succeeded: it is let through;
-/// - they have failed: it is rejected at once;
-/// - a probe gives its place back, because it was cancelled or its outcome is ignored: the first who waits
-///   becomes the probe, unless another call was faster;
-/// - the probes are [overdue](CircuitBreakerBuilder::probe_timeout): it may become the probe.
+/// A waiting call must go on being polled. Suppose that it is told of a probe's free place and is
+/// no longer polled. Then the other waiting calls don't hear of the place before its future is
+/// dropped. It doesn't hold the place: a new call gets it.
 ///
-/// In all other states its calls are those of the breaker: rejected at once while it is open. A recovery
-/// by [ramp](crate::Recovery::adaptive) lets each call through or rejects it at once, also those that have
-/// waited for the probe before it: so they don't come all at once. With fixed probes they do, as many as
-/// [`max_waiting`](CircuitBreakerBuilder::max_waiting) allows; a `Bulkhead` within
-/// the call (feature `bulkhead`) spreads them out further.
+/// A call waits while the breaker is half-open and all places for
+/// [probes](CircuitBreakerBuilder::probes) are taken, up to the handle's bound. The wait ends when
 ///
-/// The time of a call begins when it is let through; a wait counts for nothing. A call that is waiting
-/// holds nothing of the breaker. A call within a probe is a
-/// [part of it](CircuitBreaker::call) and doesn't wait.
+/// - the probes have succeeded: the breaker lets the call through;
+/// - they have failed: the breaker rejects the call at once;
+/// - a probe gives its place back, because it was cancelled or its outcome is ignored: the first
+///   waiting call becomes the probe, unless another call was faster;
+/// - the probes are [overdue](CircuitBreakerBuilder::probe_timeout): the call may become the probe.
+///
+/// In all other states its calls are those of the breaker: an open breaker rejects them at once. A
+/// recovery by [ramp](crate::Recovery::adaptive) lets each call through or rejects it at once. This
+/// includes calls that have waited for the probe before the ramp, so they don't all come at once.
+/// With fixed probes they do, as many as [`max_waiting`](CircuitBreakerBuilder::max_waiting)
+/// allows. A `Bulkhead` within the call (feature `bulkhead`) spreads them out further.
+///
+/// The time of a call begins when it is let through; the wait doesn't count. A waiting call holds
+/// no permit and no place. A call within a probe is [part of it](CircuitBreaker::call) and doesn't
+/// wait.
 ///
 /// Clones, and handles made by [`CircuitBreaker::waiting`] with other bounds, share the breaker.
 ///
 /// # Cost
-/// A breaker's [call](CircuitBreaker#cost) and another load of the state word. Who waits allocates its
-/// place in the line of [`event-listener`](https://docs.rs/event-listener) and takes that line's lock. Who changes the breaker's state wakes all who wait.
+/// A breaker's [call](CircuitBreaker#cost) and another load of the state word. A call that waits
+/// allocates its entry in the line of [`event-listener`](https://docs.rs/event-listener) and takes
+/// that line's lock. The call that changes the breaker's state wakes all waiting calls.
 ///
 /// ```
 /// use std::time::Duration;
@@ -91,11 +95,12 @@ pub struct Waiting<H = CircuitBreaker, S = DefaultSleep> {
 }
 
 impl<C> CircuitBreaker<C> {
-    /// This breaker, whose calls wait up to `max_wait` for the verdict of the probes; zero is not at all,
-    /// [`Duration::MAX`] without bound.
+    /// Makes a handle whose calls wait up to `max_wait` for the verdict of the probes.
     ///
-    /// Choose it below the callers' own timeout. It is real time, whatever [clock](CircuitBreakerBuilder::clock) the
-    /// breaker has.
+    /// With zero they don't wait. With [`Duration::MAX`] they wait without bound.
+    ///
+    /// Choose a wait below the callers' own timeout. The wait is real time, whatever
+    /// [clock](CircuitBreakerBuilder::clock) the breaker has.
     ///
     /// # Errors
     /// The breaker was built without [`max_waiting`](CircuitBreakerBuilder::max_waiting).
@@ -124,18 +129,18 @@ impl<C> CircuitBreaker<C> {
     }
 }
 
-/// What a call does next.
+/// The next step of a call.
 enum Step<'a> {
-    /// It asks the handle within. If that is the last time, it takes whatever the answer is.
+    /// Asks the handle within. With `is_last` the call takes any answer.
     Ask { is_last: bool },
     Wait {
         waiter: QueuedCaller<'a, EventQueue>,
-        /// After this time it may become the probe.
+        /// The time after which the call may become the probe.
         overdue_in: Option<Duration>,
     },
 }
 
-/// Why a task doesn't wait any longer.
+/// Why a task stops waiting.
 #[derive(PartialEq, Eq)]
 enum Woken {
     LooksAgain,
@@ -162,7 +167,7 @@ impl<H: Layer> Waiting<H> {
 }
 
 impl<H, S> Waiting<H, S> {
-    /// The same handle, whose tasks wait by this timer; see [`Sleep`].
+    /// Returns this handle with another timer for its tasks; see [`Sleep`].
     ///
     /// ```
     /// use std::time::Duration;
@@ -193,14 +198,15 @@ impl<H, S> Waiting<H, S> {
         }
     }
 
-    /// How long one waits; `None`: without bound.
+    /// The longest wait; `None`: without bound.
     fn bound(&self) -> Option<Duration> {
         (self.max_wait != Duration::MAX).then_some(self.max_wait)
     }
 }
 
 impl<H: Layer, S> Waiting<H, S> {
-    /// How many calls wait now, those included who were woken and have not yet gone on.
+    /// The number of calls that wait now. Calls that were woken and have not yet gone on are
+    /// included.
     #[must_use]
     pub fn queued(&self) -> u32 {
         let probe_queue = self.core().probe_queue();
@@ -226,7 +232,7 @@ impl<H: Layer, S> Waiting<H, S> {
         }
     }
 
-    /// Stands in line, if the verdict is still to come.
+    /// Enters the line, if the verdict is still to come.
     #[cold]
     #[inline(never)]
     fn step_slow(&self) -> Step<'_> {
@@ -252,7 +258,7 @@ impl<H: Layer, S> Waiting<H, S> {
         }
     }
 
-    /// Another call has taken the probe's place.
+    /// Whether another call has taken the probe's place.
     fn came_too_late<G>(answer: &LayerAnswer<'_, G>) -> bool {
         matches!(answer, Err(CallError::Rejected(rejected)) if rejected.state() == State::HalfOpen)
     }
@@ -349,7 +355,7 @@ impl<H: Layer, S: Sleep> Layer for Waiting<H, S> {
     }
 }
 
-/// Ready when the waiter is woken, or one of the times is over.
+/// Waits until the waiter is woken or one of the times is over.
 async fn woken(
     mut waiter: QueuedCaller<'_, EventQueue>,
     mut end: Pin<&mut Option<impl Future<Output = ()>>>,
@@ -370,7 +376,7 @@ async fn woken(
     .await
 }
 
-/// A call that unwinds leaves the breaker in order; the rest is not the caller's to break.
+/// A call that unwinds leaves the breaker consistent. The handle within can't be broken from here.
 impl<H: UnwindSafe, S> UnwindSafe for Waiting<H, S> {}
 impl<H: RefUnwindSafe, S> RefUnwindSafe for Waiting<H, S> {}
 

@@ -1,4 +1,4 @@
-//! A breaker before blocking work that runs on threads of its own.
+//! A breaker in front of blocking work that runs on its own threads.
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -9,15 +9,18 @@ use crate::bulkhead::BlockingBulkhead;
 use crate::error::CallError;
 use crate::outcome::{Classify, DefaultClassifier};
 
-/// A breaker and a [`BlockingBulkhead`] before the same dependency; made by
+/// A breaker and a [`BlockingBulkhead`] in front of one dependency; made by
 /// [`CircuitBreaker::with_blocking`].
 ///
-/// As with [`WithBulkhead`](crate::handles::WithBulkhead): the breaker is asked first, what the bulkhead has no place for is
-/// not counted, work in the queue holds nothing of the breaker, and when a thread begins with it, the
-/// breaker is asked anew and the time begins.
+/// The order is that of [`WithBulkhead`](crate::handles::WithBulkhead):
 ///
-/// The outcome of work whose caller has left meanwhile counts like any other, since the dependency has
-/// shown what it does; work that was never begun counts for nothing.
+/// - The breaker is asked first.
+/// - Work for which the bulkhead has no place is not counted.
+/// - Work in the queue holds nothing of the breaker.
+/// - When a thread begins the work, the breaker is asked again and the time begins.
+///
+/// Work whose caller has left still counts with its outcome, because it shows how the dependency
+/// does. Work that never began counts for nothing.
 ///
 /// Clones share both.
 #[derive(Clone)]
@@ -27,8 +30,8 @@ pub struct WithBlocking<C = DefaultClassifier> {
 }
 
 impl<C> CircuitBreaker<C> {
-    /// This breaker with threads behind it for blocking work: work is done if the breaker lets it through
-    /// and the bulkhead has a place.
+    /// Makes a handle that runs blocking work on the bulkhead's threads, if the breaker lets it
+    /// through.
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -56,9 +59,9 @@ impl<C> CircuitBreaker<C> {
 }
 
 impl<C> WithBlocking<C> {
-    /// Does blocking work on a thread of the bulkhead, if the breaker lets it through.
+    /// Runs blocking work on a thread of the bulkhead, if the breaker lets it through.
     ///
-    /// A panic in `operation` counts as a failure and goes on unwinding here.
+    /// A panic in `operation` counts as a failure and continues to unwind here.
     ///
     /// # Errors
     /// [`CallError::Rejected`] or [`CallError::Full`] if the work was not done, [`CallError::Inner`] if it

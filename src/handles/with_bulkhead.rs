@@ -1,4 +1,4 @@
-//! A breaker and a bulkhead before the same dependency.
+//! A breaker and a bulkhead in front of one dependency.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,23 +14,26 @@ use crate::clock::sleep::{DefaultSleep, Sleep};
 use crate::engine::Ticket;
 use crate::error::CallError;
 
-/// A breaker and a bulkhead before the same dependency; made by [`CircuitBreaker::with_bulkhead`].
-/// A call that waits must go on being polled. Otherwise it keeps the place that it is handed until
-/// its future is dropped; see [`Bulkhead`].
+/// A breaker and a bulkhead in front of one dependency; made by [`CircuitBreaker::with_bulkhead`].
+///
+/// A waiting call must go on being polled. Otherwise it keeps the place that it is handed until its
+/// future is dropped; see [`Bulkhead`].
 ///
 /// - The breaker is asked first. A call that it rejects takes no place, and doesn't wait for one.
-/// - A call for which the bulkhead has no place says nothing about the dependency: it is not counted,
-///   and if it would have been a probe, the probe's place is free again.
-/// - A call that [waits](Bulkhead::max_wait) holds nothing of the breaker meanwhile, no probe's place
-///   either. When it is given a place, the breaker is asked anew, since it may have tripped; if it
-///   rejects, the place goes to the next who waits. So a probe and a place never wait for each other.
-/// - The time of a call begins when it has its place, and its outcome is recorded before the place goes
-///   back: who is handed the place meets the breaker that this outcome has left behind.
+/// - A call for which the bulkhead has no place says nothing about the dependency. It is not
+///   counted. If it would have been a probe, it frees the probe's place again.
+/// - A call that [waits](Bulkhead::max_wait) holds nothing of the breaker meanwhile, not even a
+///   probe's place. When it gets a place, it asks the breaker again, because the breaker may have
+///   tripped. If the breaker rejects it, the place goes to the next waiting call. So a probe and a
+///   place never wait for each other.
+/// - The time of a call begins when it has its place. Its outcome is recorded before the place goes
+///   back. So the next call in this place meets a breaker that has counted the outcome.
 ///
 /// A queued caller is rejected when its turn comes or its wait expires, if the breaker has tripped.
 ///
-/// With a `Waiting` handle within, a call that has waited for its place doesn't wait for the verdict
-/// of the probes again. With `Waiting` around this handle it does, and holds no place meanwhile.
+/// With a `Waiting` handle within, a call that has waited for its place doesn't wait for the
+/// verdict of the probes again. With `Waiting` around this handle it does, and holds no place
+/// meanwhile.
 ///
 /// Clones share both.
 ///
@@ -55,10 +58,10 @@ pub struct WithBulkhead<H = CircuitBreaker, S = DefaultSleep> {
 }
 
 impl<C> CircuitBreaker<C> {
-    /// This breaker with a bulkhead behind it: calls are made if the breaker lets them through and the
-    /// bulkhead has a place.
+    /// Makes a handle whose calls need the breaker's permit and a place of the bulkhead.
     ///
-    /// Several breakers may share one bulkhead, and several bulkheads one breaker: each is given a clone.
+    /// Several breakers may share one bulkhead, and several bulkheads one breaker. Give each a
+    /// clone.
     ///
     /// ```
     /// use std::time::Duration;
@@ -92,7 +95,7 @@ impl<H, S> WithBulkhead<H, S> {
     }
 }
 
-/// What came of asking the handle within, and then for a place.
+/// The answer of the handle within, followed by that of the bulkhead.
 enum BulkheadEntry<'a, G> {
     Entered(Admitted<'a, (BulkheadPermit<'a>, G)>),
     /// There is no place; the breaker's permit was withdrawn.
@@ -103,7 +106,7 @@ enum BulkheadEntry<'a, G> {
 }
 
 impl<H: Layer, S> WithBulkhead<H, S> {
-    /// Takes a place for a call that the handle within has let through, without a wait.
+    /// Takes a place for a call that the handle within has let through, without waiting.
     #[inline]
     fn enter<'a, G>(
         &'a self,
@@ -126,7 +129,7 @@ impl<H: Layer, S> WithBulkhead<H, S> {
         }
     }
 
-    /// Asks the breaker for a call that has waited for its place.
+    /// Asks the breaker again for a call that has waited for its place.
     fn admit_again<'a, G>(
         &'a self,
         place: BulkheadPermit<'a>,

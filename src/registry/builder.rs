@@ -1,4 +1,4 @@
-//! Settings of a registry.
+//! Builds registries from their settings.
 
 use std::fmt;
 use std::hash::Hash;
@@ -24,7 +24,7 @@ const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(600);
 /// |---|---|
 /// | [`capacity`](Self::capacity) | none: a breaker stays until it is removed |
 /// | [`idle_after`](Self::idle_after) | 10 minutes |
-/// | [`name_with`](Self::name_with) | all have the template's name |
+/// | [`name_with`](Self::name_with) | all breakers have the template's name |
 /// | [`control_group`](Self::control_group) | none |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct RegistryBuilder<K, C> {
@@ -46,11 +46,11 @@ impl<K, C> RegistryBuilder<K, C> {
         }
     }
 
-    /// How many breakers are kept, at least 1, before some are dropped.
-    /// [`Registry`](Registry#capacity) says which of them go.
+    /// Sets how many breakers the registry keeps, at least 1, before it evicts some.
     ///
-    /// Breakers with something to lose are kept beyond it, up to a bound. Set it where others
-    /// choose the keys.
+    /// [`Registry`](Registry#capacity) says which breakers it evicts. It keeps breakers with
+    /// something to lose beyond the capacity, up to a bound. Set a capacity if users choose the
+    /// keys.
     pub fn capacity(self, breakers: usize) -> Self {
         Self {
             capacity: Some(breakers),
@@ -58,13 +58,13 @@ impl<K, C> RegistryBuilder<K, C> {
         }
     }
 
-    /// How long an open or half-open breaker that nobody asks for is kept beyond the capacity: at
-    /// least 1 ms, 10 minutes by default.
+    /// Sets how long an unused open or half-open breaker is kept beyond the capacity: at least 1
+    /// ms, 10 minutes by default.
     ///
-    /// The time of an open breaker counts from the end of its open time, and that of a half-open
-    /// one from when it became half-open. A host that is gone for good is forgotten after this
-    /// time. [`Duration::MAX`] forgets none for its age. It needs a [`capacity`](Self::capacity),
-    /// because without one nothing is dropped.
+    /// The time of an open breaker counts from the end of its open time. That of a half-open
+    /// breaker counts from when it became half-open. So the registry forgets a host that is gone
+    /// for good. With [`Duration::MAX`] it forgets no breaker for its age. The setting needs a
+    /// [`capacity`](Self::capacity), because without one nothing is evicted.
     ///
     /// ```
     /// use std::time::Duration;
@@ -84,10 +84,9 @@ impl<K, C> RegistryBuilder<K, C> {
         }
     }
 
-    /// Gives each breaker a name of its own, as it stands in rejections, in snapshots and in what listeners
-    /// are told.
+    /// Gives each breaker its own name, for rejections, snapshots and listeners.
     ///
-    /// It takes the memory of the name, and a rejection then counts a reference to it.
+    /// The name takes memory, and a rejection then counts a reference to it.
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -106,10 +105,11 @@ impl<K, C> RegistryBuilder<K, C> {
         }
     }
 
-    /// Lets all breakers, those to come included, join a group.
+    /// Adds all breakers to a group, including those made later.
     ///
-    /// While the group is isolated, breakers that are made are forced open before anybody gets
-    /// them. Forced open ones are dropped only where there are [far too many](Registry#capacity).
+    /// While the group is isolated, new breakers are forced open before a caller gets them.
+    /// Breakers that are forced open are evicted only if there are [far too
+    /// many](Registry#capacity).
     pub fn control_group(self, group: &ControlGroup) -> Self {
         Self {
             group: Some(group.clone()),
@@ -117,10 +117,11 @@ impl<K, C> RegistryBuilder<K, C> {
         }
     }
 
-    /// Checks all settings, the template's included, and makes the registry. No lookup can fail later.
+    /// Checks all settings, including the template's, and makes the registry. No lookup can fail
+    /// later.
     ///
     /// # Errors
-    /// The first setting that makes no sense, with what was expected and how to mend it.
+    /// The first setting that makes no sense. The error says what was expected and how to mend it.
     pub fn build(self) -> Result<Registry<K, C>, ConfigError>
     where
         K: Hash + Eq + Clone + Send + Sync + 'static,

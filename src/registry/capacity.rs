@@ -1,8 +1,8 @@
-//! Which breakers go when there are too many.
+//! Chooses the breakers to evict when there are too many.
 //!
-//! A clock with a second chance finds those that have not been used for long (Corbató 1968, "A
-//! paging experiment with the Multics system"). Of those that it finds, the ones with the least to
-//! lose go.
+//! A clock with a second chance finds breakers that have not been used for long (Corbató 1968, "A
+//! paging experiment with the Multics system"). Of the breakers that it finds, the ones with the
+//! least to lose are evicted.
 
 use std::hash::Hash;
 
@@ -12,16 +12,16 @@ use papaya::{Guard, HashMap};
 use super::eviction::{Counted, EvictOutcome, RegistryEntry};
 use crate::engine::EvictionRank;
 
-/// How many may be there, and the order in which they are looked at.
+/// The capacity, and the queue in which evictions look at breakers.
 #[derive(Debug)]
 pub(super) struct Capacity<K> {
     most: usize,
-    /// Each breaker once, by key and number, but for one that somebody is just looking at. Of those that
-    /// were removed some are left.
+    /// Holds each breaker once, by key and number, except one that an eviction looks at now. Some
+    /// removed breakers are still in it.
     queue: SegQueue<(K, u64)>,
 }
 
-/// A breaker that was looked at and has something to lose.
+/// A breaker that an eviction has looked at and that has something to lose.
 struct Candidate<K> {
     rank: EvictionRank,
     was_used: bool,
@@ -29,7 +29,8 @@ struct Candidate<K> {
 }
 
 impl<K: Hash + Eq> Capacity<K> {
-    /// How many a first use looks at, in the worst case; half of them get a second chance.
+    /// The largest number of breakers that a first use looks at. In the first half, used ones get a
+    /// second chance.
     const LOOKS: usize = 16;
 
     pub(super) fn new(most: usize) -> Self {
@@ -43,7 +44,7 @@ impl<K: Hash + Eq> Capacity<K> {
         there_are.saturating_sub(self.most)
     }
 
-    /// The number of breakers beyond which one of this rank goes.
+    /// The number of breakers beyond which a breaker of this rank is evicted.
     fn limit(&self, rank: EvictionRank, was_used: bool) -> usize {
         let slack = self.most / 16 + Self::LOOKS;
         match rank {
@@ -53,7 +54,7 @@ impl<K: Hash + Eq> Capacity<K> {
         }
     }
 
-    /// Takes note of a breaker that was made, and makes room for it.
+    /// Queues a new breaker, and makes room for it.
     pub(super) fn enter<H: Counted>(
         &self,
         key: K,
@@ -99,7 +100,7 @@ impl<K: Hash + Eq> Capacity<K> {
         self.decide(candidates, places, guard, rank_of);
     }
 
-    /// Drops the candidates that are beyond their limit, those with the least to lose first. Puts
+    /// Evicts the candidates that are beyond their limit, those with the least to lose first. Puts
     /// the others back.
     fn decide<H: Counted>(
         &self,
@@ -130,7 +131,7 @@ impl<K: Hash + Eq> Capacity<K> {
     }
 }
 
-/// The place with this number, if the map still has it.
+/// The entry with this number, if the map still has it.
 fn find<'a, K: Hash + Eq, H>(
     (key, number): &(K, u64),
     places: &'a HashMap<K, RegistryEntry<H>>,
@@ -145,6 +146,6 @@ fn take_away<K: Hash + Eq, H>(
     places: &HashMap<K, RegistryEntry<H>>,
     guard: &impl Guard,
 ) {
-    // An error means that the key has another breaker already.
+    // An error means that the key already has another breaker.
     let _other = places.remove_if(key, |_, it| it.number() == *number, guard);
 }

@@ -1,4 +1,4 @@
-//! One command over many breakers.
+//! Control groups: one command for many breakers.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -22,7 +22,7 @@ use crate::sync::{AtomicU64, Hint, Ordering, SelfContained, fence};
 /// +------------------------------------------+-----+
 /// ```
 ///
-/// *Commands*: how many have been given. *Iso*: whether the last one isolates.
+/// *Commands*: the number of commands given. *Iso*: whether the last one isolates.
 mod layout {
     use super::Field;
 
@@ -32,7 +32,7 @@ mod layout {
     const _: () = assert!(COMMANDS.end_bit() == 64);
 }
 
-/// What can be isolated.
+/// A breaker that a group can isolate.
 pub trait Isolate {
     /// Rejects all calls from now on.
     fn isolate(&self);
@@ -42,28 +42,32 @@ pub trait Isolate {
 
 /// The last command to a group.
 ///
-/// Commands and members come in any order, and nobody waits. Who gives a command writes it here and
-/// then goes to all members; who joins becomes a member and then reads. Of the two at least one sees
-/// the other. And who has brought a member into line looks again whether the command still is the last
-/// one: so all members end as the last command says, whoever came late.
+/// Commands and members come in any order, and no thread waits. A thread that gives a command
+/// writes it here and then visits all members. A thread that adds a member inserts it and then
+/// reads the command. At least one of the two sees the other. A thread that has aligned a member
+/// checks whether the command is still the last one. So all members end as the last command says,
+/// even those that joined late.
 #[derive(Debug, Default)]
 pub struct Command(AtomicU64);
 
 impl Command {
     /// Whether the last command isolates.
     pub fn isolates(&self) -> bool {
-        // Acquire: pairs with the Release in `give`; what was done before the command is seen.
+        // Acquire: pairs with the Release in `give`. A thread that finds the command sees what its
+        // giver did before it. Without it the thread could act on the command and miss that work.
         layout::ISOLATES.get(self.0.load(Ordering::Acquire)) == 1
     }
 
-    /// Gives a command. Then all members must be brought into [line](Self::align).
+    /// Gives a command. The caller must then [align](Self::align) all members.
     pub fn give(&self, isolates: bool) {
-        // Relaxed: the exchange checks what was read.
+        // Relaxed: the exchange checks the word that was read.
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             let commands = layout::COMMANDS.of(layout::COMMANDS.get(seen) + 1);
             let new = commands | layout::ISOLATES.of(isolates.into());
-            // Release: pairs with the Acquire in `isolates`. Relaxed: as above.
+            // Release: pairs with the Acquire in `isolates`, so that a thread that finds the
+            // command sees what was done before it. Relaxed on failure: the next exchange checks
+            // the word that was found.
             match self
                 .0
                 .compare_exchange(seen, new, Ordering::Release, Ordering::Relaxed)
@@ -72,23 +76,27 @@ impl Command {
                 Err(found) => seen = found,
             }
         }
-        // SeqCst: pairs with itself in `follow`. Either this thread finds the member that has just
-        // joined, or that one finds the command.
+        // SeqCst: pairs with the fences in `follow` and `align`. Either this thread's visit finds
+        // the new member and its present state, or the other thread finds this command. Without it
+        // both could miss, and a member would stay as the former command says.
         fence(Ordering::SeqCst);
     }
 
-    /// Brings one that has just become a member into line.
+    /// Aligns a new member with the last command.
     pub fn follow(&self, member: &impl Isolate) {
-        // SeqCst: pairs with itself in `give`.
+        // SeqCst: pairs with the fence in `give`. The member was inserted before this fence. Either
+        // the giver's visit finds it there, or this thread finds the command. Without it both could
+        // miss, and the member would ignore the command.
         fence(Ordering::SeqCst);
         if self.isolates() {
             self.align(member);
         }
     }
 
-    /// Brings a member into line with the last command.
+    /// Brings a member into the state of the last command.
     pub fn align(&self, member: &impl Isolate) {
-        // Relaxed, here and below: the fences order what matters.
+        // Relaxed, here and below: the fence orders the second load after the change of the member.
+        // If this first value is stale, the second one differs, and the loop runs again.
         let mut seen = self.0.load(Ordering::Relaxed);
         loop {
             if layout::ISOLATES.get(seen) == 1 {
@@ -96,8 +104,9 @@ impl Command {
             } else {
                 member.release();
             }
-            // SeqCst: pairs with itself in `give`. Either this thread finds the later command, or who
-            // gave it finds the member as it is now.
+            // SeqCst: pairs with the fence in `give`. Either this thread finds the later command,
+            // or its giver finds the member as it is now. Without it an earlier command could stay
+            // in force.
             fence(Ordering::SeqCst);
             let found = self.0.load(Ordering::Relaxed);
             if found == seen {
@@ -118,9 +127,9 @@ impl Isolate for SharedBreaker {
     }
 }
 
-/// One breaker, or many.
+/// A member of a group: one breaker, or a registry.
 pub(crate) trait Member: Send + Sync {
-    /// Brings all that it is into line with the last command.
+    /// Brings each of its breakers into the state of the last command.
     fn align(&self, command: &Command);
 }
 
@@ -130,16 +139,16 @@ impl Member for SharedBreaker {
     }
 }
 
-/// Isolates and releases many breakers with one command: for a deployment, an incident, a region that
-/// is to be taken out of service.
+/// Isolates and releases many breakers with one command, for a deployment, an incident, or a region
+/// to take out of service.
 ///
-/// Single breakers [are added](Self::add), and all of a registry do if
-/// [its builder](crate::RegistryBuilder::control_group) says so. Those that join while the group is
-/// isolated are isolated before anybody can call through them. Clones are the same group.
+/// [`add`](Self::add) adds single breakers. A registry adds all of its breakers if [its
+/// builder](crate::RegistryBuilder::control_group) says so. Breakers that join an isolated group
+/// are isolated before a call can go through them. Clones are handles to one group.
 ///
-/// The group doesn't keep its members alive. A single breaker is noted in some fifty bytes. Of those that
-/// were dropped the notes, and the memory that held them, are freed when others are added: there are never
-/// more of them than there were living members, or sixteen.
+/// The group doesn't keep its members alive. The note of a single breaker takes some fifty bytes.
+/// The group frees the notes of dropped breakers, and their memory, when others are added. There
+/// are never more of these notes than there were living members, or sixteen.
 ///
 /// ```
 /// use tripcurve::registry::ControlGroup;
@@ -165,16 +174,16 @@ pub struct ControlGroup(Arc<Group>);
 struct Group {
     command: Command,
     members: HashMap<u64, Weak<dyn Member>>,
-    /// Members that threads have added while they were ending.
+    /// Members that were added by threads while they ended.
     late: SegQueue<Weak<dyn Member>>,
     /// The next member's number.
     next: SelfContained,
-    /// With how many members it is time to forget those that are gone.
+    /// The number of members at which the group forgets those that are gone.
     tidy_at: Hint,
 }
 
 impl ControlGroup {
-    /// A group without members, not isolated.
+    /// Makes a group that has no members and isn't isolated.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -183,7 +192,7 @@ impl ControlGroup {
     /// Adds a breaker. If the group is isolated, the breaker is
     /// [forced open](CircuitBreaker::force_open) before this returns.
     ///
-    /// Cost: an insertion into a map; now and then a look at all members.
+    /// Cost: an insertion into a map. Sometimes it visits all members.
     pub fn add<C>(&self, breaker: &CircuitBreaker<C>) {
         let shared = breaker.shared();
         let member: Weak<SharedBreaker> = Arc::downgrade(shared);
@@ -191,25 +200,27 @@ impl ControlGroup {
         self.0.command.follow(&**shared);
     }
 
-    /// Rejects all calls through all members, as [`force_open`](CircuitBreaker::force_open) does, and
-    /// through those that join, until [`release`](Self::release).
+    /// Isolates all members, and those that join, until [`release`](Self::release).
     ///
-    /// When it returns, all members have been forced open. A command to a single member still holds: a
-    /// breaker that is [reset](CircuitBreaker::reset) by hand meanwhile is closed.
+    /// They reject all calls, as after [`force_open`](CircuitBreaker::force_open). When this
+    /// returns, all members have been forced open. A command to a single member still holds: a
+    /// breaker that is [reset](CircuitBreaker::reset) meanwhile is closed.
     pub fn isolate(&self) {
         self.give(true);
     }
 
-    /// Closes all members that are forced open, with an empty window, also those that were forced open
-    /// by hand; leaves those alone that are in another state by a command of their own.
+    /// Closes all members that are forced open, with an empty window.
     ///
-    /// A member whose settings [switch it off](crate::CircuitBreakerBuilder::enabled) becomes disabled or only
-    /// measures, as they say, instead of closed.
+    /// This includes members that a command of their own has forced open. Members that a command
+    /// has put in another state stay as they are.
+    ///
+    /// A member whose settings [switch it off](crate::CircuitBreakerBuilder::enabled) becomes
+    /// disabled or only measures, as they say, instead of closed.
     pub fn release(&self) {
         self.give(false);
     }
 
-    /// Whether the last command was [`isolate`](Self::isolate). One load.
+    /// Whether the last command was [`isolate`](Self::isolate). Costs one load.
     #[must_use]
     pub fn is_isolated(&self) -> bool {
         self.0.command.isolates()
@@ -219,7 +230,7 @@ impl ControlGroup {
         &self.0.command
     }
 
-    /// Notes a member, which still has to follow.
+    /// Adds a member, which must then [follow](Command::follow).
     pub(crate) fn admit(&self, member: Weak<dyn Member>) {
         let Group {
             command,
@@ -240,7 +251,7 @@ impl ControlGroup {
                 let Some(member) = late.pop() else { break };
                 if let Some(living) = member.upgrade() {
                     members.insert(next.add(1), member, &guard);
-                    // A command that came meanwhile may have found it neither in `late` nor in
+                    // A command given meanwhile may have found it neither in `late` nor in
                     // `members`.
                     living.align(command);
                 }
@@ -266,8 +277,7 @@ impl ControlGroup {
         for _ in 0..late.len() {
             let Some(member) = late.pop() else { break };
             if let Some(living) = member.upgrade() {
-                // Put back first: if another command doesn't find it here, `align` finds that
-                // command.
+                // Put it back first. A command that doesn't find it here is seen by `align`.
                 late.push(member);
                 living.align(command);
             }
@@ -275,7 +285,7 @@ impl ControlGroup {
     }
 }
 
-/// As breakers are.
+/// A panic can't leave the group inconsistent: its members, breakers, are unwind-safe.
 impl UnwindSafe for ControlGroup {}
 impl RefUnwindSafe for ControlGroup {}
 

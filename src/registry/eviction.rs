@@ -1,14 +1,20 @@
-//! How long a breaker stays in the registry: the word that a lookup and an eviction race for.
+//! Decides the race of a lookup and an eviction for a breaker, by one word.
 //!
-//! A breaker may go when nobody has a handle to it and it has nothing to lose. Both can change while
-//! somebody looks, so an eviction announces itself first. It *condemns* the breaker, then looks, and
-//! then *retires* it, if it still is condemned. A lookup counts its handle first and reads the word
-//! then. So of a lookup and an eviction at least one sees the other: the eviction finds a handle and
-//! pardons, or the lookup finds the word condemned, and saves the breaker by changing it, or retired,
-//! and makes another. Handles are counted by the `Arc` that they are in any case.
+//! A breaker may be evicted when no caller has a handle to it and it has nothing to lose. Both can
+//! change during the eviction, so it announces itself first:
 //!
-//! Only one thread at a time evicts a breaker: who has taken it out of the queue (`capacity.rs`). So a
-//! word that is condemned when it is to be retired has been condemned since.
+//! 1. The eviction marks the word as *evicting*.
+//! 2. It counts the handles and looks at the breaker.
+//! 3. It *retires* the breaker, if the word is still marked.
+//!
+//! A lookup first counts its handle and then reads the word. So at least one of the two sees the
+//! other. Either the eviction finds a handle and leaves the breaker. Or the lookup finds the word
+//! marked, and saves the breaker by changing the word. Or it finds the word retired, and makes
+//! another breaker. The handles are counted by the `Arc` that they are.
+//!
+//! Only one thread at a time evicts a breaker: the one that has taken it out of the queue
+//! (`capacity.rs`). So a word that is still marked when the breaker is to be retired was marked all
+//! the time.
 
 use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Ordering, fence};
@@ -20,7 +26,7 @@ use crate::sync::{AtomicU64, Ordering, fence};
 /// +----------------------------------------+--------+
 /// ```
 ///
-/// *Number*: which of the breakers that were made in this registry it is. It stays.
+/// *Number*: which breaker of this registry it is, in the order of creation. It never changes.
 mod layout {
     use super::Field;
 
@@ -30,14 +36,14 @@ mod layout {
     const _: () = assert!(NUMBER.end_bit() == 64);
 }
 
-/// Where a breaker stands.
+/// The state of a breaker's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EntryState {
-    /// Nobody has had a handle so far.
+    /// No caller has had a handle so far.
     New,
-    /// Looked up since the last eviction looked at it.
+    /// A lookup has found it since the last eviction looked at it.
     Used,
-    /// Not looked up since.
+    /// No lookup has found it since the last eviction looked at it.
     Unused,
     /// An eviction is looking at it.
     Evicting,
@@ -62,27 +68,27 @@ impl EntryState {
     }
 }
 
-/// A handle whose holders are counted.
+/// A handle whose number of holders is counted.
 ///
-/// What is relied on of the count: a clone adds to it in one step, and a drop releases what was done
-/// with the handle, as no `Arc` can do without.
+/// A clone must add to the count in one step. A drop must release what was done with the handle.
+/// Both hold for every `Arc`.
 pub trait Counted: Clone {
-    /// How many handles there are, read without ordering anything.
+    /// The number of handles, read without any ordering.
     fn count(&self) -> usize;
 }
 
-/// What an eviction has come to.
+/// The result of an eviction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvictOutcome {
-    /// A lookup found it at the same time.
+    /// A lookup found the breaker at the same time.
     Used,
-    /// Somebody needs it.
+    /// A caller holds the breaker, or it has something to lose.
     Needed,
-    /// It is gone: no lookup returns it any more.
+    /// The breaker is gone. No lookup returns it any more.
     Retired,
 }
 
-/// A breaker's place in the registry.
+/// A breaker's entry in the registry.
 #[derive(Debug)]
 pub struct RegistryEntry<H> {
     handle: H,
@@ -90,7 +96,7 @@ pub struct RegistryEntry<H> {
 }
 
 impl<H> RegistryEntry<H> {
-    /// A place for the breaker that only this handle leads to.
+    /// Makes an entry for a breaker to which only this handle leads.
     pub fn new(handle: H, number: u64) -> Self {
         Self {
             handle,
@@ -98,22 +104,23 @@ impl<H> RegistryEntry<H> {
         }
     }
 
-    /// Which of the breakers made in this registry it is.
+    /// Which breaker of this registry it is, in the order of creation.
     pub fn number(&self) -> u64 {
-        // Relaxed: the number stays.
+        // Relaxed: the number never changes.
         layout::NUMBER.get(self.word.load(Ordering::Relaxed))
     }
 
-    /// The breaker, for who only looks at it and leaves it as it is.
+    /// The breaker, for callers that only read it.
     pub fn peek(&self) -> &H {
         &self.handle
     }
 }
 
 impl<H: Counted> RegistryEntry<H> {
-    /// A handle; `None` if the breaker has been retired.
+    /// Returns a handle; `None` if the breaker has been retired.
     ///
-    /// `on_first_use` is called with the number before anybody has a handle; should two come at the same time, by both.
+    /// Calls `on_first_use` with the number before a caller has a handle. Two callers that come at
+    /// the same time both call it.
     #[inline]
     pub fn take(&self, on_first_use: impl FnOnce(&H, u64)) -> Option<H> {
         let (handle, seen) = self.count_and_read();
@@ -127,10 +134,14 @@ impl<H: Counted> RegistryEntry<H> {
     #[inline]
     fn count_and_read(&self) -> (H, u64) {
         let handle = self.handle.clone();
-        // Acquire: pairs with the Release fence in `retire`. If that one counted before this handle
-        // was counted, then this thread finds the word condemned, or what it became later.
+        // Acquire: pairs with the Release fence in `retire`, through the count of handles. If
+        // `retire` counted its handle before this one, the load below finds the word marked, or a
+        // later value. Without it the load could find `Used`, and return a breaker that is being
+        // evicted.
         fence(Ordering::Acquire);
-        // Acquire: pairs with the Release in `take_slow`; who finds it used finds it welcomed.
+        // Acquire: pairs with the Release in `take_slow`. A caller that finds `Used` sees what
+        // `on_first_use` did. Without it the caller could miss the latest template or the group's
+        // command.
         (handle, self.word.load(Ordering::Acquire))
     }
 
@@ -143,18 +154,19 @@ impl<H: Counted> RegistryEntry<H> {
         }
     }
 
-    /// Retires the breaker, whatever it counts and however many handles there are. Returns a
-    /// handle, or `None` if it was retired before.
+    /// Retires the breaker, whatever its window holds and however many handles there are.
+    ///
+    /// Returns a handle, or `None` if it was retired before.
     pub fn retire_by_hand(&self, on_first_use: impl FnOnce(&H, u64)) -> Option<H> {
         let handle = self.take_unnoted(on_first_use)?;
-        // Relaxed: the exchange checks what was read.
+        // Relaxed: the exchange checks the word that was read.
         let mut seen = self.word.load(Ordering::Relaxed);
         loop {
             let retired = EntryState::Retired.with(layout::NUMBER.get(seen));
             match EntryState::of(seen) {
                 EntryState::Retired => break None,
                 _ if self.exchange(seen, retired) => break Some(handle),
-                // Relaxed: the exchange checks what was read.
+                // Relaxed: the exchange checks the word that was read.
                 _ => seen = self.word.load(Ordering::Relaxed),
             }
         }
@@ -162,7 +174,7 @@ impl<H: Counted> RegistryEntry<H> {
 
     /// Whether no lookup returns the breaker any more.
     pub fn is_retired(&self) -> bool {
-        // Relaxed: the word alone says it, and a retired one stays so.
+        // Relaxed: the word alone decides, and a retired entry stays retired.
         EntryState::of(self.word.load(Ordering::Relaxed)) == EntryState::Retired
     }
 
@@ -180,8 +192,9 @@ impl<H: Counted> RegistryEntry<H> {
                 EntryState::Used => return Some(handle),
                 EntryState::New | EntryState::Unused | EntryState::Evicting => {}
             }
-            // Release: pairs with the Acquire in `count_and_read`; a caller that finds it used finds what was
-            // done on its first use. Relaxed: this caller has done that itself, or acquired it.
+            // Release: pairs with the Acquire in `count_and_read`. A caller that finds `Used` sees
+            // what `on_first_use` did. Relaxed on failure: this caller has done that itself, or has
+            // acquired it in `count_and_read`.
             match self
                 .word
                 .compare_exchange(seen, used, Ordering::Release, Ordering::Relaxed)
@@ -192,13 +205,13 @@ impl<H: Counted> RegistryEntry<H> {
         }
     }
 
-    /// Retires the breaker if nobody has a handle and `may_go` says so. It is told whether the
-    /// breaker was looked up since the last time. If the breaker stays, it counts as not looked up
-    /// from now on.
+    /// Retires the breaker if no caller has a handle and `may_go` agrees.
     ///
-    /// Only one thread may be here at a time.
+    /// `may_go` learns whether a lookup has found the breaker since the last time. If the breaker
+    /// stays, it counts as unused from now on. Only one thread at a time may call this for a
+    /// breaker.
     pub fn retire(&self, may_go: impl FnOnce(&H, bool) -> bool) -> EvictOutcome {
-        // Relaxed: the exchanges check what was read.
+        // Relaxed: the exchanges check the word that was read.
         let seen = self.word.load(Ordering::Relaxed);
         let number = layout::NUMBER.get(seen);
         let [unused, condemned, retired] = [
@@ -215,13 +228,15 @@ impl<H: Counted> RegistryEntry<H> {
         if !self.exchange(seen, condemned) {
             return EvictOutcome::Used;
         }
-        // Release: pairs with the Acquire fence in `take`. To count itself among the handles is what
-        // orders this thread and those that look up.
+        // Release: pairs with the Acquire fence in `count_and_read`, through the count of handles.
+        // Each side adds its own handle. The one that comes second sees the other. Without it both
+        // could miss, and a caller would hold an evicted breaker.
         fence(Ordering::Release);
         let own = self.handle.clone();
         let has_holders = own.count() > 2;
-        // Acquire: pairs with the Release of who has dropped a handle before the count was read. What
-        // was recorded with it is seen by `may_go`.
+        // Acquire: pairs with the Release by which a holder dropped its handle before the count was
+        // read. `may_go` sees what was recorded with that handle. Without it a breaker that has
+        // just opened could be evicted as idle.
         fence(Ordering::Acquire);
         if has_holders || !may_go(&self.handle, was_used) {
             self.exchange(condemned, unused);
@@ -235,24 +250,25 @@ impl<H: Counted> RegistryEntry<H> {
     }
 
     fn exchange(&self, seen: u64, new: u64) -> bool {
-        // Relaxed: the word says all; what a lookup must see beside it goes through the handles' count.
+        // Relaxed: the word alone decides. The fences and the count of handles order everything
+        // else that a lookup must see.
         self.word
             .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok()
     }
 }
 
-/// A map at one key, as far as the registry needs it.
+/// A map at one key, as the registry uses it.
 pub trait AtKey<H> {
-    /// The place that is there.
+    /// The entry at the key.
     fn get(&self) -> Option<&RegistryEntry<H>>;
-    /// Puts a place where there is none, and returns the one that is there.
+    /// Inserts an entry if there is none, and returns the one that is there.
     fn put(&self, place: RegistryEntry<H>) -> &RegistryEntry<H>;
-    /// Takes the place with this number away, if it still is there.
+    /// Removes the entry with this number, if it is still there.
     fn take_away(&self, number: u64);
 }
 
-/// A handle to the breaker at a key, and its number if this call has made it.
+/// Returns a handle to the breaker at a key, and its number if this call made it.
 pub fn find_or_make<H: Counted>(
     at: &impl AtKey<H>,
     make: impl Fn() -> RegistryEntry<H>,
@@ -269,7 +285,7 @@ pub fn find_or_make<H: Counted>(
         if let Some(handle) = place.take(&on_first_use) {
             return (handle, new.filter(|new| *new == place.number()));
         }
-        // It was retired and its evictor hasn't come to take it away.
+        // The entry is retired, and the eviction hasn't removed it yet.
         at.take_away(place.number());
     }
 }

@@ -1,16 +1,15 @@
 //! Guards of papaya's maps that work while a thread ends.
 //!
-//! A guard keeps alive what a reader has found. The cheap kind belongs to the thread: it uses a
+//! A guard keeps alive what a reader has found. The cheap kind belongs to the thread. It uses a
 //! number that papaya's collector keeps in a thread-local. In the destructor of another
 //! thread-local that number may be gone, and asking for it panics. There an owned guard is used. It
-//! has a number of its own, and takes the collector's lock to get it, as each thread does once.
+//! has its own number, and takes the collector's lock to get it, as each thread does once.
 //!
-//! An owned guard can read. To write, papaya asks for the number of the thread even so. So a thread
-//! that ends changes no map, and leaves the change to other threads.
+//! An owned guard can read. To write, papaya asks for the thread's number even with an owned guard.
+//! So a thread that ends changes no map, and leaves the change to other threads.
 //!
 //! A thread notes here that it ends. A destructor that is registered after the collector's own
-//! writes the note. Destructors run in the opposite order, so the note comes before the number is
-//! gone.
+//! writes the note. Destructors run in reverse order, so the note comes before the number is gone.
 
 use std::cell::Cell;
 use std::hash::Hash;
@@ -18,19 +17,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use papaya::HashMap;
 
-/// Whether the thread can have a guard of its own.
+/// Whether the thread can have a cheap guard.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Thread {
-    /// It has had no guard so far.
+    /// The thread has had no guard so far.
     New,
-    /// The collector knows it.
+    /// The collector knows the thread.
     Known,
-    /// It is about to end.
+    /// The thread is about to end.
     Ending,
 }
 
 thread_local! {
-    /// A constant that nobody drops, so that it can be read while the thread ends.
+    /// A constant without a destructor, so that it can be read while the thread ends.
     static THREAD: Cell<Thread> = const { Cell::new(Thread::New) };
 
     static AT_THE_END: EndOfThread = const { EndOfThread };
@@ -44,7 +43,7 @@ impl Drop for EndOfThread {
     }
 }
 
-/// Whether this thread can have a guard of its own to the map.
+/// Whether this thread can have a cheap guard to the map.
 #[inline]
 pub(crate) fn is_local<K: Hash + Eq, V>(map: &HashMap<K, V>) -> bool {
     THREAD.get() == Thread::Known || register_thread(map)
@@ -56,7 +55,7 @@ fn register_thread<K: Hash + Eq, V>(map: &HashMap<K, V>) -> bool {
     if THREAD.get() == Thread::Ending {
         return false;
     }
-    // If this thread is ending already and another crate has used the collector in it, this panics.
+    // This panics if the thread is already ending and another crate has used the collector in it.
     let is_known = catch_unwind(AssertUnwindSafe(|| drop(map.guard()))).is_ok();
     let is_alive = is_known && AT_THE_END.try_with(|_| ()).is_ok();
     THREAD.set(if is_alive {
@@ -67,8 +66,8 @@ fn register_thread<K: Hash + Eq, V>(map: &HashMap<K, V>) -> bool {
     is_alive
 }
 
-/// Acts with a guard of a map: `guarded!(map, |guard, can_write| …)`. `can_write` says whether the
-/// map may be changed. The act is written out twice, for two types of guards.
+/// Runs code with a guard of a map: `guarded!(map, |guard, can_write| …)`. `can_write` says whether
+/// the map may be changed. The code is expanded twice, for two types of guards.
 macro_rules! guarded {
     ($map:expr, |$guard:ident| $act:expr) => {
         $crate::registry::map_guard::guarded!($map, |$guard, _can_write| $act)

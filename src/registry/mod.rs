@@ -31,10 +31,10 @@ pub use control_group::ControlGroup;
 pub(crate) use eviction::{AtKey, Counted, RegistryEntry, find_or_make};
 pub(crate) use templates::Templates;
 
-/// Breakers by key, an endpoint or a tenant: each made on its first use from a template, and then
-/// shared by all who ask for it.
+/// Breakers by key, such as an endpoint or a tenant.
 ///
-/// Clones are the same registry. A lookup takes no lock and waits for nobody.
+/// Each breaker is made from a template on its first use. Then all callers of the key share it.
+/// Clones are handles to one registry. A lookup takes no lock and waits for no thread.
 ///
 /// ```
 /// use tripcurve::CircuitBreaker;
@@ -51,69 +51,70 @@ pub(crate) use templates::Templates;
 ///
 /// # Capacity
 /// Users often choose the keys, and could make a registry grow without end. With a
-/// [`capacity`](RegistryBuilder::capacity), a first use beyond it drops breakers. A breaker stays
-/// while somebody has a handle to it, and so while calls are in flight. The others go in this
+/// [`capacity`](RegistryBuilder::capacity), a first use beyond it evicts breakers. A breaker stays
+/// while a caller has a handle to it, and so while calls are in flight. The others go in this
 /// order:
 ///
 /// | rank | a breaker that is | goes beyond |
 /// |---|---|---|
-/// | 1 | closed, and its window holds nothing that speaks against the dependency | the capacity |
+/// | 1 | closed, and its window holds nothing that counts against the dependency | the capacity |
 /// | 1 | open or half-open, not used, and [idle](RegistryBuilder::idle_after) for 10 minutes | the capacity |
 /// | 2 | closed, not used, and its window holds a failed, slow or overdue call | the capacity, and a sixteenth and 16 more |
 /// | 3 | such a breaker that is used | twice the capacity, and a sixteenth and 16 more |
 /// | 4 | open or half-open | as 3 |
 /// | 5 | under a command, or reconfigured by its handle | as 3 |
 ///
-/// *Used* means that somebody looked the key up since the last look at it. If policies look at
-/// percentiles, any call in the window has rank 2. Settings that a breaker got with the registry
-/// don't give it rank 5.
+/// A breaker is *used* if a lookup has found its key since the last eviction looked at it. If
+/// policies look at percentiles, any call in the window has rank 2. Settings that a breaker got
+/// with the registry don't give it rank 5.
 ///
-/// The last limit bounds the memory: there are never more breakers than that, apart from those that
-/// somebody has a handle to. Up to there a flood of made-up keys evicts no breaker that is open.
+/// The last limit bounds the memory. There are never more breakers than that, apart from those to
+/// which a caller has a handle. Up to there a flood of made-up keys evicts no breaker that is open.
 /// Beyond it unused breakers of a rank go before used ones. [`over_capacity`](Self::over_capacity)
 /// tells how many there are beyond the capacity.
 ///
-/// A caller that asks for an evicted key gets a new, closed breaker. Lost are its counts, what an
-/// [adaptive](crate::TripPolicy::adaptive) or [relative](crate::TripPolicy::slower_than_usual)
-/// policy has learnt, and, beyond twice the capacity, that it was open. Callers of a key share one
-/// breaker all the same, because one that somebody has is never evicted.
+/// A caller that asks for an evicted key gets a new, closed breaker. The eviction loses its counts,
+/// and what an [adaptive](crate::TripPolicy::adaptive) or
+/// [relative](crate::TripPolicy::slower_than_usual) policy has learnt. Beyond twice the capacity it
+/// also loses the fact that the breaker was open. Callers of a key still share one breaker, because
+/// a breaker with a handle is never evicted.
 ///
-/// Each first use beyond the capacity looks at the 16 breakers that had no look for longest. Of
-/// those of rank 1 that are used the first eight get a second chance. A look at all others ends
-/// their being used. So in a flood of keys a breaker with failures stays if it is looked up once
-/// while a sixteenth of the capacity is made.
+/// Each first use beyond the capacity looks at 16 breakers: those that had no look for longest.
+/// Used breakers of rank 1 among the first eight get a second chance. A look at any other breaker
+/// ends its use. So in a flood of keys a breaker with failures stays if it is looked up once while
+/// a sixteenth of the capacity is made.
 ///
-/// If callers that make up keys can make their calls fail ("no such tenant"), let such calls
-/// [count](CircuitBreakerBuilder::classify) as ignored or as successes, or [remove](Self::remove) the key.
-/// [`retain`](Self::retain) removes by a rule of your own.
+/// Callers that make up keys may be able to make their calls fail ("no such tenant"). Let such
+/// calls [count](CircuitBreakerBuilder::classify) as ignored or as successes, or
+/// [remove](Self::remove) the key. [`retain`](Self::retain) removes by a rule of your own.
 ///
 /// # Cost
-/// A lookup hashes the key, with the standard library's hasher, whose collisions nobody foresees; reads the map;
-/// and counts the handle that it returns, on a counter of that breaker alone. Besides, it notes that the
-/// breaker is in use, but only once after an eviction has looked at it. For a key that many threads use
-/// all the time, keep a handle in each.
+/// A lookup hashes the key, reads the map, and counts the handle that it returns, on a counter of
+/// that breaker alone. The hasher is the standard library's, whose collisions can't be foreseen.
+/// The first lookup after an eviction has looked at the breaker also notes that the breaker is in
+/// use. For a key that many threads use all the time, keep a handle in each.
 ///
-/// A first use allocates the breaker and its place. If several threads use a key for the first time
-/// at once, each may make a breaker; one of them is kept, and all get it. The map grows in steps, by those who make
-/// breakers; while one of them allocates the larger table, others may wait.
+/// A first use allocates the breaker and its entry. If several threads use a key for the first time
+/// at once, each may make a breaker. The registry keeps one of them, and all threads get it. The
+/// threads that make breakers let the map grow in steps. While one of them allocates the larger
+/// table, others may wait.
 ///
-/// Memory: the breaker's, 504 bytes if it is [compact](CircuitBreakerBuilder::shards) with ten buckets; about 60
-/// more for its place, with keys of up to eight bytes, and 24 if there is a capacity. With a
-/// [listener](CircuitBreakerBuilder::on_transition) each breaker has a log of 3.7 kB.
+/// A breaker takes 504 bytes if it is [compact](CircuitBreakerBuilder::shards) with ten buckets.
+/// Its entry takes about 60 more, with keys of up to eight bytes, and 24 if there is a capacity.
+/// With a [listener](CircuitBreakerBuilder::on_transition) each breaker has a log of 3.7 kB.
 ///
 /// # While a thread ends
 /// A registry also works in the destructor of a thread-local. But the thread can't write to the map
-/// any more. So a key without a breaker gets one there that isn't kept, and later callers get
-/// another.
+/// any more. A key without a breaker then gets one that isn't kept, and later callers get another.
 ///
 /// # Panics
-/// Nothing here panics, but what the key's `Hash`, `Eq` and `Clone`, the classifier's `Clone` and the closures do is
-/// up to them.
+/// The registry itself never panics. The key's `Hash`, `Eq` and `Clone`, the classifier's `Clone`
+/// and the closures may.
 pub struct Registry<K, C = DefaultClassifier>(Arc<Breakers<K, C>>);
 
 struct Breakers<K, C> {
     places: HashMap<K, RegistryEntry<CircuitBreaker<C>>>,
-    /// Their settings were accepted.
+    /// All settings in it were accepted.
     templates: Templates<CircuitBreakerBuilder<C>>,
     name: Option<Naming<K>>,
     capacity: Option<Capacity<K>>,
@@ -136,7 +137,8 @@ impl<C: Clone> Counted for CircuitBreaker<C> {
 impl<K, C> Registry<K, C> {
     /// Starts a registry whose breakers have these settings.
     ///
-    /// The name is the same for all, unless [`name_with`](RegistryBuilder::name_with) says otherwise.
+    /// All breakers have the template's name, unless [`name_with`](RegistryBuilder::name_with)
+    /// names each.
     pub fn builder(template: CircuitBreakerBuilder<C>) -> RegistryBuilder<K, C> {
         RegistryBuilder::new(template)
     }
@@ -147,23 +149,23 @@ where
     K: Hash + Eq + Clone,
     C: Clone,
 {
-    /// How many breakers there are. While others come and go, a number that was right at some time.
+    /// The number of breakers. While others come and go, it was right at some moment.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.places.len()
     }
 
-    /// Whether there are none.
+    /// Whether the registry has no breakers.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The breaker of `key`, which is made if there is none.
+    /// Returns the breaker of `key`, and makes it if there is none.
     ///
-    /// The caller gets a handle like any other; while it is held, the registry doesn't drop the
-    /// breaker. So concurrent callers of a key always share one breaker, unless somebody
-    /// [removes](Self::remove) it.
+    /// The caller gets a handle like any other. While it is held, the registry doesn't evict the
+    /// breaker. So concurrent callers of a key always share one breaker, unless a call of
+    /// [`remove`](Self::remove) takes it out.
     ///
     /// ```
     /// use tripcurve::registry::Registry;
@@ -193,7 +195,7 @@ where
         })
     }
 
-    /// The breaker of `key`, if there is one.
+    /// Returns the breaker of `key`, if there is one.
     #[inline]
     pub fn get<Q>(&self, key: &Q) -> Option<CircuitBreaker<C>>
     where
@@ -203,8 +205,9 @@ where
         guarded!(&self.0.places, |guard| self.0.find(key, &guard))
     }
 
-    /// Takes the breaker of `key` out of the registry, whatever it counts, and returns it. Who has a handle
-    /// keeps it; who asks next gets a new breaker.
+    /// Removes the breaker of `key`, whatever its window holds, and returns it.
+    ///
+    /// A caller with a handle keeps it. The next caller of the key gets a new breaker.
     pub fn remove<Q>(&self, key: &Q) -> Option<CircuitBreaker<C>>
     where
         K: Borrow<Q>,
@@ -223,11 +226,11 @@ where
     }
 
     /// Keeps the breakers for which `keep` returns `true`, and [removes](Self::remove) the others,
-    /// whatever they count.
+    /// whatever their windows hold.
     ///
-    /// A look counts as no use. A caller with a handle keeps it. A caller that asks later for a
-    /// removed key gets a new, closed breaker. Of breakers that come or go meanwhile some are
-    /// shown. It needs no capacity.
+    /// The look doesn't count as a use. A caller with a handle keeps it. A caller that asks later
+    /// for a removed key gets a new, closed breaker. `keep` sees some of the breakers that come or
+    /// go meanwhile. The method needs no capacity.
     ///
     /// ```
     /// use tripcurve::registry::Registry;
@@ -246,7 +249,7 @@ where
         guarded!(
             places,
             |guard, can_write| for (key, place) in places.iter(&guard) {
-                // An eviction may have taken it since it was found.
+                // An eviction may have retired it since the iteration found it.
                 let taken = place.take_unnoted(|it, number| self.0.on_first_use(it, number));
                 if taken.is_some_and(|breaker| !keep(key, &breaker)) {
                     if can_write {
@@ -259,7 +262,7 @@ where
         );
     }
 
-    /// By how many the breakers exceed the [`capacity`](RegistryBuilder::capacity), because they
+    /// How many breakers there are beyond the [`capacity`](RegistryBuilder::capacity), because they
     /// have something to lose; 0 without one.
     #[must_use]
     pub fn over_capacity(&self) -> usize {
@@ -269,10 +272,10 @@ where
 
     /// Shows `look` a snapshot of each breaker, in no particular order.
     ///
-    /// Each breaker that is there all the time is seen once; of those that come or go meanwhile some
-    /// are. It stops nobody, and counts as no use. While the map grows it waits for those who copy it, and
-    /// helps. What is dropped meanwhile is freed afterwards. One snapshot is filled again and again, so
-    /// nothing is allocated for each.
+    /// It shows each breaker that is there all the time once, and some of those that come or go
+    /// meanwhile. It stops no thread, and doesn't count as a use. While the map grows it waits for
+    /// the threads that copy the map, and helps them. What is dropped meanwhile is freed
+    /// afterwards. It fills one snapshot again and again, so it doesn't allocate for each breaker.
     ///
     /// ```
     /// use tripcurve::registry::Registry;
@@ -304,7 +307,8 @@ where
         });
     }
 
-    /// A snapshot of each breaker with its key, in no particular order; see [`for_each`](Self::for_each).
+    /// Returns a snapshot of each breaker with its key, in no particular order; see
+    /// [`for_each`](Self::for_each).
     #[must_use]
     pub fn snapshots(&self) -> Vec<(K, Snapshot)> {
         let mut all = Vec::with_capacity(self.len());
@@ -313,7 +317,7 @@ where
     }
 }
 
-/// The map at one key, with a guard that keeps what was read.
+/// The map at one key, with a guard that keeps alive what was read.
 struct EntryAtKey<'a, K, C, G> {
     places: &'a HashMap<K, RegistryEntry<CircuitBreaker<C>>>,
     key: &'a K,
@@ -336,7 +340,7 @@ where
 
     fn take_away(&self, number: u64) {
         let is_it = |_: &K, place: &RegistryEntry<CircuitBreaker<C>>| place.number() == number;
-        // An error means that the key has another breaker already.
+        // An error means that the key already has another breaker.
         let _other = self.places.remove_if(self.key, is_it, self.guard);
     }
 }
@@ -381,7 +385,8 @@ where
         handle
     }
 
-    /// A breaker for the caller alone, in a thread that is ending and can't write to the map.
+    /// Makes a breaker for this caller alone, in a thread that is ending and can't write to the
+    /// map.
     #[cold]
     #[inline(never)]
     fn make_for_nobody_else(&self, key: &K) -> CircuitBreaker<C> {
@@ -390,8 +395,7 @@ where
         taken.unwrap_or_else(|| unreachable!("nobody can have retired it"))
     }
 
-    /// Removes a breaker in a thread that is ending, and leaves it to other threads to change the
-    /// map.
+    /// Removes a breaker in a thread that is ending. Other threads change the map later.
     #[cold]
     #[inline(never)]
     fn leave(
@@ -404,7 +408,7 @@ where
         Some(breaker)
     }
 
-    /// Takes the breakers out of the map that ending threads have removed.
+    /// Removes breakers from the map that ending threads have retired.
     fn tidy(&self, guard: &impl Guard) {
         while let Some((key, number)) = self.left.pop() {
             self.take_away(&key, number, guard);
@@ -412,7 +416,7 @@ where
     }
 
     fn take_away(&self, key: &K, number: u64, guard: &impl Guard) {
-        // An error means that the key has another breaker already.
+        // An error means that the key already has another breaker.
         let _other = self
             .places
             .remove_if(key, |_, it| it.number() == number, guard);
@@ -430,7 +434,7 @@ where
         })
     }
 
-    /// Before anybody has a handle, or at the same time.
+    /// Brings a new breaker into line before a caller has a handle, or at the same time.
     fn on_first_use(&self, breaker: &CircuitBreaker<C>, #[allow(unused)] number: u64) {
         self.templates.follow(number, |template| {
             reconfigure::bring_into_line(breaker, number, template);
@@ -454,14 +458,15 @@ where
     }
 }
 
-/// The same registry.
+/// Clones the handle. Both share one registry.
 impl<K, C> Clone for Registry<K, C> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-/// A naming that panics makes no breaker, and a key whose `Hash` or `Eq` does isn't found.
+/// A panic leaves the registry consistent. A naming that panics makes no breaker. A key whose
+/// `Hash` or `Eq` panics isn't found.
 impl<K, C: UnwindSafe> UnwindSafe for Registry<K, C> {}
 impl<K, C: RefUnwindSafe> RefUnwindSafe for Registry<K, C> {}
 

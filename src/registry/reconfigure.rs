@@ -1,4 +1,4 @@
-//! Another template for breakers that are in use.
+//! Replaces the template of a registry whose breakers are in use.
 
 use std::hash::Hash;
 
@@ -13,28 +13,34 @@ where
     K: Hash + Eq + Clone,
     C: Clone,
 {
-    /// Puts the settings of another template in the place of the present ones, while calls run: in all breakers that
-    /// there are, each as [`CircuitBreaker::reconfigure`] says, and in those that are made from then on.
+    /// Replaces the settings of all breakers by those of another template, while calls run.
     ///
-    /// The registry keeps its clock, its classifier, its listeners, how many may wait, its
+    /// Breakers that exist change as in [`CircuitBreaker::reconfigure`]. Breakers that are made
+    /// later have the new settings.
+    ///
+    /// The registry keeps its clock, its classifier, its listeners, how many calls may wait, its
     /// capacity, its names and its group. [`enabled`](CircuitBreakerBuilder::enabled) and
     /// [`metrics_only`](CircuitBreakerBuilder::metrics_only) switch all breakers off and on, as in
-    /// [`CircuitBreaker::reconfigure`]. A template that [starts](CircuitBreakerBuilder::start_in) open or
-    /// half-open holds for breakers that are made later.
+    /// [`CircuitBreaker::reconfigure`]. A template that [starts](CircuitBreakerBuilder::start_in)
+    /// open or half-open holds for breakers that are made later.
     ///
-    /// When it returns, all breakers in the registry are as this template says, or a later one, those included that
-    /// were [reconfigured](CircuitBreaker::reconfigure) alone. Of several
-    /// threads that bring templates at the same time, one is the last, and all breakers end as its says. No breaker is
-    /// made, dropped or counted as used for it. Who holds one that was [removed](Self::remove) reconfigures it himself.
+    /// When it returns, all breakers in the registry follow this template, or a later one. This
+    /// includes breakers that were [reconfigured](CircuitBreaker::reconfigure) alone. If several
+    /// threads bring templates at the same time, one template is the last, and all breakers end
+    /// with it.
+    ///
+    /// The method makes and evicts no breaker, and doesn't count as a use. It doesn't reach a
+    /// breaker that was [removed](Self::remove). The holder of such a breaker reconfigures it.
     ///
     /// # Errors
-    /// The first setting that makes no sense or can't be applied to breakers in use, as of
-    /// [`CircuitBreaker::reconfigure`]; or another name than that of the template before, unless
-    /// [`name_with`](crate::RegistryBuilder::name_with) names the breakers. Then nothing has changed. Never panics.
+    /// The first setting that makes no sense or can't be applied to breakers in use, as in
+    /// [`CircuitBreaker::reconfigure`]. Another name than that of the former template is such a
+    /// setting, unless [`name_with`](crate::RegistryBuilder::name_with) names the breakers. After
+    /// an error nothing has changed. This method never panics.
     ///
     /// # Cost
-    /// For each breaker that of [`CircuitBreaker::reconfigure`]. Lookups go on meanwhile as ever; of those who use a key for
-    /// the first time some bring their breaker into line themselves.
+    /// The cost of [`CircuitBreaker::reconfigure`] for each breaker. Lookups continue meanwhile.
+    /// Some threads that use a key for the first time bring their breaker into line themselves.
     ///
     /// ```
     /// use tripcurve::registry::Registry;
@@ -79,7 +85,7 @@ where
     }
 }
 
-/// Gives a breaker, which was made as the `number`th, the settings of a template that was accepted.
+/// Gives the breaker with this `number` the settings of a template that was accepted.
 pub(super) fn bring_into_line<C: Clone>(
     breaker: &CircuitBreaker<C>,
     number: u64,
@@ -87,6 +93,6 @@ pub(super) fn bring_into_line<C: Clone>(
 ) {
     let name = breaker.shared().core.name().clone();
     let settings = template.clone().one_of_many(Some(name), number);
-    // The same settings were accepted before, and the name is its own.
+    // This can't fail: these settings were accepted before, and the name is the breaker's own.
     let _always = breaker.bring_into_line(settings);
 }

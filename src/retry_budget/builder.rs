@@ -1,4 +1,4 @@
-//! Settings of a retry budget.
+//! Builds retry budgets from their settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::error::ConfigError;
 /// |---|---|
 /// | [`share`](Self::share) | 0.2: five successes pay for a retry |
 /// | [`floor`](Self::floor) | one retry a second |
-/// | [`burst`](Self::burst) | 100 retries are saved at most |
+/// | [`burst`](Self::burst) | at most 100 saved retries |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct RetryBudgetBuilder {
     breaker: Arc<SharedBreaker>,
@@ -32,20 +32,23 @@ impl RetryBudgetBuilder {
         }
     }
 
-    /// What part of a retry each success pays for, 0.001 to 1, or 0 for none (default: 0.2). It is taken to
-    /// the nearest thousandth.
+    /// Sets the part of a retry that each success pays for: 0.001 to 1, or 0 for none (default:
+    /// 0.2).
     ///
-    /// As long as fewer calls fail than this share of those that succeed, all of them can be retried.
+    /// It is rounded to the nearest thousandth. While fewer calls fail than this share of the
+    /// successes, all failed calls can be retried.
     pub fn share(self, share: f64) -> Self {
         Self { share, ..self }
     }
 
-    /// How many retries a second pays for, 0 to 10,000, whether calls succeed or not (default: 1). They come in
-    /// tenths of a second, while the breaker is closed.
+    /// Sets how many retries each second pays for, whether calls succeed or not: 0 to 10,000
+    /// (default: 1).
     ///
-    /// It is for callers with so little traffic that their successes pay for nothing. Each process has a
-    /// floor of its own: a thousand processes with a floor of ten send up to ten thousand retries a second
-    /// to a dependency of which little succeeds.
+    /// They come in tenths of a second, while the breaker is closed. The floor is for callers with
+    /// so little traffic that their successes pay for nothing.
+    ///
+    /// Each process has its own floor. A thousand processes with a floor of ten send up to ten
+    /// thousand retries a second to a dependency that rarely succeeds.
     pub fn floor(self, per_second: u32) -> Self {
         Self {
             floor: per_second,
@@ -53,9 +56,9 @@ impl RetryBudgetBuilder {
         }
     }
 
-    /// How many retries can be saved, 1 to 1,000,000; there are so many at the beginning (default: 100).
+    /// Sets how many retries can be saved: 1 to 1,000,000 (default: 100). The budget starts full.
     ///
-    /// It is for failures that come together and are too few to open the breaker.
+    /// The burst is for failures that come together and are too few to open the breaker.
     pub fn burst(self, retries: u32) -> Self {
         Self {
             burst: retries,
@@ -66,7 +69,7 @@ impl RetryBudgetBuilder {
     /// Checks the settings and makes the budget.
     ///
     /// # Errors
-    /// The first setting that makes no sense, with what was expected and how to mend it.
+    /// The first setting that makes no sense. The error says what was expected and how to mend it.
     pub fn build(self) -> Result<RetryBudget, ConfigError> {
         let Self {
             breaker,
@@ -115,7 +118,7 @@ impl RetryBudgetBuilder {
     }
 }
 
-/// The most retries that a second may pay for.
+/// The largest floor, in retries a second.
 const MAX_FLOOR: u32 = 10_000;
 
 #[allow(

@@ -1,4 +1,4 @@
-//! How many retries there may be, so that they can't multiply an outage.
+//! Retry budgets, which keep retries from multiplying an outage.
 
 mod builder;
 mod refused;
@@ -14,23 +14,23 @@ pub use builder::RetryBudgetBuilder;
 pub use refused::{RetryBudgetExhausted, RetryRefused};
 pub use tokens::{Tokens, Turn};
 
-/// A budget for retries, shared by all who call through a breaker.
+/// A budget for retries, shared by all callers of a breaker.
 ///
-/// Retries heal calls that fail now and then. When a dependency is overloaded, they are what keeps it so: three
-/// attempts a call are up to three times the load, and three services above each other that do the same make
-/// it 27 times. A budget bounds them by what the dependency still does:
+/// Retries help calls that fail now and then. But they keep an overloaded dependency overloaded.
+/// Three attempts a call are up to three times the load. Three services above each other that do so
+/// make it 27 times. A budget bounds the retries by what the dependency still does:
 ///
-/// - each success pays for a [share](RetryBudgetBuilder::share) of a retry, a fifth by default;
-/// - each second pays for a [floor](RetryBudgetBuilder::floor) of retries, one by default;
-/// - at most a [burst](RetryBudgetBuilder::burst) of them can be saved, 100 by default, and so many there are
-///   at the beginning.
+/// - Each success pays for a [share](RetryBudgetBuilder::share) of a retry, a fifth by default.
+/// - Each second pays for a [floor](RetryBudgetBuilder::floor) of retries, one by default.
+/// - The budget saves at most a [burst](RetryBudgetBuilder::burst) of retries, 100 by default. It
+///   starts with that many.
 ///
-/// So of n successes in t seconds there are never more than `100 + t + n / 5` retries, whatever fails. While
-/// the breaker is open, half-open or forced open there is no retry at all, and that time pays for none:
-/// nobody retries what will be rejected, and the probes' places are for calls that are new. (Where the breaker
-/// is `Disabled` or `MetricsOnly` it is to change nothing, and the budget counts as when it is closed.)
+/// So n successes in t seconds allow at most `100 + t + n / 5` retries, whatever fails. While the
+/// breaker is open, half-open or forced open the budget allows no retry, and that time pays for
+/// none. A retry would be rejected, and the probes' places are for new calls. A breaker that is
+/// `Disabled` or `MetricsOnly` must change nothing, so the budget counts as if it were closed.
 ///
-/// The retries go around the breaker, each an outcome of its own:
+/// Put the retries around the breaker, so that each attempt has its own outcome:
 ///
 /// ```
 /// use std::time::Duration;
@@ -74,24 +74,26 @@ pub use tokens::{Tokens, Turn};
 /// assert_eq!(budget.left(), 97);
 /// ```
 ///
-/// Clones share the budget. It counts as a handle of its breaker: one of a `Registry` is in use while there is a
-/// budget for it.
+/// Clones share the budget. It counts as a handle of its breaker. So a breaker of a `Registry` is
+/// in use while it has a budget.
 ///
 /// # Cost
-/// [`deposit`](Self::deposit) is one load while the budget is full, as it is when little fails, else a
-/// compare-exchange. [`try_withdraw`](Self::try_withdraw) loads the state, reads the clock and makes one
-/// compare-exchange. Neither allocates. A breaker knows nothing of its budgets, and pays nothing for them.
+/// [`deposit`](Self::deposit) is one load while the budget is full, as it is when few calls fail.
+/// Otherwise it is a compare-exchange. [`try_withdraw`](Self::try_withdraw) loads the state, reads
+/// the clock and makes one compare-exchange. Neither allocates. A breaker doesn't know its budgets,
+/// and pays nothing for them.
 #[derive(Clone)]
 pub struct RetryBudget(Arc<Shares>);
 
-/// What clones share.
+/// The part that clones share.
 struct Shares {
     breaker: Arc<SharedBreaker>,
     tokens: Tokens,
 }
 
 impl RetryBudget {
-    /// A budget with the defaults: of each success a fifth of a retry, one a second besides, and 100 saved.
+    /// Makes a budget with the defaults: a fifth of a retry for each success, one a second, 100
+    /// saved.
     #[must_use]
     pub fn new<C>(breaker: &CircuitBreaker<C>) -> Self {
         Self::builder(breaker)
@@ -120,7 +122,7 @@ impl RetryBudget {
         Self(Arc::new(Shares { breaker, tokens }))
     }
 
-    /// Pays in the share of a call that has succeeded, be it at the first attempt or at a later one.
+    /// Adds the share of a call that has succeeded, at the first attempt or at a later one.
     ///
     /// Cost: one load, and a compare-exchange unless the budget is full.
     #[inline]
@@ -128,14 +130,14 @@ impl RetryBudget {
         self.0.tokens.deposit();
     }
 
-    /// Asks for a retry, and takes it out of the budget.
+    /// Takes a retry out of the budget.
     ///
-    /// Ask after an attempt has failed, and before the pause. Don't ask for a call that the breaker or a
-    /// bulkhead has turned away: it wasn't made.
+    /// Ask after an attempt has failed, and before the pause. Don't ask for a call that the breaker
+    /// or a bulkhead has rejected, because it wasn't made.
     ///
     /// # Errors
-    /// [`RetryRefused::NotClosed`] if the breaker is open, half-open or forced open, without a look at the
-    /// budget; [`RetryRefused::Exhausted`] if there is no retry left.
+    /// [`RetryRefused::NotClosed`] if the breaker is open, half-open or forced open. The budget
+    /// isn't asked then. [`RetryRefused::Exhausted`] if there is no retry left.
     pub fn try_withdraw(&self) -> Result<(), RetryRefused> {
         let Shares { breaker, tokens } = &*self.0;
         let now = breaker.nanos();
@@ -149,7 +151,7 @@ impl RetryBudget {
         })
     }
 
-    /// How many retries the budget has now, whatever the breaker's state.
+    /// The number of retries in the budget now, whatever the breaker's state.
     #[must_use]
     pub fn left(&self) -> u32 {
         let Shares { breaker, tokens } = &*self.0;

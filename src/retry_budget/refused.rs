@@ -1,4 +1,4 @@
-//! Why there is to be no retry.
+//! Reasons to refuse a retry.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::error::Rejected;
 use crate::name::Name;
 
-/// Why there is to be no retry.
+/// Why a budget refuses a retry.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,7 +39,7 @@ pub enum RetryRefused {
     Exhausted(RetryBudgetExhausted),
 }
 
-/// A retry for which a [`RetryBudget`](crate::RetryBudget) has nothing left.
+/// The error of a retry for which a [`RetryBudget`](crate::RetryBudget) has nothing left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryBudgetExhausted {
@@ -54,8 +54,10 @@ impl RetryBudgetExhausted {
         self.name.as_str()
     }
 
-    /// How long until the [floor](crate::RetryBudgetBuilder::floor) has added the next retry, unless
-    /// successes do so before or somebody else takes it. `None` without a floor.
+    /// How long until the [floor](crate::RetryBudgetBuilder::floor) has added the next retry.
+    /// `None` without a floor.
+    ///
+    /// Successes may add it earlier, and another caller may take it.
     #[must_use]
     pub fn due_in(&self) -> Option<Duration> {
         self.due_in.map(Duration::from_nanos)
@@ -83,5 +85,5 @@ impl fmt::Display for RetryRefused {
     }
 }
 
-/// The message has the cause's own in it, so there is no further source.
+/// The message contains the cause's own, so there is no further source.
 impl Error for RetryRefused {}

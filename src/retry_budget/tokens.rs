@@ -1,5 +1,6 @@
-//! The tokens of a budget: one word, in which those that were saved stand beside the time up to which those
-//! that come by time are among them.
+//! Tokens of a retry budget, in one word.
+//!
+//! The word holds the saved tokens, and the time up to which the floor's tokens are among them.
 
 use crate::sync::SelfContained;
 use crate::sync::field::Field;
@@ -11,9 +12,9 @@ use crate::sync::field::Field;
 /// +-----------------+-----------------+
 /// ```
 ///
-/// *Saved*: in thousandths of a token. *Turn*: the tenth of a second, counted from the clock's origin, up
-/// to which the floor has been added. It wraps after 13 years; a budget of which nobody has wanted a retry for
-/// half of that gets the next ones of the floor so much later.
+/// *Saved*: in thousandths of a token. *Turn*: the tenth of a second, counted from the clock's
+/// origin, up to which the floor has been added. It wraps after 13 years. If no caller asks for a
+/// retry for more than half of that time, the floor's next tokens come that much later.
 mod layout {
     use super::Field;
 
@@ -21,7 +22,7 @@ mod layout {
     pub(super) const TURN: Field = SAVED.then(32);
 
     const _: () = assert!(TURN.end_bit() == 64);
-    // What comes in a turn is added before the sum is cut.
+    // The floor is added before the sum is cut to the full balance, so only that must fit.
     const _: () = assert!(super::Tokens::MAX_BURST as u64 * super::Tokens::TOKEN <= SAVED.max());
 }
 
@@ -32,14 +33,14 @@ pub struct Turn(u32);
 impl Turn {
     const NANOS: u64 = 100_000_000;
 
-    /// The turn of so many nanoseconds since the clock's origin.
+    /// The turn of a time in nanoseconds since the clock's origin.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "it wraps")]
     pub const fn of(nanos: u64) -> Self {
         Self((nanos / Self::NANOS) as u32)
     }
 
-    /// How many turns after `other`; none if it isn't after it.
+    /// How many turns it is after `other`; 0 if it isn't after it.
     fn after(self, other: Self) -> u32 {
         match self.0.wrapping_sub(other.0) {
             turns @ 0..=0x7FFF_FFFF => turns,
@@ -48,7 +49,7 @@ impl Turn {
     }
 }
 
-/// What a word says.
+/// The parts of the word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Balance {
     saved: u64,
@@ -69,33 +70,34 @@ impl Balance {
     }
 }
 
-/// The tokens of a budget. A retry takes one, a success adds a part of one, and time adds the floor.
+/// The tokens of a budget. A retry takes one, a success adds a part of one, and time adds the
+/// floor.
 ///
-/// Time is only looked at when somebody wants a retry: successes, which are many, read no clock. And as long as
-/// the balance is full they write nothing.
+/// Only a caller that wants a retry reads the clock. Successes, which are many, read no clock.
+/// While the balance is full they write nothing.
 #[derive(Debug)]
 pub struct Tokens {
     word: SelfContained,
-    /// What a success adds.
+    /// The thousandths of a token that a success adds.
     share: u64,
-    /// What a turn adds.
+    /// The thousandths of a token that a turn adds.
     floor: u64,
-    /// What can be saved.
+    /// The largest balance, in thousandths of a token.
     full: u64,
 }
 
 impl Tokens {
-    /// A token in the word's units.
+    /// One token, in the word's units.
     pub(super) const TOKEN: u64 = 1_000;
 
     /// Turns in a second.
     const TURNS: u64 = 10;
 
-    /// The most tokens that can be saved.
+    /// The largest burst, in tokens.
     pub(super) const MAX_BURST: u32 = 1_000_000;
 
-    /// A full balance. `share` is what a success adds, in thousandths of a token; `floor` is how many tokens a
-    /// second adds, and `burst` how many can be saved.
+    /// Makes a full balance. `share` is what a success adds, in thousandths of a token. `floor` is
+    /// how many tokens a second adds, and `burst` how many can be saved.
     #[must_use]
     pub fn new(share: u64, floor: u32, burst: u32, now: Turn) -> Self {
         let full = u64::from(burst) * Self::TOKEN;
@@ -133,10 +135,11 @@ impl Tokens {
         }
     }
 
-    /// Takes a token. Of the time before `since` the floor adds nothing.
+    /// Takes a token. The floor adds nothing for the time before `since`.
     ///
     /// # Errors
-    /// There is none; with how many nanoseconds of the floor make up for what is missing, if it can.
+    /// No token is left. The error says how many nanoseconds of the floor make up for the missing
+    /// part, if there is a floor.
     pub fn withdraw(&self, now: u64, since: u64) -> Result<(), Option<u64>> {
         let mut seen = self.word.load();
         loop {
@@ -152,15 +155,17 @@ impl Tokens {
         }
     }
 
-    /// How many tokens there are, with what the floor adds of the time after `since`.
+    /// The number of tokens, including what the floor adds for the time after `since`.
     pub fn saved(&self, now: u64, since: u64) -> u32 {
         let seen = Balance::unpack(self.word.load());
         let tokens = self.with_floor(seen, now, since).saved / Self::TOKEN;
         u32::try_from(tokens).unwrap_or(u32::MAX)
     }
 
-    /// The balance with what the floor adds until now. A thread that has read the clock before another one did
-    /// adds nothing, and leaves the turn as it is.
+    /// The balance, including what the floor adds until now.
+    ///
+    /// A thread that read the clock before another thread adds nothing, and leaves the turn as it
+    /// is.
     fn with_floor(&self, balance: Balance, now: u64, since: u64) -> Balance {
         let (now, since) = (Turn::of(now), Turn::of(since));
         let turns = now.after(balance.turn).min(now.after(since));
@@ -174,7 +179,8 @@ impl Tokens {
         }
     }
 
-    /// In how many nanoseconds the floor will have added what is missing to a token.
+    /// The nanoseconds until the floor has added the missing part of a token; `None` without a
+    /// floor.
     fn missing(&self, balance: Balance, now: u64) -> Option<u64> {
         let missing = Self::TOKEN.saturating_sub(balance.saved);
         let turns = (self.floor > 0).then(|| missing.div_ceil(self.floor))?;

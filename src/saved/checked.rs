@@ -1,4 +1,4 @@
-//! Which saved values are refused.
+//! Refuses saved values that can't be restored.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::name::{Name, Shown};
 use crate::util::checksum::Checksum;
 
 impl SavedState {
-    /// By how much the clocks of two machines may differ, and a clock may be set back.
+    /// The largest difference between two machines' clocks, or a clock's setback, in nanoseconds.
     const TOLERANCE: u64 = 10_000_000_000;
 
-    /// How many nanoseconds after it was saved it is `now`, if that isn't before.
+    /// The value's age at `now`, in nanoseconds; 0 if it was saved later.
     pub(crate) fn age(&self, now: u64) -> u64 {
         now.saturating_sub(self.saved_at)
     }
 
-    /// Refuses what isn't a value that the breaker of this name has saved, not long before `now`.
+    /// Refuses a value that the breaker of this name hasn't saved, or saved too long before `now`.
     pub(crate) fn check(&self, name: &Name, now: u64, oldest: u64) -> Result<(), ConfigError> {
         if self.version != Self::VERSION {
             return Err(ConfigError::new(

@@ -1,4 +1,4 @@
-//! What a breaker knows, as a value that outlasts the process.
+//! Saved states: what a breaker knows, as a value that outlasts the process.
 
 mod checked;
 
@@ -12,14 +12,16 @@ use crate::name::Shown;
 use crate::state::State;
 use crate::util::checksum::{Checksum, Summed};
 
-/// What a breaker knew when it was [saved](crate::CircuitBreaker::save), to be
-/// [restored](crate::CircuitBreakerBuilder::restore) by the process that comes next.
+/// The state of a breaker when it was [saved](crate::CircuitBreaker::save), for the next process to
+/// [restore](crate::CircuitBreakerBuilder::restore).
 ///
-/// A process that is redeployed forgets what its breakers had learnt: the open one lets all calls through to a
-/// dependency that is still down, and the closed one must see the failures anew. So save each breaker every few
-/// seconds and when the process is asked to end, and restore it where it is built. The value goes through any
-/// format of serde's, text or binary; as JSON it takes some 500 bytes with a window by time, and a byte for each
-/// call of a window by count (`tests/it/saved.rs`).
+/// A process that is redeployed forgets what its breakers had learnt. An open breaker would let all
+/// calls through to a dependency that is still down. A closed one would have to see the failures
+/// again. So save each breaker every few seconds and when the process is asked to end. Restore it
+/// where it is built.
+///
+/// The value goes through any format of serde's, text or binary. As JSON it takes some 500 bytes
+/// with a window by time, and a byte for each call of a window by count (`tests/it/saved.rs`).
 ///
 /// ```
 /// use tripcurve::CircuitBreaker;
@@ -46,27 +48,28 @@ use crate::util::checksum::{Checksum, Summed};
 ///
 /// # What is kept
 ///
-/// A restored breaker goes on as if it had not been called since it was saved: what is left of an open time has
-/// become less, calls have left the window, as long as the time between was.
+/// A restored breaker continues as if it had not been called since it was saved. The remaining open
+/// time and the window have aged by the time in between.
 ///
 /// | | |
 /// |---|---|
-/// | the state | with its generation's number and age, and what is left of an open time; also a state that was entered by hand. A state that [`enabled`](crate::CircuitBreakerBuilder::enabled) or [`metrics_only`](crate::CircuitBreakerBuilder::metrics_only) hold is saved as closed; for the restored breaker its own settings decide |
-/// | a half-open breaker | is half-open with all places for probes free, and begins its ramp anew: who was on its way has gone with the process |
-/// | the window's counts | if window and [limit of slow calls](crate::TripPolicy::slow_rate) are the same; else it starts empty. In a window by time a call leaves up to a bucket too early, because the clock's buckets begin elsewhere |
-/// | failures in a row | as many as the window holds; all of them in a window by count without [`within`](crate::CountWindow::within) |
-/// | what an [adaptive](crate::TripPolicy::adaptive) policy has learnt | if the limit of slow calls is the same; the calls that it is weighing, if what is tolerated is as well |
-/// | what is [usual](crate::TripPolicy::slower_than_usual) | for the same percentile |
-/// | how many recoveries have failed, the age of the outage, how much traffic there was, a `Retry-After` | where the settings have a use for it |
+/// | the state | is kept, with its generation's number and age, and the remaining open time. A state that a command has set is kept too. A state that [`enabled`](crate::CircuitBreakerBuilder::enabled) or [`metrics_only`](crate::CircuitBreakerBuilder::metrics_only) hold is saved as closed; the restored breaker's own settings decide |
+/// | a half-open breaker | is half-open with all places for probes free, and starts its ramp again, because the calls in flight ended with the process |
+/// | the window's counts | are kept if window and [limit for slow calls](crate::TripPolicy::slow_rate) are unchanged; otherwise the window starts empty. In a window by time a call leaves up to a bucket too early, because the clock's buckets begin elsewhere |
+/// | failures in a row | are kept, as many as the window holds; all of them in a window by count without [`within`](crate::CountWindow::within) |
+/// | what an [adaptive](crate::TripPolicy::adaptive) policy has learnt | is kept if the limit for slow calls is unchanged. The calls that it is weighing are kept if the tolerated share is unchanged too |
+/// | what is [usual](crate::TripPolicy::slower_than_usual) | is kept for the same percentile |
+/// | how many recoveries have failed, the age of the outage, the amount of traffic, a `Retry-After` | are kept where the settings use them |
 /// | how long calls took, calls in flight | are not kept |
 ///
 /// # Never trusted
 ///
-/// It carries its version, its breaker's name, the time and a checksum, and each number is checked
-/// to be one that a breaker can have, alone and together with the others: no more failures right
-/// after another than failures, no slow calls without a limit. So a value that is old, of another
-/// breaker or damaged is refused by [`build`](crate::CircuitBreakerBuilder::build). The checksum is no signature,
-/// though: who may write the value may say that the breaker is forced open.
+/// The value carries its version, its breaker's name, the time and a checksum.
+/// [`build`](crate::CircuitBreakerBuilder::build) checks that a breaker can have each number, alone
+/// and together with the others. For example, there can't be more failures in a row than failures,
+/// or slow calls without a limit. So `build` refuses a value that is old, damaged or of another
+/// breaker. The checksum is no signature, though: a writer of the value can make the breaker start
+/// forced open.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct SavedState {
     version: u32,
@@ -89,7 +92,7 @@ impl fmt::Debug for SavedState {
     }
 }
 
-/// All but the checksum itself.
+/// Sums all fields but the checksum.
 impl Summed for SavedState {
     fn add_to(&self, sum: &mut Checksum) {
         let Self {
@@ -107,14 +110,14 @@ impl Summed for SavedState {
 }
 
 impl SavedState {
-    /// Grows when a release can't read what the one before has saved.
+    /// Grows when a release can't read what the former one has saved.
     const VERSION: u32 = 1;
 
     pub(crate) fn new(name: &str, saved_at: u64, core: SavedCore) -> Self {
         let mut saved = Self {
             version: Self::VERSION,
             name: name.to_owned(),
-            // The most that every format can write.
+            // The largest number that every format can write.
             saved_at: saved_at.min(i64::MAX as u64),
             checksum: String::new(),
             core,
@@ -129,30 +132,32 @@ impl SavedState {
         &self.name
     }
 
-    /// The state that the breaker was in; closed, if its [settings](crate::CircuitBreakerBuilder::enabled) held
-    /// it in another.
+    /// The state that the breaker was in. Closed if its
+    /// [settings](crate::CircuitBreakerBuilder::enabled) held it in another.
     #[must_use]
     pub fn state(&self) -> State {
         self.core.state()
     }
 
-    /// The number of its generation; see [`Snapshot::generation`](crate::Snapshot::generation).
+    /// The number of the state's generation; see
+    /// [`Snapshot::generation`](crate::Snapshot::generation).
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.core.generation()
     }
 
-    /// How long it would have stayed open, as of [then](Self::saved_at); `None` in other states.
+    /// How long the breaker would have stayed open, from [then](Self::saved_at) on; `None` in other
+    /// states.
     #[must_use]
     pub fn remaining_open(&self) -> Option<Duration> {
         (self.state() == State::Open).then(|| Duration::from_nanos(self.core.left_open()))
     }
 
-    /// When it was saved, by the system's clock.
+    /// The time of saving, by the system's clock.
     #[must_use]
     pub fn saved_at(&self) -> SystemTime {
         let since_1970 = Duration::from_nanos(self.saved_at);
-        // Ends in 2554, and a system whose time ends before has no such values.
+        // The sum ends in 2554. A system whose time ends before has no such values.
         SystemTime::UNIX_EPOCH
             .checked_add(since_1970)
             .unwrap_or(SystemTime::UNIX_EPOCH)
