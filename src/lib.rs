@@ -1,10 +1,10 @@
 //! A lock-free circuit breaker for latency-sensitive services.
 //!
-//! A circuit breaker stands between your code and a dependency that can fail: it counts how calls
-//! end, and when too many have failed, it *trips*. It is then open: it answers calls with an error
-//! at once instead of making them, which spares your users the wait and the dependency the load.
-//! After a while it lets a few calls through, the *probes*. If they succeed, it closes; if one
-//! fails, it stays open for another while.
+//! A circuit breaker stands between your code and a dependency that can fail. It counts how calls
+//! end. When too many have failed, it *trips*: it opens. An open breaker answers calls with an
+//! error at once instead of making them. That spares your users the wait, and the dependency the
+//! load. After a while, the breaker lets a few calls through, the *probes*. If they succeed, it
+//! closes. If one fails, it stays open for another while.
 //!
 //! ```
 //! use tripcurve::{CircuitBreaker, Fallback};
@@ -31,45 +31,46 @@
 //! | [`CircuitBreaker`] | [`call`](CircuitBreaker::call), [`call_async`](CircuitBreaker::call_async), or [`try_acquire`](CircuitBreaker::try_acquire) for a [`Permit`]; commands; [`snapshot`](CircuitBreaker::snapshot) |
 //! | [`CircuitBreakerBuilder`] | all settings with their defaults |
 //! | [`TripPolicy`], [`Window`] | what makes it trip, and over which stretch of calls |
-//! | [`Recovery`], [`Backoff`] | how it finds its way back |
+//! | [`Recovery`], [`Backoff`] | how it recovers |
 //! | [`Outcome`], [`Classify`] | what counts as a failure |
 //! | [`CallError`], [`Rejected`], [`Fallback`] | what a caller gets instead of a result, and what to do then |
 //! | [`CallTimeout`], [`RetryBudget`] | how long a call may take, and how many retries there may be |
-//! | [`State`], [`Snapshot`], [`Latency`], [`Transition`], [`Cause`] | what there is to see |
+//! | [`State`], [`Snapshot`], [`Latency`], [`Transition`], [`Cause`] | what a breaker shows |
 //! | [`Clock`], [`MockClock`] | time, and time in tests |
 //!
 //! # Guarantees
 //!
-//! Whatever the threads do at the same time:
+//! These hold whatever the threads do at the same time:
 //!
-//! 1. Each change of state is made by one call or command, and listeners are told of it once, in
+//! 1. One call or command makes each state change. Listeners are told of each change once, in
 //!    order. (A listener that is held up for too long misses some and is [told how
 //!    many](Transition::missed).)
-//! 2. While the breaker is half-open, at most [`probes`](CircuitBreakerBuilder::probes) calls are let through in
-//!    each generation. With an [adaptive](Recovery::adaptive) recovery it is one call, and then no
-//!    more than a growing share of the calls that ask. Calls that gave their places back don't
-//!    count, nor do calls [within a call](CircuitBreaker::call). The breaker can't stay half-open
-//!    for good because a probe never reports.
-//! 3. What was let through in one generation can't change another: a call that began before the
-//!    outage and ends after the recovery is not counted. (The breaker still honours a
-//!    [`Retry-After`](CircuitBreakerBuilder::retry_after) of a late failure. A late report can give the probes
-//!    [more time](CircuitBreakerBuilder::probe_timeout).)
-//! 4. An outcome is counted once, in the bucket of its time, or, when that has left the window, not
-//!    at all.
-//! 5. No trip is lost: of two failures that are recorded at the same time, at least one sees the
+//! 2. While the breaker is half-open, it lets at most [`probes`](CircuitBreakerBuilder::probes)
+//!    calls through in each generation. With an [adaptive](Recovery::adaptive) recovery, it lets
+//!    one call through, and then at most a growing share of the calls that ask. Calls that gave
+//!    their places back don't count, nor do calls [within a call](CircuitBreaker::call). A probe
+//!    that never reports can't keep the breaker half-open for good.
+//! 3. A call that was let through in one generation can't change another. So a call that began
+//!    before the outage and ends after the recovery is not counted. (The breaker still honours a
+//!    [`Retry-After`](CircuitBreakerBuilder::retry_after) of a late failure. A late report can give
+//!    the probes [more time](CircuitBreakerBuilder::probe_timeout).)
+//! 4. Each outcome is counted once, in the bucket of its time. If that bucket has left the window,
+//!    the outcome is not counted.
+//! 5. No trip is lost. Of two failures that are recorded at the same time, at least one sees the
 //!    other.
 //!
-//! These races are explored by the [loom](https://docs.rs/loom) models in `loom-tests`, on the code
-//! that ships. Besides:
+//! The [loom](https://docs.rs/loom) models in `loom-tests` explore these races on the code that
+//! ships. These guarantees hold too:
 //!
-//! 6. Driven by one thread, a breaker does step for step what a plain sequential model does
+//! 6. A breaker that one thread drives does step for step what a plain sequential model does
 //!    (`tests/it/against_model.rs`, and a fuzz target).
-//! 7. No method of a breaker panics, waits for another thread, or allocates on the path of a call,
-//!    except once in a breaker's life, when its window [grows](CircuitBreakerBuilder::shards), and, if it keeps
-//!    [histograms](CircuitBreakerBuilder::latency), when a thread then gets one of its own.
-//!    (A call that opens a breaker wakes its health check and the callers
-//!    that wait, if there are any, which may take the runtime's lock.)
-//!    A setting that makes no sense is refused by [`build`](CircuitBreakerBuilder::build) with the reason.
+//! 7. No method of a breaker panics, waits for another thread, or allocates on the path of a call.
+//!    Two cases are exempt from the last. A breaker allocates once in its life, when its window
+//!    [grows](CircuitBreakerBuilder::shards). If it keeps
+//!    [histograms](CircuitBreakerBuilder::latency), it then also allocates when a thread gets one
+//!    of its own. (A call that opens a breaker wakes its health check and the waiting callers, if
+//!    there are any. That may take the runtime's lock.) [`build`](CircuitBreakerBuilder::build)
+//!    refuses a setting that makes no sense, and says why.
 //! 8. A listener or a classifier that panics harms no other call and no other listener.
 //!
 //! There is no `unsafe` code and no lock. See the guide for the [limits](guide::limits).
@@ -81,22 +82,23 @@
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
-//! | `serde` | `SavedState`: what a breaker knows, for the process that comes next | serde |
+//! | `serde` | `SavedState`: the saved state of a breaker, for the next process | serde |
 //! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
 //!
 //! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
-//! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to `loom-tests`.)
+//! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to
+//! `loom-tests`.)
 #![forbid(unsafe_code)]
 // docs.rs marks each item with the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Half of the parts is `pub` only for the models of `loom-tests`; with that feature the lint sees all.
+// Many items are `pub` only for the models of `loom-tests`. With that feature, the lint sees all.
 #![cfg_attr(
     not(feature = "__model"),
     allow(unreachable_pub, unused_imports, dead_code)
 )]
 
-// In the order in which a call passes through them; each file uses only what stands below its line
-// (tests/it/house_rules.rs checks it).
+// The modules stand in the order in which a call passes through them. Each file uses only what
+// stands below its line (tests/it/house_rules.rs checks it).
 #[cfg(feature = "registry")]
 pub mod registry;
 mod retry_budget;
@@ -133,7 +135,7 @@ pub use policy::TripPolicy;
 pub use recovery::Recovery;
 pub use state::State;
 
-// Names that only the docs use; they let links from the root and the guide stay short.
+// Only the docs use these names. They keep the links from the root and the guide short.
 #[cfg(all(doc, feature = "bulkhead"))]
 use bulkhead::*;
 #[cfg(all(doc, feature = "registry"))]
@@ -144,7 +146,7 @@ use {
     snapshot::*, time::*, window::*,
 };
 
-/// Time, and time in tests.
+/// Clocks, timers, and mock time for tests.
 pub mod time {
     #[cfg(feature = "tokio")]
     pub use crate::clock::sleep::TokioSleep;
@@ -152,21 +154,21 @@ pub mod time {
     pub use crate::clock::{Clock, MockClock};
 }
 
-/// A bound on the retries.
+/// A budget that bounds retries.
 pub mod retry {
     pub use crate::retry_budget::{
         RetryBudget, RetryBudgetBuilder, RetryBudgetExhausted, RetryRefused,
     };
 }
 
-/// What a breaker keeps when its process restarts or its settings change.
+/// Saved states of breakers, and results of reconfigurations.
 pub mod persist {
     pub use crate::engine::Reconfigured;
     #[cfg(feature = "serde")]
     pub use crate::saved::SavedState;
 }
 
-/// The parts, for `loom-tests` alone. No promise holds for them.
+/// The internal parts, for `loom-tests` alone. They carry no promise of stability.
 #[cfg(feature = "__model")]
 #[doc(hidden)]
 pub mod __model {
@@ -236,7 +238,7 @@ pub mod __model {
 pub mod guide {
     #![doc = include_str!("docs/guide.md")]
 
-    // For the links of the pages.
+    // The links of the pages need these names.
     #[cfg(doc)]
     #[allow(clippy::wildcard_imports)]
     use crate::*;

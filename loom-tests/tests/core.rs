@@ -98,7 +98,7 @@ fn two_buckets() -> Ring {
 /// The same on both sides of a tick: one writer's clock is a bucket behind the other's, and no
 /// word but the run of failures is common.
 ///
-/// Fails when: `Core::record_failure` adds to the run before it writes to the window; when
+/// Fails when: `View::record_failure` adds to the run before it writes to the window; when
 /// `Shards` doesn't count a bucket one turn ahead.
 #[test]
 fn of_two_failures_on_both_sides_of_a_tick_no_trip_is_lost() {
@@ -117,7 +117,7 @@ fn of_two_failures_on_both_sides_of_a_tick_no_trip_is_lost() {
 
 /// The same for the last n calls.
 ///
-/// Fails when: `Core::record_failure` adds to the run before it writes to the window.
+/// Fails when: `View::record_failure` adds to the run before it writes to the window.
 #[test]
 fn of_two_failures_among_the_last_calls_no_trip_is_lost() {
     model(preemptions(3), || {

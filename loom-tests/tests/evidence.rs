@@ -416,7 +416,7 @@ fn assert_successes_are_weighed(breaker: &Breaker) {
 /// The success with which evidence ends, and a failure.
 ///
 /// Fails when: `GenerationCounter::clear_with` asks for evidence before it loads the word; when
-/// `Core::record_failure` notes evidence before there is any.
+/// `View::record_failure` notes evidence before there is any.
 #[test]
 fn a_failure_while_evidence_ends_leaves_a_note_of_its_own() {
     model(preemptions(3), || {

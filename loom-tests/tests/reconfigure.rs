@@ -75,7 +75,7 @@ fn fail(core: &Core) {
 /// A failure is recorded while a policy comes for which it is one too many.
 ///
 /// Fails when: `Core::judge_by_the_new` doesn't meet the run; when it judges nothing; when
-/// `Core::record_failure` judges by the settings that it has begun with.
+/// `View::record_failure` judges by the settings that it has begun with.
 #[test]
 fn of_a_failure_and_a_stricter_policy_no_trip_is_lost() {
     model(preemptions(3), || {

@@ -1,4 +1,5 @@
-//! What is usual: how often calls fail when nothing is wrong, and how much traffic there is.
+//! The usual behaviour of a dependency: how often calls fail while nothing is wrong, and how much
+//! traffic there is.
 
 use super::nats::{Nats, Surprise};
 #[cfg(feature = "serde")]
@@ -7,6 +8,8 @@ use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Ordering, SelfContained};
 use crate::window::rate;
 
+/// The fields of a packed `Learnt`.
+///
 /// ```text
 ///  63      50 49      40 39      30 29      20 19                0
 /// +----------+----------+----------+----------+-------------------+
@@ -14,8 +17,8 @@ use crate::window::rate;
 /// +----------+----------+----------+----------+-------------------+
 /// ```
 ///
-/// *Starts*: failures that began an excursion. *Pairs*: those that came right after another. *Inside*:
-/// calls that came in an excursion right after a success.
+/// *Starts*: failures that began an excursion. *Pairs*: failures right after another failure.
+/// *Inside*: calls in an excursion that came right after a success.
 mod learnt {
     use super::Field;
 
@@ -28,6 +31,8 @@ mod learnt {
     const _: () = assert!(INSIDE.end_bit() == 64);
 }
 
+/// The fields of a packed `Logs`.
+///
 /// ```text
 ///  62         52 51           37 36         26 25           11 10          0
 /// +-------------+---------------+-------------+---------------+-------------+
@@ -36,7 +41,8 @@ mod learnt {
 ///        after a failure               after a success          at the start
 /// ```
 ///
-/// Surprises, of failures in units of 1/256 nat, of successes of 1/8,192; up to 8 and 4 nats.
+/// Each field is a surprise. A failure's is in units of 1/256 nat, up to 8 nats; a success's is in
+/// units of 1/8,192 nat, up to 4 nats.
 mod logs {
     use super::Field;
 
@@ -46,13 +52,15 @@ mod logs {
     pub(super) const NEXT_SUCCESS: Field = FAILURE.then(15);
     pub(super) const NEXT_FAILURE: Field = NEXT_SUCCESS.then(11);
 
-    /// How many units of evidence one of a failure's is.
+    /// The units of evidence in one unit of a failure's field.
     pub(super) const COARSE: i64 = 32;
 }
 
-/// How surprising outcomes usually are: a failure when there is no evidence, with which an excursion
-/// starts; outcomes in an excursion, after a success and after a failure. Failures that come in clusters or
-/// in runs, as when a request that can't succeed is tried again, are no outage.
+/// How surprising outcomes usually are.
+///
+/// `start` is for a failure that starts an excursion. The other two are for outcomes in an
+/// excursion, after a success and after a failure. Keeping them apart stops clusters and runs of
+/// failures from looking like an outage. Retries of a request that can't succeed make such runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Logs {
     pub(super) start: Nats,
@@ -62,7 +70,7 @@ pub(super) struct Logs {
 
 impl Logs {
     fn unpack(word: u64) -> Self {
-        // Each has at most 15 bits.
+        // Each field has at most 15 bits.
         let get = |field: Field| i64::try_from(field.get(word)).unwrap_or(0);
         let failure = |field: Field| Nats::of_units(logs::COARSE * get(field));
         let success = |field: Field| Nats::of_units(get(field));
@@ -92,7 +100,7 @@ impl Logs {
     }
 }
 
-/// What was counted while nothing was wrong.
+/// The counts that were learnt while nothing was wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Learnt {
     pub(super) calls: u64,
@@ -103,10 +111,11 @@ pub(super) struct Learnt {
 }
 
 impl Learnt {
-    /// From so many failures on the past counts half: the share is known to a twentieth then.
+    /// Above this many failures, all counts are halved. The share is then known to within a
+    /// twentieth.
     const MEMORY: u64 = 512;
 
-    /// The largest share of failures that can be usual.
+    /// The largest share of failures that may be usual.
     pub(super) const LARGEST_SHARE: f64 = 0.15;
 
     fn unpack(word: u64) -> Self {
@@ -130,8 +139,8 @@ impl Learnt {
     /// Whether a breaker can have learnt these numbers.
     #[cfg(feature = "serde")]
     fn is_possible(self) -> bool {
-        // Each excursion began with a failure. Each of its calls failed, or is inside, or came
-        // after a failure.
+        // Each excursion began with a failure. Each of its calls failed, or counts as inside, or
+        // came right after a failure.
         self.pairs + self.starts <= self.failed && self.failed + self.inside <= self.calls
     }
 
@@ -158,9 +167,10 @@ impl Learnt {
         sum
     }
 
-    /// The share of calls that usually fails. A standard deviation more than was seen, and one in a hundred
-    /// as long as little was seen; never below a thousandth or above 15 %: what fails more often than that
-    /// may be usual, but it is not healthy.
+    /// The share of calls that usually fails.
+    ///
+    /// It is one standard deviation above what was seen, and one in a hundred while little was
+    /// seen. It stays in `0.001..=0.15`. A share above 15 % may be usual, but it isn't healthy.
     pub(super) fn share(self) -> f64 {
         Self::cautious(self.failed, self.calls, 100)
     }
@@ -172,13 +182,13 @@ impl Learnt {
     }
 
     fn logs(self) -> Logs {
-        // Of the calls that came when there was no evidence.
+        // Calls that came while there was no evidence.
         let outside = self.calls.saturating_sub(self.inside + self.failed);
         let start = Self::cautious(self.starts, outside + self.starts, 100);
-        // Those of failures that neither started an excursion nor came right after another.
+        // Failures that neither started an excursion nor came right after another failure.
         let again = self.failed.saturating_sub(self.starts + self.pairs);
         let inside = Self::cautious(again, self.inside, 50).max(start);
-        // A fourth as long as nothing was seen.
+        // A fourth while nothing was seen.
         let next = (rate(self.pairs, 1) + 1.0) / (rate(self.failed, 1) + 4.0);
         Logs {
             start: Surprise::at(start).failure,
@@ -188,25 +198,27 @@ impl Learnt {
     }
 }
 
-/// What is usual. It outlasts generations: it is a property of the dependency.
+/// The usual behaviour of the dependency. It outlasts generations.
 #[derive(Debug)]
 pub(super) struct Baseline {
     learnt: SelfContained,
     logs: AtomicU64,
-    /// Until when calls are learnt, in nanoseconds.
+    /// The time up to which calls are learnt, in nanoseconds.
     learnt_until: SelfContained,
-    /// Calls a second, as bits.
+    /// Calls per second, as the bits of an `f64`.
     pace: SelfContained,
-    /// When the pace was last taken, in nanoseconds; zero if it never was.
+    /// When the pace was last measured, in nanoseconds; zero if never.
     paced_at: SelfContained,
 }
 
 impl Baseline {
-    /// How much time passes at least from one look at the traffic to the next.
+    /// The time between two looks at the traffic, in nanoseconds. A generation's first second has
+    /// shorter ones.
     const INTERVAL: u64 = 1_000_000_000;
-    /// The most calls a second that are believed. It bounds the evidence that a trip takes.
+    /// The highest pace that is believed, in calls per second. It bounds the evidence that a trip
+    /// takes.
     pub(super) const FASTEST: f64 = 1e8;
-    /// The shortest time that has a pace.
+    /// The shortest time over which a pace is measured, in nanoseconds.
     const MOMENT: u64 = 10_000_000;
 
     pub(super) fn new() -> Self {
@@ -222,7 +234,7 @@ impl Baseline {
 
     #[cfg(feature = "serde")]
     pub(super) fn save(&self, ages: Ages) -> SavedBaseline {
-        // What is learnt between two of these loads is saved twice or not.
+        // A call that is learnt between two of these loads is saved twice or not at all.
         let learnt = Learnt::unpack(self.learnt.load());
         let learnt_until = self.learnt_until.load();
         let paced_at = self.paced_at.load();
@@ -251,7 +263,7 @@ impl Baseline {
         }
     }
 
-    /// Whether a breaker can have learnt these numbers, each of which is in its range.
+    /// Whether a breaker can have learnt these numbers. Each must be in its range already.
     #[cfg(feature = "serde")]
     pub(super) fn can_have_learnt(saved: [u64; 5]) -> bool {
         Self::learnt_of(saved).is_possible()
@@ -269,7 +281,7 @@ impl Baseline {
         }
     }
 
-    /// The most that can be learnt of each, in the order in which it is saved.
+    /// The largest value of each count, in the order in which they are saved.
     #[cfg(feature = "serde")]
     pub(super) const MOST: [u64; 5] = [
         learnt::CALLS.max(),
@@ -279,22 +291,24 @@ impl Baseline {
         learnt::INSIDE.max(),
     ];
 
-    /// Takes over what another one has learnt. Some of what is learnt meanwhile may be lost.
+    /// Copies what another baseline has learnt. Lessons that come meanwhile may be lost.
     pub(super) fn inherit(&self, other: &Self) {
         fn values(of: &Baseline) -> [&SelfContained; 4] {
             [&of.learnt, &of.learnt_until, &of.pace, &of.paced_at]
         }
-        // What one word says more than another is learnt within the next look.
+        // Words copied at different moments may disagree. The next look makes up for it.
         for (own, other) in values(self).into_iter().zip(values(other)) {
             own.store(other.load());
         }
-        // Relaxed, both: as for the other words.
+        // Relaxed, both: the word holds a whole value, and no other memory is read on the strength
+        // of it. An update lost here is made up for by the next lesson.
         let logs = other.logs.load(Ordering::Relaxed);
         self.logs.store(logs, Ordering::Relaxed);
     }
 
     pub(super) fn logs(&self) -> Logs {
-        // Relaxed: the word is all there is. A step that is taken by the former one was a step of then.
+        // Relaxed: the word holds a whole value, and no other memory is read on the strength of it.
+        // A thread that reads an old word weighs its outcome by what was usual then.
         Logs::unpack(self.logs.load(Ordering::Relaxed))
     }
 
@@ -303,20 +317,22 @@ impl Baseline {
         Learnt::unpack(self.learnt.load()).share()
     }
 
-    /// Calls a second.
+    /// The traffic, in calls per second.
     pub(super) fn pace(&self) -> f64 {
         f64::from_bits(self.pace.load())
     }
 
-    /// Learns what an excursion has come to that was no outage and ended at `now`; and that the calls of the
-    /// `nanos` nanoseconds before `began`, as far as they are not learnt yet, went well.
+    /// Learns the counts of an excursion that was no outage and ended at `now`.
+    ///
+    /// It also learns that earlier calls went well: those of the `nanos` nanoseconds before `began`
+    /// that aren't learnt yet.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a float beyond the range is its end"
     )]
     pub(super) fn learn(&self, more: Learnt, began: u64, now: u64, nanos: u64) {
-        // What comes between two of these accesses is learnt with the next excursion.
+        // Calls that come between two of these accesses are learnt with the next excursion.
         let before = self.learnt_until.raise(now);
         let passed = began.min(now).saturating_sub(before).min(nanos);
         let calls = (self.pace() * rate(passed, 1) / 1e9) as u64;
@@ -332,16 +348,18 @@ impl Baseline {
         }
     }
 
-    /// Takes the logs of what is learnt.
+    /// Recomputes the logs from what is learnt.
     fn take_logs(&self) {
-        // Relaxed: the exchange tells whether it was the latest.
+        // Relaxed: the exchange below fails if this value is out of date.
         let mut seen = self.logs.load(Ordering::Relaxed);
         loop {
-            // It is loaded again below.
+            // This word is loaded again below, to see whether it has changed.
             let learnt = self.learnt.load();
             let new = Learnt::unpack(learnt).logs().pack();
-            // AcqRel: who comes last finds what all before it have learnt, so that the logs that stay are
-            // of all that is learnt. Relaxed: as above.
+            // AcqRel: pairs with the same exchange in other threads. The last thread to exchange
+            // then sees all that the others have learnt when it loads `learnt` again. Otherwise the
+            // logs could leave out another thread's lesson. Relaxed: a failed exchange only gives
+            // the word for the next attempt, which acquires.
             match self
                 .logs
                 .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Relaxed)
@@ -353,8 +371,11 @@ impl Baseline {
         }
     }
 
-    /// Whether it is time to look at the traffic again, in a generation that began at `since`: each second;
-    /// in the first one whenever it is twice as old, unless the pace is known from before.
+    /// Whether it is time to look at the traffic again, in a generation that began at `since`.
+    ///
+    /// It is time once per second. In a generation's first second it is time whenever its age has
+    /// doubled. If the pace is known from an earlier generation, the first look comes after a
+    /// second.
     pub(super) fn is_due(&self, now: u64, since: u64) -> bool {
         Self::is_due_after(self.paced_at.load(), now, since)
     }
@@ -368,8 +389,9 @@ impl Baseline {
         now >= next
     }
 
-    /// Takes the pace if it is time, and says whether it was: `calls` gives how many there were in a window of
-    /// `window` nanoseconds.
+    /// Measures the pace if it is time, and returns whether it was.
+    ///
+    /// `calls` returns the number of calls in a window of `window` nanoseconds.
     pub(super) fn take_pace(
         &self,
         now: u64,
@@ -377,12 +399,12 @@ impl Baseline {
         window: u64,
         calls: impl FnOnce() -> u64,
     ) -> bool {
-        // A thread that meets another leaves it to that one.
+        // If two threads meet here, one of them measures.
         let before = self.paced_at.load();
         let takes = Self::is_due_after(before, now, since)
             && self.paced_at.exchange(before, now.max(1)).is_ok();
         if takes {
-            // One call in the first microsecond is no million a second.
+            // One call in the first microsecond doesn't mean a million calls per second.
             let covered = now.saturating_sub(since).min(window).max(Self::MOMENT);
             let pace = rate(calls().max(1), 1) / (rate(covered, 1) / 1e9);
             let pace = pace.min(Self::FASTEST);
@@ -415,7 +437,7 @@ mod tests {
         )
     }
 
-    /// Of runs of failures that were excursions by themselves, each ended by two successes.
+    /// Counts of runs of failures; each run is an excursion that two successes ended.
     fn of(calls: u64, failed: u64, pairs: u64) -> Learnt {
         let runs = failed - pairs;
         Learnt {
@@ -427,7 +449,7 @@ mod tests {
         }
     }
 
-    /// The chance of what is so surprising.
+    /// The chance of an outcome with this surprise.
     fn chance(surprise: Nats) -> f64 {
         (-surprise.get()).exp()
     }
@@ -466,7 +488,7 @@ mod tests {
         }
     }
 
-    /// A request that can't succeed, and is tried three times.
+    /// Some requests can't succeed, and each is tried three times.
     #[test]
     fn failures_that_come_by_threes_are_learnt_as_runs() {
         let threes = of(30_000, 300, 200).logs();
@@ -479,7 +501,7 @@ mod tests {
     /// Fails when: all failures are taken for the start of an excursion.
     #[test]
     fn failures_that_come_in_clusters_are_learnt_as_such() {
-        // In a hundred excursions two more failures each, of forty calls after a success.
+        // A hundred excursions hold two more failures each, among forty calls after a success.
         let clusters = Learnt {
             calls: 30_000,
             failed: 300,
@@ -488,7 +510,7 @@ mod tests {
             inside: 4_000,
         };
         let logs = clusters.logs();
-        // 100 of 25,800 calls outside and 200 of 4,000 inside, and a standard deviation and one more.
+        // 100 of 25,800 calls outside and 200 of 4,000 inside, plus a standard deviation and one.
         assert_close(chance(logs.start), 111.0 / 25_900.0, 1.001);
         assert_close(chance(logs.after_success.failure), 215.1 / 4_050.0, 1.001);
     }
@@ -500,7 +522,7 @@ mod tests {
             learnt = learnt.plus(of(20, 1, 0));
         }
         assert_close(learnt.share(), 0.05, 1.15);
-        // As much again as is remembered, and the rest is hardly known any more.
+        // After as many lessons again, the old ones hardly count.
         for _ in 0..4 * Learnt::MEMORY {
             learnt = learnt.plus(of(100, 1, 0));
         }
@@ -515,11 +537,11 @@ mod tests {
         assert_close(baseline.pace(), 100.0, 1.000_001);
         baseline.learn(of(0, 1, 0), 10 * SECOND, 10 * SECOND, 5 * SECOND);
         baseline.learn(of(0, 2, 1), 12 * SECOND, 12 * SECOND, 5 * SECOND);
-        // What comes too late, from a thread that slept, adds no calls.
+        // A late lesson, from a thread that slept, adds no calls.
         baseline.learn(of(0, 0, 0), 11 * SECOND, 11 * SECOND, 5 * SECOND);
         let learnt = || Learnt::unpack(baseline.learnt.load());
         assert_eq!(learnt(), of(700, 3, 1));
-        // One that took two seconds: a second's calls before, and its own ten.
+        // An excursion of two seconds adds one second's calls before it, and its own ten.
         baseline.learn(of(10, 4, 1), 13 * SECOND, 15 * SECOND, 5 * SECOND);
         assert_eq!(learnt(), of(810, 7, 2));
         assert_eq!(baseline.logs(), Logs::unpack(learnt().logs().pack()));

@@ -1,10 +1,12 @@
-//! The calls since there was last no evidence, in one word.
+//! The counts of an excursion: the calls since there was last no evidence, in one word.
 
 use super::baseline::{Learnt, Logs};
 use super::nats::{Nats, Outages, Surprise};
 use crate::state::Generation;
 use crate::sync::field::Field;
 
+/// The fields of a packed `Excursion`.
+///
 /// ```text
 ///  63         53 52    46 45     37 36      28 27   19 18     10 9        0
 /// +-------------+--------+---------+----------+-------+---------+----------+
@@ -13,9 +15,9 @@ use crate::sync::field::Field;
 ///                        |  against what is usual     | against what is tolerated
 /// ```
 ///
-/// *Run*: failures since the last success, counted one by one up to 64 and then by sixteens.
-/// *Pairs*: failures that came right after another. When a field is full, its half of the word is
-/// halved, which loses evidence and makes none.
+/// *Run*: failures since the last success, counted one by one up to 64 and then in steps of 16.
+/// *Pairs*: failures that came right after another failure. When a field is full, its half of the
+/// word is halved. Halving only ever loses evidence.
 mod layout {
     use super::Field;
 
@@ -30,24 +32,26 @@ mod layout {
     const _: () = assert!(GENERATION.end_bit() == 64);
 }
 
-/// What was counted in an excursion.
+/// The counts of an excursion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Excursion {
-    /// Failed, against what is usual.
+    /// Calls that failed, against what is usual.
     pub(super) failed: u32,
-    /// Succeeded, against what is usual.
+    /// Calls that succeeded, against what is usual.
     pub(super) succeeded: u32,
-    /// Failed right after another.
+    /// Calls that failed right after another failure.
     pub(super) pairs: u32,
-    /// Failed since the last success, as the word counts them; see [`Excursion::run_length`].
+    /// Calls that failed since the last success, as the word counts them; see
+    /// [`Excursion::run_length`].
     pub(super) run: u32,
-    /// Failed, against what is tolerated. The two begin at different calls.
+    /// Calls that failed, against what is tolerated. This count may begin at another call than
+    /// `failed`.
     pub(super) tolerated_failed: u32,
-    /// Succeeded, against what is tolerated.
+    /// Calls that succeeded, against what is tolerated.
     pub(super) tolerated_succeeded: u32,
 }
 
-/// What the outcomes are weighed against besides what is usual.
+/// The tolerated share of failures, against which outcomes are weighed in addition.
 #[derive(Debug)]
 pub(super) struct Tolerance {
     pub(super) surprise: Surprise,
@@ -91,12 +95,12 @@ impl Excursion {
             | of(layout::TOLERATED_SUCCEEDED, self.tolerated_succeeded)
     }
 
-    /// Whether the word is of this generation.
+    /// Whether the word belongs to `generation`.
     pub(super) fn is_of(word: u64, generation: Generation) -> bool {
         layout::GENERATION.get(word) == Self::tag(generation)
     }
 
-    /// The fields as they are saved.
+    /// Returns the fields in the order in which they are saved.
     #[cfg(feature = "serde")]
     pub(super) fn save(self) -> [u32; 6] {
         [
@@ -129,7 +133,7 @@ impl Excursion {
         }
     }
 
-    /// The most that each field can be, in the order in which they are saved.
+    /// The largest value of each field, in the order in which they are saved.
     #[cfg(feature = "serde")]
     pub(super) const MOST: [u64; 6] = [
         layout::FAILED.max(),
@@ -140,18 +144,18 @@ impl Excursion {
         layout::TOLERATED_SUCCEEDED.max(),
     ];
 
-    /// Failures of a run are counted one by one up to this length.
+    /// The length up to which failures of a run are counted one by one.
     const EXACT_RUN: u32 = 64;
-    /// Beyond `EXACT_RUN` a run grows whenever the count of all failures is divisible by this.
+    /// Beyond `EXACT_RUN`, a run grows whenever the count of all failures is divisible by this.
     const RUN_STEP: u32 = 16;
 
-    /// The run with one more failure, the `failed`th of the excursion.
+    /// The run with one more failure, which is the `failed`th of the excursion.
     fn longer_run(run: u32, failed: u32) -> u32 {
         let counts = run < Self::EXACT_RUN || failed.is_multiple_of(Self::RUN_STEP);
         (run + u32::from(counts)).min(Self::full(layout::RUN))
     }
 
-    /// The least number of failures since the last success, up to 1,057.
+    /// A lower bound of the failures since the last success, up to 1,057.
     ///
     /// Where nearly all failures come right after another, each is little evidence. Only a run that
     /// is known to be long shows a total outage there.
@@ -170,7 +174,7 @@ impl Excursion {
         let is_one_possible = |failed: u32, succeeded: u32| failed > 0 || succeeded == 0;
         is_one_possible(self.failed, self.succeeded)
             && is_one_possible(self.tolerated_failed, self.tolerated_succeeded)
-            // The first failure of a run came after no other.
+            // The first failure of a run is of no pair.
             && self.pairs <= self.failed.saturating_sub(1)
             && self.run <= self.failed.min(self.tolerated_failed)
             // A success ended each earlier run.
@@ -182,7 +186,7 @@ impl Excursion {
         self.failed == 0 && self.tolerated_failed == 0
     }
 
-    /// One more failed.
+    /// Counts one more failure.
     #[must_use]
     pub(super) fn failure(mut self) -> Self {
         let is_pair = u32::from(self.run > 0 && self.failed > 0);
@@ -202,7 +206,7 @@ impl Excursion {
         }
     }
 
-    /// One more succeeded. Where no evidence is left, what was counted is dropped.
+    /// Counts one more success. Counts without evidence left are dropped.
     #[must_use]
     pub(super) fn success(mut self, usual: &Expected<'_>, tolerance: Option<&Tolerance>) -> Self {
         if self.succeeded == Self::full(layout::SUCCEEDED) {
@@ -227,7 +231,7 @@ impl Excursion {
         self
     }
 
-    /// What there is to learn from it once a success has ended it.
+    /// The lesson of this excursion once a success has ended it.
     pub(super) fn lesson(self) -> Learnt {
         let runs = self.failed.saturating_sub(self.pairs);
         let ended = runs.saturating_sub(u32::from(self.run > 0));
@@ -237,12 +241,12 @@ impl Excursion {
             failed: self.failed.into(),
             pairs: self.pairs.into(),
             starts: 1,
-            // The success that ends it as well.
+            // This includes the success that ends the excursion.
             inside: u64::from(after_success) + 1,
         }
     }
 
-    /// Rounded so that evidence is lost. Where no failure is left, nothing is.
+    /// Halves both counts so that evidence is lost. If no failure is left, no success is either.
     fn half(failed: u32, succeeded: u32) -> (u32, u32) {
         match failed / 2 {
             0 => (0, 0),
@@ -255,7 +259,8 @@ impl Excursion {
         Self {
             failed,
             succeeded,
-            // One that came after another is less evidence than one that didn't, but the first came after none.
+            // Rounded up, because a failure of a pair is less evidence. The first failure is of no
+            // pair.
             pairs: self.pairs.div_ceil(2).min(failed.saturating_sub(1)),
             ..self
         }
@@ -272,7 +277,7 @@ impl Excursion {
     }
 }
 
-/// What the outcomes are weighed against in the first place: what is usual.
+/// The usual behaviour, against which outcomes are always weighed.
 #[derive(Debug)]
 pub(super) struct Expected<'a> {
     pub(super) logs: Logs,
@@ -280,7 +285,7 @@ pub(super) struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// How surprising the calls would usually be.
+    /// How surprising these calls would be if nothing were wrong.
     fn surprise(&self, counted: Excursion) -> Nats {
         let Logs {
             start,
@@ -288,7 +293,8 @@ impl Expected<'_> {
             after_failure,
         } = self.logs;
         let runs = counted.failed.saturating_sub(counted.pairs);
-        // One started the excursion; each but one that goes on was ended by a success.
+        // The first run started the excursion. A success ended each run except one that still goes
+        // on.
         let again = runs.saturating_sub(1);
         let ended = runs.saturating_sub(u32::from(counted.run > 0));
         let others = counted.succeeded.saturating_sub(ended);
@@ -300,7 +306,7 @@ impl Expected<'_> {
         self.outages.least(usual, counted.failed, counted.succeeded)
     }
 
-    /// The evidence.
+    /// The evidence against the usual behaviour.
     pub(super) fn evidence(&self, counted: Excursion) -> Nats {
         if counted.failed == 0 {
             return Nats::ZERO;
@@ -309,8 +315,8 @@ impl Expected<'_> {
         let run = match counted.run {
             0 => Nats::ZERO,
             run => {
-                // The run started the excursion if nothing else failed in it. Of a long run that
-                // isn't known.
+                // A run that holds all failures started the excursion. A run above `EXACT_RUN` is
+                // counted short, so it is never taken for the start.
                 let first = if counted.failed > run {
                     self.logs.after_success.failure
                 } else {
@@ -338,7 +344,7 @@ impl Tolerance {
         )
     }
 
-    /// The evidence.
+    /// The evidence against the tolerated share.
     pub(super) fn evidence(&self, counted: Excursion) -> Nats {
         let run = self.surprise.failure * counted.run_length();
         self.outages.best(
@@ -396,7 +402,7 @@ mod tests {
             )
     }
 
-    /// Counts that have no room for one more.
+    /// Counts with at least one field that is full.
     fn full_excursions() -> impl Strategy<Value = Excursion> {
         let failed = Excursion::full(layout::FAILED);
         let runs = prop_oneof![1..=3_u32, 1..=failed];
@@ -431,7 +437,7 @@ mod tests {
         })
     }
 
-    /// One in a hundred fails, and one in four after another.
+    /// One call in a hundred fails, and one in four right after a failure.
     fn logs() -> Logs {
         Logs {
             start: Surprise::at(0.01).failure,
@@ -507,7 +513,8 @@ mod tests {
             before = after;
         }
         assert_eq!(counted, Excursion::default());
-        // Five failures, four of them after another, against 30 %, and a success after a failure.
+        // Five failures, four of them right after another, and a success after a failure: against
+        // 30 %.
         let evidence = (0.3_f64 / 0.01).recip().ln() + 4.0 * (0.3_f64 / 0.25).recip().ln();
         let first = (0.7_f64 / 0.75).ln();
         let each = (0.7_f64 / 0.99).ln();
@@ -544,13 +551,13 @@ mod tests {
             outages: &outages,
         };
         let counted = failures(1).success(&usual, None).failure();
-        // One of 500, then a success for which there were three chances in four, then one of ten; if 80 %
-        // fail, that is likelier.
+        // One of 500 fails, then a call succeeds at a chance of three in four, then one of ten
+        // fails. An outage of 80 % explains that better.
         let usual_nats = 500_f64.ln() + 0.75_f64.recip().ln() + 10_f64.ln();
         let expected = usual_nats + 2.0 * 0.8_f64.ln() + 0.2_f64.ln();
         let found = usual.evidence(counted).get();
         assert!((found - expected).abs() < 0.001, "{found}, not {expected}");
-        // From some point on all fail: three more, of which the first came in the excursion.
+        // Then three more calls fail in a row. The first of them is inside of the excursion.
         let counted = (0..20).fold(counted, |counted, _| counted.success(&usual, None));
         let counted = counted.failure().failure().failure();
         assert_eq!((counted.failed, counted.run), (5, 3));
@@ -575,7 +582,7 @@ mod tests {
             inside: 1,
         };
         assert_eq!(failures(3).lesson(), expected);
-        // The success that would end it comes after another success, and so did one more before.
+        // The success that would end it comes after another success. One before it did too.
         let counted = success(success(failures(3)));
         (expected.calls, expected.inside) = (6, 2);
         assert_eq!(counted.lesson(), expected);
@@ -603,8 +610,8 @@ mod tests {
             prop_assert_eq!(Excursion::unpack(word, other), Excursion::default());
         }
 
-        /// So nothing ever trips because a field was full: what the first failure weighs is not halved, but
-        /// had that been enough, it would have tripped then.
+        /// So nothing trips because a field was full. The weight of the first failure is not
+        /// halved. Had that weight been enough, the breaker would have tripped on it.
         ///
         /// Fails when: `halved` leaves the successes, or halves the pairs alone.
         #[test]

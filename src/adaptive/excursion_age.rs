@@ -1,26 +1,27 @@
-//! For how long more calls have failed than usual.
+//! How long calls have been failing more often than usual.
 
 use crate::sync::{AtomicU64, Ordering, Payload};
 
 #[cfg(feature = "serde")]
 use super::persist::Ages;
 
-/// An excursion, and how long those before it had lasted.
+/// The age of an excursion, and of those shortly before it.
 ///
-/// A share of failures that stays between what is usual and what is tolerated is a chain of excursions: by
-/// chance one ends, and the next begins some calls later. One that follows closely goes on with the age of those
-/// before. Time without evidence takes off [four times](Self::REST) as much.
+/// A share of failures between what is usual and what is tolerated makes a chain of excursions. By
+/// chance one ends, and the next begins some calls later. An excursion that follows closely
+/// inherits the age of those before it. Time without evidence takes off [four times](Self::REST) as
+/// much.
 ///
-/// All are nanoseconds on the breaker's clock.
+/// All times are nanoseconds on the breaker's clock.
 #[derive(Debug)]
 pub(super) struct ExcursionAge {
-    /// When the latest excursion began; never goes back. The evidence publishes it.
+    /// When the latest excursion began. It never goes back, and the evidence publishes it.
     began: Payload,
-    /// When the latest failed or slow call ended; never goes back.
+    /// When the latest failed or slow call ended. It never goes back.
     latest: AtomicU64,
     /// How long excursions had lasted when the last of them ended. `ended` publishes it.
     lasted: Payload,
-    /// When that was.
+    /// When the last excursion ended.
     ended: AtomicU64,
 }
 
@@ -36,8 +37,8 @@ impl ExcursionAge {
         }
     }
 
-    /// Saves four values: the beginning of the latest excursion, the end of the latest failed call,
-    /// how long all excursions before had lasted, and when the last of them ended.
+    /// Saves when the latest excursion began, and when the latest failed call ended. Then come how
+    /// long all excursions before had lasted, and when the last of them ended.
     #[cfg(feature = "serde")]
     pub(super) fn save(&self, ages: Ages) -> (Option<u64>, Option<u64>, u64, Option<u64>) {
         let (ended, lasted) = self.ended_and_lasted();
@@ -45,7 +46,7 @@ impl ExcursionAge {
         (began, latest, lasted, ages.of(ended))
     }
 
-    /// The same as they were saved.
+    /// Restores the four values that [`save`](Self::save) returned.
     #[cfg(feature = "serde")]
     pub(super) fn restore(
         (began, latest, lasted, ended): (Option<u64>, Option<u64>, u64, Option<u64>),
@@ -59,13 +60,13 @@ impl ExcursionAge {
         }
     }
 
-    /// Notes that an excursion begins, before anybody can find it.
+    /// Notes that an excursion begins, before any other thread can find it.
     pub(super) fn start(&self, now: u64) {
-        // A later time, of a thread that was forestalled, stays.
+        // If another thread has noted a later time, that one stays.
         self.began.raise(now);
     }
 
-    /// When the excursion began that the caller has found, in a word that was loaded with Acquire.
+    /// When the caller's excursion began. The caller has loaded its word with Acquire.
     pub(super) fn began(&self) -> u64 {
         self.began.load()
     }
@@ -91,29 +92,33 @@ impl ExcursionAge {
 
     #[inline]
     fn ended_and_lasted(&self) -> (u64, u64) {
-        // Acquire: pairs with the Release in `end`; a reader that finds when one ended finds how long all had
-        // lasted by then, not how long others had that are long forgotten. A reader that finds that without
-        // when it ended takes it for less.
+        // Acquire: pairs with the Release in `end`. A reader that finds when an excursion ended
+        // also finds how long all had lasted by then. Otherwise it could find the age of excursions
+        // that are long forgotten. A reader may find a new `lasted` with an old `ended`; it then
+        // computes a lower age.
         let ended = self.ended.load(Ordering::Acquire);
         let lasted = self.lasted.load();
         (ended, lasted)
     }
 
-    /// How long the excursions before one that began at `began` had lasted, in a generation that began at
-    /// `since`.
+    /// How long the excursions before this one had lasted.
+    ///
+    /// This one began at `began`, in a generation that began at `since`.
     pub(super) fn before(&self, began: u64, since: u64) -> u64 {
         let (ended, lasted) = self.ended_and_lasted();
-        // While the breaker was open or half-open there were no calls to go well.
+        // While the breaker was open or half-open, no calls could go well.
         let rest = began.saturating_sub(ended.max(since));
         lasted.saturating_sub(rest.saturating_mul(Self::REST))
     }
 
-    /// One that began at `began`, in a generation that began at `since`, ends at `now`.
+    /// Notes that an excursion ends at `now`. It began at `began`, in a generation that began at
+    /// `since`.
     pub(super) fn end(&self, began: u64, now: u64, since: u64) {
         let lasted = now.saturating_sub(began);
         let lasted = lasted.saturating_add(self.before(began, since));
-        // Of two that end at once, one is forgotten. Release: pairs with the Acquire in `ended_and_lasted`,
-        // which then finds `lasted`.
+        // If two threads end excursions at once, one of the two is lost. Release: pairs with the
+        // Acquire in `ended_and_lasted`, which then finds `lasted`. Otherwise a reader could add
+        // the age of excursions that are long forgotten.
         self.lasted.store(lasted);
         self.ended.store(now, Ordering::Release);
     }
@@ -123,7 +128,7 @@ impl ExcursionAge {
 mod tests {
     use super::*;
 
-    /// Fails when: `end` doesn't look at those before.
+    /// Fails when: `end` doesn't add the age of excursions before.
     #[test]
     fn excursions_that_follow_each_other_closely_are_as_old_as_all_of_them() {
         let age = ExcursionAge::new();
@@ -144,7 +149,7 @@ mod tests {
         assert_eq!(age.before(u64::MAX, 0), 0);
     }
 
-    /// Fails when: time is counted that belongs to another generation.
+    /// Fails when: time of another generation is counted.
     #[test]
     fn the_time_in_which_the_breaker_was_not_closed_does_not_count() {
         let age = ExcursionAge::new();

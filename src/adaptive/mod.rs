@@ -1,21 +1,24 @@
 //! The adaptive decision: a sequential test that weighs each outcome as it comes.
 //!
-//! A failure is evidence for an outage: the more, the less usual failures are. A success is evidence
-//! against it. What has come together since there was last none is kept as counts in one word, the
-//! [`Excursion`]; how much evidence that is, is a function of the counts, of what is usual, and of
-//! nothing else. The breaker trips when there is so much that healthy traffic would show it as seldom
-//! as the user allows. While there is none, a success writes nothing.
+//! A failure is evidence for an outage. The rarer failures usually are, the more evidence one is. A
+//! success is evidence against an outage. The calls since there was last no evidence are counted in
+//! one word, the [`Excursion`]. The evidence depends only on these counts and on what is usual. The
+//! breaker trips when healthy traffic would show so much evidence as seldom as the user allows.
+//! While there is no evidence, a success writes nothing.
 //!
-//! Evidence ages as the window does. Once no call has failed for as long as the window is, the last
-//! failure has left the window, and all evidence is gone. Failures that follow each other more
-//! closely are one excursion, however long it lasts: calls that come once in ten seconds and all
+//! Evidence ages as the window does. When no call has failed for the length of the window, the last
+//! failure has left it. All evidence is then gone. Failures that follow each other more closely are
+//! one excursion, however long it lasts. For example, calls that come every ten seconds and all
 //! fail are an outage in a window of a minute. So only silence ages evidence; successes weigh
 //! against it.
 //!
-//! Sources: Page 1954, "Continuous inspection schemes"; Lorden 1971, "Procedures for reacting to a
-//! change in distribution", for the delay that no test can beat, and that a one-sided test begun again
-//! and again comes close to it; Moustakides 1986, "Optimal stopping times for detecting changes in
-//! distributions". How close this one comes is measured in `lab/RESULTS.md`.
+//! Sources:
+//! - Page 1954, "Continuous inspection schemes".
+//! - Lorden 1971, "Procedures for reacting to a change in distribution": the delay that no test can
+//!   beat, and that a one-sided test restarted again and again comes close to it.
+//! - Moustakides 1986, "Optimal stopping times for detecting changes in distributions".
+//!
+//! `lab/RESULTS.md` measures how close this test comes.
 
 mod baseline;
 mod excursion;
@@ -38,37 +41,38 @@ use crate::window::rate;
 #[cfg(feature = "serde")]
 pub(crate) use persist::SavedEvidence;
 
-/// What the user wants of the decision.
+/// The user's settings of the adaptive policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdaptiveConfig {
-    /// The share of calls that may fail for as long as it likes.
+    /// The share of calls that may fail for any length of time.
     pub tolerate: f64,
-    /// How much time should pass between two trips on noise.
+    /// The mean time between two false trips that the user accepts.
     pub false_trip_budget: Duration,
 }
 
 impl AdaptiveConfig {
-    /// The share of failures that a recovery has to accept: what is tolerated, and what can be usual.
+    /// The share of failures that a recovery must accept: the larger of the tolerated share and the
+    /// largest usual one.
     #[must_use]
     pub fn acceptable(self) -> f64 {
         self.tolerate.max(Learnt::LARGEST_SHARE)
     }
 }
 
-/// What speaks for a trip, if it is enough.
+/// The evidence on which a breaker trips.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TripEvidence {
-    /// Calls that failed or took too long since there was last no evidence.
+    /// Calls that failed or took too long in the excursion.
     pub failures: u32,
-    /// Calls since then.
+    /// All calls of the excursion.
     pub calls: u32,
-    /// How long ago that was, in nanoseconds.
+    /// How long ago the excursion began, in nanoseconds.
     pub within: u64,
-    /// The share that usually fails.
+    /// The share of calls that usually fails.
     pub usual: f64,
-    /// The evidence.
+    /// The evidence, in nats.
     pub nats: f64,
-    /// How much it takes.
+    /// The evidence that a trip takes, in nats.
     pub needed: f64,
 }
 
@@ -76,7 +80,7 @@ pub struct TripEvidence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lesson {
     learnt: Learnt,
-    /// When it began, in nanoseconds.
+    /// When the excursion began, in nanoseconds.
     began: u64,
 }
 
@@ -87,37 +91,42 @@ pub struct Evidence {
     age: ExcursionAge,
     baseline: Baseline,
     outages: Outages,
-    /// If anything is tolerated: what that is.
+    /// The tolerated share, if any is.
     tolerance: Option<Tolerance>,
-    /// How many nats it takes at one call a second.
+    /// The evidence that a trip takes at one call per second.
     needed: Nats,
-    /// The same against what is tolerated, right after an excursion has begun.
+    /// The evidence against the tolerated share that a trip takes right after an excursion has
+    /// begun.
     needed_at_once: Nats,
-    /// Up to how old an excursion `needed_at_once` holds, in nanoseconds.
+    /// The age of an excursion up to which `needed_at_once` holds, in nanoseconds.
     at_once: u64,
     /// The window's length, in nanoseconds.
     window: u64,
 }
 
 impl Evidence {
-    /// What may be usual is anything up to 15 %; a share that is twice that is an outage.
+    /// Up to 15 % may be usual. Twice that is an outage.
     const OUTAGES: [f64; 3] = [0.3, 0.5, 0.8];
 
-    /// A test that is begun again whenever there is no evidence trips falsely once in e^(needed + this)
-    /// calls or more seldom: measured (`tests/it/budget.rs`). By theory alone it would be zero.
+    /// The margin in nats that a restarted test has over theory, measured in `tests/it/budget.rs`.
+    ///
+    /// A test that restarts whenever there is no evidence trips falsely at most once in e^(needed +
+    /// this) calls. Theory alone gives zero.
     const SLACK: f64 = 0.5;
     const TOLERATED_SLACK: f64 = 1.0;
 
-    /// How much of the budget for false trips there is for a share of failures that is tolerated, and
-    /// has come about just now. As it lasts, it takes more and more evidence that it is an outage.
+    /// The part of the false-trip budget that holds for a tolerated share of failures that is new.
+    /// The longer such a share lasts, the more evidence a trip takes.
     const AT_ONCE: f64 = 1.0 / 1440.0;
-    /// For so many windows traffic is taken to have been what it is now. More would teach an idle night as
-    /// healthy calls, less would teach too few calls where failures are rare.
+    /// The number of windows for which traffic is assumed to have been steady. With more, an idle
+    /// night would be learnt as healthy calls. With fewer, too few calls would be learnt where
+    /// failures are rare.
     const WINDOWS: u64 = 16;
-    /// How much longer than an excursion has lasted should it take until it trips falsely.
+    /// The mean time to a false trip grows to this many times the excursion's age.
     const PATIENCE: f64 = 30.0;
 
-    /// No evidence, and nothing known of what is usual; the window is so many nanoseconds long.
+    /// Creates evidence that is empty and knows nothing of what is usual. `window` is the window's
+    /// length in nanoseconds.
     #[must_use]
     pub fn new(config: AdaptiveConfig, window: u64) -> Self {
         let tolerance = (config.tolerate > 0.0).then(|| {
@@ -143,7 +152,7 @@ impl Evidence {
         }
     }
 
-    /// Whether both were made by the same settings.
+    /// Whether both have equal settings.
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.needed, it.needed_at_once, it.at_once, it.window);
@@ -151,12 +160,12 @@ impl Evidence {
         shape(self) == shape(other) && tolerated(self) == tolerated(other)
     }
 
-    /// Takes over what another one has learnt of the dependency, but no evidence.
+    /// Takes over what `other` has learnt of the dependency, but no evidence.
     pub fn inherit(&self, other: &Self) {
         self.baseline.inherit(&other.baseline);
     }
 
-    /// Starts `generation` with none.
+    /// Starts `generation` without evidence.
     pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
         let next = |seen| {
             if Excursion::is_of(seen, generation) {
@@ -175,8 +184,9 @@ impl Evidence {
         }
     }
 
-    /// Weighs a call of `generation` that failed or took too long, and ended at `now`; `None` if
-    /// `is_current` says that the generation is over.
+    /// Weighs a call of `generation` that failed or took too long, and ended at `now`.
+    ///
+    /// Returns `None` if `is_current` says that the generation is over.
     pub fn failure(
         &self,
         generation: Generation,
@@ -204,41 +214,43 @@ impl Evidence {
             }
             is_current
         };
-        // Read-modify-writes of one word, so of failures that are weighed at the same time none is lost,
-        // and the last one to be weighed sees the others.
+        // All updates are read-modify-writes of one word. So no failure is lost, and the thread
+        // that weighs the last one sees the others.
         self.word.update(next, begins_in_it).map(|_| ())
     }
 
     /// Drops evidence of `generation` that is too old at `now`.
     ///
     /// The word is loaded before the date. So evidence that came after the silence is found with
-    /// its own date or a later one, and stays. One case is lost: while this thread sleeps, a single
-    /// new failure replaces a single old one, and the word is the same again. Then that one failure
-    /// is dropped.
+    /// its own date or a later one, and stays. In one case a failure is lost. While this thread
+    /// sleeps, a single new failure may replace a single old one, and the word is equal again. Then
+    /// the new failure is dropped.
     #[inline]
     fn drop_old(&self, generation: Generation, now: u64) {
-        // Acquire: pairs with the Release of the update that counted a failure; its date, noted
-        // before, is found below. Otherwise young evidence would look old.
+        // Acquire: pairs with the Release of the update that counted a failure. That thread noted
+        // the failure's date before, so the load below finds it. Otherwise young evidence would
+        // look old.
         let seen = self.word.atomic().load(Ordering::Acquire);
         if self.is_old(now) && !Excursion::unpack(seen, generation).is_over() {
             let none = Excursion::default().pack(generation);
-            // If this fails, another thread has dropped the evidence, or has weighed a call
-            // meanwhile.
+            // This fails if another thread has dropped the evidence or weighed a call meanwhile.
             self.word.update_own(seen, none);
         }
     }
 
-    /// Whether no call has failed for as long as the window is.
+    /// Whether no call has failed for the length of the window.
     #[inline]
     fn is_old(&self, now: u64) -> bool {
         now.saturating_sub(self.age.latest()) >= self.window
     }
 
-    /// Weighs a call of `generation` that succeeded in time, and says what there is to learn if with it
-    /// no evidence is left.
+    /// Weighs a call of `generation` that succeeded in time. Returns a lesson if this ends the
+    /// excursion.
     pub fn success(&self, generation: Generation) -> Option<Lesson> {
         loop {
-            // Acquire: pairs with the Release of who began the excursion, and had noted when.
+            // Acquire: pairs with the Release of the update that began the excursion. That thread
+            // noted the start before, so `began` finds it. Otherwise the lesson could have an
+            // earlier excursion's start.
             let seen = self.word.atomic().load(Ordering::Acquire);
             let counted = Excursion::unpack(seen, generation);
             if counted.is_over() {
@@ -263,34 +275,38 @@ impl Evidence {
         !Excursion::unpack(self.word.load(), generation).is_over()
     }
 
-    /// Learns from an excursion that was no outage and ended at `now`, in a generation that began at
-    /// `since`.
+    /// Learns from an excursion that was no outage and ended at `now`.
+    ///
+    /// The generation began at `since`.
     pub fn learn(&self, lesson: Lesson, now: u64, since: u64) {
         let Lesson { learnt, began } = lesson;
-        // The silence after its last failure is no part of the excursion.
+        // Silence beyond one window after the last failure is no part of the excursion.
         let aged = self.age.latest().saturating_add(self.window);
         self.age.end(began, now.min(aged), since);
         self.baseline
             .learn(learnt, began, now, self.known(began, since));
     }
 
-    /// For how long before `now` the traffic is taken to have been what it is, in a generation that began at
-    /// `since`: for some windows, since it may have ceased before.
+    /// For how long before `now` the traffic is assumed to have been steady, in nanoseconds.
+    ///
+    /// It reaches back to `since`, when the generation began, but only some windows: traffic may
+    /// have ceased before.
     fn known(&self, now: u64, since: u64) -> u64 {
         now.saturating_sub(since)
             .min(self.window.saturating_mul(Self::WINDOWS))
     }
 
-    /// Whether it is time to look at the traffic, in a window whose calls have come since `since`.
+    /// Whether it is time to look at the traffic. The window's calls have come since `since`.
     #[must_use]
     pub fn wants_look(&self, now: u64, since: u64) -> bool {
         self.baseline.is_due(now, since)
     }
 
-    /// Looks at the traffic, if it is time: at `now`, in `generation`, which `began` then. Its
-    /// window holds so many `calls`, which have come since `counted_since`. Learns that they went
-    /// well, if there is no evidence that they didn't. Evidence that is too old to trip still counts
-    /// here, because no success has outweighed it.
+    /// Looks at the traffic of `generation` if it is time.
+    ///
+    /// The generation began at `began`. At `now` its window holds `calls()` calls, which have come
+    /// since `counted_since`. Without evidence, this learns that they went well. Evidence that is
+    /// too old to trip still counts here, because no success has outweighed it.
     pub fn look(
         &self,
         generation: Generation,
@@ -307,24 +323,28 @@ impl Evidence {
         }
     }
 
-    /// The excursion that `verdict` is about has ended at `now` with a trip, in a generation that began at `since`.
+    /// Notes that the excursion of `verdict` ended with a trip at `now`. The generation began at
+    /// `since`.
     pub fn trip(&self, verdict: &TripEvidence, now: u64, since: u64) {
         self.age.end(now.saturating_sub(verdict.within), now, since);
     }
 
-    /// What is counted since there was last no evidence.
+    /// The counts of `generation`'s excursion.
     #[inline]
     fn counted(&self, generation: Generation) -> Excursion {
-        // Acquire: pairs with the Release of who weighed a call that had come back, and had taken it
-        // from those in flight before. So of a call that is found weighed, `overdue`, asked after this
-        // load, no longer tells, and none counts twice. And with that of who began the excursion, and had
-        // noted when.
+        // Acquire: pairs with the Release of the update that weighed a call. That thread had taken
+        // its call from those in flight before. So `overdue`, asked after this load, leaves out
+        // each call that is found weighed; otherwise such a call would count twice. It also pairs
+        // with the Release of the update that began the excursion. That thread noted the start
+        // before; otherwise `began` could return an earlier start.
         let word = self.word.atomic().load(Ordering::Acquire);
         Excursion::unpack(word, generation)
     }
 
-    /// Whether there is evidence enough at `now`, in `generation`, which began at `since`; calls that have not come
-    /// back, of which `overdue` says how many they are, count as failed.
+    /// Returns the evidence at `now` if it is enough for a trip.
+    ///
+    /// `generation` began at `since`. `overdue` returns the number of calls that have not come back
+    /// in time; they count as failed.
     #[must_use]
     pub fn verdict(
         &self,
@@ -333,9 +353,9 @@ impl Evidence {
         since: u64,
         overdue: impl FnOnce() -> u64,
     ) -> Option<TripEvidence> {
-        // A thread that asks has weighed its own call before, so it reads that or what came later.
-        // The date is read first: it is noted after old evidence was dropped, so with a young date
-        // no old evidence is found. With an old date this may miss a failure, whose own thread then
+        // The calling thread has weighed its own call, so it reads that call or a later one. The
+        // date is read first. It is noted after old evidence was dropped, so with a young date no
+        // old evidence is found. With an old date this may miss a failure, whose own thread then
         // judges.
         let is_old = self.is_old(now);
         let mut counted = if is_old {
@@ -385,7 +405,7 @@ impl Evidence {
     }
 }
 
-/// Seconds as nanoseconds.
+/// Converts seconds to nanoseconds.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -406,14 +426,14 @@ mod tests {
         evidence_in(60 * SECOND, tolerate)
     }
 
-    /// In a window that long.
+    /// Evidence in a window of `window` nanoseconds.
     fn evidence_in(window: u64, tolerate: f64) -> Evidence {
         let config = AdaptiveConfig {
             tolerate,
             false_trip_budget: Duration::from_secs(86_400),
         };
         let evidence = Evidence::new(config, window);
-        // A call a second.
+        // The pace is one call per second.
         evidence.look(FIRST, 10 * SECOND, (0, 0), || 10);
         evidence
     }
@@ -428,7 +448,7 @@ mod tests {
         evidence.verdict(FIRST, now, 0, || 0)
     }
 
-    /// How many failures in a row are enough.
+    /// The number of failures in a row that are enough for a trip.
     fn enough(evidence: &Evidence) -> u32 {
         let fails = |_: &u32| {
             fail(evidence, 1, 10 * SECOND);
@@ -439,7 +459,8 @@ mod tests {
 
     #[test]
     fn it_trips_once_the_logarithms_add_up_to_that_of_the_budget() {
-        // Ten calls have gone well: the first is as surprising as one in 110, the others as one in four.
+        // Ten calls have gone well. The first failure is as surprising as one in 110, each other as
+        // one in four.
         let needed = 86_400_f64.ln() - Evidence::SLACK;
         let failures = 1.0 + ((needed - 110_f64.ln()) / 4_f64.ln()).ceil();
         assert!((f64::from(enough(&evidence(0.0))) - failures).abs() < 0.5);
@@ -451,13 +472,13 @@ mod tests {
         assert_eq!((verdict.failures, verdict.calls), (6, 6));
         assert_eq!(verdict.within, 3 * SECOND);
         assert!((verdict.usual - 0.01).abs() < 0.001);
-        // Each is cut to 1/256 nat.
+        // Each surprise is cut to 1/256 nat.
         let lost = 110_f64.ln() + 5.0 * 4_f64.ln() - verdict.nats;
         assert!((0.0..6.0 / 256.0).contains(&lost), "{lost}");
         assert!((verdict.needed - needed).abs() < 0.001);
     }
 
-    /// Fails when: `verdict` asks for as much however long it lasts.
+    /// Fails when: `verdict` asks for the same evidence however long the excursion lasts.
     #[test]
     fn what_lasts_needs_more_evidence_that_it_is_not_tolerable() {
         let evidence = evidence_in(86_400 * SECOND, 0.25);
@@ -475,7 +496,7 @@ mod tests {
         let found = overdue(failures).unwrap();
         assert_eq!((u64::from(found.failures), found.within), (failures, 0));
         assert!(overdue(u64::MAX).is_some());
-        // They are not weighed: that is for when they come back.
+        // Overdue calls are not weighed. They are weighed when they come back.
         assert!(!evidence.has_any(FIRST));
     }
 
@@ -514,15 +535,15 @@ mod tests {
             failed: 3,
             pairs: 2,
             starts: 1,
-            // All but the first, which came after a failure.
+            // All but the first success, which came after a failure.
             inside: successes - 1,
         };
         let began = 10 * SECOND;
         assert_eq!(lesson, Some(Lesson { learnt, began }));
     }
 
-    /// Fails when: `Excursion::unpack` reads any generation's word; `failure` doesn't ask whether the
-    /// generation is over.
+    /// Fails when: `Excursion::unpack` reads any generation's word, or `failure` doesn't ask
+    /// whether the generation is over.
     #[test]
     fn generations_have_nothing_of_each_other() {
         let evidence = evidence(0.25);
@@ -540,7 +561,7 @@ mod tests {
         assert!(evidence.has_any(next), "it has begun before");
     }
 
-    /// Fails when: `trip` notes nothing, or `verdict` doesn't ask what came before.
+    /// Fails when: `trip` notes nothing, or `verdict` leaves out earlier excursions.
     #[test]
     fn after_a_trip_patience_is_that_of_all_that_has_lasted() {
         let at_once = evidence(0.25).at_once;
@@ -563,7 +584,7 @@ mod tests {
         let old = needed(1_000 * at_once, 0);
         let young = 60_f64.ln() - Evidence::TOLERATED_SLACK;
         assert!((old - young - 1_000_f64.ln()).abs() < 0.001, "{old}");
-        // Four times as much is taken off.
+        // Rest takes off four times its length.
         let rested = needed(1_000 * at_once, 150 * at_once);
         assert!((rested - young - 400_f64.ln()).abs() < 0.001, "{rested}");
     }

@@ -1,9 +1,9 @@
-//! Evidence as a number: how much better failures explain the outcomes than what is usual does.
+//! Evidence as a number: how much better an outage explains the outcomes than usual behaviour does.
 //!
-//! All is in natural logarithms, *nats*, in fixed point, so that sums are exact and the same on every
-//! machine: evidence depends on what was counted and on nothing else.
+//! All values are natural logarithms, *nats*, in fixed point. So sums are exact and equal on every
+//! machine. Evidence depends only on what was counted.
 
-/// Units of a nat.
+/// The units in one nat.
 pub(super) const UNITS: f64 = 8192.0;
 
 /// Evidence in units of 1/8,192 nat.
@@ -14,7 +14,7 @@ impl Nats {
     /// No evidence.
     pub(super) const ZERO: Self = Self(0);
 
-    /// The nearest number of units; what isn't finite is nothing.
+    /// Rounds to the nearest unit. A value that isn't finite becomes zero.
     #[must_use]
     #[allow(
         clippy::cast_possible_truncation,
@@ -28,7 +28,7 @@ impl Nats {
         }
     }
 
-    /// As a number of nats.
+    /// The value in nats.
     #[must_use]
     #[allow(
         clippy::cast_precision_loss,
@@ -71,7 +71,8 @@ impl std::ops::Mul<u32> for Nats {
     }
 }
 
-/// How surprising an outcome is if a share of the calls fails: the negative logarithm of its chance.
+/// How surprising an outcome is if a given share of calls fails: the negative logarithm of its
+/// chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Surprise {
     pub(super) failure: Nats,
@@ -91,13 +92,12 @@ impl Surprise {
     }
 }
 
-/// What an outage may look like: shares of calls that fail, the least of them first, and in any case
-/// all.
+/// The failure rates that an outage may have: three shares, the smallest first, and always 100 %.
 ///
-/// Evidence is that for the one which explains the outcomes best. Each but the first has a handicap,
-/// because it has the others beside it: a sum of chances, of which this is the largest part, then
-/// stays a chance (a mixture of sequential tests, Wald 1945; restarted whenever the least one has no
-/// evidence left, Lorden 1971).
+/// Evidence is that for the share which explains the outcomes best. Each share but the first has a
+/// handicap, because the best of several is chosen. With the handicap, a sum of chances, of which
+/// the best is the largest term, stays a chance. This is a mixture of sequential tests (Wald 1945).
+/// It restarts whenever the smallest share has no evidence left (Lorden 1971).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Outages {
     shares: [Surprise; 3],
@@ -112,13 +112,15 @@ impl Outages {
         }
     }
 
-    /// The evidence for the least outage; at zero or below there is none worth keeping.
+    /// The evidence for the smallest outage. At zero or below, no evidence is worth keeping.
     pub(super) fn least(&self, usual: Nats, failures: u32, successes: u32) -> Nats {
         usual - self.shares[0].of(failures, successes)
     }
 
-    /// The evidence, given how surprising the outcomes would usually be, and the last ones among them,
-    /// `run`, which have all failed.
+    /// The evidence for the outage that explains the outcomes best.
+    ///
+    /// `usual` is how surprising all outcomes would usually be. `run` is how surprising the latest
+    /// ones would be, which have all failed.
     pub(super) fn best(&self, usual: Nats, failures: u32, successes: u32, run: Nats) -> Nats {
         let [least, others @ ..] = &self.shares;
         let least = usual - least.of(failures, successes);

@@ -1,4 +1,4 @@
-//! What is saved of the evidence.
+//! The saved form of the evidence.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,11 @@ use crate::state::Generation;
 use crate::sync::stamped::Stamped;
 use crate::util::checksum::summed;
 
-/// What a breaker that decides by evidence had found out.
+/// The saved findings of a breaker with the adaptive policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedEvidence {
-    /// How surprising a failure is against what is tolerated, in units, if anything is. Counts that were
-    /// begun against something else say nothing.
+    /// How surprising a failure is against the tolerated share, in units, if any share is
+    /// tolerated. Counts against another tolerated share mean nothing.
     tolerated: Option<u64>,
     excursion: [u32; 6],
     /// How long ago the latest excursion began, in nanoseconds.
@@ -23,7 +23,7 @@ pub(crate) struct SavedEvidence {
     /// How long ago the latest failure was weighed, in nanoseconds.
     latest: Option<u64>,
     lasted: u64,
-    /// How long ago the one before it ended.
+    /// How long ago the excursion before it ended, in nanoseconds.
     ended: Option<u64>,
     usual: SavedBaseline,
 }
@@ -38,16 +38,16 @@ summed!(SavedEvidence {
     usual,
 });
 
-/// What was usual.
+/// The saved form of the usual behaviour.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct SavedBaseline {
-    /// Calls, and of these those that failed, pairs, starts, and those inside of excursions.
+    /// The counts of calls, failures, pairs, starts, and calls inside of excursions.
     pub(super) learnt: [u64; 5],
     /// How long ago the last call was learnt, in nanoseconds.
     pub(super) learnt_until: Option<u64>,
-    /// Calls a second, as the bits of a float: no reader may round it.
+    /// Calls per second, as the bits of an `f64`, so that no reader can round it.
     pub(super) pace: u64,
-    /// How long ago that was taken, in nanoseconds.
+    /// How long ago the pace was measured, in nanoseconds.
     pub(super) paced_at: Option<u64>,
 }
 
@@ -58,17 +58,17 @@ summed!(SavedBaseline {
     paced_at,
 });
 
-/// Makes ages of moments and moments of ages; zero is no moment.
+/// Converts moments to ages and back. Zero means no moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ages {
-    /// The date of now.
+    /// The present time, in nanoseconds.
     pub(super) now: u64,
-    /// How many nanoseconds ago the ages were taken.
+    /// How many nanoseconds ago the ages were saved.
     pub(super) elapsed: u64,
 }
 
 impl Ages {
-    /// The most that every format can write.
+    /// The largest age that every format can write.
     const MOST: u64 = i64::MAX as u64;
 
     pub(super) fn of(self, moment: u64) -> Option<u64> {
@@ -82,7 +82,7 @@ impl Ages {
 }
 
 impl SavedEvidence {
-    /// Refuses what no breaker can have found out.
+    /// Checks that a breaker can have found out these values.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let fields = self.excursion.iter().zip(Excursion::MOST);
         for (found, most) in fields {
@@ -132,10 +132,10 @@ impl Evidence {
         u64::try_from(tolerance.surprise.failure.units()).ok()
     }
 
-    /// What was found out in `generation`, and before, by the date `now`.
+    /// Saves what is known in `generation` at `now`.
     pub(crate) fn save(&self, generation: Generation, now: u64) -> SavedEvidence {
         let ages = Ages { now, elapsed: 0 };
-        // Before what is noted of it.
+        // The counts are loaded before the times that belong to them.
         let excursion = self.counted(generation);
         let (began, latest, lasted, ended) = self.age.save(ages);
         SavedEvidence {
@@ -149,8 +149,10 @@ impl Evidence {
         }
     }
 
-    /// Goes on in `generation` at the date `now` from what was saved so many nanoseconds before. What is usual
-    /// holds whatever is tolerated; what was weighed against something else that was tolerated is forgotten.
+    /// Continues in `generation` at `now` from what was saved `elapsed` nanoseconds ago.
+    ///
+    /// What is usual holds for every tolerated share. Counts against another tolerated share are
+    /// dropped.
     pub(crate) fn restore(
         &mut self,
         saved: &SavedEvidence,

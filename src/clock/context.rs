@@ -1,28 +1,30 @@
-//! What a caller brings along: the time, and the lane that it is on.
+//! The context of a call: its time and the caller's thread slot.
 
 use crate::clock::Now;
 use crate::state::Generation;
 use crate::sync::thread_slot::ThreadSlot;
 
-/// What a caller brings along, each thing asked for only on the paths that need it.
+/// The context of a call. Each item is read only on the paths that need it.
 pub trait CallContext: Now {
-    /// The lane that the caller is on.
+    /// The caller's thread slot.
     fn thread_slot(&self) -> ThreadSlot;
 
-    /// The same, if the caller has asked before; else one that nobody is on.
+    /// Like [`thread_slot`](Self::thread_slot), but returns a slot without a thread if the caller
+    /// has none yet.
     #[inline]
     fn known_thread_slot(&self) -> ThreadSlot {
         self.thread_slot()
     }
 
-    /// Whether the caller runs a call that this breaker let through half-open in `generation`.
+    /// Whether the caller runs a call that this breaker admitted half-open in `generation`.
     #[inline]
     fn is_within(&self, _generation: Generation) -> bool {
         false
     }
 
-    /// Notes that the caller runs a call that this breaker let through half-open in `generation`.
-    /// Returns the place of the note, below 127.
+    /// Notes that the caller runs a call that this breaker admitted half-open in `generation`.
+    ///
+    /// Returns the place of the note, which is below 127.
     #[inline]
     fn enter_call(&self, _generation: Generation) -> Option<u32> {
         None
@@ -33,7 +35,7 @@ pub trait CallContext: Now {
     fn leave_call(&self, _place: u32) {}
 }
 
-/// A caller whose time stands still.
+/// A context whose time stands still.
 #[cfg(any(test, feature = "__model"))]
 #[derive(Clone, Copy, Debug)]
 pub struct FixedContext {
@@ -45,7 +47,7 @@ pub struct FixedContext {
 
 #[cfg(any(test, feature = "__model"))]
 impl FixedContext {
-    /// A caller on the first lane.
+    /// A context on the first thread slot.
     #[must_use]
     pub fn on_first_thread_slot(nanos: u64) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Where the breaker's time comes from.
+//! The breaker's source of time.
 
 pub(crate) mod context;
 pub(crate) mod sleep;
@@ -18,11 +18,12 @@ use crate::sync::Hint;
 use crate::sync::{AtomicU64, Ordering, SelfContained};
 use crate::util::random::{mixed, random_bits_of_this_thread};
 
-/// A clock that is read in its own units, which are turned into nanoseconds only where they are
-/// needed.
+/// A clock that is read in its own units.
 ///
-/// Time is an argument everywhere below the public face. It is asked for through this trait, so that
-/// a path that needs no time doesn't read the clock, and so that a model can put any clock in.
+/// Readings are converted to nanoseconds only where nanoseconds are needed.
+///
+/// Below the public API, time is always an argument, and code reads it through this trait. So a
+/// path that needs no time doesn't read the clock, and a model can supply any clock.
 pub trait Now {
     /// The clock's reading, in its own units.
     fn raw(&self) -> u64;
@@ -30,7 +31,7 @@ pub trait Now {
     /// A reading in nanoseconds since the clock's origin.
     fn nanos_at(&self, raw: u64) -> u64;
 
-    /// A reading in both.
+    /// A reading in the clock's units and in nanoseconds.
     #[inline]
     fn raw_and_nanos(&self) -> (u64, u64) {
         let raw = self.raw();
@@ -49,7 +50,7 @@ pub trait Now {
         self.nanos_at(end).saturating_sub(self.nanos_at(begin))
     }
 
-    /// A number that is as good as random, from a reading that differs from call to call.
+    /// A pseudo-random number, from a reading that differs from call to call.
     #[inline]
     fn random_bits(&self, raw: u64) -> u64 {
         mixed(raw)
@@ -58,9 +59,9 @@ pub trait Now {
 
 /// The source of time of a breaker.
 ///
-/// The default reads the CPU's time-stamp counter through [`quanta`], about half the price of
-/// `std::time::Instant::now`; all default clocks of a process share one origin, so that their
-/// times can be compared. [`Clock::mock`] makes a clock that stands still until a test moves it.
+/// The default reads the CPU's time-stamp counter through [`quanta`], at about half the cost of
+/// `std::time::Instant::now`. All default clocks of a process share one origin, so their times can
+/// be compared. [`Clock::mock`] makes a clock that stands still until a test moves it.
 ///
 /// Cost of a reading: no atomic read-modify-write, no allocation. Never panics.
 ///
@@ -77,8 +78,8 @@ pub trait Now {
 pub struct Clock(Source);
 
 impl Clock {
-    /// Whether it is another clock than `other`. The default one is not: a builder that names no
-    /// clock has it.
+    /// Whether this clock is another one than `other`. The default clock never is, because a
+    /// builder without a clock uses it.
     pub(crate) fn differs_from(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
@@ -95,18 +96,18 @@ enum Source {
     Mock(Arc<Mock>),
 }
 
-/// What a mock clock shows, in nanoseconds.
+/// The time that a mock clock shows, in nanoseconds.
 #[derive(Debug, Default)]
 struct Mock {
     time: AtomicU64,
-    /// How many seeds it has handed out.
+    /// How many seeds the clock has handed out.
     seeds: SelfContained,
     /// The system time that was set, and what this clock showed at that moment.
     #[cfg(feature = "serde")]
     system: [Hint; 2],
 }
 
-/// The process's time-stamp counter with the reading that counts as zero.
+/// The process's time-stamp counter, and the reading that counts as zero.
 struct Counter {
     clock: quanta::Clock,
     origin: u64,
@@ -123,10 +124,10 @@ impl Counter {
     }
 }
 
-/// The time that quanta's upkeep thread has read last, in nanoseconds.
+/// The time that quanta's upkeep thread read last, in nanoseconds.
 struct Recent {
     clock: quanta::Clock,
-    /// What counts as zero.
+    /// The reading that counts as zero.
     origin: quanta::Instant,
 }
 
@@ -134,9 +135,9 @@ impl Recent {
     fn of_this_process(interval: Duration) -> io::Result<&'static Self> {
         static RECENT: OnceLock<Recent> = OnceLock::new();
         let clock = Counter::of_this_process().clock.clone();
-        // Each time: should the thread have been stopped or not have started before, it starts now.
+        // Each call tries to start the thread, in case it was stopped or hasn't started yet.
         match quanta::Upkeep::new_with_clock(interval, clock.clone()).start() {
-            // Its handle would end the thread when it is dropped.
+            // Dropping the handle would end the thread.
             Ok(upkeep) => std::mem::forget(upkeep),
             Err(quanta::Error::UpkeepRunning) => {}
             Err(quanta::Error::FailedToSpawnUpkeepThread(error)) => return Err(error),
@@ -150,8 +151,8 @@ impl Recent {
     #[inline]
     fn nanos(&self) -> u64 {
         let since = self.clock.recent().duration_since(self.origin);
-        // It came from nanoseconds in 64 bits. This way the compiler sees it, and turns nothing into
-        // seconds and back.
+        // The duration came from nanoseconds in 64 bits. Written this way, the compiler sees that
+        // and converts nothing to seconds and back.
         since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos())
     }
 }
@@ -173,17 +174,17 @@ impl std::fmt::Debug for Source {
 }
 
 impl Clock {
-    /// A clock that a thread reads once in an `interval`, of 1 µs to 1 s, for all breakers that are
-    /// given it.
+    /// A clock that a thread reads once per `interval`, for all breakers that share it.
     ///
-    /// A call through a breaker then costs less than a reading of the counter. What the breaker
-    /// knows of time is up to an interval old, and older if the thread is held up: calls are counted
-    /// in the bucket of then, and an open time ends so much later.
+    /// The interval is 1 µs to 1 s. A call through such a breaker costs less than a reading of the
+    /// counter. In return, the breaker's time is up to an interval old, and older if the thread is
+    /// delayed. Calls are counted in the bucket of that time, and an open time ends later by as
+    /// much.
     ///
-    /// The thread is [quanta's](quanta::Upkeep), of which there is one in a process. The first
-    /// clock starts it with its interval, and it runs as long as the process. If another part of the
-    /// program has started it, its interval holds, and should that part stop it, this clock stands
-    /// still until the next call of `coarse`; as it does in a process that was forked.
+    /// The thread is [quanta's](quanta::Upkeep); a process has one. The first clock starts it with
+    /// its own interval, and the thread runs as long as the process. If another part of the program
+    /// has started the thread, that interval holds. If that part stops it, this clock stands still
+    /// until the next call of `coarse`. In a forked process, it stands still too.
     ///
     /// Cost of a reading: two loads.
     ///
@@ -213,7 +214,7 @@ impl Clock {
         Ok(Self(Source::Recent(recent)))
     }
 
-    /// A clock that stands still at zero, and the hand that moves it.
+    /// A clock that stands still at zero, and the handle that moves it.
     ///
     /// ```
     /// use std::time::Duration;
@@ -245,17 +246,16 @@ impl Clock {
     }
 }
 
-/// A number from the system. The generator of the thread would panic while the thread ends.
+/// A random number from the system. The thread's own generator would panic while its thread ends.
 fn random_seed() -> u64 {
     let fallback = |_| u64::from(std::process::id());
     SysRng.try_next_u64().unwrap_or_else(fallback)
 }
 
 impl Clock {
-    /// A number that tells the jitter of a breaker from that of all others, also in other
-    /// processes.
+    /// A seed that differs between breakers, also across processes. The jitter uses it.
     ///
-    /// A mock clock gives the same numbers in the same order each time, so that a simulation can be
+    /// A mock clock gives the same seeds in the same order each time. So a simulation can be
     /// repeated.
     pub(crate) fn next_seed(&self) -> u64 {
         match &self.0 {
@@ -264,7 +264,7 @@ impl Clock {
         }
     }
 
-    /// What the system's clock shows, in nanoseconds since 1970.
+    /// The time of the system's clock, in nanoseconds since 1970.
     #[cfg(feature = "serde")]
     pub(crate) fn system_nanos(&self) -> u64 {
         match &self.0 {
@@ -276,12 +276,12 @@ impl Clock {
         }
     }
 
-    /// How many of the clock's units `nanos` nanoseconds are; at least one.
+    /// How many of the clock's units `nanos` nanoseconds are, at least one.
     pub(crate) fn units(&self, nanos: u64) -> u64 {
         match &self.0 {
             Source::Counter(counter) => {
-                // 35 days of a counter of 3 GHz, 285 years of one of 1 MHz: long enough for an exact
-                // rate, and nanoseconds that 64 bits can hold.
+                // 35 days of a counter of 3 GHz, or 285 years of one of 1 MHz. That is long enough
+                // for an exact rate, and 64 bits can hold its nanoseconds.
                 const LONG: u64 = 1 << 53;
                 units_of(nanos, LONG, counter.clock.delta_as_nanos(0, LONG))
             }
@@ -296,7 +296,7 @@ fn since_1970(time: SystemTime) -> u64 {
         .map_or(0, saturating_nanos)
 }
 
-/// How many units `nanos` nanoseconds are, at least one, where `units` take `nanos_of_units`.
+/// How many units `nanos` nanoseconds are, at least one. `units` take `nanos_of_units`.
 fn units_of(nanos: u64, units: u64, nanos_of_units: u64) -> u64 {
     let all = u128::from(nanos) * u128::from(units) / u128::from(nanos_of_units.max(1));
     u64::try_from(all).unwrap_or(u64::MAX).max(1)
@@ -308,8 +308,9 @@ impl Now for Clock {
         match &self.0 {
             Source::Counter(counter) => counter.clock.raw(),
             Source::Recent(recent) => recent.nanos(),
-            // Acquire: pairs with the Release in `MockClock::advance`, so that a test which moves
-            // the clock after preparing something finds it prepared.
+            // Acquire: pairs with the Release in `MockClock::advance` and `advance_to`. A thread
+            // that reads the new time sees what the test prepared before it moved the clock.
+            // Otherwise it could miss that.
             Source::Mock(mock) => mock.time.load(Ordering::Acquire),
         }
     }
@@ -338,7 +339,7 @@ impl Now for Clock {
         }
     }
 
-    /// Looks once which clock it is.
+    /// Matches on the source once instead of twice.
     #[inline]
     fn raw_and_nanos(&self) -> (u64, u64) {
         match &self.0 {
@@ -354,7 +355,7 @@ impl Now for Clock {
     }
 }
 
-/// The hand of a mock clock: moves it forward, never back.
+/// The handle of a mock clock. It moves the clock forward, never back.
 ///
 /// Clones move the same clock.
 #[derive(Clone, Debug)]
@@ -363,13 +364,14 @@ pub struct MockClock {
 }
 
 impl MockClock {
-    /// Moves the clock forward. At the end of its range, 584 years, it stops. Never panics.
+    /// Moves the clock forward. The clock stops at the end of its range, 584 years. Never panics.
     pub fn advance(&self, by: Duration) {
         let by = saturating_nanos(by);
         let time = &self.mock.time;
-        // Relaxed: the compare-exchange checks what was read.
+        // Relaxed: the compare-exchange checks the value.
         let mut seen = time.load(Ordering::Relaxed);
-        // Release: pairs with the Acquire in `Now for Clock`. Relaxed: as above.
+        // Release: pairs with the Acquire in `Now for Clock`. Otherwise a thread that reads the new
+        // time could miss what the test prepared before. Relaxed: a failed exchange is tried again.
         while let Err(now) = time.compare_exchange(
             seen,
             seen.saturating_add(by),
@@ -380,21 +382,26 @@ impl MockClock {
         }
     }
 
-    /// Moves the clock to `at` since its origin; a moment already past leaves it where it is, as a
-    /// monotonic clock would. Never panics.
+    /// Moves the clock to `at` after its origin. Never panics.
+    ///
+    /// If that moment has passed, the clock stays where it is, as a monotonic clock would.
     pub fn advance_to(&self, at: Duration) {
-        // Release: pairs with the Acquire in `Now for Clock`.
+        // Release: pairs with the Acquire in `Now for Clock`. Otherwise a thread that reads the new
+        // time could miss what the test prepared before.
         self.mock
             .time
             .fetch_max(saturating_nanos(at), Ordering::Release);
     }
 
-    /// Sets what the system's clock shows now, for tests of what was [saved](crate::SavedState); it moves on
-    /// with this one. Until then it shows this clock's time since 1970. Never panics.
+    /// Sets the time of the system's clock, for tests of [saved](crate::SavedState) states. Never
+    /// panics.
     ///
-    /// The time may be before this clock's own, as when the system's clock was set back. A time
-    /// before 1970 counts as its beginning, and one after 2554 as its end, as with the system's own
-    /// clock.
+    /// From then on, the system's clock moves with this one. Until then, it shows this clock's time
+    /// since 1970.
+    ///
+    /// The time may be before this clock's own time, as when the system's clock was set back. A
+    /// time before 1970 counts as 1970, and one after 2554 as the end of 2554. The real system's
+    /// clock has the same limits.
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -412,14 +419,15 @@ impl MockClock {
     #[cfg(feature = "serde")]
     pub fn set_system_time(&self, now: SystemTime) {
         let [system, since] = &self.mock.system;
-        // Relaxed: a test that moves the clock meanwhile has no use for an exact time.
+        // Relaxed: pairs with nothing. A test that moves the clock at the same time can't expect an
+        // exact time.
         let time = self.mock.time.load(Ordering::Relaxed);
         system.store(since_1970(now));
         since.store(time);
     }
 }
 
-/// `duration` in nanoseconds; what doesn't fit into 584 years becomes 584 years.
+/// `duration` in nanoseconds, at most 584 years.
 pub(crate) fn saturating_nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -449,8 +457,8 @@ mod tests {
             let before = clock.nanos_at(origin);
             for nanos in [97_656, 6_000_000_000, 7 * 86_400 * 1_000_000_000_u64] {
                 let back = clock.nanos_at(origin + clock.units(nanos)) - before;
-                // A reading is cut to whole nanoseconds, a span to whole units, of which a slow
-                // counter's are some tens of nanoseconds.
+                // A reading is cut to whole nanoseconds, and a span to whole units. A slow
+                // counter's unit is some tens of nanoseconds.
                 assert!(back.abs_diff(nanos) <= 100, "{nanos} ns and back: {back}");
             }
         }

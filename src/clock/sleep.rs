@@ -5,12 +5,12 @@ use std::time::Duration;
 
 /// A timer for tasks: a source of futures that are ready after a duration.
 ///
-/// With the feature `tokio`, tokio's timer is the default: `TokioSleep`. Without it there is none,
-/// and a task that waits with a bound needs one by `sleep_with`. The compiler refuses code that
-/// lacks it. Threads that wait need no timer.
+/// With the feature `tokio`, tokio's timer is the default: `TokioSleep`. Without the feature, there
+/// is no default. A task that waits with a bound then needs `sleep_with`; code that lacks it
+/// doesn't compile. Threads that wait need no timer.
 ///
-/// Every `Fn(Duration)` that returns a future is a timer: `tokio::time::sleep`,
-/// `smol::Timer::after`. Implement it for a type of your own where a handle's type must be named.
+/// Every `Fn(Duration)` that returns a future is a timer, such as `tokio::time::sleep` or
+/// `smol::Timer::after`. Implement the trait for your own type where a handle's type must be named.
 ///
 /// ```
 /// use std::future::Future;
@@ -63,7 +63,7 @@ where
 
 /// Tokio's timer, the default with the feature `tokio`.
 ///
-/// A task that waits panics outside of a tokio runtime that has its time enabled, as
+/// A waiting task panics outside of a tokio runtime with its time enabled, as
 /// [`tokio::time::sleep`] does.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Sleep for TokioSleep {
     }
 }
 
-/// No timer: the default without the feature `tokio`. It is not a [`Sleep`].
+/// The absence of a timer, the default without the feature `tokio`. It is not a [`Sleep`].
 ///
 /// ```compile_fail,E0277
 /// use std::time::Duration;
@@ -91,12 +91,12 @@ impl Sleep for TokioSleep {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoSleep;
 
-/// The timer of a handle that is given none: `TokioSleep` with the feature `tokio`, otherwise
+/// The timer of a handle without its own: `TokioSleep` with the feature `tokio`, otherwise
 /// [`NoSleep`].
 #[cfg(feature = "tokio")]
 pub type DefaultSleep = TokioSleep;
 
-/// The timer of a handle that is given none: `TokioSleep` with the feature `tokio`, otherwise
+/// The timer of a handle without its own: `TokioSleep` with the feature `tokio`, otherwise
 /// [`NoSleep`].
 #[cfg(not(feature = "tokio"))]
 pub type DefaultSleep = NoSleep;

@@ -1,4 +1,4 @@
-//! Whether a call is let through.
+//! Admission: whether a call runs.
 
 use super::call::Call;
 use super::view::{Configuration, View, with_view};
@@ -12,8 +12,9 @@ use crate::state::{Admission, Generation, Phase, State, StateWord};
 use crate::window::{ClockReading, Tally};
 
 impl Core {
-    /// Decides whether a call is let through. A breaker that is closed or only measures reads no clock
-    /// for it, unless it takes the time of calls.
+    /// Decides whether a call is admitted.
+    ///
+    /// A breaker that is closed or metrics-only reads no clock here, unless it times calls.
     ///
     /// # Errors
     /// The call is rejected.
@@ -24,7 +25,7 @@ impl Core {
 
     /// Like [`admit`](Self::admit), for a call that the caller's thread runs until it is settled.
     ///
-    /// If it is let through half-open, calls of this breaker that the thread makes meanwhile are
+    /// If the call is admitted half-open, calls of this breaker that the thread makes meanwhile are
     /// parts of it.
     ///
     /// # Errors
@@ -58,8 +59,8 @@ impl Core {
         })
     }
 
-    /// Notes that this thread doesn't run the call until [`resume`](Self::resume): its future is
-    /// pending.
+    /// Notes that this thread doesn't run the call until [`resume`](Self::resume). The call's
+    /// future is pending.
     pub(crate) fn pause(ticket: Ticket, context: &impl CallContext) -> Ticket {
         match ticket.admitted.phase() {
             Phase::HalfOpen { .. } | Phase::Ramp(_) => ticket.ended(context),
@@ -75,10 +76,10 @@ impl Core {
         }
     }
 
-    /// Decides anew about a call that was let through and withdrawn while it waited for something else.
+    /// Decides again about an admitted call that was withdrawn while it waited for something else.
     ///
-    /// In the ramp that has let it through it isn't asked for a share of the calls once more, or a share of
-    /// the share would go.
+    /// If the ramp that admitted the call goes on, the call isn't drawn again. Otherwise only a
+    /// share of the share would pass.
     ///
     /// # Errors
     /// The call is rejected.
@@ -91,7 +92,8 @@ impl Core {
         let seen = self.state.load();
         let is_same = seen.generation() == withdrawn.admitted.generation();
         if is_same && withdrawn.admitted.phase() == Phase::Disabled {
-            // It is a part of a call that still counts, though another thread may go on with it.
+            // The call is a part of a call that still counts, though another thread may continue
+            // it.
             return Ok(withdrawn);
         }
         match seen.phase() {
@@ -112,7 +114,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         let Some(timed) = self.timed() else {
-            // It has another window than it was built with, and takes no time.
+            // The window isn't the one that the breaker was built with. The breaker doesn't time
+            // calls.
             return Ok(Ticket {
                 admitted: seen,
                 begin: Ticket::UNTIMED,
@@ -129,8 +132,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         })
     }
 
-    /// Lets a call through whose time in flight is watched, unless those that are in flight already
-    /// have something to say.
+    /// Admits a call whose time in flight is watched.
+    ///
+    /// If calls in flight are overdue, the breaker is judged first and may trip.
     #[cold]
     #[inline(never)]
     fn admit_watched<const IS_CALL: bool>(
@@ -177,12 +181,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         seen: StateWord,
         context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
-        // Those that aren't timed have not come here.
+        // Untimed calls of these states don't come here.
         if seen.lets_through_and_records() {
             return self.admit_timed::<IS_CALL>(seen, context);
         }
         let (reading, now) = self.ring().read_with_nanos(context);
-        // What an open breaker does most, apart from the rest, so that it stays short.
+        // An open breaker takes this path most often. It stands apart, so that it stays short.
         if let Phase::Open { until } = seen.phase() {
             let until = self.state.exactly(until).nanos();
             if now < until {
@@ -249,7 +253,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    /// Asks the state. Out of line, or a rejected `call` becomes 18 instructions longer (`.ci/run instructions`).
+    /// Asks the state.
+    ///
+    /// Inline, it makes a rejected `call` 18 instructions longer (`.ci/run instructions`).
     #[inline(never)]
     fn ask(self, now: u64) -> Admission {
         let Settings {

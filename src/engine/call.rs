@@ -1,14 +1,14 @@
-//! One call: the right to it, what a caller gets in its place, and its way through the engine.
+//! One call: its ticket or its refusal, and its path through the engine.
 
 use crate::clock::context::CallContext;
 use crate::state::history::date_of;
 use crate::state::{Generation, Phase, State, StateWord};
 use crate::window::{ClockReading, Ring};
 
-/// One call on its way through the engine.
+/// One call on its path through the engine.
 #[derive(Debug)]
 pub(super) struct Call<'c, C> {
-    /// The generation that let the call through.
+    /// The generation that admitted the call.
     pub(super) generation: Generation,
     /// The clock reading by which the call is recorded and judged.
     pub(super) reading: ClockReading,
@@ -48,29 +48,30 @@ impl<C: CallContext> Call<'_, C> {
     }
 }
 
-/// The right to one call, as the core knows it.
+/// The engine's permit for one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
-    /// The state that has let it through.
+    /// The state word that admitted the call.
     pub(super) admitted: StateWord,
-    /// When the call began, in the clock's units, if the breaker takes the time.
+    /// When the call began, in the clock's units, if the breaker times calls.
     pub(super) begin: u64,
 }
 
 impl Ticket {
-    /// The generation in which this call was let through, if the breaker was half-open. Calls
-    /// within this one are then parts of it.
+    /// The generation that admitted this call, if the breaker was half-open.
+    ///
+    /// Calls within this call are then parts of it.
     pub(crate) fn outer_generation(self) -> Option<Generation> {
         let generation = self.admitted.generation();
         match self.admitted.phase() {
             Phase::HalfOpen { .. } | Phase::Ramp(_) => Some(generation),
-            // A part of a half-open call has a place, a call of a disabled breaker has none.
+            // A part of a half-open call has a place. A call of a disabled breaker has none.
             Phase::Disabled => self.admitted.without_watch().1.map(|_| generation),
             _ => None,
         }
     }
 
-    /// The ticket of a part of a call that was let through in `generation`. It is not recorded.
+    /// The ticket for a part of a call that `generation` admitted. The part isn't recorded.
     pub(super) fn part_of(generation: Generation, begin: u64) -> Self {
         Self {
             admitted: StateWord::new(generation, Phase::Disabled).watched_at(0),
@@ -78,8 +79,9 @@ impl Ticket {
         }
     }
 
-    /// Lists a half-open call with its thread, if `IS_CALL`. Calls within it are parts of it from
-    /// now on.
+    /// Lists a half-open call with its thread, if `IS_CALL`.
+    ///
+    /// From then on, calls within this call are parts of it.
     #[inline]
     pub(super) fn begun<const IS_CALL: bool>(self, context: &impl CallContext) -> Self {
         let generation = self.admitted.generation();
@@ -88,7 +90,7 @@ impl Ticket {
         Self { admitted, ..self }
     }
 
-    /// Takes the call off its thread's list. No call is a part of it any more.
+    /// Takes the call off its thread's list. From then on, no call is a part of it.
     pub(super) fn ended(self, context: &impl CallContext) -> Self {
         let (admitted, place) = self.admitted.without_watch();
         if let Some(place) = place {
@@ -97,21 +99,22 @@ impl Ticket {
         Self { admitted, ..self }
     }
 
-    /// When a call began whose time isn't taken: no sooner than it ends.
+    /// The `begin` of a call that isn't timed. It is never earlier than the call's end.
     pub(super) const UNTIMED: u64 = u64::MAX;
 
-    /// Whether the breaker records this call: a disabled one records none.
+    /// Whether the breaker records this call. A disabled breaker records none.
     pub(crate) fn is_recorded(self) -> bool {
         self.admitted.phase() != Phase::Disabled
     }
 }
 
-/// A call that was not let through. Smaller than what the caller gets, which is therefore made where
-/// it is wanted.
+/// A rejected call, as the engine reports it.
+///
+/// It is smaller than the caller's error, which is built only where it is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The state that rejected it.
+    /// The state that rejected the call.
     pub state: State,
-    /// How many nanoseconds until a call may be let through at the latest.
+    /// In how many nanoseconds a call may be admitted, at the latest.
     pub retry_after: Option<u64>,
 }

@@ -7,12 +7,12 @@ use crate::recovery::{OpenTimes, Streak};
 use crate::state::{Moment, Phase};
 
 impl Core {
-    /// Closes the breaker, whatever it was, with an empty window.
+    /// Closes the breaker in any state and empties its window.
     pub fn reset(&self, now: u64) {
         self.command(Phase::Closed, |_| Streak::NONE, now);
     }
 
-    /// Opens the breaker, whatever it was, for `nanos` nanoseconds.
+    /// Opens the breaker in any state, for `nanos` nanoseconds.
     pub fn trip(&self, nanos: u64, now: u64) {
         let until = Moment::at(now.saturating_add(nanos));
         with_view!(self, |view| {
@@ -23,12 +23,12 @@ impl Core {
         self.command(Phase::Open { until }, OpenTimes::by_hand, now);
     }
 
-    /// Enters a state by hand, from which open times grow anew.
+    /// Enters `phase` by hand. Open times grow from `streak` again.
     fn command(&self, phase: Phase, streak: impl Fn(&OpenTimes) -> Streak, now: u64) {
         let moved = with_view!(self, |view| {
             let times = view.open_times();
-            // Before, for those that see the new state before it is noted; and then again, for what somebody
-            // has noted meanwhile.
+            // This thread forgets the opening first, for threads that see the new state before the
+            // note below. That note then replaces what another thread has noted meanwhile.
             times.inspect(|_| self.latest_opening.forget());
             let moved = self.state.force(phase);
             if let Some(times) = times {
@@ -39,8 +39,9 @@ impl Core {
         self.entered(moved, now, Cause::Manual);
     }
 
-    /// Holds the breaker in a state that time and outcomes don't change; does nothing if it is in
-    /// that state already.
+    /// Holds the breaker in a phase that time and outcomes don't change.
+    ///
+    /// Does nothing if the breaker is already in this phase.
     pub fn hold(&self, phase: Phase, now: u64) {
         let mut seen = self.state.load();
         while seen.phase() != phase {
@@ -51,8 +52,10 @@ impl Core {
         }
     }
 
-    /// Closes the breaker, with an empty window, if it was forced open; does nothing in any other state.
-    /// If its settings hold it in a state, it enters that state instead of closed.
+    /// Closes a breaker that was forced open, and empties its window. Does nothing in any other
+    /// state.
+    ///
+    /// If the settings hold the breaker in a state, it enters that state instead of closed.
     pub fn release(&self, now: u64) {
         let mut seen = self.state.load();
         while seen.phase() == Phase::ForcedOpen {

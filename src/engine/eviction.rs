@@ -1,4 +1,4 @@
-//! How much a registry would lose with a breaker.
+//! How much a registry would lose with a breaker that it evicts.
 
 use super::Core;
 use super::call::Call;
@@ -11,7 +11,7 @@ use crate::window::Counts;
 /// How much would be lost with a breaker that nobody has a handle to, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EvictionRank {
-    /// Only counts of successes and what was learnt would be lost.
+    /// Only counts of successes, and what the breaker has learned, would be lost.
     Idle,
     /// The window holds calls that count against the dependency. The breaker is closed, or in the
     /// state that its settings hold it in.
@@ -23,11 +23,12 @@ pub enum EvictionRank {
 }
 
 impl Core {
-    /// How much would be lost with this breaker. `was_used` says whether somebody has looked it up
-    /// lately.
+    /// How much would be lost with this breaker.
     ///
-    /// An open breaker that is not used is idle `idle_after` nanoseconds after its open time. A
-    /// half-open one that is not used is idle that long after it became half-open.
+    /// `was_used` says whether a caller has looked it up lately.
+    ///
+    /// An unused open breaker is idle `idle_after` nanoseconds after its open time. An unused
+    /// half-open breaker is idle that long after it became half-open.
     #[must_use]
     pub fn eviction_rank(
         &self,
@@ -56,7 +57,7 @@ impl Core {
                 };
             }
             match seen.phase() {
-                // A command did this: the settings hold it in another state.
+                // A command set this state. The settings hold the breaker in another one.
                 Phase::Closed | Phase::ForcedOpen | Phase::Disabled | Phase::MetricsOnly => {
                     EvictionRank::Commanded
                 }

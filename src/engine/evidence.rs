@@ -11,8 +11,8 @@ use crate::events::Cause;
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Weighs a failure, or a call that took too long, and returns whether there is evidence.
     ///
-    /// The caller notes it in the run of failures afterwards. A thread that finds the note finds the
-    /// evidence.
+    /// The caller notes it in the run of failures afterwards. A thread that finds the note finds
+    /// the evidence.
     #[inline]
     pub(super) fn weigh_failure(self, call: Call<'_, impl CallContext>) -> bool {
         let evidence = self.evidence();
@@ -22,9 +22,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline(never)]
     fn weigh(self, evidence: &Evidence, call: Call<'_, impl CallContext>) -> bool {
         let generation = call.generation;
-        // The evidence tells generations apart by 11 bits, which repeat after 2,048 state changes. A
-        // call may last that long, so this thread asks first. Only the time between two instructions
-        // is left then. A generation that is over has no window to look at either.
+        // The evidence tells generations apart by 11 bits, which repeat after 2,048 state changes.
+        // A call may last that long, so this thread asks first. After that, only the time between
+        // two instructions is unguarded. A generation that is over has no window to look at either.
         let is_current = || self.is_current(generation);
         if !is_current() {
             return false;
@@ -38,14 +38,14 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         evidence.failure(generation, now, is_current).is_some()
     }
 
-    /// Judges by evidence after an outcome that was weighed, and returns whether the breaker tripped.
+    /// Judges by evidence after an outcome was weighed, and returns whether the breaker tripped.
     #[inline]
     pub(super) fn judge_weighed(self, call: Call<'_, impl CallContext>) -> bool {
         let evidence = self.evidence();
         evidence.is_some_and(|it| self.judge_by_evidence(it, call))
     }
 
-    /// Trips if there is evidence enough, and returns whether it did.
+    /// Trips if there is enough evidence, and returns whether it did.
     #[inline(never)]
     fn judge_by_evidence(self, evidence: &Evidence, call: Call<'_, impl CallContext>) -> bool {
         let generation = call.generation;
@@ -70,7 +70,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 nats: verdict.nats,
                 needed: verdict.needed,
             };
-            // This thread may have slept, and the open time begins now.
+            // This thread may have slept. The open time begins at a fresh clock reading.
             let trips = self.open(seen, cause, call.read_again(self.ring()));
             if trips {
                 evidence.trip(&verdict, now, since);
@@ -79,7 +79,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         })
     }
 
-    /// Shows the evidence how much traffic there is, once in a while.
+    /// Tells the evidence from time to time how much traffic there is.
     pub(super) fn look(self, evidence: &Evidence, call: Call<'_, impl CallContext>) {
         let Call {
             generation,

@@ -1,4 +1,4 @@
-//! What a task asks and tells that checks the dependency's health.
+//! What the engine offers to tasks that check the dependency's health.
 
 use super::Core;
 use super::view::{Configuration, View, with_view};
@@ -7,18 +7,18 @@ use crate::events::Cause;
 use crate::recovery::HealthChecks;
 use crate::state::{Generation, Phase};
 
-/// When a task has to check.
+/// When a task has to check next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextCheck {
     /// Not before the breaker opens.
     None,
-    /// In so many nanoseconds.
+    /// In this many nanoseconds.
     In(u64),
     /// Now.
     Now {
-        /// The generation that it is to end.
+        /// The generation that the check is to end.
         generation: Generation,
-        /// How many nanoseconds it may take, if there is a bound.
+        /// How many nanoseconds the check may take, if there is a bound.
         at_most: Option<u64>,
     },
 }
@@ -36,7 +36,7 @@ impl Core {
         self.late.get()?.checks.get()
     }
 
-    /// When a task has to check; if it is now, the check is taken to begin.
+    /// When a task has to check next. If the answer is `Now`, the check counts as begun.
     pub fn next_check(&self, now: u64) -> NextCheck {
         let seen = self.state.load();
         match self.state.phase_of(seen) {
@@ -46,7 +46,8 @@ impl Core {
                 let patience = with_view!(self, |view| view.settings().probe_timeout);
                 NextCheck::Now {
                     generation: seen.generation(),
-                    // Half of what calls wait for a verdict, so that this is one in time.
+                    // Half of the time that calls wait for a verdict, so that this verdict comes in
+                    // time.
                     at_most: (patience != u64::MAX).then_some(patience / 2),
                 }
             }
@@ -54,8 +55,9 @@ impl Core {
         }
     }
 
-    /// Takes the verdict of a check that began in `generation`; says whether it counted: a command, or a call
-    /// that has lost patience, may have been first.
+    /// Takes the verdict of a check that began in `generation`, and returns whether it counted.
+    ///
+    /// A command may have come first, or a call that waited no longer.
     pub fn checked(
         &self,
         generation: Generation,
@@ -74,7 +76,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             let Some(moved) = self.state.invite_probes(generation, now) else {
                 return false;
             };
-            // What is counted as asking now is no call.
+            // The check itself was counted as a call that asks, but is none.
             self.observe(asked.map(|(calls, within)| (calls - 1, within)));
             self.entered(moved, now, Cause::HealthCheckSucceeded);
         } else {

@@ -1,4 +1,4 @@
-//! Whether the breaker trips on what was recorded.
+//! Judgement: whether the recorded calls trip the breaker.
 
 use super::call::Call;
 use super::view::{Configuration, View};
@@ -24,32 +24,35 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let Some(seen) = self.closed_in(call.generation) else {
             return false;
         };
-        let cause = |call| match outcome {
+        let cause_at = |call| match outcome {
             Outcome::Trip => Some(Cause::TripRequested),
             _ => self.cause(call, run),
         };
-        if cause(call).is_none() {
+        if cause_at(call).is_none() {
             return false;
         }
         // This thread may have slept since it read the clock, and a bucket may have ended while it
-        // summed. Then some failures may be too old, and some successes beside them may be gone. So
-        // a trip is judged by the time at which it happens.
+        // summed. Then some failures may be too old, and some successes from their time may be
+        // gone. So a trip is judged by the time at which it happens.
         let call = call.read_again(self.ring());
-        cause(call).is_some_and(|cause| self.open(seen, cause, call))
+        cause_at(call).is_some_and(|cause| self.open(seen, cause, call))
     }
 
     /// The state, if the breaker is closed in this generation and may be judged.
     ///
-    /// It may not be judged between the two steps that replace the window it was built with. While
-    /// that generation goes on, successes are counted in the old window and failures in the new one.
+    /// A breaker may not be judged between the two steps that replace the window it was built with.
+    /// Until that generation ends, successes are counted in the old window and failures in the new
+    /// one.
     pub(super) fn closed_in(self, generation: Generation) -> Option<StateWord> {
         let seen = self.state.load();
         let is_closed = seen.generation() == generation && seen.phase() == Phase::Closed;
+        // The state of a breaker with another window says "timed", whether it takes times or not. So
+        // the second step has come, or the window is still the one that it was built with.
         let is_whole = seen.is_timed() || self.has_built_ring();
         (is_closed && is_whole && self.may_judge(generation)).then_some(seen)
     }
 
-    /// The cause for a trip that the window's counts give, if any.
+    /// The cause for a trip, if the window's counts give one.
     #[inline]
     fn cause(self, call: Call<'_, impl CallContext>, run: u64) -> Option<Cause> {
         let Call {
@@ -75,8 +78,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         })
     }
 
-    /// The cause found in the window, unless the policy also looks at a short stretch of the window
-    /// in which the failures have stopped.
+    /// The cause found in the window, unless the failures have stopped.
+    ///
+    /// Some policies also look at a short stretch of the window, which tells whether the failures
+    /// go on.
     #[cold]
     #[inline(never)]
     fn unless_it_has_stopped(
@@ -89,10 +94,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let Some(burn_rate) = policy.looks_at_short_stretch() else {
             return Some(cause);
         };
-        // This thread reads the clock again, so the stretch ends no earlier than any failure that was
-        // added to the run before this thread's. By its older reading it might judge a stretch that
-        // ends before the other thread's failure. The other thread might not have seen this failure
-        // either, and nobody would trip.
+        // This thread reads the clock again. So the stretch ends no earlier than any failure that
+        // was added to the run before this thread's. By its older reading, it might judge a stretch
+        // that ends before the other thread's failure. The other thread might not have seen this
+        // failure either, and neither would trip.
         let call = call.read_again(self.ring());
         let buckets = burn_rate.short_buckets();
         let goes_on = |short| burn_rate.may_go_on(&short);
@@ -125,14 +130,15 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             context,
         } = call;
         let counts = self.ring().failures_and_slow(generation, reading, context);
-        // The calls in flight come after the slow ones, in this order by the fence there. A call that
-        // is found recorded is no longer found in flight, so no call counts twice.
+        // This thread reads the calls in flight after the slow ones. The fence in
+        // `Ring::failures_and_slow` keeps that order. A call that is found recorded is no longer
+        // found in flight, so no call counts twice.
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
         let overdue = in_flight.map_or(0, |in_flight| in_flight.overdue(generation, call.nanos()));
         Counts { overdue, ..counts }
     }
 
-    /// Trips if the window's percentiles are reason enough, once in a tick.
+    /// Judges the window's percentiles once in a tick, and trips if they give a cause.
     #[inline]
     pub(super) fn judge_at_tick(self, call: Call<'_, impl CallContext>) {
         if let Some(timed) = self.timed()
@@ -158,7 +164,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             .read_latencies(timed.latencies(), generation, reading, context, &mut bins);
         if let Some(cause) = timed.judge(&self.settings().policies, &bins) {
             let call = call.read_again(self.ring());
-            // A thread that has slept finds another tick, which another thread judges.
+            // A thread that has slept finds a later tick, which another thread judges.
             if !timed.is_tick(call.reading) {
                 self.open(seen, cause, call);
             }

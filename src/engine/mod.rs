@@ -1,4 +1,4 @@
-//! The way of a call: admit, record, judge, transition.
+//! The path of a call: admit, record, judge, transition.
 //!
 //! The caller brings the time and its thread slot, so a model can drive all of it.
 
@@ -58,7 +58,7 @@ pub struct Core {
     latest_opening: LatestOpening,
     parts: Parts,
     history: History,
-    /// What the breaker gets in the course of its life. Nothing at first, and then one word.
+    /// The parts that the breaker may get later. They are allocated when the first one comes.
     late: LateBox<LateParts>,
 }
 
@@ -107,7 +107,7 @@ impl Core {
         }
     }
 
-    /// Gives the jitter a seed, which tells it from that of other breakers.
+    /// Gives the jitter a seed, so that breakers of different seeds jitter differently.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         let latest_opening = self.latest_opening.with_seed(seed);
@@ -117,12 +117,12 @@ impl Core {
         }
     }
 
-    /// The state that the settings hold the breaker in, if any, and the one that it starts in.
+    /// The mode and the start state that the current settings give.
     pub(crate) fn switch(&self) -> Switch {
         with_view!(self, |view| view.settings().switch)
     }
 
-    /// The state that the breaker has started in.
+    /// The start state of the settings that the breaker was built with.
     pub(crate) fn started_in(&self) -> State {
         self.parts.settings.switch.start_in
     }
@@ -133,7 +133,7 @@ impl Core {
         &self.parts.settings.name
     }
 
-    /// The state now.
+    /// The current state.
     #[must_use]
     pub fn state(&self) -> State {
         self.state.load().phase().state()
@@ -148,7 +148,8 @@ impl Core {
         self.state.load().generation() == generation
     }
 
-    /// The nanoseconds since `generation` began. Zero until the thread that began it has noted when.
+    /// Nanoseconds since `generation` began; zero until the thread that began it has noted the
+    /// date.
     fn age(&self, generation: Generation, now: u64) -> u64 {
         self.history.age(generation, now).unwrap_or(0)
     }
@@ -246,7 +247,8 @@ mod tests {
             };
             call(&core, outcome, &FixedContext::on_first_thread_slot(5));
         }
-        // While it sleeps, the bucket's successes are replaced, and nothing has failed again.
+        // While the thread sleeps, a later success replaces the bucket's successes. No other call
+        // fails.
         call(
             &core,
             Outcome::Success,

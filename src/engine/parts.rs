@@ -1,4 +1,4 @@
-//! The parts of a breaker: what a builder makes, what another configuration overrides, and what comes later.
+//! The parts of a breaker: those it is built with, their overrides, and those that come later.
 
 use std::sync::Arc;
 
@@ -26,24 +26,24 @@ pub struct Parts {
     pub settings: Settings,
     /// The window.
     pub ring: Ring,
-    /// The parts that only some breakers have. They are apart, so that other breakers stay small.
+    /// The parts that only some breakers have. They are boxed, so other breakers stay small.
     pub optional: Option<Box<OptionalParts>>,
 }
 
 /// The parts that only some breakers have.
 #[derive(Debug, Default)]
 pub struct OptionalParts {
-    /// The times of calls, if the breaker takes them.
+    /// The timing of calls, if the breaker times them.
     pub timed: Option<Box<Timed>>,
-    /// The evidence, if the breaker decides by it.
+    /// The evidence, if a policy of the breaker judges by it.
     pub evidence: Option<Box<Evidence>>,
     /// The adaptive recovery, if there is one.
     pub recovery: Option<Box<AdaptiveRecovery>>,
-    /// The open times, if they don't grow as the default ones do.
+    /// The open times, if they grow differently from the default ones.
     pub open_times: Option<Box<OpenTimes>>,
     /// The longest `Retry-After` that the breaker honours, if it isn't the default.
     pub max_retry_after: Option<Box<MaxRetryAfter>>,
-    /// The queue for the verdict of the probes, if callers may wait for it.
+    /// The queue of callers that wait for the verdict of the probes, if callers may wait.
     #[cfg(feature = "async")]
     pub probe_queue: Option<Box<ProbeQueue<EventQueue>>>,
 }
@@ -63,24 +63,24 @@ impl OptionalParts {
     }
 }
 
-/// What the present configuration does with a part that the breaker was built with.
+/// How the current configuration treats a part that the breaker was built with.
 #[derive(Debug)]
 pub(crate) enum Override<T> {
-    /// The breaker keeps the part that it was built with, or has none as then.
+    /// The breaker keeps the part that it was built with, if any.
     Inherit,
-    /// The breaker has no such part any more.
+    /// The breaker no longer has such a part.
     Removed,
-    /// The breaker has this part.
+    /// The breaker has this part instead.
     Replaced(Arc<T>),
 }
 
 impl<T> Override<T> {
-    /// The override that puts `part` in place of any other.
+    /// The override that puts `part` in place of any other. `None` removes the part.
     fn by(part: Option<Box<T>>) -> Self {
         part.map_or(Self::Removed, |part| Self::Replaced(Arc::from(part)))
     }
 
-    /// The part in force, where `built` is the part that the breaker was built with.
+    /// The part in force. `built` is the part that the breaker was built with.
     #[must_use]
     pub(crate) fn of<'a>(&'a self, built: Option<&'a T>) -> Option<&'a T> {
         match self {
@@ -90,8 +90,9 @@ impl<T> Override<T> {
         }
     }
 
-    /// Keeps this part if the offered one is configured alike. Otherwise takes the offered part, which
-    /// inherits what this one has learned.
+    /// Keeps this part if the offered one is configured alike.
+    ///
+    /// Otherwise takes the offered part, which inherits what this one has learned.
     #[must_use]
     pub(crate) fn succeeded_by(
         &self,
@@ -112,7 +113,7 @@ impl<T> Override<T> {
         }
     }
 
-    /// Whether the two mean the same part, with all that it has learned.
+    /// Whether both mean the same part, with everything that it has learned.
     #[must_use]
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
@@ -138,13 +139,13 @@ impl<T> Clone for Override<T> {
 pub(crate) struct Overrides {
     /// The checked settings.
     pub(crate) settings: Settings,
-    /// Whether this breaker alone was given them. If not, they are those of its registry.
+    /// Whether the settings were given to this breaker alone. Otherwise its registry gave them.
     pub(crate) are_its_own: bool,
     /// The window.
     pub(crate) ring: Override<Ring>,
     /// When the window came, in nanoseconds; `None` if the breaker was built with it.
     pub(crate) ring_since: Option<u64>,
-    /// What the window has taken over from the window before it.
+    /// The calls that the window took over from the window before it.
     pub(crate) carried: Option<Arc<Carried>>,
     /// See [`OptionalParts::timed`].
     pub(crate) timed: Override<Timed>,
@@ -175,7 +176,7 @@ impl Overrides {
         }
     }
 
-    /// Overrides that put `parts` in place of all others.
+    /// Overrides that replace every part with that of `parts`.
     pub(crate) fn by(parts: Parts, are_its_own: bool) -> Self {
         let optional = parts.optional.map(|it| *it).unwrap_or_default();
         Self {
@@ -193,7 +194,7 @@ impl Overrides {
     }
 }
 
-/// The parts that a breaker gets in the course of its life, if at all.
+/// The parts that a breaker may get after it was built.
 #[derive(Debug, Default)]
 pub(super) struct LateParts {
     pub(super) listeners: Option<Box<Listeners>>,

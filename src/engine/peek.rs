@@ -13,10 +13,10 @@ use crate::state::history::moment_of;
 use crate::sync::wait_queue::EventQueue;
 
 impl Core {
-    /// Since when, in nanoseconds, all calls are let through. Writes nothing.
+    /// Since when the breaker has admitted all calls, in nanoseconds. Writes nothing.
     ///
     /// # Errors
-    /// They are not; where the state has a time, with how long it lasts.
+    /// The breaker doesn't admit all calls. If it is open, the refusal says for how long.
     pub fn lets_all_through_since(&self, now: u64) -> Result<u64, Refusal> {
         let seen = self.state.load();
         let retry_after = match self.state.phase_of(seen) {
@@ -35,29 +35,32 @@ impl Core {
 }
 
 #[cfg(feature = "async")]
-/// What becomes of a call that asks now.
+/// The answer to expect for a call that asks now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prospect {
-    /// All places for probes are taken, and it would be rejected.
+    /// The call would be rejected, because all places for probes are taken.
     Verdict {
-        /// In how many nanoseconds they are free again if the probes don't report; `u64::MAX`: never.
+        /// In how many nanoseconds the places are free if the probes don't report; `u64::MAX`:
+        /// never.
         overdue_in: u64,
     },
-    /// A ramp decides, once for each call.
+    /// A ramp decides about the call, once for each call.
     Ramp,
-    /// It may be let through, or rejected for something that no probe will change soon.
+    /// The call may be admitted, or rejected for a reason that no probe will change soon.
     Answer,
 }
 
 #[cfg(feature = "async")]
 impl Core {
-    /// Where callers wait for the verdict of the probes, if they may.
+    /// The queue of callers that wait for the verdict of the probes, if callers may wait.
     #[inline]
     pub fn probe_queue(&self) -> Option<&ProbeQueue<EventQueue>> {
         self.parts.optional.as_ref()?.probe_queue.as_deref()
     }
 
-    /// What becomes of a call that asks now. Nothing is counted, and no clock read unless there are probes.
+    /// The answer to expect for a call that asks now.
+    ///
+    /// Counts nothing, and reads the clock only if there are probes.
     #[inline]
     pub fn prospect(&self, context: &impl CallContext) -> Prospect {
         match self.state.load().phase() {
@@ -70,7 +73,8 @@ impl Core {
     #[inline(never)]
     fn prospect_of_probes(&self, context: &impl CallContext) -> Prospect {
         if context.is_within(self.state.load().generation()) {
-            // It can't wait: its outer call, whose verdict it would wait for, waits for it.
+            // A part of a call can't wait: the outer call would decide the verdict, and waits for
+            // this part.
             return Prospect::Answer;
         }
         let (probes, timeout) = with_view!(self, |view| {
@@ -85,7 +89,7 @@ impl Core {
         })
     }
 
-    /// Wakes all who wait, after the state has changed.
+    /// Wakes all waiting callers, after the state has changed.
     #[inline]
     pub(super) fn wake_all(&self) {
         if let Some(probe_queue) = self.probe_queue() {
@@ -93,7 +97,7 @@ impl Core {
         }
     }
 
-    /// Wakes one who waits, after a probe has given its place back.
+    /// Wakes one waiting caller, after a probe has given its place back.
     pub(super) fn wake_one(&self) {
         if let Some(probe_queue) = self.probe_queue() {
             probe_queue.wake_one();

@@ -1,4 +1,4 @@
-//! What is saved of a breaker, and how one begins with it.
+//! What is saved of a breaker, and how a breaker is restored from it.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,18 +17,18 @@ use crate::state::{AtomicState, Generation, Moment, Phase, State, StateWord};
 use crate::util::checksum::{Checksum, Summed, summed};
 use crate::window::{GenerationCounter, SavedWindow};
 
-/// What a breaker knew when it was saved.
+/// The saved state of a breaker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SavedCore {
     state: SavedKind,
     generation: u64,
-    /// For how long there had been the generation, in nanoseconds.
+    /// How old the generation was, in nanoseconds.
     age: u64,
-    /// For how long the breaker would have stayed open, in nanoseconds; zero if it wasn't.
+    /// For how many more nanoseconds the breaker would have stayed open; zero if it wasn't open.
     left_open: u64,
     /// Failures since the last success.
     run: u64,
-    /// From how many nanoseconds on a call was slow, if one ever was.
+    /// From how many nanoseconds on a call was slow, if there was such a limit.
     slower_than: Option<u64>,
     window: SavedWindow,
     evidence: Option<SavedEvidence>,
@@ -49,7 +49,7 @@ summed!(SavedCore {
     usual,
 });
 
-/// A state as it is written, which stays so whatever becomes of [`State`].
+/// A state as it is written. It stays the same even if [`State`] changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum SavedKind {
@@ -94,7 +94,7 @@ impl From<SavedKind> for State {
 }
 
 impl SavedCore {
-    /// The most state changes that are believed: one in each microsecond of 142 years.
+    /// The most state changes that are accepted: one per microsecond for 142 years.
     const MOST_GENERATIONS: u64 = 1 << 52;
 
     /// The state.
@@ -109,13 +109,13 @@ impl SavedCore {
         self.generation
     }
 
-    /// For how many nanoseconds it would have stayed open; zero if it wasn't.
+    /// For how many more nanoseconds the breaker would have stayed open; zero if it wasn't open.
     #[must_use]
     pub fn left_open(&self) -> u64 {
         self.left_open
     }
 
-    /// Refuses what no breaker can have known.
+    /// Refuses values that no breaker can have had.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check_saved("generation", self.generation, 0..=Self::MOST_GENERATIONS)?;
         let longest = match self.state {
@@ -134,14 +134,14 @@ impl SavedCore {
             .try_for_each(SavedPercentileBaseline::check)
     }
 
-    /// What the state word is to hold of the state at `now`, so many nanoseconds after it was saved.
+    /// The phase for the state word at `now`, `elapsed` nanoseconds after it was saved.
     fn phase(&self, elapsed: u64, now: u64) -> Phase {
         match self.state {
             SavedKind::Closed => Phase::Closed,
             SavedKind::Open => Phase::Open {
                 until: Moment::at(now.saturating_add(self.left_open.saturating_sub(elapsed))),
             },
-            // Its probes have gone with the process.
+            // The probes ended with their process.
             SavedKind::HalfOpen => Phase::PROBING,
             SavedKind::ForcedOpen => Phase::ForcedOpen,
             SavedKind::Disabled => Phase::Disabled,
@@ -151,7 +151,7 @@ impl SavedCore {
 }
 
 impl Core {
-    /// What is to be saved: of one generation, as a snapshot is.
+    /// The state to save. It belongs to one generation, like a snapshot.
     #[must_use]
     pub fn save(&self, context: &impl CallContext) -> SavedCore {
         let mut seen = self.state.load();
@@ -159,7 +159,8 @@ impl Core {
         loop {
             let saved = with_view!(self, |view| view.save(seen, context));
             attempts += 1;
-            // As in a snapshot.
+            // If the generation has ended meanwhile, some counts may be gone. So this thread reads
+            // again, at most twice.
             match self.state_after(seen) {
                 Some(found) if attempts < 3 => seen = found,
                 _ => return saved,
@@ -167,10 +168,11 @@ impl Core {
         }
     }
 
-    /// Begins with what was saved so many nanoseconds ago, before anybody else knows of the breaker.
+    /// Restores what was saved `elapsed` nanoseconds ago, before any other thread knows the
+    /// breaker.
     ///
-    /// What the settings have no use for is left out: evidence where nothing decides by it, counts of a
-    /// window of another shape.
+    /// Leaves out what the settings have no use for. Examples are evidence that no policy judges
+    /// by, and counts of a window of another shape.
     pub fn restore(&mut self, saved: &SavedCore, elapsed: u64, clock: &impl Now) {
         let now = clock.nanos();
         let generation = Generation::of_number(saved.generation);
@@ -185,16 +187,17 @@ impl Core {
         let limit = optional.as_ref().and_then(|it| it.timed.as_deref());
         let limit = limit.map(|timed| (true, timed.limit()));
         let (is_timed, limit) = limit.unwrap_or_default();
-        // The present settings win, whatever the former ones said.
+        // The current settings take precedence over the former ones.
         let phase = settings.switch.mode.held();
         let phase = phase.unwrap_or_else(|| saved.phase(elapsed, now));
         self.state = AtomicState::beginning(generation, phase, is_timed);
         let since = date_of(now).saturating_sub(saved.age.saturating_add(elapsed));
         self.history = History::restore(saved.generation, generation, since);
-        // What was slow, and therefore failed, by another limit would say nothing by this one.
+        // Calls that were slow by another limit, and therefore failed, say nothing under this
+        // limit.
         let is_same_limit = saved.slower_than == limit.map(saturated);
         ring.start_generation(generation, || true);
-        // Settings that switch a breaker off leave it no calls, as when they do so while it runs.
+        // A breaker that its settings switch off keeps no calls, here as when it runs.
         let has_window = is_same_limit && phase != Phase::Disabled;
         if has_window {
             ring.restore(&saved.window, generation, elapsed, clock);
@@ -252,7 +255,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let evidence = self.evidence();
         let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
         let counts = ring.failures_and_slow(generation, reading, context);
-        // A state that the settings hold isn't saved: the next settings decide anew.
+        // A state that the settings hold isn't saved. The next settings decide about it.
         let phase = match self.settings().switch.mode.held() {
             Some(held) if held == seen.phase() => Phase::Closed,
             _ => seen.phase(),
@@ -276,7 +279,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     }
 }
 
-/// The most that every format can write.
+/// The largest number that every format can write.
 fn saturated(number: u64) -> u64 {
     number.min(i64::MAX as u64)
 }

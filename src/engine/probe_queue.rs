@@ -1,10 +1,13 @@
-//! Where callers wait for the verdict of the probes.
+//! The queue of callers that wait for the verdict of the probes.
 //!
-//! A caller that would be rejected stands in line, counts itself, and then looks once more whether it
-//! would. Whoever changes the state, or gives a probe's place back, does so first and then looks whether
-//! somebody is counted. Both change the word of the count, the latter by adding nothing, so one of them is
-//! first and the other sees what was done before. Therefore nobody waits for what has happened already:
-//! either the caller sees the change, or it is counted, in line, and woken.
+//! A caller that would be rejected enters the queue, counts itself, and then checks the state
+//! again. A thread that changes the state, or gives a probe's place back, does so first. Then it
+//! checks whether a caller is counted.
+//!
+//! Both threads write the count; the second kind of thread adds zero. So one write comes first, and
+//! the later thread sees everything that the earlier one did before. Therefore no caller waits for
+//! something that has already happened. Either the caller sees the change, or the thread finds the
+//! caller counted and queued, and wakes it.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,7 +16,7 @@ use crate::error::ConfigError;
 use crate::sync::wait_queue::{InLine, Queue};
 use crate::sync::{AtomicU64, Ordering};
 
-/// How many wait, and the line they stand in.
+/// The callers that wait, and their number.
 #[derive(Debug)]
 pub struct ProbeQueue<Q> {
     waiting: AtomicU64,
@@ -21,21 +24,21 @@ pub struct ProbeQueue<Q> {
     queue: Q,
 }
 
-/// What came of the wish to wait.
+/// The result of [`ProbeQueue::enter`].
 #[derive(Debug)]
 pub enum ProbeQueueEntry<'a, Q: Queue> {
-    /// It waits, for what was seen.
+    /// The caller waits for the verdict.
     Waits(QueuedCaller<'a, Q>),
-    /// So many wait already that there is no room for more.
+    /// The queue has no room left.
     Full,
-    /// There is nothing to wait for any more.
+    /// The caller has nothing to wait for any more.
     Over,
 }
 
 impl<Q: Queue> ProbeQueue<Q> {
     const MAX: u32 = 1_000_000;
 
-    /// With room for so many.
+    /// A queue with room for `max` callers.
     pub fn new(max: u32, queue: Q) -> Self {
         Self {
             waiting: AtomicU64::new(0),
@@ -44,10 +47,10 @@ impl<Q: Queue> ProbeQueue<Q> {
         }
     }
 
-    /// The same, for a builder.
+    /// Like [`new`](Self::new), for a builder: checks `max` and returns a box.
     ///
     /// # Errors
-    /// For nobody, or for more than a million.
+    /// `max` is zero or more than a million.
     pub(crate) fn boxed(max: u32) -> Result<Box<Self>, ConfigError>
     where
         Q: Default,
@@ -69,28 +72,33 @@ impl<Q: Queue> ProbeQueue<Q> {
         self.max
     }
 
-    /// How many wait, those included who were woken and have not yet left.
+    /// How many callers wait, including those that were woken and haven't left yet.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        // Relaxed: for who wants to see it; nothing follows from it.
+        // Relaxed: pairs with nothing. The number is only shown; no decision depends on it.
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Waits, if there is room and `is_awaited`, asked once the caller can be woken, still says so.
+    /// Enters the queue, if there is room and `is_awaited` still holds.
+    ///
+    /// `is_awaited` is asked when the caller can already be woken.
     pub fn enter(&self, is_awaited: impl FnOnce() -> bool) -> ProbeQueueEntry<'_, Q> {
-        // In line before it is counted, or who looks would find it counted and nobody in line.
+        // The caller enters the queue before it is counted. Otherwise a thread could find it
+        // counted and wake an empty queue.
         let listener = self.queue.listen();
         let mut waiter = QueuedCaller {
             probe_queue: self,
             listener: Some(listener),
             is_counted: false,
         };
-        // Relaxed: the exchange finds out.
+        // Relaxed: the compare-exchange checks the value.
         let mut seen = self.waiting.load(Ordering::Relaxed);
         while seen < u64::from(self.max) {
-            // AcqRel: Release so that who finds it counted finds it in line; Acquire so that what was
-            // done before somebody looked, and did not find it, is seen by `is_awaited`.
-            // Relaxed: tried again.
+            // AcqRel: pairs with the `fetch_add` in `has_any`. Release: a thread that finds this
+            // caller counted finds it in the queue. Otherwise it would wake nobody. Acquire: if
+            // that thread looked first, `is_awaited` sees its change. Otherwise this caller would
+            // miss the change and not be woken for it.
+            // Relaxed: a failed exchange is tried again.
             let exchanged =
                 self.waiting
                     .compare_exchange(seen, seen + 1, Ordering::AcqRel, Ordering::Relaxed);
@@ -109,7 +117,7 @@ impl<Q: Queue> ProbeQueue<Q> {
         ProbeQueueEntry::Full
     }
 
-    /// Wakes all who wait: the state has changed.
+    /// Wakes all waiting callers, after the state has changed.
     #[inline]
     pub fn wake_all(&self) {
         if self.has_any() {
@@ -117,32 +125,35 @@ impl<Q: Queue> ProbeQueue<Q> {
         }
     }
 
-    /// Wakes the first who waits: a probe has given its place back.
+    /// Wakes the first waiting caller, after a probe has given its place back.
     pub fn wake_one(&self) {
         if self.has_any() {
             self.queue.notify_first();
         }
     }
 
-    /// Whether somebody waits who may have seen nothing of what this thread has done.
+    /// Whether a caller waits that may not have seen this thread's change.
     #[inline]
     fn has_any(&self) -> bool {
-        // AcqRel: a change of the word, so that it comes before or after that of who begins to wait; see
-        // there. A load might miss who is just being counted, and be missed.
+        // AcqRel: pairs with the compare-exchange in `enter`. Adding zero is a write of the count,
+        // so it comes before or after that of a new caller. If before, the caller sees this
+        // thread's change. If after, this thread sees the caller. A load could miss a caller that
+        // is just being counted, and that caller could miss the change too.
         self.waiting.fetch_add(0, Ordering::AcqRel) > 0
     }
 }
 
-/// A caller that waits. Dropped, it leaves the line, and the next one hears what was meant for it.
+/// A caller that waits. When dropped, it leaves the queue and passes an unused wake-up on to the
+/// next caller.
 pub struct QueuedCaller<'a, Q: Queue> {
     probe_queue: &'a ProbeQueue<Q>,
-    /// Gone once it is out of the line.
+    /// `None` once the caller has left the queue.
     listener: Option<Q::InLine>,
     is_counted: bool,
 }
 
 impl<Q: Queue> QueuedCaller<'_, Q> {
-    /// Waits until it is woken, no longer than this if there is a bound.
+    /// Waits until the caller is woken, at most for `at_most` if given.
     pub fn wait(mut self, at_most: Option<Duration>) {
         if let Some(listener) = self.listener.take() {
             let _was_woken = listener.wait(at_most);
@@ -151,7 +162,7 @@ impl<Q: Queue> QueuedCaller<'_, Q> {
 }
 
 impl<Q: Queue<InLine: Future + Unpin>> QueuedCaller<'_, Q> {
-    /// Ready when it is woken.
+    /// Is ready when the caller is woken.
     pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(listener) = &mut self.listener {
             std::task::ready!(std::pin::Pin::new(listener).poll(context));
@@ -164,13 +175,14 @@ impl<Q: Queue<InLine: Future + Unpin>> QueuedCaller<'_, Q> {
 impl<Q: Queue> Drop for QueuedCaller<'_, Q> {
     fn drop(&mut self) {
         if self.is_counted {
-            // Relaxed: it hands nothing on, and what the changes before it have released is still seen
-            // by who acquires this one.
+            // Relaxed: leaving the count publishes nothing of this thread. The write continues the
+            // release sequence of the earlier changes. So a thread that acquires it still sees what
+            // those changes released.
             self.probe_queue
                 .waiting
                 .fetch_add(1_u64.wrapping_neg(), Ordering::Relaxed);
         }
-        // A place that it was told of may be wanted by the next.
+        // The next caller may need the wake-up that this one didn't use.
         if let Some(listener) = self.listener.take()
             && listener.discard()
         {

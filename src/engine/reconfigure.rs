@@ -1,12 +1,17 @@
-//! Another configuration, while calls run.
+//! Reconfiguration: replaces a breaker's configuration while calls run.
 //!
-//! It is made known first, as a whole. What decides, and how long open times are, is so from then on. What is
-//! bound to a generation needs a second step: if the window has another shape, a breaker that counts enters a
-//! new generation, so that no window is half in one ring and half in the other. A window of another size is
-//! made known with the newest calls of the former one, counted in the generation that is entered next. From
-//! then on no call of the present generation is counted. A recovery that is under
-//! way and has other rules begins anew. A breaker that is switched off or on enters another state; who has moved it
-//! looks again whether the settings still are the latest, so that the state ends as the latest say.
+//! The new configuration is first published as a whole. Its policies and open times apply from then
+//! on. Whatever is bound to a generation needs a second step:
+//!
+//! - If the window has another shape, a breaker that counts enters a new generation. So no window
+//!   is split between two rings.
+//! - A window of another size is published with the newest calls of the former one. They count in
+//!   the generation that is entered next. From then on, no call of the current generation is
+//!   counted.
+//! - A running recovery starts over if its rules have changed.
+//! - A breaker that is switched off or on enters another state. The thread that changed the state
+//!   then checks whether its settings are still the latest. So the final state follows the latest
+//!   settings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,19 +32,19 @@ use crate::state::{Generation, Phase, State, StateChange};
 use crate::sync::{Ordering, Replaceable, Seen, fence};
 use crate::window::Ring;
 
-/// What came of another configuration.
+/// The result of a reconfiguration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reconfigured {
-    /// Nothing: it says what the one before said.
+    /// Nothing changed. The new configuration equals the former one.
     Unchanged,
-    /// The window was carried over with all that it holds.
+    /// The window was kept with everything that it holds.
     WindowKept,
     /// The window has another shape, and holds the newest calls of the former one.
     WindowResized,
-    /// The window began anew: it has another shape, and could not hold what the former one counted.
+    /// The window was reset. It has another shape and could not hold what the former one counted.
     WindowReset,
-    /// The breaker entered this state, with an empty window: it was [switched off or
+    /// The breaker entered this state with an empty window, because it was [switched off or
     /// on](crate::CircuitBreakerBuilder::enabled).
     StateChanged(State),
 }
@@ -56,19 +61,19 @@ impl fmt::Display for Reconfigured {
     }
 }
 
-/// What changes, and what of it begins anew.
+/// What a reconfiguration changes, and what it restarts.
 #[derive(Clone)]
 struct Change {
-    /// If not, all that changes is for whom it is.
+    /// Whether anything changes but [`Overrides::are_its_own`].
     any: bool,
     window: bool,
-    /// What the new window has taken over, if it has.
+    /// The calls that the new window has taken over, if any.
     carried: Option<Arc<Carried>>,
     recovery: bool,
     held: Option<HeldPhases>,
 }
 
-/// In which states other settings hold the breaker.
+/// The phases that the former and the new settings hold the breaker in.
 #[derive(Clone, Copy)]
 struct HeldPhases {
     before: Option<Phase>,
@@ -76,8 +81,9 @@ struct HeldPhases {
 }
 
 impl HeldPhases {
-    /// The state that has to follow `present`. One that somebody else has chosen stays, unless the settings
-    /// hold another from now on.
+    /// The phase that must follow `present`, if any.
+    ///
+    /// A phase that a command chose stays, unless the new settings hold another one.
     fn next(self, present: Phase) -> Option<Phase> {
         match (self.before, self.now) {
             (_, Some(now)) => (now != present).then_some(now),
@@ -87,13 +93,14 @@ impl HeldPhases {
 }
 
 impl Core {
-    /// Puts another configuration in the place of the present one; the outfit was made with this breaker's
-    /// clock and name.
+    /// Replaces the configuration of this breaker.
+    ///
+    /// `parts` were made with the breaker's clock and name.
     pub fn reconfigure(&self, parts: Parts, context: &impl CallContext) -> Reconfigured {
         self.reconfigure_to(&Overrides::by(parts, true), context)
     }
 
-    /// The same, as all breakers of its registry.
+    /// Like [`reconfigure`](Self::reconfigure), with the configuration of the breaker's registry.
     #[cfg(feature = "registry")]
     pub fn bring_into_line(&self, parts: Parts, context: &impl CallContext) -> Reconfigured {
         self.reconfigure_to(&Overrides::by(parts, false), context)
@@ -117,7 +124,7 @@ impl Core {
         let is_resized = || carried.is_some_and(|it| it.is_entered());
         let window = change.window;
         let state = self.switch_over(change, now);
-        // Who waits may have other times to wait, though the state is what it was.
+        // Waiting callers may have other wait times now, even if the state hasn't changed.
         #[cfg(feature = "async")]
         self.wake_all();
         if let Some(state) = state {
@@ -133,10 +140,12 @@ impl Core {
         }
     }
 
-    /// Begins anew, in the state, what has to, and returns the state in which the breaker was put, if it was.
+    /// Restarts in the state word what has to, and returns the state that the breaker was put in,
+    /// if any.
     ///
-    /// Of two that hold it in different states at once the one whose settings are the former may be the last to
-    /// change the state. It then finds the latter's and goes on to what they say.
+    /// Two threads may hold the breaker in different states at once. The thread with the older
+    /// settings may be the last to change the state. It then finds the newer settings and moves the
+    /// breaker to their state.
     fn switch_over(&self, change: Change, now: u64) -> Option<State> {
         let Some(mut held) = change.held else {
             self.align(&change, now);
@@ -145,11 +154,14 @@ impl Core {
         let mut change = change;
         let mut entered = None;
         loop {
-            // SeqCst: pairs with the one below. Either this thread finds the state that who came before has entered,
-            // or that one finds these settings.
+            // SeqCst: pairs with the fence after `align`, in another thread that reconfigures.
+            // Either this thread finds the state that the other has entered, or the other finds
+            // this thread's settings. Otherwise the state could stay as the older settings say.
             fence(Ordering::SeqCst);
             entered = self.align(&change, now).or(entered);
-            // SeqCst: pairs with the one above.
+            // SeqCst: pairs with the fence before `align`, in another thread that reconfigures.
+            // Either this thread finds the other's settings, or the other finds the state that this
+            // thread has entered. Otherwise the state could stay as the older settings say.
             fence(Ordering::SeqCst);
             let latest = self.switch().held();
             if latest == held.now {
@@ -169,7 +181,7 @@ impl Core {
         }
     }
 
-    /// Whether nobody else was first.
+    /// Publishes the overrides, and returns whether no other thread was first.
     fn publish(&self, overrides: Overrides, seen: Option<&Seen<Overrides>>) -> bool {
         let overrides = Arc::new(overrides);
         if let (Some(later), Some(seen)) = (self.overrides(), seen) {
@@ -182,7 +194,9 @@ impl Core {
         later.is_some_and(|later| Arc::ptr_eq(later.get(), &overrides))
     }
 
-    /// What the offer makes of what there is, and what changes with it; `None` if nothing does.
+    /// Merges the offer into the current configuration; `None` if nothing changes.
+    ///
+    /// Returns the merged configuration and what changes with it.
     fn accept(
         &self,
         offer: &Overrides,
@@ -213,7 +227,7 @@ impl Core {
         };
         let held = (held.before != held.now).then_some(held);
         let limits = [timed, offered_timed].map(|it| it.and_then(Timed::limit));
-        // In a state that the settings change the window begins empty.
+        // If the settings change the held state, the window begins empty.
         let can_carry = window && held.is_none() && limits[0] == limits[1];
         let carried = can_carry
             .then(|| self.carry_over((ring, before.carried.as_deref()), offered_ring, context))
@@ -256,7 +270,7 @@ impl Core {
             MaxRetryAfter::eq,
             |_, _| (),
         );
-        // Where it starts means nothing to a breaker that has started.
+        // The start state means nothing to a breaker that has started.
         let mut settings = offer.settings.clone();
         if held.is_none() && before.settings.switch.mode == offer.settings.switch.mode {
             settings.switch.start_in = before.settings.switch.start_in;
@@ -275,7 +289,8 @@ impl Core {
                 || !recovery.is_same(&before.recovery),
             held,
         };
-        // The same settings, given to it alone, are its own no more than they were.
+        // If the settings are the same, giving them to this breaker alone doesn't make them its
+        // own.
         let are_its_own = offer.are_its_own && (!is_same || before.are_its_own);
         (!is_same || are_its_own != before.are_its_own).then(|| {
             let overrides = Overrides {
@@ -294,8 +309,9 @@ impl Core {
         })
     }
 
-    /// Puts the newest calls that `former` holds into the window that is offered, for the generation that
-    /// comes next. Another thread may enter that generation, and then they count for nothing.
+    /// Puts the newest calls of `former` into the offered window, for the next generation.
+    ///
+    /// If another thread enters that generation first, the calls don't count.
     fn carry_over(
         &self,
         (former, earlier): (&Ring, Option<&Carried>),
@@ -320,7 +336,8 @@ impl Core {
             .then(|| Arc::new(Carried::new(from, since, run)))
     }
 
-    /// Begins anew, in the state, what has to, and returns the state in which the settings have put the breaker.
+    /// Restarts in the state word what has to, and returns the state that the settings put the
+    /// breaker in.
     fn align(&self, change: &Change, now: u64) -> Option<State> {
         let mut seen = self.state.load();
         loop {
@@ -331,7 +348,7 @@ impl Core {
                 (None, Phase::HalfOpen { .. } | Phase::Ramp(_)) if change.recovery => {
                     Phase::PROBING
                 }
-                // What is counted now are the rejections.
+                // In this state, only rejections are counted.
                 _ if change.window && !seen.is_timed() => {
                     match self.state.keep_with_another_window(seen) {
                         Ok(()) => return None,
@@ -379,8 +396,9 @@ impl Core {
         });
     }
 
-    /// Forgets the openings so far if the generation that was closed has been healthy for long enough. The one that begins
-    /// doesn't know how long that was.
+    /// Forgets the openings so far, if the generation that ended was healthy for long enough.
+    ///
+    /// The new generation doesn't know how long that was.
     fn look_back(&self, moved: StateChange, left: Generation, now: u64) {
         let healthy = self.age(left, now);
         with_view!(self, |view| {
@@ -392,10 +410,11 @@ impl Core {
         });
     }
 
-    /// Trips if what was recorded so far is reason enough by what is known now.
+    /// Trips if the new policies find cause in what was recorded so far.
     ///
-    /// Of two that meet at the run the second sees what the first had done before: a failure that is recorded at the
-    /// same time finds the new policies, or is found by this.
+    /// This thread and a thread that records a failure meet at the run. The second sees what the
+    /// first did before. So either that thread judges by the new policies, or this thread finds its
+    /// failure.
     fn judge_by_the_new(&self, context: &impl CallContext) {
         self.run.meet();
         let generation = self.state.load().generation();

@@ -1,4 +1,4 @@
-//! How the outcome of a call that was let through is recorded.
+//! How the outcome of an admitted call is recorded.
 
 use std::num::NonZero;
 
@@ -11,8 +11,9 @@ use crate::state::{Generation, Phase};
 use crate::window::{Latencies, Tally, Took};
 
 impl Core {
-    /// Takes the outcome of a call that was let through, and how many nanoseconds it took if the
-    /// caller knows better than the breaker.
+    /// Records the outcome of an admitted call.
+    ///
+    /// `took` is its duration in nanoseconds, if the caller knows it better than the breaker.
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
@@ -34,7 +35,7 @@ impl Core {
         }
     }
 
-    /// Chooses between two ways, and is little but two jumps.
+    /// Chooses between two paths. It compiles to little more than two jumps.
     #[inline(never)]
     fn record_unless_untimed(
         &self,
@@ -52,10 +53,10 @@ impl Core {
         });
     }
 
-    /// Counts a call in the window that the breaker was built with. Calls for another window don't
-    /// come here.
+    /// Counts a call in the window that the breaker was built with.
     ///
-    /// If the generation is over, so is its window, and nobody reads what is counted there.
+    /// Calls for another window don't come here. If the generation is over, its window is over too,
+    /// and no thread reads this count.
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
@@ -67,14 +68,15 @@ impl Core {
         });
     }
 
-    /// Settles a call that was let through and then cancelled.
+    /// Settles a call that was admitted and then cancelled.
     #[inline(never)]
     pub fn cancel(&self, ticket: Ticket, context: &impl CallContext) {
         with_view!(self, |view| view.cancel(ticket, context));
     }
 
-    /// Takes back a call that was let through and isn't made. Nothing is counted, and a probe's place is
-    /// free again.
+    /// Takes back an admitted call that isn't made.
+    ///
+    /// Nothing is counted. A probe's place becomes free again.
     #[inline(never)]
     pub fn withdraw(&self, ticket: Ticket, context: &impl CallContext) {
         with_view!(self, |view| {
@@ -86,7 +88,7 @@ impl Core {
         });
     }
 
-    /// Ends the run of failures, and weighs a success that can speak against the evidence.
+    /// Ends the run of failures, and weighs a success that can count against the evidence.
     #[inline]
     fn after_success(&self, generation: Generation, context: &impl CallContext) {
         if self.run.has_any() {
@@ -102,7 +104,7 @@ impl Core {
 }
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    /// Records the success of a call whose time is taken.
+    /// Records the success of a timed call.
     #[inline(never)]
     fn record_timed_success(
         self,
@@ -113,7 +115,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
         let Some(timed) = self.timed() else {
-            // A new window has come meanwhile, under which no times are taken.
+            // The configuration has changed meanwhile, and the breaker no longer times calls.
             self.count_at(
                 Call {
                     generation,
@@ -181,8 +183,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    /// Records a cancelled call. If it counts as ignored but took too long, it is a slow call: the
-    /// caller gave up because the dependency didn't answer.
+    /// Records a cancelled call.
+    ///
+    /// If it counts as ignored but took too long, it is a slow call: the caller gave up because the
+    /// dependency didn't answer.
     fn cancel(self, ticket: Ticket, context: &impl CallContext) {
         let on_cancel = self.settings().on_cancel;
         if let (Outcome::Ignored, Some(timed)) = (on_cancel, self.timed()) {
@@ -198,12 +202,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Records a call that was cancelled after the limit for slow calls.
     fn record_late_cancel(self, ticket: Ticket, took: Took, call: Call<'_, impl CallContext>) {
         if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
-            // The call has taken too long already, so it fails as a probe by any later reading of the
-            // clock.
+            // The call has already taken too long, so as a probe it fails by any later clock
+            // reading.
             let took = NonZero::new(took.nanos);
             return self.record_half_open(ticket, Outcome::Success, took, call.context);
         }
-        // The call leaves the calls in flight first and is recorded then. So no reader finds it both
+        // The call leaves the calls in flight before it is recorded. So no reader finds it both
         // slow and in flight.
         let ticket = self.unwatched(ticket, call.context);
         match ticket.admitted.phase() {
@@ -264,7 +268,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             .record_timed_at(reading, tally, took, generation, context, is_current);
     }
 
-    /// Records a success that was slow, or after which percentiles are to be judged.
+    /// Records a success that was slow, or that comes when percentiles are to be judged.
     ///
     /// A slow call that was cancelled comes here too. It doesn't end the run of failures.
     #[cold]
@@ -274,7 +278,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let latencies = self.timed().and_then(|timed| timed.latencies());
         self.count_timed(call, Tally::Success, Some((took, latencies)));
         if took.is_slow {
-            // As with failures: of two slow calls, the second to write here sees the other.
+            // Every slow call writes to the run here. Of two slow calls, the second to write sees
+            // the first.
             let is_current = || self.is_current(generation);
             let weighed = self.weigh_failure(call);
             let run = if ends_run {
@@ -314,16 +319,18 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             (took, timed.latencies())
         });
         self.count_timed(call, Tally::Failure, took);
-        // No trip is lost. All failures add to one word after they were written to the window. Each
-        // addition acquires what the additions before it have released (see `Stamped::update`). Of
-        // two threads that each write a failure and then sum, the second to add sees the other's.
+        // No trip is lost. Each failure is written to the window first and then added to one word.
+        // Each addition acquires what the additions before it have released (see
+        // `Stamped::update`). If two threads each write a failure and then sum, the second to add
+        // sees the first one's failure.
         let weighed = self.weigh_failure(call);
         let is_current = || self.is_current(generation);
         let Some(run) = self.run.add_with(weighed, generation, is_current) else {
             return;
         };
-        // Another configuration may have come meanwhile. The thread that brings it publishes it and
-        // then comes to the same word. So the second of the two judges this failure by it.
+        // Another configuration may have come meanwhile. Its thread publishes it and then writes to
+        // the same word. So the second of the two threads judges this failure by the new
+        // configuration.
         with_view!(&self, |view| {
             let call = self.call_for(view, call);
             view.judge(call, run, outcome);
@@ -337,7 +344,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let Some(evidence) = self.evidence() else {
             return self.run.clear_with(generation, || false);
         };
-        // This thread asks first, as `weigh` does: the evidence tells generations apart by 11 bits.
+        // The evidence tells generations apart by 11 bits only. So this thread checks first whether
+        // the generation is current.
         let lesson = self
             .is_current(generation)
             .then(|| evidence.success(generation))

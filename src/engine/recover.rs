@@ -17,7 +17,7 @@ use crate::state::{
 };
 use crate::window::ClockReading;
 
-/// A probe, or a call that a ramp has let through, at its end.
+/// A probe, or a call that a ramp has admitted, at its end.
 #[derive(Clone, Copy)]
 struct Ended {
     ticket: Ticket,
@@ -26,7 +26,7 @@ struct Ended {
     is_slow: bool,
     /// When the call began, in nanoseconds.
     began: u64,
-    /// How many nanoseconds the call took, by the caller's word if there is one.
+    /// How many nanoseconds the call took. A caller's own measurement takes precedence.
     took: u64,
     /// When the outcome was recorded, in nanoseconds.
     now: u64,
@@ -63,7 +63,7 @@ impl Ended {
 }
 
 impl Core {
-    /// The ticket's state word for a call that a ramp lets through in this round.
+    /// The state word of the ticket for a call that a ramp admits in this round.
     pub(super) fn in_round(generation: Generation, round: PackedRound) -> StateWord {
         let round = round.unpack().without_counts();
         StateWord::new(generation, Phase::Ramp(round.pack()))
@@ -71,7 +71,7 @@ impl Core {
 }
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    /// For how many nanoseconds the window has counted calls of `generation`.
+    /// For how many nanoseconds the window has counted calls of `generation`, at most its length.
     pub(super) fn lasted(self, generation: Generation, now: u64) -> u64 {
         let length = self.adaptive().map_or(0, |it| it.window);
         if let Some(since) = self.counted_since(generation) {
@@ -81,8 +81,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.ring_age(now).map_or(lasted, |age| lasted.min(age))
     }
 
-    /// How many calls have asked while the breaker was open, and within how many nanoseconds; `None` if
-    /// it isn't open or nobody wants to know.
+    /// How many calls have asked while the breaker was open, and within how many nanoseconds.
+    ///
+    /// `None` if the breaker isn't open, or if no adaptive recovery needs the number.
     #[inline]
     pub(super) fn asked_while_open(self, reading: ClockReading, now: u64) -> Option<(u64, u64)> {
         self.adaptive()?;
@@ -95,14 +96,14 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         Some((asked, self.lasted(generation, now)))
     }
 
-    /// Learns from this how much traffic there is.
+    /// Learns from `asked` how much traffic there is.
     pub(super) fn observe(self, asked: Option<(u64, u64)>) {
         if let (Some(adaptive), Some((calls, within))) = (self.adaptive(), asked) {
             adaptive.outage.observe(calls, within);
         }
     }
 
-    /// Lets a call through if it is one of the ramp's share.
+    /// Admits a call if it belongs to the ramp's share.
     pub(super) fn admit_to_ramp<const IS_CALL: bool>(
         self,
         seen: StateWord,
@@ -135,7 +136,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             Ask::Rejected { retry_after } => Err(half_open(Some(retry_after))),
             Ask::Overdue => {
                 let opening = self.next_opening(now);
-                // If it is over, whatever has ended it, this call asks nothing more of it.
+                // If the generation is already over, this call has nothing left to end.
                 if let Some(moved) = self.state.leave(generation, opening.phase()) {
                     let share = round.share.as_f64();
                     self.opened(moved, opening, now, Cause::RampOverdue { share });
@@ -146,7 +147,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    /// Takes the outcome of a probe, or of a call that a ramp has let through.
+    /// Records the outcome of a probe, or of a call that a ramp has admitted.
     #[inline(never)]
     pub(super) fn record_half_open(
         self,
@@ -176,9 +177,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    /// Learns how long calls of the recovery take, from one that has reported.
+    /// Learns from a call that has reported how long calls of the recovery take.
     ///
-    /// If its generation is over, the calls in flight get more time, because they may take as long.
+    /// If the call's generation is over, the calls in flight get more time, because they may take
+    /// as long.
     fn learn_duration(self, ended: Ended) {
         let took = ended.now.saturating_sub(ended.began);
         if let Some(adaptive) = self.adaptive() {

@@ -6,40 +6,42 @@ use crate::policy::Policies;
 use crate::recovery::OpenTimes;
 use crate::state::{Phase, Probes, State};
 
-/// What a builder has found fit.
+/// The settings that a builder has checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The breaker's name.
     pub name: Name,
-    /// Any of them trips.
+    /// The policies, any of which trips the breaker.
     pub policies: Policies,
-    /// How long the breaker stays open after a trip, in nanoseconds, if it has no open times that grow;
-    /// [zero](Self::DEFAULT_OPEN_TIMES) for the default ones.
+    /// How long the breaker stays open after a trip, in nanoseconds.
+    ///
+    /// It counts only for open times that don't grow. [Zero](Self::DEFAULT_OPEN_TIMES) stands for
+    /// the default open times, which grow.
     pub open_for: u64,
-    /// Places for probes, and what they must come to.
+    /// The number of places for probes, and how many probes must succeed.
     pub probes: Probes,
     /// After how many nanoseconds a probe that hasn't reported loses its place; `u64::MAX`: never.
     pub probe_timeout: u64,
-    /// What a cancelled call counts as.
+    /// The outcome of a cancelled call.
     pub on_cancel: Outcome,
-    /// What they say of the state.
+    /// The mode, and the state to start in.
     pub switch: Switch,
 }
 
-/// Whether the breaker takes part, as the settings say.
+/// How far the settings let the breaker act.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// It records calls, trips and rejects.
+    /// The breaker records calls, trips and rejects.
     #[default]
     Normal,
-    /// It records calls and never trips.
+    /// The breaker records calls and never trips.
     MetricsOnly,
-    /// It lets all calls through and records none.
+    /// The breaker lets all calls through and records none.
     Disabled,
 }
 
 impl Mode {
-    /// The state in which it holds the breaker, if it does.
+    /// The phase that this mode holds the breaker in, if any.
     #[must_use]
     pub fn held(self) -> Option<Phase> {
         match self {
@@ -49,19 +51,19 @@ impl Mode {
         }
     }
 
-    /// The state that a breaker rests in.
+    /// The phase that this mode holds the breaker in; otherwise closed.
     #[must_use]
     pub fn rest(self) -> Phase {
         self.held().unwrap_or(Phase::Closed)
     }
 }
 
-/// What the settings say of the breaker's state.
+/// The settings that decide the state of the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Switch {
-    /// Whether it takes part.
+    /// How far the breaker acts.
     pub mode: Mode,
-    /// The state in which it starts, if it takes part.
+    /// The state in which the breaker starts, in the normal mode.
     pub start_in: State,
 }
 
@@ -75,7 +77,7 @@ impl Default for Switch {
 }
 
 impl Switch {
-    /// The state in which the settings hold the breaker until they change, if they do.
+    /// The phase that the settings hold the breaker in until they change, if any.
     #[must_use]
     pub fn held(self) -> Option<Phase> {
         self.mode.held().or(match self.start_in {
@@ -94,10 +96,11 @@ impl Switch {
 }
 
 impl Settings {
-    /// What stands for the [default](OpenTimes::DEFAULT) open times.
+    /// The value of [`open_for`](Self::open_for) that stands for the [default](OpenTimes::DEFAULT)
+    /// open times.
     pub const DEFAULT_OPEN_TIMES: u64 = 0;
 
-    /// The open times that grow, of which these are the settings' `own`.
+    /// The open times that grow, if any: `own`, or the default ones.
     pub(crate) fn open_times<'a>(&self, own: Option<&'a OpenTimes>) -> Option<&'a OpenTimes> {
         let has_default = self.open_for == Self::DEFAULT_OPEN_TIMES;
         own.or(has_default.then_some(OpenTimes::DEFAULT))

@@ -1,4 +1,4 @@
-//! One picture of a breaker, taken while calls run.
+//! Snapshots, taken while calls run.
 
 use super::Core;
 use super::call::Call;
@@ -11,16 +11,17 @@ use crate::sync::{Ordering, fence};
 use crate::window::{BinCounts, Counts, Recording};
 
 impl Core {
-    /// The state, if the generation of the one that was seen has ended before all that was read meanwhile was read.
+    /// The current state, if the generation of `seen` ended during the reads; otherwise `None`.
     pub(super) fn state_after(&self, seen: StateWord) -> Option<StateWord> {
-        // Acquire: pairs with the Release in `Stamped::update`; who has read what a later generation wrote finds that it has
-        // begun, although words that say whose they are are read relaxed.
+        // Acquire: pairs with the Release in `Stamped::update`. The words that carry a generation
+        // are read relaxed. A thread that has read such a word of a later generation now finds that
+        // this generation has begun. Otherwise a snapshot could lack counts and not be taken again.
         fence(Ordering::Acquire);
         let found = self.state.load();
         (found.generation() != seen.generation()).then_some(found)
     }
 
-    /// One picture of the breaker at the caller's time.
+    /// A snapshot of the breaker at the caller's time.
     #[must_use]
     pub fn snapshot(&self, context: &impl CallContext) -> Snapshot {
         let mut snapshot = Snapshot::empty(self.name().clone());
@@ -28,12 +29,13 @@ impl Core {
         snapshot
     }
 
-    /// The same, put where there is another, of this breaker or of one like it.
+    /// Like [`snapshot`](Self::snapshot), but overwrites a snapshot of this breaker or of one like
+    /// it.
     pub fn snapshot_into(&self, snapshot: &mut Snapshot, context: &impl CallContext) {
         let mut bins = BinCounts::default();
         let mut seen = self.state.load();
-        // The counts are one generation's in any case. If it has ended meanwhile, some may be gone, so
-        // the picture is taken anew; but not for ever.
+        // All counts belong to one generation. If it has ended meanwhile, some may be gone. So the
+        // snapshot is taken again, at most twice.
         for is_last in [false, false, true] {
             let into = (&mut *snapshot, &mut bins);
             let found = with_view!(self, |view| view.picture(seen, is_last, into, context));
@@ -46,8 +48,10 @@ impl Core {
 }
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    /// Takes a picture of the state that was seen. If its generation has ended meanwhile, and this isn't the last
-    /// chance, takes none and returns the state that was found.
+    /// Takes a snapshot in the state that was seen.
+    ///
+    /// If the generation has ended meanwhile, returns the state that was found and takes none. The
+    /// last attempt takes one anyway.
     fn picture(
         self,
         seen: StateWord,
@@ -67,8 +71,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let uncounted = ring.uncounted(generation, reading);
         let run = self.run.get(generation);
         let run = ring.run_held(run, &counts, reading, context);
-        // A state that another thread has entered first, while a window of another size took over calls, holds
-        // none of them.
+        // Another thread may have entered this state first, while a window of another size took
+        // over calls. Then the state holds none of these calls.
         let (counts, run) = if self.may_judge(generation) {
             (counts, run)
         } else {

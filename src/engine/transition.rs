@@ -1,6 +1,8 @@
-//! Transitions: how a breaker opens, reopens and closes, and who is told.
+//! Transitions: how a breaker opens, reopens and closes, and how listeners learn of it.
 //!
-//! Exactly one thread wins the exchange of the state word. That thread alone does what follows.
+//! Exactly one thread wins the exchange of the state word. That thread alone starts
+//! the new generation. Listeners hear of it from that thread, or from the thread that is telling
+//! already.
 
 use super::Core;
 use super::call::Call;
@@ -20,7 +22,7 @@ use crate::window::Ring;
 pub(super) struct Opening {
     /// When the open time ends.
     pub(super) until: Moment,
-    /// The entry for the next opening, where open times grow.
+    /// The streak to note for this opening, if open times grow.
     streak: Option<Streak>,
 }
 
@@ -48,7 +50,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         moved.is_ok()
     }
 
-    /// The opening with which an outage begins `now` and the call's generation ends.
+    /// The opening that starts an outage `now` and ends the call's generation.
     #[cold]
     #[inline(never)]
     fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> Opening {
@@ -60,7 +62,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if let Some(adaptive) = self.adaptive() {
             let calls = self.ring().calls(generation, reading, context);
             let within = self.lasted(generation, now);
-            // A window by count doesn't know how long its calls took to come.
+            // A window by count doesn't know over how much time its calls came.
             let calls = match self.ring() {
                 Ring::Time(_) => calls,
                 Ring::Count(_) => 0,
@@ -70,7 +72,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.opening(self.age(generation, now), now)
     }
 
-    /// The next opening, after a recovery that has failed.
+    /// The next opening, after a failed recovery.
     pub(super) fn next_opening(self, now: u64) -> Opening {
         self.opening(0, now)
     }
@@ -90,6 +92,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             }
             (None, _) => self.settings().open_for,
         };
+        // A later `Retry-After` is found by `opened`, after the state has changed.
         let retry_at = self.max_retry_after().cut(self.retry_after.so_far(), now);
         let until = Moment::at(now.saturating_add(wait).max(retry_at));
         Opening { until, streak }
@@ -100,12 +103,13 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if let Some(streak) = opening.streak {
             self.latest_opening.note(moved.generation, streak);
         }
+        // Read again: a `Retry-After` that came since finds the breaker open, or is found here.
         let retry_at = self.retry_after.until();
         self.stay_open(self.max_retry_after().cut(retry_at, now));
         self.entered(moved, now, cause);
     }
 
-    /// Finishes a transition that this thread has won, which was an opening if there is one.
+    /// Finishes a transition that this thread has won. It may have been the `opening`.
     pub(super) fn moved(
         self,
         moved: StateChange,
@@ -121,7 +125,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 }
 
 impl Core {
-    /// Finishes a transition that this thread has won: starts the generation and tells the listeners.
+    /// Finishes a transition that this thread has won.
+    ///
+    /// Starts the generation and tells the listeners.
     pub(super) fn entered(&self, moved: StateChange, now: u64, cause: Cause) {
         let StateChange {
             from,
@@ -150,12 +156,14 @@ impl Core {
         });
     }
 
-    /// Tells a transition to the health checks and the listeners.
+    /// Tells the health checks and the listeners about a transition.
     fn tell(&self, entry: &LogEntry) {
         #[cfg(feature = "async")]
         if entry.to == State::Open {
-            // SeqCst: pairs with the fence of `HealthChecks::listen`. Either the first task, which
-            // has just made the checks, sees that the breaker is open, or this thread sees the checks.
+            // SeqCst: pairs with the fence of `HealthChecks::listen`. The first task has just
+            // made the checks. Either it sees that the breaker is open, or this thread sees the
+            // checks. Otherwise each could miss the other, and the task would sleep through the
+            // outage.
             fence(Ordering::SeqCst);
             if let Some(checks) = self.checks() {
                 checks.ring();
@@ -172,7 +180,7 @@ impl Core {
         self.stay_open(self.retry_after.note(nanos, now, longest));
     }
 
-    /// Lengthens the open time, if there is one that ends before `until`.
+    /// Lengthens the open time, if the breaker is open and would end it before `until`.
     fn stay_open(&self, until: u64) {
         let until = Moment::at(until);
         let mut seen = self.state.load();

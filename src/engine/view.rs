@@ -21,8 +21,8 @@ pub(super) trait Configuration<'a>: Copy {
 
 /// The configuration that the breaker was built with.
 ///
-/// It is a type of its own. The way of a call through a breaker that was never reconfigured is
-/// compiled as if none ever were.
+/// It is a type of its own. Calls through a breaker that was never reconfigured are compiled as if
+/// there were no reconfiguration.
 #[derive(Clone, Copy)]
 pub(super) struct AsBuilt;
 
@@ -42,8 +42,8 @@ impl<'a> Configuration<'a> for &'a Overrides {
 
 /// The core with the parts that were in force when the view was made.
 ///
-/// A caller loads the state first and makes the view then, so the view is no older than the state.
-/// A thread that replaces the window publishes the new one first and changes the state then.
+/// A caller first loads the state and then makes the view, so the view is no older than the state.
+/// A thread that replaces the window first publishes the new one and then changes the state.
 #[derive(Clone, Copy)]
 pub(super) struct View<'a, F> {
     core: &'a Core,
@@ -61,8 +61,8 @@ impl<F> Deref for View<'_, F> {
 
 /// Runs an action with the view of a core: `with_view!(core, |view| …)`.
 ///
-/// A breaker that was never reconfigured pays one load for it, of a word that is rarely written. The
-/// view keeps another configuration alive for as long as the action takes.
+/// A breaker that was never reconfigured pays one load for it, of a word that is rarely written.
+/// The view keeps another configuration alive while the action runs.
 macro_rules! with_view {
     ($core:expr, |$view:ident| $act:expr) => {{
         let core: &$crate::engine::Core = $core;
@@ -139,7 +139,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.overrides().map_or(built, |it| &it.settings)
     }
 
-    /// Whether it was given other settings than it was built with, and not as one of a registry's.
+    /// Whether this breaker alone was given other settings than it was built with.
     #[cfg(feature = "registry")]
     pub(super) fn has_its_own_settings(self) -> bool {
         self.overrides().is_some_and(|it| it.are_its_own)
@@ -153,23 +153,25 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    /// Whether calls of `generation` are still counted: it goes on, and its calls were not taken over by
-    /// another window.
+    /// Whether calls of `generation` are still counted.
+    ///
+    /// They are while the generation is current and no other window has taken over its calls.
     #[inline]
     pub(super) fn is_current(self, generation: Generation) -> bool {
         let carried = self.overrides().and_then(|it| it.carried.as_deref());
-        // In this order: if the next generation is entered between the two, the state says so.
+        // The order matters. If the next generation is entered between the two checks, the state
+        // shows it.
         carried.is_none_or(|it| it.counts(generation)) && self.core.is_current(generation)
     }
 
-    /// Whether what the window holds of `generation` is all its own.
+    /// Whether all calls that the window holds for `generation` count in it.
     #[inline]
     pub(super) fn may_judge(self, generation: Generation) -> bool {
         let carried = self.overrides().and_then(|it| it.carried.as_deref());
         carried.is_none_or(|it| it.may_judge(generation))
     }
 
-    /// Since when the calls of `generation` have come, if some are older than it; as a date.
+    /// The date since when the calls of `generation` have come, if some are older than it.
     pub(super) fn counted_since(self, generation: Generation) -> Option<u64> {
         self.overrides()?
             .carried
@@ -177,18 +179,20 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             .counted_since(generation)
     }
 
-    /// For how many nanoseconds there has been another window than that with which the breaker was built.
+    /// How long ago the breaker got its current window, in nanoseconds.
+    ///
+    /// `None` if the breaker was built with it.
     pub(super) fn ring_age(self, now: u64) -> Option<u64> {
         Some(now.saturating_sub(self.overrides()?.ring_since?))
     }
 
-    /// Whether calls are counted where they were from the beginning.
+    /// Whether calls are still counted in the window that the breaker was built with.
     #[inline]
     pub(super) fn has_built_ring(self) -> bool {
         std::ptr::eq(self.ring(), &raw const self.core.parts.ring)
     }
 
-    /// The call for another view, whose window may have other buckets.
+    /// Converts the call for another view, whose window may have other buckets.
     #[inline]
     pub(super) fn call_for<'b, 'c, G: Configuration<'b>, C>(
         self,

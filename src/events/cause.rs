@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use crate::window::rate;
 
-/// Why a breaker changed its state, with the numbers that were seen.
+/// Why a breaker changed its state, with the numbers behind it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// So many calls in a row had failed.
+    /// Too many calls in a row had failed.
     ConsecutiveFailures {
-        /// Length of the run.
+        /// The length of the run.
         failures: u64,
-        /// What the policy allows less than.
+        /// The run at which the policy trips.
         limit: u32,
     },
-    /// So many calls of the window had failed.
+    /// Too many calls of the window had failed.
     FailureCount {
         /// Failed calls in the window.
         failures: u64,
         /// Calls in the window.
         calls: u64,
-        /// What the policy allows less than.
+        /// The number of failed calls at which the policy trips.
         limit: u32,
     },
     /// Too large a share of the window's calls had failed.
@@ -31,7 +31,7 @@ pub enum Cause {
         failures: u64,
         /// Calls in the window.
         calls: u64,
-        /// What the policy allows less than.
+        /// The failure rate at which the policy trips.
         threshold: f64,
     },
     /// Failures used up the error budget too fast, in the window and still in its short stretch.
@@ -46,119 +46,121 @@ pub enum Cause {
         short_calls: u64,
         /// The share of calls that must succeed.
         objective: f64,
-        /// How many times as fast as the budget lasts is what the policy allows less than.
+        /// The burn rate at which the policy trips.
         factor: f64,
     },
     /// Too large a share of the calls was slow.
     SlowRate {
-        /// Slow calls: those of the window, and those that have not come back.
+        /// Slow calls: those of the window, and those that are overdue.
         slow: u64,
-        /// Calls in the window, and those that are overdue.
+        /// All calls: those of the window, and those that are overdue.
         calls: u64,
-        /// What the policy allows less than.
+        /// The share of slow calls at which the policy trips.
         threshold: f64,
     },
     /// A percentile of the window's calls was too high.
     LatencyPercentile {
-        /// Which.
+        /// The percentile that is judged.
         percentile: f64,
-        /// How high it was.
+        /// The measured value.
         measured: Duration,
-        /// What the policy allows at most.
+        /// The value above which the policy trips.
         limit: Duration,
     },
     /// A percentile of the window's calls was too much higher than it usually is.
     SlowerThanUsual {
-        /// Which.
+        /// The percentile that is judged.
         percentile: f64,
-        /// How high it was.
+        /// The measured value.
         measured: Duration,
-        /// What it usually is.
+        /// The usual value.
         usual: Duration,
     },
-    /// There was evidence of an outage; a call that took too long counts as failed.
+    /// There was enough evidence of an outage. A call that took too long counts as failed.
     Evidence {
         /// Calls that failed since there was last no evidence.
         failures: u32,
-        /// Calls since then.
+        /// All calls since there was last no evidence.
         calls: u32,
-        /// How long ago that was.
+        /// How long ago there was last no evidence.
         within: Duration,
         /// The share of calls that usually fails.
         usual: f64,
-        /// The evidence, in natural logarithms.
+        /// The evidence, in nats (natural logarithm).
         nats: f64,
-        /// How much it takes.
+        /// The evidence that a trip takes, in nats.
         needed: f64,
     },
     /// A call came back with [`Outcome::Trip`](crate::Outcome::Trip).
     TripRequested,
-    /// The breaker had been open for its time, and a call asked.
+    /// The open time had passed, and a call asked for admission.
     OpenExpired,
-    /// A check of the dependency's health had succeeded, and probes are let through; see
+    /// A check of the dependency's health had succeeded, and probes are admitted; see
     /// `CircuitBreaker::health_check`.
     HealthCheckSucceeded,
     /// A check of the dependency's health had failed, or had taken too long.
     HealthCheckFailed,
     /// All probes had succeeded.
     ProbesSucceeded {
-        /// How many.
+        /// The number of probes.
         probes: u32,
     },
-    /// As many probes had succeeded as must; see
+    /// Enough probes had succeeded; see
     /// [`Recovery::success_threshold`](crate::Recovery::success_threshold).
     EnoughProbesSucceeded {
-        /// How many.
+        /// The number of probes that had succeeded.
         succeeded: u32,
-        /// Of up to how many.
+        /// The number of probes that the breaker would have admitted.
         probes: u32,
     },
-    /// More probes had failed, or had taken too long, than may.
+    /// Too many probes had failed or had taken too long.
     TooManyProbesFailed {
-        /// How many.
+        /// The number of probes that had failed.
         failed: u32,
-        /// Of up to how many.
+        /// The number of probes that the breaker would have admitted.
         probes: u32,
     },
     /// A probe had failed.
     ProbeFailed,
     /// A probe had taken too long.
     ProbeSlow,
-    /// Probes had not reported within their time; their places were taken back.
+    /// Probes had not reported in time, and lost their places.
     ProbesOverdue {
-        /// How many.
+        /// The number of overdue probes.
         probes: u32,
     },
-    /// A probe had succeeded, and a ramp begins; see [`Recovery::adaptive`](crate::Recovery::adaptive).
+    /// A probe had succeeded, and a ramp begins; see
+    /// [`Recovery::adaptive`](crate::Recovery::adaptive).
     ProbeSucceeded {
-        /// The share of the calls that is let through at first.
+        /// The share of the calls that is admitted at first.
         share: f64,
     },
     /// A round of the ramp with all calls was clean.
     RampCompleted {
-        /// Of the latest calls of the round, those that had failed or were slow.
+        /// Failed or slow calls among the latest calls of the round.
         failures: u32,
         /// The latest calls of the round.
         calls: u32,
     },
     /// Too many calls of the ramp had failed.
     RampFailed {
-        /// Of the latest calls of the round, those that had failed or were slow.
+        /// Failed or slow calls among the latest calls of the round.
         failures: u32,
         /// The latest calls of the round.
         calls: u32,
-        /// The share of the calls that was let through.
+        /// The share of the calls that was admitted.
         share: f64,
     },
-    /// Of the calls that the ramp had let through, none had reported within the time of a probe.
+    /// No call that the ramp had admitted had reported within the probe timeout.
     RampOverdue {
-        /// The share of the calls that was let through.
+        /// The share of the calls that was admitted.
         share: f64,
     },
-    /// Another configuration has come, with which the window or the recovery begins anew; see
+    /// A new configuration starts the window or the recovery over; see
     /// `CircuitBreaker::reconfigure`.
     Reconfigured,
-    /// By command: `reset()`, `trip()`, `force_open()`, `disable()` or `metrics_only()`.
+    /// A command changed the state: `reset()`, `trip()`, `force_open()`, `disable()` or
+    /// `metrics_only()`.
     Manual,
 }
 

@@ -1,4 +1,4 @@
-//! A cause as words that fit into the listeners' log, and back.
+//! Packs a cause into words that fit into the listeners' log, and unpacks it.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::Cause;
 use crate::clock::saturating_nanos;
 
 impl Cause {
-    /// The cause as words that fit into the listeners' log.
+    /// Packs the cause into words that fit into the listeners' log.
     pub(crate) fn encode(self) -> [u64; 4] {
         match self {
             Self::ConsecutiveFailures { failures, limit } => [0, failures, limit.into(), 0],
@@ -96,7 +96,7 @@ impl Cause {
         }
     }
 
-    /// What [`encode`](Self::encode) made words of.
+    /// Unpacks what [`encode`](Self::encode) returned.
     #[allow(
         clippy::cast_possible_truncation,
         reason = "each was a u32 when it was encoded"
@@ -185,14 +185,16 @@ impl Cause {
     }
 }
 
-/// Evidence in the log: a cause with numbers beside its code.
+/// The code of evidence. Its word also holds two numbers.
 const EVIDENCE: u64 = 13;
 
-/// A burn rate in the log: as well.
+/// The code of a burn rate. Its word also holds a number.
 const BURN_RATE: u64 = 14;
 
-/// How the six numbers of a burn rate stand in four words. The settings are decimals that the policy has
-/// cut: the budget to millionths, the factor to thousandths, of which there are at most a million.
+/// The packing of a burn rate's six numbers into four words.
+///
+/// The settings are decimals that the policy has cut. The budget is in millionths, the factor in
+/// thousandths. Each has at most a million steps.
 ///
 /// ```text
 ///  63   60 59                        16 15            0
@@ -215,7 +217,7 @@ mod burning {
 
     const _: () = assert!(DECIMAL.max() >= 1_000_000 && DECIMAL.end_bit() == 64);
 
-    /// A count in its field; ten million calls a second take 20 days to fill it.
+    /// Puts a count into its field. At ten million calls a second, the field is full after 20 days.
     pub(super) fn count(field: Field, calls: u64) -> u64 {
         field.of(calls.min(field.max()))
     }
@@ -251,7 +253,7 @@ mod burning {
     }
 }
 
-/// Two numbers in one word, to seven digits.
+/// Packs two numbers into one word, to seven digits.
 #[allow(clippy::cast_possible_truncation, reason = "seven digits will do")]
 fn pair(upper: f64, lower: f64) -> u64 {
     let bits = |number: f64| u64::from((number as f32).to_bits());

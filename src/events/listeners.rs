@@ -1,15 +1,16 @@
-//! Telling listeners of transitions: each once, in generation order, by whoever is at hand.
+//! Tells listeners of transitions: each once, in generation order, on the threads that make them.
 //!
-//! The winner of a transition writes it into the log, a ring of slots by generation, and then tries
-//! to become the teller. There is one teller at a time; it tells what the log holds in order and
-//! stops where the next transition isn't written yet, since the thread that writes it will then try
-//! to become the teller itself. So nobody waits: a winner that finds somebody telling leaves its
-//! transition to them.
+//! The winner of a transition writes it into the log, a ring of slots by generation. It then tries
+//! to become the teller. There is one teller at a time, which tells the log's entries in order. It
+//! stops where the next transition isn't written yet. The thread that writes it will then try to
+//! become the teller itself. So nobody waits: a winner that finds a teller at work leaves its
+//! transition to the teller.
 //!
-//! The log is bounded, because the path of a call neither allocates nor waits. If a listener (or a
-//! winner between its compare-exchange and its entry in the log) is held up while half a log of
-//! transitions goes by, then those that find no place are passed over, and the next transition says
-//! how many. The latest that found no place is kept apart, so that the state that lasts is told.
+//! The log is bounded, because the path of a call neither allocates nor waits. A listener may be
+//! held up while half a log of transitions goes by. So may a winner between its compare-exchange
+//! and its log entry. Transitions that find no place are then passed over, and the next one tells
+//! how many. The latest of them is kept apart, so that the listeners are told of the state that
+//! lasts.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use crate::name::Name;
 use crate::state::State;
 use crate::sync::{AtomicU64, Ordering, Payload, fence};
 
-/// Who wants to know of transitions. Shared, because breakers that are made from one builder tell the same ones.
+/// A function that is told of transitions. Breakers made from one builder share it.
 pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
 
-/// A transition that is to be told.
+/// A transition for the listeners.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogEntry {
     /// The full number of the generation that was entered; at least 1.
@@ -32,23 +33,23 @@ pub struct LogEntry {
     pub from: State,
     /// The state that was entered.
     pub to: State,
-    /// When, in nanoseconds of the breaker's clock.
+    /// When the transition was made, in nanoseconds of the breaker's clock.
     pub at: u64,
-    /// Why.
+    /// Why the transition was made.
     pub cause: Cause,
 }
 
-/// The listeners and what they are still to be told.
+/// The listeners, and the transitions that they are still to be told.
 pub struct Listeners {
     told: Box<[Listener]>,
     log: Box<[Slot]>,
-    /// The latest entry that found no place in the log, so that the listeners hear at least of the
-    /// last transition.
+    /// The latest entry that found no place in the log. With it the listeners are told at least of
+    /// the last transition.
     overflow: Slot,
-    /// The generation to be told next, twice; plus one while somebody is telling.
+    /// Twice the generation that is told next; plus one while a teller is at work.
     turn: AtomicU64,
-    /// Transitions passed over since the last one told. Only the teller touches it, and the turn hands
-    /// it from teller to teller.
+    /// The transitions passed over since the last one told. Only the teller touches this word, and
+    /// `turn` publishes it from teller to teller.
     missed: Payload,
 }
 
@@ -71,14 +72,17 @@ impl Slot {
     }
 
     fn holds(&self, generation: u64) -> bool {
-        // Acquire: pairs with the Release in `write`; the words belong to this stamp.
+        // Acquire: pairs with the Release store in `write`, so the words belong to this stamp.
+        // Otherwise they could be those of an older entry.
         self.stamp.load(Ordering::Acquire) == Self::written(generation)
     }
 
-    /// Writes an entry, unless the slot holds one that is `untold` or a later one, or is being
-    /// written; says whether it has.
+    /// Writes an entry, and returns whether it has.
+    ///
+    /// The slot stays as it is while it is being written. It also keeps a later entry, and one that
+    /// is `untold`.
     pub fn write(&self, entry: &LogEntry, untold: impl Fn(u64) -> bool) -> bool {
-        // Relaxed: the exchange checks what was read.
+        // Relaxed: the exchange below fails if the stamp has changed.
         let seen = self.stamp.load(Ordering::Relaxed);
         let taken = seen % 2 == 1
             || seen >= Self::being_written(entry.generation)
@@ -87,31 +91,34 @@ impl Slot {
             return false;
         }
         let claimed = Self::being_written(entry.generation);
-        // Acquire: pairs with the Release below, so that what this entry overwrites is complete, and the
-        // words below are written after the slot is claimed. Relaxed: another writer was first.
+        // Acquire: pairs with the Release store below. The entry that is overwritten is complete,
+        // and the words below are written after the slot is claimed. Otherwise two entries could
+        // mix. Relaxed: on failure another writer was first, and nothing is read.
         let claim =
             self.stamp
                 .compare_exchange(seen, claimed, Ordering::Acquire, Ordering::Relaxed);
         if claim.is_err() {
             return false;
         }
-        // Release: pairs with the Acquire fence in `read_late`; who has read a word of this entry
-        // finds that the stamp isn't the old one's any more.
+        // Release: pairs with the Acquire fence in `read_late`. A reader that has read a word of
+        // this entry finds that the old stamp is gone. Otherwise it would take that word for the
+        // old entry's.
         fence(Ordering::Release);
         let [code, a, b, c] = entry.cause.encode();
         let states = (entry.from as u64) << 8 | entry.to as u64;
         for (word, value) in self.words.iter().zip([entry.at, states, code, a, b, c]) {
             word.store(value);
         }
-        // Release: pairs with the Acquire in `holds`.
+        // Release: pairs with the Acquire in `holds` and in `generation`. A reader that finds this
+        // stamp finds the words. Otherwise it could read those of an older entry.
         self.stamp
             .store(Self::written(entry.generation), Ordering::Release);
         true
     }
 
-    /// Reads the entry that the slot holds. Nobody may write it meanwhile.
+    /// Reads the entry that the slot holds. No thread may write it meanwhile.
     fn read(&self, generation: u64) -> LogEntry {
-        // They stay until the turn has gone on.
+        // The words stay until the turn has gone on.
         let [at, states, code, a, b, c] = std::array::from_fn(|word| self.words[word].load());
         LogEntry {
             generation,
@@ -122,7 +129,7 @@ impl Slot {
         }
     }
 
-    /// Reads the entry of `generation`, if the slot holds it and nobody begins to write another
+    /// Reads the entry of `generation`, if the slot holds it and no thread begins to write another
     /// meanwhile.
     #[must_use]
     pub fn read_late(&self, generation: u64) -> Option<LogEntry> {
@@ -130,15 +137,18 @@ impl Slot {
             return None;
         }
         let entry = self.read(generation);
-        // Acquire: pairs with the Release fence in `write`.
+        // Acquire: pairs with the Release fence in `write`. If a word of a newer entry was read,
+        // the stamp that is loaded next is a newer one too. Otherwise two entries could mix.
         fence(Ordering::Acquire);
         self.holds(generation).then_some(entry)
     }
 
-    /// The generation that the slot holds; 0 if it holds none or is being written, for then its
-    /// writer has not tried to tell yet.
+    /// The generation that the slot holds; 0 if it holds none or is being written.
+    ///
+    /// A writer that is not done yet will try to tell afterwards.
     fn generation(&self) -> u64 {
-        // Acquire: pairs with the Release in `write`, as in `holds`.
+        // Acquire: pairs with the Release store in `write`. The reader finds what the entry's
+        // writer wrote before, such as an earlier entry. Otherwise that entry could be passed over.
         let stamp = self.stamp.load(Ordering::Acquire);
         if stamp.is_multiple_of(2) {
             stamp / 2
@@ -164,10 +174,10 @@ fn state_of(code: u64) -> State {
 }
 
 impl Listeners {
-    /// Slots in the log: few under loom, so that it gets full.
+    /// The slots in the log. Under loom there are few, so that the log gets full.
     pub const LOG: u64 = if cfg!(tripcurve_loom) { 6 } else { 64 };
 
-    /// Listeners with an empty log, or `None` without listeners.
+    /// Creates listeners with an empty log, or `None` without listeners.
     #[must_use]
     pub fn new(listeners: Vec<Listener>) -> Option<Box<Self>> {
         (!listeners.is_empty()).then(|| {
@@ -181,10 +191,11 @@ impl Listeners {
         })
     }
 
-    /// Goes on after `generation`, before anybody else knows of the breaker.
+    /// Continues after `generation`, before any other thread knows of the breaker.
     #[cfg(feature = "serde")]
     pub(crate) fn go_on_after(&self, generation: u64) {
-        // Relaxed: who gets to know of the breaker sees it.
+        // Relaxed: no other thread knows of the breaker yet. The hand-over to another thread
+        // publishes this.
         self.turn.store(2 * (generation + 1), Ordering::Relaxed);
     }
 
@@ -192,28 +203,31 @@ impl Listeners {
         &self.log[(generation % Self::LOG) as usize]
     }
 
-    /// Tells all listeners of `entry`, now or by another thread that is telling already.
+    /// Tells all listeners of `entry`, on this thread or on one that is telling already.
     pub fn tell(&self, name: &Name, entry: &LogEntry) {
         let is_in_log = self.slot(entry.generation).write(entry, |generation| {
-            // Acquire: pairs with the Release in `tell_what_is_there`; an entry before the turn has
-            // been read, and its slot may be written.
+            // Acquire: pairs with the Release stores in `tell_what_is_there`. An entry before the
+            // turn has been read, so its slot may be overwritten. Otherwise a slot could be
+            // overwritten while the teller reads it.
             generation >= self.turn.load(Ordering::Acquire) / 2
         });
         if !is_in_log {
             self.overflow.write(entry, |_| false);
         }
         loop {
-            // SeqCst: pairs with itself on another thread. Of a winner that has written its entry and
-            // a teller that has stopped, at least one sees the other's word: the entry or the turn.
+            // SeqCst: pairs with itself on another thread. Consider a winner that has written its
+            // entry, and a teller that has stopped. At least one sees the other's word: the entry
+            // or the turn. Otherwise both could return, and the entry would stay untold.
             fence(Ordering::SeqCst);
-            // Relaxed: the compare-exchange checks what was read.
+            // Relaxed: the fence above orders this load, and the compare-exchange checks the value.
             let turn = self.turn.load(Ordering::Relaxed);
             let next = turn / 2;
             if turn % 2 == 1 || !self.can_go_on(next) {
                 return;
             }
-            // Acquire: pairs with the Release below; this teller goes on where the last one
-            // stopped. Relaxed: on failure somebody else is telling, or has told.
+            // Acquire: pairs with the Release store below. This teller finds what the last one has
+            // left in `missed`. Otherwise a transition could be reported as missed twice, or never.
+            // Relaxed: on failure another thread is telling, or has told, and nothing is read.
             if self
                 .turn
                 .compare_exchange(turn, turn + 1, Ordering::Acquire, Ordering::Relaxed)
@@ -222,27 +236,30 @@ impl Listeners {
                 continue;
             }
             let next = self.tell_what_is_there(name, next);
-            // Release: as above.
+            // Release: pairs with the Acquire of the exchange above. The next teller finds what
+            // this one has left in `missed`. Otherwise a transition could be reported as missed
+            // twice, or never.
             self.turn.store(2 * next, Ordering::Release);
         }
     }
 
-    /// Whether the transition into `next` can be told, or passed over.
+    /// Whether the transition into `next` can be told or passed over.
     fn can_go_on(&self, next: u64) -> bool {
         self.slot(next).holds(next) || self.is_to_be_passed_over(next)
     }
 
-    /// A later transition has found no place, or half a log of later ones has gone by.
+    /// Whether the overflow slot holds this or a later transition, or half a log of later ones has
+    /// gone by.
     fn is_to_be_passed_over(&self, next: u64) -> bool {
         self.overflow.generation() >= next
             || (next + Self::LOG / 2..next + Self::LOG).any(|later| self.slot(later).holds(later))
     }
 
-    /// Tells, as the only teller, from the transition into `next` on; returns where it stopped.
+    /// Tells transitions from the one into `next` on, as the only teller. Returns where it stopped.
     fn tell_what_is_there(&self, name: &Name, mut next: u64) -> u64 {
         loop {
-            // Asked first: what makes this transition too late has been read then, and with it
-            // what its writer had written before.
+            // This is asked first. The entry that makes this transition too late is then read, with
+            // all that its writer wrote before.
             let is_to_be_passed_over = self.is_to_be_passed_over(next);
             let entry = if self.slot(next).holds(next) {
                 Some(self.slot(next).read(next))
@@ -251,14 +268,16 @@ impl Listeners {
             };
             if let Some(entry) = entry {
                 next += 1;
-                // Release: pairs with the Acquire in `tell`; the slot has been read and is free.
+                // Release: pairs with the Acquire in `tell`. The slot has been read, and may be
+                // overwritten. Otherwise it could be overwritten while it is read here.
                 self.turn.store(2 * next + 1, Ordering::Release);
                 let missed = self.missed.load();
                 self.missed.store(0);
                 self.tell_one(name, &entry, missed);
             } else if is_to_be_passed_over {
                 next += 1;
-                // Release: as above.
+                // Release: pairs with the Acquire in `tell`. This teller is done with the slot, and
+                // it may be overwritten. Otherwise it could be overwritten while it is read here.
                 self.turn.store(2 * next + 1, Ordering::Release);
                 let missed = self.missed.load();
                 self.missed.store(missed + 1);
@@ -279,8 +298,8 @@ impl Listeners {
             missed,
         };
         for listener in &self.told {
-            // A listener that panics harms neither the call that happens to tell it, nor the other
-            // listeners, nor the turn. Dropping the payload may panic too.
+            // A listener's panic harms neither the call that tells it, nor other listeners, nor the
+            // turn. Dropping the panic's payload may panic too.
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener(&transition)))
                 && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
             {

@@ -1,4 +1,4 @@
-//! A change of state, as listeners are told of it.
+//! Transitions: changes of state, as listeners are told of them.
 
 mod cause;
 mod codec;
@@ -12,7 +12,7 @@ use crate::state::State;
 
 pub use cause::Cause;
 
-/// A change of state.
+/// A change of a breaker's state, as listeners are told of it.
 ///
 /// ```
 /// use tripcurve::{CircuitBreaker, TripPolicy};
@@ -69,20 +69,22 @@ impl Transition {
         self.generation
     }
 
-    /// When, on the breaker's clock; see [`Clock::now`](crate::Clock::now).
+    /// When the transition was made, on the breaker's clock; see [`Clock::now`](crate::Clock::now).
     #[must_use]
     pub fn at(&self) -> Duration {
         self.at
     }
 
-    /// Why.
+    /// Why the transition was made.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.cause
     }
 
-    /// How many transitions just before this one the listeners were not told of, because one of
-    /// them, or a thread that had made a transition, was held up for 32 transitions. Otherwise 0.
+    /// The number of transitions just before this one that the listeners were not told of.
+    ///
+    /// It is 0 unless something was held up for 32 transitions: a listener, or a thread that had
+    /// made a transition.
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed

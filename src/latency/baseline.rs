@@ -1,4 +1,5 @@
-//! What a percentile usually is: the slow-moving one that the window's is compared with.
+//! The usual value of a percentile: the slow-moving mean that the window's percentile is compared
+//! with.
 
 #[cfg(feature = "serde")]
 mod persist;
@@ -10,6 +11,8 @@ use crate::sync::SelfContained;
 use crate::sync::field::Field;
 use crate::window::rate;
 
+/// The fields of the word that holds the mean.
+///
 /// ```text
 ///  63             32 31                          0
 /// +-----------------+-----------------------------+
@@ -25,19 +28,19 @@ mod layout {
     const _: () = assert!(TIMES.end_bit() == 64);
 }
 
-/// A mean of a percentile over a long past, in the logarithm: exponentially weighted, and at first
-/// that of all it was taught.
+/// The mean of a percentile's logarithm over a long past. It is exponentially weighted; at first it
+/// is the plain mean of all observations.
 #[derive(Debug)]
 pub struct PercentileBaseline {
     word: SelfContained,
-    /// How many times it takes before it knows enough to be asked.
+    /// The number of observations before the mean is known well enough to be used.
     warm_up: u32,
-    /// Over how many times it keeps the mean.
+    /// The number of observations over which the mean is kept.
     memory: u32,
 }
 
 impl PercentileBaseline {
-    /// One that has been taught nothing.
+    /// Creates a baseline without observations.
     #[must_use]
     pub fn new(warm_up: u32, memory: u32) -> Self {
         Self {
@@ -47,15 +50,17 @@ impl PercentileBaseline {
         }
     }
 
-    /// The mean, in nanoseconds, once it was taught often enough.
+    /// The mean, in nanoseconds, once there are enough observations.
     #[must_use]
     pub fn get(&self) -> Option<f64> {
         let (times, logarithm) = Self::unpack(self.word.load());
         (times >= self.warm_up).then(|| f64::from(logarithm).exp())
     }
 
-    /// Teaches it `nanos`. What is more than `factor` times as much as it knows counts as that much, so
-    /// that an outage teaches it little.
+    /// Adds an observation of `nanos` nanoseconds.
+    ///
+    /// An observation above `factor` times the mean counts as that much. So an outage changes the
+    /// mean little.
     #[allow(
         clippy::cast_possible_truncation,
         reason = "a logarithm needs no more than 24 bits"
@@ -71,8 +76,9 @@ impl PercentileBaseline {
         });
     }
 
-    /// Moves it half of the way to `nanos`, after they have been found too many. A dependency that
-    /// stays slower than it was trips a few times, not for ever.
+    /// Moves the mean halfway to `nanos` after that value has tripped the breaker.
+    ///
+    /// So a dependency that stays slower than it was trips a few times, but not for ever.
     #[allow(
         clippy::cast_possible_truncation,
         reason = "a logarithm needs no more than 24 bits"
@@ -91,7 +97,7 @@ impl PercentileBaseline {
     }
 
     fn change(&self, next: impl Fn(u32, f32) -> f32) {
-        // Threads take turns to observe. Should two meet, one observation is lost.
+        // Threads take turns to observe. If two threads meet, one observation is lost.
         let seen = self.word.load();
         let (times, mean) = Self::unpack(seen);
         let new = layout::TIMES.of(u64::from(times.saturating_add(1)))

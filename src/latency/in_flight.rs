@@ -1,15 +1,15 @@
-//! Calls that have not come back, as evidence: a sample of those in flight, with the times at which
-//! they began.
+//! Calls that have not come back, as evidence: a sample of those in flight, with their start times.
 //!
-//! A dependency that hangs returns nothing that could be counted. So some of the calls are watched:
-//! each notes when it began, and takes the note away when it comes back. What still stands there after
-//! the limit is overdue, and who makes the next call that is to be watched sees it.
+//! A dependency that hangs returns nothing that could be counted. So some of the calls are watched.
+//! A watched call notes when it began, and removes the note when it comes back. A note that is
+//! still there after the limit is of an overdue call. The caller that makes the next watched call
+//! sees it.
 //!
-//! At low traffic all calls are watched. As traffic grows the odds fall by halves, and a watched call
-//! stands for as many as there were to one watched, so the estimate of calls in flight is right on
-//! average (Horvitz and Thompson 1952, "A generalization of sampling without replacement from a finite
-//! universe"). Whether a call is watched is read off the clock's last digits, so those that aren't
-//! write nothing.
+//! At low traffic all calls are watched. As traffic grows, the odds are halved again and again. A
+//! watched call then stands for several, and the estimate of calls in flight is right on average
+//! (Horvitz and Thompson 1952, "A generalization of sampling without replacement from a finite
+//! universe"). The last digits of the clock decide whether a call is watched. So calls that aren't
+//! watched write nothing.
 
 use crate::clock::Now;
 use crate::state::Generation;
@@ -17,6 +17,8 @@ use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Hint, Ordering, Payload, fence};
 use crate::util::random::mixed;
 
+/// The fields of a `Note`.
+///
 /// ```text
 ///  63             42 41     37 36   35 34                0
 /// +-----------------+---------+-------+-------------------+
@@ -24,9 +26,9 @@ use crate::util::random::mixed;
 /// +-----------------+---------+-------+-------------------+
 /// ```
 ///
-/// *Weight*: the call stands for 2^weight. *Phase*: whether the place is free, being taken, or
-/// taken. *Sequence*: how often the place was taken. If a reader finds the same note before and
-/// after, the beginning that it read between is of that call. The sequence repeats after 3.4 × 10¹⁰
+/// *Weight*: the call stands for 2^weight calls. *Phase*: whether the place is free, being taken,
+/// or taken. *Sequence*: how often the place was taken. If a reader finds one note both before and
+/// after it reads a start time, that time is the note's. The sequence repeats after 3.4 × 10¹⁰
 /// calls in one place.
 mod layout {
     use super::Field;
@@ -39,7 +41,7 @@ mod layout {
     const _: () = assert!(GENERATION.end_bit() <= 64);
 }
 
-/// What a place says of its call, except when the call began.
+/// The note of a place: all about its call except when the call began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Note(u64);
 
@@ -87,8 +89,8 @@ impl Note {
         1 << self.weight()
     }
 
-    /// The note after the odds were halved to this weight. If the call is dropped from the sample,
-    /// the place is free.
+    /// The note after the odds were halved to this weight. A call that is dropped from the sample
+    /// leaves the place free.
     fn thinned(self, weight: u32, began: u64) -> Self {
         match thinned(self.weight(), weight, began) {
             Some(weight) => self.of(self.generation(), weight),
@@ -97,20 +99,21 @@ impl Note {
     }
 }
 
-/// The new weight of a call of weight `own` when the sample is thinned to `weight`; `None` if the
-/// call is dropped from the sample. A call of more weight keeps its own.
+/// The new weight of a call of weight `own` when the sample is thinned to `weight`.
+///
+/// Returns `None` if the call is dropped from the sample. A call of more weight keeps its own.
 fn thinned(own: u32, weight: u32, began: u64) -> Option<u32> {
     let halvings = weight.saturating_sub(own);
     let tosses = mixed(began) >> own & ((1 << halvings) - 1);
     (tosses == 0).then_some(own + halvings)
 }
 
-/// A place for a call that is watched: two words, of which the note publishes the beginning.
+/// A place for a watched call: two words, of which the note publishes the start time.
 ///
-/// A caller takes the place by exchanging the note for one that readers skip. Then it writes the
-/// beginning, and then its own note. If a reader finds the same note before and after the
-/// beginning, the two belong to one call. Nobody waits for a caller that sleeps between: readers
-/// skip the place.
+/// A caller takes the place by exchanging the note for one that readers skip. It then writes the
+/// start time, and last its own note. If a reader finds one note both before and after it reads the
+/// start time, the two belong to one call. Nobody waits for a caller that sleeps in between:
+/// readers skip the place.
 #[derive(Debug)]
 struct CallSlot {
     /// When the call began, in nanoseconds. The note publishes it.
@@ -127,21 +130,20 @@ impl CallSlot {
     }
 
     fn note(&self) -> Note {
-        // Acquire: pairs with the Release in `take`. The beginning that is read next is that of
-        // this note or of a later one; otherwise it could be that of an earlier call.
+        // Acquire: pairs with the Release in `take`. The start time that is read next is that of
+        // this note or of a later one. Otherwise it could be that of an earlier call.
         Note(self.note.load(Ordering::Acquire))
     }
 
-    /// When the call of this note began, if it still has the place. A note may change its weight
+    /// When the call of this note began, if it still has the place. The note's weight may change
     /// meanwhile.
     fn began(&self, note: Note) -> Option<u64> {
-        // The note, read before and after, shows which call's beginning this is.
+        // The note, read before and after, shows whose start time this is.
         let began = self.began.load();
-        // Acquire: pairs with the Release fence in `take`. If a later call's beginning was read,
-        // the note that is read next shows that a later call takes the place. Otherwise two calls
-        // would be mixed.
+        // Acquire: pairs with the Release fence in `take`. If a later call's start time was read,
+        // the note that is read next is a later one too. Otherwise two calls would be mixed.
         fence(Ordering::Acquire);
-        // Relaxed: the fence orders it.
+        // Relaxed: the fence above orders this load after the load of `began`.
         let found = Note(self.note.load(Ordering::Relaxed));
         let is_same_call = (found.0 ^ note.0) & !layout::WEIGHT.of(u64::MAX) == 0;
         is_same_call.then_some(began)
@@ -150,7 +152,8 @@ impl CallSlot {
     /// Changes the note, if it still is `seen`.
     fn change(&self, seen: Note, new: Note) -> Result<(), Note> {
         // AcqRel, Acquire: pairs with itself. The next call that takes the place acquires this
-        // change, so it writes its beginning after this call has read its own.
+        // change. It then writes its start time after this call has read its own. Otherwise this
+        // call could read another's start time.
         self.note
             .compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
@@ -163,51 +166,53 @@ impl CallSlot {
         if self.change(seen, taking).is_err() {
             return false;
         }
-        // Release: pairs with the Acquire fence in `began`. A reader that reads the beginning
-        // written next finds the note changed, and doesn't take that beginning for the former
-        // call's.
+        // Release: pairs with the Acquire fence in `began`. A reader that reads the start time
+        // written next also finds the note changed. Otherwise it would take that time for the
+        // former call's.
         fence(Ordering::Release);
         self.began.store(began);
-        // Release: pairs with the Acquire in `note`, which then finds this call's beginning. A
-        // store is enough, since no other thread changes the note of a place that is being taken.
+        // Release: pairs with the Acquire in `note`, which then finds this call's start time.
+        // Otherwise it could find an earlier call's. A store is enough, since no other thread
+        // changes the note of a place that is being taken.
         let note = taking.of(generation, weight);
         self.note.store(note.0, Ordering::Release);
         true
     }
 }
 
-/// What is watched, and for how long.
+/// The limit, window and period of the watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watch {
-    /// From how many nanoseconds on, not included, a call is overdue.
+    /// A call that has been in flight for longer than this many nanoseconds is overdue.
     pub limit: u64,
-    /// How many nanoseconds later it has left the window.
+    /// An overdue call leaves the window this many nanoseconds after the limit.
     pub window: u64,
     /// A fourth of the limit, in the clock's units.
     pub period: u64,
 }
 
-/// The calls that are watched.
+/// The sample of watched calls.
 #[derive(Debug)]
 pub struct InFlight {
-    /// A call is watched if its dice show less; a power of two, less one for all calls.
+    /// A call is watched if its dice show less; `u64::MAX` watches all calls. The number of leading
+    /// zeros is the weight of a watched call.
     odds: Hint,
-    /// The first call from then on is watched whatever its dice show, and sets the odds anew.
+    /// From this time on, the next call is watched whatever its dice show. It sets the odds anew.
     look_at: Hint,
-    /// How many were watched since.
+    /// The number of calls watched since the odds were last set.
     watched: Hint,
     places: Box<[CallSlot]>,
     watch: Watch,
 }
 
 impl InFlight {
-    /// Fewer under loom, which would have to look at each.
+    /// Under loom there are fewer places, since loom would explore each of them.
     const PLACES: u32 = if cfg!(tripcurve_loom) { 2 } else { 127 };
-    /// How many calls may be watched in a period before the odds are halved, so that those of a whole
-    /// limit find places. Below a fourth of it they are doubled.
+    /// The most calls watched in a period before the odds are halved. It leaves places for the
+    /// calls of a whole limit. With a fourth of it or less, the odds are doubled.
     const MANY: u64 = if cfg!(tripcurve_loom) { 8 } else { 32 };
 
-    /// Watches all calls at first.
+    /// Creates a sample that watches all calls at first.
     #[must_use]
     pub fn new(watch: Watch) -> Self {
         Self {
@@ -219,25 +224,27 @@ impl InFlight {
         }
     }
 
-    /// Whether both watch the same.
+    /// Whether both watch with equal settings.
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
         self.watch == other.watch
     }
 
-    /// Whether a call that begins now is to be watched.
+    /// Whether a call that begins now is watched.
     #[inline]
     pub fn picks(&self, begin: u64, clock: &impl Now) -> bool {
-        // They only choose the sample. They share a line that is rarely written.
+        // Old values do no harm, since the two words only choose the sample. They share a cache
+        // line that is rarely written.
         clock.random_bits(begin) < self.odds.load() || begin >= self.look_at.load()
     }
 
-    /// Watches a call that begins at `begin`, in the clock's units; says where, if there was a place for
-    /// it.
+    /// Watches a call that begins at `begin`, in the clock's units.
+    ///
+    /// Returns the number of its place, or `None` if the call isn't watched.
     pub fn watch(&self, generation: Generation, begin: u64, clock: &impl Now) -> Option<u32> {
         let now = clock.nanos_at(begin);
         let odds = self.odds.load();
-        // Who is picked by the time, not by the dice, stands for itself.
+        // A call that is watched because of the time, not the dice, stands only for itself.
         let weight = if self.takes_look(begin) {
             0
         } else {
@@ -252,17 +259,18 @@ impl InFlight {
         })
     }
 
-    /// Whether the caller is the one to set the odds by how many were watched in the past period, if
-    /// that is over; it then has set them.
+    /// Whether this caller sets the odds, because a period is over. If so, it has set them by the
+    /// number of calls watched in that period.
     fn takes_look(&self, begin: u64) -> bool {
-        // A count or a change that is lost among threads delays the odds by a little.
+        // A count or a change that threads lose to each other delays the odds a little.
         let look_at = self.look_at.load();
         let next = begin.saturating_add(self.watch.period);
         let takes = begin >= look_at && self.look_at.exchange(look_at, next).is_ok();
         if takes {
             let watched = self.watched.load();
             self.watched.store(0);
-            // Twofold for few, and again for each period in which nobody came.
+            // The odds double once if few calls were watched, and once more for each period without
+            // a call.
             let missed = (begin - look_at) / self.watch.period.max(1);
             let few = u64::from(watched <= Self::MANY / 4);
             let doublings = u32::try_from(missed.saturating_add(few))
@@ -279,7 +287,7 @@ impl InFlight {
         takes
     }
 
-    /// Counts a call that is watched by these odds, and halves them if there are many.
+    /// Counts a call that is watched at these odds. If there are many, it halves the odds.
     fn count_watched(&self, odds: u64) {
         let watched = self.watched.load() + 1;
         if watched > Self::MANY {
@@ -307,7 +315,7 @@ impl InFlight {
             let number = u32::try_from(number).ok()?;
             let place = self.places.get(number as usize)?;
             let seen = place.note();
-            // Who belongs to an earlier generation is of no interest any more.
+            // A call of an earlier generation doesn't matter any more.
             let is_free = if seen.is(Note::TAKEN) {
                 let has_left = |began| self.has_left(began, now);
                 generation.is_after(seen.generation()) || place.began(seen).is_some_and(has_left)
@@ -318,10 +326,11 @@ impl InFlight {
         })
     }
 
-    /// When all places are taken: halves the odds, and gives up so many notes that those left are as
-    /// good as taken by these odds.
+    /// Halves the odds and drops calls from the sample when all places are taken.
+    ///
+    /// The calls that are left are those that would be watched at the new odds.
     fn thin_out(&self) {
-        // A thread that doesn't halve the odds leaves the rest to the one that does.
+        // The thread that halves the odds does the rest; other threads return.
         let odds = self.odds.load();
         let halved = Self::halved(odds);
         if !self.change_odds(odds, halved) {
@@ -331,23 +340,24 @@ impl InFlight {
             let seen = place.note();
             if let (true, Some(began)) = (seen.is(Note::TAKEN), place.began(seen)) {
                 let thinned = seen.thinned(halved.leading_zeros(), began);
-                // If the call has come back meanwhile, this fails, and the place stays free.
+                // This fails if the call has come back meanwhile. Its place then stays free.
                 let _has_come_back = place.change(seen, thinned);
             }
         }
     }
 
-    /// The call that began at `began` nanoseconds has come back.
+    /// Removes the note of a call that began at `began` nanoseconds and has come back.
     ///
-    /// Before it is recorded: who finds it recorded no longer finds it in flight.
+    /// The caller does this before it records the call. So a thread that finds the call recorded
+    /// doesn't find it in flight.
     pub fn unwatch(&self, place: u32, generation: Generation, began: u64) {
         let Some(place) = self.places.get(place as usize) else {
             return;
         };
         let mut seen = place.note();
         while seen.is_of(generation) && place.began(seen) == Some(began) {
-            // The outcome is recorded next, with Release. Readers read it first, with a fence
-            // between, and then look here.
+            // The caller records the outcome next, with Release. A reader reads the outcome first,
+            // then a fence, and then this note.
             match place.change(seen, seen.with_phase(Note::FREE)) {
                 Ok(()) => return,
                 Err(found) => seen = found,
@@ -360,10 +370,10 @@ impl InFlight {
         now > late.saturating_add(self.watch.window)
     }
 
-    /// About how many calls of `generation` have been in flight for longer than the limit; exactly, as
-    /// long as all are watched.
+    /// An estimate of the calls of `generation` that have been in flight for longer than the limit.
+    /// It is exact while all calls are watched.
     ///
-    /// A call counts until it comes back, but not longer than it would count if it had come back at
+    /// A call counts until it comes back. It counts no longer than it would if it had come back at
     /// the limit.
     #[must_use]
     pub fn overdue(&self, generation: Generation, now: u64) -> u64 {
@@ -372,22 +382,25 @@ impl InFlight {
             .sum()
     }
 
-    /// How many calls that are watched have been in flight for longer than the limit, without the others
-    /// that they stand for. Each is evidence of its own; what it stands for is not.
+    /// The number of watched calls that have been in flight for longer than the limit.
+    ///
+    /// The calls that they stand for are left out, because only a watched call is evidence of its
+    /// own.
     #[must_use]
     pub fn overdue_of_watched(&self, generation: Generation, now: u64) -> u64 {
         self.overdue_notes(generation, now).map(|_| 1).sum()
     }
 
     fn overdue_notes(&self, generation: Generation, now: u64) -> impl Iterator<Item = Note> {
-        // Where it matters, a fence stands before (see `Ring::failures_and_slow`).
+        // Where the order matters, a fence comes before these loads (see
+        // `Ring::failures_and_slow`).
         self.places.iter().filter_map(move |place| {
             let note = place.note();
             if !note.is_of(generation) {
                 return None;
             }
-            // A call that leaves its place meanwhile has come back, and is missed as it would have been a moment
-            // later.
+            // A call that leaves its place meanwhile has come back. It is missed here, as it would
+            // be a moment later.
             let began = place.began(note)?;
             let is_overdue = now > began.saturating_add(self.watch.limit);
             (is_overdue && !self.has_left(began, now)).then_some(note)
@@ -411,7 +424,7 @@ mod tests {
         })
     }
 
-    /// Begins a call at `now`, if it is picked.
+    /// Begins a call at `now`, if the sample picks it.
     fn watch_call(in_flight: &InFlight, now: u64) -> Option<u32> {
         let context = FixedContext::on_first_thread_slot(now);
         if in_flight.picks(now, &context) {
@@ -479,7 +492,7 @@ mod tests {
             }
         }
         assert!(in_flight.odds.load() < u64::MAX >> 8);
-        // Five calls a second: the odds have no reason to stay low.
+        // There are only five calls a second, so the odds have no reason to stay low.
         let watched =
             (0..20).filter(|call| watch_call(&in_flight, 1_000 * MS + call * 200 * MS).is_some());
         assert_eq!(watched.count(), 20);

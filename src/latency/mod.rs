@@ -1,4 +1,4 @@
-//! How long calls take: the times of calls, those still in flight, the usual percentiles, the report.
+//! How long calls take: call times, calls in flight, usual percentiles, and the report.
 
 pub(crate) mod times;
 pub(crate) mod in_flight;

@@ -13,19 +13,21 @@ use crate::window::{Bin, rank_of};
 /// Underneath is a [`hdrhistogram::Histogram`] of nanoseconds, to merge, print and export.
 ///
 /// # Precision
-/// Each call was counted in one of sixteen bins to an octave, from 512 ns to 68.7 s, and is reported as
-/// the bin's middle: at most 3.2 % above or below what it took. Shorter calls are reported as 511 ns,
-/// longer ones as 68.7 s; [`below`](Self::below) and [`above`](Self::above) say how many there were.
-/// Up to 511 calls in a bin, time bucket and shard of the window are counted one by one. Beyond that a
-/// sample of them is counted, of at least 256 in each bin, which may move a percentile by some tenths of
-/// a percent in rank: 50.0 may be 49.8.
+/// Each call is counted in a bin, and reported as the bin's middle. There are sixteen bins to an
+/// octave, from 512 ns to 68.7 s. So a reported time is at most 3.2 % above or below the real one.
+/// Shorter calls are reported as 511 ns, longer ones as 68.7 s. [`below`](Self::below) and
+/// [`above`](Self::above) count them.
 ///
-/// # What it can't see
-/// It has the calls that were made. While a dependency hangs, a caller that waits for its answer makes
-/// no calls, and those that it would have made, and that would have waited as well, are missing: the
-/// hang that a thousand users would have noticed is one call in the histogram (*coordinated omission*,
-/// Tene 2013). If your callers send at a fixed rate, [`corrected`](Self::corrected) puts them in. Calls
-/// that were rejected took no time and are not counted; neither are those that were ignored, and probes.
+/// Up to 511 calls in a bin, time bucket and shard of the window are counted one by one. Beyond
+/// that a sample of at least 256 in each bin is counted. This may move a percentile by some tenths
+/// of a percent in rank: 50.0 may be 49.8.
+///
+/// # Limits
+/// The distribution has only calls that were made. While a dependency hangs, a caller that waits
+/// for an answer makes no calls. The calls that it would have made are missing, and they would have
+/// waited too. A hang that a thousand users would notice is one call in the histogram (*coordinated
+/// omission*, Tene 2013). If your callers send at a fixed rate, [`corrected`](Self::corrected) adds
+/// those calls. Rejected calls, ignored calls and probes are not counted.
 ///
 /// ```
 /// use std::time::Duration;
@@ -53,13 +55,13 @@ pub struct Latency {
 
 impl Latency {
     pub(crate) fn new() -> Self {
-        // Two significant digits are eight of its bins to one of ours.
+        // Two significant digits give eight histogram bins to each of the window's bins.
         let histogram = Histogram::new_with_bounds(1, Bin::END, 2)
             .unwrap_or_else(|error| unreachable!("these bounds make sense: {error}"));
         Self { histogram }
     }
 
-    /// Replaces what it holds by the calls in these bins.
+    /// Replaces the contents by the calls in these bins.
     pub(crate) fn set(&mut self, bins: impl IntoIterator<Item = u64>) {
         self.histogram.reset();
         for (number, calls) in bins.into_iter().enumerate() {
@@ -70,33 +72,34 @@ impl Latency {
         }
     }
 
-    /// How many calls there are.
+    /// The number of calls.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.histogram.len()
     }
 
-    /// The shortest; `None` if there are no calls.
+    /// The shortest time; `None` if there are no calls.
     #[must_use]
     pub fn min(&self) -> Option<Duration> {
         self.some(|all| Duration::from_nanos(all.highest_equivalent(all.min())))
     }
 
-    /// The mean; `None` if there are no calls. It may be off by 3.4 %.
+    /// The mean time; `None` if there are no calls. It may be off by 3.4 %.
     #[must_use]
     pub fn mean(&self) -> Option<Duration> {
         self.some(|all| Duration::try_from_secs_f64(all.mean() / 1e9).unwrap_or(Duration::MAX))
     }
 
-    /// The longest; `None` if there are no calls.
+    /// The longest time; `None` if there are no calls.
     #[must_use]
     pub fn max(&self) -> Option<Duration> {
         self.some(|all| Duration::from_nanos(all.highest_equivalent(all.max())))
     }
 
-    /// The time that this many of a hundred calls don't exceed: `percentile(99.0)` is the 99th
-    /// percentile. `None` if there are no calls. What is above 100 is taken for 100, what is not above 0
-    /// for the [shortest](Self::min).
+    /// The time that `percentile` percent of the calls don't exceed; `None` if there are no calls.
+    ///
+    /// `percentile(99.0)` is the 99th percentile. A value above 100 counts as 100. Any value that
+    /// isn't above 0 gives the [shortest](Self::min) time.
     #[must_use]
     pub fn percentile(&self, percentile: f64) -> Option<Duration> {
         let share = rank_of(percentile);
@@ -107,22 +110,22 @@ impl Latency {
         (!self.histogram.is_empty()).then(|| what(&self.histogram))
     }
 
-    /// How many calls took less than 512 ns.
+    /// The number of calls that took less than 512 ns.
     #[must_use]
     pub fn below(&self) -> u64 {
         self.histogram.count_between(0, Bin::BELOW.value())
     }
 
-    /// How many calls took 68.7 s or longer.
+    /// The number of calls that took 68.7 s or longer.
     #[must_use]
     pub fn above(&self) -> u64 {
         self.histogram.count_at(Bin::ABOVE.value())
     }
 
-    /// All of it, in nanoseconds.
+    /// The whole histogram, in nanoseconds.
     ///
-    /// Add those of several breakers to merge them. With its `serialization` feature `hdrhistogram`
-    /// writes it in the V2 formats that `HdrHistogram`'s tools read.
+    /// Add the histograms of several breakers to merge them. With its `serialization` feature,
+    /// `hdrhistogram` writes them in the V2 formats that `HdrHistogram`'s tools read.
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;
@@ -142,15 +145,17 @@ impl Latency {
         &self.histogram
     }
 
-    /// What it would be if each caller had gone on sending a call every `interval` while it waited: for
-    /// each call that took longer there are, besides, calls that took one interval less, two less, and so
-    /// on. An interval of zero changes nothing; one shorter than a 100,000th of the longest call is taken for
-    /// that, which changes no percentile by as much as the bins do.
+    /// Corrects for coordinated omission: adds the calls that each caller would have made while it
+    /// waited.
+    ///
+    /// For each call longer than `interval` it adds calls that took one interval less, two less,
+    /// and so on. An interval of zero changes nothing. The shortest other interval is a 100,000th
+    /// of the longest call. That bound changes percentiles by less than the bins do.
     #[must_use]
     pub fn corrected(&self, interval: Duration) -> Self {
         let interval = match saturating_nanos(interval) {
             0 => 0,
-            // Each call is walked down in steps of the interval.
+            // `clone_correct` walks each call down in steps of the interval.
             nanos => nanos.max(self.histogram.max() / 100_000),
         };
         Self {
@@ -159,7 +164,7 @@ impl Latency {
     }
 }
 
-/// One line: `1234 calls, p50 1.2ms, p90 3.4ms, p99 8.1ms, max 12.3ms`.
+/// Writes one line: `1234 calls, p50 1.2ms, p90 3.4ms, p99 8.1ms, max 12.3ms`.
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} calls", self.count())?;

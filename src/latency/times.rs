@@ -1,4 +1,4 @@
-//! What a breaker that takes the time of calls has besides.
+//! The extra parts of a breaker that measures how long calls take.
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -13,42 +13,42 @@ use crate::policy::TripPolicy;
 use crate::sync::Hint;
 use crate::window::{BinCounts, ClockReading, Latencies, Recording, Took, Window};
 
-/// What a breaker that takes the time of calls has besides.
+/// The extra parts of a breaker that measures how long calls take.
 #[derive(Debug)]
 pub struct Timed {
-    /// From how many nanoseconds on, not included, a call is slow.
+    /// A call that takes longer than this many nanoseconds is slow.
     slower_than: u64,
-    /// When the percentiles are judged next, in the clock's units; never, if they aren't. It only matters
-    /// that one caller is first.
+    /// When the percentiles are judged next, in the clock's units; never, if no policy looks at
+    /// them. An old value does no harm, since only one caller may exchange it.
     tick_at: Hint,
-    /// From one tick to the next, in the clock's units.
+    /// The time between two ticks, in the clock's units.
     tick: u64,
     in_flight: Option<InFlight>,
     recording: Recording,
     latencies: Option<Latencies>,
-    /// For each policy that looks at percentiles, in their order, what is usual.
+    /// What is usual for each policy that looks at percentiles, in the policies' order.
     usual: Box<[PercentileBaseline]>,
 }
 
-/// What a builder has found out about time.
+/// The times that follow from a builder's settings.
 #[derive(Debug)]
 pub struct Times {
-    /// From when on a call is slow, if a policy asks for it.
+    /// A call that takes longer than this is slow, if a policy asks for it.
     pub slower_than: Option<Duration>,
-    /// How old a call of the window may be.
+    /// The largest age of a call in the window.
     pub window: Duration,
-    /// From one judgement of percentiles to the next.
+    /// The time between two judgements of percentiles.
     pub tick: Duration,
-    /// The same and a fourth of `slower_than` in the clock's units.
+    /// `tick` in the clock's units.
     pub tick_units: u64,
-    /// See `tick_units`.
+    /// A fourth of `slower_than` in the clock's units.
     pub watch_units: u64,
-    /// Which histograms there are.
+    /// The histograms that the breaker keeps.
     pub recording: Recording,
 }
 
 impl Times {
-    /// What follows from the settings.
+    /// Derives the times from the settings.
     #[must_use]
     pub fn new(
         slower_than: Option<Duration>,
@@ -56,7 +56,7 @@ impl Times {
         recording: Recording,
         clock: &Clock,
     ) -> Self {
-        // Once in a bucket, but not so seldom that an outage goes unnoticed.
+        // Once per bucket, and at least once per second so that an outage shows soon.
         let tick = window.bucket().min(Duration::from_secs(1));
         let units = |span: Duration| clock.units(saturating_nanos(span));
         Self {
@@ -71,7 +71,7 @@ impl Times {
 }
 
 impl Timed {
-    /// What a breaker with these policies needs.
+    /// Creates the parts that a breaker with these policies needs.
     #[must_use]
     pub fn new(times: &Times, latencies: Option<Latencies>, policies: &[TripPolicy]) -> Self {
         let looks = policies.iter().any(TripPolicy::looks_at_percentiles);
@@ -96,12 +96,12 @@ impl Timed {
         }
     }
 
-    /// From how many nanoseconds on a call is slow, if one ever is.
+    /// The time in nanoseconds above which a call is slow, if there is one.
     pub(crate) fn limit(&self) -> Option<u64> {
         (self.slower_than < u64::MAX).then_some(self.slower_than)
     }
 
-    /// What is usual, of those policies that ask.
+    /// Saves what is usual, for the policies that ask for it.
     #[cfg(feature = "serde")]
     pub(crate) fn save(&self, policies: &[TripPolicy]) -> Vec<SavedPercentileBaseline> {
         let pairs = Self::looking(policies).zip(&self.usual);
@@ -110,7 +110,7 @@ impl Timed {
         usual.collect()
     }
 
-    /// Gives each policy what was usual of its percentile.
+    /// Gives each policy what was usual for its percentile.
     #[cfg(feature = "serde")]
     pub(crate) fn restore(&mut self, saved: &[SavedPercentileBaseline], policies: &[TripPolicy]) {
         for (policy, usual) in Self::looking(policies).zip(&mut self.usual) {
@@ -123,14 +123,14 @@ impl Timed {
         }
     }
 
-    /// The policies that look at percentiles.
+    /// The policies that look at percentiles, in their order.
     fn looking(policies: &[TripPolicy]) -> impl Iterator<Item = &TripPolicy> {
         policies
             .iter()
             .filter(|policy| policy.looks_at_percentiles())
     }
 
-    /// Whether it takes the same times, for the same policies of its own.
+    /// Whether both have equal settings, and their percentile policies are equal too.
     #[must_use]
     pub fn same_config(&self, policies: &[TripPolicy], other: (&Self, &[TripPolicy])) -> bool {
         let (other, others) = other;
@@ -149,24 +149,24 @@ impl Timed {
             && Self::looking(policies).eq(Self::looking(others))
     }
 
-    /// The calls that are watched.
+    /// The watched calls, if any are watched.
     #[inline]
     pub fn in_flight(&self) -> Option<&InFlight> {
         self.in_flight.as_ref()
     }
 
-    /// The histograms, if the window keeps them apart from its ring.
+    /// The histograms, if the window keeps them outside of its ring.
     #[inline]
     pub fn latencies(&self) -> Option<&Latencies> {
         self.latencies.as_ref()
     }
 
-    /// Which histograms there are.
+    /// The histograms that the breaker keeps.
     pub fn recording(&self) -> Recording {
         self.recording
     }
 
-    /// How long a call took that began and ended at these readings, or as long as its caller says.
+    /// How long a call took: the given time, or else the time between its two readings.
     #[inline]
     pub fn took(
         &self,
@@ -182,8 +182,9 @@ impl Timed {
         }
     }
 
-    /// The same of a call that was given up: it would have taken longer, so it is slow wherever there are
-    /// slow calls.
+    /// Like [`took`](Self::took), for a call that was given up.
+    ///
+    /// Such a call would have taken longer, so it is slow in every breaker that has slow calls.
     #[inline]
     pub fn given_up(&self, took: Took) -> Took {
         Took {
@@ -192,21 +193,22 @@ impl Timed {
         }
     }
 
-    /// Whether percentiles are to be judged.
+    /// Whether it is time to judge the percentiles.
     #[inline]
     pub fn is_tick(&self, reading: ClockReading) -> bool {
-        // `takes_tick` asks again.
+        // An old value does no harm, since `takes_tick` asks again.
         reading.raw >= self.tick_at.load()
     }
 
-    /// Whether this caller is the one to judge them; nobody else is before the next tick.
+    /// Whether this caller is the one to judge them. No other caller is until the next tick.
     pub fn takes_tick(&self, reading: ClockReading) -> bool {
         let at = self.tick_at.load();
         let next = reading.raw.saturating_add(self.tick);
         reading.raw >= at && self.tick_at.exchange(at, next).is_ok()
     }
 
-    /// Which of the policies trips on the window's percentiles, and why. Some learn from them.
+    /// Returns the cause of the first policy that trips on the window's percentiles. Some policies
+    /// learn from the percentiles.
     pub fn judge(&self, policies: &[TripPolicy], bins: &BinCounts) -> Option<Cause> {
         let mut cause = None;
         for (policy, usual) in Self::looking(policies).zip(&self.usual) {

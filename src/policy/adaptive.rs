@@ -7,7 +7,7 @@ use super::{Rule, TripPolicy};
 use crate::adaptive::AdaptiveConfig;
 use crate::error::ConfigError;
 
-/// Trips on evidence; see [`TripPolicy::adaptive`].
+/// A policy that trips on evidence; see [`TripPolicy::adaptive`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
 pub struct Adaptive {
@@ -24,11 +24,11 @@ impl Adaptive {
         slower_than: None,
     };
 
-    /// The share of calls that may fail for as long as it likes: 0.0 to 0.9 (default 0.25).
+    /// Sets the share of calls that may fail for any length of time: `0.0..=0.9` (default 0.25).
     ///
-    /// One bad shard of four is not an outage for who is served by the other three. With 0.0 the
-    /// breaker trips on whatever is clearly more than usual: sooner, and also where most calls still
-    /// succeed.
+    /// One bad shard of four is not an outage for callers of the other three. With 0.0 the breaker
+    /// trips on any share that is clearly above the usual one. It then trips sooner, and also where
+    /// most calls still succeed.
     pub fn tolerate(self, fraction: f64) -> Self {
         let config = AdaptiveConfig {
             tolerate: fraction,
@@ -37,11 +37,10 @@ impl Adaptive {
         Self { config, ..self }
     }
 
-    /// How much time should pass between two trips on mere noise, on average: a minute to ten years
-    /// (default a day).
+    /// Sets the mean time between two trips on mere noise: a minute to ten years (default a day).
     ///
-    /// The rarer, the more evidence it takes: ten times as rare costs 2.3 nats, which is half a failed
-    /// call more where 1 % fail usually.
+    /// A longer time takes more evidence: ten times as long takes 2.3 nats more. Where 1 % of the
+    /// calls usually fail, that is half a failed call.
     pub fn false_trip_budget(self, duration: Duration) -> Self {
         let config = AdaptiveConfig {
             false_trip_budget: duration,
@@ -50,12 +49,12 @@ impl Adaptive {
         Self { config, ..self }
     }
 
-    /// From when on a call is slow, which then counts as failed, 1 µs to 1 hour; also while it has not
-    /// come back (default: however long it takes).
+    /// Sets the limit above which a call is slow: 1 µs to 1 hour (default none).
     ///
-    /// A call that is dropped after the limit counts so too, unlike one that is dropped earlier.
+    /// A slow call counts as failed, also while it has not come back. A call that is dropped after
+    /// the limit counts as failed too, unlike one that is dropped earlier.
     ///
-    /// The breaker then takes the time of calls, which costs a second reading of the clock.
+    /// The breaker then measures how long calls take, which costs a second reading of the clock.
     pub fn slower_than(self, duration: Duration) -> Self {
         Self {
             slower_than: Some(duration),

@@ -1,4 +1,4 @@
-//! The error budget and how fast it burns.
+//! The error budget, and how fast it burns.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::error::ConfigError;
 use crate::events::Cause;
 use crate::window::{Counts, Window, rate};
 
-/// A speed at which the error budget burns that trips; see [`TripPolicy::burn_rate`].
+/// A policy that trips when the error budget burns too fast; see [`TripPolicy::burn_rate`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
 pub struct BurnRate {
@@ -15,32 +15,36 @@ pub struct BurnRate {
     factor: f64,
     short: Option<Duration>,
     pub(super) min_calls: u32,
-    /// The error rate from which on it trips: `factor × (1 − objective)`.
+    /// The failure rate from which the policy trips: `factor × (1 − objective)`.
     threshold: f64,
-    /// In how many buckets the short stretch is; as many as [`fit`](Self::fit) finds.
+    /// The number of buckets of the short stretch. [`fit`](Self::fit) computes it.
     short_buckets: u32,
 }
 
 impl TripPolicy {
-    /// Trips when failures use up the error budget of a service level objective too fast, and still do.
+    /// Trips when failures use up the error budget of a service level objective too fast, and still
+    /// do.
     ///
-    /// `objective` is the share of calls that must succeed, above 0 and at most 0.999999, taken to six
-    /// decimals. The rest, 1 − `objective`, is the error budget. An error rate of
-    /// [`factor`](BurnRate::factor) × (1 − `objective`) uses it up that many times as fast as it may
-    /// last; such a rate, or a higher one, trips if it is found in both
+    /// `objective` is the share of calls that must succeed, above 0 and at most 0.999999, taken to
+    /// six decimals. The rest, 1 − `objective`, is the error budget. The burn rate is the failure
+    /// rate divided by this budget. The policy trips if the burn rate is at least
+    /// [`factor`](BurnRate::factor) in both
     ///
-    /// - the breaker's window, so that it takes a considerable part of the budget, and
-    /// - a [`short`](BurnRate::short) stretch of it that ends now, so that it hasn't stopped already.
+    /// - the breaker's window, so that the failures take a considerable part of the budget, and
+    /// - a [`short`](BurnRate::short) stretch of it that ends now, so that they haven't stopped
+    ///   already.
     ///
-    /// That is the alert on "multiple windows and burn rates" of the Google SRE workbook (Beyer et al.
-    /// 2018, "The Site Reliability Workbook", chapter 5, "Alerting on SLOs"), where a budget for 30 days
-    /// of which 2 % are gone in an hour burns at 0.02 × 720 h / 1 h = 14.4. In general a window uses up
-    /// factor × window / period of the budget before it trips. Choose it where there is such an objective:
-    /// the breaker trips by the measure that the alerts go by, only sooner, as its window is shorter than
-    /// theirs. Where there is none, an [`failure_rate`](Self::failure_rate) says the same in one number.
+    /// This is the alert on "multiple windows and burn rates" of the Google SRE workbook (Beyer et
+    /// al. 2018, "The Site Reliability Workbook", chapter 5, "Alerting on SLOs"). There, an hour
+    /// may use up 2 % of a budget for 30 days: 0.02 × 720 h / 1 h = 14.4. In general, a window uses
+    /// up factor × window / period of the budget before it trips.
     ///
-    /// Needs a [time window](crate::Window::time) of at least three buckets, better 24 or more, so
-    /// that the short stretch is short.
+    /// Choose this policy if you have such an objective. The breaker then trips by the measure of
+    /// your alerts, only sooner, because its window is shorter than theirs. Without an objective, a
+    /// [`failure_rate`](Self::failure_rate) says the same in one number.
+    ///
+    /// This policy needs a [time window](crate::Window::time) of at least three buckets. With 24 or
+    /// more, the short stretch is short.
     ///
     /// ```
     /// use std::time::Duration;
@@ -69,21 +73,21 @@ impl TripPolicy {
 impl BurnRate {
     const DEFAULT_MIN_CALLS: u32 = 100;
 
-    /// How many times as fast as the budget lasts is too fast, 1 to 1,000 (default 14.4), taken to three
-    /// decimals.
+    /// Sets the burn rate that trips: `1.0..=1000.0` (default 14.4), taken to three decimals.
     ///
-    /// Times the budget it is the error rate that trips, so it is at most 1 / (1 − objective), where
-    /// every call fails: 10 for an objective of 0.9.
+    /// At a burn rate of 1 the budget lasts for its period. `factor` × (1 − objective) is the
+    /// failure rate that trips. So `factor` is at most 1 / (1 − objective), where every call fails:
+    /// 10 for an objective of 0.9.
     pub fn factor(self, factor: f64) -> Self {
         Self { factor, ..self }.with_threshold()
     }
 
-    /// How long the failures must still have gone on (default a twelfth of the window, at least one
-    /// bucket).
+    /// Sets how long the failures must still have gone on.
     ///
-    /// Rounded up to whole buckets, to which comes the bucket that has just begun. Without it a single
-    /// failure at the beginning of a bucket would look as if everything failed. All of it is shorter
-    /// than the window.
+    /// The default is a twelfth of the window, and at least one bucket. The stretch is rounded up
+    /// to whole buckets, and the bucket that has just begun is added. Otherwise a single failure at
+    /// the beginning of a bucket would look like a total outage. The whole stretch is shorter than
+    /// the window.
     pub fn short(self, duration: Duration) -> Self {
         Self {
             short: Some(duration),
@@ -93,9 +97,9 @@ impl BurnRate {
 
     /// Judges nothing before the window holds `calls` calls (default 100, at least 1).
     ///
-    /// With `calls` calls it takes factor × (1 − objective) × `calls` failures. If that is less than
-    /// about five, a breaker that is called seldom trips on chance: a factor of 14.4 and an objective of
-    /// 0.999 want 350 calls.
+    /// With `calls` calls, a trip takes factor × (1 − objective) × `calls` failures. If that is
+    /// less than about five, a breaker with little traffic trips by chance. A factor of 14.4 and an
+    /// objective of 0.999 need 350 calls.
     pub fn min_calls(self, calls: u32) -> Self {
         Self {
             min_calls: calls,
@@ -103,12 +107,12 @@ impl BurnRate {
         }
     }
 
-    /// How many buckets of the window, up to the present one, the short stretch is in.
+    /// The number of buckets of the short stretch, including the present one.
     pub(crate) fn short_buckets(&self) -> u32 {
         self.short_buckets
     }
 
-    /// Whether the short stretch may go on as badly when it holds these failures and at least these
+    /// Whether the short stretch may reach the threshold, with these failures and at least these
     /// successes.
     pub(crate) fn may_go_on(&self, short: &Counts) -> bool {
         rate(short.failures, short.calls().max(1)) >= self.threshold
@@ -118,7 +122,7 @@ impl BurnRate {
         rate(counts.failures, counts.calls().max(self.min_calls.into())) >= self.threshold
     }
 
-    /// Whether the window alone is reason to trip.
+    /// Returns the cause if the window alone is reason to trip.
     pub(super) fn judge(&self, counts: &Counts) -> Option<Cause> {
         let calls = counts.calls();
         let trips =
@@ -126,7 +130,7 @@ impl BurnRate {
         trips.then(|| self.cause(counts, &Counts::default()))
     }
 
-    /// Why it trips when the window and its short stretch hold these.
+    /// The cause of a trip when the window and its short stretch hold these counts.
     pub(crate) fn cause(&self, counts: &Counts, short: &Counts) -> Cause {
         Cause::BurnRate {
             failures: counts.failures,
@@ -138,17 +142,19 @@ impl BurnRate {
         }
     }
 
-    /// The budget in millionths, a whole number: as is 1 − 0.999, which isn't 0.001 in binary.
+    /// The budget in millionths, rounded to a whole number. In binary, 1 − 0.999 isn't exactly
+    /// 0.001.
     fn millionths(&self) -> f64 {
         ((1.0 - self.objective) * 1e6).round()
     }
 
-    /// The factor in thousandths, a whole number.
+    /// The factor in thousandths, rounded to a whole number.
     fn thousandths(&self) -> f64 {
         (self.factor * 1e3).round()
     }
 
-    /// Divided once, of whole numbers, as a rate of calls is: so 144 of 10,000 reach 14.4 × (1 − 0.999).
+    /// Computes the threshold by one division of whole numbers, as the rate of calls is computed.
+    /// So 144 of 10,000 calls reach 14.4 × (1 − 0.999).
     fn with_threshold(self) -> Self {
         Self {
             threshold: self.millionths() * self.thousandths() / 1e9,
@@ -156,7 +162,7 @@ impl BurnRate {
         }
     }
 
-    /// Whether objective and factor make sense, also together.
+    /// Checks the objective and the factor, each alone and both together.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if !(self.objective > 0.0 && self.objective <= 0.999_999) {
             return Err(ConfigError::new(
@@ -167,7 +173,7 @@ impl BurnRate {
             ));
         }
         let millionths = self.millionths();
-        // Cut, not rounded, so that what is said to be accepted is.
+        // This value is cut, not rounded, so that the limit that the error names is accepted.
         let most = ((1e9 / millionths).floor() / 1e3).min(1_000.0);
         if self.factor >= 1.0 && self.factor <= 1_000.0 && self.threshold <= 1.0 {
             return Ok(());
@@ -185,7 +191,7 @@ impl BurnRate {
         ))
     }
 
-    /// Finds the short stretch in a window that was checked.
+    /// Computes the short stretch of a window that has been checked.
     pub(super) fn fit(&mut self, window: &Window) -> Result<(), ConfigError> {
         let (Some(length), Some(buckets)) = (window.length(), window.buckets()) else {
             let calls = window.capacity().unwrap_or_default();
@@ -196,7 +202,7 @@ impl BurnRate {
                 "use Window::time; for the last calls there is failure_rate",
             ));
         };
-        // With the bucket that has just begun there must be one more in the window.
+        // The bucket that has just begun is added, and one more bucket must be left in the window.
         let most = buckets.saturating_sub(2);
         if most == 0 {
             return Err(ConfigError::new(

@@ -1,4 +1,4 @@
-//! The decision: whether what was counted is reason enough to trip.
+//! The policies: whether the counts of a window are reason to trip.
 
 mod adaptive;
 mod burn_rate;
@@ -21,25 +21,25 @@ use crate::window::{BinCounts, Counts, Window, rate};
 
 /// When a breaker trips.
 ///
-/// A breaker can have several policies; any of them trips it. They are judged when a failed or a slow
-/// call is recorded, after it was counted, and only while the breaker is closed. A success that isn't
-/// slow never trips: what it could complete, such as the smallest number of calls, the next failure
-/// will find complete, and if there is none, nothing was wrong. (It also lets the successful path go
-/// without a write that all threads share.) Two policies look at the percentiles of the window; they
-/// are judged at most once a second, by the first call that ends in it.
+/// A breaker can have several policies; any of them trips it. The breaker judges them when it has
+/// counted a failed or a slow call, and only while it is closed. A success that isn't slow never
+/// trips. It may complete a condition, such as the smallest number of calls. Then the next failure
+/// trips; without one, nothing was wrong. So the successful path needs no write that all threads
+/// share. Two policies look at the window's percentiles. The breaker judges them once per bucket,
+/// or once a second if buckets are longer. The first call that ends in that time does it.
 ///
 /// | policy | trips on | speed on a total outage | noise |
 /// |---|---|---|---|
-/// | [`consecutive_failures`](Self::consecutive_failures) | n failures in a row | n calls, whatever the traffic | trips on a run of bad luck, once in (1 − pⁿ) / ((1 − p) pⁿ) calls of which a share p fails at random: n = 5 at 5 % and 1,000 calls a second about once an hour |
-/// | [`failure_count`](Self::failure_count) | n failures within the window | n calls | counts without regard to the traffic: n must fit it |
-/// | [`failure_rate`](Self::failure_rate) | a share of the window's calls | until the window is full enough of failures: half of it at 50 % | the calmest |
-/// | [`burn_rate`](Self::burn_rate) | failures that use up an error budget so many times too fast, in the window and still in a short stretch of it | as `failure_rate` with the threshold factor × (1 − objective): 1.4 % of the window at 14.4 and 0.999 | calm, if [`min_calls`](BurnRate::min_calls) makes that five failures or more; for who has such an objective |
-/// | [`slow_rate`](Self::slow_rate) | a share of calls that take longer than a limit, whether they fail or not | the same, counted from the limit and not from when the calls come back | calm, if the limit is well above what the slowest healthy calls take |
-/// | [`latency_percentile`](Self::latency_percentile) | a percentile of the window above a limit | up to a second later than `slow_rate` with the same meaning | the same |
-/// | [`slower_than_usual`](Self::slower_than_usual) | a percentile that is a multiple of what it was over the last hours | as above, once it has seen a window full of calls | trips on a release that makes the dependency that much slower for good; then a few times, not for ever |
+/// | [`consecutive_failures`](Self::consecutive_failures) | n failures in a row | n calls, whatever the traffic | trips on a run of bad luck: if a share p of the calls fails at random, once in (1 − pⁿ) / ((1 − p) pⁿ) calls. With n = 5 at 5 % and 1,000 calls a second that is about once an hour |
+/// | [`failure_count`](Self::failure_count) | n failures within the window | n calls | ignores the traffic: n must fit it |
+/// | [`failure_rate`](Self::failure_rate) | a share of the window's calls | until failures fill enough of the window: half of it at 50 % | the calmest |
+/// | [`burn_rate`](Self::burn_rate) | failures that use up an error budget too fast, in the window and still in a short stretch of it | like `failure_rate` with the threshold factor × (1 − objective): 1.4 % of the window at 14.4 and 0.999 | calm, if [`min_calls`](BurnRate::min_calls) makes that five failures or more; for users with such an objective |
+/// | [`slow_rate`](Self::slow_rate) | a share of calls that take longer than a limit, failed or not | like `failure_rate`, counted from the limit and not from when the calls come back | calm, if the limit is well above what the slowest healthy calls take |
+/// | [`latency_percentile`](Self::latency_percentile) | a percentile of the window above a limit | up to a second later than a `slow_rate` with the same meaning | like `slow_rate` |
+/// | [`slower_than_usual`](Self::slower_than_usual) | a percentile that is a multiple of what it was over the past 20 windows | like `latency_percentile`, once it has seen a window full of calls | trips on a release that makes the dependency that much slower for good, but only a few times |
 ///
-/// (The mean time between runs: Feller 1968, "An Introduction to Probability Theory and Its
-/// Applications", volume 1, chapter XIII.7.)
+/// Source of the mean time between runs: Feller 1968, "An Introduction to Probability Theory and
+/// Its Applications", volume 1, chapter XIII.7.
 ///
 /// ```
 /// use tripcurve::{CircuitBreaker, TripPolicy};
@@ -53,7 +53,8 @@ use crate::window::{BinCounts, Counts, Window, rate};
 #[derive(Clone, Debug, PartialEq)]
 pub struct TripPolicy(Rule);
 
-/// Those with more than two settings are boxed, so that the others stay small.
+/// The kinds of policies. Those with more than two settings are boxed, so that the others stay
+/// small.
 #[derive(Clone, Debug, PartialEq)]
 enum Rule {
     ConsecutiveFailures { limit: u32 },
@@ -69,14 +70,14 @@ enum Rule {
 const _: () = assert!(size_of::<TripPolicy>() <= 16);
 
 impl TripPolicy {
-    /// The most policies that a breaker may have: each failing call asks them all.
+    /// The most policies that a breaker may have. Each failing call asks all of them.
     pub(crate) const MOST: usize = 64;
 
     /// Trips on `n` failures with no success between them; `n` is at least 1.
     ///
     /// Ignored calls neither add to the run nor end it. A failure leaves the run when it is too old
-    /// for the window: five failures a day apart are no run of five in a window of a minute. In a
-    /// [`Window::count`] only [`within`](crate::CountWindow::within) limits the age. There a run
+    /// for the window. So five failures a day apart are no run of five in a window of a minute. In
+    /// a [`Window::count`] only [`within`](crate::CountWindow::within) limits the age. There a run
     /// may be longer than the window.
     #[must_use]
     pub fn consecutive_failures(n: u32) -> Self {
@@ -91,8 +92,9 @@ impl TripPolicy {
 
     /// Trips when at least `fraction` of the window's calls have failed; above 0, at most 1.
     ///
-    /// Inclusive: 5 failures of 10 calls trip at 0.5. Ignored calls are not counted. Judged from
-    /// 10 calls on, unless [`min_calls`](FailureRate::min_calls) says otherwise.
+    /// The bound is inclusive: 5 failures of 10 calls trip at 0.5. Ignored calls are not counted.
+    /// The window is judged once it holds 10 calls, or another
+    /// [`min_calls`](FailureRate::min_calls).
     pub fn failure_rate(fraction: f64) -> FailureRate {
         FailureRate {
             threshold: fraction,
@@ -103,12 +105,13 @@ impl TripPolicy {
     /// Trips when at least `fraction` of the calls are slow; above 0, at most 1.
     ///
     /// A call is slow if it takes longer than [`slower_than`](SlowRate::slower_than), whether it
-    /// succeeds or fails; a slow call that fails counts for both, here and in the error rate. A probe
-    /// that is slow counts as failed.
+    /// succeeds or fails. A slow call that fails counts both here and in the failure rate. A slow
+    /// probe counts as failed.
     ///
-    /// Calls that have not come back count as well, from the limit on: both as calls and as slow ones,
-    /// until they come back, or as long as the window is. If there are more than about a hundred calls within
-    /// a limit, they are estimated from a sample. They are looked at when a call begins.
+    /// From the limit on, calls that have not come back count too, both as calls and as slow ones.
+    /// They count until they come back, or for the length of the window. With more than about a
+    /// hundred calls within a limit, their number is estimated from a sample. The breaker looks at
+    /// them when a call begins.
     ///
     /// A call that is dropped after the limit is a slow call that didn't fail. One that is dropped
     /// earlier [counts for nothing](crate::CircuitBreakerBuilder::on_cancel).
@@ -131,13 +134,16 @@ impl TripPolicy {
         }
     }
 
-    /// Trips when a percentile of the window's calls, 1.0 to 99.999, is
-    /// [`above`](LatencyPercentile::above) a limit: 99.0 is the time that 99 of 100 calls don't exceed.
+    /// Trips when a percentile of the window's calls is above a limit.
     ///
-    /// It is read from the histogram, which errs by at most 3.2 %, at most once a second. Where the
-    /// limit must be exact or the trip immediate, use [`slow_rate`](Self::slow_rate):
-    /// `latency_percentile(99.0).above(limit)` says much the same as
-    /// `slow_rate(0.01).slower_than(limit)`, which also sees calls that have not come back.
+    /// `percentile` is in `1.0..=99.999`; [`above`](LatencyPercentile::above) sets the limit. The
+    /// percentile 99.0 is the time that 99 of 100 calls don't exceed.
+    ///
+    /// The percentile is read from the histogram, which errs by at most 3.2 %. The breaker reads it
+    /// once per bucket, or once a second if buckets are longer. Where the limit must be exact or
+    /// the trip immediate, use [`slow_rate`](Self::slow_rate). `slow_rate(0.01).slower_than(limit)`
+    /// says much the same as `latency_percentile(99.0).above(limit)`, and also sees calls that have
+    /// not come back.
     ///
     /// ```
     /// use std::time::Duration;
@@ -156,14 +162,15 @@ impl TripPolicy {
         }
     }
 
-    /// Trips when a percentile of the window's calls is more than `factor` times what it usually is;
-    /// more than 1, at most 1,000.
+    /// Trips when a percentile of the window's calls is more than `factor` times its usual value.
     ///
-    /// For who can't name a number. What is usual is learnt while the breaker is closed: the
-    /// geometric mean of the [percentile](SlowerThanUsual::percentile), once a second, over the past
-    /// 20 windows. It isn't asked before it has seen one window full. An outage teaches it little; but
-    /// each trip moves it half of the way to what tripped, so that a dependency that has become slower
-    /// for good trips a few times and not for ever.
+    /// `factor` is above 1 and at most 1,000.
+    ///
+    /// Use this policy if you can't name a limit. The usual value is learnt while the breaker is
+    /// closed. It is the geometric mean of the [percentile](SlowerThanUsual::percentile) over the
+    /// past 20 windows. The policy judges nothing before it has seen one full window. An outage
+    /// changes the mean little, but each trip moves it halfway to the value that tripped. So a
+    /// dependency that has become slower for good trips the breaker a few times, not for ever.
     ///
     /// ```
     /// use tripcurve::{CircuitBreaker, TripPolicy};
@@ -181,21 +188,22 @@ impl TripPolicy {
         }
     }
 
-    /// Trips on evidence: when outcomes have come that healthy traffic would show less often than once a
-    /// day. Recommended; see [`tolerate`](Adaptive::tolerate),
-    /// [`false_trip_budget`](Adaptive::false_trip_budget) and [`slower_than`](Adaptive::slower_than)
-    /// for what can be said besides.
+    /// Trips on evidence: outcomes that healthy traffic would show less often than once a day.
     ///
-    /// It learns what share of calls usually fails, and whether failures come in runs, weighs each
-    /// outcome as it comes, and needs no number of calls and no length of a window. At 1,000 calls
-    /// a second it trips after ten failed calls or so of a total outage and some sixty calls of one
-    /// of 50 %; at one call a second after four. An outage is never learnt: there is nothing to
-    /// learn while there is evidence. Whatever it has learnt or was restored with, a total outage
-    /// trips it after at most 720 failed calls in a row, up to 100 million calls a second
-    /// (`tests/it/saved.rs`).
+    /// This policy is recommended. Its settings are [`tolerate`](Adaptive::tolerate),
+    /// [`false_trip_budget`](Adaptive::false_trip_budget) and
+    /// [`slower_than`](Adaptive::slower_than).
     ///
-    /// All evidence is forgotten once no call has failed for as long as the window is. Failures an
-    /// hour apart never trip it in a window of a minute. Calls that come once in ten seconds and
+    /// The policy learns what share of calls usually fails, and whether failures come in runs. It
+    /// weighs each outcome as it comes, and needs no number of calls and no window length. At 1,000
+    /// calls a second it trips after about ten failed calls of a total outage. An outage of 50 %
+    /// takes some sixty calls. At one call a second, a total outage takes four. An outage is never
+    /// learnt: while there is evidence, the policy learns nothing. Whatever it has learnt or was
+    /// restored with, a total outage trips it. That takes at most 720 failed calls in a row. The
+    /// bound holds up to 100 million calls a second (`tests/it/saved.rs`).
+    ///
+    /// All evidence is forgotten once no call has failed for the length of the window. So failures
+    /// an hour apart never trip it in a window of a minute. Calls that come every ten seconds and
     /// all fail do.
     ///
     /// ```
@@ -215,8 +223,8 @@ impl TripPolicy {
         Adaptive::DEFAULT
     }
 
-    /// The pair that the pattern is known for: 5 failures in a row, or half of at least 10 calls;
-    /// of fewer where the window holds fewer.
+    /// The default policies: 5 failures in a row, or half of at least 10 calls. If the window holds
+    /// fewer than 10 calls, that many are enough.
     pub(crate) fn defaults(capacity: Option<u32>) -> Vec<Self> {
         let min_calls = capacity.map_or(FailureRate::DEFAULT_MIN_CALLS, |calls| {
             FailureRate::DEFAULT_MIN_CALLS.min(calls)
@@ -227,7 +235,7 @@ impl TripPolicy {
         ]
     }
 
-    /// Whether the policy could ever trip with a window of this capacity.
+    /// Checks that the policy can trip with a window of this capacity.
     pub(crate) fn check(&self, capacity: Option<u32>) -> Result<(), ConfigError> {
         let fits = |setting, calls: u32| match capacity {
             _ if calls == 0 => Err(ConfigError::new(
@@ -309,7 +317,7 @@ impl TripPolicy {
         }
     }
 
-    /// Takes from a window that was checked what the policy needs to know of it.
+    /// Fits the policy to a window that has been checked.
     pub(crate) fn fit(&mut self, window: &Window) -> Result<(), ConfigError> {
         match &mut self.0 {
             Rule::BurnRate(policy) => policy.fit(window),
@@ -317,9 +325,9 @@ impl TripPolicy {
         }
     }
 
-    /// Whether the policy is judged by the counts of the window, after so many failures in a row.
+    /// Whether the policy is judged by the window's counts after `run` failures in a row.
     ///
-    /// A run that is too short needs no count: the window holds no more of it.
+    /// A run that is too short needs no count, because the window holds no more of it.
     pub(crate) fn looks_at_window(&self, run: u64) -> bool {
         match self.0 {
             Rule::ConsecutiveFailures { limit } => run >= u64::from(limit),
@@ -327,7 +335,7 @@ impl TripPolicy {
             | Rule::FailureRate { .. }
             | Rule::SlowRate(_)
             | Rule::BurnRate(_) => true,
-            // Judged apart.
+            // These policies are judged elsewhere.
             Rule::LatencyPercentile(_) | Rule::SlowerThanUsual(_) | Rule::Adaptive(_) => false,
         }
     }
@@ -340,7 +348,7 @@ impl TripPolicy {
         )
     }
 
-    /// From when on a call is slow, for a policy that has such a limit.
+    /// The limit above which a call is slow, if the policy has one.
     pub(crate) fn slower_than(&self) -> Option<Duration> {
         match &self.0 {
             Rule::SlowRate(rate) => rate.slower_than,
@@ -349,7 +357,7 @@ impl TripPolicy {
         }
     }
 
-    /// The policy, if it looks at a short stretch of the window besides.
+    /// The policy, if it also looks at a short stretch of the window.
     pub(crate) fn looks_at_short_stretch(&self) -> Option<&BurnRate> {
         match &self.0 {
             Rule::BurnRate(policy) => Some(policy),
@@ -357,7 +365,7 @@ impl TripPolicy {
         }
     }
 
-    /// What the decision by evidence is to be like, for the policy that decides so.
+    /// The settings of the adaptive policy, if this is one.
     pub(crate) fn adaptive_config(&self) -> Option<AdaptiveConfig> {
         match &self.0 {
             Rule::Adaptive(policy) => Some(policy.config),
@@ -365,8 +373,9 @@ impl TripPolicy {
         }
     }
 
-    /// Whether the policy may trip when the window holds these failures and at least these
-    /// successes; if not, then more successes don't make it.
+    /// Whether the policy may trip with these failures and at least these successes.
+    ///
+    /// If not, more successes don't change that.
     pub(crate) fn may_trip(&self, run: u64, counts: &Counts) -> bool {
         let failures = counts.failures;
         match self.0 {
@@ -382,16 +391,16 @@ impl TripPolicy {
                 rate(slow, calls.max(policy.min_calls.into())) >= policy.threshold
             }
             Rule::BurnRate(ref policy) => policy.may_trip(counts),
-            // Judged apart.
+            // These policies are judged elsewhere.
             Rule::LatencyPercentile(_) | Rule::SlowerThanUsual(_) | Rule::Adaptive(_) => false,
         }
     }
 
-    /// Whether a failure trips that made the run `run` long, as far as the window holds it, and the
-    /// window `counts`; and why.
+    /// Returns the cause if the policy trips.
     ///
-    /// Of one that [looks at a short stretch](Self::looks_at_short_stretch) besides, that is half of the
-    /// question.
+    /// A failure has made the run `run` long, as far as the window holds it. `counts` are the
+    /// window's counts. A policy that [looks at a short stretch](Self::looks_at_short_stretch) must
+    /// be judged by that as well.
     pub(crate) fn judge(&self, run: u64, counts: &Counts) -> Option<Cause> {
         let failures = counts.failures;
         let calls = counts.calls();
@@ -432,13 +441,13 @@ impl TripPolicy {
                 )
             }
             Rule::BurnRate(ref policy) => policy.judge(counts),
-            // Judged apart.
+            // These policies are judged elsewhere.
             Rule::LatencyPercentile(_) | Rule::SlowerThanUsual(_) | Rule::Adaptive(_) => None,
         }
     }
 
-    /// The percentile of these calls that the policy looks at, if it looks at one and there are enough
-    /// of them.
+    /// The percentile of these calls that the policy looks at, if it looks at one and there are
+    /// enough calls.
     pub(crate) fn percentile_of(&self, bins: &BinCounts) -> Option<u64> {
         let (percentile, min_calls) = match &self.0 {
             Rule::LatencyPercentile(policy) => (policy.percentile, policy.min_calls),
@@ -448,7 +457,7 @@ impl TripPolicy {
         (bins.calls() >= u64::from(min_calls)).then(|| bins.percentile(percentile))
     }
 
-    /// How many times as much as usual is too much, if the policy compares with what is usual.
+    /// The factor over the usual value above which the policy trips, if it compares the two.
     pub(crate) fn factor(&self) -> Option<f64> {
         match &self.0 {
             Rule::SlowerThanUsual(policy) => Some(policy.factor),
@@ -456,7 +465,7 @@ impl TripPolicy {
         }
     }
 
-    /// Which percentile is compared with what it usually was, if one is.
+    /// The percentile that the policy compares with its usual value, if it does.
     #[cfg(feature = "serde")]
     pub(crate) fn usual_percentile(&self) -> Option<f64> {
         match &self.0 {
@@ -465,7 +474,7 @@ impl TripPolicy {
         }
     }
 
-    /// Whether a percentile of so many nanoseconds trips, and why, where `usual` is what it was.
+    /// Returns the cause if a percentile of `nanos` nanoseconds trips. `usual` is its usual value.
     pub(crate) fn judge_percentile(&self, nanos: u64, usual: Option<f64>) -> Option<Cause> {
         match &self.0 {
             Rule::LatencyPercentile(policy) => {

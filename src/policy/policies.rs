@@ -4,11 +4,12 @@ use std::ops::Deref;
 
 use super::{FailureRate, Rule, TripPolicy};
 
-/// The policies of a breaker, any of which trips it. The default pair takes no memory of its own.
+/// The policies of a breaker. Any of them trips it. The default policies take no memory of their
+/// own.
 #[derive(Clone, Debug)]
 pub struct Policies(Option<Box<[TripPolicy]>>);
 
-/// The pair that a breaker has if its builder names none, unless its window holds too few calls.
+/// The policies of a breaker whose builder names none, unless its window holds too few calls.
 static DEFAULTS: [TripPolicy; 2] = [
     TripPolicy(Rule::ConsecutiveFailures { limit: 5 }),
     TripPolicy(Rule::FailureRate {

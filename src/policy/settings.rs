@@ -1,11 +1,11 @@
-//! The policies that have settings of their own.
+//! The settings of the simpler policies.
 
 use std::time::Duration;
 
 use super::{Rule, TripPolicy};
 use crate::error::ConfigError;
 
-/// A share of failed calls that trips; see [`TripPolicy::failure_rate`].
+/// A policy that trips on a share of failed calls; see [`TripPolicy::failure_rate`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
 pub struct FailureRate {
@@ -18,8 +18,8 @@ impl FailureRate {
 
     /// Judges nothing before the window holds `calls` calls (default 10, at least 1).
     ///
-    /// Too few, and two failures out of three trip; too many, and a dependency that is called
-    /// seldom is never judged at all.
+    /// With too few calls, two failures of three trip. With too many, a dependency that is rarely
+    /// called is never judged.
     pub fn min_calls(self, calls: u32) -> Self {
         Self {
             min_calls: calls,
@@ -37,7 +37,7 @@ impl From<FailureRate> for TripPolicy {
     }
 }
 
-/// A share of slow calls that trips; see [`TripPolicy::slow_rate`].
+/// A policy that trips on a share of slow calls; see [`TripPolicy::slow_rate`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
 pub struct SlowRate {
@@ -47,10 +47,10 @@ pub struct SlowRate {
 }
 
 impl SlowRate {
-    /// From when on a call is slow: if it takes longer than this, 1 µs to 1 hour. Must be set.
+    /// Sets the limit above which a call is slow: 1 µs to 1 hour. It must be set.
     ///
-    /// A call that takes exactly so long isn't slow. All [`slow_rate`](TripPolicy::slow_rate) policies
-    /// of a breaker have the same limit.
+    /// A call that takes exactly this long isn't slow. All [`slow_rate`](TripPolicy::slow_rate)
+    /// policies of a breaker have the same limit.
     pub fn slower_than(self, duration: Duration) -> Self {
         Self {
             slower_than: Some(duration),
@@ -58,8 +58,8 @@ impl SlowRate {
         }
     }
 
-    /// Judges nothing before there are `calls` calls (default 10, at least 1), those that are overdue
-    /// among them.
+    /// Judges nothing before there are `calls` calls, overdue ones included (default 10, at least
+    /// 1).
     pub fn min_calls(self, calls: u32) -> Self {
         Self {
             min_calls: calls,
@@ -74,7 +74,7 @@ impl From<SlowRate> for TripPolicy {
     }
 }
 
-/// A percentile that trips; see [`TripPolicy::latency_percentile`].
+/// A policy that trips on a percentile; see [`TripPolicy::latency_percentile`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
 pub struct LatencyPercentile {
@@ -86,7 +86,7 @@ pub struct LatencyPercentile {
 impl LatencyPercentile {
     pub(super) const DEFAULT_MIN_CALLS: u32 = 100;
 
-    /// Trips if the percentile is above this, 1 µs to 1 minute. Must be set.
+    /// Sets the limit above which the percentile trips: 1 µs to 1 minute. It must be set.
     pub fn above(self, duration: Duration) -> Self {
         Self {
             above: Some(duration),
@@ -109,7 +109,7 @@ impl From<LatencyPercentile> for TripPolicy {
     }
 }
 
-/// A comparison with the dependency's own past that trips; see [`TripPolicy::slower_than_usual`].
+/// A policy that compares with the dependency's own past; see [`TripPolicy::slower_than_usual`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
 pub struct SlowerThanUsual {
@@ -119,12 +119,12 @@ pub struct SlowerThanUsual {
 }
 
 impl SlowerThanUsual {
-    /// Which percentile is compared, 1.0 to 99.999 (default 90.0).
+    /// Sets the percentile that is compared: `1.0..=99.999` (default 90.0).
     pub fn percentile(self, percentile: f64) -> Self {
         Self { percentile, ..self }
     }
 
-    /// Judges nothing, and learns nothing, before the window holds `calls` calls (default 100, at
+    /// Judges nothing and learns nothing before the window holds `calls` calls (default 100, at
     /// least 1).
     pub fn min_calls(self, calls: u32) -> Self {
         Self {

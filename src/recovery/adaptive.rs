@@ -2,21 +2,21 @@
 
 use super::{Outage, Ramp};
 
-/// What a breaker with an adaptive recovery has besides.
+/// The extra parts of a breaker with an adaptive recovery.
 #[derive(Debug)]
 pub struct AdaptiveRecovery {
-    /// When to probe.
+    /// Decides when to probe.
     pub outage: Outage,
-    /// How to let the traffic back.
+    /// Decides how to let the traffic back.
     pub ramp: Ramp,
-    /// Whether the traffic says when to probe.
+    /// Whether the traffic decides when to probe.
     pub by_traffic: bool,
-    /// How old a call of the window may be, in nanoseconds; any age, if nothing says so.
+    /// The window's length in nanoseconds; `u64::MAX` if it has none.
     pub window: u64,
 }
 
 impl AdaptiveRecovery {
-    /// A recovery with such a ramp. `seed` tells its jitter from that of others.
+    /// Creates a recovery with this ramp. `seed` sets its jitter apart from that of others.
     #[must_use]
     pub fn new(ramp: Ramp, by_traffic: bool, seed: u64, window: u64, now: u64) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl AdaptiveRecovery {
         }
     }
 
-    /// Whether both were made by the same settings.
+    /// Whether both have equal settings.
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.by_traffic, it.window);

@@ -1,43 +1,48 @@
-//! Settings of open times that grow.
+//! The settings of open times that grow.
 
 use std::time::Duration;
 
 use crate::error::ConfigError;
 
-/// How the open times of processes that have tripped at the same time are spread, so that they don't all
-/// probe at once; for [`Backoff::jitter`].
+/// How a backoff spreads its open times; for [`Backoff::jitter`].
 ///
-/// The first three are those of Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog,
-/// 2015). *The time* is `base · factorⁿ` after `n` failed recoveries, `longest` at most.
+/// Processes that trip at the same time then don't all probe at once. The first three variants are
+/// from Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015). *The time* is
+/// `base · factorⁿ` after `n` failed recoveries, and at most `longest`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Jitter {
-    /// Anything up to the time, 1 ms at least. Spreads best, but some probe at once.
+    /// Anything from 1 ms to the time. It spreads best, but some breakers probe at once.
     Full,
-    /// Half of the time at least.
+    /// Anything from half of the time to the time.
     #[default]
     Equal,
-    /// From `base` to `factor` times what the open time before was, so that it wanders up instead of
-    /// doubling; `longest` at most. The paper's factor is 3.
+    /// Anything from `base` to `factor` times the previous open time, and at most `longest`.
+    ///
+    /// The open time wanders up instead of growing by a fixed factor. The paper's factor is 3.
     Decorrelated,
-    /// The time itself.
+    /// Always the time itself.
     None,
 }
 
-/// Open times that grow with each recovery that fails; for [`CircuitBreakerBuilder::backoff`](crate::CircuitBreakerBuilder::backoff)
-/// and [`Recovery::backoff`](crate::Recovery::backoff).
+/// Open times that grow with each failed recovery.
 ///
-/// The breaker is open for `base` at first. A recovery has failed when a half-open breaker opens again, or
-/// when one that has closed trips before it was [healthy](Self::healthy_after) for long enough; each
-/// opening that follows `n` failed recoveries lasts `base · factorⁿ`, `longest` at most, of which
-/// [`jitter`](Self::jitter) takes some away. The first 255 that fail count. A command begins anew:
-/// [`reset`](crate::CircuitBreaker::reset), and [`trip`](crate::CircuitBreaker::trip), whose own time is
-/// as it says.
+/// For [`CircuitBreakerBuilder::backoff`](crate::CircuitBreakerBuilder::backoff) and
+/// [`Recovery::backoff`](crate::Recovery::backoff).
 ///
-/// Without a backoff and a fixed time a breaker has the [default](Self::default) one: 0.5 s at
-/// first, twice as long with each recovery that fails, up to 5 s.
+/// The breaker is open for `base` at first. After `n` failed recoveries it is open for `base ·
+/// factorⁿ`, and at most `longest`. The [`jitter`](Self::jitter) shortens these times. A recovery
+/// has failed when a half-open breaker opens again. It has also failed when a closed breaker trips
+/// before it was [healthy](Self::healthy_after) for long enough. At most 255 failed recoveries are
+/// counted.
 ///
-/// Cost: nothing on the path of a call. Any but the default takes about 90 bytes
+/// The commands [`reset`](crate::CircuitBreaker::reset) and [`trip`](crate::CircuitBreaker::trip)
+/// start the count over. `trip` has an open time of its own.
+///
+/// A breaker with neither a backoff nor a fixed open time has the [default](Self::default) backoff:
+/// 0.5 s at first, doubled by each failed recovery, up to 5 s.
+///
+/// Cost: nothing on the path of a call. Every backoff but the default takes about 90 bytes
 /// (`tests/it/memory.rs`).
 ///
 /// ```
@@ -70,8 +75,8 @@ pub struct Backoff {
     pub(super) healthy_after: Option<Duration>,
 }
 
-/// The open times of a breaker whose builder says nothing of them: 0.5 s at first, twice as long
-/// with each recovery that fails, 5 s at most, with [`Jitter::Equal`].
+/// The backoff of a breaker whose builder sets none: 0.5 s at first, doubled by each failed
+/// recovery, at most 5 s, with [`Jitter::Equal`].
 impl Default for Backoff {
     fn default() -> Self {
         Self::DEFAULT
@@ -84,8 +89,11 @@ impl Backoff {
 
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-    /// Open times of `base`, which is 1 ms to a year, then `factor` times as long with each recovery that
-    /// fails, which is 1 to 100, and at most `longest`, from `base` to a year. With [`Jitter::Equal`].
+    /// Open times that start at `base` and grow by `factor` with each failed recovery, up to
+    /// `longest`.
+    ///
+    /// `base` is 1 ms to a year, `factor` is in `1.0..=100.0`, and `longest` is from `base` to a
+    /// year. The jitter is [`Jitter::Equal`].
     pub const fn exponential(base: Duration, factor: f64, longest: Duration) -> Self {
         Self {
             base,
@@ -96,14 +104,17 @@ impl Backoff {
         }
     }
 
-    /// How the times are spread; by default [`Jitter::Equal`], since a breaker that some open for next to
-    /// nothing protects little.
+    /// Sets how the times are spread.
+    ///
+    /// The default is [`Jitter::Equal`]: a breaker that may open for next to nothing protects
+    /// little.
     pub const fn jitter(self, jitter: Jitter) -> Self {
         Self { jitter, ..self }
     }
 
-    /// How long the breaker must have been closed for the next trip to be the first one again: at least
-    /// 1 ms; [`Duration::MAX`] for never. By default `base`.
+    /// Sets how long a breaker must stay closed before the count of failed recoveries starts over.
+    ///
+    /// `duration` is at least 1 ms; [`Duration::MAX`] means never. The default is `base`.
     ///
     /// A dependency may be bad for a moment every few seconds. If it never works for this long, the
     /// open times grow and stay long. Choose a longer time for a dependency that breaks down again

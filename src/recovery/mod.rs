@@ -1,4 +1,4 @@
-//! How a breaker that has tripped finds its way back.
+//! How a breaker that has tripped recovers.
 
 pub(crate) mod adaptive;
 mod backoff;
@@ -31,8 +31,9 @@ use std::time::Duration;
 use crate::error::ConfigError;
 use crate::state::{Phase, Probes};
 
-/// How a breaker that has tripped finds out that the dependency works again, and how it lets the
-/// traffic back; for [`CircuitBreakerBuilder::recovery`](crate::CircuitBreakerBuilder::recovery).
+/// How a tripped breaker finds out that the dependency works again, and how it lets traffic back.
+///
+/// For [`CircuitBreakerBuilder::recovery`](crate::CircuitBreakerBuilder::recovery).
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,17 +71,19 @@ pub(crate) enum Way {
 }
 
 impl Recovery {
-    /// Stays open for a fixed time. Then closes as soon as `probes` calls have succeeded, or
-    /// reopens as soon as one has failed.
+    /// Stays open for a fixed time, then probes.
     ///
-    /// `open_for` is 1 ms to 10 years; `probes` are 1 to 1,023.
+    /// The breaker closes as soon as `probes` calls have succeeded. It reopens as soon as one has
+    /// failed. `open_for` is 1 ms to 10 years; `probes` is in `1..=1023`.
     #[must_use]
     pub const fn fixed(open_for: Duration, probes: u32) -> Self {
         Self::probes(probes).open_for(open_for)
     }
 
-    /// Stays open for the [default](Backoff::default) open times. Then closes as soon as `probes`
-    /// calls have succeeded, or reopens as soon as one has failed. `probes` are 1 to 1,023.
+    /// Stays open for the [default](Backoff::default) open times, then probes.
+    ///
+    /// The breaker closes as soon as `probes` calls have succeeded. It reopens as soon as one has
+    /// failed. `probes` is in `1..=1023`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -108,10 +111,12 @@ impl Recovery {
         }
     }
 
-    /// Closes as soon as `successes` of the probes have succeeded, 1 to all of them. Reopens as
-    /// soon as they can't: for a dependency of which a call fails now and then though it works.
+    /// Closes as soon as `successes` of the probes have succeeded; reopens as soon as they can't.
     ///
-    /// [`build`](crate::CircuitBreakerBuilder::build) refuses it beside a [largest error
+    /// `successes` is at least 1 and at most the number of probes. Use it for a dependency that
+    /// works, but fails now and then.
+    ///
+    /// [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a [largest failure
     /// rate](Self::max_failure_rate), and for a recovery that isn't by probes.
     ///
     /// ```
@@ -144,7 +149,7 @@ impl Recovery {
     /// `0.0..1.0`.
     ///
     /// In a recovery by [steps](Self::steps) it is the largest share of a step's calls that may
-    /// fail. [`build`](crate::CircuitBreakerBuilder::build) refuses it beside a [number of
+    /// fail. [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a [number of
     /// successes](Self::success_threshold), and for an adaptive recovery.
     #[must_use]
     pub const fn max_failure_rate(self, share: f64) -> Self {
@@ -156,48 +161,56 @@ impl Recovery {
 
     /// Probes early and, in a long outage, less often; then lets the traffic back step by step.
     ///
-    /// The first probe goes after the time in which a hundred calls came before the trip, 0.1 to 2 s;
-    /// with little traffic that of four calls, up to 5 s. So a dead dependency gets a hundredth of its
-    /// calls at most. If it fails, the next one waits as long, or a hundredth of the outage's age if that
-    /// is longer, up to 5 s; all give or take a fifth, so that several processes don't probe in step.
+    /// The first probe waits for the time in which a hundred calls came before the trip, at least
+    /// 0.1 s and at most 2 s. With little traffic it waits for the time of four calls, up to 5 s.
+    /// So a dead dependency gets at most a hundredth of its calls. If a probe fails, the next one
+    /// waits as long again. It waits a hundredth of the outage's age if that is longer, up to 5 s.
+    /// Each wait varies by a fifth, so that several processes don't probe in step.
     ///
-    /// One good probe begins a *ramp*: the breaker is half-open and lets a share of the calls through, at
-    /// first thirty calls a second or a sixteenth of them all, if that is more. Its rounds take at least
-    /// 150 ms and three times as long as the probe has taken, up to a second each. After a clean round the
-    /// share is four times as large. When clearly more calls fail or are slow, it is cut to what the
-    /// dependency could bear, and grows slowly from there. After a clean round with all calls the breaker is
-    /// closed. When nearly all calls fail although the share is small or was just cut, it is open again.
+    /// One good probe begins a *ramp*: the breaker is half-open and admits a share of the calls.
+    /// The first share is thirty calls a second, or a sixteenth of all calls if that is more. A
+    /// round of the ramp takes at least three times as long as the probe: 150 ms to a second. After
+    /// a clean round the share is four times as large. When clearly more calls fail or are slow,
+    /// the share is cut to what the dependency could bear. From there it grows slowly. After a
+    /// clean round with all calls the breaker closes. It reopens when nearly all calls fail
+    /// although the share is small or was just cut.
     ///
-    /// Failures of up to a quarter of the calls don't hold the ramp up, if their share stays when that of the
-    /// calls is cut: they don't come from the load. With more the breaker opens and closes in turn, or doesn't
-    /// close.
+    /// Failures of up to a quarter of the calls may not come from the load. The ramp finds that
+    /// out: their share stays when it cuts the share of calls. Such failures don't hold the ramp
+    /// up. With more failures the breaker opens and closes in turn, or doesn't close.
     ///
-    /// Of calls that ask the ramp lets exactly its share through: of any `n` in succession within a
-    /// round with share `s` it is `n·s`, rounded up or down. Calls of an earlier round that come
-    /// back late count nothing. If none that was let through reports within the [time of a
-    /// probe](crate::CircuitBreakerBuilder::probe_timeout), which adapts to slow calls, the breaker is open
-    /// again.
+    /// The ramp admits exactly its share. Of any `n` successive calls within a round with share
+    /// `s`, it admits `n·s`, rounded up or down. Calls of an earlier round that come back late
+    /// don't count. The breaker reopens if no admitted call reports within the
+    /// [`probe_timeout`](crate::CircuitBreakerBuilder::probe_timeout), which adapts to slow calls.
     ///
-    /// In simulations of outages of 30 to 90 s the breaker was closed 0.9 s after the dependency worked again
-    /// on average, at a hundred calls a second and at a thousand (`tests/it/recovery.rs`). Memory: about 200
-    /// bytes more than with a fixed recovery.
+    /// In simulations, outages lasted 30 s to 90 s. The breaker closed on average 0.9 s after the
+    /// dependency worked again. That holds at a hundred calls a second and at a thousand
+    /// (`tests/it/recovery.rs`). Memory: about 200 bytes more than with a fixed recovery.
     #[must_use]
     pub const fn adaptive() -> Self {
         Self::by(Way::Adaptive)
     }
 
-    /// Lets the traffic back in steps that are given: after 5 s or [another time](Self::open_for) one probe
-    /// goes, and if it is good the first share of the calls is let through, for the time of `each` step, then
-    /// the next one, and after the last one the breaker is closed. When too many calls of a step have failed
-    /// it is open again.
+    /// Lets the traffic back in the given steps.
     ///
-    /// `shares` are 1 to 16, above 0 and up to 1, each larger than the one before, in steps of a 1,024th; `each` is
-    /// 1 ms to a day. Too many are more than a quarter or than [another
-    /// share](Self::max_failure_rate), at the end of the step, or sooner if there are so many that no more
-    /// than one in ninety steps with an acceptable share would show them. A step goes on until at least one of its calls has come
-    /// back; slow calls are as bad as failed ones. As with an [adaptive](Self::adaptive) recovery a share
-    /// is exact, calls of an earlier step count nothing, and if none reports within the [time of a
-    /// probe](crate::CircuitBreakerBuilder::probe_timeout) the breaker is open again.
+    /// After 5 s, or [another open time](Self::open_for), the breaker admits one probe. If it is
+    /// good, the breaker admits the first share of the calls for the time of `each` step. Then it
+    /// admits the next share, and so on. After the last step it closes. When too many calls of a
+    /// step have failed, it reopens.
+    ///
+    /// `shares` are 1 to 16 shares above 0 and up to 1, each larger than the one before. They are
+    /// rounded to a 1,024th. `each` is 1 ms to a day.
+    ///
+    /// By default, more than a quarter of a step's calls is too many;
+    /// [`max_failure_rate`](Self::max_failure_rate) sets another share. The breaker counts them at
+    /// the end of a step. It reopens sooner if at most one in ninety acceptable steps would show so
+    /// many failures. A step goes on until at least one of its calls has come back. Slow calls
+    /// count as failed.
+    ///
+    /// As with an [adaptive](Self::adaptive) recovery, a share is exact, and calls of an earlier
+    /// step don't count. The breaker reopens if no call reports within the
+    /// [`probe_timeout`](crate::CircuitBreakerBuilder::probe_timeout).
     ///
     /// ```
     /// use std::time::Duration;
@@ -216,7 +229,8 @@ impl Recovery {
 
     /// Stays open for a fixed time, 1 ms to 10 years.
     ///
-    /// [`build`](crate::CircuitBreakerBuilder::build) refuses it beside a [backoff](Self::backoff).
+    /// [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a
+    /// [backoff](Self::backoff).
     #[must_use]
     pub const fn open_for(self, duration: Duration) -> Self {
         Self {
@@ -225,11 +239,12 @@ impl Recovery {
         }
     }
 
-    /// Stays open for times that grow with each recovery that fails. In an adaptive recovery they
-    /// replace the open times that go by the traffic.
+    /// Stays open for times that grow with each failed recovery.
     ///
-    /// [`build`](crate::CircuitBreakerBuilder::build) refuses it beside a [fixed time](Self::open_for), also that
-    /// of [`fixed`](Self::fixed): the open time is fixed or it grows.
+    /// In an adaptive recovery they replace the open times that go by the traffic.
+    ///
+    /// [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a [fixed open
+    /// time](Self::open_for), including that of [`fixed`](Self::fixed).
     ///
     /// ```
     /// use std::time::Duration;
@@ -271,7 +286,7 @@ impl Recovery {
         self.max_failure_rate.unwrap_or(ACCEPTABLE)
     }
 
-    /// The first open time, where traffic doesn't say.
+    /// The first open time. An adaptive recovery goes by the traffic, so this is a stand-in there.
     pub(crate) fn first_open_time(self) -> Duration {
         match self.open_time() {
             OpenTime::Fixed(open_for) => open_for,
@@ -280,7 +295,7 @@ impl Recovery {
         }
     }
 
-    /// The places for probes; one in a recovery with a ramp, for the probe that begins it.
+    /// The places for probes. A recovery with a ramp has one, for the probe that begins the ramp.
     pub(crate) fn places(self) -> Probes {
         let Way::Probes(permitted) = self.way else {
             return Probes::all(1);

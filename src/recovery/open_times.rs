@@ -7,6 +7,8 @@ use crate::sync::SelfContained;
 use crate::sync::field::Field;
 use crate::util::random::{between, mixed};
 
+/// The fields of the word that holds the latest opening.
+///
 /// ```text
 ///  63             29 28       21 20            0
 /// +-----------------+-----------+---------------+
@@ -14,8 +16,8 @@ use crate::util::random::{between, mixed};
 /// +-----------------+-----------+---------------+
 /// ```
 ///
-/// The open time in units of 2²⁰ ns, of which 35 bits last 417 days; none if the breaker has not opened
-/// since a command said that all is well.
+/// *Wait*: the open time in units of 2²⁰ ns; 35 bits last 417 days. It is zero if the breaker has
+/// not opened since a command that closed it.
 mod layout {
     use super::Field;
 
@@ -28,26 +30,26 @@ mod layout {
         assert!((WAIT.max() as u128) << super::Streak::UNIT_SHIFT > 366 * 86_400 * 1_000_000_000);
 }
 
-/// The latest opening.
+/// The latest opening of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streak {
-    /// How many recoveries had failed before it.
+    /// The number of recoveries that had failed before this opening.
     pub failed: u8,
-    /// For how many nanoseconds.
+    /// The open time, in nanoseconds.
     pub wait: u64,
 }
 
 impl Streak {
     const UNIT_SHIFT: u32 = 20;
 
-    /// What stands for no opening.
+    /// The value that stands for no opening.
     pub const NONE: Self = Self { failed: 0, wait: 0 };
 
     /// The longest open time that the word holds.
     #[cfg(feature = "serde")]
     pub(super) const LONGEST: u64 = layout::WAIT.max() << Self::UNIT_SHIFT;
 
-    /// As it is saved.
+    /// Returns the fields in the order in which they are saved.
     #[cfg(feature = "serde")]
     pub(crate) fn save(self) -> [u64; 2] {
         [self.failed.into(), self.wait]
@@ -69,7 +71,7 @@ impl Streak {
     }
 }
 
-/// Open times that grow with each recovery that fails, as the settings say.
+/// Open times that grow with each failed recovery, as the settings say.
 #[derive(Debug)]
 pub struct OpenTimes {
     first: u64,
@@ -92,7 +94,7 @@ impl OpenTimes {
         healthy_after: 500_000_000,
     };
 
-    /// The open times that the backoff describes.
+    /// Creates the open times that `backoff` describes.
     #[must_use]
     pub fn new(backoff: Backoff) -> Self {
         Self {
@@ -104,26 +106,28 @@ impl OpenTimes {
         }
     }
 
-    /// Whether both were made by the same settings.
+    /// Whether both have equal settings.
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.first, it.longest, it.jitter, it.healthy_after);
         shape(self) == shape(other) && self.factor.to_bits() == other.factor.to_bits()
     }
 
-    /// The first open time.
+    /// The first open time, in nanoseconds.
     pub(crate) fn first(&self) -> u64 {
         self.first
     }
 
-    /// Whether a breaker that has been closed for so many nanoseconds opens for the first time again.
+    /// Whether the streak is over for a breaker that has been closed for `healthy` nanoseconds.
     #[must_use]
     pub fn is_over(&self, healthy: u64) -> bool {
         healthy >= self.healthy_after
     }
 
-    /// The opening that ends a generation which was closed for `healthy` nanoseconds, or was half-open and
-    /// so never healthy: zero.
+    /// Returns the opening that ends a generation.
+    ///
+    /// The generation was closed for `healthy` nanoseconds. A half-open one was never healthy;
+    /// `healthy` is then zero.
     #[must_use]
     pub fn next(&self, latest: Streak, healthy: u64, random: u64) -> Streak {
         let is_first = latest == Streak::NONE || self.is_over(healthy);
@@ -145,7 +149,7 @@ impl OpenTimes {
         Streak { failed, wait }
     }
 
-    /// An opening by hand, from which the next ones go on.
+    /// The opening of a command. The next openings go on from it.
     #[must_use]
     pub fn by_hand(&self) -> Streak {
         Streak {
@@ -164,7 +168,7 @@ impl OpenTimes {
         (time as f64 * self.factor) as u64
     }
 
-    /// What the open time is without jitter.
+    /// The open time without jitter, in nanoseconds.
     fn time(&self, failed: u8) -> u64 {
         let mut time = self.first;
         for _ in 0..failed {
@@ -180,18 +184,18 @@ impl OpenTimes {
 /// The latest opening of a breaker whose open times grow.
 ///
 /// The thread that wins the compare-exchange of an opening notes it afterwards. So if several
-/// threads would open the breaker, one of them counts. If the winner sleeps until the recovery has
-/// failed as well, that failure isn't counted. Noting it before the exchange would count recoveries
-/// that never failed.
+/// threads try to open the breaker, one of them counts. If the winner sleeps until the recovery has
+/// failed as well, that failure isn't counted. Noting the opening before the exchange would count
+/// recoveries that never failed.
 #[derive(Debug)]
 pub struct LatestOpening {
-    /// Tells the breaker's jitter from that of others.
+    /// Sets the breaker's jitter apart from that of others.
     seed: u64,
     word: SelfContained,
 }
 
 impl LatestOpening {
-    /// No opening so far.
+    /// Creates a note of no opening.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
@@ -211,21 +215,22 @@ impl LatestOpening {
         Streak::unpack(self.word.load())
     }
 
-    /// A number that is as good as random, for the opening `now` that ends `generation`.
+    /// A pseudorandom number for the opening at `now` that ends `generation`.
     #[must_use]
     pub fn random(&self, now: u64, generation: Generation) -> u64 {
         mixed(self.seed ^ mixed(now ^ mixed(generation.number())))
     }
 
-    /// Starts without an opening, in a breaker that has come to `generation` and has noted none.
-    /// Without this call the breaker might take its next openings for older than none.
+    /// Starts without an opening in a breaker that is already at `generation`.
+    ///
+    /// Without this call, the breaker's next openings might look older than the empty note.
     pub fn start(&self, generation: Generation) {
         let none = Streak::NONE.pack(generation.bits());
         // The configuration by which openings are noted publishes it.
         self.word.store(none);
     }
 
-    /// Notes the opening of `generation`, or that it was closed by hand; unless a later one is noted.
+    /// Notes the opening of `generation`, or that a command closed it. A later note stays.
     pub fn note(&self, generation: Generation, streak: Streak) {
         let new = streak.pack(generation.bits());
         let mut seen = self.word.load();
@@ -237,13 +242,14 @@ impl LatestOpening {
         }
     }
 
-    /// Begins in `generation` with this opening, before anybody else knows of the breaker.
+    /// Starts in `generation` with this opening, before any other thread knows of the breaker.
     #[cfg(feature = "serde")]
     pub(crate) fn restore(&mut self, generation: Generation, streak: Streak) {
         self.word = SelfContained::new(streak.pack(generation.bits()));
     }
 
-    /// Forgets the openings so far, before a command: whoever sees its state opens for the first time.
+    /// Forgets the openings so far, before a command. A thread that sees the command's state opens
+    /// for the first time.
     pub fn forget(&self) {
         // The exchange of the state word that follows publishes it.
         let mut seen = self.word.load();

@@ -1,4 +1,4 @@
-//! When to probe: by the traffic and by how long the outage has lasted.
+//! When to probe, by the traffic and by the age of the outage.
 
 use crate::state::history::date_of;
 use crate::sync::Hint;
@@ -6,11 +6,11 @@ use crate::util::random::mixed;
 
 const MILLISECOND: u64 = 1_000_000;
 
-/// What is known of the present outage.
+/// The breaker's knowledge of the present outage.
 ///
-/// Waits in proportion to the outage's age keep the expected delay in proportion to it as well, with a
-/// number of probes that grows with its logarithm alone, whatever its length turns out to be. Both words
-/// are but hints: a thread that overwrites them with what it has seen just before does no harm.
+/// Waits grow in proportion to the outage's age, and so does the expected delay. The number of
+/// probes grows only with the logarithm of the age. Both words are hints: a thread that overwrites
+/// them with slightly older values does no harm.
 #[derive(Debug)]
 pub struct Outage {
     seed: u64,
@@ -21,21 +21,23 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// Calls in whose time a probe goes: with it and the call that goes as the next one they are a hundred.
+    /// A probe waits for the time of this many calls. The probe and the call after it make a
+    /// hundred.
     const CALLS: u64 = 98;
     const SHORTEST: u64 = 100 * MILLISECOND;
     const LONG: u64 = 2_000 * MILLISECOND;
     const LONGEST: u64 = 5_000 * MILLISECOND;
-    /// With little traffic, so many calls.
+    /// With little traffic, a probe waits for the time of this many calls.
     const FEW_CALLS: u64 = 4;
-    /// What the outage's age is divided by.
+    /// A wait is at least the outage's age divided by this, up to `LONGEST`.
     const AGE: u64 = 100;
-    /// What is taken for the spacing while nothing is known: a hundred calls a second.
+    /// The assumed spacing while nothing is known: a hundred calls a second.
     pub(super) const USUAL_SPACING: u64 = 10 * MILLISECOND;
-    /// How many calls the earlier knowledge is worth.
+    /// The number of calls that the earlier spacing counts for.
     const INERTIA: u64 = 4;
 
-    /// None until `now`. `seed` tells its jitter from that of other breakers.
+    /// Creates an outage that begins at `now`. `seed` sets its jitter apart from that of other
+    /// breakers.
     #[must_use]
     pub fn new(seed: u64, now: u64) -> Self {
         Self {
@@ -45,14 +47,14 @@ impl Outage {
         }
     }
 
-    /// Takes over what another one knows.
+    /// Takes over what `other` knows.
     pub fn inherit(&self, other: &Self) {
         let began = other.began.load();
         self.began.store(began);
         self.spacing.store(other.spacing());
     }
 
-    /// Notes that the breaker has tripped at `now`, after so many calls in so many nanoseconds.
+    /// Notes that the breaker has tripped at `now`, after `calls` calls in `within` nanoseconds.
     pub fn start(&self, now: u64, calls: u64, within: u64) {
         self.began.store(date_of(now));
         if let Some(spacing) = within.checked_div(calls) {
@@ -60,20 +62,20 @@ impl Outage {
         }
     }
 
-    /// Learns that so many calls have asked within so many nanoseconds.
+    /// Learns that `calls` calls have asked within `within` nanoseconds.
     pub fn observe(&self, calls: u64, within: u64) {
         let known = self.spacing().saturating_mul(Self::INERTIA);
         let spacing = known.saturating_add(within) / (calls + Self::INERTIA);
         self.spacing.store(spacing);
     }
 
-    /// How old the outage is at `now`, and how far apart the calls are.
+    /// Saves the outage's age at `now`, and the spacing.
     #[cfg(feature = "serde")]
     pub(crate) fn save(&self, now: u64) -> [u64; 2] {
         [self.age(now), self.spacing()]
     }
 
-    /// The same as they were so many nanoseconds before `now`.
+    /// Restores what was saved `elapsed` nanoseconds before `now`.
     #[cfg(feature = "serde")]
     pub(crate) fn restore(&mut self, [age, spacing]: [u64; 2], elapsed: u64, now: u64) {
         let began = date_of(now).saturating_sub(age.saturating_add(elapsed));
@@ -84,13 +86,13 @@ impl Outage {
         date_of(now).saturating_sub(self.began.load())
     }
 
-    /// Nanoseconds from one call that asks to the next, on average.
+    /// The mean time between two calls that ask, in nanoseconds.
     #[must_use]
     pub fn spacing(&self) -> u64 {
         self.spacing.load()
     }
 
-    /// How many nanoseconds after `now`, when the generation of this number begins, to probe.
+    /// How many nanoseconds after `now` to probe. At `now` the generation of this number begins.
     #[must_use]
     pub fn wait(&self, now: u64, generation: u64) -> u64 {
         let spacing = self.spacing();
@@ -102,7 +104,7 @@ impl Outage {
         self.jittered(wait, now, generation)
     }
 
-    /// The same, give or take a fifth.
+    /// Varies the wait by up to a fifth.
     fn jittered(&self, wait: u64, now: u64, generation: u64) -> u64 {
         let random = mixed(self.seed ^ mixed(now ^ mixed(generation)));
         let spread = (u128::from(wait / 5 * 2) * u128::from(random)) >> 64;
@@ -122,7 +124,7 @@ mod tests {
         outage
     }
 
-    /// Checks that the wait is the one expected, give or take a fifth.
+    /// Checks that the wait is the expected one, give or take a fifth.
     fn check(outage: &Outage, now: u64, expected: u64) {
         let wait = outage.wait(now, 1);
         let range = expected * 4 / 5..=expected * 6 / 5;

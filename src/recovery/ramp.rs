@@ -1,4 +1,4 @@
-//! A ramp: which calls are let through, and how their reports lead from round to round.
+//! A ramp: which calls it admits, and how their reports lead from round to round.
 
 use super::steps::{Ladder, Steps};
 use super::verdict::{Pace, Rules, Verdict};
@@ -6,41 +6,41 @@ use crate::events::Cause;
 use crate::state::{AtomicState, Generation, Phase, Round, Share, StateChange, StateWord};
 use crate::sync::{Hint, Payload, SelfContained};
 
-/// The answer to a call that asks during a ramp.
+/// The answer to a call that asks for admission during a ramp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// It is one of the share.
+    /// The call is one of the share.
     Admitted,
-    /// It isn't.
+    /// The call isn't one of the share.
     Rejected {
         /// Nanoseconds until the share may be larger.
         retry_after: u64,
     },
-    /// Calls that were let through have not reported for too long.
+    /// No admitted call has reported for too long.
     Overdue,
 }
 
-/// How a call of a ramp came back.
+/// The report of a call that a ramp admitted.
 #[derive(Clone, Copy, Debug)]
 pub struct RampReport {
-    /// What it was let through by.
+    /// The state word by which the call was admitted.
     pub ticket: StateWord,
-    /// Whether it was a success and quick enough.
+    /// Whether the call succeeded and was quick enough.
     pub is_good: bool,
-    /// When it began, in nanoseconds.
+    /// When the call began, in nanoseconds.
     pub began: u64,
-    /// The time, in nanoseconds.
+    /// The present time, in nanoseconds.
     pub now: u64,
-    /// Nanoseconds from one call that asks to the next, on average.
+    /// The mean time between two calls that ask, in nanoseconds.
     pub spacing: u64,
 }
 
-/// What leads a ramp from round to round.
+/// Decides how a ramp goes from round to round.
 #[derive(Debug, PartialEq)]
 enum Guide {
-    /// What the backend bears.
+    /// By what the dependency bears.
     Rules(Rules),
-    /// The steps that were chosen.
+    /// By the steps that the user chose.
     Ladder(Ladder),
 }
 
@@ -52,7 +52,7 @@ impl Guide {
         }
     }
 
-    /// How long a round lasts at least.
+    /// The shortest time that a round lasts, in nanoseconds.
     fn least(&self, round: Round, pace: Pace) -> u64 {
         match self {
             Self::Rules(_) => pace.least(round),
@@ -68,27 +68,29 @@ impl Guide {
     }
 }
 
-/// What a ramp has beside its round, which is in the state word.
+/// The state of a ramp, except its round. The round is in the state word.
 ///
-/// An admission touches one word, and no other call's admission can fail by it. Reports change the state
-/// word by compare-exchange; each belongs to a round, and whoever completes the round begins the next.
+/// An admission adds to one word, so it can't make another admission fail. Reports change the state
+/// word by compare-exchange. Each report belongs to a round, and the report that completes a round
+/// begins the next.
 #[derive(Debug)]
 pub struct Ramp {
     guide: Guide,
-    /// The sum of the shares of all calls that have asked. A call is let through if it carries the sum
-    /// over the next whole: so of any n calls in succession as many as is their sum, rounded up or down.
+    /// The sum of the shares of all calls that have asked. A call is admitted if it carries the sum
+    /// over the next whole number. So of any n successive calls, as many run as their shares add up
+    /// to, rounded up or down.
     asked: SelfContained,
-    /// When a round began, in nanoseconds, of those with an even and with an odd number; never goes back.
-    /// Who is about to begin the next round so leaves the present one's beginning alone: should another
-    /// be first to change the state word, the present round goes on as long as it would have. The state
-    /// word publishes it.
+    /// When the rounds with an even number and with an odd number began, in nanoseconds. They never
+    /// go back, and the state word publishes them. With two words, a thread about to begin the next
+    /// round leaves the present round's beginning alone. If another thread changes the state word
+    /// first, the present round keeps its length.
     began: [Payload; 2],
-    /// How long a round takes at least, in nanoseconds. The state word publishes it.
+    /// The shortest time that a round takes, in nanoseconds. The state word publishes it.
     round: Payload,
-    /// When the first call since the latest report was let through, in nanoseconds; zero if none was.
+    /// When the first call since the latest report was admitted, in nanoseconds; zero if none was.
     unanswered: Hint,
-    /// Twice as long as calls of the recovery take, in nanoseconds. That is the longest of three:
-    /// the slowest call since the ramp began, its probe, and half of what was known before it.
+    /// Twice the time that calls of the recovery take, in nanoseconds. That time is the longest of
+    /// three: the slowest call since the ramp began, its probe, and half of what was known before.
     patience: Hint,
 }
 
@@ -96,13 +98,13 @@ impl Ramp {
     const SHORTEST_ROUND: u64 = 150_000_000;
     const LONGEST_ROUND: u64 = 1_000_000_000;
 
-    /// A ramp to which it is acceptable that such a share of the calls fails.
+    /// Creates a ramp that accepts this share of failing calls.
     #[must_use]
     pub fn new(acceptable: f64) -> Self {
         Self::guided_by(Guide::Rules(Rules::new(acceptable)))
     }
 
-    /// A ramp in the steps that were chosen.
+    /// Creates a ramp that goes by the user's steps.
     pub(crate) fn in_steps(steps: &Steps, max_failure_rate: f64) -> Self {
         Self::guided_by(Guide::Ladder(Ladder::new(steps, max_failure_rate)))
     }
@@ -118,7 +120,7 @@ impl Ramp {
         }
     }
 
-    /// Whether both lead by the same rules.
+    /// Whether both go by equal rules.
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
         self.guide == other.guide
@@ -135,7 +137,9 @@ impl Ramp {
         }
     }
 
-    /// Leaves `generation` for a ramp, after a probe that took so long; `None` if it is over.
+    /// Leaves `generation` for a ramp after a probe that took `took` nanoseconds.
+    ///
+    /// Returns `None` if `generation` is over.
     pub fn start(
         &self,
         state: &AtomicState,
@@ -147,13 +151,15 @@ impl Ramp {
         let round = took
             .saturating_mul(3)
             .clamp(Self::SHORTEST_ROUND, Self::LONGEST_ROUND);
-        // A probe that comes back late, when another has begun the ramp already, changes nothing of it.
+        // A probe may come back after another has begun the ramp. It must change nothing then.
         if state.load().generation() != generation {
             return None;
         }
-        // The compare-exchange that follows publishes all of them. Should another have ended the generation since it was looked at, they are hints that do little harm: the next
-        // ramp writes its own, and has begun no earlier than `now`; if it is there already, its rounds last
-        // as long as this one's would, and calls that don't report are missed later, once.
+        // The compare-exchange that follows publishes all of these words. Another thread may have
+        // ended the generation since the check above. Then these words are hints that do little
+        // harm. The next ramp writes its own, and begins no earlier than `now`. If it is there
+        // already, its rounds last as long as this ramp's would. Calls that don't report are missed
+        // later, once.
         self.round.store(round);
         let patience = self.patience.load() / 2;
         self.patience.store(patience.max(took.saturating_mul(2)));
@@ -165,28 +171,28 @@ impl Ramp {
         Some((moved, Cause::ProbeSucceeded { share }))
     }
 
-    /// Notes that a call of the recovery has come back after `took` nanoseconds, whatever its
-    /// outcome.
+    /// Notes that a call of the recovery has come back after `took` nanoseconds. Its outcome
+    /// doesn't matter.
     pub fn learn(&self, took: u64) {
-        // A reader that misses it ends the ramp sooner, as if the call had come
-        // later.
+        // A reader that misses this ends the ramp sooner, as if the call had come back later.
         self.patience.raise(took.saturating_mul(2));
     }
 
     /// Whether a call that asks at `now` is one of the round's share.
     ///
-    /// A ramp is over if none of its calls has reported for `timeout` nanoseconds (never, if that
-    /// is `u64::MAX`), and for twice as long as such calls take. It is over in any case after
-    /// [`AtomicState::LONGEST_LEASE`] times `timeout`.
+    /// The ramp is over when none of its calls has reported for the longer of two times. One is
+    /// `timeout` nanoseconds; the other is twice the time that such calls take. A `timeout` of
+    /// `u64::MAX` means never. The ramp is over in any case after [`AtomicState::LONGEST_LEASE`]
+    /// times `timeout`.
     pub fn ask(&self, round: Round, now: u64, timeout: u64, spacing: u64) -> Ask {
-        // At worst a call that is just being let through or has just come back is missed,
-        // and the next one that asks sees it. No earlier than the round, so that a late word of another
+        // At worst this misses a call that is just being admitted or has just come back. The next
+        // call that asks sees it. `since` is no earlier than the round, so a late word of another
         // ramp means nothing.
         let began = self.began(round).load();
         let unanswered = self.unanswered.load();
         let since = unanswered.max(began);
         if unanswered > 0 && timeout < u64::MAX && now.saturating_sub(since) >= timeout {
-            // A report that is missed counts as if it had come later.
+            // A report that is missed here counts as if it had come later.
             let patience = self.patience.load();
             let longest = timeout.saturating_mul(AtomicState::LONGEST_LEASE);
             if now.saturating_sub(since) >= patience.min(longest) {
@@ -202,21 +208,22 @@ impl Ramp {
             return Ask::Rejected { retry_after };
         }
         if unanswered == 0 {
-            // If another call was first, it is the one.
+            // If another call was first, its time stays.
             let _first = self.unanswered.exchange(0, now.max(1));
         }
         Ask::Admitted
     }
 
-    /// Notes that a call has come back that says nothing.
+    /// Notes that a call has come back without an outcome that counts.
     pub fn withdraw(&self, state: &AtomicState, generation: Generation) {
         if state.load().generation() == generation {
             self.unanswered.store(0);
         }
     }
 
-    /// Counts a report. If it leads out of the ramp, how and why; a ramp that has failed opens the breaker
-    /// as `open` says.
+    /// Counts a report. Returns the transition and its cause if the report ends the ramp.
+    ///
+    /// A ramp that fails opens the breaker with the phase that `open` returns.
     pub fn report(
         &self,
         state: &AtomicState,
@@ -233,7 +240,7 @@ impl Ramp {
                 return None;
             };
             let (round, own) = (round.unpack(), own.unpack());
-            // Of an earlier round: its load was another.
+            // A call of an earlier round ran under another load.
             if seen.generation() != generation || round.number != own.number {
                 return None;
             }

@@ -11,10 +11,10 @@ use crate::sync::{AtomicU64, Ordering};
 pub struct MaxRetryAfter(u64);
 
 impl MaxRetryAfter {
-    /// The bound of a breaker whose settings say nothing of it.
+    /// The bound of a breaker whose settings name none.
     pub const DEFAULT: Self = Self(300_000_000_000);
 
-    /// A bound, or none at all with a duration of zero: then the breaker honours no `Retry-After`.
+    /// Creates a bound. With a duration of zero, the breaker honours no `Retry-After`.
     #[must_use]
     pub fn new(longest: Duration) -> Self {
         Self(saturating_nanos(longest))
@@ -33,15 +33,16 @@ impl MaxRetryAfter {
         )
     }
 
-    /// Cuts a moment to what the bound allows from `now` on.
+    /// Cuts `until` to what the bound allows from `now` on.
     #[must_use]
     pub fn cut(self, until: u64, now: u64) -> u64 {
         until.min(now.saturating_add(self.0))
     }
 }
 
-/// Until when the dependency wants to be left alone. Every breaker has the word: a caller may tell
-/// of a `Retry-After` at any time.
+/// Until when the dependency wants to be left alone.
+///
+/// Every breaker has this word, because a caller may report a `Retry-After` at any time.
 #[derive(Debug)]
 pub struct RetryAfter {
     /// In nanoseconds of the breaker's clock; never goes back.
@@ -57,31 +58,32 @@ impl RetryAfter {
         }
     }
 
-    /// Notes a `Retry-After` of so many nanoseconds from `now` on, and returns when it ends.
+    /// Notes a `Retry-After` of `nanos` nanoseconds from `now` on, and returns when it ends.
     ///
-    /// The caller looks at the state after this, and the thread that opens the breaker calls
-    /// [`until`](Self::until) after that. So the second of the two sees what the first has done,
-    /// and lengthens the open time.
+    /// The caller looks at the state after this. The thread that opens the breaker calls
+    /// [`until`](Self::until) after the opening. So the second of the two sees what the first has
+    /// done, and lengthens the open time.
     pub fn note(&self, nanos: u64, now: u64, longest: MaxRetryAfter) -> u64 {
         let until = longest.cut(now.saturating_add(nanos), now);
-        // Acquire: pairs with the Release in `until`. If this comes second, the caller finds the breaker
-        // open. Otherwise neither would lengthen the open time.
+        // Acquire: pairs with the Release in `until`. If this comes second, the caller finds the
+        // breaker open. Otherwise neither thread would lengthen the open time.
         self.until.fetch_max(until, Ordering::Acquire);
         until
     }
 
-    /// When the latest `Retry-After` ends; asked after the breaker was opened.
+    /// When the latest `Retry-After` ends. The caller asks after it has opened the breaker.
     pub fn until(&self) -> u64 {
-        // Release: pairs with the Acquire in `note`. This is a read-modify-write, so that it has a place
-        // among those of `note`. A `note` that it doesn't see comes after it, and its caller finds the
-        // breaker open.
+        // Release: pairs with the Acquire in `note`. This is a read-modify-write, so it has a place
+        // among those of `note`. A `note` that it doesn't see comes after it, and its caller finds
+        // the breaker open. Otherwise neither thread would lengthen the open time.
         self.until.fetch_max(0, Ordering::Release)
     }
 
-    /// When the latest `Retry-After` so far ends; asked before the breaker is opened.
+    /// When the latest `Retry-After` so far ends. The caller asks before it opens the breaker.
     #[must_use]
     pub fn so_far(&self) -> u64 {
-        // Relaxed: asked again by `until`.
+        // Relaxed: a value that is missed here does no harm, since `until` reads the word again
+        // after the opening.
         self.until.load(Ordering::Relaxed)
     }
 }

@@ -1,4 +1,4 @@
-//! What is saved of the way back.
+//! The saved form of a recovery.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,15 +6,15 @@ use super::Streak;
 use crate::error::ConfigError;
 use crate::util::checksum::summed;
 
-/// What a breaker knew of the dependency's outages.
+/// The saved knowledge of the dependency's outages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedRecovery {
-    /// If open times grew: how many recoveries had failed, and the latest open time in nanoseconds.
+    /// The number of failed recoveries and the latest open time in nanoseconds, if open times grow.
     pub(crate) streak: Option<[u64; 2]>,
-    /// How many nanoseconds of a `Retry-After` are left, if there is one.
+    /// The nanoseconds that are left of a `Retry-After`, if there is one.
     pub(crate) retry_after: Option<u64>,
-    /// If the recovery was adaptive: how long ago the breaker was last closed, and how far apart the calls
-    /// were, in nanoseconds.
+    /// How long ago the breaker was last closed, and the spacing of its calls, in nanoseconds. Only
+    /// an adaptive recovery has them.
     pub(crate) outage: Option<[u64; 2]>,
 }
 
@@ -25,18 +25,18 @@ summed!(SavedRecovery {
 });
 
 impl SavedRecovery {
-    /// Refuses what no breaker can have known.
+    /// Checks that a breaker can have known these values.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let Some([failed, wait]) = self.streak else {
             return Ok(());
         };
         ConfigError::check_saved("recovery.streak", failed, 0..=u8::MAX.into())?;
-        // Each opening lasts for at least a nanosecond.
+        // Each opening lasts at least a nanosecond.
         let shortest = u64::from(failed > 0);
         ConfigError::check_saved("recovery.streak", wait, shortest..=Streak::LONGEST)
     }
 
-    /// The latest opening; where none was noted, `or`.
+    /// The latest opening, or `or` if none was saved.
     pub(crate) fn streak(&self, or: Option<Streak>) -> Streak {
         let [failed, wait] = match (self.streak, or) {
             (Some(streak), _) => streak,

@@ -1,4 +1,4 @@
-//! A ramp whose steps are given: what to make of each.
+//! A ramp whose steps the user chose, and how it judges each step.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
 use crate::state::{RampMode, Round, Share};
 
-/// The steps as they are chosen.
+/// The user's steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Steps {
     shares: [f64; Self::MOST],
@@ -18,7 +18,7 @@ pub(crate) struct Steps {
 impl Steps {
     const MOST: usize = 16;
 
-    /// Those beyond the most are counted, for the check to find them.
+    /// Keeps the first `MOST` shares. Those beyond are only counted, so that `check` finds them.
     pub(super) const fn new(shares: &[f64], each: Duration) -> Self {
         let mut kept = [1.0; Self::MOST];
         let mut step = 0;
@@ -63,7 +63,7 @@ impl Steps {
     }
 }
 
-/// The steps as a ramp goes by them.
+/// The steps in the form that a ramp uses.
 #[derive(Debug, PartialEq)]
 pub(super) struct Ladder {
     shares: Box<[Share]>,
@@ -84,7 +84,7 @@ impl Ladder {
         }
     }
 
-    /// Nanoseconds of a step at least.
+    /// The shortest time that a step lasts, in nanoseconds.
     pub(super) fn each(&self) -> u64 {
         self.each
     }
@@ -102,7 +102,7 @@ impl Ladder {
         })
     }
 
-    /// What a step comes to that has lasted for `lasted` nanoseconds.
+    /// Judges a step that has lasted for `lasted` nanoseconds.
     pub(super) fn judge(&self, round: Round, lasted: u64) -> Verdict {
         if self.test.finds_too_many(round) {
             return Verdict::Failed;

@@ -1,25 +1,27 @@
-//! What to make of a round of a ramp: a sequential test.
+//! How a ramp judges a round: a sequential test.
 
 use crate::state::{RampMode, Round, Share};
 
-/// The share of failures that is acceptable where nothing else is said.
+/// The acceptable share of failures where no setting names one.
 pub(crate) const ACCEPTABLE: f64 = 0.25;
 
-/// What a round comes to.
+/// The verdict on a round.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict {
-    /// It goes on.
+    /// The round goes on.
     Undecided,
-    /// Another one begins.
+    /// Another round begins.
     Next(Round),
-    /// The traffic is back.
+    /// All of the traffic is back.
     Back,
-    /// The backend can't bear even little.
+    /// The dependency can't bear even a little traffic.
     Failed,
 }
 
-/// The weight of a call's outcome in nats: how much likelier it is if too many fail than if no more than
-/// is acceptable do.
+/// The weight of an outcome, in nats.
+///
+/// It says how much likelier the outcome is if too many calls fail than if an acceptable share
+/// does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Weight {
     bad: f64,
@@ -39,7 +41,7 @@ impl Weight {
     }
 }
 
-/// A test against some more and against nearly all.
+/// A test against somewhat too many failures, and against nearly all calls failing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Test {
     more: Weight,
@@ -59,45 +61,47 @@ impl Test {
     }
 }
 
-/// The rules of a ramp.
+/// The rules of an adaptive ramp.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rules {
-    /// While a failure may come from the load: so many more than nearly none.
+    /// The test while the load may cause the failures: nearly none against a quarter more.
     strict: Test,
-    /// When failures don't come from the load: more than is acceptable.
+    /// The test when the load doesn't cause the failures: the acceptable share against more.
     lenient: Test,
 }
 
-/// How fast calls come and rounds go.
+/// How fast calls come, and how long a round is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
-    /// Nanoseconds from one call that asks to the next.
+    /// The mean time between two calls that ask, in nanoseconds.
     pub(super) spacing: u64,
-    /// Nanoseconds of a round.
+    /// The length of a round, in nanoseconds.
     pub(super) round: u64,
 }
 
 impl Pace {
-    /// So many calls a second are let through at first, and no smaller share.
+    /// The calls per second that a ramp admits at first, unless `FIRST_SHARE` admits more.
     const FIRST_RATE: f64 = 30.0;
     const FIRST_SHARE: f64 = 0.0625;
-    /// By how much a cut may go below the first share.
+    /// A cut may go down to this part of the first share.
     const BELOW_FIRST: f64 = 0.25;
 
-    /// The share with which a ramp begins, times `factor`.
+    /// The share with which a ramp begins, multiplied by `factor`.
     #[allow(clippy::cast_precision_loss, reason = "a share needs no more")]
     fn first(self, factor: f64) -> Share {
         let by_rate = Self::FIRST_RATE * self.spacing as f64 / 1e9;
         Share::nearest(by_rate.max(Self::FIRST_SHARE) * factor)
     }
 
-    /// The smallest share.
+    /// The smallest share that a cut leaves.
     pub(super) fn smallest(self) -> Share {
         self.first(Self::BELOW_FIRST)
     }
 
-    /// How long a round lasts at least. One in which the backend settles has first as long as two, so
-    /// that it doesn't count what the load before it has done; the one with all calls takes longer.
+    /// The shortest time that a round lasts, in nanoseconds.
+    ///
+    /// A round in which the dependency settles lasts two lengths longer, so that the load before it
+    /// doesn't count. A round with all calls also lasts longer.
     pub(super) fn least(self, round: Round) -> u64 {
         let all = match (round.share, round.mode) {
             (Share::ALL, RampMode::Tolerant) => self.round * 2,
@@ -107,12 +111,13 @@ impl Pace {
         self.round + self.settling(round) + all
     }
 
-    /// How long calls of a round must begin after it to count.
+    /// How long after a round's beginning a call must begin to count, in nanoseconds.
     pub(super) fn settling(self, round: Round) -> u64 {
         if round.settles { 2 * self.round } else { 0 }
     }
 
-    /// How many good calls in succession make a round clean: half of those that it should have.
+    /// The number of successive good calls that make a round clean: half of those that it should
+    /// have.
     #[allow(clippy::cast_precision_loss, reason = "eight at most")]
     fn needed(self, round: Round) -> f64 {
         let calls = self.round as f64 / self.spacing.max(1) as f64 * round.share.as_f64();
@@ -122,27 +127,29 @@ impl Pace {
 }
 
 impl Rules {
-    /// What a verdict against a round takes, in nats: one of ninety acceptable rounds is taken for a bad
-    /// one at most (Wald 1945, "Sequential Tests of Statistical Hypotheses").
+    /// The evidence that a verdict against a round takes, in nats.
+    ///
+    /// At most one of ninety acceptable rounds is taken for a bad one (Wald 1945, "Sequential Tests
+    /// of Statistical Hypotheses").
     const EVIDENCE: f64 = 4.5;
-    /// Of what a backend has borne, how much it gets after a cut.
+    /// The part of the load it has borne that the dependency gets after a cut.
     const AFTER_CUT: f64 = 0.85;
     const DEEPEST_CUT: f64 = 0.25;
     const BOLD_GROWTH: f64 = 4.0;
     const CAREFUL_GROWTH: f64 = 1.25;
     const LENIENT_GROWTH: f64 = 4.0;
-    /// If after a cut so much of the failing share is still there, the load isn't its cause.
+    /// If this part of the failing share is still there after a cut, the load isn't its cause.
     const STAYS: f64 = 0.4;
-    /// From when on they are nearly all that fail, if they are so many.
+    /// The failing share from which nearly all calls fail, if the round has `SURE` calls.
     const NEARLY_ALL: f64 = 0.8;
     const SURE: u32 = 4;
-    /// A first share that can't be too much.
+    /// A first share up to this size can't be too much load.
     const TRICKLE: f64 = 0.2;
     const CUT_SCALE: f64 = 15.0;
 
-    /// Rules to which it is acceptable that such a share of the calls fails.
+    /// Creates rules that accept this share of failing calls.
     pub(super) fn new(acceptable: f64) -> Self {
-        // Neither none, of which a single failure would be the end, nor all.
+        // At 0 a single failure would end the ramp. At 1 no failures would.
         let acceptable = acceptable.clamp(0.01, 0.9);
         let few = acceptable.min(0.05);
         Self {
@@ -151,7 +158,8 @@ impl Rules {
         }
     }
 
-    /// The first round. If all calls are few, there is nothing to cut, and the load isn't to blame.
+    /// The first round. If the traffic is so little that the smallest share is all of it, no cut is
+    /// possible. Then the load isn't to blame.
     pub(super) fn first(pace: Pace) -> Round {
         let mode = if pace.smallest() == Share::ALL {
             RampMode::Tolerant
@@ -161,7 +169,7 @@ impl Rules {
         Round::first(pace.first(1.0), mode)
     }
 
-    /// What a round comes to that has lasted for `lasted` nanoseconds.
+    /// Judges a round that has lasted for `lasted` nanoseconds.
     pub(super) fn judge(&self, round: Round, lasted: u64, pace: Pace) -> Verdict {
         let test = match round.mode {
             RampMode::Tolerant => self.lenient,
@@ -180,18 +188,18 @@ impl Rules {
         }
     }
 
-    /// Whether the failing share has stayed although the load was cut in the round before.
+    /// Whether the failing share has stayed although the round before cut the load.
     fn has_stayed(round: Round) -> bool {
         let before = f64::from(round.at_cut) / Self::CUT_SCALE;
         round.at_cut > 0 && round.bad > 1 && round.failing() >= Self::STAYS * before
     }
 
-    /// What follows when too many fail.
+    /// The verdict on a round in which too many calls fail.
     fn cut(round: Round, pace: Pace) -> Verdict {
         let (failing, smallest) = (round.failing(), pace.smallest());
         let is_smallest = round.share <= smallest;
         let is_trickle = round.share <= pace.first(1.0) && round.share.as_f64() <= Self::TRICKLE;
-        // With less there is nothing to be gained.
+        // A smaller share would gain nothing.
         let in_vain = is_smallest || is_trickle || round.at_cut > 0;
         if in_vain && failing >= Self::NEARLY_ALL {
             return if round.calls() < Self::SURE {
@@ -269,7 +277,7 @@ mod tests {
         }
     }
 
-    /// A round of a ramp at a thousand calls a second.
+    /// A round of a ramp at a thousand calls per second.
     fn round(share: f64, mode: RampMode, good: u8, bad: u8) -> Round {
         Round {
             bad,

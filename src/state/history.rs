@@ -1,8 +1,7 @@
-//! What is worth knowing of the present generation beside its state: its full number and when it
-//! began.
+//! The full number of the current generation, and when it began.
 //!
-//! It may have begun before the clock did: a breaker that is restored remembers what was before the process.
-//! So moments that are remembered are [dates](date_of).
+//! A restored breaker remembers what was before its process. So a generation may have begun before
+//! the clock did, and moments are kept as [dates](date_of).
 
 use crate::state::Generation;
 use crate::sync::Hint;
@@ -29,26 +28,26 @@ mod layout {
 /// Nanoseconds from the first date to the clock's origin: 35 years.
 const BEFORE: u64 = 1_000 << 50;
 
-/// The date of a moment of the clock: nanoseconds on a time line that begins long before the clock does.
+/// The date of a clock reading: nanoseconds on a time line that begins long before the clock does.
 #[must_use]
 #[inline]
 pub fn date_of(nanos: u64) -> u64 {
     nanos.saturating_add(BEFORE)
 }
 
-/// The moment of the clock that has this date; its origin, if the date is before.
+/// The clock reading of this date. A date before the clock's origin gives the origin.
 #[inline]
 pub(crate) fn moment_of(date: u64) -> u64 {
     date.saturating_sub(BEFORE)
 }
 
-/// The number and the beginning of the present generation.
+/// The number and the beginning of the current generation.
 ///
-/// Both are written after the compare-exchange that began the generation. Until its winner has done
-/// so, the number is known all the same, and the beginning is taken to be now.
+/// The winner of the compare-exchange that began the generation writes both afterwards. Until then,
+/// the number is known all the same, and the beginning counts as now.
 #[derive(Debug)]
 pub struct History {
-    /// The full number of the present generation or of one shortly before.
+    /// The full number of the current generation, or of one shortly before it.
     number: Hint,
     since: Stamped,
 }
@@ -63,7 +62,7 @@ impl History {
         }
     }
 
-    /// The generation of this number, which began at the date `since`.
+    /// The history of the generation with this number, which began at the date `since`.
     #[cfg(feature = "serde")]
     pub(crate) fn restore(number: u64, generation: Generation, since: u64) -> Self {
         Self {
@@ -98,19 +97,20 @@ impl History {
         number
     }
 
-    /// For how many nanoseconds there has been `generation`, if it is known since when; zero if only since
-    /// later than `now`.
+    /// How many nanoseconds `generation` has lasted, or `None` if its beginning isn't known.
+    ///
+    /// Zero if it began later than `now`.
     #[must_use]
     pub fn age(&self, generation: Generation, now: u64) -> Option<u64> {
         let since = self.since(generation)?;
-        // Dates end before the clock does.
+        // The dates end earlier than the clock's range.
         Some(match since.checked_sub(BEFORE) {
             Some(since) => now.saturating_sub(since),
             None => now.saturating_add(BEFORE - since),
         })
     }
 
-    /// The date at which `generation` began, cut to microseconds.
+    /// The date at which `generation` began, cut to microseconds; `None` if it isn't known.
     #[must_use]
     pub fn since(&self, generation: Generation) -> Option<u64> {
         let word = self.since.load();

@@ -15,51 +15,52 @@ pub struct StateChange {
     pub generation: Generation,
 }
 
-/// The answer to a call that asks.
+/// The answer to a call that asks for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// Let through by this word, closed or metrics only; the outcome is to be recorded in its generation's window.
+    /// The call is admitted by this word, closed or metrics-only. Its outcome is recorded in the
+    /// window of the word's generation.
     Recorded(StateWord),
-    /// Let through; the outcome is of no interest.
+    /// The call is admitted, and its outcome isn't recorded.
     Unrecorded,
-    /// Let through as a probe of this generation; if the admission changed the state, how, and how
-    /// many probes that never reported lost their places.
+    /// The call is admitted as a probe of this generation.
     Probe {
         /// The half-open generation that the probe belongs to.
         generation: Generation,
-        /// The state change, when this caller won one.
+        /// The state change, if this caller made one.
         moved: Option<StateChange>,
-        /// Probes whose lease had run out and whose places were taken back.
+        /// Probes whose lease had expired and whose places were taken back.
         overdue: u32,
     },
-    /// A share of the calls is let through, as this word says.
+    /// The ramp decides about the call. This word has the ramp's round.
     Ramp(StateWord),
-    /// Rejected, and by when at the latest a call may be let through.
+    /// The call is rejected.
     Rejected {
         /// The state that rejects.
         state: State,
         /// The generation that rejects.
         generation: Generation,
-        /// Nanoseconds until a place is free at the latest; `None` when only a command can help.
+        /// In how many nanoseconds a place is free, at the latest; `None` if only a command can
+        /// help.
         retry_after: Option<u64>,
     },
 }
 
-/// What a probe's report came to.
+/// The result of a probe's report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeVerdict {
-    /// The probe's generation is over; nothing changed.
+    /// The probe's generation is over. Nothing changed.
     Stale,
-    /// Counted; the state stays.
+    /// The report is counted. The state stays the same.
     Counted,
-    /// This report decided.
+    /// The report decided the probing and changed the state.
     Decided(StateChange),
 }
 
-/// How many probes there are, and what they must come to.
+/// The number of places for probes, and how many probes must succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probes {
-    // Narrow, so that the settings of a breaker stay small.
+    // The fields are narrow, so that the settings of a breaker stay small.
     permitted: u16,
     needed: u16,
 }
@@ -89,37 +90,38 @@ impl Probes {
         self.permitted.into()
     }
 
-    /// How many must succeed for the breaker to close; it opens as soon as they can't.
+    /// How many probes must succeed for the breaker to close. It opens as soon as they can't.
     #[must_use]
     pub fn needed(self) -> u32 {
         self.needed.into()
     }
 
-    /// How many may fail.
+    /// How many probes may fail.
     #[must_use]
     pub fn may_fail(self) -> u32 {
         self.permitted.saturating_sub(self.needed).into()
     }
 }
 
-/// How a probe came back.
+/// What a probe reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeReport {
-    /// It succeeded.
+    /// The probe succeeded.
     Succeeded,
-    /// It failed: if that was one too many, the breaker opens again until the moment given.
+    /// The probe failed. If too many have failed, the breaker opens again until `open_until`.
     Failed {
         /// When the next probe may go.
         open_until: Moment,
-        /// Whether it was one too many in any case.
+        /// Whether this failure reopens the breaker in any case.
         is_enough: bool,
     },
-    /// It says nothing, and gives its place back.
+    /// The probe decides nothing and gives its place back.
     Withdrawn,
 }
 
-/// The state word, with the exact end of the open time and the time of the last probe's admission
-/// beside it.
+/// The state word as an atomic, with two times beside it.
+///
+/// These are the exact end of the open time and the time of the last probe's admission.
 #[derive(Debug)]
 pub struct AtomicState {
     word: AtomicU64,
@@ -130,30 +132,33 @@ pub struct AtomicState {
     /// unit longer. The same happens if the winner of an earlier opening writes too late. If two
     /// openings end in the same unit, the end of either may count meanwhile.
     open_until: Hint,
-    /// When the latest probe was admitted, in nanoseconds; never goes back. A call that has
-    /// reported late moves it on, which lengthens the lease (see `lengthen_lease`). The word publishes
-    /// it: it is written before a place is taken.
+    /// When the latest probe was admitted, in nanoseconds. It never goes back.
+    ///
+    /// A call that reports late moves it on, which lengthens the lease (see `lengthen_lease`). It
+    /// is written before a place is taken, so the state word publishes it.
     last_admission: Payload,
 }
 
 impl AtomicState {
-    /// The longest lease of a probe, in multiples of `probe_timeout`, when calls were seen to take
-    /// longer. It bounds the harm of a clock that has jumped ahead.
+    /// The longest lease of a probe, in multiples of `probe_timeout`.
+    ///
+    /// It applies when calls were seen to take longer. It bounds the harm of a clock that has
+    /// jumped ahead.
     pub const LONGEST_LEASE: u64 = 100;
 
-    /// A state word that begins as `phase` in the first generation.
+    /// A state word that starts as `phase` in the first generation.
     #[must_use]
     pub fn new(phase: Phase) -> Self {
         Self::timed(phase, false)
     }
 
-    /// The same, which says from then on whether calls are timed.
+    /// Like [`new`](Self::new), with whether calls are timed.
     #[must_use]
     pub fn timed(phase: Phase, is_timed: bool) -> Self {
         Self::beginning(Generation::FIRST, phase, is_timed)
     }
 
-    /// The same, which begins in `generation`.
+    /// Like [`timed`](Self::timed), starting in `generation`.
     pub(crate) fn beginning(generation: Generation, phase: Phase, is_timed: bool) -> Self {
         let word = StateWord::new(generation, phase).timed(is_timed);
         Self {
@@ -166,18 +171,18 @@ impl AtomicState {
         }
     }
 
-    /// The state now.
+    /// The current state word.
     #[must_use]
     #[inline]
     pub fn load(&self) -> StateWord {
-        // Acquire: pairs with the Release in `exchange`. What a thread did before it changed the
-        // state (wrote to a fallback's cache, say, and then called `reset`) is seen by the calls
-        // that the new state lets through; and a `last_admission` read after this load is at least
-        // as late as the admission that this word shows.
+        // Acquire: pairs with the Release in `exchange`. A call that the new state admits sees
+        // what the thread that changed the state did before. An example is a write to a fallback's
+        // cache before `reset`. A `last_admission` read after this load is at least as late as the
+        // admission that this word shows. Otherwise a fresh probe could lose its place.
         StateWord::from_bits(self.word.load(Ordering::Acquire))
     }
 
-    /// The kind that the word shows, with the exact end of an open time, if that is known.
+    /// The phase that the word shows, with the exact end of an open time if it is known.
     #[must_use]
     pub fn phase_of(&self, seen: StateWord) -> Phase {
         match seen.phase() {
@@ -188,13 +193,13 @@ impl AtomicState {
         }
     }
 
-    /// The exact end of an open time whose rounded end the word shows.
+    /// The exact end of an open time. `shown` is its rounded end, from the word.
     #[must_use]
     #[inline]
     pub fn exactly(&self, shown: Moment) -> Moment {
-        // A moment that doesn't match the word is left out. One that matches is less than
-        // a unit before the rounded end, so even one of another opening does no more harm than
-        // that.
+        // A noted moment that doesn't match the word is ignored. One that matches is less than a
+        // unit before the rounded end. So even one of another opening shifts the end by less than a
+        // unit.
         let noted = Moment::noted(self.open_until.load());
         if noted.is_shown_as(shown) {
             noted
@@ -206,9 +211,10 @@ impl AtomicState {
     /// The single compare-exchange through which the word changes.
     fn exchange(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
         let new = new.timed(seen.is_timed() || new.is_timed());
-        // AcqRel, Acquire: Release pairs with the load above and with the Acquire here. The winner of one
-        // change sees what the winner of the one before had done; the listeners' log relies on it. So does
-        // a caller whose own change fails, and whom the state that it finds lets through.
+        // AcqRel: pairs with the load in `load` and with the next exchange. Acquire: pairs with the
+        // Release of the exchange that wrote the word found. Otherwise a winner could miss what
+        // the former winner had done, which the listeners' log relies on. A caller whose exchange
+        // fails could miss it too, though the state that it finds may let it through.
         self.word
             .compare_exchange(seen.bits(), new.bits(), Ordering::AcqRel, Ordering::Acquire)
             .map(drop)
@@ -218,15 +224,15 @@ impl AtomicState {
     /// Enters the next generation as `phase`, if the word still is `seen`.
     ///
     /// # Errors
-    /// The word that was found instead; somebody else has changed it.
+    /// Another thread has changed the word. The error is the word that was found.
     pub fn change(&self, seen: StateWord, phase: Phase) -> Result<StateChange, StateWord> {
         self.change_as(seen, phase, false)
     }
 
-    /// The same, and from then on calls look where they are counted.
+    /// Like [`change`](Self::change), and from then on calls look up the window they count in.
     ///
     /// # Errors
-    /// As above.
+    /// Another thread has changed the word. The error is the word that was found.
     pub fn change_window(&self, seen: StateWord, phase: Phase) -> Result<StateChange, StateWord> {
         self.change_as(seen, phase, true)
     }
@@ -240,7 +246,7 @@ impl AtomicState {
         let generation = seen.generation().next();
         self.exchange(seen, StateWord::new(generation, phase).timed(is_timed))?;
         if let Phase::Open { until } = phase {
-            // `exactly` leaves out a moment that doesn't match the word.
+            // `exactly` ignores a moment that doesn't match the word.
             self.open_until.store(until.nanos());
         }
         Ok(StateChange {
@@ -250,31 +256,32 @@ impl AtomicState {
         })
     }
 
-    /// Stays as it is, but from then on calls look where they are counted, if the word still is `seen`.
+    /// Keeps the state, but from then on calls look up the window they count in.
     ///
     /// # Errors
-    /// The word that was found instead; somebody else has changed it.
+    /// Another thread has changed the word since `seen`. The error is the word that was found.
     pub fn keep_with_another_window(&self, seen: StateWord) -> Result<(), StateWord> {
         self.exchange(seen, seen.timed(true))
     }
 
-    /// Stays in its generation, but as `phase`, if the word still is `seen`. An open time never
-    /// becomes shorter by it.
+    /// Changes the phase within the generation, if the word still is `seen`.
+    ///
+    /// This never shortens an open time.
     ///
     /// # Errors
-    /// The word that was found instead; somebody else has changed it.
+    /// Another thread has changed the word. The error is the word that was found.
     pub fn stay(&self, seen: StateWord, phase: Phase) -> Result<(), StateWord> {
         self.exchange(seen, StateWord::new(seen.generation(), phase))?;
         if let Phase::Open { until } = phase {
-            // `exactly` leaves out a moment that doesn't match the word. The maximum,
-            // since two threads may lengthen an open time within one unit without a failed
+            // `exactly` ignores a moment that doesn't match the word. This raises the moment,
+            // because two threads may lengthen an open time within one unit without a failed
             // exchange.
             self.open_until.raise(until.nanos());
         }
         Ok(())
     }
 
-    /// Leaves `generation` for the next one as `phase`; `None` if it is over.
+    /// Leaves `generation` and enters the next one as `phase`; `None` if `generation` is over.
     pub fn leave(&self, generation: Generation, phase: Phase) -> Option<StateChange> {
         let mut seen = self.load();
         while seen.generation() == generation {
@@ -286,7 +293,7 @@ impl AtomicState {
         None
     }
 
-    /// Enters the next generation as `phase`, whatever the state is.
+    /// Enters the next generation as `phase`, from any state.
     pub fn force(&self, phase: Phase) -> StateChange {
         let mut seen = self.load();
         loop {
@@ -297,16 +304,16 @@ impl AtomicState {
         }
     }
 
-    /// Decides whether a call that asks at `now` is let through.
+    /// Decides whether a call that asks at `now` is admitted.
     ///
-    /// `probes` places are there while half-open; one is taken back when it hasn't reported for
-    /// `probe_timeout` nanoseconds after the last admission (`u64::MAX`: never), by entering a new
-    /// half-open generation, to which the lost probe's late report means nothing.
+    /// A half-open breaker has `probes` places. A probe that hasn't reported loses its place
+    /// `probe_timeout` nanoseconds after the last admission (`u64::MAX`: never). The caller then
+    /// enters a new half-open generation, which ignores the lost probe's late report.
     pub fn admit(&self, now: u64, probes: u32, probe_timeout: u64) -> Admission {
         self.admit_after(now, probes, probe_timeout, Moment::nanos)
     }
 
-    /// The same, where an open time is over as late as `held_until` makes of its end.
+    /// Like [`admit`](Self::admit), but an open time ends as late as `held_until` says.
     pub fn admit_after(
         &self,
         now: u64,
@@ -358,8 +365,8 @@ impl AtomicState {
                     if probe_timeout == u64::MAX {
                         return Self::rejected(seen, None);
                     }
-                    // Should a place be given back and taken again meanwhile, `admitted` has moved on
-                    // and the compare-exchange fails.
+                    // If a place is given back and taken again meanwhile, `admitted` has moved on.
+                    // Then the compare-exchange fails.
                     let overdue_at = self.overdue_at(probe_timeout);
                     if now < overdue_at {
                         return Self::rejected(seen, Some(overdue_at - now));
@@ -374,8 +381,9 @@ impl AtomicState {
         }
     }
 
-    /// Leaves the open `generation` for a half-open one with all places free; `None` if it is over already, or
-    /// was made to last beyond `now`.
+    /// Leaves the open `generation` for a half-open one with all places free.
+    ///
+    /// `None` if `generation` is already over, or now lasts beyond `now`.
     pub fn invite_probes(&self, generation: Generation, now: u64) -> Option<StateChange> {
         let mut seen = self.load();
         while seen.generation() == generation
@@ -415,41 +423,47 @@ impl AtomicState {
         })
     }
 
-    /// Notes an admission at `now`, before the place is taken: who sees the place taken must see
-    /// the time too, or would take a fresh probe's place for an abandoned one.
+    /// Notes an admission at `now`, before the place is taken.
+    ///
+    /// A thread that sees the place taken must see the time too. Otherwise it would take a fresh
+    /// probe's place for an abandoned one.
     fn renew_lease(&self, now: u64) {
         self.last_admission.raise(now);
     }
 
-    /// Gives the probes in flight more time, because a call of an earlier generation has reported
-    /// at `now`.
+    /// Gives the probes in flight more time, because a call of an earlier generation reported at
+    /// `now`.
     ///
-    /// They get twice as long as that call `took`, at most [`LONGEST_LEASE`](Self::LONGEST_LEASE)
-    /// times `probe_timeout`. Nothing changes if the breaker awaits no probes, or if they have
-    /// longer anyway. Without this, probes that take longer than `probe_timeout` would lose their
-    /// places one after the other, and the breaker would stay half-open.
+    /// The probes get twice as long as that call `took`. The limit is
+    /// [`LONGEST_LEASE`](Self::LONGEST_LEASE) times `probe_timeout`. Nothing changes if the breaker
+    /// awaits no probes, or if they already have longer.
+    ///
+    /// Without this, probes that take longer than `probe_timeout` would lose their places one after
+    /// the other. The breaker would stay half-open.
     pub fn lengthen_lease(&self, now: u64, took: u64, probe_timeout: u64) {
         if let Phase::HalfOpen { .. } = self.load().phase() {
             let longest = probe_timeout.saturating_mul(Self::LONGEST_LEASE);
             let end = now.saturating_add(took.saturating_mul(2).min(longest));
             let admission = end.saturating_sub(probe_timeout);
-            // The state word need not publish this. An admission that reads it before this change
-            // takes an expired place, as if the call had reported after it. The maximum, because a
+            // The state word need not publish this. An admission that reads the old time takes an
+            // expired place, as if the call had reported later. This raises the time, because a
             // store could shorten the lease of a probe that was admitted meanwhile.
             self.last_admission.raise(admission);
         }
     }
 
-    /// When the probes that haven't reported lose their places.
+    /// When the probes that haven't reported lose their places, in nanoseconds.
     fn overdue_at(&self, probe_timeout: u64) -> u64 {
-        // The load of the word that showed the last place taken came first. Its taker had written the
-        // time before it took the place.
+        // This thread has already loaded the word that showed the last place taken. The thread that
+        // took the place had written the time before.
         let last_admission = self.last_admission.load();
         last_admission.saturating_add(probe_timeout)
     }
 
-    /// In how many nanoseconds the probes lose their places if they don't report, `u64::MAX`: never; `None`
-    /// unless all places for probes are taken and will be for a while.
+    /// In how many nanoseconds the probes lose their places if they don't report; `u64::MAX`:
+    /// never.
+    ///
+    /// `None` unless all places for probes are taken and none can be taken back yet.
     #[cfg(feature = "async")]
     pub fn awaits_verdict(&self, now: u64, probes: u32, probe_timeout: u64) -> Option<u64> {
         let Phase::HalfOpen {
@@ -479,8 +493,9 @@ impl AtomicState {
         }
     }
 
-    /// Counts the report of a probe of `generation`, and decides as soon as it is clear what all of them come
-    /// to.
+    /// Counts the report of a probe of `generation`.
+    ///
+    /// It decides as soon as the remaining probes can't change the verdict.
     pub fn report_probe(
         &self,
         generation: Generation,
@@ -499,7 +514,7 @@ impl AtomicState {
                 admitted,
             } = seen.phase()
             else {
-                // A generation has one kind; a probe's is half-open.
+                // A generation has one state. That of a probe's generation is half-open.
                 return ProbeVerdict::Stale;
             };
             let in_flight = in_flight.saturating_sub(1);

@@ -11,19 +11,21 @@ pub(crate) use round::tests as round_tests;
 pub use round::{PackedRound, RampMode, Round, Share};
 pub use word::{Generation, Moment, Phase, StateWord};
 
-/// What a breaker does with the calls that ask.
+/// What a breaker does with the calls that ask for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
     /// Lets calls through and judges their outcomes.
     Closed,
-    /// Rejects calls until its time is over; the first call after that is the first probe.
+    /// Rejects calls until the open time is over. The first call after that becomes the first
+    /// probe.
     Open,
-    /// Lets a few calls, the probes, through and rejects the others until the probes have shown
-    /// whether the dependency works; then, with an [adaptive](crate::Recovery::adaptive) recovery, a
-    /// growing share of the calls.
+    /// Lets a few calls through, the probes, and rejects the others until the probes decide.
+    ///
+    /// With an [adaptive](crate::Recovery::adaptive) recovery, a growing share of the calls
+    /// follows.
     HalfOpen,
-    /// Rejects all calls until told otherwise.
+    /// Rejects all calls until a command ends it.
     ForcedOpen,
     /// Lets all calls through and records nothing.
     Disabled,

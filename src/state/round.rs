@@ -9,8 +9,8 @@ use crate::sync::field::Field;
 /// +-----------+-----------+-----------+---------+--------+--------+--------+
 /// ```
 ///
-/// The share is kept less one, since it is never zero and may be all. The good ones stand lowest,
-/// where a ticket says whether its call is watched in flight: a ticket has counted none.
+/// The share is stored less one, because it is never zero and may be all. The good calls have the
+/// lowest bits. A ticket uses these bits for the call's place, because a ticket counts no calls.
 mod layout {
     use super::Field;
 
@@ -26,7 +26,7 @@ mod layout {
     const _: () = assert!(SHARE.max() + 1 == super::Share::ALL.0 as u64);
 }
 
-/// A share of the calls, in 1,024ths: at least one of them.
+/// A share of the calls, in 1,024ths. It is at least 1/1,024.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Share(u16);
 
@@ -34,7 +34,7 @@ impl Share {
     /// All calls.
     pub const ALL: Self = Self(1_024);
 
-    /// The share nearest to this one.
+    /// The representable share that is nearest to `share`.
     #[must_use]
     #[allow(
         clippy::cast_possible_truncation,
@@ -46,47 +46,50 @@ impl Share {
         Self((share * all).round().clamp(1.0, all) as u16).max(Self(1))
     }
 
-    /// In 1,024ths.
+    /// The share in 1,024ths.
     #[must_use]
     pub fn units(self) -> u64 {
         self.0.into()
     }
 
-    /// As a part of one.
+    /// The share as a number above 0.0, at most 1.0.
     #[must_use]
     pub fn as_f64(self) -> f64 {
         f64::from(self.0) / f64::from(Self::ALL.0)
     }
 }
 
-/// How a ramp takes failures, and how fast it grows.
+/// How a ramp treats failures, and how fast it grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RampMode {
-    /// So far nothing speaks against more.
+    /// So far, nothing speaks against a larger share.
     Fast,
-    /// The load has been too much once.
+    /// The load was too much once.
     Cautious,
-    /// Calls fail, but not because of the load.
+    /// Calls fail, but the load isn't the reason.
     Tolerant,
 }
 
 /// A round of a ramp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Round {
-    /// Counted from the beginning of the ramp, wrapping.
+    /// The number of the round in its ramp, wrapping.
     pub number: u8,
-    /// What is let through.
+    /// The share of the calls that is admitted.
     pub share: Share,
-    /// The share that failed in the round before, in 15ths, if that one ended with a cut; else zero.
+    /// The share that failed in the round before, in 15ths, if that round ended with a cut; else
+    /// zero.
     pub at_cut: u8,
-    /// See there.
+    /// How the ramp treats failures.
     pub mode: RampMode,
-    /// Whether the backend must first get over the load of the round before.
+    /// Whether the backend must first recover from the load of the round before.
     pub settles: bool,
-    /// Calls that came to a failure or were too slow.
+    /// Calls that failed or were too slow.
     pub bad: u8,
-    /// Calls that came to a success. When one of both is full, both are halved: the recent ones count
-    /// more, and their proportion stays.
+    /// Calls that succeeded.
+    ///
+    /// When one of the two counts is full, both are halved. So recent calls count more, and the
+    /// proportion stays.
     pub good: u8,
 }
 
@@ -107,7 +110,7 @@ impl Round {
         }
     }
 
-    /// The same, of which nothing is known yet; what a ticket says of it.
+    /// This round without its counts, as tickets hold it.
     #[must_use]
     pub fn without_counts(self) -> Self {
         Self {
@@ -117,7 +120,7 @@ impl Round {
         }
     }
 
-    /// The same with one call more.
+    /// This round with one more call.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "seven bits")]
     pub fn counting(self, is_good: bool) -> Self {
@@ -131,19 +134,19 @@ impl Round {
         }
     }
 
-    /// Calls that were counted.
+    /// How many calls were counted.
     #[must_use]
     pub fn calls(self) -> u32 {
         u32::from(self.good) + u32::from(self.bad)
     }
 
-    /// The share of them that failed.
+    /// The share of the counted calls that failed.
     #[must_use]
     pub fn failing(self) -> f64 {
         f64::from(self.bad) / f64::from(self.calls().max(1))
     }
 
-    /// As it stands in the state word.
+    /// The round as the state word holds it.
     #[must_use]
     pub fn pack(self) -> PackedRound {
         let mode = match self.mode {
@@ -162,13 +165,14 @@ impl Round {
     }
 }
 
-/// A round as it stands in the state word. Only who wants to know it unpacks it, so that it costs nothing
-/// to look at a state which is no ramp.
+/// A round as the state word holds it.
+///
+/// It is unpacked only where it is needed. So reading a state that is no ramp costs nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PackedRound(pub(super) u64);
 
 impl PackedRound {
-    /// The round.
+    /// The unpacked round.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "the fields are as narrow")]
     pub fn unpack(self) -> Round {

@@ -1,4 +1,4 @@
-//! The state word as a value: kind, generation, and a payload that depends on the kind.
+//! The state word as a value: phase, generation, and a payload that depends on the phase.
 
 use super::{PackedRound, Round, State};
 use crate::sync::field::Field;
@@ -10,19 +10,19 @@ use crate::sync::field::Field;
 /// +----------------------------+-------+--------------+-------+
 ///  Open                 the moment it ends, 39
 ///  HalfOpen             in flight, 10 | succeeded, 10 | failed, 10 | admitted, 9, wrapping
-///  Ramp                 a round, 39: see there
+///  Ramp                 a round, 39: see `round.rs`
 ///  Closed, MetricsOnly  in a ticket: where the call is watched, 7; else unused
-///  HalfOpen, Ramp       in a ticket: where the thread lists the call, 7, the lowest bits; see `nested.rs`
+///  HalfOpen, Ramp       in a ticket: where its thread lists the call, 7, lowest; see `nested.rs`
 ///  others               unused
 /// ```
 ///
-/// *Timed*: whether the breaker takes the time of calls, or has another window than it was built with. Such
-/// calls go a longer way. It stands here, and stays from word to word, so that the load that a call
-/// begins with tells it all it has to know.
+/// *Timed*: whether the breaker times calls, or has another window than it was built with. Such
+/// calls take a longer path. The flag stays from word to word. So the load at the beginning of a
+/// call tells the call everything that it must know.
 ///
-/// The generation's low 21 bits are in the word; a permit and a window's words compare them for
-/// equality only, never for order, so that wrapping is harmless unless a permit is held through an
-/// exact multiple of 2,097,152 state changes.
+/// The word holds the generation's low 21 bits. A permit and a window's words compare them only for
+/// equality, never for order. So wrapping is harmless, unless a permit is held through an exact
+/// multiple of 2,097,152 state changes.
 mod layout {
     use super::Field;
 
@@ -37,7 +37,7 @@ mod layout {
     pub(super) const ADMITTED: Field = FAILED.then(9);
     pub(super) const WATCH: Field = TIMED.then(7);
 
-    /// What tells the path that a call takes.
+    /// The bits that decide which path a call takes.
     pub(super) const PATH: u64 = KIND.of(u64::MAX) | TIMED.of(1) | WATCH.of(u64::MAX);
 
     const _: () = assert!(OPEN_UNTIL.end_bit() == 64);
@@ -48,8 +48,8 @@ mod layout {
 
 /// A moment in nanoseconds since the clock's origin.
 ///
-/// The state word shows it in units of 2²⁰ ns, about 1.05 ms, rounded up. 39 bits of them last 18
-/// years. The exact moment stands beside the word; see [`AtomicState`](super::AtomicState).
+/// The state word shows it in units of 2²⁰ ns, about 1.05 ms, rounded up. 39 bits of such units
+/// last 18 years. The exact moment stands beside the word; see [`AtomicState`](super::AtomicState).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
@@ -63,14 +63,13 @@ impl Moment {
     /// The last moment, in nanoseconds.
     pub(crate) const LAST_NANOS: u64 = Self::LAST << Self::UNIT_SHIFT;
 
-    /// The moment so many nanoseconds after the clock's origin; what lies beyond the range is its
-    /// end.
+    /// The moment `nanos` nanoseconds after the clock's origin, at most the end of the range.
     #[must_use]
     pub fn at(nanos: u64) -> Self {
         Self(nanos.min(Self::LAST_NANOS))
     }
 
-    /// The moment whose nanoseconds were noted.
+    /// The moment that was noted as `nanos`.
     #[inline]
     pub(super) fn noted(nanos: u64) -> Self {
         Self(nanos)
@@ -105,20 +104,20 @@ impl Moment {
 
 /// The low 21 bits of a generation's number, as packed words carry them.
 ///
-/// Kept rotated: the low 11 bits, which change with every generation, are the upper ones. So a word
-/// that has room for 11 bits takes the upper ones of the field as it stands (see
-/// `window/place.rs`), and one that has room for all 21 compares the field as a whole.
+/// The bits are rotated: the low 11 bits, which change with every generation, are the upper ones. A
+/// word with room for 11 bits takes the upper bits of the field unchanged (see `window/place.rs`).
+/// A word with room for all 21 bits compares the whole field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Generation(u64);
 
 impl Generation {
-    /// How many bits there are, and how many of them, the fastest, are uppermost.
+    /// How many bits there are. The lowest `FAST_BITS` ones are uppermost.
     pub(crate) const BITS: u32 = 21;
     pub(crate) const FAST_BITS: u32 = 11;
     const SLOW_BITS: u32 = Self::BITS - Self::FAST_BITS;
     const MASK: u64 = layout::GENERATION.max();
 
-    /// The generation that a breaker is born in.
+    /// The generation that a breaker starts in.
     pub const FIRST: Self = Self(0);
 
     /// The generation of this number.
@@ -139,34 +138,35 @@ impl Generation {
         (self.bits() >> Self::SLOW_BITS | self.bits() << Self::FAST_BITS) & Self::MASK
     }
 
-    /// The bits as they stand in a word, for equality only.
+    /// The bits in the order of the word, for equality only.
     #[must_use]
     #[inline]
     pub fn bits(self) -> u64 {
         layout::GENERATION.get(self.0)
     }
 
-    /// Whether these are the bits in a field of another word, which is as wide.
+    /// Whether this generation stands in `field` of another word. The field has the same width.
     #[inline]
     pub(crate) fn stands_in(self, word: u64, field: Field) -> bool {
         let shift = field.first_bit() - layout::GENERATION.first_bit();
         (word >> shift) & layout::GENERATION.of(u64::MAX) == self.0
     }
 
-    /// The generation in a field of another word, which is as wide.
+    /// The generation in `field` of another word. The field has the same width.
     pub(crate) fn standing_in(word: u64, field: Field) -> Self {
         Self(layout::GENERATION.of(field.get(word)))
     }
 
-    /// Whether this is the later one of two that are at most a million state changes apart.
+    /// Whether this generation is later than `other`, at most a million state changes apart.
     #[must_use]
     pub fn is_after(self, other: Self) -> bool {
         let ahead = self.number().wrapping_sub(other.number()) & Self::MASK;
         ahead > 0 && ahead <= Self::MASK / 2
     }
 
-    /// The full number of this generation, given the full number of one that is at most a million
-    /// state changes away.
+    /// The full number of this generation.
+    ///
+    /// `near` is the full number of a generation that is at most a million state changes away.
     #[must_use]
     pub fn full_number(self, near: u64) -> u64 {
         let modulus = Self::MASK + 1;
@@ -179,14 +179,14 @@ impl Generation {
     }
 }
 
-/// The state with what the word holds of it.
+/// The state together with its payload in the state word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// See [`State::Closed`].
     Closed,
     /// See [`State::Open`].
     Open {
-        /// When the first probe may go; from a word, rounded up.
+        /// When the first probe may go. From a word, it is rounded up.
         until: Moment,
     },
     /// See [`State::HalfOpen`].
@@ -195,14 +195,16 @@ pub enum Phase {
         in_flight: u32,
         /// Probes that have reported a success.
         succeeded: u32,
-        /// Probes that have reported a failure, where some may.
+        /// Probes that have reported a failure, if some may fail.
         failed: u32,
-        /// Probes admitted since the generation began, wrapping. A place that was given back and
-        /// taken again leaves the other two as they were; this one tells the difference to whoever
-        /// is about to take back an expired place (see `AtomicState::admit`).
+        /// Probes admitted since the generation began, wrapping.
+        ///
+        /// A place that was given back and taken again leaves the other counts as they were. This
+        /// count differs, which tells a thread that is about to take back an expired place (see
+        /// `AtomicState::admit`).
         admitted: u16,
     },
-    /// Half-open as well, but a share of the calls is let through; see `recovery/`.
+    /// Half-open, and a share of the calls is admitted; see `recovery/`.
     Ramp(PackedRound),
     /// See [`State::ForcedOpen`].
     ForcedOpen,
@@ -238,7 +240,7 @@ impl Phase {
     }
 }
 
-/// The state word.
+/// The packed state of a breaker.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct StateWord(u64);
 
@@ -283,14 +285,15 @@ impl StateWord {
         layout::KIND.get(self.0) <= 1
     }
 
-    /// The same, and calls aren't timed.
+    /// Whether the state is closed or metrics-only and calls aren't timed.
     #[inline]
     pub(crate) fn lets_through_untimed(self) -> bool {
         self.0 & layout::PATH <= 1
     }
 
-    /// Whether the state is closed or metrics only, and calls are timed; no for a ticket whose call is
-    /// watched.
+    /// Whether the state is closed or metrics-only and calls are timed.
+    ///
+    /// False for a ticket whose call is watched.
     #[inline]
     pub(crate) fn lets_through_timed(self) -> bool {
         (self.0 & layout::PATH).wrapping_sub(layout::TIMED.of(1)) <= 1
@@ -303,18 +306,18 @@ impl StateWord {
         layout::TIMED.get(self.0) == 1
     }
 
-    /// The same word of a breaker that times calls, if `is_timed`.
+    /// This word, for a breaker that times calls if `is_timed`.
     #[must_use]
     pub fn timed(self, is_timed: bool) -> Self {
         Self(self.0 & !layout::TIMED.of(1) | layout::TIMED.of(u64::from(is_timed)))
     }
 
-    /// A ticket of this word, closed or metrics only, for a call that is watched at `place`.
+    /// A ticket of this word for a call that is watched at `place`.
     pub(crate) fn watched_at(self, place: u32) -> Self {
         Self(self.0 | layout::WATCH.of(u64::from(place) + 1))
     }
 
-    /// The word of such a ticket without its place, and the place.
+    /// The word of such a ticket without its place, and the place if there is one.
     #[allow(clippy::cast_possible_truncation, reason = "seven bits")]
     pub(crate) fn without_watch(self) -> (Self, Option<u32>) {
         let unwatched = Self(self.0 & !layout::WATCH.of(u64::MAX));

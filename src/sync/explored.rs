@@ -1,4 +1,4 @@
-//! What loom needs beside its atomics.
+//! What loom needs in addition to its atomics.
 
 use super::{AtomicU64, sites};
 use loom::sync::Condvar;
@@ -8,19 +8,19 @@ pub(crate) use loom::sync::atomic::Ordering;
 loom::lazy_static! {
     /// Makes a scheduling point before each `SeqCst` fence; see [`Watcher`].
     ///
-    /// Loom has none there. Without it no thread runs between another one's store and the fence that
-    /// follows, and loom takes all that the store's thread had done before for known to those who see
-    /// the store.
+    /// Loom has no scheduling point there. Without one, no thread runs between another thread's
+    /// store and the fence that follows. Loom would then assume that a thread that sees the store
+    /// also sees everything that the storing thread did before.
     static ref BEFORE_FENCES: Condvar = Condvar::new();
 }
 
-/// A fence whose ordering a check may weaken. Weakened to `Relaxed`, it is none.
+/// A fence whose ordering a check may weaken. If it becomes `Relaxed`, there is no fence.
 #[track_caller]
 pub(crate) fn fence(written: Ordering) {
     if written == Ordering::SeqCst {
         BEFORE_FENCES.notify_one();
     }
-    // Relaxed: see above. Loom has no such fence.
+    // Relaxed: the weakened fence is left out, because loom has no relaxed fence.
     match sites::ordering("fence", written) {
         Ordering::Relaxed => {}
         ordering => atomic::fence(ordering),
@@ -30,12 +30,12 @@ pub(crate) fn fence(written: Ordering) {
 /// Makes a scheduling point before each load.
 ///
 /// Loom 0.7 remembers only the last access to an atomic when it looks for orders to try. If a
-/// thread loads a word and then writes it, its own load hides the loads of the others before
-/// it, and loom never tries to run them after the write: a load against a load and a
-/// compare-exchange is one execution, with one result of the two that are possible.
-/// (tokio-rs/loom issue 166.) A notification that nobody waits for is an access that loom takes
-/// to conflict with every other, and it orders no memory; with it the loads of a word form a
-/// chain, and all orders are tried.
+/// thread loads a word and then writes it, its own load hides the earlier loads of other threads.
+/// Loom then never runs those loads after the write. A load against a load and a compare-exchange
+/// is one execution, with one of the two possible results. (tokio-rs/loom issue 166.)
+///
+/// A notification without a waiter is an access that loom treats as conflicting with every other.
+/// It orders no memory. With it the loads of a word form a chain, and loom tries all orders.
 #[derive(Debug)]
 pub(super) struct Watcher(Condvar);
 
@@ -52,12 +52,12 @@ impl Watcher {
     pub(super) fn before_write(&self, _word: &atomic::AtomicU64) {}
 }
 
-/// Like the one that ships. Loom explores when it is seen to be there.
+/// Like the `PublishedOnce` that ships. Loom explores when a thread sees the value.
 #[derive(Debug)]
 pub(crate) struct ExploredOnce<T> {
     is_there: AtomicU64,
-    /// Loom changes threads only at its own accesses, of which there is none between the
-    /// exchange and the writing of this.
+    /// Loom switches threads only at its own accesses. There is none between the exchange and the
+    /// write of this value.
     value: std::sync::OnceLock<T>,
 }
 
@@ -70,7 +70,8 @@ impl<T> ExploredOnce<T> {
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
-        // Acquire, and Release below: what `OnceBox` promises.
+        // Acquire: pairs with the Release in `publish`. A thread that sees the flag sees what the
+        // publisher did before. Without it the models would show results that `OnceBox` rules out.
         match self.is_there.load(Ordering::Acquire) {
             0 => None,
             _ => self.value.get(),
@@ -80,7 +81,8 @@ impl<T> ExploredOnce<T> {
     pub(crate) fn publish(&self, value: T) {
         let first = self
             .is_there
-            // Release: pairs with the Acquire in `get`.
+            // Release: pairs with the Acquire in `get`, which sees what this thread did before.
+            // Relaxed: a thread that finds the flag set reads nothing here.
             .compare_exchange(0, 1, Ordering::Release, Ordering::Relaxed);
         if first.is_ok() {
             let _first = self.value.set(value);
@@ -88,12 +90,13 @@ impl<T> ExploredOnce<T> {
     }
 }
 
-/// Like the one that ships. Loom explores which of the values is seen.
+/// Like the `Replaceable` that ships. Loom explores which value a thread sees.
 #[derive(Debug)]
 pub(crate) struct ExploredReplaceable<T> {
-    /// Which of the values is the present one.
+    /// The index of the current value.
     place: AtomicU64,
-    /// See `ExploredOnce::value`.
+    /// Loom switches threads only at its own accesses, so each value is there when its index is
+    /// seen.
     values: [std::sync::OnceLock<std::sync::Arc<T>>; 4],
 }
 
@@ -117,7 +120,9 @@ impl<T> ExploredReplaceable<T> {
     }
 
     pub(crate) fn load(&self) -> ExploredSeen<T> {
-        // Acquire, and Release below: less than `ArcSwap` promises.
+        // Acquire: pairs with the Release in `replace`. A thread that sees an index sees what its
+        // writer did before. Without it the models would show results that `ArcSwap` rules out.
+        // `ArcSwap` promises more than this pair.
         let place = self.place.load(Ordering::Acquire);
         let value = self.at(place).get().cloned();
         ExploredSeen {
@@ -130,7 +135,8 @@ impl<T> ExploredReplaceable<T> {
         let next = seen.place + 1;
         let replaced = self
             .place
-            // Release: pairs with the Acquire in `load`.
+            // Release: pairs with the Acquire in `load`, which sees what this thread did before.
+            // Relaxed: after a failed exchange nothing is read here.
             .compare_exchange(seen.place, next, Ordering::Release, Ordering::Relaxed)
             .is_ok();
         if replaced {

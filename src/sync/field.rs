@@ -1,9 +1,9 @@
-//! Bit fields of a packed word, laid out by chaining so that no shift is counted by hand.
+//! Bit fields of a packed word. Fields are chained, so nobody counts shifts by hand.
 
 /// A run of bits in a 64-bit word.
 ///
-/// `Field::lowest(17).then(5)` is a field of 5 bits that begins where the first, of 17, ends. All
-/// of it is `const`, so each word's layout can be asserted at compile time.
+/// `Field::lowest(17).then(5)` is a field of 5 bits. It begins where the field of the lowest 17
+/// bits ends. All methods are `const`, so each word's layout can be asserted at compile time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
     shift: u32,
@@ -46,7 +46,7 @@ impl Field {
 
     /// A word with `value`, cut to the field's width, in this field and zero elsewhere.
     ///
-    /// The cut is what makes tags and turns wrap; whoever must not wrap checks against
+    /// The cut makes tags and turns wrap. A caller whose value must not wrap checks it against
     /// [`max`](Self::max) first.
     pub(crate) const fn of(self, value: u64) -> u64 {
         (value & self.max()) << self.shift

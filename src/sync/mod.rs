@@ -1,23 +1,27 @@
 //! The atomics that the whole crate uses, and the only place that chooses among them.
 //!
-//! Four arms: the standard library's, `portable-atomic`'s where the target has no 64-bit atomics,
-//! loom's when the models are checked, and one that notes each access when `tests/cache_lines.rs`
-//! counts what the caches of several cores have to tell each other. No other module may name an
-//! atomic type's home (`tests/it/house_rules.rs` checks it), so what is explored and counted is what
-//! ships.
+//! There are four choices:
+//!
+//! - The standard library's atomics.
+//! - `portable-atomic`'s, if the target has no 64-bit atomics.
+//! - Loom's, when the models are checked.
+//! - Atomics that note each access, when `tests/cache_lines.rs` counts the traffic between caches.
+//!
+//! No other module may name an atomic type's home; `tests/it/house_rules.rs` checks this. So the
+//! code that is explored and counted is the code that ships.
 //!
 //! Most words of the crate have one reason for their orderings, and a type for it:
 //!
-//! - `relaxed.rs`: hints, words that are all there is, and words that another one publishes.
-//! - `stamped.rs`: words that say whose they are.
+//! - `relaxed.rs`: hints, words that hold a whole value, and words that another word publishes.
+//! - `stamped.rs`: words that carry the stamp of their owner.
 //!
-//! The rest of the module is what these stand on:
+//! The rest of the module supports these types:
 //!
 //! - `published.rs`: a value that is published once.
 //! - `replaceable.rs`: a value that is replaced as a whole.
 //! - `watched.rs`: the atomic of the builds that loom explores or that count cache lines.
-//! - `explored.rs`: what loom needs beside its atomics.
-//! - `sites.rs`: makes one access weaker, for the check that a model notices.
+//! - `explored.rs`: what loom needs in addition to its atomics.
+//! - `sites.rs`: weakens one access, for the check that a model notices.
 //! - `traced.rs`: notes each access.
 
 pub(crate) mod field;
@@ -71,11 +75,11 @@ pub(crate) use replaceable::{Replaceable, Seen};
 
 pub(crate) use relaxed::{Hint, Payload, SelfContained};
 
-/// A box that is filled at most once, before the races begin. Loom doesn't explore it.
+/// A box that is filled at most once, before threads compete for it. Loom doesn't explore it.
 pub(crate) use once_cell::race::OnceBox as LateBox;
 
-/// Numbers threads for the life of the process. Loom doesn't explore it: what a number decides is
-/// only on which shard a thread writes, and a model names the shard itself.
+/// Numbers threads for the life of the process. Loom doesn't explore it. A number only decides
+/// which shard a thread writes to, and a model names the shard itself.
 pub(crate) use core::sync::atomic::AtomicU32 as ThreadCounter;
 
 impl<T> Default for PublishedOnce<T> {

@@ -16,7 +16,7 @@ impl<T> PublishedOnce<T> {
         self.0.get()
     }
 
-    /// Publishes `value`, unless another one has been.
+    /// Publishes `value`, unless another value is already published.
     pub(crate) fn publish(&self, value: T) {
         #[cfg(tripcurve_traced)]
         super::traced::note(&self.0, true);

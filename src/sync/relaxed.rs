@@ -1,34 +1,34 @@
-//! Words whose accesses are all relaxed. Each type stands for one reason why that is enough.
+//! Words whose accesses are all relaxed. Each type stands for one reason why relaxed is enough.
 //!
 //! - [`Hint`]: any value will do.
-//! - [`SelfContained`]: the word is all there is.
+//! - [`SelfContained`]: the word holds the whole value.
 //! - [`Payload`]: another word publishes it.
 //!
-//! A word that needs more, on one of its accesses, is an [`AtomicU64`] with a comment at each access,
-//! or a [`Stamped`](super::stamped::Stamped) word.
+//! A word with an access that needs more is an [`AtomicU64`] or a
+//! [`Stamped`](super::stamped::Stamped) word. An [`AtomicU64`] has a comment at each access.
 
 use super::{AtomicU64, Ordering};
 
 /// A word that guides and decides nothing.
 ///
-/// Relaxed is enough because the code is correct whatever value it reads. An old value, or an update
-/// that is lost, costs a little time or precision.
+/// Relaxed is enough because the code is correct whatever value it reads. An old value or a lost
+/// update costs a little time or precision.
 #[derive(Debug, Default)]
 pub(crate) struct Hint(AtomicU64);
 
 /// A word that holds a whole value by itself.
 ///
-/// Relaxed is enough because no other memory is read on the strength of it. Every thread sees the
-/// changes of one word in one order. An exchange checks that the word is still what was read, and an
-/// addition or a maximum loses nothing.
+/// Relaxed is enough because no thread reads other memory because of this value. Every thread sees
+/// the changes of one word in one order. An exchange checks that the word is still what was read.
+/// An addition or a maximum loses nothing.
 #[derive(Debug, Default)]
 pub(crate) struct SelfContained(AtomicU64);
 
 /// A word that another word publishes.
 ///
-/// Relaxed is enough because the other word orders it. A writer writes this word first, and then the
-/// other one with Release. A reader reads the other word first, with Acquire, and then finds here what
-/// was written, or something later. The owner's field says which word publishes it.
+/// Relaxed is enough because the other word orders it. A writer writes this word first, and then
+/// the other word with Release. A reader reads the other word first, with Acquire. It then finds
+/// here what was written, or something later. The owner's field says which word publishes it.
 #[derive(Debug, Default)]
 pub(crate) struct Payload(AtomicU64);
 
@@ -43,7 +43,8 @@ macro_rules! relaxed {
             #[inline]
             #[cfg_attr(tripcurve_loom, track_caller)]
             pub(crate) fn load(&self) -> u64 {
-                // Relaxed, here and in the other methods: see the type.
+                // Relaxed, here and in the other methods: the type's documentation gives the
+                // reason.
                 self.0.load(Ordering::Relaxed)
             }
 
@@ -53,21 +54,21 @@ macro_rules! relaxed {
                 self.0.store(value, Ordering::Relaxed);
             }
 
-            /// Replaces the value by `value` if that is greater. Returns the value before.
+            /// Replaces the value with `value` if `value` is greater. Returns the previous value.
             #[inline]
             #[cfg_attr(tripcurve_loom, track_caller)]
             pub(crate) fn raise(&self, value: u64) -> u64 {
                 self.0.fetch_max(value, Ordering::Relaxed)
             }
 
-            /// Adds to the value, which wraps. Returns the value before.
+            /// Adds to the value, which wraps. Returns the previous value.
             #[inline]
             #[cfg_attr(tripcurve_loom, track_caller)]
             pub(crate) fn add(&self, value: u64) -> u64 {
                 self.0.fetch_add(value, Ordering::Relaxed)
             }
 
-            /// Replaces `seen` by `new`.
+            /// Replaces `seen` with `new`.
             ///
             /// # Errors
             /// The value that was found instead.

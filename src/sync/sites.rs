@@ -1,15 +1,15 @@
-//! Makes one access weaker, for the check that a model notices.
+//! Weakens one access, for the check that a model notices.
 //!
-//! A site is where the code calls an atomic's method or [`fence`](super::fence): a file, a line and a
-//! column. Two variables of the environment are read once:
+//! A site is where the code calls an atomic's method or [`fence`](super::fence): a file, a line and
+//! a column. Two environment variables are read once:
 //!
 //! - `TRIPCURVE_WEAKEN`, for instance `src/state/machine.rs:211:14=Relaxed`, gives one site this
-//!   ordering instead of its own. After `:failure` it is that of a failed exchange. A fence that
-//!   becomes `Relaxed` is left out. Several stand with commas between them.
-//! - `TRIPCURVE_SITES` names a file, to which each site that is executed is appended once, with the
-//!   operation and the ordering.
+//!   ordering instead of its own. A site with `:failure` appended means the ordering of a failed
+//!   exchange. A fence that becomes `Relaxed` is left out. Commas separate several sites.
+//! - `TRIPCURVE_SITES` names a file. Each executed site is appended to it once, with the operation
+//!   and the ordering.
 //!
-//! So one build of the models can weaken any site. `cargo weaken` is what sets the variables.
+//! So one build of the models can weaken any site. `cargo weaken` sets the variables.
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
@@ -19,10 +19,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::Ordering;
 
-/// Which of the two orderings of a compare-exchange.
+/// One of the two orderings of a compare-exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Part {
-    /// The only ordering that others have, or that of an exchange that succeeds.
+    /// The ordering of an exchange that succeeds, or the only ordering of another access.
     Own,
     Failure,
 }
@@ -36,13 +36,13 @@ impl Part {
     }
 }
 
-/// The ordering of the caller's access: the written one, unless it is weakened.
+/// The ordering of the caller's access: the written one, unless a variable weakens it.
 #[track_caller]
 pub(super) fn ordering(operation: &str, written: Ordering) -> Ordering {
     at(Location::caller(), Part::Own, operation, written)
 }
 
-/// The ordering that the caller's compare-exchange has when it fails, unless it is weakened.
+/// The ordering of the caller's compare-exchange when it fails, unless a variable weakens it.
 #[track_caller]
 pub(super) fn failure_ordering(operation: &str, written: Ordering) -> Ordering {
     at(Location::caller(), Part::Failure, operation, written)
@@ -91,7 +91,8 @@ impl Weaker {
 }
 
 fn named(ordering: &str) -> Option<Ordering> {
-    // All five, as each may be asked for; what is too strong for an access makes loom panic.
+    // All five, because each may be asked for. Loom panics if an ordering is too strong for an
+    // access.
     Some(match ordering {
         "Relaxed" => Ordering::Relaxed,
         "Acquire" => Ordering::Acquire,

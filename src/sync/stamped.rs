@@ -1,13 +1,13 @@
-//! Words that say whose they are, and how one owner succeeds another without anybody clearing up.
+//! Words that carry the stamp of their owner. A new owner takes a word over without any cleanup.
 
 use super::{AtomicU64, Ordering};
 
-/// What a writer makes of the word it has found.
+/// What a writer wants to replace the word with.
 pub(crate) enum Next {
-    /// The word is this writer's own: it becomes this.
+    /// The word is this writer's own. This value replaces it.
     Own(u64),
-    /// The word is another generation's or turn's: it is replaced by this, if the writer's own is
-    /// still the current one.
+    /// The word belongs to another generation or turn. This value replaces it, if the writer's own
+    /// generation or turn is still current.
     Other(u64),
 }
 
@@ -22,17 +22,18 @@ impl Stamped {
 
     /// The word now, stamp and value.
     ///
-    /// Relaxed is enough because the stamp says whether the value counts. A reader that must also see
-    /// what the value's writer did before has synchronized elsewhere, or uses [`atomic`](Self::atomic).
+    /// Relaxed is enough because the stamp says whether the value counts. A reader may also need to
+    /// see what the value's writer did before. Such a reader has synchronized elsewhere, or uses
+    /// [`atomic`](Self::atomic).
     #[inline]
     #[cfg_attr(tripcurve_loom, track_caller)]
     pub(crate) fn load(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Stores a word that no other thread writes meanwhile.
+    /// Stores a word that no other thread writes at the same time.
     ///
-    /// Relaxed is enough because the next thread that writes the word gets it through another one,
+    /// Relaxed is enough because the next writer of this word takes it over through another word,
     /// which it acquires. Readers go by the stamp.
     #[inline]
     #[cfg_attr(tripcurve_loom, track_caller)]
@@ -40,7 +41,7 @@ impl Stamped {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Replaces `seen` by `new`, and publishes nothing else.
+    /// Replaces `seen` with `new`, and publishes nothing else.
     ///
     /// Relaxed is enough because the exchange checks the whole word, stamp included.
     ///
@@ -60,21 +61,24 @@ impl Stamped {
         &self.0
     }
 
-    /// Changes the word to what `next` makes of it and returns what it was before, or `None` if the word
-    /// is another's and `is_current` says that this writer comes too late.
+    /// Replaces the word with what `next` returns for it. Returns the previous word.
     ///
-    /// No order among generations or turns is needed, only equality: a word is younger than the
-    /// writer's own only if somebody has written it who knew of the younger generation or turn; then
-    /// this writer, who asks after it has read the word, is told of it as well. So a word that is not
-    /// the writer's own, and was read before the writer was found current, is an older one. That
-    /// numbers wrap does no harm.
+    /// Returns `None` if the word is another owner's and `is_current` says that this writer comes
+    /// too late.
+    ///
+    /// No order among generations or turns is needed, only equality. The writer of a younger word
+    /// knew of the younger generation or turn. This writer calls `is_current` after it has read the
+    /// word, so it learns of the younger one too. If `is_current` then returns `true`, a word that
+    /// isn't its own is an older one. Numbers that wrap do no harm.
     pub(crate) fn update(
         &self,
         next: impl Fn(u64) -> Next,
         is_current: impl Fn() -> bool,
     ) -> Option<u64> {
-        // Acquire: pairs with the Release below, whose writer had read the younger state or clock; so
-        // `is_current`, asked after this load, reads them no older than that.
+        // Acquire: pairs with the Release of the exchange below. The writer of the found word had
+        // read the younger state or clock. `is_current` runs after this load, so it reads them no
+        // older than that. Without it a late writer could take itself for current and replace a
+        // younger word.
         let mut seen = self.0.load(Ordering::Acquire);
         loop {
             let new = match next(seen) {
@@ -82,12 +86,13 @@ impl Stamped {
                 Next::Other(new) if is_current() => new,
                 Next::Other(_) => return None,
             };
-            // AcqRel, Acquire: pairs with itself and with the load above. Whoever adds to the same word
-            // acquires what those before it have done; the failing path rests on it (see
-            // `Core::record_failure`). The exchange itself must acquire, not only the load: the word
-            // may have changed and come back meanwhile. If it has changed since `is_current` was asked,
-            // the exchange fails and it is asked again. A generation that ends between the two leaves a
-            // word of the past behind, which nobody reads.
+            // AcqRel, Acquire: pairs with itself and with the load above. A thread that adds to the
+            // same word acquires what the earlier additions released. Without that two failing
+            // threads could miss each other's failures, and a trip would be lost (see
+            // `View::record_failure`). The exchange itself must acquire, not only the load, because
+            // the word may have changed and come back. If the word changes after `is_current` was
+            // called, the exchange fails and `is_current` is called again. If a generation ends
+            // between the two, the word of the past generation stays. Nobody reads it.
             match self
                 .0
                 .compare_exchange(seen, new, Ordering::AcqRel, Ordering::Acquire)
@@ -98,13 +103,15 @@ impl Stamped {
         }
     }
 
-    /// Changes a word that was found to be the writer's own in one step; `false` if it has changed.
+    /// Replaces `seen`, a word of the writer's own, with `new` in one step. Returns `false` if the
+    /// word has changed.
     #[inline]
     pub(crate) fn update_own(&self, seen: u64, new: u64) -> bool {
-        // Release: pairs with the Acquire fence in `TimeRing::failures_and_slow`. A reader that sees a
-        // failure sees the successes that its thread recorded before. Relaxed: the word says whose it
-        // is. As a read-modify-write this also continues the release sequence that `update` began when
-        // the current owner took the word over.
+        // Release: pairs with the Acquire fence in `TimeRing::failures_and_slow`. A reader that
+        // sees a failure sees the successes that its thread recorded before. Without it the failure
+        // rate could come out too high. Relaxed: after a failed exchange the found word isn't used.
+        // This read-modify-write also continues the release sequence that `update` began when the
+        // current owner took the word over.
         self.0
             .compare_exchange(seen, new, Ordering::Release, Ordering::Relaxed)
             .is_ok()

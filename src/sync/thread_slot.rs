@@ -1,29 +1,29 @@
-//! Numbers for threads: each of those below 64 belongs to one thread as long as it lives.
+//! Thread slots: numbers for threads. Each number below 64 belongs to one thread while it lives.
 //!
-//! A shard of a window that goes by such a number is written by one thread alone, which therefore
-//! needs no locked instruction. When the thread ends, its number goes back and the next new thread
-//! gets it, and with it the shards.
+//! Only that thread writes to the window's shard of this number, so it needs no locked instruction.
+//! When the thread ends, it gives its number back. The next new thread gets the number, and with it
+//! the shards.
 
 use std::cell::Cell;
 
 use crate::sync::{AtomicU64, Ordering, ThreadCounter};
 
-/// The number of a thread. From [`ThreadSlot::OWNED`] on, threads may share it.
+/// The number of a thread. Threads may share a number from [`ThreadSlot::OWNED`] on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadSlot(pub u32);
 
-/// Which of the first numbers are taken, a bit for each.
+/// The numbers below [`ThreadSlot::OWNED`] that are taken, one bit each.
 #[derive(Debug)]
 pub struct ThreadSlots(AtomicU64);
 
 impl ThreadSlot {
-    /// How many numbers belong to one thread each.
+    /// How many numbers belong to one thread only.
     pub const OWNED: u32 = u64::BITS;
 
-    /// The calling thread's lane.
+    /// The calling thread's slot.
     ///
-    /// Cost: a load of a word of the thread; the first time a compare-exchange, and the same when
-    /// the thread ends.
+    /// Cost: one load of a thread-local word. The first call also makes a compare-exchange, and so
+    /// does the end of the thread.
     #[inline]
     pub(crate) fn of_this_thread() -> Self {
         match Self::of_this_thread_so_far() {
@@ -32,7 +32,8 @@ impl ThreadSlot {
         }
     }
 
-    /// The calling thread's lane if it has asked for it, else one that is no thread's.
+    /// The calling thread's slot if the thread has asked for it. Otherwise a number that no thread
+    /// has.
     #[inline]
     pub(crate) fn of_this_thread_so_far() -> Self {
         Self(LANE.get())
@@ -40,7 +41,7 @@ impl ThreadSlot {
 
     #[cold]
     fn of_a_new_thread() -> Self {
-        // If the thread is about to end, it has given its number back or won't be asked for it.
+        // `LEASE` is gone while the thread is ending. The thread then gets a shared number.
         let thread_slot = LEASE
             .try_with(Lease::claim)
             .ok()
@@ -50,22 +51,24 @@ impl ThreadSlot {
         thread_slot
     }
 
-    /// A number for a thread that has none of its own; they take turns, so that few share one.
+    /// A number for a thread that owns none. Such threads get the numbers in turn, so few threads
+    /// share one.
     fn shared() -> Self {
         static THREADS: ThreadCounter = ThreadCounter::new(0);
-        // Relaxed: only that the numbers differ is of interest.
+        // Relaxed: only the difference between the numbers matters, and no memory is read through
+        // them.
         let number = THREADS.fetch_add(1, Ordering::Relaxed) % Self::OWNED;
         Self(Self::OWNED + number)
     }
 }
 
-/// The next number after all others: small, because places in a window are reckoned from it before
-/// they are found not to be there.
+/// The first number above all others. It is small because code computes positions in a window from
+/// it before it finds that they don't exist.
 const NONE: u32 = 2 * ThreadSlot::OWNED;
 
 thread_local! {
-    /// The thread's number, once it has asked. A constant that nobody drops, so that reading it
-    /// needs no look whether it is there.
+    /// The thread's number, once it has asked. A constant that is never dropped, so a read needs no
+    /// check for initialization.
     static LANE: Cell<u32> = const { Cell::new(NONE) };
 
     /// Gives the number back when the thread ends.
@@ -74,7 +77,7 @@ thread_local! {
 
 struct Lease(Cell<Option<ThreadSlot>>);
 
-// Loom makes its atomics anew for each execution, and a model names the lanes itself.
+// Loom makes new atomics for each execution, and a model names the thread slots itself.
 #[cfg(not(tripcurve_loom))]
 static LANES: ThreadSlots = ThreadSlots::new();
 
@@ -94,7 +97,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(thread_slot) = self.0.take() {
-            // What else the thread does at its end, it does on a shared lane.
+            // Whatever else the thread does at its end uses a shared slot.
             LANE.set(ThreadSlot::shared().0);
             #[cfg(not(tripcurve_loom))]
             LANES.give_back(thread_slot);
@@ -105,31 +108,33 @@ impl Drop for Lease {
 }
 
 impl ThreadSlots {
-    /// All free.
+    /// All numbers are free.
     #[cfg(not(tripcurve_loom))]
     #[must_use]
     pub const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// All free.
+    /// All numbers are free.
     #[cfg(tripcurve_loom)]
     #[must_use]
     pub fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// Takes the lowest free number.
+    /// Takes the lowest free number, if there is one.
     #[must_use]
     pub fn take(&self) -> Option<ThreadSlot> {
-        // Relaxed: the exchange checks what was read.
+        // Relaxed: the exchange checks the word that was read here.
         let mut taken = self.0.load(Ordering::Relaxed);
         loop {
             let thread_slot = taken.trailing_ones();
             let bit = 1_u64.checked_shl(thread_slot)?;
-            // Acquire: pairs with the Release in `give_back`; this thread goes on with the words
-            // that the thread before it has left. Others that took or gave back numbers meanwhile
-            // did so by exchanges, which keep up what a Release has begun.
+            // Acquire: pairs with the Release in `give_back`. This thread continues with the words
+            // that the slot's previous thread has left. Without it this thread could read older
+            // values of them and lose counts. Other threads may have taken or given back numbers
+            // meanwhile. They did so by exchanges, which continue the release sequence. Relaxed: a
+            // failed exchange only reads the word again.
             match self
                 .0
                 .compare_exchange(taken, taken | bit, Ordering::Acquire, Ordering::Relaxed)
@@ -140,14 +145,16 @@ impl ThreadSlots {
         }
     }
 
-    /// Gives a number back, which the caller won't use any more.
+    /// Gives back a number that the caller no longer uses.
     pub fn give_back(&self, thread_slot: ThreadSlot) {
         let Some(bit) = 1_u64.checked_shl(thread_slot.0) else {
             return;
         };
-        // Relaxed: the exchange checks what was read.
+        // Relaxed: the exchange checks the word that was read here.
         let mut taken = self.0.load(Ordering::Relaxed);
-        // Release: pairs with the Acquire in `take`.
+        // Release: pairs with the Acquire in `take`. Without it the next thread of this slot could
+        // miss words that this thread has written. Relaxed: a failed exchange only reads the word
+        // again.
         while let Err(found) =
             self.0
                 .compare_exchange(taken, taken & !bit, Ordering::Release, Ordering::Relaxed)
@@ -219,7 +226,7 @@ mod tests {
         thread_local!(static LAST: Cell<Option<ReleaseAtThreadEnd>> = const { Cell::new(None) });
         let (sender, thread_slots) = mpsc::channel();
         thread::spawn(move || {
-            // Dropped after the lease, because it was set up before it.
+            // Dropped after the lease, because it was set up before the lease.
             LAST.set(None);
             LAST.set(Some(ReleaseAtThreadEnd(
                 sender,

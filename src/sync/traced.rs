@@ -1,4 +1,4 @@
-//! Notes where the standard library's atomics are accessed.
+//! Notes each access to an atomic of the standard library.
 
 use core::sync::atomic::{self, Ordering};
 use std::cell::RefCell;
@@ -6,10 +6,10 @@ use std::cell::RefCell;
 /// An access to an atomic word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Access {
-    /// Where the word is.
+    /// The address of the word.
     pub address: usize,
-    /// Whether the core that does this must have the word's cache line to itself. It must for a
-    /// compare-exchange that fails, too.
+    /// Whether the core needs exclusive ownership of the word's cache line. A compare-exchange that
+    /// fails needs it too.
     pub writes: bool,
 }
 
@@ -17,7 +17,7 @@ thread_local! {
     static NOTES: RefCell<Option<Vec<Access>>> = const { RefCell::new(None) };
 }
 
-/// The accesses that this thread makes in `work`, in their order.
+/// The accesses that this thread makes in `work`, in order.
 pub fn accesses_of(work: impl FnOnce()) -> Vec<Access> {
     NOTES.set(Some(Vec::new()));
     work();
@@ -26,7 +26,7 @@ pub fn accesses_of(work: impl FnOnce()) -> Vec<Access> {
 
 pub(super) fn note<T>(word: &T, writes: bool) {
     let address = core::ptr::from_ref(word).addr();
-    // A thread that is ending may have nowhere to note it any more, and nobody asks.
+    // A thread that is ending may have no list any more, and then nobody reads it.
     let _ended = NOTES.try_with(|notes| {
         if let Some(notes) = &mut *notes.borrow_mut() {
             notes.push(Access { address, writes });
@@ -34,7 +34,7 @@ pub(super) fn note<T>(word: &T, writes: bool) {
     });
 }
 
-/// Takes no room, so that all words lie where they lie in what ships.
+/// A watcher of size zero, so all words keep the addresses that they have in the shipped build.
 #[derive(Debug)]
 pub(super) struct Tracer;
 

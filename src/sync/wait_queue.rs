@@ -1,38 +1,39 @@
-//! The line in which callers wait: `event-listener`'s, behind a seam through which a model puts its own.
+//! The queue in which callers wait: `event-listener`'s, behind a trait that a model can implement.
 
 use std::time::Duration;
 
 use event_listener::{Event, EventListener, IntoNotification, Listener};
 
-/// A line that is served from its head.
+/// A queue that is served from its head.
 pub trait Queue {
-    /// Somebody in line.
+    /// A waiter in the queue.
     type InLine: InLine;
 
-    /// Stands at the end of the line.
+    /// Adds a waiter at the end of the queue.
     fn listen(&self) -> Self::InLine;
 
-    /// Notifies the first who has not been; `false` if there is none.
+    /// Notifies the first waiter that isn't notified yet. Returns `false` if there is none.
     ///
-    /// It finds everybody whose `listen` happened before, and what happened before it is seen by whom it
-    /// notifies.
+    /// It finds every waiter whose `listen` happened before. The notified waiter sees what happened
+    /// before this call.
     fn notify_first(&self) -> bool;
 
-    /// Notifies all, the first one first; the rest as `notify_first`.
+    /// Notifies all waiters, the first one first. Otherwise like
+    /// [`notify_first`](Self::notify_first).
     fn notify_all(&self);
 }
 
-/// A place in line.
+/// A place in the queue.
 pub trait InLine {
-    /// Waits until it is notified, no longer than this if there is a bound, and leaves the line; says
+    /// Waits until it is notified, at most for `at_most` if given, and leaves the queue. Returns
     /// whether it was notified.
     fn wait(self, at_most: Option<Duration>) -> bool;
 
-    /// Leaves the line; says whether it was notified.
+    /// Leaves the queue. Returns whether it was notified.
     fn discard(self) -> bool;
 }
 
-/// The line that ships. While nobody is in it, it is a null pointer.
+/// The queue that ships. While no caller waits, it is a null pointer.
 #[derive(Debug, Default)]
 pub struct EventQueue(Event);
 

@@ -18,7 +18,7 @@ pub(crate) struct AtomicU64 {
     watcher: Watcher,
 }
 
-/// Each method's caller is a site, whose ordering a check may weaken.
+/// Each caller of these methods is a site whose ordering a check may weaken.
 impl AtomicU64 {
     #[cfg(tripcurve_loom)]
     pub(crate) fn new(value: u64) -> Self {
@@ -26,7 +26,7 @@ impl AtomicU64 {
         Self { word, watcher }
     }
 
-    /// Loom forbids it to be constant; the other atomics don't.
+    /// Under loom `new` can't be `const`. The other atomics allow it.
     #[cfg(not(tripcurve_loom))]
     pub(crate) const fn new(value: u64) -> Self {
         let (word, watcher) = (atomic::AtomicU64::new(value), Watcher::new());

@@ -1,15 +1,17 @@
-//! A sum over a value that was saved, by which it is seen whether anything in it has changed since.
+//! A checksum over a saved value, which tells whether the value was changed since.
 //!
-//! Against damage, not against forgery: who can write the value can write the sum.
+//! It protects against damage, not against forgery. Whoever can write the value can write its
+//! checksum.
 
 use crate::util::random::{GOLDEN_RATIO, mixed};
 
-/// The sum so far. Each word goes through a permutation, so a single one that has changed is always seen.
+/// The checksum so far. Each word goes through a permutation, so a change of a single word always
+/// shows.
 #[derive(Debug)]
 pub(crate) struct Checksum(u64);
 
 impl Checksum {
-    /// The sum of a value, as it is written.
+    /// The checksum of a value, as it is written.
     pub(crate) fn of(value: &impl Summed) -> String {
         let mut sum = Self(GOLDEN_RATIO);
         value.add_to(&mut sum);
@@ -21,13 +23,13 @@ impl Checksum {
     }
 }
 
-/// What can be summed.
+/// A value that has a checksum.
 pub(crate) trait Summed {
-    /// Adds all there is in it.
+    /// Adds every part of the value to `sum`.
     fn add_to(&self, sum: &mut Checksum);
 }
 
-/// Sums a structure field by field; it doesn't compile if one is left out.
+/// Implements [`Summed`] for a structure, field by field. A missing field is a compile error.
 macro_rules! summed {
     ($type:ty { $($field:ident),* $(,)? }) => {
         impl $crate::util::checksum::Summed for $type {
@@ -52,7 +54,7 @@ impl Summed for u32 {
     }
 }
 
-/// The length first, so that what stands beside a list isn't taken for a part of it.
+/// The length comes first. So the values after a list aren't taken for a part of it.
 impl<T: Summed> Summed for Vec<T> {
     fn add_to(&self, sum: &mut Checksum) {
         sum.add(self.len() as u64);

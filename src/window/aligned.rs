@@ -1,15 +1,15 @@
-//! Words that begin at the beginning of a cache line.
+//! Words that start on a cache-line boundary.
 
-/// How many words a cache line has; two lines, as adjacent ones are fetched in pairs.
+/// How many words two cache lines have. Processors fetch adjacent lines in pairs.
 pub(super) const WORDS_A_LINE: usize = 16;
 
-/// So many words in one piece, from the beginning of a line.
+/// A slice of words that starts on a cache-line boundary.
 ///
-/// In one piece, so that a word is found with little arithmetic. Nothing stands behind the last one.
+/// The words are contiguous, so finding one takes little arithmetic. Nothing follows the last one.
 #[derive(Debug)]
 pub(super) struct Aligned<T> {
     values: Vec<T>,
-    /// The first word that begins a line.
+    /// The index of the first word that starts a line.
     first: usize,
 }
 

@@ -1,20 +1,20 @@
-//! The bins of a latency histogram: sixteen to an octave.
+//! The bins of a latency histogram: 16 to an octave.
 
 /// One bin of a latency histogram.
 ///
-/// An octave, from one power of two to the next, has sixteen bins of equal width, so a bin is at most
-/// a sixteenth as wide as the least value in it, and its middle is at most a 32nd off (log-linear, as
-/// in Tene's `HdrHistogram`). The octaves go from 512 ns to 68.7 s; below and above them there is one
-/// bin each.
+/// An octave, from one power of two to the next, has 16 bins of equal width. So a bin is at most a
+/// 16th as wide as its least value. Its middle is off by at most a 32nd. (Such bins are called
+/// log-linear, as in Tene's `HdrHistogram`.) The octaves go from 512 ns to 68.7 s. One bin lies
+/// below them and one above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bin(u32);
 
 impl Bin {
-    /// How many there are.
+    /// How many bins there are.
     pub const COUNT: usize = Self::ABOVE.0 as usize + 1;
-    /// All values below the octaves.
+    /// The bin of all values below the octaves.
     pub const BELOW: Self = Self(0);
-    /// All values above the octaves.
+    /// The bin of all values above the octaves.
     pub const ABOVE: Self = Self::of(Self::END);
 
     /// The first value of the octaves, in nanoseconds.
@@ -23,7 +23,7 @@ impl Bin {
     pub const END: u64 = 1 << 36;
 
     const FIRST_OCTAVE: u32 = 9;
-    /// Sixteen bins to an octave.
+    /// The number of bits that number the 16 bins of an octave.
     const BINS_BITS: u32 = 4;
 
     /// The bin of a number of nanoseconds.
@@ -34,7 +34,7 @@ impl Bin {
         reason = "five bits, since the highest of them is the value's"
     )]
     pub const fn of(nanos: u64) -> Self {
-        // What lies outside falls into the bins just outside.
+        // A value outside the octaves falls into the bin just below or above them.
         let value = if nanos < Self::BEGIN {
             Self::BEGIN - 1
         } else if nanos > Self::END {
@@ -44,7 +44,7 @@ impl Bin {
         };
         let octave = value.ilog2();
         let leading = (value >> (octave - Self::BINS_BITS)) as u32;
-        // The leading bits of the octaves' first value are sixteen, and one bin is below them.
+        // The leading bits of the octaves' first value are 16, and one bin lies below it.
         Self(
             (octave << Self::BINS_BITS) + leading + 1
                 - ((Self::FIRST_OCTAVE + 1) << Self::BINS_BITS),
@@ -66,11 +66,11 @@ impl Bin {
         self.0 as usize
     }
 
-    /// The value that stands for all in the bin, in nanoseconds.
+    /// The value that stands for all values in the bin, in nanoseconds.
     ///
-    /// One less than the middle: the largest value in one of the bins of a
-    /// [`hdrhistogram::Histogram`] of two significant digits, eight of which make one of these, so
-    /// that what is read from that histogram is this value and no larger one.
+    /// It is one less than the middle. A [`hdrhistogram::Histogram`] of two significant digits has
+    /// eight bins in the range of this one. This value is the largest in one of the eight. So that
+    /// histogram returns this value and no larger one.
     #[must_use]
     pub fn value(self) -> u64 {
         match self {

@@ -1,4 +1,4 @@
-//! The bucket word: one count of one time bucket, with the stamp that says whose it is.
+//! The bucket word: one count of one time bucket, with the stamp of its generation and turn.
 
 use std::cell::Cell;
 
@@ -15,14 +15,14 @@ use crate::util::random::{GOLDEN_RATIO, mixed};
 /// +-----------------+--------------+---------+--------------+
 /// ```
 ///
-/// *Turn*: how often the ring had gone round when the bucket began; together with the bucket's
-/// slot in the ring it is the bucket's epoch. *Generation*: the low bits of its number. The two
-/// stand as in a [`RingPosition`](super::place::RingPosition).
+/// *Turn*: how often the ring had gone round when the bucket began. The turn and the bucket's slot
+/// in the ring together are the bucket's epoch. *Generation*: the low bits of its number. Both
+/// stand where they stand in a [`RingPosition`](super::place::RingPosition).
 ///
-/// *Count* = mantissa × 2^scale. Up to 131,071 it is exact. From there on it grows by 2^scale at
-/// once, for one call in 2^scale (see [`Draw`]), which keeps it within a thousandth of the
-/// calls. So a word holds 2.8 × 10¹⁴ of them, never carries into its stamp, and a rate isn't skewed
-/// by one of its counters being full before the other.
+/// *Count* = mantissa × 2^scale. Up to 131,071 it is exact. Above that, one call in 2^scale adds
+/// 2^scale (see [`Draw`]). This keeps the count within a thousandth of the calls. So a word holds
+/// 2.8 × 10¹⁴ calls and never carries into its stamp. No counter of a rate is full before the
+/// other, which would skew the rate.
 mod layout {
     use super::Field;
 
@@ -36,14 +36,14 @@ mod layout {
     const _: () = assert!(GENERATION.max() + 1 == super::Stamp::GENERATIONS);
 }
 
-/// Says whose a bucket word is: the generation and the turn of the ring.
+/// The owner of a bucket word: the generation and the turn of the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(u64);
 
 impl Stamp {
-    /// How many turns there are before they repeat.
+    /// The number of turns after which they repeat.
     pub const TURNS: u64 = 1 << 31;
-    /// How many generations the stamp tells apart.
+    /// The number of generations that the stamp tells apart.
     pub const GENERATIONS: u64 = 1 << 11;
 
     const MASK: u64 = layout::GENERATION.of(u64::MAX) | layout::TURN.of(u64::MAX);
@@ -55,13 +55,13 @@ impl Stamp {
         Self(layout::GENERATION.of(fast) | layout::TURN.of(turn))
     }
 
-    /// The stamp that is in the upper bits of a word.
+    /// The stamp in the upper bits of a word.
     #[inline]
     pub(super) fn from_upper_bits(word: u64) -> Self {
         Self(word & Self::MASK)
     }
 
-    /// The stamp where it stands in a word, with nothing below it.
+    /// The stamp at its place in a word, with zeros below it.
     #[inline]
     pub(super) fn bits(self) -> u64 {
         self.0
@@ -73,7 +73,7 @@ impl Stamp {
         Self(self.0.wrapping_add(layout::TURN.of(1)))
     }
 
-    /// The stamp of the turn before in the same generation.
+    /// The stamp of the previous turn in the same generation.
     #[inline]
     pub(super) fn turn_before(self) -> Self {
         Self(self.0.wrapping_sub(layout::TURN.of(1)))
@@ -91,7 +91,7 @@ impl BucketWord {
         Self(stamp.0 | layout::MANTISSA.of(1))
     }
 
-    /// A bucket that has counted so many calls: as many to a hundred thousand, about as many beyond.
+    /// A bucket that has counted `count` calls, exactly up to 131,071 and approximately above.
     pub(super) fn counting(stamp: Stamp, count: u64) -> Self {
         let fits = |scale: &u64| count.div_ceil(1 << scale) <= layout::MANTISSA.max();
         let scale = (0..layout::SCALE.max()).find(fits);
@@ -102,7 +102,7 @@ impl BucketWord {
 
     const MANY: u64 = 10_000;
 
-    /// Whose the count is.
+    /// The stamp of the bucket that the count belongs to.
     #[must_use]
     #[inline]
     pub fn stamp(self) -> Stamp {
@@ -116,14 +116,14 @@ impl BucketWord {
         layout::MANTISSA.get(self.0) << layout::SCALE.get(self.0)
     }
 
-    /// Whether the bucket has just counted so many calls that kilobytes are worth the few nanoseconds
-    /// that they save a call. (Threads that collide are worth it sooner.)
+    /// Whether the bucket has just reached a count at which spreading pays. Spreading takes
+    /// kilobytes and saves a few nanoseconds a call. (If threads collide, it pays sooner.)
     #[inline]
     fn gets_busy(self) -> bool {
         self.0 & !Stamp::MASK == layout::MANTISSA.of(Self::MANY)
     }
 
-    /// The word after one more call; `is_counted(s)` says yes once in 2^s times.
+    /// The word after one more call. `is_counted(s)` returns `true` once in 2^s times.
     ///
     /// At the end of the range the word stays as it is.
     #[must_use]
@@ -144,8 +144,8 @@ impl BucketWord {
         Self(self.stamp().0 | halved)
     }
 
-    /// The word after one more call of the bucket that `stamp` names, if it is that bucket's. Out of
-    /// line, so that the callers stay small.
+    /// The word after one more call, if it belongs to the bucket that `stamp` names. Out of line to
+    /// keep the callers small.
     #[inline(never)]
     fn plus_one_if_of(self, stamp: Stamp) -> Option<Self> {
         (self.stamp() == stamp).then(|| self.plus_one(is_counted))
@@ -163,22 +163,24 @@ impl std::fmt::Debug for BucketWord {
 }
 
 thread_local! {
-    /// Where on the circle the thread draws next. A constant, so that reading it needs no look whether
-    /// it is there.
+    /// The point on the circle that the thread draws next. A constant, so a read needs no check for
+    /// initialization.
     static PLACE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The place on a circle that one call has drawn. Of all calls one in 2^scale is counted. Only drawn
-/// where there are many.
+/// The point on a circle that one call has drawn. It decides whether the call is one of the counted
+/// ones, one in 2^scale. Calls draw only where the count is no longer exact.
 ///
-/// Each thread goes round the circle in steps of the golden ratio, and calls on 1/2^scale of it are
-/// counted (see [`GOLDEN_RATIO`]). No other step spreads more evenly, and each periodic part of a
-/// thread's calls (every other one, say, because it alternates between two breakers) goes round evenly
-/// too. Random numbers would err by a quarter of a percent and cost more.
+/// Each thread goes round the circle in steps of the golden ratio. Calls on a part of 1/2^scale of
+/// the circle are counted (see [`GOLDEN_RATIO`]). No other step spreads more evenly. A periodic
+/// part of a thread's calls also goes round evenly. An example is every other call of a thread that
+/// alternates between two breakers. Random numbers would err by a quarter of a percent and cost
+/// more.
 ///
-/// A call draws once, however often it tries to write. A call that is to be counted and loses an exchange
-/// is still to be counted at the same scale, and half as likely at the next scale, which counts twice as
-/// much. A second draw would nearly always drop it: only calls that are to be counted try to write.
+/// A call draws once, however often it tries to write. Suppose that a call is to be counted and
+/// loses an exchange. The call is still to be counted at the same scale. At the next scale it is
+/// half as likely to be counted, and a counted call counts twice as much. A second draw would
+/// nearly always drop the call, because only calls that are to be counted try to write.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Draw(u64);
 
@@ -194,30 +196,31 @@ impl Draw {
         Self(place)
     }
 
-    /// What this thread has drawn last, for a call that tries to write again.
+    /// The latest draw of this thread, for a call that tries to write again.
     pub(super) fn latest() -> Self {
         Self(PLACE.get().wrapping_sub(GOLDEN_RATIO))
     }
 
-    /// Lets this thread draw again what it has drawn last.
+    /// Makes this thread's next draw repeat its latest draw.
     pub(super) fn take_back() {
         PLACE.set(PLACE.get().wrapping_sub(GOLDEN_RATIO));
     }
 
-    /// Whether the call is counted at this scale, which is above zero.
+    /// Whether the call is counted at `scale`, which is above zero.
     #[inline]
     pub(super) fn is_counted(self, scale: u64) -> bool {
         self.0 >> (64 - scale) == 0
     }
 
-    /// Bits that say nothing of whether the call is counted, and nothing of each other.
+    /// Bits that are independent of each other and of whether the call is counted.
     #[inline]
     pub(super) fn bits(self) -> u64 {
         mixed(self.0)
     }
 }
 
-/// Whether the next call of this thread is counted at this scale, which is above zero.
+/// Draws for the next call of this thread. Returns whether it is counted at `scale`, which is above
+/// zero.
 #[inline]
 pub(super) fn is_counted(scale: u64) -> bool {
     let place = match PLACE.get() {
@@ -228,49 +231,50 @@ pub(super) fn is_counted(scale: u64) -> bool {
     Draw(place).is_counted(scale)
 }
 
-/// Where the thread begins: each elsewhere, in even steps, for those that make one call each and end.
-/// They are steps of the root of two. By the golden ratio each thread would follow the one before it
-/// round the circle, and their errors would add up.
+/// Where the thread starts on the circle. Each thread starts at another point, in even steps,
+/// because some threads make one call and end. The steps are those of the root of two. In steps of
+/// the golden ratio each thread would follow the one before it round the circle. Their errors would
+/// then add up.
 #[cold]
 fn first_place() -> u64 {
     static THREADS: ThreadCounter = ThreadCounter::new(1);
-    // Relaxed: only that the numbers differ is of interest.
+    // Relaxed: only the difference between the numbers matters, and no memory is read through them.
     let thread = THREADS.fetch_add(1, Ordering::Relaxed);
     u64::from(thread).wrapping_mul(ROOT_OF_TWO)
 }
 
-/// The part behind the point of the root of two.
+/// The fractional part of the root of two.
 const ROOT_OF_TWO: u64 = 0x6A09_E667_F3BC_C909;
 
-/// What has become of a call that was to be counted.
+/// What happened to a call that was to be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Added {
-    /// It was counted.
+    /// The call was counted.
     Counted,
-    /// It was counted, and the word is worth being spread: threads collide there, or will.
+    /// The call was counted, and the word is worth spreading: threads collide there, or soon will.
     Busy,
-    /// It was not counted: the bucket is no longer alive.
+    /// The call was not counted because its bucket is no longer alive.
     Late,
 }
 
-/// A bucket word.
+/// A bucket word that threads update.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct AtomicBucket(Stamped);
 
 impl AtomicBucket {
-    /// An empty bucket. Its stamp may be anybody's, since its count is zero.
+    /// An empty bucket. Its stamp doesn't matter, because its count is zero.
     #[must_use]
     pub fn new() -> Self {
         Self(Stamped::new(0))
     }
 
-    /// Puts a word there that nobody else knows of yet.
+    /// Stores a word before another thread knows of the bucket.
     pub(super) fn set(&self, word: BucketWord) {
         self.0.store_alone(word.0);
     }
 
-    /// The word now.
+    /// The current word.
     #[must_use]
     #[inline]
     pub fn load(&self) -> BucketWord {
@@ -279,15 +283,15 @@ impl AtomicBucket {
 
     /// Counts one call of the bucket that `stamp` names, in a word that several threads add to.
     ///
-    /// If the word is another bucket's, it is replaced, provided that `is_current`, asked after
-    /// the word was read, says that this stamp's generation and turn are still alive: since no
-    /// word can be younger than what is alive, the other one is then older.
+    /// A word of another bucket is replaced if `is_current` returns `true`. It says whether this
+    /// stamp's generation and turn are still alive, and is called after the word was read. No word
+    /// can be younger than what is alive, so the other bucket is then the older one.
     #[inline]
     pub fn add(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> Added {
         self.add_to(self.load(), stamp, is_current)
     }
 
-    /// Like [`add`](Self::add), to the word as it was seen.
+    /// Like [`add`](Self::add), for a caller that has read the word.
     #[inline]
     fn add_to(&self, seen: BucketWord, stamp: Stamp, is_current: impl Fn() -> bool) -> Added {
         let is_own = seen.stamp() == stamp;
@@ -311,8 +315,8 @@ impl AtomicBucket {
     #[cold]
     #[inline(never)]
     fn add_slow(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
-        // The call has drawn in its first attempt, unless the count was exact then. If the count has
-        // just ceased to be exact, the draw of the thread's call before is as good.
+        // The call drew in its first attempt, unless the count was exact then. If the count has
+        // just ceased to be exact, the draw of the thread's previous call is as good.
         let is_counted = |scale| Draw::latest().is_counted(scale);
         let next = |seen| {
             let seen = BucketWord(seen);
@@ -325,12 +329,12 @@ impl AtomicBucket {
         self.0.update(next, is_current).is_some()
     }
 
-    /// Counts one call if the word is the bucket's that `stamp` names, and says whether it is. No
-    /// other thread writes the word.
+    /// Counts one call if the word belongs to the bucket that `stamp` names, and returns whether it
+    /// does. No other thread writes the word.
     #[inline]
     pub fn add_own_at_once(&self, stamp: Stamp) -> bool {
         let seen = self.load();
-        // The count, or more than any if the stamps differ.
+        // This is the count if the stamps are equal. Otherwise it is above any count.
         let new = if seen.0 ^ stamp.0 < layout::MANTISSA.max() {
             BucketWord(seen.0 + layout::MANTISSA.of(1))
         } else {
@@ -343,8 +347,8 @@ impl AtomicBucket {
         true
     }
 
-    /// The same, or replaces another bucket's word if this one `is_current`; says whether the call
-    /// was counted.
+    /// Like [`add_own_at_once`](Self::add_own_at_once), but replaces another bucket's word if
+    /// `is_current` returns `true`. Returns whether the call was counted.
     pub fn add_own(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
         let counted = self.add_own_at_once(stamp);
         if !counted && is_current() {
@@ -354,12 +358,12 @@ impl AtomicBucket {
         counted
     }
 
-    /// Stores what the word becomes; nobody else has written since it was read.
+    /// Stores the new word. No other thread has written the word since it was read.
     #[inline]
     fn store(&self, word: BucketWord) {
-        // No exchange. Who must see a success sees it through a failure that this
-        // thread records later, with Release (see `TimeRing::failures_and_slow`); who gets the word after
-        // this thread, through the lane (see `ThreadSlots`).
+        // No exchange is needed. A reader that must see a success sees it through a later failure.
+        // This thread records that failure with Release (see `TimeRing::failures_and_slow`). The
+        // next thread that writes the word gets it through the thread slot (see `ThreadSlots`).
         self.0.store_alone(word.0);
     }
 }
@@ -405,8 +409,8 @@ mod tests {
         assert_eq!(word.count(), 131_071);
     }
 
-    /// The word after `calls` calls, of which, at scale s, each 2^s-th is looked at and counted. How
-    /// the counted ones are chosen is left out here; the test on rhythms is about that.
+    /// The word after `calls` calls. At scale s each 2^s-th call is looked at and counted. This
+    /// leaves out how the counted calls are chosen, which the test on rhythms checks.
     fn count_in_strides(calls: u64) -> BucketWord {
         let mut word = BucketWord::first(stamp(5, 7));
         let mut counted = 1;
@@ -452,7 +456,7 @@ mod tests {
         }
     }
 
-    /// Each call that is to be counted finds that another one was first.
+    /// Each call that is to be counted loses its first exchange.
     #[test]
     fn calls_that_lose_each_exchange_are_counted_as_often_as_others() {
         const CALLS: u64 = 1_000_000;

@@ -1,15 +1,17 @@
-//! What a window takes over from one of another size.
+//! Carries the calls of a window over to a window of another size.
 
 use super::Ring;
 use crate::clock::Now;
 use crate::state::Generation;
 
 impl Ring {
-    /// Begins generation `to` with what `former` holds of generation `from`, as far as this window
-    /// reaches, before another thread knows of this one. Says whether it could: both must be of one kind,
-    /// and this one must not ask for ages that the former doesn't know.
+    /// Starts generation `to` with the calls that `former` holds of generation `from`, as far as
+    /// this window reaches. No other thread knows of this window yet.
     ///
-    /// Whether calls were counted aside, and how long they took, isn't taken over.
+    /// Returns whether it could. Both windows must be of one kind, and this one must not need ages
+    /// that the former doesn't know.
+    ///
+    /// The uncounted calls and the latencies aren't carried over.
     pub fn carry_over(
         &self,
         former: &Self,
@@ -29,8 +31,8 @@ impl Ring {
         }
     }
 
-    /// After how many nanoseconds a call has left the window for sure; `u64::MAX` if calls don't leave it by
-    /// their age.
+    /// The number of nanoseconds after which a call has left the window for sure. It is `u64::MAX`
+    /// if calls don't leave the window by their age.
     pub fn span(&self, clock: &impl Now) -> u64 {
         match self {
             Self::Time(ring) => ring.span(clock),

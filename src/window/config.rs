@@ -1,4 +1,4 @@
-//! Which window a breaker keeps: what users write, and the check of it.
+//! The configuration of a breaker's window, and its validation.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::{CountRing, Latencies, Ring, TimeRing, Timing};
 use crate::clock::{Clock, saturating_nanos};
 use crate::error::ConfigError;
 
-/// The stretch of recent calls that a breaker looks at.
+/// The recent calls that a breaker judges.
 ///
 /// | window | holds | memory | closed call |
 /// |---|---|---|---|
@@ -18,10 +18,10 @@ use crate::error::ConfigError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window(Shape);
 
-/// The window that was asked for.
+/// The settings of a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Shape {
-    /// The last stretch of time.
+    /// The calls of a recent stretch of time.
     Time {
         /// Length of the window.
         length: Duration,
@@ -32,7 +32,7 @@ enum Shape {
     Count {
         /// Number of calls.
         calls: u32,
-        /// How old the oldest may be.
+        /// The maximum age of a call, if there is one.
         within: Option<Duration>,
     },
 }
@@ -40,11 +40,12 @@ enum Shape {
 impl Window {
     /// The calls of the last `length`, counted in `buckets` buckets.
     ///
-    /// `length` is 100 ms to 7 days (default 60 s), `buckets` 1 to 1,024 (default 10). The window
-    /// moves on by a bucket at a time, so it covers between `length` less one bucket and `length`.
+    /// `length` is 100 ms to 7 days (default 60 s), and `buckets` is in `1..=1024` (default 10).
+    /// The window moves on by one bucket at a time. So it covers at least `length` less one bucket,
+    /// and at most `length`.
     ///
-    /// Up to 131,071 calls of a kind in one bucket and shard are counted exactly; beyond, to within a
-    /// thousandth, up to 2.8 × 10¹⁴.
+    /// Up to 131,071 calls of a kind in one bucket and shard are counted exactly. Above that, up to
+    /// 2.8 × 10¹⁴ calls, the count is within a thousandth.
     ///
     /// ```
     /// use std::time::Duration;
@@ -61,11 +62,11 @@ impl Window {
         Self(Shape::Time { length, buckets })
     }
 
-    /// Exactly the last `calls` calls, 1 to 1,048,576.
+    /// Exactly the last `calls` calls, in `1..=1048576`.
     ///
-    /// Several threads' calls are in the order in which they were recorded. All threads write to
-    /// one word, so for a breaker that many cores use at once a [time window](Window::time) is the
-    /// faster choice.
+    /// The calls of several threads are in the order in which they were recorded. All threads write
+    /// to one word. So a [time window](Window::time) is faster for a breaker that many cores use at
+    /// once.
     ///
     /// ```
     /// use std::time::Duration;
@@ -85,7 +86,7 @@ impl Window {
         }
     }
 
-    /// Makes the histograms, if the window keeps them apart from its ring.
+    /// Makes the histograms, if the window keeps them outside its ring.
     pub(crate) fn latencies(&self, thread_slots: u32, recording: Recording) -> Option<Latencies> {
         let by_outcome = recording == Recording::ByOutcome;
         match self.0 {
@@ -96,7 +97,7 @@ impl Window {
         }
     }
 
-    /// How old the oldest call may be, if there is a limit.
+    /// The maximum age of a call, if there is one.
     pub(crate) fn length(&self) -> Option<Duration> {
         match self.0 {
             Shape::Time { length, .. } => Some(length),
@@ -104,7 +105,7 @@ impl Window {
         }
     }
 
-    /// How long a bucket lasts; [`Duration::MAX`] if there are none.
+    /// How long a bucket lasts, or [`Duration::MAX`] if the window has no buckets.
     pub(crate) fn bucket(&self) -> Duration {
         match self.0 {
             Shape::Time { length, buckets } => length / buckets.max(1),
@@ -112,7 +113,7 @@ impl Window {
         }
     }
 
-    /// How many buckets it has, if it has any.
+    /// The number of buckets, if the window has buckets.
     pub(crate) fn buckets(&self) -> Option<u32> {
         match self.0 {
             Shape::Time { buckets, .. } => Some(buckets),
@@ -120,7 +121,7 @@ impl Window {
         }
     }
 
-    /// The most calls that the window can hold, if there is a limit.
+    /// The maximum number of calls that the window holds, if there is one.
     pub(crate) fn capacity(&self) -> Option<u32> {
         match self.0 {
             Shape::Time { .. } => None,
@@ -128,7 +129,7 @@ impl Window {
         }
     }
 
-    /// Whether there can be such a window.
+    /// Checks that the settings are within their ranges.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         match self.0 {
             Shape::Time { length, buckets } => {
@@ -152,7 +153,8 @@ impl Window {
         }
     }
 
-    /// Makes the ring of a window that was checked, which can grow to so many `lanes` if the window can.
+    /// Makes the ring of a window whose settings were checked. A window that can grow grows to
+    /// `thread_slots` thread slots.
     pub(crate) fn ring(&self, thread_slots: u32, timing: Timing, clock: &Clock) -> Ring {
         match self.0 {
             Shape::Time { length, buckets } => {
@@ -218,11 +220,11 @@ pub struct CountWindow {
 }
 
 impl CountWindow {
-    /// Lets no call count that is older than `duration`, 100 ms to 7 days.
+    /// Leaves out calls that are older than `duration`, which is 100 ms to 7 days.
     ///
-    /// A window of the last 100 calls of a service that is called twice an hour is full of
-    /// yesterday's calls; this ends it. Age is counted in 64ths of `duration`: a call leaves the
-    /// window when it is between 63 and 64 of them old.
+    /// A service may be called twice an hour. Its window of the last 100 calls is full of
+    /// yesterday's calls, which this setting removes. Age is counted in ticks of a 64th of
+    /// `duration`. A call leaves the window when it is between 63 and 64 ticks old.
     pub fn within(self, duration: Duration) -> Self {
         Self {
             within: Some(duration),
@@ -245,12 +247,12 @@ impl From<CountWindow> for Window {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Recording {
-    /// It doesn't.
+    /// It keeps no histogram.
     #[default]
     Off,
-    /// One for all calls.
+    /// It keeps one histogram for all calls.
     Combined,
-    /// One for the calls that succeed and one for those that fail, in twice the memory. A call costs
+    /// It keeps one histogram for successes and one for failures, in twice the memory. A call costs
     /// no more.
     ByOutcome,
 }

@@ -1,4 +1,4 @@
-//! A counter that starts anew with each generation, in one word.
+//! A counter that restarts at zero with each generation, in one word.
 
 use crate::state::Generation;
 use crate::sync::Ordering;
@@ -12,8 +12,8 @@ use crate::sync::stamped::{Next, Stamped};
 /// +-+---------------+---------------+
 /// ```
 ///
-/// The uppermost bit: whether there is evidence besides, so that a success learns with one load whether
-/// there is anything for it to do.
+/// The uppermost bit says whether there is evidence. So a success learns with one load whether
+/// there is anything to clear.
 mod layout {
     use super::Field;
 
@@ -24,20 +24,20 @@ mod layout {
     const _: () = assert!(EVIDENCE.end_bit() == 64);
 }
 
-/// A count that belongs to one generation: another generation reads zero.
+/// A count that belongs to one generation. Another generation reads zero.
 ///
-/// It counts to 4.4 × 10¹², five days at ten million a second, and stays there.
+/// The count stops at 4.4 × 10¹², which is five days at ten million calls a second.
 #[derive(Debug)]
 pub struct GenerationCounter(Stamped);
 
 impl GenerationCounter {
-    /// Zero, in the first generation.
+    /// A count of zero in the first generation.
     #[must_use]
     pub fn new() -> Self {
         Self(Stamped::new(Self::pack(Generation::FIRST, 0)))
     }
 
-    /// Such a count of `generation`, and whether there is evidence.
+    /// A given count of `generation`, and whether there is evidence.
     #[cfg(feature = "serde")]
     pub(crate) fn counting(generation: Generation, count: u64, evidence: bool) -> Self {
         let count = count.min(Self::MOST);
@@ -45,7 +45,7 @@ impl GenerationCounter {
         Self(Stamped::new(Self::pack(generation, count) | noted))
     }
 
-    /// The most that it counts.
+    /// The largest count.
     #[cfg(feature = "serde")]
     pub(crate) const MOST: u64 = layout::COUNT.max();
 
@@ -64,13 +64,13 @@ impl GenerationCounter {
         Self::unpack(self.0.load(), generation).unwrap_or(0)
     }
 
-    /// Adds one for `generation` and returns the count; `None` if `is_current` says that the
-    /// generation is over.
+    /// Adds one for `generation` and returns the count. Returns `None` if `is_current` says that
+    /// the generation is over.
     pub fn add(&self, generation: Generation, is_current: impl Fn() -> bool) -> Option<u64> {
         self.add_with(false, generation, is_current)
     }
 
-    /// The same; if there is evidence, notes so.
+    /// Like [`add`](Self::add), and notes whether there is evidence.
     pub fn add_with(
         &self,
         evidence: bool,
@@ -88,8 +88,10 @@ impl GenerationCounter {
             .map(|before| plus_one(Self::unpack(before, generation).unwrap_or(0)))
     }
 
-    /// Sets `generation`'s count to zero in any case, and notes whether there is evidence, so that it is ordered among the additions; `None`
-    /// if `is_current` says that the generation is over.
+    /// Sets `generation`'s count to zero and notes whether there is evidence.
+    ///
+    /// The word is always written, so the write is ordered among the additions. Returns `None` if
+    /// `is_current` says that the generation is over.
     pub fn restart(
         &self,
         evidence: bool,
@@ -104,8 +106,10 @@ impl GenerationCounter {
         self.0.update(next, is_current)
     }
 
-    /// Leaves `generation`'s count as it is, notes whether there is evidence, and returns the count. The
-    /// write is ordered among the additions. `None` if `is_current` says that the generation is over.
+    /// Keeps `generation`'s count, notes whether there is evidence, and returns the count.
+    ///
+    /// The write is ordered among the additions. Returns `None` if `is_current` says that the
+    /// generation is over.
     pub fn stay(
         &self,
         evidence: bool,
@@ -122,25 +126,29 @@ impl GenerationCounter {
             .map(|before| Self::unpack(before, generation).unwrap_or(0))
     }
 
-    /// Lets `next`, which isn't begun yet, go on with this count, if the word still is `present`'s. A thread
-    /// that adds to the count of `present` at the same time may undo it.
+    /// Continues with `count` in generation `next`, which hasn't started yet, if the word still
+    /// belongs to `present`.
+    ///
+    /// A thread that adds to the count of `present` at the same time may undo this.
     pub fn go_on_in(&self, next: Generation, present: Generation, count: u64) {
         let new = Self::pack(next, count.min(layout::COUNT.max()));
         let seen = self.0.load();
         if Self::unpack(seen, present).is_some() {
-            // What another thread has counted meanwhile stays.
+            // A count that another thread has added meanwhile stays.
             let _stays = self.0.exchange(seen, new);
         }
     }
 
-    /// Takes a place among the additions, and adds nothing.
+    /// Orders the caller among the additions, and adds nothing.
     pub fn meet(&self) {
-        // AcqRel: pairs with itself and with `Stamped::update`. Of this and an addition the second to come
-        // sees what the first had done before.
+        // AcqRel: pairs with itself and with the exchange in `Stamped::update`. The later one of
+        // this and an addition sees what the earlier one did before. Without it a failure and a new
+        // configuration could miss each other. Neither thread would then judge the failure by the
+        // new configuration.
         self.0.atomic().fetch_add(0, Ordering::AcqRel);
     }
 
-    /// Starts `generation` at zero, if it has not started.
+    /// Starts `generation` at zero, if it hasn't started yet.
     pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
         let next = |seen| match Self::unpack(seen, generation) {
             Some(_) => Next::Own(seen),
@@ -149,14 +157,15 @@ impl GenerationCounter {
         self.0.update(next, is_current);
     }
 
-    /// Whether there is anything for a success to clear: a count, or evidence.
+    /// Whether a success has anything to clear: a count or evidence.
     #[inline]
     pub fn has_any(&self) -> bool {
-        // The common answer is no, whoever's the word is, and then nothing is written.
+        // The answer is usually no, whichever generation the word belongs to. Then nothing is
+        // written.
         self.0.load() >> layout::COUNT.first_bit() > 0
     }
 
-    /// Sets `generation`'s count to zero if it isn't.
+    /// Sets `generation`'s count to zero if it isn't zero.
     #[inline]
     pub fn clear(&self, generation: Generation) {
         if self.has_any() {
@@ -164,11 +173,13 @@ impl GenerationCounter {
         }
     }
 
-    /// The same; and notes that there is no evidence, unless there is.
+    /// Like [`clear`](Self::clear), and clears the note of evidence if `has_evidence` returns
+    /// `false`.
     pub fn clear_with(&self, generation: Generation, has_evidence: impl Fn() -> bool) {
         loop {
-            // Evidence that `has_evidence` doesn't find yet has been noted or will be. Then the exchange
-            // fails, unless the word has become again what it was, and `has_evidence` is asked again.
+            // `has_evidence` may miss evidence whose note was set meanwhile or will be. The
+            // exchange then fails, and `has_evidence` is called again. It succeeds only if the word
+            // has changed and come back.
             let seen = self.0.load();
             if Self::unpack(seen, generation).is_none() {
                 return;
@@ -184,8 +195,8 @@ impl GenerationCounter {
                 return;
             }
             if is_taken_away && self.take_note_away(seen, new) {
-                // If the word had become again what it was, there may be evidence that was noted
-                // meanwhile. What is noted from now on stays.
+                // The word may have changed and come back. Then there may be evidence whose note
+                // this thread has just cleared. A note that is set from now on stays.
                 if has_evidence() {
                     self.note(generation);
                 }
@@ -195,15 +206,17 @@ impl GenerationCounter {
     }
 
     fn take_note_away(&self, seen: u64, new: u64) -> bool {
-        // Acquire: pairs with the Release in `Stamped::update`. A thread that takes a note away finds the
-        // evidence that was noted before. Relaxed: it is loaded anew.
+        // Acquire: pairs with the Release in `Stamped::update`. A thread that clears a note finds
+        // the evidence that was noted before. Without it the note could stay cleared while there is
+        // evidence. Successes would then not weigh against that evidence. Relaxed: after a failed
+        // exchange the word is loaded again.
         self.0
             .atomic()
             .compare_exchange(seen, new, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
     }
 
-    /// Notes that there is evidence, if `generation` is still the word's.
+    /// Notes that there is evidence, if the word still belongs to `generation`.
     fn note(&self, generation: Generation) {
         let next = |seen| match Self::unpack(seen, generation) {
             Some(_) => Next::Own(seen | layout::EVIDENCE.of(1)),

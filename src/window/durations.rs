@@ -1,4 +1,4 @@
-//! How long each of the last n calls took, four calls to a word.
+//! The durations of the last n calls, four calls to a word.
 
 use super::bin::Bin;
 use super::{Timing, Took};
@@ -11,11 +11,13 @@ use crate::sync::stamped::Stamped;
 /// +------------------+-----------------------------------+
 /// | quad's number,24 | four calls, 10 bits each          |
 /// +------------------+-----------------------------------+
-///  a call: slow, 1 | one more than the number of its bin, 9; zero while it has not been written, or if
-///          nothing else is known than whether it was slow
+///  a call: slow, 1 | its bin's number plus one, 9
 /// ```
 ///
-/// A number is older if it is behind by less than half of the range: 2²³ quads, 33 million calls.
+/// The 9 bits are zero while the call isn't written, or if only its slowness is known.
+///
+/// A number is older if it is behind by less than half of the range. That is 2²³ quads, or 33
+/// million calls.
 mod layout {
     use super::Field;
 
@@ -24,7 +26,7 @@ mod layout {
     pub(super) const CALL_BITS: u32 = SLOW.end_bit();
     pub(super) const CALLS: Field = Field::lowest(4 * CALL_BITS);
     pub(super) const NUMBER: Field = CALLS.then(24);
-    /// Positions in a quad.
+    /// The number of positions in a quad.
     pub(super) const SIZE: u64 = 4;
 
     const _: () = assert!(NUMBER.end_bit() == 64);
@@ -38,10 +40,10 @@ pub(super) struct Durations {
     pub(super) by_outcome: bool,
 }
 
-/// How long a call of the window took.
+/// The duration of a call in the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Duration {
-    /// If it is known.
+    /// The bin of the duration, if it is known.
     pub(super) bin: Option<Bin>,
     pub(super) is_slow: bool,
 }
@@ -49,7 +51,7 @@ pub(super) struct Duration {
 impl Durations {
     /// Room for the last `length` calls.
     pub(super) fn new(length: u64, timing: Timing) -> Self {
-        // One more than the window can touch, so that a quad is replaced only when the last of its
+        // One quad more than the window can touch. So a quad is replaced only after the last of its
         // calls has left the window.
         let quads = length.div_ceil(layout::SIZE) + 1;
         Self {
@@ -66,14 +68,14 @@ impl Durations {
         &self.quads[(number % self.quads.len() as u64) as usize]
     }
 
-    /// Writes how long the call at `position` took, unless the ring has gone on without it.
+    /// Writes the duration of the call at `position`, unless the ring has moved on past it.
     pub(super) fn write(&self, position: u64, took: Took) {
         let call = layout::BIN.of(Bin::of(took.nanos).number() as u64 + 1)
             | layout::SLOW.of(u64::from(took.is_slow));
         self.write_call(position, call);
     }
 
-    /// Writes that the call at `position` was slow; of how long it took nothing is known.
+    /// Writes that the call at `position` was slow, with no known duration.
     pub(super) fn write_slow(&self, position: u64) {
         self.write_call(position, layout::SLOW.of(1));
     }
@@ -93,9 +95,9 @@ impl Durations {
             } else {
                 return;
             };
-            // Release: pairs with the Acquire in `read`; who sees a slow call that was in
-            // flight before no longer sees it in flight. Relaxed: it is
-            // tried again.
+            // Release: pairs with the Acquire in `read`. A reader that sees a slow call no longer
+            // sees it in flight. Without it the call could count as slow and as overdue at once.
+            // Relaxed: a failed exchange is tried again with the found word.
             match word
                 .atomic()
                 .compare_exchange(seen, new, Ordering::Release, Ordering::Relaxed)
@@ -106,13 +108,13 @@ impl Durations {
         }
     }
 
-    /// How long the calls at the positions from `begin` to before `end` took, of those that are
-    /// written.
+    /// The durations of the calls at the positions `begin..end`, as far as they are written.
     pub(super) fn read(&self, begin: u64, end: u64) -> impl Iterator<Item = (u64, Duration)> {
         let quads = begin / layout::SIZE..end.div_ceil(layout::SIZE);
         quads.flat_map(move |quad| {
-            // Acquire: pairs with the Release in `write`; whether the call failed, which was written before,
-            // is found below.
+            // Acquire: pairs with the Release in `write_call`. Whether the call failed was written
+            // before, so the caller finds it. Without it a failure could be read as a success, or
+            // as no call.
             let word = self.quad(quad).atomic().load(Ordering::Acquire);
             let is_there = layout::NUMBER.get(word) == layout::NUMBER.get(layout::NUMBER.of(quad));
             let first = quad * layout::SIZE;

@@ -1,9 +1,9 @@
 //! Latency histograms of a ring of time buckets, six bins to a word.
 //!
-//! As with counts, nobody turns the ring. Each bucket has a header, which says whose the bucket is and
-//! gives that turn a short number, its sequence; each word of bins carries the sequence of the turn
-//! that it counts. A word with another sequence than the header's counts for nothing and is replaced
-//! by whoever writes to it next.
+//! Like the ring of counts, this ring has no rotation step. Each bucket has a header with the stamp
+//! of its owner. The header gives that turn a short number, its sequence. Each word of bins carries
+//! the sequence of the turn that it counts. A word with another sequence than the header's doesn't
+//! count. The next writer replaces it.
 
 use super::aligned::Aligned;
 use super::bucket::{Draw, Stamp, is_counted};
@@ -30,10 +30,10 @@ mod header {
 /// +-------------------------------------+--------+----------+
 /// ```
 ///
-/// *Counts*: each bin has counted its 9 bits × 2^scale calls. Up to 511 calls in a bin that is exact.
-/// From there on all six grow by 2^scale at once, for one call in 2^scale. The fullest of them then
-/// stands for a sample of 256 calls or more, so that its count errs by a twentieth or so; as neighbours,
-/// all six lie in the same part of the distribution.
+/// *Counts*: each bin has counted its 9 bits × 2^scale calls. Up to 511 calls in a bin this is
+/// exact. Above that, one call in 2^scale adds 2^scale, in all six bins. The fullest bin then
+/// stands for a sample of at least 256 calls. Its count errs by about a 20th. The six bins are
+/// neighbours, so they lie in the same part of the distribution.
 mod layout {
     use super::Field;
 
@@ -45,7 +45,7 @@ mod layout {
     const _: () = assert!(FIRST.end_bit() + (BINS - 1) * 9 == 64);
 }
 
-/// Which of a word's bins.
+/// The position of a bin in its word.
 #[derive(Clone, Copy)]
 struct Position(u32);
 
@@ -53,7 +53,7 @@ impl Position {
     const ALL: [Self; Histograms::BINS_A_WORD] =
         [Self(0), Self(9), Self(18), Self(27), Self(36), Self(45)];
 
-    /// The word in which a bin is, and where in it.
+    /// The word of a bin, and the bin's position in it.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "a remainder of six")]
     fn of(bin: usize) -> (usize, Self) {
@@ -72,7 +72,7 @@ impl Position {
     }
 }
 
-/// Six bins.
+/// A word of six bins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct BinWord(u64);
 
@@ -96,7 +96,7 @@ impl BinWord {
         scale == 0 || is_counted(scale)
     }
 
-    /// After a lost exchange: the call tries again with the draw that it has made.
+    /// Makes the call try again with the draw that it has made, after a lost exchange.
     #[cold]
     #[inline(never)]
     fn take_back_draw(self) {
@@ -115,7 +115,7 @@ impl BinWord {
         }
     }
 
-    /// The word after one more call where the bin is full: all six count twice as much.
+    /// The word after one more call, if the bin is full: all six bins go to the next scale.
     #[cold]
     #[inline(never)]
     fn halved(self, position: Position) -> Self {
@@ -123,7 +123,7 @@ impl BinWord {
         if scale == layout::SCALE.max() {
             return self;
         }
-        // The call itself has drawn, unless the counts were exact.
+        // The call has drawn already, unless the counts were exact.
         let draw = match scale {
             0 => Draw::new(),
             _ => Draw::latest(),
@@ -135,8 +135,8 @@ impl BinWord {
                 count if other.0 == position.0 => count + 1,
                 count => count,
             };
-            // Half of the odd ones are rounded up, so that no part of the distribution grows. Each has a
-            // bit of its own, among the upper ones, which are mixed best.
+            // Half of the odd counts are rounded up, so that no part of the distribution grows.
+            // Each bin has its own bit, among the upper bits, which are mixed best.
             let is_up = bits >> (63 - other.0) & 1;
             let rounded = count / 2 + ((count % 2) & is_up);
             halved |= other.of_count(rounded);
@@ -145,17 +145,17 @@ impl BinWord {
     }
 }
 
-/// The histograms of all buckets of a window. Either one thread alone writes them, by the methods with
-/// `own` in their names, or several do by the other.
+/// The histograms of all buckets of a window. Either one thread alone writes them, with the methods
+/// that have `own` in their names. Or several threads write them, with the other method.
 #[derive(Debug)]
 pub struct Histograms {
     words: Aligned<Stamped>,
-    /// Words of bins in a bucket. In front of them stands the header.
+    /// The number of words with bins in a bucket. The header stands before them.
     bin_words: usize,
 }
 
 impl Histograms {
-    /// How many bins stand in one word, and lose precision together.
+    /// The number of bins in one word. They lose precision together.
     pub const BINS_A_WORD: usize = layout::BINS as usize;
 
     /// Histograms of `bins` bins each, for `buckets` buckets.
@@ -186,12 +186,12 @@ impl Histograms {
         Some((self.words.get(begin + word)?, position))
     }
 
-    /// The header of the next turn, whose stamp is given.
+    /// The header of the next turn, with the given stamp.
     fn next_header(header: u64, stamp: Stamp) -> u64 {
         stamp.bits() | header::SEQUENCE.of(header::SEQUENCE.get(header) + 1)
     }
 
-    /// Counts one call if the bucket is already that of `stamp`, and says whether it is.
+    /// Counts one call if the bucket already belongs to `stamp`, and returns whether it does.
     #[must_use]
     #[inline]
     pub fn add_own_at_once(&self, slot: u32, stamp: Stamp, bin: usize) -> bool {
@@ -199,8 +199,8 @@ impl Histograms {
         else {
             return false;
         };
-        // Nobody else writes these words. Who gets them after this thread
-        // gets them through the lane (see `ThreadSlots`).
+        // No other thread writes these words. The next thread that writes them gets them through
+        // the thread slot (see `ThreadSlots`).
         let header = header.load();
         if Stamp::from_upper_bits(header) != stamp {
             return false;
@@ -217,7 +217,8 @@ impl Histograms {
         true
     }
 
-    /// The same, or begins the turn of `stamp` if it `is_current`; says whether the call was counted.
+    /// Like [`add_own_at_once`](Self::add_own_at_once), but starts the turn of `stamp` if
+    /// `is_current` returns `true`. Returns whether the call was counted.
     pub fn add_own(
         &self,
         slot: u32,
@@ -231,35 +232,42 @@ impl Histograms {
         let Some(header) = self.header(slot).filter(|_| is_current()) else {
             return false;
         };
-        // All of them, lest a word that is not written to for 32 turns be taken for a present one.
+        // All words are cleared. A word that isn't written for 32 turns would otherwise pass for a
+        // current one.
         for word in self.bins(slot) {
             word.store_alone(0);
         }
-        // Release: pairs with the Acquire in `read`; who finds the sequence finds the words cleared.
+        // Release: pairs with the Acquire in `read`. A reader that finds the sequence finds the
+        // words cleared. Without it the reader could count calls of an older turn with this
+        // sequence.
         let next = Self::next_header(header.load(), stamp);
         header.atomic().store(next, Ordering::Release);
         self.add_own_at_once(slot, stamp, bin)
     }
 
-    /// Counts one call of the bucket that `stamp` names, where several threads do, and says whether it
-    /// was counted. If the bucket is another's, it is taken over, provided that `is_current`, asked
-    /// after the header was read, says that `stamp` is still alive (see `Stamped::update`).
+    /// Counts one call of the bucket that `stamp` names, where several threads count. Returns
+    /// whether it was counted.
+    ///
+    /// A bucket of another stamp is taken over if `is_current` returns `true`. It says whether
+    /// `stamp` is still alive, and is called after the header was read (see `Stamped::update`).
     pub fn add(&self, slot: u32, stamp: Stamp, bin: usize, is_current: impl Fn() -> bool) -> bool {
         let (Some(header), Some((word, position))) = (self.header(slot), self.bin(slot, bin))
         else {
             return false;
         };
         loop {
-            // Acquire: pairs with the Release below. Who finds a younger bucket here also finds the
-            // clock and the state at least as young.
+            // Acquire: pairs with the Release of the header's exchange below. A thread that finds a
+            // younger bucket here then finds a clock and a state at least as young. Without it a
+            // late thread could take itself for current and replace a younger bucket.
             let found = header.atomic().load(Ordering::Acquire);
             if Stamp::from_upper_bits(found) != stamp {
                 if !is_current() {
                     return false;
                 }
                 self.sweep(slot, header, found);
-                // Release: pairs with the Acquire above and in `read`, whose threads find the words
-                // swept. Relaxed: if it has changed, it is read anew.
+                // Release: pairs with the Acquire above and in `read`. A thread that finds the new
+                // header finds the words swept. Without it a word of an older turn with the same
+                // sequence could count. Relaxed: after a failed exchange the header is read again.
                 let next = Self::next_header(found, stamp);
                 let _other_was_first = header.atomic().compare_exchange(
                     found,
@@ -270,8 +278,9 @@ impl Histograms {
                 continue;
             }
             let sequence = header::SEQUENCE.get(found);
-            // Acquire: pairs with the Release below. If the word is of a younger turn than the header
-            // that was read above, then the header, read again, is younger too.
+            // Acquire: pairs with the Release of the word's exchange below. If the word is of a
+            // younger turn than `found`, the header, read again, is younger too. Without it this
+            // thread could replace a word of a younger turn.
             let seen = BinWord(word.atomic().load(Ordering::Acquire));
             let new = if seen.sequence() == sequence {
                 if !seen.counts_next() {
@@ -283,7 +292,10 @@ impl Histograms {
             } else {
                 continue;
             };
-            // Release: pairs with the Acquire above. Relaxed: if it has changed, it is read anew.
+            // Release: pairs with the Acquire loads of the word above and in `sweep`. A thread that
+            // finds this word finds the header that this thread has read, or a younger one. Without
+            // it that thread could replace this word for an older turn. Relaxed: after a failed
+            // exchange the word is read again.
             let exchanged =
                 word.atomic()
                     .compare_exchange(seen.0, new.0, Ordering::Release, Ordering::Relaxed);
@@ -294,12 +306,13 @@ impl Histograms {
         }
     }
 
-    /// Empties all words of older turns than the one that the header was `found` to be of, before the
-    /// header moves on, so that none is left when the sequences come round again.
+    /// Empties all words of turns older than that of the header `found`, before the header moves
+    /// on. So none is left when the sequences repeat.
     fn sweep(&self, slot: u32, header: &Stamped, found: u64) {
         for word in self.bins(slot) {
-            // Acquire: pairs with the Release in `add`. If the word is of a younger turn, then the header,
-            // read after it, is found to have moved on.
+            // Acquire: pairs with the Release of the word's exchange in `add`. If the word is of a
+            // younger turn, the header, read after it, has moved on. Without it this thread could
+            // empty a word of a younger turn.
             let seen = BinWord(word.atomic().load(Ordering::Acquire));
             if seen.0 == 0 || seen.sequence() == header::SEQUENCE.get(found) {
                 continue;
@@ -307,14 +320,15 @@ impl Histograms {
             if header.load() != found {
                 return;
             }
-            // Should somebody have written to it meanwhile, the next sweep finds it.
+            // If another thread has written the word meanwhile, the next sweep finds it.
             let _written = word.exchange(seen.0, 0);
         }
     }
 
-    /// Tells `sum` of the bins of a bucket that have counted calls, if its stamp `is_alive`.
+    /// Passes each bin of a bucket that has counted calls to `sum`, if the bucket's stamp
+    /// `is_alive`.
     ///
-    /// Calls that are counted meanwhile are among them or not; those of another turn are not.
+    /// A call that is counted meanwhile may be included. A call of another turn is never included.
     pub fn read(
         &self,
         slot: u32,
@@ -324,8 +338,9 @@ impl Histograms {
         let Some(header) = self.header(slot) else {
             return;
         };
-        // Acquire: pairs with the Release in `add` and in `add_own`; a reader that finds a sequence finds the
-        // words of the turn that had it before emptied.
+        // Acquire: pairs with the Release of the header in `add` and `add_own`. A reader that finds
+        // a sequence finds the words of the sequence's earlier turn emptied. Without it the reader
+        // could count calls of that turn.
         let header = header.atomic().load(Ordering::Acquire);
         if !is_alive(Stamp::from_upper_bits(header)) {
             return;
@@ -353,15 +368,15 @@ mod tests {
     use super::*;
     use crate::state::Generation;
 
-    /// What is counted of so many calls in each of the six bins of a word.
+    /// The counts of the six bins of a word.
     fn counted(histograms: &Histograms) -> [u64; Histograms::BINS_A_WORD] {
         let mut counts = [0; Histograms::BINS_A_WORD];
         histograms.read(0, |_| true, |bin, count| counts[bin] += count);
         counts
     }
 
-    /// Fails when: a call draws again after a lost exchange, or the bins that are halved beside a full one
-    /// are rounded by the same draw.
+    /// Fails when: a call draws again after a lost exchange, or the other bins of a full word are
+    /// rounded by the same draw.
     #[test]
     fn the_mean_of_what_many_threads_count_in_a_bin_is_what_they_recorded() {
         const RUNS: u64 = 200;

@@ -1,8 +1,8 @@
-//! Who writes to which histogram.
+//! The histograms of a window, spread over threads.
 //!
-//! As with counts: until the window has grown all threads share one set of histograms; then each of
-//! the first lanes gets one of its own, when its thread first records there. What was counted before
-//! stays where it is until it is too old.
+//! They are spread like the counts. Until the window has grown, all threads share one set of
+//! histograms. Then each thread slot gets a set of its own, when its thread first records in it.
+//! Earlier counts stay where they are until they leave the window.
 
 use super::bin::Bin;
 use super::histogram::Histograms;
@@ -24,9 +24,9 @@ pub struct Latencies {
 /// How many calls each bin holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BinCounts {
-    /// Of all calls, or, if they are told apart, of those that succeeded.
+    /// The counts of all calls, or of the successes if outcomes are told apart.
     pub calls: [u64; Bin::COUNT],
-    /// Of those that failed, if they are told apart.
+    /// The counts of the failures, if outcomes are told apart.
     pub failures: [u64; Bin::COUNT],
 }
 
@@ -39,32 +39,34 @@ impl Default for BinCounts {
     }
 }
 
-/// The share of calls that a percentile stands for: a little less, lest 99.9 of 1,000 calls be 999.0000001
-/// of them, and the next one be taken. Never zero.
+/// The share of calls that a percentile stands for. It is a little less than the exact share, and
+/// never zero. Otherwise rounding could turn 99.9 % of 1,000 calls into 999.0000001 calls, and the
+/// next call would be taken.
 pub(crate) fn rank_of(percentile: f64) -> f64 {
     (percentile / 100.0 * (1.0 - 1e-12)).clamp(f64::MIN_POSITIVE, 1.0)
 }
 
 impl BinCounts {
-    /// Forgets all.
+    /// Sets all counts to zero.
     pub fn clear(&mut self) {
         self.calls.fill(0);
         self.failures.fill(0);
     }
 
-    /// How many calls there are.
+    /// The number of calls.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.all().sum()
     }
 
-    /// How many calls each bin holds, whatever their outcome.
+    /// The number of calls in each bin, of all outcomes.
     pub fn all(&self) -> impl Iterator<Item = u64> {
         let both = self.calls.iter().zip(&self.failures);
         both.map(|(calls, failures)| calls + failures)
     }
 
-    /// The time, in nanoseconds, that this many of a hundred calls don't exceed; zero if there are none.
+    /// The time in nanoseconds that `percentile` percent of the calls don't exceed. It is zero if
+    /// there are no calls.
     #[must_use]
     #[allow(
         clippy::cast_possible_truncation,
@@ -87,11 +89,12 @@ impl BinCounts {
 }
 
 impl Latencies {
-    /// Where the bins of failures begin, if they are told apart: at a word of their own.
+    /// The number of the first bin of failures, if outcomes are told apart. It starts a word of its
+    /// own.
     const FAILURES: usize = Bin::COUNT.next_multiple_of(Histograms::BINS_A_WORD);
 
-    /// Histograms for a ring of `buckets`, in which the threads on the first `lanes` lanes, if there
-    /// are several, get histograms of their own.
+    /// Histograms for a ring of `buckets`. If `thread_slots` is above one, the threads on the first
+    /// `thread_slots` slots get histograms of their own.
     #[must_use]
     pub fn new(buckets: u32, thread_slots: u32, by_outcome: bool) -> Self {
         let owners = if thread_slots > 1 { thread_slots } else { 0 };
@@ -108,14 +111,14 @@ impl Latencies {
         Histograms::new(buckets, failures + Bin::COUNT)
     }
 
-    /// Gives all lanes their histograms now.
+    /// Gives all thread slots their histograms now.
     pub fn grow(&self) {
         for own in &self.own {
             own.publish(Self::histograms(self.buckets, self.by_outcome));
         }
     }
 
-    /// The number of a bin among all.
+    /// The number of a bin among the bins of all outcomes.
     #[must_use]
     #[inline]
     pub fn number(&self, bin: Bin, failed: bool) -> usize {
@@ -133,8 +136,8 @@ impl Latencies {
         shape(self) == shape(other)
     }
 
-    /// Counts one call if the caller has a histogram of its own that is already at `place`; says
-    /// whether it has.
+    /// Counts one call if the caller has a histogram of its own that is already at `place`. Returns
+    /// whether the call was counted.
     #[inline]
     pub(super) fn add_at_once(
         &self,
@@ -149,8 +152,8 @@ impl Latencies {
             .is_some_and(|own| own.add_own_at_once(place.slot(), place.stamp(), bin))
     }
 
-    /// Counts one call at `place`, and says whether it was counted; `is_current` says whether the
-    /// place is still alive, `has_grown` whether the window has.
+    /// Counts one call at `place`, and returns whether it was counted. `is_current` says whether
+    /// the place is still alive. `has_grown` says whether the window has grown.
     pub(super) fn add(
         &self,
         bin: usize,
@@ -173,8 +176,8 @@ impl Latencies {
         }
     }
 
-    /// Adds to `counts` what the window that ends with `place` holds; which buckets those are is said
-    /// at `shards::live_sum`.
+    /// Adds the counts of the window that ends with `place` to `counts`. The buckets are those of
+    /// `shards::live_sum`.
     pub(super) fn read(&self, place: RingPosition, counts: &mut BinCounts) {
         let present = place.stamp();
         let all = self.own.iter().filter_map(PublishedOnce::get);
@@ -193,7 +196,7 @@ impl Latencies {
                             Some(bin) => counts.failures.get_mut(bin),
                             None => counts.calls.get_mut(bin),
                         };
-                        // Behind the last bin there is room in its word, in which nobody counts.
+                        // The last bin's word has room for more bins, in which nobody counts.
                         if let Some(of) = of {
                             *of += count;
                         }

@@ -1,9 +1,8 @@
-//! The bucket that the calls of the moment go to, found without a division and without waiting for
-//! the clock.
+//! The current bucket, found without a division and without waiting for the clock.
 //!
-//! It is nearly always that of the call before, so that is taken for a guess and then checked. The
-//! check is a branch, which the processor predicts: it finds the word and counts in it while the
-//! reading of the clock is still on its way.
+//! It is nearly always the bucket of the previous call. So that bucket is the guess, which is then
+//! checked. The check is a branch that the processor predicts. The processor finds the word and
+//! counts in it while the clock is still being read.
 
 use super::place::RingPosition;
 use crate::clock::Now;
@@ -12,13 +11,13 @@ use crate::state::Generation;
 use crate::sync::stamped::{Next, Stamped};
 use crate::sync::{AtomicU64, Ordering};
 
-/// The bucket of the latest call, or of one shortly before, and when it begins.
+/// The bucket of the latest call, or of one shortly before, and when the bucket begins.
 ///
-/// The two words are not one, but they can't be mistaken for each other's. A writer changes the
-/// place first and the beginning after it, so who reads the beginning first has a place at least as
-/// late. And who then reads the clock, after the place, reads it no earlier than the writer of the
-/// place did: if the place is later than the beginning, then the clock has left the bucket that
-/// begins there, and the guess is found wrong.
+/// The place and the beginning are two words, but a reader never takes a wrong pair for a match. A
+/// writer changes the place first and then the beginning. So a reader that loads the beginning
+/// first gets a place at least as late. The reader then reads the clock, no earlier than the writer
+/// of the place did. If the place is later than the beginning, the clock has left the bucket that
+/// begins there. The check then finds the guess wrong.
 #[derive(Debug)]
 pub(super) struct Latest {
     /// The first moment of the bucket, in the clock's units.
@@ -28,7 +27,7 @@ pub(super) struct Latest {
     width: u64,
 }
 
-/// What was read of the latest bucket and then of the clock, in this order.
+/// The latest bucket and then the clock, read in this order.
 #[derive(Clone, Copy, Debug)]
 pub struct ClockReading {
     /// The clock, in its own units.
@@ -38,12 +37,12 @@ pub struct ClockReading {
 }
 
 impl ClockReading {
-    /// The reading of a caller who has read the clock before and knows of no bucket.
+    /// The reading of a caller that has read the clock before and knows no bucket.
     #[must_use]
     pub fn at(raw: u64) -> Self {
         Self {
             raw,
-            // No bucket is so narrow that it begins and ends behind the clock.
+            // The bucket seems to begin after the reading, so the guess is never right.
             beginning: raw.wrapping_add(1),
             place: RingPosition::from_bits(0),
         }
@@ -69,10 +68,13 @@ impl Latest {
         self.read_by(|| (clock.raw(), ())).0
     }
 
-    /// Reads the clock, and what else is to be had of it.
+    /// Reads the clock, and returns what else `clock` returns.
     #[inline]
     pub(super) fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
-        // Acquire, both: pair with the Releases in `note`; for why, see the type.
+        // Acquire, both: pair with the Release store of the beginning and the Release of the
+        // place's exchange in `note`. The first makes the place at least as late as the beginning.
+        // The second makes the clock reading no earlier than that of the place's writer. Without
+        // them a call could be counted in another bucket than the clock's.
         let beginning = self.beginning.load(Ordering::Acquire);
         let place = RingPosition::from_bits(self.place.atomic().load(Ordering::Acquire));
         let (raw, more) = clock();
@@ -84,7 +86,7 @@ impl Latest {
         (reading, more)
     }
 
-    /// The bucket of a call of `generation`, if it is that of the reading.
+    /// The bucket of a call of `generation`, if the reading falls into the guessed bucket.
     #[inline]
     pub(super) fn guess(
         &self,
@@ -95,19 +97,19 @@ impl Latest {
         (is_now && reading.place.is_of(generation)).then_some(reading.place)
     }
 
-    /// The number of the bucket that a reading falls in.
+    /// The number of the bucket that a reading falls into.
     fn tick(&self, raw: u64) -> u64 {
         raw / self.width
     }
 
-    /// For how many nanoseconds a bucket lasts, and for how many there has been the one that a reading falls in.
+    /// The width of a bucket, and the time since the reading's bucket began, in nanoseconds.
     pub(super) fn width_and_begun(&self, raw: u64, clock: &impl Now) -> (u64, u64) {
         let beginning = self.tick(raw) * self.width;
         let width = clock.nanos_between(beginning, beginning.saturating_add(self.width));
         (width, clock.nanos_between(beginning, raw))
     }
 
-    /// How many buckets have begun since the clock was read.
+    /// How many buckets have begun since the reading.
     pub(super) fn age(&self, raw: u64, clock: &impl Now) -> u64 {
         self.tick(clock.raw()).saturating_sub(self.tick(raw))
     }
@@ -123,7 +125,8 @@ impl Latest {
             .unwrap_or_else(|| RingPosition::new(generation, self.tick(reading.raw), buckets))
     }
 
-    /// The bucket of a call of `generation` that was not guessed right; from now on it is guessed.
+    /// The bucket of a call of `generation` for which the guess was wrong. It is the guess from now
+    /// on.
     #[cold]
     #[inline(never)]
     pub(super) fn note(
@@ -137,19 +140,23 @@ impl Latest {
         let tick = self.tick(raw);
         let place = RingPosition::new(generation, tick, buckets);
         let beginning = tick * self.width;
-        // Relaxed: a look whether this clock is behind the others', which it isn't, but might be on
-        // a machine whose processors' counters differ. Such a reading guides nobody.
+        // Relaxed: this load only asks whether this clock is behind the others'. Clocks agree,
+        // except on a machine whose processors' counters differ. A reading that is behind is not
+        // noted. No other memory is read because of it.
         if beginning < self.beginning.load(Ordering::Relaxed) {
             return place;
         }
-        // As with a bucket's word, the place that is replaced is an older one: this one is found
-        // current after the other was read. AcqRel in `Stamped::update`: pairs with `read`.
+        // As with a bucket's word, the replaced place is an older one. `is_current` was called
+        // after the other place was read. `Stamped::update` exchanges it with AcqRel, which pairs
+        // with the Acquire in `read`.
         let replaced = self.place.update(
             |_| Next::Other(place.bits()),
             || self.tick(context.raw()) == tick && is_current(),
         );
         if replaced.is_some() {
-            // Release: pairs with the Acquire in `read`, which sees this place or a later one.
+            // Release: pairs with the Acquire in `read`. A reader that sees this beginning sees
+            // this place or a later one. Without it the reader could pair an older place with this
+            // beginning.
             self.beginning.store(beginning, Ordering::Release);
         }
         place

@@ -1,4 +1,4 @@
-//! The window: the stretch of recent calls that the decision looks at.
+//! The window: the recent calls that policies judge.
 
 pub(crate) mod config;
 pub(crate) mod ring;

@@ -1,4 +1,4 @@
-//! Where in the ring a call goes, in one word.
+//! The position of a call in the ring, in one word.
 
 use super::bucket::Stamp;
 use crate::state::Generation;
@@ -11,12 +11,12 @@ use crate::sync::field::Field;
 /// +-----------------+----------------+--+-----------+-+
 /// ```
 ///
-/// *Slot*: the place in the ring. *Turn*: how often the ring had gone round. The upper 42 bits, the
-/// turn and the fast bits of the generation, are a bucket word's stamp as it stands.
+/// *Slot*: the index in the ring. *Turn*: how often the ring had gone round. The upper 42 bits are
+/// the turn and the fast bits of the generation. They are a bucket word's stamp as it is.
 mod layout {
     use super::Field;
 
-    /// As it stands, with its zero: twice the slot.
+    /// The slot with the zero below it, which is twice the slot.
     pub(super) const TWICE_SLOT: Field = Field::lowest(11);
     pub(super) const SLOT: Field = Field::lowest(1).then(10);
     pub(super) const GENERATION: Field = SLOT.then(1).then(super::Generation::BITS);
@@ -34,10 +34,10 @@ impl RingPosition {
     #[allow(clippy::cast_possible_truncation, reason = "ten bits")]
     pub(super) const SLOTS: u32 = layout::SLOT.max() as u32 + 1;
 
-    /// The place of the calls of `generation` in `tick`, in a ring of `buckets`.
+    /// The position of the calls of `generation` in `tick`, in a ring of `buckets`.
     ///
-    /// Their epoch is the tick plus the number of the generation; its remainder is the slot, its
-    /// quotient the turn. The ring's length is added so that the turn before the first exists.
+    /// The epoch is the tick plus the number of the generation. Its remainder is the slot, and its
+    /// quotient is the turn. The ring's length is added so that the turn before the first exists.
     pub(super) fn new(generation: Generation, tick: u64, buckets: u32) -> Self {
         let buckets = u64::from(buckets);
         let epoch = tick + generation.number() + buckets;
@@ -48,7 +48,7 @@ impl RingPosition {
         )
     }
 
-    /// The place so many buckets earlier, fewer than `buckets`, which the ring has.
+    /// The position `age` buckets earlier, in a ring of `buckets`. `age` is less than `buckets`.
     pub(super) fn back(self, age: u32, buckets: u32) -> Self {
         let slot = self.slot();
         let (slot, turns) = match slot.checked_sub(age) {
@@ -81,14 +81,14 @@ impl RingPosition {
         layout::SLOT.get(self.0) as u32
     }
 
-    /// Twice the number of the slot, for who has two words in each.
+    /// Twice the slot, for a caller with two words in each slot.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "eleven bits")]
     pub(super) fn twice_slot(self) -> usize {
         layout::TWICE_SLOT.get(self.0) as usize
     }
 
-    /// What the words of this bucket carry.
+    /// The stamp that the words of this bucket carry.
     #[inline]
     pub(super) fn stamp(self) -> Stamp {
         Stamp::from_upper_bits(self.0)

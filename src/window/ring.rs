@@ -1,42 +1,43 @@
-//! What the core records in: a ring, and what it counts.
+//! The window as the engine sees it: a ring, and what it counts.
 
 use super::{Bin, BinCounts, ClockReading, CountRing, Latencies, Recording, TimeRing};
 use crate::clock::Now;
 use crate::clock::context::CallContext;
 use crate::state::Generation;
 
-/// What a window can count.
+/// A kind of call that a window counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tally {
     /// A call that succeeded.
     Success,
-    /// A call that was not counted: ignored, in a generation that lets calls through; rejected, in
-    /// one that doesn't. No generation counts both, which saves a word in each bucket.
+    /// A call that policies don't count. In a generation that admits calls it was ignored. In a
+    /// generation that rejects calls it was rejected. No generation counts both, which saves a word
+    /// in each bucket.
     Uncounted,
     /// A call that failed.
     Failure,
-    /// A call that took too long. It has succeeded or failed besides, and was counted as that first.
+    /// A call that took too long. It has also succeeded or failed, and was counted as that first.
     Slow,
 }
 
 impl Tally {
-    /// Whether threads have words of their own for it.
+    /// Whether each thread has its own words for this kind.
     #[inline]
     pub(super) fn is_spread(self) -> bool {
         matches!(self, Self::Success | Self::Uncounted)
     }
 }
 
-/// What the decision sees of a window.
+/// The counts of a window that policies judge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Calls that succeeded.
     pub successes: u64,
     /// Calls that failed.
     pub failures: u64,
-    /// Those among both that took too long.
+    /// Calls among both that took too long.
     pub slow: u64,
-    /// Calls that have not come back and have already taken too long.
+    /// Calls still in flight that have already taken too long.
     pub overdue: u64,
 }
 
@@ -47,24 +48,24 @@ impl Counts {
         self.successes + self.failures
     }
 
-    /// How many of the calls were slow.
+    /// The number of slow calls, at most the number of calls.
     #[must_use]
     pub fn slow_of_calls(&self) -> u64 {
         self.slow.min(self.calls())
     }
 }
 
-/// What a breaker's window keeps of the time that calls take.
+/// What a window keeps of the durations of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
-    /// Whether it counts the slow ones.
+    /// Whether the window counts slow calls.
     pub counts_slow: bool,
-    /// Whether it has histograms.
+    /// Whether the window has histograms.
     pub recording: Recording,
 }
 
 impl Timing {
-    /// Calls are not timed.
+    /// The setting for calls that aren't timed.
     pub const NONE: Self = Self {
         counts_slow: false,
         recording: Recording::Off,
@@ -77,19 +78,19 @@ impl Timing {
     }
 }
 
-/// How long a call took.
+/// The duration of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Took {
-    /// In nanoseconds.
+    /// The duration in nanoseconds.
     pub nanos: u64,
-    /// Whether that is too long.
+    /// Whether the call took too long.
     pub is_slow: bool,
 }
 
-/// `part` of `whole`, which isn't zero.
+/// `part` divided by `whole`, which isn't zero.
 ///
-/// Divided, not compared with `threshold × whole`: the quotient of two integers is rounded once, as
-/// the literal was, so 3 of 30 is 0.1, while 0.1 × 30 is more than 3.
+/// The code divides instead of comparing with `threshold × whole`. The quotient of two integers is
+/// rounded once, as the literal was. So 3 of 30 is 0.1, while 0.1 × 30 is more than 3.
 #[allow(
     clippy::cast_precision_loss,
     reason = "a rate needs no more than 53 bits of a count"
@@ -98,22 +99,22 @@ pub(crate) fn rate(part: u64, whole: u64) -> f64 {
     part as f64 / whole as f64
 }
 
-/// A window as the core records in it: one of the rings, chosen when the breaker is built.
+/// A window as the engine records in it: one of the rings, chosen when the breaker is built.
 #[derive(Debug)]
 pub enum Ring {
-    /// The last stretch of time, in buckets.
+    /// A recent stretch of time, in buckets.
     Time(TimeRing),
-    /// The last n calls. Boxed because it keeps a cache line to itself, which breakers with a time
-    /// window needn't pay for.
+    /// The last n calls. Boxed because this ring keeps a cache line to itself. Breakers with a time
+    /// window shouldn't pay for that line.
     Count(Box<CountRing>),
 }
 
 impl Ring {
-    /// Counts one call of `generation`, and says whether it was counted.
+    /// Counts one call of `generation`, and returns whether it was counted.
     ///
-    /// It is not when it comes too late: its bucket has left the window, or `is_current` says that
-    /// its generation is over. `is_current` is asked only on the rare path on which a word of
-    /// another generation or turn is about to be replaced.
+    /// A call that comes too late isn't counted. Either its bucket has left the window, or
+    /// `is_current` says that its generation is over. Only the rare path that replaces a word of
+    /// another generation or turn calls `is_current`.
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
@@ -135,7 +136,7 @@ impl Ring {
         }
     }
 
-    /// Reads the clock, for who needs the time besides.
+    /// Reads the clock, for a caller that needs the time too.
     #[must_use]
     #[inline]
     pub fn read(&self, clock: &impl Now) -> ClockReading {
@@ -157,7 +158,7 @@ impl Ring {
         }
     }
 
-    /// Records a call that ended when the clock was read; it may have moved on meanwhile.
+    /// Records a call that ended at the clock reading. The clock may have moved on since.
     #[inline]
     pub fn record_at(
         &self,
@@ -173,7 +174,7 @@ impl Ring {
         }
     }
 
-    /// The same, of a call that was timed.
+    /// Like [`record_at`](Self::record_at), for a call that was timed.
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- closed_latency` shows a slower path"
@@ -196,8 +197,8 @@ impl Ring {
                     let bin = latencies.number(bin, failed);
                     ring.record_latency(latencies, bin, reading, generation, context, &is_current);
                 }
-                // After it was counted as a call, so that a reader who begins with the slow ones finds
-                // no more of them than of calls.
+                // The call was counted before. So a reader that starts with the slow calls never
+                // finds more slow calls than calls.
                 if took.is_slow {
                     ring.record_at(reading, Tally::Slow, generation, context, is_current);
                 }
@@ -209,13 +210,16 @@ impl Ring {
         }
     }
 
-    /// What speaks against the dependency in `generation`'s window: its failed and its slow calls.
+    /// The failed and the slow calls of `generation`'s window.
     ///
-    /// While others record, a time window's sums are those of no single moment. The slow ones are read
-    /// first, of which each was counted as a call before; those that a bucket which ends meanwhile takes
-    /// away from the calls are left out by [`Counts::slow_of_calls`]. And both are read before
-    /// the successes: successes that are recorded meanwhile can make a rate too low, but failures
-    /// can't make it too high. Only a bucket that ends meanwhile can: it takes successes away.
+    /// While other threads record, a time window's sums don't belong to a single moment. The slow
+    /// calls are read first, each of which was counted as a call before. A bucket may end after its
+    /// slow calls were read and before its calls are. [`Counts::slow_of_calls`] then caps the slow
+    /// calls.
+    ///
+    /// Both are read before the successes. So successes that are recorded meanwhile can make a rate
+    /// too low, but failures can't make it too high. Only a bucket that ends meanwhile can make it
+    /// too high, because it takes successes away.
     #[must_use]
     #[allow(
         clippy::inline_always,
@@ -235,11 +239,11 @@ impl Ring {
         }
     }
 
-    /// How many failures of a `run` are young enough for the window, which holds these counts.
+    /// How many failures of a `run` are in the window, which holds `counts`.
     ///
-    /// Calls leave a window by time in their order. If the success before the run has left, all
-    /// failures that the window holds are of the run. Otherwise the window holds the whole run. So
-    /// it holds the lesser of the two numbers.
+    /// Calls leave a time window in their order. If the success before the run has left, all
+    /// failures in the window are of the run. Otherwise the window holds the whole run. So it holds
+    /// the smaller of the two numbers.
     #[must_use]
     #[inline]
     pub fn run_held(
@@ -255,8 +259,10 @@ impl Ring {
         }
     }
 
-    /// Adds to these the successes, if the sum is `worth` knowing: asked first without any, and again
-    /// as they are added.
+    /// Adds the successes to `counts`, as long as `worth` returns `true` for the sum.
+    ///
+    /// `worth` is called before any success is added, and again after each part. Returns `None` as
+    /// soon as it returns `false`.
     pub fn add_successes(
         &self,
         counts: Counts,
@@ -273,13 +279,13 @@ impl Ring {
                 context.known_thread_slot(),
                 worth,
             ),
-            // It has no such parts; they were all counted at once.
+            // This ring has no parts. Its calls were all counted at once.
             Self::Count(_) => Some(counts),
         }
     }
 
-    /// The failures and successes of the last `buckets` buckets of `generation`'s window, the present one
-    /// among them, if that is `worth` knowing; asked as in [`add_successes`](Self::add_successes).
+    /// The failures and successes of the last `buckets` buckets of `generation`'s window, the
+    /// current bucket included. Calls `worth` like [`add_successes`](Self::add_successes).
     pub fn short_counts(
         &self,
         buckets: u32,
@@ -296,12 +302,12 @@ impl Ring {
                 context.known_thread_slot(),
                 worth,
             ),
-            // It has no buckets.
+            // This ring has no buckets.
             Self::Count(_) => None,
         }
     }
 
-    /// The same as [`add_successes`](Self::add_successes), whatever it is worth.
+    /// Like [`add_successes`](Self::add_successes), for any sum.
     #[must_use]
     pub fn all_counts(
         &self,
@@ -314,7 +320,7 @@ impl Ring {
             .unwrap_or(counts)
     }
 
-    /// Adds to `counts` how long the calls of `generation`'s window took.
+    /// Adds the latencies of `generation`'s window to `counts`.
     pub fn read_latencies(
         &self,
         latencies: Option<&Latencies>,
@@ -335,7 +341,7 @@ impl Ring {
         }
     }
 
-    /// How many calls `generation`'s window holds.
+    /// The number of calls in `generation`'s window.
     #[must_use]
     pub fn calls(
         &self,
@@ -352,7 +358,7 @@ impl Ring {
         }
     }
 
-    /// How many calls of `generation` were not counted; see [`Tally::Uncounted`].
+    /// The number of uncounted calls of `generation`; see [`Tally::Uncounted`].
     #[must_use]
     pub fn uncounted(&self, generation: Generation, reading: ClockReading) -> u64 {
         match self {
@@ -361,7 +367,7 @@ impl Ring {
         }
     }
 
-    /// Whether what one has counted is what the other would have, had it been there.
+    /// Whether the other window would have counted the same in this window's place.
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
         match (self, other) {
@@ -371,7 +377,7 @@ impl Ring {
         }
     }
 
-    /// Lets the window grow now, if it does.
+    /// Makes the window grow now, if it can grow.
     pub fn grow(&self) {
         match self {
             Self::Time(ring) => ring.grow(),
@@ -379,7 +385,7 @@ impl Ring {
         }
     }
 
-    /// Readies the window for `generation`, which the caller has just entered.
+    /// Prepares the window for `generation`, which the caller has just entered.
     pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
         match self {
             // Its words tell generations apart by themselves.

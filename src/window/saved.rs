@@ -1,4 +1,4 @@
-//! What is saved of a window.
+//! The saved form of a window.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,25 +9,24 @@ use crate::error::ConfigError;
 use crate::state::Generation;
 use crate::util::checksum::{Checksum, Summed, summed};
 
-/// What a window had counted.
+/// The counts of a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SavedWindow {
-    /// Of a window by time.
+    /// The counts of a time window.
     Time(SavedBuckets),
-    /// Of a window by count.
+    /// The calls of a count window.
     Count(SavedCalls),
 }
 
-/// The counts of a window by time, those of the present bucket first; where all others are zero, they are
-/// left out.
+/// The counts of a time window, the current bucket first. Zeros at the end are left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedBuckets {
-    /// How many buckets the window has.
+    /// The number of buckets.
     pub(super) buckets: u32,
     /// How long a bucket lasts, in nanoseconds.
     pub(super) width: u64,
-    /// For how long there had been the present one, in nanoseconds.
+    /// How long ago the current bucket had begun, in nanoseconds.
     pub(super) begun: u64,
     pub(super) successes: Vec<u64>,
     pub(super) failures: Vec<u64>,
@@ -45,15 +44,15 @@ summed!(SavedBuckets {
     uncounted,
 });
 
-/// The calls of a window by count.
+/// The calls of a count window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedCalls {
-    /// How many calls the window holds at most.
+    /// The maximum number of calls.
     pub(super) length: u64,
-    /// A letter for each call that it held, the oldest first; see [`letter`].
+    /// A letter for each call of the window, the oldest first; see [`letter`].
     pub(super) outcomes: String,
     pub(super) uncounted: u64,
-    /// If calls leave it by their age.
+    /// The ages of the calls, if calls leave the window by their age.
     pub(super) ages: Option<SavedAges>,
 }
 
@@ -64,14 +63,14 @@ summed!(SavedCalls {
     ages,
 });
 
-/// How old the calls of a window by count were.
+/// The ages of the calls of a count window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedAges {
     /// Width of a tick, in nanoseconds.
     pub(super) width: u64,
-    /// For how long there had been the present one, in nanoseconds.
+    /// How long ago the current tick had begun, in nanoseconds.
     pub(super) begun: u64,
-    /// How many ticks ago a tick was, and how many calls there were since it began.
+    /// How many ticks ago a tick was, and how many calls came since it began.
     pub(super) since: Vec<[u64; 2]>,
 }
 
@@ -90,7 +89,7 @@ impl Summed for SavedWindow {
     }
 }
 
-/// How a call is written.
+/// The letter of a call.
 pub(super) fn letter(failed: bool, slow: bool) -> char {
     match (failed, slow) {
         (false, false) => '.',
@@ -100,7 +99,7 @@ pub(super) fn letter(failed: bool, slow: bool) -> char {
     }
 }
 
-/// Whether the call that is written so had failed, and whether it was slow.
+/// Whether the call of this letter failed, and whether it was slow.
 pub(super) fn outcome(letter: char) -> Option<(bool, bool)> {
     match letter {
         '.' => Some((false, false)),
@@ -111,23 +110,26 @@ pub(super) fn outcome(letter: char) -> Option<(bool, bool)> {
     }
 }
 
-/// By how many ticks older all is that was counted in ticks of `width`, of which the present one had `begun`
-/// so long before it was saved, and that is restored so much later into one that has `begun` so long before.
+/// The number of ticks by which saved counts have aged when they are restored.
 ///
-/// What falls into two ticks goes to the older one: it leaves the window up to a tick too early, but not too
-/// late.
+/// The counts are in ticks of `width` nanoseconds. `saved` is how long before the saving the
+/// current tick had begun. `now` is how long before the restoring the current tick has begun.
+/// `elapsed` is the time between the two.
+///
+/// A count that falls into two ticks goes to the older one. It leaves the window up to a tick too
+/// early, but not too late.
 pub(super) fn ticks_later(width: u64, (saved, now): (u64, u64), elapsed: u64) -> u64 {
     let passed = saved.saturating_add(elapsed);
     passed.saturating_sub(now).div_ceil(width.max(1))
 }
 
 impl SavedWindow {
-    /// The most that a bucket word can count.
+    /// The maximum saved count. A bucket word counts slightly less.
     pub(super) const MOST: u64 = (1 << 48) - 1;
 
-    /// Refuses what no window can have counted.
+    /// Rejects counts that no window can have.
     ///
-    /// `counts_slow` says whether a call could be slow.
+    /// `counts_slow` says whether calls can be slow.
     pub(crate) fn check(&self, counts_slow: bool) -> Result<(), ConfigError> {
         match self {
             Self::Time(saved) => {
@@ -148,7 +150,7 @@ impl SavedWindow {
                 }
                 let sum = |counts: &[u64]| counts.iter().sum::<u64>();
                 let calls = sum(&saved.successes) + sum(&saved.failures);
-                // Large counts are estimates, so there may seem to be more slow calls than calls.
+                // Large counts are estimates, so the slow calls may seem more than the calls.
                 let most = if counts_slow { calls + calls / 4 } else { 0 };
                 check("window.slow", sum(&saved.slow), 0..=most)
             }
@@ -205,7 +207,7 @@ fn check(
 }
 
 impl Ring {
-    /// What `generation`'s window holds, and how old it is.
+    /// Saves the counts of `generation`'s window and their ages.
     pub(crate) fn save(
         &self,
         generation: Generation,
@@ -220,8 +222,8 @@ impl Ring {
         }
     }
 
-    /// Puts what was saved so many nanoseconds ago into the window of `generation`, if the window has the
-    /// same shape; a window of another one starts empty.
+    /// Restores counts that were saved `elapsed` nanoseconds ago into `generation`'s window. A
+    /// window of another shape starts empty.
     pub(crate) fn restore(
         &mut self,
         saved: &SavedWindow,
@@ -247,12 +249,12 @@ mod tests {
 
     #[test]
     fn what_falls_into_two_ticks_goes_to_the_older_one() {
-        // The present tick had begun 3 before; 4 later a tick has begun 1 before.
+        // The current tick had begun 3 ns before. 4 ns later a tick has begun 1 ns before.
         assert_eq!(ticks_later(10, (3, 1), 4), 1);
-        // On the same clock nothing falls into two.
+        // On the same clock no count falls into two ticks.
         assert_eq!(ticks_later(10, (3, 3), 20), 2);
         assert_eq!(ticks_later(10, (3, 9), 6), 0);
-        // On a clock that is further in its tick all stays where it was.
+        // On a clock that is further in its tick, all counts stay where they were.
         assert_eq!(ticks_later(10, (3, 9), 0), 0);
         assert_eq!(ticks_later(10, (3, 0), u64::MAX), u64::MAX / 10 + 1);
     }

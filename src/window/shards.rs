@@ -1,13 +1,14 @@
-//! Who writes where: the words of a window, spread so that threads don't write to the same lines.
+//! The words of a window, spread so that threads don't write to the same cache lines.
 //!
-//! A window begins with one word for each bucket and kind of call, which all threads share by
-//! compare-exchange. The first time that two threads collide there, or a bucket of it gets busy, the
-//! window grows: from then on each thread has words of its own for what every call writes, with a
-//! load and a store, which nothing has to lock because nobody else writes there. What only
-//! failures and slow calls write stays shared. They also write to one run, which orders them, so words
-//! of their own would save nothing and would have to be summed.
+//! A window starts with one word for each bucket and kind of call. All threads share it by
+//! compare-exchange. The window grows when two threads first collide there, or when a bucket of it
+//! gets busy. From then on each thread has its own words for what every call writes. It writes them
+//! with a load and a store. Nothing has to lock them, because no other thread writes there.
 //!
-//! What was counted before the window has grown stays where it is until it is too old.
+//! Words that only failures and slow calls write stay shared. Those calls also write to one run,
+//! which orders them. So words of their own would save nothing and would have to be summed.
+//!
+//! Counts from before the growth stay where they are until they leave the window.
 
 use std::iter;
 use std::ops::Range;
@@ -25,15 +26,15 @@ use crate::sync::thread_slot::ThreadSlot;
 
 type Line = CachePadded<[AtomicBucket; WORDS_A_LINE]>;
 
-/// The buckets that a sum is of. They end with the present one; those that stand behind it in the ring
-/// are of the turn before.
+/// The buckets of a sum. They end with the current one. Those behind it in the ring are of the
+/// previous turn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stretch {
-    /// The first of the present turn.
+    /// The first slot of the current turn.
     first: u32,
-    /// Behind the present one.
+    /// The slot after the current one.
     behind: u32,
-    /// The first of the turn before.
+    /// The first slot of the previous turn.
     first_before: u32,
     present: Stamp,
 }
@@ -51,8 +52,8 @@ impl Stretch {
         }
     }
 
-    /// The `last` buckets of the window that ends with `place`, in a ring of `buckets`, which are no
-    /// fewer.
+    /// The `last` buckets of the window that ends with `place`, in a ring of `buckets`. `last` is
+    /// at most `buckets`.
     pub(super) fn last(last: u32, place: RingPosition, buckets: u32) -> Self {
         let whole = Self::whole(place);
         Self {
@@ -63,10 +64,10 @@ impl Stretch {
     }
 }
 
-/// What the words of one kind and shard have counted in these of the ring's `buckets`.
+/// The sum of the words of one kind and shard over `stretch`, in a ring of `buckets`.
 ///
-/// One turn more is counted too: its writer has read the clock later than this reader, and two threads
-/// that each fail and then sum must not both miss the other's failure.
+/// The next turn counts too. Its writer has read the clock later than this reader. Of two threads
+/// that each fail and then sum, at least one must see the other's failure.
 #[allow(
     clippy::inline_always,
     reason = "measured: out of line, `.ci/run instructions` shows a longer path of failures"
@@ -98,7 +99,7 @@ fn live_sum<'a>(
     sum(first..behind, present) + sum(first_before..buckets, present.turn_before())
 }
 
-/// A word for each bucket and kind, for all threads.
+/// One word for each bucket and kind, shared by all threads.
 #[derive(Debug)]
 struct Common(Box<[Line]>);
 
@@ -110,7 +111,7 @@ impl Common {
         Self(lines.collect())
     }
 
-    /// Those of slow calls stand behind the others.
+    /// The number of a word. The words of slow calls stand behind the others.
     #[inline]
     fn number(buckets: u32, slot: u32, tally: Tally) -> usize {
         let (step, first) = match tally {
@@ -120,7 +121,7 @@ impl Common {
         (step * slot + first) as usize
     }
 
-    /// The word, if the kind is counted.
+    /// The word, if the window counts the kind.
     #[inline]
     fn word(&self, buckets: u32, slot: u32, tally: Tally) -> Option<&AtomicBucket> {
         let word = Self::number(buckets, slot, tally);
@@ -135,12 +136,13 @@ impl Common {
     }
 }
 
-/// A word for each bucket and kind that is spread, in several shards, each on lines of its own.
+/// One word for each bucket and spread kind, in several shards. Each shard has cache lines of its
+/// own.
 #[derive(Debug)]
 struct Spread {
-    /// Shard after shard.
+    /// The words, shard after shard.
     words: Aligned<AtomicBucket>,
-    /// Words from shard to shard.
+    /// The number of words from one shard to the next.
     stride: usize,
     shards: u32,
 }
@@ -155,14 +157,14 @@ impl Spread {
         }
     }
 
-    /// The word, if there is such a shard.
+    /// The word, if the shard exists.
     #[inline]
     fn word(&self, shard: u32, twice_slot: usize, tally: Tally) -> Option<&AtomicBucket> {
         let bucket = self.stride * shard as usize + twice_slot;
         self.words.get(bucket + tally as usize)
     }
 
-    /// What each shard has counted, beginning with `first` and going round.
+    /// The sum of each shard, starting with `first` and wrapping around.
     fn sums(
         &self,
         first: u32,
@@ -179,9 +181,9 @@ impl Spread {
 
 #[derive(Debug)]
 struct Grown {
-    /// A shard for the thread on each of the first lanes.
+    /// One shard for the thread on each of the first thread slots.
     own: Spread,
-    /// For the others, who take turns on them.
+    /// The shards that the other threads share, by their numbers.
     shared: Spread,
 }
 
@@ -190,7 +192,8 @@ struct Grown {
 pub(super) struct Shards {
     common: Common,
     grown: PublishedOnce<Grown>,
-    /// How many lanes have words of their own once it has grown; if one, it doesn't grow.
+    /// How many thread slots get words of their own when the window grows. With one, the window
+    /// doesn't grow.
     thread_slots: u32,
     buckets: u32,
 }
@@ -227,7 +230,8 @@ impl Shards {
         self.grown.get().is_some()
     }
 
-    /// Gives the first lanes words of their own, if they haven't got them and are to.
+    /// Gives the first thread slots words of their own, unless they have them or the window doesn't
+    /// grow.
     #[cold]
     #[inline(never)]
     pub(super) fn grow(&self) {
@@ -239,8 +243,8 @@ impl Shards {
         }
     }
 
-    /// Counts one call at `place` if that takes no more than a store: the caller has words of its
-    /// own, and the word is that of the place. Says whether it has.
+    /// Counts one call at `place` if that takes no more than a store. The caller must have words of
+    /// its own, and the word must already be of `place`. Returns whether the call was counted.
     #[inline]
     pub(super) fn add_at_once(
         &self,
@@ -259,8 +263,8 @@ impl Shards {
                 .is_some_and(|word| word.add_own_at_once(place.stamp()))
     }
 
-    /// Counts one call at `place`, and says whether it was counted; `is_current` says whether the
-    /// place is still alive.
+    /// Counts one call at `place`, and returns whether it was counted. `is_current` says whether
+    /// the place is still alive.
     pub(super) fn add(
         &self,
         tally: Tally,
@@ -286,9 +290,9 @@ impl Shards {
         added != Added::Late
     }
 
-    /// How many calls of a kind this stretch of the window has in the words of all threads.
+    /// The number of calls of a kind over `stretch`, in the words that all threads share.
     ///
-    /// Each word is read once; a call that is recorded meanwhile is in the sum or not.
+    /// Each word is read once. A call that is recorded meanwhile may be in the sum.
     #[allow(
         clippy::inline_always,
         reason = "measured: for one kind alone it takes fewer instructions, `.ci/run instructions`"
@@ -302,7 +306,7 @@ impl Shards {
         live_sum(self.buckets, stretch, word)
     }
 
-    /// How many calls of a kind were counted at `place`.
+    /// The number of calls of a kind at `place`.
     pub(super) fn count(&self, tally: Tally, place: RingPosition) -> u64 {
         let stretch = Stretch {
             first: place.slot(),
@@ -317,7 +321,8 @@ impl Shards {
         }
     }
 
-    /// Puts a count at `place`, if the kind is counted, before anybody else knows of the window.
+    /// Stores a count at `place`, if the window counts the kind. No other thread knows of the
+    /// window yet.
     pub(super) fn restore(&self, tally: Tally, place: RingPosition, count: u64) {
         if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
             return;
@@ -327,8 +332,9 @@ impl Shards {
         }
     }
 
-    /// How many calls of another kind it holds, shard by shard, each read when it is asked for. It
-    /// begins with the words of `lane`, which its thread's cache has.
+    /// The number of calls of a spread kind over `stretch`, shard by shard. Each shard is read when
+    /// its number is asked for. The shard of `thread_slot` comes first, because its thread's cache
+    /// has it.
     pub(super) fn others(
         &self,
         tally: Tally,

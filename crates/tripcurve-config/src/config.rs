@@ -12,10 +12,10 @@ use crate::settings::{Settings, Template};
 use crate::shown::shown;
 
 section! {
-    /// Named breakers, and templates of them, as a file describes them.
+    /// Named breakers, and templates for them, as a file describes them.
     ///
-    /// Read it with the reader of your choice: it implements [`Deserialize`] for TOML, JSON, YAML, and whatever
-    /// else says of itself what it holds.
+    /// Read the file with the reader of your choice. This type implements [`Deserialize`] for TOML,
+    /// JSON, YAML and every other self-describing format.
     ///
     /// ```
     /// use tripcurve_config::Config;
@@ -46,13 +46,14 @@ section! {
     ///
     /// # Keys
     ///
-    /// Those of a breaker and of a template. What is left out is as in the template, and else as in
-    /// [`CircuitBreakerBuilder`]. Each key replaces the template's as a whole; `open_for` and `backoff` replace each other.
+    /// Breakers and templates have these keys. A key that is left out has the template's value, or
+    /// else the default of [`CircuitBreakerBuilder`]. Each key replaces the template's as a whole.
+    /// `open_for` and `backoff` replace each other.
     ///
     /// | key | value |
     /// |---|---|
     /// | `template` | a name of `templates`; for breakers only |
-    /// | `window` | `{ length = "60s", buckets = 10 }`, either may be left out; or `{ calls = 100, within = "60s" }`, of which `within` may |
+    /// | `window` | `{ length = "60s", buckets = 10 }`, each optional; or `{ calls = 100, within = "60s" }`, with `within` optional |
     /// | `trip_when` | a list of policies, any of which trips; see below |
     /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2` or `max_failure_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_failure_rate` |
     /// | `open_for` | `"5s"`; with every recovery, also an adaptive one |
@@ -65,8 +66,8 @@ section! {
     /// | `latency` | `"off"`, `"combined"` or `"by-outcome"` |
     /// | `shards` | a number |
     ///
-    /// A duration has its units, as `"250ms"`, `"1m 30s"` or `"1d"`; `"forever"` is [`Duration::MAX`]. A year is
-    /// one of 365.25 days. A policy is one of
+    /// A duration has units, such as `"250ms"`, `"1m 30s"` or `"1d"`. `"forever"` is
+    /// [`Duration::MAX`]. A year has 365.25 days. A policy is one of these:
     ///
     /// - `{ consecutive_failures = 5 }`
     /// - `{ failure_count = 20 }`
@@ -78,23 +79,24 @@ section! {
     /// - `"adaptive"`, or with settings
     ///   `{ adaptive = { tolerate = 0.25, false_trip_budget = "1d", slower_than = "2s" } }`
     ///
-    /// of which what has a default in [`TripPolicy`](tripcurve::TripPolicy) may be left out.
+    /// A setting that has a default in [`TripPolicy`](tripcurve::TripPolicy) may be left out.
     ///
     /// # Changing it while calls run
     ///
-    /// `CircuitBreaker::reconfigure` takes what
-    /// [`builder`](Self::builder) gives, and `Registry::reconfigure` what
-    /// [`template`](Self::template) gives. Look all of them up first, and nothing has changed if
-    /// the file has a mistake; a breaker for which the file says nothing new stays untouched. A
-    /// change of `enabled` or `metrics_only` switches the breaker off or on; a breaker that was
-    /// disabled by hand stays so until they change. The guide prints a function that follows a
-    /// file; the example `reload` applies one under load.
+    /// `CircuitBreaker::reconfigure` takes the result of [`builder`](Self::builder), and
+    /// `Registry::reconfigure` that of [`template`](Self::template). Get all builders first. Then
+    /// nothing has changed yet if the file has a mistake. A breaker for which the file says nothing
+    /// new stays untouched.
+    ///
+    /// A change of `enabled` or `metrics_only` switches the breaker off or on. A breaker that was
+    /// disabled by hand stays disabled until they change. The guide prints a function that follows
+    /// a file. The example `reload` applies one under load.
     ///
     /// # Errors
     ///
-    /// The reader refuses what it can't understand, unknown keys too; [`check`](Self::check),
-    /// [`builder`](Self::builder) and [`build`](Self::build) refuse what makes no sense. Either way the error names
-    /// the place in the file.
+    /// The reader refuses what it can't understand, including unknown keys. [`check`](Self::check),
+    /// [`builder`](Self::builder) and [`build`](Self::build) refuse settings that make no sense.
+    /// Either error names the place in the file.
     ///
     /// ```
     /// use tripcurve_config::Config;
@@ -122,13 +124,14 @@ section! {
     /// | a name | 1,024 characters |
     /// | policies of a breaker | 64 |
     ///
-    /// What is beyond them is refused where it stands. Reading and [`check`](Self::check) take time
-    /// in proportion to the file.
+    /// A value beyond its limit is refused at its place in the file. Reading and
+    /// [`check`](Self::check) take time in proportion to the file.
     ///
     /// # Editors
     ///
-    /// `config.schema.json` of this package is a [JSON Schema](https://json-schema.org) of such a file. Put it beside yours and name
-    /// it there, and an editor offers the keys, says what they are for, and underlines mistakes as they are typed:
+    /// `config.schema.json` of this package is a [JSON Schema](https://json-schema.org) of such a
+    /// file. Put it next to your file and name it there. An editor then offers the keys, explains
+    /// them, and underlines mistakes as you type:
     ///
     /// | file | first line |
     /// |---|---|
@@ -136,14 +139,15 @@ section! {
     /// | JSON, within the braces | `"$schema": "./config.schema.json",` |
     /// | YAML | `# yaml-language-server: $schema=./config.schema.json` |
     ///
-    /// It knows the bounds of numbers and which keys go together. What it can't know are those of durations, and
-    /// whether settings fit each other; [`check`](Self::check) does. With the feature `schema` there is
-    /// `schemars::JsonSchema` for `Config`, which makes it.
+    /// The schema knows the bounds of numbers and which keys go together. It can't know the bounds
+    /// of durations, or whether settings fit each other. [`check`](Self::check) does. The feature
+    /// `schema` adds `schemars::JsonSchema` for `Config`, which generates the schema.
     ///
     /// # Writing
     ///
-    /// It implements [`Serialize`](serde::Serialize) too, and writes what it has read: durations as they were spelt, names in
-    /// [their order](Self::names), nothing that was left out. Comments and layout are the reader's and are lost.
+    /// `Config` also implements [`Serialize`](serde::Serialize), and writes what it has read.
+    /// Durations keep their spelling, names keep [their order](Self::names), and keys that were
+    /// left out stay out. Comments and layout are lost.
     ///
     /// [`Duration::MAX`]: std::time::Duration::MAX
     pub struct Config {
@@ -163,11 +167,11 @@ impl<'de> Deserialize<'de> for Config {
 }
 
 impl Config {
-    /// How many bytes a file may have: 64 MiB. The largest file that anybody has tried, of 16,000
-    /// breakers, has two.
+    /// The most bytes that a file may have: 64 MiB. The largest file tried so far, of 16,000
+    /// breakers, has two MiB.
     pub const MAX_FILE_LEN: u64 = 64 << 20;
 
-    /// Refuses a file of so many bytes if it is too long, before a reader takes the memory for it.
+    /// Refuses a file of `bytes` bytes if it is too long, before a reader takes the memory for it.
     ///
     /// ```
     /// use tripcurve_config::Config;
@@ -197,19 +201,22 @@ impl Config {
         ))
     }
 
-    /// The names of the breakers, in the order in which the reader gave them: that of the file, or sorted, as
-    /// by `toml` without its feature `preserve_order`.
+    /// The names of the breakers, in the order in which the reader gave them.
+    ///
+    /// Most readers keep the order of the file. `toml` sorts the names, unless its feature
+    /// `preserve_order` is on.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.all_breakers().map(|(name, _)| name.as_str())
     }
 
-    /// The names of the templates, in the same order.
+    /// The names of the templates, ordered like [`names`](Self::names).
     pub fn template_names(&self) -> impl Iterator<Item = &str> {
         self.all_templates().map(|(name, _)| name.as_str())
     }
 
-    /// Checks all breakers and templates, so that a mistake is found when the file is read and not when its
-    /// breaker is needed first. Builds none of them.
+    /// Checks all breakers and templates, and builds none of them.
+    ///
+    /// So a mistake is found when the file is read, and not when its breaker is first needed.
     ///
     /// # Errors
     /// The first setting that makes no sense, with its place in the file.
@@ -220,12 +227,15 @@ impl Config {
             .try_for_each(|name| self.template(name).map(drop))
     }
 
-    /// A builder with the settings of a breaker, for what no file can say: a
-    /// [clock](CircuitBreakerBuilder::clock), a [classifier](CircuitBreakerBuilder::classify), [listeners](CircuitBreakerBuilder::on_transition).
+    /// A builder with the settings of a breaker. It can be built.
+    ///
+    /// Use it for settings that no file can hold: a [clock](CircuitBreakerBuilder::clock), a
+    /// [classifier](CircuitBreakerBuilder::classify) or
+    /// [listeners](CircuitBreakerBuilder::on_transition).
     ///
     /// # Errors
-    /// There is no breaker of this name, or one of its settings makes no sense; then with its place in the
-    /// file. What it returns can be built.
+    /// There is no breaker of this name, or one of its settings makes no sense. An error
+    /// about a setting names the setting's place in the file.
     pub fn builder(&self, name: &str) -> Result<CircuitBreakerBuilder, ConfigError> {
         let Some(own) = find(self.breakers.as_ref(), name) else {
             let hint = "a breaker is asked for by its name in the file";
@@ -248,7 +258,7 @@ impl Config {
         let settings = settings.as_ref().unwrap_or(own);
         checked(name, settings, |key, error| match template {
             Some((template_name, template)) if !own.has(key) && template.has(key) => {
-                // What the template says may make no sense only together with what the breaker says.
+                // The template's setting may make no sense only together with the breaker's own.
                 error.hint = format!("{} (for {at})", error.hint);
                 place("templates", template_name)
             }
@@ -256,16 +266,17 @@ impl Config {
         })
     }
 
-    /// The breaker with its settings.
+    /// The breaker of this name, with its settings.
     ///
     /// # Errors
-    /// As of [`builder`](Self::builder).
+    /// This returns the errors of [`builder`](Self::builder).
     pub fn build(&self, name: &str) -> Result<CircuitBreaker, ConfigError> {
         self.builder(name)?.build()
     }
 
-    /// A builder with the settings of a template, and its name: for breakers that the file doesn't name, as
-    /// those of a `Registry`.
+    /// A builder with the settings and the name of a template.
+    ///
+    /// Use it for breakers that the file doesn't name, such as those of a `Registry`.
     ///
     /// # Errors
     /// There is no such template, or one of its settings makes no sense.
@@ -294,7 +305,9 @@ fn place(group: &str, name: &str) -> String {
     At::Key(&At::Key(&At::File, group), name).to_string()
 }
 
-/// A builder that can be built; `at` says where in the file the section stands that has a key.
+/// Returns a builder that can be built.
+///
+/// `at` says where in the file the section that has the given key stands.
 fn checked(
     name: &str,
     settings: &Settings,

@@ -9,7 +9,7 @@ use tripcurve::policy::{BurnRate, FailureRate, LatencyPercentile, SlowRate, Slow
 pub(crate) const MAX_POLICIES: usize = 64;
 
 section! {
-    /// One policy: a key that says which, and its settings beside it.
+    /// One policy: a key that names it, and its settings.
     pub(crate) struct Policy {
         /// Trips when so many calls have failed in a row.
         consecutive_failures: u32 { "minimum": 1, "maximum": u32::MAX },
@@ -55,7 +55,7 @@ impl Meaning for Policy {
         "any of them trips, so leave those out that another one covers",
     );
 
-    /// Each begins with the key that says which policy it is.
+    /// Each form begins with the key that names the policy.
     const FORMS: &'static [Form] = &[
         Form {
             needs: &["consecutive_failures"],
@@ -163,7 +163,7 @@ impl Policy {
     }
 }
 
-/// The value with a setting, if there is one.
+/// Applies `set` to the value if there is a setting.
 pub(crate) fn with<T, V>(value: T, setting: Option<V>, set: impl FnOnce(T, V) -> T) -> T {
     match setting {
         Some(setting) => set(value, setting),
@@ -172,7 +172,8 @@ pub(crate) fn with<T, V>(value: T, setting: Option<V>, set: impl FnOnce(T, V) ->
 }
 
 section! {
-    /// The settings of the adaptive policy, a table of their own as it has no number of its own.
+    /// The settings of the adaptive policy. They are a table, because the policy has no main
+    /// number.
     pub(crate) struct Adaptive {
         /// The share of failed calls up to which the breaker doesn't trip, however unusual it is.
         tolerate: f64 { "minimum": 0, "maximum": 0.9 },

@@ -1,6 +1,6 @@
-//! Reading with the place of each value at hand, so that every error can name it.
+//! Reading with the place of each value, so that every error can name it.
 //!
-//! Serde's derive would say "unknown field `bucket`", of whichever breaker.
+//! Serde's derive would say "unknown field `bucket`", but not of which breaker.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -23,7 +23,7 @@ impl<'a> At<'a> {
     }
 }
 
-/// As TOML writes it: `breakers.payments.trip_when[0].min_calls`.
+/// Writes the place as TOML does: `breakers.payments.trip_when[0].min_calls`.
 impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -38,7 +38,7 @@ impl fmt::Display for At<'_> {
     }
 }
 
-/// A dot within a name must not look like one between two.
+/// Quotes a key if needed. A dot within a name must not look like one between two names.
 fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
     let is_bare = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
     let shown = shown(key);
@@ -49,18 +49,18 @@ fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
     }
 }
 
-/// What can be read at a place.
+/// A value that can be read at a place.
 pub(crate) trait Read: Sized {
-    /// What several of them are, for errors.
+    /// What errors call a list of such values.
     const LIST: &'static str = "a list";
 
-    /// The most that a list may have, and the hint for a longer one.
+    /// The most items that a list may have, and the hint for a longer one.
     const MOST: (usize, &'static str) = (usize::MAX, "");
 
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error>;
 }
 
-/// Hands the place to what is read there.
+/// A seed that hands the place to the value that is read there.
 pub(crate) struct Reader<'a, T>(&'a At<'a>, PhantomData<T>);
 
 impl<'a, T: Read> Reader<'a, T> {
@@ -110,14 +110,14 @@ impl<T: Read> Read for Vec<T> {
     }
 }
 
-/// A part of the file with keys of its own, all of which may be left out.
+/// A part of the file with keys of its own, all of them optional.
 pub(crate) trait Section: Default {
     const KEYS: &'static [&'static str];
 
     /// Whether there is a value for the key.
     fn has(&self, key: &str) -> bool;
 
-    /// Its values, and those of another where it has none.
+    /// These values, and those of `other` where there are none.
     fn or(&self, other: &Self) -> Self;
 
     /// Takes the value of one of the [`KEYS`](Self::KEYS).
@@ -129,10 +129,10 @@ pub(crate) trait Section: Default {
     ) -> Result<(), A::Error>;
 }
 
-/// Writes a [`Section`]: a struct with its keys as fields, each of which may be left out, in the order in which they
-/// are written.
+/// Writes a [`Section`]: a struct with its keys as optional fields, in the order in which they are
+/// written.
 ///
-/// What stands above a key, and the limits behind its type, tell editors what to put there.
+/// The doc comment of a key, and the limits behind its type, tell editors what to put there.
 macro_rules! section {
     (
         $(#[$about:meta])*
@@ -223,7 +223,7 @@ macro_rules! section {
 }
 pub(crate) use section;
 
-/// How a key is written, where Rust couldn't have it as a field.
+/// The name of a key in the file. It may be one that Rust couldn't have as a field.
 macro_rules! key {
     ($key:ident) => {
         stringify!($key)
@@ -234,7 +234,7 @@ macro_rules! key {
 }
 pub(crate) use key;
 
-/// Reads a section that is what it says, with no meaning besides; `what` it is, for errors.
+/// Reads a section that has no meaning beyond its keys. `what` is its name in errors.
 pub(crate) fn read_section<'de, S: Section, D: Deserializer<'de>>(
     from: D,
     what: &str,
@@ -257,7 +257,9 @@ pub(crate) fn read_section<'de, S: Section, D: Deserializer<'de>>(
     from.deserialize_map(Keys(what, at, PhantomData))
 }
 
-/// Reads the keys of a section, each at most once and no others; a word may be `short` for some of them.
+/// Reads the keys of a section, each at most once and no others.
+///
+/// `short` is the word that may stand for the keys, for errors.
 fn read_keys<'de, S: Section, A: MapAccess<'de>>(
     mut map: A,
     at: &At<'_>,
@@ -274,8 +276,9 @@ fn read_keys<'de, S: Section, A: MapAccess<'de>>(
     Ok(section)
 }
 
-/// Reads the next key of a section. What is wrong with it is said here, so that the reader shows the key and not the
-/// whole section.
+/// Reads the next key of a section.
+///
+/// It reports its own errors, so that the reader shows the key and not the whole section.
 struct Key<'a, S> {
     section: &'a S,
     at: &'a At<'a>,
@@ -300,7 +303,7 @@ impl<S: Section> Visitor<'_> for Key<'_, S> {
     fn visit_str<E: Error>(self, key: &str) -> Result<&'static str, E> {
         let at = self.at.key(key);
         let Some(known) = S::KEYS.iter().find(|known| **known == key) else {
-            // Of `$schema` editors know.
+            // Only editors use `$schema`, so the error doesn't list it.
             let known = Words(S::KEYS.iter().filter(|key| !key.starts_with('$')));
             let remedy = match (self.at, self.short) {
                 (At::File, _) => "; breakers stand there by name, as breakers.payments".to_owned(),
@@ -322,11 +325,11 @@ pub(crate) fn twice<E: Error>(at: &At<'_>) -> E {
     E::custom(format_args!("{at}: is there twice; leave one out"))
 }
 
-/// What can be chosen from, as an enumeration.
+/// Shows possible words as a list.
 pub(crate) struct Words<I>(pub(crate) I);
 
 impl<I> Words<I> {
-    /// The most that are listed.
+    /// The most words that are listed.
     const MOST: usize = 20;
 }
 
@@ -354,24 +357,24 @@ pub(crate) struct Short<S> {
     pub(crate) keys: fn() -> S,
 }
 
-/// A section, or the word that stands for it, of which each has a meaning.
+/// A section with a meaning, or the word that stands for it.
 pub(crate) trait Meaning: Section + PartialEq {
-    /// What the section makes.
+    /// The value that the section means.
     type Value;
 
-    /// What the section is, for errors.
+    /// What errors call the section.
     const WHAT: &'static str;
 
-    /// What several of them are.
+    /// What errors call a list of such sections.
     const LIST: &'static str = "a list";
 
-    /// The most that a list may have, and the hint for a longer one; see [`Read::MOST`].
+    /// The most items that a list may have, and the hint for a longer one; see [`Read::MOST`].
     const MOST: (usize, &'static str) = (usize::MAX, "");
 
-    /// Which keys have a meaning together. No two of the forms fit the same keys.
+    /// The combinations of keys that have a meaning. No keys fit two of the forms.
     const FORMS: &'static [Form];
 
-    /// What may be written instead of some keys.
+    /// The word that may stand for some keys.
     const SHORT: Option<Short<Self>> = None;
 
     /// The meaning of these keys, or why they have none.
@@ -384,7 +387,7 @@ pub(crate) trait Meaning: Section + PartialEq {
     }
 }
 
-/// What was written, which is written again, and what it means.
+/// The keys that were written, to be written again, and their meaning.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Written<S: Meaning> {
     keys: S,
@@ -400,7 +403,7 @@ impl<S: Meaning> Written<S> {
         &self.value
     }
 
-    /// Keys with their meaning, or why they have none.
+    /// The keys with their meaning, or the reason why they have none.
     pub(crate) fn new(keys: S) -> Result<Self, String> {
         let value = keys.meaning()?;
         Ok(Self { keys, value })

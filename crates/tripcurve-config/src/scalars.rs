@@ -92,12 +92,12 @@ impl Read for f64 {
     }
 }
 
-/// What is written as a string.
+/// A value that is written as a string.
 pub(crate) trait Text: Sized {
     /// What the string must be, for errors.
     fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
-    /// What it means; nothing if it isn't as expected.
+    /// The value that the string means; `None` if the string isn't as expected.
     fn of(text: &str) -> Option<Self>;
 }
 

@@ -1,4 +1,4 @@
-//! What editors are told of the file: a JSON Schema, made of the same keys that are read.
+//! The JSON Schema of the file, for editors. It is made from the keys that are read.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,17 +12,17 @@ use crate::scalars::Text;
 use crate::settings::{Settings, Template};
 use crate::words::{Choice, Time, Word};
 
-/// A section that says of its keys what belongs there.
+/// A section that describes its keys.
 pub(crate) trait Described: Section {
     const NAME: &'static str;
 
     fn describe(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)>;
 }
 
-/// What belongs to a key: a value, what it is for, and its limits.
+/// The schema of a key: its value, its purpose and its limits.
 pub(crate) fn described(mut value: Schema, about: &[&str], mut limits: Schema) -> Schema {
     let object = value.ensure_object();
-    // The limits say as much, and more.
+    // The limits say the same and more.
     object.remove("format");
     object.insert("description".to_owned(), about.concat().trim().into());
     object.append(limits.ensure_object());
@@ -128,7 +128,7 @@ impl JsonSchema for Template {
     }
 }
 
-/// For [editors](Config#editors), or as a part of the schema of a larger file.
+/// Generates the schema for [editors](Config#editors), or for a part of a larger file's schema.
 ///
 /// ```
 /// use schemars::generate::SchemaSettings;
@@ -180,7 +180,7 @@ impl JsonSchema for Time {
             "type": "string",
             "description": expected,
             "pattern": format!(r"^(forever|\s*({number}({units})\s*)+)$"),
-            // Not of JSON Schema, but editors show it instead of the pattern.
+            // This isn't part of JSON Schema, but editors show it instead of the pattern.
             "patternErrorMessage": expected,
             "examples": ["250ms", "5s", "1m 30s", "1d", "forever"],
         })

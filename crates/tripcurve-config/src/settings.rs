@@ -1,4 +1,4 @@
-//! The settings of a breaker or of a template, as a file says them.
+//! The settings of a breaker or of a template, as a file gives them.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tripcurve::window::{CountWindow, Recording, Window};
 use tripcurve::{CircuitBreakerBuilder, Outcome, Recovery, State};
 
 section! {
-    /// All of them, each by the name of the builder's method.
+    /// All settings, each under the name of the builder's method.
     pub(crate) struct Settings {
         /// The template whose settings hold where this breaker has none of its own: a name of `templates`.
         pub(crate) template: String { "maxLength": crate::named::MAX_NAME_CHARS },
@@ -66,7 +66,7 @@ impl Read for Settings {
     }
 }
 
-/// Settings for breakers to have.
+/// Settings that breakers can have.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Template(pub(crate) Settings);
 
@@ -91,9 +91,9 @@ impl serde::Serialize for Template {
 }
 
 impl Settings {
-    /// These, and those of the template where these say nothing.
+    /// These settings, and those of the template where these say nothing.
     pub(crate) fn over(&self, template: &Self) -> Self {
-        // Each replaces the other.
+        // `open_for` and `backoff` replace each other.
         let says_open_time = self.open_for.is_some() || self.backoff.is_some();
         let open_time = if says_open_time { self } else { template };
         Self {
@@ -146,7 +146,7 @@ impl Settings {
         with(builder, self.shards, CircuitBreakerBuilder::shards)
     }
 
-    /// Where in these settings the builder's complaint is at home.
+    /// The place in these settings that the builder's error is about.
     pub(crate) fn place_of(&self, error: &ConfigError) -> String {
         let setting = &*error.setting;
         if matches!(
@@ -233,7 +233,7 @@ impl Meaning for WindowKeys {
 }
 
 section! {
-    /// A way back.
+    /// A recovery.
     pub(crate) struct RecoveryKeys and is_adaptive: bool {
         /// How many calls are let through while half-open. All must succeed, unless some may fail.
         probes: u32 { "minimum": 1, "maximum": 1023 },

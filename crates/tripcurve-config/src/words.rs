@@ -11,7 +11,7 @@ use tripcurve::{Outcome, State};
 use crate::read::{At, Read, Words};
 use crate::scalars::{Text, read_text};
 
-/// A duration, and how it was written: a minute is `60s` to one person and `1m` to another.
+/// A duration and its spelling: one person writes a minute as `60s`, another as `1m`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Time {
     text: Box<str>,
@@ -34,9 +34,9 @@ impl Text for Time {
     fn of(text: &str) -> Option<Self> {
         let duration = match text {
             "forever" => Duration::MAX,
-            // One part after the other, since humantime panics where several add up to too much.
+            // Each part is parsed alone. humantime panics if several parts add up to too much.
             _ => parts(text).try_fold(Duration::ZERO, |sum, part| {
-                // The one that it takes without a unit.
+                // humantime takes zero without a unit. This file doesn't.
                 let has_unit = part != "0";
                 let part = humantime::parse_duration(part).ok()?;
                 sum.checked_add(part).filter(|_| has_unit)
@@ -49,7 +49,7 @@ impl Text for Time {
     }
 }
 
-/// Splits behind each unit, as `1m 30s` into `1m ` and `30s`.
+/// Splits after each unit: `1m 30s` becomes `1m ` and `30s`.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -74,12 +74,12 @@ impl Serialize for Time {
     }
 }
 
-/// Values that are chosen by a word.
+/// A value that is chosen by a word.
 pub(crate) trait Choice: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
 }
 
-/// One of them.
+/// A value that was chosen by a word.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Word<T>(pub(crate) T);
 

@@ -1,4 +1,4 @@
-//! What is saved of what a percentile usually is.
+//! The saved form of a percentile's usual value.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,14 +7,14 @@ use crate::error::ConfigError;
 use crate::sync::SelfContained;
 use crate::util::checksum::summed;
 
-/// What a percentile usually was.
+/// The saved usual value of a percentile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedPercentileBaseline {
-    /// Which one, in thousandths.
+    /// The percentile, in thousandths.
     percentile: u32,
-    /// How often it was taught.
+    /// The number of observations.
     times: u32,
-    /// The mean's logarithm, as the bits of a float: no reader may round it.
+    /// The mean's logarithm, as the bits of an `f32`, so that no reader can round it.
     logarithm: u32,
 }
 
@@ -25,8 +25,8 @@ summed!(SavedPercentileBaseline {
 });
 
 impl SavedPercentileBaseline {
-    /// The largest logarithm of nanoseconds: of the 68.7 s that a histogram tells apart, and a
-    /// little more.
+    /// The largest logarithm of nanoseconds, slightly above that of the 68.7 s that a histogram
+    /// tells apart.
     const LARGEST: f32 = 25.0;
 
     #[allow(
@@ -42,7 +42,7 @@ impl SavedPercentileBaseline {
         self.percentile == Self::thousandths(percentile)
     }
 
-    /// Refuses what nobody can have taught it.
+    /// Checks that a breaker can have learnt these values.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let logarithm = f32::from_bits(self.logarithm);
         if self.times == 0 && self.logarithm != 0 {

@@ -1,4 +1,4 @@
-//! What the window holds, call by call, and a window that begins with calls.
+//! The calls that a window holds, one by one, and a window that starts with given calls.
 
 use std::collections::HashSet;
 
@@ -6,10 +6,11 @@ use super::{CountRing, Marks, cursor, group, mark};
 use crate::state::Generation;
 
 impl CountRing {
-    /// Whether the calls at the positions from `begin` to before `end` have failed, and whether they
-    /// were slow; the oldest first.
+    /// For each call at the positions `begin..end`, the oldest first: whether it failed, and
+    /// whether it was slow.
     pub(super) fn outcomes(&self, begin: u64, end: u64) -> Vec<(bool, bool)> {
-        // First the slow ones: whether they have failed was written before.
+        // The slow calls are read first. A slow call's failure was written before its slowness, so
+        // it is seen below.
         let slow: HashSet<u64> = self
             .durations
             .iter()
@@ -22,14 +23,14 @@ impl CountRing {
             let number = position / group::SIZE;
             let word = self.group(number).load();
             let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1 == 1;
-            // As in `sum`: what has not been written yet is no call, unless its group has begun.
+            // As in `sum`: a call that isn't written yet is left out, unless its group has begun.
             (group::NUMBER.get(word) == number).then(|| (failed, slow.contains(&position)))
         };
         (begin..end).filter_map(outcome_at).collect()
     }
 
-    /// Begins `generation` with these calls, whether they have failed and were slow, before another
-    /// thread knows of the window. Returns the position of the next call.
+    /// Starts `generation` with these calls, each with whether it failed and whether it was slow.
+    /// No other thread knows of the window yet. Returns the position of the next call.
     pub(super) fn begin_with(
         &self,
         calls: impl Iterator<Item = (bool, bool)>,
@@ -50,7 +51,7 @@ impl CountRing {
 }
 
 impl CountRing {
-    /// Whether it knows how old its calls are.
+    /// Whether the window knows the ages of its calls.
     pub(in crate::window) fn knows_ages(&self) -> bool {
         self.marks.is_some()
     }
@@ -68,8 +69,8 @@ impl CountRing {
         (from, to): (Generation, Generation),
         now: u64,
     ) {
-        // No other thread knows of the ring. Should the generation have begun in it by an
-        // earlier attempt, it begins again behind.
+        // No other thread knows of the ring. An earlier attempt may have started the generation in
+        // it. The generation then starts again at a later position.
         let seen = self.cursor.load();
         if Self::is_of(seen, to) {
             let tag = cursor::GENERATION.of(to.next().number());
@@ -82,7 +83,7 @@ impl CountRing {
         let held = calls.len() as u64;
         let own_end = self.begin_with(calls.into_iter(), to);
         if let (Some(marks), Some(former)) = (&self.marks, &former.marks) {
-            // A tick begins anew where the former one began, so no call seems younger than it is.
+            // Each former tick is counted where it began, so no call seems younger than it is.
             let since = former.since(end, held, now).map(|(age, calls)| {
                 let tick_age = now % former.width + age * former.width;
                 let later = tick_age.saturating_sub(now % marks.width);
@@ -94,8 +95,8 @@ impl CountRing {
 }
 
 impl Marks {
-    /// How many ticks ago each live tick was, and how many of the last `held` calls there were since it
-    /// began; the present tick first.
+    /// The age of each live tick in ticks, the current tick first. With it comes the number of the
+    /// last `held` calls that came since that tick began.
     pub(super) fn since(&self, end: u64, held: u64, now: u64) -> impl Iterator<Item = (u64, u64)> {
         let present = self.tick(now);
         (0..Self::TICKS).filter_map(move |age| {
@@ -103,15 +104,17 @@ impl Marks {
             let seen = word.load();
             let calls = mark::POSITION.get(end.wrapping_sub(mark::POSITION.get(seen)));
             let is_alive = mark::TURN.of(mark::TURN.get(seen)) == turn && seen != 0;
-            // More than half the range back is really ahead: taken since `end` was read.
+            // A position more than half the range back is really ahead. It was taken after `end`
+            // was read.
             (is_alive && calls <= mark::POSITION.max() / 2).then_some((age, calls.min(held)))
         })
     }
 
-    /// Begins with these ticks, as [`since`](Self::since) gives them, before another thread knows of the
-    /// window. Of two that fall into one tick the later one counts.
+    /// Starts with these ticks, as [`since`](Self::since) returns them. No other thread knows of
+    /// the window yet. If two fall into one tick, the later one counts.
     pub(super) fn begin_with(&self, since: impl Iterator<Item = (u64, u64)>, end: u64, now: u64) {
-        // Empty marks would be those of the clock's first ticks, and make all calls as young as these.
+        // Empty marks would belong to the clock's first ticks and make all calls as young as those
+        // ticks.
         for age in 0..Self::TICKS {
             let (word, turn) = self.at(self.tick(now) - age);
             word.store_alone(turn.wrapping_sub(mark::TURN.of(2)));

@@ -1,10 +1,9 @@
 //! The count window: exactly the last n calls, in the order in which they were recorded.
 //!
-//! A call takes the next position from the cursor; the positions are the order. Sixteen positions
-//! share a word, in which a bit says whether the call failed, so a success usually writes nothing
-//! but the cursor. A group of sixteen is older, younger or the same by its number, which stands in
-//! the word, so that a writer that slept through a turn of the ring finds its place taken and gives
-//! up.
+//! A call takes the next position from the cursor, and the positions are the order. A group of 16
+//! positions shares a word. A bit of the word says whether the call failed, so a success usually
+//! writes only the cursor. The word also carries the group's number, which tells older groups from
+//! younger ones. A writer that slept through a turn of the ring finds its place taken and gives up.
 
 mod held;
 #[cfg(feature = "serde")]
@@ -29,8 +28,8 @@ use crate::sync::stamped::{Next, Stamped};
 /// +-----------------------------+----------------+
 /// ```
 ///
-/// The position at which the next call of the generation goes; 2⁵² of them last fourteen years at
-/// ten million calls a second.
+/// The position of the generation's next call. 2⁵² positions last 14 years at ten million calls a
+/// second.
 mod cursor {
     use super::Field;
 
@@ -51,7 +50,7 @@ mod group {
 
     pub(super) const FAILED: Field = Field::lowest(16);
     pub(super) const NUMBER: Field = FAILED.then(48);
-    /// Positions in a group.
+    /// The number of positions in a group.
     pub(super) const SIZE: u64 = 16;
 
     const _: () = assert!(NUMBER.end_bit() == 64);
@@ -76,13 +75,13 @@ mod mark {
 /// The last n calls.
 #[derive(Debug)]
 pub struct CountRing {
-    /// Written by every call, so it has a line of its own.
+    /// Every call writes the cursor, so it has a cache line of its own.
     cursor: CachePadded<Stamped>,
     groups: Box<[Stamped]>,
     length: u64,
     marks: Option<Marks>,
     durations: Option<Durations>,
-    /// Calls that were ignored or rejected. They have no place among the last n.
+    /// The number of calls that were ignored or rejected. They have no position among the last n.
     uncounted: GenerationCounter,
 }
 
@@ -95,8 +94,8 @@ impl CountRing {
     pub fn new(length: u32, within: Option<u64>, timing: Timing) -> Self {
         debug_assert!(length > 0);
         let length = u64::from(length);
-        // One more than the window can touch, so that a group is replaced only when the last of its
-        // calls has left the window.
+        // One group more than the window can touch. So a group is replaced only after the last of
+        // its calls has left the window.
         let groups = length.div_ceil(group::SIZE) + 1;
         let start = cursor::POSITION.of(groups * group::SIZE);
         Self {
@@ -123,7 +122,7 @@ impl CountRing {
     /// See [`Ring::run_held`](super::Ring::run_held). A run may be longer than a window that holds
     /// nothing else.
     ///
-    /// Kept out of line, so that the callers of a breaker with a time window stay small.
+    /// Out of line to keep the callers of a breaker with a time window small.
     #[must_use]
     #[cold]
     #[inline(never)]
@@ -132,11 +131,11 @@ impl CountRing {
             return run;
         };
         if counts.successes > 0 {
-            // As in a window by time.
+            // As in a time window, the window holds the smaller of the two numbers.
             return run.min(counts.failures);
         }
-        // Positions only grow. A position of a later generation makes the run look younger,
-        // and then the caller finds its own generation over.
+        // Positions only grow. A position of a later generation makes the run look younger. The
+        // caller then finds that its own generation is over.
         let end = cursor::POSITION.get(self.cursor.load());
         marks.reach(end, now).min(run)
     }
@@ -161,9 +160,9 @@ impl CountRing {
         self.record_timed(tally, None, generation, context, is_current)
     }
 
-    /// The same, of a call that took so long.
+    /// Like [`record`](Self::record), for a call that may have been timed.
     ///
-    /// Kept out of line, so that the callers of a breaker with a time window stay small.
+    /// Out of line to keep the callers of a breaker with a time window small.
     #[inline(never)]
     pub fn record_timed(
         &self,
@@ -173,8 +172,8 @@ impl CountRing {
         context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        // The cursor's 12 bits repeat after 4,096 state changes, few enough for a permit to be held
-        // that long; asking first leaves only the time between two instructions.
+        // The cursor's 12 generation bits repeat after 4,096 state changes. A permit can be held
+        // that long. This first check leaves only the time between two instructions.
         if !is_current() {
             return false;
         }
@@ -194,7 +193,7 @@ impl CountRing {
         written
     }
 
-    /// Readies the window for `generation`: no word of an earlier one will be in reach.
+    /// Prepares the window for `generation`: no word of an earlier generation stays in reach.
     pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
         self.uncounted.start_generation(generation, &is_current);
         self.advance(generation, 0, is_current);
@@ -214,8 +213,8 @@ impl CountRing {
         cursor::GENERATION.get(cursor) == own
     }
 
-    /// Where `generation` goes on from this cursor: if it is another generation's, so far on that
-    /// all positions before are out of the window.
+    /// The next position of `generation` after this cursor. After another generation's cursor, it
+    /// lies so far ahead that all earlier positions are out of the window.
     fn position_for(&self, generation: Generation, cursor: u64) -> u64 {
         let position = cursor::POSITION.get(cursor);
         if Self::is_of(cursor, generation) {
@@ -225,7 +224,7 @@ impl CountRing {
         }
     }
 
-    /// Moves the cursor of `generation` on by `step` and returns where it was.
+    /// Advances the cursor of `generation` by `step`. Returns where it was.
     #[cold]
     fn advance(
         &self,
@@ -247,7 +246,7 @@ impl CountRing {
             .map(|before| self.position_for(generation, before))
     }
 
-    /// Writes the outcome at `position`, unless the ring has gone on without it.
+    /// Writes the outcome at `position`, unless the ring has moved on past it.
     #[inline]
     fn write(&self, position: u64, failed: bool) -> bool {
         let number = position / group::SIZE;
@@ -261,7 +260,8 @@ impl CountRing {
                 there if there < number => group::NUMBER.of(number) | bit,
                 _ => return false,
             };
-            // Who must see the bits of others has acquired them elsewhere (see `Core::record_failure`).
+            // A reader that must see the bits of other threads acquires them through another word
+            // (see `View::record_failure`).
             match word.exchange(seen, new) {
                 Ok(()) => return true,
                 Err(found) => seen = found,
@@ -269,7 +269,7 @@ impl CountRing {
         }
     }
 
-    /// The positions of `generation`'s window at `now`, from the first to before the last.
+    /// The range of positions of `generation`'s window at `now`. The end is exclusive.
     #[inline]
     fn positions(&self, generation: Generation, now: u64) -> Option<(u64, u64)> {
         let seen = self.cursor.load();
@@ -281,21 +281,21 @@ impl CountRing {
             Some(marks) => marks.reach(end, now).min(self.length),
             None => self.length,
         };
-        // The cursor began one ring's length up, so this can't be less than zero.
+        // The cursor started one ring's length up, so this can't be negative.
         Some((end - reach, end))
     }
 
     /// The sums of `generation`'s window at `now`.
     ///
-    /// A position whose outcome has not been written yet counts as a success if its group has
-    /// begun, and not at all otherwise; its writer judges after it has written.
+    /// A position whose outcome isn't written yet counts as a success if its group has begun.
+    /// Otherwise it doesn't count. Its writer judges after it has written.
     #[must_use]
     #[inline(never)]
     pub fn sum(&self, generation: Generation, now: u64) -> Counts {
         let Some((begin, end)) = self.positions(generation, now) else {
             return Counts::default();
         };
-        // First the slow ones: each was counted as a call before.
+        // The slow calls are read first. Each was counted as a call before it was counted as slow.
         let slow = self.durations.as_ref().map_or(0, |durations| {
             let slow = durations.read(begin, end).filter(|(_, took)| took.is_slow);
             slow.count() as u64
@@ -321,7 +321,7 @@ impl CountRing {
         }
     }
 
-    /// Adds to `counts` how long the calls of `generation`'s window took.
+    /// Adds the latencies of `generation`'s window to `counts`.
     pub fn read_latencies(&self, generation: Generation, now: u64, counts: &mut BinCounts) {
         let (Some(durations), Some((begin, end))) =
             (&self.durations, self.positions(generation, now))
@@ -356,8 +356,8 @@ impl CountRing {
     }
 }
 
-/// How far back the calls of the last `within` reach: for each tick, a 64th of it, the position of
-/// the tick's first call.
+/// How far back the calls of the last `within` nanoseconds reach. A tick is a 64th of `within`.
+/// Each mark is the position of a tick's first call.
 #[derive(Debug)]
 struct Marks {
     marks: Box<[Stamped]>,
@@ -366,7 +366,7 @@ struct Marks {
 }
 
 impl Marks {
-    /// Fewer under loom, which would have to look at each.
+    /// Loom gets fewer ticks, because it would have to explore each.
     const TICKS: u64 = if cfg!(tripcurve_loom) { 2 } else { 64 };
 
     fn new(within: u64) -> Self {
@@ -376,7 +376,7 @@ impl Marks {
         }
     }
 
-    /// The tick of `now`; a ring's length is added so that the turn before the first exists.
+    /// The tick of `now`. A ring's length is added so that the turn before the first exists.
     fn tick(&self, now: u64) -> u64 {
         now / self.width + Self::TICKS
     }
@@ -390,22 +390,23 @@ impl Marks {
         (&self.marks[slot], mark::TURN.of(tick / Self::TICKS))
     }
 
-    /// Notes that the caller has taken `position`.
+    /// Notes the position that the caller has taken.
     fn note(&self, position: u64, context: &impl CallContext) {
         let tick = self.tick(context.nanos());
         let (word, turn) = self.at(tick);
         let new = turn | mark::POSITION.of(position);
-        // Acquire, and below Release with Acquire: as in `Stamped::update`. Who has read the mark of
-        // a later turn reads the clock no earlier than its writer did.
+        // Acquire, here and on failure: pairs with the Release of the exchange below. If this
+        // thread reads the mark of a later turn, its next clock reading is no earlier than that
+        // writer's. Without it this thread could read an older time and replace a younger mark.
         let mut seen = word.atomic().load(Ordering::Acquire);
         loop {
             let settled = if mark::TURN.get(seen) == mark::TURN.get(new) {
-                // The first position of the tick stays. Positions wrap, and two of one tick are
-                // less than half the range apart.
+                // The first position of the tick stays. Positions wrap. Two positions of one tick
+                // are less than half the range apart.
                 mark::POSITION.get(seen.wrapping_sub(new)) > mark::POSITION.max() / 2 || seen == new
             } else {
-                // As in a time window: the clock is read anew, and only if this tick is still in
-                // reach is the other one's mark an older one.
+                // As in a time window, the clock is read again. The found mark is older only if
+                // this tick is still in reach.
                 self.tick(context.nanos()).saturating_sub(tick) >= Self::TICKS
             };
             if settled {
@@ -421,18 +422,19 @@ impl Marks {
         }
     }
 
-    /// How many positions before `end` the first call of the live ticks is.
+    /// The distance from `end` back to the first call of the live ticks, in positions.
     fn reach(&self, end: u64, now: u64) -> u64 {
         let now = self.tick(now);
         (now + 1 - Self::TICKS..=now)
             .filter_map(|tick| {
                 let (word, turn) = self.at(tick);
                 let seen = word.load();
-                // One turn more counts too, as in a time window: its writer has read the clock
+                // The next turn counts too, as in a time window. Its writer has read the clock
                 // later than this reader.
                 let turns_ahead = mark::TURN.get(seen.wrapping_sub(turn));
                 let back = mark::POSITION.get(end.wrapping_sub(mark::POSITION.get(seen)));
-                // More than half the range back is really ahead: taken since `end` was read.
+                // A position more than half the range back is really ahead. It was taken after
+                // `end` was read.
                 (turns_ahead <= 1 && back <= mark::POSITION.max() / 2).then_some(back)
             })
             .max()

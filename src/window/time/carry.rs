@@ -1,4 +1,4 @@
-//! Taking over the buckets of a window of another size.
+//! Carries the buckets over from a window of another size.
 
 use super::TimeRing;
 use crate::clock::Now;
@@ -6,10 +6,11 @@ use crate::state::Generation;
 use crate::sync::{Ordering, fence};
 use crate::window::{ClockReading, Tally};
 
-/// A bucket counts as begun this part of its width later.
+/// A former bucket is taken to have begun later, by one part in `SLACK` of its width.
 ///
-/// The widths are rounded to the clock's units, so two windows whose buckets begin together may
-/// differ by some units. Without the slack each change between them could age the calls by a bucket.
+/// The widths are rounded to the clock's units. So the widths of two windows whose buckets begin
+/// together may differ by some units. Without the slack each change between them could age the
+/// calls by a bucket.
 const SLACK: u64 = 1_024;
 
 impl TimeRing {
@@ -21,8 +22,8 @@ impl TimeRing {
 
     /// See [`Ring::carry_over`](crate::window::Ring::carry_over).
     ///
-    /// Each former bucket is counted where it began. So no call seems younger than it is, but for a
-    /// [`SLACK`] of the bucket.
+    /// Each former bucket is counted where it began. So no call seems younger than it is, apart
+    /// from [`SLACK`].
     pub(in crate::window) fn carry_over(
         &self,
         former: &Self,
@@ -51,7 +52,10 @@ impl TimeRing {
             for (age, count) in (0..).zip(counts) {
                 self.shards.restore(tally, place.back(age, buckets), count);
             }
-            // Acquire: as in `failures_and_slow`, and in the same order.
+            // Acquire: pairs with the Releases in `Stamped::update_own` and `update`. The slow
+            // calls are read before the failures, and the failures before the successes. Without
+            // the fence a failure could be read without the successes that its thread recorded
+            // before.
             fence(Ordering::Acquire);
         }
     }

@@ -1,14 +1,13 @@
 //! The time window: a ring of buckets that rotates by the stamps inside its words.
 //!
-//! Nobody turns the ring and nobody clears it. The epoch of a call is the number of its time
-//! bucket, the tick, plus the number of its generation; the epoch names a slot of the ring (its
-//! remainder) and a turn of the ring (its quotient). A writer whose bucket word has another stamp
-//! replaces it; a reader counts the words whose stamps are alive and passes over the others.
+//! The ring needs no rotation and no clearing. The tick of a call is the number of its time bucket.
+//! The epoch of a call is its tick plus the number of its generation. The epoch names a slot of the
+//! ring (its remainder) and a turn of the ring (its quotient). A writer replaces a bucket word with
+//! another stamp. A reader counts the words whose stamps are alive and skips the others.
 //!
-//! Because every transition moves the epoch on, what an earlier generation wrote can't be taken for
-//! the present one's: the stamp has the low 11 bits of the generation, and the generation that
-//! shares them is 2,048 state changes and therefore at least 2,048 ticks of epoch away, twice the
-//! longest ring.
+//! Every transition moves the epoch on, so counts of an earlier generation never pass for current
+//! ones. The stamp has the low 11 bits of the generation. The next generation with the same bits is
+//! 2,048 state changes away. That is at least 2,048 ticks of epoch, twice the longest ring.
 
 mod carry;
 #[cfg(feature = "serde")]
@@ -26,7 +25,7 @@ use crate::state::Generation;
 use crate::sync::thread_slot::ThreadSlot;
 use crate::sync::{Ordering, fence};
 
-/// The last stretch of time, in buckets.
+/// A recent stretch of time, in buckets.
 #[derive(Debug)]
 pub struct TimeRing {
     latest: Latest,
@@ -34,7 +33,7 @@ pub struct TimeRing {
 }
 
 impl TimeRing {
-    /// The most buckets a ring can have; see the module for why.
+    /// The maximum number of buckets in a ring; the module's documentation gives the reason.
     pub const MAX_BUCKETS: u32 = RingPosition::SLOTS;
     const _GENERATIONS_ARE_TWO_RINGS_APART: () =
         assert!(Stamp::GENERATIONS >= 2 * Self::MAX_BUCKETS as u64);
@@ -46,8 +45,8 @@ impl TimeRing {
     const _TURNS_LAST_SIX_YEARS: () =
         assert!(Stamp::TURNS as u128 * Self::MIN_LENGTH as u128 > 6 * 365 * 86_400 * 1_000_000_000);
 
-    /// A ring of `buckets` buckets, each `width` units of the clock wide, in which, once it has
-    /// grown, the threads on the first `lanes` lanes have words of their own.
+    /// A ring of `buckets` buckets, each `width` units of the clock wide. Once it has grown, the
+    /// threads on the first `thread_slots` slots have words of their own.
     #[must_use]
     pub fn new(width: u64, buckets: u32, thread_slots: u32, counts_slow: bool) -> Self {
         debug_assert!(width > 0 && buckets > 0);
@@ -63,7 +62,7 @@ impl TimeRing {
         self.latest.same_config(&other.latest) && self.shards.same_config(&other.shards)
     }
 
-    /// Lets the ring grow now.
+    /// Makes the ring grow now.
     pub fn grow(&self) {
         self.shards.grow();
     }
@@ -133,16 +132,15 @@ impl TimeRing {
         })
     }
 
-    /// Whether a bucket in which the clock was read is still in the window.
+    /// Whether the bucket of a clock reading is still in the window.
     fn is_alive(&self, raw: u64, context: &impl CallContext) -> bool {
-        // The clock is read anew: it has moved on at least to the tick of any word that was read
-        // before, so if this tick is still in the window, then the word that stands in its place is
-        // an older one.
+        // The clock is read again. It has reached at least the tick of any word that was read
+        // before. So if this tick is still in the window, the word in its slot is an older one.
         self.latest.age(raw, context) < u64::from(self.shards.buckets())
     }
 
-    /// Counts how long a call took, in a bin of `latencies`, and says whether it was counted; see
-    /// [`Ring::record_at`](super::Ring::record_at).
+    /// Counts the duration of a call in a bin of `latencies`, and returns whether it was counted;
+    /// see [`Ring::record_at`](super::Ring::record_at).
     #[inline]
     pub fn record_latency(
         &self,
@@ -176,7 +174,7 @@ impl TimeRing {
         })
     }
 
-    /// Adds to `counts` how long the calls took that `generation`'s window holds in `latencies`.
+    /// Adds the latencies of `generation`'s window to `counts`.
     pub fn read_latencies(
         &self,
         latencies: &Latencies,
@@ -188,7 +186,7 @@ impl TimeRing {
         latencies.read(place, counts);
     }
 
-    /// How many calls of a kind `generation`'s window holds.
+    /// The number of calls of a kind in `generation`'s window.
     #[must_use]
     pub fn sum(&self, tally: Tally, generation: Generation, reading: ClockReading) -> u64 {
         let place = self.latest.find(reading, generation, self.shards.buckets());
@@ -200,7 +198,8 @@ impl TimeRing {
         }
     }
 
-    /// The failed and the slow calls of [`Ring::failures_and_slow`](super::Ring::failures_and_slow).
+    /// The failed and the slow calls; see
+    /// [`Ring::failures_and_slow`](super::Ring::failures_and_slow).
     #[allow(
         clippy::inline_always,
         reason = "counted: out of line, `.ci/run instructions` shows a longer path with all features"
@@ -210,9 +209,11 @@ impl TimeRing {
         let place = self.latest.find(reading, generation, self.shards.buckets());
         let window = Stretch::whole(place);
         let slow = self.shards.common_sum(Tally::Slow, window);
-        // Acquire, both: pair with the Release in `Stamped::update_own` and in `update`; the failures that
-        // were counted before they were found slow, then the successes that a thread recorded before its
-        // failures, and the growth of the ring that it had seen, are seen below.
+        // Acquire, both: pair with the Releases in `Stamped::update_own` and `update`. After the
+        // first, this thread sees the failures that were counted before they were found slow. After
+        // the second, it sees the successes that a thread recorded before its failures. It also
+        // sees the growth of the ring that the thread had seen. Without the fences a rate could
+        // come out too high.
         fence(Ordering::Acquire);
         let failures = self.shards.common_sum(Tally::Failure, window);
         fence(Ordering::Acquire);
@@ -265,7 +266,9 @@ impl TimeRing {
         if !worth(counts) {
             return None;
         }
-        // Acquire: as in `failures_and_slow`, the failures first.
+        // Acquire: pairs with the Releases in `Stamped::update_own` and `update`. The failures are
+        // read first. This thread then sees the successes that a thread recorded before its
+        // failures. Without it the failure rate could come out too high.
         fence(Ordering::Acquire);
         for part in self.shards.others(Tally::Success, short, thread_slot) {
             counts.successes += part;

@@ -8,7 +8,8 @@ use crate::sync::{Ordering, fence};
 use crate::window::{ClockReading, Tally};
 
 impl TimeRing {
-    /// By how much buckets of the same length may differ that were measured by two processors' counters.
+    /// The tolerance, in nanoseconds, between widths of equal buckets that two processors' counters
+    /// measured.
     const TOLERANCE: u64 = 2_000;
 
     /// See [`Ring::save`](crate::window::Ring::save).
@@ -31,7 +32,10 @@ impl TimeRing {
             counts
         };
         let slow = counts(Tally::Slow);
-        // Acquire, both: as in `failures_and_slow`, and in the same order.
+        // Acquire, both: pair with the Releases in `Stamped::update_own` and `update`. The slow
+        // calls are read before the failures, and the failures before the successes. Without the
+        // fences the saved counts could hold a failure without its thread's earlier successes. They
+        // could also hold a slow call that isn't among the calls.
         fence(Ordering::Acquire);
         let failures = counts(Tally::Failure);
         fence(Ordering::Acquire);

@@ -55,12 +55,12 @@ pub(crate) fn measure(keys: u32) -> Result<Row, ConfigError> {
         .capacity(keys as usize)
         .build()?;
     let with_order = bytes_of(keys, || {
-        (0..keys).for_each(|key| drop(bounded.get_or_create(&key)))
+        (0..keys).for_each(|key| drop(bounded.get_or_create(&key)));
     });
     drop(bounded);
     let registry = Registry::<u32>::builder(template()).build()?;
     let without = bytes_of(keys, || {
-        (0..keys).for_each(|key| drop(registry.get_or_create(&key)))
+        (0..keys).for_each(|key| drop(registry.get_or_create(&key)));
     });
 
     let bare = HashMap::<u32, [u64; 2]>::new();
