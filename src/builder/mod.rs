@@ -162,8 +162,8 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// [`Recovery::adaptive`] sends its first probe early. Then the traffic comes back step by
     /// step, as fast as the dependency bears it. A breaker that trips on
-    /// [evidence](TripPolicy::adaptive) recovers adaptively by default. A trip for nothing does
-    /// little harm when the recovery is short.
+    /// [evidence](TripPolicy::adaptive) recovers adaptively by default. A fast trip does little
+    /// harm when the recovery is short.
     ///
     /// [`open_for`](Self::open_for), [`backoff`](Self::backoff) and [`probes`](Self::probes) set
     /// the parts of a recovery by [probes](Recovery::probes). [`build`](Self::build) refuses them
@@ -392,9 +392,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// With this setting [`build`](Self::build) allocates them, and no call does.
     ///
     /// Threads are numbered in the order in which they first call any breaker of the process. The
-    /// first threads have counts of their own in each breaker, busy or not. The others share some.
-    /// A thread that ends leaves its number to the next. So choose more than the number of busy
-    /// threads.
+    /// first ones, up to this number, have counts of their own in each breaker, busy or not. The
+    /// others share some. A thread that ends leaves its number to the next. So choose more than the
+    /// number of busy threads.
     ///
     /// One shard makes a compact breaker that never grows: at most 512 bytes with 10 buckets and
     /// the default policies. It suits services that keep thousands of breakers, each used by few

@@ -167,7 +167,7 @@ impl<C> CircuitBreakerBuilder<C> {
     }
 }
 
-/// Makes the evidence of the adaptive policy, if there is one. Refuses two of them.
+/// Makes the evidence of the adaptive policy, if there is one. Refuses two adaptive policies.
 fn evidence(
     policies: &[TripPolicy],
     window: &Window,

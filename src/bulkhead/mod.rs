@@ -101,14 +101,14 @@ impl Bulkhead {
 }
 
 impl<S> Bulkhead<S> {
-    /// Sets the bulkhead's name, for its errors. The default is "bulkhead".
+    /// Sets this handle's name, for its errors. The default is "bulkhead".
     #[must_use]
     pub fn named(mut self, name: impl Into<Name>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// Sets how long calls wait for a place before they are rejected.
+    /// Sets how long this handle's calls wait for a place before they are rejected.
     ///
     /// With zero, the default, they don't wait. With [`Duration::MAX`] they wait without bound.
     ///
@@ -131,7 +131,7 @@ impl<S> Bulkhead<S> {
         self
     }
 
-    /// Sets the timer for tasks that wait; see [`Sleep`].
+    /// Sets the timer for this handle's waiting tasks; see [`Sleep`].
     ///
     /// ```
     /// use std::time::Duration;

@@ -63,8 +63,9 @@ pub use with_bulkhead::WithBulkhead;
 
 /// A handle of a breaker. It makes a call if all its layers let the call through.
 ///
-/// The layers are asked from the innermost to the outermost. The time limit of a [`CallTimeout`]
-/// starts when the last layer has let the call through.
+/// The layers are asked from the innermost to the outermost. A `Waiting` layer waits before it asks
+/// the layers within. The time limit of a [`CallTimeout`] starts when the last layer has let the
+/// call through.
 ///
 /// Only handles without a time limit have `call`, `acquire` and `try_acquire`, because nothing
 /// stops a thread that waits in the kernel. This trait is sealed.

@@ -80,9 +80,9 @@ pub(crate) use templates::Templates;
 /// a breaker with a handle is never evicted.
 ///
 /// Each first use beyond the capacity looks at 16 breakers: those that had no look for longest.
-/// Used breakers of rank 1 among the first eight get a second chance. A look at any other breaker
-/// ends its use. So in a flood of keys a breaker with failures stays if it is looked up once while
-/// a sixteenth of the capacity is made.
+/// Used breakers of rank 1 among the first eight get a second chance. A breaker that stays is
+/// unused after the look, until the next lookup. So in a flood of keys a breaker with failures
+/// stays if it is looked up once while a sixteenth of the capacity is made.
 ///
 /// Callers that make up keys may be able to make their calls fail ("no such tenant"). Let such
 /// calls [count](CircuitBreakerBuilder::classify) as ignored or as successes, or
