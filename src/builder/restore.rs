@@ -85,7 +85,7 @@ impl<C> CircuitBreakerBuilder<C> {
                 "registry.template",
                 format!("restored from what {:?} has saved", Shown(saved.name())),
                 "a template of many",
-                "leave restore() out; breakers by key begin anew",
+                "leave restore() out; breakers by key start fresh",
             ))
         })
     }

@@ -172,14 +172,14 @@ fn evidence(
     policies: &[TripPolicy],
     window: &Window,
 ) -> Result<Option<Box<Evidence>>, ConfigError> {
-    let mut wishes = policies
+    let mut adaptive = policies
         .iter()
         .enumerate()
         .filter_map(|(index, policy)| Some((index, policy.adaptive_config()?)));
-    let Some((_, config)) = wishes.next() else {
+    let Some((_, config)) = adaptive.next() else {
         return Ok(None);
     };
-    if let Some((second, _)) = wishes.next() {
+    if let Some((second, _)) = adaptive.next() {
         return Err(ConfigError::new(
             "trip_when.adaptive",
             "two adaptive policies",

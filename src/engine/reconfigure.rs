@@ -55,7 +55,7 @@ impl fmt::Display for Reconfigured {
             Self::Unchanged => "unchanged",
             Self::WindowKept => "reconfigured, window kept",
             Self::WindowResized => "reconfigured, newest calls kept",
-            Self::WindowReset => "reconfigured, window begun anew",
+            Self::WindowReset => "reconfigured, window reset",
             Self::StateChanged(state) => return write!(f, "reconfigured, now {state}"),
         })
     }

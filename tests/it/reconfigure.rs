@@ -182,7 +182,7 @@ fn what_came_of_it_reads_as_a_sentence_goes_on() {
             "unchanged",
             "reconfigured, window kept",
             "reconfigured, newest calls kept",
-            "reconfigured, window begun anew",
+            "reconfigured, window reset",
             "reconfigured, now metrics-only",
         ]
     );

@@ -1025,7 +1025,7 @@ fn breakers_by_key_are_not_restored_from_what_one_has_saved() {
     assert_eq!(
         error.to_string(),
         "registry.template: restored from what \"payments\" has saved is not a template of many; leave \
-         restore() out; breakers by key begin anew"
+         restore() out; breakers by key start fresh"
     );
 }
 
