@@ -55,7 +55,7 @@ impl Core {
         context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         with_view!(self, |view| {
-            view.admit_with_clock::<IS_CALL>(seen, context)
+            view.admit_by_phase::<IS_CALL>(seen, context)
         })
     }
 
@@ -161,7 +161,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             };
             if self.judge(call, run, Outcome::Ignored) || self.judge_weighed(call) {
                 let seen = self.state.load();
-                return self.admit_with_clock::<IS_CALL>(seen, context);
+                return self.admit_by_phase::<IS_CALL>(seen, context);
             }
         }
         let place = in_flight.watch(generation, begin, context);
@@ -176,7 +176,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         reason = "counted: out of line, `.ci/run instructions` shows a longer path"
     )]
     #[inline(always)]
-    fn admit_with_clock<const IS_CALL: bool>(
+    fn admit_by_phase<const IS_CALL: bool>(
         self,
         seen: StateWord,
         context: &impl CallContext,
