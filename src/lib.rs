@@ -89,6 +89,8 @@
 //! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to
 //! `loom-tests`.)
 #![forbid(unsafe_code)]
+// clippy.toml lists locks, waits and clocks.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]
 // docs.rs marks each item with the feature that it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // Many items are `pub` only for the models of `loom-tests`. With that feature, the lint sees all.

@@ -1,5 +1,10 @@
 //! Checks all settings in one place.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "the number of cores is asked once in a process"
+)]
+
 use std::sync::OnceLock;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The breaker's source of time.
 
+#![allow(clippy::disallowed_types, reason = "time is read here")]
+
 pub(crate) mod context;
 pub(crate) mod sleep;
 

@@ -1,5 +1,10 @@
 //! Saved states: what a breaker knows, as a value that outlasts the process.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "a saved state says when it was saved"
+)]
+
 mod checked;
 
 use std::fmt;
