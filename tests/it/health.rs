@@ -513,16 +513,18 @@ fn a_breaker_that_is_dropped_during_a_health_check_is_not_kept_alive_by_it() {
 fn no_opening_is_missed_by_a_task_that_goes_to_sleep_meanwhile() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .enable_time()
         .build()
         .unwrap();
     let breaker = CircuitBreaker::builder("restless")
         .probe_timeout(Duration::MAX)
         .build()
         .unwrap();
-    runtime.spawn(breaker.health_check(async || Ok::<_, ()>(())).run());
+    let task = runtime.spawn(breaker.health_check(async || Ok::<_, ()>(())).run());
     for _ in 0..2_000 {
         breaker.trip(Duration::ZERO);
         while breaker.state() == State::Open {
+            assert!(!task.is_finished(), "the task has ended");
             std::hint::spin_loop();
         }
         breaker.reset();
