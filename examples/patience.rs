@@ -1,7 +1,7 @@
 //! Callers that ask while one probe is under way, and wait for its verdict instead of being rejected.
 //!
 //! ```text
-//! cargo run --release --features async --example patience
+//! cargo run --release --features async,tokio --example patience
 //! ```
 //!
 //! It exits by itself and checks what it shows.

@@ -1,7 +1,7 @@
 //! A payment service whose bank fails: over real HTTP on loopback, in some seconds.
 //!
 //! ```text
-//! cargo run --release --features async --example payments
+//! cargo run --release --features async,tokio --example payments
 //! ```
 //!
 //! An order is charged by the bank; if it can't be, a backup provider charges it, which takes small amounts
