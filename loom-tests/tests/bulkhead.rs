@@ -235,7 +235,7 @@ fn what_was_done_in_a_place_is_seen_by_the_next_in_it() {
 /// Two callers at one place, each of which changes something while it is in. The second sees what the first
 /// did, though the word is then as empty as when it first looked.
 ///
-/// Fails when: the exchange that takes a place doesn't acquire, or that which frees it doesn't release.
+/// Fails when: the exchange that takes a place doesn't acquire, or the exchange that frees it doesn't release.
 #[test]
 fn what_is_done_in_one_place_by_turns_is_lost_by_nobody() {
     model(UNBOUNDED, || {

@@ -94,7 +94,7 @@ fn of_a_failure_and_a_stricter_policy_no_trip_is_lost() {
     });
 }
 
-/// The same in a window of calls, when the failures aren't in a row, so that the window must be read.
+/// In a count window no trip is lost either. The failures aren't in a row, so the window is read.
 ///
 /// Fails when: `GenerationCounter::meet` doesn't acquire.
 #[test]

@@ -347,7 +347,7 @@ fn a_reader_sees_no_failure_without_the_success_before_it_when_the_ring_grew_bef
     });
 }
 
-/// The same in the short stretch that a burn rate looks at.
+/// Like the test before, for the short stretch that a burn rate looks at.
 ///
 /// Fails when: `TimeRing::short_counts` reads the successes without the fence before them.
 #[test]

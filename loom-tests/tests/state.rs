@@ -433,7 +433,7 @@ fn what_was_done_before_a_state_change_is_seen_by_those_it_lets_through() {
     });
 }
 
-/// The same, when the caller finds the new state because its own change comes too late.
+/// A caller whose own change comes too late also finds the new state.
 ///
 /// Fails when: the exchange of the state word doesn't acquire when it fails.
 #[test]

@@ -46,8 +46,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     pub(super) fn closed_in(self, generation: Generation) -> Option<StateWord> {
         let seen = self.state.load();
         let is_closed = seen.generation() == generation && seen.phase() == Phase::Closed;
-        // The state of a breaker with another window says "timed", whether it takes times or not. So
-        // the second step has come, or the window is still the one that it was built with.
+        // The second step marks the state as timed, whether the breaker takes times or not. So this
+        // holds after the second step, and as long as the window is the one it was built with.
         let is_whole = seen.is_timed() || self.has_built_ring();
         (is_closed && is_whole && self.may_judge(generation)).then_some(seen)
     }

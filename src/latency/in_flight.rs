@@ -197,7 +197,7 @@ pub struct InFlight {
     /// A call is watched if its dice show less; `u64::MAX` watches all calls. The number of leading
     /// zeros is the weight of a watched call.
     odds: Hint,
-    /// From this time on, the next call is watched whatever its dice show. It sets the odds anew.
+    /// From this time on, the next call is watched whatever its random bits are. It sets new odds.
     look_at: Hint,
     /// The number of calls watched since the odds were last set.
     watched: Hint,

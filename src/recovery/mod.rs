@@ -208,7 +208,7 @@ impl Recovery {
     /// many failures. A step goes on until at least one of its calls has come back. Slow calls
     /// count as failed.
     ///
-    /// As with an [adaptive](Self::adaptive) recovery, a share is exact, and calls of an earlier
+    /// Like an [adaptive](Self::adaptive) recovery: a share is exact, and calls of an earlier
     /// step don't count. The breaker reopens if no call reports within the
     /// [`probe_timeout`](crate::CircuitBreakerBuilder::probe_timeout).
     ///

@@ -88,7 +88,8 @@ fn locks_waits_and_clocks_are_refused_by_lints_that_are_on() {
         .filter(|(_, text)| text.contains("clippy::disallowed_"))
         .map(|(file, _)| file)
         .collect();
-    // Once in a process: the clock's origin and the number of cores. A saved state says when it was saved.
+    // Once in a process: the clock's origin and the number of cores. A saved state says when it
+    // was saved.
     let expected = [
         "builder/validate.rs",
         "clock/mod.rs",

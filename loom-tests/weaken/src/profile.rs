@@ -14,7 +14,7 @@ pub(crate) struct Profile {
     pub(crate) model: String,
     pub(crate) executable: PathBuf,
     pub(crate) took: Duration,
-    /// As the shim writes them: place, operation and ordering.
+    /// The place, the operation and the ordering, in the form that the shim writes.
     pub(crate) sites: BTreeSet<String>,
 }
 

@@ -412,6 +412,8 @@ impl Marks {
             if settled {
                 return;
             }
+            // Release: pairs with the Acquire of another thread's load above. That thread then reads
+            // the clock no earlier than this one did. Acquire: as there, for the mark that is found.
             match word
                 .atomic()
                 .compare_exchange(seen, new, Ordering::Release, Ordering::Acquire)

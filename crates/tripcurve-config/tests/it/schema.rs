@@ -55,7 +55,7 @@ fn the_schema_in_this_package_is_that_of_the_reader() {
     let written: Value = serde_json::from_str(&text).unwrap_or_default();
     assert!(
         written == schema(),
-        "config.schema.json is out of date; write it anew with\n    {COMMAND}"
+        "config.schema.json is out of date; write it again with\n    {COMMAND}"
     );
 }
 
