@@ -12,11 +12,11 @@ use tripcurve::events::Cause;
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::{Outcome, State, TripPolicy};
 
-fn core(policy: TripPolicy, ring: Ring) -> Core {
+fn core(policy: impl Into<TripPolicy>, ring: Ring) -> Core {
     core_with(policy, ring, None)
 }
 
-fn core_with(policy: TripPolicy, ring: Ring, listeners: Option<Box<Listeners>>) -> Core {
+fn core_with(policy: impl Into<TripPolicy>, ring: Ring, listeners: Option<Box<Listeners>>) -> Core {
     let settings = Settings {
         name: "model".into(),
         policies: [policy].into(),
@@ -173,7 +173,7 @@ fn of_two_failures_with_a_success_between_no_trip_is_lost() {
 fn of_two_failures_after_successes_on_words_of_their_own_no_trip_is_lost() {
     model(preemptions(2), || {
         let policy = TripPolicy::failure_rate(0.5).min_calls(4);
-        let core = Arc::new(core(policy.into(), two_shards()));
+        let core = Arc::new(core(policy, two_shards()));
         race(
             &core,
             [
@@ -235,7 +235,7 @@ fn of_two_failures_that_burn_on_both_sides_of_a_tick_no_trip_is_lost() {
         let (clock, hand) = Clock::mock();
         let policy = TripPolicy::burn_rate(0.5).factor(1.0).min_calls(4);
         let ring = Ring::Time(TimeRing::new(10, 3, 1, false));
-        let core = core(policy.into(), ring);
+        let core = core(policy, ring);
         let turning = Turning { core, clock, hand };
         turning.call(Outcome::Success);
         turning.call(Outcome::Success);

@@ -118,7 +118,8 @@ fn policies_by_evidence() -> impl Strategy<Value = Vec<Policy>> {
 fn policies() -> impl Strategy<Value = Vec<Policy>> {
     let policy = prop_oneof![
         (1..8_u32).prop_map(Policy::ConsecutiveFailures),
-        (1..20_u32).prop_map(Policy::FailureCount),
+        (1..20_u32, 1..30_u32)
+            .prop_map(|(limit, min_calls)| Policy::FailureCount { limit, min_calls }),
         (threshold(), 1..30_u32).prop_map(|(threshold, min_calls)| Policy::FailureRate {
             threshold,
             min_calls
@@ -286,7 +287,13 @@ fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = 
         for (other, (parts, limit, switch)) in others.iter_mut().zip(changes) {
             *other = config.changed(other, &parts);
             (other.enabled, other.metrics_only) = switch;
-            let strict = limit.map(|limit| Policy::FailureCount(limit).fitted(other.window));
+            let strict = limit.map(|limit| {
+                Policy::FailureCount {
+                    limit,
+                    min_calls: 1,
+                }
+                .fitted(other.window)
+            });
             other.policies.extend(strict);
         }
         configs

@@ -70,7 +70,7 @@ section! {
     /// [`Duration::MAX`]. A year has 365.25 days. A policy is one of these:
     ///
     /// - `{ consecutive_failures = 5 }`
-    /// - `{ failure_count = 20 }`
+    /// - `{ failure_count = 20, min_calls = 100 }`
     /// - `{ failure_rate = 0.5, min_calls = 10 }`
     /// - `{ slow_rate = 0.5, slower_than = "2s", min_calls = 10 }`
     /// - `{ burn_rate = 0.999, factor = 14.4, short = "5m", min_calls = 100 }`

@@ -136,7 +136,7 @@ pub(crate) enum Shape {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Policy {
     ConsecutiveFailures(u32),
-    FailureCount(u32),
+    FailureCount { limit: u32, min_calls: u32 },
     FailureRate { threshold: f64, min_calls: u32 },
     SlowRate { threshold: f64, min_calls: u32 },
     BurnRate(BurnRate),
@@ -271,7 +271,10 @@ impl Policy {
         let fit = |calls: u32| calls.clamp(1, capacity.unwrap_or(u32::MAX));
         match self {
             Self::ConsecutiveFailures(limit) => Self::ConsecutiveFailures(limit.max(1)),
-            Self::FailureCount(limit) => Self::FailureCount(fit(limit)),
+            Self::FailureCount { limit, min_calls } => Self::FailureCount {
+                limit: fit(limit),
+                min_calls: fit(min_calls),
+            },
             Self::FailureRate {
                 threshold,
                 min_calls,
@@ -300,7 +303,9 @@ impl Policy {
     fn policy(self, slower_than: Duration, window: Shape) -> TripPolicy {
         match self {
             Self::ConsecutiveFailures(limit) => TripPolicy::consecutive_failures(limit),
-            Self::FailureCount(limit) => TripPolicy::failure_count(limit),
+            Self::FailureCount { limit, min_calls } => {
+                TripPolicy::failure_count(limit).min_calls(min_calls).into()
+            }
             Self::FailureRate {
                 threshold,
                 min_calls,

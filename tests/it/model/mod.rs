@@ -580,8 +580,9 @@ impl Model {
                 let failures = self.run();
                 (failures >= limit.into()).then_some(Cause::ConsecutiveFailures { failures, limit })
             }
-            Policy::FailureCount(limit) => {
-                (failures >= limit.into()).then_some(Cause::FailureCount {
+            Policy::FailureCount { limit, min_calls } => {
+                let reached = failures >= limit.into();
+                (calls >= min_calls.into() && reached).then_some(Cause::FailureCount {
                     failures,
                     calls,
                     limit,

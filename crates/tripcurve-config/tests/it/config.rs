@@ -52,7 +52,11 @@ fn each_policy_is_the_one_that_the_same_words_make_in_code() {
         "{ consecutive_failures = 7 }",
         TripPolicy::consecutive_failures(7),
     );
-    makes("{ failure_count = 7 }", TripPolicy::failure_count(7));
+    makes("{ failure_count = 7 }", TripPolicy::failure_count(7).into());
+    makes(
+        "{ failure_count = 7, min_calls = 20 }",
+        TripPolicy::failure_count(7).min_calls(20).into(),
+    );
     makes(
         "{ failure_rate = 0.3 }",
         TripPolicy::failure_rate(0.3).into(),
@@ -670,8 +674,8 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
              any of which trips",
         ),
         (
-            "trip_when = [{ failure_count = 3, min_calls = 3 }]",
-            ".trip_when[0]: failure_count has no setting min_calls",
+            "trip_when = [{ consecutive_failures = 3, min_calls = 3 }]",
+            ".trip_when[0]: consecutive_failures has no setting min_calls",
         ),
         (
             "trip_when = [{ adaptive = {}, slower_than = '1s' }]",

@@ -560,7 +560,7 @@ fn what_does_not_go_together_is_refused_by_both() {
         "trip_when = [{}]",
         "trip_when = [{ min_calls = 3 }]",
         "trip_when = [{ failure_rate = 0.5, failure_count = 3 }]",
-        "trip_when = [{ failure_count = 3, min_calls = 3 }]",
+        "trip_when = [{ consecutive_failures = 3, min_calls = 3 }]",
         "trip_when = [{ adaptive = {}, slower_than = '1s' }]",
         "trip_when = [{ adaptive = 'adaptive' }]",
         "enabled = 'no'",
