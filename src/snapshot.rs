@@ -5,7 +5,7 @@ use std::time::Duration;
 
 pub use crate::latency::report::Latency;
 use crate::name::Name;
-use crate::state::{Phase, State};
+use crate::state::{Phase, Probing, State};
 use crate::window::{BinCounts, Counts, Recording, rate};
 
 /// A picture of a breaker at one moment.
@@ -46,6 +46,7 @@ pub struct Snapshot {
     consecutive_failures: u64,
     probes_in_flight: u32,
     probes_succeeded: u32,
+    probes_slow: u32,
     probes_failed: u32,
     admitted_share: Option<f64>,
     slow: u64,
@@ -90,6 +91,7 @@ impl Snapshot {
             consecutive_failures: 0,
             probes_in_flight: 0,
             probes_succeeded: 0,
+            probes_slow: 0,
             probes_failed: 0,
             admitted_share: None,
             slow: 0,
@@ -118,19 +120,14 @@ impl Snapshot {
             self.state,
             State::Open | State::HalfOpen | State::ForcedOpen
         );
-        (
-            self.probes_in_flight,
-            self.probes_succeeded,
-            self.probes_failed,
-        ) = match phase {
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-                ..
-            } => (in_flight, succeeded, failed),
-            _ => (0, 0, 0),
+        let probing = match phase {
+            Phase::HalfOpen(probing) => probing,
+            _ => Probing::NONE,
         };
+        self.probes_in_flight = probing.in_flight;
+        self.probes_succeeded = probing.succeeded;
+        self.probes_slow = probing.slow;
+        self.probes_failed = probing.failed;
         self.admitted_share = match phase {
             Phase::Ramp(round) => Some(round.unpack().share.as_f64()),
             _ => None,
@@ -308,10 +305,18 @@ impl Snapshot {
         self.probes_in_flight
     }
 
-    /// Probes that have succeeded since the breaker was last open.
+    /// Probes that have succeeded since the breaker was last open, without the [slow
+    /// ones](Self::probes_slow).
     #[must_use]
     pub fn probes_succeeded(&self) -> u32 {
         self.probes_succeeded
+    }
+
+    /// Probes that have succeeded, but were slow, where [some
+    /// may](crate::Recovery::slow_threshold) be slow.
+    #[must_use]
+    pub fn probes_slow(&self) -> u32 {
+        self.probes_slow
     }
 
     /// Probes that have failed since the breaker was last open, where [some

@@ -5,7 +5,7 @@ use loom_tests::sync::Arc;
 use loom_tests::{SharedLine, UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     Admission, AtomicState, Generation, Moment, Phase, ProbeQueue, ProbeQueueEntry, ProbeReport,
-    Probes, StateWord,
+    Probes, Probing, StateWord,
 };
 
 /// A breaker whose only place for a probe is taken.
@@ -20,12 +20,11 @@ impl Scene {
     fn new(room: u32, racing: usize) -> Arc<Self> {
         let line = SharedLine::new(racing);
         Arc::new(Self {
-            state: AtomicState::new(Phase::HalfOpen {
+            state: AtomicState::new(Phase::HalfOpen(Probing {
                 in_flight: 1,
-                succeeded: 0,
-                failed: 0,
                 admitted: 1,
-            }),
+                ..Probing::NONE
+            })),
             probe_queue: ProbeQueue::new(room, line.clone()),
             line,
         })

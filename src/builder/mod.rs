@@ -607,6 +607,7 @@ impl<C> CircuitBreakerBuilder<C> {
                 .map(MaxRetryAfter::new)
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
+            half_open_limit: recovery.new_half_open_limit().map(Box::new),
             #[cfg(feature = "async")]
             probe_queue: self.max_waiting.map(ProbeQueue::boxed).transpose()?,
         };

@@ -106,6 +106,7 @@ impl<C> CircuitBreakerBuilder<C> {
         let evidence = evidence(&policies, &self.window)?;
         let recovery = self.chosen_recovery(evidence.is_some())?;
         recovery.check()?;
+        recovery.check_slow_threshold(slower_than)?;
         self.max_retry_after.map_or(Ok(()), MaxRetryAfter::check)?;
         ConfigError::check_duration(
             "probe_timeout",

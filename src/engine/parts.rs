@@ -11,7 +11,7 @@ use crate::events::listeners::Listeners;
 use crate::latency::times::Timed;
 #[cfg(feature = "async")]
 use crate::recovery::HealthChecks;
-use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
+use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, MaxRetryAfter, OpenTimes};
 #[cfg(feature = "async")]
 use crate::sync::LateBox;
 #[cfg(feature = "async")]
@@ -43,6 +43,8 @@ pub struct OptionalParts {
     pub open_times: Option<Box<OpenTimes>>,
     /// The longest `Retry-After` that the breaker honours, if it isn't the default.
     pub max_retry_after: Option<Box<MaxRetryAfter>>,
+    /// The limit of the stay in half-open, if there is one.
+    pub half_open_limit: Option<Box<HalfOpenLimit>>,
     /// The queue of callers that wait for the verdict of the probes, if callers may wait.
     #[cfg(feature = "async")]
     pub probe_queue: Option<Box<ProbeQueue<EventQueue>>>,
@@ -56,7 +58,8 @@ impl OptionalParts {
             || self.evidence.is_some()
             || self.recovery.is_some()
             || self.open_times.is_some()
-            || self.max_retry_after.is_some();
+            || self.max_retry_after.is_some()
+            || self.half_open_limit.is_some();
         #[cfg(feature = "async")]
         let has_any = has_any || self.probe_queue.is_some();
         has_any.then(|| Box::new(self))
@@ -157,6 +160,8 @@ pub(crate) struct Overrides {
     pub(crate) open_times: Override<OpenTimes>,
     /// See [`OptionalParts::max_retry_after`].
     pub(crate) max_retry_after: Override<MaxRetryAfter>,
+    /// See [`OptionalParts::half_open_limit`].
+    pub(crate) half_open_limit: Override<HalfOpenLimit>,
 }
 
 impl Overrides {
@@ -173,6 +178,7 @@ impl Overrides {
             recovery: Override::Inherit,
             open_times: Override::Inherit,
             max_retry_after: Override::Inherit,
+            half_open_limit: Override::Inherit,
         }
     }
 
@@ -190,6 +196,7 @@ impl Overrides {
             recovery: Override::by(optional.recovery),
             open_times: Override::by(optional.open_times),
             max_retry_after: Override::by(optional.max_retry_after),
+            half_open_limit: Override::by(optional.half_open_limit),
         }
     }
 }

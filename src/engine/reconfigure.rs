@@ -26,7 +26,7 @@ use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::latency::times::Timed;
 use crate::outcome::Outcome;
-use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes, Streak};
+use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, MaxRetryAfter, OpenTimes, Streak};
 use crate::state::history::date_of;
 use crate::state::{Generation, Phase, State, StateChange};
 use crate::sync::{Ordering, Replaceable, Seen, fence};
@@ -270,6 +270,16 @@ impl Core {
             MaxRetryAfter::eq,
             |_, _| (),
         );
+        let half_open_limit = before.half_open_limit.succeeded_by(
+            built.and_then(|it| it.half_open_limit.as_deref()),
+            &offer.half_open_limit,
+            HalfOpenLimit::same_config,
+            |_, _| (),
+        );
+        if let Some(limit) = offer.half_open_limit.of(None) {
+            // A new limit counts from now on.
+            limit.begin(now);
+        }
         // The start state means nothing to a breaker that has started.
         let mut settings = offer.settings.clone();
         if held.is_none() && before.settings.switch.mode == offer.settings.switch.mode {
@@ -280,6 +290,7 @@ impl Core {
             && recovery.is_same(&before.recovery)
             && open_times.is_same(&before.open_times)
             && max_retry_after.is_same(&before.max_retry_after)
+            && half_open_limit.is_same(&before.half_open_limit)
             && before.settings == settings;
         let change = Change {
             any: !is_same,
@@ -304,6 +315,7 @@ impl Core {
                 recovery,
                 open_times,
                 max_retry_after,
+                half_open_limit,
             };
             (overrides, change)
         })

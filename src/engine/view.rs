@@ -8,7 +8,7 @@ use super::parts::{OptionalParts, Override, Overrides};
 use super::settings::Settings;
 use crate::adaptive::Evidence;
 use crate::latency::times::Timed;
-use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
+use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, MaxRetryAfter, OpenTimes};
 use crate::state::Generation;
 use crate::sync::Replaceable;
 use crate::window::{ClockReading, Ring};
@@ -234,5 +234,13 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             |built| built.max_retry_after.as_deref(),
         );
         longest.copied().unwrap_or(MaxRetryAfter::DEFAULT)
+    }
+
+    #[inline]
+    pub(super) fn half_open_limit(self) -> Option<&'a HalfOpenLimit> {
+        self.part(
+            |it| &it.half_open_limit,
+            |built| built.half_open_limit.as_deref(),
+        )
     }
 }

@@ -120,6 +120,14 @@ pub enum Cause {
         /// The number of probes that the breaker would have admitted.
         probes: u32,
     },
+    /// Too many probes had succeeded late; see
+    /// [`Recovery::slow_threshold`](crate::Recovery::slow_threshold).
+    TooManyProbesSlow {
+        /// The number of slow probes.
+        slow: u32,
+        /// The number of probes that the breaker would have admitted.
+        probes: u32,
+    },
     /// A probe had failed.
     ProbeFailed,
     /// A probe had taken too long.
@@ -156,6 +164,9 @@ pub enum Cause {
         /// The share of the calls that was admitted.
         share: f64,
     },
+    /// The breaker had been half-open for too long; see
+    /// [`Recovery::half_open_limit`](crate::Recovery::half_open_limit).
+    HalfOpenExpired,
     /// A new configuration starts the window or the recovery over; see
     /// `CircuitBreaker::reconfigure`.
     Reconfigured,
@@ -251,6 +262,9 @@ impl fmt::Display for Cause {
             Self::TooManyProbesFailed { failed, probes } => {
                 write!(f, "{failed} of up to {probes} probes failed")
             }
+            Self::TooManyProbesSlow { slow, probes } => {
+                write!(f, "{slow} of up to {probes} probes took too long")
+            }
             Self::ProbeFailed => f.write_str("a probe failed"),
             Self::ProbeSlow => f.write_str("a probe took too long"),
             Self::ProbesOverdue { probes } => {
@@ -278,6 +292,7 @@ impl fmt::Display for Cause {
                 "no call reported in time with {:.1} % let through",
                 100.0 * share
             ),
+            Self::HalfOpenExpired => f.write_str("it was half-open for too long"),
             Self::Reconfigured => f.write_str("reconfigured"),
             Self::Manual => f.write_str("by hand"),
         }

@@ -77,6 +77,8 @@ impl Cause {
                 [24, succeeded.into(), probes.into(), 0]
             }
             Self::TooManyProbesFailed { failed, probes } => [25, failed.into(), probes.into(), 0],
+            Self::TooManyProbesSlow { slow, probes } => [29, slow.into(), probes.into(), 0],
+            Self::HalfOpenExpired => [30, 0, 0, 0],
             Self::HealthCheckSucceeded => [26, 0, 0, 0],
             Self::HealthCheckFailed => [27, 0, 0, 0],
             Self::Reconfigured => [28, 0, 0, 0],
@@ -172,6 +174,11 @@ impl Cause {
             26 => Self::HealthCheckSucceeded,
             27 => Self::HealthCheckFailed,
             28 => Self::Reconfigured,
+            30 => Self::HalfOpenExpired,
+            29 => Self::TooManyProbesSlow {
+                slow: a as u32,
+                probes: b as u32,
+            },
             EVIDENCE => Self::Evidence {
                 failures: (code >> 16) as u32 & 0xFFFF,
                 calls: (code >> 32) as u32,
@@ -310,6 +317,7 @@ mod tests {
                 failed: 3,
                 probes: 5,
             },
+            Cause::TooManyProbesSlow { slow: 2, probes: 5 },
             Cause::BurnRate {
                 failures: 144,
                 calls: (1 << 44) - 1,

@@ -1,7 +1,7 @@
 //! The state word as an atomic: admission, the verdict of the probes, and the one compare-exchange
 //! that changes the state.
 
-use super::{Generation, Moment, Phase, State, StateWord};
+use super::{Generation, Moment, Phase, Probing, State, StateWord};
 use crate::sync::{AtomicU64, Hint, Ordering, Payload};
 
 /// A state change that this thread has won.
@@ -57,24 +57,32 @@ pub enum ProbeVerdict {
     Decided(StateChange),
 }
 
-/// The number of places for probes, and how many probes must succeed.
+/// The number of places for probes, and what they decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probes {
     // The fields are narrow, so that the settings of a breaker stay small.
-    permitted: u16,
-    needed: u16,
+    permitted: u8,
+    needed: u8,
+    may_fail: u8,
+    /// How many late successes reopen the breaker; 0 if they count as failures.
+    slow_threshold: u8,
 }
 
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "at most `Phase::MAX_PROBES`"
+)]
 impl Probes {
-    const _THEY_FIT: () = assert!(Phase::MAX_PROBES <= u16::MAX as u32);
+    const _THEY_FIT: () = assert!(Phase::MAX_PROBES <= u8::MAX as u32);
 
     /// `permitted` places, [`Phase::MAX_PROBES`] at most, of which `needed` must succeed.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "see above")]
     pub const fn new(permitted: u32, needed: u32) -> Self {
         Self {
-            permitted: permitted as u16,
-            needed: needed as u16,
+            permitted: permitted as u8,
+            needed: needed as u8,
+            may_fail: (permitted - needed) as u8,
+            slow_threshold: 0,
         }
     }
 
@@ -84,13 +92,31 @@ impl Probes {
         Self::new(permitted, permitted)
     }
 
+    /// Reopens as soon as `failures` probes have failed.
+    #[must_use]
+    pub const fn failure_threshold(self, failures: u32) -> Self {
+        Self {
+            may_fail: (failures - 1) as u8,
+            ..self
+        }
+    }
+
+    /// Reopens as soon as `slow` probes have succeeded late. Late ones no longer count as failures.
+    #[must_use]
+    pub const fn slow_threshold(self, slow: u32) -> Self {
+        Self {
+            slow_threshold: slow as u8,
+            ..self
+        }
+    }
+
     /// How many places there are.
     #[must_use]
     pub fn permitted(self) -> u32 {
         self.permitted.into()
     }
 
-    /// How many probes must succeed for the breaker to close. It opens as soon as they can't.
+    /// How many probes must succeed for the breaker to close.
     #[must_use]
     pub fn needed(self) -> u32 {
         self.needed.into()
@@ -99,7 +125,27 @@ impl Probes {
     /// How many probes may fail.
     #[must_use]
     pub fn may_fail(self) -> u32 {
-        self.permitted.saturating_sub(self.needed).into()
+        self.may_fail.into()
+    }
+
+    /// How many probes may succeed late; `None` if late ones count as failures.
+    #[must_use]
+    pub fn may_be_slow(self) -> Option<u32> {
+        self.slow_threshold.checked_sub(1).map(u32::from)
+    }
+
+    /// The phase after a report that left `probing`. Only a report with `open_until` can reopen.
+    fn verdict(self, probing: Probing, open_until: Option<Moment>) -> Phase {
+        let is_slow = self.may_be_slow().is_some_and(|most| probing.slow > most);
+        if let Some(until) = open_until
+            && (is_slow || probing.failed > self.may_fail())
+        {
+            Phase::Open { until }
+        } else if probing.succeeded + probing.slow >= self.needed() {
+            Phase::Closed
+        } else {
+            Phase::HalfOpen(probing)
+        }
     }
 }
 
@@ -108,6 +154,11 @@ impl Probes {
 pub enum ProbeReport {
     /// The probe succeeded.
     Succeeded,
+    /// The probe succeeded late. If too many have, the breaker opens again until `open_until`.
+    Slow {
+        /// When the next probe may go.
+        open_until: Moment,
+    },
     /// The probe failed. If too many have failed, the breaker opens again until `open_until`.
     Failed {
         /// When the next probe may go.
@@ -334,21 +385,11 @@ impl AtomicState {
                     if now < until {
                         return Self::rejected(seen, Some(until - now));
                     }
-                    self.begin_probing(seen, now, (0, 0), 0)
+                    self.begin_probing(seen, now, Probing::NONE)
                 }
-                Phase::HalfOpen {
-                    in_flight,
-                    succeeded,
-                    failed,
-                    admitted,
-                } if in_flight + succeeded + failed < probes => {
+                Phase::HalfOpen(probing) if probing.taken() < probes => {
                     self.renew_lease(now);
-                    let phase = Phase::HalfOpen {
-                        in_flight: in_flight + 1,
-                        succeeded,
-                        failed,
-                        admitted: admitted.wrapping_add(1),
-                    };
+                    let phase = Phase::HalfOpen(probing.with_one_more());
                     self.exchange(seen, StateWord::new(generation, phase))
                         .map(|()| Admission::Probe {
                             generation,
@@ -356,12 +397,7 @@ impl AtomicState {
                             overdue: 0,
                         })
                 }
-                Phase::HalfOpen {
-                    in_flight,
-                    succeeded,
-                    failed,
-                    ..
-                } => {
+                Phase::HalfOpen(probing) => {
                     if probe_timeout == u64::MAX {
                         return Self::rejected(seen, None);
                     }
@@ -371,7 +407,7 @@ impl AtomicState {
                     if now < overdue_at {
                         return Self::rejected(seen, Some(overdue_at - now));
                     }
-                    self.begin_probing(seen, now, (succeeded, failed), in_flight)
+                    self.begin_probing(seen, now, probing)
                 }
             };
             match attempt {
@@ -399,27 +435,21 @@ impl AtomicState {
     }
 
     /// Enters a new half-open generation with this caller as its first probe.
+    ///
+    /// The probes in flight of `former` have lost their places. Those that have reported count.
     fn begin_probing(
         &self,
         seen: StateWord,
         now: u64,
-        (succeeded, failed): (u32, u32),
-        overdue: u32,
+        former: Probing,
     ) -> Result<Admission, StateWord> {
         self.renew_lease(now);
-        let moved = self.change(
-            seen,
-            Phase::HalfOpen {
-                in_flight: 1,
-                succeeded,
-                failed,
-                admitted: 1,
-            },
-        )?;
+        let probing = former.without_overdue().with_one_more();
+        let moved = self.change(seen, Phase::HalfOpen(probing))?;
         Ok(Admission::Probe {
             generation: moved.generation,
             moved: Some(moved),
-            overdue,
+            overdue: former.in_flight,
         })
     }
 
@@ -466,16 +496,10 @@ impl AtomicState {
     /// `None` unless all places for probes are taken and none can be taken back yet.
     #[cfg(feature = "async")]
     pub fn awaits_verdict(&self, now: u64, probes: u32, probe_timeout: u64) -> Option<u64> {
-        let Phase::HalfOpen {
-            in_flight,
-            succeeded,
-            failed,
-            ..
-        } = self.load().phase()
-        else {
+        let Phase::HalfOpen(probing) = self.load().phase() else {
             return None;
         };
-        if in_flight + succeeded + failed < probes {
+        if probing.taken() < probes {
             return None;
         }
         if probe_timeout == u64::MAX {
@@ -507,41 +531,35 @@ impl AtomicState {
             if seen.generation() != generation {
                 return ProbeVerdict::Stale;
             }
-            let Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-                admitted,
-            } = seen.phase()
-            else {
+            let Phase::HalfOpen(mut probing) = seen.phase() else {
                 // A generation has one state. That of a probe's generation is half-open.
                 return ProbeVerdict::Stale;
             };
-            let in_flight = in_flight.saturating_sub(1);
-            let stay = |succeeded, failed| {
-                let phase = Phase::HalfOpen {
-                    in_flight,
-                    succeeded,
-                    failed,
-                    admitted,
-                };
-                self.exchange(seen, StateWord::new(generation, phase))
-                    .map(|()| ProbeVerdict::Counted)
-            };
-            let attempt = match report {
-                ProbeReport::Withdrawn => stay(succeeded, failed),
-                ProbeReport::Succeeded if succeeded + 1 < probes.needed() => {
-                    stay(succeeded + 1, failed)
+            probing.in_flight = probing.in_flight.saturating_sub(1);
+            let next = match report {
+                ProbeReport::Withdrawn => Phase::HalfOpen(probing),
+                ProbeReport::Failed {
+                    open_until,
+                    is_enough: true,
+                } => Phase::Open { until: open_until },
+                ProbeReport::Failed { open_until, .. } => {
+                    probing.failed += 1;
+                    probes.verdict(probing, Some(open_until))
+                }
+                ProbeReport::Slow { open_until } => {
+                    probing.slow += 1;
+                    probes.verdict(probing, Some(open_until))
                 }
                 ProbeReport::Succeeded => {
-                    self.change(seen, Phase::Closed).map(ProbeVerdict::Decided)
+                    probing.succeeded += 1;
+                    probes.verdict(probing, None)
                 }
-                ProbeReport::Failed {
-                    is_enough: false, ..
-                } if failed < probes.may_fail() => stay(succeeded, failed + 1),
-                ProbeReport::Failed { open_until, .. } => self
-                    .change(seen, Phase::Open { until: open_until })
-                    .map(ProbeVerdict::Decided),
+            };
+            let attempt = match next {
+                Phase::HalfOpen(_) => self
+                    .exchange(seen, StateWord::new(generation, next))
+                    .map(|()| ProbeVerdict::Counted),
+                _ => self.change(seen, next).map(ProbeVerdict::Decided),
             };
             match attempt {
                 Ok(verdict) => return verdict,

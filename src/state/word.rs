@@ -9,7 +9,7 @@ use crate::sync::field::Field;
 /// |        payload, 39         |timed,1| generation,21| phase,3|
 /// +----------------------------+-------+--------------+-------+
 ///  Open                 the moment it ends, 39
-///  HalfOpen             in flight, 10 | succeeded, 10 | failed, 10 | admitted, 9, wrapping
+///  HalfOpen             in flight, 8 | succeeded, 8 | slow, 8 | failed, 8 | admitted, 7, wrapping
 ///  Ramp                 a round, 39: see `round.rs`
 ///  Closed, MetricsOnly  in a ticket: where the call is watched, 7; else unused
 ///  HalfOpen, Ramp       in a ticket: where its thread lists the call, 7, lowest; see `nested.rs`
@@ -31,10 +31,11 @@ mod layout {
     pub(super) const TIMED: Field = GENERATION.then(1);
     pub(super) const OPEN_UNTIL: Field = TIMED.then(39);
     pub(super) const ROUND: Field = TIMED.then(super::Round::BITS);
-    pub(super) const IN_FLIGHT: Field = TIMED.then(10);
-    pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(10);
-    pub(super) const FAILED: Field = SUCCEEDED.then(10);
-    pub(super) const ADMITTED: Field = FAILED.then(9);
+    pub(super) const IN_FLIGHT: Field = TIMED.then(8);
+    pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(8);
+    pub(super) const SLOW: Field = SUCCEEDED.then(8);
+    pub(super) const FAILED: Field = SLOW.then(8);
+    pub(super) const ADMITTED: Field = FAILED.then(7);
     pub(super) const WATCH: Field = TIMED.then(7);
 
     /// The bits that decide which path a call takes.
@@ -190,20 +191,7 @@ pub enum Phase {
         until: Moment,
     },
     /// See [`State::HalfOpen`].
-    HalfOpen {
-        /// Probes that were admitted and have not reported.
-        in_flight: u32,
-        /// Probes that have reported a success.
-        succeeded: u32,
-        /// Probes that have reported a failure, if some may fail.
-        failed: u32,
-        /// Probes admitted since the generation began, wrapping.
-        ///
-        /// A place that was given back and taken again leaves the other counts as they were. This
-        /// count differs, which tells a thread that is about to take back an expired place (see
-        /// `AtomicState::admit`).
-        admitted: u16,
-    },
+    HalfOpen(Probing),
     /// Half-open, and a share of the calls is admitted; see `recovery/`.
     Ramp(PackedRound),
     /// See [`State::ForcedOpen`].
@@ -214,17 +202,92 @@ pub enum Phase {
     MetricsOnly,
 }
 
-impl Phase {
-    /// Half-open, with no probes so far.
-    pub const PROBING: Self = Self::HalfOpen {
+/// The probes of a half-open breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Probing {
+    /// Probes that were admitted and have not reported.
+    pub in_flight: u32,
+    /// Probes that have succeeded in time.
+    pub succeeded: u32,
+    /// Probes that have succeeded late, if some may.
+    pub slow: u32,
+    /// Probes that have failed, if some may.
+    pub failed: u32,
+    /// Probes admitted since the generation began, wrapping.
+    ///
+    /// A place that was given back and taken again leaves the other counts as they were. This
+    /// count differs, which tells a thread that is about to take back an expired place (see
+    /// `AtomicState::admit`).
+    pub admitted: u8,
+}
+
+impl Probing {
+    /// No probes so far.
+    pub const NONE: Self = Self {
         in_flight: 0,
         succeeded: 0,
+        slow: 0,
         failed: 0,
         admitted: 0,
     };
 
+    /// How many places are taken: those of the probes in flight and of those that have reported.
+    #[must_use]
+    pub fn taken(self) -> u32 {
+        self.in_flight + self.succeeded + self.slow + self.failed
+    }
+
+    /// These probes and one more in flight.
+    #[must_use]
+    pub(super) fn with_one_more(self) -> Self {
+        Self {
+            in_flight: self.in_flight + 1,
+            admitted: self.admitted.wrapping_add(1),
+            ..self
+        }
+    }
+
+    /// These probes without those in flight, which have lost their places.
+    #[must_use]
+    pub(super) fn without_overdue(self) -> Self {
+        Self {
+            in_flight: 0,
+            admitted: 0,
+            ..self
+        }
+    }
+
+    fn pack(self) -> u64 {
+        debug_assert!(self.taken() <= Phase::MAX_PROBES);
+        layout::IN_FLIGHT.of(self.in_flight.into())
+            | layout::SUCCEEDED.of(self.succeeded.into())
+            | layout::SLOW.of(self.slow.into())
+            | layout::FAILED.of(self.failed.into())
+            | layout::ADMITTED.of(self.admitted.into())
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the fields have 8 and 7 bits"
+    )]
+    fn unpack(word: u64) -> Self {
+        let count = |field: Field| field.get(word) as u32;
+        Self {
+            in_flight: count(layout::IN_FLIGHT),
+            succeeded: count(layout::SUCCEEDED),
+            slow: count(layout::SLOW),
+            failed: count(layout::FAILED),
+            admitted: layout::ADMITTED.get(word) as u8,
+        }
+    }
+}
+
+impl Phase {
+    /// Half-open, with no probes so far.
+    pub const PROBING: Self = Self::HalfOpen(Probing::NONE);
+
     /// The most probes that the word can count.
-    pub const MAX_PROBES: u32 = 1023;
+    pub const MAX_PROBES: u32 = 255;
 
     /// The state without its payload.
     #[must_use]
@@ -252,19 +315,7 @@ impl StateWord {
             Phase::Closed => (0, 0),
             Phase::MetricsOnly => (1, 0),
             Phase::Open { until } => (2, layout::OPEN_UNTIL.of(until.units())),
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-                admitted,
-            } => {
-                debug_assert!(in_flight + succeeded + failed <= Phase::MAX_PROBES);
-                let in_flight = layout::IN_FLIGHT.of(u64::from(in_flight));
-                let succeeded = layout::SUCCEEDED.of(u64::from(succeeded));
-                let failed = layout::FAILED.of(u64::from(failed));
-                let admitted = layout::ADMITTED.of(u64::from(admitted));
-                (3, in_flight | succeeded | failed | admitted)
-            }
+            Phase::HalfOpen(probing) => (3, probing.pack()),
             Phase::Ramp(round) => (4, layout::ROUND.of(round.0)),
             Phase::ForcedOpen => (5, 0),
             Phase::Disabled => (6, 0),
@@ -328,10 +379,6 @@ impl StateWord {
     /// The state and its payload.
     #[must_use]
     #[inline]
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the fields have 10 and 9 bits"
-    )]
     pub fn phase(self) -> Phase {
         match layout::KIND.get(self.0) {
             0 => Phase::Closed,
@@ -339,12 +386,7 @@ impl StateWord {
             2 => Phase::Open {
                 until: Moment::of_units(layout::OPEN_UNTIL.get(self.0)),
             },
-            3 => Phase::HalfOpen {
-                in_flight: layout::IN_FLIGHT.get(self.0) as u32,
-                succeeded: layout::SUCCEEDED.get(self.0) as u32,
-                failed: layout::FAILED.get(self.0) as u32,
-                admitted: layout::ADMITTED.get(self.0) as u16,
-            },
+            3 => Phase::HalfOpen(Probing::unpack(self.0)),
             4 => Phase::Ramp(PackedRound(layout::ROUND.get(self.0))),
             5 => Phase::ForcedOpen,
             // Only `new` makes words, and it writes no code above 6.
@@ -385,13 +427,14 @@ mod tests {
             any::<u64>().prop_map(|nanos| Phase::Open {
                 until: Moment::at(nanos).rounded()
             }),
-            (0..=341_u32, 0..=341_u32, 0..=341_u32, 0..1_u16 << 9).prop_map(
-                |(in_flight, succeeded, failed, admitted)| Phase::HalfOpen {
+            ([0..=63_u32, 0..=63, 0..=63, 0..=63], 0..1_u8 << 7).prop_map(
+                |([in_flight, succeeded, slow, failed], admitted)| Phase::HalfOpen(Probing {
                     in_flight,
                     succeeded,
+                    slow,
                     failed,
                     admitted,
-                }
+                })
             ),
             crate::state::round_tests::rounds().prop_map(|round| Phase::Ramp(round.pack())),
             Just(Phase::ForcedOpen),

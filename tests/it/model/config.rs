@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::recovery::{Backoff, HalfOpenVerdict, Jitter};
 use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
@@ -23,6 +23,13 @@ pub(crate) struct Config {
     pub(crate) probes: u32,
     /// How many of them must succeed, if not all.
     pub(crate) needed: Option<u32>,
+    /// How many of them reopen the breaker when they fail, if not as many as make the others too few.
+    pub(crate) failure_threshold: Option<u32>,
+    /// How many of them reopen the breaker when they are slow, if slow ones don't count as failed. It
+    /// counts only where calls can be slow.
+    pub(crate) slow_threshold: Option<u32>,
+    /// How long it may be half-open, and whether it closes then. It counts only without steps.
+    pub(crate) half_open_limit: Option<(Duration, bool)>,
     /// The steps of a ramp that follows the one probe there is then, instead of those two.
     pub(crate) steps: Option<Steps>,
     pub(crate) probe_timeout: Duration,
@@ -36,6 +43,16 @@ pub(crate) struct Config {
     pub(crate) slower_than: Duration,
     /// What the clock shows when the breaker is built.
     pub(crate) built_at: Duration,
+}
+
+/// What the probes of a configuration decide.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Verdicts {
+    pub(super) probes: u32,
+    pub(super) needed: u32,
+    pub(super) may_fail: u32,
+    /// `None` if slow probes count as failed.
+    pub(super) may_be_slow: Option<u32>,
 }
 
 /// A part of a configuration that can be changed alone.
@@ -394,6 +411,22 @@ impl Config {
 
     fn recovery_by_probes(&self) -> Recovery {
         let recovery = Recovery::probes(self.probes);
+        let recovery = match self.half_open_limit {
+            None => recovery,
+            Some((limit, true)) => recovery.half_open_limit(limit, HalfOpenVerdict::Close),
+            Some((limit, false)) => recovery.half_open_limit(limit, HalfOpenVerdict::Reopen),
+        };
+        let recovery = match self.slow_threshold.filter(|_| self.limit().is_some()) {
+            None => recovery,
+            Some(slow) => recovery.slow_threshold(slow),
+        };
+        if let Some(failures) = self.failure_threshold {
+            let recovery = recovery.failure_threshold(failures);
+            return match self.needed {
+                None => recovery,
+                Some(needed) => recovery.success_threshold(needed),
+            };
+        }
         match self.needed {
             None => recovery,
             // The same twice: by its number, and by the share that may fail.
@@ -411,12 +444,40 @@ impl Config {
         self.max_retry_after.unwrap_or(five_minutes)
     }
 
-    /// How many probes there are, and how many of them must succeed.
-    pub(super) fn probes_and_needed(&self) -> (u32, u32) {
-        match self.steps {
-            None => (self.probes, self.needed.unwrap_or(self.probes)),
-            Some(_) => (1, 1),
+    /// What the probes decide.
+    pub(super) fn verdicts(&self) -> Verdicts {
+        let Self {
+            probes,
+            needed,
+            failure_threshold,
+            ..
+        } = *self;
+        if self.steps.is_some() {
+            return Verdicts {
+                probes: 1,
+                needed: 1,
+                may_fail: 0,
+                may_be_slow: None,
+            };
         }
+        let needed = match (needed, failure_threshold) {
+            (Some(needed), _) => needed,
+            (None, Some(failures)) => probes + 1 - failures,
+            (None, None) => probes,
+        };
+        let slow = self.slow_threshold.filter(|_| self.limit().is_some());
+        Verdicts {
+            probes,
+            needed,
+            may_fail: failure_threshold.map_or(probes - needed, |failures| failures - 1),
+            may_be_slow: slow.map(|slow| slow - 1),
+        }
+    }
+
+    /// How many nanoseconds it may be half-open, and whether it closes then.
+    pub(super) fn half_open_limit(&self) -> Option<(u64, bool)> {
+        let (limit, closes) = self.half_open_limit.filter(|_| self.steps.is_none())?;
+        Some((nanos(limit), closes))
     }
 
     /// From how many nanoseconds on, not included, a call is slow, if one is ever.
