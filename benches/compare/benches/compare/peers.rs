@@ -89,7 +89,7 @@ type FailsafePolicy =
 
 /// Everything is in a mutex, which a call locks twice. The time window is an exponentially weighted
 /// average. A counter in five slices serves the minimum number of calls. A success reads the clock
-/// twice. A success rate below 0 and 2³² failures in a row are out of reach.
+/// twice. A success rate below 0 and 2³² − 1 failures in a row are out of reach.
 #[derive(Clone)]
 pub(crate) struct Failsafe(failsafe::StateMachine<FailsafePolicy, ()>);
 
@@ -262,7 +262,7 @@ pub(crate) fn poll_to_end<F: Future + ?Sized>(mut future: Pin<&mut F>) -> F::Out
 /// it here. It keeps the time of the last success behind a mutex.
 ///
 /// It doesn't have a window. Its `TimeBasedPolicy` has one, but the breaker never tells it of a
-/// call, so it never opens. An error rate of 2 and 2⁶⁴ failures in a row are out of reach.
+/// call, so it never opens. An error rate of 2 and 2⁶⁴ − 1 failures in a row are out of reach.
 #[derive(Clone)]
 pub(crate) struct CircuitbreakerRs(circuitbreaker_rs::CircuitBreaker<DefaultPolicy, Failed>);
 
