@@ -74,8 +74,8 @@ impl SharedLine {
         let mut members = self.0.members.lock().unwrap();
         let result = work(&mut members);
         let count = members.unnotified.len() as u64;
-        // Release: pairs with the Acquire in `notify`, as in event-listener. Without it, a notifier
-        // could see the count without the writes of the waiter before it.
+        // Release: pairs with the Acquire in `notify`. This queue has exactly event-listener's
+        // orderings; a stronger one could hide a lost notification.
         self.0.unnotified.store(count, Ordering::Release);
         result
     }
@@ -105,8 +105,8 @@ impl SharedLine {
     }
 
     fn notify(&self, at_most: usize) -> bool {
-        // Acquire: pairs with the Release in `with`. Without it, a notifier could see the count
-        // without the writes of the waiter before it.
+        // Acquire: pairs with the Release in `with`. This queue has exactly event-listener's
+        // orderings; a stronger one could hide a lost notification.
         if self.0.unnotified.load(Ordering::Acquire) == 0 {
             return false;
         }
