@@ -1,5 +1,4 @@
-//! Names from outside are escaped and cut wherever they are shown, and are found by their full
-//! text.
+//! Names from outside are escaped and cut wherever they are shown. Lookups use their full text.
 
 use std::time::Duration;
 
@@ -7,8 +6,7 @@ use tripcurve::retry::RetryBudget;
 use tripcurve::time::Clock;
 use tripcurve::{CallError, CircuitBreaker, TripPolicy};
 
-/// Names that forge a log line, steer a terminal or reverse a text, and the text that is shown
-/// instead.
+/// Names that forge a log line, steer a terminal or reverse a text, and the escaped text.
 const EVIL: &str = "pay\nERROR \u{1b}[2J\0\u{202e}\u{85}";
 const SHOWN: &str = r"pay\nERROR \u{1b}[2J\0\u{202e}\u{85}";
 
@@ -16,7 +14,7 @@ fn megabyte() -> String {
     "n\n".repeat(500_000)
 }
 
-/// Everything that a breaker and its parts show, each with its label.
+/// All texts that a breaker and its parts show, each with its label.
 fn shown(name: &str) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     let mut show = |what, text: String| all.push((what, text));
@@ -74,7 +72,7 @@ fn shown(name: &str) -> Vec<(&'static str, String)> {
     all
 }
 
-/// Everything that the features add to it.
+/// The texts that the features add.
 #[allow(unused_mut, unused_variables, reason = "each part has its feature")]
 fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> {
     let name = breaker.name();
@@ -161,7 +159,7 @@ fn a_name_is_escaped_and_cut_wherever_it_is_shown() {
         for (what, text) in all {
             is_harmless(what, &text);
             let begins = if name == EVIL { SHOWN } else { r"n\nn\nn\nn\n" };
-            // Debug escapes the escapes of a message within it.
+            // `Debug` escapes the escapes of a message again.
             let found = text.contains(begins) || text.contains(&begins.replace('\\', r"\\"));
             assert!(found, "{what}: {text}");
         }

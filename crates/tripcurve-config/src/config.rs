@@ -55,7 +55,7 @@ section! {
     /// | `template` | a name of `templates`; for breakers only |
     /// | `window` | `{ length = "60s", buckets = 10 }`, each optional; or `{ calls = 100, within = "60s" }`, with `within` optional |
     /// | `trip_when` | a list of policies, any of which trips; see below |
-    /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2` or `max_failure_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_failure_rate` |
+    /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2`, `failure_threshold = 1` and `slow_threshold = 2`, or with `max_failure_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_failure_rate`. Both tables take `half_open_limit = "1m"` with `half_open_verdict`, which is `"reopen"` or `"close"` |
     /// | `open_for` | `"5s"`; with every recovery, also an adaptive one |
     /// | `backoff` | instead: `{ base = "5s", factor = 2.0, longest = "2m" }`, with `jitter`, which is `"full"`, `"equal"`, `"decorrelated"` or `"none"`, and `healthy_after` |
     /// | `probe_timeout`, `max_retry_after` | a duration |
@@ -151,7 +151,7 @@ section! {
     ///
     /// [`Duration::MAX`]: std::time::Duration::MAX
     pub struct Config {
-        /// Where this schema is, for editors; nothing else looks at it.
+        /// The place of this schema, for editors. Nothing else reads it.
         schema = "$schema": String,
         /// Settings that breakers can have, by name.
         templates: Named<Template>,
@@ -258,7 +258,7 @@ impl Config {
         let settings = settings.as_ref().unwrap_or(own);
         checked(name, settings, |key, error| match template {
             Some((template_name, template)) if !own.has(key) && template.has(key) => {
-                // The template's setting may make no sense only together with the breaker's own.
+                // The template's setting may be invalid only in combination with the breaker's own.
                 error.hint = format!("{} (for {at})", error.hint);
                 place("templates", template_name)
             }
@@ -307,7 +307,7 @@ fn place(group: &str, name: &str) -> String {
 
 /// Returns a builder that can be built.
 ///
-/// `at` says where in the file the section that has the given key stands.
+/// `at` returns the place in the file of the section with the given key.
 fn checked(
     name: &str,
     settings: &Settings,
