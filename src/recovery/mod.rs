@@ -4,7 +4,7 @@ pub(crate) mod adaptive;
 mod backoff;
 #[cfg(feature = "async")]
 pub(crate) mod checks;
-mod half_open;
+pub(crate) mod half_open;
 pub(crate) mod open_times;
 pub(crate) mod outage;
 pub(crate) mod ramp;
@@ -18,7 +18,8 @@ pub(crate) use adaptive::AdaptiveRecovery;
 pub use backoff::{Backoff, Jitter};
 #[cfg(feature = "async")]
 pub(crate) use checks::HealthChecks;
-pub use half_open::{HalfOpenLimit, HalfOpenVerdict};
+pub(crate) use half_open::HalfOpenLimit;
+pub use half_open::HalfOpenVerdict;
 pub(crate) use open_times::{LatestOpening, OpenTimes, Streak};
 pub(crate) use outage::Outage;
 pub(crate) use ramp::{Ask, Ramp, RampReport};
