@@ -178,6 +178,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 if let Some(moved) = self.state.leave(generation, phase) {
                     self.moved(moved, opening, now, Cause::HalfOpenExpired);
                 }
+                // At the end of the clock's range, open times are over at once.
+                limit.begin(now);
             }
             _ => {}
         }
