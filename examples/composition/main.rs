@@ -2,7 +2,7 @@
 //! wrong ones, side by side through the same outage.
 //!
 //! ```text
-//! cargo run --release --features bulkhead,tokio --example composition
+//! cargo run --release --features bulkhead,retry,tokio --example composition
 //! ```
 //!
 //! Each order ([`orders`]) has a backend of its own ([`backend`]), which is well for two seconds, hangs for five and

@@ -12,6 +12,7 @@ use crate::state::history::moment_of;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 
+#[cfg(feature = "retry")]
 impl Core {
     /// Since when the breaker has admitted all calls, in nanoseconds. Writes nothing.
     ///

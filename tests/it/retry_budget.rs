@@ -1,5 +1,6 @@
 //! A retry budget does what a plain sequential model does, and whatever the threads do, there are no more
 //! retries than were paid for.
+#![cfg(feature = "retry")]
 
 use std::sync::Barrier;
 use std::thread;
