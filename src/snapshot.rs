@@ -56,9 +56,8 @@ pub struct Snapshot {
 }
 
 /// The core's reading, before it becomes a snapshot.
-#[derive(Clone, Copy)]
-pub(crate) struct Reading<'a> {
-    pub(crate) name: &'a Name,
+pub(crate) struct Reading {
+    pub(crate) name: Name,
     pub(crate) phase: Phase,
     pub(crate) generation: u64,
     /// The time of the reading, in nanoseconds.
@@ -69,97 +68,74 @@ pub(crate) struct Reading<'a> {
     pub(crate) uncounted: u64,
     /// Failures since the last success.
     pub(crate) run: u64,
-    /// How long the calls took, if the breaker records that.
-    pub(crate) bins: Option<(&'a BinCounts, Recording)>,
 }
 
 impl Snapshot {
-    /// Makes an empty snapshot, to be filled.
-    pub(crate) fn empty(name: Name) -> Self {
-        Self {
-            name,
-            state: State::Closed,
-            generation: 0,
-            at: Duration::ZERO,
-            in_state_for: Duration::ZERO,
+    /// The snapshot of a reading, without latencies.
+    pub(crate) fn of(reading: Reading) -> Self {
+        let Reading { phase, counts, .. } = reading;
+        let state = phase.state();
+        let rejects = matches!(state, State::Open | State::HalfOpen | State::ForcedOpen);
+        let mut snapshot = Self {
+            name: reading.name,
+            state,
+            generation: reading.generation,
+            at: Duration::from_nanos(reading.now),
+            in_state_for: Duration::from_nanos(reading.age),
             remaining_open: None,
-            successes: 0,
-            failures: 0,
-            ignored: 0,
-            rejected: 0,
-            consecutive_failures: 0,
+            successes: counts.successes,
+            failures: counts.failures,
+            ignored: if rejects { 0 } else { reading.uncounted },
+            rejected: if rejects { reading.uncounted } else { 0 },
+            consecutive_failures: reading.run,
             probes_in_flight: 0,
             probes_succeeded: 0,
             probes_failed: 0,
             admitted_share: None,
-            slow: 0,
-            overdue: 0,
+            slow: counts.slow_of_calls(),
+            overdue: counts.overdue,
             latency: None,
             by_outcome: None,
-        }
-    }
-
-    /// Replaces the contents by a reading. Allocates only parts that the snapshot doesn't have yet.
-    pub(crate) fn set(&mut self, reading: &Reading<'_>) {
-        let Reading {
-            name,
-            phase,
-            generation,
-            now,
-            age,
-            counts,
-            uncounted,
-            run,
-            bins,
-        } = *reading;
-        self.name.clone_from(name);
-        self.state = phase.state();
-        let rejects = matches!(
-            self.state,
-            State::Open | State::HalfOpen | State::ForcedOpen
-        );
-        (
-            self.probes_in_flight,
-            self.probes_succeeded,
-            self.probes_failed,
-        ) = match phase {
+        };
+        match phase {
+            Phase::Open { until } => {
+                let left = until.nanos().saturating_sub(reading.now);
+                snapshot.remaining_open = Some(Duration::from_nanos(left));
+            }
             Phase::HalfOpen {
                 in_flight,
                 succeeded,
                 failed,
                 ..
-            } => (in_flight, succeeded, failed),
-            _ => (0, 0, 0),
-        };
-        self.admitted_share = match phase {
-            Phase::Ramp(round) => Some(round.unpack().share.as_f64()),
-            _ => None,
-        };
-        self.generation = generation;
-        self.at = Duration::from_nanos(now);
-        self.in_state_for = Duration::from_nanos(age);
-        self.remaining_open = match phase {
-            Phase::Open { until } => Some(Duration::from_nanos(until.nanos().saturating_sub(now))),
-            _ => None,
-        };
-        self.successes = counts.successes;
-        self.failures = counts.failures;
-        self.ignored = if rejects { 0 } else { uncounted };
-        self.rejected = if rejects { uncounted } else { 0 };
-        self.consecutive_failures = run;
-        self.slow = counts.slow_of_calls();
-        self.overdue = counts.overdue;
-        self.set_latency(bins);
+            } => {
+                snapshot.probes_in_flight = in_flight;
+                snapshot.probes_succeeded = succeeded;
+                snapshot.probes_failed = failed;
+            }
+            Phase::Ramp(round) => snapshot.admitted_share = Some(round.unpack().share.as_f64()),
+            _ => {}
+        }
+        snapshot
     }
 
-    fn set_latency(&mut self, bins: Option<(&BinCounts, Recording)>) {
-        let Some((bins, recording)) = bins else {
-            (self.latency, self.by_outcome) = (None, None);
-            return;
+    /// Replaces everything but the latencies.
+    pub(crate) fn set(&mut self, reading: Reading) {
+        let (latency, by_outcome) = (self.latency.take(), self.by_outcome.take());
+        *self = Self {
+            latency,
+            by_outcome,
+            ..Self::of(reading)
         };
-        self.latency
-            .get_or_insert_with(Latency::new)
-            .set(bins.all());
+    }
+
+    /// Replaces the latencies. Allocates only parts that the snapshot doesn't have yet.
+    pub(crate) fn set_latency(&mut self, bins: &BinCounts, recording: Recording) {
+        if recording == Recording::Off {
+            self.latency = None;
+        } else {
+            let latency = self.latency.get_or_insert_with(Latency::new);
+            latency.set(bins.all());
+        }
         if recording == Recording::ByOutcome {
             let both = || Box::new([Latency::new(), Latency::new()]);
             let [successes, failures] = &mut **self.by_outcome.get_or_insert_with(both);
@@ -336,14 +312,10 @@ impl fmt::Display for Snapshot {
         match self.state {
             State::Closed | State::MetricsOnly => {
                 let percent = 100.0 * self.failure_rate().unwrap_or(0.0);
-                write!(
-                    f,
-                    "{} calls, {} failed ({percent:.1} %), {} in a row, {} ignored",
-                    self.calls(),
-                    self.failures,
-                    self.consecutive_failures,
-                    self.ignored
-                )
+                let (calls, failures) = (self.calls(), self.failures);
+                write!(f, "{calls} calls, {failures} failed ({percent:.1} %), ")?;
+                let (run, ignored) = (self.consecutive_failures, self.ignored);
+                write!(f, "{run} in a row, {ignored} ignored")
             }
             State::Open => {
                 let left = self.remaining_open.unwrap_or_default();

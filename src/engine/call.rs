@@ -25,7 +25,17 @@ impl<C> Clone for Call<'_, C> {
 
 impl<C> Copy for Call<'_, C> {}
 
-impl<C: CallContext> Call<'_, C> {
+impl<'c, C: CallContext> Call<'c, C> {
+    /// A call of `generation` whose clock was read.
+    #[inline]
+    pub(super) fn new(generation: Generation, reading: ClockReading, context: &'c C) -> Self {
+        Self {
+            generation,
+            reading,
+            context,
+        }
+    }
+
     /// The clock reading in nanoseconds.
     #[inline]
     pub(super) fn nanos(self) -> u64 {
@@ -58,6 +68,13 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// The ticket for a call that the breaker doesn't time.
+    #[inline]
+    pub(super) fn untimed(admitted: StateWord) -> Self {
+        let begin = Self::UNTIMED;
+        Self { admitted, begin }
+    }
+
     /// The generation that admitted this call, if the breaker was half-open.
     ///
     /// Calls within this call are then parts of it.
@@ -73,10 +90,8 @@ impl Ticket {
 
     /// The ticket for a part of a call that `generation` admitted. The part isn't recorded.
     pub(super) fn part_of(generation: Generation, begin: u64) -> Self {
-        Self {
-            admitted: StateWord::new(generation, Phase::Disabled).watched_at(0),
-            begin,
-        }
+        let admitted = StateWord::new(generation, Phase::Disabled).watched_at(0);
+        Self { admitted, begin }
     }
 
     /// Lists a half-open call with its thread, if `IS_CALL`.

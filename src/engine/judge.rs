@@ -54,24 +54,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// The cause for a trip, if the window's counts give one.
     #[inline]
-    fn cause(self, call: Call<'_, impl CallContext>, run: u64) -> Option<Cause> {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+    fn cause(self, call: Call<'_, impl CallContext>, mut run: u64) -> Option<Cause> {
         let policies = &self.settings().policies;
-        let (run, counts) = if policies.iter().any(|policy| policy.looks_at_window(run)) {
-            let counts = self.suspicions_inline(call);
-            let run = self.ring().run_held(run, &counts, reading, context);
+        let mut counts = Counts::default();
+        if policies.iter().any(|policy| policy.looks_at_window(run)) {
+            let ring = self.ring();
+            let (reading, context) = (call.reading, call.context);
+            counts = self.suspicions_inline(call);
+            run = ring.run_held(run, &counts, reading, context);
             let worth = |counts| policies.iter().any(|policy| policy.may_trip(run, &counts));
-            let counts = self
-                .ring()
-                .add_successes(counts, generation, reading, context, worth)?;
-            (run, counts)
-        } else {
-            (run, Counts::default())
-        };
+            counts = ring.add_successes(counts, call.generation, reading, context, worth)?;
+        }
         policies.iter().find_map(|policy| {
             let cause = policy.judge(run, &counts)?;
             self.unless_it_has_stopped(policy, cause, &counts, call)
@@ -124,12 +117,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     )]
     #[inline(always)]
     fn suspicions_inline(self, call: Call<'_, impl CallContext>) -> Counts {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
-        let counts = self.ring().failures_and_slow(generation, reading, context);
+        let generation = call.generation;
+        let counts = self
+            .ring()
+            .failures_and_slow(generation, call.reading, call.context);
         // This thread reads the calls in flight after the slow ones. The fence in
         // `Ring::failures_and_slow` keeps that order. A call that is found recorded is no longer
         // found in flight, so no call counts twice.
@@ -151,17 +142,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[cold]
     #[inline(never)]
     fn judge_percentiles(self, timed: &Timed, call: Call<'_, impl CallContext>) {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
-        let Some(seen) = self.closed_in(generation) else {
+        let Some(seen) = self.closed_in(call.generation) else {
             return;
         };
         let mut bins = BinCounts::default();
-        self.ring()
-            .read_latencies(timed.latencies(), generation, reading, context, &mut bins);
+        self.ring().read_latencies(
+            timed.latencies(),
+            call.generation,
+            call.reading,
+            call.context,
+            &mut bins,
+        );
         if let Some(cause) = timed.judge(&self.settings().policies, &bins) {
             let call = call.read_again(self.ring());
             // A thread that has slept finds a later tick, which another thread judges.

@@ -17,7 +17,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Core;
-use super::call::Call;
 use super::carried::Carried;
 use super::parts::{Overrides, Parts};
 use super::view::with_view;
@@ -419,11 +418,7 @@ impl Core {
         self.run.meet();
         let generation = self.state.load().generation();
         with_view!(self, |view| {
-            let call = Call {
-                generation,
-                reading: view.ring().read(context),
-                context,
-            };
+            let call = view.call_in(generation, context);
             let run = self.run.get(generation);
             view.judge(call, run, Outcome::Ignored) || view.judge_weighed(call)
         });

@@ -116,46 +116,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let generation = ticket.admitted.generation();
         let Some(timed) = self.timed() else {
             // The configuration has changed meanwhile, and the breaker no longer times calls.
-            self.count_at(
-                Call {
-                    generation,
-                    reading,
-                    context,
-                },
-                Tally::Success,
-            );
+            self.count_at(Call::new(generation, reading, context), Tally::Success);
             return self.after_success(generation, context);
         };
         let took = timed.took(ticket.begin, reading.raw, given, context);
+        let call = Call::new(generation, reading, context);
         if took.is_slow || timed.is_tick(reading) {
-            let call = Call {
-                generation,
-                reading,
-                context,
-            };
             self.record_success_slow(call, took, true);
         } else {
-            let took = (took, timed.latencies());
-            let is_current = move || self.is_current(generation);
-            self.ring().record_timed_at(
-                reading,
-                Tally::Success,
-                took,
-                generation,
-                context,
-                is_current,
-            );
+            self.count_timed(call, Tally::Success, Some((took, timed.latencies())));
             self.after_success(generation, context);
-        }
-    }
-
-    /// The call of a ticket, with the clock read now.
-    #[inline]
-    fn call_of<C: CallContext>(self, ticket: Ticket, context: &C) -> Call<'_, C> {
-        Call {
-            generation: ticket.admitted.generation(),
-            reading: self.ring().read(context),
-            context,
         }
     }
 
@@ -178,7 +148,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             }
             (_, Outcome::Success) => self.record_timed_success(ticket, given, context),
             (_, Outcome::Ignored) => {
-                self.count_at(self.call_of(ticket, context), Tally::Uncounted);
+                let call = self.call_in(ticket.admitted.generation(), context);
+                self.count_at(call, Tally::Uncounted);
             }
         }
     }
@@ -190,7 +161,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     fn cancel(self, ticket: Ticket, context: &impl CallContext) {
         let on_cancel = self.settings().on_cancel;
         if let (Outcome::Ignored, Some(timed)) = (on_cancel, self.timed()) {
-            let call = self.call_of(ticket, context);
+            let call = self.call_in(ticket.admitted.generation(), context);
             let took = timed.took(ticket.begin, call.reading.raw, None, context);
             if took.is_slow {
                 return self.record_late_cancel(ticket, took, call);
@@ -232,15 +203,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Counts a call that ended when the clock was read; see [`Core::count`].
     #[inline]
     pub(super) fn count_at(self, call: Call<'_, impl CallContext>, tally: Tally) {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
+        let is_current = move || self.is_current(generation);
         self.ring()
-            .record_at(reading, tally, generation, context, move || {
-                self.is_current(generation)
-            });
+            .record_at(call.reading, tally, generation, call.context, is_current);
     }
 
     /// Like [`count_at`](Self::count_at), for a call that may have been timed.
@@ -258,14 +224,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let Some(took) = took else {
             return self.count_at(call, tally);
         };
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        self.ring()
-            .record_timed_at(reading, tally, took, generation, context, is_current);
+        self.ring().record_timed_at(
+            call.reading,
+            tally,
+            took,
+            generation,
+            call.context,
+            is_current,
+        );
     }
 
     /// Records a success that was slow, or that comes when percentiles are to be judged.
@@ -307,7 +275,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         given: Option<NonZero<u64>>,
         context: &impl CallContext,
     ) {
-        let call = self.call_of(ticket, context);
+        let call = self.call_in(ticket.admitted.generation(), context);
         let generation = call.generation;
         let timed = self.timed();
         let took = timed.map(|timed| {
@@ -353,11 +321,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let has_any = || evidence.has_any(generation);
         self.run.clear_with(generation, has_any);
         if let Some(lesson) = lesson {
-            let call = Call {
-                generation,
-                reading: self.ring().read(context),
-                context,
-            };
+            let call = self.call_in(generation, context);
             let now = call.date();
             evidence.learn(lesson, now, self.began_at(generation, now));
             self.look(evidence, call);

@@ -112,11 +112,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         let generation = seen.generation();
-        let call = |generation| Call {
-            generation,
-            reading,
-            context,
-        };
+        let call = |generation| Call::new(generation, reading, context);
         let half_open = |wait| self.refuse(State::HalfOpen, wait, call(generation));
         let (Some(adaptive), Phase::Ramp(round)) = (self.adaptive(), seen.phase()) else {
             // Only an adaptive recovery makes ramps.
@@ -127,10 +123,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let spacing = adaptive.outage.spacing();
         match adaptive.ramp.ask(round, now, timeout, spacing) {
             Ask::Admitted => {
-                let ticket = Ticket {
-                    admitted: Core::in_round(generation, round.pack()),
-                    begin: reading.raw,
-                };
+                let admitted = Core::in_round(generation, round.pack());
+                let begin = reading.raw;
+                let ticket = Ticket { admitted, begin };
                 Ok(ticket.begun::<IS_CALL>(context))
             }
             Ask::Rejected { retry_after } => Err(half_open(Some(retry_after))),

@@ -24,8 +24,10 @@ impl Core {
     /// A snapshot of the breaker at the caller's time.
     #[must_use]
     pub fn snapshot(&self, context: &impl CallContext) -> Snapshot {
-        let mut snapshot = Snapshot::empty(self.name().clone());
-        self.snapshot_into(&mut snapshot, context);
+        let mut bins = BinCounts::default();
+        let (reading, recording) = self.read(&mut bins, context);
+        let mut snapshot = Snapshot::of(reading);
+        snapshot.set_latency(&bins, recording);
         snapshot
     }
 
@@ -33,40 +35,40 @@ impl Core {
     /// it.
     pub fn snapshot_into(&self, snapshot: &mut Snapshot, context: &impl CallContext) {
         let mut bins = BinCounts::default();
+        let (reading, recording) = self.read(&mut bins, context);
+        snapshot.set(reading);
+        snapshot.set_latency(&bins, recording);
+    }
+
+    /// Reads all that a snapshot shows, and which latencies the bins hold.
+    fn read(&self, bins: &mut BinCounts, context: &impl CallContext) -> (Reading, Recording) {
         let mut seen = self.state.load();
-        // All counts belong to one generation. If it has ended meanwhile, some may be gone. So the
-        // snapshot is taken again, at most twice.
-        for is_last in [false, false, true] {
-            let into = (&mut *snapshot, &mut bins);
-            let found = with_view!(self, |view| view.picture(seen, is_last, into, context));
-            match found {
-                Some(found) => seen = found,
-                None => return,
+        let mut repeats = 0..2;
+        loop {
+            let bins = &mut *bins;
+            let read = with_view!(self, |view| view.read(seen, bins, context));
+            // All counts belong to one generation. If it has ended meanwhile, some may be gone. So
+            // this thread reads again, at most twice.
+            match self.state_after(seen) {
+                Some(found) if repeats.next().is_some() => seen = found,
+                _ => return read,
             }
         }
     }
 }
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    /// Takes a snapshot in the state that was seen.
-    ///
-    /// If the generation has ended meanwhile, returns the state that was found and takes none. The
-    /// last attempt takes one anyway.
-    fn picture(
+    /// Reads what a snapshot shows in the state that was seen.
+    fn read(
         self,
         seen: StateWord,
-        is_last: bool,
-        (snapshot, bins): (&mut Snapshot, &mut BinCounts),
+        bins: &mut BinCounts,
         context: &impl CallContext,
-    ) -> Option<StateWord> {
+    ) -> (Reading, Recording) {
         let generation = seen.generation();
         let (ring, timed) = (self.ring(), self.timed());
         let (reading, now) = ring.read_with_nanos(context);
-        let suspicions = self.suspicions(Call {
-            generation,
-            reading,
-            context,
-        });
+        let suspicions = self.suspicions(Call::new(generation, reading, context));
         let counts = ring.all_counts(suspicions, generation, reading, context);
         let uncounted = ring.uncounted(generation, reading);
         let run = self.run.get(generation);
@@ -80,27 +82,20 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         let recording = timed.map_or(Recording::Off, Timed::recording);
         if recording != Recording::Off {
-            let latencies = timed.and_then(|timed| timed.latencies());
+            let latencies = timed.and_then(Timed::latencies);
             bins.clear();
             ring.read_latencies(latencies, generation, reading, context, bins);
         }
-        let age = self.age(generation, now);
-        let number = self.history.number(generation);
-        let found = self.state_after(seen);
-        if found.is_some() && !is_last {
-            return found;
-        }
-        snapshot.set(&Reading {
-            name: self.name(),
+        let reading = Reading {
+            name: self.name().clone(),
             phase: self.state.phase_of(seen),
-            generation: number,
+            generation: self.history.number(generation),
             now,
-            age,
+            age: self.age(generation, now),
             counts,
             uncounted,
             run,
-            bins: (recording != Recording::Off).then_some((bins, recording)),
-        });
-        None
+        };
+        (reading, recording)
     }
 }

@@ -7,6 +7,7 @@ use super::call::Call;
 use super::parts::{OptionalParts, Override, Overrides};
 use super::settings::Settings;
 use crate::adaptive::Evidence;
+use crate::clock::context::CallContext;
 use crate::latency::times::Timed;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
 use crate::state::Generation;
@@ -190,6 +191,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline]
     pub(super) fn has_built_ring(self) -> bool {
         std::ptr::eq(self.ring(), &raw const self.core.parts.ring)
+    }
+
+    /// A call of `generation`, with the clock read now.
+    #[inline]
+    pub(super) fn call_in<C: CallContext>(
+        self,
+        generation: Generation,
+        context: &C,
+    ) -> Call<'_, C> {
+        Call::new(generation, self.ring().read(context), context)
     }
 
     /// Converts the call for another view, whose window may have other buckets.
