@@ -60,7 +60,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn restore(mut self, saved: SavedState) -> Self {
-        self.restored.saved = Some(Arc::new(saved));
+        self.fixed.restored.saved = Some(Arc::new(saved));
         self
     }
 
@@ -70,7 +70,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// Open times and time windows age as time passes. So an old value is rarely wrong, but rarely
     /// useful.
     pub fn max_state_age(mut self, age: Duration) -> Self {
-        self.restored.oldest = Some(age);
+        self.fixed.restored.oldest = Some(age);
         self
     }
 }
@@ -80,7 +80,7 @@ impl<C> CircuitBreakerBuilder<C> {
 impl<C> CircuitBreakerBuilder<C> {
     /// Refuses to restore many breakers from what one has saved.
     pub(crate) fn check_for_many(&self) -> Result<(), ConfigError> {
-        self.restored.saved.as_ref().map_or(Ok(()), |saved| {
+        self.fixed.restored.saved.as_ref().map_or(Ok(()), |saved| {
             Err(ConfigError::new(
                 "registry.template",
                 format!("restored from what {:?} has saved", Shown(saved.name())),

@@ -29,7 +29,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// # Errors
     /// [`build`](Self::build) refuses 0 and numbers above a million.
     pub fn max_waiting(mut self, calls: u32) -> Self {
-        self.max_waiting = Some(calls);
+        self.fixed.max_waiting = Some(calls);
         self
     }
 }
