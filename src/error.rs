@@ -109,11 +109,9 @@ impl ConfigError {
     }
 
     /// Returns this error as one of the policy that was added as the `index`th.
-    pub(crate) fn of_policy(self, index: usize) -> Self {
-        Self {
-            policy: Some(index),
-            ..self
-        }
+    pub(crate) fn of_policy(mut self, index: usize) -> Self {
+        self.policy = Some(index);
+        self
     }
 
     /// Makes the error for a fixed open time together with a backoff.

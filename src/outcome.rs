@@ -128,11 +128,9 @@ impl Report {
     /// the report. A breaker that doesn't [time](crate::CircuitBreakerBuilder::latency) its calls
     /// ignores it.
     #[inline]
-    pub fn took(self, duration: Duration) -> Self {
-        Self {
-            took: NonZero::new(saturating_nanos(duration).max(1)),
-            ..self
-        }
+    pub fn took(mut self, duration: Duration) -> Self {
+        self.took = NonZero::new(saturating_nanos(duration).max(1));
+        self
     }
 
     /// Adds the `Retry-After` of the dependency: how long it asks its callers to stay away; see
@@ -144,11 +142,9 @@ impl Report {
     /// - the breaker was disabled when it gave the permit, or
     /// - the breaker [honours none](crate::CircuitBreakerBuilder::max_retry_after).
     #[inline]
-    pub fn retry_after(self, duration: Duration) -> Self {
-        Self {
-            retry_after: Some(duration),
-            ..self
-        }
+    pub fn retry_after(mut self, duration: Duration) -> Self {
+        self.retry_after = Some(duration);
+        self
     }
 }
 

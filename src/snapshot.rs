@@ -5,8 +5,8 @@ use std::time::Duration;
 
 pub use crate::latency::report::Latency;
 use crate::name::Name;
-use crate::state::{Phase, State};
-use crate::window::{BinCounts, Counts, Recording, rate};
+use crate::state::State;
+use crate::window::{BinCounts, Recording, rate};
 
 /// A picture of a breaker at one moment.
 ///
@@ -33,98 +33,36 @@ use crate::window::{BinCounts, Counts, Recording, rate};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    name: Name,
-    state: State,
-    generation: u64,
-    at: Duration,
-    in_state_for: Duration,
-    remaining_open: Option<Duration>,
-    successes: u64,
-    failures: u64,
-    ignored: u64,
-    rejected: u64,
-    consecutive_failures: u64,
-    probes_in_flight: u32,
-    probes_succeeded: u32,
-    probes_failed: u32,
-    admitted_share: Option<f64>,
-    slow: u64,
-    overdue: u64,
-    latency: Option<Latency>,
-    /// The latencies of the successes and of the failures.
-    by_outcome: Option<Box<[Latency; 2]>>,
-}
-
-/// The core's reading, before it becomes a snapshot.
-pub(crate) struct Reading {
     pub(crate) name: Name,
-    pub(crate) phase: Phase,
+    pub(crate) state: State,
     pub(crate) generation: u64,
-    /// The time of the reading, in nanoseconds.
-    pub(crate) now: u64,
-    /// The age of the generation, in nanoseconds.
-    pub(crate) age: u64,
-    pub(crate) counts: Counts,
-    pub(crate) uncounted: u64,
-    /// Failures since the last success.
-    pub(crate) run: u64,
+    pub(crate) at: Duration,
+    pub(crate) in_state_for: Duration,
+    pub(crate) remaining_open: Option<Duration>,
+    pub(crate) successes: u64,
+    pub(crate) failures: u64,
+    pub(crate) ignored: u64,
+    pub(crate) rejected: u64,
+    pub(crate) consecutive_failures: u64,
+    pub(crate) probes_in_flight: u32,
+    pub(crate) probes_succeeded: u32,
+    pub(crate) probes_failed: u32,
+    pub(crate) admitted_share: Option<f64>,
+    pub(crate) slow: u64,
+    pub(crate) overdue: u64,
+    pub(crate) latency: Option<Latency>,
+    /// The latencies of the successes and of the failures.
+    pub(crate) by_outcome: Option<Box<[Latency; 2]>>,
 }
 
 impl Snapshot {
-    /// The snapshot of a reading, without latencies.
-    pub(crate) fn of(reading: Reading) -> Self {
-        let Reading { phase, counts, .. } = reading;
-        let state = phase.state();
-        let rejects = matches!(state, State::Open | State::HalfOpen | State::ForcedOpen);
-        let mut snapshot = Self {
-            name: reading.name,
-            state,
-            generation: reading.generation,
-            at: Duration::from_nanos(reading.now),
-            in_state_for: Duration::from_nanos(reading.age),
-            remaining_open: None,
-            successes: counts.successes,
-            failures: counts.failures,
-            ignored: if rejects { 0 } else { reading.uncounted },
-            rejected: if rejects { reading.uncounted } else { 0 },
-            consecutive_failures: reading.run,
-            probes_in_flight: 0,
-            probes_succeeded: 0,
-            probes_failed: 0,
-            admitted_share: None,
-            slow: counts.slow_of_calls(),
-            overdue: counts.overdue,
-            latency: None,
-            by_outcome: None,
-        };
-        match phase {
-            Phase::Open { until } => {
-                let left = until.nanos().saturating_sub(reading.now);
-                snapshot.remaining_open = Some(Duration::from_nanos(left));
-            }
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-                ..
-            } => {
-                snapshot.probes_in_flight = in_flight;
-                snapshot.probes_succeeded = succeeded;
-                snapshot.probes_failed = failed;
-            }
-            Phase::Ramp(round) => snapshot.admitted_share = Some(round.unpack().share.as_f64()),
-            _ => {}
-        }
-        snapshot
-    }
-
-    /// Replaces everything but the latencies.
-    pub(crate) fn set(&mut self, reading: Reading) {
+    /// Replaces everything but the latencies, which `new` doesn't have.
+    pub(crate) fn set(&mut self, new: Self) {
         let (latency, by_outcome) = (self.latency.take(), self.by_outcome.take());
         *self = Self {
             latency,
             by_outcome,
-            ..Self::of(reading)
+            ..new
         };
     }
 

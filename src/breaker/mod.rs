@@ -6,18 +6,16 @@ pub(crate) mod nested;
 pub(crate) mod fallback;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-
-use pin_project_lite::pin_project;
 
 use crate::breaker::permit::{OwnedPermit, Permit, PermitGuard};
 use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Now, saturating_nanos};
+use crate::engine::Core;
 use crate::error::{CallError, Rejected};
 use crate::outcome::{Classify, DefaultClassifier};
 #[cfg(feature = "serde")]
@@ -154,7 +152,7 @@ impl<C> CircuitBreaker<C> {
     where
         C: Classify<T, E>,
     {
-        let permit = PermitGuard::new(&*self.shared, self.shared.admit_call()?);
+        let permit = PermitGuard::new(&*self.shared, self.shared.admit::<true>()?);
         let result = operation();
         self.conclude(permit, result)
     }
@@ -187,13 +185,27 @@ impl<C> CircuitBreaker<C> {
         F: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        let permit = PermitGuard::new(&*self.shared, self.shared.admit_call()?);
-        let (permit, result) = CallFuture {
-            permit,
-            is_paused: false,
-            future: operation(),
-        }
-        .await;
+        let permit = PermitGuard::new(&*self.shared, self.shared.admit::<true>()?);
+        let (permit, result) = {
+            let mut future = pin!(operation());
+            // If the call is dropped, its permit drops before its future.
+            let mut permit = permit;
+            let mut is_paused = false;
+            let call = poll_fn(|context| {
+                // Between two polls no thread runs the call.
+                if is_paused {
+                    permit = permit.take().map(Core::resume);
+                }
+                let poll = future.as_mut().poll(context);
+                if poll.is_pending() {
+                    is_paused = true;
+                    permit = permit.take().map(Core::pause);
+                }
+                poll
+            });
+            let result = call.await;
+            (permit, result)
+        };
         self.conclude(permit, result)
     }
 
@@ -229,7 +241,7 @@ impl<C> CircuitBreaker<C> {
     /// The breaker does not let the call through.
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
-        let ticket = self.shared.admit()?;
+        let ticket = self.shared.admit::<false>()?;
         Ok(Permit(PermitGuard::new(&self.shared, ticket), ()))
     }
 
@@ -238,7 +250,7 @@ impl<C> CircuitBreaker<C> {
     /// # Errors
     /// The breaker does not let the call through.
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
-        let ticket = self.shared.admit()?;
+        let ticket = self.shared.admit::<false>()?;
         Ok(OwnedPermit(PermitGuard::new(
             Arc::clone(&self.shared),
             ticket,
@@ -332,36 +344,6 @@ impl<C> CircuitBreaker<C> {
 
     fn hold(&self, phase: Phase) {
         self.shared.core.hold(phase, self.shared.nanos());
-    }
-}
-
-pin_project! {
-    /// A call's future with its permit. Between two polls no thread runs the call.
-    struct CallFuture<'a, F> {
-        permit: PermitGuard<&'a SharedBreaker>,
-        is_paused: bool,
-        #[pin]
-        future: F,
-    }
-}
-
-impl<'a, F: Future> Future for CallFuture<'a, F> {
-    type Output = (PermitGuard<&'a SharedBreaker>, F::Output);
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if *this.is_paused {
-            *this.permit = this.permit.take().resume();
-        }
-        match this.future.poll(context) {
-            Poll::Ready(output) => Poll::Ready((this.permit.take(), output)),
-            Poll::Pending => {
-                *this.is_paused = true;
-                *this.permit = this.permit.take().pause();
-                Poll::Pending
-            }
-        }
     }
 }
 

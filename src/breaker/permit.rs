@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::breaker::nested::OuterCall;
 use crate::breaker::shared::SharedBreaker;
-use crate::engine::{Core, Ticket};
+use crate::engine::Ticket;
 use crate::outcome::{Outcome, Report};
 
 /// A ticket that is settled exactly once: by its holder, or as unrecorded when it is dropped.
@@ -53,20 +53,12 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         }
     }
 
-    /// Notes that this thread doesn't run the call any more: its future is pending.
+    /// Changes the ticket when the call's thread [pauses](crate::engine::Core::pause)
+    /// or [resumes](crate::engine::Core::resume) the call.
     #[cold]
-    pub(crate) fn pause(mut self) -> Self {
+    pub(crate) fn map(mut self, change: impl FnOnce(Ticket, &SharedBreaker) -> Ticket) -> Self {
         if let Some((shared, ticket)) = &mut self.ticket {
-            *ticket = Core::pause(*ticket, &**shared);
-        }
-        self
-    }
-
-    /// Notes that this thread runs the call again.
-    #[cold]
-    pub(crate) fn resume(mut self) -> Self {
-        if let Some((shared, ticket)) = &mut self.ticket {
-            *ticket = Core::resume(*ticket, &**shared);
+            *ticket = change(*ticket, shared);
         }
         self
     }
@@ -99,7 +91,7 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
         // Drop the empty guard first: here the compiler knows that there is nothing to drop.
         drop(self);
         if let Some((shared, ticket)) = ticket {
-            shared.finish(ticket, outcome, took);
+            shared.core.record(ticket, outcome, took, &*shared);
         }
     }
 
@@ -117,10 +109,11 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
     #[cold]
     #[inline(never)]
     fn drop_unsettled(shared: S, ticket: Ticket) {
+        let (core, context) = (&shared.core, &*shared);
         match std::thread::panicking() {
-            true if IS_OVER => shared.finish(ticket, Outcome::Ignored, None),
-            true => shared.finish(ticket, Outcome::Failure, None),
-            false => shared.core.cancel(ticket, &*shared),
+            true if IS_OVER => core.record(ticket, Outcome::Ignored, None, context),
+            true => core.record(ticket, Outcome::Failure, None, context),
+            false => core.cancel(ticket, context),
         }
     }
 }

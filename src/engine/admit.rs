@@ -24,20 +24,19 @@ impl Core {
         self.admit_as::<false>(context)
     }
 
-    /// Like [`admit`](Self::admit), for a call that the caller's thread runs until it is settled.
+    /// Like [`admit`](Self::admit). With `IS_CALL`, the caller's thread runs the call until it is
+    /// settled.
     ///
-    /// If the call is admitted half-open, calls of this breaker that the thread makes meanwhile are
-    /// parts of it.
+    /// If such a call is admitted half-open, calls of this breaker that the thread makes meanwhile
+    /// are parts of it.
     ///
     /// # Errors
     /// The call is rejected.
     #[inline]
-    pub fn admit_call(&self, context: &impl CallContext) -> Result<Ticket, Refusal> {
-        self.admit_as::<true>(context)
-    }
-
-    #[inline]
-    fn admit_as<const IS_CALL: bool>(&self, context: &impl CallContext) -> Result<Ticket, Refusal> {
+    pub(crate) fn admit_as<const IS_CALL: bool>(
+        &self,
+        context: &impl CallContext,
+    ) -> Result<Ticket, Refusal> {
         let seen = self.state.load();
         if seen.lets_through_untimed() {
             Ok(Ticket::untimed(seen))

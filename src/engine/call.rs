@@ -1,6 +1,9 @@
 //! One call: its ticket or its refusal, and its path through the engine.
 
+use std::num::NonZero;
+
 use crate::clock::context::CallContext;
+use crate::outcome::Outcome;
 use crate::state::history::date_of;
 use crate::state::{Generation, Phase, State, StateWord};
 use crate::window::{ClockReading, Ring};
@@ -75,6 +78,13 @@ impl Ticket {
         Self { admitted, begin }
     }
 
+    /// Whether a half-open breaker admitted this call.
+    #[inline]
+    pub(super) fn is_half_open(self) -> bool {
+        let phase = self.admitted.phase();
+        matches!(phase, Phase::HalfOpen { .. } | Phase::Ramp(_))
+    }
+
     /// The generation that admitted this call, if the breaker was half-open.
     ///
     /// Calls within this call are then parts of it.
@@ -120,6 +130,22 @@ impl Ticket {
     /// Whether the breaker records this call. A disabled breaker records none.
     pub(crate) fn is_recorded(self) -> bool {
         self.admitted.phase() != Phase::Disabled
+    }
+}
+
+/// What the caller says about a call that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    /// How many nanoseconds the call took, if the caller knows it better than the breaker.
+    pub(super) took: Option<NonZero<u64>>,
+}
+
+impl From<Outcome> for Ended {
+    #[inline]
+    fn from(outcome: Outcome) -> Self {
+        let took = None;
+        Self { outcome, took }
     }
 }
 

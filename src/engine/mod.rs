@@ -109,12 +109,9 @@ impl Core {
 
     /// Gives the jitter a seed, so that breakers of different seeds jitter differently.
     #[must_use]
-    pub fn with_seed(self, seed: u64) -> Self {
-        let latest_opening = self.latest_opening.with_seed(seed);
-        Self {
-            latest_opening,
-            ..self
-        }
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.latest_opening = self.latest_opening.with_seed(seed);
+        self
     }
 
     /// The mode and the start state that the current settings give.

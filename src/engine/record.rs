@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use super::call::Call;
+use super::call::{Call, Ended};
 use super::view::{Configuration, View, with_view};
 use super::{Core, Ticket};
 use crate::clock::context::CallContext;
@@ -31,24 +31,18 @@ impl Core {
             self.count(Tally::Success, generation, context);
             self.after_success(generation, context);
         } else {
-            self.record_unless_untimed(ticket, outcome, took, context);
+            self.record_unless_untimed(ticket, Ended { outcome, took }, context);
         }
     }
 
     /// Chooses between two paths. It compiles to little more than two jumps.
     #[inline(never)]
-    fn record_unless_untimed(
-        &self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
+    fn record_unless_untimed(&self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
         with_view!(self, |view| {
-            if outcome == Outcome::Success && ticket.admitted.lets_through_timed() {
-                view.record_timed_success(ticket, given, context);
+            if ended.outcome == Outcome::Success && ticket.admitted.lets_through_timed() {
+                view.record_timed_success(ticket, ended, context);
             } else {
-                view.record_slow(ticket, outcome, given, context);
+                view.record_slow(ticket, ended, context);
             }
         });
     }
@@ -80,8 +74,8 @@ impl Core {
     #[inline(never)]
     pub fn withdraw(&self, ticket: Ticket, context: &impl CallContext) {
         with_view!(self, |view| {
-            if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
-                view.record_half_open(ticket, Outcome::Ignored, None, context);
+            if ticket.is_half_open() {
+                view.record_half_open(ticket, Outcome::Ignored.into(), context);
             } else {
                 view.unwatched(ticket, context);
             }
@@ -106,12 +100,7 @@ impl Core {
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Records the success of a timed call.
     #[inline(never)]
-    fn record_timed_success(
-        self,
-        ticket: Ticket,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
+    fn record_timed_success(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
         let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
         let Some(timed) = self.timed() else {
@@ -119,7 +108,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.count_at(Call::new(generation, reading, context), Tally::Success);
             return self.after_success(generation, context);
         };
-        let took = timed.took(ticket.begin, reading.raw, given, context);
+        let took = timed.took(ticket.begin, reading.raw, ended.took, context);
         let call = Call::new(generation, reading, context);
         if took.is_slow || timed.is_tick(reading) {
             self.record_success_slow(call, took, true);
@@ -130,23 +119,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     }
 
     #[inline(never)]
-    fn record_slow(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
-        if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
-            return self.record_half_open(ticket, outcome, given, context);
+    fn record_slow(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
+        if ticket.is_half_open() {
+            return self.record_half_open(ticket, ended, context);
         }
         let ticket = self.unwatched(ticket, context);
-        match (ticket.admitted.phase(), outcome) {
+        match (ticket.admitted.phase(), ended.outcome) {
             (Phase::Disabled, _) => {}
             (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
-                self.record_failure(ticket, outcome, given, context);
+                self.record_failure(ticket, ended, context);
             }
-            (_, Outcome::Success) => self.record_timed_success(ticket, given, context),
+            (_, Outcome::Success) => self.record_timed_success(ticket, ended, context),
             (_, Outcome::Ignored) => {
                 let call = self.call_in(ticket.admitted.generation(), context);
                 self.count_at(call, Tally::Uncounted);
@@ -167,16 +150,19 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 return self.record_late_cancel(ticket, took, call);
             }
         }
-        self.record_slow(ticket, on_cancel, None, context);
+        self.record_slow(ticket, on_cancel.into(), context);
     }
 
     /// Records a call that was cancelled after the limit for slow calls.
     fn record_late_cancel(self, ticket: Ticket, took: Took, call: Call<'_, impl CallContext>) {
-        if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
+        if ticket.is_half_open() {
             // The call has already taken too long, so as a probe it fails by any later clock
             // reading.
-            let took = NonZero::new(took.nanos);
-            return self.record_half_open(ticket, Outcome::Success, took, call.context);
+            let ended = Ended {
+                outcome: Outcome::Success,
+                took: NonZero::new(took.nanos),
+            };
+            return self.record_half_open(ticket, ended, call.context);
         }
         // The call leaves the calls in flight before it is recorded. So no reader finds it both
         // slow and in flight.
@@ -268,19 +254,13 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.judge_at_tick(call);
     }
 
-    fn record_failure(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
+    fn record_failure(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
         let call = self.call_in(ticket.admitted.generation(), context);
         let generation = call.generation;
         let timed = self.timed();
         let took = timed.map(|timed| {
-            let took = timed.took(ticket.begin, call.reading.raw, given, context);
-            let took = match outcome {
+            let took = timed.took(ticket.begin, call.reading.raw, ended.took, context);
+            let took = match ended.outcome {
                 Outcome::TimedOut => timed.given_up(took),
                 _ => took,
             };
@@ -301,7 +281,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // configuration.
         with_view!(&self, |view| {
             let call = self.call_for(view, call);
-            view.judge(call, run, outcome);
+            view.judge(call, run, ended.outcome);
             view.judge_weighed(call);
             view.judge_at_tick(call);
         });

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::num::NonZero;
 
-use super::call::Call;
+use super::call::{Call, Ended};
 use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
 use crate::clock::context::CallContext;
@@ -19,7 +19,7 @@ use crate::window::ClockReading;
 
 /// A probe, or a call that a ramp has admitted, at its end.
 #[derive(Clone, Copy)]
-struct Ended {
+struct EndedProbe {
     ticket: Ticket,
     outcome: Outcome,
     /// Whether the call took longer than the limit for slow calls.
@@ -32,7 +32,7 @@ struct Ended {
     now: u64,
 }
 
-impl Ended {
+impl EndedProbe {
     fn succeeded(self) -> bool {
         self.outcome == Outcome::Success && !self.is_slow
     }
@@ -144,22 +144,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// Records the outcome of a probe, or of a call that a ramp has admitted.
     #[inline(never)]
-    pub(super) fn record_half_open(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
+    pub(super) fn record_half_open(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
         let ticket = ticket.ended(context);
         let (raw, now) = context.raw_and_nanos();
         let timed = self.timed();
-        let ended = Ended {
+        let Ended { outcome, took } = ended;
+        let ended = EndedProbe {
             ticket,
             outcome,
-            is_slow: timed.is_some_and(|it| it.took(ticket.begin, raw, given, context).is_slow),
+            is_slow: timed.is_some_and(|it| it.took(ticket.begin, raw, took, context).is_slow),
             began: context.nanos_at(ticket.begin),
-            took: given.map_or_else(|| context.nanos_between(ticket.begin, raw), NonZero::get),
+            took: took.map_or_else(|| context.nanos_between(ticket.begin, raw), NonZero::get),
             now,
         };
         if outcome != Outcome::Ignored {
@@ -176,7 +171,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ///
     /// If the call's generation is over, the calls in flight get more time, because they may take
     /// as long.
-    fn learn_duration(self, ended: Ended) {
+    fn learn_duration(self, ended: EndedProbe) {
         let took = ended.now.saturating_sub(ended.began);
         if let Some(adaptive) = self.adaptive() {
             adaptive.ramp.learn(took);
@@ -187,7 +182,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    fn record_ramp_call(self, ended: Ended) {
+    fn record_ramp_call(self, ended: EndedProbe) {
         let Some(adaptive) = self.adaptive() else {
             return;
         };
@@ -224,9 +219,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    fn record_probe(self, ended: Ended) {
+    fn record_probe(self, ended: EndedProbe) {
         let Settings { probes, .. } = *self.settings();
-        let Ended { outcome, now, .. } = ended;
+        let EndedProbe { outcome, now, .. } = ended;
         let generation = ended.ticket.admitted.generation();
         let (report, opening) = if ended.succeeded() {
             if let Some(moved) = self.begin_ramp(ended) {
@@ -258,7 +253,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         clippy::option_option,
         reason = "the outer one says whether there are ramps"
     )]
-    fn begin_ramp(self, ended: Ended) -> Option<Option<(StateChange, Cause)>> {
+    fn begin_ramp(self, ended: EndedProbe) -> Option<Option<(StateChange, Cause)>> {
         let adaptive = self.adaptive()?;
         let generation = ended.ticket.admitted.generation();
         let spacing = adaptive.outage.spacing();

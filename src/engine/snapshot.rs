@@ -1,12 +1,14 @@
 //! Snapshots, taken while calls run.
 
+use std::time::Duration;
+
 use super::Core;
 use super::call::Call;
 use super::view::{Configuration, View, with_view};
 use crate::clock::context::CallContext;
 use crate::latency::times::Timed;
-use crate::snapshot::{Reading, Snapshot};
-use crate::state::StateWord;
+use crate::snapshot::Snapshot;
+use crate::state::{Phase, State, StateWord};
 use crate::sync::{Ordering, fence};
 use crate::window::{BinCounts, Counts, Recording};
 
@@ -25,8 +27,7 @@ impl Core {
     #[must_use]
     pub fn snapshot(&self, context: &impl CallContext) -> Snapshot {
         let mut bins = BinCounts::default();
-        let (reading, recording) = self.read(&mut bins, context);
-        let mut snapshot = Snapshot::of(reading);
+        let (mut snapshot, recording) = self.read(&mut bins, context);
         snapshot.set_latency(&bins, recording);
         snapshot
     }
@@ -35,13 +36,13 @@ impl Core {
     /// it.
     pub fn snapshot_into(&self, snapshot: &mut Snapshot, context: &impl CallContext) {
         let mut bins = BinCounts::default();
-        let (reading, recording) = self.read(&mut bins, context);
-        snapshot.set(reading);
+        let (new, recording) = self.read(&mut bins, context);
+        snapshot.set(new);
         snapshot.set_latency(&bins, recording);
     }
 
-    /// Reads all that a snapshot shows, and which latencies the bins hold.
-    fn read(&self, bins: &mut BinCounts, context: &impl CallContext) -> (Reading, Recording) {
+    /// A snapshot without latencies, and which of them the bins hold.
+    fn read(&self, bins: &mut BinCounts, context: &impl CallContext) -> (Snapshot, Recording) {
         let mut seen = self.state.load();
         let mut repeats = 0..2;
         loop {
@@ -58,13 +59,13 @@ impl Core {
 }
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    /// Reads what a snapshot shows in the state that was seen.
+    /// See [`Core::read`]; in the state that was seen.
     fn read(
         self,
         seen: StateWord,
         bins: &mut BinCounts,
         context: &impl CallContext,
-    ) -> (Reading, Recording) {
+    ) -> (Snapshot, Recording) {
         let generation = seen.generation();
         let (ring, timed) = (self.ring(), self.timed());
         let (reading, now) = ring.read_with_nanos(context);
@@ -86,16 +87,47 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             bins.clear();
             ring.read_latencies(latencies, generation, reading, context, bins);
         }
-        let reading = Reading {
+        let (phase, state) = (self.state.phase_of(seen), seen.phase().state());
+        let rejects = matches!(state, State::Open | State::HalfOpen | State::ForcedOpen);
+        let mut snapshot = Snapshot {
             name: self.name().clone(),
-            phase: self.state.phase_of(seen),
+            state,
             generation: self.history.number(generation),
-            now,
-            age: self.age(generation, now),
-            counts,
-            uncounted,
-            run,
+            at: Duration::from_nanos(now),
+            in_state_for: Duration::from_nanos(self.age(generation, now)),
+            remaining_open: None,
+            successes: counts.successes,
+            failures: counts.failures,
+            ignored: if rejects { 0 } else { uncounted },
+            rejected: if rejects { uncounted } else { 0 },
+            consecutive_failures: run,
+            probes_in_flight: 0,
+            probes_succeeded: 0,
+            probes_failed: 0,
+            admitted_share: None,
+            slow: counts.slow_of_calls(),
+            overdue: counts.overdue,
+            latency: None,
+            by_outcome: None,
         };
-        (reading, recording)
+        match phase {
+            Phase::Open { until } => {
+                let left = until.nanos().saturating_sub(now);
+                snapshot.remaining_open = Some(Duration::from_nanos(left));
+            }
+            Phase::HalfOpen {
+                in_flight,
+                succeeded,
+                failed,
+                ..
+            } => {
+                snapshot.probes_in_flight = in_flight;
+                snapshot.probes_succeeded = succeeded;
+                snapshot.probes_failed = failed;
+            }
+            Phase::Ramp(round) => snapshot.admitted_share = Some(round.unpack().share.as_f64()),
+            _ => {}
+        }
+        (snapshot, recording)
     }
 }

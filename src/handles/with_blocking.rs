@@ -76,7 +76,7 @@ impl<C> WithBlocking<C> {
         C: Classify<T, E> + Clone + Send + 'static,
     {
         let shared = &*self.breaker.shared;
-        let permit = PermitGuard::new(shared, shared.admit()?);
+        let permit = PermitGuard::new(shared, shared.admit::<false>()?);
         let place = match self.bulkhead.try_acquire() {
             Ok(place) => place,
             Err(full) => {
