@@ -6,11 +6,14 @@ pub(crate) mod nested;
 pub(crate) mod fallback;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
+
+use pin_project_lite::pin_project;
 
 use crate::breaker::permit::{OwnedPermit, Permit, PermitGuard};
 use crate::breaker::shared::SharedBreaker;
@@ -186,26 +189,12 @@ impl<C> CircuitBreaker<C> {
         C: Classify<T, E>,
     {
         let permit = PermitGuard::new(&*self.shared, self.shared.admit::<true>()?);
-        let (permit, result) = {
-            let mut future = pin!(operation());
-            // If the call is dropped, its permit drops before its future.
-            let mut permit = permit;
-            let mut is_paused = false;
-            let call = poll_fn(|context| {
-                // Between two polls no thread runs the call.
-                if is_paused {
-                    permit = permit.take().map(Core::resume);
-                }
-                let poll = future.as_mut().poll(context);
-                if poll.is_pending() {
-                    is_paused = true;
-                    permit = permit.take().map(Core::pause);
-                }
-                poll
-            });
-            let result = call.await;
-            (permit, result)
-        };
+        let (permit, result) = CallFuture {
+            permit,
+            is_paused: false,
+            future: operation(),
+        }
+        .await;
         self.conclude(permit, result)
     }
 
@@ -344,6 +333,36 @@ impl<C> CircuitBreaker<C> {
 
     fn hold(&self, phase: Phase) {
         self.shared.core.hold(phase, self.shared.nanos());
+    }
+}
+
+pin_project! {
+    /// A call's future with its permit. Between two polls no thread runs the call.
+    struct CallFuture<'a, F> {
+        permit: PermitGuard<&'a SharedBreaker>,
+        is_paused: bool,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<'a, F: Future> Future for CallFuture<'a, F> {
+    type Output = (PermitGuard<&'a SharedBreaker>, F::Output);
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if *this.is_paused {
+            *this.permit = this.permit.take().map(Core::resume);
+        }
+        match this.future.poll(context) {
+            Poll::Ready(output) => Poll::Ready((this.permit.take(), output)),
+            Poll::Pending => {
+                *this.is_paused = true;
+                *this.permit = this.permit.take().map(Core::pause);
+                Poll::Pending
+            }
+        }
     }
 }
 

@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn the_default_is_what_the_settings_say_it_is() {
-        assert!(OpenTimes::new(Backoff::default()).same_config(OpenTimes::DEFAULT));
+        assert_eq!(&OpenTimes::new(Backoff::default()), OpenTimes::DEFAULT);
     }
 
     proptest! {
