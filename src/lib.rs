@@ -197,7 +197,7 @@ pub mod __model {
     #[cfg(feature = "async")]
     pub use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
     pub use crate::engine::{
-        Core, Mode, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
+        Core, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
     };
     pub use crate::events::listeners::{Listener, Listeners, LogEntry, Slot};
     pub use crate::latency::baseline::PercentileBaseline;

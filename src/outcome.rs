@@ -41,10 +41,7 @@ impl Outcome {
     /// Whether the outcome counts against the dependency.
     #[inline]
     pub(crate) fn counts_against(self) -> bool {
-        match self {
-            Self::Failure | Self::TimedOut | Self::Trip => true,
-            Self::Success | Self::Ignored => false,
-        }
+        matches!(self, Self::Failure | Self::TimedOut | Self::Trip)
     }
 
     /// Refuses an outcome that a cancelled call can't have.

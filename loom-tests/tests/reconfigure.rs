@@ -4,8 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    Core, CountRing, FixedContext, Mode, Parts, Probes, Reconfigured, Ring, Settings, Switch,
-    ThreadSlot, Ticket, TimeRing, Timing,
+    Core, CountRing, FixedContext, Parts, Probes, Reconfigured, Ring, Settings, Switch, ThreadSlot,
+    Ticket, TimeRing, Timing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -407,7 +407,7 @@ fn of_two_configurations_at_once_one_is_there_as_a_whole() {
 }
 
 /// With breakers that are enabled or not.
-fn switched(mode: Mode) -> Parts {
+fn switched(mode: Option<State>) -> Parts {
     let settings = Settings {
         switch: Switch {
             mode,
@@ -430,12 +430,12 @@ fn a_breaker_that_trips_while_it_is_switched_off_is_off() {
         race(
             &core,
             [fail, |core| {
-                let came = core.reconfigure(switched(Mode::Disabled), &at(5));
+                let came = core.reconfigure(switched(Some(State::Disabled)), &at(5));
                 assert_eq!(came, Reconfigured::StateChanged(State::Disabled));
             }],
         );
         assert_eq!(core.state(), State::Disabled);
-        core.reconfigure(switched(Mode::Normal), &at(5));
+        core.reconfigure(switched(None), &at(5));
         assert_eq!(core.state(), State::Closed);
     });
 }
@@ -443,7 +443,7 @@ fn a_breaker_that_trips_while_it_is_switched_off_is_off() {
 /// One switches the breaker off while another one switches it on, or to measure only.
 ///
 /// Fails when: `Core::switch_over` doesn't look for later settings.
-fn the_state_is_that_of_the_latest_of(others: Mode, preempted: usize) {
+fn the_state_is_that_of_the_latest_of(others: Option<State>, preempted: usize) {
     model(preemptions(preempted), move || {
         let core = Arc::new(core(TripPolicy::failure_count(2)));
         core.reconfigure(parts(TripPolicy::failure_count(2), 10), &at(5));
@@ -452,7 +452,7 @@ fn the_state_is_that_of_the_latest_of(others: Mode, preempted: usize) {
             &shared,
             [
                 |(core, _): &(Arc<Core>, Mode)| {
-                    core.reconfigure(switched(Mode::Disabled), &at(5));
+                    core.reconfigure(switched(Some(State::Disabled)), &at(5));
                 },
                 |(core, mode)| {
                     core.reconfigure(switched(*mode), &at(5));
@@ -461,7 +461,7 @@ fn the_state_is_that_of_the_latest_of(others: Mode, preempted: usize) {
         );
         let (core, _) = &*shared;
         let state = core.state();
-        let is_off = core.reconfigure(switched(Mode::Disabled), &at(5));
+        let is_off = core.reconfigure(switched(Some(State::Disabled)), &at(5));
         if is_off == Reconfigured::Unchanged {
             assert_eq!(state, State::Disabled);
         } else {
@@ -472,10 +472,10 @@ fn the_state_is_that_of_the_latest_of(others: Mode, preempted: usize) {
 
 #[test]
 fn of_two_that_switch_a_breaker_off_and_on_the_latest_holds() {
-    the_state_is_that_of_the_latest_of(Mode::Normal, 3);
+    the_state_is_that_of_the_latest_of(None, 3);
 }
 
 #[test]
 fn of_two_that_switch_a_breaker_off_in_two_ways_the_latest_holds() {
-    the_state_is_that_of_the_latest_of(Mode::MetricsOnly, 3);
+    the_state_is_that_of_the_latest_of(Some(State::MetricsOnly), 3);
 }

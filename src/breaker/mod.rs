@@ -82,13 +82,6 @@ pub struct CircuitBreaker<C = DefaultClassifier> {
 }
 
 impl<C> CircuitBreaker<C> {
-    pub(crate) fn from_parts(shared: SharedBreaker, classifier: C) -> Self {
-        Self {
-            shared: Arc::new(shared),
-            classifier,
-        }
-    }
-
     /// The part that all handles share.
     #[cfg(feature = "registry")]
     pub(crate) fn shared(&self) -> &Arc<SharedBreaker> {
@@ -205,13 +198,13 @@ impl<C> CircuitBreaker<C> {
     #[inline(always)]
     pub(crate) fn conclude<T, E>(
         &self,
-        permit: PermitGuard<&SharedBreaker>,
+        mut permit: PermitGuard<&SharedBreaker>,
         result: Result<T, E>,
     ) -> Result<T, CallError<E>>
     where
         C: Classify<T, E>,
     {
-        let permit = permit.over();
+        let permit = permit.take::<true>();
         let outcome = self.classifier.classify(&result);
         if outcome.counts_against()
             && let Some(retry_after) = self.classifier.retry_after(&result)

@@ -39,16 +39,22 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
     ///
     /// If the call was let through half-open, calls of this breaker within it are parts of it.
     pub(crate) fn run<R>(&self, operation: impl FnOnce() -> R) -> R {
-        match self.outer_call() {
+        let outer = self.ticket.as_ref().and_then(|(shared, ticket)| {
+            let generation = ticket.outer_generation()?;
+            Some(OuterCall::of(&raw const **shared, generation))
+        });
+        match outer {
             Some(outer) => outer.run(operation),
             None => operation(),
         }
     }
 
     /// Takes the ticket out, and leaves a permit without one.
+    ///
+    /// With `IS_OVER` the call has come back.
     #[inline]
-    pub(crate) fn take(&mut self) -> Self {
-        Self {
+    pub(crate) fn take<const IS_OVER: bool>(&mut self) -> PermitGuard<S, IS_OVER> {
+        PermitGuard {
             ticket: self.ticket.take(),
         }
     }
@@ -61,22 +67,6 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
             *ticket = change(*ticket, shared);
         }
         self
-    }
-
-    fn outer_call(&self) -> Option<OuterCall> {
-        let (shared, ticket) = self.ticket.as_ref()?;
-        let generation = ticket.outer_generation()?;
-        Some(OuterCall::of::<SharedBreaker>(
-            &raw const **shared,
-            generation,
-        ))
-    }
-
-    #[inline]
-    pub(crate) fn over(mut self) -> PermitGuard<S, true> {
-        PermitGuard {
-            ticket: self.ticket.take(),
-        }
     }
 }
 
@@ -101,8 +91,10 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
     /// open time has its full length from the beginning.
     #[inline]
     pub(crate) fn note_retry_after(&self, retry_after: Duration) {
-        if let Some((shared, ticket)) = &self.ticket {
-            shared.note_retry_after_of(*ticket, retry_after);
+        if let Some((shared, ticket)) = &self.ticket
+            && ticket.is_recorded()
+        {
+            shared.note_retry_after(retry_after);
         }
     }
 

@@ -98,15 +98,6 @@ impl SharedBreaker {
         }
     }
 
-    /// Notes the `Retry-After` of a call, if the breaker records this call.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn note_retry_after_of(&self, ticket: Ticket, retry_after: Duration) {
-        if ticket.is_recorded() {
-            self.note_retry_after(retry_after);
-        }
-    }
-
     /// Notes how long the dependency wants no calls, whatever the call.
     #[cold]
     #[inline(never)]

@@ -16,7 +16,7 @@ use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Clock, Now, saturating_nanos};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::engine::{Core, Mode, OptionalParts, Parts, Settings, Switch};
+use crate::engine::{Core, OptionalParts, Parts, Settings, Switch};
 use crate::error::ConfigError;
 use crate::events::Transition;
 use crate::events::listeners::{Listener, Listeners};
@@ -367,9 +367,9 @@ impl<C> CircuitBreakerBuilder<C> {
     fn switch(&self) -> Switch {
         Switch {
             mode: match (self.tunable.enabled, self.tunable.metrics_only) {
-                (false, _) => Mode::Disabled,
-                (true, true) => Mode::MetricsOnly,
-                (true, false) => Mode::Normal,
+                (false, _) => Some(State::Disabled),
+                (true, true) => Some(State::MetricsOnly),
+                (true, false) => None,
             },
             start_in: self.tunable.start_in.unwrap_or(State::Closed),
         }
@@ -524,18 +524,14 @@ impl<C> CircuitBreakerBuilder<C> {
         let start = parts.settings.switch.start();
         let seed = self.seed();
         let listeners = Listeners::new(self.fixed.listeners);
-        #[cfg_attr(
-            not(feature = "serde"),
-            allow(unused_mut, reason = "nothing is restored")
-        )]
-        let mut core = Core::new(parts, listeners, start, self.fixed.clock.nanos()).with_seed(seed);
+        let clock = self.fixed.clock;
+        let core = Core::new(parts, listeners, start, clock.nanos()).with_seed(seed);
         #[cfg(feature = "serde")]
-        self.fixed.restored.restore(&mut core, &self.fixed.clock);
-        let shared = SharedBreaker {
-            core,
-            clock: self.fixed.clock,
-        };
-        Ok(CircuitBreaker::from_parts(shared, self.classifier))
+        let core = self.fixed.restored.restore(core, &clock);
+        Ok(CircuitBreaker {
+            shared: Arc::new(SharedBreaker { core, clock }),
+            classifier: self.classifier,
+        })
     }
 
     /// Checks all settings and makes the parts of a breaker.

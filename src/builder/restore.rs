@@ -113,9 +113,10 @@ impl Restored {
         })
     }
 
-    pub(super) fn restore(&self, core: &mut Core, clock: &Clock) {
+    pub(super) fn restore(&self, mut core: Core, clock: &Clock) -> Core {
         if let Some(saved) = &self.saved {
             core.restore(&saved.core, saved.age(clock.system_nanos()), clock);
         }
+        core
     }
 }

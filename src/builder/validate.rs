@@ -187,14 +187,11 @@ fn evidence(
     policies: &[TripPolicy],
     window: &Window,
 ) -> Result<Option<Box<Evidence>>, ConfigError> {
-    let mut adaptive = policies
-        .iter()
-        .enumerate()
-        .filter_map(|(index, policy)| Some((index, policy.adaptive_config()?)));
-    let Some((_, config)) = adaptive.next() else {
+    let mut configs = of_policies(policies, TripPolicy::adaptive_config);
+    let Some((_, config)) = configs.next() else {
         return Ok(None);
     };
-    if let Some((second, _)) = adaptive.next() {
+    if let Some((second, _)) = configs.next() {
         return Err(ConfigError::new(
             "trip_when.adaptive",
             "two adaptive policies",
@@ -203,32 +200,35 @@ fn evidence(
         )
         .of_policy(second));
     }
-    let window = window.length().unwrap_or_default();
-    Ok(Some(Box::new(Evidence::new(
-        config,
-        saturating_nanos(window),
-    ))))
+    let window = saturating_nanos(window.length().unwrap_or_default());
+    Ok(Some(Box::new(Evidence::new(config, window))))
 }
 
 /// The limit above which a call is slow, if a policy has one. Refuses two different limits.
 fn slower_than(policies: &[TripPolicy]) -> Result<Option<Duration>, ConfigError> {
-    let mut limits = policies
-        .iter()
-        .enumerate()
-        .filter_map(|(index, policy)| Some((index, policy.slower_than()?)));
+    let mut limits = of_policies(policies, TripPolicy::slower_than);
     let Some((_, first)) = limits.next() else {
         return Ok(None);
     };
-    match limits.find(|(_, limit)| *limit != first) {
-        None => Ok(Some(first)),
-        Some((index, other)) => Err(ConfigError::new(
-            "trip_when.slower_than",
-            format!("{other:?}"),
-            format!("{first:?}, as in the other policy that counts slow calls"),
-            "a breaker has one limit; for a second one use latency_percentile",
-        )
-        .of_policy(index)),
-    }
+    let Some((index, other)) = limits.find(|(_, limit)| *limit != first) else {
+        return Ok(Some(first));
+    };
+    Err(ConfigError::new(
+        "trip_when.slower_than",
+        format!("{other:?}"),
+        format!("{first:?}, as in the other policy that counts slow calls"),
+        "a breaker has one limit; for a second one use latency_percentile",
+    )
+    .of_policy(index))
+}
+
+/// What the policies have of a part that not all have, with their indexes.
+fn of_policies<'a, T>(
+    policies: &'a [TripPolicy],
+    part: impl Fn(&'a TripPolicy) -> Option<T>,
+) -> impl Iterator<Item = (usize, T)> {
+    let parts = policies.iter().map(part).enumerate();
+    parts.filter_map(|(index, part)| Some((index, part?)))
 }
 
 /// Twice the number of cores, but at least 8, because idle threads keep their shards too.

@@ -250,7 +250,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         retry_after: Option<u64>,
         call: Call<'_, impl CallContext>,
     ) -> Refusal {
-        self.count_at(call, Tally::Uncounted);
+        let generation = call.generation;
+        let is_current = move || self.is_current(generation);
+        let ring = self.ring();
+        ring.record_at(
+            call.reading,
+            Tally::Uncounted,
+            generation,
+            call.context,
+            is_current,
+        );
         Refusal { state, retry_after }
     }
 }

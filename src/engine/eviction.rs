@@ -49,7 +49,13 @@ impl Core {
                     EvictionRank::Tripped
                 }
             };
-            if seen.phase() == view.settings().switch.mode.rest() {
+            if seen.phase()
+                == view
+                    .settings()
+                    .switch
+                    .held_by_mode()
+                    .unwrap_or(Phase::Closed)
+            {
                 return if view.has_suspicions(generation, context) {
                     EvictionRank::Suspected
                 } else {

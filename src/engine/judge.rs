@@ -54,17 +54,18 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// The cause for a trip, if the window's counts give one.
     #[inline]
-    fn cause(self, call: Call<'_, impl CallContext>, mut run: u64) -> Option<Cause> {
+    fn cause(self, call: Call<'_, impl CallContext>, run: u64) -> Option<Cause> {
         let policies = &self.settings().policies;
-        let mut counts = Counts::default();
-        if policies.iter().any(|policy| policy.looks_at_window(run)) {
-            let ring = self.ring();
-            let (reading, context) = (call.reading, call.context);
-            counts = self.suspicions_inline(call);
-            run = ring.run_held(run, &counts, reading, context);
+        let (run, counts) = if policies.iter().any(|policy| policy.looks_at_window(run)) {
+            let (ring, reading, context) = (self.ring(), call.reading, call.context);
+            let counts = self.suspicions(call);
+            let run = ring.run_held(run, &counts, reading, context);
             let worth = |counts| policies.iter().any(|policy| policy.may_trip(run, &counts));
-            counts = ring.add_successes(counts, call.generation, reading, context, worth)?;
-        }
+            let counts = ring.add_successes(counts, call.generation, reading, context, worth)?;
+            (run, counts)
+        } else {
+            (run, Counts::default())
+        };
         policies.iter().find_map(|policy| {
             let cause = policy.judge(run, &counts)?;
             self.unless_it_has_stopped(policy, cause, &counts, call)
@@ -105,18 +106,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     }
 
     /// The calls that speak against the dependency: failed, slow and overdue ones.
-    #[inline(never)]
-    pub(super) fn suspicions(self, call: Call<'_, impl CallContext>) -> Counts {
-        self.suspicions_inline(call)
-    }
-
-    /// Like [`suspicions`](Self::suspicions), on the path of a failing call.
     #[allow(
         clippy::inline_always,
         reason = "counted: out of line, `.ci/run instructions` shows a longer path with all features"
     )]
     #[inline(always)]
-    fn suspicions_inline(self, call: Call<'_, impl CallContext>) -> Counts {
+    pub(super) fn suspicions(self, call: Call<'_, impl CallContext>) -> Counts {
         let generation = call.generation;
         let counts = self
             .ring()

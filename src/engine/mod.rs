@@ -46,7 +46,7 @@ pub use peek::Prospect;
 #[cfg(feature = "serde")]
 pub use persist::SavedCore;
 pub use reconfigure::Reconfigured;
-pub use settings::{Mode, Settings, Switch};
+pub use settings::{Settings, Switch};
 
 /// A breaker without its clock and without the types of the calls.
 #[derive(Debug)]

@@ -96,37 +96,24 @@ impl<T> Override<T> {
         }
     }
 
-    /// Keeps this part, which is `present`, if the offered one is configured alike.
+    /// This override, if it changes the part that is `present`. The part then inherits what the
+    /// present one has learned.
     ///
-    /// Otherwise takes the offered part, which inherits what this one has learned.
+    /// `None` if both parts are configured alike, or if there is neither.
     #[must_use]
-    pub(crate) fn succeeded_by(
+    pub(crate) fn changing(
         &self,
         present: Option<&T>,
-        offer: &Self,
         same_config: impl FnOnce(&T, &T) -> bool,
         inherit: impl FnOnce(&T, &T),
-    ) -> Self {
-        match (present, offer.of(None)) {
-            (None, None) => self.clone(),
-            (Some(old), Some(new)) if same_config(old, new) => self.clone(),
-            (old, new) => {
-                if let (Some(old), Some(new)) = (old, new) {
-                    inherit(new, old);
-                }
-                offer.clone()
-            }
+    ) -> Option<Self> {
+        match (present, self.of(None)) {
+            (None, None) => return None,
+            (Some(old), Some(new)) if same_config(old, new) => return None,
+            (Some(old), Some(new)) => inherit(new, old),
+            _ => {}
         }
-    }
-
-    /// Whether both mean the same part, with everything that it has learned.
-    #[must_use]
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Inherit, Self::Inherit) | (Self::Removed, Self::Removed) => true,
-            (Self::Replaced(own), Self::Replaced(other)) => Arc::ptr_eq(own, other),
-            _ => false,
-        }
+        Some(self.clone())
     }
 }
 

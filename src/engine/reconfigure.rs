@@ -229,18 +229,16 @@ impl Core {
         let carried = can_carry
             .then(|| old.carry_over(new.ring(), context))
             .flatten();
-        let evidence = before.evidence.succeeded_by(
-            old.evidence(),
-            &offer.evidence,
-            Evidence::same_config,
-            Evidence::inherit,
-        );
-        let recovery = before.recovery.succeeded_by(
-            old.adaptive(),
-            &offer.recovery,
-            AdaptiveRecovery::same_config,
-            |new, old| new.outage.inherit(&old.outage),
-        );
+        let evidence =
+            offer
+                .evidence
+                .changing(old.evidence(), Evidence::same_config, Evidence::inherit);
+        let recovery =
+            offer
+                .recovery
+                .changing(old.adaptive(), AdaptiveRecovery::same_config, |new, old| {
+                    new.outage.inherit(&old.outage)
+                });
         if old.open_times().is_none() && new.open_times().is_some() {
             self.latest_opening.start(self.state.load().generation());
         }
@@ -250,8 +248,8 @@ impl Core {
             settings.switch.start_in = before.settings.switch.start_in;
         }
         let is_same = !window
-            && evidence.is_same(&before.evidence)
-            && recovery.is_same(&before.recovery)
+            && evidence.is_none()
+            && recovery.is_none()
             && offer.open_times == before.open_times
             && offer.max_retry_after == before.max_retry_after
             && before.settings == settings;
@@ -259,8 +257,7 @@ impl Core {
             any: !is_same,
             window,
             carried: carried.clone(),
-            recovery: before.settings.probes != offer.settings.probes
-                || !recovery.is_same(&before.recovery),
+            recovery: recovery.is_some() || before.settings.probes != offer.settings.probes,
             held,
         };
         // If the settings are the same, giving them to this breaker alone doesn't make them its
@@ -273,8 +270,8 @@ impl Core {
                 settings,
                 are_its_own,
                 window: if window { later } else { before.window },
-                evidence,
-                recovery,
+                evidence: evidence.unwrap_or(before.evidence),
+                recovery: recovery.unwrap_or(before.recovery),
                 open_times: offer.open_times.clone(),
                 max_retry_after: offer.max_retry_after,
             };

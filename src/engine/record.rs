@@ -28,7 +28,11 @@ impl Core {
     ) {
         if outcome == Outcome::Success && ticket.admitted.lets_through_untimed() {
             let generation = ticket.admitted.generation();
-            self.count(Tally::Success, generation, context);
+            // Calls for another window don't come here. If the generation is over, its window is
+            // over too, and no thread reads this count.
+            let is_current = move || self.is_current(generation);
+            let ring = &self.parts.ring;
+            ring.record(Tally::Success, generation, context, is_current);
             self.after_success(generation, context);
         } else {
             self.record_unless_untimed(ticket, Ended { outcome, took }, context);
@@ -44,21 +48,6 @@ impl Core {
             } else {
                 view.record_slow(ticket, ended, context);
             }
-        });
-    }
-
-    /// Counts a call in the window that the breaker was built with.
-    ///
-    /// Calls for another window don't come here. If the generation is over, its window is over too,
-    /// and no thread reads this count.
-    #[allow(
-        clippy::inline_always,
-        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
-    )]
-    #[inline(always)]
-    fn count(&self, tally: Tally, generation: Generation, context: &impl CallContext) {
-        self.parts.ring.record(tally, generation, context, move || {
-            self.is_current(generation)
         });
     }
 
@@ -109,11 +98,20 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return self.after_success(generation, context);
         };
         let took = timed.took(ticket.begin, reading.raw, ended.took, context);
-        let call = Call::new(generation, reading, context);
         if took.is_slow || timed.is_tick(reading) {
+            let call = Call::new(generation, reading, context);
             self.record_success_slow(call, took, true);
         } else {
-            self.count_timed(call, Tally::Success, Some((took, timed.latencies())));
+            let (ring, took) = (self.ring(), (took, timed.latencies()));
+            let is_current = move || self.is_current(generation);
+            ring.record_timed_at(
+                reading,
+                Tally::Success,
+                took,
+                generation,
+                context,
+                is_current,
+            );
             self.after_success(generation, context);
         }
     }
@@ -186,7 +184,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         Ticket { admitted, ..ticket }
     }
 
-    /// Counts a call that ended when the clock was read; see [`Core::count`].
+    /// Counts a call that ended when the clock was read.
     #[inline]
     pub(super) fn count_at(self, call: Call<'_, impl CallContext>, tally: Tally) {
         let generation = call.generation;

@@ -375,12 +375,12 @@ where
             |it, number| self.on_first_use(it, number),
         );
         if let (Some(capacity), Some(number)) = (&self.capacity, made) {
-            capacity.enter(key, number, &self.places, guard, |breaker, was_used| {
+            let rank_of = |breaker: &CircuitBreaker<C>, was_used| {
                 let shared = breaker.shared();
-                shared
-                    .core
-                    .eviction_rank(was_used, self.idle_after, &**shared)
-            });
+                let core = &shared.core;
+                core.eviction_rank(was_used, self.idle_after, &**shared)
+            };
+            capacity.enter((key, number), &self.places, guard, rank_of);
         }
         handle
     }
