@@ -80,6 +80,11 @@ struct HeldPhases {
 }
 
 impl HeldPhases {
+    /// `None` if both are the same.
+    fn of(before: Option<Phase>, now: Option<Phase>) -> Option<Self> {
+        (before != now).then_some(Self { before, now })
+    }
+
     /// The phase that must follow `present`, if any.
     ///
     /// A phase that a command chose stays, unless the new settings hold another one.
@@ -151,12 +156,10 @@ impl Core {
     /// Two threads may hold the breaker in different states at once. The thread with the older
     /// settings may be the last to change the state. It then finds the newer settings and moves the
     /// breaker to their state.
-    fn switch_over(&self, change: Change, now: u64) -> Option<State> {
-        let Some(mut held) = change.held else {
-            self.align(&change, now);
-            return None;
-        };
-        let mut change = change;
+    fn switch_over(&self, mut change: Change, now: u64) -> Option<State> {
+        if change.held.is_none() {
+            return self.align(&change, now);
+        }
         let mut entered = None;
         loop {
             // SeqCst: pairs with the fence after `align`, in another thread that reconfigures.
@@ -169,15 +172,12 @@ impl Core {
             // thread has entered. Otherwise the state could stay as the older settings say.
             fence(Ordering::SeqCst);
             let latest = self.switch().held();
-            if latest == held.now {
+            let held = change.held.and_then(|it| HeldPhases::of(it.now, latest));
+            if held.is_none() {
                 return entered;
             }
-            held = HeldPhases {
-                before: held.now,
-                now: latest,
-            };
             change = Change {
-                held: Some(held),
+                held,
                 ..Change::default()
             };
         }
@@ -219,10 +219,7 @@ impl Core {
         };
         let window = !(has_same_times && old.ring().same_config(new.ring()));
         let [was_held, is_held] = [old, new].map(|it| it.settings().switch.held());
-        let held = (was_held != is_held).then_some(HeldPhases {
-            before: was_held,
-            now: is_held,
-        });
+        let held = HeldPhases::of(was_held, is_held);
         let [own_limit, limit] = [old, new].map(|it| it.timed().and_then(Timed::limit));
         // If the settings change the held state, the window begins empty.
         let can_carry = window && held.is_none() && own_limit == limit;
