@@ -1,15 +1,9 @@
 //! Errors: settings that make no sense, and calls without a result.
 
-use std::borrow::Cow;
-use std::convert::Infallible;
-use std::error::Error;
-use std::fmt;
-use std::io;
-use std::time::Duration;
+use std::{borrow::Cow, convert::Infallible, error::Error, fmt, io, time::Duration};
 
-use crate::name::Name;
-use crate::state::State;
 use crate::util::random::{between, mixed, random_bits_of_this_thread};
+use crate::{name::Name, state::State};
 
 /// A setting that makes no sense.
 ///

@@ -1,7 +1,6 @@
 //! Names of breakers.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// A name that a rejection can take along without copying it.
 ///

@@ -1,10 +1,8 @@
 //! Outcomes of calls, and the classifiers that decide them.
 
-use std::num::NonZero;
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
-use crate::clock::saturating_nanos;
-use crate::error::ConfigError;
+use crate::{clock::saturating_nanos, error::ConfigError};
 
 /// How a call ended, as the breaker counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,12 +1,10 @@
 //! Snapshots of a breaker.
 
-use std::fmt;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 pub use crate::latency::report::Latency;
-use crate::name::Name;
-use crate::state::State;
 use crate::window::{BinCounts, Recording, rate};
+use crate::{name::Name, state::State};
 
 /// A picture of a breaker at one moment.
 ///

@@ -5,26 +5,20 @@ pub(crate) mod shared;
 pub(crate) mod nested;
 pub(crate) mod fallback;
 
-use std::fmt;
-use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use pin_project_lite::pin_project;
 
 use crate::breaker::permit::{OwnedPermit, Permit, PermitGuard};
-use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Now, saturating_nanos};
-use crate::engine::Core;
 use crate::error::{CallError, Rejected};
 use crate::outcome::{Classify, DefaultClassifier};
 #[cfg(feature = "serde")]
 use crate::saved::SavedState;
-use crate::snapshot::Snapshot;
 use crate::state::{Phase, State};
+use crate::{breaker::shared::SharedBreaker, engine::Core, snapshot::Snapshot};
 
 /// A circuit breaker: stops calling a dependency that fails, and finds out when it works again.
 ///

@@ -1,15 +1,9 @@
 //! Permits for single calls.
 
-use std::fmt;
-use std::num::NonZero;
-use std::ops::Deref;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, num::NonZero, ops::Deref, sync::Arc, time::Duration};
 
-use crate::breaker::nested::OuterCall;
-use crate::breaker::shared::SharedBreaker;
-use crate::engine::Ticket;
 use crate::outcome::{Outcome, Report};
+use crate::{breaker::nested::OuterCall, breaker::shared::SharedBreaker, engine::Ticket};
 
 /// A ticket that is settled exactly once: by its holder, or as unrecorded when it is dropped.
 ///

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use crate::breaker::nested::{self, OuterCall};
-use crate::clock::context::CallContext;
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::engine::{Core, Refusal, Ticket};
-use crate::error::Rejected;
-use crate::state::Generation;
-use crate::sync::thread_slot::ThreadSlot;
+use crate::{
+    clock::context::CallContext, error::Rejected, state::Generation, sync::thread_slot::ThreadSlot,
+};
 
 /// The core with its clock.
 pub(crate) struct SharedBreaker {

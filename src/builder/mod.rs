@@ -5,31 +5,25 @@ mod reconfigure;
 #[cfg(feature = "serde")]
 mod restore;
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use self::validate::Checked;
-use crate::adaptive::AdaptiveConfig;
-use crate::breaker::CircuitBreaker;
-use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Clock, Now, saturating_nanos};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::engine::{Core, OptionalParts, Parts, Settings, Switch};
-use crate::error::ConfigError;
-use crate::events::Transition;
 use crate::events::listeners::{Listener, Listeners};
 use crate::latency::times::{Timed, Times};
-use crate::name::Name;
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
 use crate::recovery::{
     ACCEPTABLE, AdaptiveRecovery, Backoff, MaxRetryAfter, OpenTime, OpenTimes, Ramp, Recovery, Way,
 };
-use crate::state::State;
-use crate::util::random::mixed;
 use crate::window::{Recording, Timing, Window};
+use crate::{
+    adaptive::AdaptiveConfig, breaker::CircuitBreaker, breaker::shared::SharedBreaker,
+    error::ConfigError, events::Transition, name::Name, state::State, util::random::mixed,
+};
 
 /// Builds a [`CircuitBreaker`]; see [`CircuitBreaker::builder`].
 ///

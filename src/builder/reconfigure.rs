@@ -1,14 +1,10 @@
 //! Reconfigures a breaker that is in use.
 
 use super::CircuitBreakerBuilder;
-use crate::breaker::CircuitBreaker;
-use crate::clock::Clock;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::engine::{Parts, Reconfigured};
-use crate::error::ConfigError;
-use crate::name::Shown;
-use crate::state::State;
+use crate::{breaker::CircuitBreaker, clock::Clock, error::ConfigError, name::Shown, state::State};
 
 impl<C> CircuitBreaker<C> {
     /// Replaces all settings while calls run.

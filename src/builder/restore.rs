@@ -1,14 +1,11 @@
 //! Restores a breaker from a saved state.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::CircuitBreakerBuilder;
 use crate::clock::{Clock, saturating_nanos};
-use crate::engine::Core;
-use crate::error::ConfigError;
 use crate::name::{Name, Shown};
-use crate::saved::SavedState;
+use crate::{engine::Core, error::ConfigError, saved::SavedState};
 
 /// The saved state to restore from.
 #[derive(Clone, Debug, Default)]

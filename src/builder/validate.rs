@@ -5,24 +5,20 @@
     reason = "the number of cores is asked once in a process"
 )]
 
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 #[cfg(feature = "serde")]
 use super::Fixed;
 use super::{CircuitBreakerBuilder, Tunable};
-use crate::adaptive::Evidence;
-use crate::clock::saturating_nanos;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::error::ConfigError;
-use crate::name::Name;
-use crate::policy::TripPolicy;
 use crate::recovery::{MaxRetryAfter, Recovery};
-use crate::sync::thread_slot::ThreadSlot;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
-use crate::window::Window;
+use crate::{
+    adaptive::Evidence, clock::saturating_nanos, error::ConfigError, name::Name,
+    policy::TripPolicy, sync::thread_slot::ThreadSlot, window::Window,
+};
 
 /// Values that `build` derives from valid settings.
 pub(crate) struct Checked {

@@ -1,16 +1,14 @@
 //! Admission: whether a call runs.
 
-use super::call::Call;
 use super::view::{Configuration, View, with_view};
-use super::{Core, Refusal, Ticket};
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::latency::in_flight::InFlight;
-use crate::outcome::Outcome;
+use super::{Core, Refusal, Ticket, call::Call};
 #[cfg(feature = "async")]
 use crate::state::Moment;
 use crate::state::{Admission, Generation, Phase, State, StateWord};
 use crate::window::{ClockReading, Tally};
+use crate::{
+    clock::context::CallContext, events::Cause, latency::in_flight::InFlight, outcome::Outcome,
+};
 
 impl Core {
     /// Decides whether a call is admitted.

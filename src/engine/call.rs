@@ -2,11 +2,9 @@
 
 use std::num::NonZero;
 
-use crate::clock::context::CallContext;
-use crate::outcome::Outcome;
-use crate::state::history::date_of;
 use crate::state::{Generation, Phase, State, StateWord};
 use crate::window::{ClockReading, Ring};
+use crate::{clock::context::CallContext, outcome::Outcome, state::history::date_of};
 
 /// One call on its path through the engine.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! Commands: the states that a user chooses.
 
-use super::Core;
-use super::view::with_view;
+use super::{Core, view::with_view};
 use crate::events::Cause;
 use crate::recovery::{OpenTimes, Streak};
 use crate::state::{Moment, Phase};

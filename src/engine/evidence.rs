@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::view::{Configuration, View};
-use crate::adaptive::Evidence;
-use crate::clock::context::CallContext;
-use crate::events::Cause;
+use crate::{adaptive::Evidence, clock::context::CallContext, events::Cause};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Weighs a failure, or a call that took too long, and returns whether there is evidence.

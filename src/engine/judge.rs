@@ -2,13 +2,12 @@
 
 use super::call::Call;
 use super::view::{Configuration, View};
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::latency::times::Timed;
-use crate::outcome::Outcome;
-use crate::policy::TripPolicy;
 use crate::state::{Generation, Phase, StateWord};
 use crate::window::{BinCounts, Counts};
+use crate::{
+    clock::context::CallContext, events::Cause, latency::times::Timed, outcome::Outcome,
+    policy::TripPolicy,
+};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Trips if a policy says so, and returns whether it did.

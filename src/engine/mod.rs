@@ -28,13 +28,10 @@ mod persist;
 
 use self::parts::LateParts;
 use self::view::with_view;
-use crate::events::listeners::Listeners;
-use crate::name::Name;
 use crate::recovery::{LatestOpening, OpenTimes, RetryAfter};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State};
-use crate::sync::LateBox;
-use crate::window::GenerationCounter;
+use crate::{events::listeners::Listeners, name::Name, sync::LateBox, window::GenerationCounter};
 pub use call::{Refusal, Ticket};
 #[cfg(feature = "registry")]
 pub use eviction::EvictionRank;

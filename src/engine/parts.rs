@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
-use super::carried::Carried;
-use super::settings::Settings;
-use crate::adaptive::Evidence;
+use super::{carried::Carried, settings::Settings};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::events::listeners::Listeners;
-use crate::latency::times::Timed;
 #[cfg(feature = "async")]
 use crate::recovery::HealthChecks;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
@@ -17,7 +13,9 @@ use crate::sync::LateBox;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 use crate::sync::{PublishedOnce, Replaceable};
-use crate::window::Ring;
+use crate::{
+    adaptive::Evidence, events::listeners::Listeners, latency::times::Timed, window::Ring,
+};
 
 /// The parts that a builder makes for a breaker.
 #[derive(Debug)]

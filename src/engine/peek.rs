@@ -7,10 +7,9 @@ use super::{Core, Refusal};
 use crate::clock::context::CallContext;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::state::Phase;
-use crate::state::history::moment_of;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
+use crate::{state::Phase, state::history::moment_of};
 
 #[cfg(feature = "retry")]
 impl Core {

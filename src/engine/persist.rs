@@ -2,20 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Core;
-use super::parts::Parts;
 use super::view::{Configuration, View, with_view};
-use crate::adaptive::SavedEvidence;
-use crate::clock::Now;
-use crate::clock::context::CallContext;
-use crate::error::ConfigError;
-use crate::latency::baseline::SavedPercentileBaseline;
-use crate::latency::times::Timed;
+use super::{Core, parts::Parts};
 use crate::recovery::{MaxRetryAfter, SavedRecovery};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State, StateWord};
 use crate::util::checksum::{Checksum, Summed, summed};
 use crate::window::{GenerationCounter, SavedWindow};
+use crate::{
+    adaptive::SavedEvidence, clock::Now, clock::context::CallContext, error::ConfigError,
+    latency::baseline::SavedPercentileBaseline, latency::times::Timed,
+};
 
 /// The saved state of a breaker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

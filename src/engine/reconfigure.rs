@@ -13,23 +13,18 @@
 //!   then checks whether its settings are still the latest. So the final state follows the latest
 //!   settings.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::Core;
-use super::carried::Carried;
 use super::parts::{LaterWindow, Overrides, Parts};
 use super::view::{Configuration, View, with_view};
-use crate::adaptive::Evidence;
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::latency::times::Timed;
-use crate::outcome::Outcome;
+use super::{Core, carried::Carried};
 use crate::recovery::{AdaptiveRecovery, OpenTimes, Streak};
-use crate::state::history::date_of;
 use crate::state::{Phase, State, StateChange};
 use crate::sync::{Ordering, Replaceable, Seen, fence};
-use crate::window::Ring;
+use crate::{
+    adaptive::Evidence, clock::context::CallContext, events::Cause, latency::times::Timed,
+    outcome::Outcome, state::history::date_of, window::Ring,
+};
 
 /// The result of a reconfiguration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,9 @@ use std::num::NonZero;
 use super::call::{Call, Ended};
 use super::view::{Configuration, View, with_view};
 use super::{Core, Ticket};
-use crate::clock::context::CallContext;
-use crate::outcome::Outcome;
 use crate::state::{Generation, Phase};
 use crate::window::{Latencies, Tally, Took};
+use crate::{clock::context::CallContext, outcome::Outcome};
 
 impl Core {
     /// Records the outcome of an admitted call.

@@ -1,21 +1,19 @@
 //! How a breaker that has tripped recovers: by probes and, with an adaptive recovery, by a ramp.
 
-use std::cell::Cell;
-use std::num::NonZero;
+use std::{cell::Cell, num::NonZero};
 
 use super::call::{Call, Ended};
 use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::outcome::Outcome;
 use crate::recovery::{Ask, RampReport};
-use crate::state::history::date_of;
 use crate::state::{
     Generation, PackedRound, Phase, ProbeReport, ProbeVerdict, Probes, State, StateChange,
     StateWord,
 };
-use crate::window::ClockReading;
+use crate::{
+    clock::context::CallContext, events::Cause, outcome::Outcome, state::history::date_of,
+    window::ClockReading,
+};
 
 /// A probe, or a call that a ramp has admitted, at its end.
 #[derive(Clone, Copy)]

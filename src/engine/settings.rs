@@ -1,10 +1,7 @@
 //! The settings of a breaker, as a builder has checked them.
 
-use crate::name::Name;
-use crate::outcome::Outcome;
-use crate::policy::Policies;
-use crate::recovery::OpenTimes;
 use crate::state::{Phase, Probes, State};
+use crate::{name::Name, outcome::Outcome, policy::Policies, recovery::OpenTimes};
 
 /// The settings that a builder has checked.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use super::Core;
-use super::call::Call;
 use super::view::{Configuration, View, with_view};
-use crate::clock::context::CallContext;
-use crate::latency::times::Timed;
-use crate::snapshot::Snapshot;
+use super::{Core, call::Call};
 use crate::state::{Phase, State, StateWord};
 use crate::sync::{Ordering, fence};
 use crate::window::{BinCounts, Counts, Recording};
+use crate::{clock::context::CallContext, latency::times::Timed, snapshot::Snapshot};
 
 impl Core {
     /// The current state, if the generation of `seen` ended during the reads; otherwise `None`.

@@ -4,18 +4,15 @@
 //! the new generation. Listeners hear of it from that thread, or from the thread that is telling
 //! already.
 
-use super::Core;
-use super::call::Call;
 use super::view::{Configuration, View, with_view};
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::events::listeners::LogEntry;
-use crate::recovery::Streak;
-use crate::state::history::date_of;
+use super::{Core, call::Call};
 use crate::state::{Moment, Phase, State, StateChange, StateWord};
 #[cfg(feature = "async")]
 use crate::sync::{Ordering, fence};
-use crate::window::Ring;
+use crate::{
+    clock::context::CallContext, events::Cause, events::listeners::LogEntry, recovery::Streak,
+    state::history::date_of, window::Ring,
+};
 
 /// An opening that is about to be made.
 #[derive(Clone, Copy)]

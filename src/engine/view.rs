@@ -2,18 +2,14 @@
 
 use std::ops::Deref;
 
-use super::Core;
-use super::call::Call;
-use super::carried::Carried;
 use super::parts::{LaterWindow, OptionalParts, Overrides};
-use super::settings::Settings;
-use crate::adaptive::Evidence;
-use crate::clock::context::CallContext;
-use crate::latency::times::Timed;
+use super::{Core, call::Call, carried::Carried, settings::Settings};
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
-use crate::state::Generation;
-use crate::sync::Replaceable;
 use crate::window::{ClockReading, Ring};
+use crate::{
+    adaptive::Evidence, clock::context::CallContext, latency::times::Timed, state::Generation,
+    sync::Replaceable,
+};
 
 /// The configuration that a view shows.
 pub(super) trait Configuration<'a>: Copy {

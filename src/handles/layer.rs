@@ -1,13 +1,9 @@
 //! Layers around a breaker. Each lets calls through in its own way, and may limit their time.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::time::Duration;
+use std::{convert::Infallible, future::Future, time::Duration};
 
-use crate::breaker::CircuitBreaker;
 use crate::breaker::permit::{Permit, PermitGuard};
-use crate::breaker::shared::SharedBreaker;
-use crate::error::CallError;
+use crate::{breaker::CircuitBreaker, breaker::shared::SharedBreaker, error::CallError};
 
 /// A call that was let through. The permit drops before the other things that the call holds.
 #[derive(Debug)]
