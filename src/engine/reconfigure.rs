@@ -221,16 +221,12 @@ impl Core {
         let carried = can_carry
             .then(|| old.carry_over(new.ring(), context))
             .flatten();
-        let evidence =
-            offer
-                .evidence
-                .changing(old.evidence(), Evidence::same_config, Evidence::inherit);
-        let recovery =
-            offer
-                .recovery
-                .changing(old.adaptive(), AdaptiveRecovery::same_config, |new, old| {
-                    new.outage.inherit(&old.outage)
-                });
+        let (evidence, recovery) = (&offer.evidence, &offer.recovery);
+        let evidence = evidence.changing(old.evidence(), Evidence::same_config, Evidence::inherit);
+        let inherit = |new: &AdaptiveRecovery, old: &AdaptiveRecovery| {
+            new.outage.inherit(&old.outage);
+        };
+        let recovery = recovery.changing(old.adaptive(), AdaptiveRecovery::same_config, inherit);
         if old.open_times().is_none() && new.open_times().is_some() {
             self.latest_opening.start(self.state.load().generation());
         }
