@@ -54,16 +54,6 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Replaces everything but the latencies, which `new` doesn't have.
-    pub(crate) fn set(&mut self, new: Self) {
-        let (latency, by_outcome) = (self.latency.take(), self.by_outcome.take());
-        *self = Self {
-            latency,
-            by_outcome,
-            ..new
-        };
-    }
-
     /// Replaces the latencies. Allocates only parts that the snapshot doesn't have yet.
     pub(crate) fn set_latency(&mut self, bins: &BinCounts, recording: Recording) {
         if recording == Recording::Off {

@@ -33,8 +33,9 @@ impl Core {
     /// it.
     pub fn snapshot_into(&self, snapshot: &mut Snapshot, context: &impl CallContext) {
         let mut bins = BinCounts::default();
-        let (new, recording) = self.read(&mut bins, context);
-        snapshot.set(new);
+        let (mut new, recording) = self.read(&mut bins, context);
+        (new.latency, new.by_outcome) = (snapshot.latency.take(), snapshot.by_outcome.take());
+        *snapshot = new;
         snapshot.set_latency(&bins, recording);
     }
 
