@@ -154,11 +154,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         if in_flight.overdue(generation, now) > 0 {
             let run = self.run.get(generation);
-            let call = Call {
-                generation,
-                reading: self.ring().read(context),
-                context,
-            };
+            let call = self.ring().call(generation, context);
             if self.judge(call, run, Outcome::Ignored) || self.judge_weighed(call) {
                 let seen = self.state.load();
                 return self.admit_by_phase::<IS_CALL>(seen, context);
@@ -284,14 +280,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         retry_after: Option<u64>,
         call: Call<'_, impl CallContext>,
     ) -> Refusal {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        self.ring()
-            .record_at(reading, Tally::Uncounted, generation, context, is_current);
+        self.ring().record_at(call, Tally::Uncounted, is_current);
         Refusal { state, retry_after }
     }
 }

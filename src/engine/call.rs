@@ -3,35 +3,12 @@
 use crate::clock::context::CallContext;
 use crate::state::history::date_of;
 use crate::state::{Generation, Phase, State, StateWord};
-use crate::window::{ClockReading, Ring};
+use crate::window::{self, Ring};
 
 /// One call on its path through the engine.
-#[derive(Debug)]
-pub(super) struct Call<'c, C> {
-    /// The generation that admitted the call.
-    pub(super) generation: Generation,
-    /// The clock reading by which the call is recorded and judged.
-    pub(super) reading: ClockReading,
-    /// The caller's clock and thread slot.
-    pub(super) context: &'c C,
-}
-
-impl<C> Clone for Call<'_, C> {
-    #[inline]
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C> Copy for Call<'_, C> {}
+pub(super) type Call<'c, C> = window::Call<&'c C>;
 
 impl<C: CallContext> Call<'_, C> {
-    /// The clock reading in nanoseconds.
-    #[inline]
-    pub(super) fn nanos(self) -> u64 {
-        self.context.nanos_at(self.reading.raw)
-    }
-
     /// The clock reading as a date.
     #[inline]
     pub(super) fn date(self) -> u64 {

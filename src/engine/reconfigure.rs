@@ -17,7 +17,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Core;
-use super::call::Call;
 use super::carried::Carried;
 use super::parts::{Overrides, Parts};
 use super::view::with_view;
@@ -323,9 +322,9 @@ impl Core {
             return None;
         }
         let from = seen.generation();
-        let reading = former.read(context);
-        let counts = former.failures_and_slow(from, reading, context);
-        let run = former.run_held(self.run.get(from), &counts, reading, context);
+        let call = former.call(from, context);
+        let counts = former.failures_and_slow(call);
+        let run = former.run_held(self.run.get(from), &counts, call);
         let now = date_of(context.nanos());
         let since = earlier.and_then(|it| it.counted_since(from));
         let since = since.unwrap_or_else(|| self.began_at(from, now));
@@ -419,11 +418,7 @@ impl Core {
         self.run.meet();
         let generation = self.state.load().generation();
         with_view!(self, |view| {
-            let call = Call {
-                generation,
-                reading: view.ring().read(context),
-                context,
-            };
+            let call = view.ring().call(generation, context);
             let run = self.run.get(generation);
             view.judge(call, run, Outcome::Ignored) || view.judge_weighed(call)
         });

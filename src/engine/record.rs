@@ -114,37 +114,22 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ) {
         let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
+        // Each use makes the call anew, so it stays in registers on the common path.
+        let call = || Call {
+            generation,
+            reading,
+            context,
+        };
         let Some(timed) = self.timed() else {
             // The configuration has changed meanwhile, and the breaker no longer times calls.
-            self.count_at(
-                Call {
-                    generation,
-                    reading,
-                    context,
-                },
-                Tally::Success,
-            );
+            self.count_at(call(), Tally::Success);
             return self.after_success(generation, context);
         };
         let took = timed.took(ticket.begin, reading.raw, given, context);
         if took.is_slow || timed.is_tick(reading) {
-            let call = Call {
-                generation,
-                reading,
-                context,
-            };
-            self.record_success_slow(call, took, true);
+            self.record_success_slow(call(), took, true);
         } else {
-            let took = (took, timed.latencies());
-            let is_current = move || self.is_current(generation);
-            self.ring().record_timed_at(
-                reading,
-                Tally::Success,
-                took,
-                generation,
-                context,
-                is_current,
-            );
+            self.count_timed(call(), Tally::Success, Some((took, timed.latencies())));
             self.after_success(generation, context);
         }
     }
@@ -152,11 +137,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// The call of a ticket, with the clock read now.
     #[inline]
     fn call_of<C: CallContext>(self, ticket: Ticket, context: &C) -> Call<'_, C> {
-        Call {
-            generation: ticket.admitted.generation(),
-            reading: self.ring().read(context),
-            context,
-        }
+        self.ring().call(ticket.admitted.generation(), context)
     }
 
     #[inline(never)]
@@ -232,15 +213,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Counts a call that ended when the clock was read; see [`Core::count`].
     #[inline]
     pub(super) fn count_at(self, call: Call<'_, impl CallContext>, tally: Tally) {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
-        self.ring()
-            .record_at(reading, tally, generation, context, move || {
-                self.is_current(generation)
-            });
+        let generation = call.generation;
+        let is_current = move || self.is_current(generation);
+        self.ring().record_at(call, tally, is_current);
     }
 
     /// Like [`count_at`](Self::count_at), for a call that may have been timed.
@@ -258,14 +233,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let Some(took) = took else {
             return self.count_at(call, tally);
         };
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        self.ring()
-            .record_timed_at(reading, tally, took, generation, context, is_current);
+        self.ring().record_timed_at(call, tally, took, is_current);
     }
 
     /// Records a success that was slow, or that comes when percentiles are to be judged.
@@ -353,11 +323,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let has_any = || evidence.has_any(generation);
         self.run.clear_with(generation, has_any);
         if let Some(lesson) = lesson {
-            let call = Call {
-                generation,
-                reading: self.ring().read(context),
-                context,
-            };
+            let call = self.ring().call(generation, context);
             let now = call.date();
             evidence.learn(lesson, now, self.began_at(generation, now));
             self.look(evidence, call);

@@ -54,13 +54,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[cold]
     #[inline(never)]
     fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> Opening {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
         if let Some(adaptive) = self.adaptive() {
-            let calls = self.ring().calls(generation, reading, context);
+            let calls = self.ring().calls(call);
             let within = self.lasted(generation, now);
             // A window by count doesn't know over how much time its calls came.
             let calls = match self.ring() {

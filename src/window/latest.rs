@@ -6,7 +6,6 @@
 
 use super::place::RingPosition;
 use crate::clock::Now;
-use crate::clock::context::CallContext;
 use crate::state::Generation;
 use crate::sync::stamped::{Next, Stamped};
 use crate::sync::{AtomicU64, Ordering};
@@ -36,6 +35,15 @@ pub struct ClockReading {
     place: RingPosition,
 }
 
+/// A reading of a clock, together with the clock. It fits into two registers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TimePoint<C> {
+    /// The reading, in the clock's own units.
+    pub(super) raw: u64,
+    /// A reference to the clock.
+    pub(super) clock: C,
+}
+
 impl ClockReading {
     /// The reading of a caller that has read the clock before and knows no bucket.
     #[must_use]
@@ -60,12 +68,6 @@ impl Latest {
 
     pub(super) fn same_config(&self, other: &Self) -> bool {
         self.width == other.width
-    }
-
-    /// Reads the clock.
-    #[inline]
-    pub(super) fn read(&self, clock: &impl Now) -> ClockReading {
-        self.read_by(|| (clock.raw(), ())).0
     }
 
     /// Reads the clock, and returns what else `clock` returns.
@@ -109,9 +111,10 @@ impl Latest {
         (width, clock.nanos_between(beginning, raw))
     }
 
-    /// How many buckets have begun since the reading.
-    pub(super) fn age(&self, raw: u64, clock: &impl Now) -> u64 {
-        self.tick(clock.raw()).saturating_sub(self.tick(raw))
+    /// How many buckets have begun since then.
+    pub(super) fn age(&self, time: TimePoint<&impl Now>) -> u64 {
+        self.tick(time.clock.raw())
+            .saturating_sub(self.tick(time.raw))
     }
 
     /// The bucket of a call of `generation`, in a ring of `buckets`.
@@ -131,13 +134,12 @@ impl Latest {
     #[inline(never)]
     pub(super) fn note(
         &self,
-        raw: u64,
+        time: TimePoint<&impl Now>,
         generation: Generation,
         buckets: u32,
-        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> RingPosition {
-        let tick = self.tick(raw);
+        let tick = self.tick(time.raw);
         let place = RingPosition::new(generation, tick, buckets);
         let beginning = tick * self.width;
         // Relaxed: this load only asks whether this clock is behind the others'. Clocks agree,
@@ -151,7 +153,7 @@ impl Latest {
         // with the Acquire in `read`.
         let replaced = self.place.update(
             |_| Next::Other(place.bits()),
-            || self.tick(context.raw()) == tick && is_current(),
+            || self.tick(time.clock.raw()) == tick && is_current(),
         );
         if replaced.is_some() {
             // Release: pairs with the Acquire in `read`. A reader that sees this beginning sees

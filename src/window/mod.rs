@@ -14,7 +14,6 @@ mod durations;
 pub(crate) mod counter;
 pub(crate) mod bin;
 mod aligned;
-mod carry;
 #[cfg(feature = "serde")]
 mod saved;
 
@@ -25,7 +24,7 @@ pub(crate) use counter::GenerationCounter;
 pub(crate) use latencies::rank_of;
 pub(crate) use latencies::{BinCounts, Latencies};
 pub(crate) use latest::ClockReading;
-pub(crate) use ring::{Counts, Ring, Tally, Timing, Took, rate};
+pub(crate) use ring::{Call, Counts, Origin, Ring, Tally, Timing, Took, rate};
 #[cfg(feature = "serde")]
 pub(crate) use saved::SavedWindow;
 pub(crate) use time::TimeRing;

@@ -17,14 +17,20 @@ use crossbeam_utils::CachePadded;
 
 use super::Tally;
 use super::aligned::{Aligned, WORDS_A_LINE};
-use super::bucket::BucketWord;
-use super::bucket::{Added, AtomicBucket, Stamp};
+use super::bucket::{Added, AtomicBucket, BucketWord, Stamp};
 use super::place::RingPosition;
 use crate::clock::context::CallContext;
 use crate::sync::PublishedOnce;
 use crate::sync::thread_slot::ThreadSlot;
 
 type Line = CachePadded<[AtomicBucket; WORDS_A_LINE]>;
+
+/// The key of a bucket that counts calls of one kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BucketKey {
+    pub(super) tally: Tally,
+    pub(super) place: RingPosition,
+}
 
 /// The buckets of a sum. They end with the current one. Those behind it in the ring are of the
 /// previous turn.
@@ -159,7 +165,12 @@ impl Spread {
 
     /// The word, if the shard exists.
     #[inline]
-    fn word(&self, shard: u32, twice_slot: usize, tally: Tally) -> Option<&AtomicBucket> {
+    fn word(&self, shard: u32, key: BucketKey) -> Option<&AtomicBucket> {
+        self.word_at(shard, key.place.twice_slot(), key.tally)
+    }
+
+    #[inline]
+    fn word_at(&self, shard: u32, twice_slot: usize, tally: Tally) -> Option<&AtomicBucket> {
         let bucket = self.stride * shard as usize + twice_slot;
         self.words.get(bucket + tally as usize)
     }
@@ -173,7 +184,7 @@ impl Spread {
         buckets: u32,
     ) -> impl Iterator<Item = u64> {
         (first..first + self.shards).map(move |shard| {
-            let word = |slot| self.word(shard % self.shards, 2 * slot as usize, tally);
+            let word = |slot| self.word_at(shard % self.shards, 2 * slot as usize, tally);
             live_sum(buckets, stretch, word)
         })
     }
@@ -209,13 +220,8 @@ impl Shards {
     }
 
     pub(super) fn same_config(&self, other: &Self) -> bool {
-        let shape = |it: &Self| {
-            (
-                it.buckets,
-                it.thread_slots,
-                it.common.counts_slow(it.buckets),
-            )
-        };
+        // The number of lines tells whether slow calls have words.
+        let shape = |it: &Self| (it.buckets, it.thread_slots, it.common.0.len());
         shape(self) == shape(other)
     }
 
@@ -243,47 +249,36 @@ impl Shards {
         }
     }
 
-    /// Counts one call at `place` if that takes no more than a store. The caller must have words of
-    /// its own, and the word must already be of `place`. Returns whether the call was counted.
+    /// Counts one call if that takes no more than a store. The caller must have words of its own,
+    /// and the word must already be of the bucket. Returns whether the call was counted.
     #[inline]
-    pub(super) fn add_at_once(
-        &self,
-        tally: Tally,
-        place: RingPosition,
-        context: &impl CallContext,
-    ) -> bool {
-        tally.is_spread()
-            && self
-                .grown
-                .get()
-                .and_then(|grown| {
-                    let thread_slot = context.known_thread_slot();
-                    grown.own.word(thread_slot.0, place.twice_slot(), tally)
-                })
-                .is_some_and(|word| word.add_own_at_once(place.stamp()))
+    pub(super) fn add_at_once(&self, key: BucketKey, context: &impl CallContext) -> bool {
+        let grown = self.grown.get().filter(|_| key.tally.is_spread());
+        grown
+            .and_then(|grown| grown.own.word(context.known_thread_slot().0, key))
+            .is_some_and(|word| word.add_own_at_once(key.place.stamp()))
     }
 
-    /// Counts one call at `place`, and returns whether it was counted. `is_current` says whether
-    /// the place is still alive.
+    /// Counts one call, and returns whether it was counted. `is_current` says whether the bucket is
+    /// still alive.
     pub(super) fn add(
         &self,
-        tally: Tally,
-        place: RingPosition,
+        key: BucketKey,
         context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let (slot, stamp) = (place.twice_slot(), place.stamp());
+        let BucketKey { tally, place } = key;
         let grown = self.grown.get().filter(|_| tally.is_spread());
         let word = if let Some(Grown { own, shared }) = grown {
             let ThreadSlot(thread_slot) = context.thread_slot();
-            if let Some(word) = own.word(thread_slot, slot, tally) {
-                return word.add_own(stamp, is_current);
+            if let Some(word) = own.word(thread_slot, key) {
+                return word.add_own(place.stamp(), is_current);
             }
-            shared.word(thread_slot % shared.shards, slot, tally)
+            shared.word(thread_slot % shared.shards, key)
         } else {
             self.common.word(self.buckets, place.slot(), tally)
         };
-        let added = word.map_or(Added::Late, |word| word.add(stamp, is_current));
+        let added = word.map_or(Added::Late, |word| word.add(place.stamp(), is_current));
         if added == Added::Busy && tally.is_spread() {
             self.grow();
         }
@@ -306,14 +301,8 @@ impl Shards {
         live_sum(self.buckets, stretch, word)
     }
 
-    /// The number of calls of a kind at `place`.
-    pub(super) fn count(&self, tally: Tally, place: RingPosition) -> u64 {
-        let stretch = Stretch {
-            first: place.slot(),
-            behind: place.slot() + 1,
-            first_before: self.buckets,
-            present: place.stamp(),
-        };
+    /// The number of calls of a kind over `stretch`.
+    pub(super) fn sum(&self, tally: Tally, stretch: Stretch) -> u64 {
         if tally.is_spread() {
             self.others(tally, stretch, ThreadSlot(0)).sum()
         } else {
@@ -321,9 +310,14 @@ impl Shards {
         }
     }
 
-    /// Stores a count at `place`, if the window counts the kind. No other thread knows of the
+    /// The number of calls in one bucket.
+    pub(super) fn count(&self, key: BucketKey) -> u64 {
+        self.sum(key.tally, Stretch::last(1, key.place, self.buckets))
+    }
+
+    /// Stores the count of a bucket, if the window counts the kind. No other thread knows of the
     /// window yet.
-    pub(super) fn restore(&self, tally: Tally, place: RingPosition, count: u64) {
+    pub(super) fn restore(&self, BucketKey { tally, place }: BucketKey, count: u64) {
         if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
             return;
         }

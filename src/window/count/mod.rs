@@ -14,7 +14,7 @@ use crossbeam_utils::CachePadded;
 use super::counter::GenerationCounter;
 use super::durations::Durations;
 use super::latencies::BinCounts;
-use super::{Counts, Tally, Timing, Took};
+use super::{Counts, Origin, Tally, Timing, Took};
 use crate::clock::context::CallContext;
 use crate::state::Generation;
 use crate::sync::Ordering;
@@ -148,30 +148,21 @@ impl CountRing {
         &self.groups[(number % self.groups.len() as u64) as usize]
     }
 
-    /// See [`Ring::record`](super::Ring::record).
-    #[inline]
-    pub fn record(
-        &self,
-        tally: Tally,
-        generation: Generation,
-        context: &impl CallContext,
-        is_current: impl Fn() -> bool,
-    ) -> bool {
-        self.record_timed(tally, None, generation, context, is_current)
-    }
-
-    /// Like [`record`](Self::record), for a call that may have been timed.
+    /// See [`Ring::record`](super::Ring::record). The call may have been timed.
     ///
     /// Out of line to keep the callers of a breaker with a time window small.
     #[inline(never)]
-    pub fn record_timed(
+    pub fn record(
         &self,
         tally: Tally,
         took: Option<Took>,
-        generation: Generation,
-        context: &impl CallContext,
+        origin: Origin<&impl CallContext>,
         is_current: impl Fn() -> bool,
     ) -> bool {
+        let Origin {
+            generation,
+            context,
+        } = origin;
         // The cursor's 12 generation bits repeat after 4,096 state changes. A permit can be held
         // that long. This first check leaves only the time between two instructions.
         if !is_current() {
@@ -329,7 +320,7 @@ impl CountRing {
             return;
         };
         for (position, took) in durations.read(begin, end) {
-            let failed = durations.by_outcome && self.has_failed(position);
+            let failed = durations.by_outcome && self.has_failed(position) == Some(true);
             let of = if failed {
                 &mut counts.failures
             } else {
@@ -341,12 +332,12 @@ impl CountRing {
         }
     }
 
-    /// Whether the call at `position` is known to have failed.
-    fn has_failed(&self, position: u64) -> bool {
+    /// Whether the call at `position` failed, unless its group hasn't begun.
+    fn has_failed(&self, position: u64) -> Option<bool> {
         let number = position / group::SIZE;
         let word = self.group(number).load();
-        let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1;
-        group::NUMBER.get(word) == number && failed == 1
+        let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1 == 1;
+        (group::NUMBER.get(word) == number).then_some(failed)
     }
 
     /// How many calls of `generation` were not counted.
@@ -452,17 +443,25 @@ mod tests {
 
     const FIRST: Generation = Generation::FIRST;
 
+    fn record(
+        ring: &CountRing,
+        tally: Tally,
+        (generation, now): (Generation, u64),
+        is_current: bool,
+    ) -> bool {
+        let origin = Origin {
+            generation,
+            context: &FixedContext::on_first_thread_slot(now),
+        };
+        ring.record(tally, None, origin, || is_current)
+    }
+
     #[test]
     fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_calls() {
         let ring = CountRing::new(16, None, Timing::NONE);
         let asleep = ring.take_position(FIRST, || true).unwrap();
         for _ in 0..64 {
-            assert!(ring.record(
-                Tally::Success,
-                FIRST,
-                &FixedContext::on_first_thread_slot(0),
-                || true
-            ));
+            assert!(record(&ring, Tally::Success, (FIRST, 0), true));
         }
         assert!(!ring.write(asleep, true));
         assert_eq!(ring.sum(FIRST, 0).failures, 0);
@@ -472,18 +471,8 @@ mod tests {
     fn a_generation_that_is_over_takes_no_position() {
         let ring = CountRing::new(4, None, Timing::NONE);
         let current = FIRST.next();
-        assert!(ring.record(
-            Tally::Success,
-            current,
-            &FixedContext::on_first_thread_slot(0),
-            || true
-        ));
-        assert!(!ring.record(
-            Tally::Failure,
-            FIRST,
-            &FixedContext::on_first_thread_slot(0),
-            || false
-        ));
+        assert!(record(&ring, Tally::Success, (current, 0), true));
+        assert!(!record(&ring, Tally::Failure, (FIRST, 0), false));
         let expected = Counts {
             successes: 1,
             failures: 0,
@@ -497,12 +486,7 @@ mod tests {
     fn ten_thousand_resets_never_show_an_older_generations_calls() {
         let ring = CountRing::new(8, None, Timing::NONE);
         let mut generation = FIRST;
-        assert!(ring.record(
-            Tally::Failure,
-            generation,
-            &FixedContext::on_first_thread_slot(0),
-            || true
-        ));
+        assert!(record(&ring, Tally::Failure, (generation, 0), true));
         for _ in 0..10_000 {
             generation = generation.next();
             ring.start_generation(generation, || true);
@@ -531,7 +515,7 @@ mod tests {
                     uncounted = 0;
                 }
                 let tally = [Tally::Success, Tally::Failure, Tally::Uncounted][usize::from(tally)];
-                prop_assert!(ring.record(tally, generation, &FixedContext::on_first_thread_slot(now), || true));
+                prop_assert!(record(&ring, tally, (generation, now), true));
                 if tally == Tally::Uncounted {
                     uncounted += 1;
                 } else {

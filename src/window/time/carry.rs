@@ -1,6 +1,6 @@
 //! Carries the buckets over from a window of another size.
 
-use super::TimeRing;
+use super::{BucketKey, TimeRing};
 use crate::clock::Now;
 use crate::state::Generation;
 use crate::sync::{Ordering, fence};
@@ -45,12 +45,13 @@ impl TimeRing {
                 let own_age = bucket_age.saturating_sub(begun).div_ceil(width.max(1));
                 let own_age = usize::try_from(own_age).unwrap_or(usize::MAX);
                 if let Some(count) = counts.get_mut(own_age) {
-                    let bucket = former_place.back(age, former_buckets);
-                    *count += former.shards.count(tally, bucket);
+                    let place = former_place.back(age, former_buckets);
+                    *count += former.shards.count(BucketKey { tally, place });
                 }
             }
             for (age, count) in (0..).zip(counts) {
-                self.shards.restore(tally, place.back(age, buckets), count);
+                let place = place.back(age, buckets);
+                self.shards.restore(BucketKey { tally, place }, count);
             }
             // Acquire: pairs with the Releases in `Stamped::update_own` and `update`. The slow
             // calls are read before the failures, and the failures before the successes. Without

@@ -1,11 +1,11 @@
 //! Saving and restoring the buckets.
 
 use super::super::saved::{SavedBuckets, SavedWindow, ticks_later};
-use super::TimeRing;
+use super::{BucketKey, TimeRing};
 use crate::clock::Now;
 use crate::state::Generation;
 use crate::sync::{Ordering, fence};
-use crate::window::{ClockReading, Tally};
+use crate::window::{Call, ClockReading, Tally};
 
 impl TimeRing {
     /// The tolerance, in nanoseconds, between widths of equal buckets that two processors' counters
@@ -13,17 +13,13 @@ impl TimeRing {
     const TOLERANCE: u64 = 2_000;
 
     /// See [`Ring::save`](crate::window::Ring::save).
-    pub(crate) fn save(
-        &self,
-        generation: Generation,
-        reading: ClockReading,
-        clock: &impl Now,
-    ) -> SavedBuckets {
+    pub(crate) fn save(&self, call: Call<&impl Now>) -> SavedBuckets {
         let buckets = self.shards.buckets();
-        let place = self.latest.find(reading, generation, buckets);
+        let place = self.place(call.generation, call.reading);
         let counts = |tally| {
             let count = |age| {
-                let count = self.shards.count(tally, place.back(age, buckets));
+                let place = place.back(age, buckets);
+                let count = self.shards.count(BucketKey { tally, place });
                 count.min(SavedWindow::MOST)
             };
             let mut counts: Vec<_> = (0..buckets).map(count).collect();
@@ -39,7 +35,8 @@ impl TimeRing {
         fence(Ordering::Acquire);
         let failures = counts(Tally::Failure);
         fence(Ordering::Acquire);
-        let (width, begun) = self.latest.width_and_begun(reading.raw, clock);
+        let raw = call.reading.raw;
+        let (width, begun) = self.latest.width_and_begun(raw, call.context);
         SavedBuckets {
             buckets,
             width,
@@ -75,7 +72,8 @@ impl TimeRing {
         ] {
             let ages = (0..buckets).skip(usize::try_from(later).unwrap_or(usize::MAX));
             for (age, count) in ages.zip(counts) {
-                self.shards.restore(tally, place.back(age, buckets), *count);
+                let place = place.back(age, buckets);
+                self.shards.restore(BucketKey { tally, place }, *count);
             }
         }
     }
