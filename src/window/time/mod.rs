@@ -140,7 +140,11 @@ impl TimeRing {
 
     /// Counts the duration of a call in `bin`, and returns whether it was counted; see
     /// [`Ring::record_at`](super::Ring::record_at).
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, `cargo instructions` shows a longer path with histograms"
+    )]
+    #[inline(always)]
     pub(super) fn record_latency(
         &self,
         call: Call<&impl CallContext>,
