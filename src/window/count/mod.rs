@@ -104,7 +104,7 @@ impl CountRing {
             length,
             marks: within.map(Marks::new),
             durations: timing.is_timed().then(|| Durations::new(length, timing)),
-            uncounted: GenerationCounter::new(),
+            uncounted: GenerationCounter::default(),
         }
     }
 
