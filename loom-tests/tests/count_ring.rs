@@ -16,17 +16,10 @@ const GROUP: u32 = 16;
 /// How old a call may be, in nanoseconds: 64 ticks, or 2 under loom.
 const WITHIN: u64 = 128;
 
-fn call_of<C>(generation: Generation, context: C) -> Origin<C> {
-    Origin {
-        generation,
-        context,
-    }
-}
-
 /// Records one call of the first generation.
 fn record(ring: &CountRing, tally: Tally, now: u64) {
     let context = FixedContext::on_first_thread_slot(now);
-    assert!(ring.record(tally, None, call_of(FIRST, &context), || true));
+    assert!(ring.record(tally, None, Origin::new(FIRST, &context), || true));
 }
 
 fn fail(ring: &CountRing) {
@@ -81,7 +74,7 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_call
             [
                 |ring| {
                     let context = FixedContext::on_first_thread_slot(0);
-                    ring.record(Tally::Failure, None, call_of(FIRST, &context), || true);
+                    ring.record(Tally::Failure, None, Origin::new(FIRST, &context), || true);
                 },
                 |ring| {
                     for _ in 0..=2 * GROUP {
@@ -119,14 +112,24 @@ fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
                 |(state, ring)| {
                     let context = FixedContext::on_first_thread_slot(0);
                     let is_current = || state.load().generation() == FIRST;
-                    ring.record(Tally::Failure, None, call_of(FIRST, &context), is_current);
+                    ring.record(
+                        Tally::Failure,
+                        None,
+                        Origin::new(FIRST, &context),
+                        is_current,
+                    );
                 },
                 |(state, ring)| {
                     let next = state.force(Phase::Closed).generation;
                     let is_current = || state.load().generation() == next;
                     ring.start_generation(next, is_current);
                     let context = FixedContext::on_first_thread_slot(0);
-                    assert!(ring.record(Tally::Success, None, call_of(next, &context), is_current));
+                    assert!(ring.record(
+                        Tally::Success,
+                        None,
+                        Origin::new(next, &context),
+                        is_current
+                    ));
                 },
             ],
         );
@@ -154,7 +157,7 @@ fn a_generation_begins_once() {
                     let next = FIRST.next();
                     let is_current = || state.load().generation() == next;
                     let context = FixedContext::on_first_thread_slot(0);
-                    let call = call_of(next, &context);
+                    let call = Origin::new(next, &context);
                     assert!(ring.record(Tally::Failure, None, call, is_current));
                     assert!(ring.record(Tally::Failure, None, call, is_current));
                 },
@@ -259,11 +262,11 @@ fn a_late_call_does_not_take_the_mark_of_a_newer_turn() {
             &shared,
             [
                 |(ring, clock): &(CountRing, Moving)| {
-                    ring.record(Tally::Failure, None, call_of(FIRST, clock), || true);
+                    ring.record(Tally::Failure, None, Origin::new(FIRST, clock), || true);
                 },
                 |(ring, clock): &(CountRing, Moving)| {
                     clock.0.store(WITHIN, Ordering::Release);
-                    ring.record(Tally::Failure, None, call_of(FIRST, clock), || true);
+                    ring.record(Tally::Failure, None, Origin::new(FIRST, clock), || true);
                 },
             ],
         );
@@ -291,7 +294,7 @@ fn take(ring: &CountRing, tally: Tally, nanos: u64) {
     let is_slow = nanos == LONG;
     let took = Some(Took { nanos, is_slow });
     let context = FixedContext::on_first_thread_slot(0);
-    ring.record(tally, took, call_of(FIRST, &context), || true);
+    ring.record(tally, took, Origin::new(FIRST, &context), || true);
 }
 
 fn take_short(ring: &CountRing) {

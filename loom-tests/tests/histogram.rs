@@ -359,11 +359,7 @@ impl Timed {
     /// How many calls of either duration the window holds at `tick`; there are no others.
     fn told(&self, tick: u64) -> Told {
         let context = FixedContext::on_first_thread_slot(tick * WIDTH);
-        let call = Call {
-            generation: FIRST,
-            reading: ClockReading::at(context.nanos),
-            context: &context,
-        };
+        let call = Call::new(FIRST, ClockReading::at(context.nanos), &context);
         let mut counts = BinCounts::default();
         self.ring
             .read_latencies(Some(&self.latencies), call, &mut counts);

@@ -40,11 +40,7 @@ impl Turning {
     }
 
     fn fail_at(&self, reading: ClockReading) -> bool {
-        let call = Call {
-            generation: FIRST,
-            reading,
-            context: self,
-        };
+        let call = Call::new(FIRST, reading, self);
         self.ring.record_at(call, Tally::Failure, || true)
     }
 
@@ -173,11 +169,7 @@ fn what_two_threads_note_of_two_ticks_is_not_mistaken_for_each_other() {
 fn fail_in(generation: Generation, state: &AtomicState, ring: &TimeRing) -> bool {
     let context = FixedContext::on_first_thread_slot(5);
     let is_current = || state.load().generation() == generation;
-    let call = Call {
-        generation,
-        reading: ring.read(&context),
-        context: &context,
-    };
+    let call = Call::new(generation, ring.read(&context), &context);
     ring.record_at(call, Tally::Failure, is_current)
 }
 
@@ -222,11 +214,7 @@ fn record(ring: &Ring, tally: Tally, thread_slot: ThreadSlot) {
 
 /// A call of the first generation whose clock reading knows no bucket.
 fn call_at_five(context: &FixedContext) -> Call<&FixedContext> {
-    Call {
-        generation: FIRST,
-        reading: ClockReading::at(5),
-        context,
-    }
+    Call::new(FIRST, ClockReading::at(5), context)
 }
 
 fn counts(ring: &Ring) -> Counts {

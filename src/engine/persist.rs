@@ -254,11 +254,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         let evidence = self.evidence();
         let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
-        let call = Call {
-            generation,
-            reading,
-            context,
-        };
+        let call = Call::new(generation, reading, context);
         let counts = ring.failures_and_slow(call);
         // A state that the settings hold isn't saved. The next settings decide about it.
         let phase = match self.settings().switch.mode.held() {

@@ -115,11 +115,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
         // Each use makes the call anew, so it stays in registers on the common path.
-        let call = || Call {
-            generation,
-            reading,
-            context,
-        };
+        let call = || Call::new(generation, reading, context);
         let Some(timed) = self.timed() else {
             // The configuration has changed meanwhile, and the breaker no longer times calls.
             self.count_at(call(), Tally::Success);

@@ -62,11 +62,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let generation = seen.generation();
         let (ring, timed) = (self.ring(), self.timed());
         let (reading, now) = ring.read_with_nanos(context);
-        let call = Call {
-            generation,
-            reading,
-            context,
-        };
+        let call = Call::new(generation, reading, context);
         let counts = ring.all_counts(self.suspicions(call), call);
         let uncounted = ring.uncounted(generation, reading);
         let run = self.run.get(generation);

@@ -23,7 +23,7 @@ pub(super) struct Latest {
     beginning: AtomicU64,
     place: Stamped,
     /// The width of a bucket, in the clock's units.
-    width: u64,
+    pub(super) width: u64,
 }
 
 /// The latest bucket and then the clock, read in this order.
@@ -64,10 +64,6 @@ impl Latest {
             place: Stamped::new(RingPosition::new(Generation::FIRST, 0, buckets).bits()),
             width,
         }
-    }
-
-    pub(super) fn same_config(&self, other: &Self) -> bool {
-        self.width == other.width
     }
 
     /// Reads the clock, and returns what else `clock` returns.

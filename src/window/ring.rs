@@ -109,6 +109,16 @@ impl<C: CallContext> Call<&C> {
 }
 
 impl<C> Call<C> {
+    /// A call of `generation` with this clock reading.
+    #[inline]
+    pub fn new(generation: Generation, reading: ClockReading, context: C) -> Self {
+        Self {
+            generation,
+            reading,
+            context,
+        }
+    }
+
     /// When the call ended.
     #[inline]
     pub(super) fn time(self) -> TimePoint<C> {
@@ -121,10 +131,7 @@ impl<C> Call<C> {
     /// The call without its clock reading.
     #[inline]
     pub fn origin(self) -> Origin<C> {
-        Origin {
-            generation: self.generation,
-            context: self.context,
-        }
+        Origin::new(self.generation, self.context)
     }
 }
 
@@ -135,6 +142,17 @@ pub struct Origin<C> {
     pub generation: Generation,
     /// A reference to the caller's clock and thread slot.
     pub context: C,
+}
+
+impl<C> Origin<C> {
+    /// The origin of a call of `generation`.
+    #[inline]
+    pub fn new(generation: Generation, context: C) -> Self {
+        Self {
+            generation,
+            context,
+        }
+    }
 }
 
 /// `part` divided by `whole`, which isn't zero.
@@ -179,18 +197,11 @@ impl Ring {
     ) -> bool {
         match self {
             Self::Time(ring) => {
-                let call = Call {
-                    generation,
-                    reading: ring.read(context),
-                    context,
-                };
+                let call = Call::new(generation, ring.read(context), context);
                 ring.record_at(call, tally, is_current)
             }
             Self::Count(ring) => {
-                let origin = Origin {
-                    generation,
-                    context,
-                };
+                let origin = Origin::new(generation, context);
                 ring.record(tally, None, origin, is_current)
             }
         }
@@ -199,11 +210,7 @@ impl Ring {
     /// A call of `generation` that ends now.
     #[inline]
     pub fn call<'c, C: CallContext>(&self, generation: Generation, context: &'c C) -> Call<&'c C> {
-        Call {
-            generation,
-            reading: self.read(context),
-            context,
-        }
+        Call::new(generation, self.read(context), context)
     }
 
     /// Reads the clock, for a caller that needs the time too.
@@ -223,7 +230,7 @@ impl Ring {
     #[inline]
     fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
         match self {
-            Self::Time(ring) => ring.read_by(clock),
+            Self::Time(ring) => ring.latest.read_by(clock),
             Self::Count(_) => {
                 let (raw, more) = clock();
                 (ClockReading::at(raw), more)
@@ -406,7 +413,7 @@ impl Ring {
     /// Makes the window grow now, if it can grow.
     pub fn grow(&self) {
         if let Self::Time(ring) = self {
-            ring.grow();
+            ring.shards.grow();
         }
     }
 

@@ -96,13 +96,9 @@ fn live_sum<'a>(
         }
         total
     };
-    let Stretch {
-        first,
-        behind,
-        first_before,
-        present,
-    } = stretch;
-    sum(first..behind, present) + sum(first_before..buckets, present.turn_before())
+    let present = stretch.present;
+    sum(stretch.first..stretch.behind, present)
+        + sum(stretch.first_before..buckets, present.turn_before())
 }
 
 /// One word for each bucket and kind, shared by all threads.
@@ -117,22 +113,15 @@ impl Common {
         Self(lines.collect())
     }
 
-    /// The number of a word. The words of slow calls stand behind the others.
-    #[inline]
-    fn number(buckets: u32, slot: u32, tally: Tally) -> usize {
-        let (step, first) = match tally {
-            Tally::Slow => (1, 3 * buckets),
-            Tally::Success | Tally::Uncounted | Tally::Failure => (3, tally as u32),
-        };
-        (step * slot + first) as usize
-    }
-
-    /// The word, if the window counts the kind.
+    /// The word, if there is one. The words of slow calls stand behind the others.
     #[inline]
     fn word(&self, buckets: u32, slot: u32, tally: Tally) -> Option<&AtomicBucket> {
-        let word = Self::number(buckets, slot, tally);
-        let line = self.0.get(word / WORDS_A_LINE)?;
-        Some(&line[word % WORDS_A_LINE])
+        let number = match tally {
+            Tally::Slow => 3 * buckets + slot,
+            Tally::Success | Tally::Uncounted | Tally::Failure => 3 * slot + tally as u32,
+        };
+        let line = self.0.get(number as usize / WORDS_A_LINE)?;
+        Some(&line[number as usize % WORDS_A_LINE])
     }
 
     /// Whether there is room for the last word of slow calls.
@@ -206,7 +195,7 @@ pub(super) struct Shards {
     /// How many thread slots get words of their own when the window grows. With one, the window
     /// doesn't grow.
     thread_slots: u32,
-    buckets: u32,
+    pub(super) buckets: u32,
 }
 
 impl Shards {
@@ -223,11 +212,6 @@ impl Shards {
         // The number of lines tells whether slow calls have words.
         let shape = |it: &Self| (it.buckets, it.thread_slots, it.common.0.len());
         shape(self) == shape(other)
-    }
-
-    #[inline]
-    pub(super) fn buckets(&self) -> u32 {
-        self.buckets
     }
 
     /// Whether the window has grown.
@@ -315,12 +299,8 @@ impl Shards {
         self.sum(key.tally, Stretch::last(1, key.place, self.buckets))
     }
 
-    /// Stores the count of a bucket, if the window counts the kind. No other thread knows of the
-    /// window yet.
+    /// Stores the count of a bucket. No other thread knows of the window yet.
     pub(super) fn restore(&self, BucketKey { tally, place }: BucketKey, count: u64) {
-        if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
-            return;
-        }
         if let Some(word) = self.common.word(self.buckets, place.slot(), tally) {
             word.set(BucketWord::counting(place.stamp(), count));
         }

@@ -159,23 +159,19 @@ impl CountRing {
         origin: Origin<&impl CallContext>,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let Origin {
-            generation,
-            context,
-        } = origin;
         // The cursor's 12 generation bits repeat after 4,096 state changes. A permit can be held
         // that long. This first check leaves only the time between two instructions.
         if !is_current() {
             return false;
         }
         if tally == Tally::Uncounted {
-            return self.uncounted.add(generation, is_current).is_some();
+            return self.uncounted.add(origin.generation, is_current).is_some();
         }
-        let Some(position) = self.take_position(generation, is_current) else {
+        let Some(position) = self.take_position(origin.generation, is_current) else {
             return false;
         };
         if let Some(marks) = &self.marks {
-            marks.note(position, context);
+            marks.note(position, origin.context);
         }
         let written = self.write(position, tally == Tally::Failure);
         if let (Some(durations), Some(took)) = (&self.durations, took) {
@@ -449,10 +445,8 @@ mod tests {
         (generation, now): (Generation, u64),
         is_current: bool,
     ) -> bool {
-        let origin = Origin {
-            generation,
-            context: &FixedContext::on_first_thread_slot(now),
-        };
+        let context = FixedContext::on_first_thread_slot(now);
+        let origin = Origin::new(generation, &context);
         ring.record(tally, None, origin, || is_current)
     }
 

@@ -17,7 +17,7 @@ impl TimeRing {
     /// See [`Ring::span`](crate::window::Ring::span).
     pub(in crate::window) fn span(&self, clock: &impl Now) -> u64 {
         let (width, _) = self.latest.width_and_begun(clock.raw(), clock);
-        width.saturating_mul(self.shards.buckets().into())
+        width.saturating_mul(self.shards.buckets.into())
     }
 
     /// See [`Ring::carry_over`](crate::window::Ring::carry_over).
@@ -33,7 +33,7 @@ impl TimeRing {
         let raw = clock.raw();
         let (former_width, former_begun) = former.latest.width_and_begun(raw, clock);
         let (width, begun) = self.latest.width_and_begun(raw, clock);
-        let (former_buckets, buckets) = (former.shards.buckets(), self.shards.buckets());
+        let (former_buckets, buckets) = (former.shards.buckets, self.shards.buckets);
         let reading = ClockReading::at(raw);
         let former_place = former.latest.find(reading, from, former_buckets);
         let place = self.latest.find(reading, to, buckets);

@@ -28,8 +28,8 @@ use crate::sync::{Ordering, fence};
 /// A recent stretch of time, in buckets.
 #[derive(Debug)]
 pub struct TimeRing {
-    latest: Latest,
-    shards: Shards,
+    pub(super) latest: Latest,
+    pub(super) shards: Shards,
 }
 
 impl TimeRing {
@@ -59,31 +59,20 @@ impl TimeRing {
     /// See [`Ring::same_config`](super::Ring::same_config).
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
-        self.latest.same_config(&other.latest) && self.shards.same_config(&other.shards)
-    }
-
-    /// Makes the ring grow now.
-    pub fn grow(&self) {
-        self.shards.grow();
+        self.latest.width == other.latest.width && self.shards.same_config(&other.shards)
     }
 
     /// Reads the clock.
     #[must_use]
     #[inline]
     pub fn read(&self, clock: &impl Now) -> ClockReading {
-        self.read_by(|| (clock.raw(), ())).0
-    }
-
-    /// Reads the clock, and returns what else `clock` returns.
-    #[inline]
-    pub(super) fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
-        self.latest.read_by(clock)
+        self.latest.read_by(|| (clock.raw(), ())).0
     }
 
     /// The bucket of a reading in the window of `generation`.
     #[inline]
     pub(super) fn place(&self, generation: Generation, reading: ClockReading) -> RingPosition {
-        let buckets = self.shards.buckets();
+        let buckets = self.shards.buckets;
         self.latest.find(reading, generation, buckets)
     }
 
@@ -115,7 +104,7 @@ impl TimeRing {
         generation: Generation,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let buckets = self.shards.buckets();
+        let buckets = self.shards.buckets;
         let place = self.latest.note(time, generation, buckets, &is_current);
         self.record_slow(time, BucketKey { tally, place }, is_current)
     }
@@ -135,7 +124,7 @@ impl TimeRing {
     fn is_alive(&self, time: TimePoint<&impl CallContext>) -> bool {
         // The clock is read again. It has reached at least the tick of any word that was read
         // before. So if this tick is still in the window, the word in its slot is an older one.
-        self.latest.age(time) < u64::from(self.shards.buckets())
+        self.latest.age(time) < u64::from(self.shards.buckets)
     }
 
     /// Counts the duration of a call in `bin`, and returns whether it was counted; see
@@ -224,7 +213,7 @@ impl TimeRing {
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         let place = self.place(call.generation, call.reading);
-        let short = Stretch::last(buckets, place, self.shards.buckets());
+        let short = Stretch::last(buckets, place, self.shards.buckets);
         let counts = Counts {
             failures: self.shards.common_sum(Tally::Failure, short),
             ..Counts::default()
@@ -277,11 +266,7 @@ mod tests {
         generation: Generation,
         context: &'c FixedContext,
     ) -> Call<&'c FixedContext> {
-        Call {
-            generation,
-            reading: ring.read(context),
-            context,
-        }
+        Call::new(generation, ring.read(context), context)
     }
 
     fn record(ring: &TimeRing, generation: Generation, now: u64) -> bool {
@@ -291,11 +276,8 @@ mod tests {
 
     /// Records a call whose clock was read at `then`, at `now`.
     fn record_late(ring: &TimeRing, then: u64, now: u64) -> bool {
-        let call = Call {
-            generation: FIRST,
-            reading: ClockReading::at(then),
-            context: &FixedContext::on_first_thread_slot(now),
-        };
+        let context = FixedContext::on_first_thread_slot(now);
+        let call = Call::new(FIRST, ClockReading::at(then), &context);
         ring.record_at(call, Tally::Failure, || true)
     }
 
@@ -387,7 +369,7 @@ mod tests {
     #[test]
     fn a_sum_that_is_not_worth_going_on_with_is_not_gone_on_with() {
         let ring = TimeRing::new(10, 3, 2, false);
-        ring.grow();
+        ring.shards.grow();
         for thread_slot in [0, 1, 2] {
             let context = FixedContext {
                 nanos: 5,
@@ -443,7 +425,7 @@ mod tests {
                 let tally = [Tally::Success, Tally::Failure, Tally::Uncounted][usize::from(tally)];
                 let context = FixedContext { nanos: now, thread_slot: ThreadSlot(thread_slot) };
                 if grows == 1 {
-                    ring.grow();
+                    ring.shards.grow();
                 }
                 let call = call(&ring, generation, &context);
                 prop_assert!(ring.record_at(call, tally, || true));

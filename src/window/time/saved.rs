@@ -14,7 +14,7 @@ impl TimeRing {
 
     /// See [`Ring::save`](crate::window::Ring::save).
     pub(crate) fn save(&self, call: Call<&impl Now>) -> SavedBuckets {
-        let buckets = self.shards.buckets();
+        let buckets = self.shards.buckets;
         let place = self.place(call.generation, call.reading);
         let counts = |tally| {
             let count = |age| {
@@ -56,7 +56,7 @@ impl TimeRing {
         elapsed: u64,
         clock: &impl Now,
     ) {
-        let buckets = self.shards.buckets();
+        let buckets = self.shards.buckets;
         let raw = clock.raw();
         let (width, begun) = self.latest.width_and_begun(raw, clock);
         if saved.buckets != buckets || saved.width.abs_diff(width) > Self::TOLERANCE {
