@@ -69,12 +69,12 @@ impl Latest {
     /// Reads the clock, and returns what else `clock` returns.
     #[inline]
     pub(super) fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
-        // Acquire, both: pair with the Release store of the beginning and the Release of the
-        // place's exchange in `note`. The first makes the place at least as late as the beginning.
-        // The second makes the clock reading no earlier than that of the place's writer. Without
-        // them a call could be counted in another bucket than the clock's.
+        // Acquire: pairs with the Release store of the beginning in `note`. It makes the place at
+        // least as late as the beginning. Without it a call could be counted in another bucket than
+        // the clock's.
         let beginning = self.beginning.load(Ordering::Acquire);
-        let place = RingPosition::from_bits(self.place.atomic().load(Ordering::Acquire));
+        // The clock reading is no earlier than that of the place's writer.
+        let place = RingPosition::from_bits(self.place.acquire());
         let (raw, more) = clock();
         let reading = ClockReading {
             raw,

@@ -17,7 +17,6 @@ use super::latencies::BinCounts;
 use super::{Counts, Origin, Tally, Timing, Took};
 use crate::clock::context::CallContext;
 use crate::state::Generation;
-use crate::sync::Ordering;
 use crate::sync::field::Field;
 use crate::sync::stamped::{Next, Stamped};
 
@@ -382,11 +381,10 @@ impl Marks {
         let tick = self.tick(context.nanos());
         let (word, turn) = self.at(tick);
         let new = turn | mark::POSITION.of(position);
-        // Acquire, here and on failure: pairs with the Release of the exchange below. If this
-        // thread reads the mark of a later turn, its next clock reading is no earlier than that
-        // writer's. Without it this thread could read an older time and replace a younger mark.
-        let mut seen = word.atomic().load(Ordering::Acquire);
         loop {
+            // If this thread reads the mark of a later turn, its next clock reading is no earlier
+            // than that writer's.
+            let seen = word.acquire();
             let settled = if mark::TURN.get(seen) == mark::TURN.get(new) {
                 // The first position of the tick stays. Positions wrap. Two positions of one tick
                 // are less than half the range apart.
@@ -396,17 +394,8 @@ impl Marks {
                 // this tick is still in reach.
                 self.tick(context.nanos()).saturating_sub(tick) >= Self::TICKS
             };
-            if settled {
+            if settled || word.publish(seen, new).is_ok() {
                 return;
-            }
-            // Release: pairs with the Acquire of another thread's load above. That thread then reads
-            // the clock no earlier than this one did. Acquire: as there, for the mark that is found.
-            match word
-                .atomic()
-                .compare_exchange(seen, new, Ordering::Release, Ordering::Acquire)
-            {
-                Ok(_) => return,
-                Err(found) => seen = found,
             }
         }
     }

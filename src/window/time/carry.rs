@@ -3,7 +3,7 @@
 use super::{BucketKey, TimeRing};
 use crate::clock::Now;
 use crate::state::Generation;
-use crate::sync::{Ordering, fence};
+use crate::sync::stamped::Stamped;
 use crate::window::{ClockReading, Tally};
 
 /// A former bucket is taken to have begun later, by one part in `SLACK` of its width.
@@ -53,11 +53,10 @@ impl TimeRing {
                 let place = place.back(age, buckets);
                 self.shards.restore(BucketKey { tally, place }, count);
             }
-            // Acquire: pairs with the Releases in `Stamped::update_own` and `update`. The slow
-            // calls are read before the failures, and the failures before the successes. Without
-            // the fence a failure could be read without the successes that its thread recorded
-            // before.
-            fence(Ordering::Acquire);
+            // The slow calls are read before the failures, and the failures before the successes.
+            // Without the fence a failure could be read without the successes that its thread
+            // recorded before.
+            Stamped::fence();
         }
     }
 }

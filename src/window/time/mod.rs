@@ -22,8 +22,8 @@ use super::{Call, Counts, Tally};
 use crate::clock::Now;
 use crate::clock::context::CallContext;
 use crate::state::Generation;
+use crate::sync::stamped::Stamped;
 use crate::sync::thread_slot::ThreadSlot;
-use crate::sync::{Ordering, fence};
 
 /// A recent stretch of time, in buckets.
 #[derive(Debug)]
@@ -175,14 +175,13 @@ impl TimeRing {
     pub fn failures_and_slow(&self, generation: Generation, reading: ClockReading) -> Counts {
         let window = Stretch::whole(self.place(generation, reading));
         let slow = self.shards.common_sum(Tally::Slow, window);
-        // Acquire, both: pair with the Releases in `Stamped::update_own` and `update`. After the
-        // first, this thread sees the failures that were counted before they were found slow. After
-        // the second, it sees the successes that a thread recorded before its failures. It also
-        // sees the growth of the ring that the thread had seen. Without the fences a rate could
-        // come out too high.
-        fence(Ordering::Acquire);
+        // After the first fence, this thread sees the failures that were counted before they were
+        // found slow. After the second, it sees the successes that a thread recorded before its
+        // failures. It also sees the growth of the ring that the thread had seen. Without the fences
+        // a rate could come out too high.
+        Stamped::fence();
         let failures = self.shards.common_sum(Tally::Failure, window);
-        fence(Ordering::Acquire);
+        Stamped::fence();
         Counts {
             failures,
             slow,
@@ -221,10 +220,9 @@ impl TimeRing {
         if !worth(counts) {
             return None;
         }
-        // Acquire: pairs with the Releases in `Stamped::update_own` and `update`. The failures are
-        // read first. This thread then sees the successes that a thread recorded before its
-        // failures. Without it the failure rate could come out too high.
-        fence(Ordering::Acquire);
+        // The failures are read first. This thread then sees the successes that a thread recorded
+        // before its failures. Without the fence the failure rate could come out too high.
+        Stamped::fence();
         self.add_parts(counts, short, call.context.known_thread_slot(), worth)
     }
 

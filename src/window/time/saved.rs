@@ -4,7 +4,7 @@ use super::super::saved::{SavedBuckets, SavedWindow, ticks_later};
 use super::{BucketKey, TimeRing};
 use crate::clock::Now;
 use crate::state::Generation;
-use crate::sync::{Ordering, fence};
+use crate::sync::stamped::Stamped;
 use crate::window::{Call, ClockReading, Tally};
 
 impl TimeRing {
@@ -28,13 +28,12 @@ impl TimeRing {
             counts
         };
         let slow = counts(Tally::Slow);
-        // Acquire, both: pair with the Releases in `Stamped::update_own` and `update`. The slow
-        // calls are read before the failures, and the failures before the successes. Without the
-        // fences the saved counts could hold a failure without its thread's earlier successes. They
-        // could also hold a slow call that isn't among the calls.
-        fence(Ordering::Acquire);
+        // The slow calls are read before the failures, and the failures before the successes.
+        // Without the fences the saved counts could hold a failure without its thread's earlier
+        // successes. They could also hold a slow call that isn't among the calls.
+        Stamped::fence();
         let failures = counts(Tally::Failure);
-        fence(Ordering::Acquire);
+        Stamped::fence();
         let raw = call.reading.raw;
         let (width, begun) = self.latest.width_and_begun(raw, call.context);
         SavedBuckets {
