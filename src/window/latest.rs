@@ -68,7 +68,7 @@ impl Latest {
 
     /// Reads the clock, and returns what else `clock` returns.
     #[inline]
-    pub(super) fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
+    pub(super) fn read<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
         // Acquire: pairs with the Release store of the beginning in `note`. It makes the place at
         // least as late as the beginning. Without it a call could be counted in another bucket than
         // the clock's.

@@ -230,7 +230,7 @@ impl Ring {
     #[inline]
     fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
         match self {
-            Self::Time(ring) => ring.latest.read_by(clock),
+            Self::Time(ring) => ring.latest.read(clock),
             Self::Count(_) => {
                 let (raw, more) = clock();
                 (ClockReading::at(raw), more)

@@ -66,7 +66,7 @@ impl TimeRing {
     #[must_use]
     #[inline]
     pub fn read(&self, clock: &impl Now) -> ClockReading {
-        self.latest.read_by(|| (clock.raw(), ())).0
+        self.latest.read(|| (clock.raw(), ())).0
     }
 
     /// The bucket of a reading in the window of `generation`.
