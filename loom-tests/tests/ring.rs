@@ -213,7 +213,7 @@ fn record(ring: &Ring, tally: Tally, thread_slot: ThreadSlot) {
 }
 
 /// A call of the first generation whose clock reading knows no bucket.
-fn call_at_five(context: &FixedContext) -> Call<&FixedContext> {
+fn call_at_five(context: &FixedContext) -> Call<'_, FixedContext> {
     Call::new(FIRST, ClockReading::at(5), context)
 }
 

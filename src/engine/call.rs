@@ -3,10 +3,8 @@
 use crate::clock::context::CallContext;
 use crate::state::history::date_of;
 use crate::state::{Generation, Phase, State, StateWord};
-use crate::window::{self, Ring};
-
-/// One call on its path through the engine.
-pub(super) type Call<'c, C> = window::Call<&'c C>;
+pub(super) use crate::window::Call;
+use crate::window::Ring;
 
 impl<C: CallContext> Call<'_, C> {
     /// The clock reading as a date.

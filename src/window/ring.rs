@@ -89,17 +89,26 @@ pub struct Took {
 }
 
 /// One call on its path through the breaker.
-#[derive(Clone, Copy, Debug)]
-pub struct Call<C> {
+#[derive(Debug)]
+pub struct Call<'c, C> {
     /// The generation that admitted the call.
     pub generation: Generation,
     /// The clock reading by which the call is recorded and judged.
     pub reading: ClockReading,
-    /// A reference to the caller's clock and thread slot.
-    pub context: C,
+    /// The caller's clock and thread slot.
+    pub context: &'c C,
 }
 
-impl<C: CallContext> Call<&C> {
+impl<C> Clone for Call<'_, C> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Call<'_, C> {}
+
+impl<C: CallContext> Call<'_, C> {
     /// The clock reading in nanoseconds.
     #[must_use]
     #[inline]
@@ -108,10 +117,10 @@ impl<C: CallContext> Call<&C> {
     }
 }
 
-impl<C> Call<C> {
+impl<'c, C> Call<'c, C> {
     /// A call of `generation` with this clock reading.
     #[inline]
-    pub fn new(generation: Generation, reading: ClockReading, context: C) -> Self {
+    pub fn new(generation: Generation, reading: ClockReading, context: &'c C) -> Self {
         Self {
             generation,
             reading,
@@ -121,7 +130,7 @@ impl<C> Call<C> {
 
     /// When the call ended.
     #[inline]
-    pub(super) fn time(self) -> TimePoint<C> {
+    pub(super) fn time(self) -> TimePoint<&'c C> {
         TimePoint {
             raw: self.reading.raw,
             clock: self.context,
@@ -130,7 +139,7 @@ impl<C> Call<C> {
 
     /// The call without its clock reading.
     #[inline]
-    pub fn origin(self) -> Origin<C> {
+    pub fn origin(self) -> Origin<&'c C> {
         Origin::new(self.generation, self.context)
     }
 }
@@ -209,7 +218,7 @@ impl Ring {
 
     /// A call of `generation` that ends now.
     #[inline]
-    pub fn call<'c, C: CallContext>(&self, generation: Generation, context: &'c C) -> Call<&'c C> {
+    pub fn call<'c, C: CallContext>(&self, generation: Generation, context: &'c C) -> Call<'c, C> {
         Call::new(generation, self.read(context), context)
     }
 
@@ -246,7 +255,7 @@ impl Ring {
     #[inline(always)]
     pub fn record_at(
         &self,
-        call: Call<&impl CallContext>,
+        call: Call<'_, impl CallContext>,
         tally: Tally,
         is_current: impl Fn() -> bool,
     ) -> bool {
@@ -264,7 +273,7 @@ impl Ring {
     #[inline(always)]
     pub fn record_timed_at(
         &self,
-        call: Call<&impl CallContext>,
+        call: Call<'_, impl CallContext>,
         tally: Tally,
         (took, latencies): (Took, Option<&Latencies>),
         is_current: impl Fn() -> bool,
@@ -304,7 +313,7 @@ impl Ring {
                   takes 30 instructions more"
     )]
     #[inline(always)]
-    pub fn failures_and_slow(&self, call: Call<&impl CallContext>) -> Counts {
+    pub fn failures_and_slow(&self, call: Call<'_, impl CallContext>) -> Counts {
         match self {
             Self::Time(ring) => ring.failures_and_slow(call.generation, call.reading),
             Self::Count(ring) => ring.sum(call.generation, call.nanos()),
@@ -318,7 +327,7 @@ impl Ring {
     /// the smaller of the two numbers.
     #[must_use]
     #[inline]
-    pub fn run_held(&self, run: u64, counts: &Counts, call: Call<&impl CallContext>) -> u64 {
+    pub fn run_held(&self, run: u64, counts: &Counts, call: Call<'_, impl CallContext>) -> u64 {
         match self {
             Self::Time(_) => run.min(counts.failures),
             Self::Count(ring) => ring.run_held(run, counts, call.nanos()),
@@ -332,7 +341,7 @@ impl Ring {
     pub fn add_successes(
         &self,
         counts: Counts,
-        call: Call<&impl CallContext>,
+        call: Call<'_, impl CallContext>,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         match self {
@@ -347,7 +356,7 @@ impl Ring {
     pub fn short_counts(
         &self,
         buckets: u32,
-        call: Call<&impl CallContext>,
+        call: Call<'_, impl CallContext>,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         match self {
@@ -359,7 +368,7 @@ impl Ring {
 
     /// Like [`add_successes`](Self::add_successes), for any sum.
     #[must_use]
-    pub fn all_counts(&self, counts: Counts, call: Call<&impl CallContext>) -> Counts {
+    pub fn all_counts(&self, counts: Counts, call: Call<'_, impl CallContext>) -> Counts {
         self.add_successes(counts, call, |_| true).unwrap_or(counts)
     }
 
@@ -367,7 +376,7 @@ impl Ring {
     pub fn read_latencies(
         &self,
         latencies: Option<&Latencies>,
-        call: Call<&impl CallContext>,
+        call: Call<'_, impl CallContext>,
         counts: &mut BinCounts,
     ) {
         match (self, latencies) {
@@ -381,7 +390,7 @@ impl Ring {
 
     /// The number of calls in the window of the call's generation.
     #[must_use]
-    pub fn calls(&self, call: Call<&impl CallContext>) -> u64 {
+    pub fn calls(&self, call: Call<'_, impl CallContext>) -> u64 {
         match self {
             Self::Time(ring) => {
                 let sum = |tally| ring.sum(tally, call.generation, call.reading);

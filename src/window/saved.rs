@@ -208,7 +208,7 @@ fn check(
 
 impl Ring {
     /// Saves the counts of the window of the call's generation, and their ages.
-    pub(crate) fn save(&self, call: Call<&impl CallContext>) -> SavedWindow {
+    pub(crate) fn save(&self, call: Call<'_, impl CallContext>) -> SavedWindow {
         match self {
             Self::Time(ring) => SavedWindow::Time(ring.save(call)),
             Self::Count(ring) => SavedWindow::Count(ring.save(call.generation, call.nanos())),

@@ -84,7 +84,7 @@ impl TimeRing {
     #[inline(always)]
     pub fn record_at(
         &self,
-        call: Call<&impl CallContext>,
+        call: Call<'_, impl CallContext>,
         tally: Tally,
         is_current: impl Fn() -> bool,
     ) -> bool {
@@ -136,7 +136,7 @@ impl TimeRing {
     #[inline(always)]
     pub(super) fn record_latency(
         &self,
-        call: Call<&impl CallContext>,
+        call: Call<'_, impl CallContext>,
         bin: LatencyBin<'_>,
         is_current: impl Fn() -> bool,
     ) -> bool {
@@ -194,7 +194,7 @@ impl TimeRing {
     pub fn add_successes(
         &self,
         counts: Counts,
-        call: Call<&impl CallContext>,
+        call: Call<'_, impl CallContext>,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         if !worth(counts) {
@@ -208,7 +208,7 @@ impl TimeRing {
     pub fn short_counts(
         &self,
         buckets: u32,
-        call: Call<&impl CallContext>,
+        call: Call<'_, impl CallContext>,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         let place = self.place(call.generation, call.reading);
@@ -263,7 +263,7 @@ mod tests {
         ring: &TimeRing,
         generation: Generation,
         context: &'c FixedContext,
-    ) -> Call<&'c FixedContext> {
+    ) -> Call<'c, FixedContext> {
         Call::new(generation, ring.read(context), context)
     }
 

@@ -13,7 +13,7 @@ impl TimeRing {
     const TOLERANCE: u64 = 2_000;
 
     /// See [`Ring::save`](crate::window::Ring::save).
-    pub(crate) fn save(&self, call: Call<&impl Now>) -> SavedBuckets {
+    pub(crate) fn save(&self, call: Call<'_, impl Now>) -> SavedBuckets {
         let buckets = self.shards.buckets;
         let place = self.place(call.generation, call.reading);
         let counts = |tally| {
