@@ -139,7 +139,7 @@ impl<'c, C> Call<'c, C> {
 
     /// The call without its clock reading.
     #[inline]
-    pub fn origin(self) -> Origin<&'c C> {
+    pub(super) fn origin(self) -> Origin<&'c C> {
         Origin::new(self.generation, self.context)
     }
 }
