@@ -21,8 +21,7 @@ pub(crate) use bin::Bin;
 pub use config::{CountWindow, Recording, Window};
 pub(crate) use count::CountRing;
 pub(crate) use counter::GenerationCounter;
-pub(crate) use latencies::rank_of;
-pub(crate) use latencies::{BinCounts, Latencies};
+pub(crate) use latencies::{BinCounts, Latencies, rank_of};
 pub(crate) use latest::ClockReading;
 pub(crate) use ring::{Call, Counts, Origin, Ring, Tally, Timing, Took, rate};
 #[cfg(feature = "serde")]
