@@ -95,7 +95,7 @@ impl Core {
         }
         Self {
             state: AtomicState::timed(phase, is_timed),
-            run: GenerationCounter::new(),
+            run: GenerationCounter::default(),
             retry_after: RetryAfter::new(),
             latest_opening,
             parts,

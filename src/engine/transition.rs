@@ -55,7 +55,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if let Some(adaptive) = self.adaptive() {
             let within = self.lasted(generation, now);
             let calls = match self.ring() {
-                ring @ Ring::Time(_) => ring.calls(generation, call.reading, call.context),
+                ring @ Ring::Time(_) => ring.calls(call),
                 // A window by count doesn't know over how much time its calls came.
                 Ring::Count(_) => 0,
             };
