@@ -123,12 +123,7 @@ impl Snapshot {
             self.probes_succeeded,
             self.probes_failed,
         ) = match phase {
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-                ..
-            } => (in_flight, succeeded, failed),
+            Phase::HalfOpen(probes) => (probes.in_flight, probes.succeeded, probes.failed),
             _ => (0, 0, 0),
         };
         self.admitted_share = match phase {

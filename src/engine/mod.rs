@@ -97,7 +97,7 @@ impl Core {
             });
         }
         Self {
-            state: AtomicState::timed(phase, is_timed),
+            state: AtomicState::beginning(Generation::FIRST, phase, is_timed),
             run: GenerationCounter::new(),
             retry_after: RetryAfter::new(),
             latest_opening,

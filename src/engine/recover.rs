@@ -9,7 +9,7 @@ use super::{Core, Refusal, Settings, Ticket};
 use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::outcome::Outcome;
-use crate::recovery::{Ask, RampReport};
+use crate::recovery::{AdaptiveRecovery, Ask, RampReport};
 use crate::state::history::date_of;
 use crate::state::{
     Generation, PackedRound, Phase, ProbeReport, ProbeVerdict, Probes, State, StateChange,
@@ -35,6 +35,16 @@ struct Ended {
 impl Ended {
     fn succeeded(self) -> bool {
         self.outcome == Outcome::Success && !self.is_slow
+    }
+
+    fn report(self, adaptive: &AdaptiveRecovery) -> RampReport {
+        RampReport {
+            ticket: self.ticket.admitted,
+            is_good: self.succeeded(),
+            began: self.began,
+            now: self.now,
+            spacing: adaptive.outage.spacing(),
+        }
     }
 
     /// The cause of the transition that this call has decided as a probe.
@@ -214,13 +224,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 moved.map(|moved| (moved, Cause::TripRequested))
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
-                let report = RampReport {
-                    ticket: ended.ticket.admitted,
-                    is_good: ended.succeeded(),
-                    began: ended.began,
-                    now: ended.now,
-                    spacing: adaptive.outage.spacing(),
-                };
+                let report = ended.report(adaptive);
                 adaptive.ramp.report(&self.state, report, reopen)
             }
         };
@@ -265,9 +269,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     )]
     fn begin_ramp(self, ended: Ended) -> Option<Option<(StateChange, Cause)>> {
         let adaptive = self.adaptive()?;
-        let generation = ended.ticket.admitted.generation();
-        let spacing = adaptive.outage.spacing();
-        let ramp = &adaptive.ramp;
-        Some(ramp.start(&self.state, generation, ended.took, ended.now, spacing))
+        let probe = ended.report(adaptive);
+        Some(adaptive.ramp.start(&self.state, probe, ended.took))
     }
 }

@@ -14,7 +14,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::events::{Cause, Transition};
 use crate::name::Name;
@@ -290,11 +289,7 @@ impl Listeners {
     fn tell_one(&self, name: &Name, entry: &LogEntry, missed: u64) {
         let transition = Transition {
             name: name.clone(),
-            from: entry.from,
-            to: entry.to,
-            generation: entry.generation,
-            at: Duration::from_nanos(entry.at),
-            cause: entry.cause,
+            entry: *entry,
             missed,
         };
         for listener in &self.told {
