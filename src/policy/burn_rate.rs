@@ -88,11 +88,9 @@ impl BurnRate {
     /// to whole buckets, and the bucket that has just begun is added. Otherwise a single failure at
     /// the beginning of a bucket would look like a total outage. The whole stretch is shorter than
     /// the window.
-    pub fn short(self, duration: Duration) -> Self {
-        Self {
-            short: Some(duration),
-            ..self
-        }
+    pub fn short(mut self, duration: Duration) -> Self {
+        self.short = Some(duration);
+        self
     }
 
     /// Judges nothing before the window holds `calls` calls (default 100, at least 1).
@@ -100,11 +98,9 @@ impl BurnRate {
     /// With `calls` calls, a trip takes factor × (1 − objective) × `calls` failures. If that is
     /// less than about five, a breaker with little traffic trips by chance. A factor of 14.4 and an
     /// objective of 0.999 need 350 calls.
-    pub fn min_calls(self, calls: u32) -> Self {
-        Self {
-            min_calls: calls,
-            ..self
-        }
+    pub fn min_calls(mut self, calls: u32) -> Self {
+        self.min_calls = calls;
+        self
     }
 
     /// The number of buckets of the short stretch, including the present one.

@@ -12,7 +12,7 @@ pub use burn_rate::BurnRate;
 pub(crate) use policies::Policies;
 pub use settings::{FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
 
-use self::settings::{check_limit, check_percentile};
+use self::settings::{check_limit, check_percentile, check_share, check_slow};
 use crate::adaptive::AdaptiveConfig;
 use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
@@ -260,31 +260,12 @@ impl TripPolicy {
                 threshold,
                 min_calls,
             } => {
-                if !(*threshold > 0.0 && *threshold <= 1.0) {
-                    return Err(ConfigError::new(
-                        "trip_when.failure_rate",
-                        threshold,
-                        "above 0.0 and at most 1.0",
-                        "it is a fraction: half of the calls is 0.5",
-                    ));
-                }
+                check_share("trip_when.failure_rate", *threshold)?;
                 fits("trip_when.failure_rate.min_calls", *min_calls)
             }
             Rule::SlowRate(rate) => {
-                if !(rate.threshold > 0.0 && rate.threshold <= 1.0) {
-                    return Err(ConfigError::new(
-                        "trip_when.slow_rate",
-                        rate.threshold,
-                        "above 0.0 and at most 1.0",
-                        "it is a fraction: half of the calls is 0.5",
-                    ));
-                }
-                check_limit(
-                    "trip_when.slow_rate.slower_than",
-                    rate.slower_than,
-                    Duration::from_secs(3_600),
-                    "in 1µs..=1h",
-                )?;
+                check_share("trip_when.slow_rate", rate.threshold)?;
+                check_slow("trip_when.slow_rate.slower_than", rate.slower_than)?;
                 fits("trip_when.slow_rate.min_calls", rate.min_calls)
             }
             Rule::LatencyPercentile(policy) => {

@@ -138,11 +138,9 @@ impl Recovery {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub const fn success_threshold(self, successes: u32) -> Self {
-        Self {
-            success_threshold: Some(successes),
-            ..self
-        }
+    pub const fn success_threshold(mut self, successes: u32) -> Self {
+        self.success_threshold = Some(successes);
+        self
     }
 
     /// Closes if at most `share` of the probes fail; reopens as soon as more have. `share` is in
@@ -152,11 +150,9 @@ impl Recovery {
     /// fail. [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a [number of
     /// successes](Self::success_threshold), and for an adaptive recovery.
     #[must_use]
-    pub const fn max_failure_rate(self, share: f64) -> Self {
-        Self {
-            max_failure_rate: Some(share),
-            ..self
-        }
+    pub const fn max_failure_rate(mut self, share: f64) -> Self {
+        self.max_failure_rate = Some(share);
+        self
     }
 
     /// Probes early and, in a long outage, less often; then lets the traffic back step by step.
@@ -232,11 +228,9 @@ impl Recovery {
     /// [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a
     /// [backoff](Self::backoff).
     #[must_use]
-    pub const fn open_for(self, duration: Duration) -> Self {
-        Self {
-            open_for: Some(duration),
-            ..self
-        }
+    pub const fn open_for(mut self, duration: Duration) -> Self {
+        self.open_for = Some(duration);
+        self
     }
 
     /// Stays open for times that grow with each failed recovery.
@@ -258,11 +252,9 @@ impl Recovery {
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
-    pub const fn backoff(self, backoff: Backoff) -> Self {
-        Self {
-            backoff: Some(backoff),
-            ..self
-        }
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
     }
 
     /// How long the breaker stays open.
