@@ -293,17 +293,12 @@ impl Baseline {
 
     /// Copies what another baseline has learnt. Lessons that come meanwhile may be lost.
     pub(super) fn inherit(&self, other: &Self) {
-        fn values(of: &Baseline) -> [&SelfContained; 4] {
-            [&of.learnt, &of.learnt_until, &of.pace, &of.paced_at]
-        }
         // Words copied at different moments may disagree. The next look makes up for it.
-        for (own, other) in values(self).into_iter().zip(values(other)) {
-            own.store(other.load());
-        }
-        // Relaxed, both: the word holds a whole value, and no other memory is read on the strength
-        // of it. An update lost here is made up for by the next lesson.
-        let logs = other.logs.load(Ordering::Relaxed);
-        self.logs.store(logs, Ordering::Relaxed);
+        self.learnt.store(other.learnt.load());
+        self.learnt_until.store(other.learnt_until.load());
+        self.pace.store(other.pace.load());
+        self.paced_at.store(other.paced_at.load());
+        self.take_logs();
     }
 
     pub(super) fn logs(&self) -> Logs {

@@ -17,7 +17,7 @@ use rand::rngs::SysRng;
 use crate::error::{ClockError, ConfigError};
 #[cfg(feature = "serde")]
 use crate::sync::Hint;
-use crate::sync::{AtomicU64, Ordering, SelfContained};
+use crate::sync::{Publisher, SelfContained};
 use crate::util::random::{mixed, random_bits_of_this_thread};
 
 /// A clock that is read in its own units.
@@ -101,7 +101,8 @@ enum Source {
 /// The time that a mock clock shows, in nanoseconds.
 #[derive(Debug, Default)]
 struct Mock {
-    time: AtomicU64,
+    /// A thread that reads the new time sees what the test prepared before it moved the clock.
+    time: Publisher,
     /// How many seeds the clock has handed out.
     seeds: SelfContained,
     /// The system time that was set, and what this clock showed at that moment.
@@ -310,10 +311,7 @@ impl Now for Clock {
         match &self.0 {
             Source::Counter(counter) => counter.clock.raw(),
             Source::Recent(recent) => recent.nanos(),
-            // Acquire: pairs with the Release in `MockClock::advance` and `advance_to`. A thread
-            // that reads the new time sees what the test prepared before it moved the clock.
-            // Otherwise it could miss that.
-            Source::Mock(mock) => mock.time.load(Ordering::Acquire),
+            Source::Mock(mock) => mock.time.load(),
         }
     }
 
@@ -370,16 +368,8 @@ impl MockClock {
     pub fn advance(&self, by: Duration) {
         let by = saturating_nanos(by);
         let time = &self.mock.time;
-        // Relaxed: the compare-exchange checks the value.
-        let mut seen = time.load(Ordering::Relaxed);
-        // Release: pairs with the Acquire in `Now for Clock`. Otherwise a thread that reads the new
-        // time could miss what the test prepared before. Relaxed: a failed exchange is tried again.
-        while let Err(now) = time.compare_exchange(
-            seen,
-            seen.saturating_add(by),
-            Ordering::Release,
-            Ordering::Relaxed,
-        ) {
+        let mut seen = time.peek();
+        while let Err(now) = time.hand_over(seen, seen.saturating_add(by)) {
             seen = now;
         }
     }
@@ -388,11 +378,7 @@ impl MockClock {
     ///
     /// If that moment has passed, the clock stays where it is, as a monotonic clock would.
     pub fn advance_to(&self, at: Duration) {
-        // Release: pairs with the Acquire in `Now for Clock`. Otherwise a thread that reads the new
-        // time could miss what the test prepared before.
-        self.mock
-            .time
-            .fetch_max(saturating_nanos(at), Ordering::Release);
+        self.mock.time.raise(saturating_nanos(at));
     }
 
     /// Sets the time of the system's clock, for tests of [saved](crate::SavedState) states. Never
@@ -421,9 +407,8 @@ impl MockClock {
     #[cfg(feature = "serde")]
     pub fn set_system_time(&self, now: SystemTime) {
         let [system, since] = &self.mock.system;
-        // Relaxed: pairs with nothing. A test that moves the clock at the same time can't expect an
-        // exact time.
-        let time = self.mock.time.load(Ordering::Relaxed);
+        // A test that moves the clock at the same time can't expect an exact time.
+        let time = self.mock.time.peek();
         system.store(since_1970(now));
         since.store(time);
     }

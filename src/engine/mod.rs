@@ -99,7 +99,7 @@ impl Core {
         Self {
             state: AtomicState::beginning(Generation::FIRST, phase, is_timed),
             run: GenerationCounter::new(),
-            retry_after: RetryAfter::new(),
+            retry_after: RetryAfter::default(),
             latest_opening,
             parts,
             history: History::new(date_of(now)),

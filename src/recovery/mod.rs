@@ -323,27 +323,28 @@ impl Recovery {
                 "both say how many probes may fail; leave out one of the two",
             ));
         }
-        let (phase, hint) = match self.way {
+        let needed = self.success_threshold.map(f64::from);
+        let needed = needed.map(|needed| ("success_threshold", needed));
+        let share = self
+            .max_failure_rate
+            .map(|share| ("max_failure_rate", share));
+        let (refused, expected, hint) = match self.way {
             Way::Probes(_) => return Ok(()),
             Way::Adaptive => (
+                needed.or(share),
                 "possible with Recovery::adaptive()",
                 "a ramp judges each share of the calls by itself; leave it out, or use \
                  Recovery::probes(n)",
             ),
             Way::Steps(_) => (
+                needed,
                 "possible with Recovery::steps()",
                 "max_failure_rate says how many of a step's calls may fail; or use Recovery::probes(n)",
             ),
         };
-        if let Some(needed) = self.success_threshold {
-            return Err(ConfigError::new("success_threshold", needed, phase, hint));
-        }
-        match (self.way, self.max_failure_rate) {
-            (Way::Adaptive, Some(share)) => {
-                Err(ConfigError::new("max_failure_rate", share, phase, hint))
-            }
-            _ => Ok(()),
-        }
+        refused.map_or(Ok(()), |(setting, value)| {
+            Err(ConfigError::new(setting, value, expected, hint))
+        })
     }
 
     fn check_probes(self) -> Result<(), ConfigError> {

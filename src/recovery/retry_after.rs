@@ -43,21 +43,13 @@ impl MaxRetryAfter {
 /// Until when the dependency wants to be left alone.
 ///
 /// Every breaker has this word, because a caller may report a `Retry-After` at any time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RetryAfter {
     /// In nanoseconds of the breaker's clock; never goes back.
     until: AtomicU64,
 }
 
 impl RetryAfter {
-    /// No `Retry-After` so far.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            until: AtomicU64::new(0),
-        }
-    }
-
     /// Notes a `Retry-After` of `nanos` nanoseconds from `now` on, and returns when it ends.
     ///
     /// The caller looks at the state after this. The thread that opens the breaker calls
@@ -85,11 +77,5 @@ impl RetryAfter {
         // Relaxed: a value that is missed here does no harm, since `until` reads the word again
         // after the opening.
         self.until.load(Ordering::Relaxed)
-    }
-}
-
-impl Default for RetryAfter {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -24,11 +24,21 @@ impl Stamped {
     ///
     /// Relaxed is enough because the stamp says whether the value counts. A reader may also need to
     /// see what the value's writer did before. Such a reader has synchronized elsewhere, or uses
-    /// [`atomic`](Self::atomic).
+    /// [`load_published`](Self::load_published).
     #[inline]
     #[cfg_attr(tripcurve_loom, track_caller)]
     pub(crate) fn load(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// The word now, for a caller that must see what the word's writer did before.
+    ///
+    /// Acquire: pairs with the Release of [`update`](Self::update) and
+    /// [`update_own`](Self::update_own). The site says what would be missed without it.
+    #[inline]
+    #[cfg_attr(tripcurve_loom, track_caller)]
+    pub(crate) fn load_published(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
     }
 
     /// Stores a word that no other thread writes at the same time.
