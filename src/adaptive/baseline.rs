@@ -6,6 +6,7 @@ use super::nats::{Nats, Surprise};
 use super::persist::{Ages, SavedBaseline};
 use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Ordering, SelfContained};
+use crate::util::number::whole;
 use crate::window::rate;
 
 /// The fields of a packed `Learnt`.
@@ -321,16 +322,11 @@ impl Baseline {
     ///
     /// It also learns that earlier calls went well: those of the `nanos` nanoseconds before `began`
     /// that aren't learnt yet.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a float beyond the range is its end"
-    )]
     pub(super) fn learn(&self, more: Learnt, began: u64, now: u64, nanos: u64) {
         // Calls that come between two of these accesses are learnt with the next excursion.
         let before = self.learnt_until.raise(now);
         let passed = began.min(now).saturating_sub(before).min(nanos);
-        let calls = (self.pace() * rate(passed, 1) / 1e9) as u64;
+        let calls = whole(self.pace() * rate(passed, 1) / 1e9);
         let calls = calls.saturating_add(more.calls);
         let more = Learnt { calls, ..more };
         let mut seen = self.learnt.load();

@@ -35,6 +35,7 @@ use self::excursion_age::ExcursionAge;
 use self::nats::{Nats, Outages, Surprise};
 use crate::state::Generation;
 use crate::sync::stamped::{Next, Stamped};
+use crate::util::number::whole;
 use crate::window::rate;
 
 #[cfg(feature = "serde")]
@@ -146,7 +147,7 @@ impl Evidence {
             tolerance,
             needed: Nats::new(budget.ln() - Self::SLACK),
             needed_at_once: Nats::new(at_once.ln() - Self::TOLERATED_SLACK),
-            at_once: duration_nanos(at_once / Self::PATIENCE),
+            at_once: whole(at_once / Self::PATIENCE * 1e9),
             window,
         }
     }
@@ -398,16 +399,6 @@ impl Evidence {
             needed: tighter.1.get(),
         })
     }
-}
-
-/// Converts seconds to nanoseconds.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a float beyond the range is its end"
-)]
-fn duration_nanos(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
 }
 
 #[cfg(all(test, not(tripcurve_loom)))]

@@ -156,8 +156,9 @@ impl Cause {
             EVIDENCE => [code | a.min(0xFFFF) << 16 | b << 32, c, d, pair(e, f)],
             BURN_RATE => [
                 code | burning::count(burning::BESIDE_CODE, c),
-                burning::count(burning::COUNT, a) | burning::objective(f64::from_bits(e)),
-                burning::count(burning::COUNT, b) | burning::factor(f64::from_bits(f)),
+                burning::count(burning::COUNT, a)
+                    | burning::decimal((1.0 - f64::from_bits(e)) * 1e6),
+                burning::count(burning::COUNT, b) | burning::decimal(f64::from_bits(f) * 1e3),
                 burning::count(burning::COUNT, d),
             ],
             _ => [code, a, b, c],
@@ -177,8 +178,8 @@ impl Cause {
                 burning::COUNT.get(b),
                 burning::BESIDE_CODE.get(word),
                 burning::COUNT.get(c),
-                burning::objective_of(a).to_bits(),
-                burning::factor_of(b).to_bits(),
+                ((1e6 - burning::steps(a)) / 1e6).to_bits(),
+                (burning::steps(b) / 1e3).to_bits(),
             ],
             _ => padded([a, b, c]),
         };
@@ -205,6 +206,8 @@ impl Cause {
 /// ```
 mod burning {
     use crate::sync::field::Field;
+    use crate::util::number::whole;
+    use crate::window::rate;
 
     pub(super) const BESIDE_CODE: Field = Field::lowest(16).then(44);
     pub(super) const COUNT: Field = Field::lowest(44);
@@ -217,34 +220,13 @@ mod burning {
         field.of(calls.min(field.max()))
     }
 
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "rounded, and what is less than zero becomes zero"
-    )]
-    fn decimal(steps: f64) -> u64 {
-        DECIMAL.of((steps.round() as u64).min(DECIMAL.max()))
+    /// Puts a decimal into its field, as a number of steps.
+    pub(super) fn decimal(steps: f64) -> u64 {
+        count(DECIMAL, whole(steps.round()))
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "20 bits")]
-    fn steps(word: u64) -> f64 {
-        DECIMAL.get(word) as f64
-    }
-
-    pub(super) fn objective(objective: f64) -> u64 {
-        decimal((1.0 - objective) * 1e6)
-    }
-
-    pub(super) fn objective_of(word: u64) -> f64 {
-        (1e6 - steps(word)) / 1e6
-    }
-
-    pub(super) fn factor(factor: f64) -> u64 {
-        decimal(factor * 1e3)
-    }
-
-    pub(super) fn factor_of(word: u64) -> f64 {
-        steps(word) / 1e3
+    pub(super) fn steps(word: u64) -> f64 {
+        rate(DECIMAL.get(word), 1)
     }
 }
 

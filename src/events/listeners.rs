@@ -248,22 +248,19 @@ impl Listeners {
             } else {
                 self.overflow.read_late(next)
             };
+            if entry.is_none() && !is_to_be_passed_over {
+                return next;
+            }
+            next += 1;
+            // This teller is done with the slot, and `tell` may overwrite it. Otherwise it could be
+            // overwritten while it is read here.
+            self.turn.publish(2 * next + 1);
+            let missed = self.missed.load();
             if let Some(entry) = entry {
-                next += 1;
-                // The slot has been read, and `tell` may overwrite it. Otherwise it could be
-                // overwritten while it is read here.
-                self.turn.publish(2 * next + 1);
-                let missed = self.missed.load();
                 self.missed.store(0);
                 self.tell_one(name, &entry, missed);
-            } else if is_to_be_passed_over {
-                next += 1;
-                // This teller is done with the slot, and `tell` may overwrite it.
-                self.turn.publish(2 * next + 1);
-                let missed = self.missed.load();
-                self.missed.store(missed + 1);
             } else {
-                return next;
+                self.missed.store(missed + 1);
             }
         }
     }

@@ -85,10 +85,6 @@ impl Note {
         layout::WEIGHT.get(self.0) as u32
     }
 
-    fn stands_for(self) -> u64 {
-        1 << self.weight()
-    }
-
     /// The note after the odds were halved to this weight. A call that is dropped from the sample
     /// leaves the place free.
     fn thinned(self, weight: u32, began: u64) -> Self {
@@ -189,7 +185,7 @@ pub struct InFlight {
     /// The number of calls watched since the odds were last set.
     watched: Hint,
     places: Box<[CallSlot]>,
-    watch: Watch,
+    pub(super) watch: Watch,
 }
 
 impl InFlight {
@@ -209,12 +205,6 @@ impl InFlight {
             places: (0..Self::PLACES).map(|_| CallSlot::default()).collect(),
             watch,
         }
-    }
-
-    /// Whether both watch with equal settings.
-    #[must_use]
-    pub fn same_config(&self, other: &Self) -> bool {
-        self.watch == other.watch
     }
 
     /// Whether a call that begins now is watched.
@@ -365,7 +355,7 @@ impl InFlight {
     #[must_use]
     pub fn overdue(&self, generation: Generation, now: u64) -> u64 {
         self.overdue_notes(generation, now)
-            .map(Note::stands_for)
+            .map(|note| 1 << note.weight())
             .sum()
     }
 

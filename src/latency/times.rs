@@ -139,13 +139,10 @@ impl Timed {
             (Some(own), Some(other)) => own.same_config(other),
             (own, other) => own.is_none() && other.is_none(),
         };
-        let in_flight = match (&self.in_flight, &other.in_flight) {
-            (Some(own), Some(other)) => own.same_config(other),
-            (own, other) => own.is_none() && other.is_none(),
-        };
+        let watch = |it: &Self| it.in_flight.as_ref().map(|in_flight| in_flight.watch);
         shape(self) == shape(other)
             && latencies
-            && in_flight
+            && watch(self) == watch(other)
             && Self::looking(policies).eq(Self::looking(others))
     }
 

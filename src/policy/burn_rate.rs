@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Rule, TripPolicy};
+use super::TripPolicy;
 use crate::error::ConfigError;
 use crate::events::Cause;
 use crate::window::{Counts, Window, rate};
@@ -120,9 +120,7 @@ impl BurnRate {
 
     /// Returns the cause if the window alone is reason to trip.
     pub(super) fn judge(&self, counts: &Counts) -> Option<Cause> {
-        let calls = counts.calls();
-        let trips =
-            calls >= u64::from(self.min_calls) && rate(counts.failures, calls) >= self.threshold;
+        let trips = counts.calls() >= self.min_calls.into() && self.may_trip(counts);
         trips.then(|| self.cause(counts, &Counts::default()))
     }
 
@@ -222,11 +220,5 @@ impl BurnRate {
         }
         self.short_buckets = whole + 1;
         Ok(())
-    }
-}
-
-impl From<BurnRate> for TripPolicy {
-    fn from(policy: BurnRate) -> Self {
-        Self(Rule::BurnRate(Box::new(policy)))
     }
 }

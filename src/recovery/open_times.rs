@@ -5,7 +5,9 @@ use crate::clock::saturating_nanos;
 use crate::state::Generation;
 use crate::sync::SelfContained;
 use crate::sync::field::Field;
+use crate::util::number::whole;
 use crate::util::random::{between, mixed};
+use crate::window::rate;
 
 /// The fields of the word that holds the latest opening.
 ///
@@ -158,14 +160,8 @@ impl OpenTimes {
         }
     }
 
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a time to 16 digits; beyond the range it is the range's end"
-    )]
     fn grown(&self, time: u64) -> u64 {
-        (time as f64 * self.factor) as u64
+        whole(rate(time, 1) * self.factor)
     }
 
     /// The open time without jitter, in nanoseconds.

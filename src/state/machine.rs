@@ -156,7 +156,7 @@ impl AtomicState {
     pub(crate) fn beginning(generation: Generation, phase: Phase, is_timed: bool) -> Self {
         let word = StateWord::new(generation, phase).timed(is_timed);
         Self {
-            word: Publisher::new(word.bits()),
+            word: Publisher::new(word.0),
             open_until: Hint::new(match phase {
                 Phase::Open { until } => until.nanos(),
                 _ => 0,
@@ -173,7 +173,7 @@ impl AtomicState {
         // `exchange`. An example is a write to a fallback's cache before `reset`. A `last_admission`
         // read after this load is at least as late as the admission that this word shows. Otherwise
         // a fresh probe could lose its place.
-        StateWord::from_bits(self.word.load())
+        StateWord(self.word.load())
     }
 
     /// The phase that the word shows, with the exact end of an open time if it is known.
@@ -194,7 +194,7 @@ impl AtomicState {
         // A noted moment that doesn't match the word is ignored. One that matches is less than a
         // unit before the rounded end. So even one of another opening shifts the end by less than a
         // unit.
-        let noted = Moment::noted(self.open_until.load());
+        let noted = Moment(self.open_until.load());
         if noted.is_shown_as(shown) {
             noted
         } else {
@@ -208,8 +208,8 @@ impl AtomicState {
         // A winner sees what the former winner had done, which the listeners' log relies on. A
         // caller whose exchange fails sees it too, because the state that it finds may let it
         // through.
-        let exchanged = self.word.exchange(seen.bits(), new.bits());
-        exchanged.map_err(StateWord::from_bits)
+        let exchanged = self.word.exchange(seen.0, new.0);
+        exchanged.map_err(StateWord)
     }
 
     /// Enters the next generation as `phase`, if the word still is `seen`.
@@ -370,6 +370,7 @@ impl AtomicState {
     /// Leaves the open `generation` for a half-open one with all places free.
     ///
     /// `None` if `generation` is already over, or now lasts beyond `now`.
+    #[cfg(feature = "async")]
     pub fn invite_probes(&self, generation: Generation, now: u64) -> Option<StateChange> {
         self.retry(|seen| match seen.phase() {
             Phase::Open { until }

@@ -149,15 +149,10 @@ impl Round {
     /// The round as the state word holds it.
     #[must_use]
     pub fn pack(self) -> PackedRound {
-        let mode = match self.mode {
-            RampMode::Fast => 0,
-            RampMode::Cautious => 1,
-            RampMode::Tolerant => 2,
-        };
         let bits = layout::NUMBER.of(self.number.into())
             | layout::SHARE.of(self.share.units() - 1)
             | layout::AT_CUT.of(self.at_cut.into())
-            | layout::MANNER.of(mode)
+            | layout::MANNER.of(self.mode as u64)
             | layout::SETTLES.of(self.settles.into())
             | layout::BAD.of(self.bad.into())
             | layout::GOOD.of(self.good.into());
