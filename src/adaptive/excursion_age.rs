@@ -53,7 +53,9 @@ impl ExcursionAge {
 
     /// Notes that an excursion begins, before any other thread can find it.
     pub(super) fn start(&self, now: u64) {
-        // If another thread has noted a later time, that one stays.
+        // A thread that slept may come late, after another thread has begun the excursion. The later
+        // time stays. Otherwise a fresh excursion would look old, and a trip would take more
+        // evidence.
         self.began.raise(now);
     }
 
