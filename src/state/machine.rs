@@ -232,10 +232,8 @@ impl AtomicState {
         another_window: bool,
     ) -> Result<StateChange, StateWord> {
         let generation = seen.generation().next();
-        self.exchange(
-            seen,
-            StateWord::new(generation, phase).timed(another_window),
-        )?;
+        let new = StateWord::new(generation, phase).timed(another_window);
+        self.exchange(seen, new)?;
         if let Phase::Open { until } = phase {
             // `exactly` ignores a moment that doesn't match the word.
             self.open_until.store(until.nanos());

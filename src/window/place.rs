@@ -20,6 +20,7 @@ mod layout {
     pub(super) const GENERATION: Field = SLOT.then(1).then(super::Generation::BITS);
     pub(super) const TURN: Field = GENERATION.then(31);
 
+    pub(super) const LAST_SLOT: u64 = SLOT.max();
     /// The bits of the slot. The zero below them makes them twice the slot.
     pub(super) const TWICE_SLOT: u64 = SLOT.of(u64::MAX);
 
@@ -33,7 +34,7 @@ pub(super) struct RingPosition(u64);
 impl RingPosition {
     /// The most slots that a ring can have.
     #[allow(clippy::cast_possible_truncation, reason = "ten bits")]
-    pub(super) const SLOTS: u32 = layout::SLOT.max() as u32 + 1;
+    pub(super) const SLOTS: u32 = layout::LAST_SLOT as u32 + 1;
 
     /// The position of the calls of `generation` in `tick`, in a ring of `buckets`.
     ///
@@ -79,7 +80,7 @@ impl RingPosition {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "ten bits")]
     pub(super) fn slot(self) -> u32 {
-        (self.0 & layout::TWICE_SLOT) as u32 / 2
+        (self.0 >> 1 & layout::LAST_SLOT) as u32
     }
 
     /// Twice the slot, for a caller with two words in each slot.
