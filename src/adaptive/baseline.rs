@@ -73,8 +73,8 @@ impl Logs {
     fn unpack(word: u64) -> Self {
         // Each field has at most 15 bits.
         let get = |field: Field| i64::try_from(field.get(word)).unwrap_or(0);
-        let failure = |field: Field| Nats::of_units(logs::COARSE * get(field));
-        let success = |field: Field| Nats::of_units(get(field));
+        let failure = |field: Field| Nats(logs::COARSE * get(field));
+        let success = |field: Field| Nats(get(field));
         Self {
             start: failure(logs::START),
             after_success: Surprise {
@@ -91,8 +91,8 @@ impl Logs {
     fn pack(self) -> u64 {
         let of =
             |field: Field, units: i64| field.of(u64::try_from(units).unwrap_or(0).min(field.max()));
-        let failure = |field: Field, nats: Nats| of(field, nats.units() / logs::COARSE);
-        let success = |field: Field, nats: Nats| of(field, nats.units());
+        let failure = |field: Field, nats: Nats| of(field, nats.0 / logs::COARSE);
+        let success = |field: Field, nats: Nats| of(field, nats.0);
         failure(logs::START, self.start)
             | failure(logs::FAILURE, self.after_success.failure)
             | success(logs::SUCCESS, self.after_success.success)
@@ -591,7 +591,7 @@ mod tests {
                 (logs.after_success.failure, found.after_success.failure),
                 (logs.after_failure.failure, found.after_failure.failure),
             ] {
-                prop_assert!((0..logs::COARSE).contains(&(packed - found).units()));
+                prop_assert!((0..logs::COARSE).contains(&(packed - found).0));
             }
         }
 

@@ -25,7 +25,8 @@ use crate::name::Name;
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
 use crate::recovery::{
-    ACCEPTABLE, AdaptiveRecovery, Backoff, MaxRetryAfter, OpenTime, OpenTimes, Ramp, Recovery, Way,
+    ACCEPTABLE, AdaptiveRecovery, Backoff, MaxRetryAfter, OpenTime, OpenTimes, Outage, Ramp,
+    Recovery, Way,
 };
 use crate::state::State;
 use crate::util::random::mixed;
@@ -635,7 +636,7 @@ impl<C> CircuitBreakerBuilder<C> {
         recovery: &Recovery,
         policies: &[TripPolicy],
     ) -> Option<Box<AdaptiveRecovery>> {
-        let ramp = match recovery.way() {
+        let ramp = match recovery.way {
             Way::Probes(_) => return None,
             Way::Adaptive => {
                 let acceptable = policies.iter().find_map(TripPolicy::adaptive_config);
@@ -647,7 +648,12 @@ impl<C> CircuitBreakerBuilder<C> {
         let seed = self.seed();
         let window = self.window.length().map_or(u64::MAX, saturating_nanos);
         let now = self.clock.nanos();
-        let recovery = AdaptiveRecovery::new(ramp, by_traffic, seed, window, now);
+        let recovery = AdaptiveRecovery {
+            outage: Outage::new(seed, now),
+            ramp,
+            by_traffic,
+            window,
+        };
         Some(Box::new(recovery))
     }
 

@@ -144,7 +144,7 @@ impl<C> CircuitBreakerBuilder<C> {
                 )),
                 (None, Some(backoff), _) => Err(ConfigError::new(
                     "backoff",
-                    format!("{:?}", backoff.base()),
+                    format!("{:?}", backoff.base),
                     beside,
                     "set it on the recovery, as .recovery(Recovery::adaptive().backoff(…)), or leave \
                      out one of the two",

@@ -239,7 +239,7 @@ impl Clock {
     #[must_use]
     pub fn mock() -> (Self, MockClock) {
         let mock = Arc::new(Mock::default());
-        (Self(Source::Mock(Arc::clone(&mock))), MockClock { mock })
+        (Self(Source::Mock(Arc::clone(&mock))), MockClock(mock))
     }
 
     /// The time since the clock's origin. Never panics.
@@ -359,15 +359,13 @@ impl Now for Clock {
 ///
 /// Clones move the same clock.
 #[derive(Clone, Debug)]
-pub struct MockClock {
-    mock: Arc<Mock>,
-}
+pub struct MockClock(Arc<Mock>);
 
 impl MockClock {
     /// Moves the clock forward. The clock stops at the end of its range, 584 years. Never panics.
     pub fn advance(&self, by: Duration) {
         let by = saturating_nanos(by);
-        let time = &self.mock.time;
+        let time = &self.0.time;
         let mut seen = time.peek();
         while let Err(now) = time.hand_over(seen, seen.saturating_add(by)) {
             seen = now;
@@ -378,7 +376,7 @@ impl MockClock {
     ///
     /// If that moment has passed, the clock stays where it is, as a monotonic clock would.
     pub fn advance_to(&self, at: Duration) {
-        self.mock.time.raise(saturating_nanos(at));
+        self.0.time.raise(saturating_nanos(at));
     }
 
     /// Sets the time of the system's clock, for tests of [saved](crate::SavedState) states. Never
@@ -406,9 +404,9 @@ impl MockClock {
     /// ```
     #[cfg(feature = "serde")]
     pub fn set_system_time(&self, now: SystemTime) {
-        let [system, since] = &self.mock.system;
+        let [system, since] = &self.0.system;
         // A test that moves the clock at the same time can't expect an exact time.
-        let time = self.mock.time.peek();
+        let time = self.0.time.peek();
         system.store(since_1970(now));
         since.store(time);
     }

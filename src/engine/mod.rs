@@ -30,7 +30,7 @@ use self::parts::LateParts;
 use self::view::with_view;
 use crate::events::listeners::Listeners;
 use crate::name::Name;
-use crate::recovery::{LatestOpening, OpenTimes, RetryAfter};
+use crate::recovery::{LatestOpening, RetryAfter};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State};
 use crate::sync::LateBox;
@@ -75,7 +75,7 @@ impl Core {
         if let (State::Open | State::HalfOpen, Some(times)) = (state, open_times) {
             latest_opening.note(Generation::FIRST, times.by_hand());
         }
-        let open_for = open_times.map_or(settings.open_for, OpenTimes::first);
+        let open_for = open_times.map_or(settings.open_for, |it| it.first);
         let phase = match state {
             State::Closed => Phase::Closed,
             State::Open => Phase::Open {

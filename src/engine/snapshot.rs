@@ -4,7 +4,6 @@ use super::Core;
 use super::call::Call;
 use super::view::{Configuration, View, with_view};
 use crate::clock::context::CallContext;
-use crate::latency::times::Timed;
 use crate::snapshot::{Reading, Snapshot};
 use crate::state::StateWord;
 use crate::sync::{Ordering, fence};
@@ -78,7 +77,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         } else {
             (Counts::default(), 0)
         };
-        let recording = timed.map_or(Recording::Off, Timed::recording);
+        let recording = timed.map_or(Recording::Off, |it| it.recording);
         if recording != Recording::Off {
             let latencies = timed.and_then(|timed| timed.latencies());
             bins.clear();

@@ -93,45 +93,33 @@ trait Word {
     fn unpack(word: u64) -> Self;
 }
 
-impl Word for u64 {
-    fn pack(self) -> u64 {
-        self
-    }
+macro_rules! words {
+    ($($type:ty: $pack:expr, $unpack:expr;)*) => {$(
+        impl Word for $type {
+            fn pack(self) -> u64 {
+                $pack(self)
+            }
 
-    fn unpack(word: u64) -> Self {
-        word
-    }
+            fn unpack(word: u64) -> Self {
+                $unpack(word)
+            }
+        }
+    )*};
 }
 
-impl Word for u32 {
-    fn pack(self) -> u64 {
-        self.into()
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "it was a u32")]
-    fn unpack(word: u64) -> Self {
-        word as u32
-    }
+words! {
+    u64: u64::from, u64::from;
+    u32: u64::from, lower_half;
+    f64: f64::to_bits, f64::from_bits;
+    Duration: saturating_nanos, Duration::from_nanos;
 }
 
-impl Word for f64 {
-    fn pack(self) -> u64 {
-        self.to_bits()
-    }
-
-    fn unpack(word: u64) -> Self {
-        Self::from_bits(word)
-    }
-}
-
-impl Word for Duration {
-    fn pack(self) -> u64 {
-        saturating_nanos(self)
-    }
-
-    fn unpack(word: u64) -> Self {
-        Self::from_nanos(word)
-    }
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the caller wants that half"
+)]
+fn lower_half(word: u64) -> u32 {
+    word as u32
 }
 
 fn padded<const N: usize>(values: [u64; N]) -> [u64; 6] {
@@ -238,9 +226,8 @@ fn pair(upper: u64, lower: u64) -> u64 {
 }
 
 /// The bits of the two numbers that [`pair`] packed.
-#[allow(clippy::cast_possible_truncation, reason = "each is half of a word")]
 fn unpair(word: u64) -> [u64; 2] {
-    [word >> 32, word].map(|bits| f64::from(f32::from_bits(bits as u32)).to_bits())
+    [word >> 32, word].map(|bits| f64::from(f32::from_bits(lower_half(bits))).to_bits())
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ pub struct Timed {
     /// The time between two ticks, in the clock's units.
     tick: u64,
     in_flight: Option<InFlight>,
-    recording: Recording,
+    /// The histograms that the breaker keeps.
+    pub(crate) recording: Recording,
     latencies: Option<Latencies>,
     /// What is usual for each policy that looks at percentiles, in the policies' order.
     usual: Box<[PercentileBaseline]>,
@@ -156,11 +157,6 @@ impl Timed {
     #[inline]
     pub fn latencies(&self) -> Option<&Latencies> {
         self.latencies.as_ref()
-    }
-
-    /// The histograms that the breaker keeps.
-    pub fn recording(&self) -> Recording {
-        self.recording
     }
 
     /// How long a call took: the given time, or else the time between its two readings.

@@ -17,8 +17,9 @@ pub struct BurnRate {
     pub(super) min_calls: u32,
     /// The failure rate from which the policy trips: `factor × (1 − objective)`.
     threshold: f64,
-    /// The number of buckets of the short stretch. [`fit`](Self::fit) computes it.
-    short_buckets: u32,
+    /// The number of buckets of the short stretch, including the present one. [`fit`](Self::fit)
+    /// computes it.
+    pub(crate) short_buckets: u32,
 }
 
 impl TripPolicy {
@@ -101,11 +102,6 @@ impl BurnRate {
     pub fn min_calls(mut self, calls: u32) -> Self {
         self.min_calls = calls;
         self
-    }
-
-    /// The number of buckets of the short stretch, including the present one.
-    pub(crate) fn short_buckets(&self) -> u32 {
-        self.short_buckets
     }
 
     /// Whether the short stretch may reach the threshold, with these failures and at least these

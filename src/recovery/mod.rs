@@ -47,7 +47,7 @@ use crate::state::{Phase, Probes};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recovery {
-    way: Way,
+    pub(crate) way: Way,
     open_for: Option<Duration>,
     backoff: Option<Backoff>,
     success_threshold: Option<u32>,
@@ -268,11 +268,6 @@ impl Recovery {
         }
     }
 
-    /// How the traffic comes back.
-    pub(crate) fn way(self) -> Way {
-        self.way
-    }
-
     /// The largest share of a step's calls that may fail.
     pub(crate) fn max_failure_rate_of_steps(self) -> f64 {
         self.max_failure_rate.unwrap_or(ACCEPTABLE)
@@ -348,8 +343,16 @@ impl Recovery {
     }
 
     fn check_probes(self) -> Result<(), ConfigError> {
-        self.max_failure_rate
-            .map_or(Ok(()), check_max_failure_rate)?;
+        if let Some(share) = self.max_failure_rate
+            && !(0.0..1.0).contains(&share)
+        {
+            return Err(ConfigError::new(
+                "max_failure_rate",
+                share,
+                "at least 0 and less than 1",
+                "0.5 lets half of them fail",
+            ));
+        }
         let permitted = match self.way {
             Way::Probes(permitted) => permitted,
             Way::Adaptive => return Ok(()),
@@ -388,18 +391,6 @@ impl Recovery {
             "5 s suit most services; to stay open there is force_open()",
         )
     }
-}
-
-fn check_max_failure_rate(share: f64) -> Result<(), ConfigError> {
-    if (0.0..1.0).contains(&share) {
-        return Ok(());
-    }
-    Err(ConfigError::new(
-        "max_failure_rate",
-        share,
-        "at least 0 and less than 1",
-        "0.5 lets half of them fail",
-    ))
 }
 
 impl Default for Recovery {

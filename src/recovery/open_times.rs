@@ -76,7 +76,8 @@ impl Streak {
 /// Open times that grow with each failed recovery, as the settings say.
 #[derive(Debug)]
 pub struct OpenTimes {
-    first: u64,
+    /// The first open time, in nanoseconds.
+    pub(crate) first: u64,
     factor: f64,
     longest: u64,
     jitter: Jitter,
@@ -113,11 +114,6 @@ impl OpenTimes {
     pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.first, it.longest, it.jitter, it.healthy_after);
         shape(self) == shape(other) && self.factor.to_bits() == other.factor.to_bits()
-    }
-
-    /// The first open time, in nanoseconds.
-    pub(crate) fn first(&self) -> u64 {
-        self.first
     }
 
     /// Whether the streak is over for a breaker that has been closed for `healthy` nanoseconds.

@@ -75,12 +75,6 @@ impl Moment {
         self.0
     }
 
-    /// The moment as the word shows it.
-    #[must_use]
-    pub fn rounded(self) -> Self {
-        Self::of_units(self.units())
-    }
-
     fn of_units(units: u64) -> Self {
         Self(units << Self::UNIT_SHIFT)
     }
@@ -366,6 +360,13 @@ impl std::fmt::Debug for StateWord {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    impl Moment {
+        /// The moment as the word shows it.
+        fn rounded(self) -> Self {
+            Self::of_units(self.units())
+        }
+    }
 
     fn kinds() -> impl Strategy<Value = Phase> {
         prop_oneof![
