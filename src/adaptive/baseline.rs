@@ -398,8 +398,7 @@ impl Baseline {
             // One call in the first microsecond doesn't mean a million calls per second.
             let covered = now.saturating_sub(since).min(window).max(Self::MOMENT);
             let pace = rate(calls().max(1), 1) / (rate(covered, 1) / 1e9);
-            let pace = pace.min(Self::FASTEST);
-            self.pace.store(pace.to_bits());
+            self.pace.store(pace.min(Self::FASTEST).to_bits());
         }
         takes
     }

@@ -259,10 +259,9 @@ impl Evidence {
                 continue;
             }
             let has_ended = counted.failed > 0 && new.failed == 0;
-            return has_ended.then(|| {
-                let began = self.age.began();
-                let learnt = counted.lesson();
-                Lesson { learnt, began }
+            return has_ended.then(|| Lesson {
+                learnt: counted.lesson(),
+                began: self.age.began(),
             });
         }
     }

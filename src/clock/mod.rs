@@ -79,18 +79,6 @@ pub trait Now {
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
-impl Clock {
-    /// Whether this clock is another one than `other`. The default clock never is, because a
-    /// builder without a clock uses it.
-    pub(crate) fn differs_from(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
-            (Source::Mock(own), Source::Mock(other)) => !Arc::ptr_eq(own, other),
-            _ => true,
-        }
-    }
-}
-
 #[derive(Clone)]
 enum Source {
     Counter(&'static Counter),
@@ -249,13 +237,17 @@ impl Clock {
     }
 }
 
-/// A random number from the system. The thread's own generator would panic while its thread ends.
-fn random_seed() -> u64 {
-    let fallback = |_| u64::from(std::process::id());
-    SysRng.try_next_u64().unwrap_or_else(fallback)
-}
-
 impl Clock {
+    /// Whether this clock is another one than `other`. The default clock never is, because a
+    /// builder without a clock uses it.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
+            (Source::Mock(own), Source::Mock(other)) => !Arc::ptr_eq(own, other),
+            _ => true,
+        }
+    }
+
     /// A seed that differs between breakers, also across processes. The jitter uses it.
     ///
     /// A mock clock gives the same seeds in the same order each time. So a simulation can be
@@ -263,7 +255,11 @@ impl Clock {
     pub(crate) fn next_seed(&self) -> u64 {
         match &self.0 {
             Source::Mock(mock) => mixed(mock.seeds.add(1)),
-            Source::Counter(_) | Source::Recent(_) => random_seed(),
+            Source::Counter(_) | Source::Recent(_) => {
+                // The thread's own generator would panic while its thread ends.
+                let fallback = |_| u64::from(std::process::id());
+                SysRng.try_next_u64().unwrap_or_else(fallback)
+            }
         }
     }
 

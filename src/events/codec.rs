@@ -139,17 +139,25 @@ const BURN_RATE: u64 = 14;
 impl Cause {
     /// Packs the cause into words that fit into the listeners' log.
     pub(crate) fn encode(self) -> [u64; 4] {
-        let (code, [a, b, c, d, e, f]) = self.words();
+        let (code, words) = self.words();
         match code {
-            EVIDENCE => [code | a.min(0xFFFF) << 16 | b << 32, c, d, pair(e, f)],
-            BURN_RATE => [
-                code | burning::count(burning::BESIDE_CODE, c),
-                burning::count(burning::COUNT, a)
-                    | burning::decimal((1.0 - f64::from_bits(e)) * 1e6),
-                burning::count(burning::COUNT, b) | burning::decimal(f64::from_bits(f) * 1e3),
-                burning::count(burning::COUNT, d),
-            ],
-            _ => [code, a, b, c],
+            EVIDENCE => {
+                let [failures, calls, within, usual, nats, needed] = words;
+                let counts = failures.min(0xFFFF) << 16 | calls << 32;
+                [code | counts, within, usual, pair(nats, needed)]
+            }
+            BURN_RATE => {
+                let [failures, calls, short_failures, short_calls, ..] = words;
+                let [.., objective, factor] = words.map(f64::from_bits);
+                [
+                    code | burning::count(burning::BESIDE_CODE, short_failures),
+                    burning::count(burning::COUNT, failures)
+                        | burning::decimal((1.0 - objective) * 1e6),
+                    burning::count(burning::COUNT, calls) | burning::decimal(factor * 1e3),
+                    burning::count(burning::COUNT, short_calls),
+                ]
+            }
+            _ => [code, words[0], words[1], words[2]],
         }
     }
 

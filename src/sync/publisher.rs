@@ -78,7 +78,7 @@ impl Publisher {
     /// Replaces `seen` with `new`. Both the winner and a caller that fails go on from what they
     /// find.
     ///
-    /// AcqRel, Acquire: the winner also publishes what it did before.
+    /// `AcqRel`, Acquire: the winner also publishes what it did before.
     ///
     /// # Errors
     /// The word that was found instead.
