@@ -259,7 +259,7 @@ fn a_call_in_a_bucket_that_rotates_is_counted_once_in_a_window_that_is_kept() {
 
 /// The same when a window of another shape comes. What is called after it has come is counted.
 ///
-/// Fails when: `AtomicState::change_window` doesn't say that calls are to look where they are counted; when
+/// Fails when: `AtomicState::change_with` doesn't say that calls are to look where they are counted; when
 /// `Core::align` enters no new generation.
 #[test]
 fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alone() {
