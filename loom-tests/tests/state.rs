@@ -4,8 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Admission, AtomicState, Generation, Moment, Phase, ProbeReport, ProbeVerdict, Probes,
-    StateChange,
+    Admission, AtomicState, Generation, Moment, Phase, ProbeCounts, ProbeReport, ProbeVerdict,
+    Probes, StateChange,
 };
 use tripcurve::State;
 
@@ -21,12 +21,12 @@ fn open_until(nanos: u64) -> Phase {
 }
 
 fn half_open(in_flight: u32, succeeded: u32) -> Phase {
-    Phase::HalfOpen {
+    Phase::HalfOpen(ProbeCounts {
         in_flight,
         succeeded,
         failed: 0,
         admitted: 0,
-    }
+    })
 }
 
 fn is_probe(admission: &Admission) -> bool {
@@ -95,12 +95,12 @@ fn of_three_callers_at_two_places_two_become_probes() {
             count(&admissions, |admission| moved(admission).is_some()),
             0
         );
-        let full = Phase::HalfOpen {
+        let full = Phase::HalfOpen(ProbeCounts {
             in_flight: 2,
             succeeded: 0,
             failed: 0,
             admitted: 2,
-        };
+        });
         assert_eq!(state.load().phase(), full);
     });
 }
@@ -141,12 +141,12 @@ fn a_cancelled_probe_gives_its_place_back_and_counts_as_no_success() {
 #[test]
 fn a_failure_that_may_be_and_a_success_at_once_are_both_counted() {
     model(UNBOUNDED, || {
-        let probing = Phase::HalfOpen {
+        let probing = Phase::HalfOpen(ProbeCounts {
             in_flight: 2,
             succeeded: 2,
             failed: 1,
             admitted: 5,
-        };
+        });
         let state = Arc::new(AtomicState::new(probing));
         let verdicts = race(
             &state,
@@ -175,12 +175,12 @@ const THREE_OF_FIVE: Probes = Probes::new(5, 3);
 #[test]
 fn of_two_failures_of_which_one_may_be_the_other_opens() {
     model(UNBOUNDED, || {
-        let probing = Phase::HalfOpen {
+        let probing = Phase::HalfOpen(ProbeCounts {
             in_flight: 2,
             succeeded: 2,
             failed: 1,
             admitted: 5,
-        };
+        });
         let state = Arc::new(AtomicState::new(probing));
         let fail = |state: &AtomicState| {
             let report = ProbeReport::Failed {
@@ -218,11 +218,11 @@ fn the_late_success_of_a_probe_changes_no_later_generation() {
         assert!(
             matches!(
                 there.phase(),
-                Phase::HalfOpen {
+                Phase::HalfOpen(ProbeCounts {
                     in_flight: 1,
                     succeeded: 0,
                     ..
-                }
+                })
             ),
             "{there:?}"
         );
@@ -316,11 +316,11 @@ fn an_overdue_place_is_taken_back_once() {
                 |state: &AtomicState| u32::from(is_probe(&state.admit(100, 2, TIMEOUT))),
             ],
         );
-        let Phase::HalfOpen {
+        let Phase::HalfOpen(ProbeCounts {
             in_flight,
             succeeded,
             ..
-        } = state.load().phase()
+        }) = state.load().phase()
         else {
             panic!("{:?}", state.load());
         };

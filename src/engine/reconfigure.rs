@@ -295,12 +295,7 @@ impl Core {
                 self.run
                     .go_on_in(carried.from.next(), carried.from, carried.run);
             }
-            let moved = if change.window {
-                self.state.change_window(seen, phase)
-            } else {
-                self.state.change(seen, phase)
-            };
-            match moved {
+            match self.state.change_with(seen, phase, change.window) {
                 Ok(moved) => {
                     if let Some(carried) = carried {
                         carried.enter();

@@ -5,7 +5,7 @@ use std::{cell::Cell, num::NonZero};
 use super::call::{Call, Ended};
 use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
-use crate::recovery::{Ask, RampReport};
+use crate::recovery::{AdaptiveRecovery, Ask, RampReport};
 use crate::state::{
     Generation, PackedRound, Phase, ProbeReport, ProbeVerdict, Probes, State, StateChange,
     StateWord,
@@ -33,6 +33,16 @@ struct EndedProbe {
 impl EndedProbe {
     fn succeeded(self) -> bool {
         self.outcome == Outcome::Success && !self.is_slow
+    }
+
+    fn report(self, adaptive: &AdaptiveRecovery) -> RampReport {
+        RampReport {
+            ticket: self.ticket.admitted,
+            is_good: self.succeeded(),
+            began: self.began,
+            now: self.now,
+            spacing: adaptive.outage.spacing(),
+        }
     }
 
     /// The cause of the transition that this call has decided as a probe.
@@ -202,13 +212,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 moved.map(|moved| (moved, Cause::TripRequested))
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
-                let report = RampReport {
-                    ticket: ended.ticket.admitted,
-                    is_good: ended.succeeded(),
-                    began: ended.began,
-                    now: ended.now,
-                    spacing: adaptive.outage.spacing(),
-                };
+                let report = ended.report(adaptive);
                 adaptive.ramp.report(&self.state, report, reopen)
             }
         };
@@ -253,9 +257,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     )]
     fn begin_ramp(self, ended: EndedProbe) -> Option<Option<(StateChange, Cause)>> {
         let adaptive = self.adaptive()?;
-        let generation = ended.ticket.admitted.generation();
-        let spacing = adaptive.outage.spacing();
-        let ramp = &adaptive.ramp;
-        Some(ramp.start(&self.state, generation, ended.took, ended.now, spacing))
+        let probe = ended.report(adaptive);
+        Some(adaptive.ramp.start(&self.state, probe, ended.took))
     }
 }

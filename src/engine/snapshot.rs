@@ -79,7 +79,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         } else {
             (Counts::default(), 0)
         };
-        let recording = timed.map_or(Recording::Off, Timed::recording);
+        let recording = timed.map_or(Recording::Off, |it| it.recording);
         if recording != Recording::Off {
             let latencies = timed.and_then(Timed::latencies);
             *bins = BinCounts::default();
@@ -113,15 +113,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 let left = until.nanos().saturating_sub(now);
                 snapshot.remaining_open = Some(Duration::from_nanos(left));
             }
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-                ..
-            } => {
-                snapshot.probes_in_flight = in_flight;
-                snapshot.probes_succeeded = succeeded;
-                snapshot.probes_failed = failed;
+            Phase::HalfOpen(probes) => {
+                snapshot.probes_in_flight = probes.in_flight;
+                snapshot.probes_succeeded = probes.succeeded;
+                snapshot.probes_failed = probes.failed;
             }
             Phase::Ramp(round) => snapshot.admitted_share = Some(round.unpack().share.as_f64()),
             _ => {}
