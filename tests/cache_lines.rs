@@ -45,8 +45,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Access, Core, CountRing, FixedContext, Generation, Parts, Probes, Ring, Settings, Switch,
-    Tally, ThreadSlot, TimeRing, Timing, accesses_of,
+    Access, Core, CountRing, FixedContext, Generation, Origin, Parts, Probes, Ring, Settings,
+    Switch, Tally, ThreadSlot, TimeRing, Timing, accesses_of,
 };
 use tripcurve::window::Window;
 use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy};
@@ -122,7 +122,7 @@ impl Subject {
     fn new(ring: Ring, policies: impl IntoIterator<Item = TripPolicy>) -> Self {
         let settings = Settings {
             name: "cache lines".into(),
-            policies: policies.into_iter().collect(),
+            policies: Vec::from_iter(policies).into(),
             open_for: u64::MAX,
             probes: Probes::all(3),
             probe_timeout: u64::MAX,
@@ -195,7 +195,9 @@ impl Subject {
         // One turn of the ring shows which words are allocated separately.
         let accesses = accesses_of(|| {
             for _ in 0..200 {
-                ring.record(Tally::Success, Generation::FIRST, &at(0, 0), || true);
+                let context = at(0, 0);
+                let origin = Origin::new(Generation::FIRST, &context);
+                ring.record(Tally::Success, None, origin, || true);
             }
         });
         let outside = accesses.iter().map(|access| access.address);

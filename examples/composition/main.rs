@@ -2,7 +2,7 @@
 //! order and in two wrong ones, in parallel through one outage.
 //!
 //! ```text
-//! cargo run --release --features bulkhead,tokio --example composition
+//! cargo run --release --features bulkhead,retry,tokio --example composition
 //! ```
 //!
 //! Each order ([`orders`]) has its own backend ([`backend`]) and gets fifty calls per second. The

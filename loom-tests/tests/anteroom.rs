@@ -4,8 +4,8 @@
 use loom_tests::sync::Arc;
 use loom_tests::{SharedLine, UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Admission, AtomicState, Generation, Moment, Phase, ProbeQueue, ProbeQueueEntry, ProbeReport,
-    Probes, Probing, StateWord,
+    Admission, AtomicState, Generation, Moment, Phase, ProbeCounts, ProbeQueue, ProbeQueueEntry,
+    ProbeReport, Probes, StateWord,
 };
 
 /// A breaker whose only probe place is taken.
@@ -20,10 +20,10 @@ impl Scene {
     fn new(room: u32, racing: usize) -> Arc<Self> {
         let line = SharedLine::new(racing);
         Arc::new(Self {
-            state: AtomicState::new(Phase::HalfOpen(Probing {
+            state: AtomicState::new(Phase::HalfOpen(ProbeCounts {
                 in_flight: 1,
                 admitted: 1,
-                ..Probing::NONE
+                ..ProbeCounts::default()
             })),
             probe_queue: ProbeQueue::new(room, line.clone()),
             line,

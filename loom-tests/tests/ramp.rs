@@ -159,12 +159,7 @@ fn a_report_of_an_earlier_ramp_changes_nothing() {
             &shared,
             [
                 |shared| report_of_the_first(shared, false),
-                |(state, ramp)| {
-                    state.force(OPEN());
-                    let probing = state.force(Phase::PROBING).generation;
-                    let begun = ramp.start(state, probing, 0, LATER, SPACING);
-                    assert!(begun.is_some());
-                },
+                |shared| assert!(start(shared, LATER)),
             ],
         );
         let there = round(&shared.0);
@@ -186,6 +181,20 @@ fn of_two_that_end_a_ramp_one_does() {
         assert_eq!(left.iter().filter(|left| **left).count(), 1);
         assert_eq!(shared.0.load().generation(), FIRST.next());
     });
+}
+
+/// A probe is forced and starts a ramp.
+fn start((state, ramp): &(AtomicState, Ramp), now: u64) -> bool {
+    state.force(OPEN());
+    let probing = state.force(Phase::PROBING).generation;
+    let probe = RampReport {
+        ticket: ticket(probing, half()),
+        is_good: true,
+        began: now,
+        now,
+        spacing: SPACING,
+    };
+    ramp.start(state, probe, 0).is_some()
 }
 
 fn report_at((state, ramp): &(AtomicState, Ramp), now: u64) {
@@ -212,11 +221,8 @@ fn a_report_that_slept_makes_no_later_round_older() {
             [
                 |shared| report_of_the_first(shared, true),
                 |shared| {
-                    let (state, ramp) = shared;
-                    state.force(OPEN());
-                    let probing = state.force(Phase::PROBING).generation;
-                    ramp.start(state, probing, 0, LATER, SPACING);
-                    while round(state).number == 0 {
+                    start(shared, LATER);
+                    while round(&shared.0).number == 0 {
                         report_at(shared, MUCH_LATER);
                     }
                 },

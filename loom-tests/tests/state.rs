@@ -4,8 +4,8 @@
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Admission, AtomicState, Generation, Moment, Phase, ProbeReport, ProbeVerdict, Probes, Probing,
-    StateChange,
+    Admission, AtomicState, Generation, Moment, Phase, ProbeCounts, ProbeReport, ProbeVerdict,
+    Probes, StateChange,
 };
 use tripcurve::State;
 
@@ -21,10 +21,10 @@ fn open_until(nanos: u64) -> Phase {
 }
 
 fn half_open(in_flight: u32, succeeded: u32) -> Phase {
-    Phase::HalfOpen(Probing {
+    Phase::HalfOpen(ProbeCounts {
         in_flight,
         succeeded,
-        ..Probing::NONE
+        ..ProbeCounts::default()
     })
 }
 
@@ -94,10 +94,10 @@ fn of_three_callers_at_two_places_two_become_probes() {
             count(&admissions, |admission| moved(admission).is_some()),
             0
         );
-        let full = Phase::HalfOpen(Probing {
+        let full = Phase::HalfOpen(ProbeCounts {
             in_flight: 2,
             admitted: 2,
-            ..Probing::NONE
+            ..ProbeCounts::default()
         });
         assert_eq!(state.load().phase(), full);
     });
@@ -139,12 +139,12 @@ fn a_cancelled_probe_gives_its_place_back_and_counts_as_no_success() {
 #[test]
 fn a_failure_that_may_be_and_a_success_at_once_are_both_counted() {
     model(UNBOUNDED, || {
-        let probing = Phase::HalfOpen(Probing {
+        let probing = Phase::HalfOpen(ProbeCounts {
             in_flight: 2,
             succeeded: 2,
             failed: 1,
             admitted: 5,
-            ..Probing::NONE
+            ..ProbeCounts::default()
         });
         let state = Arc::new(AtomicState::new(probing));
         let verdicts = race(
@@ -174,12 +174,12 @@ const THREE_OF_FIVE: Probes = Probes::new(5, 3);
 #[test]
 fn of_two_failures_of_which_one_may_be_the_other_opens() {
     model(UNBOUNDED, || {
-        let probing = Phase::HalfOpen(Probing {
+        let probing = Phase::HalfOpen(ProbeCounts {
             in_flight: 2,
             succeeded: 2,
             failed: 1,
             admitted: 5,
-            ..Probing::NONE
+            ..ProbeCounts::default()
         });
         let state = Arc::new(AtomicState::new(probing));
         let fail = |state: &AtomicState| {
@@ -200,12 +200,11 @@ fn of_two_failures_of_which_one_may_be_the_other_opens() {
 #[test]
 fn of_two_slow_probes_of_which_one_may_be_the_other_opens() {
     model(UNBOUNDED, || {
-        let probing = Phase::HalfOpen(Probing {
+        let probing = Phase::HalfOpen(ProbeCounts {
             in_flight: 2,
-            succeeded: 0,
             failed: 1,
             admitted: 3,
-            ..Probing::NONE
+            ..ProbeCounts::default()
         });
         let state = Arc::new(AtomicState::new(probing));
         let slow = |state: &AtomicState| {
@@ -243,7 +242,7 @@ fn the_late_success_of_a_probe_changes_no_later_generation() {
         assert!(
             matches!(
                 there.phase(),
-                Phase::HalfOpen(Probing {
+                Phase::HalfOpen(ProbeCounts {
                     in_flight: 1,
                     succeeded: 0,
                     ..
@@ -341,7 +340,7 @@ fn an_overdue_place_is_taken_back_once() {
                 |state: &AtomicState| u32::from(is_probe(&state.admit(100, 2, TIMEOUT))),
             ],
         );
-        let Phase::HalfOpen(Probing {
+        let Phase::HalfOpen(ProbeCounts {
             in_flight,
             succeeded,
             ..

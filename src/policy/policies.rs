@@ -35,13 +35,7 @@ impl From<Vec<TripPolicy>> for Policies {
 
 impl<P: Into<TripPolicy>, const N: usize> From<[P; N]> for Policies {
     fn from(policies: [P; N]) -> Self {
-        policies.into_iter().map(Into::into).collect()
-    }
-}
-
-impl FromIterator<TripPolicy> for Policies {
-    fn from_iter<I: IntoIterator<Item = TripPolicy>>(policies: I) -> Self {
-        Vec::from_iter(policies).into()
+        Vec::from_iter(policies.into_iter().map(Into::into)).into()
     }
 }
 

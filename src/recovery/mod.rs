@@ -50,7 +50,7 @@ use crate::state::{Phase, Probes};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recovery {
-    way: Way,
+    pub(crate) way: Way,
     open_for: Option<Duration>,
     backoff: Option<Backoff>,
     success_threshold: Option<u32>,
@@ -148,11 +148,9 @@ impl Recovery {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub const fn success_threshold(self, successes: u32) -> Self {
-        Self {
-            success_threshold: Some(successes),
-            ..self
-        }
+    pub const fn success_threshold(mut self, successes: u32) -> Self {
+        self.success_threshold = Some(successes);
+        self
     }
 
     /// Reopens as soon as `failures` of the probes have failed.
@@ -184,11 +182,9 @@ impl Recovery {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub const fn failure_threshold(self, failures: u32) -> Self {
-        Self {
-            failure_threshold: Some(failures),
-            ..self
-        }
+    pub const fn failure_threshold(mut self, failures: u32) -> Self {
+        self.failure_threshold = Some(failures);
+        self
     }
 
     /// Reopens as soon as `slow` of the probes have succeeded late.
@@ -214,11 +210,9 @@ impl Recovery {
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
-    pub const fn slow_threshold(self, slow: u32) -> Self {
-        Self {
-            slow_threshold: Some(slow),
-            ..self
-        }
+    pub const fn slow_threshold(mut self, slow: u32) -> Self {
+        self.slow_threshold = Some(slow);
+        self
     }
 
     /// Closes if at most `share` of the probes fail; reopens as soon as more have. `share` is in
@@ -228,11 +222,9 @@ impl Recovery {
     /// fail. [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a [number of
     /// successes](Self::success_threshold), and for an adaptive recovery.
     #[must_use]
-    pub const fn max_failure_rate(self, share: f64) -> Self {
-        Self {
-            max_failure_rate: Some(share),
-            ..self
-        }
+    pub const fn max_failure_rate(mut self, share: f64) -> Self {
+        self.max_failure_rate = Some(share);
+        self
     }
 
     /// Probes early and, in a long outage, less often; then lets the traffic back step by step.
@@ -308,11 +300,9 @@ impl Recovery {
     /// [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a
     /// [backoff](Self::backoff).
     #[must_use]
-    pub const fn open_for(self, duration: Duration) -> Self {
-        Self {
-            open_for: Some(duration),
-            ..self
-        }
+    pub const fn open_for(mut self, duration: Duration) -> Self {
+        self.open_for = Some(duration);
+        self
     }
 
     /// Stays open for times that grow with each failed recovery.
@@ -334,11 +324,9 @@ impl Recovery {
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
-    pub const fn backoff(self, backoff: Backoff) -> Self {
-        Self {
-            backoff: Some(backoff),
-            ..self
-        }
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
     }
 
     /// Sets how long the breaker may stay half-open, and what follows: 1 ms to 10 years.
@@ -374,11 +362,9 @@ impl Recovery {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub const fn half_open_limit(self, limit: Duration, verdict: HalfOpenVerdict) -> Self {
-        Self {
-            half_open_limit: Some((limit, verdict)),
-            ..self
-        }
+    pub const fn half_open_limit(mut self, limit: Duration, verdict: HalfOpenVerdict) -> Self {
+        self.half_open_limit = Some((limit, verdict));
+        self
     }
 
     /// The limit of the stay in half-open, for one breaker.
@@ -396,11 +382,6 @@ impl Recovery {
             (None, None, Way::Probes(_)) => OpenTime::Growing(Backoff::DEFAULT),
             (None, None, Way::Steps(_)) => OpenTime::Fixed(Duration::from_secs(5)),
         }
-    }
-
-    /// How the traffic comes back.
-    pub(crate) fn way(self) -> Way {
-        self.way
     }
 
     /// The largest share of a step's calls that may fail.
@@ -498,8 +479,16 @@ impl Recovery {
     }
 
     fn check_probes(self) -> Result<(), ConfigError> {
-        self.max_failure_rate
-            .map_or(Ok(()), check_max_failure_rate)?;
+        if let Some(share) = self.max_failure_rate
+            && !(0.0..1.0).contains(&share)
+        {
+            return Err(ConfigError::new(
+                "max_failure_rate",
+                share,
+                "at least 0 and less than 1",
+                "0.5 lets half of them fail",
+            ));
+        }
         let permitted = match self.way {
             Way::Probes(permitted) => permitted,
             Way::Adaptive => return Ok(()),
@@ -580,18 +569,6 @@ impl Recovery {
             "5 s suit most services; to stay open there is force_open()",
         )
     }
-}
-
-fn check_max_failure_rate(share: f64) -> Result<(), ConfigError> {
-    if (0.0..1.0).contains(&share) {
-        return Ok(());
-    }
-    Err(ConfigError::new(
-        "max_failure_rate",
-        share,
-        "at least 0 and less than 1",
-        "0.5 lets half of them fail",
-    ))
 }
 
 impl Default for Recovery {

@@ -5,7 +5,9 @@ use crate::clock::saturating_nanos;
 use crate::state::Generation;
 use crate::sync::SelfContained;
 use crate::sync::field::Field;
+use crate::util::number::whole;
 use crate::util::random::{between, mixed};
+use crate::window::rate;
 
 /// The fields of the word that holds the latest opening.
 ///
@@ -72,9 +74,10 @@ impl Streak {
 }
 
 /// Open times that grow with each failed recovery, as the settings say.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OpenTimes {
-    first: u64,
+    /// The first open time, in nanoseconds.
+    pub(crate) first: u64,
     factor: f64,
     longest: u64,
     jitter: Jitter,
@@ -108,20 +111,6 @@ impl OpenTimes {
             healthy_after: backoff.healthy_after.map_or(first, saturating_nanos),
             computed: backoff.computed,
         }
-    }
-
-    /// Whether both have equal settings.
-    #[must_use]
-    pub fn same_config(&self, other: &Self) -> bool {
-        let shape = |it: &Self| (it.first, it.longest, it.jitter, it.healthy_after);
-        shape(self) == shape(other)
-            && self.factor.to_bits() == other.factor.to_bits()
-            && self.computed == other.computed
-    }
-
-    /// The first open time, in nanoseconds.
-    pub(crate) fn first(&self) -> u64 {
-        self.first
     }
 
     /// Whether the streak is over for a breaker that has been closed for `healthy` nanoseconds.
@@ -164,14 +153,8 @@ impl OpenTimes {
         }
     }
 
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a time to 16 digits; beyond the range it is the range's end"
-    )]
     fn grown(&self, time: u64) -> u64 {
-        (time as f64 * self.factor) as u64
+        whole(rate(time, 1) * self.factor)
     }
 
     /// The open time without jitter, in nanoseconds.
@@ -382,7 +365,7 @@ mod tests {
 
     #[test]
     fn the_default_is_what_the_settings_say_it_is() {
-        assert!(OpenTimes::new(Backoff::default()).same_config(OpenTimes::DEFAULT));
+        assert_eq!(&OpenTimes::new(Backoff::default()), OpenTimes::DEFAULT);
     }
 
     proptest! {

@@ -52,7 +52,7 @@ mod layout {
 /// The state word shows it in units of 2²⁰ ns, about 1.05 ms, rounded up. 39 bits of such units
 /// last 18 years. The exact moment stands beside the word; see [`AtomicState`](super::AtomicState).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(u64);
+pub struct Moment(pub(super) u64);
 
 impl Moment {
     const UNIT_SHIFT: u32 = 20;
@@ -70,22 +70,10 @@ impl Moment {
         Self(nanos.min(Self::LAST_NANOS))
     }
 
-    /// The moment that was noted as `nanos`.
-    #[inline]
-    pub(super) fn noted(nanos: u64) -> Self {
-        Self(nanos)
-    }
-
     /// Nanoseconds since the clock's origin.
     #[must_use]
     pub fn nanos(self) -> u64 {
         self.0
-    }
-
-    /// The moment as the word shows it.
-    #[must_use]
-    pub fn rounded(self) -> Self {
-        Self::of_units(self.units())
     }
 
     fn of_units(units: u64) -> Self {
@@ -180,6 +168,32 @@ impl Generation {
     }
 }
 
+/// The probes of a half-open generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProbeCounts {
+    /// Probes that were admitted and have not reported.
+    pub in_flight: u32,
+    /// Probes that have reported a success in time.
+    pub succeeded: u32,
+    /// Probes that have reported a late success, if some may.
+    pub slow: u32,
+    /// Probes that have reported a failure, if some may fail.
+    pub failed: u32,
+    /// Probes admitted since the generation began, wrapping.
+    ///
+    /// A place that was given back and taken again leaves the other counts as they were. This count
+    /// differs, which tells a thread that is about to take back an expired place (see
+    /// `AtomicState::admit`).
+    pub admitted: u8,
+}
+
+impl ProbeCounts {
+    /// The places that are taken: a probe keeps its place after its report.
+    pub(super) fn taken(self) -> u32 {
+        self.in_flight + self.succeeded + self.slow + self.failed
+    }
+}
+
 /// The state together with its payload in the state word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -191,7 +205,7 @@ pub enum Phase {
         until: Moment,
     },
     /// See [`State::HalfOpen`].
-    HalfOpen(Probing),
+    HalfOpen(ProbeCounts),
     /// Half-open, and a share of the calls is admitted; see `recovery/`.
     Ramp(PackedRound),
     /// See [`State::ForcedOpen`].
@@ -202,89 +216,15 @@ pub enum Phase {
     MetricsOnly,
 }
 
-/// The probes of a half-open breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probing {
-    /// Probes that were admitted and have not reported.
-    pub in_flight: u32,
-    /// Probes that have succeeded in time.
-    pub succeeded: u32,
-    /// Probes that have succeeded late, if some may.
-    pub slow: u32,
-    /// Probes that have failed, if some may.
-    pub failed: u32,
-    /// Probes admitted since the generation began, wrapping.
-    ///
-    /// A place that was given back and taken again leaves the other counts as they were. This
-    /// count differs, which tells a thread that is about to take back an expired place (see
-    /// `AtomicState::admit`).
-    pub admitted: u8,
-}
-
-impl Probing {
-    /// No probes so far.
-    pub const NONE: Self = Self {
+impl Phase {
+    /// Half-open, with no probes so far.
+    pub const PROBING: Self = Self::HalfOpen(ProbeCounts {
         in_flight: 0,
         succeeded: 0,
         slow: 0,
         failed: 0,
         admitted: 0,
-    };
-
-    /// How many places are taken: those of the probes in flight and of those that have reported.
-    #[must_use]
-    pub fn taken(self) -> u32 {
-        self.in_flight + self.succeeded + self.slow + self.failed
-    }
-
-    /// These probes and one more in flight.
-    #[must_use]
-    pub(super) fn with_one_more(self) -> Self {
-        Self {
-            in_flight: self.in_flight + 1,
-            admitted: self.admitted.wrapping_add(1),
-            ..self
-        }
-    }
-
-    /// These probes without those in flight, which have lost their places.
-    #[must_use]
-    pub(super) fn without_overdue(self) -> Self {
-        Self {
-            in_flight: 0,
-            admitted: 0,
-            ..self
-        }
-    }
-
-    fn pack(self) -> u64 {
-        debug_assert!(self.taken() <= Phase::MAX_PROBES);
-        layout::IN_FLIGHT.of(self.in_flight.into())
-            | layout::SUCCEEDED.of(self.succeeded.into())
-            | layout::SLOW.of(self.slow.into())
-            | layout::FAILED.of(self.failed.into())
-            | layout::ADMITTED.of(self.admitted.into())
-    }
-
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the fields have 8 and 7 bits"
-    )]
-    fn unpack(word: u64) -> Self {
-        let count = |field: Field| field.get(word) as u32;
-        Self {
-            in_flight: count(layout::IN_FLIGHT),
-            succeeded: count(layout::SUCCEEDED),
-            slow: count(layout::SLOW),
-            failed: count(layout::FAILED),
-            admitted: layout::ADMITTED.get(word) as u8,
-        }
-    }
-}
-
-impl Phase {
-    /// Half-open, with no probes so far.
-    pub const PROBING: Self = Self::HalfOpen(Probing::NONE);
+    });
 
     /// The most probes that the word can count.
     pub const MAX_PROBES: u32 = 255;
@@ -295,7 +235,7 @@ impl Phase {
         match self {
             Self::Closed => State::Closed,
             Self::Open { .. } => State::Open,
-            Self::HalfOpen { .. } | Self::Ramp(_) => State::HalfOpen,
+            Self::HalfOpen(_) | Self::Ramp(_) => State::HalfOpen,
             Self::ForcedOpen => State::ForcedOpen,
             Self::Disabled => State::Disabled,
             Self::MetricsOnly => State::MetricsOnly,
@@ -305,7 +245,7 @@ impl Phase {
 
 /// The packed state of a breaker.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct StateWord(u64);
+pub struct StateWord(pub(super) u64);
 
 impl StateWord {
     /// Packs a state.
@@ -315,7 +255,15 @@ impl StateWord {
             Phase::Closed => (0, 0),
             Phase::MetricsOnly => (1, 0),
             Phase::Open { until } => (2, layout::OPEN_UNTIL.of(until.units())),
-            Phase::HalfOpen(probing) => (3, probing.pack()),
+            Phase::HalfOpen(probes) => {
+                debug_assert!(probes.taken() <= Phase::MAX_PROBES);
+                let in_flight = layout::IN_FLIGHT.of(probes.in_flight.into());
+                let succeeded = layout::SUCCEEDED.of(probes.succeeded.into());
+                let slow = layout::SLOW.of(probes.slow.into());
+                let failed = layout::FAILED.of(probes.failed.into());
+                let admitted = layout::ADMITTED.of(probes.admitted.into());
+                (3, in_flight | succeeded | slow | failed | admitted)
+            }
             Phase::Ramp(round) => (4, layout::ROUND.of(round.0)),
             Phase::ForcedOpen => (5, 0),
             Phase::Disabled => (6, 0),
@@ -379,6 +327,10 @@ impl StateWord {
     /// The state and its payload.
     #[must_use]
     #[inline]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the fields have 10 and 9 bits"
+    )]
     pub fn phase(self) -> Phase {
         match layout::KIND.get(self.0) {
             0 => Phase::Closed,
@@ -386,24 +338,18 @@ impl StateWord {
             2 => Phase::Open {
                 until: Moment::of_units(layout::OPEN_UNTIL.get(self.0)),
             },
-            3 => Phase::HalfOpen(Probing::unpack(self.0)),
+            3 => Phase::HalfOpen(ProbeCounts {
+                in_flight: layout::IN_FLIGHT.get(self.0) as u32,
+                succeeded: layout::SUCCEEDED.get(self.0) as u32,
+                slow: layout::SLOW.get(self.0) as u32,
+                failed: layout::FAILED.get(self.0) as u32,
+                admitted: layout::ADMITTED.get(self.0) as u8,
+            }),
             4 => Phase::Ramp(PackedRound(layout::ROUND.get(self.0))),
             5 => Phase::ForcedOpen,
             // Only `new` makes words, and it writes no code above 6.
             _ => Phase::Disabled,
         }
-    }
-
-    /// The word as the atomic holds it.
-    #[must_use]
-    #[inline]
-    pub(super) fn bits(self) -> u64 {
-        self.0
-    }
-
-    #[inline]
-    pub(super) fn from_bits(bits: u64) -> Self {
-        Self(bits)
     }
 }
 
@@ -421,6 +367,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    impl Moment {
+        /// The moment as the word shows it.
+        fn rounded(self) -> Self {
+            Self::of_units(self.units())
+        }
+    }
+
     fn kinds() -> impl Strategy<Value = Phase> {
         prop_oneof![
             Just(Phase::Closed),
@@ -428,7 +381,7 @@ mod tests {
                 until: Moment::at(nanos).rounded()
             }),
             ([0..=63_u32, 0..=63, 0..=63, 0..=63], 0..1_u8 << 7).prop_map(
-                |([in_flight, succeeded, slow, failed], admitted)| Phase::HalfOpen(Probing {
+                |([in_flight, succeeded, slow, failed], admitted)| Phase::HalfOpen(ProbeCounts {
                     in_flight,
                     succeeded,
                     slow,
@@ -457,7 +410,6 @@ mod tests {
             prop_assert_eq!(word.timed(false), StateWord::new(generation, phase));
             prop_assert_eq!(word.generation(), generation);
             prop_assert_eq!(word.phase(), phase);
-            prop_assert_eq!(StateWord::from_bits(word.bits()), word);
             let recorded = matches!(phase, Phase::Closed | Phase::MetricsOnly);
             prop_assert_eq!(word.lets_through_untimed(), recorded && !is_timed);
             prop_assert_eq!(word.lets_through_timed(), recorded && is_timed);

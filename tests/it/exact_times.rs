@@ -7,7 +7,6 @@ use std::time::Duration;
 use tripcurve::events::Cause;
 use tripcurve::outcome::Report;
 use tripcurve::recovery::{Backoff, Jitter};
-use tripcurve::retry::{RetryBudget, RetryRefused};
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::Window;
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, State, TripPolicy};
@@ -326,8 +325,11 @@ fn what_is_left_of_an_open_time_is_restored_to_the_nanosecond() {
     }
 }
 
+#[cfg(feature = "retry")]
 #[test]
 fn a_retry_waits_exactly_for_the_open_time() {
+    use tripcurve::retry::{RetryBudget, RetryRefused};
+
     let (breaker, hand) = breaker_at(7, |builder| builder.open_for(SECOND));
     let budget = RetryBudget::new(&breaker);
     fail(&breaker);

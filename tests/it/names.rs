@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tripcurve::retry::RetryBudget;
 use tripcurve::time::Clock;
 use tripcurve::{CallError, CircuitBreaker, TripPolicy};
 
@@ -47,13 +46,17 @@ fn shown(name: &str) -> Vec<(&'static str, String)> {
     show("owned permit", format!("{owned:?}"));
     drop((permit, owned));
 
-    let budget = RetryBudget::builder(breaker);
-    show("budget builder", format!("{budget:?}"));
-    let budget = budget.burst(1).floor(0).build().unwrap();
-    show("budget", format!("{budget:?}"));
-    while budget.try_withdraw().is_ok() {}
-    let exhausted = budget.try_withdraw().unwrap_err();
-    show("budget exhausted", format!("{exhausted} {exhausted:?}"));
+    #[cfg(feature = "retry")]
+    let budget = {
+        let budget = tripcurve::retry::RetryBudget::builder(breaker);
+        show("budget builder", format!("{budget:?}"));
+        let budget = budget.burst(1).floor(0).build().unwrap();
+        show("budget", format!("{budget:?}"));
+        while budget.try_withdraw().is_ok() {}
+        let exhausted = budget.try_withdraw().unwrap_err();
+        show("budget exhausted", format!("{exhausted} {exhausted:?}"));
+        budget
+    };
 
     breaker.trip(Duration::from_secs(1));
     let rejected = breaker.try_acquire().unwrap_err();
@@ -61,8 +64,11 @@ fn shown(name: &str) -> Vec<(&'static str, String)> {
     show("rejected", format!("{rejected} {rejected:?} {rejected:#?}"));
     let failed = CallError::<String>::from(rejected);
     show("call error", format!("{failed} {failed:?}"));
-    let refused = budget.try_withdraw().unwrap_err();
-    show("retry refused", format!("{refused} {refused:?}"));
+    #[cfg(feature = "retry")]
+    {
+        let refused = budget.try_withdraw().unwrap_err();
+        show("retry refused", format!("{refused} {refused:?}"));
+    }
     if let Ok(transition) = told.try_recv() {
         assert_eq!(transition.name(), name);
         show("transition", format!("{transition} {transition:?}"));

@@ -1,5 +1,6 @@
 //! A retry budget equals a plain sequential model. With any number of threads, it never gives more
 //! retries than were deposited.
+#![cfg(feature = "retry")]
 
 use std::sync::Barrier;
 use std::thread;

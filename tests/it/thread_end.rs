@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tripcurve::handles::OwnedPermit;
 use tripcurve::recovery::Jitter;
-use tripcurve::retry::RetryBudget;
 use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, Recovery, TripPolicy};
@@ -169,8 +168,11 @@ fn the_first_breaker_with_jitter_is_built_when_the_threads_generator_is_gone() {
     });
 }
 
+#[cfg(feature = "retry")]
 #[test]
 fn a_retry_budget_works() {
+    use tripcurve::retry::RetryBudget;
+
     in_destructors("a_retry_budget_works", || {
         let breaker = breaker();
         let budget = RetryBudget::new(&breaker);
