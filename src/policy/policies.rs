@@ -35,7 +35,8 @@ impl From<Vec<TripPolicy>> for Policies {
 
 impl<P: Into<TripPolicy>, const N: usize> From<[P; N]> for Policies {
     fn from(policies: [P; N]) -> Self {
-        Vec::from_iter(policies.into_iter().map(Into::into)).into()
+        let policies: Vec<TripPolicy> = policies.into_iter().map(Into::into).collect();
+        policies.into()
     }
 }
 

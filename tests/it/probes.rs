@@ -273,10 +273,9 @@ fn a_half_open_breaker_at_its_limit_opens_or_closes_as_the_settings_say() {
 fn the_limit_counts_over_all_probes_that_lose_their_places() {
     let (breaker, hand) = probing(for_a_minute(HalfOpenVerdict::Reopen));
     for _ in 0..2 {
-        let _hang: Vec<_> = (0..2)
-            .map(|_| breaker.try_acquire_owned().unwrap())
-            .collect();
-        std::mem::forget(_hang);
+        for _ in 0..2 {
+            std::mem::forget(breaker.try_acquire_owned().unwrap());
+        }
         hand.advance(30 * SECOND);
     }
     assert_eq!(breaker.try_acquire().unwrap_err().state(), State::Open);
