@@ -4,6 +4,7 @@ pub(crate) mod permit;
 pub(crate) mod shared;
 pub(crate) mod nested;
 pub(crate) mod fallback;
+mod ask;
 
 use std::fmt;
 use std::future::Future;
@@ -210,14 +211,7 @@ impl<C> CircuitBreaker<C> {
     where
         C: Classify<T, E>,
     {
-        let permit = permit.over();
-        let outcome = self.classifier.classify(&result);
-        if outcome.counts_against()
-            && let Some(retry_after) = self.classifier.retry_after(&result)
-        {
-            permit.note_retry_after(retry_after);
-        }
-        permit.finish(outcome, None);
+        permit.conclude(&self.classifier, &result);
         result.map_err(CallError::Inner)
     }
 

@@ -200,5 +200,8 @@ pub(super) struct LateParts {
     pub(super) listeners: Option<Box<Listeners>>,
     #[cfg(feature = "async")]
     pub(super) checks: LateBox<HealthChecks>,
+    /// The tasks that wait until a call may be admitted.
+    #[cfg(feature = "async")]
+    pub(super) watchers: EventQueue,
     pub(super) overrides: PublishedOnce<Replaceable<Overrides>>,
 }

@@ -466,12 +466,24 @@ impl AtomicState {
     /// `None` unless all places for probes are taken and none can be taken back yet.
     #[cfg(feature = "async")]
     pub fn awaits_verdict(&self, now: u64, probes: u32, probe_timeout: u64) -> Option<u64> {
+        self.verdict_awaited_by(self.load().phase(), now, probes, probe_timeout)
+    }
+
+    /// Like `awaits_verdict`, for a phase that the caller has loaded.
+    #[must_use]
+    pub fn verdict_awaited_by(
+        &self,
+        phase: Phase,
+        now: u64,
+        probes: u32,
+        probe_timeout: u64,
+    ) -> Option<u64> {
         let Phase::HalfOpen {
             in_flight,
             succeeded,
             failed,
             ..
-        } = self.load().phase()
+        } = phase
         else {
             return None;
         };
