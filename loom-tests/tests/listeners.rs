@@ -59,7 +59,7 @@ impl Listening {
             })
         };
         Arc::new(Self {
-            listeners: Listeners::new(vec![listener]),
+            listeners: Listeners::new(vec![listener], &Clock::default()),
             heard,
         })
     }
@@ -113,7 +113,8 @@ fn a_listener_finds_what_it_did_for_the_transition_before() {
                 last.store(transition.generation(), Ordering::Relaxed);
             })
         };
-        let listeners = Arc::new(Listeners::new(vec![listener]).expect("there is one"));
+        let listeners =
+            Arc::new(Listeners::new(vec![listener], &Clock::default()).expect("there is one"));
         race(
             &listeners,
             [

@@ -548,7 +548,7 @@ impl<C> CircuitBreakerBuilder<C> {
         let parts = self.parts()?;
         let start = parts.settings.switch.start();
         let seed = self.seed();
-        let listeners = Listeners::new(self.listeners);
+        let listeners = Listeners::new(self.listeners, &self.clock);
         #[cfg_attr(
             not(feature = "serde"),
             allow(unused_mut, reason = "nothing is restored")

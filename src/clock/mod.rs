@@ -3,21 +3,19 @@
 #![allow(clippy::disallowed_types, reason = "time is read here")]
 
 pub(crate) mod context;
+mod custom;
 pub(crate) mod sleep;
 
 use std::io;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
-#[cfg(feature = "serde")]
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use custom::Custom;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::error::{ClockError, ConfigError};
-#[cfg(feature = "serde")]
-use crate::sync::Hint;
-use crate::sync::{AtomicU64, Ordering, SelfContained};
+use crate::sync::{AtomicU64, Hint, Ordering, SelfContained};
 use crate::util::random::{mixed, random_bits_of_this_thread};
 
 /// A clock that is read in its own units.
@@ -86,6 +84,7 @@ impl Clock {
         match (&self.0, &other.0) {
             (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
             (Source::Mock(own), Source::Mock(other)) => !Arc::ptr_eq(own, other),
+            (Source::Custom(own), Source::Custom(other)) => !Arc::ptr_eq(own, other),
             _ => true,
         }
     }
@@ -96,6 +95,7 @@ enum Source {
     Counter(&'static Counter),
     Recent(&'static Recent),
     Mock(Arc<Mock>),
+    Custom(Arc<Custom>),
 }
 
 /// The time that a mock clock shows, in nanoseconds.
@@ -105,8 +105,19 @@ struct Mock {
     /// How many seeds the clock has handed out.
     seeds: SelfContained,
     /// The system time that was set, and what this clock showed at that moment.
-    #[cfg(feature = "serde")]
     system: [Hint; 2],
+}
+
+impl Mock {
+    /// The time of the system's clock when this clock shows `nanos`, in nanoseconds since 1970.
+    fn system_nanos_at(&self, nanos: u64) -> u64 {
+        let [system, since] = self.system.each_ref().map(Hint::load);
+        if nanos >= since {
+            system.saturating_add(nanos - since)
+        } else {
+            system.saturating_sub(since - nanos)
+        }
+    }
 }
 
 /// The process's time-stamp counter, and the reading that counts as zero.
@@ -171,6 +182,7 @@ impl std::fmt::Debug for Source {
             Self::Counter(_) => "counter",
             Self::Recent(_) => "recent",
             Self::Mock(_) => "mock",
+            Self::Custom(_) => "custom",
         })
     }
 }
@@ -262,7 +274,7 @@ impl Clock {
     pub(crate) fn next_seed(&self) -> u64 {
         match &self.0 {
             Source::Mock(mock) => mixed(mock.seeds.add(1)),
-            Source::Counter(_) | Source::Recent(_) => random_seed(),
+            Source::Counter(_) | Source::Recent(_) | Source::Custom(_) => random_seed(),
         }
     }
 
@@ -270,10 +282,26 @@ impl Clock {
     #[cfg(feature = "serde")]
     pub(crate) fn system_nanos(&self) -> u64 {
         match &self.0 {
-            Source::Counter(_) | Source::Recent(_) => since_1970(SystemTime::now()),
+            Source::Counter(_) | Source::Recent(_) | Source::Custom(_) => {
+                since_1970(SystemTime::now())
+            }
+            Source::Mock(mock) => mock.system_nanos_at(self.nanos()),
+        }
+    }
+
+    /// The time of the system's clock when this clock showed `nanos`.
+    ///
+    /// It is the system's present time, less what has passed since on this clock. If the system's
+    /// clock was set meanwhile, the result follows its new time.
+    pub(crate) fn system_time_at(&self, nanos: u64) -> SystemTime {
+        match &self.0 {
+            Source::Counter(_) | Source::Recent(_) | Source::Custom(_) => {
+                let ago = self.nanos().saturating_sub(nanos);
+                let then = SystemTime::now().checked_sub(Duration::from_nanos(ago));
+                then.unwrap_or(SystemTime::UNIX_EPOCH)
+            }
             Source::Mock(mock) => {
-                let [system, since] = mock.system.each_ref().map(Hint::load);
-                system.saturating_add(self.nanos().saturating_sub(since))
+                SystemTime::UNIX_EPOCH + Duration::from_nanos(mock.system_nanos_at(nanos))
             }
         }
     }
@@ -287,12 +315,11 @@ impl Clock {
                 const LONG: u64 = 1 << 53;
                 units_of(nanos, LONG, counter.clock.delta_as_nanos(0, LONG))
             }
-            Source::Recent(_) | Source::Mock(_) => nanos.max(1),
+            Source::Recent(_) | Source::Mock(_) | Source::Custom(_) => nanos.max(1),
         }
     }
 }
 
-#[cfg(feature = "serde")]
 fn since_1970(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, saturating_nanos)
@@ -314,6 +341,7 @@ impl Now for Clock {
             // that reads the new time sees what the test prepared before it moved the clock.
             // Otherwise it could miss that.
             Source::Mock(mock) => mock.time.load(Ordering::Acquire),
+            Source::Custom(custom) => custom.nanos(),
         }
     }
 
@@ -321,7 +349,7 @@ impl Now for Clock {
     fn nanos_at(&self, raw: u64) -> u64 {
         match &self.0 {
             Source::Counter(counter) => counter.clock.delta_as_nanos(counter.origin, raw),
-            Source::Recent(_) | Source::Mock(_) => raw,
+            Source::Recent(_) | Source::Mock(_) | Source::Custom(_) => raw,
         }
     }
 
@@ -329,7 +357,7 @@ impl Now for Clock {
     fn nanos_between(&self, begin: u64, end: u64) -> u64 {
         match &self.0 {
             Source::Counter(counter) => counter.clock.delta_as_nanos(begin, end),
-            Source::Recent(_) | Source::Mock(_) => end.saturating_sub(begin),
+            Source::Recent(_) | Source::Mock(_) | Source::Custom(_) => end.saturating_sub(begin),
         }
     }
 
@@ -337,7 +365,7 @@ impl Now for Clock {
     fn random_bits(&self, raw: u64) -> u64 {
         match &self.0 {
             Source::Counter(_) => mixed(raw),
-            Source::Recent(_) | Source::Mock(_) => random_bits_of_this_thread(),
+            Source::Recent(_) | Source::Mock(_) | Source::Custom(_) => random_bits_of_this_thread(),
         }
     }
 
@@ -349,7 +377,7 @@ impl Now for Clock {
                 let raw = counter.clock.raw();
                 (raw, counter.clock.delta_as_nanos(counter.origin, raw))
             }
-            Source::Recent(_) | Source::Mock(_) => {
+            Source::Recent(_) | Source::Mock(_) | Source::Custom(_) => {
                 let nanos = self.raw();
                 (nanos, nanos)
             }
@@ -395,8 +423,10 @@ impl MockClock {
             .fetch_max(saturating_nanos(at), Ordering::Release);
     }
 
-    /// Sets the time of the system's clock, for tests of [saved](crate::SavedState) states. Never
-    /// panics.
+    /// Sets the time of the system's clock. Never panics.
+    ///
+    /// [`Transition::system_time`](crate::events::Transition::system_time) shows this time, and so
+    /// do saved states (feature `serde`).
     ///
     /// From then on, the system's clock moves with this one. Until then, it shows this clock's time
     /// since 1970.
@@ -411,14 +441,16 @@ impl MockClock {
     /// use tripcurve::time::Clock;
     ///
     /// let (clock, hand) = Clock::mock();
-    /// let breaker = CircuitBreaker::builder("payments").clock(clock).build()?;
-    /// hand.advance(Duration::from_secs(3_600));
     /// let at = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .on_transition(move |transition| assert_eq!(transition.system_time(), at))
+    ///     .clock(clock)
+    ///     .build()?;
+    /// hand.advance(Duration::from_secs(3_600));
     /// hand.set_system_time(at);
-    /// assert_eq!(breaker.save().saved_at(), at);
+    /// breaker.force_open();
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
-    #[cfg(feature = "serde")]
     pub fn set_system_time(&self, now: SystemTime) {
         let [system, since] = &self.mock.system;
         // Relaxed: pairs with nothing. A test that moves the clock at the same time can't expect an

@@ -89,10 +89,11 @@ fn locks_waits_and_clocks_are_refused_by_lints_that_are_on() {
         .map(|(file, _)| file)
         .collect();
     // Once in a process: the clock's origin and the number of cores. A saved state says when it
-    // was saved.
+    // was saved, and a transition when it was made.
     let expected = [
         "builder/validate.rs",
         "clock/mod.rs",
+        "events/mod.rs",
         "lib.rs",
         "saved/mod.rs",
     ];
