@@ -5,6 +5,7 @@
 //! [`pair`] drives it beside a breaker.
 
 mod adaptive;
+mod ask;
 mod config;
 mod open_times;
 pub(crate) mod pair;
