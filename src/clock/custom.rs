@@ -5,7 +5,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Clock, Source, saturating_nanos};
+use super::{Clock, Source, Supplied, saturating_nanos};
 
 /// A function that tells the time, and the time that counts as zero.
 pub(super) struct Custom {
@@ -14,6 +14,9 @@ pub(super) struct Custom {
 }
 
 impl Custom {
+    /// Out of line, so that the reading of other clocks stays short.
+    #[cold]
+    #[inline(never)]
     pub(super) fn nanos(&self) -> u64 {
         saturating_nanos((self.read)()).saturating_sub(self.origin)
     }
@@ -72,9 +75,10 @@ impl Clock {
     #[must_use]
     pub fn from_fn(now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         let origin = saturating_nanos(now());
-        Self(Source::Custom(Arc::new(Custom {
-            read: Box::new(now),
-            origin,
+        let read = Box::new(now);
+        Self(Source::Supplied(Arc::new(Supplied {
+            custom: Some(Custom { read, origin }),
+            ..Supplied::default()
         })))
     }
 
