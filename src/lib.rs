@@ -222,7 +222,7 @@ pub mod __model {
     };
     pub use crate::sync::thread_slot::{ThreadSlot, ThreadSlots};
     #[cfg(any(feature = "bulkhead", feature = "async"))]
-    pub use crate::sync::wait_queue::{InLine, Queue};
+    pub use crate::sync::wait_queue::{EventQueue, InLine, Queue};
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};
     pub use crate::window::bin::Bin;

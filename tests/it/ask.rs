@@ -87,7 +87,7 @@ fn without_a_probe_timeout_no_time_is_told() {
 
 #[test]
 fn a_ramp_rejects_no_question() {
-    let (breaker, hand) = built(|it| it.recovery(Recovery::adaptive()));
+    let (breaker, hand) = built(|it| it.recovery(Recovery::steps(&[0.25, 1.0], SECOND)));
     breaker.trip(SECOND);
     hand.advance(2 * SECOND);
     breaker.try_acquire().unwrap().success();
