@@ -235,7 +235,7 @@ fn of_two_tasks_one_that_ends_leaves_the_other() {
 /// The first task that checks begins while the breaker opens. The bell is `event-listener`'s, of which loom sees
 /// nothing; its fence stands here.
 ///
-/// Fails when: `Audience::tell` has no fence.
+/// Fails when: `Core::wake_watchers` has no fence.
 #[test]
 fn the_first_task_that_checks_misses_no_opening() {
     model(preemptions(3), || {
