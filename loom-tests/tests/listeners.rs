@@ -8,6 +8,7 @@ use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{Listeners, LogEntry, Slot};
 use tripcurve::State;
 use tripcurve::events::{Cause, Transition};
+use tripcurve::time::Clock;
 
 fn entry(generation: u64) -> LogEntry {
     LogEntry {
