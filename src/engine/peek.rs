@@ -57,7 +57,6 @@ impl Core {
     ///
     /// # Errors
     /// The breaker doesn't admit all calls. If it is open, the refusal says for how long.
-    #[inline]
     pub fn lets_all_through_since(&self, now: u64) -> Result<u64, Refusal> {
         let seen = self.state.load();
         let retry_after = match self.state.phase_of(seen) {
