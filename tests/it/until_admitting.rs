@@ -255,13 +255,13 @@ impl Wake for Wakes {
 fn a_task_is_woken_for_changes_alone() {
     let breaker = CircuitBreaker::new("awaited");
     breaker.force_open();
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(Arc::clone(&wakes));
+    let count = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&count));
     let mut context = Context::from_waker(&waker);
     let mut waiting = pin!(breaker.until_admitting(never));
     for round in 0..10 {
         assert!(waiting.as_mut().poll(&mut context).is_pending());
-        assert_eq!(wakes.0.load(Ordering::SeqCst), round);
+        assert_eq!(count.0.load(Ordering::SeqCst), round);
         // Rejections and questions wake nobody.
         let _rejected = (breaker.try_acquire(), breaker.ask());
         breaker.trip(SECOND);

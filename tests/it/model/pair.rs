@@ -613,7 +613,7 @@ impl<'a> Pair<'a> {
 
     fn compare(&mut self) -> Result<(), Difference> {
         let asked = self.breaker.ask();
-        let found = asked.as_ref().map_err(|rejected| refused(rejected));
+        let found = asked.as_ref().map_err(refused);
         self.same(
             "answers to a question",
             &found.copied(),
