@@ -19,7 +19,7 @@ impl Core {
         context: &impl CallContext,
     ) -> Option<(Refusal, <EventQueue as Queue>::InLine)> {
         let late = self.late.get_or_init(Box::default);
-        let listener = late.watchers.listen();
+        let listener = late.watchers.get_or_init(Box::default).listen();
         // SeqCst: pairs with the fence in `wake_watchers`. Either this thread sees the change that
         // the other made, or the other finds this listener. Otherwise the task could wait for a
         // change that has already happened.
@@ -35,8 +35,8 @@ impl Core {
         // task sees this thread's change. Otherwise the task could wait for a change that has
         // already happened. The fence also pairs with that of `HealthChecks::listen`; see `tell`.
         fence(Ordering::SeqCst);
-        if let Some(late) = self.late.get() {
-            late.watchers.notify_all();
+        if let Some(watchers) = self.late.get().and_then(|late| late.watchers.get()) {
+            watchers.notify_all();
         }
     }
 
