@@ -15,7 +15,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::error::{ClockError, ConfigError};
-use crate::sync::{AtomicU64, Hint, Ordering, SelfContained};
+use crate::sync::{Hint, Publisher, SelfContained};
 use crate::util::random::{mixed, random_bits_of_this_thread};
 
 /// A clock that is read in its own units.
@@ -77,18 +77,6 @@ pub trait Now {
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
-impl Clock {
-    /// Whether this clock is another one than `other`. The default clock never is, because a
-    /// builder without a clock uses it.
-    pub(crate) fn differs_from(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
-            (Source::Supplied(own), Source::Supplied(other)) => !Arc::ptr_eq(own, other),
-            _ => true,
-        }
-    }
-}
-
 #[derive(Clone)]
 enum Source {
     Counter(&'static Counter),
@@ -104,8 +92,8 @@ enum Source {
 struct Supplied {
     /// The user's function; `None` for a mock clock, which the other fields belong to.
     custom: Option<Custom>,
-    /// The time that the mock clock shows, in nanoseconds.
-    time: AtomicU64,
+    /// A thread that reads the new time sees what the test prepared before it moved the clock.
+    time: Publisher,
     /// How many seeds the clock has handed out.
     seeds: SelfContained,
     /// The system time that was set, and what this clock showed at that moment.
@@ -118,10 +106,7 @@ impl Supplied {
         if let Some(custom) = &self.custom {
             return custom.nanos();
         }
-        // Acquire: pairs with the Release in `MockClock::advance` and `advance_to`. A thread that
-        // reads the new time sees what the test prepared before it moved the clock. Otherwise it
-        // could miss that.
-        self.time.load(Ordering::Acquire)
+        self.time.load()
     }
 
     /// The time of the system's clock when this clock shows `nanos`, in nanoseconds since 1970.
@@ -265,10 +250,7 @@ impl Clock {
     #[must_use]
     pub fn mock() -> (Self, MockClock) {
         let mock = Arc::new(Supplied::default());
-        (
-            Self(Source::Supplied(Arc::clone(&mock))),
-            MockClock { mock },
-        )
+        (Self(Source::Supplied(Arc::clone(&mock))), MockClock(mock))
     }
 
     /// The time since the clock's origin. Never panics.
@@ -278,13 +260,17 @@ impl Clock {
     }
 }
 
-/// A random number from the system. The thread's own generator would panic while its thread ends.
-fn random_seed() -> u64 {
-    let fallback = |_| u64::from(std::process::id());
-    SysRng.try_next_u64().unwrap_or_else(fallback)
-}
-
 impl Clock {
+    /// Whether this clock is another one than `other`. The default clock never is, because a
+    /// builder without a clock uses it.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
+            (Source::Supplied(own), Source::Supplied(other)) => !Arc::ptr_eq(own, other),
+            _ => true,
+        }
+    }
+
     /// A seed that differs between breakers, also across processes. The jitter uses it.
     ///
     /// A mock clock gives the same seeds in the same order each time. So a simulation can be
@@ -292,7 +278,11 @@ impl Clock {
     pub(crate) fn next_seed(&self) -> u64 {
         match &self.0 {
             Source::Supplied(it) if it.custom.is_none() => mixed(it.seeds.add(1)),
-            _ => random_seed(),
+            _ => {
+                // The thread's own generator would panic while its thread ends.
+                let fallback = |_| u64::from(std::process::id());
+                SysRng.try_next_u64().unwrap_or_else(fallback)
+            }
         }
     }
 
@@ -401,25 +391,15 @@ impl Now for Clock {
 ///
 /// Clones move the same clock.
 #[derive(Clone, Debug)]
-pub struct MockClock {
-    mock: Arc<Supplied>,
-}
+pub struct MockClock(Arc<Supplied>);
 
 impl MockClock {
     /// Moves the clock forward. The clock stops at the end of its range, 584 years. Never panics.
     pub fn advance(&self, by: Duration) {
         let by = saturating_nanos(by);
-        let time = &self.mock.time;
-        // Relaxed: the compare-exchange checks the value.
-        let mut seen = time.load(Ordering::Relaxed);
-        // Release: pairs with the Acquire in `Supplied::nanos`. Otherwise a thread that reads the new
-        // time could miss what the test prepared before. Relaxed: a failed exchange is tried again.
-        while let Err(now) = time.compare_exchange(
-            seen,
-            seen.saturating_add(by),
-            Ordering::Release,
-            Ordering::Relaxed,
-        ) {
+        let time = &self.0.time;
+        let mut seen = time.peek();
+        while let Err(now) = time.hand_over(seen, seen.saturating_add(by)) {
             seen = now;
         }
     }
@@ -428,11 +408,7 @@ impl MockClock {
     ///
     /// If that moment has passed, the clock stays where it is, as a monotonic clock would.
     pub fn advance_to(&self, at: Duration) {
-        // Release: pairs with the Acquire in `Supplied::nanos`. Otherwise a thread that reads the new
-        // time could miss what the test prepared before.
-        self.mock
-            .time
-            .fetch_max(saturating_nanos(at), Ordering::Release);
+        self.0.time.raise(saturating_nanos(at));
     }
 
     /// Sets the time of the system's clock. Never panics.
@@ -464,10 +440,9 @@ impl MockClock {
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn set_system_time(&self, now: SystemTime) {
-        let [system, since] = &self.mock.system;
-        // Relaxed: pairs with nothing. A test that moves the clock at the same time can't expect an
-        // exact time.
-        let time = self.mock.time.load(Ordering::Relaxed);
+        let [system, since] = &self.0.system;
+        // A test that moves the clock at the same time can't expect an exact time.
+        let time = self.0.time.peek();
         system.store(since_1970(now));
         since.store(time);
     }

@@ -6,11 +6,11 @@ use super::{Core, Refusal};
 use crate::clock::context::CallContext;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
+#[cfg(feature = "retry")]
 use crate::state::history::moment_of;
-use crate::state::{Phase, StateWord};
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
-use crate::window::Tally;
+use crate::{state::Phase, state::StateWord, window::Tally};
 
 impl Core {
     /// The answer that a call would get now. Counts nothing and changes nothing.
@@ -25,7 +25,7 @@ impl Core {
         let seen = self.state.load();
         match seen.phase() {
             Phase::Closed | Phase::MetricsOnly | Phase::Disabled | Phase::Ramp(_) => Ok(()),
-            Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::ForcedOpen => {
+            Phase::Open { .. } | Phase::HalfOpen(_) | Phase::ForcedOpen => {
                 with_view!(self, |view| view.peek_slow(seen, context))
             }
         }
@@ -40,7 +40,7 @@ impl Core {
         let seen = self.state.load();
         match seen.phase() {
             Phase::Closed | Phase::MetricsOnly | Phase::Disabled => {}
-            Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen => {
+            Phase::Open { .. } | Phase::HalfOpen(_) | Phase::Ramp(_) | Phase::ForcedOpen => {
                 with_view!(self, |view| {
                     let call = Call {
                         generation: seen.generation(),
@@ -52,7 +52,10 @@ impl Core {
             }
         }
     }
+}
 
+#[cfg(feature = "retry")]
+impl Core {
     /// Since when the breaker has admitted all calls, in nanoseconds. Writes nothing.
     ///
     /// # Errors
@@ -65,7 +68,7 @@ impl Core {
                 return Ok(since.map_or(now, moment_of).min(now));
             }
             Phase::Open { until } => Some(until.nanos().saturating_sub(now)),
-            Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen => None,
+            Phase::HalfOpen(_) | Phase::Ramp(_) | Phase::ForcedOpen => None,
         };
         Err(Refusal {
             state: seen.phase().state(),
@@ -100,8 +103,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 Ok(())
             }
             // The call that is being made has a place. A part of it needs none.
-            Phase::HalfOpen { .. } if context.is_within(seen.generation()) => Ok(()),
-            phase @ Phase::HalfOpen { .. } => {
+            Phase::HalfOpen(_) if context.is_within(seen.generation()) => Ok(()),
+            phase @ Phase::HalfOpen(_) => {
                 let probes = settings.probes.permitted();
                 let now = context.nanos();
                 let timeout = settings.probe_timeout;
@@ -147,7 +150,7 @@ impl Core {
     #[inline]
     pub fn prospect(&self, context: &impl CallContext) -> Prospect {
         match self.state.load().phase() {
-            Phase::HalfOpen { .. } => self.prospect_of_probes(context),
+            Phase::HalfOpen(_) => self.prospect_of_probes(context),
             Phase::Ramp(_) => Prospect::Ramp,
             _ => Prospect::Answer,
         }
