@@ -14,6 +14,7 @@ impl<C> CircuitBreaker<C> {
     /// | closed, disabled, metrics-only | `Ok` |
     /// | open | `Err` until the open time is over, then `Ok`: the next call is the first probe |
     /// | half-open | `Ok` if a place for a probe is free or overdue, otherwise `Err` |
+    /// | half-open beyond its [limit](crate::Recovery::half_open_limit) | `Ok`: the next call makes the verdict, and may be rejected |
     /// | half-open with a growing share of calls | `Ok`: the ramp draws for each call, and may reject it |
     /// | forced open | `Err` |
     ///

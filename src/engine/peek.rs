@@ -1,5 +1,7 @@
 //! How a breaker looks to a caller that doesn't ask for a permit yet, and rejections counted later.
 
+#[cfg(feature = "async")]
+use super::Settings;
 use super::call::Call;
 use super::view::{Configuration, View, with_view};
 use super::{Core, Refusal};
@@ -108,10 +110,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 let probes = settings.probes.permitted();
                 let now = context.nanos();
                 let timeout = settings.probe_timeout;
-                match self.state.verdict_awaited_by(phase, now, probes, timeout) {
+                let overdue_in = self.state.verdict_awaited_by(phase, now, probes, timeout);
+                // After the limit the next call that asks ends the half-open state.
+                match overdue_in.and_then(|it| self.wait_half_open(Some(it), now)) {
                     Some(u64::MAX) => Err(refusal(None)),
-                    Some(overdue_in) => Err(refusal(Some(overdue_in))),
-                    None => Ok(()),
+                    None | Some(0) => Ok(()),
+                    Some(wait) => Err(refusal(Some(wait))),
                 }
             }
             Phase::ForcedOpen => Err(refusal(None)),
@@ -163,13 +167,21 @@ impl Core {
             // this part.
             return Prospect::Answer;
         }
-        let (probes, timeout) = with_view!(self, |view| {
-            let settings = view.settings();
-            (settings.probes, settings.probe_timeout)
+        let now = context.nanos();
+        let overdue_in = with_view!(self, |view| {
+            let Settings {
+                probes,
+                probe_timeout,
+                ..
+            } = *view.settings();
+            let overdue_in = self
+                .state
+                .awaits_verdict(now, probes.permitted(), probe_timeout);
+            // After the limit the next call that asks ends the half-open state.
+            overdue_in
+                .and_then(|overdue_in| view.wait_half_open(Some(overdue_in), now))
+                .filter(|overdue_in| *overdue_in > 0)
         });
-        let overdue_in = self
-            .state
-            .awaits_verdict(context.nanos(), probes.permitted(), timeout);
         overdue_in.map_or(Prospect::Answer, |overdue_in| Prospect::Verdict {
             overdue_in,
         })

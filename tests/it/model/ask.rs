@@ -11,17 +11,16 @@ impl Model {
             Phase::Closed | Phase::MetricsOnly | Phase::Disabled | Phase::Ramp(_) => return Ok(()),
             Phase::ForcedOpen => None,
             Phase::Open { until } => Some(until),
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-            } => {
+            Phase::HalfOpen(probing) => {
                 let timeout = self.config.probe_timeout;
-                if in_flight + succeeded + failed < self.config.probes_and_needed().0 {
+                if probing.taken() < self.config.verdicts().probes {
                     return Ok(());
                 }
-                (timeout != Duration::MAX)
-                    .then(|| self.last_admission.saturating_add(nanos(timeout)))
+                let overdue = (timeout != Duration::MAX)
+                    .then(|| self.last_admission.saturating_add(nanos(timeout)));
+                // After its limit the next call ends the half-open state.
+                let ends = self.half_open_ends();
+                [overdue, ends].into_iter().flatten().min()
             }
         };
         if until.is_some_and(|until| until <= self.now) {
