@@ -26,3 +26,4 @@ mod slow;
 mod state;
 mod templates;
 mod tick;
+mod watch;

@@ -102,7 +102,11 @@ impl Core {
 }
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, `.ci/run instructions` shows a longer path"
+    )]
+    #[inline(always)]
     fn admit_timed<const IS_CALL: bool>(
         self,
         seen: StateWord,

@@ -7,8 +7,6 @@
 use super::view::{Configuration, View, with_view};
 use super::{Core, call::Call};
 use crate::state::{Moment, Phase, State, StateChange, StateWord};
-#[cfg(feature = "async")]
-use crate::sync::{Ordering, fence};
 use crate::{
     clock::context::CallContext, events::Cause, events::listeners::LogEntry, recovery::Streak,
     state::history::date_of, window::Ring,
@@ -152,11 +150,10 @@ impl Core {
     fn tell(&self, entry: &LogEntry) {
         #[cfg(feature = "async")]
         if entry.to == State::Open {
-            // SeqCst: pairs with the fence of `HealthChecks::listen`. The first task has just
-            // made the checks. Either it sees that the breaker is open, or this thread sees the
-            // checks. Otherwise each could miss the other, and the task would sleep through the
-            // outage.
-            fence(Ordering::SeqCst);
+            // The fence in `wake_watchers` pairs with the fence of `HealthChecks::listen`. The
+            // first task has just made the checks. Either it sees that the breaker is open, or this
+            // thread sees the checks. Otherwise each could miss the other, and the task would sleep
+            // through the outage.
             if let Some(checks) = self.checks() {
                 checks.ring();
             }
