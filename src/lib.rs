@@ -217,8 +217,8 @@ pub mod __model {
     pub use crate::retry_budget::{Tokens, Turn};
     pub use crate::state::history::{History, date_of};
     pub use crate::state::{
-        Admission, AtomicState, Generation, Moment, PackedRound, Phase, ProbeReport, ProbeVerdict,
-        Probes, RampMode, Round, Share, StateChange, StateWord,
+        Admission, AtomicState, Generation, Interrupted, Moment, PackedRound, Phase, ProbeReport,
+        ProbeVerdict, Probes, RampMode, Round, Share, StateChange, StateWord,
     };
     pub use crate::sync::thread_slot::{ThreadSlot, ThreadSlots};
     #[cfg(any(feature = "bulkhead", feature = "async"))]

@@ -4,7 +4,7 @@ use super::Core;
 use super::view::with_view;
 use crate::events::Cause;
 use crate::recovery::{OpenTimes, Streak};
-use crate::state::{Moment, Phase};
+use crate::state::{Interrupted, Moment, Phase, State};
 
 impl Core {
     /// Closes the breaker in any state and empties its window.
@@ -52,18 +52,54 @@ impl Core {
         }
     }
 
-    /// Closes a breaker that was forced open, and empties its window. Does nothing in any other
-    /// state.
+    /// Rejects all calls until [`release`](Self::release), or until another command.
     ///
-    /// If the settings hold the breaker in a state, it enters that state instead of closed.
-    pub fn release(&self, now: u64) {
+    /// Does nothing if the breaker is already forced open, by hand or by an isolation.
+    pub fn isolate(&self, now: u64) {
         let mut seen = self.state.load();
-        while seen.phase() == Phase::ForcedOpen {
-            let rest = with_view!(self, |view| view.settings().switch.mode.rest());
-            match self.state.change(seen, rest) {
-                Ok(moved) => return self.entered(moved, now, Cause::Manual),
+        while let Some(interrupted) = Interrupted::of(seen.phase()) {
+            match self.state.change(seen, Phase::Isolated(interrupted)) {
+                Ok(moved) => {
+                    if moved.from == State::Closed {
+                        self.look_back(moved, seen.generation(), now);
+                    }
+                    return self.entered(moved, now, Cause::Isolated);
+                }
                 Err(found) => seen = found,
             }
+        }
+    }
+
+    /// Ends an isolation: the breaker has the state that it would have without it.
+    ///
+    /// Does nothing if the breaker isn't isolated. A command may have ended the isolation.
+    pub fn release(&self, now: u64) {
+        let mut seen = self.state.load();
+        while let Phase::Isolated(interrupted) = seen.phase() {
+            let phase = self.after_isolation(interrupted, now);
+            match self.state.change(seen, phase) {
+                Ok(moved) => {
+                    // Read again: a `Retry-After` that came since finds the breaker open, or is
+                    // found here.
+                    let longest = with_view!(self, |view| view.max_retry_after());
+                    self.stay_open(longest.cut(self.retry_after.until(), now));
+                    return self.entered(moved, now, Cause::Released);
+                }
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// The phase that the breaker would have now without its isolation.
+    pub(super) fn after_isolation(&self, interrupted: Interrupted, now: u64) -> Phase {
+        match self.state.after(interrupted) {
+            Phase::Open { until } => {
+                let longest = with_view!(self, |view| view.max_retry_after());
+                let retry_at = longest.cut(self.retry_after.so_far(), now);
+                let until = until.max(Moment::at(retry_at));
+                Phase::Open { until }
+            }
+            phase => phase,
         }
     }
 }

@@ -25,7 +25,9 @@ impl Core {
                 return Ok(since.map_or(now, moment_of).min(now));
             }
             Phase::Open { until } => Some(until.nanos().saturating_sub(now)),
-            Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen => None,
+            Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen | Phase::Isolated(_) => {
+                None
+            }
         };
         Err(Refusal {
             state: seen.phase().state(),

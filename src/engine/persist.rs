@@ -248,7 +248,15 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let (ring, timed) = (self.ring(), self.timed());
         let (reading, now) = ring.read_with_nanos(context);
         let generation = seen.generation();
-        let left_open = match self.state.phase_of(seen) {
+        // The isolation belongs to the group. In the next process the group isolates it, or not.
+        // The calls that it rejected are left out, since no call of the next generation is counted.
+        let (phase, counted) = match self.state.phase_of(seen) {
+            Phase::Isolated(interrupted) => {
+                (self.after_isolation(interrupted, now), generation.next())
+            }
+            phase => (phase, generation),
+        };
+        let left_open = match phase {
             Phase::Open { until } => until.nanos().saturating_sub(now),
             _ => 0,
         };
@@ -257,8 +265,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let counts = ring.failures_and_slow(generation, reading, context);
         // A state that the settings hold isn't saved. The next settings decide about it.
         let phase = match self.settings().switch.mode.held() {
-            Some(held) if held == seen.phase() => Phase::Closed,
-            _ => seen.phase(),
+            Some(held) if held == phase => Phase::Closed,
+            _ => phase,
         };
         SavedCore {
             state: phase.state().into(),
@@ -267,7 +275,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             left_open,
             run: ring.run_held(self.run.get(generation), &counts, reading, context),
             slower_than: timed.and_then(Timed::limit).map(saturated),
-            window: ring.save(generation, reading, context),
+            window: ring.save(counted, reading, context),
             evidence: evidence.map(|it| it.save(generation, date_of(now))),
             recovery: SavedRecovery {
                 streak: self.open_times().map(|_| self.latest_opening.get().save()),

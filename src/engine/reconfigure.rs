@@ -28,7 +28,7 @@ use crate::latency::times::Timed;
 use crate::outcome::Outcome;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes, Streak};
 use crate::state::history::date_of;
-use crate::state::{Generation, Phase, State, StateChange};
+use crate::state::{Generation, Interrupted, Phase, State, StateChange};
 use crate::sync::{Ordering, Replaceable, Seen, fence};
 use crate::window::Ring;
 
@@ -341,7 +341,22 @@ impl Core {
     fn align(&self, change: &Change, now: u64) -> Option<State> {
         let mut seen = self.state.load();
         loop {
-            let next = change.held.and_then(|held| held.next(seen.phase()));
+            let present = match seen.phase() {
+                Phase::Isolated(interrupted) => self.state.after(interrupted),
+                phase => phase,
+            };
+            let next = change.held.and_then(|held| held.next(present));
+            if let (Phase::Isolated(_), Some(next)) = (seen.phase(), next.and_then(Interrupted::of))
+            {
+                // The breaker stays isolated. Its release brings it into the state that the
+                // settings hold.
+                let stays = self.state.stay(seen, Phase::Isolated(next)).is_ok();
+                if stays && next == Interrupted::CLOSED {
+                    self.forget_openings(seen.generation());
+                }
+                seen = self.state.load();
+                continue;
+            }
             let phase = match (next, seen.phase()) {
                 (Some(next), _) => next,
                 (None, phase @ (Phase::Closed | Phase::MetricsOnly)) if change.window => phase,
@@ -375,7 +390,7 @@ impl Core {
                         carried.enter();
                     }
                     if next == Some(Phase::Closed) {
-                        self.forget_openings(moved);
+                        self.forget_openings(moved.generation);
                     } else if phase == Phase::Closed {
                         self.look_back(moved, seen.generation(), now);
                     }
@@ -388,10 +403,10 @@ impl Core {
     }
 
     /// Forgets the openings so far, as a reset by hand does.
-    fn forget_openings(&self, moved: StateChange) {
+    fn forget_openings(&self, generation: Generation) {
         with_view!(self, |view| {
             if view.open_times().is_some() {
-                self.latest_opening.note(moved.generation, Streak::NONE);
+                self.latest_opening.note(generation, Streak::NONE);
             }
         });
     }
@@ -399,7 +414,7 @@ impl Core {
     /// Forgets the openings so far, if the generation that ended was healthy for long enough.
     ///
     /// The new generation doesn't know how long that was.
-    fn look_back(&self, moved: StateChange, left: Generation, now: u64) {
+    pub(super) fn look_back(&self, moved: StateChange, left: Generation, now: u64) {
         let healthy = self.age(left, now);
         with_view!(self, |view| {
             if let Some(times) = view.open_times()

@@ -181,7 +181,7 @@ impl Core {
     }
 
     /// Lengthens the open time, if the breaker is open and would end it before `until`.
-    fn stay_open(&self, until: u64) {
+    pub(super) fn stay_open(&self, until: u64) {
         let until = Moment::at(until);
         let mut seen = self.state.load();
         while let Phase::Open { until: present } = self.state.phase_of(seen)

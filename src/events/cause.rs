@@ -162,6 +162,10 @@ pub enum Cause {
     /// A command changed the state: `reset()`, `trip()`, `force_open()`, `disable()` or
     /// `metrics_only()`.
     Manual,
+    /// The breaker's control group was isolated; see `ControlGroup::isolate`.
+    Isolated,
+    /// The breaker's control group was released; see `ControlGroup::release`.
+    Released,
 }
 
 impl fmt::Display for Cause {
@@ -280,6 +284,8 @@ impl fmt::Display for Cause {
             ),
             Self::Reconfigured => f.write_str("reconfigured"),
             Self::Manual => f.write_str("by hand"),
+            Self::Isolated => f.write_str("its group was isolated"),
+            Self::Released => f.write_str("its group was released"),
         }
     }
 }

@@ -80,6 +80,8 @@ impl Cause {
             Self::HealthCheckSucceeded => [26, 0, 0, 0],
             Self::HealthCheckFailed => [27, 0, 0, 0],
             Self::Reconfigured => [28, 0, 0, 0],
+            Self::Isolated => [40, 0, 0, 0],
+            Self::Released => [41, 0, 0, 0],
             Self::Evidence {
                 failures,
                 calls,
@@ -172,6 +174,8 @@ impl Cause {
             26 => Self::HealthCheckSucceeded,
             27 => Self::HealthCheckFailed,
             28 => Self::Reconfigured,
+            40 => Self::Isolated,
+            41 => Self::Released,
             EVIDENCE => Self::Evidence {
                 failures: (code >> 16) as u32 & 0xFFFF,
                 calls: (code >> 32) as u32,

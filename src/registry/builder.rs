@@ -107,9 +107,8 @@ impl<K, C> RegistryBuilder<K, C> {
 
     /// Adds all breakers to a group, including those made later.
     ///
-    /// While the group is isolated, new breakers are forced open before a caller gets them.
-    /// Breakers that are forced open are evicted only if there are [far too
-    /// many](Registry#capacity).
+    /// While the group is isolated, new breakers are isolated before a caller gets them. Isolated
+    /// breakers are evicted only if there are [far too many](Registry#capacity).
     pub fn control_group(self, group: &ControlGroup) -> Self {
         Self {
             group: Some(group.clone()),

@@ -11,7 +11,6 @@ use crate::breaker::CircuitBreaker;
 use crate::breaker::shared::SharedBreaker;
 use crate::clock::Now;
 use crate::registry::map_guard::guarded;
-use crate::state::Phase;
 use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Hint, Ordering, SelfContained, fence};
 
@@ -119,7 +118,7 @@ impl Command {
 
 impl Isolate for SharedBreaker {
     fn isolate(&self) {
-        self.core.hold(Phase::ForcedOpen, self.nanos());
+        self.core.isolate(self.nanos());
     }
 
     fn release(&self) {
@@ -189,8 +188,7 @@ impl ControlGroup {
         Self::default()
     }
 
-    /// Adds a breaker. If the group is isolated, the breaker is
-    /// [forced open](CircuitBreaker::force_open) before this returns.
+    /// Adds a breaker. If the group is isolated, the breaker is isolated before this returns.
     ///
     /// Cost: an insertion into a map. Sometimes it visits all members.
     pub fn add<C>(&self, breaker: &CircuitBreaker<C>) {
@@ -202,20 +200,54 @@ impl ControlGroup {
 
     /// Isolates all members, and those that join, until [`release`](Self::release).
     ///
-    /// They reject all calls, as after [`force_open`](CircuitBreaker::force_open). When this
-    /// returns, all members have been forced open. A command to a single member still holds: a
-    /// breaker that is [reset](CircuitBreaker::reset) meanwhile is closed.
+    /// They reject all calls and are [forced open](crate::State::ForcedOpen). When this returns,
+    /// all members have been isolated. It changes nothing for a member that is isolated already,
+    /// or that a command of its own has [forced open](CircuitBreaker::force_open).
+    ///
+    /// A command to a single member ends its isolation: a breaker that is
+    /// [reset](CircuitBreaker::reset) meanwhile is closed, and stays so. One that is forced open
+    /// meanwhile stays forced open after the release.
+    ///
+    /// Listeners are told with [`Cause::Isolated`](crate::events::Cause::Isolated). The method
+    /// never panics. It costs a visit to each member.
     pub fn isolate(&self) {
         self.give(true);
     }
 
-    /// Closes all members that are forced open, with an empty window.
+    /// Ends the isolation: each member has the state that it would have without it.
     ///
-    /// This includes members that a command of their own has forced open. Members that a command
-    /// has put in another state stay as they are.
+    /// | a member that was isolated while | is now |
+    /// |---|---|
+    /// | closed | closed, with an empty window |
+    /// | open | open for what is left of its open time; the next call is a probe if none is left |
+    /// | half-open | half-open, with all places for probes free; a ramp starts over |
+    /// | disabled or metrics-only | the same |
+    /// | forced open by a command | forced open |
     ///
-    /// A member whose settings [switch it off](crate::CircuitBreakerBuilder::enabled) becomes
-    /// disabled or only measures, as they say, instead of closed.
+    /// Open times run on during the isolation. They [grow](crate::recovery::Backoff) afterwards as
+    /// without it. A `Retry-After` of a call that was in flight counts too. Members that a command
+    /// has put in another state meanwhile stay as they are. A breaker of two groups that are both
+    /// isolated is released by the first of them.
+    ///
+    /// If settings switched a member [off](crate::CircuitBreakerBuilder::enabled) or on meanwhile,
+    /// it is now as they say.
+    ///
+    /// Listeners are told with [`Cause::Released`](crate::events::Cause::Released). The method
+    /// never panics. It costs a visit to each member.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::registry::ControlGroup;
+    /// use tripcurve::{CircuitBreaker, State};
+    ///
+    /// let europe = ControlGroup::new();
+    /// let payments = CircuitBreaker::new("payments");
+    /// europe.add(&payments);
+    /// payments.trip(Duration::from_secs(60));
+    /// europe.isolate();
+    /// europe.release();
+    /// assert_eq!(payments.state(), State::Open);
+    /// ```
     pub fn release(&self) {
         self.give(false);
     }

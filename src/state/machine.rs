@@ -1,7 +1,7 @@
 //! The state word as an atomic: admission, the verdict of the probes, and the one compare-exchange
 //! that changes the state.
 
-use super::{Generation, Moment, Phase, State, StateWord};
+use super::{Generation, Interrupted, Moment, Phase, State, StateWord};
 use crate::sync::{AtomicU64, Hint, Ordering, Payload};
 
 /// A state change that this thread has won.
@@ -208,6 +208,12 @@ impl AtomicState {
         }
     }
 
+    /// The phase in which an isolation leaves the breaker when it ends.
+    #[must_use]
+    pub fn after(&self, isolation: Interrupted) -> Phase {
+        isolation.phase(Moment::noted(self.open_until.load()))
+    }
+
     /// The single compare-exchange through which the word changes.
     fn exchange(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
         let new = new.timed(seen.is_timed() || new.is_timed());
@@ -328,7 +334,7 @@ impl AtomicState {
                 Phase::Closed | Phase::MetricsOnly => return Admission::Recorded(seen),
                 Phase::Ramp(_) => return Admission::Ramp(seen),
                 Phase::Disabled => return Admission::Unrecorded,
-                Phase::ForcedOpen => return Self::rejected(seen, None),
+                Phase::ForcedOpen | Phase::Isolated(_) => return Self::rejected(seen, None),
                 Phase::Open { until } => {
                     let until = held_until(self.exactly(until));
                     if now < until {

@@ -1,10 +1,14 @@
 //! The state word: the one place where a state changes.
 
 pub(crate) mod history;
+mod interrupted;
 mod machine;
 mod round;
 mod word;
 
+pub use interrupted::Interrupted;
+#[cfg(test)]
+pub(crate) use interrupted::tests as interrupted_tests;
 pub use machine::{Admission, AtomicState, ProbeReport, ProbeVerdict, Probes, StateChange};
 #[cfg(test)]
 pub(crate) use round::tests as round_tests;

@@ -1,6 +1,6 @@
 //! The state word as a value: phase, generation, and a payload that depends on the phase.
 
-use super::{PackedRound, Round, State};
+use super::{Interrupted, PackedRound, Round, State};
 use crate::sync::field::Field;
 
 /// ```text
@@ -11,6 +11,7 @@ use crate::sync::field::Field;
 ///  Open                 the moment it ends, 39
 ///  HalfOpen             in flight, 10 | succeeded, 10 | failed, 10 | admitted, 9, wrapping
 ///  Ramp                 a round, 39: see `round.rs`
+///  Isolated             what it interrupts, 39: see `interrupted.rs`
 ///  Closed, MetricsOnly  in a ticket: where the call is watched, 7; else unused
 ///  HalfOpen, Ramp       in a ticket: where its thread lists the call, 7, lowest; see `nested.rs`
 ///  others               unused
@@ -31,6 +32,7 @@ mod layout {
     pub(super) const TIMED: Field = GENERATION.then(1);
     pub(super) const OPEN_UNTIL: Field = TIMED.then(39);
     pub(super) const ROUND: Field = TIMED.then(super::Round::BITS);
+    pub(super) const INTERRUPTED: Field = TIMED.then(super::Interrupted::BITS);
     pub(super) const IN_FLIGHT: Field = TIMED.then(10);
     pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(10);
     pub(super) const FAILED: Field = SUCCEEDED.then(10);
@@ -42,6 +44,7 @@ mod layout {
 
     const _: () = assert!(OPEN_UNTIL.end_bit() == 64);
     const _: () = assert!(ROUND.end_bit() == 64);
+    const _: () = assert!(INTERRUPTED.end_bit() == 64);
     const _: () = assert!(ADMITTED.end_bit() == 64);
     const _: () = assert!(IN_FLIGHT.max() == super::Phase::MAX_PROBES as u64);
 }
@@ -206,8 +209,10 @@ pub enum Phase {
     },
     /// Half-open, and a share of the calls is admitted; see `recovery/`.
     Ramp(PackedRound),
-    /// See [`State::ForcedOpen`].
+    /// Forced open by hand; see [`State::ForcedOpen`].
     ForcedOpen,
+    /// Forced open by a control group until its release; see [`State::ForcedOpen`].
+    Isolated(Interrupted),
     /// See [`State::Disabled`].
     Disabled,
     /// See [`State::MetricsOnly`].
@@ -233,7 +238,7 @@ impl Phase {
             Self::Closed => State::Closed,
             Self::Open { .. } => State::Open,
             Self::HalfOpen { .. } | Self::Ramp(_) => State::HalfOpen,
-            Self::ForcedOpen => State::ForcedOpen,
+            Self::ForcedOpen | Self::Isolated(_) => State::ForcedOpen,
             Self::Disabled => State::Disabled,
             Self::MetricsOnly => State::MetricsOnly,
         }
@@ -268,6 +273,7 @@ impl StateWord {
             Phase::Ramp(round) => (4, layout::ROUND.of(round.0)),
             Phase::ForcedOpen => (5, 0),
             Phase::Disabled => (6, 0),
+            Phase::Isolated(interrupted) => (7, layout::INTERRUPTED.of(interrupted.bits())),
         };
         Self(layout::KIND.of(code) | generation.0 | payload)
     }
@@ -347,8 +353,9 @@ impl StateWord {
             },
             4 => Phase::Ramp(PackedRound(layout::ROUND.get(self.0))),
             5 => Phase::ForcedOpen,
-            // Only `new` makes words, and it writes no code above 6.
-            _ => Phase::Disabled,
+            6 => Phase::Disabled,
+            // The field has three bits.
+            _ => Phase::Isolated(Interrupted::from_bits(layout::INTERRUPTED.get(self.0))),
         }
     }
 
@@ -397,6 +404,9 @@ mod tests {
             Just(Phase::ForcedOpen),
             Just(Phase::Disabled),
             Just(Phase::MetricsOnly),
+            crate::state::interrupted_tests::phases()
+                .prop_filter_map("can't be interrupted", Interrupted::of)
+                .prop_map(Phase::Isolated),
         ]
     }
 

@@ -385,8 +385,19 @@ fn operations() -> impl Strategy<Value = Operation> {
         25 => operations,
         1 => (0..4_usize).prop_map(Operation::Reconfigure),
     ];
-    operations
+    with_isolations(operations)
 }
+
+/// Now and then a group isolates the breaker, and soon releases it.
+#[cfg(feature = "registry")]
+fn with_isolations(
+    operations: impl Strategy<Value = Operation>,
+) -> impl Strategy<Value = Operation> {
+    prop_oneof![40 => operations, 1 => Just(Operation::Isolate), 3 => Just(Operation::Release)]
+}
+
+#[cfg(not(feature = "registry"))]
+use std::convert::identity as with_isolations;
 
 /// So many that evidence must be halved, in a breaker that does not trip, until it is learnt from.
 fn many_calls() -> impl Strategy<Value = Operation> {
@@ -511,8 +522,14 @@ fn compare_with(
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
-    for cause in trips.iter().chain(back).chain(&others()) {
-        let cause_reached = reached.borrow().contains(&std::mem::discriminant(cause));
+    #[cfg(feature = "registry")]
+    let others = || {
+        others()
+            .into_iter()
+            .chain([Cause::Isolated, Cause::Released])
+    };
+    for cause in trips.iter().chain(back).cloned().chain(others()) {
+        let cause_reached = reached.borrow().contains(&std::mem::discriminant(&cause));
         assert!(cause_reached, "no case came to {cause:?}");
     }
     for reconfigured in [

@@ -71,6 +71,17 @@ enum Phase {
     },
     Ramp(Ramp),
     ForcedOpen,
+    Isolated(Interrupted),
+    Disabled,
+    MetricsOnly,
+}
+
+/// What an isolated breaker comes back to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Interrupted {
+    Closed,
+    Open { until: u64 },
+    HalfOpen,
     Disabled,
     MetricsOnly,
 }
@@ -81,7 +92,7 @@ impl Phase {
             Self::Closed => State::Closed,
             Self::Open { .. } => State::Open,
             Self::HalfOpen { .. } | Self::Ramp(_) => State::HalfOpen,
-            Self::ForcedOpen => State::ForcedOpen,
+            Self::ForcedOpen | Self::Isolated(_) => State::ForcedOpen,
             Self::Disabled => State::Disabled,
             Self::MetricsOnly => State::MetricsOnly,
         }
@@ -219,7 +230,7 @@ impl Model {
                 return Ok(permit);
             }
             Phase::Disabled => {}
-            Phase::ForcedOpen => return self.reject(None),
+            Phase::ForcedOpen | Phase::Isolated(_) => return self.reject(None),
             Phase::Open { until } if self.now < until => return self.reject(Some(until)),
             Phase::Open { .. } => self.begin_probing((0, 0), Cause::OpenExpired),
             Phase::Ramp(ramp) => return self.ask(ramp),
@@ -373,7 +384,9 @@ impl Model {
         }
         match self.phase {
             // Neither has given a permit in this generation.
-            Phase::Open { .. } | Phase::ForcedOpen => unreachable!("nothing was let through"),
+            Phase::Open { .. } | Phase::ForcedOpen | Phase::Isolated(_) => {
+                unreachable!("nothing was let through")
+            }
             Phase::Disabled => {}
             Phase::HalfOpen {
                 in_flight,
@@ -730,8 +743,52 @@ impl Model {
         until
     }
 
+    /// Does nothing to a breaker that is forced open already.
+    pub(crate) fn isolate(&mut self) {
+        let interrupted = match self.phase {
+            Phase::Closed => {
+                self.open_times.look_back(self.healthy());
+                Interrupted::Closed
+            }
+            Phase::Open { until } => Interrupted::Open { until },
+            Phase::HalfOpen { .. } | Phase::Ramp(_) => Interrupted::HalfOpen,
+            Phase::Disabled => Interrupted::Disabled,
+            Phase::MetricsOnly => Interrupted::MetricsOnly,
+            Phase::ForcedOpen | Phase::Isolated(_) => return,
+        };
+        self.enter(Phase::Isolated(interrupted), Cause::Isolated);
+    }
+
+    /// Does nothing to a breaker that isn't isolated, or is no more.
+    pub(crate) fn release(&mut self) {
+        if let Phase::Isolated(interrupted) = self.phase {
+            self.enter(self.come_back_to(interrupted), Cause::Released);
+        }
+    }
+
+    fn come_back_to(&self, interrupted: Interrupted) -> Phase {
+        match interrupted {
+            Interrupted::Closed => Phase::Closed,
+            Interrupted::Open { until } => Phase::Open {
+                until: until.max(self.open_times.wished(self.now)),
+            },
+            Interrupted::HalfOpen => Phase::HalfOpen {
+                in_flight: 0,
+                succeeded: 0,
+                failed: 0,
+            },
+            Interrupted::Disabled => Phase::Disabled,
+            Interrupted::MetricsOnly => Phase::MetricsOnly,
+        }
+    }
+
     /// What is known is saved, and the process ends.
     pub(crate) fn end(&mut self) {
+        if let Phase::Isolated(interrupted) = self.phase {
+            // What was rejected isn't saved.
+            self.phase = self.come_back_to(interrupted);
+            self.set_aside.clear();
+        }
         // A run is saved as it is shown.
         self.failures_in_a_row = self.run();
         self.open_times.end(self.now);
@@ -821,7 +878,11 @@ impl Model {
             .count() as u64;
         let rejects = matches!(
             self.phase,
-            Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen
+            Phase::Open { .. }
+                | Phase::HalfOpen { .. }
+                | Phase::Ramp(_)
+                | Phase::ForcedOpen
+                | Phase::Isolated(_)
         );
         let (probes_in_flight, probes_succeeded, probes_failed) = match self.phase {
             Phase::HalfOpen {

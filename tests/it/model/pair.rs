@@ -72,6 +72,11 @@ pub(crate) enum Operation {
     ForceOpen,
     Disable,
     MetricsOnly,
+    /// A group isolates it, or releases it.
+    #[allow(dead_code, reason = "without the feature registry there are no groups")]
+    Isolate,
+    #[allow(dead_code, reason = "without the feature registry there are no groups")]
+    Release,
     /// Save the breaker, forget it, and restore it after a while.
     #[allow(dead_code, reason = "without the feature serde nothing is saved")]
     Restart {
@@ -412,6 +417,14 @@ impl<'a> Pair<'a> {
                 self.breaker.metrics_only();
                 self.model.metrics_only();
             }
+            Operation::Isolate => {
+                isolate(&self.breaker);
+                self.model.isolate();
+            }
+            Operation::Release => {
+                release(&self.breaker);
+                self.model.release();
+            }
             Operation::Restart { away } => self.restart(away),
             Operation::Reconfigure(number) => self.reconfigure(number)?,
         }
@@ -669,6 +682,24 @@ fn now<F: Future>(future: F) -> F::Output {
         Poll::Pending => panic!("the future waits"),
     }
 }
+
+/// Which group commands makes no difference.
+#[cfg(feature = "registry")]
+fn isolate<C>(breaker: &CircuitBreaker<C>) {
+    let group = tripcurve::registry::ControlGroup::new();
+    group.add(breaker);
+    group.isolate();
+}
+
+#[cfg(feature = "registry")]
+fn release<C>(breaker: &CircuitBreaker<C>) {
+    let group = tripcurve::registry::ControlGroup::new();
+    group.add(breaker);
+    group.release();
+}
+
+#[cfg(not(feature = "registry"))]
+use std::convert::{identity as isolate, identity as release};
 
 /// Runs `unwinding` to its end, be it a panic.
 fn unwind(unwinding: impl FnOnce()) {
