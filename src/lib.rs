@@ -181,8 +181,6 @@ pub mod __model {
     pub use crate::bulkhead::word::PlacesWord;
     pub use crate::clock::Now;
     pub use crate::clock::context::{CallContext, FixedContext};
-    #[cfg(feature = "registry")]
-    pub use crate::engine::EvictionRank;
     #[cfg(feature = "async")]
     pub use crate::engine::NextCheck;
     #[cfg(feature = "async")]
@@ -194,6 +192,8 @@ pub mod __model {
     pub use crate::engine::{
         Core, Mode, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
     };
+    #[cfg(feature = "registry")]
+    pub use crate::engine::{EvictionRank, OpenShare};
     pub use crate::events::listeners::{Listener, Listeners, LogEntry, Slot};
     pub use crate::latency::baseline::PercentileBaseline;
     pub use crate::latency::in_flight::{InFlight, Watch};
@@ -217,8 +217,8 @@ pub mod __model {
     pub use crate::retry_budget::{Tokens, Turn};
     pub use crate::state::history::{History, date_of};
     pub use crate::state::{
-        Admission, AtomicState, Generation, Interrupted, Moment, PackedRound, Phase, ProbeReport,
-        ProbeVerdict, Probes, RampMode, Round, Share, StateChange, StateWord,
+        Admission, AtomicState, Generation, Interrupted, Judgement, Moment, PackedRound, Phase,
+        ProbeReport, ProbeVerdict, Probes, RampMode, Round, Share, StateChange, StateWord,
     };
     pub use crate::sync::thread_slot::{ThreadSlot, ThreadSlots};
     #[cfg(any(feature = "bulkhead", feature = "async"))]

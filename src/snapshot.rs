@@ -50,6 +50,7 @@ pub struct Snapshot {
     admitted_share: Option<f64>,
     slow: u64,
     overdue: u64,
+    would_have_opened: u64,
     latency: Option<Latency>,
     /// The latencies of the successes and of the failures.
     by_outcome: Option<Box<[Latency; 2]>>,
@@ -69,6 +70,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) uncounted: u64,
     /// Failures since the last success.
     pub(crate) run: u64,
+    /// How often the breaker would have tripped.
+    pub(crate) would_have_opened: u64,
     /// How long the calls took, if the breaker records that.
     pub(crate) bins: Option<(&'a BinCounts, Recording)>,
 }
@@ -94,6 +97,7 @@ impl Snapshot {
             admitted_share: None,
             slow: 0,
             overdue: 0,
+            would_have_opened: 0,
             latency: None,
             by_outcome: None,
         }
@@ -110,6 +114,7 @@ impl Snapshot {
             counts,
             uncounted,
             run,
+            would_have_opened,
             bins,
         } = *reading;
         self.name.clone_from(name);
@@ -149,6 +154,7 @@ impl Snapshot {
         self.consecutive_failures = run;
         self.slow = counts.slow_of_calls();
         self.overdue = counts.overdue;
+        self.would_have_opened = would_have_opened;
         self.set_latency(bins);
     }
 
@@ -271,6 +277,18 @@ impl Snapshot {
     #[must_use]
     pub fn overdue(&self) -> u64 {
         self.overdue
+    }
+
+    /// How often the breaker would have tripped and could not, since it was made.
+    ///
+    /// It counts one each time that the policies become satisfied while the breaker [only
+    /// measures](State::MetricsOnly), or while as many breakers of its group or registry are open
+    /// as may be. See
+    /// [`on_would_trip`](crate::CircuitBreakerBuilder::on_would_trip). A transition doesn't reset
+    /// it. A restored breaker starts at 0.
+    #[must_use]
+    pub fn would_have_opened(&self) -> u64 {
+        self.would_have_opened
     }
 
     /// How long the window's calls took; `None` if the breaker doesn't

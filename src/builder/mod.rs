@@ -18,8 +18,8 @@ use crate::clock::{Clock, Now, saturating_nanos};
 use crate::engine::probe_queue::ProbeQueue;
 use crate::engine::{Core, Mode, OptionalParts, Parts, Settings, Switch};
 use crate::error::ConfigError;
-use crate::events::Transition;
 use crate::events::listeners::{Listener, Listeners};
+use crate::events::{Transition, WouldTrip, WouldTripListener};
 use crate::latency::times::{Timed, Times};
 use crate::name::Name;
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
@@ -44,6 +44,7 @@ use crate::window::{Recording, Timing, Window};
 /// | [`max_retry_after`](Self::max_retry_after) | 5 minutes |
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | no listener |
+/// | [`on_would_trip`](Self::on_would_trip) | no listener |
 /// | [`start_in`](Self::start_in) | closed |
 /// | [`enabled`](Self::enabled) | yes |
 /// | [`metrics_only`](Self::metrics_only) | no |
@@ -68,6 +69,7 @@ pub struct CircuitBreakerBuilder<C = DefaultClassifier> {
     max_retry_after: Option<Duration>,
     on_cancel: Outcome,
     listeners: Vec<Listener>,
+    would_trip: Vec<WouldTripListener>,
     start_in: Option<State>,
     enabled: bool,
     metrics_only: bool,
@@ -117,6 +119,7 @@ impl CircuitBreakerBuilder {
             max_retry_after: None,
             on_cancel: Outcome::Ignored,
             listeners: Vec::new(),
+            would_trip: Vec::new(),
             start_in: None,
             enabled: true,
             metrics_only: false,
@@ -287,6 +290,32 @@ impl<C> CircuitBreakerBuilder<C> {
         self
     }
 
+    /// Adds a listener that is told when the breaker would trip, but may not.
+    ///
+    /// It is told once each time that the policies become satisfied
+    ///
+    /// - while the breaker [only measures](State::MetricsOnly), or
+    /// - while as many breakers of its group or registry are open as
+    ///   [may be](crate::registry::ControlGroup::with_max_open_share).
+    ///
+    /// [`Snapshot::would_have_opened`](crate::Snapshot::would_have_opened) counts the same. The
+    /// breaker looks at its policies after a failed or slow call, as it does to trip. So it notices
+    /// at such a call that they are no longer satisfied. After that they can become satisfied
+    /// again. A transition also starts over. Policies that look at percentiles are asked once in a
+    /// while.
+    ///
+    /// The listener runs on the thread whose call was judged, after the call was recorded. Keep it
+    /// short. It may call the breaker. If it panics, it harms no call and no other listener. Two
+    /// threads may tell at the same time, so events may come out of order. A closed breaker that
+    /// has no cause to trip pays nothing for it. `CircuitBreaker::reconfigure` refuses this setting,
+    /// because a breaker keeps its listeners.
+    ///
+    /// [`WouldTrip`](crate::events::WouldTrip) has an example.
+    pub fn on_would_trip(mut self, listener: impl Fn(&WouldTrip) + Send + Sync + 'static) -> Self {
+        self.would_trip.push(Arc::new(listener));
+        self
+    }
+
     /// Sets whether the breaker keeps histograms of how long calls take, for
     /// [`Snapshot::latency`](crate::Snapshot::latency) (default [`Recording::Off`]).
     ///
@@ -453,6 +482,7 @@ impl<C> CircuitBreakerBuilder<C> {
             max_retry_after: self.max_retry_after,
             on_cancel: self.on_cancel,
             listeners: self.listeners,
+            would_trip: self.would_trip,
             start_in: self.start_in,
             enabled: self.enabled,
             metrics_only: self.metrics_only,
@@ -554,6 +584,7 @@ impl<C> CircuitBreakerBuilder<C> {
             allow(unused_mut, reason = "nothing is restored")
         )]
         let mut core = Core::new(parts, listeners, start, self.clock.nanos()).with_seed(seed);
+        core.tell_would_trips(self.would_trip);
         #[cfg(feature = "serde")]
         self.restored.restore(&mut core, &self.clock);
         let shared = SharedBreaker {
@@ -674,6 +705,7 @@ impl<C> fmt::Debug for CircuitBreakerBuilder<C> {
             .field("max_retry_after", &self.max_retry_after)
             .field("on_cancel", &self.on_cancel)
             .field("listeners", &self.listeners.len())
+            .field("on_would_trip", &self.would_trip.len())
             .field("start_in", &self.start_in)
             .field("enabled", &self.enabled)
             .field("metrics_only", &self.metrics_only)

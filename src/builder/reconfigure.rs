@@ -198,6 +198,14 @@ impl<C> CircuitBreakerBuilder<C> {
                 "a breaker keeps its listeners; add them where it is built",
             ));
         }
+        if !self.would_trip.is_empty() {
+            return Err(ConfigError::new(
+                "on_would_trip",
+                format!("set {} times", self.would_trip.len()),
+                "left out",
+                "a breaker keeps its listeners; add them where it is built",
+            ));
+        }
         #[cfg(feature = "serde")]
         if !self.restored.is_none() {
             return Err(ConfigError::new(

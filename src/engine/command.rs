@@ -43,6 +43,9 @@ impl Core {
     ///
     /// Does nothing if the breaker is already in this phase.
     pub fn hold(&self, phase: Phase, now: u64) {
+        if phase == Phase::MetricsOnly {
+            self.expect_would_trips();
+        }
         let mut seen = self.state.load();
         while seen.phase() != phase {
             match self.state.change(seen, phase) {

@@ -7,6 +7,7 @@ use super::view::{Configuration, View};
 use crate::adaptive::Evidence;
 use crate::clock::context::CallContext;
 use crate::events::Cause;
+use crate::state::Judgement;
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Weighs a failure, or a call that took too long, and returns whether there is evidence.
@@ -49,7 +50,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline(never)]
     fn judge_by_evidence(self, evidence: &Evidence, call: Call<'_, impl CallContext>) -> bool {
         let generation = call.generation;
-        let Some(seen) = self.closed_in(generation) else {
+        let Some(seen) = self.judged_in(generation) else {
             return false;
         };
         let now = call.date();
@@ -61,6 +62,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         let since = self.began_at(generation, now);
         let verdict = evidence.verdict(generation, now, since, overdue);
+        if verdict.is_none() {
+            self.found_none(seen, Judgement::Evidence);
+        }
         verdict.is_some_and(|verdict| {
             let cause = Cause::Evidence {
                 failures: verdict.failures,
@@ -71,7 +75,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 needed: verdict.needed,
             };
             // This thread may have slept. The open time begins at a fresh clock reading.
-            let trips = self.open(seen, cause, call.read_again(self.ring()));
+            let call = call.read_again(self.ring());
+            let trips = self.open(seen, Judgement::Evidence, cause, call);
             if trips {
                 evidence.trip(&verdict, now, since);
             }

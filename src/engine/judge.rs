@@ -7,7 +7,7 @@ use crate::events::Cause;
 use crate::latency::times::Timed;
 use crate::outcome::Outcome;
 use crate::policy::TripPolicy;
-use crate::state::{Generation, Phase, StateWord};
+use crate::state::{Generation, Judgement, StateWord};
 use crate::window::{BinCounts, Counts};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
@@ -22,7 +22,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         outcome: Outcome,
     ) -> bool {
         let Some(seen) = self.closed_in(call.generation) else {
-            return false;
+            return self.judge_noted(call, run, outcome);
         };
         let cause_at = |call| match outcome {
             Outcome::Trip => Some(Cause::TripRequested),
@@ -35,17 +35,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // summed. Then some failures may be too old, and some successes from their time may be
         // gone. So a trip is judged by the time at which it happens.
         let call = call.read_again(self.ring());
-        cause_at(call).is_some_and(|cause| self.open(seen, cause, call))
+        cause_at(call).is_some_and(|cause| self.open(seen, Judgement::Counts, cause, call))
     }
 
-    /// The state, if the breaker is closed in this generation and may be judged.
+    /// The state, if the breaker is closed in this generation, has no notes and may be judged.
     ///
     /// A breaker may not be judged between the two steps that replace the window it was built with.
     /// Until that generation ends, successes are counted in the old window and failures in the new
     /// one.
     pub(super) fn closed_in(self, generation: Generation) -> Option<StateWord> {
         let seen = self.state.load();
-        let is_closed = seen.generation() == generation && seen.phase() == Phase::Closed;
+        let is_closed = seen.generation() == generation && seen.is_closed_without_notes();
         // The second step marks the state as timed, whether the breaker takes times or not. So this
         // holds after the second step, and as long as the window is the one it was built with.
         let is_whole = seen.is_timed() || self.has_built_ring();
@@ -54,7 +54,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// The cause for a trip, if the window's counts give one.
     #[inline]
-    fn cause(self, call: Call<'_, impl CallContext>, run: u64) -> Option<Cause> {
+    pub(super) fn cause(self, call: Call<'_, impl CallContext>, run: u64) -> Option<Cause> {
         let Call {
             generation,
             reading,
@@ -156,7 +156,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             reading,
             context,
         } = call;
-        let Some(seen) = self.closed_in(generation) else {
+        let Some(seen) = self.judged_in(generation) else {
             return;
         };
         let mut bins = BinCounts::default();
@@ -166,8 +166,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             let call = call.read_again(self.ring());
             // A thread that has slept finds a later tick, which another thread judges.
             if !timed.is_tick(call.reading) {
-                self.open(seen, cause, call);
+                self.open(seen, Judgement::Percentiles, cause, call);
             }
+        } else {
+            self.found_none(seen, Judgement::Percentiles);
         }
     }
 }

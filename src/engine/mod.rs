@@ -7,6 +7,7 @@ mod admit;
 mod record;
 mod evidence;
 mod judge;
+mod would_trip;
 mod recover;
 mod transition;
 mod command;
@@ -21,6 +22,8 @@ mod peek;
 pub(crate) mod probe_queue;
 #[cfg(feature = "registry")]
 mod eviction;
+#[cfg(feature = "registry")]
+mod open_share;
 #[cfg(feature = "async")]
 mod health;
 #[cfg(feature = "serde")]
@@ -28,6 +31,7 @@ mod persist;
 
 use self::parts::LateParts;
 use self::view::with_view;
+use crate::events::WouldTripListener;
 use crate::events::listeners::Listeners;
 use crate::name::Name;
 use crate::recovery::{LatestOpening, OpenTimes, RetryAfter};
@@ -40,6 +44,8 @@ pub use call::{Refusal, Ticket};
 pub use eviction::EvictionRank;
 #[cfg(feature = "async")]
 pub use health::NextCheck;
+#[cfg(feature = "registry")]
+pub use open_share::OpenShare;
 pub use parts::{OptionalParts, Parts};
 #[cfg(feature = "async")]
 pub use peek::Prospect;
@@ -96,6 +102,9 @@ impl Core {
                 })
             });
         }
+        if state == State::MetricsOnly {
+            late.get_or_init(Box::default);
+        }
         Self {
             state: AtomicState::timed(phase, is_timed),
             run: GenerationCounter::new(),
@@ -104,6 +113,14 @@ impl Core {
             parts,
             history: History::new(date_of(now)),
             late,
+        }
+    }
+
+    /// Sets the functions to tell of trips that would have been.
+    pub(crate) fn tell_would_trips(&self, listeners: Vec<WouldTripListener>) {
+        if !listeners.is_empty() {
+            let late = self.late.get_or_init(Box::default);
+            late.would_trips.listen(listeners);
         }
     }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use super::carried::Carried;
+#[cfg(feature = "registry")]
+use super::open_share::Membership;
 use super::settings::Settings;
 use crate::adaptive::Evidence;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
+use crate::events::WouldTrips;
 use crate::events::listeners::Listeners;
 use crate::latency::times::Timed;
 #[cfg(feature = "async")]
@@ -198,6 +201,9 @@ impl Overrides {
 #[derive(Debug, Default)]
 pub(super) struct LateParts {
     pub(super) listeners: Option<Box<Listeners>>,
+    pub(super) would_trips: WouldTrips,
+    #[cfg(feature = "registry")]
+    pub(super) membership: PublishedOnce<Membership>,
     #[cfg(feature = "async")]
     pub(super) checks: LateBox<HealthChecks>,
     pub(super) overrides: PublishedOnce<Replaceable<Overrides>>,

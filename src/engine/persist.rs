@@ -190,6 +190,9 @@ impl Core {
         // The current settings take precedence over the former ones.
         let phase = settings.switch.mode.held();
         let phase = phase.unwrap_or_else(|| saved.phase(elapsed, now));
+        if phase == Phase::MetricsOnly {
+            self.late.get_or_init(Box::default);
+        }
         self.state = AtomicState::beginning(generation, phase, is_timed);
         let since = date_of(now).saturating_sub(saved.age.saturating_add(elapsed));
         self.history = History::restore(saved.generation, generation, since);

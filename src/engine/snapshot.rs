@@ -99,6 +99,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             counts,
             uncounted,
             run,
+            would_have_opened: self.would_have_opened(),
             bins: (recording != Recording::Off).then_some((bins, recording)),
         });
         None

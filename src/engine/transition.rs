@@ -6,13 +6,15 @@
 
 use super::Core;
 use super::call::Call;
+#[cfg(feature = "registry")]
+use super::open_share::Reserved;
 use super::view::{Configuration, View, with_view};
 use crate::clock::context::CallContext;
-use crate::events::Cause;
 use crate::events::listeners::LogEntry;
+use crate::events::{Cause, WouldTripReason};
 use crate::recovery::Streak;
 use crate::state::history::date_of;
-use crate::state::{Moment, Phase, State, StateChange, StateWord};
+use crate::state::{Judgement, Moment, Phase, State, StateChange, StateWord};
 #[cfg(feature = "async")]
 use crate::sync::{Ordering, fence};
 use crate::window::Ring;
@@ -33,21 +35,47 @@ impl Opening {
 }
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    /// Opens a closed breaker if its state is still `seen`, and returns whether it did.
+    /// Opens a closed breaker if the generation of `seen` isn't over, and returns whether it did.
+    ///
+    /// A breaker that may not trip notes the cause instead.
     pub(super) fn open(
         self,
-        seen: StateWord,
+        mut seen: StateWord,
+        judgement: Judgement,
         cause: Cause,
         call: Call<'_, impl CallContext>,
     ) -> bool {
         let now = call.nanos();
-        let opening = self.first_opening(call, now);
-        // On an error another thread has ended the generation, so nothing is left to do.
-        let moved = self.state.change(seen, opening.phase());
-        if let Ok(moved) = moved {
-            self.opened(moved, opening, now, cause);
+        if seen.phase() == Phase::MetricsOnly {
+            self.would_trip(seen, judgement, WouldTripReason::MetricsOnly, cause, now);
+            return false;
         }
-        moved.is_ok()
+        #[cfg(feature = "registry")]
+        match self.reserve_place(seen) {
+            Reserved::Granted => {}
+            Reserved::Over => return false,
+            Reserved::Full => {
+                self.would_trip(seen, judgement, WouldTripReason::OpenShare, cause, now);
+                return false;
+            }
+        }
+        let opening = self.first_opening(call, now);
+        loop {
+            match self.state.change(seen, opening.phase()) {
+                Ok(moved) => {
+                    self.opened(moved, opening, now, cause);
+                    return true;
+                }
+                // Another thread has changed the notes.
+                Err(found) if found.generation() == seen.generation() => seen = found,
+                // Another thread has ended the generation, so nothing is left to do.
+                Err(_found) => {
+                    #[cfg(feature = "registry")]
+                    self.settle_found(_found);
+                    return false;
+                }
+            }
+        }
     }
 
     /// The opening that starts an outage `now` and ends the call's generation.
@@ -133,7 +161,10 @@ impl Core {
             from,
             to,
             generation,
+            ..
         } = moved;
+        #[cfg(feature = "registry")]
+        self.settle_share(moved);
         let is_current = || self.is_current(generation);
         with_view!(self, |view| {
             view.ring().start_generation(generation, is_current);

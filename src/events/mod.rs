@@ -3,6 +3,7 @@
 mod cause;
 mod codec;
 pub(crate) mod listeners;
+mod would_trip;
 
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use crate::name::Name;
 use crate::state::State;
 
 pub use cause::Cause;
+pub use would_trip::{WouldTrip, WouldTripReason};
+pub(crate) use would_trip::{WouldTripListener, WouldTrips};
 
 /// A change of a breaker's state, as listeners are told of it.
 ///

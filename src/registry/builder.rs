@@ -12,9 +12,10 @@ use super::capacity::Capacity;
 use super::{Breakers, Naming, Registry, Templates};
 use crate::builder::CircuitBreakerBuilder;
 use crate::clock::saturating_nanos;
+use crate::engine::OpenShare;
 use crate::error::ConfigError;
 use crate::name::Name;
-use crate::registry::control_group::{ControlGroup, Member};
+use crate::registry::control_group::{ControlGroup, Member, open_share};
 
 const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(600);
 
@@ -26,6 +27,7 @@ const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(600);
 /// | [`idle_after`](Self::idle_after) | 10 minutes |
 /// | [`name_with`](Self::name_with) | all breakers have the template's name |
 /// | [`control_group`](Self::control_group) | none |
+/// | [`max_open_share`](Self::max_open_share) | 1: all may be open |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct RegistryBuilder<K, C> {
     template: CircuitBreakerBuilder<C>,
@@ -33,6 +35,7 @@ pub struct RegistryBuilder<K, C> {
     capacity: Option<usize>,
     idle_after: Option<Duration>,
     group: Option<ControlGroup>,
+    max_open_share: Option<f64>,
 }
 
 impl<K, C> RegistryBuilder<K, C> {
@@ -43,6 +46,7 @@ impl<K, C> RegistryBuilder<K, C> {
             capacity: None,
             idle_after: None,
             group: None,
+            max_open_share: None,
         }
     }
 
@@ -116,6 +120,49 @@ impl<K, C> RegistryBuilder<K, C> {
         }
     }
 
+    /// Sets the share of the breakers that policies may open at once: more than 0, up to 1.
+    ///
+    /// The share is rounded down, but one breaker may always open. For the rules see
+    /// [`ControlGroup::with_max_open_share`]. The registry's breakers are counted from their first
+    /// use until they are removed or evicted. Set it here or on the
+    /// [group](Self::control_group), not on both.
+    ///
+    /// ```
+    /// use tripcurve::registry::Registry;
+    /// use tripcurve::{CircuitBreaker, State, TripPolicy};
+    ///
+    /// let template = CircuitBreaker::builder("shop").trip_when(TripPolicy::consecutive_failures(1));
+    /// let endpoints = Registry::<u32>::builder(template).max_open_share(0.5).build()?;
+    /// let [first, second] = [1, 2].map(|endpoint| endpoints.get_or_create(&endpoint));
+    /// for endpoint in [&first, &second] {
+    ///     let _ = endpoint.call(|| Err::<(), _>("no"));
+    /// }
+    /// assert_eq!((first.state(), second.state()), (State::Open, State::Closed));
+    /// assert_eq!(second.snapshot().would_have_opened(), 1);
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    pub fn max_open_share(self, share: f64) -> Self {
+        Self {
+            max_open_share: Some(share),
+            ..self
+        }
+    }
+
+    /// The limit on how many breakers are open at once.
+    fn share(&self) -> Result<Option<Arc<OpenShare>>, ConfigError> {
+        let own = self.max_open_share.map(open_share).transpose()?;
+        let groups = self.group.as_ref().and_then(ControlGroup::share);
+        match (own, groups) {
+            (Some(own), Some(groups)) => Err(ConfigError::new(
+                "registry.max_open_share",
+                own.share(),
+                format!("left out, because the group has one of {}", groups.share()),
+                "a breaker counts in one share; keep the registry's or the group's",
+            )),
+            (own, groups) => Ok(own.or_else(|| groups.cloned())),
+        }
+    }
+
     /// Checks all settings, including the template's, and makes the registry. No lookup can fail
     /// later.
     ///
@@ -151,6 +198,7 @@ impl<K, C> RegistryBuilder<K, C> {
                 ));
             }
         }
+        let share = self.share()?;
         #[cfg(feature = "serde")]
         self.template.check_for_many()?;
         self.template.clone().build()?;
@@ -162,6 +210,7 @@ impl<K, C> RegistryBuilder<K, C> {
             idle_after: saturating_nanos(self.idle_after.unwrap_or(DEFAULT_IDLE_AFTER)),
             left: SegQueue::new(),
             group: self.group,
+            share,
         });
         if let Some(group) = &breakers.group {
             let member: std::sync::Weak<dyn Member> = Arc::<Breakers<K, C>>::downgrade(&breakers);
@@ -178,6 +227,7 @@ impl<K, C> fmt::Debug for RegistryBuilder<K, C> {
             .field("capacity", &self.capacity)
             .field("idle_after", &self.idle_after)
             .field("control_group", &self.group)
+            .field("max_open_share", &self.max_open_share)
             .finish_non_exhaustive()
     }
 }

@@ -10,6 +10,8 @@ use papaya::HashMap;
 use crate::breaker::CircuitBreaker;
 use crate::breaker::shared::SharedBreaker;
 use crate::clock::Now;
+use crate::engine::OpenShare;
+use crate::error::ConfigError;
 use crate::registry::map_guard::guarded;
 use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Hint, Ordering, SelfContained, fence};
@@ -172,6 +174,8 @@ pub struct ControlGroup(Arc<Group>);
 #[derive(Default)]
 struct Group {
     command: Command,
+    /// The limit on how many members are open at once, if there is one.
+    share: Option<Arc<OpenShare>>,
     members: HashMap<u64, Weak<dyn Member>>,
     /// Members that were added by threads while they ended.
     late: SegQueue<Weak<dyn Member>>,
@@ -188,12 +192,86 @@ impl ControlGroup {
         Self::default()
     }
 
+    /// Makes a group of which at most this share is opened by policies at once: more than 0, up to
+    /// 1.
+    ///
+    /// Of twenty endpoints behind a share of 0.25, five are open at most. If more are ill, the
+    /// others take their calls all the same, instead of none. Envoy calls it
+    /// `max_ejection_percent`.
+    ///
+    /// - The share of the members is rounded down, but one may always open. The members are the
+    ///   living breakers of the group.
+    /// - A member is open from its trip until it closes, so while it is half-open too.
+    /// - A member that would open beyond the share stays closed and goes on counting. It tells so,
+    ///   once each time; see [`on_would_trip`](crate::CircuitBreakerBuilder::on_would_trip) and
+    ///   [`Snapshot::would_have_opened`](crate::Snapshot::would_have_opened). It opens at its next
+    ///   failure that finds a place free and still is cause to trip.
+    /// - Commands are not limited. A member that is opened by [`trip`](CircuitBreaker::trip) counts.
+    ///   A member that is forced open does not. An isolated member counts as before its isolation.
+    /// - A member that joins while it is open counts.
+    /// - A breaker counts in one share: that of the first group that it joined.
+    ///
+    /// A closed breaker pays nothing for it. A trip costs two exchanges more, and a transition one.
+    ///
+    /// # Errors
+    /// The share is not a number, not above 0, or above 1. This never panics.
+    ///
+    /// ```
+    /// use tripcurve::registry::ControlGroup;
+    /// use tripcurve::{CircuitBreaker, State, TripPolicy};
+    ///
+    /// let endpoints = ControlGroup::with_max_open_share(0.5)?;
+    /// let breakers = [1, 2, 3].map(|_| {
+    ///     let trips = TripPolicy::consecutive_failures(1);
+    ///     CircuitBreaker::builder("shop").trip_when(trips).build().unwrap()
+    /// });
+    /// for breaker in &breakers {
+    ///     endpoints.add(breaker);
+    /// }
+    /// for breaker in &breakers {
+    ///     let _ = breaker.call(|| Err::<(), _>("no"));
+    /// }
+    /// assert_eq!(breakers[0].state(), State::Open);
+    /// assert_eq!(breakers[1].state(), State::Closed);
+    /// assert_eq!(breakers[1].snapshot().would_have_opened(), 1);
+    /// assert_eq!(endpoints.open_members(), Some(1));
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    pub fn with_max_open_share(share: f64) -> Result<Self, ConfigError> {
+        let share = Some(open_share(share)?);
+        Ok(Self(Arc::new(Group {
+            share,
+            ..Group::default()
+        })))
+    }
+
+    /// The share of the members that may be open, if it is limited.
+    #[must_use]
+    pub fn max_open_share(&self) -> Option<f64> {
+        self.share().map(|share| share.share())
+    }
+
+    /// How many members are open or half-open; `None` if their share isn't limited.
+    ///
+    /// It is exact while no member changes its state. Costs one load.
+    #[must_use]
+    pub fn open_members(&self) -> Option<u64> {
+        self.share().map(|share| share.open())
+    }
+
+    pub(super) fn share(&self) -> Option<&Arc<OpenShare>> {
+        self.0.share.as_ref()
+    }
+
     /// Adds a breaker. If the group is isolated, the breaker is isolated before this returns.
     ///
     /// Cost: an insertion into a map. Sometimes it visits all members.
     pub fn add<C>(&self, breaker: &CircuitBreaker<C>) {
         let shared = breaker.shared();
         let member: Weak<SharedBreaker> = Arc::downgrade(shared);
+        if let Some(share) = self.share() {
+            shared.core.join_share(share);
+        }
         self.admit(member);
         self.0.command.follow(&**shared);
     }
@@ -315,6 +393,19 @@ impl ControlGroup {
             }
         }
     }
+}
+
+/// A limit on the share of breakers that are open, if the share makes sense.
+pub(super) fn open_share(share: f64) -> Result<Arc<OpenShare>, ConfigError> {
+    if share > 0.0 && share <= 1.0 {
+        return Ok(Arc::new(OpenShare::new(share)));
+    }
+    Err(ConfigError::new(
+        "max_open_share",
+        share,
+        "more than 0 and at most 1",
+        "0.5 lets half of the members open; to open none, let them only measure",
+    ))
 }
 
 /// A panic can't leave the group inconsistent: its members, breakers, are unwind-safe.

@@ -19,6 +19,7 @@ use papaya::{Guard, HashMap};
 
 use crate::breaker::CircuitBreaker;
 use crate::builder::CircuitBreakerBuilder;
+use crate::engine::OpenShare;
 use crate::name::Name;
 use crate::outcome::DefaultClassifier;
 use crate::registry::control_group::{Command, Member};
@@ -123,6 +124,8 @@ struct Breakers<K, C> {
     /// Keys that ending threads have removed: the breakers are retired, but still in the map.
     left: SegQueue<(K, u64)>,
     group: Option<ControlGroup>,
+    /// The limit on how many breakers are open at once: the registry's own, or its group's.
+    share: Option<Arc<OpenShare>>,
 }
 
 type Naming<K> = Box<dyn Fn(&K) -> Name + Send + Sync>;
@@ -131,6 +134,10 @@ impl<C: Clone> Counted for CircuitBreaker<C> {
     #[inline]
     fn count(&self) -> usize {
         Arc::strong_count(self.shared())
+    }
+
+    fn on_retired(&self) {
+        self.shared().core.leave_share();
     }
 }
 
@@ -217,7 +224,9 @@ where
             if can_write {
                 self.0.tidy(&guard);
                 let place = self.0.places.remove(key, &guard)?;
-                place.take(|it, number| self.0.on_first_use(it, number))
+                let breaker = place.take(|it, number| self.0.on_first_use(it, number))?;
+                breaker.on_retired();
+                Some(breaker)
             } else {
                 let (key, place) = self.0.places.get_key_value(key, &guard)?;
                 self.0.leave(key, place)
@@ -251,8 +260,9 @@ where
             |guard, can_write| for (key, place) in places.iter(&guard) {
                 // An eviction may have retired it since the iteration found it.
                 let taken = place.take_unnoted(|it, number| self.0.on_first_use(it, number));
-                if taken.is_some_and(|breaker| !keep(key, &breaker)) {
+                if let Some(breaker) = taken.filter(|breaker| !keep(key, breaker)) {
                     if can_write {
+                        breaker.on_retired();
                         self.0.take_away(key, place.number(), &guard);
                     } else {
                         self.0.leave(key, place);
@@ -439,6 +449,9 @@ where
         self.templates.follow(number, |template| {
             reconfigure::bring_into_line(breaker, number, template);
         });
+        if let Some(share) = &self.share {
+            breaker.shared().core.join_share(share);
+        }
         if let Some(group) = &self.group {
             group.command().follow(&**breaker.shared());
         }

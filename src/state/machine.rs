@@ -13,6 +13,8 @@ pub struct StateChange {
     pub to: State,
     /// The generation that was entered.
     pub generation: Generation,
+    /// Whether the state that was entered is [open](Phase::is_open).
+    pub is_open: bool,
 }
 
 /// The answer to a call that asks for admission.
@@ -259,7 +261,16 @@ impl AtomicState {
             from: seen.phase().state(),
             to: phase.state(),
             generation,
+            is_open: phase.is_open(),
         })
+    }
+
+    /// Changes the notes of a word that is closed or metrics-only, within its generation.
+    ///
+    /// # Errors
+    /// Another thread has changed the word since `seen`. The error is the word that was found.
+    pub fn note(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
+        self.exchange(seen, new)
     }
 
     /// Keeps the state, but from then on calls look up the window they count in.

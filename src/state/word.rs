@@ -12,7 +12,7 @@ use crate::sync::field::Field;
 ///  HalfOpen             in flight, 10 | succeeded, 10 | failed, 10 | admitted, 9, wrapping
 ///  Ramp                 a round, 39: see `round.rs`
 ///  Isolated             what it interrupts, 39: see `interrupted.rs`
-///  Closed, MetricsOnly  in a ticket: where the call is watched, 7; else unused
+///  Closed, MetricsOnly  notes, 3, highest; in a ticket: where the call is watched, 7, lowest
 ///  HalfOpen, Ramp       in a ticket: where its thread lists the call, 7, lowest; see `nested.rs`
 ///  others               unused
 /// ```
@@ -38,6 +38,8 @@ mod layout {
     pub(super) const FAILED: Field = SUCCEEDED.then(10);
     pub(super) const ADMITTED: Field = FAILED.then(9);
     pub(super) const WATCH: Field = TIMED.then(7);
+    const UNUSED: Field = WATCH.then(29);
+    pub(super) const NOTES: Field = UNUSED.then(3);
 
     /// The bits that decide which path a call takes.
     pub(super) const PATH: u64 = KIND.of(u64::MAX) | TIMED.of(1) | WATCH.of(u64::MAX);
@@ -46,6 +48,7 @@ mod layout {
     const _: () = assert!(ROUND.end_bit() == 64);
     const _: () = assert!(INTERRUPTED.end_bit() == 64);
     const _: () = assert!(ADMITTED.end_bit() == 64);
+    const _: () = assert!(NOTES.end_bit() == 64);
     const _: () = assert!(IN_FLIGHT.max() == super::Phase::MAX_PROBES as u64);
 }
 
@@ -231,6 +234,16 @@ impl Phase {
     /// The most probes that the word can count.
     pub const MAX_PROBES: u32 = 1023;
 
+    /// Whether the breaker is open or half-open, or comes back to that after its isolation.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Open { .. } | Self::HalfOpen { .. } | Self::Ramp(_) => true,
+            Self::Isolated(interrupted) => interrupted.is_open(),
+            Self::Closed | Self::ForcedOpen | Self::Disabled | Self::MetricsOnly => false,
+        }
+    }
+
     /// The state without its payload.
     #[must_use]
     pub fn state(self) -> State {
@@ -243,6 +256,17 @@ impl Phase {
             Self::MetricsOnly => State::MetricsOnly,
         }
     }
+}
+
+/// A kind of judgement, which has a note of its own in the state word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// By the window's counts and the run of failures.
+    Counts = 1,
+    /// By evidence.
+    Evidence = 2,
+    /// By the window's percentiles.
+    Percentiles = 4,
 }
 
 /// The packed state of a breaker.
@@ -303,6 +327,37 @@ impl StateWord {
     #[inline]
     pub(crate) fn lets_through_timed(self) -> bool {
         (self.0 & layout::PATH).wrapping_sub(layout::TIMED.of(1)) <= 1
+    }
+
+    /// Whether the state is closed and no judgement has a note.
+    #[inline]
+    pub(crate) fn is_closed_without_notes(self) -> bool {
+        self.0 & (layout::KIND.of(u64::MAX) | layout::NOTES.of(u64::MAX)) == 0
+    }
+
+    /// Whether a judgement has a note, in a word that is closed or metrics-only.
+    #[must_use]
+    pub fn has_notes(self) -> bool {
+        layout::NOTES.get(self.0) != 0
+    }
+
+    /// Whether this judgement has a note, in a word that is closed or metrics-only.
+    #[must_use]
+    #[inline]
+    pub fn has_note(self, judgement: Judgement) -> bool {
+        layout::NOTES.get(self.0) & judgement as u64 != 0
+    }
+
+    /// This word, with a note of the judgement.
+    #[must_use]
+    pub fn noted(self, judgement: Judgement) -> Self {
+        Self(self.0 | layout::NOTES.of(judgement as u64))
+    }
+
+    /// This word, without a note of the judgement.
+    #[must_use]
+    pub fn without_note(self, judgement: Judgement) -> Self {
+        Self(self.0 & !layout::NOTES.of(judgement as u64))
     }
 
     /// Whether calls are timed.

@@ -509,6 +509,7 @@ fn compare_with(
     });
     let reached = std::cell::RefCell::new(HashSet::new());
     let came = std::cell::RefCell::new(HashSet::new());
+    let would_trips = std::cell::Cell::new(0);
     let cases = (with_others(configs), vec(with_restarts(operations), 1..250));
     runner
         .run(&cases, |(configs, operations)| {
@@ -519,6 +520,7 @@ fn compare_with(
                 .borrow_mut()
                 .extend(told.map(|told| std::mem::discriminant(&told.cause)));
             came.borrow_mut().extend(story.came);
+            would_trips.set(would_trips.get() + story.would_trips);
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
@@ -532,6 +534,7 @@ fn compare_with(
         let cause_reached = reached.borrow().contains(&std::mem::discriminant(&cause));
         assert!(cause_reached, "no case came to {cause:?}");
     }
+    assert!(would_trips.get() > 0, "no case would have tripped");
     for reconfigured in [
         Came::Unchanged,
         Came::WindowKept,

@@ -21,7 +21,7 @@ use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
 use ramp::{Ramp, Verdict};
-use tripcurve::events::Cause;
+use tripcurve::events::{Cause, WouldTripReason};
 use tripcurve::window::Recording;
 use tripcurve::{Outcome, State};
 
@@ -34,6 +34,15 @@ pub(crate) struct Told {
     pub(crate) at: Duration,
     pub(crate) cause: Cause,
     pub(crate) missed: u64,
+}
+
+/// A trip that would have been, as listeners should be told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WouldHaveTripped {
+    pub(crate) state: State,
+    pub(crate) at: Duration,
+    pub(crate) cause: Cause,
+    pub(crate) reason: WouldTripReason,
 }
 
 /// A rejection, less its name.
@@ -155,6 +164,11 @@ pub(crate) struct Model {
     /// How much longer the breaker shows itself to be open, which decides where chance does.
     pub(crate) shown: Option<Duration>,
     told: Vec<Told>,
+    /// Whether the policies by count, and the one by evidence, were satisfied when they were last asked,
+    /// in a breaker that may not trip.
+    satisfied: [bool; 2],
+    would_have_opened: u64,
+    told_of_would_trips: Vec<WouldHaveTripped>,
 }
 
 impl Model {
@@ -200,6 +214,9 @@ impl Model {
             shown: None,
             config,
             told: Vec::new(),
+            satisfied: [false; 2],
+            would_have_opened: 0,
+            told_of_would_trips: Vec::new(),
         }
     }
 
@@ -214,6 +231,11 @@ impl Model {
     /// The state changes since this was last asked.
     pub(crate) fn take_told(&mut self) -> Vec<Told> {
         std::mem::take(&mut self.told)
+    }
+
+    /// The trips that would have been since this was last asked.
+    pub(crate) fn take_would_trips(&mut self) -> Vec<WouldHaveTripped> {
+        std::mem::take(&mut self.told_of_would_trips)
     }
 
     pub(crate) fn acquire(&mut self) -> Result<ModelPermit, Refused> {
@@ -560,24 +582,45 @@ impl Model {
 
     /// Asks the policies, if the breaker is one that can trip.
     fn judge(&mut self, said_so: bool) {
+        let policies = self.config.policies();
+        let by_count = if said_so {
+            Some(Cause::TripRequested)
+        } else {
+            policies.into_iter().find_map(|policy| self.verdict(policy))
+        };
+        // Asked last, wherever it stands among them.
+        let since = date(in_microseconds(self.since));
+        let evidence = self.evidence.as_ref();
+        let by_evidence = || evidence?.verdict(self.overdue(), date(self.now), since);
+        if matches!(self.phase, Phase::MetricsOnly) {
+            let by_evidence = by_evidence();
+            self.would_trip(0, by_count);
+            self.would_trip(1, by_evidence);
+            return;
+        }
         if !matches!(self.phase, Phase::Closed) {
             return;
         }
-        let cause = if said_so {
-            Some(Cause::TripRequested)
-        } else {
-            let policies = self.config.policies();
-            let by_count = policies.into_iter().find_map(|policy| self.verdict(policy));
-            // Asked last, wherever it stands among them.
-            let since = date(in_microseconds(self.since));
-            let evidence = self.evidence.as_ref();
-            by_count.or_else(|| evidence?.verdict(self.overdue(), date(self.now), since))
-        };
-        if let Some(cause) = cause {
+        if let Some(cause) = by_count.or_else(by_evidence) {
             if let Some(evidence) = &mut self.evidence {
                 evidence.trip(&cause, date(self.now), date(in_microseconds(self.since)));
             }
             self.open(cause);
+        }
+    }
+
+    /// Tells of a cause in a breaker that may not trip, unless there was one already.
+    fn would_trip(&mut self, asked: usize, cause: Option<Cause>) {
+        let was_satisfied = self.satisfied.contains(&true);
+        self.satisfied[asked] = cause.is_some();
+        if let (false, Some(cause)) = (was_satisfied, cause) {
+            self.would_have_opened += 1;
+            self.told_of_would_trips.push(WouldHaveTripped {
+                state: self.state(),
+                at: Duration::from_nanos(self.now),
+                cause,
+                reason: WouldTripReason::MetricsOnly,
+            });
         }
     }
 
@@ -720,6 +763,7 @@ impl Model {
         self.counted_since = in_microseconds(self.now);
         self.calls.clear();
         self.set_aside.clear();
+        self.satisfied = [false; 2];
         self.failures_in_a_row = 0;
         if let Some(evidence) = &mut self.evidence {
             evidence.begin();
@@ -796,6 +840,8 @@ impl Model {
 
     /// Another process begins where the one before had ended.
     pub(crate) fn restart(&mut self) {
+        self.satisfied = [false; 2];
+        self.would_have_opened = 0;
         self.in_flight.clear();
         for call in &mut self.calls {
             call.is_timed = false;
@@ -921,6 +967,7 @@ impl Model {
             },
             slow,
             overdue,
+            would_have_opened: self.would_have_opened,
             latency: (recording != Recording::Off).then(|| self.durations(|_| true)),
             latency_of_successes: is_told_apart.then(|| self.durations(|call| !call.failed)),
             latency_of_failures: is_told_apart.then(|| self.durations(|call| call.failed)),

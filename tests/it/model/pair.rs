@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::State;
-use tripcurve::events::Transition;
+use tripcurve::events::{Transition, WouldTrip};
 use tripcurve::handles::OwnedPermit;
 use tripcurve::outcome::Report;
 use tripcurve::persist::Reconfigured;
@@ -19,7 +19,7 @@ use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::Recording;
 use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Rejected};
 
-use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
+use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told, WouldHaveTripped};
 
 /// What can be done to a breaker.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +105,7 @@ pub(crate) enum Came {
 pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
     pub(crate) came: Vec<Came>,
+    pub(crate) would_trips: usize,
 }
 
 /// How far the clock is moved on.
@@ -218,7 +219,7 @@ pub(crate) fn drive_restarting(
     let config = &configs[0];
     let (clock, hand) = Clock::mock();
     hand.advance(config.built_at);
-    let log = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::default();
     let breaker = listened(config.builder(clock.clone()), &log)
         .build()
         .unwrap_or_else(|error| panic!("{config:?} makes no sense: {error}"));
@@ -249,9 +250,29 @@ pub(crate) fn drive_restarting(
     Ok(pair.story)
 }
 
-fn listened(builder: CircuitBreakerBuilder, log: &Arc<Mutex<Vec<Told>>>) -> CircuitBreakerBuilder {
-    let log = Arc::clone(log);
-    builder.on_transition(move |transition| log.lock().unwrap().push(told(transition)))
+/// What listeners were told.
+#[derive(Default)]
+struct Log {
+    transitions: Vec<Told>,
+    would_trips: Vec<WouldHaveTripped>,
+}
+
+fn listened(builder: CircuitBreakerBuilder, log: &Arc<Mutex<Log>>) -> CircuitBreakerBuilder {
+    let logs = [Arc::clone(log), Arc::clone(log)];
+    let [transitions, would_trips] = logs;
+    builder
+        .on_transition(move |it| transitions.lock().unwrap().transitions.push(told(it)))
+        .on_would_trip(move |it| would_trips.lock().unwrap().would_trips.push(would_trip(it)))
+}
+
+fn would_trip(event: &WouldTrip) -> WouldHaveTripped {
+    assert_eq!(event.name(), Config::NAME);
+    WouldHaveTripped {
+        state: event.state(),
+        at: event.at(),
+        cause: event.cause(),
+        reason: event.reason(),
+    }
 }
 
 fn told(transition: &Transition) -> Told {
@@ -315,7 +336,7 @@ struct Pair<'a> {
     restart: Restart,
     hand: MockClock,
     model: Model,
-    log: Arc<Mutex<Vec<Told>>>,
+    log: Arc<Mutex<Log>>,
     configs: &'a [Config],
     story: Story,
     /// Taken again and again into the same place, which must leave nothing of the one before.
@@ -480,7 +501,7 @@ impl<'a> Pair<'a> {
         let breaker: &'static CircuitBreaker = Box::leak(Box::new(builder.build().unwrap()));
         // What comes back now tells the old breaker.
         self.permits.clear();
-        self.log.lock().unwrap().clear();
+        *self.log.lock().unwrap() = Log::default();
         self.lender = breaker;
         self.breaker = breaker.with_classifier(by_itself);
         self.model.restart();
@@ -619,8 +640,11 @@ impl<'a> Pair<'a> {
         let picture = Picture::of(&self.snapshot);
         self.same("snapshots", &picture, &self.model.picture())?;
         let found = std::mem::take(&mut *self.log.lock().unwrap());
+        let expected = self.model.take_would_trips();
+        self.same("trips that would have been", &found.would_trips, &expected)?;
+        self.story.would_trips += expected.len();
         let expected = self.model.take_told();
-        self.same("transitions", &found, &expected)?;
+        self.same("transitions", &found.transitions, &expected)?;
         self.story.told.extend(expected);
         Ok(())
     }
