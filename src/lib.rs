@@ -81,7 +81,7 @@
 //! |---|---|---|
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
-//! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
+//! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many; `Roster`, a list of all | papaya, crossbeam-queue |
 //! | `serde` | `SavedState`: the saved state of a breaker, for the next process | serde |
 //! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
 //!

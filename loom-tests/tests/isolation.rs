@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use loom_tests::sync::Arc;
-use loom_tests::{UNBOUNDED, model, preemptions, race};
+use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
     Core, FixedContext, Parts, Phase, Probes, Ring, Settings, Switch, Ticket, TimeRing,
 };
@@ -49,7 +49,7 @@ fn left(core: &Core) -> Option<Duration> {
 /// Fails when: an isolation takes an earlier state for the one that it interrupts.
 #[test]
 fn a_trip_before_an_isolation_is_back_after_it() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = core();
         let context = FixedContext::on_first_thread_slot(0);
         let ticket = core.admit(&context).expect("nothing has failed");
@@ -85,7 +85,7 @@ fn a_trip_before_an_isolation_is_back_after_it() {
 /// Fails when: a release ends a state that isn't an isolation.
 #[test]
 fn a_command_while_the_isolation_ends_holds() {
-    model(UNBOUNDED, || {
+    model(preemptions(2), || {
         let core = core();
         core.isolate(0);
         let core = Arc::new(core);
@@ -107,7 +107,7 @@ fn a_command_while_the_isolation_ends_holds() {
 /// Fails when: a release doesn't read the `Retry-After` again after it.
 #[test]
 fn a_retry_after_while_the_isolation_ends_is_honoured() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = core();
         core.trip(OPEN_FOR, 0);
         core.isolate(0);

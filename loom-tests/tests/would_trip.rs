@@ -50,7 +50,7 @@ fn would_have_opened(core: &Core) -> u64 {
 /// Fails when: a thread counts although another has noted the cause.
 #[test]
 fn of_two_failures_that_would_trip_one_is_counted() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = Arc::new(core(1));
         race(&core, [fail, fail]);
         assert_eq!(would_have_opened(&core), 1);
@@ -63,7 +63,7 @@ fn of_two_failures_that_would_trip_one_is_counted() {
 /// Fails when: a judgement that has found no cause removes a note that came after it began.
 #[test]
 fn a_judgement_that_finds_nothing_leaves_a_later_note() {
-    model(preemptions(3), || {
+    model(preemptions(2), || {
         let core = Arc::new(core(2));
         race(&core, [fail, fail]);
         assert_eq!(would_have_opened(&core), 1);

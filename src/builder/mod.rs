@@ -70,6 +70,8 @@ pub struct CircuitBreakerBuilder<C = DefaultClassifier> {
     on_cancel: Outcome,
     listeners: Vec<Listener>,
     would_trip: Vec<WouldTripListener>,
+    #[cfg(feature = "registry")]
+    rolls: Vec<Arc<dyn Roll>>,
     start_in: Option<State>,
     enabled: bool,
     metrics_only: bool,
@@ -81,6 +83,13 @@ pub struct CircuitBreakerBuilder<C = DefaultClassifier> {
     #[cfg(feature = "serde")]
     restored: restore::Restored,
     classifier: C,
+}
+
+/// A list that breakers are put on when they are built.
+#[cfg(feature = "registry")]
+pub(crate) trait Roll: Send + Sync {
+    /// Lists a breaker, without keeping it alive.
+    fn enlist(&self, breaker: &Arc<SharedBreaker>);
 }
 
 impl CircuitBreaker {
@@ -120,6 +129,8 @@ impl CircuitBreakerBuilder {
             on_cancel: Outcome::Ignored,
             listeners: Vec::new(),
             would_trip: Vec::new(),
+            #[cfg(feature = "registry")]
+            rolls: Vec::new(),
             start_in: None,
             enabled: true,
             metrics_only: false,
@@ -144,6 +155,23 @@ impl<C> CircuitBreakerBuilder<C> {
             number,
             ..self
         }
+    }
+
+    /// Puts breakers on this list when they are built.
+    #[cfg(feature = "registry")]
+    pub(crate) fn on_roll(mut self, roll: Arc<dyn Roll>) -> Self {
+        let is_it =
+            |other: &Arc<dyn Roll>| std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(&roll));
+        if !self.rolls.iter().any(is_it) {
+            self.rolls.push(roll);
+        }
+        self
+    }
+
+    /// The number of lists that breakers are put on.
+    #[cfg(feature = "registry")]
+    pub(crate) fn rolls(&self) -> usize {
+        self.rolls.len()
     }
 
     /// Sets the recent calls that the policies judge. [`Window`] explains how to choose.
@@ -483,6 +511,8 @@ impl<C> CircuitBreakerBuilder<C> {
             on_cancel: self.on_cancel,
             listeners: self.listeners,
             would_trip: self.would_trip,
+            #[cfg(feature = "registry")]
+            rolls: self.rolls,
             start_in: self.start_in,
             enabled: self.enabled,
             metrics_only: self.metrics_only,
@@ -591,7 +621,12 @@ impl<C> CircuitBreakerBuilder<C> {
             core,
             clock: self.clock,
         };
-        Ok(CircuitBreaker::from_parts(shared, self.classifier))
+        let breaker = CircuitBreaker::from_parts(shared, self.classifier);
+        #[cfg(feature = "registry")]
+        for roll in &self.rolls {
+            roll.enlist(breaker.shared());
+        }
+        Ok(breaker)
     }
 
     /// Checks all settings and makes the parts of a breaker.

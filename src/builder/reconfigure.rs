@@ -206,6 +206,15 @@ impl<C> CircuitBreakerBuilder<C> {
                 "a breaker keeps its listeners; add them where it is built",
             ));
         }
+        #[cfg(feature = "registry")]
+        if self.rolls() > 0 {
+            return Err(ConfigError::new(
+                "enlist",
+                format!("set {} times", self.rolls()),
+                "left out",
+                "a breaker stays on its rosters; enlist it where it is built",
+            ));
+        }
         #[cfg(feature = "serde")]
         if !self.restored.is_none() {
             return Err(ConfigError::new(

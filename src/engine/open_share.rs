@@ -9,7 +9,8 @@
 //! - The winner of each transition writes to the member's word whether the new state holds a place.
 //!   A thread that comes too late finds a later generation there, and changes nothing. So two
 //!   threads never take or return one place twice.
-//! - A thread that took a place and lost the exchange of the state writes what it found there.
+//! - A thread that took a place may lose the exchange of the state. The winner then settles the
+//!   same generation afterwards. A place is refused for a generation that was settled.
 //!
 //! Commands are not limited, but they count: a breaker that is opened by hand takes a place even if
 //! none is free. An isolated breaker keeps the place that it had.
@@ -151,8 +152,8 @@ impl Membership {
 
     /// Takes a place for the generation `next`, in which the breaker is to be open.
     ///
-    /// The caller must then try to enter that generation, and [settle](Self::settle) what comes of
-    /// it.
+    /// The caller must then try to enter that generation. The thread that enters it
+    /// [settles](Self::settle) what comes of the place.
     fn reserve(&self, next: Generation) -> Reserved {
         let new = Self::pack(next, true);
         let mut seen = self.word.load();
@@ -247,7 +248,10 @@ impl Core {
         // another thread has entered, or that thread finds the membership. Without it both could
         // miss, and the count would be wrong for good.
         fence(Ordering::SeqCst);
-        self.settle_found(self.state.load());
+        if let Some(membership) = late.membership.get() {
+            let found = self.state.load();
+            membership.settle(found.generation(), found.phase().is_open());
+        }
     }
 
     /// Leaves the share. From then on the breaker doesn't count, and isn't limited.
@@ -261,13 +265,6 @@ impl Core {
     pub(super) fn reserve_place(&self, seen: StateWord) -> Reserved {
         let membership = self.membership();
         membership.map_or(Reserved::Granted, |it| it.reserve(seen.generation().next()))
-    }
-
-    /// Settles the state that was found instead of the one that was to be entered.
-    pub(super) fn settle_found(&self, found: StateWord) {
-        if let Some(membership) = self.membership() {
-            membership.settle(found.generation(), found.phase().is_open());
-        }
     }
 
     /// Settles a transition that this thread has won.

@@ -68,12 +68,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 }
                 // Another thread has changed the notes.
                 Err(found) if found.generation() == seen.generation() => seen = found,
-                // Another thread has ended the generation, so nothing is left to do.
-                Err(_found) => {
-                    #[cfg(feature = "registry")]
-                    self.settle_found(_found);
-                    return false;
-                }
+                // Another thread has ended the generation, so nothing is left to do. That thread also settles the place that was taken here.
+                Err(_) => return false,
             }
         }
     }

@@ -9,6 +9,7 @@ use crossbeam_queue::SegQueue;
 use papaya::HashMap;
 
 use super::capacity::Capacity;
+use super::roster::{Listed, Roster};
 use super::{Breakers, Naming, Registry, Templates};
 use crate::builder::CircuitBreakerBuilder;
 use crate::clock::saturating_nanos;
@@ -27,6 +28,7 @@ const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(600);
 /// | [`idle_after`](Self::idle_after) | 10 minutes |
 /// | [`name_with`](Self::name_with) | all breakers have the template's name |
 /// | [`control_group`](Self::control_group) | none |
+/// | [`enlist`](Self::enlist) | no roster |
 /// | [`max_open_share`](Self::max_open_share) | 1: all may be open |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct RegistryBuilder<K, C> {
@@ -36,6 +38,7 @@ pub struct RegistryBuilder<K, C> {
     idle_after: Option<Duration>,
     group: Option<ControlGroup>,
     max_open_share: Option<f64>,
+    rosters: Vec<Roster>,
 }
 
 impl<K, C> RegistryBuilder<K, C> {
@@ -47,6 +50,7 @@ impl<K, C> RegistryBuilder<K, C> {
             idle_after: None,
             group: None,
             max_open_share: None,
+            rosters: Vec::new(),
         }
     }
 
@@ -148,6 +152,14 @@ impl<K, C> RegistryBuilder<K, C> {
         }
     }
 
+    /// Lists the registry as a whole on a [`Roster`], with the breakers that it has at any time.
+    ///
+    /// It costs the roster one entry, and lookups nothing.
+    pub fn enlist(mut self, roster: &Roster) -> Self {
+        self.rosters.push(roster.clone());
+        self
+    }
+
     /// The limit on how many breakers are open at once.
     fn share(&self) -> Result<Option<Arc<OpenShare>>, ConfigError> {
         let own = self.max_open_share.map(open_share).transpose()?;
@@ -199,6 +211,7 @@ impl<K, C> RegistryBuilder<K, C> {
             }
         }
         let share = self.share()?;
+        self.template.check_not_enlisted()?;
         #[cfg(feature = "serde")]
         self.template.check_for_many()?;
         self.template.clone().build()?;
@@ -215,6 +228,10 @@ impl<K, C> RegistryBuilder<K, C> {
         if let Some(group) = &breakers.group {
             let member: std::sync::Weak<dyn Member> = Arc::<Breakers<K, C>>::downgrade(&breakers);
             group.admit(member);
+        }
+        for roster in &self.rosters {
+            let registry: std::sync::Weak<dyn Listed> = Arc::<Breakers<K, C>>::downgrade(&breakers);
+            roster.add(registry);
         }
         Ok(Registry(breakers))
     }

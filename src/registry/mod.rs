@@ -7,10 +7,12 @@ pub(crate) mod templates;
 pub(crate) mod eviction;
 pub(crate) mod control_group;
 mod map_guard;
+mod roster;
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
+use std::ops::ControlFlow;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
@@ -30,6 +32,8 @@ pub use builder::RegistryBuilder;
 use capacity::Capacity;
 pub use control_group::ControlGroup;
 pub(crate) use eviction::{AtKey, Counted, RegistryEntry, find_or_make};
+pub use roster::{EnlistedRegistry, Roster};
+use roster::{Listed, Look};
 pub(crate) use templates::Templates;
 
 /// Breakers by key, such as an endpoint or a tenant.
@@ -468,6 +472,31 @@ where
         guarded!(places, |guard| for place in places.values(&guard) {
             command.align(&**place.peek().shared());
         });
+    }
+}
+
+impl<K, C> Listed for Breakers<K, C>
+where
+    K: Hash + Eq + Clone + Send + Sync,
+    C: Clone + Send + Sync,
+{
+    fn name(&self) -> String {
+        self.templates.with(|template| template.name().to_owned())
+    }
+
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn visit(&self, look: &mut Look<'_>) -> ControlFlow<()> {
+        let places = &self.places;
+        guarded!(places, |guard| for place in places.values(&guard) {
+            let taken = place.take_unnoted(|it, number| self.on_first_use(it, number));
+            if let Some(breaker) = taken {
+                look(&breaker.with_classifier(DefaultClassifier))?;
+            }
+        });
+        ControlFlow::Continue(())
     }
 }
 

@@ -50,6 +50,7 @@ mod registry_reconfigure;
 mod resized_window;
 mod retry_after;
 mod retry_budget;
+mod roster;
 mod sampling;
 mod saved;
 mod slow_probes;
