@@ -2,6 +2,7 @@
 
 mod validate;
 mod reconfigure;
+mod watchers;
 #[cfg(feature = "serde")]
 mod restore;
 
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::validate::Checked;
+#[cfg(feature = "registry")]
+pub(crate) use self::watchers::Roll;
 use crate::adaptive::AdaptiveConfig;
 use crate::breaker::CircuitBreaker;
 use crate::breaker::shared::SharedBreaker;
@@ -19,7 +22,7 @@ use crate::engine::probe_queue::ProbeQueue;
 use crate::engine::{Core, Mode, OptionalParts, Parts, Settings, Switch};
 use crate::error::ConfigError;
 use crate::events::listeners::{Listener, Listeners};
-use crate::events::{Transition, WouldTrip, WouldTripListener};
+use crate::events::{Transition, WouldTripListener};
 use crate::latency::times::{Timed, Times};
 use crate::name::Name;
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
@@ -85,13 +88,6 @@ pub struct CircuitBreakerBuilder<C = DefaultClassifier> {
     classifier: C,
 }
 
-/// A list that breakers are put on when they are built.
-#[cfg(feature = "registry")]
-pub(crate) trait Roll: Send + Sync {
-    /// Lists a breaker, without keeping it alive.
-    fn enlist(&self, breaker: &Arc<SharedBreaker>);
-}
-
 impl CircuitBreaker {
     /// Makes a breaker with defaults that suit a service.
     ///
@@ -155,23 +151,6 @@ impl<C> CircuitBreakerBuilder<C> {
             number,
             ..self
         }
-    }
-
-    /// Puts breakers on this list when they are built.
-    #[cfg(feature = "registry")]
-    pub(crate) fn on_roll(mut self, roll: Arc<dyn Roll>) -> Self {
-        let is_it =
-            |other: &Arc<dyn Roll>| std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(&roll));
-        if !self.rolls.iter().any(is_it) {
-            self.rolls.push(roll);
-        }
-        self
-    }
-
-    /// The number of lists that breakers are put on.
-    #[cfg(feature = "registry")]
-    pub(crate) fn rolls(&self) -> usize {
-        self.rolls.len()
     }
 
     /// Sets the recent calls that the policies judge. [`Window`] explains how to choose.
@@ -315,32 +294,6 @@ impl<C> CircuitBreakerBuilder<C> {
     /// [`Transition::missed`] says how many.
     pub fn on_transition(mut self, listener: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
         self.listeners.push(Arc::new(listener));
-        self
-    }
-
-    /// Adds a listener that is told when the breaker would trip, but may not.
-    ///
-    /// It is told once each time that the policies become satisfied
-    ///
-    /// - while the breaker [only measures](State::MetricsOnly), or
-    /// - while as many breakers of its group or registry are open as
-    ///   [may be](crate::registry::ControlGroup::with_max_open_share).
-    ///
-    /// [`Snapshot::would_have_opened`](crate::Snapshot::would_have_opened) counts the same. The
-    /// breaker looks at its policies after a failed or slow call, as it does to trip. So it notices
-    /// at such a call that they are no longer satisfied. After that they can become satisfied
-    /// again. A transition also starts over. Policies that look at percentiles are asked once in a
-    /// while.
-    ///
-    /// The listener runs on the thread whose call was judged, after the call was recorded. Keep it
-    /// short. It may call the breaker. If it panics, it harms no call and no other listener. Two
-    /// threads may tell at the same time, so events may come out of order. A closed breaker that
-    /// has no cause to trip pays nothing for it. `CircuitBreaker::reconfigure` refuses this setting,
-    /// because a breaker keeps its listeners.
-    ///
-    /// [`WouldTrip`](crate::events::WouldTrip) has an example.
-    pub fn on_would_trip(mut self, listener: impl Fn(&WouldTrip) + Send + Sync + 'static) -> Self {
-        self.would_trip.push(Arc::new(listener));
         self
     }
 

@@ -9,7 +9,7 @@ use crossbeam_queue::SegQueue;
 use papaya::HashMap;
 
 use super::capacity::Capacity;
-use super::roster::{Listed, Roster};
+use super::roster::{ListedRegistry, Roster};
 use super::{Breakers, Naming, Registry, Templates};
 use crate::builder::CircuitBreakerBuilder;
 use crate::clock::saturating_nanos;
@@ -230,7 +230,8 @@ impl<K, C> RegistryBuilder<K, C> {
             group.admit(member);
         }
         for roster in &self.rosters {
-            let registry: std::sync::Weak<dyn Listed> = Arc::<Breakers<K, C>>::downgrade(&breakers);
+            let registry: std::sync::Weak<dyn ListedRegistry> =
+                Arc::<Breakers<K, C>>::downgrade(&breakers);
             roster.add(registry);
         }
         Ok(Registry(breakers))

@@ -33,7 +33,7 @@ use capacity::Capacity;
 pub use control_group::ControlGroup;
 pub(crate) use eviction::{AtKey, Counted, RegistryEntry, find_or_make};
 pub use roster::{EnlistedRegistry, Roster};
-use roster::{Listed, Look};
+use roster::{ListedRegistry, Look};
 pub(crate) use templates::Templates;
 
 /// Breakers by key, such as an endpoint or a tenant.
@@ -475,7 +475,7 @@ where
     }
 }
 
-impl<K, C> Listed for Breakers<K, C>
+impl<K, C> ListedRegistry for Breakers<K, C>
 where
     K: Hash + Eq + Clone + Send + Sync,
     C: Clone + Send + Sync,

@@ -73,7 +73,7 @@ struct List {
 #[derive(Clone)]
 enum Entry {
     Breaker(Weak<SharedBreaker>),
-    Registry(Weak<dyn Listed>),
+    Registry(Weak<dyn ListedRegistry>),
 }
 
 impl Entry {
@@ -86,7 +86,7 @@ impl Entry {
 }
 
 /// A registry that a roster can list.
-pub(super) trait Listed: Send + Sync {
+pub(super) trait ListedRegistry: Send + Sync {
     /// The template's name.
     fn name(&self) -> String;
     /// The number of breakers.
@@ -193,7 +193,7 @@ impl Roster {
     }
 
     /// Lists a registry as a whole.
-    pub(super) fn add(&self, registry: Weak<dyn Listed>) {
+    pub(super) fn add(&self, registry: Weak<dyn ListedRegistry>) {
         self.0.admit(Entry::Registry(registry));
     }
 }
@@ -254,7 +254,7 @@ fn first_of(
 ///
 /// It keeps the registry alive, so don't hold it for long.
 #[derive(Clone)]
-pub struct EnlistedRegistry(Arc<dyn Listed>);
+pub struct EnlistedRegistry(Arc<dyn ListedRegistry>);
 
 impl EnlistedRegistry {
     /// The name of the registry's template.
