@@ -530,7 +530,7 @@ fn compare_with(
             .into_iter()
             .chain([Cause::Isolated, Cause::Released])
     };
-    for cause in trips.iter().chain(back).cloned().chain(others()) {
+    for cause in trips.iter().chain(back).copied().chain(others()) {
         let cause_reached = reached.borrow().contains(&std::mem::discriminant(&cause));
         assert!(cause_reached, "no case came to {cause:?}");
     }
