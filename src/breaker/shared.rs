@@ -1,16 +1,13 @@
 //! The part of a breaker that all its clones and permits share.
 
-use std::num::NonZero;
 use std::time::Duration;
 
 use crate::breaker::nested::{self, OuterCall};
-use crate::clock::context::CallContext;
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::engine::{Core, Refusal, Ticket};
-use crate::error::Rejected;
-use crate::outcome::Outcome;
-use crate::state::Generation;
-use crate::sync::thread_slot::ThreadSlot;
+use crate::{
+    clock::context::CallContext, error::Rejected, state::Generation, sync::thread_slot::ThreadSlot,
+};
 
 /// The core with its clock.
 pub(crate) struct SharedBreaker {
@@ -73,18 +70,11 @@ impl CallContext for SharedBreaker {
 }
 
 impl SharedBreaker {
+    /// Asks for a call. With `IS_CALL`, this thread runs it until it is settled.
     #[inline]
-    pub(crate) fn admit(&self) -> Result<Ticket, Rejected> {
+    pub(crate) fn admit<const IS_CALL: bool>(&self) -> Result<Ticket, Rejected> {
         self.core
-            .admit(self)
-            .map_err(|refusal| self.rejected(refusal))
-    }
-
-    /// Like [`admit`](Self::admit), for a call that this thread runs until it is settled.
-    #[inline]
-    pub(crate) fn admit_call(&self) -> Result<Ticket, Rejected> {
-        self.core
-            .admit_call(self)
+            .admit_as::<IS_CALL>(self)
             .map_err(|refusal| self.rejected(refusal))
     }
 
@@ -107,29 +97,11 @@ impl SharedBreaker {
         }
     }
 
-    /// Notes the `Retry-After` of a call, if the breaker records this call.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn note_retry_after_of(&self, ticket: Ticket, retry_after: Duration) {
-        if ticket.is_recorded() {
-            self.note_retry_after(retry_after);
-        }
-    }
-
     /// Notes how long the dependency wants no calls, whatever the call.
     #[cold]
     #[inline(never)]
     pub(crate) fn note_retry_after(&self, retry_after: Duration) {
         self.core
             .note_retry_after(saturating_nanos(retry_after), self.nanos());
-    }
-
-    #[allow(
-        clippy::inline_always,
-        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
-    )]
-    #[inline(always)]
-    pub(crate) fn finish(&self, ticket: Ticket, outcome: Outcome, took: Option<NonZero<u64>>) {
-        self.core.record(ticket, outcome, took, self);
     }
 }

@@ -39,7 +39,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// [`WouldTrip`](crate::events::WouldTrip) has an example.
     pub fn on_would_trip(mut self, listener: impl Fn(&WouldTrip) + Send + Sync + 'static) -> Self {
-        self.would_trip.push(Arc::new(listener));
+        self.fixed.would_trip.push(Arc::new(listener));
         self
     }
 }
@@ -50,14 +50,14 @@ impl<C> CircuitBreakerBuilder<C> {
     pub(crate) fn on_roll(mut self, roll: Arc<dyn Roll>) -> Self {
         let is_it =
             |other: &Arc<dyn Roll>| std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(&roll));
-        if !self.rolls.iter().any(is_it) {
-            self.rolls.push(roll);
+        if !self.fixed.rolls.iter().any(is_it) {
+            self.fixed.rolls.push(roll);
         }
         self
     }
 
     /// The number of lists that breakers are put on.
     pub(crate) fn rolls(&self) -> usize {
-        self.rolls.len()
+        self.fixed.rolls.len()
     }
 }

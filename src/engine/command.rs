@@ -1,7 +1,6 @@
 //! Commands: the states that a user chooses.
 
-use super::Core;
-use super::view::with_view;
+use super::{Core, view::with_view};
 use crate::events::Cause;
 use crate::recovery::{OpenTimes, Streak};
 use crate::state::{Interrupted, Moment, Phase, State};
@@ -46,15 +45,19 @@ impl Core {
         if phase == Phase::MetricsOnly {
             self.expect_would_trips();
         }
+        self.enter(now, |present| (present != phase).then_some(phase));
+    }
+
+    /// Enters the phase that `next` names by hand, unless `next` names none.
+    fn enter(&self, now: u64, next: impl Fn(Phase) -> Option<Phase>) {
         let mut seen = self.state.load();
-        while seen.phase() != phase {
+        while let Some(phase) = next(seen.phase()) {
             match self.state.change(seen, phase) {
                 Ok(moved) => return self.entered(moved, now, Cause::Manual),
                 Err(found) => seen = found,
             }
         }
     }
-
     /// Rejects all calls until [`release`](Self::release), or until another command.
     ///
     /// Does nothing if the breaker is already forced open, by hand or by an isolation.
@@ -64,7 +67,8 @@ impl Core {
             match self.state.change(seen, Phase::Isolated(interrupted)) {
                 Ok(moved) => {
                     if moved.from == State::Closed {
-                        self.look_back(moved, seen.generation(), now);
+                        let healthy = self.age(seen.generation(), now);
+                        self.forget_openings(moved.generation, |times| times.is_over(healthy));
                     }
                     return self.entered(moved, now, Cause::Isolated);
                 }

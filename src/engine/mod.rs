@@ -31,14 +31,11 @@ mod persist;
 
 use self::parts::LateParts;
 use self::view::with_view;
-use crate::events::WouldTripListener;
-use crate::events::listeners::Listeners;
-use crate::name::Name;
-use crate::recovery::{LatestOpening, OpenTimes, RetryAfter};
+use crate::events::{WouldTripListener, listeners::Listeners};
+use crate::recovery::{LatestOpening, RetryAfter};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State};
-use crate::sync::LateBox;
-use crate::window::GenerationCounter;
+use crate::{name::Name, sync::LateBox, window::GenerationCounter};
 pub use call::{Refusal, Ticket};
 #[cfg(feature = "registry")]
 pub use eviction::EvictionRank;
@@ -52,7 +49,7 @@ pub use peek::Prospect;
 #[cfg(feature = "serde")]
 pub use persist::SavedCore;
 pub use reconfigure::Reconfigured;
-pub use settings::{Mode, Settings, Switch};
+pub use settings::{Settings, Switch};
 
 /// A breaker without its clock and without the types of the calls.
 #[derive(Debug)]
@@ -81,7 +78,7 @@ impl Core {
         if let (State::Open | State::HalfOpen, Some(times)) = (state, open_times) {
             latest_opening.note(Generation::FIRST, times.by_hand());
         }
-        let open_for = open_times.map_or(settings.open_for, OpenTimes::first);
+        let open_for = open_times.map_or(settings.open_for, |it| it.first);
         let phase = match state {
             State::Closed => Phase::Closed,
             State::Open => Phase::Open {
@@ -106,9 +103,9 @@ impl Core {
             late.get_or_init(Box::default);
         }
         Self {
-            state: AtomicState::timed(phase, is_timed),
-            run: GenerationCounter::new(),
-            retry_after: RetryAfter::new(),
+            state: AtomicState::beginning(Generation::FIRST, phase, is_timed),
+            run: GenerationCounter::default(),
+            retry_after: RetryAfter::default(),
             latest_opening,
             parts,
             history: History::new(date_of(now)),
@@ -126,12 +123,9 @@ impl Core {
 
     /// Gives the jitter a seed, so that breakers of different seeds jitter differently.
     #[must_use]
-    pub fn with_seed(self, seed: u64) -> Self {
-        let latest_opening = self.latest_opening.with_seed(seed);
-        Self {
-            latest_opening,
-            ..self
-        }
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.latest_opening = self.latest_opening.with_seed(seed);
+        self
     }
 
     /// The mode and the start state that the current settings give.

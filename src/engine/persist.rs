@@ -2,20 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Core;
-use super::parts::Parts;
 use super::view::{Configuration, View, with_view};
-use crate::adaptive::SavedEvidence;
-use crate::clock::Now;
-use crate::clock::context::CallContext;
-use crate::error::ConfigError;
-use crate::latency::baseline::SavedPercentileBaseline;
-use crate::latency::times::Timed;
+use super::{Core, parts::Parts};
 use crate::recovery::{MaxRetryAfter, SavedRecovery};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State, StateWord};
 use crate::util::checksum::{Checksum, Summed, summed};
-use crate::window::{GenerationCounter, SavedWindow};
+use crate::window::{Call, GenerationCounter, SavedWindow};
+use crate::{
+    adaptive::SavedEvidence, clock::Now, clock::context::CallContext, error::ConfigError,
+    latency::baseline::SavedPercentileBaseline, latency::times::Timed,
+};
 
 /// The saved state of a breaker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -188,7 +185,7 @@ impl Core {
         let limit = limit.map(|timed| (true, timed.limit()));
         let (is_timed, limit) = limit.unwrap_or_default();
         // The current settings take precedence over the former ones.
-        let phase = settings.switch.mode.held();
+        let phase = settings.switch.held_by_mode();
         let phase = phase.unwrap_or_else(|| saved.phase(elapsed, now));
         if phase == Phase::MetricsOnly {
             self.late.get_or_init(Box::default);
@@ -265,9 +262,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         let evidence = self.evidence();
         let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
-        let counts = ring.failures_and_slow(generation, reading, context);
+        let call = Call::new(generation, reading, context);
+        let counts = ring.failures_and_slow(call);
         // A state that the settings hold isn't saved. The next settings decide about it.
-        let phase = match self.settings().switch.mode.held() {
+        let phase = match self.settings().switch.held_by_mode() {
             Some(held) if held == phase => Phase::Closed,
             _ => phase,
         };
@@ -276,9 +274,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             generation: self.history.number(generation),
             age: saturated(self.age(generation, now)),
             left_open,
-            run: ring.run_held(self.run.get(generation), &counts, reading, context),
+            run: ring.run_held(self.run.get(generation), &counts, call),
             slower_than: timed.and_then(Timed::limit).map(saturated),
-            window: ring.save(counted, reading, context),
+            window: ring.save(Call::new(counted, reading, context)),
             evidence: evidence.map(|it| it.save(generation, date_of(now))),
             recovery: SavedRecovery {
                 streak: self.open_times().map(|_| self.latest_opening.get().save()),

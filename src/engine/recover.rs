@@ -1,25 +1,23 @@
 //! How a breaker that has tripped recovers: by probes and, with an adaptive recovery, by a ramp.
 
-use std::cell::Cell;
-use std::num::NonZero;
+use std::{cell::Cell, num::NonZero};
 
-use super::call::Call;
+use super::call::{Call, Ended};
 use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::outcome::Outcome;
-use crate::recovery::{Ask, RampReport};
-use crate::state::history::date_of;
+use crate::recovery::{AdaptiveRecovery, Ask, RampReport};
 use crate::state::{
     Generation, PackedRound, Phase, ProbeReport, ProbeVerdict, Probes, State, StateChange,
     StateWord,
 };
-use crate::window::ClockReading;
+use crate::{
+    clock::context::CallContext, events::Cause, outcome::Outcome, state::history::date_of,
+    window::ClockReading,
+};
 
 /// A probe, or a call that a ramp has admitted, at its end.
 #[derive(Clone, Copy)]
-struct Ended {
+struct EndedProbe {
     ticket: Ticket,
     outcome: Outcome,
     /// Whether the call took longer than the limit for slow calls.
@@ -32,9 +30,19 @@ struct Ended {
     now: u64,
 }
 
-impl Ended {
+impl EndedProbe {
     fn succeeded(self) -> bool {
         self.outcome == Outcome::Success && !self.is_slow
+    }
+
+    fn report(self, adaptive: &AdaptiveRecovery) -> RampReport {
+        RampReport {
+            ticket: self.ticket.admitted,
+            is_good: self.succeeded(),
+            began: self.began,
+            now: self.now,
+            spacing: adaptive.outage.spacing(),
+        }
     }
 
     /// The cause of the transition that this call has decided as a probe.
@@ -112,11 +120,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         let generation = seen.generation();
-        let call = |generation| Call {
-            generation,
-            reading,
-            context,
-        };
+        let call = |generation| Call::new(generation, reading, context);
         let half_open = |wait| self.refuse(State::HalfOpen, wait, call(generation));
         let (Some(adaptive), Phase::Ramp(round)) = (self.adaptive(), seen.phase()) else {
             // Only an adaptive recovery makes ramps.
@@ -127,10 +131,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let spacing = adaptive.outage.spacing();
         match adaptive.ramp.ask(round, now, timeout, spacing) {
             Ask::Admitted => {
-                let ticket = Ticket {
-                    admitted: Core::in_round(generation, round.pack()),
-                    begin: reading.raw,
-                };
+                let admitted = Core::in_round(generation, round.pack());
+                let begin = reading.raw;
+                let ticket = Ticket { admitted, begin };
                 Ok(ticket.begun::<IS_CALL>(context))
             }
             Ask::Rejected { retry_after } => Err(half_open(Some(retry_after))),
@@ -149,22 +152,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// Records the outcome of a probe, or of a call that a ramp has admitted.
     #[inline(never)]
-    pub(super) fn record_half_open(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
+    pub(super) fn record_half_open(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
         let ticket = ticket.ended(context);
         let (raw, now) = context.raw_and_nanos();
         let timed = self.timed();
-        let ended = Ended {
+        let Ended { outcome, took } = ended;
+        let ended = EndedProbe {
             ticket,
             outcome,
-            is_slow: timed.is_some_and(|it| it.took(ticket.begin, raw, given, context).is_slow),
+            is_slow: timed.is_some_and(|it| it.took(ticket.begin, raw, took, context).is_slow),
             began: context.nanos_at(ticket.begin),
-            took: given.map_or_else(|| context.nanos_between(ticket.begin, raw), NonZero::get),
+            took: took.map_or_else(|| context.nanos_between(ticket.begin, raw), NonZero::get),
             now,
         };
         if outcome != Outcome::Ignored {
@@ -181,7 +179,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ///
     /// If the call's generation is over, the calls in flight get more time, because they may take
     /// as long.
-    fn learn_duration(self, ended: Ended) {
+    fn learn_duration(self, ended: EndedProbe) {
         let took = ended.now.saturating_sub(ended.began);
         if let Some(adaptive) = self.adaptive() {
             adaptive.ramp.learn(took);
@@ -192,7 +190,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    fn record_ramp_call(self, ended: Ended) {
+    fn record_ramp_call(self, ended: EndedProbe) {
         let Some(adaptive) = self.adaptive() else {
             return;
         };
@@ -214,13 +212,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 moved.map(|moved| (moved, Cause::TripRequested))
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
-                let report = RampReport {
-                    ticket: ended.ticket.admitted,
-                    is_good: ended.succeeded(),
-                    began: ended.began,
-                    now: ended.now,
-                    spacing: adaptive.outage.spacing(),
-                };
+                let report = ended.report(adaptive);
                 adaptive.ramp.report(&self.state, report, reopen)
             }
         };
@@ -229,9 +221,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    fn record_probe(self, ended: Ended) {
+    fn record_probe(self, ended: EndedProbe) {
         let Settings { probes, .. } = *self.settings();
-        let Ended { outcome, now, .. } = ended;
+        let EndedProbe { outcome, now, .. } = ended;
         let generation = ended.ticket.admitted.generation();
         let (report, opening) = if ended.succeeded() {
             if let Some(moved) = self.begin_ramp(ended) {
@@ -263,11 +255,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         clippy::option_option,
         reason = "the outer one says whether there are ramps"
     )]
-    fn begin_ramp(self, ended: Ended) -> Option<Option<(StateChange, Cause)>> {
+    fn begin_ramp(self, ended: EndedProbe) -> Option<Option<(StateChange, Cause)>> {
         let adaptive = self.adaptive()?;
-        let generation = ended.ticket.admitted.generation();
-        let spacing = adaptive.outage.spacing();
-        let ramp = &adaptive.ramp;
-        Some(ramp.start(&self.state, generation, ended.took, ended.now, spacing))
+        let probe = ended.report(adaptive);
+        Some(adaptive.ramp.start(&self.state, probe, ended.took))
     }
 }

@@ -4,20 +4,15 @@
 //! the new generation. Listeners hear of it from that thread, or from the thread that is telling
 //! already.
 
-use super::Core;
-use super::call::Call;
 #[cfg(feature = "registry")]
 use super::open_share::Reserved;
 use super::view::{Configuration, View, with_view};
-use crate::clock::context::CallContext;
-use crate::events::listeners::LogEntry;
-use crate::events::{Cause, WouldTripReason};
-use crate::recovery::Streak;
-use crate::state::history::date_of;
+use super::{Core, call::Call};
+use crate::events::{Cause, WouldTripReason, listeners::LogEntry};
 use crate::state::{Judgement, Moment, Phase, State, StateChange, StateWord};
 #[cfg(feature = "async")]
 use crate::sync::{Ordering, fence};
-use crate::window::Ring;
+use crate::{clock::context::CallContext, recovery::Streak, state::history::date_of, window::Ring};
 
 /// An opening that is about to be made.
 #[derive(Clone, Copy)]
@@ -78,17 +73,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[cold]
     #[inline(never)]
     fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> Opening {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
         if let Some(adaptive) = self.adaptive() {
-            let calls = self.ring().calls(generation, reading, context);
             let within = self.lasted(generation, now);
-            // A window by count doesn't know over how much time its calls came.
             let calls = match self.ring() {
-                Ring::Time(_) => calls,
+                ring @ Ring::Time(_) => ring.calls(call),
+                // A window by count doesn't know over how much time its calls came.
                 Ring::Count(_) => 0,
             };
             adaptive.outage.start(now, calls, within);

@@ -1,192 +1,135 @@
-//! Packs a cause into words that fit into the listeners' log, and unpacks it.
+//! The table of causes: each cause's code in the listeners' log, its fields, and its sentence.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::Cause;
 use crate::clock::saturating_nanos;
+use crate::window::rate;
 
-impl Cause {
-    /// Packs the cause into words that fit into the listeners' log.
-    pub(crate) fn encode(self) -> [u64; 4] {
-        match self {
-            Self::ConsecutiveFailures { failures, limit } => [0, failures, limit.into(), 0],
-            Self::FailureCount {
-                failures,
-                calls,
-                limit,
-            } => [1, failures, calls, limit.into()],
-            Self::FailureRate {
-                failures,
-                calls,
-                threshold,
-            } => [2, failures, calls, threshold.to_bits()],
-            Self::TripRequested => [3, 0, 0, 0],
-            Self::OpenExpired => [4, 0, 0, 0],
-            Self::ProbesSucceeded { probes } => [5, probes.into(), 0, 0],
-            Self::ProbeFailed => [6, 0, 0, 0],
-            Self::ProbesOverdue { probes } => [7, probes.into(), 0, 0],
-            Self::Manual => [8, 0, 0, 0],
-            Self::SlowRate {
-                slow,
-                calls,
-                threshold,
-            } => [9, slow, calls, threshold.to_bits()],
-            Self::LatencyPercentile {
-                percentile,
-                measured,
-                limit,
-            } => [
-                10,
-                percentile.to_bits(),
-                saturating_nanos(measured),
-                saturating_nanos(limit),
-            ],
-            Self::SlowerThanUsual {
-                percentile,
-                measured,
-                usual,
-            } => [
-                11,
-                percentile.to_bits(),
-                saturating_nanos(measured),
-                saturating_nanos(usual),
-            ],
-            Self::ProbeSlow => [12, 0, 0, 0],
-            Self::BurnRate {
-                failures,
-                calls,
-                short_failures,
-                short_calls,
-                objective,
-                factor,
-            } => [
-                BURN_RATE | burning::count(burning::BESIDE_CODE, short_failures),
-                burning::count(burning::COUNT, failures) | burning::objective(objective),
-                burning::count(burning::COUNT, calls) | burning::factor(factor),
-                burning::count(burning::COUNT, short_calls),
-            ],
-            Self::ProbeSucceeded { share } => [20, share.to_bits(), 0, 0],
-            Self::RampCompleted { failures, calls } => [21, failures.into(), calls.into(), 0],
-            Self::RampFailed {
-                failures,
-                calls,
-                share,
-            } => [22, failures.into(), calls.into(), share.to_bits()],
-            Self::RampOverdue { share } => [23, share.to_bits(), 0, 0],
-            Self::EnoughProbesSucceeded { succeeded, probes } => {
-                [24, succeeded.into(), probes.into(), 0]
+/// Implements [`Cause`]'s log form and sentence from one row for each cause.
+///
+/// A row has the code, the fields in the order of their words, and the sentence's format.
+macro_rules! causes {
+    ($($code:literal $name:ident { $($field:ident),* } $text:literal $(, $value:expr)*;)*) => {
+        impl Cause {
+            /// The code and the fields, each in a word of its own.
+            fn words(self) -> (u64, [u64; 6]) {
+                match self {
+                    $(Self::$name { $($field),* } => ($code, padded([$($field.pack()),*])),)*
+                }
             }
-            Self::TooManyProbesFailed { failed, probes } => [25, failed.into(), probes.into(), 0],
-            Self::HealthCheckSucceeded => [26, 0, 0, 0],
-            Self::HealthCheckFailed => [27, 0, 0, 0],
-            Self::Reconfigured => [28, 0, 0, 0],
-            Self::Isolated => [40, 0, 0, 0],
-            Self::Released => [41, 0, 0, 0],
-            Self::Evidence {
-                failures,
-                calls,
-                within,
-                usual,
-                nats,
-                needed,
-            } => [
-                EVIDENCE | u64::from(failures.min(0xFFFF)) << 16 | u64::from(calls) << 32,
-                saturating_nanos(within),
-                usual.to_bits(),
-                pair(nats, needed),
-            ],
-        }
-    }
 
-    /// Unpacks what [`encode`](Self::encode) returned.
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "each was a u32 when it was encoded"
-    )]
-    pub(crate) fn decode([code, a, b, c]: [u64; 4]) -> Self {
-        match code & 0xFFFF {
-            0 => Self::ConsecutiveFailures {
-                failures: a,
-                limit: b as u32,
-            },
-            1 => Self::FailureCount {
-                failures: a,
-                calls: b,
-                limit: c as u32,
-            },
-            2 => Self::FailureRate {
-                failures: a,
-                calls: b,
-                threshold: f64::from_bits(c),
-            },
-            3 => Self::TripRequested,
-            4 => Self::OpenExpired,
-            5 => Self::ProbesSucceeded { probes: a as u32 },
-            6 => Self::ProbeFailed,
-            7 => Self::ProbesOverdue { probes: a as u32 },
-            9 => Self::SlowRate {
-                slow: a,
-                calls: b,
-                threshold: f64::from_bits(c),
-            },
-            10 => Self::LatencyPercentile {
-                percentile: f64::from_bits(a),
-                measured: Duration::from_nanos(b),
-                limit: Duration::from_nanos(c),
-            },
-            11 => Self::SlowerThanUsual {
-                percentile: f64::from_bits(a),
-                measured: Duration::from_nanos(b),
-                usual: Duration::from_nanos(c),
-            },
-            12 => Self::ProbeSlow,
-            BURN_RATE => Self::BurnRate {
-                failures: burning::COUNT.get(a),
-                calls: burning::COUNT.get(b),
-                short_failures: burning::BESIDE_CODE.get(code),
-                short_calls: burning::COUNT.get(c),
-                objective: burning::objective_of(a),
-                factor: burning::factor_of(b),
-            },
-            20 => Self::ProbeSucceeded {
-                share: f64::from_bits(a),
-            },
-            21 => Self::RampCompleted {
-                failures: a as u32,
-                calls: b as u32,
-            },
-            22 => Self::RampFailed {
-                failures: a as u32,
-                calls: b as u32,
-                share: f64::from_bits(c),
-            },
-            23 => Self::RampOverdue {
-                share: f64::from_bits(a),
-            },
-            24 => Self::EnoughProbesSucceeded {
-                succeeded: a as u32,
-                probes: b as u32,
-            },
-            25 => Self::TooManyProbesFailed {
-                failed: a as u32,
-                probes: b as u32,
-            },
-            26 => Self::HealthCheckSucceeded,
-            27 => Self::HealthCheckFailed,
-            28 => Self::Reconfigured,
-            40 => Self::Isolated,
-            41 => Self::Released,
-            EVIDENCE => Self::Evidence {
-                failures: (code >> 16) as u32 & 0xFFFF,
-                calls: (code >> 32) as u32,
-                within: Duration::from_nanos(a),
-                usual: f64::from_bits(b),
-                nats: f64::from(f32::from_bits((c >> 32) as u32)),
-                needed: f64::from(f32::from_bits(c as u32)),
-            },
-            _ => Self::Manual,
+            /// The cause with this code and these fields; [`Cause::Manual`] for an unknown code.
+            fn of_words(code: u64, words: [u64; 6]) -> Self {
+                let mut words = words.into_iter();
+                match code {
+                    $($code => Self::$name { $($field: next(&mut words)),* },)*
+                    _ => Self::Manual,
+                }
+            }
         }
-    }
+
+        impl fmt::Display for Cause {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$name { $($field),* } => write!(f, $text $(, $value)*),)*
+                }
+            }
+        }
+    };
+}
+
+causes! {
+    0 ConsecutiveFailures { failures, limit } "{failures} calls in a row failed (limit {limit})";
+    1 FailureCount { failures, calls, limit }
+        "{failures} of {calls} calls in the window failed (limit {limit})";
+    2 FailureRate { failures, calls, threshold }
+        "{failures} of {calls} calls in the window failed, {:.1} % (limit {:.1} %)",
+        100.0 * rate(failures, calls), 100.0 * threshold;
+    3 TripRequested {} "the dependency said so";
+    4 OpenExpired {} "its open time is over";
+    5 ProbesSucceeded { probes } "{probes} of {probes} probes succeeded";
+    6 ProbeFailed {} "a probe failed";
+    7 ProbesOverdue { probes } "{probes} probes did not report in time";
+    8 Manual {} "by hand";
+    9 SlowRate { slow, calls, threshold }
+        "{slow} of {calls} calls were slow, {:.1} % (limit {:.1} %)",
+        100.0 * rate(slow, calls), 100.0 * threshold;
+    10 LatencyPercentile { percentile, measured, limit }
+        "p{percentile} was {measured:.1?} (limit {limit:?})";
+    11 SlowerThanUsual { percentile, measured, usual }
+        "p{percentile} was {measured:.1?}, usually {usual:.1?}";
+    12 ProbeSlow {} "a probe took too long";
+    13 Evidence { failures, calls, within, usual, nats, needed }
+        "{failures} of {calls} calls failed in {within:.1?}; usual rate {:.1} %; \
+         evidence {nats:.1} nats of {needed:.1} needed",
+        100.0 * usual;
+    14 BurnRate { failures, calls, short_failures, short_calls, objective, factor }
+        "{failures} of {calls} calls in the window and {short_failures} of {short_calls} \
+         in its short stretch failed, {:.1} and {:.1} times what the objective {objective} \
+         allows (limit {factor})",
+        rate(failures, calls) / (1.0 - objective),
+        rate(short_failures, short_calls) / (1.0 - objective);
+    20 ProbeSucceeded { share }
+        "a probe succeeded; {:.1} % of the calls are let through", 100.0 * share;
+    21 RampCompleted { failures, calls }
+        "{failures} of {calls} calls failed with all let through";
+    22 RampFailed { failures, calls, share }
+        "{failures} of {calls} calls failed with {:.1} % let through", 100.0 * share;
+    23 RampOverdue { share }
+        "no call reported in time with {:.1} % let through", 100.0 * share;
+    24 EnoughProbesSucceeded { succeeded, probes }
+        "{succeeded} of up to {probes} probes succeeded";
+    25 TooManyProbesFailed { failed, probes } "{failed} of up to {probes} probes failed";
+    26 HealthCheckSucceeded {} "a health check succeeded";
+    27 HealthCheckFailed {} "a health check failed";
+    28 Reconfigured {} "reconfigured";
+    40 Isolated {} "its group was isolated";
+    41 Released {} "its group was released";
+}
+
+/// A field's type, as a word.
+trait Word {
+    fn pack(self) -> u64;
+    fn unpack(word: u64) -> Self;
+}
+
+macro_rules! words {
+    ($($type:ty: $pack:expr, $unpack:expr;)*) => {$(
+        impl Word for $type {
+            fn pack(self) -> u64 {
+                $pack(self)
+            }
+
+            fn unpack(word: u64) -> Self {
+                $unpack(word)
+            }
+        }
+    )*};
+}
+
+words! {
+    u64: u64::from, u64::from;
+    u32: u64::from, lower_half;
+    f64: f64::to_bits, f64::from_bits;
+    Duration: saturating_nanos, Duration::from_nanos;
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the caller wants that half"
+)]
+fn lower_half(word: u64) -> u32 {
+    word as u32
+}
+
+fn padded<const N: usize>(values: [u64; N]) -> [u64; 6] {
+    std::array::from_fn(|place| values.get(place).copied().unwrap_or(0))
+}
+
+fn next<T: Word>(words: &mut impl Iterator<Item = u64>) -> T {
+    T::unpack(words.next().unwrap_or(0))
 }
 
 /// The code of evidence. Its word also holds two numbers.
@@ -194,6 +137,53 @@ const EVIDENCE: u64 = 13;
 
 /// The code of a burn rate. Its word also holds a number.
 const BURN_RATE: u64 = 14;
+
+impl Cause {
+    /// Packs the cause into words that fit into the listeners' log.
+    pub(crate) fn encode(self) -> [u64; 4] {
+        let (code, words) = self.words();
+        match code {
+            EVIDENCE => {
+                let [failures, calls, within, usual, nats, needed] = words;
+                let counts = failures.min(0xFFFF) << 16 | calls << 32;
+                [code | counts, within, usual, pair(nats, needed)]
+            }
+            BURN_RATE => {
+                let [failures, calls, short_failures, short_calls, ..] = words;
+                let [.., objective, factor] = words.map(f64::from_bits);
+                [
+                    code | burning::count(burning::BESIDE_CODE, short_failures),
+                    burning::count(burning::COUNT, failures)
+                        | burning::decimal((1.0 - objective) * 1e6),
+                    burning::count(burning::COUNT, calls) | burning::decimal(factor * 1e3),
+                    burning::count(burning::COUNT, short_calls),
+                ]
+            }
+            _ => [code, words[0], words[1], words[2]],
+        }
+    }
+
+    /// Unpacks what [`encode`](Self::encode) returned.
+    pub(crate) fn decode([word, a, b, c]: [u64; 4]) -> Self {
+        let code = word & 0xFFFF;
+        let words = match code {
+            EVIDENCE => {
+                let [nats, needed] = unpair(c);
+                [word >> 16 & 0xFFFF, word >> 32, a, b, nats, needed]
+            }
+            BURN_RATE => [
+                burning::COUNT.get(a),
+                burning::COUNT.get(b),
+                burning::BESIDE_CODE.get(word),
+                burning::COUNT.get(c),
+                ((1e6 - burning::steps(a)) / 1e6).to_bits(),
+                (burning::steps(b) / 1e3).to_bits(),
+            ],
+            _ => padded([a, b, c]),
+        };
+        Self::of_words(code, words)
+    }
+}
 
 /// The packing of a burn rate's six numbers into four words.
 ///
@@ -214,6 +204,8 @@ const BURN_RATE: u64 = 14;
 /// ```
 mod burning {
     use crate::sync::field::Field;
+    use crate::util::number::whole;
+    use crate::window::rate;
 
     pub(super) const BESIDE_CODE: Field = Field::lowest(16).then(44);
     pub(super) const COUNT: Field = Field::lowest(44);
@@ -226,42 +218,26 @@ mod burning {
         field.of(calls.min(field.max()))
     }
 
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "rounded, and what is less than zero becomes zero"
-    )]
-    fn decimal(steps: f64) -> u64 {
-        DECIMAL.of((steps.round() as u64).min(DECIMAL.max()))
+    /// Puts a decimal into its field, as a number of steps.
+    pub(super) fn decimal(steps: f64) -> u64 {
+        count(DECIMAL, whole(steps.round()))
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "20 bits")]
-    fn steps(word: u64) -> f64 {
-        DECIMAL.get(word) as f64
-    }
-
-    pub(super) fn objective(objective: f64) -> u64 {
-        decimal((1.0 - objective) * 1e6)
-    }
-
-    pub(super) fn objective_of(word: u64) -> f64 {
-        (1e6 - steps(word)) / 1e6
-    }
-
-    pub(super) fn factor(factor: f64) -> u64 {
-        decimal(factor * 1e3)
-    }
-
-    pub(super) fn factor_of(word: u64) -> f64 {
-        steps(word) / 1e3
+    pub(super) fn steps(word: u64) -> f64 {
+        rate(DECIMAL.get(word), 1)
     }
 }
 
-/// Packs two numbers into one word, to seven digits.
+/// Packs two numbers, given as bits, into one word, to seven digits.
 #[allow(clippy::cast_possible_truncation, reason = "seven digits will do")]
-fn pair(upper: f64, lower: f64) -> u64 {
-    let bits = |number: f64| u64::from((number as f32).to_bits());
+fn pair(upper: u64, lower: u64) -> u64 {
+    let bits = |number: u64| u64::from((f64::from_bits(number) as f32).to_bits());
     bits(upper) << 32 | bits(lower)
+}
+
+/// The bits of the two numbers that [`pair`] packed.
+fn unpair(word: u64) -> [u64; 2] {
+    [word >> 32, word].map(|bits| f64::from(f32::from_bits(lower_half(bits))).to_bits())
 }
 
 #[cfg(test)]
@@ -343,6 +319,8 @@ mod tests {
             Cause::RampOverdue { share: 1.0 },
             Cause::HealthCheckSucceeded,
             Cause::Reconfigured,
+            Cause::Isolated,
+            Cause::Released,
             Cause::HealthCheckFailed,
             Cause::Evidence {
                 failures: 41,

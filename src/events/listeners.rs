@@ -13,13 +13,12 @@
 //! lasts.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::events::would_trip::shielded;
 use crate::events::{Cause, Transition};
 use crate::name::Name;
 use crate::state::State;
-use crate::sync::{AtomicU64, Ordering, Payload, fence};
+use crate::sync::{Ordering, Payload, Publisher, fence};
 
 /// A function that is told of transitions. Breakers made from one builder share it.
 pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
@@ -47,7 +46,7 @@ pub struct Listeners {
     /// the last transition.
     overflow: Slot,
     /// Twice the generation that is told next; plus one while a teller is at work.
-    turn: AtomicU64,
+    turn: Publisher,
     /// The transitions passed over since the last one told. Only the teller touches this word, and
     /// `turn` publishes it from teller to teller.
     missed: Payload,
@@ -57,7 +56,7 @@ pub struct Listeners {
 #[derive(Debug, Default)]
 pub struct Slot {
     /// Twice the generation that the slot holds; one less while it is being written; 0 at first.
-    stamp: AtomicU64,
+    stamp: Publisher,
     /// The entry, which the stamp publishes.
     words: [Payload; 6],
 }
@@ -72,9 +71,9 @@ impl Slot {
     }
 
     fn holds(&self, generation: u64) -> bool {
-        // Acquire: pairs with the Release store in `write`, so the words belong to this stamp.
-        // Otherwise they could be those of an older entry.
-        self.stamp.load(Ordering::Acquire) == Self::written(generation)
+        // The words that are read next belong to this stamp. Otherwise they could be those of an
+        // older entry.
+        self.stamp.load() == Self::written(generation)
     }
 
     /// Writes an entry, and returns whether it has.
@@ -82,8 +81,7 @@ impl Slot {
     /// The slot stays as it is while it is being written. It also keeps a later entry, and one that
     /// is `untold`.
     pub fn write(&self, entry: &LogEntry, untold: impl Fn(u64) -> bool) -> bool {
-        // Relaxed: the exchange below fails if the stamp has changed.
-        let seen = self.stamp.load(Ordering::Relaxed);
+        let seen = self.stamp.peek();
         let taken = seen % 2 == 1
             || seen >= Self::being_written(entry.generation)
             || (seen > 0 && untold(seen / 2));
@@ -91,13 +89,9 @@ impl Slot {
             return false;
         }
         let claimed = Self::being_written(entry.generation);
-        // Acquire: pairs with the Release store below. The entry that is overwritten is complete,
-        // and the words below are written after the slot is claimed. Otherwise two entries could
-        // mix. Relaxed: on failure another writer was first, and nothing is read.
-        let claim =
-            self.stamp
-                .compare_exchange(seen, claimed, Ordering::Acquire, Ordering::Relaxed);
-        if claim.is_err() {
+        // The entry that is overwritten is complete, and the words below are written after the slot
+        // is claimed. Otherwise two entries could mix.
+        if self.stamp.claim(seen, claimed).is_err() {
             return false;
         }
         // Release: pairs with the Acquire fence in `read_late`. A reader that has read a word of
@@ -109,10 +103,9 @@ impl Slot {
         for (word, value) in self.words.iter().zip([entry.at, states, code, a, b, c]) {
             word.store(value);
         }
-        // Release: pairs with the Acquire in `holds` and in `generation`. A reader that finds this
-        // stamp finds the words. Otherwise it could read those of an older entry.
-        self.stamp
-            .store(Self::written(entry.generation), Ordering::Release);
+        // A reader that finds this stamp in `holds` or in `generation` finds the words. Otherwise it
+        // could read those of an older entry.
+        self.stamp.publish(Self::written(entry.generation));
         true
     }
 
@@ -147,9 +140,9 @@ impl Slot {
     ///
     /// A writer that is not done yet will try to tell afterwards.
     fn generation(&self) -> u64 {
-        // Acquire: pairs with the Release store in `write`. The reader finds what the entry's
-        // writer wrote before, such as an earlier entry. Otherwise that entry could be passed over.
-        let stamp = self.stamp.load(Ordering::Acquire);
+        // The reader finds what the entry's writer wrote before, such as an earlier entry.
+        // Otherwise that entry could be passed over.
+        let stamp = self.stamp.load();
         if stamp.is_multiple_of(2) {
             stamp / 2
         } else {
@@ -158,19 +151,16 @@ impl Slot {
     }
 }
 
+/// The state with this discriminant.
 fn state_of(code: u64) -> State {
-    const STATES: [State; 6] = [
-        State::Closed,
-        State::Open,
-        State::HalfOpen,
-        State::ForcedOpen,
-        State::Disabled,
-        State::MetricsOnly,
-    ];
-    STATES
-        .into_iter()
-        .find(|state| *state as u64 == code)
-        .unwrap_or(State::Closed)
+    match code {
+        1 => State::Open,
+        2 => State::HalfOpen,
+        3 => State::ForcedOpen,
+        4 => State::Disabled,
+        5 => State::MetricsOnly,
+        _ => State::Closed,
+    }
 }
 
 impl Listeners {
@@ -185,7 +175,7 @@ impl Listeners {
                 told: listeners.into(),
                 log: (0..Self::LOG).map(|_| Slot::default()).collect(),
                 overflow: Slot::default(),
-                turn: AtomicU64::new(2),
+                turn: Publisher::new(2),
                 missed: Payload::new(0),
             })
         })
@@ -194,9 +184,7 @@ impl Listeners {
     /// Continues after `generation`, before any other thread knows of the breaker.
     #[cfg(feature = "serde")]
     pub(crate) fn go_on_after(&self, generation: u64) {
-        // Relaxed: no other thread knows of the breaker yet. The hand-over to another thread
-        // publishes this.
-        self.turn.store(2 * (generation + 1), Ordering::Relaxed);
+        self.turn.publish(2 * (generation + 1));
     }
 
     fn slot(&self, generation: u64) -> &Slot {
@@ -206,10 +194,10 @@ impl Listeners {
     /// Tells all listeners of `entry`, on this thread or on one that is telling already.
     pub fn tell(&self, name: &Name, entry: &LogEntry) {
         let is_in_log = self.slot(entry.generation).write(entry, |generation| {
-            // Acquire: pairs with the Release stores in `tell_what_is_there`. An entry before the
-            // turn has been read, so its slot may be overwritten. Otherwise a slot could be
-            // overwritten while the teller reads it.
-            generation >= self.turn.load(Ordering::Acquire) / 2
+            // An entry before the turn that `tell_what_is_there` published has been read, so its
+            // slot may be overwritten. Otherwise a slot could be overwritten while the teller reads
+            // it.
+            generation >= self.turn.load() / 2
         });
         if !is_in_log {
             self.overflow.write(entry, |_| false);
@@ -219,27 +207,18 @@ impl Listeners {
             // entry, and a teller that has stopped. At least one sees the other's word: the entry
             // or the turn. Otherwise both could return, and the entry would stay untold.
             fence(Ordering::SeqCst);
-            // Relaxed: the fence above orders this load, and the compare-exchange checks the value.
-            let turn = self.turn.load(Ordering::Relaxed);
+            // The fence above orders this load, and the exchange below checks the value.
+            let turn = self.turn.peek();
             let next = turn / 2;
             if turn % 2 == 1 || !self.can_go_on(next) {
                 return;
             }
-            // Acquire: pairs with the Release store below. This teller finds what the last one has
-            // left in `missed`. Otherwise a transition could be reported as missed twice, or never.
-            // Relaxed: on failure another thread is telling, or has told, and nothing is read.
-            if self
-                .turn
-                .compare_exchange(turn, turn + 1, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-            {
-                continue;
+            // This teller finds what the last one has left in `missed`. Otherwise a transition could
+            // be reported as missed twice, or never.
+            if self.turn.claim(turn, turn + 1).is_ok() {
+                let next = self.tell_what_is_there(name, next);
+                self.turn.publish(2 * next);
             }
-            let next = self.tell_what_is_there(name, next);
-            // Release: pairs with the Acquire of the exchange above. The next teller finds what
-            // this one has left in `missed`. Otherwise a transition could be reported as missed
-            // twice, or never.
-            self.turn.store(2 * next, Ordering::Release);
         }
     }
 
@@ -266,23 +245,19 @@ impl Listeners {
             } else {
                 self.overflow.read_late(next)
             };
+            if entry.is_none() && !is_to_be_passed_over {
+                return next;
+            }
+            next += 1;
+            // This teller is done with the slot, and `tell` may overwrite it. Otherwise it could be
+            // overwritten while it is read here.
+            self.turn.publish(2 * next + 1);
+            let missed = self.missed.load();
             if let Some(entry) = entry {
-                next += 1;
-                // Release: pairs with the Acquire in `tell`. The slot has been read, and may be
-                // overwritten. Otherwise it could be overwritten while it is read here.
-                self.turn.store(2 * next + 1, Ordering::Release);
-                let missed = self.missed.load();
                 self.missed.store(0);
                 self.tell_one(name, &entry, missed);
-            } else if is_to_be_passed_over {
-                next += 1;
-                // Release: pairs with the Acquire in `tell`. This teller is done with the slot, and
-                // it may be overwritten. Otherwise it could be overwritten while it is read here.
-                self.turn.store(2 * next + 1, Ordering::Release);
-                let missed = self.missed.load();
-                self.missed.store(missed + 1);
             } else {
-                return next;
+                self.missed.store(missed + 1);
             }
         }
     }
@@ -290,11 +265,7 @@ impl Listeners {
     fn tell_one(&self, name: &Name, entry: &LogEntry, missed: u64) {
         let transition = Transition {
             name: name.clone(),
-            from: entry.from,
-            to: entry.to,
-            generation: entry.generation,
-            at: Duration::from_nanos(entry.at),
-            cause: entry.cause,
+            entry: *entry,
             missed,
         };
         for listener in &self.told {

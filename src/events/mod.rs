@@ -11,6 +11,8 @@ use std::time::Duration;
 use crate::name::Name;
 use crate::state::State;
 
+use self::listeners::LogEntry;
+
 pub use cause::Cause;
 pub use would_trip::{WouldTrip, WouldTripReason};
 pub(crate) use would_trip::{WouldTripListener, WouldTrips};
@@ -39,11 +41,7 @@ pub(crate) use would_trip::{WouldTripListener, WouldTrips};
 #[non_exhaustive]
 pub struct Transition {
     pub(crate) name: Name,
-    pub(crate) from: State,
-    pub(crate) to: State,
-    pub(crate) generation: u64,
-    pub(crate) at: Duration,
-    pub(crate) cause: Cause,
+    pub(crate) entry: LogEntry,
     pub(crate) missed: u64,
 }
 
@@ -57,31 +55,31 @@ impl Transition {
     /// The state that was left. A reset of a closed breaker leaves and enters the same state.
     #[must_use]
     pub fn from(&self) -> State {
-        self.from
+        self.entry.from
     }
 
     /// The state that was entered.
     #[must_use]
     pub fn to(&self) -> State {
-        self.to
+        self.entry.to
     }
 
     /// The generation that was entered: one more for each transition.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.entry.generation
     }
 
     /// When the transition was made, on the breaker's clock; see [`Clock::now`](crate::Clock::now).
     #[must_use]
     pub fn at(&self) -> Duration {
-        self.at
+        Duration::from_nanos(self.entry.at)
     }
 
     /// Why the transition was made.
     #[must_use]
     pub fn cause(&self) -> Cause {
-        self.cause
+        self.entry.cause
     }
 
     /// The number of transitions just before this one that the listeners were not told of.
@@ -96,20 +94,14 @@ impl Transition {
 
 impl fmt::Display for Transition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            from,
-            to,
-            generation,
-            cause,
-            missed,
-            ..
-        } = self;
+        let (name, missed) = (&self.name, self.missed);
+        let LogEntry { from, to, .. } = self.entry;
+        let (generation, cause) = (self.generation(), self.cause());
         write!(
             f,
             "{name}: {from} -> {to}, generation {generation}: {cause}"
         )?;
-        if *missed > 0 {
+        if missed > 0 {
             write!(f, " ({missed} transitions before this one were not told)")?;
         }
         Ok(())

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::settings::check_limit;
-use super::{Rule, TripPolicy};
+use super::settings::check_slow;
 use crate::adaptive::AdaptiveConfig;
 use crate::error::ConfigError;
 
@@ -16,37 +15,23 @@ pub struct Adaptive {
 }
 
 impl Adaptive {
-    pub(super) const DEFAULT: Self = Self {
-        config: AdaptiveConfig {
-            tolerate: 0.25,
-            false_trip_budget: Duration::from_secs(86_400),
-        },
-        slower_than: None,
-    };
-
     /// Sets the share of calls that may fail for any length of time: `0.0..=0.9` (default 0.25).
     ///
     /// One bad shard of four is not an outage for callers of the other three. With 0.0 the breaker
     /// trips on any share that is clearly above the usual one. It then trips sooner, and also where
     /// most calls still succeed.
-    pub fn tolerate(self, fraction: f64) -> Self {
-        let config = AdaptiveConfig {
-            tolerate: fraction,
-            ..self.config
-        };
-        Self { config, ..self }
+    pub fn tolerate(mut self, fraction: f64) -> Self {
+        self.config.tolerate = fraction;
+        self
     }
 
     /// Sets the mean time between two trips on mere noise: a minute to ten years (default a day).
     ///
     /// A longer time takes more evidence: ten times as long takes 2.3 nats more. Where 1 % of the
     /// calls usually fail, that is half a failed call.
-    pub fn false_trip_budget(self, duration: Duration) -> Self {
-        let config = AdaptiveConfig {
-            false_trip_budget: duration,
-            ..self.config
-        };
-        Self { config, ..self }
+    pub fn false_trip_budget(mut self, duration: Duration) -> Self {
+        self.config.false_trip_budget = duration;
+        self
     }
 
     /// Sets the limit above which a call is slow: 1 µs to 1 hour (default none).
@@ -55,18 +40,13 @@ impl Adaptive {
     /// the limit counts as failed too, unlike one that is dropped earlier.
     ///
     /// The breaker then measures how long calls take, which costs a second reading of the clock.
-    pub fn slower_than(self, duration: Duration) -> Self {
-        Self {
-            slower_than: Some(duration),
-            ..self
-        }
+    pub fn slower_than(mut self, duration: Duration) -> Self {
+        self.slower_than = Some(duration);
+        self
     }
 
     pub(super) fn check(&self, capacity: Option<u32>) -> Result<(), ConfigError> {
-        let AdaptiveConfig {
-            tolerate,
-            false_trip_budget,
-        } = self.config;
+        let tolerate = self.config.tolerate;
         if !(0.0..=0.9).contains(&tolerate) {
             return Err(ConfigError::new(
                 "trip_when.adaptive.tolerate",
@@ -75,11 +55,12 @@ impl Adaptive {
                 "it is a fraction: one call of four is 0.25",
             ));
         }
+        let budget = self.config.false_trip_budget;
         let ten_years = Duration::from_secs(10 * 365 * 86_400);
-        if !(Duration::from_secs(60)..=ten_years).contains(&false_trip_budget) {
+        if !(Duration::from_secs(60)..=ten_years).contains(&budget) {
             return Err(ConfigError::new(
                 "trip_when.adaptive.false_trip_budget",
-                format!("{false_trip_budget:?}"),
+                format!("{budget:?}"),
                 "in 60s..=10 years",
                 "a day suits most services",
             ));
@@ -92,20 +73,9 @@ impl Adaptive {
                 "use Window::time; the decision looks at single calls and not at the window's length",
             ));
         }
-        match self.slower_than {
-            None => Ok(()),
-            limit => check_limit(
-                "trip_when.adaptive.slower_than",
-                limit,
-                Duration::from_secs(3_600),
-                "in 1µs..=1h",
-            ),
+        if self.slower_than.is_none() {
+            return Ok(());
         }
-    }
-}
-
-impl From<Adaptive> for TripPolicy {
-    fn from(policy: Adaptive) -> Self {
-        Self(Rule::Adaptive(Box::new(policy)))
+        check_slow("trip_when.adaptive.slower_than", self.slower_than)
     }
 }

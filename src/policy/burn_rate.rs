@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Rule, TripPolicy};
+use super::TripPolicy;
 use crate::error::ConfigError;
 use crate::events::Cause;
 use crate::window::{Counts, Window, rate};
@@ -17,8 +17,9 @@ pub struct BurnRate {
     pub(super) min_calls: u32,
     /// The failure rate from which the policy trips: `factor × (1 − objective)`.
     threshold: f64,
-    /// The number of buckets of the short stretch. [`fit`](Self::fit) computes it.
-    short_buckets: u32,
+    /// The number of buckets of the short stretch, including the present one. [`fit`](Self::fit)
+    /// computes it.
+    pub(crate) short_buckets: u32,
 }
 
 impl TripPolicy {
@@ -88,11 +89,9 @@ impl BurnRate {
     /// to whole buckets, and the bucket that has just begun is added. Otherwise a single failure at
     /// the beginning of a bucket would look like a total outage. The whole stretch is shorter than
     /// the window.
-    pub fn short(self, duration: Duration) -> Self {
-        Self {
-            short: Some(duration),
-            ..self
-        }
+    pub fn short(mut self, duration: Duration) -> Self {
+        self.short = Some(duration);
+        self
     }
 
     /// Judges nothing before the window holds `calls` calls (default 100, at least 1).
@@ -100,16 +99,9 @@ impl BurnRate {
     /// With `calls` calls, a trip takes factor × (1 − objective) × `calls` failures. If that is
     /// less than about five, a breaker with little traffic trips by chance. A factor of 14.4 and an
     /// objective of 0.999 need 350 calls.
-    pub fn min_calls(self, calls: u32) -> Self {
-        Self {
-            min_calls: calls,
-            ..self
-        }
-    }
-
-    /// The number of buckets of the short stretch, including the present one.
-    pub(crate) fn short_buckets(&self) -> u32 {
-        self.short_buckets
+    pub fn min_calls(mut self, calls: u32) -> Self {
+        self.min_calls = calls;
+        self
     }
 
     /// Whether the short stretch may reach the threshold, with these failures and at least these
@@ -124,9 +116,7 @@ impl BurnRate {
 
     /// Returns the cause if the window alone is reason to trip.
     pub(super) fn judge(&self, counts: &Counts) -> Option<Cause> {
-        let calls = counts.calls();
-        let trips =
-            calls >= u64::from(self.min_calls) && rate(counts.failures, calls) >= self.threshold;
+        let trips = counts.calls() >= self.min_calls.into() && self.may_trip(counts);
         trips.then(|| self.cause(counts, &Counts::default()))
     }
 
@@ -226,11 +216,5 @@ impl BurnRate {
         }
         self.short_buckets = whole + 1;
         Ok(())
-    }
-}
-
-impl From<BurnRate> for TripPolicy {
-    fn from(policy: BurnRate) -> Self {
-        Self(Rule::BurnRate(Box::new(policy)))
     }
 }

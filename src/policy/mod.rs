@@ -12,7 +12,7 @@ pub use burn_rate::BurnRate;
 pub(crate) use policies::Policies;
 pub use settings::{FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
 
-use self::settings::{check_limit, check_percentile};
+use self::settings::{check_limit, check_percentile, check_share, check_slow};
 use crate::adaptive::AdaptiveConfig;
 use crate::clock::saturating_nanos;
 use crate::error::ConfigError;
@@ -68,6 +68,24 @@ enum Rule {
 }
 
 const _: () = assert!(size_of::<TripPolicy>() <= 16);
+
+macro_rules! boxed {
+    ($($rule:ident),*) => {$(
+        impl From<$rule> for TripPolicy {
+            fn from(policy: $rule) -> Self {
+                Self(Rule::$rule(Box::new(policy)))
+            }
+        }
+    )*};
+}
+
+boxed!(
+    SlowRate,
+    BurnRate,
+    LatencyPercentile,
+    SlowerThanUsual,
+    Adaptive
+);
 
 impl TripPolicy {
     /// The most policies that a breaker may have. Each failing call asks all of them.
@@ -220,7 +238,13 @@ impl TripPolicy {
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn adaptive() -> Adaptive {
-        Adaptive::DEFAULT
+        Adaptive {
+            config: AdaptiveConfig {
+                tolerate: 0.25,
+                false_trip_budget: Duration::from_secs(86_400),
+            },
+            slower_than: None,
+        }
     }
 
     /// The default policies: 5 failures in a row, or half of at least 10 calls. If the window holds
@@ -260,31 +284,12 @@ impl TripPolicy {
                 threshold,
                 min_calls,
             } => {
-                if !(*threshold > 0.0 && *threshold <= 1.0) {
-                    return Err(ConfigError::new(
-                        "trip_when.failure_rate",
-                        threshold,
-                        "above 0.0 and at most 1.0",
-                        "it is a fraction: half of the calls is 0.5",
-                    ));
-                }
+                check_share("trip_when.failure_rate", *threshold)?;
                 fits("trip_when.failure_rate.min_calls", *min_calls)
             }
             Rule::SlowRate(rate) => {
-                if !(rate.threshold > 0.0 && rate.threshold <= 1.0) {
-                    return Err(ConfigError::new(
-                        "trip_when.slow_rate",
-                        rate.threshold,
-                        "above 0.0 and at most 1.0",
-                        "it is a fraction: half of the calls is 0.5",
-                    ));
-                }
-                check_limit(
-                    "trip_when.slow_rate.slower_than",
-                    rate.slower_than,
-                    Duration::from_secs(3_600),
-                    "in 1µs..=1h",
-                )?;
+                check_share("trip_when.slow_rate", rate.threshold)?;
+                check_slow("trip_when.slow_rate.slower_than", rate.slower_than)?;
                 fits("trip_when.slow_rate.min_calls", rate.min_calls)
             }
             Rule::LatencyPercentile(policy) => {

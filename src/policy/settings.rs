@@ -20,11 +20,9 @@ impl FailureRate {
     ///
     /// With too few calls, two failures of three trip. With too many, a dependency that is rarely
     /// called is never judged.
-    pub fn min_calls(self, calls: u32) -> Self {
-        Self {
-            min_calls: calls,
-            ..self
-        }
+    pub fn min_calls(mut self, calls: u32) -> Self {
+        self.min_calls = calls;
+        self
     }
 }
 
@@ -51,26 +49,16 @@ impl SlowRate {
     ///
     /// A call that takes exactly this long isn't slow. All [`slow_rate`](TripPolicy::slow_rate)
     /// policies of a breaker have the same limit.
-    pub fn slower_than(self, duration: Duration) -> Self {
-        Self {
-            slower_than: Some(duration),
-            ..self
-        }
+    pub fn slower_than(mut self, duration: Duration) -> Self {
+        self.slower_than = Some(duration);
+        self
     }
 
     /// Judges nothing before there are `calls` calls, overdue ones included (default 10, at least
     /// 1).
-    pub fn min_calls(self, calls: u32) -> Self {
-        Self {
-            min_calls: calls,
-            ..self
-        }
-    }
-}
-
-impl From<SlowRate> for TripPolicy {
-    fn from(rate: SlowRate) -> Self {
-        Self(Rule::SlowRate(Box::new(rate)))
+    pub fn min_calls(mut self, calls: u32) -> Self {
+        self.min_calls = calls;
+        self
     }
 }
 
@@ -87,25 +75,15 @@ impl LatencyPercentile {
     pub(super) const DEFAULT_MIN_CALLS: u32 = 100;
 
     /// Sets the limit above which the percentile trips: 1 µs to 1 minute. It must be set.
-    pub fn above(self, duration: Duration) -> Self {
-        Self {
-            above: Some(duration),
-            ..self
-        }
+    pub fn above(mut self, duration: Duration) -> Self {
+        self.above = Some(duration);
+        self
     }
 
     /// Judges nothing before the window holds `calls` calls (default 100, at least 1).
-    pub fn min_calls(self, calls: u32) -> Self {
-        Self {
-            min_calls: calls,
-            ..self
-        }
-    }
-}
-
-impl From<LatencyPercentile> for TripPolicy {
-    fn from(percentile: LatencyPercentile) -> Self {
-        Self(Rule::LatencyPercentile(Box::new(percentile)))
+    pub fn min_calls(mut self, calls: u32) -> Self {
+        self.min_calls = calls;
+        self
     }
 }
 
@@ -120,24 +98,25 @@ pub struct SlowerThanUsual {
 
 impl SlowerThanUsual {
     /// Sets the percentile that is compared: `1.0..=99.999` (default 90.0).
-    pub fn percentile(self, percentile: f64) -> Self {
-        Self { percentile, ..self }
+    pub fn percentile(mut self, percentile: f64) -> Self {
+        self.percentile = percentile;
+        self
     }
 
     /// Judges nothing and learns nothing before the window holds `calls` calls (default 100, at
     /// least 1).
-    pub fn min_calls(self, calls: u32) -> Self {
-        Self {
-            min_calls: calls,
-            ..self
-        }
+    pub fn min_calls(mut self, calls: u32) -> Self {
+        self.min_calls = calls;
+        self
     }
 }
 
-impl From<SlowerThanUsual> for TripPolicy {
-    fn from(comparison: SlowerThanUsual) -> Self {
-        Self(Rule::SlowerThanUsual(Box::new(comparison)))
-    }
+/// Checks the limit above which a call is slow.
+pub(super) fn check_slow(
+    setting: &'static str,
+    limit: Option<Duration>,
+) -> Result<(), ConfigError> {
+    check_limit(setting, limit, Duration::from_secs(3_600), "in 1µs..=1h")
 }
 
 pub(super) fn check_limit(
@@ -157,6 +136,19 @@ pub(super) fn check_limit(
         )),
         None => Err(ConfigError::new(setting, "unset", expected, hint)),
     }
+}
+
+/// Checks a share of the calls at which a policy trips.
+pub(super) fn check_share(setting: &'static str, share: f64) -> Result<(), ConfigError> {
+    if share > 0.0 && share <= 1.0 {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        setting,
+        share,
+        "above 0.0 and at most 1.0",
+        "it is a fraction: half of the calls is 0.5",
+    ))
 }
 
 pub(super) fn check_percentile(setting: &'static str, percentile: f64) -> Result<(), ConfigError> {

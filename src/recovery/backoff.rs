@@ -68,7 +68,7 @@ pub enum Jitter {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "a backoff does nothing until a builder is given it"]
 pub struct Backoff {
-    pub(super) base: Duration,
+    pub(crate) base: Duration,
     pub(super) factor: f64,
     pub(super) longest: Duration,
     pub(super) jitter: Jitter,
@@ -108,8 +108,9 @@ impl Backoff {
     ///
     /// The default is [`Jitter::Equal`]: a breaker that may open for next to nothing protects
     /// little.
-    pub const fn jitter(self, jitter: Jitter) -> Self {
-        Self { jitter, ..self }
+    pub const fn jitter(mut self, jitter: Jitter) -> Self {
+        self.jitter = jitter;
+        self
     }
 
     /// Sets how long a breaker must stay closed before the count of failed recoveries starts over.
@@ -119,16 +120,9 @@ impl Backoff {
     /// A dependency may be bad for a moment every few seconds. If it never works for this long, the
     /// open times grow and stay long. Choose a longer time for a dependency that breaks down again
     /// soon after the traffic is back.
-    pub const fn healthy_after(self, duration: Duration) -> Self {
-        Self {
-            healthy_after: Some(duration),
-            ..self
-        }
-    }
-
-    /// The first open time.
-    pub(crate) const fn base(self) -> Duration {
-        self.base
+    pub const fn healthy_after(mut self, duration: Duration) -> Self {
+        self.healthy_after = Some(duration);
+        self
     }
 
     pub(super) fn check(self) -> Result<(), ConfigError> {

@@ -47,7 +47,7 @@ use crate::state::{Phase, Probes};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recovery {
-    way: Way,
+    pub(crate) way: Way,
     open_for: Option<Duration>,
     backoff: Option<Backoff>,
     success_threshold: Option<u32>,
@@ -138,11 +138,9 @@ impl Recovery {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub const fn success_threshold(self, successes: u32) -> Self {
-        Self {
-            success_threshold: Some(successes),
-            ..self
-        }
+    pub const fn success_threshold(mut self, successes: u32) -> Self {
+        self.success_threshold = Some(successes);
+        self
     }
 
     /// Closes if at most `share` of the probes fail; reopens as soon as more have. `share` is in
@@ -152,11 +150,9 @@ impl Recovery {
     /// fail. [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a [number of
     /// successes](Self::success_threshold), and for an adaptive recovery.
     #[must_use]
-    pub const fn max_failure_rate(self, share: f64) -> Self {
-        Self {
-            max_failure_rate: Some(share),
-            ..self
-        }
+    pub const fn max_failure_rate(mut self, share: f64) -> Self {
+        self.max_failure_rate = Some(share);
+        self
     }
 
     /// Probes early and, in a long outage, less often; then lets the traffic back step by step.
@@ -232,11 +228,9 @@ impl Recovery {
     /// [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a
     /// [backoff](Self::backoff).
     #[must_use]
-    pub const fn open_for(self, duration: Duration) -> Self {
-        Self {
-            open_for: Some(duration),
-            ..self
-        }
+    pub const fn open_for(mut self, duration: Duration) -> Self {
+        self.open_for = Some(duration);
+        self
     }
 
     /// Stays open for times that grow with each failed recovery.
@@ -258,11 +252,9 @@ impl Recovery {
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     #[must_use]
-    pub const fn backoff(self, backoff: Backoff) -> Self {
-        Self {
-            backoff: Some(backoff),
-            ..self
-        }
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
     }
 
     /// How long the breaker stays open.
@@ -274,11 +266,6 @@ impl Recovery {
             (None, None, Way::Probes(_)) => OpenTime::Growing(Backoff::DEFAULT),
             (None, None, Way::Steps(_)) => OpenTime::Fixed(Duration::from_secs(5)),
         }
-    }
-
-    /// How the traffic comes back.
-    pub(crate) fn way(self) -> Way {
-        self.way
     }
 
     /// The largest share of a step's calls that may fail.
@@ -331,32 +318,41 @@ impl Recovery {
                 "both say how many probes may fail; leave out one of the two",
             ));
         }
-        let (phase, hint) = match self.way {
+        let needed = self.success_threshold.map(f64::from);
+        let needed = needed.map(|needed| ("success_threshold", needed));
+        let share = self
+            .max_failure_rate
+            .map(|share| ("max_failure_rate", share));
+        let (refused, expected, hint) = match self.way {
             Way::Probes(_) => return Ok(()),
             Way::Adaptive => (
+                needed.or(share),
                 "possible with Recovery::adaptive()",
                 "a ramp judges each share of the calls by itself; leave it out, or use \
                  Recovery::probes(n)",
             ),
             Way::Steps(_) => (
+                needed,
                 "possible with Recovery::steps()",
                 "max_failure_rate says how many of a step's calls may fail; or use Recovery::probes(n)",
             ),
         };
-        if let Some(needed) = self.success_threshold {
-            return Err(ConfigError::new("success_threshold", needed, phase, hint));
-        }
-        match (self.way, self.max_failure_rate) {
-            (Way::Adaptive, Some(share)) => {
-                Err(ConfigError::new("max_failure_rate", share, phase, hint))
-            }
-            _ => Ok(()),
-        }
+        refused.map_or(Ok(()), |(setting, value)| {
+            Err(ConfigError::new(setting, value, expected, hint))
+        })
     }
 
     fn check_probes(self) -> Result<(), ConfigError> {
-        self.max_failure_rate
-            .map_or(Ok(()), check_max_failure_rate)?;
+        if let Some(share) = self.max_failure_rate
+            && !(0.0..1.0).contains(&share)
+        {
+            return Err(ConfigError::new(
+                "max_failure_rate",
+                share,
+                "at least 0 and less than 1",
+                "0.5 lets half of them fail",
+            ));
+        }
         let permitted = match self.way {
             Way::Probes(permitted) => permitted,
             Way::Adaptive => return Ok(()),
@@ -395,18 +391,6 @@ impl Recovery {
             "5 s suit most services; to stay open there is force_open()",
         )
     }
-}
-
-fn check_max_failure_rate(share: f64) -> Result<(), ConfigError> {
-    if (0.0..1.0).contains(&share) {
-        return Ok(());
-    }
-    Err(ConfigError::new(
-        "max_failure_rate",
-        share,
-        "at least 0 and less than 1",
-        "0.5 lets half of them fail",
-    ))
 }
 
 impl Default for Recovery {

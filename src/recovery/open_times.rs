@@ -5,7 +5,9 @@ use crate::clock::saturating_nanos;
 use crate::state::Generation;
 use crate::sync::SelfContained;
 use crate::sync::field::Field;
+use crate::util::number::whole;
 use crate::util::random::{between, mixed};
+use crate::window::rate;
 
 /// The fields of the word that holds the latest opening.
 ///
@@ -72,9 +74,10 @@ impl Streak {
 }
 
 /// Open times that grow with each failed recovery, as the settings say.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OpenTimes {
-    first: u64,
+    /// The first open time, in nanoseconds.
+    pub(crate) first: u64,
     factor: f64,
     longest: u64,
     jitter: Jitter,
@@ -104,18 +107,6 @@ impl OpenTimes {
             jitter: backoff.jitter,
             healthy_after: saturating_nanos(backoff.healthy_after.unwrap_or(backoff.base)),
         }
-    }
-
-    /// Whether both have equal settings.
-    #[must_use]
-    pub fn same_config(&self, other: &Self) -> bool {
-        let shape = |it: &Self| (it.first, it.longest, it.jitter, it.healthy_after);
-        shape(self) == shape(other) && self.factor.to_bits() == other.factor.to_bits()
-    }
-
-    /// The first open time, in nanoseconds.
-    pub(crate) fn first(&self) -> u64 {
-        self.first
     }
 
     /// Whether the streak is over for a breaker that has been closed for `healthy` nanoseconds.
@@ -158,14 +149,8 @@ impl OpenTimes {
         }
     }
 
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a time to 16 digits; beyond the range it is the range's end"
-    )]
     fn grown(&self, time: u64) -> u64 {
-        (time as f64 * self.factor) as u64
+        whole(rate(time, 1) * self.factor)
     }
 
     /// The open time without jitter, in nanoseconds.
@@ -372,7 +357,7 @@ mod tests {
 
     #[test]
     fn the_default_is_what_the_settings_say_it_is() {
-        assert!(OpenTimes::new(Backoff::default()).same_config(OpenTimes::DEFAULT));
+        assert_eq!(&OpenTimes::new(Backoff::default()), OpenTimes::DEFAULT);
     }
 
     proptest! {

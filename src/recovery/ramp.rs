@@ -20,7 +20,7 @@ pub enum Ask {
     Overdue,
 }
 
-/// The report of a call that a ramp admitted.
+/// The report of the probe that starts a ramp, or of a call that a ramp admitted.
 #[derive(Clone, Copy, Debug)]
 pub struct RampReport {
     /// The state word by which the call was admitted.
@@ -56,7 +56,7 @@ impl Guide {
     fn least(&self, round: Round, pace: Pace) -> u64 {
         match self {
             Self::Rules(_) => pace.least(round),
-            Self::Ladder(ladder) => ladder.each(),
+            Self::Ladder(ladder) => ladder.each,
         }
     }
 
@@ -137,17 +137,16 @@ impl Ramp {
         }
     }
 
-    /// Leaves `generation` for a ramp after a probe that took `took` nanoseconds.
+    /// Leaves the generation of `probe`, which took `took` nanoseconds, for a ramp.
     ///
-    /// Returns `None` if `generation` is over.
+    /// Returns `None` if the generation is over.
     pub fn start(
         &self,
         state: &AtomicState,
-        generation: Generation,
+        probe: RampReport,
         took: u64,
-        now: u64,
-        spacing: u64,
     ) -> Option<(StateChange, Cause)> {
+        let generation = probe.ticket.generation();
         let round = took
             .saturating_mul(3)
             .clamp(Self::SHORTEST_ROUND, Self::LONGEST_ROUND);
@@ -164,8 +163,9 @@ impl Ramp {
         let patience = self.patience.load() / 2;
         self.patience.store(patience.max(took.saturating_mul(2)));
         self.unanswered.store(0);
+        let spacing = probe.spacing;
         let first = self.guide.first(Pace { spacing, round });
-        self.began(first).raise(now);
+        self.began(first).raise(probe.now);
         let moved = state.leave(generation, Phase::Ramp(first.pack()))?;
         let share = first.share.as_f64();
         Some((moved, Cause::ProbeSucceeded { share }))
@@ -233,48 +233,43 @@ impl Ramp {
         let generation = report.ticket.generation();
         self.withdraw(state, generation);
         let pace = self.pace(report.spacing);
-        let mut seen = state.load();
-        loop {
+        state.retry(|seen| {
             let (Phase::Ramp(round), Phase::Ramp(own)) = (seen.phase(), report.ticket.phase())
             else {
-                return None;
+                return Ok(None);
             };
             let (round, own) = (round.unpack(), own.unpack());
             // A call of an earlier round ran under another load.
             if seen.generation() != generation || round.number != own.number {
-                return None;
+                return Ok(None);
             }
             let round_began = self.began(round).load();
             if report.began < round_began.saturating_add(pace.settling(round)) {
-                return None;
+                return Ok(None);
             }
             let lasted = report.now.saturating_sub(round_began);
             let counted = round.counting(report.is_good);
             let (failures, calls) = (counted.bad.into(), counted.calls());
-            let attempt = match self.guide.judge(counted, lasted, pace) {
-                Verdict::Undecided => state.stay(seen, Phase::Ramp(counted.pack())).map(|()| None),
+            let stay = |round: Round| state.stay(seen, Phase::Ramp(round.pack())).map(|()| None);
+            let (phase, cause) = match self.guide.judge(counted, lasted, pace) {
+                Verdict::Undecided => return stay(counted),
                 Verdict::Next(next) => {
                     self.began(next).raise(report.now);
-                    state.stay(seen, Phase::Ramp(next.pack())).map(|()| None)
+                    return stay(next);
                 }
-                Verdict::Back => state.change(seen, Phase::Closed).map(|moved| {
-                    let cause = Cause::RampCompleted { failures, calls };
-                    Some((moved, cause))
-                }),
-                Verdict::Failed => state.change(seen, open()).map(|moved| {
+                Verdict::Back => (Phase::Closed, Cause::RampCompleted { failures, calls }),
+                Verdict::Failed => {
                     let share = counted.share.as_f64();
                     let cause = Cause::RampFailed {
                         failures,
                         calls,
                         share,
                     };
-                    Some((moved, cause))
-                }),
+                    (open(), cause)
+                }
             };
-            match attempt {
-                Ok(moved) => return moved,
-                Err(found) => seen = found,
-            }
-        }
+            let moved = state.change(seen, phase)?;
+            Ok(Some((moved, cause)))
+        })
     }
 }

@@ -7,14 +7,11 @@ use std::sync::{Arc, Weak};
 use crossbeam_queue::SegQueue;
 use papaya::HashMap;
 
-use crate::breaker::CircuitBreaker;
-use crate::breaker::shared::SharedBreaker;
-use crate::clock::Now;
-use crate::engine::OpenShare;
-use crate::error::ConfigError;
-use crate::registry::map_guard::guarded;
-use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Hint, Ordering, SelfContained, fence};
+use crate::{
+    breaker::CircuitBreaker, breaker::shared::SharedBreaker, clock::Now, engine::OpenShare,
+    error::ConfigError, registry::map_guard::guarded, sync::field::Field,
+};
 
 /// ```text
 ///  63                                       1   0

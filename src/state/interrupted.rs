@@ -96,6 +96,7 @@ impl Interrupted {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::state::{Generation, StateWord};
     use proptest::prelude::*;
 
     pub(crate) fn phases() -> impl Strategy<Value = Phase> {
@@ -125,7 +126,8 @@ pub(crate) mod tests {
             };
             prop_assert_eq!(interrupted.phase(until), phase);
             // The word shows the end rounded up, whatever was noted beside it.
-            let shown = Interrupted::of(Phase::Open { until: until.rounded() }).unwrap();
+            let shown = StateWord::new(Generation::FIRST, phase).phase();
+            let shown = Interrupted::of(shown).unwrap();
             prop_assert_eq!(shown, interrupted);
             let Phase::Open { until: rounded } = interrupted.phase(Moment::at(other)) else {
                 panic!("it was open");

@@ -1,8 +1,8 @@
 //! The state word as an atomic: admission, the verdict of the probes, and the one compare-exchange
 //! that changes the state.
 
-use super::{Generation, Interrupted, Moment, Phase, State, StateWord};
-use crate::sync::{AtomicU64, Hint, Ordering, Payload};
+use super::{Generation, Interrupted, Moment, Phase, ProbeCounts, State, StateWord};
+use crate::sync::{Hint, Payload, Publisher};
 
 /// A state change that this thread has won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub enum ProbeReport {
 /// These are the exact end of the open time and the time of the last probe's admission.
 #[derive(Debug)]
 pub struct AtomicState {
-    word: AtomicU64,
+    word: Publisher,
     /// When the latest open time ends, in nanoseconds. It counts if the word shows the same moment,
     /// rounded up. Otherwise the word alone counts, which is at most a unit later.
     ///
@@ -151,20 +151,14 @@ impl AtomicState {
     /// A state word that starts as `phase` in the first generation.
     #[must_use]
     pub fn new(phase: Phase) -> Self {
-        Self::timed(phase, false)
+        Self::beginning(Generation::FIRST, phase, false)
     }
 
-    /// Like [`new`](Self::new), with whether calls are timed.
-    #[must_use]
-    pub fn timed(phase: Phase, is_timed: bool) -> Self {
-        Self::beginning(Generation::FIRST, phase, is_timed)
-    }
-
-    /// Like [`timed`](Self::timed), starting in `generation`.
+    /// Like [`new`](Self::new), starting in `generation`. `is_timed` says whether calls are timed.
     pub(crate) fn beginning(generation: Generation, phase: Phase, is_timed: bool) -> Self {
         let word = StateWord::new(generation, phase).timed(is_timed);
         Self {
-            word: AtomicU64::new(word.bits()),
+            word: Publisher::new(word.0),
             open_until: Hint::new(match phase {
                 Phase::Open { until } => until.nanos(),
                 _ => 0,
@@ -177,11 +171,11 @@ impl AtomicState {
     #[must_use]
     #[inline]
     pub fn load(&self) -> StateWord {
-        // Acquire: pairs with the Release in `exchange`. A call that the new state admits sees
-        // what the thread that changed the state did before. An example is a write to a fallback's
-        // cache before `reset`. A `last_admission` read after this load is at least as late as the
-        // admission that this word shows. Otherwise a fresh probe could lose its place.
-        StateWord::from_bits(self.word.load(Ordering::Acquire))
+        // A call that the new state admits sees what the thread that changed the state did before
+        // `exchange`. An example is a write to a fallback's cache before `reset`. A `last_admission`
+        // read after this load is at least as late as the admission that this word shows. Otherwise
+        // a fresh probe could lose its place.
+        StateWord(self.word.load())
     }
 
     /// The phase that the word shows, with the exact end of an open time if it is known.
@@ -202,7 +196,7 @@ impl AtomicState {
         // A noted moment that doesn't match the word is ignored. One that matches is less than a
         // unit before the rounded end. So even one of another opening shifts the end by less than a
         // unit.
-        let noted = Moment::noted(self.open_until.load());
+        let noted = Moment(self.open_until.load());
         if noted.is_shown_as(shown) {
             noted
         } else {
@@ -213,20 +207,17 @@ impl AtomicState {
     /// The phase in which an isolation leaves the breaker when it ends.
     #[must_use]
     pub fn after(&self, isolation: Interrupted) -> Phase {
-        isolation.phase(Moment::noted(self.open_until.load()))
+        isolation.phase(Moment(self.open_until.load()))
     }
 
     /// The single compare-exchange through which the word changes.
     fn exchange(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
         let new = new.timed(seen.is_timed() || new.is_timed());
-        // AcqRel: pairs with the load in `load` and with the next exchange. Acquire: pairs with the
-        // Release of the exchange that wrote the word found. Otherwise a winner could miss what
-        // the former winner had done, which the listeners' log relies on. A caller whose exchange
-        // fails could miss it too, though the state that it finds may let it through.
-        self.word
-            .compare_exchange(seen.bits(), new.bits(), Ordering::AcqRel, Ordering::Acquire)
-            .map(drop)
-            .map_err(StateWord::from_bits)
+        // A winner sees what the former winner had done, which the listeners' log relies on. A
+        // caller whose exchange fails sees it too, because the state that it finds may let it
+        // through.
+        let exchanged = self.word.exchange(seen.0, new.0);
+        exchanged.map_err(StateWord)
     }
 
     /// Enters the next generation as `phase`, if the word still is `seen`.
@@ -234,25 +225,23 @@ impl AtomicState {
     /// # Errors
     /// Another thread has changed the word. The error is the word that was found.
     pub fn change(&self, seen: StateWord, phase: Phase) -> Result<StateChange, StateWord> {
-        self.change_as(seen, phase, false)
+        self.change_with(seen, phase, false)
     }
 
-    /// Like [`change`](Self::change), and from then on calls look up the window they count in.
+    /// Like [`change`](Self::change). If `another_window`, calls look up the window they count in
+    /// from then on.
     ///
     /// # Errors
     /// Another thread has changed the word. The error is the word that was found.
-    pub fn change_window(&self, seen: StateWord, phase: Phase) -> Result<StateChange, StateWord> {
-        self.change_as(seen, phase, true)
-    }
-
-    fn change_as(
+    pub fn change_with(
         &self,
         seen: StateWord,
         phase: Phase,
-        is_timed: bool,
+        another_window: bool,
     ) -> Result<StateChange, StateWord> {
         let generation = seen.generation().next();
-        self.exchange(seen, StateWord::new(generation, phase).timed(is_timed))?;
+        let new = StateWord::new(generation, phase).timed(another_window);
+        self.exchange(seen, new)?;
         if let Phase::Open { until } = phase {
             // `exactly` ignores a moment that doesn't match the word.
             self.open_until.store(until.nanos());
@@ -298,27 +287,33 @@ impl AtomicState {
         Ok(())
     }
 
-    /// Leaves `generation` and enters the next one as `phase`; `None` if `generation` is over.
-    pub fn leave(&self, generation: Generation, phase: Phase) -> Option<StateChange> {
+    /// Repeats `attempt` until no other thread has changed the word meanwhile.
+    ///
+    /// An attempt returns the word that it found instead of the one it was given.
+    #[inline]
+    pub(crate) fn retry<T>(&self, attempt: impl Fn(StateWord) -> Result<T, StateWord>) -> T {
         let mut seen = self.load();
-        while seen.generation() == generation {
-            match self.change(seen, phase) {
-                Ok(moved) => return Some(moved),
+        loop {
+            match attempt(seen) {
+                Ok(done) => return done,
                 Err(found) => seen = found,
             }
         }
-        None
+    }
+
+    /// Leaves `generation` and enters the next one as `phase`; `None` if `generation` is over.
+    pub fn leave(&self, generation: Generation, phase: Phase) -> Option<StateChange> {
+        self.retry(|seen| {
+            if seen.generation() != generation {
+                return Ok(None);
+            }
+            self.change(seen, phase).map(Some)
+        })
     }
 
     /// Enters the next generation as `phase`, from any state.
     pub fn force(&self, phase: Phase) -> StateChange {
-        let mut seen = self.load();
-        loop {
-            match self.change(seen, phase) {
-                Ok(moved) => return moved,
-                Err(found) => seen = found,
-            }
-        }
+        self.retry(|seen| self.change(seen, phase))
     }
 
     /// Decides whether a call that asks at `now` is admitted.
@@ -338,34 +333,34 @@ impl AtomicState {
         probe_timeout: u64,
         held_until: impl Fn(Moment) -> u64,
     ) -> Admission {
-        let mut seen = self.load();
-        loop {
-            let generation = seen.generation();
-            let attempt = match seen.phase() {
-                Phase::Closed | Phase::MetricsOnly => return Admission::Recorded(seen),
-                Phase::Ramp(_) => return Admission::Ramp(seen),
-                Phase::Disabled => return Admission::Unrecorded,
-                Phase::ForcedOpen | Phase::Isolated(_) => return Self::rejected(seen, None),
+        self.retry(|seen| {
+            let rejected = |retry_after| {
+                Ok(Admission::Rejected {
+                    state: seen.phase().state(),
+                    generation: seen.generation(),
+                    retry_after,
+                })
+            };
+            match seen.phase() {
+                Phase::Closed | Phase::MetricsOnly => Ok(Admission::Recorded(seen)),
+                Phase::Ramp(_) => Ok(Admission::Ramp(seen)),
+                Phase::Disabled => Ok(Admission::Unrecorded),
+                Phase::ForcedOpen | Phase::Isolated(_) => rejected(None),
                 Phase::Open { until } => {
                     let until = held_until(self.exactly(until));
                     if now < until {
-                        return Self::rejected(seen, Some(until - now));
+                        return rejected(Some(until - now));
                     }
-                    self.begin_probing(seen, now, (0, 0), 0)
+                    self.begin_probing(seen, now, ProbeCounts::default())
                 }
-                Phase::HalfOpen {
-                    in_flight,
-                    succeeded,
-                    failed,
-                    admitted,
-                } if in_flight + succeeded + failed < probes => {
+                Phase::HalfOpen(counts) if counts.taken() < probes => {
                     self.renew_lease(now);
-                    let phase = Phase::HalfOpen {
-                        in_flight: in_flight + 1,
-                        succeeded,
-                        failed,
-                        admitted: admitted.wrapping_add(1),
-                    };
+                    let phase = Phase::HalfOpen(ProbeCounts {
+                        in_flight: counts.in_flight + 1,
+                        admitted: counts.admitted.wrapping_add(1),
+                        ..counts
+                    });
+                    let generation = seen.generation();
                     self.exchange(seen, StateWord::new(generation, phase))
                         .map(|()| Admission::Probe {
                             generation,
@@ -373,70 +368,54 @@ impl AtomicState {
                             overdue: 0,
                         })
                 }
-                Phase::HalfOpen {
-                    in_flight,
-                    succeeded,
-                    failed,
-                    ..
-                } => {
-                    if probe_timeout == u64::MAX {
-                        return Self::rejected(seen, None);
-                    }
+                Phase::HalfOpen(_) if probe_timeout == u64::MAX => rejected(None),
+                Phase::HalfOpen(counts) => {
                     // If a place is given back and taken again meanwhile, `admitted` has moved on.
                     // Then the compare-exchange fails.
                     let overdue_at = self.overdue_at(probe_timeout);
                     if now < overdue_at {
-                        return Self::rejected(seen, Some(overdue_at - now));
+                        return rejected(Some(overdue_at - now));
                     }
-                    self.begin_probing(seen, now, (succeeded, failed), in_flight)
+                    self.begin_probing(seen, now, counts)
                 }
-            };
-            match attempt {
-                Ok(admission) => return admission,
-                Err(found) => seen = found,
             }
-        }
+        })
     }
 
     /// Leaves the open `generation` for a half-open one with all places free.
     ///
     /// `None` if `generation` is already over, or now lasts beyond `now`.
+    #[cfg(feature = "async")]
     pub fn invite_probes(&self, generation: Generation, now: u64) -> Option<StateChange> {
-        let mut seen = self.load();
-        while seen.generation() == generation
-            && let Phase::Open { until } = seen.phase()
-            && self.exactly(until).nanos() <= now
-        {
-            match self.change(seen, Phase::PROBING) {
-                Ok(moved) => return Some(moved),
-                Err(found) => seen = found,
+        self.retry(|seen| match seen.phase() {
+            Phase::Open { until }
+                if seen.generation() == generation && self.exactly(until).nanos() <= now =>
+            {
+                self.change(seen, Phase::PROBING).map(Some)
             }
-        }
-        None
+            _ => Ok(None),
+        })
     }
 
     /// Enters a new half-open generation with this caller as its first probe.
+    ///
+    /// The reports `before` it still count. The probes in flight lose their places.
     fn begin_probing(
         &self,
         seen: StateWord,
         now: u64,
-        (succeeded, failed): (u32, u32),
-        overdue: u32,
+        before: ProbeCounts,
     ) -> Result<Admission, StateWord> {
         self.renew_lease(now);
-        let moved = self.change(
-            seen,
-            Phase::HalfOpen {
-                in_flight: 1,
-                succeeded,
-                failed,
-                admitted: 1,
-            },
-        )?;
-        Ok(Admission::Probe {
+        let phase = Phase::HalfOpen(ProbeCounts {
+            in_flight: 1,
+            admitted: 1,
+            ..before
+        });
+        self.change(seen, phase).map(|moved| Admission::Probe {
             generation: moved.generation,
             moved: Some(moved),
-            overdue,
+            overdue: before.in_flight,
         })
     }
 
@@ -458,7 +437,7 @@ impl AtomicState {
     /// Without this, probes that take longer than `probe_timeout` would lose their places one after
     /// the other. The breaker would stay half-open.
     pub fn lengthen_lease(&self, now: u64, took: u64, probe_timeout: u64) {
-        if let Phase::HalfOpen { .. } = self.load().phase() {
+        if let Phase::HalfOpen(_) = self.load().phase() {
             let longest = probe_timeout.saturating_mul(Self::LONGEST_LEASE);
             let end = now.saturating_add(took.saturating_mul(2).min(longest));
             let admission = end.saturating_sub(probe_timeout);
@@ -483,31 +462,15 @@ impl AtomicState {
     /// `None` unless all places for probes are taken and none can be taken back yet.
     #[cfg(feature = "async")]
     pub fn awaits_verdict(&self, now: u64, probes: u32, probe_timeout: u64) -> Option<u64> {
-        let Phase::HalfOpen {
-            in_flight,
-            succeeded,
-            failed,
-            ..
-        } = self.load().phase()
-        else {
-            return None;
-        };
-        if in_flight + succeeded + failed < probes {
-            return None;
+        match self.load().phase() {
+            Phase::HalfOpen(counts) if counts.taken() >= probes => {}
+            _ => return None,
         }
         if probe_timeout == u64::MAX {
             return Some(u64::MAX);
         }
         let overdue_at = self.overdue_at(probe_timeout);
         (now < overdue_at).then(|| overdue_at - now)
-    }
-
-    fn rejected(seen: StateWord, retry_after: Option<u64>) -> Admission {
-        Admission::Rejected {
-            state: seen.phase().state(),
-            generation: seen.generation(),
-            retry_after,
-        }
     }
 
     /// Counts the report of a probe of `generation`.
@@ -519,51 +482,38 @@ impl AtomicState {
         report: ProbeReport,
         probes: Probes,
     ) -> ProbeVerdict {
-        let mut seen = self.load();
-        loop {
-            if seen.generation() != generation {
-                return ProbeVerdict::Stale;
-            }
-            let Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-                admitted,
-            } = seen.phase()
-            else {
+        self.retry(|seen| {
+            let Phase::HalfOpen(counts) = seen.phase() else {
                 // A generation has one state. That of a probe's generation is half-open.
-                return ProbeVerdict::Stale;
+                return Ok(ProbeVerdict::Stale);
             };
-            let in_flight = in_flight.saturating_sub(1);
-            let stay = |succeeded, failed| {
-                let phase = Phase::HalfOpen {
-                    in_flight,
-                    succeeded,
-                    failed,
-                    admitted,
-                };
+            if seen.generation() != generation {
+                return Ok(ProbeVerdict::Stale);
+            }
+            let stay = |succeeded: bool, failed: bool| {
+                let phase = Phase::HalfOpen(ProbeCounts {
+                    in_flight: counts.in_flight.saturating_sub(1),
+                    succeeded: counts.succeeded + u32::from(succeeded),
+                    failed: counts.failed + u32::from(failed),
+                    ..counts
+                });
                 self.exchange(seen, StateWord::new(generation, phase))
                     .map(|()| ProbeVerdict::Counted)
             };
-            let attempt = match report {
-                ProbeReport::Withdrawn => stay(succeeded, failed),
-                ProbeReport::Succeeded if succeeded + 1 < probes.needed() => {
-                    stay(succeeded + 1, failed)
+            let decide = |phase| self.change(seen, phase).map(ProbeVerdict::Decided);
+            match report {
+                ProbeReport::Withdrawn => stay(false, false),
+                ProbeReport::Succeeded if counts.succeeded + 1 < probes.needed() => {
+                    stay(true, false)
                 }
-                ProbeReport::Succeeded => {
-                    self.change(seen, Phase::Closed).map(ProbeVerdict::Decided)
-                }
+                ProbeReport::Succeeded => decide(Phase::Closed),
                 ProbeReport::Failed {
                     is_enough: false, ..
-                } if failed < probes.may_fail() => stay(succeeded, failed + 1),
-                ProbeReport::Failed { open_until, .. } => self
-                    .change(seen, Phase::Open { until: open_until })
-                    .map(ProbeVerdict::Decided),
-            };
-            match attempt {
-                Ok(verdict) => return verdict,
-                Err(found) => seen = found,
+                } if counts.failed < probes.may_fail() => stay(false, true),
+                ProbeReport::Failed {
+                    open_until: until, ..
+                } => decide(Phase::Open { until }),
             }
-        }
+        })
     }
 }

@@ -13,7 +13,7 @@ pub use machine::{Admission, AtomicState, ProbeReport, ProbeVerdict, Probes, Sta
 #[cfg(test)]
 pub(crate) use round::tests as round_tests;
 pub use round::{PackedRound, RampMode, Round, Share};
-pub use word::{Generation, Judgement, Moment, Phase, StateWord};
+pub use word::{Generation, Judgement, Moment, Phase, ProbeCounts, StateWord};
 
 /// What a breaker does with the calls that ask for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -57,7 +57,7 @@ mod layout {
 /// The state word shows it in units of 2²⁰ ns, about 1.05 ms, rounded up. 39 bits of such units
 /// last 18 years. The exact moment stands beside the word; see [`AtomicState`](super::AtomicState).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(u64);
+pub struct Moment(pub(super) u64);
 
 impl Moment {
     const UNIT_SHIFT: u32 = 20;
@@ -75,22 +75,10 @@ impl Moment {
         Self(nanos.min(Self::LAST_NANOS))
     }
 
-    /// The moment that was noted as `nanos`.
-    #[inline]
-    pub(super) fn noted(nanos: u64) -> Self {
-        Self(nanos)
-    }
-
     /// Nanoseconds since the clock's origin.
     #[must_use]
     pub fn nanos(self) -> u64 {
         self.0
-    }
-
-    /// The moment as the word shows it.
-    #[must_use]
-    pub fn rounded(self) -> Self {
-        Self::of_units(self.units())
     }
 
     fn of_units(units: u64) -> Self {
@@ -185,6 +173,30 @@ impl Generation {
     }
 }
 
+/// The probes of a half-open generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProbeCounts {
+    /// Probes that were admitted and have not reported.
+    pub in_flight: u32,
+    /// Probes that have reported a success.
+    pub succeeded: u32,
+    /// Probes that have reported a failure, if some may fail.
+    pub failed: u32,
+    /// Probes admitted since the generation began, wrapping.
+    ///
+    /// A place that was given back and taken again leaves the other counts as they were. This count
+    /// differs, which tells a thread that is about to take back an expired place (see
+    /// `AtomicState::admit`).
+    pub admitted: u16,
+}
+
+impl ProbeCounts {
+    /// The places that are taken: a probe keeps its place after its report.
+    pub(super) fn taken(self) -> u32 {
+        self.in_flight + self.succeeded + self.failed
+    }
+}
+
 /// The state together with its payload in the state word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -196,20 +208,7 @@ pub enum Phase {
         until: Moment,
     },
     /// See [`State::HalfOpen`].
-    HalfOpen {
-        /// Probes that were admitted and have not reported.
-        in_flight: u32,
-        /// Probes that have reported a success.
-        succeeded: u32,
-        /// Probes that have reported a failure, if some may fail.
-        failed: u32,
-        /// Probes admitted since the generation began, wrapping.
-        ///
-        /// A place that was given back and taken again leaves the other counts as they were. This
-        /// count differs, which tells a thread that is about to take back an expired place (see
-        /// `AtomicState::admit`).
-        admitted: u16,
-    },
+    HalfOpen(ProbeCounts),
     /// Half-open, and a share of the calls is admitted; see `recovery/`.
     Ramp(PackedRound),
     /// Forced open by hand; see [`State::ForcedOpen`].
@@ -224,12 +223,12 @@ pub enum Phase {
 
 impl Phase {
     /// Half-open, with no probes so far.
-    pub const PROBING: Self = Self::HalfOpen {
+    pub const PROBING: Self = Self::HalfOpen(ProbeCounts {
         in_flight: 0,
         succeeded: 0,
         failed: 0,
         admitted: 0,
-    };
+    });
 
     /// The most probes that the word can count.
     pub const MAX_PROBES: u32 = 1023;
@@ -250,7 +249,7 @@ impl Phase {
         match self {
             Self::Closed => State::Closed,
             Self::Open { .. } => State::Open,
-            Self::HalfOpen { .. } | Self::Ramp(_) => State::HalfOpen,
+            Self::HalfOpen(_) | Self::Ramp(_) => State::HalfOpen,
             Self::ForcedOpen | Self::Isolated(_) => State::ForcedOpen,
             Self::Disabled => State::Disabled,
             Self::MetricsOnly => State::MetricsOnly,
@@ -271,7 +270,7 @@ pub enum Judgement {
 
 /// The packed state of a breaker.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct StateWord(u64);
+pub struct StateWord(pub(super) u64);
 
 impl StateWord {
     /// Packs a state.
@@ -281,17 +280,12 @@ impl StateWord {
             Phase::Closed => (0, 0),
             Phase::MetricsOnly => (1, 0),
             Phase::Open { until } => (2, layout::OPEN_UNTIL.of(until.units())),
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-                admitted,
-            } => {
-                debug_assert!(in_flight + succeeded + failed <= Phase::MAX_PROBES);
-                let in_flight = layout::IN_FLIGHT.of(u64::from(in_flight));
-                let succeeded = layout::SUCCEEDED.of(u64::from(succeeded));
-                let failed = layout::FAILED.of(u64::from(failed));
-                let admitted = layout::ADMITTED.of(u64::from(admitted));
+            Phase::HalfOpen(probes) => {
+                debug_assert!(probes.taken() <= Phase::MAX_PROBES);
+                let in_flight = layout::IN_FLIGHT.of(probes.in_flight.into());
+                let succeeded = layout::SUCCEEDED.of(probes.succeeded.into());
+                let failed = layout::FAILED.of(probes.failed.into());
+                let admitted = layout::ADMITTED.of(probes.admitted.into());
                 (3, in_flight | succeeded | failed | admitted)
             }
             Phase::Ramp(round) => (4, layout::ROUND.of(round.0)),
@@ -400,30 +394,18 @@ impl StateWord {
             2 => Phase::Open {
                 until: Moment::of_units(layout::OPEN_UNTIL.get(self.0)),
             },
-            3 => Phase::HalfOpen {
+            3 => Phase::HalfOpen(ProbeCounts {
                 in_flight: layout::IN_FLIGHT.get(self.0) as u32,
                 succeeded: layout::SUCCEEDED.get(self.0) as u32,
                 failed: layout::FAILED.get(self.0) as u32,
                 admitted: layout::ADMITTED.get(self.0) as u16,
-            },
+            }),
             4 => Phase::Ramp(PackedRound(layout::ROUND.get(self.0))),
             5 => Phase::ForcedOpen,
             6 => Phase::Disabled,
             // The field has three bits.
             _ => Phase::Isolated(Interrupted::from_bits(layout::INTERRUPTED.get(self.0))),
         }
-    }
-
-    /// The word as the atomic holds it.
-    #[must_use]
-    #[inline]
-    pub(super) fn bits(self) -> u64 {
-        self.0
-    }
-
-    #[inline]
-    pub(super) fn from_bits(bits: u64) -> Self {
-        Self(bits)
     }
 }
 
@@ -441,6 +423,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    impl Moment {
+        /// The moment as the word shows it.
+        fn rounded(self) -> Self {
+            Self::of_units(self.units())
+        }
+    }
+
     fn kinds() -> impl Strategy<Value = Phase> {
         prop_oneof![
             Just(Phase::Closed),
@@ -448,12 +437,12 @@ mod tests {
                 until: Moment::at(nanos).rounded()
             }),
             (0..=341_u32, 0..=341_u32, 0..=341_u32, 0..1_u16 << 9).prop_map(
-                |(in_flight, succeeded, failed, admitted)| Phase::HalfOpen {
+                |(in_flight, succeeded, failed, admitted)| Phase::HalfOpen(ProbeCounts {
                     in_flight,
                     succeeded,
                     failed,
                     admitted,
-                }
+                })
             ),
             crate::state::round_tests::rounds().prop_map(|round| Phase::Ramp(round.pack())),
             Just(Phase::ForcedOpen),
@@ -479,7 +468,6 @@ mod tests {
             prop_assert_eq!(word.timed(false), StateWord::new(generation, phase));
             prop_assert_eq!(word.generation(), generation);
             prop_assert_eq!(word.phase(), phase);
-            prop_assert_eq!(StateWord::from_bits(word.bits()), word);
             let recorded = matches!(phase, Phase::Closed | Phase::MetricsOnly);
             prop_assert_eq!(word.lets_through_untimed(), recorded && !is_timed);
             prop_assert_eq!(word.lets_through_timed(), recorded && is_timed);
