@@ -180,9 +180,8 @@ impl Snapshot {
     ///
     /// It counts one each time that the policies become satisfied while the breaker [only
     /// measures](State::MetricsOnly), or while as many breakers of its group or registry are open
-    /// as may be. See
-    /// [`on_would_trip`](crate::CircuitBreakerBuilder::on_would_trip). A transition doesn't reset
-    /// it. A [restored](crate::CircuitBreakerBuilder::restore) breaker starts at 0.
+    /// as may be; see [`on_would_trip`](crate::CircuitBreakerBuilder::on_would_trip). A transition
+    /// doesn't reset it. A restored breaker starts at 0.
     #[must_use]
     pub fn would_have_opened(&self) -> u64 {
         self.would_have_opened

@@ -82,10 +82,13 @@ fn a_late_cause_is_not_noted_in_the_next_generation() {
         let core = Arc::new(core(1));
         race(
             &core,
-            [fail, |core: &Core| {
-                core.reset(0);
-                core.hold(Phase::MetricsOnly, 0);
-            }],
+            [
+                |core: &Core| {
+                    core.reset(0);
+                    core.hold(Phase::MetricsOnly, 0);
+                },
+                fail,
+            ],
         );
         // The failure was counted before the commands, after them, or not at all.
         let before = would_have_opened(&core);

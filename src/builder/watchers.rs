@@ -22,8 +22,8 @@ impl<C> CircuitBreakerBuilder<C> {
     /// It is told once each time that the policies become satisfied
     ///
     /// - while the breaker [only measures](State::MetricsOnly), or
-    /// - while as many breakers of its group or registry are open as
-    ///   [may be](crate::registry::ControlGroup::with_max_open_share).
+    /// - while as many breakers of its group or registry are open as may be; see
+    ///   `ControlGroup::with_max_open_share`.
     ///
     /// [`Snapshot::would_have_opened`](crate::Snapshot::would_have_opened) counts the same. The
     /// breaker looks at its policies after a failed or slow call, as it does to trip. So it notices
