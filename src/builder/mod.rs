@@ -2,17 +2,21 @@
 
 mod validate;
 mod reconfigure;
+mod watchers;
 #[cfg(feature = "serde")]
 mod restore;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use self::validate::Checked;
+#[cfg(feature = "registry")]
+pub(crate) use self::watchers::Roll;
 use crate::clock::{Clock, Now, saturating_nanos};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::engine::{Core, OptionalParts, Parts, Settings, Switch};
 use crate::events::listeners::{Listener, Listeners};
+use crate::events::{Transition, WouldTripListener};
 use crate::latency::times::{Timed, Times};
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
@@ -23,7 +27,7 @@ use crate::recovery::{
 use crate::window::{Recording, Timing, Window};
 use crate::{
     adaptive::AdaptiveConfig, breaker::CircuitBreaker, breaker::shared::SharedBreaker,
-    error::ConfigError, events::Transition, name::Name, state::State, util::random::mixed,
+    error::ConfigError, name::Name, state::State, util::random::mixed,
 };
 
 /// Builds a [`CircuitBreaker`]; see [`CircuitBreaker::builder`].
@@ -39,6 +43,7 @@ use crate::{
 /// | [`max_retry_after`](Self::max_retry_after) | 5 minutes |
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | no listener |
+/// | [`on_would_trip`](Self::on_would_trip) | no listener |
 /// | [`start_in`](Self::start_in) | closed |
 /// | [`enabled`](Self::enabled) | yes |
 /// | [`metrics_only`](Self::metrics_only) | no |
@@ -62,6 +67,9 @@ pub(crate) struct Fixed {
     /// Sets the jitter of breakers with one name apart. 0 for a breaker that stands alone.
     number: u64,
     listeners: Vec<Listener>,
+    would_trip: Vec<WouldTripListener>,
+    #[cfg(feature = "registry")]
+    rolls: Vec<Arc<dyn Roll>>,
     clock: Clock,
     #[cfg(feature = "async")]
     pub(crate) max_waiting: Option<u32>,
@@ -116,6 +124,9 @@ impl CircuitBreakerBuilder {
                 name,
                 number: 0,
                 listeners: Vec::new(),
+                would_trip: Vec::new(),
+                #[cfg(feature = "registry")]
+                rolls: Vec::new(),
                 clock: Clock::default(),
                 #[cfg(feature = "async")]
                 max_waiting: None,
@@ -521,10 +532,16 @@ impl<C> CircuitBreakerBuilder<C> {
         let clock = self.fixed.clock;
         let listeners = Listeners::new(self.fixed.listeners, &clock);
         let core = Core::new(parts, listeners, start, clock.nanos()).with_seed(seed);
+        core.tell_would_trips(self.fixed.would_trip);
         #[cfg(feature = "serde")]
         let core = self.fixed.restored.restore(core, &clock);
+        let shared = Arc::new(SharedBreaker { core, clock });
+        #[cfg(feature = "registry")]
+        for roll in &self.fixed.rolls {
+            roll.enlist(&shared);
+        }
         Ok(CircuitBreaker {
-            shared: Arc::new(SharedBreaker { core, clock }),
+            shared,
             classifier: self.classifier,
         })
     }
@@ -646,6 +663,7 @@ impl<C> fmt::Debug for CircuitBreakerBuilder<C> {
             .field("name", &self.fixed.name)
             .field("tunable", &self.tunable)
             .field("listeners", &self.fixed.listeners.len())
+            .field("on_would_trip", &self.fixed.would_trip.len())
             .field("clock", &self.fixed.clock)
             .finish_non_exhaustive()
     }

@@ -191,6 +191,23 @@ impl<C> CircuitBreakerBuilder<C> {
                 "a breaker keeps its listeners; add them where it is built",
             ));
         }
+        if !self.fixed.would_trip.is_empty() {
+            return Err(ConfigError::new(
+                "on_would_trip",
+                format!("set {} times", self.fixed.would_trip.len()),
+                "left out",
+                "a breaker keeps its listeners; add them where it is built",
+            ));
+        }
+        #[cfg(feature = "registry")]
+        if self.rolls() > 0 {
+            return Err(ConfigError::new(
+                "enlist",
+                format!("set {} times", self.rolls()),
+                "left out",
+                "a breaker stays on its rosters; enlist it where it is built",
+            ));
+        }
         #[cfg(feature = "serde")]
         if !self.fixed.restored.is_none() {
             return Err(ConfigError::new(

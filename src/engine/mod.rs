@@ -7,6 +7,7 @@ mod admit;
 mod record;
 mod evidence;
 mod judge;
+mod would_trip;
 mod recover;
 mod transition;
 mod command;
@@ -23,6 +24,8 @@ pub(crate) mod probe_queue;
 mod watch;
 #[cfg(feature = "registry")]
 mod eviction;
+#[cfg(feature = "registry")]
+mod open_share;
 #[cfg(feature = "async")]
 mod health;
 #[cfg(feature = "serde")]
@@ -30,15 +33,18 @@ mod persist;
 
 use self::parts::LateParts;
 use self::view::with_view;
+use crate::events::{WouldTripListener, listeners::Listeners};
 use crate::recovery::{LatestOpening, RetryAfter};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State};
-use crate::{events::listeners::Listeners, name::Name, sync::LateBox, window::GenerationCounter};
+use crate::{name::Name, sync::LateBox, window::GenerationCounter};
 pub use call::{Refusal, Ticket};
 #[cfg(feature = "registry")]
 pub use eviction::EvictionRank;
 #[cfg(feature = "async")]
 pub use health::NextCheck;
+#[cfg(feature = "registry")]
+pub use open_share::OpenShare;
 pub use parts::{OptionalParts, Parts};
 #[cfg(feature = "async")]
 pub use peek::Prospect;
@@ -98,6 +104,9 @@ impl Core {
                 })
             });
         }
+        if state == State::MetricsOnly {
+            late.get_or_init(Box::default);
+        }
         Self {
             state: AtomicState::beginning(Generation::FIRST, phase, is_timed),
             run: GenerationCounter::default(),
@@ -106,6 +115,14 @@ impl Core {
             parts,
             history: History::new(date_of(now)),
             late,
+        }
+    }
+
+    /// Sets the functions to tell of trips that would have been.
+    pub(crate) fn tell_would_trips(&self, listeners: Vec<WouldTripListener>) {
+        if !listeners.is_empty() {
+            let late = self.late.get_or_init(Box::default);
+            late.would_trips.listen(listeners);
         }
     }
 

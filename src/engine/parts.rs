@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "registry")]
+use super::open_share::Membership;
 use super::{carried::Carried, settings::Settings};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
+use crate::events::{WouldTrips, listeners::Listeners};
 #[cfg(feature = "async")]
 use crate::recovery::HealthChecks;
 use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, MaxRetryAfter, OpenTimes};
@@ -13,9 +16,7 @@ use crate::sync::LateBox;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 use crate::sync::{PublishedOnce, Replaceable};
-use crate::{
-    adaptive::Evidence, events::listeners::Listeners, latency::times::Timed, window::Ring,
-};
+use crate::{adaptive::Evidence, latency::times::Timed, window::Ring};
 
 /// The parts that a builder makes for a breaker.
 #[derive(Debug)]
@@ -203,6 +204,9 @@ impl Overrides {
 #[derive(Debug, Default)]
 pub(super) struct LateParts {
     pub(super) listeners: Option<Box<Listeners>>,
+    pub(super) would_trips: WouldTrips,
+    #[cfg(feature = "registry")]
+    pub(super) membership: PublishedOnce<Membership>,
     #[cfg(feature = "async")]
     pub(super) checks: LateBox<HealthChecks>,
     /// The tasks that wait until a call may be admitted. An empty queue would allocate when it is

@@ -106,6 +106,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             admitted_share: None,
             slow: counts.slow_of_calls(),
             overdue: counts.overdue,
+            would_have_opened: self.would_have_opened(),
             latency: None,
             by_outcome: None,
         };

@@ -12,10 +12,10 @@
 //! how many. The latest of them is kept apart, so that the listeners are told of the state that
 //! lasts.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::clock::Clock;
+use crate::events::would_trip::shielded;
 use crate::events::{Cause, Transition};
 use crate::name::Name;
 use crate::state::State;
@@ -274,13 +274,8 @@ impl Listeners {
             missed,
         };
         for listener in &self.told {
-            // A listener's panic harms neither the call that tells it, nor other listeners, nor the
-            // turn. Dropping the panic's payload may panic too.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener(&transition)))
-                && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
-            {
-                std::mem::forget(payload);
-            }
+            // A panic doesn't harm the turn either.
+            shielded(|| listener(&transition));
         }
     }
 }

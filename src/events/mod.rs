@@ -9,6 +9,7 @@ mod cause;
 mod codec;
 mod kind;
 pub(crate) mod listeners;
+mod would_trip;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -19,6 +20,8 @@ use crate::state::State;
 use self::listeners::LogEntry;
 
 pub use cause::Cause;
+pub use would_trip::{WouldTrip, WouldTripReason};
+pub(crate) use would_trip::{WouldTripListener, WouldTrips};
 
 /// A change of a breaker's state, as listeners are told of it.
 ///
