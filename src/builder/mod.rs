@@ -41,6 +41,7 @@ use crate::{
 /// | [`classify`](Self::classify) | `Err` is a failure |
 /// | [`retry_after`](Self::retry_after) | results aren't asked for a `Retry-After` |
 /// | [`max_retry_after`](Self::max_retry_after) | 5 minutes |
+/// | [`warm_up`](Self::warm_up) | none |
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | no listener |
 /// | [`on_would_trip`](Self::on_would_trip) | no listener |
@@ -88,6 +89,7 @@ struct Tunable {
     probes: Option<u32>,
     probe_timeout: Duration,
     max_retry_after: Option<Duration>,
+    warm_up: Duration,
     on_cancel: Outcome,
     start_in: Option<State>,
     enabled: bool,
@@ -142,6 +144,7 @@ impl CircuitBreakerBuilder {
                 probes: None,
                 probe_timeout: Duration::from_secs(30),
                 max_retry_after: None,
+                warm_up: Duration::ZERO,
                 on_cancel: Outcome::Ignored,
                 start_in: None,
                 enabled: true,
@@ -515,6 +518,42 @@ impl<C> CircuitBreakerBuilder<C> {
         self
     }
 
+    /// Sets for how long a new breaker doesn't trip: up to a day, none by default.
+    ///
+    /// The breaker counts and learns from its first call on. Until the time is over, a cause to trip
+    /// only makes an [`events::WouldTrip`](crate::events::WouldTrip), also if an outcome asks for the
+    /// trip. After it, the next failed or slow call is judged by all calls in the window. Use it for
+    /// a process that starts with cold caches and connections.
+    ///
+    /// Commands still hold. The time counts from when the breaker is built, for each breaker of a
+    /// registry and after each restart. `CircuitBreaker::reconfigure` changes nothing about it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, State, TripPolicy};
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .trip_when(TripPolicy::consecutive_failures(2))
+    ///     .warm_up(Duration::from_secs(30))
+    ///     .clock(clock)
+    ///     .build()?;
+    /// for _ in 0..3 {
+    ///     breaker.try_acquire()?.failure();
+    /// }
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// assert_eq!(breaker.snapshot().would_have_opened(), 1);
+    /// hand.advance(Duration::from_secs(30));
+    /// breaker.try_acquire()?.failure();
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn warm_up(mut self, duration: Duration) -> Self {
+        self.tunable.warm_up = duration;
+        self
+    }
+
     /// Checks all settings and makes the breaker.
     ///
     /// # Errors
@@ -593,6 +632,14 @@ impl<C> CircuitBreakerBuilder<C> {
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
             half_open_limit: recovery.new_half_open_limit().map(Box::new),
+            warms_up_until: match tunable.warm_up {
+                Duration::ZERO => 0,
+                warm_up => self
+                    .fixed
+                    .clock
+                    .nanos()
+                    .saturating_add(saturating_nanos(warm_up)),
+            },
             #[cfg(feature = "async")]
             probe_queue: fixed.max_waiting.map(ProbeQueue::boxed).transpose()?,
         };

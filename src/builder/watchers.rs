@@ -21,7 +21,8 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// It is told once each time that the policies become satisfied
     ///
-    /// - while the breaker [only measures](State::MetricsOnly), or
+    /// - while the breaker [only measures](State::MetricsOnly),
+    /// - while it [warms up](Self::warm_up), or
     /// - while as many breakers of its group or registry are open as may be; see
     ///   `ControlGroup::with_max_open_share`.
     ///

@@ -104,7 +104,8 @@ impl Core {
                 })
             });
         }
-        if state == State::MetricsOnly {
+        let warms_up = optional.as_ref().is_some_and(|it| it.warms_up_until > now);
+        if state == State::MetricsOnly || warms_up {
             late.get_or_init(Box::default);
         }
         Self {

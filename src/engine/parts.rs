@@ -44,6 +44,8 @@ pub struct OptionalParts {
     pub max_retry_after: Option<Box<MaxRetryAfter>>,
     /// The limit of the stay in half-open, if there is one.
     pub half_open_limit: Option<Box<HalfOpenLimit>>,
+    /// Until when the breaker doesn't trip, in nanoseconds; zero if it doesn't warm up.
+    pub warms_up_until: u64,
     /// The queue of callers that wait for the verdict of the probes, if callers may wait.
     #[cfg(feature = "async")]
     pub probe_queue: Option<Box<ProbeQueue<EventQueue>>>,
@@ -58,7 +60,8 @@ impl OptionalParts {
             || self.recovery.is_some()
             || self.open_times.is_some()
             || self.max_retry_after.is_some()
-            || self.half_open_limit.is_some();
+            || self.half_open_limit.is_some()
+            || self.warms_up_until > 0;
         #[cfg(feature = "async")]
         let has_any = has_any || self.probe_queue.is_some();
         has_any.then(|| Box::new(self))

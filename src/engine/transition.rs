@@ -43,6 +43,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.would_trip(seen, judgement, WouldTripReason::MetricsOnly, cause, now);
             return false;
         }
+        if self.built().is_some_and(|it| now < it.warms_up_until) {
+            self.would_trip(seen, judgement, WouldTripReason::WarmUp, cause, now);
+            return false;
+        }
         #[cfg(feature = "registry")]
         match self.reserve_place(seen) {
             Reserved::Granted => {}

@@ -52,7 +52,8 @@ pub struct WouldTrip {
 pub enum WouldTripReason {
     /// The breaker only measures; see [`State::MetricsOnly`].
     MetricsOnly,
-    /// The breaker is new, and warms up.
+    /// The breaker is new, and warms up; see
+    /// [`CircuitBreakerBuilder::warm_up`](crate::CircuitBreakerBuilder::warm_up).
     WarmUp,
     /// As many members of its group or registry are open as may be; see
     /// `ControlGroup::with_max_open_share`.

@@ -63,4 +63,5 @@ mod thread_end;
 mod until_admitting;
 mod verification;
 mod waiting;
+mod warm_up;
 mod would_trip;
