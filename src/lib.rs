@@ -207,6 +207,7 @@ pub mod __model {
     pub use crate::recovery::adaptive::AdaptiveRecovery;
     #[cfg(feature = "async")]
     pub use crate::recovery::checks::HealthChecks;
+    pub use crate::recovery::half_open::HalfOpenLimit;
     pub use crate::recovery::open_times::{LatestOpening, OpenTimes, Streak};
     pub use crate::recovery::outage::Outage;
     pub use crate::recovery::ramp::{Ask, Ramp, RampReport};
@@ -229,7 +230,7 @@ pub mod __model {
     };
     pub use crate::sync::thread_slot::{ThreadSlot, ThreadSlots};
     #[cfg(any(feature = "bulkhead", feature = "async"))]
-    pub use crate::sync::wait_queue::{InLine, Queue};
+    pub use crate::sync::wait_queue::{EventQueue, InLine, Queue};
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};
     pub use crate::window::bin::Bin;
@@ -288,6 +289,8 @@ pub mod guide {
     pub mod restarts {}
     #[doc = include_str!("docs/guide/testing.md")]
     pub mod testing {}
+    #[doc = include_str!("docs/guide/adapters.md")]
+    pub mod adapters {}
     #[doc = include_str!("docs/guide/watching.md")]
     pub mod watching {}
     #[doc = include_str!("docs/guide/limits.md")]

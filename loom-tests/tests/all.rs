@@ -28,4 +28,5 @@ mod slow;
 mod state;
 mod templates;
 mod tick;
+mod watch;
 mod would_trip;

@@ -227,7 +227,7 @@ impl<C> CircuitBreakerBuilder<C> {
     }
 
     /// Sets how many calls a half-open breaker admits, in a [recovery](Self::recovery) by probes: 1
-    /// to 1,023.
+    /// to 255.
     ///
     /// All probes must succeed to close the breaker, and any failure opens it again, unless [some
     /// may fail](Recovery::success_threshold).
@@ -529,8 +529,8 @@ impl<C> CircuitBreakerBuilder<C> {
         let parts = self.parts()?;
         let start = parts.settings.switch.start();
         let seed = self.seed();
-        let listeners = Listeners::new(self.fixed.listeners);
         let clock = self.fixed.clock;
+        let listeners = Listeners::new(self.fixed.listeners, &clock);
         let core = Core::new(parts, listeners, start, clock.nanos()).with_seed(seed);
         core.tell_would_trips(self.fixed.would_trip);
         #[cfg(feature = "serde")]
@@ -592,6 +592,7 @@ impl<C> CircuitBreakerBuilder<C> {
                 .map(MaxRetryAfter::new)
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
+            half_open_limit: recovery.new_half_open_limit().map(Box::new),
             #[cfg(feature = "async")]
             probe_queue: fixed.max_waiting.map(ProbeQueue::boxed).transpose()?,
         };

@@ -84,6 +84,11 @@ impl Core {
         let mut seen = self.state.load();
         while let Phase::Isolated(interrupted) = seen.phase() {
             let phase = self.after_isolation(interrupted, now);
+            if phase == Phase::PROBING {
+                with_view!(self, |view| if let Some(limit) = view.half_open_limit() {
+                    limit.begin(now);
+                });
+            }
             match self.state.change(seen, phase) {
                 Ok(moved) => {
                     // Read again: a `Retry-After` that came since finds the breaker open, or is

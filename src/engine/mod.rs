@@ -20,6 +20,8 @@ mod snapshot;
 mod peek;
 #[cfg(feature = "async")]
 pub(crate) mod probe_queue;
+#[cfg(feature = "async")]
+mod watch;
 #[cfg(feature = "registry")]
 mod eviction;
 #[cfg(feature = "registry")]
@@ -89,6 +91,9 @@ impl Core {
             State::Disabled => Phase::Disabled,
             State::MetricsOnly => Phase::MetricsOnly,
         };
+        if let Some(limit) = optional.as_ref().and_then(|it| it.half_open_limit.as_ref()) {
+            limit.begin(now);
+        }
         let is_timed = optional.as_ref().is_some_and(|it| it.timed.is_some());
         let late = LateBox::new();
         if listeners.is_some() {

@@ -10,8 +10,6 @@ use super::view::{Configuration, View, with_view};
 use super::{Core, call::Call};
 use crate::events::{Cause, WouldTripReason, listeners::LogEntry};
 use crate::state::{Judgement, Moment, Phase, State, StateChange, StateWord};
-#[cfg(feature = "async")]
-use crate::sync::{Ordering, fence};
 use crate::{clock::context::CallContext, recovery::Streak, state::history::date_of, window::Ring};
 
 /// An opening that is about to be made.
@@ -177,11 +175,10 @@ impl Core {
     fn tell(&self, entry: &LogEntry) {
         #[cfg(feature = "async")]
         if entry.to == State::Open {
-            // SeqCst: pairs with the fence of `HealthChecks::listen`. The first task has just
-            // made the checks. Either it sees that the breaker is open, or this thread sees the
-            // checks. Otherwise each could miss the other, and the task would sleep through the
-            // outage.
-            fence(Ordering::SeqCst);
+            // The fence in `wake_watchers` pairs with the fence of `HealthChecks::listen`. The
+            // first task has just made the checks. Either it sees that the breaker is open, or this
+            // thread sees the checks. Otherwise each could miss the other, and the task would sleep
+            // through the outage.
             if let Some(checks) = self.checks() {
                 checks.ring();
             }

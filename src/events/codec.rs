@@ -85,6 +85,8 @@ causes! {
     26 HealthCheckSucceeded {} "a health check succeeded";
     27 HealthCheckFailed {} "a health check failed";
     28 Reconfigured {} "reconfigured";
+    29 TooManyProbesSlow { slow, probes } "{slow} of up to {probes} probes took too long";
+    30 HalfOpenExpired {} "it was half-open for too long";
     40 Isolated {} "its group was isolated";
     41 Released {} "its group was released";
 }
@@ -333,7 +335,9 @@ mod tests {
             Cause::Manual,
         ];
         for cause in causes {
-            assert_eq!(Cause::decode(cause.encode()), cause);
+            let decoded = Cause::decode(cause.encode());
+            assert_eq!(decoded, cause);
+            assert_eq!(decoded.kind(), cause.kind());
         }
     }
 }

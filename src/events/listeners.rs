@@ -14,6 +14,7 @@
 
 use std::sync::Arc;
 
+use crate::clock::Clock;
 use crate::events::would_trip::shielded;
 use crate::events::{Cause, Transition};
 use crate::name::Name;
@@ -41,6 +42,8 @@ pub struct LogEntry {
 /// The listeners, and the transitions that they are still to be told.
 pub struct Listeners {
     told: Box<[Listener]>,
+    /// The breaker's clock, which tells the system's time of a transition.
+    clock: Clock,
     log: Box<[Slot]>,
     /// The latest entry that found no place in the log. With it the listeners are told at least of
     /// the last transition.
@@ -169,10 +172,11 @@ impl Listeners {
 
     /// Creates listeners with an empty log, or `None` without listeners.
     #[must_use]
-    pub fn new(listeners: Vec<Listener>) -> Option<Box<Self>> {
+    pub fn new(listeners: Vec<Listener>, clock: &Clock) -> Option<Box<Self>> {
         (!listeners.is_empty()).then(|| {
             Box::new(Self {
                 told: listeners.into(),
+                clock: clock.clone(),
                 log: (0..Self::LOG).map(|_| Slot::default()).collect(),
                 overflow: Slot::default(),
                 turn: Publisher::new(2),
@@ -266,6 +270,7 @@ impl Listeners {
         let transition = Transition {
             name: name.clone(),
             entry: *entry,
+            system_time: self.clock.system_time_at(entry.at),
             missed,
         };
         for listener in &self.told {
