@@ -14,7 +14,7 @@ pub(crate) use self::watchers::Roll;
 use crate::clock::{Clock, Now, saturating_nanos};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::engine::{Core, OptionalParts, Parts, Settings, Switch};
+use crate::engine::{Core, OptionalParts, Parts, Settings, Switch, WarmUp};
 use crate::events::listeners::{Listener, Listeners};
 use crate::events::{Transition, WouldTripListener};
 use crate::latency::times::{Timed, Times};
@@ -526,7 +526,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// a process that starts with cold caches and connections.
     ///
     /// Commands still hold. The time counts from when the breaker is built, for each breaker of a
-    /// registry and after each restart. `CircuitBreaker::reconfigure` changes nothing about it.
+    /// registry and after each restart. `CircuitBreaker::reconfigure` refuses another warm-up.
     ///
     /// ```
     /// use std::time::Duration;
@@ -632,14 +632,13 @@ impl<C> CircuitBreakerBuilder<C> {
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
             half_open_limit: recovery.new_half_open_limit().map(Box::new),
-            warms_up_until: match tunable.warm_up {
-                Duration::ZERO => 0,
-                warm_up => self
-                    .fixed
-                    .clock
-                    .nanos()
-                    .saturating_add(saturating_nanos(warm_up)),
-            },
+            warm_up: (!tunable.warm_up.is_zero()).then(|| {
+                let length = saturating_nanos(tunable.warm_up);
+                WarmUp {
+                    length,
+                    until: self.fixed.clock.nanos().saturating_add(length),
+                }
+            }),
             #[cfg(feature = "async")]
             probe_queue: fixed.max_waiting.map(ProbeQueue::boxed).transpose()?,
         };

@@ -84,12 +84,9 @@ impl Core {
         let mut seen = self.state.load();
         while let Phase::Isolated(interrupted) = seen.phase() {
             let phase = self.after_isolation(interrupted, now);
-            if let Phase::HalfOpen(_) = phase {
-                // All places are free again, so the stay in half-open starts over.
-                with_view!(self, |view| {
-                    if let Some(limit) = view.half_open_limit() {
-                        limit.begin(now);
-                    }
+            if phase == Phase::PROBING {
+                with_view!(self, |view| if let Some(limit) = view.half_open_limit() {
+                    limit.begin(now);
                 });
             }
             match self.state.change(seen, phase) {

@@ -45,7 +45,7 @@ pub use eviction::EvictionRank;
 pub use health::NextCheck;
 #[cfg(feature = "registry")]
 pub use open_share::OpenShare;
-pub use parts::{OptionalParts, Parts};
+pub use parts::{OptionalParts, Parts, WarmUp};
 #[cfg(feature = "async")]
 pub use peek::Prospect;
 #[cfg(feature = "serde")]
@@ -104,7 +104,7 @@ impl Core {
                 })
             });
         }
-        let warms_up = optional.as_ref().is_some_and(|it| it.warms_up_until > now);
+        let warms_up = optional.as_ref().is_some_and(|it| it.warm_up.is_some());
         if state == State::MetricsOnly || warms_up {
             late.get_or_init(Box::default);
         }
@@ -142,6 +142,12 @@ impl Core {
     /// The start state of the settings that the breaker was built with.
     pub(crate) fn started_in(&self) -> State {
         self.parts.settings.switch.start_in
+    }
+
+    /// How long the breaker warms up after it was built, in nanoseconds.
+    pub(crate) fn warm_up(&self) -> u64 {
+        let optional = self.parts.optional.as_ref();
+        optional.and_then(|it| it.warm_up).map_or(0, |it| it.length)
     }
 
     /// The breaker's name.

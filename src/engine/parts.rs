@@ -44,8 +44,8 @@ pub struct OptionalParts {
     pub max_retry_after: Option<Box<MaxRetryAfter>>,
     /// The limit of the stay in half-open, if there is one.
     pub half_open_limit: Option<Box<HalfOpenLimit>>,
-    /// Until when the breaker doesn't trip, in nanoseconds; zero if it doesn't warm up.
-    pub warms_up_until: u64,
+    /// The time in which the breaker doesn't trip, if it warms up.
+    pub warm_up: Option<WarmUp>,
     /// The queue of callers that wait for the verdict of the probes, if callers may wait.
     #[cfg(feature = "async")]
     pub probe_queue: Option<Box<ProbeQueue<EventQueue>>>,
@@ -61,7 +61,7 @@ impl OptionalParts {
             || self.open_times.is_some()
             || self.max_retry_after.is_some()
             || self.half_open_limit.is_some()
-            || self.warms_up_until > 0;
+            || self.warm_up.is_some();
         #[cfg(feature = "async")]
         let has_any = has_any || self.probe_queue.is_some();
         has_any.then(|| Box::new(self))
@@ -72,6 +72,15 @@ impl OptionalParts {
         let own = parts.and_then(|it| it.max_retry_after.as_deref());
         own.copied().unwrap_or(MaxRetryAfter::DEFAULT)
     }
+}
+
+/// The time in which a new breaker doesn't trip, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct WarmUp {
+    /// How long it lasts.
+    pub length: u64,
+    /// When it ends.
+    pub until: u64,
 }
 
 /// How the current configuration treats a part that the breaker was built with.

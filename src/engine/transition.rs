@@ -43,7 +43,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.would_trip(seen, judgement, WouldTripReason::MetricsOnly, cause, now);
             return false;
         }
-        if self.built().is_some_and(|it| now < it.warms_up_until) {
+        let warm_up = self.built().and_then(|it| it.warm_up);
+        if warm_up.is_some_and(|it| now < it.until) {
             self.would_trip(seen, judgement, WouldTripReason::WarmUp, cause, now);
             return false;
         }

@@ -82,6 +82,19 @@ fn listeners_are_told_once_of_the_trip_that_did_not_come() {
 }
 
 #[test]
+fn a_breaker_in_use_keeps_its_warm_up() {
+    let (builder, _hand) = warming();
+    let breaker = builder.clone().build().unwrap();
+    assert!(breaker.reconfigure(builder.clone()).is_ok());
+    let error = breaker.reconfigure(builder.warm_up(SECOND)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "warm_up: 1s is not 30s, which the breaker was built with; a breaker warms up once; leave it \
+         out"
+    );
+}
+
+#[test]
 fn a_warm_up_of_more_than_a_day_is_refused() {
     let builder = CircuitBreaker::builder("cold").warm_up(Duration::from_secs(86_401));
     assert_eq!(

@@ -356,6 +356,7 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
+    #[allow(clippy::too_many_lines, reason = "a few lines for each operation")]
     fn apply(&mut self, operation: Operation) -> Result<(), Difference> {
         match operation {
             Operation::Acquire { owned } => self.acquire(owned)?,

@@ -908,6 +908,7 @@ fn no_key_of_a_file_that_is_read_again_is_ignored() {
         "backoff = { base = '5s', factor = 2.0, longest = '2m' }",
         "probe_timeout = '7s'",
         "max_retry_after = '7s'",
+        "warm_up = '7s'",
         "on_cancel = 'failure'",
         "enabled = false",
         "metrics_only = true",
