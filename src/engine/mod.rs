@@ -45,7 +45,8 @@ pub use eviction::EvictionRank;
 pub use health::NextCheck;
 #[cfg(feature = "registry")]
 pub use open_share::OpenShare;
-pub use parts::{OptionalParts, Parts, WarmUp};
+pub(crate) use parts::WarmUp;
+pub use parts::{OptionalParts, Parts};
 #[cfg(feature = "async")]
 pub use peek::Prospect;
 #[cfg(feature = "serde")]
