@@ -66,7 +66,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 }
                 // Another thread has changed the notes.
                 Err(found) if found.generation() == seen.generation() => seen = found,
-                // Another thread has ended the generation, so nothing is left to do. That thread also settles the place that was taken here.
+                // Another thread has ended the generation, so nothing is left to do. That thread
+                // also settles the place that was taken here.
                 Err(_) => return false,
             }
         }
