@@ -634,10 +634,10 @@ impl<C> CircuitBreakerBuilder<C> {
             half_open_limit: recovery.new_half_open_limit().map(Box::new),
             warm_up: (!tunable.warm_up.is_zero()).then(|| {
                 let length = saturating_nanos(tunable.warm_up);
-                WarmUp {
+                Box::new(WarmUp {
                     length,
                     until: self.fixed.clock.nanos().saturating_add(length),
-                }
+                })
             }),
             #[cfg(feature = "async")]
             probe_queue: fixed.max_waiting.map(ProbeQueue::boxed).transpose()?,

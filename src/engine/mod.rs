@@ -148,7 +148,8 @@ impl Core {
     /// How long the breaker warms up after it was built, in nanoseconds.
     pub(crate) fn warm_up(&self) -> u64 {
         let optional = self.parts.optional.as_ref();
-        optional.and_then(|it| it.warm_up).map_or(0, |it| it.length)
+        let warm_up = optional.and_then(|it| it.warm_up.as_deref());
+        warm_up.map_or(0, |it| it.length)
     }
 
     /// The breaker's name.

@@ -45,7 +45,7 @@ pub struct OptionalParts {
     /// The limit of the stay in half-open, if there is one.
     pub half_open_limit: Option<Box<HalfOpenLimit>>,
     /// The time in which the breaker doesn't trip, if it warms up.
-    pub warm_up: Option<WarmUp>,
+    pub warm_up: Option<Box<WarmUp>>,
     /// The queue of callers that wait for the verdict of the probes, if callers may wait.
     #[cfg(feature = "async")]
     pub probe_queue: Option<Box<ProbeQueue<EventQueue>>>,

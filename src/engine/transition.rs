@@ -43,7 +43,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.would_trip(seen, judgement, WouldTripReason::MetricsOnly, cause, now);
             return false;
         }
-        let warm_up = self.built().and_then(|it| it.warm_up);
+        let warm_up = self.built().and_then(|it| it.warm_up.as_deref());
         if warm_up.is_some_and(|it| now < it.until) {
             self.would_trip(seen, judgement, WouldTripReason::WarmUp, cause, now);
             return false;
