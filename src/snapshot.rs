@@ -71,11 +71,12 @@ pub struct Snapshot {
 /// the words in which the breaker keeps what was seen.
 ///
 /// ```
+/// use std::time::Duration;
 /// use tripcurve::CircuitBreaker;
 ///
 /// let breaker = CircuitBreaker::new("payments");
 /// breaker.try_acquire()?.failure();
-/// breaker.trip();
+/// breaker.trip(Duration::from_secs(5));
 /// assert!(breaker.try_acquire().is_err());
 /// breaker.reset();
 ///

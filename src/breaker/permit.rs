@@ -201,7 +201,7 @@ macro_rules! permit {
             /// assert_eq!(breaker.snapshot().failures(), 1);
             ///
             /// let late = breaker.try_acquire()?;
-            /// breaker.trip();
+            /// breaker.trip(Duration::from_secs(5));
             /// assert!(!late.record(Outcome::Failure), "it comes too late");
             /// # Ok::<(), tripcurve::Rejected>(())
             /// ```

@@ -228,7 +228,8 @@ impl CountRing {
     }
 
     /// The totals.
-    pub(super) fn totals(&self) -> RingTotals {
+    #[must_use]
+    pub fn totals(&self) -> RingTotals {
         let mut totals = RingTotals::default();
         // A call that takes a position makes known what was added before. So the cursor is read
         // before the words from which it follows how many positions are failures or no calls.
