@@ -85,6 +85,7 @@
 //! | `retry` | `RetryBudget`: a bound on the retries of a breaker's calls | |
 //! | `serde` | `SavedState`: the saved state of a breaker, for the next process | serde |
 //! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
+//! | `tower` | `CircuitBreakerLayer`, a layer for services of tower; with it `async` | tower-layer, tower-service |
 //!
 //! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
 //! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to
@@ -102,6 +103,8 @@
 
 // The modules stand in the order in which a call passes through them. Each file uses only what
 // stands below its line (tests/it/house_rules.rs checks it).
+#[cfg(feature = "tower")]
+pub mod tower;
 #[cfg(feature = "registry")]
 pub mod registry;
 #[cfg(feature = "retry")]
@@ -292,6 +295,8 @@ pub mod guide {
     pub mod testing {}
     #[doc = include_str!("docs/guide/adapters.md")]
     pub mod adapters {}
+    #[doc = include_str!("docs/guide/tower.md")]
+    pub mod tower {}
     #[doc = include_str!("docs/guide/watching.md")]
     pub mod watching {}
     #[doc = include_str!("docs/guide/limits.md")]

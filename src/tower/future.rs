@@ -1,0 +1,119 @@
+//! The future of a call through the layer.
+
+use std::task::{Context, Poll};
+use std::{fmt, future::Future, pin::Pin};
+
+use pin_project_lite::pin_project;
+
+use super::rejection::RejectWith;
+use crate::breaker::permit::OwnedPermit;
+use crate::{error::Rejected, outcome::Classify};
+
+pin_project! {
+    /// The future of a call through a [`CircuitBreakerService`](super::CircuitBreakerService).
+    ///
+    /// It holds the call's permit. A future that is dropped before it is ready gives the permit
+    /// back, and the call counts as [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says. A
+    /// call that panics counts as a failure. The outcome is recorded before the inner future is
+    /// dropped. So the next call in its place meets a breaker that has counted the outcome.
+    ///
+    /// # Panics
+    /// Polled again after it was ready, it panics, like most futures.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<F, R, C> {
+        #[pin]
+        stage: CallStage<F, C>,
+        rejection: R,
+    }
+}
+
+pin_project! {
+    #[project = PinnedStage]
+    enum CallStage<F, C> {
+        // The permit drops before the call's future.
+        Called {
+            permit: Option<OwnedPermit>,
+            classifier: C,
+            #[pin]
+            future: F,
+        },
+        Rejected {
+            rejected: Option<Rejected>,
+        },
+        Over,
+    }
+}
+
+impl<F, R, C> ResponseFuture<F, R, C> {
+    #[inline]
+    pub(super) fn called(permit: OwnedPermit, classifier: C, future: F, rejection: R) -> Self {
+        let stage = CallStage::Called {
+            permit: Some(permit),
+            classifier,
+            future,
+        };
+        Self { stage, rejection }
+    }
+
+    #[inline]
+    pub(super) fn rejected(rejected: Rejected, rejection: R) -> Self {
+        let stage = CallStage::Rejected {
+            rejected: Some(rejected),
+        };
+        Self { stage, rejection }
+    }
+}
+
+impl<F, R, C, T, E> Future for ResponseFuture<F, R, C>
+where
+    F: Future<Output = Result<T, E>>,
+    C: Classify<T, E>,
+    R: RejectWith<T, E>,
+{
+    type Output = Result<T, R::Error>;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let answer = match this.stage.as_mut().project() {
+            PinnedStage::Called {
+                permit,
+                classifier,
+                future,
+            } => permit.take().map(|running| {
+                // The permit is a local variable while the call runs. A panic of the call drops it
+                // while the thread unwinds, so the call counts as a failure.
+                match running.0.run(|| future.poll(context)) {
+                    Poll::Pending => {
+                        *permit = Some(running);
+                        Poll::Pending
+                    }
+                    Poll::Ready(result) => {
+                        running.record_result(classifier, &result);
+                        Poll::Ready(result.map_err(|error| this.rejection.inner_error(error)))
+                    }
+                }
+            }),
+            PinnedStage::Rejected { rejected } => rejected
+                .take()
+                .map(|rejected| Poll::Ready(this.rejection.reject(rejected))),
+            PinnedStage::Over => None,
+        };
+        let answer = answer.expect("a `ResponseFuture` was polled after it was ready");
+        if answer.is_ready() {
+            this.stage.set(CallStage::Over);
+        }
+        answer
+    }
+}
+
+impl<F, R, C> fmt::Debug for ResponseFuture<F, R, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stage = match &self.stage {
+            CallStage::Called { .. } => "called",
+            CallStage::Rejected { .. } => "rejected",
+            CallStage::Over => "over",
+        };
+        f.debug_tuple("ResponseFuture").field(&stage).finish()
+    }
+}
