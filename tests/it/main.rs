@@ -61,6 +61,7 @@ mod state_names;
 mod steps;
 mod thread_end;
 mod totals;
+mod tower;
 mod until_admitting;
 mod verification;
 mod waiting;
