@@ -65,10 +65,10 @@ impl<C> CircuitBreaker<C> {
     /// it rejects the call even if the open time has ended meanwhile. This method makes no
     /// transition, and the call is no probe.
     ///
-    /// [`Snapshot::rejected`](crate::snapshot::Snapshot::rejected) counts the rejection if the
-    /// state still rejects calls. A breaker that lets all calls through again counts it nowhere,
-    /// because a window counts no rejections there. A rejection by a breaker of another name is
-    /// returned and not counted.
+    /// The [totals](crate::Snapshot::totals) count the rejection in any state.
+    /// [`Snapshot::rejected`](crate::snapshot::Snapshot::rejected) counts it only if the state still
+    /// rejects calls, because the window of a breaker that lets all calls through counts no
+    /// rejections. A rejection by a breaker of another name is returned and not counted.
     ///
     /// `rejected` comes back as it was. Its times are those of the moment at which `ask` gave it.
     ///
