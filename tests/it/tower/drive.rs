@@ -18,15 +18,15 @@ use tripcurve::{CallError, CircuitBreaker, Recovery, State, TripPolicy};
 const MOST: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    pub waits: bool,
-    pub counts_ready_errors: bool,
-    pub probes: u32,
+pub(crate) struct Settings {
+    pub(crate) waits: bool,
+    pub(crate) counts_ready_errors: bool,
+    pub(crate) probes: u32,
 }
 
 /// How a call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub(crate) enum Reply {
     Succeed,
     Fail,
     Panic,
@@ -35,7 +35,7 @@ pub enum Reply {
 
 /// Numbers of services and calls wrap around. What can't be done is left out.
 #[derive(Clone, Copy, Debug)]
-pub enum Operation {
+pub(crate) enum Operation {
     PollReady(usize),
     /// Calls a service that is ready. The call is pending for this many polls.
     Call {
@@ -121,7 +121,7 @@ impl Service<(u8, Reply)> for Inner {
 }
 
 /// Runs the operations, and panics if something that must hold doesn't.
-pub fn drive(settings: Settings, operations: &[Operation]) {
+pub(crate) fn drive(settings: Settings, operations: &[Operation]) {
     let (clock, hand) = Clock::mock();
     let breaker = CircuitBreaker::builder("driven")
         .trip_when(TripPolicy::consecutive_failures(3))
@@ -219,7 +219,7 @@ impl Driver {
                         && self.poll_call(call)
                     {
                         let number = number % calls.len();
-                        calls.swap_remove(number);
+                        drop(calls.swap_remove(number));
                     }
                 }
                 Operation::DropCall(number) if !calls.is_empty() => {
