@@ -293,10 +293,10 @@ pub mod guide {
     pub mod restarts {}
     #[doc = include_str!("docs/guide/testing.md")]
     pub mod testing {}
-    #[doc = include_str!("docs/guide/adapters.md")]
-    pub mod adapters {}
     #[doc = include_str!("docs/guide/tower.md")]
     pub mod tower {}
+    #[doc = include_str!("docs/guide/adapters.md")]
+    pub mod adapters {}
     #[doc = include_str!("docs/guide/watching.md")]
     pub mod watching {}
     #[doc = include_str!("docs/guide/limits.md")]
