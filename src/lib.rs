@@ -304,6 +304,6 @@ pub mod guide {
 }
 
 /// Compiles and runs the README's code.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tower"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
