@@ -6,7 +6,7 @@ use std::rc::Rc;
 use tokio::time::{Instant, sleep};
 use tower::balance::p2c::Balance;
 use tower::discover::ServiceList;
-use tower::load::Constant;
+use tower::load::{CompleteOnResponse, Constant, PendingRequests};
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tripcurve::tower::WaitWhileOpen;
 use tripcurve::tower::{CircuitBreakerLayer, CircuitBreakerService, OwnClassifier, Typed};
@@ -168,6 +168,32 @@ fn commands_and_retry_after_reach_a_balancer_that_waits() {
         let about = 12 * SECOND..12 * SECOND + Duration::from_millis(5);
         assert!(about.contains(&waited), "{waited:?}");
         assert_eq!(endpoints[1].calls(), 1);
+    });
+}
+
+/// Why endpoints of a balancer need backpressure.
+#[test]
+fn without_backpressure_a_balancer_prefers_the_open_endpoint() {
+    paused(async {
+        let (breakers, endpoints) = endpoints::<2>();
+        let services = breakers.iter().zip(&endpoints).map(|(breaker, endpoint)| {
+            let service = CircuitBreakerLayer::new(breaker).layer(endpoint.clone());
+            PendingRequests::new(service, CompleteOnResponse::default())
+        });
+        let mut balancer = Balance::new(ServiceList::new(services.collect::<Vec<_>>()));
+        breakers[0].force_open();
+        let mut calls = Vec::new();
+        for _ in 0..100 {
+            let order = Order::SucceedAfter(SECOND);
+            let call = balancer.ready().await.unwrap().call(order);
+            calls.push(tokio::spawn(call));
+            tokio::time::sleep(SECOND / 50).await;
+        }
+        let mut rejected = 0;
+        for call in calls {
+            rejected += u32::from(call.await.unwrap().is_err());
+        }
+        assert!(rejected > 60, "{rejected}");
     });
 }
 
