@@ -1,6 +1,10 @@
 //! `poll_ready` is pending while the breaker is open, and hears of all that ends the wait.
 
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -10,7 +14,6 @@ use tripcurve::tower::CircuitBreakerLayer;
 use tripcurve::{CircuitBreaker, State};
 
 use super::{Gate, Order, SECOND, Strict, breaker, paused, poll_ready, settings, settle};
-use std::time::Duration;
 
 /// A task that calls when it may, and returns how long that took.
 fn calls(breaker: &CircuitBreaker) -> JoinHandle<Duration> {
@@ -120,6 +123,37 @@ fn the_inner_service_is_not_polled_while_the_caller_waits() {
     });
 }
 
+/// Counts how often a task was woken.
+#[derive(Default)]
+struct Wakes(AtomicU32);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_caller_is_woken_by_changes_while_it_waits_and_not_afterwards() {
+    paused(async {
+        let breaker = breaker();
+        let layer = CircuitBreakerLayer::new(&breaker).backpressure(sleep);
+        let mut service = layer.layer(Strict::default());
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut context = Context::from_waker(&waker);
+        breaker.force_open();
+        assert!(service.poll_ready(&mut context).is_pending());
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
+        breaker.reset();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert!(service.poll_ready(&mut context).is_ready());
+        breaker.trip(SECOND);
+        breaker.reset();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+    });
+}
+
 #[test]
 fn a_caller_waits_again_for_each_open_time() {
     paused(async {
@@ -165,17 +199,14 @@ fn callers_that_come_late_for_the_probe_are_rejected_and_may_wait_again() {
             let mut service = layer.layer(Strict::default());
             tokio::spawn(async move {
                 let mut rejected = 0;
-                while service
-                    .ready()
-                    .await
-                    .unwrap()
-                    .call(Order::SucceedAfter(SECOND))
-                    .await
-                    .is_err()
-                {
-                    rejected += 1;
+                loop {
+                    let call = service.ready().await.unwrap();
+                    match call.call(Order::SucceedAfter(SECOND)).await {
+                        Ok(_) => return rejected,
+                        Err(_) => rejected += 1,
+                    }
+                    assert!(rejected < 10);
                 }
-                rejected
             })
         });
         let mut rejected = 0;
@@ -195,9 +226,7 @@ fn a_caller_moves_between_tasks_while_it_waits() {
         let mut service = layer.layer(Strict::default());
         breaker.trip(5 * SECOND);
         let mut service = tokio::spawn(async move {
-            assert!(
-                poll_fn(|cx| std::task::Poll::Ready(service.poll_ready(cx).is_pending())).await
-            );
+            assert!(poll_fn(|cx| Poll::Ready(service.poll_ready(cx).is_pending())).await);
             service
         })
         .await

@@ -4,7 +4,7 @@ use tower::{Layer, Service, ServiceExt};
 use tripcurve::tower::CircuitBreakerLayer;
 use tripcurve::{CallError, State};
 
-use super::{Gate, Order, SECOND, Strict, breaker, call, layered, paused, poll_ready};
+use super::{Broken, Gate, Order, SECOND, Strict, breaker, call, layered, paused, poll_ready};
 
 #[test]
 fn a_call_goes_to_the_inner_service_that_was_polled() {
@@ -91,6 +91,27 @@ fn a_layer_around_a_layer_of_the_same_breaker_makes_one_probe() {
         let answer = service.ready().await.unwrap();
         assert_eq!(answer.call(Order::SucceedAfter(SECOND)).await, Ok(0));
         assert_eq!(breaker.state(), State::Closed);
+    });
+}
+
+#[test]
+fn a_call_of_the_breaker_within_the_future_of_a_probe_is_part_of_it() {
+    paused(async {
+        let breaker = breaker();
+        let within = breaker.clone();
+        let fetch = tower::service_fn(move |(): ()| {
+            let breaker = within.clone();
+            async move {
+                tokio::task::yield_now().await;
+                breaker.call(|| Ok::<_, Broken>(7))
+            }
+        });
+        let service = CircuitBreakerLayer::new(&breaker).layer(fetch);
+        breaker.trip(5 * SECOND);
+        tokio::time::advance(5 * SECOND).await;
+        assert_eq!(service.oneshot(()).await, Ok(7));
+        assert_eq!(breaker.state(), State::Closed);
+        assert_eq!(breaker.snapshot().totals().calls(), 1);
     });
 }
 
