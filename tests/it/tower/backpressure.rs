@@ -142,7 +142,7 @@ fn a_caller_is_woken_by_changes_while_it_waits_and_not_afterwards() {
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let mut context = Context::from_waker(&waker);
-        breaker.force_open();
+        breaker.trip(5 * SECOND);
         assert!(service.poll_ready(&mut context).is_pending());
         assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
         breaker.reset();
@@ -150,6 +150,7 @@ fn a_caller_is_woken_by_changes_while_it_waits_and_not_afterwards() {
         assert!(service.poll_ready(&mut context).is_ready());
         breaker.trip(SECOND);
         breaker.reset();
+        sleep(10 * SECOND).await;
         assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
     });
 }
