@@ -120,7 +120,6 @@ fn a_dropped_call_counts_as_on_cancel_says() {
     });
 }
 
-/// Tokio drops a task's future after it has caught the panic.
 #[test]
 fn a_call_that_panics_counts_as_a_failure_and_gives_its_permit_back() {
     paused(async {
@@ -132,6 +131,23 @@ fn a_call_that_panics_counts_as_a_failure_and_gives_its_permit_back() {
             assert!(task.await.unwrap_err().is_panic(), "{order:?}");
             assert_eq!(breaker.snapshot().probes_in_flight(), 0);
             assert_eq!(breaker.state(), State::Open);
+            assert_eq!(totals(&breaker), [0, 1, 0]);
+        }
+    });
+}
+
+/// Whoever catches the panic of a poll may keep the future.
+#[test]
+fn a_call_that_panics_counts_before_its_future_is_dropped() {
+    paused(async {
+        let breaker = half_open();
+        let (mut service, _) = layered(&breaker);
+        assert!(poll_ready(&mut service).is_ready());
+        let mut future = pin!(service.call(Order::Panic));
+        for _ in 0..2 {
+            let poll = || future.as_mut().poll(&mut context());
+            assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
+            assert_eq!(breaker.snapshot().probes_in_flight(), 0);
             assert_eq!(totals(&breaker), [0, 1, 0]);
         }
     });
