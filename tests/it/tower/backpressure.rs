@@ -139,19 +139,19 @@ fn a_caller_is_woken_by_changes_while_it_waits_and_not_afterwards() {
         let breaker = breaker();
         let layer = CircuitBreakerLayer::new(&breaker).backpressure(sleep);
         let mut service = layer.layer(Strict::default());
-        let wakes = Arc::new(Wakes::default());
-        let waker = Waker::from(Arc::clone(&wakes));
+        let count = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&count));
         let mut context = Context::from_waker(&waker);
         breaker.trip(5 * SECOND);
         assert!(service.poll_ready(&mut context).is_pending());
-        assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
+        assert_eq!(count.0.load(Ordering::SeqCst), 0);
         breaker.reset();
-        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert!(service.poll_ready(&mut context).is_ready());
         breaker.trip(SECOND);
         breaker.reset();
         sleep(10 * SECOND).await;
-        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
     });
 }
 
