@@ -75,7 +75,7 @@ impl<S, R, C, B, W: WhileOpen> CircuitBreakerService<S, R, C, B, W> {
         &self.inner
     }
 
-    /// The inner service. Poll it only if this service isn't polled afterwards.
+    /// The inner service, to change it.
     #[must_use]
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
