@@ -2,6 +2,7 @@
 
 use std::task::Poll;
 
+use axum::http::uri::Authority;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tripcurve::registry::Registry;
 use tripcurve::tower::{CircuitBreakerLayer, Typed};
@@ -37,6 +38,23 @@ fn each_key_has_its_breaker() {
         assert_eq!(hosts.get_or_create("well").snapshot().successes(), 1);
         assert_eq!(others.snapshot().calls(), 0);
         assert!(format!("{service:?}").contains("BreakerByKey"));
+    });
+}
+
+#[test]
+fn a_key_may_be_the_host_of_a_request() {
+    paused(async {
+        let hosts = Registry::<Authority>::builder(settings()).build().unwrap();
+        let layer = CircuitBreakerLayer::new(&breaker())
+            .key_by(&hosts, |request: &axum::http::Request<_>| {
+                request.uri().authority().cloned()
+            });
+        let fetch = |_: axum::http::Request<()>| async { Ok::<_, Broken>(42) };
+        let client = layer.layer(service_fn(fetch));
+        let request = axum::http::Request::get("http://books.example:80/emma");
+        assert_eq!(client.oneshot(request.body(()).unwrap()).await, Ok(42));
+        let host = Authority::from_static("books.example:80");
+        assert_eq!(hosts.get(&host).unwrap().snapshot().successes(), 1);
     });
 }
 
