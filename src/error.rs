@@ -210,10 +210,34 @@ pub struct Rejected {
     pub(crate) name: Name,
     pub(crate) state: State,
     /// Kept in nanoseconds, because most callers of an open breaker don't ask for it.
-    pub(crate) retry_after: Option<u64>,
+    retry_after: u64,
+    /// Kept packed for the same reason; `events/opening.rs` unpacks it.
+    pub(crate) cause: PackedCause,
 }
 
+/// A cause in four words, or none. The first word of a cause isn't zero.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct PackedCause(pub(crate) [u64; 4]);
+
 impl Rejected {
+    /// Stands for no time. The error is smaller than with an option.
+    const NEVER: u64 = u64::MAX;
+
+    #[inline]
+    pub(crate) fn new(
+        name: Name,
+        state: State,
+        retry_after: Option<u64>,
+        cause: PackedCause,
+    ) -> Self {
+        Self {
+            name,
+            state,
+            retry_after: retry_after.unwrap_or(Self::NEVER),
+            cause,
+        }
+    }
+
     /// The breaker's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -248,7 +272,7 @@ impl Rejected {
     /// ```
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let earliest = self.retry_after?;
+        let earliest = self.earliest_nanos()?;
         let latest = earliest.saturating_add(earliest / 4);
         // Clocks set two processes apart. Random bits set two callers apart that read the same
         // time.
@@ -266,17 +290,11 @@ impl Rejected {
     /// | forced open, or half-open without a probe timeout | `None`, because time alone changes nothing |
     #[must_use]
     pub fn earliest(&self) -> Option<Duration> {
-        self.retry_after.map(Duration::from_nanos)
+        self.earliest_nanos().map(Duration::from_nanos)
     }
-}
 
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "circuit breaker {} is {}", self.name, self.state)?;
-        match self.earliest() {
-            Some(wait) => write!(f, ", retry after {wait:.1?}"),
-            None => Ok(()),
-        }
+    fn earliest_nanos(&self) -> Option<u64> {
+        (self.retry_after != Self::NEVER).then_some(self.retry_after)
     }
 }
 

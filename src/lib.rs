@@ -194,10 +194,13 @@ pub mod __model {
     pub use crate::engine::{
         Core, Mode, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
     };
-    pub use crate::events::listeners::{Listener, Listeners, LogEntry, Slot};
+    pub use crate::events::entry::{LogEntry, Reason};
+    pub use crate::events::listeners::{Listener, Listeners};
+    pub use crate::events::slot::Slot;
     pub use crate::latency::baseline::PercentileBaseline;
     pub use crate::latency::in_flight::{InFlight, Watch};
     pub use crate::latency::times::{Timed, Times};
+    pub use crate::name::label::Label;
     pub use crate::policy::policies::Policies;
     pub use crate::recovery::adaptive::AdaptiveRecovery;
     #[cfg(feature = "async")]

@@ -1,5 +1,7 @@
 //! Names of breakers.
 
+pub(crate) mod label;
+
 use std::fmt;
 use std::sync::Arc;
 

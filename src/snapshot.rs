@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::events::Opening;
+use crate::events::entry::LogEntry;
 pub use crate::latency::report::Latency;
 use crate::name::Name;
 use crate::state::{Phase, State};
@@ -53,6 +55,7 @@ pub struct Snapshot {
     latency: Option<Latency>,
     /// The latencies of the successes and of the failures.
     by_outcome: Option<Box<[Latency; 2]>>,
+    latest_opening: Option<Opening>,
 }
 
 /// The core's reading, before it becomes a snapshot.
@@ -71,6 +74,7 @@ pub(crate) struct Reading<'a> {
     pub(crate) run: u64,
     /// How long the calls took, if the breaker records that.
     pub(crate) bins: Option<(&'a BinCounts, Recording)>,
+    pub(crate) opening: Option<LogEntry>,
 }
 
 impl Snapshot {
@@ -96,6 +100,7 @@ impl Snapshot {
             overdue: 0,
             latency: None,
             by_outcome: None,
+            latest_opening: None,
         }
     }
 
@@ -111,6 +116,7 @@ impl Snapshot {
             uncounted,
             run,
             bins,
+            opening,
         } = *reading;
         self.name.clone_from(name);
         self.state = phase.state();
@@ -144,6 +150,7 @@ impl Snapshot {
         self.consecutive_failures = run;
         self.slow = counts.slow_of_calls();
         self.overdue = counts.overdue;
+        self.latest_opening = opening.map(Opening::of);
         self.set_latency(bins);
     }
 
@@ -206,6 +213,15 @@ impl Snapshot {
     #[must_use]
     pub fn remaining_open(&self) -> Option<Duration> {
         self.remaining_open
+    }
+
+    /// The latest opening of the breaker, if it has opened since it was built.
+    ///
+    /// It stays when the breaker closes. An open breaker gives the opening that opened it. That is
+    /// `None` if the breaker was built open, was restored, or has opened at this very moment.
+    #[must_use]
+    pub fn latest_opening(&self) -> Option<Opening> {
+        self.latest_opening
     }
 
     /// The calls of the window that succeeded, without probes.
@@ -324,6 +340,16 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Writes why an open breaker is open.
+    fn write_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.latest_opening {
+            Some(opening) => write!(f, "; cause: {opening}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let age = self.in_state_for();
@@ -342,7 +368,8 @@ impl fmt::Display for Snapshot {
             }
             State::Open => {
                 let left = self.remaining_open.unwrap_or_default();
-                write!(f, "{left:.1?} left, {} calls rejected", self.rejected)
+                write!(f, "{left:.1?} left, {} calls rejected", self.rejected)?;
+                self.write_cause(f)
             }
             State::HalfOpen if self.admitted_share.is_some() => {
                 let percent = 100.0 * self.admitted_share.unwrap_or_default();
@@ -354,7 +381,10 @@ impl fmt::Display for Snapshot {
                 "{} probes in flight, {} succeeded, {} calls rejected",
                 self.probes_in_flight, self.probes_succeeded, self.rejected
             ),
-            State::ForcedOpen => write!(f, "{} calls rejected", self.rejected),
+            State::ForcedOpen => {
+                write!(f, "{} calls rejected", self.rejected)?;
+                self.write_cause(f)
+            }
             State::Disabled => f.write_str("all calls pass unrecorded"),
         }
     }

@@ -15,9 +15,10 @@ fn entry(generation: u64) -> LogEntry {
         from: State::Closed,
         to: State::Open,
         at: generation,
-        cause: Cause::ProbesSucceeded {
+        reason: Cause::ProbesSucceeded {
             probes: u32::try_from(generation).unwrap(),
-        },
+        }
+        .into(),
     }
 }
 

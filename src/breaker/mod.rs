@@ -217,7 +217,11 @@ impl<C> CircuitBreaker<C> {
         {
             permit.note_retry_after(retry_after);
         }
-        permit.finish(outcome, None);
+        let label = match outcome.counts_against() {
+            true => self.classifier.label(&result),
+            false => None,
+        };
+        permit.finish_with(outcome, None, label);
         result.map_err(CallError::Inner)
     }
 

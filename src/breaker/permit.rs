@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::breaker::nested::OuterCall;
 use crate::breaker::shared::SharedBreaker;
 use crate::engine::{Core, Ticket};
+use crate::name::label::Label;
 use crate::outcome::{Outcome, Report};
 
 /// A ticket that is settled exactly once: by its holder, or as unrecorded when it is dropped.
@@ -103,6 +104,26 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
         }
     }
 
+    /// Like [`finish`](Self::finish), with the label of a failure, if it has one.
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: without a label it is `finish`, which is inline too"
+    )]
+    #[inline(always)]
+    pub(crate) fn finish_with(
+        mut self,
+        outcome: Outcome,
+        took: Option<NonZero<u64>>,
+        label: Option<Label>,
+    ) {
+        let Some(label) = label else {
+            return self.finish(outcome, took);
+        };
+        if let Some((shared, ticket)) = self.ticket.take() {
+            shared.finish_labelled(ticket, outcome, took, label);
+        }
+    }
+
     /// Notes the `Retry-After` of a call whose outcome counts against the dependency.
     ///
     /// The caller does this before it records the outcome. If the outcome opens the breaker, the
@@ -192,11 +213,11 @@ macro_rules! permit {
             )]
             #[inline(always)]
             pub fn record(self, report: impl Into<Report>) {
-                let Report { outcome, took, retry_after } = report.into();
+                let Report { outcome, took, retry_after, label } = report.into();
                 if let Some(retry_after) = retry_after && outcome.counts_against() {
                     self.0.note_retry_after(retry_after);
                 }
-                self.0.finish(outcome, took);
+                self.0.finish_with(outcome, took, label.filter(|_| outcome.counts_against()));
             }
         }
 

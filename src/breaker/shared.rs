@@ -4,10 +4,11 @@ use std::num::NonZero;
 use std::time::Duration;
 
 use crate::breaker::nested::{self, OuterCall};
-use crate::clock::context::CallContext;
+use crate::clock::context::{CallContext, Labelled};
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::engine::{Core, Refusal, Ticket};
 use crate::error::Rejected;
+use crate::name::label::Label;
 use crate::outcome::Outcome;
 use crate::state::Generation;
 use crate::sync::thread_slot::ThreadSlot;
@@ -100,11 +101,9 @@ impl SharedBreaker {
 
     #[inline]
     pub(crate) fn rejected(&self, refusal: Refusal) -> Rejected {
-        Rejected {
-            name: self.core.name().clone(),
-            state: refusal.state,
-            retry_after: refusal.retry_after,
-        }
+        let cause = self.core.cause_of(refusal);
+        let name = self.core.name().clone();
+        Rejected::new(name, refusal.state, refusal.retry_after, cause)
     }
 
     /// Notes the `Retry-After` of a call, if the breaker records this call.
@@ -131,5 +130,22 @@ impl SharedBreaker {
     #[inline(always)]
     pub(crate) fn finish(&self, ticket: Ticket, outcome: Outcome, took: Option<NonZero<u64>>) {
         self.core.record(ticket, outcome, took, self);
+    }
+
+    /// Like [`finish`](Self::finish), for a call that has failed with a label.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn finish_labelled(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome,
+        took: Option<NonZero<u64>>,
+        label: Label,
+    ) {
+        let context = Labelled {
+            context: self,
+            label,
+        };
+        self.core.record(ticket, outcome, took, &context);
     }
 }

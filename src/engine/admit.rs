@@ -292,6 +292,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let is_current = move || self.is_current(generation);
         self.ring()
             .record_at(reading, Tally::Uncounted, generation, context, is_current);
-        Refusal { state, retry_after }
+        Refusal {
+            state,
+            opened_in: self.opened_in(state, generation),
+            retry_after,
+        }
     }
 }

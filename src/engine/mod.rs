@@ -28,7 +28,10 @@ mod persist;
 
 use self::parts::LateParts;
 use self::view::with_view;
+use crate::error::PackedCause;
+use crate::events::entry::LogEntry;
 use crate::events::listeners::Listeners;
+use crate::events::slot::Slot;
 use crate::name::Name;
 use crate::recovery::{LatestOpening, OpenTimes, RetryAfter};
 use crate::state::history::{History, date_of};
@@ -58,6 +61,8 @@ pub struct Core {
     latest_opening: LatestOpening,
     parts: Parts,
     history: History,
+    /// The latest transition into a state that rejects all calls.
+    opening: Slot,
     /// The parts that the breaker may get later. They are allocated when the first one comes.
     late: LateBox<LateParts>,
 }
@@ -103,6 +108,7 @@ impl Core {
             latest_opening,
             parts,
             history: History::new(date_of(now)),
+            opening: Slot::default(),
             late,
         }
     }
@@ -137,6 +143,34 @@ impl Core {
     #[must_use]
     pub fn state(&self) -> State {
         self.state.load().phase().state()
+    }
+
+    /// The latest opening.
+    ///
+    /// `None` if there was none, or if its winner hasn't noted it yet. So the opening of a breaker
+    /// that is open is always the one that opened it.
+    pub fn latest_opening(&self) -> Option<LogEntry> {
+        let seen = self.state.load();
+        let opening = self.opening.latest()?;
+        let is_open = matches!(seen.phase(), Phase::Open { .. } | Phase::ForcedOpen);
+        let opened_it = Generation::of_number(opening.generation) == seen.generation();
+        (!is_open || opened_it).then_some(opening)
+    }
+
+    /// The cause of the opening because of which a call was refused; none if its winner hasn't
+    /// noted it yet.
+    #[inline]
+    pub fn cause_of(&self, refusal: Refusal) -> PackedCause {
+        self.opening.cause_of(refusal.opened_in)
+    }
+
+    /// The generation of the opening because of which `state` rejects calls in `generation`.
+    #[inline]
+    pub(super) fn opened_in(&self, state: State, generation: Generation) -> Generation {
+        match state {
+            State::HalfOpen => Generation::of_number(self.opening.generation()),
+            _ => generation,
+        }
     }
 
     fn listeners(&self) -> Option<&Listeners> {

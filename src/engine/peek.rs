@@ -27,8 +27,10 @@ impl Core {
             Phase::Open { until } => Some(until.nanos().saturating_sub(now)),
             Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen => None,
         };
+        let state = seen.phase().state();
         Err(Refusal {
-            state: seen.phase().state(),
+            state,
+            opened_in: self.opened_in(state, seen.generation()),
             retry_after,
         })
     }

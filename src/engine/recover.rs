@@ -8,6 +8,8 @@ use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
 use crate::clock::context::CallContext;
 use crate::events::Cause;
+use crate::events::entry::Reason;
+use crate::name::label::Label;
 use crate::outcome::Outcome;
 use crate::recovery::{AdaptiveRecovery, Ask, RampReport};
 use crate::state::history::date_of;
@@ -181,9 +183,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.learn_duration(ended);
         }
         if let Phase::Ramp(_) = ticket.admitted.phase() {
-            self.record_ramp_call(ended);
+            self.record_ramp_call(ended, context.label());
         } else {
-            self.record_probe(ended);
+            self.record_probe(ended, context.label());
         }
     }
 
@@ -202,7 +204,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    fn record_ramp_call(self, ended: Ended) {
+    fn record_ramp_call(self, ended: Ended, label: Label) {
         let Some(adaptive) = self.adaptive() else {
             return;
         };
@@ -229,11 +231,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             }
         };
         if let Some((moved, cause)) = led {
-            self.moved(moved, opening.get(), ended.now, cause);
+            let reason = Reason::of_call(cause, label);
+            self.moved(moved, opening.get(), ended.now, reason);
         }
     }
 
-    fn record_probe(self, ended: Ended) {
+    fn record_probe(self, ended: Ended, label: Label) {
         let Settings { probes, .. } = *self.settings();
         let Ended { outcome, now, .. } = ended;
         let generation = ended.ticket.admitted.generation();
@@ -258,7 +261,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.wake_one();
         }
         if let ProbeVerdict::Decided(moved) = verdict {
-            self.moved(moved, opening, now, ended.cause(probes));
+            let reason = Reason::of_call(ended.cause(probes), label);
+            self.moved(moved, opening, now, reason);
         }
     }
 

@@ -84,6 +84,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             bins.clear();
             ring.read_latencies(latencies, generation, reading, context, bins);
         }
+        let opening = self.latest_opening();
         let age = self.age(generation, now);
         let number = self.history.number(generation);
         let found = self.state_after(seen);
@@ -100,6 +101,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             uncounted,
             run,
             bins: (recording != Recording::Off).then_some((bins, recording)),
+            opening,
         });
         None
     }

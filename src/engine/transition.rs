@@ -9,7 +9,7 @@ use super::call::Call;
 use super::view::{Configuration, View, with_view};
 use crate::clock::context::CallContext;
 use crate::events::Cause;
-use crate::events::listeners::LogEntry;
+use crate::events::entry::{LogEntry, Reason};
 use crate::recovery::Streak;
 use crate::state::history::date_of;
 use crate::state::{Moment, Phase, State, StateChange, StateWord};
@@ -45,9 +45,28 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // On an error another thread has ended the generation, so nothing is left to do.
         let moved = self.state.change(seen, opening.phase());
         if let Ok(moved) = moved {
-            self.opened(moved, opening, now, cause);
+            self.opened(moved, opening, now, self.trip_reason(cause, call));
         }
         moved.is_ok()
+    }
+
+    /// Why this thread has just tripped the breaker, with what its window holds.
+    #[cold]
+    #[inline(never)]
+    fn trip_reason(self, cause: Cause, call: Call<'_, impl CallContext>) -> Reason {
+        let Call {
+            generation,
+            reading,
+            context,
+        } = call;
+        let ring = self.ring();
+        let counts = ring.failures_and_slow(generation, reading, context);
+        let counts = ring.all_counts(counts, generation, reading, context);
+        Reason {
+            cause,
+            counts: Some(counts.into()),
+            label: context.label(),
+        }
     }
 
     /// The opening that starts an outage `now` and ends the call's generation.
@@ -99,14 +118,20 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     }
 
     /// Finishes an opening that this thread has won.
-    pub(super) fn opened(self, moved: StateChange, opening: Opening, now: u64, cause: Cause) {
+    pub(super) fn opened(
+        self,
+        moved: StateChange,
+        opening: Opening,
+        now: u64,
+        reason: impl Into<Reason>,
+    ) {
         if let Some(streak) = opening.streak {
             self.latest_opening.note(moved.generation, streak);
         }
         // Read again: a `Retry-After` that came since finds the breaker open, or is found here.
         let retry_at = self.retry_after.until();
         self.stay_open(self.max_retry_after().cut(retry_at, now));
-        self.entered(moved, now, cause);
+        self.entered(moved, now, reason);
     }
 
     /// Finishes a transition that this thread has won. It may have been the `opening`.
@@ -115,11 +140,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         moved: StateChange,
         opening: Option<Opening>,
         now: u64,
-        cause: Cause,
+        reason: impl Into<Reason>,
     ) {
         match opening {
-            Some(opening) if moved.to == State::Open => self.opened(moved, opening, now, cause),
-            _ => self.entered(moved, now, cause),
+            Some(opening) if moved.to == State::Open => self.opened(moved, opening, now, reason),
+            _ => self.entered(moved, now, reason),
         }
     }
 }
@@ -128,12 +153,27 @@ impl Core {
     /// Finishes a transition that this thread has won.
     ///
     /// Starts the generation and tells the listeners.
-    pub(super) fn entered(&self, moved: StateChange, now: u64, cause: Cause) {
+    pub(super) fn entered(&self, moved: StateChange, now: u64, reason: impl Into<Reason>) {
+        self.entered_for(moved, now, reason.into());
+    }
+
+    fn entered_for(&self, moved: StateChange, now: u64, reason: Reason) {
         let StateChange {
             from,
             to,
             generation,
         } = moved;
+        let entry = LogEntry {
+            generation: self.history.number(generation),
+            from,
+            to,
+            at: now,
+            reason,
+        };
+        if let State::Open | State::ForcedOpen = to {
+            // A later opening stays. If an earlier winner is at work, this opening isn't noted.
+            self.opening.write(&entry, |_| false);
+        }
         let is_current = || self.is_current(generation);
         with_view!(self, |view| {
             view.ring().start_generation(generation, is_current);
@@ -142,18 +182,11 @@ impl Core {
                 evidence.start_generation(generation, is_current);
             }
         });
-        let number = self
-            .history
+        self.history
             .start_generation(generation, date_of(now), is_current);
         #[cfg(feature = "async")]
         self.wake_all();
-        self.tell(&LogEntry {
-            generation: number,
-            from,
-            to,
-            at: now,
-            cause,
-        });
+        self.tell(&entry);
     }
 
     /// Tells the health checks and the listeners about a transition.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Cause;
 use crate::clock::saturating_nanos;
+use crate::error::PackedCause;
 use crate::window::rate;
 
 /// Implements [`Cause`]'s log form and sentence from one row for each cause.
@@ -149,24 +150,29 @@ const EVIDENCE: u64 = 13;
 const BURN_RATE: u64 = 14;
 
 impl Cause {
-    /// Packs the cause into words that fit into the listeners' log.
+    /// Packs the cause into words that fit into the listeners' log. The first word isn't zero.
     pub(crate) fn encode(self) -> [u64; 4] {
         let (code, [a, b, c, d, e, f]) = self.words();
         match code {
-            EVIDENCE => [code | a.min(0xFFFF) << 16 | b << 32, c, d, pair(e, f)],
+            EVIDENCE => [(code + 1) | a.min(0xFFFF) << 16 | b << 32, c, d, pair(e, f)],
             BURN_RATE => [
-                code | burning::count(burning::BESIDE_CODE, c),
+                (code + 1) | burning::count(burning::BESIDE_CODE, c),
                 burning::count(burning::COUNT, a) | burning::objective(f64::from_bits(e)),
                 burning::count(burning::COUNT, b) | burning::factor(f64::from_bits(f)),
                 burning::count(burning::COUNT, d),
             ],
-            _ => [code, a, b, c],
+            _ => [code + 1, a, b, c],
         }
+    }
+
+    /// Unpacks what [`encode`](Self::encode) returned; `None` for no cause.
+    pub(super) fn decode_packed(PackedCause(words): PackedCause) -> Option<Self> {
+        (words[0] != 0).then(|| Self::decode(words))
     }
 
     /// Unpacks what [`encode`](Self::encode) returned.
     pub(crate) fn decode([word, a, b, c]: [u64; 4]) -> Self {
-        let code = word & 0xFFFF;
+        let code = (word & 0xFFFF).wrapping_sub(1);
         let words = match code {
             EVIDENCE => {
                 let [nats, needed] = unpair(c);

@@ -15,28 +15,14 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use crate::events::{Cause, Transition};
+use super::entry::LogEntry;
+use super::slot::Slot;
+use crate::events::Transition;
 use crate::name::Name;
-use crate::state::State;
 use crate::sync::{AtomicU64, Ordering, Payload, fence};
 
 /// A function that is told of transitions. Breakers made from one builder share it.
 pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
-
-/// A transition for the listeners.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LogEntry {
-    /// The full number of the generation that was entered; at least 1.
-    pub generation: u64,
-    /// The state that was left.
-    pub from: State,
-    /// The state that was entered.
-    pub to: State,
-    /// When the transition was made, in nanoseconds of the breaker's clock.
-    pub at: u64,
-    /// Why the transition was made.
-    pub cause: Cause,
-}
 
 /// The listeners, and the transitions that they are still to be told.
 pub struct Listeners {
@@ -50,126 +36,6 @@ pub struct Listeners {
     /// The transitions passed over since the last one told. Only the teller touches this word, and
     /// `turn` publishes it from teller to teller.
     missed: Payload,
-}
-
-/// A place in the log.
-#[derive(Debug, Default)]
-pub struct Slot {
-    /// Twice the generation that the slot holds; one less while it is being written; 0 at first.
-    stamp: AtomicU64,
-    /// The entry, which the stamp publishes.
-    words: [Payload; 6],
-}
-
-impl Slot {
-    fn written(generation: u64) -> u64 {
-        2 * generation
-    }
-
-    fn being_written(generation: u64) -> u64 {
-        2 * generation - 1
-    }
-
-    fn holds(&self, generation: u64) -> bool {
-        // Acquire: pairs with the Release store in `write`, so the words belong to this stamp.
-        // Otherwise they could be those of an older entry.
-        self.stamp.load(Ordering::Acquire) == Self::written(generation)
-    }
-
-    /// Writes an entry, and returns whether it has.
-    ///
-    /// The slot stays as it is while it is being written. It also keeps a later entry, and one that
-    /// is `untold`.
-    pub fn write(&self, entry: &LogEntry, untold: impl Fn(u64) -> bool) -> bool {
-        // Relaxed: the exchange below fails if the stamp has changed.
-        let seen = self.stamp.load(Ordering::Relaxed);
-        let taken = seen % 2 == 1
-            || seen >= Self::being_written(entry.generation)
-            || (seen > 0 && untold(seen / 2));
-        if taken {
-            return false;
-        }
-        let claimed = Self::being_written(entry.generation);
-        // Acquire: pairs with the Release store below. The entry that is overwritten is complete,
-        // and the words below are written after the slot is claimed. Otherwise two entries could
-        // mix. Relaxed: on failure another writer was first, and nothing is read.
-        let claim =
-            self.stamp
-                .compare_exchange(seen, claimed, Ordering::Acquire, Ordering::Relaxed);
-        if claim.is_err() {
-            return false;
-        }
-        // Release: pairs with the Acquire fence in `read_late`. A reader that has read a word of
-        // this entry finds that the old stamp is gone. Otherwise it would take that word for the
-        // old entry's.
-        fence(Ordering::Release);
-        let [code, a, b, c] = entry.cause.encode();
-        let states = (entry.from as u64) << 8 | entry.to as u64;
-        for (word, value) in self.words.iter().zip([entry.at, states, code, a, b, c]) {
-            word.store(value);
-        }
-        // Release: pairs with the Acquire in `holds` and in `generation`. A reader that finds this
-        // stamp finds the words. Otherwise it could read those of an older entry.
-        self.stamp
-            .store(Self::written(entry.generation), Ordering::Release);
-        true
-    }
-
-    /// Reads the entry that the slot holds. No thread may write it meanwhile.
-    fn read(&self, generation: u64) -> LogEntry {
-        // The words stay until the turn has gone on.
-        let [at, states, code, a, b, c] = std::array::from_fn(|word| self.words[word].load());
-        LogEntry {
-            generation,
-            from: state_of(states >> 8),
-            to: state_of(states & 0xFF),
-            at,
-            cause: Cause::decode([code, a, b, c]),
-        }
-    }
-
-    /// Reads the entry of `generation`, if the slot holds it and no thread begins to write another
-    /// meanwhile.
-    #[must_use]
-    pub fn read_late(&self, generation: u64) -> Option<LogEntry> {
-        if !self.holds(generation) {
-            return None;
-        }
-        let entry = self.read(generation);
-        // Acquire: pairs with the Release fence in `write`. If a word of a newer entry was read,
-        // the stamp that is loaded next is a newer one too. Otherwise two entries could mix.
-        fence(Ordering::Acquire);
-        self.holds(generation).then_some(entry)
-    }
-
-    /// The generation that the slot holds; 0 if it holds none or is being written.
-    ///
-    /// A writer that is not done yet will try to tell afterwards.
-    fn generation(&self) -> u64 {
-        // Acquire: pairs with the Release store in `write`. The reader finds what the entry's
-        // writer wrote before, such as an earlier entry. Otherwise that entry could be passed over.
-        let stamp = self.stamp.load(Ordering::Acquire);
-        if stamp.is_multiple_of(2) {
-            stamp / 2
-        } else {
-            0
-        }
-    }
-}
-
-fn state_of(code: u64) -> State {
-    const STATES: [State; 6] = [
-        State::Closed,
-        State::Open,
-        State::HalfOpen,
-        State::ForcedOpen,
-        State::Disabled,
-        State::MetricsOnly,
-    ];
-    STATES
-        .into_iter()
-        .find(|state| *state as u64 == code)
-        .unwrap_or(State::Closed)
 }
 
 impl Listeners {

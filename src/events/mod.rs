@@ -2,17 +2,23 @@
 
 mod cause;
 mod codec;
+pub(crate) mod entry;
 pub(crate) mod listeners;
+mod opening;
+pub(crate) mod slot;
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::name::Name;
+use crate::name::label::Label;
 use crate::state::State;
 
-use self::listeners::LogEntry;
+use self::entry::LogEntry;
 
 pub use cause::Cause;
+pub use entry::WindowCounts;
+pub use opening::Opening;
 
 /// A change of a breaker's state, as listeners are told of it.
 ///
@@ -76,7 +82,23 @@ impl Transition {
     /// Why the transition was made.
     #[must_use]
     pub fn cause(&self) -> Cause {
-        self.entry.cause
+        self.entry.reason.cause
+    }
+
+    /// The window's counts at the trip, if the window's calls tripped the breaker.
+    ///
+    /// `None` for every other transition. A failed probe reopens a breaker whose window is empty,
+    /// and a command opens it whatever the window holds.
+    #[must_use]
+    pub fn counts(&self) -> Option<WindowCounts> {
+        self.entry.reason.counts
+    }
+
+    /// The label of the call that decided the transition, if it failed and its classifier gave one;
+    /// see [`Classify::label`](crate::outcome::Classify::label).
+    #[must_use]
+    pub fn label(&self) -> Option<Label> {
+        self.entry.reason.label.non_empty()
     }
 
     /// The number of transitions just before this one that the listeners were not told of.

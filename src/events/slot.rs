@@ -1,0 +1,136 @@
+//! A place for one transition that threads write and read without waiting for each other.
+
+use super::entry::LogEntry;
+use crate::error::PackedCause;
+use crate::state::Generation;
+use crate::sync::{AtomicU64, Ordering, Payload, fence};
+
+/// A place for one transition. A later one replaces an earlier one.
+#[derive(Debug, Default)]
+pub struct Slot {
+    /// Twice the generation that the slot holds; one less while it is being written; 0 at first.
+    stamp: AtomicU64,
+    /// The packed entry, which the stamp publishes.
+    words: [Payload; LogEntry::WORDS],
+}
+
+impl Slot {
+    fn written(generation: u64) -> u64 {
+        2 * generation
+    }
+
+    fn being_written(generation: u64) -> u64 {
+        2 * generation - 1
+    }
+
+    pub(super) fn holds(&self, generation: u64) -> bool {
+        // Acquire: pairs with the Release store in `write`, so the words belong to this stamp.
+        // Otherwise they could be those of an older entry.
+        self.stamp.load(Ordering::Acquire) == Self::written(generation)
+    }
+
+    /// Writes an entry, and returns whether it has.
+    ///
+    /// The slot stays as it is while it is being written. It also keeps a later entry, and one that
+    /// is `untold`.
+    pub fn write(&self, entry: &LogEntry, untold: impl Fn(u64) -> bool) -> bool {
+        // Relaxed: the exchange below fails if the stamp has changed.
+        let seen = self.stamp.load(Ordering::Relaxed);
+        let taken = seen % 2 == 1
+            || seen >= Self::being_written(entry.generation)
+            || (seen > 0 && untold(seen / 2));
+        if taken {
+            return false;
+        }
+        let claimed = Self::being_written(entry.generation);
+        // Acquire: pairs with the Release store below. The entry that is overwritten is complete,
+        // and the words below are written after the slot is claimed. Otherwise two entries could
+        // mix. Relaxed: on failure another writer was first, and nothing is read.
+        let claim =
+            self.stamp
+                .compare_exchange(seen, claimed, Ordering::Acquire, Ordering::Relaxed);
+        if claim.is_err() {
+            return false;
+        }
+        // Release: pairs with the Acquire fence in `read_late`. A reader that has read a word of
+        // this entry finds that the old stamp is gone. Otherwise it would take that word for the
+        // old entry's.
+        fence(Ordering::Release);
+        for (word, value) in self.words.iter().zip(entry.pack()) {
+            word.store(value);
+        }
+        // Release: pairs with the Acquire in `holds`, `generation` and `cause_of`. A reader that
+        // finds this stamp finds the words. Otherwise it could read those of an older entry.
+        self.stamp
+            .store(Self::written(entry.generation), Ordering::Release);
+        true
+    }
+
+    /// Reads the entry that the slot holds. No thread may write it meanwhile.
+    pub(super) fn read(&self, generation: u64) -> LogEntry {
+        // The words stay until the turn has gone on.
+        let words = std::array::from_fn(|word| self.words[word].load());
+        LogEntry::unpack(words, generation)
+    }
+
+    /// Reads the entry of `generation`, if the slot holds it and no thread begins to write another
+    /// meanwhile.
+    #[must_use]
+    pub fn read_late(&self, generation: u64) -> Option<LogEntry> {
+        if !self.holds(generation) {
+            return None;
+        }
+        let entry = self.read(generation);
+        // Acquire: pairs with the Release fence in `write`. If a word of a newer entry was read,
+        // the stamp that is loaded next is a newer one too. Otherwise two entries could mix.
+        fence(Ordering::Acquire);
+        self.holds(generation).then_some(entry)
+    }
+
+    /// The entry that the slot holds; `None` if it holds none or is being written.
+    #[must_use]
+    pub fn latest(&self) -> Option<LogEntry> {
+        match self.generation() {
+            0 => None,
+            generation => self.read_late(generation),
+        }
+    }
+
+    /// The cause of the entry of `generation`, in words.
+    ///
+    /// There is none if the slot holds another entry or is being written.
+    #[must_use]
+    #[inline]
+    pub fn cause_of(&self, generation: Generation) -> PackedCause {
+        // Acquire: pairs with the Release store in `write`, so the words belong to this stamp.
+        // Otherwise they could be those of an older entry.
+        let stamp = self.stamp.load(Ordering::Acquire);
+        let differs = stamp ^ Self::written(generation.number());
+        if differs & (Self::written(1 << Generation::BITS) - 1) != 0 {
+            return PackedCause::default();
+        }
+        let cause = std::array::from_fn(|word| self.words[word].load());
+        // Acquire: pairs with the Release fence in `write`. If a word of a newer entry was read,
+        // the stamp that is loaded next is a newer one too. Otherwise two entries could mix.
+        fence(Ordering::Acquire);
+        // Relaxed: the fence above orders this load.
+        if self.stamp.load(Ordering::Relaxed) != stamp {
+            return PackedCause::default();
+        }
+        PackedCause(cause)
+    }
+
+    /// The generation that the slot holds; 0 if it holds none or is being written.
+    ///
+    /// A writer that is not done yet will try to tell afterwards.
+    pub(crate) fn generation(&self) -> u64 {
+        // Acquire: pairs with the Release store in `write`. The reader finds what the entry's
+        // writer wrote before, such as an earlier entry. Otherwise that entry could be passed over.
+        let stamp = self.stamp.load(Ordering::Acquire);
+        if stamp.is_multiple_of(2) {
+            stamp / 2
+        } else {
+            0
+        }
+    }
+}
