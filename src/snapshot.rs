@@ -1,5 +1,8 @@
 //! Snapshots of a breaker.
 
+#[cfg(feature = "serde")]
+mod serialize;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -7,6 +7,8 @@ use super::Cause;
 use crate::clock::saturating_nanos;
 use crate::error::PackedCause;
 use crate::window::rate;
+#[cfg(feature = "serde")]
+use serde::ser::SerializeMap;
 
 /// Implements [`Cause`]'s log form and sentence from one row for each cause.
 ///
@@ -19,6 +21,32 @@ macro_rules! causes {
                 match self {
                     $(Self::$name { $($field),* } => ($code, padded([$($field.pack()),*])),)*
                 }
+            }
+
+            /// The number of its fields.
+            #[cfg(feature = "serde")]
+            pub(super) fn fields(self) -> usize {
+                match self {
+                    $(Self::$name { $($field: _),* } => number_of(&[$(stringify!($field)),*]),)*
+                }
+            }
+
+            /// Writes the fields into a map. A time has its unit in its name.
+            #[cfg(feature = "serde")]
+            pub(super) fn serialize_fields<M: SerializeMap>(
+                self,
+                map: &mut M,
+            ) -> Result<(), M::Error> {
+                match self {
+                    $(Self::$name { $($field),* } => {
+                        $($field.serialize_into(
+                            map,
+                            stringify!($field),
+                            concat!(stringify!($field), "_seconds"),
+                        )?;)*
+                    })*
+                }
+                Ok(())
             }
 
             /// The cause with this code and these fields; [`Cause::Manual`] for an unknown code.
@@ -92,6 +120,15 @@ causes! {
 trait Word {
     fn pack(self) -> u64;
     fn unpack(word: u64) -> Self;
+
+    /// Writes the value into a map: by `name`, or by `name_of_seconds` if it is a time.
+    #[cfg(feature = "serde")]
+    fn serialize_into<M: SerializeMap>(
+        self,
+        map: &mut M,
+        name: &'static str,
+        name_of_seconds: &'static str,
+    ) -> Result<(), M::Error>;
 }
 
 impl Word for u64 {
@@ -101,6 +138,16 @@ impl Word for u64 {
 
     fn unpack(word: u64) -> Self {
         word
+    }
+
+    #[cfg(feature = "serde")]
+    fn serialize_into<M: SerializeMap>(
+        self,
+        map: &mut M,
+        name: &'static str,
+        _: &'static str,
+    ) -> Result<(), M::Error> {
+        map.serialize_entry(name, &self)
     }
 }
 
@@ -113,6 +160,16 @@ impl Word for u32 {
     fn unpack(word: u64) -> Self {
         word as u32
     }
+
+    #[cfg(feature = "serde")]
+    fn serialize_into<M: SerializeMap>(
+        self,
+        map: &mut M,
+        name: &'static str,
+        _: &'static str,
+    ) -> Result<(), M::Error> {
+        map.serialize_entry(name, &self)
+    }
 }
 
 impl Word for f64 {
@@ -122,6 +179,17 @@ impl Word for f64 {
 
     fn unpack(word: u64) -> Self {
         Self::from_bits(word)
+    }
+
+    #[cfg(feature = "serde")]
+    fn serialize_into<M: SerializeMap>(
+        self,
+        map: &mut M,
+        name: &'static str,
+        _: &'static str,
+    ) -> Result<(), M::Error> {
+        // No cause has such a number. A format that has none could not write it.
+        map.serialize_entry(name, &self.is_finite().then_some(self))
     }
 }
 
@@ -133,6 +201,21 @@ impl Word for Duration {
     fn unpack(word: u64) -> Self {
         Self::from_nanos(word)
     }
+
+    #[cfg(feature = "serde")]
+    fn serialize_into<M: SerializeMap>(
+        self,
+        map: &mut M,
+        _: &'static str,
+        name_of_seconds: &'static str,
+    ) -> Result<(), M::Error> {
+        map.serialize_entry(name_of_seconds, &self.as_secs_f64())
+    }
+}
+
+#[cfg(feature = "serde")]
+fn number_of(fields: &[&str]) -> usize {
+    fields.len()
 }
 
 fn padded<const N: usize>(values: [u64; N]) -> [u64; 6] {

@@ -3,8 +3,11 @@
 mod cause;
 mod codec;
 pub(crate) mod entry;
+mod kind;
 pub(crate) mod listeners;
 mod opening;
+#[cfg(feature = "serde")]
+pub(crate) mod serialize;
 pub(crate) mod slot;
 
 use std::fmt;
