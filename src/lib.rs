@@ -82,7 +82,7 @@
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
-//! | `serde` | `SavedState`: the saved state of a breaker, for the next process | serde |
+//! | `serde` | `SavedState`: the saved state of a breaker, for the next process; [snapshots and transitions as JSON](guide::watching) | serde |
 //! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
 //!
 //! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
@@ -194,6 +194,7 @@ pub mod __model {
     pub use crate::engine::{
         Core, Mode, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
     };
+    pub use crate::error::PackedCause;
     pub use crate::events::entry::{LogEntry, Reason};
     pub use crate::events::listeners::{Listener, Listeners};
     pub use crate::events::slot::Slot;

@@ -347,7 +347,7 @@ impl Snapshot {
     /// Writes why an open breaker is open.
     fn write_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.latest_opening {
-            Some(opening) => write!(f, "; cause: {opening}"),
+            Some(opening) => write!(f, "; opened: {opening}"),
             None => Ok(()),
         }
     }

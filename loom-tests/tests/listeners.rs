@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
-use tripcurve::__model::{Listeners, LogEntry, Slot};
+use tripcurve::__model::{Generation, Listeners, LogEntry, Slot};
 use tripcurve::State;
 use tripcurve::events::{Cause, Transition};
 
@@ -252,5 +252,51 @@ fn an_entry_that_is_being_overwritten_is_read_whole_or_not_at_all() {
             ],
         );
         assert!(seen.is_none_or(|seen| seen == entry(1)), "{seen:?}");
+    });
+}
+
+/// A rejection reads the cause of an opening, while the next opening is noted over it.
+///
+/// Fails when: `Slot::cause_of` doesn't look at the stamp again; when its fence is removed.
+#[test]
+fn a_cause_that_is_being_overwritten_is_read_whole_or_not_at_all() {
+    model(preemptions(3), || {
+        let slot = Arc::new(Slot::default());
+        assert!(slot.write(&entry(1), |_| false));
+        let [seen, _] = race(
+            &slot,
+            [
+                |slot: &Slot| slot.cause_of(Generation::FIRST.next()).unpack(),
+                |slot: &Slot| {
+                    assert!(slot.write(&entry(2), |_| false));
+                    None
+                },
+            ],
+        );
+        let expected = entry(1).reason.cause;
+        assert!(seen.is_none_or(|seen| seen == expected), "{seen:?}");
+    });
+}
+
+/// A rejection reads the cause of an opening, while it is noted.
+///
+/// Fails when: `Slot::cause_of` reads words of another generation, or doesn't acquire.
+#[test]
+fn a_cause_that_is_being_written_is_read_whole_or_not_at_all() {
+    model(preemptions(3), || {
+        let slot = Arc::new(Slot::default());
+        assert!(slot.write(&entry(1), |_| false));
+        let [seen, _] = race(
+            &slot,
+            [
+                |slot: &Slot| slot.cause_of(Generation::FIRST.next().next()).unpack(),
+                |slot: &Slot| {
+                    assert!(slot.write(&entry(2), |_| false));
+                    None
+                },
+            ],
+        );
+        let expected = entry(2).reason.cause;
+        assert!(seen.is_none_or(|seen| seen == expected), "{seen:?}");
     });
 }

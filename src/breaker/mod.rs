@@ -1,6 +1,7 @@
 //! The breaker's handle, which callers share.
 
 pub(crate) mod permit;
+pub(crate) mod listening;
 pub(crate) mod shared;
 pub(crate) mod nested;
 pub(crate) mod fallback;

@@ -14,6 +14,7 @@ mod reconfigure;
 mod view;
 mod parts;
 mod carried;
+mod listen;
 mod settings;
 mod snapshot;
 mod peek;
@@ -92,14 +93,10 @@ impl Core {
             State::MetricsOnly => Phase::MetricsOnly,
         };
         let is_timed = optional.as_ref().is_some_and(|it| it.timed.is_some());
-        let late = LateBox::new();
-        if listeners.is_some() {
-            late.get_or_init(|| {
-                Box::new(LateParts {
-                    listeners,
-                    ..LateParts::default()
-                })
-            });
+        let late = LateBox::<LateParts>::new();
+        if let Some(listeners) = listeners {
+            let parts = late.get_or_init(Box::<LateParts>::default);
+            parts.listeners.publish(*listeners);
         }
         Self {
             state: AtomicState::beginning(Generation::FIRST, phase, is_timed),
@@ -174,7 +171,7 @@ impl Core {
     }
 
     fn listeners(&self) -> Option<&Listeners> {
-        self.late.get()?.listeners.as_deref()
+        self.late.get()?.listeners.get()
     }
 
     #[inline]

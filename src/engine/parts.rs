@@ -197,7 +197,7 @@ impl Overrides {
 /// The parts that a breaker may get after it was built.
 #[derive(Debug, Default)]
 pub(super) struct LateParts {
-    pub(super) listeners: Option<Box<Listeners>>,
+    pub(super) listeners: PublishedOnce<Listeners>,
     #[cfg(feature = "async")]
     pub(super) checks: LateBox<HealthChecks>,
     pub(super) overrides: PublishedOnce<Replaceable<Overrides>>,

@@ -13,7 +13,6 @@ use crate::events::entry::{LogEntry, Reason};
 use crate::recovery::Streak;
 use crate::state::history::date_of;
 use crate::state::{Moment, Phase, State, StateChange, StateWord};
-#[cfg(feature = "async")]
 use crate::sync::{Ordering, fence};
 use crate::window::Ring;
 
@@ -191,13 +190,14 @@ impl Core {
 
     /// Tells the health checks and the listeners about a transition.
     fn tell(&self, entry: &LogEntry) {
+        // SeqCst: pairs with the fence in `Core::listen`. Either the thread that adds the first
+        // listener reads this generation, or this thread finds the log. Otherwise the listener could
+        // miss this transition and all later ones. It also pairs with the fence of
+        // `HealthChecks::listen`. Either the first task sees that the breaker is open, or this
+        // thread sees the checks. Otherwise the task would sleep through the outage.
+        fence(Ordering::SeqCst);
         #[cfg(feature = "async")]
         if entry.to == State::Open {
-            // SeqCst: pairs with the fence of `HealthChecks::listen`. The first task has just
-            // made the checks. Either it sees that the breaker is open, or this thread sees the
-            // checks. Otherwise each could miss the other, and the task would sleep through the
-            // outage.
-            fence(Ordering::SeqCst);
             if let Some(checks) = self.checks() {
                 checks.ring();
             }

@@ -19,19 +19,33 @@ use super::entry::LogEntry;
 use super::slot::Slot;
 use crate::events::Transition;
 use crate::name::Name;
-use crate::sync::{AtomicU64, Ordering, Payload, fence};
+use crate::sync::{AtomicU64, Ordering, Payload, Replaceable, SelfContained, fence};
 
 /// A function that is told of transitions. Breakers made from one builder share it.
 pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
 
+/// A listener among those of a breaker.
+#[derive(Clone)]
+struct Member {
+    /// The number by which it is removed.
+    number: u64,
+    /// It is told of transitions into later generations.
+    since: u64,
+    listener: Listener,
+}
+
 /// The listeners, and the transitions that they are still to be told.
 pub struct Listeners {
-    told: Box<[Listener]>,
+    /// Replaced as a whole when a listener comes or goes.
+    told: Replaceable<Vec<Member>>,
+    /// The number of the next listener.
+    numbers: SelfContained,
     log: Box<[Slot]>,
     /// The latest entry that found no place in the log. With it the listeners are told at least of
     /// the last transition.
     overflow: Slot,
-    /// Twice the generation that is told next; plus one while a teller is at work.
+    /// Twice the generation that is told next; plus one while a teller is at work. It is
+    /// [`HELD`](Self::HELD) before the log begins.
     turn: AtomicU64,
     /// The transitions passed over since the last one told. Only the teller touches this word, and
     /// `turn` publishes it from teller to teller.
@@ -42,18 +56,85 @@ impl Listeners {
     /// The slots in the log. Under loom there are few, so that the log gets full.
     pub const LOG: u64 = if cfg!(tripcurve_loom) { 6 } else { 64 };
 
+    /// The turn of a log that hasn't begun. It looks as if a teller were at work at generation 0, so
+    /// winners write their entries and leave.
+    const HELD: u64 = 1;
+
     /// Creates listeners with an empty log, or `None` without listeners.
     #[must_use]
     pub fn new(listeners: Vec<Listener>) -> Option<Box<Self>> {
-        (!listeners.is_empty()).then(|| {
-            Box::new(Self {
-                told: listeners.into(),
-                log: (0..Self::LOG).map(|_| Slot::default()).collect(),
-                overflow: Slot::default(),
-                turn: AtomicU64::new(2),
-                missed: Payload::new(0),
-            })
-        })
+        let members = (0..).zip(listeners).map(|(number, listener)| Member {
+            number,
+            since: 0,
+            listener,
+        });
+        let members: Vec<_> = members.collect();
+        (!members.is_empty()).then(|| Box::new(Self::with(members, 2)))
+    }
+
+    /// Creates a log without listeners that hasn't begun. [`begin_after`](Self::begin_after) begins
+    /// it.
+    #[must_use]
+    pub fn held() -> Self {
+        Self::with(Vec::new(), Self::HELD)
+    }
+
+    fn with(members: Vec<Member>, turn: u64) -> Self {
+        Self {
+            numbers: SelfContained::new(members.len() as u64),
+            told: Replaceable::new(Arc::new(members)),
+            log: (0..Self::LOG).map(|_| Slot::default()).collect(),
+            overflow: Slot::default(),
+            turn: AtomicU64::new(turn),
+            missed: Payload::new(0),
+        }
+    }
+
+    /// Adds a listener for transitions into generations after `since`. Returns its number.
+    pub fn add(&self, since: u64, listener: Listener) -> u64 {
+        let number = self.numbers.add(1);
+        let member = Member {
+            number,
+            since,
+            listener,
+        };
+        self.change(|members| members.push(member.clone()));
+        number
+    }
+
+    /// Removes the listener with this number.
+    pub fn remove(&self, number: u64) {
+        self.change(|members| members.retain(|it| it.number != number));
+    }
+
+    fn change(&self, change: impl Fn(&mut Vec<Member>)) {
+        loop {
+            let seen = self.told.load();
+            let mut members = Vec::clone(seen.get());
+            change(&mut members);
+            if self.told.replace(&seen, Arc::new(members)) {
+                return;
+            }
+        }
+    }
+
+    /// Begins the log after `generation`, unless it has begun, and tells what is there.
+    ///
+    /// The caller has found the log, and after a fence found this generation. So each later winner
+    /// finds the log.
+    pub fn begin_after(&self, name: &Name, generation: u64) {
+        // Release: pairs with the Acquire of the exchange in `go_on`, so the next teller finds the
+        // listeners. Otherwise it could pass the caller's listener over. An exchange, because a log
+        // that has begun goes on where it is. Relaxed: on failure nothing is read.
+        let begun = self.turn.compare_exchange(
+            Self::HELD,
+            2 * (generation + 1),
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        if begun.is_ok() {
+            self.go_on(name);
+        }
     }
 
     /// Continues after `generation`, before any other thread knows of the breaker.
@@ -79,6 +160,11 @@ impl Listeners {
         if !is_in_log {
             self.overflow.write(entry, |_| false);
         }
+        self.go_on(name);
+    }
+
+    /// Tells what is there, unless another thread is telling.
+    fn go_on(&self, name: &Name) {
         loop {
             // SeqCst: pairs with itself on another thread. Consider a winner that has written its
             // entry, and a teller that has stopped. At least one sees the other's word: the entry
@@ -158,20 +244,33 @@ impl Listeners {
             entry: *entry,
             missed,
         };
-        for listener in &self.told {
-            // A listener's panic harms neither the call that tells it, nor other listeners, nor the
-            // turn. Dropping the panic's payload may panic too.
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| listener(&transition)))
-                && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
-            {
-                std::mem::forget(payload);
+        // Read after the entry. A transition that a thread makes after it has added a listener finds
+        // the listener here.
+        let told = self.told.load();
+        for member in told.get().iter() {
+            if member.since < entry.generation {
+                unharmed(|| (member.listener)(&transition));
             }
         }
+        // A listener that was removed meanwhile may be dropped here.
+        unharmed(|| drop(told));
+    }
+}
+
+/// Runs what a user has written, and swallows its panic.
+///
+/// The panic harms neither the call that tells, nor other listeners, nor the turn.
+fn unharmed(act: impl FnOnce()) {
+    // Dropping the panic's payload may panic too.
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(act))
+        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
+    {
+        std::mem::forget(payload);
     }
 }
 
 impl std::fmt::Debug for Listeners {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} listeners", self.told.len())
+        write!(f, "{} listeners", self.told.load().get().len())
     }
 }

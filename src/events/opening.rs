@@ -103,10 +103,18 @@ impl fmt::Display for Opening {
     }
 }
 
+impl PackedCause {
+    /// The cause, if there is one.
+    #[must_use]
+    pub fn unpack(self) -> Option<Cause> {
+        Cause::decode_packed(self)
+    }
+}
+
 /// Shows the cause, or `None`.
 impl fmt::Debug for PackedCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Cause::decode_packed(*self).fmt(f)
+        self.unpack().fmt(f)
     }
 }
 
@@ -132,7 +140,7 @@ impl Rejected {
     /// ```
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
-        Cause::decode_packed(self.cause)
+        self.cause.unpack()
     }
 }
 
@@ -143,7 +151,7 @@ impl fmt::Display for Rejected {
             write!(f, ", retry after {wait:.1?}")?;
         }
         match self.cause() {
-            Some(cause) => write!(f, "; cause: {cause}"),
+            Some(cause) => write!(f, "; opened: {cause}"),
             None => Ok(()),
         }
     }

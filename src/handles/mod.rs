@@ -11,6 +11,9 @@
 //! Handles nest. Each but the last can wrap each other one. All of them share the breaker. A health
 //! check is a task beside them. It is made from the breaker, [`Handle::breaker`].
 //!
+//! A [`Listening`] makes no calls. It stands for a listener that was
+//! [added](CircuitBreaker::on_transition) to a breaker that runs.
+//!
 //! ```
 //! use std::time::Duration;
 //! use tripcurve::CircuitBreaker;
@@ -44,6 +47,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use crate::breaker::CircuitBreaker;
+pub use crate::breaker::listening::{Listening, ListeningGuard};
 pub use crate::breaker::permit::OwnedPermit;
 use crate::breaker::permit::Permit;
 #[cfg(feature = "bulkhead")]

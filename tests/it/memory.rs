@@ -42,8 +42,8 @@ fn counts_for_eight_threads_take_at_most_five_kibibytes() {
 }
 
 #[test]
-fn a_compact_breaker_takes_at_most_512_bytes() {
-    assert!(measure("compact, 10 buckets", |builder| builder.shards(1)) <= 512);
+fn a_compact_breaker_takes_at_most_600_bytes() {
+    assert!(measure("compact, 10 buckets", |builder| builder.shards(1)) <= 600);
     let policies = |builder: CircuitBreakerBuilder| {
         builder
             .shards(1)
@@ -52,7 +52,7 @@ fn a_compact_breaker_takes_at_most_512_bytes() {
             .trip_when(TripPolicy::failure_count(20))
             .trip_when(TripPolicy::failure_rate(0.5))
     };
-    assert!(measure("compact, 3 policies", policies) <= 512 + 64);
+    assert!(measure("compact, 3 policies", policies) <= 600 + 64);
 }
 
 #[test]
@@ -197,11 +197,11 @@ fn beside_each(what: &str, keys: u32, capacity: Option<usize>) -> f64 {
 
 #[cfg(feature = "registry")]
 #[test]
-fn the_breakers_of_a_registry_take_at_most_512_bytes_each_and_their_places_little() {
+fn the_breakers_of_a_registry_take_at_most_600_bytes_each_and_their_places_little() {
     const KEYS: u32 = 100_000;
 
     // The breaker's bytes are those with the handle, which is in its place here.
-    assert!(measure("compact", |builder| builder.shards(1)) <= 512);
+    assert!(measure("compact", |builder| builder.shards(1)) <= 600);
     assert!(beside_each("no capacity", KEYS, None) <= 48.0);
     assert!(beside_each("capacity", KEYS, Some(KEYS as usize)) <= 72.0);
 }
@@ -260,7 +260,7 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
         }
     });
     // A breaker, its place, and what the map and the queue keep in reserve.
-    let most = u64::try_from(MOST * 640).unwrap();
+    let most = u64::try_from(MOST * 736).unwrap();
     println!("{} keys: {} bytes", registry.len(), heap.bytes_current);
     assert!(heap.bytes_max <= most, "{heap:?}");
     assert_eq!(registry.get_or_create(&in_use).state(), State::Open);
