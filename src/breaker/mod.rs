@@ -60,6 +60,7 @@ use crate::state::{Phase, State};
 ///
 /// - once in the breaker's life, when its window grows
 /// - when a thread then gets a histogram
+/// - once in a thread's life, when it first tells listeners of a transition
 /// - once in a thread's life, if the system allocates to register work for the thread's end
 ///
 /// # Memory ordering
@@ -218,9 +219,10 @@ impl<C> CircuitBreaker<C> {
         {
             permit.note_retry_after(retry_after);
         }
-        let label = match outcome.counts_against() {
-            true => self.classifier.label(&result),
-            false => None,
+        let label = if outcome.counts_against() {
+            self.classifier.label(&result)
+        } else {
+            None
         };
         permit.finish_with(outcome, None, label);
         result.map_err(CallError::Inner)

@@ -18,14 +18,14 @@ use crate::window::Ring;
 
 /// An opening that is about to be made.
 #[derive(Clone, Copy)]
-pub(super) struct Opening {
+pub(super) struct NextOpening {
     /// When the open time ends.
     pub(super) until: Moment,
     /// The streak to note for this opening, if open times grow.
     streak: Option<Streak>,
 }
 
-impl Opening {
+impl NextOpening {
     pub(super) fn phase(self) -> Phase {
         Phase::Open { until: self.until }
     }
@@ -71,7 +71,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// The opening that starts an outage `now` and ends the call's generation.
     #[cold]
     #[inline(never)]
-    fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> Opening {
+    fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> NextOpening {
         let Call {
             generation,
             reading,
@@ -91,12 +91,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     }
 
     /// The next opening, after a failed recovery.
-    pub(super) fn next_opening(self, now: u64) -> Opening {
+    pub(super) fn next_opening(self, now: u64) -> NextOpening {
         self.opening(0, now)
     }
 
     /// An opening of a breaker that has been closed for `healthy` nanoseconds.
-    fn opening(self, healthy: u64, now: u64) -> Opening {
+    fn opening(self, healthy: u64, now: u64) -> NextOpening {
         let generation = || self.state.load().generation();
         let times = self.open_times();
         let streak = times.map(|times| {
@@ -113,14 +113,14 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // A later `Retry-After` is found by `opened`, after the state has changed.
         let retry_at = self.max_retry_after().cut(self.retry_after.so_far(), now);
         let until = Moment::at(now.saturating_add(wait).max(retry_at));
-        Opening { until, streak }
+        NextOpening { until, streak }
     }
 
     /// Finishes an opening that this thread has won.
     pub(super) fn opened(
         self,
         moved: StateChange,
-        opening: Opening,
+        opening: NextOpening,
         now: u64,
         reason: impl Into<Reason>,
     ) {
@@ -137,7 +137,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     pub(super) fn moved(
         self,
         moved: StateChange,
-        opening: Option<Opening>,
+        opening: Option<NextOpening>,
         now: u64,
         reason: impl Into<Reason>,
     ) {
@@ -197,10 +197,10 @@ impl Core {
         // thread sees the checks. Otherwise the task would sleep through the outage.
         fence(Ordering::SeqCst);
         #[cfg(feature = "async")]
-        if entry.to == State::Open {
-            if let Some(checks) = self.checks() {
-                checks.ring();
-            }
+        if entry.to == State::Open
+            && let Some(checks) = self.checks()
+        {
+            checks.ring();
         }
         if let Some(listeners) = self.listeners() {
             listeners.tell(&self.parts.settings.name, entry);

@@ -142,13 +142,16 @@ impl LogEntry {
             states |= layout::HAS_COUNTS.of(1) | cut(layout::CALLS, counts.calls);
             failed = cut(layout::FAILURES, counts.failures) | cut(layout::SLOW, counts.slow);
         }
-        let ([code, a, b, c], [d, e, f]) = (cause.encode(), label.words());
-        [code, a, b, c, states, failed, self.at, d, e, f]
+        let mut words = [0; Self::WORDS];
+        words[..4].copy_from_slice(&cause.encode());
+        words[4..7].copy_from_slice(&[states, failed, self.at]);
+        words[7..].copy_from_slice(&label.words());
+        words
     }
 
     /// Unpacks what [`pack`](Self::pack) returned.
     pub(super) fn unpack(words: [u64; Self::WORDS], generation: u64) -> Self {
-        let [code, a, b, c, states, failed, at, d, e, f] = words;
+        let [.., states, failed, at, _, _, _] = words;
         let has_counts = layout::HAS_COUNTS.get(states) == 1;
         let counts = has_counts.then(|| WindowCounts {
             calls: layout::CALLS.get(states),
@@ -161,9 +164,9 @@ impl LogEntry {
             to: state_of(layout::TO.get(states)),
             at,
             reason: Reason {
-                cause: Cause::decode([code, a, b, c]),
+                cause: Cause::decode(std::array::from_fn(|word| words[word])),
                 counts,
-                label: Label::of_words([d, e, f]),
+                label: Label::of_words(std::array::from_fn(|word| words[word + 7])),
             },
         }
     }

@@ -26,7 +26,7 @@ pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
 
 /// A listener among those of a breaker.
 #[derive(Clone)]
-struct Member {
+struct ListedListener {
     /// The number by which it is removed.
     number: u64,
     /// It is told of transitions into later generations.
@@ -37,7 +37,7 @@ struct Member {
 /// The listeners, and the transitions that they are still to be told.
 pub struct Listeners {
     /// Replaced as a whole when a listener comes or goes.
-    told: Replaceable<Vec<Member>>,
+    told: Replaceable<Vec<ListedListener>>,
     /// The number of the next listener.
     numbers: SelfContained,
     log: Box<[Slot]>,
@@ -63,11 +63,13 @@ impl Listeners {
     /// Creates listeners with an empty log, or `None` without listeners.
     #[must_use]
     pub fn new(listeners: Vec<Listener>) -> Option<Box<Self>> {
-        let members = (0..).zip(listeners).map(|(number, listener)| Member {
-            number,
-            since: 0,
-            listener,
-        });
+        let members = (0..)
+            .zip(listeners)
+            .map(|(number, listener)| ListedListener {
+                number,
+                since: 0,
+                listener,
+            });
         let members: Vec<_> = members.collect();
         (!members.is_empty()).then(|| Box::new(Self::with(members, 2)))
     }
@@ -79,7 +81,7 @@ impl Listeners {
         Self::with(Vec::new(), Self::HELD)
     }
 
-    fn with(members: Vec<Member>, turn: u64) -> Self {
+    fn with(members: Vec<ListedListener>, turn: u64) -> Self {
         Self {
             numbers: SelfContained::new(members.len() as u64),
             told: Replaceable::new(Arc::new(members)),
@@ -93,7 +95,7 @@ impl Listeners {
     /// Adds a listener for transitions into generations after `since`. Returns its number.
     pub fn add(&self, since: u64, listener: Listener) -> u64 {
         let number = self.numbers.add(1);
-        let member = Member {
+        let member = ListedListener {
             number,
             since,
             listener,
@@ -107,7 +109,7 @@ impl Listeners {
         self.change(|members| members.retain(|it| it.number != number));
     }
 
-    fn change(&self, change: impl Fn(&mut Vec<Member>)) {
+    fn change(&self, change: impl Fn(&mut Vec<ListedListener>)) {
         loop {
             let seen = self.told.load();
             let mut members = Vec::clone(seen.get());

@@ -778,7 +778,10 @@ fn an_error_goes_where_errors_go() {
         Ok(())
     }
     let error = fails().unwrap_err();
-    assert_eq!(error.to_string(), "circuit breaker api is forced-open");
+    assert_eq!(
+        error.to_string(),
+        "circuit breaker api is forced-open; opened: by hand"
+    );
 }
 
 type BoxError = Box<dyn Error + Send + Sync>;
