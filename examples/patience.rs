@@ -1,4 +1,5 @@
-//! Callers that ask while one probe is under way, and wait for its verdict instead of being rejected.
+//! Callers that come while a probe is in flight. They wait for its verdict instead of being
+//! rejected.
 //!
 //! ```text
 //! cargo run --release --features async,tokio --example patience

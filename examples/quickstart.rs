@@ -1,4 +1,4 @@
-//! A breaker around a dependency that is down for a while, with something to fall back on.
+//! A breaker around a dependency that is down for a while, with a fallback.
 //!
 //! ```text
 //! cargo run --example quickstart
@@ -11,7 +11,7 @@ use tripcurve::time::Clock;
 use tripcurve::{CircuitBreaker, Fallback, State, TripPolicy};
 
 fn main() -> Result<(), ConfigError> {
-    // Leave the clock out in a program of yours. Here twelve seconds are to pass at once.
+    // Leave the clock out in your own program. Here twelve seconds must pass at once.
     let (clock, hand) = Clock::mock();
     let breaker = CircuitBreaker::builder("recommendations")
         .trip_when(TripPolicy::consecutive_failures(3))
@@ -44,7 +44,7 @@ fn main() -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Stands for a call over the network; it fails from the second 2 up to the second 7.
+/// Stands for a call over the network. It fails from second 2 up to second 7.
 fn recommend(second: u32) -> Result<String, &'static str> {
     match second {
         2..8 => Err("connection refused"),

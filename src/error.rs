@@ -1,15 +1,9 @@
 //! Errors: settings that make no sense, and calls without a result.
 
-use std::borrow::Cow;
-use std::convert::Infallible;
-use std::error::Error;
-use std::fmt;
-use std::io;
-use std::time::Duration;
+use std::{borrow::Cow, convert::Infallible, error::Error, fmt, io, time::Duration};
 
-use crate::name::Name;
-use crate::state::State;
 use crate::util::random::{between, mixed, random_bits_of_this_thread};
+use crate::{name::Name, state::State};
 
 /// A setting that makes no sense.
 ///
@@ -109,11 +103,9 @@ impl ConfigError {
     }
 
     /// Returns this error as one of the policy that was added as the `index`th.
-    pub(crate) fn of_policy(self, index: usize) -> Self {
-        Self {
-            policy: Some(index),
-            ..self
-        }
+    pub(crate) fn of_policy(mut self, index: usize) -> Self {
+        self.policy = Some(index);
+        self
     }
 
     /// Makes the error for a fixed open time together with a backoff.

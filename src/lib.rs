@@ -34,7 +34,7 @@
 //! | [`Recovery`], [`Backoff`] | how it recovers |
 //! | [`Outcome`], [`Classify`] | what counts as a failure |
 //! | [`CallError`], [`Rejected`], [`Fallback`] | what a caller gets instead of a result, and what to do then |
-//! | [`CallTimeout`], [`RetryBudget`] | how long a call may take, and how many retries there may be |
+//! | [`CallTimeout`] | how long a call may take |
 //! | [`State`], [`Snapshot`], [`Latency`], [`Transition`], [`Cause`] | what a breaker shows |
 //! | [`Clock`], [`MockClock`] | time, and time in tests |
 //!
@@ -82,6 +82,7 @@
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
+//! | `retry` | `RetryBudget`: a bound on the retries of a breaker's calls | |
 //! | `serde` | `SavedState`: the saved state of a breaker, for the next process; [snapshots and transitions as JSON](guide::watching) | serde |
 //! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
 //!
@@ -103,6 +104,7 @@
 // stands below its line (tests/it/house_rules.rs checks it).
 #[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(feature = "retry")]
 mod retry_budget;
 pub mod handles;
 mod builder;
@@ -142,10 +144,12 @@ pub use state::State;
 use bulkhead::*;
 #[cfg(all(doc, feature = "registry"))]
 use registry::*;
+#[cfg(all(doc, feature = "retry"))]
+use retry::*;
 #[cfg(doc)]
 use {
-    error::*, events::*, handles::*, outcome::*, persist::*, policy::*, recovery::*, retry::*,
-    snapshot::*, time::*, window::*,
+    error::*, events::*, handles::*, outcome::*, persist::*, policy::*, recovery::*, snapshot::*,
+    time::*, window::*,
 };
 
 /// Clocks, timers, and mock time for tests.
@@ -157,6 +161,7 @@ pub mod time {
 }
 
 /// A budget that bounds retries.
+#[cfg(feature = "retry")]
 pub mod retry {
     pub use crate::retry_budget::{
         RetryBudget, RetryBudgetBuilder, RetryBudgetExhausted, RetryRefused,
@@ -192,7 +197,7 @@ pub mod __model {
     #[cfg(feature = "async")]
     pub use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
     pub use crate::engine::{
-        Core, Mode, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
+        Core, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
     };
     pub use crate::error::PackedCause;
     pub use crate::events::entry::{LogEntry, Reason};
@@ -218,6 +223,7 @@ pub mod __model {
     };
     #[cfg(feature = "registry")]
     pub use crate::registry::templates::Templates;
+    #[cfg(feature = "retry")]
     pub use crate::retry_budget::{Tokens, Turn};
     pub use crate::state::history::{History, date_of};
     pub use crate::state::{

@@ -2,8 +2,7 @@
 
 pub(crate) mod label;
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// A name that a rejection can take along without copying it.
 ///
@@ -104,12 +103,14 @@ impl Shown<'_> {
     /// The maximum number of characters shown.
     pub(crate) const CHARS: usize = 128;
 
-    /// The characters of the shown text. Each character of the original becomes one or more.
-    fn escaped(self, quoted: bool) -> impl Iterator<Item = char> {
+    /// Writes the shown text. Each character of the original becomes one or more.
+    fn write(self, quoted: bool, out: &mut impl fmt::Write) -> fmt::Result {
         let text = beginning(self.0);
-        let ellipsis = (text.len() < self.0.len()).then_some('…');
-        let letters = text.chars().flat_map(move |letter| escaped(letter, quoted));
-        letters.chain(ellipsis)
+        for letter in text.chars() {
+            write_escaped(letter, quoted, out)?;
+        }
+        let ellipsis = if text.len() < self.0.len() { "…" } else { "" };
+        out.write_str(ellipsis)
     }
 }
 
@@ -119,49 +120,35 @@ pub(crate) fn beginning(text: &str) -> &str {
     end.map_or(text, |(end, _)| &text[..end])
 }
 
-/// One character, escaped unless it can be shown directly.
-fn escaped(letter: char, quoted: bool) -> impl Iterator<Item = char> {
-    let is_plain = match letter {
-        '\'' => true,
-        '"' => !quoted,
-        _ => false,
-    };
-    let plain = is_plain.then_some(letter);
+/// Writes one character, escaped unless it can be shown directly.
+fn write_escaped(letter: char, quoted: bool, out: &mut impl fmt::Write) -> fmt::Result {
+    if letter == '\'' || letter == '"' && !quoted {
+        return out.write_char(letter);
+    }
     // A letter comes first, so that a combining accent isn't escaped.
     let mut behind_a_letter = [b'a'; 5];
     let length = letter.encode_utf8(&mut behind_a_letter[1..]).len();
     let text = std::str::from_utf8(&behind_a_letter[..=length]).unwrap_or("a");
-    // The longest escape has six digits, such as `\u{10ffff}`.
-    let mut all = ['\0'; 12];
-    let mut count = 0;
-    for (place, letter) in all.iter_mut().zip(text.escape_debug().skip(1)) {
-        *place = letter;
-        count += 1;
-    }
-    let count = if is_plain { 0 } else { count };
-    plain.into_iter().chain(all.into_iter().take(count))
+    let mut escaped = text.escape_debug().skip(1);
+    escaped.try_for_each(|letter| out.write_char(letter))
 }
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-
-        if f.width().is_some() || f.precision().is_some() {
-            return f.pad(&self.escaped(false).collect::<String>());
+        if f.width().is_none() && f.precision().is_none() {
+            return self.write(false, f);
         }
-        self.escaped(false)
-            .try_for_each(|letter| f.write_char(letter))
+        let mut text = String::new();
+        self.write(false, &mut text)?;
+        f.pad(&text)
     }
 }
 
 impl fmt::Debug for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use fmt::Write;
-
-        f.write_char('"')?;
-        self.escaped(true)
-            .try_for_each(|letter| f.write_char(letter))?;
-        f.write_char('"')
+        f.write_str("\"")?;
+        self.write(true, f)?;
+        f.write_str("\"")
     }
 }
 

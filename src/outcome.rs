@@ -1,11 +1,9 @@
 //! Outcomes of calls, and the classifiers that decide them.
 
-use std::num::NonZero;
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
-use crate::clock::saturating_nanos;
-use crate::error::ConfigError;
 pub use crate::name::label::Label;
+use crate::{clock::saturating_nanos, error::ConfigError};
 
 /// How a call ended, as the breaker counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,10 +40,7 @@ impl Outcome {
     /// Whether the outcome counts against the dependency.
     #[inline]
     pub(crate) fn counts_against(self) -> bool {
-        match self {
-            Self::Failure | Self::TimedOut | Self::Trip => true,
-            Self::Success | Self::Ignored => false,
-        }
+        matches!(self, Self::Failure | Self::TimedOut | Self::Trip)
     }
 
     /// Refuses an outcome that a cancelled call can't have.
@@ -130,11 +125,9 @@ impl Report {
     /// the report. A breaker that doesn't [time](crate::CircuitBreakerBuilder::latency) its calls
     /// ignores it.
     #[inline]
-    pub fn took(self, duration: Duration) -> Self {
-        Self {
-            took: NonZero::new(saturating_nanos(duration).max(1)),
-            ..self
-        }
+    pub fn took(mut self, duration: Duration) -> Self {
+        self.took = NonZero::new(saturating_nanos(duration).max(1));
+        self
     }
 
     /// Adds the `Retry-After` of the dependency: how long it asks its callers to stay away; see
@@ -146,17 +139,15 @@ impl Report {
     /// - the breaker was disabled when it gave the permit, or
     /// - the breaker [honours none](crate::CircuitBreakerBuilder::max_retry_after).
     #[inline]
-    pub fn retry_after(self, duration: Duration) -> Self {
-        Self {
-            retry_after: Some(duration),
-            ..self
-        }
+    pub fn retry_after(mut self, duration: Duration) -> Self {
+        self.retry_after = Some(duration);
+        self
     }
 
     /// Adds what kind of failure it was.
     ///
     /// If this failure opens the breaker, the label is part of
-    /// [`latest_opening`](crate::Rejected::latest_opening) and of the
+    /// [`Snapshot::latest_opening`](crate::Snapshot::latest_opening) and of the
     /// [`Transition`](crate::Transition). The breaker ignores it if the outcome doesn't count
     /// against the dependency (`Success`, `Ignored`). An empty label is none.
     ///
@@ -171,11 +162,9 @@ impl Report {
     /// # Ok::<(), tripcurve::Rejected>(())
     /// ```
     #[inline]
-    pub fn label(self, label: Label) -> Self {
-        Self {
-            label: Some(label),
-            ..self
-        }
+    pub fn label(mut self, label: Label) -> Self {
+        self.label = Some(label);
+        self
     }
 }
 

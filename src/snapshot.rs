@@ -3,15 +3,12 @@
 #[cfg(feature = "serde")]
 mod serialize;
 
-use std::fmt;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::events::Opening;
-use crate::events::entry::LogEntry;
 pub use crate::latency::report::Latency;
-use crate::name::Name;
-use crate::state::{Phase, State};
-use crate::window::{BinCounts, Counts, Recording, rate};
+use crate::window::{BinCounts, Recording, rate};
+use crate::{name::Name, state::State};
 
 /// A picture of a breaker at one moment.
 ///
@@ -38,133 +35,38 @@ use crate::window::{BinCounts, Counts, Recording, rate};
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Snapshot {
-    name: Name,
-    state: State,
-    generation: u64,
-    at: Duration,
-    in_state_for: Duration,
-    remaining_open: Option<Duration>,
-    successes: u64,
-    failures: u64,
-    ignored: u64,
-    rejected: u64,
-    consecutive_failures: u64,
-    probes_in_flight: u32,
-    probes_succeeded: u32,
-    probes_failed: u32,
-    admitted_share: Option<f64>,
-    slow: u64,
-    overdue: u64,
-    latency: Option<Latency>,
-    /// The latencies of the successes and of the failures.
-    by_outcome: Option<Box<[Latency; 2]>>,
-    latest_opening: Option<Opening>,
-}
-
-/// The core's reading, before it becomes a snapshot.
-#[derive(Clone, Copy)]
-pub(crate) struct Reading<'a> {
-    pub(crate) name: &'a Name,
-    pub(crate) phase: Phase,
+    pub(crate) name: Name,
+    pub(crate) state: State,
     pub(crate) generation: u64,
-    /// The time of the reading, in nanoseconds.
-    pub(crate) now: u64,
-    /// The age of the generation, in nanoseconds.
-    pub(crate) age: u64,
-    pub(crate) counts: Counts,
-    pub(crate) uncounted: u64,
-    /// Failures since the last success.
-    pub(crate) run: u64,
-    /// How long the calls took, if the breaker records that.
-    pub(crate) bins: Option<(&'a BinCounts, Recording)>,
-    pub(crate) opening: Option<LogEntry>,
+    pub(crate) at: Duration,
+    pub(crate) in_state_for: Duration,
+    pub(crate) remaining_open: Option<Duration>,
+    pub(crate) successes: u64,
+    pub(crate) failures: u64,
+    pub(crate) ignored: u64,
+    pub(crate) rejected: u64,
+    pub(crate) consecutive_failures: u64,
+    pub(crate) probes_in_flight: u32,
+    pub(crate) probes_succeeded: u32,
+    pub(crate) probes_failed: u32,
+    pub(crate) admitted_share: Option<f64>,
+    pub(crate) slow: u64,
+    pub(crate) overdue: u64,
+    pub(crate) latency: Option<Latency>,
+    /// The latencies of the successes and of the failures.
+    pub(crate) by_outcome: Option<Box<[Latency; 2]>>,
+    pub(crate) latest_opening: Option<Opening>,
 }
 
 impl Snapshot {
-    /// Makes an empty snapshot, to be filled.
-    pub(crate) fn empty(name: Name) -> Self {
-        Self {
-            name,
-            state: State::Closed,
-            generation: 0,
-            at: Duration::ZERO,
-            in_state_for: Duration::ZERO,
-            remaining_open: None,
-            successes: 0,
-            failures: 0,
-            ignored: 0,
-            rejected: 0,
-            consecutive_failures: 0,
-            probes_in_flight: 0,
-            probes_succeeded: 0,
-            probes_failed: 0,
-            admitted_share: None,
-            slow: 0,
-            overdue: 0,
-            latency: None,
-            by_outcome: None,
-            latest_opening: None,
+    /// Replaces the latencies. Allocates only parts that the snapshot doesn't have yet.
+    pub(crate) fn set_latency(&mut self, bins: &BinCounts, recording: Recording) {
+        if recording == Recording::Off {
+            self.latency = None;
+        } else {
+            let latency = self.latency.get_or_insert_with(Latency::new);
+            latency.set(bins.all());
         }
-    }
-
-    /// Replaces the contents by a reading. Allocates only parts that the snapshot doesn't have yet.
-    pub(crate) fn set(&mut self, reading: &Reading<'_>) {
-        let Reading {
-            name,
-            phase,
-            generation,
-            now,
-            age,
-            counts,
-            uncounted,
-            run,
-            bins,
-            opening,
-        } = *reading;
-        self.name.clone_from(name);
-        self.state = phase.state();
-        let rejects = matches!(
-            self.state,
-            State::Open | State::HalfOpen | State::ForcedOpen
-        );
-        (
-            self.probes_in_flight,
-            self.probes_succeeded,
-            self.probes_failed,
-        ) = match phase {
-            Phase::HalfOpen(probes) => (probes.in_flight, probes.succeeded, probes.failed),
-            _ => (0, 0, 0),
-        };
-        self.admitted_share = match phase {
-            Phase::Ramp(round) => Some(round.unpack().share.as_f64()),
-            _ => None,
-        };
-        self.generation = generation;
-        self.at = Duration::from_nanos(now);
-        self.in_state_for = Duration::from_nanos(age);
-        self.remaining_open = match phase {
-            Phase::Open { until } => Some(Duration::from_nanos(until.nanos().saturating_sub(now))),
-            _ => None,
-        };
-        self.successes = counts.successes;
-        self.failures = counts.failures;
-        self.ignored = if rejects { 0 } else { uncounted };
-        self.rejected = if rejects { uncounted } else { 0 };
-        self.consecutive_failures = run;
-        self.slow = counts.slow_of_calls();
-        self.overdue = counts.overdue;
-        self.latest_opening = opening.map(Opening::of);
-        self.set_latency(bins);
-    }
-
-    fn set_latency(&mut self, bins: Option<(&BinCounts, Recording)>) {
-        let Some((bins, recording)) = bins else {
-            (self.latency, self.by_outcome) = (None, None);
-            return;
-        };
-        self.latency
-            .get_or_insert_with(Latency::new)
-            .set(bins.all());
         if recording == Recording::ByOutcome {
             let both = || Box::new([Latency::new(), Latency::new()]);
             let [successes, failures] = &mut **self.by_outcome.get_or_insert_with(both);
@@ -360,14 +262,10 @@ impl fmt::Display for Snapshot {
         match self.state {
             State::Closed | State::MetricsOnly => {
                 let percent = 100.0 * self.failure_rate().unwrap_or(0.0);
-                write!(
-                    f,
-                    "{} calls, {} failed ({percent:.1} %), {} in a row, {} ignored",
-                    self.calls(),
-                    self.failures,
-                    self.consecutive_failures,
-                    self.ignored
-                )
+                let (calls, failures) = (self.calls(), self.failures);
+                write!(f, "{calls} calls, {failures} failed ({percent:.1} %), ")?;
+                let (run, ignored) = (self.consecutive_failures, self.ignored);
+                write!(f, "{run} in a row, {ignored} ignored")
             }
             State::Open => {
                 let left = self.remaining_open.unwrap_or_default();

@@ -1,29 +1,32 @@
-//! Why a breaker scales: the cache lines that cores take from each other, counted for each call.
+//! Counts the cache lines that cores take from each other per call, which decides how a breaker
+//! scales.
 //!
-//! A line that one core uses alone, or that nobody writes, stays in the caches that have it. Any
-//! other goes from core to core, which takes longer than a whole call that needs none, and one core
-//! at a time has it. So on many cores the number of such transfers decides what a call costs, and it
-//! can be counted on a machine of any size.
+//! A line stays in the caches that have it if only one core uses it, or if no core writes it. Any
+//! other line moves from core to core. A move takes longer than a whole call without moves, and
+//! only one core has the line at a time. So on many cores, the number of these transfers decides
+//! the cost of a call. It can be counted on a machine of any size.
 //!
-//! One thread makes the calls of up to 32 cores, one call after the other, each on its core's lane.
-//! Under `--cfg tripcurve_traced` the atomics of `src/sync` note where they are accessed; all else
-//! is what ships. The accesses then go through [`Caches`]: a core may read a line that it has, and
-//! write one that no other has (the rule of MESI, without its names). An access that its own cache
-//! can't serve is a transfer: it fetches the line, or takes it away from others that only read it.
-//! The caches are boundless and were warmed, so nothing else is counted.
+//! One thread makes the calls of up to 32 cores, one call after the other, each in its core's
+//! thread slot. Under `--cfg tripcurve_traced`, the atomics of `src/sync` note where they are
+//! accessed. Everything else is the code that ships.
 //!
-//! - Fields that aren't atomic are written by nobody, but may lie beside a word that is. Since reads
-//!   of them aren't noted, each call is taken to read all that the breaker has, and a count window.
-//!   What is allocated apart has words only, or none.
-//! - Where in a line the breaker begins is the allocator's choice. The worst place counts.
-//! - The assertions hold for lines of 64 bytes and of 128: adjacent lines are fetched in pairs, and
-//!   some processors' are as long.
-//! - Thread-local words are each thread's own. The handle's count of references is the standard
-//!   library's and isn't noted; `call` and `try_acquire` don't touch it.
+//! The accesses then go through [`Caches`]. A core may read a line that it has, and write a line
+//! that no other core has (the rule of MESI, without its names). Any other access is a transfer: it
+//! fetches the line, or takes it away from cores that only read it. The caches are unbounded and
+//! warm, so nothing else is counted.
 //!
-//! What isn't in it: calls that overlap, so that a compare-exchange fails and is tried again. Where
-//! the number is zero, this makes no difference: no core writes a line that another one uses,
-//! whoever comes first. Where it isn't zero, it is the least.
+//! - Fields that aren't atomic are never written, but may share a line with a word that is. Reads
+//!   of them aren't noted. So each call is assumed to read all of the breaker's fields, and a count
+//!   window's. Separate allocations contain only words, or none.
+//! - The allocator decides where in a line the breaker begins. The worst place counts.
+//! - The assertions hold for lines of 64 and of 128 bytes. Processors fetch adjacent lines in
+//!   pairs, and some have lines of 128 bytes.
+//! - Thread-local words belong to one thread. The handle's reference count is the standard
+//!   library's and isn't noted. `call` and `try_acquire` don't touch it.
+//!
+//! Overlapping calls are missing, in which a compare-exchange fails and is retried. Where the
+//! number of transfers is zero, they make no difference: no core writes a line that another one
+//! uses, in any order. Where it isn't zero, the number is a lower bound.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg tripcurve_traced" cargo test --features __model --target-dir target/traced \
@@ -49,22 +52,23 @@ use tripcurve::window::Window;
 use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy};
 
 const CORES: [u32; 6] = [1, 2, 4, 8, 16, 32];
-/// Bytes of a line, and of two that are fetched together.
+/// Bytes of a line, and of two lines that are fetched together.
 const LINES: [usize; 2] = [64, 128];
 const ORDERS: [Order; 2] = [Order::RoundRobin, Order::Random];
-/// The default window's.
+/// The default window's number of buckets.
 const BUCKETS: u32 = 10;
 const WIDTH: u64 = 6_000_000_000;
-/// Calls that are counted.
+/// The number of counted calls.
 const CALLS: u32 = 6_400;
-/// One call in so many fails. It has no divisor in common with the cores, so each core has its turn.
+/// One call in this many fails. It has no divisor in common with the numbers of cores, so each core
+/// has failures.
 const SELDOM: u32 = 101;
 
-/// For each line, the cores that have it, a bit for each.
+/// The cores that have each line, one bit per core.
 struct Caches(Vec<u64>);
 
 impl Caches {
-    /// Whether `core` must ask the others' caches: for the line, or for the right to write it.
+    /// Whether `core` must ask other caches: for the line, or for the right to write it.
     fn is_transfer(&mut self, core: u32, line: usize, writes: bool) -> bool {
         let holders = &mut self.0[line];
         let own = 1 << core;
@@ -80,14 +84,14 @@ impl Caches {
     }
 }
 
-/// Which core calls next.
+/// The order in which the cores call.
 #[derive(Clone, Copy, Debug)]
 enum Order {
     RoundRobin,
     Random,
 }
 
-/// Steele, Lea and Flood's `SplitMix64`: every run is the same.
+/// The generator `SplitMix64` (Steele, Lea and Flood), so every run is equal.
 struct Dice(u64);
 
 impl Dice {
@@ -100,12 +104,12 @@ impl Dice {
     }
 }
 
-/// A breaker, and what is known of its places in memory.
+/// A breaker, and its places in memory.
 struct Subject {
     core: Box<Core>,
-    /// Where fields are that aren't atomic.
+    /// The memory of fields that aren't atomic.
     plain: Vec<Range<usize>>,
-    /// What isn't aligned to lines, so that the allocator chooses where in a line it begins.
+    /// Memory that isn't aligned to lines. The allocator decides where in a line it begins.
     loose: Vec<Range<usize>>,
 }
 
@@ -172,7 +176,7 @@ impl Subject {
         Self::grown_with(BUCKETS)
     }
 
-    /// As grown, with policies that all failures together don't satisfy.
+    /// A grown window, with policies that even all failures don't satisfy.
     fn never_tripping() -> Self {
         let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, ThreadSlot::OWNED, false));
         ring.grow();
@@ -180,7 +184,7 @@ impl Subject {
         Self::new(ring, [in_a_row, TripPolicy::failure_count(u32::MAX)])
     }
 
-    /// `shards(1)`, and any window before it has grown.
+    /// A breaker with `shards(1)`, like any window before it has grown.
     fn one_shard() -> Self {
         Self::with_default_policies(Ring::Time(TimeRing::new(WIDTH, BUCKETS, 1, false)))
     }
@@ -188,7 +192,7 @@ impl Subject {
     fn last_100_calls() -> Self {
         let ring = Box::new(CountRing::new(100, None, Timing::NONE));
         let bytes = bytes_of(&*ring);
-        // Which words it has outside, it shows when it goes round.
+        // One turn of the ring shows which words are allocated separately.
         let accesses = accesses_of(|| {
             for _ in 0..200 {
                 ring.record(Tally::Success, Generation::FIRST, &at(0, 0), || true);
@@ -216,7 +220,7 @@ fn at(nanos: u64, thread_slot: u32) -> FixedContext {
     FixedContext { nanos, thread_slot }
 }
 
-/// What a core does when it is its turn; calls are numbered.
+/// One call of a core. Calls are numbered.
 type Call = fn(&Core, &FixedContext, u32);
 
 fn settle(core: &Core, context: &FixedContext, outcome: Outcome) {
@@ -228,7 +232,7 @@ fn success(core: &Core, context: &FixedContext, _: u32) {
     settle(core, context, Outcome::Success);
 }
 
-/// By a thread that came when all words were taken.
+/// A success on a thread that came when all thread slots were taken.
 fn late_success(core: &Core, context: &FixedContext, _: u32) {
     let late = at(context.nanos, ThreadSlot::OWNED + context.thread_slot.0);
     settle(core, &late, Outcome::Success);
@@ -252,7 +256,7 @@ fn rejection(core: &Core, context: &FixedContext, _: u32) {
     assert!(core.admit(context).is_err());
 }
 
-/// The first core takes snapshots while the others' calls succeed.
+/// The first core takes snapshots while the other cores' calls succeed.
 fn snapshot_or_success(core: &Core, context: &FixedContext, number: u32) {
     if context.thread_slot == ThreadSlot(0) {
         let _ = core.snapshot(context);
@@ -261,19 +265,20 @@ fn snapshot_or_success(core: &Core, context: &FixedContext, number: u32) {
     }
 }
 
-/// Which words calls have accessed.
+/// The words that calls have accessed.
 struct Trace {
     words: Vec<usize>,
     loose: Vec<Range<usize>>,
-    /// For each call its core and its accesses: the word's place in `words`, whether it was written.
+    /// The core and the accesses of each call. An access is the word's index in `words` and whether
+    /// it was written.
     calls: Vec<(u32, Vec<(usize, bool)>)>,
-    /// How many calls only warm the caches.
+    /// The number of calls that only warm the caches.
     warm: usize,
 }
 
 impl Trace {
-    /// Each core calls in all buckets of a window, twice. Then so many calls are `counted` in the
-    /// last of these buckets, so many in the next one, and so on.
+    /// Each core calls in all buckets of a window, twice. Then `counted` calls follow: the first
+    /// number in the last of these buckets, the second in the next bucket, and so on.
     fn new(subject: &Subject, call: Call, cores: u32, order: Order, counted: &[u32]) -> Self {
         let mut words = Vec::new();
         let mut places = HashMap::new();
@@ -319,20 +324,20 @@ impl Trace {
         }
     }
 
-    /// The transfers between caches with such lines, at the worst place in memory.
+    /// The transfers between caches with lines of this length, at the worst place in memory.
     fn transfers(&self, line: usize) -> u32 {
         let offsets = (0..line).step_by(align_of::<Core>());
         let transfers = offsets.map(|offset| self.transfers_at(line, offset));
         transfers.max().unwrap()
     }
 
-    /// The same, if what is loose begins at `offset` in a line.
+    /// The transfers if unaligned memory begins at `offset` in a line.
     fn transfers_at(&self, line: usize, offset: usize) -> u32 {
         let mut found = HashMap::new();
         let lines = self.words.iter().map(|word| {
             let mut loose = self.loose.iter().enumerate();
             let address = match loose.find(|(_, piece)| piece.contains(word)) {
-                // Low addresses, where the heap never is.
+                // These are low addresses, where the heap never is.
                 Some((number, piece)) => 4_096 * number + offset + (word - piece.start),
                 None => *word,
             };
@@ -352,8 +357,8 @@ impl Trace {
     }
 }
 
-/// Counts the transfers of `counted` calls, for all numbers of cores, orders and lengths of lines,
-/// and looks whether they are no more than are `allowed` for so many cores.
+/// Counts the transfers of `counted` calls, for all numbers of cores, orders and line lengths.
+/// Asserts that each count is at most `allowed` for its number of cores.
 fn check(subject: Make, call: Call, counted: &[u32], allowed: impl Fn(u32) -> u32) {
     for cores in CORES {
         for order in ORDERS {
@@ -369,10 +374,10 @@ fn check(subject: Make, call: Call, counted: &[u32], allowed: impl Fn(u32) -> u3
     }
 }
 
-/// A core's words fill a part of a line, a line, a pair of lines, one and a quarter, and more.
+/// Words of a core fill a part of a line, a line, a pair of lines, one and a quarter, and more.
 ///
-/// Fails when: `Spread`'s stride isn't rounded up, or to one line only; when
-/// `GenerationCounter::clear` writes a zero over a zero; when the bucket is noted each time.
+/// Fails when: `Spread`'s stride isn't rounded up, or to one line only; `GenerationCounter::clear`
+/// writes a zero over a zero; every call notes the bucket.
 #[test]
 fn a_success_transfers_no_line_however_many_cores_there_are() {
     let subjects: [Make; 5] = [
@@ -387,10 +392,10 @@ fn a_success_transfers_no_line_however_many_cores_there_are() {
     }
 }
 
-/// Where the latest bucket stands and when it begins may be on two lines. One core writes them, the
+/// The latest bucket's place and its begin may be on two lines. One core writes them, and the
 /// others read them.
 ///
-/// Fails when: `record_rarely` notes the bucket though it was guessed.
+/// Fails when: `record_rarely` notes the bucket although it was guessed.
 #[test]
 fn a_new_bucket_transfers_at_most_two_lines_to_each_core() {
     for buckets in [1, 10] {
@@ -400,8 +405,7 @@ fn a_new_bucket_transfers_at_most_two_lines_to_each_core() {
     }
 }
 
-/// Fails when: only successes are counted in words of a core's own; when the bucket is noted each
-/// time.
+/// Fails when: only successes are counted in a core's own words; every call notes the bucket.
 #[test]
 fn a_rejection_transfers_no_line_however_many_cores_there_are() {
     check(|| Subject::grown().opened(), rejection, &[CALLS], |_| 0);
@@ -410,12 +414,13 @@ fn a_rejection_transfers_no_line_however_many_cores_there_are() {
 /// Fails when: a busy bucket doesn't let the window grow.
 #[test]
 fn a_busy_window_grows_and_then_transfers_no_line() {
-    // Two for each of the bucket's first ten thousand calls; then each core finds words of its own.
+    // Two for each of the bucket's first ten thousand calls. Then each core finds words of its own.
     let allowed = |cores| 2 * 10_000 + 10 * cores;
     check(Subject::growing, success, &[2 * 10_000], allowed);
 }
 
-/// The cursor, read and written; the group, read by each, and written by the first of sixteen.
+/// The cursor is read and written. The group is read by each core, and written by the first of
+/// sixteen.
 ///
 /// Fails when: a success writes a zero over a zero in its group.
 #[test]
@@ -424,16 +429,16 @@ fn a_success_among_the_last_calls_transfers_at_most_three_lines_and_a_sixteenth(
     check(Subject::last_100_calls, success, &[CALLS], allowed);
 }
 
-/// The bucket's failures and the run of failures, each read and then written.
+/// The bucket's failures and the run of failures are each read and then written.
 ///
-/// Fails when: the bucket is noted each time.
+/// Fails when: every call notes the bucket.
 #[test]
 fn a_failure_transfers_at_most_four_lines_however_many_cores_there_are() {
     check(Subject::never_tripping, failure, &[CALLS], |_| 4 * CALLS);
 }
 
-/// The four of the failure, two of the success that ends the run, and one of each core that then looks
-/// whether there is a run.
+/// Four lines for the failure, and two for the success that ends the run. Each core that then
+/// checks for a run adds one.
 ///
 /// Fails when: `GenerationCounter::clear` writes a zero over a zero.
 #[test]
@@ -443,7 +448,7 @@ fn a_seldom_failure_transfers_six_lines_and_one_to_each_core() {
     check(Subject::grown, seldom_failure, &[CALLS], allowed);
 }
 
-/// The snapshot reads the line that a core counts in, and the core takes it back.
+/// The snapshot reads the line in which a core counts, and the core takes it back.
 ///
 /// Fails when: `GenerationCounter::clear` writes a zero over a zero.
 #[test]
@@ -469,7 +474,7 @@ fn snapshots(cores: u32) -> Trace {
     )
 }
 
-/// The caches themselves: what is known of a counter that all cores add to.
+/// Tests the caches themselves with a known case: a counter that all cores add to.
 #[test]
 fn an_addition_to_a_shared_counter_transfers_one_line_and_to_an_own_one_none() {
     for cores in CORES {
@@ -495,9 +500,9 @@ fn one_counter(cores: u32, place: fn(u32) -> u32) -> Trace {
     }
 }
 
-/// What is counted above is a call through the public face: the handle adds no word that is noted.
+/// The public API adds no noted word to the calls counted above.
 ///
-/// Fails when: `call` asks for the state first; when `try_acquire` does.
+/// Fails when: `call` or `try_acquire` asks for the state first.
 #[test]
 fn a_call_through_the_public_face_makes_the_accesses_that_are_counted() {
     let breaker = CircuitBreaker::builder("cache lines")
@@ -508,7 +513,7 @@ fn a_call_through_the_public_face_makes_the_accesses_that_are_counted() {
     let subject = Subject::grown();
     let public = || breaker.call(|| Ok::<_, ()>(())).unwrap();
     let counted = || success(&subject.core, &at(0, 0), 0);
-    // The first calls settle on a bucket.
+    // The first calls note the bucket.
     public();
     counted();
     let kinds = |accesses: Vec<Access>| accesses.iter().map(|it| it.writes).collect::<Vec<_>>();
@@ -517,7 +522,7 @@ fn a_call_through_the_public_face_makes_the_accesses_that_are_counted() {
     assert_eq!(kinds(accesses_of(permit)), kinds(accesses_of(counted)));
 }
 
-/// One row of the table: how many transfers there are for each number of cores, a call or an event.
+/// One row of the table: the transfers per call or event for each number of cores.
 fn row(what: &str, transfers: impl Fn(u32) -> (u32, u32)) -> String {
     let cells = CORES.map(|cores| match transfers(cores) {
         (transfers, of) if transfers % of == 0 => format!("{}", transfers / of),

@@ -1,5 +1,5 @@
-//! The backend: an axum server on loopback that answers within milliseconds, fails now and then, and hangs when
-//! it is told to.
+//! The backend: an axum server on loopback. It answers within milliseconds, fails at times, and
+//! hangs on command.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::orders::Answer;
 
-/// Every so many requests one fails at once.
+/// One request in this many fails at once.
 const FAILS_EVERY: u64 = 50;
 const ANSWERS_WITHIN: Duration = Duration::from_millis(2);
 
@@ -58,17 +58,18 @@ impl Backend {
         }
     }
 
-    /// From now on requests are accepted and not answered, or answered again.
+    /// Makes the backend hang, or answer again. While it hangs, it accepts requests and doesn't
+    /// answer them.
     pub(crate) fn set_hanging(&self, hangs: bool) {
         self.seen.hangs.store(hangs, Ordering::Relaxed);
     }
 
-    /// How many requests have come while it hung.
+    /// The number of requests that came while it hung.
     pub(crate) fn requests_while_it_hung(&self) -> u64 {
         self.seen.while_it_hung.load(Ordering::Relaxed)
     }
 
-    /// How many requests it had at most at a time.
+    /// The largest number of concurrent requests.
     pub(crate) fn most_at_once(&self) -> u64 {
         self.seen.most_at_once.load(Ordering::Relaxed)
     }
@@ -115,7 +116,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// One attempt.
+    /// Makes one attempt.
     pub(crate) async fn ask(&self) -> Result<Answer, Failure> {
         let request = Request::get(&self.uri)
             .body(Body::empty())

@@ -1,13 +1,13 @@
-//! Retries, breaker, bulkhead, time limit and fallback around the calls of a backend, in the right order and in two
-//! wrong ones, side by side through the same outage.
+//! Retries, breaker, bulkhead, time limit and fallback around the calls of a backend: in the right
+//! order and in two wrong ones, in parallel through one outage.
 //!
 //! ```text
-//! cargo run --release --features bulkhead,tokio --example composition
+//! cargo run --release --features bulkhead,retry,tokio --example composition
 //! ```
 //!
-//! Each order ([`orders`]) has a backend of its own ([`backend`]), which is well for two seconds, hangs for five and
-//! is well again for three; and fifty calls a second. The exit status says whether it went as
-//! `tripcurve::guide::composition` says.
+//! Each order ([`orders`]) has its own backend ([`backend`]) and gets fifty calls per second. The
+//! backend is healthy for two seconds, hangs for five, and is healthy for three more. The exit
+//! status tells whether the run went as `tripcurve::guide::composition` says.
 
 mod backend;
 mod orders;
@@ -22,22 +22,22 @@ use orders::{Answer, LIMIT, Order, Parts};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-/// From one call to the next.
+/// The time from one call to the next.
 const EVERY: Duration = Duration::from_millis(20);
 const HANGS_FROM: Duration = Duration::from_secs(2);
 const HANGS_UNTIL: Duration = Duration::from_secs(7);
 const END: Duration = Duration::from_secs(10);
 
-/// What one order came to.
+/// The result of one order.
 struct Outcome {
     attempts: u64,
     most_at_once: u64,
     trips: u64,
-    /// How long the calls took that began while the backend hung, the shortest first.
+    /// The durations of the calls that began while the backend hung, the shortest first.
     took: Vec<Duration>,
     calls: usize,
     fallbacks: usize,
-    /// Of those that began while the backend was well.
+    /// The fallbacks of calls that began while the backend was healthy.
     fallbacks_while_well: usize,
 }
 
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// All three orders at the same time; says whether all was as expected.
+/// Runs all three orders at the same time. Returns whether all results were as expected.
 async fn side_by_side() -> Result<bool, Box<dyn Error>> {
     let (right, within, around) = tokio::try_join!(
         through_the_outage(Order::Right),

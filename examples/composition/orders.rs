@@ -1,5 +1,5 @@
-//! The same five parts around the same call, in the right order and in two wrong ones. This is the file to copy
-//! from.
+//! The same five parts around the same call, in the right order and in two wrong ones. Copy from
+//! this file.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use tripcurve::{CircuitBreaker, Fallback, State};
 
 use crate::backend::{Client, Failure};
 
-/// How long an attempt may take.
+/// The time limit of an attempt.
 pub(crate) const LIMIT: Duration = Duration::from_millis(250);
-/// How often a call is made before it is given up, the first time included.
+/// The largest number of attempts, including the first.
 const ATTEMPTS: u32 = 3;
-/// The mean pause before the second attempt; before each further one it is twice as long.
+/// The mean pause before the second attempt. It doubles before each further one.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How many attempts may be in flight.
+/// The largest number of attempts in flight.
 const PLACES: u32 = 100;
 
-/// What a user gets.
+/// The answer that a user gets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     OfTheBackend,
@@ -39,7 +39,7 @@ pub(crate) enum Order {
     LimitAroundTheBreaker,
 }
 
-/// The parts, one of each for the backend, made once.
+/// One of each part, for one backend.
 pub(crate) struct Parts {
     client: Client,
     guarded: WithBulkhead,
@@ -81,8 +81,8 @@ impl Parts {
         }
     }
 
-    /// Right: the fallback around the retries, these around the breaker, this around the bulkhead, and the time
-    /// limit innermost. `limited` has the last three in their order.
+    /// Right: the fallback is around the retries, they are around the breaker, it is around the
+    /// bulkhead, and the time limit is innermost. `limited` has the last three in their order.
     async fn right(&self) -> Answer {
         let attempt = || self.limited.call_async(|| self.client.ask());
         retried(&self.budget, tripcurve::CallError::was_made, attempt)
@@ -91,7 +91,7 @@ impl Parts {
             .unwrap_or(Answer::Fallback)
     }
 
-    /// Wrong: three attempts are one call to the breaker, and go on after it has opened.
+    /// Wrong: three attempts are one call for the breaker, and continue after it has opened.
     async fn retry_within_the_breaker(&self) -> Answer {
         let attempt = || async {
             let answer = timeout(LIMIT, self.client.ask()).await;
@@ -104,7 +104,8 @@ impl Parts {
             .unwrap_or(Answer::Fallback)
     }
 
-    /// Wrong: who drops the breaker's call when its time is over tells the breaker that a user has left.
+    /// Wrong: the limit drops the breaker's call, and to the breaker this looks like a user who has
+    /// left.
     async fn limit_around_the_breaker(&self) -> Answer {
         let attempt = || async {
             match timeout(LIMIT, self.guarded.call_async(|| self.client.ask())).await {
@@ -118,13 +119,13 @@ impl Parts {
         answer.unwrap_or(Answer::Fallback)
     }
 
-    /// How often the breaker has tripped.
+    /// The number of trips.
     pub(crate) fn trips(&self) -> u64 {
         self.trips.load(Ordering::Relaxed)
     }
 }
 
-/// Attempts with pauses between them, as long as it makes sense and the budget has a retry.
+/// Makes attempts with pauses between them, while a retry makes sense and the budget has one.
 async fn retried<T, E, F>(
     budget: &RetryBudget,
     makes_sense: impl Fn(&E) -> bool,
@@ -143,7 +144,7 @@ where
                 return Ok(answer);
             }
         }
-        // With jitter, or those that have failed together come back together.
+        // Without jitter, calls that failed together would return together.
         let jitter = rand::rng().random_range(0.5..1.5);
         sleep(pause.mul_f64(jitter)).await;
         pause *= 2;

@@ -1,4 +1,4 @@
-//! The backend that the reports come from: an axum server on loopback that hangs when it is told to.
+//! The backend of the reports: an axum server on loopback that hangs on command.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
-/// A backend that is listening, on a runtime of its own.
+/// A backend that listens, on its own runtime.
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     hangs: watch::Sender<bool>,
@@ -37,12 +37,12 @@ impl Backend {
         })
     }
 
-    /// From now on calls are accepted and not answered.
+    /// From now on, the backend accepts calls and doesn't answer them.
     pub(crate) fn hang(&self) {
         self.hangs.send_replace(true);
     }
 
-    /// All that wait are answered, and all that come.
+    /// Answers all waiting calls and all new ones.
     pub(crate) fn recover(&self) {
         self.hangs.send_replace(false);
     }
@@ -57,7 +57,7 @@ impl Drop for Backend {
 }
 
 async fn report(State(mut hangs): State<watch::Receiver<bool>>) -> &'static str {
-    // An error: the backend is gone, and this answer with it.
+    // An error means that the backend is gone, and this answer with it.
     let _gone = hangs.wait_for(|hangs| !hangs).await;
     "42 pages"
 }

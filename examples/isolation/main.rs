@@ -1,17 +1,19 @@
-//! A service that does blocking work from async code, through an outage of its backend: first without a
+//! A service with blocking work in async code, through an outage of its backend: first without a
 //! bulkhead and a breaker, then with them.
 //!
 //! ```text
 //! cargo run --release --features bulkhead --example isolation
 //! ```
 //!
-//! The service has two routes ([`service`]). Reports come from a backend, by a client that blocks; pages
-//! come from a file and have nothing to do with the backend ([`backend`]). Both kinds are asked for at a
-//! steady rate ([`visitors`]). When the backend hangs, the reports of the bare service take one thread after
-//! another of the pool for blocking work, until there is none left for the pages. With a bulkhead the
-//! reports have threads of their own, and with a breaker they don't even wait for these.
+//! The service has two routes ([`service`]). Reports come from a backend, through a client that
+//! blocks. Pages come from a file and don't need the backend ([`backend`]). Visitors ask for both
+//! at a steady rate ([`visitors`]).
 //!
-//! The exit status says whether it went like that.
+//! When the backend hangs, the reports of the bare service take one blocking thread after another,
+//! until none is left for the pages. With a bulkhead, the reports have their own threads. With a
+//! breaker, they don't even wait for these.
+//!
+//! The exit status tells whether the run went like this.
 
 mod backend;
 mod service;
@@ -25,7 +27,7 @@ use backend::Backend;
 use service::{BARE_THREADS, Reports, Service, THREADS};
 use visitors::{Figures, Phase, Visitors};
 
-/// How long the backend is well, hangs, and is well again.
+/// How long the backend is healthy, hangs, and is healthy again.
 struct Script {
     well: Duration,
     hangs: Duration,
@@ -64,7 +66,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Both services through the script, one after the other; says whether all was as expected.
+/// Runs both services through the script, one after the other. Returns whether all results were as
+/// expected.
 fn both(script: &Script) -> Result<bool, Box<dyn Error>> {
     println!("without: reports on the runtime's pool of {BARE_THREADS} threads");
     let bare = run(script, |backend| Ok(Reports::bare(backend)))?;

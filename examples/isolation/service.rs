@@ -1,4 +1,4 @@
-//! The service: two routes, one of which needs the backend.
+//! The service: two routes. One of them needs the backend.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -17,22 +17,22 @@ use tripcurve::error::PoolError;
 use tripcurve::handles::WithBlocking;
 use tripcurve::{CircuitBreaker, Recovery, TripPolicy};
 
-/// Threads of the service's runtime for blocking work. Tokio's default is 512, which takes eight times
-/// this traffic to be used up, or eight times as long.
+/// The blocking threads of the service's runtime. Tokio's default is 512. To use up that many takes
+/// eight times this traffic, or eight times as long.
 pub(crate) const BARE_THREADS: usize = 64;
 
-/// Threads that the guarded reports have, and as many places in the queue before them.
+/// The threads of the guarded reports, and the places in the queue before them.
 pub(crate) const THREADS: u32 = 8;
 
-/// The timeout of the backend's client: as generous as it often is.
+/// The timeout of the backend's client. It is as generous as timeouts often are.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What the page route reads.
+/// The file of the page route.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
-/// How the service gets its reports.
+/// The way in which the service gets its reports.
 pub(crate) enum Reports {
-    /// On a thread of the runtime's pool, as the documentation of tokio says.
+    /// On a thread of the runtime's pool, as tokio's documentation recommends.
     Bare(SocketAddr),
     /// On a thread of a bulkhead, behind a breaker.
     Guarded(SocketAddr, WithBlocking),
@@ -44,7 +44,8 @@ impl Reports {
     }
 
     pub(crate) fn guarded(backend: SocketAddr) -> Result<Self, Box<dyn std::error::Error>> {
-        // Calls that hang are slow while they are still in flight, so that it trips though none returns.
+        // Hanging calls are slow while they are still in flight. So the breaker trips although no
+        // call returns.
         let hangs = TripPolicy::slow_rate(0.5)
             .slower_than(Duration::from_millis(250))
             .min_calls(4);
@@ -77,7 +78,7 @@ impl Reports {
     }
 }
 
-/// A service that is listening, on a runtime of its own.
+/// A service that listens, on its own runtime.
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     runtime: Option<Runtime>,
@@ -122,7 +123,7 @@ async fn report(State(reports): State<Arc<Reports>>) -> Answer {
     }
 }
 
-/// Has nothing to do with the backend. A file, like most, is read by blocking.
+/// Doesn't need the backend. Like most file reads, this one blocks.
 async fn page() -> Answer {
     match spawn_blocking(|| std::fs::read_to_string(PAGE)).await {
         Ok(Ok(page)) => (StatusCode::OK, page),

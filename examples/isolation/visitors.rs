@@ -1,4 +1,4 @@
-//! Those who ask the service, and what they get.
+//! The visitors of the service, and the answers that they get.
 
 use std::fmt;
 use std::io;
@@ -16,13 +16,13 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 /// How long a visitor waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// From one visitor to the next, each of whom asks for a page and for a report.
+/// The time between two visitors. Each visitor asks for a page and for a report.
 const SPACING: Duration = Duration::from_millis(10);
 
 /// Longer than any answer of the service.
 const LONGEST_BODY: usize = 1 << 16;
 
-/// What the backend does meanwhile.
+/// The state of the backend during a phase.
 #[derive(Clone, Copy)]
 pub(crate) enum Phase {
     Well,
@@ -58,11 +58,12 @@ impl Visitors {
         })
     }
 
-    /// Visitors come for so long; their figures, once the last has an answer or has left.
+    /// Visitors come for this long. Returns their figures, once the last visitor has an answer or
+    /// has left.
     pub(crate) fn come_for(&self, length: Duration) -> Figures {
         self.runtime.block_on(async {
             let mut ticks = interval(SPACING);
-            // As many visitors as there should be, however busy the machine is.
+            // The number of visitors doesn't depend on the machine's load.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
             let mut visits = Vec::new();
             for _ in 0..length.as_millis() / SPACING.as_millis() {
@@ -108,18 +109,18 @@ impl Visitors {
 #[derive(Clone, Copy)]
 enum Visit {
     Answered(Duration),
-    /// At once or nearly so, with an error.
+    /// With an error, at once or nearly so.
     Refused,
-    /// The visitor's patience was at its end.
+    /// The visitor gave up.
     Left,
 }
 
-/// Of one route.
+/// The figures of one route.
 #[derive(Default)]
 pub(crate) struct Route {
     asked: u32,
     left: u32,
-    /// How long the answered ones waited, in order.
+    /// How long the answered visitors waited, in order.
     times: Vec<Duration>,
 }
 
@@ -169,7 +170,7 @@ impl fmt::Display for Route {
     }
 }
 
-/// What the visitors of a phase got.
+/// The answers to the visitors of a phase.
 #[derive(Default)]
 pub(crate) struct Figures {
     pub(crate) pages: Route,

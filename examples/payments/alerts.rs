@@ -1,4 +1,4 @@
-//! What operations hear, and what the run looks at afterwards.
+//! The alerts for operations, and the records that the run checks afterwards.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use tripcurve::State;
 use tripcurve::events::Transition;
 
-/// When the breaker opened, and how long it was open, if it isn't any more.
+/// When the breaker opened, and how long it was open, if it has closed again.
 type Opening = (Duration, Option<Duration>);
 
-/// A listener of the bank's breaker. It must be short, so it only sends.
+/// A listener of the bank's breaker. A listener must be short, so it only sends.
 #[derive(Clone)]
 pub(crate) struct Alerts {
     operations: Sender<String>,
@@ -24,7 +24,7 @@ impl Alerts {
         (Self { operations, opened }, told)
     }
 
-    /// Operations hear of an outage once, not of each check that fails.
+    /// Operations hear of an outage once, not of each health check that fails.
     pub(crate) fn tell(&self, transition: &Transition) {
         let text = match (transition.from(), transition.to()) {
             (State::Closed, State::Open) => Some("OPEN, payments go to backup and queue"),
@@ -32,7 +32,7 @@ impl Alerts {
             _ => None,
         };
         if let Some(text) = text {
-            // Nobody listens any more when the program ends.
+            // When the program ends, the receiver may be gone.
             let _ended = self.operations.send(format!("{text} ({transition})"));
         }
         let mut opened = self.opened.lock().expect("nobody panics here");
@@ -41,13 +41,13 @@ impl Alerts {
         {
             *lasted = Some(transition.at().saturating_sub(*began));
         }
-        // A health check that fails leads from open to open.
+        // A failed health check leads from open to open.
         if transition.to() == State::Open {
             opened.push((transition.at(), None));
         }
     }
 
-    /// How often the breaker has opened.
+    /// The number of times that the breaker has opened.
     pub(crate) fn openings(&self) -> usize {
         self.opened.lock().expect("nobody panics here").len()
     }

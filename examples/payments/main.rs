@@ -1,14 +1,16 @@
-//! A payment service whose bank fails: over real HTTP on loopback, in some seconds.
+//! A payment service whose bank fails: over real HTTP on loopback, in a few seconds.
 //!
 //! ```text
 //! cargo run --release --features async,tokio --example payments
 //! ```
 //!
-//! An order is charged by the bank; if it can't be, a backup provider charges it, which takes small amounts
-//! only; else it waits in a queue for the bank to recover; and if the queue is full, the customer is told
-//! that the payment is pending, and when to ask again. Operations hear of the opening and of the recovery,
-//! and nobody else has to watch. The bank's breaker waits longer after each check of the bank's health
-//! that fails, and no order reaches the bank before one has succeeded.
+//! The bank charges an order. If it can't, a backup provider charges it, but takes only small
+//! amounts. Other orders wait in a queue until the bank recovers. If the queue is full, the
+//! customer is told that the payment is pending, and when to ask again.
+//!
+//! Operations hear of the opening and of the recovery, so no one else must watch. The bank's
+//! breaker waits longer after each health check that fails. No order reaches the bank before a
+//! check has succeeded.
 //!
 //! It exits by itself and checks what it shows.
 
@@ -24,10 +26,10 @@ use provider::{Client, Failure, Provider};
 use service::{Fate, Payments};
 use tripcurve::State;
 
-/// From one order to the next.
+/// The time between two orders.
 const PACE: Duration = Duration::from_millis(20);
 
-/// Orders that are paid before anybody looks how it goes.
+/// The number of orders between two checks of the results.
 const FEW: u32 = 20;
 
 #[tokio::main]
@@ -46,7 +48,7 @@ async fn main() -> Result<(), Failure> {
     println!("\nthe bank is down");
     bank.set_down(true);
     let mut orders = FEW;
-    // Until two checks have failed.
+    // Two failed health checks pass first.
     let mut fates = BTreeMap::new();
     while alerts.openings() < 3 {
         add(&mut fates, shop(&customer, orders, FEW).await?);
@@ -100,7 +102,7 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Pays so many orders, one after the other, small and large ones in turn.
+/// Pays this many orders one after another, small and large ones in turn.
 async fn shop(customer: &Client, first: u32, count: u32) -> Result<BTreeMap<Fate, u32>, Failure> {
     let mut fates = BTreeMap::new();
     let mut pace = tokio::time::interval(PACE);

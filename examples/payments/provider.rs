@@ -1,4 +1,4 @@
-//! Somebody who charges a card over HTTP, and a client for it.
+//! A payment provider that charges cards over HTTP, and a client for it.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -15,10 +15,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 
-/// Whatever can go wrong on the way.
+/// Any error on the way to the provider.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-/// A provider that can be down, and takes amounts up to a largest one.
+/// A provider that can be down. It takes amounts up to a limit.
 #[derive(Clone)]
 pub(crate) struct Provider {
     pub(crate) address: SocketAddr,
@@ -54,12 +54,12 @@ impl Provider {
         self.shared.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// How many orders it has charged.
+    /// The number of orders that it has charged.
     pub(crate) fn charged(&self) -> u32 {
         self.shared.charged.load(Ordering::SeqCst)
     }
 
-    /// How many orders reached it while it was down.
+    /// The number of orders that reached it while it was down.
     pub(crate) fn refused(&self) -> u32 {
         self.shared.refused.load(Ordering::SeqCst)
     }

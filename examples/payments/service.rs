@@ -1,4 +1,4 @@
-//! The payment service: the bank behind a breaker, and what to do without it.
+//! The payment service: the bank behind a breaker, and the alternatives without it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::provider::{Client, Failure, Provider, Reply};
 /// Orders that may wait for the bank.
 const PLACES: usize = 10;
 
-/// What became of an order.
+/// The fate of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fate {
     Charged,
@@ -54,8 +54,8 @@ impl Fate {
 type Sent = Result<Reply, Failure>;
 type Breaker = CircuitBreaker<fn(&Sent) -> Outcome>;
 
-/// To the client a 503 is an answer like another, so the breaker has to be told. A refused amount says
-/// that the provider is well.
+/// To the client, a 503 is an answer like any other, so the breaker must be told. A refused amount
+/// shows that the provider is healthy.
 fn judge(sent: &Sent) -> Outcome {
     match sent {
         Ok(reply) if reply.status.is_server_error() => Outcome::Failure,
@@ -64,7 +64,7 @@ fn judge(sent: &Sent) -> Outcome {
     }
 }
 
-/// A provider and the breaker before it.
+/// A provider, and the breaker around it.
 #[derive(Clone)]
 struct Guarded {
     client: Client,
@@ -72,7 +72,7 @@ struct Guarded {
 }
 
 impl Guarded {
-    /// Whether the order is charged.
+    /// Charges the order. Returns whether the provider took it.
     async fn charge(&self, path: &str) -> Result<bool, CallError<Failure>> {
         let reply = self.breaker.call_async(|| self.client.post(path)).await?;
         Ok(reply.status == StatusCode::OK)
@@ -105,7 +105,8 @@ impl Payments {
         };
         let bank_breaker = CircuitBreaker::builder("bank")
             .trip_when(TripPolicy::consecutive_failures(3))
-            // Without jitter, for one process that is looked at; a fleet wants it.
+            // It has no jitter, because only one process runs and is watched. A fleet should have
+            // jitter.
             .backoff(Backoff::exponential(base, 2.0, longest).jitter(Jitter::None))
             .probes(1)
             .on_transition(move |transition| alerts.tell(transition))
@@ -117,7 +118,7 @@ impl Payments {
         let (queue, waiting) = mpsc::channel(PLACES);
         let bank = guarded(bank, bank_breaker);
         tokio::spawn(work_off(waiting, bank.clone()));
-        // So that no customer's order finds out whether the bank is back.
+        // With a health check, no customer's order has to test the bank.
         let asks = bank.client.clone();
         let health_check = bank
             .breaker
@@ -147,7 +148,8 @@ impl Payments {
         self.shared.pending.load(Ordering::SeqCst)
     }
 
-    /// Waits until all that was queued is charged: each place is free, that of the order at work too.
+    /// Waits until all queued orders are charged. Then each place is free, including that of the
+    /// order at work.
     pub(crate) async fn queue_is_empty(&self) {
         let _all = self.shared.queue.reserve_many(PLACES).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -171,15 +173,15 @@ async fn pay(
         return StatusCode::ACCEPTED.into_response();
     }
     shared.pending.fetch_add(1, Ordering::SeqCst);
-    // Spread, so that not all customers come back at once.
+    // The waits are spread, so not all customers return at once.
     let wait = refused.and_then(|rejected| rejected.retry_after());
     let seconds = wait.map_or(1, |wait| wait.as_secs() + 1);
     let header = [("retry-after", seconds.to_string())];
     (StatusCode::SERVICE_UNAVAILABLE, header).into_response()
 }
 
-/// Charges what was queued as soon as the bank lets it. Asks only when the breaker is closed: the probes are
-/// left to customers, who have another provider.
+/// Charges the queued orders once the bank takes them again. It asks only when the breaker is
+/// closed, and leaves the probes to customers, who have another provider.
 async fn work_off(mut waiting: mpsc::Receiver<String>, bank: Guarded) {
     while let Some(path) = waiting.recv().await {
         loop {

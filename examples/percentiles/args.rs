@@ -21,7 +21,7 @@ pub(crate) enum Args {
 
 /// # Errors
 ///
-/// Says what is wrong with the arguments.
+/// Returns what is wrong with the arguments.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Args, String> {
     let mut out = PathBuf::from_iter(["target", "percentiles"]);
     let mut quick = false;

@@ -1,4 +1,4 @@
-//! The backend: an axum server on loopback that falls ill by the script.
+//! The backend: an axum server on loopback whose faults follow the script.
 
 use std::f64::consts::TAU;
 use std::io;
@@ -16,27 +16,27 @@ use tokio::time::{sleep, sleep_until};
 use crate::dice::Dice;
 use crate::script::{Mood, Script};
 
-/// How long answers take is log-normal, as it is in most services: a median, and how wide it spreads.
+/// The log-normal distribution of durations, as in most services: the median and the spread.
 type Spread = (Duration, f64);
 
 const USUAL: Spread = (Duration::from_millis(4), 0.5);
 
-/// The slow way, as on a lock or past a cache. Beside the usual one it makes two humps of one curve,
-/// which a mean would put where no call is.
+/// The slow path, such as a lock or a cache miss. With the usual path, it gives the distribution
+/// two peaks. The mean lies between them, where there are no calls.
 const SLOW: Spread = (Duration::from_millis(300), 0.35);
 
-/// The share of calls that go the slow way, when the slow phase begins and when it ends. At its end the
-/// window holds less than a third of them, which the breaker lets pass.
+/// The share of calls on the slow path, at the slow phase's begin and end. At its end, less than a
+/// third of the window's calls are slow, which doesn't trip the breaker.
 const SLOW_SHARE: (f64, f64) = (0.10, 0.45);
 
-/// The share of calls that the slow phase refuses at once. They are why latency is told apart by
-/// outcome: they would make the slow phase look faster than it is.
+/// The share of calls that the slow phase refuses at once. Because of them, the breaker records
+/// latency by outcome: together they would make the slow phase look faster than it is.
 const REFUSED: f64 = 0.05;
 
 /// The median when the recovery begins, with cold caches.
 const COLD: Duration = Duration::from_millis(40);
 
-/// Any number does; with one and the same, runs are alike.
+/// Any seed works. A fixed one makes runs alike.
 const SEED: u64 = 2_013;
 
 struct Service {
@@ -76,7 +76,7 @@ async fn answer(State(service): State<Arc<Service>>) -> StatusCode {
         }
         Mood::Hanging => sleep_until(script.instant(phase.until)).await,
         Mood::Recovering => {
-            // From cold to usual by equal ratios in equal times, as caches warm up.
+            // Warming caches: from cold to usual by equal ratios in equal times.
             let (usual, width) = USUAL;
             let ratio = COLD.as_secs_f64() / usual.as_secs_f64();
             let median = usual.mul_f64(ratio.powf(1.0 - progress));
@@ -88,7 +88,8 @@ async fn answer(State(service): State<Arc<Service>>) -> StatusCode {
 
 impl Dice {
     fn log_normal(&self, (median, width): Spread) -> Duration {
-        // Box and Muller's way to a normal number; one minus, because zero has no logarithm.
+        // The method of Box and Muller for a normal number. One minus, because zero has no
+        // logarithm.
         let radius = (-2.0 * (1.0 - self.fraction()).ln()).sqrt();
         let normal = radius * (TAU * self.fraction()).cos();
         median.mul_f64((width * normal).exp())

@@ -1,4 +1,4 @@
-//! The breaker, and how it judges.
+//! The breaker and its policies.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::script::Script;
 /// A call that takes longer is slow.
 pub(crate) const SLOWER_THAN: Duration = Duration::from_millis(200);
 
-/// What the breaker looks at, at full length: ten buckets of half a second.
+/// The length of the breaker's window at full length: ten buckets of half a second.
 pub(crate) const WINDOW: Duration = Duration::from_secs(5);
 const BUCKETS: u32 = 10;
 
 /// # Errors
 ///
-/// None, unless someone changes the settings to what makes no sense.
+/// Returns an error only if the settings are changed to invalid ones.
 pub(crate) fn new(
     script: &Script,
     listener: impl Fn(&Transition) + Send + Sync + 'static,
@@ -27,8 +27,8 @@ pub(crate) fn new(
         .window(Window::time(script.scaled(WINDOW), BUCKETS))
         .latency(Recording::ByOutcome)
         .trip_when(TripPolicy::failure_rate(0.5).min_calls(10))
-        // The one that sees the hang: calls that haven't come back count as slow from the limit on,
-        // while the error rate waits until they have timed out.
+        // This policy sees the hang. Overdue calls count as slow from the limit on, but the failure
+        // rate waits until they have timed out.
         .trip_when(
             TripPolicy::slow_rate(0.5)
                 .slower_than(SLOWER_THAN)

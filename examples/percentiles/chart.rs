@@ -1,5 +1,5 @@
-//! The distributions as a picture: how long the fastest part of the calls took, on an axis that gives
-//! each further nine the same room.
+//! A chart of the distributions: the durations of the fastest calls, on an axis that gives each
+//! further nine equal room.
 
 use std::error::Error;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use crate::breaker::SLOWER_THAN;
 const SIZE: (u32, u32) = (960, 600);
 const FONT: &str = "sans-serif";
 
-/// Parts of the calls that get a label, by the rest: half, nine of ten, 99 of a hundred. So written, a
-/// logarithmic axis gives each nine its room. It begins at the first and ends at the last.
+/// The labelled parts of the calls, by the rest: half, nine of ten, 99 of a hundred. In this form,
+/// a logarithmic axis gives each nine equal room. The axis goes from the first to the last.
 const ONE_IN: [f64; 7] = [1.0, 2.0, 4.0, 10.0, 20.0, 100.0, 1_000.0];
 const END: f64 = ONE_IN[ONE_IN.len() - 1];
 
-/// Times that get a label, in milliseconds. The axis begins and ends at one of them.
+/// The labelled times, in milliseconds. The axis begins and ends at one of them.
 const MILLIS: [f64; 15] = [
     0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 10e3, 20e3,
 ];
 
-/// The length of a dash and of the gap behind it.
+/// The length of a dash and of the gap after it.
 type Dash = (i32, i32);
 const SOLID: Dash = (10_000, 0);
 const DASHED: Dash = (9, 5);
 
-/// One distribution, and how it is drawn.
+/// One distribution, and its style.
 pub(crate) struct Curve {
     pub(crate) name: String,
     pub(crate) latency: Latency,
@@ -115,10 +115,10 @@ fn draw_on(
     Ok(())
 }
 
-/// All but one in so many, in percent.
+/// All but one in this many, in percent.
 fn part(one_in: f64) -> String {
     let percent = 100.0 - 100.0 / one_in;
-    // Rounded to what a label can hold, or 99.9 could be 99.90000000000001.
+    // Rounded to a label's precision. Otherwise 99.9 could be 99.90000000000001.
     format!("{} %", (percent * 1e3).round() / 1e3)
 }
 
@@ -126,7 +126,7 @@ fn time(millis: f64) -> String {
     format!("{:?}", Duration::from_secs_f64(millis / 1e3))
 }
 
-/// From where to where the times go, with room above for the legend.
+/// The range of the times, with room above for the legend.
 fn times(curves: &[Curve]) -> std::ops::Range<f64> {
     let millis = |time: Option<Duration>| time.unwrap_or(SLOWER_THAN).as_secs_f64() * 1e3;
     let shortest = curves.iter().map(|curve| millis(curve.latency.min()));
@@ -141,14 +141,14 @@ fn times(curves: &[Curve]) -> std::ops::Range<f64> {
     from.unwrap_or(first)..until.unwrap_or(last)
 }
 
-/// The distribution as a stair: a step for each time that was recorded, as long as the part of the
-/// calls that took it, up to the end of the axis.
+/// The distribution as steps. Each recorded time has a step as long as the share of calls that took
+/// it, up to the end of the axis.
 fn steps(histogram: &Histogram<u64>) -> Vec<(f64, f64)> {
     let mut steps = Vec::new();
     let mut from = ONE_IN[0];
     for recorded in histogram.iter_recorded() {
         let millis = Duration::from_nanos(recorded.value_iterated_to()).as_secs_f64() * 1e3;
-        // Of the slowest there is no rest, and they go on for ever.
+        // No calls are slower than the slowest ones, so their step has no end.
         let until = (1.0 / (1.0 - recorded.quantile())).min(END);
         steps.extend([(from, millis), (until, millis)]);
         if until >= END {

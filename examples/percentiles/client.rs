@@ -1,4 +1,4 @@
-//! The client: requests at a fixed rate, each on its way whether or not the one before it came back.
+//! The client: requests at a fixed rate, whether earlier ones have returned or not.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -17,21 +17,21 @@ use tripcurve::{CallError, CircuitBreaker};
 use crate::script::Script;
 use crate::witness::{Ending, Witness};
 
-/// Requests a second.
+/// Requests per second.
 pub(crate) const RATE: u32 = 200;
 
-/// How long a request may take, at full length. Long, as time limits are that somebody set once to be
-/// on the safe side; it's the calls in flight that show a hang sooner.
+/// The time limit of a request at full length. It is long, like limits that were set once to be
+/// safe. The calls in flight show a hang sooner.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// No answer of the backend comes near this.
+/// No answer of the backend is nearly this long.
 const LONGEST_BODY: usize = 4_096;
 
 #[derive(Debug)]
 pub(crate) enum RequestError {
     TimedOut,
     Refused(StatusCode),
-    /// Something between here and the answer broke.
+    /// The connection broke before an answer.
     Broken(String),
 }
 
@@ -75,12 +75,12 @@ impl Client {
         }
     }
 
-    /// The requests that the breaker has let through so far.
+    /// The number of requests that the breaker has let through so far.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Sends [`RATE`] requests a second until the script ends.
+    /// Sends [`RATE`] requests per second until the script ends.
     pub(crate) async fn run(self: Arc<Self>) {
         for number in 0.. {
             let at = Duration::from_secs(1) * number / RATE;
@@ -99,7 +99,7 @@ impl Client {
         }
     }
 
-    /// One request, without the breaker.
+    /// Sends one request, without the breaker.
     async fn send(&self) -> Result<(), RequestError> {
         self.sent.fetch_add(1, Ordering::Relaxed);
         let sent = self.script.elapsed();
@@ -123,7 +123,7 @@ impl Client {
             .map_err(broken)?;
         let response = self.http.request(request).await.map_err(broken)?;
         let status = response.status();
-        // Read to its end, or the connection can't be used again.
+        // The body is read to its end. Otherwise the connection can't be reused.
         to_bytes(Body::new(response.into_body()), LONGEST_BODY)
             .await
             .map_err(broken)?;

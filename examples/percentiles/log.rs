@@ -8,10 +8,10 @@ use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use tripcurve::snapshot::{Latency, Snapshot};
 
-/// The calls that failed have lines of their own, with this tag.
+/// Failed calls have separate lines with this tag.
 const FAILURES: &str = "failures";
 
-/// Kept in memory until the end, so that no disk makes the clients late.
+/// The log. It stays in memory until the end, so no disk delays the clients.
 pub(crate) struct Log {
     began: SystemTime,
     window: Duration,
@@ -34,10 +34,10 @@ impl Log {
         }
     }
 
-    /// Adds what the window holds at `until`, which is how long the log has been kept.
+    /// Adds the window's calls at `until`, the time since the log's begin.
     pub(crate) fn add(&mut self, until: Duration, snapshot: &Snapshot) {
         let both = (snapshot.latency(), snapshot.latency_of_failures());
-        // Not there only if the breaker doesn't record them.
+        // They are missing only if the breaker doesn't record them.
         let (Some(all), Some(failures)) = both else {
             return;
         };

@@ -1,22 +1,22 @@
-//! The percentiles of a backend that grows slow and then hangs, as its breaker sees them.
+//! The percentiles of a backend that slows down and then hangs, as its breaker sees them.
 //!
 //! ```text
 //! cargo run --release --example percentiles
 //! ```
 //!
-//! An axum server on loopback ([`backend`]) goes through a script of four phases ([`script`]). Requests
-//! come to it at a fixed rate ([`client`]), all through one breaker ([`breaker`]), whose window is shown
-//! twice a second ([`screen`]), and written to a log and a chart in the end ([`report`]).
+//! An axum server on loopback ([`backend`]) follows a script of four phases ([`script`]). Requests
+//! come at a fixed rate ([`client`]), all through one breaker ([`breaker`]). Its window is shown
+//! twice a second ([`screen`]), and written to a log and a chart at the end ([`report`]).
 //!
-//! It fails, with exit status 1, if the breaker didn't trip before the first request of the hang came
-//! back or timed out ([`witness`]).
+//! It fails with exit status 1 if the breaker didn't trip in time: before the first request of the
+//! hang returned or timed out ([`witness`]).
 
 mod args;
 mod backend;
 mod breaker;
 mod chart;
 mod client;
-// The other example's.
+// This module belongs to the other example.
 #[path = "../storefront/dice.rs"]
 mod dice;
 mod log;
@@ -44,11 +44,11 @@ use screen::Screen;
 use script::Script;
 use witness::Witness;
 
-/// How often the percentiles are read: once for each bucket of the window, at full length.
+/// How often the percentiles are read: once per bucket of the window, at full length.
 const REFRESH: Duration = Duration::from_millis(500);
 
-/// A request has a file at both of its ends. In the hang there are some hundreds of them before the
-/// breaker trips, and twice as many if it doesn't.
+/// A request has an open file at both of its ends. In the hang, a few hundred requests are open
+/// before the breaker trips, and twice as many if it doesn't.
 const FEWEST_FILES: u64 = 1_000;
 const FILES: u64 = 2_048;
 
@@ -83,7 +83,7 @@ fn run(out: &Path, quick: bool) -> Result<(), Box<dyn Error>> {
         .enable_all()
         .build()?;
     let result = runtime.block_on(play(out, quick));
-    // The server is stopped by this; nobody waits for its last calls.
+    // This stops the server without waiting for its last calls.
     runtime.shutdown_background();
     result
 }
@@ -97,11 +97,11 @@ async fn play(out: &Path, quick: bool) -> Result<(), Box<dyn Error>> {
     let (happened, events) = mpsc::channel();
     let listener = {
         let witness = Arc::clone(&witness);
-        // It runs on the path of whichever call changed the state, so it only passes the news on.
+        // It runs on the path of the call that changed the state, so it only passes the news on.
         move |transition: &Transition| {
             let at = script.elapsed();
             witness.transition(at, transition);
-            // It fails when nobody looks any more.
+            // It fails when the receiver is gone.
             _ = happened.send((at, transition.clone()));
         }
     };
@@ -130,7 +130,7 @@ enum Ended {
 
 type Events = Receiver<(Duration, Transition)>;
 
-/// Shows what the breaker sees, and notes it, until the script is over or someone wants to stop.
+/// Shows and notes the breaker's window, until the script is over or the user stops it.
 async fn watch(
     script: &Script,
     breaker: &CircuitBreaker,
@@ -180,7 +180,8 @@ async fn watch(
     }
 }
 
-/// As its `Display`, less the name and the generation: there is one breaker, and 80 columns are few.
+/// Like its `Display`, without the name and the generation. There is one breaker, and 80 columns
+/// are few.
 fn describe(transition: &Transition) -> String {
     let (from, to) = (transition.from(), transition.to());
     format!("* {from} -> {to}: {}", transition.cause())

@@ -1,4 +1,4 @@
-//! What is left when it is over: a log and a chart.
+//! The results of the run: a log and a chart.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -13,14 +13,14 @@ use crate::chart::{self, Curve};
 use crate::log::Log;
 use crate::script::Mood;
 
-/// For the corrected view: how often a user calls, if the one before has been answered.
+/// For the corrected view: how often a user calls if the previous call was answered.
 const CALLS_EVERY: Duration = Duration::from_millis(50);
 
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const ORANGE: RGBColor = RGBColor(230, 159, 0);
 const VERMILION: RGBColor = RGBColor(213, 94, 0);
 
-/// What is noted while it goes on.
+/// The notes of a run.
 pub(crate) struct Notes {
     log: Log,
     healthy: Option<Latency>,
@@ -36,10 +36,10 @@ impl Notes {
         }
     }
 
-    /// Notes what the breaker sees at `at`.
+    /// Notes the breaker's window at `at`.
     pub(crate) fn add(&mut self, at: Duration, mood: Mood, snapshot: &Snapshot) {
         self.log.add(at, snapshot);
-        // The last one of a phase stays.
+        // The last one of a phase remains.
         let curve = match mood {
             Mood::Healthy => &mut self.healthy,
             Mood::Slow => &mut self.slow,
@@ -51,11 +51,11 @@ impl Notes {
             .cloned();
     }
 
-    /// Writes both files into `folder`, and says where they are and what to do with them.
+    /// Writes both files into `folder`. Returns where they are and how to open them.
     ///
     /// # Errors
     ///
-    /// Says which file could not be written, and why.
+    /// Returns which file could not be written, and why.
     pub(crate) fn write(&self, folder: &Path) -> Result<String, Box<dyn Error>> {
         let log = folder.join("percentiles.hlog");
         save(&log, &self.log.encode()?)?;
@@ -72,7 +72,7 @@ impl Notes {
             let chart = folder.join("percentiles.svg");
             let title = "How long calls took that succeeded, as the breaker's window had it";
             save(&chart, chart::draw(title, &curves)?.as_bytes())?;
-            // Writing to a String does not fail.
+            // Writing to a String never fails.
             _ = writeln!(text, "{}: open it with a browser.", chart.display());
         }
         Ok(text)
@@ -87,8 +87,8 @@ impl Notes {
         };
         let healthy = self.healthy.iter().map(|l| curve("healthy", l, BLUE));
         let slow = self.slow.iter().map(|l| curve("slow", l, ORANGE));
-        // Our clients don't wait for one another, so none of their calls is missing from the curve.
-        // Users who wait make fewer calls the longer they wait; this puts back those that they would
+        // Our clients don't wait for one another, so the curve has all of their calls. Users who
+        // wait make fewer calls the longer they wait. The correction adds the calls that they would
         // have made.
         let corrected = self.slow.iter().map(|l| Curve {
             is_computed: true,
@@ -102,7 +102,7 @@ impl Notes {
     }
 }
 
-/// Makes sure that there is a place for the files, before anyone waits for them.
+/// Makes sure that the folder for the files exists before the run begins.
 pub(crate) fn create(folder: &Path) -> Result<(), String> {
     fs::create_dir_all(folder).map_err(|error| {
         format!(

@@ -1,4 +1,4 @@
-//! The percentiles as they are: on a terminal one line that changes, elsewhere a line each time.
+//! The current percentiles: on a terminal one line that changes, otherwise a new line each time.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
@@ -32,12 +32,12 @@ impl Screen {
         })
     }
 
-    /// Tells what has happened, to stay.
+    /// Prints an event on a line that remains.
     pub(crate) fn tell(&self, line: &str) -> io::Result<()> {
         self.above(|out| writeln!(out, "{line}"))
     }
 
-    /// Shows what the breaker sees.
+    /// Shows the breaker's window.
     pub(crate) fn show(
         &mut self,
         at: Duration,
@@ -57,7 +57,7 @@ impl Screen {
         }
     }
 
-    /// Leaves the last line where it is.
+    /// Leaves the last line on the screen.
     pub(crate) fn close(self) -> io::Result<()> {
         if self.is_terminal {
             writeln!(io::stdout())?;
@@ -65,7 +65,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Writes in the place of the line that changes, and that one below it.
+    /// Writes in place of the changing line, and draws that line below.
     fn above(&self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
         let mut out = Vec::new();
         if self.is_terminal {
@@ -77,8 +77,8 @@ impl Screen {
         }
         write(&mut out)?;
         if self.is_terminal {
-            // One column less than there are, or some terminals begin another line. A terminal that
-            // does not know its size says zero.
+            // One column less than the terminal's width, because some terminals would begin another
+            // line. A terminal that doesn't know its size reports zero.
             let known = terminal::size().ok().filter(|(width, _)| *width > 0);
             let width = known.map_or(80, |(width, _)| usize::from(width));
             let row: String = self.row.chars().take(width - 1).collect();

@@ -1,4 +1,4 @@
-//! What the backend goes through, and when.
+//! The phases of the backend, and their times.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {
     Healthy,
-    /// More and more calls take the slow way.
+    /// More and more calls take the slow path.
     Slow,
-    /// Nothing comes back before this ends.
+    /// No call returns before this phase ends.
     Hanging,
     Recovering,
 }
@@ -35,7 +35,7 @@ const PHASES: [(Mood, u32); 4] = [
     (Mood::Recovering, 7),
 ];
 
-/// One stretch of the script.
+/// One phase of the script.
 #[derive(Clone, Copy)]
 pub(crate) struct Phase {
     pub(crate) mood: Mood,
@@ -48,14 +48,14 @@ impl Phase {
         self.from <= at && at < self.until
     }
 
-    /// How far through this phase `at` is, from 0 to 1.
+    /// The part of this phase that has passed at `at`, from 0 to 1.
     pub(crate) fn progress(&self, at: Duration) -> f64 {
         let done = at.saturating_sub(self.from).as_secs_f64();
         (done / self.until.saturating_sub(self.from).as_secs_f64()).min(1.0)
     }
 }
 
-/// The script with its clock running.
+/// The script, and the clock that runs it.
 #[derive(Clone, Copy)]
 pub(crate) struct Script {
     started: Instant,
@@ -80,7 +80,8 @@ impl Script {
         }
     }
 
-    /// So much of the script's time. How long answers take is not part of it: what is slow stays slow.
+    /// Scales a time of the script. The backend's durations aren't scaled, so slow answers stay
+    /// slow.
     pub(crate) fn scaled(&self, time: Duration) -> Duration {
         time / self.hurry
     }
@@ -89,7 +90,7 @@ impl Script {
         self.started.elapsed()
     }
 
-    /// The moment that is `at` into the script.
+    /// The instant at `at` in the script.
     pub(crate) fn instant(&self, at: Duration) -> Instant {
         self.started + at
     }
@@ -99,7 +100,7 @@ impl Script {
         self.phases[PHASES.len() - 1].until
     }
 
-    /// What is played at `at`. The last phase goes on for ever, for calls that are still under way.
+    /// The phase at `at`. The last phase never ends, for calls that are still in flight.
     pub(crate) fn phase_at(&self, at: Duration) -> Phase {
         let playing = self.phases.iter().find(|phase| at < phase.until);
         *playing.unwrap_or(&self.phases[PHASES.len() - 1])

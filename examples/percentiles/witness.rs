@@ -1,4 +1,4 @@
-//! What the hang did, and whether the breaker saw it in time.
+//! The effect of the hang, and whether the breaker saw it in time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(crate) enum Ending {
     TimedOut,
 }
 
-/// Notes what matters for the verdict. Its calls are few and short, so a lock will do.
+/// Notes the facts for the verdict. Its calls are few and short, so a lock is enough.
 pub(crate) struct Witness {
     hang: Phase,
     seen: Mutex<Seen>,
@@ -25,17 +25,17 @@ struct Seen {
     /// The latest transition before the hang.
     before: Option<(State, String)>,
     trip: Option<Trip>,
-    /// Requests that were sent in the hang.
+    /// The number of requests sent in the hang.
     sent: u64,
-    /// The first of them to end, and how.
+    /// The first of them to end, and how it ended.
     first: Option<(Duration, Ending)>,
-    /// Requests that met neither an answer nor their time limit, and what the last of them met.
+    /// The number of requests without an answer or a timeout, and the last one's error.
     broken: Option<(u64, String)>,
 }
 
 struct Trip {
     at: Duration,
-    /// Requests of the hang that had been sent by then.
+    /// The number of requests of the hang that had been sent by then.
     sent: u64,
 }
 
@@ -75,11 +75,11 @@ impl Witness {
         seen.broken = Some((before + 1, what));
     }
 
-    /// How long the breaker was ahead of the first request of the hang.
+    /// How long before the end of the hang's first request the breaker tripped.
     ///
     /// # Errors
     ///
-    /// Says why it was not.
+    /// Returns why it didn't trip in time.
     pub(crate) fn verdict(&self) -> Result<String, String> {
         const BUSY: &str = "\nRun it again while the machine has nothing else to do.";
         let seen = self.seen();

@@ -11,18 +11,18 @@ use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
-/// How long a call may take.
+/// The time limit of a call.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// No answer comes near this.
+/// No answer is nearly this long.
 const LONGEST_BODY: usize = 4_096;
 
 #[derive(Debug)]
 pub(crate) enum CallFailed {
     TimedOut,
-    /// The answer was that there is none.
+    /// The server refused the call.
     Refused(StatusCode),
-    /// Something on the way broke.
+    /// The connection broke.
     Broken(String),
 }
 
@@ -53,7 +53,7 @@ impl Client {
         }
     }
 
-    /// The page; `None` if there is no such page, which is an answer like any other.
+    /// Gets the page. `None` means that there is no such page, which is an answer like any other.
     pub(crate) async fn get(&self, path: &str) -> Result<Option<String>, CallFailed> {
         tokio::time::timeout(TIMEOUT, self.exchange(path))
             .await

@@ -1,14 +1,14 @@
-//! A recommendation service for many shops, with a breaker for each, that always has an answer: a fresh
-//! one, the shopper's last one, what is popular in the shop, or an empty one.
+//! A recommendation service for many shops, with a breaker for each. It always has an answer: a
+//! fresh one, the shopper's last one, the shop's most popular one, or an empty one.
 //!
 //! ```text
 //! cargo run --release --features registry --example recommendations
 //! ```
 //!
-//! Everything goes over HTTP on loopback: shoppers ask the service ([`service`]), which asks the
-//! recommender ([`recommender`]). The recommender fails for two shops, somebody makes up others, it recovers,
-//! and an operator takes it out of service. That takes about three seconds, and the exit code says whether
-//! all went as it should.
+//! Everything goes over HTTP on loopback: shoppers ask the service ([`service`]), and the service
+//! asks the recommender ([`recommender`]). The recommender fails for two shops, a client invents
+//! many other shops, and the recommender recovers. Then an operator takes it out of service. This
+//! takes about three seconds. The exit code tells whether everything went as it should.
 
 mod client;
 mod recommender;
@@ -49,7 +49,7 @@ async fn play() -> Result<(), Failure> {
     println!("\nThe recommender fails for books and toys, and for no other shop.");
     recommender.fail(&["books", "toys"]);
     shoppers.expect("books", "ann", "cached").await?;
-    // Nobody has ever recommended anything to ben, but much to others.
+    // ben never had a recommendation, but others had many.
     shoppers.expect("books", "ben", "popular").await?;
     shoppers.expect("toys", "ben", "popular").await?;
     shoppers.expect("music", "ben", "fresh").await?;
@@ -110,11 +110,11 @@ async fn play() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Those who ask the service.
+/// The service's shoppers.
 struct Shoppers(Client);
 
 impl Shoppers {
-    /// Where the answer came from.
+    /// Asks for a recommendation. Returns where the answer came from.
     async fn ask(&self, shop: &str, shopper: &str) -> Result<String, Failure> {
         let answer = self.0.get(&format!("/{shop}/{shopper}")).await?;
         let answer = answer.ok_or("the service has no such page")?;

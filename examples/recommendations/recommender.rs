@@ -1,4 +1,4 @@
-//! The dependency: recommends to the shoppers of some shops, and fails for those that it is told.
+//! The dependency: it recommends products for some shops, and fails for the shops that it is told.
 
 use std::io;
 use std::net::SocketAddr;
@@ -45,7 +45,7 @@ impl Recommender {
         self.fail(&[]);
     }
 
-    /// How many calls have come.
+    /// The number of calls so far.
     pub(crate) fn calls(&self) -> u64 {
         self.inner.calls.load(Ordering::Relaxed)
     }

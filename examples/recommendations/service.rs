@@ -1,4 +1,4 @@
-//! The service: a breaker for each shop, and what to answer without the recommender.
+//! The service: a breaker for each shop, and the answers without the recommender.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,8 +16,8 @@ use tripcurve::{CircuitBreaker, Fallback, TripPolicy};
 use crate::Failure;
 use crate::client::Client;
 
-/// Room for so many breakers that nobody needs. Anybody can make up a shop, so there must be a limit; a shop
-/// that is failing keeps its breaker in any case.
+/// The number of idle breakers that may be kept. Anyone can invent a shop, so there must be a
+/// limit. A failing shop keeps its breaker in any case.
 pub(crate) const ROOM: usize = 20;
 
 pub(crate) const OPEN_FOR: Duration = Duration::from_secs(2);
@@ -69,7 +69,7 @@ impl Service {
         self.inner.breakers.len()
     }
 
-    /// How many breakers there are, and those that aren't closed.
+    /// The number of breakers, and the ones that aren't closed.
     pub(crate) fn describe(&self) -> String {
         let mut parts = vec![format!("{} breakers", self.breakers())];
         self.inner.breakers.for_each(|shop, snapshot| {
@@ -115,14 +115,14 @@ async fn recommend(
         .unwrap_or_else(|| "empty: nothing to recommend".to_owned())
 }
 
-/// What was recommended before.
+/// Earlier recommendations.
 #[derive(Default)]
 struct Shelf(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
     by_shopper: HashMap<(String, String), String>,
-    /// The last answer for anybody. A real service would count.
+    /// The last answer for any shopper of the shop. A real service would count.
     by_shop: HashMap<String, String>,
 }
 

@@ -23,7 +23,7 @@ pub(crate) enum Args {
 
 /// # Errors
 ///
-/// Says what is wrong with the arguments.
+/// Returns what is wrong with the arguments.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Args, String> {
     let (mut plain, mut rate) = (false, 400);
     let mut args = args.into_iter();

@@ -1,5 +1,5 @@
-//! The payment and recommendation backend: an axum server on loopback that
-//! falls ill by the script.
+//! The payment and recommendation backend: an axum server on loopback whose faults follow the
+//! script.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,27 +17,27 @@ use tokio::sync::Semaphore;
 use crate::dice::Dice;
 use crate::script::{Mood, PHASES, Script, phase_at};
 
-/// Calls that one service works on at a time.
+/// The number of calls that one service works on at a time.
 const WORKERS: usize = 40;
 
-/// Calls that wait in one service for a worker. Beyond these it answers 503
-/// at once, as a server with a bounded queue does. The bound is too generous,
-/// as it often is: a long queue is worked off for callers who have left.
+/// The number of calls that wait in one service for a worker. With more, it answers 503 at once,
+/// like a server with a bounded queue. The bound is too generous, as it often is: callers have left
+/// by the time a long queue is worked off.
 const QUEUE: usize = 3_000;
 
 /// The share of calls that the errors phase refuses.
 const REFUSED: f64 = 0.8;
 
-/// The share of payments that the bank declines: an answer, not a fault.
+/// The share of payments that the bank declines. This is an answer, not a fault.
 const DECLINED: f64 = 0.02;
 
-/// How long a call takes at the start of the recovery. With [`WORKERS`], the
-/// backend then serves some 55 calls a second.
+/// How long a call takes at the start of the recovery. With [`WORKERS`], the backend then serves
+/// about 55 calls per second.
 const COLD: Duration = Duration::from_millis(700);
 
 type Answer = (StatusCode, String);
 
-/// A backend that is listening.
+/// A backend that listens.
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     arrivals: Arc<Arrivals>,
@@ -122,9 +122,9 @@ impl Service {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return unavailable("the queue is full");
         };
-        // On its own task, because a backend does not notice that a caller
-        // gave up: the abandoned call keeps its place and costs its work.
-        // That is why hammering a backend that recovers keeps it down.
+        // It has its own task, because a backend doesn't notice that a caller gave up. The
+        // abandoned call keeps its place and costs its work. That is why too many calls keep a
+        // recovering backend down.
         let done = tokio::spawn(async move {
             let _place = place;
             let worker = self.workers.acquire().await;
@@ -144,8 +144,7 @@ impl Service {
         let now = self.script.elapsed();
         let phase = &PHASES[phase_at(now)];
         let mean = if phase.mood == Mood::Recovering {
-            // From cold to usual by equal ratios in equal times, as caches
-            // warm up.
+            // Warming caches: from cold to usual by equal ratios in equal times.
             let left = 1.0 - phase.progress(now);
             let ratio = COLD.as_secs_f64() / self.usual.as_secs_f64();
             self.usual.mul_f64(ratio.powf(left))

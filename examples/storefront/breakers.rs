@@ -1,4 +1,4 @@
-//! The two breakers of the protected storefront, and how they judge.
+//! The two breakers of the protected storefront, and their policies.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use tripcurve::{CircuitBreaker, Outcome, TripPolicy};
 
 use crate::client::{ClientError, Reply};
 
-/// An answer that takes longer than this is a sign of overload. Counting it
-/// as a failure keeps a breaker open while the backend is back but cold:
-/// closed too soon, it would send the whole crowd at it again.
+/// A slower answer is a sign of overload, so it counts as a failure. This keeps a breaker open
+/// while the backend is back but cold. If the breaker closed too soon, it would let all shoppers
+/// through again.
 const TOO_SLOW: Duration = Duration::from_millis(250);
 
-/// A function pointer rather than a closure, so that the type has a name.
+/// A function pointer instead of a closure, so that the type has a name.
 type Judge = fn(&Result<Reply, ClientError>) -> Outcome;
 pub(crate) type Breaker = CircuitBreaker<Judge>;
 
@@ -27,21 +27,21 @@ impl Breakers {
     pub(crate) fn new(
         listener: impl Fn(&Transition) + Clone + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
-        // Short times throughout, to fit a script of half a minute.
+        // All times are short, to fit a script of half a minute.
         let payments = CircuitBreaker::builder("payments")
             .window(Window::time(Duration::from_secs(4), 8))
             .trip_when(TripPolicy::consecutive_failures(5))
             .trip_when(TripPolicy::failure_rate(0.4).min_calls(20))
             .open_for(Duration::from_secs(1))
-            // Two, because in the errors phase one lucky probe out of five
-            // would close it on a backend that refuses most calls.
+            // Two probes, because a backend that refuses most calls still lets one in five through.
+            // A single lucky probe would close the breaker.
             .probes(2)
             .on_transition(listener.clone())
             .classify(judge as Judge)
             .build()?;
         let recommendations = CircuitBreaker::builder("recommendations")
             .window(Window::count(100))
-            // The fallbacks are good, so it can wait for a clear picture.
+            // The fallbacks are good, so the breaker can wait for more evidence.
             .trip_when(TripPolicy::failure_rate(0.5).min_calls(40))
             .open_for(Duration::from_secs(1))
             .probes(1)
@@ -55,8 +55,8 @@ impl Breakers {
     }
 }
 
-/// To hyper a 503 is an `Ok`, so the breaker has to be told. A 4xx, such as
-/// a declined card, says that the backend is well.
+/// To hyper, a 503 is an `Ok`, so the breaker must be told. A 4xx, such as a declined card, shows
+/// that the backend is healthy.
 fn judge(result: &Result<Reply, ClientError>) -> Outcome {
     match result {
         Ok(reply) if reply.is_server_error() || reply.took > TOO_SLOW => Outcome::Failure,

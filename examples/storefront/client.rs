@@ -1,5 +1,5 @@
-//! The HTTP client of a storefront: a pool of connections and a timeout.
-//! Both storefronts have the same one; it knows nothing of breakers.
+//! The HTTP client of a storefront: a pool of connections and a timeout. Both storefronts use it.
+//! It knows nothing of breakers.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,13 +13,13 @@ use hyper_util::rt::TokioExecutor;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// How long a call may take in all, the wait for a connection included.
+/// The time limit of a call, including the wait for a connection.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// No answer of the backend comes near this.
+/// No answer of the backend is nearly this long.
 const LONGEST_BODY: usize = 4_096;
 
-/// An answer, of whatever status.
+/// An answer with any status.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) body: String,
@@ -36,9 +36,9 @@ impl Reply {
 pub(crate) enum ClientError {
     /// The storefront waited for [`TIMEOUT`].
     TimedOut,
-    /// The backend answered that it cannot.
+    /// The backend refused the call.
     Refused(StatusCode),
-    /// Something between the storefront and the answer broke.
+    /// The connection broke before an answer.
     Broken(String),
 }
 
@@ -56,8 +56,8 @@ impl std::error::Error for ClientError {}
 
 pub(crate) struct Client {
     http: HttpClient<HttpConnector, Body>,
-    /// hyper opens as many connections as there are calls; a storefront in
-    /// life has a limit, and so has the number of files of this process.
+    /// hyper opens as many connections as there are calls. A real storefront has a limit, and so
+    /// has this process's number of files.
     connections: Semaphore,
     backend: SocketAddr,
 }

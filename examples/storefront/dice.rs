@@ -1,11 +1,11 @@
-//! Random numbers that fall the same way for both sides.
+//! Random numbers that are equal for both sides.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A `SplitMix64` generator that many tasks can roll at once.
+/// A `SplitMix64` generator that many tasks can share.
 ///
-/// The two storefronts and their backends get dice with equal seeds, so
-/// neither side is dealt kinder shoppers.
+/// The two storefronts and their backends get dice with equal seeds, so neither side gets easier
+/// shoppers.
 pub(crate) struct Dice(AtomicU64);
 
 impl Dice {
@@ -21,9 +21,9 @@ impl Dice {
         bits ^ (bits >> 31)
     }
 
-    /// Evenly spread over 0 up to, but not including, 1.
+    /// A uniform number in `0.0..1.0`.
     pub(crate) fn fraction(&self) -> f64 {
-        // The upper 32 bits: they fit a float exactly.
+        // The upper 32 bits fit a float exactly.
         let upper = u32::try_from(self.roll() >> 32).unwrap_or(0);
         f64::from(upper) / (f64::from(u32::MAX) + 1.0)
     }

@@ -1,29 +1,28 @@
-//! How many connections the process may open.
+//! The number of connections that the process may open.
 
 use std::io;
 
-/// Enough for a storefront on a good day many times over; on a bad day this
-/// is what keeps it from taking everything.
+/// On a good day, this is many times what a storefront needs. On a bad day, it keeps the storefront
+/// from taking everything.
 const CONNECTIONS: u64 = 200;
 
-/// With fewer than this, waiting for a connection would be all there is.
+/// With fewer connections, the run would only show waits for a connection.
 const FEWEST: u64 = 40;
 
-/// Two storefronts, and both ends of a connection are in this process.
+/// There are two storefronts, and both ends of a connection are in this process.
 const ENDS: u64 = 4;
 
-/// For the terminal, the listeners, and connections that are just closing.
+/// For the terminal, the listeners, and connections that are closing.
 const OTHERS: u64 = 64;
 
-/// The connections that each storefront may have, after asking the system
-/// for a higher limit: 256 open files, as macOS gives, are soon used up.
+/// Returns the number of connections for each storefront, after raising the system's limit. macOS's
+/// limit of 256 open files would soon be used up.
 ///
 /// # Errors
 ///
-/// When the limit can't be had or is too low to show anything.
+/// Returns an error if the limit can't be raised, or is too low to show anything.
 pub(crate) fn connections_each() -> io::Result<usize> {
-    // Half as many again, for connections that are closing after a timeout
-    // while their successors are opened.
+    // Half as many more, for connections that close after a timeout while their successors open.
     let limit = rlimit::increase_nofile_limit(CONNECTIONS * ENDS * 3 / 2 + OTHERS)?;
     let each = (limit.saturating_sub(OTHERS) / ENDS).min(CONNECTIONS);
     if each < FEWEST {

@@ -1,5 +1,5 @@
-//! What was measured: every number that the program shows comes from here
-//! or from the backend's own count of the calls that reached it.
+//! The measurements. Every number on the screen comes from here, or from the backend's own count of
+//! the calls that reached it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,35 +9,35 @@ use hdrhistogram::{CreationError, Histogram};
 use crate::script::{LENGTH, Mood, PHASES, phase_at};
 use crate::storefront::{Page, Payment, Recommendations};
 
-/// A page that takes longer comes too late: the shopper has left.
+/// A slower page comes too late: the shopper has left.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Live numbers are kept by quarters of a second.
+/// Live numbers are kept per quarter of a second.
 const SLOT: Duration = Duration::from_millis(250);
 const SLOTS_A_SECOND: usize = 4;
 
-/// How fine the history of the p99 is: two slots.
+/// The resolution of the p99's history: two slots.
 pub(crate) const HISTORY_STEP: Duration = Duration::from_millis(500);
 
-/// The script, and a while for the last pages.
+/// The script, and some time for the last pages.
 const SLOTS: usize = (LENGTH.as_millis() / SLOT.as_millis()) as usize + 3 * SLOTS_A_SECOND;
 
-/// Page times, in microseconds, to two digits, up to a minute.
+/// Page times in microseconds, to two digits, up to a minute.
 type Times = Histogram<u32>;
 
 fn times() -> Result<Times, CreationError> {
     Times::new_with_max(60_000_000, 2)
 }
 
-/// The books of one storefront.
+/// The measurements of one storefront.
 pub(crate) struct Ledger(Mutex<Books>);
 
 struct Books {
-    /// By when things were done.
+    /// By the time when something was done.
     slots: Vec<Slot>,
-    /// By when the shopper came, since that's the trouble that hit them.
+    /// By the phase in which the shopper came, whose fault they met.
     phases: Vec<Times>,
-    /// By when the shopper came, per slot.
+    /// By the slot in which the shopper came.
     came: Vec<Came>,
     totals: Totals,
     last_page: Option<Page>,
@@ -88,7 +88,7 @@ impl Totals {
 pub(crate) struct Live {
     pub(crate) totals: Totals,
     pub(crate) calls: u64,
-    /// The share of those calls that failed, if there were any.
+    /// The share of these calls that failed, if there were any.
     pub(crate) failure_rate: Option<f64>,
     pub(crate) median: Option<Duration>,
     pub(crate) p99: Option<Duration>,
@@ -180,13 +180,12 @@ impl Ledger {
         }
     }
 
-    /// The p99 of each [`HISTORY_STEP`] up to `now`; `None` where no page
-    /// was served.
+    /// The p99 of each [`HISTORY_STEP`] up to `now`. It is `None` if no page was served.
     pub(crate) fn history(&self, now: Duration) -> Vec<Option<Duration>> {
         self.p99s(now.min(LENGTH), 2)
     }
 
-    /// In how many seconds of the script the p99 was beyond [`PATIENCE`].
+    /// The number of seconds of the script in which the p99 exceeded [`PATIENCE`].
     pub(crate) fn seconds_too_slow(&self) -> usize {
         let seconds = self.p99s(LENGTH, SLOTS_A_SECOND);
         seconds.iter().flatten().filter(|p| **p > PATIENCE).count()
@@ -199,20 +198,20 @@ impl Ledger {
             .collect()
     }
 
-    /// The p50 and p99 of those who came in a phase, if anyone did.
+    /// The p50 and p99 of the shoppers that came in a phase, if any did.
     pub(crate) fn phase(&self, phase: usize) -> Option<(Duration, Duration)> {
         let books = self.books();
         let pages = &books.phases[phase];
         (!pages.is_empty()).then(|| (at(pages, 0.5), at(pages, 0.99)))
     }
 
-    /// How long after the end of the hang it took until 19 of 20 shoppers
-    /// got full pages again, and went on getting them.
+    /// The time from the end of the hang until 19 of 20 shoppers got full pages again, and kept
+    /// getting them.
     pub(crate) fn recovery(&self) -> Option<Duration> {
         let hang = PHASES.iter().find(|phase| phase.mood == Mood::Hanging)?;
         let books = self.books();
         let came = &books.came[slot_at(hang.until())..slot_at(LENGTH)];
-        // By half-seconds, so that a handful of shoppers decides nothing.
+        // Half-seconds contain enough shoppers, so a few of them decide nothing.
         let bad = |slots: &[Came]| {
             let asked: u64 = slots.iter().map(|slot| slot.asked).sum();
             let full: u64 = slots.iter().map(|slot| slot.full).sum();
@@ -225,7 +224,7 @@ impl Ledger {
         (recovered < all).then(|| HISTORY_STEP * u32::try_from(recovered).unwrap_or(u32::MAX))
     }
 
-    /// A page served just now, for show.
+    /// Reads the last page that was served, for display.
     pub(crate) fn with_last_page<T>(&self, read: impl FnOnce(&Page) -> T) -> Option<T> {
         self.books().last_page.as_ref().map(read)
     }

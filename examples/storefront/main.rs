@@ -1,16 +1,13 @@
-//! Two storefronts through the same bad half-minute, one with circuit
-//! breakers and one without.
+//! Two storefronts in the same bad half-minute, one with circuit breakers and one without.
 //!
 //! ```text
 //! cargo run --release --example storefront
 //! ```
 //!
-//! Each storefront has a backend of its own, an axum server on loopback, so
-//! that neither suffers from what the other does to it. The backends play
-//! the same script of faults at the same time ([`script`]), the storefronts
-//! run the same code ([`storefront`]), and the same number of shoppers come
-//! to each ([`shoppers`]). The breakers and how they judge are in
-//! [`breakers`].
+//! Each storefront has its own backend, an axum server on loopback. So neither suffers from the
+//! other's calls. Both backends play one script of faults at the same time ([`script`]). Both
+//! storefronts run the same code ([`storefront`]), and get equally many shoppers ([`shoppers`]).
+//! [`breakers`] has the breakers and their policies.
 
 mod args;
 mod backend;
@@ -52,14 +49,14 @@ use script::Script;
 use stage::{Event, Side, Stage};
 use storefront::Storefront;
 
-/// Any number does; that both sides get the same one is what matters.
+/// Any seed works, as long as both sides get the same one.
 const SEED: u64 = 2_024;
 
-/// How long after the script the last pages may still come. They take little
-/// more than a second, unless the machine itself is overloaded.
+/// How long after the script the last pages may still come. They take little more than a second,
+/// unless the machine itself is overloaded.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How often the view is brought up to date.
+/// How often the view is updated.
 const REFRESH: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -74,11 +71,11 @@ fn main() -> ExitCode {
     finish(run(plain, rate))
 }
 
-/// The exit code for how it went, and a message if it went wrong.
+/// The exit code of the run, and a message if it failed.
 fn finish(result: Result<u8, impl Into<Box<dyn Error>>>) -> ExitCode {
     match result.map_err(Into::into) {
         Ok(code) => ExitCode::from(code),
-        // Whoever read our lines has seen enough, as `head` does.
+        // The reader of our output has closed it, as `head` does.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("storefront: {error}");
@@ -99,7 +96,7 @@ fn run(plain: bool, rate: u32) -> Result<u8, Box<dyn Error>> {
         .enable_all()
         .build()?;
     let code = runtime.block_on(play(plain, rate, connections));
-    // The servers are stopped by this; nobody waits for their last calls.
+    // This stops the servers without waiting for their last calls.
     runtime.shutdown_background();
     code
 }
@@ -107,10 +104,10 @@ fn run(plain: bool, rate: u32) -> Result<u8, Box<dyn Error>> {
 async fn play(plain: bool, rate: u32, connections: usize) -> Result<u8, Box<dyn Error>> {
     let script = Script::start();
     let (happened, events) = mpsc::channel();
-    // A listener runs on the path of whichever call changed the state, so it
-    // only passes the news on.
+    // A listener runs on the path of the call that changed the state, so it only passes the news
+    // on.
     let listener = move |transition: &Transition| {
-        // It fails when the show is over and nobody looks any more.
+        // It fails when the run is over and the receiver is gone.
         _ = happened.send(Event::new(script.elapsed(), transition));
     };
     let stage = Stage {
@@ -127,7 +124,7 @@ async fn play(plain: bool, rate: u32, connections: usize) -> Result<u8, Box<dyn 
 
     let mut view = View::open(plain, &stage)?;
     let ending = watch(&mut view, &stage, protected, bare).await;
-    // Give the terminal back before anything is printed to stay.
+    // Restores the terminal before the final output.
     drop(view);
     let code = ending?;
     let lasted = script.elapsed().min(script::LENGTH);
@@ -135,7 +132,7 @@ async fn play(plain: bool, rate: u32, connections: usize) -> Result<u8, Box<dyn 
     Ok(code)
 }
 
-/// A storefront, and a backend for it.
+/// Makes a storefront, and a backend for it.
 async fn open(
     script: Script,
     connections: usize,
@@ -144,7 +141,7 @@ async fn open(
     let backend = Backend::start(script, SEED)
         .await
         .map_err(|error| format!("cannot serve on loopback: {error}"))?;
-    // Or the whole show would be about a network that isn't there.
+    // Otherwise the run would only show a network that doesn't work.
     TcpStream::connect(backend.address)
         .await
         .map_err(|error| format!("cannot reach {}: {error}", backend.address))?;
@@ -158,8 +155,7 @@ async fn open(
 
 type Shoppers = JoinHandle<Result<(), tokio::task::JoinError>>;
 
-/// Shows what happens until the last shopper is served or someone wants to
-/// stop; returns the exit code.
+/// Shows the run until the last shopper is served or the user stops it. Returns the exit code.
 async fn watch(
     view: &mut View,
     stage: &Stage,

@@ -1,4 +1,4 @@
-//! The view for a pipe or a log: a line a second, and one for each event.
+//! The view for a pipe or a log: one line per second, and one per event.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -28,7 +28,7 @@ impl Plain {
     pub(crate) fn update(&mut self, stage: &Stage) -> io::Result<()> {
         let mut lines = String::new();
         for event in stage.events.try_iter() {
-            // Writing to a String does not fail.
+            // Writing to a String never fails.
             _ = writeln!(lines, "{:>6}  * {}", text::seconds(event.at), event.what);
         }
         let now = stage.script.elapsed();

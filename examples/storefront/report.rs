@@ -1,4 +1,4 @@
-//! What the breakers were worth, from what was measured.
+//! The benefit of the breakers, from the measurements.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub(crate) fn report(stage: &Stage, lasted: Duration) -> String {
     format!("{}\n{}\n", table.0, conclusion(&with, &without))
 }
 
-/// What a side came to.
+/// The results of one side.
 struct Outcome {
     name: &'static str,
     totals: Totals,
@@ -97,7 +97,7 @@ impl Outcome {
     }
 }
 
-/// One sentence on what was gained, and one on what it cost.
+/// One sentence on the benefit, and one on the cost.
 fn conclusion(with: &Outcome, without: &Outcome) -> String {
     if (with.in_trouble, without.in_trouble) == (0, 0) {
         return "No call met a backend in trouble, so the breakers had nothing to do.".to_owned();
@@ -117,7 +117,7 @@ fn conclusion(with: &Outcome, without: &Outcome) -> String {
         )),
         if saved >= 0 { "fewer" } else { "more" },
     );
-    // A breaker also turns away calls that would have succeeded.
+    // A breaker also rejects calls that would have succeeded.
     let taken = (with.totals.taken, without.totals.taken);
     _ = match taken.0.cmp(&taken.1) {
         std::cmp::Ordering::Less => write!(
@@ -140,7 +140,7 @@ struct Table(String);
 
 impl Table {
     fn title(&mut self, text: &str) {
-        // Writing to a String does not fail, here and below.
+        // Writing to a String never fails, here and below.
         _ = writeln!(self.0, "\n{text}");
     }
 

@@ -1,5 +1,4 @@
-//! The view for a terminal: both sides next to each other, ten times a
-//! second.
+//! The view for a terminal: both sides next to each other, ten times a second.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
@@ -17,7 +16,7 @@ use crate::script::{LENGTH, PHASES};
 use crate::stage::{Event, Side, Stage, describe, state};
 use crate::text;
 
-/// What the layout needs; on less the program prints lines.
+/// The width that the layout needs. On narrower terminals, the program prints lines.
 const WIDTH: u16 = 80;
 const HEIGHT: u16 = 24;
 
@@ -42,8 +41,8 @@ pub(crate) struct Screen {
 
 impl Screen {
     pub(crate) fn open() -> io::Result<Self> {
-        // A panic skips nothing here: `Drop` runs too. But the message would
-        // be drawn on the screen that is about to vanish.
+        // `Drop` also runs in a panic. But the message would be drawn on the alternate screen,
+        // which vanishes then.
         let report = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             restore();
@@ -53,7 +52,7 @@ impl Screen {
             recent: VecDeque::new(),
         };
         TAKEN.store(true, Ordering::Relaxed);
-        // Raw, so that keys neither show nor wait in line for the shell.
+        // In raw mode, keys don't show, and don't wait for the shell.
         terminal::enable_raw_mode()?;
         execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
         Ok(screen)
@@ -86,8 +85,7 @@ impl Screen {
     }
 }
 
-/// Whether someone pressed a key to leave. In raw mode Ctrl-C is a key like
-/// any other.
+/// Whether the user has pressed a key to leave. In raw mode, Ctrl-C is a key like any other.
 pub(crate) fn leave_pressed() -> io::Result<bool> {
     while event::poll(Duration::ZERO)? {
         if let Input::Key(key) = event::read()? {
@@ -108,16 +106,16 @@ impl Drop for Screen {
     }
 }
 
-/// Whether the terminal is ours. Leaving the alternate screen twice would
-/// move the cursor up, over the message of a panic.
+/// Whether the terminal is in our mode. Leaving the alternate screen twice would move the cursor
+/// up, over a panic's message.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Gives the terminal back as it was.
+/// Restores the terminal.
 fn restore() {
     if !TAKEN.swap(false, Ordering::Relaxed) {
         return;
     }
-    // Nothing is left to do about a terminal that does not take this.
+    // If the terminal doesn't accept this, nothing else can be done.
     _ = execute!(io::stdout(), cursor::Show, terminal::LeaveAlternateScreen);
     _ = terminal::disable_raw_mode();
 }
@@ -208,7 +206,7 @@ fn title(stage: &Stage, now: Duration) -> Line {
     line
 }
 
-/// The names of the phases over their share of the time.
+/// The names of the phases, each as wide as its share of the time.
 fn script_line(now: Duration) -> Line {
     let mut line = Line::of(format!(" {:<1$}", "backend", MARGIN - 1), Tone::Dim);
     for phase in &PHASES {
@@ -224,8 +222,8 @@ fn steps(time: Duration) -> usize {
     usize::try_from(time.as_millis() / HISTORY_STEP.as_millis()).unwrap_or(usize::MAX)
 }
 
-/// The p99 so far, a character per step, on a scale of decades: what is
-/// tenfold slower stands two or three steps higher.
+/// The p99 so far, one character per step, on a logarithmic scale. A tenfold time is two or three
+/// steps higher.
 fn history_line(name: &str, side: &Side, now: Duration) -> Line {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const UP_TO_MS: [u128; 7] = [4, 10, 25, 60, 150, 400, 800];
@@ -299,7 +297,7 @@ enum Tone {
     Bad,
 }
 
-/// A row of the screen: pieces of text, each in one tone.
+/// A row of the screen: texts, each in one tone.
 #[derive(Default)]
 struct Line(Vec<(String, Tone)>);
 

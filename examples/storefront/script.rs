@@ -1,21 +1,21 @@
-//! The faults, and when they are played.
+//! The faults and their times.
 //!
-//! Both backends and both storefronts read the same script from the same
-//! clock, so the two sides live through the same bad half-minute.
+//! Both backends and both storefronts read one script by one clock, so both sides have the same bad
+//! half-minute.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What the backend is going through.
+/// The state of the backend.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {
     Healthy,
-    /// Most calls get a 503, quickly.
+    /// Most calls get a 503 at once.
     Errors,
-    /// Whoever works on a call is stuck until this ends.
+    /// Workers are stuck until this phase ends.
     Hanging,
-    /// Calls are answered again, at first far too slowly for the load.
+    /// Calls are answered again, but at first much too slowly for the load.
     Recovering,
 }
 
@@ -30,7 +30,7 @@ impl Mood {
     }
 }
 
-/// One stretch of the script.
+/// One phase of the script.
 pub(crate) struct Phase {
     pub(crate) mood: Mood,
     from: u64,
@@ -46,7 +46,7 @@ impl Phase {
         Duration::from_secs(self.until)
     }
 
-    /// How far through this phase `at` is, from 0 to 1.
+    /// The part of this phase that has passed at `at`, from 0 to 1.
     pub(crate) fn progress(&self, at: Duration) -> f64 {
         let done = at.saturating_sub(self.from());
         let whole = self.until().saturating_sub(self.from());
@@ -67,11 +67,11 @@ pub(crate) const PHASES: [Phase; 6] = [
     phase(Mood::Healthy, 30, 35),
 ];
 
-/// When the last phase is over and no more shoppers come.
+/// When the last phase is over, and no more shoppers come.
 pub(crate) const LENGTH: Duration = Duration::from_secs(PHASES[PHASES.len() - 1].until);
 
-/// The index in [`PHASES`] of what is played at `at`. The last phase goes on
-/// for ever, for the calls that are still under way when the shoppers stop.
+/// The index in [`PHASES`] of the phase at `at`. The last phase never ends, for calls that are
+/// still in flight when the shoppers stop.
 pub(crate) fn phase_at(at: Duration) -> usize {
     PHASES
         .iter()
@@ -79,7 +79,7 @@ pub(crate) fn phase_at(at: Duration) -> usize {
         .unwrap_or(PHASES.len() - 1)
 }
 
-/// The script with its clock running.
+/// The script, and the clock that runs it.
 #[derive(Clone, Copy)]
 pub(crate) struct Script {
     started: Instant,
@@ -96,7 +96,7 @@ impl Script {
         self.started.elapsed()
     }
 
-    /// The moment that is `at` into the script.
+    /// The instant at `at` in the script.
     pub(crate) fn instant(self, at: Duration) -> Instant {
         self.started + at
     }

@@ -1,4 +1,4 @@
-//! What the storefront can recommend without asking.
+//! The recommendations that the storefront can make without a call.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Beyond this, what was recommended to a shopper no longer suits.
+/// An older recommendation no longer suits the shopper.
 const FRESH: Duration = Duration::from_secs(12);
 
-/// The answers seen so far, in two forms of falling worth.
+/// The answers so far, in two forms. The second is less useful.
 #[derive(Default)]
 pub(crate) struct Shelf(Mutex<Seen>);
 
@@ -20,7 +20,7 @@ struct Seen {
 }
 
 impl Shelf {
-    /// Remembers an answer of the backend.
+    /// Keeps an answer of the backend.
     pub(crate) fn keep(&self, shopper: u32, products: &str) {
         let mut seen = self.seen();
         for product in products.split(',') {
@@ -30,7 +30,7 @@ impl Shelf {
         seen.by_shopper.insert(shopper, entry);
     }
 
-    /// What this shopper was recommended a little while ago.
+    /// A recent recommendation for this shopper.
     pub(crate) fn cached(&self, shopper: u32) -> Option<String> {
         let seen = self.seen();
         let (products, since) = seen.by_shopper.get(&shopper)?;

@@ -1,4 +1,4 @@
-//! The shoppers: they come whether or not the storefront keeps up.
+//! The shoppers. They come whether the storefront keeps up or not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::dice::Dice;
 use crate::script::{LENGTH, Script};
 use crate::storefront::Storefront;
 
-/// How many different shoppers there are.
+/// The number of different shoppers.
 const CROWD: f64 = 8_000.0;
 
-/// Sends `rate` shoppers a second, at random moments, until the script ends;
-/// then waits for the last pages. None waits for another's page, so when
-/// answers stop, shoppers pile up as they would in life.
+/// Sends `rate` shoppers per second at random times until the script ends. Then waits for the last
+/// pages. No shopper waits for another's page. So when answers stop, shoppers pile up as in a real
+/// shop.
 pub(crate) async fn come(
     storefront: Arc<Storefront>,
     script: Script,
@@ -31,8 +31,7 @@ pub(crate) async fn come(
         if arrival >= LENGTH {
             break;
         }
-        // Squared, so that some shoppers come often: it's they who find
-        // their last recommendations in the cache.
+        // Squared, so that some shoppers come often. Their last recommendations are in the cache.
         let shopper = pick(dice.fraction().powi(2) * CROWD);
         sleep_until(script.instant(arrival)).await;
         pages.spawn(Arc::clone(&storefront).serve(shopper, arrival));

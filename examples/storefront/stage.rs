@@ -1,4 +1,4 @@
-//! Everything that is shown: the two sides, and what happens.
+//! Everything on the screen: the two sides, and the events.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -13,7 +13,7 @@ use crate::script::Script;
 use crate::storefront::{Page, Payment, Recommendations, Storefront};
 use crate::text;
 
-/// A storefront and the backend of its own that it calls.
+/// A storefront, and its own backend.
 pub(crate) struct Side {
     pub(crate) storefront: Arc<Storefront>,
     pub(crate) backend: Backend,
@@ -42,7 +42,7 @@ pub(crate) struct Event {
 
 impl Event {
     pub(crate) fn new(at: Duration, transition: &Transition) -> Self {
-        // As its `Display`, less the generation: 80 columns are few.
+        // Like its `Display`, without the generation, because 80 columns are few.
         let (from, to) = (transition.from(), transition.to());
         let (name, cause) = (transition.name(), transition.cause());
         Self {
@@ -53,7 +53,7 @@ impl Event {
     }
 }
 
-/// The state of a breaker, and how long it still turns calls away.
+/// The state of a breaker, and how long it still rejects calls.
 pub(crate) fn state(breaker: &Breaker) -> (State, String) {
     let snapshot = breaker.snapshot();
     let state = snapshot.state();

@@ -1,11 +1,11 @@
-//! Being told to stop before the script is over.
+//! Requests to stop before the script is over.
 
 use std::io;
 
-/// The exit code that shells give to a program ended by Ctrl-C.
+/// The exit code that shells report for a program ended by Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Waits for Ctrl-C, or a request to end; returns the exit code for it.
+/// Waits for Ctrl-C or a request to end. Returns the exit code.
 #[cfg(unix)]
 pub(crate) async fn requested() -> io::Result<u8> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -16,7 +16,7 @@ pub(crate) async fn requested() -> io::Result<u8> {
     }
 }
 
-/// Waits for Ctrl-C; returns the exit code for it.
+/// Waits for Ctrl-C. Returns the exit code.
 #[cfg(not(unix))]
 pub(crate) async fn requested() -> io::Result<u8> {
     tokio::signal::ctrl_c().await.map(|()| INTERRUPTED)

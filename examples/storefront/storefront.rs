@@ -1,8 +1,7 @@
-//! The storefront: a page is one payment and one set of recommendations,
-//! each with something to fall back on.
+//! The storefront: a page is one payment and one set of recommendations, each with a fallback.
 //!
-//! The storefront without breakers runs this same code, fallbacks, timeout
-//! and all. Only the breakers differ, so only they make the difference.
+//! The storefront without breakers runs the same code with the same fallbacks and timeout. So only
+//! the breakers make the difference.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,33 +18,33 @@ use crate::shelf::Shelf;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Payment {
     Taken,
-    /// By the bank: a full answer.
+    /// The bank declined. This is a full answer.
     Declined,
-    /// The fallback: noted, and taken when the backend is well. In life with
-    /// a key, as a payment that timed out may have been taken after all.
+    /// The fallback: the payment is noted, and charged when the backend is healthy. In a real shop
+    /// it needs a key, because a payment that timed out may have been charged.
     Queued,
 }
 
 #[derive(Default)]
 pub(crate) enum Recommendations {
     Fresh(String),
-    /// First fallback: what this shopper got before.
+    /// The first fallback: this shopper's earlier recommendations.
     Cached(String),
-    /// Second fallback: what everybody gets.
+    /// The second fallback: the most popular products.
     Popular(String),
-    /// Last fallback: the page has a gap, but it is a page.
+    /// The last fallback: a page with a gap.
     #[default]
     Empty,
 }
 
-/// What the shopper gets to see.
+/// The page that the shopper sees.
 pub(crate) struct Page {
     pub(crate) payment: Payment,
     pub(crate) recommendations: Recommendations,
 }
 
 impl Page {
-    /// Whether the backend stands behind all of it.
+    /// Whether all parts come from the backend.
     pub(crate) fn is_full(&self) -> bool {
         self.payment != Payment::Queued && matches!(self.recommendations, Recommendations::Fresh(_))
     }
@@ -75,8 +74,8 @@ impl Storefront {
         }
     }
 
-    /// Serves the page of the shopper who came at `arrived`. The time is
-    /// taken from there, so a storefront too busy to start is slow as well.
+    /// Serves the page of a shopper who came at `arrived`. The time counts from then, so a
+    /// storefront that is too busy to start is slow, too.
     pub(crate) async fn serve(self: Arc<Self>, shopper: u32, arrived: Duration) {
         self.ledger.shopper_came(arrived);
         let (payment, recommendations) = tokio::join!(self.pay(shopper), self.recommend(shopper));
@@ -129,7 +128,7 @@ impl Storefront {
             None => send().await.map_err(CallError::Inner),
         };
         match result {
-            // The breaker has judged it by now; the page can't use it.
+            // The breaker has already judged this answer. The page can't use it.
             Ok(reply) if reply.is_server_error() => {
                 Err(CallError::Inner(ClientError::Refused(reply.status)))
             }

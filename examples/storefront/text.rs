@@ -1,11 +1,11 @@
-//! Numbers as people read them.
+//! Numbers in a form that is easy to read.
 
 use std::time::Duration;
 
-/// Stands where there is nothing to show.
+/// The text where there is nothing to show.
 pub(crate) const NOTHING: &str = "-";
 
-/// `12345` as `12 345`.
+/// Formats `12345` as `12 345`.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -30,7 +30,7 @@ pub(crate) fn wait(time: Option<Duration>) -> String {
     }
 }
 
-/// A moment of the script, or a span of it.
+/// A time of the script, or a span of it.
 pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! A breaker and the plain model of `tests/it/model`, driven by the same operations, must not part.
+//! A breaker and the plain model of `tests/it/model` stay equal under the same operations.
 #![no_main]
 
 #[path = "../../tests/it/model/mod.rs"]
@@ -33,7 +33,7 @@ fn nanos(bytes: &mut Unstructured<'_>, from: u64, to: u64) -> Result<Duration> {
     bytes.int_in_range(from..=to).map(Duration::from_nanos)
 }
 
-/// One to build a breaker by, and some to put in its place.
+/// The configuration of the breaker, and its replacements.
 fn configs(bytes: &mut Unstructured<'_>) -> Result<Vec<Config>> {
     let first = config(bytes)?;
     let mut configs = vec![first.clone()];
@@ -48,7 +48,7 @@ fn configs(bytes: &mut Unstructured<'_>) -> Result<Vec<Config>> {
     Ok(configs)
 }
 
-/// Half of them leave the window as it is.
+/// The parts to change. Half of them keep the window.
 fn parts(bytes: &mut Unstructured<'_>) -> Result<Vec<Part>> {
     let all: &[Part] = match bytes.arbitrary()? {
         true => &Part::ALL,
@@ -205,7 +205,7 @@ fn threshold(bytes: &mut Unstructured<'_>) -> Result<f64> {
     Ok(f64::from(bytes.int_in_range(1..=1_000_u32)?) / 1_000.0)
 }
 
-/// How long a call takes, or says that it has taken.
+/// The duration that a call takes, or reports.
 fn takes(bytes: &mut Unstructured<'_>) -> Result<Option<Step>> {
     Ok(match bytes.int_in_range(0..=3_u8)? {
         0 => Some(step(bytes)?),
@@ -234,7 +234,7 @@ fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
 }
 
 fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
-    // An operation never needs more than a few bytes, so that small inputs are long stories.
+    // An operation needs only a few bytes, so small inputs are long stories.
     let permit = |bytes: &mut Unstructured<'_>| bytes.arbitrary::<u8>().map(usize::from);
     Ok(match bytes.int_in_range(0..=17_u8)? {
         17 => Operation::Reconfigure(bytes.arbitrary::<u8>()?.into()),
@@ -249,7 +249,7 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
         3..=4 => Operation::Settle {
             permit: permit(bytes)?,
             outcome: outcome(bytes)?,
-            // Another thread costs more than all the rest.
+            // A call on another thread costs more than everything else.
             thread: match bytes.arbitrary::<u8>()? {
                 thread @ 1..=3 => thread.into(),
                 _ => 0,
@@ -272,7 +272,7 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
             asynchronous: bytes.arbitrary()?,
         },
         10..=13 => Operation::Advance(step(bytes)?),
-        // Enough for a full field, now and then.
+        // Sometimes this is enough for a full field.
         15 => Operation::Calls {
             outcome: outcome(bytes)?,
             calls: match bytes.arbitrary::<u8>()? {

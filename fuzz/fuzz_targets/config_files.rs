@@ -1,5 +1,5 @@
-//! No file makes the reading of breakers panic, in either format; what was read is written as the same,
-//! and a builder that the file gives can be built.
+//! No file makes the reader panic, in either format. A file that was read is written equally, and
+//! its builders can be built.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -23,12 +23,12 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// Each breaker is made, or refused with a place in the file; all, if none is refused beforehand.
+/// Each breaker is built, or refused with a place in the file. If the check passes, all are built.
 fn check(config: &Config) {
     let accepted = config.check().is_ok();
     for name in config.names() {
         match config.builder(name) {
-            // One shard, since fuzzing has no use for a window of a hundred megabytes.
+            // One shard, because fuzzing has no use for a window of a hundred megabytes.
             Ok(builder) => drop(builder.shards(1).build().unwrap()),
             Err(error) => {
                 assert!(!accepted);

@@ -1,5 +1,5 @@
-//! No settings make `build` panic, and a breaker with settings that were accepted survives what a
-//! caller may do with it.
+//! No settings make `build` panic. A breaker with accepted settings survives every operation of a
+//! caller.
 #![no_main]
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     }
 });
 
-/// Any duration: round ones, which lie on the limits, as well as others.
+/// Any duration: round ones, which lie on the limits, and others.
 fn duration(bytes: &mut Unstructured<'_>) -> Result<Duration> {
     let number = bytes.arbitrary::<u64>()?;
     Ok(match bytes.int_in_range(0..=7_u8)? {
@@ -35,7 +35,7 @@ fn duration(bytes: &mut Unstructured<'_>) -> Result<Duration> {
     })
 }
 
-/// Any number, though mostly one of those that are used.
+/// Any number, mostly one of those in use.
 fn number(bytes: &mut Unstructured<'_>) -> Result<u32> {
     match bytes.int_in_range(0..=3_u8)? {
         0 => bytes.arbitrary(),

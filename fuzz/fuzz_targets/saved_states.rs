@@ -1,9 +1,9 @@
-//! A saved state, whatever is in it, is refused with a reason, or makes a breaker that works.
+//! Any saved state is refused with a reason, or gives a working breaker. A total outage must then
+//! open that breaker.
 //!
-//! Whatever is accepted, a total outage must then open the breaker.
-//!
-//! Two kinds: any bytes, which the checksum will refuse; and what a breaker has saved, with parts replaced and the
-//! right sum, so that nothing but the checks of each part stands between it and the breaker.
+//! There are two kinds of input. Arbitrary bytes are refused by the checksum. A state that a
+//! breaker has saved gets replaced parts and a valid checksum. So only the checks of each part
+//! protect the breaker.
 #![no_main]
 
 use std::time::{Duration, SystemTime};
@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     }
 });
 
-/// It is written as it was read, and says what it is of.
+/// Checks that a state is written as it was read, and that its parts agree.
 fn check_any(saved: &SavedState) {
     let written = serde_json::to_string(saved).unwrap();
     assert_eq!(
@@ -54,10 +54,10 @@ fn check_any(saved: &SavedState) {
 }
 
 /// The number of failed calls after which a total outage must have opened any of these breakers, at
-/// one call each 100 ms. That many are needed where nearly all failures came right after another.
+/// one call every 100 ms. That many are needed if nearly all failures came right after another.
 const OUTAGE: u32 = 720;
 
-/// All calls fail. Policies that look only at how long calls take have nothing to say of that.
+/// Makes calls that all fail. Policies on durations alone don't judge failures.
 fn check_outage(breaker: &CircuitBreaker, hand: &MockClock) {
     let mut failed = 0;
     while breaker.state() == State::Closed {
@@ -71,7 +71,7 @@ fn check_outage(breaker: &CircuitBreaker, hand: &MockClock) {
     }
 }
 
-/// A builder, and whether one of its policies looks at failures.
+/// A builder, and whether one of its policies judges failures.
 fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<(CircuitBreakerBuilder, bool)> {
     let mut builder = CircuitBreaker::builder("fuzzed").clock(clock.clone());
     builder = match bytes.int_in_range(0..=5_u8)? {
@@ -101,14 +101,14 @@ fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<(CircuitBreake
         _ => builder,
     };
     let builder = builder.max_state_age(365 * 86_400 * SECOND);
-    // Some don't go together.
+    // Some settings are invalid together.
     match builder.clone().build() {
         Ok(_) => Ok((builder, looks_at_failures)),
         Err(_) => Err(Error::IncorrectFormat),
     }
 }
 
-/// Uses a breaker in all ways that look at what was restored.
+/// Uses a breaker in all ways that depend on the restored state.
 fn use_it(
     bytes: &mut Unstructured<'_>,
     breaker: &CircuitBreaker,
@@ -154,7 +154,7 @@ fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
         Value::Array(values) => {
             let parts = values.iter().enumerate();
             parts.for_each(|(index, value)| leaves(value, format!("{path}/{index}"), found));
-            // Also a longer list.
+            // A longer list, too.
             found.push(path);
         }
         _ => found.push(path),
@@ -171,7 +171,7 @@ fn number(bytes: &mut Unstructured<'_>) -> Result<u64> {
     })
 }
 
-/// Replaces a leaf by another of its kind.
+/// Replaces a leaf by another value of its kind.
 fn replace(bytes: &mut Unstructured<'_>, leaf: &mut Value) -> Result<()> {
     *leaf = match leaf.take() {
         Value::Number(_) => number(bytes)?.into(),
@@ -197,7 +197,7 @@ fn replace(bytes: &mut Unstructured<'_>, leaf: &mut Value) -> Result<()> {
     Ok(())
 }
 
-/// The value with the sum that goes with it, if it can be read at all.
+/// The value with a valid checksum, if it can be read at all.
 fn with_sum(mut value: Value) -> Option<SavedState> {
     let saved: SavedState = serde_json::from_value(value.clone()).ok()?;
     let name = saved.name().to_owned();

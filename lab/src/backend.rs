@@ -1,4 +1,4 @@
-//! The dependency: what it would make of a call.
+//! The dependency: how it answers each call.
 
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1};
@@ -10,18 +10,18 @@ use crate::scenario::Scenario;
 use crate::time::{nanos, seconds};
 use crate::traffic::Draw;
 
-/// What becomes of a call that is let through.
+/// How the dependency answers a call that is let through.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answer {
-    /// It fails.
+    /// Whether the call fails.
     pub fails: bool,
-    /// It would also fail if nothing were wrong.
+    /// Whether the call would fail without the fault, too.
     pub fails_anyway: bool,
-    /// When it ends.
+    /// When the call ends.
     pub ends: Nanos,
 }
 
-/// The dependency, with a fault that begins at a moment and lasts so long.
+/// The dependency. A fault begins at a given time and lasts a given time.
 #[derive(Clone, Debug)]
 pub struct Backend {
     scenario: Scenario,
@@ -29,13 +29,13 @@ pub struct Backend {
     onset: Nanos,
     end: Nanos,
     capacity: Capacity,
-    /// How many more of a run fail.
+    /// How many more calls of the current run fail.
     run: u32,
     stalls: Stalls,
 }
 
 impl Backend {
-    /// A dependency of which a share of `baseline` fails when nothing is wrong.
+    /// A dependency whose calls fail at the rate `baseline` while nothing is wrong.
     #[must_use]
     pub fn new(
         scenario: Scenario,
@@ -63,25 +63,25 @@ impl Backend {
         self.onset
     }
 
-    /// When it ends; what follows of a capacity that comes back slowly is not part of it.
+    /// When the fault ends. A slow return of capacity comes after this time.
     #[must_use]
     pub fn end(&self) -> Nanos {
         self.end
     }
 
-    /// How often it was killed.
+    /// How many times the backend was killed.
     #[must_use]
     pub fn kills(&self) -> u32 {
         self.capacity.kills()
     }
 
-    /// Whether nothing is wrong any more.
+    /// Whether the fault is over, including a slow return of capacity.
     #[must_use]
     pub fn has_recovered(&self, at: Nanos) -> bool {
         at >= self.end && (self.scenario != Scenario::Capacity || self.capacity.is_whole(at))
     }
 
-    /// What would become of a call.
+    /// Returns how the dependency would answer this call.
     #[inline]
     pub fn ask(&mut self, draw: &Draw) -> Answer {
         let Draw { at, luck, took } = *draw;
@@ -155,7 +155,7 @@ impl Backend {
         }
     }
 
-    /// The call was made: that is load.
+    /// Counts a call that was let through as load on the backend.
     #[inline]
     pub fn serve(&mut self, at: Nanos) {
         if self.scenario == Scenario::Capacity && at >= self.end {
@@ -168,7 +168,8 @@ impl Backend {
             self.run -= 1;
             true
         } else {
-            // So that runs and what lies between them come to the usual share.
+            // With this probability, runs and the calls between them fail at the usual rate
+            // overall.
             let run = f64::from(run);
             let begins = draw.luck < self.baseline / (run - (run - 1.0) * self.baseline);
             if begins {
@@ -187,13 +188,13 @@ impl Backend {
     }
 }
 
-/// When all calls are held up.
+/// The times at which all calls are held up.
 #[derive(Clone, Debug)]
 struct Stalls {
     random: Xoshiro256PlusPlus,
     every: Nanos,
     length: Nanos,
-    /// Those that a call may meet, and the next one.
+    /// The latest stall that a call may meet, and the next one.
     begins: [Nanos; 2],
 }
 
@@ -215,14 +216,15 @@ impl Stalls {
         stalls
     }
 
-    /// When the stall after this one begins: half of `every` at least, which is longer than a call.
+    /// When the stall after this one begins. The gap is at least half of `every`, which is longer
+    /// than a call.
     fn after(&mut self, begin: Nanos) -> Nanos {
         let extra: f64 = Exp1.sample(&mut self.random);
         let jitter = self.random.random_range(0.5..0.6);
         begin + self.length + nanos(seconds(self.every) * (jitter + 0.45 * extra))
     }
 
-    /// When a call ends that meets a stall or not.
+    /// When the call ends, including the stalls that it meets.
     fn held_up(&mut self, at: Nanos, took: Nanos) -> Nanos {
         while at >= self.begins[1] {
             self.begins = [self.begins[1], self.after(self.begins[1])];
@@ -231,8 +233,8 @@ impl Stalls {
         if at < last {
             return at + took;
         }
-        // One that begins in a stall waits for its end, one that is under way when it begins is held up
-        // for all of it.
+        // A call that begins in a stall waits for its end. A call that is in flight when a stall
+        // begins is held up for all of it.
         let ends = at.max(last + self.length) + took;
         if ends > next {
             ends + self.length

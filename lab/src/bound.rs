@@ -1,21 +1,23 @@
-//! The limit of detection: what the best rule would let through that knows both shares.
+//! The limit of detection: the failed calls that the best possible rule lets through.
 //!
-//! Page's CUSUM with the true shares has the shortest worst mean delay of all rules that trip falsely
-//! as seldom (Moustakides 1986, "Optimal stopping times for detecting changes in distributions"). It is
-//! a walk that begins again whenever it comes back to zero. Within one of these cycles the position
-//! after n calls depends on the number of failures alone, so how cycles end is summed exactly; and from
-//! that, by renewal, how many calls it takes.
+//! The best rule knows both failure rates. Among all rules with equally rare false trips, Page's
+//! CUSUM with the true rates has the shortest worst mean delay (Moustakides 1986, "Optimal stopping
+//! times for detecting changes in distributions").
+//!
+//! CUSUM is a walk that restarts whenever it returns to zero. Within one such cycle, the position
+//! after n calls depends only on the number of failures. So this module sums exactly how cycles
+//! end. By renewal, the sums give the number of calls until the trip.
 
 use crate::traffic::Latency;
 
-/// A share of failures that is to be told from another.
+/// Two failure rates that a rule must tell apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Question {
-    /// The share that fails while nothing is wrong.
+    /// The failure rate while nothing is wrong.
     pub null: f64,
-    /// The share that fails in the outage.
+    /// The failure rate in the outage.
     pub outage: f64,
-    /// How many calls should pass between two false trips, on average.
+    /// The mean number of calls between two false trips.
     pub between_false_trips: f64,
 }
 
@@ -26,10 +28,11 @@ impl Question {
         self.best().cycle(self.outage).run_length()
     }
 
-    /// The best rule: that with the smallest threshold that trips falsely seldom enough.
+    /// The best rule: the smallest threshold whose false trips are rare enough.
     fn best(&self) -> Walk {
         let up = (self.outage / self.null).ln();
-        // So far down that no number of failures comes back, for an outage without successes.
+        // For an outage without successes, a success moves so far down that no failures make up for
+        // it.
         let down = ((1.0 - self.outage) / (1.0 - self.null)).ln().max(-1e9);
         let walk = |threshold| Walk {
             up,
@@ -48,17 +51,19 @@ impl Question {
         walk(high)
     }
 
-    /// Failed calls that the best rule lets through at so many calls a second, as DECISION.md counts
-    /// them: those that it takes, and as many more as come in while one call lasts.
+    /// Failed calls that the best rule lets through at `rate` calls per second.
     ///
-    /// No bound where many calls are under way at once: of those the fastest fail first, and tell.
+    /// DECISION.md counts them so: the failed calls until the trip, plus those that begin during
+    /// the latency of one call. This is no bound where many calls are in flight at once, because
+    /// the fastest of them fail first and trip the rule.
     #[must_use]
     pub fn failed_calls(&self, rate: f64, latency: Latency) -> f64 {
         (self.calls() + rate * latency.mean()) * self.outage
     }
 
-    /// Failed calls that come in until as many of them have ended as the best rule takes, the fastest
-    /// first. Calls from before the outage are told apart, which no breaker can do.
+    /// Failed calls until the best rule has seen enough of them end, the fastest first.
+    ///
+    /// The rule ignores calls that began before the outage, which no breaker can do.
     #[must_use]
     pub fn failed_calls_fastest_first(&self, rate: f64, latency: Latency) -> f64 {
         let takes = self.best().cycle(self.outage).numbers_of_calls();
@@ -69,7 +74,7 @@ impl Question {
     }
 }
 
-/// The statistic: so far up with a failure, down with a success, never below zero.
+/// The statistic: up by one step with a failure, down by another with a success, never below zero.
 #[derive(Clone, Copy, Debug)]
 struct Walk {
     up: f64,
@@ -77,7 +82,7 @@ struct Walk {
     threshold: f64,
 }
 
-/// How a cycle from zero ends, after one call, two, and so on.
+/// How a cycle from zero ends, indexed by its number of calls.
 #[derive(Clone, Debug, Default)]
 struct Cycle {
     at_zero: Vec<f64>,
@@ -85,15 +90,15 @@ struct Cycle {
 }
 
 impl Walk {
-    /// How its cycles end when a share of `failing` fails.
+    /// How the walk's cycles end when calls fail at the rate `failing`.
     fn cycle(self, failing: f64) -> Cycle {
         let mut cycle = Cycle::default();
-        // Of the cycles that have not ended: how likely each number of failures is, from `fewest` on.
+        // The probability of each number of failures among the unfinished cycles, from `fewest` on.
         let mut alive = vec![1.0];
         let mut fewest = 0_u32;
         let mut reaches = 0.0;
         for calls in 1_u32.. {
-            // What is left can't change the mean in the tenth digit.
+            // The remaining probability can't change the tenth digit of the mean.
             let left: f64 = alive.iter().sum();
             if left <= 1e-12 * reaches || left < 1e-300 {
                 break;
@@ -140,9 +145,9 @@ impl Cycle {
         length / self.at_threshold.iter().sum::<f64>()
     }
 
-    /// How likely it is that it takes one call, two, and so on until a cycle ends at the threshold.
+    /// The probability of each number of calls until a cycle ends at the threshold.
     fn numbers_of_calls(&self) -> Vec<f64> {
-        // How likely it is that a cycle begins after so many calls.
+        // The probability that a cycle begins after each number of calls.
         let mut begins = vec![1.0];
         let mut takes = Vec::new();
         let mut left = 1.0;
@@ -169,7 +174,7 @@ mod tests {
 
     #[test]
     fn failures_in_a_row_take_as_long_as_the_formula_says() {
-        // k in a row at share p: (p^-k - 1) / (1 - p).
+        // The mean wait for k failures in a row at rate p is (p^-k - 1) / (1 - p).
         let walk = Walk {
             up: 1.0,
             down: -1e9,

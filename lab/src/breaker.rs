@@ -1,30 +1,31 @@
-//! What all breakers of the lab have in common, ours and the others.
+//! The interface of every breaker in the lab, ours and the others.
 
 /// Nanoseconds since the simulation began.
 pub type Nanos = u64;
 
-/// What a breaker does with calls at a moment.
+/// What a breaker does with calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// It lets all calls through.
+    /// The breaker lets all calls through.
     Closed,
-    /// It lets none through.
+    /// The breaker rejects all calls.
     Open,
-    /// It lets some through to find out.
+    /// The breaker lets some calls through to test the dependency.
     Recovering,
 }
 
-/// One breaker: asked before each call, told after it. Time never goes back.
+/// One breaker. The simulation asks it before each call and reports each outcome. Time never goes
+/// back.
 pub trait Breaker {
-    /// What a call that was let through gives back when it ends.
+    /// What the breaker hands out for an admitted call and takes back at its end.
     type Permit;
 
-    /// Whether a call may be made at `now`.
+    /// Asks to make a call at `now`. Returns `None` if the breaker rejects it.
     fn admit(&mut self, now: Nanos) -> Option<Self::Permit>;
 
-    /// A call that was let through ended at `now`; it took `took` and succeeded or not.
+    /// Reports that an admitted call ended at `now`, after `took`, with success or failure.
     fn record(&mut self, permit: Self::Permit, now: Nanos, succeeded: bool, took: Nanos);
 
-    /// What it does now, without asking it for a call.
+    /// The phase at `now`. This is not a request to make a call.
     fn phase(&self, now: Nanos) -> Phase;
 }

@@ -1,15 +1,15 @@
-//! A backend whose capacity comes back slowly after an outage, and which too much load kills.
+//! A backend whose capacity returns slowly after an outage. Overload kills it.
 
 use crate::breaker::Nanos;
 use crate::time::{MILLISECOND, SECOND, nanos, number, seconds};
 
-/// Its capacity and the load that it has seen.
+/// The backend's capacity, and the load that it has seen.
 #[derive(Clone, Debug)]
 pub struct Capacity {
     rate: f64,
-    /// When it began to come back; in the future while it is dead.
+    /// When the capacity began to return. While the backend is dead, this is in the future.
     back_since: Nanos,
-    /// Calls served in each of the window's parts, and in which one was counted last.
+    /// Calls served in each part of the window, and the part of the latest one.
     served: [u32; Self::PARTS],
     last_part: u64,
     part: Nanos,
@@ -18,22 +18,24 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// From 20 % of the traffic...
+    /// The capacity at first: 20 % of the traffic.
     const FIRST: f64 = 0.2;
-    /// ... to 120 % ...
+    /// The capacity at last: 120 % of the traffic.
     const WHOLE: f64 = 1.2;
-    /// ... within half a minute.
+    /// How long the capacity takes from the first to the last.
     const TIME: Nanos = 30 * SECOND;
-    /// So many times the capacity, for so long, kills it.
+    /// A load of this many times the capacity kills the backend if it lasts for `DEADLY_FOR`.
     const DEADLY: f64 = 1.5;
     const DEADLY_FOR: Nanos = 500 * MILLISECOND;
-    /// So long it is dead then.
+    /// How long the backend is dead then.
     const DEAD_FOR: Nanos = 5 * SECOND;
-    /// It sees load through a window this long, or longer where less than twenty calls come in that time.
+    /// The length of the load's window. With little traffic it is longer, so that it holds twenty
+    /// calls.
     const WINDOW: Nanos = 200 * MILLISECOND;
     const PARTS: usize = 10;
 
-    /// It comes back from `back_since` on; all traffic is so many calls a second.
+    /// A backend whose capacity returns from `back_since` on. All traffic is `rate` calls per
+    /// second.
     #[must_use]
     pub fn new(rate: f64, back_since: Nanos) -> Self {
         let window = Self::WINDOW.max(nanos(20.0 / rate));
@@ -48,32 +50,32 @@ impl Capacity {
         }
     }
 
-    /// How often it was killed.
+    /// How many times the backend was killed.
     #[must_use]
     pub fn kills(&self) -> u32 {
         self.kills
     }
 
-    /// Whether all its capacity is back.
+    /// Whether the capacity has returned completely.
     #[must_use]
     pub fn is_whole(&self, at: Nanos) -> bool {
         at >= self.back_since.saturating_add(Self::TIME)
     }
 
-    /// How much of all traffic it can serve; none while it is dead.
+    /// The share of all traffic that the backend can serve now; 0 while it is dead.
     #[must_use]
     pub fn of_traffic(&self, at: Nanos) -> f64 {
         at.checked_sub(self.back_since).map_or(0.0, Self::after)
     }
 
-    /// How much of all traffic it can serve so long after it began to come back.
+    /// The share of all traffic that the backend can serve this long after its return began.
     #[must_use]
     pub fn after(passed: Nanos) -> f64 {
         let done = (seconds(passed) / seconds(Self::TIME)).min(1.0);
         Self::FIRST + (Self::WHOLE - Self::FIRST) * done
     }
 
-    /// The share of calls that it serves under the load that it sees.
+    /// The share of calls that the backend serves under its present load.
     pub fn share_served(&mut self, at: Nanos) -> f64 {
         let capacity = self.of_traffic(at);
         let load = self.load(at);
@@ -92,13 +94,13 @@ impl Capacity {
         }
     }
 
-    /// A call was made.
+    /// Counts a call as load.
     pub fn serve(&mut self, at: Nanos) {
         self.roll(at);
         self.served[self.place(self.last_part)] += 1;
     }
 
-    /// Served as a share of all traffic. (The part that has not ended counts as far as it has come.)
+    /// The served calls as a share of all traffic. The unfinished part counts up to now.
     fn load(&mut self, at: Nanos) -> f64 {
         self.roll(at);
         let calls: u32 = self.served.iter().sum();
@@ -125,20 +127,23 @@ impl Capacity {
         (part % self.served.len() as u64) as usize
     }
 
-    /// What no policy can help: the traffic beyond the capacity, in seconds' worth of traffic, if none
-    /// kills the backend.
+    /// The harm that no policy can avoid: the traffic beyond the capacity, in seconds' worth of
+    /// traffic. The backend isn't killed here.
     #[must_use]
     pub fn missing() -> f64 {
         Self::integral(|capacity| 1.0 - capacity)
     }
 
-    /// The least sum of calls that fail and of rejected calls that would have succeeded, each taken for
-    /// itself. A little more load than there is capacity makes it smaller than what is missing: what is
-    /// rejected then would perhaps not have succeeded.
+    /// The least possible sum of failed calls and of rejected calls that would have succeeded.
+    ///
+    /// Each rejected call is judged alone. So a load slightly above the capacity makes this sum
+    /// less than [`missing`](Self::missing). At that load, some of the rejected calls would have
+    /// failed.
     #[must_use]
     pub fn least_harm() -> f64 {
         Self::integral(|capacity| {
-            // At a load l above the capacity c fail l - c, and of the others c/l would have succeeded.
+            // At a load l above the capacity c, l - c fail; of the rejected calls, c/l would have
+            // succeeded.
             let load = capacity.sqrt().min(Self::DEADLY * capacity);
             load - capacity + (1.0 - load) * capacity / load
         })
@@ -165,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_traffic_beyond_the_capacity_is_that_of_a_triangle() {
-        // 80 % at first, none after 24 s.
+        // 80 % is missing at first, nothing after 24 s.
         assert!((Capacity::missing() - 0.8 * 24.0 / 2.0).abs() < 0.01);
         assert!(Capacity::least_harm() < Capacity::missing());
     }
@@ -178,7 +183,7 @@ mod tests {
             capacity.share_served(at);
             capacity.serve(at);
         }
-        // Half a second until it is dead, and five until it is back.
+        // The backend dies after half a second and is back after five.
         assert_eq!(capacity.kills(), 4);
     }
 

@@ -1,14 +1,14 @@
-//! The calls that are under way, in the order in which they end.
+//! The calls in flight, in the order of their ends.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::breaker::Nanos;
 
-/// Calls that are under way, each with what comes back at its end.
+/// The calls in flight, each with a value that comes back at its end.
 #[derive(Debug)]
 pub struct Completions<T> {
-    /// The end and the place of each. The heap moves these alone, not what they stand for.
+    /// The end and the index of each call. The heap moves only these, not the values.
     ends: BinaryHeap<Reverse<(Nanos, usize)>>,
     places: Vec<Option<T>>,
     free: Vec<usize>,
@@ -25,7 +25,7 @@ impl<T> Default for Completions<T> {
 }
 
 impl<T> Completions<T> {
-    /// A call that will end at `ends`.
+    /// Adds a call that will end at `ends`.
     #[inline]
     pub fn push(&mut self, ends: Nanos, call: T) {
         let place = if let Some(place) = self.free.pop() {
@@ -38,7 +38,7 @@ impl<T> Completions<T> {
         self.ends.push(Reverse((ends, place)));
     }
 
-    /// The call that ends first, if it has ended by `now`.
+    /// Removes the call that ends first, if it has ended by `now`.
     #[inline]
     pub fn pop_until(&mut self, now: Nanos) -> Option<(Nanos, T)> {
         let Reverse((ends, place)) = *self.ends.peek()?;

@@ -1,4 +1,4 @@
-//! The parts of the lab; `main.rs` is its command line.
+//! The parts of the lab. `main.rs` is its command line.
 
 pub mod backend;
 pub mod bound;

@@ -1,4 +1,4 @@
-//! tripcurve's lab: what a breaker's settings would do.
+//! tripcurve's lab: tries a breaker's settings in simulations and on logs.
 
 use std::error::Error;
 use std::io::{self, BufWriter, Write};
@@ -10,7 +10,7 @@ use tripcurve_lab::recommend::Recommend;
 use tripcurve_lab::replay::Replay;
 use tripcurve_lab::sample::Sample;
 
-/// What a breaker's settings would do
+/// Try a breaker's settings in simulations and on your own logs
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Line {
@@ -22,7 +22,7 @@ struct Line {
 enum Command {
     /// Compare breakers in scenarios, with each other and with the limit
     Compare(Compare),
-    /// Run your own log through chosen policies
+    /// Run your own log through policies that you choose
     Replay(Replay),
     /// Find the policy that does best on your own log
     Recommend(Recommend),
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether who reads what is written has seen enough, as `head` has.
+/// Whether the reader of our output has closed it, as `head` does.
 fn has_been_left(error: &(dyn Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| error.source())
         .filter_map(|error| error.downcast_ref::<io::Error>())

@@ -1,62 +1,64 @@
-//! What is measured of one life of a breaker.
+//! Measures one life of a breaker.
 
 use crate::backend::{Answer, Backend};
 use crate::breaker::{Nanos, Phase};
 use crate::simulation::Witness;
 use crate::time::{MILLISECOND, SECOND, nanos, number, seconds};
 
-/// Until when a life is watched.
+/// The time at which a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Until the breaker trips in the fault, or the fault is over.
+    /// When the breaker trips in the fault, or the fault is over.
     Trip,
-    /// Until it has been closed for a while after the fault.
+    /// When the breaker has been closed for a while after the fault.
     Closed,
-    /// For so long after the onset.
+    /// This long after the onset.
     Time(Nanos),
 }
 
-/// What came of one life: healthy service, a fault, and what follows.
+/// The figures of one life: healthy service, a fault, and the time after it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Life {
-    /// Calls that came in.
+    /// The number of calls that came in.
     pub calls: u64,
     /// When the fault began.
     pub onset: Nanos,
     /// Trips before the onset.
     pub trips_before: u32,
-    /// Whether the breaker was closed at the onset, so that it could trip.
+    /// Whether the breaker was closed at the onset. Otherwise it could not trip.
     pub was_closed: bool,
-    /// When it tripped, after the onset.
+    /// The first trip after the onset.
     pub tripped_at: Option<Nanos>,
     /// Trips after the onset.
     pub trips: u32,
-    /// Failed calls let through from the onset to the trip or the fault's end, as of their beginning.
+    /// Failed calls that began and were let through between the onset and the trip or the fault's
+    /// end.
     pub leaked: u64,
     /// Calls that came in between the trip and the fault's end.
     pub while_tripped: u64,
-    /// Of those, let through.
+    /// The calls of `while_tripped` that were let through.
     pub onto_dead: u64,
-    /// How long after the fault's end it was closed, if it wasn't by then; or given up.
+    /// How long after the fault's end the breaker closed or was given up. `None` if it was closed
+    /// by then.
     pub closed_after: Option<Nanos>,
-    /// Whether it was never closed again.
+    /// Whether the breaker never closed again.
     pub stayed_open: bool,
     /// Trips after the fault's end.
     pub trips_after: u32,
-    /// How often the backend was killed.
+    /// How many times the backend was killed.
     pub kills: u32,
-    /// Rejected calls that would have succeeded, since the onset.
+    /// Rejected calls since the onset that would have succeeded.
     pub lost: u64,
-    /// Calls let through that failed and would not have without the fault, since the onset.
+    /// Calls let through since the onset that failed only because of the fault.
     pub failed: u64,
-    /// Calls since the fault's end that found no answer, rejected or failed, but would have without the
-    /// fault.
+    /// Calls since the fault's end that were rejected or failed, but would have succeeded without
+    /// the fault.
     pub unanswered: u64,
-    /// How long it was watched after the onset.
+    /// How long the life was watched after the onset.
     pub watched: Nanos,
 }
 
-/// Measures while the simulation runs.
+/// Measures a life while the simulation runs.
 #[derive(Clone, Debug)]
 pub struct Measure {
     life: Life,
@@ -64,21 +66,22 @@ pub struct Measure {
     onset: Nanos,
     end: Nanos,
     is_closed: bool,
-    /// Whether it was closed at the fault's end, once that has come.
+    /// Whether the breaker was closed at the fault's end. `None` until the fault ends.
     was_closed_at_end: Option<bool>,
     closed_since: Nanos,
-    /// How long it must have been closed after the fault, for the life to be over.
+    /// How long the breaker must stay closed after the fault for the life to end.
     calm: Nanos,
     last: Nanos,
 }
 
 impl Measure {
-    /// A breaker that has not recovered so long after the fault is given up.
+    /// A breaker that hasn't closed this long after the fault is given up.
     const GIVEN_UP: Nanos = 300 * SECOND;
-    /// A trip so long after the fault's end is one that the fault's last calls made.
+    /// A trip within this time after the fault's end still counts as caused by the fault's last
+    /// calls.
     const STILL_THE_FAULT: Nanos = 500 * MILLISECOND;
 
-    /// For a life with this backend and so many calls a second.
+    /// Measures a life with this backend and `rate` calls per second.
     #[must_use]
     pub fn new(backend: &Backend, rate: f64, until: Until) -> Self {
         Self {
@@ -112,7 +115,7 @@ impl Measure {
         }
     }
 
-    /// What has been measured after so many calls.
+    /// The figures after this many calls.
     #[must_use]
     pub fn finish(self, calls: u64, backend: &Backend) -> Life {
         let since_end = self.last.saturating_sub(self.end);
@@ -145,7 +148,8 @@ impl Measure {
         }
     }
 
-    /// Notes how it stood when the fault began and ended, at the first event after that.
+    /// Notes the breaker's phase at the fault's begin and end. The first event after each of them
+    /// does so.
     #[inline]
     fn pass(&mut self, at: Nanos) {
         if self.last < self.onset && at >= self.onset {
@@ -215,13 +219,13 @@ impl Witness for Measure {
 }
 
 impl Life {
-    /// Calls lost and failed because of the fault, in seconds' worth of traffic.
+    /// Calls lost and calls failed because of the fault, in seconds' worth of traffic.
     #[must_use]
     pub fn harm(&self, rate: f64) -> f64 {
         number(self.lost + self.failed) / rate
     }
 
-    /// How many hours it was watched after the onset.
+    /// How many hours the life was watched after the onset.
     #[must_use]
     pub fn hours(&self) -> f64 {
         seconds(self.watched) / 3_600.0

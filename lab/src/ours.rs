@@ -9,7 +9,7 @@ use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State};
 
 use crate::breaker::{Breaker, Nanos, Phase};
 
-/// A breaker of the crate with the hand of its clock.
+/// A breaker of the crate, and the handle that moves its clock.
 #[derive(Debug)]
 pub struct Ours {
     breaker: CircuitBreaker,
@@ -17,10 +17,10 @@ pub struct Ours {
 }
 
 impl Ours {
-    /// A breaker with these settings.
+    /// Builds a breaker with these settings.
     ///
     /// # Errors
-    /// A setting makes no sense.
+    /// Returns an error if a setting is invalid.
     pub fn new(
         name: &'static str,
         settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
@@ -28,10 +28,10 @@ impl Ours {
         Self::made_at(0, name, settings)
     }
 
-    /// The same, made at another time than the clock's origin.
+    /// Like [`new`](Self::new), at another time than the clock's origin.
     ///
     /// # Errors
-    /// A setting makes no sense.
+    /// Returns an error if a setting is invalid.
     pub fn made_at(
         now: Nanos,
         name: &'static str,
@@ -43,7 +43,7 @@ impl Ours {
         Ok(Self { breaker, hand })
     }
 
-    /// The breaker.
+    /// The crate's breaker.
     #[must_use]
     pub fn breaker(&self) -> &CircuitBreaker {
         &self.breaker

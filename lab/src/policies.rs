@@ -1,4 +1,4 @@
-//! The breakers that are compared: ours with several policies, and the others.
+//! The breakers of a comparison: ours with several policies, and the peers.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use tripcurve::{CircuitBreakerBuilder, TripPolicy};
 use crate::ours::Ours;
 use crate::peers::{self, Peer, Visit};
 
-/// A breaker with chosen settings.
+/// A breaker with fixed settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Contestant {
-    /// Its name in tables and on the command line.
+    /// The breaker's name in tables and on the command line.
     pub name: &'static str,
-    /// Its settings in words.
+    /// The breaker's settings in words.
     pub settings: &'static str,
     make: Make,
 }
@@ -80,7 +80,7 @@ const OURS: [Contestant; 7] = [
     },
 ];
 
-/// All of them, ours first.
+/// All contestants, ours first.
 #[must_use]
 pub fn all() -> Vec<Contestant> {
     let peers = peers::catalogue().iter().map(|entry| Contestant {
@@ -92,10 +92,13 @@ pub fn all() -> Vec<Contestant> {
 }
 
 impl Contestant {
-    /// A new one, handed to the visitor by its own type; the seed is for those that decide by chance,
-    /// and `slow` says from when on a call is slow, for ours that want to know.
+    /// Builds a new breaker and passes it to the visitor by its own type.
+    ///
+    /// The seed is for breakers that decide at random. Our policies that watch slow calls use
+    /// `slow`, the duration from which on a call is slow.
     ///
     /// # Errors
+    /// Returns an error if the crate refuses the settings.
     /// The crate refuses the settings.
     pub fn visit<V: Visit>(
         &self,

@@ -1,4 +1,4 @@
-//! `sample`: logs that look real, and say that they are not.
+//! `sample`: logs that look real, and that say they are generated.
 
 use std::f64::consts::TAU;
 use std::fs::File;
@@ -12,45 +12,45 @@ use rand_distr::{Distribution, Exp1, LogNormal};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use thiserror::Error;
 
-/// What `sample` is told.
+/// The arguments of `sample`.
 #[derive(Args, Clone, Debug)]
 pub struct Sample {
     /// What happens in the log
     #[arg(value_enum)]
     kind: Kind,
-    /// The same number makes the same log
+    /// The seed; equal seeds give equal logs
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Calls a second, on average over a day
+    /// Calls per second, on average over a day
     #[arg(long, default_value_t = 1.0)]
     rate: f64,
-    /// How many hours; less than a day begins at nine
+    /// The log's length in hours; a log shorter than a day begins at nine
     #[arg(long, default_value_t = 24.0)]
     hours: f64,
-    /// Where to write it; the standard output by default
+    /// The file to write; the standard output by default
     #[arg(long)]
     out: Option<PathBuf>,
-    /// By default as the ending of --out says
+    /// The format; by default, the ending of --out decides
     #[arg(long, value_enum)]
     format: Option<Format>,
 }
 
-/// What happens in a sample.
+/// The story of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
     /// All calls fail for a while: first they time out, then they are refused
     Outage,
-    /// Calls take 20 to 40 times as long; what exceeds the time limit of 2 s fails
+    /// Calls take 20 to 40 times as long; calls over the time limit of 2 s fail
     BrownOut,
     /// The dependency goes down and up every 20 s
     Flapping,
     /// One shard of four times out
     BadShard,
-    /// Healthy, but for requests that always fail and are tried five times
+    /// Healthy, except for requests that always fail and are tried five times
     Poison,
 }
 
-/// The form of a sample.
+/// The format of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A header and a line for each call
@@ -62,22 +62,22 @@ pub enum Format {
 /// Why a sample can't be made.
 #[derive(Debug, Error)]
 pub enum SampleError {
-    /// A number makes no sense.
+    /// A number is out of its range.
     #[error("--{setting} is {found}; expected {expected}")]
     Setting {
-        /// Which.
+        /// The option's name.
         setting: &'static str,
-        /// What was given.
+        /// The number that was given.
         found: f64,
-        /// What was expected.
+        /// The numbers that are allowed.
         expected: &'static str,
     },
-    /// It can't be written.
+    /// The log can't be written.
     #[error("can't write the sample: {0}")]
     Write(#[from] io::Error),
 }
 
-/// A call of a sample; times in seconds since it begins.
+/// A call of a sample. Times are in seconds since the log's begin.
 #[derive(Clone, Copy, Debug)]
 struct Call {
     began: f64,
@@ -89,7 +89,7 @@ impl Sample {
     /// Makes the log and writes it.
     ///
     /// # Errors
-    /// A setting makes no sense, or the log can't be written.
+    /// Returns an error if a setting is invalid or the log can't be written.
     pub fn run(&self, to: &mut impl Write) -> Result<(), SampleError> {
         for (setting, found, most, expected) in [
             ("rate", self.rate, 1e5, "above 0, at most 100000"),
@@ -169,14 +169,14 @@ impl Sample {
         Ok(())
     }
 
-    /// Monday, 2 March 2026.
+    /// The log begins on Monday, 2 March 2026.
     fn origin(&self) -> Timestamp {
         let midnight = 1_772_409_600;
         let begin = if self.hours < 24.0 { 9 * 3_600 } else { 0 };
         Timestamp::from_second(midnight + begin).unwrap_or_default()
     }
 
-    /// Calls in the order in which they end, as logs are written.
+    /// The calls in the order of their ends, which is the order of real logs.
     fn calls(&self) -> Vec<Call> {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(self.seed);
         let length = self.hours * 3_600.0;
@@ -196,7 +196,7 @@ impl Sample {
             if now >= length {
                 break;
             }
-            // Thinned to the traffic of the hour (Lewis and Shedler 1979).
+            // Arrivals are thinned to the traffic of the hour (Lewis and Shedler 1979).
             if random.random_bool(self.traffic(now) / (1.0 + SWING)) {
                 let progress = (now - fault.start) / (fault.end - fault.start);
                 let progress = fault.contains(&now).then_some(progress);
@@ -207,13 +207,14 @@ impl Sample {
         calls
     }
 
-    /// Share of the day's average traffic: most at two in the afternoon.
+    /// The traffic relative to the day's average. The maximum is at two in the afternoon.
     fn traffic(&self, now: f64) -> f64 {
         let begin = if self.hours < 24.0 { 9.0 } else { 0.0 };
         1.0 + SWING * ((begin + now / 3_600.0 - 14.0) / 24.0 * TAU).cos()
     }
 
-    /// One call, or, of a poison request, five; `progress` says how far the fault has gone.
+    /// Makes one call, or five for a poison request. `progress` is how much of the fault has
+    /// passed.
     fn make(
         &self,
         began: f64,
@@ -264,13 +265,13 @@ impl Sample {
     }
 }
 
-/// By how much the traffic swings over the day.
+/// The amplitude of the traffic's daily swing.
 const SWING: f64 = 0.6;
 
-/// Calls that take longer time out.
+/// Calls that take longer than this time out.
 const LIMIT: f64 = 2.0;
 
-/// 3 of 1,000 fail; 20 ms is the median.
+/// A healthy call: 3 of 1,000 fail, and the median is 20 ms.
 fn healthy(began: f64, random: &mut Xoshiro256PlusPlus) -> Call {
     let status = match random.random_range(0..1_000) {
         0..3 => 500,
@@ -338,7 +339,8 @@ mod tests {
             let failed = log.calls.iter().filter(|call| !call.succeeded).count();
             crate::words::percent(failed as u64, log.calls.len() as u64)
         };
-        // 5 % of the time all calls, 4 % of the time all, 10 % of the time a quarter; 0.3 % besides.
+        // All calls fail for 5 % of the time, all for 4 %, a quarter for 10 %; another 0.3 % always
+        // fails.
         assert!((4.0..7.5).contains(&share_failed(Kind::Outage)));
         assert!((3.0..6.0).contains(&share_failed(Kind::Flapping)));
         assert!((1.8..4.5).contains(&share_failed(Kind::BadShard)));

@@ -1,4 +1,4 @@
-//! What goes wrong, as data.
+//! Scenarios: the faults of a dependency, as data.
 
 use std::borrow::Cow;
 
@@ -8,92 +8,92 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::breaker::Nanos;
 use crate::time::{MILLISECOND, SECOND, nanos};
 
-/// What the dependency does from the onset on.
+/// The behaviour of the dependency from the onset on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scenario {
-    /// A share of the calls fails, from one moment to the next or more and more.
+    /// A share of the calls fails, either at once or gradually.
     Outage {
-        /// Which share.
+        /// The share of calls that fails.
         share: f64,
-        /// How long it takes to get there.
+        /// The time until that share is reached.
         onset: Nanos,
     },
-    /// Calls take so many times as long; with a limit, those that take longer fail then.
+    /// Calls take a multiple of their usual time. With a limit, calls that take longer fail at it.
     BrownOut {
-        /// How many times.
+        /// The multiple.
         factor: f64,
         /// The callers' time limit.
         limit: Option<Nanos>,
     },
-    /// The share that fails grows from 1 % to all within this time, and stays there.
+    /// The failure rate grows from 1 % to 100 % within this time, and stays there.
     Decline {
-        /// How long it takes to get there.
+        /// The time until all calls fail.
         over: Nanos,
     },
     /// All calls fail for this long.
     Blip {
-        /// How long.
+        /// The time of failure.
         length: Nanos,
     },
-    /// Down and up again, each for this long.
+    /// The dependency goes down and up, each for this long.
     Flapping {
-        /// How long.
+        /// The time in each of the two.
         half: Nanos,
     },
-    /// One shard of so many fails, for two minutes.
+    /// One shard fails for two minutes.
     BadShard {
-        /// Of how many.
+        /// The number of shards.
         of: u32,
     },
-    /// After a total outage the capacity comes back slowly, and too much load kills it.
+    /// After a total outage, capacity returns slowly, and overload kills the backend.
     Capacity,
-    /// Calls fail one by one, as they always do.
+    /// Calls fail one by one at the usual rate.
     Healthy,
-    /// The usual share fails, but in runs: requests that can't succeed are tried again.
+    /// Calls fail at the usual rate, but in runs, because requests that can't succeed are retried.
     Poison {
-        /// How many in a row.
+        /// The length of a run.
         run: u32,
     },
-    /// A share of the calls fails, from the first one on.
+    /// A share of the calls fails from the first call on.
     Persistent {
-        /// Which share.
+        /// The share of calls that fails.
         share: f64,
     },
-    /// One shard of so many fails, after a healthy time, and is not mended.
+    /// One shard fails after a healthy time, and stays down.
     LastingShard {
-        /// Of how many.
+        /// The number of shards.
         of: u32,
     },
-    /// All calls are held up now and then, none fails.
+    /// All calls are held up now and then, and none fails.
     Stalls {
-        /// How much time passes from one to the next, on average.
+        /// The mean time between two stalls.
         every: Nanos,
-        /// How long.
+        /// The length of a stall.
         length: Nanos,
     },
 }
 
 impl Scenario {
-    /// All calls fail, from one moment to the next.
+    /// All calls fail at once.
     pub const TOTAL: Self = Self::sharp(1.0);
-    /// Twenty times as long, nothing fails.
+    /// Calls take twenty times as long, and none fails more than usual.
     pub const SLOW: Self = Self::BrownOut {
         factor: 20.0,
         limit: None,
     };
-    /// Twenty times as long, and what takes longer than 250 ms fails.
+    /// Calls take twenty times as long, and those that exceed 250 ms fail.
     pub const TIME_OUTS: Self = Self::BrownOut {
         factor: 20.0,
         limit: Some(250 * MILLISECOND),
     };
 
-    /// A share fails, from one moment to the next.
+    /// A share of the calls fails at once.
     #[must_use]
     pub const fn sharp(share: f64) -> Self {
         Self::Outage { share, onset: 0 }
     }
 
-    /// Its name in tables and on the command line.
+    /// The scenario's name in tables and on the command line.
     #[must_use]
     pub fn name(&self) -> Cow<'static, str> {
         match *self {
@@ -117,8 +117,10 @@ impl Scenario {
         }
     }
 
-    /// How long the fault lasts, drawn from `shortest..longest` unless the scenario says; fixed
-    /// lengths would beat against the breakers' timers.
+    /// How long the fault lasts.
+    ///
+    /// Unless the scenario fixes the length, it is drawn from `shortest..longest`. A fixed length
+    /// would interfere with the breakers' timers.
     pub fn length(&self, lengths: Lengths, random: &mut Xoshiro256PlusPlus) -> Nanos {
         let drawn = nanos(random.random_range(lengths.shortest..lengths.longest));
         match *self {
@@ -130,17 +132,17 @@ impl Scenario {
         }
     }
 
-    /// How long after the onset the delay until the trip counts from.
+    /// The time between the onset and the start of the delay until the trip.
     #[must_use]
     pub fn reference(&self) -> Nanos {
         match *self {
-            // From 1 % to all: half fail after 49/99 of the time.
+            // The rate grows from 1 % to 100 %, so half of the calls fail after 49/99 of the time.
             Self::Decline { over } => over * 49 / 99,
             _ => 0,
         }
     }
 
-    /// The share of calls that fails, for an outage with a sharp onset: what the limit is known for.
+    /// The failure rate of an outage with a sharp onset. The limit is known only for these.
     #[must_use]
     pub fn sharp_share(&self) -> Option<f64> {
         match *self {
@@ -149,7 +151,7 @@ impl Scenario {
         }
     }
 
-    /// Whether nothing happens that a breaker should trip on, for hours.
+    /// Whether nothing happens for hours that should trip a breaker.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         matches!(
@@ -163,7 +165,7 @@ impl Scenario {
     }
 }
 
-/// Between which lengths a fault's is drawn, in seconds.
+/// The range from which a fault's length is drawn, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Lengths {
     /// The shortest.

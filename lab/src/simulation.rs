@@ -5,26 +5,26 @@ use crate::breaker::{Breaker, Nanos, Phase};
 use crate::completions::Completions;
 use crate::traffic::{Draw, Traffic};
 
-/// Looks on.
+/// Observes a simulation.
 pub trait Witness {
-    /// A call comes in, and is let through or not; if it is not, `answer` is what would have become of
-    /// it. Says whether the simulation goes on.
+    /// A call was let through or rejected. For a rejected call, `answer` is the answer that it
+    /// would have had. Returns whether the simulation continues.
     fn call(&mut self, at: Nanos, answer: &Answer, let_through: bool, backend: &Backend) -> bool;
 
-    /// The breaker is in another phase than before.
+    /// The breaker's phase has changed.
     fn phase(&mut self, at: Nanos, phase: Phase);
 }
 
-/// A call under way.
+/// A call in flight.
 struct UnderWay<P> {
     permit: P,
     began: Nanos,
     fails: bool,
 }
 
-/// Runs until the witness has seen enough, and says how many calls there were.
+/// Runs until the witness has seen enough. Returns the number of calls.
 ///
-/// Of two things at one moment an end comes before a beginning.
+/// If a call ends when another begins, the end comes first.
 pub fn run<B: Breaker, W: Witness>(
     mut breaker: B,
     mut traffic: Traffic,

@@ -2,27 +2,27 @@
 
 use crate::time::number;
 
-/// The mean; none of nothing.
+/// The mean, or `None` without values.
 #[must_use]
 pub fn mean(values: &[f64]) -> Option<f64> {
     let sum: f64 = values.iter().sum();
     (!values.is_empty()).then(|| sum / number(values.len() as u64))
 }
 
-/// The geometric mean; none of nothing.
+/// The geometric mean, or `None` without values.
 #[must_use]
 pub fn geometric_mean(values: &[f64]) -> Option<f64> {
     let logarithms: Vec<f64> = values.iter().map(|value| value.ln()).collect();
     mean(&logarithms).map(f64::exp)
 }
 
-/// The largest; none of nothing.
+/// The largest value, or `None` without values.
 #[must_use]
 pub fn largest(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     values.into_iter().reduce(f64::max)
 }
 
-/// The value below which this share of the values lies, between the two neighbours; none of nothing.
+/// The quantile at `share`, interpolated between its two neighbours, or `None` without values.
 #[must_use]
 #[allow(
     clippy::cast_possible_truncation,
@@ -38,7 +38,7 @@ pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     Some(low + (high - low) * at.fract())
 }
 
-/// Between which means a Poisson number that came out as `count` may well have had its mean: exact, 95 %
+/// The exact 95 % confidence interval for the mean of a Poisson number that came out as `count`
 /// (Garwood 1936).
 #[must_use]
 pub fn poisson_interval(count: u64) -> (f64, f64) {
@@ -53,7 +53,7 @@ pub fn poisson_interval(count: u64) -> (f64, f64) {
     (low, high)
 }
 
-/// The mean up to which `is_below` holds.
+/// The largest mean for which `is_below` holds.
 fn solve(count: u64, is_below: impl Fn(f64) -> bool) -> f64 {
     let count = number(count);
     let (mut low, mut high) = (0.0, count + 10.0 * count.sqrt() + 10.0);
@@ -68,7 +68,7 @@ fn solve(count: u64, is_below: impl Fn(f64) -> bool) -> f64 {
     low
 }
 
-/// How likely a Poisson number with this mean is `count` at most.
+/// The probability that a Poisson number with this mean is at most `count`.
 fn poisson_at_most(count: u64, mean: f64) -> f64 {
     let mut logarithm = -mean;
     let mut sum = logarithm.exp();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// Rows under a header.
+/// Rows and a header.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     header: Vec<String>,
@@ -10,7 +10,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Without rows yet.
+    /// A table without rows.
     #[must_use]
     pub fn new<S: Into<String>>(header: impl IntoIterator<Item = S>) -> Self {
         Self {
@@ -19,12 +19,12 @@ impl Table {
         }
     }
 
-    /// One more row.
+    /// Adds a row.
     pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// For a terminal: the first column is aligned left, the others right.
+    /// Formats the table for a terminal. The first column is aligned left, the others right.
     #[must_use]
     pub fn text(&self) -> String {
         let mut widths: Vec<usize> = Vec::new();
@@ -48,7 +48,7 @@ impl Table {
         text
     }
 
-    /// For a page.
+    /// Formats the table as Markdown.
     #[must_use]
     pub fn markdown(&self) -> String {
         let line = |row: &Vec<String>| format!("| {} |\n", row.join(" | "));
@@ -67,7 +67,7 @@ impl Table {
     }
 }
 
-/// A number with three digits, as short as that goes.
+/// Formats a number with three digits, as short as possible.
 #[must_use]
 pub fn short(value: Option<f64>) -> String {
     match value {
@@ -81,7 +81,7 @@ pub fn short(value: Option<f64>) -> String {
     }
 }
 
-/// A share in percent.
+/// Formats a share in percent.
 #[must_use]
 pub fn percent(share: Option<f64>) -> String {
     match share {

@@ -1,4 +1,4 @@
-//! Time and counts as floating-point numbers, and back.
+//! Conversions of times and counts to floating-point numbers and back.
 
 use crate::breaker::Nanos;
 
@@ -7,7 +7,7 @@ pub const MILLISECOND: Nanos = 1_000_000;
 /// A second.
 pub const SECOND: Nanos = 1_000 * MILLISECOND;
 
-/// So many seconds, to the nanosecond.
+/// Converts seconds to nanoseconds.
 #[must_use]
 #[allow(
     clippy::cast_possible_truncation,
@@ -18,7 +18,7 @@ pub fn nanos(seconds: f64) -> Nanos {
     (seconds * 1e9) as Nanos
 }
 
-/// A count as a number to reckon with.
+/// Converts a count to a floating-point number.
 #[must_use]
 #[allow(
     clippy::cast_precision_loss,
@@ -28,13 +28,13 @@ pub fn number(count: u64) -> f64 {
     count as f64
 }
 
-/// So many nanoseconds in seconds.
+/// Converts nanoseconds to seconds.
 #[must_use]
 pub fn seconds(nanos: Nanos) -> f64 {
     number(nanos) / 1e9
 }
 
-/// How many seconds `to` is after `from`, less than none if it is before.
+/// The seconds between `from` and `to`, negative if `to` is earlier.
 #[must_use]
 pub fn seconds_between(from: Nanos, to: Nanos) -> f64 {
     if to >= from {

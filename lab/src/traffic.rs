@@ -1,4 +1,4 @@
-//! What comes in: calls at random times, each with its luck and its latency.
+//! The traffic: calls at random times, each with its luck and its latency.
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_distr::{Distribution, Exp1, StandardNormal};
@@ -7,10 +7,10 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use crate::breaker::Nanos;
 use crate::time::nanos;
 
-/// How long calls take: lognormal.
+/// The latency of calls: a lognormal distribution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Latency {
-    /// Half of the calls take longer, in seconds.
+    /// The median, in seconds.
     pub median: f64,
     /// The standard deviation of the logarithm.
     pub sigma: f64,
@@ -29,8 +29,10 @@ impl Latency {
         self.median * (self.sigma * self.sigma / 2.0).exp()
     }
 
-    /// When calls that come in evenly, from now on, have ended for so long: the time t up to which the
-    /// share that has ended by then integrates to `ended`, in seconds.
+    /// The time until as many calls have ended as arrive in `ended` seconds, if they arrive evenly.
+    ///
+    /// Up to this time, the share of calls that take less than a given time integrates to `ended`.
+    /// All times are in seconds.
     #[must_use]
     pub fn time_until_ended(self, ended: f64) -> f64 {
         let (mut low, mut high) = (ended, ended + self.mean());
@@ -45,15 +47,14 @@ impl Latency {
         high
     }
 
-    /// The integral of the share of calls that takes less than a time, up to `time`.
+    /// The integral over `0..time` of the share of calls that take less than a given time.
     fn ended_by(self, time: f64) -> f64 {
         let deviations = (time / self.median).ln() / self.sigma;
         time * normal(deviations) - self.mean() * normal(deviations - self.sigma)
     }
 }
 
-/// The share of normally distributed values below so many standard deviations, to 10⁻⁷ (Abramowitz and
-/// Stegun 7.1.26).
+/// The standard normal distribution function, to 10⁻⁷ (Abramowitz and Stegun 7.1.26).
 fn normal(deviations: f64) -> f64 {
     let x = deviations.abs() / std::f64::consts::SQRT_2;
     let t = 1.0 / (1.0 + 0.327_591_1 * x);
@@ -74,19 +75,19 @@ fn normal(deviations: f64) -> f64 {
     }
 }
 
-/// A call before anything has become of it. It is the same for all breakers of a cell, whatever they
-/// did with the calls before it.
+/// A call before its outcome is known. All breakers of a cell meet equal calls, whatever they did
+/// with earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Draw {
     /// When it begins.
     pub at: Nanos,
-    /// It fails if this is below the share of calls that fail; uniform in 0..1.
+    /// The call fails if this is below the failure rate. It is uniform in `0.0..1.0`.
     pub luck: f64,
-    /// How long it takes when nothing is wrong.
+    /// How long the call takes while nothing is wrong.
     pub took: Nanos,
 }
 
-/// Poisson arrivals without end.
+/// An endless stream of Poisson arrivals.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     random: Xoshiro256PlusPlus,
@@ -96,7 +97,7 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// So many calls a second.
+    /// Traffic of this many calls per second.
     #[must_use]
     pub fn new(rate: f64, latency: Latency, seed: u64) -> Self {
         Self {
@@ -122,15 +123,15 @@ impl Traffic {
     }
 }
 
-/// A number between two, each decade as likely as another.
+/// A random number in a range. Each decade is equally likely.
 pub fn log_uniform(random: &mut impl Rng, low: f64, high: f64) -> f64 {
     random.random_range(low.ln()..high.ln()).exp()
 }
 
-/// The seed of a part of a run: by the run's seed, what the part is, and its number.
+/// The seed of a part of a run, made of the run's seed, the part's name and the part's number.
 #[must_use]
 pub fn seed(run: u64, part: &str, number: u64) -> u64 {
-    // FNV-1a over the part's name, then the finisher of SplitMix64 over all three.
+    // FNV-1a of the part's name, then SplitMix64's finisher over all three.
     let name = part.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -1,10 +1,10 @@
-//! Numbers as a reader likes them.
+//! Numbers in a form that is easy to read.
 
 use jiff::Timestamp;
 
 use crate::breaker::Nanos;
 
-/// A count with its thousands apart.
+/// Formats a count with separated thousands.
 #[must_use]
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -18,7 +18,7 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// Part of a whole, in percent; 0 of nothing is nothing.
+/// A part of a whole, in percent. It is 0 if the whole is 0.
 #[must_use]
 #[allow(
     clippy::cast_precision_loss,
@@ -28,7 +28,7 @@ pub fn percent(part: u64, of: u64) -> f64 {
     100.0 * part as f64 / of.max(1) as f64
 }
 
-/// Seconds, for pictures and rates.
+/// Converts nanoseconds to seconds, for pictures and rates.
 #[must_use]
 #[allow(
     clippy::cast_precision_loss,
@@ -38,7 +38,7 @@ pub fn seconds(nanos: Nanos) -> f64 {
     nanos as f64 / 1e9
 }
 
-/// A length of time in its two greatest units: `1h 3m`, `12.3 s`, `250 ms`.
+/// Formats a duration in its two greatest units: `1h 3m`, `12.3 s`, `250 ms`.
 #[must_use]
 pub fn span(nanos: Nanos) -> String {
     let whole = nanos / 1_000_000_000;
@@ -57,7 +57,7 @@ pub fn span(nanos: Nanos) -> String {
     }
 }
 
-/// A time since the beginning of a log, to the millisecond.
+/// Formats a time since a log's begin, to the millisecond.
 #[must_use]
 pub fn since(nanos: Nanos) -> String {
     let millis = nanos / 1_000_000;
@@ -66,7 +66,7 @@ pub fn since(nanos: Nanos) -> String {
     format!("{hours}:{minutes:02}:{seconds:02}.{millis:03}")
 }
 
-/// A time of the calendar, in UTC, to the second.
+/// Formats a calendar time in UTC, to the second.
 #[must_use]
 pub fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()

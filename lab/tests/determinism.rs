@@ -1,4 +1,4 @@
-//! The same seed gives the same results, whatever else is different.
+//! Equal seeds give equal results, whatever else differs.
 
 use indicatif::ProgressBar;
 use tripcurve_lab::compare::{Comparison, Depth, Results};

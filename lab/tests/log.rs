@@ -1,4 +1,4 @@
-//! Reading a user's log: every form, every error's text, and what is written comes back.
+//! Reading a user's log: every format, every error's text, and a round trip.
 
 use proptest::prelude::*;
 use tripcurve_lab::log::{Call, Log, LogError, Unit};
@@ -9,7 +9,7 @@ fn read(text: &str) -> Result<Log, LogError> {
     Log::read(text.as_bytes())
 }
 
-/// Three calls, 100 ms apart, of which the last fails.
+/// Three calls, 100 ms apart. The last one fails.
 fn three_calls() -> Vec<Call> {
     (0..3)
         .map(|index| Call {
@@ -252,7 +252,7 @@ fn what_is_no_log_is_refused_with_the_reason() {
     );
 }
 
-/// Ways to write a value.
+/// The ways to write a call's values.
 #[derive(Clone, Copy, Debug)]
 struct Form {
     json: bool,
@@ -260,9 +260,9 @@ struct Form {
     time: usize,
     /// With a unit, seconds, milliseconds.
     duration: usize,
-    /// Words, a question for success, one for failure, status codes.
+    /// Words, a column for success, a column for failure, status codes.
     outcome: usize,
-    /// Which column stands first.
+    /// The column that stands first.
     rotation: usize,
 }
 
@@ -283,7 +283,7 @@ fn form() -> impl Strategy<Value = Form> {
         })
 }
 
-/// `nanos` in units of ten to the `digits` nanoseconds.
+/// Formats `nanos` in units of ten to the `digits` nanoseconds.
 fn decimal(nanos: u64, digits: usize) -> String {
     let unit = 10_u64.pow(digits.try_into().unwrap());
     match digits {
@@ -292,7 +292,7 @@ fn decimal(nanos: u64, digits: usize) -> String {
     }
 }
 
-/// A log of calls that began `origin` nanoseconds after 1970 and later.
+/// Writes a log of calls. Its first call began at least `origin` nanoseconds after 1970.
 fn write(form: Form, origin: u64, calls: &[Call]) -> String {
     let time = ["time", "time_s", "time_ms", "time_us", "time_ns"][form.time];
     let duration = ["duration", "duration_s", "duration_ms"][form.duration];
@@ -364,7 +364,7 @@ proptest! {
     fn a_log_that_is_written_in_any_form_comes_back_to_the_nanosecond(
         calls in calls(),
         form in form(),
-        // Until 2096.
+        // Times until 2096.
         origin in 0..4_000_000_000_000_000_000_u64,
     ) {
         let text = write(form, origin, &calls);

@@ -1,4 +1,4 @@
-//! Changes of the traffic that should change no decision, or hardly any; through the real breaker.
+//! Changes of the traffic that change no decision of the real breaker, or hardly any.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tripcurve_lab::scenario::Scenario;
 use tripcurve_lab::time::{MILLISECOND, SECOND, number};
 use tripcurve_lab::traffic::{Latency, Traffic};
 
-/// A call as a breaker meets it.
+/// A call as the breaker sees it.
 #[derive(Clone, Copy, Debug)]
 struct Call {
     begins: Nanos,
@@ -21,7 +21,7 @@ struct Call {
     succeeds: bool,
 }
 
-/// Settings, for a world in which everything lasts so many times as long.
+/// Settings for a world in which everything takes a multiple of its usual time.
 type Settings = fn(CircuitBreakerBuilder, u32) -> CircuitBreakerBuilder;
 
 fn adaptive(policy: Adaptive, times: u32) -> Adaptive {
@@ -49,13 +49,13 @@ const POLICIES: [(&str, Settings); 5] = [
     }),
 ];
 
-/// How the traffic was changed.
+/// Traffic after a change.
 #[derive(Clone, Debug)]
 struct Changed {
     calls: Vec<Call>,
-    /// When it begins.
+    /// When the traffic begins.
     begin: Nanos,
-    /// How many times as long everything lasts.
+    /// The multiple by which everything is slower.
     times: u32,
 }
 
@@ -95,7 +95,7 @@ fn trips(mut breaker: Ours, calls: &[Call]) -> Vec<Nanos> {
     trips
 }
 
-/// Healthy for 60 s, then a fault of 8 s, and healthy again for 12 s; three times.
+/// Three rounds: healthy for 60 s, a fault of 8 s, and healthy for 12 s.
 fn calls(scenario: Scenario, rate: f64, seed: u64) -> Vec<Call> {
     let mut traffic = Traffic::new(rate, Latency::USUAL, seed);
     let mut calls = Vec::new();
@@ -124,7 +124,7 @@ fn each(calls: Vec<Call>, change: impl Fn(Call) -> Call) -> Vec<Call> {
     calls.into_iter().map(change).collect()
 }
 
-/// Each policy against each fault: what it does with the calls and what with the changed ones.
+/// Compares each policy's decisions on the calls with those on the changed calls, for each fault.
 fn compare(change: impl Fn(Vec<Call>) -> Changed, is_alike: impl Fn(&str, &[Nanos], &[Nanos])) {
     let mut trips_in_all = 0;
     for scenario in FAULTS {
@@ -158,7 +158,7 @@ fn the_same_calls_again_make_the_same_decisions() {
 
 #[test]
 fn a_later_hour_changes_no_decision() {
-    // A multiple of the buckets' length; else the window would hold other calls.
+    // The shift is a multiple of the bucket width. Otherwise the window would hold other calls.
     let later = 1_000_000 * SECOND;
     compare(
         |calls| Changed {
@@ -191,7 +191,7 @@ fn when_everything_lasts_twice_as_long_decisions_take_twice_as_long() {
         },
         |name, plain, slower| {
             let faster: Vec<Nanos> = slower.iter().map(|at| at / 2).collect();
-            // The traffic is looked at once a second, whatever that is in calls.
+            // The breaker judges the traffic once a second, at any number of calls.
             assert_near(name, plain, &faster, 20 * MILLISECOND);
         },
     );

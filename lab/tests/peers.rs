@@ -1,4 +1,4 @@
-//! What each peer documents, at its edges.
+//! The documented behaviour of each peer, at its limits.
 
 use tripcurve_lab::breaker::{Breaker, Nanos, Phase};
 use tripcurve_lab::peers::adaptive_throttling::{self, AdaptiveThrottling, Counted};
@@ -20,7 +20,7 @@ fn call(breaker: &mut impl Breaker, now: Nanos, succeeded: bool) -> bool {
     admitted
 }
 
-/// Makes such calls until one leaves it other than closed. Returns how many that took.
+/// Makes calls until the breaker isn't closed. Returns how many that took.
 fn calls_until_open(breaker: &mut impl Breaker, now: Nanos, succeeded: bool) -> Option<u32> {
     (1..=1_000).find(|_| {
         call(breaker, now, succeeded);
@@ -28,7 +28,7 @@ fn calls_until_open(breaker: &mut impl Breaker, now: Nanos, succeeded: bool) -> 
     })
 }
 
-/// The first moment, on a grid of one nanosecond around `guess`, at which it lets a call through.
+/// The first time at which the breaker lets a call through, searched by nanoseconds around `guess`.
 fn first_admitted(breaker: &(impl Breaker + Clone), guess: Nanos) -> Option<Nanos> {
     (guess - 2..=guess + 2).find(|&now| {
         let admitted = breaker.clone().admit(now).is_some();
@@ -100,7 +100,7 @@ mod resilience4j_decides {
             minimum_calls: 2,
             ..Settings::default()
         };
-        // The failure of second 0 still counts at the end of second 9, and no more in second 10.
+        // The failure in second 0 still counts at the end of second 9, but no longer in second 10.
         for (later, phase) in [(10 * SECOND - 1, Phase::Open), (10 * SECOND, Phase::Closed)] {
             let mut breaker = Resilience4j::new(settings.clone());
             call(&mut breaker, SECOND - 1, false);
@@ -253,7 +253,7 @@ mod polly_decides {
             minimum_throughput: 2,
             ..Settings::default()
         };
-        // The bucket that began at 1 s is gone at 31 s, with what came before 4 s.
+        // The bucket that began at 1 s leaves at 31 s, with the calls made before 4 s.
         for (second, phase) in [(4 * SECOND - 1, Phase::Closed), (4 * SECOND, Phase::Open)] {
             let mut breaker = Polly::new(settings.clone());
             call(&mut breaker, SECOND, true);
@@ -282,7 +282,7 @@ mod polly_decides {
             breaker.admit(0).unwrap();
             calls_until_open(&mut breaker, 0, false);
             assert!(breaker.admit(5 * SECOND).is_some());
-            // That of the call from before it tripped.
+            // The result of the call from before the trip.
             breaker.record((), 5 * SECOND, succeeded, 5 * SECOND);
             assert_eq!(breaker.phase(5 * SECOND), phase);
         }
@@ -346,10 +346,10 @@ mod hystrix_decides {
         for _ in 0..20 {
             call(&mut breaker, 3 * TICK / 2, false);
         }
-        // The successes are in the first bucket, which the tick at 21 intervals leaves behind.
+        // The successes are in the first bucket, which leaves the window at tick 21.
         assert_eq!(breaker.phase(21 * TICK - 1), Phase::Closed);
         assert_eq!(breaker.phase(21 * TICK), Phase::Open);
-        // Nobody asked meanwhile, yet the sleep runs from that tick.
+        // No call came in between, but the sleep window begins at that tick.
         let opened = 21 * TICK;
         assert_eq!(
             first_admitted(&breaker, opened + 5 * SECOND),
@@ -480,7 +480,7 @@ mod sentinel_decides {
             assert_eq!(first_admitted(&breaker, 10 * SECOND), Some(10 * SECOND));
             assert!(breaker.admit(10 * SECOND).is_some());
             assert!(breaker.admit(10 * SECOND).is_none());
-            // That of the call from before it tripped.
+            // The result of the call from before the trip.
             breaker.record((), 10 * SECOND, succeeded, 10 * SECOND);
             assert_eq!(breaker.phase(10 * SECOND), phase);
         }
@@ -567,7 +567,7 @@ mod envoy_decides {
         assert_eq!(calls_until_open(&mut breaker, 0, false), Some(5));
     }
 
-    /// Ejects at `now`; returns when the host is back.
+    /// Ejects the host at `now`. Returns when it is back.
     fn eject(breaker: &mut Envoy, now: Nanos, guess: Nanos) -> Option<Nanos> {
         assert_eq!(calls_until_open(breaker, now, false), Some(5));
         first_admitted(breaker, guess)
@@ -592,7 +592,7 @@ mod envoy_decides {
     fn for_longer_each_time_and_shorter_again_with_health() {
         let mut breaker = Envoy::new(Settings::default());
         let mut now = 0;
-        // 30 s more each time, 300 s at most, although the eleventh ejection counts as one more.
+        // Each ejection adds 30 s, up to 300 s. The eleventh ejection still raises the multiplier.
         for times in 1..=12 {
             let back = now + 30 * SECOND * times.min(10);
             assert_eq!(
@@ -602,7 +602,8 @@ mod envoy_decides {
             );
             now = back;
         }
-        // Eleven base times were counted; nine sweeps of health leave two, and one is added.
+        // Eleven base times were counted. Nine healthy sweeps leave two, and this ejection adds
+        // one.
         now += 99 * SECOND;
         let back = now + 91 * SECOND;
         assert_eq!(eject(&mut breaker, now, back), Some(back));
@@ -634,7 +635,7 @@ mod finagle_decides {
         assert_eq!(first_admitted(&breaker, 5 * SECOND), Some(5 * SECOND));
     }
 
-    /// Three of four calls fail, never five in a row, from the start on.
+    /// Three of four calls fail from the start on, never five in a row.
     fn opened_at(settings: &Settings) -> Option<Nanos> {
         let mut breaker = Finagle::new(settings, 1);
         (0..2_000)
@@ -673,12 +674,12 @@ mod finagle_decides {
         for second in 0..300 {
             call(&mut breaker, second * SECOND, true);
         }
-        // After t seconds of mixed failures the average is exp(-t/30) and what succeeded since;
-        // below 0.8 is reached after 30 * ln(1/0.8) = 6.7 s when all fail.
+        // After t seconds the average is exp(-t/30), plus the weight of later successes. If all
+        // calls fail, it is below 0.8 after 30 * ln(1/0.8) = 6.7 s.
         let mut now = 299 * SECOND;
         let opened = loop {
             now += 100 * MILLISECOND;
-            // One success without any time between it and the failure before weighs nothing.
+            // A success at the same time as the previous failure has no weight.
             call(&mut breaker, now, false);
             if breaker.phase(now) != Phase::Closed {
                 break now;
@@ -748,7 +749,7 @@ mod finagle_decides {
         let mut breaker = Finagle::new(&Settings::default(), 1);
         breaker.admit(0).unwrap();
         calls_until_open(&mut breaker, 0, false);
-        // A success of before it died starts the run of failures anew.
+        // A success of a call from before the death ends the run of failures.
         breaker.record((), SECOND, true, SECOND);
         for _ in 0..4 {
             assert!(call(&mut breaker, 5 * SECOND, false));
@@ -774,8 +775,8 @@ mod adaptive_throttling_decides {
     use super::*;
     use adaptive_throttling::Settings;
 
-    /// One that let through so many requests without chance, since they were fewer than its
-    /// minimum, and rejects by chance from now on.
+    /// A throttle after this many requests. It let all of them through, because they were fewer
+    /// than its minimum. From now on it rejects at random.
     fn after(requests: u32, accepts: u32, seed: u64) -> AdaptiveThrottling {
         let settings = Settings {
             minimum_requests: requests,
@@ -788,7 +789,7 @@ mod adaptive_throttling_decides {
         throttle
     }
 
-    /// The share of 4,000 calls after that history that are let through.
+    /// The share of 4,000 calls that are let through after this history.
     fn share_admitted(requests: u32, accepts: u32) -> f64 {
         let admitted = (0..4_000)
             .filter(|&seed| after(requests, accepts, seed).admit(SECOND).is_some())
@@ -804,7 +805,8 @@ mod adaptive_throttling_decides {
 
     #[test]
     fn to_reject_as_much_as_the_formula_says() {
-        // (1000 - 2 * 300) / 1001 are rejected; four standard errors of 4,000 are 0.03.
+        // The expected share of rejections is (1000 - 2 * 300) / 1001. Four standard errors of
+        // 4,000 calls are 0.03.
         let share = share_admitted(1_000, 300);
         assert!((share - 0.6).abs() < 0.03, "{share} were let through");
         assert_eq!(
@@ -824,8 +826,8 @@ mod adaptive_throttling_decides {
             };
             let mut throttle = AdaptiveThrottling::new(settings, 1);
             let admitted = (0..1_000).filter(|_| call(&mut throttle, 0, false)).count();
-            // With no accept, 1 in n is let through after n requests: ln(1000) = 7 of 1,000. Were
-            // the rejected ones not counted, it would be about sqrt(2 * 1000) = 45.
+            // Without accepts, one in n is let through after n requests: ln(1000) = 7 of 1,000. If
+            // rejected requests didn't count, it would be about sqrt(2 * 1000) = 45.
             assert!(
                 (1..=25).contains(&admitted),
                 "{admitted}, counted {counted:?}"
@@ -885,7 +887,7 @@ mod the_catalogue {
         assert_eq!(names.len(), all);
     }
 
-    /// Fifty calls a second, of a service that fails altogether from 100 s to 220 s.
+    /// Fifty calls per second of a service that fails completely from 100 s to 220 s.
     struct Outage;
 
     impl Visit for Outage {
@@ -906,7 +908,7 @@ mod the_catalogue {
     #[test]
     fn has_no_entry_that_trips_on_health_sleeps_through_an_outage_or_never_closes_again() {
         for entry in catalogue() {
-            // All calls are quick here, and a rule on slow calls alone can't see the outage.
+            // All calls are fast here, so a rule that watches only slow calls can't see the outage.
             let sees = entry.name != "sentinel-slow-tuned";
             let outcome = (entry.build)(7).run(Outage);
             assert_eq!(

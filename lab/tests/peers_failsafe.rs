@@ -1,5 +1,5 @@
-//! The lab's failsafe-rs beside the real one, whose clock stands still until it is moved: each
-//! decision must be the same.
+//! Compares the lab's failsafe-rs with the real crate: each decision must be equal. The real one's
+//! clock stands still until the test moves it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tripcurve_lab::peers::failsafe_rs::{Backoff, Settings, SuccessRate};
 const MILLISECOND: Nanos = 1_000_000;
 const SECOND: Nanos = 1_000 * MILLISECOND;
 
-/// Something that happens; results may be those of calls let through in any state before.
+/// One step of a test. A result may belong to a call that was let through in any earlier state.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Ask,
@@ -28,7 +28,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             20 => Just(Step::Ask),
             successes => Just(Step::Succeed),
             failures => Just(Step::Fail),
-            // Short ones, around the waits and the window, and long ones.
+            // Short steps, around the waits and the window, and long ones.
             8 => (0..300 * MILLISECOND).prop_map(Step::Pass),
             8 => (0..12_u64, 0..3_u64).prop_map(|(seconds, odd)| {
                 Step::Pass((seconds * SECOND + odd).saturating_sub(1))
@@ -40,7 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn settings() -> impl Strategy<Value = Settings> {
-    // At the ends, a rate can be exactly what is required.
+    // At the ends, a rate can be exactly the required one.
     let required = prop_oneof![8 => 0.0..=1.0, 1 => Just(0.0), 1 => Just(1.0)];
     let rate = (required, 0_u32..=8, 1_u64..=12).prop_map(
         |(required, minimum_requests, window_seconds)| SuccessRate {
@@ -56,7 +56,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             max: (start + more) * SECOND,
         }),
     ];
-    // As there are three types of policy, one of the two is always there.
+    // The crate has three types of policy, so at least one of the two parts is present.
     (rate, 1_u32..=8, 0..3_u8, backoff).prop_map(|(rate, failures, which, backoff)| Settings {
         success_rate: (which != 0).then_some(rate),
         consecutive_failures: (which != 1).then_some(failures),
@@ -64,7 +64,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-/// Runs the steps against both. Returns how often ours was left open.
+/// Runs the steps against both. Returns how many times ours was open afterwards.
 fn compare<P: FailurePolicy>(
     settings: &Settings,
     steps: &[Step],
@@ -145,7 +145,7 @@ proptest! {
     }
 }
 
-/// Calls at ten a second that end at once: health, an outage, health.
+/// Ten calls per second that end at once: health, an outage, health.
 fn outage() -> Vec<Step> {
     (0..3_000)
         .flat_map(|number| {
@@ -188,13 +188,13 @@ fn both_decide_alike_on_a_recorded_trace() {
 
 #[test]
 fn both_draw_the_jitter_of_the_defaults_from_the_same_seconds() {
-    // Chance decides, so that only the range can be compared: half of 10, 20, 40, … 300 seconds
-    // and up to as much, in whole ones.
+    // The waits are random, so only their range is compared: from half of 10, 20, 40, … 300 seconds
+    // up to the whole, in whole seconds.
     let ours = |seed| {
         let mut breaker = FailsafeRs::new(&Settings::default(), seed);
         let mut waits = Vec::new();
         let mut now = 0;
-        // Five failures trip it, and each later one while half-open.
+        // Five failures trip it. While half-open, each further failure reopens it.
         for _ in 0..4 {
             breaker.record((), now, false, 0);
         }
@@ -223,7 +223,7 @@ fn both_draw_the_jitter_of_the_defaults_from_the_same_seconds() {
             })
             .collect()
     };
-    // By a few hundred draws, each of the 6, 11 and 21 values is seen almost surely.
+    // A few hundred draws contain each of the 6, 11 and 21 values almost certainly.
     let ours = range((0..1_000).map(ours).collect());
     let theirs = range((0..1_000).map(|_| theirs()).collect());
     assert_eq!(ours, theirs);

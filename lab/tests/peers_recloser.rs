@@ -1,8 +1,8 @@
-//! The lab's recloser beside the real one: each decision must be the same.
+//! Compares the lab's recloser with the real crate: each decision must be equal.
 //!
-//! The real one reads the system's clock. Each step waits until that clock has moved on, and the
-//! lab's time moves on by one; a wait of nothing is then over at the next call, and one of an hour
-//! never, so that no decision hangs on how fast the test runs.
+//! The real one reads the system's clock. Each step waits until that clock has advanced, and then
+//! advances the lab's time by one. So a wait of zero is over at the next call, and a wait of an
+//! hour is never over. No decision depends on the test's speed.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use tripcurve_lab::peers::{Recloser, recloser};
 
 const HOUR: Nanos = 3_600_000_000_000;
 
-/// How the ring's lengths, the rates and the waits are chosen.
+/// The ring lengths, the rates and the waits of one case.
 #[derive(Clone, Copy, Debug)]
 struct Choice {
     closed_length: u16,
@@ -25,7 +25,7 @@ struct Choice {
     closed_rate: f32,
     half_open_rate: f32,
     open_wait: Nanos,
-    /// It stays open for good once it has reopened so many times.
+    /// Whether it stays open for good once it has reopened three times.
     strategy: bool,
 }
 
@@ -64,7 +64,7 @@ impl Choice {
     }
 }
 
-/// Rates that calls of such short rings reach exactly, besides others.
+/// Rates that such short rings reach exactly, and other rates.
 fn rate() -> impl Strategy<Value = f32> {
     prop_oneof![
         Just(0.5),
@@ -90,7 +90,7 @@ fn choice() -> impl Strategy<Value = Choice> {
     )
 }
 
-/// Outcomes that fail at a rate of their own, so that each state is seen for long.
+/// Outcomes in stretches with failure rates of their own, so that each state lasts long.
 fn outcomes() -> impl Strategy<Value = Vec<bool>> {
     (0.0..=1.0).prop_flat_map(|rate| prop::collection::vec(prop::bool::weighted(rate), 0..150))
 }
@@ -107,7 +107,7 @@ fn theirs_admits(theirs: &::recloser::Recloser, succeeded: bool) -> bool {
     !matches!(result, Err(::recloser::Error::Rejected))
 }
 
-/// Makes the calls one after the other. Returns what was let through.
+/// Makes the calls one after another. Returns the decisions.
 fn compare(choice: Choice, outcomes: &[bool]) -> Vec<bool> {
     let (mut ours, theirs) = (choice.ours(), choice.theirs());
     let mut decisions = Vec::new();
@@ -128,17 +128,17 @@ fn compare(choice: Choice, outcomes: &[bool]) -> Vec<bool> {
     decisions
 }
 
-/// A call of the real one that ends when it is told to.
+/// A call of the real crate that ends on request.
 struct Running {
     ends: Rc<Cell<Option<bool>>>,
     call: Pin<Box<dyn Future<Output = bool>>>,
 }
 
-/// Something that happens to calls that overlap.
+/// One step of overlapping calls.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Start,
-    /// The call at such a place in the queue of those that run ends.
+    /// The call at this position in the queue of running calls ends.
     End(usize, bool),
 }
 
@@ -211,14 +211,15 @@ fn both_decide_alike_on_a_recorded_trace_with_the_defaults() {
         open_wait: 0,
         strategy: false,
     };
-    // Healthy, an outage, recovery that fails twice, then a brown-out of every third call.
+    // Health, an outage, a recovery that fails twice, then a brown-out in which every third call
+    // fails.
     let trace: Vec<bool> = std::iter::repeat_n(true, 130)
         .chain(std::iter::repeat_n(false, 80))
         .chain(std::iter::repeat_n(true, 30))
         .chain((0..300).map(|number| number % 3 != 0))
         .collect();
     compare(choice, &trace);
-    // With the wait that it has by default, nothing comes after it tripped.
+    // With the default wait, no further call is let through after the trip.
     let decisions = compare(
         Choice {
             open_wait: defaults.open_wait,
@@ -227,7 +228,7 @@ fn both_decide_alike_on_a_recorded_trace_with_the_defaults() {
         &trace,
     );
     assert_eq!(decisions.iter().filter(|&&admitted| admitted).count(), 180);
-    // And these are the real one's defaults: it trips where it trips without being told any.
+    // These are the real crate's defaults: without any setting, it trips at the same call.
     let theirs = ::recloser::Recloser::default();
     let first = trace
         .iter()

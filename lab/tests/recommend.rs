@@ -1,4 +1,4 @@
-//! What is recommended for logs whose story is known.
+//! The recommendations for logs with a known story.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use tripcurve::CircuitBreaker;
 use tripcurve_config::Config;
 use tripcurve_lab::replay::Policy;
 
-/// Runs the program and returns what it writes, which must be without error.
+/// Runs the program and returns its output. It must succeed.
 fn lab(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_tripcurve-lab"))
         .args(arguments)
@@ -19,7 +19,7 @@ fn lab(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What is recommended for a sample.
+/// The recommendation for a sample.
 fn recommend_for(kind: &str, arguments: &[&str]) -> String {
     let file = format!("tripcurve-recommend-{kind}-{}.csv", std::process::id());
     let path = std::env::temp_dir().join(file);
@@ -30,7 +30,7 @@ fn recommend_for(kind: &str, arguments: &[&str]) -> String {
     text
 }
 
-/// The cells of the table's row that begins so.
+/// The cells of the table row that begins with this name.
 fn row(text: &str, name: &str) -> Vec<String> {
     let row = text.lines().find_map(|line| {
         line.strip_prefix(name)
@@ -52,7 +52,8 @@ fn what_is_recommended_does_what_it_says_when_it_is_replayed() {
     let text = lab(&["recommend", "samples/outage.csv"]);
     let policy = recommended(&text);
     let replay = lab(&["replay", "samples/outage.csv", "--policy", policy]);
-    // Recommended: score, failed made, good lost, …; replayed: trips, failed made, …, good lost, …
+    // In the recommendation: score, failed made, good lost, …. In the replay: trips, failed made,
+    // …, good lost, ….
     let (said, done) = (row(&text, policy), row(&replay, policy));
     assert_eq!((&said[1], &said[2]), (&done[1], &done[4]), "{text}{replay}");
     assert!(text.contains("let breaker = CircuitBreaker::builder(\"outage\")\n"));

@@ -20,7 +20,7 @@ fn run(policy: &str, calls: &[Call]) -> Course {
     contestant.run(calls).unwrap()
 }
 
-/// A call every 100 ms that takes 10 ms; `fails` says which fail.
+/// A call every 100 ms that takes 10 ms. `fails` tells which of them fail.
 fn calls(number: u64, fails: impl Fn(u64) -> bool) -> Vec<Call> {
     (0..number)
         .map(|index| Call {
@@ -37,8 +37,9 @@ fn failed(call: &Call) -> bool {
 
 #[test]
 fn a_trip_comes_where_it_must_and_saves_and_loses_what_can_be_counted_by_hand() {
-    // Calls 5 to 19 fail. The third failure, call 7, ends at 710 ms. Calls 8 to 17 are rejected; 18 is
-    // a probe, which fails at 1,810 ms; 19 to 28 are rejected; 29 is a probe and succeeds at 2,910 ms.
+    // Calls 5 to 19 fail. The third failure, call 7, ends at 710 ms. Calls 8 to 17 are rejected.
+    // Call 18 is a probe, which fails at 1,810 ms. Calls 19 to 28 are rejected. Call 29 is a probe,
+    // which succeeds at 2,910 ms.
     let calls = calls(40, |index| (5..20).contains(&index));
     let course = run("consecutive:3:open=1s:probes=1", &calls);
     let rejected: Vec<_> = (0..40).filter(|&index| !course.admitted[index]).collect();
@@ -260,7 +261,7 @@ fn a_wrong_policy_gets_an_error_that_says_what_is_expected() {
     }
 }
 
-/// The text of a snippet is the code that is compiled here.
+/// Checks the text of each snippet, and compiles that text as code.
 macro_rules! snippets {
     ($($file:literal: $policy:literal),+ $(,)?) => {
         $(

@@ -1,4 +1,4 @@
-//! A scenario does what it says, and is the same for all breakers.
+//! Each scenario does what its description says, and is equal for all breakers.
 
 use tripcurve_lab::backend::{Answer, Backend};
 use tripcurve_lab::breaker::Nanos;
@@ -11,7 +11,7 @@ const BASELINE: f64 = 0.02;
 const ONSET: Nanos = 100 * SECOND;
 const LENGTH: Nanos = 100 * SECOND;
 
-/// All calls until 100 s after the fault, all let through.
+/// All calls until 100 s after the fault. All of them are let through.
 fn calls(scenario: Scenario) -> Vec<(Nanos, Answer)> {
     let mut backend = Backend::new(scenario, BASELINE, RATE, ONSET, LENGTH, 5);
     let mut traffic = Traffic::new(RATE, Latency::USUAL, 6);
@@ -27,7 +27,7 @@ fn calls(scenario: Scenario) -> Vec<(Nanos, Answer)> {
     }
 }
 
-/// The share of calls that `is` holds for, of those that begin within so many seconds.
+/// The share of calls for which `is` holds, among those that begin in this range of seconds.
 fn share(
     calls: &[(Nanos, Answer)],
     within: std::ops::Range<u64>,
@@ -150,7 +150,7 @@ fn a_brown_out_takes_twenty_times_as_long_or_until_the_limit() {
             .iter()
             .all(|(at, answer)| took(*at, answer) <= 250 * MILLISECOND)
     );
-    // ln(250/400)/0.5 is 0.94 deviations below the median.
+    // The limit lies ln(250/400)/0.5 = 0.94 deviations below the median.
     assert_near(
         share(&limited, 100..200, fails),
         0.826 + 0.174 * BASELINE,
@@ -186,7 +186,8 @@ fn a_stall_holds_up_all_calls_and_fails_none() {
         );
         held_up += u32::from(answer.ends > usual.ends);
     }
-    // 323 calls or so are under way in a stall or begin in it; one every 20 s, in 200 s.
+    // About 323 calls are in flight in a stall or begin in it. One stall comes every 20 s, in 200
+    // s.
     assert!((323 * 6..323 * 16).contains(&held_up), "{held_up}");
 }
 

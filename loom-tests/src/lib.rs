@@ -1,35 +1,36 @@
-//! What the models in `tests/` are made of.
+//! The building blocks of the models in `tests/`.
 //!
-//! A model is a scenario of a few threads and what must hold when they are done. [`model`] runs it:
-//! built with `--cfg tripcurve_loom`, loom goes through the orders in which the threads' accesses
-//! can happen, and through the values that a relaxed load may see; built without, the scenario runs
-//! some thousand times on real threads, so that a plain `cargo test` exercises it too. The words
-//! that race are tripcurve's own: its `src/sync` swaps the atomics, nothing else.
+//! A model is a scenario of a few threads, and assertions that must hold when they are done.
+//! [`model`] runs it. Built with `--cfg tripcurve_loom`, loom explores the orders of the threads'
+//! accesses, and the values that a relaxed load may see. Built without, the scenario runs some
+//! thousand times on real threads, so a plain `cargo test` exercises it, too. The words that race
+//! are tripcurve's own. Its `src/sync` swaps only the atomics.
 //!
-//! `loom-tests/run` is the way to run all of them under loom and to know that none was left out;
-//! `loom-tests/run --full` lifts the bounds that keep a quick run quick. By hand:
+//! `loom-tests/run` runs all models under loom and fails if one was left out. `loom-tests/run
+//! --full` lifts the bounds that keep a quick run quick. By hand:
 //!
 //! ```text
 //! RUSTFLAGS="--cfg tripcurve_loom" \
 //!     cargo test --release -p tripcurve-loom-tests --target-dir target/loom -- --nocapture
 //! ```
 //!
-//! (A target directory of its own, since other flags rebuild everything.)
+//! (It has its own target directory, because other flags rebuild everything.)
 //!
 //! # Rules for a model
 //! - Its documentation ends with `Fails when:` and a change of `src/` that makes it fail. A model
-//!   that nobody has seen failing shows nothing. `cargo weaken` shows it: the change is a patch in
+//!   that has never failed shows nothing. `cargo weaken` shows it: the change is a patch in
 //!   `loom-tests/weakenings`, unless it is a weaker ordering.
-//! - At most four racers, and few accesses each. What needs no race stands before it, on one thread.
-//! - What it asserts it asserts of every order, so each outcome that is allowed is named.
+//! - It has at most four racers, with few accesses each. Steps that need no race come before it, on
+//!   one thread.
+//! - Its assertions hold for every order, so they name each allowed outcome.
 //!
 //! # What loom 0.7 doesn't show
-//! - A thread's load hides the loads of others before it when the thread writes the word next, and
-//!   loom then leaves orders out (tokio-rs/loom issue 166). `src/sync` mends this; for a model's
-//!   own atomics avoid the pattern.
-//! - A compare-exchange never fails spuriously, and one that fails always reads the latest value.
+//! - A thread's load hides other threads' earlier loads when that thread writes the word next. Loom
+//!   then leaves orders out (tokio-rs/loom issue 166). `src/sync` works around this. Avoid the
+//!   pattern for a model's own atomics.
+//! - A compare-exchange never fails spuriously. One that fails always reads the latest value.
 //! - A load never reads a value that is stored later (load buffering).
-//! - `SeqCst` on an access is no more than `AcqRel`; only `fence(SeqCst)` is what it should be.
+//! - `SeqCst` on an access is no more than `AcqRel`. Only `fence(SeqCst)` has its full effect.
 //! - An atomic remembers its last seven values.
 #![forbid(unsafe_code)]
 
@@ -41,7 +42,7 @@ pub use line::{Member, SharedLine};
 pub use model::{Preemptions, UNBOUNDED, model, preemptions};
 pub use race::race;
 
-/// What racers share: loom's under the cfg, else the standard library's.
+/// Types that racers share: loom's under the cfg, the standard library's otherwise.
 pub mod sync {
     #[cfg(tripcurve_loom)]
     pub use loom::sync::{

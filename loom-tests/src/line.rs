@@ -1,6 +1,8 @@
-//! A line for those who wait, in place of `event-listener`'s: first in, first notified, with a count of who
-//! has not been notified that is looked at before the lock is taken. It also sees when all racers that are
-//! left wait, and then lets them go: a notification was lost. (Loom's own finding of a deadlock would end the
+//! A queue of waiters for models, in place of `event-listener`'s.
+//!
+//! It notifies waiters in the order of their arrival. Before it takes its lock, it reads the count
+//! of waiters that haven't been notified. It also detects that all remaining racers wait, which
+//! means a lost notification, and lets them go. (Loom's own deadlock detection would end the
 //! process.)
 
 use std::collections::VecDeque;
@@ -14,10 +16,10 @@ use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering};
 #[derive(Default)]
 struct Members {
     next: u64,
-    /// Who has not been notified, the first at the head.
+    /// The waiters that haven't been notified, the first at the head.
     unnotified: VecDeque<u64>,
     notified: Vec<u64>,
-    /// Racers that may still give a place back, and those of them that wait.
+    /// The racers that may still give a place back, and those of them that wait.
     racing: usize,
     waiting: usize,
     is_stuck: bool,
@@ -31,13 +33,13 @@ impl Members {
 }
 
 struct Line {
-    /// How many have not been notified; stored under the lock.
+    /// The number of waiters that haven't been notified. It is stored under the lock.
     unnotified: AtomicU64,
     members: Mutex<Members>,
     bell: Condvar,
 }
 
-/// A handle, as the listeners have one too.
+/// A cloneable handle to the queue, like those of the listeners.
 #[derive(Clone)]
 pub struct SharedLine(Arc<Line>);
 
@@ -47,7 +49,7 @@ impl fmt::Debug for SharedLine {
     }
 }
 
-/// Somebody in line.
+/// One waiter in the queue.
 #[derive(Debug)]
 pub struct Member {
     line: SharedLine,
@@ -55,7 +57,7 @@ pub struct Member {
 }
 
 impl SharedLine {
-    /// A line before a race of so many.
+    /// A queue for a race of `racing` racers.
     #[must_use]
     pub fn new(racing: usize) -> Self {
         Self(Arc::new(Line {
@@ -72,17 +74,18 @@ impl SharedLine {
         let mut members = self.0.members.lock().unwrap();
         let result = work(&mut members);
         let count = members.unnotified.len() as u64;
-        // Release: pairs with the Acquire in `notify_first`, as in event-listener.
+        // Release: pairs with the Acquire in `notify`. This queue has exactly event-listener's
+        // orderings; a stronger one could hide a lost notification.
         self.0.unnotified.store(count, Ordering::Release);
         result
     }
 }
 
 impl SharedLine {
-    /// The end of each racer.
+    /// Notes that a racer is done. Each racer ends with this call.
     ///
     /// # Panics
-    /// If a racer has, within the line.
+    /// Panics if a racer has panicked while it held the lock.
     pub fn has_done(&self) {
         let line = &self.0;
         let mut members = line.members.lock().unwrap();
@@ -92,17 +95,18 @@ impl SharedLine {
         line.bell.notify_all();
     }
 
-    /// Whether somebody waits for ever.
+    /// Whether a waiter would wait for ever.
     ///
     /// # Panics
-    /// As above.
+    /// Panics if a racer has panicked while it held the lock.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.0.members.lock().unwrap().is_stuck
     }
 
     fn notify(&self, at_most: usize) -> bool {
-        // Acquire: see `with`.
+        // Acquire: pairs with the Release in `with`. This queue has exactly event-listener's
+        // orderings; a stronger one could hide a lost notification.
         if self.0.unnotified.load(Ordering::Acquire) == 0 {
             return false;
         }

@@ -1,8 +1,8 @@
-//! Running a model: under loom, or many times on real threads.
+//! Runs a model: under loom, or many times on real threads.
 
-/// How often loom may take the processor away from a thread that could go on.
+/// The bound on preemptions: how many times loom may interrupt a thread that could continue.
 ///
-/// Most races need few preemptions, and each one more multiplies the orders by about the number of
+/// Most races need few preemptions. Each further one multiplies the orders by about the number of
 /// accesses.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
@@ -14,13 +14,13 @@ pub struct Preemptions {
     full: Option<usize>,
 }
 
-/// All orders, in a quick run too.
+/// All orders, even in a quick run.
 pub const UNBOUNDED: Preemptions = Preemptions {
     quick: None,
     full: None,
 };
 
-/// At most so many preemptions in a quick run, any number in a full one.
+/// At most this many preemptions in a quick run, any number in a full one.
 #[must_use]
 pub const fn preemptions(quick: usize) -> Preemptions {
     Preemptions {
@@ -30,7 +30,8 @@ pub const fn preemptions(quick: usize) -> Preemptions {
 }
 
 impl Preemptions {
-    /// At most so many preemptions in a full run, for a model that would take hours without bound.
+    /// At most this many preemptions in a full run, for a model that would take hours without a
+    /// bound.
     #[must_use]
     pub const fn full(self, full: usize) -> Self {
         Self {
@@ -39,7 +40,7 @@ impl Preemptions {
         }
     }
 
-    /// The bound of this run: `TRIPCURVE_LOOM` says `full`, or a number to try another one.
+    /// The bound of this run. `TRIPCURVE_LOOM` is `full`, or a number to try another bound.
     #[cfg(tripcurve_loom)]
     fn bound(self) -> Option<usize> {
         match std::env::var("TRIPCURVE_LOOM") {
@@ -50,17 +51,16 @@ impl Preemptions {
     }
 }
 
-/// Runs `scenario` in all orders that need no more than so many preemptions, and says how many they
-/// were.
+/// Runs `scenario` in all orders within the bound on preemptions, and reports the number of orders.
 ///
-/// Of loom's settings only the bound is ours to choose: `LOOM_MAX_DURATION` and
-/// `LOOM_MAX_PERMUTATIONS`, which end a model early and call it passed, have no effect.
+/// Only the bound can be set. `LOOM_MAX_DURATION` and `LOOM_MAX_PERMUTATIONS`, which end a model
+/// early and call it passed, have no effect.
 #[cfg(tripcurve_loom)]
 pub fn model(preemptions: Preemptions, scenario: impl Fn() + Send + Sync + 'static) {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    /// Tells of the run, also when it fails.
+    /// Reports the run when dropped, even if the model has failed.
     struct Report {
         bound: Option<usize>,
         begin: std::time::Instant,
@@ -75,7 +75,7 @@ pub fn model(preemptions: Preemptions, scenario: impl Fn() + Send + Sync + 'stat
                 Some(bound) => format!("at most {bound} preemptions"),
                 None => "all orders".to_owned(),
             };
-            // Relaxed: this thread has counted.
+            // Relaxed: this thread has done the counting itself.
             let executions = self.executions.load(Ordering::Relaxed);
             let verdict = if std::thread::panicking() {
                 ", the last of them FAILED"
@@ -99,7 +99,7 @@ pub fn model(preemptions: Preemptions, scenario: impl Fn() + Send + Sync + 'stat
         executions: Arc::clone(&executions),
     };
     builder.check(move || {
-        // Relaxed: loom's threads are one thread in turns.
+        // Relaxed: loom runs its threads in turns on one thread.
         executions.fetch_add(1, Ordering::Relaxed);
         scenario();
     });

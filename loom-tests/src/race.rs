@@ -2,11 +2,11 @@
 
 use crate::sync::Arc;
 
-/// Runs each of `racers` on a thread of its own, the last one on the caller's, and returns what
-/// they return once all are done.
+/// Runs each of `racers` on its own thread, and the last one on the caller's. Returns their results
+/// once all are done.
 ///
 /// # Panics
-/// If a racer does.
+/// Panics if a racer panics.
 pub fn race<S, R, const N: usize>(shared: &Arc<S>, racers: [fn(&S) -> R; N]) -> [R; N]
 where
     S: Send + Sync + 'static,
@@ -48,7 +48,8 @@ use loom::thread::spawn;
 #[cfg(not(tripcurve_loom))]
 use std::thread::spawn;
 
-/// Where real threads wait for each other: starting one takes longer than what it has to do.
+/// The point where real threads wait for each other. Starting a thread takes longer than a racer's
+/// work.
 #[cfg(not(tripcurve_loom))]
 struct StartingLine {
     missing: std::sync::atomic::AtomicUsize,
@@ -65,7 +66,7 @@ impl StartingLine {
     fn wait(&self) {
         use std::sync::atomic::Ordering;
 
-        // Relaxed, both: it is for the racers to order what they do.
+        // Relaxed, both: the racers' own accesses must order their work, so this counter mustn't.
         self.missing.fetch_sub(1, Ordering::Relaxed);
         while self.missing.load(Ordering::Relaxed) > 0 {
             std::thread::yield_now();
@@ -73,7 +74,7 @@ impl StartingLine {
     }
 }
 
-/// Loom tries all orders, whoever starts first.
+/// Loom needs no common start, because it explores all orders.
 #[cfg(tripcurve_loom)]
 struct StartingLine;
 

@@ -1,5 +1,5 @@
-//! Where callers wait for the verdict of the probes: nobody waits for what has happened already, and a
-//! place that is given back is not passed over.
+//! The queue for the verdict of the probes: no caller waits for a past verdict, and a place that is
+//! given back isn't lost.
 
 use loom_tests::sync::Arc;
 use loom_tests::{SharedLine, UNBOUNDED, model, preemptions, race};
@@ -8,7 +8,7 @@ use tripcurve::__model::{
     ProbeReport, Probes, StateWord,
 };
 
-/// A breaker whose only place for a probe is taken.
+/// A breaker whose only probe place is taken.
 struct Scene {
     state: AtomicState,
     probe_queue: ProbeQueue<SharedLine>,
@@ -16,7 +16,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// With room for so many, before a race of so many.
+    /// A queue with `room` places, for a race of `racing` racers.
     fn new(room: u32, racing: usize) -> Arc<Self> {
         let line = SharedLine::new(racing);
         Arc::new(Self {
@@ -40,14 +40,14 @@ impl Scene {
             .report_probe(Generation::FIRST, report, Probes::all(1));
     }
 
-    /// The probe, which succeeds.
+    /// The probe succeeds.
     fn succeeds(&self) -> Admission {
         self.settle(ProbeReport::Succeeded);
         self.probe_queue.wake_all();
         self.has_done(Admission::Unrecorded)
     }
 
-    /// The probe, which fails.
+    /// The probe fails.
     fn fails(&self) -> Admission {
         let open_until = Moment::at(1_000_000);
         self.settle(ProbeReport::Failed {
@@ -58,14 +58,14 @@ impl Scene {
         self.has_done(Admission::Unrecorded)
     }
 
-    /// The probe, which is cancelled.
+    /// The probe is cancelled.
     fn gives_its_place_back(&self) -> Admission {
         self.settle(ProbeReport::Withdrawn);
         self.probe_queue.wake_one();
         self.has_done(Admission::Unrecorded)
     }
 
-    /// Who waits as long as there is a verdict to wait for, as `Waiting` does.
+    /// A caller waits while a verdict is pending, like `Waiting` does.
     fn waits(&self) -> Admission {
         while self.awaits_verdict() && !self.line.is_stuck() {
             if let ProbeQueueEntry::Waits(waiter) = self.probe_queue.enter(|| self.awaits_verdict())
@@ -77,7 +77,7 @@ impl Scene {
         self.has_done(admission)
     }
 
-    /// Who begins to wait, and leaves.
+    /// A caller begins to wait, and leaves.
     fn gives_up(&self) -> Admission {
         drop(self.probe_queue.enter(|| self.awaits_verdict()));
         self.has_done(Admission::Unrecorded)
@@ -101,8 +101,8 @@ fn closed() -> Admission {
 
 /// A caller decides to wait while the probe succeeds.
 ///
-/// Fails when: it doesn't look once more; it counts itself before it stands in line; who has changed the state
-/// only loads the count, or in no order.
+/// Fails when: it doesn't look once more; it counts itself before it is in the queue; the thread
+/// that changed the state only loads the count, or reads it relaxed.
 #[test]
 fn who_begins_to_wait_while_the_breaker_closes_is_let_through() {
     model(UNBOUNDED, || {
@@ -113,9 +113,10 @@ fn who_begins_to_wait_while_the_breaker_closes_is_let_through() {
     });
 }
 
-/// The same, and it fails.
+/// A caller decides to wait while the probe fails.
 ///
-/// Fails when: as above.
+/// Fails when: it doesn't look once more; it counts itself before it is in the queue; the thread
+/// that changed the state only loads the count, or reads it relaxed.
 #[test]
 fn who_begins_to_wait_while_the_breaker_opens_is_rejected() {
     model(UNBOUNDED, || {
@@ -126,9 +127,9 @@ fn who_begins_to_wait_while_the_breaker_opens_is_rejected() {
     });
 }
 
-/// Two wait, or begin to, while the breaker closes.
+/// Two callers wait, or begin to, while the breaker closes.
 ///
-/// Fails when: only the first is woken; there is room for one.
+/// Fails when: only the first caller is woken; there is room for one.
 #[test]
 fn all_who_wait_are_let_through_when_the_breaker_closes() {
     model(preemptions(2).full(3), || {
@@ -141,7 +142,7 @@ fn all_who_wait_are_let_through_when_the_breaker_closes() {
 
 /// A caller decides to wait while the probe is cancelled.
 ///
-/// Fails when: nobody is told of the place.
+/// Fails when: no waiter is told of the place.
 #[test]
 fn who_waits_for_a_probe_that_is_cancelled_becomes_the_probe() {
     model(UNBOUNDED, || {
@@ -152,9 +153,9 @@ fn who_waits_for_a_probe_that_is_cancelled_becomes_the_probe() {
     });
 }
 
-/// Two wait, or begin to, and one of them gives up, while the probe is cancelled.
+/// Two callers wait, or begin to, and one of them gives up, while the probe is cancelled.
 ///
-/// Fails when: who gives up keeps to itself what it was told.
+/// Fails when: the caller that gives up keeps its notification to itself.
 #[test]
 fn a_place_of_which_one_was_told_who_gives_up_goes_to_the_next() {
     model(preemptions(2).full(3), || {
@@ -168,7 +169,7 @@ fn a_place_of_which_one_was_told_who_gives_up_goes_to_the_next() {
     });
 }
 
-/// Two come where there is room for one.
+/// Two callers come where there is room for one.
 ///
 /// Fails when: the count is stored instead of exchanged.
 #[test]
@@ -182,7 +183,7 @@ fn no_more_wait_than_there_is_room_for() {
 }
 
 fn come((scene, inside): &(Arc<Scene>, loom_tests::sync::AtomicU64)) {
-    // Relaxed: additions to one word are in an order.
+    // Relaxed: all additions to one word have one order.
     use loom_tests::sync::Ordering::Relaxed;
 
     if let ProbeQueueEntry::Waits(waiter) = scene.probe_queue.enter(|| true) {

@@ -1,5 +1,5 @@
-//! The bucket word: what is added to a live bucket is counted once, and nobody who comes late, from
-//! an older turn or an older generation, damages a newer bucket.
+//! The bucket word: each addition to a live bucket is counted once. A late writer from an older
+//! turn or generation doesn't damage a newer bucket.
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
@@ -11,7 +11,7 @@ fn add(bucket: &AtomicBucket, stamp: Stamp) {
     assert_ne!(bucket.add(stamp, || true), Added::Late);
 }
 
-/// Adds a call of `generation`, and says whether it was counted.
+/// Adds a call of `generation`. Returns whether it was counted.
 fn add_in(generation: Generation, state: &AtomicState, bucket: &AtomicBucket) -> bool {
     let is_current = || state.load().generation() == generation;
     bucket.add(Stamp::new(generation, 7), is_current) != Added::Late
@@ -40,7 +40,7 @@ fn writers_of_one_bucket_are_all_counted() {
     });
 }
 
-/// Three threads find the bucket of the turn before in the place of theirs.
+/// Three threads find the previous turn's bucket in the place of theirs.
 #[test]
 fn writers_that_replace_an_older_bucket_are_all_counted() {
     model(preemptions(4), || {
@@ -54,8 +54,8 @@ fn writers_that_replace_an_older_bucket_are_all_counted() {
     });
 }
 
-/// A writer was admitted in a generation that ends, and writes at the same time as one of the
-/// generation after it.
+/// A writer was admitted in a generation that ends. It writes at the same time as a writer of the
+/// next generation.
 #[test]
 fn a_writer_of_an_ended_generation_does_not_damage_the_new_ones_bucket() {
     model(UNBOUNDED, || {
@@ -79,8 +79,8 @@ fn a_writer_of_an_ended_generation_does_not_damage_the_new_ones_bucket() {
     });
 }
 
-/// As above, but the new generation has two writers, and the second has added to what the first
-/// had written.
+/// A writer of an ended generation meets two writers of the new one. The second has added to the
+/// first one's value.
 #[test]
 fn a_late_writer_is_told_of_the_new_generation_by_whoever_wrote_last() {
     model(preemptions(4), || {

@@ -1,5 +1,5 @@
-//! The bulkhead's word: no more are in than there are places, a place that comes free goes to who waits,
-//! and none is lost, whoever gives up.
+//! The bulkhead's word: no more calls are in than there are places. A freed place goes to a waiter,
+//! and no place is lost when a waiter gives up.
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{SharedLine, UNBOUNDED, model, preemptions, race};
@@ -12,7 +12,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A bulkhead with so many places, so many of them taken, before a race of so many.
+    /// A bulkhead with `taken` of its `places` taken, for a race of `racing` racers.
     fn new(places: u32, taken: u32, racing: usize) -> Arc<Self> {
         let line = SharedLine::new(racing);
         let bulkhead = Places::new(places, line.clone());
@@ -26,37 +26,37 @@ impl Scene {
         self.bulkhead.enter_or_wait().expect("few wait")
     }
 
-    /// Who wants a place, however long that takes.
+    /// A caller that waits for a place without a limit.
     fn enters_at_last(&self) -> u32 {
         let got = self.enter_or_wait().is_none_or(|waiter| waiter.wait(None));
         self.has_done(u32::from(got))
     }
 
-    /// Who has a place, and leaves.
+    /// A caller that has a place, and leaves.
     fn leaves(&self) -> u32 {
         self.bulkhead.leave();
         self.has_done(0)
     }
 
-    /// Who has two.
+    /// A caller that has two places, and leaves both.
     fn leaves_twice(&self) -> u32 {
         self.bulkhead.leave();
         self.leaves()
     }
 
-    /// Who wants a place, but doesn't wait for it.
+    /// A caller that wants a place, but doesn't wait for it.
     fn gives_up(&self) -> u32 {
         let entered = self.enter_or_wait().is_none();
         self.has_done(u32::from(entered))
     }
 
-    /// The end of each racer, which keeps so many places.
+    /// Ends a racer that keeps `held` places.
     fn has_done(&self, held: u32) -> u32 {
         self.line.has_done();
         held
     }
 
-    /// Nobody waits for ever, and the places that are taken are those that the racers keep.
+    /// Asserts that no waiter is stuck, and that exactly the racers' places are taken.
     #[track_caller]
     fn assert_that_held(&self, held: &[u32]) {
         assert!(!self.line.is_stuck(), "somebody waits for ever");
@@ -66,7 +66,7 @@ impl Scene {
     }
 }
 
-/// Three callers come to two places.
+/// Three callers want two places.
 ///
 /// Fails when: the word is stored instead of exchanged.
 #[test]
@@ -93,9 +93,9 @@ fn who_begins_to_wait_while_the_place_is_given_back_gets_it() {
     });
 }
 
-/// Two leave at the same time, and two come.
+/// Two callers leave at the same time, and two come.
 ///
-/// Fails when: a waiter who got a place isn't counted out.
+/// Fails when: a waiter that got a place isn't counted out.
 #[test]
 fn two_places_given_back_at_once_go_to_the_two_who_wait() {
     model(preemptions(1).full(2), || {
@@ -116,8 +116,8 @@ fn two_places_given_back_at_once_go_to_the_two_who_wait() {
 
 /// The only waiter gives up while the place is given back.
 ///
-/// Fails when: who gives up keeps the place that it was just given; who leaves doesn't look whether
-/// somebody took the place.
+/// Fails when: the caller that gives up keeps the place that it was just given; the leaving caller
+/// doesn't check whether the place was taken.
 #[test]
 fn a_place_given_to_one_who_gives_up_is_not_lost() {
     model(UNBOUNDED, || {
@@ -127,9 +127,10 @@ fn a_place_given_to_one_who_gives_up_is_not_lost() {
     });
 }
 
-/// One gives up while the only place is given back; another waits before or behind it.
+/// One waiter gives up while the only place is given back. Another waits before or behind it.
 ///
-/// Fails when: as above.
+/// Fails when: the caller that gives up keeps the place that it was just given; the leaving caller
+/// doesn't check whether the place was taken.
 #[test]
 fn a_place_given_to_one_who_gives_up_goes_to_the_next() {
     model(preemptions(2).full(3), || {
@@ -152,10 +153,10 @@ fn a_place_given_to_one_who_gives_up_goes_to_the_next() {
     });
 }
 
-/// A caller in line that isn't counted yet is given a place that was meant for another, who then gives
-/// up; and it finds a free one besides.
+/// A caller in the queue that isn't counted yet is given a place meant for another waiter. That
+/// waiter gives up, and the caller also finds a free place.
 ///
-/// Fails when: who finds a place free keeps the one that it was just given.
+/// Fails when: a caller that finds a free place keeps the one that it was just given.
 #[test]
 fn who_finds_a_place_besides_the_one_it_was_given_hands_that_one_on() {
     model(preemptions(2).full(3), || {
@@ -168,9 +169,9 @@ fn who_finds_a_place_besides_the_one_it_was_given_hands_that_one_on() {
     });
 }
 
-/// One waits, in line and counted, when the only place is given back, and another comes late.
+/// A waiter is queued and counted when the only place is given back. Another caller comes late.
 ///
-/// Fails when: who leaves frees the place before it wakes who waits.
+/// Fails when: the leaving caller frees the place before it wakes the waiter.
 #[test]
 fn who_comes_late_does_not_overtake_who_waits() {
     model(UNBOUNDED, || {
@@ -184,11 +185,11 @@ fn who_comes_late_does_not_overtake_who_waits() {
     });
 }
 
-/// Two places are given back one after the other. One waiter was handed the first and is about to count
-/// itself out, another is about to begin to wait.
+/// Two places are given back one after the other. One waiter was handed the first and is about to
+/// count itself out. Another is about to begin to wait.
 ///
-/// Fails when: arrivals aren't counted. Then the word in which one waiter came and another left looks
-/// as before, and the second place is freed under the eyes of one who waits for it.
+/// Fails when: arrivals aren't counted. Then the word looks unchanged after one waiter came and
+/// another left. So the second place is freed although a caller waits for it.
 #[test]
 fn a_place_is_not_freed_when_one_waiter_came_and_another_left() {
     model(preemptions(2).full(3), || {
@@ -206,7 +207,7 @@ fn a_place_is_not_freed_when_one_waiter_came_and_another_left() {
     });
 }
 
-/// What was done in a place is seen by the next in it.
+/// A caller sees the work that the previous holder of its place has done.
 ///
 /// Fails when: the word is exchanged relaxed.
 #[test]
@@ -217,13 +218,13 @@ fn what_was_done_in_a_place_is_seen_by_the_next_in_it() {
             &shared,
             [
                 |(scene, done)| {
-                    // Relaxed: what the place is to order.
+                    // Relaxed: the place must order it.
                     done.store(1, Ordering::Relaxed);
                     scene.leaves()
                 },
                 |(scene, done)| {
                     let held = scene.enters_at_last();
-                    // Relaxed: as above.
+                    // Relaxed: the place must order it.
                     assert_eq!(done.load(Ordering::Relaxed), 1);
                     held
                 },
@@ -232,8 +233,8 @@ fn what_was_done_in_a_place_is_seen_by_the_next_in_it() {
     });
 }
 
-/// Two callers at one place, each of which changes something while it is in. The second sees what the first
-/// did, though the word is then as empty as when it first looked.
+/// Two callers change something while they are in the only place. The second sees the first one's
+/// change, although the word is then as empty as when it first looked.
 ///
 /// Fails when: the exchange that takes a place doesn't acquire, or the exchange that frees it doesn't release.
 #[test]
@@ -243,7 +244,7 @@ fn what_is_done_in_one_place_by_turns_is_lost_by_nobody() {
         let work = |(scene, done): &(Arc<Scene>, AtomicU64)| {
             let has_entered = scene.bulkhead.enter().is_ok();
             if has_entered {
-                // Relaxed, both: what the place is to order.
+                // Relaxed, both: the place must order them.
                 let before = done.load(Ordering::Relaxed);
                 done.store(before + 1, Ordering::Relaxed);
                 scene.bulkhead.leave();

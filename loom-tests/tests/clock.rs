@@ -1,4 +1,4 @@
-//! The mock clock: what was done before it was moved is seen by those who read the new time.
+//! The mock clock: a thread that reads the new time sees the work done before the clock was moved.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tripcurve::time::{Clock, MockClock};
 
 type Scene = (Clock, MockClock, AtomicU64);
 
-/// A thread prepares something and moves the clock; another one reads the time.
+/// One thread prepares something and moves the clock. Another reads the time.
 fn move_by(moves: fn(&Scene)) {
     let (clock, mock) = Clock::mock();
     let shared = Arc::new(((clock, mock, AtomicU64::new(0)), moves));
@@ -17,7 +17,7 @@ fn move_by(moves: fn(&Scene)) {
         &shared,
         [
             |(scene, moves): &(Scene, fn(&Scene))| {
-                // Relaxed, here and below: the clock is to order it.
+                // Relaxed, here and below: the clock must order it.
                 scene.2.store(1, Ordering::Relaxed);
                 moves(scene);
             },

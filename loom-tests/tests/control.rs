@@ -1,10 +1,10 @@
-//! One command over many: who is added, against who commands.
+//! One command over many breakers: a breaker is added while a command is given.
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{AtomicState, Command, Isolate, Phase};
 
-/// A group with room for one, who is a member once the note says so.
+/// A group with room for one member, which is in the group once the note says so.
 struct Group {
     command: Command,
     is_member: AtomicU64,
@@ -45,14 +45,14 @@ impl Group {
     }
 
     fn add(&self) {
-        // Relaxed: less than the map's insertion promises.
+        // Relaxed: weaker than the map's insertion, so the command's fences must order it.
         self.is_member.store(1, Ordering::Relaxed);
         self.command.follow(&self.member);
     }
 
     fn give(&self, isolates: bool) {
         self.command.give(isolates);
-        // Relaxed: as above.
+        // Relaxed: weaker than the map's reading, so the command's fences must order it.
         if self.is_member.load(Ordering::Relaxed) == 1 {
             self.command.align(&self.member);
         }
@@ -63,7 +63,7 @@ impl Group {
     }
 }
 
-/// One is added while the group is isolated.
+/// A member is added while the group is isolated.
 ///
 /// Fails when: there is no fence in `give` or in `follow`.
 #[test]
@@ -78,7 +78,7 @@ fn who_is_added_while_the_group_is_isolated_is_isolated() {
     });
 }
 
-/// One is added while the group is released.
+/// A member is added while the group is released.
 ///
 /// Fails when: `align` doesn't look again whether another command was given, or has no fence.
 #[test]
@@ -95,7 +95,7 @@ fn who_is_added_while_the_group_is_released_is_released() {
     });
 }
 
-/// Two commands at once: the member is as the last one says.
+/// Two commands come at once. The member follows the last one.
 ///
 /// Fails when: `align` doesn't look again whether another command was given, or has no fence.
 #[test]
@@ -111,9 +111,9 @@ fn of_two_commands_the_last_one_holds() {
     });
 }
 
-/// The same, while the member is added.
+/// Two commands come at once, while the member is added.
 ///
-/// Fails when: as above.
+/// Fails when: `align` doesn't look again whether another command was given, or has no fence.
 #[test]
 fn who_is_added_between_two_commands_is_as_the_last_one_says() {
     model(preemptions(2).full(3), || {
@@ -130,8 +130,8 @@ fn who_is_added_between_two_commands_is_as_the_last_one_says() {
     });
 }
 
-/// A thread prepares something, and then isolates the group. A thread that finds the command finds what was
-/// prepared.
+/// A thread prepares something, and then isolates the group. A thread that sees the command sees
+/// the preparation.
 ///
 /// Fails when: `Command::give` doesn't release, or `Command::isolates` doesn't acquire.
 #[test]
@@ -142,7 +142,7 @@ fn what_was_done_before_a_command_is_seen_with_it() {
             &shared,
             [
                 |(command, prepared)| {
-                    // Relaxed, here and below: the command is to order it.
+                    // Relaxed, here and below: the command must order it.
                     prepared.store(1, Ordering::Relaxed);
                     command.give(true);
                 },

@@ -71,7 +71,7 @@ fn fail_on_two_lanes(core: &Arc<Core>) {
     );
 }
 
-/// Two threads write the two failures that trip to one bucket, and then sum.
+/// Two threads write the two failures that trip to one bucket, and then sum it.
 ///
 /// Fails when: `Stamped::update` stores instead of exchanging.
 #[test]
@@ -95,8 +95,8 @@ fn two_buckets() -> Ring {
     Ring::Time(TimeRing::new(10, 2, 2, false))
 }
 
-/// The same on both sides of a tick: one writer's clock is a bucket behind the other's, and no
-/// word but the run of failures is common.
+/// Like the model above, on both sides of a tick. One writer's clock is a bucket behind the
+/// other's, and only the run of failures is a common word.
 ///
 /// Fails when: `View::record_failure` adds to the run before it writes to the window; when
 /// `Shards` doesn't count a bucket one turn ahead.
@@ -115,7 +115,7 @@ fn of_two_failures_on_both_sides_of_a_tick_no_trip_is_lost() {
     });
 }
 
-/// The same for the last n calls.
+/// Two failures that trip, in a window of the last n calls.
 ///
 /// Fails when: `View::record_failure` adds to the run before it writes to the window.
 #[test]
@@ -123,7 +123,7 @@ fn of_two_failures_among_the_last_calls_no_trip_is_lost() {
     model(preemptions(3), || {
         let ring = Ring::Count(Box::new(CountRing::new(20, None, Timing::NONE)));
         let core = Arc::new(core(TripPolicy::failure_count(2), ring));
-        // So that the two are in different groups, and no word but the cursor is common.
+        // So the two are in different groups, and only the cursor is a common word.
         for _ in 0..15 {
             call(&core, Outcome::Success, 0);
         }
@@ -132,7 +132,7 @@ fn of_two_failures_among_the_last_calls_no_trip_is_lost() {
     });
 }
 
-/// The same for a run of failures.
+/// Two failures that trip, in a run of failures.
 ///
 /// Fails when: `Stamped::update` stores instead of exchanging.
 #[test]
@@ -144,7 +144,7 @@ fn of_two_failures_in_a_row_no_trip_is_lost() {
     });
 }
 
-/// The same, and a success that sets the run of failures back between them.
+/// A run of failures that trips, with a success between that restarts the run.
 ///
 /// Fails when: `Shards` doesn't count a bucket one turn ahead. (When the exchange of `Stamped::update`
 /// only releases, the fence in `TimeRing::failures_and_slow` makes up for it here; see `counter.rs`.)
@@ -166,7 +166,7 @@ fn of_two_failures_with_a_success_between_no_trip_is_lost() {
     });
 }
 
-/// Two threads that each succeed, on words of their own, and then fail: half of four calls.
+/// Two threads succeed on their own words, and then fail: half of four calls.
 ///
 /// Fails when: `Shards::counts` leaves out the words of other threads.
 #[test]
@@ -222,13 +222,13 @@ impl CallContext for Turning {
     }
 }
 
-/// Two failures that are too many of the window's four calls, on both sides of a tick. Behind the tick
-/// they are all that the short stretch, two buckets, holds; before it, two successes are in it too.
+/// Two failures of the window's four calls trip, on both sides of a tick. After the tick, the short
+/// stretch of two buckets holds only the failures. Before it, the stretch also holds two successes.
 ///
-/// The words are those of the models above, and so is the order in which they are read. What is new is that
-/// the stretch ends with the reader's clock.
+/// The words and the order of their reads are those of the models above. Only the end of the
+/// stretch is new: it follows the reader's clock.
 ///
-/// Fails when: `Core::unless_it_has_stopped` goes by the reading of the clock that the window was judged by.
+/// Fails when: `Core::unless_it_has_stopped` uses the clock reading by which the window was judged.
 #[test]
 fn of_two_failures_that_burn_on_both_sides_of_a_tick_no_trip_is_lost() {
     model(preemptions(1).full(2), || {
@@ -268,20 +268,21 @@ fn a_failure_from_before_a_reset_is_not_counted_after_it() {
                 |core: &Core| call(core, Outcome::Failure, 0),
                 |core: &Core| {
                     core.reset(5);
-                    // Let through and failed after the reset: counted.
+                    // This call is admitted and fails after the reset, so it is counted.
                     call(core, Outcome::Failure, 0);
                 },
             ],
         );
         let seen = core.snapshot(&on_lane(0));
-        // The first one is counted too if it was let through after the reset, and then two trip.
+        // The first call is also counted if it was admitted after the reset. Then two failures
+        // trip.
         let counted = seen.state() == State::Closed && seen.failures() == 1
             || seen.state() == State::Open && seen.generation() == 2;
         assert!(counted, "{seen:?}");
     });
 }
 
-/// Two trips at once.
+/// Two threads trip the breaker at once.
 ///
 /// Fails when: `AtomicState::change` doesn't enter a new generation.
 #[test]
@@ -305,7 +306,7 @@ fn a_trip_that_two_threads_find_is_one_transition_and_told_once() {
     });
 }
 
-/// A reader against a trip.
+/// A reader takes a snapshot during a trip.
 ///
 /// Fails when: `Core::snapshot` takes the counts of a generation that it loads anew.
 #[test]
@@ -334,7 +335,7 @@ fn a_snapshot_is_that_of_one_generation() {
     });
 }
 
-/// When the open time is over, one of two callers is the only probe, and its success closes.
+/// After the open time, one of two callers is the only probe, and its success closes the breaker.
 ///
 /// Fails when: `AtomicState::admit` takes a place without a compare-exchange.
 #[test]

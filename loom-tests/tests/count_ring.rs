@@ -1,4 +1,4 @@
-//! The window of the last n calls: each call has a position of its own, groups of positions and
+//! The window of the last n calls: each call has its own position. Groups of positions and
 //! generations follow each other without loss, and no sum shows a call that was never made.
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
@@ -13,7 +13,7 @@ const FIRST: Generation = Generation::FIRST;
 /// Positions that share a word.
 const GROUP: u32 = 16;
 
-/// How old a call may be, in nanoseconds: 64 ticks, or 2 under loom.
+/// The oldest age of a call in the window, in nanoseconds: 64 ticks, or 2 under loom.
 const WITHIN: u64 = 128;
 
 /// Records one call of the first generation.
@@ -66,12 +66,12 @@ fn two_writers_on_both_sides_of_a_groups_border_are_both_counted() {
     });
 }
 
-/// A failure has a position and sleeps until a whole turn of the ring has gone by.
+/// A failure gets a position and sleeps for a whole turn of the ring.
 #[test]
 fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_calls() {
     model(preemptions(2), || {
-        // Two groups. The racer's position is the first of a group, and the other racer's calls are
-        // as many as it takes to come to that group again.
+        // The ring has two groups. The racer's position is the first of a group. The other racer
+        // makes just enough calls to reach that group again.
         let ring = Arc::new(CountRing::new(2, None, Timing::NONE));
         race(
             &ring,
@@ -105,8 +105,8 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_call
     });
 }
 
-/// A failure was admitted in a generation that ends, and comes at the same time as a success of
-/// the generation after it.
+/// A failure was admitted in a generation that ends. It comes at the same time as a success of the
+/// next generation.
 #[test]
 fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
     model(preemptions(5), || {
@@ -138,7 +138,7 @@ fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
     });
 }
 
-/// The winner of a transition begins the new generation, and so does the first call of it.
+/// The winner of a transition begins the new generation, and so does that generation's first call.
 #[test]
 fn a_generation_begins_once() {
     model(preemptions(4), || {
@@ -167,8 +167,8 @@ fn a_generation_begins_once() {
     });
 }
 
-/// A reader sums while calls are recorded whose group has the word of one that was full of failures
-/// a turn ago.
+/// A reader sums while calls are recorded. Their group reuses the word of a group that was full of
+/// failures one turn ago.
 #[test]
 fn a_sum_shows_no_failure_and_no_call_that_never_was() {
     model(preemptions(3), || {
@@ -201,7 +201,7 @@ fn a_sum_shows_no_failure_and_no_call_that_never_was() {
     });
 }
 
-/// Two failures in the same tick, of which either may note its position first.
+/// Two failures in one tick. Either may note its position first.
 #[test]
 fn the_mark_of_a_tick_is_at_its_first_call() {
     model(preemptions(4), || {
@@ -224,13 +224,13 @@ fn calls_of_two_ticks_are_both_counted() {
             }],
         );
         assert_eq!(ring.sum(FIRST, WITHIN / 2), counts(0, 2));
-        // The older one goes with its tick, unless it has taken the later position.
+        // The older failure leaves with its tick, unless it has taken the later position.
         let left = ring.sum(FIRST, WITHIN).failures;
         assert!((1..=2).contains(&left));
     });
 }
 
-/// A caller whose clock all threads share, and which moves on while they work.
+/// A call context whose clock is common to all threads and moves while they work.
 struct Moving(AtomicU64);
 
 impl Now for Moving {
@@ -249,10 +249,10 @@ impl CallContext for Moving {
     }
 }
 
-/// One failure comes so late that its tick's mark may be another turn's already, whose writer has
-/// seen the clock move on.
+/// One failure comes very late. Its tick's mark may already belong to another turn, whose writer
+/// has seen the clock move.
 ///
-/// Fails when: `Marks::note` doesn't ask the clock again before it replaces a mark.
+/// Fails when: `Marks::note` doesn't read the clock again before it replaces a mark.
 #[test]
 fn a_late_call_does_not_take_the_mark_of_a_newer_turn() {
     model(preemptions(4), || {
@@ -274,14 +274,14 @@ fn a_late_call_does_not_take_the_mark_of_a_newer_turn() {
     });
 }
 
-/// How long calls take. Only the long ones are slow.
+/// The durations of calls. Only the long ones are slow.
 const SHORT: u64 = 1_000;
 const LONG: u64 = 1_000_000;
 
 /// Calls whose durations share a word.
 const QUAD: u32 = 4;
 
-/// A window of the last two calls, which keeps their durations.
+/// A window of the last two calls that keeps their durations.
 fn timed() -> CountRing {
     let timing = Timing {
         counts_slow: true,
@@ -306,8 +306,8 @@ fn take_short(ring: &CountRing) {
     take(ring, Tally::Success, SHORT);
 }
 
-/// How many calls of the window took so long, of all successes and of all failures; they took no other
-/// time.
+/// Counts the calls of the window by duration, for all successes and for all failures. No other
+/// durations occur.
 fn durations(ring: &CountRing) -> [[u64; 2]; 2] {
     let mut bins = BinCounts::default();
     ring.read_latencies(FIRST, 0, &mut bins);
@@ -332,7 +332,7 @@ fn of_two_durations_side_by_side_none_is_lost() {
     });
 }
 
-/// A slow failure has a position and sleeps until its duration's word is a later call's.
+/// A slow failure gets a position and sleeps until a later call uses its duration's word.
 ///
 /// Fails when: `Durations::write` replaces a word of any other number.
 #[test]
@@ -344,7 +344,7 @@ fn a_duration_that_comes_late_does_not_damage_those_of_newer_calls() {
             [
                 |ring| take(ring, Tally::Failure, LONG),
                 |ring| {
-                    // Two words hold the durations, and this comes round to the first again.
+                    // Two words hold the durations. These calls come round to the first one again.
                     for _ in 0..=2 * QUAD {
                         take_short(ring);
                     }
@@ -362,11 +362,11 @@ fn a_duration_that_comes_late_does_not_damage_those_of_newer_calls() {
     });
 }
 
-/// A reader while calls are recorded whose durations come where slow ones were.
+/// A reader while calls are recorded whose durations replace slow ones.
 ///
-/// It may miss the durations of calls that have their position and have not been written yet.
+/// The reader may miss durations of calls that have a position but aren't written yet.
 ///
-/// Fails when: `Durations::read` doesn't look at a word's number.
+/// Fails when: `Durations::read` doesn't check a word's number.
 #[test]
 fn a_reader_is_told_of_no_duration_that_never_was() {
     model(preemptions(3), || {

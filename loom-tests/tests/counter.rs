@@ -1,5 +1,5 @@
-//! The counter of one generation: each addition is counted, a clearing has its place among them,
-//! and an old generation neither adds to a new one nor clears it.
+//! The counter of one generation: each addition is counted, and a clearing has one place among
+//! them. An old generation neither adds to a new one nor clears it.
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
@@ -7,7 +7,7 @@ use tripcurve::__model::{AtomicState, Generation, GenerationCounter, Phase};
 
 const FIRST: Generation = Generation::FIRST;
 
-/// Three threads add; each learns another count.
+/// Three threads add. Each gets a different count.
 #[test]
 fn of_three_additions_each_returns_a_count_of_its_own() {
     model(preemptions(4), || {
@@ -20,7 +20,8 @@ fn of_three_additions_each_returns_a_count_of_its_own() {
     });
 }
 
-/// A counter, and for each of two threads a word in which it has left something before.
+/// A counter, and a word for each of two threads, which the thread writes before it changes the
+/// counter.
 type Before = (GenerationCounter, [AtomicU64; 2]);
 
 fn before() -> Arc<Before> {
@@ -36,18 +37,18 @@ fn restart(counter: &GenerationCounter) {
     counter.restart(false, FIRST, || true);
 }
 
-/// One thread leaves something and changes the counter; says whether it then sees what the other has
-/// left.
+/// Writes the own word and changes the counter. Returns whether the other thread's word is visible
+/// then.
 fn sees_the_other(shared: &Before, own: usize, change: impl FnOnce(&GenerationCounter)) -> bool {
     let (counter, words) = shared;
-    // Relaxed, both: it is the counter that has to order them.
+    // Relaxed, both: the counter must order them.
     words[own].store(1, Ordering::Relaxed);
     change(counter);
     words[1 - own].load(Ordering::Relaxed) == 1
 }
 
-/// Two threads add, and one of them then clears the count, so that the other's exchange may find what
-/// it has loaded though there was an addition between.
+/// Two threads add, and one of them then clears the count. So the other's exchange may find the
+/// loaded value although there was an addition between.
 ///
 /// Fails when: the exchange of `Stamped::update` only releases.
 #[test]
@@ -68,7 +69,7 @@ fn of_two_additions_one_sees_what_was_done_before_the_other() {
     });
 }
 
-/// Fails when: `GenerationCounter::restart` doesn't write where the count is zero already.
+/// Fails when: `GenerationCounter::restart` doesn't write although the count is zero already.
 #[test]
 fn of_two_restarts_one_sees_what_was_done_before_the_other() {
     model(UNBOUNDED, || {
@@ -83,7 +84,7 @@ fn of_two_restarts_one_sees_what_was_done_before_the_other() {
     });
 }
 
-/// One failure is there; a success clears it, and another failure is added.
+/// With one failure counted, a success clears the count while another failure is added.
 #[test]
 fn an_addition_comes_either_before_a_clearing_or_after_it() {
     model(UNBOUNDED, || {
@@ -108,7 +109,7 @@ fn an_addition_comes_either_before_a_clearing_or_after_it() {
     });
 }
 
-/// A generation ends. Of it a failure comes late, and the first failure of the next comes at once.
+/// A generation ends. A failure of it comes late, while the next generation's first failure comes.
 #[test]
 fn an_addition_of_an_ended_generation_takes_nothing_from_the_new_one() {
     model(UNBOUNDED, || {
@@ -151,8 +152,8 @@ fn a_clearing_of_an_ended_generation_leaves_the_new_ones_count() {
     });
 }
 
-/// Two transitions, one after the other. A failure of its generation follows the one, and the
-/// winner of the other may begin its generation later than that.
+/// Two transitions come one after the other. A failure of the first one's generation follows it.
+/// The second one's winner may begin its generation later than that.
 #[test]
 fn a_generation_that_begins_late_does_not_start_the_next_one_anew() {
     model(preemptions(4), || {

@@ -1,5 +1,5 @@
-//! The decision by evidence: no trip is lost and none is found, a success learns of the evidence that it
-//! speaks against, and what is usual is learnt whole.
+//! The decision by evidence: no trip is lost and no false one is found. A success sees the evidence
+//! that it counts against, and no lesson of the baseline is lost.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use tripcurve::{Outcome, State, TripPolicy};
 
 const FIRST: Generation = Generation::FIRST;
 
-/// The time of all that happens in a race, in nanoseconds; a breaker begins at zero.
+/// The time of everything in a race, in nanoseconds. A breaker begins at zero.
 const NOW: u64 = 100_000_000_000;
 
-/// From when on a call is slow, in nanoseconds.
+/// The duration from which on a call is slow, in nanoseconds.
 const LIMIT: u64 = 1_000;
 
-/// Evidence of a dependency of which nothing is known.
+/// Evidence without a baseline.
 fn untaught(tolerate: f64, false_trip_budget: Duration) -> Evidence {
     let wish = AdaptiveConfig {
         tolerate,
@@ -29,16 +29,16 @@ fn untaught(tolerate: f64, false_trip_budget: Duration) -> Evidence {
     Evidence::new(wish, 1_000_000_000)
 }
 
-/// Of one that is called so often, and fails so seldom, that a lesson or two hardly change what a failure
-/// weighs. A breaker tells it dates, and the models of the evidence alone moments.
+/// Evidence with a baseline of many calls and few failures, so a lesson or two hardly change a
+/// failure's weight. A breaker passes dates to it; models of the evidence alone pass moments.
 fn evidence(tolerate: f64, false_trip_budget: Duration, date: impl Fn(u64) -> u64) -> Evidence {
     let evidence = untaught(tolerate, false_trip_budget);
     evidence.look(FIRST, date(NOW - 1), (date(0), date(0)), || 1_000);
     evidence
 }
 
-/// For which so many failures in a row are enough, and one less is not: each makes it four times as
-/// sure while nothing is known of the dependency.
+/// Evidence that trips at exactly `failures` failures in a row. Without a baseline, each failure
+/// makes an outage four times as likely.
 fn enough(failures: u32) -> Evidence {
     evidence(0.0, budget_for(failures), date_of)
 }
@@ -47,12 +47,13 @@ fn budget_for(failures: u32) -> Duration {
     Duration::from_millis(190 * 4_u64.pow(failures))
 }
 
-/// For which any failure is enough, so that it tells of all; each lesson changes what it says.
+/// Evidence that any failure trips, so its verdict shows the whole evidence. Each lesson changes
+/// the verdict.
 fn telling() -> Evidence {
     untaught(0.0, Duration::from_nanos(1))
 }
 
-/// The same, and how many it takes depends on when the first was.
+/// Evidence that any failure trips. Its verdict also depends on the date of the first failure.
 fn tolerant() -> Evidence {
     evidence(0.25, Duration::from_nanos(1), |moment| moment)
 }
@@ -68,7 +69,7 @@ impl Breaker {
         Self::timed_or_not(evidence, false)
     }
 
-    /// One that takes the time of calls.
+    /// A breaker that measures durations of calls.
     fn timed(evidence: Evidence) -> Self {
         Self::timed_or_not(evidence, true)
     }
@@ -114,21 +115,21 @@ impl Breaker {
         }
     }
 
-    /// With a call in flight that began at zero.
+    /// Adds a call in flight that began at zero.
     fn and_a_call_in_flight(mut self) -> Self {
         let ticket = self.core.admit(&at(0, 0));
         self.tickets.push(ticket.expect("it is closed"));
         self
     }
 
-    /// After a failure, and so many successes that one more leaves no evidence of it.
+    /// Adds a failure, and so many successes that one more ends the evidence.
     fn with_evidence_that_is_nearly_over(self) -> Self {
         self.fail(0);
         self.succeed(successes_to_end(1) - 1, 0);
         self
     }
 
-    /// The call in flight comes back.
+    /// The call in flight ends.
     fn come_back(&self, outcome: Outcome) {
         self.core
             .record(self.tickets[0], outcome, None, &at(NOW, 0));
@@ -156,7 +157,7 @@ impl Breaker {
         self.fail(1);
     }
 
-    /// Whether so many failures trip it, and one less does not.
+    /// Asserts that exactly `failures` failures trip the breaker.
     fn assert_is_tripped_by(&self, failures: u32) {
         for _ in 1..failures {
             self.fail(0);
@@ -176,14 +177,14 @@ fn fail(evidence: &Evidence) {
     evidence.failure(FIRST, NOW, || true);
 }
 
-/// Successes that leave no evidence of a failure.
+/// Adds successes that end the evidence of one failure.
 fn end(evidence: &Evidence) {
     for _ in 0..successes_to_end(1) {
         evidence.success(FIRST);
     }
 }
 
-/// What is learnt of the excursion when successes end it.
+/// The lesson that the baseline learns of the excursion when successes end it.
 fn lesson(evidence: &Evidence) -> Lesson {
     let lessons = std::iter::repeat_with(|| evidence.success(FIRST));
     lessons.flatten().next().expect("evidence ends")
@@ -199,7 +200,7 @@ fn lesson_of(failures: u32) -> (usize, Lesson) {
     lessons.next().expect("evidence ends")
 }
 
-/// How many successes leave no evidence of so many failures.
+/// The number of successes that end the evidence of `failures` failures.
 fn successes_to_end(failures: u32) -> usize {
     lesson_of(failures).0
 }
@@ -228,7 +229,7 @@ fn of_two_failures_that_are_weighed_at_once_no_trip_is_lost() {
     });
 }
 
-/// Fails when: `Evidence::failure` weighs anew what it finds that another has weighed besides.
+/// Fails when: `Evidence::failure` weighs again a failure that another thread has already weighed.
 #[test]
 fn two_failures_that_are_weighed_at_once_are_no_three() {
     model(preemptions(2).full(4), || {
@@ -236,7 +237,7 @@ fn two_failures_that_are_weighed_at_once_are_no_three() {
     });
 }
 
-/// Evidence that trips at a certain number of failures in a row. One less than that came too long
+/// Evidence that trips at `failures` failures in a row. All but the last have come, but too long
 /// ago.
 fn old_evidence(failures: u32) -> Evidence {
     let evidence = evidence(0.0, budget_for(failures), |moment| moment);
@@ -247,7 +248,7 @@ fn old_evidence(failures: u32) -> Evidence {
     evidence
 }
 
-/// Fails when: `Evidence::failure` notes the date before it drops what is old; `Evidence::verdict`
+/// Fails when: `Evidence::failure` notes the date before it drops old evidence; `Evidence::verdict`
 /// loads the date after the evidence; `Lasting` stores or loads the date relaxed.
 #[test]
 fn old_evidence_is_not_found_with_the_date_of_a_new_failure() {
@@ -260,7 +261,7 @@ fn old_evidence_is_not_found_with_the_date_of_a_new_failure() {
                     fail(evidence);
                     None
                 },
-                // One call in flight takes too long.
+                // One call in flight is overdue.
                 |evidence: &Evidence| evidence.verdict(FIRST, NOW, 0, || 1),
             ],
         );
@@ -287,7 +288,7 @@ fn of_two_failures_that_find_old_evidence_both_are_weighed() {
     });
 }
 
-/// An excursion that has ended, so that another is not the first.
+/// An excursion that has ended, so the next one isn't the first.
 fn begin_and_end(evidence: &Evidence) {
     evidence.failure(FIRST, NOW - 1, || true);
     end(evidence);
@@ -313,8 +314,8 @@ fn who_finds_an_excursion_finds_when_it_began() {
     });
 }
 
-/// An excursion that lasted for long was so long ago that it is forgotten; a short one ends. Who finds that it has
-/// takes it for short.
+/// A long excursion ended so long ago that it is forgotten, and a short one ends now. A thread that
+/// sees an end takes the short one's.
 ///
 /// Fails when: `Lasting` stores or loads relaxed when the last excursion ended.
 #[test]
@@ -325,7 +326,7 @@ fn what_is_long_forgotten_is_not_remembered_when_another_excursion_ends() {
             tolerate: 0.25,
             false_trip_budget: Duration::from_nanos(1),
         };
-        // In such a long window evidence is never too old.
+        // In such a long window, evidence is never too old.
         let evidence = Evidence::new(wish, LATER);
         evidence.look(FIRST, NOW - 1, (0, 0), || 100_000);
         evidence.failure(FIRST, 1, || true);
@@ -348,7 +349,8 @@ fn what_is_long_forgotten_is_not_remembered_when_another_excursion_ends() {
     });
 }
 
-/// Fails when: `Evidence::success` loads the word relaxed, or as above.
+/// Fails when: `Evidence::success` loads the word relaxed; `Lasting` stores or loads relaxed when
+/// the last excursion ended.
 #[test]
 fn who_ends_an_excursion_learns_when_it_began() {
     model(preemptions(3), || {
@@ -406,16 +408,16 @@ fn of_what_is_weighed_at_once_nothing_is_lost() {
     });
 }
 
-/// Whatever a race has left of evidence, enough successes take it away; they do so only if they find it
-/// noted.
+/// Asserts that enough successes end the evidence that a race has left. They weigh only if they
+/// find a note of evidence.
 fn assert_successes_are_weighed(breaker: &Breaker) {
     breaker.succeed(2 * successes_to_end(2), 0);
     breaker.assert_is_tripped_by(3);
 }
 
-/// The success with which evidence ends, and a failure.
+/// A success ends the evidence while a failure comes.
 ///
-/// Fails when: `GenerationCounter::clear_with` asks for evidence before it loads the word; when
+/// Fails when: `GenerationCounter::clear_with` asks for evidence before it loads the word;
 /// `View::record_failure` notes evidence before there is any.
 #[test]
 fn a_failure_while_evidence_ends_leaves_a_note_of_its_own() {
@@ -433,10 +435,10 @@ fn a_failure_while_evidence_ends_leaves_a_note_of_its_own() {
     });
 }
 
-/// The same, and a success after the failure, so that the word in which evidence is noted becomes again
-/// what it was.
+/// Like the model above, with a success after the failure. So the word that notes evidence returns
+/// to its former value.
 ///
-/// Fails when: `GenerationCounter::clear_with` doesn't ask again after it has taken a note away.
+/// Fails when: `GenerationCounter::clear_with` doesn't ask again after it has removed a note.
 #[test]
 fn a_note_that_comes_back_is_not_taken_for_the_former_one() {
     model(preemptions(2), || {
@@ -456,8 +458,8 @@ fn a_note_that_comes_back_is_not_taken_for_the_former_one() {
     });
 }
 
-/// A breaker with evidence and a call in flight. It is reset, and a call fails; meanwhile that in flight
-/// comes back.
+/// A breaker with evidence and a call in flight is reset, and a call fails. Meanwhile the call in
+/// flight ends.
 fn come_back_after_a_reset(outcome: Outcome) -> Arc<Breaker> {
     let breaker = Breaker::new(enough(3)).and_a_call_in_flight();
     breaker.fail(0);
@@ -491,7 +493,7 @@ fn the_late_success_of_an_ended_generation_takes_no_evidence_from_the_new_one() 
     });
 }
 
-/// Fails when: `GenerationCounter::clear_with` doesn't ask whose the word is.
+/// Fails when: `GenerationCounter::clear_with` doesn't check the word's generation.
 #[test]
 fn the_late_success_of_an_ended_generation_leaves_the_new_ones_note() {
     model(preemptions(3), || {
@@ -499,15 +501,15 @@ fn the_late_success_of_an_ended_generation_leaves_the_new_ones_note() {
     });
 }
 
-/// What a failure, and another after it, then weigh.
+/// The weight of one failure and of the next one.
 fn weight_of_two_failures(evidence: &Evidence) -> TripEvidence {
     fail(evidence);
     fail(evidence);
     verdict(evidence).expect("any failure is enough")
 }
 
-/// Fails when: `Baseline::learn` stores instead of exchanging, or puts logs in place without looking
-/// whether more has been learnt.
+/// Fails when: `Baseline::learn` stores instead of exchanging, or publishes logs without checking
+/// whether more was learnt.
 #[test]
 fn of_two_excursions_that_end_at_once_both_are_learnt() {
     model(preemptions(3).full(5), || {
@@ -528,7 +530,7 @@ fn of_two_excursions_that_end_at_once_both_are_learnt() {
     });
 }
 
-/// Fails when: `Baseline::logs` loads the word anew for each of its parts.
+/// Fails when: `Baseline::logs` loads the word again for each of its parts.
 #[test]
 fn evidence_is_weighed_by_one_state_of_what_is_usual() {
     model(UNBOUNDED, || {
@@ -551,8 +553,8 @@ fn evidence_is_weighed_by_one_state_of_what_is_usual() {
     });
 }
 
-/// A call that takes too long comes back while another begins, which looks whether there is evidence
-/// enough: the one call is evidence once.
+/// An overdue call ends while another call begins, whose admission judges the evidence. The one
+/// call counts as evidence once.
 fn come_back_while_another_begins(outcome: Outcome) {
     let breaker = Breaker::timed(enough(2)).and_a_call_in_flight();
     let shared = Arc::new((breaker, outcome));
@@ -569,7 +571,7 @@ fn come_back_while_another_begins(outcome: Outcome) {
     shared.0.assert_is_tripped_by(1);
 }
 
-/// Fails when: `Evidence::verdict` is told of the overdue calls before it loads the word, or loads it
+/// Fails when: `Evidence::verdict` gets the overdue calls before it loads the word, or loads it
 /// relaxed.
 #[test]
 fn a_slow_call_that_comes_back_is_evidence_once() {
@@ -578,7 +580,8 @@ fn a_slow_call_that_comes_back_is_evidence_once() {
     });
 }
 
-/// Fails when: as above.
+/// Fails when: `Evidence::verdict` gets the overdue calls before it loads the word, or loads it
+/// relaxed.
 #[test]
 fn a_slow_failure_that_comes_back_is_evidence_once() {
     model(preemptions(3), || {
@@ -586,7 +589,8 @@ fn a_slow_failure_that_comes_back_is_evidence_once() {
     });
 }
 
-/// Two failures, of which one comes from a thread that slept for long. The other one is not taken for as old.
+/// Two failures come, one of them from a thread that slept for long. The other one doesn't get the
+/// old date.
 ///
 /// Fails when: `ExcursionAge::note` stores the date instead of raising it.
 #[test]

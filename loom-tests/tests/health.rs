@@ -1,4 +1,4 @@
-//! A check of the dependency's health against the calls that wait for it, and against commands.
+//! A health check, against the calls that wait for it and against commands.
 
 use loom_tests::sync::{Arc, Ordering, fence};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
@@ -8,7 +8,7 @@ use tripcurve::__model::{
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
-/// The open time; it is whole in the units of the state word.
+/// The open time, a whole number of the state word's units.
 const OPEN_FOR: u64 = 1 << 20;
 
 /// How long calls wait for a check.
@@ -16,18 +16,18 @@ const PATIENCE: u64 = 8 * OPEN_FOR;
 
 const WISH: u64 = 64 * OPEN_FOR;
 
-/// A breaker with a task that checks its dependency, and the generation in which it is open.
+/// A breaker with a health check task, and the generation in which it is open.
 struct Checked {
     core: Core,
     generation: Generation,
 }
 
-/// Open from the beginning to `OPEN_FOR`, when a check has begun.
+/// A breaker that is open until `OPEN_FOR`, when a check has begun.
 fn checked() -> Arc<Checked> {
     checked_beside(None)
 }
 
-/// The same, perhaps with wishes.
+/// Like [`checked`], with optional parts.
 fn checked_beside(beside: Option<Box<OptionalParts>>) -> Arc<Checked> {
     let core = breaker(beside, State::Open);
     core.checks_or_init().enter();
@@ -67,7 +67,7 @@ fn settings(probe_timeout: u64) -> Settings {
 }
 
 impl Checked {
-    /// Whether the verdict of the check counted.
+    /// Reports the check's verdict. Returns whether it counted.
     fn verdict(&self, is_well: bool, nanos: u64) -> bool {
         let context = FixedContext::on_first_thread_slot(nanos);
         self.core.checked(self.generation, is_well, &context)
@@ -80,7 +80,7 @@ impl Checked {
             .is_ok()
     }
 
-    /// How long it is open beyond the time at which the check began.
+    /// How long the breaker stays open after the check began.
     fn left(&self) -> Option<u64> {
         let snapshot = self
             .core
@@ -90,7 +90,7 @@ impl Checked {
     }
 }
 
-/// A call asks after the open time, while the check succeeds.
+/// A call comes after the open time, while the check succeeds.
 ///
 /// Fails when: calls don't wait for the check.
 #[test]
@@ -109,9 +109,9 @@ fn a_call_does_not_forestall_a_health_check_that_succeeds() {
     });
 }
 
-/// The same, while it fails.
+/// A call comes after the open time, while the check fails.
 ///
-/// Fails when: see above.
+/// Fails when: calls don't wait for the check.
 #[test]
 fn a_call_does_not_forestall_a_health_check_that_fails() {
     model(preemptions(3), || {
@@ -128,9 +128,9 @@ fn a_call_does_not_forestall_a_health_check_that_fails() {
     });
 }
 
-/// A call that has lost patience asks, while the check fails at last.
+/// A call comes after the wait for the check has run out, while the check fails at last.
 ///
-/// Fails when: the verdict opens the breaker whatever its generation is.
+/// Fails when: the verdict opens the breaker in any generation.
 #[test]
 fn of_a_call_that_takes_over_and_a_late_verdict_one_counts() {
     model(preemptions(3), || {
@@ -148,9 +148,9 @@ fn of_a_call_that_takes_over_and_a_late_verdict_one_counts() {
     });
 }
 
-/// Somebody closes the breaker while the check fails.
+/// A command closes the breaker while the check fails.
 ///
-/// Fails when: see above.
+/// Fails when: the verdict opens the breaker in any generation.
 #[test]
 fn a_reset_stays_though_a_health_check_fails() {
     model(preemptions(3).full(5), || {
@@ -168,9 +168,9 @@ fn a_reset_stays_though_a_health_check_fails() {
     });
 }
 
-/// Somebody trips the breaker while the check succeeds.
+/// A command trips the breaker while the check succeeds.
 ///
-/// Fails when: the verdict lets probes through whatever the generation is.
+/// Fails when: the verdict admits probes in any generation.
 #[test]
 fn a_trip_by_hand_stays_though_a_health_check_succeeds() {
     model(preemptions(3).full(5), || {
@@ -181,7 +181,7 @@ fn a_trip_by_hand_stays_though_a_health_check_succeeds() {
                 |it: &Checked| {
                     it.verdict(true, OPEN_FOR);
                 },
-                // It is over at once, but not for this check.
+                // This open time is over at once, but the check's own is another.
                 |it: &Checked| it.core.trip(0, OPEN_FOR),
             ],
         );
@@ -189,9 +189,9 @@ fn a_trip_by_hand_stays_though_a_health_check_succeeds() {
     });
 }
 
-/// The dependency wishes to be left alone while the check succeeds.
+/// A `Retry-After` comes while the check succeeds.
 ///
-/// Fails when: the verdict lets probes through though the open time was lengthened.
+/// Fails when: the verdict admits probes although the open time was lengthened.
 #[test]
 fn a_wish_that_has_lengthened_the_open_time_is_heeded_though_a_health_check_succeeds() {
     model(preemptions(3).full(5), || {
@@ -214,9 +214,9 @@ fn a_wish_that_has_lengthened_the_open_time_is_heeded_though_a_health_check_succ
     });
 }
 
-/// One task ends as another begins.
+/// One task ends while another begins.
 ///
-/// Fails when: a task that ends takes the others with it.
+/// Fails when: a task that ends also removes the others.
 #[test]
 fn of_two_tasks_one_that_ends_leaves_the_other() {
     model(preemptions(3), || {
@@ -232,15 +232,15 @@ fn of_two_tasks_one_that_ends_leaves_the_other() {
     });
 }
 
-/// The first task that checks begins while the breaker opens. The bell is `event-listener`'s, of which loom sees
-/// nothing; its fence stands here.
+/// The first health check task begins while the breaker opens. The bell is `event-listener`'s,
+/// which loom doesn't see. A fence here stands for its fence.
 ///
 /// Fails when: `Audience::tell` has no fence.
 #[test]
 fn the_first_task_that_checks_misses_no_opening() {
     model(preemptions(3), || {
         let breaker = breaker(None, State::Closed);
-        // So that the place is there where another configuration stands, which loom can't see being made.
+        // This makes the place for a second configuration, whose creation loom can't see.
         let another = Parts {
             settings: settings(2 * PATIENCE),
             ring: ring(),
@@ -268,7 +268,7 @@ fn the_first_task_that_checks_misses_no_opening() {
     });
 }
 
-/// Two tasks begin a check, and one of them says so late. Calls wait for the later check.
+/// Two tasks begin a check, and one of them notes it late. Calls wait for the later check.
 ///
 /// Fails when: `HealthChecks::start_check` stores the time instead of raising it.
 #[test]

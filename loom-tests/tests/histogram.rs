@@ -1,5 +1,5 @@
-//! The histograms: a call is counted once, in its own turn of the ring, by threads that share them or
-//! by one that owns them; and no reader is told of a call that never was.
+//! The histograms: a call is counted once, in its own turn of the ring. Threads share the
+//! histograms, or one thread owns them. No reader sees a call that never was.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const BIN: usize = 0;
 const NEIGHBOUR: usize = 1;
 const APART: usize = Histograms::BINS_A_WORD;
 
-/// After how many turns a bucket's sequences come round.
+/// The number of turns after which a bucket's sequences repeat.
 const ROUND: u64 = 32;
 
 fn stamp(turn: u64) -> Stamp {
@@ -29,7 +29,7 @@ fn of_one_bucket() -> Histograms {
     Histograms::new(1, 2 * Histograms::BINS_A_WORD)
 }
 
-/// What is told of a turn: for each bin that has calls, how many.
+/// The bins of a turn that have calls, each with its count.
 fn told(histograms: &Histograms, turn: u64) -> Vec<(usize, u64)> {
     let mut bins = Vec::new();
     histograms.read(
@@ -40,14 +40,14 @@ fn told(histograms: &Histograms, turn: u64) -> Vec<(usize, u64)> {
     bins
 }
 
-/// A ring of one bucket, whose histogram all share, and the turn that it is in.
+/// A ring of one bucket, whose histogram all threads share, and its current turn.
 struct Turning {
     histograms: Histograms,
     turn: AtomicU64,
 }
 
 impl Turning {
-    /// Turn 1, in which there have been calls in all words.
+    /// A ring in turn 1, with calls in all words.
     fn new() -> Self {
         let turning = Self {
             histograms: of_one_bucket(),
@@ -58,7 +58,7 @@ impl Turning {
         turning
     }
 
-    /// Counts a call that ended in `turn`, if that lasts.
+    /// Counts a call that ended in `turn`, if the turn is still current.
     fn add(&self, turn: u64, bin: usize) -> bool {
         let is_current = || self.turn.load(Ordering::Acquire) == turn;
         self.histograms.add(0, stamp(turn), bin, is_current)
@@ -73,7 +73,7 @@ impl Turning {
     }
 }
 
-/// Two calls of the present turn.
+/// Two calls of the current turn.
 ///
 /// Fails when: `Histograms::add` stores a word instead of exchanging it.
 #[test]
@@ -86,11 +86,11 @@ fn of_two_calls_in_one_bin_none_is_lost() {
     });
 }
 
-/// The first two calls of a turn, of which either may empty what the turns before have left, also when
-/// the other one has counted already.
+/// The first two calls of a turn. Either may clear the previous turns' counts, even when the other
+/// has counted already.
 ///
-/// Fails when: `Histograms::sweep` doesn't look whether the bucket is still the one that it is to
-/// empty; when it looks before it reads the word.
+/// Fails when: `Histograms::sweep` doesn't check that the bucket is still the one to clear, or
+/// checks it before it reads the word.
 #[test]
 fn who_takes_a_bucket_over_leaves_the_calls_of_its_own_turn() {
     model(preemptions(4), || {
@@ -108,11 +108,11 @@ fn who_takes_a_bucket_over_leaves_the_calls_of_its_own_turn() {
     });
 }
 
-/// A call of a turn that ends, while the first call of the next one is counted.
+/// A call of an ending turn is counted while the next turn's first call is counted.
 ///
-/// Fails when: `Histograms::add` doesn't look at the header again before it replaces a word, or doesn't
-/// ask `is_current` before it replaces the header, or reads either of the two words relaxed, or stores
-/// the header; when what it writes to either isn't released.
+/// Fails when: `Histograms::add` doesn't read the header again before it replaces a word; it
+/// doesn't ask `is_current` before it replaces the header; it reads either word relaxed; it stores
+/// the header; its writes to either word don't release.
 #[test]
 fn a_call_is_counted_in_its_own_turn_or_not_at_all() {
     model(preemptions(4), || {
@@ -135,9 +135,11 @@ fn a_call_is_counted_in_its_own_turn_or_not_at_all() {
     });
 }
 
-/// The same with two calls of the newer turn, in the same word.
+/// A call of an ending turn, against two calls of the next turn in the same word.
 ///
-/// Fails when: as above.
+/// Fails when: `Histograms::add` doesn't read the header again before it replaces a word; it
+/// doesn't ask `is_current` before it replaces the header; it reads either word relaxed; it stores
+/// the header; its writes to either word don't release.
 #[test]
 fn a_late_call_takes_nothing_from_two_of_the_next_turn() {
     model(preemptions(2).full(3), || {
@@ -168,7 +170,7 @@ fn a_late_call_takes_nothing_from_two_of_the_next_turn() {
     });
 }
 
-/// A call that is late for its turn, in a word that nobody writes to before its sequence is there again.
+/// A late call uses a word that isn't written again before its sequence repeats.
 ///
 /// Fails when: `Histograms::add` takes a bucket over without `sweep`.
 #[test]
@@ -198,7 +200,7 @@ fn a_late_call_is_not_shown_when_the_sequences_come_round() {
     });
 }
 
-/// A reader of shared histograms against the first call of a turn.
+/// A reader of shared histograms, against the first call of a turn.
 ///
 /// Fails when: `Histograms::read` doesn't compare a word's sequence with the header's.
 #[test]
@@ -212,7 +214,8 @@ fn what_a_reader_is_told_of_a_turn_is_of_that_turn() {
             [
                 |turning| assert!(turning.add(2, NEIGHBOUR)),
                 |turning| {
-                    // It may miss any of them, as its turn is just ending or beginning.
+                    // The reader may miss any of the calls, because its turn is ending or
+                    // beginning.
                     let of_first = turning.told(1);
                     assert!(
                         of_first
@@ -227,12 +230,12 @@ fn what_a_reader_is_told_of_a_turn_is_of_that_turn() {
     });
 }
 
-/// Histograms that one thread owns, whose time stands still.
+/// Adds to histograms that one thread owns, at a fixed time.
 fn add_own(histograms: &Histograms, turn: u64, bin: usize) {
     assert!(histograms.add_own(0, stamp(turn), bin, || true));
 }
 
-/// The owner begins a turn while somebody reads.
+/// The owner begins a turn while a reader reads.
 ///
 /// Fails when: `Histograms::read` doesn't compare a word's sequence with the header's.
 #[test]
@@ -250,7 +253,7 @@ fn what_a_reader_is_told_of_an_owners_turn_is_of_that_turn() {
                     add_own(histograms, 2, NEIGHBOUR);
                 },
                 |histograms| {
-                    // As above, it may miss some.
+                    // The reader may miss some calls, because its turn is ending or beginning.
                     let of_first = told(histograms, 1);
                     assert!(
                         of_first
@@ -270,9 +273,9 @@ fn what_a_reader_is_told_of_an_owners_turn_is_of_that_turn() {
     });
 }
 
-/// A reader against an owner who was in another word when this sequence was there before.
+/// A reader, against an owner that used another word at this sequence's previous use.
 ///
-/// Fails when: `Histograms::add_own` doesn't empty the words.
+/// Fails when: `Histograms::add_own` doesn't clear the words.
 #[test]
 fn what_an_owner_counted_is_not_shown_when_the_sequences_come_round() {
     model(preemptions(4), || {
@@ -295,7 +298,7 @@ fn what_an_owner_counted_is_not_shown_when_the_sequences_come_round() {
     });
 }
 
-/// A thread ends, and another one gets its number and with it its histograms; or they live at the same
+/// A thread ends, and another one gets its slot and so its histograms. Or both live at the same
 /// time, and each has its own.
 ///
 /// Fails when: `ThreadSlots::give_back` doesn't release; when `ThreadSlots::take` doesn't acquire.
@@ -317,11 +320,11 @@ fn who_takes_over_a_lane_goes_on_with_the_histograms_of_the_thread_before() {
 /// Width of a bucket, in nanoseconds.
 const WIDTH: u64 = 10;
 
-/// How long calls take, in bins that are in different words.
+/// Durations of calls, in bins of different words.
 const SHORT: u64 = 600;
 const LONG: u64 = 6_000;
 
-/// A window of one bucket with histograms, under a clock that moves on.
+/// A window of one bucket with histograms, under a moving clock.
 struct Timed {
     ring: Ring,
     latencies: Latencies,
@@ -340,7 +343,7 @@ impl Timed {
         }
     }
 
-    /// Records a success, and says whether it was counted.
+    /// Records a success. Returns whether it was counted.
     fn record_now(&self, nanos: u64) -> bool {
         let took = Took {
             nanos,
@@ -356,7 +359,7 @@ impl Timed {
         self.hand.advance_to(Duration::from_nanos(tick * WIDTH));
     }
 
-    /// How many calls of either duration the window holds at `tick`; there are no others.
+    /// The number of calls of each duration in the window at `tick`. No other durations occur.
     fn told(&self, tick: u64) -> Told {
         let context = FixedContext::on_first_thread_slot(tick * WIDTH);
         let reading = ClockReading::at(context.nanos);
@@ -392,11 +395,12 @@ struct Told {
     long: u64,
 }
 
-/// A reader while a call of its tick is recorded and then one of the next tick, which takes the bucket.
+/// A reader while a call of its tick is recorded, and then one of the next tick, which takes the
+/// bucket.
 ///
-/// The reader may miss any of the calls: those of its own tick go with the bucket, and the others may
-/// come after it has passed their bin. It may be told of the next tick's: its writer has read the clock
-/// later.
+/// The reader may miss any of the calls. Calls of its own tick leave with the bucket. The others
+/// may come after it has passed their bin. It may also see the next tick's call, whose writer has
+/// read the clock later.
 ///
 /// Fails when: `Histograms::read` doesn't compare a word's sequence with the header's.
 #[test]

@@ -1,4 +1,4 @@
-//! The number and the beginning of the present generation, which two winners write in any order.
+//! The number and the begin of the current generation, which two winners write in any order.
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, race};
@@ -6,7 +6,7 @@ use tripcurve::__model::{AtomicState, Generation, History, Phase};
 
 const FIRST: Generation = Generation::FIRST;
 
-/// Two transitions one after the other, whose winners write their history in any order.
+/// Two transitions follow each other. Their winners write their history in any order.
 ///
 /// Fails when: `Stamped::update` doesn't ask `is_current`.
 #[test]

@@ -1,5 +1,5 @@
-//! The calls in flight that are watched: each has a place of its own until it comes back, and who comes
-//! back takes no other's note away.
+//! The watched calls in flight: each has its own place until it ends. A call that ends never
+//! removes another call's note.
 
 use loom_tests::sync::Arc;
 use loom_tests::{model, preemptions, race};
@@ -10,15 +10,15 @@ const FIRST: Generation = Generation::FIRST;
 const LIMIT: u64 = 40;
 const WINDOW: u64 = 400;
 
-/// When calls begin that look for a place at the same end first. When the notes are thinned out, these
-/// stay, and one that began at `LIGHT` goes.
+/// The begins of calls that look for a place at the same end first. When the notes are thinned out,
+/// these stay, and one that began at `LIGHT` is removed.
 const BEGIN: [u64; 2] = [1, 5];
 const LIGHT: u64 = 3;
 
-/// When calls begin whose predecessors have left the window.
+/// The begin of calls whose predecessors have left the window.
 const LATER: u64 = 800;
 
-/// As it is before any call: under loom there are two places, and all calls are watched.
+/// A new `InFlight`. Under loom it has two places and watches all calls.
 fn in_flight() -> InFlight {
     InFlight::new(Watch {
         limit: LIMIT,
@@ -39,14 +39,14 @@ fn watch_in(generation: Generation, in_flight: &InFlight, begin: u64) -> Option<
     )
 }
 
-/// The call that began then comes back to its place, if it has one.
+/// The call with this begin ends, and gives its place back if it has one.
 fn come_back(in_flight: &InFlight, place: Option<u32>, begin: u64) {
     if let Some(place) = place {
         in_flight.unwatch(place, FIRST, begin);
     }
 }
 
-/// How many are overdue when those are that began at `begin` and before.
+/// The number of overdue calls when those that began up to `begin` are overdue.
 fn overdue(in_flight: &InFlight, begin: u64) -> u64 {
     in_flight.overdue(FIRST, begin + LIMIT + 1)
 }
@@ -73,10 +73,10 @@ fn two_calls_that_are_watched_at_once_have_a_place_each() {
     });
 }
 
-/// Two calls have hung until they left the window, and come back when one of the places may be that of
-/// a newer call already.
+/// Two calls have hung until they left the window. They end when one of the places may already
+/// belong to a newer call.
 ///
-/// Fails when: `InFlight::unwatch` doesn't look whose note it is; when it stores instead of exchanging.
+/// Fails when: `InFlight::unwatch` doesn't check whose note it is, or stores instead of exchanging.
 #[test]
 fn who_comes_back_to_a_place_that_has_become_anothers_takes_nothing_away() {
     model(preemptions(4), || {
@@ -96,17 +96,17 @@ fn who_comes_back_to_a_place_that_has_become_anothers_takes_nothing_away() {
             ],
         );
         let in_flight = &shared.0;
-        // It has no place if both places changed just when it was about to take them.
+        // The newer call has no place if both places changed just when it was about to take them.
         assert_eq!(overdue(in_flight, LATER) > 0, newer.is_some());
         come_back(in_flight, newer, LATER);
         assert_eq!(overdue(in_flight, LATER), 0);
     });
 }
 
-/// Both places are taken, a third call gives one of the notes up and the other more weight, and the call
-/// of that one comes back.
+/// Both places are taken. A third call removes one of the notes and gives the other more weight.
+/// Meanwhile the call of that other note ends.
 ///
-/// Fails when: `InFlight::unwatch` leaves a note that has changed; when `InFlight::thin_out` stores
+/// Fails when: `InFlight::unwatch` leaves a note that has changed; `InFlight::thin_out` stores
 /// instead of exchanging.
 #[test]
 fn a_call_that_comes_back_while_the_notes_are_thinned_out_stays_away() {
@@ -128,16 +128,17 @@ fn a_call_that_comes_back_while_the_notes_are_thinned_out_stays_away() {
         let (in_flight, places) = &*shared;
         assert!(third.is_some());
         come_back(in_flight, places[1], LIGHT);
-        // By itself, or for two.
+        // The note counts for one call or for two.
         assert!((1..=2).contains(&overdue(in_flight, BEGIN[1])));
         come_back(in_flight, third, BEGIN[1]);
         assert_eq!(overdue(in_flight, BEGIN[1]), 0);
     });
 }
 
-/// Four calls ask for two places, and all come back.
+/// Four calls want two places, and all of them end.
 ///
-/// Fails when: as above.
+/// Fails when: `InFlight::unwatch` leaves a note that has changed; `InFlight::thin_out` stores
+/// instead of exchanging.
 #[test]
 fn of_calls_that_come_and_go_none_stays_behind() {
     model(preemptions(2).full(3), || {
@@ -164,8 +165,8 @@ fn of_calls_that_come_and_go_none_stays_behind() {
     });
 }
 
-/// Calls of a generation that is over have both places. A call of the next one takes one of them,
-/// while a reader looks for calls that are overdue.
+/// Calls of an ended generation have both places. A call of the next generation takes one of them,
+/// while a reader looks for overdue calls.
 fn read_while_a_place_changes(begins: [u64; 2], read: Generation, at: u64) {
     let in_flight = in_flight();
     for _ in 0..2 {
@@ -192,8 +193,8 @@ fn a_call_is_not_overdue_by_the_beginning_of_the_one_before_it() {
     });
 }
 
-/// Fails when: `Place::began` doesn't look at the note again, or is without its fence; when
-/// `Place::take` is without its fence.
+/// Fails when: `Place::began` doesn't read the note again, or has no fence; `Place::take` has no
+/// fence.
 #[test]
 fn a_call_is_not_overdue_by_the_beginning_of_the_one_after_it() {
     model(preemptions(4), || {

@@ -1,5 +1,5 @@
-//! The log of transitions and its one teller: each transition is told once and in order, by whoever
-//! is at hand, and nobody waits.
+//! The log of transitions and its one teller: each transition is told once and in order, by any
+//! thread, and no thread waits.
 
 use std::sync::Mutex;
 
@@ -22,10 +22,10 @@ fn entry(generation: u64) -> LogEntry {
     }
 }
 
-/// What a listener has heard: generations, and how many it missed before each.
+/// The generations that a listener has heard, each with the number missed before it.
 ///
-/// A std lock, which loom doesn't see: only the teller listens, and there is one at a time, which
-/// `Listening::turn` checks.
+/// It has a std lock, which loom doesn't see. Only the teller listens, and `Listening::turn` checks
+/// that there is one at a time.
 struct Listening {
     listeners: Option<Box<Listeners>>,
     heard: Arc<Heard>,
@@ -78,7 +78,7 @@ impl Listening {
     }
 }
 
-/// Two winners that come to tell in any order.
+/// Two winners tell their transitions in any order.
 ///
 /// Fails when: a fence in `Listeners::tell` is removed; when the turn is taken without an exchange.
 #[test]
@@ -96,20 +96,20 @@ fn two_winners_are_told_once_and_in_order() {
     });
 }
 
-/// Two threads may tell one transition each. What a listener did for the first it finds done at the second,
-/// though the listener itself orders nothing.
+/// Two threads may tell one transition each. At the second transition, the listener sees its own
+/// work for the first, although it orders nothing itself.
 ///
 /// Fails when: `Listeners::tell` takes the turn without Acquire, or gives it back without Release.
 #[test]
 fn a_listener_finds_what_it_did_for_the_transition_before() {
     model(preemptions(3), || {
         let last = Arc::new(AtomicU64::new(0));
-        // A panic would not leave the listener.
+        // A panic in the listener would not get out of it.
         let found = std::sync::Arc::new(Mutex::new(Vec::new()));
         let listener = {
             let (last, found) = (Arc::clone(&last), std::sync::Arc::clone(&found));
             std::sync::Arc::new(move |transition: &Transition| {
-                // Relaxed, both: the turn is to order it.
+                // Relaxed, both: the turn must order them.
                 found.lock().unwrap().push(last.load(Ordering::Relaxed));
                 last.store(transition.generation(), Ordering::Relaxed);
             })
@@ -126,7 +126,7 @@ fn a_listener_finds_what_it_did_for_the_transition_before() {
     });
 }
 
-/// Three, of whom one has two to tell.
+/// Three threads tell transitions, and one of them may have two to tell.
 ///
 /// Fails when: a teller that stops doesn't look again after it has given the turn back.
 #[test]
@@ -145,10 +145,10 @@ fn three_transitions_by_three_threads_are_told_once_and_in_order() {
     });
 }
 
-/// A winner that is held up, while half a log of later transitions goes by (the log is six long
-/// here). It may come in time after all; then nothing is missed.
+/// A winner is delayed while half a log of later transitions passes. (The log has six places here.)
+/// If it still comes in time, no transition is missed.
 ///
-/// Fails when: a transition that was passed over is told by its late winner.
+/// Fails when: a late winner tells a transition that was passed over.
 #[test]
 fn a_winner_that_is_held_up_is_told_in_time_or_counted_as_missed() {
     model(preemptions(2), || {
@@ -164,7 +164,7 @@ fn a_winner_that_is_held_up_is_told_in_time_or_counted_as_missed() {
                 },
             ],
         );
-        // Told or counted, each once, in order.
+        // Each transition is told or counted once, in order.
         let mut next = 1;
         for (generation, missed) in listening.told() {
             assert_eq!(generation, next + missed, "{:?}", listening.told());
@@ -176,10 +176,10 @@ fn a_winner_that_is_held_up_is_told_in_time_or_counted_as_missed() {
     });
 }
 
-/// More transitions than the log has places, while one may be in the middle of being told. The
-/// latest that finds no place is kept, and read whole or not at all.
+/// More transitions come than the log has places, while one may be in the middle of being told. The
+/// latest without a place is kept, and is read whole or not at all.
 ///
-/// Fails when: what finds no place in the log is dropped.
+/// Fails when: a transition without a place in the log is dropped.
 #[test]
 fn of_those_that_find_no_place_the_latest_is_told() {
     model(preemptions(1).full(2), || {
@@ -205,8 +205,8 @@ fn of_those_that_find_no_place_the_latest_is_told() {
     });
 }
 
-/// One more transition than the log has places, while the first is being told. Those that have found a place
-/// are told, though the teller may first find the one that has not.
+/// One more transition comes than the log has places, while the first is being told. The
+/// transitions with a place are told, even if the teller first finds the one without.
 ///
 /// Fails when: `Slot::generation` doesn't acquire.
 #[test]
@@ -232,10 +232,10 @@ fn those_that_have_found_a_place_are_not_passed_over() {
     });
 }
 
-/// A reader of the place for the latest, while a later one is written over it.
+/// A reader of the place for the latest transition, while a later one overwrites it.
 ///
-/// Fails when: `Slot::read_late` doesn't look at the stamp again; when one of the two fences of the
-/// slot is removed.
+/// Fails when: `Slot::read_late` doesn't read the stamp again; one of the slot's two fences is
+/// removed.
 #[test]
 fn an_entry_that_is_being_overwritten_is_read_whole_or_not_at_all() {
     model(preemptions(3), || {

@@ -1,5 +1,5 @@
-//! Open times that grow: of what happens at once, each recovery that has failed counts once, and none that
-//! has not.
+//! Growing open times: among concurrent events, each failed recovery counts once, and nothing else
+//! counts.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tripcurve::__model::{
 use tripcurve::recovery::{Backoff, Jitter};
 use tripcurve::{Outcome, State, TripPolicy};
 
-/// The first open time; it is whole in the units that it is noted in.
+/// The first open time, a whole number of the units in which it is noted.
 const FIRST: u64 = 1 << 20;
 
 fn times() -> OpenTimes {
@@ -21,7 +21,7 @@ fn times() -> OpenTimes {
     OpenTimes::new(backoff)
 }
 
-/// A breaker that trips on a failure, and closes when so many probes have succeeded.
+/// A breaker that trips on one failure, and closes after `probes` successful probes.
 fn core(probes: u32) -> Core {
     let settings = Settings {
         name: "model".into(),
@@ -60,14 +60,14 @@ fn call(core: &Core, outcome: Outcome, nanos: u64) {
     }
 }
 
-/// How long the breaker is open that has just opened, or opens now.
+/// The open time of a breaker that has just opened, or that opens now.
 fn opens_for(core: &Core, nanos: u64) -> u64 {
     call(core, Outcome::Failure, nanos);
     let left = core.snapshot(&at(nanos)).remaining_open();
     u64::try_from(left.expect("it is open").as_nanos()).unwrap()
 }
 
-/// A breaker that has closed at `2 * FIRST`, after one failed recovery.
+/// A breaker that closed at `3 * FIRST`, after one failed recovery.
 fn closed_after_one_failed() -> Core {
     let core = core(1);
     call(&core, Outcome::Failure, 0);
@@ -77,9 +77,9 @@ fn closed_after_one_failed() -> Core {
     core
 }
 
-/// Two threads that both find reason to trip, soon after a recovery.
+/// Two threads both find a reason to trip, soon after a recovery.
 ///
-/// Fails when: the opening is noted by whoever would open.
+/// Fails when: a thread that doesn't win notes an opening.
 #[test]
 fn of_two_trips_one_counts() {
     model(preemptions(1).full(2), || {
@@ -88,14 +88,14 @@ fn of_two_trips_one_counts() {
         race(&core, [fail, fail]);
         let open = core.snapshot(&at(3 * FIRST)).remaining_open();
         assert_eq!(open, Some(Duration::from_nanos(4 * FIRST)));
-        // Its probe fails as well.
+        // The probe after this opening fails, too.
         assert_eq!(opens_for(&core, 7 * FIRST), 8 * FIRST);
     });
 }
 
-/// A trip, soon after a recovery, and a reset.
+/// A trip and a reset come soon after a recovery.
 ///
-/// Fails when: a reset forgets the openings only after it, or only before it.
+/// Fails when: a reset clears the openings only after its state change, or only before it.
 #[test]
 fn a_trip_before_a_reset_counts_nothing_after_it() {
     model(preemptions(2), || {
@@ -118,9 +118,9 @@ fn a_trip_before_a_reset_counts_nothing_after_it() {
     });
 }
 
-/// A probe that was overdue fails while the one that took its place succeeds.
+/// An overdue probe fails while the probe that took its place succeeds.
 ///
-/// Fails when: the opening is noted by whoever would open.
+/// Fails when: a thread that doesn't win notes an opening.
 #[test]
 fn a_late_failure_of_a_breaker_that_closes_is_no_failed_recovery() {
     model(preemptions(2), || {
@@ -150,7 +150,7 @@ fn settle(core: &Core, ticket: Ticket, outcome: Outcome) {
 
 /// Two probes fail.
 ///
-/// Fails when: the opening is noted by whoever would open.
+/// Fails when: a thread that doesn't win notes an opening.
 #[test]
 fn of_two_probes_that_fail_one_counts() {
     model(preemptions(2), || {

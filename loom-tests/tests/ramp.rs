@@ -1,5 +1,5 @@
-//! The ramp of an adaptive recovery: its share is exact whoever asks, each round is ended once, and what
-//! comes late changes nothing.
+//! The ramp of an adaptive recovery: its share is exact for any callers, each round ends once, and
+//! late reports change nothing.
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
@@ -10,7 +10,7 @@ use tripcurve::__model::{
 
 const FIRST: Generation = Generation::FIRST;
 
-/// Nanoseconds from one call to the next: a hundred a second.
+/// Nanoseconds between two calls: a hundred calls per second.
 const SPACING: u64 = 10_000_000;
 
 /// Longer than a round.
@@ -24,7 +24,7 @@ fn half() -> Round {
     Round::first(Share::nearest(0.5), RampMode::Fast)
 }
 
-/// A round that one good call more makes clean.
+/// A round that one more good call makes clean.
 fn almost_clean() -> Round {
     Round { good: 3, ..half() }
 }
@@ -63,9 +63,9 @@ fn round(state: &AtomicState) -> Round {
     }
 }
 
-/// Two callers ask a ramp that lets half of the calls through.
+/// Two callers ask a ramp that admits half of the calls.
 ///
-/// Fails when: the sum of the shares is read and then stored.
+/// Fails when: the sum of the shares is loaded and then stored.
 #[test]
 fn of_two_that_ask_for_a_half_one_is_let_through() {
     model(UNBOUNDED, || {
@@ -75,10 +75,10 @@ fn of_two_that_ask_for_a_half_one_is_let_through() {
     });
 }
 
-/// Two calls come back, each of which makes the round clean.
+/// Two calls end, and each of them makes the round clean.
 ///
-/// Fails when: reports of an earlier round count, or who is about to begin a round moves the beginning of
-/// the present one.
+/// Fails when: reports of an earlier round count; a thread that is about to begin a round moves the
+/// begin of the current one.
 #[test]
 fn two_reports_that_both_complete_a_round_end_it_once() {
     model(UNBOUNDED, || {
@@ -122,9 +122,9 @@ fn a_failure_belongs_to_its_round_or_changes_nothing() {
     });
 }
 
-/// Somebody who sees the next round ends it at once, if it seems to have begun long ago.
+/// A thread that sees the next round ends it at once if it seems to have begun long ago.
 ///
-/// Fails when: the beginning of a round is noted after the round was begun.
+/// Fails when: the begin of a round is noted after the round was begun.
 #[test]
 fn who_sees_a_round_sees_when_it_began() {
     model(UNBOUNDED, || {
@@ -148,7 +148,7 @@ fn who_sees_a_round_sees_when_it_began() {
     });
 }
 
-/// A call of a ramp comes back while the ramp is ended, and another one begins.
+/// A call of a ramp ends while the ramp is ended and another one begins.
 ///
 /// Fails when: reports of an earlier generation count.
 #[test]
@@ -171,7 +171,7 @@ fn a_report_of_an_earlier_ramp_changes_nothing() {
 
 /// Two callers find that no call has reported.
 ///
-/// Fails when: a generation is left that is over.
+/// Fails when: a thread ends a ramp of an ended generation.
 #[test]
 fn of_two_that_end_a_ramp_one_does() {
     model(UNBOUNDED, || {
@@ -208,9 +208,9 @@ fn report_at((state, ramp): &(AtomicState, Ramp), now: u64) {
     ramp.report(state, report, OPEN);
 }
 
-/// A report makes a round clean, but sleeps until another ramp has come to its second round.
+/// A report makes a round clean, but sleeps until another ramp is in its second round.
 ///
-/// Fails when: `Ramp::report` stores the beginning of the next round instead of raising it.
+/// Fails when: `Ramp::report` stores the begin of the next round instead of raising it.
 #[test]
 fn a_report_that_slept_makes_no_later_round_older() {
     model(preemptions(2), || {
@@ -233,7 +233,8 @@ fn a_report_that_slept_makes_no_later_round_older() {
     });
 }
 
-/// Two calls come back that took unequally long. The ramp waits for its calls as long as the slower one asks for.
+/// Two calls of different durations end. The ramp then waits for its calls as long as the slower
+/// one needs.
 ///
 /// Fails when: `Ramp::learn` stores instead of raising.
 #[test]

@@ -1,11 +1,11 @@
-//! Another configuration while calls run: no trip is lost, no call reaches a window that isn't its own, and
-//! one alone ends a generation.
+//! Reconfiguration while calls run: no trip is lost, and no call reaches another window than its
+//! own. Only one thread ends a generation.
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    Core, CountRing, FixedContext, Mode, Parts, Probes, Reconfigured, Ring, Settings, Switch,
-    ThreadSlot, Ticket, TimeRing, Timing,
+    Core, CountRing, FixedContext, Parts, Probes, Reconfigured, Ring, Settings, Switch, ThreadSlot,
+    Ticket, TimeRing, Timing,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -21,7 +21,7 @@ fn settings(policy: impl Into<TripPolicy>, probes: u32, open_for: u64) -> Settin
     }
 }
 
-/// Two buckets of so many nanoseconds.
+/// Two buckets of `width` nanoseconds each.
 fn buckets_of(width: u64) -> Ring {
     Ring::Time(TimeRing::new(width, 2, 1, false))
 }
@@ -38,7 +38,7 @@ fn core(policy: impl Into<TripPolicy>) -> Core {
         State::Closed,
         0,
     );
-    // Makes the place where another configuration will stand, which loom can't see being made.
+    // This makes the place for a second configuration, whose creation loom can't see.
     core.checks_or_init();
     core
 }
@@ -72,15 +72,16 @@ fn fail(core: &Core) {
     call(core, Outcome::Failure, 5);
 }
 
-/// A failure is recorded while a policy comes for which it is one too many.
+/// A failure is recorded while a stricter policy comes, for which it is one too many.
 ///
-/// Fails when: `Core::judge_by_the_new` doesn't meet the run; when it judges nothing; when
-/// `View::record_failure` judges by the settings that it has begun with.
+/// Fails when: `Core::judge_by_the_new` doesn't meet the run; it judges nothing;
+/// `View::record_failure` judges by the settings that it began with.
 #[test]
 fn of_a_failure_and_a_stricter_policy_no_trip_is_lost() {
     model(preemptions(3), || {
         let core = Arc::new(core(TripPolicy::failure_count(5)));
-        // So that other settings are known already, as to all but the first reconfiguration they are.
+        // A first reconfiguration, so the breaker already has other settings, as in every later
+        // one.
         core.reconfigure(parts(TripPolicy::failure_count(4), 10), &at(5));
         fail(&core);
         race(
@@ -94,7 +95,7 @@ fn of_a_failure_and_a_stricter_policy_no_trip_is_lost() {
     });
 }
 
-/// In a count window no trip is lost either. The failures aren't in a row, so the window is read.
+/// In a count window, no trip is lost either. The failures aren't in a row, so the window is read.
 ///
 /// Fails when: `GenerationCounter::meet` doesn't acquire.
 #[test]
@@ -124,9 +125,10 @@ fn of_a_failure_among_the_last_calls_and_a_stricter_policy_no_trip_is_lost() {
     });
 }
 
-/// The same when it is the breaker's first reconfiguration.
+/// A failure is recorded while the breaker's first reconfiguration brings a stricter policy.
 ///
-/// Fails when: as the one before.
+/// Fails when: `Core::judge_by_the_new` doesn't meet the run; it judges nothing;
+/// `View::record_failure` judges by the settings that it began with.
 #[test]
 fn of_a_failure_and_the_first_stricter_policy_no_trip_is_lost() {
     model(preemptions(3), || {
@@ -142,9 +144,9 @@ fn of_a_failure_and_the_first_stricter_policy_no_trip_is_lost() {
     });
 }
 
-/// A failure trips while a window comes that has another shape.
+/// A failure trips while a window of another shape comes.
 ///
-/// Fails when: `Core::align` enters a new generation whatever the state is.
+/// Fails when: `Core::align` enters a new generation in any state.
 #[test]
 fn a_trip_is_not_undone_by_another_window() {
     model(preemptions(2), || {
@@ -166,7 +168,8 @@ fn a_trip_is_not_undone_by_another_window() {
         let (core, _) = &*shared;
         let snapshot = core.snapshot(&at(5));
         match (snapshot.state(), snapshot.generation()) {
-            // The breaker trips before the window comes, or the window has taken over both failures.
+            // The breaker trips before the window comes, or the window has taken over both
+            // failures.
             (State::Open, 1 | 2) => {}
             (State::Closed, 1) => assert_eq!(snapshot.failures(), 1, "one came too late"),
             other => panic!("{other:?}"),
@@ -176,16 +179,18 @@ fn a_trip_is_not_undone_by_another_window() {
 
 /// A failure is recorded while a window of another size comes, for which it is one too many.
 ///
-/// Fails when: `Core::reconfigure_to` doesn't judge what a window has taken over; when a call of the generation
-/// that was taken over is still counted, and so undoes what was taken over.
+/// Fails when: `Core::reconfigure_to` doesn't judge the calls that a window has taken over; a call
+/// of the former generation is still counted, and so destroys the calls that were taken over.
 #[test]
 fn a_window_of_another_size_holds_the_former_calls_and_no_trip_is_lost() {
     model(preemptions(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(2)));
-        // So that other settings are known already, as to all but the first reconfiguration they are.
+        // A first reconfiguration, so the breaker already has other settings, as in every later
+        // one.
         core.reconfigure(parts(TripPolicy::failure_count(2), 15), &at(5));
         fail(&core);
-        // A bucket later, so that calls of the former generation are counted where what was taken over is.
+        // One bucket later. So calls of the former generation would be counted in the buckets that
+        // were taken over.
         race(
             &core,
             [
@@ -231,9 +236,9 @@ fn a_window_of_another_size_holds_no_call_from_before_a_command() {
     });
 }
 
-/// A bucket is about to be replaced by one of the next turn, when another policy comes.
+/// A bucket is about to be replaced by one of the next turn when another policy comes.
 ///
-/// Fails when: `Ring::same_config` says no.
+/// Fails when: `Ring::same_config` returns `false`.
 #[test]
 fn a_call_in_a_bucket_that_rotates_is_counted_once_in_a_window_that_is_kept() {
     model(preemptions(3), || {
@@ -257,9 +262,10 @@ fn a_call_in_a_bucket_that_rotates_is_counted_once_in_a_window_that_is_kept() {
     });
 }
 
-/// The same when a window of another shape comes. What is called after it has come is counted.
+/// A bucket is about to be replaced when a window of another shape comes. Calls after the new
+/// window are counted.
 ///
-/// Fails when: `AtomicState::change_window` doesn't say that calls are to look where they are counted; when
+/// Fails when: `AtomicState::change_window` doesn't tell calls to check which window counts them;
 /// `Core::align` enters no new generation.
 #[test]
 fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alone() {
@@ -273,7 +279,8 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
             [
                 |(core, come, earlier): &(Core, AtomicU64, Ticket)| {
                     core.record(*earlier, Outcome::Success, None, &at(25));
-                    // Acquire: pairs with the Release below.
+                    // Acquire: pairs with the Release store of `come` below. Without it, the call
+                    // might not see the new window although it began after it.
                     let has_come = come.load(Ordering::Acquire);
                     call(core, Outcome::Success, 25);
                     has_come
@@ -281,7 +288,8 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
                 |(core, come, _)| {
                     let begun = core.reconfigure(parts(TripPolicy::failure_count(5), 20), &at(25));
                     assert_eq!(begun, Reconfigured::WindowResized);
-                    // Release: pairs with the Acquire above.
+                    // Release: pairs with the Acquire load of `come` above. Without it, that call
+                    // might not see the new window although it began after it.
                     come.store(1, Ordering::Release);
                     0
                 },
@@ -291,7 +299,7 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
         let snapshot = core.snapshot(&at(25));
         assert_eq!(snapshot.generation(), 1);
         let counted = snapshot.successes();
-        // What has ended before the window came may be in it; what began after it came is.
+        // A call that ended before the new window may be in it. A call that began after it is.
         assert!(
             (has_come..=2).contains(&counted),
             "{counted} calls are counted"
@@ -301,10 +309,10 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
     });
 }
 
-/// Every other call fails, while a window of another shape comes. Between its two steps successes are counted in the
-/// former window.
+/// Every other call fails while a window of another shape comes. Between the two steps of the
+/// change, successes are counted in the former window.
 ///
-/// Fails when: `Present::closed_in` doesn't look in which window calls are counted.
+/// Fails when: `Present::closed_in` doesn't check in which window calls are counted.
 #[test]
 fn failures_are_not_judged_without_the_successes_beside_them() {
     model(preemptions(2), || {
@@ -329,7 +337,7 @@ fn failures_are_not_judged_without_the_successes_beside_them() {
     });
 }
 
-/// The only probe comes back while a recovery comes that has two.
+/// The only probe ends while a recovery with two probes comes.
 ///
 /// Fails when: `Core::align` changes a state that it hasn't seen.
 #[test]
@@ -368,9 +376,10 @@ fn of_a_probes_result_and_another_recovery_one_ends_the_generation() {
     });
 }
 
-/// Two configurations come at once, one with another window, in which a call is then counted.
+/// Two configurations come at once, one of them with another window, in which a call is then
+/// counted.
 ///
-/// Fails when: `Core::publish` replaces what it hasn't seen.
+/// Fails when: `Core::publish` replaces a configuration that it hasn't seen.
 #[test]
 fn of_two_configurations_at_once_one_is_there_as_a_whole() {
     model(preemptions(2), || {
@@ -406,8 +415,8 @@ fn of_two_configurations_at_once_one_is_there_as_a_whole() {
     });
 }
 
-/// With breakers that are enabled or not.
-fn switched(mode: Mode) -> Parts {
+/// Parts with this switch mode.
+fn switched(mode: Option<State>) -> Parts {
     let settings = Settings {
         switch: Switch {
             mode,
@@ -420,7 +429,7 @@ fn switched(mode: Mode) -> Parts {
 
 /// A failure trips the breaker while it is switched off.
 ///
-/// Fails when: `Held::next` switches off only what is closed.
+/// Fails when: `Held::next` switches off only a closed breaker.
 #[test]
 fn a_breaker_that_trips_while_it_is_switched_off_is_off() {
     model(preemptions(3), || {
@@ -430,20 +439,20 @@ fn a_breaker_that_trips_while_it_is_switched_off_is_off() {
         race(
             &core,
             [fail, |core| {
-                let came = core.reconfigure(switched(Mode::Disabled), &at(5));
+                let came = core.reconfigure(switched(Some(State::Disabled)), &at(5));
                 assert_eq!(came, Reconfigured::StateChanged(State::Disabled));
             }],
         );
         assert_eq!(core.state(), State::Disabled);
-        core.reconfigure(switched(Mode::Normal), &at(5));
+        core.reconfigure(switched(None), &at(5));
         assert_eq!(core.state(), State::Closed);
     });
 }
 
-/// One switches the breaker off while another one switches it on, or to measure only.
+/// One thread switches the breaker off while another switches it on, or to measure only.
 ///
-/// Fails when: `Core::switch_over` doesn't look for later settings.
-fn the_state_is_that_of_the_latest_of(others: Mode, preempted: usize) {
+/// Fails when: `Core::switch_over` doesn't check for later settings.
+fn the_state_is_that_of_the_latest_of(others: Option<State>, preempted: usize) {
     model(preemptions(preempted), move || {
         let core = Arc::new(core(TripPolicy::failure_count(2)));
         core.reconfigure(parts(TripPolicy::failure_count(2), 10), &at(5));
@@ -451,8 +460,8 @@ fn the_state_is_that_of_the_latest_of(others: Mode, preempted: usize) {
         race(
             &shared,
             [
-                |(core, _): &(Arc<Core>, Mode)| {
-                    core.reconfigure(switched(Mode::Disabled), &at(5));
+                |(core, _): &(Arc<Core>, Option<State>)| {
+                    core.reconfigure(switched(Some(State::Disabled)), &at(5));
                 },
                 |(core, mode)| {
                     core.reconfigure(switched(*mode), &at(5));
@@ -461,21 +470,21 @@ fn the_state_is_that_of_the_latest_of(others: Mode, preempted: usize) {
         );
         let (core, _) = &*shared;
         let state = core.state();
-        let is_off = core.reconfigure(switched(Mode::Disabled), &at(5));
+        let is_off = core.reconfigure(switched(Some(State::Disabled)), &at(5));
         if is_off == Reconfigured::Unchanged {
             assert_eq!(state, State::Disabled);
         } else {
-            assert_eq!(state, others.rest().state());
+            assert_eq!(state, others.unwrap_or(State::Closed));
         }
     });
 }
 
 #[test]
 fn of_two_that_switch_a_breaker_off_and_on_the_latest_holds() {
-    the_state_is_that_of_the_latest_of(Mode::Normal, 3);
+    the_state_is_that_of_the_latest_of(None, 3);
 }
 
 #[test]
 fn of_two_that_switch_a_breaker_off_in_two_ways_the_latest_holds() {
-    the_state_is_that_of_the_latest_of(Mode::MetricsOnly, 3);
+    the_state_is_that_of_the_latest_of(Some(State::MetricsOnly), 3);
 }

@@ -1,12 +1,12 @@
-//! Breakers by key: how long one stays, against who looks it up.
+//! Breakers by key: eviction, against lookups.
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use std::sync::OnceLock;
 use tripcurve::__model::{AtKey, Counted, EvictOutcome, RegistryEntry, find_or_make};
 
-/// An atomic of this model's own, with a scheduling point before each load, as `src/sync` has for
-/// tripcurve's (see the crate's documentation).
+/// An atomic of this model, with a scheduling point before each load, like tripcurve's own in
+/// `src/sync`. The documentation of the `loom-tests` crate says why.
 #[derive(Debug)]
 struct Word {
     word: AtomicU64,
@@ -30,14 +30,14 @@ impl Word {
     }
 }
 
-/// What stands for a breaker: how many failures it has counted.
+/// Stands for a breaker. It only counts failures.
 #[derive(Debug)]
 struct Breaker {
     failures: Word,
     handles: Word,
 }
 
-/// A handle to it, counted with the orderings that the standard library's `Arc` has, and no others.
+/// A handle to the breaker, counted with exactly the orderings of the standard library's `Arc`.
 #[derive(Debug)]
 struct Handle(std::sync::Arc<Breaker>);
 
@@ -54,19 +54,19 @@ impl Handle {
     }
 
     fn fail(&self) {
-        // Relaxed: the model asks whether the handles order it.
+        // Relaxed: the model tests whether the handles order it.
         self.0.failures.word.fetch_add(1, Ordering::Relaxed);
     }
 
     fn is_evictable(&self) -> bool {
-        // Relaxed: as above.
+        // Relaxed: the model tests whether the handles order it.
         self.0.failures.load(Ordering::Relaxed) == 0
     }
 }
 
 impl Clone for Handle {
     fn clone(&self) -> Self {
-        // Relaxed: as `Arc::clone`.
+        // Relaxed: like `Arc::clone`.
         self.0.handles.word.fetch_add(1, Ordering::Relaxed);
         Self(std::sync::Arc::clone(&self.0))
     }
@@ -74,22 +74,25 @@ impl Clone for Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // Release: as `Arc`'s.
+        // Release: like the drop of an `Arc`. It pairs with the Acquire in `retire`, which must see
+        // the work done with this handle.
         self.0.handles.word.fetch_add(u64::MAX, Ordering::Release);
     }
 }
 
 impl Counted for Handle {
     fn count(&self) -> usize {
-        // Relaxed: as `Arc::strong_count`.
+        // Relaxed: like `Arc::strong_count`.
         usize::try_from(self.0.handles.load(Ordering::Relaxed)).unwrap()
     }
 }
 
-/// A map with one key, whose entry is replaced by compare-exchange, as papaya's are. Nothing that was in it
-/// is freed before the model ends, as papaya frees nothing that a guard may still see.
+/// A map with one key. A compare-exchange replaces its entry, like papaya's.
+///
+/// Nothing that was in it is freed before the model ends. papaya frees nothing that a guard may
+/// still see, either.
 struct Map {
-    /// The number of the place that is there; 0 for none.
+    /// The number of the entry in the map, or 0 for none.
     there: Word,
     places: [OnceLock<RegistryEntry<Handle>>; 4],
     made: AtomicU64,
@@ -109,10 +112,10 @@ impl Map {
         self.places[index].get().unwrap()
     }
 
-    /// The breaker of the key and whether this call has made it.
+    /// The key's breaker, and whether this call has made it.
     fn of(&self) -> (Handle, bool) {
         let make = || {
-            // Relaxed: each number is given once.
+            // Relaxed: only uniqueness counts, and each number is given once.
             let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
             RegistryEntry::new(Handle::new(), number)
         };
@@ -120,7 +123,7 @@ impl Map {
         (handle, number.is_some())
     }
 
-    /// As the registry does beyond its capacity; says whether the breaker is gone.
+    /// Evicts as the registry does beyond its capacity. Returns whether the breaker is gone.
     fn evict(&self) -> bool {
         let Some(place) = self.get() else {
             return false;
@@ -135,7 +138,8 @@ impl Map {
 
 impl AtKey<Handle> for Map {
     fn get(&self) -> Option<&RegistryEntry<Handle>> {
-        // Acquire: as papaya's.
+        // Acquire: like papaya's load. It pairs with the Release in `put`. Without it, the entry
+        // might not be visible yet.
         match self.there.load(Ordering::Acquire) {
             0 => None,
             number => Some(self.place(number)),
@@ -146,7 +150,8 @@ impl AtKey<Handle> for Map {
         let number = place.number();
         let index = usize::try_from(number - 1).unwrap();
         self.places[index].set(place).unwrap();
-        // Release, Acquire: as papaya's.
+        // Release, Acquire: like papaya's exchange. Release pairs with the Acquire loads of `get`
+        // and of this exchange. Without them, another thread's entry might not be visible yet.
         let put = self
             .there
             .word
@@ -155,7 +160,8 @@ impl AtKey<Handle> for Map {
     }
 
     fn take_away(&self, number: u64) {
-        // Release, Relaxed: as papaya's. If it fails, another has taken it away.
+        // Release, Relaxed: like papaya's removal. If it fails, another thread has removed the
+        // entry.
         let _gone =
             self.there
                 .word
@@ -165,7 +171,7 @@ impl AtKey<Handle> for Map {
 
 /// Two first uses of one key.
 ///
-/// Fails when: `find_or_make` returns what it has made whatever the map holds.
+/// Fails when: `find_or_make` returns what it has made even if the map holds another entry.
 #[test]
 fn two_first_uses_of_a_key_get_one_breaker() {
     model(UNBOUNDED, || {
@@ -177,9 +183,10 @@ fn two_first_uses_of_a_key_get_one_breaker() {
     });
 }
 
-/// The same when the breaker that was there has been retired, and who did so hasn't taken it away.
+/// Two uses of one key whose breaker was retired, but not removed by the thread that retired it.
 ///
-/// Fails when: a retired place isn't taken away by who finds it (then they never get one), or another is.
+/// Fails when: a thread that finds a retired entry doesn't remove it (then it never gets a
+/// breaker), or removes another entry.
 #[test]
 fn two_uses_of_a_key_whose_breaker_was_retired_get_one_new_breaker() {
     model(preemptions(3).full(4), || {
@@ -196,12 +203,12 @@ fn two_uses_of_a_key_whose_breaker_was_retired_get_one_new_breaker() {
     });
 }
 
-/// An eviction against a lookup: either the breaker stays and who looked up has it, or it is gone, and that
-/// one has another.
+/// An eviction against a lookup. Either the breaker stays and the lookup has it, or the breaker is
+/// gone and the lookup has another.
 ///
-/// Fails when: there is no fence in `take` or in `retire`; when `take` returns a handle to a condemned
-/// breaker as it stands; when `retire` retires what isn't condemned any more, or doesn't count itself among
-/// the handles.
+/// Fails when: there is no fence in `take` or in `retire`; `take` returns a handle to a condemned
+/// breaker unchecked; `retire` retires a breaker that isn't condemned any more, or doesn't count
+/// itself among the handles.
 #[test]
 fn who_looks_a_breaker_up_while_it_is_evicted_has_the_one_that_is_there() {
     model(preemptions(3), || {
@@ -222,10 +229,11 @@ fn who_looks_a_breaker_up_while_it_is_evicted_has_the_one_that_is_there() {
     });
 }
 
-/// An eviction meets a look at all breakers. The breaker that the look holds stays the key's
-/// breaker for as long as the look holds it.
+/// An eviction against an iteration over all breakers. A breaker that the iteration holds stays the
+/// key's breaker for that time.
 ///
-/// Fails when: `take_unnoted` returns a handle to a condemned breaker as it stands; and as above.
+/// Fails when: `take_unnoted` returns a handle to a condemned breaker unchecked; or for a change
+/// that the model above names.
 #[test]
 fn a_look_that_is_no_use_has_the_breaker_that_is_there() {
     model(preemptions(3), || {
@@ -249,8 +257,8 @@ fn a_look_that_is_no_use_has_the_breaker_that_is_there() {
 
 /// An eviction against a failure that is recorded.
 ///
-/// Fails when: `retire` doesn't acquire what was done with handles that were dropped, or looks at the
-/// breaker before it has condemned it; and as above.
+/// Fails when: `retire` doesn't acquire the work done with dropped handles, or judges the breaker
+/// before it has condemned it; or for a change that the models above name.
 #[test]
 fn a_failure_that_is_recorded_while_the_breaker_is_evicted_is_not_lost() {
     model(preemptions(3), || {
@@ -269,9 +277,10 @@ fn a_failure_that_is_recorded_while_the_breaker_is_evicted_is_not_lost() {
     });
 }
 
-/// Three who look up and fail, one of them after another, while the breaker is evicted twice.
+/// Three lookups that each record a failure, one after another for one thread, while the breaker is
+/// evicted twice.
 ///
-/// Fails when: as above.
+/// Fails when: a change that the models above name is made.
 #[test]
 fn of_the_failures_of_many_none_is_lost_to_evictions() {
     model(preemptions(2).full(3), || {
@@ -296,19 +305,19 @@ fn of_the_failures_of_many_none_is_lost_to_evictions() {
     });
 }
 
-/// Two come to a new breaker, and neither goes on before it was welcomed.
+/// Two callers find a new breaker. Neither continues before the breaker was welcomed.
 ///
-/// Fails when: `take_slow` notes the use before it has welcomed, or without Release; when `take` doesn't
+/// Fails when: `take_slow` notes the use before it has welcomed, or without Release; `take` doesn't
 /// acquire.
 #[test]
 fn nobody_has_a_handle_to_a_breaker_that_was_not_welcomed() {
     model(UNBOUNDED, || {
         let shared = Arc::new((RegistryEntry::new(Handle::new(), 1), AtomicU64::new(0)));
         let take = |(place, welcomed): &(RegistryEntry<Handle>, AtomicU64)| {
-            // Relaxed: the model asks whether the place orders it.
+            // Relaxed: the model tests whether the entry orders it.
             let taken = place.take(|_, _| welcomed.store(1, Ordering::Relaxed));
             assert!(taken.is_some());
-            // Relaxed: as above.
+            // Relaxed: the model tests whether the entry orders it.
             assert_eq!(welcomed.load(Ordering::Relaxed), 1);
         };
         race(&shared, [take, take]);

@@ -1,4 +1,4 @@
-//! The dependency's wish when to be asked again, told by one call while another one changes the state.
+//! A dependency's `Retry-After`, reported by one call while another call changes the state.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tripcurve::__model::{
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
-/// The open time; it is whole in the units of the state word.
+/// The open time, a whole number of the state word's units.
 const OPEN_FOR: u64 = 1 << 20;
 
 const WISH: u64 = 8 * OPEN_FOR;
@@ -49,9 +49,10 @@ fn left(core: &Core, nanos: u64) -> Option<Duration> {
         .remaining_open()
 }
 
-/// A call fails, which trips, and another one brings the wish.
+/// A failed call trips the breaker, while another call brings a `Retry-After`.
 ///
-/// Fails when: who opens doesn't ask for wishes again after it, or does so by a load.
+/// Fails when: the thread that opens doesn't check for a `Retry-After` again after it, or does so
+/// by a load.
 #[test]
 fn a_wish_while_the_breaker_trips_is_heeded() {
     model(preemptions(3), || {
@@ -67,9 +68,10 @@ fn a_wish_while_the_breaker_trips_is_heeded() {
     });
 }
 
-/// The same while half-open.
+/// A probe fails, while another call brings a `Retry-After`.
 ///
-/// Fails when: see above.
+/// Fails when: the thread that opens doesn't check for a `Retry-After` again after it, or does so
+/// by a load.
 #[test]
 fn a_wish_while_a_probe_fails_is_heeded() {
     model(preemptions(3), || {
@@ -97,9 +99,9 @@ fn a_wish_while_a_probe_fails_is_heeded() {
     });
 }
 
-/// A wish comes while somebody resets the breaker.
+/// A `Retry-After` comes while a command resets the breaker.
 ///
-/// Fails when: the open time is lengthened whatever the state is.
+/// Fails when: the open time is lengthened in any state.
 #[test]
 fn a_wish_while_the_breaker_is_reset_leaves_it_closed() {
     model(UNBOUNDED, || {
@@ -117,7 +119,7 @@ fn a_wish_while_the_breaker_is_reset_leaves_it_closed() {
     });
 }
 
-/// Two wishes come at once.
+/// Two `Retry-After`s come at once.
 ///
 /// Fails when: the sooner one replaces the later one.
 #[test]

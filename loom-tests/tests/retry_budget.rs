@@ -1,5 +1,5 @@
-//! A budget of retries: whatever happens at once, no more are given than were paid for, and nothing that was
-//! paid in is lost.
+//! A retry budget: concurrent callers never get more retries than were deposited, and no deposit is
+//! lost.
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
@@ -16,8 +16,8 @@ const AT: FixedContext = FixedContext {
     thread_slot: ThreadSlot(0),
 };
 
-/// A budget that can save two retries and has none; `share` thousandths come of a success, and `floor` retries of a
-/// second.
+/// An empty budget that can save two retries. It gets `share` thousandths of a retry per success,
+/// and `floor` retries per second.
 fn empty(share: u64, floor: u32) -> Tokens {
     let tokens = Tokens::new(share, floor, 2, Turn::of(0));
     for _ in 0..2 {
@@ -30,9 +30,9 @@ fn is_given(tokens: &Tokens) -> bool {
     tokens.withdraw(0, 0).is_ok()
 }
 
-/// Two want the one retry that there is.
+/// Two callers want the only retry.
 ///
-/// Fails when: a withdrawal is stored.
+/// Fails when: a withdrawal is stored instead of exchanged.
 #[test]
 fn of_two_who_want_the_last_retry_one_gets_it() {
     model(UNBOUNDED, || {
@@ -44,9 +44,9 @@ fn of_two_who_want_the_last_retry_one_gets_it() {
     });
 }
 
-/// Two pay in half of a retry each.
+/// Two callers deposit half of a retry each.
 ///
-/// Fails when: a deposit is stored.
+/// Fails when: a deposit is stored instead of exchanged.
 #[test]
 fn of_two_deposits_none_is_lost() {
     model(UNBOUNDED, || {
@@ -57,9 +57,9 @@ fn of_two_deposits_none_is_lost() {
     });
 }
 
-/// One pays in a retry, two want one.
+/// One caller deposits a retry, and two want one.
 ///
-/// Fails when: a deposit is stored; a withdrawal is stored.
+/// Fails when: a deposit or a withdrawal is stored instead of exchanged.
 #[test]
 fn what_is_paid_in_while_others_withdraw_is_given_once() {
     model(preemptions(3), || {
@@ -83,9 +83,9 @@ fn what_is_paid_in_while_others_withdraw_is_given_once() {
     });
 }
 
-/// Two find room for one.
+/// Two callers deposit where there is room for one retry.
 ///
-/// Fails when: a deposit isn't cut.
+/// Fails when: a deposit isn't cut at the limit.
 #[test]
 fn of_two_deposits_with_room_for_one_the_budget_gets_no_fuller() {
     model(UNBOUNDED, || {
@@ -101,9 +101,9 @@ fn is_given_in_the_next_turn(tokens: &Tokens) -> bool {
     tokens.withdraw(TENTH, 0).is_ok()
 }
 
-/// Two are the first to ask in a turn of which the floor pays for one retry.
+/// Two callers ask first in a turn whose floor pays for one retry.
 ///
-/// Fails when: a withdrawal doesn't note up to when the floor was added.
+/// Fails when: a withdrawal doesn't note up to which turn the floor was added.
 #[test]
 fn of_two_who_ask_first_in_a_turn_one_gets_the_floor() {
     model(UNBOUNDED, || {
@@ -114,9 +114,9 @@ fn of_two_who_ask_first_in_a_turn_one_gets_the_floor() {
     });
 }
 
-/// One who has read the clock a turn later is first.
+/// A caller that has read the clock one turn later comes first.
 ///
-/// Fails when: the turn is taken back by who comes late.
+/// Fails when: a late caller moves the turn back.
 #[test]
 fn a_late_reader_of_the_clock_adds_no_turn_twice() {
     model(UNBOUNDED, || {
@@ -128,8 +128,7 @@ fn a_late_reader_of_the_clock_adds_no_turn_twice() {
     });
 }
 
-/// A breaker that trips on a second failure, two calls that it has let through, and a budget with retries
-/// enough.
+/// A breaker that trips on a second failure, two admitted calls, and a budget with enough retries.
 struct Both {
     core: Core,
     calls: [Ticket; 2],
@@ -167,7 +166,7 @@ impl Both {
         }
     }
 
-    /// Fails, and says whether it may be tried again.
+    /// Records a failure. Returns whether the call may be retried.
     fn fails(&self, call: Ticket) -> bool {
         self.core.record(call, Outcome::Failure, None, &AT);
         let since = self.core.lets_all_through_since(AT.nanos);
@@ -175,9 +174,9 @@ impl Both {
     }
 }
 
-/// Both failures together trip, so of two that fail at once at most the first one is tried again.
+/// Both failures together trip. So if two calls fail at once, at most the first is retried.
 ///
-/// Fails when: a retry doesn't look at the state.
+/// Fails when: a retry doesn't check the state.
 #[test]
 fn of_two_whose_failures_trip_at_most_one_is_tried_again() {
     model(preemptions(2), || {

@@ -1,5 +1,5 @@
-//! The ring of buckets: a call is counted once, in the bucket of its time, on words of its thread's
-//! own or on shared ones, while the clock moves on, the ring grows and a thread takes over from
+//! The ring of buckets: a call is counted once, in the bucket of its time, on its thread's own
+//! words or on shared ones. Meanwhile the clock moves, the ring grows, or a thread takes over from
 //! another.
 
 use loom_tests::sync::Arc;
@@ -16,7 +16,7 @@ const FIRST: Generation = Generation::FIRST;
 /// Width of a bucket, in nanoseconds.
 const WIDTH: u64 = 10;
 
-/// A ring under a clock that moves on.
+/// A ring under a moving clock.
 struct Turning {
     ring: TimeRing,
     clock: Clock,
@@ -33,7 +33,8 @@ impl Turning {
         })
     }
 
-    /// Records a failure; says in which tick the clock was read, and whether it was counted.
+    /// Records a failure. Returns the tick of the clock reading, and whether the failure was
+    /// counted.
     fn fail(&self) -> (u64, bool) {
         let reading = self.ring.read(self);
         (reading.raw / WIDTH, self.fail_at(reading))
@@ -71,7 +72,7 @@ impl CallContext for Turning {
 
 /// Two threads read the clock and record, while it moves on to the next bucket.
 ///
-/// Fails when: `Latest::read` reads the clock first; when it reads the place first.
+/// Fails when: `Latest::read` reads the clock first, or the place first.
 #[test]
 fn each_call_is_counted_in_the_bucket_of_its_time() {
     model(preemptions(3), || {
@@ -94,7 +95,7 @@ fn each_call_is_counted_in_the_bucket_of_its_time() {
     });
 }
 
-/// As above in a ring of one bucket, so that the later bucket takes the earlier one's place.
+/// Two threads record in a ring of one bucket, so the later bucket takes the earlier one's place.
 #[test]
 fn a_ring_that_turns_loses_nothing_of_the_newer_bucket() {
     model(preemptions(3), || {
@@ -115,9 +116,9 @@ fn a_ring_that_turns_loses_nothing_of_the_newer_bucket() {
     });
 }
 
-/// A writer has read the clock and sleeps while the ring turns and somebody else records.
+/// A writer has read the clock and sleeps while the ring turns and another thread records.
 ///
-/// Fails when: `TimeRing::record_at` doesn't ask the clock again.
+/// Fails when: `TimeRing::record_at` doesn't read the clock again.
 #[test]
 fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_bucket() {
     model(preemptions(4), || {
@@ -140,10 +141,10 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_buck
     });
 }
 
-/// Two threads note the buckets of two ticks, and a third one records by what they have noted.
+/// Two threads note the buckets of two ticks, and a third one records by these notes.
 ///
-/// Fails when: `Latest::note` writes the beginning before the place; when `Latest::read` loads the
-/// beginning relaxed.
+/// Fails when: `Latest::note` writes the begin before the place; `Latest::read` loads the begin
+/// relaxed.
 #[test]
 fn what_two_threads_note_of_two_ticks_is_not_mistaken_for_each_other() {
     model(preemptions(1).full(3), || {
@@ -173,9 +174,10 @@ fn fail_in(generation: Generation, state: &AtomicState, ring: &TimeRing) -> bool
     ring.record_at(reading, Tally::Failure, generation, &context, is_current)
 }
 
-/// A generation ends while a call of it is recorded, and the bucket of the new one is noted.
+/// A generation ends while one of its calls is recorded, and the bucket of the new generation is
+/// noted.
 ///
-/// Fails when: `Latest::guess` doesn't look whose place it is.
+/// Fails when: `Latest::guess` doesn't check whose place it is.
 #[test]
 fn a_call_of_an_ended_generation_is_not_counted_where_the_new_one_was_noted() {
     model(preemptions(4), || {
@@ -222,8 +224,8 @@ fn two_lanes() -> Ring {
     Ring::Time(TimeRing::new(WIDTH, 1, 2, false))
 }
 
-/// A thread ends, and another one gets its number and with it its words; or they live at the same
-/// time, and each has its own.
+/// A thread ends, and another one gets its slot and so its words. Or both live at the same time,
+/// and each has its own.
 ///
 /// Fails when: `ThreadSlots::give_back` doesn't release; when `ThreadSlots::take` doesn't acquire.
 #[test]
@@ -243,9 +245,9 @@ fn who_takes_over_a_lane_goes_on_with_the_counts_of_the_thread_before() {
     });
 }
 
-/// The same with three, of which one has nothing to do with the lane's words.
+/// Like the model above, with three threads. One of them has nothing to do with the slot's words.
 ///
-/// Fails when: as above.
+/// Fails when: `ThreadSlots::give_back` doesn't release; `ThreadSlots::take` doesn't acquire.
 #[test]
 fn a_lane_is_handed_on_past_a_thread_that_takes_another() {
     model(preemptions(3), || {
@@ -273,9 +275,9 @@ fn a_lane_is_handed_on_past_a_thread_that_takes_another() {
     });
 }
 
-/// The ring grows while two threads record, each on its lane, and a third one on none.
+/// The ring grows while two threads record on their own words, and a third one on shared words.
 ///
-/// Fails when: `Shards::add` takes a thread without words of its own for one that has some.
+/// Fails when: `Shards::add` treats a thread without words of its own as one that has some.
 #[test]
 fn of_what_is_recorded_while_the_ring_grows_nothing_is_lost() {
     model(preemptions(2), || {
@@ -298,10 +300,10 @@ fn of_what_is_recorded_while_the_ring_grows_nothing_is_lost() {
     });
 }
 
-/// A success and then a failure by one thread, while another reads the window; `grows` says whether
-/// the ring grows between.
+/// One thread records a success and then a failure, while another reads the window. `grows` decides
+/// whether the ring grows between.
 fn a_failure_after_a_success(ring: Ring, grows: fn(&Ring)) {
-    // So that both words are this generation's own, and are added to on the fast path.
+    // Both words belong to this generation already, so calls are added on the fast path.
     record(&ring, Tally::Success, ThreadSlot(0));
     record(&ring, Tally::Failure, ThreadSlot(0));
     let shared = Arc::new((ring, grows));
@@ -320,8 +322,8 @@ fn a_failure_after_a_success(ring: Ring, grows: fn(&Ring)) {
     assert!(seen.failures <= seen.successes, "{seen:?}");
 }
 
-/// Fails when: `TimeRing::failures_and_slow` reads the successes first, or without the fence at its end; when
-/// `Stamped::update_own` doesn't release.
+/// Fails when: `TimeRing::failures_and_slow` reads the successes first, or without the fence at its
+/// end; `Stamped::update_own` doesn't release.
 #[test]
 fn a_reader_sees_no_failure_without_the_success_before_it() {
     model(preemptions(3), || {
@@ -329,7 +331,8 @@ fn a_reader_sees_no_failure_without_the_success_before_it() {
     });
 }
 
-/// Fails when: as above.
+/// Fails when: `TimeRing::failures_and_slow` reads the successes first, or without the fence at its
+/// end; `Stamped::update_own` doesn't release.
 #[test]
 fn a_reader_sees_no_failure_without_the_success_on_its_threads_own_words_before_it() {
     model(preemptions(3), || {
@@ -339,7 +342,7 @@ fn a_reader_sees_no_failure_without_the_success_on_its_threads_own_words_before_
     });
 }
 
-/// Fails when: `TimeRing::failures_and_slow` looks before the fence whether the ring has grown.
+/// Fails when: `TimeRing::failures_and_slow` checks before the fence whether the ring has grown.
 #[test]
 fn a_reader_sees_no_failure_without_the_success_before_it_when_the_ring_grew_before_that() {
     model(preemptions(3), || {
@@ -347,7 +350,7 @@ fn a_reader_sees_no_failure_without_the_success_before_it_when_the_ring_grew_bef
     });
 }
 
-/// Like the test before, for the short stretch that a burn rate looks at.
+/// A success and a failure in the short stretch that a burn rate judges.
 ///
 /// Fails when: `TimeRing::short_counts` reads the successes without the fence before them.
 #[test]

@@ -1,4 +1,4 @@
-//! A breaker that is saved while others call it: what is saved is of one generation.
+//! A breaker is saved while other threads call it: the saved state is of one generation.
 
 use std::sync::Mutex;
 
@@ -13,7 +13,8 @@ use tripcurve::{Outcome, State, TripPolicy};
 const OPEN_FOR: u64 = 100 << 20;
 
 fn core() -> Core {
-    // Its window is emptied by who trips, so it shows who has looked at two generations.
+    // The thread that trips empties the window, so the window shows a reader that mixes two
+    // generations.
     let ring = CountRing::new(4, None, Timing::NONE);
     core_with(Ring::Count(Box::new(ring)))
 }
@@ -51,7 +52,7 @@ fn call(core: &Core, outcome: Outcome) {
     }
 }
 
-/// How many failures a breaker has that is restored from it.
+/// The number of failures in a breaker that is restored from `saved`.
 fn failures(saved: &SavedCore) -> u64 {
     let mut restored = core();
     restored.restore(saved, 0, &FixedContext::on_first_thread_slot(5));
@@ -63,11 +64,11 @@ fn failures(saved: &SavedCore) -> u64 {
 
 /// The second failure trips, while another thread saves.
 ///
-/// Fails when: `Core::save` doesn't look at the state again.
+/// Fails when: `Core::save` doesn't read the state again.
 #[test]
 fn what_is_saved_during_a_trip_is_of_one_generation() {
     model(preemptions(2), || {
-        // Loom needn't know of the mutex: one thread alone uses it during the race.
+        // Loom needn't see the mutex: only one thread uses it during the race.
         let shared = Arc::new((core(), Mutex::new(None)));
         fail(&shared.0);
         race(

@@ -1,5 +1,5 @@
-//! Slow calls and calls that have not come back, as a breaker sees them: no trip is lost, and no call
-//! speaks twice against the dependency.
+//! Slow calls and overdue calls, as a breaker sees them: no trip is lost, and no call counts twice
+//! against the dependency.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use tripcurve::{Outcome, State, TripPolicy};
 /// Width of a bucket, in nanoseconds.
 const WIDTH: u64 = 20_000;
 
-/// From when on a call is slow, in nanoseconds.
+/// The duration from which on a call is slow, in nanoseconds.
 const LIMIT: u64 = 1_000;
 
-/// When the calls that begin at zero have been in flight for too long, shortly before a bucket ends.
+/// The time when calls that began at zero are overdue, shortly before a bucket ends.
 const LATE: u64 = WIDTH - 1;
 
 /// A breaker, and its calls in flight.
@@ -28,8 +28,8 @@ struct Slow {
     tickets: Vec<Ticket>,
 }
 
-/// A caller whose dice say that its calls are not watched. That there are fewer words to look at makes
-/// room for more preemptions.
+/// A call context whose dice leave its calls unwatched. With fewer words to read, the model can
+/// afford more preemptions.
 struct Unwatched(FixedContext);
 
 impl Now for Unwatched {
@@ -53,7 +53,7 @@ impl CallContext for Unwatched {
 }
 
 impl Slow {
-    /// A breaker that trips on `calls` calls all of which are slow.
+    /// A breaker that trips on `calls` calls if all of them are slow.
     fn new(ring: Ring, calls: u32) -> Self {
         let slower_than = Duration::from_nanos(LIMIT);
         let policy = TripPolicy::slow_rate(1.0)
@@ -96,16 +96,16 @@ impl Slow {
         Self { core, tickets }
     }
 
-    /// With a call in flight that began at zero.
+    /// Adds a call in flight that began at zero.
     fn and_a_call_of(mut self, context: &impl CallContext) -> Self {
         let ticket = self.core.admit(context);
         self.tickets.push(ticket.expect("it is closed"));
         self
     }
 
-    /// With two of them that aren't watched.
+    /// Adds two calls in flight that aren't watched.
     fn and_two_calls(self) -> Self {
-        // The very first call is watched in any case.
+        // The very first call is always watched.
         let first = self.core.admit(&at(0, 0)).expect("it is closed");
         self.core.record(first, Outcome::Ignored, None, &at(0, 0));
         let context = Unwatched(at(0, 0));
@@ -117,7 +117,7 @@ impl Slow {
         self.core.cancel(self.tickets[call], &context);
     }
 
-    /// A call comes back.
+    /// A call ends.
     fn come_back(&self, call: usize, outcome: Outcome, context: FixedContext) {
         self.core
             .record(self.tickets[call], outcome, None, &context);
@@ -141,7 +141,7 @@ fn last_calls() -> Ring {
     Ring::Count(Box::new(CountRing::new(20, None, timing)))
 }
 
-/// Two calls come back on both sides of a tick, so that no word but the run of failures is common.
+/// Two calls end on both sides of a tick, so only the run of failures is a common word.
 fn come_back_on_both_sides_of_a_tick(second: Outcome) {
     let slow = Slow::new(buckets(2), 2).and_two_calls();
     let shared = Arc::new((slow, second));
@@ -155,7 +155,7 @@ fn come_back_on_both_sides_of_a_tick(second: Outcome) {
     assert_eq!(shared.0.core.state(), State::Open);
 }
 
-/// Fails when: `GenerationCounter::restart` doesn't write where the count is zero already; when
+/// Fails when: `GenerationCounter::restart` doesn't write although the count is zero already;
 /// `Core::record_success_slow` restarts the run before it writes to the window.
 #[test]
 fn of_two_slow_calls_on_both_sides_of_a_tick_no_trip_is_lost() {
@@ -164,7 +164,8 @@ fn of_two_slow_calls_on_both_sides_of_a_tick_no_trip_is_lost() {
     });
 }
 
-/// Fails when: as above.
+/// Fails when: `GenerationCounter::restart` doesn't write although the count is zero already;
+/// `Core::record_success_slow` restarts the run before it writes to the window.
 #[test]
 fn of_a_slow_success_and_a_slow_failure_no_trip_is_lost() {
     model(preemptions(2).full(3), || {
@@ -172,7 +173,7 @@ fn of_a_slow_success_and_a_slow_failure_no_trip_is_lost() {
     });
 }
 
-/// Fails when: `GenerationCounter::stay` doesn't write where nothing changes.
+/// Fails when: `GenerationCounter::stay` doesn't write if nothing changes.
 #[test]
 fn of_two_calls_that_are_dropped_late_no_trip_is_lost() {
     model(preemptions(2).full(3), || {
@@ -188,9 +189,9 @@ fn of_two_calls_that_are_dropped_late_no_trip_is_lost() {
     });
 }
 
-/// The same for the last n calls.
+/// Two slow calls end, in a window of the last n calls.
 ///
-/// Fails when: as above.
+/// Fails when: `GenerationCounter::stay` doesn't write if nothing changes.
 #[test]
 fn of_two_slow_calls_among_the_last_no_trip_is_lost() {
     model(preemptions(2).full(3), || {
@@ -206,7 +207,7 @@ fn of_two_slow_calls_among_the_last_no_trip_is_lost() {
     });
 }
 
-/// What a ring counts at that time.
+/// The ring's counts at the time of the race.
 fn count(ring: &Ring) -> Counts {
     let (context, first) = (at(LATE, 1), Generation::FIRST);
     let reading = ring.read(&context);
@@ -214,7 +215,7 @@ fn count(ring: &Ring) -> Counts {
     ring.all_counts(counts, first, reading, &context)
 }
 
-/// A slow call is recorded while somebody counts.
+/// A slow call is recorded while another thread counts.
 fn record_and_count(ring: Ring, tally: Tally) {
     let shared = Arc::new((ring, tally));
     race(
@@ -239,8 +240,8 @@ fn record_and_count(ring: Ring, tally: Tally) {
     assert_eq!((counts.slow, counts.calls()), (1, 1));
 }
 
-/// Fails when: `Ring::record_timed_at` counts a call as slow before it counts it as a call; when
-/// `TimeRing::failures_and_slow` is without the fences.
+/// Fails when: `Ring::record_timed_at` counts a call as slow before it counts the call;
+/// `TimeRing::failures_and_slow` has no fences.
 #[test]
 fn a_reader_sees_no_slow_success_that_is_not_among_the_calls() {
     model(UNBOUNDED, || {
@@ -248,8 +249,8 @@ fn a_reader_sees_no_slow_success_that_is_not_among_the_calls() {
     });
 }
 
-/// Fails when: as above, and when `TimeRing::failures_and_slow` reads the failures before the slow calls,
-/// or without the fence between.
+/// Fails when: `Ring::record_timed_at` counts a call as slow before it counts the call;
+/// `TimeRing::failures_and_slow` has no fences, or reads the failures before the slow calls.
 #[test]
 fn a_reader_sees_no_slow_failure_that_is_not_among_the_calls() {
     model(UNBOUNDED, || {
@@ -257,8 +258,8 @@ fn a_reader_sees_no_slow_failure_that_is_not_among_the_calls() {
     });
 }
 
-/// Fails when: `CountRing::sum` counts the calls before the slow ones; when `Durations::read` doesn't
-/// acquire, or `Durations::write` doesn't release.
+/// Fails when: `CountRing::sum` counts the calls before the slow ones; `Durations::read` doesn't
+/// acquire; `Durations::write` doesn't release.
 #[test]
 fn a_reader_sees_no_slow_call_that_is_not_among_the_last() {
     model(UNBOUNDED, || {
@@ -266,7 +267,7 @@ fn a_reader_sees_no_slow_call_that_is_not_among_the_last() {
     });
 }
 
-/// A call comes back while somebody looks at the breaker.
+/// A call ends while another thread takes a snapshot.
 fn come_back_and_look(ring: Ring, outcome: Outcome) {
     let slow = Slow::new(ring, 10).and_a_call_of(&at(0, 0));
     let shared = Arc::new((slow, outcome));
@@ -281,13 +282,13 @@ fn come_back_and_look(ring: Ring, outcome: Outcome) {
         ],
     );
     let Some(seen) = seen else { return };
-    // It may be missed where it has left its place and has not been recorded yet.
+    // The call may be missed between the time it leaves its place and the time it is recorded.
     assert!(seen.slow() + seen.overdue() <= 1, "{seen:?}");
     let seen = shared.0.core.snapshot(&at(LATE, 0));
     assert_eq!((seen.slow(), seen.overdue(), seen.calls()), (1, 0, 1));
 }
 
-/// Fails when: `Present::settle_late` records a call before it takes its note away.
+/// Fails when: `Present::settle_late` records a call before it removes its note.
 #[test]
 fn a_call_that_is_dropped_late_is_not_seen_in_flight_as_well() {
     model(preemptions(3), || {
@@ -309,7 +310,7 @@ fn a_call_that_is_dropped_late_is_not_seen_in_flight_as_well() {
     });
 }
 
-/// Fails when: a call is recorded before `InFlight::unwatch`; when `Core::suspicions` reads the overdue
+/// Fails when: a call is recorded before `InFlight::unwatch`; `Core::suspicions` reads the overdue
 /// calls before the slow ones, or without the fence between.
 #[test]
 fn a_success_that_comes_back_is_not_seen_in_flight_as_well() {
@@ -318,7 +319,8 @@ fn a_success_that_comes_back_is_not_seen_in_flight_as_well() {
     });
 }
 
-/// Fails when: as above.
+/// Fails when: a call is recorded before `InFlight::unwatch`; `Core::suspicions` reads the overdue
+/// calls before the slow ones, or without the fence between.
 #[test]
 fn a_failure_that_comes_back_is_not_seen_in_flight_as_well() {
     model(preemptions(3), || {
@@ -326,7 +328,8 @@ fn a_failure_that_comes_back_is_not_seen_in_flight_as_well() {
     });
 }
 
-/// Fails when: as above, but for the fence.
+/// Fails when: a call is recorded before `InFlight::unwatch`; `Core::suspicions` reads the overdue
+/// calls before the slow ones.
 #[test]
 fn of_the_last_calls_none_that_comes_back_is_seen_in_flight_as_well() {
     model(preemptions(3), || {
@@ -334,9 +337,10 @@ fn of_the_last_calls_none_that_comes_back_is_seen_in_flight_as_well() {
     });
 }
 
-/// One slow call comes back while another call begins, which looks whether there is reason to trip.
+/// One slow call ends while another call begins, whose admission judges whether to trip.
 ///
-/// Fails when: as above.
+/// Fails when: a call is recorded before `InFlight::unwatch`; `Core::suspicions` reads the overdue
+/// calls before the slow ones.
 #[test]
 fn a_slow_call_that_comes_back_is_not_taken_for_two() {
     model(preemptions(3), || {
@@ -355,10 +359,10 @@ fn a_slow_call_that_comes_back_is_not_taken_for_two() {
     });
 }
 
-/// A call fails late, while another thread saves the window.
+/// A call fails late while another thread saves the window.
 fn fail_late_while_it_is_saved(ring: fn() -> Ring) {
     let slow = Slow::new(ring(), 9).and_two_calls();
-    // So that the words are there in which the other is counted.
+    // This call makes the words in which the other call is counted.
     slow.come_back(0, Outcome::Success, at(LIMIT, 0));
     let shared = Arc::new((slow, Mutex::new(None)));
     race(
@@ -369,7 +373,7 @@ fn fail_late_while_it_is_saved(ring: fn() -> Ring) {
             },
             |(slow, seen): &(Slow, Mutex<Option<SavedCore>>)| {
                 let saved = slow.core.save(&at(LATE, 1));
-                // Loom needn't know of the mutex: one thread alone uses it during the race.
+                // Loom needn't see the mutex: only one thread uses it during the race.
                 *seen.lock().unwrap() = Some(saved);
             },
         ],
@@ -381,7 +385,7 @@ fn fail_late_while_it_is_saved(ring: fn() -> Ring) {
     assert!(snapshot.slow() <= snapshot.failures());
 }
 
-/// Of the last calls.
+/// A window of the last calls.
 ///
 /// Fails when: `Durations::read` doesn't acquire.
 #[test]
@@ -389,7 +393,7 @@ fn of_the_last_calls_a_slow_one_is_saved_with_its_outcome() {
     model(preemptions(3), || fail_late_while_it_is_saved(last_calls));
 }
 
-/// Of the calls of some time.
+/// A window by time.
 ///
 /// Fails when: `TimeRing::save` has no fence between slow calls and failures.
 #[test]

@@ -1,5 +1,5 @@
-//! The state word: whoever changes it wins alone, half-open never admits more probes than it has
-//! places, and a place that was just taken is never taken back as overdue.
+//! The state word: only one thread wins each change. Half-open never admits more probes than it has
+//! places, and a place that was just taken is never taken over as overdue.
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
@@ -11,7 +11,7 @@ use tripcurve::State;
 
 const FIRST: Generation = Generation::FIRST;
 
-/// After this many nanoseconds without an admission a probe is overdue.
+/// A probe is overdue after this many nanoseconds without an admission.
 const TIMEOUT: u64 = 10;
 
 fn open_until(nanos: u64) -> Phase {
@@ -45,7 +45,7 @@ fn count<T>(items: &[T], is_counted: impl Fn(&T) -> bool) -> usize {
     items.iter().filter(|item| is_counted(item)).count()
 }
 
-/// Of two threads that have both found reason to trip one generation, one trips it.
+/// Two threads have both found a reason to trip one generation, and one of them trips it.
 #[test]
 fn of_two_trips_exactly_one_wins_the_generation() {
     model(UNBOUNDED, || {
@@ -60,7 +60,7 @@ fn of_two_trips_exactly_one_wins_the_generation() {
     });
 }
 
-/// A trip and a reset at once each enter a generation of their own, one after the other.
+/// A trip and a reset come at once. Each enters its own generation, one after the other.
 #[test]
 fn a_trip_and_a_reset_enter_successive_generations() {
     model(UNBOUNDED, || {
@@ -105,8 +105,8 @@ fn of_three_callers_at_two_places_two_become_probes() {
     });
 }
 
-/// Of two probes one succeeds and one is cancelled, while a third caller asks for the place that
-/// comes free.
+/// One of two probes succeeds and the other is cancelled, while a third caller asks for the freed
+/// place.
 #[test]
 fn a_cancelled_probe_gives_its_place_back_and_counts_as_no_success() {
     model(UNBOUNDED, || {
@@ -136,8 +136,8 @@ fn a_cancelled_probe_gives_its_place_back_and_counts_as_no_success() {
     });
 }
 
-/// Of five probes three must succeed. Three have reported, one of them a failure; of the other two one
-/// fails and one succeeds.
+/// Three of five probes must succeed. Three have reported, one of them a failure. Of the other two,
+/// one fails and one succeeds.
 #[test]
 fn a_failure_that_may_be_and_a_success_at_once_are_both_counted() {
     model(UNBOUNDED, || {
@@ -171,7 +171,7 @@ fn a_failure_that_may_be_and_a_success_at_once_are_both_counted() {
 
 const THREE_OF_FIVE: Probes = Probes::new(5, 3);
 
-/// The last two probes of five fail, of which two may.
+/// The last two of five probes fail, where two may fail.
 #[test]
 fn of_two_failures_of_which_one_may_be_the_other_opens() {
     model(UNBOUNDED, || {
@@ -196,8 +196,8 @@ fn of_two_failures_of_which_one_may_be_the_other_opens() {
     });
 }
 
-/// A probe succeeds too late: its generation ends, and the breaker is half-open once more with
-/// another probe.
+/// A probe succeeds too late: its generation ends, and the breaker is half-open again with another
+/// probe.
 #[test]
 fn the_late_success_of_a_probe_changes_no_later_generation() {
     model(UNBOUNDED, || {
@@ -266,7 +266,7 @@ fn a_place_that_was_just_taken_is_not_overdue() {
     });
 }
 
-/// As above, but the place is taken by ending the open time.
+/// Two callers ask a half-open breaker whose place was taken by the end of the open time, long ago.
 #[test]
 fn the_place_of_the_first_probe_is_not_overdue() {
     model(UNBOUNDED, || {
@@ -279,7 +279,7 @@ fn the_place_of_the_first_probe_is_not_overdue() {
 }
 
 /// The only place is overdue. Its holder gives it back after all and asks again, while another
-/// caller is about to take the place away.
+/// caller is about to take the place over.
 #[test]
 fn a_place_given_back_and_taken_again_is_not_overdue() {
     model(UNBOUNDED, || {
@@ -298,7 +298,7 @@ fn a_place_given_back_and_taken_again_is_not_overdue() {
     });
 }
 
-/// The only probe never reports. Two callers ask when it is overdue, and it reports after all.
+/// The only probe is overdue. Two callers ask, and the probe reports after all.
 #[test]
 fn an_overdue_place_is_taken_back_once() {
     model(preemptions(2).full(3), || {
@@ -325,13 +325,13 @@ fn an_overdue_place_is_taken_back_once() {
             panic!("{:?}", state.load());
         };
         assert_eq!(succeeded, taken[0]);
-        // The places are two: a success that counted keeps one.
+        // There are two places, and a success that counted keeps one.
         assert!(in_flight + succeeded <= 2, "{in_flight} and {succeeded}");
     });
 }
 
-/// One of two callers read the clock long ago and slept since. Both take a place, and a third asks
-/// just before the later of both is overdue.
+/// One of two callers has read the clock long ago and slept since. Both take a place. A third asks
+/// just before the later of the two is overdue.
 ///
 /// Fails when: an admission stores its time.
 #[test]
@@ -351,10 +351,10 @@ fn a_caller_that_slept_shortens_no_lease() {
     });
 }
 
-/// The only place is overdue, and a caller takes it. Its former holder, which read the clock long
-/// before, reports.
+/// The only place is overdue, and a caller takes it over. The former holder, which read the clock
+/// long before, reports.
 ///
-/// Fails when: a late report stores how long the lease lasts.
+/// Fails when: a late report stores the length of the lease.
 #[test]
 fn a_late_report_shortens_no_lease() {
     model(UNBOUNDED, || {
@@ -376,10 +376,10 @@ fn a_late_report_shortens_no_lease() {
     });
 }
 
-/// The only place is overdue. A caller takes it while a call that has taken five times as long as a
-/// probe may reports. The probe that is then out has until twice as long after that.
+/// The only place is overdue. A caller takes it over while a call reports that took five times a
+/// probe's limit. The probe that is in flight then has twice that call's time.
 ///
-/// Fails when: a late report changes nothing, or counts as that of the present probe.
+/// Fails when: a late report changes nothing, or counts as the current probe's report.
 #[test]
 fn a_late_report_lengthens_the_lease_whoever_takes_the_place() {
     const TOOK: u64 = 5 * TIMEOUT;
@@ -399,7 +399,7 @@ fn a_late_report_lengthens_the_lease_whoever_takes_the_place() {
             ],
         );
         let there = state.load();
-        // If the report came first, nobody has taken the place.
+        // If the report came first, the place is still free.
         let is_taken = admissions[1].is_some_and(|admission| is_probe(&admission));
         let generations = 1 + u64::from(is_taken);
         assert_eq!(there.generation().number(), generations);
@@ -433,7 +433,7 @@ fn what_was_done_before_a_state_change_is_seen_by_those_it_lets_through() {
     });
 }
 
-/// A caller whose own change comes too late also finds the new state.
+/// A caller whose own change comes too late still sees the work before the new state.
 ///
 /// Fails when: the exchange of the state word doesn't acquire when it fails.
 #[test]
@@ -445,7 +445,7 @@ fn what_was_done_before_a_state_change_is_seen_by_those_whose_own_change_fails()
             &shared,
             [
                 |(state, cache)| {
-                    // Relaxed, here and below: the state is to order it.
+                    // Relaxed, here and below: the state must order it.
                     cache.store(1, Ordering::Relaxed);
                     state.force(Phase::Disabled);
                 },
@@ -459,7 +459,7 @@ fn what_was_done_before_a_state_change_is_seen_by_those_whose_own_change_fails()
     });
 }
 
-/// The unit in which the state word shows a moment, in nanoseconds.
+/// The unit of moments in the state word, in nanoseconds.
 const UNIT: u64 = 1 << 20;
 
 /// Checks that the exact end of an open time is within the unit that the word shows.
@@ -472,9 +472,9 @@ fn check_end(state: &AtomicState) {
     }
 }
 
-/// A breaker is tripped for so long, while another thread closes it and trips it for longer.
+/// A breaker is tripped for a time, while another thread closes it and trips it for longer.
 ///
-/// Fails when: `AtomicState::exactly` doesn't compare with what the word shows.
+/// Fails when: `AtomicState::exactly` doesn't compare with the word's moment.
 #[test]
 fn whatever_the_race_an_open_time_ends_within_a_unit_of_what_the_word_shows() {
     model(preemptions(4), || {

@@ -1,10 +1,11 @@
-//! Another template for a registry: who brings it, against who makes breakers.
+//! A new template for a registry, brought while breakers are made.
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::Templates;
 
-/// A registry with room for two breakers, each of which has the settings that were stored last. A template is a number.
+/// A registry with room for two breakers. A breaker has the settings that were stored last. A
+/// template is a number.
 struct Registry {
     templates: Templates<u64>,
     places: [RegistryEntry; 2],
@@ -28,14 +29,16 @@ impl Registry {
     fn make(&self, key: usize) {
         let RegistryEntry { number, settings } = &self.places[key];
         let own = self.templates.make(|template, number| {
-            // Relaxed: nobody has it yet.
+            // Relaxed: no other thread has the breaker yet.
             settings.store(*template, Ordering::Relaxed);
             number
         });
-        // Release: as the map's insertion.
+        // Release: like the map's insertion. It pairs with the Acquire in `bring`. Without it,
+        // `bring` might not see the breaker's own settings.
         number.store(own, Ordering::Release);
         self.templates.follow(own, |template| {
-            // Release: less than a breaker's own exchange.
+            // Release: weaker than a breaker's own exchange, so the template's fences must do the
+            // rest.
             settings.store(*template, Ordering::Release);
         });
     }
@@ -43,9 +46,11 @@ impl Registry {
     fn bring(&self, template: u64) {
         self.templates.replace(|_| template);
         for RegistryEntry { number, settings } in &self.places {
-            // Acquire: as the map's reading.
+            // Acquire: like the map's reading. It pairs with the Release in `make`. Without it, the
+            // breaker's own settings might not be visible yet.
             if number.load(Ordering::Acquire) > 0 {
-                // Release: as above.
+                // Release: weaker than a breaker's own exchange, so the template's fences must do
+                // the rest.
                 let bring = |template: &u64| settings.store(*template, Ordering::Release);
                 self.templates.align(bring);
             }
@@ -53,15 +58,15 @@ impl Registry {
     }
 
     fn settings(&self, key: usize) -> u64 {
-        // Relaxed: the others have ended.
+        // Relaxed: the other threads have ended.
         self.places[key].settings.load(Ordering::Relaxed)
     }
 }
 
 /// A breaker is made while another template is brought.
 ///
-/// Fails when: there is no fence in `replace` or in `follow`; when `make` reads the template before it has a number, or
-/// takes one in no order.
+/// Fails when: there is no fence in `replace` or in `follow`; `make` reads the template before it
+/// has a number, or takes a number relaxed.
 #[test]
 fn a_breaker_that_is_made_while_another_template_comes_has_it() {
     model(UNBOUNDED, || {
@@ -77,9 +82,10 @@ fn a_breaker_that_is_made_while_another_template_comes_has_it() {
     });
 }
 
-/// The same with two breakers, one of which may be above the line.
+/// Two breakers are made while another template is brought. One of them may be above the line.
 ///
-/// Fails when: as above.
+/// Fails when: there is no fence in `replace` or in `follow`; `make` reads the template before it
+/// has a number, or takes a number relaxed.
 #[test]
 fn breakers_that_are_made_while_another_template_comes_have_it() {
     model(preemptions(3).full(4), || {
@@ -96,7 +102,7 @@ fn breakers_that_are_made_while_another_template_comes_have_it() {
     });
 }
 
-/// Two templates at once, for a breaker that is there.
+/// Two templates come at once, for a breaker that exists.
 ///
 /// Fails when: `align` doesn't look again whether another template has come, or has no fence.
 #[test]

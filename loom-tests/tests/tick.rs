@@ -1,4 +1,4 @@
-//! Percentiles are judged by one caller in a tick, and what is usual forgets no more than one lesson.
+//! Percentiles are judged by one caller per tick, and the baseline loses at most one lesson.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use loom_tests::{UNBOUNDED, model, race};
 use tripcurve::__model::{ClockReading, PercentileBaseline, Recording, Timed, Times};
 use tripcurve::TripPolicy;
 
-/// Two callers come to the same tick.
+/// Two callers come in one tick.
 ///
 /// Fails when: `Timed::takes_tick` stores the next tick.
 #[test]
@@ -31,10 +31,10 @@ fn of_two_callers_at_a_tick_one_judges() {
     });
 }
 
-/// One thread teaches once, the other twice; it is asked from the second time on.
+/// One thread teaches once, the other twice. The baseline is read after the second lesson.
 ///
-/// Fails when: `PercentileBaseline::change` stores the word, so that a teacher who slept takes back what others have
-/// taught meanwhile.
+/// Fails when: `PercentileBaseline::change` stores the word, so a thread that slept undoes what
+/// others have taught meanwhile.
 #[test]
 fn a_teacher_that_slept_takes_back_no_lesson() {
     model(UNBOUNDED, || {

@@ -6,25 +6,20 @@ pub(crate) mod shared;
 pub(crate) mod nested;
 pub(crate) mod fallback;
 
-use std::fmt;
-use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use pin_project_lite::pin_project;
 
 use crate::breaker::permit::{OwnedPermit, Permit, PermitGuard};
-use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Now, saturating_nanos};
 use crate::error::{CallError, Rejected};
 use crate::outcome::{Classify, DefaultClassifier};
 #[cfg(feature = "serde")]
 use crate::saved::SavedState;
-use crate::snapshot::Snapshot;
 use crate::state::{Phase, State};
+use crate::{breaker::shared::SharedBreaker, engine::Core, snapshot::Snapshot};
 
 /// A circuit breaker: stops calling a dependency that fails, and finds out when it works again.
 ///
@@ -83,13 +78,6 @@ pub struct CircuitBreaker<C = DefaultClassifier> {
 }
 
 impl<C> CircuitBreaker<C> {
-    pub(crate) fn from_parts(shared: SharedBreaker, classifier: C) -> Self {
-        Self {
-            shared: Arc::new(shared),
-            classifier,
-        }
-    }
-
     /// The part that all handles share.
     #[cfg(feature = "registry")]
     pub(crate) fn shared(&self) -> &Arc<SharedBreaker> {
@@ -156,7 +144,7 @@ impl<C> CircuitBreaker<C> {
     where
         C: Classify<T, E>,
     {
-        let permit = PermitGuard::new(&*self.shared, self.shared.admit_call()?);
+        let permit = PermitGuard::new(&*self.shared, self.shared.admit::<true>()?);
         let result = operation();
         self.conclude(permit, result)
     }
@@ -189,7 +177,7 @@ impl<C> CircuitBreaker<C> {
         F: Future<Output = Result<T, E>>,
         C: Classify<T, E>,
     {
-        let permit = PermitGuard::new(&*self.shared, self.shared.admit_call()?);
+        let permit = PermitGuard::new(&*self.shared, self.shared.admit::<true>()?);
         let (permit, result) = CallFuture {
             permit,
             is_paused: false,
@@ -206,13 +194,13 @@ impl<C> CircuitBreaker<C> {
     #[inline(always)]
     pub(crate) fn conclude<T, E>(
         &self,
-        permit: PermitGuard<&SharedBreaker>,
+        mut permit: PermitGuard<&SharedBreaker>,
         result: Result<T, E>,
     ) -> Result<T, CallError<E>>
     where
         C: Classify<T, E>,
     {
-        let permit = permit.over();
+        let permit = permit.take::<true>();
         let outcome = self.classifier.classify(&result);
         if outcome.counts_against()
             && let Some(retry_after) = self.classifier.retry_after(&result)
@@ -236,7 +224,7 @@ impl<C> CircuitBreaker<C> {
     /// The breaker does not let the call through.
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
-        let ticket = self.shared.admit()?;
+        let ticket = self.shared.admit::<false>()?;
         Ok(Permit(PermitGuard::new(&self.shared, ticket), ()))
     }
 
@@ -245,7 +233,7 @@ impl<C> CircuitBreaker<C> {
     /// # Errors
     /// The breaker does not let the call through.
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
-        let ticket = self.shared.admit()?;
+        let ticket = self.shared.admit::<false>()?;
         Ok(OwnedPermit(PermitGuard::new(
             Arc::clone(&self.shared),
             ticket,
@@ -359,13 +347,13 @@ impl<'a, F: Future> Future for CallFuture<'a, F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         if *this.is_paused {
-            *this.permit = this.permit.take().resume();
+            *this.permit = this.permit.take().map(Core::resume);
         }
         match this.future.poll(context) {
             Poll::Ready(output) => Poll::Ready((this.permit.take(), output)),
             Poll::Pending => {
                 *this.is_paused = true;
-                *this.permit = this.permit.take().pause();
+                *this.permit = this.permit.take().map(Core::pause);
                 Poll::Pending
             }
         }

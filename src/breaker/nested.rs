@@ -9,8 +9,7 @@
 //! while the future is polled, so no task sees the calls of another. Calls in other states aren't
 //! listed, because the breaker doesn't look for them.
 
-use std::cell::Cell;
-use std::marker::PhantomData;
+use std::{cell::Cell, marker::PhantomData};
 
 use crate::state::Generation;
 

@@ -1,16 +1,10 @@
 //! Permits for single calls.
 
-use std::fmt;
-use std::num::NonZero;
-use std::ops::Deref;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, num::NonZero, ops::Deref, sync::Arc, time::Duration};
 
-use crate::breaker::nested::OuterCall;
-use crate::breaker::shared::SharedBreaker;
-use crate::engine::{Core, Ticket};
 use crate::name::label::Label;
 use crate::outcome::{Outcome, Report};
+use crate::{breaker::nested::OuterCall, breaker::shared::SharedBreaker, engine::Ticket};
 
 /// A ticket that is settled exactly once: by its holder, or as unrecorded when it is dropped.
 ///
@@ -40,52 +34,34 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
     ///
     /// If the call was let through half-open, calls of this breaker within it are parts of it.
     pub(crate) fn run<R>(&self, operation: impl FnOnce() -> R) -> R {
-        match self.outer_call() {
+        let outer = self.ticket.as_ref().and_then(|(shared, ticket)| {
+            let generation = ticket.outer_generation()?;
+            Some(OuterCall::of(&raw const **shared, generation))
+        });
+        match outer {
             Some(outer) => outer.run(operation),
             None => operation(),
         }
     }
 
     /// Takes the ticket out, and leaves a permit without one.
+    ///
+    /// With `IS_OVER` the call has come back.
     #[inline]
-    pub(crate) fn take(&mut self) -> Self {
-        Self {
-            ticket: self.ticket.take(),
-        }
-    }
-
-    /// Notes that this thread doesn't run the call any more: its future is pending.
-    #[cold]
-    pub(crate) fn pause(mut self) -> Self {
-        if let Some((shared, ticket)) = &mut self.ticket {
-            *ticket = Core::pause(*ticket, &**shared);
-        }
-        self
-    }
-
-    /// Notes that this thread runs the call again.
-    #[cold]
-    pub(crate) fn resume(mut self) -> Self {
-        if let Some((shared, ticket)) = &mut self.ticket {
-            *ticket = Core::resume(*ticket, &**shared);
-        }
-        self
-    }
-
-    fn outer_call(&self) -> Option<OuterCall> {
-        let (shared, ticket) = self.ticket.as_ref()?;
-        let generation = ticket.outer_generation()?;
-        Some(OuterCall::of::<SharedBreaker>(
-            &raw const **shared,
-            generation,
-        ))
-    }
-
-    #[inline]
-    pub(crate) fn over(mut self) -> PermitGuard<S, true> {
+    pub(crate) fn take<const IS_OVER: bool>(&mut self) -> PermitGuard<S, IS_OVER> {
         PermitGuard {
             ticket: self.ticket.take(),
         }
+    }
+
+    /// Changes the ticket when the call's thread [pauses](crate::engine::Core::pause)
+    /// or [resumes](crate::engine::Core::resume) the call.
+    #[cold]
+    pub(crate) fn map(mut self, change: impl FnOnce(Ticket, &SharedBreaker) -> Ticket) -> Self {
+        if let Some((shared, ticket)) = &mut self.ticket {
+            *ticket = change(*ticket, shared);
+        }
+        self
     }
 }
 
@@ -100,7 +76,7 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
         // Drop the empty guard first: here the compiler knows that there is nothing to drop.
         drop(self);
         if let Some((shared, ticket)) = ticket {
-            shared.finish(ticket, outcome, took);
+            shared.core.record(ticket, outcome, took, &*shared);
         }
     }
 
@@ -120,7 +96,7 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
             return self.finish(outcome, took);
         };
         if let Some((shared, ticket)) = self.ticket.take() {
-            shared.finish_labelled(ticket, outcome, took, label);
+            shared.record_labelled(ticket, outcome, took, label);
         }
     }
 
@@ -130,18 +106,21 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
     /// open time has its full length from the beginning.
     #[inline]
     pub(crate) fn note_retry_after(&self, retry_after: Duration) {
-        if let Some((shared, ticket)) = &self.ticket {
-            shared.note_retry_after_of(*ticket, retry_after);
+        if let Some((shared, ticket)) = &self.ticket
+            && ticket.is_recorded()
+        {
+            shared.note_retry_after(retry_after);
         }
     }
 
     #[cold]
     #[inline(never)]
     fn drop_unsettled(shared: S, ticket: Ticket) {
+        let (core, context) = (&shared.core, &*shared);
         match std::thread::panicking() {
-            true if IS_OVER => shared.finish(ticket, Outcome::Ignored, None),
-            true => shared.finish(ticket, Outcome::Failure, None),
-            false => shared.core.cancel(ticket, &*shared),
+            true if IS_OVER => core.record(ticket, Outcome::Ignored, None, context),
+            true => core.record(ticket, Outcome::Failure, None, context),
+            false => core.cancel(ticket, context),
         }
     }
 }

@@ -1,17 +1,18 @@
 //! The part of a breaker that all its clones and permits share.
 
-use std::num::NonZero;
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
 use crate::breaker::nested::{self, OuterCall};
-use crate::clock::context::{CallContext, Labelled};
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::engine::{Core, Refusal, Ticket};
-use crate::error::Rejected;
-use crate::name::label::Label;
-use crate::outcome::Outcome;
-use crate::state::Generation;
-use crate::sync::thread_slot::ThreadSlot;
+use crate::{
+    clock::context::{CallContext, Labelled},
+    error::Rejected,
+    name::label::Label,
+    outcome::Outcome,
+    state::Generation,
+    sync::thread_slot::ThreadSlot,
+};
 
 /// The core with its clock.
 pub(crate) struct SharedBreaker {
@@ -74,18 +75,11 @@ impl CallContext for SharedBreaker {
 }
 
 impl SharedBreaker {
+    /// Asks for a call. With `IS_CALL`, this thread runs it until it is settled.
     #[inline]
-    pub(crate) fn admit(&self) -> Result<Ticket, Rejected> {
+    pub(crate) fn admit<const IS_CALL: bool>(&self) -> Result<Ticket, Rejected> {
         self.core
-            .admit(self)
-            .map_err(|refusal| self.rejected(refusal))
-    }
-
-    /// Like [`admit`](Self::admit), for a call that this thread runs until it is settled.
-    #[inline]
-    pub(crate) fn admit_call(&self) -> Result<Ticket, Rejected> {
-        self.core
-            .admit_call(self)
+            .admit_as::<IS_CALL>(self)
             .map_err(|refusal| self.rejected(refusal))
     }
 
@@ -106,15 +100,6 @@ impl SharedBreaker {
         Rejected::new(name, refusal.state, refusal.retry_after, cause)
     }
 
-    /// Notes the `Retry-After` of a call, if the breaker records this call.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn note_retry_after_of(&self, ticket: Ticket, retry_after: Duration) {
-        if ticket.is_recorded() {
-            self.note_retry_after(retry_after);
-        }
-    }
-
     /// Notes how long the dependency wants no calls, whatever the call.
     #[cold]
     #[inline(never)]
@@ -123,19 +108,10 @@ impl SharedBreaker {
             .note_retry_after(saturating_nanos(retry_after), self.nanos());
     }
 
-    #[allow(
-        clippy::inline_always,
-        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
-    )]
-    #[inline(always)]
-    pub(crate) fn finish(&self, ticket: Ticket, outcome: Outcome, took: Option<NonZero<u64>>) {
-        self.core.record(ticket, outcome, took, self);
-    }
-
-    /// Like [`finish`](Self::finish), for a call that has failed with a label.
+    /// Records the outcome of a call that has failed with a label.
     #[cold]
     #[inline(never)]
-    pub(crate) fn finish_labelled(
+    pub(crate) fn record_labelled(
         &self,
         ticket: Ticket,
         outcome: Outcome,

@@ -5,31 +5,25 @@ mod reconfigure;
 #[cfg(feature = "serde")]
 mod restore;
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use self::validate::Checked;
-use crate::adaptive::AdaptiveConfig;
-use crate::breaker::CircuitBreaker;
-use crate::breaker::shared::SharedBreaker;
 use crate::clock::{Clock, Now, saturating_nanos};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::engine::{Core, Mode, OptionalParts, Parts, Settings, Switch};
-use crate::error::ConfigError;
-use crate::events::Transition;
+use crate::engine::{Core, OptionalParts, Parts, Settings, Switch};
 use crate::events::listeners::{Listener, Listeners};
 use crate::latency::times::{Timed, Times};
-use crate::name::Name;
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
 use crate::recovery::{
     ACCEPTABLE, AdaptiveRecovery, Backoff, MaxRetryAfter, OpenTime, OpenTimes, Ramp, Recovery, Way,
 };
-use crate::state::State;
-use crate::util::random::mixed;
 use crate::window::{Recording, Timing, Window};
+use crate::{
+    adaptive::AdaptiveConfig, breaker::CircuitBreaker, breaker::shared::SharedBreaker,
+    error::ConfigError, events::Transition, name::Name, state::State, util::random::mixed,
+};
 
 /// Builds a [`CircuitBreaker`]; see [`CircuitBreaker::builder`].
 ///
@@ -55,9 +49,28 @@ use crate::window::{Recording, Timing, Window};
 #[derive(Clone)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct CircuitBreakerBuilder<C = DefaultClassifier> {
+    pub(crate) fixed: Fixed,
+    tunable: Tunable,
+    classifier: C,
+}
+
+/// The settings that a breaker keeps for life.
+#[derive(Clone)]
+pub(crate) struct Fixed {
     name: Name,
     /// Sets the jitter of breakers with one name apart. 0 for a breaker that stands alone.
     number: u64,
+    listeners: Vec<Listener>,
+    clock: Clock,
+    #[cfg(feature = "async")]
+    pub(crate) max_waiting: Option<u32>,
+    #[cfg(feature = "serde")]
+    restored: restore::Restored,
+}
+
+/// The settings that a reconfiguration replaces.
+#[derive(Clone, Debug)]
+struct Tunable {
     window: Window,
     policies: Vec<TripPolicy>,
     recovery: Option<Recovery>,
@@ -67,18 +80,11 @@ pub struct CircuitBreakerBuilder<C = DefaultClassifier> {
     probe_timeout: Duration,
     max_retry_after: Option<Duration>,
     on_cancel: Outcome,
-    listeners: Vec<Listener>,
     start_in: Option<State>,
     enabled: bool,
     metrics_only: bool,
     recording: Recording,
-    clock: Clock,
     shards: Option<u32>,
-    #[cfg(feature = "async")]
-    pub(crate) max_waiting: Option<u32>,
-    #[cfg(feature = "serde")]
-    restored: restore::Restored,
-    classifier: C,
 }
 
 impl CircuitBreaker {
@@ -105,28 +111,32 @@ impl CircuitBreaker {
 impl CircuitBreakerBuilder {
     fn new(name: Name) -> Self {
         Self {
-            name,
-            number: 0,
-            window: Window::default(),
-            policies: Vec::new(),
-            recovery: None,
-            open_for: None,
-            backoff: None,
-            probes: None,
-            probe_timeout: Duration::from_secs(30),
-            max_retry_after: None,
-            on_cancel: Outcome::Ignored,
-            listeners: Vec::new(),
-            start_in: None,
-            enabled: true,
-            metrics_only: false,
-            recording: Recording::Off,
-            clock: Clock::default(),
-            shards: None,
-            #[cfg(feature = "async")]
-            max_waiting: None,
-            #[cfg(feature = "serde")]
-            restored: restore::Restored::default(),
+            fixed: Fixed {
+                name,
+                number: 0,
+                listeners: Vec::new(),
+                clock: Clock::default(),
+                #[cfg(feature = "async")]
+                max_waiting: None,
+                #[cfg(feature = "serde")]
+                restored: restore::Restored::default(),
+            },
+            tunable: Tunable {
+                window: Window::default(),
+                policies: Vec::new(),
+                recovery: None,
+                open_for: None,
+                backoff: None,
+                probes: None,
+                probe_timeout: Duration::from_secs(30),
+                max_retry_after: None,
+                on_cancel: Outcome::Ignored,
+                start_in: None,
+                enabled: true,
+                metrics_only: false,
+                recording: Recording::Off,
+                shards: None,
+            },
             classifier: DefaultClassifier,
         }
     }
@@ -135,26 +145,22 @@ impl CircuitBreakerBuilder {
 impl<C> CircuitBreakerBuilder<C> {
     /// Gives one of many breakers these settings and a number of its own.
     #[cfg(feature = "registry")]
-    pub(crate) fn one_of_many(self, name: Option<Name>, number: u64) -> Self {
-        Self {
-            name: name.unwrap_or(self.name),
-            number,
-            ..self
-        }
+    pub(crate) fn one_of_many(mut self, name: Option<Name>, number: u64) -> Self {
+        self.fixed.name = name.unwrap_or(self.fixed.name);
+        self.fixed.number = number;
+        self
     }
 
     /// Sets the recent calls that the policies judge. [`Window`] explains how to choose.
-    pub fn window(self, window: impl Into<Window>) -> Self {
-        Self {
-            window: window.into(),
-            ..self
-        }
+    pub fn window(mut self, window: impl Into<Window>) -> Self {
+        self.tunable.window = window.into();
+        self
     }
 
     /// Adds a policy. Any policy trips the breaker. The first one replaces the default pair. A
     /// breaker has at most 64 policies.
     pub fn trip_when(mut self, policy: impl Into<TripPolicy>) -> Self {
-        self.policies.push(policy.into());
+        self.tunable.policies.push(policy.into());
         self
     }
 
@@ -168,11 +174,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// [`open_for`](Self::open_for), [`backoff`](Self::backoff) and [`probes`](Self::probes) set
     /// the parts of a recovery by [probes](Recovery::probes). [`build`](Self::build) refuses them
     /// together with this setting. [`Recovery`] has methods of these names for any recovery.
-    pub fn recovery(self, recovery: Recovery) -> Self {
-        Self {
-            recovery: Some(recovery),
-            ..self
-        }
+    pub fn recovery(mut self, recovery: Recovery) -> Self {
+        self.tunable.recovery = Some(recovery);
+        self
     }
 
     /// Sets how long the breaker stays open after a trip, in a [recovery](Self::recovery) by
@@ -184,11 +188,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// [default](Backoff::default) ones, which grow while an outage lasts. A fixed time can stay in
     /// phase with a fault that comes back at regular times. The breaker is then open most of the
     /// time.
-    pub fn open_for(self, duration: Duration) -> Self {
-        Self {
-            open_for: Some(duration),
-            ..self
-        }
+    pub fn open_for(mut self, duration: Duration) -> Self {
+        self.tunable.open_for = Some(duration);
+        self
     }
 
     /// Sets open times that grow with each failed recovery, with jitter, in a
@@ -207,11 +209,9 @@ impl<C> CircuitBreakerBuilder<C> {
     ///     .build()?;
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
-    pub fn backoff(self, backoff: Backoff) -> Self {
-        Self {
-            backoff: Some(backoff),
-            ..self
-        }
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.tunable.backoff = Some(backoff);
+        self
     }
 
     /// Sets how many calls a half-open breaker admits, in a [recovery](Self::recovery) by probes: 1
@@ -219,11 +219,9 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// All probes must succeed to close the breaker, and any failure opens it again, unless [some
     /// may fail](Recovery::success_threshold).
-    pub fn probes(self, probes: u32) -> Self {
-        Self {
-            probes: Some(probes),
-            ..self
-        }
+    pub fn probes(mut self, probes: u32) -> Self {
+        self.tunable.probes = Some(probes);
+        self
     }
 
     /// Sets how long a probe keeps its place: at least 1 ms. [`Duration::MAX`] means for ever.
@@ -241,11 +239,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// long as that call took, counted from its report. A ramp waits for its calls at least twice
     /// as long as its probe or its slowest call took. The time grows to a hundred times this
     /// setting at most. A cancelled call changes nothing.
-    pub fn probe_timeout(self, duration: Duration) -> Self {
-        Self {
-            probe_timeout: duration,
-            ..self
-        }
+    pub fn probe_timeout(mut self, duration: Duration) -> Self {
+        self.tunable.probe_timeout = duration;
+        self
     }
 
     /// Sets how a permit counts that is dropped unrecorded, for example when a future is cancelled:
@@ -268,11 +264,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// assert_eq!(breaker.snapshot().failures(), 1);
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
-    pub fn on_cancel(self, outcome: Outcome) -> Self {
-        Self {
-            on_cancel: outcome,
-            ..self
-        }
+    pub fn on_cancel(mut self, outcome: Outcome) -> Self {
+        self.tunable.on_cancel = outcome;
+        self
     }
 
     /// Adds a listener. The breaker tells it of each transition, once, in order.
@@ -283,7 +277,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// listener. If listeners are held up while 32 transitions pass, they miss some;
     /// [`Transition::missed`] says how many.
     pub fn on_transition(mut self, listener: impl Fn(&Transition) + Send + Sync + 'static) -> Self {
-        self.listeners.push(Arc::new(listener));
+        self.fixed.listeners.push(Arc::new(listener));
         self
     }
 
@@ -312,17 +306,16 @@ impl<C> CircuitBreakerBuilder<C> {
     /// }
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
-    pub fn latency(self, recording: Recording) -> Self {
-        Self { recording, ..self }
+    pub fn latency(mut self, recording: Recording) -> Self {
+        self.tunable.recording = recording;
+        self
     }
 
     /// Sets the state to start in. [`State::Open`] lasts for the first open time. Listeners are not
     /// told of it.
-    pub fn start_in(self, state: State) -> Self {
-        Self {
-            start_in: Some(state),
-            ..self
-        }
+    pub fn start_in(mut self, state: State) -> Self {
+        self.tunable.start_in = Some(state);
+        self
     }
 
     /// Sets whether the breaker takes part; `false` lets all calls through and records nothing.
@@ -340,8 +333,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// assert_eq!(payments.state(), State::Disabled);
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
-    pub fn enabled(self, enabled: bool) -> Self {
-        Self { enabled, ..self }
+    pub fn enabled(mut self, enabled: bool) -> Self {
+        self.tunable.enabled = enabled;
+        self
     }
 
     /// Sets whether the breaker only measures; `true` lets all calls through, records them and
@@ -358,28 +352,27 @@ impl<C> CircuitBreakerBuilder<C> {
     /// assert_eq!(payments.state(), State::MetricsOnly);
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
-    pub fn metrics_only(self, metrics_only: bool) -> Self {
-        Self {
-            metrics_only,
-            ..self
-        }
+    pub fn metrics_only(mut self, metrics_only: bool) -> Self {
+        self.tunable.metrics_only = metrics_only;
+        self
     }
 
     /// The state that the settings hold the breaker in, if any, and its initial state.
     fn switch(&self) -> Switch {
         Switch {
-            mode: match (self.enabled, self.metrics_only) {
-                (false, _) => Mode::Disabled,
-                (true, true) => Mode::MetricsOnly,
-                (true, false) => Mode::Normal,
+            mode: match (self.tunable.enabled, self.tunable.metrics_only) {
+                (false, _) => Some(State::Disabled),
+                (true, true) => Some(State::MetricsOnly),
+                (true, false) => None,
             },
-            start_in: self.start_in.unwrap_or(State::Closed),
+            start_in: self.tunable.start_in.unwrap_or(State::Closed),
         }
     }
 
     /// Sets the source of time; see [`Clock::mock`] for tests.
-    pub fn clock(self, clock: Clock) -> Self {
-        Self { clock, ..self }
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.fixed.clock = clock;
+        self
     }
 
     /// Sets how many threads have counts of their own in a time window: 1 to 64.
@@ -399,11 +392,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// One shard makes a compact breaker that never grows: at most 512 bytes with 10 buckets and
     /// the default policies. It suits services that keep thousands of breakers, each used by few
     /// threads. Eight shards take about 5 KiB with 10 buckets. A count window has no shards.
-    pub fn shards(self, shards: u32) -> Self {
-        Self {
-            shards: Some(shards),
-            ..self
-        }
+    pub fn shards(mut self, shards: u32) -> Self {
+        self.tunable.shards = Some(shards);
+        self
     }
 
     /// Sets how a result counts; the default is that `Err` is a failure.
@@ -441,28 +432,8 @@ impl<C> CircuitBreakerBuilder<C> {
 
     fn with_classifier<D>(self, classifier: impl FnOnce(C) -> D) -> CircuitBreakerBuilder<D> {
         CircuitBreakerBuilder {
-            name: self.name,
-            number: self.number,
-            window: self.window,
-            policies: self.policies,
-            recovery: self.recovery,
-            open_for: self.open_for,
-            backoff: self.backoff,
-            probes: self.probes,
-            probe_timeout: self.probe_timeout,
-            max_retry_after: self.max_retry_after,
-            on_cancel: self.on_cancel,
-            listeners: self.listeners,
-            start_in: self.start_in,
-            enabled: self.enabled,
-            metrics_only: self.metrics_only,
-            recording: self.recording,
-            clock: self.clock,
-            shards: self.shards,
-            #[cfg(feature = "async")]
-            max_waiting: self.max_waiting,
-            #[cfg(feature = "serde")]
-            restored: self.restored,
+            fixed: self.fixed,
+            tunable: self.tunable,
             classifier: classifier(self.classifier),
         }
     }
@@ -527,11 +498,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// The breaker honours a `Retry-After` from [`retry_after`](Self::retry_after), from a permit's
     /// [report](crate::Report::retry_after), and from a classifier's
     /// [`retry_after`](Classify::retry_after). It needs no other setting.
-    pub fn max_retry_after(self, duration: Duration) -> Self {
-        Self {
-            max_retry_after: Some(duration),
-            ..self
-        }
+    pub fn max_retry_after(mut self, duration: Duration) -> Self {
+        self.tunable.max_retry_after = Some(duration);
+        self
     }
 
     /// Checks all settings and makes the breaker.
@@ -548,19 +517,15 @@ impl<C> CircuitBreakerBuilder<C> {
         let parts = self.parts()?;
         let start = parts.settings.switch.start();
         let seed = self.seed();
-        let listeners = Listeners::new(self.listeners);
-        #[cfg_attr(
-            not(feature = "serde"),
-            allow(unused_mut, reason = "nothing is restored")
-        )]
-        let mut core = Core::new(parts, listeners, start, self.clock.nanos()).with_seed(seed);
+        let listeners = Listeners::new(self.fixed.listeners);
+        let clock = self.fixed.clock;
+        let core = Core::new(parts, listeners, start, clock.nanos()).with_seed(seed);
         #[cfg(feature = "serde")]
-        self.restored.restore(&mut core, &self.clock);
-        let shared = SharedBreaker {
-            core,
-            clock: self.clock,
-        };
-        Ok(CircuitBreaker::from_parts(shared, self.classifier))
+        let core = self.fixed.restored.restore(core, &clock);
+        Ok(CircuitBreaker {
+            shared: Arc::new(SharedBreaker { core, clock }),
+            classifier: self.classifier,
+        })
     }
 
     /// Checks all settings and makes the parts of a breaker.
@@ -572,9 +537,11 @@ impl<C> CircuitBreakerBuilder<C> {
             evidence,
             recovery,
         } = self.checked()?;
+        let (fixed, tunable) = (&self.fixed, &self.tunable);
+        let (window, clock) = (&tunable.window, &fixed.clock);
         let policies = Policies::from(policies);
         let looks_at_percentiles = policies.iter().any(TripPolicy::looks_at_percentiles);
-        let recording = match self.recording {
+        let recording = match tunable.recording {
             Recording::Off if looks_at_percentiles => Recording::Combined,
             recording => recording,
         };
@@ -582,13 +549,13 @@ impl<C> CircuitBreakerBuilder<C> {
             counts_slow: slower_than.is_some(),
             recording,
         };
-        let ring = self.window.ring(thread_slots, timing, &self.clock);
+        let ring = window.ring(thread_slots, timing, clock);
         let timed = timing.is_timed().then(|| {
-            let latencies = self.window.latencies(thread_slots, recording);
-            let times = Times::new(slower_than, &self.window, recording, &self.clock);
+            let latencies = window.latencies(thread_slots, recording);
+            let times = Times::new(slower_than, window, recording, clock);
             Timed::new(&times, latencies, &policies)
         });
-        if self.shards.is_some() {
+        if tunable.shards.is_some() {
             ring.grow();
             if let Some(latencies) = timed.as_ref().and_then(|timed| timed.latencies()) {
                 latencies.grow();
@@ -602,24 +569,24 @@ impl<C> CircuitBreakerBuilder<C> {
             evidence,
             recovery: self.adaptive(&recovery, &policies),
             open_times: own_backoff.map(|backoff| Box::new(OpenTimes::new(backoff))),
-            max_retry_after: self
+            max_retry_after: tunable
                 .max_retry_after
                 .map(MaxRetryAfter::new)
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
             #[cfg(feature = "async")]
-            probe_queue: self.max_waiting.map(ProbeQueue::boxed).transpose()?,
+            probe_queue: fixed.max_waiting.map(ProbeQueue::boxed).transpose()?,
         };
         let settings = Settings {
-            name: self.name.clone(),
+            name: fixed.name.clone(),
             policies,
             open_for: match (recovery.growing(), own_backoff) {
                 (Some(_), None) => Settings::DEFAULT_OPEN_TIMES,
                 _ => saturating_nanos(recovery.first_open_time()),
             },
             probes: recovery.places(),
-            probe_timeout: saturating_nanos(self.probe_timeout),
-            on_cancel: self.on_cancel,
+            probe_timeout: saturating_nanos(tunable.probe_timeout),
+            on_cancel: tunable.on_cancel,
             switch: self.switch(),
         };
         Ok(Parts {
@@ -645,41 +612,34 @@ impl<C> CircuitBreakerBuilder<C> {
         };
         let by_traffic = recovery.open_time() == OpenTime::ByTraffic;
         let seed = self.seed();
-        let window = self.window.length().map_or(u64::MAX, saturating_nanos);
-        let now = self.clock.nanos();
+        let length = self.tunable.window.length();
+        let window = length.map_or(u64::MAX, saturating_nanos);
+        let now = self.fixed.clock.nanos();
         let recovery = AdaptiveRecovery::new(ramp, by_traffic, seed, window, now);
         Some(Box::new(recovery))
     }
 
     /// A seed that sets the breaker's jitter apart from that of others.
     fn seed(&self) -> u64 {
-        let name = self.name.as_str().bytes();
-        name.fold(self.clock.next_seed() ^ self.number, |seed, byte| {
-            mixed(seed ^ u64::from(byte))
-        })
+        let Fixed {
+            name,
+            number,
+            clock,
+            ..
+        } = &self.fixed;
+        let bytes = name.as_str().bytes();
+        let first = clock.next_seed() ^ number;
+        bytes.fold(first, |seed, byte| mixed(seed ^ u64::from(byte)))
     }
 }
 
 impl<C> fmt::Debug for CircuitBreakerBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreakerBuilder")
-            .field("name", &self.name)
-            .field("window", &self.window)
-            .field("policies", &self.policies)
-            .field("recovery", &self.recovery)
-            .field("open_for", &self.open_for)
-            .field("backoff", &self.backoff)
-            .field("probes", &self.probes)
-            .field("probe_timeout", &self.probe_timeout)
-            .field("max_retry_after", &self.max_retry_after)
-            .field("on_cancel", &self.on_cancel)
-            .field("listeners", &self.listeners.len())
-            .field("start_in", &self.start_in)
-            .field("enabled", &self.enabled)
-            .field("metrics_only", &self.metrics_only)
-            .field("latency", &self.recording)
-            .field("clock", &self.clock)
-            .field("shards", &self.shards)
+            .field("name", &self.fixed.name)
+            .field("tunable", &self.tunable)
+            .field("listeners", &self.fixed.listeners.len())
+            .field("clock", &self.fixed.clock)
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,10 @@
 //! Reconfigures a breaker that is in use.
 
 use super::CircuitBreakerBuilder;
-use crate::breaker::CircuitBreaker;
-use crate::clock::Clock;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::engine::{Parts, Reconfigured};
-use crate::error::ConfigError;
-use crate::name::Shown;
-use crate::state::State;
+use crate::{breaker::CircuitBreaker, clock::Clock, error::ConfigError, name::Shown, state::State};
 
 impl<C> CircuitBreaker<C> {
     /// Replaces all settings while calls run.
@@ -137,12 +133,9 @@ impl<C> CircuitBreaker<C> {
         Ok(self.shared.core.bring_into_line(parts, &*self.shared))
     }
 
-    fn parts_by<D>(&self, settings: CircuitBreakerBuilder<D>) -> Result<Parts, ConfigError> {
+    fn parts_by<D>(&self, mut settings: CircuitBreakerBuilder<D>) -> Result<Parts, ConfigError> {
         settings.check_name(self.name())?;
-        let settings = CircuitBreakerBuilder {
-            clock: self.shared.clock.clone(),
-            ..settings
-        };
+        settings.fixed.clock.clone_from(&self.shared.clock);
         settings.parts()
     }
 }
@@ -150,12 +143,12 @@ impl<C> CircuitBreaker<C> {
 impl<C> CircuitBreakerBuilder<C> {
     /// Refuses a name other than the breaker's.
     pub(crate) fn check_name(&self, name: &str) -> Result<(), ConfigError> {
-        if self.name.as_str() == name {
+        if self.fixed.name.as_str() == name {
             return Ok(());
         }
         Err(ConfigError::new(
             "name",
-            format!("{:?}", self.name),
+            format!("{:?}", self.fixed.name),
             format!("{:?}", Shown(name)),
             "a breaker keeps its name; another name is another breaker",
         ))
@@ -163,7 +156,7 @@ impl<C> CircuitBreakerBuilder<C> {
 
     /// Refuses a clock other than the breaker's.
     pub(crate) fn check_clock(&self, own: &Clock) -> Result<(), ConfigError> {
-        if !self.clock.differs_from(own) {
+        if !self.fixed.clock.differs_from(own) {
             return Ok(());
         }
         Err(ConfigError::new(
@@ -177,7 +170,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// Refuses a number of waiting calls other than the breaker's.
     #[cfg(feature = "async")]
     pub(crate) fn check_max_waiting(&self, own: Option<u32>) -> Result<(), ConfigError> {
-        let Some(max) = self.max_waiting.filter(|max| own != Some(*max)) else {
+        let Some(max) = self.fixed.max_waiting.filter(|max| own != Some(*max)) else {
             return Ok(());
         };
         Err(ConfigError::new(
@@ -190,16 +183,16 @@ impl<C> CircuitBreakerBuilder<C> {
 
     /// Refuses settings that a breaker in use can't take.
     pub(crate) fn check_what_cannot_change(&self) -> Result<(), ConfigError> {
-        if !self.listeners.is_empty() {
+        if !self.fixed.listeners.is_empty() {
             return Err(ConfigError::new(
                 "on_transition",
-                format!("set {} times", self.listeners.len()),
+                format!("set {} times", self.fixed.listeners.len()),
                 "left out",
                 "a breaker keeps its listeners; add them where it is built",
             ));
         }
         #[cfg(feature = "serde")]
-        if !self.restored.is_none() {
+        if !self.fixed.restored.is_none() {
             return Err(ConfigError::new(
                 "restored",
                 "set",
@@ -213,7 +206,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// Refuses to start open or half-open, unless the breaker has started so. States that last are
     /// accepted.
     fn check_start(&self, started_in: State) -> Result<(), ConfigError> {
-        match self.start_in {
+        match self.tunable.start_in {
             Some(state @ (State::Open | State::HalfOpen)) if state != started_in => {
                 Err(ConfigError::new(
                     "start_in",
@@ -233,20 +226,7 @@ impl<C> CircuitBreakerBuilder<C> {
         C: Clone,
     {
         Self {
-            window: other.window.clone(),
-            policies: other.policies.clone(),
-            recovery: other.recovery,
-            open_for: other.open_for,
-            backoff: other.backoff,
-            probes: other.probes,
-            probe_timeout: other.probe_timeout,
-            max_retry_after: other.max_retry_after,
-            on_cancel: other.on_cancel,
-            start_in: other.start_in,
-            enabled: other.enabled,
-            metrics_only: other.metrics_only,
-            recording: other.recording,
-            shards: other.shards,
+            tunable: other.tunable.clone(),
             ..self.clone()
         }
     }
@@ -257,14 +237,14 @@ impl<C> CircuitBreakerBuilder<C> {
         &self,
         other: &CircuitBreakerBuilder<D>,
     ) -> Result<(), ConfigError> {
-        other.check_clock(&self.clock)?;
+        other.check_clock(&self.fixed.clock)?;
         #[cfg(feature = "async")]
-        other.check_max_waiting(self.max_waiting)?;
+        other.check_max_waiting(self.fixed.max_waiting)?;
         Ok(())
     }
 
     #[cfg(feature = "registry")]
     pub(crate) fn name(&self) -> &str {
-        self.name.as_str()
+        self.fixed.name.as_str()
     }
 }

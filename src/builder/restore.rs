@@ -1,14 +1,11 @@
 //! Restores a breaker from a saved state.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::CircuitBreakerBuilder;
 use crate::clock::{Clock, saturating_nanos};
-use crate::engine::Core;
-use crate::error::ConfigError;
 use crate::name::{Name, Shown};
-use crate::saved::SavedState;
+use crate::{engine::Core, error::ConfigError, saved::SavedState};
 
 /// The saved state to restore from.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +57,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn restore(mut self, saved: SavedState) -> Self {
-        self.restored.saved = Some(Arc::new(saved));
+        self.fixed.restored.saved = Some(Arc::new(saved));
         self
     }
 
@@ -70,7 +67,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// Open times and time windows age as time passes. So an old value is rarely wrong, but rarely
     /// useful.
     pub fn max_state_age(mut self, age: Duration) -> Self {
-        self.restored.oldest = Some(age);
+        self.fixed.restored.oldest = Some(age);
         self
     }
 }
@@ -80,7 +77,7 @@ impl<C> CircuitBreakerBuilder<C> {
 impl<C> CircuitBreakerBuilder<C> {
     /// Refuses to restore many breakers from what one has saved.
     pub(crate) fn check_for_many(&self) -> Result<(), ConfigError> {
-        self.restored.saved.as_ref().map_or(Ok(()), |saved| {
+        self.fixed.restored.saved.as_ref().map_or(Ok(()), |saved| {
             Err(ConfigError::new(
                 "registry.template",
                 format!("restored from what {:?} has saved", Shown(saved.name())),
@@ -113,9 +110,10 @@ impl Restored {
         })
     }
 
-    pub(super) fn restore(&self, core: &mut Core, clock: &Clock) {
+    pub(super) fn restore(&self, mut core: Core, clock: &Clock) -> Core {
         if let Some(saved) = &self.saved {
             core.restore(&saved.core, saved.age(clock.system_nanos()), clock);
         }
+        core
     }
 }

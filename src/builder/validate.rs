@@ -5,22 +5,20 @@
     reason = "the number of cores is asked once in a process"
 )]
 
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
-use super::CircuitBreakerBuilder;
-use crate::adaptive::Evidence;
-use crate::clock::saturating_nanos;
+#[cfg(feature = "serde")]
+use super::Fixed;
+use super::{CircuitBreakerBuilder, Tunable};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::error::ConfigError;
-use crate::name::Name;
-use crate::policy::TripPolicy;
 use crate::recovery::{MaxRetryAfter, Recovery};
-use crate::sync::thread_slot::ThreadSlot;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
-use crate::window::Window;
+use crate::{
+    adaptive::Evidence, clock::saturating_nanos, error::ConfigError, name::Name,
+    policy::TripPolicy, sync::thread_slot::ThreadSlot, window::Window,
+};
 
 /// Values that `build` derives from valid settings.
 pub(crate) struct Checked {
@@ -34,12 +32,16 @@ pub(crate) struct Checked {
 impl<C> CircuitBreakerBuilder<C> {
     /// Refuses a name that is too long.
     pub(crate) fn check_length_of_name(&self) -> Result<(), ConfigError> {
-        if !Name::is_too_long(self.name.as_str()) {
+        if !Name::is_too_long(self.fixed.name.as_str()) {
             return Ok(());
         }
         Err(ConfigError::new(
             "name",
-            format!("{:?}, of {} bytes,", self.name, self.name.as_str().len()),
+            format!(
+                "{:?}, of {} bytes,",
+                self.fixed.name,
+                self.fixed.name.as_str().len()
+            ),
             format!("at most {} characters long", Name::CHARS),
             "choose one that people can read",
         ))
@@ -62,7 +64,7 @@ impl<C> CircuitBreakerBuilder<C> {
         self.checked()?;
         #[cfg(feature = "async")]
         {
-            let max = self.max_waiting;
+            let max = self.fixed.max_waiting;
             let _queue = max.map(ProbeQueue::<EventQueue>::boxed).transpose()?;
         }
         Ok(())
@@ -70,6 +72,19 @@ impl<C> CircuitBreakerBuilder<C> {
 
     /// Derives the values of [`Checked`], or returns the first setting that makes no sense.
     pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
+        let checked = self.tunable.checked()?;
+        #[cfg(feature = "serde")]
+        {
+            let Fixed { name, clock, .. } = &self.fixed;
+            self.fixed.restored.check(name, clock)?;
+        }
+        Ok(checked)
+    }
+}
+
+impl Tunable {
+    /// See [`CircuitBreakerBuilder::checked`].
+    fn checked(&self) -> Result<Checked, ConfigError> {
         let thread_slots = match self.shards {
             None => default_shards(),
             Some(shards) if (1..=ThreadSlot::OWNED).contains(&shards) => shards,
@@ -115,8 +130,6 @@ impl<C> CircuitBreakerBuilder<C> {
             "choose it longer than the call's own time limit; Duration::MAX means never",
         )?;
         self.on_cancel.check_for_cancelled()?;
-        #[cfg(feature = "serde")]
-        self.restored.check(&self.name, &self.clock)?;
         Ok(Checked {
             thread_slots,
             policies,
@@ -125,50 +138,43 @@ impl<C> CircuitBreakerBuilder<C> {
             recovery,
         })
     }
-}
 
-impl<C> CircuitBreakerBuilder<C> {
     /// The recovery that the settings describe. Refuses settings that contradict each other.
     fn chosen_recovery(&self, decides_by_evidence: bool) -> Result<Recovery, ConfigError> {
-        let beside = "possible together with recovery";
         if let Some(recovery) = self.recovery {
-            let own_open_time = "set it on the recovery, as .recovery(Recovery::adaptive().open_for(…)), \
-                                 or leave out one of the two";
-            return match (self.open_for, self.backoff, self.probes) {
-                (None, None, None) => Ok(recovery),
-                (Some(open_for), ..) => Err(ConfigError::new(
+            let open_for = self.open_for.map(|it| format!("{it:?}"));
+            let backoff = self.backoff.map(|it| format!("{:?}", it.base()));
+            let probes = self.probes.map(|it| it.to_string());
+            for (setting, value, it, example) in [
+                (
                     "open_for",
-                    format!("{open_for:?}"),
-                    beside,
-                    own_open_time,
-                )),
-                (None, Some(backoff), _) => Err(ConfigError::new(
-                    "backoff",
-                    format!("{:?}", backoff.base()),
-                    beside,
-                    "set it on the recovery, as .recovery(Recovery::adaptive().backoff(…)), or leave \
-                     out one of the two",
-                )),
-                (None, None, Some(probes)) => Err(ConfigError::new(
-                    "probes",
-                    probes,
-                    beside,
-                    "set them on the recovery, as .recovery(Recovery::probes(…)), or leave out one of \
-                     the two",
-                )),
-            };
+                    open_for,
+                    "it",
+                    "Recovery::adaptive().open_for(…)",
+                ),
+                ("backoff", backoff, "it", "Recovery::adaptive().backoff(…)"),
+                ("probes", probes, "them", "Recovery::probes(…)"),
+            ] {
+                if let Some(value) = value {
+                    let expected = "possible together with recovery";
+                    let hint = format!(
+                        "set {it} on the recovery, as .recovery({example}), or leave out one of the two"
+                    );
+                    return Err(ConfigError::new(setting, value, expected, hint));
+                }
+            }
+            return Ok(recovery);
         }
-        let recovery = match (self.open_for, self.backoff, self.probes) {
-            (Some(open_for), Some(_), _) => return Err(ConfigError::not_beside_backoff(open_for)),
-            (None, None, None) if decides_by_evidence => return Ok(Recovery::adaptive()),
-            (.., Some(probes)) => Recovery::probes(probes),
-            (.., None) => Recovery::default(),
-        };
-        Ok(match (self.open_for, self.backoff) {
-            (Some(open_for), _) => recovery.open_for(open_for),
-            (None, Some(backoff)) => recovery.backoff(backoff),
-            (None, None) => recovery,
-        })
+        let recovery = self.probes.map_or_else(Recovery::default, Recovery::probes);
+        match (self.open_for, self.backoff) {
+            (Some(open_for), Some(_)) => Err(ConfigError::not_beside_backoff(open_for)),
+            (Some(open_for), None) => Ok(recovery.open_for(open_for)),
+            (None, Some(backoff)) => Ok(recovery.backoff(backoff)),
+            (None, None) if decides_by_evidence && self.probes.is_none() => {
+                Ok(Recovery::adaptive())
+            }
+            (None, None) => Ok(recovery),
+        }
     }
 }
 
@@ -177,14 +183,11 @@ fn evidence(
     policies: &[TripPolicy],
     window: &Window,
 ) -> Result<Option<Box<Evidence>>, ConfigError> {
-    let mut adaptive = policies
-        .iter()
-        .enumerate()
-        .filter_map(|(index, policy)| Some((index, policy.adaptive_config()?)));
-    let Some((_, config)) = adaptive.next() else {
+    let mut configs = of_policies(policies, TripPolicy::adaptive_config);
+    let Some((_, config)) = configs.next() else {
         return Ok(None);
     };
-    if let Some((second, _)) = adaptive.next() {
+    if let Some((second, _)) = configs.next() {
         return Err(ConfigError::new(
             "trip_when.adaptive",
             "two adaptive policies",
@@ -193,32 +196,35 @@ fn evidence(
         )
         .of_policy(second));
     }
-    let window = window.length().unwrap_or_default();
-    Ok(Some(Box::new(Evidence::new(
-        config,
-        saturating_nanos(window),
-    ))))
+    let window = saturating_nanos(window.length().unwrap_or_default());
+    Ok(Some(Box::new(Evidence::new(config, window))))
 }
 
 /// The limit above which a call is slow, if a policy has one. Refuses two different limits.
 fn slower_than(policies: &[TripPolicy]) -> Result<Option<Duration>, ConfigError> {
-    let mut limits = policies
-        .iter()
-        .enumerate()
-        .filter_map(|(index, policy)| Some((index, policy.slower_than()?)));
+    let mut limits = of_policies(policies, TripPolicy::slower_than);
     let Some((_, first)) = limits.next() else {
         return Ok(None);
     };
-    match limits.find(|(_, limit)| *limit != first) {
-        None => Ok(Some(first)),
-        Some((index, other)) => Err(ConfigError::new(
-            "trip_when.slower_than",
-            format!("{other:?}"),
-            format!("{first:?}, as in the other policy that counts slow calls"),
-            "a breaker has one limit; for a second one use latency_percentile",
-        )
-        .of_policy(index)),
-    }
+    let Some((index, other)) = limits.find(|(_, limit)| *limit != first) else {
+        return Ok(Some(first));
+    };
+    Err(ConfigError::new(
+        "trip_when.slower_than",
+        format!("{other:?}"),
+        format!("{first:?}, as in the other policy that counts slow calls"),
+        "a breaker has one limit; for a second one use latency_percentile",
+    )
+    .of_policy(index))
+}
+
+/// What the policies have of a part that not all have, with their indexes.
+fn of_policies<'a, T>(
+    policies: &'a [TripPolicy],
+    part: impl Fn(&'a TripPolicy) -> Option<T>,
+) -> impl Iterator<Item = (usize, T)> {
+    let parts = policies.iter().map(part).enumerate();
+    parts.filter_map(|(index, part)| Some((index, part?)))
 }
 
 /// Twice the number of cores, but at least 8, because idle threads keep their shards too.

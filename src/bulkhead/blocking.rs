@@ -1,10 +1,7 @@
 //! Runs blocking work from async code on its own threads.
 
-use std::any::Any;
-use std::fmt;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
+use std::{any::Any, fmt, io, sync::Arc};
 
 use rayon_core::{ThreadPool, ThreadPoolBuilder};
 

@@ -6,16 +6,12 @@ pub(crate) mod places;
 mod wait;
 pub(crate) mod word;
 
-use std::fmt;
-use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use crate::clock::sleep::{DefaultSleep, Sleep};
 use crate::error::{BulkheadFull, ConfigError};
-use crate::name::Name;
-use crate::sync::wait_queue::EventQueue;
+use crate::{name::Name, sync::wait_queue::EventQueue};
 pub use blocking::BlockingBulkhead;
 use permit::SharedBulkhead;
 pub use permit::{BulkheadPermit, OwnedBulkheadPermit};

@@ -1,7 +1,6 @@
 //! Permits for a bulkhead's places.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::places::Places;
 use crate::sync::wait_queue::EventQueue;

@@ -1,8 +1,7 @@
 //! Lets a task wait for a place.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
+use std::{pin::pin, task::Poll};
 
 use super::places::Waiter;
 use crate::sync::wait_queue::EventQueue;

@@ -1,15 +1,14 @@
 //! Admission: whether a call runs.
 
-use super::call::Call;
 use super::view::{Configuration, View, with_view};
-use super::{Core, Refusal, Settings, Ticket};
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::outcome::Outcome;
+use super::{Core, Refusal, Ticket, call::Call};
 #[cfg(feature = "async")]
 use crate::state::Moment;
 use crate::state::{Admission, Generation, Phase, State, StateWord};
 use crate::window::{ClockReading, Tally};
+use crate::{
+    clock::context::CallContext, events::Cause, latency::in_flight::InFlight, outcome::Outcome,
+};
 
 impl Core {
     /// Decides whether a call is admitted.
@@ -23,26 +22,22 @@ impl Core {
         self.admit_as::<false>(context)
     }
 
-    /// Like [`admit`](Self::admit), for a call that the caller's thread runs until it is settled.
+    /// Like [`admit`](Self::admit). With `IS_CALL`, the caller's thread runs the call until it is
+    /// settled.
     ///
-    /// If the call is admitted half-open, calls of this breaker that the thread makes meanwhile are
-    /// parts of it.
+    /// If such a call is admitted half-open, calls of this breaker that the thread makes meanwhile
+    /// are parts of it.
     ///
     /// # Errors
     /// The call is rejected.
     #[inline]
-    pub fn admit_call(&self, context: &impl CallContext) -> Result<Ticket, Refusal> {
-        self.admit_as::<true>(context)
-    }
-
-    #[inline]
-    fn admit_as<const IS_CALL: bool>(&self, context: &impl CallContext) -> Result<Ticket, Refusal> {
+    pub(crate) fn admit_as<const IS_CALL: bool>(
+        &self,
+        context: &impl CallContext,
+    ) -> Result<Ticket, Refusal> {
         let seen = self.state.load();
         if seen.lets_through_untimed() {
-            Ok(Ticket {
-                admitted: seen,
-                begin: Ticket::UNTIMED,
-            })
+            Ok(Ticket::untimed(seen))
         } else {
             self.admit_with_clock::<IS_CALL>(seen, context)
         }
@@ -116,20 +111,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let Some(timed) = self.timed() else {
             // The window isn't the one that the breaker was built with. The breaker doesn't time
             // calls.
-            return Ok(Ticket {
-                admitted: seen,
-                begin: Ticket::UNTIMED,
-            });
+            return Ok(Ticket::untimed(seen));
         };
         let begin = context.raw();
-        let in_flight = timed.in_flight();
-        if in_flight.is_some_and(|in_flight| in_flight.picks(begin, context)) {
-            return self.admit_watched::<IS_CALL>(seen, begin, context);
+        if let Some(in_flight) = timed.in_flight()
+            && in_flight.picks(begin, context)
+        {
+            return self.admit_watched::<IS_CALL>(in_flight, seen, begin, context);
         }
-        Ok(Ticket {
-            admitted: seen,
-            begin,
-        })
+        let admitted = seen;
+        Ok(Ticket { admitted, begin })
     }
 
     /// Admits a call whose time in flight is watched.
@@ -139,36 +130,24 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline(never)]
     fn admit_watched<const IS_CALL: bool>(
         self,
+        in_flight: &InFlight,
         seen: StateWord,
         begin: u64,
         context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         let generation = seen.generation();
         let now = context.nanos_at(begin);
-        let in_flight = self.timed().and_then(|timed| timed.in_flight());
-        let Some(in_flight) = in_flight else {
-            return Ok(Ticket {
-                admitted: seen,
-                begin,
-            });
-        };
         if in_flight.overdue(generation, now) > 0 {
             let run = self.run.get(generation);
-            let call = Call {
-                generation,
-                reading: self.ring().read(context),
-                context,
-            };
+            let call = self.call_in(generation, context);
             if self.judge(call, run, Outcome::Ignored) || self.judge_weighed(call) {
                 let seen = self.state.load();
                 return self.admit_by_phase::<IS_CALL>(seen, context);
             }
         }
         let place = in_flight.watch(generation, begin, context);
-        Ok(Ticket {
-            admitted: place.map_or(seen, |place| seen.watched_at(place)),
-            begin,
-        })
+        let admitted = place.map_or(seen, |place| seen.watched_at(place));
+        Ok(Ticket { admitted, begin })
     }
 
     #[allow(
@@ -191,11 +170,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             let until = self.state.exactly(until).nanos();
             if now < until {
                 let wait = Some(until - now);
-                let call = Call {
-                    generation: seen.generation(),
-                    reading,
-                    context,
-                };
+                let call = Call::new(seen.generation(), reading, context);
                 return Err(self.refuse(State::Open, wait, call));
             }
         }
@@ -214,10 +189,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return Ok(Ticket::part_of(generation, reading.raw));
         }
         let asked = self.asked_while_open(reading, now);
-        let ticket = |admitted| Ticket {
-            admitted,
-            begin: reading.raw,
-        };
+        let begin = reading.raw;
+        let ticket = |admitted| Ticket { admitted, begin };
         match self.ask(now) {
             Admission::Recorded(seen) => Ok(ticket(seen)),
             Admission::Unrecorded => Ok(ticket(StateWord::new(Generation::FIRST, Phase::Disabled))),
@@ -243,11 +216,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 generation,
                 retry_after,
             } => {
-                let call = Call {
-                    generation,
-                    reading,
-                    context,
-                };
+                let call = Call::new(generation, reading, context);
                 Err(self.refuse(state, retry_after, call))
             }
         }
@@ -258,19 +227,14 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Inline, it makes a rejected `call` 18 instructions longer (`.ci/run instructions`).
     #[inline(never)]
     fn ask(self, now: u64) -> Admission {
-        let Settings {
-            probes,
-            probe_timeout,
-            ..
-        } = *self.settings();
+        let settings = self.settings();
+        let (permitted, timeout) = (settings.probes.permitted(), settings.probe_timeout);
         #[cfg(feature = "async")]
         if let Some(checks) = self.checks() {
-            let opens = |until: Moment| checks.hold_until(until.nanos(), probe_timeout);
-            return self
-                .state
-                .admit_after(now, probes.permitted(), probe_timeout, opens);
+            let opens = |until: Moment| checks.hold_until(until.nanos(), timeout);
+            return self.state.admit_after(now, permitted, timeout, opens);
         }
-        self.state.admit(now, probes.permitted(), probe_timeout)
+        self.state.admit(now, permitted, timeout)
     }
 
     #[allow(
@@ -284,14 +248,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         retry_after: Option<u64>,
         call: Call<'_, impl CallContext>,
     ) -> Refusal {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        self.ring()
-            .record_at(reading, Tally::Uncounted, generation, context, is_current);
+        let ring = self.ring();
+        ring.record_at(
+            call.reading,
+            Tally::Uncounted,
+            generation,
+            call.context,
+            is_current,
+        );
         Refusal {
             state,
             opened_in: self.opened_in(state, generation),

@@ -1,9 +1,10 @@
 //! One call: its ticket or its refusal, and its path through the engine.
 
-use crate::clock::context::CallContext;
-use crate::state::history::date_of;
+use std::num::NonZero;
+
 use crate::state::{Generation, Phase, State, StateWord};
 use crate::window::{ClockReading, Ring};
+use crate::{clock::context::CallContext, outcome::Outcome, state::history::date_of};
 
 /// One call on its path through the engine.
 #[derive(Debug)]
@@ -25,7 +26,17 @@ impl<C> Clone for Call<'_, C> {
 
 impl<C> Copy for Call<'_, C> {}
 
-impl<C: CallContext> Call<'_, C> {
+impl<'c, C: CallContext> Call<'c, C> {
+    /// A call of `generation` whose clock was read.
+    #[inline]
+    pub(super) fn new(generation: Generation, reading: ClockReading, context: &'c C) -> Self {
+        Self {
+            generation,
+            reading,
+            context,
+        }
+    }
+
     /// The clock reading in nanoseconds.
     #[inline]
     pub(super) fn nanos(self) -> u64 {
@@ -58,6 +69,20 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// The ticket for a call that the breaker doesn't time.
+    #[inline]
+    pub(super) fn untimed(admitted: StateWord) -> Self {
+        let begin = Self::UNTIMED;
+        Self { admitted, begin }
+    }
+
+    /// Whether a half-open breaker admitted this call.
+    #[inline]
+    pub(super) fn is_half_open(self) -> bool {
+        let phase = self.admitted.phase();
+        matches!(phase, Phase::HalfOpen { .. } | Phase::Ramp(_))
+    }
+
     /// The generation that admitted this call, if the breaker was half-open.
     ///
     /// Calls within this call are then parts of it.
@@ -73,10 +98,8 @@ impl Ticket {
 
     /// The ticket for a part of a call that `generation` admitted. The part isn't recorded.
     pub(super) fn part_of(generation: Generation, begin: u64) -> Self {
-        Self {
-            admitted: StateWord::new(generation, Phase::Disabled).watched_at(0),
-            begin,
-        }
+        let admitted = StateWord::new(generation, Phase::Disabled).watched_at(0);
+        Self { admitted, begin }
     }
 
     /// Lists a half-open call with its thread, if `IS_CALL`.
@@ -105,6 +128,22 @@ impl Ticket {
     /// Whether the breaker records this call. A disabled breaker records none.
     pub(crate) fn is_recorded(self) -> bool {
         self.admitted.phase() != Phase::Disabled
+    }
+}
+
+/// What the caller says about a call that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) outcome: Outcome,
+    /// How many nanoseconds the call took, if the caller knows it better than the breaker.
+    pub(super) took: Option<NonZero<u64>>,
+}
+
+impl From<Outcome> for Ended {
+    #[inline]
+    fn from(outcome: Outcome) -> Self {
+        let took = None;
+        Self { outcome, took }
     }
 }
 

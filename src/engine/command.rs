@@ -1,7 +1,6 @@
 //! Commands: the states that a user chooses.
 
-use super::Core;
-use super::view::with_view;
+use super::{Core, view::with_view};
 use crate::events::Cause;
 use crate::recovery::{OpenTimes, Streak};
 use crate::state::{Moment, Phase};
@@ -43,13 +42,7 @@ impl Core {
     ///
     /// Does nothing if the breaker is already in this phase.
     pub fn hold(&self, phase: Phase, now: u64) {
-        let mut seen = self.state.load();
-        while seen.phase() != phase {
-            match self.state.change(seen, phase) {
-                Ok(moved) => return self.entered(moved, now, Cause::Manual),
-                Err(found) => seen = found,
-            }
-        }
+        self.enter(now, |present| (present != phase).then_some(phase));
     }
 
     /// Closes a breaker that was forced open, and empties its window. Does nothing in any other
@@ -57,10 +50,15 @@ impl Core {
     ///
     /// If the settings hold the breaker in a state, it enters that state instead of closed.
     pub fn release(&self, now: u64) {
+        let rest = || self.switch().held_by_mode().unwrap_or(Phase::Closed);
+        self.enter(now, |present| (present == Phase::ForcedOpen).then(rest));
+    }
+
+    /// Enters the phase that `next` names by hand, unless `next` names none.
+    fn enter(&self, now: u64, next: impl Fn(Phase) -> Option<Phase>) {
         let mut seen = self.state.load();
-        while seen.phase() == Phase::ForcedOpen {
-            let rest = with_view!(self, |view| view.settings().switch.mode.rest());
-            match self.state.change(seen, rest) {
+        while let Some(phase) = next(seen.phase()) {
+            match self.state.change(seen, phase) {
                 Ok(moved) => return self.entered(moved, now, Cause::Manual),
                 Err(found) => seen = found,
             }

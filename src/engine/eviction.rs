@@ -1,12 +1,9 @@
 //! How much a registry would lose with a breaker that it evicts.
 
-use super::Core;
-use super::call::Call;
 use super::view::{Configuration, View, with_view};
-use crate::clock::context::CallContext;
-use crate::policy::TripPolicy;
+use super::{Core, call::Call};
 use crate::state::{Generation, Phase};
-use crate::window::Counts;
+use crate::{clock::context::CallContext, policy::TripPolicy, window::Counts};
 
 /// How much would be lost with a breaker that nobody has a handle to, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +46,13 @@ impl Core {
                     EvictionRank::Tripped
                 }
             };
-            if seen.phase() == view.settings().switch.mode.rest() {
+            if seen.phase()
+                == view
+                    .settings()
+                    .switch
+                    .held_by_mode()
+                    .unwrap_or(Phase::Closed)
+            {
                 return if view.has_suspicions(generation, context) {
                     EvictionRank::Suspected
                 } else {

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::view::{Configuration, View};
-use crate::adaptive::Evidence;
-use crate::clock::context::CallContext;
-use crate::events::Cause;
+use crate::{adaptive::Evidence, clock::context::CallContext, events::Cause};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Weighs a failure, or a call that took too long, and returns whether there is evidence.
@@ -81,16 +79,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// Tells the evidence from time to time how much traffic there is.
     pub(super) fn look(self, evidence: &Evidence, call: Call<'_, impl CallContext>) {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
         let now = call.date();
         let began = self.began_at(generation, now);
         let counted_since = self.counted_since(generation).unwrap_or(began);
         evidence.look(generation, now, (began, counted_since), || {
-            self.ring().calls(generation, reading, context)
+            self.ring().calls(generation, call.reading, call.context)
         });
     }
 }

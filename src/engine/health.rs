@@ -2,10 +2,8 @@
 
 use super::Core;
 use super::view::{Configuration, View, with_view};
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::recovery::HealthChecks;
 use crate::state::{Generation, Phase};
+use crate::{clock::context::CallContext, events::Cause, recovery::HealthChecks};
 
 /// When a task has to check next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,13 +2,12 @@
 
 use super::call::Call;
 use super::view::{Configuration, View};
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::latency::times::Timed;
-use crate::outcome::Outcome;
-use crate::policy::TripPolicy;
 use crate::state::{Generation, Phase, StateWord};
 use crate::window::{BinCounts, Counts};
+use crate::{
+    clock::context::CallContext, events::Cause, latency::times::Timed, outcome::Outcome,
+    policy::TripPolicy,
+};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Trips if a policy says so, and returns whether it did.
@@ -55,19 +54,13 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// The cause for a trip, if the window's counts give one.
     #[inline]
     fn cause(self, call: Call<'_, impl CallContext>, run: u64) -> Option<Cause> {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
         let policies = &self.settings().policies;
         let (run, counts) = if policies.iter().any(|policy| policy.looks_at_window(run)) {
-            let counts = self.suspicions_inline(call);
-            let run = self.ring().run_held(run, &counts, reading, context);
+            let (ring, reading, context) = (self.ring(), call.reading, call.context);
+            let counts = self.suspicions(call);
+            let run = ring.run_held(run, &counts, reading, context);
             let worth = |counts| policies.iter().any(|policy| policy.may_trip(run, &counts));
-            let counts = self
-                .ring()
-                .add_successes(counts, generation, reading, context, worth)?;
+            let counts = ring.add_successes(counts, call.generation, reading, context, worth)?;
             (run, counts)
         } else {
             (run, Counts::default())
@@ -112,24 +105,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     }
 
     /// The calls that speak against the dependency: failed, slow and overdue ones.
-    #[inline(never)]
-    pub(super) fn suspicions(self, call: Call<'_, impl CallContext>) -> Counts {
-        self.suspicions_inline(call)
-    }
-
-    /// Like [`suspicions`](Self::suspicions), on the path of a failing call.
     #[allow(
         clippy::inline_always,
         reason = "counted: out of line, `.ci/run instructions` shows a longer path with all features"
     )]
     #[inline(always)]
-    fn suspicions_inline(self, call: Call<'_, impl CallContext>) -> Counts {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
-        let counts = self.ring().failures_and_slow(generation, reading, context);
+    pub(super) fn suspicions(self, call: Call<'_, impl CallContext>) -> Counts {
+        let generation = call.generation;
+        let counts = self
+            .ring()
+            .failures_and_slow(generation, call.reading, call.context);
         // This thread reads the calls in flight after the slow ones. The fence in
         // `Ring::failures_and_slow` keeps that order. A call that is found recorded is no longer
         // found in flight, so no call counts twice.
@@ -151,17 +136,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[cold]
     #[inline(never)]
     fn judge_percentiles(self, timed: &Timed, call: Call<'_, impl CallContext>) {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
-        let Some(seen) = self.closed_in(generation) else {
+        let Some(seen) = self.closed_in(call.generation) else {
             return;
         };
         let mut bins = BinCounts::default();
-        self.ring()
-            .read_latencies(timed.latencies(), generation, reading, context, &mut bins);
+        self.ring().read_latencies(
+            timed.latencies(),
+            call.generation,
+            call.reading,
+            call.context,
+            &mut bins,
+        );
         if let Some(cause) = timed.judge(&self.settings().policies, &bins) {
             let call = call.read_again(self.ring());
             // A thread that has slept finds a later tick, which another thread judges.

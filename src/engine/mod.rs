@@ -31,14 +31,11 @@ use self::parts::LateParts;
 use self::view::with_view;
 use crate::error::PackedCause;
 use crate::events::entry::LogEntry;
-use crate::events::listeners::Listeners;
 use crate::events::slot::Slot;
-use crate::name::Name;
 use crate::recovery::{LatestOpening, OpenTimes, RetryAfter};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State};
-use crate::sync::LateBox;
-use crate::window::GenerationCounter;
+use crate::{events::listeners::Listeners, name::Name, sync::LateBox, window::GenerationCounter};
 pub use call::{Refusal, Ticket};
 #[cfg(feature = "registry")]
 pub use eviction::EvictionRank;
@@ -50,7 +47,7 @@ pub use peek::Prospect;
 #[cfg(feature = "serde")]
 pub use persist::SavedCore;
 pub use reconfigure::Reconfigured;
-pub use settings::{Mode, Settings, Switch};
+pub use settings::{Settings, Switch};
 
 /// A breaker without its clock and without the types of the calls.
 #[derive(Debug)]
@@ -112,12 +109,9 @@ impl Core {
 
     /// Gives the jitter a seed, so that breakers of different seeds jitter differently.
     #[must_use]
-    pub fn with_seed(self, seed: u64) -> Self {
-        let latest_opening = self.latest_opening.with_seed(seed);
-        Self {
-            latest_opening,
-            ..self
-        }
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.latest_opening = self.latest_opening.with_seed(seed);
+        self
     }
 
     /// The mode and the start state that the current settings give.

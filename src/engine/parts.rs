@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
-use super::carried::Carried;
-use super::settings::Settings;
-use crate::adaptive::Evidence;
+use super::{carried::Carried, settings::Settings};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::events::listeners::Listeners;
-use crate::latency::times::Timed;
 #[cfg(feature = "async")]
 use crate::recovery::HealthChecks;
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
@@ -17,7 +13,9 @@ use crate::sync::LateBox;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 use crate::sync::{PublishedOnce, Replaceable};
-use crate::window::Ring;
+use crate::{
+    adaptive::Evidence, events::listeners::Listeners, latency::times::Timed, window::Ring,
+};
 
 /// The parts that a builder makes for a breaker.
 #[derive(Debug)]
@@ -61,6 +59,12 @@ impl OptionalParts {
         let has_any = has_any || self.probe_queue.is_some();
         has_any.then(|| Box::new(self))
     }
+
+    /// The longest `Retry-After` that a breaker with these parts honours.
+    pub(crate) fn max_retry_after(parts: Option<&Self>) -> MaxRetryAfter {
+        let own = parts.and_then(|it| it.max_retry_after.as_deref());
+        own.copied().unwrap_or(MaxRetryAfter::DEFAULT)
+    }
 }
 
 /// How the current configuration treats a part that the breaker was built with.
@@ -90,37 +94,24 @@ impl<T> Override<T> {
         }
     }
 
-    /// Keeps this part if the offered one is configured alike.
+    /// This override, if it changes the part that is `present`. The part then inherits what the
+    /// present one has learned.
     ///
-    /// Otherwise takes the offered part, which inherits what this one has learned.
+    /// `None` if both parts are configured alike, or if there is neither.
     #[must_use]
-    pub(crate) fn succeeded_by(
+    pub(crate) fn changing(
         &self,
-        built: Option<&T>,
-        offer: &Self,
+        present: Option<&T>,
         same_config: impl FnOnce(&T, &T) -> bool,
         inherit: impl FnOnce(&T, &T),
-    ) -> Self {
-        match (self.of(built), offer.of(None)) {
-            (None, None) => self.clone(),
-            (Some(old), Some(new)) if same_config(old, new) => self.clone(),
-            (old, new) => {
-                if let (Some(old), Some(new)) = (old, new) {
-                    inherit(new, old);
-                }
-                offer.clone()
-            }
+    ) -> Option<Self> {
+        match (present, self.of(None)) {
+            (None, None) => return None,
+            (Some(old), Some(new)) if same_config(old, new) => return None,
+            (Some(old), Some(new)) => inherit(new, old),
+            _ => {}
         }
-    }
-
-    /// Whether both mean the same part, with everything that it has learned.
-    #[must_use]
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Inherit, Self::Inherit) | (Self::Removed, Self::Removed) => true,
-            (Self::Replaced(own), Self::Replaced(other)) => Arc::ptr_eq(own, other),
-            _ => false,
-        }
+        Some(self.clone())
     }
 }
 
@@ -141,55 +132,62 @@ pub(crate) struct Overrides {
     pub(crate) settings: Settings,
     /// Whether the settings were given to this breaker alone. Otherwise its registry gave them.
     pub(crate) are_its_own: bool,
-    /// The window.
-    pub(crate) ring: Override<Ring>,
-    /// When the window came, in nanoseconds; `None` if the breaker was built with it.
-    pub(crate) ring_since: Option<u64>,
-    /// The calls that the window took over from the window before it.
-    pub(crate) carried: Option<Arc<Carried>>,
-    /// See [`OptionalParts::timed`].
-    pub(crate) timed: Override<Timed>,
+    /// The window; `None` if the breaker still has the one that it was built with.
+    pub(crate) window: Option<LaterWindow>,
     /// See [`OptionalParts::evidence`].
     pub(crate) evidence: Override<Evidence>,
     /// See [`OptionalParts::recovery`].
     pub(crate) recovery: Override<AdaptiveRecovery>,
     /// See [`OptionalParts::open_times`].
-    pub(crate) open_times: Override<OpenTimes>,
-    /// See [`OptionalParts::max_retry_after`].
-    pub(crate) max_retry_after: Override<MaxRetryAfter>,
+    pub(crate) open_times: Option<OpenTimes>,
+    /// The longest `Retry-After` that the breaker honours.
+    pub(crate) max_retry_after: MaxRetryAfter,
+}
+
+/// A window that came after the breaker was built, and what came with it.
+#[derive(Clone, Debug)]
+pub(crate) struct LaterWindow {
+    pub(crate) ring: Arc<Ring>,
+    /// See [`OptionalParts::timed`].
+    pub(crate) timed: Option<Arc<Timed>>,
+    /// When the window came, in nanoseconds.
+    pub(crate) since: u64,
+    /// The calls that the window took over from the window before it.
+    pub(crate) carried: Option<Arc<Carried>>,
 }
 
 impl Overrides {
-    /// Overrides that keep each part as built.
-    pub(crate) fn none(settings: &Settings) -> Self {
+    /// Overrides that keep each part of `built`.
+    pub(crate) fn none(built: &Parts) -> Self {
+        let optional = built.optional.as_deref();
         Self {
-            settings: settings.clone(),
+            settings: built.settings.clone(),
             are_its_own: false,
-            ring: Override::Inherit,
-            ring_since: None,
-            carried: None,
-            timed: Override::Inherit,
+            window: None,
             evidence: Override::Inherit,
             recovery: Override::Inherit,
-            open_times: Override::Inherit,
-            max_retry_after: Override::Inherit,
+            open_times: optional.and_then(|it| it.open_times.as_deref().cloned()),
+            max_retry_after: OptionalParts::max_retry_after(optional),
         }
     }
 
-    /// Overrides that replace every part with that of `parts`.
-    pub(crate) fn by(parts: Parts, are_its_own: bool) -> Self {
+    /// Overrides that replace every part with that of `parts`, from `now` on.
+    pub(crate) fn by(parts: Parts, are_its_own: bool, now: u64) -> Self {
+        let max_retry_after = OptionalParts::max_retry_after(parts.optional.as_deref());
         let optional = parts.optional.map(|it| *it).unwrap_or_default();
         Self {
             settings: parts.settings,
             are_its_own,
-            ring: Override::Replaced(Arc::new(parts.ring)),
-            ring_since: None,
-            carried: None,
-            timed: Override::by(optional.timed),
+            window: Some(LaterWindow {
+                ring: Arc::new(parts.ring),
+                timed: optional.timed.map(Arc::from),
+                since: now,
+                carried: None,
+            }),
             evidence: Override::by(optional.evidence),
             recovery: Override::by(optional.recovery),
-            open_times: Override::by(optional.open_times),
-            max_retry_after: Override::by(optional.max_retry_after),
+            open_times: optional.open_times.map(|it| *it),
+            max_retry_after,
         }
     }
 }

@@ -7,11 +7,11 @@ use super::{Core, Refusal};
 use crate::clock::context::CallContext;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::state::Phase;
-use crate::state::history::moment_of;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
+use crate::{state::Phase, state::history::moment_of};
 
+#[cfg(feature = "retry")]
 impl Core {
     /// Since when the breaker has admitted all calls, in nanoseconds. Writes nothing.
     ///

@@ -2,20 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Core;
-use super::parts::Parts;
 use super::view::{Configuration, View, with_view};
-use crate::adaptive::SavedEvidence;
-use crate::clock::Now;
-use crate::clock::context::CallContext;
-use crate::error::ConfigError;
-use crate::latency::baseline::SavedPercentileBaseline;
-use crate::latency::times::Timed;
+use super::{Core, parts::Parts};
 use crate::recovery::{MaxRetryAfter, SavedRecovery};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State, StateWord};
 use crate::util::checksum::{Checksum, Summed, summed};
 use crate::window::{GenerationCounter, SavedWindow};
+use crate::{
+    adaptive::SavedEvidence, clock::Now, clock::context::CallContext, error::ConfigError,
+    latency::baseline::SavedPercentileBaseline, latency::times::Timed,
+};
 
 /// The saved state of a breaker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -188,7 +185,7 @@ impl Core {
         let limit = limit.map(|timed| (true, timed.limit()));
         let (is_timed, limit) = limit.unwrap_or_default();
         // The current settings take precedence over the former ones.
-        let phase = settings.switch.mode.held();
+        let phase = settings.switch.held_by_mode();
         let phase = phase.unwrap_or_else(|| saved.phase(elapsed, now));
         self.state = AtomicState::beginning(generation, phase, is_timed);
         let since = date_of(now).saturating_sub(saved.age.saturating_add(elapsed));
@@ -256,7 +253,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
         let counts = ring.failures_and_slow(generation, reading, context);
         // A state that the settings hold isn't saved. The next settings decide about it.
-        let phase = match self.settings().switch.mode.held() {
+        let phase = match self.settings().switch.held_by_mode() {
             Some(held) if held == seen.phase() => Phase::Closed,
             _ => seen.phase(),
         };

@@ -13,24 +13,18 @@
 //!   then checks whether its settings are still the latest. So the final state follows the latest
 //!   settings.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::Core;
-use super::call::Call;
-use super::carried::Carried;
-use super::parts::{Overrides, Parts};
-use super::view::with_view;
-use crate::adaptive::Evidence;
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::latency::times::Timed;
-use crate::outcome::Outcome;
-use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes, Streak};
-use crate::state::history::date_of;
-use crate::state::{Generation, Phase, State, StateChange};
+use super::parts::{LaterWindow, Overrides, Parts};
+use super::view::{Configuration, View, with_view};
+use super::{Core, carried::Carried};
+use crate::recovery::{AdaptiveRecovery, OpenTimes, Streak};
+use crate::state::{Phase, State, StateChange};
 use crate::sync::{Ordering, Replaceable, Seen, fence};
-use crate::window::Ring;
+use crate::{
+    adaptive::Evidence, clock::context::CallContext, events::Cause, latency::times::Timed,
+    outcome::Outcome, state::history::date_of, window::Ring,
+};
 
 /// The result of a reconfiguration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +56,7 @@ impl fmt::Display for Reconfigured {
 }
 
 /// What a reconfiguration changes, and what it restarts.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 struct Change {
     /// Whether anything changes but [`Overrides::are_its_own`].
     any: bool,
@@ -81,6 +75,11 @@ struct HeldPhases {
 }
 
 impl HeldPhases {
+    /// `None` if both are the same.
+    fn of(before: Option<Phase>, now: Option<Phase>) -> Option<Self> {
+        (before != now).then_some(Self { before, now })
+    }
+
     /// The phase that must follow `present`, if any.
     ///
     /// A phase that a command chose stays, unless the new settings hold another one.
@@ -97,20 +96,26 @@ impl Core {
     ///
     /// `parts` were made with the breaker's clock and name.
     pub fn reconfigure(&self, parts: Parts, context: &impl CallContext) -> Reconfigured {
-        self.reconfigure_to(&Overrides::by(parts, true), context)
+        self.reconfigure_to(parts, true, context)
     }
 
     /// Like [`reconfigure`](Self::reconfigure), with the configuration of the breaker's registry.
     #[cfg(feature = "registry")]
     pub fn bring_into_line(&self, parts: Parts, context: &impl CallContext) -> Reconfigured {
-        self.reconfigure_to(&Overrides::by(parts, false), context)
+        self.reconfigure_to(parts, false, context)
     }
 
-    fn reconfigure_to(&self, offer: &Overrides, context: &impl CallContext) -> Reconfigured {
+    fn reconfigure_to(
+        &self,
+        parts: Parts,
+        are_its_own: bool,
+        context: &impl CallContext,
+    ) -> Reconfigured {
         let now = context.nanos();
+        let offer = Overrides::by(parts, are_its_own, now);
         let change = loop {
             let seen = self.overrides().map(Replaceable::load);
-            let Some((overrides, change)) = self.accept(offer, seen.as_ref(), context) else {
+            let Some((overrides, change)) = self.accept(&offer, seen.as_ref(), context) else {
                 return Reconfigured::Unchanged;
             };
             if self.publish(overrides, seen.as_ref()) {
@@ -146,12 +151,10 @@ impl Core {
     /// Two threads may hold the breaker in different states at once. The thread with the older
     /// settings may be the last to change the state. It then finds the newer settings and moves the
     /// breaker to their state.
-    fn switch_over(&self, change: Change, now: u64) -> Option<State> {
-        let Some(mut held) = change.held else {
-            self.align(&change, now);
-            return None;
-        };
-        let mut change = change;
+    fn switch_over(&self, mut change: Change, now: u64) -> Option<State> {
+        if change.held.is_none() {
+            return self.align(&change, now);
+        }
         let mut entered = None;
         loop {
             // SeqCst: pairs with the fence after `align`, in another thread that reconfigures.
@@ -164,19 +167,13 @@ impl Core {
             // thread has entered. Otherwise the state could stay as the older settings say.
             fence(Ordering::SeqCst);
             let latest = self.switch().held();
-            if latest == held.now {
+            let held = change.held.and_then(|it| HeldPhases::of(it.now, latest));
+            if held.is_none() {
                 return entered;
             }
-            held = HeldPhases {
-                before: held.now,
-                now: latest,
-            };
             change = Change {
-                any: true,
-                window: false,
-                carried: None,
-                recovery: false,
-                held: Some(held),
+                held,
+                ..Change::default()
             };
         }
     }
@@ -203,137 +200,71 @@ impl Core {
         seen: Option<&Seen<Overrides>>,
         context: &impl CallContext,
     ) -> Option<(Overrides, Change)> {
-        let now = context.nanos();
         let before = seen.map_or_else(
-            || Overrides::none(&self.parts.settings),
+            || Overrides::none(&self.parts),
             |it| Overrides::clone(it.get()),
         );
-        let built = self.parts.optional.as_deref();
-        let policies = [&before.settings, &offer.settings].map(|it| &*it.policies);
-
-        let built_ring = &self.parts.ring;
-        let timed = before.timed.of(built.and_then(|it| it.timed.as_deref()));
-        let offered_timed = offer.timed.of(None);
-        let has_same_times = match (timed, offered_timed) {
-            (Some(own), Some(other)) => own.same_config(policies[0], (other, policies[1])),
+        let (old, new) = (self.with_overrides(&before), self.with_overrides(offer));
+        let has_same_times = match (old.timed(), new.timed()) {
+            (Some(own), Some(other)) => {
+                let [own_policies, policies] = [old, new].map(|it| &*it.settings().policies);
+                own.same_config(own_policies, (other, policies))
+            }
             (own, other) => own.is_none() && other.is_none(),
         };
-        let ring = before.ring.of(Some(built_ring)).unwrap_or(built_ring);
-        let offered_ring = offer.ring.of(None).unwrap_or(built_ring);
-        let window = !(has_same_times && ring.same_config(offered_ring));
-        let held = HeldPhases {
-            before: before.settings.switch.held(),
-            now: offer.settings.switch.held(),
-        };
-        let held = (held.before != held.now).then_some(held);
-        let limits = [timed, offered_timed].map(|it| it.and_then(Timed::limit));
+        let window = !(has_same_times && old.ring().same_config(new.ring()));
+        let [was_held, is_held] = [old, new].map(|it| it.settings().switch.held());
+        let held = HeldPhases::of(was_held, is_held);
+        let [own_limit, limit] = [old, new].map(|it| it.timed().and_then(Timed::limit));
         // If the settings change the held state, the window begins empty.
-        let can_carry = window && held.is_none() && limits[0] == limits[1];
+        let can_carry = window && held.is_none() && own_limit == limit;
         let carried = can_carry
-            .then(|| self.carry_over((ring, before.carried.as_deref()), offered_ring, context))
+            .then(|| old.carry_over(new.ring(), context))
             .flatten();
-        let (ring, ring_since, timed) = if window {
-            (offer.ring.clone(), Some(now), offer.timed.clone())
-        } else {
-            (before.ring.clone(), before.ring_since, before.timed.clone())
+        let (evidence, recovery) = (&offer.evidence, &offer.recovery);
+        let evidence = evidence.changing(old.evidence(), Evidence::same_config, Evidence::inherit);
+        let inherit = |new: &AdaptiveRecovery, old: &AdaptiveRecovery| {
+            new.outage.inherit(&old.outage);
         };
-
-        let evidence = before.evidence.succeeded_by(
-            built.and_then(|it| it.evidence.as_deref()),
-            &offer.evidence,
-            Evidence::same_config,
-            Evidence::inherit,
-        );
-        let recovery = before.recovery.succeeded_by(
-            built.and_then(|it| it.recovery.as_deref()),
-            &offer.recovery,
-            AdaptiveRecovery::same_config,
-            |new, old| new.outage.inherit(&old.outage),
-        );
-        let own = before
-            .open_times
-            .of(built.and_then(|it| it.open_times.as_deref()));
-        let grew = before.settings.open_times(own).is_some();
-        let offered = offer.settings.open_times(offer.open_times.of(None));
-        if !grew && offered.is_some() {
+        let recovery = recovery.changing(old.adaptive(), AdaptiveRecovery::same_config, inherit);
+        if old.open_times().is_none() && new.open_times().is_some() {
             self.latest_opening.start(self.state.load().generation());
         }
-        let open_times = before.open_times.succeeded_by(
-            built.and_then(|it| it.open_times.as_deref()),
-            &offer.open_times,
-            OpenTimes::same_config,
-            |_, _| (),
-        );
-        let max_retry_after = before.max_retry_after.succeeded_by(
-            built.and_then(|it| it.max_retry_after.as_deref()),
-            &offer.max_retry_after,
-            MaxRetryAfter::eq,
-            |_, _| (),
-        );
         // The start state means nothing to a breaker that has started.
         let mut settings = offer.settings.clone();
         if held.is_none() && before.settings.switch.mode == offer.settings.switch.mode {
             settings.switch.start_in = before.settings.switch.start_in;
         }
         let is_same = !window
-            && evidence.is_same(&before.evidence)
-            && recovery.is_same(&before.recovery)
-            && open_times.is_same(&before.open_times)
-            && max_retry_after.is_same(&before.max_retry_after)
+            && evidence.is_none()
+            && recovery.is_none()
+            && offer.open_times == before.open_times
+            && offer.max_retry_after == before.max_retry_after
             && before.settings == settings;
         let change = Change {
             any: !is_same,
             window,
             carried: carried.clone(),
-            recovery: before.settings.probes != offer.settings.probes
-                || !recovery.is_same(&before.recovery),
+            recovery: recovery.is_some() || before.settings.probes != offer.settings.probes,
             held,
         };
         // If the settings are the same, giving them to this breaker alone doesn't make them its
         // own.
         let are_its_own = offer.are_its_own && (!is_same || before.are_its_own);
         (!is_same || are_its_own != before.are_its_own).then(|| {
+            let later = offer.window.clone();
+            let later = later.map(|later| LaterWindow { carried, ..later });
             let overrides = Overrides {
                 settings,
                 are_its_own,
-                ring,
-                ring_since,
-                carried: if window { carried } else { before.carried },
-                timed,
-                evidence,
-                recovery,
-                open_times,
-                max_retry_after,
+                window: if window { later } else { before.window },
+                evidence: evidence.unwrap_or(before.evidence),
+                recovery: recovery.unwrap_or(before.recovery),
+                open_times: offer.open_times.clone(),
+                max_retry_after: offer.max_retry_after,
             };
             (overrides, change)
         })
-    }
-
-    /// Puts the newest calls of `former` into the offered window, for the next generation.
-    ///
-    /// If another thread enters that generation first, the calls don't count.
-    fn carry_over(
-        &self,
-        (former, earlier): (&Ring, Option<&Carried>),
-        offered: &Ring,
-        context: &impl CallContext,
-    ) -> Option<Arc<Carried>> {
-        let seen = self.state.load();
-        if !seen.lets_through_and_records() {
-            return None;
-        }
-        let from = seen.generation();
-        let reading = former.read(context);
-        let counts = former.failures_and_slow(from, reading, context);
-        let run = former.run_held(self.run.get(from), &counts, reading, context);
-        let now = date_of(context.nanos());
-        let since = earlier.and_then(|it| it.counted_since(from));
-        let since = since.unwrap_or_else(|| self.began_at(from, now));
-        let since = since.max(now.saturating_sub(former.span(context)));
-        let both = (from, from.next());
-        offered
-            .carry_over(former, both, context)
-            .then(|| Arc::new(Carried::new(from, since, run)))
     }
 
     /// Restarts in the state word what has to, and returns the state that the settings put the
@@ -370,9 +301,11 @@ impl Core {
                         carried.enter();
                     }
                     if next == Some(Phase::Closed) {
-                        self.forget_openings(moved);
+                        // As a reset by hand does.
+                        self.forget_openings(moved, |_| true);
                     } else if phase == Phase::Closed {
-                        self.look_back(moved, seen.generation(), now);
+                        let healthy = self.age(seen.generation(), now);
+                        self.forget_openings(moved, |times| times.is_over(healthy));
                     }
                     self.entered(moved, now, Cause::Reconfigured);
                     return next.map(Phase::state);
@@ -382,24 +315,12 @@ impl Core {
         }
     }
 
-    /// Forgets the openings so far, as a reset by hand does.
-    fn forget_openings(&self, moved: StateChange) {
-        with_view!(self, |view| {
-            if view.open_times().is_some() {
-                self.latest_opening.note(moved.generation, Streak::NONE);
-            }
-        });
-    }
-
-    /// Forgets the openings so far, if the generation that ended was healthy for long enough.
+    /// Forgets the openings so far, if open times grow and `is_over` finds their streak over.
     ///
-    /// The new generation doesn't know how long that was.
-    fn look_back(&self, moved: StateChange, left: Generation, now: u64) {
-        let healthy = self.age(left, now);
+    /// The new generation doesn't know how long the one before it was healthy.
+    fn forget_openings(&self, moved: StateChange, is_over: impl Fn(&OpenTimes) -> bool) {
         with_view!(self, |view| {
-            if let Some(times) = view.open_times()
-                && times.is_over(healthy)
-            {
+            if view.open_times().is_some_and(is_over) {
                 self.latest_opening.note(moved.generation, Streak::NONE);
             }
         });
@@ -414,13 +335,34 @@ impl Core {
         self.run.meet();
         let generation = self.state.load().generation();
         with_view!(self, |view| {
-            let call = Call {
-                generation,
-                reading: view.ring().read(context),
-                context,
-            };
+            let call = view.call_in(generation, context);
             let run = self.run.get(generation);
             view.judge(call, run, Outcome::Ignored) || view.judge_weighed(call)
         });
+    }
+}
+
+impl<'a, F: Configuration<'a>> View<'a, F> {
+    /// Puts the newest calls of this window into the offered one, for the next generation.
+    ///
+    /// If another thread enters that generation first, the calls don't count.
+    fn carry_over(self, offered: &Ring, context: &impl CallContext) -> Option<Arc<Carried>> {
+        let seen = self.state.load();
+        if !seen.lets_through_and_records() {
+            return None;
+        }
+        let from = seen.generation();
+        let ring = self.ring();
+        let reading = ring.read(context);
+        let counts = ring.failures_and_slow(from, reading, context);
+        let run = ring.run_held(self.run.get(from), &counts, reading, context);
+        let now = date_of(context.nanos());
+        let since = self.counted_since(from);
+        let since = since.unwrap_or_else(|| self.began_at(from, now));
+        let since = since.max(now.saturating_sub(ring.span(context)));
+        let both = (from, from.next());
+        offered
+            .carry_over(ring, both, context)
+            .then(|| Arc::new(Carried::new(from, since, run)))
     }
 }

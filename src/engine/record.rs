@@ -2,13 +2,12 @@
 
 use std::num::NonZero;
 
-use super::call::Call;
+use super::call::{Call, Ended};
 use super::view::{Configuration, View, with_view};
 use super::{Core, Ticket};
-use crate::clock::context::CallContext;
-use crate::outcome::Outcome;
 use crate::state::{Generation, Phase};
 use crate::window::{Latencies, Tally, Took};
+use crate::{clock::context::CallContext, outcome::Outcome};
 
 impl Core {
     /// Records the outcome of an admitted call.
@@ -28,43 +27,26 @@ impl Core {
     ) {
         if outcome == Outcome::Success && ticket.admitted.lets_through_untimed() {
             let generation = ticket.admitted.generation();
-            self.count(Tally::Success, generation, context);
+            // Calls for another window don't come here. If the generation is over, its window is
+            // over too, and no thread reads this count.
+            let is_current = move || self.is_current(generation);
+            let ring = &self.parts.ring;
+            ring.record(Tally::Success, generation, context, is_current);
             self.after_success(generation, context);
         } else {
-            self.record_unless_untimed(ticket, outcome, took, context);
+            self.record_unless_untimed(ticket, Ended { outcome, took }, context);
         }
     }
 
     /// Chooses between two paths. It compiles to little more than two jumps.
     #[inline(never)]
-    fn record_unless_untimed(
-        &self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
+    fn record_unless_untimed(&self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
         with_view!(self, |view| {
-            if outcome == Outcome::Success && ticket.admitted.lets_through_timed() {
-                view.record_timed_success(ticket, given, context);
+            if ended.outcome == Outcome::Success && ticket.admitted.lets_through_timed() {
+                view.record_timed_success(ticket, ended, context);
             } else {
-                view.record_slow(ticket, outcome, given, context);
+                view.record_slow(ticket, ended, context);
             }
-        });
-    }
-
-    /// Counts a call in the window that the breaker was built with.
-    ///
-    /// Calls for another window don't come here. If the generation is over, its window is over too,
-    /// and no thread reads this count.
-    #[allow(
-        clippy::inline_always,
-        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
-    )]
-    #[inline(always)]
-    fn count(&self, tally: Tally, generation: Generation, context: &impl CallContext) {
-        self.parts.ring.record(tally, generation, context, move || {
-            self.is_current(generation)
         });
     }
 
@@ -80,8 +62,8 @@ impl Core {
     #[inline(never)]
     pub fn withdraw(&self, ticket: Ticket, context: &impl CallContext) {
         with_view!(self, |view| {
-            if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
-                view.record_half_open(ticket, Outcome::Ignored, None, context);
+            if ticket.is_half_open() {
+                view.record_half_open(ticket, Outcome::Ignored.into(), context);
             } else {
                 view.unwatched(ticket, context);
             }
@@ -106,38 +88,22 @@ impl Core {
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Records the success of a timed call.
     #[inline(never)]
-    fn record_timed_success(
-        self,
-        ticket: Ticket,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
+    fn record_timed_success(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
         let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
         let Some(timed) = self.timed() else {
             // The configuration has changed meanwhile, and the breaker no longer times calls.
-            self.count_at(
-                Call {
-                    generation,
-                    reading,
-                    context,
-                },
-                Tally::Success,
-            );
+            self.count_at(Call::new(generation, reading, context), Tally::Success);
             return self.after_success(generation, context);
         };
-        let took = timed.took(ticket.begin, reading.raw, given, context);
+        let took = timed.took(ticket.begin, reading.raw, ended.took, context);
         if took.is_slow || timed.is_tick(reading) {
-            let call = Call {
-                generation,
-                reading,
-                context,
-            };
+            let call = Call::new(generation, reading, context);
             self.record_success_slow(call, took, true);
         } else {
-            let took = (took, timed.latencies());
+            let (ring, took) = (self.ring(), (took, timed.latencies()));
             let is_current = move || self.is_current(generation);
-            self.ring().record_timed_at(
+            ring.record_timed_at(
                 reading,
                 Tally::Success,
                 took,
@@ -149,36 +115,21 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    /// The call of a ticket, with the clock read now.
-    #[inline]
-    fn call_of<C: CallContext>(self, ticket: Ticket, context: &C) -> Call<'_, C> {
-        Call {
-            generation: ticket.admitted.generation(),
-            reading: self.ring().read(context),
-            context,
-        }
-    }
-
     #[inline(never)]
-    fn record_slow(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
-        if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
-            return self.record_half_open(ticket, outcome, given, context);
+    fn record_slow(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
+        if ticket.is_half_open() {
+            return self.record_half_open(ticket, ended, context);
         }
         let ticket = self.unwatched(ticket, context);
-        match (ticket.admitted.phase(), outcome) {
+        match (ticket.admitted.phase(), ended.outcome) {
             (Phase::Disabled, _) => {}
             (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
-                self.record_failure(ticket, outcome, given, context);
+                self.record_failure(ticket, ended, context);
             }
-            (_, Outcome::Success) => self.record_timed_success(ticket, given, context),
+            (_, Outcome::Success) => self.record_timed_success(ticket, ended, context),
             (_, Outcome::Ignored) => {
-                self.count_at(self.call_of(ticket, context), Tally::Uncounted);
+                let call = self.call_in(ticket.admitted.generation(), context);
+                self.count_at(call, Tally::Uncounted);
             }
         }
     }
@@ -190,22 +141,25 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     fn cancel(self, ticket: Ticket, context: &impl CallContext) {
         let on_cancel = self.settings().on_cancel;
         if let (Outcome::Ignored, Some(timed)) = (on_cancel, self.timed()) {
-            let call = self.call_of(ticket, context);
+            let call = self.call_in(ticket.admitted.generation(), context);
             let took = timed.took(ticket.begin, call.reading.raw, None, context);
             if took.is_slow {
                 return self.record_late_cancel(ticket, took, call);
             }
         }
-        self.record_slow(ticket, on_cancel, None, context);
+        self.record_slow(ticket, on_cancel.into(), context);
     }
 
     /// Records a call that was cancelled after the limit for slow calls.
     fn record_late_cancel(self, ticket: Ticket, took: Took, call: Call<'_, impl CallContext>) {
-        if let Phase::HalfOpen { .. } | Phase::Ramp(_) = ticket.admitted.phase() {
+        if ticket.is_half_open() {
             // The call has already taken too long, so as a probe it fails by any later clock
             // reading.
-            let took = NonZero::new(took.nanos);
-            return self.record_half_open(ticket, Outcome::Success, took, call.context);
+            let ended = Ended {
+                outcome: Outcome::Success,
+                took: NonZero::new(took.nanos),
+            };
+            return self.record_half_open(ticket, ended, call.context);
         }
         // The call leaves the calls in flight before it is recorded. So no reader finds it both
         // slow and in flight.
@@ -229,18 +183,13 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         Ticket { admitted, ..ticket }
     }
 
-    /// Counts a call that ended when the clock was read; see [`Core::count`].
+    /// Counts a call that ended when the clock was read.
     #[inline]
     pub(super) fn count_at(self, call: Call<'_, impl CallContext>, tally: Tally) {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
+        let is_current = move || self.is_current(generation);
         self.ring()
-            .record_at(reading, tally, generation, context, move || {
-                self.is_current(generation)
-            });
+            .record_at(call.reading, tally, generation, call.context, is_current);
     }
 
     /// Like [`count_at`](Self::count_at), for a call that may have been timed.
@@ -258,14 +207,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let Some(took) = took else {
             return self.count_at(call, tally);
         };
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        self.ring()
-            .record_timed_at(reading, tally, took, generation, context, is_current);
+        self.ring().record_timed_at(
+            call.reading,
+            tally,
+            took,
+            generation,
+            call.context,
+            is_current,
+        );
     }
 
     /// Records a success that was slow, or that comes when percentiles are to be judged.
@@ -300,19 +251,13 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.judge_at_tick(call);
     }
 
-    fn record_failure(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
-        let call = self.call_of(ticket, context);
+    fn record_failure(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
+        let call = self.call_in(ticket.admitted.generation(), context);
         let generation = call.generation;
         let timed = self.timed();
         let took = timed.map(|timed| {
-            let took = timed.took(ticket.begin, call.reading.raw, given, context);
-            let took = match outcome {
+            let took = timed.took(ticket.begin, call.reading.raw, ended.took, context);
+            let took = match ended.outcome {
                 Outcome::TimedOut => timed.given_up(took),
                 _ => took,
             };
@@ -333,7 +278,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // configuration.
         with_view!(&self, |view| {
             let call = self.call_for(view, call);
-            view.judge(call, run, outcome);
+            view.judge(call, run, ended.outcome);
             view.judge_weighed(call);
             view.judge_at_tick(call);
         });
@@ -353,11 +298,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let has_any = || evidence.has_any(generation);
         self.run.clear_with(generation, has_any);
         if let Some(lesson) = lesson {
-            let call = Call {
-                generation,
-                reading: self.ring().read(context),
-                context,
-            };
+            let call = self.call_in(generation, context);
             let now = call.date();
             evidence.learn(lesson, now, self.began_at(generation, now));
             self.look(evidence, call);

@@ -1,27 +1,23 @@
 //! How a breaker that has tripped recovers: by probes and, with an adaptive recovery, by a ramp.
 
-use std::cell::Cell;
-use std::num::NonZero;
+use std::{cell::Cell, num::NonZero};
 
-use super::call::Call;
+use super::call::{Call, Ended};
 use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::events::entry::Reason;
-use crate::name::label::Label;
-use crate::outcome::Outcome;
 use crate::recovery::{AdaptiveRecovery, Ask, RampReport};
-use crate::state::history::date_of;
 use crate::state::{
     Generation, PackedRound, Phase, ProbeReport, ProbeVerdict, Probes, State, StateChange,
     StateWord,
 };
-use crate::window::ClockReading;
+use crate::{
+    clock::context::CallContext, events::Cause, events::entry::Reason, name::label::Label,
+    outcome::Outcome, state::history::date_of, window::ClockReading,
+};
 
 /// A probe, or a call that a ramp has admitted, at its end.
 #[derive(Clone, Copy)]
-struct Ended {
+struct EndedProbe {
     ticket: Ticket,
     outcome: Outcome,
     /// Whether the call took longer than the limit for slow calls.
@@ -32,9 +28,11 @@ struct Ended {
     took: u64,
     /// When the outcome was recorded, in nanoseconds.
     now: u64,
+    /// See [`CallContext::label`].
+    label: Label,
 }
 
-impl Ended {
+impl EndedProbe {
     fn succeeded(self) -> bool {
         self.outcome == Outcome::Success && !self.is_slow
     }
@@ -124,11 +122,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
         let generation = seen.generation();
-        let call = |generation| Call {
-            generation,
-            reading,
-            context,
-        };
+        let call = |generation| Call::new(generation, reading, context);
         let half_open = |wait| self.refuse(State::HalfOpen, wait, call(generation));
         let (Some(adaptive), Phase::Ramp(round)) = (self.adaptive(), seen.phase()) else {
             // Only an adaptive recovery makes ramps.
@@ -139,10 +133,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let spacing = adaptive.outage.spacing();
         match adaptive.ramp.ask(round, now, timeout, spacing) {
             Ask::Admitted => {
-                let ticket = Ticket {
-                    admitted: Core::in_round(generation, round.pack()),
-                    begin: reading.raw,
-                };
+                let admitted = Core::in_round(generation, round.pack());
+                let begin = reading.raw;
+                let ticket = Ticket { admitted, begin };
                 Ok(ticket.begun::<IS_CALL>(context))
             }
             Ask::Rejected { retry_after } => Err(half_open(Some(retry_after))),
@@ -161,31 +154,27 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// Records the outcome of a probe, or of a call that a ramp has admitted.
     #[inline(never)]
-    pub(super) fn record_half_open(
-        self,
-        ticket: Ticket,
-        outcome: Outcome,
-        given: Option<NonZero<u64>>,
-        context: &impl CallContext,
-    ) {
+    pub(super) fn record_half_open(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
         let ticket = ticket.ended(context);
         let (raw, now) = context.raw_and_nanos();
         let timed = self.timed();
-        let ended = Ended {
+        let Ended { outcome, took } = ended;
+        let ended = EndedProbe {
             ticket,
             outcome,
-            is_slow: timed.is_some_and(|it| it.took(ticket.begin, raw, given, context).is_slow),
+            is_slow: timed.is_some_and(|it| it.took(ticket.begin, raw, took, context).is_slow),
             began: context.nanos_at(ticket.begin),
-            took: given.map_or_else(|| context.nanos_between(ticket.begin, raw), NonZero::get),
+            took: took.map_or_else(|| context.nanos_between(ticket.begin, raw), NonZero::get),
             now,
+            label: context.label(),
         };
         if outcome != Outcome::Ignored {
             self.learn_duration(ended);
         }
         if let Phase::Ramp(_) = ticket.admitted.phase() {
-            self.record_ramp_call(ended, context.label());
+            self.record_ramp_call(ended);
         } else {
-            self.record_probe(ended, context.label());
+            self.record_probe(ended);
         }
     }
 
@@ -193,7 +182,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ///
     /// If the call's generation is over, the calls in flight get more time, because they may take
     /// as long.
-    fn learn_duration(self, ended: Ended) {
+    fn learn_duration(self, ended: EndedProbe) {
         let took = ended.now.saturating_sub(ended.began);
         if let Some(adaptive) = self.adaptive() {
             adaptive.ramp.learn(took);
@@ -204,7 +193,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    fn record_ramp_call(self, ended: Ended, label: Label) {
+    fn record_ramp_call(self, ended: EndedProbe) {
         let Some(adaptive) = self.adaptive() else {
             return;
         };
@@ -231,14 +220,14 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             }
         };
         if let Some((moved, cause)) = led {
-            let reason = Reason::of_call(cause, label);
+            let reason = Reason::of_call(cause, ended.label);
             self.moved(moved, opening.get(), ended.now, reason);
         }
     }
 
-    fn record_probe(self, ended: Ended, label: Label) {
+    fn record_probe(self, ended: EndedProbe) {
         let Settings { probes, .. } = *self.settings();
-        let Ended { outcome, now, .. } = ended;
+        let EndedProbe { outcome, now, .. } = ended;
         let generation = ended.ticket.admitted.generation();
         let (report, opening) = if ended.succeeded() {
             if let Some(moved) = self.begin_ramp(ended) {
@@ -261,7 +250,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.wake_one();
         }
         if let ProbeVerdict::Decided(moved) = verdict {
-            let reason = Reason::of_call(ended.cause(probes), label);
+            let reason = Reason::of_call(ended.cause(probes), ended.label);
             self.moved(moved, opening, now, reason);
         }
     }
@@ -271,7 +260,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         clippy::option_option,
         reason = "the outer one says whether there are ramps"
     )]
-    fn begin_ramp(self, ended: Ended) -> Option<Option<(StateChange, Cause)>> {
+    fn begin_ramp(self, ended: EndedProbe) -> Option<Option<(StateChange, Cause)>> {
         let adaptive = self.adaptive()?;
         let probe = ended.report(adaptive);
         Some(adaptive.ramp.start(&self.state, probe, ended.took))

@@ -1,10 +1,7 @@
 //! The settings of a breaker, as a builder has checked them.
 
-use crate::name::Name;
-use crate::outcome::Outcome;
-use crate::policy::Policies;
-use crate::recovery::OpenTimes;
 use crate::state::{Phase, Probes, State};
+use crate::{name::Name, outcome::Outcome, policy::Policies, recovery::OpenTimes};
 
 /// The settings that a builder has checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,49 +25,20 @@ pub struct Settings {
     pub switch: Switch,
 }
 
-/// How far the settings let the breaker act.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// The breaker records calls, trips and rejects.
-    #[default]
-    Normal,
-    /// The breaker records calls and never trips.
-    MetricsOnly,
-    /// The breaker lets all calls through and records none.
-    Disabled,
-}
-
-impl Mode {
-    /// The phase that this mode holds the breaker in, if any.
-    #[must_use]
-    pub fn held(self) -> Option<Phase> {
-        match self {
-            Self::Normal => None,
-            Self::MetricsOnly => Some(Phase::MetricsOnly),
-            Self::Disabled => Some(Phase::Disabled),
-        }
-    }
-
-    /// The phase that this mode holds the breaker in; otherwise closed.
-    #[must_use]
-    pub fn rest(self) -> Phase {
-        self.held().unwrap_or(Phase::Closed)
-    }
-}
-
 /// The settings that decide the state of the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Switch {
-    /// How far the breaker acts.
-    pub mode: Mode,
-    /// The state in which the breaker starts, in the normal mode.
+    /// The state that a breaker which doesn't act stays in: disabled or metrics only. `None` if the
+    /// breaker acts.
+    pub mode: Option<State>,
+    /// The state in which the breaker starts, if it acts.
     pub start_in: State,
 }
 
 impl Default for Switch {
     fn default() -> Self {
         Self {
-            mode: Mode::Normal,
+            mode: None,
             start_in: State::Closed,
         }
     }
@@ -80,18 +48,24 @@ impl Switch {
     /// The phase that the settings hold the breaker in until they change, if any.
     #[must_use]
     pub fn held(self) -> Option<Phase> {
-        self.mode.held().or(match self.start_in {
+        match self.start() {
             State::ForcedOpen => Some(Phase::ForcedOpen),
             State::Disabled => Some(Phase::Disabled),
             State::MetricsOnly => Some(Phase::MetricsOnly),
             State::Closed | State::Open | State::HalfOpen => None,
-        })
+        }
+    }
+
+    /// The phase that the mode holds the breaker in, if any.
+    pub(super) fn held_by_mode(mut self) -> Option<Phase> {
+        self.start_in = State::Closed;
+        self.held()
     }
 
     /// The state in which a breaker starts.
     #[must_use]
     pub fn start(self) -> State {
-        self.mode.held().map_or(self.start_in, Phase::state)
+        self.mode.unwrap_or(self.start_in)
     }
 }
 

@@ -1,14 +1,14 @@
 //! Snapshots, taken while calls run.
 
-use super::Core;
-use super::call::Call;
+use std::time::Duration;
+
 use super::view::{Configuration, View, with_view};
-use crate::clock::context::CallContext;
-use crate::latency::times::Timed;
-use crate::snapshot::{Reading, Snapshot};
-use crate::state::StateWord;
+use super::{Core, call::Call};
+use crate::events::Opening;
+use crate::state::{Phase, State, StateWord};
 use crate::sync::{Ordering, fence};
 use crate::window::{BinCounts, Counts, Recording};
+use crate::{clock::context::CallContext, latency::times::Timed, snapshot::Snapshot};
 
 impl Core {
     /// The current state, if the generation of `seen` ended during the reads; otherwise `None`.
@@ -24,8 +24,9 @@ impl Core {
     /// A snapshot of the breaker at the caller's time.
     #[must_use]
     pub fn snapshot(&self, context: &impl CallContext) -> Snapshot {
-        let mut snapshot = Snapshot::empty(self.name().clone());
-        self.snapshot_into(&mut snapshot, context);
+        let mut bins = BinCounts::default();
+        let (mut snapshot, recording) = self.read(&mut bins, context);
+        snapshot.set_latency(&bins, recording);
         snapshot
     }
 
@@ -33,40 +34,41 @@ impl Core {
     /// it.
     pub fn snapshot_into(&self, snapshot: &mut Snapshot, context: &impl CallContext) {
         let mut bins = BinCounts::default();
+        let (mut new, recording) = self.read(&mut bins, context);
+        (new.latency, new.by_outcome) = (snapshot.latency.take(), snapshot.by_outcome.take());
+        *snapshot = new;
+        snapshot.set_latency(&bins, recording);
+    }
+
+    /// A snapshot without latencies, and which of them the bins hold.
+    fn read(&self, bins: &mut BinCounts, context: &impl CallContext) -> (Snapshot, Recording) {
         let mut seen = self.state.load();
-        // All counts belong to one generation. If it has ended meanwhile, some may be gone. So the
-        // snapshot is taken again, at most twice.
-        for is_last in [false, false, true] {
-            let into = (&mut *snapshot, &mut bins);
-            let found = with_view!(self, |view| view.picture(seen, is_last, into, context));
-            match found {
-                Some(found) => seen = found,
-                None => return,
+        let mut repeats = 0..2;
+        loop {
+            let bins = &mut *bins;
+            let read = with_view!(self, |view| view.read(seen, bins, context));
+            // All counts belong to one generation. If it has ended meanwhile, some may be gone. So
+            // this thread reads again, at most twice.
+            match self.state_after(seen) {
+                Some(found) if repeats.next().is_some() => seen = found,
+                _ => return read,
             }
         }
     }
 }
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    /// Takes a snapshot in the state that was seen.
-    ///
-    /// If the generation has ended meanwhile, returns the state that was found and takes none. The
-    /// last attempt takes one anyway.
-    fn picture(
+    /// See [`Core::read`]; in the state that was seen.
+    fn read(
         self,
         seen: StateWord,
-        is_last: bool,
-        (snapshot, bins): (&mut Snapshot, &mut BinCounts),
+        bins: &mut BinCounts,
         context: &impl CallContext,
-    ) -> Option<StateWord> {
+    ) -> (Snapshot, Recording) {
         let generation = seen.generation();
         let (ring, timed) = (self.ring(), self.timed());
         let (reading, now) = ring.read_with_nanos(context);
-        let suspicions = self.suspicions(Call {
-            generation,
-            reading,
-            context,
-        });
+        let suspicions = self.suspicions(Call::new(generation, reading, context));
         let counts = ring.all_counts(suspicions, generation, reading, context);
         let uncounted = ring.uncounted(generation, reading);
         let run = self.run.get(generation);
@@ -80,29 +82,47 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         let recording = timed.map_or(Recording::Off, Timed::recording);
         if recording != Recording::Off {
-            let latencies = timed.and_then(|timed| timed.latencies());
+            let latencies = timed.and_then(Timed::latencies);
             bins.clear();
             ring.read_latencies(latencies, generation, reading, context, bins);
         }
-        let opening = self.latest_opening();
-        let age = self.age(generation, now);
-        let number = self.history.number(generation);
-        let found = self.state_after(seen);
-        if found.is_some() && !is_last {
-            return found;
+        let (phase, state) = (self.state.phase_of(seen), seen.phase().state());
+        let rejects = matches!(state, State::Open | State::HalfOpen | State::ForcedOpen);
+        let mut snapshot = Snapshot {
+            name: self.name().clone(),
+            state,
+            generation: self.history.number(generation),
+            at: Duration::from_nanos(now),
+            in_state_for: Duration::from_nanos(self.age(generation, now)),
+            remaining_open: None,
+            successes: counts.successes,
+            failures: counts.failures,
+            ignored: if rejects { 0 } else { uncounted },
+            rejected: if rejects { uncounted } else { 0 },
+            consecutive_failures: run,
+            probes_in_flight: 0,
+            probes_succeeded: 0,
+            probes_failed: 0,
+            admitted_share: None,
+            slow: counts.slow_of_calls(),
+            overdue: counts.overdue,
+            latency: None,
+            by_outcome: None,
+            latest_opening: self.latest_opening().map(Opening::of),
+        };
+        match phase {
+            Phase::Open { until } => {
+                let left = until.nanos().saturating_sub(now);
+                snapshot.remaining_open = Some(Duration::from_nanos(left));
+            }
+            Phase::HalfOpen(probes) => {
+                snapshot.probes_in_flight = probes.in_flight;
+                snapshot.probes_succeeded = probes.succeeded;
+                snapshot.probes_failed = probes.failed;
+            }
+            Phase::Ramp(round) => snapshot.admitted_share = Some(round.unpack().share.as_f64()),
+            _ => {}
         }
-        snapshot.set(&Reading {
-            name: self.name(),
-            phase: self.state.phase_of(seen),
-            generation: number,
-            now,
-            age,
-            counts,
-            uncounted,
-            run,
-            bins: (recording != Recording::Off).then_some((bins, recording)),
-            opening,
-        });
-        None
+        (snapshot, recording)
     }
 }

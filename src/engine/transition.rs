@@ -4,17 +4,18 @@
 //! the new generation. Listeners hear of it from that thread, or from the thread that is telling
 //! already.
 
-use super::Core;
-use super::call::Call;
 use super::view::{Configuration, View, with_view};
-use crate::clock::context::CallContext;
-use crate::events::Cause;
-use crate::events::entry::{LogEntry, Reason};
-use crate::recovery::Streak;
-use crate::state::history::date_of;
+use super::{Core, call::Call};
 use crate::state::{Moment, Phase, State, StateChange, StateWord};
 use crate::sync::{Ordering, fence};
-use crate::window::Ring;
+use crate::{
+    clock::context::CallContext,
+    events::Cause,
+    events::entry::{LogEntry, Reason},
+    recovery::Streak,
+    state::history::date_of,
+    window::Ring,
+};
 
 /// An opening that is about to be made.
 #[derive(Clone, Copy)]
@@ -72,17 +73,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[cold]
     #[inline(never)]
     fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> NextOpening {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
+        let generation = call.generation;
         if let Some(adaptive) = self.adaptive() {
-            let calls = self.ring().calls(generation, reading, context);
             let within = self.lasted(generation, now);
-            // A window by count doesn't know over how much time its calls came.
             let calls = match self.ring() {
-                Ring::Time(_) => calls,
+                ring @ Ring::Time(_) => ring.calls(generation, call.reading, call.context),
+                // A window by count doesn't know over how much time its calls came.
                 Ring::Count(_) => 0,
             };
             adaptive.outage.start(now, calls, within);

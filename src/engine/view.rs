@@ -2,16 +2,14 @@
 
 use std::ops::Deref;
 
-use super::Core;
-use super::call::Call;
-use super::parts::{OptionalParts, Override, Overrides};
-use super::settings::Settings;
-use crate::adaptive::Evidence;
-use crate::latency::times::Timed;
+use super::parts::{LaterWindow, OptionalParts, Overrides};
+use super::{Core, call::Call, carried::Carried, settings::Settings};
 use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
-use crate::state::Generation;
-use crate::sync::Replaceable;
 use crate::window::{ClockReading, Ring};
+use crate::{
+    adaptive::Evidence, clock::context::CallContext, latency::times::Timed, state::Generation,
+    sync::Replaceable,
+};
 
 /// The configuration that a view shows.
 pub(super) trait Configuration<'a>: Copy {
@@ -120,17 +118,21 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.configuration.overrides()
     }
 
+    /// The parts that only some breakers have, of those that the breaker was built with.
     #[inline]
-    fn part<T>(
-        self,
-        part: impl FnOnce(&'a Overrides) -> &'a Override<T>,
-        built: impl FnOnce(&'a OptionalParts) -> Option<&'a T>,
-    ) -> Option<&'a T> {
-        let built = || self.core.parts.optional.as_deref().and_then(built);
-        match self.overrides() {
-            None => built(),
-            Some(overrides) => part(overrides).of(built()),
-        }
+    fn built(self) -> Option<&'a OptionalParts> {
+        self.core.parts.optional.as_deref()
+    }
+
+    /// The window that came after the breaker was built, if any.
+    #[inline]
+    fn later_window(self) -> Option<&'a LaterWindow> {
+        self.overrides()?.window.as_ref()
+    }
+
+    #[inline]
+    fn carried(self) -> Option<&'a Carried> {
+        self.later_window()?.carried.as_deref()
     }
 
     #[inline]
@@ -147,10 +149,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     #[inline]
     pub(super) fn ring(self) -> &'a Ring {
-        match self.overrides().map(|it| &it.ring) {
-            Some(Override::Replaced(ring)) => ring,
-            _ => &self.core.parts.ring,
-        }
+        self.later_window()
+            .map_or(&self.core.parts.ring, |it| &it.ring)
     }
 
     /// Whether calls of `generation` are still counted.
@@ -158,38 +158,43 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// They are while the generation is current and no other window has taken over its calls.
     #[inline]
     pub(super) fn is_current(self, generation: Generation) -> bool {
-        let carried = self.overrides().and_then(|it| it.carried.as_deref());
         // The order matters. If the next generation is entered between the two checks, the state
         // shows it.
-        carried.is_none_or(|it| it.counts(generation)) && self.core.is_current(generation)
+        self.carried().is_none_or(|it| it.counts(generation)) && self.core.is_current(generation)
     }
 
     /// Whether all calls that the window holds for `generation` count in it.
     #[inline]
     pub(super) fn may_judge(self, generation: Generation) -> bool {
-        let carried = self.overrides().and_then(|it| it.carried.as_deref());
-        carried.is_none_or(|it| it.may_judge(generation))
+        self.carried().is_none_or(|it| it.may_judge(generation))
     }
 
     /// The date since when the calls of `generation` have come, if some are older than it.
     pub(super) fn counted_since(self, generation: Generation) -> Option<u64> {
-        self.overrides()?
-            .carried
-            .as_deref()?
-            .counted_since(generation)
+        self.carried()?.counted_since(generation)
     }
 
     /// How long ago the breaker got its current window, in nanoseconds.
     ///
     /// `None` if the breaker was built with it.
     pub(super) fn ring_age(self, now: u64) -> Option<u64> {
-        Some(now.saturating_sub(self.overrides()?.ring_since?))
+        Some(now.saturating_sub(self.later_window()?.since))
     }
 
     /// Whether calls are still counted in the window that the breaker was built with.
     #[inline]
     pub(super) fn has_built_ring(self) -> bool {
         std::ptr::eq(self.ring(), &raw const self.core.parts.ring)
+    }
+
+    /// A call of `generation`, with the clock read now.
+    #[inline]
+    pub(super) fn call_in<C: CallContext>(
+        self,
+        generation: Generation,
+        context: &C,
+    ) -> Call<'_, C> {
+        Call::new(generation, self.ring().read(context), context)
     }
 
     /// Converts the call for another view, whose window may have other buckets.
@@ -208,31 +213,38 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     #[inline]
     pub(super) fn timed(self) -> Option<&'a Timed> {
-        self.part(|it| &it.timed, |built| built.timed.as_deref())
+        match self.later_window() {
+            None => self.built()?.timed.as_deref(),
+            Some(later) => later.timed.as_deref(),
+        }
     }
 
     #[inline]
     pub(super) fn evidence(self) -> Option<&'a Evidence> {
-        self.part(|it| &it.evidence, |built| built.evidence.as_deref())
+        let built = self.built().and_then(|it| it.evidence.as_deref());
+        self.overrides().map_or(built, |it| it.evidence.of(built))
     }
 
     #[inline]
     pub(super) fn adaptive(self) -> Option<&'a AdaptiveRecovery> {
-        self.part(|it| &it.recovery, |built| built.recovery.as_deref())
+        let built = self.built().and_then(|it| it.recovery.as_deref());
+        self.overrides().map_or(built, |it| it.recovery.of(built))
     }
 
     #[inline]
     pub(super) fn open_times(self) -> Option<&'a OpenTimes> {
-        let own = self.part(|it| &it.open_times, |built| built.open_times.as_deref());
+        let own = match self.overrides() {
+            None => self.built().and_then(|it| it.open_times.as_deref()),
+            Some(overrides) => overrides.open_times.as_ref(),
+        };
         self.settings().open_times(own)
     }
 
     #[inline]
     pub(super) fn max_retry_after(self) -> MaxRetryAfter {
-        let longest = self.part(
-            |it| &it.max_retry_after,
-            |built| built.max_retry_after.as_deref(),
-        );
-        longest.copied().unwrap_or(MaxRetryAfter::DEFAULT)
+        match self.overrides() {
+            None => OptionalParts::max_retry_after(self.built()),
+            Some(overrides) => overrides.max_retry_after,
+        }
     }
 }

@@ -1,17 +1,13 @@
 //! Time limits for calls.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
+use std::{fmt, pin::pin, task::Poll, time::Duration};
 
 use super::Handle;
 use super::layer::{Layer, LayerAnswer};
-use crate::breaker::CircuitBreaker;
 use crate::clock::sleep::{DefaultSleep, Sleep};
-use crate::error::ConfigError;
+use crate::{breaker::CircuitBreaker, error::ConfigError};
 
 /// A handle that gives its asynchronous calls up after a time; made by
 /// [`CircuitBreaker::call_timeout`].

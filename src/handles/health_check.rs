@@ -1,22 +1,17 @@
 //! A task that checks the dependency's health while the breaker is open.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::{Arc, Weak};
-use std::task::Poll;
-use std::time::Duration;
+use std::{fmt, pin::pin, task::Poll, time::Duration};
 
 use event_listener::EventListener;
 
-use crate::breaker::CircuitBreaker;
-use crate::breaker::nested::OuterCall;
-use crate::breaker::shared::SharedBreaker;
-use crate::clock::Now;
 use crate::clock::sleep::{DefaultSleep, Sleep};
-use crate::engine::NextCheck;
 use crate::outcome::{Classify, Outcome};
-use crate::state::Generation;
+use crate::{
+    breaker::CircuitBreaker, breaker::nested::OuterCall, breaker::shared::SharedBreaker,
+    clock::Now, engine::NextCheck, state::Generation,
+};
 
 /// The longest sleep that the task asks a timer for. Then it looks again.
 const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);

@@ -1,13 +1,9 @@
 //! Layers around a breaker. Each lets calls through in its own way, and may limit their time.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::time::Duration;
+use std::{convert::Infallible, future::Future, time::Duration};
 
-use crate::breaker::CircuitBreaker;
 use crate::breaker::permit::{Permit, PermitGuard};
-use crate::breaker::shared::SharedBreaker;
-use crate::error::CallError;
+use crate::{breaker::CircuitBreaker, breaker::shared::SharedBreaker, error::CallError};
 
 /// A call that was let through. The permit drops before the other things that the call holds.
 #[derive(Debug)]
@@ -41,14 +37,23 @@ pub trait Layer: Sized {
     /// Asks for a call without waiting.
     fn try_admit(&self) -> LayerAnswer<'_, Self::Held<'_>>;
 
-    /// Asks for a call. The thread waits.
-    fn admit(&self) -> LayerAnswer<'_, Self::Held<'_>>;
+    /// Asks for a call. The thread waits, if this layer waits at all.
+    #[inline]
+    fn admit(&self) -> LayerAnswer<'_, Self::Held<'_>> {
+        self.try_admit()
+    }
 
-    /// Asks for a call. The task waits.
-    fn admit_async(&self) -> impl Future<Output = LayerAnswer<'_, Self::Held<'_>>>;
+    /// Asks for a call. The task waits, if this layer waits at all.
+    #[inline]
+    fn admit_async(&self) -> impl Future<Output = LayerAnswer<'_, Self::Held<'_>>> {
+        async { self.try_admit() }
+    }
 
     /// Runs a call that was let through. If the layer gives it up, the error is the call's limit.
-    fn limit_call<F: Future>(&self, call: F) -> impl Future<Output = Result<F::Output, Duration>>;
+    #[inline]
+    fn limit_call<F: Future>(&self, call: F) -> impl Future<Output = Result<F::Output, Duration>> {
+        async { Ok(call.await) }
+    }
 }
 
 /// A handle without a time limit.
@@ -74,23 +79,8 @@ impl<C> Layer for CircuitBreaker<C> {
 
     #[inline]
     fn try_admit(&self) -> LayerAnswer<'_, ()> {
-        let ticket = self.shared.admit()?;
+        let ticket = self.shared.admit::<false>()?;
         let permit = PermitGuard::new(&*self.shared, ticket);
         Ok(Admitted { permit, held: () })
-    }
-
-    #[inline]
-    fn admit(&self) -> LayerAnswer<'_, ()> {
-        self.try_admit()
-    }
-
-    #[inline]
-    async fn admit_async(&self) -> LayerAnswer<'_, ()> {
-        self.try_admit()
-    }
-
-    #[inline]
-    async fn limit_call<F: Future>(&self, call: F) -> Result<F::Output, Duration> {
-        Ok(call.await)
     }
 }

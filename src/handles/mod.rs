@@ -41,19 +41,16 @@ pub(crate) mod with_bulkhead;
 #[cfg(feature = "bulkhead")]
 pub(crate) mod with_blocking;
 
-use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::time::Duration;
+use std::{convert::Infallible, pin::pin, time::Duration};
 
-use crate::breaker::CircuitBreaker;
 pub use crate::breaker::listening::{Listening, ListeningGuard};
 pub use crate::breaker::permit::OwnedPermit;
-use crate::breaker::permit::Permit;
 #[cfg(feature = "bulkhead")]
 use crate::bulkhead::Bulkhead;
 use crate::error::{CallError, ConfigError, TimedOut};
 use crate::outcome::{Classify, Outcome};
+use crate::{breaker::CircuitBreaker, breaker::permit::Permit};
 pub use call_timeout::CallTimeout;
 #[cfg(feature = "async")]
 pub use health_check::HealthCheck;

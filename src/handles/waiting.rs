@@ -1,23 +1,20 @@
 //! Calls that wait for the verdict of the probes.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::{Pin, pin};
-use std::task::Poll;
-use std::time::Duration;
+use std::{fmt, task::Poll, time::Duration};
 
 use super::Handle;
 use super::layer::{Layer, LayerAnswer, Unlimited};
-use crate::breaker::CircuitBreaker;
-use crate::builder::CircuitBreakerBuilder;
-use crate::clock::Clock;
 use crate::clock::sleep::{DefaultSleep, Sleep};
 use crate::engine::probe_queue::{ProbeQueue, ProbeQueueEntry, QueuedCaller};
 use crate::engine::{Core, Prospect};
 use crate::error::{CallError, ConfigError};
-use crate::state::State;
-use crate::sync::wait_queue::EventQueue;
+use crate::{
+    breaker::CircuitBreaker, builder::CircuitBreakerBuilder, clock::Clock, state::State,
+    sync::wait_queue::EventQueue,
+};
 
 impl<C> CircuitBreakerBuilder<C> {
     /// Sets how many calls may wait for the verdict of the probes at a time, 1 to 1,000,000, for
@@ -29,7 +26,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// # Errors
     /// [`build`](Self::build) refuses 0 and numbers above a million.
     pub fn max_waiting(mut self, calls: u32) -> Self {
-        self.max_waiting = Some(calls);
+        self.fixed.max_waiting = Some(calls);
         self
     }
 }

@@ -1,13 +1,12 @@
 //! A breaker in front of blocking work that runs on its own threads.
 
-use std::fmt;
-use std::panic::resume_unwind;
+use std::{fmt, panic::resume_unwind};
 
-use crate::breaker::CircuitBreaker;
-use crate::breaker::permit::PermitGuard;
-use crate::bulkhead::BlockingBulkhead;
-use crate::error::CallError;
 use crate::outcome::{Classify, DefaultClassifier};
+use crate::{
+    breaker::CircuitBreaker, breaker::permit::PermitGuard, bulkhead::BlockingBulkhead,
+    error::CallError,
+};
 
 /// A breaker and a [`BlockingBulkhead`] in front of one dependency; made by
 /// [`CircuitBreaker::with_blocking`].
@@ -76,7 +75,7 @@ impl<C> WithBlocking<C> {
         C: Classify<T, E> + Clone + Send + 'static,
     {
         let shared = &*self.breaker.shared;
-        let permit = PermitGuard::new(shared, shared.admit()?);
+        let permit = PermitGuard::new(shared, shared.admit::<false>()?);
         let place = match self.bulkhead.try_acquire() {
             Ok(place) => place,
             Err(full) => {

@@ -1,18 +1,14 @@
 //! A breaker and a bulkhead in front of one dependency.
 
-use std::convert::Infallible;
-use std::fmt;
-use std::future::Future;
-use std::time::Duration;
+use std::{convert::Infallible, fmt, future::Future, time::Duration};
 
 use super::Handle;
 use super::layer::{Admitted, Layer, LayerAnswer, Unlimited};
-use crate::breaker::CircuitBreaker;
-use crate::breaker::permit::PermitGuard;
 use crate::bulkhead::{Bulkhead, BulkheadPermit};
 use crate::clock::sleep::{DefaultSleep, Sleep};
-use crate::engine::Ticket;
-use crate::error::CallError;
+use crate::{
+    breaker::CircuitBreaker, breaker::permit::PermitGuard, engine::Ticket, error::CallError,
+};
 
 /// A breaker and a bulkhead in front of one dependency; made by [`CircuitBreaker::with_bulkhead`].
 ///

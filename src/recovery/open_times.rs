@@ -72,7 +72,7 @@ impl Streak {
 }
 
 /// Open times that grow with each failed recovery, as the settings say.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OpenTimes {
     first: u64,
     factor: f64,
@@ -104,13 +104,6 @@ impl OpenTimes {
             jitter: backoff.jitter,
             healthy_after: saturating_nanos(backoff.healthy_after.unwrap_or(backoff.base)),
         }
-    }
-
-    /// Whether both have equal settings.
-    #[must_use]
-    pub fn same_config(&self, other: &Self) -> bool {
-        let shape = |it: &Self| (it.first, it.longest, it.jitter, it.healthy_after);
-        shape(self) == shape(other) && self.factor.to_bits() == other.factor.to_bits()
     }
 
     /// The first open time, in nanoseconds.
@@ -372,7 +365,7 @@ mod tests {
 
     #[test]
     fn the_default_is_what_the_settings_say_it_is() {
-        assert!(OpenTimes::new(Backoff::default()).same_config(OpenTimes::DEFAULT));
+        assert_eq!(&OpenTimes::new(Backoff::default()), OpenTimes::DEFAULT);
     }
 
     proptest! {

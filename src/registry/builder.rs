@@ -1,20 +1,15 @@
 //! Builds registries from their settings.
 
-use std::fmt;
-use std::hash::Hash;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 
 use crossbeam_queue::SegQueue;
 use papaya::HashMap;
 
-use super::capacity::Capacity;
-use super::{Breakers, Naming, Registry, Templates};
-use crate::builder::CircuitBreakerBuilder;
-use crate::clock::saturating_nanos;
-use crate::error::ConfigError;
-use crate::name::Name;
+use super::{Breakers, Naming, Registry, Templates, capacity::Capacity};
 use crate::registry::control_group::{ControlGroup, Member};
+use crate::{
+    builder::CircuitBreakerBuilder, clock::saturating_nanos, error::ConfigError, name::Name,
+};
 
 const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(600);
 

@@ -54,16 +54,15 @@ impl<K: Hash + Eq> Capacity<K> {
         }
     }
 
-    /// Queues a new breaker, and makes room for it.
+    /// Queues a new breaker, by key and number, and makes room for it.
     pub(super) fn enter<H: Counted>(
         &self,
-        key: K,
-        number: u64,
+        new: (K, u64),
         places: &HashMap<K, RegistryEntry<H>>,
         guard: &impl Guard,
         rank_of: impl Fn(&H, bool) -> EvictionRank,
     ) {
-        self.queue.push((key, number));
+        self.queue.push(new);
         let mut candidates = Vec::new();
         for look in 0..Self::LOOKS {
             let is_over = places.len() > self.most;

@@ -7,13 +7,11 @@ use std::sync::{Arc, Weak};
 use crossbeam_queue::SegQueue;
 use papaya::HashMap;
 
-use crate::breaker::CircuitBreaker;
-use crate::breaker::shared::SharedBreaker;
-use crate::clock::Now;
-use crate::registry::map_guard::guarded;
-use crate::state::Phase;
-use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Hint, Ordering, SelfContained, fence};
+use crate::{
+    breaker::CircuitBreaker, breaker::shared::SharedBreaker, clock::Now,
+    registry::map_guard::guarded, state::Phase, sync::field::Field,
+};
 
 /// ```text
 ///  63                                       1   0

@@ -106,8 +106,14 @@ impl<H> RegistryEntry<H> {
 
     /// Which breaker of this registry it is, in the order of creation.
     pub fn number(&self) -> u64 {
-        // Relaxed: the number never changes.
-        layout::NUMBER.get(self.word.load(Ordering::Relaxed))
+        layout::NUMBER.get(self.seen())
+    }
+
+    /// The word, for callers that read no other memory because of it.
+    fn seen(&self) -> u64 {
+        // Relaxed: the number never changes, and a retired entry stays retired. Every other caller
+        // passes the word on to an exchange, which checks it.
+        self.word.load(Ordering::Relaxed)
     }
 
     /// The breaker, for callers that only read it.
@@ -159,23 +165,20 @@ impl<H: Counted> RegistryEntry<H> {
     /// Returns a handle, or `None` if it was retired before.
     pub fn retire_by_hand(&self, on_first_use: impl FnOnce(&H, u64)) -> Option<H> {
         let handle = self.take_unnoted(on_first_use)?;
-        // Relaxed: the exchange checks the word that was read.
-        let mut seen = self.word.load(Ordering::Relaxed);
+        let mut seen = self.seen();
         loop {
             let retired = EntryState::Retired.with(layout::NUMBER.get(seen));
             match EntryState::of(seen) {
                 EntryState::Retired => break None,
                 _ if self.exchange(seen, retired) => break Some(handle),
-                // Relaxed: the exchange checks the word that was read.
-                _ => seen = self.word.load(Ordering::Relaxed),
+                _ => seen = self.seen(),
             }
         }
     }
 
     /// Whether no lookup returns the breaker any more.
     pub fn is_retired(&self) -> bool {
-        // Relaxed: the word alone decides, and a retired entry stays retired.
-        EntryState::of(self.word.load(Ordering::Relaxed)) == EntryState::Retired
+        EntryState::of(self.seen()) == EntryState::Retired
     }
 
     #[cold]
@@ -211,8 +214,7 @@ impl<H: Counted> RegistryEntry<H> {
     /// stays, it counts as unused from now on. Only one thread at a time may call this for a
     /// breaker.
     pub fn retire(&self, may_go: impl FnOnce(&H, bool) -> bool) -> EvictOutcome {
-        // Relaxed: the exchanges check the word that was read.
-        let seen = self.word.load(Ordering::Relaxed);
+        let seen = self.seen();
         let number = layout::NUMBER.get(seen);
         let [unused, condemned, retired] = [
             EntryState::Unused,

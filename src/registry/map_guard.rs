@@ -11,9 +11,8 @@
 //! A thread notes here that it ends. A destructor that is registered after the collector's own
 //! writes the note. Destructors run in reverse order, so the note comes before the number is gone.
 
-use std::cell::Cell;
-use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{cell::Cell, hash::Hash};
 
 use papaya::HashMap;
 

@@ -8,22 +8,17 @@ pub(crate) mod eviction;
 pub(crate) mod control_group;
 mod map_guard;
 
-use std::borrow::Borrow;
-use std::fmt;
-use std::hash::Hash;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::Arc;
+use std::{borrow::Borrow, fmt, hash::Hash, sync::Arc};
 
 use crossbeam_queue::SegQueue;
 use papaya::{Guard, HashMap};
 
-use crate::breaker::CircuitBreaker;
-use crate::builder::CircuitBreakerBuilder;
-use crate::name::Name;
-use crate::outcome::DefaultClassifier;
 use crate::registry::control_group::{Command, Member};
-use crate::registry::map_guard::guarded;
-use crate::snapshot::Snapshot;
+use crate::{
+    breaker::CircuitBreaker, builder::CircuitBreakerBuilder, name::Name,
+    outcome::DefaultClassifier, registry::map_guard::guarded, snapshot::Snapshot,
+};
 
 pub use builder::RegistryBuilder;
 use capacity::Capacity;
@@ -375,12 +370,12 @@ where
             |it, number| self.on_first_use(it, number),
         );
         if let (Some(capacity), Some(number)) = (&self.capacity, made) {
-            capacity.enter(key, number, &self.places, guard, |breaker, was_used| {
+            let rank_of = |breaker: &CircuitBreaker<C>, was_used| {
                 let shared = breaker.shared();
-                shared
-                    .core
-                    .eviction_rank(was_used, self.idle_after, &**shared)
-            });
+                let core = &shared.core;
+                core.eviction_rank(was_used, self.idle_after, &**shared)
+            };
+            capacity.enter((key, number), &self.places, guard, rank_of);
         }
         handle
     }

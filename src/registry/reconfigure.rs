@@ -3,10 +3,10 @@
 use std::hash::Hash;
 
 use super::Registry;
-use crate::breaker::CircuitBreaker;
-use crate::builder::CircuitBreakerBuilder;
-use crate::error::ConfigError;
-use crate::registry::map_guard::guarded;
+use crate::{
+    breaker::CircuitBreaker, builder::CircuitBreakerBuilder, error::ConfigError,
+    registry::map_guard::guarded,
+};
 
 impl<K, C> Registry<K, C>
 where

@@ -1,11 +1,9 @@
 //! Builds retry budgets from their settings.
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{RetryBudget, Tokens};
-use crate::breaker::shared::SharedBreaker;
-use crate::error::ConfigError;
+use crate::{breaker::shared::SharedBreaker, error::ConfigError};
 
 /// Builds a [`RetryBudget`]; see [`RetryBudget::builder`].
 ///

@@ -4,12 +4,9 @@ mod builder;
 mod refused;
 mod tokens;
 
-use std::fmt;
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use crate::breaker::CircuitBreaker;
-use crate::breaker::shared::SharedBreaker;
-use crate::clock::Now;
+use crate::{breaker::CircuitBreaker, breaker::shared::SharedBreaker, clock::Now};
 pub use builder::RetryBudgetBuilder;
 pub use refused::{RetryBudgetExhausted, RetryRefused};
 pub use tokens::{Tokens, Turn};

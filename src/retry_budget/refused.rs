@@ -1,11 +1,8 @@
 //! Reasons to refuse a retry.
 
-use std::error::Error;
-use std::fmt;
-use std::time::Duration;
+use std::{error::Error, fmt, time::Duration};
 
-use crate::error::Rejected;
-use crate::name::Name;
+use crate::{error::Rejected, name::Name};
 
 /// Why a budget refuses a retry.
 ///

@@ -2,8 +2,7 @@
 //!
 //! The word holds the saved tokens, and the time up to which the floor's tokens are among them.
 
-use crate::sync::SelfContained;
-use crate::sync::field::Field;
+use crate::{sync::SelfContained, sync::field::Field};
 
 /// ```text
 ///  63             32 31               0

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::SavedState;
-use crate::error::ConfigError;
 use crate::name::{Name, Shown};
-use crate::util::checksum::Checksum;
+use crate::{error::ConfigError, util::checksum::Checksum};
 
 impl SavedState {
     /// The largest difference between two machines' clocks, or a clock's setback, in nanoseconds.

@@ -12,10 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::SavedCore;
-use crate::name::Shown;
-use crate::state::State;
 use crate::util::checksum::{Checksum, Summed};
+use crate::{engine::SavedCore, name::Shown, state::State};
 
 /// The state of a breaker when it was [saved](crate::CircuitBreaker::save), for the next process to
 /// [restore](crate::CircuitBreakerBuilder::restore).

@@ -1,4 +1,5 @@
-//! The same for a breaker that takes the time of calls: histograms, slow calls, calls in flight.
+//! Cache line transfers of a breaker that measures durations: histograms, slow calls, calls in
+//! flight.
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -11,10 +12,10 @@ use tripcurve::{Outcome, State, TripPolicy};
 
 use super::{BUCKETS, CALLS, SELDOM, Subject, WIDTH, bytes_of, check};
 
-/// From when on a call is slow, in nanoseconds.
+/// The duration above which a call is slow, in nanoseconds.
 const LIMIT: u64 = 1_000_000_000;
 
-/// A grown window with histograms of each core's own, and policies that look at failed and at slow calls.
+/// A grown window with a histogram per core, and policies that judge failed and slow calls.
 pub(super) fn subject(min_calls: u32) -> Subject {
     let slower_than = Duration::from_nanos(LIMIT);
     let slow = TripPolicy::slow_rate(0.5).slower_than(slower_than);
@@ -43,7 +44,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
         ..OptionalParts::default()
     }
     .boxed();
-    // Allocated apart, with words and other fields.
+    // A separate allocation that contains words and other fields.
     let bytes = bytes_of(beside.as_deref().unwrap());
     let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, ThreadSlot::OWNED, true));
     ring.grow();
@@ -63,8 +64,8 @@ pub(super) fn subject(min_calls: u32) -> Subject {
     subject
 }
 
-/// A core whose dice say whether its calls are watched. (The first one of a fourth of the limit is in any
-/// case, which is among those that warm the caches.)
+/// A core whose dice decide whether its calls are watched. The first call in a fourth of the limit
+/// is always watched; it is among the calls that warm the caches.
 struct Dicing {
     at: FixedContext,
     dice: u64,
@@ -117,27 +118,29 @@ fn watched(core: &Core, context: &FixedContext, _: u32) {
     call(core, context, 0, LIMIT / 1_000);
 }
 
-/// Fails when: the histograms are common to all threads though the window has grown; when all calls are
-/// watched; when all are counted as slow.
+/// Fails when: all threads share the histograms although the window has grown; all calls are
+/// watched; all are counted as slow.
 #[test]
 fn a_timed_success_transfers_no_line_however_many_cores_there_are() {
     check(|| subject(10), fast, &[CALLS], |_| 0);
 }
 
-/// The bucket's slow calls and the run of failures, each read and then written.
+/// The bucket's slow calls and the run of failures are each read and then written.
 ///
-/// Fails when: as above, but for the last.
+/// Fails when: all threads share the histograms although the window has grown; all calls are
+/// watched.
 #[test]
 fn a_slow_success_transfers_at_most_four_lines_however_many_cores_there_are() {
-    // Out of reach of the policy, so that nobody sums the other cores' successes.
+    // The policy's minimum is out of reach, so no call sums the other cores' successes.
     check(|| subject(u32::MAX), slow, &[CALLS], |_| 4 * CALLS);
 }
 
-/// The four of the slow call, and one of each core that then looks whether there is a run. Besides, a
-/// core's first slow call fetches what only slow calls look at: the slow words and the places of calls in
+/// Four lines for the slow call, and one for each core that then checks for a run. Also, a core's
+/// first slow call fetches the data of slow calls: the slow words and the places of calls in
 /// flight.
 ///
-/// Fails when: as above.
+/// Fails when: all threads share the histograms although the window has grown; all calls are
+/// watched.
 #[test]
 fn a_seldom_slow_success_transfers_four_lines_and_one_to_each_core() {
     let calls = CALLS.div_ceil(SELDOM);
@@ -145,8 +148,9 @@ fn a_seldom_slow_success_transfers_four_lines_and_one_to_each_core() {
     check(|| subject(10), seldom_slow, &[CALLS], allowed);
 }
 
-/// How many are watched, and a note, each read and then written. The fifth are the odds, which may be on
-/// another line: here, where all calls are watched whatever they are, every sixteenth changes them.
+/// The number of watched calls and a note are each read and then written. The odds are the fifth,
+/// because they may be on another line. Here all calls are watched at any odds, so every sixteenth
+/// call changes the odds.
 ///
 /// Fails when: each watched call sets the odds.
 #[test]

@@ -1,4 +1,4 @@
-//! The same for a breaker that decides by evidence.
+//! Cache line transfers of a breaker that decides by evidence.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ fn subject_that(config: AdaptiveConfig) -> Subject {
         switch: Switch::default(),
     };
     let evidence = Box::new(Evidence::new(config, u64::from(BUCKETS) * WIDTH));
-    // Both are allocated apart. What the one has besides words only they read who weigh, and so not each
-    // call; the words that they go on to access are noted.
+    // Both are separate allocations. Only calls that weigh evidence read the fields of the first,
+    // so not every call does. Their further accesses to words are noted.
     let words = bytes_of(&*evidence);
     let beside = OptionalParts {
         evidence: Some(evidence),
@@ -58,7 +58,7 @@ pub(super) fn subject() -> Subject {
     })
 }
 
-/// As above, with a wish that no evidence is enough for.
+/// A grown window, and an adaptive policy whose budget no evidence reaches.
 pub(super) fn never_tripping() -> Subject {
     subject_that(AdaptiveConfig {
         tolerate: 0.99,
@@ -66,26 +66,26 @@ pub(super) fn never_tripping() -> Subject {
     })
 }
 
-/// Fails when: `Core::after_success` restarts the run of failures whether there is one or not.
+/// Fails when: `Core::after_success` restarts the run of failures even if there is none.
 #[test]
 fn a_success_without_evidence_transfers_no_line_however_many_cores_there_are() {
     check(subject, success, &[CALLS], |_| 0);
 }
 
-/// The four of a failure that isn't weighed, the excursion, and the date of the latest failure, each read and
-/// then written.
+/// Four lines for a failure that isn't weighed, plus the excursion and the date of the latest
+/// failure, each read and then written.
 ///
-/// Fails when: the traffic is looked at with each failure.
+/// Fails when: each failure measures the traffic.
 #[test]
 fn a_failure_that_is_weighed_transfers_at_most_eight_lines_however_many_cores_there_are() {
     check(never_tripping, failure, &[CALLS], |_| 8 * CALLS);
 }
 
-/// The eight of the failure and those of some ten successes that are weighed against it: the excursion, read
-/// and then written, and what is usual. Then what there is to learn, and one of each core that looks whether
-/// there is evidence.
+/// Eight lines for the failure, and those of some ten successes that are weighed against it: the
+/// excursion, read and then written, and the baseline. Then come the lesson, and one line for each
+/// core that checks for evidence.
 ///
-/// Fails when: the note stays after the evidence has gone; when the traffic is looked at with each failure.
+/// Fails when: the note stays after the evidence has ended; each failure measures the traffic.
 #[test]
 fn a_seldom_failure_that_is_weighed_transfers_four_dozen_lines_and_one_to_each_core() {
     let failures = CALLS.div_ceil(SELDOM);

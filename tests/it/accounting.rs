@@ -1,7 +1,7 @@
-//! The books balance: the breaker accounts exactly once for each call that was let through.
+//! The breaker accounts exactly once for each call that was let through.
 //!
 //! `admitted = succeeded + failed + ignored + cancelled + in flight`, in every state, through every
-//! handle. Threads keep a ledger of their own beside the breaker, and both are compared while the
+//! handle. Each thread keeps its own ledger. The ledgers are compared with the breaker while the
 //! threads rest.
 
 #![cfg(all(feature = "bulkhead", feature = "tokio", feature = "async"))]
@@ -39,7 +39,7 @@ fn by_its_word(result: &Call) -> Outcome {
     (*result).unwrap_or(Outcome::Failure)
 }
 
-/// How a call ends.
+/// The end of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
     Returns(Outcome),
@@ -84,7 +84,7 @@ impl Ledger {
         self.note(end);
     }
 
-    /// Notes a call that came back from a handle.
+    /// Notes the result of a call through a handle.
     fn note_result(&self, result: Result<Outcome, CallError<&'static str>>, end: End) {
         match result {
             Ok(_) => self.note_admitted(end),
@@ -109,7 +109,7 @@ impl Ledger {
     }
 }
 
-/// All handles of one breaker.
+/// One handle of each kind to the same breaker.
 struct Handles {
     breaker: Breaker,
     guarded: WithBulkhead<CircuitBreaker<Classifier>>,
@@ -198,7 +198,7 @@ impl Handles {
         self.breaker.snapshot()
     }
 
-    /// Checks that finished calls have left nothing behind.
+    /// Checks that finished calls have left no traces.
     fn are_at_rest(&self) {
         assert_eq!(self.guarded.bulkhead().in_flight(), 0);
         assert_eq!(self.blocking.bulkhead().in_flight(), 0);
@@ -223,7 +223,7 @@ fn by_call(
     }
 }
 
-/// Panics without a message on the terminal.
+/// Panics without printing a message.
 fn unwind() -> ! {
     resume_unwind(Box::new("as it should"))
 }
@@ -236,7 +236,7 @@ async fn asynchronous(end: End) -> Call {
     }
 }
 
-/// Polls a call once, which is enough for one that ends; drops one that doesn't.
+/// Polls a call once, which is enough for one that ends. Drops one that doesn't.
 fn by_future<F>(end: End, ledger: &Ledger, call: impl FnOnce() -> F)
 where
     F: Future<Output = Result<Outcome, CallError<&'static str>>>,
@@ -273,13 +273,13 @@ fn any_end(random: &mut impl Rng, outcomes: &[Outcome]) -> End {
     }
 }
 
-/// Runs threads that call at random, round by round, and `check` while they rest: between the
-/// rounds, with calls still in flight, and at the end without any.
+/// Runs threads that call at random, in rounds. Calls `check` while the threads rest: between the
+/// rounds with calls in flight, and at the end without any.
 fn run(handles: &Handles, outcomes: &[Outcome], check: impl Fn(&Ledger, &Snapshot)) -> Ledger {
     let ledger = Ledger::default();
     let mut kept: Vec<Vec<OwnedPermit>> = (0..THREADS).map(|_| Vec::new()).collect();
     for round in 0..=ROUNDS {
-        // The last round only ends what is in flight.
+        // The last round only ends the calls in flight.
         let calls = if round < ROUNDS { CALLS } else { 0 };
         std::thread::scope(|scope| {
             for (thread, kept) in kept.iter_mut().enumerate() {
@@ -325,7 +325,7 @@ const ALL: [Outcome; 5] = [
     Outcome::Trip,
 ];
 
-/// A window of each kind that no call of a test leaves.
+/// One window of each kind, so long that no call of a test leaves it.
 fn windows() -> [Window; 3] {
     [
         Window::time(HOUR, 10),
@@ -340,7 +340,8 @@ fn is_counted(ledger: &Ledger, snapshot: &Snapshot) {
     let uncounted = read(&ledger.ignored) + read(&ledger.cancelled);
     assert_eq!(snapshot.ignored(), uncounted, "{ledger:?}");
     if let Some(latency) = snapshot.latency() {
-        // All took no time on the mock clock, so they are in one bin, which counts to 511 exactly.
+        // All calls took no time on the mock clock. So they share one bin, which counts exactly up
+        // to 511.
         let error = latency.count().abs_diff(snapshot.calls());
         assert!(
             error <= snapshot.calls() / 20,
@@ -401,7 +402,7 @@ fn the_books_balance_while_all_calls_are_rejected() {
 
 #[test]
 fn the_books_balance_while_probes_are_out() {
-    // Too few calls to close the breaker, and too few failures to open it.
+    // These are too few calls to close the breaker, and too few failures to reopen it.
     let recovery = Recovery::fixed(HOUR, 1_023).success_threshold(1_022);
     let (handles, _hand) =
         Handles::new(|builder| builder.recovery(recovery).start_in(State::HalfOpen));
@@ -411,7 +412,7 @@ fn the_books_balance_while_probes_are_out() {
     let mut random = random(0, 0);
     for call in 0..900 {
         let end = match any_end(&mut random, &outcomes) {
-            // One may fail.
+            // One probe may fail.
             End::Panics if call % 2 == 0 => End::IsDropped,
             End::Panics => End::Returns(Outcome::Ignored),
             end => end,

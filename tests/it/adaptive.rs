@@ -1,7 +1,7 @@
-//! How the policy that decides by evidence behaves: when it trips, when it doesn't, and what it learns.
+//! The policy that decides by evidence: when it trips, when it doesn't, and what it learns.
 //!
-//! That its numbers are right to the call is in `against_model.rs`, how often it trips on mere noise in
-//! `budget.rs`.
+//! `against_model.rs` tests that its numbers are exact. `budget.rs` tests how often it trips on
+//! mere noise.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: u32 = 3_600;
 
-/// A breaker that is called at a steady pace.
+/// A breaker that is called at a steady rate.
 struct Service {
     breaker: CircuitBreaker,
     hand: MockClock,
@@ -33,7 +33,7 @@ impl Service {
         Self::begun_at(Duration::ZERO, policies, every)
     }
 
-    /// One whose clock shows this when it is built.
+    /// A service whose clock shows this time when it is built.
     fn begun_at(
         at: Duration,
         policies: impl IntoIterator<Item = TripPolicy>,
@@ -75,7 +75,7 @@ impl Service {
         self.breaker.try_acquire().unwrap().record(outcome);
     }
 
-    /// So many calls of which every n-th fails, but not the last one; none trips.
+    /// Makes calls of which every n-th fails, but not the last one. None of them trips.
     fn each_nth_fails(&self, n: u32, calls: u32) {
         for call in 1..=calls {
             self.call(failure_if(call % n == n / 2));
@@ -83,7 +83,8 @@ impl Service {
         }
     }
 
-    /// So many calls of which this share fails, by `share` of how many have gone; how often it tripped.
+    /// Makes calls that fail with the probability `share`, which depends on the part of the calls
+    /// already made. Returns the number of trips.
     fn fail_at_random(&mut self, calls: u32, share: impl Fn(f64) -> f64) -> u32 {
         let mut trips = 0;
         for call in 0..calls {
@@ -103,7 +104,8 @@ impl Service {
         is_open
     }
 
-    /// How many calls fail, if all do, until it trips; it is reset then.
+    /// Makes calls that all fail until the breaker trips. Returns their number and resets the
+    /// breaker.
     fn outage(&self) -> u32 {
         let fails = |_: &u32| {
             self.call(Outcome::Failure);
@@ -116,7 +118,7 @@ impl Service {
         self.trips.lock().unwrap().clone()
     }
 
-    /// What share it believes to fail usually; it trips for it.
+    /// The failure rate of the baseline. The breaker trips to report it.
     fn usual(&self) -> f64 {
         self.outage();
         match self.causes().last() {
@@ -152,7 +154,7 @@ fn when_half_of_the_calls_fail_it_trips_all_the_same() {
     }
 }
 
-/// A request that can't succeed, and is tried three times.
+/// A request that can't succeed is tried three times.
 #[test]
 fn poison_requests_trip_a_breaker_that_counts_to_three_and_none_that_decides_by_evidence() {
     let poisoned = |policy: TripPolicy| {
@@ -165,7 +167,7 @@ fn poison_requests_trip_a_breaker_that_counts_to_three_and_none_that_decides_by_
             }
             service.call(failure_if(left > 0));
             left = u32::saturating_sub(left, 1);
-            // The first 200,000 are for learning.
+            // The first 200,000 calls are for learning.
             trips[usize::from(call >= 200_000)] += u32::from(service.reset_if_open());
         }
         trips[1]
@@ -181,7 +183,7 @@ fn what_is_tolerated_goes_on_for_hours() {
     service.fail_at_random(200_000, |_| 0.01);
     let trips = service.fail_at_random(3 * HOUR * 100, |_| 0.25);
     assert!(trips <= 3, "{trips} trips in three hours");
-    // Where nothing is tolerated, that is an outage.
+    // If no share is tolerated, this is an outage.
     let mut service = Service::adaptive(sensitive(), 100);
     service.fail_at_random(200_000, |_| 0.01);
     assert!(service.fail_at_random(1_000, |_| 0.25) > 0);
@@ -196,7 +198,7 @@ fn healthy_calls_trip_nothing_in_a_million() {
     }
 }
 
-/// Fails when: what is usual isn't learnt.
+/// Fails when: the baseline learns nothing.
 #[test]
 fn a_share_that_rises_slowly_is_learnt_and_trips_nothing() {
     let mut service = Service::adaptive(sensitive(), 100);
@@ -222,7 +224,7 @@ fn an_outage_that_ends_by_itself_is_not_learnt_either() {
     assert!((0.7..1.5).contains(&(now / usual)), "{usual} became {now}");
 }
 
-/// Fails when: a pace is taken in less than a second.
+/// Fails when: the pace is measured over less than a second.
 #[test]
 fn a_first_call_that_fails_at_once_hides_no_outage() {
     let service = Service::new([TripPolicy::adaptive().into()], SECOND);
@@ -230,7 +232,7 @@ fn a_first_call_that_fails_at_once_hides_no_outage() {
     assert!(service.outage() <= 9);
 }
 
-/// Fails when: `Core::weigh` looks at the traffic of a generation that is over.
+/// Fails when: `Core::weigh` measures the traffic of an ended generation.
 #[test]
 fn a_late_failure_of_an_ended_generation_hides_no_outage() {
     let outage = |has_late_one: bool| {
@@ -305,7 +307,7 @@ fn together_with_another_policy_whichever_is_first_trips() {
     service.each_nth_fails(100, 20_000);
     service.outage();
     assert!(matches!(service.causes()[..], [Cause::Evidence { .. }]));
-    // What is tolerated may still be too much for the other.
+    // The share that one policy tolerates may still be too much for the other.
     let strict = [
         TripPolicy::adaptive().tolerate(0.9).into(),
         TripPolicy::failure_rate(0.5).min_calls(10).into(),
@@ -328,7 +330,7 @@ fn together_with_another_policy_whichever_is_first_trips() {
     );
 }
 
-/// A mixture of outcomes that brings a breaker to its limits, and a way to make each call; which of them
+/// Makes a mixture of outcomes that brings breakers to their limits, by `call`. Returns which calls
 /// tripped, and why.
 fn trips(service: &Service, call: impl Fn(u32, Outcome)) -> Vec<(u32, Cause)> {
     let mut dice = Xoshiro256PlusPlus::seed_from_u64(2);
@@ -349,7 +351,7 @@ fn settle(service: &Service) -> impl Fn(u32, Outcome) {
     |_, outcome| service.breaker.try_acquire().unwrap().record(outcome)
 }
 
-/// Fails when: evidence is kept by thread.
+/// Fails when: evidence is kept per thread.
 #[test]
 fn threads_that_take_turns_decide_as_one_does() {
     const THREADS: u32 = 4;
@@ -400,7 +402,8 @@ fn a_clock_that_began_long_ago_changes_nothing() {
     assert_eq!(trips(&early, settle(&early)), trips(&late, settle(&late)));
 }
 
-/// Fails when: the traffic doesn't count, so that a busy service would trip on noise as often as it is called.
+/// Fails when: the traffic doesn't count, so a busy service trips on noise more often the more
+/// calls it makes.
 #[test]
 fn a_total_outage_takes_more_failures_where_more_calls_come() {
     let failures = [1, 10, 100, 1_000, 10_000].map(|a_second| {
@@ -426,7 +429,7 @@ fn the_rarer_a_false_trip_may_be_the_more_failures_it_takes() {
     );
 }
 
-/// Nothing is known of the dependency, and the traffic is only guessed.
+/// There is no baseline yet, and the traffic is only estimated.
 #[test]
 fn a_dependency_that_is_down_from_the_first_call_on_trips_it_by_the_tenth_and_not_by_the_third() {
     for a_second in [1, 10, 100] {
@@ -438,7 +441,8 @@ fn a_dependency_that_is_down_from_the_first_call_on_trips_it_by_the_tenth_and_no
     }
 }
 
-/// Fails when: an excursion outlasts its generation; 2,048 of them share a word's stamp.
+/// Fails when: an excursion outlasts its generation. Generations that are 2,048 apart share a
+/// word's stamp.
 #[test]
 fn evidence_is_forgotten_whatever_the_number_of_state_changes() {
     for resets in [1, 2, 2_047, 2_048, 2_049, 4_096] {
@@ -510,7 +514,7 @@ fn the_reason_says_in_words_and_numbers_what_was_seen() {
     );
 }
 
-/// Its pace is measured over the window, and what is usual is learnt without it.
+/// The pace is measured over the window, and the baseline is learnt independently of it.
 #[test]
 fn how_long_the_window_is_matters_little() {
     let failures = [10, 60, 600].map(|seconds| {

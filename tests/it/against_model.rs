@@ -1,5 +1,5 @@
-//! Invariant 6: driven step by step, state, snapshot, answers and told transitions equal those of a
-//! plain sequential model.
+//! Invariant 6: driven step by step, the breaker equals a plain sequential model in state,
+//! snapshots, answers and reported transitions.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn nanos(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {
     range.prop_map(Duration::from_nanos)
 }
 
-/// Lengths that no number of buckets divides are as good as round ones.
+/// Lengths that no number of buckets divides evenly, and round ones.
 fn length() -> impl Strategy<Value = Duration> {
     prop_oneof![
         Just(Duration::from_millis(100)),
@@ -132,7 +132,7 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
     vec(policy, 0..4)
 }
 
-/// What is measured of a call's time, and from when on it is slow.
+/// The recording of durations, and the duration above which a call is slow.
 fn timing() -> impl Strategy<Value = (Recording, Duration)> {
     let recording = prop_oneof![
         2 => Just(Recording::Off),
@@ -158,7 +158,7 @@ fn states() -> impl Strategy<Value = State> {
     ]
 }
 
-/// Whether open times grow, and how; the longest is so many times the first.
+/// How open times grow, if they do. The longest is a multiple of the first.
 fn growth() -> impl Strategy<Value = Option<(Growth, u32)>> {
     let jitter = prop_oneof![
         Just(Jitter::None),
@@ -185,7 +185,7 @@ fn growth() -> impl Strategy<Value = Option<(Growth, u32)>> {
     proptest::option::of(growth)
 }
 
-/// Steps of a ramp; short ones, so that calls come late, and long ones, in which many come back.
+/// Steps of a ramp: short ones, in which calls come late, and long ones, in which many calls end.
 fn ramps() -> impl Strategy<Value = Steps> {
     let share = prop_oneof![1 => Just(1_000), 2 => 1..=1_000_u32, 2 => 500..=1_000_u32];
     let max_failure_rate = prop_oneof![1 => Just(0), 3 => 0..100_u32];
@@ -277,8 +277,8 @@ fn configs(
         )
 }
 
-/// Such a configuration, and some to put in its place, which often have most of its parts, and some of which
-/// bear few failures.
+/// A configuration and replacements for it. The replacements often have most of its parts, and some
+/// tolerate few failures.
 fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Vec<Config>> {
     let change = || (parts(), proptest::option::of(1..5_u32), switches());
     (vec(configs, 2..=4), [change(), change(), change()]).prop_map(|(mut configs, changes)| {
@@ -293,12 +293,12 @@ fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = 
     })
 }
 
-/// Whether it is enabled, and whether it only measures.
+/// The values of `enabled` and `metrics_only`.
 fn switches() -> impl Strategy<Value = (bool, bool)> {
     prop_oneof![8 => Just((true, false)), 1 => Just((true, true)), 1 => (Just(false), any::<bool>())]
 }
 
-/// What is changed: often all or some of what the window doesn't depend on, and now and then anything.
+/// The parts to change: often parts on which the window doesn't depend, and sometimes any parts.
 fn parts() -> impl Strategy<Value = Vec<Part>> {
     let beside_the_window = || Part::BESIDE_THE_WINDOW.to_vec();
     prop_oneof![
@@ -339,7 +339,7 @@ fn steps() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How long a call takes, or says that it has taken.
+/// The duration that a call takes, or reports.
 fn takes() -> impl Strategy<Value = Option<Step>> {
     prop_oneof![
         4 => Just(None),
@@ -359,7 +359,8 @@ fn operations() -> impl Strategy<Value = Operation> {
     let operations = prop_oneof![
         30 => any::<bool>().prop_map(|owned| Operation::Acquire { owned }),
         25 => (permit(), outcomes(), 0..6_usize, takes()).prop_map(|(permit, outcome, thread, took)| {
-            // Another thread costs more than all the rest: three times in six.
+            // A call on another thread costs more than everything else, so it happens in three of
+            // six cases.
             let thread = thread.saturating_sub(2);
             Operation::Settle { permit, outcome, thread, took }
         }),
@@ -388,19 +389,19 @@ fn operations() -> impl Strategy<Value = Operation> {
     operations
 }
 
-/// So many that evidence must be halved, in a breaker that does not trip, until it is learnt from.
+/// So many calls that a breaker without a trip must halve its evidence, until it learns from it.
 fn many_calls() -> impl Strategy<Value = Operation> {
     let outcome = prop_oneof![Just(Outcome::Success), Just(Outcome::Failure)];
     (outcome, 0..1_100_u16).prop_map(|(outcome, calls)| Operation::Calls { outcome, calls })
 }
 
-/// So many that a round of a ramp, which has not failed, can't count them all.
+/// So many calls that a round of a ramp that hasn't failed can't count them all.
 fn full_round() -> impl Strategy<Value = Operation> {
     let outcome = prop_oneof![3 => Just(Outcome::Success), 1 => Just(Outcome::Failure)];
     (outcome, 100..300_u16).prop_map(|(outcome, calls)| Operation::Calls { outcome, calls })
 }
 
-/// Causes of trips by what a window of any kind holds; the numbers are of no account.
+/// The causes of trips by the counts of any window. The numbers don't matter.
 fn counts() -> Vec<Cause> {
     let (failures, calls, threshold) = (0, 0, 0.0);
     vec![
@@ -445,7 +446,7 @@ fn evidence() -> Cause {
     }
 }
 
-/// Causes that have to do with neither policies nor the way back.
+/// The causes that depend neither on policies nor on the recovery.
 fn others() -> [Cause; 6] {
     [
         Cause::TripRequested,
@@ -457,7 +458,7 @@ fn others() -> [Cause; 6] {
     ]
 }
 
-/// Causes where probes alone decide.
+/// The causes if only probes decide.
 fn by_probes() -> [Cause; 3] {
     let (succeeded, failed, probes) = (0, 0, 0);
     [
@@ -467,7 +468,7 @@ fn by_probes() -> [Cause; 3] {
     ]
 }
 
-/// Causes where a ramp follows.
+/// The causes if a ramp follows the probe.
 fn by_ramp() -> [Cause; 4] {
     let (failures, calls, share) = (0, 0, 0.0);
     [
@@ -482,8 +483,8 @@ fn by_ramp() -> [Cause; 4] {
     ]
 }
 
-/// Compares breaker and model on many made-up cases, and then makes sure that these had reached
-/// all there is to compare: `trips`, the ways `back` and the other causes.
+/// Compares breaker and model on many generated cases. Then asserts that the cases covered
+/// everything: `trips`, the ways `back` and the other causes.
 fn compare_with(
     configs: impl Strategy<Value = Config>,
     operations: impl Strategy<Value = Operation>,
@@ -530,7 +531,7 @@ fn compare_with(
     }
 }
 
-/// Saves the breaker in one format or another, and restores it.
+/// Saves the breaker in one of several formats, and restores it.
 #[cfg(feature = "serde")]
 fn restart(
     breaker: &CircuitBreaker<ByItself>,
@@ -547,7 +548,7 @@ fn restart(
     builder.restore(read).max_state_age(a_year)
 }
 
-/// Now and then a restart among the operations, where there are any.
+/// Adds restarts to the operations, if there are any operations.
 #[cfg(feature = "serde")]
 fn with_restarts(operations: impl Strategy<Value = Operation>) -> impl Strategy<Value = Operation> {
     let away = prop_oneof![
@@ -564,7 +565,7 @@ use crate::model::pair::never as restart;
 #[cfg(not(feature = "serde"))]
 use std::convert::identity as with_restarts;
 
-/// The same of a breaker that finds its way back by probes.
+/// Compares breaker and model for a recovery by probes.
 fn compare(
     configs: impl Strategy<Value = Config>,
     operations: impl Strategy<Value = Operation>,
@@ -591,14 +592,14 @@ fn a_breaker_with_a_count_window_within_a_time_equals_the_model() {
     compare(configs, operations(), &counts());
 }
 
-/// Fails when: a window with other ages, or none, takes on calls of which it doesn't know them.
+/// Fails when: a window with other ages, or none, takes over calls whose ages it doesn't know.
 #[test]
 fn a_breaker_whose_window_becomes_one_of_another_kind_equals_the_model() {
     let windows = prop_oneof![time_windows(), count_windows(), count_windows_within()];
     compare(configs(windows, policies()), operations(), &counts());
 }
 
-/// Counts seldom come first where there is evidence.
+/// With evidence, counts seldom trip first.
 #[test]
 fn a_breaker_that_decides_by_evidence_equals_the_model() {
     let operations = prop_oneof![300 => operations(), 1 => many_calls()];

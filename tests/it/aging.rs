@@ -1,4 +1,4 @@
-//! Failures leave the run of failures, and the evidence, when they leave the window.
+//! Failures leave the run of failures and the evidence when they leave the window.
 
 use std::time::Duration;
 
@@ -313,7 +313,7 @@ fn evidence_is_restored_as_old_as_it_was_and_what_has_passed_since() {
     };
     let young = trips_after(20 * SECOND, 39 * SECOND);
     let old = trips_after(20 * SECOND, 40 * SECOND);
-    // The fewer calls there are, the less evidence it takes; what is old still counts for nothing.
+    // With fewer calls, less evidence is enough, but old calls still count for nothing.
     assert!(young < old, "{young}, {old}");
 }
 

@@ -1,7 +1,7 @@
-//! Nothing is allocated between a call's beginning and its end, whatever it comes to; except once, when
-//! a breaker's window grows, and once for each thread, when it gets histograms of its own thereafter.
+//! No call allocates, whatever its result. There are two exceptions: a breaker's window grows once,
+//! and then each thread gets its own histograms once.
 //!
-//! The crate `allocation-counter` is this program's allocator. It counts by thread.
+//! The crate `allocation-counter` is this program's allocator. It counts per thread.
 
 use std::future::Future;
 use std::pin::pin;
@@ -17,10 +17,10 @@ use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, State
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What the listener of a test breaker was told last.
+/// The last transition that the listener of a test breaker has heard.
 static TOLD: AtomicU64 = AtomicU64::new(0);
 
-/// What a breaker takes the time of calls for.
+/// The settings by which a breaker measures durations.
 fn timings() -> [fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder; 3] {
     [
         |builder| builder,
@@ -72,7 +72,7 @@ fn breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
     breakers
 }
 
-/// Breakers to which another configuration has come: with the same window, and with another one.
+/// Breakers after a reconfiguration: with the same window, and with another one.
 fn reconfigured_breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
     let windows = [
         Window::default(),
@@ -91,7 +91,8 @@ fn reconfigured_breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
             };
             let breaker = settings(Window::default(), 9).clock(clock).build().unwrap();
             let what = breaker.reconfigure(settings(window.clone(), 3)).unwrap();
-            // `arc-swap` allocates once in a thread's life, when it first reads such a configuration.
+            // `arc-swap` allocates once per thread, when the thread first reads such a
+            // configuration.
             drop(breaker.try_acquire().unwrap());
             breaker.reset();
             breakers.push((format!("{what}: {window:?}"), breaker, Some(hand)));
@@ -100,8 +101,8 @@ fn reconfigured_breakers() -> Vec<(String, CircuitBreaker, Option<MockClock>)> {
     breakers
 }
 
-/// Runs `call` on each breaker, in the state that `prepare` brought it into, and counts what it
-/// allocates; the first call on a thread is no exception.
+/// Runs `call` on each breaker in the state that `prepare` gives it, and counts its allocations.
+/// The first call on a thread counts, too.
 fn allocates_nothing<T>(
     prepare: impl Fn(&CircuitBreaker, Option<&MockClock>),
     call: impl Fn(&CircuitBreaker) -> T,
@@ -123,7 +124,7 @@ fn close(breaker: &CircuitBreaker, _hand: Option<&MockClock>) {
     breaker.reset();
 }
 
-/// One failure before it trips.
+/// Brings the breaker one failure before a trip.
 fn almost_trip(breaker: &CircuitBreaker, _hand: Option<&MockClock>) {
     breaker.reset();
     for _ in 0..2 {
@@ -135,7 +136,7 @@ fn open(breaker: &CircuitBreaker, _hand: Option<&MockClock>) {
     breaker.trip(SECOND);
 }
 
-/// The next call is a probe.
+/// Makes the next call a probe.
 fn let_it_try(breaker: &CircuitBreaker, hand: Option<&MockClock>) {
     if let Some(hand) = hand {
         breaker.trip(SECOND);
@@ -146,7 +147,7 @@ fn let_it_try(breaker: &CircuitBreaker, hand: Option<&MockClock>) {
     }
 }
 
-/// The next success closes.
+/// Makes the next success close the breaker.
 fn almost_close(breaker: &CircuitBreaker, hand: Option<&MockClock>) {
     let_it_try(breaker, hand);
     breaker.try_acquire().unwrap().success();
@@ -320,7 +321,7 @@ fn a_call_with_which_percentiles_are_judged_allocates_nothing() {
     }
 }
 
-/// Fails when: a verdict is put into a box.
+/// Fails when: a verdict is boxed.
 #[test]
 fn a_call_that_is_weighed_allocates_nothing() {
     let policy = || TripPolicy::adaptive().tolerate(0.25);
@@ -341,7 +342,7 @@ fn a_call_that_is_weighed_allocates_nothing() {
                 breaker.try_acquire().unwrap().record(outcome);
             }
         };
-        // Excursions that begin, go on, end and are learnt; then one that trips, twice.
+        // Excursions begin, go on, end and are learnt. Then one trips, twice.
         let allocations = allocation_counter::measure(|| {
             for _ in 0..200 {
                 calls(Outcome::Failure, 2);
@@ -405,8 +406,8 @@ fn a_snapshot_and_a_command_allocate_nothing() {
     });
 }
 
-/// How often ten thousand calls allocate that a breaker makes on this thread, on the same once more,
-/// and on another one.
+/// The allocations of ten thousand calls on a breaker that this thread makes: the first time, again
+/// on this thread, and on another thread.
 fn allocations_when_busy(builder: CircuitBreakerBuilder) -> [u64; 3] {
     let breaker = builder.build().unwrap();
     let calls = || {
@@ -419,8 +420,8 @@ fn allocations_when_busy(builder: CircuitBreakerBuilder) -> [u64; 3] {
         allocations.count_total
     };
     let here = [calls(), calls()];
-    // What the system allocates to note that something is to be done at the thread's end is no
-    // matter of this breaker.
+    // The system allocates to note work for a thread's end. These allocations don't belong to this
+    // breaker.
     let elsewhere = || {
         CircuitBreaker::new("other")
             .try_acquire()
@@ -435,7 +436,7 @@ fn allocations_when_busy(builder: CircuitBreakerBuilder) -> [u64; 3] {
 
 #[test]
 fn a_busy_breaker_allocates_once_and_only_if_its_shards_were_not_chosen() {
-    // Threads' own counts, shared ones, and what says where they are.
+    // The threads' own counts, the shared ones, and the table of their places.
     let grows = allocations_when_busy(CircuitBreaker::builder("grows"));
     assert_eq!(grows, [3, 0, 0]);
     for shards in [1, 4, 64] {
@@ -447,7 +448,7 @@ fn a_busy_breaker_allocates_once_and_only_if_its_shards_were_not_chosen() {
 #[test]
 fn a_busy_breaker_that_records_latency_allocates_once_more_for_each_thread() {
     for timing in &timings()[1..] {
-        // A histogram of the thread's own and what says where it is, each time.
+        // A histogram of the thread's own and its place, each time.
         let grows = allocations_when_busy(timing(CircuitBreaker::builder("grows")));
         assert_eq!(grows, [3 + 2, 0, 2]);
         for shards in [1, 4, 64] {
@@ -457,7 +458,8 @@ fn a_busy_breaker_that_records_latency_allocates_once_more_for_each_thread() {
     }
 }
 
-/// While nobody waits. A literal name; another one is shared, and so allocates nothing either.
+/// The bulkhead has no waiters here. Its name is a literal. Another name is shared, so it doesn't
+/// allocate either.
 #[cfg(feature = "bulkhead")]
 #[test]
 fn a_place_of_a_bulkhead_allocates_nothing_whether_there_is_one_or_not() {

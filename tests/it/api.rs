@@ -1,4 +1,5 @@
-//! The public face: calls, permits, classifiers, fallbacks, texts, and which types may go where.
+//! The public API: calls, permits, classifiers, fallbacks, texts, and the types that may cross
+//! threads.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -37,7 +38,7 @@ fn breaker() -> (CircuitBreaker, MockClock) {
     (breaker, hand)
 }
 
-/// Successes, failures and ignored calls.
+/// Counts of successes, failures and ignored calls.
 fn counts(breaker: &CircuitBreaker) -> [u64; 3] {
     let snapshot = breaker.snapshot();
     [
@@ -49,7 +50,7 @@ fn counts(breaker: &CircuitBreaker) -> [u64; 3] {
 
 // -------------------------------------------------------------------------------------- the call
 
-/// How the waits of a hundred callers that are rejected at once are spread: least, middle and most.
+/// The shortest, the median and the longest wait of a hundred callers that are rejected at once.
 fn waits(clock: Clock) -> [Duration; 3] {
     let breaker = CircuitBreaker::builder("spread")
         .clock(clock)
@@ -309,7 +310,7 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Waits once, and asks to be polled again.
+/// Is pending once, and wakes its task at once.
 fn yield_once() -> impl Future<Output = ()> {
     let mut has_waited = false;
     std::future::poll_fn(move |context| {
@@ -436,7 +437,7 @@ fn a_future_that_panics_is_a_failure_and_goes_on_panicking() {
         }))
     }));
     assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"the call itself"));
-    // Before there is a future too.
+    // The panic comes before there is a future, too.
     let panic = catch_unwind(AssertUnwindSafe(|| {
         let operation = || -> std::future::Ready<Result<(), ()>> { panic!("the closure") };
         block_on(breaker.call_async(operation))
@@ -716,7 +717,7 @@ fn what_can_be_held_can_be_printed() {
 
 // ----------------------------------------------------------------------------------------- types
 
-/// Something that may go nowhere, so that a type that has it may not either.
+/// A type that is neither `Send` nor `Sync`, so a type that contains it isn't, either.
 type Bound = *const ();
 
 fn send<T: Send>() {}
@@ -763,7 +764,7 @@ fn the_future_of_a_call_may_go_where_the_operations_future_may() {
     }
     let (breaker, _hand) = breaker();
     check(breaker.call_async(|| async { Ok::<_, ()>(7) }));
-    // Nothing is asked of what the call gives back.
+    // The result of the call needs no bounds.
     let bound: Bound = std::ptr::null();
     let result = block_on(breaker.call_async(|| async { Ok::<_, Bound>(bound) }));
     assert!(result.is_ok());
@@ -786,7 +787,7 @@ fn an_error_goes_where_errors_go() {
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What a dependency says when a database is behind it: an error with a cause.
+/// The error of a dependency with a database behind it: an error with a cause.
 #[derive(Debug)]
 struct Unanswered(fmt::Error);
 
@@ -830,7 +831,7 @@ fn errors_that_are_not_boxed_are_boxed_as_what_they_are() {
     let boxed = CallError::Inner(Unanswered(fmt::Error)).into_box();
     assert!(boxed.is::<Unanswered>());
     assert!(boxed.source().unwrap().is::<fmt::Error>());
-    // A message is no error, but can be made one.
+    // A message isn't an error, but can be converted to one.
     let boxed = CallError::Inner("no answer").into_box();
     assert_eq!(boxed.to_string(), "no answer");
     let boxed = CallError::Inner(String::from("no answer")).into_box();

@@ -1,4 +1,4 @@
-//! Open times that grow with each recovery that fails, step by step.
+//! Open times that grow with each failed recovery, step by step.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State}
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// 1, 2, 4, 8 and then 10 seconds.
+/// Open times of 1, 2, 4, 8 and then 10 seconds.
 fn doubling() -> Backoff {
     Backoff::exponential(SECOND, 2.0, 10 * SECOND).jitter(Jitter::None)
 }
@@ -33,12 +33,12 @@ fn trip(breaker: &CircuitBreaker) {
     breaker.try_acquire().unwrap().record(Outcome::Trip);
 }
 
-/// For how many seconds it is open from now on, to the next one down.
+/// How many seconds the breaker stays open from now on, rounded down.
 fn open_for(breaker: &CircuitBreaker) -> u64 {
     breaker.snapshot().remaining_open().unwrap().as_secs()
 }
 
-/// Lets the open time go by.
+/// Advances the clock past the open time.
 fn wait(breaker: &CircuitBreaker, hand: &MockClock) {
     hand.advance(breaker.snapshot().remaining_open().unwrap());
 }

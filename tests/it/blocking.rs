@@ -1,5 +1,5 @@
-//! Blocking work from async code: bounded threads, a bounded queue, and nothing lost by a panic or a caller
-//! that leaves.
+//! Blocking work from async code: bounded threads and a bounded queue. Neither a panic nor a
+//! leaving caller loses a place.
 #![cfg(feature = "bulkhead")]
 
 use std::future::Future;
@@ -21,19 +21,19 @@ fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// Work that is begun and hangs until it is let go.
+/// Work that has begun and hangs until it is released.
 struct Hanging {
     begun: mpsc::Receiver<()>,
     let_go: mpsc::Sender<()>,
 }
 
 impl Hanging {
-    /// The work, and the handle that ends it.
+    /// The work, and the handle that releases it.
     fn new() -> (Self, impl FnOnce() + Send + 'static) {
         let (has_begun, begun) = mpsc::channel();
         let (let_go, is_let_go) = mpsc::channel::<()>();
         let work = move || {
-            // Nobody need listen.
+            // The receiver may be gone.
             let _left = has_begun.send(());
             is_let_go.recv().unwrap();
         };
@@ -58,7 +58,7 @@ fn call<T: Send + 'static>(
     Box::pin(bulkhead.call_async(work))
 }
 
-/// One thread that hangs.
+/// A bulkhead whose only thread hangs.
 fn occupied(queue: u32) -> (BlockingBulkhead, Hanging) {
     let bulkhead = Bulkhead::blocking(1, queue).unwrap();
     let (hanging, work) = Hanging::new();
@@ -252,7 +252,7 @@ async fn never_more_work_is_done_at_once_than_there_are_threads() {
 
 type Called = Result<u32, CallError<&'static str>>;
 
-/// A guarded dependency with one thread, which hangs.
+/// A guarded dependency whose only thread hangs.
 fn guarded(queue: u32) -> (WithBlocking, MockClock, Hanging) {
     let (clock, hand) = Clock::mock();
     let breaker = CircuitBreaker::builder("guarded")
@@ -327,8 +327,8 @@ async fn work_in_the_queue_is_rejected_if_the_breaker_has_tripped_when_its_turn_
     assert!(waits.await.unwrap_err().rejected().is_some());
 }
 
-/// Half-open with one place for a probe, and the only thread hangs: those in the queue hold no probe's
-/// place, so that the time of none runs out there.
+/// The breaker is half-open with one place for a probe, and the only thread hangs. Queued calls
+/// hold no probe's place, so no probe becomes overdue in the queue.
 #[tokio::test]
 async fn a_probe_in_the_queue_and_the_thread_it_waits_for_do_not_hold_each_other_up() {
     let (guarded, hand, hanging) = guarded(2);

@@ -1,4 +1,5 @@
-//! Whether the adaptive policy keeps to what it is allowed: how often it trips when nothing is wrong.
+//! The adaptive policy keeps its false trip budget: it bounds how often the policy trips on healthy
+//! calls.
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ fn budgets_between_trips(share: f64, a_second: u32, budget: Duration, tolerate: 
         }
         trips
     };
-    // Until it knows what is usual.
+    // The baseline is learnt first.
     for _ in 0..200_000 {
         call();
     }
@@ -44,9 +45,9 @@ fn budgets_between_trips(share: f64, a_second: u32, budget: Duration, tolerate: 
     passed / budget.as_secs_f64() / f64::from(u32::try_from(trips.max(1)).unwrap())
 }
 
-/// Not much more seldom either: that would be evidence thrown away.
+/// The trips aren't much rarer than allowed, either. Otherwise the policy would waste evidence.
 ///
-/// Fails when: `Evidence::SLACK` is 3.0 or −1.0; the share that is usual isn't learnt.
+/// Fails when: `Evidence::SLACK` is 3.0 or −1.0; the baseline isn't learnt.
 #[test]
 fn healthy_traffic_trips_about_as_seldom_as_the_budget_says() {
     for (share, a_second, minutes) in [

@@ -1,5 +1,5 @@
-//! The bulkhead: no more calls in flight than it has places, those who wait are served in their order, and
-//! no place is lost.
+//! The bulkhead: it never has more calls in flight than places, it serves waiters in order, and it
+//! loses no place.
 #![cfg(feature = "bulkhead")]
 
 use std::collections::VecDeque;
@@ -34,7 +34,7 @@ fn poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// A task that has asked, and waits.
+/// A task that has asked for a place, and waits.
 #[track_caller]
 fn waits<S: Sleep + Sync>(bulkhead: &Bulkhead<S>) -> Acquire<'_> {
     let mut future = acquire(bulkhead);
@@ -55,7 +55,7 @@ fn assert_at_rest<S: Sleep + Sync>(bulkhead: &Bulkhead<S>) {
     assert_eq!((bulkhead.in_flight(), bulkhead.waiting()), (0, 0));
 }
 
-/// A timer that stands still until the time of all is over.
+/// A timer that fires only when the test lets all timers fire.
 #[derive(Clone, Default)]
 struct Hand {
     is_over: Arc<AtomicBool>,
@@ -234,7 +234,7 @@ fn a_waiter_that_is_dropped_loses_no_place() {
     let leaves = waits(&bulkhead);
     let given = waits(&bulkhead);
     let mut next = waits(&bulkhead);
-    // One that has not been given the place, and one that has.
+    // One waiter that wasn't given the place, and one that was.
     drop(leaves);
     drop(permit);
     drop(given);
@@ -253,7 +253,7 @@ fn the_last_waiter_that_is_dropped_frees_the_place_that_it_was_given() {
     assert!(bulkhead.try_acquire().is_ok());
 }
 
-/// A waiter that isn't polled keeps its place, as the first paragraph of `Bulkhead` says.
+/// A waiter that isn't polled keeps its turn, as the first paragraph of `Bulkhead` says.
 #[test]
 fn a_waiter_that_is_no_longer_polled_keeps_its_place_until_its_future_is_dropped() {
     let hand = Hand::default();
@@ -329,15 +329,16 @@ async fn a_task_without_a_timer_of_its_own_is_rejected_when_its_time_is_over() {
     assert_eq!(full.waited(), Duration::from_millis(1));
 }
 
-/// What one thread can do to a bulkhead.
+/// The operations of one thread on a bulkhead.
 #[derive(Clone, Debug)]
 enum Step {
     TryAcquire,
     /// Begin to wait for a place.
     Ask,
-    /// Give back the permit at this place among those held, as all indices modulo their number.
+    /// Give back the permit at this index, modulo the number of held permits. The other indices
+    /// work alike.
     GiveBack(usize),
-    /// Look whether the task has got its place.
+    /// Poll the task for its place.
     Poll(usize),
     /// Drop the task.
     Cancel(usize),
@@ -354,13 +355,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..100)
 }
 
-/// What a bulkhead is, said plainly: places, and a line.
+/// A plain model of a bulkhead: places, and a queue.
 #[derive(Default)]
 struct Model {
     taken: usize,
-    /// The tasks that wait, by their numbers.
+    /// The waiting tasks, by their numbers.
     line: VecDeque<usize>,
-    /// Those that were given a place and don't know it yet.
+    /// The tasks that were given a place and haven't noticed yet.
     given: Vec<usize>,
 }
 
@@ -455,7 +456,7 @@ proptest! {
     }
 }
 
-/// Counts who is in, and remembers whether there were ever too many.
+/// Counts the calls that are in, and notes whether there were ever too many.
 #[derive(Default)]
 struct Room {
     inside: AtomicU32,

@@ -1,5 +1,5 @@
-//! The burn rate: failures that use up an error budget too fast, in the window and still in its last
-//! part.
+//! The burn rate: failures that use up an error budget too fast, in the whole window and still in
+//! its last part.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, State, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A breaker on a mock clock with a window of twelve buckets of a second, and what it tells.
+/// A breaker on a mock clock with a window of twelve one-second buckets, and its transitions.
 struct Subject {
     breaker: CircuitBreaker,
     hand: MockClock,
@@ -96,13 +96,13 @@ fn fewer_calls_than_the_smallest_number_are_not_judged() {
 #[test]
 fn a_burn_that_has_stopped_does_not_trip_though_the_window_is_still_full_of_it() {
     let subject = Subject::new(TripPolicy::burn_rate(0.99).factor(10.0));
-    // 99 calls: a call more, and it would have tripped.
+    // These are 99 calls. One more, and the breaker would have tripped.
     subject.fail(99);
     for _ in 0..2 {
         subject.hand.advance(SECOND);
         subject.succeed(50);
     }
-    // 100 of 200 in the window, but 1 of 101 in the last second and the one that has begun.
+    // 100 of 200 in the window, but 1 of 101 in the last second and the bucket that has just begun.
     subject.fail(1);
     assert_eq!(subject.state(), State::Closed);
     // 101 of 201, and 11 of 111.
@@ -143,7 +143,7 @@ fn a_burst_that_is_nothing_to_the_window_does_not_trip() {
 
 #[test]
 fn the_short_stretch_is_as_long_as_it_is_asked_to_be_and_up_to_a_bucket_longer() {
-    // Whether 199 failures count in the short stretch when so many seconds have begun since.
+    // Whether 199 failures still count in the short stretch after this many seconds have begun.
     let counts = |short, seconds| {
         let policy = TripPolicy::burn_rate(0.5).factor(1.0).min_calls(200);
         let subject = Subject::new(policy.short(short));

@@ -1,5 +1,5 @@
-//! An asynchronous call that takes longer than its limit is dropped, counts once, as failed and as slow, and
-//! its caller is told so.
+//! An async call that exceeds its limit is dropped, and its caller gets an error. The call counts
+//! once, as failed and as slow.
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn, ready};
@@ -30,7 +30,7 @@ fn breaker() -> CircuitBreaker {
     builder().0.build().unwrap()
 }
 
-/// An alarm that rings when the test says so.
+/// A timer that fires on the test's command.
 #[derive(Clone, Default)]
 struct Bell {
     rings: Shared<bool>,
@@ -91,7 +91,7 @@ fn limited<C: Clone>(
         .sleep_with(bell.timer())
 }
 
-/// Successes, failures and ignored calls.
+/// Counts of successes, failures and ignored calls.
 fn counts<C>(breaker: &CircuitBreaker<C>) -> [u64; 3] {
     let snapshot = breaker.snapshot();
     [
@@ -101,7 +101,7 @@ fn counts<C>(breaker: &CircuitBreaker<C>) -> [u64; 3] {
     ]
 }
 
-/// A call that hangs until its limit.
+/// Makes a call that hangs until its limit.
 fn times_out(breaker: &CircuitBreaker<impl Classify<(), ()> + Clone>) {
     let bell = Bell::default();
     let limited = limited(breaker, &bell);
@@ -202,7 +202,7 @@ fn it_counts_as_slow_too_however_long_a_slow_call_is() {
         let (builder, hand) = builder();
         let builder = window(builder.trip_when(policy()).latency(Recording::ByOutcome));
         let Ok(breaker) = builder.build() else {
-            // The adaptive policy has no window by count.
+            // The adaptive policy can't have a window by count.
             continue;
         };
         let bell = Bell::default();
@@ -286,7 +286,7 @@ fn the_classifier_is_not_asked_about_a_call_that_was_given_up() {
     assert_eq!(counts(&breaker), [0, 1, 0]);
 }
 
-/// Notes how many failures there are when it is dropped.
+/// Notes the number of failures when it is dropped.
 struct Looks<'a>(&'a CircuitBreaker, &'a Cell<Option<u64>>);
 
 impl Drop for Looks<'_> {
@@ -445,7 +445,7 @@ fn a_limit_below_a_millisecond_is_refused() {
 #[test]
 fn a_call_with_a_limit_allocates_nothing() {
     let breaker = builder().0.latency(Recording::Off).build().unwrap();
-    // The names of threads and the like.
+    // The first call allocates thread names and the like.
     times_out(&breaker);
     let bell = Bell::default();
     let limited = limited(&breaker, &bell);
@@ -636,7 +636,7 @@ mod over_http {
     use tokio::net::TcpListener;
     use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-    /// Tells when a request's handler is dropped.
+    /// Reports when a request's handler is dropped.
     struct Gone(UnboundedSender<()>);
 
     impl Drop for Gone {
@@ -668,7 +668,7 @@ mod over_http {
         tokio::spawn(async move { axum::serve(listener, app).await });
         let http = Client::builder(TokioExecutor::new()).build_http();
 
-        // The real clock on both sides.
+        // Both sides use the real clock.
         let policy = TripPolicy::slow_rate(1.0)
             .slower_than(60 * SECOND)
             .min_calls(3);
@@ -688,7 +688,7 @@ mod over_http {
 
         for _ in 0..3 {
             assert!(get().await.unwrap_err().timed_out().is_some());
-            // The connection was closed with the call, and so the server has stopped its work.
+            // The connection closed together with the call, so the server has stopped its work.
             are_gone.recv().await.unwrap();
         }
         assert!(get().await.unwrap_err().rejected().is_some());

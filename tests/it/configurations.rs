@@ -1,5 +1,5 @@
-//! Invariant 7: a configuration that makes no sense is refused when it is built, with an error that
-//! says which value and why; one that was accepted works.
+//! Invariant 7: a builder refuses an invalid configuration. The error names the value and the
+//! reason. An accepted configuration works.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -469,7 +469,7 @@ fn a_budget_burns_at_1_to_1000_times_its_speed_and_no_faster_than_if_all_calls_f
     refused_with(0.9, f64::NAN, "NaN", "10", "0.1");
     refused_with(0.9, f64::INFINITY, "inf", "10", "0.1");
     refused_with(0.9, -14.4, "-14.4", "10", "0.1");
-    // The default factor is too high for this one.
+    // The default factor is too high for this objective.
     refused(
         builder().trip_when(TripPolicy::burn_rate(0.9)),
         "trip_when.burn_rate.factor: 14.4 is not in 1..=10; the objective 0.9 leaves a budget of 0.1, \
@@ -645,7 +645,7 @@ fn a_breaker_has_one_adaptive_policy_and_a_window_by_time() {
     }
 }
 
-/// The policies on time that look at the window, with so many calls at least.
+/// The policies on durations that judge the window, with this minimum number of calls.
 fn policies_on_time(min_calls: u32) -> [(&'static str, TripPolicy); 3] {
     [
         (
@@ -697,7 +697,7 @@ fn a_policy_on_time_needs_one_call_or_more_and_no_more_than_the_window_holds() {
             ),
         );
     }
-    // Their default is a hundred.
+    // The default minimum of these policies is a hundred.
     refused(
         small().trip_when(TripPolicy::slower_than_usual(4.0)),
         "trip_when.slower_than_usual.min_calls: 100 is not at most 50, the calls that the window \
@@ -728,7 +728,7 @@ fn a_policy_that_the_window_can_never_satisfy_is_refused() {
             builder().trip_when(TripPolicy::failure_rate(0.5).min_calls(11)),
             &too_many("trip_when.failure_rate.min_calls"),
         );
-        // A run isn't of the window.
+        // A run doesn't depend on the window.
         accepted(builder().trip_when(TripPolicy::consecutive_failures(11)));
     }
 }
@@ -761,7 +761,7 @@ fn the_defaults_are_those_that_the_documentation_tells() {
     let fail = || breaker.try_acquire().unwrap().failure();
     let succeed = || breaker.try_acquire().unwrap().success();
 
-    // Five in a row.
+    // Five failures in a row.
     assert_eq!(breaker.state(), State::Closed);
     for _ in 0..4 {
         fail();
@@ -770,7 +770,8 @@ fn the_defaults_are_those_that_the_documentation_tells() {
     fail();
     assert_eq!(breaker.state(), State::Open);
 
-    // Open for a quarter to half of a second; three probes, each with thirty seconds.
+    // The open time is a quarter to half of a second. There are three probes, each with thirty
+    // seconds.
     hand.advance(just_before(250 * MILLI));
     assert!(breaker.try_acquire().is_err());
     hand.advance(252 * MILLI);
@@ -782,7 +783,7 @@ fn the_defaults_are_those_that_the_documentation_tells() {
     }
     assert_eq!(breaker.state(), State::Closed);
 
-    // Half of ten calls within sixty seconds; cancelled ones are ignored.
+    // Half of ten calls within sixty seconds. Cancelled calls are ignored.
     for _ in 0..4 {
         fail();
         succeed();

@@ -1,5 +1,5 @@
-//! The default recovery beside others: what it rejects while a dependency is bad now and then, and
-//! what a total outage costs.
+//! The default recovery, compared with others: how much it rejects while a dependency is bad at
+//! times, and how much a total outage costs.
 //!
 //! `cargo test --all-features --test it default_recovery:: -- --ignored --nocapture` prints the figures.
 
@@ -41,7 +41,7 @@ fn built(name: &str, settings: Settings) -> (CircuitBreaker, Clock, MockClock) {
     (settings(builder).build().unwrap(), clock, hand)
 }
 
-/// Calls the dependency, which is bad or not, and says whether the call was let through.
+/// Makes a call to a good or bad dependency. Returns whether it was let through.
 fn call(breaker: &CircuitBreaker, is_bad: bool) -> bool {
     let Ok(permit) = breaker.try_acquire() else {
         return false;
@@ -54,8 +54,8 @@ fn call(breaker: &CircuitBreaker, is_bad: bool) -> bool {
     true
 }
 
-/// The share of an hour's calls that is rejected while the dependency is `bad` at the beginning of
-/// each period, in percent.
+/// The share of an hour's calls that is rejected, in percent. The dependency is `bad` at the begin
+/// of each period.
 #[allow(clippy::cast_precision_loss, reason = "below a million")]
 fn rejected(settings: Settings, bad: Duration, period: Duration) -> f64 {
     let (breaker, clock, hand) = built("payments", settings);
@@ -69,8 +69,8 @@ fn rejected(settings: Settings, bad: Duration, period: Duration) -> f64 {
     f64::from(rejected) / f64::from(calls) * 100.0
 }
 
-/// How many calls an outage of an hour gets, and how long after its end the breaker is closed: on
-/// average and at most, of twenty breakers.
+/// The number of calls that an outage of an hour gets, and how long after its end the breaker is
+/// closed: the mean and the maximum of twenty breakers.
 fn outage(settings: Settings) -> (f64, Duration, Duration) {
     let (mut probes, mut sum, mut most) = (0, Duration::ZERO, Duration::ZERO);
     for name in 0..20 {
@@ -90,7 +90,8 @@ fn outage(settings: Settings) -> (f64, Duration, Duration) {
     (f64::from(probes) / 20.0, sum / 20, most)
 }
 
-/// Faults: how many milliseconds a dependency is bad, and of how many.
+/// Faults: how many milliseconds of each period the dependency is bad, and the period in
+/// milliseconds.
 const PATTERNS: [(u32, u32); 10] = [
     (200, 5_000),
     (100, 1_000),
@@ -136,8 +137,7 @@ fn a_dependency_that_is_bad_for_4_percent_of_the_time_is_rejected_for_at_most_15
     }
 }
 
-/// Whatever the period, open times don't keep step with it, and don't grow while the dependency
-/// works.
+/// At any period, open times don't keep step with it, and don't grow while the dependency works.
 #[test]
 fn a_fault_that_comes_back_as_regularly_as_the_breaker_probes_does_not_keep_it_open() {
     for (bad, period, most) in [
@@ -160,7 +160,7 @@ fn an_outage_of_an_hour_gets_a_thousand_probes_and_is_over_within_five_seconds_o
     assert!(most <= 5 * SECOND + 10 * MILLI, "{most:?}");
 }
 
-/// The moments at which the breakers let their first calls through, after all have tripped at once.
+/// The times at which the breakers let their first calls through, after all have tripped at once.
 fn first_probes(breakers: &[CircuitBreaker], clock: &Clock, hand: &MockClock) -> Vec<Duration> {
     for breaker in breakers {
         breaker.try_acquire().unwrap().record(Outcome::Trip);
@@ -179,7 +179,7 @@ fn first_probes(breakers: &[CircuitBreaker], clock: &Clock, hand: &MockClock) ->
     probes
 }
 
-/// At random 20 of 250 moments are that close.
+/// By chance, 20 of 250 times are this close.
 fn assert_spread(probes: &[Duration]) {
     let spread = probes[probes.len() - 1].saturating_sub(probes[0]);
     assert!(spread >= 150 * MILLI, "{probes:?}");
@@ -200,7 +200,7 @@ fn twenty_breakers_that_trip_together_do_not_probe_together() {
     assert_spread(&first_probes(&breakers, &clock, &hand));
 }
 
-/// Breakers of one name, such as clients of one backend have.
+/// Breakers with one name, like those of several clients of one backend.
 #[test]
 fn twenty_breakers_of_one_name_that_trip_together_do_not_probe_together() {
     let (clock, hand) = Clock::mock();
@@ -209,7 +209,7 @@ fn twenty_breakers_of_one_name_that_trip_together_do_not_probe_together() {
     assert_spread(&first_probes(&breakers, &clock, &hand));
 }
 
-/// Breakers of a registry, which have one name unless each is given its own.
+/// Breakers of a registry. They share one name, unless each is given its own.
 #[cfg(feature = "registry")]
 #[test]
 fn twenty_breakers_of_a_registry_that_trip_together_do_not_probe_together() {
@@ -286,7 +286,7 @@ fn the_default_open_times_come_and_go_with_other_settings() {
     let settings = || CircuitBreaker::builder("payments");
     open(9 * SECOND);
     breaker.reconfigure(settings()).unwrap();
-    // Recoveries that failed under a fixed time aren't counted.
+    // Failed recoveries under a fixed open time aren't counted.
     open(500 * MILLI);
     open(SECOND);
     let longer = Backoff::exponential(500 * MILLI, 2.0, 60 * SECOND);

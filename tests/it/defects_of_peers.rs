@@ -1,6 +1,6 @@
-//! Defects of other circuit breakers, each as a test that this one must pass.
+//! Defects of other circuit breakers. Each is a test that tripcurve must pass.
 //!
-//! The comments name the peer and, where there is one, the issue.
+//! The comments name the peer and, if there is one, the issue.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -38,21 +38,21 @@ fn fail(breaker: &CircuitBreaker, calls: u32) {
     }
 }
 
-/// Opens the breaker and lets the open time go by, so that the next call is the first probe.
+/// Opens the breaker and lets the open time pass, so the next call is the first probe.
 fn let_it_try_again(breaker: &CircuitBreaker, hand: &MockClock) {
     breaker.trip(SECOND);
     hand.advance(2 * SECOND);
 }
 
-/// A breaker that rests on error rates alone.
+/// A breaker whose only policy is a failure rate.
 fn by_rate(fraction: f64, min_calls: u32) -> (CircuitBreaker, MockClock) {
     breaker(|builder| builder.trip_when(TripPolicy::failure_rate(fraction).min_calls(min_calls)))
 }
 
 // ------------------------------------------------------------------------------------- the clock
 
-// resilience4j: one step back of the wall clock leaves the ring a second ahead for ever, and each
-// later record evicts a bucket; stoplight PR#873; failsafe-rs's ema.rs panics on it.
+// resilience4j: after one step back of the wall clock, the ring stays a second ahead for ever, and
+// each later record evicts a bucket. Also stoplight PR#873. failsafe-rs's ema.rs panics.
 #[test]
 fn a_clock_that_is_set_back_costs_no_call_of_the_window() {
     let (breaker, hand) = breaker(|builder| builder.window(Window::time(10 * SECOND, 10)));
@@ -66,7 +66,7 @@ fn a_clock_that_is_set_back_costs_no_call_of_the_window() {
     assert!((900..=1_000).contains(&calls), "{calls} calls");
 }
 
-// resilience4j's LOCK_FREE window ignores the clock that it is given.
+// resilience4j: the LOCK_FREE window ignores its configured clock.
 #[test]
 fn the_clock_that_was_given_governs_window_and_open_time() {
     let (breaker, hand) = breaker(|builder| builder.window(Window::time(10 * SECOND, 10)));
@@ -83,8 +83,8 @@ fn the_clock_that_was_given_governs_window_and_open_time() {
 
 // ------------------------------------------------------------------------------------ the window
 
-// tower-resilience: the counts of its sliding window only grow until the next transition, so after
-// a million healthy calls it takes a million failing ones.
+// tower-resilience: the counts of its sliding window only grow until the next transition. So after
+// a million healthy calls, a million failures are needed.
 #[test]
 fn a_count_window_slides() {
     let (breaker, _hand) = breaker(|builder| {
@@ -100,7 +100,7 @@ fn a_count_window_slides() {
     assert_eq!(breaker.state(), State::Open);
 }
 
-// recloser: `set_current` returns -1 until one call more than the ring is long.
+// recloser: `set_current` returns -1 until one call more than the ring's length.
 #[test]
 fn a_window_is_judged_by_the_call_that_fills_it() {
     let (breaker, _hand) = breaker(|builder| {
@@ -114,7 +114,7 @@ fn a_window_is_judged_by_the_call_that_fills_it() {
     assert_eq!(breaker.state(), State::Open);
 }
 
-// recloser, tower-resilience: a window of a hundred says nothing before it is full.
+// recloser, tower-resilience: a window of a hundred gives no verdict before it is full.
 #[test]
 fn a_window_need_not_be_full() {
     let (breaker, _hand) = breaker(|builder| {
@@ -139,7 +139,7 @@ fn a_window_of_one_call_works() {
     assert_eq!(breaker.state(), State::Open);
 }
 
-// cockatiel#64: rotates one bucket for each call however long nobody called; rubyist PR#36.
+// cockatiel#64: each call rotates one bucket, after any pause; rubyist PR#36.
 #[test]
 fn calls_from_before_an_idle_time_are_not_counted_after_it() {
     let windows: [Window; 2] = [
@@ -161,8 +161,8 @@ fn calls_from_before_an_idle_time_are_not_counted_after_it() {
     }
 }
 
-// Sentinel's one bucket, gobreaker's Interval (#64), Envoy's interval: at the end of each all is
-// forgotten, and failures on both sides of the boundary never meet.
+// Sentinel's one bucket, gobreaker's Interval (#64), Envoy's interval: all counts are cleared at
+// the end of each. Failures on both sides of the boundary never meet.
 #[test]
 fn failures_on_both_sides_of_a_boundary_add_up() {
     let (breaker, hand) = breaker(|builder| {
@@ -207,7 +207,7 @@ fn the_shortest_window_slides_too() {
     assert_eq!(breaker.state(), State::Open);
 }
 
-// armeria#2761: the event that comes with the change of the bucket is not counted.
+// armeria#2761: the event that changes the bucket isn't counted.
 #[test]
 fn the_call_that_begins_a_bucket_is_counted() {
     let (breaker, hand) = breaker(|builder| builder.window(Window::time(10 * SECOND, 10)));
@@ -219,8 +219,8 @@ fn the_call_that_begins_a_bucket_is_counted() {
     assert_eq!(breaker.snapshot().calls(), 9);
 }
 
-// gobreaker: a result goes to the bucket in which its call began, and a call that took longer than
-// the window, a timeout say, counts for nothing.
+// gobreaker: a result goes to the bucket in which its call began. A call that took longer than the
+// window, such as a timeout, isn't counted.
 #[test]
 fn a_call_that_took_longer_than_the_window_counts_when_it_ends() {
     let (breaker, hand) = breaker(|builder| {
@@ -238,7 +238,7 @@ fn a_call_that_took_longer_than_the_window_counts_when_it_ends() {
 
 // ---------------------------------------------------------------------------------- the decision
 
-// Sentinel: `rate > threshold`, so that a threshold of 100 % can't be exceeded.
+// Sentinel: `rate > threshold`, so no rate can exceed a threshold of 100 %.
 #[test]
 fn a_rate_of_one_trips_when_all_calls_fail() {
     let (breaker, _hand) = by_rate(1.0, 20);
@@ -246,7 +246,8 @@ fn a_rate_of_one_trips_when_all_calls_fail() {
     assert_eq!(breaker.state(), State::Open);
 }
 
-// opossum, cockatiel: `>` as well, so that half of the calls is not half of the calls.
+// opossum, cockatiel: `>` as well, so exactly half of the calls doesn't reach a threshold of a
+// half.
 #[test]
 fn a_rate_is_reached_at_the_threshold_itself() {
     let (breaker, _hand) = by_rate(0.5, 20);
@@ -257,7 +258,7 @@ fn a_rate_is_reached_at_the_threshold_itself() {
     assert_eq!(breaker.state(), State::Open);
 }
 
-// Hystrix: the percentage is cut to an integer.
+// Hystrix: the percentage is truncated to an integer.
 #[test]
 fn a_rate_is_not_cut_to_whole_percents() {
     let (breaker, _hand) = by_rate(0.015, 200);
@@ -268,7 +269,7 @@ fn a_rate_is_not_cut_to_whole_percents() {
     assert_eq!(breaker.state(), State::Open, "3 of 200 are 1.5 %");
 }
 
-// Hystrix: judged on the tick of 500 ms alone; Envoy: on the sweep of 10 s.
+// Hystrix: judged only on the tick of 500 ms; Envoy: on the sweep of 10 s.
 #[test]
 fn a_failure_is_judged_when_it_is_recorded() {
     let (breaker, _hand) = by_rate(0.5, 10);
@@ -276,7 +277,7 @@ fn a_failure_is_judged_when_it_is_recorded() {
     assert_eq!(breaker.state(), State::Open, "the clock has not moved");
 }
 
-// finagle, failsafe-rs: no trip before a whole window has gone by since the start or the recovery.
+// finagle, failsafe-rs: no trip before a whole window has passed since the start or the recovery.
 #[test]
 fn there_is_no_time_of_grace_after_start_or_recovery() {
     let (breaker, hand) = breaker(|builder| builder.probes(1));
@@ -289,7 +290,7 @@ fn there_is_no_time_of_grace_after_start_or_recovery() {
     }
 }
 
-// resilience4j: with the default minimum of 100 and the ring that ran ahead it never trips again.
+// resilience4j: with the default minimum of 100 and a ring that ran ahead, it never trips again.
 #[test]
 fn after_each_recovery_it_trips_again_as_the_first_time() {
     let (breaker, hand) = breaker(|builder| {
@@ -309,7 +310,7 @@ fn after_each_recovery_it_trips_again_as_the_first_time() {
     }
 }
 
-// resilience4j#547, #1443 and others: 100 calls a minute at least, or the dependency is not judged.
+// resilience4j#547, #1443 and others: a dependency with fewer than 100 calls a minute isn't judged.
 #[test]
 fn a_dependency_that_is_called_once_in_ten_seconds_is_judged_by_default() {
     let (breaker, hand) = breaker(|builder| builder);
@@ -334,7 +335,7 @@ fn a_dependency_that_is_called_once_an_hour_is_judged_by_its_last_calls() {
     assert_eq!(breaker.state(), State::Open);
 }
 
-// circuitbreaker-rs: the windows of its time-based policies are never fed.
+// circuitbreaker-rs: the windows of its time-based policies get no data.
 #[test]
 fn every_policy_can_trip_with_every_window() {
     let windows: [Window; 3] = [
@@ -357,8 +358,8 @@ fn every_policy_can_trip_with_every_window() {
     }
 }
 
-// resilience4j: `transitionOnResult` to open throws after it has set a flag; the breaker rejects
-// every call from then on though it is closed, and no rate can trip it.
+// resilience4j: `transitionOnResult` to open throws after it has set a flag. From then on the
+// closed breaker rejects every call, and no rate can trip it.
 #[test]
 fn a_breaker_that_one_result_opened_goes_on_to_work() {
     let (breaker, hand) = breaker(|builder| builder.probes(1));
@@ -375,7 +376,7 @@ fn a_breaker_that_one_result_opened_goes_on_to_work() {
     }
 }
 
-// opossum: rejected calls are in the denominator; kratos#2777: they count as failures.
+// opossum: the denominator includes rejected calls; kratos#2777: they count as failures.
 #[test]
 fn a_rejected_call_is_neither_a_call_nor_a_failure() {
     let (breaker, hand) = breaker(|builder| builder.probes(1));
@@ -417,7 +418,7 @@ fn results_of_the_closed_era_do_not_decide_half_open() {
     assert_eq!(breaker.snapshot().probes_succeeded(), 1);
 }
 
-// resilience4j: results that come late while open are recorded as the closed state's.
+// resilience4j: late results that arrive while open are recorded as the closed state's.
 #[test]
 fn results_of_the_closed_era_change_nothing_while_open_or_closed_again() {
     let (breaker, hand) = breaker(|builder| builder.probes(1));
@@ -437,7 +438,7 @@ fn results_of_the_closed_era_change_nothing_while_open_or_closed_again() {
     assert_eq!(breaker.snapshot().consecutive_failures(), 0);
 }
 
-// Sentinel: closing resets the present bucket only, and the older ones open it again at once.
+// Sentinel: closing resets only the current bucket, and the older ones open it again at once.
 #[test]
 fn calls_from_before_an_opening_are_not_judged_after_it() {
     let windows: [Window; 3] = [
@@ -504,7 +505,8 @@ fn an_ignored_outcome_gives_the_place_back() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
-// failsafe#391: any late result adds a permit; resilience4j: an ignored one of the closed era does.
+// failsafe#391: any late result adds a permit; resilience4j: an ignored one from the closed state
+// does.
 #[test]
 fn a_late_result_makes_no_room_for_another_probe() {
     let (breaker, hand) = breaker(|builder| builder.probes(2));
@@ -523,7 +525,7 @@ fn a_late_result_makes_no_room_for_another_probe() {
 }
 
 // Polly, gobreaker: a trial that never reports blocks the breaker for good; resilience4j: for ever
-// by default; OmniRoute#13836: six days.
+// by default; OmniRoute#13836: for six days.
 #[test]
 fn half_open_is_not_wedged_by_probes_that_never_report() {
     let (breaker, hand) = breaker(|builder| builder.probes(2).probe_timeout(30 * SECOND));
@@ -538,7 +540,7 @@ fn half_open_is_not_wedged_by_probes_that_never_report() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
-// The leases of OmniRoute PR#13849 need a generation for this.
+// The leases of OmniRoute PR#13849 need a generation to prevent this.
 #[test]
 fn the_late_report_of_a_lost_probe_changes_nothing() {
     let (breaker, hand) = breaker(|builder| builder.probes(1).probe_timeout(30 * SECOND));
@@ -564,7 +566,7 @@ fn half_open_does_not_admit_everybody() {
     assert_eq!(permits.len(), 3);
 }
 
-// circuitbreaker-rs: the call that turns the breaker half-open takes no place; virtrigaud PR#100.
+// circuitbreaker-rs: the call that makes the breaker half-open takes no place; virtrigaud PR#100.
 #[test]
 fn the_call_that_ends_the_open_time_is_the_first_probe() {
     let (breaker, hand) = breaker(|builder| builder.probes(1));
@@ -586,7 +588,7 @@ fn a_failed_probe_opens_whatever_the_window_holds() {
     assert_eq!(breaker.state(), State::Open);
 }
 
-// cerberus#1508: the wait that a rejected caller is told is made up.
+// cerberus#1508: the wait that a rejected caller is told is invented.
 #[test]
 fn the_wait_that_a_rejected_caller_is_told_is_the_true_one() {
     let (breaker, hand) = breaker(|builder| builder.probes(1));
@@ -625,7 +627,8 @@ fn a_race_for_the_places_admits_exactly_as_many_probes_as_there_are() {
     });
 }
 
-// circuitbreaker-rs: load, then fetch_sub; two that take the last place leave 4,294,967,295.
+// circuitbreaker-rs: load, then fetch_sub. Two callers that take the last place leave
+// 4,294,967,295.
 #[test]
 fn never_are_more_probes_in_flight_than_there_are_places_while_they_come_and_go() {
     const PROBES: u32 = 2;
@@ -653,7 +656,7 @@ fn never_are_more_probes_in_flight_than_there_are_places_while_they_come_and_go(
     assert_eq!(breaker.state(), State::Closed);
 }
 
-// Hystrix#1781, PR#1863: under high concurrency the circuit stays open for ever.
+// Hystrix#1781, PR#1863: under high concurrency, the circuit stays open for ever.
 #[test]
 fn a_breaker_that_many_threads_fought_over_still_recovers() {
     let (breaker, hand) = breaker(|builder| {
@@ -687,7 +690,7 @@ fn a_breaker_that_many_threads_fought_over_still_recovers() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
-// pybreaker holds its lock, and recloser an epoch, while the call is made.
+// pybreaker holds its lock during the call, and recloser an epoch.
 #[test]
 fn a_call_in_progress_keeps_no_other_waiting() {
     let (breaker, _hand) = breaker(|builder| builder);

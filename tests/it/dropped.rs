@@ -1,4 +1,4 @@
-//! Calls whose callers give up: a permit or a future that is dropped unrecorded.
+//! Calls whose callers give up: a permit or a future is dropped unrecorded.
 
 use std::future::pending;
 use std::pin::pin;
@@ -37,15 +37,15 @@ fn adaptive(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     builder.trip_when(TripPolicy::adaptive().slower_than(LIMIT))
 }
 
-/// Drops a call after so long.
+/// Drops a call after this time.
 fn drop_after(breaker: &CircuitBreaker, hand: &MockClock, time: Duration) {
     let permit = breaker.try_acquire().unwrap();
     hand.advance(time);
     drop(permit);
 }
 
-/// How long it takes until the breaker opens, at most ten minutes. Each caller waits `patience` for
-/// a backend that hangs, drops the call and makes another.
+/// The time until the breaker opens, at most ten minutes. Each caller waits `patience` for a
+/// backend that hangs, drops the call and makes another.
 fn time_to_open(
     settings: fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
     callers: u32,
@@ -237,7 +237,7 @@ fn a_late_drop_of_an_earlier_generation_counts_in_none() {
     );
 }
 
-/// A breaker that is open and tells why it changes its state.
+/// An open breaker, and a function that returns the cause of its last state change.
 fn recovering(recovery: Recovery) -> (CircuitBreaker, MockClock, impl Fn() -> Option<Cause>) {
     let (sender, causes) = std::sync::mpsc::channel();
     let (breaker, hand) = breaker(|builder| {

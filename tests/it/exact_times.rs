@@ -1,5 +1,5 @@
-//! A mock clock that is advanced by exactly what a setting says: nothing happens a nanosecond
-//! before, and all of it happens then.
+//! A mock clock is advanced by exactly the time of a setting. Nothing happens a nanosecond earlier,
+//! and everything happens then.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,7 +7,6 @@ use std::time::Duration;
 use tripcurve::events::Cause;
 use tripcurve::outcome::Report;
 use tripcurve::recovery::{Backoff, Jitter};
-use tripcurve::retry::{RetryBudget, RetryRefused};
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::Window;
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, State, TripPolicy};
@@ -16,8 +15,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 const NANO: Duration = Duration::from_nanos(1);
 
-/// What the clock shows when a test begins: at the beginning of a unit of the state word (2²⁰ ns),
-/// just beside one, and anywhere.
+/// The clock's time when a test begins: at the begin of a unit of the state word (2²⁰ ns), one
+/// nanosecond from it, and elsewhere.
 const BEGINNINGS: [u64; 7] = [
     0,
     1,
@@ -56,7 +55,7 @@ fn fail(breaker: &CircuitBreaker) {
     breaker.try_acquire().unwrap().failure();
 }
 
-/// Checks that the breaker is open for exactly so long from now on, and leaves it half-open.
+/// Checks that the breaker is open for exactly this long, and leaves it half-open.
 #[track_caller]
 fn assert_open_for(breaker: &CircuitBreaker, hand: &MockClock, time: Duration) {
     assert_eq!(breaker.snapshot().remaining_open(), Some(time));
@@ -80,7 +79,7 @@ fn a_breaker_is_open_for_exactly_its_open_time() {
         let (breaker, hand) = breaker_at(beginning, |builder| builder.open_for(time));
         fail(&breaker);
         assert_open_for(&breaker, &hand, time);
-        // The same after a probe that failed.
+        // The open time is equally exact after a failed probe.
         fail(&breaker);
         assert_open_for(&breaker, &hand, time);
         breaker.reset();
@@ -100,7 +99,7 @@ fn a_breaker_that_is_tripped_by_hand_or_starts_open_is_so_for_exactly_its_time()
             |builder: CircuitBreakerBuilder| builder.open_for(time).start_in(State::Open);
         let (breaker, hand) = breaker_at(beginning, settings);
         assert_open_for(&breaker, &hand, time);
-        // After one that would have been longer, and one that would have been shorter.
+        // A longer and a shorter trip come before it.
         breaker.trip(time * 2);
         breaker.trip(time);
         assert_open_for(&breaker, &hand, time);
@@ -131,7 +130,7 @@ fn a_backoff_and_a_retry_after_end_exactly_when_they_say() {
         };
         record(wish);
         assert_open_for(&breaker, &hand, wish);
-        // Two `Retry-After` that end in the same unit: the longer one holds.
+        // Two `Retry-After`s end in the same unit. The longer one holds.
         let permits = [
             breaker.try_acquire().unwrap(),
             breaker.try_acquire().unwrap(),
@@ -204,7 +203,7 @@ fn a_call_in_flight_is_overdue_a_nanosecond_after_the_limit() {
     }
 }
 
-/// A call leaves a window at its end or up to a bucket before, wherever the clock stands.
+/// A call leaves a window at its end or up to a bucket earlier, at any clock time.
 #[test]
 fn a_call_leaves_its_window_no_later_than_the_window_is_long() {
     let windows: [(Window, Duration, u32); 5] = [
@@ -259,7 +258,7 @@ fn a_call_leaves_its_window_no_later_than_the_window_is_long() {
     }
 }
 
-/// At a bucket's boundary a call leaves exactly with the window's end.
+/// At a bucket's boundary, a call leaves exactly at the window's end.
 #[test]
 fn a_call_at_the_beginning_of_a_bucket_leaves_exactly_with_the_window() {
     for window in [
@@ -313,7 +312,7 @@ fn what_is_left_of_an_open_time_is_restored_to_the_nanosecond() {
         hand.advance(SECOND);
         let restored = builder().restore(saved).build().unwrap();
         assert_open_for(&restored, &hand, 3 * SECOND + NANO);
-        // Restored when it is over.
+        // This one is restored after the open time.
         let late = {
             let breaker = builder().build().unwrap();
             breaker.trip(SECOND);
@@ -326,8 +325,11 @@ fn what_is_left_of_an_open_time_is_restored_to_the_nanosecond() {
     }
 }
 
+#[cfg(feature = "retry")]
 #[test]
 fn a_retry_waits_exactly_for_the_open_time() {
+    use tripcurve::retry::{RetryBudget, RetryRefused};
+
     let (breaker, hand) = breaker_at(7, |builder| builder.open_for(SECOND));
     let budget = RetryBudget::new(&breaker);
     fail(&breaker);

@@ -1,5 +1,5 @@
-//! A breaker with a bulkhead behind it: neither is charged for what the other does, and they can't hold
-//! each other up.
+//! A breaker with a bulkhead behind it. Neither counts the other's rejections, and they can't block
+//! each other.
 #![cfg(feature = "bulkhead")]
 
 use std::future::Future;
@@ -22,7 +22,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 type Called = Result<u32, CallError<&'static str>>;
 
-/// A guarded dependency that serves one call at a time; those beyond wait.
+/// A guarded dependency that serves one call at a time. Further calls wait.
 fn guarded(
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
 ) -> (WithBulkhead, MockClock) {
@@ -42,7 +42,7 @@ fn guarded_by(
     (breaker.with_bulkhead(bulkhead), hand)
 }
 
-/// The same, with calls that don't wait.
+/// The guarded dependency, with calls that don't wait.
 fn impatient(guarded: &WithBulkhead) -> WithBulkhead {
     let bulkhead = guarded.bulkhead().clone().max_wait(Duration::ZERO);
     guarded.breaker().with_bulkhead(bulkhead)
@@ -80,7 +80,7 @@ fn done(call: &mut Call<'_>) -> Called {
     }
 }
 
-/// A half-open breaker whose open time is just over.
+/// Makes the breaker half-open, with an open time that has just ended.
 fn trip_and_wait(guarded: &WithBulkhead, hand: &MockClock) {
     guarded.breaker().trip(SECOND);
     hand.advance(SECOND + SECOND / 100);
@@ -182,7 +182,7 @@ fn a_caller_that_gives_up_in_the_line_counts_for_nothing_however_long_it_stood_t
     let given_up = waits(&guarded, Ok(7));
     hand.advance(10 * SECOND);
     drop(given_up);
-    // A call that waited and is dropped in time has not hung either.
+    // A call that waited and is dropped in time hasn't hung, either.
     let hangs = std::future::pending::<Result<u32, &str>>;
     let mut dropped = Box::pin(guarded.call_async(hangs));
     assert!(poll(&mut dropped).is_pending());
@@ -300,9 +300,9 @@ fn a_probe_that_the_bulkhead_refuses_gives_its_probes_place_back() {
     assert_eq!(guarded.breaker().state(), State::Closed);
 }
 
-/// All places are held by calls that hang since before the trip; probes wait for places, longer than a
-/// probe may take. Were a probe's place held meanwhile, it would be taken back as overdue, and the probe
-/// that runs at last would count for nothing.
+/// Calls that have hung since before the trip hold all places, and probes wait for places, longer
+/// than a probe may take. If a waiting probe held its place, that place would become overdue. The
+/// probe that runs at last would then count for nothing.
 #[test]
 fn a_probe_that_waits_longer_than_the_probe_timeout_counts_when_it_runs() {
     let (guarded, hand) = guarded(|builder| builder.probes(1).probe_timeout(SECOND));
@@ -310,7 +310,7 @@ fn a_probe_that_waits_longer_than_the_probe_timeout_counts_when_it_runs() {
     trip_and_wait(&guarded, &hand);
     let mut probe = waits(&guarded, Ok(7));
     hand.advance(10 * SECOND);
-    // Others ask meanwhile, and would find the place overdue.
+    // Other callers ask meanwhile, and would find the place overdue.
     let refused: Called = impatient(&guarded).call(|| Ok(8));
     assert!(refused.unwrap_err().full().is_some());
     let generation = guarded.breaker().snapshot().generation();
@@ -321,8 +321,9 @@ fn a_probe_that_waits_longer_than_the_probe_timeout_counts_when_it_runs() {
     assert_eq!(snapshot.generation(), generation + 1);
 }
 
-/// The only place is held by a call that hangs since before the trip, and more wait for it than there are
-/// places for probes: each holds what the others need, if anybody held anything while it waits.
+/// A call that has hung since before the trip holds the only place. More callers wait for it than
+/// there are places for probes. If a waiting caller held anything, each would hold what the others
+/// need.
 #[test]
 fn probes_and_places_do_not_wait_for_each_other() {
     let (guarded, hand) = guarded(|builder| builder.probes(2));
@@ -339,8 +340,9 @@ fn probes_and_places_do_not_wait_for_each_other() {
     assert_eq!(guarded.bulkhead().in_flight(), 0);
 }
 
-/// The only probe hangs in the only place. When its probe's place is overdue, the next call is let through
-/// by the breaker and still finds no place; when the hung call comes back, all goes on.
+/// The only probe hangs in the only place. When its place is overdue, the breaker lets the next
+/// call through, and that call still finds no place. When the hung call ends, calls go through
+/// again.
 #[test]
 fn a_probe_that_hangs_in_the_only_place_holds_up_nobody_for_good() {
     let (guarded, hand) = guarded(|builder| builder.probes(1).probe_timeout(SECOND));
@@ -359,7 +361,7 @@ fn a_probe_that_hangs_in_the_only_place_holds_up_nobody_for_good() {
 #[test]
 fn a_ramp_takes_its_share_of_the_calls_once_though_they_wait() {
     let (guarded, hand) = guarded_by(|builder| builder.recovery(Recovery::adaptive()));
-    // So that it has seen traffic; at some moment of the outage a probe goes through.
+    // The breaker sees traffic first. At some time in the outage, a probe goes through.
     let spacing = SECOND / 1_000;
     for _ in 0..1_000 {
         hand.advance(spacing);
@@ -417,7 +419,7 @@ fn threads_that_trip_and_probe_and_wait_leave_everything_free() {
         assert_eq!(guarded.bulkhead().in_flight(), 0);
         assert_eq!(guarded.bulkhead().waiting(), 0);
         hand.advance(2 * SECOND);
-        // Whatever the threads have left behind, two good calls close it.
+        // After any interleaving of the threads, two good calls close it.
         for _ in 0..2 {
             assert!(guarded.call(|| Ok::<_, &str>(7)).is_ok());
         }

@@ -1,4 +1,4 @@
-//! All orders in which handles nest.
+//! All orders in which handles can be nested.
 
 #![cfg(all(feature = "async", feature = "bulkhead"))]
 
@@ -26,7 +26,7 @@ fn poll<F: Future>(future: F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// What holds for each handle: calls go through all layers, and a rejection comes at once.
+/// Checks every handle: calls go through all layers, and a rejection comes at once.
 macro_rules! check {
     ($name:literal, $handle:expr) => {{
         let handle = $handle;
@@ -48,7 +48,7 @@ macro_rules! check {
     }};
 }
 
-/// What holds for handles without a time limit besides.
+/// Further checks for handles without a time limit.
 macro_rules! check_unlimited {
     ($name:literal, $handle:expr) => {{
         let handle = check!($name, $handle);
@@ -63,7 +63,7 @@ macro_rules! check_unlimited {
     }};
 }
 
-/// What holds for handles with a time limit besides.
+/// Further checks for handles with a time limit.
 macro_rules! check_limited {
     ($name:literal, $handle:expr) => {{
         let handle = check!($name, $handle);
@@ -78,7 +78,7 @@ macro_rules! check_limited {
 
 fn is_send<T: Send>(_: T) {}
 
-/// A timer whose time is over at once.
+/// A timer that fires at once.
 fn at_once(_: Duration) -> std::future::Ready<()> {
     ready(())
 }

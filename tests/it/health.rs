@@ -1,4 +1,4 @@
-//! A task that checks the dependency's health, so that no user's call has to be the guinea pig.
+//! A task that checks the dependency's health, so that no user's call must be the test.
 #![cfg(feature = "async")]
 
 use std::cell::{Cell, RefCell};
@@ -38,7 +38,7 @@ fn built_by(
     (settings(builder).build().unwrap(), clock, hand)
 }
 
-/// A timer by the mock clock, for tasks that are polled by hand.
+/// A timer on the mock clock, for tasks that are polled by hand.
 fn timer(
     clock: &Clock,
 ) -> impl Fn(Duration) -> Pin<Box<dyn Future<Output = ()> + Send>> + Clone + use<> {
@@ -55,7 +55,7 @@ fn timer(
     }
 }
 
-/// A health check's task that is polled by hand.
+/// A health check task that is polled by hand.
 struct Task<'a>(Pin<Box<dyn Future<Output = ()> + 'a>>);
 
 impl<'a> Task<'a> {
@@ -70,7 +70,7 @@ impl<'a> Task<'a> {
         task
     }
 
-    /// Its check says whether the dependency is well as soon as it may answer.
+    /// A task whose check reports the dependency's health as soon as it may answer.
     fn answering(
         breaker: &CircuitBreaker,
         clock: &Clock,
@@ -89,14 +89,14 @@ impl<'a> Task<'a> {
         })
     }
 
-    /// Whether it has ended.
+    /// Polls the task. Returns whether it has ended.
     fn poll(&mut self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         self.0.as_mut().poll(&mut context).is_ready()
     }
 }
 
-/// Checks that succeed or fail as is set, and are counted.
+/// Counts checks, which succeed or fail as the test sets it.
 #[derive(Default)]
 struct Health {
     is_well: Cell<bool>,
@@ -114,7 +114,7 @@ fn trip(breaker: &CircuitBreaker) {
     breaker.try_acquire().unwrap().record(Outcome::Trip);
 }
 
-/// Until when the breaker is open, in seconds from now, to the next one down.
+/// How many seconds the breaker stays open from now on, rounded down.
 fn open_for(breaker: &CircuitBreaker) -> Option<u64> {
     let left = breaker.snapshot().remaining_open();
     left.map(|left| left.as_secs())
@@ -330,7 +330,7 @@ fn what_a_health_check_wishes_itself_lengthens_the_next_open_time() {
     assert_eq!(left.map(|left| left.as_secs()), Some(60));
 }
 
-/// On a clock 18 years ahead each open time is over when it begins.
+/// On a clock that is 18 years ahead, each open time is over when it begins.
 #[test]
 fn a_poll_makes_one_check_though_the_clock_is_18_years_ahead() {
     let (clock, hand) = Clock::mock();
@@ -429,7 +429,7 @@ fn a_breaker_that_starts_open_is_checked() {
     assert_eq!(breaker.state(), State::HalfOpen);
 }
 
-/// Counts how often it was woken.
+/// Counts wake-ups.
 #[derive(Default)]
 struct Woken(AtomicUsize);
 
@@ -461,7 +461,7 @@ fn the_task_is_woken_when_the_breaker_opens_and_when_it_is_gone_and_else_never()
     trip(&breaker);
     assert_eq!(times(), 1);
     assert!(poll().is_pending());
-    // A shorter open time than the task waits for.
+    // This open time is shorter than the task's wait.
     breaker.trip(SECOND);
     assert_eq!(times(), 2);
     assert!(poll().is_pending());
@@ -508,7 +508,7 @@ fn a_breaker_that_is_dropped_during_a_health_check_is_not_kept_alive_by_it() {
     assert!(Task(Box::pin(task)).poll());
 }
 
-/// A wake-up that is lost would leave the task asleep, and this test would not end.
+/// If a wake-up were lost, the task would sleep, and this test would not end.
 #[test]
 fn no_opening_is_missed_by_a_task_that_goes_to_sleep_meanwhile() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -541,7 +541,7 @@ mod over_http {
     use hyper_util::rt::TokioExecutor;
     use tokio::net::TcpListener;
 
-    /// What a server was asked, and whether it was down.
+    /// The requests that a server got, and whether it was down.
     #[derive(Clone, Default)]
     struct Server {
         is_down: Arc<Mutex<bool>>,
@@ -658,7 +658,7 @@ fn a_health_check_goes_by_the_settings_that_came_while_the_breaker_was_open() {
     let mut task = Task::new(&breaker, &clock, async || health.check());
     trip(&breaker);
     task.poll();
-    // What is open stays so, whatever the window; and the open time is that of then.
+    // An open breaker stays open with any window, and keeps the open time from its trip.
     reconfigure(&breaker, |builder| {
         builder.window(Window::count(10)).open_for(9 * SECOND)
     });

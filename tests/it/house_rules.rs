@@ -1,4 +1,4 @@
-//! Rules of this house that no lint of the compiler knows, checked over the sources of `src/`.
+//! Rules of this repository that no compiler lint knows, checked on the sources in `src/`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Item, Meta, Token};
 
-/// A line of code, without its comment, and where it stands.
+/// A line of code without its comment, and its place.
 struct Line {
     file: String,
     number: usize,
@@ -88,8 +88,8 @@ fn locks_waits_and_clocks_are_refused_by_lints_that_are_on() {
         .filter(|(_, text)| text.contains("clippy::disallowed_"))
         .map(|(file, _)| file)
         .collect();
-    // Once in a process: the clock's origin and the number of cores. A saved state says when it
-    // was saved.
+    // These run once per process: the clock's origin and the number of cores. A saved state
+    // contains the time when it was saved.
     let expected = [
         "builder/validate.rs",
         "clock/mod.rs",
@@ -208,7 +208,7 @@ struct Declared {
 }
 
 impl Declared {
-    /// Whether a condition of one negates a condition of the other, so that no build has both.
+    /// Whether a condition of one negates a condition of the other. Then no build has both.
     fn excludes(&self, other: &Self) -> bool {
         let negates = |one: &Meta, other: &Meta| listed(one, "not").contains(other);
         self.conditions.iter().any(|own| {
@@ -218,7 +218,7 @@ impl Declared {
     }
 }
 
-/// The conditions in the parentheses of a condition, if `word` stands before them.
+/// The conditions in the parentheses of a condition, if `word` comes before them.
 fn listed(condition: &Meta, word: &str) -> Vec<Meta> {
     match condition {
         Meta::List(list) if list.path.is_ident(word) => {
@@ -229,7 +229,7 @@ fn listed(condition: &Meta, word: &str) -> Vec<Meta> {
     }
 }
 
-/// The conditions of the `cfg` attributes, each of which must hold.
+/// The conditions of the `cfg` attributes. All of them must hold.
 fn conditions(attributes: &[Attribute]) -> impl Iterator<Item = Meta> {
     let cfgs = attributes
         .iter()
@@ -264,9 +264,9 @@ fn file_of(parent: &Path, module: &str) -> PathBuf {
     }
 }
 
-/// Adds the types that a file declares, also in its modules, but not in tests.
+/// Adds the types that a file and its modules declare, except in tests.
 ///
-/// A module's conditions hold for its types, whether it is in the file or has a file of its own.
+/// A module's conditions apply to its types, whether the module is inline or in a separate file.
 fn declared(file: &Path, items: &[Item], outer: &[Meta], found: &mut Vec<Declared>) {
     for item in items {
         let (attributes, name) = match item {
@@ -307,7 +307,7 @@ fn declared(file: &Path, items: &[Item], outer: &[Meta], found: &mut Vec<Declare
     }
 }
 
-/// Of two types with one name a reader can't say which one a line means.
+/// If two types share a name, a reader can't tell which one a line means.
 #[test]
 fn no_type_name_is_declared_twice() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs");

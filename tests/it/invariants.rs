@@ -1,8 +1,8 @@
-//! What must always hold, each with its tests; the sections follow the list in `ARCHITECTURE.md`.
+//! The invariants, each with its tests. The sections follow the list in `ARCHITECTURE.md`.
 //!
-//! Invariant 6, that one thread sees what a plain model says, is in `against_model.rs`, and the
-//! configurations of invariant 7 are in `configurations.rs`. Races that these tests meet by chance
-//! are explored by all interleavings in `loom-tests/`.
+//! `against_model.rs` tests invariant 6: a single thread sees what a plain model predicts.
+//! `configurations.rs` tests the configurations of invariant 7. These tests meet races by chance;
+//! the models in `loom-tests/` explore all interleavings.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -49,7 +49,7 @@ fn breaker(
     (settings(builder).build().unwrap(), hand)
 }
 
-/// One of each kind, large enough for so many calls.
+/// One window of each kind, large enough for this many calls.
 fn windows_for(calls: u32) -> [Window; 4] {
     [
         Window::time(60 * SECOND, 10),
@@ -75,7 +75,7 @@ fn fail(breaker: &CircuitBreaker, calls: u32) {
     }
 }
 
-/// Brings a breaker, whatever its state, into half-open with all places free.
+/// Makes a breaker in any state half-open, with all places free.
 fn begin_probing(breaker: &CircuitBreaker, hand: &MockClock) {
     breaker.trip(SECOND);
     hand.advance(2 * SECOND);
@@ -107,7 +107,7 @@ fn every_transition_of_many_threads_is_told_once_and_in_generation_order() {
             .open_for(Duration::from_millis(1))
             .probes(1)
     });
-    // Fewer transitions a round than it takes to leave one out, whoever is held up where.
+    // Each round makes fewer transitions than it takes to omit one, whichever thread is delayed.
     let work = |thread: u32| {
         for step in 0..6 {
             hand.advance(Duration::from_millis(1));
@@ -191,7 +191,7 @@ fn a_transition_tells_why_and_when_with_the_numbers_that_were_seen() {
 
 #[test]
 fn generations_are_numbered_on_beyond_what_the_packed_words_hold_of_them() {
-    // The last one told, and how many of them did not follow the one before.
+    // The last transition that was told, and how many didn't follow their predecessor.
     let told = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
     let (breaker, hand) = breaker(|builder| {
         let told = Arc::clone(&told);
@@ -217,7 +217,7 @@ fn generations_are_numbered_on_beyond_what_the_packed_words_hold_of_them() {
     assert_eq!(breaker.snapshot().generation(), changes + 3);
 }
 
-/// A breaker whose listener, told of the first transition, makes `resets` more before it returns.
+/// A breaker whose listener makes `resets` more transitions when it is told the first one.
 fn held_up_for(resets: u32) -> (Arc<CircuitBreaker>, Log) {
     let log = Log::default();
     let own: Arc<OnceLock<Arc<CircuitBreaker>>> = Arc::default();
@@ -254,7 +254,8 @@ fn a_listener_that_is_held_up_for_31_transitions_is_told_of_all() {
 fn transitions_left_out_are_counted_by_the_next_that_is_told() {
     for resets in [40, 64, 65, 70, 100, 1_000] {
         let (breaker, log) = held_up_for(resets);
-        // The first makes the others; after it, enough to bring the left-out ones up.
+        // The first reset makes the others. The later ones are enough for a report of the omitted
+        // ones.
         for _ in 0..100 {
             breaker.reset();
         }
@@ -382,7 +383,7 @@ fn a_place_is_kept_while_its_timeout_lasts() {
 // --------------------------------------------------------------------------------------------- 3
 // An outcome changes only the generation that its permit came from.
 
-/// Brings a breaker into `state`, by a change of state in any case.
+/// Brings a breaker into `state`, always by a state change.
 fn enter(breaker: &CircuitBreaker, hand: &MockClock, state: State) {
     breaker.reset();
     match state {
@@ -483,7 +484,7 @@ fn what_many_threads_record_is_counted_once() {
             let (breaker, hand) = breaker(|builder| {
                 let builder = builder.window(window.clone()).start_in(State::MetricsOnly);
                 match shards {
-                    // It grows while they record.
+                    // The window grows while they record.
                     None => builder,
                     Some(shards) => builder.shards(shards),
                 }
@@ -492,7 +493,8 @@ fn what_many_threads_record_is_counted_once() {
                 for _ in 0..THREADS {
                     scope.spawn(|| {
                         for call in 0..CALLS {
-                            // The clock crosses buckets while others record, but no window's end.
+                            // The clock crosses buckets while other threads record, but it doesn't
+                            // cross a window's end.
                             if call % (CALLS / 10) == 0 && window != Window::time(60 * SECOND, 1) {
                                 hand.advance(SECOND);
                             }
@@ -529,7 +531,7 @@ fn a_window_that_grows_shows_each_call_before_and_after() {
         assert_eq!(breaker.snapshot().successes(), call);
     }
     hand.advance(SECOND);
-    // 11,999 of 23,999: the judge sees what was counted before the window had grown.
+    // 11,999 of 23,999 calls fail: the verdict includes the counts from before the window grew.
     for call in 1..=11_999 {
         breaker.try_acquire().unwrap().failure();
         assert_eq!(breaker.snapshot().failures(), call);
@@ -579,7 +581,8 @@ fn a_writer_that_was_overtaken_by_a_turn_of_the_window_damages_nothing() {
                 .shards(1)
                 .start_in(State::MetricsOnly)
         });
-        // The others read the clock before or after it goes round once, and write to the same word.
+        // The other threads read the clock before or after the ring turns once, and write to the
+        // same word.
         let work = |thread| {
             let permits = [(); 3].map(|()| breaker.try_acquire().unwrap());
             if thread == 0 {
@@ -649,7 +652,7 @@ fn a_rate_is_never_read_too_high_while_others_record() {
         });
         std::thread::scope(|scope| {
             let record = || {
-                // Each failure comes after a success of its own.
+                // Each failure comes after a success by its thread.
                 for _ in 0..CALLS {
                     succeed(&breaker, 1);
                     fail(&breaker, 1);
@@ -687,7 +690,7 @@ fn when_as_many_threads_fail_as_the_limit_says_the_breaker_has_tripped() {
                     .shards(4)
             });
             let case = format!("{policy:?} with {window:?}");
-            // The clock moves from bucket to bucket in the middle of it.
+            // The clock moves from bucket to bucket during the race.
             let moves = window != Window::time(60 * SECOND, 1);
             let work = |thread| {
                 let permit = breaker.try_acquire().unwrap();
@@ -704,8 +707,8 @@ fn when_as_many_threads_fail_as_the_limit_says_the_breaker_has_tripped() {
     }
 }
 
-/// A breaker that decides by evidence, of which the failures of all threads are just enough: ln 110 + 3 ln 4
-/// is 8.9 nats, and it takes 8.0 at the call a second that it has seen.
+/// A breaker that decides by evidence, for which the failures of all threads are just enough. They
+/// are ln 110 + 3 ln 4 = 8.9 nats, and 8.0 are needed at one call per second.
 fn weighing() -> CircuitBreaker {
     let (breaker, hand) = breaker(|builder| {
         let policy = TripPolicy::adaptive().tolerate(0.0);
@@ -850,7 +853,7 @@ fn a_permit_that_a_panic_drops_is_a_failure_however_a_cancelled_one_counts() {
 // --------------------------------------------------------------------------------------------- 8
 // A listener or a classifier that panics harms nobody else and doesn't corrupt the breaker.
 
-/// A panic's payload that panics again when it is dropped.
+/// A panic payload that panics again when it is dropped.
 struct Bomb;
 
 impl Drop for Bomb {

@@ -1,7 +1,7 @@
-//! Time as evidence: slow calls, calls that don't come back, and what is recorded of both.
+//! Durations as evidence: slow calls, hanging calls, and the recording of both.
 //!
-//! How exact the histograms are is in `percentiles.rs`, that each step is the documented one in
-//! `against_model.rs`, and the policies on percentiles are in `percentile_policies.rs`.
+//! `percentiles.rs` tests how exact the histograms are. `against_model.rs` tests that each step is
+//! the documented one. `percentile_policies.rs` tests the policies on percentiles.
 
 use std::future::Future;
 use std::pin::pin;
@@ -21,7 +21,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 const NANO: Duration = Duration::from_nanos(1);
 
-/// From when on a call of these tests is slow.
+/// The duration above which a call of these tests is slow.
 const LIMIT: Duration = Duration::from_secs(2);
 
 fn breaker(
@@ -32,7 +32,7 @@ fn breaker(
     (settings(builder).build().unwrap(), hand)
 }
 
-/// Half of at least five calls.
+/// A policy that trips if half of at least five calls are slow.
 fn half_slow(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     let policy = TripPolicy::slow_rate(0.5).slower_than(LIMIT).min_calls(5);
     builder.trip_when(policy)
@@ -45,20 +45,20 @@ fn causes(builder: CircuitBreakerBuilder) -> (CircuitBreakerBuilder, Arc<Mutex<V
     (builder, log)
 }
 
-/// Makes a call that takes so long by the clock.
+/// Makes a call that takes this long by the clock.
 fn call(breaker: &CircuitBreaker, hand: &MockClock, outcome: Outcome, takes: Duration) {
     let permit = breaker.try_acquire().unwrap();
     hand.advance(takes);
     permit.record(outcome);
 }
 
-/// Records a call that says how long it took.
+/// Records a call that reports its duration.
 fn record(breaker: &CircuitBreaker, outcome: Outcome, took: Duration) {
     let permit = breaker.try_acquire().unwrap();
     permit.record(Report::from(outcome).took(took));
 }
 
-/// Whether the histogram has one call, which took about so long.
+/// Asserts that the histogram has one call, of about this duration.
 #[track_caller]
 fn assert_one_of(latency: Option<&Latency>, took: Duration) {
     let latency = latency.unwrap();
@@ -92,7 +92,8 @@ fn a_hanging_backend_at_low_traffic_trips_before_the_first_time_out_ends() {
             hand.advance(SECOND);
         }
         assert_eq!(breaker.state(), State::Open);
-        // With five that hang, the last for more than the limit; or, after healthy ones, with as many.
+        // With five hanging calls, the last one beyond the limit. After healthy calls, with as many
+        // hanging ones.
         let overdue = 5.max(healthy);
         assert_eq!(waiting.len(), overdue + 2);
     }
@@ -158,7 +159,8 @@ fn a_permit_that_is_leaked_stops_counting_with_the_window() {
 
 #[test]
 fn permits_that_are_leaked_leave_room_for_calls_that_hang() {
-    // They leave with the window, or with their generation, which is over when all places are taken.
+    // Leaked permits leave with the window, or with their generation, which ends when all places
+    // are taken.
     for (length, leaks, resets) in [(SECOND, 1_000, false), (60 * SECOND, 127, true)] {
         let window = Window::time(length, 10);
         let settings = |builder| half_slow(builder).window(window);
@@ -463,7 +465,7 @@ fn a_snapshot_leaves_nothing_of_the_one_in_whose_place_it_is_put() {
 const THREADS: u64 = 8;
 const CALLS: u64 = 100_000;
 
-/// A call that is as good as random: how it ends, and how long it says that it took.
+/// A pseudorandom call: its outcome and its reported duration.
 fn any_call(number: u64) -> (Outcome, Duration) {
     let dice = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let dice = (dice ^ dice >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 20;
@@ -482,7 +484,8 @@ fn any_call(number: u64) -> (Outcome, Duration) {
 #[test]
 fn what_threads_record_while_another_looks_is_counted_once() {
     for window in [Window::time(60 * SECOND, 10), Window::count(1 << 20).into()] {
-        // As many as there may be lanes: threads that share words count approximately.
+        // As many shards as there can be thread slots, because threads that share words count
+        // approximately.
         let (breaker, hand) = breaker(|builder| {
             half_slow(builder)
                 .window(window.clone())
@@ -491,7 +494,8 @@ fn what_threads_record_while_another_looks_is_counted_once() {
                 .start_in(State::MetricsOnly)
         });
         let (begun, ended) = (AtomicU64::new(0), AtomicU64::new(0));
-        // So would threads that come after each other on the same lane.
+        // The barrier keeps thread slots distinct, because successive threads in one slot count
+        // approximately, too.
         let all_are_done = Barrier::new(THREADS.try_into().unwrap());
         let work = |thread: u64| {
             for number in thread * CALLS..(thread + 1) * CALLS {
@@ -506,7 +510,7 @@ fn what_threads_record_while_another_looks_is_counted_once() {
             let mut snapshot = breaker.snapshot();
             let mut looks = 0;
             while ended.load(Ordering::SeqCst) < THREADS {
-                // All of it stays within the window.
+                // All calls stay within the window.
                 if looks < 40 {
                     hand.advance(SECOND);
                     looks += 1;
@@ -567,7 +571,7 @@ fn no_snapshot_shows_more_slow_calls_than_calls_whatever_the_race() {
                 }
             });
             while !look.is_finished() {
-                // Fewer than are counted approximately.
+                // These are fewer than are counted approximately.
                 for _ in 0..10_000 {
                     record(&breaker, Outcome::Failure, 2 * LIMIT);
                 }

@@ -1,10 +1,10 @@
-//! The integration tests, as one program: one build and one link instead of fifty.
+//! The integration tests as one program, with one build and one link instead of fifty.
 //!
-//! `cargo test --test it latency::` runs the tests of one file. A test that needs a program of its
-//! own stands beside this folder: `tests/cache_lines.rs` needs a cfg that changes the crate.
+//! `cargo test --test it latency::` runs the tests of one file. A test that needs its own program
+//! is next to this folder. `tests/cache_lines.rs` needs a cfg that changes the crate.
 //!
-//! The crate `allocation-counter` is the allocator here. It counts for each thread by itself, so the
-//! tests beside it don't disturb a test that measures.
+//! The crate `allocation-counter` is the allocator here. It counts per thread, so parallel tests
+//! don't disturb a test that measures.
 
 mod model;
 mod race;

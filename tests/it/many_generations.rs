@@ -1,8 +1,8 @@
-//! Traces of an earlier generation mean nothing to a later one, however many state changes lie
-//! between and however little time.
+//! Traces of an earlier generation never affect a later one, after any number of state changes in
+//! any time.
 //!
-//! Packed words hold 11, 12 or 21 bits of a generation's number, so the numbers tested here are
-//! those after which these bits are the same again.
+//! Packed words hold 11, 12 or 21 bits of a generation's number. The tests use the distances at
+//! which these bits repeat.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State,
 const SECOND: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// The numbers of state changes after which the low 11 or 12 bits are the same again.
+/// The numbers of state changes after which the low 11 or 12 bits repeat.
 const ROUNDS: [u32; 5] = [2_047, 2_048, 4_096, 8_192, 3 * 2_048];
 
 fn breaker(
@@ -98,7 +98,7 @@ fn nothing_that_a_generation_counted_is_there_again_after_as_many_resets_at_one_
             fail(&breaker, 2);
             reset(&breaker, times);
             assert_empty(&breaker);
-            // It isn't counted among later calls either.
+            // The call isn't counted among later calls, either.
             fail(&breaker, 1);
             assert_eq!(breaker.snapshot().failures(), 1);
             assert_eq!(breaker.snapshot().consecutive_failures(), 1);
@@ -139,7 +139,7 @@ fn hung_calls_are_no_evidence_after_as_many_resets() {
     }
 }
 
-/// A call of an earlier generation counts for nothing, however it comes back.
+/// A call of an earlier generation counts for nothing, whatever its outcome.
 #[test]
 fn a_call_that_comes_back_after_as_many_resets_changes_nothing() {
     let comes_back: [fn(tripcurve::Permit<'_>); 5] = [
@@ -160,7 +160,7 @@ fn a_call_that_comes_back_after_as_many_resets_changes_nothing() {
                     comes_back(call);
                 }
                 assert_empty(&breaker);
-                // There is no evidence either: one more failure would otherwise be enough.
+                // No evidence is left, either. Otherwise one more failure would be enough.
                 fail(&breaker, 1);
                 assert_eq!(
                     breaker.state(),
@@ -222,7 +222,7 @@ fn a_probe_and_a_call_of_a_ramp_change_nothing_after_as_many_resets() {
             breaker.try_acquire().unwrap()
         };
         let probe = half_open();
-        // Two state changes to be half-open again.
+        // Two more state changes make it half-open again.
         reset(&breaker, times - 2);
         let present = half_open();
         probe.failure();

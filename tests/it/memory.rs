@@ -1,8 +1,8 @@
-//! What a breaker costs in memory when it is built and nobody calls: the bytes on the heap, the
-//! `Arc`'s counts and the policies among them, and the handle.
+//! The memory of a breaker that is built and not called: the bytes on the heap and in the handle.
+//! The heap includes the `Arc`'s counts and the policies.
 //!
-//! The crate `allocation-counter` is this program's allocator. It counts what is asked for, not
-//! what the system's allocator rounds it up to.
+//! The crate `allocation-counter` is this program's allocator. It counts requested bytes, not the
+//! system allocator's rounding.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, TripPolicy};
 
-/// Bytes on the heap and in the handle, and how many pieces they are in.
+/// Measures the bytes on the heap and in the handle, and the number of allocations.
 fn measure(what: &str, settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder) -> usize {
-    // What a process has once: the clock's origin, the number of cores.
+    // Values that exist once per process: the clock's origin, the number of cores.
     let clock = Clock::default();
     drop(CircuitBreaker::new("first"));
     let mut breaker = None;
@@ -97,7 +97,7 @@ fn slow_rate(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(2)))
 }
 
-/// Bytes of a window of so many buckets whose latency is recorded, for so many threads.
+/// The bytes of a breaker with this window that records latency, for this many shards.
 fn with_latency(recording: Recording, buckets: u32, shards: u32) -> usize {
     let what = format!("{recording:?}, {buckets} buckets, {shards} shards");
     measure(&what, |builder| {
@@ -120,7 +120,8 @@ fn a_compact_breaker_that_records_latency_takes_at_most_8_kibibytes_and_with_slo
 
 #[test]
 fn a_breaker_for_eight_threads_that_records_latency_takes_at_most_64_kibibytes() {
-    // As much as the default on two cores once it has grown and eight threads have recorded.
+    // As much as the default on two cores, after the window has grown and eight threads have
+    // recorded.
     let latency = |builder: CircuitBreakerBuilder| builder.latency(Recording::Combined).shards(8);
     assert!(measure("8 shards, latency", latency) <= 65_536);
     let both = |builder| slow_rate(latency(builder));
@@ -129,7 +130,7 @@ fn a_breaker_for_eight_threads_that_records_latency_takes_at_most_64_kibibytes()
 
 #[test]
 fn latency_takes_as_much_as_its_formula_says() {
-    // A header and six bins of 434 to a word.
+    // A header, and words of six bins each, for 434 bins.
     let words = |recording| {
         1 + if recording == Recording::ByOutcome {
             146
@@ -139,14 +140,14 @@ fn latency_takes_as_much_as_its_formula_says() {
     };
     for recording in [Recording::Combined, Recording::ByOutcome] {
         let bucket = 8 * words(recording);
-        // What all threads share, 24 bytes a bucket for counts beside it.
+        // The histograms that all threads share, plus 24 bytes per bucket for counts.
         let more = with_latency(recording, 50, 1) - with_latency(recording, 10, 1);
         let expected = 40 * (bucket + 24);
         assert!(more.abs_diff(expected) <= 128, "{more}, not {expected}");
-        // As much for each thread, and 16 bytes a bucket for its own counts.
+        // As much for each thread, plus 16 bytes per bucket for its own counts.
         let more = with_latency(recording, 10, 40) - with_latency(recording, 10, 8);
         let expected = 32 * 10 * (bucket + 16);
-        // Each begins with a line and is held by a few words.
+        // Each thread's part begins on a new line, and a few words refer to it.
         let rest = more.checked_sub(expected);
         assert!(
             rest.is_some_and(|rest| rest <= 32 * 320),
@@ -169,7 +170,7 @@ fn latency_of_a_count_window_takes_2_bytes_a_call() {
     assert!(more.abs_diff(expected) <= 16, "{more}, not {expected}");
 }
 
-/// What a breaker of a registry takes beside its own bytes: for each of so many.
+/// The bytes that a registry needs for each of `keys` breakers, in addition to the breaker's own.
 #[cfg(feature = "registry")]
 fn beside_each(what: &str, keys: u32, capacity: Option<usize>) -> f64 {
     use tripcurve::registry::Registry;
@@ -200,7 +201,7 @@ fn beside_each(what: &str, keys: u32, capacity: Option<usize>) -> f64 {
 fn the_breakers_of_a_registry_take_at_most_600_bytes_each_and_their_places_little() {
     const KEYS: u32 = 100_000;
 
-    // The breaker's bytes are those with the handle, which is in its place here.
+    // The breaker's bytes include the handle, which is in its entry here.
     assert!(measure("compact", |builder| builder.shards(1)) <= 600);
     assert!(beside_each("no capacity", KEYS, None) <= 48.0);
     assert!(beside_each("capacity", KEYS, Some(KEYS as usize)) <= 72.0);
@@ -231,8 +232,7 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
     use tripcurve::registry::Registry;
 
     const CAPACITY: usize = 10_000;
-    // The slack for breakers that count something, and a sixteenth for those that get a second
-    // chance.
+    // The slack for breakers that count something, and a sixteenth for those with a second chance.
     const MOST: usize = CAPACITY + 2 * (CAPACITY / 16) + 100;
 
     let clock = Clock::mock().0;
@@ -259,7 +259,7 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
             assert!(registry.len() <= MOST, "{}", registry.len());
         }
     });
-    // A breaker, its place, and what the map and the queue keep in reserve.
+    // A breaker, its entry, and the reserve of the map and the queue.
     let most = u64::try_from(MOST * 736).unwrap();
     println!("{} keys: {} bytes", registry.len(), heap.bytes_current);
     assert!(heap.bytes_max <= most, "{heap:?}");
@@ -271,7 +271,7 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
 fn a_registry_that_is_dropped_leaves_nothing_behind() {
     use tripcurve::registry::{ControlGroup, Registry};
 
-    // What a thread has once.
+    // Values that exist once per thread.
     drop(Registry::<u64>::builder(CircuitBreaker::builder("first")).build());
     let heap = allocation_counter::measure(|| {
         let group = ControlGroup::new();
@@ -318,14 +318,14 @@ fn callers_that_may_wait_take_at_most_256_bytes_more() {
             Some(calls) => builder.shards(1).max_waiting(calls),
         })
     };
-    // As much for a million as for one.
+    // A million waiting calls take no more than one.
     assert!(bytes(Some(1_000_000)) <= bytes(None) + 256);
 }
 
 #[test]
 fn a_thousand_reconfigurations_leave_nothing_behind() {
     let second = Duration::from_secs(1);
-    // Each has all that a breaker can have, and another window.
+    // Each configuration has all parts that a breaker can have, and another window.
     let settings = |number: u32| {
         CircuitBreaker::builder("memory")
             .window(Window::time(10 * second, 10 + number % 2))
@@ -346,7 +346,8 @@ fn a_thousand_reconfigurations_leave_nothing_behind() {
         held.success();
         breaker.call(|| Ok::<_, ()>(())).unwrap();
     };
-    // The first ones leave what stands in the place of what was built, and this thread its place among the readers.
+    // The first reconfigurations leave a replacement for the built parts, and this thread's place
+    // among the readers.
     for number in 1..=2 {
         reconfigure(number);
     }

@@ -1,14 +1,11 @@
-//! Names from outside are escaped and cut wherever they are shown, and are found by their full
-//! text.
+//! Names from outside are escaped and cut wherever they are shown. Lookups use their full text.
 
 use std::time::Duration;
 
-use tripcurve::retry::RetryBudget;
 use tripcurve::time::Clock;
 use tripcurve::{CallError, CircuitBreaker, TripPolicy};
 
-/// Names that forge a log line, steer a terminal or reverse a text, and the text that is shown
-/// instead.
+/// Names that forge a log line, steer a terminal or reverse a text, and the escaped text.
 const EVIL: &str = "pay\nERROR \u{1b}[2J\0\u{202e}\u{85}";
 const SHOWN: &str = r"pay\nERROR \u{1b}[2J\0\u{202e}\u{85}";
 
@@ -16,7 +13,7 @@ fn megabyte() -> String {
     "n\n".repeat(500_000)
 }
 
-/// Everything that a breaker and its parts show, each with its label.
+/// All texts that a breaker and its parts show, each with its label.
 fn shown(name: &str) -> Vec<(&'static str, String)> {
     let mut all = Vec::new();
     let mut show = |what, text: String| all.push((what, text));
@@ -49,13 +46,17 @@ fn shown(name: &str) -> Vec<(&'static str, String)> {
     show("owned permit", format!("{owned:?}"));
     drop((permit, owned));
 
-    let budget = RetryBudget::builder(breaker);
-    show("budget builder", format!("{budget:?}"));
-    let budget = budget.burst(1).floor(0).build().unwrap();
-    show("budget", format!("{budget:?}"));
-    while budget.try_withdraw().is_ok() {}
-    let exhausted = budget.try_withdraw().unwrap_err();
-    show("budget exhausted", format!("{exhausted} {exhausted:?}"));
+    #[cfg(feature = "retry")]
+    let budget = {
+        let budget = tripcurve::retry::RetryBudget::builder(breaker);
+        show("budget builder", format!("{budget:?}"));
+        let budget = budget.burst(1).floor(0).build().unwrap();
+        show("budget", format!("{budget:?}"));
+        while budget.try_withdraw().is_ok() {}
+        let exhausted = budget.try_withdraw().unwrap_err();
+        show("budget exhausted", format!("{exhausted} {exhausted:?}"));
+        budget
+    };
 
     breaker.trip(Duration::from_secs(1));
     let rejected = breaker.try_acquire().unwrap_err();
@@ -63,8 +64,11 @@ fn shown(name: &str) -> Vec<(&'static str, String)> {
     show("rejected", format!("{rejected} {rejected:?} {rejected:#?}"));
     let failed = CallError::<String>::from(rejected);
     show("call error", format!("{failed} {failed:?}"));
-    let refused = budget.try_withdraw().unwrap_err();
-    show("retry refused", format!("{refused} {refused:?}"));
+    #[cfg(feature = "retry")]
+    {
+        let refused = budget.try_withdraw().unwrap_err();
+        show("retry refused", format!("{refused} {refused:?}"));
+    }
     if let Ok(transition) = told.try_recv() {
         assert_eq!(transition.name(), name);
         show("transition", format!("{transition} {transition:?}"));
@@ -74,7 +78,7 @@ fn shown(name: &str) -> Vec<(&'static str, String)> {
     all
 }
 
-/// Everything that the features add to it.
+/// The texts that the features add.
 #[allow(unused_mut, unused_variables, reason = "each part has its feature")]
 fn shown_with_features(breaker: &CircuitBreaker) -> Vec<(&'static str, String)> {
     let name = breaker.name();
@@ -161,7 +165,7 @@ fn a_name_is_escaped_and_cut_wherever_it_is_shown() {
         for (what, text) in all {
             is_harmless(what, &text);
             let begins = if name == EVIL { SHOWN } else { r"n\nn\nn\nn\n" };
-            // Debug escapes the escapes of a message within it.
+            // `Debug` escapes the escapes of a message again.
             let found = text.contains(begins) || text.contains(&begins.replace('\\', r"\\"));
             assert!(found, "{what}: {text}");
         }

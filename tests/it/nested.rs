@@ -1,4 +1,4 @@
-//! Calls within calls of the same breaker, as when one helper calls another.
+//! Calls within calls of the same breaker, such as helpers that call each other.
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
@@ -13,7 +13,7 @@ use tripcurve::{CallError, CircuitBreaker, Recovery, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// About a tenth of a second: a whole number of the units in which the state word shows open times.
+/// About a tenth of a second, a whole number of the units of the state word.
 const TENTH: Duration = Duration::from_nanos(100 << 20);
 
 fn recoveries() -> [Recovery; 5] {
@@ -27,7 +27,7 @@ fn recoveries() -> [Recovery; 5] {
     ]
 }
 
-/// A breaker that its dependency's failures have opened, and whose open time is over.
+/// A breaker that failures have opened, and whose open time is over.
 fn failed(recovery: Recovery) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("nested").recovery(recovery);
@@ -47,8 +47,8 @@ fn probing() -> CircuitBreaker {
     failed(Recovery::fixed(SECOND, 1)).0
 }
 
-/// Makes ten calls a second until the breaker is closed, and returns how many have asked. `call`
-/// says whether it was made; one that was made must have succeeded.
+/// Makes ten calls per second until the breaker is closed. Returns how many calls have asked.
+/// `call` returns whether the call was made. A call that was made must have succeeded.
 fn calls_until_closed(
     breaker: &CircuitBreaker,
     hand: &MockClock,
@@ -73,7 +73,7 @@ fn made<T, E: std::fmt::Debug>(result: Result<T, CallError<E>>) -> Result<bool, 
     }
 }
 
-/// How many calls ask before each recovery comes to its end, when each is made by `call`.
+/// How many calls ask until each recovery ends, if `call` makes them.
 fn asked(call: impl Fn(&CircuitBreaker) -> Result<bool, String>) -> Vec<Result<u32, String>> {
     recoveries()
         .into_iter()
@@ -84,7 +84,7 @@ fn asked(call: impl Fn(&CircuitBreaker) -> Result<bool, String>) -> Vec<Result<u
         .collect()
 }
 
-/// A recovery takes as many calls as it does without calls within calls.
+/// The expected numbers: a recovery takes as many calls as without nested calls.
 fn as_single() -> Vec<Result<u32, String>> {
     let single = asked(|breaker| made(breaker.call(ok)));
     assert!(single.iter().all(Result::is_ok), "{single:?}");
@@ -100,7 +100,7 @@ async fn ok_async() -> Result<u8, &'static str> {
     ok()
 }
 
-/// Runs a future in which nothing waits for long.
+/// Runs a future that never waits for long.
 fn block_on<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.unwrap().block_on(future)
@@ -237,7 +237,7 @@ fn calls_within_calls_on_the_threads_of_a_bulkhead_close_a_breaker_as_soon_as_si
 #[test]
 fn calls_within_calls_that_may_wait_close_a_breaker_as_soon_as_single_calls() {
     let single = as_single();
-    // A call that waited for its own outer call would wait for ever.
+    // If a call waited for its own outer call, it would wait for ever.
     let twice = asked(|b| {
         let b = b.waiting(Duration::MAX).unwrap();
         made(b.call(|| b.call(ok)))
@@ -368,7 +368,7 @@ fn many_breakers_within_each_other_do_no_harm() {
     }
     let breakers: Vec<_> = std::iter::repeat_with(probing).take(100).collect();
     within(&breakers, &|| {
-        // It isn't known any more whose part it is.
+        // The thread no longer knows which call this one belongs to.
         let _ = breakers[0].call(ok);
     });
     assert!(breakers.iter().all(|it| it.state() == State::Closed));
@@ -380,7 +380,8 @@ fn many_breakers_within_each_other_do_no_harm() {
     });
 }
 
-/// Checks that the thread lists no call any more: a breaker whose only place is taken rejects one.
+/// Checks that the thread's list of calls is empty: a breaker whose only place is taken rejects a
+/// call.
 #[track_caller]
 fn assert_nothing_is_left_behind() {
     let breaker = probing();
@@ -457,7 +458,7 @@ fn a_future_that_is_pending_or_dropped_leaves_nothing_behind() {
         let mut nested = Box::pin(nested);
         assert!(poll(nested.as_mut()).is_pending());
         assert_eq!(breaker.snapshot().probes_in_flight(), 1);
-        // It is no part of the pending call.
+        // The call isn't part of the pending call.
         assert!(is_rejected(&breaker.call(ok)));
         assert!(is_rejected(&block_on(breaker.call_async(ok_async))));
     }
@@ -549,7 +550,7 @@ fn a_rejection_after_the_breaker_has_opened_is_no_evidence() {
 fn work_that_waits_on_the_threads_of_a_bulkhead_is_no_part_of_the_work_before_it() {
     use tripcurve::bulkhead::Bulkhead;
 
-    // One thread does both: the second is taken up while the first, a probe, waits for its own
+    // One thread runs both calls. The second begins while the first, a probe, waits for its own
     // parts.
     let breaker = probing();
     let blocking = breaker.with_blocking(Bulkhead::blocking(1, 4).unwrap());
@@ -561,7 +562,7 @@ fn work_that_waits_on_the_threads_of_a_bulkhead_is_no_part_of_the_work_before_it
     assert_eq!(breaker.state(), State::Closed);
 }
 
-/// What a handle calls.
+/// The function that a handle calls.
 #[cfg(all(feature = "bulkhead", feature = "async"))]
 type Operation<'a> = &'a mut dyn FnMut() -> Result<(), String>;
 

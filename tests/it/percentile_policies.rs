@@ -1,5 +1,5 @@
-//! The policies that look at the window's percentiles: judged once in a tick, by the first call that is
-//! recorded in it.
+//! The policies on the window's percentiles. They judge once per tick, at the tick's first recorded
+//! call.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,14 +14,14 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLI: Duration = Duration::from_millis(1);
 const NANO: Duration = Duration::from_nanos(1);
 
-/// What healthy calls of these tests take.
+/// The duration of healthy calls in these tests.
 const USUAL: Duration = Duration::from_millis(10);
 
 fn just_before(end: Duration) -> Duration {
     end.saturating_sub(NANO)
 }
 
-/// A breaker on a mock clock, and why it has changed its state.
+/// A breaker on a mock clock, and the causes of its state changes.
 struct Subject {
     breaker: CircuitBreaker,
     hand: MockClock,
@@ -49,14 +49,14 @@ impl Subject {
         }
     }
 
-    /// So many calls succeed.
+    /// Makes successful calls.
     fn calls(&self, calls: u32, took: Duration) {
         for _ in 0..calls {
             self.record(Outcome::Success, took);
         }
     }
 
-    /// Twenty calls in each of so many seconds.
+    /// Makes twenty calls in each of this many seconds.
     fn seconds(&self, seconds: u32, took: Duration) {
         for _ in 0..seconds {
             self.calls(20, took);
@@ -68,7 +68,7 @@ impl Subject {
         self.breaker.state()
     }
 
-    /// Why it has tripped since this was last asked.
+    /// The causes of trips since the last call of this function.
     fn trips(&self) -> Vec<Cause> {
         let causes = std::mem::take(&mut *self.causes.lock().unwrap());
         let is_trip = |cause: &Cause| {
@@ -99,7 +99,7 @@ fn p99_above_limit(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
 fn a_percentile_above_the_limit_trips_on_the_first_call_of_the_next_tick() {
     for outcome in [Outcome::Success, Outcome::Failure] {
         let subject = Subject::new(p99_above_limit);
-        // The first call of all is judged, alone.
+        // The very first call is judged alone.
         subject.calls(150, 2 * LIMIT);
         assert_eq!(subject.state(), State::Closed);
         subject.hand.advance(just_before(SECOND));
@@ -140,7 +140,7 @@ fn a_percentile_of_fewer_calls_than_the_smallest_number_is_not_judged() {
 
 #[test]
 fn one_call_in_a_hundred_may_be_above_the_limit_and_no_more() {
-    // So few that each is counted.
+    // With so few calls, each of them counts.
     for slow in [2, 3, 4] {
         let subject = Subject::new(p99_above_limit);
         subject.calls(299 - slow, MILLI);
@@ -227,7 +227,7 @@ fn calls_of_both_outcomes_are_judged_together_however_they_are_recorded() {
 
 // --------------------------------------------------------------------------- above what was usual
 
-/// Ten buckets of a second, which are ten ticks as well.
+/// Ten buckets of one second, which are also ten ticks.
 fn four_times_as_usual(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
     let policy = TripPolicy::slower_than_usual(4.0).min_calls(10);
     builder
@@ -236,7 +236,7 @@ fn four_times_as_usual(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder 
         .open_for(SECOND)
 }
 
-/// One whose windows were healthy.
+/// A breaker whose previous windows were healthy.
 fn experienced(windows: u32) -> Subject {
     let subject = Subject::new(four_times_as_usual);
     subject.seconds(10 * windows, USUAL);
@@ -246,11 +246,11 @@ fn experienced(windows: u32) -> Subject {
 
 #[test]
 fn what_is_usual_is_not_asked_before_a_full_window_was_seen() {
-    // The first tick of all has one call and teaches nothing.
+    // The very first tick has one call and teaches nothing.
     for (seconds, trips) in [(9, false), (12, true)] {
         let subject = Subject::new(four_times_as_usual);
         subject.seconds(seconds, USUAL);
-        // A reset, so that the window has nothing but slow calls.
+        // After a reset, the window holds only slow calls.
         subject.breaker.reset();
         subject.calls(20, 100 * USUAL);
         subject.hand.advance(SECOND);
@@ -305,7 +305,8 @@ fn the_percentile_that_is_compared_can_be_chosen() {
 #[test]
 fn an_outage_teaches_little() {
     let subject = Subject::new(four_times_as_usual);
-    // One tick before it is asked, and then one in which all takes a thousand times as long.
+    // One tick comes before the judgement, and then one in which all calls take a thousand times as
+    // long.
     subject.seconds(10, USUAL);
     subject.breaker.reset();
     subject.seconds(1, 1_000 * USUAL);

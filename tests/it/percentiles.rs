@@ -1,7 +1,7 @@
-//! What a histogram says of the calls in the window, against a plain sorted list of them.
+//! The percentiles of the calls in the window, compared with a plain sorted list.
 //!
-//! Each percentile is at most a 32nd off the exact one, the least duration that at least so many of a
-//! hundred calls don't exceed (nearest rank).
+//! Each reported percentile is within a 32nd of the exact one. The exact one is the shortest
+//! duration that at least that share of the calls doesn't exceed (nearest rank).
 
 use std::time::Duration;
 
@@ -19,16 +19,16 @@ use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, TripPolicy};
 
-/// The first duration that the octaves have, in nanoseconds, and the first that they no longer have.
+/// The durations that the octaves cover, in nanoseconds.
 const OCTAVES: std::ops::Range<u64> = 512..1 << 36;
 
-/// In tenths of a percent, so that ranks are whole numbers.
+/// Percentiles in tenths of a percent, so that ranks are whole numbers.
 const PERMILLES: [u64; 7] = [10, 100, 500, 900, 990, 999, 1_000];
 
 // ------------------------------------------------------------------------------------- durations
 
 /// A random number generator (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
-/// generators"), so that a hundred thousand durations are one seed to proptest.
+/// generators"). So a hundred thousand durations are one seed for proptest.
 struct Dice(u64);
 
 impl Dice {
@@ -39,13 +39,13 @@ impl Dice {
         mixed ^ mixed >> 31
     }
 
-    /// Above 0 and at most 1.
+    /// A number in (0, 1].
     #[allow(clippy::cast_precision_loss, reason = "24 bits are enough")]
     fn uniform(&mut self) -> f64 {
         ((self.next() >> 40) + 1) as f64 / (1_u64 << 24) as f64
     }
 
-    /// Around 0 with a deviation of 1 (Box and Muller 1958).
+    /// A number from a normal distribution with mean 0 and deviation 1 (Box and Muller 1958).
     fn normal(&mut self) -> f64 {
         let radius = (-2.0 * self.uniform().ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
@@ -67,11 +67,11 @@ enum Distribution {
         median: f64,
         deviation: f64,
     },
-    /// A cache that is hit nine times in ten.
+    /// A cache with a hit rate of nine in ten.
     Bimodal,
     /// One call in fifty waits for a time limit.
     Tail,
-    /// Any octave is as likely as any other, those beyond both ends too.
+    /// Each octave is equally likely, including those beyond both ends.
     Octaves,
 }
 
@@ -104,7 +104,7 @@ fn distributions() -> impl Strategy<Value = Distribution> {
 
 // ---------------------------------------------------------------------------------- the plain list
 
-/// Calls' durations in nanoseconds, the shortest first.
+/// The durations of calls in nanoseconds, the shortest first.
 #[derive(Clone, Debug)]
 struct Sorted(Vec<u64>);
 
@@ -115,7 +115,7 @@ impl Sorted {
         Self(sorted)
     }
 
-    /// The place of a percentile in the list.
+    /// The index of a percentile in the list.
     fn rank(&self, permille: u64) -> usize {
         let calls = self.0.len() as u64;
         let not_above = (calls * permille).div_ceil(1_000).max(1);
@@ -134,7 +134,7 @@ impl Sorted {
         self.0.iter().filter(|it| **it >= OCTAVES.end).count()
     }
 
-    /// Of what can be told apart: what lies beyond the ends counts as their last value.
+    /// The mean of the distinguishable values. Durations beyond the ends count as the last value.
     #[allow(clippy::cast_precision_loss, reason = "a mean needs no more")]
     fn mean(&self) -> f64 {
         let cut = |nanos: &u64| (*nanos).clamp(OCTAVES.start - 1, OCTAVES.end - 1) as f64;
@@ -151,7 +151,7 @@ fn percentile(latency: &Latency, permille: u64) -> u64 {
     nanos(latency.percentile(permille as f64 / 10.0))
 }
 
-/// Whether `reported` may stand for `exact`.
+/// Whether `reported` is a valid report of `exact`.
 fn stands_for(reported: u64, exact: u64) -> bool {
     if exact < OCTAVES.start {
         reported == OCTAVES.start - 1
@@ -210,7 +210,7 @@ impl Kind {
         }
     }
 
-    /// Width of a tick in nanoseconds and how many of them the window has, if it has any.
+    /// The width of a tick in nanoseconds and the number of the window's ticks, if it has ticks.
     fn ticks(self) -> Option<(u64, u64)> {
         match self {
             Self::Time { length, buckets } => Some((length / u64::from(buckets), buckets.into())),
@@ -245,15 +245,15 @@ struct Call {
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
-    /// Some calls, which take as long as the clock moves or say how long they took, on this thread or
-    /// on another.
+    /// Make calls, on this thread or on another one. They take as long as the clock moves, or
+    /// report their durations.
     Calls {
         calls: u32,
         failed: bool,
         by_clock: bool,
         elsewhere: bool,
     },
-    /// Move the clock by so many hundredths of a tick.
+    /// Advance the clock by this many hundredths of a tick.
     Advance(u64),
     Reset,
     Look,
@@ -287,7 +287,7 @@ fn breaker(
     (settings(builder).build().unwrap(), hand)
 }
 
-/// A breaker and the list of its calls.
+/// A breaker, and the list of its calls.
 struct Recorder {
     breaker: CircuitBreaker,
     hand: MockClock,
@@ -416,7 +416,7 @@ proptest! {
 
 // ------------------------------------------------------------------------------- more than it counts
 
-/// Records calls that succeed and take so long.
+/// Records successful calls of these durations.
 fn record(breaker: &CircuitBreaker, nanos: impl IntoIterator<Item = u64>) {
     for took in nanos {
         let permit = breaker.try_acquire().unwrap();
@@ -424,7 +424,7 @@ fn record(breaker: &CircuitBreaker, nanos: impl IntoIterator<Item = u64>) {
     }
 }
 
-/// Whether `reported` stands for one that is at most `reach` places away from `rank`.
+/// Whether `reported` stands for a value at most `reach` places from `rank`.
 fn stands_near(reported: u64, exact: &Sorted, rank: usize, reach: usize) -> bool {
     let last = exact.0.len() - 1;
     let near = rank.saturating_sub(reach)..=(rank + reach).min(last);
@@ -447,7 +447,8 @@ fn of_a_hundred_thousand_calls_in_a_bucket_a_percentile_is_of_nearly_the_right_r
             let snapshot = breaker.snapshot();
             let latency = snapshot.latency().unwrap();
             let exact = Sorted::new(took);
-            // Five times the deviation of what is counted, of which a thread's number decides.
+            // The bound is five times the standard deviation of the count. A thread's random
+            // numbers decide.
             assert!(
                 latency.count().abs_diff(CALLS as u64) <= CALLS as u64 / 50,
                 "{latency} of {CALLS}"
@@ -468,7 +469,7 @@ fn of_a_hundred_thousand_calls_in_a_bucket_a_percentile_is_of_nearly_the_right_r
 #[test]
 fn one_slow_call_in_a_thousand_is_above_the_percentile_of_999_in_a_thousand() {
     let (breaker, _hand) = breaker(|builder| builder.latency(Recording::Combined));
-    // In each bin so few that all are counted.
+    // Each bin has so few calls that all of them are counted.
     for millis in 1..=3 {
         record(&breaker, [millis * 1_000_000; 333]);
     }
@@ -480,7 +481,7 @@ fn one_slow_call_in_a_thousand_is_above_the_percentile_of_999_in_a_thousand() {
 
 // --------------------------------------------------------------------------------- merged, corrected
 
-/// What a duration is reported as: the last nanosecond of the lower half of its sixteenth of an octave.
+/// The report of a duration: the last nanosecond of the lower half of its sixteenth of an octave.
 fn reported_as(nanos: u64) -> u64 {
     let octave = 1 << nanos.ilog2();
     let sixteenth = octave / 16;
@@ -538,7 +539,7 @@ proptest! {
         prop_assert_eq!(corrected.count(), exact.0.len() as u64);
         for permille in PERMILLES {
             let (reported, exact) = (percentile(&corrected, permille), exact.percentile(permille));
-            // As near as two significant digits can tell.
+            // As close as two significant digits allow.
             prop_assert!(100 * reported.abs_diff(exact) <= exact, "{} for {}", reported, exact);
         }
         let unchanged = snapshot.latency().unwrap().corrected(Duration::ZERO);
@@ -566,7 +567,7 @@ fn a_histogram_is_the_same_after_it_was_written_in_the_formats_of_its_tools() {
         .unwrap();
     assert_eq!(&read, written);
 
-    // A log has it compressed and in base64.
+    // A log contains it compressed and in base64.
     let mut log = Vec::new();
     let mut serializer = V2DeflateSerializer::new();
     IntervalLogWriterBuilder::new()

@@ -99,7 +99,7 @@ fn listeners_hear_how_many_it_were() {
     assert_eq!(cause.to_string(), "3 of up to 5 probes succeeded");
 }
 
-/// How many probes of so many may fail with this largest error rate.
+/// How many of the probes may fail with this largest failure rate.
 fn may_fail(share: f64, probes: u32) -> u32 {
     let (breaker, _hand) = probing(Recovery::fixed(SECOND, probes).max_failure_rate(share));
     let mut failed = 0;

@@ -1,4 +1,4 @@
-//! Other settings while calls run: what is carried over, what begins anew, and what is refused.
+//! Reconfiguration while calls run: what is carried over, what is reset, and what is refused.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -26,13 +26,13 @@ fn succeed(breaker: &CircuitBreaker) {
     let _ = breaker.call(|| Ok::<_, &str>(()));
 }
 
-/// How many calls have failed and succeeded that the window holds.
+/// The numbers of failed and of successful calls in the window.
 fn counts(breaker: &CircuitBreaker) -> (u64, u64) {
     let snapshot = breaker.snapshot();
     (snapshot.failures(), snapshot.successes())
 }
 
-/// How a breaker was told to have gone from state to state.
+/// The state changes that a breaker has reported.
 type Told = Arc<Mutex<Vec<(State, State, u64, Cause)>>>;
 
 fn told(builder: CircuitBreakerBuilder) -> (CircuitBreakerBuilder, Told) {
@@ -302,7 +302,7 @@ fn how_many_recoveries_have_failed_is_carried_over() {
         hand.advance(10 * SECOND);
         fail(&breaker);
     }
-    // It has opened for 1, 2 and 4 s. With a base of 3 s the next one is 24 s.
+    // It has opened for 1, 2 and 4 s. With a base of 3 s, the next open time is 24 s.
     breaker.reconfigure(settings(3 * SECOND)).unwrap();
     hand.advance(10 * SECOND);
     fail(&breaker);
@@ -314,7 +314,8 @@ fn how_many_recoveries_have_failed_is_carried_over() {
 fn what_is_usual_is_carried_over_to_other_settings_of_the_adaptive_policy() {
     const DAY: u64 = 86_400;
     const HOURS: u64 = 7_200;
-    // How many failures it takes, if one call in ten has failed in the past, or if there is no past.
+    // The number of failures that trip, if one call in ten has failed in the past, or without a
+    // past.
     let trips_after = |budgets: [u64; 2], calls: u32| {
         let (clock, hand) = Clock::mock();
         let settings = |budget: u64| {
@@ -385,7 +386,7 @@ fn under_load_each_call_is_let_through_and_those_after_the_last_change_are_all_c
         |builder| builder.latency(Recording::Combined),
         |builder| builder.trip_when(TripPolicy::slow_rate(1.0).slower_than(60 * SECOND)),
     ];
-    // A fourth of the calls fails, in no long runs, which none of these settings minds.
+    // A fourth of the calls fails, in no long runs. None of these settings trips on that.
     let settings = || {
         CircuitBreaker::builder("payments").trip_when(TripPolicy::failure_rate(0.9).min_calls(100))
     };
@@ -546,7 +547,7 @@ fn a_permit_that_is_held_across_counts_in_no_generation_but_its_own() {
 #[test]
 fn what_is_known_of_the_traffic_is_carried_over_to_another_adaptive_recovery() {
     let (clock, hand) = Clock::mock();
-    // With what is tolerated it changes what the ramp bears.
+    // The tolerated rate also changes the rate that the ramp tolerates.
     let settings = |tolerated| payments().trip_when(TripPolicy::adaptive().tolerate(tolerated));
     let breaker = settings(0.2).clock(clock).build().unwrap();
     let pause = || hand.advance(SECOND / 1_000);
@@ -561,7 +562,8 @@ fn what_is_known_of_the_traffic_is_carried_over_to_another_adaptive_recovery() {
             breaker.try_acquire().ok()
         })
         .unwrap();
-    // The recovery begins anew, and who goes first in it asks no open breaker, of which it could be learnt again.
+    // The recovery restarts, and its first caller meets no open breaker, from which it could learn
+    // the traffic again.
     breaker.reconfigure(settings(0.4)).unwrap();
     fail(&breaker);
     let left = breaker.snapshot().remaining_open().unwrap();
@@ -581,7 +583,7 @@ fn how_much_traffic_there_is_is_not_mistaken_when_another_window_comes_during_an
     };
     breaker.trip(20 * SECOND);
     ask_for(19);
-    // Of the same length, so that the recovery is the same.
+    // The new window has the same length, so the recovery is the same.
     let window = Window::time(60 * SECOND, 20);
     breaker.reconfigure(settings().window(window)).unwrap();
     ask_for(1);
@@ -592,7 +594,7 @@ fn how_much_traffic_there_is_is_not_mistaken_when_another_window_comes_during_an
     assert!(left < Duration::from_millis(1_300), "{left:?}");
 }
 
-/// How a breaker is switched off, and the state that it is in then.
+/// A way to switch a breaker off, and its state then.
 type Off = (fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder, State);
 const OFF: [Off; 5] = [
     (|builder| builder.enabled(false), State::Disabled),
@@ -664,11 +666,11 @@ fn what_was_chosen_by_hand_stays_until_the_settings_change() {
         let other = payments().on_cancel(Outcome::Failure);
         assert_eq!(breaker.reconfigure(other), Ok(Reconfigured::WindowKept));
         assert_eq!(breaker.state(), state);
-        // The latest command is that of the settings.
+        // The settings are the latest command.
         let off = payments().enabled(false);
         breaker.reconfigure(off.clone()).unwrap();
         assert_eq!(breaker.state(), State::Disabled);
-        // And then that by hand is.
+        // Now the manual command is the latest.
         command(&breaker);
         assert_eq!(breaker.reconfigure(off), Ok(Reconfigured::Unchanged));
         assert_eq!(breaker.state(), state);
@@ -750,7 +752,7 @@ fn a_setting_that_a_breaker_in_use_cannot_take_is_refused() {
         "start_in: half-open is not closed, in which the breaker has started; a breaker in use does not \
          start again; trip() opens it"
     );
-    // What it has, and what it says nothing of, it keeps.
+    // The breaker accepts the settings that it has, and keeps those that are left out.
     assert_eq!(breaker.reconfigure(own()), Ok(Reconfigured::Unchanged));
     assert_eq!(breaker.reconfigure(payments()), Ok(Reconfigured::Unchanged));
     let started = own().start_in(State::HalfOpen);
@@ -792,7 +794,7 @@ fn a_value_to_restore_is_refused_by_a_breaker_in_use() {
     );
 }
 
-/// Fails when: what the settings said is saved as if somebody had said it by hand.
+/// Fails when: the state from the settings is saved as if it were a manual command.
 #[cfg(feature = "serde")]
 #[test]
 fn a_breaker_is_switched_on_again_by_a_restart() {
@@ -813,7 +815,7 @@ fn a_breaker_is_switched_on_again_by_a_restart() {
         let restored = off(payments()).restore(tripped.save()).build().unwrap();
         assert_eq!(restored.state(), state);
     }
-    // What was said by hand stays.
+    // A state set by hand stays.
     let breaker = payments().build().unwrap();
     breaker.disable();
     let restored = payments().restore(breaker.save()).build().unwrap();
@@ -869,7 +871,7 @@ fn under_load_the_last_of_many_switches_holds() {
             }
             stop.store(true, Ordering::Relaxed);
         });
-        // Which of them was the last, the settings tell.
+        // The settings show which of them was the last.
         let is_off = breaker.reconfigure(payments().enabled(false)) == Ok(Reconfigured::Unchanged);
         if is_off {
             assert_eq!(breaker.state(), State::Disabled);
@@ -879,7 +881,7 @@ fn under_load_the_last_of_many_switches_holds() {
     }
 }
 
-/// Each of the two settings says the same of the state.
+/// Both settings lead to the same states.
 #[test]
 fn a_breaker_that_one_setting_after_another_has_switched_off_is_switched_on_again() {
     let settings = || CircuitBreaker::builder("switched");

@@ -1,5 +1,5 @@
-//! The adaptive recovery: in traffic against backends that are dead, keep failing in part or come back
-//! slowly, and step by step.
+//! Recovery in traffic, adaptive and in steps. The backends are dead, keep failing in part, or come
+//! back slowly.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -21,8 +21,8 @@ fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / f64::from(count)
 }
 
-/// Runs of an outage of 30 to 90 s: seconds from its end until the breaker was closed, and the share of
-/// the outage's traffic that went to the dead backend.
+/// Runs outages of 30 to 90 s. Returns the seconds from each outage's end until the breaker was
+/// closed, and the share of the outage's traffic that reached the dead backend.
 fn outages(rate: f64, runs: u32) -> (Vec<f64>, Vec<f64>) {
     (0..runs)
         .map(|seed| {
@@ -86,7 +86,7 @@ fn a_backend_whose_capacity_comes_back_slowly_is_followed_and_not_killed() {
     }
 }
 
-/// A breaker that has seen a hundred calls, one each `spacing`, and has tripped.
+/// A breaker that has seen a hundred calls, one per `spacing`, and has tripped.
 fn tripped(
     spacing: Duration,
     settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
@@ -118,7 +118,7 @@ fn next_let_through<'a>(
     panic!("no call is let through: {breaker:?}");
 }
 
-/// The same, after a probe has succeeded.
+/// Like [`tripped`], after a probe has succeeded.
 fn ramping(
     spacing: Duration,
     settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
@@ -346,7 +346,7 @@ fn a_rounds_length_follows_that_of_the_probe() {
     assert!((600 * MILLI..650 * MILLI).contains(&took), "{took:?}");
 }
 
-/// When the first probe goes of a breaker with this name.
+/// When a breaker with this name admits its first probe.
 fn first_probe(name: &str) -> Duration {
     let (clock, _hand) = Clock::mock();
     let builder = CircuitBreaker::builder(name.to_owned()).clock(clock);
@@ -372,7 +372,7 @@ fn breakers_with_different_names_do_not_probe_in_step() {
 
 type Set = fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder;
 
-/// The error with which the builder refuses settings.
+/// The builder's error for invalid settings.
 fn refused(builder: CircuitBreakerBuilder) -> String {
     builder.build().unwrap_err().to_string()
 }
@@ -457,7 +457,7 @@ fn settings_of_one_recovery_that_contradict_each_other_are_refused_in_any_order(
     );
 }
 
-/// Settings that go together are accepted in any order.
+/// Settings that are valid together are accepted in any order.
 #[test]
 fn settings_of_the_recovery_that_go_together_hold_in_any_order() {
     let builder = || CircuitBreaker::builder("settings").clock(Clock::mock().0);
@@ -469,7 +469,7 @@ fn settings_of_the_recovery_that_go_together_hold_in_any_order() {
         builder().recovery(Recovery::probes(2).open_for(SECOND)),
         builder().backoff(backoff).probes(2),
         builder().recovery(Recovery::probes(2).backoff(backoff)),
-        // The same setting twice: the last one counts.
+        // If a setting is given twice, the last one counts.
         builder().open_for(9 * SECOND).open_for(SECOND).probes(2),
         builder()
             .recovery(Recovery::adaptive())

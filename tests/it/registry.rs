@@ -1,4 +1,4 @@
-//! What a registry does for those who use it.
+//! What a registry does for its users.
 #![cfg(feature = "registry")]
 
 use std::sync::Barrier;
@@ -43,7 +43,7 @@ fn keys(registry: &Registry<u32>) -> Vec<u32> {
     keys
 }
 
-/// Makes as many others as there can be.
+/// Makes as many other breakers as the registry can hold.
 fn flood(registry: &Registry<u32>) {
     for key in 1_000..1_100 {
         registry.get_or_create(&key);
@@ -107,7 +107,7 @@ fn threads_that_use_a_key_for_the_first_time_at_once_share_one_breaker() {
         let failures = registry.get(&key).unwrap().snapshot().failures();
         assert_eq!(failures, u64::from(THREADS));
     }
-    // All of them have something to lose, and are closed.
+    // All of them would lose something, and are closed.
     assert!(registry.len() <= 2 * 3 + 16 + 1, "{}", registry.len());
 }
 
@@ -156,7 +156,7 @@ fn what_has_not_been_used_goes_before_what_has() {
     for key in 0..5 {
         registry.get_or_create(&key);
     }
-    // Each of those that are left has had its second chance.
+    // Each remaining breaker has used its second chance.
     assert_eq!(keys(&registry), [1, 2, 3, 4]);
     registry.get_or_create(&1);
     registry.get(&3);
@@ -176,7 +176,7 @@ fn if_all_have_been_used_one_goes_nevertheless() {
     }
 }
 
-/// What must not be dropped, and how it comes to that.
+/// Checks that a breaker prepared in this way is never dropped.
 fn is_kept(what: &str, prepare: impl Fn(&CircuitBreaker, &MockClock)) {
     let (registry, hand) = registry(3);
     prepare(&registry.get_or_create(&7), &hand);
@@ -214,7 +214,8 @@ fn a_breaker_that_is_needed_is_not_dropped() {
     });
 }
 
-/// Breakers that once had something to lose and may be dropped now, and how each comes to that.
+/// Checks that a breaker prepared in this way may be dropped, although it once had something to
+/// lose.
 fn goes(what: &str, prepare: impl Fn(&CircuitBreaker, &MockClock)) {
     let (registry, hand) = registry(3);
     prepare(&registry.get_or_create(&7), &hand);
@@ -378,7 +379,7 @@ fn retain_removes_whatever_it_is_told_to_and_is_no_use() {
     assert_eq!(held.state(), State::ForcedOpen);
     assert_eq!(registry.get_or_create(&1).state(), State::Closed);
     registry.get_or_create(&3);
-    // Each of those that are left has had its second chance.
+    // Each remaining breaker has used its second chance.
     let before = keys(&registry);
     registry.retain(|_, _| true);
     registry.get_or_create(&before[1]);
@@ -391,7 +392,7 @@ fn retain_removes_whatever_it_is_told_to_and_is_no_use() {
     assert!(registry.is_empty());
 }
 
-/// A handle that was cloned in `retain` keeps the breaker.
+/// A handle that is cloned in `retain` keeps the breaker.
 #[test]
 fn what_is_cloned_in_retain_is_the_breaker_of_its_key() {
     let (registry, _hand) = registry(3);
@@ -610,13 +611,13 @@ fn a_failure_that_is_recorded_while_the_breaker_is_evicted_is_not_lost() {
     let registry = Registry::<u32>::builder(never_trips()).capacity(1);
     let registry = registry.build().unwrap();
     let start = Barrier::new(2);
-    // Judged at the end, since who panics would leave the other one waiting.
+    // The assertion comes at the end, because a panic here would leave the other thread waiting.
     let mut lost = Vec::new();
     thread::scope(|scope| {
         scope.spawn(|| {
             for round in 0..ROUNDS {
                 start.wait();
-                // Each makes room, and the key of this round has not been used for longest.
+                // Each lookup makes room, and this round's key is the least recently used one.
                 for other in 0..3 {
                     registry.get_or_create(&(1_000_000 + 3 * round + other));
                 }

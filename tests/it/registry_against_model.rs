@@ -1,4 +1,5 @@
-//! Driven by one thread, a registry holds what a plain model holds: the same keys, with the same breakers.
+//! Driven by one thread, a registry equals a plain model: it has the same keys with the same
+//! breakers.
 #![cfg(feature = "registry")]
 
 use std::collections::{HashMap, VecDeque};
@@ -12,7 +13,7 @@ use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::Window;
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, State, TripPolicy};
 
-/// Half a second more than a whole number, so that no moment of a test is the very end of it.
+/// Half a second more than a whole number, so no time of a test is exactly the end of it.
 const IDLE_AFTER: Duration = Duration::from_millis(30_500);
 
 const OPEN_FOR: Duration = Duration::from_secs(5);
@@ -31,10 +32,10 @@ enum Step {
     ForceOpen(u8),
     Trip(u8),
     Reset(u8),
-    /// Keeps the keys that leave another remainder than this, divided by four.
+    /// Keeps the keys whose remainder modulo four isn't this one.
     Retain(u8),
     Advance(u64),
-    /// Another template, with so many failures in a row.
+    /// Another template, which trips on this many failures in a row.
     Reconfigure(u32),
 }
 
@@ -62,7 +63,7 @@ struct Place {
     was_used: bool,
 }
 
-/// How much would be lost with a breaker, from the least to the most.
+/// How much would be lost with a breaker, in increasing order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Idle,
@@ -88,22 +89,22 @@ fn rank(snapshot: &Snapshot, was_used: bool) -> Rank {
     }
 }
 
-/// The registry that should be there. It is told what each breaker counts; `against_model.rs`
-/// models that.
+/// The expected registry. The test passes it each breaker's counts, which `against_model.rs`
+/// models.
 struct Model {
     capacity: usize,
     made: u64,
     places: HashMap<u8, Place>,
     queue: VecDeque<(u8, u64)>,
-    /// By the number of the breaker.
+    /// The numbers of the breakers that are held.
     held: Vec<u64>,
 }
 
-/// By the number of the breaker.
+/// Snapshots by the number of the breaker.
 type Snapshots = HashMap<u64, Snapshot>;
 
 impl Model {
-    /// A lookup, which makes room if it has to make a breaker.
+    /// Looks a key up. If it must make a breaker, it makes room first.
     fn of(&mut self, key: u8, snapshots: &Snapshots) -> u64 {
         if let Some(place) = self.places.get_mut(&key) {
             place.was_used = true;
@@ -171,7 +172,7 @@ impl Model {
     }
 }
 
-/// Trips on so many failures in a row.
+/// A template that trips on this many failures in a row.
 fn template(limit: u32) -> CircuitBreakerBuilder {
     CircuitBreaker::builder("model")
         .window(Window::time(Duration::from_secs(10), 10))
@@ -221,7 +222,7 @@ impl Pair {
     }
 
     fn of(&mut self, key: u8) -> CircuitBreaker {
-        // It takes long, and is wanted only where room is to be made.
+        // The snapshots are slow, and are needed only where room is made.
         let snapshots = if self.model.places.contains_key(&key) {
             HashMap::new()
         } else {

@@ -1,4 +1,4 @@
-//! Another template for a registry whose breakers are in use.
+//! A new template for a registry whose breakers are in use.
 #![cfg(feature = "registry")]
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -15,7 +15,7 @@ use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State,
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Trips on so many failures in a row.
+/// A template that trips on this many failures in a row.
 fn template(failures: u32) -> CircuitBreakerBuilder {
     CircuitBreaker::builder("search")
         .trip_when(TripPolicy::consecutive_failures(failures))
@@ -50,7 +50,7 @@ fn breakers_that_are_there_and_those_to_come_have_the_new_settings() {
     }
     assert_eq!(held.state(), State::Open, "it is the same breaker");
     assert_eq!(tenants.len(), 2);
-    // What has failed often enough for it, trips at once.
+    // A breaker with enough failures for the new template trips at once.
     fail(&tenants, 3, 2);
     tenants.reconfigure(template(2)).unwrap();
     assert_eq!(tenants.get_or_create(&3).state(), State::Open);
@@ -221,7 +221,7 @@ fn who_may_be_dropped_is_as_before() {
     assert!(tenants.get(&3).is_some(), "somebody has it");
     assert!(tenants.get(&2).is_none(), "nobody needs it");
     drop(held);
-    // A failure that the window no longer holds keeps nothing.
+    // A failure that has left the window keeps no breaker.
     let empty = template(5).window(Window::count(50));
     tenants.reconfigure(empty).unwrap();
     for key in 200..300 {
@@ -230,7 +230,8 @@ fn who_may_be_dropped_is_as_before() {
     assert!(tenants.get(&1).is_none() && tenants.len() <= 3);
 }
 
-/// Threads use keys for the first time while templates come, and all breakers end as the last one says.
+/// Threads use keys for the first time while templates come. In the end, all breakers follow the
+/// last one.
 #[test]
 fn however_they_race_no_breaker_is_left_behind() {
     const KEYS: u32 = 300;
@@ -314,7 +315,7 @@ fn no_call_is_lost_while_templates_come() {
     assert_eq!(counted, u64::from(3 * CALLS));
 }
 
-/// Makes as many others as there can be, and says whether the first is still there.
+/// Makes as many other breakers as the registry can hold. Returns whether the first is still there.
 fn is_kept_through_a_flood(tenants: &Registry<u32>) -> bool {
     for key in 1_000..1_100 {
         tenants.get_or_create(&key);
@@ -332,7 +333,7 @@ fn a_breaker_with_settings_of_its_own_is_kept_until_all_have_the_same() {
     assert_eq!(tenants.get_or_create(&1).state(), State::Open);
     tenants.get_or_create(&1).reset();
     assert!(is_kept_through_a_flood(&tenants));
-    // With another template, and with one that says what this breaker has already.
+    // With another template, and with one whose settings this breaker has already.
     for failures in [4, 2] {
         let tenants = limited().build().unwrap();
         tenants.get_or_create(&1).reconfigure(template(2)).unwrap();
@@ -340,7 +341,7 @@ fn a_breaker_with_settings_of_its_own_is_kept_until_all_have_the_same() {
         assert!(!is_kept_through_a_flood(&tenants), "{failures}");
         assert!(tenants.len() <= 3);
     }
-    // The template's settings are not its own, whoever says them.
+    // Settings equal to the template's don't count as the breaker's own.
     let tenants = limited().build().unwrap();
     tenants.get_or_create(&1).reconfigure(template(5)).unwrap();
     assert!(!is_kept_through_a_flood(&tenants));
@@ -357,7 +358,8 @@ fn a_template_that_says_what_a_breaker_has_already_changes_nothing_of_it() {
     let breaker = tenants.get_or_create(&1);
     breaker.reconfigure(rate()).unwrap();
     fail(&tenants, 1, 3);
-    // The window is full enough now, but no success trips, and neither does what is no news.
+    // The window is full enough now. But no success trips, and neither does a template that changes
+    // nothing.
     breaker.try_acquire().unwrap().success();
     tenants.reconfigure(rate()).unwrap();
     assert_eq!(breaker.state(), State::Closed);
@@ -389,7 +391,7 @@ fn a_template_that_is_switched_off_switches_all_breakers_off_and_on_again() {
     }
 }
 
-/// Fails when: a breaker that is off keeps its place, though it counts nothing.
+/// Fails when: a breaker that is off keeps its place, although it counts nothing.
 #[test]
 fn breakers_that_the_template_switches_off_are_dropped_as_closed_ones_are() {
     let off = template(2).enabled(false);

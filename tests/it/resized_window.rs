@@ -26,18 +26,18 @@ fn succeed(breaker: &CircuitBreaker) {
     let _ = breaker.call(|| Ok::<_, &str>(()));
 }
 
-/// How many calls have failed and succeeded that the window holds.
+/// The numbers of failed and of successful calls in the window.
 fn counts(breaker: &CircuitBreaker) -> (u64, u64) {
     let snapshot = breaker.snapshot();
     (snapshot.failures(), snapshot.successes())
 }
 
-/// A nanosecond less than so many seconds.
+/// One nanosecond less than this many seconds.
 fn almost(seconds: u64) -> Duration {
     Duration::from_nanos(seconds * 1_000_000_000 - 1)
 }
 
-/// Settings that trip at none of the calls that the tests of resized windows make.
+/// Settings that none of the resized-window tests' calls trips.
 fn patient(window: impl Into<Window>) -> CircuitBreakerBuilder {
     let policy = TripPolicy::consecutive_failures(1_000);
     payments().window(window).trip_when(policy)
@@ -83,7 +83,7 @@ fn a_shorter_time_window_keeps_what_is_young_enough_and_a_longer_one_all() {
     assert_eq!(counts(&breaker), (0, 1));
 }
 
-/// It is known of a call in which bucket of the former window it was, and no more.
+/// Of a call, only its bucket in the former window is known.
 #[test]
 fn a_call_leaves_a_resized_window_no_later_than_by_its_age_and_hardly_earlier() {
     const CALLS: u64 = 20;
@@ -425,7 +425,7 @@ fn what_a_resized_window_holds_is_judged_at_once() {
     (0..10).for_each(|_| succeed(&breaker));
     hand.advance(45 * SECOND);
     (0..4).for_each(|_| fail(&breaker));
-    // Too few calls to judge by.
+    // There are too few calls for a verdict.
     let came = breaker.reconfigure(settings(30, 5));
     assert_eq!(came, Ok(Reconfigured::WindowResized));
     assert_eq!(breaker.state(), State::Closed);
@@ -448,8 +448,8 @@ fn what_a_resized_window_holds_is_judged_at_once() {
     );
 }
 
-/// Fails when: the traffic isn't looked at while the window holds calls that are older than its
-/// generation, or these seem to have come since then.
+/// Fails when: the traffic isn't measured while the window holds calls older than its generation;
+/// these calls seem to have come since then.
 #[test]
 fn a_failure_after_a_resize_is_as_little_evidence_as_one_before() {
     let settings = |length: u32| {
@@ -531,7 +531,7 @@ fn under_load_no_call_is_counted_twice_in_a_window_that_is_resized() {
     let long = [(300, 30), (600, 10)];
     let long = long.map(|(length, buckets)| Window::time(length * SECOND, buckets));
     let large = [1_000, 2_000].map(|calls| Window::count(calls).into());
-    // So many calls of each thread that the windows hold all.
+    // Each thread makes so few calls that the windows hold all of them.
     for (windows, most) in [(long, 100_000), (large, 500)] {
         let settings = |turn: usize| {
             let policy = TripPolicy::failure_rate(0.9).min_calls(100);
@@ -563,7 +563,7 @@ fn under_load_no_call_is_counted_twice_in_a_window_that_is_resized() {
         });
         let held = counts(&breaker);
         assert!(held.0 + held.1 <= made.load(Ordering::Relaxed), "{held:?}");
-        // Nobody calls now.
+        // No thread makes calls now.
         for turn in 1..=4 {
             breaker.reconfigure(settings(turn)).unwrap();
             assert_eq!(counts(&breaker), held);

@@ -1,4 +1,4 @@
-//! The dependency's own wish when to be asked again.
+//! The `Retry-After` of a dependency.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn come_back(breaker: &CircuitBreaker, outcome: Outcome, wish: Duration) {
     permit.record(Report::from(outcome).retry_after(wish));
 }
 
-/// For how many seconds it is open from now on, to the next one down.
+/// How many seconds the breaker stays open from now on, rounded down.
 fn open_for<C>(breaker: &CircuitBreaker<C>) -> Option<u64> {
     let left = breaker.snapshot().remaining_open();
     left.map(|left| left.as_secs())
@@ -53,7 +53,7 @@ fn a_wish_of_a_call_that_opens_nothing_lengthens_the_next_open_time() {
     assert_eq!(open_for(&breaker), Some(40));
 }
 
-/// As a file has them, which knows nothing of the classifier.
+/// Settings from a file, without the classifier.
 #[test]
 fn wishes_are_heeded_after_settings_that_say_nothing_of_them() {
     let (clock, _hand) = Clock::mock();
@@ -199,7 +199,7 @@ fn a_wish_does_not_grow_a_backoff() {
     assert_eq!(open_for(&breaker), Some(2));
 }
 
-/// A quota of one user says nothing about the dependency.
+/// A user's quota says nothing about the dependency.
 #[test]
 fn only_an_outcome_that_counts_against_the_dependency_lengthens_the_open_time() {
     for (outcome, open) in [
@@ -244,7 +244,8 @@ fn a_probe_that_succeeds_or_is_ignored_lengthens_no_open_time() {
     }
 }
 
-/// Metrics-only measures what would be, so it notes it; disabled, nothing is recorded.
+/// Metrics-only measures what would happen, so it notes a `Retry-After`. A disabled breaker records
+/// nothing.
 #[test]
 fn a_disabled_breaker_notes_no_retry_after_and_one_that_measures_does() {
     for (state, open) in [(State::Disabled, 5), (State::MetricsOnly, 60)] {
@@ -256,7 +257,7 @@ fn a_disabled_breaker_notes_no_retry_after_and_one_that_measures_does() {
     }
 }
 
-/// Counts how often it is asked.
+/// Counts how many times it is asked.
 struct Asked<'a>(&'a std::cell::Cell<u32>);
 
 impl Classify<Outcome, ()> for Asked<'_> {
@@ -286,7 +287,7 @@ fn a_classifier_is_asked_for_it_only_after_an_outcome_that_counts_against_the_de
     assert_eq!((asked.get(), open_for(&breaker)), (1, Some(300)));
 }
 
-/// An HTTP status and what its header says.
+/// An HTTP status, and the `Retry-After` of the header.
 type Answer = (u16, Option<Duration>);
 
 #[test]
@@ -308,7 +309,7 @@ fn a_call_is_asked_by_the_classifier_and_its_result_stays_what_it_is() {
     assert_eq!(left.map(|left| left.as_secs()), Some(120));
 }
 
-/// A classifier with a name.
+/// A classifier with a type of its own.
 #[derive(Clone, Copy)]
 struct ByStatus;
 

@@ -1,5 +1,6 @@
-//! A retry budget does what a plain sequential model does, and whatever the threads do, there are no more
-//! retries than were paid for.
+//! A retry budget equals a plain sequential model. With any number of threads, it never gives more
+//! retries than were deposited.
+#![cfg(feature = "retry")]
 
 use std::sync::Barrier;
 use std::thread;
@@ -31,7 +32,7 @@ fn budget(
     settings(RetryBudget::builder(breaker)).build().unwrap()
 }
 
-/// How many retries it gives before it refuses one.
+/// The number of retries that it gives before it refuses one.
 fn drained(budget: &RetryBudget) -> u32 {
     let mut given = 0;
     while budget.try_withdraw().is_ok() {
@@ -99,7 +100,7 @@ fn the_floor_comes_in_tenths_of_a_second() {
     let (breaker, hand) = breaker();
     let budget = RetryBudget::new(&breaker);
     drained(&budget);
-    // Asked again and again, a small floor is not rounded away.
+    // With repeated requests, a small floor isn't rounded away.
     let given = (0..1_000).filter(|_| {
         hand.advance(10 * MILLI);
         budget.try_withdraw().is_ok()
@@ -259,8 +260,8 @@ fn a_setting_that_makes_no_sense_is_refused() {
     );
 }
 
-/// A client that tries each call three times, and a dependency of which a part fails: how many attempts
-/// there are for each call, in thousandths.
+/// A client that tries each call up to three times, and a dependency that fails in part. Returns
+/// the attempts per call, in thousandths.
 fn attempts_a_thousand_calls(fails: impl Fn(u32) -> bool, budget: &RetryBudget) -> u32 {
     let mut attempts = 0;
     for _ in 0..10_000 {
@@ -327,12 +328,12 @@ fn of_retries_that_many_threads_ask_for_no_more_are_given_than_were_paid_for() {
             .map(|thread| thread.join().unwrap())
             .sum()
     });
-    // All that was paid in is given out, and not a retry more.
+    // All deposits are given out, and not one retry more.
     let paid = THREADS * CALLS / 4 + 20;
     assert_eq!(given + drained(&budget), paid);
 }
 
-/// What may happen to a budget.
+/// The events of a budget.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Deposits(u16),
@@ -360,14 +361,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..200)
 }
 
-/// The plain model: thousandths of a token, and a floor that is added whenever the clock enters a tenth of a
-/// second in which the breaker lets all calls through.
+/// The plain model: thousandths of a token and a floor. The floor is added whenever the clock
+/// enters a tenth of a second while the breaker lets all calls through.
 struct Model {
     share: u64,
     floor: u64,
     full: u64,
     saved: u64,
-    /// What the floor has brought since somebody asked last.
+    /// The floor's tokens since the last request.
     coming: u64,
     lets_through: bool,
     now: Duration,
@@ -400,7 +401,7 @@ impl Model {
         true
     }
 
-    /// What has come in a generation and wasn't asked for goes with it.
+    /// The floor's unused tokens of a generation end with it.
     fn enters(&mut self, lets_through: bool) {
         self.lets_through = lets_through;
         self.coming = 0;

@@ -1,4 +1,4 @@
-//! Counts beyond the range in which they are exact, by many threads at once.
+//! Counts beyond their exact range, by many threads at once.
 
 use std::sync::Barrier;
 use std::thread;
@@ -9,10 +9,10 @@ use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, TripPolicy};
 
-/// Calls of a bin of the histogram: 1 ms.
+/// The duration of the calls, all in one bin of the histogram.
 const TOOK: Duration = Duration::from_millis(1);
 
-/// The count of failed calls that several threads have made at once.
+/// The counts of failed calls that several threads have made at once.
 struct Counted {
     failures: u64,
     slow: u64,
@@ -71,7 +71,7 @@ fn up_to_511_calls_in_a_bin_are_counted_exactly_by_many_threads() {
     }
 }
 
-/// The mean of many runs is measured where it is quick, beside the words (`src/window`).
+/// The mean of many runs is tested where it is fast, next to the words (`src/window`).
 #[test]
 fn beyond_that_two_threads_lose_no_more_than_a_thousandth() {
     const CALLS: u64 = 400_000;

@@ -1,5 +1,5 @@
-//! What is saved of a breaker, and what becomes of it. That a restored breaker goes on as if it had not been
-//! called meanwhile is shown by `tests/it/against_model.rs`.
+//! The saved state of a breaker, and its restoration. `tests/it/against_model.rs` shows that a
+//! restored breaker continues as if it had only not been called meanwhile.
 #![cfg(feature = "serde")]
 
 use std::time::{Duration, SystemTime};
@@ -27,7 +27,7 @@ fn calls(breaker: &CircuitBreaker, outcome: Outcome, calls: u32) {
     }
 }
 
-/// The clock of a process that comes later: it begins at zero while the system's goes on.
+/// The clock of a later process: it begins at zero while the system's clock continues.
 fn next_process(hand: &MockClock, clock: &Clock, away: Duration) -> Clock {
     let (next, next_hand) = Clock::mock();
     let _ = hand;
@@ -43,14 +43,14 @@ fn json(saved: &SavedState) -> Value {
     serde_json::to_value(saved).unwrap()
 }
 
-/// The value with a part replaced, and the sum that goes with it.
+/// The value with one part replaced, and a matching checksum.
 fn forged(saved: &SavedState, path: &str, part: Value) -> SavedState {
     let mut value = json(saved);
     *value.pointer_mut(path).unwrap() = part;
     let forged: SavedState = serde_json::from_value(value.clone()).unwrap();
     let (clock, _hand) = Clock::mock();
     let error = refused(payments(&clock), forged).to_string();
-    // The error tells which sum it should have had.
+    // The error shows the expected checksum.
     let sum = error.split('"').nth(3).unwrap().to_owned();
     value["checksum"] = sum.into();
     serde_json::from_value(value).unwrap()
@@ -124,7 +124,7 @@ fn it_says_of_whom_it_is_in_which_state_and_of_when() {
     assert_eq!(saved.saved_at(), then + Duration::from_nanos(1 << 20));
 }
 
-/// Fails when: the open time begins anew, or the time between isn't counted.
+/// Fails when: the open time starts again, or the time between the processes isn't counted.
 #[test]
 fn an_open_breaker_stays_open_for_what_is_left() {
     let (clock, hand) = Clock::mock();
@@ -177,7 +177,7 @@ fn states_entered_by_hand_stay() {
     }
 }
 
-/// Fails when: a breaker that its settings switch off shows the calls of the process before.
+/// Fails when: a breaker that its settings switch off shows the calls of the previous process.
 #[test]
 fn a_breaker_that_its_settings_switch_off_is_restored_with_an_empty_window() {
     for outcome in [Outcome::Success, Outcome::Failure] {
@@ -192,7 +192,7 @@ fn a_breaker_that_its_settings_switch_off_is_restored_with_an_empty_window() {
     }
 }
 
-/// Fails when: a probe that has gone with the process keeps its place.
+/// Fails when: a probe that ended with its process keeps its place.
 #[test]
 fn a_half_open_breaker_has_all_places_free() {
     let (clock, _hand) = Clock::mock();
@@ -205,11 +205,11 @@ fn a_half_open_breaker_has_all_places_free() {
     assert_eq!(restored.state(), State::Closed);
 }
 
-/// Fails when: counts are put into the present bucket, or leave the window late.
+/// Fails when: counts go into the current bucket, or leave the window late.
 #[test]
 fn calls_leave_a_time_window_when_they_are_too_old_on_a_clock_that_began_at_zero() {
     let (clock, hand) = Clock::mock();
-    // In the middle of a bucket of six seconds.
+    // The clock is in the middle of a bucket of six seconds.
     hand.advance(99 * SECOND);
     let breaker = payments(&clock).build().unwrap();
     calls(&breaker, Outcome::Failure, 2);
@@ -224,8 +224,8 @@ fn calls_leave_a_time_window_when_they_are_too_old_on_a_clock_that_began_at_zero
         (snapshot.successes(), snapshot.failures())
     };
     assert_eq!(counts(), (6, 2));
-    // The failures are 25 s old, and leave between 54 s less a bucket, which the two clocks may
-    // lose, and 60 s.
+    // The failures are 25 s old. They leave at an age between 60 s and 54 s less a bucket, which
+    // the two clocks may lose.
     next_hand.advance(22 * SECOND);
     assert_eq!(counts(), (6, 2));
     next_hand.advance(13 * SECOND);
@@ -279,7 +279,7 @@ fn calls_leave_a_count_window_by_their_age_on_a_clock_that_began_at_zero() {
     assert_eq!(counts(), (0, 0));
 }
 
-/// A deploy that changes the settings is the usual one.
+/// A deployment usually changes the settings.
 #[test]
 fn under_other_settings_what_makes_sense_is_kept() {
     let (clock, hand) = Clock::mock();
@@ -298,7 +298,8 @@ fn under_other_settings_what_makes_sense_is_kept() {
         ),
         ("open time", payments(&clock).open_for(MINUTE), 8, 3),
         ("shards", payments(&clock).shards(4), 8, 3),
-        // A run is as long as the window holds it; without an age limit the window keeps it.
+        // A run ends with the calls that the window drops. Without an age limit, the window keeps
+        // it.
         ("length", payments(&clock).window(half), 0, 0),
         ("kind", payments(&clock).window(Window::count(100)), 0, 3),
         (
@@ -321,7 +322,7 @@ fn under_other_settings_what_makes_sense_is_kept() {
     }
 }
 
-/// The share that usually fails, as the breaker says when it trips.
+/// The usual failure rate, as the breaker reports it in a trip.
 fn usual(builder: CircuitBreakerBuilder) -> f64 {
     let (sender, told) = std::sync::mpsc::channel();
     let breaker = builder
@@ -346,7 +347,7 @@ fn what_is_learnt_of_the_dependency_is_kept_whatever_is_tolerated() {
         payments(&clock).window(window).trip_when(policy)
     };
     let breaker = adaptive(0.0).build().unwrap();
-    // One call in ten fails, for a while.
+    // One call in ten fails for a while.
     for _ in 0..2_000 {
         calls(&breaker, Outcome::Failure, 1);
         calls(&breaker, Outcome::Success, 9);
@@ -365,7 +366,7 @@ fn what_is_learnt_of_the_dependency_is_kept_whatever_is_tolerated() {
     );
 }
 
-/// Fails when: calls that were weighed against something else that was tolerated are weighed.
+/// Fails when: calls are weighed that were weighed against another tolerated rate before.
 #[test]
 fn the_calls_that_are_being_weighed_are_kept_if_as_much_is_tolerated() {
     let (clock, _hand) = Clock::mock();
@@ -386,7 +387,7 @@ fn the_calls_that_are_being_weighed_are_kept_if_as_much_is_tolerated() {
         more(adaptive(0.25).restore(saved.clone()).build().unwrap()),
         enough - 5
     );
-    // One more, since there is more traffic with them.
+    // At least one more, because their traffic was higher.
     let enough = more(adaptive(0.4).build().unwrap());
     assert!(more(adaptive(0.4).restore(saved).build().unwrap()) >= enough);
 }
@@ -401,7 +402,7 @@ fn open_times_go_on_growing_and_wishes_of_the_dependency_are_heeded() {
         calls(&breaker, Outcome::Trip, 1);
         hand.advance(20 * SECOND);
     }
-    // It is open, and its time is over.
+    // The breaker is open, and its open time is over.
     let restored = builder().restore(breaker.save()).build().unwrap();
     calls(&restored, Outcome::Trip, 1);
     let left = restored.snapshot().remaining_open().unwrap();
@@ -420,7 +421,7 @@ fn open_times_go_on_growing_and_wishes_of_the_dependency_are_heeded() {
     assert!(left >= 40 * SECOND && left < 41 * SECOND, "{left:?}");
 }
 
-/// Fails when: a long outage begins anew with the process, and is probed as often as a fresh one.
+/// Fails when: a long outage starts again with the process, and is probed as often as a fresh one.
 #[test]
 fn the_age_of_an_outage_is_kept() {
     let (clock, hand) = Clock::mock();
@@ -430,7 +431,7 @@ fn the_age_of_an_outage_is_kept() {
     hand.advance(400 * SECOND);
     let next = next_process(&hand, &clock, SECOND);
     let restored = builder(&next).restore(breaker.save()).build().unwrap();
-    // A probe that fails.
+    // A probe fails.
     calls(&restored, Outcome::Failure, 1);
     let left = restored.snapshot().remaining_open().unwrap();
     assert!(
@@ -617,7 +618,7 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// A breaker with something of everything.
+/// A breaker whose saved state has a value in every part.
 fn full(clock: &Clock, hand: &MockClock) -> CircuitBreaker {
     let breaker = payments(clock)
         .trip_when(TripPolicy::adaptive().slower_than(SECOND))
@@ -636,7 +637,7 @@ fn full(clock: &Clock, hand: &MockClock) -> CircuitBreaker {
     breaker
 }
 
-/// Fails when: a field isn't summed.
+/// Fails when: the checksum leaves out a field.
 #[test]
 fn a_value_in_which_anything_has_changed_is_refused() {
     let (clock, hand) = Clock::mock();
@@ -694,7 +695,7 @@ fn the_error_of_a_value_that_has_changed_says_so() {
     );
 }
 
-/// The errors of values that have the right sum, with a part that no breaker can have saved.
+/// Checks the errors of values with a valid checksum and a part that no breaker can have saved.
 fn assert_damaged(saved: &SavedState, parts: &[(&str, Value, &str)]) {
     let (clock, hand) = Clock::mock();
     hand.set_system_time(saved.saved_at());
@@ -707,7 +708,7 @@ fn assert_damaged(saved: &SavedState, parts: &[(&str, Value, &str)]) {
     }
 }
 
-/// Fails when: a number isn't checked, or the checksum is the only guard.
+/// Fails when: a number isn't checked, so only the checksum protects it.
 #[test]
 fn counts_that_no_time_window_can_have_are_refused() {
     let (clock, hand) = Clock::mock();
@@ -854,7 +855,7 @@ fn what_no_breaker_can_have_known_is_refused() {
 fn numbers_that_cannot_go_together_are_refused() {
     let (clock, hand) = Clock::mock();
     let parts = [
-        // More came right after another, or began an excursion, than failed.
+        // More failures came right after another, or began an excursion, than there were failures.
         (
             "evidence/usual/learnt",
             json!([5, 0, 64, 0, 0]),
@@ -870,8 +871,8 @@ fn numbers_that_cannot_go_together_are_refused() {
             json!([100, 64, 32, 32, 37]),
             "evidence.usual.learnt: [100, 64, 32, 32, 37] is not counts that go together",
         ),
-        // As many pairs as failures; a run longer than all failures; a success that ended none; no
-        // success between two runs.
+        // As many pairs as failures; a run longer than all failures; a success that ended no run;
+        // no success between two runs.
         (
             "evidence/excursion",
             json!([3, 3, 3, 0, 3, 3]),
@@ -953,7 +954,7 @@ fn an_open_time_of_more_years_than_there_are_is_refused() {
     let (clock, _hand) = Clock::mock();
     let breaker = payments(&clock).build().unwrap();
     breaker.trip(Duration::MAX);
-    // As long as the breaker itself would have stayed open.
+    // The open time is as long as the breaker itself would have chosen.
     assert!(payments(&clock).restore(breaker.save()).build().is_ok());
     let saved = forged(&breaker.save(), "/core/left_open", json!(i64::MAX));
     assert_eq!(
@@ -963,7 +964,7 @@ fn an_open_time_of_more_years_than_there_are_is_refused() {
     );
 }
 
-/// By the clocks that ship.
+/// With the clocks that ship.
 #[test]
 fn a_breaker_is_restored_within_the_process_by_its_own_clocks() {
     let before = CircuitBreaker::new("payments");
@@ -989,7 +990,7 @@ fn a_breaker_is_restored_within_the_process_by_its_own_clocks() {
     );
 }
 
-/// Fails when: what the breaker was built with is saved.
+/// Fails when: the breaker's build settings are saved.
 #[test]
 fn a_breaker_that_was_reconfigured_saves_what_it_counts_at_present() {
     let (clock, _hand) = Clock::mock();
@@ -1007,7 +1008,7 @@ fn a_breaker_that_was_reconfigured_saves_what_it_counts_at_present() {
     let snapshot = restored.snapshot();
     assert_eq!((snapshot.successes(), snapshot.failures()), (2, 1));
     assert_eq!(snapshot.generation(), breaker.snapshot().generation());
-    // And a restored one can be reconfigured.
+    // A restored breaker can be reconfigured, too.
     restored.reconfigure(payments(&clock)).unwrap();
     calls(&restored, Outcome::Failure, 1);
     assert_eq!(restored.snapshot().failures(), 1);
@@ -1029,7 +1030,7 @@ fn breakers_by_key_are_not_restored_from_what_one_has_saved() {
     );
 }
 
-/// A time before the mock clock's own counts too, as after the system's clock was set back.
+/// A time before the mock clock's own is valid, as after the system's clock was set back.
 #[test]
 fn a_mock_clock_shows_the_system_time_that_was_set_and_moves_it_on() {
     let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
@@ -1056,12 +1057,12 @@ fn a_mock_clock_shows_the_system_time_that_was_set_and_moves_it_on() {
 
 // ----------------------------------------------------------------------- numbers that go together
 
-/// In how many failed calls each policy opens a breaker in a total outage, whatever was restored,
-/// if a call comes each 100 ms. The window is 10 s long, or holds 50 calls.
+/// The number of failed calls after which each policy opens in a total outage, after any restored
+/// state. A call comes every 100 ms. The window is 10 s long, or holds 50 calls.
 const TOTAL_OUTAGES: [(&str, u32); 6] = [
     ("consecutive failures", 5),
     ("failure count", 20),
-    // What was counted leaves the window first.
+    // The counted calls leave the window first.
     ("error rate", 110),
     ("error rate of the last calls", 50),
     ("burn rate", 110),
@@ -1092,7 +1093,7 @@ fn failed_calls(breaker: &CircuitBreaker, hand: &MockClock) -> Option<u32> {
     })
 }
 
-/// The value with the sum that goes with it, if it can be read.
+/// The value with a matching checksum, if it can be read.
 fn with_sum(mut value: Value, clock: &Clock) -> Option<SavedState> {
     let saved: SavedState = serde_json::from_value(value.clone()).ok()?;
     let error = payments(clock).restore(saved).build().err()?;
@@ -1105,7 +1106,7 @@ mod total_outage {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// Random numbers, each of which is likely to be in its range.
+    /// Random numbers, each with a high probability of being in its range.
     fn number() -> impl Strategy<Value = u64> {
         prop_oneof![
             4 => 0..=3_u64,
@@ -1126,7 +1127,7 @@ mod total_outage {
             let inside = inside % (1 << 14);
             [failed + inside + others, failed, pairs, starts, inside]
         });
-        // All that the field of pairs can claim.
+        // The most that the field of pairs can claim.
         let worst = (500..=512_u64).prop_map(|failed| [failed, failed, failed, 0, 0]);
         let any = [number(), number(), number(), number(), number()];
         prop_oneof![4 => possible, 1 => worst, 1 => any]
@@ -1157,10 +1158,10 @@ mod total_outage {
             ..ProptestConfig::default()
         })]
 
-        /// Any numbers, with the right sum: what is accepted makes a breaker that trips in a total
-        /// outage.
+        /// Any numbers with a valid checksum: an accepted state gives a breaker that trips in a
+        /// total outage.
         ///
-        /// Fails when: numbers are checked one by one alone; a run of failures ends where its field
+        /// Fails when: numbers are only checked one by one; a run of failures ends where its field
         /// does.
         #[test]
         fn whatever_is_restored_a_total_outage_opens_the_breaker(
@@ -1222,7 +1223,7 @@ mod total_outage {
         }
     }
 
-    /// The strictest setting trips too: a trip on noise in ten years.
+    /// The strictest setting trips, too: one trip on noise in ten years.
     #[test]
     fn the_worst_that_can_be_learnt_is_overcome() {
         let ten_years = Duration::from_secs(10 * 365 * 86_400);
@@ -1246,7 +1247,7 @@ mod total_outage {
             value["core"]["evidence"]["ended"] = json!(0);
             let saved = with_sum(value, &clock).unwrap();
             let breaker = builder().restore(saved).build().unwrap();
-            // All at once, so that the pace isn't taken again.
+            // All failures come at once, so the pace isn't measured again.
             let failed = (1..=2_000).find(|_| {
                 let _ = breaker.call(|| Err::<(), _>("outage"));
                 breaker.state() != State::Closed

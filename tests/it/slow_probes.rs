@@ -1,4 +1,4 @@
-//! Probes, and calls of a ramp, that take longer than `probe_timeout`.
+//! Probes and calls of a ramp that take longer than `probe_timeout`.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tripcurve::{CircuitBreaker, Outcome, Recovery, State};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The order of two events at the same moment: a call begins, and another ends.
+/// The order of two events at the same time: a call begins, and another ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum First {
     Begin,
     End,
 }
 
-/// A dependency behind a breaker that has tripped, called once a second.
+/// A dependency behind a breaker that has tripped. It is called once a second.
 struct Outage {
     breaker: CircuitBreaker,
     hand: MockClock,
@@ -45,7 +45,7 @@ impl Outage {
         }
     }
 
-    /// A second in which a call asks that would take so long and come to `outcome`.
+    /// One second, in which a call asks that would take this long and end with `outcome`.
     fn second(&mut self, first: First, takes: Duration, outcome: Outcome) {
         if first == First::End {
             self.end();
@@ -59,7 +59,7 @@ impl Outage {
     }
 
     /// The time until the breaker is closed, at most an hour, if each call succeeds after the time
-    /// given.
+    /// that `takes` returns.
     fn closes(&mut self, first: First, mut takes: impl FnMut() -> Duration) -> Option<Duration> {
         let begin = self.now;
         while self.now < begin + HOUR {
@@ -92,7 +92,7 @@ fn a_breaker_closes_though_every_call_takes_longer_than_a_probe_may() {
                 let closed = closed.unwrap_or_else(|| {
                     panic!("{recovery:?}: {seconds} s, {first:?} first: never closes")
                 });
-                // A round or a step lasts no less than a call of it.
+                // A round or a step lasts at least as long as its calls.
                 assert!(
                     closed <= 8 * seconds * SECOND + 40 * SECOND,
                     "{recovery:?}: {seconds} s, {first:?} first: only after {closed:?}"
@@ -141,7 +141,7 @@ fn a_call_timeout_above_the_time_of_a_probe_keeps_no_breaker_half_open() {
 fn a_probe_that_never_reports_still_gives_its_place_back() {
     for recovery in recoveries() {
         let outage = Outage::of(recovery);
-        // Each probe keeps its place until it is overdue; one of them reports late.
+        // Each probe keeps its place until it is overdue. One of them reports late.
         let late = outage.breaker.try_acquire_owned().unwrap();
         let lost: Vec<_> = std::iter::from_fn(|| outage.breaker.try_acquire_owned().ok()).collect();
         outage.hand.advance(40 * SECOND);
@@ -149,7 +149,7 @@ fn a_probe_that_never_reports_still_gives_its_place_back() {
             std::iter::from_fn(|| outage.breaker.try_acquire_owned().ok()).collect();
         assert!(!taken_over.is_empty(), "{recovery:?}");
         late.success();
-        // The probes in flight now have twice as long as the late one took.
+        // The probes in flight now have twice the late one's time.
         outage
             .hand
             .advance(Duration::from_nanos(80_000_000_000 - 1));
@@ -193,7 +193,7 @@ fn a_clock_that_has_jumped_ahead_keeps_no_place_taken_for_long() {
     outage.hand.advance(365 * 24 * HOUR);
     let _lost = outage.breaker.try_acquire_owned().unwrap();
     late.success();
-    // A hundred times as long as a probe may take.
+    // A hundred times the limit of a probe.
     outage.hand.advance(3_000 * SECOND);
     assert!(outage.breaker.try_acquire().is_ok());
 }

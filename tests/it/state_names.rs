@@ -1,4 +1,4 @@
-//! A state has one name, wherever it is shown, written or read.
+//! A state has one name wherever it is shown, written or read.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn a_state_has_the_same_name_in_each_text() {
             snapshot.starts_with(&format!("api is {name} for ")),
             "{snapshot}"
         );
-        // A half-open breaker rejects when the places of its probes are taken.
+        // A half-open breaker rejects calls when its probes' places are taken.
         let breaker = in_state(state);
         let _probes: Vec<_> = (0..3).map(|_| breaker.try_acquire()).collect();
         if let Err(rejected) = breaker.try_acquire() {

@@ -1,4 +1,4 @@
-//! A recovery in steps that are given.
+//! A recovery in given steps.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn steps() -> Recovery {
     Recovery::steps(&[0.1, 0.5, 1.0], 10 * SECOND)
 }
 
-/// A breaker that has tripped and whose probe was good.
+/// A breaker that has tripped and whose probe has succeeded.
 fn ramping(recovery: Recovery) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
     let builder = CircuitBreaker::builder("steps").recovery(recovery);
@@ -75,7 +75,7 @@ fn a_step_that_fails_opens_again_after_few_calls() {
     assert!(left >= 4_900 * MILLI, "{left:?}");
 }
 
-/// Whether it closes when every so many-th call fails.
+/// Whether the breaker closes when every `fails`-th call fails.
 fn closes(recovery: Recovery, fails: u32) -> bool {
     let (breaker, hand) = ramping(recovery);
     for call in 1.. {
@@ -110,7 +110,7 @@ fn a_step_waits_until_a_call_has_come_back() {
     assert_eq!(breaker.state(), State::Closed);
 }
 
-/// A ramp that goes on in its first step, and a probe that was given up before.
+/// A ramp in its first step, and a probe that was given up earlier.
 fn ramping_with_a_late_probe(breaker: &CircuitBreaker, hand: &MockClock) -> OwnedPermit {
     breaker.trip(Duration::ZERO);
     let late = breaker.try_acquire_owned().unwrap();
@@ -146,7 +146,7 @@ fn the_late_success_of_a_probe_is_no_answer_of_a_step() {
     let _kept = next(&breaker, &hand);
     hand.advance(SECOND / 2);
     late.success();
-    // The kept call has twice as long as the late one took.
+    // The kept call has twice the late one's time.
     hand.advance(3 * SECOND);
     assert!(breaker.try_acquire().is_err());
     assert_eq!(breaker.state(), State::Open);

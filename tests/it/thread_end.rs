@@ -1,6 +1,6 @@
-//! In the destructor of a thread-local everything works, or is an error; nothing panics.
+//! In the destructor of a thread-local, every operation works or returns an error. None panics.
 //!
-//! A panic there ends the process. So each case runs in a process of its own: this program again.
+//! A panic there ends the process. So each case runs in a separate process of this program.
 
 use std::cell::RefCell;
 use std::process::Command;
@@ -9,12 +9,11 @@ use std::time::Duration;
 
 use tripcurve::handles::OwnedPermit;
 use tripcurve::recovery::Jitter;
-use tripcurve::retry::RetryBudget;
 use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, Recovery, TripPolicy};
 
-/// Runs its work when it is dropped.
+/// Runs its work on drop.
 struct AtTheEnd(Box<dyn FnOnce()>);
 
 thread_local! {
@@ -38,11 +37,11 @@ fn at_the_end(work: impl FnOnce() + 'static) -> Drops {
 
 const CASE: &str = "TRIPCURVE_THREAD_END";
 
-/// Does `work` in the destructor of a thread-local that is dropped before those of the crate, in
-/// one that is dropped after them, and in a thread that hasn't used the crate before. `work` gets
-/// the number of the case.
+/// Runs `work` in three places: in a thread-local's destructor before those of the crate, in one
+/// after them, and in a thread that hasn't used the crate before. `work` gets the number of the
+/// case.
 ///
-/// The name is that of the test, in this file.
+/// `name` is the test's name in this file.
 fn in_destructors(name: &str, work: fn()) {
     if let Ok(case) = std::env::var(CASE) {
         let done = thread::spawn(move || {
@@ -52,7 +51,7 @@ fn in_destructors(name: &str, work: fn()) {
                     FIRST.set(Some(at_the_end(work)));
                 }
                 "after" => {
-                    // Registered now, and so dropped last.
+                    // It is registered now, so it is dropped last.
                     FIRST.set(Some(Drops(None)));
                     work();
                     FIRST.set(Some(at_the_end(work)));
@@ -128,7 +127,7 @@ fn a_permit_that_a_thread_local_holds_is_given_back() {
     });
 }
 
-/// Jitter takes a number from the system.
+/// Jitter takes a random number from the system.
 #[test]
 fn a_breaker_with_jitter_is_built_and_trips() {
     in_destructors("a_breaker_with_jitter_is_built_and_trips", || {
@@ -152,14 +151,14 @@ fn a_breaker_with_jitter_is_built_and_trips() {
     });
 }
 
-/// The generator of the thread is used before and gone when the first breaker with jitter is built.
+/// The thread's generator was used before, and is gone when the first breaker with jitter is built.
 #[test]
 fn the_first_breaker_with_jitter_is_built_when_the_threads_generator_is_gone() {
     let name = "the_first_breaker_with_jitter_is_built_when_the_threads_generator_is_gone";
     in_destructors(name, || {
         let is_ending = FIRST.try_with(|_| ()).is_err();
         if !is_ending {
-            // Now the generator's destructor is registered.
+            // This registers the generator's destructor.
             let _: u64 = rand::random();
             return;
         }
@@ -169,8 +168,11 @@ fn the_first_breaker_with_jitter_is_built_when_the_threads_generator_is_gone() {
     });
 }
 
+#[cfg(feature = "retry")]
 #[test]
 fn a_retry_budget_works() {
+    use tripcurve::retry::RetryBudget;
+
     in_destructors("a_retry_budget_works", || {
         let breaker = breaker();
         let budget = RetryBudget::new(&breaker);
@@ -206,7 +208,7 @@ mod registry {
         })
     }
 
-    /// A key with a breaker that is kept.
+    /// A key and a breaker that is kept.
     fn known() -> &'static (u32, CircuitBreaker) {
         static KNOWN: OnceLock<(u32, CircuitBreaker)> = OnceLock::new();
         let make = || (2_000, registry().0.get_or_create(&2_000));
@@ -249,7 +251,7 @@ mod registry {
             assert!(registry.get(&there).is_some());
             registry.retain(|key, _| *key != there);
             assert!(registry.get(&there).is_none());
-            // The next first use takes away what is left.
+            // The next first use removes what is left.
             thread::spawn(move || drop(registry.get_or_create(&(there + 1))))
                 .join()
                 .unwrap();

@@ -1,5 +1,5 @@
-//! `docs/verification.md` names the test, model and weakening of each invariant. These tests check that
-//! each name exists and that no model and no weakening is left out.
+//! `docs/verification.md` names the test, model and weakening of each invariant. These tests check
+//! that each name exists, and that no model and no weakening is missing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
-/// The models and weakenings. The published package has none, nor fuzz targets and other crates.
+/// The folder of the models and weakenings. The published package has none, and no fuzz targets or
+/// other crates.
 fn loom_tests() -> Option<PathBuf> {
     Some(root().join("loom-tests")).filter(|folder| folder.is_dir())
 }
@@ -18,7 +19,7 @@ fn page() -> String {
     fs::read_to_string(root().join("docs/verification.md")).unwrap()
 }
 
-/// The files with this ending in a folder and in the folders below it.
+/// The files with this extension in a folder and its subfolders.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -36,7 +37,7 @@ fn stem(path: &Path) -> String {
     path.file_stem().unwrap().to_string_lossy().into_owned()
 }
 
-/// The functions of a file that have the attribute `#[test]`, those within `proptest!` included.
+/// The functions of a file with the attribute `#[test]`, including those in `proptest!`.
 fn tests_of(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
     let mut found = Vec::new();
@@ -53,7 +54,7 @@ fn tests_of(path: &Path) -> Vec<String> {
     found
 }
 
-/// `file::test` for each test of the files, with the name that `name` gives to a file.
+/// `file::test` for each test of the files. `name` gives the file's name.
 fn named(files: &[PathBuf], name: impl Fn(&Path) -> String) -> BTreeSet<String> {
     files
         .iter()
@@ -85,12 +86,12 @@ fn weakenings(loom_tests: &Path) -> BTreeSet<String> {
     patches.iter().map(|path| stem(path)).collect()
 }
 
-/// The names in backticks in a piece of the page.
+/// The names in backticks in a part of the page.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
-/// A row of a table: the model, and what weakens it.
+/// The rows of a table: the model, and the changes that weaken it.
 fn rows(page: &str) -> impl Iterator<Item = (&str, Vec<&str>)> {
     page.lines().filter_map(|line| {
         let (model, weakenings) = line.strip_prefix("| `")?.split_once("` |")?;

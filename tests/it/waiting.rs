@@ -1,5 +1,5 @@
-//! Calls that wait for the verdict of the probes: let through when the breaker closes, rejected when it opens,
-//! and in no case waiting for something that has happened.
+//! Calls that wait for the verdict of the probes. They are let through when the breaker closes, and
+//! rejected when it opens. They never wait for a past verdict.
 #![cfg(feature = "async")]
 
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use tripcurve::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A breaker that is half-open, with one place, and waits without bound.
+/// A half-open breaker with one place, whose callers wait without limit.
 fn patient(
     settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
 ) -> (Patient, MockClock) {
@@ -76,7 +76,7 @@ fn answer<'a>(future: &mut Acquire<'a>) -> Result<Permit<'a>, Rejected> {
     }
 }
 
-/// Counts how often a task was woken.
+/// Counts how many times a task was woken.
 #[derive(Default)]
 struct Bell(AtomicU32);
 
@@ -86,7 +86,7 @@ impl Wake for Bell {
     }
 }
 
-/// A timer whose time passes by hand.
+/// A timer that the test fires by hand.
 #[derive(Clone, Default)]
 struct Hand {
     millis: Arc<AtomicU64>,
@@ -121,7 +121,7 @@ impl Sleep for Hand {
     }
 }
 
-/// A handle whose tasks wait by hand.
+/// A handle whose tasks wait on a timer that fires by hand.
 type Patient = Waiting<CircuitBreaker, Hand>;
 
 #[test]
@@ -421,7 +421,7 @@ fn threads_that_wait_while_the_breaker_closes_or_opens_are_all_answered() {
         in_rounds(
             1_000,
             |_| {
-                // Whoever is first is the probe; the others wait, or come late.
+                // The first caller is the probe. The others wait, or come late.
                 match waiting.acquire() {
                     Ok(permit) if is_good => {
                         permit.success();
@@ -441,7 +441,7 @@ fn threads_that_wait_while_the_breaker_closes_or_opens_are_all_answered() {
     }
 }
 
-/// Half-open, with its place free.
+/// Makes the breaker half-open, with its place free.
 fn half_open_again(waiting: &Patient) {
     waiting.breaker().trip(Duration::ZERO);
     drop(probe(waiting));

@@ -1,15 +1,16 @@
-//! Counts the instructions of a call, and says when a count has grown.
+//! Counts the instructions of a call, and fails when a count has grown.
 //!
 //! ```text
 //! cargo run --release --manifest-path benches/instructions/Cargo.toml [-- --write]
 //! cargo run --release --manifest-path benches/instructions/Cargo.toml --features all -- --within 5
 //! ```
 //!
-//! Compares with `baseline.txt`; with `--write` makes it anew; with `--within` lets it be so many hundredths more, which
-//! is how what the features cost is bounded. This program runs itself under
-//! valgrind, which counts, with 20,000 calls and with 40,000. The difference is 20,000 calls of a
-//! breaker that is warm, and nothing else: neither the start of the program nor the first calls of
-//! a thread are in it. Of that, the loop and the guarded work are subtracted.
+//! Compares the counts with `baseline.txt`. `--write` writes a new baseline. `--within` allows a
+//! number of hundredths more, which bounds the cost of the features.
+//!
+//! This program runs itself under valgrind with 20,000 calls and with 40,000. The difference is the
+//! cost of 20,000 calls of a warm breaker. It contains neither the program's start nor a thread's
+//! first calls. The loop and the guarded work are subtracted from it.
 
 mod paths;
 
@@ -23,17 +24,17 @@ use std::process::{Command, ExitCode, Stdio};
 
 use paths::{CLOCK, NOTHING, PATHS, RECONFIGURED};
 
-/// Makes this program run a path so many times, rather than count.
+/// Makes this program run a path this many times instead of counting.
 const RUN: &str = "--run";
 
-/// What valgrind counts: a function and all it calls.
+/// The function that valgrind counts, with all its callees.
 const COUNTED: &str = "*counted_calls*";
 
-/// A multiple of all that comes round: of the count window's length and of its groups.
+/// A multiple of all periods: of the count window's length and of its groups.
 const CALLS: u64 = 20_000;
 
-/// So much more is no growth: the mean of a path that isn't always the same may be rounded either
-/// way.
+/// A difference of this size isn't growth. The mean of a path that varies may be rounded up or
+/// down.
 const TOLERANCE: i64 = 1;
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.txt");
@@ -124,7 +125,7 @@ fn check(hundredths: i64) -> Result<(), Box<dyn Error>> {
     Err(format!("more instructions than in {BASELINE}:\n{grown}\nTo accept it: {ACCEPT}").into())
 }
 
-/// A call takes other bins of a histogram, and hence other ways, by how long it really takes.
+/// A call's real duration decides which bins of a histogram it takes, and so which path.
 fn tolerance(path: &str) -> i64 {
     if path.ends_with("latency") {
         8 * TOLERANCE
@@ -133,7 +134,7 @@ fn tolerance(path: &str) -> i64 {
     }
 }
 
-/// Why these counts say nothing about a change of the code, if they don't.
+/// Why these counts can't be compared with the baseline, if they can't.
 fn incomparable(
     text: &str,
     baseline: &BTreeMap<&str, i64>,
@@ -153,7 +154,7 @@ fn incomparable(
         }))
 }
 
-/// Of each path, and nothing but the breaker's.
+/// The breaker's own instructions in each path.
 fn counts() -> Result<Vec<(&'static str, i64)>, Box<dyn Error>> {
     let nothing = count(NOTHING.0)?;
     PATHS
@@ -163,17 +164,17 @@ fn counts() -> Result<Vec<(&'static str, i64)>, Box<dyn Error>> {
         .collect()
 }
 
-/// Of one call, rounded.
+/// The instructions of one call, rounded.
 fn count(path: &str) -> Result<i64, Box<dyn Error>> {
     let more = total(path, 2 * CALLS)? - total(path, CALLS)?;
     let calls = i64::try_from(CALLS)?;
     Ok((more + calls / 2) / calls)
 }
 
-/// Of so many calls, the first among them, as callgrind counts them.
+/// The instructions of this many calls from the first one on, as callgrind counts them.
 fn total(path: &str, calls: u64) -> Result<i64, Box<dyn Error>> {
     let program = env::current_exe()?;
-    // It stays there, for `callgrind_annotate`.
+    // The file stays there, for `callgrind_annotate`.
     let out = program.with_file_name(format!("{}.callgrind", path.replace('/', "-")));
     let output = Command::new("valgrind")
         .arg("--tool=callgrind")
@@ -200,7 +201,7 @@ fn summary(out: &Path) -> Result<i64, Box<dyn Error>> {
     }
 }
 
-/// Another compiler counts otherwise.
+/// The compiler's version, because other compilers give other counts.
 fn toolchain() -> Result<String, Box<dyn Error>> {
     let output = Command::new("rustc").arg("--version").output()?;
     let version = String::from_utf8(output.stdout)?;

@@ -1,4 +1,4 @@
-//! What is counted: each way through a breaker, again and again.
+//! The counted paths: each way through a breaker, repeated.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, TripPolicy};
 
-/// A name, and what makes that many calls.
+/// A path's name, and the function that makes this many calls.
 pub(crate) type Path = (&'static str, fn(u64));
 
 /// The loop and the guarded work, without a breaker.
@@ -18,7 +18,7 @@ pub(crate) const NOTHING: Path = ("nothing", |calls| {
     counted_calls(calls, succeed);
 });
 
-/// The default clock alone: not every machine has a counter that `quanta` may read.
+/// The default clock alone. Some machines have no counter that `quanta` can read.
 pub(crate) const CLOCK: &str = "clock";
 
 pub(crate) const PATHS: &[Path] = &[
@@ -96,7 +96,7 @@ pub(crate) const PATHS: &[Path] = &[
         let breaker = build(out_of_reach().shards(1));
         counted_calls(calls, || breaker.call(fail));
     }),
-    // No rule about the last calls is out of reach when all of them fail, so every other succeeds.
+    // If all calls fail, they satisfy any rule about the last calls. So every other call succeeds.
     ("failing/call/count_window", |calls| {
         let breaker = build(count_window().trip_when(TripPolicy::failure_rate(1.0)));
         let mut fails = false;
@@ -124,7 +124,7 @@ pub(crate) const PATHS: &[Path] = &[
     }),
 ];
 
-/// What there is only with all features: ways through a breaker to which another configuration has come.
+/// The paths that need all features: ways through a breaker that was reconfigured.
 #[cfg(feature = "all")]
 pub(crate) const RECONFIGURED: &[Path] = &[
     ("reconfigured/closed/call", |calls| {
@@ -162,18 +162,18 @@ fn reconfigured(settings: CircuitBreakerBuilder) -> CircuitBreaker {
     breaker
 }
 
-/// The function that is counted with all it calls, known to callgrind by its name; see
-/// `COUNTED` in `main.rs`.
+/// The function whose instructions are counted, with all its callees. Callgrind finds it by its
+/// name; see `COUNTED` in `main.rs`.
 #[inline(never)]
 fn counted_calls<T>(calls: u64, mut call: impl FnMut() -> T) {
     for _ in 0..calls {
-        // By reference: the reply has to be there as a whole, but nothing is copied.
+        // By reference, so the reply must exist as a whole, but isn't copied.
         black_box(&call());
     }
 }
 
-/// A call with a permit, and what is said of it. Inlined, so that what is counted is as a caller
-/// would write it.
+/// A call with a permit and its outcome. It is inlined, so the count is that of a caller's own
+/// code.
 #[allow(clippy::inline_always, reason = "see above")]
 #[inline(always)]
 fn acquire(
@@ -187,7 +187,7 @@ fn acquire(
     answer
 }
 
-/// The guarded work; the compiler doesn't know how it ends.
+/// The guarded work. The compiler can't know its result.
 fn run(number: u32) -> Result<u32, ()> {
     match black_box(number) {
         0 => Err(()),
@@ -207,14 +207,14 @@ fn build(builder: CircuitBreakerBuilder) -> CircuitBreaker {
     builder.build().expect("the settings are valid")
 }
 
-/// Two rules that no failures satisfy. As many shards as a machine of four cores has, since on
-/// another the count would be another; and a clock that stands still, since the sum of the window
-/// takes some instructions more or less by where in the ring the present bucket lies.
+/// Two rules that no failures satisfy. The number of shards is that of a machine with four cores,
+/// because the count depends on it. The clock stands still, because the window's sum takes a few
+/// instructions more or less at different places in the ring.
 fn out_of_reach() -> CircuitBreakerBuilder {
     rules_out_of_reach().clock(Clock::mock().0)
 }
 
-/// The same without the clock, which a breaker keeps.
+/// The rules without the clock, which a reconfigured breaker keeps.
 fn rules_out_of_reach() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("failing")
         .shards(8)
@@ -235,7 +235,7 @@ fn latency() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("latency").latency(Recording::Combined)
 }
 
-/// Without a histogram.
+/// A rule on slow calls without a histogram.
 fn slow_rate() -> CircuitBreakerBuilder {
     let policy = TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(1));
     CircuitBreaker::builder("slow").trip_when(policy)

@@ -151,7 +151,7 @@ section! {
     ///
     /// [`Duration::MAX`]: std::time::Duration::MAX
     pub struct Config {
-        /// Where this schema is, for editors; nothing else looks at it.
+        /// The place of this schema, for editors. Nothing else reads it.
         schema = "$schema": String,
         /// Settings that breakers can have, by name.
         templates: Named<Template>,
@@ -258,7 +258,7 @@ impl Config {
         let settings = settings.as_ref().unwrap_or(own);
         checked(name, settings, |key, error| match template {
             Some((template_name, template)) if !own.has(key) && template.has(key) => {
-                // The template's setting may make no sense only together with the breaker's own.
+                // The template's setting may be invalid only in combination with the breaker's own.
                 error.hint = format!("{} (for {at})", error.hint);
                 place("templates", template_name)
             }
@@ -307,7 +307,7 @@ fn place(group: &str, name: &str) -> String {
 
 /// Returns a builder that can be built.
 ///
-/// `at` says where in the file the section that has the given key stands.
+/// `at` returns the place in the file of the section with the given key.
 fn checked(
     name: &str,
     settings: &Settings,

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use crate::read::{At, Read, Reader, twice};
 use crate::shown::shown;
 
-/// The most characters of a name, as for the name of any breaker.
+/// The most characters of a name, the same as for any breaker's name.
 pub(crate) const MAX_NAME_CHARS: usize = 1_024;
 
 /// Entries by name, in the order of the file.

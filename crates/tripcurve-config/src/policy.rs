@@ -1,43 +1,48 @@
-//! When a breaker trips, as a file says it.
+//! The policies that trip a breaker, as a file describes them.
 
 use crate::read::{Form, Meaning, Section, Short, Words, Written, section};
 use crate::words::Time;
 use tripcurve::TripPolicy;
 use tripcurve::policy::{BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
 
-/// The most policies of a breaker, as for any breaker.
+/// The largest number of policies, the same as for any breaker.
 pub(crate) const MAX_POLICIES: usize = 64;
 
 section! {
-    /// One policy: a key that names it, and its settings.
+    /// One policy: the key that names it, and its settings.
     pub(crate) struct Policy {
-        /// Trips when so many calls have failed in a row.
+        /// Trips when this many calls in a row have failed.
         consecutive_failures: u32 { "minimum": 1, "maximum": u32::MAX },
-        /// Trips when so many calls of the window have failed.
+        /// Trips when this many calls of the window have failed.
         failure_count: u32 { "minimum": 1, "maximum": u32::MAX },
-        /// Trips when at least this share of the window's calls has failed: half of them is 0.5.
+        /// Trips when at least this share of the window's calls has failed. Half of the calls is
+        /// 0.5.
         failure_rate: f64 { "exclusiveMinimum": 0, "maximum": 1 },
-        /// Trips when at least this share of the window's calls was slow: half of them is 0.5.
+        /// Trips when at least this share of the window's calls was slow. Half of the calls is 0.5.
         slow_rate: f64 { "exclusiveMinimum": 0, "maximum": 1 },
-        /// Trips when errors use up the budget that this objective leaves faster than it bears: 0.999 means that one call in a thousand may fail.
+        /// Trips when failures use up the error budget of this objective too fast. With 0.999, one
+        /// call in a thousand may fail.
         burn_rate: f64 { "exclusiveMinimum": 0, "maximum": 0.999_999 },
-        /// Trips when this percentile of the time that calls take is above a limit: 99.0 is what 99 of 100 calls don't exceed.
+        /// Trips when this percentile of the call durations is above a limit. With 99.0, one call
+        /// in a hundred may take longer.
         latency_percentile: f64 { "minimum": 1, "maximum": 99.999 },
-        /// Trips when a percentile of the time that calls take is so many times what it usually is.
+        /// Trips when a percentile of the call durations is this many times its usual value.
         slower_than_usual: f64 { "exclusiveMinimum": 1, "maximum": 1000 },
-        /// Trips as soon as the calls are evidence enough that clearly more fail than usual.
+        /// Trips as soon as there is enough evidence that clearly more calls fail than usual.
         pub(crate) adaptive: Written<Adaptive>,
-        /// From when on a call is slow, "1us" to "1h"; the same in all policies of a breaker.
+        /// The duration above which a call is slow: "1us" to "1h". It must be equal in all policies
+        /// of a breaker.
         slower_than: Time,
-        /// The limit of the percentile, "1us" to "60s".
+        /// The limit of the percentile: "1us" to "60s".
         above: Time,
-        /// Which percentile is compared; 90.0 if left out.
+        /// The percentile that is compared. Default: 90.0.
         percentile: f64 { "minimum": 1, "maximum": 99.999 },
-        /// How many times as fast as the objective allows the budget may be used up; 14.4 if left out.
+        /// The burn rate that trips: the failure rate divided by the error budget. Default: 14.4.
         factor: f64 { "minimum": 1, "maximum": 1000 },
-        /// The short stretch of the window in which it must be so too; a twelfth of the window if left out.
+        /// The short stretch of the window in which the burn rate must be too high as well.
+        /// Default: a twelfth of the window.
         short: Time,
-        /// Judges nothing before there are so many calls.
+        /// The minimum number of calls before the policy judges.
         min_calls: u32 { "minimum": 1, "maximum": u32::MAX },
     }
 }
@@ -122,7 +127,7 @@ impl Meaning for Policy {
 }
 
 impl Policy {
-    /// The policy of the first kind that it is.
+    /// The policy of the first kind whose key is set.
     fn policy(&self) -> Option<TripPolicy> {
         let min_calls = self.min_calls;
         let duration = |time: &Option<Time>| time.as_ref().map(|time| time.duration);
@@ -163,7 +168,7 @@ impl Policy {
     }
 }
 
-/// Applies `set` to the value if there is a setting.
+/// Applies `set` to the value if the setting exists.
 pub(crate) fn with<T, V>(value: T, setting: Option<V>, set: impl FnOnce(T, V) -> T) -> T {
     match setting {
         Some(setting) => set(value, setting),
@@ -175,11 +180,12 @@ section! {
     /// The settings of the adaptive policy. They are a table, because the policy has no main
     /// number.
     pub(crate) struct Adaptive {
-        /// The share of failed calls up to which the breaker doesn't trip, however unusual it is.
+        /// The share of calls that may fail for any length of time without a trip. Default: 0.25.
         tolerate: f64 { "minimum": 0, "maximum": 0.9 },
-        /// How much time should pass between two trips on mere noise, on average, "60s" to 10 years; a day if left out.
+        /// The mean time between two trips caused by noise: "60s" to 10 years. Default: 1 day.
         false_trip_budget: Time,
-        /// From when on a call is slow, which then counts as failed, "1us" to "1h"; however long it takes if left out.
+        /// The duration above which a call is slow and counts as failed: "1us" to "1h". Default: no
+        /// limit.
         slower_than: Time,
     }
 }

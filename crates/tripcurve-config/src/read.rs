@@ -1,6 +1,6 @@
-//! Reading with the place of each value, so that every error can name it.
+//! Reads values together with their places, so that every error can name the place.
 //!
-//! Serde's derive would say "unknown field `bucket`", but not of which breaker.
+//! Serde's derive would report "unknown field `bucket`", but not in which breaker.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unex
 
 use crate::shown::{beginning, shown};
 
-/// Where in the file a value stands.
+/// The place of a value in the file.
 #[derive(Clone, Copy)]
 pub(crate) enum At<'a> {
     File,
@@ -23,7 +23,7 @@ impl<'a> At<'a> {
     }
 }
 
-/// Writes the place as TOML does: `breakers.payments.trip_when[0].min_calls`.
+/// Writes the place in TOML's form: `breakers.payments.trip_when[0].min_calls`.
 impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -38,7 +38,8 @@ impl fmt::Display for At<'_> {
     }
 }
 
-/// Quotes a key if needed. A dot within a name must not look like one between two names.
+/// Writes a key, with quotes if needed. A dot within a name must not look like one between two
+/// names.
 fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
     let is_bare = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
     let shown = shown(key);
@@ -51,16 +52,16 @@ fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
 
 /// A value that can be read at a place.
 pub(crate) trait Read: Sized {
-    /// What errors call a list of such values.
+    /// The name of a list of such values in errors.
     const LIST: &'static str = "a list";
 
-    /// The most items that a list may have, and the hint for a longer one.
+    /// The largest number of items in a list, and the hint for a longer one.
     const MOST: (usize, &'static str) = (usize::MAX, "");
 
     fn read<'de, D: Deserializer<'de>>(from: D, at: &At<'_>) -> Result<Self, D::Error>;
 }
 
-/// A seed that hands the place to the value that is read there.
+/// A seed that passes the place to the value that is read there.
 pub(crate) struct Reader<'a, T>(&'a At<'a>, PhantomData<T>);
 
 impl<'a, T: Read> Reader<'a, T> {
@@ -110,17 +111,17 @@ impl<T: Read> Read for Vec<T> {
     }
 }
 
-/// A part of the file with keys of its own, all of them optional.
+/// A table of the file with its own keys, all of them optional.
 pub(crate) trait Section: Default {
     const KEYS: &'static [&'static str];
 
-    /// Whether there is a value for the key.
+    /// Whether the key has a value.
     fn has(&self, key: &str) -> bool;
 
-    /// These values, and those of `other` where there are none.
+    /// These values, with those of `other` where there are none.
     fn or(&self, other: &Self) -> Self;
 
-    /// Takes the value of one of the [`KEYS`](Self::KEYS).
+    /// Reads the value of one of the [`KEYS`](Self::KEYS).
     fn take<'de, A: MapAccess<'de>>(
         &mut self,
         key: &str,
@@ -129,10 +130,10 @@ pub(crate) trait Section: Default {
     ) -> Result<(), A::Error>;
 }
 
-/// Writes a [`Section`]: a struct with its keys as optional fields, in the order in which they are
-/// written.
+/// Defines a [`Section`]: a struct whose fields are the optional keys, in the order in which they
+/// are written.
 ///
-/// The doc comment of a key, and the limits behind its type, tell editors what to put there.
+/// An editor shows the doc comment of a key, and the limits behind its type.
 macro_rules! section {
     (
         $(#[$about:meta])*
@@ -223,7 +224,7 @@ macro_rules! section {
 }
 pub(crate) use section;
 
-/// The name of a key in the file. It may be one that Rust couldn't have as a field.
+/// The name of a key in the file. It may be one that isn't a valid field name in Rust.
 macro_rules! key {
     ($key:ident) => {
         stringify!($key)
@@ -234,7 +235,7 @@ macro_rules! key {
 }
 pub(crate) use key;
 
-/// Reads a section that has no meaning beyond its keys. `what` is its name in errors.
+/// Reads a section whose only meaning is its keys. `what` is its name in errors.
 pub(crate) fn read_section<'de, S: Section, D: Deserializer<'de>>(
     from: D,
     what: &str,
@@ -257,9 +258,9 @@ pub(crate) fn read_section<'de, S: Section, D: Deserializer<'de>>(
     from.deserialize_map(Keys(what, at, PhantomData))
 }
 
-/// Reads the keys of a section, each at most once and no others.
+/// Reads the keys of a section. Each may occur once, and no others may occur.
 ///
-/// `short` is the word that may stand for the keys, for errors.
+/// `short` is the word that may replace the keys. It is for errors.
 fn read_keys<'de, S: Section, A: MapAccess<'de>>(
     mut map: A,
     at: &At<'_>,
@@ -278,7 +279,7 @@ fn read_keys<'de, S: Section, A: MapAccess<'de>>(
 
 /// Reads the next key of a section.
 ///
-/// It reports its own errors, so that the reader shows the key and not the whole section.
+/// It reports its own errors, so the reader points at the key and not at the whole section.
 struct Key<'a, S> {
     section: &'a S,
     at: &'a At<'a>,
@@ -325,11 +326,11 @@ pub(crate) fn twice<E: Error>(at: &At<'_>) -> E {
     E::custom(format_args!("{at}: is there twice; leave one out"))
 }
 
-/// Shows possible words as a list.
+/// Formats possible words as a list.
 pub(crate) struct Words<I>(pub(crate) I);
 
 impl<I> Words<I> {
-    /// The most words that are listed.
+    /// The largest number of words in the list.
     const MOST: usize = 20;
 }
 
@@ -345,49 +346,49 @@ impl<T: fmt::Display, I: Iterator<Item = T> + Clone> fmt::Display for Words<I> {
     }
 }
 
-/// Keys that go together.
+/// A combination of keys.
 pub(crate) struct Form {
     pub(crate) needs: &'static [&'static str],
     pub(crate) may: &'static [&'static str],
 }
 
-/// A word that stands for some keys.
+/// A word that replaces some keys.
 pub(crate) struct Short<S> {
     pub(crate) word: &'static str,
     pub(crate) keys: fn() -> S,
 }
 
-/// A section with a meaning, or the word that stands for it.
+/// A section with a meaning, or the word that replaces it.
 pub(crate) trait Meaning: Section + PartialEq {
-    /// The value that the section means.
+    /// The section's meaning.
     type Value;
 
-    /// What errors call the section.
+    /// The name of the section in errors.
     const WHAT: &'static str;
 
-    /// What errors call a list of such sections.
+    /// The name of a list of such sections in errors.
     const LIST: &'static str = "a list";
 
-    /// The most items that a list may have, and the hint for a longer one; see [`Read::MOST`].
+    /// The largest number of items in a list, and the hint for a longer one; see [`Read::MOST`].
     const MOST: (usize, &'static str) = (usize::MAX, "");
 
-    /// The combinations of keys that have a meaning. No keys fit two of the forms.
+    /// The combinations of keys that have a meaning. No keys fit two of them.
     const FORMS: &'static [Form];
 
-    /// The word that may stand for some keys.
+    /// The word that may replace some keys.
     const SHORT: Option<Short<Self>> = None;
 
-    /// The meaning of these keys, or why they have none.
+    /// The meaning of these keys, or the reason why they have none.
     fn meaning(&self) -> Result<Self::Value, String>;
 
-    /// The word that stands for these keys, if there is one.
+    /// The word that replaces these keys, if there is one.
     fn word(&self) -> Option<&'static str> {
         let short = Self::SHORT?;
         (*self == (short.keys)()).then_some(short.word)
     }
 }
 
-/// The keys that were written, to be written again, and their meaning.
+/// The keys as they were written, to be written again, and their meaning.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Written<S: Meaning> {
     keys: S,
@@ -403,7 +404,7 @@ impl<S: Meaning> Written<S> {
         &self.value
     }
 
-    /// The keys with their meaning, or the reason why they have none.
+    /// Finds the meaning of the keys, or the reason why they have none.
     pub(crate) fn new(keys: S) -> Result<Self, String> {
         let value = keys.meaning()?;
         Ok(Self { keys, value })

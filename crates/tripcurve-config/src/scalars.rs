@@ -94,10 +94,10 @@ impl Read for f64 {
 
 /// A value that is written as a string.
 pub(crate) trait Text: Sized {
-    /// What the string must be, for errors.
+    /// Writes what the string must be, for errors.
     fn expected(f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
-    /// The value that the string means; `None` if the string isn't as expected.
+    /// The value of the string, or `None` if the string isn't as expected.
     fn of(text: &str) -> Option<Self>;
 }
 

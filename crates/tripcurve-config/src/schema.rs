@@ -1,4 +1,4 @@
-//! The JSON Schema of the file, for editors. It is made from the keys that are read.
+//! The JSON Schema of the file, for editors. It is generated from the keys that the reader knows.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,14 +22,14 @@ pub(crate) trait Described: Section {
 /// The schema of a key: its value, its purpose and its limits.
 pub(crate) fn described(mut value: Schema, about: &[&str], mut limits: Schema) -> Schema {
     let object = value.ensure_object();
-    // The limits say the same and more.
+    // The limits make the format redundant.
     object.remove("format");
     object.insert("description".to_owned(), about.concat().trim().into());
     object.append(limits.ensure_object());
     value
 }
 
-/// A table that has some of these keys and no others.
+/// A table that may have only the keys for which `is_there` returns `true`.
 fn table(properties: &[(&'static str, Schema)], is_there: impl Fn(&str) -> bool) -> Schema {
     let mut keys = json_schema!({});
     for (key, value) in properties.iter().filter(|(key, _)| is_there(key)) {

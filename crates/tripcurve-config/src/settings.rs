@@ -14,33 +14,46 @@ use tripcurve::{CircuitBreakerBuilder, Outcome, Recovery, State};
 section! {
     /// All settings, each under the name of the builder's method.
     pub(crate) struct Settings {
-        /// The template whose settings hold where this breaker has none of its own: a name of `templates`.
+        /// The template whose settings apply where this breaker has none of its own: a name of
+        /// `templates`.
         pub(crate) template: String { "maxLength": crate::named::MAX_NAME_CHARS },
-        /// The stretch of recent calls that the breaker looks at: by time, 60 s in 10 buckets if left out, or the last calls.
+        /// The recent calls that the breaker judges: by time, or the last calls. Default: 60 s in
+        /// 10 buckets.
         window: Written<WindowKeys>,
-        /// The policies, any of which trips the breaker. If left out: 5 consecutive failures, or an error rate of 50 % of at least 10 calls.
+        /// The policies. Any of them trips the breaker. Default: 5 consecutive failures, or a
+        /// failure rate of 50 % among at least 10 calls.
         trip_when: Vec<Written<Policy>> { "minItems": 1, "maxItems": crate::policy::MAX_POLICIES },
-        /// How the breaker finds its way back after a trip. If left out: 3 probes, all of which must succeed; adaptive with the adaptive policy.
+        /// How the breaker recovers after a trip. Default: 3 probes, all of which must succeed;
+        /// "adaptive" with the adaptive policy.
         recovery: Written<RecoveryKeys>,
-        /// How long the breaker stays open after a trip, "1ms" to 10 years. If this and `backoff` are left out: 0.5 s at first, twice as long with each recovery that fails, up to 5 s. Then the first call that asks becomes a probe.
+        /// How long the breaker stays open after a trip: "1ms" to 10 years. Default, without
+        /// `backoff`: 0.5 s at first, doubled with each failed recovery, up to 5 s. The first call
+        /// after that becomes a probe.
         open_for: Time,
-        /// Instead of `open_for`: open times that grow with each recovery that fails.
+        /// Open times that grow with each failed recovery. It replaces `open_for`.
         backoff: Written<BackoffKeys>,
-        /// How long a probe may take before its place is given to another call, "1ms" at least; 30 s if left out. Choose it longer than the call's own time limit.
+        /// How long a probe may take before another call gets its place: at least "1ms". Choose it
+        /// longer than the call's own time limit. Default: 30 s.
         probe_timeout: Time,
-        /// The longest `Retry-After` that the breaker honours, "1ms" to a year, or "0s" to honour none; 5 min if left out.
+        /// The longest `Retry-After` that the breaker honours: "1ms" to a year, or "0s" to honour
+        /// none. Default: 5 min.
         max_retry_after: Time,
-        /// How a call counts that is cancelled; "ignored" if left out, "failure" for calls within a timeout.
+        /// How a cancelled call counts. Choose "failure" for calls within a timeout. Default:
+        /// "ignored".
         on_cancel: Word<Outcome>,
-        /// Whether the breaker takes part; true if left out. If false it lets all calls through and records nothing.
+        /// Whether the breaker takes part. If false, it lets all calls through and records nothing.
+        /// Default: true.
         enabled: bool,
-        /// Whether the breaker only measures; false if left out. If true it records all calls and never trips.
+        /// Whether the breaker only measures. If true, it records all calls and never trips.
+        /// Default: false.
         metrics_only: bool,
-        /// The state to start in; "closed" if left out. Use `enabled` and `metrics_only` to switch a breaker off and on again.
+        /// The state to start in. Use `enabled` and `metrics_only` to switch a breaker off and on
+        /// again. Default: "closed".
         start_in: Word<State>,
-        /// Whether histograms are kept of how long calls take; "off" if left out, unless a policy looks at percentiles.
+        /// The histograms of call durations. Default: "off", unless a policy uses percentiles.
         latency: Word<Recording>,
-        /// How many threads have counts of their own. 1 makes a compact breaker, for services with thousands; if left out it grows when it gets busy.
+        /// How many threads have counts of their own. 1 makes a compact breaker, for services with
+        /// thousands of breakers. By default, the breaker grows when it gets busy.
         shards: u32 { "minimum": 1, "maximum": 64 },
     }
 }
@@ -66,7 +79,7 @@ impl Read for Settings {
     }
 }
 
-/// Settings that breakers can have.
+/// Settings that breakers can inherit.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Template(pub(crate) Settings);
 
@@ -91,7 +104,7 @@ impl serde::Serialize for Template {
 }
 
 impl Settings {
-    /// These settings, and those of the template where these say nothing.
+    /// These settings, with the template's where these have none.
     pub(crate) fn over(&self, template: &Self) -> Self {
         // `open_for` and `backoff` replace each other.
         let says_open_time = self.open_for.is_some() || self.backoff.is_some();
@@ -103,7 +116,7 @@ impl Settings {
         }
     }
 
-    /// Gives a builder these settings.
+    /// Applies these settings to a builder.
     pub(crate) fn apply(&self, builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
         let duration = |time: &Option<Time>| time.as_ref().map(|time| time.duration);
         let window = self.window.as_ref().map(|window| window.value().clone());
@@ -146,7 +159,7 @@ impl Settings {
         with(builder, self.shards, CircuitBreakerBuilder::shards)
     }
 
-    /// The place in these settings that the builder's error is about.
+    /// The place in these settings that an error of the builder is about.
     pub(crate) fn place_of(&self, error: &ConfigError) -> String {
         let setting = &*error.setting;
         if matches!(
@@ -178,13 +191,13 @@ impl Settings {
 section! {
     /// A window by time or by count.
     pub(crate) struct WindowKeys {
-        /// How far a window by time goes back, "100ms" to "7d"; 60 s if left out.
+        /// The length of a window by time: "100ms" to "7d". Default: 60 s.
         length: Time,
-        /// In how many steps a window by time moves on; 10 if left out.
+        /// The number of buckets in a window by time. Default: 10.
         buckets: u32 { "minimum": 1, "maximum": 1024 },
-        /// How many of the last calls a window by count holds.
+        /// The number of calls in a window by count.
         calls: u32 { "minimum": 1, "maximum": 1_048_576 },
-        /// How old the oldest call of a window by count may be, "100ms" to "7d"; however old if left out.
+        /// The oldest age of a call in a window by count: "100ms" to "7d". Default: no limit.
         within: Time,
     }
 }
@@ -235,19 +248,22 @@ impl Meaning for WindowKeys {
 section! {
     /// A recovery.
     pub(crate) struct RecoveryKeys and is_adaptive: bool {
-        /// How many calls are let through while half-open. All must succeed, unless some may fail.
+        /// How many calls are let through while half-open. All must succeed, unless
+        /// `success_threshold` or `max_failure_rate` is set.
         probes: u32 { "minimum": 1, "maximum": 1023 },
-        /// How many of the probes must succeed, at most as many as there are; all if left out.
+        /// How many of the probes must succeed, at most `probes`. Default: all.
         success_threshold: u32 { "minimum": 1, "maximum": 1023 },
-        /// The shares of the calls that are let through, one step after the other, each larger than the one before.
+        /// The shares of calls that are let through, step by step. Each must be larger than the one
+        /// before.
         steps: Vec<f64> {
             "minItems": 1,
             "maxItems": 16,
             "items": { "type": "number", "exclusiveMinimum": 0, "maximum": 1 },
         },
-        /// How long each step lasts, "1ms" to "1d". Choose it longer than calls take.
+        /// How long each step lasts: "1ms" to "1d". Choose it longer than calls take.
         each: Time,
-        /// The largest share of the probes, or of the calls of a step, that may fail; of a step a quarter if left out.
+        /// The largest share of the probes, or of a step's calls, that may fail. Default: none of
+        /// the probes; a quarter of a step's calls.
         max_failure_rate: f64 { "minimum": 0, "exclusiveMaximum": 1 },
     }
 }
@@ -310,17 +326,19 @@ impl Meaning for RecoveryKeys {
 }
 
 section! {
-    /// Open times that grow.
+    /// Growing open times.
     pub(crate) struct BackoffKeys {
         /// The first open time, "1ms" to a year.
         base: Time,
-        /// How many times as long the open time gets with each recovery that fails.
+        /// The factor by which the open time grows with each failed recovery.
         factor: f64 { "minimum": 1, "maximum": 100 },
-        /// The longest open time, from base to a year.
+        /// The longest open time: from `base` to a year.
         longest: Time,
-        /// How the open times of many processes are spread, so that they don't all probe at once; "equal" if left out.
+        /// How random the open times are, so that many processes don't probe at once. Default:
+        /// "equal".
         jitter: Word<Jitter>,
-        /// How long the breaker must have been closed for the next open time to be base again, "1ms" at least; as long as base if left out.
+        /// How long the breaker must have been closed before the next open time is `base` again: at
+        /// least "1ms". Default: `base`.
         healthy_after: Time,
     }
 }

@@ -1,4 +1,4 @@
-//! Durations and choices, as they are written.
+//! Durations and choices in their written form.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tripcurve::{Outcome, State};
 use crate::read::{At, Read, Words};
 use crate::scalars::{Text, read_text};
 
-/// A duration and its spelling: one person writes a minute as `60s`, another as `1m`.
+/// A duration and its spelling. One file has `60s` for a minute, another `1m`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Time {
     text: Box<str>,
@@ -19,7 +19,7 @@ pub(crate) struct Time {
 }
 
 impl Time {
-    /// The units that are understood, as `tests/it/schema.rs` checks.
+    /// The units that are accepted. `tests/it/schema.rs` checks that the list is complete.
     #[cfg(feature = "schema")]
     pub(crate) const UNITS: &'static str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|\
         secs|sec|s|minutes|minute|mins|min|m|hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w|\
@@ -34,9 +34,10 @@ impl Text for Time {
     fn of(text: &str) -> Option<Self> {
         let duration = match text {
             "forever" => Duration::MAX,
-            // Each part is parsed alone. humantime panics if several parts add up to too much.
+            // Each part is parsed alone, because humantime panics if the sum of several parts
+            // overflows.
             _ => parts(text).try_fold(Duration::ZERO, |sum, part| {
-                // humantime takes zero without a unit. This file doesn't.
+                // humantime accepts zero without a unit. This file format doesn't.
                 let has_unit = part != "0";
                 let part = humantime::parse_duration(part).ok()?;
                 sum.checked_add(part).filter(|_| has_unit)
@@ -74,12 +75,12 @@ impl Serialize for Time {
     }
 }
 
-/// A value that is chosen by a word.
+/// A value that a word chooses.
 pub(crate) trait Choice: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
 }
 
-/// A value that was chosen by a word.
+/// A value that a word has chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Word<T>(pub(crate) T);
 

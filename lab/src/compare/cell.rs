@@ -1,4 +1,4 @@
-//! One setting in which breakers are compared, and how a life is drawn in it.
+//! One setting for a comparison of breakers, and the draw of a life in it.
 
 use std::time::Duration;
 
@@ -17,46 +17,46 @@ use crate::simulation;
 use crate::time::{SECOND, nanos, seconds};
 use crate::traffic::{Latency, Traffic, seed};
 
-/// What a cell is for.
+/// The purpose of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Outages with a sharp onset, compared to the limit.
     Limit,
     /// Other faults.
     Fault,
-    /// Nothing that should trip, for hours.
+    /// Hours in which nothing should trip.
     Quiet,
-    /// Outages a minute after the breaker was made.
+    /// Outages that begin a minute after the breaker was built.
     Cold,
-    /// Drawn by chance: nobody has tuned anything on it.
+    /// Settings drawn by chance, on which no policy was tuned.
     Fresh,
 }
 
-/// How long the breaker has been in service before the fault.
+/// How long the breaker is in service before the fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WarmUp {
-    /// At most so long, in seconds.
+    /// The longest time in service, in seconds.
     pub longest: f64,
-    /// At most so many calls.
+    /// The most calls in service.
     pub calls: f64,
 }
 
-/// One setting.
+/// One setting of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cell {
-    /// What it is for.
+    /// The purpose of the cell.
     pub role: Role,
     /// What goes wrong.
     pub scenario: Scenario,
-    /// Calls a second.
+    /// Calls per second.
     pub rate: f64,
-    /// The share of calls that fails when nothing is wrong.
+    /// The failure rate while nothing is wrong.
     pub baseline: f64,
     /// How long calls take.
     pub latency: Latency,
     /// How long the fault lasts.
     pub lengths: Lengths,
-    /// What came before.
+    /// The healthy service before the fault.
     pub warm_up: WarmUp,
 }
 
@@ -64,7 +64,7 @@ pub struct Cell {
 pub const DAY: f64 = 86_400.0;
 
 impl Cell {
-    /// Its name, which its seed is made of; that of no other cell.
+    /// The cell's name, unique in a comparison. The cell's seed is made of it.
     #[must_use]
     pub fn name(&self) -> String {
         let role = match self.role {
@@ -80,20 +80,21 @@ impl Cell {
         )
     }
 
-    /// How long the service is healthy first.
+    /// How long the service is healthy before the fault.
     #[must_use]
     pub fn healthy_time(&self) -> f64 {
         self.warm_up.longest.min(self.warm_up.calls / self.rate)
     }
 
-    /// What the limit for the sensitive is an answer to: the healthy share is known, and a false trip a
-    /// day allowed. None if the outage doesn't begin from one moment to the next.
+    /// The question for the sensitive limit: the healthy rate is known, and one false trip a day is
+    /// allowed. `None` if the outage begins gradually.
     #[must_use]
     pub fn sensitive(&self) -> Option<Question> {
         self.question(self.baseline, DAY)
     }
 
-    /// The same if a failing quarter is to be tolerated, with a false trip in 120 s of that.
+    /// The question for the tolerant limit: 25 % failures are tolerated, with one false trip in 120
+    /// s of that. `None` if the outage begins gradually.
     #[must_use]
     pub fn tolerant(&self) -> Option<Question> {
         self.question(0.25, 120.0)
@@ -107,10 +108,10 @@ impl Cell {
         })
     }
 
-    /// Lets a new breaker live the life of this number.
+    /// Runs one life of the cell, given its number, with a new breaker.
     ///
     /// # Errors
-    /// The crate refuses the contestant's settings.
+    /// Returns an error if the crate refuses the contestant's settings.
     pub fn live(
         &self,
         contestant: &Contestant,
@@ -130,18 +131,19 @@ impl Cell {
         )
     }
 
-    /// What a user would call slow here: five times what half of the calls take.
+    /// The duration above which a call counts as slow here: five times the median.
     #[must_use]
     pub fn slow(&self) -> Duration {
         Duration::from_secs_f64(5.0 * self.latency.median)
     }
 
-    /// The dependency and the traffic of a life.
+    /// The dependency and the traffic of one life.
     #[must_use]
     pub fn draw(&self, seed_of_life: u64) -> (Backend, Traffic) {
         let part = |name| seed(seed_of_life, name, 0);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(part("fault"));
-        // Up to some seconds later, or the onset would always be in step with the breakers' timers.
+        // The onset moves by up to 10 s. Otherwise it would always be in step with the breakers'
+        // timers.
         let shift = random.random_range(0.0..self.healthy_time().min(10.0));
         let onset = nanos(self.healthy_time() + shift);
         let length = if self.scenario.is_quiet() {
@@ -163,10 +165,10 @@ impl Cell {
         )
     }
 
-    /// Longer than anything is watched: 30 years.
+    /// Longer than any life is watched: 30 years.
     const EVER: Nanos = 1_000_000_000 * SECOND;
 
-    /// About how many calls a life has.
+    /// The approximate number of calls in a life.
     #[must_use]
     pub fn calls(&self, until: Until) -> f64 {
         let fault = match self.scenario {
@@ -185,7 +187,7 @@ impl Cell {
     }
 }
 
-/// Two digits.
+/// Rounds to two digits.
 fn round(percent: f64) -> f64 {
     (percent * 100.0).round() / 100.0
 }

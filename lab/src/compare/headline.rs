@@ -1,4 +1,4 @@
-//! What all cells come to, in the figures that the targets are set in.
+//! The figures of all cells together, in the units of the targets.
 
 use super::cell::{Cell, Role};
 use super::summary::{FalseTrips, Summary};
@@ -6,95 +6,96 @@ use crate::bound::Question;
 use crate::scenario::Scenario;
 use crate::statistics::{geometric_mean, largest, mean, quantile};
 
-/// What a contestant let through, compared to the limit.
+/// The failed calls that a contestant let through, relative to a limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ratio {
     /// Over all cells.
     pub geometric_mean: Option<f64>,
-    /// In the worst cell, and its name.
+    /// The ratio in the worst cell, and the cell's name.
     pub worst: Option<(f64, String)>,
 }
 
-/// Against each of the limits.
+/// The ratios to each of the limits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ratios {
-    /// Against that which knows the healthy share.
+    /// Against the limit that knows the healthy failure rate.
     pub sensitive: Ratio,
-    /// Against that which tolerates 25 %.
+    /// Against the limit that tolerates 25 % failures.
     pub tolerant: Ratio,
-    /// As the first, where the fastest calls end first.
+    /// Like `sensitive`, where the fastest calls end first.
     pub sensitive_fastest: Ratio,
-    /// As the second, where the fastest calls end first.
+    /// Like `tolerant`, where the fastest calls end first.
     pub tolerant_fastest: Ratio,
 }
 
 /// False trips in the worst cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Noise {
-    /// An hour.
+    /// The false trips per hour.
     pub worst: Option<FalseTrips>,
-    /// Its name.
+    /// The cell's name.
     pub cell: String,
-    /// In all cells.
+    /// The false trips of all cells.
     pub all: FalseTrips,
 }
 
-/// How a contestant that has tripped comes back, at 100 calls a second and more.
+/// The recovery of a contestant that has tripped, at 100 calls per second and more.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WayBack {
-    /// The mean time from the end of the outage to being closed, in seconds.
+    /// The mean time from the end of the outage until the breaker closes, in seconds.
     pub mean: Option<f64>,
-    /// The 95th percentile.
+    /// The 95th percentile of that time.
     pub late: Option<f64>,
-    /// Of the traffic between the trip and the outage's end, what was let through: in the worst cell.
+    /// The share of traffic let through between the trip and the outage's end, in the worst cell.
     pub let_through: Option<f64>,
 }
 
 /// A contestant's figures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Headline {
-    /// In the cells of the limit.
+    /// Ratios in the cells of the limit.
     pub limit: Ratios,
-    /// In the cells that were drawn by chance.
+    /// Ratios in the cells that were drawn by chance.
     pub fresh: Ratios,
-    /// Cells of the limit in which it did not always trip, and in which it never could.
+    /// Cells of the limit with lives without a trip, or in which it was never closed at the onset.
     pub missing: usize,
-    /// False trips among healthy calls.
+    /// False trips while calls are healthy.
     pub healthy: Noise,
-    /// When failures come in runs.
+    /// False trips when failures come in runs.
     pub poison: Noise,
-    /// When a quarter fails from the first call on.
+    /// False trips when a quarter fails from the first call on.
     pub persistent: Noise,
-    /// When one shard of four goes down for good, so that a little more than a quarter fails.
+    /// False trips when one of four shards goes down for good. A little more than a quarter fails
+    /// then.
     pub shard: Noise,
-    /// When calls are held up.
+    /// False trips when calls are held up.
     pub stalls: Noise,
-    /// The median time to the trip, half fail, 1,000 calls a second, in seconds.
+    /// The median time to the trip if half fail at 1,000 calls per second, in seconds.
     pub half_at_thousand: Option<f64>,
-    /// The same where all is slow and nothing fails.
+    /// The median time to the trip if all calls are slow and none fails, at 1,000 calls per second.
     pub slow_at_thousand: Option<f64>,
-    /// After a total outage, in which the backend is dead.
+    /// Recovery after a total outage, in which the backend is dead.
     pub after_total: WayBack,
-    /// After any sharp outage, in most of which some calls still succeed.
+    /// Recovery after any sharp outage. In most of them some calls still succeed.
     pub after_sharp: WayBack,
-    /// Capacity that comes back slowly: lost and failed.
+    /// Harm while capacity returns slowly: lost and failed calls.
     pub capacity_harm: Option<f64>,
-    /// The same, not answered from the outage's end on.
+    /// Unanswered calls from the outage's end on, while capacity returns slowly.
     pub capacity_unanswered: Option<f64>,
-    /// Kills.
+    /// Kills while capacity returns slowly.
     pub capacity_kills: Option<f64>,
-    /// Trips after the outage.
+    /// Trips after the outage, while capacity returns slowly.
     pub capacity_trips: Option<f64>,
-    /// The mean over all faults but the slow one, in which nothing fails.
+    /// The mean harm of all faults except the slow one, in which nothing fails.
     pub harm: Option<f64>,
 }
 
 impl Headline {
-    /// Of a contestant's summaries of these cells.
+    /// The headline of a contestant, from its summaries of these cells.
     #[must_use]
     pub fn of(cells: &[Cell], summaries: &[Summary]) -> Self {
         let pairs = || cells.iter().zip(summaries);
-        // Where hardly anything comes in, even the best rule can't trip before the outage is over.
+        // With very little traffic, even the best rule can't trip before the outage is over.
         let with_role =
             |role| pairs().filter(move |(cell, _)| cell.role == role && cell.rate >= 1.0);
         let quiet = |is: fn(&Scenario) -> bool| {

@@ -1,4 +1,4 @@
-//! `compare`: breakers in scenarios, against each other and against the limit.
+//! `compare`: breakers in scenarios, compared with each other and with the limit.
 
 pub mod cell;
 pub mod chart;
@@ -28,62 +28,62 @@ pub use self::summary::Summary;
 use crate::capacity::Capacity;
 use crate::policies::{self, Contestant};
 
-/// What `compare` is told.
+/// The arguments of `compare`.
 #[derive(Args, Clone, Debug)]
 pub struct Compare {
-    /// Less of everything, within a minute
+    /// Do less of everything, within a minute
     #[arg(long)]
     quick: bool,
-    /// The same number gives the same results
+    /// The seed; equal seeds give equal results
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Only these, such as adaptive,hystrix or adaptive*; "ours" are all of the crate
+    /// Only these policies, such as adaptive,hystrix or adaptive*; "ours" means all of the crate
     #[arg(long, value_delimiter = ',')]
     policies: Vec<String>,
-    /// Only these, such as total,outage-50 or shard*
+    /// Only these scenarios, such as total,outage-50 or shard*
     #[arg(long, value_delimiter = ',')]
     scenarios: Vec<String>,
-    /// Only so many calls a second, such as 1,1000
+    /// Only these rates, in calls per second, such as 1,1000
     #[arg(long, value_delimiter = ',')]
     rates: Vec<f64>,
-    /// At most so many lives in a cell
+    /// The most lives in a cell
     #[arg(long)]
     repetitions: Option<u32>,
-    /// So many times as much work
+    /// Multiply the work by this number
     #[arg(long, default_value_t = 1.0)]
     effort: f64,
-    /// Where to write RESULTS.md and a folder of charts
+    /// The folder for RESULTS.md and a folder of charts
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Also tables of all cells
+    /// Write tables of all cells, too
     #[arg(long)]
     cells: bool,
 }
 
-/// Why nothing is compared.
+/// Why a comparison can't run.
 #[derive(Debug, Error)]
 pub enum CompareError {
-    /// Nothing is called that.
+    /// No policy or scenario has this name.
     #[error("no {kind} is called {name:?}; expected some of: {known}")]
     Unknown {
-        /// What was looked for.
+        /// The kind of thing that was looked for.
         kind: &'static str,
-        /// What it was called.
+        /// The name that was given.
         name: String,
-        /// What there is.
+        /// The names that exist.
         known: String,
     },
-    /// A number that makes no sense.
+    /// A number that is out of its range.
     #[error("--{option} is {value}; expected {expected}")]
     Number {
-        /// Of which option.
+        /// The option's name.
         option: &'static str,
-        /// The number.
+        /// The number that was given.
         value: f64,
-        /// What would do.
+        /// The numbers that are allowed.
         expected: &'static str,
     },
-    /// The crate refuses settings.
+    /// The crate refuses a contestant's settings.
     #[error("the crate refuses a contestant: {0}")]
     Config(#[from] ConfigError),
     /// The report can't be written.
@@ -92,18 +92,18 @@ pub enum CompareError {
     /// The page or a chart can't be written.
     #[error("can't write to {folder}: {error}; expected a folder in which files can be made")]
     Out {
-        /// Where.
+        /// The folder.
         folder: String,
-        /// Why.
+        /// The reason.
         error: String,
     },
 }
 
 impl Compare {
-    /// Compares and reports.
+    /// Runs the comparison and writes the report.
     ///
     /// # Errors
-    /// An option makes no sense, or the report can't be written.
+    /// Returns an error if an option is invalid or the report can't be written.
     pub fn run(&self, to: &mut impl Write) -> Result<(), CompareError> {
         let comparison = self.comparison()?;
         let estimate = comparison.estimate()?;
@@ -184,7 +184,7 @@ impl Compare {
         Ok(())
     }
 
-    /// The command line that gives the same results.
+    /// The command line that repeats these results.
     fn command(&self) -> String {
         let mut line = format!(
             "cargo run --release -p tripcurve-lab -- compare --seed {}",
@@ -212,7 +212,7 @@ impl Compare {
         line
     }
 
-    /// What is to be compared.
+    /// The comparison that the arguments describe.
     fn comparison(&self) -> Result<Comparison, CompareError> {
         let contestants = self.contestants()?;
         let mut depth = if self.quick {
@@ -295,10 +295,10 @@ impl Compare {
     }
 }
 
-/// What a cell's figure is.
+/// Formats one figure of a cell.
 type Figure = fn(&Cell, &Summary) -> String;
 
-/// What is shown of the cells of each role.
+/// The figures shown for the cells of each role.
 const FIGURES: [(Role, Figure); 7] = [
     (Role::Limit, report::leaked),
     (Role::Limit, report::after),
@@ -309,7 +309,7 @@ const FIGURES: [(Role, Figure); 7] = [
     (Role::Quiet, report::false_trips),
 ];
 
-/// Whether a name is meant: it, or what begins so if a star follows.
+/// Whether `pattern` matches `name`: exactly, or as a prefix if it ends in a star.
 fn matches(pattern: &str, name: &str) -> bool {
     pattern
         .strip_suffix('*')

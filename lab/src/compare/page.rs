@@ -10,7 +10,7 @@ use super::{report, targets};
 use crate::capacity::Capacity;
 use crate::table::Table;
 
-/// The page; `charts` are files in the folder `charts` beside it, with what is on them.
+/// Writes the page. `charts` are the files in the folder `charts` next to the page, with captions.
 #[must_use]
 pub fn write(
     comparison: &Comparison,

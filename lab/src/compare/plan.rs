@@ -1,4 +1,4 @@
-//! Which cells there are, and how often each is lived.
+//! The cells of a comparison, and the number of lives in each.
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -9,30 +9,30 @@ use crate::scenario::{Lengths, Scenario};
 use crate::time::{MILLISECOND, SECOND, nanos};
 use crate::traffic::{Latency, log_uniform, seed};
 
-/// How much is simulated.
+/// The amount of work in a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Depth {
-    /// Calls a second.
+    /// Rates, in calls per second.
     pub rates: Vec<f64>,
-    /// Shares that fail in health.
+    /// Failure rates of a healthy dependency.
     pub baselines: Vec<f64>,
-    /// At most so many lives in a cell.
+    /// The most lives in a cell.
     pub repetitions: u32,
-    /// About so many calls in a cell, though at least three lives.
+    /// The approximate number of calls in a cell. A cell has at least three lives in any case.
     pub calls: f64,
-    /// About so many calls in a cell where nothing should trip.
+    /// The approximate number of calls in a cell where nothing should trip.
     pub quiet_calls: f64,
-    /// A lasting tolerable share is watched for so many seconds at least: how often an hour it trips can't be
-    /// seen in less.
+    /// How long a lasting tolerable failure rate is watched at least, in seconds. A shorter time
+    /// doesn't show how many false trips come in an hour.
     pub persistent: f64,
-    /// At most so many calls before a fault, and at most a day.
+    /// The most calls before a fault. The time before a fault is a day at most.
     pub warm_up: f64,
-    /// How many cells are drawn by chance.
+    /// The number of cells drawn by chance.
     pub fresh: u32,
 }
 
 impl Depth {
-    /// Everything.
+    /// The full comparison.
     #[must_use]
     pub fn full() -> Self {
         Self {
@@ -47,7 +47,7 @@ impl Depth {
         }
     }
 
-    /// For so many contestants within a minute.
+    /// A comparison of this many contestants that takes less than a minute.
     #[must_use]
     pub fn quick(contestants: usize) -> Self {
         let contestants = u32::try_from(contestants).unwrap_or(u32::MAX);
@@ -64,7 +64,7 @@ impl Depth {
         }
     }
 
-    /// How many lives a cell gets, and how many of them to the end.
+    /// The number of lives in a cell, and how many of them run to the end.
     #[must_use]
     pub fn lives(&self, cell: &Cell) -> Lives {
         let most = u64::from(self.repetitions);
@@ -83,7 +83,7 @@ impl Depth {
         Lives { all, whole }
     }
 
-    /// How long a cell is watched where nothing should trip.
+    /// How long a cell is watched in which nothing should trip.
     #[must_use]
     pub fn quiet_time(&self, cell: &Cell) -> Until {
         let least = match cell.scenario {
@@ -93,7 +93,7 @@ impl Depth {
         Until::Time(nanos((self.quiet_calls / cell.rate).max(least)))
     }
 
-    /// All cells.
+    /// All cells of the comparison.
     #[must_use]
     pub fn cells(&self, run_seed: u64) -> Vec<Cell> {
         let mut cells = Vec::new();
@@ -119,7 +119,7 @@ impl Depth {
     fn each(&self, cells: &mut Vec<Cell>, role: Role, scenario: Scenario, baselines: &[f64]) {
         for &baseline in baselines {
             for &rate in &self.rates {
-                // With less traffic the backend's load is one call or none.
+                // With less traffic, the load on the backend is one call or none.
                 if scenario == Scenario::Capacity && rate < 100.0 {
                     continue;
                 }
@@ -150,7 +150,7 @@ impl Depth {
         }
     }
 
-    /// An outage drawn by chance, the same for a run's seed whatever else is compared.
+    /// An outage drawn by chance. It depends only on the run's seed and `number`.
     fn fresh_cell(&self, run_seed: u64, number: u64) -> Cell {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed(run_seed, "fresh", number));
         let share = random.random_range(0.4..1.0_f64);
@@ -179,16 +179,16 @@ impl Depth {
     }
 }
 
-/// How often a cell is lived.
+/// The number of lives in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lives {
-    /// At least to the trip.
+    /// The lives that run at least to the trip.
     pub all: u64,
-    /// To the end; the first ones.
+    /// The first lives, which run to the end.
     pub whole: u64,
 }
 
-/// Compared to the limit.
+/// Scenarios that are compared with the limit.
 const LIMIT: [Scenario; 3] = [Scenario::TOTAL, Scenario::sharp(0.8), Scenario::sharp(0.5)];
 
 /// Other faults.
@@ -208,7 +208,7 @@ const FAULTS: [Scenario; 9] = [
     Scenario::Capacity,
 ];
 
-/// Where nothing should trip, besides healthy calls and runs of failures.
+/// Scenarios in which nothing should trip, in addition to `Healthy` and `Poison`.
 const QUIET: [Scenario; 3] = [
     Scenario::Persistent { share: 0.25 },
     Scenario::LastingShard { of: 4 },
@@ -227,7 +227,7 @@ fn whole(number: f64) -> u64 {
     number as u64
 }
 
-/// Three digits are enough for a rate.
+/// Rounds a rate to three digits.
 fn digits(rate: f64) -> f64 {
     let unit = 10_f64.powf(rate.log10().floor() - 2.0);
     let rounded = (rate / unit).round() * unit;

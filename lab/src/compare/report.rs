@@ -1,4 +1,4 @@
-//! The results in words and numbers.
+//! The results as text and tables.
 
 use std::fmt::Write as _;
 
@@ -123,7 +123,7 @@ fn all(noise: &Noise) -> String {
     )
 }
 
-/// Which cells are worst for a contestant.
+/// The worst cells of each contestant.
 #[must_use]
 pub fn worst(comparison: &Comparison, headlines: &[Headline]) -> String {
     let mut text = String::new();
@@ -162,8 +162,10 @@ pub fn worst(comparison: &Comparison, headlines: &[Headline]) -> String {
     text
 }
 
-/// A figure of the cells of a role: for each scenario and baseline a title and a table, with a row for each
-/// contestant and a column for each rate.
+/// Tables of one figure for the cells of a role.
+///
+/// Each scenario and baseline has a title and a table, with a row per contestant and a column per
+/// rate.
 #[must_use]
 pub fn by_rate(
     comparison: &Comparison,
@@ -202,7 +204,7 @@ pub fn by_rate(
     tables.collect()
 }
 
-/// The cells that were drawn by chance: what ours and the limits let through.
+/// Failed calls that our policies and the limits let through in the cells drawn by chance.
 #[must_use]
 pub fn fresh(comparison: &Comparison, results: &Results) -> Table {
     let ours = || {
@@ -230,7 +232,7 @@ pub fn fresh(comparison: &Comparison, results: &Results) -> Table {
     table
 }
 
-/// Failed calls let through, and in what share of lives it tripped if not in all.
+/// Failed calls let through, and the share of lives that tripped if it is less than all.
 #[must_use]
 pub fn leaked(_: &Cell, summary: &Summary) -> String {
     let missed = summary.share_tripped().filter(|share| *share < 1.0);
@@ -238,7 +240,7 @@ pub fn leaked(_: &Cell, summary: &Summary) -> String {
     short(summary.leaked) + &missed.unwrap_or_default()
 }
 
-/// False trips an hour.
+/// False trips per hour.
 #[must_use]
 pub fn false_trips(_: &Cell, summary: &Summary) -> String {
     let (low, high) = summary.trips.interval();
@@ -246,7 +248,7 @@ pub fn false_trips(_: &Cell, summary: &Summary) -> String {
     format!("{rate} ({}–{})", short(Some(low)), short(Some(high)))
 }
 
-/// Harm and the time to being closed.
+/// The harm, and the time until the breaker closes.
 #[must_use]
 pub fn after(_: &Cell, summary: &Summary) -> String {
     format!(

@@ -1,4 +1,4 @@
-//! Lives all cells with all contestants, on all cores.
+//! Runs the lives of all cells with all contestants, on all cores.
 
 use std::time::{Duration, Instant};
 
@@ -12,27 +12,27 @@ use super::summary::Summary;
 use crate::measure::Until;
 use crate::policies::Contestant;
 
-/// All that is to be compared.
+/// A comparison: the contestants, the cells and the amount of work.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// What everything is drawn from.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// How much is simulated.
+    /// The amount of work.
     pub depth: Depth,
-    /// Who takes part.
+    /// The breakers that take part.
     pub contestants: Vec<Contestant>,
-    /// In which settings.
+    /// The settings in which they are compared.
     pub cells: Vec<Cell>,
 }
 
-/// What came of it: for each contestant, for each cell.
+/// A summary for each contestant and each cell.
 pub type Results = Vec<Vec<Summary>>;
 
 impl Comparison {
-    /// About how long it takes, found by a slice of it.
+    /// Estimates how long the comparison takes, from a slice of it.
     ///
     /// # Errors
-    /// The crate refuses the settings of a contestant.
+    /// Returns an error if the crate refuses a contestant's settings.
     pub fn estimate(&self) -> Result<Duration, ConfigError> {
         let calls: f64 = self.cells.iter().map(|cell| self.calls(cell)).sum();
         let mut slice = self.cells.iter().filter(|cell| cell.role == Role::Quiet);
@@ -57,16 +57,16 @@ impl Comparison {
         Ok(Duration::from_secs_f64(seconds / threads))
     }
 
-    /// Lives them all. The result doesn't depend on the number of threads.
+    /// Runs all lives. The result doesn't depend on the number of threads.
     ///
     /// # Errors
-    /// The crate refuses the settings of a contestant.
+    /// Returns an error if the crate refuses a contestant's settings.
     pub fn run(&self, progress: &ProgressBar) -> Result<Results, ConfigError> {
         let cells = 0..self.cells.len();
         let mut units: Vec<(usize, usize)> = cells
             .flat_map(|cell| (0..self.contestants.len()).map(move |contestant| (contestant, cell)))
             .collect();
-        // The longest first, so that at the end no core waits for one.
+        // The longest units come first, so that no core waits for a long one at the end.
         units.sort_by(|(_, left), (_, right)| {
             let work = |cell: &usize| self.calls(&self.cells[*cell]);
             work(right).total_cmp(&work(left))
@@ -77,7 +77,7 @@ impl Comparison {
             progress.inc(1);
             Ok(((contestant, cell), summary))
         };
-        // One unit at a time, or a thread would be dealt a whole stretch of long ones.
+        // Threads take single units. Otherwise one thread would get a whole stretch of long ones.
         let done: Result<Vec<_>, ConfigError> =
             units.par_iter().with_max_len(1).map(live).collect();
         let mut results = vec![vec![Summary::default(); self.cells.len()]; self.contestants.len()];
@@ -100,7 +100,7 @@ impl Comparison {
         Ok(Summary::of(cell, &all?, lives.whole))
     }
 
-    /// About how many calls a cell takes.
+    /// The approximate number of calls in a cell.
     fn calls(&self, cell: &Cell) -> f64 {
         if cell.role == Role::Quiet {
             return cell.calls(self.depth.quiet_time(cell));
@@ -112,11 +112,11 @@ impl Comparison {
     }
 }
 
-/// A progress bar for so much.
+/// A progress bar of this length.
 #[must_use]
 pub fn progress_bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
-    // A template that can't be read leaves the default one.
+    // If the template is invalid, the default one stays.
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len}, {eta} left") {
         bar.set_style(style);
     }

@@ -1,34 +1,34 @@
-//! What a breaker's lives in a cell come to.
+//! The summary of a breaker's lives in a cell.
 
 use super::cell::Cell;
 use crate::measure::Life;
 use crate::statistics::{mean, poisson_interval, quantile};
 use crate::time::{number, seconds, seconds_between};
 
-/// A number of trips in so many hours.
+/// A number of trips, and the hours in which they came.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct FalseTrips {
-    /// How many.
+    /// The number of trips.
     pub count: u64,
-    /// In how many hours.
+    /// The number of hours.
     pub hours: f64,
 }
 
 impl FalseTrips {
-    /// A rate.
+    /// The trips per hour.
     #[must_use]
     pub fn per_hour(self) -> f64 {
         number(self.count) / self.hours
     }
 
-    /// Between which rates the true one may well be: 95 %.
+    /// The 95 % confidence interval of the trips per hour.
     #[must_use]
     pub fn interval(self) -> (f64, f64) {
         let (low, high) = poisson_interval(self.count);
         (low / self.hours, high / self.hours)
     }
 
-    /// Both together.
+    /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -38,44 +38,44 @@ impl FalseTrips {
     }
 }
 
-/// What a breaker's lives in a cell come to.
+/// The summary of a breaker's lives in a cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// Lives in which the breaker was closed at the onset; those in which it wasn't say nothing of how
-    /// it trips.
+    /// Lives in which the breaker was closed at the onset. The others don't show how it trips.
     pub able: u64,
-    /// Lives in which it wasn't.
+    /// Lives in which the breaker wasn't closed at the onset.
     pub unable: u64,
-    /// Of the able ones, those that tripped in the fault.
+    /// The able lives that tripped in the fault.
     pub tripped: u64,
-    /// Failed calls let through until the trip, or until the fault was over.
+    /// The mean number of failed calls let through until the trip or until the fault's end.
     pub leaked: Option<f64>,
-    /// The time to the trip, of those that tripped, in seconds: each.
+    /// The time to the trip in each life that tripped, in seconds.
     pub delays: Vec<f64>,
-    /// Calls onto the dead backend as a share of the traffic between the trip and the fault's end.
+    /// Calls let through to the dead backend, as a share of the traffic between the trip and the
+    /// fault's end.
     pub onto_dead: Option<f64>,
-    /// The time from the fault's end to being closed, in seconds: each.
+    /// The time from the fault's end until the breaker closed, in each life, in seconds.
     pub recoveries: Vec<f64>,
-    /// Lives that were never closed again.
+    /// Lives in which the breaker never closed again.
     pub stayed_open: u64,
-    /// Trips after the fault's end, a life.
+    /// Trips after the fault's end, per life.
     pub trips_after: Option<f64>,
-    /// Times that the backend was killed, a life.
+    /// Kills of the backend, per life.
     pub kills: Option<f64>,
-    /// Lost and failed because of the fault, in seconds' worth of traffic.
+    /// Calls lost and calls failed because of the fault, in seconds' worth of traffic.
     pub harm: Option<f64>,
-    /// Not answered after the fault's end, in seconds' worth of traffic.
+    /// Unanswered calls after the fault's end, in seconds' worth of traffic.
     pub unanswered: Option<f64>,
     /// Trips after the onset.
     pub trips: FalseTrips,
-    /// Lost and failed in an hour after the onset, in seconds' worth of traffic.
+    /// Calls lost and calls failed in an hour after the onset, in seconds' worth of traffic.
     pub harm_per_hour: Option<f64>,
-    /// Calls that were simulated.
+    /// The number of simulated calls.
     pub calls: u64,
 }
 
 impl Summary {
-    /// Of all lives, of which the first `whole` went to the end.
+    /// Summarizes all lives. The first `whole` of them ran to the end.
     #[must_use]
     pub fn of(cell: &Cell, lives: &[Life], whole: u64) -> Self {
         let able: Vec<&Life> = lives.iter().filter(|life| life.was_closed).collect();
@@ -126,7 +126,7 @@ impl Summary {
         (self.able > 0).then(|| number(self.tripped) / number(self.able))
     }
 
-    /// Half of those that tripped took longer, in seconds.
+    /// The median time to the trip, in seconds.
     #[must_use]
     pub fn median_delay(&self) -> Option<f64> {
         quantile(&self.delays, 0.5)

@@ -1,4 +1,4 @@
-//! What was to be reached, and what was.
+//! The targets, and the figures that were reached.
 
 use super::Comparison;
 use super::headline::{Headline, Noise, Ratio};
@@ -6,14 +6,14 @@ use crate::capacity::Capacity;
 use crate::scenario::Scenario;
 use crate::table::{Table, short};
 
-/// A figure of a contestant and what it should be at most.
+/// A figure of a contestant and its target, which is an upper bound.
 struct Target {
     what: &'static str,
     most: f64,
     found: Option<f64>,
 }
 
-/// The targets with what the tolerant and the sensitive form of the adaptive policy reach.
+/// The targets, with the figures of the tolerant and the sensitive adaptive policy.
 #[must_use]
 pub fn table(tolerant: &Headline, sensitive: &Headline) -> Table {
     let mut table = Table::new(["target", "at most", "measured", ""]);
@@ -28,7 +28,7 @@ pub fn table(tolerant: &Headline, sensitive: &Headline) -> Table {
     table
 }
 
-/// Why some of them are out of reach, or nearly so.
+/// Why some targets are out of reach, or nearly so.
 #[must_use]
 pub fn why(comparison: &Comparison) -> String {
     let half = comparison.cells.iter().find(|cell| {
@@ -38,7 +38,7 @@ pub fn why(comparison: &Comparison) -> String {
     });
     let limit = half.and_then(|cell| {
         let failed = cell.sensitive()?.failed_calls(cell.rate, cell.latency);
-        // Half of a thousand calls a second.
+        // Half of a thousand calls per second.
         Some(format!(
             "Limit A of that cell is {failed:.1} failed calls, calls under way included, or {:.1} ms: no rule that looks \
              at ended calls is faster on average, but for the luck of which end first.",

@@ -1,8 +1,8 @@
-//! What a column of a log means, told by its name.
+//! The meaning of a log's column, found by its name.
 
 use super::Unit;
 
-/// What stands in a column.
+/// The meaning of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     Began,
@@ -11,10 +11,10 @@ pub(super) enum Meaning {
     Outcome(Sense),
 }
 
-/// How an outcome is to be read.
+/// How to read an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sense {
-    /// As it says: `ok`, `error`, 503.
+    /// The outcome is a word or a code: `ok`, `error`, 503.
     Words,
     /// The column's name asks whether the call succeeded.
     Succeeded,
@@ -26,9 +26,9 @@ pub(super) enum Sense {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) meaning: Meaning,
-    /// Of bare numbers, if the name says it.
+    /// The unit of bare numbers, if the column's name contains it.
     pub(super) unit: Option<Unit>,
-    /// Of two columns with one meaning the lower is read.
+    /// If two columns have one meaning, the log is read from the one with the lower rank.
     pub(super) rank: usize,
 }
 
@@ -94,12 +94,12 @@ const NAMES: [(Meaning, &[&str]); 6] = [
     ),
 ];
 
-/// What is to be written where a column is missing.
+/// The names to write where a column is missing.
 pub(super) const EXPECTED: &str = "a time (time, timestamp, started_at, ended, …), a duration (duration, duration_ms, took, \
      latency_s, …) and an outcome (outcome, status, success, error, …)";
 
 impl Column {
-    /// What a column of this name means, if anything.
+    /// The column with this name, or `None` if the name means nothing.
     pub(super) fn named(name: &str) -> Option<Self> {
         let name = snake(name);
         let (base, unit) = name
@@ -117,7 +117,7 @@ impl Column {
     }
 }
 
-/// `@startTime`, `start-time` and `Start Time` are all `start_time`.
+/// Converts to snake case: `@startTime`, `start-time` and `Start Time` become `start_time`.
 fn snake(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 2);
     let mut after_lower = false;

@@ -1,4 +1,4 @@
-//! A log as CSV: a header with the columns in any order, then a line for each call.
+//! Logs as CSV: a header with the columns in any order, then a line for each call.
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read};
@@ -10,7 +10,7 @@ use super::column::Column;
 use super::gather::Gather;
 use super::line::{Cell, Line, Problem};
 
-/// Reads what follows `header`, which is line number `header_line`.
+/// Reads the lines after `header`, which is line number `header_line`.
 pub(super) fn read(
     header: &str,
     header_line: u64,
@@ -83,7 +83,7 @@ fn builder(delimiter: u8) -> ReaderBuilder {
     builder
 }
 
-/// What the header has most of.
+/// The delimiter that the header has most of.
 fn delimiter(header: &str) -> u8 {
     [b',', b';', b'\t']
         .into_iter()

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::line::{BadLine, Entry, Problem};
 use super::{Call, Log, LogError, Unit};
 
-/// How many bad lines are kept to be shown.
+/// How many bad lines are kept for the report.
 const SHOWN: usize = 5;
 
-/// Ten years: a log that spans more has mixed units or a line from 1970.
+/// Ten years. A log that spans more has mixed units or a line from 1970.
 const LONGEST: u64 = 10 * 365 * 86_400 * 1_000_000_000;
 
 /// What was read so far.
@@ -56,7 +56,8 @@ impl Gather {
         }
     }
 
-    /// Sorts by begin. Calls that began at the same time stay in the order of their lines.
+    /// Sorts the calls by their begin. Calls that began at the same time stay in the order of their
+    /// lines.
     pub(super) fn finish(mut self) -> Result<Log, LogError> {
         let good = self.entries.len() as u64;
         if self.bad > good {

@@ -1,4 +1,4 @@
-//! A log as JSON lines: an object for each call.
+//! Logs as JSON lines: an object for each call.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use super::column::Column;
 use super::gather::Gather;
 use super::line::{Cell, Line, Problem};
 
-/// Reads `first`, which is line number `number`, and what follows it.
+/// Reads `first`, which is line number `number`, and the lines after it.
 pub(super) fn read(
     first: Vec<u8>,
     mut number: u64,
@@ -46,7 +46,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// What the keys mean that were met so far: the same few in each line.
+/// The meanings of the keys met so far. Each line has the same few keys.
 #[derive(Default)]
 struct Names(HashMap<String, Option<Column>>);
 
@@ -56,7 +56,7 @@ impl Names {
             return known;
         }
         let column = Column::named(name);
-        // Bounded, should somebody use keys as values.
+        // The bound holds even if a log uses keys as values.
         if self.0.len() < 1_000 {
             self.0.insert(name.to_owned(), column);
         }
@@ -64,17 +64,17 @@ impl Names {
     }
 }
 
-/// A line's object.
+/// The object of one line.
 #[derive(Default)]
 struct Object<'a> {
     line: Line<'a>,
-    /// What a generated log says of itself.
+    /// A generated log's statement that it is generated.
     generated: Option<Cow<'a, str>>,
 }
 
 fn parse<'a>(text: &'a [u8], names: &mut Names) -> Result<Object<'a>, Problem> {
     let refuse = |error: serde_json::Error| {
-        // The number of the line within the line says nothing.
+        // The JSON error's own line number is always 1 here, so it is cut off.
         let message = error.to_string();
         let end = message.find(" at line 1 column").unwrap_or(message.len());
         let place = message[end..].replace(" at line 1 column", " at column");
@@ -119,11 +119,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-/// A key, borrowed unless it has escapes.
+/// A key, borrowed unless it contains escapes.
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A string without its quotes; anything else as it stands.
+/// The text of a string without its quotes. Any other value stays as it is.
 fn plain(value: &RawValue) -> Cow<'_, str> {
     let text = value.get();
     match serde_json::from_str::<Key<'_>>(text) {

@@ -1,4 +1,4 @@
-//! One line of a log, and what can be wrong with it.
+//! One line of a log, and the errors that it can have.
 
 use std::borrow::Cow;
 
@@ -8,59 +8,59 @@ use super::Unit;
 use super::column::{Column, EXPECTED, Meaning};
 use super::value::{self, Expected};
 
-/// Why a line is no call.
+/// Why a line isn't a call.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Problem {
-    /// A cell holds something else.
+    /// A cell holds an unexpected value.
     #[error("`{column}` is {found:?}; expected {expected}")]
     Value {
         /// The column's name.
         column: String,
-        /// What stands there, cut off when it is long.
+        /// The value, cut off if it is long.
         found: String,
-        /// What should.
+        /// The expected form.
         expected: &'static str,
     },
-    /// A part of a call is not there.
+    /// A part of a call is missing.
     #[error("there is no {part}; expected {EXPECTED}")]
     Missing {
-        /// Which.
+        /// The part that is missing.
         part: &'static str,
     },
-    /// It ended before it began.
+    /// The call ended before it began.
     #[error("it ends {by_nanos} ns before it begins; expected a begin and an end in this order")]
     EndsFirst {
-        /// By how much.
+        /// The time between end and begin.
         by_nanos: u64,
     },
-    /// Not as many cells as the header has.
+    /// The line has another number of cells than the header.
     #[error("it has {found} cells; expected {expected}, as in the header{hint}")]
     Cells {
-        /// How many.
+        /// The number of cells in the line.
         found: usize,
-        /// How many the header has.
+        /// The number of cells in the header.
         expected: usize,
-        /// What may be the reason.
+        /// The likely reason.
         hint: &'static str,
     },
-    /// No JSON object.
+    /// The line isn't a JSON object.
     #[error(
         "no JSON object: {0}; expected one such as {{\"time\":…,\"duration\":…,\"outcome\":…}}"
     )]
     Json(String),
 }
 
-/// A line that is no call.
+/// A line that isn't a call.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("line {line}: {problem}")]
 pub struct BadLine {
-    /// Its number, from 1.
+    /// The line's number, from 1.
     pub line: u64,
-    /// What is wrong.
+    /// The error.
     pub problem: Problem,
 }
 
-/// A cell with the column that it stands in.
+/// A cell and its column.
 #[derive(Clone, Debug)]
 pub(super) struct Cell<'a> {
     pub(super) name: Cow<'a, str>,
@@ -85,7 +85,7 @@ impl Cell<'_> {
     }
 }
 
-/// At most 60 characters of a text.
+/// Cuts a text off after 60 characters.
 pub(super) fn cut_off(text: &str) -> String {
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -93,7 +93,7 @@ pub(super) fn cut_off(text: &str) -> String {
     }
 }
 
-/// The cells of a line that mean something.
+/// The cells of a line that have a meaning.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Line<'a> {
     began: Option<Cell<'a>>,
@@ -102,19 +102,19 @@ pub(super) struct Line<'a> {
     outcome: Option<Cell<'a>>,
 }
 
-/// A call as a line has it.
+/// One call, as a line describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// Nanoseconds since 1970.
     pub(super) began: i64,
     pub(super) took: u64,
     pub(super) succeeded: bool,
-    /// What a bare time was taken for.
+    /// The unit that was guessed for a bare time.
     pub(super) guessed: Option<Unit>,
 }
 
 impl<'a> Line<'a> {
-    /// Adds a cell, unless one of the same meaning and a plainer name is there.
+    /// Adds a cell, unless the line has one with the same meaning and a plainer name.
     pub(super) fn put(&mut self, cell: Cell<'a>) {
         let place = match cell.column.meaning {
             Meaning::Began => &mut self.began,
@@ -146,7 +146,7 @@ impl<'a> Line<'a> {
         .collect()
     }
 
-    /// The first part of a call that is not there.
+    /// The first part of a call that is missing, if any.
     pub(super) fn missing(&self) -> Option<&'static str> {
         match (&self.began, &self.ended, &self.duration, &self.outcome) {
             (None, None, ..) => Some("time"),
@@ -156,7 +156,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// The call. A line that has its end and its duration, or its begin and its end, is completed.
+    /// Converts the line to a call. A missing begin or duration is computed from the other cells.
     pub(super) fn entry(&self) -> Result<Entry, Problem> {
         let part = |part| Problem::Missing { part };
         let time = |cell: &Cell<'_>| cell.read(value::time);

@@ -1,4 +1,4 @@
-//! A user's own log of calls, read from CSV or JSON lines.
+//! Logs of a user's own calls, read from CSV or JSON lines.
 
 mod column;
 mod csv_form;
@@ -27,52 +27,52 @@ use crate::words;
 /// One call of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// When it began, since the first call of the log began.
+    /// When the call began, since the begin of the log's first call.
     pub began: Nanos,
-    /// How long it took.
+    /// How long the call took.
     pub took: Nanos,
-    /// Whether it succeeded.
+    /// Whether the call succeeded.
     pub succeeded: bool,
 }
 
 impl Call {
-    /// When it ended.
+    /// When the call ended.
     #[must_use]
     pub fn ended(&self) -> Nanos {
         self.began + self.took
     }
 }
 
-/// A log: its calls in the order in which they began, and what there is to say of its lines.
+/// A log: its calls in the order of their begins, and facts about its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     /// The calls.
     pub calls: Vec<Call>,
-    /// When the first one began, in nanoseconds since 1970.
+    /// When the first call began, in nanoseconds since 1970.
     pub origin: i64,
-    /// Which columns were read for what.
+    /// The columns that were read, and their meanings.
     pub columns: Vec<String>,
-    /// What a generated log says of itself.
+    /// A generated log's statements that it is generated.
     pub notes: Vec<String>,
-    /// How many lines were no calls.
+    /// The number of lines that aren't calls.
     pub bad: u64,
-    /// The first of them.
+    /// The first of these lines.
     pub first_bad: Vec<BadLine>,
-    /// How many calls began before one of an earlier line.
+    /// The number of calls that began before a call of an earlier line.
     pub out_of_order: u64,
-    /// What bare times were taken for.
+    /// The units that were guessed for bare times.
     pub guessed: Vec<Unit>,
 }
 
 /// Why a log can't be read.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// The file is not there or not readable.
+    /// The file is missing or unreadable.
     #[error("can't read {path}: {error}; expected a log as CSV or JSON lines")]
     Open {
-        /// Which.
+        /// The file's path.
         path: String,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// Reading broke off.
@@ -84,12 +84,12 @@ pub enum LogError {
     /// The header lacks a column.
     #[error("the header has no column for the {part}; it has: {found}; expected {EXPECTED}")]
     Header {
-        /// What for.
+        /// The missing part of a call.
         part: &'static str,
-        /// The columns that it has.
+        /// The columns of the header.
         found: String,
     },
-    /// A JSON array.
+    /// The log is a JSON array.
     #[error(
         "the log is a JSON array; expected JSON lines, an object a line: jq -c '.[]' FILE makes them"
     )]
@@ -99,17 +99,17 @@ pub enum LogError {
         "there is no call in the log; expected a header and a line for each call, or JSON lines"
     )]
     Empty,
-    /// Most lines are no calls.
+    /// Most lines aren't calls.
     #[error(
         "{bad} of {lines} lines are no calls, more than half; the first of them:{}",
         listed(first)
     )]
     MostlyBad {
-        /// How many.
+        /// The number of bad lines.
         bad: u64,
-        /// How many lines there are.
+        /// The number of lines.
         lines: u64,
-        /// The first of the bad ones.
+        /// The first of the bad lines.
         first: Vec<BadLine>,
     },
     /// The first and the last call are more than ten years apart.
@@ -118,11 +118,11 @@ pub enum LogError {
          or its unit? A column named time_ms holds milliseconds"
     )]
     TooLong {
-        /// How many days.
+        /// The number of days between the two.
         days: u64,
         /// The first call.
         first: Timestamp,
-        /// The last one.
+        /// The last call.
         last: Timestamp,
     },
 }
@@ -135,10 +135,10 @@ fn listed(lines: &[BadLine]) -> String {
 }
 
 impl Log {
-    /// Reads a file; `-` is the standard input.
+    /// Reads a log from a file. `-` is the standard input.
     ///
     /// # Errors
-    /// It can't be read, or is no log.
+    /// Returns an error if the file can't be read or isn't a log.
     pub fn open(path: &Path) -> Result<Self, LogError> {
         if path == Path::new("-") {
             return Self::read(io::stdin().lock());
@@ -150,12 +150,12 @@ impl Log {
         Self::read(BufReader::with_capacity(1 << 18, file))
     }
 
-    /// Reads a log. It is JSON lines if it begins with `{`, else CSV.
+    /// Reads a log. It is JSON lines if it begins with `{`, and CSV otherwise.
     ///
-    /// Comments, lines that begin with `#`, and empty lines are skipped.
+    /// Comments (lines that begin with `#`) and empty lines are skipped.
     ///
     /// # Errors
-    /// Reading broke off, or it is no log.
+    /// Returns an error if reading fails or the source isn't a log.
     pub fn read(mut source: impl BufRead) -> Result<Self, LogError> {
         let mut gather = Gather::default();
         let mut number = 0;
@@ -192,22 +192,22 @@ impl Log {
         gather.finish()
     }
 
-    /// How long it lasts, from the first begin to the last end.
+    /// The time from the first begin to the last end.
     #[must_use]
     pub fn length(&self) -> Nanos {
         self.calls.iter().map(Call::ended).max().unwrap_or(0)
     }
 
-    /// A moment of the log on the calendar.
+    /// Converts a time of the log to a calendar time.
     #[must_use]
     pub fn calendar(&self, since_begin: Nanos) -> Timestamp {
         timestamp(self.origin.saturating_add_unsigned(since_begin))
     }
 
-    /// Says what was read, and what could not be.
+    /// Writes what was read, and what could not be read.
     ///
     /// # Errors
-    /// It can't be written.
+    /// Returns an error if writing fails.
     pub fn describe(&self, to: &mut impl Write) -> io::Result<()> {
         for note in &self.notes {
             writeln!(to, "This log says of itself: {note}")?;
@@ -253,7 +253,7 @@ impl Log {
     }
 }
 
-/// Nanoseconds since 1970 as a time of the calendar; all of them are in its range.
+/// Converts nanoseconds since 1970 to a calendar time. All of them are in its range.
 pub(crate) fn timestamp(nanos: i64) -> Timestamp {
     Timestamp::from_nanosecond(i128::from(nanos)).unwrap_or_default()
 }

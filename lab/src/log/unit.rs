@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a number without a unit counts.
+/// The unit of a number that was written without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
     /// Seconds.
@@ -27,8 +27,10 @@ impl Unit {
         }
     }
 
-    /// The unit of a time since 1970, told by its size: in seconds 10¹¹ is the year 5138, in
-    /// milliseconds it is 1973, and so on by thousands.
+    /// Guesses the unit of a time since 1970 from its size.
+    ///
+    /// 10¹¹ is the year 5138 in seconds, and the year 1973 in milliseconds. The limit of each
+    /// smaller unit is a thousand times as high.
     pub(super) fn by_size(whole: i128) -> Self {
         match whole.unsigned_abs() {
             0..100_000_000_000 => Self::Seconds,
@@ -38,7 +40,7 @@ impl Unit {
         }
     }
 
-    /// How many nanoseconds it has.
+    /// The nanoseconds in one unit.
     pub(super) fn nanos(self) -> i128 {
         match self {
             Self::Seconds => 1_000_000_000,

@@ -1,4 +1,4 @@
-//! What stands in a cell of a log: a time, a duration, an outcome.
+//! The values in a log's cells: times, durations, outcomes.
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -7,12 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 use super::Unit;
 use super::column::Sense;
 
-/// What was expected where something else was found.
+/// The expected form, for a value that has another one.
 pub(super) type Expected = &'static str;
 
-/// A moment in nanoseconds since 1970, and the unit if it was told by the number's size.
+/// Reads a time in nanoseconds since 1970. Also returns the unit if it was guessed from the
+/// number's size.
 ///
-/// A time without an offset is taken for UTC; only differences matter here.
+/// A time without an offset counts as UTC. Only differences matter here.
 pub(super) fn time(text: &str, unit: Option<Unit>) -> Result<(i64, Option<Unit>), Expected> {
     let (nanos, guessed) = match Number::read(text) {
         Some(number) => {
@@ -37,7 +38,7 @@ fn calendar(text: &str) -> Result<Timestamp, Expected> {
         })
 }
 
-/// How long a call took, in nanoseconds.
+/// Reads how long a call took, in nanoseconds.
 pub(super) fn duration(text: &str, unit: Option<Unit>) -> Result<u64, Expected> {
     let nanos = match (Number::read(text), unit) {
         (Some(number), Some(unit)) => number.in_nanos(unit),
@@ -58,13 +59,13 @@ pub(super) fn duration(text: &str, unit: Option<Unit>) -> Result<u64, Expected> 
     }
 }
 
-/// 30 days: no call takes longer; whoever writes so has mistaken the unit.
+/// 30 days. No call takes longer, so a longer one has the wrong unit.
 pub(super) const LONGEST: u64 = 30 * 86_400 * 1_000_000_000;
 
-/// Whether a call succeeded.
+/// Reads whether a call succeeded.
 ///
-/// Of the status codes of HTTP those from 500 on and 429, by which a server says that it is
-/// overloaded, are failures. The others say that the server works, whatever it thinks of the request.
+/// HTTP status codes from 500 on are failures. So is 429, by which a server says that it is
+/// overloaded. With any other code the server works, even if it refuses the request.
 pub(super) fn succeeded(text: &str, sense: Sense) -> Result<bool, Expected> {
     const SUCCESS: [&str; 5] = ["success", "succeeded", "ok", "pass", "passed"];
     const FAILURE: [&str; 7] = [
@@ -104,7 +105,7 @@ pub(super) fn succeeded(text: &str, sense: Sense) -> Result<bool, Expected> {
     }
 }
 
-/// A decimal number, exactly: a 64-bit float would round nanoseconds since 1970 to 256 of them.
+/// An exact decimal number. A 64-bit float would round nanoseconds since 1970 to multiples of 256.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Number {
     Exact { digits: i128, decimals: u32 },
@@ -124,7 +125,7 @@ impl Number {
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         if is_digits(whole) && is_digits(fraction) && whole.len() <= 20 {
-            // Twelve decimals of a second are a picosecond; what is finer is cut off.
+            // The twelfth decimal of a second is a picosecond. Further decimals are cut off.
             let fraction = &fraction[..fraction.len().min(12)];
             let digits: i128 = [whole, fraction].concat().parse().ok()?;
             let decimals = u32::try_from(fraction.len()).ok()?;

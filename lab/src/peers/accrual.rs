@@ -1,19 +1,19 @@
-//! Failure accrual: Finagle's policies, which failsafe-rs took over.
+//! Failure accrual: Finagle's policies, which failsafe-rs has adopted.
 
 use crate::breaker::Nanos;
 
 use super::MILLISECOND;
 
-/// How long to stay away after each trip.
+/// The waits after the trips.
 pub(super) trait Waits {
     /// The wait after one more trip.
     fn next(&mut self) -> Nanos;
 
-    /// The next trip is the first one again.
+    /// Starts again with the wait of a first trip.
     fn restart(&mut self);
 }
 
-/// An average of successes that forgets exponentially, by whole milliseconds.
+/// An exponential moving average of successes. Its clock counts whole milliseconds.
 #[derive(Clone, Debug)]
 struct MovingAverage {
     window: u64,
@@ -35,15 +35,16 @@ impl MovingAverage {
     }
 }
 
-/// Longer than 49 days is as good as for ever, and a weight of 0.
+/// Times above 49 days count as infinite, with a weight of 0.
 fn milliseconds(count: u64) -> f64 {
     u32::try_from(count).unwrap_or(u32::MAX).into()
 }
 
 const SLICES: usize = 5;
 
-/// Requests of the last window, in slices that begin when a request comes after the end of the
-/// one before, not at a grid.
+/// Requests of the last window, in slices.
+///
+/// A slice begins with the first request after the previous slice's end, not on a grid.
 #[derive(Clone, Debug)]
 struct Requests {
     slice: u64,
@@ -70,7 +71,7 @@ impl Requests {
     }
 }
 
-/// Dead when the moving average of successes is too low.
+/// Marks the backend dead when the moving average of successes is too low.
 #[derive(Clone, Debug)]
 pub(super) struct SuccessRate {
     required: f64,
@@ -82,8 +83,10 @@ pub(super) struct SuccessRate {
 }
 
 impl SuccessRate {
-    /// A policy over a window. With `zero_is_never`, a result of the first millisecond since the
-    /// beginning is forgotten when the next one comes, as failsafe-rs does.
+    /// A policy over a window.
+    ///
+    /// With `zero_is_never`, a result in the first millisecond is forgotten when the next one
+    /// comes. This is the behaviour of failsafe-rs.
     pub(super) fn new(required: f64, minimum: u32, window: Nanos, zero_is_never: bool) -> Self {
         let window = (window / MILLISECOND).max(1);
         let average = MovingAverage {
@@ -129,7 +132,7 @@ impl SuccessRate {
     }
 }
 
-/// Dead when so many calls failed in a row.
+/// Marks the backend dead when this many calls failed in a row.
 #[derive(Clone, Debug)]
 pub(super) struct ConsecutiveFailures {
     threshold: u32,
@@ -151,7 +154,7 @@ impl ConsecutiveFailures {
     }
 }
 
-/// Either policy, or both: each has its own waits, and the longer one is taken when both trip.
+/// One policy or both. Each has its own waits. If both trip, the longer wait counts.
 #[derive(Clone, Debug)]
 pub(super) struct Accrual<W> {
     pub(super) success_rate: Option<(SuccessRate, W)>,
@@ -169,7 +172,7 @@ impl<W: Waits> Accrual<W> {
         }
     }
 
-    /// A call failed. Returns how long to stay away, when dead.
+    /// A call failed. If the backend is dead now, returns how long to stay away.
     pub(super) fn fail(&mut self, now: Nanos) -> Option<Nanos> {
         let by_rate = self
             .success_rate
@@ -179,11 +182,11 @@ impl<W: Waits> Accrual<W> {
             .consecutive
             .as_mut()
             .and_then(|(policy, waits)| policy.is_dead_after_failure().then(|| waits.next()));
-        // None is less than any wait.
+        // `None` is less than any wait.
         by_rate.max(by_run)
     }
 
-    /// A probe succeeded: all history is forgotten.
+    /// A probe succeeded, so all history is forgotten.
     pub(super) fn revive(&mut self, now: Nanos) {
         if let Some((policy, waits)) = &mut self.success_rate {
             policy.revive(now);

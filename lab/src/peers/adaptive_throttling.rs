@@ -1,11 +1,11 @@
-//! Google SRE's adaptive throttling: rejection by chance, the likelier the fewer calls succeed.
+//! Google SRE's adaptive throttling: it rejects at random, more often the fewer calls succeed.
 //!
-//! The formula is equation 21-1 of "Handling Overload" in the SRE book,
-//! `max(0, (requests - K * accepts) / (requests + 1))`; aegis is read in
-//! `circuitbreaker/sre/sre.go`. Requests that were rejected here count as requests in both.
+//! The formula is equation 21-1 of "Handling Overload" in the SRE book: `max(0, (requests - K *
+//! accepts) / (requests + 1))`. The code of aegis is in `circuitbreaker/sre/sre.go`. In both,
+//! requests that were rejected here count as requests.
 //!
-//! In the book's form a request counts when it is made, so that at the start, when nothing has
-//! come back yet, much is rejected: that is the rule's, not the lab's.
+//! In the book's form, a request counts when it begins. So at the start, before any response, many
+//! requests are rejected. That is a property of the rule, not of the lab.
 
 use std::ops::{AddAssign, SubAssign};
 
@@ -17,27 +17,28 @@ use crate::breaker::{Breaker, Nanos, Phase};
 use super::SECOND;
 use super::time_window::TimeWindow;
 
-/// When a request that was let through counts as one.
+/// When an admitted request begins to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
-    /// When it is made.
+    /// When the request begins.
     AtStart,
-    /// When it ends.
+    /// When the request ends.
     AtEnd,
 }
 
 /// The settings of adaptive throttling.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `K`: how many requests it lets through for each one that the backend accepts. 2.
+    /// `K`: how many requests it lets through per request that the backend accepts. Default: 2.
     pub k: f64,
-    /// How long a request counts: 2 min.
+    /// How long a request counts. Default: 2 min.
     pub window: Nanos,
-    /// The buckets of the window; the book names none. 120.
+    /// The buckets of the window. Default: 120, because the book names no number.
     pub buckets: u32,
-    /// With fewer requests in the window, all are let through; the book has no such rule. 0.
+    /// With fewer requests in the window, all are let through. Default: 0, because the book has no
+    /// such rule.
     pub minimum_requests: u32,
-    /// When a request counts: when it is made.
+    /// When a request counts. Default: when it begins.
     pub counted: Counted,
 }
 
@@ -91,7 +92,7 @@ pub struct AdaptiveThrottling {
 }
 
 impl AdaptiveThrottling {
-    /// A throttle that has seen nothing; `seed` is that of its chance.
+    /// A throttle that has seen nothing. `seed` is the seed of its random draws.
     #[must_use]
     pub fn new(settings: Settings, seed: u64) -> Self {
         let width = settings.window / Nanos::from(settings.buckets.max(1));
@@ -102,7 +103,7 @@ impl AdaptiveThrottling {
         }
     }
 
-    /// How likely a call is rejected.
+    /// The probability that a call is rejected.
     fn rejection(&self, traffic: Traffic) -> f64 {
         if traffic.requests < self.settings.minimum_requests {
             return 0.0;
@@ -135,7 +136,8 @@ impl Breaker for AdaptiveThrottling {
         }
     }
 
-    /// Open from where it rejects at least every second call, closed below: it has no states.
+    /// Open if it rejects at least every second call, closed otherwise. The throttle itself has no
+    /// states.
     fn phase(&self, now: Nanos) -> Phase {
         if self.rejection(self.traffic.sum_at(now)) >= 0.5 {
             Phase::Open

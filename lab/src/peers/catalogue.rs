@@ -1,8 +1,8 @@
-//! The peers as the tables have them: with their defaults, and tuned.
+//! The peers in the tables: with their defaults, and tuned.
 //!
-//! Tuned means, as far as a peer has such a setting: half of the calls, ten at least, over ten
-//! seconds; open for 5 s; three probes. Where that would only make a peer slower, it says what is
-//! chosen instead.
+//! Tuned means half of the calls, ten at least, over ten seconds; open for 5 s; three probes. A
+//! peer without such a setting keeps its default. Where a tuned setting would only slow a peer
+//! down, its entry says what is chosen instead.
 
 use super::adaptive_throttling::{self, AdaptiveThrottling, Counted};
 use super::envoy::{self, Envoy};
@@ -19,13 +19,13 @@ use super::{MILLISECOND, Peer, SECOND};
 /// A peer with chosen settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// Its name in tables and on the command line.
+    /// The peer's name in tables and on the command line.
     pub name: &'static str,
-    /// The settings in words.
+    /// The peer's settings in words.
     pub settings: &'static str,
-    /// Where its rules were read.
+    /// The source of the peer's rules.
     pub source: &'static str,
-    /// A new one; the seed is for those that decide by chance.
+    /// Builds a new breaker. The seed is for peers that decide at random.
     pub build: fn(seed: u64) -> Peer,
 }
 
@@ -43,7 +43,7 @@ const RESILIENCE4J: &str = "resilience4j/resilience4j@af9e7c979 CircuitBreakerSt
 const SENTINEL: &str = "alibaba/Sentinel@d75a6687 slots/block/degrade/circuitbreaker";
 const SRE: &str = "sre.google/sre-book/handling-overload, equation 21-1";
 
-/// All of them.
+/// All peers.
 #[must_use]
 pub fn catalogue() -> &'static [Entry] {
     CATALOGUE

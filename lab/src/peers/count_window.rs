@@ -2,7 +2,7 @@
 
 use super::counts::Counts;
 
-/// A ring of the last calls and their sum.
+/// A ring of the last calls, and their sum.
 #[derive(Clone, Debug)]
 pub(super) struct CountWindow {
     calls: Box<[Counts]>,
@@ -11,7 +11,7 @@ pub(super) struct CountWindow {
 }
 
 impl CountWindow {
-    /// A window of so many calls, at least one.
+    /// A window of `size` calls, at least one.
     pub(super) fn new(size: u32) -> Self {
         let size = usize::try_from(size.max(1)).unwrap_or(usize::MAX);
         Self {
@@ -21,12 +21,12 @@ impl CountWindow {
         }
     }
 
-    /// Of how many calls.
+    /// The number of calls in the window.
     pub(super) fn size(&self) -> u32 {
         u32::try_from(self.calls.len()).unwrap_or(u32::MAX)
     }
 
-    /// Puts a call in the place of the oldest and returns the sum.
+    /// Puts a call in the place of the oldest one. Returns the sum.
     pub(super) fn record(&mut self, call: Counts) -> Counts {
         let place = &mut self.calls[self.oldest];
         self.sum -= *place;

@@ -1,8 +1,8 @@
-//! How many calls ended, and how.
+//! Counts of ended calls by outcome.
 
 use std::ops::{AddAssign, SubAssign};
 
-/// Calls that ended; one that failed slowly counts as both.
+/// Counts of ended calls. A call that failed slowly counts as both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) total: u32,
@@ -20,12 +20,12 @@ impl Counts {
         }
     }
 
-    /// The share of calls that failed; `NaN`, above no threshold, when there were none.
+    /// The share of calls that failed. Without calls it is `NaN`, which is above no threshold.
     pub(super) fn failed_share(self) -> f64 {
         f64::from(self.failed) / f64::from(self.total)
     }
 
-    /// The share of calls that were slow; `NaN`, above no threshold, when there were none.
+    /// The share of calls that were slow. Without calls it is `NaN`, which is above no threshold.
     pub(super) fn slow_share(self) -> f64 {
         f64::from(self.slow) / f64::from(self.total)
     }

@@ -1,9 +1,9 @@
-//! Envoy's outlier detection for one host: ejected after consecutive 5xx, returned by a sweep.
+//! Envoy's outlier detection for one host: ejection after consecutive 5xx, return at a sweep.
 //!
-//! Read in `outlier_detection.proto` and `outlier_detection_impl.cc`. Only the rule that needs no
-//! other hosts: success rates are compared with those of at least five hosts, and the failure
-//! percentage is not enforced by default. The host is taken for one of so many that
-//! `max_ejection_percent` always lets it go. Left out: jitter (0 by default).
+//! The source is `outlier_detection.proto` and `outlier_detection_impl.cc`. Only the rule that
+//! needs no other hosts is here. Envoy compares success rates only among at least five hosts, and
+//! it doesn't enforce the failure percentage by default. The host is one of so many that
+//! `max_ejection_percent` never prevents an ejection. Jitter, 0 by default, is left out.
 
 use crate::breaker::{Breaker, Nanos, Phase};
 
@@ -12,14 +12,14 @@ use super::SECOND;
 /// Envoy's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `consecutive_5xx`: so many failures in a row eject the host. 5.
+    /// `consecutive_5xx`: this many failures in a row eject the host. Default: 5.
     pub consecutive_failures: u32,
-    /// `interval`: the time between two sweeps. 10 s.
+    /// `interval`: the time between two sweeps. Default: 10 s.
     pub interval: Nanos,
-    /// `base_ejection_time`: times the number of ejections; a sweep returns the host when this
-    /// has passed. 30 s.
+    /// `base_ejection_time`: a sweep returns the host after this time, multiplied by the number of
+    /// ejections. Default: 30 s.
     pub base_ejection_time: Nanos,
-    /// `max_ejection_time`: no ejection lasts longer, until a sweep. 300 s.
+    /// `max_ejection_time`: the limit of an ejection's time, before the next sweep. Default: 300 s.
     pub max_ejection_time: Nanos,
 }
 
@@ -34,19 +34,19 @@ impl Default for Settings {
     }
 }
 
-/// One host that is watched as Envoy does.
+/// One host under Envoy's outlier detection.
 #[derive(Clone, Debug)]
 pub struct Envoy {
     settings: Settings,
     failures: u32,
-    /// By how many base times the last ejection was multiplied.
+    /// The factor of the base time in the last ejection.
     multiplier: u64,
-    /// The sweep that returned the host or will; 0 when it was never ejected.
+    /// The sweep that returned the host or will return it; 0 if it was never ejected.
     returned_at: Nanos,
 }
 
 impl Envoy {
-    /// A host that takes calls, with the first sweep one interval away.
+    /// A host that takes calls. The first sweep is one interval away.
     #[must_use]
     pub fn new(mut settings: Settings) -> Self {
         settings.interval = settings.interval.max(1);
@@ -65,7 +65,7 @@ impl Envoy {
             max_ejection_time: max,
             ..
         } = self.settings;
-        // Each sweep at which the host has been back for an interval takes one off.
+        // A sweep at which the host has been back for an interval lowers the multiplier by one.
         self.multiplier = self
             .multiplier
             .saturating_sub((now - self.returned_at) / interval);
@@ -85,7 +85,7 @@ impl Breaker for Envoy {
     }
 
     fn record(&mut self, (): (), now: Nanos, succeeded: bool, _took: Nanos) {
-        // What ends while the host is ejected is forgotten when it returns.
+        // Envoy forgets calls that end during an ejection when the host returns.
         if now < self.returned_at {
             return;
         }
@@ -100,7 +100,7 @@ impl Breaker for Envoy {
         }
     }
 
-    /// There is no half-open: all traffic comes back at once.
+    /// Envoy has no half-open state: all traffic returns at once.
     fn phase(&self, now: Nanos) -> Phase {
         if now < self.returned_at {
             Phase::Open

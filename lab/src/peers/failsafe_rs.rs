@@ -1,7 +1,8 @@
-//! failsafe-rs (crate `failsafe` 1.3): Finagle's policies before a half-open that lets all through.
+//! failsafe-rs (crate `failsafe` 1.3): Finagle's policies, with a half-open state that admits all
+//! calls.
 //!
-//! Read in `state_machine.rs`, `failure_policy.rs`, `ema.rs`, `windowed_adder.rs` and
-//! `backoff.rs`, and compared with the crate call by call in `tests/peers_failsafe.rs`.
+//! The source is `state_machine.rs`, `failure_policy.rs`, `ema.rs`, `windowed_adder.rs` and
+//! `backoff.rs`. `tests/peers_failsafe.rs` compares this module with the crate call by call.
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -14,27 +15,28 @@ use super::accrual::{self, Accrual, ConsecutiveFailures, Waits};
 /// `success_rate_over_time_window`.
 #[derive(Clone, Copy, Debug)]
 pub struct SuccessRate {
-    /// `required_success_rate`: trips when the moving average is below. 0.8.
+    /// `required_success_rate`: it trips when the moving average is below. Default: 0.8.
     pub required: f64,
-    /// `min_request_threshold`: no verdict on fewer requests in the window. 5.
+    /// `min_request_threshold`: no verdict on fewer requests in the window. Default: 5.
     pub minimum_requests: u32,
-    /// `window`: of the moving average, in whole seconds; it does not trip earlier. 30.
+    /// `window`: the window of the moving average, in whole seconds. It doesn't trip earlier.
+    /// Default: 30.
     pub window_seconds: u64,
 }
 
-/// How long it stays open. The growing ones are counted in whole seconds.
+/// How long it stays open. The growing waits are counted in whole seconds.
 #[derive(Clone, Copy, Debug)]
 pub enum Backoff {
-    /// Always as long.
+    /// Every wait is equally long.
     Constant(Nanos),
-    /// Doubled from trip to trip.
+    /// Each wait is twice the previous one.
     Exponential {
         /// The first wait.
         start: Nanos,
         /// The longest wait.
         max: Nanos,
     },
-    /// Half of the same, and up to as much by chance.
+    /// Half of the exponential wait, plus a random part of up to the other half.
     EqualJittered {
         /// Twice the shortest wait.
         start: Nanos,
@@ -46,11 +48,11 @@ pub enum Backoff {
 /// failsafe-rs's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The first of two policies; when both trip, the longer wait is taken.
+    /// The first policy. If both policies trip, the longer wait counts.
     pub success_rate: Option<SuccessRate>,
-    /// `consecutive_failures`: trips after so many in a row. 5.
+    /// `consecutive_failures`: it trips after this many in a row. Default: 5.
     pub consecutive_failures: Option<u32>,
-    /// The waits of either policy: equal-jittered from 10 s to 300 s.
+    /// The waits of both policies. Default: equal-jittered from 10 s to 300 s.
     pub backoff: Backoff,
 }
 
@@ -116,7 +118,7 @@ pub struct FailsafeRs {
 }
 
 impl FailsafeRs {
-    /// A closed breaker; `seed` is that of its waits.
+    /// A closed breaker. `seed` is the seed of its waits.
     #[must_use]
     pub fn new(settings: &Settings, seed: u64) -> Self {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -170,7 +172,7 @@ impl Breaker for FailsafeRs {
     }
 
     fn record(&mut self, (): (), now: Nanos, succeeded: bool, _took: Nanos) {
-        // Any call that ends counts, whichever state let it through.
+        // Every call that ends counts, in whichever state it was let through.
         if succeeded {
             if let State::HalfOpen { .. } = self.state {
                 self.policy.revive(now);

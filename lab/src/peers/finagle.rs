@@ -1,8 +1,8 @@
 //! Finagle's failure accrual: a moving success rate or consecutive failures, then one probe.
 //!
-//! Read in `FailureAccrualPolicy.scala`, `FailureAccrualFactory.scala`, `Ema.scala` and
-//! `Backoff.scala`. There a dead endpoint only says that it is busy, and a balancer avoids it;
-//! here there is one endpoint, and busy is a rejection.
+//! The source is `FailureAccrualPolicy.scala`, `FailureAccrualFactory.scala`, `Ema.scala` and
+//! `Backoff.scala`. In Finagle, a dead endpoint only reports that it is busy, and a balancer avoids
+//! it. Here there is one endpoint, and busy means a rejection.
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -15,17 +15,18 @@ use super::accrual::{Accrual, ConsecutiveFailures, SuccessRate, Waits};
 /// Finagle's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `requiredSuccessRate`: dead when the moving average is below. 0.8.
+    /// `requiredSuccessRate`: dead when the moving average is below. Default: 0.8.
     pub success_rate: f64,
-    /// `window`: of the moving average; it does not trip earlier. 30 s.
+    /// `window`: the window of the moving average. It doesn't trip earlier. Default: 30 s.
     pub window: Nanos,
-    /// `minRequestThreshold`: no verdict of the rate on fewer requests in the window. 5.
+    /// `minRequestThreshold`: the rate gives no verdict on fewer requests in the window. Default:
+    /// 5.
     pub minimum_requests: u32,
-    /// `numFailures`: dead after so many failures in a row. 5.
+    /// `numFailures`: dead after this many failures in a row. Default: 5.
     pub consecutive_failures: u32,
-    /// The first wait; later ones grow from it by `Backoff.equalJittered`. 5 s.
+    /// The first wait. Later ones grow from it by `Backoff.equalJittered`. Default: 5 s.
     pub shortest_wait: Nanos,
-    /// No wait is longer. 300 s.
+    /// The longest wait. Default: 300 s.
     pub longest_wait: Nanos,
 }
 
@@ -42,7 +43,8 @@ impl Default for Settings {
     }
 }
 
-/// The first wait as it is; the later ones half of an exponential growth and as much by chance.
+/// The waits: the first one as it is, then half of an exponential growth plus a random part of up
+/// to as much.
 #[derive(Clone, Debug)]
 struct EqualJittered {
     shortest: Nanos,
@@ -89,11 +91,11 @@ impl Waits for EqualJittered {
 #[derive(Clone, Copy, Debug)]
 enum State {
     Alive,
-    /// Dead until a moment, from which on it is open to one probe.
+    /// Dead until a given time. After that, one probe is let through.
     Dead {
         until: Nanos,
     },
-    /// Closed to all but the probe that is under way.
+    /// Rejects all calls while the probe is in flight.
     Probing,
 }
 
@@ -105,7 +107,7 @@ pub struct Finagle {
 }
 
 impl Finagle {
-    /// A breaker that takes calls; `seed` is that of its waits.
+    /// A breaker that takes calls. `seed` is the seed of its waits.
     #[must_use]
     pub fn new(settings: &Settings, seed: u64) -> Self {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -144,7 +146,7 @@ impl Breaker for Finagle {
     }
 
     fn record(&mut self, (): (), now: Nanos, succeeded: bool, _took: Nanos) {
-        // The first call to end while probing decides, whichever state let it through.
+        // The first call to end while probing decides, in whichever state it was let through.
         match self.state {
             State::Probing if succeeded => {
                 self.policy.revive(now);
@@ -154,7 +156,7 @@ impl Breaker for Finagle {
                 if let Some(wait) = self.policy.fail(now) {
                     self.state = State::Dead { until: now + wait };
                 } else if let State::Probing = self.state {
-                    // The policy can't tell: the next call is a probe again.
+                    // The policy can't tell, so the next call is a probe again.
                     self.state = State::Dead { until: now };
                 }
             }

@@ -1,7 +1,7 @@
-//! sony/gobreaker v2: consecutive failures; results of an earlier state are dropped.
+//! sony/gobreaker v2: consecutive failures. It drops results of calls from an earlier state.
 //!
-//! Read in `v2/gobreaker.go`. Left out: `Interval` and `BucketPeriod` (0 by default, which
-//! clears nothing while closed), other functions than the default for `ReadyToTrip`.
+//! The source is `v2/gobreaker.go`. `Interval` and `BucketPeriod` are left out: by default they are
+//! 0, which clears nothing while closed. So are functions other than the default for `ReadyToTrip`.
 
 use crate::breaker::{Breaker, Nanos, Phase};
 
@@ -10,11 +10,12 @@ use super::SECOND;
 /// gobreaker's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `MaxRequests`: let through while half-open, and as many successes in a row close it. 1.
+    /// `MaxRequests`: how many calls half-open lets through, and how many successes in a row close
+    /// it. Default: 1.
     pub max_requests: u32,
-    /// `Timeout`: it lets a call through when more than this has passed. 60 s.
+    /// `Timeout`: once more than this has passed, a call is let through. Default: 60 s.
     pub timeout: Nanos,
-    /// `ReadyToTrip`: it trips on more failures in a row than this. 5.
+    /// `ReadyToTrip`: more failures in a row than this trip it. Default: 5.
     pub consecutive_failures: u32,
 }
 
@@ -63,7 +64,7 @@ impl Gobreaker {
         self.generation += 1;
     }
 
-    /// Goes on to half-open when it is time; each call asks for that, and each result.
+    /// Goes on to half-open when it is time. Each call and each result does this first.
     fn advance(&mut self, now: Nanos) {
         if let State::Open { until } = self.state
             && now > until
@@ -113,7 +114,7 @@ impl Breaker for Gobreaker {
                     self.open(now);
                 }
             }
-            // Nothing was let through in it.
+            // No call was let through in this state.
             State::Open { .. } => {}
             State::HalfOpen { successes, .. } if succeeded => {
                 *successes += 1;

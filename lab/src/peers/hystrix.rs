@@ -1,8 +1,8 @@
-//! Hystrix: an error percentage over ten seconds, judged twice a second and at no other time.
+//! Hystrix: an error percentage over ten seconds, judged only twice a second.
 //!
-//! Read in `HystrixCircuitBreaker.java`, `HealthCountsStream.java` and
-//! `HystrixCommandProperties.java`. Its timeout and its thread pool are the caller's business
-//! here; forced states are left out.
+//! The source is `HystrixCircuitBreaker.java`, `HealthCountsStream.java` and
+//! `HystrixCommandProperties.java`. Its timeout and its thread pool belong to the caller here.
+//! Forced states are left out.
 
 use crate::breaker::{Breaker, Nanos, Phase};
 
@@ -13,17 +13,18 @@ use super::{MILLISECOND, SECOND};
 /// Hystrix's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `circuitBreaker.requestVolumeThreshold`: no verdict on fewer calls. 20.
+    /// `circuitBreaker.requestVolumeThreshold`: no verdict on fewer calls. Default: 20.
     pub request_volume: u32,
-    /// `circuitBreaker.errorThresholdPercentage`: whole percent from which on it trips. 50.
+    /// `circuitBreaker.errorThresholdPercentage`: it trips from this whole percentage on. Default:
+    /// 50.
     pub error_percentage: u32,
-    /// `circuitBreaker.sleepWindowInMilliseconds`: it lets a call through when more than this
-    /// has passed. 5 s.
+    /// `circuitBreaker.sleepWindowInMilliseconds`: once more than this has passed, a call is let
+    /// through. Default: 5 s.
     pub sleep_window: Nanos,
-    /// `metrics.rollingStats.timeInMilliseconds`: how long a call counts. 10 s.
+    /// `metrics.rollingStats.timeInMilliseconds`: how long a call counts. Default: 10 s.
     pub rolling_window: Nanos,
     /// `metrics.healthSnapshot.intervalInMilliseconds`: the time between two verdicts, and the
-    /// width of a bucket. 500 ms.
+    /// width of a bucket. Default: 500 ms.
     pub snapshot_interval: Nanos,
 }
 
@@ -60,8 +61,9 @@ impl Hystrix {
     pub fn new(settings: Settings) -> Self {
         let interval = settings.snapshot_interval.max(1);
         let complete = u32::try_from(settings.rolling_window / interval).unwrap_or(u32::MAX - 1);
-        // Only complete buckets are judged; the one that is being filled comes on top. At a tick
-        // it has just begun and is empty, so that the sum of all is that of the complete ones.
+        // Only complete buckets are judged, so the window has one more for the current calls. At a
+        // tick the current bucket is empty. So the sum of all buckets is the sum of the complete
+        // ones.
         let health = TimeWindow::new(interval, complete + 1);
         Self {
             settings,
@@ -84,7 +86,7 @@ impl Hystrix {
 
     fn is_unhealthy(&self, calls: Counts) -> bool {
         let failed = u64::from(calls.failed) * 100;
-        // The percentage is truncated to a whole one; so is a division of whole numbers.
+        // The percentage is truncated to a whole number, as in an integer division.
         calls.total >= self.settings.request_volume
             && failed.checked_div(calls.total.into()).unwrap_or(0)
                 >= self.settings.error_percentage.into()
@@ -117,7 +119,7 @@ impl Breaker for Hystrix {
 
     fn record(&mut self, (): (), now: Nanos, succeeded: bool, _took: Nanos) {
         self.advance(now);
-        // The first call to end in half-open decides, whichever state let it through.
+        // The first call to end in half-open decides, in whichever state it was let through.
         if let State::HalfOpen = self.state {
             if succeeded {
                 self.state = State::Closed;

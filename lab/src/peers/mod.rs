@@ -1,7 +1,7 @@
 //! Other breakers, re-implemented from their sources.
 //!
-//! What each of them does with a result that arrives in a later state than the one that let the
-//! call through is kept as it is there; only gobreaker drops it.
+//! A result can arrive in a later state than the one that let its call through. Each peer treats
+//! such a result as its original does. Only gobreaker drops it.
 
 mod accrual;
 mod catalogue;
@@ -37,12 +37,12 @@ use crate::breaker::{Breaker, Nanos};
 const MILLISECOND: Nanos = 1_000_000;
 const SECOND: Nanos = 1_000 * MILLISECOND;
 
-/// Something to do with a breaker, whichever it is.
+/// An operation on any kind of breaker.
 pub trait Visit {
-    /// What comes of it.
+    /// The operation's result.
     type Output;
 
-    /// Does it.
+    /// Runs the operation.
     fn visit<B: Breaker>(self, breaker: B) -> Self::Output;
 }
 
@@ -58,8 +58,8 @@ macro_rules! peers {
         }
 
         impl Peer {
-            /// Hands the breaker over by its own type, so that the visitor is compiled for each
-            /// and a call costs no dispatch.
+            /// Passes the breaker to the visitor by its own type. So the visitor is compiled for
+            /// each type, and calls need no dynamic dispatch.
             pub fn run<V: Visit>(self, visitor: V) -> V::Output {
                 match self {
                     $(Self::$peer(breaker) => visitor.visit(breaker),)+

@@ -1,8 +1,8 @@
 //! Polly v8's circuit breaker strategy: a failure ratio over ten buckets, judged on failures.
 //!
-//! Read in `CircuitStateController.cs` and `RollingHealthMetrics.cs`. Left out: sampling under
-//! 200 ms (one bucket there), generated break durations, isolation by hand, outcomes that are
-//! neither success nor handled failure (Polly takes them for successes).
+//! The source is `CircuitStateController.cs` and `RollingHealthMetrics.cs`. These are left out:
+//! sampling under 200 ms (one bucket there), generated break durations, and manual isolation. So
+//! are outcomes that are neither success nor handled failure, which Polly takes for successes.
 
 use std::collections::VecDeque;
 
@@ -16,13 +16,13 @@ const BUCKETS: usize = 10;
 /// Polly's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `FailureRatio`: the share of failures from which on it trips. 0.1.
+    /// `FailureRatio`: it trips from this share of failures on. Default: 0.1.
     pub failure_ratio: f64,
-    /// `MinimumThroughput`: no verdict on fewer calls. 100.
+    /// `MinimumThroughput`: no verdict on fewer calls. Default: 100.
     pub minimum_throughput: u32,
-    /// `SamplingDuration`: how long a call counts. 30 s.
+    /// `SamplingDuration`: how long a call counts. Default: 30 s.
     pub sampling_duration: Nanos,
-    /// `BreakDuration`: it lets a call through when this has passed. 5 s.
+    /// `BreakDuration`: once this has passed, a call is let through. Default: 5 s.
     pub break_duration: Nanos,
 }
 
@@ -37,7 +37,8 @@ impl Default for Settings {
     }
 }
 
-/// Buckets that begin with the first call after the one before has aged, not at a grid.
+/// Buckets of calls. A new one begins with the first call after the previous one has aged, not on a
+/// grid.
 #[derive(Clone, Debug)]
 struct Health {
     sampling: Nanos,
@@ -47,7 +48,7 @@ struct Health {
 
 impl Health {
     fn new(sampling: Nanos) -> Self {
-        // One more than are kept: the new one comes before the old one goes.
+        // One more than are kept, because a new bucket is added before the oldest is removed.
         let buckets = VecDeque::with_capacity(BUCKETS + 1);
         Self {
             sampling,
@@ -140,9 +141,9 @@ impl Breaker for Polly {
                     self.open(now);
                 }
             }
-            // Counted there, but forgotten before anybody judges it.
+            // Polly counts such a call, but forgets it before any verdict.
             State::Open { .. } => {}
-            // The first call to end decides, whichever state let it through.
+            // The first call to end decides, in whichever state it was let through.
             State::HalfOpen if succeeded => {
                 self.health.clear();
                 self.state = State::Closed;

@@ -1,7 +1,7 @@
 //! recloser 1.4: an error rate over a ring of calls, judged only once the ring is full.
 //!
-//! Read in `recloser.rs` and `ring_buffer.rs`, and compared with the crate call by call in
-//! `tests/peers_recloser.rs`.
+//! The source is `recloser.rs` and `ring_buffer.rs`. `tests/peers_recloser.rs` compares this module
+//! with the crate call by call.
 
 use crate::breaker::{Breaker, Nanos, Phase};
 
@@ -12,19 +12,19 @@ use super::counts::Counts;
 /// recloser's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `error_rate_closed`: the share of errors from which on it trips. 0.5.
+    /// `error_rate_closed`: it trips from this share of errors on. Default: 0.5.
     pub error_rate_closed: f32,
-    /// `error_rate_half_open`: a success closes it up to this share, an error reopens it from
-    /// this share on. 0.5.
+    /// `error_rate_half_open`: a success closes it up to this share; an error reopens it from this
+    /// share on. Default: 0.5.
     pub error_rate_half_open: f32,
-    /// `closed_len`: the calls of the ring while closed. 100.
+    /// `closed_len`: the calls of the ring while closed. Default: 100.
     pub closed_length: u16,
-    /// `half_open_len`: the calls of the ring while half-open, which lets all through. 10.
+    /// `half_open_len`: the calls of the ring while half-open, which lets all through. Default: 10.
     pub half_open_length: u16,
-    /// `open_wait`: it lets calls through when more than this has passed. 30 s.
+    /// `open_wait`: once more than this has passed, calls are let through. Default: 30 s.
     pub open_wait: Nanos,
-    /// `open_wait_strategy`: the wait after it opened so many times in a row, from `open_wait`;
-    /// none by default.
+    /// `open_wait_strategy`: the wait after it opened this many times in a row, given `open_wait`.
+    /// Default: none.
     pub open_wait_strategy: Option<fn(u32, Nanos) -> Nanos>,
 }
 
@@ -41,7 +41,7 @@ impl Default for Settings {
     }
 }
 
-/// A ring that has an error rate when it was full before the call.
+/// A ring of calls. It has an error rate once it was full before the call.
 #[derive(Clone, Debug)]
 struct Ring {
     length: u16,
@@ -65,7 +65,7 @@ impl Ring {
             self.filled += 1;
             return None;
         }
-        // In the crate's own precision, so that a rate at the threshold falls on the same side.
+        // In `f32` like the crate, so that a rate at the threshold falls on the same side.
         let failed = u16::try_from(calls.failed).unwrap_or(u16::MAX);
         Some(f32::from(failed) / f32::from(self.length))
     }
@@ -127,7 +127,7 @@ impl Breaker for Recloser {
             open_wait,
             ..
         } = self.settings;
-        // A call counts in the ring of the moment, whichever state let it through.
+        // A call counts in the current state's ring, in whichever state it was let through.
         match self.state {
             State::Closed => {
                 let rate = self.closed.record(!succeeded);

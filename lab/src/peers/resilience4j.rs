@@ -1,8 +1,8 @@
 //! resilience4j's `CircuitBreaker`: rates over a window of calls or of seconds.
 //!
-//! Read in `CircuitBreakerStateMachine.java`, `CircuitBreakerMetrics.java` and
-//! `CircuitBreakerConfig.java`. Left out: the longest wait in half-open, growing waits, the
-//! states that are set by hand, and the clock that is set back (seconds are those of the lab).
+//! The source is `CircuitBreakerStateMachine.java`, `CircuitBreakerMetrics.java` and
+//! `CircuitBreakerConfig.java`. These are left out: the longest wait in half-open, growing waits,
+//! states that are set by hand, and clocks that are set back. Seconds are those of the lab.
 
 use crate::breaker::{Breaker, Nanos, Phase};
 
@@ -11,31 +11,33 @@ use super::count_window::CountWindow;
 use super::counts::Counts;
 use super::time_window::TimeWindow;
 
-/// What the rates are taken over.
+/// The window of the rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
-    /// So many calls; the minimum of calls is at most as many.
+    /// This many calls. The minimum of calls is at most as many.
     Calls(u32),
-    /// So many whole seconds, the present one included.
+    /// This many whole seconds, including the present one.
     Seconds(u32),
 }
 
 /// resilience4j's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `failureRateThreshold`: percent of failed calls from which on it trips. 50.
+    /// `failureRateThreshold`: it trips from this percentage of failed calls on. Default: 50.
     pub failure_rate: f64,
-    /// `slowCallRateThreshold`: percent of slow calls from which on it trips. 100.
+    /// `slowCallRateThreshold`: it trips from this percentage of slow calls on. Default: 100.
     pub slow_call_rate: f64,
-    /// `slowCallDurationThreshold`: a call is slow that takes longer than this. 60 s.
+    /// `slowCallDurationThreshold`: a call that takes longer than this is slow. Default: 60 s.
     pub slow_call_duration: Nanos,
-    /// `slidingWindowType` and `slidingWindowSize`: 100 calls.
+    /// `slidingWindowType` and `slidingWindowSize`. Default: 100 calls.
     pub window: Window,
-    /// `minimumNumberOfCalls`: no verdict on fewer. 100.
+    /// `minimumNumberOfCalls`: no verdict on fewer. Default: 100.
     pub minimum_calls: u32,
-    /// `waitDurationInOpenState`: it lets a call through when more than this has passed. 60 s.
+    /// `waitDurationInOpenState`: once more than this has passed, a call is let through. Default:
+    /// 60 s.
     pub wait_in_open: Nanos,
-    /// `permittedNumberOfCallsInHalfOpenState`: let through, and the size of its window. 10.
+    /// `permittedNumberOfCallsInHalfOpenState`: how many calls half-open lets through, and the size
+    /// of its window. Default: 10.
     pub permitted_in_half_open: u32,
 }
 
@@ -94,7 +96,7 @@ impl Resilience4j {
         now > since + self.settings.wait_in_open
     }
 
-    /// Whether these calls are too bad; none when they are too few to tell.
+    /// Whether these calls are too bad. `None` if there are too few for a verdict.
     fn verdict(&self, calls: Counts, minimum: u32) -> Option<bool> {
         (calls.total > 0 && calls.total >= minimum).then(|| {
             calls.failed_share() * 100.0 >= self.settings.failure_rate
@@ -138,9 +140,9 @@ impl Breaker for Resilience4j {
                     self.state = State::Open { since: now };
                 }
             }
-            // Such a call goes to a window that nobody judges any more.
+            // Such a call goes to a window that is never judged again.
             State::Open { .. } => {}
-            // A call counts here whichever state let it through.
+            // A call counts here in whichever state it was let through.
             State::HalfOpen { .. } => {
                 let calls = self.probes.record(call);
                 let minimum = minimum.min(self.settings.permitted_in_half_open);

@@ -1,8 +1,7 @@
-//! Sentinel's degrade rule: a ratio or a count over one bucket that starts from nothing at each
-//! interval.
+//! Sentinel's degrade rule: a ratio or a count over one bucket, which is cleared at each interval.
 //!
-//! Read in `ExceptionCircuitBreaker.java`, `ResponseTimeCircuitBreaker.java` and
-//! `AbstractCircuitBreaker.java`. One rule is one breaker; a later rule that blocks the probe is
+//! The source is `ExceptionCircuitBreaker.java`, `ResponseTimeCircuitBreaker.java` and
+//! `AbstractCircuitBreaker.java`. One rule is one breaker. A later rule that blocks the probe is
 //! left out.
 
 use crate::breaker::{Breaker, Nanos, Phase};
@@ -11,18 +10,18 @@ use super::SECOND;
 use super::counts::Counts;
 use super::time_window::TimeWindow;
 
-/// What a rule looks at.
+/// The quantity that a rule watches.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Grade {
-    /// `EXCEPTION_RATIO`: trips above this share of failures; never when it is 1.
+    /// `EXCEPTION_RATIO`: trips above this share of failures. It never trips if the share is 1.
     ErrorRatio(f64),
-    /// `EXCEPTION_COUNT`: trips above so many failures.
+    /// `EXCEPTION_COUNT`: trips above this many failures.
     ErrorCount(u32),
-    /// `RT`: trips above a share of slow calls, and at it when it is 1.
+    /// `RT`: trips above a share of slow calls. If the share is 1, it trips at it.
     SlowRatio {
-        /// `count`: a call is slow that takes longer than this.
+        /// `count`: a call that takes longer than this is slow.
         longer_than: Nanos,
-        /// `slowRatioThreshold`: 1 by default.
+        /// `slowRatioThreshold`. Default: 1.
         ratio: f64,
     },
 }
@@ -30,15 +29,15 @@ pub enum Grade {
 /// Sentinel's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `grade` and its threshold. Sentinel has no default for it: more than half of the calls
-    /// failed.
+    /// `grade` and its threshold. Default here: more than half of the calls failed. Sentinel has no
+    /// default.
     pub grade: Grade,
-    /// `minRequestAmount`: no verdict on fewer calls. 5.
+    /// `minRequestAmount`: no verdict on fewer calls. Default: 5.
     pub minimum_requests: u32,
-    /// `statIntervalMs`: the width of the bucket. 1 s.
+    /// `statIntervalMs`: the width of the bucket. Default: 1 s.
     pub interval: Nanos,
-    /// `timeWindow`: it lets a call through when this has passed. Sentinel has no default for
-    /// it: 10 s.
+    /// `timeWindow`: once this has passed, a call is let through. Default here: 10 s. Sentinel has
+    /// no default.
     pub time_window: Nanos,
 }
 
@@ -121,7 +120,7 @@ impl Breaker for Sentinel {
         match self.state {
             State::Closed if self.exceeds(calls) => self.open(now),
             State::Closed | State::Open { .. } => {}
-            // The first call to end decides, whichever state let it through.
+            // The first call to end decides, in whichever state it was let through.
             State::HalfOpen if bad => self.open(now),
             State::HalfOpen => {
                 self.bucket.clear();

@@ -1,11 +1,13 @@
-//! The last stretch of time, in buckets of equal width.
+//! The latest stretch of time, in buckets of equal width.
 
 use std::ops::{AddAssign, SubAssign};
 
 use crate::breaker::Nanos;
 
-/// A ring of buckets and their sum. Buckets begin at whole multiples of their width after the
-/// window's beginning; the newest one is still being filled.
+/// A ring of buckets and their sum.
+///
+/// Buckets begin at whole multiples of their width after the window's begin. The newest bucket is
+/// still being filled.
 #[derive(Clone, Debug)]
 pub(super) struct TimeWindow<T> {
     width: Nanos,
@@ -16,7 +18,7 @@ pub(super) struct TimeWindow<T> {
 }
 
 impl<T: Copy + Default + AddAssign + SubAssign> TimeWindow<T> {
-    /// A window of so many buckets, at least one, of such a width, at least a nanosecond.
+    /// A window of `buckets` buckets, at least one, each `width` wide, at least a nanosecond.
     pub(super) fn new(width: Nanos, buckets: u32) -> Self {
         let width = width.max(1);
         let buckets = usize::try_from(buckets.max(1)).unwrap_or(usize::MAX);
@@ -29,7 +31,7 @@ impl<T: Copy + Default + AddAssign + SubAssign> TimeWindow<T> {
         }
     }
 
-    /// Adds to the bucket of `now` and returns the sum.
+    /// Adds to the bucket of `now`. Returns the sum.
     pub(super) fn add(&mut self, now: Nanos, calls: T) -> T {
         self.advance(now);
         self.buckets[self.newest] += calls;
@@ -37,7 +39,7 @@ impl<T: Copy + Default + AddAssign + SubAssign> TimeWindow<T> {
         self.sum
     }
 
-    /// Drops the buckets that have left the window by `now` and returns the sum.
+    /// Drops the buckets that have left the window by `now`. Returns the sum.
     pub(super) fn advance(&mut self, now: Nanos) -> T {
         if now < self.turns_at {
             return self.sum;
@@ -56,15 +58,16 @@ impl<T: Copy + Default + AddAssign + SubAssign> TimeWindow<T> {
         self.sum
     }
 
-    /// What [`advance`](Self::advance) would return.
+    /// The sum that [`advance`](Self::advance) would return.
     pub(super) fn sum_at(&self, now: Nanos) -> T {
         self.turns_until(now)
             .last()
             .map_or(self.sum, |(_, sum)| sum)
     }
 
-    /// The moments up to `now` at which a new bucket begins and was not begun yet, each with the
-    /// sum of all buckets that are left then. It ends where nothing is left to change.
+    /// The times up to `now` at which a pending bucket begins, each with the sum of the buckets
+    /// that remain then. The iterator ends after one turn of the ring, because no sum changes after
+    /// that.
     pub(super) fn turns_until(&self, now: Nanos) -> impl Iterator<Item = (Nanos, T)> {
         let turns = self.turns(now).min(self.length());
         let mut bucket = self.newest;
@@ -76,13 +79,13 @@ impl<T: Copy + Default + AddAssign + SubAssign> TimeWindow<T> {
         })
     }
 
-    /// Forgets all.
+    /// Clears the window.
     pub(super) fn clear(&mut self) {
         self.buckets.fill(T::default());
         self.sum = T::default();
     }
 
-    /// Forgets all, and begins anew at `now`.
+    /// Clears the window. The new one begins at `now`.
     pub(super) fn restart(&mut self, now: Nanos) {
         self.clear();
         self.turns_at = now + self.width;

@@ -1,4 +1,4 @@
-//! Which policy did best, and on what.
+//! The choice of the best policy, and the calls that it is based on.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::breaker::Nanos;
 use crate::log::Call;
 use crate::replay::{Bad, Policy, Tally, run_policy};
 
-/// How calls are weighed: bad calls that were made, plus so much for each good call that was lost.
+/// The score: bad calls that were made, plus a weight for each good call that was lost.
 #[derive(Clone, Copy, Debug)]
 pub struct Score {
-    /// Which calls are bad.
+    /// The calls that are bad.
     pub bad: Bad,
-    /// What a lost good call weighs, against a bad one that was made.
+    /// The weight of a lost good call, relative to a bad call that was made.
     pub lost_weighs: f64,
 }
 
 impl Score {
-    /// The score of a tally; the lower, the better.
+    /// The score of a tally. Lower is better.
     #[must_use]
     #[allow(
         clippy::cast_precision_loss,
@@ -32,24 +32,27 @@ impl Score {
         tally.bad_made as f64 + self.lost_weighs * tally.good_lost as f64
     }
 
-    /// Two scores that differ by less say nothing: what chance makes of a number, its square root.
+    /// The least difference of two scores that counts: the square root of the score, which is its
+    /// random variation.
     #[must_use]
     pub fn noise(score: f64) -> f64 {
         score.max(1.0).sqrt()
     }
 }
 
-/// The parts of a log: one to choose on, one to check the choice on, if there is enough.
+/// The two parts of a log: one to choose a policy on, and one to check the choice on, if there is
+/// enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Choose on these calls.
+    /// The calls to choose on.
     pub choose: Range<usize>,
-    /// Check on these.
+    /// The calls to check on.
     pub check: Option<Range<usize>>,
 }
 
 impl Split {
-    /// Cuts in the middle of the health between the outages of the first half and the others.
+    /// Splits the log between the outages of its first half and the others, in the middle of the
+    /// healthy calls.
     #[must_use]
     pub fn new(calls: &[Call], outages: &[Outage]) -> Self {
         let (first, rest) = outages.split_at(outages.len().div_ceil(2));
@@ -67,25 +70,25 @@ impl Split {
     }
 }
 
-/// A policy and how it did.
+/// A policy and its results.
 #[derive(Clone, Debug)]
 pub struct Tried {
     /// The policy.
     pub policy: Policy,
-    /// What became of the calls to choose on.
+    /// The tally of the calls to choose on.
     pub chosen: Tally,
-    /// What became of those to check on.
+    /// The tally of the calls to check on.
     pub checked: Tally,
-    /// How often it tripped in all.
+    /// The number of trips in the whole log.
     pub trips: usize,
-    /// How long after the begin of each outage it tripped, on average, if it tripped in all.
+    /// The mean delay between an outage's begin and the trip. `None` if an outage had no trip.
     pub delay: Option<Nanos>,
 }
 
-/// Tries a policy; it sees the whole log once, and what it did is counted for both parts.
+/// Tries a policy once on the whole log, and counts the results of both parts.
 ///
 /// # Errors
-/// The crate refuses it.
+/// Returns an error if the crate refuses the policy.
 pub(super) fn attempt(
     policy: &Policy,
     calls: &[Call],
@@ -122,10 +125,10 @@ pub(super) fn attempt(
     })
 }
 
-/// Tries policies at once; `done` is told of each.
+/// Tries policies in parallel. Each result is also passed to `done`.
 ///
 /// # Errors
-/// The crate refuses one.
+/// Returns an error if the crate refuses a policy.
 pub(super) fn attempt_all(
     policies: &[Policy],
     calls: &[Call],
@@ -144,7 +147,7 @@ pub(super) fn attempt_all(
         .collect()
 }
 
-/// The first of those whose score is as good as the best, chance aside.
+/// The first policy whose score is the lowest, or so close to it that the difference may be chance.
 #[must_use]
 pub fn best<'a>(tried: &'a [Tried], score: &Score) -> Option<&'a Tried> {
     let of = |tried: &Tried| score.of(&tried.chosen);
@@ -154,7 +157,7 @@ pub fn best<'a>(tried: &'a [Tried], score: &Score) -> Option<&'a Tried> {
         .find(|tried| of(tried) <= lowest + Score::noise(lowest))
 }
 
-/// How many policies will be tried.
+/// The number of policies that will be tried.
 #[must_use]
 pub(super) fn number(slower_than: Option<Duration>) -> u64 {
     let rules = grid::rules(slower_than);

@@ -1,11 +1,11 @@
-//! The policies that are tried, the ones that need no thought first.
+//! The policies that are tried, the simplest first.
 
 use std::time::Duration;
 
 use crate::replay::{Length, Policy, Rule};
 
-/// All policies that are tried first, with the default recovery. Where slow calls are bad, each also
-/// looks at times.
+/// The policies that are tried first, with the default recovery. If slow calls are bad, each of
+/// them also watches durations.
 #[must_use]
 pub(super) fn rules(slower_than: Option<Duration>) -> Vec<Policy> {
     let mut policies = Vec::new();
@@ -52,7 +52,8 @@ fn failure_rate(fraction: f64, min: u32, window: Length) -> Policy {
     }
 }
 
-/// The policy or a share of slow calls. The defaults, which no rule stands for, are left out.
+/// Adds a rule on slow calls to the policy. Returns `None` for the defaults, which have no rule to
+/// add to.
 fn and_slow(mut policy: Policy, slower: Duration) -> Option<Policy> {
     if policy.rules.is_empty() {
         return None;
@@ -65,7 +66,7 @@ fn and_slow(mut policy: Policy, slower: Duration) -> Option<Policy> {
     Some(policy)
 }
 
-/// The same policy with other recoveries.
+/// The policy with each of the recoveries.
 #[must_use]
 pub(super) fn recoveries(policy: &Policy) -> Vec<Policy> {
     let mut policies = Vec::new();

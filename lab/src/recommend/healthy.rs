@@ -1,4 +1,4 @@
-//! What to recommend where the log shows no outage from which a policy could be chosen.
+//! The recommendation for a log without an outage to choose a policy by.
 
 use std::io::Write;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::log::Log;
 use crate::replay::{Policy, Rule};
 use crate::words;
 
-/// Recommends from the baseline and the traffic, and checks that it would not have tripped.
+/// Recommends a policy for the baseline and the traffic, and checks that it would not have tripped.
 pub(super) fn recommend(
     to: &mut impl Write,
     log: &Log,
@@ -65,7 +65,8 @@ pub(super) fn recommend(
     Ok(())
 }
 
-/// The shortest run of failures that comes by chance less than once a day, and that is longer than any
+/// The shortest run of failures that chance produces less than once a day, and that is longer than
+/// any in the log.
 /// the log shows.
 ///
 /// A run of n comes once in (1 − pⁿ) / ((1 − p) pⁿ) calls (Feller 1968, volume 1, chapter XIII.7).
@@ -97,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_run_is_as_long_as_a_day_without_a_false_trip_takes() {
-        // DECISION.md: at 5 % a run of 5 comes once in 3.37 million calls.
+        // At a failure rate of 5 %, a run of 5 comes once in 3.37 million calls (DECISION.md).
         assert_eq!(run_limit(&baseline(0.05, 3_300_000.0 / 86_400.0, 0)), 5);
         assert_eq!(run_limit(&baseline(0.05, 3_400_000.0 / 86_400.0, 0)), 6);
     }

@@ -21,15 +21,16 @@ pub use self::outages::{Baseline, Outage, baseline, outages};
 use crate::log::{Log, LogError};
 use crate::replay::{Bad, Policy, Tally, duration};
 
-/// What `recommend` is told.
+/// The arguments of `recommend`.
 #[derive(Args, Debug)]
 pub struct Recommend {
     /// The log, as CSV or JSON lines with time, duration and outcome; - is the standard input
     file: PathBuf,
-    /// Calls that took longer count as bad though they succeeded, such as 2s
+    /// Calls that took longer count as bad even if they succeeded, such as 2s
     #[arg(long, value_parser = duration)]
     slower_than: Option<Duration>,
-    /// What a rejected call that would have succeeded weighs, against a failed one that was made
+    /// The weight of a rejected call that would have succeeded, relative to a failed call that was
+    /// made
     #[arg(long, default_value_t = 1.0)]
     lost_weighs: f64,
 }
@@ -40,7 +41,7 @@ pub enum RecommendError {
     /// The log can't be read.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The weight makes no sense.
+    /// The weight is out of its range.
     #[error("--lost-weighs is {0}; expected a number above 0, such as 1 or 2.5")]
     Weight(f64),
     /// The crate refuses a setting.
@@ -51,26 +52,26 @@ pub enum RecommendError {
     Report(#[from] io::Error),
 }
 
-/// What is recommended, and what it rests on.
+/// A recommendation, and the results that it is based on.
 #[derive(Debug)]
 pub(crate) struct Advice {
     pub(crate) outages: Vec<Outage>,
     pub(crate) split: Split,
-    /// All that were tried, in the order of the grid.
+    /// All policies that were tried, in the order of the grid.
     pub(crate) tried: Vec<Tried>,
-    /// The best of them.
+    /// The best of these policies.
     pub(crate) best: Tried,
     /// The crate's defaults.
     pub(crate) defaults: Tried,
-    /// All calls made.
+    /// The tallies without a breaker, where all calls are made.
     pub(crate) none: (Tally, Tally),
 }
 
 impl Recommend {
-    /// Tries the grid on the log and says what did best.
+    /// Tries the grid on the log and writes which policy did best.
     ///
     /// # Errors
-    /// The log can't be read, or the report can't be written.
+    /// Returns an error if the log can't be read or the report can't be written.
     pub fn run(&self, to: &mut impl Write) -> Result<(), RecommendError> {
         if !(self.lost_weighs > 0.0 && self.lost_weighs.is_finite()) {
             return Err(RecommendError::Weight(self.lost_weighs));
@@ -99,7 +100,7 @@ impl Recommend {
             if report::helps(&advice, &score) {
                 report::snippet(to, &advice.best.policy, &name)?;
             } else {
-                // Nothing in it should trip, so it is all baseline.
+                // Nothing in the log should trip, so all of it is the baseline.
                 let all = outages::baseline(&log.calls, &[], score.bad);
                 writeln!(to, "\nRecommended is one that leaves such a log alone:")?;
                 healthy::recommend(to, &log, &all, &score, &name)?;
@@ -109,7 +110,7 @@ impl Recommend {
     }
 }
 
-/// The log's name is as good a name as any.
+/// Makes the breaker's name from the log's file name.
 fn breaker_name(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy());
     match stem.as_deref() {
@@ -118,7 +119,7 @@ fn breaker_name(path: &Path) -> String {
     }
 }
 
-/// First the rules with the default recovery, then the best of them with others.
+/// Tries the rules with the default recovery, then the best rule with other recoveries.
 fn advise(log: &Log, outages: Vec<Outage>, score: &Score) -> Result<Advice, ConfigError> {
     let calls = &log.calls;
     let split = Split::new(calls, &outages);
@@ -132,7 +133,7 @@ fn advise(log: &Log, outages: Vec<Outage>, score: &Score) -> Result<Advice, Conf
     let recoveries = attempt_all(&grid::recoveries(&rule))?;
     bar.finish_and_clear();
     let chosen = best(&recoveries, score).unwrap_or(&defaults).clone();
-    // The first recovery is the default, which is among the tried already.
+    // The first recovery is the default, which has been tried already.
     tried.extend(recoveries.into_iter().skip(1));
     let made = |range: std::ops::Range<usize>| {
         let admitted = vec![true; range.len()];

@@ -1,4 +1,4 @@
-//! Where in a log the outages are, seen from afterwards.
+//! Finds the outages in a log, with hindsight.
 
 use std::ops::Range;
 
@@ -6,40 +6,42 @@ use crate::breaker::Nanos;
 use crate::log::Call;
 use crate::replay::Bad;
 
-/// A stretch of calls of which clearly more are bad than usual.
+/// A stretch of calls with clearly more bad calls than usual.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outage {
     /// The calls.
     pub calls: Range<usize>,
-    /// How many of them are bad.
+    /// The number of bad calls.
     pub bad: u64,
 }
 
-/// How calls are when there is no outage.
+/// The calls outside the outages.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Baseline {
-    /// The share that is bad.
+    /// The share of bad calls.
     pub bad: f64,
-    /// What 99 of 100 take at most.
+    /// The 99th percentile of the durations.
     pub p99: Nanos,
-    /// Calls a second.
+    /// Calls per second.
     pub rate: f64,
     /// The longest run of bad calls.
     pub longest_run: u32,
 }
 
-/// The least share that counts as usual: a log is too short to tell smaller ones apart.
+/// The lowest baseline. A log is too short to tell smaller ones apart.
 const LEAST: f64 = 0.002;
 
-/// What an outage is compared with: half of the calls are bad.
+/// The alternative that an outage is tested against: half of the calls are bad.
 const OUTAGE: f64 = 0.5;
 
-/// Fewer bad calls are a mishap: two requests that always fail, each tried five times, say.
+/// Fewer bad calls are an accident, such as two requests that always fail and are tried five times.
 const FEWEST: u64 = 20;
 
-/// Finds all outages: the stretches that speak loudest for a half of bad calls against the usual
-/// share, each if it would come by chance less than once in a thousand such logs. (Page's cumulative
-/// sum, read backwards from its peak.)
+/// Finds all outages.
+///
+/// The test compares half of the calls being bad with the usual share. It takes the stretches with
+/// the most evidence for the half. Chance produces such a stretch less than once in a thousand such
+/// logs. The method is Page's cumulative sum, read backwards from its peak.
 #[must_use]
 pub fn outages(calls: &[Call], bad: Bad) -> Vec<Outage> {
     let usual =
@@ -70,7 +72,7 @@ pub fn outages(calls: &[Call], bad: Bad) -> Vec<Outage> {
         .collect()
 }
 
-/// The sum since it was last at zero.
+/// The sum since it last was at zero.
 #[derive(Clone, Copy, Debug, Default)]
 struct Climb {
     begin: usize,
@@ -101,7 +103,7 @@ impl Climb {
     }
 }
 
-/// How the calls outside the outages are.
+/// The baseline: the calls outside the outages.
 #[must_use]
 pub fn baseline(calls: &[Call], outages: &[Outage], bad: Bad) -> Baseline {
     let mut healthy = Vec::new();
@@ -129,7 +131,7 @@ pub fn baseline(calls: &[Call], outages: &[Outage], bad: Bad) -> Baseline {
     }
 }
 
-/// The longest run of bad calls in the order in which calls end, which is the one that a breaker sees.
+/// The longest run of bad calls in the order of their ends, in which a breaker sees them.
 fn longest_run(calls: &[Call], bad: Bad) -> u32 {
     let mut ends: Vec<_> = calls
         .iter()
@@ -145,7 +147,8 @@ fn longest_run(calls: &[Call], bad: Bad) -> u32 {
     longest
 }
 
-/// What 99 of 100 calls take at most, usually: an outage of less than half the log doesn't show.
+/// The usual 99th percentile of the durations. An outage of less than half the log doesn't change
+/// it.
 #[must_use]
 pub(super) fn p99(calls: &[Call]) -> Nanos {
     let mut of_chunks: Vec<_> = chunks(calls)
@@ -160,14 +163,15 @@ pub(super) fn p99(calls: &[Call]) -> Nanos {
     of_chunks.get(of_chunks.len() / 2).copied().unwrap_or(0)
 }
 
-/// The middle of what `of` says of each chunk.
+/// The median of `of` over all chunks.
 fn usual(calls: &[Call], of: impl Fn(&[Call]) -> f64) -> f64 {
     let mut of_chunks: Vec<_> = chunks(calls).map(of).collect();
     of_chunks.sort_unstable_by(f64::total_cmp);
     of_chunks.get(of_chunks.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// A hundred stretches, or so many that each has a hundred calls.
+/// Splits the calls into a hundred chunks, or into fewer if a chunk would have less than a hundred
+/// calls.
 fn chunks(calls: &[Call]) -> impl Iterator<Item = &[Call]> {
     calls.chunks((calls.len() / 100).max(100))
 }
@@ -192,7 +196,7 @@ fn precise(number: usize) -> f64 {
 mod tests {
     use super::*;
 
-    /// A call every 100 ms; `fails` says which fail.
+    /// A call every 100 ms. `fails` tells which of them fail.
     fn log(calls: u64, fails: impl Fn(u64) -> bool) -> Vec<Call> {
         (0..calls)
             .map(|index| Call {

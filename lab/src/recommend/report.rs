@@ -1,4 +1,4 @@
-//! A recommendation in words and numbers.
+//! A recommendation as text and numbers.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::replay::{Bad, Policy, Tally};
 use crate::table::Table;
 use crate::words;
 
-/// How many outages and policies are listed.
+/// The number of outages and policies that are listed.
 const SHOWN: usize = 8;
 
-/// Says what the log shows before anything is tried.
+/// Writes what the log shows before any policy is tried.
 pub(super) fn what_happened(
     to: &mut impl Write,
     log: &Log,
@@ -73,7 +73,8 @@ fn span(calls: &[Call], outage: &Outage) -> (Nanos, Nanos) {
     (from, calls[outage.calls.end - 1].began.max(from))
 }
 
-/// Slow calls count only if the user says so: who gets a late answer may still be glad of it.
+/// Suggests to count slow calls. They count only on request, because a late answer may still be
+/// useful.
 fn hint_at_slowness(to: &mut impl Write, log: &Log, found: &[Outage], bad: Bad) -> io::Result<()> {
     if bad.slower_than.is_some() {
         return Ok(());
@@ -103,7 +104,7 @@ fn hint_at_slowness(to: &mut impl Write, log: &Log, found: &[Outage], bad: Bad) 
     )
 }
 
-/// To the next 1, 2 or 5 with zeros.
+/// Rounds up to the next 1, 2 or 5 followed by zeros.
 fn round_up(nanos: Nanos) -> Duration {
     let nanos = nanos.clamp(1_000, 3_600_000_000_000);
     let ten = 10_u64.pow(nanos.ilog10());
@@ -114,13 +115,13 @@ fn round_up(nanos: Nanos) -> Duration {
     Duration::from_nanos(rounded.unwrap_or(nanos))
 }
 
-/// Whether the best policy did better than no breaker, by more than chance.
+/// Whether the best policy did better than no breaker by more than chance.
 pub(super) fn helps(advice: &Advice, score: &Score) -> bool {
     let none = score.of(&advice.none.0);
     score.of(&advice.best.chosen) + Score::noise(none) < none
 }
 
-/// Says what did best, and why.
+/// Writes which policy did best, and why.
 pub(super) fn advice(to: &mut impl Write, advice: &Advice, score: &Score) -> io::Result<()> {
     let word = score.bad.word();
     writeln!(
@@ -279,7 +280,7 @@ fn reason(to: &mut impl Write, advice: &Advice, score: &Score) -> io::Result<()>
     Ok(())
 }
 
-/// `once`, `3 times`.
+/// Formats a count: `once`, `3 times`.
 pub(super) fn times(number: usize) -> String {
     match number {
         0 => "never".to_owned(),
@@ -289,7 +290,7 @@ pub(super) fn times(number: usize) -> String {
     }
 }
 
-/// Writes the code that makes such a breaker, and the file that does.
+/// Writes code and a configuration file for such a breaker.
 pub(super) fn snippet(to: &mut impl Write, policy: &Policy, name: &str) -> io::Result<()> {
     let code = policy.snippet(name);
     writeln!(to)?;

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::policy::Length;
 
-/// Why a text is no policy.
+/// Why a text isn't a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PolicyError {
     /// No policy has this name.
@@ -17,44 +17,44 @@ pub enum PolicyError {
         super::contestant::list()
     )]
     Unknown {
-        /// The name.
+        /// The name that was given.
         name: String,
     },
-    /// A part has another form.
+    /// A part that has another form than expected.
     #[error("policy {policy:?}: {part} is {found:?}; expected {expected}")]
     Value {
         /// The policy as it was written.
         policy: String,
-        /// Which part.
+        /// The part's name.
         part: String,
-        /// What was found.
+        /// The text that was found.
         found: String,
-        /// What was expected.
+        /// The form that was expected.
         expected: String,
     },
-    /// A part that must be there is not.
+    /// A required part is missing.
     #[error("policy {policy:?}: {part} is missing; expected {example}")]
     Missing {
         /// The policy as it was written.
         policy: String,
-        /// Which part.
+        /// The missing part.
         part: String,
-        /// What it could look like.
+        /// An example of the part.
         example: String,
     },
-    /// A part that the policy has no use for.
+    /// A part that the policy doesn't take.
     #[error("policy {policy:?}: it has no use for {found:?}; it takes {taken}")]
     Superfluous {
         /// The policy as it was written.
         policy: String,
-        /// The part.
+        /// The part that was given.
         found: String,
-        /// What it takes.
+        /// The parts that the policy takes.
         taken: String,
     },
 }
 
-/// A policy's parts; each is taken out as it is read.
+/// The parts of a policy. Each is removed when it is read.
 #[derive(Debug)]
 pub(super) struct Arguments<'a> {
     text: &'a str,
@@ -128,7 +128,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The number behind the name.
+    /// Reads the number after the name.
     pub(super) fn first<T: FromStr>(&mut self, example: &str) -> Result<T, PolicyError> {
         let form = format!("a number, as in {}:{example}", self.name);
         let text = self
@@ -184,7 +184,7 @@ impl<'a> Arguments<'a> {
             .transpose()
     }
 
-    /// Nothing may be left.
+    /// Returns an error if a part is left.
     pub(super) fn done(self) -> Result<(), PolicyError> {
         let left = self.first.map(str::to_owned).or_else(|| {
             self.pairs
@@ -202,9 +202,9 @@ impl<'a> Arguments<'a> {
     }
 }
 
-/// Reads `250ms`, `2s`, `1h 30m`.
+/// Reads a duration such as `250ms`, `2s` or `1h 30m`.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
-    // Jiff knows no days without a calendar.
+    // Jiff has no days without a calendar.
     if let Some(days) = text.strip_suffix('d').and_then(|days| days.parse().ok()) {
         return Duration::from_secs(86_400).checked_mul(days);
     }

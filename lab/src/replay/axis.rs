@@ -1,4 +1,4 @@
-//! The axis of time that the panels of the picture share.
+//! The time axis that the panels of the picture share.
 
 use std::ops::Range;
 
@@ -10,16 +10,16 @@ use crate::breaker::Nanos;
 use crate::log;
 use crate::words;
 
-/// Seconds since a log began, with labels at round times of the clock.
+/// The seconds since a log began, with labels at round times of the clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     /// When the log began, in nanoseconds since 1970.
     pub(super) origin: i64,
-    /// How long it lasts.
+    /// The log's length.
     pub(super) length: Nanos,
 }
 
-/// Lengths of time between two labels, in milliseconds: from 1 ms to a year.
+/// The possible times between two labels, in milliseconds: from 1 ms to a year.
 const STEPS: [u64; 24] = [
     1,
     10,
@@ -47,7 +47,7 @@ const STEPS: [u64; 24] = [
     31_536_000_000,
 ];
 
-/// The most labels that have room.
+/// The largest number of labels.
 const LABELS: u64 = 12;
 
 impl Axis {
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn labels_stand_at_round_times_of_the_clock() {
-        // From 00:00:03.5 on for a day.
+        // A day from 00:00:03.5 on.
         let axis = Axis {
             origin: 3_500_000_000,
             length: 86_400_000_000_000,

@@ -5,10 +5,10 @@ use crate::breaker::Nanos;
 use crate::log::Call;
 use crate::words;
 
-/// What happened in each stretch of time.
+/// The calls of a log in bins of time.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Binned {
-    /// How long a bin lasts.
+    /// The width of a bin.
     pub(super) width: Nanos,
     /// The bins, in order.
     pub(super) bins: Vec<Bin>,
@@ -17,18 +17,18 @@ pub(super) struct Binned {
 /// One stretch of time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Bin {
-    /// Calls a second that began.
+    /// The calls per second that began in the bin.
     pub(super) calls: f64,
-    /// Of them, the bad ones.
+    /// The bad calls per second among them.
     pub(super) bad: f64,
-    /// What half of the calls took at most, in seconds.
+    /// The median of the durations, in seconds.
     pub(super) p50: Option<f64>,
-    /// What 99 of 100 took at most.
+    /// The 99th percentile of the durations, in seconds.
     pub(super) p99: Option<f64>,
 }
 
 impl Binned {
-    /// As many bins as leave some ten calls in each, at most `most`.
+    /// Makes at most `most` bins, with some ten calls in each.
     pub(super) fn new(calls: &[Call], length: Nanos, bad: Bad, most: usize) -> Self {
         let bins = (calls.len() / 10).clamp(1, most);
         let width = (length / bins as u64).max(1);
@@ -55,7 +55,7 @@ impl Binned {
         Self { width, bins }
     }
 
-    /// Begin of each bin in seconds, with what `of` takes from it.
+    /// The begin of each bin in seconds, with the value that `of` takes from the bin.
     pub(super) fn points(
         &self,
         of: impl Fn(&Bin) -> Option<f64>,
@@ -77,7 +77,7 @@ fn rate(calls: u64, width: Nanos) -> f64 {
     calls as f64 / words::seconds(width)
 }
 
-/// What so many of a hundred sorted durations don't exceed, in seconds.
+/// The percentile of sorted durations, in seconds.
 fn percentile(sorted: &[Nanos], percent: usize) -> Option<f64> {
     let rank = (sorted.len() * percent).div_ceil(100).max(1);
     Some(words::seconds(*sorted.get(rank - 1)?))

@@ -1,4 +1,4 @@
-//! A breaker by name: one of ours or, re-implemented, another.
+//! A breaker by its name: one of ours, or a re-implemented peer.
 
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -16,10 +16,10 @@ use crate::log::Call;
 use crate::ours::Ours;
 use crate::peers::{self, Visit, catalogue};
 
-/// What a log is run through.
+/// A breaker that a log is run through.
 #[derive(Clone, Debug)]
 pub struct Contestant {
-    /// As it was written on the command line.
+    /// The breaker as it was written on the command line.
     pub name: String,
     kind: Kind,
 }
@@ -38,7 +38,7 @@ const PLAIN: [(&str, &str); 4] = [
     ("sre", "sre-k2"),
 ];
 
-/// The seed of peers that decide by chance: a replay is the same each time.
+/// The seed of peers that decide at random. Each replay gives the same result.
 const SEED: u64 = 1;
 
 impl FromStr for Contestant {
@@ -62,7 +62,7 @@ impl Contestant {
     /// Runs a log through a new breaker of this kind.
     ///
     /// # Errors
-    /// A setting makes no sense.
+    /// Returns an error if a setting is invalid.
     pub fn run(&self, calls: &[Call]) -> Result<Course, ConfigError> {
         match &self.kind {
             Kind::Ours(policy) => run_policy(policy, calls),
@@ -70,7 +70,7 @@ impl Contestant {
         }
     }
 
-    /// The settings in words, of a breaker whose name doesn't say them.
+    /// The settings in words, if the name doesn't contain them.
     #[must_use]
     pub fn settings(&self) -> Option<&'static str> {
         match &self.kind {
@@ -80,7 +80,7 @@ impl Contestant {
     }
 }
 
-/// Lets a peer see the calls.
+/// Runs the calls through a peer.
 struct Through<'a>(&'a [Call]);
 
 impl Visit for Through<'_> {
@@ -91,10 +91,10 @@ impl Visit for Through<'_> {
     }
 }
 
-/// Runs a log through the crate with these settings.
+/// Runs a log through the crate's breaker with these settings.
 ///
 /// # Errors
-/// A setting makes no sense.
+/// Returns an error if a setting is invalid.
 pub fn run_policy(policy: &Policy, calls: &[Call]) -> Result<Course, ConfigError> {
     let (told, transitions) = mpsc::channel();
     let mut ours = Ours::new("replay", |builder| {
@@ -112,7 +112,7 @@ pub fn run_policy(policy: &Policy, calls: &[Call]) -> Result<Course, ConfigError
     }))
 }
 
-/// All that can be written behind `--policy`, a line each.
+/// Lists everything that `--policy` accepts, one per line.
 pub(super) fn list() -> String {
     let mut list = String::new();
     for (form, meaning) in FORMS {

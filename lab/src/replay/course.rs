@@ -1,4 +1,4 @@
-//! A log's calls through a breaker.
+//! Runs a log's calls through a breaker.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -7,33 +7,33 @@ use std::ops::Range;
 use crate::breaker::{Breaker, Nanos, Phase};
 use crate::log::Call;
 
-/// What a breaker did with the calls of a log.
+/// The breaker's decisions on the calls of a log.
 #[derive(Clone, Debug, Default)]
 pub struct Course {
-    /// Of each call, whether it was let through.
+    /// For each call, whether it was let through.
     pub admitted: Vec<bool>,
-    /// From when on the breaker was in which phase.
+    /// The breaker's phases, each with the time of its begin.
     pub phases: Vec<(Nanos, Phase)>,
     /// The times when it left the closed phase.
     pub trips: Vec<Trip>,
 }
 
-/// A breaker that was closed until then tripped.
+/// One trip of a breaker that was closed before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trip {
-    /// When.
+    /// The time of the trip.
     pub at: Nanos,
-    /// Why, if the breaker says so.
+    /// The cause of the trip, if the breaker reports it.
     pub cause: Option<String>,
-    /// When it was closed again, unless the log ended before.
+    /// The time when the breaker closed again. `None` if the log ended earlier.
     pub closed: Option<Nanos>,
-    /// How often it went back from probing to being open.
+    /// How many times the breaker reopened after probing.
     pub relapses: u32,
-    /// The calls that began meanwhile.
+    /// The calls that began between the trip and the closing.
     pub calls: Range<usize>,
 }
 
-/// A call that was let through and has not ended.
+/// A call that was let through and hasn't ended.
 struct InFlight<P> {
     ends: Nanos,
     index: usize,
@@ -46,7 +46,7 @@ impl<P> InFlight<P> {
     }
 }
 
-/// The one that ends first is the greatest: a heap gives out its greatest.
+/// The call that ends first is the greatest, because a heap pops its greatest element.
 impl<P> Ord for InFlight<P> {
     fn cmp(&self, other: &Self) -> Ordering {
         other.order().cmp(&self.order())
@@ -67,10 +67,10 @@ impl<P> PartialEq for InFlight<P> {
 
 impl<P> Eq for InFlight<P> {}
 
-/// Lets a breaker see calls, in the order in which they began, at the times of the log.
+/// Runs calls through a breaker, in the order of their begins, at the times of the log.
 ///
-/// Of two things at one moment an end comes before a begin: what has ended can be known. After a
-/// trip `explain` is asked for its cause.
+/// If a call ends when another begins, the end comes first, so the breaker knows its outcome. After
+/// a trip, `explain` returns the cause.
 pub fn run<B: Breaker>(
     calls: &[Call],
     breaker: &mut B,
@@ -118,7 +118,7 @@ struct Run<'a, B, F> {
 }
 
 impl<B: Breaker, F: FnMut() -> Option<String>> Run<'_, B, F> {
-    /// An admission can change the phase as well: to recovering, or, for calls overdue, to open.
+    /// An admission can change the phase, too: to recovering, or to open because of overdue calls.
     fn begin(&mut self, call: &Call) -> Option<B::Permit> {
         let permit = self.breaker.admit(call.began);
         self.look(call.began);
@@ -175,23 +175,23 @@ impl<B: Breaker, F: FnMut() -> Option<String>> Run<'_, B, F> {
     }
 }
 
-/// What became of calls: those that the log shows as bad and those that it shows as good.
+/// The numbers of bad and good calls that were made and rejected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Bad calls that were let through.
     pub bad_made: u64,
-    /// Bad calls that were spared.
+    /// Bad calls that were rejected.
     pub bad_saved: u64,
     /// Good calls that were let through.
     pub good_made: u64,
     /// Good calls that were rejected.
     pub good_lost: u64,
-    /// How long the bad calls took that were spared.
+    /// The total duration of the bad calls that were rejected.
     pub wait_saved: u128,
 }
 
 impl Tally {
-    /// Counts calls; `admitted` says of each whether it was let through.
+    /// Counts calls. `admitted` tells of each call whether it was let through.
     pub fn of(calls: &[Call], admitted: &[bool], is_bad: impl Fn(&Call) -> bool) -> Self {
         let mut tally = Self::default();
         for (call, &made) in calls.iter().zip(admitted) {

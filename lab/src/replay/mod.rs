@@ -1,4 +1,4 @@
-//! `replay`: a user's log through chosen policies.
+//! `replay`: runs a user's log through policies that the user chooses.
 
 mod arguments;
 mod axis;
@@ -26,21 +26,22 @@ pub use self::report::{Bad, Played};
 
 use crate::log::{Log, LogError};
 
-/// What `replay` is told.
+/// The arguments of `replay`.
 #[derive(Args, Debug)]
 pub struct Replay {
     /// The log, as CSV or JSON lines with time, duration and outcome; - is the standard input
     file: PathBuf,
-    /// A policy such as default, consecutive:5, error-rate:0.5:min=10:window=60s or adaptive; several may be given. A wrong one lists what there is
+    /// A policy such as default, consecutive:5, error-rate:0.5:min=10:window=60s or adaptive; give
+    /// one or more. An unknown policy prints the list
     #[arg(long, required = true, num_args = 1..)]
     policy: Vec<Contestant>,
-    /// Calls that took longer count as bad though they succeeded, such as 2s
+    /// Calls that took longer count as bad even if they succeeded, such as 2s
     #[arg(long, value_parser = duration)]
     slower_than: Option<Duration>,
     /// How many trips of each policy are listed
     #[arg(long, default_value_t = 20)]
     trips: usize,
-    /// Where to write a picture, as SVG
+    /// The file for a picture, as SVG
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -48,7 +49,7 @@ pub struct Replay {
 /// Reads a duration on the command line.
 ///
 /// # Errors
-/// It is none.
+/// Returns an error if the text isn't a duration.
 pub fn duration(text: &str) -> Result<Duration, String> {
     arguments::duration(text)
         .ok_or_else(|| "it is no duration; expected one such as 250ms, 2s or 1h".to_owned())
@@ -65,7 +66,7 @@ pub enum ReplayError {
     Config {
         /// The policy as it was written.
         policy: String,
-        /// What the crate says.
+        /// The crate's error.
         error: Box<ConfigError>,
     },
     /// The report can't be written.
@@ -74,9 +75,9 @@ pub enum ReplayError {
     /// The picture can't be written.
     #[error("can't write the picture to {path}: {error}; expected a file that can be made there")]
     Picture {
-        /// Where.
+        /// The picture's path.
         path: String,
-        /// Why.
+        /// The reason.
         error: String,
     },
 }
@@ -85,7 +86,8 @@ impl Replay {
     /// Runs the log through the policies and reports.
     ///
     /// # Errors
-    /// The log can't be read, a policy makes no sense, or a result can't be written.
+    /// Returns an error if the log can't be read, a policy is invalid, or a result can't be
+    /// written.
     pub fn run(&self, to: &mut impl Write) -> Result<(), ReplayError> {
         let log = Log::open(&self.file)?;
         log.describe(to)?;

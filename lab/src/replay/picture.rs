@@ -21,10 +21,10 @@ const AXIS: u32 = 46;
 const FOOT: u32 = 40;
 const FONT: &str = "sans-serif";
 
-/// So many columns a lane has; a phase that is shorter than one is drawn as long as one.
+/// The number of columns in a lane. A phase shorter than one column is drawn as wide as one.
 const COLUMNS: u32 = 1_000;
 
-// Okabe and Ito's colours, which the colour-blind can tell apart.
+// Colours by Okabe and Ito, which colour-blind readers can tell apart.
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const VERMILLION: RGBColor = RGBColor(213, 94, 0);
 const ORANGE: RGBColor = RGBColor(230, 159, 0);
@@ -123,7 +123,7 @@ fn draw_latencies(area: &Area<'_>, binned: &Binned, axis: &Axis) -> Drawn {
     Ok(())
 }
 
-/// To two digits, as labels need no more.
+/// Rounds to two digits, which is enough for a label.
 fn rounded(seconds: f64) -> std::time::Duration {
     let step = 10_f64.powf(seconds.log10().floor() - 1.0);
     std::time::Duration::from_nanos(nanos((seconds / step).round() * step))
@@ -211,7 +211,8 @@ fn color(phase: Phase) -> RGBColor {
     }
 }
 
-/// The phase of each column: of several the one that a reader should see.
+/// The phase of each column. If several phases share a column, it shows the one with the greatest
+/// weight.
 fn columns(course: &Course, length: Nanos) -> Vec<Phase> {
     let mut columns = vec![Phase::Closed; COLUMNS as usize];
     let last = columns.len() - 1;
@@ -238,7 +239,7 @@ fn weight(phase: Phase) -> u8 {
     }
 }
 
-/// Neighbouring columns of one phase, as from, until and phase; times in seconds.
+/// Runs of neighbouring columns with equal phases: begin, end and phase. Times are in seconds.
 fn runs(columns: &[Phase], length: f64) -> impl Iterator<Item = (f64, f64, Phase)> {
     let mut at = 0_u32;
     columns.chunk_by(PartialEq::eq).filter_map(move |run| {

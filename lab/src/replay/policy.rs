@@ -1,4 +1,4 @@
-//! Our policies by name, as they are written on the command line.
+//! Our policies by name, as the command line takes them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,81 +9,81 @@ use tripcurve::{CircuitBreakerBuilder, Recovery, TripPolicy};
 
 use super::arguments::{Arguments, PolicyError};
 
-/// Settings of a breaker of the crate.
+/// The settings of a breaker of the crate.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
-    /// What trips it; none stands for the crate's defaults.
+    /// The rules that trip the breaker. Without rules, it has the crate's defaults.
     pub rules: Vec<Rule>,
-    /// The window, if not the default.
+    /// The window. `None` is the default.
     pub window: Option<Length>,
-    /// How long it stays open, if not the default.
+    /// The open time. `None` is the default.
     pub open_for: Option<Duration>,
-    /// How many probes close it, if not the default.
+    /// How many probes close the breaker. `None` is the default.
     pub probes: Option<u32>,
 }
 
 /// The length of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// In time.
+    /// A length of time.
     Time(Duration),
-    /// In calls.
+    /// A number of calls.
     Calls(u32),
 }
 
-/// One reason to trip.
+/// One rule that trips the breaker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
-    /// So many failures in a row.
+    /// This many failures in a row.
     Consecutive(u32),
-    /// So many failures in the window.
+    /// This many failures in the window.
     FailureCount(u32),
-    /// Such a share of failed calls.
+    /// A failure rate.
     FailureRate {
-        /// The share.
+        /// The rate.
         fraction: f64,
-        /// Of at least so many calls.
+        /// The minimum number of calls.
         min: Option<u32>,
     },
-    /// Such a share of slow calls.
+    /// A rate of slow calls.
     SlowRate {
-        /// The share.
+        /// The rate.
         fraction: f64,
-        /// What is slow.
+        /// The duration above which a call is slow.
         slower: Duration,
-        /// Of at least so many calls.
+        /// The minimum number of calls.
         min: Option<u32>,
     },
     /// A percentile above a limit.
     Percentile {
-        /// Which.
+        /// The percentile.
         percentile: f64,
         /// The limit.
         above: Duration,
-        /// Of at least so many calls.
+        /// The minimum number of calls.
         min: Option<u32>,
     },
-    /// A percentile so many times what it usually is.
+    /// A percentile that is a multiple of its usual value.
     SlowerThanUsual {
-        /// How many times.
+        /// The multiple.
         factor: f64,
-        /// Which percentile.
+        /// The percentile.
         percentile: Option<f64>,
-        /// Of at least so many calls.
+        /// The minimum number of calls.
         min: Option<u32>,
     },
     /// Evidence of an outage.
     Adaptive {
-        /// The share of failures that is no outage.
+        /// The failure rate that isn't an outage.
         tolerate: Option<f64>,
-        /// The time between two trips on noise.
+        /// The time between two trips caused by noise.
         budget: Option<Duration>,
-        /// What is slow, which counts as failed.
+        /// The duration above which a call is slow and counts as failed.
         slower: Option<Duration>,
     },
 }
 
-/// What can be written, for errors and the help.
+/// The forms of all policies, for errors and the help.
 pub(super) const FORMS: [(&str, &str); 8] = [
     ("default", "the crate's defaults"),
     ("consecutive:5", "5 failures in a row"),
@@ -110,8 +110,8 @@ pub(super) const FORMS: [(&str, &str); 8] = [
 impl FromStr for Policy {
     type Err = PolicyError;
 
-    /// Reads `consecutive:5`, `error-rate:0.5:min=10:window=60s`, or several joined by `+`, any of
-    /// which trips.
+    /// Reads a policy such as `consecutive:5` or `error-rate:0.5:min=10:window=60s`. Several rules
+    /// are joined by `+`; any of them trips.
     fn from_str(text: &str) -> Result<Self, PolicyError> {
         let mut policy = Self::default();
         for part in text.split('+') {
@@ -160,7 +160,7 @@ fn rule(arguments: &mut Arguments<'_>) -> Result<Option<Rule>, PolicyError> {
     Ok(Some(rule))
 }
 
-/// As it is written on the command line.
+/// Writes the policy as the command line takes it.
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.rules.is_empty() {
@@ -237,7 +237,7 @@ impl fmt::Display for Rule {
 /// A day in nanoseconds.
 pub(super) const DAY: u128 = 86_400 * 1_000_000_000;
 
-/// A duration as the command line takes it.
+/// Formats a duration as the command line takes it.
 pub(super) fn short(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     match nanos {
@@ -326,11 +326,11 @@ impl Policy {
         }
     }
 
-    /// Gives a builder these settings.
+    /// Applies these settings to a builder.
     ///
-    /// The one place where the lab's words become the crate's: a new policy or recovery is added here,
-    /// in [`Rule`], in the code that [`snippet`](Self::snippet) writes and in the file of
-    /// [`toml`](Self::toml).
+    /// Only this function converts the lab's rules to the crate's. A new policy or recovery is
+    /// added here, in [`Rule`], in the code that [`snippet`](Self::snippet) writes, and in the file
+    /// of [`toml`](Self::toml).
     pub fn apply(&self, mut builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
         for rule in &self.rules {
             builder = builder.trip_when(rule.policy());
@@ -348,5 +348,5 @@ impl Policy {
     }
 }
 
-/// As many as the crate's default window has.
+/// The number of buckets in the crate's default window.
 pub(super) const BUCKETS: u32 = 10;

@@ -1,4 +1,4 @@
-//! A replay in words and numbers.
+//! A replay as text and numbers.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -8,33 +8,33 @@ use crate::log::{Call, Log};
 use crate::table::Table;
 use crate::words;
 
-/// A policy and what it did.
+/// A policy and its results.
 #[derive(Clone, Debug)]
 pub struct Played {
     /// The policy's name.
     pub name: String,
-    /// Its settings in words, if the name doesn't say them.
+    /// The policy's settings in words, if its name doesn't contain them.
     pub settings: Option<&'static str>,
-    /// What it did.
+    /// The policy's decisions.
     pub course: Course,
 }
 
-/// Says which calls of a log are bad.
+/// The rule by which a call of a log is bad.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bad {
-    /// Calls that took longer are bad though they succeeded.
+    /// Calls that took longer are bad even if they succeeded.
     pub slower_than: Option<Duration>,
 }
 
 impl Bad {
-    /// Whether a call is.
+    /// Whether the call is bad.
     #[must_use]
     pub fn is(&self, call: &Call) -> bool {
         let slow = |limit: Duration| u128::from(call.took) > limit.as_nanos();
         !call.succeeded || self.slower_than.is_some_and(slow)
     }
 
-    /// What they did, as in `12 of 20 calls failed`.
+    /// The verb for bad calls, as in `12 of 20 calls failed`.
     #[must_use]
     pub fn verb(&self) -> &'static str {
         match self.slower_than {
@@ -43,7 +43,7 @@ impl Bad {
         }
     }
 
-    /// What they are called.
+    /// The adjective for bad calls.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self.slower_than {
@@ -56,7 +56,7 @@ impl Bad {
 /// Writes the table of all policies and the trips of each.
 ///
 /// # Errors
-/// It can't be written.
+/// Returns an error if writing fails.
 pub(super) fn write(
     to: &mut impl Write,
     log: &Log,

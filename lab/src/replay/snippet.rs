@@ -1,4 +1,4 @@
-//! A policy as code and as configuration that a user can copy.
+//! A policy as code and as configuration, ready to copy.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::policy::{BUCKETS, DAY, Length, Policy, Rule, short};
 
 impl Policy {
-    /// The policy as an expression that makes a breaker of this name.
+    /// The policy as an expression that builds a breaker with this name.
     #[must_use]
     pub fn snippet(&self, name: &str) -> String {
         let mut code = format!("CircuitBreaker::builder({name:?})\n");
@@ -32,7 +32,7 @@ impl Policy {
         code + "    .build()?"
     }
 
-    /// The policy as the part of a TOML file that describes a breaker of this name, for `tripcurve_config::Config`.
+    /// The policy as a TOML entry for a breaker with this name, for `tripcurve_config::Config`.
     #[must_use]
     pub fn toml(&self, name: &str) -> String {
         let mut toml = format!("[breakers.{}]\n", key(name));
@@ -72,7 +72,7 @@ impl Policy {
     }
 }
 
-/// A name as a key of TOML, in quotes where it must be.
+/// Formats a name as a TOML key, with quotes if it needs them.
 fn key(name: &str) -> String {
     let is_bare = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
     if !name.is_empty() && name.chars().all(is_bare) {
@@ -92,7 +92,7 @@ fn key(name: &str) -> String {
 }
 
 impl Rule {
-    /// The same as code.
+    /// The rule as code.
     fn code(&self) -> String {
         let mut code = "TripPolicy::".to_owned();
         let call = |method: &str, argument: String| format!("{method}({argument})");
@@ -153,7 +153,7 @@ impl Rule {
         code
     }
 
-    /// The same as an entry of `trip_when`.
+    /// The rule as an entry of `trip_when`.
     fn toml(&self) -> String {
         let number = |number: f64| Some(format!("{number:?}"));
         let time = |duration| Some(format!("\"{}\"", short(duration)));

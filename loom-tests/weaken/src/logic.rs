@@ -17,10 +17,11 @@ struct Weakening {
     models: Vec<String>,
 }
 
-/// The longest that a model may take to fail.
+/// The longest time that a model may take to fail.
 const LONGEST: Duration = Duration::from_secs(900);
 
-/// The header's lines: `# Why: …`, which may go on in the next, and `# Must fail: MODEL` for each.
+/// Parses the header: `# Why: …`, which may continue on the next line, and `# Must fail: MODEL` for
+/// each model.
 fn header(text: &str) -> Result<Vec<String>, Failure> {
     let lines: Vec<_> = text
         .lines()
@@ -39,7 +40,7 @@ fn header(text: &str) -> Result<Vec<String>, Failure> {
     Ok(models)
 }
 
-/// The patches of these names, or all.
+/// Reads the patches with these names, or all patches.
 fn read(root: &Path, names: &[String]) -> Result<Vec<Weakening>, Failure> {
     let mut found = Vec::new();
     for path in files::entries(&root.join("loom-tests/weakenings"))? {
@@ -60,7 +61,7 @@ fn read(root: &Path, names: &[String]) -> Result<Vec<Weakening>, Failure> {
     Ok(found)
 }
 
-/// Runs `git apply` in a folder, whether or not a repository is around it.
+/// Runs `git apply` in a folder, inside or outside a repository.
 fn apply(patch: &Path, folder: &Path, only_check: bool) -> Result<(), Failure> {
     let mut command = Command::new("git");
     command.current_dir(folder).arg("apply");
@@ -81,7 +82,7 @@ fn apply(patch: &Path, folder: &Path, only_check: bool) -> Result<(), Failure> {
     }
 }
 
-/// Looks whether each patch can still be applied, and whether its models are written.
+/// Checks that each patch still applies and that its models exist.
 pub(crate) fn check(names: &[String]) -> Result<(), Failure> {
     let root = root();
     let written = models::written(&root)?;
@@ -157,8 +158,8 @@ fn try_one(root: &Path, weakening: &Weakening, job: usize) -> Result<(), Failure
     }
 }
 
-/// Makes `copy` the same as `from`, without touching a file that is the same already: cargo builds
-/// what has been touched.
+/// Makes `copy` equal to `from`, without touching a file that is equal already. Cargo rebuilds
+/// every touched file.
 fn mirror(from: &Path, copy: &Path) -> std::io::Result<()> {
     fs::create_dir_all(copy)?;
     for entry in fs::read_dir(copy)? {

@@ -1,13 +1,13 @@
-//! Weakens tripcurve in one place at a time and looks whether a loom model notices.
+//! Weakens tripcurve in one place at a time, and checks that a loom model fails.
 //!
-//! A model that passes whatever the code does shows nothing. There are two ways to weaken:
+//! A model that passes for any code shows nothing. There are two ways to weaken:
 //!
 //! - An *ordering* of an atomic's access. One build of the models serves for all of them, because
-//!   tripcurve's shim can weaken any site while it runs. Each site is tried with each weaker
-//!   ordering, against the models that execute it. What no model notices is a survivor. A survivor
-//!   must be argued in `loom-tests/survivors.txt`.
-//! - The *logic*. Each file in `loom-tests/weakenings` is a patch. Its header names why it breaks the
-//!   code, and the models that must fail.
+//!   tripcurve's shim can weaken any site at run time. Each site is tried with each weaker
+//!   ordering, against the models that execute it. If all of these models pass, the weaker ordering
+//!   is a survivor. A survivor must be justified in `loom-tests/survivors.txt`.
+//! - The *logic*. Each file in `loom-tests/weakenings` is a patch. Its header says why it breaks
+//!   the code, and names the models that must fail.
 //!
 //! ```text
 //! cargo weaken                     orderings and logic; takes hours
@@ -17,7 +17,7 @@
 //! cargo weaken logic --check       looks whether each patch applies and its models exist
 //! ```
 //!
-//! `--jobs N` runs so many models at once, 2 if it isn't given.
+//! `--jobs N` runs N models at once. The default is 2.
 #![forbid(unsafe_code)]
 
 mod files;
@@ -32,7 +32,7 @@ mod survivors;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What went wrong, in words.
+/// An error, in words.
 type Failure = String;
 
 /// The repository's folder.

@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use crate::{Failure, files};
 
-/// The models' executables by the names of their files in `loom-tests/tests`.
+/// The models' executables, by the names of their files in `loom-tests/tests`.
 pub(crate) type Executables = BTreeMap<String, PathBuf>;
 
-/// How a model ended.
+/// The result of a model's run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Passed,
-    /// An assertion of the model or one of loom's failed, or the process was ended by it.
+    /// An assertion of the model or of loom failed, or ended the process.
     Failed,
-    /// It took much longer than it should.
+    /// The model took much longer than it should.
     TimedOut,
 }
 
-/// Which models are written in which file of `loom-tests/tests`.
+/// The models in the files of `loom-tests/tests`, each with its file's name.
 pub(crate) fn written(root: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let mut models = BTreeMap::new();
     for path in files::entries(&root.join("loom-tests/tests"))? {
@@ -39,7 +39,7 @@ pub(crate) fn written(root: &Path) -> Result<BTreeMap<String, String>, Failure> 
     Ok(models)
 }
 
-/// Builds the models of these files, or of all, from the sources in `folder`.
+/// Builds the models of these files, or of all files, from the sources in `folder`.
 pub(crate) fn build(
     folder: &Path,
     target: &Path,
@@ -67,7 +67,7 @@ pub(crate) fn build(
     Ok(messages.lines().filter_map(executable).collect())
 }
 
-/// The file and the executable that one of cargo's messages tells of.
+/// The file and the executable in one of cargo's messages.
 fn executable(message: &str) -> Option<(String, PathBuf)> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     let executable = message.get("executable")?.as_str()?;
@@ -81,7 +81,7 @@ fn executable(message: &str) -> Option<(String, PathBuf)> {
     is_test.then(|| (name.to_owned(), executable.into()))
 }
 
-/// Runs one model, at most so long.
+/// Runs one model with a time limit.
 pub(crate) fn run(
     executable: &Path,
     model: &str,

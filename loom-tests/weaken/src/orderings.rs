@@ -12,17 +12,17 @@ use crate::{Failure, files, parallel, root, survivors};
 /// One ordering of one access.
 #[derive(Debug)]
 struct Site {
-    /// For the shim: file, line and column, and which of two orderings.
+    /// The shim's name of the site: file, line and column, and which of two orderings.
     place: String,
-    /// The file, the function around, the operation, and which of several.
+    /// The name for people: the file, the enclosing function, the operation, and its number there.
     name: String,
     operation: String,
     ordering: String,
-    /// The models that execute it, by their numbers, the fastest first.
+    /// The models that execute the site, by their numbers, the fastest first.
     models: Vec<usize>,
 }
 
-/// The place apart: file, line, column and what follows.
+/// Splits a place into file, line, column and the rest.
 fn parts(place: &str) -> Option<(&str, usize, usize, &str)> {
     let mut parts = place.splitn(4, ':');
     let (file, line, column) = (parts.next()?, parts.next()?, parts.next()?);
@@ -80,7 +80,7 @@ fn sites(sources: &Sources, profiles: &[Profile]) -> Vec<Site> {
     named.collect()
 }
 
-/// The orderings next below one. `Relaxed` stands for no fence.
+/// The orderings one step weaker. For a fence, `Relaxed` stands for its absence.
 fn weaker(operation: &str, is_failure: bool, ordering: &str) -> &'static [&'static str] {
     match (operation, ordering) {
         ("load", "SeqCst") => &["Acquire"],
@@ -124,7 +124,7 @@ fn look(words: &[String], jobs: usize) -> Result<(Vec<Site>, Vec<Profile>), Fail
     Ok((sites, profiles))
 }
 
-/// Prints each site, with how many models execute it; with words also which ones.
+/// Prints each site with its number of models. With words, it also names the models.
 pub(crate) fn list(words: &[String], jobs: usize) -> Result<(), Failure> {
     let (sites, profiles) = look(words, jobs)?;
     for site in &sites {
@@ -154,7 +154,7 @@ pub(crate) fn list(words: &[String], jobs: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What came of a weakening.
+/// The result of one weakening.
 enum Trial {
     Caught { by: String },
     Survived { timed_out: usize },
@@ -188,7 +188,7 @@ fn attempt(
     Ok(Trial::Survived { timed_out })
 }
 
-/// Tries what is weaker than `ordering`, and returns the weakest that no model notices.
+/// Tries the orderings weaker than `ordering`. Returns the weakest ones that no model notices.
 fn descend(
     site: &Site,
     ordering: &str,
@@ -197,8 +197,8 @@ fn descend(
 ) -> Result<BTreeSet<&'static str>, Failure> {
     let mut survivors = BTreeSet::new();
     for next in site.weaker(ordering) {
-        // What is weaker than something that is noticed is noticed too, and what is stronger than a
-        // survivor survives too.
+        // An ordering weaker than one that a model notices is noticed, too. An ordering stronger
+        // than a survivor survives, too.
         let is_below = caught.iter().any(|it| site.weaker(it).contains(next));
         let is_above = survivors.iter().any(|it| site.weaker(next).contains(it));
         if caught.contains(next) || is_below || is_above || survivors.contains(next) {
@@ -291,7 +291,8 @@ mod tests {
         }
     }
 
-    /// The weakest survivors, and all that was tried, where a model notices these.
+    /// The weakest survivors, and all orderings that were tried, if a model notices the `noticed`
+    /// ones.
     fn tried(site: &Site, noticed: &[&str]) -> (Vec<&'static str>, Vec<String>) {
         let all = std::cell::RefCell::new(Vec::new());
         let try_one = |ordering: &str| {

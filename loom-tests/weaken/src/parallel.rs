@@ -2,8 +2,8 @@
 
 use std::sync::Mutex;
 
-/// Does the work for each of the items, on so many threads, and returns the results in the items'
-/// order. The work gets the thread's number, below `jobs`.
+/// Does the work for each item, on `jobs` threads. Returns the results in the items' order. The
+/// work gets its thread's number, below `jobs`.
 pub(crate) fn map<T: Sync, R: Send>(
     items: &[T],
     jobs: usize,

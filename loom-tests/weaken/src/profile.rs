@@ -1,4 +1,4 @@
-//! Which sites each model executes, and how long it takes.
+//! The sites that each model executes, and its run time.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,14 +14,14 @@ pub(crate) struct Profile {
     pub(crate) model: String,
     pub(crate) executable: PathBuf,
     pub(crate) took: Duration,
-    /// The place, the operation and the ordering, in the form that the shim writes.
+    /// The place, the operation and the ordering of each site, in the shim's form.
     pub(crate) sites: BTreeSet<String>,
 }
 
-/// The longest that a model may take with nothing weakened.
+/// The longest time that a model may take without a weakening.
 const LONGEST: Duration = Duration::from_secs(1800);
 
-/// Runs all models, unless an earlier run of the same executable has left its notes in `folder`.
+/// Runs all models, unless an earlier run of the same executables has left its notes in `folder`.
 pub(crate) fn of_all(
     root: &Path,
     executables: &Executables,

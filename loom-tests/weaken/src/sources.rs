@@ -1,4 +1,4 @@
-//! What stands in `src/`: the accesses of atomics, and the functions around them.
+//! The contents of `src/`: accesses of atomics, and the functions around them.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::{Failure, files};
 pub(crate) struct Access {
     pub(crate) file: String,
     pub(crate) line: usize,
-    /// From 1, like a panic's.
+    /// The column, from 1 as in a panic.
     pub(crate) column: usize,
     pub(crate) operation: String,
     pub(crate) orderings: Vec<String>,
@@ -36,7 +36,7 @@ pub(crate) struct Sources {
 const ORDERINGS: [&str; 5] = ["Relaxed", "Acquire", "Release", "AcqRel", "SeqCst"];
 
 impl Sources {
-    /// Reads all files below `src/`.
+    /// Reads all files in `src/`.
     pub(crate) fn read(root: &Path) -> Result<Self, Failure> {
         let mut sources = Self::default();
         for path in rust_files(&root.join("src"))? {
@@ -80,7 +80,7 @@ fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-/// Whether the item is in no build of the models.
+/// Whether the attributes keep the item out of every build of the models.
 fn is_left_out(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let syn::Meta::List(list) = &attribute.meta else {
@@ -96,7 +96,7 @@ fn is_left_out(attributes: &[syn::Attribute]) -> bool {
 
 struct Reader<'a> {
     file: &'a str,
-    /// The names of the modules, types and functions around.
+    /// The names of the enclosing modules, types and functions.
     around: Vec<String>,
     sources: &'a mut Sources,
 }

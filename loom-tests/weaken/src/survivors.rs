@@ -1,14 +1,15 @@
-//! `loom-tests/survivors.txt`: orderings that no model can tell from weaker ones, and why they stay.
+//! `loom-tests/survivors.txt`: weaker orderings that no model notices, and why the stronger ones
+//! stay.
 //!
-//! A line that isn't indented names a site and what was tried there. The indented lines below it are
-//! the reason. A line with `#` is a comment.
+//! A line without indent names a site and the orderings that were tried there. The indented lines
+//! below it are the reason. A line with `#` is a comment.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::{Failure, files};
 
-/// The reasons by what is tried.
+/// Reads the reasons, by the site and the orderings that were tried.
 pub(crate) fn read(root: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let path = root.join("loom-tests/survivors.txt");
     parse(&files::text(&path)?).map_err(|failure| format!("{}: {failure}", path.display()))

@@ -1,7 +1,7 @@
-//! The decision by evidence as its documentation describes it: plain counts and plain numbers.
+//! The decision by evidence as its documentation describes it, in plain counts and plain numbers.
 //!
-//! Logarithms are rounded to 1/8,192 nat, as the breaker's are, and those of failures that are learnt cut to
-//! 1/256; sums of those are exact.
+//! Logarithms are rounded to 1/8,192 nat, like the breaker's. Logarithms of learnt failure rates
+//! are cut to 1/256, so their sums are exact.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tripcurve::events::Cause;
 
 use super::nanos;
 
-/// How well the outcomes are explained by so large a share of failures: the chances' negative logarithms.
+/// How well a failure rate explains the outcomes: the negative logarithms of their probabilities.
 #[derive(Clone, Copy, Debug)]
 struct Surprise {
     failure: f64,
@@ -24,7 +24,7 @@ impl Surprise {
         }
     }
 
-    /// The same as the breaker keeps it of what is usual.
+    /// Like [`at`](Self::at), with the baseline's precision.
     fn learnt(share: f64) -> Self {
         const UNITS: f64 = 256.0;
         let Self { failure, success } = Self::at(share);
@@ -39,7 +39,7 @@ impl Surprise {
 
 const SECOND: u64 = 1_000_000_000;
 
-/// In how many windows the traffic is trusted to have been like that of this one.
+/// The number of past windows in which the traffic is assumed to have been like the current one.
 const WINDOWS: u64 = 16;
 
 fn rounded(nats: f64) -> f64 {
@@ -47,7 +47,8 @@ fn rounded(nats: f64) -> f64 {
     (nats * UNITS).round() / UNITS
 }
 
-/// What an outage may look like, and what each but the least costs for being one of several.
+/// The failure rates that an outage may have, and the handicap of each but the lowest for being one
+/// of several.
 #[derive(Clone, Copy, Debug)]
 struct Outages {
     shares: [f64; 3],
@@ -55,8 +56,9 @@ struct Outages {
 }
 
 impl Outages {
-    /// The evidence for each: how much better it explains the calls than `null` does, and the last of
-    /// them than `null_of_run` does, if all calls fail from some point on.
+    /// The evidence for an outage: how much better one of the rates explains the calls than `null`
+    /// does. If all calls fail from some point on, it explains this last run better than
+    /// `null_of_run` does.
     fn evidence(&self, null: f64, null_of_run: f64, counted: Counted) -> f64 {
         let explained = |share| null - Surprise::at(share).of(counted.failed, counted.succeeded);
         let [least, half, most] = self.shares.map(explained);
@@ -64,24 +66,24 @@ impl Outages {
         others.into_iter().fold(least, f64::max)
     }
 
-    /// Whether not even the least explains the calls better.
+    /// Whether even the lowest rate explains the calls no better.
     fn are_unlikely(&self, null: f64, counted: Counted) -> bool {
         null <= Surprise::at(self.shares[0]).of(counted.failed, counted.succeeded)
     }
 }
 
-/// Outcomes since there was last no evidence.
+/// The outcomes since there was last no evidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Counted {
     failed: u32,
     succeeded: u32,
-    /// Failures that came right after another.
+    /// Failures that came right after another failure.
     pairs: u32,
 }
 
 impl Counted {
-    /// Half of all, rounded so that evidence is lost: a failure right after another is less than one that
-    /// isn't. The first came after none.
+    /// Halves all counts, rounded so that evidence is lost. A failure right after another is less
+    /// evidence than one that isn't. The first failure came after none.
     fn halved(self) -> Self {
         let failed = self.failed / 2;
         let half = Self {
@@ -89,7 +91,7 @@ impl Counted {
             succeeded: self.succeeded.div_ceil(2),
             pairs: self.pairs.div_ceil(2).min(failed.saturating_sub(1)),
         };
-        // Where no failure is left, nothing is.
+        // Without failures, nothing is left.
         if half.failed > 0 {
             half
         } else {
@@ -98,8 +100,8 @@ impl Counted {
     }
 }
 
-/// How many have failed since the last success: counted one by one up to 64, and then by sixteens, at those at which
-/// the count of all failures is divisible by 16.
+/// The failures since the last success. Up to 64 are counted one by one. Further ones are counted
+/// in sixteens, whenever the count of all failures is divisible by 16.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Run {
     exact: u32,
@@ -118,7 +120,7 @@ impl Run {
         }
     }
 
-    /// So many have failed at least.
+    /// A lower bound of the run's length.
     fn length(self) -> u32 {
         match self.sixteens {
             0 => self.exact,
@@ -127,12 +129,12 @@ impl Run {
     }
 }
 
-/// The calls that are weighed, against what is usual and against what is tolerated.
+/// The calls that are weighed, against the usual and against the tolerated failure rate.
 #[derive(Clone, Copy, Debug, Default)]
 struct Excursion {
     usual: Counted,
     tolerated: Counted,
-    /// How many have failed since the last success.
+    /// The failures since the last success.
     run: Run,
 }
 
@@ -153,16 +155,16 @@ impl Excursion {
     }
 }
 
-/// What calls came to while nothing was wrong.
+/// The counts of calls while nothing was wrong.
 #[derive(Clone, Copy, Debug, Default)]
 struct Learnt {
     calls: u64,
     failed: u64,
-    /// Failures right after another.
+    /// Failures right after another failure.
     pairs: u64,
     /// Failures with which an excursion began.
     starts: u64,
-    /// Calls that came in an excursion, but not right after a failure.
+    /// Calls within an excursion, except those right after a failure.
     inside: u64,
 }
 
@@ -171,7 +173,7 @@ impl Learnt {
     const MOST_FAILED: u64 = 512;
     const MOST_INSIDE: u64 = (1 << 14) - 1;
 
-    /// What an excursion comes to that the next call, a success, ends.
+    /// The lesson of an excursion that the next call, a success, ends.
     fn of(counted: Counted, run: Run) -> Self {
         let Counted {
             failed,
@@ -191,7 +193,7 @@ impl Learnt {
         }
     }
 
-    /// Both together, halved until there is room for it.
+    /// The sum of both, halved until it fits.
     fn plus(self, other: Self) -> Self {
         let mut sum = Self {
             calls: self.calls.saturating_add(other.calls),
@@ -215,37 +217,37 @@ impl Learnt {
         sum
     }
 
-    /// The share, a standard deviation more than was seen, with so many calls added that were not.
+    /// The rate plus one standard deviation, after adding `unseen` calls.
     fn cautious(failed: u64, calls: u64, unseen: u64) -> f64 {
         let failed = float(failed);
         ((failed + failed.sqrt() + 1.0) / float(calls + unseen)).clamp(0.001, 0.15)
     }
 
-    /// The share of all calls that fail.
+    /// The failure rate of all calls.
     fn share(self) -> f64 {
         Self::cautious(self.failed, self.calls, 100)
     }
 
-    /// The share of calls that fail while there is no evidence.
+    /// The failure rate of calls while there is no evidence.
     fn starting(self) -> f64 {
         let others = self.calls.saturating_sub(self.inside + self.failed);
         Self::cautious(self.starts, others + self.starts, 100)
     }
 
-    /// The share of calls that fail in an excursion, after one that succeeded.
+    /// The failure rate of calls in an excursion, after a success.
     fn after_success(self) -> f64 {
         let again = self.failed.saturating_sub(self.starts + self.pairs);
         Self::cautious(again, self.inside, 50).max(self.starting())
     }
 
-    /// The share of calls that fail after one that failed.
+    /// The failure rate of calls after a failure.
     fn after_failure(self) -> f64 {
         let share = (float(self.pairs) + 1.0) / (float(self.failed) + 4.0);
         share.max(self.after_success()).clamp(0.02, 0.95)
     }
 }
 
-/// The policy of one breaker, and what it has learnt.
+/// The policy of one breaker, and its baseline.
 #[derive(Clone, Debug)]
 pub(super) struct Adaptive {
     tolerate: f64,
@@ -254,9 +256,10 @@ pub(super) struct Adaptive {
     excursion: Excursion,
     /// When the latest excursion began.
     began: u64,
-    /// When the latest call failed, or took too long.
+    /// When the latest call failed or became overdue.
     latest: u64,
-    /// How long excursions had lasted when the last of them ended, by itself or with a trip, and when that was.
+    /// The total duration of recent excursions at the end of the last one, by itself or with a
+    /// trip, and that end.
     lasted: u64,
     ended: u64,
     learnt: Learnt,
@@ -265,15 +268,15 @@ pub(super) struct Adaptive {
     paced_at: Option<u64>,
 }
 
-/// A call, and what it is weighed by.
+/// A call, and the times by which it is weighed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub(super) now: u64,
     /// When the generation began.
     pub(super) since: u64,
-    /// Since when the calls that the window holds have come.
+    /// The time from which on the window counts calls.
     pub(super) counted_since: u64,
-    /// How many calls the window holds.
+    /// The number of calls in the window.
     pub(super) calls: u64,
 }
 
@@ -295,9 +298,9 @@ impl Adaptive {
         }
     }
 
-    /// What becomes of it when there are other settings, `offered` with nothing learnt.
+    /// The state after a change of settings. `offered` has the new settings and no baseline.
     pub(super) fn succeeded_by(self, offered: &Self) -> Self {
-        // To as many digits as decide anything.
+        // Settings with equal rounded numbers decide equally.
         let settings = |it: &Self| {
             let tolerated = Surprise::at(it.tolerate);
             let (failure, success) = (tolerated.failure, tolerated.success);
@@ -315,12 +318,12 @@ impl Adaptive {
         }
     }
 
-    /// A generation begins.
+    /// Begins a new generation.
     pub(super) fn begin(&mut self) {
         self.excursion = Excursion::default();
     }
 
-    /// The outage's shapes against what is usual.
+    /// The failure rates of outages that are tested against the usual rate.
     fn outages() -> Outages {
         Outages {
             shares: [0.3, 0.5, 0.8],
@@ -328,7 +331,7 @@ impl Adaptive {
         }
     }
 
-    /// The tolerated share, and what is worse.
+    /// The tolerated rate, and the failure rates that are tested against it.
     fn tolerance(&self) -> Option<(Surprise, Outages)> {
         let tolerated = self.tolerate;
         let share = |of_the_rest: f64| tolerated + (1.0 - tolerated) * of_the_rest;
@@ -339,7 +342,7 @@ impl Adaptive {
         (tolerated > 0.0).then(|| (Surprise::at(tolerated), outages))
     }
 
-    /// How surprising what was counted would usually be.
+    /// How surprising the counts would usually be.
     fn usual(&self, counted: Counted, run: Run) -> f64 {
         let runs = counted.failed.saturating_sub(counted.pairs);
         let again = runs.saturating_sub(1);
@@ -350,12 +353,12 @@ impl Adaptive {
             + Surprise::learnt(self.learnt.after_failure()).of(counted.pairs, runs_over)
     }
 
-    /// The same of the run of failures with which it ends.
+    /// How surprising the last run of failures would usually be.
     fn usual_run(&self, counted: Counted, run: Run) -> f64 {
         if run.exact == 0 {
             return 0.0;
         }
-        // Of a long one it isn't known.
+        // The start of a long run isn't known.
         let first = if counted.failed > run.exact {
             self.learnt.after_success()
         } else {
@@ -365,7 +368,7 @@ impl Adaptive {
         Surprise::learnt(first).failure + others
     }
 
-    /// A call failed, or took too long.
+    /// A call failed or became overdue.
     pub(super) fn fail(&mut self, moment: Moment) {
         self.look(moment);
         self.excursion = self.young(moment.now);
@@ -376,7 +379,7 @@ impl Adaptive {
         self.excursion.fail();
     }
 
-    /// What is counted, unless no call has failed for as long as the window is: then it is forgotten.
+    /// The excursion, or none if no call has failed for a whole window.
     fn young(&self, now: u64) -> Excursion {
         if now - self.latest < self.window {
             self.excursion
@@ -426,8 +429,9 @@ impl Adaptive {
         }
     }
 
-    /// Looks at the traffic, each second; in a window's first one whenever it is twice as old, unless
-    /// it has looked before the window began. If there is no evidence, what it sees went well.
+    /// Measures the traffic once a second. In a window's first second, it measures whenever the
+    /// window is twice as old, unless it has measured before the window began. Without evidence,
+    /// the calls so far went well.
     #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
     fn look(&mut self, moment: Moment) {
         const SHORTEST: u64 = 10_000_000;
@@ -455,8 +459,8 @@ impl Adaptive {
         }
     }
 
-    /// How long the excursions before one that began then had lasted; time without evidence takes off four times
-    /// as much.
+    /// The total duration of the excursions before one that began at `began`. Time without evidence
+    /// reduces it four times as fast.
     fn before(&self, began: u64, since: u64) -> u64 {
         let rest = began.saturating_sub(self.ended.max(since));
         self.lasted.saturating_sub(rest.saturating_mul(4))
@@ -467,15 +471,15 @@ impl Adaptive {
         self.ended = now;
     }
 
-    /// The breaker has tripped for that reason.
+    /// The breaker has tripped for this cause.
     pub(super) fn trip(&mut self, cause: &Cause, now: u64, since: u64) {
         if let Cause::Evidence { within, .. } = cause {
             self.end(now - nanos(*within), now, since);
         }
     }
 
-    /// Learns from what was no outage and had begun at `began`, and that the calls before went well, in as
-    /// many windows as it trusts to have been like this one.
+    /// Learns from an excursion that was no outage and had begun at `began`. The calls before it
+    /// went well. They are assumed for as many windows as the traffic is.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -494,7 +498,7 @@ impl Adaptive {
         self.learnt = self.learnt.plus(Learnt { calls, ..more });
     }
 
-    /// Why to trip, if there is reason to; `overdue` calls are taken for failed.
+    /// The cause to trip, if there is one. `overdue` calls count as failed.
     #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
     #[allow(
         clippy::cast_possible_truncation,
@@ -529,7 +533,7 @@ impl Adaptive {
             let nats = outages.evidence(null, surprise.of(run.length(), 0), tolerated);
             let budget = self.budget * AT_ONCE;
             let mut needed = rounded(budget.ln() - 1.0) + pace;
-            // The longer it lasts, the more patience.
+            // The longer it lasts, the more evidence is needed.
             let at_once = (budget / PATIENCE * 1e9) as u64;
             let age = (within + self.before(began, since)).max(1);
             if age > at_once {
@@ -546,7 +550,7 @@ impl Adaptive {
             }
         };
         let (nats, needed) = tests.into_iter().reduce(tighter)?;
-        // Listeners are told seven digits.
+        // Listeners get seven digits.
         let told = |nats: f64| f64::from(nats as f32);
         (nats >= needed).then(|| Cause::Evidence {
             failures: usual.failed,

@@ -1,4 +1,4 @@
-//! The settings of a breaker, as values that a test can make up and print.
+//! The settings of a breaker, as values that a test can generate and print.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State,
 
 use super::nanos;
 
-/// The settings of a breaker, as values that a test can make up and print.
+/// The settings of a breaker, as values that a test can generate and print.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) window: Shape,
-    /// Empty for the default pair.
+    /// The policies. If empty, the breaker has the default ones.
     pub(crate) policies: Vec<Policy>,
     pub(crate) open_for: Duration,
-    /// Whether the open times grow.
+    /// How the open times grow, if they do.
     pub(crate) growth: Option<Growth>,
-    /// Up to what the dependency's wishes when to be asked again are heeded, if that is said.
+    /// The longest `Retry-After` that is honoured, if it is set.
     pub(crate) max_retry_after: Option<Duration>,
     pub(crate) probes: u32,
-    /// How many of them must succeed, if not all.
+    /// How many of the probes must succeed, if not all.
     pub(crate) needed: Option<u32>,
-    /// The steps of a ramp that follows the one probe there is then, instead of those two.
+    /// The steps of a ramp that follows a single probe, instead of `probes` and `needed`.
     pub(crate) steps: Option<Steps>,
     pub(crate) probe_timeout: Duration,
     pub(crate) on_cancel: Outcome,
@@ -34,7 +34,7 @@ pub(crate) struct Config {
     pub(crate) recording: Recording,
     /// The limit of the policies on slow calls, if there are any.
     pub(crate) slower_than: Duration,
-    /// What the clock shows when the breaker is built.
+    /// The clock's time when the breaker is built.
     pub(crate) built_at: Duration,
 }
 
@@ -46,13 +46,13 @@ pub(crate) enum Part {
     OpenTimes,
     Others,
     Window,
-    /// Which times are taken, and from when on a call is slow.
+    /// The recorded durations, and the duration above which a call is slow.
     Times,
     Shards,
 }
 
 impl Part {
-    /// Those on which the window doesn't depend.
+    /// The parts on which the window doesn't depend.
     pub(crate) const BESIDE_THE_WINDOW: [Self; 4] = [
         Self::Policies,
         Self::Recovery,
@@ -73,15 +73,16 @@ impl Part {
 /// The steps of a ramp in whole numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Steps {
-    /// One to four, each larger than the one before.
+    /// One to four shares, each larger than the one before.
     pub(crate) shares_in_thousandths: Vec<u32>,
     pub(crate) each: Duration,
-    /// If not the default.
+    /// The largest failure rate, if it isn't the default.
     pub(crate) max_failure_rate_in_percent: Option<u32>,
 }
 
 impl Steps {
-    /// What a step lets through, in 1,024ths: the nearest number of them, and at least one.
+    /// The share that a step lets through, in 1,024ths: rounded to the nearest one, and at least
+    /// one.
     pub(super) fn share(&self, step: usize) -> Option<u64> {
         let thousandths = u64::from(*self.shares_in_thousandths.get(step)?);
         Some(((thousandths * 1_024 + 500) / 1_000).max(1))
@@ -106,7 +107,7 @@ impl Steps {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Growth {
     pub(crate) factor_in_tenths: u32,
-    /// At least the first open time.
+    /// The longest open time, at least the first one.
     pub(crate) longest: Duration,
     pub(crate) jitter: Jitter,
     pub(crate) healthy_after: Option<Duration>,
@@ -146,11 +147,12 @@ pub(crate) enum Policy {
 /// The settings of a burn rate in whole numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct BurnRate {
-    /// What the objective leaves: 1,000 for 0.999.
+    /// The error budget that the objective leaves: 1,000 for 0.999.
     pub(crate) budget_in_millionths: u32,
-    /// At most; cut to what leaves less than all calls.
+    /// The largest factor. It is cut so that less than all calls are enough.
     pub(crate) factor_in_thousandths: u32,
-    /// The default, or so many thousandths of the window; cut to what is less than the window.
+    /// The short stretch in thousandths of the window, cut to less than the window. `None` is the
+    /// default.
     pub(crate) short_in_thousandths: Option<u32>,
     pub(crate) min_calls: u32,
 }
@@ -173,14 +175,14 @@ impl BurnRate {
         }
     }
 
-    /// Cut so that it and the bucket that has just begun are less than the window.
+    /// The short stretch. It is cut so that it and the current bucket are less than the window.
     fn short(self, (length, buckets): (Duration, u32)) -> Option<Duration> {
         let most = length / buckets * (buckets - 2);
         let short = length * self.short_in_thousandths? / 1_000;
         Some(short.clamp(Duration::from_nanos(1), most))
     }
 
-    /// In how many buckets the short stretch is.
+    /// The number of buckets in the short stretch.
     pub(super) fn short_buckets(self, window: (Duration, u32)) -> u64 {
         let (length, buckets) = window;
         let short = self.short(window).unwrap_or(length / 12);
@@ -215,7 +217,7 @@ impl Shape {
         }
     }
 
-    /// Length and number of the buckets, if there are any.
+    /// The length and the number of the buckets, if there are any.
     pub(super) fn buckets(self) -> Option<(Duration, u32)> {
         match self {
             Self::Time { length, buckets } => Some((length, buckets)),
@@ -231,7 +233,7 @@ impl Shape {
         }
     }
 
-    /// How old a call of the window may be; where nothing says so, a minute.
+    /// The oldest age of a call in the window. Without a setting, it is a minute.
     pub(super) fn length(self) -> Duration {
         match self {
             Self::Time { length, .. } => length,
@@ -240,7 +242,8 @@ impl Shape {
         }
     }
 
-    /// Width of the ticks in which the window tells moments apart, and how many of them it holds.
+    /// The width of the ticks in which the window distinguishes times, and the number of ticks it
+    /// holds.
     pub(super) fn ticks(self) -> Option<(u64, u64)> {
         match self {
             Self::Time { length, buckets } => {
@@ -253,7 +256,7 @@ impl Shape {
 }
 
 impl Policy {
-    /// Those of the policies that can be together and can go with such a window, each cut to it.
+    /// The policies that are valid together and with such a window. Each is cut to the window.
     pub(crate) fn all_fitted(policies: Vec<Self>, window: Shape) -> Vec<Self> {
         let mut may_be_adaptive = window.capacity().is_none();
         let is_possible = |policy: &Self| match policy {
@@ -264,8 +267,8 @@ impl Policy {
         possible.map(|policy| policy.fitted(window)).collect()
     }
 
-    /// Cut to what a window can hold, so that it makes sense; a burn rate becomes an error rate where there
-    /// are no buckets, or too few.
+    /// Cuts the policy to what a window can hold, so that it is valid. A burn rate becomes a
+    /// failure rate if there are no buckets, or too few.
     pub(crate) fn fitted(self, window: Shape) -> Self {
         let capacity = window.capacity();
         let fit = |calls: u32| calls.clamp(1, capacity.unwrap_or(u32::MAX));
@@ -367,7 +370,7 @@ impl Config {
         })
     }
 
-    /// The state in which it is held because it takes no part, or only measures.
+    /// The state of a breaker that takes no part or only measures.
     pub(super) fn mode(&self) -> Option<State> {
         match (self.enabled, self.metrics_only) {
             (false, _) => Some(State::Disabled),
@@ -376,7 +379,7 @@ impl Config {
         }
     }
 
-    /// The state that the settings hold it in until they change.
+    /// The state in which the settings hold the breaker until they change.
     pub(super) fn held(&self) -> Option<State> {
         let lasts = !matches!(self.start_in, State::Closed | State::Open | State::HalfOpen);
         self.mode().or(lasts.then_some(self.start_in))
@@ -391,7 +394,8 @@ impl Config {
         let recovery = Recovery::probes(self.probes);
         match self.needed {
             None => recovery,
-            // The same twice: by its number, and by the share that may fail.
+            // The same recovery in two forms: by the number of successes, and by the share that may
+            // fail.
             Some(needed) if needed.is_multiple_of(2) => recovery.success_threshold(needed),
             Some(needed) => {
                 let may_fail = f64::from(self.probes - needed);
@@ -400,13 +404,13 @@ impl Config {
         }
     }
 
-    /// Up to what the dependency's wishes when to be asked again are heeded.
+    /// The longest `Retry-After` that is honoured.
     pub(super) fn max_retry_after(&self) -> Duration {
         let five_minutes = Duration::from_secs(300);
         self.max_retry_after.unwrap_or(five_minutes)
     }
 
-    /// How many probes there are, and how many of them must succeed.
+    /// The number of probes, and how many of them must succeed.
     pub(super) fn probes_and_needed(&self) -> (u32, u32) {
         match self.steps {
             None => (self.probes, self.needed.unwrap_or(self.probes)),
@@ -414,7 +418,7 @@ impl Config {
         }
     }
 
-    /// From how many nanoseconds on, not included, a call is slow, if one is ever.
+    /// The limit in nanoseconds above which a call is slow, if there is one.
     pub(super) fn limit(&self) -> Option<u64> {
         let is_timed = |policy: &Policy| match policy {
             Policy::SlowRate { .. } => true,

@@ -1,8 +1,9 @@
-//! A plain model of the breaker: what its documentation says, one call after the other, with a list
-//! of calls where the breaker has packed words, and nothing that threads could share.
+//! A plain model of the breaker. It does what the breaker's documentation says, one call after
+//! another. It has a list of calls where the breaker has packed words, and nothing that threads
+//! could share.
 //!
-//! It is written from the documentation, not from the source, and is as slow as it is simple.
-//! [`pair`] drives it beside a breaker.
+//! It is written from the documentation, not from the source. It is as slow as it is simple.
+//! [`pair`] drives it in parallel with a breaker.
 
 mod adaptive;
 mod config;
@@ -25,7 +26,7 @@ use tripcurve::events::Cause;
 use tripcurve::window::Recording;
 use tripcurve::{Outcome, State};
 
-/// A state change as listeners should be told of it.
+/// A state change, as listeners should get it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Told {
     pub(crate) from: State,
@@ -36,25 +37,25 @@ pub(crate) struct Told {
     pub(crate) missed: u64,
 }
 
-/// A rejection, less its name.
+/// A rejection without the breaker's name.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Refused {
     pub(crate) state: State,
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// The right to one call.
+/// The permission to make one call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ModelPermit {
     generation: u64,
-    /// Tells calls apart that began at the same moment.
+    /// Distinguishes calls that began at the same time.
     number: u64,
     begin: u64,
-    /// Whether the state that let it through records anything.
+    /// Whether the state that admitted the call records anything.
     is_recorded: bool,
-    /// Whether the breaker was half-open, so that it is a probe's or a ramp's.
+    /// Whether the breaker was half-open, so that the call is a probe's or a ramp's.
     is_half_open: bool,
-    /// If a ramp has let it through, in which step.
+    /// The step of the ramp that admitted the call, if a ramp did.
     step: Option<usize>,
 }
 
@@ -94,14 +95,14 @@ struct Call {
     at: u64,
     failed: bool,
     took: u64,
-    /// Whether it is still known how long it took, and not only whether that was too long.
+    /// Whether the exact duration is still known, and not only whether it was slow.
     is_timed: bool,
     given_up: bool,
-    /// Whether it ends a run of failures: a call that succeeded and was not dropped late.
+    /// Whether the call ends a run of failures. It does so if it succeeded and wasn't dropped late.
     ends_run: bool,
 }
 
-/// What the judge is asked about.
+/// The counts that the policies judge.
 #[derive(Clone, Copy, Debug)]
 struct Counts {
     calls: u64,
@@ -120,28 +121,30 @@ pub(crate) struct Model {
     since: u64,
     /// Calls of this generation that succeeded or failed.
     calls: Vec<Call>,
-    /// When calls of this generation were ignored or, in a state that rejects, rejected.
+    /// The times when calls of this generation were ignored or, in a rejecting state, rejected.
     set_aside: Vec<u64>,
-    /// Since when the calls have come that the window holds.
+    /// The time from which on the window counts calls.
     counted_since: u64,
     failures_in_a_row: u64,
-    /// Calls that were let through to be recorded, of all generations, and have not come back.
+    /// Admitted and recorded calls of all generations that haven't ended.
     in_flight: Vec<ModelPermit>,
     permits: u64,
-    /// When the latest probe was let through; later, where the probes have been given more time.
+    /// When the latest probe was admitted. The time is later if the probes were given more time.
     last_admission: u64,
-    /// As long as the calls of a ramp may go without a report, if that is longer than the time of a probe.
+    /// How long a ramp's calls may go without a report, if that is longer than a probe's time.
     patience: u64,
-    /// If a policy decides by evidence.
+    /// The policy that decides by evidence, if there is one.
     evidence: Option<adaptive::Adaptive>,
     open_times: OpenTimes,
     /// The sum of the shares of all calls that have asked during a ramp, in 1,024ths.
     asked: u64,
-    /// How long a caller is told to wait if the step may end sooner: once known the same for a whole ramp.
+    /// How long a caller is told to wait if the step may end sooner. Once known, it is equal for
+    /// the whole ramp.
     least_wait: Option<Duration>,
-    /// What the breaker has told the caller that it has rejected.
+    /// The `retry_after` of the breaker's last rejection.
     pub(crate) heard: Option<Duration>,
-    /// How much longer the breaker shows itself to be open, which decides where chance does.
+    /// The remaining open time in the breaker's snapshot. The model takes it where the breaker
+    /// decides at random.
     pub(crate) shown: Option<Duration>,
     told: Vec<Told>,
 }
@@ -200,7 +203,7 @@ impl Model {
         self.now = self.now.saturating_add(nanos(by));
     }
 
-    /// The state changes since this was last asked.
+    /// Takes the state changes since the last call of this function.
     pub(crate) fn take_told(&mut self) -> Vec<Told> {
         std::mem::take(&mut self.told)
     }
@@ -271,8 +274,8 @@ impl Model {
         }
     }
 
-    /// A call is let through if it carries the sum of the shares over the next whole, whenever the others
-    /// have asked.
+    /// Admits a call if it carries the sum of the shares over the next whole number. The times at
+    /// which other calls have asked don't matter.
     fn ask(&mut self, mut ramp: Ramp) -> Result<ModelPermit, Refused> {
         const WHOLE: u64 = 1_024;
         if ramp.is_overdue(self.now, self.config.probe_timeout, self.patience) {
@@ -293,8 +296,8 @@ impl Model {
         refused.map_err(|refused| self.not_too_soon(refused))
     }
 
-    /// If the step may end about now, or is over but for a report, callers are told to come again after
-    /// some time, which is not said to be any but the same for the whole ramp.
+    /// If the step is about to end, or is over except for a report, callers are told to wait for
+    /// some time. This time isn't specified, but it is equal for the whole ramp.
     fn not_too_soon(&mut self, refused: Refused) -> Refused {
         let more = self
             .heard
@@ -312,8 +315,8 @@ impl Model {
         matches!(self.phase, Phase::Closed | Phase::MetricsOnly)
     }
 
-    /// Calls of this generation that have been in flight for longer than the limit, but not as long
-    /// as if they had come back at the limit and then left the window.
+    /// Calls of this generation that have been in flight for longer than the limit. A call stops
+    /// counting at the time when it would have left the window, had it ended at the limit.
     fn overdue(&self) -> u64 {
         let Some(limit) = self.config.limit() else {
             return 0;
@@ -345,8 +348,8 @@ impl Model {
         })
     }
 
-    /// A permit is dropped unrecorded. After the limit for slow calls it is a slow call that neither
-    /// failed nor ends a run of failures.
+    /// A permit is dropped unrecorded. After the limit for slow calls, it counts as a slow call
+    /// that neither failed nor ends a run of failures.
     pub(crate) fn cancel(&mut self, permit: ModelPermit) {
         let took = self.now - permit.begin;
         let on_cancel = self.config.on_cancel;
@@ -357,7 +360,7 @@ impl Model {
         }
     }
 
-    /// A call comes back; `took` is how long it says it took, if it says so.
+    /// A call ends. `took` is its reported duration, if it reports one.
     pub(crate) fn settle(&mut self, permit: ModelPermit, outcome: Outcome, took: Option<Duration>) {
         let took = took.map_or(self.now - permit.begin, nanos);
         self.come_back(permit, outcome, took, true);
@@ -372,7 +375,7 @@ impl Model {
             return;
         }
         match self.phase {
-            // Neither has given a permit in this generation.
+            // These states have admitted no call in this generation.
             Phase::Open { .. } | Phase::ForcedOpen => unreachable!("nothing was let through"),
             Phase::Disabled => {}
             Phase::HalfOpen {
@@ -385,8 +388,9 @@ impl Model {
         }
     }
 
-    /// A call that was let through while half-open shows how long such calls take. When it comes too late for
-    /// its generation, the probes that are out now get twice as long, but no more than a hundred times `probe_timeout`.
+    /// A call that was admitted while half-open shows how long such calls take. If it ends too late
+    /// for its generation, the current probes get twice that time, but at most a hundred times
+    /// `probe_timeout`.
     fn learn_duration(&mut self, permit: ModelPermit) {
         let twice = (self.now - permit.begin).saturating_mul(2);
         self.patience = self.patience.max(twice);
@@ -398,8 +402,7 @@ impl Model {
         }
     }
 
-    /// A call comes back with the dependency's wish to be left alone for a while, which counts if the
-    /// call counts against the dependency.
+    /// A call ends with a `Retry-After`. It is honoured if the call counts against the dependency.
     pub(crate) fn settle_wishing(&mut self, permit: ModelPermit, outcome: Outcome, wish: Duration) {
         let is_against = !matches!(outcome, Outcome::Success | Outcome::Ignored);
         if is_against && permit.is_recorded {
@@ -415,7 +418,7 @@ impl Model {
         self.config.limit().is_some_and(|limit| took > limit)
     }
 
-    /// What was given up is slow wherever there are slow calls.
+    /// A dropped call is slow if there are slow calls.
     fn was_slow(&self, call: &Call) -> bool {
         self.is_slow(call.took) || call.given_up && self.config.limit().is_some()
     }
@@ -545,7 +548,7 @@ impl Model {
         self.evidence = Some(evidence);
     }
 
-    /// Asks the policies, if the breaker is one that can trip.
+    /// Judges by the policies if the breaker can trip.
     fn judge(&mut self, said_so: bool) {
         if !matches!(self.phase, Phase::Closed) {
             return;
@@ -555,7 +558,7 @@ impl Model {
         } else {
             let policies = self.config.policies();
             let by_count = policies.into_iter().find_map(|policy| self.verdict(policy));
-            // Asked last, wherever it stands among them.
+            // Evidence is judged last, at any position in the list.
             let since = date(in_microseconds(self.since));
             let evidence = self.evidence.as_ref();
             by_count.or_else(|| evidence?.verdict(self.overdue(), date(self.now), since))
@@ -638,12 +641,12 @@ impl Model {
         self.window().filter(is_in)
     }
 
-    /// How many calls the window holds.
+    /// The number of calls in the window.
     pub(crate) fn held(&self) -> usize {
         self.window().count()
     }
 
-    /// Whether what happened at `at` is still within the window's time.
+    /// Whether a call at `at` is still within the window's time.
     fn is_alive(&self, at: u64) -> bool {
         self.config
             .window
@@ -658,12 +661,13 @@ impl Model {
         last.filter(|call| self.is_alive(call.at))
     }
 
-    /// Failures since the last success. Where calls leave the window by age, only the young ones.
+    /// The failures since the last success. If calls leave the window by age, only the young ones
+    /// count.
     fn run(&self) -> u64 {
         if self.config.window.ticks().is_none() {
             return self.failures_in_a_row;
         }
-        // A run may be longer than a window by count that holds nothing else.
+        // A run may be longer than a window by count.
         let young = self.calls.iter().rev();
         let young = young.take_while(|call| self.is_alive(call.at));
         if self.config.window.capacity().is_some() && self.window().all(|call| call.failed) {
@@ -713,7 +717,7 @@ impl Model {
         }
     }
 
-    /// For how many nanoseconds it has been closed.
+    /// How many nanoseconds the breaker has been closed.
     fn healthy(&self) -> u64 {
         match self.phase {
             Phase::Closed => self.now - in_microseconds(self.since).min(self.now),
@@ -721,7 +725,7 @@ impl Model {
         }
     }
 
-    /// Opens the breaker until what is returned.
+    /// Opens the breaker, and returns when the open time ends.
     fn open(&mut self, cause: Cause) -> u64 {
         let healthy = self.healthy();
         let shown = self.shown.map(nanos);
@@ -730,20 +734,20 @@ impl Model {
         until
     }
 
-    /// What is known is saved, and the process ends.
+    /// The breaker is saved, and the process ends.
     pub(crate) fn end(&mut self) {
-        // A run is saved as it is shown.
+        // A run is saved as snapshots show it.
         self.failures_in_a_row = self.run();
         self.open_times.end(self.now);
     }
 
-    /// Another process begins where the one before had ended.
+    /// Another process restores the breaker at the time when the previous one ended.
     pub(crate) fn restart(&mut self) {
         self.in_flight.clear();
         for call in &mut self.calls {
             call.is_timed = false;
         }
-        // Calls are kept as the window holds them.
+        // Only the calls that the window holds are kept.
         if let Shape::CountWithin { calls, .. } = self.config.window {
             let gone = self.calls.len().saturating_sub(calls as usize);
             self.calls.drain(..gone);
@@ -755,7 +759,7 @@ impl Model {
                 failed: 0,
             };
         }
-        // The settings say it again.
+        // The settings disable the breaker again.
         match self.config.mode() {
             Some(State::Disabled) => {
                 self.phase = Phase::Disabled;
@@ -814,7 +818,8 @@ impl Model {
             self.config.window,
             Shape::Count { .. } | Shape::CountWithin { .. }
         );
-        // A window by count tells calls aside since the generation began, others within its time.
+        // A window by count reports set-aside calls since the generation's begin. Other windows
+        // report those within their time.
         let aside = self.set_aside.iter();
         let aside = aside
             .filter(|at| is_by_count || self.is_alive(**at))
@@ -867,37 +872,38 @@ impl Model {
     }
 }
 
-/// The quotient as everybody would write it; a threshold such as 0.1 is rounded as 3 / 30 is.
+/// The plain quotient. A threshold such as 0.1 is rounded like 3 / 30.
 #[allow(clippy::cast_precision_loss, reason = "counts far below 2^53")]
 fn share(part: u64, calls: u64) -> Option<f64> {
     (calls > 0).then(|| part as f64 / calls as f64)
 }
 
-/// Whether the share of failures is the factor times the budget or more, in whole numbers.
+/// Whether the failure rate is at least the factor times the budget, in whole numbers.
 fn burns(policy: BurnRate, failures: u64, calls: u64) -> bool {
     let (budget, factor) = (policy.budget_in_millionths, policy.factor_in_thousandths);
     let limit = u64::from(budget) * u64::from(factor) * calls;
     calls > 0 && failures * 1_000_000_000 >= limit
 }
 
-/// Cut to microseconds, of which 107 years of the clock's can be told: 2^52 less 2^50.
+/// Rounds down to microseconds. 107 years of the clock's range fit: 2^52 less 2^50.
 fn in_microseconds(nanos: u64) -> u64 {
     (nanos / 1_000).min((1 << 52) - 1 - (1 << 50)) * 1_000
 }
 
-/// Evidence remembers what was up to 35 years before the clock began, and so ends as much earlier.
+/// Converts a time to a date of the evidence. These dates begin 35 years before the clock, and so
+/// end that much earlier.
 fn date(now: u64) -> u64 {
     now.saturating_add(1_000 << 50)
 }
 
-/// When the open time ends, 18 years after the clock's origin at the latest: 2^39 less one units of
-/// 2^20 ns.
+/// When the open time ends: at most 18 years after the clock's origin, which is 2^39 less one units
+/// of 2^20 ns.
 fn end_of_open_time(now: u64, duration: Duration) -> u64 {
     const LAST: u64 = ((1 << 39) - 1) << 20;
     now.saturating_add(nanos(duration)).min(LAST)
 }
 
-/// Nanoseconds; the clock's range ends after 584 years.
+/// Converts to nanoseconds. The clock's range ends after 584 years.
 fn nanos(duration: Duration) -> u64 {
     duration.as_nanos().try_into().unwrap_or(u64::MAX)
 }

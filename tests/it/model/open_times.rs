@@ -14,15 +14,15 @@ struct Opening {
     wait: u64,
 }
 
-/// Open times, the same each time or growing.
+/// Open times, fixed or growing.
 #[derive(Clone, Debug)]
 pub(super) struct OpenTimes {
     base: u64,
     growth: Option<Growth>,
     latest: Option<Opening>,
-    /// The longest wish that is heeded; zero: none is.
+    /// The longest `Retry-After` that is honoured. With zero, none is.
     longest_wish: u64,
-    /// Until when the dependency wants to be left alone, at least.
+    /// The earliest time to which the dependency asked callers to wait.
     wished: u64,
 }
 
@@ -41,9 +41,9 @@ impl OpenTimes {
         times
     }
 
-    /// Goes by another configuration from now on.
+    /// Applies another configuration from now on.
     pub(super) fn reconfigure(&mut self, config: &Config) {
-        // Who has counted nothing has nothing to hand on.
+        // A breaker without growing open times has counted nothing.
         if self.growth.is_none() || config.growth.is_none() {
             self.latest = None;
         }
@@ -52,13 +52,13 @@ impl OpenTimes {
         self.longest_wish = nanos(config.max_retry_after());
     }
 
-    /// Until when the dependency wants to be left alone, cut as if it were said now.
+    /// The time to which callers should wait, cut as if the `Retry-After` came now.
     fn wished(&self, now: u64) -> u64 {
         let most = end_of_open_time(now, Duration::from_nanos(self.longest_wish));
         self.wished.min(most)
     }
 
-    /// The process ends at `now`, and another one knows what is still wished then.
+    /// The process ends at `now`. The next process knows the rest of the `Retry-After`.
     pub(super) fn end(&mut self, now: u64) {
         self.wished = self.wished(now);
     }
@@ -74,14 +74,15 @@ impl OpenTimes {
         });
     }
 
-    /// Opens a breaker that was closed for so many nanoseconds, or was half-open: until when. Where chance
-    /// decides, what is `shown` to be left holds, if it is possible.
+    /// Opens a breaker that was half-open, or was closed for `healthy` nanoseconds. Returns when
+    /// the open time ends. Where the breaker decides at random, the model takes the remaining time
+    /// `shown`, if it is possible.
     pub(super) fn open(&mut self, now: u64, healthy: u64, shown: Option<u64>) -> u64 {
         let until = self.open_by_itself(now, healthy, shown);
         until.max(self.wished(now))
     }
 
-    /// Notes a wish of so many nanoseconds; a present open time lasts until what is returned at least.
+    /// Notes a `Retry-After` in nanoseconds. Returns the earliest end of a current open time.
     pub(super) fn wish(&mut self, now: u64, wish: u64) -> u64 {
         let wish = Duration::from_nanos(wish.min(self.longest_wish));
         let until = end_of_open_time(now, wish);
@@ -114,7 +115,7 @@ impl OpenTimes {
         until
     }
 
-    /// The open times that are possible, give or take what computing may cut.
+    /// The range of possible open times, allowing for rounding.
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -122,7 +123,7 @@ impl OpenTimes {
         reason = "to five digits"
     )]
     fn range(&self, growth: Growth, failed: i32, latest: Option<Opening>) -> (u64, u64) {
-        // The open time before is remembered in such units, rounded up.
+        // The previous open time is stored in these units, rounded up.
         const GRID: u64 = 1 << 20;
         let longest = nanos(growth.longest);
         let times = |time: u64, factor: f64| ((time as f64 * factor) as u64).min(longest);

@@ -1,4 +1,4 @@
-//! A breaker and its model, driven side by side and compared after each step.
+//! Drives a breaker and its model in parallel, and compares them after each step.
 
 use std::fmt::{self, Debug};
 use std::future::Future;
@@ -21,43 +21,43 @@ use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permi
 
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
 
-/// What can be done to a breaker.
+/// An operation on a breaker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operation {
     /// Ask for a permit and keep it.
     Acquire {
         owned: bool,
     },
-    /// Record the outcome of a permit that is kept, on this thread (0) or on another one; `took` if
-    /// not as long as the clock says.
+    /// Record the outcome of a kept permit, on this thread (0) or on another one. `took` is set if
+    /// the call reports another duration than the clock.
     Settle {
         permit: usize,
         outcome: Outcome,
         thread: usize,
         took: Option<Step>,
     },
-    /// Record the outcome of a permit that is kept, and the dependency's wish to be left alone for so long.
+    /// Record the outcome of a kept permit, with a `Retry-After` of this length.
     SettleWishing {
         permit: usize,
         outcome: Outcome,
         wish: Step,
     },
-    /// Drop a permit that is kept.
+    /// Drop a kept permit.
     Drop {
         permit: usize,
     },
-    /// Drop a permit that is kept by unwinding past it.
+    /// Drop a kept permit by unwinding.
     DropByPanic {
         permit: usize,
     },
-    /// Make a call that takes so long and whose result counts as `outcome`, be it `Ok` or `Err`.
+    /// Make a call that takes this long and whose result, `Ok` or `Err`, counts as `outcome`.
     Call {
         outcome: Outcome,
         ok: bool,
         asynchronous: bool,
         takes: Option<Step>,
     },
-    /// Make so many calls, one after the other, or fewer if it rejects one.
+    /// Make this many calls, one after another, or fewer if the breaker rejects one.
     Calls {
         outcome: Outcome,
         calls: u16,
@@ -72,55 +72,55 @@ pub(crate) enum Operation {
     ForceOpen,
     Disable,
     MetricsOnly,
-    /// Save the breaker, forget it, and restore it after a while.
+    /// Save the breaker, drop it, and restore it after a while.
     #[allow(dead_code, reason = "without the feature serde nothing is saved")]
     Restart {
         away: Step,
     },
-    /// Put the configuration with this number, of those there are, in the place of the present one.
+    /// Apply the configuration with this number.
     Reconfigure(usize),
 }
 
-/// What a reconfiguration came to.
+/// The result of a reconfiguration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Came {
     Unchanged,
     WindowKept,
     WindowResized,
     WindowReset,
-    /// The window or its newest calls were kept, and what it held tripped the breaker.
+    /// The window or its newest calls were kept, and its calls tripped the breaker.
     TrippedAtOnce,
     RecoveryBegunAnew,
     SwitchedOff,
     SwitchedOn,
 }
 
-/// What was told of a breaker and seen of it.
+/// Everything that the breaker reported, and that was seen of it.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
     pub(crate) came: Vec<Came>,
 }
 
-/// How far the clock is moved on.
+/// How far the clock is advanced.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     Nanos(u32),
-    /// By a bucket, or a 64th of `within`.
+    /// By a bucket, or by a 64th of `within`.
     Tick,
-    /// By the window's time, or one nanosecond less.
+    /// By the window's length, or one nanosecond less.
     Window,
     AlmostWindow,
     OpenFor,
     AlmostOpenFor,
-    /// By the time of a step of the ramp, if there is one.
+    /// By the length of a ramp's step, if there is a ramp.
     Each,
     AlmostEach,
     /// By the longest open time.
     LongestOpenTime,
     ProbeTimeout,
     AlmostProbeTimeout,
-    /// By as much as a call may take, or one nanosecond more.
+    /// By the limit for slow calls, or one nanosecond more.
     Limit,
     JustAboveLimit,
     Years(u8),
@@ -137,7 +137,7 @@ impl Step {
             Shape::Count { .. } => (Duration::from_secs(1), 10),
             Shape::CountWithin { within, .. } => (within, 64),
         };
-        // Never is not a step.
+        // `Duration::MAX` isn't a step.
         let probe_timeout = config.probe_timeout.min(YEAR);
         let each = config.steps.as_ref().map_or(config.open_for, |it| it.each);
         match self {
@@ -160,7 +160,7 @@ impl Step {
     }
 }
 
-/// Where the breaker and its model part.
+/// The first difference between the breaker and its model.
 pub(crate) struct Difference {
     step: usize,
     operation: Option<Operation>,
@@ -186,17 +186,17 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Gives the builder what it takes to go on with what the breaker knows.
+/// Gives the builder the saved state of a breaker.
 pub(crate) type Restart =
     fn(&CircuitBreaker<ByItself>, CircuitBreakerBuilder) -> CircuitBreakerBuilder;
 
-/// Drives a breaker and its model through `operations`. They are built by the first of the configurations, of
-/// which there is one at least.
+/// Drives a breaker and its model through `operations`. Both are built by the first configuration,
+/// so there must be one.
 pub(crate) fn drive(configs: &[Config], operations: &[Operation]) -> Result<Story, Difference> {
     drive_restarting(configs, operations, never)
 }
 
-/// Where nothing is restarted.
+/// For cases without restarts.
 pub(crate) fn never(
     _: &CircuitBreaker<ByItself>,
     _: CircuitBreakerBuilder,
@@ -204,7 +204,7 @@ pub(crate) fn never(
     panic!("nothing is restarted")
 }
 
-/// The same, and restarts the breaker.
+/// Like [`drive`], with restarts of the breaker.
 pub(crate) fn drive_restarting(
     configs: &[Config],
     operations: &[Operation],
@@ -261,7 +261,7 @@ fn told(transition: &Transition) -> Told {
     }
 }
 
-/// Results that say themselves how they count.
+/// A classifier for results that are their own outcome.
 pub(crate) type ByItself = fn(&Result<Outcome, Outcome>) -> Outcome;
 
 #[allow(
@@ -302,7 +302,7 @@ impl Held<'_> {
 
 struct Pair<'a> {
     breaker: CircuitBreaker<ByItself>,
-    /// The permits that are kept, the breaker's and the model's.
+    /// The kept permits of the breaker and of the model.
     permits: Vec<(Held<'a>, ModelPermit)>,
     /// The same breaker, for permits that borrow it.
     lender: &'a CircuitBreaker,
@@ -313,10 +313,10 @@ struct Pair<'a> {
     log: Arc<Mutex<Vec<Told>>>,
     configs: &'a [Config],
     story: Story,
-    /// Taken again and again into the same place, which must leave nothing of the one before.
+    /// A snapshot that is retaken in place. No part of the previous one may remain.
     snapshot: Snapshot,
-    /// How many calls the window may hold after many at once, so that a histogram goes on to count one by
-    /// one, which it does to 512.
+    /// How many calls the window may hold after many at once. With at most 512, a histogram still
+    /// counts one by one.
     most_held: usize,
     /// How many calls have asked.
     begun: u64,
@@ -456,7 +456,7 @@ impl<'a> Pair<'a> {
     fn restart(&mut self, away: Step) {
         const YEAR: Duration = Duration::from_secs(365 * 86_400);
         let away = away.duration(&self.model.config);
-        // What is older isn't restored, and what is remembered ends after a hundred years.
+        // An older state isn't restored, and remembered times end after a hundred years.
         if away > YEAR || self.clock.now() + away > 100 * YEAR {
             return;
         }
@@ -465,7 +465,7 @@ impl<'a> Pair<'a> {
         self.model.end();
         self.advance(away);
         let breaker: &'static CircuitBreaker = Box::leak(Box::new(builder.build().unwrap()));
-        // What comes back now tells the old breaker.
+        // A call that ends now reports to the old breaker.
         self.permits.clear();
         self.log.lock().unwrap().clear();
         self.lender = breaker;
@@ -488,7 +488,7 @@ impl<'a> Pair<'a> {
         self.permits.len() < WATCHED
     }
 
-    /// Shows the model what chance has decided.
+    /// Passes the breaker's random choices to the model.
     fn show(&mut self) {
         if self.model.config.growth.is_some() {
             self.breaker.snapshot_into(&mut self.snapshot);
@@ -496,7 +496,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// Tells the model for how long the breaker wants to be left alone.
+    /// Passes the breaker's `retry_after` to the model.
     fn hear(&mut self, rejected: Option<&Rejected>) {
         self.model.heard = rejected.and_then(Rejected::earliest);
     }
@@ -650,7 +650,7 @@ fn rejection(result: &Result<Outcome, CallError<Outcome>>) -> Option<&Rejected> 
     }
 }
 
-/// The result of a call that was made, or why it was not.
+/// The result of a call, or its rejection.
 fn answer(
     result: Result<Outcome, CallError<Outcome>>,
 ) -> Result<Result<Outcome, Outcome>, Refused> {
@@ -670,13 +670,13 @@ fn now<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Runs `unwinding` to its end, be it a panic.
+/// Runs `unwinding` to its end, which may be a panic.
 fn unwind(unwinding: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(unwinding));
 }
 
-/// Runs `job` on the other thread of that number and waits for it, so that several threads' shards
-/// are in use while all is still done one after the other.
+/// Runs `job` on the other thread with this number and waits for it. So several threads' shards are
+/// used, although all steps come one after another.
 fn on_thread(thread: usize, job: impl FnOnce() + Send + 'static) {
     type Job = Box<dyn FnOnce() + Send>;
     static OTHERS: OnceLock<Vec<Sender<Job>>> = OnceLock::new();

@@ -1,11 +1,11 @@
-//! What a reader should see.
+//! The values that a reader should see.
 
 use std::time::Duration;
 
 use tripcurve::State;
 use tripcurve::snapshot::{Latency, Snapshot};
 
-/// What a snapshot should say, accessor by accessor.
+/// The values that a snapshot should show, accessor by accessor.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Picture {
     pub(super) name: String,
@@ -63,7 +63,7 @@ impl Picture {
     }
 }
 
-/// How many durations a histogram should hold, and how many of them beyond its ends.
+/// The number of durations that a histogram should hold, and of those beyond its ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Durations {
     calls: u64,
@@ -80,7 +80,7 @@ impl Durations {
         }
     }
 
-    /// Those of calls that took so many nanoseconds.
+    /// Counts durations in nanoseconds.
     pub(super) fn of_calls(took: impl Iterator<Item = u64>) -> Self {
         took.fold(Self::default(), |sum, nanos| Self {
             calls: sum.calls + 1,

@@ -1,24 +1,24 @@
-//! A ramp in steps: which of the calls that ask are let through, and what their reports come to.
+//! A ramp in steps: it decides which calls are let through, and judges their reports.
 
 use std::time::Duration;
 
 use super::Steps;
 
-/// The step that a ramp has come to.
+/// The current step of a ramp.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ramp {
     pub(super) step: usize,
-    /// What it lets through, in 1,024ths.
+    /// The share that is let through, in 1,024ths.
     pub(super) share: u64,
     began: u64,
-    /// Of the calls that it has let through, those that have come back.
+    /// The step's admitted calls that have ended badly.
     bad: u32,
     good: u32,
-    /// When the first call since the latest report was let through.
+    /// When the first call after the latest report was admitted.
     unanswered: Option<u64>,
 }
 
-/// What a report comes to.
+/// The result of a report.
 pub(super) enum Verdict {
     Goes(Ramp),
     IsBack,
@@ -26,7 +26,7 @@ pub(super) enum Verdict {
 }
 
 impl Ramp {
-    /// Either number of calls is at most this; a call more, and of both numbers half is forgotten.
+    /// The limit of both counts. At one more call, both are halved.
     const MOST: u32 = 127;
 
     pub(super) fn begin(steps: &Steps, now: u64) -> Self {
@@ -52,7 +52,7 @@ impl Ramp {
         (self.bad, self.bad + self.good)
     }
 
-    /// When the step ends, if one of its calls has come back.
+    /// When the step ends, if one of its calls has reported by then.
     pub(super) fn ends(self, steps: &Steps) -> u64 {
         self.began.saturating_add(super::nanos(steps.each))
     }
@@ -64,17 +64,17 @@ impl Ramp {
         timeout < Duration::MAX && self.unanswered.is_some_and(since)
     }
 
-    /// Lets a call through. The clock's first nanosecond counts as its second.
+    /// Admits a call. The clock's first nanosecond counts as its second one.
     pub(super) fn let_through(&mut self, now: u64) {
         self.unanswered.get_or_insert(now.max(1));
     }
 
-    /// A call of this ramp has come back, be it one of which nothing is to be learnt.
+    /// A call of this ramp has ended, with or without a usable outcome.
     pub(super) fn answer(&mut self) {
         self.unanswered = None;
     }
 
-    /// A call that this step has let through has come back.
+    /// A call that this step has admitted has ended.
     pub(super) fn count(&mut self, is_good: bool) {
         if self.good == Self::MOST || self.bad == Self::MOST {
             self.good /= 2;
@@ -87,7 +87,7 @@ impl Ramp {
         }
     }
 
-    /// What it comes to after one was counted.
+    /// The verdict after a call was counted.
     pub(super) fn verdict(self, steps: &Steps, now: u64) -> Verdict {
         let borne = steps.max_failure_rate();
         if self.shows_more_than(borne) {
@@ -103,9 +103,11 @@ impl Ramp {
         Self::at_step(steps, self.step + 1, now).map_or(Verdict::IsBack, Verdict::Goes)
     }
 
-    /// Whether the calls are 90 times as likely, 4.5 nats, if a fifth of what is not borne is added to the
-    /// share that is, or if half of the rest fails as well. A share that is next to nothing or next to all
-    /// couldn't be told from more.
+    /// Whether the calls fit a higher failure rate better by 4.5 nats, which is 90 times as likely.
+    ///
+    /// The first alternative adds a fifth of the remaining rate to the tolerated one. The second
+    /// adds half of the rest of that. A tolerated rate close to 0 or 1 can't be told from a higher
+    /// one, so it is limited.
     fn shows_more_than(self, borne: f64) -> bool {
         let borne = borne.clamp(0.01, 0.9);
         let more = borne + (1.0 - borne) * 0.2;

@@ -1,4 +1,4 @@
-//! Another configuration in the place of the present one, as its documentation describes it.
+//! A reconfiguration as its documentation describes it.
 
 use tripcurve::State;
 use tripcurve::events::Cause;
@@ -8,8 +8,8 @@ use super::config::{Config, Part, Policy, Shape, Steps};
 use super::{Call, Model, Phase, adaptive};
 
 impl Config {
-    /// With some of the parts of another one, made to fit what stays. If the parts that say which times are
-    /// taken stay, the policies look at those.
+    /// Takes some of the parts of another configuration, cut to fit the remaining ones. If the part
+    /// that decides about durations stays, the policies follow it.
     pub(crate) fn changed(&self, other: &Self, parts: &[Part]) -> Self {
         let from = |part| if parts.contains(&part) { other } else { self };
         let window = from(Part::Window).window;
@@ -40,7 +40,7 @@ impl Config {
         }
     }
 
-    /// These policies, of which some look at slow calls if some of this configuration's do.
+    /// These policies, with a policy on slow calls exactly if this configuration has one.
     fn with_the_same_times(&self, mut policies: Vec<Policy>) -> Vec<Policy> {
         let looks = self.limit().is_some();
         for policy in &mut policies {
@@ -67,7 +67,7 @@ impl Config {
         policies
     }
 
-    /// Whether what the window holds under one would be what it held under the other.
+    /// Whether a window under one configuration holds what it would hold under the other.
     fn has_the_window_of(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.window.ticks(), it.window.capacity());
         let times = |it: &Self| (it.recording, it.limit());
@@ -76,8 +76,8 @@ impl Config {
         shape(self) == shape(other) && times(self) == times(other) && shards(self) == shards(other)
     }
 
-    /// Whether the other's window can hold the newest calls of this one's. It asks for no ages that
-    /// this one doesn't know, and what is slow by one is slow by the other.
+    /// Whether the other's window can hold the newest calls of this one's. It must not need ages
+    /// that this one doesn't know, and the limit for slow calls must be equal.
     fn can_hand_calls_to(&self, other: &Self) -> bool {
         let knows_enough = matches!(
             (self.window, other.window),
@@ -91,7 +91,8 @@ impl Config {
         knows_enough && self.limit() == other.limit()
     }
 
-    /// Whether both lead back in the same way; of a ramp that is also how far back the window looks.
+    /// Whether both recover in the same way. For a ramp, this includes how far back the window
+    /// looks.
     fn has_the_recovery_of(&self, other: &Self) -> bool {
         let looks_back = |it: &Self| {
             let is_ramp = it.steps.is_some();
@@ -108,7 +109,7 @@ impl Config {
             && share(self) == share(other)
     }
 
-    /// Whether both say the same.
+    /// Whether both have equal settings.
     fn is_like(&self, other: &Self) -> bool {
         let growth = |it: &Self| {
             let growth = it.growth?;
@@ -133,7 +134,7 @@ impl Config {
     }
 }
 
-/// What a window leaves to one of another shape.
+/// The calls that a window hands to a window of another shape.
 struct HandedOn {
     newest_first: Vec<Call>,
     counted_since: u64,
@@ -161,7 +162,7 @@ impl Model {
             self.patience = 0;
         }
         let (before, now) = (self.config.held(), config.held());
-        // Settings that switch it off or on leave nothing behind.
+        // Settings that switch the breaker off or on clear the window.
         let hands_on = before == now && self.config.can_hand_calls_to(&config);
         let handed_on = hands_on.then(|| self.handed_on());
         self.config = config;
@@ -173,7 +174,7 @@ impl Model {
             self.judge(false);
             return Reconfigured::WindowKept;
         }
-        // Where calls are rejected there is no window.
+        // A state that rejects calls has no window.
         let Some(handed_on) = handed_on.filter(|_| self.lets_through_all()) else {
             return Reconfigured::WindowReset;
         };
@@ -182,16 +183,16 @@ impl Model {
         Reconfigured::WindowResized
     }
 
-    /// What another window may take on.
+    /// The calls that another window may take over.
     fn handed_on(&self) -> HandedOn {
         let ticks = self.config.window.ticks();
-        // A bucket counts as begun a 1,024th later, so that rounded widths don't age the calls.
+        // A bucket's begin counts a 1,024th later, so rounded widths don't age the calls.
         let has_buckets = self.config.window.buckets().is_some();
         let began = |at: u64, width: u64| {
             let slack = if has_buckets { width / 1_024 } else { 0 };
             (at / width * width + slack).min(self.now)
         };
-        // Of a call it is known in which bucket or tick it ended, and whether it was slow.
+        // Only a call's bucket or tick is known, and whether it was slow.
         let as_it_is_known = |call: &Call| Call {
             at: ticks.map_or(call.at, |(width, _)| began(call.at, width)),
             is_timed: false,
@@ -207,7 +208,7 @@ impl Model {
         }
     }
 
-    /// Takes on what the present window has room for and what is young enough for it.
+    /// Takes over the calls that fit and that are young enough for the current window.
     fn take_on(&mut self, handed_on: HandedOn) {
         let mut calls = handed_on.newest_first;
         if let Some(capacity) = self.config.window.capacity() {
@@ -220,8 +221,8 @@ impl Model {
         self.failures_in_a_row = handed_on.failures_in_a_row;
     }
 
-    /// Switches it off or on, if it isn't as the settings say already. On again is as after a reset, unless
-    /// somebody has chosen another state meanwhile.
+    /// Switches the breaker off or on, unless it is in that state already. Switching on acts like a
+    /// reset, unless another state was chosen meanwhile.
     fn switch(&mut self, before: Option<State>, now: Option<State>) -> bool {
         let phase = match now {
             Some(now) if now == self.state() => return false,
@@ -241,7 +242,7 @@ impl Model {
     fn begin_anew(&mut self, has_same_window: bool, has_same_recovery: bool) {
         match self.phase {
             Phase::Closed if !has_same_window => {
-                // The new generation has not been healthy for long.
+                // The new generation begins with no healthy time.
                 self.open_times.look_back(self.healthy());
                 self.enter(Phase::Closed, Cause::Reconfigured);
             }
@@ -256,7 +257,7 @@ impl Model {
                 };
                 self.enter(phase, Cause::Reconfigured);
             }
-            // These are the rejected ones.
+            // The set-aside calls are the rejected ones here.
             _ if !has_same_window => self.set_aside.clear(),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Races on real threads, again and again.
+//! Repeated races on real threads.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -7,11 +7,11 @@ use std::sync::{Mutex, PoisonError};
 
 pub(crate) const THREADS: u32 = 4;
 
-/// Lets threads go at the same instant.
+/// Starts threads at the same time.
 ///
-/// They wait by looking, so that those which have a core of their own leave within a few
-/// nanoseconds of each other. The standard library's barrier wakes them one by one, and the first
-/// has often done its work before the second gets up.
+/// The threads spin while they wait. So threads with a core of their own start within a few
+/// nanoseconds of each other. The standard library's barrier wakes threads one by one. Its first
+/// thread has often finished before the second one starts.
 struct StartingLine {
     parties: u32,
     arrived: AtomicU32,
@@ -39,9 +39,9 @@ impl StartingLine {
     }
 }
 
-/// Runs `work` on some threads at once, `rounds` times; after each round, when all of them are
-/// done and before the next begins, `check` on this one. A panic of either ends it, and nobody is
-/// left waiting. One race is on at a time, since they need the cores.
+/// Runs `work` on several threads at once, `rounds` times. After each round, when all threads are
+/// done, runs `check` on this thread. A panic in either ends the race, and leaves no thread
+/// waiting. Only one race runs at a time, because races need the cores.
 pub(crate) fn in_rounds(rounds: u32, work: impl Fn(u32) + Sync, mut check: impl FnMut(u32)) {
     static RACE: Mutex<()> = Mutex::new(());
 
@@ -51,8 +51,8 @@ pub(crate) fn in_rounds(rounds: u32, work: impl Fn(u32) + Sync, mut check: impl 
         arrived: AtomicU32::new(0),
         turn: AtomicU32::new(0),
     };
-    // Only this thread says that it is over, and only between two rounds: the others must agree on
-    // whether there is another one.
+    // Only this thread sets the flag, and only between two rounds. The other threads must agree on
+    // whether there is another round.
     let is_over = AtomicBool::new(false);
     let failure: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
     let guarded = |part: &mut dyn FnMut()| {

@@ -8,47 +8,48 @@ use tripcurve::time::Clock;
 use tripcurve::window::Window;
 use tripcurve::{CircuitBreaker, Outcome, Recovery, State, TripPolicy};
 
-/// When the breaker trips, in seconds.
+/// The time when the breaker trips, in seconds.
 pub(crate) const TRIP: f64 = 10.0;
 
-/// How a backend fares from [`TRIP`] on; times in seconds.
+/// The behaviour of a backend from [`TRIP`] on. Times are in seconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Backend {
     /// It fails all calls until then.
     Dead { until: f64 },
     /// It fails this share of the calls.
     Failing { share: f64 },
-    /// It is dead until then. From there on its capacity grows in 30 s from a fifth of the traffic to six
-    /// fifths. What goes beyond fails; half a second of half as much again kills it for 5 s, after which it
-    /// begins anew. It feels its load over 200 ms.
+    /// It is dead until then. Afterwards its capacity grows in 30 s from a fifth of the traffic to
+    /// six fifths. Calls beyond the capacity fail. A load of 1.5 times the capacity for half a
+    /// second kills it for 5 s, and then its capacity starts again. It measures its load over 200
+    /// ms.
     Slow { from: f64 },
 }
 
-/// What came of a run.
+/// The figures of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
-    /// When the breaker was closed again for good.
+    /// When the breaker closed for good.
     pub(crate) closed_at: Option<f64>,
-    /// Calls that failed, as seconds of traffic.
+    /// Failed calls, in seconds of traffic.
     pub(crate) failed: f64,
-    /// Calls that were rejected and could have been borne, as seconds of traffic.
+    /// Calls that were rejected although the backend had capacity, in seconds of traffic.
     pub(crate) lost: f64,
-    /// How often the breaker tripped, the first time not counted.
+    /// The number of trips after the first one.
     pub(crate) trips: u32,
-    /// How often the backend died of too much.
+    /// How many times overload killed the backend.
     pub(crate) kills: u32,
 }
 
-/// So many calls a second, each at a random moment of its own interval, that take 20 ms.
+/// A number of calls per second that take 20 ms. Each comes at a random time of its own interval.
 pub(crate) struct Drive {
     rate: f64,
     random: u64,
     breaker: CircuitBreaker,
     hand: tripcurve::time::MockClock,
     in_flight: VecDeque<(f64, OwnedPermit, Outcome)>,
-    /// When those calls began that the backend still feels.
+    /// The begins of the calls in the backend's present load.
     felt: VecDeque<f64>,
-    /// Since when it has had too much.
+    /// Since when the backend is overloaded.
     overloaded: Option<f64>,
     last: State,
     figures: Figures,
@@ -80,7 +81,7 @@ impl Drive {
         }
     }
 
-    /// A number from zero to one (Marsaglia 2003, "Xorshift RNGs", and a multiplication after it).
+    /// A number in `0.0..1.0` (Marsaglia 2003, "Xorshift RNGs", followed by a multiplication).
     fn random(&mut self) -> f64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -102,7 +103,7 @@ impl Drive {
         self.last = state;
     }
 
-    /// The odds that a call at this moment succeeds, and that one more than are made would.
+    /// The probability that a call at this time succeeds, and that one additional call would.
     fn odds(&mut self, backend: &mut Backend, at: f64) -> (f64, f64) {
         let both = |odds| (odds, odds);
         match *backend {
@@ -133,7 +134,7 @@ impl Drive {
         }
     }
 
-    /// Reports the calls that have come back by then.
+    /// Reports the calls that have ended by then.
     fn reports(&mut self, now: f64) {
         while self.in_flight.front().is_some_and(|(end, ..)| *end <= now) {
             let Some((end, permit, outcome)) = self.in_flight.pop_front() else {
@@ -145,7 +146,7 @@ impl Drive {
         }
     }
 
-    /// Lets the traffic run until then. A call trips the breaker at [`TRIP`].
+    /// Runs the traffic until then. A call trips the breaker at [`TRIP`].
     pub(crate) fn run(mut self, mut backend: Backend, end: f64) -> Figures {
         let mut call = 0_u32;
         let mut has_tripped = false;

@@ -1,10 +1,11 @@
-//! tripcurve's bulkhead beside tokio's semaphore: a place is taken and given back, and there is always a
-//! free one.
+//! Compares tripcurve's bulkhead with tokio's semaphore: a place is taken and given back, and one
+//! is always free.
 //!
-//! A target of its own with a feature of its own, so that the breaker's rows are of the crate as it is by
-//! default: `cargo bench --manifest-path benches/compare/Cargo.toml --features bulkhead --bench bulkhead`.
+//! This target has its own feature, so that the breaker's rows measure the crate with default
+//! features: `cargo bench --manifest-path benches/compare/Cargo.toml --features bulkhead --bench
+//! bulkhead`.
 
-// What the breakers' benchmarks use of these and this one doesn't.
+// The breakers' benchmarks use more of these modules than this one.
 #[allow(dead_code)]
 #[path = "../compare/measure.rs"]
 mod measure;
@@ -23,10 +24,10 @@ use tripcurve::bulkhead::Bulkhead;
 use measure::{Failing, all_threads, flat_of_threads};
 use subject::{Answer, Settings, Subject, Work};
 
-/// More than threads.
+/// More than the number of threads.
 const PLACES: u32 = 1_000;
 
-/// `try_acquire` of tripcurve's bulkhead, and the permit's drop.
+/// `try_acquire` of tripcurve's bulkhead, and the drop of the permit.
 #[derive(Clone)]
 struct Ours(Bulkhead);
 
@@ -50,7 +51,7 @@ impl Subject for Ours {
     }
 }
 
-/// `try_acquire` of tokio's semaphore, and the permit's drop.
+/// `try_acquire` of tokio's semaphore, and the drop of the permit.
 #[derive(Clone)]
 struct Tokio(Arc<Semaphore>);
 
@@ -74,8 +75,8 @@ impl Subject for Tokio {
     }
 }
 
-/// What no count of calls in flight can do without: an addition to a shared word and another one. It isn't a
-/// bulkhead, since nothing bounds it.
+/// The limit of any count of calls in flight: two additions to a shared word. It isn't a bulkhead,
+/// because nothing bounds the count.
 #[derive(Clone)]
 struct TwoAdditions(Arc<AtomicU64>);
 
@@ -101,7 +102,7 @@ impl Subject for TwoAdditions {
     }
 }
 
-/// By one thread and by several through one bulkhead.
+/// One thread, and several threads that share a bulkhead.
 fn bulkhead(criterion: &mut Criterion) {
     let mut group = flat_of_threads(criterion, "bulkhead");
     let settings = &Settings::USUAL;
@@ -114,7 +115,7 @@ fn bulkhead(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    // As the breakers' benchmarks.
+    // Like the breakers' benchmarks.
     config = Criterion::default()
         .sample_size(500)
         .warm_up_time(Duration::from_millis(500))

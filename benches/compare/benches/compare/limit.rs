@@ -1,4 +1,4 @@
-//! What no breaker can do without.
+//! The limits: the least work of any breaker.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,37 +11,39 @@ use crate::subject::{Answer, Settings, Subject, Work};
 const CLOSED: u64 = 0;
 const OPEN: u64 = 1;
 
-/// One relaxed load of a state that says whether the call may run.
+/// One relaxed load of a state that decides whether the call may run.
 pub(crate) type RelaxedLoad = Limit<false, false>;
 
-/// And one load and one store of a counter that no other thread touches: the limit of a window that
-/// counts calls. It isn't a breaker: no other thread could read the counter of a moment, and none
-/// could take a call back when it leaves the window.
+/// A load, and one load and store of a counter that no other thread touches: the limit of a window
+/// that counts calls. It isn't a breaker. No other thread could read the counter of a given time,
+/// and no call could leave the window.
 pub(crate) type Increment = Limit<false, true>;
 
-/// A load and one reading of the clock that tripcurve reads: a breaker with a window of time has to know
-/// in which part of it a call falls, and an open one whether its time is up.
+/// A load and one reading of tripcurve's clock. A breaker with a time window must know the part of
+/// the window in which a call falls. An open one must know whether its open time is over.
 pub(crate) type ClockRead = Limit<true, false>;
 
 /// A load, a reading of the clock and an increment: the limit of the closed path.
 pub(crate) type PrivateIncrement = Limit<true, true>;
 
-/// A load and two readings of the clock, between which the work lies: what knowing a call's time takes.
+/// A load and two readings of the clock, with the work between them: the limit of measuring a
+/// call's duration.
 pub(crate) type TwoClockReads = TimedLimit<false>;
 
-/// And two increments, the second at a place that depends on the time: the limit of the closed path of
-/// a breaker that counts its calls and has a histogram of their times.
+/// Two clock readings and two increments. The place of the second increment depends on the
+/// duration. This is the limit of the closed path of a breaker that counts calls and has a
+/// histogram of durations.
 pub(crate) type TwoPrivateIncrements = TimedLimit<true>;
 
 pub(crate) struct Limit<const CLOCK: bool, const COUNT: bool> {
     shared: Arc<Shared>,
-    /// Of this thread alone, on a cache line of its own.
+    /// The counter of this thread, on a cache line of its own.
     own: Box<CachePadded<AtomicU64>>,
 }
 
 struct Shared {
     state: AtomicU64,
-    /// The time-stamp counter and the reading that counts as zero, as in tripcurve.
+    /// The time-stamp counter and the reading that counts as zero, like tripcurve's.
     clock: quanta::Clock,
     origin: u64,
 }
@@ -59,7 +61,7 @@ impl Shared {
     }
 }
 
-/// Not `fetch_add`: with one writer nothing has to be locked.
+/// This isn't `fetch_add`, because a single writer needs no locked instruction.
 #[inline]
 fn add_one(counter: &AtomicU64) {
     let count = counter.load(Ordering::Relaxed);
@@ -76,7 +78,7 @@ impl<const CLOCK: bool, const COUNT: bool> Limit<CLOCK, COUNT> {
 }
 
 impl<const CLOCK: bool, const COUNT: bool> Clone for Limit<CLOCK, COUNT> {
-    /// The same state and clock, with a counter of its own.
+    /// Shares the state and the clock, and makes its own counter.
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
@@ -131,7 +133,7 @@ impl<const CLOCK: bool, const COUNT: bool> Subject for Limit<CLOCK, COUNT> {
 
 pub(crate) struct TimedLimit<const COUNT: bool> {
     shared: Arc<Shared>,
-    /// Of this thread alone, on cache lines of its own.
+    /// The counters of this thread, on cache lines of their own.
     own: Box<CachePadded<Own>>,
 }
 
@@ -140,13 +142,13 @@ struct Own {
     bins: [AtomicU64; BINS],
 }
 
-/// A power of two that is no less than the bins of 64 bits, so that none is looked for out of bounds.
+/// A power of two that is at least the number of bins for 64 bits, so no index is out of bounds.
 const BINS: usize = 1024;
-/// Sixteen bins to an octave, as in tripcurve.
+/// Sixteen bins per octave, like tripcurve.
 const BINS_BITS: u32 = 4;
 
-/// The log-linear index of a histogram: the octave, and the leading bits within it. Times that are too
-/// short to have so many share the octave of the shortest that have them.
+/// The log-linear index of a histogram: the octave, and the leading bits within it. Durations with
+/// fewer bits share the octave of the shortest durations that have enough.
 #[inline]
 fn bin(nanos: u64) -> usize {
     let value = nanos | 1 << BINS_BITS;
@@ -165,7 +167,7 @@ impl<const COUNT: bool> TimedLimit<COUNT> {
 }
 
 impl<const COUNT: bool> Clone for TimedLimit<COUNT> {
-    /// The same state and clock, with counters of its own.
+    /// Shares the state and the clock, and makes its own counters.
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),

@@ -1,8 +1,8 @@
-//! tripcurve beside its peers and beside the limit, on the same work.
+//! Compares tripcurve with its peers and with the limit, on equal work.
 //!
-//! Run through `cargo bench` in the root; `src/bin/table` makes the tables and the chart of
-//! BENCHMARKS.md from what is left in `target/criterion`. What each row does and leaves out stands
-//! at its type.
+//! Run it with `cargo bench` in the root. `src/bin/table` makes the tables and the chart of
+//! BENCHMARKS.md from the results in `target/criterion`. The documentation of each row's type says
+//! what the row does and leaves out.
 
 mod limit;
 mod measure;
@@ -27,40 +27,40 @@ use peers::{
 use snapshots::snapshot_while_writing;
 use subject::{Many, Rules, Settings, Subject, Timing, WINDOW_CALLS, Window};
 
-// The variants of tripcurve that differ in their settings alone. Those of a group that has only one
-// of them stand there.
+// The variants of tripcurve that differ only in settings. A variant that only one group has is
+// defined in that group.
 
-/// For those who would rather have the memory: all threads write to the same bucket.
+/// Saves memory: all threads write to one bucket.
 const ONE_SHARD: Settings = Settings {
     shards: Some(1),
     ..Settings::USUAL
 };
 
-/// Of a breaker that gets more calls than its buckets count one by one.
+/// A breaker with more calls than its buckets count one by one.
 const FULL_BUCKET: Settings = Settings {
     fills: true,
     ..Settings::USUAL
 };
 
-/// For those who would rather not read the clock: a thread reads it once a millisecond.
+/// Avoids clock readings: a thread reads the clock once a millisecond.
 const COARSE_CLOCK: Settings = Settings {
     coarse_clock: true,
     ..Settings::USUAL
 };
 
-/// For those who would know how long calls take.
+/// Records the durations of calls.
 const LATENCY: Settings = Settings {
     timing: Timing::Histogram,
     ..Settings::USUAL
 };
 
-/// As long as recloser's.
+/// A window as long as recloser's.
 const COUNT_WINDOW: Settings = Settings {
     window: Window::Calls(WINDOW_CALLS),
     ..Settings::USUAL
 };
 
-/// For those who would rather say what they want than how to get it.
+/// Trips by evidence instead of thresholds.
 const ADAPTIVE: Settings = Settings {
     rules: Rules::Evidence,
     ..Settings::USUAL
@@ -91,7 +91,7 @@ fn closed(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The same through a breaker that takes the time of calls.
+/// A success through a closed breaker that measures durations.
 fn closed_latency(criterion: &mut Criterion) {
     const BY_OUTCOME: Settings = Settings {
         timing: Timing::HistogramsByOutcome,
@@ -109,7 +109,7 @@ fn closed_latency(criterion: &mut Criterion) {
         timing: Timing::All,
         ..Settings::USUAL
     };
-    /// A variant of other groups, with a histogram.
+    /// The variant of another group, with a histogram.
     const fn with_histogram(settings: Settings) -> Settings {
         Settings {
             timing: Timing::Histogram,
@@ -138,13 +138,13 @@ fn closed_latency(criterion: &mut Criterion) {
         "",
         TwoPrivateIncrements::closed(&Settings::USUAL),
     );
-    // Takes no time, and is here as the measure that it is elsewhere.
+    // It measures no durations. It is the base of the other groups, so it is here, too.
     row(&mut group, "", Recloser::closed(&Settings::USUAL));
     row(&mut group, "", TowerResilience::closed(&SLOW_RATE));
     group.finish();
 }
 
-/// A success through a closed breaker that judges the last so many calls.
+/// A success through a closed breaker that judges the last n calls.
 fn count_window(criterion: &mut Criterion) {
     fn row<S: Subject>(group: &mut Group<'_>) {
         for calls in [100, 1_000] {
@@ -165,9 +165,9 @@ fn count_window(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Calls through a closed breaker that stays closed, of which none, some or all fail.
+/// Calls through a closed breaker that stays closed. None, some or all of them fail.
 fn failing(criterion: &mut Criterion) {
-    /// With the usual rules, which a failure in a hundred doesn't satisfy.
+    /// With the usual rules, which one failure in a hundred doesn't satisfy.
     fn some<S: Subject>(group: &mut Group<'_>, variant: &str, settings: &Settings) {
         for (share, failing) in [
             ("none", Failing::NONE),
@@ -188,9 +188,9 @@ fn failing(criterion: &mut Criterion) {
 
     let mut group = flat(criterion, "failing");
     row::<Call>(&mut group);
-    // Not all: a rule about the calls of a full window is never out of reach when all of them fail.
+    // Only some fail here. If all calls of a full window fail, they satisfy any rule about them.
     some::<Call>(&mut group, "/count_window", &COUNT_WINDOW);
-    // Nor does evidence let all fail.
+    // If all calls fail, evidence trips, too.
     some::<Call>(&mut group, "/adaptive", &ADAPTIVE);
     row::<PrivateIncrement>(&mut group);
     row::<Recloser>(&mut group);
@@ -198,7 +198,7 @@ fn failing(criterion: &mut Criterion) {
     row::<TowerResilience>(&mut group);
     row::<CircuitbreakerRs>(&mut group);
 
-    // How the cost of a failure grows. One thing differs from the row `tripcurve/all`.
+    // How the cost of a failure grows. Each row differs from `tripcurve/all` in one setting.
     for buckets in [1, 60, 600] {
         let settings = Settings {
             window: Window::Time { buckets },
@@ -239,7 +239,7 @@ fn open(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The same by several threads through one breaker.
+/// Calls that an open breaker rejects, by several threads.
 fn rejected(criterion: &mut Criterion) {
     fn row<S: Subject>(group: &mut Group<'_>, variant: &str, settings: &Settings) {
         all_threads(group, variant, &S::open(settings), Failing::NONE);
@@ -252,11 +252,12 @@ fn rejected(criterion: &mut Criterion) {
     row::<Recloser>(&mut group, "", &Settings::USUAL);
     row::<Failsafe>(&mut group, "", &Settings::USUAL);
     row::<CircuitbreakerRs>(&mut group, "", &Settings::USUAL);
-    // Not tower-resilience: whoever finds its mutex taken sleeps for a millisecond, on tokio's timer.
+    // tower-resilience is missing here. A thread that finds its mutex taken sleeps for a
+    // millisecond, on tokio's timer.
     group.finish();
 }
 
-/// A success through a closed breaker, of a future that is ready when it is first polled.
+/// A success through a closed breaker, of a future that is ready at its first poll.
 fn futures(criterion: &mut Criterion) {
     fn row<S: Subject>(group: &mut Group<'_>, name: &str) {
         one_thread(group, name, S::closed(&Settings::USUAL), Failing::NONE);
@@ -325,9 +326,9 @@ fn many_breakers(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    // For a shared machine. Samples of two milliseconds: most of them fit between two of the
-    // scheduler's, so that a neighbour moves the tail and not the median. And all rows of a table
-    // within a minute or two of each other, because the machine changes its pace.
+    // These settings suit a shared machine. Most samples of two milliseconds fit between two of the
+    // scheduler's interrupts. So a neighbour changes the tail and not the median. All rows of a
+    // table run within a minute or two, because the machine's speed changes.
     config = Criterion::default()
         .sample_size(500)
         .warm_up_time(Duration::from_millis(500))

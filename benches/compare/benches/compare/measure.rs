@@ -1,4 +1,4 @@
-//! How a row is measured.
+//! Measures a row.
 
 use std::hint::{self, black_box};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -12,7 +12,7 @@ use crate::subject::{CALLS_A_WINDOW, Subject, Work};
 
 pub(crate) type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
-/// Which calls fail: one in so many, the last of them.
+/// Which calls fail: the last one in each group of this many.
 #[derive(Clone, Copy)]
 pub(crate) struct Failing {
     one_in: u64,
@@ -24,7 +24,7 @@ impl Failing {
     pub(crate) const ALL: Self = Self { one_in: 1 };
 }
 
-/// Successes by one thread, or what becomes of them.
+/// Measures one thread's successes, or their rejections.
 pub(crate) fn row<S: Subject>(group: &mut Group<'_>, variant: &str, subject: S) {
     let name = format!("{}{variant}", S::NAME);
     one_thread(group, &name, subject, Failing::NONE);
@@ -36,7 +36,8 @@ pub(crate) fn flat<'a>(criterion: &'a mut Criterion, name: &str) -> Group<'a> {
     group
 }
 
-/// A sample starts threads, and the moment in which not all of them run must not count.
+/// A group with few samples. Each sample starts threads, and the time in which not all of them run
+/// must not count.
 pub(crate) fn flat_of_threads<'a>(criterion: &'a mut Criterion, name: &str) -> Group<'a> {
     let mut group = flat(criterion, name);
     group
@@ -60,8 +61,8 @@ pub(crate) fn one_thread<S: Subject>(
     assert_same_state(&mut subject, admits);
 }
 
-/// Calls by several threads at once. The time of a call is the time of all divided by the calls of
-/// all, so it halves with twice the threads where they don't hinder each other.
+/// Measures calls by several threads at once. The time of a call is the total time divided by the
+/// calls of all threads. So it halves with twice the threads if they don't slow each other down.
 pub(crate) fn all_threads<S: Subject>(
     group: &mut Group<'_>,
     variant: &str,
@@ -84,7 +85,7 @@ fn assert_same_state<S: Subject>(subject: &mut S, admitted: bool) {
     assert_eq!(admits, admitted, "{} has changed its state", S::NAME);
 }
 
-/// 1, 2, 4 and so on up to the cores of the machine, and their number.
+/// 1, 2, 4 and so on up to the machine's cores, and the number of cores.
 fn thread_counts() -> impl Iterator<Item = u32> {
     let cores = thread::available_parallelism().map_or(1, |cores| {
         u32::try_from(cores.get()).expect("fewer cores than that")
@@ -95,9 +96,9 @@ fn thread_counts() -> impl Iterator<Item = u32> {
         .chain([cores])
 }
 
-/// Calls `calls` times.
+/// Makes this many calls.
 ///
-/// Not inlined, so that all groups run the same machine code, with the call inlined in one place.
+/// It isn't inlined, so all groups run equal machine code, with the call inlined in one place.
 #[inline(never)]
 pub(crate) fn call_repeatedly<S: Subject>(subject: &mut S, calls: u64, failing: Failing) {
     let mut number = 0;
@@ -107,12 +108,12 @@ pub(crate) fn call_repeatedly<S: Subject>(subject: &mut S, calls: u64, failing: 
         if fails {
             number = 0;
         }
-        // By reference: the reply has to be there as a whole, but nothing is copied.
+        // By reference, so the reply must exist as a whole, but isn't copied.
         black_box(&subject.call(Work::that_fails(fails)));
     }
 }
 
-/// The same, and empties the window each time it has got `calls_a_window` more.
+/// Makes calls, and empties the window after every `calls_a_window` of them.
 pub(crate) fn call_and_empty<S: Subject>(
     subject: &mut S,
     calls: u64,
@@ -128,15 +129,15 @@ pub(crate) fn call_and_empty<S: Subject>(
     }
 }
 
-/// The time that one thread takes.
+/// The time that one thread needs for its calls.
 pub(crate) fn time_of_one<S: Subject>(subject: &mut S, calls: u64, failing: Failing) -> Duration {
     let begin = Instant::now();
     call_and_empty(subject, calls, failing, CALLS_A_WINDOW);
     begin.elapsed()
 }
 
-/// From the moment the first of `threads` threads begins to the moment the last has made its
-/// `calls` calls.
+/// The time from the begin of the first thread to the end of the last one. Each makes `calls`
+/// calls.
 fn time_of_all<S: Subject>(subject: &S, threads: u32, calls: u64, failing: Failing) -> Duration {
     let arrived = &AtomicU32::new(0);
     let spans: Vec<(Instant, Instant)> = thread::scope(|scope| {
@@ -144,9 +145,10 @@ fn time_of_all<S: Subject>(subject: &S, threads: u32, calls: u64, failing: Faili
             .map(|_| {
                 let mut subject = subject.clone();
                 scope.spawn(move || {
-                    // What a library does once per thread isn't part of the time.
+                    // A library's work per thread isn't part of the time.
                     call_and_empty(&mut subject, 1, failing, 1);
-                    // Spins, because threads that are woken one by one don't begin together.
+                    // The threads spin, because threads that are woken one by one don't start
+                    // together.
                     arrived.fetch_add(1, Ordering::Relaxed);
                     while arrived.load(Ordering::Relaxed) < threads {
                         hint::spin_loop();
@@ -168,7 +170,7 @@ fn time_of_all<S: Subject>(subject: &S, threads: u32, calls: u64, failing: Faili
         .map_or(Duration::ZERO, |(begin, end)| end - begin)
 }
 
-/// What `time` answers while another thread does `meanwhile` again and again.
+/// Returns the result of `time`, while another thread repeats `meanwhile`.
 pub(crate) fn beside(
     mut meanwhile: impl FnMut() + Send,
     time: impl FnOnce() -> Duration,

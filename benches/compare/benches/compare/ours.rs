@@ -1,4 +1,4 @@
-//! tripcurve, with all its ways in.
+//! tripcurve, with all its ways to make a call.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::subject::{
     Rules, SLOW_RATE, SLOWER_THAN, Settings, Subject, Timing, WINDOW, Window, Work,
 };
 
-/// With the usual rules and window, these are the defaults but for the time it stays open.
+/// With the usual rules and window, these are the defaults except for the open time.
 fn breaker(settings: &Settings) -> CircuitBreaker {
     let window = match settings.window {
         Window::Time { buckets } => tripcurve::window::Window::time(WINDOW, buckets),
@@ -50,7 +50,7 @@ fn breaker(settings: &Settings) -> CircuitBreaker {
     builder.build().expect("the settings are valid")
 }
 
-/// With slow calls among the failures, where the rule of slow calls is asked for.
+/// If the rule on slow calls is set, slow calls count as failures.
 fn adaptive(timing: Timing) -> Adaptive {
     match timing {
         Timing::SlowRate | Timing::All => TripPolicy::adaptive().slower_than(SLOWER_THAN),
@@ -74,7 +74,7 @@ fn timed(builder: CircuitBreakerBuilder, timing: Timing) -> CircuitBreakerBuilde
     }
 }
 
-/// Empties the window by a new generation of the same state.
+/// Empties the window with a new generation of the same state.
 #[inline]
 fn empty_window(breaker: &CircuitBreaker) {
     match breaker.state() {
@@ -83,11 +83,11 @@ fn empty_window(breaker: &CircuitBreaker) {
     }
 }
 
-/// Through `call`.
+/// Calls through `call`.
 #[derive(Clone)]
 pub(crate) struct Call {
     breaker: CircuitBreaker,
-    /// Otherwise the window is left to fill, or is never more than full.
+    /// Whether the window is emptied. Otherwise it fills, or can't hold more than a fixed number.
     empties_window: bool,
 }
 
@@ -129,8 +129,8 @@ impl Observed for Call {
     }
 }
 
-/// The same, with pictures that are put where the last one was, as who takes many of them would:
-/// with a histogram each new one has to be allocated.
+/// Takes snapshots in place of the last one, for callers that take many. With a histogram, each new
+/// snapshot must be allocated.
 #[derive(Clone)]
 pub(crate) struct Reusing {
     call: Call,
@@ -173,7 +173,7 @@ impl Observed for Reusing {
     }
 }
 
-/// Through a permit: for work that can't be put into a closure.
+/// Calls through a permit, for work that doesn't fit into a closure.
 #[derive(Clone)]
 pub(crate) struct TryAcquire(CircuitBreaker);
 
@@ -207,7 +207,7 @@ impl Subject for TryAcquire {
     }
 }
 
-/// Through `call_async`, with the executor that the other futures are given.
+/// Calls through `call_async`, with the executor of the other futures.
 #[derive(Clone)]
 pub(crate) struct CallAsync(CircuitBreaker);
 

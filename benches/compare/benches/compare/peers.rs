@@ -1,4 +1,4 @@
-//! The peers, each with the settings of [`subject`](crate::subject) as far as it knows them.
+//! The peers. Each has the settings of [`subject`](crate::subject) that it supports.
 
 use std::future::{Ready, ready};
 use std::hint;
@@ -20,11 +20,11 @@ use crate::subject::{
     SLOWER_THAN, Settings, Subject, Timing, WINDOW, Work,
 };
 
-/// A ring of the last calls behind a spin lock; the state is a pointer that is read under an epoch
-/// guard. Reads no clock unless it is open.
+/// A ring of the last calls behind a spin lock. The state is a pointer that is read under an epoch
+/// guard. It reads the clock only while open.
 ///
-/// Left out, because it doesn't have them: the window of time, the least number of calls (it judges
-/// when the ring is full), the rule of failures in a row. Out of reach is an error rate of 2.
+/// It doesn't have a time window, a minimum number of calls (it judges when the ring is full) or a
+/// rule on failures in a row. An error rate of 2 is out of reach.
 #[derive(Clone)]
 pub(crate) struct Recloser(Arc<recloser::Recloser>);
 
@@ -33,7 +33,8 @@ impl Subject for Recloser {
     type Reply = Result<u32, recloser::Error<Failed>>;
 
     fn closed(settings: &Settings) -> Self {
-        // `Recloser` can't be cloned: its users share it in an `Arc`, as the others do inside.
+        // `Recloser` can't be cloned. Its users share it in an `Arc`, as the other libraries do
+        // internally.
         Self(Arc::new(recloser(settings)))
     }
 
@@ -60,7 +61,7 @@ fn recloser(settings: &Settings) -> recloser::Recloser {
         .build()
 }
 
-/// The same through a future, which holds a clone of the breaker.
+/// Calls through a future, which holds a clone of the breaker.
 #[derive(Clone)]
 pub(crate) struct RecloserAsync(recloser::AsyncRecloser);
 
@@ -86,9 +87,9 @@ impl Subject for RecloserAsync {
 type FailsafePolicy =
     OrElse<SuccessRateOverTimeWindow<backoff::Constant>, ConsecutiveFailures<backoff::Constant>>;
 
-/// Everything in a mutex, which a call locks twice. Its window of time is an exponentially weighted
-/// average, with a counter in five slices for the least number of calls; a success reads the clock
-/// twice. Out of reach are a rate of successes below 0 and 2³² failures in a row.
+/// Everything is in a mutex, which a call locks twice. The time window is an exponentially weighted
+/// average. A counter in five slices serves the minimum number of calls. A success reads the clock
+/// twice. A success rate below 0 and 2³² − 1 failures in a row are out of reach.
 #[derive(Clone)]
 pub(crate) struct Failsafe(failsafe::StateMachine<FailsafePolicy, ()>);
 
@@ -97,7 +98,7 @@ impl Subject for Failsafe {
     type Reply = Result<u32, failsafe::Error<Failed>>;
 
     fn closed(settings: &Settings) -> Self {
-        // It takes the rate of successes, of which tripcurve's error rate is what is left to one.
+        // It takes the success rate, which is one minus tripcurve's failure rate.
         let (success_rate, failures) = match settings.rules {
             Rules::Usual | Rules::Evidence => (1.0 - f64::from(ERROR_RATE), FAILURES_IN_A_ROW),
             Rules::OutOfReach { .. } => (0.0, u32::MAX),
@@ -124,7 +125,7 @@ impl Subject for Failsafe {
     }
 }
 
-/// The same through a future, which holds a clone of the breaker.
+/// Calls through a future, which holds a clone of the breaker.
 #[derive(Clone)]
 pub(crate) struct FailsafeAsync(Failsafe);
 
@@ -150,20 +151,21 @@ impl Subject for FailsafeAsync {
     }
 }
 
-/// A layer of tower: a call is a boxed future that locks an async mutex twice. Does more than the
-/// others: it measures how long the call took, for its rule of slow calls (which is off but in
-/// `closed_latency`; the clock is read all the same), and makes two events with the breaker's name in them, for listeners (none here).
+/// A layer of tower: a call is a boxed future that locks an async mutex twice. It does more than
+/// the others. It measures each call's duration for its rule on slow calls. The rule is on only in
+/// `closed_latency`, but the clock is always read. It also makes two events with the breaker's name
+/// for listeners, of which there are none.
 ///
-/// Its window counts calls. Left out: its window of time, because it keeps a record of every call
-/// and walks over all of them at every call, so that the time of a call depends on how many were
-/// made in the last minute; at the pace of a benchmark that is millions. The rule of failures in a
-/// row, because it is instead of the rate, not beside it. And its "sliding" window of 100 calls
-/// doesn't slide: it is judged from the hundredth call on, over all calls since the last transition.
-/// Out of reach is an error rate of 1 after a success, which is never forgotten.
+/// Its window counts calls. Its time window is left out: it keeps a record of every call and walks
+/// over all of them at every call. So a call's time depends on the number of calls in the last
+/// minute, which is millions in a benchmark. The rule on failures in a row is left out, because it
+/// replaces the rate. Its "sliding" window of 100 calls doesn't slide: from the hundredth call on,
+/// it judges all calls since the last transition. An error rate of 1 is out of reach after a
+/// success, because it never forgets the success.
 #[derive(Clone)]
 pub(crate) struct TowerResilience(CircuitBreaker<Worker, DefaultClassifier>);
 
-/// The guarded service: its request is the work.
+/// The guarded service. Its request is the work.
 #[derive(Clone)]
 pub(crate) struct Worker;
 
@@ -194,7 +196,7 @@ impl Subject for TowerResilience {
         };
         let mut builder = CircuitBreakerLayer::builder();
         if !matches!(settings.timing, Timing::Nothing) {
-            // It counts slow calls and has no histogram.
+            // It counts slow calls, but has no histogram.
             builder = builder
                 .slow_call_duration_threshold(SLOWER_THAN)
                 .slow_call_rate_threshold(SLOW_RATE);
@@ -236,8 +238,8 @@ impl Observed for TowerResilience {
     }
 }
 
-/// The least of an executor: polls again and again, with a waker that does nothing. With one thread
-/// the first poll is the last; with several, a thread that waits for tower-resilience's mutex spins
+/// A minimal executor: it polls repeatedly, with a waker that does nothing. With one thread, the
+/// first poll is the last. With several, a thread that waits for tower-resilience's mutex spins
 /// instead of being parked and woken.
 #[inline]
 fn poll_until_ready<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
@@ -255,13 +257,12 @@ pub(crate) fn poll_to_end<F: Future + ?Sized>(mut future: Pin<&mut F>) -> F::Out
     poll_until_ready(|context| future.as_mut().poll(context))
 }
 
-/// Counters since the last transition, not a window: a call long ago weighs as much as one now. Does
-/// more than the others: it measures how long the call took, for a sink of metrics (which throws it
-/// away here), and keeps the moment of the last success behind a mutex.
+/// Counters since the last transition, not a window: an old call weighs as much as a new one. It
+/// does more than the others. It measures each call's duration for a metrics sink, which discards
+/// it here. It keeps the time of the last success behind a mutex.
 ///
-/// Left out, because it doesn't have it: the window. Its `TimeBasedPolicy` has one, but the breaker
-/// never tells it of a call, so it never opens. Out of reach are an error rate of 2 and 2⁶⁴ failures
-/// in a row.
+/// It doesn't have a window. Its `TimeBasedPolicy` has one, but the breaker never tells it of a
+/// call, so it never opens. An error rate of 2 and 2⁶⁴ − 1 failures in a row are out of reach.
 #[derive(Clone)]
 pub(crate) struct CircuitbreakerRs(circuitbreaker_rs::CircuitBreaker<DefaultPolicy, Failed>);
 
@@ -294,7 +295,7 @@ impl Subject for CircuitbreakerRs {
     }
 }
 
-/// Its nearest to a picture is one number.
+/// The closest that it has to a snapshot is one number.
 impl Observed for CircuitbreakerRs {
     type Picture<'a> = f64;
 
@@ -304,7 +305,7 @@ impl Observed for CircuitbreakerRs {
     }
 }
 
-/// The same through a future.
+/// Calls through a future.
 #[derive(Clone)]
 pub(crate) struct CircuitbreakerRsAsync(CircuitbreakerRs);
 

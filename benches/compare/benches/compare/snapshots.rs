@@ -1,4 +1,4 @@
-//! What reading costs, and what it costs those who are read.
+//! The cost of a snapshot, for the reader and for the callers.
 
 use std::hint::black_box;
 use std::thread;
@@ -12,7 +12,7 @@ use crate::ours::{Call, Reusing};
 use crate::peers::{CircuitbreakerRs, TowerResilience};
 use crate::subject::{CALLS_A_WINDOW, Observed, Settings, Subject};
 
-/// A reader of one closed breaker and a writer, each with and without the other.
+/// A reader and a writer of one closed breaker, each with and without the other.
 pub(crate) fn snapshot_while_writing(criterion: &mut Criterion) {
     let mut group = flat(criterion, "snapshot_while_writing");
     rows_beside_a_monitor::<Call>(&mut group, "", &Settings::USUAL);
@@ -25,7 +25,7 @@ pub(crate) fn snapshot_while_writing(criterion: &mut Criterion) {
 fn rows<S: Observed>(group: &mut Group<'_>, variant: &str, breaker: &S) {
     let name = |what| format!("{}{variant}/{what}", S::NAME);
     let (mut reader, mut recorder) = (breaker.clone(), breaker.clone());
-    // One that is in use: a window that has grown and is full takes longer to read.
+    // A breaker in use: a window that has grown and is full takes longer to read.
     call_and_empty(&mut recorder, CALLS_A_WINDOW, Failing::NONE, CALLS_A_WINDOW);
 
     group.bench_function(name("snapshot_alone"), |bencher| {
@@ -50,8 +50,8 @@ fn rows<S: Observed>(group: &mut Group<'_>, variant: &str, breaker: &S) {
     });
 }
 
-/// The same, and a writer beside a reader that comes as often as any that shows or exports what it
-/// reads, and more often than most.
+/// Also measures a writer while a reader takes a snapshot every millisecond. That is as often as
+/// any monitor or exporter, and more often than most.
 fn rows_beside_a_monitor<S: Observed>(group: &mut Group<'_>, variant: &str, settings: &Settings) {
     const PERIOD: Duration = Duration::from_millis(1);
 
@@ -63,8 +63,8 @@ fn rows_beside_a_monitor<S: Observed>(group: &mut Group<'_>, variant: &str, sett
         bencher.iter_custom(|calls| {
             let mut reader = breaker.clone();
             let mut due = Instant::now();
-            // First the snapshot, then the pause: the time begins to run after a pause, so that one
-            // of two milliseconds has two snapshots in it and not one.
+            // The snapshot comes before the pause, because the measured time begins after a pause.
+            // Otherwise a time of two milliseconds would contain only one snapshot.
             let read = move || {
                 drop(black_box(reader.snapshot()));
                 due += PERIOD;
@@ -75,7 +75,7 @@ fn rows_beside_a_monitor<S: Observed>(group: &mut Group<'_>, variant: &str, sett
     });
 }
 
-/// Makes a hundred calls more each time, and empties the window as often as the others.
+/// Makes a hundred calls each time, and empties the window as often as the other rows.
 fn writer<S: Subject>(mut subject: S) -> impl FnMut() + Send {
     const BATCH: u64 = 100;
     let mut calls = 0;

@@ -1,18 +1,18 @@
-//! What is asked of every library, in one trait. Everything is generic and inlined: a benchmark is
-//! compiled as if it were written for its library alone.
+//! The interface of every library, as one trait. Everything is generic and inlined, so a benchmark
+//! is compiled as if it were written for its library alone.
 
 use std::fmt;
 use std::hint::black_box;
 use std::time::Duration;
 
-/// What the guarded work answers.
+/// The result of the guarded work.
 pub(crate) type Answer = Result<u32, Failed>;
 
-/// The guarded work. It is next to nothing, so that what is timed is the breaker; but the compiler
-/// doesn't know how it ends.
+/// The guarded work. It takes almost no time, so the benchmark times the breaker. But the compiler
+/// can't know its result.
 ///
-/// One number, not an `Answer` that is there already: to hide two words from the compiler they would
-/// have to be written one by one and read as a whole, which can cost more than a whole call.
+/// It is one number, not a finished `Answer`. Hiding two words from the compiler means writing them
+/// one by one and reading them as a whole. That can cost more than a whole call.
 #[derive(Clone, Copy)]
 pub(crate) struct Work(u32);
 
@@ -44,76 +44,75 @@ impl fmt::Display for Failed {
     }
 }
 
-// circuitbreaker-rs takes nothing less.
+// circuitbreaker-rs requires it.
 impl std::error::Error for Failed {}
 
-/// Open at half the calls failed ...
+/// The failure rate that opens the breaker.
 pub(crate) const ERROR_RATE: f32 = 0.5;
-/// ... of at least so many ...
+/// The minimum number of calls for this rate.
 pub(crate) const MIN_CALLS: u32 = 10;
-/// ... in this time, where the library has a window of time ...
+/// The time window, for libraries that have one.
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
-/// ... or of so many last calls, where it counts calls ...
+/// The window of calls, for libraries that count calls.
 pub(crate) const WINDOW_CALLS: u32 = 100;
-/// ... or at so many failures in a row, where the library can have both rules.
+/// The number of failures in a row that opens the breaker, for libraries that can have both rules.
 pub(crate) const FAILURES_IN_A_ROW: u32 = 5;
-/// ... or, where times are taken and the library has such a rule, at this share of calls ...
+/// The rate of slow calls that opens the breaker, for libraries with such a rule.
 pub(crate) const SLOW_RATE: f64 = 0.5;
-/// ... or, where it has that, with this percentile of the calls ...
+/// The percentile that is compared with [`SLOWER_THAN`], for libraries with such a rule.
 pub(crate) const PERCENTILE: f64 = 99.0;
-/// ... slower than this, which none is.
+/// The limit for slow calls. No call is this slow.
 pub(crate) const SLOWER_THAN: Duration = Duration::from_secs(1);
-/// After so many calls the window is emptied where that matters: what a benchmark does in a
-/// millisecond, a service does in a minute.
+/// Where it matters, the window is emptied after this many calls. A benchmark makes as many calls
+/// in a millisecond as a service in a minute.
 pub(crate) const CALLS_A_WINDOW: u64 = 100_000;
-/// Longer than any run, so that an open breaker stays open and no probe is admitted.
+/// Longer than any run, so an open breaker stays open and admits no probe.
 pub(crate) const OPEN_FOR: Duration = Duration::from_secs(3600);
 
-/// How a breaker is set. Every library is given what it knows of it.
+/// The settings of a breaker. Each library gets the ones that it supports.
 #[derive(Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) window: Window,
     pub(crate) rules: Rules,
-    /// Over so many shards, or as many as the library likes. Only tripcurve has them.
+    /// The number of shards, or the library's own choice. Only tripcurve has shards.
     pub(crate) shards: Option<u32>,
-    /// Whether the window is left to fill, and never emptied.
+    /// Whether the window fills and is never emptied.
     pub(crate) fills: bool,
-    /// Whether time comes from a thread that reads the clock once a millisecond. Only tripcurve has
-    /// that choice.
+    /// Whether a thread reads the clock once a millisecond. Only tripcurve has this choice.
     pub(crate) coarse_clock: bool,
     pub(crate) timing: Timing,
 }
 
 #[derive(Clone, Copy)]
 pub(crate) enum Window {
-    /// [`WINDOW`], in so many buckets. Whoever has no such window counts [`WINDOW_CALLS`].
+    /// [`WINDOW`], in this many buckets. A library without a time window counts [`WINDOW_CALLS`].
     Time { buckets: u32 },
-    /// So many last calls.
+    /// This many last calls.
     Calls(u32),
 }
 
 #[derive(Clone, Copy)]
 pub(crate) enum Rules {
-    /// Those above.
+    /// The rules above.
     Usual,
-    /// Evidence. Who has no such rule has the usual ones.
+    /// Evidence. A library without it has the usual rules.
     Evidence,
-    /// The same kinds of rules, but no failures satisfy them: all work of judging is done, and the
-    /// breaker stays closed. tripcurve is given so many of them.
+    /// Rules of the same kinds that no failures satisfy. The breaker does all the work of judging
+    /// and stays closed. tripcurve gets this many of them.
     OutOfReach { policies: usize },
 }
 
-/// What the time of calls is taken for, by those who can.
+/// The use of call durations, for libraries that measure them.
 #[derive(Clone, Copy)]
 pub(crate) enum Timing {
     Nothing,
     /// A histogram of all calls.
     Histogram,
-    /// One of the successes and one of the failures.
+    /// A histogram of the successes and one of the failures.
     HistogramsByOutcome,
-    /// The rule of slow calls, without a histogram.
+    /// The rule on slow calls, without a histogram.
     SlowRate,
-    /// A histogram, the rule of slow calls and that of the percentile.
+    /// A histogram, the rule on slow calls and the rule on the percentile.
     All,
 }
 
@@ -141,49 +140,47 @@ impl Settings {
     }
 }
 
-/// A breaker of one library, in the hands of one thread. A clone is the same breaker in the hands
-/// of another thread.
+/// A breaker of one library, used by one thread. A clone is the same breaker for another thread.
 pub(crate) trait Subject: Clone + Send + 'static {
-    /// The library; a variant follows after a slash.
+    /// The library's name. A variant follows after a slash.
     const NAME: &'static str;
 
-    /// What the library gives back for a call. It is kept as it is, and dropped within the time
-    /// measured, as a caller would have to.
+    /// The library's result of a call. It is kept unchanged, and dropped within the measured time,
+    /// as a caller would have to.
     type Reply;
 
-    /// A new breaker, which is closed.
+    /// A new closed breaker.
     fn closed(settings: &Settings) -> Self;
 
-    /// Guards `work`.
+    /// Makes a call with `work`.
     fn call(&mut self, work: Work) -> Self::Reply;
 
     /// Whether the breaker let the work run.
     fn admitted(reply: &Self::Reply) -> bool;
 
-    /// Empties the window and leaves the state as it is, where the time of a call depends on how
-    /// many calls the window holds. Called once in [`CALLS_A_WINDOW`] calls, within the time
-    /// measured.
+    /// Empties the window and keeps the state, if a call's time depends on the number of calls in
+    /// the window. It is called once per [`CALLS_A_WINDOW`] calls, within the measured time.
     #[inline]
     fn empty_window(&mut self) {}
 
-    /// A breaker that has been opened, by failures, and stays open.
+    /// A breaker that failures have opened, and that stays open.
     fn open(settings: &Settings) -> Self {
         let mut subject = Self::closed(settings);
-        // A ring must have been filled before it is judged, so it takes more than `MIN_CALLS`.
+        // A ring must be full before it is judged, so it takes more than `MIN_CALLS`.
         let opened = (0..=2 * WINDOW_CALLS).any(|_| !Self::admitted(&subject.call(Work::FAILS)));
         assert!(opened, "{} doesn't open", Self::NAME);
         subject
     }
 }
 
-/// A library that shows what it has counted.
+/// A library that shows its counts.
 pub(crate) trait Observed: Subject {
     type Picture<'a>;
 
     fn snapshot(&mut self) -> Self::Picture<'_>;
 }
 
-/// So many breakers of one library, called in an order that no cache can guess.
+/// Several breakers of one library, called in an order that no cache can predict.
 #[derive(Clone)]
 pub(crate) struct Many<S> {
     breakers: Box<[S]>,
@@ -208,13 +205,13 @@ impl<S: Subject> Subject for Many<S> {
 
     #[inline]
     fn call(&mut self, work: Work) -> Self::Reply {
-        // Knuth's linear congruential generator. It is a multiplication and an addition, which the
-        // processor does while it waits for the memory.
+        // Knuth's linear congruential generator: a multiplication and an addition, which the
+        // processor does while it waits for memory.
         self.random = self
             .random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        // The upper half, as a fraction of the number of breakers.
+        // The upper half as a fraction, scaled to the number of breakers.
         let index = ((self.random >> 32) * u64::from(Self::BREAKERS)) >> 32;
         let index = usize::try_from(index).expect("less than the number of breakers");
         self.breakers[index].call(work)
@@ -225,5 +222,5 @@ impl<S: Subject> Subject for Many<S> {
         S::admitted(reply)
     }
 
-    // Left to fill: each gets a ten-thousandth of the calls.
+    // The windows aren't emptied: each gets a ten-thousandth of the calls.
 }

@@ -1,4 +1,4 @@
-//! The chart: times against the number of keys.
+//! A chart of times against the number of keys.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ use crate::measure::Row;
 const SIZE: (u32, u32) = (960, 560);
 const FONT: &str = "sans-serif";
 
-/// Times that get a label, in nanoseconds. The axis begins and ends at one of them.
+/// The labelled times, in nanoseconds. The axis begins and ends at one of them.
 const NANOS: [f64; 12] = [
     5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 10e3, 20e3,
 ];
@@ -66,7 +66,7 @@ fn draw_on(area: &DrawingArea<SVGBackend<'_>, Shift>, rows: &[Row]) -> Result<()
         times().fold(0.0, f64::max),
     );
     let from = NANOS.into_iter().rev().find(|nanos| *nanos <= shortest);
-    // With room above for the legend.
+    // There is room above for the legend.
     let until = NANOS.into_iter().find(|nanos| *nanos >= 6.0 * longest);
     let (from, until) = (from.unwrap_or(1.0), until.unwrap_or(1e5));
     let mut labels = NANOS.to_vec();

@@ -1,15 +1,15 @@
-//! What breakers by key cost, from one key to a million: bytes, time of a lookup, time of snapshots.
+//! The cost of breakers by key, from one key to a million: bytes, lookup time, snapshot time.
 //!
-//! `cargo bench -- keys` runs it alone. It prints a table and draws the times; for the picture of
-//! BENCHMARKS.md:
+//! `cargo bench -- keys` runs only this benchmark. It prints a table and draws the times. For the
+//! picture of BENCHMARKS.md:
 //!
 //! ```text
 //! cargo bench --manifest-path benches/compare/Cargo.toml --bench keys -- --out docs/keys.svg
 //! ```
 //!
-//! The breakers are compact and have the default window, ten buckets, and policies. What a lookup is
-//! measured by is one in a map of the same kind, with as many keys, the same hasher, and values as large as
-//! the registry's.
+//! The breakers are compact, with the default window of ten buckets and the default policies. A
+//! lookup is compared with one in a plain map of the same kind, with equally many keys, the same
+//! hasher, and values of the registry's size.
 
 mod chart;
 mod measure;
@@ -37,7 +37,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = env::args().skip(1).collect();
     let out = arguments.iter().position(|argument| argument == "--out");
     let out = out.and_then(|at| arguments.get(at + 1)).map(PathBuf::from);
-    // What criterion takes for a filter, and so do we. Without `--bench` this is part of a test run.
+    // Arguments that criterion takes for filters are filters here, too. Without `--bench`, this is
+    // part of a test run.
     let mut filters = arguments.iter().filter(|it| !it.starts_with('-'));
     let is_wanted = out.is_some()
         || filters

@@ -1,4 +1,4 @@
-//! One row of the table: so many keys.
+//! Measures one row of the table: one number of keys.
 
 use std::fmt;
 use std::hint::black_box;
@@ -9,28 +9,29 @@ use tripcurve::error::ConfigError;
 use tripcurve::registry::Registry;
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder};
 
-/// Lookups of one sample, a millisecond or more; and samples, of which the median is taken.
+/// The lookups of one sample, which takes at least a millisecond. The result is the median of the
+/// samples.
 const LOOKUPS: usize = 20_000;
 const SAMPLES: usize = 51;
-/// Readings of all breakers, of which the median is taken.
+/// How often all breakers are read. The result is the median.
 const READINGS: usize = 5;
 
-/// Times are in nanoseconds.
+/// One row. Times are in nanoseconds.
 pub(crate) struct Row {
     pub(crate) keys: u32,
-    /// Bytes for each key: of the breaker, of the map, and of the order in which breakers are dropped.
+    /// Bytes per key: of the breaker, of the map, and of the order in which breakers are dropped.
     breaker: f64,
     map: f64,
     order: f64,
-    /// A lookup in a map alone.
+    /// A lookup in a plain map.
     pub(crate) bare: f64,
-    /// A lookup of a handle, which is dropped.
+    /// A lookup of a handle, and its drop.
     pub(crate) of: f64,
-    /// The same, and the breaker lets a call through.
+    /// A lookup, and the breaker lets a call through.
     pub(crate) admitted: f64,
-    /// The same, and the call succeeds.
+    /// A lookup, and a successful call.
     pub(crate) recorded: f64,
-    /// A snapshot of each, for each.
+    /// A snapshot of each breaker, per breaker.
     pub(crate) snapshot: f64,
 }
 
@@ -44,7 +45,7 @@ fn bytes_of(keys: u32, make: impl FnOnce()) -> f64 {
 }
 
 pub(crate) fn measure(keys: u32) -> Result<Row, ConfigError> {
-    // Each breaker, without the pointer to it, which the map holds.
+    // Each breaker, without the pointer to it, which is in the map.
     let mut alone = Vec::with_capacity(1_000);
     let breaker = bytes_of(1_000, || {
         alone.extend((0..1_000).map(|_| template().build()));
@@ -70,7 +71,8 @@ pub(crate) fn measure(keys: u32) -> Result<Row, ConfigError> {
     let keys_in_turn = in_no_order(keys);
     let mut samples: [Vec<f64>; 4] = Default::default();
     for _ in 0..SAMPLES {
-        // All within milliseconds, so that a machine that changes its pace does it for all.
+        // All samples come within milliseconds, so a change of the machine's speed affects all of
+        // them.
         samples[0].push(time_of(&keys_in_turn, |key| {
             black_box(bare.pin().get(key));
         }));
@@ -78,7 +80,7 @@ pub(crate) fn measure(keys: u32) -> Result<Row, ConfigError> {
             black_box(registry.get_or_create(key));
         }));
         samples[2].push(time_of(&keys_in_turn, |key| {
-            // Forgotten, so that no outcome is recorded; there is nothing that could leak.
+            // The permit is forgotten, so no outcome is recorded. It owns nothing that could leak.
             std::mem::forget(black_box(registry.get_or_create(key).try_acquire()));
         }));
         samples[3].push(time_of(&keys_in_turn, |key| {
@@ -107,7 +109,7 @@ pub(crate) fn measure(keys: u32) -> Result<Row, ConfigError> {
     })
 }
 
-/// Keys for the lookups of a sample, in an order that no processor foresees.
+/// The keys of a sample's lookups, in an order that no processor can predict.
 fn in_no_order(keys: u32) -> Vec<u32> {
     // Marsaglia 2003, "Xorshift RNGs".
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;

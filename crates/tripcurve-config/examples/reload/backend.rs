@@ -1,4 +1,4 @@
-//! What is called: an HTTP server on loopback whose answers tell which question they belong to, and a client.
+//! The dependencies: an HTTP server on loopback whose answers name their questions, and a client.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,10 +18,10 @@ use tokio::net::TcpListener;
 
 use crate::Failure;
 
-/// How long a call may take.
+/// The time limit of a call.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// No answer comes near this.
+/// No answer is nearly this long.
 const LONGEST_BODY: usize = 1_024;
 
 #[derive(Clone)]
@@ -48,12 +48,12 @@ impl Backend {
         Ok(Self { address, inner })
     }
 
-    /// Fails the calls of these dependencies from now on, and no others.
+    /// From now on, fails the calls of exactly these dependencies.
     pub(crate) fn fail(&self, dependencies: &[&'static str]) {
         *self.inner.failing() = dependencies.to_vec();
     }
 
-    /// How many calls have come.
+    /// The number of calls so far.
     pub(crate) fn calls(&self) -> u64 {
         self.inner.calls.load(Ordering::Relaxed)
     }
@@ -78,9 +78,9 @@ async fn answer(
 
 #[derive(Debug)]
 pub(crate) enum CallFailed {
-    /// The dependency said so.
+    /// The dependency refused the call.
     Refused,
-    /// Something on the way broke, which on loopback nothing should.
+    /// The connection broke. On loopback, this shouldn't happen.
     Broken(String),
 }
 
@@ -105,7 +105,7 @@ impl Client {
         Self { http, server }
     }
 
-    /// Whether the answer belongs to the question.
+    /// Asks a question. Returns whether the answer belongs to it.
     pub(crate) async fn ask(&self, dependency: &str, question: u64) -> Result<bool, CallFailed> {
         let uri = format!("http://{}/{dependency}/{question}", self.server);
         let answer = tokio::time::timeout(TIMEOUT, self.get(uri)).await;

@@ -1,4 +1,4 @@
-//! The breakers of a service that come from a file: two by name, and one for each tenant.
+//! The breakers of a service, configured by a file: two by name, and one per tenant.
 
 use tripcurve::CircuitBreaker;
 use tripcurve::error::ConfigError;
@@ -15,7 +15,7 @@ pub(crate) struct Breakers {
 impl Breakers {
     /// # Errors
     ///
-    /// What is wrong in the file, and where.
+    /// Returns the mistake in the file and its place.
     pub(crate) fn new(file: &str) -> Result<Self, String> {
         let config = read(file)?;
         let make = || {
@@ -28,16 +28,18 @@ impl Breakers {
         make().map_err(|error: ConfigError| error.to_string())
     }
 
-    /// Lets the breakers be as the file says, while calls run, and says what that means to those with a name.
-    /// Of a file with a mistake nothing is taken.
+    /// Applies the file to the breakers while calls run. Returns the effect on each named breaker.
+    ///
+    /// If the file has a mistake, nothing changes.
     ///
     /// # Errors
     ///
-    /// What is wrong in the file, and where.
+    /// Returns the mistake in the file and its place.
     pub(crate) fn apply(&self, file: &str) -> Result<[(&str, Reconfigured); 2], String> {
         let config = read(file)?;
         let apply = || {
-            // All are looked up before any is changed. A file that lacks one is a mistake, since it is needed.
+            // All breakers are looked up before any is changed. A file that lacks one has a
+            // mistake, because the service needs it.
             let payments = config.builder("payments")?;
             let search = config.builder("search")?;
             let tenant = config.template("tenant")?;
@@ -50,7 +52,8 @@ impl Breakers {
         apply().map_err(|error: ConfigError| error.to_string())
     }
 
-    /// Which breakers the file has that nobody asks for: a name that is misspelt, or meant for another service.
+    /// The breakers of the file that this service doesn't use: a misspelt name, or one for another
+    /// service.
     pub(crate) fn unused(&self, file: &str) -> Vec<String> {
         let known = [self.payments.name(), self.search.name()];
         let config = read(file).unwrap_or_default();
@@ -61,7 +64,7 @@ impl Breakers {
 
 fn read(file: &str) -> Result<Config, String> {
     let config: Config = toml::from_str(file).map_err(|error| error.to_string())?;
-    // Those that this service doesn't use as well: who writes the file wants to know.
+    // This also checks breakers that this service doesn't use, to report their mistakes.
     config.check().map_err(|error| error.to_string())?;
     Ok(config)
 }

@@ -1,4 +1,4 @@
-//! Callers that never stop, and an account of each call.
+//! Callers that never stop, and an account of every call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::Failure;
 use crate::backend::{CallFailed, Client};
 use crate::breakers::Breakers;
 
-/// From the end of a caller's call to its next.
+/// The time from the end of a caller's call to its next call.
 const PAUSE: Duration = Duration::from_millis(4);
 
-/// How many call a dependency at the same time.
+/// The number of concurrent callers of a dependency.
 pub(crate) const CALLERS: u64 = 4;
 
-/// The tenants that call all the time.
+/// The tenants that make calls all the time.
 pub(crate) const TENANTS: [&str; 2] = ["tenant-a", "tenant-b"];
 
-/// What became of the calls to one dependency.
+/// The outcomes of the calls to one dependency.
 #[derive(Default)]
 pub(crate) struct Account {
     asked: AtomicU64,
@@ -31,7 +31,7 @@ pub(crate) struct Account {
     wrong: AtomicU64,
 }
 
-/// The same, when nobody calls any more.
+/// The final counts, once all calls have ended.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Sums {
     pub(crate) asked: u64,
@@ -53,7 +53,7 @@ impl Account {
         }
     }
 
-    /// Asks through the breaker.
+    /// Makes a call through the breaker.
     pub(crate) async fn ask(&self, dependency: &str, breaker: &CircuitBreaker, client: &Client) {
         let question = self.asked.fetch_add(1, Ordering::Relaxed);
         let answer = breaker.call_async(|| client.ask(dependency, question));
@@ -71,12 +71,12 @@ impl Account {
 }
 
 impl Sums {
-    /// Whether each call has come back, with the answer to its own question if with any.
+    /// Whether each call has ended, and no answer belonged to another question.
     pub(crate) fn is_complete(self) -> bool {
         self.asked == self.answered + self.failed + self.rejected && self.wrong == 0
     }
 
-    /// How many calls have reached the dependency.
+    /// The number of calls that reached the dependency.
     pub(crate) fn made(self) -> u64 {
         self.answered + self.failed
     }
@@ -148,7 +148,7 @@ impl Load {
         }));
     }
 
-    /// Ends when the last call has come back.
+    /// Stops the callers, and waits until the last call has ended.
     pub(crate) async fn stop(&mut self) -> Result<(), Failure> {
         self.stop.store(true, Ordering::Relaxed);
         for caller in self.callers.drain(..) {

@@ -1,18 +1,21 @@
-//! Breakers that are as a file says, also when the file changes while calls run.
+//! Breakers that follow a file while calls run.
 //!
 //! ```text
 //! cargo run --release --package tripcurve-config --example reload
 //! cargo run --release --package tripcurve-config --example reload -- --watch FILE
 //! ```
 //!
-//! Sixteen callers ask a real HTTP server on loopback all the time, through two breakers by name and some of a
-//! registry. Meanwhile the file is changed, and [applied](breakers): limits, a window, a template; and three times it has
-//! a mistake, is refused, and all goes on as before. In the end all calls are counted: those that were asked, those
-//! that reached the server, and those that the breakers have in their windows. It takes some five seconds, and
-//! the exit code says whether a call was lost or answered wrongly.
+//! Sixteen callers call a real HTTP server on loopback all the time. They use two breakers by name
+//! and some of a registry. Meanwhile the file changes, and the changes are [applied](breakers):
+//! limits, a window, a template. Three times the file has a mistake. Then it is refused, and all
+//! breakers stay as they were.
 //!
-//! With `--watch` it follows your file until it is interrupted, and says what it makes of it. Copy
-//! `breakers.toml` beside this program to begin with.
+//! In the end all calls are counted: the calls that were made, the calls that reached the server,
+//! and the calls in the breakers' windows. The example takes about five seconds. Its exit code
+//! tells whether a call was lost or answered wrongly.
+//!
+//! With `--watch` it follows your file until it is interrupted, and reports each change. Copy
+//! `breakers.toml` from this example's folder to begin with.
 
 mod backend;
 mod breakers;
@@ -56,10 +59,10 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What came of a change of the file, or what is wrong in it.
+/// The effect of a change of the file, or the mistake in it.
 type Report = Result<String, String>;
 
-/// Applies each change of the file. This is all that a service needs besides [`Breakers`] and [`Watched`].
+/// Applies each change of the file. A service needs only this, [`Breakers`] and [`Watched`].
 fn follow(mut file: Watched, breakers: &Arc<Breakers>) -> mpsc::UnboundedReceiver<Report> {
     let (send, reports) = mpsc::unbounded_channel();
     let breakers = Arc::clone(breakers);
@@ -85,7 +88,7 @@ fn describe(came: &[(&str, Reconfigured)]) -> String {
     all.join("; ")
 }
 
-/// With a file of the user's.
+/// Follows a file of the user.
 async fn stay(path: &Path) -> Result<(), Failure> {
     let backend = Backend::start().await?;
     let file = Watched::start(path)?;

@@ -1,4 +1,4 @@
-//! What happens to the file while calls run, and what must come of it.
+//! The changes of the file while calls run, and their expected effects.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ use crate::load::{Account, CALLERS, Load, TENANTS};
 use crate::watch::Watched;
 use crate::{Failure, Report, follow};
 
-/// What the file says at first.
+/// The file's text at first.
 const FILE: &str = include_str!("breakers.toml");
 
-/// Nothing here takes as long.
+/// No step takes this long.
 const TOO_LONG: Duration = Duration::from_secs(5);
 
 pub(crate) async fn play() -> Result<(), Failure> {
@@ -39,13 +39,13 @@ pub(crate) async fn play() -> Result<(), Failure> {
     stage.count().await
 }
 
-/// All that takes part.
+/// Everything that the story uses.
 struct Stage {
     backend: Backend,
     client: Client,
     breakers: Arc<Breakers>,
     load: Load,
-    /// Calls that are made by nobody who calls all the time.
+    /// The calls that aren't made by the constant callers.
     others: Account,
     file: Temporary,
     text: String,
@@ -71,7 +71,7 @@ impl Stage {
         })
     }
 
-    /// Changes the file, which must be applied.
+    /// Changes the file. The change must be applied.
     async fn change(&mut self, from: &str, to: &str) -> Result<(), Failure> {
         self.text = edited(&self.text, from, to)?;
         self.file.replace(&self.text)?;
@@ -147,7 +147,7 @@ impl Stage {
                 "breakers: \"search\" is not one of payments, serach",
             ),
         ] {
-            // In place, as a shell does.
+            // Overwrites the file in place, as a shell does.
             self.file.overwrite(&edited(&self.text, from, to)?)?;
             match self.report().await? {
                 Err(error) if error.contains(expected) => {
@@ -225,7 +225,7 @@ impl Stage {
             "the server was asked as often",
             made == self.backend.calls(),
         )?;
-        // Their windows are a minute long, and nothing has changed them or their states.
+        // Their windows are a minute long, and neither they nor their states have changed.
         let search = (self.breakers.search.clone(), search);
         let tenants =
             tenants.map(|(name, account)| (self.breakers.tenants.get_or_create(name), account));
@@ -238,7 +238,7 @@ impl Stage {
     }
 }
 
-/// A file in a folder of its own, which goes with it.
+/// A file in its own folder, which is removed on drop.
 struct Temporary(PathBuf);
 
 impl Temporary {
@@ -258,7 +258,7 @@ impl Temporary {
         Ok(fs::write(self.path(), text)?)
     }
 
-    /// As editors do.
+    /// Replaces the file as editors do.
     fn replace(&self, text: &str) -> Result<(), Failure> {
         let other = self.0.join("breakers.toml.new");
         fs::write(&other, text)?;
@@ -268,12 +268,12 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Else it stays among the temporary files, and harms nobody.
+        // If this fails, the folder stays among the temporary files, without harm.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-/// The text with a change.
+/// The text with one change.
 fn edited(text: &str, from: &str, to: &str) -> Result<String, Failure> {
     println!("  {from}  →  {to}");
     if !text.contains(from) {
@@ -282,7 +282,7 @@ fn edited(text: &str, from: &str, to: &str) -> Result<String, Failure> {
     Ok(text.replacen(from, to, 1))
 }
 
-/// The lines of an error, behind the first one.
+/// The lines of an error after the first one.
 fn indented(error: &str) -> String {
     error.trim().replace('\n', "\n    ")
 }

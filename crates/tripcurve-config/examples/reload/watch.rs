@@ -1,4 +1,4 @@
-//! A file that is read again whenever it has changed.
+//! A file that is read again each time it changes.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::recipe::watch;
 
-/// A file and its later texts, which a thread of its own [watches](watch).
+/// A file and its later texts. A separate thread [watches](watch) it.
 pub(crate) struct Watched {
     text: String,
     texts: mpsc::UnboundedReceiver<Result<String, String>>,
@@ -31,22 +31,22 @@ impl Watched {
         Ok(Self { text, texts })
     }
 
-    /// The whole file as it was read last.
+    /// The whole file as it was last read.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Waits until the file has other contents.
+    /// Waits until the file has new contents.
     pub(crate) async fn changed(&mut self) -> Result<&str, String> {
         loop {
             match self.texts.recv().await {
-                // The thread reads the file once more, and it may not have changed.
+                // The thread has read the file again, but it is unchanged.
                 Some(Ok(text)) if text == self.text => {}
                 Some(text) => {
                     self.text = text?;
                     return Ok(&self.text);
                 }
-                // The thread has said why it ended.
+                // The thread has reported why it ended.
                 None => std::future::pending().await,
             }
         }

@@ -1,5 +1,5 @@
-//! Breakers from files: they are what the same words make in code, every error names its place, and what
-//! is written is what was read.
+//! Breakers from files: they equal breakers built with the same settings in code. Every error names
+//! its place, and a file that is written equals the one that was read.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn payments(settings: &str) -> Config {
     toml(&format!("[breakers.payments]\n{settings}"))
 }
 
-/// What the reader says of such a file.
+/// The reader's error for such a file.
 fn misread(settings: &str) -> String {
     let text = format!("[breakers.payments]\n{settings}");
     let error = toml::from_str::<Config>(&text).expect_err(settings);
@@ -61,7 +61,7 @@ fn each_policy_is_the_one_that_the_same_words_make_in_code() {
         "{ failure_rate = 0.3, min_calls = 7 }",
         TripPolicy::failure_rate(0.3).min_calls(7).into(),
     );
-    // A whole number is a number.
+    // A whole number is accepted as a number.
     makes("{ failure_rate = 1 }", TripPolicy::failure_rate(1.0).into());
     makes(
         "{ slow_rate = 0.3, slower_than = '2s', min_calls = 7 }",
@@ -230,7 +230,7 @@ fn each_recovery_is_the_one_that_the_same_words_make_in_code() {
             builder.recovery(steps.max_failure_rate(0.2))
         },
     );
-    // The open time is one thing, the way back another.
+    // The open time and the recovery are separate settings.
     makes("recovery = 'adaptive'\nopen_for = '9s'", |builder| {
         builder.recovery(Recovery::adaptive().open_for(9 * SECOND))
     });
@@ -271,7 +271,7 @@ fn a_breaker_has_what_its_template_says_where_it_says_nothing_itself() {
         .recovery(Recovery::adaptive().backoff(backoff))
         .shards(8);
     assert_eq!(format!("{made:?}"), format!("{expected:?}"));
-    // Who names no template has none, whatever it is called.
+    // A breaker that names no template has none, even if its own name is a template's.
     let made = config.builder("search").unwrap();
     let expected = CircuitBreaker::builder("search");
     assert_eq!(format!("{made:?}"), format!("{expected:?}"));
@@ -416,7 +416,7 @@ fn a_setting_of_a_template_is_refused_where_it_stands() {
     assert_eq!(place(&bad), "templates.default.shards");
     let unused = toml("[templates.'my own']\nshards = 0");
     assert_eq!(place(&unused), "templates.\"my own\".shards");
-    // The policy stands in the template, but it can't be with this breaker's window.
+    // The policy is in the template, but it is invalid with this breaker's window.
     refused(
         &with("template = 'default'\nwindow = { calls = 50 }"),
         "templates.default.trip_when[0].adaptive: Window::count(50) is not a window by time, which \
@@ -444,7 +444,7 @@ fn a_key_that_is_not_known_is_refused_by_its_place() {
         "breakers.payments.recovery.adaptive: unknown key, expected one of probes, \
          success_threshold, steps, each, max_failure_rate, or \"adaptive\" instead of them all"
     );
-    // The reader shows the key, and not the table in which it is.
+    // The reader points at the key, and not at the whole table.
     let text = "[breakers.payments]\nopen_for = '5s'\nopen_fro = '5s'";
     let error = toml::from_str::<Config>(text).unwrap_err();
     assert_eq!(error.span().map(|span| &text[span]), Some("open_fro"));
@@ -520,7 +520,7 @@ fn a_value_of_another_kind_is_refused_with_its_place_and_what_it_should_be() {
     ] {
         assert_eq!(misread(settings), expected);
     }
-    // The reader adds where that is in the text.
+    // The reader adds the position in the text.
     let text = "[breakers.payments]\nopen_for = '5s'\nshards = 'ten'";
     let error = toml::from_str::<Config>(text).unwrap_err();
     assert_eq!(error.span().map(|span| &text[span]), Some("'ten'"));
@@ -607,7 +607,7 @@ fn a_duration_of_several_parts_is_their_sum_or_refused() {
     makes("open_for = ' 1.5 h 0.25ms '", |builder| {
         builder.open_for(90 * MINUTE + MILLI / 4)
     });
-    // Either part alone is a duration; the sum is a nanosecond too long for one.
+    // Each part alone is a valid duration. The sum is a nanosecond too long.
     for text in [
         "18446744073709551615s 1000000000ns",
         "18446744073709551615s 1s",
@@ -686,7 +686,7 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
             .message(),
         "templates.a.template: a template has none itself"
     );
-    // JSON lets a key stand twice.
+    // JSON allows a key twice.
     for (text, place) in [
         (r#"{"breakers": {"a": {}, "a": {}}}"#, "breakers.a"),
         (
@@ -707,7 +707,7 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
 fn a_file_without_breakers_is_one() {
     assert_eq!(toml(""), Config::default());
     assert_eq!(toml("# nothing\n"), Config::default());
-    // As some editors begin a file.
+    // Some editors begin a file so.
     assert_eq!(
         toml("\u{feff}[breakers.payments]\nopen_for = '5s'"),
         payments("open_for = '5s'")
@@ -786,7 +786,7 @@ fn a_breaker_is_switched_on_where_its_template_is_off() {
     assert_eq!(template.state(), State::Disabled);
 }
 
-/// Fails when: the breaker is left as it is, and `Ok` is returned.
+/// Fails when: the breaker stays as it is although `Ok` is returned.
 #[test]
 fn a_file_that_is_read_again_switches_its_breaker_off_and_on() {
     use tripcurve::persist::Reconfigured;
@@ -814,7 +814,7 @@ fn a_file_that_is_read_again_switches_its_breaker_off_and_on() {
     assert_eq!(error.setting, "start_in");
 }
 
-/// Fails when: reading the same file again is taken for a command.
+/// Fails when: reading the same file again counts as a command.
 #[test]
 fn a_file_that_is_read_again_unchanged_leaves_a_breaker_off_that_was_disabled_by_hand() {
     for settings in ["", "enabled = true", "open_for = '3s'"] {
@@ -823,7 +823,7 @@ fn a_file_that_is_read_again_unchanged_leaves_a_breaker_off_that_was_disabled_by
         let again = payments(settings).builder("payments").unwrap();
         breaker.reconfigure(again).unwrap();
         assert_eq!(breaker.state(), State::Disabled);
-        // Another setting doesn't enable it either.
+        // Another changed setting doesn't enable it, either.
         let other = format!("{settings}\nprobe_timeout = '3s'");
         let other = payments(&other).builder("payments").unwrap();
         breaker.reconfigure(other).unwrap();
@@ -855,8 +855,8 @@ fn a_file_that_is_read_again_with_another_window_keeps_the_newest_calls() {
     }
 }
 
-/// Each key of a file, with another value than the default: a file that is read again with it changes the breaker, or
-/// is refused.
+/// For each key of a file, with another value than the default: reading the file again changes the
+/// breaker, or is refused.
 #[test]
 fn no_key_of_a_file_that_is_read_again_is_ignored() {
     use tripcurve::persist::Reconfigured;
@@ -888,7 +888,7 @@ fn no_key_of_a_file_that_is_read_again_is_ignored() {
             Err(error) => assert_eq!(key.split(' ').next(), Some(&*error.setting)),
         }
     }
-    // The list has all keys, besides the template's name.
+    // The list contains all keys, plus the template's name.
     let unknown = misread("unknown = 1");
     let known = unknown.split_once("one of template, ").unwrap().1;
     for known in known.split(", ") {

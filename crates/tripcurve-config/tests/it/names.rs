@@ -1,4 +1,4 @@
-//! Names in a file are escaped and cut wherever they are shown, and have a limit.
+//! Names from a file are escaped and cut in every message, and have a limit.
 
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ fn is_harmless(what: &str, text: &str) {
     assert!(text.len() < 20_000, "{what}: {} bytes", text.len());
 }
 
-/// The error of a file, which is JSON.
+/// The error of a JSON file.
 fn fault(file: &str) -> String {
     match serde_json::from_str::<Config>(file) {
         Ok(config) => config.check().unwrap_err().to_string(),
@@ -139,7 +139,7 @@ fn breakers(count: usize) -> String {
     file + "}"
 }
 
-/// Each lookup of a name once went through all names before it: 12 seconds for this file.
+/// Once, each lookup of a name searched all names before it. This file took 12 seconds.
 #[test]
 fn a_file_of_16_000_breakers_with_a_template_each_is_checked() {
     const COUNT: usize = 16_000;

@@ -1,8 +1,8 @@
-//! Readers of several formats say the same of the same file.
+//! Readers of several formats report equal errors for equal files.
 
 use tripcurve_config::Config;
 
-/// What readers of TOML, JSON and YAML say of the same file.
+/// The errors of the readers of TOML, JSON and YAML for one file.
 fn said_by_each_reader(file: &serde_json::Value) -> [String; 3] {
     let refused = |read: Result<Config, String>| {
         let checked = read.and_then(|config| config.check().map_err(|error| error.to_string()));
@@ -68,7 +68,7 @@ fn each_reader_names_the_place_in_the_same_words() {
         ),
     ] {
         let [toml, json, yaml] = said_by_each_reader(&payments(settings));
-        // The others add where that is in the text.
+        // The other readers add the position in the text.
         assert_eq!(toml, expected);
         assert!(json.starts_with(expected), "{json}");
         assert!(yaml.contains(expected), "{yaml}");
@@ -77,7 +77,7 @@ fn each_reader_names_the_place_in_the_same_words() {
 
 #[test]
 fn words_and_names_are_what_they_look_like_in_yaml() {
-    // To YAML `off`, `5` and `1` may be something else.
+    // In YAML, `off`, `5` and `1` may have other types.
     let text = "breakers:\n  1:\n    latency: off\n    open_for: 5s\n";
     let config: Config = serde_saphyr::from_str(text).unwrap();
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The function that the page about following a file prints, run against real files and the real
+//! The function that the page about following a file shows, run with real files and the real
 //! notify.
 
 #[path = "../../examples/reload/recipe.rs"]
@@ -20,16 +20,16 @@ use tripcurve_config::Config;
 
 /// A time that no step exceeds, even on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
-/// A time in which a loop that is woken by its own reading goes round ten times.
+/// A time in which a loop that is woken by its own reading runs ten times.
 const A_WHILE: Duration = Duration::from_millis(600);
 
-/// One test at a time: how often a file is read would tell nothing beside busy neighbours.
+/// Runs one test at a time, because parallel tests would distort how often a file is read.
 fn alone() -> MutexGuard<'static, ()> {
     static LOCK: LazyLock<Mutex<()>> = LazyLock::new(Mutex::default);
     LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A folder with a file, which is removed in the end.
+/// A folder with a file, removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -65,7 +65,7 @@ impl Drop for Folder {
     }
 }
 
-/// How often the file is opened within a short time.
+/// How many times the file is opened within a short time.
 fn opened(path: &Path) -> u32 {
     let count = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&count);
@@ -80,7 +80,7 @@ fn opened(path: &Path) -> u32 {
     count.load(Ordering::Relaxed)
 }
 
-/// Fails when: events of reading wake it, as each reading is one.
+/// Fails when: read events wake it, because each reading is one.
 #[test]
 fn it_rests_while_nothing_changes() {
     let _alone = alone();
@@ -91,7 +91,7 @@ fn it_rests_while_nothing_changes() {
     assert_eq!(texts.recv_timeout(LONG).unwrap(), "two");
     thread::sleep(A_WHILE);
     assert!(opened(&folder.file()) <= 1, "it reads the file for ever");
-    // Somebody else's reading is no change either.
+    // Another process's reading isn't a change, either.
     for _ in 0..10 {
         assert_eq!(fs::read_to_string(folder.file()).unwrap(), "two");
     }
@@ -99,7 +99,7 @@ fn it_rests_while_nothing_changes() {
     assert_eq!(nothing, Err(RecvTimeoutError::Timeout));
 }
 
-/// Fails when: the file is watched and not its folder.
+/// Fails when: it watches the file instead of its folder.
 #[test]
 fn it_follows_a_file_that_is_replaced_as_by_editors() {
     let _alone = alone();
@@ -117,7 +117,7 @@ fn it_follows_a_file_that_is_replaced_as_by_editors() {
     assert_eq!(texts.recv_timeout(LONG).unwrap(), "five");
 }
 
-/// Replaces a link, as Kubernetes does with the files of a config map.
+/// Replaces a link, like Kubernetes does with the files of a config map.
 #[cfg(unix)]
 #[test]
 fn it_follows_a_link_whose_folder_is_replaced() {

@@ -1,4 +1,5 @@
-//! Any file that can be read is written as the same, in TOML and in JSON, and no text makes the reading panic.
+//! Any file that can be read is written equally, in TOML and in JSON. No text makes the reader
+//! panic.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -6,7 +7,7 @@ use tripcurve_config::Config;
 
 use crate::any_config::file;
 
-/// What it gives can be built, and what it refuses has a place.
+/// Checks that each breaker of the file can be built, and that each error has a place.
 fn check(config: &Config) -> Result<(), TestCaseError> {
     for name in config.names() {
         match config.builder(name) {
@@ -29,7 +30,7 @@ proptest! {
     #[test]
     fn what_was_read_is_written_as_the_same(file in file()) {
         let config: Config = serde_json::from_value(file.clone()).unwrap();
-        // What is left to words stands as it was, but for the empty table that "adaptive" stands for.
+        // The text stays as it was, except that "adaptive" replaces an empty table.
         let text = serde_json::to_string(&config).unwrap();
         let again: Config = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(serde_json::to_string(&again).unwrap(), &text[..]);

@@ -1,5 +1,5 @@
-//! The JSON Schema of configuration files: it is the one in `config.schema.json`, it accepts each file that is accepted, and
-//! it refuses what the reader refuses, as far as a schema can.
+//! The JSON Schema of configuration files equals `config.schema.json`. It accepts each file that
+//! the reader accepts. It refuses the files that the reader refuses, as far as a schema can.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +15,7 @@ use tripcurve_config::Config;
 
 use crate::any_config::file;
 
-/// Draft 7, since that is what editors for TOML and YAML understand.
+/// Draft 7, because editors for TOML and YAML understand it.
 fn schema() -> Value {
     let generator = SchemaSettings::draft07().into_generator();
     generator.into_root_schema_for::<Config>().to_value()
@@ -36,7 +36,7 @@ fn read(file: &Value) -> Result<Config, String> {
     serde_json::from_value(file.clone()).map_err(|error| error.to_string())
 }
 
-/// Reads and checks it.
+/// Reads the file and checks its settings.
 fn accepted(file: &Value) -> Result<Config, String> {
     let config = read(file)?;
     config.check().map_err(|error| error.to_string())?;
@@ -59,7 +59,7 @@ fn the_schema_in_this_package_is_that_of_the_reader() {
     );
 }
 
-/// What stands between the two in the text, each time.
+/// All parts of the text between `open` and `close`.
 fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
     let pieces = text.split(open).skip(1);
     pieces.map(move |piece| piece.split(close).next().unwrap_or_default())
@@ -76,7 +76,7 @@ fn files_under(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The files that users are shown, each with the name of where it is.
+/// The files in the documentation and the examples, each with the name of its place.
 fn shown() -> Vec<(String, String)> {
     let mut all = Vec::new();
     for page in [
@@ -115,7 +115,7 @@ fn each_file_that_users_are_shown_is_accepted() {
     }
 }
 
-/// The definition that belongs to a place in the schema.
+/// The definition with this name in the schema.
 fn definition<'a>(schema: &'a Value, name: &str) -> &'a Value {
     &schema["definitions"][name]
 }
@@ -156,7 +156,7 @@ fn each_key_stands_in_the_documentation_of_config() {
     }
 }
 
-/// A breaker with this key and what it needs besides; `{}` is the number.
+/// A breaker with this key and the keys that it needs. `{}` is the number.
 const LIMITS: [(&str, &str, &str); 21] = [
     ("Breaker", "shards", "shards = {}"),
     ("Template", "shards", "shards = {}"),
@@ -249,7 +249,7 @@ const LIMITS: [(&str, &str, &str); 21] = [
     ),
 ];
 
-/// Where the schema bounds a number: definition, key, bounds.
+/// The bounds of numbers in the schema: definition, key, bounds.
 fn bounded(schema: &Value) -> Vec<(String, String, Value)> {
     let mut all = Vec::new();
     for (name, section) in schema["definitions"].as_object().unwrap() {
@@ -273,7 +273,7 @@ fn bounded(schema: &Value) -> Vec<(String, String, Value)> {
     all
 }
 
-/// Numbers at the bounds: those that are within, those that are not.
+/// Numbers at the bounds: those within and those outside.
 fn at_the_bounds(bounds: &Value) -> (Vec<String>, Vec<String>) {
     let (mut within, mut beyond) = (Vec::new(), Vec::new());
     if bounds["type"] == "integer" {
@@ -356,7 +356,7 @@ fn schema_and_reader_know_the_same_units() {
         accepted(&with_open_time(&format!("5{unit}")))
             .map(drop)
             .or_else(|error| {
-                // Too short, but a duration.
+                // Too short, but a valid duration.
                 error
                     .contains("is not at least 1ms")
                     .then_some(())
@@ -364,7 +364,7 @@ fn schema_and_reader_know_the_same_units() {
             })
             .unwrap();
     }
-    // All that could be one, up to three letters, and what is shown for the longer ones.
+    // All candidates of up to three letters, and the longer units that are shown.
     let letters: Vec<_> = ('a'..='z')
         .chain(['M', 'H', 'µ'])
         .map(String::from)
@@ -383,12 +383,12 @@ fn schema_and_reader_know_the_same_units() {
     }
 }
 
-/// The same file without the settings that make no sense.
+/// The file without its invalid settings.
 fn mended(mut file: Value) -> Value {
     while let Err(error) = read(&file).unwrap().check() {
         let place = error.setting.as_ref();
         let group = place.split('.').next().unwrap();
-        // Names can have dots, but keys don't.
+        // Names may contain dots, but keys don't.
         let sections = file[group].as_object_mut().unwrap();
         let (section, key) = sections
             .iter()
@@ -405,7 +405,7 @@ fn mended(mut file: Value) -> Value {
     file
 }
 
-/// All tables of the file, and all other values with the table in which they are.
+/// Visits all tables of the file, and all other values with the table that contains them.
 fn visit(value: &mut Value, depth: usize, look: &mut impl FnMut(&mut Value, usize)) {
     look(value, depth);
     match value {
@@ -423,7 +423,7 @@ fn visit(value: &mut Value, depth: usize, look: &mut impl FnMut(&mut Value, usiz
     }
 }
 
-/// Changes one of the values that `is_one` says can be changed; false if there is none.
+/// Changes one of the values for which `is_one` holds. Returns `false` if there is none.
 fn change(
     file: &mut Value,
     which: Index,
@@ -440,7 +440,7 @@ fn change(
     let which = which.index(count);
     let mut number = 0;
     visit(file, 0, &mut |value, depth| {
-        // What is put there isn't looked at again.
+        // A replaced value isn't visited again.
         if number <= which && is_one(value, depth) {
             if number == which {
                 change(value);
@@ -466,7 +466,7 @@ proptest! {
         let validator = validator();
         let error = validator.validate(&file).map_err(|error| format!("{error}: {file}"));
         prop_assert_eq!(error, Ok(()));
-        // What is written is valid as well.
+        // The written file is valid, too.
         let written = serde_json::to_value(accepted(&file).unwrap()).unwrap();
         prop_assert!(validator.is_valid(&written));
     }
@@ -475,7 +475,7 @@ proptest! {
     fn an_unknown_key_is_refused_by_both(file in file(), which: Index, key in "[a-z_]{3,12}x") {
         let mut file = mended(file);
         let changed = change(&mut file, which, |value, _| value.is_object(), |value| {
-            // Where names stand, a breaker can't be a number.
+            // In the place of a breaker, a number is invalid.
             value.as_object_mut().unwrap().insert(key.clone(), 5.into());
         });
         prop_assert!(changed);
@@ -503,7 +503,7 @@ proptest! {
             let first = value.as_str().and_then(|text| text.chars().next());
             first.is_some_and(|letter| letter.is_ascii_digit())
         };
-        // Names of templates may begin with a digit.
+        // Template names may begin with a digit.
         for (_, breaker) in file["breakers"].as_object_mut().unwrap() {
             breaker.as_object_mut().unwrap().remove("template");
         }
@@ -532,7 +532,7 @@ fn a_schema_named_in_the_file_is_kept() {
         serde_json::to_value(accepted(&file).unwrap()).unwrap(),
         file
     );
-    // Only at the top.
+    // The key is valid only at the top level.
     let mut nested = Map::new();
     nested.insert(
         "breakers".to_owned(),
@@ -574,7 +574,7 @@ fn what_does_not_go_together_is_refused_by_both() {
         assert!(read(&file).is_err(), "{settings}");
         assert!(!validator.is_valid(&file), "{settings}");
     }
-    // Needed, but only the check says so.
+    // The key is required, but only the check reports it.
     for policy in ["{ slow_rate = 0.5 }", "{ latency_percentile = 99 }"] {
         let text = format!("[breakers.a]\ntrip_when = [{policy}]");
         let file: Value = toml::from_str(&text).unwrap();

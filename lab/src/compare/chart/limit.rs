@@ -1,4 +1,4 @@
-//! Failed calls let through against the limit, by traffic.
+//! A chart of the failed calls let through, against the limit, by traffic.
 
 use plotters::prelude::*;
 

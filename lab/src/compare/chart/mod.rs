@@ -1,4 +1,4 @@
-//! Pictures of a comparison.
+//! Charts of a comparison.
 
 mod limit;
 mod noise;
@@ -15,7 +15,7 @@ use super::run::{Comparison, Results};
 
 const FONT: &str = "sans-serif";
 
-// Okabe and Ito's colours, which the colour-blind can tell apart.
+// Colours by Okabe and Ito, which colour-blind readers can tell apart.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -27,7 +27,7 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 0, 0),
 ];
 
-/// Of so many only as many are drawn as can be told apart: these, if they take part.
+/// The contestants that are drawn if they take part. More lines could not be told apart.
 const DRAWN: [&str; 8] = [
     "adaptive",
     "adaptive-sensitive",
@@ -42,10 +42,10 @@ const DRAWN: [&str; 8] = [
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawn = Result<(), Box<dyn Error>>;
 
-/// Draws all pictures into a folder, and says what is on each: a file's name and a line.
+/// Draws all charts into a folder. Returns the file name and a caption of each.
 ///
 /// # Errors
-/// One can't be written.
+/// Returns an error if a chart can't be written.
 pub fn draw(
     folder: &Path,
     comparison: &Comparison,
@@ -87,7 +87,7 @@ pub fn draw(
     ])
 }
 
-/// Which contestants are drawn, each with its place and its colour.
+/// The contestants that are drawn, each with its index and its colour.
 fn drawn(comparison: &Comparison) -> Vec<(usize, RGBColor)> {
     let place = |name: &&str| {
         let mut contestants = comparison.contestants.iter();

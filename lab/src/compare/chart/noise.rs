@@ -1,4 +1,4 @@
-//! Speed against false trips, a point for each contestant.
+//! A chart of speed against false trips, with a point for each contestant.
 
 use plotters::prelude::*;
 
@@ -7,7 +7,7 @@ use crate::compare::headline::Headline;
 use crate::compare::run::Comparison;
 use crate::compare::summary::FalseTrips;
 
-/// What can't be told from none at all is drawn here.
+/// The position of points whose rate can't be told from zero.
 const LEAST: f64 = 1e-3;
 
 pub(super) fn draw(area: &Area<'_>, comparison: &Comparison, headlines: &[Headline]) -> Drawn {
@@ -44,7 +44,7 @@ pub(super) fn draw(area: &Area<'_>, comparison: &Comparison, headlines: &[Headli
         .label_style((FONT, 13))
         .draw()?;
     for (number, (trips, ratio, name, colour)) in points.into_iter().enumerate() {
-        // Names of points that lie together are spread.
+        // The names of neighbouring points are spread.
         let shift = [0, 10, -10][number % 3];
         chart.draw_series(std::iter::once(
             EmptyElement::at((trips, ratio))

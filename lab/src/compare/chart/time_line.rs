@@ -1,4 +1,4 @@
-//! One outage as several breakers live it.
+//! A chart of one outage through several breakers.
 
 use std::error::Error;
 
@@ -16,7 +16,7 @@ use crate::time::{SECOND, seconds_between};
 use crate::traffic::{Latency, Traffic};
 use crate::words;
 
-/// How one breaker lived it.
+/// The course of one breaker through the outage.
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
     name: &'static str,
@@ -28,7 +28,7 @@ pub(super) struct Lane {
     until: Nanos,
 }
 
-/// Watched before the onset, and after the end.
+/// The time drawn before the onset and after the end.
 const BEFORE: Nanos = 5 * SECOND;
 const AFTER: Nanos = 70 * SECOND;
 

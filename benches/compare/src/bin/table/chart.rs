@@ -1,18 +1,18 @@
-//! The chart: the plain row of each library, as a multiple of the group's limit.
+//! A chart of each library's plain row, as a multiple of the group's limit.
 
 use std::error::Error;
 use std::fmt::Write as _;
 
 use crate::measured::{Group, Measured, Median};
 
-/// What a panel shows.
+/// The contents of a panel.
 struct Panel {
     group: &'static str,
     title: &'static str,
-    /// Our row; the peers' have no variant.
+    /// Our row. The peers' rows have no variant.
     ours: &'static str,
     limit: &'static str,
-    /// Behind the last slash of the names.
+    /// The part after the last slash of the names.
     column: Column,
 }
 
@@ -104,7 +104,7 @@ const TOP: f64 = 74.0;
 const BAR: f64 = 18.0;
 const GAP: f64 = 34.0;
 
-/// A panel's title, and its bars with their names.
+/// A panel's title, and its named bars.
 type Bars = (String, Vec<(&'static str, Median)>);
 
 pub(crate) fn of(measured: &[Measured]) -> Result<String, Box<dyn Error>> {
@@ -132,7 +132,7 @@ impl Panel {
         let limit = group.median(&format!("{}{column}", self.limit))?;
         let mut bars = Vec::new();
         for row in [self.ours].into_iter().chain(PEERS) {
-            // Not every peer does everything.
+            // Some peers don't have every row.
             if let Some(&median) = group.medians.get(format!("{row}{column}").as_str()) {
                 bars.push((row, median / limit));
             }
@@ -146,7 +146,7 @@ fn draw(panels: &[Bars]) -> Result<String, std::fmt::Error> {
     let ratios = || panels.iter().flat_map(|(_, bars)| bars);
     let least = ratios().map(|(_, ratio)| ratio.point).fold(1.0, f64::min);
     let most = ratios().map(|(_, ratio)| ratio.point).fold(10.0, f64::max);
-    // Room for the numbers beside the bars, on both sides.
+    // Room for the numbers on both sides of the bars.
     let (from, to) = ((least / 2.0).ln(), (most * 2.0).ln());
     let x = |ratio: f64| LEFT + (ratio.ln() - from) / (to - from) * (RIGHT - LEFT);
     let tall = |bars: usize| GAP + BAR * f64::from(u32::try_from(bars).unwrap_or(u32::MAX));
@@ -171,7 +171,7 @@ fn draw(panels: &[Bars]) -> Result<String, std::fmt::Error> {
         write!(svg, " ")?;
     }
     writeln!(svg, "</desc>")?;
-    // A card of its own, so that the picture reads the same on a light and on a dark page.
+    // The picture has its own background, so it is legible on light and dark pages.
     writeln!(
         svg,
         "  <rect x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"10\" fill=\"#ffffff\" \
@@ -200,7 +200,7 @@ fn draw(panels: &[Bars]) -> Result<String, std::fmt::Error> {
 
     let mut y = TOP;
     for (title, bars) in panels {
-        // Over the lines, with the card's colour under it.
+        // These are drawn over the lines, on the background's colour.
         writeln!(
             svg,
             "  <rect x=\"20\" y=\"{:.1}\" width=\"740\" height=\"20\" fill=\"#ffffff\"/>\n  \

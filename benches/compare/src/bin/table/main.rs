@@ -1,16 +1,16 @@
-//! Makes the tables and the chart of BENCHMARKS.md from what criterion left of the last
-//! `cargo bench`.
+//! Makes the tables and the chart of BENCHMARKS.md from criterion's results of the last `cargo
+//! bench`.
 //!
 //! ```text
 //! cargo run --manifest-path benches/compare/Cargo.toml -- [--write] [target/criterion]
 //! ```
 //!
-//! Prints the tables; with `--write` puts them into BENCHMARKS.md, between the two comments there,
-//! and the chart into docs/benchmarks.svg.
+//! Prints the tables. With `--write`, it puts them into BENCHMARKS.md, between the two comments
+//! there, and the chart into docs/benchmarks.svg.
 //!
-//! Every number is a ratio of two medians of the same run. The interval behind it goes from the
-//! lower bound of the one over the upper bound of the other to the reverse, with criterion's 95 %
-//! bounds of the medians: it holds the noise within the run, not that between runs.
+//! Every number is a ratio of two medians of one run. Its interval uses criterion's 95 % bounds of
+//! the medians. It goes from the numerator's lower bound over the denominator's upper bound to the
+//! reverse. It covers the noise within the run, not between runs.
 
 mod chart;
 mod measured;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
-/// In BENCHMARKS.md, before the tables and after them.
+/// The marks before and after the tables in BENCHMARKS.md.
 const BEGIN: &str = "<!-- The tables are written by benches/compare/src/bin/table -->\n";
 const END: &str = "<!-- Up to here -->\n";
 

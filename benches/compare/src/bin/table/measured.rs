@@ -1,4 +1,4 @@
-//! What criterion left, and the groups in it.
+//! Criterion's results, and their groups.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -10,19 +10,19 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-/// Further apart than this, two rows are not of one run.
+/// Two rows further apart than this aren't from one run.
 const LONGEST_RUN: Duration = Duration::from_secs(30 * 60);
 
 /// One benchmark.
 pub(crate) struct Measured {
     group: String,
-    /// The library, and variants after slashes.
+    /// The library's name, with variants after slashes.
     name: String,
     median: Median,
     at: SystemTime,
 }
 
-/// A median of nanoseconds with the bounds of its confidence interval; a ratio of two of them, too.
+/// A median in nanoseconds and its confidence interval, or a ratio of two medians.
 #[derive(Clone, Copy)]
 pub(crate) struct Median {
     pub(crate) lower: f64,
@@ -31,7 +31,7 @@ pub(crate) struct Median {
 }
 
 impl Median {
-    /// Three digits are more than the spread leaves meaning to.
+    /// Three digits are already more than the spread justifies.
     pub(crate) fn digits(self) -> usize {
         match self.point {
             ..10.0 => 2,
@@ -79,8 +79,8 @@ pub(crate) fn all(criterion: &Path) -> Result<Vec<Measured>, Box<dyn Error>> {
     Ok(measured)
 }
 
-/// Every `new` directory below `directory` is a benchmark: `benchmark.json` says which, and
-/// `estimates.json` what was measured.
+/// Collects the results. Every `new` directory below `directory` is a benchmark. `benchmark.json`
+/// names it, and `estimates.json` has the measurements.
 fn collect(directory: &Path, measured: &mut Vec<Measured>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -132,7 +132,7 @@ pub(crate) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// Nothing if the group wasn't measured.
+    /// The group, or `None` if it wasn't measured.
     pub(crate) fn new(
         name: &'static str,
         measured: &'a [Measured],
@@ -162,7 +162,7 @@ impl<'a> Group<'a> {
         median.ok_or_else(|| format!("{}/{name} wasn't measured", self.name))
     }
 
-    /// The numbers behind the last slash of the benchmarks' names, from small to large.
+    /// The numbers after the last slash of the benchmarks' names, in increasing order.
     pub(crate) fn numbers(&self) -> Vec<u32> {
         let mut numbers: Vec<_> = self
             .medians

@@ -5,20 +5,20 @@ use std::fmt::Write as _;
 
 use crate::measured::{Group, Measured, Median};
 
-/// The peer that the others are measured by.
+/// The peer that the other libraries are compared with.
 const PEER: &str = "recloser";
 
-/// How a group becomes a table.
+/// The layout of a group's table.
 struct Layout {
     group: &'static str,
     columns: Columns,
-    /// What the rows are divided by.
+    /// The divisors of the rows.
     bases: &'static [Base],
 }
 
-/// What stands behind the last slash of the names.
+/// The part after the last slash of the names.
 enum Columns {
-    /// The end of a row's name; there is one column.
+    /// Nothing follows the row's name. There is one column.
     Nothing,
     Threads,
     Calls,
@@ -26,11 +26,11 @@ enum Columns {
 }
 
 enum Base {
-    /// That row, in the same column.
+    /// The given row, in the same column.
     Row(&'static str),
-    /// The same row, in that column.
+    /// The same row, in the given column.
     Own(&'static str),
-    /// That row in that column, for all.
+    /// The given row in the given column, for all cells.
     Cell(&'static str),
 }
 
@@ -166,7 +166,7 @@ impl Layout {
                 }
             }
             if let Some((first, last)) = threads {
-                // The time of a call is that of all over the calls of all, so the pace is its
+                // The time of a call is the total time over all calls, so the throughput is its
                 // inverse.
                 let at = |column| group.median(&format!("{row}{column}"));
                 write!(table, " {} |", at(first)? / at(last)?)?;
@@ -176,7 +176,7 @@ impl Layout {
         Ok(table)
     }
 
-    /// A column isn't divided by itself.
+    /// The divisors of a column. A column isn't divided by itself.
     fn bases_of(&self, column: &str) -> impl Iterator<Item = &'static Base> {
         let of_itself = move |base: &&Base| match base {
             Base::Own(own) => column.trim_matches('/') == *own,
@@ -222,7 +222,7 @@ impl Layout {
     }
 }
 
-/// How a failure's cost grows, one setting at a time.
+/// How the cost of a failure grows, one setting at a time.
 fn growth(group: &Group<'_>) -> Result<String, Box<dyn Error>> {
     const ALL: &str = "tripcurve/all";
     const NONE: &str = "tripcurve/none";
@@ -251,7 +251,7 @@ fn growth(group: &Group<'_>) -> Result<String, Box<dyn Error>> {
     Ok(table)
 }
 
-/// What a call costs more while somebody looks, by how often.
+/// The additional cost of a call while a reader takes snapshots, by their frequency.
 fn hindrance(group: &Group<'_>) -> Result<String, Box<dyn Error>> {
     const ALONE: &str = "/record_alone";
     const OFTEN: &str = "/record_beside_1000_a_second";

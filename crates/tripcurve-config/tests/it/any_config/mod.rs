@@ -1,11 +1,11 @@
-//! Any configuration file that can be read, whether or not its values make sense.
+//! Random configuration files that can be read. Their values may be invalid.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-/// Some of these keys, with their values.
+/// A table with some of these keys and their values.
 fn some_of(
     keys: Vec<(&'static str, BoxedStrategy<Value>)>,
 ) -> impl Strategy<Value = Map<String, Value>> {
@@ -44,7 +44,7 @@ fn word(words: &'static [&'static str]) -> BoxedStrategy<Value> {
     select(words).prop_map(Value::from).boxed()
 }
 
-/// A table that has the first key, and perhaps the others.
+/// A table with the first key, and some of the others.
 fn table(
     key: &'static str,
     value: BoxedStrategy<Value>,
