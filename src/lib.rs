@@ -243,7 +243,7 @@ pub mod __model {
     pub use crate::window::histogram::Histograms;
     pub use crate::window::latencies::{BinCounts, Latencies};
     pub use crate::window::latest::ClockReading;
-    pub use crate::window::ring::{Counts, Ring, Tally, Timing, Took};
+    pub use crate::window::ring::{Call, Counts, Origin, Ring, Tally, Timing, Took};
     pub use crate::window::time::TimeRing;
 }
 

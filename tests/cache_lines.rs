@@ -45,8 +45,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use tripcurve::__model::{
-    Access, Core, CountRing, FixedContext, Generation, Parts, Probes, Ring, Settings, Switch,
-    Tally, ThreadSlot, TimeRing, Timing, accesses_of,
+    Access, Core, CountRing, FixedContext, Generation, Origin, Parts, Probes, Ring, Settings,
+    Switch, Tally, ThreadSlot, TimeRing, Timing, accesses_of,
 };
 use tripcurve::window::Window;
 use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy};
@@ -195,7 +195,9 @@ impl Subject {
         // One turn of the ring shows which words are allocated separately.
         let accesses = accesses_of(|| {
             for _ in 0..200 {
-                ring.record(Tally::Success, Generation::FIRST, &at(0, 0), || true);
+                let context = at(0, 0);
+                let origin = Origin::new(Generation::FIRST, &context);
+                ring.record(Tally::Success, None, origin, || true);
             }
         });
         let outside = accesses.iter().map(|access| access.address);

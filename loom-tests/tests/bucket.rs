@@ -22,7 +22,7 @@ fn add_in(generation: Generation, state: &AtomicState, bucket: &AtomicBucket) ->
 fn writers_of_one_bucket_are_all_counted() {
     model(UNBOUNDED, || {
         let stamp = Stamp::new(FIRST, 1);
-        let bucket = AtomicBucket::new();
+        let bucket = AtomicBucket::default();
         add(&bucket, stamp);
         let bucket = Arc::new(bucket);
         race(
@@ -44,7 +44,7 @@ fn writers_of_one_bucket_are_all_counted() {
 #[test]
 fn writers_that_replace_an_older_bucket_are_all_counted() {
     model(preemptions(4), || {
-        let bucket = AtomicBucket::new();
+        let bucket = AtomicBucket::default();
         add(&bucket, Stamp::new(FIRST, 1));
         let bucket = Arc::new(bucket);
         let write = |bucket: &AtomicBucket| add(bucket, Stamp::new(FIRST, 2));
@@ -59,7 +59,7 @@ fn writers_that_replace_an_older_bucket_are_all_counted() {
 #[test]
 fn a_writer_of_an_ended_generation_does_not_damage_the_new_ones_bucket() {
     model(UNBOUNDED, || {
-        let shared = Arc::new((AtomicState::new(Phase::Closed), AtomicBucket::new()));
+        let shared = Arc::new((AtomicState::new(Phase::Closed), AtomicBucket::default()));
         let current = |state: &AtomicState| state.load().generation();
         race(
             &shared,
@@ -84,7 +84,7 @@ fn a_writer_of_an_ended_generation_does_not_damage_the_new_ones_bucket() {
 #[test]
 fn a_late_writer_is_told_of_the_new_generation_by_whoever_wrote_last() {
     model(preemptions(4), || {
-        let shared = Arc::new((AtomicState::new(Phase::Closed), AtomicBucket::new()));
+        let shared = Arc::new((AtomicState::new(Phase::Closed), AtomicBucket::default()));
         let written = race(
             &shared,
             [

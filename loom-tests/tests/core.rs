@@ -39,9 +39,9 @@ fn core_with(policy: TripPolicy, ring: Ring, listeners: Option<Box<Listeners>>) 
 }
 
 fn two_shards() -> Ring {
-    let ring = TimeRing::new(10, 1, 2, false);
+    let ring = Ring::Time(TimeRing::new(10, 1, 2, false));
     ring.grow();
-    Ring::Time(ring)
+    ring
 }
 
 fn on_lane(thread_slot: u32) -> FixedContext {

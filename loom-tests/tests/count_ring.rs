@@ -5,7 +5,7 @@ use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     AtomicState, Bin, BinCounts, CallContext, CountRing, Counts, FixedContext, Generation, Now,
-    Phase, Recording, Tally, ThreadSlot, Timing, Took,
+    Origin, Phase, Recording, Tally, ThreadSlot, Timing, Took,
 };
 
 const FIRST: Generation = Generation::FIRST;
@@ -18,12 +18,8 @@ const WITHIN: u64 = 128;
 
 /// Records one call of the first generation.
 fn record(ring: &CountRing, tally: Tally, now: u64) {
-    assert!(ring.record(
-        tally,
-        FIRST,
-        &FixedContext::on_first_thread_slot(now),
-        || true
-    ));
+    let context = FixedContext::on_first_thread_slot(now);
+    assert!(ring.record(tally, None, Origin::new(FIRST, &context), || true));
 }
 
 fn fail(ring: &CountRing) {
@@ -77,12 +73,8 @@ fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_call
             &ring,
             [
                 |ring| {
-                    ring.record(
-                        Tally::Failure,
-                        FIRST,
-                        &FixedContext::on_first_thread_slot(0),
-                        || true,
-                    );
+                    let context = FixedContext::on_first_thread_slot(0);
+                    ring.record(Tally::Failure, None, Origin::new(FIRST, &context), || true);
                 },
                 |ring| {
                     for _ in 0..=2 * GROUP {
@@ -118,11 +110,13 @@ fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
             &shared,
             [
                 |(state, ring)| {
+                    let context = FixedContext::on_first_thread_slot(0);
+                    let is_current = || state.load().generation() == FIRST;
                     ring.record(
                         Tally::Failure,
-                        FIRST,
-                        &FixedContext::on_first_thread_slot(0),
-                        || state.load().generation() == FIRST,
+                        None,
+                        Origin::new(FIRST, &context),
+                        is_current,
                     );
                 },
                 |(state, ring)| {
@@ -130,7 +124,12 @@ fn a_writer_of_an_ended_generation_shows_nothing_in_the_new_one() {
                     let is_current = || state.load().generation() == next;
                     ring.start_generation(next, is_current);
                     let context = FixedContext::on_first_thread_slot(0);
-                    assert!(ring.record(Tally::Success, next, &context, is_current));
+                    assert!(ring.record(
+                        Tally::Success,
+                        None,
+                        Origin::new(next, &context),
+                        is_current
+                    ));
                 },
             ],
         );
@@ -158,8 +157,9 @@ fn a_generation_begins_once() {
                     let next = FIRST.next();
                     let is_current = || state.load().generation() == next;
                     let context = FixedContext::on_first_thread_slot(0);
-                    assert!(ring.record(Tally::Failure, next, &context, is_current));
-                    assert!(ring.record(Tally::Failure, next, &context, is_current));
+                    let call = Origin::new(next, &context);
+                    assert!(ring.record(Tally::Failure, None, call, is_current));
+                    assert!(ring.record(Tally::Failure, None, call, is_current));
                 },
             ],
         );
@@ -262,11 +262,11 @@ fn a_late_call_does_not_take_the_mark_of_a_newer_turn() {
             &shared,
             [
                 |(ring, clock): &(CountRing, Moving)| {
-                    ring.record(Tally::Failure, FIRST, clock, || true);
+                    ring.record(Tally::Failure, None, Origin::new(FIRST, clock), || true);
                 },
                 |(ring, clock): &(CountRing, Moving)| {
                     clock.0.store(WITHIN, Ordering::Release);
-                    ring.record(Tally::Failure, FIRST, clock, || true);
+                    ring.record(Tally::Failure, None, Origin::new(FIRST, clock), || true);
                 },
             ],
         );
@@ -293,13 +293,8 @@ fn timed() -> CountRing {
 fn take(ring: &CountRing, tally: Tally, nanos: u64) {
     let is_slow = nanos == LONG;
     let took = Some(Took { nanos, is_slow });
-    ring.record_timed(
-        tally,
-        took,
-        FIRST,
-        &FixedContext::on_first_thread_slot(0),
-        || true,
-    );
+    let context = FixedContext::on_first_thread_slot(0);
+    ring.record(tally, took, Origin::new(FIRST, &context), || true);
 }
 
 fn take_short(ring: &CountRing) {
@@ -399,7 +394,7 @@ fn a_reader_is_told_of_no_duration_that_never_was() {
 
 /// A reader while a failure is recorded.
 ///
-/// Fails when: `CountRing::record_timed` writes the duration before the outcome; when `Durations::read`
+/// Fails when: `CountRing::record` writes the duration before the outcome; when `Durations::read`
 /// doesn't acquire.
 #[test]
 fn the_duration_of_a_failure_is_not_told_of_a_success() {

@@ -11,7 +11,7 @@ const FIRST: Generation = Generation::FIRST;
 #[test]
 fn of_three_additions_each_returns_a_count_of_its_own() {
     model(preemptions(4), || {
-        let counter = Arc::new(GenerationCounter::new());
+        let counter = Arc::new(GenerationCounter::default());
         let add = |counter: &GenerationCounter| counter.add(FIRST, || true).unwrap();
         let mut counts = race(&counter, [add, add, add]);
         counts.sort_unstable();
@@ -26,7 +26,7 @@ type Before = (GenerationCounter, [AtomicU64; 2]);
 
 fn before() -> Arc<Before> {
     let words = [AtomicU64::new(0), AtomicU64::new(0)];
-    Arc::new((GenerationCounter::new(), words))
+    Arc::new((GenerationCounter::default(), words))
 }
 
 fn add(counter: &GenerationCounter) {
@@ -88,7 +88,7 @@ fn of_two_restarts_one_sees_what_was_done_before_the_other() {
 #[test]
 fn an_addition_comes_either_before_a_clearing_or_after_it() {
     model(UNBOUNDED, || {
-        let counter = GenerationCounter::new();
+        let counter = GenerationCounter::default();
         counter.add(FIRST, || true);
         let counter = Arc::new(counter);
         let [_, added] = race(
@@ -113,7 +113,10 @@ fn an_addition_comes_either_before_a_clearing_or_after_it() {
 #[test]
 fn an_addition_of_an_ended_generation_takes_nothing_from_the_new_one() {
     model(UNBOUNDED, || {
-        let shared = Arc::new((AtomicState::new(Phase::Closed), GenerationCounter::new()));
+        let shared = Arc::new((
+            AtomicState::new(Phase::Closed),
+            GenerationCounter::default(),
+        ));
         race(
             &shared,
             [
@@ -136,7 +139,7 @@ fn an_addition_of_an_ended_generation_takes_nothing_from_the_new_one() {
 #[test]
 fn a_clearing_of_an_ended_generation_leaves_the_new_ones_count() {
     model(UNBOUNDED, || {
-        let counter = GenerationCounter::new();
+        let counter = GenerationCounter::default();
         counter.add(FIRST, || true);
         let counter = Arc::new(counter);
         race(
@@ -157,7 +160,10 @@ fn a_clearing_of_an_ended_generation_leaves_the_new_ones_count() {
 #[test]
 fn a_generation_that_begins_late_does_not_start_the_next_one_anew() {
     model(preemptions(4), || {
-        let shared = Arc::new((AtomicState::new(Phase::Closed), GenerationCounter::new()));
+        let shared = Arc::new((
+            AtomicState::new(Phase::Closed),
+            GenerationCounter::default(),
+        ));
         let [_, counted] = race(
             &shared,
             [

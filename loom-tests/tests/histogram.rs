@@ -6,8 +6,8 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Bin, BinCounts, CallContext, ClockReading, FixedContext, Generation, Histograms, Latencies,
-    Now, Ring, Stamp, Tally, ThreadSlot, ThreadSlots, TimeRing, Took,
+    Bin, BinCounts, Call, CallContext, ClockReading, FixedContext, Generation, Histograms,
+    Latencies, Now, Ring, Stamp, Tally, ThreadSlot, ThreadSlots, TimeRing, Took,
 };
 use tripcurve::time::{Clock, MockClock};
 
@@ -350,9 +350,9 @@ impl Timed {
             is_slow: false,
         };
         let took = (took, Some(&self.latencies));
-        let reading = self.ring.read(self);
+        let call = self.ring.call(FIRST, self);
         self.ring
-            .record_timed_at(reading, Tally::Success, took, FIRST, self, || true)
+            .record_timed_at(call, Tally::Success, took, || true)
     }
 
     fn turn_to(&self, tick: u64) {
@@ -362,10 +362,10 @@ impl Timed {
     /// The number of calls of each duration in the window at `tick`. No other durations occur.
     fn told(&self, tick: u64) -> Told {
         let context = FixedContext::on_first_thread_slot(tick * WIDTH);
-        let reading = ClockReading::at(context.nanos);
+        let call = Call::new(FIRST, ClockReading::at(context.nanos), &context);
         let mut counts = BinCounts::default();
         self.ring
-            .read_latencies(Some(&self.latencies), FIRST, reading, &context, &mut counts);
+            .read_latencies(Some(&self.latencies), call, &mut counts);
         let of = |nanos| counts.calls[Bin::of(nanos).number()];
         let (short, long) = (of(SHORT), of(LONG));
         assert_eq!(counts.calls(), short + long);

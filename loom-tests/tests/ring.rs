@@ -6,8 +6,8 @@ use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use std::time::Duration;
 use tripcurve::__model::{
-    AtomicState, CallContext, ClockReading, Counts, FixedContext, Generation, Now, Phase, Ring,
-    Tally, ThreadSlot, ThreadSlots, TimeRing,
+    AtomicState, Call, CallContext, ClockReading, Counts, FixedContext, Generation, Now, Phase,
+    Ring, Tally, ThreadSlot, ThreadSlots, TimeRing,
 };
 use tripcurve::time::{Clock, MockClock};
 
@@ -41,8 +41,8 @@ impl Turning {
     }
 
     fn fail_at(&self, reading: ClockReading) -> bool {
-        self.ring
-            .record_at(reading, Tally::Failure, FIRST, self, || true)
+        let call = Call::new(FIRST, reading, self);
+        self.ring.record_at(call, Tally::Failure, || true)
     }
 
     fn failures(&self, now: u64) -> u64 {
@@ -170,8 +170,8 @@ fn what_two_threads_note_of_two_ticks_is_not_mistaken_for_each_other() {
 fn fail_in(generation: Generation, state: &AtomicState, ring: &TimeRing) -> bool {
     let context = FixedContext::on_first_thread_slot(5);
     let is_current = || state.load().generation() == generation;
-    let reading = ring.read(&context);
-    ring.record_at(reading, Tally::Failure, generation, &context, is_current)
+    let call = Call::new(generation, ring.read(&context), &context);
+    ring.record_at(call, Tally::Failure, is_current)
 }
 
 /// A generation ends while one of its calls is recorded, and the bucket of the new generation is
@@ -214,10 +214,15 @@ fn record(ring: &Ring, tally: Tally, thread_slot: ThreadSlot) {
     assert!(ring.record(tally, FIRST, &on(thread_slot), || true));
 }
 
+/// A call of the first generation whose clock reading knows no bucket.
+fn call_at_five(context: &FixedContext) -> Call<'_, FixedContext> {
+    Call::new(FIRST, ClockReading::at(5), context)
+}
+
 fn counts(ring: &Ring) -> Counts {
-    let (reading, context) = (ClockReading::at(5), on(ThreadSlot(0)));
-    let counts = ring.failures_and_slow(FIRST, reading, &context);
-    ring.all_counts(counts, FIRST, reading, &context)
+    let context = on(ThreadSlot(0));
+    let call = call_at_five(&context);
+    ring.all_counts(ring.failures_and_slow(call), call)
 }
 
 fn two_lanes() -> Ring {
@@ -364,8 +369,8 @@ fn a_reader_sees_no_failure_of_the_last_bucket_without_the_success_before_it() {
             &ring,
             [
                 |ring| {
-                    let (reading, context) = (ClockReading::at(5), on(ThreadSlot(0)));
-                    let counts = ring.short_counts(1, FIRST, reading, &context, |_| true);
+                    let context = on(ThreadSlot(0));
+                    let counts = ring.short_counts(1, call_at_five(&context), |_| true);
                     counts.expect("it is worth knowing")
                 },
                 |ring| {

@@ -209,10 +209,9 @@ fn of_two_slow_calls_among_the_last_no_trip_is_lost() {
 
 /// The ring's counts at the time of the race.
 fn count(ring: &Ring) -> Counts {
-    let (context, first) = (at(LATE, 1), Generation::FIRST);
-    let reading = ring.read(&context);
-    let counts = ring.failures_and_slow(first, reading, &context);
-    ring.all_counts(counts, first, reading, &context)
+    let context = at(LATE, 1);
+    let call = ring.call(Generation::FIRST, &context);
+    ring.all_counts(ring.failures_and_slow(call), call)
 }
 
 /// A slow call is recorded while another thread counts.
@@ -231,8 +230,8 @@ fn record_and_count(ring: Ring, tally: Tally) {
                     nanos: LATE,
                     is_slow: true,
                 };
-                let (reading, first) = (ring.read(&context), Generation::FIRST);
-                ring.record_timed_at(reading, *tally, (took, None), first, &context, || true);
+                let call = ring.call(Generation::FIRST, &context);
+                ring.record_timed_at(call, *tally, (took, None), || true);
             },
         ],
     );

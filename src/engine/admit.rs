@@ -250,14 +250,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ) -> Refusal {
         let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        let ring = self.ring();
-        ring.record_at(
-            call.reading,
-            Tally::Uncounted,
-            generation,
-            call.context,
-            is_current,
-        );
+        self.ring().record_at(call, Tally::Uncounted, is_current);
         Refusal {
             state,
             opened_in: self.opened_in(state, generation),

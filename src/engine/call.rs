@@ -3,46 +3,11 @@
 use std::num::NonZero;
 
 use crate::state::{Generation, Phase, State, StateWord};
-use crate::window::{ClockReading, Ring};
+pub(super) use crate::window::Call;
+use crate::window::Ring;
 use crate::{clock::context::CallContext, outcome::Outcome, state::history::date_of};
 
-/// One call on its path through the engine.
-#[derive(Debug)]
-pub(super) struct Call<'c, C> {
-    /// The generation that admitted the call.
-    pub(super) generation: Generation,
-    /// The clock reading by which the call is recorded and judged.
-    pub(super) reading: ClockReading,
-    /// The caller's clock and thread slot.
-    pub(super) context: &'c C,
-}
-
-impl<C> Clone for Call<'_, C> {
-    #[inline]
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C> Copy for Call<'_, C> {}
-
-impl<'c, C: CallContext> Call<'c, C> {
-    /// A call of `generation` whose clock was read.
-    #[inline]
-    pub(super) fn new(generation: Generation, reading: ClockReading, context: &'c C) -> Self {
-        Self {
-            generation,
-            reading,
-            context,
-        }
-    }
-
-    /// The clock reading in nanoseconds.
-    #[inline]
-    pub(super) fn nanos(self) -> u64 {
-        self.context.nanos_at(self.reading.raw)
-    }
-
+impl<C: CallContext> Call<'_, C> {
     /// The clock reading as a date.
     #[inline]
     pub(super) fn date(self) -> u64 {

@@ -1,7 +1,7 @@
 //! How much a registry would lose with a breaker that it evicts.
 
+use super::Core;
 use super::view::{Configuration, View, with_view};
-use super::{Core, call::Call};
 use crate::state::{Generation, Phase};
 use crate::{clock::context::CallContext, policy::TripPolicy, window::Counts};
 
@@ -80,21 +80,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ///
     /// A run of failures, or evidence, counts while the window holds one of its failures.
     fn has_suspicions(self, generation: Generation, context: &impl CallContext) -> bool {
-        let reading = self.ring().read(context);
+        let call = self.ring().call(generation, context);
         let Counts {
             failures,
             slow,
             overdue,
             ..
-        } = self.suspicions(Call {
-            generation,
-            reading,
-            context,
-        });
+        } = self.suspicions(call);
         // A percentile needs all calls, so any call may count against the dependency.
         let policies = &self.settings().policies;
         failures + slow + overdue > 0
-            || policies.iter().any(TripPolicy::looks_at_percentiles)
-                && self.ring().calls(generation, reading, context) > 0
+            || policies.iter().any(TripPolicy::looks_at_percentiles) && self.ring().calls(call) > 0
     }
 }

@@ -84,7 +84,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let began = self.began_at(generation, now);
         let counted_since = self.counted_since(generation).unwrap_or(began);
         evidence.look(generation, now, (began, counted_since), || {
-            self.ring().calls(generation, call.reading, call.context)
+            self.ring().calls(call)
         });
     }
 }

@@ -56,11 +56,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     fn cause(self, call: Call<'_, impl CallContext>, run: u64) -> Option<Cause> {
         let policies = &self.settings().policies;
         let (run, counts) = if policies.iter().any(|policy| policy.looks_at_window(run)) {
-            let (ring, reading, context) = (self.ring(), call.reading, call.context);
+            let ring = self.ring();
             let counts = self.suspicions(call);
-            let run = ring.run_held(run, &counts, reading, context);
+            let run = ring.run_held(run, &counts, call);
             let worth = |counts| policies.iter().any(|policy| policy.may_trip(run, &counts));
-            let counts = ring.add_successes(counts, call.generation, reading, context, worth)?;
+            let counts = ring.add_successes(counts, call, worth)?;
             (run, counts)
         } else {
             (run, Counts::default())
@@ -94,13 +94,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let call = call.read_again(self.ring());
         let buckets = burn_rate.short_buckets();
         let goes_on = |short| burn_rate.may_go_on(&short);
-        let short = self.ring().short_counts(
-            buckets,
-            call.generation,
-            call.reading,
-            call.context,
-            goes_on,
-        )?;
+        let short = self.ring().short_counts(buckets, call, goes_on)?;
         Some(burn_rate.cause(counts, &short))
     }
 
@@ -111,15 +105,14 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     )]
     #[inline(always)]
     pub(super) fn suspicions(self, call: Call<'_, impl CallContext>) -> Counts {
-        let generation = call.generation;
-        let counts = self
-            .ring()
-            .failures_and_slow(generation, call.reading, call.context);
+        let counts = self.ring().failures_and_slow(call);
         // This thread reads the calls in flight after the slow ones. The fence in
         // `Ring::failures_and_slow` keeps that order. A call that is found recorded is no longer
         // found in flight, so no call counts twice.
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
-        let overdue = in_flight.map_or(0, |in_flight| in_flight.overdue(generation, call.nanos()));
+        let overdue = in_flight.map_or(0, |in_flight| {
+            in_flight.overdue(call.generation, call.nanos())
+        });
         Counts { overdue, ..counts }
     }
 
@@ -140,13 +133,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return;
         };
         let mut bins = BinCounts::default();
-        self.ring().read_latencies(
-            timed.latencies(),
-            call.generation,
-            call.reading,
-            call.context,
-            &mut bins,
-        );
+        self.ring()
+            .read_latencies(timed.latencies(), call, &mut bins);
         if let Some(cause) = timed.judge(&self.settings().policies, &bins) {
             let call = call.read_again(self.ring());
             // A thread that has slept finds a later tick, which another thread judges.

@@ -97,7 +97,7 @@ impl Core {
         }
         Self {
             state: AtomicState::beginning(Generation::FIRST, phase, is_timed),
-            run: GenerationCounter::new(),
+            run: GenerationCounter::default(),
             retry_after: RetryAfter::new(),
             latest_opening,
             parts,

@@ -8,7 +8,7 @@ use crate::recovery::{MaxRetryAfter, SavedRecovery};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State, StateWord};
 use crate::util::checksum::{Checksum, Summed, summed};
-use crate::window::{GenerationCounter, SavedWindow};
+use crate::window::{Call, GenerationCounter, SavedWindow};
 use crate::{
     adaptive::SavedEvidence, clock::Now, clock::context::CallContext, error::ConfigError,
     latency::baseline::SavedPercentileBaseline, latency::times::Timed,
@@ -251,7 +251,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         let evidence = self.evidence();
         let wished = self.max_retry_after().cut(self.retry_after.so_far(), now);
-        let counts = ring.failures_and_slow(generation, reading, context);
+        let call = Call::new(generation, reading, context);
+        let counts = ring.failures_and_slow(call);
         // A state that the settings hold isn't saved. The next settings decide about it.
         let phase = match self.settings().switch.held_by_mode() {
             Some(held) if held == seen.phase() => Phase::Closed,
@@ -262,9 +263,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             generation: self.history.number(generation),
             age: saturated(self.age(generation, now)),
             left_open,
-            run: ring.run_held(self.run.get(generation), &counts, reading, context),
+            run: ring.run_held(self.run.get(generation), &counts, call),
             slower_than: timed.and_then(Timed::limit).map(saturated),
-            window: ring.save(generation, reading, context),
+            window: ring.save(call),
             evidence: evidence.map(|it| it.save(generation, date_of(now))),
             recovery: SavedRecovery {
                 streak: self.open_times().map(|_| self.latest_opening.get().save()),

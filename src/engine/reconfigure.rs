@@ -353,9 +353,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
         let from = seen.generation();
         let ring = self.ring();
-        let reading = ring.read(context);
-        let counts = ring.failures_and_slow(from, reading, context);
-        let run = ring.run_held(self.run.get(from), &counts, reading, context);
+        let call = ring.call(from, context);
+        let counts = ring.failures_and_slow(call);
+        let run = ring.run_held(self.run.get(from), &counts, call);
         let now = date_of(context.nanos());
         let since = self.counted_since(from);
         let since = since.unwrap_or_else(|| self.began_at(from, now));

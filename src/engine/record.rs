@@ -91,26 +91,18 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     fn record_timed_success(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
         let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
+        // Each use makes the call anew, so it stays in registers on the common path.
+        let call = || Call::new(generation, reading, context);
         let Some(timed) = self.timed() else {
             // The configuration has changed meanwhile, and the breaker no longer times calls.
-            self.count_at(Call::new(generation, reading, context), Tally::Success);
+            self.count_at(call(), Tally::Success);
             return self.after_success(generation, context);
         };
         let took = timed.took(ticket.begin, reading.raw, ended.took, context);
         if took.is_slow || timed.is_tick(reading) {
-            let call = Call::new(generation, reading, context);
-            self.record_success_slow(call, took, true);
+            self.record_success_slow(call(), took, true);
         } else {
-            let (ring, took) = (self.ring(), (took, timed.latencies()));
-            let is_current = move || self.is_current(generation);
-            ring.record_timed_at(
-                reading,
-                Tally::Success,
-                took,
-                generation,
-                context,
-                is_current,
-            );
+            self.count_timed(call(), Tally::Success, Some((took, timed.latencies())));
             self.after_success(generation, context);
         }
     }
@@ -188,8 +180,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     pub(super) fn count_at(self, call: Call<'_, impl CallContext>, tally: Tally) {
         let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        self.ring()
-            .record_at(call.reading, tally, generation, call.context, is_current);
+        self.ring().record_at(call, tally, is_current);
     }
 
     /// Like [`count_at`](Self::count_at), for a call that may have been timed.
@@ -209,14 +200,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        self.ring().record_timed_at(
-            call.reading,
-            tally,
-            took,
-            generation,
-            call.context,
-            is_current,
-        );
+        self.ring().record_timed_at(call, tally, took, is_current);
     }
 
     /// Records a success that was slow, or that comes when percentiles are to be judged.

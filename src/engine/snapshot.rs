@@ -68,11 +68,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let generation = seen.generation();
         let (ring, timed) = (self.ring(), self.timed());
         let (reading, now) = ring.read_with_nanos(context);
-        let suspicions = self.suspicions(Call::new(generation, reading, context));
-        let counts = ring.all_counts(suspicions, generation, reading, context);
+        let call = Call::new(generation, reading, context);
+        let counts = ring.all_counts(self.suspicions(call), call);
         let uncounted = ring.uncounted(generation, reading);
         let run = self.run.get(generation);
-        let run = ring.run_held(run, &counts, reading, context);
+        let run = ring.run_held(run, &counts, call);
         // Another thread may have entered this state first, while a window of another size took
         // over calls. Then the state holds none of these calls.
         let (counts, run) = if self.may_judge(generation) {
@@ -83,8 +83,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let recording = timed.map_or(Recording::Off, Timed::recording);
         if recording != Recording::Off {
             let latencies = timed.and_then(Timed::latencies);
-            bins.clear();
-            ring.read_latencies(latencies, generation, reading, context, bins);
+            *bins = BinCounts::default();
+            ring.read_latencies(latencies, call, bins);
         }
         let (phase, state) = (self.state.phase_of(seen), seen.phase().state());
         let rejects = matches!(state, State::Open | State::HalfOpen | State::ForcedOpen);

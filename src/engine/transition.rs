@@ -54,18 +54,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[cold]
     #[inline(never)]
     fn trip_reason(self, cause: Cause, call: Call<'_, impl CallContext>) -> Reason {
-        let Call {
-            generation,
-            reading,
-            context,
-        } = call;
-        let ring = self.ring();
-        let counts = ring.failures_and_slow(generation, reading, context);
-        let counts = ring.all_counts(counts, generation, reading, context);
+        let counts = self.ring().failures_and_slow(call);
         Reason {
             cause,
-            counts: Some(counts.into()),
-            label: context.label(),
+            counts: Some(self.ring().all_counts(counts, call).into()),
+            label: call.context.label(),
         }
     }
 
@@ -77,7 +70,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if let Some(adaptive) = self.adaptive() {
             let within = self.lasted(generation, now);
             let calls = match self.ring() {
-                ring @ Ring::Time(_) => ring.calls(generation, call.reading, call.context),
+                ring @ Ring::Time(_) => ring.calls(call),
                 // A window by count doesn't know over how much time its calls came.
                 Ring::Count(_) => 0,
             };

@@ -194,7 +194,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         generation: Generation,
         context: &C,
     ) -> Call<'_, C> {
-        Call::new(generation, self.ring().read(context), context)
+        self.ring().call(generation, context)
     }
 
     /// Converts the call for another view, whose window may have other buckets.

@@ -1,6 +1,6 @@
 //! Words that carry the stamp of their owner. A new owner takes a word over without any cleanup.
 
-use super::{AtomicU64, Ordering};
+use super::{AtomicU64, Ordering, fence};
 
 /// What a writer wants to replace the word with.
 pub(crate) enum Next {
@@ -24,7 +24,7 @@ impl Stamped {
     ///
     /// Relaxed is enough because the stamp says whether the value counts. A reader may also need to
     /// see what the value's writer did before. Such a reader has synchronized elsewhere, or uses
-    /// [`atomic`](Self::atomic).
+    /// [`acquire`](Self::acquire).
     #[inline]
     #[cfg_attr(tripcurve_loom, track_caller)]
     pub(crate) fn load(&self) -> u64 {
@@ -53,6 +53,44 @@ impl Stamped {
         self.0
             .compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed)
             .map(drop)
+    }
+
+    /// The word now, and with it what its writer did and saw before.
+    ///
+    /// Acquire: pairs with the Releases in [`publish`](Self::publish) and in the other methods that
+    /// write. The writer of a younger word had seen the younger clock, state or header. A thread
+    /// that finds the word and then reads those finds them no older. Without it a late thread could
+    /// take itself for current and replace the younger word.
+    #[inline]
+    #[cfg_attr(tripcurve_loom, track_caller)]
+    pub(crate) fn acquire(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Replaces `seen` with `new`, and publishes what this thread did and saw before.
+    ///
+    /// Release: pairs with the Acquire in [`acquire`](Self::acquire); see there. Relaxed: after a
+    /// failed exchange the caller acquires the word again, or exchanges the found word.
+    ///
+    /// # Errors
+    /// The word that was found instead.
+    #[inline]
+    #[cfg_attr(tripcurve_loom, track_caller)]
+    pub(crate) fn publish(&self, seen: u64, new: u64) -> Result<(), u64> {
+        self.0
+            .compare_exchange(seen, new, Ordering::Release, Ordering::Relaxed)
+            .map(drop)
+    }
+
+    /// Orders the reads of stamped words before this call and the reads after it.
+    ///
+    /// Acquire: pairs with the Releases in [`update`](Self::update) and
+    /// [`update_own`](Self::update_own). This thread has read words before. It now sees what their
+    /// writers did before they wrote them.
+    #[inline]
+    #[cfg_attr(tripcurve_loom, track_caller)]
+    pub(crate) fn fence() {
+        fence(Ordering::Acquire);
     }
 
     /// The atomic itself, for an access whose ordering has a reason of its own.

@@ -81,7 +81,7 @@ impl Stamp {
 }
 
 /// A stamp and a count.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketWord(u64);
 
 impl BucketWord {
@@ -152,16 +152,6 @@ impl BucketWord {
     }
 }
 
-impl std::fmt::Debug for BucketWord {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BucketWord")
-            .field("generation", &layout::GENERATION.get(self.0))
-            .field("turn", &layout::TURN.get(self.0))
-            .field("count", &self.count())
-            .finish()
-    }
-}
-
 thread_local! {
     /// The point on the circle that the thread draws next. A constant, so a read needs no check for
     /// initialization.
@@ -223,12 +213,7 @@ impl Draw {
 /// zero.
 #[inline]
 pub(super) fn is_counted(scale: u64) -> bool {
-    let place = match PLACE.get() {
-        0 => first_place(),
-        place => place,
-    };
-    PLACE.set(place.wrapping_add(GOLDEN_RATIO));
-    Draw(place).is_counted(scale)
+    Draw::new().is_counted(scale)
 }
 
 /// Where the thread starts on the circle. Each thread starts at another point, in even steps,
@@ -257,18 +242,12 @@ pub enum Added {
     Late,
 }
 
-/// A bucket word that threads update.
-#[derive(Debug)]
+/// A bucket word that threads update. It starts with any stamp, because its count is zero.
+#[derive(Debug, Default)]
 #[repr(transparent)]
 pub struct AtomicBucket(Stamped);
 
 impl AtomicBucket {
-    /// An empty bucket. Its stamp doesn't matter, because its count is zero.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Stamped::new(0))
-    }
-
     /// Stores a word before another thread knows of the bucket.
     pub(super) fn set(&self, word: BucketWord) {
         self.0.store_alone(word.0);
@@ -368,12 +347,6 @@ impl AtomicBucket {
     }
 }
 
-impl Default for AtomicBucket {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(all(test, not(tripcurve_loom)))]
 #[allow(
     clippy::cast_precision_loss,
@@ -460,7 +433,7 @@ mod tests {
     #[test]
     fn calls_that_lose_each_exchange_are_counted_as_often_as_others() {
         const CALLS: u64 = 1_000_000;
-        let bucket = AtomicBucket::new();
+        let bucket = AtomicBucket::default();
         let own = stamp(1, 1);
         let mut calls = 0;
         while calls < CALLS {
@@ -500,7 +473,7 @@ mod tests {
         for threads in [2, 4, 8] {
             let mut mean = 0.0;
             for _ in 0..RUNS {
-                let bucket = AtomicBucket::new();
+                let bucket = AtomicBucket::default();
                 std::thread::scope(|scope| {
                     for _ in 0..threads {
                         scope.spawn(|| {
@@ -518,7 +491,7 @@ mod tests {
 
     #[test]
     fn threads_that_make_one_call_each_are_counted_too() {
-        let bucket = AtomicBucket::new();
+        let bucket = AtomicBucket::default();
         let own = stamp(1, 1);
         for _ in 0..200_000 {
             assert_ne!(bucket.add(own, || true), Added::Late);
@@ -575,7 +548,7 @@ mod tests {
             |bucket: &AtomicBucket, stamp, alive: bool| bucket.add(stamp, || alive) != Added::Late,
             |bucket: &AtomicBucket, stamp, alive: bool| bucket.add_own(stamp, || alive),
         ] {
-            let bucket = AtomicBucket::new();
+            let bucket = AtomicBucket::default();
             assert!(add(&bucket, stamp(0, 2), true));
             assert!(!add(&bucket, stamp(0, 1), false));
             assert_eq!(bucket.load(), BucketWord::first(stamp(0, 2)));
@@ -586,7 +559,7 @@ mod tests {
 
     #[test]
     fn the_ten_thousandth_call_makes_a_bucket_busy_and_no_other() {
-        let bucket = AtomicBucket::new();
+        let bucket = AtomicBucket::default();
         for call in 1..=50_000 {
             let busy = bucket.add(stamp(1, 1), || true) == Added::Busy;
             assert_eq!(busy, call == 10_000, "{call}");

@@ -29,12 +29,7 @@ enum Shape {
         buckets: u32,
     },
     /// The last calls.
-    Count {
-        /// Number of calls.
-        calls: u32,
-        /// The maximum age of a call, if there is one.
-        within: Option<Duration>,
-    },
+    Count(CountWindow),
 }
 
 impl Window {
@@ -93,15 +88,15 @@ impl Window {
             Shape::Time { buckets, .. } if recording != Recording::Off => {
                 Some(Latencies::new(buckets, thread_slots, by_outcome))
             }
-            Shape::Time { .. } | Shape::Count { .. } => None,
+            _ => None,
         }
     }
 
     /// The maximum age of a call, if there is one.
     pub(crate) fn length(&self) -> Option<Duration> {
-        match self.0 {
-            Shape::Time { length, .. } => Some(length),
-            Shape::Count { within, .. } => within,
+        match &self.0 {
+            Shape::Time { length, .. } => Some(*length),
+            Shape::Count(window) => window.within,
         }
     }
 
@@ -109,7 +104,7 @@ impl Window {
     pub(crate) fn bucket(&self) -> Duration {
         match self.0 {
             Shape::Time { length, buckets } => length / buckets.max(1),
-            Shape::Count { .. } => Duration::MAX,
+            Shape::Count(_) => Duration::MAX,
         }
     }
 
@@ -117,37 +112,29 @@ impl Window {
     pub(crate) fn buckets(&self) -> Option<u32> {
         match self.0 {
             Shape::Time { buckets, .. } => Some(buckets),
-            Shape::Count { .. } => None,
+            Shape::Count(_) => None,
         }
     }
 
     /// The maximum number of calls that the window holds, if there is one.
     pub(crate) fn capacity(&self) -> Option<u32> {
-        match self.0 {
+        match &self.0 {
             Shape::Time { .. } => None,
-            Shape::Count { calls, .. } => Some(calls),
+            Shape::Count(window) => Some(window.calls),
         }
     }
 
     /// Checks that the settings are within their ranges.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        match self.0 {
+        match &self.0 {
             Shape::Time { length, buckets } => {
-                check_length("window.length", length)?;
-                check(
-                    "window.buckets",
-                    buckets,
-                    1..=TimeRing::MAX_BUCKETS,
-                    "10 suit most services",
-                )
+                check_length("window.length", *length)?;
+                let hint = "10 suit most services";
+                check("window.buckets", *buckets, TimeRing::MAX_BUCKETS, hint)
             }
-            Shape::Count { calls, within } => {
-                check(
-                    "window.calls",
-                    calls,
-                    1..=CountRing::MAX_LENGTH,
-                    "100 suit most services",
-                )?;
+            Shape::Count(CountWindow { calls, within }) => {
+                let hint = "100 suit most services";
+                check("window.calls", *calls, CountRing::MAX_LENGTH, hint)?;
                 within.map_or(Ok(()), |within| check_length("window.within", within))
             }
         }
@@ -156,19 +143,15 @@ impl Window {
     /// Makes the ring of a window whose settings were checked. A window that can grow grows to
     /// `thread_slots` thread slots.
     pub(crate) fn ring(&self, thread_slots: u32, timing: Timing, clock: &Clock) -> Ring {
-        match self.0 {
-            Shape::Time { length, buckets } => {
+        match &self.0 {
+            &Shape::Time { length, buckets } => {
                 let width = clock.units(saturating_nanos(length) / u64::from(buckets));
-                Ring::Time(TimeRing::new(
-                    width,
-                    buckets,
-                    thread_slots,
-                    timing.counts_slow,
-                ))
+                let counts_slow = timing.counts_slow;
+                Ring::Time(TimeRing::new(width, buckets, thread_slots, counts_slow))
             }
-            Shape::Count { calls, within } => {
+            Shape::Count(CountWindow { calls, within }) => {
                 let within = within.map(saturating_nanos);
-                Ring::Count(Box::new(CountRing::new(calls, within, timing)))
+                Ring::Count(Box::new(CountRing::new(*calls, within, timing)))
             }
         }
     }
@@ -185,30 +168,23 @@ fn check_length(setting: &'static str, length: Duration) -> Result<(), ConfigErr
     const SHORTEST: Duration = Duration::from_nanos(TimeRing::MIN_LENGTH);
     const LONGEST: Duration = Duration::from_secs(7 * 86_400);
     if (SHORTEST..=LONGEST).contains(&length) {
-        Ok(())
-    } else {
-        let hint = "60 s suit most services";
-        Err(ConfigError::new(
-            setting,
-            format!("{length:?}"),
-            "in 100ms..=7d",
-            hint,
-        ))
+        return Ok(());
     }
+    let (value, hint) = (format!("{length:?}"), "60 s suit most services");
+    Err(ConfigError::new(setting, value, "in 100ms..=7d", hint))
 }
 
 fn check(
     setting: &'static str,
     value: u32,
-    range: std::ops::RangeInclusive<u32>,
+    most: u32,
     hint: &'static str,
 ) -> Result<(), ConfigError> {
-    if range.contains(&value) {
-        Ok(())
-    } else {
-        let expected = format!("in {}..={}", range.start(), range.end());
-        Err(ConfigError::new(setting, value, expected, hint))
+    if (1..=most).contains(&value) {
+        return Ok(());
     }
+    let expected = format!("in 1..={most}");
+    Err(ConfigError::new(setting, value, expected, hint))
 }
 
 /// A window of the last n calls; see [`Window::count`].
@@ -235,10 +211,7 @@ impl CountWindow {
 
 impl From<CountWindow> for Window {
     fn from(window: CountWindow) -> Self {
-        Self(Shape::Count {
-            calls: window.calls,
-            within: window.within,
-        })
+        Self(Shape::Count(window))
     }
 }
 

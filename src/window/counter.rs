@@ -27,16 +27,10 @@ mod layout {
 /// A count that belongs to one generation. Another generation reads zero.
 ///
 /// The count stops at 4.4 × 10¹², which is five days at ten million calls a second.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct GenerationCounter(Stamped);
 
 impl GenerationCounter {
-    /// A count of zero in the first generation.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Stamped::new(Self::pack(Generation::FIRST, 0)))
-    }
-
     /// A given count of `generation`, and whether there is evidence.
     #[cfg(feature = "serde")]
     pub(crate) fn counting(generation: Generation, count: u64, evidence: bool) -> Self {
@@ -78,14 +72,7 @@ impl GenerationCounter {
         is_current: impl Fn() -> bool,
     ) -> Option<u64> {
         let plus_one = |count: u64| (count + 1).min(layout::COUNT.max());
-        let noted = layout::EVIDENCE.of(evidence.into());
-        let next = |seen| match Self::unpack(seen, generation) {
-            Some(count) => Next::Own(Self::pack(generation, plus_one(count)) | noted),
-            None => Next::Other(Self::pack(generation, 1) | noted),
-        };
-        self.0
-            .update(next, is_current)
-            .map(|before| plus_one(Self::unpack(before, generation).unwrap_or(0)))
+        self.write(plus_one, evidence, generation, is_current)
     }
 
     /// Sets `generation`'s count to zero and notes whether there is evidence.
@@ -98,12 +85,7 @@ impl GenerationCounter {
         generation: Generation,
         is_current: impl Fn() -> bool,
     ) -> Option<u64> {
-        let zero = Self::pack(generation, 0) | layout::EVIDENCE.of(evidence.into());
-        let next = |seen| match Self::unpack(seen, generation) {
-            Some(_) => Next::Own(zero),
-            None => Next::Other(zero),
-        };
-        self.0.update(next, is_current)
+        self.write(|_| 0, evidence, generation, is_current)
     }
 
     /// Keeps `generation`'s count, notes whether there is evidence, and returns the count.
@@ -116,14 +98,27 @@ impl GenerationCounter {
         generation: Generation,
         is_current: impl Fn() -> bool,
     ) -> Option<u64> {
+        self.write(|count| count, evidence, generation, is_current)
+    }
+
+    /// Replaces `generation`'s count with what `next` returns for it, and returns the new count.
+    fn write(
+        &self,
+        next: impl Fn(u64) -> u64,
+        evidence: bool,
+        generation: Generation,
+        is_current: impl Fn() -> bool,
+    ) -> Option<u64> {
         let noted = layout::EVIDENCE.of(evidence.into());
-        let next = |seen| match Self::unpack(seen, generation) {
-            Some(count) => Next::Own(Self::pack(generation, count) | noted),
-            None => Next::Other(Self::pack(generation, 0) | noted),
+        let count_after = |seen| next(Self::unpack(seen, generation).unwrap_or(0));
+        let next = |seen| {
+            let new = Self::pack(generation, count_after(seen)) | noted;
+            match Self::unpack(seen, generation) {
+                Some(_) => Next::Own(new),
+                None => Next::Other(new),
+            }
         };
-        self.0
-            .update(next, is_current)
-            .map(|before| Self::unpack(before, generation).unwrap_or(0))
+        self.0.update(next, is_current).map(count_after)
     }
 
     /// Continues with `count` in generation `next`, which hasn't started yet, if the word still
@@ -226,19 +221,13 @@ impl GenerationCounter {
     }
 }
 
-impl Default for GenerationCounter {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(all(test, not(tripcurve_loom)))]
 mod tests {
     use super::*;
 
     #[test]
     fn another_generation_reads_zero_and_starts_at_one() {
-        let counter = GenerationCounter::new();
+        let counter = GenerationCounter::default();
         let first = Generation::FIRST;
         assert_eq!(counter.add(first, || true), Some(1));
         assert_eq!(counter.add(first, || true), Some(2));
@@ -249,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_generation_that_is_over_adds_and_clears_nothing() {
-        let counter = GenerationCounter::new();
+        let counter = GenerationCounter::default();
         let late = Generation::FIRST;
         let current = late.next();
         assert_eq!(counter.add(current, || true), Some(1));

@@ -2,7 +2,6 @@
 
 use super::bin::Bin;
 use super::{Timing, Took};
-use crate::sync::Ordering;
 use crate::sync::field::Field;
 use crate::sync::stamped::Stamped;
 
@@ -95,14 +94,10 @@ impl Durations {
             } else {
                 return;
             };
-            // Release: pairs with the Acquire in `read`. A reader that sees a slow call no longer
-            // sees it in flight. Without it the call could count as slow and as overdue at once.
-            // Relaxed: a failed exchange is tried again with the found word.
-            match word
-                .atomic()
-                .compare_exchange(seen, new, Ordering::Release, Ordering::Relaxed)
-            {
-                Ok(_) => return,
+            // A reader that sees a slow call no longer sees it in flight. Otherwise the call could
+            // count as slow and as overdue at once.
+            match word.publish(seen, new) {
+                Ok(()) => return,
                 Err(found) => seen = found,
             }
         }
@@ -112,10 +107,9 @@ impl Durations {
     pub(super) fn read(&self, begin: u64, end: u64) -> impl Iterator<Item = (u64, Duration)> {
         let quads = begin / layout::SIZE..end.div_ceil(layout::SIZE);
         quads.flat_map(move |quad| {
-            // Acquire: pairs with the Release in `write_call`. Whether the call failed was written
-            // before, so the caller finds it. Without it a failure could be read as a success, or
-            // as no call.
-            let word = self.quad(quad).atomic().load(Ordering::Acquire);
+            // Whether the call failed was written before, so the caller finds it. Otherwise a
+            // failure could be read as a success, or as no call.
+            let word = self.quad(quad).acquire();
             let is_there = layout::NUMBER.get(word) == layout::NUMBER.get(layout::NUMBER.of(quad));
             let first = quad * layout::SIZE;
             (first.max(begin)..(first + layout::SIZE).min(end))

@@ -168,22 +168,31 @@ impl Histograms {
         }
     }
 
+    /// The number of a bucket's header.
+    #[inline]
+    fn begin(&self, slot: u32) -> usize {
+        slot as usize * (1 + self.bin_words)
+    }
+
+    /// The header of a bucket.
     #[inline]
     fn header(&self, slot: u32) -> Option<&Stamped> {
-        self.words.get(slot as usize * (1 + self.bin_words))
+        self.words.get(self.begin(slot))
     }
 
     /// The words of a bucket's bins.
     fn bins(&self, slot: u32) -> impl Iterator<Item = &Stamped> {
-        let begin = slot as usize * (1 + self.bin_words) + 1;
-        (begin..begin + self.bin_words).filter_map(|word| self.words.get(word))
+        let first = self.begin(slot) + 1;
+        (first..first + self.bin_words).filter_map(|word| self.words.get(word))
     }
 
+    /// The header of a bucket, the word of a bin, and the bin's position in it.
     #[inline]
-    fn bin(&self, slot: u32, bin: usize) -> Option<(&Stamped, Position)> {
+    fn bin(&self, slot: u32, bin: usize) -> Option<(&Stamped, &Stamped, Position)> {
         let (word, position) = Position::of(bin);
-        let begin = slot as usize * (1 + self.bin_words) + 1;
-        Some((self.words.get(begin + word)?, position))
+        let begin = self.begin(slot);
+        let bins = self.words.get(begin + 1 + word)?;
+        Some((self.words.get(begin)?, bins, position))
     }
 
     /// The header of the next turn, with the given stamp.
@@ -195,8 +204,7 @@ impl Histograms {
     #[must_use]
     #[inline]
     pub fn add_own_at_once(&self, slot: u32, stamp: Stamp, bin: usize) -> bool {
-        let (Some(header), Some((word, position))) = (self.header(slot), self.bin(slot, bin))
-        else {
+        let Some((header, word, position)) = self.bin(slot, bin) else {
             return false;
         };
         // No other thread writes these words. The next thread that writes them gets them through
@@ -237,8 +245,8 @@ impl Histograms {
         for word in self.bins(slot) {
             word.store_alone(0);
         }
-        // Release: pairs with the Acquire in `read`. A reader that finds the sequence finds the
-        // words cleared. Without it the reader could count calls of an older turn with this
+        // Release: pairs with the Acquire of the header in `read`. A reader that finds the sequence
+        // finds the words cleared. Without it the reader could count calls of an older turn with this
         // sequence.
         let next = Self::next_header(header.load(), stamp);
         header.atomic().store(next, Ordering::Release);
@@ -251,37 +259,27 @@ impl Histograms {
     /// A bucket of another stamp is taken over if `is_current` returns `true`. It says whether
     /// `stamp` is still alive, and is called after the header was read (see `Stamped::update`).
     pub fn add(&self, slot: u32, stamp: Stamp, bin: usize, is_current: impl Fn() -> bool) -> bool {
-        let (Some(header), Some((word, position))) = (self.header(slot), self.bin(slot, bin))
-        else {
+        let Some((header, word, position)) = self.bin(slot, bin) else {
             return false;
         };
         loop {
-            // Acquire: pairs with the Release of the header's exchange below. A thread that finds a
-            // younger bucket here then finds a clock and a state at least as young. Without it a
-            // late thread could take itself for current and replace a younger bucket.
-            let found = header.atomic().load(Ordering::Acquire);
+            // A thread that finds a younger bucket here then finds a clock and a state at least as
+            // young.
+            let found = header.acquire();
             if Stamp::from_upper_bits(found) != stamp {
                 if !is_current() {
                     return false;
                 }
                 self.sweep(slot, header, found);
-                // Release: pairs with the Acquire above and in `read`. A thread that finds the new
-                // header finds the words swept. Without it a word of an older turn with the same
-                // sequence could count. Relaxed: after a failed exchange the header is read again.
+                // A thread that finds the new header, here or in `read`, finds the words swept.
+                // Otherwise a word of an older turn with the same sequence could count.
                 let next = Self::next_header(found, stamp);
-                let _other_was_first = header.atomic().compare_exchange(
-                    found,
-                    next,
-                    Ordering::Release,
-                    Ordering::Relaxed,
-                );
+                let _other_was_first = header.publish(found, next);
                 continue;
             }
             let sequence = header::SEQUENCE.get(found);
-            // Acquire: pairs with the Release of the word's exchange below. If the word is of a
-            // younger turn than `found`, the header, read again, is younger too. Without it this
-            // thread could replace a word of a younger turn.
-            let seen = BinWord(word.atomic().load(Ordering::Acquire));
+            // If the word is of a younger turn than `found`, the header, read again, is younger too.
+            let seen = BinWord(word.acquire());
             let new = if seen.sequence() == sequence {
                 if !seen.counts_next() {
                     return true;
@@ -292,14 +290,9 @@ impl Histograms {
             } else {
                 continue;
             };
-            // Release: pairs with the Acquire loads of the word above and in `sweep`. A thread that
-            // finds this word finds the header that this thread has read, or a younger one. Without
-            // it that thread could replace this word for an older turn. Relaxed: after a failed
-            // exchange the word is read again.
-            let exchanged =
-                word.atomic()
-                    .compare_exchange(seen.0, new.0, Ordering::Release, Ordering::Relaxed);
-            if exchanged.is_ok() {
+            // A thread that finds this word, here or in `sweep`, finds the header that this thread
+            // has read, or a younger one.
+            if word.publish(seen.0, new.0).is_ok() {
                 return true;
             }
             seen.take_back_draw();
@@ -310,10 +303,9 @@ impl Histograms {
     /// on. So none is left when the sequences repeat.
     fn sweep(&self, slot: u32, header: &Stamped, found: u64) {
         for word in self.bins(slot) {
-            // Acquire: pairs with the Release of the word's exchange in `add`. If the word is of a
-            // younger turn, the header, read after it, has moved on. Without it this thread could
-            // empty a word of a younger turn.
-            let seen = BinWord(word.atomic().load(Ordering::Acquire));
+            // If the word is of a younger turn, the header, read after it, has moved on. Otherwise
+            // this thread could empty a word of a younger turn.
+            let seen = BinWord(word.acquire());
             if seen.0 == 0 || seen.sequence() == header::SEQUENCE.get(found) {
                 continue;
             }
@@ -338,10 +330,9 @@ impl Histograms {
         let Some(header) = self.header(slot) else {
             return;
         };
-        // Acquire: pairs with the Release of the header in `add` and `add_own`. A reader that finds
-        // a sequence finds the words of the sequence's earlier turn emptied. Without it the reader
-        // could count calls of that turn.
-        let header = header.atomic().load(Ordering::Acquire);
+        // A reader that finds a sequence finds the words of the sequence's earlier turn emptied.
+        // Otherwise the reader could count calls of that turn.
+        let header = header.acquire();
         if !is_alive(Stamp::from_upper_bits(header)) {
             return;
         }

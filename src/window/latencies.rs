@@ -7,7 +7,7 @@
 use super::bin::Bin;
 use super::histogram::Histograms;
 use super::place::RingPosition;
-use super::rate;
+use super::{Took, rate};
 use crate::clock::context::CallContext;
 use crate::sync::PublishedOnce;
 use crate::sync::thread_slot::ThreadSlot;
@@ -47,12 +47,6 @@ pub(crate) fn rank_of(percentile: f64) -> f64 {
 }
 
 impl BinCounts {
-    /// Sets all counts to zero.
-    pub fn clear(&mut self) {
-        self.calls.fill(0);
-        self.failures.fill(0);
-    }
-
     /// The number of calls.
     #[must_use]
     pub fn calls(&self) -> u64 {
@@ -113,19 +107,29 @@ impl Latencies {
 
     /// Gives all thread slots their histograms now.
     pub fn grow(&self) {
-        for own in &self.own {
+        self.own.iter().for_each(|own| self.give(own));
+    }
+
+    /// Makes the histograms of a thread slot, unless it has them.
+    fn give(&self, own: &PublishedOnce<Histograms>) {
+        if own.get().is_none() {
             own.publish(Self::histograms(self.buckets, self.by_outcome));
         }
     }
 
-    /// The number of a bin among the bins of all outcomes.
+    /// The bin that counts a call.
     #[must_use]
     #[inline]
-    pub fn number(&self, bin: Bin, failed: bool) -> usize {
-        if failed && self.by_outcome {
-            Self::FAILURES + bin.number()
+    pub fn bin(&self, took: Took, failed: bool) -> LatencyBin<'_> {
+        let number = Bin::of(took.nanos).number();
+        let first = if failed && self.by_outcome {
+            Self::FAILURES
         } else {
-            bin.number()
+            0
+        };
+        LatencyBin {
+            latencies: self,
+            number: first + number,
         }
     }
 
@@ -134,46 +138,6 @@ impl Latencies {
     pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.own.len(), it.buckets, it.by_outcome);
         shape(self) == shape(other)
-    }
-
-    /// Counts one call if the caller has a histogram of its own that is already at `place`. Returns
-    /// whether the call was counted.
-    #[inline]
-    pub(super) fn add_at_once(
-        &self,
-        bin: usize,
-        place: RingPosition,
-        context: &impl CallContext,
-    ) -> bool {
-        let ThreadSlot(thread_slot) = context.known_thread_slot();
-        self.own
-            .get(thread_slot as usize)
-            .and_then(PublishedOnce::get)
-            .is_some_and(|own| own.add_own_at_once(place.slot(), place.stamp(), bin))
-    }
-
-    /// Counts one call at `place`, and returns whether it was counted. `is_current` says whether
-    /// the place is still alive. `has_grown` says whether the window has grown.
-    pub(super) fn add(
-        &self,
-        bin: usize,
-        place: RingPosition,
-        has_grown: bool,
-        context: &impl CallContext,
-        is_current: impl Fn() -> bool,
-    ) -> bool {
-        let (slot, stamp) = (place.slot(), place.stamp());
-        let ThreadSlot(thread_slot) = context.thread_slot();
-        match self.own.get(thread_slot as usize).filter(|_| has_grown) {
-            Some(own) => {
-                if own.get().is_none() {
-                    own.publish(Self::histograms(self.buckets, self.by_outcome));
-                }
-                own.get()
-                    .is_some_and(|own| own.add_own(slot, stamp, bin, is_current))
-            }
-            None => self.common.add(slot, stamp, bin, is_current),
-        }
     }
 
     /// Adds the counts of the window that ends with `place` to `counts`. The buckets are those of
@@ -203,6 +167,49 @@ impl Latencies {
                     },
                 );
             }
+        }
+    }
+}
+
+/// A bin of a window's histograms. The threads' histograms all have it.
+#[derive(Clone, Copy, Debug)]
+pub struct LatencyBin<'a> {
+    latencies: &'a Latencies,
+    /// The number among the bins of all outcomes.
+    number: usize,
+}
+
+impl LatencyBin<'_> {
+    /// Counts one call if the caller has a histogram of its own that is already at `place`. Returns
+    /// whether the call was counted.
+    #[inline]
+    pub(super) fn add_at_once(self, place: RingPosition, context: &impl CallContext) -> bool {
+        let ThreadSlot(thread_slot) = context.known_thread_slot();
+        let own = self.latencies.own.get(thread_slot as usize);
+        own.and_then(PublishedOnce::get)
+            .is_some_and(|own| own.add_own_at_once(place.slot(), place.stamp(), self.number))
+    }
+
+    /// Counts one call at `place`, and returns whether it was counted. `is_current` says whether
+    /// the place is still alive. `has_grown` says whether the window has grown.
+    pub(super) fn add(
+        self,
+        place: RingPosition,
+        has_grown: bool,
+        context: &impl CallContext,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let Self { latencies, number } = self;
+        let (slot, stamp) = (place.slot(), place.stamp());
+        let ThreadSlot(thread_slot) = context.thread_slot();
+        let own = latencies.own.get(thread_slot as usize);
+        match own.filter(|_| has_grown) {
+            Some(own) => {
+                latencies.give(own);
+                own.get()
+                    .is_some_and(|own| own.add_own(slot, stamp, number, is_current))
+            }
+            None => latencies.common.add(slot, stamp, number, is_current),
         }
     }
 }

@@ -6,7 +6,6 @@
 
 use super::place::RingPosition;
 use crate::clock::Now;
-use crate::clock::context::CallContext;
 use crate::state::Generation;
 use crate::sync::stamped::{Next, Stamped};
 use crate::sync::{AtomicU64, Ordering};
@@ -24,7 +23,7 @@ pub(super) struct Latest {
     beginning: AtomicU64,
     place: Stamped,
     /// The width of a bucket, in the clock's units.
-    width: u64,
+    pub(super) width: u64,
 }
 
 /// The latest bucket and then the clock, read in this order.
@@ -34,6 +33,15 @@ pub struct ClockReading {
     pub raw: u64,
     beginning: u64,
     place: RingPosition,
+}
+
+/// A reading of a clock, together with the clock. It fits into two registers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TimePoint<C> {
+    /// The reading, in the clock's own units.
+    pub(super) raw: u64,
+    /// A reference to the clock.
+    pub(super) clock: C,
 }
 
 impl ClockReading {
@@ -58,25 +66,15 @@ impl Latest {
         }
     }
 
-    pub(super) fn same_config(&self, other: &Self) -> bool {
-        self.width == other.width
-    }
-
-    /// Reads the clock.
-    #[inline]
-    pub(super) fn read(&self, clock: &impl Now) -> ClockReading {
-        self.read_by(|| (clock.raw(), ())).0
-    }
-
     /// Reads the clock, and returns what else `clock` returns.
     #[inline]
-    pub(super) fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
-        // Acquire, both: pair with the Release store of the beginning and the Release of the
-        // place's exchange in `note`. The first makes the place at least as late as the beginning.
-        // The second makes the clock reading no earlier than that of the place's writer. Without
-        // them a call could be counted in another bucket than the clock's.
+    pub(super) fn read<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
+        // Acquire: pairs with the Release store of the beginning in `note`. It makes the place at
+        // least as late as the beginning. Without it a call could be counted in another bucket than
+        // the clock's.
         let beginning = self.beginning.load(Ordering::Acquire);
-        let place = RingPosition::from_bits(self.place.atomic().load(Ordering::Acquire));
+        // The clock reading is no earlier than that of the place's writer.
+        let place = RingPosition::from_bits(self.place.acquire());
         let (raw, more) = clock();
         let reading = ClockReading {
             raw,
@@ -109,9 +107,10 @@ impl Latest {
         (width, clock.nanos_between(beginning, raw))
     }
 
-    /// How many buckets have begun since the reading.
-    pub(super) fn age(&self, raw: u64, clock: &impl Now) -> u64 {
-        self.tick(clock.raw()).saturating_sub(self.tick(raw))
+    /// How many buckets have begun since then.
+    pub(super) fn age(&self, time: TimePoint<&impl Now>) -> u64 {
+        self.tick(time.clock.raw())
+            .saturating_sub(self.tick(time.raw))
     }
 
     /// The bucket of a call of `generation`, in a ring of `buckets`.
@@ -131,13 +130,12 @@ impl Latest {
     #[inline(never)]
     pub(super) fn note(
         &self,
-        raw: u64,
+        time: TimePoint<&impl Now>,
         generation: Generation,
         buckets: u32,
-        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> RingPosition {
-        let tick = self.tick(raw);
+        let tick = self.tick(time.raw);
         let place = RingPosition::new(generation, tick, buckets);
         let beginning = tick * self.width;
         // Relaxed: this load only asks whether this clock is behind the others'. Clocks agree,
@@ -151,7 +149,7 @@ impl Latest {
         // with the Acquire in `read`.
         let replaced = self.place.update(
             |_| Next::Other(place.bits()),
-            || self.tick(context.raw()) == tick && is_current(),
+            || self.tick(time.clock.raw()) == tick && is_current(),
         );
         if replaced.is_some() {
             // Release: pairs with the Acquire in `read`. A reader that sees this beginning sees

@@ -14,7 +14,6 @@ mod durations;
 pub(crate) mod counter;
 pub(crate) mod bin;
 mod aligned;
-mod carry;
 #[cfg(feature = "serde")]
 mod saved;
 
@@ -22,10 +21,9 @@ pub(crate) use bin::Bin;
 pub use config::{CountWindow, Recording, Window};
 pub(crate) use count::CountRing;
 pub(crate) use counter::GenerationCounter;
-pub(crate) use latencies::rank_of;
-pub(crate) use latencies::{BinCounts, Latencies};
+pub(crate) use latencies::{BinCounts, Latencies, rank_of};
 pub(crate) use latest::ClockReading;
-pub(crate) use ring::{Counts, Ring, Tally, Timing, Took, rate};
+pub(crate) use ring::{Call, Counts, Origin, Ring, Tally, Timing, Took, rate};
 #[cfg(feature = "serde")]
 pub(crate) use saved::SavedWindow;
 pub(crate) use time::TimeRing;

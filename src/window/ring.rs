@@ -1,6 +1,7 @@
 //! The window as the engine sees it: a ring, and what it counts.
 
-use super::{Bin, BinCounts, ClockReading, CountRing, Latencies, Recording, TimeRing};
+use super::latest::TimePoint;
+use super::{BinCounts, ClockReading, CountRing, Latencies, Recording, TimeRing};
 use crate::clock::Now;
 use crate::clock::context::CallContext;
 use crate::state::Generation;
@@ -87,6 +88,82 @@ pub struct Took {
     pub is_slow: bool,
 }
 
+/// One call on its path through the breaker.
+#[derive(Debug)]
+pub struct Call<'c, C> {
+    /// The generation that admitted the call.
+    pub generation: Generation,
+    /// The clock reading by which the call is recorded and judged.
+    pub reading: ClockReading,
+    /// The caller's clock and thread slot.
+    pub context: &'c C,
+}
+
+impl<C> Clone for Call<'_, C> {
+    #[inline]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Call<'_, C> {}
+
+impl<C: CallContext> Call<'_, C> {
+    /// The clock reading in nanoseconds.
+    #[must_use]
+    #[inline]
+    pub fn nanos(self) -> u64 {
+        self.context.nanos_at(self.reading.raw)
+    }
+}
+
+impl<'c, C> Call<'c, C> {
+    /// A call of `generation` with this clock reading.
+    #[inline]
+    pub fn new(generation: Generation, reading: ClockReading, context: &'c C) -> Self {
+        Self {
+            generation,
+            reading,
+            context,
+        }
+    }
+
+    /// When the call ended.
+    #[inline]
+    pub(super) fn time(self) -> TimePoint<&'c C> {
+        TimePoint {
+            raw: self.reading.raw,
+            clock: self.context,
+        }
+    }
+
+    /// The call without its clock reading.
+    #[inline]
+    pub(super) fn origin(self) -> Origin<&'c C> {
+        Origin::new(self.generation, self.context)
+    }
+}
+
+/// The origin of a call. It fits into two registers.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<C> {
+    /// The generation that admitted the call.
+    pub generation: Generation,
+    /// A reference to the caller's clock and thread slot.
+    pub context: C,
+}
+
+impl<C> Origin<C> {
+    /// The origin of a call of `generation`.
+    #[inline]
+    pub fn new(generation: Generation, context: C) -> Self {
+        Self {
+            generation,
+            context,
+        }
+    }
+}
+
 /// `part` divided by `whole`, which isn't zero.
 ///
 /// The code divides instead of comparing with `threshold × whole`. The quotient of two integers is
@@ -129,48 +206,62 @@ impl Ring {
     ) -> bool {
         match self {
             Self::Time(ring) => {
-                let reading = ring.read(context);
-                ring.record_at(reading, tally, generation, context, is_current)
+                let call = Call::new(generation, ring.read(context), context);
+                ring.record_at(call, tally, is_current)
             }
-            Self::Count(ring) => ring.record(tally, generation, context, is_current),
+            Self::Count(ring) => {
+                let origin = Origin::new(generation, context);
+                ring.record(tally, None, origin, is_current)
+            }
         }
+    }
+
+    /// A call of `generation` that ends now.
+    #[inline]
+    pub fn call<'c, C: CallContext>(&self, generation: Generation, context: &'c C) -> Call<'c, C> {
+        Call::new(generation, self.read(context), context)
     }
 
     /// Reads the clock, for a caller that needs the time too.
     #[must_use]
     #[inline]
     pub fn read(&self, clock: &impl Now) -> ClockReading {
-        match self {
-            Self::Time(ring) => ring.read(clock),
-            Self::Count(_) => ClockReading::at(clock.raw()),
-        }
+        self.read_by(|| (clock.raw(), ())).0
     }
 
     /// Reads the clock, in its own units and in nanoseconds.
     #[inline]
     pub fn read_with_nanos(&self, clock: &impl Now) -> (ClockReading, u64) {
+        self.read_by(|| clock.raw_and_nanos())
+    }
+
+    /// Reads the clock, and returns what else `clock` returns.
+    #[inline]
+    fn read_by<T>(&self, clock: impl FnOnce() -> (u64, T)) -> (ClockReading, T) {
         match self {
-            Self::Time(ring) => ring.read_with_nanos(clock),
+            Self::Time(ring) => ring.latest.read(clock),
             Self::Count(_) => {
-                let (raw, nanos) = clock.raw_and_nanos();
-                (ClockReading::at(raw), nanos)
+                let (raw, more) = clock();
+                (ClockReading::at(raw), more)
             }
         }
     }
 
-    /// Records a call that ended at the clock reading. The clock may have moved on since.
-    #[inline]
+    /// Records a call that ended at its clock reading. The clock may have moved on since.
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
+    )]
+    #[inline(always)]
     pub fn record_at(
         &self,
-        reading: ClockReading,
+        call: Call<'_, impl CallContext>,
         tally: Tally,
-        generation: Generation,
-        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         match self {
-            Self::Time(ring) => ring.record_at(reading, tally, generation, context, is_current),
-            Self::Count(ring) => ring.record(tally, generation, context, is_current),
+            Self::Time(ring) => ring.record_at(call, tally, is_current),
+            Self::Count(ring) => ring.record(tally, None, call.origin(), is_current),
         }
     }
 
@@ -182,35 +273,30 @@ impl Ring {
     #[inline(always)]
     pub fn record_timed_at(
         &self,
-        reading: ClockReading,
+        call: Call<'_, impl CallContext>,
         tally: Tally,
         (took, latencies): (Took, Option<&Latencies>),
-        generation: Generation,
-        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
         match self {
             Self::Time(ring) => {
-                let counted = ring.record_at(reading, tally, generation, context, &is_current);
+                let counted = ring.record_at(call, tally, &is_current);
                 if let Some(latencies) = latencies {
-                    let (bin, failed) = (Bin::of(took.nanos), tally == Tally::Failure);
-                    let bin = latencies.number(bin, failed);
-                    ring.record_latency(latencies, bin, reading, generation, context, &is_current);
+                    let bin = latencies.bin(took, tally == Tally::Failure);
+                    ring.record_latency(call, bin, &is_current);
                 }
                 // The call was counted before. So a reader that starts with the slow calls never
                 // finds more slow calls than calls.
                 if took.is_slow {
-                    ring.record_at(reading, Tally::Slow, generation, context, is_current);
+                    ring.record_at(call, Tally::Slow, is_current);
                 }
                 counted
             }
-            Self::Count(ring) => {
-                ring.record_timed(tally, Some(took), generation, context, is_current)
-            }
+            Self::Count(ring) => ring.record(tally, Some(took), call.origin(), is_current),
         }
     }
 
-    /// The failed and the slow calls of `generation`'s window.
+    /// The failed and the slow calls of the window of the call's generation.
     ///
     /// While other threads record, a time window's sums don't belong to a single moment. The slow
     /// calls are read first, each of which was counted as a call before. A bucket may end after its
@@ -227,15 +313,10 @@ impl Ring {
                   takes 30 instructions more"
     )]
     #[inline(always)]
-    pub fn failures_and_slow(
-        &self,
-        generation: Generation,
-        reading: ClockReading,
-        context: &impl CallContext,
-    ) -> Counts {
+    pub fn failures_and_slow(&self, call: Call<'_, impl CallContext>) -> Counts {
         match self {
-            Self::Time(ring) => ring.failures_and_slow(generation, reading),
-            Self::Count(ring) => ring.sum(generation, context.nanos_at(reading.raw)),
+            Self::Time(ring) => ring.failures_and_slow(call.generation, call.reading),
+            Self::Count(ring) => ring.sum(call.generation, call.nanos()),
         }
     }
 
@@ -246,16 +327,10 @@ impl Ring {
     /// the smaller of the two numbers.
     #[must_use]
     #[inline]
-    pub fn run_held(
-        &self,
-        run: u64,
-        counts: &Counts,
-        reading: ClockReading,
-        context: &impl CallContext,
-    ) -> u64 {
+    pub fn run_held(&self, run: u64, counts: &Counts, call: Call<'_, impl CallContext>) -> u64 {
         match self {
             Self::Time(_) => run.min(counts.failures),
-            Self::Count(ring) => ring.run_held(run, counts, context.nanos_at(reading.raw)),
+            Self::Count(ring) => ring.run_held(run, counts, call.nanos()),
         }
     }
 
@@ -266,42 +341,26 @@ impl Ring {
     pub fn add_successes(
         &self,
         counts: Counts,
-        generation: Generation,
-        reading: ClockReading,
-        context: &impl CallContext,
+        call: Call<'_, impl CallContext>,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         match self {
-            Self::Time(ring) => ring.add_successes(
-                counts,
-                generation,
-                reading,
-                context.known_thread_slot(),
-                worth,
-            ),
+            Self::Time(ring) => ring.add_successes(counts, call, worth),
             // This ring has no parts. Its calls were all counted at once.
             Self::Count(_) => Some(counts),
         }
     }
 
-    /// The failures and successes of the last `buckets` buckets of `generation`'s window, the
-    /// current bucket included. Calls `worth` like [`add_successes`](Self::add_successes).
+    /// The failures and successes of the last `buckets` buckets of the window, the current bucket
+    /// included. Calls `worth` like [`add_successes`](Self::add_successes).
     pub fn short_counts(
         &self,
         buckets: u32,
-        generation: Generation,
-        reading: ClockReading,
-        context: &impl CallContext,
+        call: Call<'_, impl CallContext>,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         match self {
-            Self::Time(ring) => ring.short_counts(
-                buckets,
-                generation,
-                reading,
-                context.known_thread_slot(),
-                worth,
-            ),
+            Self::Time(ring) => ring.short_counts(buckets, call, worth),
             // This ring has no buckets.
             Self::Count(_) => None,
         }
@@ -309,52 +368,35 @@ impl Ring {
 
     /// Like [`add_successes`](Self::add_successes), for any sum.
     #[must_use]
-    pub fn all_counts(
-        &self,
-        counts: Counts,
-        generation: Generation,
-        reading: ClockReading,
-        context: &impl CallContext,
-    ) -> Counts {
-        self.add_successes(counts, generation, reading, context, |_| true)
-            .unwrap_or(counts)
+    pub fn all_counts(&self, counts: Counts, call: Call<'_, impl CallContext>) -> Counts {
+        self.add_successes(counts, call, |_| true).unwrap_or(counts)
     }
 
-    /// Adds the latencies of `generation`'s window to `counts`.
+    /// Adds the latencies of the window of the call's generation to `counts`.
     pub fn read_latencies(
         &self,
         latencies: Option<&Latencies>,
-        generation: Generation,
-        reading: ClockReading,
-        context: &impl CallContext,
+        call: Call<'_, impl CallContext>,
         counts: &mut BinCounts,
     ) {
-        match self {
-            Self::Time(ring) => {
-                if let Some(latencies) = latencies {
-                    ring.read_latencies(latencies, generation, reading, counts);
-                }
+        match (self, latencies) {
+            (Self::Time(ring), Some(latencies)) => {
+                latencies.read(ring.place(call.generation, call.reading), counts);
             }
-            Self::Count(ring) => {
-                ring.read_latencies(generation, context.nanos_at(reading.raw), counts);
-            }
+            (Self::Time(_), None) => {}
+            (Self::Count(ring), _) => ring.read_latencies(call.generation, call.nanos(), counts),
         }
     }
 
-    /// The number of calls in `generation`'s window.
+    /// The number of calls in the window of the call's generation.
     #[must_use]
-    pub fn calls(
-        &self,
-        generation: Generation,
-        reading: ClockReading,
-        context: &impl CallContext,
-    ) -> u64 {
+    pub fn calls(&self, call: Call<'_, impl CallContext>) -> u64 {
         match self {
             Self::Time(ring) => {
-                let sum = |tally| ring.sum(tally, generation, reading);
+                let sum = |tally| ring.sum(tally, call.generation, call.reading);
                 sum(Tally::Failure) + sum(Tally::Success)
             }
-            Self::Count(ring) => ring.sum(generation, context.nanos_at(reading.raw)).calls(),
+            Self::Count(ring) => ring.sum(call.generation, call.nanos()).calls(),
         }
     }
 
@@ -379,18 +421,50 @@ impl Ring {
 
     /// Makes the window grow now, if it can grow.
     pub fn grow(&self) {
-        match self {
-            Self::Time(ring) => ring.grow(),
-            Self::Count(_) => {}
+        if let Self::Time(ring) = self {
+            ring.shards.grow();
         }
     }
 
     /// Prepares the window for `generation`, which the caller has just entered.
     pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
+        // The words of a time window tell generations apart by themselves.
+        if let Self::Count(ring) = self {
+            ring.start_generation(generation, is_current);
+        }
+    }
+
+    /// Starts generation `to` with the calls that `former` holds of generation `from`, as far as
+    /// this window reaches. No other thread knows of this window yet.
+    ///
+    /// Returns whether it could. Both windows must be of one kind, and this one must not need ages
+    /// that the former doesn't know.
+    ///
+    /// The uncounted calls and the latencies aren't carried over.
+    pub fn carry_over(
+        &self,
+        former: &Self,
+        (from, to): (Generation, Generation),
+        clock: &impl Now,
+    ) -> bool {
+        match (self, former) {
+            (Self::Time(own), Self::Time(former)) => {
+                own.carry_over(former, (from, to), clock);
+                true
+            }
+            (Self::Count(own), Self::Count(former)) => {
+                own.carry_over(former, (from, to), clock.nanos())
+            }
+            _ => false,
+        }
+    }
+
+    /// The number of nanoseconds after which a call has left the window for sure. It is `u64::MAX`
+    /// if calls don't leave the window by their age.
+    pub fn span(&self, clock: &impl Now) -> u64 {
         match self {
-            // Its words tell generations apart by themselves.
-            Self::Time(_) => {}
-            Self::Count(ring) => ring.start_generation(generation, is_current),
+            Self::Time(ring) => ring.span(clock),
+            Self::Count(ring) => ring.span(),
         }
     }
 }

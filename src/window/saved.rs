@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClockReading, CountRing, Ring, TimeRing};
+use super::{Call, CountRing, Ring, TimeRing};
 use crate::clock::Now;
 use crate::clock::context::CallContext;
 use crate::error::ConfigError;
@@ -207,18 +207,11 @@ fn check(
 }
 
 impl Ring {
-    /// Saves the counts of `generation`'s window and their ages.
-    pub(crate) fn save(
-        &self,
-        generation: Generation,
-        reading: ClockReading,
-        context: &impl CallContext,
-    ) -> SavedWindow {
+    /// Saves the counts of the window of the call's generation, and their ages.
+    pub(crate) fn save(&self, call: Call<'_, impl CallContext>) -> SavedWindow {
         match self {
-            Self::Time(ring) => SavedWindow::Time(ring.save(generation, reading, context)),
-            Self::Count(ring) => {
-                SavedWindow::Count(ring.save(generation, context.nanos_at(reading.raw)))
-            }
+            Self::Time(ring) => SavedWindow::Time(ring.save(call)),
+            Self::Count(ring) => SavedWindow::Count(ring.save(call.generation, call.nanos())),
         }
     }
 

@@ -17,14 +17,20 @@ use crossbeam_utils::CachePadded;
 
 use super::Tally;
 use super::aligned::{Aligned, WORDS_A_LINE};
-use super::bucket::BucketWord;
-use super::bucket::{Added, AtomicBucket, Stamp};
+use super::bucket::{Added, AtomicBucket, BucketWord, Stamp};
 use super::place::RingPosition;
 use crate::clock::context::CallContext;
 use crate::sync::PublishedOnce;
 use crate::sync::thread_slot::ThreadSlot;
 
 type Line = CachePadded<[AtomicBucket; WORDS_A_LINE]>;
+
+/// The key of a bucket that counts calls of one kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BucketKey {
+    pub(super) tally: Tally,
+    pub(super) place: RingPosition,
+}
 
 /// The buckets of a sum. They end with the current one. Those behind it in the ring are of the
 /// previous turn.
@@ -90,13 +96,9 @@ fn live_sum<'a>(
         }
         total
     };
-    let Stretch {
-        first,
-        behind,
-        first_before,
-        present,
-    } = stretch;
-    sum(first..behind, present) + sum(first_before..buckets, present.turn_before())
+    let present = stretch.present;
+    sum(stretch.first..stretch.behind, present)
+        + sum(stretch.first_before..buckets, present.turn_before())
 }
 
 /// One word for each bucket and kind, shared by all threads.
@@ -111,22 +113,15 @@ impl Common {
         Self(lines.collect())
     }
 
-    /// The number of a word. The words of slow calls stand behind the others.
-    #[inline]
-    fn number(buckets: u32, slot: u32, tally: Tally) -> usize {
-        let (step, first) = match tally {
-            Tally::Slow => (1, 3 * buckets),
-            Tally::Success | Tally::Uncounted | Tally::Failure => (3, tally as u32),
-        };
-        (step * slot + first) as usize
-    }
-
-    /// The word, if the window counts the kind.
+    /// The word, if there is one. The words of slow calls stand behind the others.
     #[inline]
     fn word(&self, buckets: u32, slot: u32, tally: Tally) -> Option<&AtomicBucket> {
-        let word = Self::number(buckets, slot, tally);
-        let line = self.0.get(word / WORDS_A_LINE)?;
-        Some(&line[word % WORDS_A_LINE])
+        let number = match tally {
+            Tally::Slow => 3 * buckets + slot,
+            Tally::Success | Tally::Uncounted | Tally::Failure => 3 * slot + tally as u32,
+        };
+        let line = self.0.get(number as usize / WORDS_A_LINE)?;
+        Some(&line[number as usize % WORDS_A_LINE])
     }
 
     /// Whether there is room for the last word of slow calls.
@@ -159,7 +154,12 @@ impl Spread {
 
     /// The word, if the shard exists.
     #[inline]
-    fn word(&self, shard: u32, twice_slot: usize, tally: Tally) -> Option<&AtomicBucket> {
+    fn word(&self, shard: u32, key: BucketKey) -> Option<&AtomicBucket> {
+        self.word_at(shard, key.place.twice_slot(), key.tally)
+    }
+
+    #[inline]
+    fn word_at(&self, shard: u32, twice_slot: usize, tally: Tally) -> Option<&AtomicBucket> {
         let bucket = self.stride * shard as usize + twice_slot;
         self.words.get(bucket + tally as usize)
     }
@@ -173,7 +173,7 @@ impl Spread {
         buckets: u32,
     ) -> impl Iterator<Item = u64> {
         (first..first + self.shards).map(move |shard| {
-            let word = |slot| self.word(shard % self.shards, 2 * slot as usize, tally);
+            let word = |slot| self.word_at(shard % self.shards, 2 * slot as usize, tally);
             live_sum(buckets, stretch, word)
         })
     }
@@ -195,7 +195,7 @@ pub(super) struct Shards {
     /// How many thread slots get words of their own when the window grows. With one, the window
     /// doesn't grow.
     thread_slots: u32,
-    buckets: u32,
+    pub(super) buckets: u32,
 }
 
 impl Shards {
@@ -209,19 +209,9 @@ impl Shards {
     }
 
     pub(super) fn same_config(&self, other: &Self) -> bool {
-        let shape = |it: &Self| {
-            (
-                it.buckets,
-                it.thread_slots,
-                it.common.counts_slow(it.buckets),
-            )
-        };
+        // The number of lines tells whether slow calls have words.
+        let shape = |it: &Self| (it.buckets, it.thread_slots, it.common.0.len());
         shape(self) == shape(other)
-    }
-
-    #[inline]
-    pub(super) fn buckets(&self) -> u32 {
-        self.buckets
     }
 
     /// Whether the window has grown.
@@ -243,47 +233,36 @@ impl Shards {
         }
     }
 
-    /// Counts one call at `place` if that takes no more than a store. The caller must have words of
-    /// its own, and the word must already be of `place`. Returns whether the call was counted.
+    /// Counts one call if that takes no more than a store. The caller must have words of its own,
+    /// and the word must already be of the bucket. Returns whether the call was counted.
     #[inline]
-    pub(super) fn add_at_once(
-        &self,
-        tally: Tally,
-        place: RingPosition,
-        context: &impl CallContext,
-    ) -> bool {
-        tally.is_spread()
-            && self
-                .grown
-                .get()
-                .and_then(|grown| {
-                    let thread_slot = context.known_thread_slot();
-                    grown.own.word(thread_slot.0, place.twice_slot(), tally)
-                })
-                .is_some_and(|word| word.add_own_at_once(place.stamp()))
+    pub(super) fn add_at_once(&self, key: BucketKey, context: &impl CallContext) -> bool {
+        let grown = self.grown.get().filter(|_| key.tally.is_spread());
+        grown
+            .and_then(|grown| grown.own.word(context.known_thread_slot().0, key))
+            .is_some_and(|word| word.add_own_at_once(key.place.stamp()))
     }
 
-    /// Counts one call at `place`, and returns whether it was counted. `is_current` says whether
-    /// the place is still alive.
+    /// Counts one call, and returns whether it was counted. `is_current` says whether the bucket is
+    /// still alive.
     pub(super) fn add(
         &self,
-        tally: Tally,
-        place: RingPosition,
+        key: BucketKey,
         context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let (slot, stamp) = (place.twice_slot(), place.stamp());
+        let BucketKey { tally, place } = key;
         let grown = self.grown.get().filter(|_| tally.is_spread());
         let word = if let Some(Grown { own, shared }) = grown {
             let ThreadSlot(thread_slot) = context.thread_slot();
-            if let Some(word) = own.word(thread_slot, slot, tally) {
-                return word.add_own(stamp, is_current);
+            if let Some(word) = own.word(thread_slot, key) {
+                return word.add_own(place.stamp(), is_current);
             }
-            shared.word(thread_slot % shared.shards, slot, tally)
+            shared.word(thread_slot % shared.shards, key)
         } else {
             self.common.word(self.buckets, place.slot(), tally)
         };
-        let added = word.map_or(Added::Late, |word| word.add(stamp, is_current));
+        let added = word.map_or(Added::Late, |word| word.add(place.stamp(), is_current));
         if added == Added::Busy && tally.is_spread() {
             self.grow();
         }
@@ -306,14 +285,8 @@ impl Shards {
         live_sum(self.buckets, stretch, word)
     }
 
-    /// The number of calls of a kind at `place`.
-    pub(super) fn count(&self, tally: Tally, place: RingPosition) -> u64 {
-        let stretch = Stretch {
-            first: place.slot(),
-            behind: place.slot() + 1,
-            first_before: self.buckets,
-            present: place.stamp(),
-        };
+    /// The number of calls of a kind over `stretch`.
+    pub(super) fn sum(&self, tally: Tally, stretch: Stretch) -> u64 {
         if tally.is_spread() {
             self.others(tally, stretch, ThreadSlot(0)).sum()
         } else {
@@ -321,12 +294,13 @@ impl Shards {
         }
     }
 
-    /// Stores a count at `place`, if the window counts the kind. No other thread knows of the
-    /// window yet.
-    pub(super) fn restore(&self, tally: Tally, place: RingPosition, count: u64) {
-        if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
-            return;
-        }
+    /// The number of calls in one bucket.
+    pub(super) fn count(&self, key: BucketKey) -> u64 {
+        self.sum(key.tally, Stretch::last(1, key.place, self.buckets))
+    }
+
+    /// Stores the count of a bucket. No other thread knows of the window yet.
+    pub(super) fn restore(&self, BucketKey { tally, place }: BucketKey, count: u64) {
         if let Some(word) = self.common.word(self.buckets, place.slot(), tally) {
             word.set(BucketWord::counting(place.stamp(), count));
         }

@@ -80,6 +80,14 @@ fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
+/// Whether the accesses in the function are sites of its callers.
+fn is_site_of_callers(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| match &attribute.meta {
+        syn::Meta::List(list) => list.tokens.to_string().contains("track_caller"),
+        _ => false,
+    })
+}
+
 /// Whether the attributes keep the item out of every build of the models.
 fn is_left_out(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|attribute| {
@@ -186,7 +194,9 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         if !is_left_out(&item.attrs) {
             self.within(item.sig.ident.to_string(), |it| {
                 it.note_function(item.span());
-                visit::visit_impl_item_fn(it, item);
+                if !is_site_of_callers(&item.attrs) {
+                    visit::visit_impl_item_fn(it, item);
+                }
             });
         }
     }
@@ -228,6 +238,10 @@ impl Word {
     fn other(&self) {
         fence(Ordering::SeqCst);
         self.load();
+    }
+    #[cfg_attr(tripcurve_loom, track_caller)]
+    fn load(&self) {
+        self.word.load(Ordering::Acquire);
     }
 }
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{CountRing, Marks, cursor, group, mark};
+use super::{CountRing, Marks, cursor, mark};
 use crate::state::Generation;
 
 impl CountRing {
@@ -19,13 +19,8 @@ impl CountRing {
                 slow.map(|(position, _)| position)
             })
             .collect();
-        let outcome_at = |position: u64| {
-            let number = position / group::SIZE;
-            let word = self.group(number).load();
-            let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1 == 1;
-            // As in `sum`: a call that isn't written yet is left out, unless its group has begun.
-            (group::NUMBER.get(word) == number).then(|| (failed, slow.contains(&position)))
-        };
+        // As in `sum`: a call that isn't written yet is left out, unless its group has begun.
+        let outcome_at = |position| Some((self.has_failed(position)?, slow.contains(&position)));
         (begin..end).filter_map(outcome_at).collect()
     }
 
@@ -51,11 +46,6 @@ impl CountRing {
 }
 
 impl CountRing {
-    /// Whether the window knows the ages of its calls.
-    pub(in crate::window) fn knows_ages(&self) -> bool {
-        self.marks.is_some()
-    }
-
     /// See [`Ring::span`](crate::window::Ring::span).
     pub(in crate::window) fn span(&self) -> u64 {
         let span = |marks: &Marks| marks.width.saturating_mul(Marks::TICKS);
@@ -68,7 +58,10 @@ impl CountRing {
         former: &Self,
         (from, to): (Generation, Generation),
         now: u64,
-    ) {
+    ) -> bool {
+        if self.marks.is_some() && former.marks.is_none() {
+            return false;
+        }
         // No other thread knows of the ring. An earlier attempt may have started the generation in
         // it. The generation then starts again at a later position.
         let seen = self.cursor.load();
@@ -91,6 +84,7 @@ impl CountRing {
             });
             marks.begin_with(since, own_end, now);
         }
+        true
     }
 }
 

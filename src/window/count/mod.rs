@@ -14,10 +14,9 @@ use crossbeam_utils::CachePadded;
 use super::counter::GenerationCounter;
 use super::durations::Durations;
 use super::latencies::BinCounts;
-use super::{Counts, Tally, Timing, Took};
+use super::{Counts, Origin, Tally, Timing, Took};
 use crate::clock::context::CallContext;
 use crate::state::Generation;
-use crate::sync::Ordering;
 use crate::sync::field::Field;
 use crate::sync::stamped::{Next, Stamped};
 
@@ -104,7 +103,7 @@ impl CountRing {
             length,
             marks: within.map(Marks::new),
             durations: timing.is_timed().then(|| Durations::new(length, timing)),
-            uncounted: GenerationCounter::new(),
+            uncounted: GenerationCounter::default(),
         }
     }
 
@@ -148,28 +147,15 @@ impl CountRing {
         &self.groups[(number % self.groups.len() as u64) as usize]
     }
 
-    /// See [`Ring::record`](super::Ring::record).
-    #[inline]
-    pub fn record(
-        &self,
-        tally: Tally,
-        generation: Generation,
-        context: &impl CallContext,
-        is_current: impl Fn() -> bool,
-    ) -> bool {
-        self.record_timed(tally, None, generation, context, is_current)
-    }
-
-    /// Like [`record`](Self::record), for a call that may have been timed.
+    /// See [`Ring::record`](super::Ring::record). The call may have been timed.
     ///
     /// Out of line to keep the callers of a breaker with a time window small.
     #[inline(never)]
-    pub fn record_timed(
+    pub fn record(
         &self,
         tally: Tally,
         took: Option<Took>,
-        generation: Generation,
-        context: &impl CallContext,
+        origin: Origin<&impl CallContext>,
         is_current: impl Fn() -> bool,
     ) -> bool {
         // The cursor's 12 generation bits repeat after 4,096 state changes. A permit can be held
@@ -178,13 +164,13 @@ impl CountRing {
             return false;
         }
         if tally == Tally::Uncounted {
-            return self.uncounted.add(generation, is_current).is_some();
+            return self.uncounted.add(origin.generation, is_current).is_some();
         }
-        let Some(position) = self.take_position(generation, is_current) else {
+        let Some(position) = self.take_position(origin.generation, is_current) else {
             return false;
         };
         if let Some(marks) = &self.marks {
-            marks.note(position, context);
+            marks.note(position, origin.context);
         }
         let written = self.write(position, tally == Tally::Failure);
         if let (Some(durations), Some(took)) = (&self.durations, took) {
@@ -329,7 +315,7 @@ impl CountRing {
             return;
         };
         for (position, took) in durations.read(begin, end) {
-            let failed = durations.by_outcome && self.has_failed(position);
+            let failed = durations.by_outcome && self.has_failed(position) == Some(true);
             let of = if failed {
                 &mut counts.failures
             } else {
@@ -341,12 +327,12 @@ impl CountRing {
         }
     }
 
-    /// Whether the call at `position` is known to have failed.
-    fn has_failed(&self, position: u64) -> bool {
+    /// Whether the call at `position` failed, unless its group hasn't begun.
+    fn has_failed(&self, position: u64) -> Option<bool> {
         let number = position / group::SIZE;
         let word = self.group(number).load();
-        let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1;
-        group::NUMBER.get(word) == number && failed == 1
+        let failed = group::FAILED.get(word) >> (position % group::SIZE) & 1 == 1;
+        (group::NUMBER.get(word) == number).then_some(failed)
     }
 
     /// How many calls of `generation` were not counted.
@@ -395,11 +381,10 @@ impl Marks {
         let tick = self.tick(context.nanos());
         let (word, turn) = self.at(tick);
         let new = turn | mark::POSITION.of(position);
-        // Acquire, here and on failure: pairs with the Release of the exchange below. If this
-        // thread reads the mark of a later turn, its next clock reading is no earlier than that
-        // writer's. Without it this thread could read an older time and replace a younger mark.
-        let mut seen = word.atomic().load(Ordering::Acquire);
         loop {
+            // If this thread reads the mark of a later turn, its next clock reading is no earlier
+            // than that writer's.
+            let seen = word.acquire();
             let settled = if mark::TURN.get(seen) == mark::TURN.get(new) {
                 // The first position of the tick stays. Positions wrap. Two positions of one tick
                 // are less than half the range apart.
@@ -409,17 +394,8 @@ impl Marks {
                 // this tick is still in reach.
                 self.tick(context.nanos()).saturating_sub(tick) >= Self::TICKS
             };
-            if settled {
+            if settled || word.publish(seen, new).is_ok() {
                 return;
-            }
-            // Release: pairs with the Acquire of another thread's load above. That thread then reads
-            // the clock no earlier than this one did. Acquire: as there, for the mark that is found.
-            match word
-                .atomic()
-                .compare_exchange(seen, new, Ordering::Release, Ordering::Acquire)
-            {
-                Ok(_) => return,
-                Err(found) => seen = found,
             }
         }
     }
@@ -452,17 +428,23 @@ mod tests {
 
     const FIRST: Generation = Generation::FIRST;
 
+    fn record(
+        ring: &CountRing,
+        tally: Tally,
+        (generation, now): (Generation, u64),
+        is_current: bool,
+    ) -> bool {
+        let context = FixedContext::on_first_thread_slot(now);
+        let origin = Origin::new(generation, &context);
+        ring.record(tally, None, origin, || is_current)
+    }
+
     #[test]
     fn a_writer_that_slept_through_a_turn_of_the_ring_does_not_damage_the_newer_calls() {
         let ring = CountRing::new(16, None, Timing::NONE);
         let asleep = ring.take_position(FIRST, || true).unwrap();
         for _ in 0..64 {
-            assert!(ring.record(
-                Tally::Success,
-                FIRST,
-                &FixedContext::on_first_thread_slot(0),
-                || true
-            ));
+            assert!(record(&ring, Tally::Success, (FIRST, 0), true));
         }
         assert!(!ring.write(asleep, true));
         assert_eq!(ring.sum(FIRST, 0).failures, 0);
@@ -472,18 +454,8 @@ mod tests {
     fn a_generation_that_is_over_takes_no_position() {
         let ring = CountRing::new(4, None, Timing::NONE);
         let current = FIRST.next();
-        assert!(ring.record(
-            Tally::Success,
-            current,
-            &FixedContext::on_first_thread_slot(0),
-            || true
-        ));
-        assert!(!ring.record(
-            Tally::Failure,
-            FIRST,
-            &FixedContext::on_first_thread_slot(0),
-            || false
-        ));
+        assert!(record(&ring, Tally::Success, (current, 0), true));
+        assert!(!record(&ring, Tally::Failure, (FIRST, 0), false));
         let expected = Counts {
             successes: 1,
             failures: 0,
@@ -497,12 +469,7 @@ mod tests {
     fn ten_thousand_resets_never_show_an_older_generations_calls() {
         let ring = CountRing::new(8, None, Timing::NONE);
         let mut generation = FIRST;
-        assert!(ring.record(
-            Tally::Failure,
-            generation,
-            &FixedContext::on_first_thread_slot(0),
-            || true
-        ));
+        assert!(record(&ring, Tally::Failure, (generation, 0), true));
         for _ in 0..10_000 {
             generation = generation.next();
             ring.start_generation(generation, || true);
@@ -531,7 +498,7 @@ mod tests {
                     uncounted = 0;
                 }
                 let tally = [Tally::Success, Tally::Failure, Tally::Uncounted][usize::from(tally)];
-                prop_assert!(ring.record(tally, generation, &FixedContext::on_first_thread_slot(now), || true));
+                prop_assert!(record(&ring, tally, (generation, now), true));
                 if tally == Tally::Uncounted {
                     uncounted += 1;
                 } else {

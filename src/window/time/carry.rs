@@ -1,9 +1,9 @@
 //! Carries the buckets over from a window of another size.
 
-use super::TimeRing;
+use super::{BucketKey, TimeRing};
 use crate::clock::Now;
 use crate::state::Generation;
-use crate::sync::{Ordering, fence};
+use crate::sync::stamped::Stamped;
 use crate::window::{ClockReading, Tally};
 
 /// A former bucket is taken to have begun later, by one part in `SLACK` of its width.
@@ -17,7 +17,7 @@ impl TimeRing {
     /// See [`Ring::span`](crate::window::Ring::span).
     pub(in crate::window) fn span(&self, clock: &impl Now) -> u64 {
         let (width, _) = self.latest.width_and_begun(clock.raw(), clock);
-        width.saturating_mul(self.shards.buckets().into())
+        width.saturating_mul(self.shards.buckets.into())
     }
 
     /// See [`Ring::carry_over`](crate::window::Ring::carry_over).
@@ -33,7 +33,7 @@ impl TimeRing {
         let raw = clock.raw();
         let (former_width, former_begun) = former.latest.width_and_begun(raw, clock);
         let (width, begun) = self.latest.width_and_begun(raw, clock);
-        let (former_buckets, buckets) = (former.shards.buckets(), self.shards.buckets());
+        let (former_buckets, buckets) = (former.shards.buckets, self.shards.buckets);
         let reading = ClockReading::at(raw);
         let former_place = former.latest.find(reading, from, former_buckets);
         let place = self.latest.find(reading, to, buckets);
@@ -45,18 +45,18 @@ impl TimeRing {
                 let own_age = bucket_age.saturating_sub(begun).div_ceil(width.max(1));
                 let own_age = usize::try_from(own_age).unwrap_or(usize::MAX);
                 if let Some(count) = counts.get_mut(own_age) {
-                    let bucket = former_place.back(age, former_buckets);
-                    *count += former.shards.count(tally, bucket);
+                    let place = former_place.back(age, former_buckets);
+                    *count += former.shards.count(BucketKey { tally, place });
                 }
             }
             for (age, count) in (0..).zip(counts) {
-                self.shards.restore(tally, place.back(age, buckets), count);
+                let place = place.back(age, buckets);
+                self.shards.restore(BucketKey { tally, place }, count);
             }
-            // Acquire: pairs with the Releases in `Stamped::update_own` and `update`. The slow
-            // calls are read before the failures, and the failures before the successes. Without
-            // the fence a failure could be read without the successes that its thread recorded
-            // before.
-            fence(Ordering::Acquire);
+            // The slow calls are read before the failures, and the failures before the successes.
+            // Without the fence a failure could be read without the successes that its thread
+            // recorded before.
+            Stamped::fence();
         }
     }
 }

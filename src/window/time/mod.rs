@@ -14,22 +14,22 @@ mod carry;
 mod saved;
 
 use super::bucket::Stamp;
-use super::latencies::{BinCounts, Latencies};
-use super::latest::{ClockReading, Latest};
+use super::latencies::LatencyBin;
+use super::latest::{ClockReading, Latest, TimePoint};
 use super::place::RingPosition;
-use super::shards::{Shards, Stretch};
-use super::{Counts, Tally};
+use super::shards::{BucketKey, Shards, Stretch};
+use super::{Call, Counts, Tally};
 use crate::clock::Now;
 use crate::clock::context::CallContext;
 use crate::state::Generation;
+use crate::sync::stamped::Stamped;
 use crate::sync::thread_slot::ThreadSlot;
-use crate::sync::{Ordering, fence};
 
 /// A recent stretch of time, in buckets.
 #[derive(Debug)]
 pub struct TimeRing {
-    latest: Latest,
-    shards: Shards,
+    pub(super) latest: Latest,
+    pub(super) shards: Shards,
 }
 
 impl TimeRing {
@@ -59,25 +59,21 @@ impl TimeRing {
     /// See [`Ring::same_config`](super::Ring::same_config).
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
-        self.latest.same_config(&other.latest) && self.shards.same_config(&other.shards)
-    }
-
-    /// Makes the ring grow now.
-    pub fn grow(&self) {
-        self.shards.grow();
+        self.latest.width == other.latest.width && self.shards.same_config(&other.shards)
     }
 
     /// Reads the clock.
     #[must_use]
     #[inline]
     pub fn read(&self, clock: &impl Now) -> ClockReading {
-        self.latest.read(clock)
+        self.latest.read(|| (clock.raw(), ())).0
     }
 
-    /// Reads the clock, in its own units and in nanoseconds.
+    /// The bucket of a reading in the window of `generation`.
     #[inline]
-    pub fn read_with_nanos(&self, clock: &impl Now) -> (ClockReading, u64) {
-        self.latest.read_by(|| clock.raw_and_nanos())
+    pub(super) fn place(&self, generation: Generation, reading: ClockReading) -> RingPosition {
+        let buckets = self.shards.buckets;
+        self.latest.find(reading, generation, buckets)
     }
 
     /// See [`Ring::record_at`](super::Ring::record_at).
@@ -88,114 +84,85 @@ impl TimeRing {
     #[inline(always)]
     pub fn record_at(
         &self,
-        reading: ClockReading,
+        call: Call<'_, impl CallContext>,
         tally: Tally,
-        generation: Generation,
-        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let Some(place) = self.latest.guess(reading, generation) else {
-            return self.record_unguessed(reading.raw, tally, generation, context, is_current);
+        let Some(place) = self.latest.guess(call.reading, call.generation) else {
+            return self.record_unguessed(call.time(), tally, call.generation, is_current);
         };
-        self.shards.add_at_once(tally, place, context)
-            || self.record_slow(reading.raw, place, tally, context, is_current)
+        let key = BucketKey { tally, place };
+        self.shards.add_at_once(key, call.context) || self.record_slow(call.time(), key, is_current)
     }
 
     #[cold]
     #[inline(never)]
     fn record_unguessed(
         &self,
-        raw: u64,
+        time: TimePoint<&impl CallContext>,
         tally: Tally,
         generation: Generation,
-        context: &impl CallContext,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let buckets = self.shards.buckets();
-        let place = self
-            .latest
-            .note(raw, generation, buckets, context, &is_current);
-        self.record_slow(raw, place, tally, context, is_current)
+        let buckets = self.shards.buckets;
+        let place = self.latest.note(time, generation, buckets, &is_current);
+        self.record_slow(time, BucketKey { tally, place }, is_current)
     }
 
     #[inline(never)]
     fn record_slow(
         &self,
-        raw: u64,
-        place: RingPosition,
-        tally: Tally,
-        context: &impl CallContext,
+        time: TimePoint<&impl CallContext>,
+        key: BucketKey,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        self.shards.add(tally, place, context, || {
-            self.is_alive(raw, context) && is_current()
-        })
+        let is_current = || self.is_alive(time) && is_current();
+        self.shards.add(key, time.clock, is_current)
     }
 
     /// Whether the bucket of a clock reading is still in the window.
-    fn is_alive(&self, raw: u64, context: &impl CallContext) -> bool {
+    fn is_alive(&self, time: TimePoint<&impl CallContext>) -> bool {
         // The clock is read again. It has reached at least the tick of any word that was read
         // before. So if this tick is still in the window, the word in its slot is an older one.
-        self.latest.age(raw, context) < u64::from(self.shards.buckets())
+        self.latest.age(time) < u64::from(self.shards.buckets)
     }
 
-    /// Counts the duration of a call in a bin of `latencies`, and returns whether it was counted;
-    /// see [`Ring::record_at`](super::Ring::record_at).
-    #[inline]
-    pub fn record_latency(
+    /// Counts the duration of a call in `bin`, and returns whether it was counted; see
+    /// [`Ring::record_at`](super::Ring::record_at).
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, `cargo instructions` shows a longer path with histograms"
+    )]
+    #[inline(always)]
+    pub(super) fn record_latency(
         &self,
-        latencies: &Latencies,
-        bin: usize,
-        reading: ClockReading,
-        generation: Generation,
-        context: &impl CallContext,
+        call: Call<'_, impl CallContext>,
+        bin: LatencyBin<'_>,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let guess = self.latest.guess(reading, generation);
-        guess.is_some_and(|place| latencies.add_at_once(bin, place, context))
-            || self.record_latency_slow(latencies, bin, reading, generation, context, is_current)
+        let place = self.place(call.generation, call.reading);
+        bin.add_at_once(place, call.context)
+            || self.record_latency_slow(call.time(), bin, place, is_current)
     }
 
     #[cold]
     #[inline(never)]
     fn record_latency_slow(
         &self,
-        latencies: &Latencies,
-        bin: usize,
-        reading: ClockReading,
-        generation: Generation,
-        context: &impl CallContext,
+        time: TimePoint<&impl CallContext>,
+        bin: LatencyBin<'_>,
+        place: RingPosition,
         is_current: impl Fn() -> bool,
     ) -> bool {
-        let place = self.latest.find(reading, generation, self.shards.buckets());
-        let has_grown = self.shards.has_grown();
-        latencies.add(bin, place, has_grown, context, || {
-            self.is_alive(reading.raw, context) && is_current()
-        })
-    }
-
-    /// Adds the latencies of `generation`'s window to `counts`.
-    pub fn read_latencies(
-        &self,
-        latencies: &Latencies,
-        generation: Generation,
-        reading: ClockReading,
-        counts: &mut BinCounts,
-    ) {
-        let place = self.latest.find(reading, generation, self.shards.buckets());
-        latencies.read(place, counts);
+        let is_current = || self.is_alive(time) && is_current();
+        bin.add(place, self.shards.has_grown(), time.clock, is_current)
     }
 
     /// The number of calls of a kind in `generation`'s window.
     #[must_use]
     pub fn sum(&self, tally: Tally, generation: Generation, reading: ClockReading) -> u64 {
-        let place = self.latest.find(reading, generation, self.shards.buckets());
-        let window = Stretch::whole(place);
-        if tally.is_spread() {
-            self.shards.others(tally, window, ThreadSlot(0)).sum()
-        } else {
-            self.shards.common_sum(tally, window)
-        }
+        let window = Stretch::whole(self.place(generation, reading));
+        self.shards.sum(tally, window)
     }
 
     /// The failed and the slow calls; see
@@ -206,17 +173,15 @@ impl TimeRing {
     )]
     #[inline(always)]
     pub fn failures_and_slow(&self, generation: Generation, reading: ClockReading) -> Counts {
-        let place = self.latest.find(reading, generation, self.shards.buckets());
-        let window = Stretch::whole(place);
+        let window = Stretch::whole(self.place(generation, reading));
         let slow = self.shards.common_sum(Tally::Slow, window);
-        // Acquire, both: pair with the Releases in `Stamped::update_own` and `update`. After the
-        // first, this thread sees the failures that were counted before they were found slow. After
-        // the second, it sees the successes that a thread recorded before its failures. It also
-        // sees the growth of the ring that the thread had seen. Without the fences a rate could
-        // come out too high.
-        fence(Ordering::Acquire);
+        // After the first fence, this thread sees the failures that were counted before they were
+        // found slow. After the second, it sees the successes that a thread recorded before its
+        // failures. It also sees the growth of the ring that the thread had seen. Without the fences
+        // a rate could come out too high.
+        Stamped::fence();
         let failures = self.shards.common_sum(Tally::Failure, window);
-        fence(Ordering::Acquire);
+        Stamped::fence();
         Counts {
             failures,
             slow,
@@ -228,49 +193,50 @@ impl TimeRing {
     #[inline]
     pub fn add_successes(
         &self,
-        mut counts: Counts,
-        generation: Generation,
-        reading: ClockReading,
-        thread_slot: ThreadSlot,
+        counts: Counts,
+        call: Call<'_, impl CallContext>,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
         if !worth(counts) {
             return None;
         }
-        let place = self.latest.find(reading, generation, self.shards.buckets());
-        let window = Stretch::whole(place);
-        for part in self.shards.others(Tally::Success, window, thread_slot) {
-            counts.successes += part;
-            if !worth(counts) {
-                return None;
-            }
-        }
-        Some(counts)
+        let window = Stretch::whole(self.place(call.generation, call.reading));
+        self.add_parts(counts, window, call.context.known_thread_slot(), worth)
     }
 
     /// See [`Ring::short_counts`](super::Ring::short_counts).
     pub fn short_counts(
         &self,
         buckets: u32,
-        generation: Generation,
-        reading: ClockReading,
-        thread_slot: ThreadSlot,
+        call: Call<'_, impl CallContext>,
         worth: impl Fn(Counts) -> bool,
     ) -> Option<Counts> {
-        let place = self.latest.find(reading, generation, self.shards.buckets());
-        let short = Stretch::last(buckets, place, self.shards.buckets());
-        let mut counts = Counts {
+        let place = self.place(call.generation, call.reading);
+        let short = Stretch::last(buckets, place, self.shards.buckets);
+        let counts = Counts {
             failures: self.shards.common_sum(Tally::Failure, short),
             ..Counts::default()
         };
         if !worth(counts) {
             return None;
         }
-        // Acquire: pairs with the Releases in `Stamped::update_own` and `update`. The failures are
-        // read first. This thread then sees the successes that a thread recorded before its
-        // failures. Without it the failure rate could come out too high.
-        fence(Ordering::Acquire);
-        for part in self.shards.others(Tally::Success, short, thread_slot) {
+        // The failures are read first. This thread then sees the successes that a thread recorded
+        // before its failures. Without the fence the failure rate could come out too high.
+        Stamped::fence();
+        self.add_parts(counts, short, call.context.known_thread_slot(), worth)
+    }
+
+    /// Adds the successes over `stretch` to `counts`, shard by shard, as long as `worth` returns
+    /// `true`.
+    #[inline]
+    fn add_parts(
+        &self,
+        mut counts: Counts,
+        stretch: Stretch,
+        thread_slot: ThreadSlot,
+        worth: impl Fn(Counts) -> bool,
+    ) -> Option<Counts> {
+        for part in self.shards.others(Tally::Success, stretch, thread_slot) {
             counts.successes += part;
             if !worth(counts) {
                 return None;
@@ -293,22 +259,24 @@ mod tests {
         TimeRing::new(10, buckets, 1, false)
     }
 
+    fn call<'c>(
+        ring: &TimeRing,
+        generation: Generation,
+        context: &'c FixedContext,
+    ) -> Call<'c, FixedContext> {
+        Call::new(generation, ring.read(context), context)
+    }
+
     fn record(ring: &TimeRing, generation: Generation, now: u64) -> bool {
         let context = FixedContext::on_first_thread_slot(now);
-        let reading = ring.read(&context);
-        ring.record_at(reading, Tally::Failure, generation, &context, || true)
+        ring.record_at(call(ring, generation, &context), Tally::Failure, || true)
     }
 
     /// Records a call whose clock was read at `then`, at `now`.
     fn record_late(ring: &TimeRing, then: u64, now: u64) -> bool {
-        let reading = ClockReading::at(then);
-        ring.record_at(
-            reading,
-            Tally::Failure,
-            FIRST,
-            &FixedContext::on_first_thread_slot(now),
-            || true,
-        )
+        let context = FixedContext::on_first_thread_slot(now);
+        let call = Call::new(FIRST, ClockReading::at(then), &context);
+        ring.record_at(call, Tally::Failure, || true)
     }
 
     fn failures(ring: &TimeRing, generation: Generation, now: u64) -> u64 {
@@ -399,26 +367,33 @@ mod tests {
     #[test]
     fn a_sum_that_is_not_worth_going_on_with_is_not_gone_on_with() {
         let ring = TimeRing::new(10, 3, 2, false);
-        ring.grow();
+        ring.shards.grow();
         for thread_slot in [0, 1, 2] {
             let context = FixedContext {
                 nanos: 5,
                 thread_slot: ThreadSlot(thread_slot),
             };
-            let reading = ring.read(&context);
-            assert!(ring.record_at(reading, Tally::Success, FIRST, &context, || true));
+            let call = call(&ring, FIRST, &context);
+            assert!(ring.record_at(call, Tally::Success, || true));
         }
-        let reading = ClockReading::at(5);
+        let call = Call {
+            generation: FIRST,
+            reading: ClockReading::at(5),
+            context: &FixedContext {
+                nanos: 5,
+                thread_slot: ThreadSlot(1),
+            },
+        };
         let seen = RefCell::new(Vec::new());
-        let failed = ring.failures_and_slow(FIRST, reading);
-        let counts = ring.add_successes(failed, FIRST, reading, ThreadSlot(1), |counts| {
+        let failed = ring.failures_and_slow(FIRST, call.reading);
+        let counts = ring.add_successes(failed, call, |counts| {
             seen.borrow_mut().push(counts.successes);
             counts.successes < 2
         });
         assert_eq!(counts, None);
         assert_eq!(seen.take(), [0, 1, 2], "lane 1, then the shared one");
 
-        let counts = ring.short_counts(1, FIRST, reading, ThreadSlot(1), |counts| {
+        let counts = ring.short_counts(1, call, |counts| {
             seen.borrow_mut().push(counts.successes);
             counts.successes < 2
         });
@@ -448,10 +423,10 @@ mod tests {
                 let tally = [Tally::Success, Tally::Failure, Tally::Uncounted][usize::from(tally)];
                 let context = FixedContext { nanos: now, thread_slot: ThreadSlot(thread_slot) };
                 if grows == 1 {
-                    ring.grow();
+                    ring.shards.grow();
                 }
-                let reading = ring.read(&context);
-                prop_assert!(ring.record_at(reading, tally, generation, &context, || true));
+                let call = call(&ring, generation, &context);
+                prop_assert!(ring.record_at(call, tally, || true));
                 calls.push((now / 10, tally));
                 let count_in = |buckets, wanted| {
                     let alive = |tick| now / 10 - tick < u64::from(buckets);
@@ -461,15 +436,15 @@ mod tests {
                 for tally in [Tally::Success, Tally::Failure, Tally::Uncounted] {
                     prop_assert_eq!(ring.sum(tally, generation, ClockReading::at(now)), count(tally));
                 }
-                let failed = ring.failures_and_slow(generation, reading);
-                let counts = ring.add_successes(failed, generation, reading, context.thread_slot, |_| true);
+                let failed = ring.failures_and_slow(generation, call.reading);
+                let counts = ring.add_successes(failed, call, |_| true);
                 let expected = Counts {
                     successes: count(Tally::Success),
                     failures: count(Tally::Failure),
                     ..Counts::default()
                 };
                 prop_assert_eq!(counts, Some(expected));
-                let counts = ring.short_counts(short, generation, reading, context.thread_slot, |_| true);
+                let counts = ring.short_counts(short, call, |_| true);
                 let expected = Counts {
                     successes: count_in(short, Tally::Success),
                     failures: count_in(short, Tally::Failure),

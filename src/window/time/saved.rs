@@ -1,11 +1,11 @@
 //! Saving and restoring the buckets.
 
 use super::super::saved::{SavedBuckets, SavedWindow, ticks_later};
-use super::TimeRing;
+use super::{BucketKey, TimeRing};
 use crate::clock::Now;
 use crate::state::Generation;
-use crate::sync::{Ordering, fence};
-use crate::window::{ClockReading, Tally};
+use crate::sync::stamped::Stamped;
+use crate::window::{Call, ClockReading, Tally};
 
 impl TimeRing {
     /// The tolerance, in nanoseconds, between widths of equal buckets that two processors' counters
@@ -13,17 +13,13 @@ impl TimeRing {
     const TOLERANCE: u64 = 2_000;
 
     /// See [`Ring::save`](crate::window::Ring::save).
-    pub(crate) fn save(
-        &self,
-        generation: Generation,
-        reading: ClockReading,
-        clock: &impl Now,
-    ) -> SavedBuckets {
-        let buckets = self.shards.buckets();
-        let place = self.latest.find(reading, generation, buckets);
+    pub(crate) fn save(&self, call: Call<'_, impl Now>) -> SavedBuckets {
+        let buckets = self.shards.buckets;
+        let place = self.place(call.generation, call.reading);
         let counts = |tally| {
             let count = |age| {
-                let count = self.shards.count(tally, place.back(age, buckets));
+                let place = place.back(age, buckets);
+                let count = self.shards.count(BucketKey { tally, place });
                 count.min(SavedWindow::MOST)
             };
             let mut counts: Vec<_> = (0..buckets).map(count).collect();
@@ -32,14 +28,14 @@ impl TimeRing {
             counts
         };
         let slow = counts(Tally::Slow);
-        // Acquire, both: pair with the Releases in `Stamped::update_own` and `update`. The slow
-        // calls are read before the failures, and the failures before the successes. Without the
-        // fences the saved counts could hold a failure without its thread's earlier successes. They
-        // could also hold a slow call that isn't among the calls.
-        fence(Ordering::Acquire);
+        // The slow calls are read before the failures, and the failures before the successes.
+        // Without the fences the saved counts could hold a failure without its thread's earlier
+        // successes. They could also hold a slow call that isn't among the calls.
+        Stamped::fence();
         let failures = counts(Tally::Failure);
-        fence(Ordering::Acquire);
-        let (width, begun) = self.latest.width_and_begun(reading.raw, clock);
+        Stamped::fence();
+        let raw = call.reading.raw;
+        let (width, begun) = self.latest.width_and_begun(raw, call.context);
         SavedBuckets {
             buckets,
             width,
@@ -59,7 +55,7 @@ impl TimeRing {
         elapsed: u64,
         clock: &impl Now,
     ) {
-        let buckets = self.shards.buckets();
+        let buckets = self.shards.buckets;
         let raw = clock.raw();
         let (width, begun) = self.latest.width_and_begun(raw, clock);
         if saved.buckets != buckets || saved.width.abs_diff(width) > Self::TOLERANCE {
@@ -75,7 +71,8 @@ impl TimeRing {
         ] {
             let ages = (0..buckets).skip(usize::try_from(later).unwrap_or(usize::MAX));
             for (age, count) in ages.zip(counts) {
-                self.shards.restore(tally, place.back(age, buckets), *count);
+                let place = place.back(age, buckets);
+                self.shards.restore(BucketKey { tally, place }, *count);
             }
         }
     }
