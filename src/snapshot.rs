@@ -51,6 +51,7 @@ pub struct Snapshot {
     pub(crate) probes_failed: u32,
     pub(crate) admitted_share: Option<f64>,
     pub(crate) slow: u64,
+    pub(crate) slow_failures: u64,
     pub(crate) overdue: u64,
     pub(crate) latency: Option<Latency>,
     /// The latencies of the successes and of the failures.
@@ -180,6 +181,34 @@ impl Snapshot {
     #[must_use]
     pub fn slow(&self) -> u64 {
         self.slow
+    }
+
+    /// The failed calls of the window that were [slow](Self::slow) too; 0 without a
+    /// [`slow_rate`](crate::TripPolicy::slow_rate) policy.
+    ///
+    /// They are among [`slow`](Self::slow) and among [`failures`](Self::failures). Calls that were
+    /// [given up](crate::Outcome::TimedOut) are among them. So `slow() - slow_failures()` calls were
+    /// slow and did not fail.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::outcome::Report;
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let breaker = CircuitBreaker::builder("search")
+    ///     .trip_when(TripPolicy::slow_rate(0.5).slower_than(second))
+    ///     .build()?;
+    /// breaker.try_acquire()?.record(Report::success().took(2 * second));
+    /// breaker.try_acquire()?.record(Report::failure().took(2 * second));
+    /// breaker.try_acquire()?.record(Report::failure().took(second / 2));
+    /// let snapshot = breaker.snapshot();
+    /// assert_eq!((snapshot.failures(), snapshot.slow(), snapshot.slow_failures()), (2, 2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn slow_failures(&self) -> u64 {
+        self.slow_failures
     }
 
     /// About how many calls have been in flight for longer than the limit for slow calls. Exact if

@@ -80,6 +80,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         } else {
             (Counts::default(), 0)
         };
+        let slow = counts.slow_of_calls();
+        let slow_failures = match slow {
+            0 => 0,
+            slow => ring.slow_failures(call).min(slow).min(counts.failures),
+        };
         let recording = timed.map_or(Recording::Off, Timed::recording);
         if recording != Recording::Off {
             let latencies = timed.and_then(Timed::latencies);
@@ -104,7 +109,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             probes_succeeded: 0,
             probes_failed: 0,
             admitted_share: None,
-            slow: counts.slow_of_calls(),
+            slow,
+            slow_failures,
             overdue: counts.overdue,
             latency: None,
             by_outcome: None,

@@ -234,6 +234,7 @@ const BURN_RATE: u64 = 14;
 
 impl Cause {
     /// Packs the cause into words that fit into the listeners' log. The first word isn't zero.
+    #[allow(clippy::many_single_char_names, reason = "the fields in their order")]
     pub(crate) fn encode(self) -> [u64; 4] {
         let (code, [a, b, c, d, e, f]) = self.words();
         match code {

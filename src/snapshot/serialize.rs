@@ -15,7 +15,7 @@ fn seconds(duration: Option<Duration>) -> Option<f64> {
 /// A part that a breaker doesn't have is null.
 impl Serialize for Snapshot {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_struct("Snapshot", 24)?;
+        let mut all = serializer.serialize_struct("Snapshot", 25)?;
         all.serialize_field("version", &VERSION)?;
         all.serialize_field("name", self.name())?;
         all.serialize_field("state", &self.state())?;
@@ -29,6 +29,7 @@ impl Serialize for Snapshot {
         all.serialize_field("failure_rate", &self.failure_rate())?;
         all.serialize_field("consecutive_failures", &self.consecutive_failures())?;
         all.serialize_field("slow", &self.slow())?;
+        all.serialize_field("slow_failures", &self.slow_failures())?;
         all.serialize_field("overdue", &self.overdue())?;
         all.serialize_field("ignored", &self.ignored())?;
         all.serialize_field("rejected", &self.rejected())?;

@@ -107,7 +107,7 @@ struct Common(Box<[Line]>);
 
 impl Common {
     fn new(buckets: u32, counts_slow: bool) -> Self {
-        let kinds = if counts_slow { 4 } else { 3 };
+        let kinds = if counts_slow { 5 } else { 3 };
         let words = kinds * buckets as usize;
         let lines = (0..words.div_ceil(WORDS_A_LINE)).map(|_| Line::default());
         Self(lines.collect())
@@ -118,6 +118,7 @@ impl Common {
     fn word(&self, buckets: u32, slot: u32, tally: Tally) -> Option<&AtomicBucket> {
         let number = match tally {
             Tally::Slow => 3 * buckets + slot,
+            Tally::SlowFailure => 4 * buckets + slot,
             Tally::Success | Tally::Uncounted | Tally::Failure => 3 * slot + tally as u32,
         };
         let line = self.0.get(number as usize / WORDS_A_LINE)?;
@@ -127,7 +128,7 @@ impl Common {
     /// Whether there is room for the last word of slow calls.
     #[inline]
     fn counts_slow(&self, buckets: u32) -> bool {
-        self.0.len() * WORDS_A_LINE >= 4 * buckets as usize
+        self.0.len() * WORDS_A_LINE >= 5 * buckets as usize
     }
 }
 
@@ -278,7 +279,7 @@ impl Shards {
     )]
     #[inline(always)]
     pub(super) fn common_sum(&self, tally: Tally, stretch: Stretch) -> u64 {
-        if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
+        if tally.needs_limit() && !self.common.counts_slow(self.buckets) {
             return 0;
         }
         let word = |slot| self.common.word(self.buckets, slot, tally);

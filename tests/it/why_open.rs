@@ -300,3 +300,64 @@ fn while_threads_open_and_close_no_rejection_says_another_openings_cause() {
         done.store(true, Ordering::Relaxed);
     });
 }
+
+#[test]
+fn slow_failures_are_the_calls_that_were_slow_and_failed() {
+    let windows = [
+        Window::count(100).into(),
+        Window::time(60 * SECOND, 10),
+        Window::count(100).within(60 * SECOND).into(),
+    ];
+    for window in windows {
+        let slow = TripPolicy::slow_rate(0.9).slower_than(SECOND);
+        let (builder, hand) = builder();
+        let breaker = builder.window(window).trip_when(slow).build().unwrap();
+        for (report, seconds, times) in [
+            (Report::success(), 0, 5),
+            (Report::success(), 2, 4),
+            (Report::failure(), 0, 3),
+            (Report::failure(), 2, 2),
+            (Report::timed_out(), 0, 1),
+        ] {
+            for _ in 0..times {
+                record(&breaker, report.took(seconds * SECOND));
+            }
+        }
+        let snapshot = breaker.snapshot();
+        assert_eq!(snapshot.calls(), 15);
+        assert_eq!((snapshot.failures(), snapshot.slow()), (6, 7));
+        assert_eq!(snapshot.slow_failures(), 3);
+        breaker.reset();
+        assert_eq!(breaker.snapshot().slow_failures(), 0);
+        record(&breaker, Report::failure().took(2 * SECOND));
+        assert_eq!(breaker.snapshot().slow_failures(), 1);
+        hand.advance(120 * SECOND);
+        let is_by_time = breaker.snapshot().calls() == 0;
+        assert_eq!(breaker.snapshot().slow_failures(), u64::from(!is_by_time));
+    }
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn slow_failures_are_saved_and_go_on_in_another_window() {
+    let slow = || TripPolicy::slow_rate(0.9).slower_than(SECOND);
+    for window in [Window::count(100).into(), Window::time(60 * SECOND, 6)] {
+        let make = || builder().0.trip_when(slow()).window(Window::clone(&window));
+        let breaker = make().build().unwrap();
+        record(&breaker, Report::success().took(2 * SECOND));
+        record(&breaker, Report::failure().took(2 * SECOND));
+        let restored = make().restore(breaker.save()).build().unwrap();
+        assert_eq!(restored.snapshot().slow(), 2);
+        assert_eq!(restored.snapshot().slow_failures(), 1);
+    }
+    let (builder, _hand) = builder();
+    let builder = builder.trip_when(slow());
+    let breaker = builder.clone().window(Window::time(60 * SECOND, 6));
+    let breaker = breaker.build().unwrap();
+    record(&breaker, Report::success().took(2 * SECOND));
+    record(&breaker, Report::failure().took(2 * SECOND));
+    let other = builder.window(Window::time(120 * SECOND, 12));
+    breaker.reconfigure(other).unwrap();
+    let snapshot = breaker.snapshot();
+    assert_eq!((snapshot.slow(), snapshot.slow_failures()), (2, 1));
+}

@@ -307,6 +307,20 @@ impl CountRing {
         }
     }
 
+    /// See [`Ring::slow_failures`](super::Ring::slow_failures).
+    #[must_use]
+    pub fn slow_failures(&self, generation: Generation, now: u64) -> u64 {
+        let (Some(durations), Some((begin, end))) =
+            (&self.durations, self.positions(generation, now))
+        else {
+            return 0;
+        };
+        // A slow call's failure was written before its slowness, so it is seen here.
+        let slow = durations.read(begin, end).filter(|(_, took)| took.is_slow);
+        let failed = |position| self.has_failed(position) == Some(true);
+        slow.filter(|(position, _)| failed(*position)).count() as u64
+    }
+
     /// Adds the latencies of `generation`'s window to `counts`.
     pub fn read_latencies(&self, generation: Generation, now: u64, counts: &mut BinCounts) {
         let (Some(durations), Some((begin, end))) =
