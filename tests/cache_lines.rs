@@ -122,7 +122,7 @@ impl Subject {
     fn new(ring: Ring, policies: impl IntoIterator<Item = TripPolicy>) -> Self {
         let settings = Settings {
             name: "cache lines".into(),
-            policies: policies.into_iter().collect(),
+            policies: Vec::from_iter(policies).into(),
             open_for: u64::MAX,
             probes: Probes::all(3),
             probe_timeout: u64::MAX,

@@ -314,6 +314,34 @@ fn who_finds_an_excursion_finds_when_it_began() {
     });
 }
 
+/// A thread sleeps before it notes when the excursion begins. Another thread begins it meanwhile.
+///
+/// Fails when: `ExcursionAge::start` stores the time instead of raising it.
+#[test]
+fn a_late_failure_makes_no_excursion_older() {
+    model(preemptions(3).full(5), || {
+        let shared = Arc::new(tolerant());
+        let [_, found] = race(
+            &shared,
+            [
+                |evidence: &Evidence| {
+                    evidence.failure(FIRST, NOW - 1_000, || true);
+                    None
+                },
+                |evidence: &Evidence| {
+                    fail(evidence);
+                    verdict(evidence)
+                },
+            ],
+        );
+        let found = found.expect("any failure is enough");
+        // The late failure isn't weighed, so the other one has begun the excursion.
+        if found.failures == 1 {
+            assert_eq!(found.within, 0);
+        }
+    });
+}
+
 /// A long excursion ended so long ago that it is forgotten, and a short one ends now. A thread that
 /// sees an end takes the short one's.
 ///

@@ -265,7 +265,7 @@ fn a_call_in_a_bucket_that_rotates_is_counted_once_in_a_window_that_is_kept() {
 /// A bucket is about to be replaced when a window of another shape comes. Calls after the new
 /// window are counted.
 ///
-/// Fails when: `AtomicState::change_window` doesn't tell calls to check which window counts them;
+/// Fails when: `AtomicState::change_with` doesn't tell calls to check which window counts them;
 /// `Core::align` enters no new generation.
 #[test]
 fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alone() {

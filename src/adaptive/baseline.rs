@@ -6,6 +6,7 @@ use super::nats::{Nats, Surprise};
 use super::persist::{Ages, SavedBaseline};
 use crate::sync::field::Field;
 use crate::sync::{AtomicU64, Ordering, SelfContained};
+use crate::util::number::whole;
 use crate::window::rate;
 
 /// The fields of a packed `Learnt`.
@@ -72,8 +73,8 @@ impl Logs {
     fn unpack(word: u64) -> Self {
         // Each field has at most 15 bits.
         let get = |field: Field| i64::try_from(field.get(word)).unwrap_or(0);
-        let failure = |field: Field| Nats::of_units(logs::COARSE * get(field));
-        let success = |field: Field| Nats::of_units(get(field));
+        let failure = |field: Field| Nats(logs::COARSE * get(field));
+        let success = |field: Field| Nats(get(field));
         Self {
             start: failure(logs::START),
             after_success: Surprise {
@@ -90,8 +91,8 @@ impl Logs {
     fn pack(self) -> u64 {
         let of =
             |field: Field, units: i64| field.of(u64::try_from(units).unwrap_or(0).min(field.max()));
-        let failure = |field: Field, nats: Nats| of(field, nats.units() / logs::COARSE);
-        let success = |field: Field, nats: Nats| of(field, nats.units());
+        let failure = |field: Field, nats: Nats| of(field, nats.0 / logs::COARSE);
+        let success = |field: Field, nats: Nats| of(field, nats.0);
         failure(logs::START, self.start)
             | failure(logs::FAILURE, self.after_success.failure)
             | success(logs::SUCCESS, self.after_success.success)
@@ -293,17 +294,12 @@ impl Baseline {
 
     /// Copies what another baseline has learnt. Lessons that come meanwhile may be lost.
     pub(super) fn inherit(&self, other: &Self) {
-        fn values(of: &Baseline) -> [&SelfContained; 4] {
-            [&of.learnt, &of.learnt_until, &of.pace, &of.paced_at]
-        }
         // Words copied at different moments may disagree. The next look makes up for it.
-        for (own, other) in values(self).into_iter().zip(values(other)) {
-            own.store(other.load());
-        }
-        // Relaxed, both: the word holds a whole value, and no other memory is read on the strength
-        // of it. An update lost here is made up for by the next lesson.
-        let logs = other.logs.load(Ordering::Relaxed);
-        self.logs.store(logs, Ordering::Relaxed);
+        self.learnt.store(other.learnt.load());
+        self.learnt_until.store(other.learnt_until.load());
+        self.pace.store(other.pace.load());
+        self.paced_at.store(other.paced_at.load());
+        self.take_logs();
     }
 
     pub(super) fn logs(&self) -> Logs {
@@ -326,16 +322,11 @@ impl Baseline {
     ///
     /// It also learns that earlier calls went well: those of the `nanos` nanoseconds before `began`
     /// that aren't learnt yet.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a float beyond the range is its end"
-    )]
     pub(super) fn learn(&self, more: Learnt, began: u64, now: u64, nanos: u64) {
         // Calls that come between two of these accesses are learnt with the next excursion.
         let before = self.learnt_until.raise(now);
         let passed = began.min(now).saturating_sub(before).min(nanos);
-        let calls = (self.pace() * rate(passed, 1) / 1e9) as u64;
+        let calls = whole(self.pace() * rate(passed, 1) / 1e9);
         let calls = calls.saturating_add(more.calls);
         let more = Learnt { calls, ..more };
         let mut seen = self.learnt.load();
@@ -407,8 +398,7 @@ impl Baseline {
             // One call in the first microsecond doesn't mean a million calls per second.
             let covered = now.saturating_sub(since).min(window).max(Self::MOMENT);
             let pace = rate(calls().max(1), 1) / (rate(covered, 1) / 1e9);
-            let pace = pace.min(Self::FASTEST);
-            self.pace.store(pace.to_bits());
+            self.pace.store(pace.min(Self::FASTEST).to_bits());
         }
         takes
     }
@@ -600,7 +590,7 @@ mod tests {
                 (logs.after_success.failure, found.after_success.failure),
                 (logs.after_failure.failure, found.after_failure.failure),
             ] {
-                prop_assert!((0..logs::COARSE).contains(&(packed - found).units()));
+                prop_assert!((0..logs::COARSE).contains(&(packed - found).0));
             }
         }
 

@@ -1,7 +1,7 @@
 //! The counts of an excursion: the calls since there was last no evidence, in one word.
 
 use super::baseline::{Learnt, Logs};
-use super::nats::{Nats, Outages, Surprise};
+use super::nats::{Nats, Outages, Outcomes, Surprise};
 use crate::state::Generation;
 use crate::sync::field::Field;
 
@@ -44,11 +44,8 @@ pub(super) struct Excursion {
     /// Calls that failed since the last success, as the word counts them; see
     /// [`Excursion::run_length`].
     pub(super) run: u32,
-    /// Calls that failed, against what is tolerated. This count may begin at another call than
-    /// `failed`.
-    pub(super) tolerated_failed: u32,
-    /// Calls that succeeded, against what is tolerated.
-    pub(super) tolerated_succeeded: u32,
+    /// The calls against what is tolerated. They may begin at another call than the others.
+    pub(super) tolerated: Outcomes,
 }
 
 /// The tolerated share of failures, against which outcomes are weighed in addition.
@@ -69,7 +66,7 @@ impl Excursion {
     }
 
     pub(super) fn unpack(word: u64, generation: Generation) -> Self {
-        if layout::GENERATION.get(word) != Self::tag(generation) {
+        if !Self::is_of(word, generation) {
             return Self::default();
         }
         // No field has more than ten bits.
@@ -79,8 +76,10 @@ impl Excursion {
             succeeded: get(layout::SUCCEEDED),
             pairs: get(layout::PAIRS),
             run: get(layout::RUN),
-            tolerated_failed: get(layout::TOLERATED_FAILED),
-            tolerated_succeeded: get(layout::TOLERATED_SUCCEEDED),
+            tolerated: Outcomes {
+                failed: get(layout::TOLERATED_FAILED),
+                succeeded: get(layout::TOLERATED_SUCCEEDED),
+            },
         }
     }
 
@@ -91,8 +90,8 @@ impl Excursion {
             | of(layout::FAILED, self.failed)
             | of(layout::SUCCEEDED, self.succeeded)
             | of(layout::PAIRS, self.pairs)
-            | of(layout::TOLERATED_FAILED, self.tolerated_failed)
-            | of(layout::TOLERATED_SUCCEEDED, self.tolerated_succeeded)
+            | of(layout::TOLERATED_FAILED, self.tolerated.failed)
+            | of(layout::TOLERATED_SUCCEEDED, self.tolerated.succeeded)
     }
 
     /// Whether the word belongs to `generation`.
@@ -108,28 +107,22 @@ impl Excursion {
             self.succeeded,
             self.pairs,
             self.run,
-            self.tolerated_failed,
-            self.tolerated_succeeded,
+            self.tolerated.failed,
+            self.tolerated.succeeded,
         ]
     }
 
     #[cfg(feature = "serde")]
     pub(super) fn restore(saved: [u32; 6]) -> Self {
-        let [
-            failed,
-            succeeded,
-            pairs,
-            run,
-            tolerated_failed,
-            tolerated_succeeded,
-        ] = saved;
         Self {
-            failed,
-            succeeded,
-            pairs,
-            run,
-            tolerated_failed,
-            tolerated_succeeded,
+            failed: saved[0],
+            succeeded: saved[1],
+            pairs: saved[2],
+            run: saved[3],
+            tolerated: Outcomes {
+                failed: saved[4],
+                succeeded: saved[5],
+            },
         }
     }
 
@@ -173,17 +166,17 @@ impl Excursion {
         let ended = runs.saturating_sub(u32::from(self.run > 0));
         let is_one_possible = |failed: u32, succeeded: u32| failed > 0 || succeeded == 0;
         is_one_possible(self.failed, self.succeeded)
-            && is_one_possible(self.tolerated_failed, self.tolerated_succeeded)
+            && is_one_possible(self.tolerated.failed, self.tolerated.succeeded)
             // The first failure of a run is of no pair.
             && self.pairs <= self.failed.saturating_sub(1)
-            && self.run <= self.failed.min(self.tolerated_failed)
+            && self.run <= self.failed.min(self.tolerated.failed)
             // A success ended each earlier run.
             && ended <= self.succeeded
     }
 
     /// Whether there is no evidence.
     pub(super) fn is_over(self) -> bool {
-        self.failed == 0 && self.tolerated_failed == 0
+        self.failed == 0 && self.tolerated.failed == 0
     }
 
     /// Counts one more failure.
@@ -193,17 +186,14 @@ impl Excursion {
         if self.failed == Self::full(layout::FAILED) {
             self = self.halved();
         }
-        if self.tolerated_failed == Self::full(layout::TOLERATED_FAILED) {
-            self = self.tolerated_halved();
+        if self.tolerated.failed == Self::full(layout::TOLERATED_FAILED) {
+            self.tolerated = self.tolerated.halved();
         }
-        let failed = self.failed + 1;
-        Self {
-            failed,
-            pairs: self.pairs + is_pair,
-            run: Self::longer_run(self.run, failed),
-            tolerated_failed: self.tolerated_failed + 1,
-            ..self
-        }
+        self.failed += 1;
+        self.pairs += is_pair;
+        self.run = Self::longer_run(self.run, self.failed);
+        self.tolerated.failed += 1;
+        self
     }
 
     /// Counts one more success. Counts without evidence left are dropped.
@@ -212,8 +202,8 @@ impl Excursion {
         if self.succeeded == Self::full(layout::SUCCEEDED) {
             self = self.halved();
         }
-        if self.tolerated_succeeded == Self::full(layout::TOLERATED_SUCCEEDED) {
-            self = self.tolerated_halved();
+        if self.tolerated.succeeded == Self::full(layout::TOLERATED_SUCCEEDED) {
+            self.tolerated = self.tolerated.halved();
         }
         self.run = 0;
         if self.failed > 0 {
@@ -222,10 +212,10 @@ impl Excursion {
                 (self.failed, self.succeeded, self.pairs) = (0, 0, 0);
             }
         }
-        if self.tolerated_failed > 0 {
-            self.tolerated_succeeded += 1;
+        if self.tolerated.failed > 0 {
+            self.tolerated.succeeded += 1;
             if tolerance.is_none_or(|tolerance| tolerance.least(self) <= Nats::ZERO) {
-                (self.tolerated_failed, self.tolerated_succeeded) = (0, 0);
+                self.tolerated = Outcomes::default();
             }
         }
         self
@@ -246,34 +236,20 @@ impl Excursion {
         }
     }
 
-    /// Halves both counts so that evidence is lost. If no failure is left, no success is either.
-    fn half(failed: u32, succeeded: u32) -> (u32, u32) {
-        match failed / 2 {
-            0 => (0, 0),
-            failed => (failed, succeeded.div_ceil(2)),
+    /// The calls against what is usual.
+    fn outcomes(self) -> Outcomes {
+        Outcomes {
+            failed: self.failed,
+            succeeded: self.succeeded,
         }
     }
 
-    fn halved(self) -> Self {
-        let (failed, succeeded) = Self::half(self.failed, self.succeeded);
-        Self {
-            failed,
-            succeeded,
-            // Rounded up, because a failure of a pair is less evidence. The first failure is of no
-            // pair.
-            pairs: self.pairs.div_ceil(2).min(failed.saturating_sub(1)),
-            ..self
-        }
-    }
-
-    fn tolerated_halved(self) -> Self {
-        let (tolerated_failed, tolerated_succeeded) =
-            Self::half(self.tolerated_failed, self.tolerated_succeeded);
-        Self {
-            tolerated_failed,
-            tolerated_succeeded,
-            ..self
-        }
+    fn halved(mut self) -> Self {
+        let halved = self.outcomes().halved();
+        (self.failed, self.succeeded) = (halved.failed, halved.succeeded);
+        // Rounded up, because a failure of a pair is less evidence. The first failure is of no pair.
+        self.pairs = self.pairs.div_ceil(2).min(self.failed.saturating_sub(1));
+        self
     }
 }
 
@@ -287,23 +263,23 @@ pub(super) struct Expected<'a> {
 impl Expected<'_> {
     /// How surprising these calls would be if nothing were wrong.
     fn surprise(&self, counted: Excursion) -> Nats {
-        let Logs {
-            start,
-            after_success,
-            after_failure,
-        } = self.logs;
+        let logs = self.logs;
         let runs = counted.failed.saturating_sub(counted.pairs);
         // The first run started the excursion. A success ended each run except one that still goes
         // on.
         let again = runs.saturating_sub(1);
         let ended = runs.saturating_sub(u32::from(counted.run > 0));
         let others = counted.succeeded.saturating_sub(ended);
-        start + after_success.of(again, others) + after_failure.of(counted.pairs, ended)
+        let of =
+            |surprise: Surprise, failed, succeeded| surprise.of(Outcomes { failed, succeeded });
+        logs.start
+            + of(logs.after_success, again, others)
+            + of(logs.after_failure, counted.pairs, ended)
     }
 
     fn least(&self, counted: Excursion) -> Nats {
-        let usual = self.surprise(counted);
-        self.outages.least(usual, counted.failed, counted.succeeded)
+        self.outages
+            .least(self.surprise(counted), counted.outcomes())
     }
 
     /// The evidence against the usual behaviour.
@@ -325,34 +301,24 @@ impl Expected<'_> {
                 first + self.logs.after_failure.failure * (counted.run_length() - 1)
             }
         };
-        self.outages
-            .best(usual, counted.failed, counted.succeeded, run)
+        self.outages.best(usual, counted.outcomes(), run)
     }
 }
 
 impl Tolerance {
     fn usual(&self, counted: Excursion) -> Nats {
-        self.surprise
-            .of(counted.tolerated_failed, counted.tolerated_succeeded)
+        self.surprise.of(counted.tolerated)
     }
 
     fn least(&self, counted: Excursion) -> Nats {
-        self.outages.least(
-            self.usual(counted),
-            counted.tolerated_failed,
-            counted.tolerated_succeeded,
-        )
+        self.outages.least(self.usual(counted), counted.tolerated)
     }
 
     /// The evidence against the tolerated share.
     pub(super) fn evidence(&self, counted: Excursion) -> Nats {
         let run = self.surprise.failure * counted.run_length();
-        self.outages.best(
-            self.usual(counted),
-            counted.tolerated_failed,
-            counted.tolerated_succeeded,
-            run,
-        )
+        self.outages
+            .best(self.usual(counted), counted.tolerated, run)
     }
 }
 
@@ -395,8 +361,10 @@ mod tests {
                         succeeded,
                         pairs,
                         run,
-                        tolerated_failed,
-                        tolerated_succeeded,
+                        tolerated: Outcomes {
+                            failed: tolerated_failed,
+                            succeeded: tolerated_succeeded,
+                        },
                     }
                 },
             )
@@ -410,13 +378,19 @@ mod tests {
             let counted = if failed_is_full {
                 Excursion {
                     failed,
-                    tolerated_failed: failed,
+                    tolerated: Outcomes {
+                        failed,
+                        ..counted.tolerated
+                    },
                     ..counted
                 }
             } else {
                 Excursion {
                     succeeded: Excursion::full(layout::SUCCEEDED),
-                    tolerated_succeeded: Excursion::full(layout::TOLERATED_SUCCEEDED),
+                    tolerated: Outcomes {
+                        succeeded: Excursion::full(layout::TOLERATED_SUCCEEDED),
+                        ..counted.tolerated
+                    },
                     ..counted
                 }
             };
@@ -625,13 +599,16 @@ mod tests {
                 failed: counted.failed + 1,
                 pairs: counted.pairs + u32::from(counted.run > 0),
                 run: counted.run + 1,
-                tolerated_failed: counted.tolerated_failed + 1,
+                tolerated: Outcomes { failed: counted.tolerated.failed + 1, ..counted.tolerated },
                 ..counted
             };
             let room_for_success = Excursion {
                 succeeded: counted.succeeded + 1,
                 run: 0,
-                tolerated_succeeded: counted.tolerated_succeeded + 1,
+                tolerated: Outcomes {
+                    succeeded: counted.tolerated.succeeded + 1,
+                    ..counted.tolerated
+                },
                 ..counted
             };
             let after_failure = counted.failure();
@@ -645,7 +622,7 @@ mod tests {
                         [halved, room, failures(1)].map(|counted| usual.evidence(counted));
                     prop_assert!(halved <= room.max(first), "{halved:?} > {room:?}");
                 }
-                if counted.tolerated_failed > 0 && tolerance.least(counted) > Nats::ZERO {
+                if counted.tolerated.failed > 0 && tolerance.least(counted) > Nats::ZERO {
                     let [halved, room] = [halved, room].map(|counted| tolerance.evidence(counted));
                     prop_assert!(halved <= room.max(Nats::ZERO), "{halved:?} > {room:?}");
                 }

@@ -1,6 +1,6 @@
 //! How long calls have been failing more often than usual.
 
-use crate::sync::{AtomicU64, Ordering, Payload};
+use crate::sync::{Payload, Publisher};
 
 #[cfg(feature = "serde")]
 use super::persist::Ages;
@@ -13,29 +13,20 @@ use super::persist::Ages;
 /// much.
 ///
 /// All times are nanoseconds on the breaker's clock.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ExcursionAge {
     /// When the latest excursion began. It never goes back, and the evidence publishes it.
     began: Payload,
     /// When the latest failed or slow call ended. It never goes back.
-    latest: AtomicU64,
+    latest: Publisher,
     /// How long excursions had lasted when the last of them ended. `ended` publishes it.
     lasted: Payload,
     /// When the last excursion ended.
-    ended: AtomicU64,
+    ended: Publisher,
 }
 
 impl ExcursionAge {
     const REST: u64 = 4;
-
-    pub(super) fn new() -> Self {
-        Self {
-            began: Payload::new(0),
-            latest: AtomicU64::new(0),
-            lasted: Payload::new(0),
-            ended: AtomicU64::new(0),
-        }
-    }
 
     /// Saves when the latest excursion began, and when the latest failed call ended. Then come how
     /// long all excursions before had lasted, and when the last of them ended.
@@ -54,15 +45,17 @@ impl ExcursionAge {
     ) -> Self {
         Self {
             began: Payload::new(ages.moment(began)),
-            latest: AtomicU64::new(ages.moment(latest)),
+            latest: Publisher::new(ages.moment(latest)),
             lasted: Payload::new(lasted),
-            ended: AtomicU64::new(ages.moment(ended)),
+            ended: Publisher::new(ages.moment(ended)),
         }
     }
 
     /// Notes that an excursion begins, before any other thread can find it.
     pub(super) fn start(&self, now: u64) {
-        // If another thread has noted a later time, that one stays.
+        // A thread that slept may come late, after another thread has begun the excursion. The later
+        // time stays. Otherwise a fresh excursion would look old, and a trip would take more
+        // evidence.
         self.began.raise(now);
     }
 
@@ -77,26 +70,25 @@ impl ExcursionAge {
     /// too old.
     #[inline]
     pub(super) fn note(&self, now: u64) {
-        // Release: pairs with the Acquire in `latest`. A reader that finds this date and then loads
-        // the evidence finds the old evidence dropped. Otherwise old evidence would look young.
-        self.latest.fetch_max(now, Ordering::Release);
+        // A reader that finds this date in `latest` and then loads the evidence finds the old
+        // evidence dropped. Otherwise old evidence would look young.
+        self.latest.raise(now);
     }
 
     /// When the latest failed call that was weighed ended.
     #[inline]
     pub(super) fn latest(&self) -> u64 {
-        // Acquire: pairs with the Release in `note`. The evidence that is loaded next no longer
-        // holds what was dropped before that date. Otherwise old evidence would look young.
-        self.latest.load(Ordering::Acquire)
+        // The evidence that is loaded next no longer holds what was dropped before that date.
+        // Otherwise old evidence would look young.
+        self.latest.load()
     }
 
     #[inline]
     fn ended_and_lasted(&self) -> (u64, u64) {
-        // Acquire: pairs with the Release in `end`. A reader that finds when an excursion ended
-        // also finds how long all had lasted by then. Otherwise it could find the age of excursions
-        // that are long forgotten. A reader may find a new `lasted` with an old `ended`; it then
-        // computes a lower age.
-        let ended = self.ended.load(Ordering::Acquire);
+        // A reader that finds when an excursion ended also finds how long all had lasted by then.
+        // Otherwise it could find the age of excursions that are long forgotten. A reader may find
+        // a new `lasted` with an old `ended`; it then computes a lower age.
+        let ended = self.ended.load();
         let lasted = self.lasted.load();
         (ended, lasted)
     }
@@ -116,11 +108,10 @@ impl ExcursionAge {
     pub(super) fn end(&self, began: u64, now: u64, since: u64) {
         let lasted = now.saturating_sub(began);
         let lasted = lasted.saturating_add(self.before(began, since));
-        // If two threads end excursions at once, one of the two is lost. Release: pairs with the
-        // Acquire in `ended_and_lasted`, which then finds `lasted`. Otherwise a reader could add
-        // the age of excursions that are long forgotten.
+        // If two threads end excursions at once, one of the two is lost. `ended_and_lasted` finds
+        // this `lasted` with this `ended`, or a later one.
         self.lasted.store(lasted);
-        self.ended.store(now, Ordering::Release);
+        self.ended.publish(now);
     }
 }
 
@@ -131,7 +122,7 @@ mod tests {
     /// Fails when: `end` doesn't add the age of excursions before.
     #[test]
     fn excursions_that_follow_each_other_closely_are_as_old_as_all_of_them() {
-        let age = ExcursionAge::new();
+        let age = ExcursionAge::default();
         assert_eq!(age.before(0, 0), 0);
         age.end(1_000, 2_000, 0);
         assert_eq!(age.before(2_000, 0), 1_000);
@@ -142,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_quarter_of_their_time_without_evidence_makes_them_forgotten() {
-        let age = ExcursionAge::new();
+        let age = ExcursionAge::default();
         age.end(1_000, 2_000, 0);
         assert_eq!(age.before(2_249, 0), 4);
         assert_eq!(age.before(2_250, 0), 0);
@@ -152,7 +143,7 @@ mod tests {
     /// Fails when: time of another generation is counted.
     #[test]
     fn the_time_in_which_the_breaker_was_not_closed_does_not_count() {
-        let age = ExcursionAge::new();
+        let age = ExcursionAge::default();
         age.end(1_000, 2_000, 0);
         assert_eq!(age.before(90_000, 90_000), 1_000);
         assert_eq!(age.before(90_100, 90_000), 600);
@@ -160,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_latest_beginning_stays_whoever_notes_it_last() {
-        let age = ExcursionAge::new();
+        let age = ExcursionAge::default();
         age.start(20);
         age.start(10);
         assert_eq!(age.began(), 20);

@@ -34,8 +34,8 @@ use self::excursion::{Excursion, Expected, Tolerance};
 use self::excursion_age::ExcursionAge;
 use self::nats::{Nats, Outages, Surprise};
 use crate::state::Generation;
-use crate::sync::Ordering;
 use crate::sync::stamped::{Next, Stamped};
+use crate::util::number::whole;
 use crate::window::rate;
 
 #[cfg(feature = "serde")]
@@ -141,13 +141,13 @@ impl Evidence {
         let at_once = budget * Self::AT_ONCE;
         Self {
             word: Stamped::new(Excursion::default().pack(Generation::FIRST)),
-            age: ExcursionAge::new(),
+            age: ExcursionAge::default(),
             baseline: Baseline::new(),
             outages: Outages::new(Self::OUTAGES, 0.0),
             tolerance,
             needed: Nats::new(budget.ln() - Self::SLACK),
             needed_at_once: Nats::new(at_once.ln() - Self::TOLERATED_SLACK),
-            at_once: duration_nanos(at_once / Self::PATIENCE),
+            at_once: whole(at_once / Self::PATIENCE * 1e9),
             window,
         }
     }
@@ -227,10 +227,9 @@ impl Evidence {
     /// the new failure is dropped.
     #[inline]
     fn drop_old(&self, generation: Generation, now: u64) {
-        // Acquire: pairs with the Release of the update that counted a failure. That thread noted
-        // the failure's date before, so the load below finds it. Otherwise young evidence would
-        // look old.
-        let seen = self.word.atomic().load(Ordering::Acquire);
+        // The thread that counted a failure noted the failure's date before, so the load below finds
+        // it. Otherwise young evidence would look old.
+        let seen = self.word.acquire();
         if self.is_old(now) && !Excursion::unpack(seen, generation).is_over() {
             let none = Excursion::default().pack(generation);
             // This fails if another thread has dropped the evidence or weighed a call meanwhile.
@@ -248,10 +247,9 @@ impl Evidence {
     /// excursion.
     pub fn success(&self, generation: Generation) -> Option<Lesson> {
         loop {
-            // Acquire: pairs with the Release of the update that began the excursion. That thread
-            // noted the start before, so `began` finds it. Otherwise the lesson could have an
-            // earlier excursion's start.
-            let seen = self.word.atomic().load(Ordering::Acquire);
+            // The thread that began the excursion noted the start before, so `began` finds it.
+            // Otherwise the lesson could have an earlier excursion's start.
+            let seen = self.word.acquire();
             let counted = Excursion::unpack(seen, generation);
             if counted.is_over() {
                 return None;
@@ -261,10 +259,9 @@ impl Evidence {
                 continue;
             }
             let has_ended = counted.failed > 0 && new.failed == 0;
-            return has_ended.then(|| {
-                let began = self.age.began();
-                let learnt = counted.lesson();
-                Lesson { learnt, began }
+            return has_ended.then(|| Lesson {
+                learnt: counted.lesson(),
+                began: self.age.began(),
             });
         }
     }
@@ -332,13 +329,11 @@ impl Evidence {
     /// The counts of `generation`'s excursion.
     #[inline]
     fn counted(&self, generation: Generation) -> Excursion {
-        // Acquire: pairs with the Release of the update that weighed a call. That thread had taken
-        // its call from those in flight before. So `overdue`, asked after this load, leaves out
-        // each call that is found weighed; otherwise such a call would count twice. It also pairs
-        // with the Release of the update that began the excursion. That thread noted the start
-        // before; otherwise `began` could return an earlier start.
-        let word = self.word.atomic().load(Ordering::Acquire);
-        Excursion::unpack(word, generation)
+        // The thread that weighed a call had taken it from those in flight before. So `overdue`,
+        // asked after this load, leaves out each call that is found weighed; otherwise such a call
+        // would count twice. The thread that began the excursion noted the start before; otherwise
+        // `began` could return an earlier start.
+        Excursion::unpack(self.word.acquire(), generation)
     }
 
     /// Returns the evidence at `now` if it is enough for a trip.
@@ -403,16 +398,6 @@ impl Evidence {
             needed: tighter.1.get(),
         })
     }
-}
-
-/// Converts seconds to nanoseconds.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a float beyond the range is its end"
-)]
-fn duration_nanos(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
 }
 
 #[cfg(all(test, not(tripcurve_loom)))]

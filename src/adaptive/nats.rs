@@ -8,7 +8,7 @@ pub(super) const UNITS: f64 = 8192.0;
 
 /// Evidence in units of 1/8,192 nat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Nats(i64);
+pub(super) struct Nats(pub(super) i64);
 
 impl Nats {
     /// No evidence.
@@ -37,14 +37,6 @@ impl Nats {
     pub(super) fn get(self) -> f64 {
         self.0 as f64 / UNITS
     }
-
-    pub(super) fn units(self) -> i64 {
-        self.0
-    }
-
-    pub(super) const fn of_units(units: i64) -> Self {
-        Self(units)
-    }
 }
 
 impl std::ops::Add for Nats {
@@ -71,6 +63,26 @@ impl std::ops::Mul<u32> for Nats {
     }
 }
 
+/// How many calls failed, and how many succeeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcomes {
+    pub(super) failed: u32,
+    pub(super) succeeded: u32,
+}
+
+impl Outcomes {
+    /// Halves both counts so that evidence is lost. If no failure is left, no success is either.
+    pub(super) fn halved(self) -> Self {
+        match self.failed / 2 {
+            0 => Self::default(),
+            failed => Self {
+                failed,
+                succeeded: self.succeeded.div_ceil(2),
+            },
+        }
+    }
+}
+
 /// How surprising an outcome is if a given share of calls fails: the negative logarithm of its
 /// chance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,8 +99,8 @@ impl Surprise {
         }
     }
 
-    pub(super) fn of(self, failures: u32, successes: u32) -> Nats {
-        self.failure * failures + self.success * successes
+    pub(super) fn of(self, outcomes: Outcomes) -> Nats {
+        self.failure * outcomes.failed + self.success * outcomes.succeeded
     }
 }
 
@@ -113,20 +125,18 @@ impl Outages {
     }
 
     /// The evidence for the smallest outage. At zero or below, no evidence is worth keeping.
-    pub(super) fn least(&self, usual: Nats, failures: u32, successes: u32) -> Nats {
-        usual - self.shares[0].of(failures, successes)
+    pub(super) fn least(&self, usual: Nats, outcomes: Outcomes) -> Nats {
+        usual - self.shares[0].of(outcomes)
     }
 
     /// The evidence for the outage that explains the outcomes best.
     ///
     /// `usual` is how surprising all outcomes would usually be. `run` is how surprising the latest
     /// ones would be, which have all failed.
-    pub(super) fn best(&self, usual: Nats, failures: u32, successes: u32, run: Nats) -> Nats {
-        let [least, others @ ..] = &self.shares;
-        let least = usual - least.of(failures, successes);
-        let others = others
-            .iter()
-            .map(|share| usual - share.of(failures, successes) - self.handicap);
+    pub(super) fn best(&self, usual: Nats, outcomes: Outcomes, run: Nats) -> Nats {
+        let others = self.shares[1..].iter();
+        let others = others.map(|share| usual - share.of(outcomes) - self.handicap);
+        let least = self.least(usual, outcomes);
         others.fold(least, Nats::max).max(run - self.handicap)
     }
 }
@@ -161,8 +171,8 @@ mod tests {
         #[test]
         fn a_failure_is_as_surprising_as_a_success_where_as_many_succeed(share in 0.001..0.999_f64) {
             let (own, other) = (Surprise::at(share), Surprise::at(1.0 - share));
-            prop_assert!((own.failure - other.success).units().abs() <= 1);
-            prop_assert!((own.success - other.failure).units().abs() <= 1);
+            prop_assert!((own.failure - other.success).0.abs() <= 1);
+            prop_assert!((own.success - other.failure).0.abs() <= 1);
         }
 
         #[test]
@@ -181,14 +191,15 @@ mod tests {
             let shares = [0.3, 0.5, 0.8];
             let outages = Outages::new(shares, handicap);
             let null = Surprise::at(usual);
-            let surprise = null.of(failures, successes);
+            let outcomes = Outcomes { failed: failures, succeeded: successes };
+            let surprise = null.of(outcomes);
             let run = null.failure * run;
-            let best = outages.best(surprise, failures, successes, run);
+            let best = outages.best(surprise, outcomes, run);
             let handicap = Nats::new(handicap);
             let mut explanations = shares.map(|share| {
-                surprise - Surprise::at(share).of(failures, successes) - handicap
+                surprise - Surprise::at(share).of(outcomes) - handicap
             }).to_vec();
-            explanations[0] = outages.least(surprise, failures, successes);
+            explanations[0] = outages.least(surprise, outcomes);
             explanations.push(run - handicap);
             prop_assert_eq!(Some(best), explanations.into_iter().max());
         }

@@ -129,7 +129,7 @@ impl SavedEvidence {
 impl Evidence {
     fn tolerated(&self) -> Option<u64> {
         let tolerance = self.tolerance.as_ref()?;
-        u64::try_from(tolerance.surprise.failure.units()).ok()
+        u64::try_from(tolerance.surprise.failure.0).ok()
     }
 
     /// Saves what is known in `generation` at `now`.

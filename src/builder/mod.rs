@@ -17,7 +17,8 @@ use crate::latency::times::{Timed, Times};
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
 use crate::recovery::{
-    ACCEPTABLE, AdaptiveRecovery, Backoff, MaxRetryAfter, OpenTime, OpenTimes, Ramp, Recovery, Way,
+    ACCEPTABLE, AdaptiveRecovery, Backoff, MaxRetryAfter, OpenTime, OpenTimes, Outage, Ramp,
+    Recovery, Way,
 };
 use crate::window::{Recording, Timing, Window};
 use crate::{
@@ -602,7 +603,7 @@ impl<C> CircuitBreakerBuilder<C> {
         recovery: &Recovery,
         policies: &[TripPolicy],
     ) -> Option<Box<AdaptiveRecovery>> {
-        let ramp = match recovery.way() {
+        let ramp = match recovery.way {
             Way::Probes(_) => return None,
             Way::Adaptive => {
                 let acceptable = policies.iter().find_map(TripPolicy::adaptive_config);
@@ -615,7 +616,12 @@ impl<C> CircuitBreakerBuilder<C> {
         let length = self.tunable.window.length();
         let window = length.map_or(u64::MAX, saturating_nanos);
         let now = self.fixed.clock.nanos();
-        let recovery = AdaptiveRecovery::new(ramp, by_traffic, seed, window, now);
+        let recovery = AdaptiveRecovery {
+            outage: Outage::new(seed, now),
+            ramp,
+            by_traffic,
+            window,
+        };
         Some(Box::new(recovery))
     }
 

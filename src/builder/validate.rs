@@ -143,7 +143,7 @@ impl Tunable {
     fn chosen_recovery(&self, decides_by_evidence: bool) -> Result<Recovery, ConfigError> {
         if let Some(recovery) = self.recovery {
             let open_for = self.open_for.map(|it| format!("{it:?}"));
-            let backoff = self.backoff.map(|it| format!("{:?}", it.base()));
+            let backoff = self.backoff.map(|it| format!("{:?}", it.base));
             let probes = self.probes.map(|it| it.to_string());
             for (setting, value, it, example) in [
                 (

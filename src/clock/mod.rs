@@ -17,7 +17,7 @@ use rand::rngs::SysRng;
 use crate::error::{ClockError, ConfigError};
 #[cfg(feature = "serde")]
 use crate::sync::Hint;
-use crate::sync::{AtomicU64, Ordering, SelfContained};
+use crate::sync::{Publisher, SelfContained};
 use crate::util::random::{mixed, random_bits_of_this_thread};
 
 /// A clock that is read in its own units.
@@ -79,18 +79,6 @@ pub trait Now {
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Source);
 
-impl Clock {
-    /// Whether this clock is another one than `other`. The default clock never is, because a
-    /// builder without a clock uses it.
-    pub(crate) fn differs_from(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
-            (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
-            (Source::Mock(own), Source::Mock(other)) => !Arc::ptr_eq(own, other),
-            _ => true,
-        }
-    }
-}
-
 #[derive(Clone)]
 enum Source {
     Counter(&'static Counter),
@@ -101,7 +89,8 @@ enum Source {
 /// The time that a mock clock shows, in nanoseconds.
 #[derive(Debug, Default)]
 struct Mock {
-    time: AtomicU64,
+    /// A thread that reads the new time sees what the test prepared before it moved the clock.
+    time: Publisher,
     /// How many seeds the clock has handed out.
     seeds: SelfContained,
     /// The system time that was set, and what this clock showed at that moment.
@@ -238,7 +227,7 @@ impl Clock {
     #[must_use]
     pub fn mock() -> (Self, MockClock) {
         let mock = Arc::new(Mock::default());
-        (Self(Source::Mock(Arc::clone(&mock))), MockClock { mock })
+        (Self(Source::Mock(Arc::clone(&mock))), MockClock(mock))
     }
 
     /// The time since the clock's origin. Never panics.
@@ -248,13 +237,17 @@ impl Clock {
     }
 }
 
-/// A random number from the system. The thread's own generator would panic while its thread ends.
-fn random_seed() -> u64 {
-    let fallback = |_| u64::from(std::process::id());
-    SysRng.try_next_u64().unwrap_or_else(fallback)
-}
-
 impl Clock {
+    /// Whether this clock is another one than `other`. The default clock never is, because a
+    /// builder without a clock uses it.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Source::Counter(_), _) | (Source::Recent(_), Source::Recent(_)) => false,
+            (Source::Mock(own), Source::Mock(other)) => !Arc::ptr_eq(own, other),
+            _ => true,
+        }
+    }
+
     /// A seed that differs between breakers, also across processes. The jitter uses it.
     ///
     /// A mock clock gives the same seeds in the same order each time. So a simulation can be
@@ -262,7 +255,11 @@ impl Clock {
     pub(crate) fn next_seed(&self) -> u64 {
         match &self.0 {
             Source::Mock(mock) => mixed(mock.seeds.add(1)),
-            Source::Counter(_) | Source::Recent(_) => random_seed(),
+            Source::Counter(_) | Source::Recent(_) => {
+                // The thread's own generator would panic while its thread ends.
+                let fallback = |_| u64::from(std::process::id());
+                SysRng.try_next_u64().unwrap_or_else(fallback)
+            }
         }
     }
 
@@ -310,10 +307,7 @@ impl Now for Clock {
         match &self.0 {
             Source::Counter(counter) => counter.clock.raw(),
             Source::Recent(recent) => recent.nanos(),
-            // Acquire: pairs with the Release in `MockClock::advance` and `advance_to`. A thread
-            // that reads the new time sees what the test prepared before it moved the clock.
-            // Otherwise it could miss that.
-            Source::Mock(mock) => mock.time.load(Ordering::Acquire),
+            Source::Mock(mock) => mock.time.load(),
         }
     }
 
@@ -361,25 +355,15 @@ impl Now for Clock {
 ///
 /// Clones move the same clock.
 #[derive(Clone, Debug)]
-pub struct MockClock {
-    mock: Arc<Mock>,
-}
+pub struct MockClock(Arc<Mock>);
 
 impl MockClock {
     /// Moves the clock forward. The clock stops at the end of its range, 584 years. Never panics.
     pub fn advance(&self, by: Duration) {
         let by = saturating_nanos(by);
-        let time = &self.mock.time;
-        // Relaxed: the compare-exchange checks the value.
-        let mut seen = time.load(Ordering::Relaxed);
-        // Release: pairs with the Acquire in `Now for Clock`. Otherwise a thread that reads the new
-        // time could miss what the test prepared before. Relaxed: a failed exchange is tried again.
-        while let Err(now) = time.compare_exchange(
-            seen,
-            seen.saturating_add(by),
-            Ordering::Release,
-            Ordering::Relaxed,
-        ) {
+        let time = &self.0.time;
+        let mut seen = time.peek();
+        while let Err(now) = time.hand_over(seen, seen.saturating_add(by)) {
             seen = now;
         }
     }
@@ -388,11 +372,7 @@ impl MockClock {
     ///
     /// If that moment has passed, the clock stays where it is, as a monotonic clock would.
     pub fn advance_to(&self, at: Duration) {
-        // Release: pairs with the Acquire in `Now for Clock`. Otherwise a thread that reads the new
-        // time could miss what the test prepared before.
-        self.mock
-            .time
-            .fetch_max(saturating_nanos(at), Ordering::Release);
+        self.0.time.raise(saturating_nanos(at));
     }
 
     /// Sets the time of the system's clock, for tests of [saved](crate::SavedState) states. Never
@@ -420,10 +400,9 @@ impl MockClock {
     /// ```
     #[cfg(feature = "serde")]
     pub fn set_system_time(&self, now: SystemTime) {
-        let [system, since] = &self.mock.system;
-        // Relaxed: pairs with nothing. A test that moves the clock at the same time can't expect an
-        // exact time.
-        let time = self.mock.time.load(Ordering::Relaxed);
+        let [system, since] = &self.0.system;
+        // A test that moves the clock at the same time can't expect an exact time.
+        let time = self.0.time.peek();
         system.store(since_1970(now));
         since.store(time);
     }

@@ -92,7 +92,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // that ends before the other thread's failure. The other thread might not have seen this
         // failure either, and neither would trip.
         let call = call.read_again(self.ring());
-        let buckets = burn_rate.short_buckets();
+        let buckets = burn_rate.short_buckets;
         let goes_on = |short| burn_rate.may_go_on(&short);
         let short = self.ring().short_counts(buckets, call, goes_on)?;
         Some(burn_rate.cause(counts, &short))

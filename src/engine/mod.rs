@@ -32,7 +32,7 @@ use self::view::with_view;
 use crate::error::PackedCause;
 use crate::events::entry::LogEntry;
 use crate::events::slot::Slot;
-use crate::recovery::{LatestOpening, OpenTimes, RetryAfter};
+use crate::recovery::{LatestOpening, RetryAfter};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State};
 use crate::{events::listeners::Listeners, name::Name, sync::LateBox, window::GenerationCounter};
@@ -78,7 +78,7 @@ impl Core {
         if let (State::Open | State::HalfOpen, Some(times)) = (state, open_times) {
             latest_opening.note(Generation::FIRST, times.by_hand());
         }
-        let open_for = open_times.map_or(settings.open_for, OpenTimes::first);
+        let open_for = open_times.map_or(settings.open_for, |it| it.first);
         let phase = match state {
             State::Closed => Phase::Closed,
             State::Open => Phase::Open {
@@ -98,7 +98,7 @@ impl Core {
         Self {
             state: AtomicState::beginning(Generation::FIRST, phase, is_timed),
             run: GenerationCounter::default(),
-            retry_after: RetryAfter::new(),
+            retry_after: RetryAfter::default(),
             latest_opening,
             parts,
             history: History::new(date_of(now)),

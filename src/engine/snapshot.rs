@@ -85,7 +85,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             0 => 0,
             slow => ring.slow_failures(call).min(slow).min(counts.failures),
         };
-        let recording = timed.map_or(Recording::Off, Timed::recording);
+        let recording = timed.map_or(Recording::Off, |it| it.recording);
         if recording != Recording::Off {
             let latencies = timed.and_then(Timed::latencies);
             *bins = BinCounts::default();

@@ -1,14 +1,16 @@
 //! The table of causes: each cause's code in the listeners' log, its fields, and its sentence.
 
+#[cfg(feature = "serde")]
+use serde::ser::SerializeMap;
 use std::fmt;
 use std::time::Duration;
 
 use super::Cause;
+#[cfg(feature = "serde")]
+use super::serialize::Field as _;
 use crate::clock::saturating_nanos;
 use crate::error::PackedCause;
 use crate::window::rate;
-#[cfg(feature = "serde")]
-use serde::ser::SerializeMap;
 
 /// Implements [`Cause`]'s log form and sentence from one row for each cause.
 ///
@@ -26,9 +28,10 @@ macro_rules! causes {
             /// The number of its fields.
             #[cfg(feature = "serde")]
             pub(super) fn fields(self) -> usize {
-                match self {
-                    $(Self::$name { $($field: _),* } => number_of(&[$(stringify!($field)),*]),)*
-                }
+                let fields: &[&str] = match self {
+                    $(Self::$name { $($field: _),* } => &[$(stringify!($field)),*],)*
+                };
+                fields.len()
             }
 
             /// Writes the fields into a map. A time has its unit in its name.
@@ -120,102 +123,35 @@ causes! {
 trait Word {
     fn pack(self) -> u64;
     fn unpack(word: u64) -> Self;
-
-    /// Writes the value into a map: by `name`, or by `name_of_seconds` if it is a time.
-    #[cfg(feature = "serde")]
-    fn serialize_into<M: SerializeMap>(
-        self,
-        map: &mut M,
-        name: &'static str,
-        name_of_seconds: &'static str,
-    ) -> Result<(), M::Error>;
 }
 
-impl Word for u64 {
-    fn pack(self) -> u64 {
-        self
-    }
+macro_rules! words {
+    ($($type:ty: $pack:expr, $unpack:expr;)*) => {$(
+        impl Word for $type {
+            fn pack(self) -> u64 {
+                $pack(self)
+            }
 
-    fn unpack(word: u64) -> Self {
-        word
-    }
-
-    #[cfg(feature = "serde")]
-    fn serialize_into<M: SerializeMap>(
-        self,
-        map: &mut M,
-        name: &'static str,
-        _: &'static str,
-    ) -> Result<(), M::Error> {
-        map.serialize_entry(name, &self)
-    }
+            fn unpack(word: u64) -> Self {
+                $unpack(word)
+            }
+        }
+    )*};
 }
 
-impl Word for u32 {
-    fn pack(self) -> u64 {
-        self.into()
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "it was a u32")]
-    fn unpack(word: u64) -> Self {
-        word as u32
-    }
-
-    #[cfg(feature = "serde")]
-    fn serialize_into<M: SerializeMap>(
-        self,
-        map: &mut M,
-        name: &'static str,
-        _: &'static str,
-    ) -> Result<(), M::Error> {
-        map.serialize_entry(name, &self)
-    }
+words! {
+    u64: u64::from, u64::from;
+    u32: u64::from, lower_half;
+    f64: f64::to_bits, f64::from_bits;
+    Duration: saturating_nanos, Duration::from_nanos;
 }
 
-impl Word for f64 {
-    fn pack(self) -> u64 {
-        self.to_bits()
-    }
-
-    fn unpack(word: u64) -> Self {
-        Self::from_bits(word)
-    }
-
-    #[cfg(feature = "serde")]
-    fn serialize_into<M: SerializeMap>(
-        self,
-        map: &mut M,
-        name: &'static str,
-        _: &'static str,
-    ) -> Result<(), M::Error> {
-        // No cause has such a number. A format that has none could not write it.
-        map.serialize_entry(name, &self.is_finite().then_some(self))
-    }
-}
-
-impl Word for Duration {
-    fn pack(self) -> u64 {
-        saturating_nanos(self)
-    }
-
-    fn unpack(word: u64) -> Self {
-        Self::from_nanos(word)
-    }
-
-    #[cfg(feature = "serde")]
-    fn serialize_into<M: SerializeMap>(
-        self,
-        map: &mut M,
-        _: &'static str,
-        name_of_seconds: &'static str,
-    ) -> Result<(), M::Error> {
-        map.serialize_entry(name_of_seconds, &self.as_secs_f64())
-    }
-}
-
-#[cfg(feature = "serde")]
-fn number_of(fields: &[&str]) -> usize {
-    fields.len()
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the caller wants that half"
+)]
+fn lower_half(word: u64) -> u32 {
+    word as u32
 }
 
 fn padded<const N: usize>(values: [u64; N]) -> [u64; 6] {
@@ -234,19 +170,28 @@ const BURN_RATE: u64 = 14;
 
 impl Cause {
     /// Packs the cause into words that fit into the listeners' log. The first word isn't zero.
-    #[allow(clippy::many_single_char_names, reason = "the fields in their order")]
     pub(crate) fn encode(self) -> [u64; 4] {
-        let (code, [a, b, c, d, e, f]) = self.words();
-        match code {
-            EVIDENCE => [(code + 1) | a.min(0xFFFF) << 16 | b << 32, c, d, pair(e, f)],
-            BURN_RATE => [
-                (code + 1) | burning::count(burning::BESIDE_CODE, c),
-                burning::count(burning::COUNT, a) | burning::objective(f64::from_bits(e)),
-                burning::count(burning::COUNT, b) | burning::factor(f64::from_bits(f)),
-                burning::count(burning::COUNT, d),
-            ],
-            _ => [code + 1, a, b, c],
-        }
+        let (code, words) = self.words();
+        let [first, second, third, fourth] = match code {
+            EVIDENCE => {
+                let [failures, calls, within, usual, nats, needed] = words;
+                let counts = failures.min(0xFFFF) << 16 | calls << 32;
+                [code | counts, within, usual, pair(nats, needed)]
+            }
+            BURN_RATE => {
+                let [failures, calls, short_failures, short_calls, ..] = words;
+                let [.., objective, factor] = words.map(f64::from_bits);
+                [
+                    code | burning::count(burning::BESIDE_CODE, short_failures),
+                    burning::count(burning::COUNT, failures)
+                        | burning::decimal((1.0 - objective) * 1e6),
+                    burning::count(burning::COUNT, calls) | burning::decimal(factor * 1e3),
+                    burning::count(burning::COUNT, short_calls),
+                ]
+            }
+            _ => [code, words[0], words[1], words[2]],
+        };
+        [first + 1, second, third, fourth]
     }
 
     /// Unpacks what [`encode`](Self::encode) returned; `None` for no cause.
@@ -267,8 +212,8 @@ impl Cause {
                 burning::COUNT.get(b),
                 burning::BESIDE_CODE.get(word),
                 burning::COUNT.get(c),
-                burning::objective_of(a).to_bits(),
-                burning::factor_of(b).to_bits(),
+                ((1e6 - burning::steps(a)) / 1e6).to_bits(),
+                (burning::steps(b) / 1e3).to_bits(),
             ],
             _ => padded([a, b, c]),
         };
@@ -295,6 +240,8 @@ impl Cause {
 /// ```
 mod burning {
     use crate::sync::field::Field;
+    use crate::util::number::whole;
+    use crate::window::rate;
 
     pub(super) const BESIDE_CODE: Field = Field::lowest(16).then(44);
     pub(super) const COUNT: Field = Field::lowest(44);
@@ -307,34 +254,13 @@ mod burning {
         field.of(calls.min(field.max()))
     }
 
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "rounded, and what is less than zero becomes zero"
-    )]
-    fn decimal(steps: f64) -> u64 {
-        DECIMAL.of((steps.round() as u64).min(DECIMAL.max()))
+    /// Puts a decimal into its field, as a number of steps.
+    pub(super) fn decimal(steps: f64) -> u64 {
+        count(DECIMAL, whole(steps.round()))
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "20 bits")]
-    fn steps(word: u64) -> f64 {
-        DECIMAL.get(word) as f64
-    }
-
-    pub(super) fn objective(objective: f64) -> u64 {
-        decimal((1.0 - objective) * 1e6)
-    }
-
-    pub(super) fn objective_of(word: u64) -> f64 {
-        (1e6 - steps(word)) / 1e6
-    }
-
-    pub(super) fn factor(factor: f64) -> u64 {
-        decimal(factor * 1e3)
-    }
-
-    pub(super) fn factor_of(word: u64) -> f64 {
-        steps(word) / 1e3
+    pub(super) fn steps(word: u64) -> f64 {
+        rate(DECIMAL.get(word), 1)
     }
 }
 
@@ -346,9 +272,8 @@ fn pair(upper: u64, lower: u64) -> u64 {
 }
 
 /// The bits of the two numbers that [`pair`] packed.
-#[allow(clippy::cast_possible_truncation, reason = "each is half of a word")]
 fn unpair(word: u64) -> [u64; 2] {
-    [word >> 32, word].map(|bits| f64::from(f32::from_bits(bits as u32)).to_bits())
+    [word >> 32, word].map(|bits| f64::from(f32::from_bits(lower_half(bits))).to_bits())
 }
 
 #[cfg(test)]

@@ -172,19 +172,16 @@ impl LogEntry {
     }
 }
 
+/// The state with this discriminant.
 fn state_of(code: u64) -> State {
-    const STATES: [State; 6] = [
-        State::Closed,
-        State::Open,
-        State::HalfOpen,
-        State::ForcedOpen,
-        State::Disabled,
-        State::MetricsOnly,
-    ];
-    STATES
-        .into_iter()
-        .find(|state| *state as u64 == code)
-        .unwrap_or(State::Closed)
+    match code {
+        1 => State::Open,
+        2 => State::HalfOpen,
+        3 => State::ForcedOpen,
+        4 => State::Disabled,
+        5 => State::MetricsOnly,
+        _ => State::Closed,
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::entry::LogEntry;
 use super::slot::Slot;
 use crate::events::Transition;
 use crate::name::Name;
-use crate::sync::{AtomicU64, Ordering, Payload, Replaceable, SelfContained, fence};
+use crate::sync::{Ordering, Payload, Publisher, Replaceable, SelfContained, fence};
 
 /// A function that is told of transitions. Breakers made from one builder share it.
 pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
@@ -46,7 +46,7 @@ pub struct Listeners {
     overflow: Slot,
     /// Twice the generation that is told next; plus one while a teller is at work. It is
     /// [`HELD`](Self::HELD) before the log begins.
-    turn: AtomicU64,
+    turn: Publisher,
     /// The transitions passed over since the last one told. Only the teller touches this word, and
     /// `turn` publishes it from teller to teller.
     missed: Payload,
@@ -87,7 +87,7 @@ impl Listeners {
             told: Replaceable::new(Arc::new(members)),
             log: (0..Self::LOG).map(|_| Slot::default()).collect(),
             overflow: Slot::default(),
-            turn: AtomicU64::new(turn),
+            turn: Publisher::new(turn),
             missed: Payload::new(0),
         }
     }
@@ -125,16 +125,13 @@ impl Listeners {
     /// The caller has found the log, and after a fence found this generation. So each later winner
     /// finds the log.
     pub fn begin_after(&self, name: &Name, generation: u64) {
-        // Release: pairs with the Acquire of the exchange in `go_on`, so the next teller finds the
-        // listeners. Otherwise it could pass the caller's listener over. An exchange, because a log
-        // that has begun goes on where it is. Relaxed: on failure nothing is read.
-        let begun = self.turn.compare_exchange(
-            Self::HELD,
-            2 * (generation + 1),
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
-        if begun.is_ok() {
+        // The next teller finds the listeners. Otherwise it could pass the caller's listener over. A
+        // log that has begun goes on where it is.
+        if self
+            .turn
+            .hand_over(Self::HELD, 2 * (generation + 1))
+            .is_ok()
+        {
             self.go_on(name);
         }
     }
@@ -142,9 +139,7 @@ impl Listeners {
     /// Continues after `generation`, before any other thread knows of the breaker.
     #[cfg(feature = "serde")]
     pub(crate) fn go_on_after(&self, generation: u64) {
-        // Relaxed: no other thread knows of the breaker yet. The hand-over to another thread
-        // publishes this.
-        self.turn.store(2 * (generation + 1), Ordering::Relaxed);
+        self.turn.publish(2 * (generation + 1));
     }
 
     fn slot(&self, generation: u64) -> &Slot {
@@ -154,10 +149,10 @@ impl Listeners {
     /// Tells all listeners of `entry`, on this thread or on one that is telling already.
     pub fn tell(&self, name: &Name, entry: &LogEntry) {
         let is_in_log = self.slot(entry.generation).write(entry, |generation| {
-            // Acquire: pairs with the Release stores in `tell_what_is_there`. An entry before the
-            // turn has been read, so its slot may be overwritten. Otherwise a slot could be
-            // overwritten while the teller reads it.
-            generation >= self.turn.load(Ordering::Acquire) / 2
+            // An entry before the turn that `tell_what_is_there` published has been read, so its
+            // slot may be overwritten. Otherwise a slot could be overwritten while the teller reads
+            // it.
+            generation >= self.turn.load() / 2
         });
         if !is_in_log {
             self.overflow.write(entry, |_| false);
@@ -172,27 +167,18 @@ impl Listeners {
             // entry, and a teller that has stopped. At least one sees the other's word: the entry
             // or the turn. Otherwise both could return, and the entry would stay untold.
             fence(Ordering::SeqCst);
-            // Relaxed: the fence above orders this load, and the compare-exchange checks the value.
-            let turn = self.turn.load(Ordering::Relaxed);
+            // The fence above orders this load, and the exchange below checks the value.
+            let turn = self.turn.peek();
             let next = turn / 2;
             if turn % 2 == 1 || !self.can_go_on(next) {
                 return;
             }
-            // Acquire: pairs with the Release store below. This teller finds what the last one has
-            // left in `missed`. Otherwise a transition could be reported as missed twice, or never.
-            // Relaxed: on failure another thread is telling, or has told, and nothing is read.
-            if self
-                .turn
-                .compare_exchange(turn, turn + 1, Ordering::Acquire, Ordering::Relaxed)
-                .is_err()
-            {
-                continue;
+            // This teller finds what the last one has left in `missed`. Otherwise a transition could
+            // be reported as missed twice, or never.
+            if self.turn.claim(turn, turn + 1).is_ok() {
+                let next = self.tell_what_is_there(name, next);
+                self.turn.publish(2 * next);
             }
-            let next = self.tell_what_is_there(name, next);
-            // Release: pairs with the Acquire of the exchange above. The next teller finds what
-            // this one has left in `missed`. Otherwise a transition could be reported as missed
-            // twice, or never.
-            self.turn.store(2 * next, Ordering::Release);
         }
     }
 
@@ -219,23 +205,19 @@ impl Listeners {
             } else {
                 self.overflow.read_late(next)
             };
+            if entry.is_none() && !is_to_be_passed_over {
+                return next;
+            }
+            next += 1;
+            // This teller is done with the slot, and `tell` may overwrite it. Otherwise it could be
+            // overwritten while it is read here.
+            self.turn.publish(2 * next + 1);
+            let missed = self.missed.load();
             if let Some(entry) = entry {
-                next += 1;
-                // Release: pairs with the Acquire in `tell`. The slot has been read, and may be
-                // overwritten. Otherwise it could be overwritten while it is read here.
-                self.turn.store(2 * next + 1, Ordering::Release);
-                let missed = self.missed.load();
                 self.missed.store(0);
                 self.tell_one(name, &entry, missed);
-            } else if is_to_be_passed_over {
-                next += 1;
-                // Release: pairs with the Acquire in `tell`. This teller is done with the slot, and
-                // it may be overwritten. Otherwise it could be overwritten while it is read here.
-                self.turn.store(2 * next + 1, Ordering::Release);
-                let missed = self.missed.load();
-                self.missed.store(missed + 1);
             } else {
-                return next;
+                self.missed.store(missed + 1);
             }
         }
     }

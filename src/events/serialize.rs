@@ -1,5 +1,7 @@
 //! Causes, openings and transitions in the format of views; see `guide::watching`.
 
+use std::time::Duration;
+
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
 use super::entry::WindowCounts;
@@ -22,6 +24,48 @@ impl Serialize for Label {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
+}
+
+/// A field of a cause.
+pub(super) trait Field {
+    /// Writes the value into a map: by `name`, or by `name_of_seconds` if it is a time.
+    fn serialize_into<M: SerializeMap>(
+        self,
+        map: &mut M,
+        name: &'static str,
+        name_of_seconds: &'static str,
+    ) -> Result<(), M::Error>;
+}
+
+macro_rules! fields {
+    ($($type:ty: $names:expr, $value:expr;)*) => {$(
+        impl Field for $type {
+            fn serialize_into<M: SerializeMap>(
+                self,
+                map: &mut M,
+                name: &'static str,
+                name_of_seconds: &'static str,
+            ) -> Result<(), M::Error> {
+                map.serialize_entry($names(name, name_of_seconds), &$value(self))
+            }
+        }
+    )*};
+}
+
+fields! {
+    u64: plain, u64::from;
+    u32: plain, u64::from;
+    // No cause has an infinite number. A format such as JSON could not write it.
+    f64: plain, |number: f64| number.is_finite().then_some(number);
+    Duration: in_seconds, |time: Duration| time.as_secs_f64();
+}
+
+fn plain(name: &'static str, _: &'static str) -> &'static str {
+    name
+}
+
+fn in_seconds(_: &'static str, name: &'static str) -> &'static str {
+    name
 }
 
 /// As a map of its [`kind`](Cause::kind), its numbers, and its `Display` as `text`.

@@ -3,13 +3,13 @@
 use super::entry::LogEntry;
 use crate::error::PackedCause;
 use crate::state::Generation;
-use crate::sync::{AtomicU64, Ordering, Payload, fence};
+use crate::sync::{Ordering, Payload, Publisher, fence};
 
 /// A place for one transition. A later one replaces an earlier one.
 #[derive(Debug, Default)]
 pub struct Slot {
     /// Twice the generation that the slot holds; one less while it is being written; 0 at first.
-    stamp: AtomicU64,
+    stamp: Publisher,
     /// The packed entry, which the stamp publishes.
     words: [Payload; LogEntry::WORDS],
 }
@@ -24,9 +24,9 @@ impl Slot {
     }
 
     pub(super) fn holds(&self, generation: u64) -> bool {
-        // Acquire: pairs with the Release store in `write`, so the words belong to this stamp.
-        // Otherwise they could be those of an older entry.
-        self.stamp.load(Ordering::Acquire) == Self::written(generation)
+        // The words that are read next belong to this stamp. Otherwise they could be those of an
+        // older entry.
+        self.stamp.load() == Self::written(generation)
     }
 
     /// Writes an entry, and returns whether it has.
@@ -34,8 +34,7 @@ impl Slot {
     /// The slot stays as it is while it is being written. It also keeps a later entry, and one that
     /// is `untold`.
     pub fn write(&self, entry: &LogEntry, untold: impl Fn(u64) -> bool) -> bool {
-        // Relaxed: the exchange below fails if the stamp has changed.
-        let seen = self.stamp.load(Ordering::Relaxed);
+        let seen = self.stamp.peek();
         let taken = seen % 2 == 1
             || seen >= Self::being_written(entry.generation)
             || (seen > 0 && untold(seen / 2));
@@ -43,13 +42,9 @@ impl Slot {
             return false;
         }
         let claimed = Self::being_written(entry.generation);
-        // Acquire: pairs with the Release store below. The entry that is overwritten is complete,
-        // and the words below are written after the slot is claimed. Otherwise two entries could
-        // mix. Relaxed: on failure another writer was first, and nothing is read.
-        let claim =
-            self.stamp
-                .compare_exchange(seen, claimed, Ordering::Acquire, Ordering::Relaxed);
-        if claim.is_err() {
+        // The entry that is overwritten is complete, and the words below are written after the slot
+        // is claimed. Otherwise two entries could mix.
+        if self.stamp.claim(seen, claimed).is_err() {
             return false;
         }
         // Release: pairs with the Acquire fence in `read_late`. A reader that has read a word of
@@ -59,10 +54,9 @@ impl Slot {
         for (word, value) in self.words.iter().zip(entry.pack()) {
             word.store(value);
         }
-        // Release: pairs with the Acquire in `holds`, `generation` and `cause_of`. A reader that
-        // finds this stamp finds the words. Otherwise it could read those of an older entry.
-        self.stamp
-            .store(Self::written(entry.generation), Ordering::Release);
+        // A reader that finds this stamp in `holds`, `generation` or `cause_of` finds the words.
+        // Otherwise it could read those of an older entry.
+        self.stamp.publish(Self::written(entry.generation));
         true
     }
 
@@ -102,9 +96,9 @@ impl Slot {
     #[must_use]
     #[inline]
     pub fn cause_of(&self, generation: Generation) -> PackedCause {
-        // Acquire: pairs with the Release store in `write`, so the words belong to this stamp.
-        // Otherwise they could be those of an older entry.
-        let stamp = self.stamp.load(Ordering::Acquire);
+        // The words that are read next belong to this stamp. Otherwise they could be those of an
+        // older entry.
+        let stamp = self.stamp.load();
         let differs = stamp ^ Self::written(generation.number());
         if differs & (Self::written(1 << Generation::BITS) - 1) != 0 {
             return PackedCause::default();
@@ -113,8 +107,8 @@ impl Slot {
         // Acquire: pairs with the Release fence in `write`. If a word of a newer entry was read,
         // the stamp that is loaded next is a newer one too. Otherwise two entries could mix.
         fence(Ordering::Acquire);
-        // Relaxed: the fence above orders this load.
-        if self.stamp.load(Ordering::Relaxed) != stamp {
+        // The fence above orders this load.
+        if self.stamp.peek() != stamp {
             return PackedCause::default();
         }
         PackedCause(cause)
@@ -124,9 +118,9 @@ impl Slot {
     ///
     /// A writer that is not done yet will try to tell afterwards.
     pub(crate) fn generation(&self) -> u64 {
-        // Acquire: pairs with the Release store in `write`. The reader finds what the entry's
-        // writer wrote before, such as an earlier entry. Otherwise that entry could be passed over.
-        let stamp = self.stamp.load(Ordering::Acquire);
+        // The reader finds what the entry's writer wrote before, such as an earlier entry.
+        // Otherwise that entry could be passed over.
+        let stamp = self.stamp.load();
         if stamp.is_multiple_of(2) {
             stamp / 2
         } else {

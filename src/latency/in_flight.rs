@@ -14,7 +14,7 @@
 use crate::clock::Now;
 use crate::state::Generation;
 use crate::sync::field::Field;
-use crate::sync::{AtomicU64, Hint, Ordering, Payload, fence};
+use crate::sync::{Hint, Ordering, Payload, Publisher, fence};
 use crate::util::random::mixed;
 
 /// The fields of a `Note`.
@@ -85,10 +85,6 @@ impl Note {
         layout::WEIGHT.get(self.0) as u32
     }
 
-    fn stands_for(self) -> u64 {
-        1 << self.weight()
-    }
-
     /// The note after the odds were halved to this weight. A call that is dropped from the sample
     /// leaves the place free.
     fn thinned(self, weight: u32, began: u64) -> Self {
@@ -114,25 +110,18 @@ fn thinned(own: u32, weight: u32, began: u64) -> Option<u32> {
 /// start time, and last its own note. If a reader finds one note both before and after it reads the
 /// start time, the two belong to one call. Nobody waits for a caller that sleeps in between:
 /// readers skip the place.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct CallSlot {
     /// When the call began, in nanoseconds. The note publishes it.
     began: Payload,
-    note: AtomicU64,
+    note: Publisher,
 }
 
 impl CallSlot {
-    fn new() -> Self {
-        Self {
-            began: Payload::new(0),
-            note: AtomicU64::new(0),
-        }
-    }
-
     fn note(&self) -> Note {
-        // Acquire: pairs with the Release in `take`. The start time that is read next is that of
-        // this note or of a later one. Otherwise it could be that of an earlier call.
-        Note(self.note.load(Ordering::Acquire))
+        // The start time that is read next is that of this note or of a later one. Otherwise it
+        // could be that of an earlier call.
+        Note(self.note.load())
     }
 
     /// When the call of this note began, if it still has the place. The note's weight may change
@@ -143,21 +132,17 @@ impl CallSlot {
         // Acquire: pairs with the Release fence in `take`. If a later call's start time was read,
         // the note that is read next is a later one too. Otherwise two calls would be mixed.
         fence(Ordering::Acquire);
-        // Relaxed: the fence above orders this load after the load of `began`.
-        let found = Note(self.note.load(Ordering::Relaxed));
+        // The fence above orders this load after the load of `began`.
+        let found = Note(self.note.peek());
         let is_same_call = (found.0 ^ note.0) & !layout::WEIGHT.of(u64::MAX) == 0;
         is_same_call.then_some(began)
     }
 
     /// Changes the note, if it still is `seen`.
     fn change(&self, seen: Note, new: Note) -> Result<(), Note> {
-        // AcqRel, Acquire: pairs with itself. The next call that takes the place acquires this
-        // change. It then writes its start time after this call has read its own. Otherwise this
-        // call could read another's start time.
-        self.note
-            .compare_exchange(seen.0, new.0, Ordering::AcqRel, Ordering::Acquire)
-            .map(drop)
-            .map_err(Note)
+        // The next call that takes the place finds this change. It then writes its start time after
+        // this call has read its own. Otherwise this call could read another's start time.
+        self.note.exchange(seen.0, new.0).map_err(Note)
     }
 
     /// Takes the place, if its note still is `seen`.
@@ -171,11 +156,9 @@ impl CallSlot {
         // former call's.
         fence(Ordering::Release);
         self.began.store(began);
-        // Release: pairs with the Acquire in `note`, which then finds this call's start time.
-        // Otherwise it could find an earlier call's. A store is enough, since no other thread
-        // changes the note of a place that is being taken.
-        let note = taking.of(generation, weight);
-        self.note.store(note.0, Ordering::Release);
+        // A reader of this note finds this call's start time, and not an earlier call's. No other
+        // thread changes the note of a place that is being taken.
+        self.note.publish(taking.of(generation, weight).0);
         true
     }
 }
@@ -202,7 +185,7 @@ pub struct InFlight {
     /// The number of calls watched since the odds were last set.
     watched: Hint,
     places: Box<[CallSlot]>,
-    watch: Watch,
+    pub(super) watch: Watch,
 }
 
 impl InFlight {
@@ -219,15 +202,9 @@ impl InFlight {
             odds: Hint::new(u64::MAX),
             look_at: Hint::new(0),
             watched: Hint::new(0),
-            places: (0..Self::PLACES).map(|_| CallSlot::new()).collect(),
+            places: (0..Self::PLACES).map(|_| CallSlot::default()).collect(),
             watch,
         }
-    }
-
-    /// Whether both watch with equal settings.
-    #[must_use]
-    pub fn same_config(&self, other: &Self) -> bool {
-        self.watch == other.watch
     }
 
     /// Whether a call that begins now is watched.
@@ -378,7 +355,7 @@ impl InFlight {
     #[must_use]
     pub fn overdue(&self, generation: Generation, now: u64) -> u64 {
         self.overdue_notes(generation, now)
-            .map(Note::stands_for)
+            .map(|note| 1 << note.weight())
             .sum()
     }
 

@@ -24,7 +24,8 @@ pub struct Timed {
     /// The time between two ticks, in the clock's units.
     tick: u64,
     in_flight: Option<InFlight>,
-    recording: Recording,
+    /// The histograms that the breaker keeps.
+    pub(crate) recording: Recording,
     latencies: Option<Latencies>,
     /// What is usual for each policy that looks at percentiles, in the policies' order.
     usual: Box<[PercentileBaseline]>,
@@ -139,13 +140,10 @@ impl Timed {
             (Some(own), Some(other)) => own.same_config(other),
             (own, other) => own.is_none() && other.is_none(),
         };
-        let in_flight = match (&self.in_flight, &other.in_flight) {
-            (Some(own), Some(other)) => own.same_config(other),
-            (own, other) => own.is_none() && other.is_none(),
-        };
+        let watch = |it: &Self| it.in_flight.as_ref().map(|in_flight| in_flight.watch);
         shape(self) == shape(other)
             && latencies
-            && in_flight
+            && watch(self) == watch(other)
             && Self::looking(policies).eq(Self::looking(others))
     }
 
@@ -159,11 +157,6 @@ impl Timed {
     #[inline]
     pub fn latencies(&self) -> Option<&Latencies> {
         self.latencies.as_ref()
-    }
-
-    /// The histograms that the breaker keeps.
-    pub fn recording(&self) -> Recording {
-        self.recording
     }
 
     /// How long a call took: the given time, or else the time between its two readings.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::settings::check_slow;
-use super::{Rule, TripPolicy};
 use crate::adaptive::AdaptiveConfig;
 use crate::error::ConfigError;
 
@@ -16,14 +15,6 @@ pub struct Adaptive {
 }
 
 impl Adaptive {
-    pub(super) const DEFAULT: Self = Self {
-        config: AdaptiveConfig {
-            tolerate: 0.25,
-            false_trip_budget: Duration::from_secs(86_400),
-        },
-        slower_than: None,
-    };
-
     /// Sets the share of calls that may fail for any length of time: `0.0..=0.9` (default 0.25).
     ///
     /// One bad shard of four is not an outage for callers of the other three. With 0.0 the breaker
@@ -86,11 +77,5 @@ impl Adaptive {
             return Ok(());
         }
         check_slow("trip_when.adaptive.slower_than", self.slower_than)
-    }
-}
-
-impl From<Adaptive> for TripPolicy {
-    fn from(policy: Adaptive) -> Self {
-        Self(Rule::Adaptive(Box::new(policy)))
     }
 }

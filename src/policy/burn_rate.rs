@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Rule, TripPolicy};
+use super::TripPolicy;
 use crate::error::ConfigError;
 use crate::events::Cause;
 use crate::window::{Counts, Window, rate};
@@ -17,8 +17,9 @@ pub struct BurnRate {
     pub(super) min_calls: u32,
     /// The failure rate from which the policy trips: `factor × (1 − objective)`.
     threshold: f64,
-    /// The number of buckets of the short stretch. [`fit`](Self::fit) computes it.
-    short_buckets: u32,
+    /// The number of buckets of the short stretch, including the present one. [`fit`](Self::fit)
+    /// computes it.
+    pub(crate) short_buckets: u32,
 }
 
 impl TripPolicy {
@@ -103,11 +104,6 @@ impl BurnRate {
         self
     }
 
-    /// The number of buckets of the short stretch, including the present one.
-    pub(crate) fn short_buckets(&self) -> u32 {
-        self.short_buckets
-    }
-
     /// Whether the short stretch may reach the threshold, with these failures and at least these
     /// successes.
     pub(crate) fn may_go_on(&self, short: &Counts) -> bool {
@@ -120,9 +116,7 @@ impl BurnRate {
 
     /// Returns the cause if the window alone is reason to trip.
     pub(super) fn judge(&self, counts: &Counts) -> Option<Cause> {
-        let calls = counts.calls();
-        let trips =
-            calls >= u64::from(self.min_calls) && rate(counts.failures, calls) >= self.threshold;
+        let trips = counts.calls() >= self.min_calls.into() && self.may_trip(counts);
         trips.then(|| self.cause(counts, &Counts::default()))
     }
 
@@ -222,11 +216,5 @@ impl BurnRate {
         }
         self.short_buckets = whole + 1;
         Ok(())
-    }
-}
-
-impl From<BurnRate> for TripPolicy {
-    fn from(policy: BurnRate) -> Self {
-        Self(Rule::BurnRate(Box::new(policy)))
     }
 }

@@ -69,6 +69,24 @@ enum Rule {
 
 const _: () = assert!(size_of::<TripPolicy>() <= 16);
 
+macro_rules! boxed {
+    ($($rule:ident),*) => {$(
+        impl From<$rule> for TripPolicy {
+            fn from(policy: $rule) -> Self {
+                Self(Rule::$rule(Box::new(policy)))
+            }
+        }
+    )*};
+}
+
+boxed!(
+    SlowRate,
+    BurnRate,
+    LatencyPercentile,
+    SlowerThanUsual,
+    Adaptive
+);
+
 impl TripPolicy {
     /// The most policies that a breaker may have. Each failing call asks all of them.
     pub(crate) const MOST: usize = 64;
@@ -220,7 +238,13 @@ impl TripPolicy {
     /// # Ok::<(), tripcurve::error::ConfigError>(())
     /// ```
     pub fn adaptive() -> Adaptive {
-        Adaptive::DEFAULT
+        Adaptive {
+            config: AdaptiveConfig {
+                tolerate: 0.25,
+                false_trip_budget: Duration::from_secs(86_400),
+            },
+            slower_than: None,
+        }
     }
 
     /// The default policies: 5 failures in a row, or half of at least 10 calls. If the window holds

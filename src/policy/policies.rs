@@ -39,12 +39,6 @@ impl<const N: usize> From<[TripPolicy; N]> for Policies {
     }
 }
 
-impl FromIterator<TripPolicy> for Policies {
-    fn from_iter<I: IntoIterator<Item = TripPolicy>>(policies: I) -> Self {
-        Vec::from_iter(policies).into()
-    }
-}
-
 impl PartialEq for Policies {
     fn eq(&self, other: &Self) -> bool {
         **self == **other

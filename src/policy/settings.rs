@@ -62,12 +62,6 @@ impl SlowRate {
     }
 }
 
-impl From<SlowRate> for TripPolicy {
-    fn from(rate: SlowRate) -> Self {
-        Self(Rule::SlowRate(Box::new(rate)))
-    }
-}
-
 /// A policy that trips on a percentile; see [`TripPolicy::latency_percentile`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
@@ -93,12 +87,6 @@ impl LatencyPercentile {
     }
 }
 
-impl From<LatencyPercentile> for TripPolicy {
-    fn from(percentile: LatencyPercentile) -> Self {
-        Self(Rule::LatencyPercentile(Box::new(percentile)))
-    }
-}
-
 /// A policy that compares with the dependency's own past; see [`TripPolicy::slower_than_usual`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
@@ -120,12 +108,6 @@ impl SlowerThanUsual {
     pub fn min_calls(mut self, calls: u32) -> Self {
         self.min_calls = calls;
         self
-    }
-}
-
-impl From<SlowerThanUsual> for TripPolicy {
-    fn from(comparison: SlowerThanUsual) -> Self {
-        Self(Rule::SlowerThanUsual(Box::new(comparison)))
     }
 }
 

@@ -16,17 +16,6 @@ pub struct AdaptiveRecovery {
 }
 
 impl AdaptiveRecovery {
-    /// Creates a recovery with this ramp. `seed` sets its jitter apart from that of others.
-    #[must_use]
-    pub fn new(ramp: Ramp, by_traffic: bool, seed: u64, window: u64, now: u64) -> Self {
-        Self {
-            outage: Outage::new(seed, now),
-            ramp,
-            by_traffic,
-            window,
-        }
-    }
-
     /// Whether both have equal settings.
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {

@@ -68,7 +68,7 @@ pub enum Jitter {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "a backoff does nothing until a builder is given it"]
 pub struct Backoff {
-    pub(super) base: Duration,
+    pub(crate) base: Duration,
     pub(super) factor: f64,
     pub(super) longest: Duration,
     pub(super) jitter: Jitter,
@@ -123,11 +123,6 @@ impl Backoff {
     pub const fn healthy_after(mut self, duration: Duration) -> Self {
         self.healthy_after = Some(duration);
         self
-    }
-
-    /// The first open time.
-    pub(crate) const fn base(self) -> Duration {
-        self.base
     }
 
     pub(super) fn check(self) -> Result<(), ConfigError> {

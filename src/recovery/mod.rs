@@ -47,7 +47,7 @@ use crate::state::{Phase, Probes};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Recovery {
-    way: Way,
+    pub(crate) way: Way,
     open_for: Option<Duration>,
     backoff: Option<Backoff>,
     success_threshold: Option<u32>,
@@ -268,11 +268,6 @@ impl Recovery {
         }
     }
 
-    /// How the traffic comes back.
-    pub(crate) fn way(self) -> Way {
-        self.way
-    }
-
     /// The largest share of a step's calls that may fail.
     pub(crate) fn max_failure_rate_of_steps(self) -> f64 {
         self.max_failure_rate.unwrap_or(ACCEPTABLE)
@@ -323,32 +318,41 @@ impl Recovery {
                 "both say how many probes may fail; leave out one of the two",
             ));
         }
-        let (phase, hint) = match self.way {
+        let needed = self.success_threshold.map(f64::from);
+        let needed = needed.map(|needed| ("success_threshold", needed));
+        let share = self
+            .max_failure_rate
+            .map(|share| ("max_failure_rate", share));
+        let (refused, expected, hint) = match self.way {
             Way::Probes(_) => return Ok(()),
             Way::Adaptive => (
+                needed.or(share),
                 "possible with Recovery::adaptive()",
                 "a ramp judges each share of the calls by itself; leave it out, or use \
                  Recovery::probes(n)",
             ),
             Way::Steps(_) => (
+                needed,
                 "possible with Recovery::steps()",
                 "max_failure_rate says how many of a step's calls may fail; or use Recovery::probes(n)",
             ),
         };
-        if let Some(needed) = self.success_threshold {
-            return Err(ConfigError::new("success_threshold", needed, phase, hint));
-        }
-        match (self.way, self.max_failure_rate) {
-            (Way::Adaptive, Some(share)) => {
-                Err(ConfigError::new("max_failure_rate", share, phase, hint))
-            }
-            _ => Ok(()),
-        }
+        refused.map_or(Ok(()), |(setting, value)| {
+            Err(ConfigError::new(setting, value, expected, hint))
+        })
     }
 
     fn check_probes(self) -> Result<(), ConfigError> {
-        self.max_failure_rate
-            .map_or(Ok(()), check_max_failure_rate)?;
+        if let Some(share) = self.max_failure_rate
+            && !(0.0..1.0).contains(&share)
+        {
+            return Err(ConfigError::new(
+                "max_failure_rate",
+                share,
+                "at least 0 and less than 1",
+                "0.5 lets half of them fail",
+            ));
+        }
         let permitted = match self.way {
             Way::Probes(permitted) => permitted,
             Way::Adaptive => return Ok(()),
@@ -387,18 +391,6 @@ impl Recovery {
             "5 s suit most services; to stay open there is force_open()",
         )
     }
-}
-
-fn check_max_failure_rate(share: f64) -> Result<(), ConfigError> {
-    if (0.0..1.0).contains(&share) {
-        return Ok(());
-    }
-    Err(ConfigError::new(
-        "max_failure_rate",
-        share,
-        "at least 0 and less than 1",
-        "0.5 lets half of them fail",
-    ))
 }
 
 impl Default for Recovery {

@@ -5,7 +5,9 @@ use crate::clock::saturating_nanos;
 use crate::state::Generation;
 use crate::sync::SelfContained;
 use crate::sync::field::Field;
+use crate::util::number::whole;
 use crate::util::random::{between, mixed};
+use crate::window::rate;
 
 /// The fields of the word that holds the latest opening.
 ///
@@ -74,7 +76,8 @@ impl Streak {
 /// Open times that grow with each failed recovery, as the settings say.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenTimes {
-    first: u64,
+    /// The first open time, in nanoseconds.
+    pub(crate) first: u64,
     factor: f64,
     longest: u64,
     jitter: Jitter,
@@ -104,11 +107,6 @@ impl OpenTimes {
             jitter: backoff.jitter,
             healthy_after: saturating_nanos(backoff.healthy_after.unwrap_or(backoff.base)),
         }
-    }
-
-    /// The first open time, in nanoseconds.
-    pub(crate) fn first(&self) -> u64 {
-        self.first
     }
 
     /// Whether the streak is over for a breaker that has been closed for `healthy` nanoseconds.
@@ -151,14 +149,8 @@ impl OpenTimes {
         }
     }
 
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a time to 16 digits; beyond the range it is the range's end"
-    )]
     fn grown(&self, time: u64) -> u64 {
-        (time as f64 * self.factor) as u64
+        whole(rate(time, 1) * self.factor)
     }
 
     /// The open time without jitter, in nanoseconds.

@@ -49,8 +49,7 @@ impl Outage {
 
     /// Takes over what `other` knows.
     pub fn inherit(&self, other: &Self) {
-        let began = other.began.load();
-        self.began.store(began);
+        self.began.store(other.began.load());
         self.spacing.store(other.spacing());
     }
 

@@ -56,7 +56,7 @@ impl Guide {
     fn least(&self, round: Round, pace: Pace) -> u64 {
         match self {
             Self::Rules(_) => pace.least(round),
-            Self::Ladder(ladder) => ladder.each(),
+            Self::Ladder(ladder) => ladder.each,
         }
     }
 

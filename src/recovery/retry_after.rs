@@ -42,22 +42,12 @@ impl MaxRetryAfter {
 
 /// Until when the dependency wants to be left alone.
 ///
-/// Every breaker has this word, because a caller may report a `Retry-After` at any time.
-#[derive(Debug)]
-pub struct RetryAfter {
-    /// In nanoseconds of the breaker's clock; never goes back.
-    until: AtomicU64,
-}
+/// The word is in nanoseconds of the breaker's clock and never goes back. Every breaker has it,
+/// because a caller may report a `Retry-After` at any time.
+#[derive(Debug, Default)]
+pub struct RetryAfter(AtomicU64);
 
 impl RetryAfter {
-    /// No `Retry-After` so far.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            until: AtomicU64::new(0),
-        }
-    }
-
     /// Notes a `Retry-After` of `nanos` nanoseconds from `now` on, and returns when it ends.
     ///
     /// The caller looks at the state after this. The thread that opens the breaker calls
@@ -67,7 +57,7 @@ impl RetryAfter {
         let until = longest.cut(now.saturating_add(nanos), now);
         // Acquire: pairs with the Release in `until`. If this comes second, the caller finds the
         // breaker open. Otherwise neither thread would lengthen the open time.
-        self.until.fetch_max(until, Ordering::Acquire);
+        self.0.fetch_max(until, Ordering::Acquire);
         until
     }
 
@@ -76,7 +66,7 @@ impl RetryAfter {
         // Release: pairs with the Acquire in `note`. This is a read-modify-write, so it has a place
         // among those of `note`. A `note` that it doesn't see comes after it, and its caller finds
         // the breaker open. Otherwise neither thread would lengthen the open time.
-        self.until.fetch_max(0, Ordering::Release)
+        self.0.fetch_max(0, Ordering::Release)
     }
 
     /// When the latest `Retry-After` so far ends. The caller asks before it opens the breaker.
@@ -84,12 +74,6 @@ impl RetryAfter {
     pub fn so_far(&self) -> u64 {
         // Relaxed: a value that is missed here does no harm, since `until` reads the word again
         // after the opening.
-        self.until.load(Ordering::Relaxed)
-    }
-}
-
-impl Default for RetryAfter {
-    fn default() -> Self {
-        Self::new()
+        self.0.load(Ordering::Relaxed)
     }
 }

@@ -67,7 +67,8 @@ impl Steps {
 #[derive(Debug, PartialEq)]
 pub(super) struct Ladder {
     shares: Box<[Share]>,
-    each: u64,
+    /// The shortest time that a step lasts, in nanoseconds.
+    pub(super) each: u64,
     max_failure_rate: f64,
     test: Test,
 }
@@ -82,11 +83,6 @@ impl Ladder {
             max_failure_rate,
             test: Test::new(borne, borne + 0.2 * (1.0 - borne)),
         }
-    }
-
-    /// The shortest time that a step lasts, in nanoseconds.
-    pub(super) fn each(&self) -> u64 {
-        self.each
     }
 
     pub(super) fn first(&self) -> Round {

@@ -1,6 +1,8 @@
 //! How a ramp judges a round: a sequential test.
 
 use crate::state::{RampMode, Round, Share};
+use crate::util::number::whole;
+use crate::window::rate;
 
 /// The acceptable share of failures where no setting names one.
 pub(crate) const ACCEPTABLE: f64 = 0.25;
@@ -87,9 +89,8 @@ impl Pace {
     const BELOW_FIRST: f64 = 0.25;
 
     /// The share with which a ramp begins, multiplied by `factor`.
-    #[allow(clippy::cast_precision_loss, reason = "a share needs no more")]
     fn first(self, factor: f64) -> Share {
-        let by_rate = Self::FIRST_RATE * self.spacing as f64 / 1e9;
+        let by_rate = Self::FIRST_RATE * rate(self.spacing, 1) / 1e9;
         Share::nearest(by_rate.max(Self::FIRST_SHARE) * factor)
     }
 
@@ -118,9 +119,8 @@ impl Pace {
 
     /// The number of successive good calls that make a round clean: half of those that it should
     /// have.
-    #[allow(clippy::cast_precision_loss, reason = "eight at most")]
     fn needed(self, round: Round) -> f64 {
-        let calls = self.round as f64 / self.spacing.max(1) as f64 * round.share.as_f64();
+        let calls = rate(self.round, self.spacing.max(1)) * round.share.as_f64();
         let few = if round.at_cut > 0 { 5.0 } else { 1.0 };
         (calls / 2.0).clamp(few, 8.0)
     }
@@ -252,13 +252,9 @@ impl Rules {
         }
     }
 
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "0 to 15"
-    )]
     fn in_fifteenths(failing: f64) -> u8 {
-        (failing * Self::CUT_SCALE).round().clamp(1.0, 15.0) as u8
+        let fifteenths = whole((failing * Self::CUT_SCALE).round());
+        u8::try_from(fifteenths).map_or(15, |it| it.clamp(1, 15))
     }
 }
 

@@ -2,7 +2,7 @@
 //! that changes the state.
 
 use super::{Generation, Moment, Phase, ProbeCounts, State, StateWord};
-use crate::sync::{AtomicU64, Hint, Ordering, Payload};
+use crate::sync::{Hint, Payload, Publisher};
 
 /// A state change that this thread has won.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub enum ProbeReport {
 /// These are the exact end of the open time and the time of the last probe's admission.
 #[derive(Debug)]
 pub struct AtomicState {
-    word: AtomicU64,
+    word: Publisher,
     /// When the latest open time ends, in nanoseconds. It counts if the word shows the same moment,
     /// rounded up. Otherwise the word alone counts, which is at most a unit later.
     ///
@@ -156,7 +156,7 @@ impl AtomicState {
     pub(crate) fn beginning(generation: Generation, phase: Phase, is_timed: bool) -> Self {
         let word = StateWord::new(generation, phase).timed(is_timed);
         Self {
-            word: AtomicU64::new(word.bits()),
+            word: Publisher::new(word.0),
             open_until: Hint::new(match phase {
                 Phase::Open { until } => until.nanos(),
                 _ => 0,
@@ -169,11 +169,11 @@ impl AtomicState {
     #[must_use]
     #[inline]
     pub fn load(&self) -> StateWord {
-        // Acquire: pairs with the Release in `exchange`. A call that the new state admits sees
-        // what the thread that changed the state did before. An example is a write to a fallback's
-        // cache before `reset`. A `last_admission` read after this load is at least as late as the
-        // admission that this word shows. Otherwise a fresh probe could lose its place.
-        StateWord::from_bits(self.word.load(Ordering::Acquire))
+        // A call that the new state admits sees what the thread that changed the state did before
+        // `exchange`. An example is a write to a fallback's cache before `reset`. A `last_admission`
+        // read after this load is at least as late as the admission that this word shows. Otherwise
+        // a fresh probe could lose its place.
+        StateWord(self.word.load())
     }
 
     /// The phase that the word shows, with the exact end of an open time if it is known.
@@ -194,7 +194,7 @@ impl AtomicState {
         // A noted moment that doesn't match the word is ignored. One that matches is less than a
         // unit before the rounded end. So even one of another opening shifts the end by less than a
         // unit.
-        let noted = Moment::noted(self.open_until.load());
+        let noted = Moment(self.open_until.load());
         if noted.is_shown_as(shown) {
             noted
         } else {
@@ -205,14 +205,11 @@ impl AtomicState {
     /// The single compare-exchange through which the word changes.
     fn exchange(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
         let new = new.timed(seen.is_timed() || new.is_timed());
-        // AcqRel: pairs with the load in `load` and with the next exchange. Acquire: pairs with the
-        // Release of the exchange that wrote the word found. Otherwise a winner could miss what
-        // the former winner had done, which the listeners' log relies on. A caller whose exchange
-        // fails could miss it too, though the state that it finds may let it through.
-        self.word
-            .compare_exchange(seen.bits(), new.bits(), Ordering::AcqRel, Ordering::Acquire)
-            .map(drop)
-            .map_err(StateWord::from_bits)
+        // A winner sees what the former winner had done, which the listeners' log relies on. A
+        // caller whose exchange fails sees it too, because the state that it finds may let it
+        // through.
+        let exchanged = self.word.exchange(seen.0, new.0);
+        exchanged.map_err(StateWord)
     }
 
     /// Enters the next generation as `phase`, if the word still is `seen`.
@@ -235,10 +232,8 @@ impl AtomicState {
         another_window: bool,
     ) -> Result<StateChange, StateWord> {
         let generation = seen.generation().next();
-        self.exchange(
-            seen,
-            StateWord::new(generation, phase).timed(another_window),
-        )?;
+        let new = StateWord::new(generation, phase).timed(another_window);
+        self.exchange(seen, new)?;
         if let Phase::Open { until } = phase {
             // `exactly` ignores a moment that doesn't match the word.
             self.open_until.store(until.nanos());
@@ -373,6 +368,7 @@ impl AtomicState {
     /// Leaves the open `generation` for a half-open one with all places free.
     ///
     /// `None` if `generation` is already over, or now lasts beyond `now`.
+    #[cfg(feature = "async")]
     pub fn invite_probes(&self, generation: Generation, now: u64) -> Option<StateChange> {
         self.retry(|seen| match seen.phase() {
             Phase::Open { until }

@@ -1,6 +1,7 @@
 //! A round of a ramp, as the state word's payload holds it.
 
 use crate::sync::field::Field;
+use crate::util::number::whole;
 
 /// ```text
 ///  38       31 30       21 20       17 16     15    14    13      7 6      0
@@ -36,14 +37,10 @@ impl Share {
 
     /// The representable share that is nearest to `share`.
     #[must_use]
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "clamped before; and what is no number becomes the smallest share"
-    )]
     pub fn nearest(share: f64) -> Self {
-        let all = f64::from(Self::ALL.0);
-        Self((share * all).round().clamp(1.0, all) as u16).max(Self(1))
+        // NaN becomes the smallest share.
+        let units = whole((share * f64::from(Self::ALL.0)).round());
+        u16::try_from(units).map_or(Self::ALL, |units| Self(units).clamp(Self(1), Self::ALL))
     }
 
     /// The share in 1,024ths.
@@ -149,15 +146,10 @@ impl Round {
     /// The round as the state word holds it.
     #[must_use]
     pub fn pack(self) -> PackedRound {
-        let mode = match self.mode {
-            RampMode::Fast => 0,
-            RampMode::Cautious => 1,
-            RampMode::Tolerant => 2,
-        };
         let bits = layout::NUMBER.of(self.number.into())
             | layout::SHARE.of(self.share.units() - 1)
             | layout::AT_CUT.of(self.at_cut.into())
-            | layout::MANNER.of(mode)
+            | layout::MANNER.of(self.mode as u64)
             | layout::SETTLES.of(self.settles.into())
             | layout::BAD.of(self.bad.into())
             | layout::GOOD.of(self.good.into());

@@ -51,7 +51,7 @@ mod layout {
 /// The state word shows it in units of 2²⁰ ns, about 1.05 ms, rounded up. 39 bits of such units
 /// last 18 years. The exact moment stands beside the word; see [`AtomicState`](super::AtomicState).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(u64);
+pub struct Moment(pub(super) u64);
 
 impl Moment {
     const UNIT_SHIFT: u32 = 20;
@@ -69,22 +69,10 @@ impl Moment {
         Self(nanos.min(Self::LAST_NANOS))
     }
 
-    /// The moment that was noted as `nanos`.
-    #[inline]
-    pub(super) fn noted(nanos: u64) -> Self {
-        Self(nanos)
-    }
-
     /// Nanoseconds since the clock's origin.
     #[must_use]
     pub fn nanos(self) -> u64 {
         self.0
-    }
-
-    /// The moment as the word shows it.
-    #[must_use]
-    pub fn rounded(self) -> Self {
-        Self::of_units(self.units())
     }
 
     fn of_units(units: u64) -> Self {
@@ -253,7 +241,7 @@ impl Phase {
 
 /// The packed state of a breaker.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct StateWord(u64);
+pub struct StateWord(pub(super) u64);
 
 impl StateWord {
     /// Packs a state.
@@ -357,18 +345,6 @@ impl StateWord {
             _ => Phase::Disabled,
         }
     }
-
-    /// The word as the atomic holds it.
-    #[must_use]
-    #[inline]
-    pub(super) fn bits(self) -> u64 {
-        self.0
-    }
-
-    #[inline]
-    pub(super) fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
 }
 
 impl std::fmt::Debug for StateWord {
@@ -384,6 +360,13 @@ impl std::fmt::Debug for StateWord {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    impl Moment {
+        /// The moment as the word shows it.
+        fn rounded(self) -> Self {
+            Self::of_units(self.units())
+        }
+    }
 
     fn kinds() -> impl Strategy<Value = Phase> {
         prop_oneof![
@@ -420,7 +403,6 @@ mod tests {
             prop_assert_eq!(word.timed(false), StateWord::new(generation, phase));
             prop_assert_eq!(word.generation(), generation);
             prop_assert_eq!(word.phase(), phase);
-            prop_assert_eq!(StateWord::from_bits(word.bits()), word);
             let recorded = matches!(phase, Phase::Closed | Phase::MetricsOnly);
             prop_assert_eq!(word.lets_through_untimed(), recorded && !is_timed);
             prop_assert_eq!(word.lets_through_timed(), recorded && is_timed);

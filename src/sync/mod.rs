@@ -13,6 +13,7 @@
 //! Most words of the crate have one reason for their orderings, and a type for it:
 //!
 //! - `relaxed.rs`: hints, words that hold a whole value, and words that another word publishes.
+//! - `publisher.rs`: words that publish what their writer did before.
 //! - `stamped.rs`: words that carry the stamp of their owner.
 //!
 //! The rest of the module supports these types:
@@ -25,6 +26,7 @@
 //! - `traced.rs`: notes each access.
 
 pub(crate) mod field;
+mod publisher;
 mod relaxed;
 pub(crate) mod stamped;
 pub(crate) mod thread_slot;
@@ -73,6 +75,7 @@ pub(crate) use published::PublishedOnce;
 #[cfg(not(tripcurve_loom))]
 pub(crate) use replaceable::{Replaceable, Seen};
 
+pub(crate) use publisher::Publisher;
 pub(crate) use relaxed::{Hint, Payload, SelfContained};
 
 /// A box that is filled at most once, before threads compete for it. Loom doesn't explore it.

@@ -4,8 +4,8 @@
 //! - [`SelfContained`]: the word holds the whole value.
 //! - [`Payload`]: another word publishes it.
 //!
-//! A word with an access that needs more is an [`AtomicU64`] or a
-//! [`Stamped`](super::stamped::Stamped) word. An [`AtomicU64`] has a comment at each access.
+//! A word with an access that needs more is a [`Publisher`](super::Publisher), a
+//! [`Stamped`](super::stamped::Stamped) word or an [`AtomicU64`]. An [`AtomicU64`] has a comment at each access.
 
 use super::{AtomicU64, Ordering};
 

@@ -57,8 +57,9 @@ impl Stamped {
 
     /// The word now, and with it what its writer did and saw before.
     ///
-    /// Acquire: pairs with the Releases in [`publish`](Self::publish) and in the other methods that
-    /// write. The writer of a younger word had seen the younger clock, state or header. A thread
+    /// Acquire: pairs with the Releases in [`publish`](Self::publish), [`update`](Self::update) and
+    /// [`update_own`](Self::update_own). The site says what would be missed without it, or the
+    /// following does. The writer of a younger word had seen the younger clock, state or header. A thread
     /// that finds the word and then reads those finds them no older. Without it a late thread could
     /// take itself for current and replace the younger word.
     #[inline]

@@ -13,7 +13,7 @@ use crate::sync::{AtomicU64, Ordering, ThreadCounter};
 pub struct ThreadSlot(pub u32);
 
 /// The numbers below [`ThreadSlot::OWNED`] that are taken, one bit each.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ThreadSlots(AtomicU64);
 
 impl ThreadSlot {
@@ -161,12 +161,6 @@ impl ThreadSlots {
         {
             taken = found;
         }
-    }
-}
-
-impl Default for ThreadSlots {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -2,4 +2,5 @@
 
 #[cfg(feature = "serde")]
 pub(crate) mod checksum;
+pub(crate) mod number;
 pub(crate) mod random;

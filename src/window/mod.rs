@@ -13,7 +13,6 @@ pub(crate) mod count;
 mod durations;
 pub(crate) mod counter;
 pub(crate) mod bin;
-mod aligned;
 #[cfg(feature = "serde")]
 mod saved;
 

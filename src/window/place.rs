@@ -16,11 +16,13 @@ use crate::sync::field::Field;
 mod layout {
     use super::Field;
 
-    /// The slot with the zero below it, which is twice the slot.
-    pub(super) const TWICE_SLOT: Field = Field::lowest(11);
     pub(super) const SLOT: Field = Field::lowest(1).then(10);
     pub(super) const GENERATION: Field = SLOT.then(1).then(super::Generation::BITS);
     pub(super) const TURN: Field = GENERATION.then(31);
+
+    pub(super) const LAST_SLOT: u64 = SLOT.max();
+    /// The bits of the slot. The zero below them makes them twice the slot.
+    pub(super) const TWICE_SLOT: u64 = SLOT.of(u64::MAX);
 
     const _: () = assert!(TURN.end_bit() == 64);
 }
@@ -32,7 +34,7 @@ pub(super) struct RingPosition(u64);
 impl RingPosition {
     /// The most slots that a ring can have.
     #[allow(clippy::cast_possible_truncation, reason = "ten bits")]
-    pub(super) const SLOTS: u32 = layout::SLOT.max() as u32 + 1;
+    pub(super) const SLOTS: u32 = layout::LAST_SLOT as u32 + 1;
 
     /// The position of the calls of `generation` in `tick`, in a ring of `buckets`.
     ///
@@ -78,14 +80,14 @@ impl RingPosition {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "ten bits")]
     pub(super) fn slot(self) -> u32 {
-        layout::SLOT.get(self.0) as u32
+        (self.0 >> 1 & layout::LAST_SLOT) as u32
     }
 
     /// Twice the slot, for a caller with two words in each slot.
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "eleven bits")]
     pub(super) fn twice_slot(self) -> usize {
-        layout::TWICE_SLOT.get(self.0) as usize
+        (self.0 & layout::TWICE_SLOT) as usize
     }
 
     /// The stamp that the words of this bucket carry.

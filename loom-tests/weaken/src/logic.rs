@@ -135,12 +135,13 @@ fn try_one(root: &Path, weakening: &Weakening, job: usize) -> Result<(), Failure
     let mut files: Vec<_> = models.iter().map(|model| written[model].as_str()).collect();
     files.sort_unstable();
     files.dedup();
-    let executables = models::build(&copy, &target, Some(&files)).map_err(named)?;
+    models::keep(&copy, &files).map_err(named)?;
+    let executable = models::build(&copy, &target).map_err(named)?;
     let mut passed = Vec::new();
     for model in models {
-        let executable = &executables[&written[model]];
+        let path = format!("{}::{model}", written[model]);
         let log = folder.join("log");
-        let (verdict, took) = models::run(executable, model, &[], &log, LONGEST).map_err(named)?;
+        let (verdict, took) = models::run(&executable, &path, &[], &log, LONGEST).map_err(named)?;
         let word = match verdict {
             Verdict::Failed => "fails",
             Verdict::Passed => "PASSES",

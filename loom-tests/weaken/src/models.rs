@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::{Failure, files};
 
-/// The models' executables, by the names of their files in `loom-tests/tests`.
-pub(crate) type Executables = BTreeMap<String, PathBuf>;
+/// The file that makes one executable of all models.
+const ALL: &str = "loom-tests/tests/all.rs";
 
 /// The result of a model's run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,15 @@ pub(crate) fn written(root: &Path) -> Result<BTreeMap<String, String>, Failure> 
     Ok(models)
 }
 
-/// Builds the models of these files, or of all files, from the sources in `folder`.
-pub(crate) fn build(
-    folder: &Path,
-    target: &Path,
-    files: Option<&[&str]>,
-) -> Result<Executables, Failure> {
+/// Leaves only the models of these files in the executable. The others need not be built then.
+pub(crate) fn keep(folder: &Path, files: &[&str]) -> Result<(), Failure> {
+    let path = folder.join(ALL);
+    let modules: String = files.iter().map(|file| format!("mod {file};\n")).collect();
+    fs::write(&path, modules).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Builds the models' executable from the sources in `folder`.
+pub(crate) fn build(folder: &Path, target: &Path) -> Result<PathBuf, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
@@ -53,35 +56,25 @@ pub(crate) fn build(
         .args(["test", "--release", "--package", "tripcurve-loom-tests"])
         .args(["--no-run", "--message-format", "json-render-diagnostics"])
         .arg("--target-dir")
-        .arg(target);
-    match files {
-        Some(files) => command.args(files.iter().map(|file| format!("--test={file}"))),
-        None => command.arg("--tests"),
-    };
+        .arg(target)
+        .args(["--test", "all"]);
     let done = command.output().map_err(|error| error.to_string())?;
     if !done.status.success() {
         let output = String::from_utf8_lossy(&done.stderr);
         return Err(format!("it doesn't build:\n{output}"));
     }
     let messages = String::from_utf8_lossy(&done.stdout);
-    Ok(messages.lines().filter_map(executable).collect())
+    let executable = messages.lines().find_map(executable);
+    executable.ok_or_else(|| "cargo names no executable of the models".to_owned())
 }
 
-/// The file and the executable in one of cargo's messages.
-fn executable(message: &str) -> Option<(String, PathBuf)> {
+/// The executable that one of cargo's messages names.
+fn executable(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    let executable = message.get("executable")?.as_str()?;
-    let target = message.get("target")?;
-    let is_test = target
-        .get("kind")?
-        .as_array()?
-        .iter()
-        .any(|it| it == "test");
-    let name = target.get("name")?.as_str()?;
-    is_test.then(|| (name.to_owned(), executable.into()))
+    Some(message.get("executable")?.as_str()?.into())
 }
 
-/// Runs one model with a time limit.
+/// Runs one model, `file::model`, with a time limit.
 pub(crate) fn run(
     executable: &Path,
     model: &str,

@@ -116,9 +116,9 @@ impl Site {
 fn look(words: &[String], jobs: usize) -> Result<(Vec<Site>, Vec<Profile>), Failure> {
     let root = root();
     let sources = Sources::read(&root)?;
-    let executables = models::build(&root, &root.join("target/loom"), None)?;
+    let executable = models::build(&root, &root.join("target/loom"))?;
     let folder = root.join("target/weaken/profiles");
-    let profiles = profile::of_all(&root, &executables, &folder, jobs)?;
+    let profiles = profile::of_all(&root, &executable, &folder, jobs)?;
     let mut sites = sites(&sources, &profiles);
     sites.retain(|site| site.has_all(words));
     Ok((sites, profiles))

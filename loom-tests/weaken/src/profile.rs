@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::models::{self, Executables, Verdict};
+use crate::models::{self, Verdict};
 use crate::{Failure, files, parallel};
 
 /// A model, run once with nothing weakened.
 #[derive(Debug)]
 pub(crate) struct Profile {
+    /// As `file::model`.
     pub(crate) model: String,
     pub(crate) executable: PathBuf,
     pub(crate) took: Duration,
@@ -24,16 +25,14 @@ const LONGEST: Duration = Duration::from_secs(1800);
 /// Runs all models, unless an earlier run of the same executables has left its notes in `folder`.
 pub(crate) fn of_all(
     root: &Path,
-    executables: &Executables,
+    executable: &Path,
     folder: &Path,
     jobs: usize,
 ) -> Result<Vec<Profile>, Failure> {
     files::folder(folder)?;
     let models: Vec<_> = models::written(root)?.into_iter().collect();
     let profiles = parallel::map(&models, jobs, |_, (model, file)| {
-        let executable = executables.get(file);
-        let executable = executable.ok_or_else(|| format!("{file}: it was not built"))?;
-        of_one(model, executable, folder)
+        of_one(&format!("{file}::{model}"), executable, folder)
     });
     let mut profiles: Vec<_> = profiles.into_iter().collect::<Result<_, Failure>>()?;
     profiles.sort_by_key(|profile| profile.took);
