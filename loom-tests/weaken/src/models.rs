@@ -42,8 +42,8 @@ pub(crate) fn written(root: &Path) -> Result<BTreeMap<String, String>, Failure> 
 /// Leaves only the models of these files in the executable. The others need not be built then.
 pub(crate) fn keep(folder: &Path, files: &[&str]) -> Result<(), Failure> {
     let path = folder.join(ALL);
-    let modules: String = files.iter().map(|file| format!("mod {file};\n")).collect();
-    fs::write(&path, modules).map_err(|error| format!("{}: {error}", path.display()))
+    let modules: Vec<_> = files.iter().map(|file| format!("mod {file};\n")).collect();
+    fs::write(&path, modules.concat()).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Builds the models' executable from the sources in `folder`.
