@@ -223,7 +223,7 @@ impl Listeners {
     }
 
     fn tell_one(&self, name: &Name, entry: &LogEntry, missed: u64) {
-        let transition = Transition {
+        let mut transition = Transition {
             name: name.clone(),
             entry: *entry,
             missed,
@@ -233,6 +233,8 @@ impl Listeners {
         let told = self.told.load();
         for member in told.get().iter() {
             if member.since < entry.generation {
+                // Transitions before a listener came aren't missed.
+                transition.missed = missed.min(entry.generation - 1 - member.since);
                 unharmed(|| (member.listener)(&transition));
             }
         }

@@ -213,6 +213,31 @@ fn listeners_that_come_and_go_while_threads_make_transitions_miss_none_and_hear_
 }
 
 #[test]
+fn a_listener_misses_nothing_that_was_before_it() {
+    let breaker = builder().build().unwrap();
+    let (sender, told) = mpsc::channel();
+    let (begun, begins) = mpsc::channel();
+    let (go, goes) = mpsc::channel::<()>();
+    let goes = Mutex::new(goes);
+    // This listener is held up while more transitions pass than the log holds.
+    breaker.on_transition(move |it| {
+        let _ = begun.send(it.missed());
+        let _ = goes.lock().unwrap().recv();
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| breaker.force_open());
+        assert_eq!(begins.recv(), Ok(0));
+        for _ in 0..100 {
+            breaker.reset();
+        }
+        breaker.on_transition(move |it| drop(sender.send((it.generation(), it.missed()))));
+        drop(go);
+    });
+    breaker.reset();
+    assert_eq!(told.recv(), Ok((102, 0)));
+}
+
+#[test]
 fn the_first_listeners_of_threads_that_race_all_hear_of_what_follows() {
     for _ in 0..200 {
         let breaker = builder().build().unwrap();
