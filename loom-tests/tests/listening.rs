@@ -9,12 +9,15 @@ use tripcurve::__model::{Core, Parts, Phase, Probes, Ring, Settings, Switch, Tim
 use tripcurve::events::Transition;
 use tripcurve::{Outcome, State, TripPolicy};
 
+/// Generations and the states that they entered.
+type Told = std::sync::Arc<Mutex<Vec<(u64, State)>>>;
+
 /// A breaker, and the transitions that were told: of each listener, the states with their generations.
 ///
 /// A std lock, which loom doesn't see: only the teller listens.
 struct Watched {
     core: Core,
-    told: [std::sync::Arc<Mutex<Vec<(u64, State)>>>; 2],
+    told: [Told; 2],
 }
 
 impl Watched {

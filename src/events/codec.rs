@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Cause;
 #[cfg(feature = "serde")]
-use super::serialize::Field as _;
+use super::serialize::CauseField as _;
 use crate::clock::saturating_nanos;
 use crate::error::PackedCause;
 use crate::window::rate;

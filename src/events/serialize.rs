@@ -27,7 +27,7 @@ impl Serialize for Label {
 }
 
 /// A field of a cause.
-pub(super) trait Field {
+pub(super) trait CauseField {
     /// Writes the value into a map: by `name`, or by `name_of_seconds` if it is a time.
     fn serialize_into<M: SerializeMap>(
         self,
@@ -39,7 +39,7 @@ pub(super) trait Field {
 
 macro_rules! fields {
     ($($type:ty: $names:expr, $value:expr;)*) => {$(
-        impl Field for $type {
+        impl CauseField for $type {
             fn serialize_into<M: SerializeMap>(
                 self,
                 map: &mut M,
