@@ -230,7 +230,9 @@ fn a_listener_misses_nothing_that_was_before_it() {
         for _ in 0..100 {
             breaker.reset();
         }
-        breaker.on_transition(move |it| drop(sender.send((it.generation(), it.missed()))));
+        breaker.on_transition(move |it| {
+            let _ = sender.send((it.generation(), it.missed()));
+        });
         drop(go);
     });
     breaker.reset();
