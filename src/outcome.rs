@@ -266,8 +266,8 @@ pub trait Classify<T, E> {
     ///
     /// let breaker = CircuitBreaker::new("payments").with_classifier(ByStatus);
     /// let _ = breaker.call(|| Ok::<_, std::io::Error>(503));
-    /// let rejected = breaker.try_acquire().unwrap_err();
-    /// let label = rejected.latest_opening().and_then(|opening| opening.label());
+    /// let opening = breaker.snapshot().latest_opening();
+    /// let label = opening.and_then(|opening| opening.label());
     /// assert_eq!(label.unwrap().as_str(), "http_503");
     /// ```
     #[inline]
