@@ -48,6 +48,7 @@ pub struct Snapshot {
     pub(crate) consecutive_failures: u64,
     pub(crate) probes_in_flight: u32,
     pub(crate) probes_succeeded: u32,
+    pub(crate) probes_slow: u32,
     pub(crate) probes_failed: u32,
     pub(crate) admitted_share: Option<f64>,
     pub(crate) slow: u64,
@@ -253,10 +254,18 @@ impl Snapshot {
         self.probes_in_flight
     }
 
-    /// Probes that have succeeded since the breaker was last open.
+    /// Probes that have succeeded since the breaker was last open, without the [slow
+    /// ones](Self::probes_slow).
     #[must_use]
     pub fn probes_succeeded(&self) -> u32 {
         self.probes_succeeded
+    }
+
+    /// Probes that have succeeded, but were slow, where [some
+    /// may](crate::Recovery::slow_threshold) be slow.
+    #[must_use]
+    pub fn probes_slow(&self) -> u32 {
+        self.probes_slow
     }
 
     /// Probes that have failed since the breaker was last open, where [some

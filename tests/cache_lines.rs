@@ -181,7 +181,7 @@ impl Subject {
         let ring = Ring::Time(TimeRing::new(WIDTH, BUCKETS, ThreadSlot::OWNED, false));
         ring.grow();
         let in_a_row = TripPolicy::consecutive_failures(u32::MAX);
-        Self::new(ring, [in_a_row, TripPolicy::failure_count(u32::MAX)])
+        Self::new(ring, [in_a_row, TripPolicy::failure_count(u32::MAX).into()])
     }
 
     /// A breaker with `shards(1)`, like any window before it has grown.

@@ -59,7 +59,9 @@ fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
 fn policy(bytes: &mut Unstructured<'_>) -> Result<TripPolicy> {
     Ok(match bytes.int_in_range(0..=8_u8)? {
         0 => TripPolicy::consecutive_failures(number(bytes)?),
-        1 => TripPolicy::failure_count(number(bytes)?),
+        1 => TripPolicy::failure_count(number(bytes)?)
+            .min_calls(number(bytes)?)
+            .into(),
         2 => TripPolicy::failure_rate(bytes.arbitrary()?)
             .min_calls(number(bytes)?)
             .into(),

@@ -22,9 +22,8 @@ impl Scene {
         Arc::new(Self {
             state: AtomicState::new(Phase::HalfOpen(ProbeCounts {
                 in_flight: 1,
-                succeeded: 0,
-                failed: 0,
                 admitted: 1,
+                ..ProbeCounts::default()
             })),
             probe_queue: ProbeQueue::new(room, line.clone()),
             line,

@@ -5,18 +5,28 @@ use std::time::Duration;
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{
-    CallContext, Core, CountRing, FixedContext, Listeners, Now, Parts, Probes, Ring, Settings,
-    Switch, ThreadSlot, TimeRing, Timing,
+    CallContext, Core, CountRing, FixedContext, HalfOpenLimit, Listeners, Now, OptionalParts,
+    Parts, Probes, Ring, Settings, Switch, ThreadSlot, TimeRing, Timing,
 };
 use tripcurve::events::Cause;
+use tripcurve::recovery::HalfOpenVerdict;
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::{Outcome, State, TripPolicy};
 
-fn core(policy: TripPolicy, ring: Ring) -> Core {
+fn core(policy: impl Into<TripPolicy>, ring: Ring) -> Core {
     core_with(policy, ring, None)
 }
 
-fn core_with(policy: TripPolicy, ring: Ring, listeners: Option<Box<Listeners>>) -> Core {
+fn core_with(policy: impl Into<TripPolicy>, ring: Ring, listeners: Option<Box<Listeners>>) -> Core {
+    core_of(policy, ring, None, listeners)
+}
+
+fn core_of(
+    policy: impl Into<TripPolicy>,
+    ring: Ring,
+    optional: Option<Box<OptionalParts>>,
+    listeners: Option<Box<Listeners>>,
+) -> Core {
     let settings = Settings {
         name: "model".into(),
         policies: [policy].into(),
@@ -30,7 +40,7 @@ fn core_with(policy: TripPolicy, ring: Ring, listeners: Option<Box<Listeners>>) 
         Parts {
             settings,
             ring,
-            optional: None,
+            optional,
         },
         listeners,
         State::Closed,
@@ -173,7 +183,7 @@ fn of_two_failures_with_a_success_between_no_trip_is_lost() {
 fn of_two_failures_after_successes_on_words_of_their_own_no_trip_is_lost() {
     model(preemptions(2), || {
         let policy = TripPolicy::failure_rate(0.5).min_calls(4);
-        let core = Arc::new(core(policy.into(), two_shards()));
+        let core = Arc::new(core(policy, two_shards()));
         race(
             &core,
             [
@@ -235,7 +245,7 @@ fn of_two_failures_that_burn_on_both_sides_of_a_tick_no_trip_is_lost() {
         let (clock, hand) = Clock::mock();
         let policy = TripPolicy::burn_rate(0.5).factor(1.0).min_calls(4);
         let ring = Ring::Time(TimeRing::new(10, 3, 1, false));
-        let core = core(policy.into(), ring);
+        let core = core(policy, ring);
         let turning = Turning { core, clock, hand };
         turning.call(Outcome::Success);
         turning.call(Outcome::Success);
@@ -311,7 +321,7 @@ fn a_trip_that_two_threads_find_is_one_transition_and_told_once() {
 /// Fails when: `Core::snapshot` takes the counts of a generation that it loads anew.
 #[test]
 fn a_snapshot_is_that_of_one_generation() {
-    model(preemptions(2), || {
+    model(preemptions(1).full(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(1), two_shards()));
         let [seen, _] = race(
             &core,
@@ -353,5 +363,30 @@ fn recovery_lets_one_probe_through_and_closes_once() {
         assert_eq!(admitted.iter().filter(|admitted| **admitted).count(), 1);
         assert_eq!(core.state(), State::HalfOpen);
         assert_eq!(core.snapshot(&on_lane(0)).generation(), 2);
+    });
+}
+
+/// After the open time, two callers ask. The limit of the half-open state is shorter than the time
+/// since the breaker was built.
+#[test]
+fn a_half_open_state_that_has_just_begun_is_not_over() {
+    model(preemptions(3), || {
+        let limit = HalfOpenLimit::new(Duration::from_nanos(2), HalfOpenVerdict::Reopen);
+        let optional = OptionalParts {
+            half_open_limit: Some(Box::new(limit)),
+            ..OptionalParts::default()
+        };
+        let policy = TripPolicy::failure_count(1);
+        let core = Arc::new(core_of(policy, two_shards(), optional.boxed(), None));
+        core.trip(0, 0);
+        let admitted = race(
+            &core,
+            [
+                |core: &Core| core.admit(&on_lane(0)).is_ok(),
+                |core: &Core| core.admit(&on_lane(1)).is_ok(),
+            ],
+        );
+        assert_eq!(admitted.iter().filter(|admitted| **admitted).count(), 1);
+        assert_eq!(core.state(), State::HalfOpen);
     });
 }

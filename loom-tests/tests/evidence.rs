@@ -77,7 +77,7 @@ impl Breaker {
     fn timed_or_not(evidence: Evidence, is_timed: bool) -> Self {
         let settings = Settings {
             name: "model".into(),
-            policies: [TripPolicy::adaptive().into()].into(),
+            policies: [TripPolicy::adaptive()].into(),
             open_for: NOW,
             probes: Probes::all(1),
             probe_timeout: u64::MAX,

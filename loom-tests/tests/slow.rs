@@ -61,7 +61,7 @@ impl Slow {
             .min_calls(calls);
         let settings = Settings {
             name: "model".into(),
-            policies: [policy.into()].into(),
+            policies: [policy].into(),
             open_for: 1_000_000,
             probes: Probes::all(1),
             probe_timeout: u64::MAX,

@@ -24,8 +24,7 @@ fn half_open(in_flight: u32, succeeded: u32) -> Phase {
     Phase::HalfOpen(ProbeCounts {
         in_flight,
         succeeded,
-        failed: 0,
-        admitted: 0,
+        ..ProbeCounts::default()
     })
 }
 
@@ -97,9 +96,8 @@ fn of_three_callers_at_two_places_two_become_probes() {
         );
         let full = Phase::HalfOpen(ProbeCounts {
             in_flight: 2,
-            succeeded: 0,
-            failed: 0,
             admitted: 2,
+            ..ProbeCounts::default()
         });
         assert_eq!(state.load().phase(), full);
     });
@@ -146,6 +144,7 @@ fn a_failure_that_may_be_and_a_success_at_once_are_both_counted() {
             succeeded: 2,
             failed: 1,
             admitted: 5,
+            ..ProbeCounts::default()
         });
         let state = Arc::new(AtomicState::new(probing));
         let verdicts = race(
@@ -180,6 +179,7 @@ fn of_two_failures_of_which_one_may_be_the_other_opens() {
             succeeded: 2,
             failed: 1,
             admitted: 5,
+            ..ProbeCounts::default()
         });
         let state = Arc::new(AtomicState::new(probing));
         let fail = |state: &AtomicState| {
@@ -190,6 +190,30 @@ fn of_two_failures_of_which_one_may_be_the_other_opens() {
             state.report_probe(FIRST, report, THREE_OF_FIVE)
         };
         let verdicts = race(&state, [fail, fail]);
+        let decided = |verdict: &ProbeVerdict| matches!(verdict, ProbeVerdict::Decided(_));
+        assert_eq!(count(&verdicts, decided), 1);
+        assert_eq!(state.phase_of(state.load()), open_until(1));
+    });
+}
+
+/// The last two probes of three are slow, of which one may be.
+#[test]
+fn of_two_slow_probes_of_which_one_may_be_the_other_opens() {
+    model(UNBOUNDED, || {
+        let probing = Phase::HalfOpen(ProbeCounts {
+            in_flight: 2,
+            failed: 1,
+            admitted: 3,
+            ..ProbeCounts::default()
+        });
+        let state = Arc::new(AtomicState::new(probing));
+        let slow = |state: &AtomicState| {
+            let report = ProbeReport::Slow {
+                open_until: Moment::at(1),
+            };
+            state.report_probe(FIRST, report, Probes::new(3, 2).slow_threshold(2))
+        };
+        let verdicts = race(&state, [slow, slow]);
         let decided = |verdict: &ProbeVerdict| matches!(verdict, ProbeVerdict::Decided(_));
         assert_eq!(count(&verdicts, decided), 1);
         assert_eq!(state.phase_of(state.load()), open_until(1));

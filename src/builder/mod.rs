@@ -216,7 +216,7 @@ impl<C> CircuitBreakerBuilder<C> {
     }
 
     /// Sets how many calls a half-open breaker admits, in a [recovery](Self::recovery) by probes: 1
-    /// to 1,023.
+    /// to 255.
     ///
     /// All probes must succeed to close the breaker, and any failure opens it again, unless [some
     /// may fail](Recovery::success_threshold).
@@ -575,6 +575,7 @@ impl<C> CircuitBreakerBuilder<C> {
                 .map(MaxRetryAfter::new)
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
+            half_open_limit: recovery.new_half_open_limit().map(Box::new),
             #[cfg(feature = "async")]
             probe_queue: fixed.max_waiting.map(ProbeQueue::boxed).transpose()?,
         };

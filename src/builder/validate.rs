@@ -121,6 +121,7 @@ impl Tunable {
         let evidence = evidence(&policies, &self.window)?;
         let recovery = self.chosen_recovery(evidence.is_some())?;
         recovery.check()?;
+        recovery.check_slow_threshold(slower_than)?;
         self.max_retry_after.map_or(Ok(()), MaxRetryAfter::check)?;
         ConfigError::check_duration(
             "probe_timeout",
@@ -143,7 +144,7 @@ impl Tunable {
     fn chosen_recovery(&self, decides_by_evidence: bool) -> Result<Recovery, ConfigError> {
         if let Some(recovery) = self.recovery {
             let open_for = self.open_for.map(|it| format!("{it:?}"));
-            let backoff = self.backoff.map(|it| format!("{:?}", it.base));
+            let backoff = self.backoff.map(|it| format!("{:?}", it.base()));
             let probes = self.probes.map(|it| it.to_string());
             for (setting, value, it, example) in [
                 (

@@ -189,6 +189,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return Ok(Ticket::part_of(generation, reading.raw));
         }
         let asked = self.asked_while_open(reading, now);
+        if let Some(limit) = self.half_open_limit() {
+            self.keep_half_open_limit(limit, now);
+        }
         let begin = reading.raw;
         let ticket = |admitted| Ticket { admitted, begin };
         match self.ask(now) {
@@ -217,6 +220,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 retry_after,
             } => {
                 let call = Call::new(generation, reading, context);
+                let retry_after = match state {
+                    State::HalfOpen => self.wait_half_open(retry_after, now),
+                    _ => retry_after,
+                };
                 Err(self.refuse(state, retry_after, call))
             }
         }

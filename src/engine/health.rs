@@ -71,6 +71,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let (reading, now) = self.ring().read_with_nanos(context);
         if is_well {
             let asked = self.asked_while_open(reading, now);
+            if let Some(limit) = self.half_open_limit() {
+                limit.begin(now);
+            }
             let Some(moved) = self.state.invite_probes(generation, now) else {
                 return false;
             };

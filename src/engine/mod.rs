@@ -89,6 +89,9 @@ impl Core {
             State::Disabled => Phase::Disabled,
             State::MetricsOnly => Phase::MetricsOnly,
         };
+        if let Some(limit) = optional.as_ref().and_then(|it| it.half_open_limit.as_ref()) {
+            limit.begin(now);
+        }
         let is_timed = optional.as_ref().is_some_and(|it| it.timed.is_some());
         let late = LateBox::<LateParts>::new();
         if let Some(listeners) = listeners {

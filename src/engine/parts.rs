@@ -7,7 +7,7 @@ use super::{carried::Carried, settings::Settings};
 use crate::engine::probe_queue::ProbeQueue;
 #[cfg(feature = "async")]
 use crate::recovery::HealthChecks;
-use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
+use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, MaxRetryAfter, OpenTimes};
 #[cfg(feature = "async")]
 use crate::sync::LateBox;
 #[cfg(feature = "async")]
@@ -41,6 +41,8 @@ pub struct OptionalParts {
     pub open_times: Option<Box<OpenTimes>>,
     /// The longest `Retry-After` that the breaker honours, if it isn't the default.
     pub max_retry_after: Option<Box<MaxRetryAfter>>,
+    /// The limit of the stay in half-open, if there is one.
+    pub half_open_limit: Option<Box<HalfOpenLimit>>,
     /// The queue of callers that wait for the verdict of the probes, if callers may wait.
     #[cfg(feature = "async")]
     pub probe_queue: Option<Box<ProbeQueue<EventQueue>>>,
@@ -54,7 +56,8 @@ impl OptionalParts {
             || self.evidence.is_some()
             || self.recovery.is_some()
             || self.open_times.is_some()
-            || self.max_retry_after.is_some();
+            || self.max_retry_after.is_some()
+            || self.half_open_limit.is_some();
         #[cfg(feature = "async")]
         let has_any = has_any || self.probe_queue.is_some();
         has_any.then(|| Box::new(self))
@@ -142,6 +145,8 @@ pub(crate) struct Overrides {
     pub(crate) open_times: Option<OpenTimes>,
     /// The longest `Retry-After` that the breaker honours.
     pub(crate) max_retry_after: MaxRetryAfter,
+    /// See [`OptionalParts::half_open_limit`].
+    pub(crate) half_open_limit: Override<HalfOpenLimit>,
 }
 
 /// A window that came after the breaker was built, and what came with it.
@@ -168,6 +173,7 @@ impl Overrides {
             recovery: Override::Inherit,
             open_times: optional.and_then(|it| it.open_times.as_deref().cloned()),
             max_retry_after: OptionalParts::max_retry_after(optional),
+            half_open_limit: Override::Inherit,
         }
     }
 
@@ -188,6 +194,7 @@ impl Overrides {
             recovery: Override::by(optional.recovery),
             open_times: optional.open_times.map(|it| *it),
             max_retry_after,
+            half_open_limit: Override::by(optional.half_open_limit),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! How a breaker looks to a caller that doesn't ask for a permit yet. Nothing is counted.
 
 #[cfg(feature = "async")]
+use super::Settings;
+#[cfg(feature = "async")]
 use super::view::with_view;
 use super::{Core, Refusal};
 #[cfg(feature = "async")]
@@ -79,13 +81,21 @@ impl Core {
             // this part.
             return Prospect::Answer;
         }
-        let (probes, timeout) = with_view!(self, |view| {
-            let settings = view.settings();
-            (settings.probes, settings.probe_timeout)
+        let now = context.nanos();
+        let overdue_in = with_view!(self, |view| {
+            let Settings {
+                probes,
+                probe_timeout,
+                ..
+            } = *view.settings();
+            let overdue_in = self
+                .state
+                .awaits_verdict(now, probes.permitted(), probe_timeout);
+            // After the limit the next call that asks ends the half-open state.
+            overdue_in
+                .and_then(|overdue_in| view.wait_half_open(Some(overdue_in), now))
+                .filter(|overdue_in| *overdue_in > 0)
         });
-        let overdue_in = self
-            .state
-            .awaits_verdict(context.nanos(), probes.permitted(), timeout);
         overdue_in.map_or(Prospect::Answer, |overdue_in| Prospect::Verdict {
             overdue_in,
         })

@@ -18,7 +18,7 @@ use std::{fmt, sync::Arc};
 use super::parts::{LaterWindow, Overrides, Parts};
 use super::view::{Configuration, View, with_view};
 use super::{Core, carried::Carried};
-use crate::recovery::{AdaptiveRecovery, OpenTimes, Streak};
+use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, OpenTimes, Streak};
 use crate::state::{Phase, State, StateChange};
 use crate::sync::{Ordering, Replaceable, Seen, fence};
 use crate::{
@@ -227,6 +227,15 @@ impl Core {
             new.outage.inherit(&old.outage);
         };
         let recovery = recovery.changing(old.adaptive(), AdaptiveRecovery::same_config, inherit);
+        let half_open_limit = offer.half_open_limit.changing(
+            old.half_open_limit(),
+            HalfOpenLimit::same_config,
+            |_, _| (),
+        );
+        if let Some(limit) = new.half_open_limit() {
+            // A new limit counts from now on.
+            limit.begin(context.nanos());
+        }
         if old.open_times().is_none() && new.open_times().is_some() {
             self.latest_opening.start(self.state.load().generation());
         }
@@ -238,6 +247,7 @@ impl Core {
         let is_same = !window
             && evidence.is_none()
             && recovery.is_none()
+            && half_open_limit.is_none()
             && offer.open_times == before.open_times
             && offer.max_retry_after == before.max_retry_after
             && before.settings == settings;
@@ -262,6 +272,7 @@ impl Core {
                 recovery: recovery.unwrap_or(before.recovery),
                 open_times: offer.open_times.clone(),
                 max_retry_after: offer.max_retry_after,
+                half_open_limit: half_open_limit.unwrap_or(before.half_open_limit),
             };
             (overrides, change)
         })

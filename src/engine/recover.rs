@@ -3,9 +3,10 @@
 use std::{cell::Cell, num::NonZero};
 
 use super::call::{Call, Ended};
+use super::transition::Opening;
 use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
-use crate::recovery::{AdaptiveRecovery, Ask, RampReport};
+use crate::recovery::{AdaptiveRecovery, Ask, HalfOpenLimit, HalfOpenVerdict, RampReport};
 use crate::state::{
     Generation, PackedRound, Phase, ProbeReport, ProbeVerdict, Probes, State, StateChange,
     StateWord,
@@ -47,27 +48,30 @@ impl EndedProbe {
         }
     }
 
-    /// The cause of the transition that this call has decided as a probe.
-    fn cause(self, probes: Probes) -> Cause {
+    /// The cause of the transition to `to` that this call has decided as a probe.
+    fn cause(self, probes: Probes, to: State) -> Cause {
         let permitted = probes.permitted();
-        match self.outcome {
-            Outcome::Success if self.succeeded() && probes.may_fail() == 0 => {
+        let is_slow = self.outcome == Outcome::Success && self.is_slow;
+        match (to, self.outcome, probes.may_be_slow()) {
+            (State::Closed, ..) if probes.needed() == permitted => {
                 Cause::ProbesSucceeded { probes: permitted }
             }
-            Outcome::Success if self.succeeded() => Cause::EnoughProbesSucceeded {
+            (State::Closed, ..) => Cause::EnoughProbesSucceeded {
                 succeeded: probes.needed(),
                 probes: permitted,
             },
-            Outcome::Success | Outcome::Failure | Outcome::TimedOut if probes.may_fail() > 0 => {
-                Cause::TooManyProbesFailed {
-                    failed: probes.may_fail() + 1,
-                    probes: permitted,
-                }
-            }
-            Outcome::Success => Cause::ProbeSlow,
-            Outcome::Trip => Cause::TripRequested,
-            // An ignored probe decides nothing.
-            Outcome::Failure | Outcome::TimedOut | Outcome::Ignored => Cause::ProbeFailed,
+            (_, Outcome::Trip, _) => Cause::TripRequested,
+            (.., Some(may_be_slow @ 1..)) if is_slow => Cause::TooManyProbesSlow {
+                slow: may_be_slow + 1,
+                probes: permitted,
+            },
+            (.., Some(0)) if is_slow => Cause::ProbeSlow,
+            _ if probes.may_fail() > 0 => Cause::TooManyProbesFailed {
+                failed: probes.may_fail() + 1,
+                probes: permitted,
+            },
+            _ if is_slow => Cause::ProbeSlow,
+            _ => Cause::ProbeFailed,
         }
     }
 }
@@ -123,7 +127,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ) -> Result<Ticket, Refusal> {
         let generation = seen.generation();
         let call = |generation| Call::new(generation, reading, context);
-        let half_open = |wait| self.refuse(State::HalfOpen, wait, call(generation));
+        let half_open = |wait| {
+            let wait = self.wait_half_open(wait, now);
+            self.refuse(State::HalfOpen, wait, call(generation))
+        };
         let (Some(adaptive), Phase::Ramp(round)) = (self.adaptive(), seen.phase()) else {
             // Only an adaptive recovery makes ramps.
             return Err(half_open(None));
@@ -150,6 +157,43 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 Err(self.refuse(State::Open, Some(wait), call(generation.next())))
             }
         }
+    }
+
+    /// Ends a half-open state that has lasted too long, or notes that one may begin.
+    ///
+    /// The caller asks for admission afterwards.
+    #[inline(never)]
+    pub(super) fn keep_half_open_limit(self, limit: &HalfOpenLimit, now: u64) {
+        let seen = self.state.load();
+        let generation = seen.generation();
+        match (seen.phase(), limit.verdict()) {
+            // Noted before a probe takes its place. A thread that finds the place taken finds the
+            // note too. Otherwise it could end a half-open state that has just begun.
+            (Phase::Open { .. }, _) => limit.begin(now),
+            (Phase::HalfOpen { .. } | Phase::Ramp(_), verdict) if limit.ends_at() <= now => {
+                let opening = match verdict {
+                    HalfOpenVerdict::Reopen => Some(self.next_opening(now)),
+                    HalfOpenVerdict::Close => None,
+                };
+                let phase = opening.map_or(Phase::Closed, Opening::phase);
+                // `None`: another thread has ended the generation.
+                if let Some(moved) = self.state.leave(generation, phase) {
+                    self.moved(moved, opening, now, Cause::HalfOpenExpired);
+                }
+                // At the end of the clock's range, open times are over at once.
+                limit.begin(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// How long a half-open breaker rejects calls, at most until its limit.
+    pub(super) fn wait_half_open(self, wait: Option<u64>, now: u64) -> Option<u64> {
+        let Some(limit) = self.half_open_limit() else {
+            return wait;
+        };
+        let left = limit.ends_at().saturating_sub(now);
+        Some(wait.map_or(left, |wait| wait.min(left)))
     }
 
     /// Records the outcome of a probe, or of a call that a ramp has admitted.
@@ -238,9 +282,14 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             (ProbeReport::Withdrawn, None)
         } else {
             let opening = self.next_opening(now);
-            let report = ProbeReport::Failed {
-                open_until: opening.until,
-                is_enough: outcome == Outcome::Trip,
+            let open_until = opening.until;
+            let may_be_slow = probes.may_be_slow().is_some();
+            let report = match outcome {
+                Outcome::Success if may_be_slow => ProbeReport::Slow { open_until },
+                _ => ProbeReport::Failed {
+                    open_until,
+                    is_enough: outcome == Outcome::Trip,
+                },
             };
             (report, Some(opening))
         };
@@ -250,7 +299,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.wake_one();
         }
         if let ProbeVerdict::Decided(moved) = verdict {
-            let reason = Reason::of_call(ended.cause(probes), ended.label);
+            let reason = Reason::of_call(ended.cause(probes, moved.to), ended.label);
             self.moved(moved, opening, now, reason);
         }
     }

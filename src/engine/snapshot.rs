@@ -107,6 +107,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             consecutive_failures: run,
             probes_in_flight: 0,
             probes_succeeded: 0,
+            probes_slow: 0,
             probes_failed: 0,
             admitted_share: None,
             slow,
@@ -124,6 +125,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             Phase::HalfOpen(probes) => {
                 snapshot.probes_in_flight = probes.in_flight;
                 snapshot.probes_succeeded = probes.succeeded;
+                snapshot.probes_slow = probes.slow;
                 snapshot.probes_failed = probes.failed;
             }
             Phase::Ramp(round) => snapshot.admitted_share = Some(round.unpack().share.as_f64()),

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use super::parts::{LaterWindow, OptionalParts, Overrides};
 use super::{Core, call::Call, carried::Carried, settings::Settings};
-use crate::recovery::{AdaptiveRecovery, MaxRetryAfter, OpenTimes};
+use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, MaxRetryAfter, OpenTimes};
 use crate::window::{ClockReading, Ring};
 use crate::{
     adaptive::Evidence, clock::context::CallContext, latency::times::Timed, state::Generation,
@@ -246,5 +246,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             None => OptionalParts::max_retry_after(self.built()),
             Some(overrides) => overrides.max_retry_after,
         }
+    }
+
+    #[inline]
+    pub(super) fn half_open_limit(self) -> Option<&'a HalfOpenLimit> {
+        let built = self.built().and_then(|it| it.half_open_limit.as_deref());
+        self.overrides()
+            .map_or(built, |it| it.half_open_limit.of(built))
     }
 }

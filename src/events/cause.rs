@@ -117,6 +117,14 @@ pub enum Cause {
         /// The number of probes that the breaker would have admitted.
         probes: u32,
     },
+    /// Too many probes had succeeded late; see
+    /// [`Recovery::slow_threshold`](crate::Recovery::slow_threshold).
+    TooManyProbesSlow {
+        /// The number of slow probes.
+        slow: u32,
+        /// The number of probes that the breaker would have admitted.
+        probes: u32,
+    },
     /// A probe had failed.
     ProbeFailed,
     /// A probe had taken too long.
@@ -153,6 +161,9 @@ pub enum Cause {
         /// The share of the calls that was admitted.
         share: f64,
     },
+    /// The breaker had been half-open for too long; see
+    /// [`Recovery::half_open_limit`](crate::Recovery::half_open_limit).
+    HalfOpenExpired,
     /// A new configuration starts the window or the recovery over; see
     /// `CircuitBreaker::reconfigure`.
     Reconfigured,

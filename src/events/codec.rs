@@ -117,6 +117,8 @@ causes! {
     26 HealthCheckSucceeded {} "a health check succeeded";
     27 HealthCheckFailed {} "a health check failed";
     28 Reconfigured {} "reconfigured";
+    29 TooManyProbesSlow { slow, probes } "{slow} of up to {probes} probes took too long";
+    30 HalfOpenExpired {} "it was half-open for too long";
 }
 
 /// A field's type, as a word.

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub use adaptive::Adaptive;
 pub use burn_rate::BurnRate;
 pub(crate) use policies::Policies;
-pub use settings::{FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
+pub use settings::{FailureCount, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
 
 use self::settings::{check_limit, check_percentile, check_share, check_slow};
 use crate::adaptive::AdaptiveConfig;
@@ -58,7 +58,7 @@ pub struct TripPolicy(Rule);
 #[derive(Clone, Debug, PartialEq)]
 enum Rule {
     ConsecutiveFailures { limit: u32 },
-    FailureCount { limit: u32 },
+    FailureCount { limit: u32, min_calls: u32 },
     FailureRate { threshold: f64, min_calls: u32 },
     SlowRate(Box<SlowRate>),
     BurnRate(Box<BurnRate>),
@@ -103,9 +103,13 @@ impl TripPolicy {
     }
 
     /// Trips on `n` failures within the window; `n` is at least 1.
-    #[must_use]
-    pub fn failure_count(n: u32) -> Self {
-        Self(Rule::FailureCount { limit: n })
+    ///
+    /// [`min_calls`](FailureCount::min_calls) keeps it from judging a window with few calls.
+    pub fn failure_count(n: u32) -> FailureCount {
+        FailureCount {
+            limit: n,
+            min_calls: FailureCount::DEFAULT_MIN_CALLS,
+        }
     }
 
     /// Trips when at least `fraction` of the window's calls have failed; above 0, at most 1.
@@ -279,7 +283,10 @@ impl TripPolicy {
         match &self.0 {
             Rule::ConsecutiveFailures { limit: 0 } => fits("trip_when.consecutive_failures", 0),
             Rule::ConsecutiveFailures { .. } => Ok(()),
-            Rule::FailureCount { limit } => fits("trip_when.failure_count", *limit),
+            Rule::FailureCount { limit, min_calls } => {
+                fits("trip_when.failure_count", *limit)?;
+                fits("trip_when.failure_count.min_calls", *min_calls)
+            }
             Rule::FailureRate {
                 threshold,
                 min_calls,
@@ -385,7 +392,7 @@ impl TripPolicy {
         let failures = counts.failures;
         match self.0 {
             Rule::ConsecutiveFailures { limit } => run >= u64::from(limit),
-            Rule::FailureCount { limit } => failures >= u64::from(limit),
+            Rule::FailureCount { limit, .. } => failures >= u64::from(limit),
             Rule::FailureRate {
                 threshold,
                 min_calls,
@@ -416,8 +423,9 @@ impl TripPolicy {
                     limit,
                 })
             }
-            Rule::FailureCount { limit } => {
-                (failures >= u64::from(limit)).then_some(Cause::FailureCount {
+            Rule::FailureCount { limit, min_calls } => {
+                let trips = failures >= u64::from(limit) && calls >= u64::from(min_calls);
+                trips.then_some(Cause::FailureCount {
                     failures,
                     calls,
                     limit,

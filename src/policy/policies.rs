@@ -33,9 +33,10 @@ impl From<Vec<TripPolicy>> for Policies {
     }
 }
 
-impl<const N: usize> From<[TripPolicy; N]> for Policies {
-    fn from(policies: [TripPolicy; N]) -> Self {
-        Vec::from(policies).into()
+impl<P: Into<TripPolicy>, const N: usize> From<[P; N]> for Policies {
+    fn from(policies: [P; N]) -> Self {
+        let policies: Vec<TripPolicy> = policies.into_iter().map(Into::into).collect();
+        policies.into()
     }
 }
 

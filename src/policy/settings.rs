@@ -35,6 +35,53 @@ impl From<FailureRate> for TripPolicy {
     }
 }
 
+/// A policy that trips on a number of failed calls; see [`TripPolicy::failure_count`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a policy does nothing until it is given to a builder"]
+pub struct FailureCount {
+    pub(super) limit: u32,
+    pub(super) min_calls: u32,
+}
+
+impl FailureCount {
+    pub(super) const DEFAULT_MIN_CALLS: u32 = 1;
+
+    /// Judges nothing before the window holds `calls` calls (default 1, at least 1).
+    ///
+    /// The breaker judges when a call fails. So it trips at the first failure at which both numbers
+    /// are reached.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, State, TripPolicy};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .trip_when(TripPolicy::failure_count(2).min_calls(5))
+    ///     .build()?;
+    /// for is_ok in [false, false, true, true] {
+    ///     let _ = breaker.call(|| if is_ok { Ok(()) } else { Err("timeout") });
+    /// }
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// let _ = breaker.call(|| Err::<(), _>("timeout"));
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    pub fn min_calls(self, calls: u32) -> Self {
+        Self {
+            min_calls: calls,
+            ..self
+        }
+    }
+}
+
+impl From<FailureCount> for TripPolicy {
+    fn from(count: FailureCount) -> Self {
+        Self(Rule::FailureCount {
+            limit: count.limit,
+            min_calls: count.min_calls,
+        })
+    }
+}
+
 /// A policy that trips on a share of slow calls; see [`TripPolicy::slow_rate`].
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]

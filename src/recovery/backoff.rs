@@ -68,11 +68,30 @@ pub enum Jitter {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "a backoff does nothing until a builder is given it"]
 pub struct Backoff {
-    pub(crate) base: Duration,
+    base: Duration,
     pub(super) factor: f64,
     pub(super) longest: Duration,
     pub(super) jitter: Jitter,
     pub(super) healthy_after: Option<Duration>,
+    pub(super) computed: Option<Computed>,
+}
+
+/// An open time that a function of the user computes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Computed(fn(u32) -> Duration);
+
+impl Computed {
+    /// The open time after so many failed recoveries; `None` if the function panics.
+    pub(super) fn after(self, failed: u32) -> Option<Duration> {
+        std::panic::catch_unwind(|| (self.0)(failed)).ok()
+    }
+}
+
+/// Whether both are one function. A compiler may merge equal functions, or copy one.
+impl PartialEq for Computed {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::fn_addr_eq(self.0, other.0)
+    }
 }
 
 /// The backoff of a breaker whose builder sets none: 0.5 s at first, doubled by each failed
@@ -101,6 +120,41 @@ impl Backoff {
             longest,
             jitter: Jitter::Equal,
             healthy_after: None,
+            computed: None,
+        }
+    }
+
+    /// Open times that `compute` returns for the number of failed recoveries: 0 at first, at most
+    /// 255.
+    ///
+    /// A result below 1 ms counts as 1 ms, and one above a year as a year. The first result must be in
+    /// that range. The jitter is [`Jitter::None`]; [`Jitter::Decorrelated`] is refused, because it
+    /// needs a factor.
+    ///
+    /// The breaker calls `compute` when it opens, on the thread of the call that opens it, so it should
+    /// be short. If it panics, the first open time counts instead. It is a function or a closure that
+    /// captures nothing, so that settings stay `Copy` and can be compared.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::recovery::Backoff;
+    /// use tripcurve::{CircuitBreaker, Recovery};
+    ///
+    /// // One second three times, then a minute.
+    /// let times = Backoff::computed(|failed| Duration::from_secs(if failed < 3 { 1 } else { 60 }));
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .recovery(Recovery::probes(3).backoff(times))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    pub const fn computed(compute: fn(u32) -> Duration) -> Self {
+        Self {
+            base: Duration::from_secs(1),
+            factor: 1.0,
+            longest: Self::YEAR,
+            jitter: Jitter::None,
+            healthy_after: None,
+            computed: Some(Computed(compute)),
         }
     }
 
@@ -125,7 +179,34 @@ impl Backoff {
         self
     }
 
+    /// The first open time.
+    pub(crate) fn base(self) -> Duration {
+        let computed = self.computed.and_then(|compute| compute.after(0));
+        computed.unwrap_or(self.base)
+    }
+
+    fn check_computed(self) -> Result<(), ConfigError> {
+        if self.jitter == Jitter::Decorrelated {
+            return Err(ConfigError::new(
+                "backoff.jitter",
+                "Jitter::Decorrelated",
+                "possible together with computed open times",
+                "it grows by a factor; use Jitter::Full or Jitter::Equal",
+            ));
+        }
+        ConfigError::check_duration(
+            "backoff.computed",
+            self.base(),
+            Self::YEAR,
+            "in 1ms..=365 days for the first opening",
+            "let the function return 5 s, for example",
+        )
+    }
+
     pub(super) fn check(self) -> Result<(), ConfigError> {
+        if self.computed.is_some() {
+            self.check_computed()?;
+        }
         ConfigError::check_duration(
             "backoff.base",
             self.base,
@@ -151,7 +232,7 @@ impl Backoff {
         }
         ConfigError::check_duration(
             "backoff.healthy_after",
-            self.healthy_after.unwrap_or(self.base),
+            self.healthy_after.unwrap_or_else(|| self.base()),
             Duration::MAX,
             "at least 1ms",
             "leave it out for as long as the first open time; Duration::MAX means never",

@@ -4,6 +4,7 @@ pub(crate) mod adaptive;
 mod backoff;
 #[cfg(feature = "async")]
 pub(crate) mod checks;
+pub(crate) mod half_open;
 pub(crate) mod open_times;
 pub(crate) mod outage;
 pub(crate) mod ramp;
@@ -17,6 +18,8 @@ pub(crate) use adaptive::AdaptiveRecovery;
 pub use backoff::{Backoff, Jitter};
 #[cfg(feature = "async")]
 pub(crate) use checks::HealthChecks;
+pub(crate) use half_open::HalfOpenLimit;
+pub use half_open::HalfOpenVerdict;
 pub(crate) use open_times::{LatestOpening, OpenTimes, Streak};
 pub(crate) use outage::Outage;
 pub(crate) use ramp::{Ask, Ramp, RampReport};
@@ -51,7 +54,10 @@ pub struct Recovery {
     open_for: Option<Duration>,
     backoff: Option<Backoff>,
     success_threshold: Option<u32>,
+    failure_threshold: Option<u32>,
+    slow_threshold: Option<u32>,
     max_failure_rate: Option<f64>,
+    half_open_limit: Option<(Duration, HalfOpenVerdict)>,
 }
 
 /// How long the breaker stays open.
@@ -74,7 +80,7 @@ impl Recovery {
     /// Stays open for a fixed time, then probes.
     ///
     /// The breaker closes as soon as `probes` calls have succeeded. It reopens as soon as one has
-    /// failed. `open_for` is 1 ms to 10 years; `probes` is in `1..=1023`.
+    /// failed. `open_for` is 1 ms to 10 years; `probes` is in `1..=255`.
     #[must_use]
     pub const fn fixed(open_for: Duration, probes: u32) -> Self {
         Self::probes(probes).open_for(open_for)
@@ -83,7 +89,7 @@ impl Recovery {
     /// Stays open for the [default](Backoff::default) open times, then probes.
     ///
     /// The breaker closes as soon as `probes` calls have succeeded. It reopens as soon as one has
-    /// failed. `probes` is in `1..=1023`.
+    /// failed. `probes` is in `1..=255`.
     ///
     /// ```
     /// use std::time::Duration;
@@ -107,14 +113,18 @@ impl Recovery {
             open_for: None,
             backoff: None,
             success_threshold: None,
+            failure_threshold: None,
+            slow_threshold: None,
             max_failure_rate: None,
+            half_open_limit: None,
         }
     }
 
     /// Closes as soon as `successes` of the probes have succeeded; reopens as soon as they can't.
     ///
     /// `successes` is at least 1 and at most the number of probes. Use it for a dependency that
-    /// works, but fails now and then.
+    /// works, but fails now and then. With a [failure threshold](Self::failure_threshold) the
+    /// breaker can reopen sooner.
     ///
     /// [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a [largest failure
     /// rate](Self::max_failure_rate), and for a recovery that isn't by probes.
@@ -140,6 +150,68 @@ impl Recovery {
     #[must_use]
     pub const fn success_threshold(mut self, successes: u32) -> Self {
         self.success_threshold = Some(successes);
+        self
+    }
+
+    /// Reopens as soon as `failures` of the probes have failed.
+    ///
+    /// `failures` is at least 1. Without a [success threshold](Self::success_threshold), the breaker
+    /// closes as soon as fewer can fail. With one, both numbers together are at most one more than
+    /// the number of probes. Otherwise all probes could report and decide nothing.
+    ///
+    /// [`build`](crate::CircuitBreakerBuilder::build) refuses it together with a [largest failure
+    /// rate](Self::max_failure_rate), and for a recovery that isn't by probes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, Recovery, State};
+    ///
+    /// // Up to ten probes at once. Three successes close, and the first failure reopens.
+    /// let recovery = Recovery::fixed(Duration::from_secs(5), 10)
+    ///     .success_threshold(3)
+    ///     .failure_threshold(1);
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .recovery(recovery)
+    ///     .clock(Clock::mock().0)
+    ///     .build()?;
+    /// breaker.trip(Duration::ZERO);
+    /// breaker.try_acquire()?.success();
+    /// breaker.try_acquire()?.failure();
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn failure_threshold(mut self, failures: u32) -> Self {
+        self.failure_threshold = Some(failures);
+        self
+    }
+
+    /// Reopens as soon as `slow` of the probes have succeeded late.
+    ///
+    /// `slow` is at least 1 and at most the number of probes. A probe that succeeds late, but is
+    /// within the threshold, counts as a success. Without this setting, late probes count as failed
+    /// ones.
+    ///
+    /// A probe is late above the limit for slow calls, which is
+    /// [`slower_than`](crate::policy::SlowRate::slower_than) of a policy.
+    /// [`build`](crate::CircuitBreakerBuilder::build) refuses the threshold if no policy has a limit,
+    /// and for a recovery that isn't by probes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Recovery, TripPolicy};
+    ///
+    /// // The first failure reopens, and so does the third slow probe.
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .trip_when(TripPolicy::slow_rate(0.5).slower_than(Duration::from_secs(2)))
+    ///     .recovery(Recovery::probes(5).failure_threshold(1).slow_threshold(3))
+    ///     .build()?;
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub const fn slow_threshold(mut self, slow: u32) -> Self {
+        self.slow_threshold = Some(slow);
         self
     }
 
@@ -257,6 +329,50 @@ impl Recovery {
         self
     }
 
+    /// Sets how long the breaker may stay half-open, and what follows: 1 ms to 10 years.
+    ///
+    /// By default there is no limit. Probes that don't report lose their places after the
+    /// [`probe_timeout`](crate::CircuitBreakerBuilder::probe_timeout), and others follow. With few
+    /// calls, or with a ramp that never gets through, a breaker can stay half-open for long.
+    ///
+    /// The time counts from when the breaker became half-open, over all its probes and rounds. The
+    /// breaker has no thread of its own, so the first call after the limit decides. With
+    /// [`Reopen`](HalfOpenVerdict::Reopen) it is rejected, and the open time grows as after a failed
+    /// probe. With [`Close`](HalfOpenVerdict::Close) it passes. A rejected call is told to come back at
+    /// the limit at the latest.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::recovery::HalfOpenVerdict;
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, Recovery, State};
+    ///
+    /// let minute = Duration::from_secs(60);
+    /// let (clock, hand) = Clock::mock();
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .recovery(Recovery::probes(5).half_open_limit(minute, HalfOpenVerdict::Close))
+    ///     .clock(clock)
+    ///     .build()?;
+    /// breaker.trip(Duration::ZERO);
+    /// breaker.try_acquire()?.success();
+    /// assert_eq!(breaker.state(), State::HalfOpen);
+    /// hand.advance(minute);
+    /// breaker.try_acquire()?.success();
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn half_open_limit(mut self, limit: Duration, verdict: HalfOpenVerdict) -> Self {
+        self.half_open_limit = Some((limit, verdict));
+        self
+    }
+
+    /// The limit of the stay in half-open, for one breaker.
+    pub(crate) fn new_half_open_limit(self) -> Option<HalfOpenLimit> {
+        let (limit, verdict) = self.half_open_limit?;
+        Some(HalfOpenLimit::new(limit, verdict))
+    }
+
     /// How long the breaker stays open.
     pub(crate) fn open_time(self) -> OpenTime {
         match (self.open_for, self.backoff, self.way) {
@@ -277,7 +393,7 @@ impl Recovery {
     pub(crate) fn first_open_time(self) -> Duration {
         match self.open_time() {
             OpenTime::Fixed(open_for) => open_for,
-            OpenTime::Growing(backoff) => backoff.base,
+            OpenTime::Growing(backoff) => backoff.base(),
             OpenTime::ByTraffic => Duration::from_secs(1),
         }
     }
@@ -287,15 +403,24 @@ impl Recovery {
         let Way::Probes(permitted) = self.way else {
             return Probes::all(1);
         };
-        let needed = match (self.success_threshold, self.max_failure_rate) {
-            (Some(needed), _) => needed,
-            (None, Some(share)) => {
-                let is_borne = |failed: &u32| f64::from(*failed) / f64::from(permitted) <= share;
-                permitted - (1..=permitted).take_while(is_borne).last().unwrap_or(0)
-            }
-            (None, None) => permitted,
+        let most_may_fail = |share: f64| {
+            let is_borne = |failed: &u32| f64::from(*failed) / f64::from(permitted) <= share;
+            (1..=permitted).take_while(is_borne).last().unwrap_or(0)
         };
-        Probes::new(permitted, needed)
+        let may_fail = match (self.failure_threshold, self.max_failure_rate) {
+            (Some(failures), _) => Some(failures.saturating_sub(1)),
+            (None, Some(share)) => Some(most_may_fail(share)),
+            (None, None) => None,
+        };
+        let needed = self
+            .success_threshold
+            .unwrap_or(permitted - may_fail.unwrap_or(0));
+        let may_fail = may_fail.unwrap_or(permitted - needed);
+        let probes = Probes::new(permitted, needed).failure_threshold(may_fail + 1);
+        match self.slow_threshold {
+            Some(slow) => probes.slow_threshold(slow),
+            None => probes,
+        }
     }
 
     pub(crate) fn growing(self) -> Option<Backoff> {
@@ -310,36 +435,47 @@ impl Recovery {
         if let (Some(open_for), Some(_)) = (self.open_for, self.backoff) {
             return Err(ConfigError::not_beside_backoff(open_for));
         }
-        if let (Some(needed), Some(_)) = (self.success_threshold, self.max_failure_rate) {
-            return Err(ConfigError::new(
-                "success_threshold",
-                needed,
-                "possible together with max_failure_rate",
-                "both say how many probes may fail; leave out one of the two",
-            ));
-        }
-        let needed = self.success_threshold.map(f64::from);
-        let needed = needed.map(|needed| ("success_threshold", needed));
-        let share = self
-            .max_failure_rate
-            .map(|share| ("max_failure_rate", share));
-        let (refused, expected, hint) = match self.way {
-            Way::Probes(_) => return Ok(()),
+        let thresholds = [
+            ("success_threshold", self.success_threshold),
+            ("failure_threshold", self.failure_threshold),
+            ("slow_threshold", self.slow_threshold),
+        ];
+        let mut given = thresholds
+            .into_iter()
+            .filter_map(|(name, threshold)| Some((name, threshold?)));
+        let (expected, hint) = match self.way {
+            Way::Probes(_) => {
+                return match given.find(|(name, _)| *name != "slow_threshold") {
+                    Some((name, threshold)) if self.max_failure_rate.is_some() => {
+                        Err(ConfigError::new(
+                            name,
+                            threshold,
+                            "possible together with max_failure_rate",
+                            "both say how many probes may fail; leave out one of the two",
+                        ))
+                    }
+                    _ => Ok(()),
+                };
+            }
             Way::Adaptive => (
-                needed.or(share),
                 "possible with Recovery::adaptive()",
                 "a ramp judges each share of the calls by itself; leave it out, or use \
                  Recovery::probes(n)",
             ),
             Way::Steps(_) => (
-                needed,
                 "possible with Recovery::steps()",
                 "max_failure_rate says how many of a step's calls may fail; or use Recovery::probes(n)",
             ),
         };
-        refused.map_or(Ok(()), |(setting, value)| {
-            Err(ConfigError::new(setting, value, expected, hint))
-        })
+        if let Some((name, threshold)) = given.next() {
+            return Err(ConfigError::new(name, threshold, expected, hint));
+        }
+        match (self.way, self.max_failure_rate) {
+            (Way::Adaptive, Some(share)) => {
+                Err(ConfigError::new("max_failure_rate", share, expected, hint))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_probes(self) -> Result<(), ConfigError> {
@@ -366,12 +502,51 @@ impl Recovery {
                 "3 suit most services",
             ));
         }
-        match self.success_threshold {
-            Some(needed) if !(1..=permitted).contains(&needed) => Err(ConfigError::new(
-                "success_threshold",
-                needed,
-                format!("in 1..={permitted}, the number of probes"),
-                "leave it out where all probes must succeed",
+        let check = |name, threshold: Option<u32>, most, expected: String, hint| match threshold {
+            Some(threshold) if !(1..=most).contains(&threshold) => {
+                Err(ConfigError::new(name, threshold, expected, hint))
+            }
+            _ => Ok(()),
+        };
+        let of_probes = format!("in 1..={permitted}, the number of probes");
+        check(
+            "success_threshold",
+            self.success_threshold,
+            permitted,
+            of_probes.clone(),
+            "leave it out where all probes must succeed",
+        )?;
+        check(
+            "slow_threshold",
+            self.slow_threshold,
+            permitted,
+            of_probes,
+            "leave it out where slow probes count as failed",
+        )?;
+        let needed = self.success_threshold.unwrap_or(1);
+        check(
+            "failure_threshold",
+            self.failure_threshold,
+            permitted - needed + 1,
+            format!(
+                "in 1..={}, so that {permitted} probes reach it or {needed} of them succeed",
+                permitted - needed + 1
+            ),
+            "make it smaller, or let more probes through",
+        )
+    }
+
+    /// Refuses a threshold for slow probes where no call is ever slow.
+    pub(crate) fn check_slow_threshold(
+        self,
+        slower_than: Option<Duration>,
+    ) -> Result<(), ConfigError> {
+        match (self.slow_threshold, slower_than) {
+            (Some(slow), None) => Err(ConfigError::new(
+                "slow_threshold",
+                slow,
+                "possible without a limit for slow calls",
+                "add a policy with slower_than, or leave the threshold out",
             )),
             _ => Ok(()),
         }
@@ -380,6 +555,9 @@ impl Recovery {
     pub(crate) fn check(self) -> Result<(), ConfigError> {
         self.check_contradictions()?;
         self.check_probes()?;
+        if let Some((limit, _)) = self.half_open_limit {
+            HalfOpenLimit::check(limit)?;
+        }
         if let Some(backoff) = self.growing() {
             return backoff.check();
         }

@@ -1,6 +1,6 @@
 //! How long a breaker stays open, and how many recoveries have failed.
 
-use super::backoff::{Backoff, Jitter};
+use super::backoff::{Backoff, Computed, Jitter};
 use crate::clock::saturating_nanos;
 use crate::state::Generation;
 use crate::sync::SelfContained;
@@ -82,6 +82,7 @@ pub struct OpenTimes {
     longest: u64,
     jitter: Jitter,
     healthy_after: u64,
+    computed: Option<Computed>,
 }
 
 impl OpenTimes {
@@ -95,17 +96,20 @@ impl OpenTimes {
         longest: 5_000_000_000,
         jitter: Jitter::Equal,
         healthy_after: 500_000_000,
+        computed: None,
     };
 
     /// Creates the open times that `backoff` describes.
     #[must_use]
     pub fn new(backoff: Backoff) -> Self {
+        let first = saturating_nanos(backoff.base());
         Self {
-            first: saturating_nanos(backoff.base),
+            first,
             factor: backoff.factor,
             longest: saturating_nanos(backoff.longest),
             jitter: backoff.jitter,
-            healthy_after: saturating_nanos(backoff.healthy_after.unwrap_or(backoff.base)),
+            healthy_after: backoff.healthy_after.map_or(first, saturating_nanos),
+            computed: backoff.computed,
         }
     }
 
@@ -155,6 +159,10 @@ impl OpenTimes {
 
     /// The open time without jitter, in nanoseconds.
     fn time(&self, failed: u8) -> u64 {
+        if let Some(compute) = self.computed {
+            let computed = compute.after(failed.into()).map(saturating_nanos);
+            return computed.map_or(self.first, |it| it.clamp(Self::SHORTEST, self.longest));
+        }
         let mut time = self.first;
         for _ in 0..failed {
             if time >= self.longest {

@@ -57,24 +57,32 @@ pub enum ProbeVerdict {
     Decided(StateChange),
 }
 
-/// The number of places for probes, and how many probes must succeed.
+/// The number of places for probes, and what they decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probes {
     // The fields are narrow, so that the settings of a breaker stay small.
-    permitted: u16,
-    needed: u16,
+    permitted: u8,
+    needed: u8,
+    may_fail: u8,
+    /// How many late successes reopen the breaker; 0 if they count as failures.
+    slow_threshold: u8,
 }
 
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "at most `Phase::MAX_PROBES`"
+)]
 impl Probes {
-    const _THEY_FIT: () = assert!(Phase::MAX_PROBES <= u16::MAX as u32);
+    const _THEY_FIT: () = assert!(Phase::MAX_PROBES <= u8::MAX as u32);
 
     /// `permitted` places, [`Phase::MAX_PROBES`] at most, of which `needed` must succeed.
     #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "see above")]
     pub const fn new(permitted: u32, needed: u32) -> Self {
         Self {
-            permitted: permitted as u16,
-            needed: needed as u16,
+            permitted: permitted as u8,
+            needed: needed as u8,
+            may_fail: (permitted - needed) as u8,
+            slow_threshold: 0,
         }
     }
 
@@ -84,13 +92,31 @@ impl Probes {
         Self::new(permitted, permitted)
     }
 
+    /// Reopens as soon as `failures` probes have failed.
+    #[must_use]
+    pub const fn failure_threshold(self, failures: u32) -> Self {
+        Self {
+            may_fail: (failures - 1) as u8,
+            ..self
+        }
+    }
+
+    /// Reopens as soon as `slow` probes have succeeded late. Late ones no longer count as failures.
+    #[must_use]
+    pub const fn slow_threshold(self, slow: u32) -> Self {
+        Self {
+            slow_threshold: slow as u8,
+            ..self
+        }
+    }
+
     /// How many places there are.
     #[must_use]
     pub fn permitted(self) -> u32 {
         self.permitted.into()
     }
 
-    /// How many probes must succeed for the breaker to close. It opens as soon as they can't.
+    /// How many probes must succeed for the breaker to close.
     #[must_use]
     pub fn needed(self) -> u32 {
         self.needed.into()
@@ -99,7 +125,27 @@ impl Probes {
     /// How many probes may fail.
     #[must_use]
     pub fn may_fail(self) -> u32 {
-        self.permitted.saturating_sub(self.needed).into()
+        self.may_fail.into()
+    }
+
+    /// How many probes may succeed late; `None` if late ones count as failures.
+    #[must_use]
+    pub fn may_be_slow(self) -> Option<u32> {
+        self.slow_threshold.checked_sub(1).map(u32::from)
+    }
+
+    /// The phase after a report that left `probing`. Only a report with `open_until` can reopen.
+    fn verdict(self, probing: ProbeCounts, open_until: Option<Moment>) -> Phase {
+        let is_slow = self.may_be_slow().is_some_and(|most| probing.slow > most);
+        if let Some(until) = open_until
+            && (is_slow || probing.failed > self.may_fail())
+        {
+            Phase::Open { until }
+        } else if probing.succeeded + probing.slow >= self.needed() {
+            Phase::Closed
+        } else {
+            Phase::HalfOpen(probing)
+        }
     }
 }
 
@@ -108,6 +154,11 @@ impl Probes {
 pub enum ProbeReport {
     /// The probe succeeded.
     Succeeded,
+    /// The probe succeeded late. If too many have, the breaker opens again until `open_until`.
+    Slow {
+        /// When the next probe may go.
+        open_until: Moment,
+    },
     /// The probe failed. If too many have failed, the breaker opens again until `open_until`.
     Failed {
         /// When the next probe may go.
@@ -466,36 +517,38 @@ impl AtomicState {
         probes: Probes,
     ) -> ProbeVerdict {
         self.retry(|seen| {
-            let Phase::HalfOpen(counts) = seen.phase() else {
+            let Phase::HalfOpen(mut counts) = seen.phase() else {
                 // A generation has one state. That of a probe's generation is half-open.
                 return Ok(ProbeVerdict::Stale);
             };
             if seen.generation() != generation {
                 return Ok(ProbeVerdict::Stale);
             }
-            let stay = |succeeded: bool, failed: bool| {
-                let phase = Phase::HalfOpen(ProbeCounts {
-                    in_flight: counts.in_flight.saturating_sub(1),
-                    succeeded: counts.succeeded + u32::from(succeeded),
-                    failed: counts.failed + u32::from(failed),
-                    ..counts
-                });
-                self.exchange(seen, StateWord::new(generation, phase))
-                    .map(|()| ProbeVerdict::Counted)
-            };
-            let decide = |phase| self.change(seen, phase).map(ProbeVerdict::Decided);
-            match report {
-                ProbeReport::Withdrawn => stay(false, false),
-                ProbeReport::Succeeded if counts.succeeded + 1 < probes.needed() => {
-                    stay(true, false)
+            counts.in_flight = counts.in_flight.saturating_sub(1);
+            let next = match report {
+                ProbeReport::Withdrawn => Phase::HalfOpen(counts),
+                ProbeReport::Failed {
+                    open_until: until,
+                    is_enough: true,
+                } => Phase::Open { until },
+                ProbeReport::Failed { open_until, .. } => {
+                    counts.failed += 1;
+                    probes.verdict(counts, Some(open_until))
                 }
-                ProbeReport::Succeeded => decide(Phase::Closed),
-                ProbeReport::Failed {
-                    is_enough: false, ..
-                } if counts.failed < probes.may_fail() => stay(false, true),
-                ProbeReport::Failed {
-                    open_until: until, ..
-                } => decide(Phase::Open { until }),
+                ProbeReport::Slow { open_until } => {
+                    counts.slow += 1;
+                    probes.verdict(counts, Some(open_until))
+                }
+                ProbeReport::Succeeded => {
+                    counts.succeeded += 1;
+                    probes.verdict(counts, None)
+                }
+            };
+            match next {
+                Phase::HalfOpen(_) => self
+                    .exchange(seen, StateWord::new(generation, next))
+                    .map(|()| ProbeVerdict::Counted),
+                _ => self.change(seen, next).map(ProbeVerdict::Decided),
             }
         })
     }

@@ -9,7 +9,7 @@ use crate::sync::field::Field;
 /// |        payload, 39         |timed,1| generation,21| phase,3|
 /// +----------------------------+-------+--------------+-------+
 ///  Open                 the moment it ends, 39
-///  HalfOpen             in flight, 10 | succeeded, 10 | failed, 10 | admitted, 9, wrapping
+///  HalfOpen             in flight, 8 | succeeded, 8 | slow, 8 | failed, 8 | admitted, 7, wrapping
 ///  Ramp                 a round, 39: see `round.rs`
 ///  Closed, MetricsOnly  in a ticket: where the call is watched, 7; else unused
 ///  HalfOpen, Ramp       in a ticket: where its thread lists the call, 7, lowest; see `nested.rs`
@@ -31,10 +31,11 @@ mod layout {
     pub(super) const TIMED: Field = GENERATION.then(1);
     pub(super) const OPEN_UNTIL: Field = TIMED.then(39);
     pub(super) const ROUND: Field = TIMED.then(super::Round::BITS);
-    pub(super) const IN_FLIGHT: Field = TIMED.then(10);
-    pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(10);
-    pub(super) const FAILED: Field = SUCCEEDED.then(10);
-    pub(super) const ADMITTED: Field = FAILED.then(9);
+    pub(super) const IN_FLIGHT: Field = TIMED.then(8);
+    pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(8);
+    pub(super) const SLOW: Field = SUCCEEDED.then(8);
+    pub(super) const FAILED: Field = SLOW.then(8);
+    pub(super) const ADMITTED: Field = FAILED.then(7);
     pub(super) const WATCH: Field = TIMED.then(7);
 
     /// The bits that decide which path a call takes.
@@ -172,8 +173,10 @@ impl Generation {
 pub struct ProbeCounts {
     /// Probes that were admitted and have not reported.
     pub in_flight: u32,
-    /// Probes that have reported a success.
+    /// Probes that have reported a success in time.
     pub succeeded: u32,
+    /// Probes that have reported a late success, if some may.
+    pub slow: u32,
     /// Probes that have reported a failure, if some may fail.
     pub failed: u32,
     /// Probes admitted since the generation began, wrapping.
@@ -181,13 +184,13 @@ pub struct ProbeCounts {
     /// A place that was given back and taken again leaves the other counts as they were. This count
     /// differs, which tells a thread that is about to take back an expired place (see
     /// `AtomicState::admit`).
-    pub admitted: u16,
+    pub admitted: u8,
 }
 
 impl ProbeCounts {
     /// The places that are taken: a probe keeps its place after its report.
     pub(super) fn taken(self) -> u32 {
-        self.in_flight + self.succeeded + self.failed
+        self.in_flight + self.succeeded + self.slow + self.failed
     }
 }
 
@@ -218,12 +221,13 @@ impl Phase {
     pub const PROBING: Self = Self::HalfOpen(ProbeCounts {
         in_flight: 0,
         succeeded: 0,
+        slow: 0,
         failed: 0,
         admitted: 0,
     });
 
     /// The most probes that the word can count.
-    pub const MAX_PROBES: u32 = 1023;
+    pub const MAX_PROBES: u32 = 255;
 
     /// The state without its payload.
     #[must_use]
@@ -255,9 +259,10 @@ impl StateWord {
                 debug_assert!(probes.taken() <= Phase::MAX_PROBES);
                 let in_flight = layout::IN_FLIGHT.of(probes.in_flight.into());
                 let succeeded = layout::SUCCEEDED.of(probes.succeeded.into());
+                let slow = layout::SLOW.of(probes.slow.into());
                 let failed = layout::FAILED.of(probes.failed.into());
                 let admitted = layout::ADMITTED.of(probes.admitted.into());
-                (3, in_flight | succeeded | failed | admitted)
+                (3, in_flight | succeeded | slow | failed | admitted)
             }
             Phase::Ramp(round) => (4, layout::ROUND.of(round.0)),
             Phase::ForcedOpen => (5, 0),
@@ -336,8 +341,9 @@ impl StateWord {
             3 => Phase::HalfOpen(ProbeCounts {
                 in_flight: layout::IN_FLIGHT.get(self.0) as u32,
                 succeeded: layout::SUCCEEDED.get(self.0) as u32,
+                slow: layout::SLOW.get(self.0) as u32,
                 failed: layout::FAILED.get(self.0) as u32,
-                admitted: layout::ADMITTED.get(self.0) as u16,
+                admitted: layout::ADMITTED.get(self.0) as u8,
             }),
             4 => Phase::Ramp(PackedRound(layout::ROUND.get(self.0))),
             5 => Phase::ForcedOpen,
@@ -374,10 +380,11 @@ mod tests {
             any::<u64>().prop_map(|nanos| Phase::Open {
                 until: Moment::at(nanos).rounded()
             }),
-            (0..=341_u32, 0..=341_u32, 0..=341_u32, 0..1_u16 << 9).prop_map(
-                |(in_flight, succeeded, failed, admitted)| Phase::HalfOpen(ProbeCounts {
+            ([0..=63_u32, 0..=63, 0..=63, 0..=63], 0..1_u8 << 7).prop_map(
+                |([in_flight, succeeded, slow, failed], admitted)| Phase::HalfOpen(ProbeCounts {
                     in_flight,
                     succeeded,
+                    slow,
                     failed,
                     admitted,
                 })

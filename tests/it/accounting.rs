@@ -403,14 +403,14 @@ fn the_books_balance_while_all_calls_are_rejected() {
 #[test]
 fn the_books_balance_while_probes_are_out() {
     // These are too few calls to close the breaker, and too few failures to reopen it.
-    let recovery = Recovery::fixed(HOUR, 1_023).success_threshold(1_022);
+    let recovery = Recovery::fixed(HOUR, 255).success_threshold(254);
     let (handles, _hand) =
         Handles::new(|builder| builder.recovery(recovery).start_in(State::HalfOpen));
     let outcomes = [Outcome::Success, Outcome::Ignored];
     let ledger = Ledger::default();
     let mut kept = Vec::new();
     let mut random = random(0, 0);
-    for call in 0..900 {
+    for call in 0..250 {
         let end = match any_end(&mut random, &outcomes) {
             // One probe may fail.
             End::Panics if call % 2 == 0 => End::IsDropped,

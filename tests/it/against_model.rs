@@ -118,7 +118,8 @@ fn policies_by_evidence() -> impl Strategy<Value = Vec<Policy>> {
 fn policies() -> impl Strategy<Value = Vec<Policy>> {
     let policy = prop_oneof![
         (1..8_u32).prop_map(Policy::ConsecutiveFailures),
-        (1..20_u32).prop_map(Policy::FailureCount),
+        (1..20_u32, 1..30_u32)
+            .prop_map(|(limit, min_calls)| Policy::FailureCount { limit, min_calls }),
         (threshold(), 1..30_u32).prop_map(|(threshold, min_calls)| Policy::FailureRate {
             threshold,
             min_calls
@@ -217,9 +218,18 @@ fn configs(
         4 => nanos(1_000_000..3_000_000_000),
         1 => Just(Duration::MAX),
     ];
-    let probes = prop_oneof![10 => 1..=5_u32, 1 => Just(1_023)].prop_flat_map(|probes| {
+    let probes = prop_oneof![10 => 1..=5_u32, 1 => Just(255)].prop_flat_map(|probes| {
         let needed = proptest::option::of(1..=probes);
-        (Just(probes), needed)
+        let slow = proptest::option::of(1..=probes);
+        (Just(probes), needed, slow)
+    });
+    let probes = probes.prop_flat_map(|(probes, needed, slow)| {
+        let failures = proptest::option::of(1..=probes - needed.unwrap_or(1) + 1);
+        let limit = prop_oneof![
+            2 => Just(None),
+            1 => (nanos(1_000_000..6_000_000_000), any::<bool>()).prop_map(Some),
+        ];
+        (Just(probes), Just(needed), failures, Just(slow), limit)
     });
     let max_retry_after = prop_oneof![
         2 => Just(None),
@@ -243,7 +253,7 @@ fn configs(
                 window,
                 policies,
                 open_for,
-                (probes, needed),
+                (probes, needed, failure_threshold, slow_threshold, half_open_limit),
                 probe_timeout,
                 on_cancel,
                 start_in,
@@ -262,6 +272,9 @@ fn configs(
                     open_for,
                     probes,
                     needed,
+                    failure_threshold,
+                    slow_threshold,
+                    half_open_limit,
                     steps: None,
                     probe_timeout,
                     on_cancel,
@@ -286,7 +299,13 @@ fn with_others(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = 
         for (other, (parts, limit, switch)) in others.iter_mut().zip(changes) {
             *other = config.changed(other, &parts);
             (other.enabled, other.metrics_only) = switch;
-            let strict = limit.map(|limit| Policy::FailureCount(limit).fitted(other.window));
+            let strict = limit.map(|limit| {
+                Policy::FailureCount {
+                    limit,
+                    min_calls: 1,
+                }
+                .fitted(other.window)
+            });
             other.policies.extend(strict);
         }
         configs
@@ -612,6 +631,7 @@ fn a_breaker_that_recovers_in_steps_equals_the_model() {
     let windows = prop_oneof![time_windows(), count_windows(), count_windows_within()];
     let configs = (configs(windows, policies()), ramps()).prop_map(|(config, steps)| Config {
         steps: Some(steps),
+        half_open_limit: None,
         ..config
     });
     let operations = prop_oneof![150 => operations(), 1 => full_round()];
@@ -631,6 +651,9 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         max_retry_after: None,
         probes: 1,
         needed: None,
+        failure_threshold: None,
+        slow_threshold: None,
+        half_open_limit: None,
         steps: None,
         probe_timeout: Duration::from_millis(1),
         on_cancel: Outcome::Ignored,

@@ -249,3 +249,42 @@ fn a_year_and_the_end_of_the_clock_do_no_harm() {
         }
     }
 }
+
+#[test]
+fn open_times_can_be_computed_from_the_number_of_failed_recoveries() {
+    let times = Backoff::computed(|failed| Duration::from_secs(10 + u64::from(failed)));
+    let (breaker, hand) = built(|builder| builder.backoff(times));
+    for seconds in 10..14 {
+        trip(&breaker);
+        assert_eq!(breaker.snapshot().remaining_open(), Some(seconds * SECOND));
+        hand.advance(seconds * SECOND);
+    }
+}
+
+#[test]
+fn a_computed_open_time_out_of_range_is_cut_and_a_panic_gives_the_first_one() {
+    let times = Backoff::computed(|failed| match failed {
+        0 => Duration::from_secs(7),
+        1 => Duration::ZERO,
+        2 => panic!("no third time"),
+        _ => Duration::MAX,
+    });
+    let (breaker, hand) = built(|builder| builder.backoff(times));
+    let year = Duration::from_secs(365 * 86_400);
+    for expected in [7 * SECOND, MILLI, 7 * SECOND, year] {
+        trip(&breaker);
+        assert_eq!(breaker.snapshot().remaining_open(), Some(expected));
+        hand.advance(expected);
+    }
+}
+
+#[test]
+fn a_first_computed_open_time_out_of_range_is_refused() {
+    for compute in [|_| Duration::ZERO, |_| Duration::MAX] {
+        let builder = CircuitBreaker::builder("sense").backoff(Backoff::computed(compute));
+        assert_eq!(builder.build().unwrap_err().setting, "backoff.computed");
+    }
+    let times = Backoff::computed(|_| SECOND).jitter(Jitter::Decorrelated);
+    let builder = CircuitBreaker::builder("sense").backoff(times);
+    assert_eq!(builder.build().unwrap_err().setting, "backoff.jitter");
+}

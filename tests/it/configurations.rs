@@ -8,9 +8,10 @@ use std::time::Duration;
 use tripcurve::events::Cause;
 use tripcurve::outcome::Report;
 use tripcurve::policy::SlowRate;
+use tripcurve::recovery::HalfOpenVerdict;
 use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
-use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, State, TripPolicy};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const MILLI: Duration = Duration::from_millis(1);
 const NANO: Duration = Duration::from_nanos(1);
@@ -155,20 +156,20 @@ fn the_breaker_is_open_for_1_ms_to_10_years() {
 }
 
 #[test]
-fn there_are_1_to_1023_probes() {
+fn there_are_1_to_255_probes() {
     accepted(builder().probes(1));
-    accepted(builder().probes(1_023));
+    accepted(builder().probes(255));
     refused(
         builder().probes(0),
-        "probes: 0 is not in 1..=1023; 3 suit most services",
+        "probes: 0 is not in 1..=255; 3 suit most services",
     );
     refused(
-        builder().probes(1_024),
-        "probes: 1024 is not in 1..=1023; 3 suit most services",
+        builder().probes(256),
+        "probes: 256 is not in 1..=255; 3 suit most services",
     );
     refused(
         builder().probes(u32::MAX),
-        "probes: 4294967295 is not in 1..=1023; 3 suit most services",
+        "probes: 4294967295 is not in 1..=255; 3 suit most services",
     );
 }
 
@@ -836,7 +837,7 @@ fn the_extremes_that_are_accepted_work() {
         Window::count(1).within(100 * MILLI).into(),
         Window::count(1 << 20).within(7 * DAY).into(),
     ] {
-        for (open_for, probes) in [(MILLI, 1), (TEN_YEARS, 1_023)] {
+        for (open_for, probes) in [(MILLI, 1), (TEN_YEARS, 255)] {
             let (clock, hand) = Clock::mock();
             let log = Arc::new(Mutex::new(Vec::new()));
             let causes = Arc::clone(&log);
@@ -902,4 +903,57 @@ fn the_extremes_of_time_that_are_accepted_work() {
             drop(hangs);
         }
     }
+}
+
+#[test]
+fn thresholds_of_probes_that_decide_nothing_are_refused() {
+    let recovery = |recovery| builder().recovery(recovery);
+    let five = || Recovery::probes(5);
+    accepted(recovery(five().success_threshold(3).failure_threshold(3)));
+    accepted(recovery(five().failure_threshold(5)));
+    refused(
+        recovery(five().success_threshold(3).failure_threshold(4)),
+        "failure_threshold: 4 is not in 1..=3, so that 5 probes reach it or 3 of them succeed; make \
+         it smaller, or let more probes through",
+    );
+    refused(
+        recovery(five().failure_threshold(0)),
+        "failure_threshold: 0 is not in 1..=5, so that 5 probes reach it or 1 of them succeed; make \
+         it smaller, or let more probes through",
+    );
+    refused(
+        recovery(five().failure_threshold(2).max_failure_rate(0.5)),
+        "failure_threshold: 2 is not possible together with max_failure_rate; both say how many \
+         probes may fail; leave out one of the two",
+    );
+    refused(
+        recovery(five().slow_threshold(2)),
+        "slow_threshold: 2 is not possible without a limit for slow calls; add a policy with \
+         slower_than, or leave the threshold out",
+    );
+    let slow = TripPolicy::slow_rate(0.5).slower_than(MILLI);
+    accepted(recovery(five().slow_threshold(2)).trip_when(slow.clone()));
+    refused(
+        recovery(five().slow_threshold(6)).trip_when(slow),
+        "slow_threshold: 6 is not in 1..=5, the number of probes; leave it out where slow probes \
+         count as failed",
+    );
+    refused(
+        recovery(Recovery::adaptive().failure_threshold(2)),
+        "failure_threshold: 2 is not possible with Recovery::adaptive(); a ramp judges each share of \
+         the calls by itself; leave it out, or use Recovery::probes(n)",
+    );
+}
+
+#[test]
+fn a_breaker_may_be_half_open_for_1_ms_to_10_years() {
+    let limit = |limit| {
+        builder().recovery(Recovery::probes(3).half_open_limit(limit, HalfOpenVerdict::Close))
+    };
+    accepted(limit(MILLI));
+    refused(
+        limit(Duration::ZERO),
+        "half_open_limit: 0ns is not in 1ms..=10 years; choose it longer than the probes take; leave \
+         it out for no limit",
+    );
 }

@@ -345,7 +345,7 @@ fn every_policy_can_trip_with_every_window() {
     ];
     let policies: [TripPolicy; 3] = [
         TripPolicy::consecutive_failures(10),
-        TripPolicy::failure_count(10),
+        TripPolicy::failure_count(10).into(),
         TripPolicy::failure_rate(0.5).min_calls(10).into(),
     ];
     for window in &windows {

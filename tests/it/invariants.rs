@@ -677,7 +677,7 @@ fn when_as_many_threads_fail_as_the_limit_says_the_breaker_has_tripped() {
     let policies = || -> [TripPolicy; 3] {
         [
             TripPolicy::consecutive_failures(THREADS),
-            TripPolicy::failure_count(THREADS),
+            TripPolicy::failure_count(THREADS).into(),
             TripPolicy::failure_rate(1.0).min_calls(THREADS).into(),
         ]
     };

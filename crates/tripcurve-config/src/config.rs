@@ -55,7 +55,7 @@ section! {
     /// | `template` | a name of `templates`; for breakers only |
     /// | `window` | `{ length = "60s", buckets = 10 }`, each optional; or `{ calls = 100, within = "60s" }`, with `within` optional |
     /// | `trip_when` | a list of policies, any of which trips; see below |
-    /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2` or `max_failure_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_failure_rate` |
+    /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2`, `failure_threshold = 1` and `slow_threshold = 2`, or with `max_failure_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_failure_rate`. Both tables take `half_open_limit = "1m"` with `half_open_verdict`, which is `"reopen"` or `"close"` |
     /// | `open_for` | `"5s"`; with every recovery, also an adaptive one |
     /// | `backoff` | instead: `{ base = "5s", factor = 2.0, longest = "2m" }`, with `jitter`, which is `"full"`, `"equal"`, `"decorrelated"` or `"none"`, and `healthy_after` |
     /// | `probe_timeout`, `max_retry_after` | a duration |
@@ -70,7 +70,7 @@ section! {
     /// [`Duration::MAX`]. A year has 365.25 days. A policy is one of these:
     ///
     /// - `{ consecutive_failures = 5 }`
-    /// - `{ failure_count = 20 }`
+    /// - `{ failure_count = 20, min_calls = 100 }`
     /// - `{ failure_rate = 0.5, min_calls = 10 }`
     /// - `{ slow_rate = 0.5, slower_than = "2s", min_calls = 10 }`
     /// - `{ burn_rate = 0.999, factor = 14.4, short = "5m", min_calls = 100 }`

@@ -3,7 +3,9 @@
 use crate::read::{Form, Meaning, Section, Short, Words, Written, section};
 use crate::words::Time;
 use tripcurve::TripPolicy;
-use tripcurve::policy::{BurnRate, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
+use tripcurve::policy::{
+    BurnRate, FailureCount, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual,
+};
 
 /// The largest number of policies, the same as for any breaker.
 pub(crate) const MAX_POLICIES: usize = 64;
@@ -68,7 +70,7 @@ impl Meaning for Policy {
         },
         Form {
             needs: &["failure_count"],
-            may: &[],
+            may: &["min_calls"],
         },
         Form {
             needs: &["failure_rate"],
@@ -135,7 +137,8 @@ impl Policy {
             return Some(TripPolicy::consecutive_failures(n));
         }
         if let Some(n) = self.failure_count {
-            return Some(TripPolicy::failure_count(n));
+            let count = TripPolicy::failure_count(n);
+            return Some(with(count, min_calls, FailureCount::min_calls).into());
         }
         if let Some(share) = self.failure_rate {
             let rate = TripPolicy::failure_rate(share);

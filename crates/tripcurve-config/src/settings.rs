@@ -7,7 +7,7 @@ use crate::policy::{Policy, with};
 use crate::read::{At, Form, Meaning, Read, Section, Short, Written, read_section, section};
 use crate::words::{Time, Word};
 use tripcurve::error::ConfigError;
-use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::recovery::{Backoff, HalfOpenVerdict, Jitter};
 use tripcurve::window::{CountWindow, Recording, Window};
 use tripcurve::{CircuitBreakerBuilder, Outcome, Recovery, State};
 
@@ -164,7 +164,13 @@ impl Settings {
         let setting = &*error.setting;
         if matches!(
             setting,
-            "probes" | "success_threshold" | "max_failure_rate" | "steps"
+            "probes"
+                | "success_threshold"
+                | "failure_threshold"
+                | "slow_threshold"
+                | "max_failure_rate"
+                | "half_open_limit"
+                | "steps"
         ) {
             return format!("recovery.{setting}");
         }
@@ -249,10 +255,14 @@ section! {
     /// A recovery.
     pub(crate) struct RecoveryKeys and is_adaptive: bool {
         /// How many calls are let through while half-open. All must succeed, unless
-        /// `success_threshold` or `max_failure_rate` is set.
-        probes: u32 { "minimum": 1, "maximum": 1023 },
-        /// How many of the probes must succeed, at most `probes`. Default: all.
-        success_threshold: u32 { "minimum": 1, "maximum": 1023 },
+        /// `success_threshold`, `failure_threshold` or `max_failure_rate` is set.
+        probes: u32 { "minimum": 1, "maximum": 255 },
+        /// How many of the probes must succeed, at most `probes`. Default: as many as may not fail.
+        success_threshold: u32 { "minimum": 1, "maximum": 255 },
+        /// How many failed probes reopen the breaker. Default: as many as leave too few successes.
+        failure_threshold: u32 { "minimum": 1, "maximum": 255 },
+        /// How many slow probes reopen the breaker. Default: slow probes count as failed.
+        slow_threshold: u32 { "minimum": 1, "maximum": 255 },
         /// The shares of calls that are let through, step by step. Each must be larger than the one
         /// before.
         steps: Vec<f64> {
@@ -265,6 +275,21 @@ section! {
         /// The largest share of the probes, or of a step's calls, that may fail. Default: none of
         /// the probes; a quarter of a step's calls.
         max_failure_rate: f64 { "minimum": 0, "exclusiveMaximum": 1 },
+        /// How long the breaker may stay half-open: "1ms" to ten years. Default: no limit.
+        half_open_limit: Time,
+        /// What the breaker does at `half_open_limit`. Default: "reopen".
+        half_open_verdict: Word<HalfOpenVerdict>,
+    }
+}
+
+impl RecoveryKeys {
+    fn thresholds(&self) -> impl Iterator<Item = Option<u32>> {
+        [
+            self.success_threshold,
+            self.failure_threshold,
+            self.slow_threshold,
+        ]
+        .into_iter()
     }
 }
 
@@ -277,15 +302,29 @@ impl Meaning for RecoveryKeys {
     const FORMS: &'static [Form] = &[
         Form {
             needs: &["probes"],
-            may: &["max_failure_rate"],
+            may: &[
+                "max_failure_rate",
+                "slow_threshold",
+                "half_open_limit",
+                "half_open_verdict",
+            ],
         },
         Form {
             needs: &["probes", "success_threshold"],
-            may: &[],
+            may: &[
+                "failure_threshold",
+                "slow_threshold",
+                "half_open_limit",
+                "half_open_verdict",
+            ],
+        },
+        Form {
+            needs: &["probes", "failure_threshold"],
+            may: &["slow_threshold", "half_open_limit", "half_open_verdict"],
         },
         Form {
             needs: &["steps", "each"],
-            may: &["max_failure_rate"],
+            may: &["max_failure_rate", "half_open_limit", "half_open_verdict"],
         },
     ];
 
@@ -303,25 +342,42 @@ impl Meaning for RecoveryKeys {
         }
         let way = match (self.probes, &self.steps, &self.each) {
             (Some(probes), None, None) => Recovery::probes(probes),
-            (None, Some(shares), Some(each)) if self.success_threshold.is_none() => {
+            (None, Some(shares), Some(each)) if self.thresholds().all(|it| it.is_none()) => {
                 Recovery::steps(shares, each.duration)
             }
             _ => {
                 return Err(
-                    "a recovery is by probes, perhaps with success_threshold, or by steps, with \
-                     each, the time of one"
+                    "a recovery is by probes, perhaps with success_threshold, failure_threshold or \
+                     slow_threshold, or by steps, with each, the time of one"
                         .to_owned(),
                 );
             }
         };
-        if self.success_threshold.is_some() && self.max_failure_rate.is_some() {
-            return Err(
-                "has both success_threshold and max_failure_rate; each replaces the other"
-                    .to_owned(),
-            );
+        let count = [
+            ("success_threshold", self.success_threshold),
+            ("failure_threshold", self.failure_threshold),
+        ];
+        if self.max_failure_rate.is_some()
+            && let Some((name, _)) = count.iter().find(|(_, it)| it.is_some())
+        {
+            return Err(format!(
+                "has both {name} and max_failure_rate; each replaces the other"
+            ));
         }
         let way = with(way, self.success_threshold, Recovery::success_threshold);
-        Ok(with(way, self.max_failure_rate, Recovery::max_failure_rate))
+        let way = with(way, self.failure_threshold, Recovery::failure_threshold);
+        let way = with(way, self.slow_threshold, Recovery::slow_threshold);
+        let way = with(way, self.max_failure_rate, Recovery::max_failure_rate);
+        match (&self.half_open_limit, &self.half_open_verdict) {
+            (None, None) => Ok(way),
+            (Some(limit), verdict) => {
+                let verdict = verdict.map_or(HalfOpenVerdict::Reopen, |Word(verdict)| verdict);
+                Ok(way.half_open_limit(limit.duration, verdict))
+            }
+            (None, Some(_)) => {
+                Err("has half_open_verdict without half_open_limit; add the limit".to_owned())
+            }
+        }
     }
 }
 

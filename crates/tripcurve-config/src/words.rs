@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserializer, Serialize, Serializer};
-use tripcurve::recovery::Jitter;
+use tripcurve::recovery::{HalfOpenVerdict, Jitter};
 use tripcurve::window::Recording;
 use tripcurve::{Outcome, State};
 
@@ -131,6 +131,11 @@ impl Choice for Recording {
         ("combined", Self::Combined),
         ("by-outcome", Self::ByOutcome),
     ];
+}
+
+impl Choice for HalfOpenVerdict {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("reopen", Self::Reopen), ("close", Self::Close)];
 }
 
 impl Choice for Jitter {

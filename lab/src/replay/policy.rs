@@ -252,7 +252,7 @@ impl Rule {
     fn policy(&self) -> TripPolicy {
         match *self {
             Self::Consecutive(n) => TripPolicy::consecutive_failures(n),
-            Self::FailureCount(n) => TripPolicy::failure_count(n),
+            Self::FailureCount(n) => TripPolicy::failure_count(n).into(),
             Self::FailureRate { fraction, min } => {
                 let rate = TripPolicy::failure_rate(fraction);
                 with(rate, min, tripcurve::policy::FailureRate::min_calls).into()

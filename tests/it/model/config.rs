@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::recovery::{Backoff, HalfOpenVerdict, Jitter};
 use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
@@ -23,7 +23,15 @@ pub(crate) struct Config {
     pub(crate) probes: u32,
     /// How many of the probes must succeed, if not all.
     pub(crate) needed: Option<u32>,
-    /// The steps of a ramp that follows a single probe, instead of `probes` and `needed`.
+    /// How many failed probes reopen the breaker. `None`: as many as leave too few successes.
+    pub(crate) failure_threshold: Option<u32>,
+    /// How many slow probes reopen the breaker. `None`: slow probes count as failed. It counts only
+    /// where calls can be slow.
+    pub(crate) slow_threshold: Option<u32>,
+    /// How long the breaker may be half-open, and whether it closes then. It counts only without
+    /// steps.
+    pub(crate) half_open_limit: Option<(Duration, bool)>,
+    /// The steps of a ramp that follows a single probe, instead of the settings of probes.
     pub(crate) steps: Option<Steps>,
     pub(crate) probe_timeout: Duration,
     pub(crate) on_cancel: Outcome,
@@ -36,6 +44,16 @@ pub(crate) struct Config {
     pub(crate) slower_than: Duration,
     /// The clock's time when the breaker is built.
     pub(crate) built_at: Duration,
+}
+
+/// What the probes of a configuration decide.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Verdicts {
+    pub(super) probes: u32,
+    pub(super) needed: u32,
+    pub(super) may_fail: u32,
+    /// `None` if slow probes count as failed.
+    pub(super) may_be_slow: Option<u32>,
 }
 
 /// A part of a configuration that can be changed alone.
@@ -137,7 +155,7 @@ pub(crate) enum Shape {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Policy {
     ConsecutiveFailures(u32),
-    FailureCount(u32),
+    FailureCount { limit: u32, min_calls: u32 },
     FailureRate { threshold: f64, min_calls: u32 },
     SlowRate { threshold: f64, min_calls: u32 },
     BurnRate(BurnRate),
@@ -274,7 +292,10 @@ impl Policy {
         let fit = |calls: u32| calls.clamp(1, capacity.unwrap_or(u32::MAX));
         match self {
             Self::ConsecutiveFailures(limit) => Self::ConsecutiveFailures(limit.max(1)),
-            Self::FailureCount(limit) => Self::FailureCount(fit(limit)),
+            Self::FailureCount { limit, min_calls } => Self::FailureCount {
+                limit: fit(limit),
+                min_calls: fit(min_calls),
+            },
             Self::FailureRate {
                 threshold,
                 min_calls,
@@ -303,7 +324,9 @@ impl Policy {
     fn policy(self, slower_than: Duration, window: Shape) -> TripPolicy {
         match self {
             Self::ConsecutiveFailures(limit) => TripPolicy::consecutive_failures(limit),
-            Self::FailureCount(limit) => TripPolicy::failure_count(limit),
+            Self::FailureCount { limit, min_calls } => {
+                TripPolicy::failure_count(limit).min_calls(min_calls).into()
+            }
             Self::FailureRate {
                 threshold,
                 min_calls,
@@ -392,6 +415,22 @@ impl Config {
 
     fn recovery_by_probes(&self) -> Recovery {
         let recovery = Recovery::probes(self.probes);
+        let recovery = match self.half_open_limit {
+            None => recovery,
+            Some((limit, true)) => recovery.half_open_limit(limit, HalfOpenVerdict::Close),
+            Some((limit, false)) => recovery.half_open_limit(limit, HalfOpenVerdict::Reopen),
+        };
+        let recovery = match self.slow_threshold.filter(|_| self.limit().is_some()) {
+            None => recovery,
+            Some(slow) => recovery.slow_threshold(slow),
+        };
+        if let Some(failures) = self.failure_threshold {
+            let recovery = recovery.failure_threshold(failures);
+            return match self.needed {
+                None => recovery,
+                Some(needed) => recovery.success_threshold(needed),
+            };
+        }
         match self.needed {
             None => recovery,
             // The same recovery in two forms: by the number of successes, and by the share that may
@@ -410,12 +449,40 @@ impl Config {
         self.max_retry_after.unwrap_or(five_minutes)
     }
 
-    /// The number of probes, and how many of them must succeed.
-    pub(super) fn probes_and_needed(&self) -> (u32, u32) {
-        match self.steps {
-            None => (self.probes, self.needed.unwrap_or(self.probes)),
-            Some(_) => (1, 1),
+    /// What the probes decide.
+    pub(super) fn verdicts(&self) -> Verdicts {
+        let Self {
+            probes,
+            needed,
+            failure_threshold,
+            ..
+        } = *self;
+        if self.steps.is_some() {
+            return Verdicts {
+                probes: 1,
+                needed: 1,
+                may_fail: 0,
+                may_be_slow: None,
+            };
         }
+        let needed = match (needed, failure_threshold) {
+            (Some(needed), _) => needed,
+            (None, Some(failures)) => probes + 1 - failures,
+            (None, None) => probes,
+        };
+        let slow = self.slow_threshold.filter(|_| self.limit().is_some());
+        Verdicts {
+            probes,
+            needed,
+            may_fail: failure_threshold.map_or(probes - needed, |failures| failures - 1),
+            may_be_slow: slow.map(|slow| slow - 1),
+        }
+    }
+
+    /// How many nanoseconds it may be half-open, and whether it closes then.
+    pub(super) fn half_open_limit(&self) -> Option<(u64, bool)> {
+        let (limit, closes) = self.half_open_limit.filter(|_| self.steps.is_none())?;
+        Some((nanos(limit), closes))
     }
 
     /// The limit in nanoseconds above which a call is slow, if there is one.

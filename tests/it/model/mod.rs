@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use adaptive::Moment;
 pub(crate) use config::Part;
+use config::Verdicts;
 pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use open_times::OpenTimes;
 use picture::Durations;
@@ -59,17 +60,26 @@ pub(crate) struct ModelPermit {
     step: Option<usize>,
 }
 
+/// The probes of a half-open breaker.
+#[derive(Clone, Copy, Debug, Default)]
+struct Probing {
+    in_flight: u32,
+    succeeded: u32,
+    slow: u32,
+    failed: u32,
+}
+
+impl Probing {
+    fn taken(self) -> u32 {
+        self.in_flight + self.succeeded + self.slow + self.failed
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Closed,
-    Open {
-        until: u64,
-    },
-    HalfOpen {
-        in_flight: u32,
-        succeeded: u32,
-        failed: u32,
-    },
+    Open { until: u64 },
+    HalfOpen(Probing),
     Ramp(Ramp),
     ForcedOpen,
     Disabled,
@@ -119,6 +129,8 @@ pub(crate) struct Model {
     phase: Phase,
     generation: u64,
     since: u64,
+    /// Since when it is half-open, or it was not half-open later.
+    half_open_since: u64,
     /// Calls of this generation that succeeded or failed.
     calls: Vec<Call>,
     /// The times when calls of this generation were ignored or, in a rejecting state, rejected.
@@ -157,11 +169,7 @@ impl Model {
             State::Open => Phase::Open {
                 until: end_of_open_time(now, config.open_for),
             },
-            State::HalfOpen => Phase::HalfOpen {
-                in_flight: 0,
-                succeeded: 0,
-                failed: 0,
-            },
+            State::HalfOpen => Phase::HalfOpen(Probing::default()),
             State::ForcedOpen => Phase::ForcedOpen,
             State::Disabled => Phase::Disabled,
             State::MetricsOnly => Phase::MetricsOnly,
@@ -176,6 +184,7 @@ impl Model {
             phase,
             generation: 0,
             since: now,
+            half_open_since: now,
             calls: Vec::new(),
             set_aside: Vec::new(),
             counted_since: in_microseconds(now),
@@ -209,13 +218,47 @@ impl Model {
     }
 
     pub(crate) fn acquire(&mut self) -> Result<ModelPermit, Refused> {
+        self.end_half_open();
+        self.acquire_now().map_err(|refused| {
+            let left = self
+                .half_open_ends()
+                .map(|end| Duration::from_nanos(end.saturating_sub(self.now)));
+            let retry_after = [refused.retry_after, left].into_iter().flatten().min();
+            Refused {
+                retry_after,
+                ..refused
+            }
+        })
+    }
+
+    /// When it has been half-open for too long, if it is half-open.
+    fn half_open_ends(&self) -> Option<u64> {
+        let (limit, _) = self.config.half_open_limit()?;
+        let is_half_open = self.state() == State::HalfOpen;
+        is_half_open.then(|| self.half_open_since.saturating_add(limit))
+    }
+
+    /// A call asks a breaker that may have been half-open for too long.
+    fn end_half_open(&mut self) {
+        if self.half_open_ends().is_none_or(|end| self.now < end) {
+            return;
+        }
+        match self.config.half_open_limit() {
+            Some((_, true)) => self.enter(Phase::Closed, Cause::HalfOpenExpired),
+            _ => {
+                self.open(Cause::HalfOpenExpired);
+            }
+        }
+    }
+
+    fn acquire_now(&mut self) -> Result<ModelPermit, Refused> {
         match self.phase {
             Phase::Closed | Phase::MetricsOnly => {
                 if self.overdue() > 0 {
                     self.judge(false);
                 }
                 if !self.lets_through_all() {
-                    return self.acquire();
+                    return self.acquire_now();
                 }
                 let permit = self.permit();
                 self.in_flight.push(permit);
@@ -224,25 +267,16 @@ impl Model {
             Phase::Disabled => {}
             Phase::ForcedOpen => return self.reject(None),
             Phase::Open { until } if self.now < until => return self.reject(Some(until)),
-            Phase::Open { .. } => self.begin_probing((0, 0), Cause::OpenExpired),
+            Phase::Open { .. } => self.begin_probing(Probing::default(), Cause::OpenExpired),
             Phase::Ramp(ramp) => return self.ask(ramp),
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-            } if in_flight + succeeded + failed < self.config.probes_and_needed().0 => {
+            Phase::HalfOpen(probing) if probing.taken() < self.config.verdicts().probes => {
                 self.last_admission = self.last_admission.max(self.now);
-                self.phase = Phase::HalfOpen {
-                    in_flight: in_flight + 1,
-                    succeeded,
-                    failed,
-                };
+                self.phase = Phase::HalfOpen(Probing {
+                    in_flight: probing.in_flight + 1,
+                    ..probing
+                });
             }
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-            } => {
+            Phase::HalfOpen(probing) => {
                 if self.config.probe_timeout == Duration::MAX {
                     return self.reject(None);
                 }
@@ -252,8 +286,10 @@ impl Model {
                 if self.now < overdue {
                     return self.reject(Some(overdue));
                 }
-                let cause = Cause::ProbesOverdue { probes: in_flight };
-                self.begin_probing((succeeded, failed), cause);
+                let cause = Cause::ProbesOverdue {
+                    probes: probing.in_flight,
+                };
+                self.begin_probing(probing, cause);
             }
         }
         Ok(self.permit())
@@ -329,15 +365,14 @@ impl Model {
         self.in_flight.iter().filter(is_overdue).count() as u64
     }
 
-    /// A half-open generation with one probe in flight.
-    fn begin_probing(&mut self, (succeeded, failed): (u32, u32), cause: Cause) {
+    /// A half-open generation with one probe in flight, after `former`.
+    fn begin_probing(&mut self, former: Probing, cause: Cause) {
         self.last_admission = self.last_admission.max(self.now);
-        let phase = Phase::HalfOpen {
+        let probing = Probing {
             in_flight: 1,
-            succeeded,
-            failed,
+            ..former
         };
-        self.enter(phase, cause);
+        self.enter(Phase::HalfOpen(probing), cause);
     }
 
     fn reject(&mut self, until: Option<u64>) -> Result<ModelPermit, Refused> {
@@ -378,11 +413,7 @@ impl Model {
             // These states have admitted no call in this generation.
             Phase::Open { .. } | Phase::ForcedOpen => unreachable!("nothing was let through"),
             Phase::Disabled => {}
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-            } => self.settle_probe(in_flight - 1, (succeeded, failed), outcome, took),
+            Phase::HalfOpen(probing) => self.settle_probe(probing, outcome, took),
             Phase::Ramp(ramp) => self.settle_in_ramp(ramp, permit, outcome, took),
             Phase::Closed | Phase::MetricsOnly => self.record(outcome, took, ends_run),
         }
@@ -423,56 +454,67 @@ impl Model {
         self.is_slow(call.took) || call.given_up && self.config.limit().is_some()
     }
 
-    fn settle_probe(
-        &mut self,
-        in_flight: u32,
-        (succeeded, failed): (u32, u32),
-        outcome: Outcome,
-        took: u64,
-    ) {
-        let (probes, needed) = self.config.probes_and_needed();
-        let is_slow = self.is_slow(took);
-        let (succeeded, failed) = match outcome {
-            Outcome::Ignored => (succeeded, failed),
-            Outcome::Success if !is_slow => (succeeded + 1, failed),
+    fn settle_probe(&mut self, mut probing: Probing, outcome: Outcome, took: u64) {
+        let Verdicts {
+            probes,
+            needed,
+            may_fail,
+            may_be_slow,
+        } = self.config.verdicts();
+        let is_late = outcome == Outcome::Success && self.is_slow(took);
+        probing.in_flight -= 1;
+        match outcome {
+            Outcome::Ignored => {}
+            Outcome::Success if !is_late => probing.succeeded += 1,
+            Outcome::Success if may_be_slow.is_some() => probing.slow += 1,
             Outcome::Trip => {
                 self.open(Cause::TripRequested);
                 return;
             }
-            _ => (succeeded, failed + 1),
-        };
-        if succeeded == needed {
-            if let Some(steps) = &self.config.steps {
-                let ramp = Ramp::begin(steps, self.now);
-                self.patience = (self.patience / 2).max(took.saturating_mul(2));
-                self.least_wait = None;
-                let share = ramp.share();
-                return self.enter(Phase::Ramp(ramp), Cause::ProbeSucceeded { share });
-            }
-            return self.enter(
-                Phase::Closed,
-                if needed == probes {
-                    Cause::ProbesSucceeded { probes }
-                } else {
-                    Cause::EnoughProbesSucceeded { succeeded, probes }
-                },
-            );
+            _ => probing.failed += 1,
         }
-        if failed > probes - needed {
-            self.open(if needed < probes {
+        if let Some(may_be_slow) = may_be_slow
+            && probing.slow > may_be_slow
+        {
+            let slow = probing.slow;
+            self.open(if may_be_slow == 0 {
+                Cause::ProbeSlow
+            } else {
+                Cause::TooManyProbesSlow { slow, probes }
+            });
+            return;
+        }
+        if probing.failed > may_fail {
+            let failed = probing.failed;
+            self.open(if may_fail > 0 {
                 Cause::TooManyProbesFailed { failed, probes }
-            } else if outcome == Outcome::Success {
+            } else if is_late {
                 Cause::ProbeSlow
             } else {
                 Cause::ProbeFailed
             });
             return;
         }
-        self.phase = Phase::HalfOpen {
-            in_flight,
-            succeeded,
-            failed,
-        };
+        let succeeded = probing.succeeded + probing.slow;
+        if succeeded < needed {
+            self.phase = Phase::HalfOpen(probing);
+            return;
+        }
+        if let Some(steps) = &self.config.steps {
+            let ramp = Ramp::begin(steps, self.now);
+            self.patience = (self.patience / 2).max(took.saturating_mul(2));
+            self.least_wait = None;
+            let share = ramp.share();
+            return self.enter(Phase::Ramp(ramp), Cause::ProbeSucceeded { share });
+        }
+        self.enter(
+            Phase::Closed,
+            if needed == probes {
+                Cause::ProbesSucceeded { probes }
+            } else {
+                Cause::EnoughProbesSucceeded { succeeded, probes }
+            },
+        );
     }
 
     fn settle_in_ramp(&mut self, mut ramp: Ramp, permit: ModelPermit, outcome: Outcome, took: u64) {
@@ -583,8 +625,9 @@ impl Model {
                 let failures = self.run();
                 (failures >= limit.into()).then_some(Cause::ConsecutiveFailures { failures, limit })
             }
-            Policy::FailureCount(limit) => {
-                (failures >= limit.into()).then_some(Cause::FailureCount {
+            Policy::FailureCount { limit, min_calls } => {
+                let reached = failures >= limit.into();
+                (calls >= min_calls.into() && reached).then_some(Cause::FailureCount {
                     failures,
                     calls,
                     limit,
@@ -706,6 +749,9 @@ impl Model {
             cause,
             missed: 0,
         });
+        if self.state() != State::HalfOpen {
+            self.half_open_since = self.now;
+        }
         self.phase = phase;
         self.since = self.now;
         self.counted_since = in_microseconds(self.now);
@@ -753,11 +799,8 @@ impl Model {
             self.calls.drain(..gone);
         }
         if let Phase::HalfOpen { .. } | Phase::Ramp(_) = self.phase {
-            self.phase = Phase::HalfOpen {
-                in_flight: 0,
-                succeeded: 0,
-                failed: 0,
-            };
+            self.phase = Phase::HalfOpen(Probing::default());
+            self.half_open_since = self.now;
         }
         // The settings disable the breaker again.
         match self.config.mode() {
@@ -828,13 +871,9 @@ impl Model {
             self.phase,
             Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen
         );
-        let (probes_in_flight, probes_succeeded, probes_failed) = match self.phase {
-            Phase::HalfOpen {
-                in_flight,
-                succeeded,
-                failed,
-            } => (in_flight, succeeded, failed),
-            _ => (0, 0, 0),
+        let probing = match self.phase {
+            Phase::HalfOpen(probing) => probing,
+            _ => Probing::default(),
         };
         let at = Duration::from_nanos(self.now);
         let since = Duration::from_nanos(in_microseconds(self.since));
@@ -856,9 +895,10 @@ impl Model {
             rejected: if rejects { aside } else { 0 },
             failure_rate: share(failures, calls),
             consecutive_failures: self.run(),
-            probes_in_flight,
-            probes_succeeded,
-            probes_failed,
+            probes_in_flight: probing.in_flight,
+            probes_succeeded: probing.succeeded,
+            probes_slow: probing.slow,
+            probes_failed: probing.failed,
             admitted_share: match self.phase {
                 Phase::Ramp(ramp) => Some(ramp.share()),
                 _ => None,

@@ -5,7 +5,7 @@ use tripcurve::events::Cause;
 use tripcurve::persist::Reconfigured;
 
 use super::config::{Config, Part, Policy, Shape, Steps};
-use super::{Call, Model, Phase, adaptive};
+use super::{Call, Model, Phase, Probing, adaptive};
 
 impl Config {
     /// Takes some of the parts of another configuration, cut to fit the remaining ones. If the part
@@ -27,6 +27,9 @@ impl Config {
             shards: from(Part::Shards).shards,
             probes: from(Part::Recovery).probes,
             needed: from(Part::Recovery).needed,
+            failure_threshold: from(Part::Recovery).failure_threshold,
+            slow_threshold: from(Part::Recovery).slow_threshold,
+            half_open_limit: from(Part::Recovery).half_open_limit,
             steps: from(Part::Recovery).steps.clone(),
             open_for: from(Part::OpenTimes).open_for,
             growth: from(Part::OpenTimes).growth,
@@ -103,7 +106,7 @@ impl Config {
             let steps = it.steps.as_ref();
             steps.map(|it| (it.shares_in_thousandths.clone(), it.each))
         };
-        self.probes_and_needed() == other.probes_and_needed()
+        self.verdicts() == other.verdicts()
             && looks_back(self) == looks_back(other)
             && steps(self) == steps(other)
             && share(self) == share(other)
@@ -124,6 +127,7 @@ impl Config {
         };
         self.has_the_window_of(other)
             && self.has_the_recovery_of(other)
+            && self.half_open_limit() == other.half_open_limit()
             && self.policies() == other.policies()
             && (self.adaptive().is_none() || self.window.length() == other.window.length())
             && (self.open_for, growth(self)) == (other.open_for, growth(other))
@@ -149,6 +153,9 @@ impl Model {
         let has_same_window = self.config.has_the_window_of(&config);
         let has_same_recovery = self.config.has_the_recovery_of(&config);
         self.open_times.reconfigure(&config);
+        if self.config.half_open_limit() != config.half_open_limit() {
+            self.half_open_since = self.now;
+        }
         let offered = config.adaptive().map(|policy| {
             let window = config.window.length();
             adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)
@@ -250,12 +257,7 @@ impl Model {
                 self.enter(Phase::MetricsOnly, Cause::Reconfigured);
             }
             Phase::HalfOpen { .. } | Phase::Ramp(_) if !has_same_recovery => {
-                let phase = Phase::HalfOpen {
-                    in_flight: 0,
-                    succeeded: 0,
-                    failed: 0,
-                };
-                self.enter(phase, Cause::Reconfigured);
+                self.enter(Phase::HalfOpen(Probing::default()), Cause::Reconfigured);
             }
             // The set-aside calls are the rejected ones here.
             _ if !has_same_window => self.set_aside.clear(),

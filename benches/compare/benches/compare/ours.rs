@@ -30,7 +30,7 @@ fn breaker(settings: &Settings) -> CircuitBreaker {
             .trip_when(TripPolicy::failure_rate(f64::from(ERROR_RATE)).min_calls(MIN_CALLS)),
         Rules::Evidence => builder.trip_when(adaptive(settings.timing)),
         Rules::OutOfReach { policies } => [
-            TripPolicy::failure_count(u32::MAX),
+            TripPolicy::failure_count(u32::MAX).into(),
             TripPolicy::consecutive_failures(u32::MAX),
             TripPolicy::failure_rate(1.0).min_calls(u32::MAX).into(),
         ]

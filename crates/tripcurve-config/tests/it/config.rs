@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tripcurve::recovery::{Backoff, Jitter};
+use tripcurve::recovery::{Backoff, HalfOpenVerdict, Jitter};
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 use tripcurve_config::Config;
@@ -52,7 +52,11 @@ fn each_policy_is_the_one_that_the_same_words_make_in_code() {
         "{ consecutive_failures = 7 }",
         TripPolicy::consecutive_failures(7),
     );
-    makes("{ failure_count = 7 }", TripPolicy::failure_count(7));
+    makes("{ failure_count = 7 }", TripPolicy::failure_count(7).into());
+    makes(
+        "{ failure_count = 7, min_calls = 20 }",
+        TripPolicy::failure_count(7).min_calls(20).into(),
+    );
     makes(
         "{ failure_rate = 0.3 }",
         TripPolicy::failure_rate(0.3).into(),
@@ -216,6 +220,38 @@ fn each_recovery_is_the_one_that_the_same_words_make_in_code() {
         builder.recovery(Recovery::fixed(9 * SECOND, 2))
     });
     makes(
+        "recovery = { probes = 5, half_open_limit = '1m', half_open_verdict = 'close' }",
+        |builder| {
+            let recovery = Recovery::probes(5);
+            builder.recovery(recovery.half_open_limit(60 * SECOND, HalfOpenVerdict::Close))
+        },
+    );
+    makes(
+        "recovery = { steps = [0.5], each = '1s', half_open_limit = '1m' }",
+        |builder| {
+            let recovery = Recovery::steps(&[0.5], SECOND);
+            builder.recovery(recovery.half_open_limit(60 * SECOND, HalfOpenVerdict::Reopen))
+        },
+    );
+    makes(
+        "recovery = { probes = 5, success_threshold = 3, failure_threshold = 1 }",
+        |builder| {
+            let recovery = Recovery::probes(5)
+                .success_threshold(3)
+                .failure_threshold(1);
+            builder.recovery(recovery)
+        },
+    );
+    makes(
+        "trip_when = [{ slow_rate = 0.5, slower_than = '1s' }]
+         recovery = { probes = 5, failure_threshold = 2, slow_threshold = 3 }",
+        |builder| {
+            let slow = TripPolicy::slow_rate(0.5).slower_than(SECOND);
+            let recovery = Recovery::probes(5).failure_threshold(2).slow_threshold(3);
+            builder.trip_when(slow).recovery(recovery)
+        },
+    );
+    makes(
         "recovery = { probes = 5, success_threshold = 3 }",
         |builder| builder.recovery(Recovery::probes(5).success_threshold(3)),
     );
@@ -341,7 +377,7 @@ fn a_setting_that_makes_no_sense_is_refused_with_its_place() {
         ("shards = 65", "shards: 65 is not in 1..=64"),
         (
             "recovery = { probes = 0 }",
-            "recovery.probes: 0 is not in 1..=1023",
+            "recovery.probes: 0 is not in 1..=255",
         ),
         (
             "recovery = { probes = 2, success_threshold = 3 }",
@@ -442,7 +478,8 @@ fn a_key_that_is_not_known_is_refused_by_its_place() {
     assert_eq!(
         misread("recovery = { adaptive = {} }"),
         "breakers.payments.recovery.adaptive: unknown key, expected one of probes, \
-         success_threshold, steps, each, max_failure_rate, or \"adaptive\" instead of them all"
+         success_threshold, failure_threshold, slow_threshold, steps, each, \
+         max_failure_rate, half_open_limit, half_open_verdict, or \"adaptive\" instead of them all"
     );
     // The reader points at the key, and not at the whole table.
     let text = "[breakers.payments]\nopen_for = '5s'\nopen_fro = '5s'";
@@ -646,7 +683,8 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
         ),
         (
             "recovery = { probes = 3, each = '1s' }",
-            ".recovery: a recovery is by probes, perhaps with success_threshold, or by steps, with \
+            ".recovery: a recovery is by probes, perhaps with success_threshold, failure_threshold or \
+             slow_threshold, or by steps, with \
              each, the time of one",
         ),
         (
@@ -670,8 +708,8 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
              any of which trips",
         ),
         (
-            "trip_when = [{ failure_count = 3, min_calls = 3 }]",
-            ".trip_when[0]: failure_count has no setting min_calls",
+            "trip_when = [{ consecutive_failures = 3, min_calls = 3 }]",
+            ".trip_when[0]: consecutive_failures has no setting min_calls",
         ),
         (
             "trip_when = [{ adaptive = {}, slower_than = '1s' }]",

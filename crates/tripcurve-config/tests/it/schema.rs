@@ -157,7 +157,7 @@ fn each_key_stands_in_the_documentation_of_config() {
 }
 
 /// A breaker with this key and the keys that it needs. `{}` is the number.
-const LIMITS: [(&str, &str, &str); 21] = [
+const LIMITS: [(&str, &str, &str); 23] = [
     ("Breaker", "shards", "shards = {}"),
     ("Template", "shards", "shards = {}"),
     ("Window", "buckets", "window = { buckets = {} }"),
@@ -170,7 +170,17 @@ const LIMITS: [(&str, &str, &str); 21] = [
     (
         "Recovery",
         "success_threshold",
-        "recovery = { probes = 1023, success_threshold = {} }",
+        "recovery = { probes = 255, success_threshold = {} }",
+    ),
+    (
+        "Recovery",
+        "failure_threshold",
+        "recovery = { probes = 255, failure_threshold = {} }",
+    ),
+    (
+        "Recovery",
+        "slow_threshold",
+        "trip_when = [{ slow_rate = 0.5, slower_than = '1s' }]\nrecovery = { probes = 255, slow_threshold = {} }",
     ),
     (
         "Recovery",
@@ -560,7 +570,7 @@ fn what_does_not_go_together_is_refused_by_both() {
         "trip_when = [{}]",
         "trip_when = [{ min_calls = 3 }]",
         "trip_when = [{ failure_rate = 0.5, failure_count = 3 }]",
-        "trip_when = [{ failure_count = 3, min_calls = 3 }]",
+        "trip_when = [{ consecutive_failures = 3, min_calls = 3 }]",
         "trip_when = [{ adaptive = {}, slower_than = '1s' }]",
         "trip_when = [{ adaptive = 'adaptive' }]",
         "enabled = 'no'",
