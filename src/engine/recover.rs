@@ -3,7 +3,7 @@
 use std::{cell::Cell, num::NonZero};
 
 use super::call::{Call, Ended};
-use super::transition::Opening;
+use super::transition::NextOpening;
 use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
 use crate::recovery::{AdaptiveRecovery, Ask, HalfOpenLimit, HalfOpenVerdict, RampReport};
@@ -175,7 +175,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                     HalfOpenVerdict::Reopen => Some(self.next_opening(now)),
                     HalfOpenVerdict::Close => None,
                 };
-                let phase = opening.map_or(Phase::Closed, Opening::phase);
+                let phase = opening.map_or(Phase::Closed, NextOpening::phase);
                 // `None`: another thread has ended the generation.
                 if let Some(moved) = self.state.leave(generation, phase) {
                     self.moved(moved, opening, now, Cause::HalfOpenExpired);

@@ -13,8 +13,9 @@ impl Cause {
     /// | opens, by a policy | `consecutive_failures`, `failure_count`, `failure_rate`, `burn_rate`, `slow_rate`, `latency_percentile`, `slower_than_usual`, `evidence` |
     /// | opens, by an outcome | `trip_requested` |
     /// | becomes half-open | `open_expired`, `health_check_succeeded`, `probes_overdue`, `probe_succeeded` |
-    /// | opens again | `health_check_failed`, `probe_failed`, `probe_slow`, `too_many_probes_failed`, `ramp_failed`, `ramp_overdue` |
+    /// | opens again | `health_check_failed`, `probe_failed`, `probe_slow`, `too_many_probes_failed`, `too_many_probes_slow`, `ramp_failed`, `ramp_overdue` |
     /// | closes | `probes_succeeded`, `enough_probes_succeeded`, `ramp_completed` |
+    /// | opens or closes | `half_open_expired` |
     /// | enters any state | `reconfigured`, `manual` |
     ///
     /// ```
@@ -42,6 +43,8 @@ impl Cause {
             Self::ProbesSucceeded { .. } => "probes_succeeded",
             Self::EnoughProbesSucceeded { .. } => "enough_probes_succeeded",
             Self::TooManyProbesFailed { .. } => "too_many_probes_failed",
+            Self::TooManyProbesSlow { .. } => "too_many_probes_slow",
+            Self::HalfOpenExpired => "half_open_expired",
             Self::ProbeFailed => "probe_failed",
             Self::ProbeSlow => "probe_slow",
             Self::ProbesOverdue { .. } => "probes_overdue",

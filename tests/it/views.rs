@@ -123,6 +123,8 @@ fn causes() -> Vec<Cause> {
             failed: 2,
             probes: 3,
         },
+        Cause::TooManyProbesSlow { slow: 2, probes: 3 },
+        Cause::HalfOpenExpired,
         Cause::ProbeFailed,
         Cause::ProbeSlow,
         Cause::ProbesOverdue { probes: 1 },
