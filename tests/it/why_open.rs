@@ -98,7 +98,7 @@ fn counts_are_there_whatever_policy_trips_and_whatever_window_counts() {
     for window in [Window::count(100).into(), Window::time(60 * SECOND, 10)] {
         for policy in [
             TripPolicy::consecutive_failures(3),
-            TripPolicy::failure_count(3),
+            TripPolicy::failure_count(3).into(),
         ] {
             let (breaker, _hand, told) = watched(|it| it.window(window.clone()).trip_when(policy));
             record(&breaker, Outcome::Success);
