@@ -233,7 +233,7 @@ pub mod __model {
     };
     pub use crate::sync::thread_slot::{ThreadSlot, ThreadSlots};
     #[cfg(any(feature = "bulkhead", feature = "async"))]
-    pub use crate::sync::wait_queue::{InLine, Queue};
+    pub use crate::sync::wait_queue::{EventQueue, InLine, Queue};
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};
     pub use crate::window::bin::Bin;
@@ -292,6 +292,8 @@ pub mod guide {
     pub mod restarts {}
     #[doc = include_str!("docs/guide/testing.md")]
     pub mod testing {}
+    #[doc = include_str!("docs/guide/adapters.md")]
+    pub mod adapters {}
     #[doc = include_str!("docs/guide/watching.md")]
     pub mod watching {}
     #[doc = include_str!("docs/guide/limits.md")]

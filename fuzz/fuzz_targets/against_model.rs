@@ -281,7 +281,8 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
             },
         },
         14 => Operation::Trip(Duration::from_micros(bytes.arbitrary::<u16>()?.into())),
-        _ => match bytes.int_in_range(0..=4_u8)? {
+        _ => match bytes.int_in_range(0..=5_u8)? {
+            5 => Operation::Reject,
             0 => Operation::Reset,
             1 => Operation::ForceOpen,
             2 => Operation::Disable,

@@ -27,3 +27,4 @@ mod slow;
 mod state;
 mod templates;
 mod tick;
+mod watch;

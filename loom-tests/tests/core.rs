@@ -307,7 +307,7 @@ fn a_trip_that_two_threads_find_is_one_transition_and_told_once() {
                 told.fetch_add(1, Ordering::Relaxed);
             })
         };
-        let listeners = Listeners::new(vec![listener]);
+        let listeners = Listeners::new(vec![listener], &Clock::default());
         let policy = TripPolicy::failure_count(1);
         let core = Arc::new(core_with(policy, two_shards(), listeners));
         fail_on_two_lanes(&core);

@@ -8,6 +8,7 @@ use loom_tests::{model, preemptions, race};
 use tripcurve::__model::{Generation, Listeners, LogEntry, Slot};
 use tripcurve::State;
 use tripcurve::events::{Cause, Transition};
+use tripcurve::time::Clock;
 
 fn entry(generation: u64) -> LogEntry {
     LogEntry {
@@ -60,7 +61,7 @@ impl Listening {
             })
         };
         Arc::new(Self {
-            listeners: Listeners::new(vec![listener]),
+            listeners: Listeners::new(vec![listener], &Clock::default()),
             heard,
         })
     }
@@ -114,7 +115,8 @@ fn a_listener_finds_what_it_did_for_the_transition_before() {
                 last.store(transition.generation(), Ordering::Relaxed);
             })
         };
-        let listeners = Arc::new(Listeners::new(vec![listener]).expect("there is one"));
+        let listeners =
+            Arc::new(Listeners::new(vec![listener], &Clock::default()).expect("there is one"));
         race(
             &listeners,
             [

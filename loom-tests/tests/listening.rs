@@ -51,7 +51,8 @@ impl Watched {
             assert_eq!(it.missed(), 0);
             told.lock().unwrap().push((it.generation(), it.to()));
         };
-        self.core.listen(std::sync::Arc::new(listener));
+        let clock = tripcurve::time::Clock::mock().0;
+        self.core.listen(std::sync::Arc::new(listener), &clock);
     }
 
     /// What a listener heard: each generation once and in order, to the last one.

@@ -46,7 +46,10 @@ impl<C> CircuitBreaker<C> {
         listener: impl Fn(&Transition) + Send + Sync + 'static,
     ) -> Listening {
         Listening {
-            number: self.shared.core.listen(Arc::new(listener)),
+            number: self
+                .shared
+                .core
+                .listen(Arc::new(listener), &self.shared.clock),
             shared: Arc::downgrade(&self.shared),
         }
     }

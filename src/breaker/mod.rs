@@ -5,6 +5,7 @@ pub(crate) mod listening;
 pub(crate) mod shared;
 pub(crate) mod nested;
 pub(crate) mod fallback;
+mod ask;
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll};
@@ -194,25 +195,13 @@ impl<C> CircuitBreaker<C> {
     #[inline(always)]
     pub(crate) fn conclude<T, E>(
         &self,
-        mut permit: PermitGuard<&SharedBreaker>,
+        permit: PermitGuard<&SharedBreaker>,
         result: Result<T, E>,
     ) -> Result<T, CallError<E>>
     where
         C: Classify<T, E>,
     {
-        let permit = permit.take::<true>();
-        let outcome = self.classifier.classify(&result);
-        if outcome.counts_against()
-            && let Some(retry_after) = self.classifier.retry_after(&result)
-        {
-            permit.note_retry_after(retry_after);
-        }
-        let label = if outcome.counts_against() {
-            self.classifier.label(&result)
-        } else {
-            None
-        };
-        permit.finish_with(outcome, None, label);
+        permit.conclude(&self.classifier, &result);
         result.map_err(CallError::Inner)
     }
 

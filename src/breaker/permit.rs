@@ -3,7 +3,7 @@
 use std::{fmt, num::NonZero, ops::Deref, sync::Arc, time::Duration};
 
 use crate::name::label::Label;
-use crate::outcome::{Outcome, Report};
+use crate::outcome::{Classify, Outcome, Report};
 use crate::{breaker::nested::OuterCall, breaker::shared::SharedBreaker, engine::Ticket};
 
 /// A ticket that is settled exactly once: by its holder, or as unrecorded when it is dropped.
@@ -62,6 +62,34 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
             *ticket = change(*ticket, shared);
         }
         self
+    }
+
+    /// Records the result of the call as the classifier says.
+    ///
+    /// If the classifier panics, the call counts as ignored.
+    #[allow(
+        clippy::inline_always,
+        reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
+    )]
+    #[inline(always)]
+    pub(crate) fn conclude<T, E>(
+        mut self,
+        classifier: &(impl Classify<T, E> + ?Sized),
+        result: &Result<T, E>,
+    ) {
+        let permit = self.take::<true>();
+        let outcome = classifier.classify(result);
+        if outcome.counts_against()
+            && let Some(retry_after) = classifier.retry_after(result)
+        {
+            permit.note_retry_after(retry_after);
+        }
+        let label = if outcome.counts_against() {
+            classifier.label(result)
+        } else {
+            None
+        };
+        permit.finish_with(outcome, None, label);
     }
 }
 
@@ -197,6 +225,42 @@ macro_rules! permit {
                     self.0.note_retry_after(retry_after);
                 }
                 self.0.finish_with(outcome, took, label.filter(|_| outcome.counts_against()));
+            }
+
+            /// Records a result as a classifier counts it, like [`call`](crate::CircuitBreaker::call).
+            ///
+            /// It asks [`Classify::classify`] and, for an outcome that counts against the
+            /// dependency, [`Classify::retry_after`]. If the classifier panics, the panic reaches
+            /// the caller, and the call counts as [`Outcome::Ignored`].
+            ///
+            /// [`CircuitBreaker::classifier`](crate::CircuitBreaker::classifier) is the breaker's
+            /// own classifier. The cost is that of [`record`](Self::record).
+            ///
+            /// ```
+            /// use std::time::Duration;
+            /// use tripcurve::{CircuitBreaker, Outcome, State};
+            ///
+            /// let search = CircuitBreaker::builder("search")
+            ///     .classify(|result: &Result<u16, Duration>| match result {
+            ///         Ok(500..) => Outcome::Failure,
+            ///         Ok(_) => Outcome::Success,
+            ///         Err(_) => Outcome::Trip,
+            ///     })
+            ///     .retry_after(|result: &Result<u16, Duration>| result.err())
+            ///     .build()?;
+            /// let permit = search.try_acquire()?;
+            /// permit.record_result(search.classifier(), &Err(Duration::from_secs(30)));
+            /// assert_eq!(search.state(), State::Open);
+            /// assert!(search.ask().unwrap_err().earliest() > Some(Duration::from_secs(29)));
+            /// # Ok::<(), Box<dyn std::error::Error>>(())
+            /// ```
+            #[inline]
+            pub fn record_result<T, E>(
+                self,
+                classifier: &(impl Classify<T, E> + ?Sized),
+                result: &Result<T, E>,
+            ) {
+                self.0.conclude(classifier, result);
             }
         }
 

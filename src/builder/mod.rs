@@ -518,8 +518,8 @@ impl<C> CircuitBreakerBuilder<C> {
         let parts = self.parts()?;
         let start = parts.settings.switch.start();
         let seed = self.seed();
-        let listeners = Listeners::new(self.fixed.listeners);
         let clock = self.fixed.clock;
+        let listeners = Listeners::new(self.fixed.listeners, &clock);
         let core = Core::new(parts, listeners, start, clock.nanos()).with_seed(seed);
         #[cfg(feature = "serde")]
         let core = self.fixed.restored.restore(core, &clock);

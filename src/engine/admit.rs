@@ -102,7 +102,11 @@ impl Core {
 }
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, `.ci/run instructions` shows a longer path"
+    )]
+    #[inline(always)]
     fn admit_timed<const IS_CALL: bool>(
         self,
         seen: StateWord,
@@ -189,8 +193,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return Ok(Ticket::part_of(generation, reading.raw));
         }
         let asked = self.asked_while_open(reading, now);
-        if let Some(limit) = self.half_open_limit() {
-            self.keep_half_open_limit(limit, now);
+        if let Some(limit) = self.half_open_limit()
+            && self.keep_half_open_limit(limit, now)
+        {
+            // A breaker that has closed watches this call in flight like any other.
+            return self.admit_by_phase::<IS_CALL>(self.state.load(), context);
         }
         let begin = reading.raw;
         let ticket = |admitted| Ticket { admitted, begin };

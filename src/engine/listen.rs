@@ -6,6 +6,7 @@
 //! missing, and the teller never waits for one.
 
 use super::Core;
+use crate::clock::Clock;
 use crate::events::listeners::{Listener, Listeners};
 use crate::sync::{Ordering, fence};
 
@@ -14,12 +15,12 @@ impl Core {
     ///
     /// It is told of each transition that is made after this returns, and maybe of some that are
     /// made meanwhile.
-    pub fn listen(&self, listener: Listener) -> u64 {
+    pub fn listen(&self, listener: Listener, clock: &Clock) -> u64 {
         let parts = &self.late.get_or_init(Box::default).listeners;
         let listeners = loop {
             match parts.get() {
                 Some(listeners) => break listeners,
-                None => parts.publish(Listeners::held()),
+                None => parts.publish(Listeners::held(clock)),
             }
         };
         // SeqCst: pairs with the fence in `tell`. Either this thread reads the generation of the

@@ -20,6 +20,8 @@ mod snapshot;
 mod peek;
 #[cfg(feature = "async")]
 pub(crate) mod probe_queue;
+#[cfg(feature = "async")]
+mod watch;
 #[cfg(feature = "registry")]
 mod eviction;
 #[cfg(feature = "async")]

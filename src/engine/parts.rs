@@ -205,5 +205,9 @@ pub(super) struct LateParts {
     pub(super) listeners: PublishedOnce<Listeners>,
     #[cfg(feature = "async")]
     pub(super) checks: LateBox<HealthChecks>,
+    /// The tasks that wait until a call may be admitted. An empty queue would allocate when it is
+    /// notified, so it is made for the first task.
+    #[cfg(feature = "async")]
+    pub(super) watchers: LateBox<EventQueue>,
     pub(super) overrides: PublishedOnce<Replaceable<Overrides>>,
 }

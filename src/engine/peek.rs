@@ -1,17 +1,60 @@
-//! How a breaker looks to a caller that doesn't ask for a permit yet. Nothing is counted.
+//! How a breaker looks to a caller that doesn't ask for a permit yet, and rejections counted later.
 
 #[cfg(feature = "async")]
 use super::Settings;
-#[cfg(feature = "async")]
-use super::view::with_view;
+use super::call::Call;
+use super::view::{Configuration, View, with_view};
 use super::{Core, Refusal};
-#[cfg(feature = "async")]
 use crate::clock::context::CallContext;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
+#[cfg(feature = "retry")]
+use crate::state::history::moment_of;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
-use crate::{state::Phase, state::history::moment_of};
+use crate::{state::Phase, state::StateWord, window::Tally};
+
+impl Core {
+    /// The answer that a call would get now. Counts nothing and changes nothing.
+    ///
+    /// A ramp draws for each call, so it is never the reason of a refusal here. Reads the clock
+    /// only while the breaker is open or half-open.
+    ///
+    /// # Errors
+    /// The call would be rejected.
+    #[inline]
+    pub fn peek(&self, context: &impl CallContext) -> Result<(), Refusal> {
+        let seen = self.state.load();
+        match seen.phase() {
+            Phase::Closed | Phase::MetricsOnly | Phase::Disabled | Phase::Ramp(_) => Ok(()),
+            Phase::Open { .. } | Phase::HalfOpen(_) | Phase::ForcedOpen => {
+                with_view!(self, |view| view.peek_slow(seen, context))
+            }
+        }
+    }
+
+    /// Counts a rejection that was decided earlier. Makes no transition.
+    ///
+    /// The window counts it only in a state that rejects calls. In other states, the same count
+    /// stands for ignored calls.
+    #[inline(never)]
+    pub fn reject(&self, context: &impl CallContext) {
+        let seen = self.state.load();
+        match seen.phase() {
+            Phase::Closed | Phase::MetricsOnly | Phase::Disabled => {}
+            Phase::Open { .. } | Phase::HalfOpen(_) | Phase::Ramp(_) | Phase::ForcedOpen => {
+                with_view!(self, |view| {
+                    let call = Call {
+                        generation: seen.generation(),
+                        reading: view.ring().read(context),
+                        context,
+                    };
+                    view.count_at(call, Tally::Uncounted);
+                });
+            }
+        }
+    }
+}
 
 #[cfg(feature = "retry")]
 impl Core {
@@ -27,7 +70,7 @@ impl Core {
                 return Ok(since.map_or(now, moment_of).min(now));
             }
             Phase::Open { until } => Some(until.nanos().saturating_sub(now)),
-            Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen => None,
+            Phase::HalfOpen(_) | Phase::Ramp(_) | Phase::ForcedOpen => None,
         };
         let state = seen.phase().state();
         Err(Refusal {
@@ -35,6 +78,52 @@ impl Core {
             opened_in: self.opened_in(state, seen.generation()),
             retry_after,
         })
+    }
+}
+
+impl<'a, F: Configuration<'a>> View<'a, F> {
+    #[cold]
+    #[inline(never)]
+    fn peek_slow(self, seen: StateWord, context: &impl CallContext) -> Result<(), Refusal> {
+        let refusal = |retry_after| Refusal {
+            state: seen.phase().state(),
+            opened_in: self.opened_in(seen.phase().state(), seen.generation()),
+            retry_after,
+        };
+        let settings = self.settings();
+        match self.state.phase_of(seen) {
+            Phase::Open { until } => {
+                let (now, until) = (context.nanos(), until.nanos());
+                // A health check holds calls off only after the open time.
+                #[cfg(feature = "async")]
+                let until = match self.checks() {
+                    Some(checks) if until <= now => {
+                        checks.hold_until(until, settings.probe_timeout)
+                    }
+                    _ => until,
+                };
+                if now < until {
+                    return Err(refusal(Some(until - now)));
+                }
+                Ok(())
+            }
+            // The call that is being made has a place. A part of it needs none.
+            Phase::HalfOpen(_) if context.is_within(seen.generation()) => Ok(()),
+            phase @ Phase::HalfOpen(_) => {
+                let probes = settings.probes.permitted();
+                let now = context.nanos();
+                let timeout = settings.probe_timeout;
+                let overdue_in = self.state.verdict_awaited_by(phase, now, probes, timeout);
+                // After the limit the next call that asks ends the half-open state.
+                match overdue_in.and_then(|it| self.wait_half_open(Some(it), now)) {
+                    Some(u64::MAX) => Err(refusal(None)),
+                    None | Some(0) => Ok(()),
+                    Some(wait) => Err(refusal(Some(wait))),
+                }
+            }
+            Phase::ForcedOpen => Err(refusal(None)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -68,7 +157,7 @@ impl Core {
     #[inline]
     pub fn prospect(&self, context: &impl CallContext) -> Prospect {
         match self.state.load().phase() {
-            Phase::HalfOpen { .. } => self.prospect_of_probes(context),
+            Phase::HalfOpen(_) => self.prospect_of_probes(context),
             Phase::Ramp(_) => Prospect::Ramp,
             _ => Prospect::Answer,
         }
@@ -107,6 +196,7 @@ impl Core {
         if let Some(probe_queue) = self.probe_queue() {
             probe_queue.wake_all();
         }
+        self.wake_watchers();
     }
 
     /// Wakes one waiting caller, after a probe has given its place back.
@@ -114,5 +204,6 @@ impl Core {
         if let Some(probe_queue) = self.probe_queue() {
             probe_queue.wake_one();
         }
+        self.wake_watchers();
     }
 }

@@ -161,15 +161,19 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// Ends a half-open state that has lasted too long, or notes that one may begin.
     ///
-    /// The caller asks for admission afterwards.
+    /// Returns whether the half-open state has ended, here or on another thread. The caller asks for
+    /// admission afterwards.
     #[inline(never)]
-    pub(super) fn keep_half_open_limit(self, limit: &HalfOpenLimit, now: u64) {
+    pub(super) fn keep_half_open_limit(self, limit: &HalfOpenLimit, now: u64) -> bool {
         let seen = self.state.load();
         let generation = seen.generation();
         match (seen.phase(), limit.verdict()) {
             // Noted before a probe takes its place. A thread that finds the place taken finds the
             // note too. Otherwise it could end a half-open state that has just begun.
-            (Phase::Open { .. }, _) => limit.begin(now),
+            (Phase::Open { .. }, _) => {
+                limit.begin(now);
+                false
+            }
             (Phase::HalfOpen { .. } | Phase::Ramp(_), verdict) if limit.ends_at() <= now => {
                 let opening = match verdict {
                     HalfOpenVerdict::Reopen => Some(self.next_opening(now)),
@@ -182,8 +186,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 }
                 // At the end of the clock's range, open times are over at once.
                 limit.begin(now);
+                true
             }
-            _ => {}
+            _ => false,
         }
     }
 

@@ -369,7 +369,9 @@ mod tests {
             Cause::Manual,
         ];
         for cause in causes {
-            assert_eq!(Cause::decode(cause.encode()), cause);
+            let decoded = Cause::decode(cause.encode());
+            assert_eq!(decoded, cause);
+            assert_eq!(decoded.kind(), cause.kind());
         }
     }
 }

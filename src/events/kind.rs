@@ -15,7 +15,7 @@ impl Cause {
     /// | becomes half-open | `open_expired`, `health_check_succeeded`, `probes_overdue`, `probe_succeeded` |
     /// | opens again | `health_check_failed`, `probe_failed`, `probe_slow`, `too_many_probes_failed`, `too_many_probes_slow`, `ramp_failed`, `ramp_overdue` |
     /// | closes | `probes_succeeded`, `enough_probes_succeeded`, `ramp_completed` |
-    /// | opens or closes | `half_open_expired` |
+    /// | opens again or closes | `half_open_expired` |
     /// | enters any state | `reconfigured`, `manual` |
     ///
     /// ```

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use super::entry::LogEntry;
 use super::slot::Slot;
+use crate::clock::Clock;
 use crate::events::Transition;
 use crate::name::Name;
 use crate::sync::{Ordering, Payload, Publisher, Replaceable, SelfContained, fence};
@@ -40,6 +41,8 @@ pub struct Listeners {
     told: Replaceable<Vec<ListedListener>>,
     /// The number of the next listener.
     numbers: SelfContained,
+    /// The breaker's clock, which tells the system's time of a transition.
+    clock: Clock,
     log: Box<[Slot]>,
     /// The latest entry that found no place in the log. With it the listeners are told at least of
     /// the last transition.
@@ -62,7 +65,7 @@ impl Listeners {
 
     /// Creates listeners with an empty log, or `None` without listeners.
     #[must_use]
-    pub fn new(listeners: Vec<Listener>) -> Option<Box<Self>> {
+    pub fn new(listeners: Vec<Listener>, clock: &Clock) -> Option<Box<Self>> {
         let members = (0..)
             .zip(listeners)
             .map(|(number, listener)| ListedListener {
@@ -71,20 +74,21 @@ impl Listeners {
                 listener,
             });
         let members: Vec<_> = members.collect();
-        (!members.is_empty()).then(|| Box::new(Self::with(members, 2)))
+        (!members.is_empty()).then(|| Box::new(Self::with(members, 2, clock)))
     }
 
     /// Creates a log without listeners that hasn't begun. [`begin_after`](Self::begin_after) begins
     /// it.
     #[must_use]
-    pub fn held() -> Self {
-        Self::with(Vec::new(), Self::HELD)
+    pub fn held(clock: &Clock) -> Self {
+        Self::with(Vec::new(), Self::HELD, clock)
     }
 
-    fn with(members: Vec<ListedListener>, turn: u64) -> Self {
+    fn with(members: Vec<ListedListener>, turn: u64, clock: &Clock) -> Self {
         Self {
             numbers: SelfContained::new(members.len() as u64),
             told: Replaceable::new(Arc::new(members)),
+            clock: clock.clone(),
             log: (0..Self::LOG).map(|_| Slot::default()).collect(),
             overflow: Slot::default(),
             turn: Publisher::new(turn),
@@ -226,6 +230,7 @@ impl Listeners {
         let mut transition = Transition {
             name: name.clone(),
             entry: *entry,
+            system_time: self.clock.system_time_at(entry.at),
             missed,
         };
         // Read after the entry. A transition that a thread makes after it has added a listener finds

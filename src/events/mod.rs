@@ -1,5 +1,10 @@
 //! Transitions: changes of state, as listeners are told of them.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "a transition carries the system's time, which the clock reads"
+)]
+
 mod cause;
 mod codec;
 pub(crate) mod entry;
@@ -11,7 +16,7 @@ pub(crate) mod serialize;
 pub(crate) mod slot;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::name::Name;
 use crate::name::label::Label;
@@ -48,6 +53,7 @@ pub use opening::Opening;
 pub struct Transition {
     pub(crate) name: Name,
     pub(crate) entry: LogEntry,
+    pub(crate) system_time: SystemTime,
     pub(crate) missed: u64,
 }
 
@@ -80,6 +86,40 @@ impl Transition {
     #[must_use]
     pub fn at(&self) -> Duration {
         Duration::from_nanos(self.entry.at)
+    }
+
+    /// When the transition was made, on the system's clock, for event stores and logs.
+    ///
+    /// The breaker reads the system's clock when it tells its listeners, and subtracts what has
+    /// passed since the transition. [`at`](Self::at) is better for differences: a system's clock
+    /// may be set.
+    ///
+    /// With a mock clock, the time is the same in each run. It is [`at`](Self::at) since 1970, or
+    /// counts from what [`MockClock::set_system_time`](crate::time::MockClock::set_system_time)
+    /// has set.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use std::time::{Duration, SystemTime};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::time::Clock;
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let (sender, told) = mpsc::channel();
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .on_transition(move |transition| drop(sender.send(transition.clone())))
+    ///     .clock(clock)
+    ///     .build()?;
+    /// let new_year = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_225_600);
+    /// hand.set_system_time(new_year);
+    /// hand.advance(Duration::from_secs(8));
+    /// breaker.force_open();
+    /// assert_eq!(told.recv()?.system_time(), new_year + Duration::from_secs(8));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn system_time(&self) -> SystemTime {
+        self.system_time
     }
 
     /// Why the transition was made.

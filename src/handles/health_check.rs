@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The longest sleep that the task asks a timer for. Then it looks again.
-const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
+pub(super) const LONGEST_SLEEP: Duration = Duration::from_secs(86_400);
 
 impl<C> CircuitBreaker<C> {
     /// Makes a task that checks the dependency while the breaker is open, so that no user's call is
@@ -228,7 +228,7 @@ enum Last {
 }
 
 /// Yields to the runtime once.
-async fn yield_once() {
+pub(super) async fn yield_once() {
     let mut has_yielded = false;
     poll_fn(|context| {
         if has_yielded {
@@ -285,13 +285,13 @@ impl Attendance {
 impl Drop for Attendance {
     fn drop(&mut self) {
         if let Some(breaker) = self.0.upgrade() {
-            breaker.core.checks_or_init().leave();
+            breaker.core.leave_checks();
         }
     }
 }
 
 /// Returns the future's output, or `None` if `end` is ready first.
-async fn until<F: Future>(future: F, end: impl Future) -> Option<F::Output> {
+pub(super) async fn until<F: Future>(future: F, end: impl Future) -> Option<F::Output> {
     let (mut future, mut end) = (pin!(future), pin!(end));
     poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Some(output)),

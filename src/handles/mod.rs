@@ -36,6 +36,8 @@ pub(crate) mod layer;
 pub(crate) mod waiting;
 #[cfg(feature = "async")]
 pub(crate) mod health_check;
+#[cfg(feature = "async")]
+mod until_admitting;
 #[cfg(feature = "bulkhead")]
 pub(crate) mod with_bulkhead;
 #[cfg(feature = "bulkhead")]

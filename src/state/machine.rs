@@ -496,7 +496,19 @@ impl AtomicState {
     /// `None` unless all places for probes are taken and none can be taken back yet.
     #[cfg(feature = "async")]
     pub fn awaits_verdict(&self, now: u64, probes: u32, probe_timeout: u64) -> Option<u64> {
-        match self.load().phase() {
+        self.verdict_awaited_by(self.load().phase(), now, probes, probe_timeout)
+    }
+
+    /// Like `awaits_verdict`, for a phase that the caller has loaded.
+    #[must_use]
+    pub fn verdict_awaited_by(
+        &self,
+        phase: Phase,
+        now: u64,
+        probes: u32,
+        probe_timeout: u64,
+    ) -> Option<u64> {
+        match phase {
             Phase::HalfOpen(counts) if counts.taken() >= probes => {}
             _ => return None,
         }

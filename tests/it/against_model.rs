@@ -397,6 +397,7 @@ fn operations() -> impl Strategy<Value = Operation> {
         30 => steps().prop_map(Operation::Advance),
         1 => Just(Operation::Reset),
         2 => trip.prop_map(Operation::Trip),
+        2 => Just(Operation::Reject),
         1 => Just(Operation::ForceOpen),
         1 => Just(Operation::Disable),
         1 => Just(Operation::MetricsOnly),

@@ -89,10 +89,11 @@ fn locks_waits_and_clocks_are_refused_by_lints_that_are_on() {
         .map(|(file, _)| file)
         .collect();
     // These run once per process: the clock's origin and the number of cores. A saved state
-    // contains the time when it was saved.
+    // contains the time when it was saved, and a transition the time when it was made.
     let expected = [
         "builder/validate.rs",
         "clock/mod.rs",
+        "events/mod.rs",
         "lib.rs",
         "saved/mod.rs",
     ];

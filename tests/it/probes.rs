@@ -321,3 +321,14 @@ fn a_ramp_ends_at_the_limit_too() {
     assert!(breaker.try_acquire().is_ok());
     assert_eq!(breaker.state(), State::Closed);
 }
+
+#[test]
+fn the_call_that_closes_a_breaker_at_its_limit_is_watched_in_flight() {
+    let recovery = for_a_minute(HalfOpenVerdict::Close);
+    let (breaker, hand) = probing_with_times(recovery);
+    report(&breaker, &[GOOD]);
+    hand.advance(60 * SECOND);
+    let _hangs = breaker.try_acquire().unwrap();
+    hand.advance(2 * SECOND);
+    assert_eq!(breaker.snapshot().overdue(), 1);
+}

@@ -6,6 +6,7 @@
 //! [`pair`] drives it in parallel with a breaker.
 
 mod adaptive;
+mod ask;
 mod config;
 mod open_times;
 pub(crate) mod pair;

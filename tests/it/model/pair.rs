@@ -62,6 +62,8 @@ pub(crate) enum Operation {
         outcome: Outcome,
         calls: u16,
     },
+    /// Reject a call because of what the breaker said when it last refused to let one through.
+    Reject,
     /// Make a call that panics.
     CallThatPanics {
         asynchronous: bool,
@@ -231,6 +233,7 @@ pub(crate) fn drive_restarting(
         snapshot: breaker.snapshot(),
         most_held: 512_usize.saturating_sub(operations.len()),
         begun: 0,
+        last_rejected: None,
         step: 0,
         operation: None,
     };
@@ -320,6 +323,8 @@ struct Pair<'a> {
     most_held: usize,
     /// How many calls have asked.
     begun: u64,
+    /// What the breaker said when it last refused to let a call through.
+    last_rejected: Option<Rejected>,
     step: usize,
     operation: Option<Operation>,
 }
@@ -387,6 +392,12 @@ impl<'a> Pair<'a> {
                 self.call(outcome, ok, asynchronous, takes)?;
             }
             Operation::Calls { outcome, calls } => self.calls(outcome, calls)?,
+            Operation::Reject => {
+                if let Some(rejected) = self.last_rejected.clone() {
+                    assert_eq!(self.breaker.reject(rejected.clone()), rejected);
+                    self.model.reject_later();
+                }
+            }
             Operation::CallThatPanics { asynchronous } => self.call_that_panics(asynchronous)?,
             Operation::Advance(step) => {
                 let by = step.duration(&self.model.config);
@@ -601,6 +612,14 @@ impl<'a> Pair<'a> {
     }
 
     fn compare(&mut self) -> Result<(), Difference> {
+        let asked = self.breaker.ask();
+        let found = asked.as_ref().map_err(refused);
+        self.same(
+            "answers to a question",
+            &found.copied(),
+            &self.model.would_admit(),
+        )?;
+        self.last_rejected = asked.err().or(self.last_rejected.take());
         self.same("states", &self.breaker.state(), &self.model.state())?;
         self.breaker.snapshot_into(&mut self.snapshot);
         let picture = Picture::of(&self.snapshot);

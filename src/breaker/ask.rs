@@ -1,0 +1,119 @@
+//! Questions to a breaker without a call, and rejections that are made later.
+
+use crate::breaker::CircuitBreaker;
+use crate::error::Rejected;
+
+impl<C> CircuitBreaker<C> {
+    /// Says whether the breaker would let a call through now, without making one.
+    ///
+    /// It counts nothing and changes nothing. So readiness endpoints and load balancers can ask as
+    /// often as they like. The answer holds for this moment: another call may come first.
+    ///
+    /// | state | answer |
+    /// |---|---|
+    /// | closed, disabled, metrics-only | `Ok` |
+    /// | open | `Err` until the open time is over, then `Ok`: the next call is the first probe |
+    /// | half-open | `Ok` if a place for a probe is free or overdue, otherwise `Err` |
+    /// | half-open beyond its [limit](crate::Recovery::half_open_limit) | `Ok`: the next call makes the verdict, and may be rejected |
+    /// | half-open with a growing share of calls | `Ok`: the ramp draws for each call, and may reject it |
+    /// | forced open | `Err` |
+    ///
+    /// A [`health_check`](crate::guide::long_outages) task that is at work keeps an open breaker's
+    /// answer at `Err`, as it does for calls. Within a half-open call of this breaker the answer is
+    /// `Ok`, because a call made there is [part of it](Self::call).
+    ///
+    /// The rejection is not counted. If a call is later refused because of it, pass it to
+    /// [`reject`](Self::reject).
+    ///
+    /// # Cost
+    /// One load of the state word. While the breaker is open or half-open, also a reading of the
+    /// clock and some loads of words that are rarely written. Never panics.
+    ///
+    /// # Errors
+    /// The breaker would reject the call. [`Rejected::earliest`] says how long that lasts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, State};
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let payments = CircuitBreaker::builder("payments").clock(clock).build()?;
+    /// assert!(payments.ask().is_ok());
+    ///
+    /// payments.trip(Duration::from_secs(5));
+    /// let rejected = payments.ask().unwrap_err();
+    /// assert_eq!(rejected.earliest(), Some(Duration::from_secs(5)));
+    ///
+    /// hand.advance(Duration::from_secs(5));
+    /// assert!(payments.ask().is_ok()); // the next call is a probe
+    /// assert_eq!(payments.state(), State::Open); // nobody has made it
+    /// assert_eq!(payments.snapshot().rejected(), 0);
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    #[inline]
+    pub fn ask(&self) -> Result<(), Rejected> {
+        self.shared
+            .core
+            .peek(&*self.shared)
+            .map_err(|refusal| self.shared.rejected(refusal))
+    }
+
+    /// Counts a rejection that [`ask`](Self::ask) gave earlier, and returns it for the caller.
+    ///
+    /// A service may first say that it is ready, and get the call later. If it was ready to reject,
+    /// it rejects the call even if the open time has ended meanwhile. This method makes no
+    /// transition, and the call is no probe.
+    ///
+    /// [`Snapshot::rejected`](crate::snapshot::Snapshot::rejected) counts the rejection if the
+    /// state still rejects calls. A breaker that lets all calls through again counts it nowhere,
+    /// because a window counts no rejections there. A rejection by a breaker of another name is
+    /// returned and not counted.
+    ///
+    /// `rejected` comes back as it was. Its times are those of the moment at which `ask` gave it.
+    ///
+    /// # Cost
+    /// That of a rejected call. Never panics.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::{CircuitBreaker, Rejected};
+    ///
+    /// let payments = CircuitBreaker::new("payments");
+    /// payments.trip(Duration::from_secs(5));
+    /// let ready_to_reject = payments.ask().unwrap_err();
+    ///
+    /// // later, when the call is made:
+    /// let answer: Result<u32, Rejected> = Err(payments.reject(ready_to_reject));
+    /// assert!(answer.is_err());
+    /// assert_eq!(payments.snapshot().rejected(), 1);
+    /// ```
+    #[must_use = "the rejection is the answer to the call"]
+    pub fn reject(&self, rejected: Rejected) -> Rejected {
+        if rejected.name == *self.shared.core.name() {
+            self.shared.core.reject(&*self.shared);
+        }
+        rejected
+    }
+
+    /// The classifier of this handle.
+    ///
+    /// It classifies results of calls made elsewhere, with
+    /// [`Permit::record_result`](crate::Permit::record_result):
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    ///
+    /// let payments = CircuitBreaker::new("payments");
+    /// let permit = payments.try_acquire()?;
+    /// let result: Result<u32, String> = Err("timeout".into());
+    /// permit.record_result(payments.classifier(), &result);
+    /// assert_eq!(payments.snapshot().failures(), 1);
+    /// # Ok::<(), tripcurve::Rejected>(())
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn classifier(&self) -> &C {
+        &self.classifier
+    }
+}
