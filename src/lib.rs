@@ -81,7 +81,7 @@
 //! |---|---|---|
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
-//! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many | papaya, crossbeam-queue |
+//! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many; `Roster`, a list of all | papaya, crossbeam-queue |
 //! | `retry` | `RetryBudget`: a bound on the retries of a breaker's calls | |
 //! | `serde` | `SavedState`: the saved state of a breaker, for the next process; [snapshots and transitions as JSON](guide::watching) | serde |
 //! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
@@ -186,8 +186,6 @@ pub mod __model {
     pub use crate::bulkhead::word::PlacesWord;
     pub use crate::clock::Now;
     pub use crate::clock::context::{CallContext, FixedContext};
-    #[cfg(feature = "registry")]
-    pub use crate::engine::EvictionRank;
     #[cfg(feature = "async")]
     pub use crate::engine::NextCheck;
     #[cfg(feature = "async")]
@@ -199,6 +197,8 @@ pub mod __model {
     pub use crate::engine::{
         Core, OptionalParts, Parts, Reconfigured, Refusal, Settings, Switch, Ticket,
     };
+    #[cfg(feature = "registry")]
+    pub use crate::engine::{EvictionRank, OpenShare};
     pub use crate::error::PackedCause;
     pub use crate::events::entry::{LogEntry, Reason};
     pub use crate::events::listeners::{Listener, Listeners};
@@ -228,8 +228,9 @@ pub mod __model {
     pub use crate::retry_budget::{Tokens, Turn};
     pub use crate::state::history::{History, date_of};
     pub use crate::state::{
-        Admission, AtomicState, Generation, Moment, PackedRound, Phase, ProbeCounts, ProbeReport,
-        ProbeVerdict, Probes, RampMode, Round, Share, StateChange, StateWord,
+        Admission, AtomicState, Generation, Interrupted, Judgement, Moment, PackedRound, Phase,
+        ProbeCounts, ProbeReport, ProbeVerdict, Probes, RampMode, Round, Share, StateChange,
+        StateWord,
     };
     pub use crate::sync::thread_slot::{ThreadSlot, ThreadSlots};
     #[cfg(any(feature = "bulkhead", feature = "async"))]

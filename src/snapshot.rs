@@ -54,6 +54,7 @@ pub struct Snapshot {
     pub(crate) slow: u64,
     pub(crate) slow_failures: u64,
     pub(crate) overdue: u64,
+    pub(crate) would_have_opened: u64,
     pub(crate) latency: Option<Latency>,
     /// The latencies of the successes and of the failures.
     pub(crate) by_outcome: Option<Box<[Latency; 2]>>,
@@ -217,6 +218,17 @@ impl Snapshot {
     #[must_use]
     pub fn overdue(&self) -> u64 {
         self.overdue
+    }
+
+    /// How often the breaker would have tripped and could not, since it was made.
+    ///
+    /// It counts one each time that the policies become satisfied while the breaker [only
+    /// measures](State::MetricsOnly), or while as many breakers of its group or registry are open
+    /// as may be; see [`on_would_trip`](crate::CircuitBreakerBuilder::on_would_trip). A transition
+    /// doesn't reset it. A restored breaker starts at 0.
+    #[must_use]
+    pub fn would_have_opened(&self) -> u64 {
+        self.would_have_opened
     }
 
     /// How long the window's calls took; `None` if the breaker doesn't

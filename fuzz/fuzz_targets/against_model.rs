@@ -281,12 +281,14 @@ fn operation(bytes: &mut Unstructured<'_>) -> Result<Operation> {
             },
         },
         14 => Operation::Trip(Duration::from_micros(bytes.arbitrary::<u16>()?.into())),
-        _ => match bytes.int_in_range(0..=5_u8)? {
-            5 => Operation::Reject,
+        _ => match bytes.int_in_range(0..=8_u8)? {
+            8 => Operation::Reject,
             0 => Operation::Reset,
             1 => Operation::ForceOpen,
             2 => Operation::Disable,
             3 => Operation::MetricsOnly,
+            4 => Operation::Isolate,
+            5..=6 => Operation::Release,
             _ => Operation::Trip(nanos(bytes, 0, u64::MAX)?),
         },
     })

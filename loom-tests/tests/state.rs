@@ -268,6 +268,7 @@ fn when_the_open_time_is_over_one_caller_moves_the_state_and_the_places_are_fill
             from: State::Open,
             to: State::HalfOpen,
             generation: FIRST.next(),
+            is_open: true,
         };
         assert_eq!(moves, [expected]);
     });

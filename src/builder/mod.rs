@@ -2,17 +2,21 @@
 
 mod validate;
 mod reconfigure;
+mod watchers;
 #[cfg(feature = "serde")]
 mod restore;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use self::validate::Checked;
+#[cfg(feature = "registry")]
+pub(crate) use self::watchers::Roll;
 use crate::clock::{Clock, Now, saturating_nanos};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::engine::{Core, OptionalParts, Parts, Settings, Switch};
+use crate::engine::{Core, OptionalParts, Parts, Settings, Switch, WarmUp};
 use crate::events::listeners::{Listener, Listeners};
+use crate::events::{Transition, WouldTripListener};
 use crate::latency::times::{Timed, Times};
 use crate::outcome::{Classify, DefaultClassifier, Outcome, WithRetryAfter};
 use crate::policy::{Policies, TripPolicy};
@@ -23,7 +27,7 @@ use crate::recovery::{
 use crate::window::{Recording, Timing, Window};
 use crate::{
     adaptive::AdaptiveConfig, breaker::CircuitBreaker, breaker::shared::SharedBreaker,
-    error::ConfigError, events::Transition, name::Name, state::State, util::random::mixed,
+    error::ConfigError, name::Name, state::State, util::random::mixed,
 };
 
 /// Builds a [`CircuitBreaker`]; see [`CircuitBreaker::builder`].
@@ -37,8 +41,10 @@ use crate::{
 /// | [`classify`](Self::classify) | `Err` is a failure |
 /// | [`retry_after`](Self::retry_after) | results aren't asked for a `Retry-After` |
 /// | [`max_retry_after`](Self::max_retry_after) | 5 minutes |
+/// | [`warm_up`](Self::warm_up) | none |
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | no listener |
+/// | [`on_would_trip`](Self::on_would_trip) | no listener |
 /// | [`start_in`](Self::start_in) | closed |
 /// | [`enabled`](Self::enabled) | yes |
 /// | [`metrics_only`](Self::metrics_only) | no |
@@ -62,6 +68,9 @@ pub(crate) struct Fixed {
     /// Sets the jitter of breakers with one name apart. 0 for a breaker that stands alone.
     number: u64,
     listeners: Vec<Listener>,
+    would_trip: Vec<WouldTripListener>,
+    #[cfg(feature = "registry")]
+    rolls: Vec<Arc<dyn Roll>>,
     clock: Clock,
     #[cfg(feature = "async")]
     pub(crate) max_waiting: Option<u32>,
@@ -80,6 +89,7 @@ struct Tunable {
     probes: Option<u32>,
     probe_timeout: Duration,
     max_retry_after: Option<Duration>,
+    warm_up: Duration,
     on_cancel: Outcome,
     start_in: Option<State>,
     enabled: bool,
@@ -116,6 +126,9 @@ impl CircuitBreakerBuilder {
                 name,
                 number: 0,
                 listeners: Vec::new(),
+                would_trip: Vec::new(),
+                #[cfg(feature = "registry")]
+                rolls: Vec::new(),
                 clock: Clock::default(),
                 #[cfg(feature = "async")]
                 max_waiting: None,
@@ -131,6 +144,7 @@ impl CircuitBreakerBuilder {
                 probes: None,
                 probe_timeout: Duration::from_secs(30),
                 max_retry_after: None,
+                warm_up: Duration::ZERO,
                 on_cancel: Outcome::Ignored,
                 start_in: None,
                 enabled: true,
@@ -504,6 +518,42 @@ impl<C> CircuitBreakerBuilder<C> {
         self
     }
 
+    /// Sets for how long a new breaker doesn't trip: up to a day, none by default.
+    ///
+    /// The breaker counts and learns from its first call on. Until the time is over, a cause to trip
+    /// only makes an [`events::WouldTrip`](crate::events::WouldTrip), also if an outcome asks for the
+    /// trip. After it, the next failed or slow call is judged by all calls in the window. Use it for
+    /// a process that starts with cold caches and connections.
+    ///
+    /// Commands still hold. The time counts from when the breaker is built, for each breaker of a
+    /// registry and after each restart. `CircuitBreaker::reconfigure` refuses another warm-up.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::time::Clock;
+    /// use tripcurve::{CircuitBreaker, State, TripPolicy};
+    ///
+    /// let (clock, hand) = Clock::mock();
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .trip_when(TripPolicy::consecutive_failures(2))
+    ///     .warm_up(Duration::from_secs(30))
+    ///     .clock(clock)
+    ///     .build()?;
+    /// for _ in 0..3 {
+    ///     breaker.try_acquire()?.failure();
+    /// }
+    /// assert_eq!(breaker.state(), State::Closed);
+    /// assert_eq!(breaker.snapshot().would_have_opened(), 1);
+    /// hand.advance(Duration::from_secs(30));
+    /// breaker.try_acquire()?.failure();
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn warm_up(mut self, duration: Duration) -> Self {
+        self.tunable.warm_up = duration;
+        self
+    }
+
     /// Checks all settings and makes the breaker.
     ///
     /// # Errors
@@ -521,10 +571,16 @@ impl<C> CircuitBreakerBuilder<C> {
         let clock = self.fixed.clock;
         let listeners = Listeners::new(self.fixed.listeners, &clock);
         let core = Core::new(parts, listeners, start, clock.nanos()).with_seed(seed);
+        core.tell_would_trips(self.fixed.would_trip);
         #[cfg(feature = "serde")]
         let core = self.fixed.restored.restore(core, &clock);
+        let shared = Arc::new(SharedBreaker { core, clock });
+        #[cfg(feature = "registry")]
+        for roll in &self.fixed.rolls {
+            roll.enlist(&shared);
+        }
         Ok(CircuitBreaker {
-            shared: Arc::new(SharedBreaker { core, clock }),
+            shared,
             classifier: self.classifier,
         })
     }
@@ -576,6 +632,13 @@ impl<C> CircuitBreakerBuilder<C> {
                 .filter(|longest| *longest != MaxRetryAfter::DEFAULT)
                 .map(Box::new),
             half_open_limit: recovery.new_half_open_limit().map(Box::new),
+            warm_up: (!tunable.warm_up.is_zero()).then(|| {
+                let length = saturating_nanos(tunable.warm_up);
+                Box::new(WarmUp {
+                    length,
+                    until: self.fixed.clock.nanos().saturating_add(length),
+                })
+            }),
             #[cfg(feature = "async")]
             probe_queue: fixed.max_waiting.map(ProbeQueue::boxed).transpose()?,
         };
@@ -646,6 +709,7 @@ impl<C> fmt::Debug for CircuitBreakerBuilder<C> {
             .field("name", &self.fixed.name)
             .field("tunable", &self.tunable)
             .field("listeners", &self.fixed.listeners.len())
+            .field("on_would_trip", &self.fixed.would_trip.len())
             .field("clock", &self.fixed.clock)
             .finish_non_exhaustive()
     }

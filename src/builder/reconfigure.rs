@@ -1,10 +1,13 @@
 //! Reconfigures a breaker that is in use.
 
+use std::time::Duration;
+
 use super::CircuitBreakerBuilder;
+use crate::clock::{Clock, saturating_nanos};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
 use crate::engine::{Parts, Reconfigured};
-use crate::{breaker::CircuitBreaker, clock::Clock, error::ConfigError, name::Shown, state::State};
+use crate::{breaker::CircuitBreaker, error::ConfigError, name::Shown, state::State};
 
 impl<C> CircuitBreaker<C> {
     /// Replaces all settings while calls run.
@@ -119,6 +122,7 @@ impl<C> CircuitBreaker<C> {
         settings.check_max_waiting(core.probe_queue().map(ProbeQueue::max))?;
         settings.check_what_cannot_change()?;
         settings.check_start(core.started_in())?;
+        settings.check_warm_up(core.warm_up())?;
         let parts = self.parts_by(settings)?;
         Ok(self.shared.core.reconfigure(parts, &*self.shared))
     }
@@ -191,6 +195,23 @@ impl<C> CircuitBreakerBuilder<C> {
                 "a breaker keeps its listeners; add them where it is built",
             ));
         }
+        if !self.fixed.would_trip.is_empty() {
+            return Err(ConfigError::new(
+                "on_would_trip",
+                format!("set {} times", self.fixed.would_trip.len()),
+                "left out",
+                "a breaker keeps its listeners; add them where it is built",
+            ));
+        }
+        #[cfg(feature = "registry")]
+        if self.rolls() > 0 {
+            return Err(ConfigError::new(
+                "enlist",
+                format!("set {} times", self.rolls()),
+                "left out",
+                "a breaker stays on its rosters; enlist it where it is built",
+            ));
+        }
         #[cfg(feature = "serde")]
         if !self.fixed.restored.is_none() {
             return Err(ConfigError::new(
@@ -201,6 +222,23 @@ impl<C> CircuitBreakerBuilder<C> {
             ));
         }
         Ok(())
+    }
+
+    /// Refuses a warm-up other than the breaker's.
+    fn check_warm_up(&self, own: u64) -> Result<(), ConfigError> {
+        let warm_up = self.tunable.warm_up;
+        if warm_up.is_zero() || saturating_nanos(warm_up) == own {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "warm_up",
+            format!("{warm_up:?}"),
+            format!(
+                "{:?}, which the breaker was built with",
+                Duration::from_nanos(own)
+            ),
+            "a breaker warms up once; leave it out",
+        ))
     }
 
     /// Refuses to start open or half-open, unless the breaker has started so. States that last are

@@ -123,6 +123,14 @@ impl Tunable {
         recovery.check()?;
         recovery.check_slow_threshold(slower_than)?;
         self.max_retry_after.map_or(Ok(()), MaxRetryAfter::check)?;
+        if self.warm_up > Duration::from_secs(86_400) {
+            return Err(ConfigError::new(
+                "warm_up",
+                format!("{:?}", self.warm_up),
+                "at most 1 day",
+                "30 s suit most services; for a breaker that never trips there is metrics_only",
+            ));
+        }
         ConfigError::check_duration(
             "probe_timeout",
             self.probe_timeout,

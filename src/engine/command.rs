@@ -3,7 +3,7 @@
 use super::{Core, view::with_view};
 use crate::events::Cause;
 use crate::recovery::{OpenTimes, Streak};
-use crate::state::{Moment, Phase};
+use crate::state::{Interrupted, Moment, Phase, State};
 
 impl Core {
     /// Closes the breaker in any state and empties its window.
@@ -42,16 +42,10 @@ impl Core {
     ///
     /// Does nothing if the breaker is already in this phase.
     pub fn hold(&self, phase: Phase, now: u64) {
+        if phase == Phase::MetricsOnly {
+            self.expect_would_trips();
+        }
         self.enter(now, |present| (present != phase).then_some(phase));
-    }
-
-    /// Closes a breaker that was forced open, and empties its window. Does nothing in any other
-    /// state.
-    ///
-    /// If the settings hold the breaker in a state, it enters that state instead of closed.
-    pub fn release(&self, now: u64) {
-        let rest = || self.switch().held_by_mode().unwrap_or(Phase::Closed);
-        self.enter(now, |present| (present == Phase::ForcedOpen).then(rest));
     }
 
     /// Enters the phase that `next` names by hand, unless `next` names none.
@@ -62,6 +56,62 @@ impl Core {
                 Ok(moved) => return self.entered(moved, now, Cause::Manual),
                 Err(found) => seen = found,
             }
+        }
+    }
+    /// Rejects all calls until [`release`](Self::release), or until another command.
+    ///
+    /// Does nothing if the breaker is already forced open, by hand or by an isolation.
+    pub fn isolate(&self, now: u64) {
+        let mut seen = self.state.load();
+        while let Some(interrupted) = Interrupted::of(seen.phase()) {
+            match self.state.change(seen, Phase::Isolated(interrupted)) {
+                Ok(moved) => {
+                    if moved.from == State::Closed {
+                        let healthy = self.age(seen.generation(), now);
+                        self.forget_openings(moved.generation, |times| times.is_over(healthy));
+                    }
+                    return self.entered(moved, now, Cause::Isolated);
+                }
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Ends an isolation: the breaker has the state that it would have without it.
+    ///
+    /// Does nothing if the breaker isn't isolated. A command may have ended the isolation.
+    pub fn release(&self, now: u64) {
+        let mut seen = self.state.load();
+        while let Phase::Isolated(interrupted) = seen.phase() {
+            let phase = self.after_isolation(interrupted, now);
+            if phase == Phase::PROBING {
+                with_view!(self, |view| if let Some(limit) = view.half_open_limit() {
+                    limit.begin(now);
+                });
+            }
+            match self.state.change(seen, phase) {
+                Ok(moved) => {
+                    // Read again: a `Retry-After` that came since finds the breaker open, or is
+                    // found here.
+                    let longest = with_view!(self, |view| view.max_retry_after());
+                    self.stay_open(longest.cut(self.retry_after.until(), now));
+                    return self.entered(moved, now, Cause::Released);
+                }
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// The phase that the breaker would have now without its isolation.
+    pub(super) fn after_isolation(&self, interrupted: Interrupted, now: u64) -> Phase {
+        match self.state.after(interrupted) {
+            Phase::Open { until } => {
+                let longest = with_view!(self, |view| view.max_retry_after());
+                let retry_at = longest.cut(self.retry_after.so_far(), now);
+                let until = until.max(Moment::at(retry_at));
+                Phase::Open { until }
+            }
+            phase => phase,
         }
     }
 }

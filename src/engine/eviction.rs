@@ -61,9 +61,11 @@ impl Core {
             }
             match seen.phase() {
                 // A command set this state. The settings hold the breaker in another one.
-                Phase::Closed | Phase::ForcedOpen | Phase::Disabled | Phase::MetricsOnly => {
-                    EvictionRank::Commanded
-                }
+                Phase::Closed
+                | Phase::ForcedOpen
+                | Phase::Isolated(_)
+                | Phase::Disabled
+                | Phase::MetricsOnly => EvictionRank::Commanded,
                 Phase::Open { until } => tripped(until.nanos()),
                 Phase::HalfOpen { .. } | Phase::Ramp(_) => {
                     let now = context.nanos();

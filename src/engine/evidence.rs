@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::view::{Configuration, View};
-use crate::{adaptive::Evidence, clock::context::CallContext, events::Cause};
+use crate::{adaptive::Evidence, clock::context::CallContext, events::Cause, state::Judgement};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Weighs a failure, or a call that took too long, and returns whether there is evidence.
@@ -47,7 +47,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline(never)]
     fn judge_by_evidence(self, evidence: &Evidence, call: Call<'_, impl CallContext>) -> bool {
         let generation = call.generation;
-        let Some(seen) = self.closed_in(generation) else {
+        let Some(seen) = self.judged_in(generation) else {
             return false;
         };
         let now = call.date();
@@ -59,6 +59,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         let since = self.began_at(generation, now);
         let verdict = evidence.verdict(generation, now, since, overdue);
+        if verdict.is_none() {
+            self.found_none(seen, Judgement::Evidence);
+        }
         verdict.is_some_and(|verdict| {
             let cause = Cause::Evidence {
                 failures: verdict.failures,
@@ -69,7 +72,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 needed: verdict.needed,
             };
             // This thread may have slept. The open time begins at a fresh clock reading.
-            let trips = self.open(seen, cause, call.read_again(self.ring()));
+            let call = call.read_again(self.ring());
+            let trips = self.open(seen, Judgement::Evidence, cause, call);
             if trips {
                 evidence.trip(&verdict, now, since);
             }

@@ -2,7 +2,7 @@
 
 use super::call::Call;
 use super::view::{Configuration, View};
-use crate::state::{Generation, Phase, StateWord};
+use crate::state::{Generation, Judgement, StateWord};
 use crate::window::{BinCounts, Counts};
 use crate::{
     clock::context::CallContext, events::Cause, latency::times::Timed, outcome::Outcome,
@@ -21,7 +21,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         outcome: Outcome,
     ) -> bool {
         let Some(seen) = self.closed_in(call.generation) else {
-            return false;
+            return self.judge_noted(call, run, outcome);
         };
         let cause_at = |call| match outcome {
             Outcome::Trip => Some(Cause::TripRequested),
@@ -34,17 +34,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // summed. Then some failures may be too old, and some successes from their time may be
         // gone. So a trip is judged by the time at which it happens.
         let call = call.read_again(self.ring());
-        cause_at(call).is_some_and(|cause| self.open(seen, cause, call))
+        cause_at(call).is_some_and(|cause| self.open(seen, Judgement::Counts, cause, call))
     }
 
-    /// The state, if the breaker is closed in this generation and may be judged.
+    /// The state, if the breaker is closed in this generation, has no notes and may be judged.
     ///
     /// A breaker may not be judged between the two steps that replace the window it was built with.
     /// Until that generation ends, successes are counted in the old window and failures in the new
     /// one.
     pub(super) fn closed_in(self, generation: Generation) -> Option<StateWord> {
         let seen = self.state.load();
-        let is_closed = seen.generation() == generation && seen.phase() == Phase::Closed;
+        let is_closed = seen.generation() == generation && seen.is_closed_without_notes();
         // The second step marks the state as timed, whether the breaker takes times or not. So this
         // holds after the second step, and as long as the window is the one it was built with.
         let is_whole = seen.is_timed() || self.has_built_ring();
@@ -53,7 +53,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// The cause for a trip, if the window's counts give one.
     #[inline]
-    fn cause(self, call: Call<'_, impl CallContext>, run: u64) -> Option<Cause> {
+    pub(super) fn cause(self, call: Call<'_, impl CallContext>, run: u64) -> Option<Cause> {
         let policies = &self.settings().policies;
         let (run, counts) = if policies.iter().any(|policy| policy.looks_at_window(run)) {
             let ring = self.ring();
@@ -129,7 +129,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[cold]
     #[inline(never)]
     fn judge_percentiles(self, timed: &Timed, call: Call<'_, impl CallContext>) {
-        let Some(seen) = self.closed_in(call.generation) else {
+        let Some(seen) = self.judged_in(call.generation) else {
             return;
         };
         let mut bins = BinCounts::default();
@@ -139,8 +139,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             let call = call.read_again(self.ring());
             // A thread that has slept finds a later tick, which another thread judges.
             if !timed.is_tick(call.reading) {
-                self.open(seen, cause, call);
+                self.open(seen, Judgement::Percentiles, cause, call);
             }
+        } else {
+            self.found_none(seen, Judgement::Percentiles);
         }
     }
 }

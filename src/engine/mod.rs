@@ -7,6 +7,7 @@ mod admit;
 mod record;
 mod evidence;
 mod judge;
+mod would_trip;
 mod recover;
 mod transition;
 mod command;
@@ -24,6 +25,8 @@ pub(crate) mod probe_queue;
 mod watch;
 #[cfg(feature = "registry")]
 mod eviction;
+#[cfg(feature = "registry")]
+mod open_share;
 #[cfg(feature = "async")]
 mod health;
 #[cfg(feature = "serde")]
@@ -34,15 +37,19 @@ use self::view::with_view;
 use crate::error::PackedCause;
 use crate::events::entry::LogEntry;
 use crate::events::slot::Slot;
+use crate::events::{WouldTripListener, listeners::Listeners};
 use crate::recovery::{LatestOpening, RetryAfter};
 use crate::state::history::{History, date_of};
 use crate::state::{AtomicState, Generation, Moment, Phase, State};
-use crate::{events::listeners::Listeners, name::Name, sync::LateBox, window::GenerationCounter};
+use crate::{name::Name, sync::LateBox, window::GenerationCounter};
 pub use call::{Refusal, Ticket};
 #[cfg(feature = "registry")]
 pub use eviction::EvictionRank;
 #[cfg(feature = "async")]
 pub use health::NextCheck;
+#[cfg(feature = "registry")]
+pub use open_share::OpenShare;
+pub(crate) use parts::WarmUp;
 pub use parts::{OptionalParts, Parts};
 #[cfg(feature = "async")]
 pub use peek::Prospect;
@@ -100,6 +107,10 @@ impl Core {
             let parts = late.get_or_init(Box::<LateParts>::default);
             parts.listeners.publish(*listeners);
         }
+        let warms_up = optional.as_ref().is_some_and(|it| it.warm_up.is_some());
+        if state == State::MetricsOnly || warms_up {
+            late.get_or_init(Box::default);
+        }
         Self {
             state: AtomicState::beginning(Generation::FIRST, phase, is_timed),
             run: GenerationCounter::default(),
@@ -109,6 +120,14 @@ impl Core {
             history: History::new(date_of(now)),
             opening: Slot::default(),
             late,
+        }
+    }
+
+    /// Sets the functions to tell of trips that would have been.
+    pub(crate) fn tell_would_trips(&self, listeners: Vec<WouldTripListener>) {
+        if !listeners.is_empty() {
+            let late = self.late.get_or_init(Box::default);
+            late.would_trips.listen(listeners);
         }
     }
 
@@ -127,6 +146,13 @@ impl Core {
     /// The start state of the settings that the breaker was built with.
     pub(crate) fn started_in(&self) -> State {
         self.parts.settings.switch.start_in
+    }
+
+    /// How long the breaker warms up after it was built, in nanoseconds.
+    pub(crate) fn warm_up(&self) -> u64 {
+        let optional = self.parts.optional.as_ref();
+        let warm_up = optional.and_then(|it| it.warm_up.as_deref());
+        warm_up.map_or(0, |it| it.length)
     }
 
     /// The breaker's name.

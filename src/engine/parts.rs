@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "registry")]
+use super::open_share::Membership;
 use super::{carried::Carried, settings::Settings};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
+use crate::events::{WouldTrips, listeners::Listeners};
 #[cfg(feature = "async")]
 use crate::recovery::HealthChecks;
 use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, MaxRetryAfter, OpenTimes};
@@ -13,9 +16,7 @@ use crate::sync::LateBox;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 use crate::sync::{PublishedOnce, Replaceable};
-use crate::{
-    adaptive::Evidence, events::listeners::Listeners, latency::times::Timed, window::Ring,
-};
+use crate::{adaptive::Evidence, latency::times::Timed, window::Ring};
 
 /// The parts that a builder makes for a breaker.
 #[derive(Debug)]
@@ -43,6 +44,8 @@ pub struct OptionalParts {
     pub max_retry_after: Option<Box<MaxRetryAfter>>,
     /// The limit of the stay in half-open, if there is one.
     pub half_open_limit: Option<Box<HalfOpenLimit>>,
+    /// The time in which the breaker doesn't trip, if it warms up.
+    pub warm_up: Option<Box<WarmUp>>,
     /// The queue of callers that wait for the verdict of the probes, if callers may wait.
     #[cfg(feature = "async")]
     pub probe_queue: Option<Box<ProbeQueue<EventQueue>>>,
@@ -57,7 +60,8 @@ impl OptionalParts {
             || self.recovery.is_some()
             || self.open_times.is_some()
             || self.max_retry_after.is_some()
-            || self.half_open_limit.is_some();
+            || self.half_open_limit.is_some()
+            || self.warm_up.is_some();
         #[cfg(feature = "async")]
         let has_any = has_any || self.probe_queue.is_some();
         has_any.then(|| Box::new(self))
@@ -68,6 +72,15 @@ impl OptionalParts {
         let own = parts.and_then(|it| it.max_retry_after.as_deref());
         own.copied().unwrap_or(MaxRetryAfter::DEFAULT)
     }
+}
+
+/// The time in which a new breaker doesn't trip, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct WarmUp {
+    /// How long it lasts.
+    pub length: u64,
+    /// When it ends.
+    pub until: u64,
 }
 
 /// How the current configuration treats a part that the breaker was built with.
@@ -203,6 +216,9 @@ impl Overrides {
 #[derive(Debug, Default)]
 pub(super) struct LateParts {
     pub(super) listeners: PublishedOnce<Listeners>,
+    pub(super) would_trips: WouldTrips,
+    #[cfg(feature = "registry")]
+    pub(super) membership: PublishedOnce<Membership>,
     #[cfg(feature = "async")]
     pub(super) checks: LateBox<HealthChecks>,
     /// The tasks that wait until a call may be admitted. An empty queue would allocate when it is

@@ -27,7 +27,7 @@ impl Core {
         let seen = self.state.load();
         match seen.phase() {
             Phase::Closed | Phase::MetricsOnly | Phase::Disabled | Phase::Ramp(_) => Ok(()),
-            Phase::Open { .. } | Phase::HalfOpen(_) | Phase::ForcedOpen => {
+            Phase::Open { .. } | Phase::HalfOpen(_) | Phase::ForcedOpen | Phase::Isolated(_) => {
                 with_view!(self, |view| view.peek_slow(seen, context))
             }
         }
@@ -42,7 +42,11 @@ impl Core {
         let seen = self.state.load();
         match seen.phase() {
             Phase::Closed | Phase::MetricsOnly | Phase::Disabled => {}
-            Phase::Open { .. } | Phase::HalfOpen(_) | Phase::Ramp(_) | Phase::ForcedOpen => {
+            Phase::Open { .. }
+            | Phase::HalfOpen(_)
+            | Phase::Ramp(_)
+            | Phase::ForcedOpen
+            | Phase::Isolated(_) => {
                 with_view!(self, |view| {
                     let call = Call {
                         generation: seen.generation(),
@@ -70,7 +74,7 @@ impl Core {
                 return Ok(since.map_or(now, moment_of).min(now));
             }
             Phase::Open { until } => Some(until.nanos().saturating_sub(now)),
-            Phase::HalfOpen(_) | Phase::Ramp(_) | Phase::ForcedOpen => None,
+            Phase::HalfOpen(_) | Phase::Ramp(_) | Phase::ForcedOpen | Phase::Isolated(_) => None,
         };
         let state = seen.phase().state();
         Err(Refusal {
@@ -121,7 +125,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                     Some(wait) => Err(refusal(Some(wait))),
                 }
             }
-            Phase::ForcedOpen => Err(refusal(None)),
+            Phase::ForcedOpen | Phase::Isolated(_) => Err(refusal(None)),
             _ => Ok(()),
         }
     }

@@ -187,6 +187,9 @@ impl Core {
         // The current settings take precedence over the former ones.
         let phase = settings.switch.held_by_mode();
         let phase = phase.unwrap_or_else(|| saved.phase(elapsed, now));
+        if phase == Phase::MetricsOnly {
+            self.late.get_or_init(Box::default);
+        }
         self.state = AtomicState::beginning(generation, phase, is_timed);
         let since = date_of(now).saturating_sub(saved.age.saturating_add(elapsed));
         self.history = History::restore(saved.generation, generation, since);
@@ -245,7 +248,15 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let (ring, timed) = (self.ring(), self.timed());
         let (reading, now) = ring.read_with_nanos(context);
         let generation = seen.generation();
-        let left_open = match self.state.phase_of(seen) {
+        // The isolation belongs to the group. In the next process the group isolates it, or not.
+        // The calls that it rejected are left out, since no call of the next generation is counted.
+        let (phase, counted) = match self.state.phase_of(seen) {
+            Phase::Isolated(interrupted) => {
+                (self.after_isolation(interrupted, now), generation.next())
+            }
+            phase => (phase, generation),
+        };
+        let left_open = match phase {
             Phase::Open { until } => until.nanos().saturating_sub(now),
             _ => 0,
         };
@@ -255,8 +266,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let counts = ring.failures_and_slow(call);
         // A state that the settings hold isn't saved. The next settings decide about it.
         let phase = match self.settings().switch.held_by_mode() {
-            Some(held) if held == seen.phase() => Phase::Closed,
-            _ => seen.phase(),
+            Some(held) if held == phase => Phase::Closed,
+            _ => phase,
         };
         SavedCore {
             state: phase.state().into(),
@@ -265,7 +276,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             left_open,
             run: ring.run_held(self.run.get(generation), &counts, call),
             slower_than: timed.and_then(Timed::limit).map(saturated),
-            window: ring.save(call),
+            window: ring.save(Call::new(counted, reading, context)),
             evidence: evidence.map(|it| it.save(generation, date_of(now))),
             recovery: SavedRecovery {
                 streak: self.open_times().map(|_| self.latest_opening.get().save()),

@@ -19,7 +19,7 @@ use super::parts::{LaterWindow, Overrides, Parts};
 use super::view::{Configuration, View, with_view};
 use super::{Core, carried::Carried};
 use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, OpenTimes, Streak};
-use crate::state::{Phase, State, StateChange};
+use crate::state::{Generation, Interrupted, Phase, State};
 use crate::sync::{Ordering, Replaceable, Seen, fence};
 use crate::{
     adaptive::Evidence, clock::context::CallContext, events::Cause, latency::times::Timed,
@@ -283,7 +283,22 @@ impl Core {
     fn align(&self, change: &Change, now: u64) -> Option<State> {
         let mut seen = self.state.load();
         loop {
-            let next = change.held.and_then(|held| held.next(seen.phase()));
+            let present = match seen.phase() {
+                Phase::Isolated(interrupted) => self.state.after(interrupted),
+                phase => phase,
+            };
+            let next = change.held.and_then(|held| held.next(present));
+            if let (Phase::Isolated(_), Some(next)) = (seen.phase(), next.and_then(Interrupted::of))
+            {
+                // The breaker stays isolated. Its release brings it into the state that the
+                // settings hold.
+                let stays = self.state.stay(seen, Phase::Isolated(next)).is_ok();
+                if stays && next == Interrupted::CLOSED {
+                    self.forget_openings(seen.generation(), |_| true);
+                }
+                seen = self.state.load();
+                continue;
+            }
             let phase = match (next, seen.phase()) {
                 (Some(next), _) => next,
                 (None, phase @ (Phase::Closed | Phase::MetricsOnly)) if change.window => phase,
@@ -313,10 +328,10 @@ impl Core {
                     }
                     if next == Some(Phase::Closed) {
                         // As a reset by hand does.
-                        self.forget_openings(moved, |_| true);
+                        self.forget_openings(moved.generation, |_| true);
                     } else if phase == Phase::Closed {
                         let healthy = self.age(seen.generation(), now);
-                        self.forget_openings(moved, |times| times.is_over(healthy));
+                        self.forget_openings(moved.generation, |times| times.is_over(healthy));
                     }
                     self.entered(moved, now, Cause::Reconfigured);
                     return next.map(Phase::state);
@@ -329,10 +344,14 @@ impl Core {
     /// Forgets the openings so far, if open times grow and `is_over` finds their streak over.
     ///
     /// The new generation doesn't know how long the one before it was healthy.
-    fn forget_openings(&self, moved: StateChange, is_over: impl Fn(&OpenTimes) -> bool) {
+    pub(super) fn forget_openings(
+        &self,
+        generation: Generation,
+        is_over: impl Fn(&OpenTimes) -> bool,
+    ) {
         with_view!(self, |view| {
             if view.open_times().is_some_and(is_over) {
-                self.latest_opening.note(moved.generation, Streak::NONE);
+                self.latest_opening.note(generation, Streak::NONE);
             }
         });
     }

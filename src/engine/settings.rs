@@ -56,6 +56,7 @@ impl Switch {
         }
     }
 
+    #[cfg(any(feature = "registry", feature = "serde"))]
     /// The phase that the mode holds the breaker in, if any.
     pub(super) fn held_by_mode(mut self) -> Option<Phase> {
         self.start_in = State::Closed;

@@ -113,6 +113,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             slow,
             slow_failures,
             overdue: counts.overdue,
+            would_have_opened: self.would_have_opened(),
             latency: None,
             by_outcome: None,
             latest_opening: self.latest_opening().map(Opening::of),

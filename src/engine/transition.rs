@@ -4,14 +4,16 @@
 //! the new generation. Listeners hear of it from that thread, or from the thread that is telling
 //! already.
 
+#[cfg(feature = "registry")]
+use super::open_share::Reserved;
 use super::view::{Configuration, View, with_view};
 use super::{Core, call::Call};
-use crate::state::{Moment, Phase, State, StateChange, StateWord};
+use crate::state::{Judgement, Moment, Phase, State, StateChange, StateWord};
 use crate::sync::{Ordering, fence};
 use crate::{
     clock::context::CallContext,
-    events::Cause,
     events::entry::{LogEntry, Reason},
+    events::{Cause, WouldTripReason},
     recovery::Streak,
     state::history::date_of,
     window::Ring,
@@ -33,21 +35,49 @@ impl NextOpening {
 }
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
-    /// Opens a closed breaker if its state is still `seen`, and returns whether it did.
+    /// Opens a closed breaker if the generation of `seen` isn't over, and returns whether it did.
+    ///
+    /// A breaker that may not trip notes the cause instead.
     pub(super) fn open(
         self,
-        seen: StateWord,
+        mut seen: StateWord,
+        judgement: Judgement,
         cause: Cause,
         call: Call<'_, impl CallContext>,
     ) -> bool {
         let now = call.nanos();
-        let opening = self.first_opening(call, now);
-        // On an error another thread has ended the generation, so nothing is left to do.
-        let moved = self.state.change(seen, opening.phase());
-        if let Ok(moved) = moved {
-            self.opened(moved, opening, now, self.trip_reason(cause, call));
+        if seen.phase() == Phase::MetricsOnly {
+            self.would_trip(seen, judgement, WouldTripReason::MetricsOnly, cause, now);
+            return false;
         }
-        moved.is_ok()
+        let warm_up = self.built().and_then(|it| it.warm_up.as_deref());
+        if warm_up.is_some_and(|it| now < it.until) {
+            self.would_trip(seen, judgement, WouldTripReason::WarmUp, cause, now);
+            return false;
+        }
+        #[cfg(feature = "registry")]
+        match self.reserve_place(seen) {
+            Reserved::Granted => {}
+            Reserved::Over => return false,
+            Reserved::Full => {
+                self.would_trip(seen, judgement, WouldTripReason::OpenShare, cause, now);
+                return false;
+            }
+        }
+        let opening = self.first_opening(call, now);
+        loop {
+            match self.state.change(seen, opening.phase()) {
+                Ok(moved) => {
+                    self.opened(moved, opening, now, self.trip_reason(cause, call));
+                    return true;
+                }
+                // Another thread has changed the notes.
+                Err(found) if found.generation() == seen.generation() => seen = found,
+                // Another thread has ended the generation, so nothing is left to do. That thread
+                // also settles the place that was taken here.
+                Err(_) => return false,
+            }
+        }
     }
 
     /// Why this thread has just tripped the breaker, with what its window holds.
@@ -150,7 +180,10 @@ impl Core {
             from,
             to,
             generation,
+            ..
         } = moved;
+        #[cfg(feature = "registry")]
+        self.settle_share(moved);
         let entry = LogEntry {
             generation: self.history.number(generation),
             from,
@@ -203,7 +236,7 @@ impl Core {
     }
 
     /// Lengthens the open time, if the breaker is open and would end it before `until`.
-    fn stay_open(&self, until: u64) {
+    pub(super) fn stay_open(&self, until: u64) {
         let until = Moment::at(until);
         let mut seen = self.state.load();
         while let Phase::Open { until: present } = self.state.phase_of(seen)

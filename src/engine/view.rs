@@ -120,7 +120,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// The parts that only some breakers have, of those that the breaker was built with.
     #[inline]
-    fn built(self) -> Option<&'a OptionalParts> {
+    pub(super) fn built(self) -> Option<&'a OptionalParts> {
         self.core.parts.optional.as_deref()
     }
 

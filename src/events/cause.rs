@@ -170,4 +170,8 @@ pub enum Cause {
     /// A command changed the state: `reset()`, `trip()`, `force_open()`, `disable()` or
     /// `metrics_only()`.
     Manual,
+    /// The breaker's control group was isolated; see `ControlGroup::isolate`.
+    Isolated,
+    /// The breaker's control group was released; see `ControlGroup::release`.
+    Released,
 }

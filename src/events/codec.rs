@@ -119,6 +119,8 @@ causes! {
     28 Reconfigured {} "reconfigured";
     29 TooManyProbesSlow { slow, probes } "{slow} of up to {probes} probes took too long";
     30 HalfOpenExpired {} "it was half-open for too long";
+    40 Isolated {} "its group was isolated";
+    41 Released {} "its group was released";
 }
 
 /// A field's type, as a word.
@@ -357,6 +359,8 @@ mod tests {
             Cause::RampOverdue { share: 1.0 },
             Cause::HealthCheckSucceeded,
             Cause::Reconfigured,
+            Cause::Isolated,
+            Cause::Released,
             Cause::HealthCheckFailed,
             Cause::Evidence {
                 failures: 41,

@@ -16,7 +16,8 @@ impl Cause {
     /// | opens again | `health_check_failed`, `probe_failed`, `probe_slow`, `too_many_probes_failed`, `too_many_probes_slow`, `ramp_failed`, `ramp_overdue` |
     /// | closes | `probes_succeeded`, `enough_probes_succeeded`, `ramp_completed` |
     /// | opens again or closes | `half_open_expired` |
-    /// | enters any state | `reconfigured`, `manual` |
+    /// | is forced open by its group | `isolated` |
+    /// | enters any state | `reconfigured`, `manual`, `released` |
     ///
     /// ```
     /// use tripcurve::events::Cause;
@@ -54,6 +55,8 @@ impl Cause {
             Self::RampOverdue { .. } => "ramp_overdue",
             Self::Reconfigured => "reconfigured",
             Self::Manual => "manual",
+            Self::Isolated => "isolated",
+            Self::Released => "released",
         }
     }
 }

@@ -12,13 +12,13 @@
 //! how many. The latest of them is kept apart, so that the listeners are told of the state that
 //! lasts.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::entry::LogEntry;
 use super::slot::Slot;
 use crate::clock::Clock;
 use crate::events::Transition;
+use crate::events::would_trip::shielded;
 use crate::name::Name;
 use crate::sync::{Ordering, Payload, Publisher, Replaceable, SelfContained, fence};
 
@@ -240,23 +240,11 @@ impl Listeners {
             if member.since < entry.generation {
                 // Transitions before a listener came aren't missed.
                 transition.missed = missed.min(entry.generation - 1 - member.since);
-                unharmed(|| (member.listener)(&transition));
+                shielded(|| (member.listener)(&transition));
             }
         }
         // A listener that was removed meanwhile may be dropped here.
-        unharmed(|| drop(told));
-    }
-}
-
-/// Runs what a user has written, and swallows its panic.
-///
-/// The panic harms neither the call that tells, nor other listeners, nor the turn.
-fn unharmed(act: impl FnOnce()) {
-    // Dropping the panic's payload may panic too.
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(act))
-        && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload)))
-    {
-        std::mem::forget(payload);
+        shielded(|| drop(told));
     }
 }
 

@@ -14,6 +14,7 @@ mod opening;
 #[cfg(feature = "serde")]
 pub(crate) mod serialize;
 pub(crate) mod slot;
+mod would_trip;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -27,6 +28,8 @@ use self::entry::LogEntry;
 pub use cause::Cause;
 pub use entry::WindowCounts;
 pub use opening::Opening;
+pub use would_trip::{WouldTrip, WouldTripReason};
+pub(crate) use would_trip::{WouldTripListener, WouldTrips};
 
 /// A change of a breaker's state, as listeners are told of it.
 ///

@@ -6,7 +6,8 @@ use super::settings::check_slow;
 use crate::adaptive::AdaptiveConfig;
 use crate::error::ConfigError;
 
-/// A policy that trips on evidence; see [`TripPolicy::adaptive`].
+/// A policy that trips on evidence; see
+/// [`TripPolicy::adaptive`](crate::TripPolicy::adaptive).
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "a policy does nothing until it is given to a builder"]
 pub struct Adaptive {

@@ -5,10 +5,12 @@ use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 use crossbeam_queue::SegQueue;
 use papaya::HashMap;
 
+use super::roster::{ListedRegistry, Roster};
 use super::{Breakers, Naming, Registry, Templates, capacity::Capacity};
-use crate::registry::control_group::{ControlGroup, Member};
+use crate::registry::control_group::{ControlGroup, Member, open_share};
 use crate::{
-    builder::CircuitBreakerBuilder, clock::saturating_nanos, error::ConfigError, name::Name,
+    builder::CircuitBreakerBuilder, clock::saturating_nanos, engine::OpenShare, error::ConfigError,
+    name::Name,
 };
 
 const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(600);
@@ -21,6 +23,8 @@ const DEFAULT_IDLE_AFTER: Duration = Duration::from_secs(600);
 /// | [`idle_after`](Self::idle_after) | 10 minutes |
 /// | [`name_with`](Self::name_with) | all breakers have the template's name |
 /// | [`control_group`](Self::control_group) | none |
+/// | [`enlist`](Self::enlist) | no roster |
+/// | [`max_open_share`](Self::max_open_share) | 1: all may be open |
 #[must_use = "a builder does nothing until build() is called"]
 pub struct RegistryBuilder<K, C> {
     template: CircuitBreakerBuilder<C>,
@@ -28,6 +32,8 @@ pub struct RegistryBuilder<K, C> {
     capacity: Option<usize>,
     idle_after: Option<Duration>,
     group: Option<ControlGroup>,
+    max_open_share: Option<f64>,
+    rosters: Vec<Roster>,
 }
 
 impl<K, C> RegistryBuilder<K, C> {
@@ -38,6 +44,8 @@ impl<K, C> RegistryBuilder<K, C> {
             capacity: None,
             idle_after: None,
             group: None,
+            max_open_share: None,
+            rosters: Vec::new(),
         }
     }
 
@@ -102,13 +110,63 @@ impl<K, C> RegistryBuilder<K, C> {
 
     /// Adds all breakers to a group, including those made later.
     ///
-    /// While the group is isolated, new breakers are forced open before a caller gets them.
-    /// Breakers that are forced open are evicted only if there are [far too
-    /// many](Registry#capacity).
+    /// While the group is isolated, new breakers are isolated before a caller gets them. Isolated
+    /// breakers are evicted only if there are [far too many](Registry#capacity).
     pub fn control_group(self, group: &ControlGroup) -> Self {
         Self {
             group: Some(group.clone()),
             ..self
+        }
+    }
+
+    /// Sets the share of the breakers that policies may open at once: more than 0, up to 1.
+    ///
+    /// The share is rounded down, but one breaker may always open. For the rules see
+    /// [`ControlGroup::with_max_open_share`]. The registry's breakers are counted from their first
+    /// use until they are removed or evicted. Set it here or on the
+    /// [group](Self::control_group), not on both.
+    ///
+    /// ```
+    /// use tripcurve::registry::Registry;
+    /// use tripcurve::{CircuitBreaker, State, TripPolicy};
+    ///
+    /// let template = CircuitBreaker::builder("shop").trip_when(TripPolicy::consecutive_failures(1));
+    /// let endpoints = Registry::<u32>::builder(template).max_open_share(0.5).build()?;
+    /// let [first, second] = [1, 2].map(|endpoint| endpoints.get_or_create(&endpoint));
+    /// for endpoint in [&first, &second] {
+    ///     let _ = endpoint.call(|| Err::<(), _>("no"));
+    /// }
+    /// assert_eq!((first.state(), second.state()), (State::Open, State::Closed));
+    /// assert_eq!(second.snapshot().would_have_opened(), 1);
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    pub fn max_open_share(self, share: f64) -> Self {
+        Self {
+            max_open_share: Some(share),
+            ..self
+        }
+    }
+
+    /// Lists the registry as a whole on a [`Roster`], with the breakers that it has at any time.
+    ///
+    /// It costs the roster one entry, and lookups nothing.
+    pub fn enlist(mut self, roster: &Roster) -> Self {
+        self.rosters.push(roster.clone());
+        self
+    }
+
+    /// The limit on how many breakers are open at once.
+    fn share(&self) -> Result<Option<Arc<OpenShare>>, ConfigError> {
+        let own = self.max_open_share.map(open_share).transpose()?;
+        let groups = self.group.as_ref().and_then(ControlGroup::share);
+        match (own, groups) {
+            (Some(own), Some(groups)) => Err(ConfigError::new(
+                "registry.max_open_share",
+                own.share(),
+                format!("left out, because the group has one of {}", groups.share()),
+                "a breaker counts in one share; keep the registry's or the group's",
+            )),
+            (own, groups) => Ok(own.or_else(|| groups.cloned())),
         }
     }
 
@@ -147,6 +205,8 @@ impl<K, C> RegistryBuilder<K, C> {
                 ));
             }
         }
+        let share = self.share()?;
+        self.template.check_not_enlisted()?;
         #[cfg(feature = "serde")]
         self.template.check_for_many()?;
         self.template.clone().build()?;
@@ -158,10 +218,16 @@ impl<K, C> RegistryBuilder<K, C> {
             idle_after: saturating_nanos(self.idle_after.unwrap_or(DEFAULT_IDLE_AFTER)),
             left: SegQueue::new(),
             group: self.group,
+            share,
         });
         if let Some(group) = &breakers.group {
             let member: std::sync::Weak<dyn Member> = Arc::<Breakers<K, C>>::downgrade(&breakers);
             group.admit(member);
+        }
+        for roster in &self.rosters {
+            let registry: std::sync::Weak<dyn ListedRegistry> =
+                Arc::<Breakers<K, C>>::downgrade(&breakers);
+            roster.add(registry);
         }
         Ok(Registry(breakers))
     }
@@ -174,6 +240,7 @@ impl<K, C> fmt::Debug for RegistryBuilder<K, C> {
             .field("capacity", &self.capacity)
             .field("idle_after", &self.idle_after)
             .field("control_group", &self.group)
+            .field("max_open_share", &self.max_open_share)
             .finish_non_exhaustive()
     }
 }

@@ -9,8 +9,8 @@ use papaya::HashMap;
 
 use crate::sync::{AtomicU64, Hint, Ordering, SelfContained, fence};
 use crate::{
-    breaker::CircuitBreaker, breaker::shared::SharedBreaker, clock::Now,
-    registry::map_guard::guarded, state::Phase, sync::field::Field,
+    breaker::CircuitBreaker, breaker::shared::SharedBreaker, clock::Now, engine::OpenShare,
+    error::ConfigError, registry::map_guard::guarded, sync::field::Field,
 };
 
 /// ```text
@@ -117,7 +117,7 @@ impl Command {
 
 impl Isolate for SharedBreaker {
     fn isolate(&self) {
-        self.core.hold(Phase::ForcedOpen, self.nanos());
+        self.core.isolate(self.nanos());
     }
 
     fn release(&self) {
@@ -171,6 +171,8 @@ pub struct ControlGroup(Arc<Group>);
 #[derive(Default)]
 struct Group {
     command: Command,
+    /// The limit on how many members are open at once, if there is one.
+    share: Option<Arc<OpenShare>>,
     members: HashMap<u64, Weak<dyn Member>>,
     /// Members that were added by threads while they ended.
     late: SegQueue<Weak<dyn Member>>,
@@ -187,33 +189,140 @@ impl ControlGroup {
         Self::default()
     }
 
-    /// Adds a breaker. If the group is isolated, the breaker is
-    /// [forced open](CircuitBreaker::force_open) before this returns.
+    /// Makes a group of which at most this share is opened by policies at once: more than 0, up to
+    /// 1.
+    ///
+    /// Of twenty endpoints behind a share of 0.25, five are open at most. If more are ill, the
+    /// others take their calls all the same, instead of none. Envoy calls it
+    /// `max_ejection_percent`.
+    ///
+    /// - The share of the members is rounded down, but one may always open. The members are the
+    ///   living breakers of the group.
+    /// - A member is open from its trip until it closes, so while it is half-open too.
+    /// - A member that would open beyond the share stays closed and goes on counting. It tells so,
+    ///   once each time; see [`on_would_trip`](crate::CircuitBreakerBuilder::on_would_trip) and
+    ///   [`Snapshot::would_have_opened`](crate::Snapshot::would_have_opened). It opens at its next
+    ///   failure that finds a place free and still is cause to trip.
+    /// - Commands are not limited. A member that is opened by [`trip`](CircuitBreaker::trip) counts.
+    ///   A member that is forced open does not. An isolated member counts as before its isolation.
+    /// - A member that joins while it is open counts.
+    /// - A breaker counts in one share: that of the first group that it joined.
+    ///
+    /// A closed breaker pays nothing for it. A trip costs two exchanges more, and a transition one.
+    ///
+    /// # Errors
+    /// The share is not a number, not above 0, or above 1. This never panics.
+    ///
+    /// ```
+    /// use tripcurve::registry::ControlGroup;
+    /// use tripcurve::{CircuitBreaker, State, TripPolicy};
+    ///
+    /// let endpoints = ControlGroup::with_max_open_share(0.5)?;
+    /// let breakers = [1, 2, 3].map(|_| {
+    ///     let trips = TripPolicy::consecutive_failures(1);
+    ///     CircuitBreaker::builder("shop").trip_when(trips).build().unwrap()
+    /// });
+    /// for breaker in &breakers {
+    ///     endpoints.add(breaker);
+    /// }
+    /// for breaker in &breakers {
+    ///     let _ = breaker.call(|| Err::<(), _>("no"));
+    /// }
+    /// assert_eq!(breakers[0].state(), State::Open);
+    /// assert_eq!(breakers[1].state(), State::Closed);
+    /// assert_eq!(breakers[1].snapshot().would_have_opened(), 1);
+    /// assert_eq!(endpoints.open_members(), Some(1));
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    pub fn with_max_open_share(share: f64) -> Result<Self, ConfigError> {
+        let share = Some(open_share(share)?);
+        Ok(Self(Arc::new(Group {
+            share,
+            ..Group::default()
+        })))
+    }
+
+    /// The share of the members that may be open, if it is limited.
+    #[must_use]
+    pub fn max_open_share(&self) -> Option<f64> {
+        self.share().map(|share| share.share())
+    }
+
+    /// How many members are open or half-open; `None` if their share isn't limited.
+    ///
+    /// It is exact while no member changes its state. Costs one load.
+    #[must_use]
+    pub fn open_members(&self) -> Option<u64> {
+        self.share().map(|share| share.open())
+    }
+
+    pub(super) fn share(&self) -> Option<&Arc<OpenShare>> {
+        self.0.share.as_ref()
+    }
+
+    /// Adds a breaker. If the group is isolated, the breaker is isolated before this returns.
     ///
     /// Cost: an insertion into a map. Sometimes it visits all members.
     pub fn add<C>(&self, breaker: &CircuitBreaker<C>) {
         let shared = breaker.shared();
         let member: Weak<SharedBreaker> = Arc::downgrade(shared);
+        if let Some(share) = self.share() {
+            shared.core.join_share(share);
+        }
         self.admit(member);
         self.0.command.follow(&**shared);
     }
 
     /// Isolates all members, and those that join, until [`release`](Self::release).
     ///
-    /// They reject all calls, as after [`force_open`](CircuitBreaker::force_open). When this
-    /// returns, all members have been forced open. A command to a single member still holds: a
-    /// breaker that is [reset](CircuitBreaker::reset) meanwhile is closed.
+    /// They reject all calls and are [forced open](crate::State::ForcedOpen). When this returns,
+    /// all members have been isolated. It changes nothing for a member that is isolated already,
+    /// or that a command of its own has [forced open](CircuitBreaker::force_open).
+    ///
+    /// A command to a single member ends its isolation: a breaker that is
+    /// [reset](CircuitBreaker::reset) meanwhile is closed, and stays so. One that is forced open
+    /// meanwhile stays forced open after the release.
+    ///
+    /// Listeners are told with [`Cause::Isolated`](crate::events::Cause::Isolated). The method
+    /// never panics. It costs a visit to each member.
     pub fn isolate(&self) {
         self.give(true);
     }
 
-    /// Closes all members that are forced open, with an empty window.
+    /// Ends the isolation: each member has the state that it would have without it.
     ///
-    /// This includes members that a command of their own has forced open. Members that a command
-    /// has put in another state stay as they are.
+    /// | a member that was isolated while | is now |
+    /// |---|---|
+    /// | closed | closed, with an empty window |
+    /// | open | open for what is left of its open time; the next call is a probe if none is left |
+    /// | half-open | half-open, with all places for probes free; a ramp starts over |
+    /// | disabled or metrics-only | the same |
+    /// | forced open by a command | forced open |
     ///
-    /// A member whose settings [switch it off](crate::CircuitBreakerBuilder::enabled) becomes
-    /// disabled or only measures, as they say, instead of closed.
+    /// Open times run on during the isolation. They [grow](crate::recovery::Backoff) afterwards as
+    /// without it. A `Retry-After` of a call that was in flight counts too. Members that a command
+    /// has put in another state meanwhile stay as they are. A breaker of two groups that are both
+    /// isolated is released by the first of them.
+    ///
+    /// If settings switched a member [off](crate::CircuitBreakerBuilder::enabled) or on meanwhile,
+    /// it is now as they say.
+    ///
+    /// Listeners are told with [`Cause::Released`](crate::events::Cause::Released). The method
+    /// never panics. It costs a visit to each member.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::registry::ControlGroup;
+    /// use tripcurve::{CircuitBreaker, State};
+    ///
+    /// let europe = ControlGroup::new();
+    /// let payments = CircuitBreaker::new("payments");
+    /// europe.add(&payments);
+    /// payments.trip(Duration::from_secs(60));
+    /// europe.isolate();
+    /// europe.release();
+    /// assert_eq!(payments.state(), State::Open);
+    /// ```
     pub fn release(&self) {
         self.give(false);
     }
@@ -281,6 +390,19 @@ impl ControlGroup {
             }
         }
     }
+}
+
+/// A limit on the share of breakers that are open, if the share makes sense.
+pub(super) fn open_share(share: f64) -> Result<Arc<OpenShare>, ConfigError> {
+    if share > 0.0 && share <= 1.0 {
+        return Ok(Arc::new(OpenShare::new(share)));
+    }
+    Err(ConfigError::new(
+        "max_open_share",
+        share,
+        "more than 0 and at most 1",
+        "0.5 lets half of the members open; to open none, let them only measure",
+    ))
 }
 
 /// A panic can't leave the group inconsistent: its members, breakers, are unwind-safe.

@@ -75,6 +75,9 @@ impl EntryState {
 pub trait Counted: Clone {
     /// The number of handles, read without any ordering.
     fn count(&self) -> usize;
+
+    /// Notes that the registry no longer returns this breaker.
+    fn on_retired(&self) {}
 }
 
 /// The result of an eviction.
@@ -170,7 +173,10 @@ impl<H: Counted> RegistryEntry<H> {
             let retired = EntryState::Retired.with(layout::NUMBER.get(seen));
             match EntryState::of(seen) {
                 EntryState::Retired => break None,
-                _ if self.exchange(seen, retired) => break Some(handle),
+                _ if self.exchange(seen, retired) => {
+                    self.handle.on_retired();
+                    break Some(handle);
+                }
                 _ => seen = self.seen(),
             }
         }
@@ -245,6 +251,7 @@ impl<H: Counted> RegistryEntry<H> {
             return EvictOutcome::Needed;
         }
         if self.exchange(condemned, retired) {
+            self.handle.on_retired();
             EvictOutcome::Retired
         } else {
             EvictOutcome::Used

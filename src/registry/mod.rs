@@ -7,16 +7,17 @@ pub(crate) mod templates;
 pub(crate) mod eviction;
 pub(crate) mod control_group;
 mod map_guard;
+mod roster;
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::{borrow::Borrow, fmt, hash::Hash, sync::Arc};
+use std::{borrow::Borrow, fmt, hash::Hash, ops::ControlFlow, sync::Arc};
 
 use crossbeam_queue::SegQueue;
 use papaya::{Guard, HashMap};
 
 use crate::registry::control_group::{Command, Member};
 use crate::{
-    breaker::CircuitBreaker, builder::CircuitBreakerBuilder, name::Name,
+    breaker::CircuitBreaker, builder::CircuitBreakerBuilder, engine::OpenShare, name::Name,
     outcome::DefaultClassifier, registry::map_guard::guarded, snapshot::Snapshot,
 };
 
@@ -24,6 +25,8 @@ pub use builder::RegistryBuilder;
 use capacity::Capacity;
 pub use control_group::ControlGroup;
 pub(crate) use eviction::{AtKey, Counted, RegistryEntry, find_or_make};
+pub use roster::{EnlistedRegistry, Roster};
+use roster::{ListedRegistry, Look};
 pub(crate) use templates::Templates;
 
 /// Breakers by key, such as an endpoint or a tenant.
@@ -118,6 +121,8 @@ struct Breakers<K, C> {
     /// Keys that ending threads have removed: the breakers are retired, but still in the map.
     left: SegQueue<(K, u64)>,
     group: Option<ControlGroup>,
+    /// The limit on how many breakers are open at once: the registry's own, or its group's.
+    share: Option<Arc<OpenShare>>,
 }
 
 type Naming<K> = Box<dyn Fn(&K) -> Name + Send + Sync>;
@@ -126,6 +131,10 @@ impl<C: Clone> Counted for CircuitBreaker<C> {
     #[inline]
     fn count(&self) -> usize {
         Arc::strong_count(self.shared())
+    }
+
+    fn on_retired(&self) {
+        self.shared().core.leave_share();
     }
 }
 
@@ -212,7 +221,9 @@ where
             if can_write {
                 self.0.tidy(&guard);
                 let place = self.0.places.remove(key, &guard)?;
-                place.take(|it, number| self.0.on_first_use(it, number))
+                let breaker = place.take(|it, number| self.0.on_first_use(it, number))?;
+                breaker.on_retired();
+                Some(breaker)
             } else {
                 let (key, place) = self.0.places.get_key_value(key, &guard)?;
                 self.0.leave(key, place)
@@ -246,8 +257,9 @@ where
             |guard, can_write| for (key, place) in places.iter(&guard) {
                 // An eviction may have retired it since the iteration found it.
                 let taken = place.take_unnoted(|it, number| self.0.on_first_use(it, number));
-                if taken.is_some_and(|breaker| !keep(key, &breaker)) {
+                if let Some(breaker) = taken.filter(|breaker| !keep(key, breaker)) {
                     if can_write {
+                        breaker.on_retired();
                         self.0.take_away(key, place.number(), &guard);
                     } else {
                         self.0.leave(key, place);
@@ -434,6 +446,9 @@ where
         self.templates.follow(number, |template| {
             reconfigure::bring_into_line(breaker, number, template);
         });
+        if let Some(share) = &self.share {
+            breaker.shared().core.join_share(share);
+        }
         if let Some(group) = &self.group {
             group.command().follow(&**breaker.shared());
         }
@@ -450,6 +465,31 @@ where
         guarded!(places, |guard| for place in places.values(&guard) {
             command.align(&**place.peek().shared());
         });
+    }
+}
+
+impl<K, C> ListedRegistry for Breakers<K, C>
+where
+    K: Hash + Eq + Clone + Send + Sync,
+    C: Clone + Send + Sync,
+{
+    fn name(&self) -> String {
+        self.templates.with(|template| template.name().to_owned())
+    }
+
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn visit(&self, look: &mut Look<'_>) -> ControlFlow<()> {
+        let places = &self.places;
+        guarded!(places, |guard| for place in places.values(&guard) {
+            let taken = place.take_unnoted(|it, number| self.on_first_use(it, number));
+            if let Some(breaker) = taken {
+                look(&breaker.with_classifier(DefaultClassifier))?;
+            }
+        });
+        ControlFlow::Continue(())
     }
 }
 

@@ -36,6 +36,7 @@ pub fn date_of(nanos: u64) -> u64 {
 }
 
 /// The clock reading of this date. A date before the clock's origin gives the origin.
+#[cfg(feature = "retry")]
 #[inline]
 pub(crate) fn moment_of(date: u64) -> u64 {
     date.saturating_sub(BEFORE)

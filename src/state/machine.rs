@@ -1,7 +1,7 @@
 //! The state word as an atomic: admission, the verdict of the probes, and the one compare-exchange
 //! that changes the state.
 
-use super::{Generation, Moment, Phase, ProbeCounts, State, StateWord};
+use super::{Generation, Interrupted, Moment, Phase, ProbeCounts, State, StateWord};
 use crate::sync::{Hint, Payload, Publisher};
 
 /// A state change that this thread has won.
@@ -13,6 +13,8 @@ pub struct StateChange {
     pub to: State,
     /// The generation that was entered.
     pub generation: Generation,
+    /// Whether the state that was entered is [open](Phase::is_open).
+    pub is_open: bool,
 }
 
 /// The answer to a call that asks for admission.
@@ -253,6 +255,12 @@ impl AtomicState {
         }
     }
 
+    /// The phase in which an isolation leaves the breaker when it ends.
+    #[must_use]
+    pub fn after(&self, isolation: Interrupted) -> Phase {
+        isolation.phase(Moment(self.open_until.load()))
+    }
+
     /// The single compare-exchange through which the word changes.
     fn exchange(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
         let new = new.timed(seen.is_timed() || new.is_timed());
@@ -293,7 +301,16 @@ impl AtomicState {
             from: seen.phase().state(),
             to: phase.state(),
             generation,
+            is_open: phase.is_open(),
         })
+    }
+
+    /// Changes the notes of a word that is closed or metrics-only, within its generation.
+    ///
+    /// # Errors
+    /// Another thread has changed the word since `seen`. The error is the word that was found.
+    pub fn note(&self, seen: StateWord, new: StateWord) -> Result<(), StateWord> {
+        self.exchange(seen, new)
     }
 
     /// Keeps the state, but from then on calls look up the window they count in.
@@ -379,7 +396,7 @@ impl AtomicState {
                 Phase::Closed | Phase::MetricsOnly => Ok(Admission::Recorded(seen)),
                 Phase::Ramp(_) => Ok(Admission::Ramp(seen)),
                 Phase::Disabled => Ok(Admission::Unrecorded),
-                Phase::ForcedOpen => rejected(None),
+                Phase::ForcedOpen | Phase::Isolated(_) => rejected(None),
                 Phase::Open { until } => {
                     let until = held_until(self.exactly(until));
                     if now < until {

@@ -1,15 +1,19 @@
 //! The state word: the one place where a state changes.
 
 pub(crate) mod history;
+mod interrupted;
 mod machine;
 mod round;
 mod word;
 
+pub use interrupted::Interrupted;
+#[cfg(test)]
+pub(crate) use interrupted::tests as interrupted_tests;
 pub use machine::{Admission, AtomicState, ProbeReport, ProbeVerdict, Probes, StateChange};
 #[cfg(test)]
 pub(crate) use round::tests as round_tests;
 pub use round::{PackedRound, RampMode, Round, Share};
-pub use word::{Generation, Moment, Phase, ProbeCounts, StateWord};
+pub use word::{Generation, Judgement, Moment, Phase, ProbeCounts, StateWord};
 
 /// What a breaker does with the calls that ask for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,6 +1,6 @@
 //! The state word as a value: phase, generation, and a payload that depends on the phase.
 
-use super::{PackedRound, Round, State};
+use super::{Interrupted, PackedRound, Round, State};
 use crate::sync::field::Field;
 
 /// ```text
@@ -11,7 +11,8 @@ use crate::sync::field::Field;
 ///  Open                 the moment it ends, 39
 ///  HalfOpen             in flight, 8 | succeeded, 8 | slow, 8 | failed, 8 | admitted, 7, wrapping
 ///  Ramp                 a round, 39: see `round.rs`
-///  Closed, MetricsOnly  in a ticket: where the call is watched, 7; else unused
+///  Isolated             what it interrupts, 39: see `interrupted.rs`
+///  Closed, MetricsOnly  notes, 3, highest; in a ticket: where the call is watched, 7, lowest
 ///  HalfOpen, Ramp       in a ticket: where its thread lists the call, 7, lowest; see `nested.rs`
 ///  others               unused
 /// ```
@@ -31,19 +32,24 @@ mod layout {
     pub(super) const TIMED: Field = GENERATION.then(1);
     pub(super) const OPEN_UNTIL: Field = TIMED.then(39);
     pub(super) const ROUND: Field = TIMED.then(super::Round::BITS);
+    pub(super) const INTERRUPTED: Field = TIMED.then(super::Interrupted::BITS);
     pub(super) const IN_FLIGHT: Field = TIMED.then(8);
     pub(super) const SUCCEEDED: Field = IN_FLIGHT.then(8);
     pub(super) const SLOW: Field = SUCCEEDED.then(8);
     pub(super) const FAILED: Field = SLOW.then(8);
     pub(super) const ADMITTED: Field = FAILED.then(7);
     pub(super) const WATCH: Field = TIMED.then(7);
+    const UNUSED: Field = WATCH.then(29);
+    pub(super) const NOTES: Field = UNUSED.then(3);
 
     /// The bits that decide which path a call takes.
     pub(super) const PATH: u64 = KIND.of(u64::MAX) | TIMED.of(1) | WATCH.of(u64::MAX);
 
     const _: () = assert!(OPEN_UNTIL.end_bit() == 64);
     const _: () = assert!(ROUND.end_bit() == 64);
+    const _: () = assert!(INTERRUPTED.end_bit() == 64);
     const _: () = assert!(ADMITTED.end_bit() == 64);
+    const _: () = assert!(NOTES.end_bit() == 64);
     const _: () = assert!(IN_FLIGHT.max() == super::Phase::MAX_PROBES as u64);
 }
 
@@ -208,8 +214,10 @@ pub enum Phase {
     HalfOpen(ProbeCounts),
     /// Half-open, and a share of the calls is admitted; see `recovery/`.
     Ramp(PackedRound),
-    /// See [`State::ForcedOpen`].
+    /// Forced open by hand; see [`State::ForcedOpen`].
     ForcedOpen,
+    /// Forced open by a control group until its release; see [`State::ForcedOpen`].
+    Isolated(Interrupted),
     /// See [`State::Disabled`].
     Disabled,
     /// See [`State::MetricsOnly`].
@@ -229,6 +237,16 @@ impl Phase {
     /// The most probes that the word can count.
     pub const MAX_PROBES: u32 = 255;
 
+    /// Whether the breaker is open or half-open, or comes back to that after its isolation.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Open { .. } | Self::HalfOpen { .. } | Self::Ramp(_) => true,
+            Self::Isolated(interrupted) => interrupted.is_open(),
+            Self::Closed | Self::ForcedOpen | Self::Disabled | Self::MetricsOnly => false,
+        }
+    }
+
     /// The state without its payload.
     #[must_use]
     pub fn state(self) -> State {
@@ -236,11 +254,22 @@ impl Phase {
             Self::Closed => State::Closed,
             Self::Open { .. } => State::Open,
             Self::HalfOpen(_) | Self::Ramp(_) => State::HalfOpen,
-            Self::ForcedOpen => State::ForcedOpen,
+            Self::ForcedOpen | Self::Isolated(_) => State::ForcedOpen,
             Self::Disabled => State::Disabled,
             Self::MetricsOnly => State::MetricsOnly,
         }
     }
+}
+
+/// A kind of judgement, which has a note of its own in the state word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// By the window's counts and the run of failures.
+    Counts = 1,
+    /// By evidence.
+    Evidence = 2,
+    /// By the window's percentiles.
+    Percentiles = 4,
 }
 
 /// The packed state of a breaker.
@@ -267,6 +296,7 @@ impl StateWord {
             Phase::Ramp(round) => (4, layout::ROUND.of(round.0)),
             Phase::ForcedOpen => (5, 0),
             Phase::Disabled => (6, 0),
+            Phase::Isolated(interrupted) => (7, layout::INTERRUPTED.of(interrupted.bits())),
         };
         Self(layout::KIND.of(code) | generation.0 | payload)
     }
@@ -296,6 +326,37 @@ impl StateWord {
     #[inline]
     pub(crate) fn lets_through_timed(self) -> bool {
         (self.0 & layout::PATH).wrapping_sub(layout::TIMED.of(1)) <= 1
+    }
+
+    /// Whether the state is closed and no judgement has a note.
+    #[inline]
+    pub(crate) fn is_closed_without_notes(self) -> bool {
+        self.0 & (layout::KIND.of(u64::MAX) | layout::NOTES.of(u64::MAX)) == 0
+    }
+
+    /// Whether a judgement has a note, in a word that is closed or metrics-only.
+    #[must_use]
+    pub fn has_notes(self) -> bool {
+        layout::NOTES.get(self.0) != 0
+    }
+
+    /// Whether this judgement has a note, in a word that is closed or metrics-only.
+    #[must_use]
+    #[inline]
+    pub fn has_note(self, judgement: Judgement) -> bool {
+        layout::NOTES.get(self.0) & judgement as u64 != 0
+    }
+
+    /// This word, with a note of the judgement.
+    #[must_use]
+    pub fn noted(self, judgement: Judgement) -> Self {
+        Self(self.0 | layout::NOTES.of(judgement as u64))
+    }
+
+    /// This word, without a note of the judgement.
+    #[must_use]
+    pub fn without_note(self, judgement: Judgement) -> Self {
+        Self(self.0 & !layout::NOTES.of(judgement as u64))
     }
 
     /// Whether calls are timed.
@@ -347,8 +408,9 @@ impl StateWord {
             }),
             4 => Phase::Ramp(PackedRound(layout::ROUND.get(self.0))),
             5 => Phase::ForcedOpen,
-            // Only `new` makes words, and it writes no code above 6.
-            _ => Phase::Disabled,
+            6 => Phase::Disabled,
+            // The field has three bits.
+            _ => Phase::Isolated(Interrupted::from_bits(layout::INTERRUPTED.get(self.0))),
         }
     }
 }
@@ -393,6 +455,9 @@ mod tests {
             Just(Phase::ForcedOpen),
             Just(Phase::Disabled),
             Just(Phase::MetricsOnly),
+            crate::state::interrupted_tests::phases()
+                .prop_filter_map("can't be interrupted", Interrupted::of)
+                .prop_map(Phase::Isolated),
         ]
     }
 

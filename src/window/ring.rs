@@ -244,7 +244,11 @@ impl Ring {
     }
 
     /// Reads the clock, in its own units and in nanoseconds.
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, `.ci/run instructions` shows a longer path"
+    )]
+    #[inline(always)]
     pub fn read_with_nanos(&self, clock: &impl Now) -> (ClockReading, u64) {
         self.read_by(|| clock.raw_and_nanos())
     }

@@ -22,7 +22,7 @@ pub(super) fn subject(min_calls: u32) -> Subject {
     let errors = TripPolicy::failure_rate(0.5).min_calls(10);
     let settings = Settings {
         name: "cache lines".into(),
-        policies: [slow.min_calls(min_calls).into(), errors.into()].into(),
+        policies: [TripPolicy::from(slow.min_calls(min_calls)), errors.into()].into(),
         open_for: u64::MAX,
         probes: Probes::all(3),
         probe_timeout: u64::MAX,

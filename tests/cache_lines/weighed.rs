@@ -15,7 +15,7 @@ use super::{
 fn subject_that(config: AdaptiveConfig) -> Subject {
     let settings = Settings {
         name: "cache lines".into(),
-        policies: [TripPolicy::adaptive().into()].into(),
+        policies: [TripPolicy::from(TripPolicy::adaptive())].into(),
         open_for: u64::MAX,
         probes: Probes::all(3),
         probe_timeout: u64::MAX,

@@ -406,8 +406,19 @@ fn operations() -> impl Strategy<Value = Operation> {
         25 => operations,
         1 => (0..4_usize).prop_map(Operation::Reconfigure),
     ];
-    operations
+    with_isolations(operations)
 }
+
+/// Now and then a group isolates the breaker, and soon releases it.
+#[cfg(feature = "registry")]
+fn with_isolations(
+    operations: impl Strategy<Value = Operation>,
+) -> impl Strategy<Value = Operation> {
+    prop_oneof![40 => operations, 1 => Just(Operation::Isolate), 3 => Just(Operation::Release)]
+}
+
+#[cfg(not(feature = "registry"))]
+use std::convert::identity as with_isolations;
 
 /// So many calls that a breaker without a trip must halve its evidence, until it learns from it.
 fn many_calls() -> impl Strategy<Value = Operation> {
@@ -519,6 +530,7 @@ fn compare_with(
     });
     let reached = std::cell::RefCell::new(HashSet::new());
     let came = std::cell::RefCell::new(HashSet::new());
+    let would_trips = std::cell::Cell::new(0);
     let cases = (with_others(configs), vec(with_restarts(operations), 1..250));
     runner
         .run(&cases, |(configs, operations)| {
@@ -529,13 +541,21 @@ fn compare_with(
                 .borrow_mut()
                 .extend(told.map(|told| std::mem::discriminant(&told.cause)));
             came.borrow_mut().extend(story.came);
+            would_trips.set(would_trips.get() + story.would_trips);
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
-    for cause in trips.iter().chain(back).chain(&others()) {
-        let cause_reached = reached.borrow().contains(&std::mem::discriminant(cause));
+    #[cfg(feature = "registry")]
+    let others = || {
+        others()
+            .into_iter()
+            .chain([Cause::Isolated, Cause::Released])
+    };
+    for cause in trips.iter().chain(back).copied().chain(others()) {
+        let cause_reached = reached.borrow().contains(&std::mem::discriminant(&cause));
         assert!(cause_reached, "no case came to {cause:?}");
     }
+    assert!(would_trips.get() > 0, "no case would have tripped");
     for reconfigured in [
         Came::Unchanged,
         Came::WindowKept,

@@ -99,6 +99,11 @@ fn listening(
     (breaker, hand, log)
 }
 
+/// A policy that isn't satisfied and doesn't sum the window.
+fn never() -> TripPolicy {
+    TripPolicy::consecutive_failures(u32::MAX)
+}
+
 #[test]
 fn every_transition_of_many_threads_is_told_once_and_in_generation_order() {
     let (breaker, hand, log) = listening(|builder| {
@@ -482,7 +487,10 @@ fn what_many_threads_record_is_counted_once() {
     for window in windows_for(THREADS * CALLS) {
         for shards in [None, Some(1), Some(4), Some(64)] {
             let (breaker, hand) = breaker(|builder| {
-                let builder = builder.window(window.clone()).start_in(State::MetricsOnly);
+                let builder = builder
+                    .window(window.clone())
+                    .trip_when(never())
+                    .start_in(State::MetricsOnly);
                 match shards {
                     // The window grows while they record.
                     None => builder,
@@ -579,6 +587,7 @@ fn a_writer_that_was_overtaken_by_a_turn_of_the_window_damages_nothing() {
             builder
                 .window(window.clone())
                 .shards(1)
+                .trip_when(never())
                 .start_in(State::MetricsOnly)
         });
         // The other threads read the clock before or after the ring turns once, and write to the
@@ -648,6 +657,7 @@ fn a_rate_is_never_read_too_high_while_others_record() {
             builder
                 .window(window.clone())
                 .shards(4)
+                .trip_when(never())
                 .start_in(State::MetricsOnly)
         });
         std::thread::scope(|scope| {

@@ -58,7 +58,7 @@ section! {
     /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2`, `failure_threshold = 1` and `slow_threshold = 2`, or with `max_failure_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_failure_rate`. Both tables take `half_open_limit = "1m"` with `half_open_verdict`, which is `"reopen"` or `"close"` |
     /// | `open_for` | `"5s"`; with every recovery, also an adaptive one |
     /// | `backoff` | instead: `{ base = "5s", factor = 2.0, longest = "2m" }`, with `jitter`, which is `"full"`, `"equal"`, `"decorrelated"` or `"none"`, and `healthy_after` |
-    /// | `probe_timeout`, `max_retry_after` | a duration |
+    /// | `probe_timeout`, `max_retry_after`, `warm_up` | a duration |
     /// | `on_cancel` | `"ignored"` or `"failure"` |
     /// | `enabled` | `true` or `false`; [off](CircuitBreakerBuilder::enabled), the breaker lets all calls through and records nothing |
     /// | `metrics_only` | `true` or `false`; with `true` the breaker [records](CircuitBreakerBuilder::metrics_only) all calls and never trips |

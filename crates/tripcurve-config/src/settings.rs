@@ -38,6 +38,8 @@ section! {
         /// The longest `Retry-After` that the breaker honours: "1ms" to a year, or "0s" to honour
         /// none. Default: 5 min.
         max_retry_after: Time,
+        /// How long a new breaker counts calls and doesn't trip: up to "1d". Default: not at all.
+        warm_up: Time,
         /// How a cancelled call counts. Choose "failure" for calls within a timeout. Default:
         /// "ignored".
         on_cancel: Word<Outcome>,
@@ -141,6 +143,11 @@ impl Settings {
         );
         let longest = duration(&self.max_retry_after);
         let builder = with(builder, longest, CircuitBreakerBuilder::max_retry_after);
+        let builder = with(
+            builder,
+            duration(&self.warm_up),
+            CircuitBreakerBuilder::warm_up,
+        );
         let builder = with(builder, self.on_cancel, |builder, Word(outcome)| {
             builder.on_cancel(outcome)
         });

@@ -9,7 +9,7 @@ impl Model {
     pub(crate) fn would_admit(&self) -> Result<(), Refused> {
         let until = match self.phase {
             Phase::Closed | Phase::MetricsOnly | Phase::Disabled | Phase::Ramp(_) => return Ok(()),
-            Phase::ForcedOpen => None,
+            Phase::ForcedOpen | Phase::Isolated(_) => None,
             Phase::Open { until } => Some(until),
             Phase::HalfOpen(probing) => {
                 let timeout = self.config.probe_timeout;

@@ -24,7 +24,7 @@ use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
 use ramp::{Ramp, Verdict};
-use tripcurve::events::Cause;
+use tripcurve::events::{Cause, WouldTripReason};
 use tripcurve::window::Recording;
 use tripcurve::{Outcome, State};
 
@@ -37,6 +37,15 @@ pub(crate) struct Told {
     pub(crate) at: Duration,
     pub(crate) cause: Cause,
     pub(crate) missed: u64,
+}
+
+/// A trip that would have been, as listeners should be told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct WouldHaveTripped {
+    pub(crate) state: State,
+    pub(crate) at: Duration,
+    pub(crate) cause: Cause,
+    pub(crate) reason: WouldTripReason,
 }
 
 /// A rejection without the breaker's name.
@@ -83,6 +92,17 @@ enum Phase {
     HalfOpen(Probing),
     Ramp(Ramp),
     ForcedOpen,
+    Isolated(Interrupted),
+    Disabled,
+    MetricsOnly,
+}
+
+/// What an isolated breaker comes back to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Interrupted {
+    Closed,
+    Open { until: u64 },
+    HalfOpen,
     Disabled,
     MetricsOnly,
 }
@@ -93,7 +113,7 @@ impl Phase {
             Self::Closed => State::Closed,
             Self::Open { .. } => State::Open,
             Self::HalfOpen { .. } | Self::Ramp(_) => State::HalfOpen,
-            Self::ForcedOpen => State::ForcedOpen,
+            Self::ForcedOpen | Self::Isolated(_) => State::ForcedOpen,
             Self::Disabled => State::Disabled,
             Self::MetricsOnly => State::MetricsOnly,
         }
@@ -160,6 +180,11 @@ pub(crate) struct Model {
     /// decides at random.
     pub(crate) shown: Option<Duration>,
     told: Vec<Told>,
+    /// Whether the policies by count, and the one by evidence, were satisfied when they were last asked,
+    /// in a breaker that may not trip.
+    satisfied: [bool; 2],
+    would_have_opened: u64,
+    told_of_would_trips: Vec<WouldHaveTripped>,
 }
 
 impl Model {
@@ -202,6 +227,9 @@ impl Model {
             shown: None,
             config,
             told: Vec::new(),
+            satisfied: [false; 2],
+            would_have_opened: 0,
+            told_of_would_trips: Vec::new(),
         }
     }
 
@@ -216,6 +244,11 @@ impl Model {
     /// Takes the state changes since the last call of this function.
     pub(crate) fn take_told(&mut self) -> Vec<Told> {
         std::mem::take(&mut self.told)
+    }
+
+    /// The trips that would have been since this was last asked.
+    pub(crate) fn take_would_trips(&mut self) -> Vec<WouldHaveTripped> {
+        std::mem::take(&mut self.told_of_would_trips)
     }
 
     pub(crate) fn acquire(&mut self) -> Result<ModelPermit, Refused> {
@@ -266,7 +299,7 @@ impl Model {
                 return Ok(permit);
             }
             Phase::Disabled => {}
-            Phase::ForcedOpen => return self.reject(None),
+            Phase::ForcedOpen | Phase::Isolated(_) => return self.reject(None),
             Phase::Open { until } if self.now < until => return self.reject(Some(until)),
             Phase::Open { .. } => self.begin_probing(Probing::default(), Cause::OpenExpired),
             Phase::Ramp(ramp) => return self.ask(ramp),
@@ -412,7 +445,9 @@ impl Model {
         }
         match self.phase {
             // These states have admitted no call in this generation.
-            Phase::Open { .. } | Phase::ForcedOpen => unreachable!("nothing was let through"),
+            Phase::Open { .. } | Phase::ForcedOpen | Phase::Isolated(_) => {
+                unreachable!("nothing was let through")
+            }
             Phase::Disabled => {}
             Phase::HalfOpen(probing) => self.settle_probe(probing, outcome, took),
             Phase::Ramp(ramp) => self.settle_in_ramp(ramp, permit, outcome, took),
@@ -593,24 +628,45 @@ impl Model {
 
     /// Judges by the policies if the breaker can trip.
     fn judge(&mut self, said_so: bool) {
+        let policies = self.config.policies();
+        let by_count = if said_so {
+            Some(Cause::TripRequested)
+        } else {
+            policies.into_iter().find_map(|policy| self.verdict(policy))
+        };
+        // Evidence is judged last, at any position in the list.
+        let since = date(in_microseconds(self.since));
+        let evidence = self.evidence.as_ref();
+        let by_evidence = || evidence?.verdict(self.overdue(), date(self.now), since);
+        if matches!(self.phase, Phase::MetricsOnly) {
+            let by_evidence = by_evidence();
+            self.would_trip(0, by_count);
+            self.would_trip(1, by_evidence);
+            return;
+        }
         if !matches!(self.phase, Phase::Closed) {
             return;
         }
-        let cause = if said_so {
-            Some(Cause::TripRequested)
-        } else {
-            let policies = self.config.policies();
-            let by_count = policies.into_iter().find_map(|policy| self.verdict(policy));
-            // Evidence is judged last, at any position in the list.
-            let since = date(in_microseconds(self.since));
-            let evidence = self.evidence.as_ref();
-            by_count.or_else(|| evidence?.verdict(self.overdue(), date(self.now), since))
-        };
-        if let Some(cause) = cause {
+        if let Some(cause) = by_count.or_else(by_evidence) {
             if let Some(evidence) = &mut self.evidence {
                 evidence.trip(&cause, date(self.now), date(in_microseconds(self.since)));
             }
             self.open(cause);
+        }
+    }
+
+    /// Tells of a cause in a breaker that may not trip, unless there was one already.
+    fn would_trip(&mut self, asked: usize, cause: Option<Cause>) {
+        let was_satisfied = self.satisfied.contains(&true);
+        self.satisfied[asked] = cause.is_some();
+        if let (false, Some(cause)) = (was_satisfied, cause) {
+            self.would_have_opened += 1;
+            self.told_of_would_trips.push(WouldHaveTripped {
+                state: self.state(),
+                at: Duration::from_nanos(self.now),
+                cause,
+                reason: WouldTripReason::MetricsOnly,
+            });
         }
     }
 
@@ -758,6 +814,7 @@ impl Model {
         self.counted_since = in_microseconds(self.now);
         self.calls.clear();
         self.set_aside.clear();
+        self.satisfied = [false; 2];
         self.failures_in_a_row = 0;
         if let Some(evidence) = &mut self.evidence {
             evidence.begin();
@@ -781,8 +838,48 @@ impl Model {
         until
     }
 
+    /// Does nothing to a breaker that is forced open already.
+    pub(crate) fn isolate(&mut self) {
+        let interrupted = match self.phase {
+            Phase::Closed => {
+                self.open_times.look_back(self.healthy());
+                Interrupted::Closed
+            }
+            Phase::Open { until } => Interrupted::Open { until },
+            Phase::HalfOpen { .. } | Phase::Ramp(_) => Interrupted::HalfOpen,
+            Phase::Disabled => Interrupted::Disabled,
+            Phase::MetricsOnly => Interrupted::MetricsOnly,
+            Phase::ForcedOpen | Phase::Isolated(_) => return,
+        };
+        self.enter(Phase::Isolated(interrupted), Cause::Isolated);
+    }
+
+    /// Does nothing to a breaker that isn't isolated.
+    pub(crate) fn release(&mut self) {
+        if let Phase::Isolated(interrupted) = self.phase {
+            self.enter(self.come_back_to(interrupted), Cause::Released);
+        }
+    }
+
+    fn come_back_to(&self, interrupted: Interrupted) -> Phase {
+        match interrupted {
+            Interrupted::Closed => Phase::Closed,
+            Interrupted::Open { until } => Phase::Open {
+                until: until.max(self.open_times.wished(self.now)),
+            },
+            Interrupted::HalfOpen => Phase::HalfOpen(Probing::default()),
+            Interrupted::Disabled => Phase::Disabled,
+            Interrupted::MetricsOnly => Phase::MetricsOnly,
+        }
+    }
+
     /// The breaker is saved, and the process ends.
     pub(crate) fn end(&mut self) {
+        if let Phase::Isolated(interrupted) = self.phase {
+            // Rejected calls aren't saved.
+            self.phase = self.come_back_to(interrupted);
+            self.set_aside.clear();
+        }
         // A run is saved as snapshots show it.
         self.failures_in_a_row = self.run();
         self.open_times.end(self.now);
@@ -790,6 +887,8 @@ impl Model {
 
     /// Another process restores the breaker at the time when the previous one ended.
     pub(crate) fn restart(&mut self) {
+        self.satisfied = [false; 2];
+        self.would_have_opened = 0;
         self.in_flight.clear();
         for call in &mut self.calls {
             call.is_timed = false;
@@ -870,7 +969,11 @@ impl Model {
             .count() as u64;
         let rejects = matches!(
             self.phase,
-            Phase::Open { .. } | Phase::HalfOpen { .. } | Phase::Ramp(_) | Phase::ForcedOpen
+            Phase::Open { .. }
+                | Phase::HalfOpen { .. }
+                | Phase::Ramp(_)
+                | Phase::ForcedOpen
+                | Phase::Isolated(_)
         );
         let probing = match self.phase {
             Phase::HalfOpen(probing) => probing,
@@ -906,6 +1009,7 @@ impl Model {
             },
             slow,
             overdue,
+            would_have_opened: self.would_have_opened,
             latency: (recording != Recording::Off).then(|| self.durations(|_| true)),
             latency_of_successes: is_told_apart.then(|| self.durations(|call| !call.failed)),
             latency_of_failures: is_told_apart.then(|| self.durations(|call| call.failed)),

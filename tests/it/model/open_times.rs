@@ -53,7 +53,7 @@ impl OpenTimes {
     }
 
     /// The time to which callers should wait, cut as if the `Retry-After` came now.
-    fn wished(&self, now: u64) -> u64 {
+    pub(super) fn wished(&self, now: u64) -> u64 {
         let most = end_of_open_time(now, Duration::from_nanos(self.longest_wish));
         self.wished.min(most)
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tripcurve::State;
-use tripcurve::events::Transition;
+use tripcurve::events::{Transition, WouldTrip};
 use tripcurve::handles::OwnedPermit;
 use tripcurve::outcome::Report;
 use tripcurve::persist::Reconfigured;
@@ -19,7 +19,7 @@ use tripcurve::time::{Clock, MockClock};
 use tripcurve::window::Recording;
 use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Rejected};
 
-use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told};
+use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told, WouldHaveTripped};
 
 /// An operation on a breaker.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +74,11 @@ pub(crate) enum Operation {
     ForceOpen,
     Disable,
     MetricsOnly,
+    /// A group isolates it, or releases it.
+    #[allow(dead_code, reason = "without the feature registry there are no groups")]
+    Isolate,
+    #[allow(dead_code, reason = "without the feature registry there are no groups")]
+    Release,
     /// Save the breaker, drop it, and restore it after a while.
     #[allow(dead_code, reason = "without the feature serde nothing is saved")]
     Restart {
@@ -102,6 +107,7 @@ pub(crate) enum Came {
 pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
     pub(crate) came: Vec<Came>,
+    pub(crate) would_trips: usize,
 }
 
 /// How far the clock is advanced.
@@ -215,7 +221,7 @@ pub(crate) fn drive_restarting(
     let config = &configs[0];
     let (clock, hand) = Clock::mock();
     hand.advance(config.built_at);
-    let log = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::default();
     let breaker = listened(config.builder(clock.clone()), &log)
         .build()
         .unwrap_or_else(|error| panic!("{config:?} makes no sense: {error}"));
@@ -247,9 +253,29 @@ pub(crate) fn drive_restarting(
     Ok(pair.story)
 }
 
-fn listened(builder: CircuitBreakerBuilder, log: &Arc<Mutex<Vec<Told>>>) -> CircuitBreakerBuilder {
-    let log = Arc::clone(log);
-    builder.on_transition(move |transition| log.lock().unwrap().push(told(transition)))
+/// What listeners were told.
+#[derive(Default)]
+struct Log {
+    transitions: Vec<Told>,
+    would_trips: Vec<WouldHaveTripped>,
+}
+
+fn listened(builder: CircuitBreakerBuilder, log: &Arc<Mutex<Log>>) -> CircuitBreakerBuilder {
+    let logs = [Arc::clone(log), Arc::clone(log)];
+    let [transitions, would_trips] = logs;
+    builder
+        .on_transition(move |it| transitions.lock().unwrap().transitions.push(told(it)))
+        .on_would_trip(move |it| would_trips.lock().unwrap().would_trips.push(would_trip(it)))
+}
+
+fn would_trip(event: &WouldTrip) -> WouldHaveTripped {
+    assert_eq!(event.name(), Config::NAME);
+    WouldHaveTripped {
+        state: event.state(),
+        at: event.at(),
+        cause: event.cause(),
+        reason: event.reason(),
+    }
 }
 
 fn told(transition: &Transition) -> Told {
@@ -313,7 +339,7 @@ struct Pair<'a> {
     restart: Restart,
     hand: MockClock,
     model: Model,
-    log: Arc<Mutex<Vec<Told>>>,
+    log: Arc<Mutex<Log>>,
     configs: &'a [Config],
     story: Story,
     /// A snapshot that is retaken in place. No part of the previous one may remain.
@@ -330,6 +356,7 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
+    #[allow(clippy::too_many_lines, reason = "a few lines for each operation")]
     fn apply(&mut self, operation: Operation) -> Result<(), Difference> {
         match operation {
             Operation::Acquire { owned } => self.acquire(owned)?,
@@ -423,6 +450,14 @@ impl<'a> Pair<'a> {
                 self.breaker.metrics_only();
                 self.model.metrics_only();
             }
+            Operation::Isolate => {
+                isolate(&self.breaker);
+                self.model.isolate();
+            }
+            Operation::Release => {
+                release(&self.breaker);
+                self.model.release();
+            }
             Operation::Restart { away } => self.restart(away),
             Operation::Reconfigure(number) => self.reconfigure(number)?,
         }
@@ -478,7 +513,7 @@ impl<'a> Pair<'a> {
         let breaker: &'static CircuitBreaker = Box::leak(Box::new(builder.build().unwrap()));
         // A call that ends now reports to the old breaker.
         self.permits.clear();
-        self.log.lock().unwrap().clear();
+        *self.log.lock().unwrap() = Log::default();
         self.lender = breaker;
         self.breaker = breaker.with_classifier(by_itself);
         self.model.restart();
@@ -625,8 +660,11 @@ impl<'a> Pair<'a> {
         let picture = Picture::of(&self.snapshot);
         self.same("snapshots", &picture, &self.model.picture())?;
         let found = std::mem::take(&mut *self.log.lock().unwrap());
+        let expected = self.model.take_would_trips();
+        self.same("trips that would have been", &found.would_trips, &expected)?;
+        self.story.would_trips += expected.len();
         let expected = self.model.take_told();
-        self.same("transitions", &found, &expected)?;
+        self.same("transitions", &found.transitions, &expected)?;
         self.story.told.extend(expected);
         Ok(())
     }
@@ -688,6 +726,24 @@ fn now<F: Future>(future: F) -> F::Output {
         Poll::Pending => panic!("the future waits"),
     }
 }
+
+/// Which group commands makes no difference.
+#[cfg(feature = "registry")]
+fn isolate<C>(breaker: &CircuitBreaker<C>) {
+    let group = tripcurve::registry::ControlGroup::new();
+    group.add(breaker);
+    group.isolate();
+}
+
+#[cfg(feature = "registry")]
+fn release<C>(breaker: &CircuitBreaker<C>) {
+    let group = tripcurve::registry::ControlGroup::new();
+    group.add(breaker);
+    group.release();
+}
+
+#[cfg(not(feature = "registry"))]
+use std::convert::{identity as isolate, identity as release};
 
 /// Runs `unwinding` to its end, which may be a panic.
 fn unwind(unwinding: impl FnOnce()) {

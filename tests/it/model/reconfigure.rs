@@ -5,7 +5,7 @@ use tripcurve::events::Cause;
 use tripcurve::persist::Reconfigured;
 
 use super::config::{Config, Part, Policy, Shape, Steps};
-use super::{Call, Model, Phase, Probing, adaptive};
+use super::{Call, Interrupted, Model, Phase, Probing, adaptive};
 
 impl Config {
     /// Takes some of the parts of another configuration, cut to fit the remaining ones. If the part
@@ -231,8 +231,29 @@ impl Model {
     /// Switches the breaker off or on, unless it is in that state already. Switching on acts like a
     /// reset, unless another state was chosen meanwhile.
     fn switch(&mut self, before: Option<State>, now: Option<State>) -> bool {
+        if let Phase::Isolated(interrupted) = self.phase
+            && now != Some(State::ForcedOpen)
+        {
+            // It stays isolated, and comes back to another state.
+            let held = |state| match state {
+                State::Disabled => Interrupted::Disabled,
+                _ => Interrupted::MetricsOnly,
+            };
+            let next = match (before, now) {
+                (_, Some(now)) => Some(held(now)),
+                (Some(before), None) if held(before) == interrupted => Some(Interrupted::Closed),
+                _ => None,
+            };
+            if next == Some(Interrupted::Closed) {
+                self.open_times.reset();
+            }
+            self.phase = Phase::Isolated(next.unwrap_or(interrupted));
+            return false;
+        }
         let phase = match now {
-            Some(now) if now == self.state() => return false,
+            Some(now) if now == self.state() && !matches!(self.phase, Phase::Isolated(_)) => {
+                return false;
+            }
             Some(State::ForcedOpen) => Phase::ForcedOpen,
             Some(State::Disabled) => Phase::Disabled,
             Some(_) => Phase::MetricsOnly,

@@ -169,6 +169,7 @@ fn each_other_setting_is_the_one_that_the_same_words_make_in_code() {
     makes("max_retry_after = '0s'", |builder| {
         builder.max_retry_after(Duration::ZERO)
     });
+    makes("warm_up = '30s'", |builder| builder.warm_up(30 * SECOND));
     makes("max_retry_after = '1h'", |builder| {
         builder.max_retry_after(60 * MINUTE)
     });
@@ -469,7 +470,7 @@ fn a_setting_of_a_template_is_refused_where_it_stands() {
 #[test]
 fn a_key_that_is_not_known_is_refused_by_its_place() {
     let keys = "expected one of template, window, trip_when, recovery, open_for, backoff, \
-                probe_timeout, max_retry_after, on_cancel, enabled, metrics_only, start_in, \
+                probe_timeout, max_retry_after, warm_up, on_cancel, enabled, metrics_only, start_in, \
                 latency, shards";
     assert_eq!(
         misread("open_fro = '5s'"),
@@ -907,6 +908,7 @@ fn no_key_of_a_file_that_is_read_again_is_ignored() {
         "backoff = { base = '5s', factor = 2.0, longest = '2m' }",
         "probe_timeout = '7s'",
         "max_retry_after = '7s'",
+        "warm_up = '7s'",
         "on_cancel = 'failure'",
         "enabled = false",
         "metrics_only = true",

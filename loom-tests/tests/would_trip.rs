@@ -1,0 +1,99 @@
+//! A breaker that may not trip, while threads find cause: what would have tripped it is counted once.
+
+use loom_tests::sync::Arc;
+use loom_tests::{model, preemptions, race};
+use tripcurve::__model::{
+    Core, FixedContext, Parts, Phase, Probes, Ring, Settings, Switch, TimeRing,
+};
+use tripcurve::{Outcome, State, TripPolicy};
+
+/// A metrics-only breaker that would trip on so many failures.
+fn core(failures: u32) -> Core {
+    let settings = Settings {
+        name: "model".into(),
+        policies: [TripPolicy::failure_count(failures)].into(),
+        open_for: 1 << 20,
+        probes: Probes::all(1),
+        probe_timeout: u64::MAX,
+        on_cancel: Outcome::Ignored,
+        switch: Switch::default(),
+    };
+    let ring = TimeRing::new(1 << 30, 1, 1, false);
+    Core::new(
+        Parts {
+            settings,
+            ring: Ring::Time(ring),
+            optional: None,
+        },
+        None,
+        State::MetricsOnly,
+        0,
+    )
+}
+
+fn context() -> FixedContext {
+    FixedContext::on_first_thread_slot(0)
+}
+
+fn fail(core: &Core) {
+    if let Ok(ticket) = core.admit(&context()) {
+        core.record(ticket, Outcome::Failure, None, &context());
+    }
+}
+
+fn would_have_opened(core: &Core) -> u64 {
+    core.snapshot(&context()).would_have_opened()
+}
+
+/// Two failures are both enough, and come at the same time.
+///
+/// Fails when: a thread counts although another has noted the cause.
+#[test]
+fn of_two_failures_that_would_trip_one_is_counted() {
+    model(preemptions(2), || {
+        let core = Arc::new(core(1));
+        race(&core, [fail, fail]);
+        assert_eq!(would_have_opened(&core), 1);
+    });
+}
+
+/// Two failures are enough together. The thread of the first finds no cause while that of the second
+/// finds it. The cause is still noted when a third one comes.
+///
+/// Fails when: a judgement that has found no cause removes a note that came after it began.
+#[test]
+fn a_judgement_that_finds_nothing_leaves_a_later_note() {
+    model(preemptions(2), || {
+        let core = Arc::new(core(2));
+        race(&core, [fail, fail]);
+        assert_eq!(would_have_opened(&core), 1);
+        fail(&core);
+        assert_eq!(would_have_opened(&core), 1);
+    });
+}
+
+/// A command ends the generation while a failure would trip it. In the next one a failure is counted
+/// again.
+///
+/// Fails when: a note is made in any generation.
+#[test]
+fn a_late_cause_is_not_noted_in_the_next_generation() {
+    model(preemptions(2), || {
+        let core = Arc::new(core(1));
+        race(
+            &core,
+            [
+                |core: &Core| {
+                    core.reset(0);
+                    core.hold(Phase::MetricsOnly, 0);
+                },
+                fail,
+            ],
+        );
+        // The failure was counted before the commands, after them, or not at all.
+        let before = would_have_opened(&core);
+        let is_noted = core.snapshot(&context()).failures() > 0;
+        fail(&core);
+        assert_eq!(would_have_opened(&core), before + u64::from(!is_noted));
+    });
+}
