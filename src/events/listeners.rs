@@ -193,9 +193,12 @@ impl Listeners {
 
     /// Whether the overflow slot holds this or a later transition, or half a log of later ones has
     /// gone by.
+    ///
+    /// Entries are lost while the log is full and another thread writes to the overflow slot. So the
+    /// next entry may be any number of transitions ahead.
     fn is_to_be_passed_over(&self, next: u64) -> bool {
-        self.overflow.generation() >= next
-            || (next + Self::LOG / 2..next + Self::LOG).any(|later| self.slot(later).holds(later))
+        let is_far_ahead = |slot: &Slot| slot.generation() >= next + Self::LOG / 2;
+        self.overflow.generation() >= next || self.log.iter().any(is_far_ahead)
     }
 
     /// Tells transitions from the one into `next` on, as the only teller. Returns where it stopped.
@@ -251,5 +254,39 @@ impl Listeners {
 impl std::fmt::Debug for Listeners {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} listeners", self.told.load().get().len())
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use super::*;
+    use crate::events::Cause;
+    use crate::state::State;
+    use std::sync::Mutex;
+
+    #[test]
+    fn transitions_more_than_a_log_ahead_are_told_once_half_a_log_has_gone_by() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&told);
+        let listener: Listener = Arc::new(move |it: &Transition| {
+            log.lock().unwrap().push((it.generation(), it.missed()));
+        });
+        let listeners = Listeners::new(vec![listener], &Clock::mock().0).unwrap();
+        let entry = |generation| LogEntry {
+            generation,
+            from: State::Closed,
+            to: State::Closed,
+            at: 0,
+            reason: Cause::Manual.into(),
+        };
+        let name = Name::from("log");
+        listeners.tell(&name, &entry(1));
+        let next = 2 + 5 * Listeners::LOG;
+        for generation in next..next + Listeners::LOG / 2 {
+            listeners.tell(&name, &entry(generation));
+        }
+        let told = told.lock().unwrap();
+        assert_eq!(told[..3], [(1, 0), (next, next - 2), (next + 1, 0)]);
+        assert_eq!(told.last(), Some(&(next + Listeners::LOG / 2 - 1, 0)));
     }
 }
