@@ -291,35 +291,3 @@ mod tests {
         assert_eq!(told.last(), Some(&(next + Listeners::LOG / 2, 0)));
     }
 }
-
-#[cfg(all(test, not(tripcurve_loom)))]
-mod tests {
-    use super::*;
-    use std::sync::Mutex;
-
-    #[test]
-    fn transitions_more_than_a_log_ahead_are_told_once_half_a_log_has_gone_by() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&told);
-        let listener: Listener = Arc::new(move |it: &Transition| {
-            log.lock().unwrap().push((it.generation(), it.missed()));
-        });
-        let listeners = Listeners::new(vec![listener], &Clock::mock().0).unwrap();
-        let entry = |generation| LogEntry {
-            generation,
-            from: State::Closed,
-            to: State::Closed,
-            at: 0,
-            cause: Cause::Manual,
-        };
-        let name = Name::from("log");
-        listeners.tell(&name, &entry(1));
-        let next = 2 + 5 * Listeners::LOG;
-        for generation in next..=next + Listeners::LOG / 2 {
-            listeners.tell(&name, &entry(generation));
-        }
-        let told = told.lock().unwrap();
-        assert_eq!(told[..3], [(1, 0), (next, next - 2), (next + 1, 0)]);
-        assert_eq!(told.last(), Some(&(next + Listeners::LOG / 2, 0)));
-    }
-}
