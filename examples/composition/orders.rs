@@ -1,4 +1,4 @@
-//! The same five parts around the same call, in the right order and in two wrong ones. Copy from
+//! Five parts around one call, in the right order and in two wrong ones. Copy from
 //! this file.
 
 use std::future::Future;

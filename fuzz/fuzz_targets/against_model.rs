@@ -70,8 +70,12 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
         .collect::<Result<_>>()?;
     let open_for = nanos(bytes, 1_000_000, 5_000_000_000)?;
     let probes = match bytes.int_in_range(0..=9)? {
-        0 => bytes.int_in_range(1..=1_023)?,
+        0 => bytes.int_in_range(1..=255)?,
         _ => bytes.int_in_range(1..=5)?,
+    };
+    let needed = match bytes.arbitrary()? {
+        true => Some(bytes.int_in_range(1..=probes)?),
+        false => None,
     };
     Ok(Config {
         window,
@@ -84,8 +88,17 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
             _ => None,
         },
         probes,
-        needed: match bytes.arbitrary()? {
+        needed,
+        failure_threshold: match bytes.arbitrary()? {
+            true => Some(bytes.int_in_range(1..=probes - needed.unwrap_or(1) + 1)?),
+            false => None,
+        },
+        slow_threshold: match bytes.arbitrary()? {
             true => Some(bytes.int_in_range(1..=probes)?),
+            false => None,
+        },
+        half_open_limit: match bytes.arbitrary()? {
+            true => Some((nanos(bytes, 1_000_000, 6_000_000_000)?, bytes.arbitrary()?)),
             false => None,
         },
         steps: ramp(bytes)?,
@@ -112,7 +125,8 @@ fn config(bytes: &mut Unstructured<'_>) -> Result<Config> {
         built_at: if bytes.arbitrary()? {
             Duration::ZERO
         } else {
-            nanos(bytes, 0, u64::MAX)?
+            // Within the times that a breaker remembers.
+            nanos(bytes, 0, 90 * 365 * 86_400 * 1_000_000_000)?
         },
     })
 }
@@ -175,7 +189,10 @@ fn window(bytes: &mut Unstructured<'_>) -> Result<Shape> {
 fn policy(bytes: &mut Unstructured<'_>) -> Result<Policy> {
     Ok(match bytes.int_in_range(0..=6)? {
         0 => Policy::ConsecutiveFailures(bytes.int_in_range(1..=10)?),
-        1 => Policy::FailureCount(bytes.int_in_range(1..=30)?),
+        1 => Policy::FailureCount {
+            limit: bytes.int_in_range(1..=30)?,
+            min_calls: bytes.int_in_range(1..=40)?,
+        },
         2 => Policy::FailureRate {
             threshold: threshold(bytes)?,
             min_calls: bytes.int_in_range(1..=40)?,

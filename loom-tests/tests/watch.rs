@@ -99,7 +99,8 @@ fn waits_for(scene: &Arc<Scene>, change: fn(&Scene) -> Change) {
 
 /// A task begins to wait while somebody closes the breaker.
 ///
-/// Fails when: the task looks before it registers; one of the two has no fence; a transition wakes nobody.
+/// Fails when: the task looks before it registers; one of the two has no fence; a transition wakes
+/// nobody.
 #[test]
 fn who_begins_to_wait_while_a_command_closes_the_breaker_goes_on() {
     model(preemptions(3), || {
@@ -107,9 +108,9 @@ fn who_begins_to_wait_while_a_command_closes_the_breaker_goes_on() {
     });
 }
 
-/// The same, while the probe succeeds.
+/// A task registers while the probe succeeds.
 ///
-/// Fails when: as above.
+/// Fails when: the task looks before it registers; a transition wakes nobody.
 #[test]
 fn who_begins_to_wait_while_a_probe_succeeds_goes_on() {
     model(preemptions(3), || {
@@ -117,7 +118,7 @@ fn who_begins_to_wait_while_a_probe_succeeds_goes_on() {
     });
 }
 
-/// The same, while the probe is cancelled.
+/// A task registers while the probe is cancelled.
 ///
 /// Fails when: a place that is given back wakes nobody.
 #[test]
@@ -127,7 +128,7 @@ fn who_begins_to_wait_while_a_place_is_given_back_goes_on() {
     });
 }
 
-/// The same, while a task that checks the dependency's health ends.
+/// A task registers while a task that checks the dependency's health ends.
 ///
 /// Fails when: the end of such a task wakes nobody.
 #[test]

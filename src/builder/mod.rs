@@ -520,10 +520,10 @@ impl<C> CircuitBreakerBuilder<C> {
 
     /// Sets for how long a new breaker doesn't trip: up to a day, none by default.
     ///
-    /// The breaker counts and learns from its first call on. Until the time is over, a cause to trip
-    /// only makes an [`events::WouldTrip`](crate::events::WouldTrip), also if an outcome asks for the
-    /// trip. After it, the next failed or slow call is judged by all calls in the window. Use it for
-    /// a process that starts with cold caches and connections.
+    /// The breaker counts and learns from its first call on. Until the time is over, a cause to
+    /// trip only makes an [`events::WouldTrip`](crate::events::WouldTrip), even if an outcome asks
+    /// for the trip. The next failed or slow call after it is judged by all calls in the window. Use
+    /// it for a process that starts with cold caches and connections.
     ///
     /// Commands still hold. The time counts from when the breaker is built, for each breaker of a
     /// registry and after each restart. `CircuitBreaker::reconfigure` refuses another warm-up.

@@ -130,7 +130,7 @@ pub(crate) struct Membership {
 pub(super) enum Reserved {
     /// The breaker may open.
     Granted,
-    /// As many members are open as may be.
+    /// The share is used up: no further member may open.
     Full,
     /// The generation that is to end is over already.
     Over,

@@ -55,7 +55,7 @@ pub enum WouldTripReason {
     /// The breaker is new, and warms up; see
     /// [`CircuitBreakerBuilder::warm_up`](crate::CircuitBreakerBuilder::warm_up).
     WarmUp,
-    /// As many members of its group or registry are open as may be; see
+    /// The group or registry already has its largest share of open members; see
     /// `ControlGroup::with_max_open_share`.
     OpenShare,
 }

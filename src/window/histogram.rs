@@ -398,10 +398,11 @@ mod tests {
             }
             let all = sums.iter().sum::<u64>() as f64 / (RUNS * CALLS) as f64;
             println!("{threads} threads: {all} {sums:?}");
-            assert!((all - 1.0).abs() < 0.0005, "{threads} threads: {all}");
+            // The bounds are five times the standard deviations.
+            assert!((all - 1.0).abs() < 0.001, "{threads} threads: {all}");
             for sum in &sums[1..] {
                 let share = *sum as f64 / (RUNS * CALLS / 10) as f64;
-                assert!((share - 1.0).abs() < 0.005, "{threads} threads: {share}");
+                assert!((share - 1.0).abs() < 0.01, "{threads} threads: {share}");
             }
         }
     }

@@ -709,7 +709,7 @@ fn when_as_many_threads_fail_as_the_limit_says_the_breaker_has_tripped() {
                 }
                 permit.failure();
             };
-            in_rounds(1_500, work, |round| {
+            in_rounds(1_000, work, |round| {
                 assert_eq!(breaker.state(), State::Open, "{case}, round {round}");
                 breaker.reset();
             });

@@ -454,7 +454,13 @@ fn of_a_hundred_thousand_calls_in_a_bucket_a_percentile_is_of_nearly_the_right_r
                 "{latency} of {CALLS}"
             );
             for permille in PERMILLES {
-                let reach = if permille < 990 { 500 } else { 100 };
+                // The longest calls share a word with the most frequent ones, of which few are
+                // counted. So the very longest may be left out, as a thread's numbers decide.
+                let reach = match permille {
+                    ..990 => 500,
+                    1_000 => 1_000,
+                    _ => 100,
+                };
                 let reported = percentile(latency, permille);
                 assert!(
                     stands_near(reported, &exact, exact.rank(permille), reach),

@@ -48,7 +48,7 @@ async fn settle() {
     }
 }
 
-/// As long as the timer's grain may be off.
+/// How far the timer's grain may be off.
 #[track_caller]
 fn about(found: Duration, expected: Duration) {
     assert!(

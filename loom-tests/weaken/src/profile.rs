@@ -11,7 +11,7 @@ use crate::{Failure, files, parallel};
 /// A model, run once with nothing weakened.
 #[derive(Debug)]
 pub(crate) struct Profile {
-    /// As `file::model`.
+    /// The model's name, as `file::model`.
     pub(crate) model: String,
     pub(crate) executable: PathBuf,
     pub(crate) took: Duration,

@@ -132,13 +132,14 @@ pub(crate) enum Step {
     Limit,
     JustAboveLimit,
     Years(u8),
-    /// To the end of the clock's range.
+    /// To the end of the times that a breaker remembers.
     End,
 }
 
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
 impl Step {
     fn duration(self, config: &Config) -> Duration {
-        const YEAR: Duration = Duration::from_secs(365 * 86_400);
         let almost = |end: Duration| end.saturating_sub(Duration::from_nanos(1));
         let (window, ticks) = match config.window {
             Shape::Time { length, buckets } => (length, buckets),
@@ -415,7 +416,7 @@ impl<'a> Pair<'a> {
                 asynchronous,
                 takes,
             } => {
-                let takes = takes.map(|step| step.duration(&self.model.config));
+                let takes = takes.map(|step| self.step(step));
                 self.call(outcome, ok, asynchronous, takes)?;
             }
             Operation::Calls { outcome, calls } => self.calls(outcome, calls)?,
@@ -427,7 +428,7 @@ impl<'a> Pair<'a> {
             }
             Operation::CallThatPanics { asynchronous } => self.call_that_panics(asynchronous)?,
             Operation::Advance(step) => {
-                let by = step.duration(&self.model.config);
+                let by = self.step(step);
                 self.advance(by);
             }
             Operation::Reset => {
@@ -499,10 +500,17 @@ impl<'a> Pair<'a> {
         self.model.advance(by);
     }
 
+    /// A step of time that ends within the times that a breaker remembers: a hundred years.
+    ///
+    /// Beyond them a breaker does no harm, but it doesn't know how old its window is.
+    fn step(&self, step: Step) -> Duration {
+        let left = (100 * YEAR).saturating_sub(self.clock.now());
+        step.duration(&self.model.config).min(left)
+    }
+
     fn restart(&mut self, away: Step) {
-        const YEAR: Duration = Duration::from_secs(365 * 86_400);
         let away = away.duration(&self.model.config);
-        // An older state isn't restored, and remembered times end after a hundred years.
+        // An older state isn't restored.
         if away > YEAR || self.clock.now() + away > 100 * YEAR {
             return;
         }
