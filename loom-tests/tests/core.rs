@@ -321,7 +321,7 @@ fn a_trip_that_two_threads_find_is_one_transition_and_told_once() {
 /// Fails when: `Core::snapshot` takes the counts of a generation that it loads anew.
 #[test]
 fn a_snapshot_is_that_of_one_generation() {
-    model(preemptions(1).full(2), || {
+    model(preemptions(2), || {
         let core = Arc::new(core(TripPolicy::failure_count(1), two_shards()));
         let [seen, _] = race(
             &core,

@@ -40,7 +40,7 @@ use crate::events::slot::Slot;
 use crate::events::{WouldTripListener, listeners::Listeners};
 use crate::recovery::{LatestOpening, RetryAfter};
 use crate::state::history::{History, date_of};
-use crate::state::{AtomicState, Generation, Moment, Phase, State};
+use crate::state::{AtomicState, Generation, Moment, Phase, State, StateWord};
 use crate::{name::Name, sync::LateBox, window::GenerationCounter};
 pub use call::{Refusal, Ticket};
 #[cfg(feature = "registry")]
@@ -167,14 +167,13 @@ impl Core {
         self.state.load().phase().state()
     }
 
-    /// The latest opening.
+    /// The latest opening, for a caller that has seen this state.
     ///
     /// `None` if there was none, or if its winner hasn't noted it yet. So the opening of a breaker
     /// that is open is always the one that opened it.
-    pub fn latest_opening(&self) -> Option<LogEntry> {
-        let seen = self.state.load();
+    fn latest_opening(&self, seen: StateWord) -> Option<LogEntry> {
         let opening = self.opening.latest()?;
-        let is_open = matches!(seen.phase(), Phase::Open { .. } | Phase::ForcedOpen);
+        let is_open = matches!(seen.phase().state(), State::Open | State::ForcedOpen);
         let opened_it = Generation::of_number(opening.generation) == seen.generation();
         (!is_open || opened_it).then_some(opening)
     }

@@ -3,7 +3,7 @@
 use super::entry::LogEntry;
 use crate::error::PackedCause;
 use crate::state::Generation;
-use crate::sync::{Ordering, Payload, Publisher, fence};
+use crate::sync::{Ordering, Payloads, Publisher, fence};
 
 /// A place for one transition. A later one replaces an earlier one.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub struct Slot {
     /// Twice the generation that the slot holds; one less while it is being written; 0 at first.
     stamp: Publisher,
     /// The packed entry, which the stamp publishes.
-    words: [Payload; LogEntry::WORDS],
+    words: Payloads<{ LogEntry::WORDS }>,
 }
 
 impl Slot {
@@ -51,9 +51,7 @@ impl Slot {
         // this entry finds that the old stamp is gone. Otherwise it would take that word for the
         // old entry's.
         fence(Ordering::Release);
-        for (word, value) in self.words.iter().zip(entry.pack()) {
-            word.store(value);
-        }
+        self.words.store(entry.pack());
         // A reader that finds this stamp in `holds`, `generation` or `cause_of` finds the words.
         // Otherwise it could read those of an older entry.
         self.stamp.publish(Self::written(entry.generation));
@@ -63,8 +61,7 @@ impl Slot {
     /// Reads the entry that the slot holds. No thread may write it meanwhile.
     pub(super) fn read(&self, generation: u64) -> LogEntry {
         // The words stay until the turn has gone on.
-        let words = std::array::from_fn(|word| self.words[word].load());
-        LogEntry::unpack(words, generation)
+        LogEntry::unpack(self.words.first(), generation)
     }
 
     /// Reads the entry of `generation`, if the slot holds it and no thread begins to write another
@@ -103,7 +100,7 @@ impl Slot {
         if differs & (Self::written(1 << Generation::BITS) - 1) != 0 {
             return PackedCause::default();
         }
-        let cause = std::array::from_fn(|word| self.words[word].load());
+        let cause = self.words.first();
         // Acquire: pairs with the Release fence in `write`. If a word of a newer entry was read,
         // the stamp that is loaded next is a newer one too. Otherwise two entries could mix.
         fence(Ordering::Acquire);
