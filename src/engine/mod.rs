@@ -16,6 +16,7 @@ mod view;
 mod parts;
 mod carried;
 mod listen;
+mod why_open;
 mod settings;
 mod snapshot;
 mod peek;
@@ -35,12 +36,11 @@ mod persist;
 use self::parts::LateParts;
 use self::view::with_view;
 use crate::error::PackedCause;
-use crate::events::entry::LogEntry;
 use crate::events::slot::Slot;
 use crate::events::{WouldTripListener, listeners::Listeners};
 use crate::recovery::{LatestOpening, RetryAfter};
 use crate::state::history::{History, date_of};
-use crate::state::{AtomicState, Generation, Moment, Phase, State, StateWord};
+use crate::state::{AtomicState, Generation, Moment, Phase, State};
 use crate::{name::Name, sync::LateBox, window::GenerationCounter};
 pub use call::{Refusal, Ticket};
 #[cfg(feature = "registry")]
@@ -167,22 +167,14 @@ impl Core {
         self.state.load().phase().state()
     }
 
-    /// The latest opening, for a caller that has seen this state.
-    ///
-    /// `None` if there was none, or if its winner hasn't noted it yet. So the opening of a breaker
-    /// that is open is always the one that opened it.
-    fn latest_opening(&self, seen: StateWord) -> Option<LogEntry> {
-        let opening = self.opening.latest()?;
-        let is_open = matches!(seen.phase().state(), State::Open | State::ForcedOpen);
-        let opened_it = Generation::of_number(opening.generation) == seen.generation();
-        (!is_open || opened_it).then_some(opening)
-    }
-
     /// The cause of the opening because of which a call was refused; none if its winner hasn't
     /// noted it yet.
     #[inline]
     pub fn cause_of(&self, refusal: Refusal) -> PackedCause {
-        self.opening.cause_of(refusal.opened_in)
+        match self.opening.cause_of(refusal.opened_in) {
+            Some(cause) => cause,
+            None => self.cause_without_note(refusal),
+        }
     }
 
     /// The generation of the opening because of which `state` rejects calls in `generation`.

@@ -116,7 +116,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             would_have_opened: self.would_have_opened(),
             latency: None,
             by_outcome: None,
-            latest_opening: self.latest_opening(seen).map(Opening::of),
+            latest_opening: self.latest_opening(seen, now).map(Opening::of),
         };
         match phase {
             Phase::Open { until } => {

@@ -197,8 +197,7 @@ impl Core {
             reason,
         };
         if let State::Open | State::ForcedOpen = to {
-            // A later opening stays. If an earlier winner is at work, this opening isn't noted.
-            self.opening.write(&entry, |_| false);
+            self.note_opening(&entry);
         }
         let is_current = || self.is_current(generation);
         with_view!(self, |view| {

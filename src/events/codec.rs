@@ -357,6 +357,8 @@ mod tests {
                 share: 0.2,
             },
             Cause::RampOverdue { share: 1.0 },
+            Cause::TooManyProbesSlow { slow: 2, probes: 5 },
+            Cause::HalfOpenExpired,
             Cause::HealthCheckSucceeded,
             Cause::Reconfigured,
             Cause::Isolated,

@@ -15,6 +15,9 @@ use crate::state::State;
 /// [`force_open`](crate::CircuitBreaker::force_open) open a breaker. Each of them replaces the
 /// opening before. The opening stays when the breaker closes.
 ///
+/// An isolation by a `ControlGroup` is the latest opening as long as it lasts, with the cause
+/// [`Isolated`](Cause::Isolated). After it, the opening before is the latest one again.
+///
 /// `Display` makes a few words for a log:
 ///
 /// ```
@@ -59,7 +62,8 @@ impl Opening {
 
     /// The generation that the opening began.
     ///
-    /// It equals [`Transition::generation`](crate::Transition::generation) of that transition.
+    /// It equals [`Transition::generation`](crate::Transition::generation) of that transition. If
+    /// an isolation interrupted the opening, it is the generation that the release began.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.entry.generation
@@ -124,6 +128,8 @@ impl Rejected {
     /// For an open breaker that is the opening that opened it, and for a half-open one the opening
     /// that it recovers from. [`Snapshot::latest_opening`](crate::Snapshot::latest_opening) says
     /// more of it.
+    ///
+    /// For an isolated one it is [`Isolated`](Cause::Isolated).
     ///
     /// `None` if the breaker was built open, was restored, or has opened at this very moment. The
     /// thread that opens a breaker notes the cause just afterwards, and a rejection waits for no

@@ -15,7 +15,7 @@ fn seconds(duration: Option<Duration>) -> Option<f64> {
 /// A part that a breaker doesn't have is null.
 impl Serialize for Snapshot {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_struct("Snapshot", 25)?;
+        let mut all = serializer.serialize_struct("Snapshot", 27)?;
         all.serialize_field("version", &VERSION)?;
         all.serialize_field("name", self.name())?;
         all.serialize_field("state", &self.state())?;
@@ -33,8 +33,10 @@ impl Serialize for Snapshot {
         all.serialize_field("overdue", &self.overdue())?;
         all.serialize_field("ignored", &self.ignored())?;
         all.serialize_field("rejected", &self.rejected())?;
+        all.serialize_field("would_have_opened", &self.would_have_opened())?;
         all.serialize_field("probes_in_flight", &self.probes_in_flight())?;
         all.serialize_field("probes_succeeded", &self.probes_succeeded())?;
+        all.serialize_field("probes_slow", &self.probes_slow())?;
         all.serialize_field("probes_failed", &self.probes_failed())?;
         all.serialize_field("admitted_share", &self.admitted_share())?;
         all.serialize_field("latest_opening", &self.latest_opening())?;

@@ -62,9 +62,9 @@ pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
 pub(crate) use portable_atomic::{AtomicU64, Ordering, fence};
 
 #[cfg(tripcurve_loom)]
-pub(crate) use explored::{ExploredOnce as PublishedOnce, Ordering, fence};
-#[cfg(tripcurve_loom)]
 pub(crate) use explored::ExploredPayloads as Payloads;
+#[cfg(tripcurve_loom)]
+pub(crate) use explored::{ExploredOnce as PublishedOnce, Ordering, fence};
 #[cfg(tripcurve_loom)]
 pub(crate) use explored::{ExploredReplaceable as Replaceable, ExploredSeen as Seen};
 #[cfg(any(tripcurve_loom, tripcurve_traced))]

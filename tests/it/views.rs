@@ -141,17 +141,24 @@ fn causes() -> Vec<Cause> {
         Cause::RampOverdue { share: 0.1 },
         Cause::Reconfigured,
         Cause::Manual,
+        Cause::Isolated,
+        Cause::Released,
     ]
 }
 
 #[test]
 fn each_cause_has_a_kind_of_its_own_its_numbers_and_a_text() {
     let mut kinds = BTreeSet::new();
+    // A test beside the source says that each variant is listed there.
+    let source = include_str!("../../src/events/kind.rs");
+    let rows = source.lines().filter(|line| line.contains("/// | "));
+    let listed: String = rows.collect();
     for cause in causes() {
         let value = serde_json::to_value(cause).unwrap();
         assert_eq!(value["kind"], cause.kind());
         assert_eq!(value["text"], cause.to_string());
         assert!(kinds.insert(cause.kind()), "{cause:?} twice");
+        assert!(listed.contains(&format!("`{}`", cause.kind())), "{cause:?}");
         for (name, number) in value.as_object().unwrap() {
             assert!(
                 name == "kind" || name == "text" || number.is_number(),
@@ -162,6 +169,7 @@ fn each_cause_has_a_kind_of_its_own_its_numbers_and_a_text() {
         let bytes = postcard::to_stdvec(&cause).unwrap();
         assert_eq!(usize::from(bytes[0]), value.as_object().unwrap().len());
     }
+    assert_eq!(listed.matches('`').count(), 2 * kinds.len(), "{kinds:?}");
 }
 
 #[test]
