@@ -267,7 +267,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.ring().record_at(call, Tally::Uncounted, is_current);
         Refusal {
             state,
-            opened_in: self.opened_in(state, generation),
+            generation,
             retry_after,
         }
     }

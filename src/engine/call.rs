@@ -119,8 +119,8 @@ impl From<Outcome> for Ended {
 pub struct Refusal {
     /// The state that rejected the call.
     pub state: State,
-    /// The generation of the opening because of which the call is rejected.
-    pub opened_in: Generation,
+    /// The generation that rejected the call.
+    pub generation: Generation,
     /// In how many nanoseconds a call may be admitted, at the latest.
     pub retry_after: Option<u64>,
 }

@@ -171,19 +171,8 @@ impl Core {
     /// noted it yet.
     #[inline]
     pub fn cause_of(&self, refusal: Refusal) -> PackedCause {
-        match self.opening.cause_of(refusal.opened_in) {
-            Some(cause) => cause,
-            None => self.cause_without_note(refusal),
-        }
-    }
-
-    /// The generation of the opening because of which `state` rejects calls in `generation`.
-    #[inline]
-    pub(super) fn opened_in(&self, state: State, generation: Generation) -> Generation {
-        match state {
-            State::HalfOpen => Generation::of_number(self.opening.generation()),
-            _ => generation,
-        }
+        let cause = self.opening.cause_of(refusal.generation);
+        cause.unwrap_or_else(|| self.cause_without_note(refusal))
     }
 
     fn listeners(&self) -> Option<&Listeners> {

@@ -76,10 +76,9 @@ impl Core {
             Phase::Open { until } => Some(until.nanos().saturating_sub(now)),
             Phase::HalfOpen(_) | Phase::Ramp(_) | Phase::ForcedOpen | Phase::Isolated(_) => None,
         };
-        let state = seen.phase().state();
         Err(Refusal {
-            state,
-            opened_in: self.opened_in(state, seen.generation()),
+            state: seen.phase().state(),
+            generation: seen.generation(),
             retry_after,
         })
     }
@@ -91,7 +90,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     fn peek_slow(self, seen: StateWord, context: &impl CallContext) -> Result<(), Refusal> {
         let refusal = |retry_after| Refusal {
             state: seen.phase().state(),
-            opened_in: self.opened_in(seen.phase().state(), seen.generation()),
+            generation: seen.generation(),
             retry_after,
         };
         let settings = self.settings();

@@ -58,12 +58,16 @@ impl Core {
     #[cold]
     #[inline(never)]
     pub(super) fn cause_without_note(&self, refusal: Refusal) -> PackedCause {
-        let seen = self.state.load();
-        match seen.phase() {
-            Phase::Isolated(_) if seen.generation() == refusal.opened_in => {
-                PackedCause(Cause::Isolated.encode())
+        let cause = match refusal.state {
+            // The breaker recovers from its latest opening.
+            State::HalfOpen => self.opening.latest().map(|it| it.reason.cause),
+            _ => {
+                let seen = self.state.load();
+                let is_isolated = matches!(seen.phase(), Phase::Isolated(_));
+                let is_seen = seen.generation() == refusal.generation;
+                (is_isolated && is_seen).then_some(Cause::Isolated)
             }
-            _ => PackedCause::default(),
-        }
+        };
+        cause.map_or(PackedCause::default(), |it| PackedCause(it.encode()))
     }
 }
