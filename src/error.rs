@@ -202,7 +202,7 @@ pub struct Rejected {
     pub(crate) name: Name,
     pub(crate) state: State,
     /// Kept in nanoseconds, because most callers of an open breaker don't ask for it.
-    retry_after: u64,
+    pub(crate) retry_after: u64,
     /// Kept packed for the same reason; `events/opening.rs` unpacks it.
     pub(crate) cause: PackedCause,
 }
@@ -213,22 +213,10 @@ pub struct PackedCause(pub(crate) [u64; 4]);
 
 impl Rejected {
     /// Stands for no time. The error is smaller than with an option.
-    const NEVER: u64 = u64::MAX;
+    pub(crate) const NEVER: u64 = u64::MAX;
 
-    #[inline]
-    pub(crate) fn new(
-        name: Name,
-        state: State,
-        retry_after: Option<u64>,
-        cause: PackedCause,
-    ) -> Self {
-        Self {
-            name,
-            state,
-            retry_after: retry_after.unwrap_or(Self::NEVER),
-            cause,
-        }
-    }
+    /// Stands for no time too, because the breaker is isolated. No other note says so.
+    pub(crate) const ISOLATED: u64 = Self::NEVER - 1;
 
     /// The breaker's name.
     #[must_use]
@@ -286,7 +274,7 @@ impl Rejected {
     }
 
     fn earliest_nanos(&self) -> Option<u64> {
-        (self.retry_after != Self::NEVER).then_some(self.retry_after)
+        (self.retry_after < Self::ISOLATED).then_some(self.retry_after)
     }
 }
 

@@ -95,9 +95,12 @@ impl SharedBreaker {
 
     #[inline]
     pub(crate) fn rejected(&self, refusal: Refusal) -> Rejected {
-        let cause = self.core.cause_of(refusal);
-        let name = self.core.name().clone();
-        Rejected::new(name, refusal.state, refusal.retry_after, cause)
+        Rejected {
+            cause: self.core.cause_of(refusal),
+            name: self.core.name().clone(),
+            state: refusal.state,
+            retry_after: refusal.retry_after,
+        }
     }
 
     /// Notes how long the dependency wants no calls, whatever the call.

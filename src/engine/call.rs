@@ -2,6 +2,7 @@
 
 use std::num::NonZero;
 
+use crate::error::Rejected;
 use crate::state::{Generation, Phase, State, StateWord};
 pub(super) use crate::window::Call;
 use crate::window::Ring;
@@ -119,8 +120,25 @@ impl From<Outcome> for Ended {
 pub struct Refusal {
     /// The state that rejected the call.
     pub state: State,
-    /// The generation that rejected the call.
-    pub generation: Generation,
+    /// The generation of the opening because of which the call is rejected.
+    pub(crate) opened_in: Generation,
+    /// See [`retry_after`](Self::retry_after). It is packed as [`Rejected`] keeps it.
+    pub(crate) retry_after: u64,
+}
+
+impl Refusal {
+    #[inline]
+    pub(super) fn new(state: State, opened_in: Generation, retry_after: Option<u64>) -> Self {
+        Self {
+            state,
+            opened_in,
+            retry_after: retry_after.unwrap_or(Rejected::NEVER),
+        }
+    }
+
     /// In how many nanoseconds a call may be admitted, at the latest.
-    pub retry_after: Option<u64>,
+    #[must_use]
+    pub fn retry_after(self) -> Option<u64> {
+        (self.retry_after < Rejected::ISOLATED).then_some(self.retry_after)
+    }
 }

@@ -171,8 +171,16 @@ impl Core {
     /// noted it yet.
     #[inline]
     pub fn cause_of(&self, refusal: Refusal) -> PackedCause {
-        let cause = self.opening.cause_of(refusal.generation);
-        cause.unwrap_or_else(|| self.cause_without_note(refusal))
+        self.opening.cause_of(refusal.opened_in)
+    }
+
+    /// The generation of the opening because of which `state` rejects calls in `generation`.
+    #[inline]
+    pub(super) fn opened_in(&self, state: State, generation: Generation) -> Generation {
+        match state {
+            State::HalfOpen => Generation::of_number(self.opening.generation()),
+            _ => generation,
+        }
     }
 
     fn listeners(&self) -> Option<&Listeners> {

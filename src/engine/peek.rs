@@ -8,6 +8,7 @@ use super::{Core, Refusal};
 use crate::clock::context::CallContext;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
+use crate::error::Rejected;
 #[cfg(feature = "retry")]
 use crate::state::history::moment_of;
 #[cfg(feature = "async")]
@@ -76,11 +77,9 @@ impl Core {
             Phase::Open { until } => Some(until.nanos().saturating_sub(now)),
             Phase::HalfOpen(_) | Phase::Ramp(_) | Phase::ForcedOpen | Phase::Isolated(_) => None,
         };
-        Err(Refusal {
-            state: seen.phase().state(),
-            generation: seen.generation(),
-            retry_after,
-        })
+        let state = seen.phase().state();
+        let opened_in = self.opened_in(state, seen.generation());
+        Err(Refusal::new(state, opened_in, retry_after))
     }
 }
 
@@ -88,11 +87,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[cold]
     #[inline(never)]
     fn peek_slow(self, seen: StateWord, context: &impl CallContext) -> Result<(), Refusal> {
-        let refusal = |retry_after| Refusal {
-            state: seen.phase().state(),
-            generation: seen.generation(),
-            retry_after,
-        };
+        let state = seen.phase().state();
+        let opened_in = self.opened_in(state, seen.generation());
+        let refusal = |retry_after| Refusal::new(state, opened_in, retry_after);
         let settings = self.settings();
         match self.state.phase_of(seen) {
             Phase::Open { until } => {
@@ -124,7 +121,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                     Some(wait) => Err(refusal(Some(wait))),
                 }
             }
-            Phase::ForcedOpen | Phase::Isolated(_) => Err(refusal(None)),
+            Phase::ForcedOpen => Err(refusal(None)),
+            Phase::Isolated(_) => Err(refusal(Some(Rejected::ISOLATED))),
             _ => Ok(()),
         }
     }

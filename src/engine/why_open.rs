@@ -1,7 +1,6 @@
 //! The latest opening, as winners note it and readers find it.
 
-use super::{Core, Refusal};
-use crate::error::PackedCause;
+use super::Core;
 use crate::events::Cause;
 use crate::events::entry::LogEntry;
 use crate::state::{Generation, Phase, State, StateWord};
@@ -52,22 +51,5 @@ impl Core {
         let is_open = matches!(seen.phase(), Phase::Open { .. } | Phase::ForcedOpen);
         let opened_it = Generation::of_number(opening.generation) == generation;
         (!is_open || opened_it).then_some(opening)
-    }
-
-    /// The cause for which a call was refused, if no opening of that generation is noted.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn cause_without_note(&self, refusal: Refusal) -> PackedCause {
-        let cause = match refusal.state {
-            // The breaker recovers from its latest opening.
-            State::HalfOpen => self.opening.latest().map(|it| it.reason.cause),
-            _ => {
-                let seen = self.state.load();
-                let is_isolated = matches!(seen.phase(), Phase::Isolated(_));
-                let is_seen = seen.generation() == refusal.generation;
-                (is_isolated && is_seen).then_some(Cause::Isolated)
-            }
-        };
-        cause.map_or(PackedCause::default(), |it| PackedCause(it.encode()))
     }
 }

@@ -146,6 +146,9 @@ impl Rejected {
     /// ```
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
+        if self.retry_after == Self::ISOLATED {
+            return Some(Cause::Isolated);
+        }
         self.cause.unpack()
     }
 }

@@ -92,13 +92,13 @@ impl Slot {
     /// There is none if the slot holds another entry or is being written.
     #[must_use]
     #[inline]
-    pub fn cause_of(&self, generation: Generation) -> Option<PackedCause> {
+    pub fn cause_of(&self, generation: Generation) -> PackedCause {
         // The words that are read next belong to this stamp. Otherwise they could be those of an
         // older entry.
         let stamp = self.stamp.load();
         let differs = stamp ^ Self::written(generation.number());
         if differs & (Self::written(1 << Generation::BITS) - 1) != 0 {
-            return None;
+            return PackedCause::default();
         }
         let cause = self.words.first();
         // Acquire: pairs with the Release fence in `write`. If a word of a newer entry was read,
@@ -106,9 +106,9 @@ impl Slot {
         fence(Ordering::Acquire);
         // The fence above orders this load.
         if self.stamp.peek() != stamp {
-            return None;
+            return PackedCause::default();
         }
-        Some(PackedCause(cause))
+        PackedCause(cause)
     }
 
     /// The generation that the slot holds; 0 if it holds none or is being written.

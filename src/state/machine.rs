@@ -2,6 +2,7 @@
 //! that changes the state.
 
 use super::{Generation, Interrupted, Moment, Phase, ProbeCounts, State, StateWord};
+use crate::error::Rejected;
 use crate::sync::{Hint, Payload, Publisher};
 
 /// A state change that this thread has won.
@@ -396,7 +397,8 @@ impl AtomicState {
                 Phase::Closed | Phase::MetricsOnly => Ok(Admission::Recorded(seen)),
                 Phase::Ramp(_) => Ok(Admission::Ramp(seen)),
                 Phase::Disabled => Ok(Admission::Unrecorded),
-                Phase::ForcedOpen | Phase::Isolated(_) => rejected(None),
+                Phase::ForcedOpen => rejected(None),
+                Phase::Isolated(_) => rejected(Some(Rejected::ISOLATED)),
                 Phase::Open { until } => {
                     let until = held_until(self.exactly(until));
                     if now < until {
