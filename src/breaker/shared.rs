@@ -120,11 +120,11 @@ impl SharedBreaker {
         outcome: Outcome,
         took: Option<NonZero<u64>>,
         label: Label,
-    ) {
+    ) -> bool {
         let context = Labelled {
             context: self,
             label,
         };
-        self.core.record(ticket, outcome, took, &context);
+        self.core.record(ticket, outcome, took, &context)
     }
 }

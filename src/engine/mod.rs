@@ -19,6 +19,7 @@ mod listen;
 mod why_open;
 mod settings;
 mod snapshot;
+mod totals;
 mod peek;
 #[cfg(feature = "async")]
 pub(crate) mod probe_queue;
