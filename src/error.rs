@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, convert::Infallible, error::Error, fmt, io, time::Duration};
 
+use crate::name::Name;
+use crate::state::{Admission, State};
 use crate::util::random::{between, mixed, random_bits_of_this_thread};
-use crate::{name::Name, state::State};
 
 /// A setting that makes no sense.
 ///
@@ -201,7 +202,8 @@ impl Error for ClockError {
 pub struct Rejected {
     pub(crate) name: Name,
     pub(crate) state: State,
-    /// Kept in nanoseconds, because most callers of an open breaker don't ask for it.
+    /// Kept in nanoseconds, because most callers of an open breaker don't ask for it. A time stands
+    /// for none, so the error is smaller than with an option; see [`Admission::ISOLATED`].
     pub(crate) retry_after: u64,
     /// Kept packed for the same reason; `events/opening.rs` unpacks it.
     pub(crate) cause: PackedCause,
@@ -212,12 +214,6 @@ pub struct Rejected {
 pub struct PackedCause(pub(crate) [u64; 4]);
 
 impl Rejected {
-    /// Stands for no time. The error is smaller than with an option.
-    pub(crate) const NEVER: u64 = u64::MAX;
-
-    /// Stands for no time too, because the breaker is isolated. No other note says so.
-    pub(crate) const ISOLATED: u64 = Self::NEVER - 1;
-
     /// The breaker's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -274,7 +270,7 @@ impl Rejected {
     }
 
     fn earliest_nanos(&self) -> Option<u64> {
-        (self.retry_after < Self::ISOLATED).then_some(self.retry_after)
+        (self.retry_after < Admission::ISOLATED).then_some(self.retry_after)
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::num::NonZero;
 
-use crate::error::Rejected;
-use crate::state::{Generation, Phase, State, StateWord};
+use crate::state::{Admission, Generation, Phase, State, StateWord};
 pub(super) use crate::window::Call;
 use crate::window::Ring;
 use crate::{clock::context::CallContext, outcome::Outcome, state::history::date_of};
@@ -122,7 +121,7 @@ pub struct Refusal {
     pub state: State,
     /// The generation of the opening because of which the call is rejected.
     pub(crate) opened_in: Generation,
-    /// See [`retry_after`](Self::retry_after). It is packed as [`Rejected`] keeps it.
+    /// See [`retry_after`](Self::retry_after). It is packed as the caller's error keeps it.
     pub(crate) retry_after: u64,
 }
 
@@ -132,13 +131,13 @@ impl Refusal {
         Self {
             state,
             opened_in,
-            retry_after: retry_after.unwrap_or(Rejected::NEVER),
+            retry_after: retry_after.unwrap_or(Admission::NEVER),
         }
     }
 
     /// In how many nanoseconds a call may be admitted, at the latest.
     #[must_use]
     pub fn retry_after(self) -> Option<u64> {
-        (self.retry_after < Rejected::ISOLATED).then_some(self.retry_after)
+        (self.retry_after < Admission::ISOLATED).then_some(self.retry_after)
     }
 }

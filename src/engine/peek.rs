@@ -8,12 +8,12 @@ use super::{Core, Refusal};
 use crate::clock::context::CallContext;
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
-use crate::error::Rejected;
 #[cfg(feature = "retry")]
 use crate::state::history::moment_of;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 use crate::{
+    state::Admission,
     state::Phase,
     state::StateWord,
     window::{Tally, Total},
@@ -130,7 +130,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 }
             }
             Phase::ForcedOpen => Err(refusal(None)),
-            Phase::Isolated(_) => Err(refusal(Some(Rejected::ISOLATED))),
+            Phase::Isolated(_) => Err(refusal(Some(Admission::ISOLATED))),
             _ => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use super::Cause;
 use super::entry::{LogEntry, WindowCounts};
 use crate::error::{PackedCause, Rejected};
 use crate::name::label::Label;
-use crate::state::State;
+use crate::state::{Admission, State};
 
 /// The latest opening of a breaker: why it opened, when, and what its window held.
 ///
@@ -146,7 +146,7 @@ impl Rejected {
     /// ```
     #[must_use]
     pub fn cause(&self) -> Option<Cause> {
-        if self.retry_after == Self::ISOLATED {
+        if self.retry_after == Admission::ISOLATED {
             return Some(Cause::Isolated);
         }
         self.cause.unpack()

@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use std::time::Duration;
 
-use super::{Latency, Snapshot};
+use super::{Latency, Snapshot, Totals};
 use crate::events::serialize::VERSION;
 
 fn seconds(duration: Option<Duration>) -> Option<f64> {
@@ -15,7 +15,7 @@ fn seconds(duration: Option<Duration>) -> Option<f64> {
 /// A part that a breaker doesn't have is null.
 impl Serialize for Snapshot {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut all = serializer.serialize_struct("Snapshot", 27)?;
+        let mut all = serializer.serialize_struct("Snapshot", 28)?;
         all.serialize_field("version", &VERSION)?;
         all.serialize_field("name", self.name())?;
         all.serialize_field("state", &self.state())?;
@@ -34,6 +34,7 @@ impl Serialize for Snapshot {
         all.serialize_field("ignored", &self.ignored())?;
         all.serialize_field("rejected", &self.rejected())?;
         all.serialize_field("would_have_opened", &self.would_have_opened())?;
+        all.serialize_field("totals", &self.totals())?;
         all.serialize_field("probes_in_flight", &self.probes_in_flight())?;
         all.serialize_field("probes_succeeded", &self.probes_succeeded())?;
         all.serialize_field("probes_slow", &self.probes_slow())?;
@@ -43,6 +44,20 @@ impl Serialize for Snapshot {
         all.serialize_field("latency", &self.latency())?;
         all.serialize_field("latency_of_successes", &self.latency_of_successes())?;
         all.serialize_field("latency_of_failures", &self.latency_of_failures())?;
+        all.end()
+    }
+}
+
+/// As a field for each kind of call.
+impl Serialize for Totals {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut all = serializer.serialize_struct("Totals", 6)?;
+        all.serialize_field("successes", &self.successes)?;
+        all.serialize_field("failures", &self.failures)?;
+        all.serialize_field("timed_out", &self.timed_out)?;
+        all.serialize_field("ignored", &self.ignored)?;
+        all.serialize_field("rejected", &self.rejected)?;
+        all.serialize_field("slow", &self.slow)?;
         all.end()
     }
 }

@@ -42,8 +42,8 @@ fn counts_for_eight_threads_take_at_most_five_kibibytes() {
 }
 
 #[test]
-fn a_compact_breaker_takes_at_most_600_bytes() {
-    assert!(measure("compact, 10 buckets", |builder| builder.shards(1)) <= 600);
+fn a_compact_breaker_takes_at_most_640_bytes() {
+    assert!(measure("compact, 10 buckets", |builder| builder.shards(1)) <= 640);
     let policies = |builder: CircuitBreakerBuilder| {
         builder
             .shards(1)
@@ -52,7 +52,7 @@ fn a_compact_breaker_takes_at_most_600_bytes() {
             .trip_when(TripPolicy::failure_count(20))
             .trip_when(TripPolicy::failure_rate(0.5))
     };
-    assert!(measure("compact, 3 policies", policies) <= 600 + 64);
+    assert!(measure("compact, 3 policies", policies) <= 640 + 64);
 }
 
 #[test]
@@ -109,11 +109,12 @@ fn with_latency(recording: Recording, buckets: u32, shards: u32) -> usize {
 }
 
 #[test]
-fn a_compact_breaker_that_records_latency_takes_at_most_8_kibibytes_and_with_slow_calls_9() {
+fn a_compact_breaker_that_records_latency_takes_at_most_8_kibibytes_and_with_slow_calls_9280_bytes()
+{
     let latency = |builder: CircuitBreakerBuilder| builder.latency(Recording::Combined).shards(1);
     assert!(measure("compact, latency", latency) <= 8_192);
     let both = |builder| slow_rate(latency(builder));
-    assert!(measure("compact, latency and slow calls", both) <= 9_216);
+    assert!(measure("compact, latency and slow calls", both) <= 9_280);
     let slow = |builder: CircuitBreakerBuilder| slow_rate(builder.shards(1));
     assert!(measure("compact, slow calls", slow) <= 3_200);
 }
@@ -198,11 +199,11 @@ fn beside_each(what: &str, keys: u32, capacity: Option<usize>) -> f64 {
 
 #[cfg(feature = "registry")]
 #[test]
-fn the_breakers_of_a_registry_take_at_most_600_bytes_each_and_their_places_little() {
+fn the_breakers_of_a_registry_take_at_most_640_bytes_each_and_their_places_little() {
     const KEYS: u32 = 100_000;
 
     // The breaker's bytes include the handle, which is in its entry here.
-    assert!(measure("compact", |builder| builder.shards(1)) <= 600);
+    assert!(measure("compact", |builder| builder.shards(1)) <= 640);
     assert!(beside_each("no capacity", KEYS, None) <= 48.0);
     assert!(beside_each("capacity", KEYS, Some(KEYS as usize)) <= 72.0);
 }
@@ -260,7 +261,7 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
         }
     });
     // A breaker, its entry, and the reserve of the map and the queue.
-    let most = u64::try_from(MOST * 736).unwrap();
+    let most = u64::try_from(MOST * 784).unwrap();
     println!("{} keys: {} bytes", registry.len(), heap.bytes_current);
     assert!(heap.bytes_max <= most, "{heap:?}");
     assert_eq!(registry.get_or_create(&in_use).state(), State::Open);
