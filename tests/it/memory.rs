@@ -109,8 +109,7 @@ fn with_latency(recording: Recording, buckets: u32, shards: u32) -> usize {
 }
 
 #[test]
-fn a_compact_breaker_that_records_latency_takes_at_most_8_kibibytes_and_with_slow_calls_9280_bytes()
-{
+fn a_compact_breaker_that_records_latency_takes_at_most_8192_bytes_and_with_slow_calls_9280() {
     let latency = |builder: CircuitBreakerBuilder| builder.latency(Recording::Combined).shards(1);
     assert!(measure("compact, latency", latency) <= 8_192);
     let both = |builder| slow_rate(latency(builder));
