@@ -43,7 +43,7 @@ pub enum Admission {
         /// The generation that rejects.
         generation: Generation,
         /// In how many nanoseconds a place is free, at the latest; `None` or
-        /// [`ISOLATED`](Self::ISOLATED) if only a command can help.
+        /// `ISOLATED` if only a command can help.
         retry_after: Option<u64>,
     },
 }
