@@ -223,7 +223,7 @@ fn parts(ring: Ring) -> Parts {
     Parts {
         settings: Settings {
             name: "model".into(),
-            policies: [TripPolicy::from(TripPolicy::consecutive_failures(9))].into(),
+            policies: [TripPolicy::consecutive_failures(9)].into(),
             open_for: 1_000,
             probes: Probes::all(1),
             probe_timeout: u64::MAX,

@@ -122,10 +122,9 @@ fn builder() -> (CircuitBreakerBuilder, MockClock) {
 fn disturb(breaker: &CircuitBreaker, number: u64) {
     match number % 40 {
         0 => breaker.trip(SECOND),
-        5 => breaker.reset(),
+        5 | 20 => breaker.reset(),
         10 => breaker.metrics_only(),
         15 => breaker.force_open(),
-        20 => breaker.reset(),
         _ => {}
     }
 }

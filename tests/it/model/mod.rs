@@ -25,7 +25,7 @@ use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
 use ramp::{Ramp, Verdict};
-use totals::Totals;
+use totals::{Timing, Totals};
 use tripcurve::events::{Cause, WouldTripReason};
 use tripcurve::window::Recording;
 use tripcurve::{Outcome, State};
@@ -68,10 +68,7 @@ pub(crate) struct ModelPermit {
     is_recorded: bool,
     /// Whether the breaker was half-open, so that the call is a probe's or a ramp's.
     is_half_open: bool,
-    /// Whether the breaker knows when the call began.
-    is_timed: bool,
-    /// Whether the breaker had the window then that it was built with.
-    has_first_window: bool,
+    timing: Timing,
     /// The step of the ramp that admitted the call, if a ramp did.
     step: Option<usize>,
 }
@@ -348,10 +345,7 @@ impl Model {
             begin: self.now,
             is_recorded: !matches!(self.phase, Phase::Disabled),
             is_half_open: matches!(self.phase, Phase::HalfOpen { .. } | Phase::Ramp(_)),
-            is_timed: matches!(self.phase, Phase::HalfOpen { .. } | Phase::Ramp(_))
-                || self.config.limit().is_some()
-                || self.config.recording != Recording::Off,
-            has_first_window: self.has_first_window,
+            timing: self.timing(),
             step: match self.phase {
                 Phase::Ramp(ramp) => Some(ramp.step),
                 _ => None,
@@ -439,7 +433,7 @@ impl Model {
         let took = self.now - permit.begin;
         let on_cancel = self.config.on_cancel;
         if on_cancel == Outcome::Ignored && self.is_slow(took) {
-            let is_known = permit.is_timed;
+            let is_known = permit.timing == Timing::Timed;
             let outcome = if is_known {
                 Outcome::Success
             } else {

@@ -2,8 +2,9 @@
 
 use tripcurve::Outcome;
 use tripcurve::snapshot::Snapshot;
+use tripcurve::window::Recording;
 
-use super::{Model, ModelPermit};
+use super::{Model, ModelPermit, Phase};
 
 /// How many calls there were since the breaker was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +31,30 @@ impl Totals {
     }
 }
 
+/// What a breaker learns of the duration of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timing {
+    /// It knows when the call began.
+    Timed,
+    /// It timed no calls when this one began.
+    Untimed,
+    /// It timed no calls then, and had the window that it was built with. A success of such a call
+    /// takes the shortest way, which asks for no duration.
+    ShortestWay,
+}
+
 impl Model {
+    /// What the breaker will learn of the duration of a call that begins now.
+    pub(super) fn timing(&self) -> Timing {
+        let is_half_open = matches!(self.phase, Phase::HalfOpen { .. } | Phase::Ramp(_));
+        let is_timed = self.config.limit().is_some() || self.config.recording != Recording::Off;
+        match is_half_open || is_timed {
+            true => Timing::Timed,
+            false if self.has_first_window => Timing::ShortestWay,
+            false => Timing::Untimed,
+        }
+    }
+
     /// Counts a call that has come back, in whichever state. `reported` is its duration, if it
     /// reports one.
     pub(super) fn count_in_total(
@@ -49,12 +73,10 @@ impl Model {
             Outcome::Ignored => self.totals.ignored += 1,
             other => panic!("the model doesn't know {other:?}"),
         }
-        let took = match permit.is_timed {
-            true => reported.unwrap_or(self.now - permit.begin),
-            // The breaker timed no calls when this one began. A success then takes the shortest way,
-            // which doesn't ask for a duration.
-            false if outcome == Outcome::Success && permit.has_first_window => 0,
-            false => reported.unwrap_or(0),
+        let took = match permit.timing {
+            Timing::Timed => reported.unwrap_or(self.now - permit.begin),
+            Timing::ShortestWay if outcome == Outcome::Success => 0,
+            Timing::Untimed | Timing::ShortestWay => reported.unwrap_or(0),
         };
         let is_slow = match outcome {
             Outcome::Ignored => false,
