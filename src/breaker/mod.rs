@@ -1,5 +1,6 @@
 //! The breaker's handle, which callers share.
 
+pub(crate) mod request;
 pub(crate) mod permit;
 pub(crate) mod shared;
 pub(crate) mod nested;

@@ -27,6 +27,7 @@
 //! # }).unwrap();
 //! ```
 
+mod attempts;
 pub(crate) mod call_timeout;
 pub(crate) mod layer;
 #[cfg(feature = "async")]
@@ -49,6 +50,7 @@ use crate::bulkhead::Bulkhead;
 use crate::error::{CallError, ConfigError, TimedOut};
 use crate::outcome::{Classify, Outcome};
 use crate::{breaker::CircuitBreaker, breaker::permit::Permit};
+pub use attempts::Attempts;
 pub use call_timeout::CallTimeout;
 #[cfg(feature = "async")]
 pub use health_check::HealthCheck;
@@ -166,6 +168,11 @@ pub trait Handle: Layer {
         Self: Unlimited,
     {
         async { self.admit_async().await.map(layer::Admitted::into_permit) }
+    }
+
+    /// Begins a request whose attempts count as one call; see [`Attempts`].
+    fn attempts(&self) -> Attempts<'_, Self> {
+        Attempts::new(self)
     }
 
     /// The breaker.

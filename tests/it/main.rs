@@ -17,6 +17,7 @@ mod aging;
 mod allocation;
 mod api;
 mod ask;
+mod attempts;
 mod backoff;
 mod blocking;
 mod budget;
