@@ -306,9 +306,12 @@ impl Model {
         }
     }
 
-    /// Other settings judge all breakers, in any order. `opened` says which have opened.
+    /// Other settings judge all breakers, in any order. `opened` says which have opened. The same
+    /// settings again do nothing.
     fn reconfigure(&mut self, limit: u32, opened: impl Fn(u64) -> bool) {
-        self.limit = limit;
+        if std::mem::replace(&mut self.limit, limit) == limit {
+            return;
+        }
         let all: Vec<u64> = self.members.keys().copied().collect();
         let (open, others): (Vec<_>, Vec<_>) = all
             .into_iter()
