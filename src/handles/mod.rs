@@ -133,8 +133,32 @@ pub trait Handle: Layer {
 
     /// Takes a permit for one call, without waiting.
     ///
+    /// The permit holds what the call needs, such as a place of a bulkhead. It records one outcome
+    /// later, and then gives the place back. So code that can't be wrapped in [`call`](Self::call)
+    /// takes the permit first and settles it when its call has ended.
+    ///
+    /// A permit that is dropped unrecorded gives the place back, and counts as
+    /// [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says.
+    ///
     /// # Errors
     /// The handle doesn't let the call through: [`CallError::Rejected`] or `CallError::Full`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "bulkhead")] {
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::bulkhead::Bulkhead;
+    /// use tripcurve::handles::Handle;
+    ///
+    /// let reports = CircuitBreaker::new("reports").with_bulkhead(Bulkhead::new(1)?);
+    /// let permit = reports.try_acquire()?;
+    /// assert!(reports.try_acquire().unwrap_err().full().is_some());
+    /// // later, when the call has ended:
+    /// permit.success();
+    /// assert_eq!(reports.breaker().snapshot().successes(), 1);
+    /// assert!(reports.try_acquire().is_ok());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn try_acquire(&self) -> Result<Permit<'_, Self::Held<'_>>, CallError<Infallible>>
     where
         Self: Unlimited,
