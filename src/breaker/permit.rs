@@ -55,6 +55,7 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
     /// The permit of a request that goes on with the attempt that `next` admits.
     ///
     /// A part of this permit's call is recorded by this permit. Otherwise `next` takes its place.
+    #[inline]
     pub(crate) fn continued_by(mut self, mut next: Self) -> Self {
         if let (Some((_, ticket)), Some((_, part))) = (&mut self.ticket, &next.ticket)
             && let Some(continued) = ticket.continued_by(*part)
@@ -68,6 +69,7 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
     }
 
     /// How long the call has taken until now, if the breaker times it.
+    #[inline]
     pub(crate) fn elapsed(&self) -> Option<NonZero<u64>> {
         let (shared, ticket) = self.ticket.as_ref()?;
         ticket.elapsed(&**shared)

@@ -88,6 +88,7 @@ impl Ticket {
     }
 
     /// This call's ticket with the time of its part `part`, or `None` if `part` is another call.
+    #[inline]
     pub(crate) fn continued_by(self, part: Self) -> Option<Self> {
         let outer = part.outer_generation().filter(|_| !part.is_recorded());
         let begin = part.begin;
@@ -95,6 +96,7 @@ impl Ticket {
     }
 
     /// How long the call has taken until now, at least a nanosecond, if the breaker times it.
+    #[inline]
     pub(crate) fn elapsed(self, now: &impl Now) -> Option<NonZero<u64>> {
         let took = || now.nanos_between(self.begin, now.raw()).max(1);
         NonZero::new(if self.begin == Self::UNTIMED {
