@@ -9,7 +9,8 @@
 //! | `WithBlocking` | `CircuitBreaker::with_blocking`, feature `bulkhead` | run on threads of their own |
 //!
 //! Handles nest. Each but the last can wrap each other one. All of them share the breaker. A health
-//! check is a task beside them. It is made from the breaker, [`Handle::breaker`].
+//! check is a task beside them. It is made from the breaker, [`Handle::breaker`]. Through
+//! [`Attempts`], the attempts of a request count as one call of any handle.
 //!
 //! ```
 //! use std::time::Duration;

@@ -92,7 +92,7 @@ fn a_request_without_an_attempt_counts_for_nothing() {
 }
 
 #[test]
-fn an_ignored_attempt_washes_no_failure_off() {
+fn an_ignored_attempt_leaves_a_failed_request_failed() {
     for (outcomes, expected) in [
         ([Outcome::Ignored, Outcome::Ignored], (0, 0, 1)),
         ([Outcome::Ignored, Outcome::Failure], (0, 1, 0)),
@@ -400,6 +400,20 @@ fn attempts_of_a_handle_that_waits_are_parts_of_the_probe() {
         assert_eq!(done, Poll::Ready(Ok(outcome)));
     }
     assert_eq!(breaker.state(), State::Closed);
+}
+
+#[test]
+fn attempts_allocate_nothing() {
+    let (breaker, _hand) = built(|it| it);
+    let request = || {
+        let mut attempts = breaker.attempts();
+        for outcome in [Outcome::Failure, Outcome::TimedOut, Outcome::Success] {
+            assert!(attempt(&mut attempts, outcome));
+        }
+        assert!(poll(attempts.call_async(pending)).is_pending());
+    };
+    request();
+    assert_eq!(allocation_counter::measure(request).count_total, 0);
 }
 
 #[test]
