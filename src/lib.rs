@@ -235,7 +235,7 @@ pub mod __model {
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};
     pub use crate::window::bin::Bin;
-    pub use crate::window::bucket::{Added, AtomicBucket, Stamp};
+    pub use crate::window::bucket::{Added, AtomicBucket, BucketWord, Stamp};
     pub use crate::window::config::Recording;
     pub use crate::window::count::CountRing;
     pub use crate::window::counter::GenerationCounter;
@@ -244,6 +244,7 @@ pub mod __model {
     pub use crate::window::latest::ClockReading;
     pub use crate::window::ring::{Call, Counts, Origin, Ring, Tally, Timing, Took};
     pub use crate::window::time::TimeRing;
+    pub use crate::window::total::Total;
 }
 
 pub mod guide {

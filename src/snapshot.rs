@@ -50,9 +50,67 @@ pub struct Snapshot {
     pub(crate) slow: u64,
     pub(crate) overdue: u64,
     pub(crate) would_have_opened: u64,
+    pub(crate) totals: Totals,
     pub(crate) latency: Option<Latency>,
     /// The latencies of the successes and of the failures.
     pub(crate) by_outcome: Option<Box<[Latency; 2]>>,
+}
+
+/// How many calls a breaker has counted since it was made, by outcome.
+///
+/// A total never falls, whatever the breaker or its configuration does. So a metrics library can
+/// take it as a counter. While threads record, a total may lag behind by some calls. While none
+/// does, it is exact.
+///
+/// The totals include what a window leaves out: probes, the calls of a ramp, and calls that came
+/// back after the breaker had changed its state. They don't include calls of a
+/// [disabled](crate::State::Disabled) breaker, and calls that a saved state brought.
+///
+/// Cost: nothing for a call that succeeds. A thread that uses a bucket again adds its former count
+/// to the totals. A snapshot reads all words of the window for them, and the first one allocates
+/// the words in which the breaker keeps what was seen.
+///
+/// ```
+/// use std::time::Duration;
+/// use tripcurve::CircuitBreaker;
+///
+/// let breaker = CircuitBreaker::new("payments");
+/// breaker.try_acquire()?.failure();
+/// breaker.trip(Duration::from_secs(5));
+/// assert!(breaker.try_acquire().is_err());
+/// breaker.reset();
+///
+/// let snapshot = breaker.snapshot();
+/// assert_eq!(snapshot.calls(), 0, "the window begins again with each state");
+/// assert_eq!(snapshot.totals().failures, 1);
+/// assert_eq!(snapshot.totals().rejected, 1);
+/// # Ok::<(), tripcurve::Rejected>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Calls that succeeded.
+    pub successes: u64,
+    /// Calls that failed, without those that were given up.
+    pub failures: u64,
+    /// Calls that were [given up](crate::Outcome::TimedOut).
+    pub timed_out: u64,
+    /// Calls that were [ignored](crate::Outcome::Ignored).
+    pub ignored: u64,
+    /// Calls that were rejected.
+    pub rejected: u64,
+    /// Calls that took too long; see [`Snapshot::slow`]. Each has also succeeded or failed.
+    pub slow: u64,
+}
+
+impl Totals {
+    /// The calls that ended: all but those that were rejected.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        let failed = self.failures.saturating_add(self.timed_out);
+        let ended = self.successes.saturating_add(self.ignored);
+        failed.saturating_add(ended)
+    }
 }
 
 impl Snapshot {
@@ -186,6 +244,12 @@ impl Snapshot {
     #[must_use]
     pub fn would_have_opened(&self) -> u64 {
         self.would_have_opened
+    }
+
+    /// How many calls the breaker has counted since it was made.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// How long the window's calls took; `None` if the breaker doesn't

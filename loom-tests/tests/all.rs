@@ -28,5 +28,6 @@ mod slow;
 mod state;
 mod templates;
 mod tick;
+mod totals;
 mod watch;
 mod would_trip;

@@ -3,16 +3,33 @@
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
-use tripcurve::__model::{Added, AtomicBucket, AtomicState, Generation, Phase, Stamp};
+use tripcurve::__model::{Added, AtomicBucket, AtomicState, BucketWord, Generation, Phase, Stamp};
 
 const FIRST: Generation = Generation::FIRST;
 
-fn add(bucket: &AtomicBucket, stamp: Stamp) {
+/// A bucket word and its total.
+#[derive(Default)]
+struct Bucket {
+    word: AtomicBucket,
+    total: AtomicBucket,
+}
+
+impl Bucket {
+    fn add(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> Added {
+        self.word.add(stamp, self.total.as_total(), is_current)
+    }
+
+    fn load(&self) -> BucketWord {
+        self.word.load()
+    }
+}
+
+fn add(bucket: &Bucket, stamp: Stamp) {
     assert_ne!(bucket.add(stamp, || true), Added::Late);
 }
 
 /// Adds a call of `generation`. Returns whether it was counted.
-fn add_in(generation: Generation, state: &AtomicState, bucket: &AtomicBucket) -> bool {
+fn add_in(generation: Generation, state: &AtomicState, bucket: &Bucket) -> bool {
     let is_current = || state.load().generation() == generation;
     bucket.add(Stamp::new(generation, 7), is_current) != Added::Late
 }
@@ -22,7 +39,7 @@ fn add_in(generation: Generation, state: &AtomicState, bucket: &AtomicBucket) ->
 fn writers_of_one_bucket_are_all_counted() {
     model(UNBOUNDED, || {
         let stamp = Stamp::new(FIRST, 1);
-        let bucket = AtomicBucket::default();
+        let bucket = Bucket::default();
         add(&bucket, stamp);
         let bucket = Arc::new(bucket);
         race(
@@ -44,10 +61,10 @@ fn writers_of_one_bucket_are_all_counted() {
 #[test]
 fn writers_that_replace_an_older_bucket_are_all_counted() {
     model(preemptions(4), || {
-        let bucket = AtomicBucket::default();
+        let bucket = Bucket::default();
         add(&bucket, Stamp::new(FIRST, 1));
         let bucket = Arc::new(bucket);
-        let write = |bucket: &AtomicBucket| add(bucket, Stamp::new(FIRST, 2));
+        let write = |bucket: &Bucket| add(bucket, Stamp::new(FIRST, 2));
         race(&bucket, [write, write, write]);
         assert_eq!(bucket.load().stamp(), Stamp::new(FIRST, 2));
         assert_eq!(bucket.load().count(), 3);
@@ -59,7 +76,7 @@ fn writers_that_replace_an_older_bucket_are_all_counted() {
 #[test]
 fn a_writer_of_an_ended_generation_does_not_damage_the_new_ones_bucket() {
     model(UNBOUNDED, || {
-        let shared = Arc::new((AtomicState::new(Phase::Closed), AtomicBucket::default()));
+        let shared = Arc::new((AtomicState::new(Phase::Closed), Bucket::default()));
         let current = |state: &AtomicState| state.load().generation();
         race(
             &shared,
@@ -84,7 +101,7 @@ fn a_writer_of_an_ended_generation_does_not_damage_the_new_ones_bucket() {
 #[test]
 fn a_late_writer_is_told_of_the_new_generation_by_whoever_wrote_last() {
     model(preemptions(4), || {
-        let shared = Arc::new((AtomicState::new(Phase::Closed), AtomicBucket::default()));
+        let shared = Arc::new((AtomicState::new(Phase::Closed), Bucket::default()));
         let written = race(
             &shared,
             [

@@ -243,11 +243,13 @@ impl<C> CircuitBreaker<C> {
         self.shared.core.state()
     }
 
-    /// Takes a snapshot of state and window. It reads each bucket of each shard, and writes
-    /// nothing.
+    /// Takes a snapshot of state and window. It reads each bucket of each shard. It writes only the
+    /// [totals](Snapshot::totals) that it has seen.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.shared.core.snapshot(&*self.shared)
+        let mut snapshot = self.shared.core.snapshot(&*self.shared);
+        snapshot.totals = self.shared.core.totals();
+        snapshot
     }
 
     /// Replaces another snapshot by a new one, without allocating.
@@ -270,6 +272,7 @@ impl<C> CircuitBreaker<C> {
     /// ```
     pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
         self.shared.core.snapshot_into(snapshot, &*self.shared);
+        snapshot.totals = self.shared.core.totals();
     }
 
     /// Saves what the breaker knows, for the next process to

@@ -97,7 +97,7 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         mut self,
         classifier: &(impl Classify<T, E> + ?Sized),
         result: &Result<T, E>,
-    ) {
+    ) -> bool {
         let permit = self.take::<true>();
         let outcome = classifier.classify(result);
         if outcome.counts_against()
@@ -105,7 +105,7 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         {
             permit.note_retry_after(retry_after);
         }
-        permit.finish(outcome, None);
+        permit.finish(outcome, None)
     }
 }
 
@@ -115,13 +115,24 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
     )]
     #[inline(always)]
-    pub(crate) fn finish(mut self, outcome: Outcome, took: Option<NonZero<u64>>) {
+    pub(crate) fn finish(mut self, outcome: Outcome, took: Option<NonZero<u64>>) -> bool {
         let ticket = self.ticket.take();
         // Drop the empty guard first: here the compiler knows that there is nothing to drop.
         drop(self);
-        if let Some((shared, ticket)) = ticket {
-            shared.core.record(ticket, outcome, took, &*shared);
+        match ticket {
+            Some((shared, ticket)) => shared.core.record(ticket, outcome, took, &*shared),
+            None => false,
         }
+    }
+
+    /// Whether an outcome would count now.
+    ///
+    /// This is asked before the outcome is recorded, because a failure that counts may end the
+    /// generation.
+    #[inline]
+    fn counts(&self) -> bool {
+        let ticket = self.ticket.as_ref();
+        ticket.is_some_and(|(shared, ticket)| shared.core.counts(*ticket))
     }
 
     /// Notes the `Retry-After` of a call whose outcome counts against the dependency.
@@ -141,11 +152,12 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
     #[inline(never)]
     fn drop_unsettled(shared: S, ticket: Ticket) {
         let (core, context) = (&shared.core, &*shared);
-        match std::thread::panicking() {
-            true if IS_OVER => core.record(ticket, Outcome::Ignored, None, context),
-            true => core.record(ticket, Outcome::Failure, None, context),
-            false => core.cancel(ticket, context),
-        }
+        let outcome = match std::thread::panicking() {
+            true if IS_OVER => Outcome::Ignored,
+            true => Outcome::Failure,
+            false => return core.cancel(ticket, context),
+        };
+        core.record(ticket, outcome, None, context);
     }
 }
 
@@ -180,7 +192,11 @@ macro_rules! permit {
 
         impl $(<$life, $held>)? $name $(<$life, $held>)? {
             /// Records that the call succeeded.
-            #[inline]
+            #[allow(
+                clippy::inline_always,
+                reason = "counted: out of line, `closed/try_acquire` takes a third more instructions"
+            )]
+            #[inline(always)]
             pub fn success(self) {
                 self.0.finish(Outcome::Success, None);
             }
@@ -193,8 +209,12 @@ macro_rules! permit {
 
             /// Records how the call ended: an [`Outcome`], or a [`Report`] that says more.
             ///
-            /// It never panics. It does nothing if the breaker has changed its state since it gave
-            /// the permit: a call of one generation can't change another.
+            /// Returns whether the outcome counted. It doesn't if the breaker has changed its state
+            /// since it gave the permit, because a call of one generation can't change another. Nor
+            /// does it in a disabled breaker. The [totals](crate::Snapshot::totals) hold the call in
+            /// the first case, and in the second they don't.
+            ///
+            /// It never panics.
             ///
             /// Cost: see [`CircuitBreaker`](crate::CircuitBreaker#cost).
             ///
@@ -206,8 +226,12 @@ macro_rules! permit {
             /// let breaker = CircuitBreaker::new("payments");
             /// breaker.try_acquire()?.record(Outcome::Ignored);
             /// let report = Report::failure().retry_after(Duration::from_secs(30));
-            /// breaker.try_acquire()?.record(report);
+            /// assert!(breaker.try_acquire()?.record(report), "it counts");
             /// assert_eq!(breaker.snapshot().failures(), 1);
+            ///
+            /// let late = breaker.try_acquire()?;
+            /// breaker.trip(Duration::from_secs(5));
+            /// assert!(!late.record(Outcome::Failure), "it comes too late");
             /// # Ok::<(), tripcurve::Rejected>(())
             /// ```
             #[allow(
@@ -215,15 +239,17 @@ macro_rules! permit {
                 reason = "counted: out of line, `closed/try_acquire` takes a third more instructions"
             )]
             #[inline(always)]
-            pub fn record(self, report: impl Into<Report>) {
+            pub fn record(self, report: impl Into<Report>) -> bool {
                 let Report { outcome, took, retry_after } = report.into();
+                let counts = self.0.counts();
                 if let Some(retry_after) = retry_after && outcome.counts_against() {
                     self.0.note_retry_after(retry_after);
                 }
-                self.0.finish(outcome, took);
+                self.0.finish(outcome, took) && counts
             }
 
             /// Records a result as a classifier counts it, like [`call`](crate::CircuitBreaker::call).
+            /// Returns whether the outcome counted, like [`record`](Self::record).
             ///
             /// It asks [`Classify::classify`] and, for an outcome that counts against the
             /// dependency, [`Classify::retry_after`]. If the classifier panics, the panic reaches
@@ -255,8 +281,9 @@ macro_rules! permit {
                 self,
                 classifier: &(impl Classify<T, E> + ?Sized),
                 result: &Result<T, E>,
-            ) {
-                self.0.conclude(classifier, result);
+            ) -> bool {
+                let counts = self.0.counts();
+                self.0.conclude(classifier, result) && counts
             }
         }
 

@@ -404,7 +404,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// others share some. A thread that ends leaves its number to the next. So choose more than the
     /// number of busy threads.
     ///
-    /// One shard makes a compact breaker that never grows: at most 512 bytes with 10 buckets and
+    /// One shard makes a compact breaker that never grows: at most 640 bytes with 10 buckets and
     /// the default policies. It suits services that keep thousands of breakers, each used by few
     /// threads. Eight shards take about 5 KiB with 10 buckets. A count window has no shards.
     pub fn shards(mut self, shards: u32) -> Self {

@@ -17,6 +17,7 @@ mod parts;
 mod carried;
 mod settings;
 mod snapshot;
+mod totals;
 mod peek;
 #[cfg(feature = "async")]
 pub(crate) mod probe_queue;

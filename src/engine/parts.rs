@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "registry")]
 use super::open_share::Membership;
+use super::totals::{LaterRing, SeenTotals};
 use super::{carried::Carried, settings::Settings};
 #[cfg(feature = "async")]
 use crate::engine::probe_queue::ProbeQueue;
@@ -165,7 +166,7 @@ pub(crate) struct Overrides {
 /// A window that came after the breaker was built, and what came with it.
 #[derive(Clone, Debug)]
 pub(crate) struct LaterWindow {
-    pub(crate) ring: Arc<Ring>,
+    pub(crate) ring: Arc<LaterRing>,
     /// See [`OptionalParts::timed`].
     pub(crate) timed: Option<Arc<Timed>>,
     /// When the window came, in nanoseconds.
@@ -190,15 +191,21 @@ impl Overrides {
         }
     }
 
-    /// Overrides that replace every part with that of `parts`, from `now` on.
-    pub(crate) fn by(parts: Parts, are_its_own: bool, now: u64) -> Self {
+    /// Overrides that replace every part with that of `parts`, from `now` on. `former` is the window
+    /// that came after the breaker was built, if any.
+    pub(crate) fn by(
+        parts: Parts,
+        are_its_own: bool,
+        now: u64,
+        former: Option<&LaterRing>,
+    ) -> Self {
         let max_retry_after = OptionalParts::max_retry_after(parts.optional.as_deref());
         let optional = parts.optional.map(|it| *it).unwrap_or_default();
         Self {
             settings: parts.settings,
             are_its_own,
             window: Some(LaterWindow {
-                ring: Arc::new(parts.ring),
+                ring: Arc::new(LaterRing::new(parts.ring, former)),
                 timed: optional.timed.map(Arc::from),
                 since: now,
                 carried: None,
@@ -217,6 +224,7 @@ impl Overrides {
 pub(super) struct LateParts {
     pub(super) listeners: Option<Box<Listeners>>,
     pub(super) would_trips: WouldTrips,
+    pub(super) totals: SeenTotals,
     #[cfg(feature = "registry")]
     pub(super) membership: PublishedOnce<Membership>,
     #[cfg(feature = "async")]

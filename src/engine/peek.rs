@@ -12,7 +12,11 @@ use crate::engine::probe_queue::ProbeQueue;
 use crate::state::history::moment_of;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
-use crate::{state::Phase, state::StateWord, window::Tally};
+use crate::{
+    state::Phase,
+    state::StateWord,
+    window::{Tally, Total},
+};
 
 impl Core {
     /// The answer that a call would get now. Counts nothing and changes nothing.
@@ -36,12 +40,16 @@ impl Core {
     /// Counts a rejection that was decided earlier. Makes no transition.
     ///
     /// The window counts it only in a state that rejects calls. In other states, the same count
-    /// stands for ignored calls.
+    /// stands for ignored calls. The totals count it in any state.
     #[inline(never)]
     pub fn reject(&self, context: &impl CallContext) {
         let seen = self.state.load();
         match seen.phase() {
-            Phase::Closed | Phase::MetricsOnly | Phase::Disabled => {}
+            Phase::Closed | Phase::MetricsOnly | Phase::Disabled => {
+                with_view!(self, |view| {
+                    view.ring().add_to_total(Total::Uncounted, context);
+                });
+            }
             Phase::Open { .. }
             | Phase::HalfOpen(_)
             | Phase::Ramp(_)

@@ -112,7 +112,10 @@ impl Core {
         context: &impl CallContext,
     ) -> Reconfigured {
         let now = context.nanos();
-        let offer = Overrides::by(parts, are_its_own, now);
+        let present = self.overrides().map(Replaceable::load);
+        let former = present.as_ref().and_then(|it| it.get().window.as_ref());
+        let former = former.map(|it| &*it.ring);
+        let offer = Overrides::by(parts, are_its_own, now, former);
         let change = loop {
             let seen = self.overrides().map(Replaceable::load);
             let Some((overrides, change)) = self.accept(&offer, seen.as_ref(), context) else {

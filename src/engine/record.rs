@@ -6,13 +6,15 @@ use super::call::{Call, Ended};
 use super::view::{Configuration, View, with_view};
 use super::{Core, Ticket};
 use crate::state::{Generation, Phase};
-use crate::window::{Latencies, Tally, Took};
+use crate::window::{Latencies, Tally, Took, Total};
 use crate::{clock::context::CallContext, outcome::Outcome};
 
 impl Core {
     /// Records the outcome of an admitted call.
     ///
     /// `took` is its duration in nanoseconds, if the caller knows it better than the breaker.
+    /// Returns whether the breaker has counted the outcome, though perhaps for a generation that is
+    /// over; see [`counts`](Self::counts).
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
@@ -24,30 +26,41 @@ impl Core {
         outcome: Outcome,
         took: Option<NonZero<u64>>,
         context: &impl CallContext,
-    ) {
+    ) -> bool {
         if outcome == Outcome::Success && ticket.admitted.lets_through_untimed() {
             let generation = ticket.admitted.generation();
             // Calls for another window don't come here. If the generation is over, its window is
             // over too, and no thread reads this count.
             let is_current = move || self.is_current(generation);
             let ring = &self.parts.ring;
-            ring.record(Tally::Success, generation, context, is_current);
+            let counted = ring.record(Tally::Success, generation, context, is_current);
             self.after_success(generation, context);
+            counted
         } else {
-            self.record_unless_untimed(ticket, Ended { outcome, took }, context);
+            self.record_unless_untimed(ticket, Ended { outcome, took }, context)
         }
+    }
+
+    /// Whether the outcome of an admitted call would count now.
+    pub fn counts(&self, ticket: Ticket) -> bool {
+        ticket.is_recorded() && self.is_current(ticket.admitted.generation())
     }
 
     /// Chooses between two paths. It compiles to little more than two jumps.
     #[inline(never)]
-    fn record_unless_untimed(&self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
+    fn record_unless_untimed(
+        &self,
+        ticket: Ticket,
+        ended: Ended,
+        context: &impl CallContext,
+    ) -> bool {
         with_view!(self, |view| {
             if ended.outcome == Outcome::Success && ticket.admitted.lets_through_timed() {
-                view.record_timed_success(ticket, ended, context);
+                view.record_timed_success(ticket, ended, context)
             } else {
-                view.record_slow(ticket, ended, context);
+                view.record_slow(ticket, ended, context)
             }
-        });
+        })
     }
 
     /// Settles a call that was admitted and then cancelled.
@@ -63,7 +76,7 @@ impl Core {
     pub fn withdraw(&self, ticket: Ticket, context: &impl CallContext) {
         with_view!(self, |view| {
             if ticket.is_half_open() {
-                view.record_half_open(ticket, Outcome::Ignored.into(), context);
+                view.report_half_open(ticket, Outcome::Ignored.into(), context);
             } else {
                 view.unwatched(ticket, context);
             }
@@ -88,40 +101,49 @@ impl Core {
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Records the success of a timed call.
     #[inline(never)]
-    fn record_timed_success(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
+    fn record_timed_success(
+        self,
+        ticket: Ticket,
+        ended: Ended,
+        context: &impl CallContext,
+    ) -> bool {
         let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
         // Each use makes the call anew, so it stays in registers on the common path.
         let call = || Call::new(generation, reading, context);
         let Some(timed) = self.timed() else {
             // The configuration has changed meanwhile, and the breaker no longer times calls.
-            self.count_at(call(), Tally::Success);
-            return self.after_success(generation, context);
+            let counted = self.count_at(call(), Tally::Success);
+            self.after_success(generation, context);
+            return counted;
         };
         let took = timed.took(ticket.begin, reading.raw, ended.took, context);
         if took.is_slow || timed.is_tick(reading) {
-            self.record_success_slow(call(), took, true);
+            self.record_success_slow(call(), took, true)
         } else {
-            self.count_timed(call(), Tally::Success, Some((took, timed.latencies())));
+            let took = Some((took, timed.latencies()));
+            let counted = self.count_timed(call(), Tally::Success, took);
             self.after_success(generation, context);
+            counted
         }
     }
 
     #[inline(never)]
-    fn record_slow(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
+    fn record_slow(self, ticket: Ticket, ended: Ended, context: &impl CallContext) -> bool {
         if ticket.is_half_open() {
             return self.record_half_open(ticket, ended, context);
         }
         let ticket = self.unwatched(ticket, context);
         match (ticket.admitted.phase(), ended.outcome) {
-            (Phase::Disabled, _) => {}
+            (Phase::Disabled, _) => false,
             (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
-                self.record_failure(ticket, ended, context);
+                self.record_failure(ticket, ended, context)
             }
             (_, Outcome::Success) => self.record_timed_success(ticket, ended, context),
             (_, Outcome::Ignored) => {
                 let call = self.call_in(ticket.admitted.generation(), context);
-                self.count_at(call, Tally::Uncounted);
+                self.ring().add_to_total(Total::Ignored, context);
+                self.count_at(call, Tally::Uncounted)
             }
         }
     }
@@ -151,13 +173,16 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 outcome: Outcome::Success,
                 took: NonZero::new(took.nanos),
             };
-            return self.record_half_open(ticket, ended, call.context);
+            self.record_half_open(ticket, ended, call.context);
+            return;
         }
         // The call leaves the calls in flight before it is recorded. So no reader finds it both
         // slow and in flight.
         let ticket = self.unwatched(ticket, call.context);
         match ticket.admitted.phase() {
-            Phase::Closed | Phase::MetricsOnly => self.record_success_slow(call, took, false),
+            Phase::Closed | Phase::MetricsOnly => {
+                self.record_success_slow(call, took, false);
+            }
             // Other states record nothing.
             _ => {}
         }
@@ -175,12 +200,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         Ticket { admitted, ..ticket }
     }
 
-    /// Counts a call that ended when the clock was read.
+    /// Counts a call that ended when the clock was read. Returns whether the window counted it.
     #[inline]
-    pub(super) fn count_at(self, call: Call<'_, impl CallContext>, tally: Tally) {
+    pub(super) fn count_at(self, call: Call<'_, impl CallContext>, tally: Tally) -> bool {
         let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        self.ring().record_at(call, tally, is_current);
+        self.ring().record_at(call, tally, is_current)
     }
 
     /// Like [`count_at`](Self::count_at), for a call that may have been timed.
@@ -194,13 +219,13 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         call: Call<'_, impl CallContext>,
         tally: Tally,
         took: Option<(Took, Option<&Latencies>)>,
-    ) {
+    ) -> bool {
         let Some(took) = took else {
             return self.count_at(call, tally);
         };
         let generation = call.generation;
         let is_current = move || self.is_current(generation);
-        self.ring().record_timed_at(call, tally, took, is_current);
+        self.ring().record_timed_at(call, tally, took, is_current)
     }
 
     /// Records a success that was slow, or that comes when percentiles are to be judged.
@@ -208,10 +233,15 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// A slow call that was cancelled comes here too. It doesn't end the run of failures.
     #[cold]
     #[inline(never)]
-    fn record_success_slow(self, call: Call<'_, impl CallContext>, took: Took, ends_run: bool) {
+    fn record_success_slow(
+        self,
+        call: Call<'_, impl CallContext>,
+        took: Took,
+        ends_run: bool,
+    ) -> bool {
         let generation = call.generation;
         let latencies = self.timed().and_then(|timed| timed.latencies());
-        self.count_timed(call, Tally::Success, Some((took, latencies)));
+        let counted = self.count_timed(call, Tally::Success, Some((took, latencies)));
         if took.is_slow {
             // Every slow call writes to the run here. Of two slow calls, the second to write sees
             // the first.
@@ -233,9 +263,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.after_success(generation, call.context);
         }
         self.judge_at_tick(call);
+        counted
     }
 
-    fn record_failure(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
+    fn record_failure(self, ticket: Ticket, ended: Ended, context: &impl CallContext) -> bool {
         let call = self.call_in(ticket.admitted.generation(), context);
         let generation = call.generation;
         let timed = self.timed();
@@ -247,7 +278,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             };
             (took, timed.latencies())
         });
-        self.count_timed(call, Tally::Failure, took);
+        if ended.outcome == Outcome::TimedOut {
+            self.ring().add_to_total(Total::TimedOut, context);
+        }
+        let counted = self.count_timed(call, Tally::Failure, took);
         // No trip is lost. Each failure is written to the window first and then added to one word.
         // Each addition acquires what the additions before it have released (see
         // `Stamped::update`). If two threads each write a failure and then sum, the second to add
@@ -255,7 +289,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let weighed = self.weigh_failure(call);
         let is_current = || self.is_current(generation);
         let Some(run) = self.run.add_with(weighed, generation, is_current) else {
-            return;
+            return counted;
         };
         // Another configuration may have come meanwhile. Its thread publishes it and then writes to
         // the same word. So the second of the two threads judges this failure by the new
@@ -266,6 +300,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             view.judge_weighed(call);
             view.judge_at_tick(call);
         });
+        counted
     }
 
     /// Ends the run of failures after a success. Learns from the success if there was evidence.

@@ -12,8 +12,11 @@ use crate::state::{
     StateWord,
 };
 use crate::{
-    clock::context::CallContext, events::Cause, outcome::Outcome, state::history::date_of,
-    window::ClockReading,
+    clock::context::CallContext,
+    events::Cause,
+    outcome::Outcome,
+    state::history::date_of,
+    window::{ClockReading, Total},
 };
 
 /// A probe, or a call that a ramp has admitted, at its end.
@@ -199,9 +202,42 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         Some(wait.map_or(left, |wait| wait.min(left)))
     }
 
-    /// Records the outcome of a probe, or of a call that a ramp has admitted.
+    /// Records the outcome of a probe, or of a call that a ramp has admitted. Returns whether it
+    /// counted.
+    ///
+    /// The window doesn't hold such calls, but its totals do.
     #[inline(never)]
-    pub(super) fn record_half_open(self, ticket: Ticket, ended: Ended, context: &impl CallContext) {
+    pub(super) fn record_half_open(
+        self,
+        ticket: Ticket,
+        ended: Ended,
+        context: &impl CallContext,
+    ) -> bool {
+        let add = |kind| self.ring().add_to_total(kind, context);
+        match ended.outcome {
+            Outcome::Success => add(Total::Success),
+            Outcome::Ignored => {
+                add(Total::Ignored);
+                add(Total::Uncounted);
+            }
+            Outcome::Failure | Outcome::Trip => add(Total::Failure),
+            Outcome::TimedOut => {
+                add(Total::TimedOut);
+                add(Total::Failure);
+            }
+        }
+        self.report_half_open(ticket, ended, context)
+    }
+
+    /// Tells the recovery the outcome of a probe, or of a call that a ramp has admitted. Returns
+    /// whether it counted.
+    #[inline(never)]
+    pub(super) fn report_half_open(
+        self,
+        ticket: Ticket,
+        ended: Ended,
+        context: &impl CallContext,
+    ) -> bool {
         let ticket = ticket.ended(context);
         let (raw, now) = context.raw_and_nanos();
         let timed = self.timed();
@@ -209,18 +245,29 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let ended = EndedProbe {
             ticket,
             outcome,
-            is_slow: timed.is_some_and(|it| it.took(ticket.begin, raw, took, context).is_slow),
+            is_slow: timed.is_some_and(|it| {
+                let took = it.took(ticket.begin, raw, took, context);
+                match outcome {
+                    Outcome::TimedOut => it.given_up(took).is_slow,
+                    _ => took.is_slow,
+                }
+            }),
             began: context.nanos_at(ticket.begin),
             took: took.map_or_else(|| context.nanos_between(ticket.begin, raw), NonZero::get),
             now,
         };
         if outcome != Outcome::Ignored {
             self.learn_duration(ended);
+            if ended.is_slow {
+                self.ring().add_to_total(Total::Slow, context);
+            }
         }
         if let Phase::Ramp(_) = ticket.admitted.phase() {
+            let is_current = self.is_current(ticket.admitted.generation());
             self.record_ramp_call(ended);
+            is_current
         } else {
-            self.record_probe(ended);
+            self.record_probe(ended)
         }
     }
 
@@ -270,13 +317,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    fn record_probe(self, ended: EndedProbe) {
+    /// Returns whether the generation that admitted the probe isn't over.
+    fn record_probe(self, ended: EndedProbe) -> bool {
         let Settings { probes, .. } = *self.settings();
         let EndedProbe { outcome, now, .. } = ended;
         let generation = ended.ticket.admitted.generation();
         let (report, opening) = if ended.succeeded() {
             if let Some(moved) = self.begin_ramp(ended) {
-                return moved.map_or((), |(moved, cause)| self.entered(moved, now, cause));
+                if let Some((moved, cause)) = moved {
+                    self.entered(moved, now, cause);
+                }
+                return moved.is_some();
             }
             (ProbeReport::Succeeded, None)
         } else if outcome == Outcome::Ignored {
@@ -302,6 +353,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if let ProbeVerdict::Decided(moved) = verdict {
             self.moved(moved, opening, now, ended.cause(probes, moved.to));
         }
+        verdict != ProbeVerdict::Stale
     }
 
     /// Starts a ramp, if the recovery is adaptive and the probe's generation isn't over.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::view::{Configuration, View, with_view};
 use super::{Core, call::Call};
+use crate::snapshot::{Snapshot, Totals};
 use crate::state::{Phase, State, StateWord};
 use crate::sync::{Ordering, fence};
 use crate::window::{BinCounts, Counts, Recording};
-use crate::{clock::context::CallContext, latency::times::Timed, snapshot::Snapshot};
+use crate::{clock::context::CallContext, latency::times::Timed};
 
 impl Core {
     /// The current state, if the generation of `seen` ended during the reads; otherwise `None`.
@@ -20,7 +21,7 @@ impl Core {
         (found.generation() != seen.generation()).then_some(found)
     }
 
-    /// A snapshot of the breaker at the caller's time.
+    /// A snapshot of the breaker at the caller's time, without its totals.
     #[must_use]
     pub fn snapshot(&self, context: &impl CallContext) -> Snapshot {
         let mut bins = BinCounts::default();
@@ -107,6 +108,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             slow: counts.slow_of_calls(),
             overdue: counts.overdue,
             would_have_opened: self.would_have_opened(),
+            totals: Totals::default(),
             latency: None,
             by_outcome: None,
         };

@@ -3,6 +3,7 @@
 use std::ops::Deref;
 
 use super::parts::{LaterWindow, OptionalParts, Overrides};
+use super::totals::LaterRing;
 use super::{Core, call::Call, carried::Carried, settings::Settings};
 use crate::recovery::{AdaptiveRecovery, HalfOpenLimit, MaxRetryAfter, OpenTimes};
 use crate::window::{ClockReading, Ring};
@@ -124,10 +125,15 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.core.parts.optional.as_deref()
     }
 
-    /// The window that came after the breaker was built, if any.
+    /// The window that came after the breaker was built, with what came with it, if any.
     #[inline]
     fn later_window(self) -> Option<&'a LaterWindow> {
         self.overrides()?.window.as_ref()
+    }
+
+    /// The window that came after the breaker was built, if any.
+    pub(super) fn later_ring(self) -> Option<&'a LaterRing> {
+        Some(&self.later_window()?.ring)
     }
 
     #[inline]
@@ -150,7 +156,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline]
     pub(super) fn ring(self) -> &'a Ring {
         self.later_window()
-            .map_or(&self.core.parts.ring, |it| &it.ring)
+            .map_or(&self.core.parts.ring, |it| &**it.ring)
     }
 
     /// Whether calls of `generation` are still counted.

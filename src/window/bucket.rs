@@ -2,11 +2,10 @@
 
 use std::cell::Cell;
 
+use super::total::TotalWord;
 use crate::state::Generation;
 use crate::sync::field::Field;
 use crate::sync::stamped::{Next, Stamped};
-use crate::sync::{Ordering, ThreadCounter};
-use crate::util::random::{GOLDEN_RATIO, mixed};
 
 /// ```text
 ///  63             33 32          22 21     17 16           0
@@ -19,8 +18,8 @@ use crate::util::random::{GOLDEN_RATIO, mixed};
 /// in the ring together are the bucket's epoch. *Generation*: the low bits of its number. Both
 /// stand where they stand in a [`RingPosition`](super::place::RingPosition).
 ///
-/// *Count* = mantissa × 2^scale. Up to 131,071 it is exact. Above that, one call in 2^scale adds
-/// 2^scale (see [`Draw`]). This keeps the count within a thousandth of the calls. So a word holds
+/// *Count* = mantissa × 2^scale. Up to 131,071 it is exact. Above that, each call gets a number from
+/// the total of its shard, and one number in 2^scale adds 2^scale. This keeps the count within a thousandth of the calls. So a word holds
 /// 2.8 × 10¹⁴ calls and never carries into its stamp. No counter of a rate is full before the
 /// other, which would skew the rate.
 mod layout {
@@ -116,6 +115,29 @@ impl BucketWord {
         layout::MANTISSA.get(self.0) << layout::SCALE.get(self.0)
     }
 
+    /// Whether each call up to now was counted. From then on, one in 2^scale is.
+    #[inline]
+    fn is_exact(self) -> bool {
+        self.0 & !Stamp::MASK < layout::MANTISSA.max()
+    }
+
+    /// Whether the word belongs to the bucket that `stamp` names and counts each call.
+    #[inline]
+    fn is_exact_of(self, stamp: Stamp) -> bool {
+        // This is the count if the stamps are equal. Otherwise it is above any count.
+        self.0 ^ stamp.0 < layout::MANTISSA.max()
+    }
+
+    /// How many calls the word has counted while it counted each. The calls after them are in the
+    /// total of the word's shard.
+    #[inline]
+    pub(super) fn counted_one_by_one(self) -> u64 {
+        match layout::SCALE.get(self.0) {
+            0 => layout::MANTISSA.get(self.0),
+            _ => layout::MANTISSA.max(),
+        }
+    }
+
     /// Whether the bucket has just reached a count at which spreading pays. Spreading takes
     /// kilobytes and saves a few nanoseconds a call. (If threads collide, it pays sooner.)
     #[inline]
@@ -127,7 +149,6 @@ impl BucketWord {
     ///
     /// At the end of the range the word stays as it is.
     #[must_use]
-    #[inline]
     pub fn plus_one(self, is_counted: impl FnOnce(u64) -> bool) -> Self {
         let scale = layout::SCALE.get(self.0);
         let mantissa = layout::MANTISSA.get(self.0);
@@ -144,92 +165,17 @@ impl BucketWord {
         Self(self.stamp().0 | halved)
     }
 
-    /// The word after one more call, if it belongs to the bucket that `stamp` names. Out of line to
-    /// keep the callers small.
-    #[inline(never)]
-    fn plus_one_if_of(self, stamp: Stamp) -> Option<Self> {
-        (self.stamp() == stamp).then(|| self.plus_one(is_counted))
-    }
-}
-
-thread_local! {
-    /// The point on the circle that the thread draws next. A constant, so a read needs no check for
-    /// initialization.
-    static PLACE: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The point on a circle that one call has drawn. It decides whether the call is one of the counted
-/// ones, one in 2^scale. Calls draw only where the count is no longer exact.
-///
-/// Each thread goes round the circle in steps of the golden ratio. Calls on a part of 1/2^scale of
-/// the circle are counted (see [`GOLDEN_RATIO`]). No other step spreads more evenly. A periodic
-/// part of a thread's calls also goes round evenly. An example is every other call of a thread that
-/// alternates between two breakers. Random numbers would err by a quarter of a percent and cost
-/// more.
-///
-/// A call draws once, however often it tries to write. Suppose that a call is to be counted and
-/// loses an exchange. The call is still to be counted at the same scale. At the next scale it is
-/// half as likely to be counted, and a counted call counts twice as much. A second draw would
-/// nearly always drop the call, because only calls that are to be counted try to write.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Draw(u64);
-
-impl Draw {
-    /// Draws for the next call of this thread.
+    /// The word after one more call. `number` counts the calls that may have come to no exact word.
+    /// It is asked only if this word isn't exact.
     #[inline]
-    pub(super) fn new() -> Self {
-        let place = match PLACE.get() {
-            0 => first_place(),
-            place => place,
-        };
-        PLACE.set(place.wrapping_add(GOLDEN_RATIO));
-        Self(place)
-    }
-
-    /// The latest draw of this thread, for a call that tries to write again.
-    pub(super) fn latest() -> Self {
-        Self(PLACE.get().wrapping_sub(GOLDEN_RATIO))
-    }
-
-    /// Makes this thread's next draw repeat its latest draw.
-    pub(super) fn take_back() {
-        PLACE.set(PLACE.get().wrapping_sub(GOLDEN_RATIO));
-    }
-
-    /// Whether the call is counted at `scale`, which is above zero.
-    #[inline]
-    pub(super) fn is_counted(self, scale: u64) -> bool {
-        self.0 >> (64 - scale) == 0
-    }
-
-    /// Bits that are independent of each other and of whether the call is counted.
-    #[inline]
-    pub(super) fn bits(self) -> u64 {
-        mixed(self.0)
+    fn after(self, number: impl FnOnce() -> u64) -> Self {
+        if self.is_exact() {
+            return Self(self.0 + layout::MANTISSA.of(1));
+        }
+        let number = number();
+        self.plus_one(|scale| number & ((1 << scale) - 1) == 0)
     }
 }
-
-/// Draws for the next call of this thread. Returns whether it is counted at `scale`, which is above
-/// zero.
-#[inline]
-pub(super) fn is_counted(scale: u64) -> bool {
-    Draw::new().is_counted(scale)
-}
-
-/// Where the thread starts on the circle. Each thread starts at another point, in even steps,
-/// because some threads make one call and end. The steps are those of the root of two. In steps of
-/// the golden ratio each thread would follow the one before it round the circle. Their errors would
-/// then add up.
-#[cold]
-fn first_place() -> u64 {
-    static THREADS: ThreadCounter = ThreadCounter::new(1);
-    // Relaxed: only the difference between the numbers matters, and no memory is read through them.
-    let thread = THREADS.fetch_add(1, Ordering::Relaxed);
-    u64::from(thread).wrapping_mul(ROOT_OF_TWO)
-}
-
-/// The fractional part of the root of two.
-const ROOT_OF_TWO: u64 = 0x6A09_E667_F3BC_C909;
 
 /// What happened to a call that was to be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,23 +206,27 @@ impl AtomicBucket {
         BucketWord(self.0.load())
     }
 
+    /// The word as a total. A word is either this or a bucket word for good.
+    #[must_use]
+    #[inline]
+    pub fn as_total(&self) -> TotalWord<'_> {
+        TotalWord::new(self.0.atomic())
+    }
+
     /// Counts one call of the bucket that `stamp` names, in a word that several threads add to.
     ///
     /// A word of another bucket is replaced if `is_current` returns `true`. It says whether this
     /// stamp's generation and turn are still alive, and is called after the word was read. No word
     /// can be younger than what is alive, so the other bucket is then the older one.
+    ///
+    /// `total` gets what the word can't hold: the count that is replaced, and the call if it is
+    /// late or if the word no longer counts each call.
     #[inline]
-    pub fn add(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> Added {
-        self.add_to(self.load(), stamp, is_current)
-    }
-
-    /// Like [`add`](Self::add), for a caller that has read the word.
-    #[inline]
-    fn add_to(&self, seen: BucketWord, stamp: Stamp, is_current: impl Fn() -> bool) -> Added {
-        let is_own = seen.stamp() == stamp;
-        if is_own {
-            let new = seen.plus_one(is_counted);
-            if new == seen || self.0.update_own(seen.0, new.0) {
+    pub fn add(&self, stamp: Stamp, total: TotalWord<'_>, is_current: impl Fn() -> bool) -> Added {
+        let seen = self.load();
+        if seen.is_exact_of(stamp) {
+            let new = BucketWord(seen.0 + layout::MANTISSA.of(1));
+            if self.0.update_own(seen.0, new.0) {
                 return if new.gets_busy() {
                     Added::Busy
                 } else {
@@ -284,57 +234,104 @@ impl AtomicBucket {
                 };
             }
         }
-        match self.add_slow(stamp, is_current) {
-            true if is_own => Added::Busy,
-            true => Added::Counted,
-            false => Added::Late,
-        }
+        self.add_slow(seen, stamp, total, is_current)
     }
 
-    #[cold]
     #[inline(never)]
-    fn add_slow(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
-        // The call drew in its first attempt, unless the count was exact then. If the count has
-        // just ceased to be exact, the draw of the thread's previous call is as good.
-        let is_counted = |scale| Draw::latest().is_counted(scale);
+    fn add_slow(
+        &self,
+        seen: BucketWord,
+        stamp: Stamp,
+        total: TotalWord<'_>,
+        is_current: impl Fn() -> bool,
+    ) -> Added {
+        // A call gets its number once, however often it tries to write. So it enters the total
+        // once, and a call that is to be counted and loses an exchange is still to be counted.
+        let number = Cell::new(None);
+        let after = |seen: BucketWord| {
+            seen.after(|| {
+                let number_of_call = number.get().unwrap_or_else(|| total.add(1));
+                number.set(Some(number_of_call));
+                number_of_call
+            })
+        };
+        let is_own = seen.stamp() == stamp;
+        let has_collided = seen.is_exact_of(stamp);
+        if is_own && !has_collided {
+            let new = after(seen);
+            if new == seen || self.0.update_own(seen.0, new.0) {
+                return Added::Counted;
+            }
+        }
         let next = |seen| {
             let seen = BucketWord(seen);
             if seen.stamp() == stamp {
-                Next::Own(seen.plus_one(is_counted).0)
+                Next::Own(after(seen).0)
             } else {
                 Next::Other(BucketWord::first(stamp).0)
             }
         };
-        self.0.update(next, is_current).is_some()
+        let Some(replaced) = self.0.update(next, is_current).map(BucketWord) else {
+            if number.get().is_none() {
+                total.add(1);
+            }
+            return Added::Late;
+        };
+        if replaced.stamp() != stamp && replaced.counted_one_by_one() > 0 {
+            total.add(replaced.counted_one_by_one());
+        }
+        if has_collided {
+            Added::Busy
+        } else {
+            Added::Counted
+        }
     }
 
-    /// Counts one call if the word belongs to the bucket that `stamp` names, and returns whether it
-    /// does. No other thread writes the word.
+    /// Counts one call if the word belongs to the bucket that `stamp` names and counts each call.
+    /// Returns whether it does. No other thread writes the word.
     #[inline]
     pub fn add_own_at_once(&self, stamp: Stamp) -> bool {
         let seen = self.load();
-        // This is the count if the stamps are equal. Otherwise it is above any count.
-        let new = if seen.0 ^ stamp.0 < layout::MANTISSA.max() {
-            BucketWord(seen.0 + layout::MANTISSA.of(1))
-        } else {
-            match seen.plus_one_if_of(stamp) {
-                Some(new) => new,
-                None => return false,
-            }
-        };
-        self.store(new);
-        true
+        let is_exact = seen.is_exact_of(stamp);
+        if is_exact {
+            self.store(BucketWord(seen.0 + layout::MANTISSA.of(1)));
+        }
+        is_exact
     }
 
-    /// Like [`add_own_at_once`](Self::add_own_at_once), but replaces another bucket's word if
-    /// `is_current` returns `true`. Returns whether the call was counted.
-    pub fn add_own(&self, stamp: Stamp, is_current: impl Fn() -> bool) -> bool {
-        let counted = self.add_own_at_once(stamp);
-        if !counted && is_current() {
-            self.store(BucketWord::first(stamp));
+    /// Counts one call if the word belongs to the bucket that `stamp` names, and returns whether it
+    /// does. No other thread writes the word or `total`; see [`add`](Self::add).
+    pub(super) fn add_if_own(&self, stamp: Stamp, total: TotalWord<'_>) -> bool {
+        let seen = self.load();
+        let is_own = seen.stamp() == stamp;
+        if is_own {
+            self.store(seen.after(|| total.add_alone(1)));
+        }
+        is_own
+    }
+
+    /// Like [`add_if_own`](Self::add_if_own), but replaces another bucket's word if `is_current`
+    /// returns `true`.
+    pub fn add_own(
+        &self,
+        stamp: Stamp,
+        total: TotalWord<'_>,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        if self.add_if_own(stamp, total) {
             return true;
         }
-        counted
+        let seen = self.load();
+        if is_current() {
+            self.store(BucketWord::first(stamp));
+            if seen.counted_one_by_one() > 0 {
+                total.add_alone(seen.counted_one_by_one());
+            }
+        } else {
+            total.add_alone(1);
+            return false;
+        }
+        true
     }
 
     /// Stores the new word. No other thread has written the word since it was read.
@@ -363,13 +360,31 @@ mod tests {
         Stamp::new((0..changes).fold(Generation::FIRST, next), turn)
     }
 
-    /// The word after `calls` calls of this thread.
+    /// The word after `calls` calls.
     fn count_to(calls: u64) -> BucketWord {
         let mut word = BucketWord::first(stamp(5, 7));
-        for _ in 1..calls {
-            word = word.plus_one(|scale| Draw::new().is_counted(scale));
+        for number in 1..calls {
+            word = word.after(|| number);
         }
         word
+    }
+
+    /// A word and its total.
+    #[derive(Default)]
+    struct Shard {
+        word: AtomicBucket,
+        total: AtomicBucket,
+    }
+
+    impl Shard {
+        fn add(&self, stamp: Stamp) -> Added {
+            self.word.add(stamp, self.total.as_total(), || true)
+        }
+
+        /// How many calls the word and the total hold.
+        fn calls(&self) -> u64 {
+            self.word.load().counted_one_by_one() + self.total.as_total().get()
+        }
     }
 
     #[test]
@@ -411,61 +426,31 @@ mod tests {
         assert!((rate - 0.01).abs() < 0.00002, "{rate}");
     }
 
-    #[test]
-    fn one_call_in_two_to_the_scale_is_counted_whatever_the_rhythm() {
-        for scale in [1, 2, 3, 5, 8_u64] {
-            for period in [1, 2, 3, 5, 8, 21, 64] {
-                let calls = 200 << scale;
-                let counted = (0..calls * period)
-                    .map(|_| Draw::new().is_counted(scale))
-                    .step_by(period)
-                    .filter(|counted| *counted)
-                    .count();
-                assert!(
-                    (180..=220).contains(&counted),
-                    "{counted} at {scale}, every {period}"
-                );
-            }
-        }
-    }
-
     /// Each call that is to be counted loses its first exchange.
     #[test]
     fn calls_that_lose_each_exchange_are_counted_as_often_as_others() {
         const CALLS: u64 = 1_000_000;
-        let bucket = AtomicBucket::default();
+        let shard = Shard::default();
         let own = stamp(1, 1);
         let mut calls = 0;
         while calls < CALLS {
-            let seen = bucket.load();
-            while bucket.load() == seen {
-                assert_ne!(bucket.add(own, || true), Added::Late);
+            let seen = shard.word.load();
+            while shard.word.load() == seen {
+                assert_ne!(shard.add(own), Added::Late);
                 calls += 1;
             }
-            assert_ne!(bucket.add_to(seen, own, || true), Added::Late);
+            let added = shard
+                .word
+                .add_slow(seen, own, shard.total.as_total(), || true);
+            assert_ne!(added, Added::Late);
             calls += 1;
         }
-        let counted = bucket.load().count() as f64 / calls as f64;
+        let counted = shard.word.load().count() as f64 / calls as f64;
         assert!((counted - 1.0).abs() < 0.001, "{counted}");
+        assert_eq!(shard.calls(), calls);
     }
 
-    #[test]
-    fn a_call_that_is_to_be_counted_stays_so_and_is_half_as_likely_to_be_at_the_next_scale() {
-        let draws: Vec<_> = (0..1 << 16).map(|_| Draw::new()).collect();
-        for scale in 1..8 {
-            let counted = |scale| draws.iter().filter(move |draw| draw.is_counted(scale));
-            let next = counted(scale).filter(|draw| draw.is_counted(scale + 1));
-            let (now, next) = (counted(scale).count(), next.count());
-            assert_eq!(
-                next,
-                counted(scale + 1).count(),
-                "none is counted only there"
-            );
-            assert!(now.abs_diff(2 * next) <= 16, "{next} of {now} at {scale}");
-        }
-    }
-
-    /// Fails when: a call draws again after a lost exchange.
+    /// Fails when: a call gets another number after a lost exchange.
     #[test]
     fn the_mean_of_what_many_threads_count_in_one_word_is_what_they_recorded() {
         const RUNS: u32 = 10;
@@ -473,17 +458,18 @@ mod tests {
         for threads in [2, 4, 8] {
             let mut mean = 0.0;
             for _ in 0..RUNS {
-                let bucket = AtomicBucket::default();
+                let shard = Shard::default();
                 std::thread::scope(|scope| {
                     for _ in 0..threads {
                         scope.spawn(|| {
                             for _ in 0..CALLS / threads {
-                                assert_ne!(bucket.add(stamp(1, 1), || true), Added::Late);
+                                assert_ne!(shard.add(stamp(1, 1)), Added::Late);
                             }
                         });
                     }
                 });
-                mean += bucket.load().count() as f64 / CALLS as f64 / f64::from(RUNS);
+                assert_eq!(shard.calls(), CALLS);
+                mean += shard.word.load().count() as f64 / CALLS as f64 / f64::from(RUNS);
             }
             assert!((mean - 1.0).abs() < 0.0005, "{threads} threads: {mean}");
         }
@@ -491,19 +477,20 @@ mod tests {
 
     #[test]
     fn threads_that_make_one_call_each_are_counted_too() {
-        let bucket = AtomicBucket::default();
+        let shard = Shard::default();
         let own = stamp(1, 1);
         for _ in 0..200_000 {
-            assert_ne!(bucket.add(own, || true), Added::Late);
+            assert_ne!(shard.add(own), Added::Late);
         }
-        let before = bucket.load().count();
+        let before = shard.word.load().count();
         std::thread::scope(|threads| {
             for _ in 0..2_000 {
-                threads.spawn(|| assert_ne!(bucket.add(own, || true), Added::Late));
+                threads.spawn(|| assert_ne!(shard.add(own), Added::Late));
             }
         });
-        let counted = bucket.load().count() - before;
+        let counted = shard.word.load().count() - before;
         assert!((1_900..=2_100).contains(&counted), "{counted}");
+        assert_eq!(shard.calls(), 202_000);
     }
 
     #[cfg(feature = "serde")]
@@ -544,24 +531,49 @@ mod tests {
 
     #[test]
     fn a_stale_stamp_neither_counts_nor_disturbs() {
-        for add in [
-            |bucket: &AtomicBucket, stamp, alive: bool| bucket.add(stamp, || alive) != Added::Late,
-            |bucket: &AtomicBucket, stamp, alive: bool| bucket.add_own(stamp, || alive),
-        ] {
-            let bucket = AtomicBucket::default();
-            assert!(add(&bucket, stamp(0, 2), true));
-            assert!(!add(&bucket, stamp(0, 1), false));
-            assert_eq!(bucket.load(), BucketWord::first(stamp(0, 2)));
-            assert!(add(&bucket, stamp(0, 2), false), "its own needs no asking");
-            assert_eq!(bucket.load().count(), 2);
+        type Add = fn(&Shard, Stamp, bool) -> bool;
+        let several: Add = |shard, stamp, alive| {
+            let total = shard.total.as_total();
+            shard.word.add(stamp, total, || alive) != Added::Late
+        };
+        let alone: Add = |shard, stamp, alive| {
+            let total = shard.total.as_total();
+            shard.word.add_own(stamp, total, || alive)
+        };
+        for add in [several, alone] {
+            let shard = Shard::default();
+            assert!(add(&shard, stamp(0, 2), true));
+            assert!(!add(&shard, stamp(0, 1), false));
+            assert_eq!(shard.word.load(), BucketWord::first(stamp(0, 2)));
+            assert!(add(&shard, stamp(0, 2), false), "its own needs no asking");
+            assert_eq!(shard.word.load().count(), 2);
+            assert_eq!(shard.calls(), 3, "the late call is in the total");
+        }
+    }
+
+    #[test]
+    fn a_word_and_its_total_hold_every_call_over_many_turns() {
+        let (several, alone) = (Shard::default(), Shard::default());
+        let mut calls = 0;
+        for (turn, in_turn) in (0..).zip([1, 3, 131_070, 131_071, 131_072, 500_000, 2]) {
+            for _ in 0..in_turn {
+                assert_ne!(several.add(stamp(1, turn)), Added::Late);
+                let total = alone.total.as_total();
+                assert!(alone.word.add_own(stamp(1, turn), total, || true));
+            }
+            calls += in_turn;
+            assert_eq!(several.calls(), calls, "turn {turn}");
+            assert_eq!(alone.calls(), calls, "turn {turn}");
+            let counted = several.word.load().count() as f64 / in_turn as f64;
+            assert!((counted - 1.0).abs() < 0.001, "{counted} in turn {turn}");
         }
     }
 
     #[test]
     fn the_ten_thousandth_call_makes_a_bucket_busy_and_no_other() {
-        let bucket = AtomicBucket::default();
+        let shard = Shard::default();
         for call in 1..=50_000 {
-            let busy = bucket.add(stamp(1, 1), || true) == Added::Busy;
+            let busy = shard.add(stamp(1, 1)) == Added::Busy;
             assert_eq!(busy, call == 10_000, "{call}");
         }
     }

@@ -64,6 +64,35 @@ impl GenerationCounter {
         self.add_with(false, generation, is_current)
     }
 
+    /// Like [`add`](Self::add), but returns the count of another generation that it has replaced, or
+    /// zero.
+    pub fn add_replacing(
+        &self,
+        generation: Generation,
+        is_current: impl Fn() -> bool,
+    ) -> Option<u64> {
+        let next = |seen| match Self::unpack(seen, generation) {
+            Some(count) => Next::Own(Self::pack(generation, (count + 1).min(layout::COUNT.max()))),
+            None => Next::Other(Self::pack(generation, 1)),
+        };
+        let replaced = self.0.update(next, is_current)?;
+        Some(Self::of_other(replaced, generation))
+    }
+
+    /// The count in `word`, unless it is `generation`'s.
+    fn of_other(word: u64, generation: Generation) -> u64 {
+        match Self::unpack(word, generation) {
+            Some(_) => 0,
+            None => layout::COUNT.get(word),
+        }
+    }
+
+    /// The count, whichever generation it belongs to.
+    #[must_use]
+    pub fn of_any_generation(&self) -> u64 {
+        layout::COUNT.get(self.0.load())
+    }
+
     /// Like [`add`](Self::add), and notes whether there is evidence.
     pub fn add_with(
         &self,
@@ -143,13 +172,15 @@ impl GenerationCounter {
         self.0.atomic().fetch_add(0, Ordering::AcqRel);
     }
 
-    /// Starts `generation` at zero, if it hasn't started yet.
-    pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
+    /// Starts `generation` at zero, if it hasn't started yet. Returns the count of another generation
+    /// that it has replaced, or zero.
+    pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) -> u64 {
         let next = |seen| match Self::unpack(seen, generation) {
             Some(_) => Next::Own(seen),
             None => Next::Other(Self::pack(generation, 0)),
         };
-        self.0.update(next, is_current);
+        let replaced = self.0.update(next, is_current);
+        replaced.map_or(0, |replaced| Self::of_other(replaced, generation))
     }
 
     /// Whether a success has anything to clear: a count or evidence.

@@ -5,7 +5,8 @@
 //! the sequence of the turn that it counts. A word with another sequence than the header's doesn't
 //! count. The next writer replaces it.
 
-use super::bucket::{Draw, Stamp, is_counted};
+use super::bucket::Stamp;
+use super::draw::{Draw, is_counted};
 use super::shards::Aligned;
 use crate::sync::Ordering;
 use crate::sync::field::Field;

@@ -9,6 +9,8 @@ pub(crate) mod latencies;
 pub(crate) mod histogram;
 mod place;
 pub(crate) mod bucket;
+mod draw;
+pub(crate) mod total;
 pub(crate) mod count;
 mod durations;
 pub(crate) mod counter;
@@ -26,3 +28,4 @@ pub(crate) use ring::{Call, Counts, Origin, Ring, Tally, Timing, Took, rate};
 #[cfg(feature = "serde")]
 pub(crate) use saved::SavedWindow;
 pub(crate) use time::TimeRing;
+pub(crate) use total::{RingTotals, Total};

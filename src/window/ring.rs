@@ -1,7 +1,9 @@
 //! The window as the engine sees it: a ring, and what it counts.
 
 use super::latest::TimePoint;
-use super::{BinCounts, ClockReading, CountRing, Latencies, Recording, TimeRing};
+use super::{
+    BinCounts, ClockReading, CountRing, Latencies, Recording, RingTotals, TimeRing, Total,
+};
 use crate::clock::Now;
 use crate::clock::context::CallContext;
 use crate::state::Generation;
@@ -304,7 +306,12 @@ impl Ring {
                 }
                 counted
             }
-            Self::Count(ring) => ring.record(tally, Some(took), call.origin(), is_current),
+            Self::Count(ring) => {
+                if took.is_slow {
+                    ring.add_to_total(Total::Slow);
+                }
+                ring.record(tally, Some(took), call.origin(), is_current)
+            }
         }
     }
 
@@ -418,6 +425,26 @@ impl Ring {
         match self {
             Self::Time(ring) => ring.sum(Tally::Uncounted, generation, reading),
             Self::Count(ring) => ring.uncounted(generation),
+        }
+    }
+
+    /// Counts in total alone a call that the window doesn't hold, or a part of a kind.
+    ///
+    /// A part is counted before the call itself; see [`RingTotals::without`].
+    #[inline(never)]
+    pub fn add_to_total(&self, kind: Total, context: &impl CallContext) {
+        match self {
+            Self::Time(ring) => ring.shards.add_to_total(kind, context),
+            Self::Count(ring) => ring.add_to_total(kind),
+        }
+    }
+
+    /// How many calls were counted since the window was made.
+    #[must_use]
+    pub fn totals(&self) -> RingTotals {
+        match self {
+            Self::Time(ring) => ring.shards.totals(),
+            Self::Count(ring) => ring.totals(),
         }
     }
 

@@ -18,9 +18,11 @@ use crossbeam_utils::CachePadded;
 use super::Tally;
 use super::bucket::{Added, AtomicBucket, BucketWord, Stamp};
 use super::place::RingPosition;
+use super::total::{RingTotals, Total, TotalWord, TotalWords};
 use crate::clock::context::CallContext;
-use crate::sync::PublishedOnce;
+use crate::sync::stamped::Stamped;
 use crate::sync::thread_slot::ThreadSlot;
+use crate::sync::{Ordering, PublishedOnce, fence};
 
 /// How many words two cache lines have. Processors fetch adjacent lines in pairs.
 const WORDS_A_LINE: usize = 16;
@@ -48,6 +50,10 @@ impl<T: Default> Aligned<T> {
     pub(super) fn get(&self, word: usize) -> Option<&T> {
         self.values.get(self.first + word)
     }
+}
+
+fn add_total(sum: u64, total: TotalWord<'_>) -> u64 {
+    sum.wrapping_add(total.get())
 }
 
 type Line = CachePadded<[AtomicBucket; WORDS_A_LINE]>;
@@ -151,6 +157,11 @@ impl Common {
         Some(&line[number as usize % WORDS_A_LINE])
     }
 
+    /// The words of one kind.
+    fn words(&self, buckets: u32, tally: Tally) -> impl Iterator<Item = &AtomicBucket> {
+        (0..buckets).map_while(move |slot| self.word(buckets, slot, tally))
+    }
+
     /// Whether there is room for the last word of slow calls.
     #[inline]
     fn counts_slow(&self, buckets: u32) -> bool {
@@ -159,7 +170,7 @@ impl Common {
 }
 
 /// One word for each bucket and spread kind, in several shards. Each shard has cache lines of its
-/// own.
+/// own. Its totals stand at its end.
 #[derive(Debug)]
 struct Spread {
     /// The words, shard after shard.
@@ -171,7 +182,8 @@ struct Spread {
 
 impl Spread {
     fn new(buckets: u32, shards: u32) -> Self {
-        let stride = (2 * buckets as usize).next_multiple_of(WORDS_A_LINE);
+        let words = 2 * buckets as usize + Total::SPREAD;
+        let stride = words.next_multiple_of(WORDS_A_LINE);
         Self {
             words: Aligned::new(stride * shards as usize),
             stride,
@@ -189,6 +201,35 @@ impl Spread {
     fn word_at(&self, shard: u32, twice_slot: usize, tally: Tally) -> Option<&AtomicBucket> {
         let bucket = self.stride * shard as usize + twice_slot;
         self.words.get(bucket + tally as usize)
+    }
+
+    /// The shard's total of a kind that has one in each shard, if the shard exists.
+    fn total(&self, shard: u32, kind: Total) -> Option<TotalWord<'_>> {
+        let end = self.stride * (shard as usize + 1);
+        let word = self.words.get(end - Total::SPREAD + kind as usize);
+        word.map(AtomicBucket::as_total)
+    }
+
+    fn totals(&self, kind: Total) -> impl Iterator<Item = TotalWord<'_>> {
+        (0..self.shards).filter_map(move |shard| self.total(shard, kind))
+    }
+
+    /// The words of one kind in all shards.
+    fn words(&self, buckets: u32, tally: Tally) -> impl Iterator<Item = &AtomicBucket> {
+        (0..self.shards).flat_map(move |shard| {
+            let word = move |slot| self.word_at(shard, 2 * slot as usize, tally);
+            (0..buckets).filter_map(word)
+        })
+    }
+
+    /// Counts one call, if the shard exists and the word belongs to the bucket. No other thread
+    /// writes to the shard. Returns whether the call was counted.
+    #[inline(never)]
+    fn add_own(&self, shard: u32, key: BucketKey) -> bool {
+        let word = self.word(shard, key);
+        let total = self.total(shard, key.tally.into());
+        let words = word.zip(total);
+        words.is_some_and(|(word, total)| word.add_if_own(key.place.stamp(), total))
     }
 
     /// The sum of each shard, starting with `first` and wrapping around.
@@ -218,6 +259,8 @@ struct Grown {
 #[derive(Debug)]
 pub(super) struct Shards {
     common: Common,
+    /// The totals of `common`, and of calls that no word has counted.
+    totals: TotalWords,
     grown: PublishedOnce<Grown>,
     /// How many thread slots get words of their own when the window grows. With one, the window
     /// doesn't grow.
@@ -229,6 +272,7 @@ impl Shards {
     pub(super) fn new(buckets: u32, thread_slots: u32, counts_slow: bool) -> Self {
         Self {
             common: Common::new(buckets, counts_slow),
+            totals: TotalWords::default(),
             grown: PublishedOnce::new(),
             thread_slots,
             buckets,
@@ -239,6 +283,12 @@ impl Shards {
         // The number of lines tells whether slow calls have words.
         let shape = |it: &Self| (it.buckets, it.thread_slots, it.common.0.len());
         shape(self) == shape(other)
+    }
+
+    /// Whether the window has words for calls of this kind.
+    #[inline]
+    fn has_words(&self, tally: Tally) -> bool {
+        tally != Tally::Slow || self.common.counts_slow(self.buckets)
     }
 
     /// Whether the window has grown.
@@ -264,10 +314,13 @@ impl Shards {
     /// and the word must already be of the bucket. Returns whether the call was counted.
     #[inline]
     pub(super) fn add_at_once(&self, key: BucketKey, context: &impl CallContext) -> bool {
-        let grown = self.grown.get().filter(|_| key.tally.is_spread());
-        grown
-            .and_then(|grown| grown.own.word(context.known_thread_slot().0, key))
-            .is_some_and(|word| word.add_own_at_once(key.place.stamp()))
+        let Some(grown) = self.grown.get().filter(|_| key.tally.is_spread()) else {
+            return false;
+        };
+        let ThreadSlot(shard) = context.known_thread_slot();
+        let word = grown.own.word(shard, key);
+        word.is_some_and(|word| word.add_own_at_once(key.place.stamp()))
+            || grown.own.add_own(shard, key)
     }
 
     /// Counts one call, and returns whether it was counted. `is_current` says whether the bucket is
@@ -280,20 +333,94 @@ impl Shards {
     ) -> bool {
         let BucketKey { tally, place } = key;
         let grown = self.grown.get().filter(|_| tally.is_spread());
-        let word = if let Some(Grown { own, shared }) = grown {
-            let ThreadSlot(thread_slot) = context.thread_slot();
-            if let Some(word) = own.word(thread_slot, key) {
-                return word.add_own(place.stamp(), is_current);
+        let (word, total) = if let Some(Grown { own, shared }) = grown {
+            let ThreadSlot(slot) = context.thread_slot();
+            let total = own.total(slot, tally.into());
+            if let Some((word, total)) = own.word(slot, key).zip(total) {
+                return word.add_own(place.stamp(), total, is_current);
             }
-            shared.word(thread_slot % shared.shards, key)
+            let shard = slot % shared.shards;
+            (shared.word(shard, key), shared.total(shard, tally.into()))
         } else {
-            self.common.word(self.buckets, place.slot(), tally)
+            let has_words = self.has_words(tally);
+            let word = || self.common.word(self.buckets, place.slot(), tally);
+            (has_words.then(word).flatten(), None)
         };
-        let added = word.map_or(Added::Late, |word| word.add(place.stamp(), is_current));
+        let total = total.unwrap_or_else(|| self.totals.of(tally.into()));
+        let Some(word) = word else {
+            // Without a limit for slow calls there are no words for them.
+            total.add(1);
+            return false;
+        };
+        let added = word.add(place.stamp(), total, is_current);
         if added == Added::Busy && tally.is_spread() {
             self.grow();
         }
         added != Added::Late
+    }
+
+    /// Counts in total alone a call that the window doesn't hold.
+    pub(super) fn add_to_total(&self, kind: Total, context: &impl CallContext) {
+        let grown = self.grown.get().filter(|_| kind == Total::Ignored);
+        let Some(Grown { own, shared }) = grown else {
+            self.totals.of(kind).add(1);
+            return;
+        };
+        let ThreadSlot(slot) = context.thread_slot();
+        if let Some(total) = own.total(slot, kind) {
+            total.add_alone(1);
+            // Release: pairs with the fence in `totals`. A reader that finds the call among the
+            // uncounted ones then finds it among the ignored ones.
+            fence(Ordering::Release);
+        } else if let Some(total) = shared.total(slot % shared.shards, kind) {
+            total.add(1);
+        }
+    }
+
+    /// The totals.
+    pub(super) fn totals(&self) -> RingTotals {
+        let mut totals = RingTotals::default();
+        for tally in [
+            Tally::Success,
+            Tally::Uncounted,
+            Tally::Failure,
+            Tally::Slow,
+        ] {
+            totals.set(tally.into(), self.total(tally));
+        }
+        // A call is counted as ignored, and then as uncounted. After the fence this thread finds the
+        // ignored calls among the uncounted ones that it has found. Without it the difference, the
+        // rejected calls, could come out too high. So it is with calls that were given up.
+        Stamped::fence();
+        for part in [Total::Ignored, Total::TimedOut] {
+            totals.set(part, self.total_words(part).fold(0, add_total));
+        }
+        totals
+    }
+
+    /// The total of a kind.
+    fn total(&self, tally: Tally) -> u64 {
+        // The totals are read before the words. So no count is found in both.
+        let overwritten = self.total_words(tally.into()).fold(0, add_total);
+        let grown = self.grown.get().filter(|_| tally.is_spread());
+        let spread = grown.into_iter().flat_map(|grown| {
+            let own = grown.own.words(self.buckets, tally);
+            own.chain(grown.shared.words(self.buckets, tally))
+        });
+        let has_words = self.has_words(tally);
+        let common = self.common.words(self.buckets, tally);
+        let words = spread.chain(common.filter(|_| has_words));
+        let there = words.map(|word| word.load().counted_one_by_one());
+        overwritten.wrapping_add(there.sum())
+    }
+
+    fn total_words(&self, kind: Total) -> impl Iterator<Item = TotalWord<'_>> {
+        let is_spread = (kind as usize) < Total::SPREAD;
+        let grown = self.grown.get().filter(|_| is_spread);
+        let spread = grown
+            .into_iter()
+            .flat_map(move |grown| grown.own.totals(kind).chain(grown.shared.totals(kind)));
+        iter::once(self.totals.of(kind)).chain(spread)
     }
 
     /// The number of calls of a kind over `stretch`, in the words that all threads share.
@@ -305,7 +432,7 @@ impl Shards {
     )]
     #[inline(always)]
     pub(super) fn common_sum(&self, tally: Tally, stretch: Stretch) -> u64 {
-        if tally == Tally::Slow && !self.common.counts_slow(self.buckets) {
+        if !self.has_words(tally) {
             return 0;
         }
         let word = |slot| self.common.word(self.buckets, slot, tally);
@@ -329,7 +456,13 @@ impl Shards {
     /// Stores the count of a bucket. No other thread knows of the window yet.
     pub(super) fn restore(&self, BucketKey { tally, place }: BucketKey, count: u64) {
         if let Some(word) = self.common.word(self.buckets, place.slot(), tally) {
-            word.set(BucketWord::counting(place.stamp(), count));
+            let (former, new) = (word.load(), BucketWord::counting(place.stamp(), count));
+            word.set(new);
+            // These calls are in the totals of another window, or of another breaker.
+            let added = new
+                .counted_one_by_one()
+                .wrapping_sub(former.counted_one_by_one());
+            self.totals.of(tally.into()).add(added.wrapping_neg());
         }
     }
 

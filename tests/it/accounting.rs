@@ -182,7 +182,9 @@ impl Handles {
         };
         ledger.note_admitted(end);
         match end {
-            End::Returns(outcome) => permit.record(outcome),
+            End::Returns(outcome) => {
+                permit.record(outcome);
+            }
             End::Panics => {
                 let unwinds = catch_unwind(AssertUnwindSafe(move || {
                     let _permit = permit;

@@ -348,7 +348,9 @@ fn trips(service: &Service, call: impl Fn(u32, Outcome)) -> Vec<(u32, Cause)> {
 }
 
 fn settle(service: &Service) -> impl Fn(u32, Outcome) {
-    |_, outcome| service.breaker.try_acquire().unwrap().record(outcome)
+    |_, outcome| {
+        service.breaker.try_acquire().unwrap().record(outcome);
+    }
 }
 
 /// Fails when: evidence is kept per thread.

@@ -228,9 +228,9 @@ fn a_permit_allocates_nothing() {
     ];
     for outcome in outcomes {
         let borrowed = |breaker: &CircuitBreaker| breaker.try_acquire().unwrap().record(outcome);
-        allocates_nothing(close, borrowed, |_, ()| {});
+        allocates_nothing(close, borrowed, |_, _| {});
         let owned = |breaker: &CircuitBreaker| breaker.try_acquire_owned().unwrap().record(outcome);
-        allocates_nothing(close, owned, |_, ()| {});
+        allocates_nothing(close, owned, |_, _| {});
     }
     let cancelled = |breaker: &CircuitBreaker| drop(breaker.try_acquire().unwrap());
     allocates_nothing(close, cancelled, |breaker, ()| {
@@ -315,7 +315,9 @@ fn a_call_with_which_percentiles_are_judged_allocates_nothing() {
         hand.advance(SECOND);
         let permit = breaker.try_acquire().unwrap();
         let took = if call < 198 { SECOND } else { 2 * SECOND };
-        let record = || permit.record(Report::success().took(took));
+        let record = || {
+            permit.record(Report::success().took(took));
+        };
         assert_eq!(allocation_counter::measure(record).count_total, 0);
         assert_eq!(breaker.state(), State::Closed);
     }

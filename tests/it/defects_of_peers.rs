@@ -679,7 +679,9 @@ fn a_breaker_that_many_threads_fought_over_still_recovers() {
                         1..4 => permit.failure(),
                         4 => drop(permit),
                         5 => std::mem::forget(permit),
-                        _ => permit.record(Outcome::Trip),
+                        _ => {
+                            permit.record(Outcome::Trip);
+                        }
                     }
                 }
             });

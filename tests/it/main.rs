@@ -61,6 +61,7 @@ mod slow_probes;
 mod state_names;
 mod steps;
 mod thread_end;
+mod totals;
 mod until_admitting;
 mod verification;
 mod waiting;

@@ -33,6 +33,15 @@ pub(crate) const PATHS: &[Path] = &[
         let breaker = CircuitBreaker::new("closed");
         counted_calls(calls, || acquire(&breaker, succeed, Outcome::Success));
     }),
+    ("closed/record", |calls| {
+        let breaker = CircuitBreaker::new("closed");
+        counted_calls(calls, || {
+            let permit = breaker.try_acquire().expect("it stays closed");
+            let answer = succeed();
+            permit.record(Outcome::Success);
+            answer
+        });
+    }),
     ("closed/call", |calls| {
         let breaker = CircuitBreaker::new("closed");
         counted_calls(calls, || breaker.call(succeed));
@@ -183,7 +192,10 @@ fn acquire(
 ) -> Result<u32, ()> {
     let permit = breaker.try_acquire().expect("it stays closed");
     let answer = work();
-    permit.record(outcome);
+    match outcome {
+        Outcome::Success => permit.success(),
+        _ => permit.failure(),
+    }
     answer
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{CountRing, Marks, cursor, mark};
 use crate::state::Generation;
+use crate::window::Total;
 
 impl CountRing {
     /// For each call at the positions `begin..end`, the oldest first: whether it failed, and
@@ -40,7 +41,13 @@ impl CountRing {
             end += 1;
         }
         let tag = cursor::GENERATION.of(generation.number());
+        let before = cursor::POSITION.get(self.cursor.load());
         self.cursor.store_alone(cursor::POSITION.of(end) | tag);
+        // These calls are in the totals of another window, or of another breaker.
+        self.totals
+            .apart
+            .of(Total::Success)
+            .add(before.wrapping_sub(end));
         end
     }
 }

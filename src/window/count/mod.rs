@@ -9,11 +9,15 @@ mod held;
 #[cfg(feature = "serde")]
 mod saved;
 
+use std::cell::Cell;
+
 use crossbeam_utils::CachePadded;
 
+use super::bucket::AtomicBucket;
 use super::counter::GenerationCounter;
 use super::durations::Durations;
 use super::latencies::BinCounts;
+use super::total::{RingTotals, Total, TotalWords};
 use super::{Counts, Origin, Tally, Timing, Took};
 use crate::clock::context::CallContext;
 use crate::state::Generation;
@@ -82,6 +86,20 @@ pub struct CountRing {
     durations: Option<Durations>,
     /// The number of calls that were ignored or rejected. They have no position among the last n.
     uncounted: GenerationCounter,
+    totals: CountTotals,
+}
+
+/// What the totals need besides the cursor.
+///
+/// The position of the next call is the number of all calls, but for positions that no call has
+/// taken. The window keeps a failure for a while only, so failures are also counted here.
+#[derive(Debug, Default)]
+struct CountTotals {
+    /// Calls that have taken no position. `Total::Success` stands for calls of any outcome here, and
+    /// positions that no call has taken are subtracted from it.
+    apart: TotalWords,
+    /// Failed calls. Each is counted before it takes a position.
+    failures: AtomicBucket,
 }
 
 impl CountRing {
@@ -104,6 +122,7 @@ impl CountRing {
             marks: within.map(Marks::new),
             durations: timing.is_timed().then(|| Durations::new(length, timing)),
             uncounted: GenerationCounter::default(),
+            totals: CountTotals::default(),
         }
     }
 
@@ -161,27 +180,90 @@ impl CountRing {
         // The cursor's 12 generation bits repeat after 4,096 state changes. A permit can be held
         // that long. This first check leaves only the time between two instructions.
         if !is_current() {
+            self.add_to_total(tally.into());
             return false;
         }
-        if tally == Tally::Uncounted {
-            return self.uncounted.add(origin.generation, is_current).is_some();
+        let failed = tally == Tally::Failure;
+        if tally != Tally::Success {
+            if !failed {
+                return self.add_uncounted(origin.generation, is_current);
+            }
+            self.totals.failures.as_total().add(1);
         }
         let Some(position) = self.take_position(origin.generation, is_current) else {
+            self.totals.apart.of(Total::Success).add(1);
             return false;
         };
         if let Some(marks) = &self.marks {
             marks.note(position, origin.context);
         }
-        let written = self.write(position, tally == Tally::Failure);
+        let written = self.write(position, failed);
         if let (Some(durations), Some(took)) = (&self.durations, took) {
             durations.write(position, took);
         }
         written
     }
 
+    fn add_uncounted(&self, generation: Generation, is_current: impl Fn() -> bool) -> bool {
+        let replaced = self.uncounted.add_replacing(generation, is_current);
+        // A call that isn't counted enters the total by itself.
+        let count = replaced.unwrap_or(1);
+        if count > 0 {
+            self.totals.apart.of(Total::Uncounted).add(count);
+        }
+        replaced.is_some()
+    }
+
+    /// Counts in total alone a call that the window doesn't hold.
+    pub fn add_to_total(&self, kind: Total) {
+        match kind {
+            Total::Failure => {
+                self.totals.failures.as_total().add(1);
+                self.totals.apart.of(Total::Success).add(1);
+            }
+            _ => {
+                self.totals.apart.of(kind).add(1);
+            }
+        }
+    }
+
+    /// The totals.
+    #[must_use]
+    pub fn totals(&self) -> RingTotals {
+        let mut totals = RingTotals::default();
+        // A call that takes a position makes known what was added before. So the cursor is read
+        // before the words from which it follows how many positions are failures or no calls.
+        let position = cursor::POSITION.get(self.cursor.acquire());
+        let apart = self.totals.apart.of(Total::Success).get();
+        let failures = self.totals.failures.as_total().get();
+        let calls = (position - self.start()).wrapping_add(apart);
+        totals.set(Total::Failure, failures);
+        totals.set(Total::Success, calls.wrapping_sub(failures));
+        let uncounted = self.totals.apart.of(Total::Uncounted).get();
+        totals.set(
+            Total::Uncounted,
+            uncounted.wrapping_add(self.uncounted.of_any_generation()),
+        );
+        // As in a time window: a call is counted as ignored, or as given up, before it is counted
+        // otherwise.
+        Stamped::fence();
+        for kind in [Total::Slow, Total::Ignored, Total::TimedOut] {
+            totals.set(kind, self.totals.apart.of(kind).get());
+        }
+        totals
+    }
+
+    /// The position of the first call.
+    fn start(&self) -> u64 {
+        self.groups.len() as u64 * group::SIZE
+    }
+
     /// Prepares the window for `generation`: no word of an earlier generation stays in reach.
     pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
-        self.uncounted.start_generation(generation, &is_current);
+        let replaced = self.uncounted.start_generation(generation, &is_current);
+        if replaced > 0 {
+            self.totals.apart.of(Total::Uncounted).add(replaced);
+        }
         self.advance(generation, 0, is_current);
     }
 
@@ -218,18 +300,32 @@ impl CountRing {
         step: u64,
         is_current: impl Fn() -> bool,
     ) -> Option<u64> {
+        // Positions that no call takes are subtracted before the cursor goes past them. So a reader
+        // never counts them. What was subtracted for an exchange that failed is added again.
+        let skipped = Cell::new(0);
+        let skip = |positions: u64| {
+            let before = skipped.replace(positions);
+            if before != positions {
+                let change = before.wrapping_sub(positions);
+                self.totals.apart.of(Total::Success).add(change);
+            }
+        };
         let next = |seen| {
-            let position = cursor::POSITION.of(self.position_for(generation, seen) + step);
-            let new = position | cursor::GENERATION.of(generation.number());
+            let position = self.position_for(generation, seen);
+            skip(position - cursor::POSITION.get(seen));
+            let new = cursor::POSITION.of(position + step);
+            let new = new | cursor::GENERATION.of(generation.number());
             if Self::is_of(seen, generation) {
                 Next::Own(new)
             } else {
                 Next::Other(new)
             }
         };
-        self.cursor
-            .update(next, is_current)
-            .map(|before| self.position_for(generation, before))
+        let before = self.cursor.update(next, is_current);
+        if before.is_none() {
+            skip(0);
+        }
+        before.map(|before| self.position_for(generation, before))
     }
 
     /// Writes the outcome at `position`, unless the ring has moved on past it.

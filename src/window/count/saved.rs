@@ -3,7 +3,7 @@
 use super::super::saved::{SavedAges, SavedCalls, letter, outcome, ticks_later};
 use super::{CountRing, Marks};
 use crate::state::Generation;
-use crate::window::GenerationCounter;
+use crate::window::{GenerationCounter, Total};
 
 impl CountRing {
     /// See [`Ring::save`](crate::window::Ring::save).
@@ -37,6 +37,9 @@ impl CountRing {
             return;
         }
         self.uncounted = GenerationCounter::counting(generation, saved.uncounted, false);
+        // The saved breaker has rejected these calls, not this one.
+        let restored = self.uncounted.of_any_generation().wrapping_neg();
+        self.totals.apart.of(Total::Uncounted).add(restored);
         let end = self.begin_with(saved.outcomes.chars().filter_map(outcome), generation);
         if let (Some(marks), Some(ages)) = (&self.marks, &saved.ages) {
             marks.restore(ages, end, elapsed, now);

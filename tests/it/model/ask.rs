@@ -34,6 +34,7 @@ impl Model {
 
     /// A call is rejected because of what the breaker said earlier.
     pub(crate) fn reject_later(&mut self) {
+        self.totals.rejected += 1;
         let rejects = !matches!(
             self.phase,
             Phase::Closed | Phase::MetricsOnly | Phase::Disabled

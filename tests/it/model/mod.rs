@@ -13,6 +13,7 @@ pub(crate) mod pair;
 mod picture;
 mod ramp;
 mod reconfigure;
+mod totals;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
 use ramp::{Ramp, Verdict};
+use totals::{Timing, Totals};
 use tripcurve::events::{Cause, WouldTripReason};
 use tripcurve::window::Recording;
 use tripcurve::{Outcome, State};
@@ -66,6 +68,7 @@ pub(crate) struct ModelPermit {
     is_recorded: bool,
     /// Whether the breaker was half-open, so that the call is a probe's or a ramp's.
     is_half_open: bool,
+    timing: Timing,
     /// The step of the ramp that admitted the call, if a ramp did.
     step: Option<usize>,
 }
@@ -185,6 +188,9 @@ pub(crate) struct Model {
     satisfied: [bool; 2],
     would_have_opened: u64,
     told_of_would_trips: Vec<WouldHaveTripped>,
+    totals: Totals,
+    /// Whether the breaker has the window that it was built with.
+    has_first_window: bool,
 }
 
 impl Model {
@@ -230,6 +236,8 @@ impl Model {
             satisfied: [false; 2],
             would_have_opened: 0,
             told_of_would_trips: Vec::new(),
+            totals: Totals::default(),
+            has_first_window: true,
         }
     }
 
@@ -337,6 +345,7 @@ impl Model {
             begin: self.now,
             is_recorded: !matches!(self.phase, Phase::Disabled),
             is_half_open: matches!(self.phase, Phase::HalfOpen { .. } | Phase::Ramp(_)),
+            timing: self.timing(),
             step: match self.phase {
                 Phase::Ramp(ramp) => Some(ramp.step),
                 _ => None,
@@ -411,6 +420,7 @@ impl Model {
 
     fn reject(&mut self, until: Option<u64>) -> Result<ModelPermit, Refused> {
         self.set_aside.push(self.now);
+        self.totals.rejected += 1;
         Err(Refused {
             state: self.state(),
             retry_after: until.map(|until| Duration::from_nanos(until.saturating_sub(self.now))),
@@ -423,16 +433,33 @@ impl Model {
         let took = self.now - permit.begin;
         let on_cancel = self.config.on_cancel;
         if on_cancel == Outcome::Ignored && self.is_slow(took) {
+            let is_known = permit.timing == Timing::Timed;
+            let outcome = if is_known {
+                Outcome::Success
+            } else {
+                on_cancel
+            };
+            self.count_in_total(permit, outcome, None);
             self.come_back(permit, Outcome::Success, took, false);
         } else {
+            self.count_in_total(permit, on_cancel, None);
             self.come_back(permit, on_cancel, took, true);
         }
     }
 
-    /// A call ends. `took` is its reported duration, if it reports one.
-    pub(crate) fn settle(&mut self, permit: ModelPermit, outcome: Outcome, took: Option<Duration>) {
+    /// A call ends. `took` is its reported duration, if it reports one. Returns whether the outcome
+    /// counts.
+    pub(crate) fn settle(
+        &mut self,
+        permit: ModelPermit,
+        outcome: Outcome,
+        took: Option<Duration>,
+    ) -> bool {
+        let counts = permit.is_recorded && permit.generation == self.generation;
+        self.count_in_total(permit, outcome, took.map(nanos));
         let took = took.map_or(self.now - permit.begin, nanos);
         self.come_back(permit, outcome, took, true);
+        counts
     }
 
     fn come_back(&mut self, permit: ModelPermit, outcome: Outcome, took: u64, ends_run: bool) {
@@ -470,7 +497,12 @@ impl Model {
     }
 
     /// A call ends with a `Retry-After`. It is honoured if the call counts against the dependency.
-    pub(crate) fn settle_wishing(&mut self, permit: ModelPermit, outcome: Outcome, wish: Duration) {
+    pub(crate) fn settle_wishing(
+        &mut self,
+        permit: ModelPermit,
+        outcome: Outcome,
+        wish: Duration,
+    ) -> bool {
         let is_against = !matches!(outcome, Outcome::Success | Outcome::Ignored);
         if is_against && permit.is_recorded {
             let wished = self.open_times.wish(self.now, nanos(wish));
@@ -478,7 +510,7 @@ impl Model {
                 *until = wished.max(*until);
             }
         }
-        self.settle(permit, outcome, None);
+        self.settle(permit, outcome, None)
     }
 
     fn is_slow(&self, took: u64) -> bool {
@@ -889,6 +921,8 @@ impl Model {
     pub(crate) fn restart(&mut self) {
         self.satisfied = [false; 2];
         self.would_have_opened = 0;
+        self.totals = Totals::default();
+        self.has_first_window = true;
         self.in_flight.clear();
         for call in &mut self.calls {
             call.is_timed = false;
@@ -1010,6 +1044,7 @@ impl Model {
             slow,
             overdue,
             would_have_opened: self.would_have_opened,
+            totals: self.totals,
             latency: (recording != Recording::Off).then(|| self.durations(|_| true)),
             latency_of_successes: is_told_apart.then(|| self.durations(|call| !call.failed)),
             latency_of_failures: is_told_apart.then(|| self.durations(|call| call.failed)),

@@ -310,7 +310,8 @@ enum Held<'a> {
 }
 
 impl Held<'_> {
-    fn record(self, outcome: Outcome, thread: usize, took: Option<Duration>) {
+    /// Returns whether the outcome counted.
+    fn record(self, outcome: Outcome, thread: usize, took: Option<Duration>) -> bool {
         match self {
             Self::Borrowed(permit) => match took {
                 None => permit.record(outcome),
@@ -369,9 +370,10 @@ impl<'a> Pair<'a> {
             } => {
                 if let Some((held, model)) = self.take(permit) {
                     let took = took.map(|step| step.duration(&self.model.config));
-                    held.record(outcome, thread, took);
+                    let counted = held.record(outcome, thread, took);
                     self.show();
-                    self.model.settle(model, outcome, took);
+                    let counts = self.model.settle(model, outcome, took);
+                    self.same("whether the outcome counts", &counted, &counts)?;
                 }
             }
             Operation::SettleWishing {
@@ -381,16 +383,14 @@ impl<'a> Pair<'a> {
             } => {
                 if let Some((held, model)) = self.take(permit) {
                     let wish = wish.duration(&self.model.config);
-                    match held {
-                        Held::Borrowed(permit) => {
-                            permit.record(Report::from(outcome).retry_after(wish));
-                        }
-                        Held::Owned(permit) => {
-                            permit.record(Report::from(outcome).retry_after(wish));
-                        }
-                    }
+                    let report = Report::from(outcome).retry_after(wish);
+                    let counted = match held {
+                        Held::Borrowed(permit) => permit.record(report),
+                        Held::Owned(permit) => permit.record(report),
+                    };
                     self.show();
-                    self.model.settle_wishing(model, outcome, wish);
+                    let counts = self.model.settle_wishing(model, outcome, wish);
+                    self.same("whether the outcome counts", &counted, &counts)?;
                 }
             }
             Operation::Drop { permit } => {
@@ -760,7 +760,7 @@ fn unwind(unwinding: impl FnOnce()) {
 
 /// Runs `job` on the other thread with this number and waits for it. So several threads' shards are
 /// used, although all steps come one after another.
-fn on_thread(thread: usize, job: impl FnOnce() + Send + 'static) {
+fn on_thread<R: Send + 'static>(thread: usize, job: impl FnOnce() -> R + Send + 'static) -> R {
     type Job = Box<dyn FnOnce() + Send>;
     static OTHERS: OnceLock<Vec<Sender<Job>>> = OnceLock::new();
 
@@ -774,9 +774,8 @@ fn on_thread(thread: usize, job: impl FnOnce() + Send + 'static) {
     });
     let (done, is_done) = mpsc::channel();
     let job = Box::new(move || {
-        job();
-        let _ = done.send(());
+        let _ = done.send(job());
     });
     others[thread % others.len()].send(job).unwrap();
-    is_done.recv().unwrap();
+    is_done.recv().unwrap()
 }

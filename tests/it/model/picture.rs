@@ -5,6 +5,8 @@ use std::time::Duration;
 use tripcurve::State;
 use tripcurve::snapshot::{Latency, Snapshot};
 
+use super::totals::Totals;
+
 /// The values that a snapshot should show, accessor by accessor.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Picture {
@@ -30,6 +32,7 @@ pub(crate) struct Picture {
     pub(super) slow: u64,
     pub(super) overdue: u64,
     pub(super) would_have_opened: u64,
+    pub(super) totals: Totals,
     pub(super) latency: Option<Durations>,
     pub(super) latency_of_successes: Option<Durations>,
     pub(super) latency_of_failures: Option<Durations>,
@@ -60,6 +63,7 @@ impl Picture {
             slow: snapshot.slow(),
             overdue: snapshot.overdue(),
             would_have_opened: snapshot.would_have_opened(),
+            totals: Totals::of(snapshot),
             latency: snapshot.latency().map(Durations::of),
             latency_of_successes: snapshot.latency_of_successes().map(Durations::of),
             latency_of_failures: snapshot.latency_of_failures().map(Durations::of),

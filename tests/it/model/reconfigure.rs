@@ -151,6 +151,7 @@ impl Model {
             return Reconfigured::Unchanged;
         }
         let has_same_window = self.config.has_the_window_of(&config);
+        self.has_first_window &= has_same_window;
         let has_same_recovery = self.config.has_the_recovery_of(&config);
         self.open_times.reconfigure(&config);
         if self.config.half_open_limit() != config.half_open_limit() {
