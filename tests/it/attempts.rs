@@ -434,6 +434,8 @@ struct Statement {
     generation: u64,
     now: Duration,
     counts: (u64, u64, u64),
+    /// Successes, failures, and ignored or rejected calls of all generations.
+    totals: (u64, u64, u64),
     in_a_row: u64,
     requests: [Requested; 3],
 }
@@ -487,6 +489,7 @@ impl Statement {
             Phase::HalfOpen { .. } if belongs => true,
             _ => {
                 self.counts.2 += 1;
+                self.totals.2 += 1;
                 false
             }
         }
@@ -510,11 +513,18 @@ impl Statement {
 
     fn end(&mut self, request: usize) {
         let Requested { admitted, says } = std::mem::take(&mut self.requests[request]);
+        // A dropped call counts as ignored.
+        let says = says.unwrap_or(Outcome::Ignored);
+        match says {
+            _ if admitted.is_none() => {}
+            Outcome::Success => self.totals.0 += 1,
+            Outcome::Ignored => self.totals.2 += 1,
+            _ => self.totals.1 += 1,
+        }
         if admitted != Some(self.generation) {
             return;
         }
-        // A dropped call counts as ignored.
-        match (self.state, says.unwrap_or(Outcome::Ignored)) {
+        match (self.state, says) {
             (Phase::Closed, Outcome::Success) => {
                 self.counts.0 += 1;
                 self.in_a_row = 0;
@@ -607,6 +617,10 @@ proptest! {
                 Phase::Open { .. } => State::Open,
                 Phase::HalfOpen { .. } => State::HalfOpen,
             };
+            let totals = breaker.snapshot().totals();
+            let uncounted = totals.ignored + totals.rejected;
+            let totals = (totals.successes, totals.failures, uncounted);
+            prop_assert_eq!(totals, statement.totals, "{:?}", step);
             prop_assert_eq!((breaker.state(), counted(&breaker)), (state, statement.counts), "{:?}", step);
         }
     }

@@ -252,14 +252,14 @@ type Both<'a> = Permit<'a, (BulkheadPermit<'a>, ())>;
 fn a_permit_of_both_is_taken_first_and_settled_later() {
     let settle: [(fn(Both<'_>), _); 5] = [
         (|permit| permit.success(), (1, 0, 0)),
-        (|permit| permit.record(Outcome::Ignored), (0, 0, 1)),
+        (|permit| assert!(permit.record(Outcome::Ignored)), (0, 0, 1)),
         (
-            |permit| permit.record_result(&DefaultClassifier, &Ok::<_, ()>(42)),
+            |permit| assert!(permit.record_result(&DefaultClassifier, &Ok::<_, ()>(42))),
             (1, 0, 0),
         ),
         (|permit| drop(permit), (0, 0, 1)),
         (
-            |permit| permit.record(Report::success().took(LIMIT)),
+            |permit| assert!(permit.record(Report::success().took(LIMIT))),
             (1, 0, 0),
         ),
     ];
