@@ -395,13 +395,20 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(capacity: usize, share: Option<f64>) -> Self {
+    /// The share is the group's, or the registry's own.
+    fn new(capacity: usize, share: Option<f64>, is_groups: bool) -> Self {
         let (clock, hand) = Clock::mock();
-        let limited = |share| ControlGroup::with_max_open_share(share).unwrap();
-        let group = share.map_or_else(ControlGroup::new, limited);
+        let group = match share {
+            Some(share) if is_groups => ControlGroup::with_max_open_share(share).unwrap(),
+            _ => ControlGroup::new(),
+        };
         let limit = 3;
         let made = AtomicU64::new(0);
-        let registry = Registry::builder(template(limit).clock(clock.clone()))
+        let mut builder = Registry::builder(template(limit).clock(clock.clone()));
+        if let (Some(share), false) = (share, is_groups) {
+            builder = builder.max_open_share(share);
+        }
+        let registry = builder
             .capacity(capacity)
             .idle_after(IDLE_AFTER)
             .control_group(&group)
@@ -559,8 +566,9 @@ impl Pair {
                 "{snapshot} {member:?}"
             );
         });
-        let open = self.model.share.map(|_| self.model.open() as u64);
-        assert_eq!(self.group.open_members(), open);
+        if let Some(open) = self.group.open_members() {
+            assert_eq!(open, self.model.open() as u64);
+        }
         let places = self.model.places.iter();
         let expected: HashMap<_, _> = places.map(|(key, place)| (*key, place.number)).collect();
         assert_eq!(found, expected);
@@ -578,9 +586,10 @@ proptest! {
     fn a_registry_holds_what_the_model_holds(
         capacity in 1..12_usize,
         share in prop::option::of(prop::sample::select(vec![0.1, 0.5, 0.8, 1.0])),
+        is_groups: bool,
         steps in steps(),
     ) {
-        let mut pair = Pair::new(capacity, share);
+        let mut pair = Pair::new(capacity, share, is_groups);
         for step in steps {
             pair.take(step);
             pair.check();
