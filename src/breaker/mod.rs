@@ -252,7 +252,8 @@ impl<C> CircuitBreaker<C> {
         snapshot
     }
 
-    /// Replaces another snapshot by a new one, without allocating.
+    /// Replaces another snapshot by a new one, without allocating. Only the first snapshot of a
+    /// breaker allocates, for its [totals](Snapshot::totals).
     ///
     /// `snapshot` must be of this breaker, or of one with the same
     /// [`latency`](crate::CircuitBreakerBuilder::latency).

@@ -30,6 +30,7 @@ mod default_recovery;
 mod defects_of_peers;
 mod dropped;
 mod exact_times;
+mod generation;
 mod groups;
 mod guarded;
 mod handles;
