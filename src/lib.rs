@@ -70,7 +70,8 @@
 //!    [histograms](CircuitBreakerBuilder::latency), it then also allocates when a thread gets one
 //!    of its own. (A call that opens a breaker wakes its health check and the waiting callers, if
 //!    there are any. That may take the runtime's lock.) [`build`](CircuitBreakerBuilder::build)
-//!    refuses a setting that makes no sense, and says why.
+//!    refuses a setting that makes no sense, and says why. (With the feature `tokio`, a task that
+//!    waits outside of a runtime with a timer panics: see `TokioSleep`.)
 //! 8. A listener or a classifier that panics harms no other call and no other listener.
 //!
 //! There is no `unsafe` code and no lock. See the guide for the [limits](guide::limits).

@@ -1,5 +1,6 @@
 //! The breaker's handle, which callers share.
 
+pub(crate) mod request;
 pub(crate) mod permit;
 pub(crate) mod listening;
 pub(crate) mod shared;
@@ -253,7 +254,8 @@ impl<C> CircuitBreaker<C> {
         snapshot
     }
 
-    /// Replaces another snapshot by a new one, without allocating.
+    /// Replaces another snapshot by a new one, without allocating. Only the first snapshot of a
+    /// breaker allocates, for its [totals](Snapshot::totals).
     ///
     /// `snapshot` must be of this breaker, or of one with the same
     /// [`latency`](crate::CircuitBreakerBuilder::latency).

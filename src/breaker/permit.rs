@@ -22,8 +22,7 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         }
     }
 
-    /// Takes the admission back. [`SharedBreaker::admit_again`] takes the returned ticket.
-    #[cfg(feature = "bulkhead")]
+    /// Takes the admission back. `SharedBreaker::admit_again` takes the returned ticket.
     pub(crate) fn withdraw(mut self) -> Option<Ticket> {
         let (shared, ticket) = self.ticket.take()?;
         shared.core.withdraw(ticket, &*shared);
@@ -52,6 +51,29 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         PermitGuard {
             ticket: self.ticket.take(),
         }
+    }
+
+    /// The permit of a request that goes on with the attempt that `next` admits.
+    ///
+    /// A part of this permit's call is recorded by this permit. Otherwise `next` takes its place.
+    #[inline]
+    pub(crate) fn continued_by(mut self, mut next: Self) -> Self {
+        if let (Some((_, ticket)), Some((_, part))) = (&mut self.ticket, &next.ticket)
+            && let Some(continued) = ticket.continued_by(*part)
+        {
+            *ticket = continued;
+            next.ticket = None;
+            return self;
+        }
+        self.withdraw();
+        next
+    }
+
+    /// How long the call has taken until now, if the breaker times it.
+    #[inline]
+    pub(crate) fn elapsed(&self) -> Option<NonZero<u64>> {
+        let (shared, ticket) = self.ticket.as_ref()?;
+        ticket.elapsed(&**shared)
     }
 
     /// Changes the ticket when the call's thread [pauses](crate::engine::Core::pause)

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use crate::state::{Admission, Generation, Phase, State, StateWord};
 pub(super) use crate::window::Call;
 use crate::window::Ring;
-use crate::{clock::context::CallContext, outcome::Outcome, state::history::date_of};
+use crate::{clock::Now, clock::context::CallContext, outcome::Outcome, state::history::date_of};
 
 impl<C: CallContext> Call<'_, C> {
     /// The clock reading as a date.
@@ -85,6 +85,25 @@ impl Ticket {
             context.leave_call(place);
         }
         Self { admitted, ..self }
+    }
+
+    /// This call's ticket with the time of its part `part`, or `None` if `part` is another call.
+    #[inline]
+    pub(crate) fn continued_by(self, part: Self) -> Option<Self> {
+        let outer = part.outer_generation().filter(|_| !part.is_recorded());
+        let begin = part.begin;
+        (outer.is_some() && outer == self.outer_generation()).then_some(Self { begin, ..self })
+    }
+
+    /// How long the call has taken until now, at least a nanosecond, if the breaker times it.
+    #[inline]
+    pub(crate) fn elapsed(self, now: &impl Now) -> Option<NonZero<u64>> {
+        let took = || now.nanos_between(self.begin, now.raw()).max(1);
+        NonZero::new(if self.begin == Self::UNTIMED {
+            0
+        } else {
+            took()
+        })
     }
 
     /// The `begin` of a call that isn't timed. It is never earlier than the call's end.

@@ -236,6 +236,22 @@ fn a_classifier_labels_failures_and_nothing_else() {
 }
 
 #[test]
+fn attempts_of_a_request_keep_the_label_of_the_last_failure() {
+    let breaker = builder()
+        .0
+        .trip_when(TripPolicy::consecutive_failures(1))
+        .build()
+        .unwrap()
+        .with_classifier(ByText);
+    let mut attempts = breaker.attempts();
+    let _ = attempts.call(|| Err("reset"));
+    let _ = attempts.call(|| Err("timeout"));
+    drop(attempts);
+    let opening = breaker.snapshot().latest_opening().unwrap();
+    assert_eq!(opening.label().unwrap().as_str(), "timeout");
+}
+
+#[test]
 fn a_success_with_a_label_is_a_success() {
     let (breaker, _hand, _) = watched(|it| it);
     record(&breaker, Report::success().label(Label::new("fine")));
