@@ -502,7 +502,7 @@ impl Shards {
             let added = new
                 .counted_one_by_one()
                 .wrapping_sub(former.counted_one_by_one());
-            if let Some(total) = self.total_of(tally) {
+            if let Some(total) = self.total_of(tally).filter(|_| added != 0) {
                 total.add(added.wrapping_neg());
             }
         }
