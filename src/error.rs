@@ -2,8 +2,9 @@
 
 use std::{borrow::Cow, convert::Infallible, error::Error, fmt, io, time::Duration};
 
+use crate::name::Name;
+use crate::state::{Admission, State};
 use crate::util::random::{between, mixed, random_bits_of_this_thread};
-use crate::{name::Name, state::State};
 
 /// A setting that makes no sense.
 ///
@@ -201,9 +202,16 @@ impl Error for ClockError {
 pub struct Rejected {
     pub(crate) name: Name,
     pub(crate) state: State,
-    /// Kept in nanoseconds, because most callers of an open breaker don't ask for it.
-    pub(crate) retry_after: Option<u64>,
+    /// Kept in nanoseconds, because most callers of an open breaker don't ask for it. A time stands
+    /// for none, so the error is smaller than with an option; see [`Admission::ISOLATED`].
+    pub(crate) retry_after: u64,
+    /// Kept packed for the same reason; `events/opening.rs` unpacks it.
+    pub(crate) cause: PackedCause,
 }
+
+/// A cause in four words, or none. The first word of a cause isn't zero.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct PackedCause(pub(crate) [u64; 4]);
 
 impl Rejected {
     /// The breaker's name.
@@ -240,7 +248,7 @@ impl Rejected {
     /// ```
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        let earliest = self.retry_after?;
+        let earliest = self.earliest_nanos()?;
         let latest = earliest.saturating_add(earliest / 4);
         // Clocks set two processes apart. Random bits set two callers apart that read the same
         // time.
@@ -258,17 +266,11 @@ impl Rejected {
     /// | forced open, or half-open without a probe timeout | `None`, because time alone changes nothing |
     #[must_use]
     pub fn earliest(&self) -> Option<Duration> {
-        self.retry_after.map(Duration::from_nanos)
+        self.earliest_nanos().map(Duration::from_nanos)
     }
-}
 
-impl fmt::Display for Rejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "circuit breaker {} is {}", self.name, self.state)?;
-        match self.earliest() {
-            Some(wait) => write!(f, ", retry after {wait:.1?}"),
-            None => Ok(()),
-        }
+    fn earliest_nanos(&self) -> Option<u64> {
+        (self.retry_after < Admission::ISOLATED).then_some(self.retry_after)
     }
 }
 

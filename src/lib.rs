@@ -70,7 +70,8 @@
 //!    [histograms](CircuitBreakerBuilder::latency), it then also allocates when a thread gets one
 //!    of its own. (A call that opens a breaker wakes its health check and the waiting callers, if
 //!    there are any. That may take the runtime's lock.) [`build`](CircuitBreakerBuilder::build)
-//!    refuses a setting that makes no sense, and says why.
+//!    refuses a setting that makes no sense, and says why. (With the feature `tokio`, a task that
+//!    waits outside of a runtime with a timer panics: see `TokioSleep`.)
 //! 8. A listener or a classifier that panics harms no other call and no other listener.
 //!
 //! There is no `unsafe` code and no lock. See the guide for the [limits](guide::limits).
@@ -83,7 +84,7 @@
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many; `Roster`, a list of all | papaya, crossbeam-queue |
 //! | `retry` | `RetryBudget`: a bound on the retries of a breaker's calls | |
-//! | `serde` | `SavedState`: the saved state of a breaker, for the next process | serde |
+//! | `serde` | `SavedState`: the saved state of a breaker, for the next process; [snapshots and transitions as JSON](guide::watching) | serde |
 //! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
 //! | `tower` | `CircuitBreakerLayer`, a layer for services of tower; with it `async` | tower-layer, tower-service |
 //!
@@ -202,10 +203,14 @@ pub mod __model {
     };
     #[cfg(feature = "registry")]
     pub use crate::engine::{EvictionRank, OpenShare};
-    pub use crate::events::listeners::{Listener, Listeners, LogEntry, Slot};
+    pub use crate::error::PackedCause;
+    pub use crate::events::entry::{LogEntry, Reason};
+    pub use crate::events::listeners::{Listener, Listeners};
+    pub use crate::events::slot::Slot;
     pub use crate::latency::baseline::PercentileBaseline;
     pub use crate::latency::in_flight::{InFlight, Watch};
     pub use crate::latency::times::{Timed, Times};
+    pub use crate::name::label::Label;
     pub use crate::policy::policies::Policies;
     pub use crate::recovery::adaptive::AdaptiveRecovery;
     #[cfg(feature = "async")]

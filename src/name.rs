@@ -1,5 +1,7 @@
 //! Names of breakers.
 
+pub(crate) mod label;
+
 use std::{fmt, sync::Arc};
 
 /// A name that a rejection can take along without copying it.

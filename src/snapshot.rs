@@ -1,7 +1,11 @@
 //! Snapshots of a breaker.
 
+#[cfg(feature = "serde")]
+mod serialize;
+
 use std::{fmt, time::Duration};
 
+use crate::events::Opening;
 pub use crate::latency::report::Latency;
 use crate::window::{BinCounts, Recording, rate};
 use crate::{name::Name, state::State};
@@ -48,12 +52,14 @@ pub struct Snapshot {
     pub(crate) probes_failed: u32,
     pub(crate) admitted_share: Option<f64>,
     pub(crate) slow: u64,
+    pub(crate) slow_failures: u64,
     pub(crate) overdue: u64,
     pub(crate) would_have_opened: u64,
     pub(crate) totals: Totals,
     pub(crate) latency: Option<Latency>,
     /// The latencies of the successes and of the failures.
     pub(crate) by_outcome: Option<Box<[Latency; 2]>>,
+    pub(crate) latest_opening: Option<Opening>,
 }
 
 /// How many calls a breaker has counted since it was made, by outcome.
@@ -175,6 +181,15 @@ impl Snapshot {
         self.remaining_open
     }
 
+    /// The latest opening of the breaker, if it has opened since it was built.
+    ///
+    /// It stays when the breaker closes. An open breaker gives the opening that opened it. That is
+    /// `None` if the breaker was built open, was restored, or has opened at this very moment.
+    #[must_use]
+    pub fn latest_opening(&self) -> Option<Opening> {
+        self.latest_opening
+    }
+
     /// The calls of the window that succeeded, without probes.
     ///
     /// They include calls that were [dropped](crate::CircuitBreakerBuilder::on_cancel) after the
@@ -226,6 +241,34 @@ impl Snapshot {
     #[must_use]
     pub fn slow(&self) -> u64 {
         self.slow
+    }
+
+    /// The failed calls of the window that were [slow](Self::slow) too; 0 without a
+    /// [`slow_rate`](crate::TripPolicy::slow_rate) policy.
+    ///
+    /// They are among [`slow`](Self::slow) and among [`failures`](Self::failures). Calls that were
+    /// [given up](crate::Outcome::TimedOut) are among them. So `slow() - slow_failures()` calls were
+    /// slow and did not fail.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::outcome::Report;
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
+    ///
+    /// let second = Duration::from_secs(1);
+    /// let breaker = CircuitBreaker::builder("search")
+    ///     .trip_when(TripPolicy::slow_rate(0.5).slower_than(second))
+    ///     .build()?;
+    /// breaker.try_acquire()?.record(Report::success().took(2 * second));
+    /// breaker.try_acquire()?.record(Report::failure().took(2 * second));
+    /// breaker.try_acquire()?.record(Report::failure().took(second / 2));
+    /// let snapshot = breaker.snapshot();
+    /// assert_eq!((snapshot.failures(), snapshot.slow(), snapshot.slow_failures()), (2, 2, 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn slow_failures(&self) -> u64 {
+        self.slow_failures
     }
 
     /// About how many calls have been in flight for longer than the limit for slow calls. Exact if
@@ -316,6 +359,16 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Writes why an open breaker is open.
+    fn write_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.latest_opening {
+            Some(opening) => write!(f, "; opened: {opening}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let age = self.in_state_for();
@@ -330,7 +383,8 @@ impl fmt::Display for Snapshot {
             }
             State::Open => {
                 let left = self.remaining_open.unwrap_or_default();
-                write!(f, "{left:.1?} left, {} calls rejected", self.rejected)
+                write!(f, "{left:.1?} left, {} calls rejected", self.rejected)?;
+                self.write_cause(f)
             }
             State::HalfOpen if self.admitted_share.is_some() => {
                 let percent = 100.0 * self.admitted_share.unwrap_or_default();
@@ -342,7 +396,10 @@ impl fmt::Display for Snapshot {
                 "{} probes in flight, {} succeeded, {} calls rejected",
                 self.probes_in_flight, self.probes_succeeded, self.rejected
             ),
-            State::ForcedOpen => write!(f, "{} calls rejected", self.rejected),
+            State::ForcedOpen => {
+                write!(f, "{} calls rejected", self.rejected)?;
+                self.write_cause(f)
+            }
             State::Disabled => f.write_str("all calls pass unrecorded"),
         }
     }

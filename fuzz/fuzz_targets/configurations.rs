@@ -185,10 +185,11 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
             4..=6 => {
                 if let Some(permit) = permits.pop() {
                     let outcome = outcome(bytes)?;
-                    match bytes.arbitrary()? {
-                        true => permit.record(outcome),
-                        false => permit.record(Report::from(outcome).took(duration(bytes)?)),
-                    }
+                    let report = Report::from(outcome);
+                    permit.record(match bytes.arbitrary()? {
+                        true => report,
+                        false => report.took(duration(bytes)?),
+                    });
                 }
             }
             7 => drop(permits.pop()),

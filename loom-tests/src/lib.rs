@@ -34,10 +34,12 @@
 //! - An atomic remembers its last seven values.
 #![forbid(unsafe_code)]
 
+mod breaker;
 mod line;
 mod model;
 mod race;
 
+pub use breaker::breaker;
 pub use line::{Member, SharedLine};
 pub use model::{Preemptions, UNBOUNDED, model, preemptions};
 pub use race::race;

@@ -15,6 +15,7 @@ mod history;
 mod in_flight;
 mod isolation;
 mod listeners;
+mod listening;
 mod open_share;
 mod open_times;
 mod ramp;

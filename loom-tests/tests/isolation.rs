@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use loom_tests::sync::Arc;
-use loom_tests::{model, preemptions, race};
-use tripcurve::__model::{
-    Core, FixedContext, Parts, Phase, Probes, Ring, Settings, Switch, Ticket, TimeRing,
-};
-use tripcurve::{Outcome, State, TripPolicy};
+use loom_tests::{breaker, model, preemptions, race};
+use tripcurve::__model::{Core, FixedContext, Phase, Ticket};
+use tripcurve::{Outcome, State};
 
 /// The open time; it is whole in the units of an isolation.
 const OPEN_FOR: u64 = 1 << 23;
@@ -16,26 +14,7 @@ const RETRY_AFTER: u64 = 8 * OPEN_FOR;
 
 /// A breaker that trips on a failure.
 fn core() -> Core {
-    let settings = Settings {
-        name: "model".into(),
-        policies: [TripPolicy::failure_count(1)].into(),
-        open_for: OPEN_FOR,
-        probes: Probes::all(1),
-        probe_timeout: u64::MAX,
-        on_cancel: Outcome::Ignored,
-        switch: Switch::default(),
-    };
-    let ring = TimeRing::new(1 << 30, 1, 1, false);
-    Core::new(
-        Parts {
-            settings,
-            ring: Ring::Time(ring),
-            optional: None,
-        },
-        None,
-        State::Closed,
-        0,
-    )
+    breaker(1, OPEN_FOR, State::Closed)
 }
 
 fn left(core: &Core) -> Option<Duration> {

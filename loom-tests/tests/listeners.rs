@@ -5,20 +5,26 @@ use std::sync::Mutex;
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
 use loom_tests::{model, preemptions, race};
-use tripcurve::__model::{Listeners, LogEntry, Slot};
+use tripcurve::__model::{Generation, Listeners, LogEntry, Slot};
 use tripcurve::State;
 use tripcurve::events::{Cause, Transition};
 use tripcurve::time::Clock;
 
+/// The entries of two generations that follow one another differ in the first word and in others.
+/// Loom explores the first word apart from the others.
 fn entry(generation: u64) -> LogEntry {
+    let probes = u32::try_from(generation).unwrap();
+    let cause = if generation.is_multiple_of(2) {
+        Cause::ProbesOverdue { probes }
+    } else {
+        Cause::ProbesSucceeded { probes }
+    };
     LogEntry {
         generation,
         from: State::Closed,
         to: State::Open,
         at: generation,
-        cause: Cause::ProbesSucceeded {
-            probes: u32::try_from(generation).unwrap(),
-        },
+        reason: cause.into(),
     }
 }
 
@@ -49,12 +55,7 @@ impl Listening {
                 // both add before either subtracts.
                 assert_eq!(heard.turn.fetch_add(1, Ordering::Relaxed), 0, "two tellers");
                 let told = (transition.generation(), transition.missed());
-                assert_eq!(
-                    transition.cause(),
-                    Cause::ProbesSucceeded {
-                        probes: u32::try_from(told.0).unwrap()
-                    }
-                );
+                assert_eq!(transition.cause(), entry(told.0).reason.cause);
                 heard.told.lock().unwrap().push(told);
                 heard.turn.fetch_sub(1, Ordering::Relaxed);
             })
@@ -253,5 +254,51 @@ fn an_entry_that_is_being_overwritten_is_read_whole_or_not_at_all() {
             ],
         );
         assert!(seen.is_none_or(|seen| seen == entry(1)), "{seen:?}");
+    });
+}
+
+/// A rejection reads the cause of an opening, while the next opening is noted over it.
+///
+/// Fails when: `Slot::cause_of` doesn't look at the stamp again; when its fence is removed.
+#[test]
+fn a_cause_that_is_being_overwritten_is_read_whole_or_not_at_all() {
+    model(preemptions(3), || {
+        let slot = Arc::new(Slot::default());
+        assert!(slot.write(&entry(1), |_| false));
+        let [seen, _] = race(
+            &slot,
+            [
+                |slot: &Slot| slot.cause_of(Generation::FIRST.next()).unpack(),
+                |slot: &Slot| {
+                    assert!(slot.write(&entry(2), |_| false));
+                    None
+                },
+            ],
+        );
+        let expected = entry(1).reason.cause;
+        assert!(seen.is_none_or(|seen| seen == expected), "{seen:?}");
+    });
+}
+
+/// A rejection reads the cause of an opening, while it is noted.
+///
+/// Fails when: `Slot::cause_of` reads words of another generation, or doesn't acquire.
+#[test]
+fn a_cause_that_is_being_written_is_read_whole_or_not_at_all() {
+    model(preemptions(3), || {
+        let slot = Arc::new(Slot::default());
+        assert!(slot.write(&entry(1), |_| false));
+        let [seen, _] = race(
+            &slot,
+            [
+                |slot: &Slot| slot.cause_of(Generation::FIRST.next().next()).unpack(),
+                |slot: &Slot| {
+                    assert!(slot.write(&entry(2), |_| false));
+                    None
+                },
+            ],
+        );
+        let expected = entry(2).reason.cause;
+        assert!(seen.is_none_or(|seen| seen == expected), "{seen:?}");
     });
 }

@@ -1,34 +1,13 @@
 //! Breakers that share a limit on how many are open: never more than may be, and no place is lost.
 
 use loom_tests::sync::{Arc, AtomicU64, Ordering};
-use loom_tests::{model, preemptions, race};
-use tripcurve::__model::{
-    Core, FixedContext, OpenShare, Parts, Phase, Probes, Ring, Settings, Switch, TimeRing,
-};
-use tripcurve::{Outcome, State, TripPolicy};
+use loom_tests::{breaker, model, preemptions, race};
+use tripcurve::__model::{Core, FixedContext, OpenShare, Phase};
+use tripcurve::{Outcome, State};
 
 /// A breaker that trips on a failure.
 fn core() -> Core {
-    let settings = Settings {
-        name: "model".into(),
-        policies: [TripPolicy::failure_count(1)].into(),
-        open_for: 1 << 20,
-        probes: Probes::all(1),
-        probe_timeout: u64::MAX,
-        on_cancel: Outcome::Ignored,
-        switch: Switch::default(),
-    };
-    let ring = TimeRing::new(1 << 30, 1, 1, false);
-    Core::new(
-        Parts {
-            settings,
-            ring: Ring::Time(ring),
-            optional: None,
-        },
-        None,
-        State::Closed,
-        0,
-    )
+    breaker(1, 1 << 20, State::Closed)
 }
 
 /// Two breakers, of which so many have joined.

@@ -31,6 +31,13 @@ fn record(ring: &Ring, tally: Tally, tick: u64) -> bool {
     ring.record_at(call, tally, || true)
 }
 
+/// Records three calls before the race, so that a count that is found twice shows.
+fn record_three(ring: &Ring, tally: Tally) {
+    for _ in 0..3 {
+        record(ring, tally, 0);
+    }
+}
+
 fn total(ring: &Ring, kind: Total) -> u64 {
     ring.totals().without(kind, None)
 }
@@ -40,7 +47,7 @@ fn total(ring: &Ring, kind: Total) -> u64 {
 fn a_count_that_leaves_a_shared_word_is_found_once_at_most() {
     model(UNBOUNDED, || {
         let ring = Arc::new(one_bucket(1));
-        record(&ring, Tally::Failure, 0);
+        record_three(&ring, Tally::Failure);
         let found = race(
             &ring,
             [
@@ -48,8 +55,8 @@ fn a_count_that_leaves_a_shared_word_is_found_once_at_most() {
                 |ring| total(ring, Total::Failure),
             ],
         );
-        assert!(found[1] <= 2, "{found:?}");
-        assert_eq!(total(&ring, Total::Failure), 2);
+        assert!(found[1] <= 4, "{found:?}");
+        assert_eq!(total(&ring, Total::Failure), 4);
     });
 }
 
@@ -61,7 +68,7 @@ fn a_count_that_leaves_a_threads_own_word_is_found_once_at_most() {
     model(UNBOUNDED, || {
         let ring = one_bucket(2);
         ring.grow();
-        record(&ring, Tally::Success, 0);
+        record_three(&ring, Tally::Success);
         let ring = Arc::new(ring);
         let found = race(
             &ring,
@@ -70,8 +77,8 @@ fn a_count_that_leaves_a_threads_own_word_is_found_once_at_most() {
                 |ring| total(ring, Total::Success),
             ],
         );
-        assert!(found[1] <= 2, "{found:?}");
-        assert_eq!(total(&ring, Total::Success), 2);
+        assert!(found[1] <= 4, "{found:?}");
+        assert_eq!(total(&ring, Total::Success), 4);
     });
 }
 
@@ -82,7 +89,7 @@ fn a_count_that_leaves_a_threads_own_word_is_found_once_at_most() {
 fn a_count_that_two_threads_overwrite_enters_the_total_once() {
     model(preemptions(2).full(3), || {
         let ring = Arc::new(one_bucket(1));
-        record(&ring, Tally::Failure, 0);
+        record_three(&ring, Tally::Failure);
         let found = race(
             &ring,
             [
@@ -91,8 +98,8 @@ fn a_count_that_two_threads_overwrite_enters_the_total_once() {
                 |ring| total(ring, Total::Failure),
             ],
         );
-        assert!(found[2] <= 3, "{found:?}");
-        assert_eq!(total(&ring, Total::Failure), 3);
+        assert!(found[2] <= 5, "{found:?}");
+        assert_eq!(total(&ring, Total::Failure), 5);
     });
 }
 
@@ -247,7 +254,9 @@ fn succeed(core: &Core, tick: u64) {
 fn a_total_does_not_fall_while_a_count_is_on_its_way() {
     model(preemptions(3), || {
         let core = core(one_bucket(1));
-        succeed(&core, 0);
+        for _ in 0..3 {
+            succeed(&core, 0);
+        }
         let core = Arc::new(core);
         race(
             &core,
@@ -256,10 +265,10 @@ fn a_total_does_not_fall_while_a_count_is_on_its_way() {
                 |core| {
                     let before = core.totals().successes;
                     let now = core.totals().successes;
-                    assert!((1..=now).contains(&before) && now <= 2, "{before}, {now}");
+                    assert!(before <= now && now <= 4, "{before}, {now}");
                 },
             ],
         );
-        assert_eq!(core.totals().successes, 2);
+        assert_eq!(core.totals().successes, 4);
     });
 }

@@ -1,34 +1,13 @@
 //! A breaker that may not trip, while threads find cause: what would have tripped it is counted once.
 
 use loom_tests::sync::Arc;
-use loom_tests::{model, preemptions, race};
-use tripcurve::__model::{
-    Core, FixedContext, Parts, Phase, Probes, Ring, Settings, Switch, TimeRing,
-};
-use tripcurve::{Outcome, State, TripPolicy};
+use loom_tests::{breaker, model, preemptions, race};
+use tripcurve::__model::{Core, FixedContext, Phase};
+use tripcurve::{Outcome, State};
 
 /// A metrics-only breaker that would trip on so many failures.
 fn core(failures: u32) -> Core {
-    let settings = Settings {
-        name: "model".into(),
-        policies: [TripPolicy::failure_count(failures)].into(),
-        open_for: 1 << 20,
-        probes: Probes::all(1),
-        probe_timeout: u64::MAX,
-        on_cancel: Outcome::Ignored,
-        switch: Switch::default(),
-    };
-    let ring = TimeRing::new(1 << 30, 1, 1, false);
-    Core::new(
-        Parts {
-            settings,
-            ring: Ring::Time(ring),
-            optional: None,
-        },
-        None,
-        State::MetricsOnly,
-        0,
-    )
+    breaker(failures, 1 << 20, State::MetricsOnly)
 }
 
 fn context() -> FixedContext {

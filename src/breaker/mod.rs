@@ -1,6 +1,8 @@
 //! The breaker's handle, which callers share.
 
+pub(crate) mod request;
 pub(crate) mod permit;
+pub(crate) mod listening;
 pub(crate) mod shared;
 pub(crate) mod nested;
 pub(crate) mod fallback;
@@ -55,6 +57,7 @@ use crate::{breaker::shared::SharedBreaker, engine::Core, snapshot::Snapshot};
 ///
 /// - once in the breaker's life, when its window grows
 /// - when a thread then gets a histogram
+/// - once in a thread's life, when it first tells listeners of a transition
 /// - once in a thread's life, if the system allocates to register work for the thread's end
 ///
 /// # Memory ordering
@@ -251,7 +254,8 @@ impl<C> CircuitBreaker<C> {
         snapshot
     }
 
-    /// Replaces another snapshot by a new one, without allocating.
+    /// Replaces another snapshot by a new one, without allocating. Only the first snapshot of a
+    /// breaker allocates, for its [totals](Snapshot::totals).
     ///
     /// `snapshot` must be of this breaker, or of one with the same
     /// [`latency`](crate::CircuitBreakerBuilder::latency).

@@ -2,6 +2,7 @@
 
 use std::{fmt, num::NonZero, ops::Deref, sync::Arc, time::Duration};
 
+use crate::name::label::Label;
 use crate::outcome::{Classify, Outcome, Report};
 use crate::{breaker::nested::OuterCall, breaker::shared::SharedBreaker, engine::Ticket};
 
@@ -21,8 +22,7 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         }
     }
 
-    /// Takes the admission back. [`SharedBreaker::admit_again`] takes the returned ticket.
-    #[cfg(feature = "bulkhead")]
+    /// Takes the admission back. `SharedBreaker::admit_again` takes the returned ticket.
     pub(crate) fn withdraw(mut self) -> Option<Ticket> {
         let (shared, ticket) = self.ticket.take()?;
         shared.core.withdraw(ticket, &*shared);
@@ -51,6 +51,29 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         PermitGuard {
             ticket: self.ticket.take(),
         }
+    }
+
+    /// The permit of a request that goes on with the attempt that `next` admits.
+    ///
+    /// A part of this permit's call is recorded by this permit. Otherwise `next` takes its place.
+    #[inline]
+    pub(crate) fn continued_by(mut self, mut next: Self) -> Self {
+        if let (Some((_, ticket)), Some((_, part))) = (&mut self.ticket, &next.ticket)
+            && let Some(continued) = ticket.continued_by(*part)
+        {
+            *ticket = continued;
+            next.ticket = None;
+            return self;
+        }
+        self.withdraw();
+        next
+    }
+
+    /// How long the call has taken until now, if the breaker times it.
+    #[inline]
+    pub(crate) fn elapsed(&self) -> Option<NonZero<u64>> {
+        let (shared, ticket) = self.ticket.as_ref()?;
+        ticket.elapsed(&**shared)
     }
 
     /// Changes the ticket when the call's thread [pauses](crate::engine::Core::pause)
@@ -83,7 +106,12 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         {
             permit.note_retry_after(retry_after);
         }
-        permit.finish(outcome, None)
+        let label = if outcome.counts_against() {
+            classifier.label(result)
+        } else {
+            None
+        };
+        permit.finish_with(outcome, None, label)
     }
 }
 
@@ -111,6 +139,25 @@ impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OV
     fn counts(&self) -> bool {
         let ticket = self.ticket.as_ref();
         ticket.is_some_and(|(shared, ticket)| shared.core.counts(*ticket))
+    }
+
+    /// Like [`finish`](Self::finish), with the label of a failure, if it has one.
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: without a label it is `finish`, which is inline too"
+    )]
+    #[inline(always)]
+    pub(crate) fn finish_with(
+        mut self,
+        outcome: Outcome,
+        took: Option<NonZero<u64>>,
+        label: Option<Label>,
+    ) -> bool {
+        let Some(label) = label else {
+            return self.finish(outcome, took);
+        };
+        let ticket = self.ticket.take();
+        ticket.is_some_and(|(shared, ticket)| shared.record_labelled(ticket, outcome, took, label))
     }
 
     /// Notes the `Retry-After` of a call whose outcome counts against the dependency.
@@ -218,12 +265,13 @@ macro_rules! permit {
             )]
             #[inline(always)]
             pub fn record(self, report: impl Into<Report>) -> bool {
-                let Report { outcome, took, retry_after } = report.into();
+                let Report { outcome, took, retry_after, label } = report.into();
                 let counts = self.0.counts();
                 if let Some(retry_after) = retry_after && outcome.counts_against() {
                     self.0.note_retry_after(retry_after);
                 }
-                self.0.finish(outcome, took) && counts
+                let label = label.filter(|_| outcome.counts_against());
+                self.0.finish_with(outcome, took, label) && counts
             }
 
             /// Records a result as a classifier counts it, like [`call`](crate::CircuitBreaker::call).

@@ -1,12 +1,17 @@
 //! The part of a breaker that all its clones and permits share.
 
-use std::time::Duration;
+use std::{num::NonZero, time::Duration};
 
 use crate::breaker::nested::{self, OuterCall};
 use crate::clock::{Clock, Now, saturating_nanos};
 use crate::engine::{Core, Refusal, Ticket};
 use crate::{
-    clock::context::CallContext, error::Rejected, state::Generation, sync::thread_slot::ThreadSlot,
+    clock::context::{CallContext, Labelled},
+    error::Rejected,
+    name::label::Label,
+    outcome::Outcome,
+    state::Generation,
+    sync::thread_slot::ThreadSlot,
 };
 
 /// The core with its clock.
@@ -91,6 +96,7 @@ impl SharedBreaker {
     #[inline]
     pub(crate) fn rejected(&self, refusal: Refusal) -> Rejected {
         Rejected {
+            cause: self.core.cause_of(refusal),
             name: self.core.name().clone(),
             state: refusal.state,
             retry_after: refusal.retry_after,
@@ -103,5 +109,22 @@ impl SharedBreaker {
     pub(crate) fn note_retry_after(&self, retry_after: Duration) {
         self.core
             .note_retry_after(saturating_nanos(retry_after), self.nanos());
+    }
+
+    /// Records the outcome of a call that has failed with a label.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn record_labelled(
+        &self,
+        ticket: Ticket,
+        outcome: Outcome,
+        took: Option<NonZero<u64>>,
+        label: Label,
+    ) -> bool {
+        let context = Labelled {
+            context: self,
+            label,
+        };
+        self.core.record(ticket, outcome, took, &context)
     }
 }

@@ -63,8 +63,21 @@ where
 
 /// Tokio's timer, the default with the feature `tokio`.
 ///
-/// A waiting task panics outside of a tokio runtime with its time enabled, as
-/// [`tokio::time::sleep`] does.
+/// # Panics
+/// A task that begins to wait panics outside of a tokio runtime whose time is enabled, as
+/// [`tokio::time::sleep`] does. Tokio's message says what is missing: the runtime, or
+/// `enable_time`. These begin to wait:
+///
+/// - each asynchronous call with a [`CallTimeout`](crate::handles::CallTimeout); there the panic
+///   counts as a failed call
+/// - a task for which a `Bulkhead` with a bounded wait has no place
+/// - a task that waits for the verdict of the probes, with a bounded wait or a probe timeout
+/// - a health check, and `until_admitting`
+///
+/// The panic leaves the breaker and the bulkhead consistent. Threads that wait need no timer.
+///
+/// Nothing checks the timer earlier. A handle may be made before its runtime, and tokio has no
+/// question about its timer that doesn't panic. For another runtime use `sleep_with`.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokioSleep;

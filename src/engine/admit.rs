@@ -265,6 +265,6 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let generation = call.generation;
         let is_current = move || self.is_current(generation);
         self.ring().record_at(call, Tally::Uncounted, is_current);
-        Refusal { state, retry_after }
+        Refusal::new(state, self.opened_in(state, generation), retry_after)
     }
 }

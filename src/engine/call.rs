@@ -2,10 +2,10 @@
 
 use std::num::NonZero;
 
-use crate::state::{Generation, Phase, State, StateWord};
+use crate::state::{Admission, Generation, Phase, State, StateWord};
 pub(super) use crate::window::Call;
 use crate::window::Ring;
-use crate::{clock::context::CallContext, outcome::Outcome, state::history::date_of};
+use crate::{clock::Now, clock::context::CallContext, outcome::Outcome, state::history::date_of};
 
 impl<C: CallContext> Call<'_, C> {
     /// The clock reading as a date.
@@ -87,6 +87,25 @@ impl Ticket {
         Self { admitted, ..self }
     }
 
+    /// This call's ticket with the time of its part `part`, or `None` if `part` is another call.
+    #[inline]
+    pub(crate) fn continued_by(self, part: Self) -> Option<Self> {
+        let outer = part.outer_generation().filter(|_| !part.is_recorded());
+        let begin = part.begin;
+        (outer.is_some() && outer == self.outer_generation()).then_some(Self { begin, ..self })
+    }
+
+    /// How long the call has taken until now, at least a nanosecond, if the breaker times it.
+    #[inline]
+    pub(crate) fn elapsed(self, now: &impl Now) -> Option<NonZero<u64>> {
+        let took = || now.nanos_between(self.begin, now.raw()).max(1);
+        NonZero::new(if self.begin == Self::UNTIMED {
+            0
+        } else {
+            took()
+        })
+    }
+
     /// The `begin` of a call that isn't timed. It is never earlier than the call's end.
     pub(super) const UNTIMED: u64 = u64::MAX;
 
@@ -119,6 +138,25 @@ impl From<Outcome> for Ended {
 pub struct Refusal {
     /// The state that rejected the call.
     pub state: State,
+    /// The generation of the opening because of which the call is rejected.
+    pub(crate) opened_in: Generation,
+    /// See [`retry_after`](Self::retry_after). It is packed as the caller's error keeps it.
+    pub(crate) retry_after: u64,
+}
+
+impl Refusal {
+    #[inline]
+    pub(super) fn new(state: State, opened_in: Generation, retry_after: Option<u64>) -> Self {
+        Self {
+            state,
+            opened_in,
+            retry_after: retry_after.unwrap_or(Admission::NEVER),
+        }
+    }
+
     /// In how many nanoseconds a call may be admitted, at the latest.
-    pub retry_after: Option<u64>,
+    #[must_use]
+    pub fn retry_after(self) -> Option<u64> {
+        (self.retry_after < Admission::ISOLATED).then_some(self.retry_after)
+    }
 }

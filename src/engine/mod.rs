@@ -15,6 +15,8 @@ mod reconfigure;
 mod view;
 mod parts;
 mod carried;
+mod listen;
+mod why_open;
 mod settings;
 mod snapshot;
 mod totals;
@@ -34,6 +36,8 @@ mod persist;
 
 use self::parts::LateParts;
 use self::view::with_view;
+use crate::error::PackedCause;
+use crate::events::slot::Slot;
 use crate::events::{WouldTripListener, listeners::Listeners};
 use crate::recovery::{LatestOpening, RetryAfter};
 use crate::state::history::{History, date_of};
@@ -65,6 +69,8 @@ pub struct Core {
     latest_opening: LatestOpening,
     parts: Parts,
     history: History,
+    /// The latest transition into a state that rejects all calls.
+    opening: Slot,
     /// The parts that the breaker may get later. They are allocated when the first one comes.
     late: LateBox<LateParts>,
 }
@@ -97,14 +103,10 @@ impl Core {
             limit.begin(now);
         }
         let is_timed = optional.as_ref().is_some_and(|it| it.timed.is_some());
-        let late = LateBox::new();
-        if listeners.is_some() {
-            late.get_or_init(|| {
-                Box::new(LateParts {
-                    listeners,
-                    ..LateParts::default()
-                })
-            });
+        let late = LateBox::<LateParts>::new();
+        if let Some(listeners) = listeners {
+            let parts = late.get_or_init(Box::<LateParts>::default);
+            parts.listeners.publish(*listeners);
         }
         let warms_up = optional.as_ref().is_some_and(|it| it.warm_up.is_some());
         if state == State::MetricsOnly || warms_up {
@@ -117,6 +119,7 @@ impl Core {
             latest_opening,
             parts,
             history: History::new(date_of(now)),
+            opening: Slot::default(),
             late,
         }
     }
@@ -165,8 +168,24 @@ impl Core {
         self.state.load().phase().state()
     }
 
+    /// The cause of the opening because of which a call was refused; none if its winner hasn't
+    /// noted it yet.
+    #[inline]
+    pub fn cause_of(&self, refusal: Refusal) -> PackedCause {
+        self.opening.cause_of(refusal.opened_in)
+    }
+
+    /// The generation of the opening because of which `state` rejects calls in `generation`.
+    #[inline]
+    pub(super) fn opened_in(&self, state: State, generation: Generation) -> Generation {
+        match state {
+            State::HalfOpen => Generation::of_number(self.opening.generation()),
+            _ => generation,
+        }
+    }
+
     fn listeners(&self) -> Option<&Listeners> {
-        self.late.get()?.listeners.as_deref()
+        self.late.get()?.listeners.get()
     }
 
     #[inline]

@@ -222,7 +222,7 @@ impl Overrides {
 /// The parts that a breaker may get after it was built.
 #[derive(Debug, Default)]
 pub(super) struct LateParts {
-    pub(super) listeners: Option<Box<Listeners>>,
+    pub(super) listeners: PublishedOnce<Listeners>,
     pub(super) would_trips: WouldTrips,
     pub(super) totals: SeenTotals,
     #[cfg(feature = "registry")]

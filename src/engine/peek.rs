@@ -13,6 +13,7 @@ use crate::state::history::moment_of;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 use crate::{
+    state::Admission,
     state::Phase,
     state::StateWord,
     window::{Tally, Total},
@@ -84,10 +85,9 @@ impl Core {
             Phase::Open { until } => Some(until.nanos().saturating_sub(now)),
             Phase::HalfOpen(_) | Phase::Ramp(_) | Phase::ForcedOpen | Phase::Isolated(_) => None,
         };
-        Err(Refusal {
-            state: seen.phase().state(),
-            retry_after,
-        })
+        let state = seen.phase().state();
+        let opened_in = self.opened_in(state, seen.generation());
+        Err(Refusal::new(state, opened_in, retry_after))
     }
 }
 
@@ -95,10 +95,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[cold]
     #[inline(never)]
     fn peek_slow(self, seen: StateWord, context: &impl CallContext) -> Result<(), Refusal> {
-        let refusal = |retry_after| Refusal {
-            state: seen.phase().state(),
-            retry_after,
-        };
+        let state = seen.phase().state();
+        let opened_in = self.opened_in(state, seen.generation());
+        let refusal = |retry_after| Refusal::new(state, opened_in, retry_after);
         let settings = self.settings();
         match self.state.phase_of(seen) {
             Phase::Open { until } => {
@@ -130,7 +129,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                     Some(wait) => Err(refusal(Some(wait))),
                 }
             }
-            Phase::ForcedOpen | Phase::Isolated(_) => Err(refusal(None)),
+            Phase::ForcedOpen => Err(refusal(None)),
+            Phase::Isolated(_) => Err(refusal(Some(Admission::ISOLATED))),
             _ => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use std::{cell::Cell, num::NonZero};
 
 use super::call::{Call, Ended};
-use super::transition::Opening;
+use super::transition::NextOpening;
 use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
 use crate::recovery::{AdaptiveRecovery, Ask, HalfOpenLimit, HalfOpenVerdict, RampReport};
@@ -14,6 +14,8 @@ use crate::state::{
 use crate::{
     clock::context::CallContext,
     events::Cause,
+    events::entry::Reason,
+    name::label::Label,
     outcome::Outcome,
     state::history::date_of,
     window::{ClockReading, Total},
@@ -32,6 +34,8 @@ struct EndedProbe {
     took: u64,
     /// When the outcome was recorded, in nanoseconds.
     now: u64,
+    /// See [`CallContext::label`].
+    label: Label,
 }
 
 impl EndedProbe {
@@ -180,7 +184,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                     HalfOpenVerdict::Reopen => Some(self.next_opening(now)),
                     HalfOpenVerdict::Close => None,
                 };
-                let phase = opening.map_or(Phase::Closed, Opening::phase);
+                let phase = opening.map_or(Phase::Closed, NextOpening::phase);
                 // `None`: another thread has ended the generation.
                 if let Some(moved) = self.state.leave(generation, phase) {
                     self.moved(moved, opening, now, Cause::HalfOpenExpired);
@@ -255,6 +259,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             began: context.nanos_at(ticket.begin),
             took: took.map_or_else(|| context.nanos_between(ticket.begin, raw), NonZero::get),
             now,
+            label: context.label(),
         };
         if outcome != Outcome::Ignored {
             self.learn_duration(ended);
@@ -313,7 +318,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             }
         };
         if let Some((moved, cause)) = led {
-            self.moved(moved, opening.get(), ended.now, cause);
+            let reason = Reason::of_call(cause, ended.label);
+            self.moved(moved, opening.get(), ended.now, reason);
         }
     }
 
@@ -351,7 +357,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.wake_one();
         }
         if let ProbeVerdict::Decided(moved) = verdict {
-            self.moved(moved, opening, now, ended.cause(probes, moved.to));
+            let reason = Reason::of_call(ended.cause(probes, moved.to), ended.label);
+            self.moved(moved, opening, now, reason);
         }
         verdict != ProbeVerdict::Stale
     }

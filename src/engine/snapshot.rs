@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::view::{Configuration, View, with_view};
 use super::{Core, call::Call};
+use crate::events::Opening;
 use crate::snapshot::{Snapshot, Totals};
 use crate::state::{Phase, State, StateWord};
 use crate::sync::{Ordering, fence};
@@ -80,6 +81,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         } else {
             (Counts::default(), 0)
         };
+        let slow = counts.slow_of_calls();
+        let slow_failures = match slow {
+            0 => 0,
+            slow => ring.slow_failures(call).min(slow).min(counts.failures),
+        };
         let recording = timed.map_or(Recording::Off, |it| it.recording);
         if recording != Recording::Off {
             let latencies = timed.and_then(Timed::latencies);
@@ -105,12 +111,14 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             probes_slow: 0,
             probes_failed: 0,
             admitted_share: None,
-            slow: counts.slow_of_calls(),
+            slow,
+            slow_failures,
             overdue: counts.overdue,
             would_have_opened: self.would_have_opened(),
             totals: Totals::default(),
             latency: None,
             by_outcome: None,
+            latest_opening: self.latest_opening(seen, now).map(Opening::of),
         };
         match phase {
             Phase::Open { until } => {

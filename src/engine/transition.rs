@@ -8,20 +8,27 @@
 use super::open_share::Reserved;
 use super::view::{Configuration, View, with_view};
 use super::{Core, call::Call};
-use crate::events::{Cause, WouldTripReason, listeners::LogEntry};
 use crate::state::{Judgement, Moment, Phase, State, StateChange, StateWord};
-use crate::{clock::context::CallContext, recovery::Streak, state::history::date_of, window::Ring};
+use crate::sync::{Ordering, fence};
+use crate::{
+    clock::context::CallContext,
+    events::entry::{LogEntry, Reason},
+    events::{Cause, WouldTripReason},
+    recovery::Streak,
+    state::history::date_of,
+    window::Ring,
+};
 
 /// An opening that is about to be made.
 #[derive(Clone, Copy)]
-pub(super) struct Opening {
+pub(super) struct NextOpening {
     /// When the open time ends.
     pub(super) until: Moment,
     /// The streak to note for this opening, if open times grow.
     streak: Option<Streak>,
 }
 
-impl Opening {
+impl NextOpening {
     pub(super) fn phase(self) -> Phase {
         Phase::Open { until: self.until }
     }
@@ -61,7 +68,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         loop {
             match self.state.change(seen, opening.phase()) {
                 Ok(moved) => {
-                    self.opened(moved, opening, now, cause);
+                    self.opened(moved, opening, now, self.trip_reason(cause, call));
                     return true;
                 }
                 // Another thread has changed the notes.
@@ -73,10 +80,27 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
+    /// Why this thread has just tripped the breaker, with what its window holds.
+    #[cold]
+    #[inline(never)]
+    fn trip_reason(self, cause: Cause, call: Call<'_, impl CallContext>) -> Reason {
+        // Loom leaves the sums out. Nothing depends on them, and it would have to explore each of
+        // their loads again.
+        let counts = (!cfg!(tripcurve_loom)).then(|| {
+            let counts = self.ring().failures_and_slow(call);
+            self.ring().all_counts(counts, call).into()
+        });
+        Reason {
+            cause,
+            counts,
+            label: call.context.label(),
+        }
+    }
+
     /// The opening that starts an outage `now` and ends the call's generation.
     #[cold]
     #[inline(never)]
-    fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> Opening {
+    fn first_opening(self, call: Call<'_, impl CallContext>, now: u64) -> NextOpening {
         let generation = call.generation;
         if let Some(adaptive) = self.adaptive() {
             let within = self.lasted(generation, now);
@@ -91,12 +115,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     }
 
     /// The next opening, after a failed recovery.
-    pub(super) fn next_opening(self, now: u64) -> Opening {
+    pub(super) fn next_opening(self, now: u64) -> NextOpening {
         self.opening(0, now)
     }
 
     /// An opening of a breaker that has been closed for `healthy` nanoseconds.
-    fn opening(self, healthy: u64, now: u64) -> Opening {
+    fn opening(self, healthy: u64, now: u64) -> NextOpening {
         let generation = || self.state.load().generation();
         let times = self.open_times();
         let streak = times.map(|times| {
@@ -113,31 +137,37 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         // A later `Retry-After` is found by `opened`, after the state has changed.
         let retry_at = self.max_retry_after().cut(self.retry_after.so_far(), now);
         let until = Moment::at(now.saturating_add(wait).max(retry_at));
-        Opening { until, streak }
+        NextOpening { until, streak }
     }
 
     /// Finishes an opening that this thread has won.
-    pub(super) fn opened(self, moved: StateChange, opening: Opening, now: u64, cause: Cause) {
+    pub(super) fn opened(
+        self,
+        moved: StateChange,
+        opening: NextOpening,
+        now: u64,
+        reason: impl Into<Reason>,
+    ) {
         if let Some(streak) = opening.streak {
             self.latest_opening.note(moved.generation, streak);
         }
         // Read again: a `Retry-After` that came since finds the breaker open, or is found here.
         let retry_at = self.retry_after.until();
         self.stay_open(self.max_retry_after().cut(retry_at, now));
-        self.entered(moved, now, cause);
+        self.entered(moved, now, reason);
     }
 
     /// Finishes a transition that this thread has won. It may have been the `opening`.
     pub(super) fn moved(
         self,
         moved: StateChange,
-        opening: Option<Opening>,
+        opening: Option<NextOpening>,
         now: u64,
-        cause: Cause,
+        reason: impl Into<Reason>,
     ) {
         match opening {
-            Some(opening) if moved.to == State::Open => self.opened(moved, opening, now, cause),
-            _ => self.entered(moved, now, cause),
+            Some(opening) if moved.to == State::Open => self.opened(moved, opening, now, reason),
+            _ => self.entered(moved, now, reason),
         }
     }
 }
@@ -146,7 +176,11 @@ impl Core {
     /// Finishes a transition that this thread has won.
     ///
     /// Starts the generation and tells the listeners.
-    pub(super) fn entered(&self, moved: StateChange, now: u64, cause: Cause) {
+    pub(super) fn entered(&self, moved: StateChange, now: u64, reason: impl Into<Reason>) {
+        self.entered_for(moved, now, reason.into());
+    }
+
+    fn entered_for(&self, moved: StateChange, now: u64, reason: Reason) {
         let StateChange {
             from,
             to,
@@ -155,6 +189,16 @@ impl Core {
         } = moved;
         #[cfg(feature = "registry")]
         self.settle_share(moved);
+        let entry = LogEntry {
+            generation: self.history.number(generation),
+            from,
+            to,
+            at: now,
+            reason,
+        };
+        if let State::Open | State::ForcedOpen = to {
+            self.note_opening(&entry);
+        }
         let is_current = || self.is_current(generation);
         with_view!(self, |view| {
             view.ring().start_generation(generation, is_current);
@@ -163,31 +207,26 @@ impl Core {
                 evidence.start_generation(generation, is_current);
             }
         });
-        let number = self
-            .history
+        self.history
             .start_generation(generation, date_of(now), is_current);
         #[cfg(feature = "async")]
         self.wake_all();
-        self.tell(&LogEntry {
-            generation: number,
-            from,
-            to,
-            at: now,
-            cause,
-        });
+        self.tell(&entry);
     }
 
     /// Tells the health checks and the listeners about a transition.
     fn tell(&self, entry: &LogEntry) {
+        // SeqCst: pairs with the fence in `Core::listen`. Either the thread that adds the first
+        // listener reads this generation, or this thread finds the log. Otherwise the listener could
+        // miss this transition and all later ones. It also pairs with the fence of
+        // `HealthChecks::listen`. Either the first task sees that the breaker is open, or this
+        // thread sees the checks. Otherwise the task would sleep through the outage.
+        fence(Ordering::SeqCst);
         #[cfg(feature = "async")]
-        if entry.to == State::Open {
-            // The fence in `wake_watchers` pairs with the fence of `HealthChecks::listen`. The
-            // first task has just made the checks. Either it sees that the breaker is open, or this
-            // thread sees the checks. Otherwise each could miss the other, and the task would sleep
-            // through the outage.
-            if let Some(checks) = self.checks() {
-                checks.ring();
-            }
+        if entry.to == State::Open
+            && let Some(checks) = self.checks()
+        {
+            checks.ring();
         }
         if let Some(listeners) = self.listeners() {
             listeners.tell(&self.parts.settings.name, entry);

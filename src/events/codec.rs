@@ -1,10 +1,15 @@
 //! The table of causes: each cause's code in the listeners' log, its fields, and its sentence.
 
+#[cfg(feature = "serde")]
+use serde::ser::SerializeMap;
 use std::fmt;
 use std::time::Duration;
 
 use super::Cause;
+#[cfg(feature = "serde")]
+use super::serialize::CauseField as _;
 use crate::clock::saturating_nanos;
+use crate::error::PackedCause;
 use crate::window::rate;
 
 /// Implements [`Cause`]'s log form and sentence from one row for each cause.
@@ -18,6 +23,33 @@ macro_rules! causes {
                 match self {
                     $(Self::$name { $($field),* } => ($code, padded([$($field.pack()),*])),)*
                 }
+            }
+
+            /// The number of its fields.
+            #[cfg(feature = "serde")]
+            pub(super) fn fields(self) -> usize {
+                let fields: &[&str] = match self {
+                    $(Self::$name { $($field: _),* } => &[$(stringify!($field)),*],)*
+                };
+                fields.len()
+            }
+
+            /// Writes the fields into a map. A time has its unit in its name.
+            #[cfg(feature = "serde")]
+            pub(super) fn serialize_fields<M: SerializeMap>(
+                self,
+                map: &mut M,
+            ) -> Result<(), M::Error> {
+                match self {
+                    $(Self::$name { $($field),* } => {
+                        $($field.serialize_into(
+                            map,
+                            stringify!($field),
+                            concat!(stringify!($field), "_seconds"),
+                        )?;)*
+                    })*
+                }
+                Ok(())
             }
 
             /// The cause with this code and these fields; [`Cause::Manual`] for an unknown code.
@@ -141,10 +173,10 @@ const EVIDENCE: u64 = 13;
 const BURN_RATE: u64 = 14;
 
 impl Cause {
-    /// Packs the cause into words that fit into the listeners' log.
+    /// Packs the cause into words that fit into the listeners' log. The first word isn't zero.
     pub(crate) fn encode(self) -> [u64; 4] {
         let (code, words) = self.words();
-        match code {
+        let [first, second, third, fourth] = match code {
             EVIDENCE => {
                 let [failures, calls, within, usual, nats, needed] = words;
                 let counts = failures.min(0xFFFF) << 16 | calls << 32;
@@ -162,12 +194,18 @@ impl Cause {
                 ]
             }
             _ => [code, words[0], words[1], words[2]],
-        }
+        };
+        [first + 1, second, third, fourth]
+    }
+
+    /// Unpacks what [`encode`](Self::encode) returned; `None` for no cause.
+    pub(super) fn decode_packed(PackedCause(words): PackedCause) -> Option<Self> {
+        (words[0] != 0).then(|| Self::decode(words))
     }
 
     /// Unpacks what [`encode`](Self::encode) returned.
     pub(crate) fn decode([word, a, b, c]: [u64; 4]) -> Self {
-        let code = word & 0xFFFF;
+        let code = (word & 0xFFFF).wrapping_sub(1);
         let words = match code {
             EVIDENCE => {
                 let [nats, needed] = unpair(c);
@@ -319,6 +357,8 @@ mod tests {
                 share: 0.2,
             },
             Cause::RampOverdue { share: 1.0 },
+            Cause::TooManyProbesSlow { slow: 2, probes: 5 },
+            Cause::HalfOpenExpired,
             Cause::HealthCheckSucceeded,
             Cause::Reconfigured,
             Cause::Isolated,

@@ -14,175 +14,130 @@
 
 use std::sync::Arc;
 
+use super::entry::LogEntry;
+use super::slot::Slot;
 use crate::clock::Clock;
+use crate::events::Transition;
 use crate::events::would_trip::shielded;
-use crate::events::{Cause, Transition};
 use crate::name::Name;
-use crate::state::State;
-use crate::sync::{Ordering, Payload, Publisher, fence};
+use crate::sync::{Ordering, Payload, Publisher, Replaceable, SelfContained, fence};
 
 /// A function that is told of transitions. Breakers made from one builder share it.
 pub type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
 
-/// A transition for the listeners.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LogEntry {
-    /// The full number of the generation that was entered; at least 1.
-    pub generation: u64,
-    /// The state that was left.
-    pub from: State,
-    /// The state that was entered.
-    pub to: State,
-    /// When the transition was made, in nanoseconds of the breaker's clock.
-    pub at: u64,
-    /// Why the transition was made.
-    pub cause: Cause,
+/// A listener among those of a breaker.
+#[derive(Clone)]
+struct ListedListener {
+    /// The number by which it is removed.
+    number: u64,
+    /// It is told of transitions into later generations.
+    since: u64,
+    listener: Listener,
 }
 
 /// The listeners, and the transitions that they are still to be told.
 pub struct Listeners {
-    told: Box<[Listener]>,
+    /// Replaced as a whole when a listener comes or goes.
+    told: Replaceable<Vec<ListedListener>>,
+    /// The number of the next listener.
+    numbers: SelfContained,
     /// The breaker's clock, which tells the system's time of a transition.
     clock: Clock,
     log: Box<[Slot]>,
     /// The latest entry that found no place in the log. With it the listeners are told at least of
     /// the last transition.
     overflow: Slot,
-    /// Twice the generation that is told next; plus one while a teller is at work.
+    /// Twice the generation that is told next; plus one while a teller is at work. It is
+    /// [`HELD`](Self::HELD) before the log begins.
     turn: Publisher,
     /// The transitions passed over since the last one told. Only the teller touches this word, and
     /// `turn` publishes it from teller to teller.
     missed: Payload,
 }
 
-/// A place in the log.
-#[derive(Debug, Default)]
-pub struct Slot {
-    /// Twice the generation that the slot holds; one less while it is being written; 0 at first.
-    stamp: Publisher,
-    /// The entry, which the stamp publishes.
-    words: [Payload; 6],
-}
-
-impl Slot {
-    fn written(generation: u64) -> u64 {
-        2 * generation
-    }
-
-    fn being_written(generation: u64) -> u64 {
-        2 * generation - 1
-    }
-
-    fn holds(&self, generation: u64) -> bool {
-        // The words that are read next belong to this stamp. Otherwise they could be those of an
-        // older entry.
-        self.stamp.load() == Self::written(generation)
-    }
-
-    /// Writes an entry, and returns whether it has.
-    ///
-    /// The slot stays as it is while it is being written. It also keeps a later entry, and one that
-    /// is `untold`.
-    pub fn write(&self, entry: &LogEntry, untold: impl Fn(u64) -> bool) -> bool {
-        let seen = self.stamp.peek();
-        let taken = seen % 2 == 1
-            || seen >= Self::being_written(entry.generation)
-            || (seen > 0 && untold(seen / 2));
-        if taken {
-            return false;
-        }
-        let claimed = Self::being_written(entry.generation);
-        // The entry that is overwritten is complete, and the words below are written after the slot
-        // is claimed. Otherwise two entries could mix.
-        if self.stamp.claim(seen, claimed).is_err() {
-            return false;
-        }
-        // Release: pairs with the Acquire fence in `read_late`. A reader that has read a word of
-        // this entry finds that the old stamp is gone. Otherwise it would take that word for the
-        // old entry's.
-        fence(Ordering::Release);
-        let [code, a, b, c] = entry.cause.encode();
-        let states = (entry.from as u64) << 8 | entry.to as u64;
-        for (word, value) in self.words.iter().zip([entry.at, states, code, a, b, c]) {
-            word.store(value);
-        }
-        // A reader that finds this stamp in `holds` or in `generation` finds the words. Otherwise it
-        // could read those of an older entry.
-        self.stamp.publish(Self::written(entry.generation));
-        true
-    }
-
-    /// Reads the entry that the slot holds. No thread may write it meanwhile.
-    fn read(&self, generation: u64) -> LogEntry {
-        // The words stay until the turn has gone on.
-        let [at, states, code, a, b, c] = std::array::from_fn(|word| self.words[word].load());
-        LogEntry {
-            generation,
-            from: state_of(states >> 8),
-            to: state_of(states & 0xFF),
-            at,
-            cause: Cause::decode([code, a, b, c]),
-        }
-    }
-
-    /// Reads the entry of `generation`, if the slot holds it and no thread begins to write another
-    /// meanwhile.
-    #[must_use]
-    pub fn read_late(&self, generation: u64) -> Option<LogEntry> {
-        if !self.holds(generation) {
-            return None;
-        }
-        let entry = self.read(generation);
-        // Acquire: pairs with the Release fence in `write`. If a word of a newer entry was read,
-        // the stamp that is loaded next is a newer one too. Otherwise two entries could mix.
-        fence(Ordering::Acquire);
-        self.holds(generation).then_some(entry)
-    }
-
-    /// The generation that the slot holds; 0 if it holds none or is being written.
-    ///
-    /// A writer that is not done yet will try to tell afterwards.
-    fn generation(&self) -> u64 {
-        // The reader finds what the entry's writer wrote before, such as an earlier entry.
-        // Otherwise that entry could be passed over.
-        let stamp = self.stamp.load();
-        if stamp.is_multiple_of(2) {
-            stamp / 2
-        } else {
-            0
-        }
-    }
-}
-
-/// The state with this discriminant.
-fn state_of(code: u64) -> State {
-    match code {
-        1 => State::Open,
-        2 => State::HalfOpen,
-        3 => State::ForcedOpen,
-        4 => State::Disabled,
-        5 => State::MetricsOnly,
-        _ => State::Closed,
-    }
-}
-
 impl Listeners {
     /// The slots in the log. Under loom there are few, so that the log gets full.
     pub const LOG: u64 = if cfg!(tripcurve_loom) { 6 } else { 64 };
 
+    /// The turn of a log that hasn't begun. It looks as if a teller were at work at generation 0, so
+    /// winners write their entries and leave.
+    const HELD: u64 = 1;
+
     /// Creates listeners with an empty log, or `None` without listeners.
     #[must_use]
     pub fn new(listeners: Vec<Listener>, clock: &Clock) -> Option<Box<Self>> {
-        (!listeners.is_empty()).then(|| {
-            Box::new(Self {
-                told: listeners.into(),
-                clock: clock.clone(),
-                log: (0..Self::LOG).map(|_| Slot::default()).collect(),
-                overflow: Slot::default(),
-                turn: Publisher::new(2),
-                missed: Payload::new(0),
-            })
-        })
+        let members = (0..)
+            .zip(listeners)
+            .map(|(number, listener)| ListedListener {
+                number,
+                since: 0,
+                listener,
+            });
+        let members: Vec<_> = members.collect();
+        (!members.is_empty()).then(|| Box::new(Self::with(members, 2, clock)))
+    }
+
+    /// Creates a log without listeners that hasn't begun. [`begin_after`](Self::begin_after) begins
+    /// it.
+    #[must_use]
+    pub fn held(clock: &Clock) -> Self {
+        Self::with(Vec::new(), Self::HELD, clock)
+    }
+
+    fn with(members: Vec<ListedListener>, turn: u64, clock: &Clock) -> Self {
+        Self {
+            numbers: SelfContained::new(members.len() as u64),
+            told: Replaceable::new(Arc::new(members)),
+            clock: clock.clone(),
+            log: (0..Self::LOG).map(|_| Slot::default()).collect(),
+            overflow: Slot::default(),
+            turn: Publisher::new(turn),
+            missed: Payload::new(0),
+        }
+    }
+
+    /// Adds a listener for transitions into generations after `since`. Returns its number.
+    pub fn add(&self, since: u64, listener: Listener) -> u64 {
+        let number = self.numbers.add(1);
+        let member = ListedListener {
+            number,
+            since,
+            listener,
+        };
+        self.change(|members| members.push(member.clone()));
+        number
+    }
+
+    /// Removes the listener with this number.
+    pub fn remove(&self, number: u64) {
+        self.change(|members| members.retain(|it| it.number != number));
+    }
+
+    fn change(&self, change: impl Fn(&mut Vec<ListedListener>)) {
+        loop {
+            let seen = self.told.load();
+            let mut members = Vec::clone(seen.get());
+            change(&mut members);
+            if self.told.replace(&seen, Arc::new(members)) {
+                return;
+            }
+        }
+    }
+
+    /// Begins the log after `generation`, unless it has begun, and tells what is there.
+    ///
+    /// The caller has found the log, and after a fence found this generation. So each later winner
+    /// finds the log.
+    pub fn begin_after(&self, name: &Name, generation: u64) {
+        // The next teller finds the listeners. Otherwise it could pass the caller's listener over. A
+        // log that has begun goes on where it is.
+        if self
+            .turn
+            .hand_over(Self::HELD, 2 * (generation + 1))
+            .is_ok()
+        {
+            self.go_on(name);
+        }
     }
 
     /// Continues after `generation`, before any other thread knows of the breaker.
@@ -206,6 +161,11 @@ impl Listeners {
         if !is_in_log {
             self.overflow.write(entry, |_| false);
         }
+        self.go_on(name);
+    }
+
+    /// Tells what is there, unless another thread is telling.
+    fn go_on(&self, name: &Name) {
         loop {
             // SeqCst: pairs with itself on another thread. Consider a winner that has written its
             // entry, and a teller that has stopped. At least one sees the other's word: the entry
@@ -271,28 +231,38 @@ impl Listeners {
     }
 
     fn tell_one(&self, name: &Name, entry: &LogEntry, missed: u64) {
-        let transition = Transition {
+        let mut transition = Transition {
             name: name.clone(),
             entry: *entry,
             system_time: self.clock.system_time_at(entry.at),
             missed,
         };
-        for listener in &self.told {
-            // A panic doesn't harm the turn either.
-            shielded(|| listener(&transition));
+        // Read after the entry. A transition that a thread makes after it has added a listener finds
+        // the listener here.
+        let told = self.told.load();
+        for member in told.get().iter() {
+            if member.since < entry.generation {
+                // Transitions before a listener came aren't missed.
+                transition.missed = missed.min(entry.generation - 1 - member.since);
+                shielded(|| (member.listener)(&transition));
+            }
         }
+        // A listener that was removed meanwhile may be dropped here.
+        shielded(|| drop(told));
     }
 }
 
 impl std::fmt::Debug for Listeners {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} listeners", self.told.len())
+        write!(f, "{} listeners", self.told.load().get().len())
     }
 }
 
 #[cfg(all(test, not(tripcurve_loom)))]
 mod tests {
     use super::*;
+    use crate::events::Cause;
+    use crate::state::State;
     use std::sync::Mutex;
 
     #[test]
@@ -308,7 +278,7 @@ mod tests {
             from: State::Closed,
             to: State::Closed,
             at: 0,
-            cause: Cause::Manual,
+            reason: Cause::Manual.into(),
         };
         let name = Name::from("log");
         listeners.tell(&name, &entry(1));

@@ -7,19 +7,27 @@
 
 mod cause;
 mod codec;
+pub(crate) mod entry;
 mod kind;
 pub(crate) mod listeners;
+mod opening;
+#[cfg(feature = "serde")]
+pub(crate) mod serialize;
+pub(crate) mod slot;
 mod would_trip;
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::name::Name;
+use crate::name::label::Label;
 use crate::state::State;
 
-use self::listeners::LogEntry;
+use self::entry::LogEntry;
 
 pub use cause::Cause;
+pub use entry::WindowCounts;
+pub use opening::Opening;
 pub use would_trip::{WouldTrip, WouldTripReason};
 pub(crate) use would_trip::{WouldTripListener, WouldTrips};
 
@@ -120,7 +128,23 @@ impl Transition {
     /// Why the transition was made.
     #[must_use]
     pub fn cause(&self) -> Cause {
-        self.entry.cause
+        self.entry.reason.cause
+    }
+
+    /// The window's counts at the trip, if the window's calls tripped the breaker.
+    ///
+    /// `None` for every other transition. A failed probe reopens a breaker whose window is empty,
+    /// and a command opens it whatever the window holds.
+    #[must_use]
+    pub fn counts(&self) -> Option<WindowCounts> {
+        self.entry.reason.counts
+    }
+
+    /// The label of the call that decided the transition, if it failed and its classifier gave one;
+    /// see [`Classify::label`](crate::outcome::Classify::label).
+    #[must_use]
+    pub fn label(&self) -> Option<Label> {
+        self.entry.reason.label.non_empty()
     }
 
     /// The number of transitions just before this one that the listeners were not told of.

@@ -9,7 +9,11 @@
 //! | `WithBlocking` | `CircuitBreaker::with_blocking`, feature `bulkhead` | run on threads of their own |
 //!
 //! Handles nest. Each but the last can wrap each other one. All of them share the breaker. A health
-//! check is a task beside them. It is made from the breaker, [`Handle::breaker`].
+//! check is a task beside them. It is made from the breaker, [`Handle::breaker`]. Through
+//! [`Attempts`], the attempts of a request count as one call of any handle.
+//!
+//! A [`Listening`] makes no calls. It stands for a listener that was
+//! [added](CircuitBreaker::on_transition) to a breaker that runs.
 //!
 //! ```
 //! use std::time::Duration;
@@ -27,6 +31,7 @@
 //! # }).unwrap();
 //! ```
 
+mod attempts;
 pub(crate) mod call_timeout;
 pub(crate) mod layer;
 #[cfg(feature = "async")]
@@ -43,12 +48,14 @@ pub(crate) mod with_blocking;
 use std::future::{Future, poll_fn};
 use std::{convert::Infallible, pin::pin, time::Duration};
 
+pub use crate::breaker::listening::{Listening, ListeningGuard};
 pub use crate::breaker::permit::OwnedPermit;
 #[cfg(feature = "bulkhead")]
 use crate::bulkhead::Bulkhead;
 use crate::error::{CallError, ConfigError, TimedOut};
 use crate::outcome::{Classify, Outcome};
 use crate::{breaker::CircuitBreaker, breaker::permit::Permit};
+pub use attempts::Attempts;
 pub use call_timeout::CallTimeout;
 #[cfg(feature = "async")]
 pub use health_check::HealthCheck;
@@ -131,8 +138,32 @@ pub trait Handle: Layer {
 
     /// Takes a permit for one call, without waiting.
     ///
+    /// The permit holds what the call needs, such as a place of a bulkhead. It records one outcome
+    /// later, and then gives the place back. So code that can't be wrapped in [`call`](Self::call)
+    /// takes the permit first and settles it when its call has ended.
+    ///
+    /// A permit that is dropped unrecorded gives the place back, and counts as
+    /// [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says.
+    ///
     /// # Errors
     /// The handle doesn't let the call through: [`CallError::Rejected`] or `CallError::Full`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "bulkhead")] {
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::bulkhead::Bulkhead;
+    /// use tripcurve::handles::Handle;
+    ///
+    /// let reports = CircuitBreaker::new("reports").with_bulkhead(Bulkhead::new(1)?);
+    /// let permit = reports.try_acquire()?;
+    /// assert!(reports.try_acquire().unwrap_err().full().is_some());
+    /// // later, when the call has ended:
+    /// permit.success();
+    /// assert_eq!(reports.breaker().snapshot().successes(), 1);
+    /// assert!(reports.try_acquire().is_ok());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn try_acquire(&self) -> Result<Permit<'_, Self::Held<'_>>, CallError<Infallible>>
     where
         Self: Unlimited,
@@ -166,6 +197,11 @@ pub trait Handle: Layer {
         Self: Unlimited,
     {
         async { self.admit_async().await.map(layer::Admitted::into_permit) }
+    }
+
+    /// Begins a request whose attempts count as one call; see [`Attempts`].
+    fn attempts(&self) -> Attempts<'_, Self> {
+        Attempts::new(self)
     }
 
     /// The breaker.

@@ -69,7 +69,7 @@ async fn until_admitting(shared: &SharedBreaker, timer: impl Sleep) {
     }
     let mut has_slept = false;
     while let Some((refusal, change)) = shared.core.watch(shared) {
-        let Some(nanos) = refusal.retry_after else {
+        let Some(nanos) = refusal.retry_after() else {
             // Time alone changes nothing.
             change.await;
             has_slept = false;

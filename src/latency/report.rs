@@ -20,7 +20,8 @@ use crate::window::{Bin, rank_of};
 ///
 /// Up to 511 calls in a bin, time bucket and shard of the window are counted one by one. Beyond
 /// that a sample of at least 256 in each bin is counted. This may move a percentile by some tenths
-/// of a percent in rank: 50.0 may be 49.8.
+/// of a percent in rank: 50.0 may be 49.8. Six neighbouring bins share one sample. So a few calls
+/// near a bin of many may be left out, even if they are the longest ones.
 ///
 /// # Limits
 /// The distribution has only calls that were made. While a dependency hangs, a caller that waits
@@ -91,6 +92,8 @@ impl Latency {
     }
 
     /// The longest time; `None` if there are no calls.
+    ///
+    /// Where [calls are sampled](Self#precision), the single longest ones may be left out.
     #[must_use]
     pub fn max(&self) -> Option<Duration> {
         self.some(|all| Duration::from_nanos(all.highest_equivalent(all.max())))

@@ -170,6 +170,58 @@ impl<K, C> RegistryBuilder<K, C> {
         }
     }
 
+    /// Checks all settings, including the template's, without making the registry.
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::registry::Registry;
+    ///
+    /// let hosts = Registry::<u32>::builder(CircuitBreaker::builder("host")).capacity(0);
+    /// assert_eq!(hosts.validate().unwrap_err().setting, "registry.capacity");
+    /// assert_eq!(hosts.capacity(1_000).validate(), Ok(()));
+    /// ```
+    ///
+    /// # Errors
+    /// The error that [`build`](Self::build) would return.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check_evictions()?;
+        self.share()?;
+        self.template.check_not_enlisted()?;
+        #[cfg(feature = "serde")]
+        self.template.check_for_many()?;
+        self.template.validate()
+    }
+
+    fn check_evictions(&self) -> Result<(), ConfigError> {
+        if self.capacity == Some(0) {
+            return Err(ConfigError::new(
+                "registry.capacity",
+                0,
+                "at least 1",
+                "as many keys as are in use at a time; leave it out if nobody else chooses the keys",
+            ));
+        }
+        let Some(idle_after) = self.idle_after else {
+            return Ok(());
+        };
+        ConfigError::check_duration(
+            "registry.idle_after",
+            idle_after,
+            Duration::MAX,
+            "at least 1ms",
+            "minutes suit hosts that may come back; Duration::MAX forgets none for its age",
+        )?;
+        if self.capacity.is_some() {
+            return Ok(());
+        }
+        Err(ConfigError::new(
+            "registry.idle_after",
+            format!("{idle_after:?}"),
+            "of any use without a capacity",
+            "set capacity too, or leave it out: nothing is dropped without a capacity",
+        ))
+    }
+
     /// Checks all settings, including the template's, and makes the registry. No lookup can fail
     /// later.
     ///
@@ -180,36 +232,8 @@ impl<K, C> RegistryBuilder<K, C> {
         K: Hash + Eq + Clone + Send + Sync + 'static,
         C: Clone + Send + Sync + 'static,
     {
-        if self.capacity == Some(0) {
-            return Err(ConfigError::new(
-                "registry.capacity",
-                0,
-                "at least 1",
-                "as many keys as are in use at a time; leave it out if nobody else chooses the keys",
-            ));
-        }
-        if let Some(idle_after) = self.idle_after {
-            ConfigError::check_duration(
-                "registry.idle_after",
-                idle_after,
-                Duration::MAX,
-                "at least 1ms",
-                "minutes suit hosts that may come back; Duration::MAX forgets none for its age",
-            )?;
-            if self.capacity.is_none() {
-                return Err(ConfigError::new(
-                    "registry.idle_after",
-                    format!("{idle_after:?}"),
-                    "of any use without a capacity",
-                    "set capacity too, or leave it out: nothing is dropped without a capacity",
-                ));
-            }
-        }
+        self.validate()?;
         let share = self.share()?;
-        self.template.check_not_enlisted()?;
-        #[cfg(feature = "serde")]
-        self.template.check_for_many()?;
-        self.template.clone().build()?;
         let breakers = Arc::new(Breakers {
             places: HashMap::new(),
             templates: Templates::new(self.template),

@@ -27,7 +27,8 @@ pub use tokens::{Tokens, Turn};
 /// none. A retry would be rejected, and the probes' places are for new calls. A breaker that is
 /// `Disabled` or `MetricsOnly` must change nothing, so the budget counts as if it were closed.
 ///
-/// Put the retries around the breaker, so that each attempt has its own outcome:
+/// Put the retries around the breaker, so that each attempt has its own outcome. (Or make them
+/// [`Attempts`](crate::handles::Attempts) of one request, which count once.)
 ///
 /// ```
 /// use std::time::Duration;

@@ -42,10 +42,18 @@ pub enum Admission {
         state: State,
         /// The generation that rejects.
         generation: Generation,
-        /// In how many nanoseconds a place is free, at the latest; `None` if only a command can
-        /// help.
+        /// In how many nanoseconds a place is free, at the latest; `None` or
+        /// `ISOLATED` if only a command can help.
         retry_after: Option<u64>,
     },
+}
+
+impl Admission {
+    /// How long a caller waits that only a command can help.
+    pub(crate) const NEVER: u64 = u64::MAX;
+
+    /// How long a caller waits whose breaker is isolated. It is no time either, and says why.
+    pub(crate) const ISOLATED: u64 = Self::NEVER - 1;
 }
 
 /// The result of a probe's report.
@@ -396,7 +404,8 @@ impl AtomicState {
                 Phase::Closed | Phase::MetricsOnly => Ok(Admission::Recorded(seen)),
                 Phase::Ramp(_) => Ok(Admission::Ramp(seen)),
                 Phase::Disabled => Ok(Admission::Unrecorded),
-                Phase::ForcedOpen | Phase::Isolated(_) => rejected(None),
+                Phase::ForcedOpen => rejected(None),
+                Phase::Isolated(_) => rejected(Some(Admission::ISOLATED)),
                 Phase::Open { until } => {
                     let until = held_until(self.exactly(until));
                     if now < until {

@@ -1,6 +1,6 @@
 //! What loom needs in addition to its atomics.
 
-use super::{AtomicU64, sites};
+use super::{AtomicU64, Payload, sites};
 use loom::sync::Condvar;
 use loom::sync::atomic;
 pub(crate) use loom::sync::atomic::Ordering;
@@ -149,5 +149,57 @@ impl<T> ExploredReplaceable<T> {
 impl<T> ExploredSeen<T> {
     pub(crate) fn get(&self) -> &std::sync::Arc<T> {
         &self.value
+    }
+}
+
+/// Like the `Payloads` that ship. Loom explores two accesses instead of one for each word.
+///
+/// The first access stands for the first word, and the second one for all other words. So a model
+/// whose values differ in both finds each value that mixes two. More accesses would show nothing
+/// new, and each would multiply the orders.
+#[derive(Debug)]
+pub(crate) struct ExploredPayloads<const N: usize> {
+    /// The indices of the first word and of the other words.
+    places: [Payload; 2],
+    /// Loom switches threads only at its own accesses, so each value is there when its index is
+    /// seen.
+    values: std::sync::Mutex<Vec<[u64; N]>>,
+}
+
+impl<const N: usize> ExploredPayloads<N> {
+    fn values(&self) -> std::sync::MutexGuard<'_, Vec<[u64; N]>> {
+        self.values.lock().unwrap_or_else(|it| it.into_inner())
+    }
+
+    #[track_caller]
+    pub(crate) fn store(&self, value: [u64; N]) {
+        let place = {
+            let mut values = self.values();
+            values.push(value);
+            values.len() as u64 - 1
+        };
+        for word in &self.places {
+            word.store(place);
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn first<const M: usize>(&self) -> [u64; M] {
+        let [first, others] = &self.places;
+        let places = [first.load(), others.load()];
+        let values = self.values();
+        std::array::from_fn(|word| {
+            let place = places[word.min(1)];
+            values[usize::try_from(place).unwrap_or(usize::MAX)][word]
+        })
+    }
+}
+
+impl<const N: usize> Default for ExploredPayloads<N> {
+    fn default() -> Self {
+        Self {
+            places: Default::default(),
+            values: vec![[0; N]].into(),
+        }
     }
 }

@@ -13,6 +13,7 @@
 //! Most words of the crate have one reason for their orderings, and a type for it:
 //!
 //! - `relaxed.rs`: hints, words that hold a whole value, and words that another word publishes.
+//! - `payloads.rs`: some words that another word publishes together.
 //! - `publisher.rs`: words that publish what their writer did before.
 //! - `stamped.rs`: words that carry the stamp of their owner.
 //!
@@ -35,6 +36,8 @@ pub(crate) mod wait_queue;
 
 #[cfg(tripcurve_loom)]
 mod explored;
+#[cfg(not(tripcurve_loom))]
+mod payloads;
 #[cfg(not(tripcurve_loom))]
 mod published;
 #[cfg(not(tripcurve_loom))]
@@ -59,6 +62,8 @@ pub(crate) use core::sync::atomic::{AtomicU64, Ordering, fence};
 pub(crate) use portable_atomic::{AtomicU64, Ordering, fence};
 
 #[cfg(tripcurve_loom)]
+pub(crate) use explored::ExploredPayloads as Payloads;
+#[cfg(tripcurve_loom)]
 pub(crate) use explored::{ExploredOnce as PublishedOnce, Ordering, fence};
 #[cfg(tripcurve_loom)]
 pub(crate) use explored::{ExploredReplaceable as Replaceable, ExploredSeen as Seen};
@@ -70,6 +75,8 @@ pub(crate) use core::sync::atomic::{Ordering, fence};
 #[cfg(tripcurve_traced)]
 pub use traced::{Access, accesses_of};
 
+#[cfg(not(tripcurve_loom))]
+pub(crate) use payloads::Payloads;
 #[cfg(not(tripcurve_loom))]
 pub(crate) use published::PublishedOnce;
 #[cfg(not(tripcurve_loom))]

@@ -21,6 +21,16 @@ pub enum Tally {
     Failure,
     /// A call that took too long. It has also succeeded or failed, and was counted as that first.
     Slow,
+    /// A failed call that took too long. It was counted as failed and as slow before.
+    SlowFailure,
+}
+
+impl Tally {
+    /// Whether only windows that count slow calls have words for this kind.
+    #[inline]
+    pub(super) fn needs_limit(self) -> bool {
+        matches!(self, Self::Slow | Self::SlowFailure)
+    }
 }
 
 impl Tally {
@@ -302,7 +312,10 @@ impl Ring {
                 // The call was counted before. So a reader that starts with the slow calls never
                 // finds more slow calls than calls.
                 if took.is_slow {
-                    ring.record_at(call, Tally::Slow, is_current);
+                    ring.record_at(call, Tally::Slow, &is_current);
+                    if tally == Tally::Failure {
+                        ring.record_at(call, Tally::SlowFailure, is_current);
+                    }
                 }
                 counted
             }
@@ -312,6 +325,17 @@ impl Ring {
                 }
                 ring.record(tally, Some(took), call.origin(), is_current)
             }
+        }
+    }
+
+    /// The calls of the window of the call's generation that failed and took too long.
+    ///
+    /// While other threads record, it may be more than the failed or the slow calls found elsewhere.
+    #[must_use]
+    pub fn slow_failures(&self, call: Call<'_, impl CallContext>) -> u64 {
+        match self {
+            Self::Time(ring) => ring.sum(Tally::SlowFailure, call.generation, call.reading),
+            Self::Count(ring) => ring.slow_failures(call.generation, call.nanos()),
         }
     }
 

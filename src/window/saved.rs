@@ -31,6 +31,7 @@ pub(crate) struct SavedBuckets {
     pub(super) successes: Vec<u64>,
     pub(super) failures: Vec<u64>,
     pub(super) slow: Vec<u64>,
+    pub(super) slow_failures: Vec<u64>,
     pub(super) uncounted: Vec<u64>,
 }
 
@@ -41,6 +42,7 @@ summed!(SavedBuckets {
     successes,
     failures,
     slow,
+    slow_failures,
     uncounted,
 });
 
@@ -141,6 +143,7 @@ impl SavedWindow {
                     ("window.successes", &saved.successes),
                     ("window.failures", &saved.failures),
                     ("window.slow", &saved.slow),
+                    ("window.slow_failures", &saved.slow_failures),
                     ("window.uncounted", &saved.uncounted),
                 ] {
                     check(name, counts.len() as u64, 0..=saved.buckets.into())?;
@@ -152,7 +155,8 @@ impl SavedWindow {
                 let calls = sum(&saved.successes) + sum(&saved.failures);
                 // Large counts are estimates, so the slow calls may seem more than the calls.
                 let most = if counts_slow { calls + calls / 4 } else { 0 };
-                check("window.slow", sum(&saved.slow), 0..=most)
+                check("window.slow", sum(&saved.slow), 0..=most)?;
+                check("window.slow_failures", sum(&saved.slow_failures), 0..=most)
             }
             Self::Count(saved) => {
                 let most = CountRing::MAX_LENGTH.into();

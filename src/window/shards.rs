@@ -140,19 +140,43 @@ struct Common(Box<[Line]>);
 
 impl Common {
     fn new(buckets: u32, counts_slow: bool) -> Self {
-        let kinds = if counts_slow { 4 } else { 3 };
-        let words = kinds * buckets as usize;
+        let buckets = buckets as usize;
+        let words = if counts_slow {
+            Self::words_with_slow(buckets)
+        } else {
+            3 * buckets
+        };
         let lines = (0..words.div_ceil(WORDS_A_LINE)).map(|_| Line::default());
         Self(lines.collect())
     }
 
+    /// Slow calls and slow failures have words too. The last word is the total of slow failures.
+    fn words_with_slow(buckets: usize) -> usize {
+        5 * buckets + 1
+    }
+
     /// The word, if there is one. The words of slow calls stand behind the others.
-    #[inline]
+    #[allow(
+        clippy::inline_always,
+        reason = "counted: out of line, a failing call takes 50 instructions more"
+    )]
+    #[inline(always)]
     fn word(&self, buckets: u32, slot: u32, tally: Tally) -> Option<&AtomicBucket> {
         let number = match tally {
             Tally::Slow => 3 * buckets + slot,
+            Tally::SlowFailure => 4 * buckets + slot,
             Tally::Success | Tally::Uncounted | Tally::Failure => 3 * slot + tally as u32,
         };
+        self.at(number)
+    }
+
+    /// The total of slow failures, if they have words. Only their words need it, for estimates.
+    fn total_of_slow_failures(&self, buckets: u32) -> Option<TotalWord<'_>> {
+        self.at(5 * buckets).map(AtomicBucket::as_total)
+    }
+
+    #[inline]
+    fn at(&self, number: u32) -> Option<&AtomicBucket> {
         let line = self.0.get(number as usize / WORDS_A_LINE)?;
         Some(&line[number as usize % WORDS_A_LINE])
     }
@@ -165,7 +189,7 @@ impl Common {
     /// Whether there is room for the last word of slow calls.
     #[inline]
     fn counts_slow(&self, buckets: u32) -> bool {
-        self.0.len() * WORDS_A_LINE >= 4 * buckets as usize
+        self.0.len() * WORDS_A_LINE >= Self::words_with_slow(buckets as usize)
     }
 }
 
@@ -210,6 +234,10 @@ impl Spread {
         word.map(AtomicBucket::as_total)
     }
 
+    fn total_of(&self, shard: u32, tally: Tally) -> Option<TotalWord<'_>> {
+        Total::of(tally).and_then(|kind| self.total(shard, kind))
+    }
+
     fn totals(&self, kind: Total) -> impl Iterator<Item = TotalWord<'_>> {
         (0..self.shards).filter_map(move |shard| self.total(shard, kind))
     }
@@ -227,8 +255,7 @@ impl Spread {
     #[inline(never)]
     fn add_own(&self, shard: u32, key: BucketKey) -> bool {
         let word = self.word(shard, key);
-        let total = self.total(shard, key.tally.into());
-        let words = word.zip(total);
+        let words = word.zip(self.total_of(shard, key.tally));
         words.is_some_and(|(word, total)| word.add_if_own(key.place.stamp(), total))
     }
 
@@ -288,7 +315,7 @@ impl Shards {
     /// Whether the window has words for calls of this kind.
     #[inline]
     fn has_words(&self, tally: Tally) -> bool {
-        tally != Tally::Slow || self.common.counts_slow(self.buckets)
+        !tally.needs_limit() || self.common.counts_slow(self.buckets)
     }
 
     /// Whether the window has grown.
@@ -335,18 +362,20 @@ impl Shards {
         let grown = self.grown.get().filter(|_| tally.is_spread());
         let (word, total) = if let Some(Grown { own, shared }) = grown {
             let ThreadSlot(slot) = context.thread_slot();
-            let total = own.total(slot, tally.into());
+            let total = own.total_of(slot, tally);
             if let Some((word, total)) = own.word(slot, key).zip(total) {
                 return word.add_own(place.stamp(), total, is_current);
             }
             let shard = slot % shared.shards;
-            (shared.word(shard, key), shared.total(shard, tally.into()))
+            (shared.word(shard, key), shared.total_of(shard, tally))
         } else {
             let has_words = self.has_words(tally);
             let word = || self.common.word(self.buckets, place.slot(), tally);
             (has_words.then(word).flatten(), None)
         };
-        let total = total.unwrap_or_else(|| self.totals.of(tally.into()));
+        let Some(total) = total.or_else(|| self.total_of(tally)) else {
+            return false;
+        };
         let Some(word) = word else {
             // Without a limit for slow calls there are no words for them.
             total.add(1);
@@ -386,7 +415,9 @@ impl Shards {
             Tally::Failure,
             Tally::Slow,
         ] {
-            totals.set(tally.into(), self.total(tally));
+            if let Some(kind) = Total::of(tally) {
+                totals.set(kind, self.total(kind, tally));
+            }
         }
         // A call is counted as ignored, and then as uncounted. After the fence this thread finds the
         // ignored calls among the uncounted ones that it has found. Without it the difference, the
@@ -399,9 +430,9 @@ impl Shards {
     }
 
     /// The total of a kind.
-    fn total(&self, tally: Tally) -> u64 {
+    fn total(&self, kind: Total, tally: Tally) -> u64 {
         // The totals are read before the words. So no count is found in both.
-        let overwritten = self.total_words(tally.into()).fold(0, add_total);
+        let overwritten = self.total_words(kind).fold(0, add_total);
         let grown = self.grown.get().filter(|_| tally.is_spread());
         let spread = grown.into_iter().flat_map(|grown| {
             let own = grown.own.words(self.buckets, tally);
@@ -412,6 +443,15 @@ impl Shards {
         let words = spread.chain(common.filter(|_| has_words));
         let there = words.map(|word| word.load().counted_one_by_one());
         overwritten.wrapping_add(there.sum())
+    }
+
+    /// The total beside the words that all threads share. Without a limit for slow calls, slow
+    /// failures have none.
+    fn total_of(&self, tally: Tally) -> Option<TotalWord<'_>> {
+        match Total::of(tally) {
+            Some(kind) => Some(self.totals.of(kind)),
+            None => self.common.total_of_slow_failures(self.buckets),
+        }
     }
 
     fn total_words(&self, kind: Total) -> impl Iterator<Item = TotalWord<'_>> {
@@ -462,7 +502,9 @@ impl Shards {
             let added = new
                 .counted_one_by_one()
                 .wrapping_sub(former.counted_one_by_one());
-            self.totals.of(tally.into()).add(added.wrapping_neg());
+            if let Some(total) = self.total_of(tally).filter(|_| added != 0) {
+                total.add(added.wrapping_neg());
+            }
         }
     }
 

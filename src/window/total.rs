@@ -44,13 +44,16 @@ impl Total {
     pub(super) const SPREAD: usize = 3;
 }
 
-impl From<Tally> for Total {
-    fn from(tally: Tally) -> Self {
+impl Total {
+    /// The total of calls of a kind, if readers get one.
+    #[inline]
+    pub(super) fn of(tally: Tally) -> Option<Self> {
         match tally {
-            Tally::Success => Self::Success,
-            Tally::Uncounted => Self::Uncounted,
-            Tally::Failure => Self::Failure,
-            Tally::Slow => Self::Slow,
+            Tally::Success => Some(Self::Success),
+            Tally::Uncounted => Some(Self::Uncounted),
+            Tally::Failure => Some(Self::Failure),
+            Tally::Slow => Some(Self::Slow),
+            Tally::SlowFailure => None,
         }
     }
 }

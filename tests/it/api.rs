@@ -533,7 +533,7 @@ fn a_snapshot_is_one_line_for_a_log() {
     hand.advance(SECOND / 2);
     assert_eq!(
         shown(),
-        "api is open for 500.0ms: 500.0ms left, 1 calls rejected"
+        "api is open for 500.0ms: 500.0ms left, 1 calls rejected; opened: by hand"
     );
 
     hand.advance(SECOND);
@@ -548,7 +548,10 @@ fn a_snapshot_is_one_line_for_a_log() {
 
     breaker.force_open();
     let _ = breaker.try_acquire();
-    assert_eq!(shown(), "api is forced-open for 0.0ns: 1 calls rejected");
+    assert_eq!(
+        shown(),
+        "api is forced-open for 0.0ns: 1 calls rejected; opened: by hand"
+    );
     breaker.disable();
     assert_eq!(
         shown(),
@@ -566,16 +569,22 @@ fn a_rejection_says_who_and_how_long() {
     let (breaker, hand) = breaker();
     let shown = || breaker.try_acquire().unwrap_err().to_string();
     breaker.trip(2 * SECOND);
-    assert_eq!(shown(), "circuit breaker api is open, retry after 2.0s");
+    assert_eq!(
+        shown(),
+        "circuit breaker api is open, retry after 2.0s; opened: by hand"
+    );
     hand.advance(3 * SECOND);
     let probe = breaker.try_acquire();
     assert_eq!(
         shown(),
-        "circuit breaker api is half-open, retry after 30.0s"
+        "circuit breaker api is half-open, retry after 30.0s; opened: by hand"
     );
     drop(probe);
     breaker.force_open();
-    assert_eq!(shown(), "circuit breaker api is forced-open");
+    assert_eq!(
+        shown(),
+        "circuit breaker api is forced-open; opened: by hand"
+    );
 }
 
 #[test]
@@ -770,7 +779,10 @@ fn an_error_goes_where_errors_go() {
         Ok(())
     }
     let error = fails().unwrap_err();
-    assert_eq!(error.to_string(), "circuit breaker api is forced-open");
+    assert_eq!(
+        error.to_string(),
+        "circuit breaker api is forced-open; opened: by hand"
+    );
 }
 
 type BoxError = Box<dyn Error + Send + Sync>;

@@ -225,7 +225,10 @@ fn a_transition_that_a_listener_holds_up_has_its_own_time() {
 #[cfg(all(feature = "async", feature = "tokio"))]
 mod with_tokio {
     use std::future::{Future, pending};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Waker};
 
     use super::*;
     use tripcurve::CallError;
@@ -272,6 +275,50 @@ mod with_tokio {
             assert_eq!(limited.call_async(call).await, Ok("answer"));
             assert_eq!(breaker.state(), State::Closed);
         });
+    }
+
+    /// Polls the future once. Returns the message of its panic, if it panics.
+    fn panics<T>(future: impl Future<Output = T>) -> Option<String> {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        let poll = || drop(future.as_mut().poll(&mut context));
+        let panic = catch_unwind(AssertUnwindSafe(poll)).err()?;
+        let text = panic.downcast::<String>().map(|text| *text);
+        Some(text.unwrap_or_else(|panic| (*panic.downcast::<&str>().unwrap()).to_owned()))
+    }
+
+    #[test]
+    fn a_task_without_tokios_timer_panics_where_it_begins_to_wait_and_nowhere_else() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let without_time = runtime.unwrap();
+        for (is_entered, lacks) in [(false, "no reactor running"), (true, "enable_time")] {
+            let _entered = is_entered.then(|| without_time.enter());
+            let breaker = CircuitBreaker::new("no timer");
+            let limited = breaker.call_timeout(SECOND).unwrap();
+            let message = panics(limited.call_async(async || Ok::<_, ()>(42))).unwrap();
+            assert!(message.contains(lacks), "{message}");
+            assert_eq!(breaker.snapshot().failures(), 1);
+            assert_eq!(panics(breaker.call_async(async || Ok::<_, ()>(42))), None);
+            assert_eq!(breaker.snapshot().successes(), 1);
+            assert!(panics(breaker.until_admitting(TokioSleep)).is_none());
+            breaker.trip(SECOND);
+            assert!(panics(breaker.until_admitting(TokioSleep)).is_some());
+            assert_eq!(breaker.state(), State::Open);
+        }
+    }
+
+    #[cfg(feature = "bulkhead")]
+    #[test]
+    fn a_bulkhead_survives_the_panic_of_a_task_without_tokios_timer() {
+        use tripcurve::bulkhead::Bulkhead;
+
+        let one = Bulkhead::new(1).unwrap().max_wait(SECOND);
+        let place = one.try_acquire().unwrap();
+        assert!(panics(one.acquire_async()).is_some());
+        assert_eq!((one.in_flight(), one.waiting()), (1, 0));
+        drop(place);
+        assert!(panics(one.acquire_async()).is_none());
+        assert_eq!(one.in_flight(), 0);
     }
 
     #[test]

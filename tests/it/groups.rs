@@ -240,3 +240,51 @@ fn an_isolated_breaker_is_saved_as_what_it_would_be_without_the_isolation() {
     assert_eq!(restored.snapshot().remaining_open(), Some(40 * SECOND));
     assert_eq!(restored.snapshot().rejected(), 0);
 }
+
+#[test]
+fn a_member_says_why_it_is_isolated_and_after_the_release_why_it_is_open() {
+    let opening = |breaker: &CircuitBreaker| breaker.snapshot().latest_opening();
+    let by_failures = Cause::ConsecutiveFailures {
+        failures: 1,
+        limit: 1,
+    };
+    let by_hand = |it: &CircuitBreaker| it.trip(60 * SECOND);
+    for (prepare, cause) in [
+        (fail as fn(&CircuitBreaker), by_failures),
+        (by_hand, Cause::Manual),
+    ] {
+        let breaker = isolated_while(prepare, |breaker, hand| {
+            hand.advance(SECOND);
+            let isolated = opening(breaker).unwrap();
+            assert_eq!(
+                (isolated.cause(), isolated.generation()),
+                (Cause::Isolated, 2)
+            );
+            assert_eq!(isolated.to(), State::ForcedOpen);
+            assert_eq!(isolated.at(), breaker.snapshot().since());
+            let rejected = breaker.try_acquire().unwrap_err();
+            assert_eq!(rejected.cause(), Some(Cause::Isolated));
+        });
+        let latest = opening(&breaker).unwrap();
+        assert_eq!((latest.cause(), latest.generation()), (cause, 3));
+        assert_eq!((latest.from(), latest.to()), (State::Closed, State::Open));
+        assert_eq!(latest.counts().is_some(), cause == by_failures);
+        assert_eq!(breaker.try_acquire().unwrap_err().cause(), Some(cause));
+    }
+    // A probe has been asked for, so the isolation interrupts the recovery.
+    let breaker = isolated_while(
+        |it| {
+            it.trip(SECOND / 1_000);
+        },
+        |_, hand| hand.advance(2 * SECOND),
+    );
+    let probes = [breaker.try_acquire(), breaker.try_acquire()];
+    assert!(probes.iter().all(Result::is_ok));
+    assert_eq!(
+        breaker.try_acquire().unwrap_err().cause(),
+        Some(Cause::Manual)
+    );
+    // A breaker that was closed has never opened.
+    let breaker = isolated_while(|_| (), |_, _| ());
+    assert_eq!(opening(&breaker), None);
+}

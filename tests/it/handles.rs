@@ -5,12 +5,17 @@
 use std::convert::Infallible;
 use std::future::{Future, pending, ready};
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tripcurve::bulkhead::Bulkhead;
-use tripcurve::handles::Handle;
-use tripcurve::{CallError, CircuitBreaker, State};
+use tripcurve::bulkhead::{Bulkhead, BulkheadPermit};
+use tripcurve::handles::{Handle, WithBulkhead};
+use tripcurve::outcome::{DefaultClassifier, Report};
+use tripcurve::{
+    CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, State, TripPolicy,
+};
 
 const LIMIT: Duration = Duration::from_secs(1);
 
@@ -227,6 +232,79 @@ fn a_permit_gives_the_place_of_the_bulkhead_back() {
     assert_eq!(bulkhead.in_flight(), 0);
     drop(handle.acquire().unwrap());
     assert_eq!(bulkhead.in_flight(), 0);
+}
+
+/// A breaker of one failure behind one place.
+fn one_place(
+    settings: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
+) -> (WithBulkhead, Bulkhead) {
+    let one = Bulkhead::new(1).unwrap();
+    let failures = TripPolicy::consecutive_failures(1);
+    let builder = CircuitBreaker::builder("two steps").trip_when(failures);
+    let breaker = settings(builder).build().unwrap();
+    (breaker.with_bulkhead(one.clone()), one)
+}
+
+/// A permit with the place that it holds.
+type Both<'a> = Permit<'a, (BulkheadPermit<'a>, ())>;
+
+#[test]
+fn a_permit_of_both_is_taken_first_and_settled_later() {
+    let settle: [(fn(Both<'_>), _); 5] = [
+        (|permit| permit.success(), (1, 0, 0)),
+        (|permit| assert!(permit.record(Outcome::Ignored)), (0, 0, 1)),
+        (
+            |permit| assert!(permit.record_result(&DefaultClassifier, &Ok::<_, ()>(42))),
+            (1, 0, 0),
+        ),
+        (|permit| drop(permit), (0, 0, 1)),
+        (
+            |permit| assert!(permit.record(Report::success().took(LIMIT))),
+            (1, 0, 0),
+        ),
+    ];
+    for (settle, expected) in settle {
+        let (guarded, one) = one_place(|it| it);
+        let permit = guarded.try_acquire().unwrap();
+        assert_eq!(one.in_flight(), 1);
+        let full = guarded.try_acquire().unwrap_err();
+        assert!(full.full().is_some());
+        let snapshot = guarded.breaker().snapshot();
+        assert_eq!(
+            snapshot.calls() + snapshot.ignored(),
+            0,
+            "nothing is settled"
+        );
+        settle(permit);
+        assert_eq!(one.in_flight(), 0);
+        let snapshot = guarded.breaker().snapshot();
+        let counted = (
+            snapshot.successes(),
+            snapshot.failures(),
+            snapshot.ignored(),
+        );
+        assert_eq!(counted, expected);
+    }
+}
+
+#[test]
+fn a_place_goes_back_after_the_outcome_is_recorded() {
+    let seen = Arc::new(AtomicU32::new(u32::MAX));
+    let place: Arc<OnceLock<Bulkhead>> = Arc::default();
+    let (told, held) = (Arc::clone(&seen), Arc::clone(&place));
+    let (guarded, one) = one_place(|it| {
+        it.on_transition(move |_| {
+            let in_flight = held.get().map_or(u32::MAX, Bulkhead::in_flight);
+            told.store(in_flight, Ordering::SeqCst);
+        })
+    });
+    place.set(one.clone()).unwrap();
+    guarded.try_acquire().unwrap().failure();
+    assert_eq!(guarded.breaker().state(), State::Open);
+    assert_eq!(seen.load(Ordering::SeqCst), 1, "the trip comes first");
+    assert_eq!(one.in_flight(), 0);
+    let rejected = guarded.try_acquire().unwrap_err();
+    assert!(rejected.rejected().is_some() && one.in_flight() == 0);
 }
 
 #[test]

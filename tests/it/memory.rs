@@ -109,13 +109,13 @@ fn with_latency(recording: Recording, buckets: u32, shards: u32) -> usize {
 }
 
 #[test]
-fn a_compact_breaker_that_records_latency_takes_at_most_8_kibibytes_and_with_slow_calls_9() {
+fn a_compact_breaker_that_records_latency_takes_at_most_8192_bytes_and_with_slow_calls_9280() {
     let latency = |builder: CircuitBreakerBuilder| builder.latency(Recording::Combined).shards(1);
     assert!(measure("compact, latency", latency) <= 8_192);
     let both = |builder| slow_rate(latency(builder));
-    assert!(measure("compact, latency and slow calls", both) <= 9_216);
+    assert!(measure("compact, latency and slow calls", both) <= 9_280);
     let slow = |builder: CircuitBreakerBuilder| slow_rate(builder.shards(1));
-    assert!(measure("compact, slow calls", slow) <= 3_072);
+    assert!(measure("compact, slow calls", slow) <= 3_264);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
         }
     });
     // A breaker, its entry, and the reserve of the map and the queue.
-    let most = u64::try_from(MOST * 640).unwrap();
+    let most = u64::try_from(MOST * 784).unwrap();
     println!("{} keys: {} bytes", registry.len(), heap.bytes_current);
     assert!(heap.bytes_max <= most, "{heap:?}");
     assert_eq!(registry.get_or_create(&in_use).state(), State::Open);
@@ -291,11 +291,17 @@ fn a_registry_that_is_dropped_leaves_nothing_behind() {
 
 #[test]
 fn a_breaker_that_is_dropped_leaves_nothing_behind() {
-    let heap = allocation_counter::measure(|| {
-        let breaker = CircuitBreaker::builder(String::from("memory"))
+    let listening = || {
+        CircuitBreaker::builder(String::from("memory"))
             .on_transition(|_| {})
             .build()
-            .unwrap();
+            .unwrap()
+    };
+    // What a thread has once: it tells listeners.
+    listening().reset();
+    let heap = allocation_counter::measure(|| {
+        let breaker = listening();
+        breaker.on_transition(|_| {}).remove();
         let permit = breaker.clone().try_acquire_owned();
         breaker.reset();
         drop(permit);

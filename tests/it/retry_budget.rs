@@ -213,12 +213,12 @@ fn a_refusal_says_why() {
     breaker.trip(2 * SECOND);
     assert_eq!(
         message(&without),
-        "no retry: circuit breaker payments is open, retry after 2.0s"
+        "no retry: circuit breaker payments is open, retry after 2.0s; opened: by hand"
     );
     breaker.force_open();
     assert_eq!(
         message(&without),
-        "no retry: circuit breaker payments is forced-open"
+        "no retry: circuit breaker payments is forced-open; opened: by hand"
     );
 }
 

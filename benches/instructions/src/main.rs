@@ -6,23 +6,26 @@
 //! ```
 //!
 //! Compares the counts with `baseline.txt`. `--write` writes a new baseline. `--within` allows a
-//! number of hundredths more, which bounds the cost of the features.
+//! number of hundredths more, which bounds the cost of the features. `--walk` prints the files that
+//! the calls of `docs/walk.md` pass through.
 //!
 //! This program runs itself under valgrind with 20,000 calls and with 40,000. The difference is the
 //! cost of 20,000 calls of a warm breaker. It contains neither the program's start nor a thread's
 //! first calls. The loop and the guarded work are subtracted from it.
 
 mod paths;
+mod walk;
 
 use std::collections::BTreeMap;
 use std::env;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use paths::{CLOCK, NOTHING, PATHS, RECONFIGURED};
+use walk::{WALKS, files_in};
 
 /// Makes this program run a path this many times instead of counting.
 const RUN: &str = "--run";
@@ -47,12 +50,13 @@ fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         [RUN, path, calls] => run(path, calls),
         ["--write"] => write(),
+        ["--walk"] => walk(),
         ["--within", hundredths] => hundredths
             .parse()
             .map_err(|error| format!("--within {hundredths}: {error}").into())
             .and_then(check),
         [] => check(0),
-        _ => Err("the arguments are --write, or --within and a number".into()),
+        _ => Err("the arguments are --write, --walk, or --within and a number".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,12 +68,25 @@ fn main() -> ExitCode {
 }
 
 fn run(path: &str, calls: &str) -> Result<(), Box<dyn Error>> {
-    let paths = PATHS.iter().chain(RECONFIGURED).chain([&NOTHING]);
+    let paths = PATHS.iter().chain(RECONFIGURED).chain(WALKS);
     let (_, repeat) = paths
-        .into_iter()
+        .chain([&NOTHING])
         .find(|(name, _)| *name == path)
         .ok_or("no such path")?;
     repeat(calls.parse()?);
+    Ok(())
+}
+
+/// Prints the files in which each walked call runs instructions.
+fn walk() -> Result<(), Box<dyn Error>> {
+    for (path, _) in WALKS {
+        let out = callgrind(path, 1)?;
+        let files = files_in(&fs::read_to_string(out)?);
+        println!("{path}: {} files", files.len());
+        for file in files {
+            println!("  {file}");
+        }
+    }
     Ok(())
 }
 
@@ -173,6 +190,12 @@ fn count(path: &str) -> Result<i64, Box<dyn Error>> {
 
 /// The instructions of this many calls from the first one on, as callgrind counts them.
 fn total(path: &str, calls: u64) -> Result<i64, Box<dyn Error>> {
+    let out = callgrind(path, calls)?;
+    summary(&out).map_err(|error| format!("{}: {error}", out.display()).into())
+}
+
+/// Runs this many calls under callgrind, and returns the file of its records.
+fn callgrind(path: &str, calls: u64) -> Result<PathBuf, Box<dyn Error>> {
     let program = env::current_exe()?;
     // The file stays there, for `callgrind_annotate`.
     let out = program.with_file_name(format!("{}.callgrind", path.replace('/', "-")));
@@ -185,11 +208,11 @@ fn total(path: &str, calls: u64) -> Result<i64, Box<dyn Error>> {
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("valgrind: {error}; apt-get install valgrind"))?;
-    if !output.status.success() {
-        let message = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{path}: {}\n{message}", output.status).into());
+    if output.status.success() {
+        return Ok(out);
     }
-    summary(&out).map_err(|error| format!("{}: {error}", out.display()).into())
+    let message = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{path}: {}\n{message}", output.status).into())
 }
 
 fn summary(out: &Path) -> Result<i64, Box<dyn Error>> {

@@ -174,7 +174,7 @@ fn reconfigured(settings: CircuitBreakerBuilder) -> CircuitBreaker {
 /// The function whose instructions are counted, with all its callees. Callgrind finds it by its
 /// name; see `COUNTED` in `main.rs`.
 #[inline(never)]
-fn counted_calls<T>(calls: u64, mut call: impl FnMut() -> T) {
+pub(crate) fn counted_calls<T>(calls: u64, mut call: impl FnMut() -> T) {
     for _ in 0..calls {
         // By reference, so the reply must exist as a whole, but isn't copied.
         black_box(&call());
@@ -207,15 +207,15 @@ fn run(number: u32) -> Result<u32, ()> {
     }
 }
 
-fn succeed() -> Result<u32, ()> {
+pub(crate) fn succeed() -> Result<u32, ()> {
     run(1)
 }
 
-fn fail() -> Result<u32, ()> {
+pub(crate) fn fail() -> Result<u32, ()> {
     run(0)
 }
 
-fn build(builder: CircuitBreakerBuilder) -> CircuitBreaker {
+pub(crate) fn build(builder: CircuitBreakerBuilder) -> CircuitBreaker {
     builder.build().expect("the settings are valid")
 }
 

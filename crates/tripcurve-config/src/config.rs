@@ -8,6 +8,7 @@ use tripcurve::{CircuitBreaker, CircuitBreakerBuilder};
 
 use crate::named::Named;
 use crate::read::{At, Section, Words, read_section, section};
+use crate::registry::RegistryKeys;
 use crate::settings::{Settings, Template};
 use crate::shown::shown;
 
@@ -81,10 +82,20 @@ section! {
     ///
     /// A setting that has a default in [`TripPolicy`](tripcurve::TripPolicy) may be left out.
     ///
+    /// Registries, in `registries` by name, need the feature `registry`. They have these keys, all
+    /// optional:
+    ///
+    /// | key | value |
+    /// |---|---|
+    /// | `template` | a name of `templates`, for all breakers of the registry |
+    /// | `capacity` | how many breakers the registry keeps before it evicts some |
+    /// | `idle_after` | a duration: how long unused open breakers are kept beyond `capacity` |
+    /// | `max_open_share` | the share of the breakers that policies may open at once, more than 0 and at most 1 |
+    ///
     /// # Changing it while calls run
     ///
     /// `CircuitBreaker::reconfigure` takes the result of [`builder`](Self::builder), and
-    /// `Registry::reconfigure` that of [`template`](Self::template). Get all builders first. Then
+    /// `Registry::reconfigure` that of [`registry_template`](Self::registry_template). Get all builders first. Then
     /// nothing has changed yet if the file has a mistake. A breaker for which the file says nothing
     /// new stays untouched.
     ///
@@ -120,7 +131,7 @@ section! {
     /// | of | at most |
     /// |---|---|
     /// | a file | 64 MiB, if you ask [`check_len`](Self::check_len) before you read it |
-    /// | breakers, and templates | 100,000 each |
+    /// | breakers, templates and registries | 100,000 each |
     /// | a name | 1,024 characters |
     /// | policies of a breaker | 64 |
     ///
@@ -154,15 +165,26 @@ section! {
         /// The place of this schema, for editors. Nothing else reads it.
         schema = "$schema": String,
         /// Settings that breakers can have, by name.
-        templates: Named<Template>,
+        pub(crate) templates: Named<Template>,
         /// The breakers by name.
         breakers: Named<Settings>,
+        /// The registries by name, each with breakers by key.
+        pub(crate) registries: Named<RegistryKeys>,
     }
 }
 
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        read_section(from, "a table with templates and breakers", &At::File)
+        use serde::de::Error;
+
+        let config: Self = read_section(from, "a table with templates and breakers", &At::File)?;
+        if cfg!(not(feature = "registry")) && config.registries.is_some() {
+            return Err(D::Error::custom(
+                "registries: this program reads none; build it with the feature `registry` of \
+                 tripcurve-config",
+            ));
+        }
+        Ok(config)
     }
 }
 
@@ -214,7 +236,7 @@ impl Config {
         self.all_templates().map(|(name, _)| name.as_str())
     }
 
-    /// Checks all breakers and templates, and builds none of them.
+    /// Checks all breakers, templates and registries, and builds none of them.
     ///
     /// So a mistake is found when the file is read, and not when its breaker is first needed.
     ///
@@ -224,7 +246,8 @@ impl Config {
         self.names()
             .try_for_each(|name| self.builder(name).map(drop))?;
         self.template_names()
-            .try_for_each(|name| self.template(name).map(drop))
+            .try_for_each(|name| self.template(name).map(drop))?;
+        self.check_registries()
     }
 
     /// A builder with the settings of a breaker. It can be built.
@@ -276,7 +299,7 @@ impl Config {
 
     /// A builder with the settings and the name of a template.
     ///
-    /// Use it for breakers that the file doesn't name, such as those of a `Registry`.
+    /// Use it for breakers that the file doesn't name.
     ///
     /// # Errors
     /// There is no such template, or one of its settings makes no sense.
@@ -297,18 +320,18 @@ impl Config {
     }
 }
 
-fn find<'a, T>(all: Option<&'a Named<T>>, name: &str) -> Option<&'a T> {
+pub(crate) fn find<'a, T>(all: Option<&'a Named<T>>, name: &str) -> Option<&'a T> {
     all?.get(name)
 }
 
-fn place(group: &str, name: &str) -> String {
+pub(crate) fn place(group: &str, name: &str) -> String {
     At::Key(&At::Key(&At::File, group), name).to_string()
 }
 
 /// Returns a builder that can be built.
 ///
 /// `at` returns the place in the file of the section with the given key.
-fn checked(
+pub(crate) fn checked(
     name: &str,
     settings: &Settings,
     at: impl FnOnce(&str, &mut ConfigError) -> String,
@@ -325,7 +348,7 @@ fn checked(
     }
 }
 
-fn unknown<'a>(
+pub(crate) fn unknown<'a>(
     setting: impl Into<Cow<'static, str>>,
     name: &str,
     known: impl Iterator<Item = &'a str>,

@@ -24,6 +24,7 @@
 //!
 //! | feature | what it adds | by which crates |
 //! |---|---|---|
+//! | `registry` | `Config::registry`, registries of breakers by key | those of tripcurve's feature `registry` |
 //! | `schema` | `schemars::JsonSchema` for [`Config`], for editors | schemars |
 //!
 //! None is on by default.
@@ -35,6 +36,7 @@ mod config;
 mod named;
 mod policy;
 mod read;
+mod registry;
 mod scalars;
 #[cfg(feature = "schema")]
 mod schema;

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use crate::Config;
 use crate::named::{MAX_NAME_CHARS, Named};
 use crate::read::{Form, Meaning, Section, Written};
+use crate::registry::RegistryKeys;
 use crate::scalars::Text;
 use crate::settings::{Settings, Template};
 use crate::words::{Choice, Time, Word};
@@ -125,6 +126,23 @@ impl JsonSchema for Template {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         settings(generator, |key| key != "template")
+    }
+}
+
+impl JsonSchema for RegistryKeys {
+    fn schema_name() -> Cow<'static, str> {
+        "Registry".into()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        concat!(module_path!(), "::Registry").into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = table(&Self::describe(generator), |_| true);
+        let needs = json_schema!({ "idle_after": ["capacity"] });
+        schema.insert("dependencies".to_owned(), needs.to_value());
+        schema
     }
 }
 

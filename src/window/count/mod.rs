@@ -180,7 +180,9 @@ impl CountRing {
         // The cursor's 12 generation bits repeat after 4,096 state changes. A permit can be held
         // that long. This first check leaves only the time between two instructions.
         if !is_current() {
-            self.add_to_total(tally.into());
+            if let Some(kind) = Total::of(tally) {
+                self.add_to_total(kind);
+            }
             return false;
         }
         let failed = tally == Tally::Failure;
@@ -401,6 +403,20 @@ impl CountRing {
             slow,
             ..Counts::default()
         }
+    }
+
+    /// See [`Ring::slow_failures`](super::Ring::slow_failures).
+    #[must_use]
+    pub fn slow_failures(&self, generation: Generation, now: u64) -> u64 {
+        let (Some(durations), Some((begin, end))) =
+            (&self.durations, self.positions(generation, now))
+        else {
+            return 0;
+        };
+        // A slow call's failure was written before its slowness, so it is seen here.
+        let slow = durations.read(begin, end).filter(|(_, took)| took.is_slow);
+        let failed = |position| self.has_failed(position) == Some(true);
+        slow.filter(|(position, _)| failed(*position)).count() as u64
     }
 
     /// Adds the latencies of `generation`'s window to `counts`.

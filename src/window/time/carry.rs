@@ -37,7 +37,13 @@ impl TimeRing {
         let reading = ClockReading::at(raw);
         let former_place = former.latest.find(reading, from, former_buckets);
         let place = self.latest.find(reading, to, buckets);
-        for tally in [Tally::Slow, Tally::Failure, Tally::Success] {
+        let kinds = [
+            Tally::SlowFailure,
+            Tally::Slow,
+            Tally::Failure,
+            Tally::Success,
+        ];
+        for tally in kinds {
             let mut counts = vec![0_u64; buckets as usize];
             for age in 0..former_buckets {
                 let bucket_age = former_begun + u64::from(age) * former_width;

@@ -27,6 +27,8 @@ impl TimeRing {
             counts.truncate(last.map_or(0, |last| last + 1));
             counts
         };
+        let slow_failures = counts(Tally::SlowFailure);
+        Stamped::fence();
         let slow = counts(Tally::Slow);
         // The slow calls are read before the failures, and the failures before the successes.
         // Without the fences the saved counts could hold a failure without its thread's earlier
@@ -43,6 +45,7 @@ impl TimeRing {
             successes: counts(Tally::Success),
             failures,
             slow,
+            slow_failures,
             uncounted: counts(Tally::Uncounted),
         }
     }
@@ -67,6 +70,7 @@ impl TimeRing {
             (Tally::Success, &saved.successes),
             (Tally::Failure, &saved.failures),
             (Tally::Slow, &saved.slow),
+            (Tally::SlowFailure, &saved.slow_failures),
             (Tally::Uncounted, &saved.uncounted),
         ] {
             let ages = (0..buckets).skip(usize::try_from(later).unwrap_or(usize::MAX));

@@ -507,8 +507,8 @@ fn a_key_that_is_not_known_is_refused_by_its_place() {
         toml::from_str::<Config>("[breaker.payments]")
             .unwrap_err()
             .message(),
-        "breaker: unknown key, expected one of templates, breakers; breakers stand there by name, as \
-         breakers.payments"
+        "breaker: unknown key, expected one of templates, breakers, registries; breakers stand there \
+         by name, as breakers.payments"
     );
 }
 
@@ -785,6 +785,12 @@ base = "5000ms"
 factor = 2.0
 longest = "2m"
 jitter = "full"
+
+[registries.endpoints]
+template = "default"
+capacity = 10000
+idle_after = "1h"
+max_open_share = 0.5
 "#;
 
 #[test]

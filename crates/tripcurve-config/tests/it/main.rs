@@ -5,6 +5,7 @@ mod any_config;
 mod config;
 mod names;
 mod readers;
+mod registries;
 mod reload_recipe;
 mod round_trip;
 mod schema;

@@ -3,11 +3,12 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
+use tripcurve::registry::Registry;
 use tripcurve_config::Config;
 
 use crate::any_config::file;
 
-/// Checks that each breaker of the file can be built, and that each error has a place.
+/// Checks that each breaker and registry of the file can be built, and that each error has a place.
 fn check(config: &Config) -> Result<(), TestCaseError> {
     for name in config.names() {
         match config.builder(name) {
@@ -16,6 +17,18 @@ fn check(config: &Config) -> Result<(), TestCaseError> {
                 let setting = &error.setting;
                 let is_place =
                     setting.starts_with("breakers.") || setting.starts_with("templates.");
+                prop_assert!(is_place, "{error}");
+                prop_assert!(config.check().is_err());
+            }
+        }
+    }
+    for name in config.registry_names() {
+        match config.registry(name, |template| template.shards(1)) {
+            Ok(builder) => drop::<Registry<u8>>(builder.build().unwrap()),
+            Err(error) => {
+                let setting = &error.setting;
+                let is_place =
+                    setting.starts_with("registries.") || setting.starts_with("templates.");
                 prop_assert!(is_place, "{error}");
                 prop_assert!(config.check().is_err());
             }

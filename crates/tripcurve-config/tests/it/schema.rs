@@ -157,7 +157,7 @@ fn each_key_stands_in_the_documentation_of_config() {
 }
 
 /// A breaker with this key and the keys that it needs. `{}` is the number.
-const LIMITS: [(&str, &str, &str); 23] = [
+const LIMITS: [(&str, &str, &str); 25] = [
     ("Breaker", "shards", "shards = {}"),
     ("Template", "shards", "shards = {}"),
     ("Window", "buckets", "window = { buckets = {} }"),
@@ -257,6 +257,8 @@ const LIMITS: [(&str, &str, &str); 23] = [
         "tolerate",
         "trip_when = [{ adaptive = { tolerate = {} } }]",
     ),
+    ("Registry", "capacity", "capacity = {}"),
+    ("Registry", "max_open_share", "max_open_share = {}"),
 ];
 
 /// The bounds of numbers in the schema: definition, key, bounds.
@@ -331,10 +333,10 @@ fn schema_and_check_have_the_same_bounds_for_each_number() {
         let of_key = |found: &&(String, String, Value)| found.0 == name && found.1 == key;
         let (_, _, bounds) = bounded.iter().find(of_key).unwrap();
         let (within, beyond) = at_the_bounds(bounds);
-        let group = if name == "Template" {
-            "templates"
-        } else {
-            "breakers"
+        let group = match name {
+            "Template" => "templates",
+            "Registry" => "registries",
+            _ => "breakers",
         };
         let file = |number: &String| -> Value {
             let text = format!("[{group}.a]\n{}", text.replace("{}", number));
@@ -591,6 +593,15 @@ fn what_does_not_go_together_is_refused_by_both() {
         assert!(accepted(&file).is_err(), "{policy}");
         assert!(!validator.is_valid(&file), "{policy}");
     }
-    let file: Value = toml::from_str("[templates.a]\ntemplate = 'b'").unwrap();
-    assert!(read(&file).is_err() && !validator.is_valid(&file));
+    for text in [
+        "[templates.a]\ntemplate = 'b'",
+        "[registries.a]\nidle_after = '1s'",
+        "[registries.a]\nshards = 1",
+    ] {
+        let file: Value = toml::from_str(text).unwrap();
+        assert!(
+            accepted(&file).is_err() && !validator.is_valid(&file),
+            "{text}"
+        );
+    }
 }

@@ -146,11 +146,29 @@ fn settings() -> impl Strategy<Value = Map<String, Value>> {
     })
 }
 
+/// A registry. Without a capacity it has no `idle_after`.
+fn registry() -> impl Strategy<Value = Map<String, Value>> {
+    let template = "[a-z]{1,4}".prop_map(Value::from);
+    let keys = some_of(vec![
+        ("template", template.boxed()),
+        ("capacity", whole()),
+        ("idle_after", time()),
+        ("max_open_share", number()),
+    ]);
+    keys.prop_map(|mut table| {
+        if !table.contains_key("capacity") {
+            table.remove("idle_after");
+        }
+        table
+    })
+}
+
 pub(crate) fn file() -> impl Strategy<Value = Value> {
     let names = "[a-z]{1,4}|[ -~é]{0,6}";
     let templates = btree_map(names, settings(), 0..3);
     let breakers = btree_map(names, (settings(), proptest::option::of("[a-z]")), 1..4);
-    (templates, breakers).prop_map(|(templates, breakers)| {
+    let registries = btree_map(names, registry(), 0..3);
+    (templates, breakers, registries).prop_map(|(templates, breakers, registries)| {
         let known: Vec<_> = templates.keys().cloned().collect();
         let breakers: Map<_, _> = breakers
             .into_iter()
@@ -160,6 +178,6 @@ pub(crate) fn file() -> impl Strategy<Value = Value> {
                 (name, settings.into())
             })
             .collect();
-        json!({ "templates": templates, "breakers": breakers })
+        json!({ "templates": templates, "breakers": breakers, "registries": registries })
     })
 }
