@@ -309,8 +309,8 @@ fn a_call_in_a_bucket_that_rotates_is_counted_in_its_own_generations_window_alon
     });
 }
 
-/// Every other call fails while a window of another shape comes. Between the two steps of the
-/// change, successes are counted in the former window.
+/// Every other call fails while a window of another kind comes, which takes no calls over. Between
+/// the two steps of the change, successes are counted in the former window.
 ///
 /// Fails when: `Present::closed_in` doesn't check in which window calls are counted.
 #[test]
@@ -329,7 +329,12 @@ fn failures_are_not_judged_without_the_successes_beside_them() {
                 },
                 |core| {
                     let policy = TripPolicy::failure_rate(0.9).min_calls(2);
-                    core.reconfigure(parts(policy, 20), &at(5));
+                    let of_calls = Parts {
+                        settings: settings(policy, 1, 1_000_000),
+                        ring: Ring::Count(Box::new(CountRing::new(4, None, Timing::NONE))),
+                        optional: None,
+                    };
+                    core.reconfigure(of_calls, &at(5));
                 },
             ],
         );
