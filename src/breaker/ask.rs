@@ -2,6 +2,7 @@
 
 use crate::breaker::CircuitBreaker;
 use crate::error::Rejected;
+use crate::events::Opening;
 
 impl<C> CircuitBreaker<C> {
     /// Says whether the breaker would let a call through now, without making one.
@@ -94,6 +95,40 @@ impl<C> CircuitBreaker<C> {
             self.shared.core.reject(&*self.shared);
         }
         rejected
+    }
+
+    /// The opening because of which the breaker rejected a call: its cause, when it happened, the
+    /// window's counts at the trip, and the label of the last failure.
+    ///
+    /// A rejection itself has the [cause](Rejected::cause) alone, because an open breaker gives
+    /// many of them.
+    ///
+    /// `None` if the breaker has opened again since, and where [`Rejected::cause`] is `None`. Also
+    /// `None` for a rejection by a breaker of another name.
+    ///
+    /// # Cost
+    /// A few dozen loads. Writes nothing and never panics.
+    ///
+    /// ```
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::outcome::{Label, Report};
+    ///
+    /// let payments = CircuitBreaker::new("payments");
+    /// for _ in 0..5 {
+    ///     payments.try_acquire()?.record(Report::failure().label(Label::new("timeout")));
+    /// }
+    /// let rejected = payments.try_acquire().unwrap_err();
+    /// let opening = payments.opening_of(&rejected).unwrap();
+    /// assert_eq!(opening.counts().unwrap().failures(), 5);
+    /// assert_eq!(opening.label().unwrap().as_str(), "timeout");
+    /// # Ok::<(), tripcurve::Rejected>(())
+    /// ```
+    #[must_use]
+    pub fn opening_of(&self, rejected: &Rejected) -> Option<Opening> {
+        let core = &self.shared.core;
+        let opening = core.opening_in(rejected.opened_in, &*self.shared);
+        let opening = opening.filter(|_| rejected.name == *core.name());
+        opening.map(Opening::of)
     }
 
     /// The classifier of this handle.

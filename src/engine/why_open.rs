@@ -1,6 +1,7 @@
 //! The latest opening, as winners note it and readers find it.
 
 use super::Core;
+use crate::clock::context::CallContext;
 use crate::events::Cause;
 use crate::events::entry::LogEntry;
 use crate::state::{Generation, Phase, State, StateWord};
@@ -29,6 +30,13 @@ impl Core {
             generation,
             ..opening
         })
+    }
+
+    /// The latest opening, if it is that of the generation with these bits.
+    pub fn opening_in(&self, bits: u32, context: &impl CallContext) -> Option<LogEntry> {
+        let opening = self.latest_opening(self.state.load(), context.nanos())?;
+        let generation = Generation::of_number(opening.generation);
+        (generation.bits() == u64::from(bits)).then_some(opening)
     }
 
     /// The latest opening, for a caller that has seen this state `now`.

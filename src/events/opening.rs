@@ -126,8 +126,8 @@ impl Rejected {
     /// Why the breaker opened, in the opening because of which it rejects calls.
     ///
     /// For an open breaker that is the opening that opened it, and for a half-open one the opening
-    /// that it recovers from. [`Snapshot::latest_opening`](crate::Snapshot::latest_opening) says
-    /// more of it.
+    /// that it recovers from. [`CircuitBreaker::opening_of`](crate::CircuitBreaker::opening_of)
+    /// says more of it.
     ///
     /// For an isolated one it is [`Isolated`](Cause::Isolated).
     ///

@@ -377,3 +377,41 @@ fn slow_failures_are_saved_and_go_on_in_another_window() {
     let snapshot = breaker.snapshot();
     assert_eq!((snapshot.slow(), snapshot.slow_failures()), (2, 1));
 }
+
+#[test]
+fn a_rejection_leads_to_its_opening_until_the_breaker_opens_again() {
+    let (breaker, hand, _) = watched(|it| it.trip_when(TripPolicy::failure_count(2)));
+    hand.advance(7 * SECOND);
+    for _ in 0..2 {
+        record(&breaker, Report::failure().label(Label::new("timeout")));
+    }
+    let rejected = breaker.try_acquire().unwrap_err();
+    let found = breaker.opening_of(&rejected).unwrap();
+    assert_eq!(found, opening(&breaker));
+    assert_eq!(
+        (found.at(), found.label()),
+        (7 * SECOND, Some(Label::new("timeout")))
+    );
+    assert_eq!(numbers(found.counts()), Some((2, 2, 0)));
+
+    hand.advance(5 * SECOND);
+    let _probe = breaker.try_acquire().unwrap();
+    let while_probing = breaker.try_acquire().unwrap_err();
+    assert_eq!(while_probing.state(), State::HalfOpen);
+    assert_eq!(breaker.opening_of(&while_probing), Some(found));
+
+    breaker.reset();
+    assert_eq!(
+        breaker.opening_of(&rejected),
+        Some(found),
+        "it has not opened since"
+    );
+    breaker.force_open();
+    assert_eq!(breaker.opening_of(&rejected), None);
+    let by_hand = breaker.try_acquire().unwrap_err();
+    assert_eq!(breaker.opening_of(&by_hand).unwrap().cause(), Cause::Manual);
+
+    let other = CircuitBreaker::new("another");
+    other.force_open();
+    assert_eq!(other.opening_of(&by_hand), None, "of another name");
+}
