@@ -310,7 +310,7 @@ fn a_call_that_is_dropped_late_is_not_seen_in_flight_as_well() {
 }
 
 /// Fails when: a call is recorded before `InFlight::unwatch`; `Core::suspicions` reads the overdue
-/// calls before the slow ones, or without the fence between.
+/// calls before the slow ones.
 #[test]
 fn a_success_that_comes_back_is_not_seen_in_flight_as_well() {
     model(preemptions(3), || {
@@ -319,7 +319,7 @@ fn a_success_that_comes_back_is_not_seen_in_flight_as_well() {
 }
 
 /// Fails when: a call is recorded before `InFlight::unwatch`; `Core::suspicions` reads the overdue
-/// calls before the slow ones, or without the fence between.
+/// calls before the slow ones.
 #[test]
 fn a_failure_that_comes_back_is_not_seen_in_flight_as_well() {
     model(preemptions(3), || {

@@ -107,8 +107,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     pub(super) fn suspicions(self, call: Call<'_, impl CallContext>) -> Counts {
         let counts = self.ring().failures_and_slow(call);
         // This thread reads the calls in flight after the slow ones. The fence in
-        // `Ring::failures_and_slow` keeps that order. A call that is found recorded is no longer
-        // found in flight, so no call counts twice.
+        // `CallSlot::began` keeps that order. A call that is found recorded is no longer found in
+        // flight, so no call counts twice.
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
         let overdue = in_flight.map_or(0, |in_flight| {
             in_flight.overdue(call.generation, call.nanos())

@@ -369,8 +369,8 @@ impl InFlight {
     }
 
     fn overdue_notes(&self, generation: Generation, now: u64) -> impl Iterator<Item = Note> {
-        // Where the order matters, a fence comes before these loads (see
-        // `Ring::failures_and_slow`).
+        // The fence in `began` also orders the load that follows it after the caller's own loads.
+        // So a call that the caller has found recorded isn't found here.
         self.places.iter().filter_map(move |place| {
             let note = place.note();
             if !note.is_of(generation) {
