@@ -82,6 +82,7 @@
 //! |---|---|---|
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
+//! | `metrics` | `Collector`: breakers as metrics of the [metrics](https://docs.rs/metrics) facade; with it `registry` | metrics |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many; `Roster`, a list of all | papaya, crossbeam-queue |
 //! | `retry` | `RetryBudget`: a bound on the retries of a breaker's calls | |
 //! | `serde` | `SavedState`: the saved state of a breaker, for the next process; [snapshots and transitions as JSON](guide::watching) | serde |
@@ -106,6 +107,8 @@
 // stands below its line (tests/it/house_rules.rs checks it).
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "registry")]
 pub mod registry;
 #[cfg(feature = "retry")]

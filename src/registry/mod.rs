@@ -7,7 +7,7 @@ pub(crate) mod templates;
 pub(crate) mod eviction;
 pub(crate) mod control_group;
 mod map_guard;
-mod roster;
+pub(crate) mod roster;
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::{borrow::Borrow, fmt, hash::Hash, ops::ControlFlow, sync::Arc};

@@ -41,6 +41,7 @@ mod latency;
 mod listening;
 mod many_generations;
 mod memory;
+mod metrics;
 mod names;
 mod nested;
 mod open_share;
