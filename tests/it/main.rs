@@ -58,6 +58,7 @@ mod resized_window;
 mod retry_after;
 mod retry_budget;
 mod roster;
+mod roster_health;
 mod sampling;
 mod saved;
 mod slow_probes;
