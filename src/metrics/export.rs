@@ -32,13 +32,10 @@ const STATES: [State; 6] = [
     State::MetricsOnly,
 ];
 
-/// The quantiles of the window's durations, as labels and as percentiles.
-const QUANTILES: [(&str, f64); 4] = [
-    ("0.5", 50.0),
-    ("0.9", 90.0),
-    ("0.99", 99.0),
-    ("0.999", 99.9),
-];
+/// The percentiles of the window's durations, with their labels.
+///
+/// The label isn't `quantile`, which Prometheus reserves for summaries.
+const PERCENTILES: [(&str, f64); 4] = [("50", 50.0), ("90", 90.0), ("99", 99.0), ("99.9", 99.9)];
 
 /// Tells the recorder what the metrics mean.
 pub(super) fn describe() {
@@ -103,8 +100,8 @@ pub(super) struct GaugeValues {
     probes_in_flight: u64,
     open_remaining: f64,
     admitted: f64,
-    /// The longest duration at each quantile, if the breaker records durations.
-    durations: Option<[f64; QUANTILES.len()]>,
+    /// The longest duration at each percentile, if the breaker records durations.
+    durations: Option<[f64; PERCENTILES.len()]>,
 }
 
 impl GaugeValues {
@@ -131,7 +128,7 @@ impl GaugeValues {
 
     fn add_durations(&mut self, latency: &Latency) {
         let all = self.durations.get_or_insert_default();
-        for (longest, (_, percentile)) in all.iter_mut().zip(QUANTILES) {
+        for (longest, (_, percentile)) in all.iter_mut().zip(PERCENTILES) {
             *longest = longer(*longest, latency.percentile(percentile).unwrap_or_default());
         }
     }
@@ -149,10 +146,10 @@ impl GaugeValues {
         set(PROBES_IN_FLIGHT, value(self.probes_in_flight));
         set(OPEN_REMAINING, self.open_remaining);
         set(ADMITTED_RATIO, self.admitted);
-        for (longest, (quantile, _)) in self.durations.iter().flatten().zip(QUANTILES) {
+        for (longest, (percentile, _)) in self.durations.iter().flatten().zip(PERCENTILES) {
             let labels = [
                 ("name", Arc::clone(name).into()),
-                ("quantile", quantile.into()),
+                ("percentile", percentile.into()),
             ];
             gauge!(WINDOW_DURATION, &labels as &[(&str, metrics::SharedString)]).set(*longest);
         }

@@ -38,7 +38,7 @@ use crate::registry::roster::Newcomers;
 /// | `circuit_breaker_probes_in_flight` | gauge | `name` |
 /// | `circuit_breaker_open_remaining_seconds` | gauge, 0 unless open | `name` |
 /// | `circuit_breaker_admitted_ratio` | gauge, 0 to 1 | `name` |
-/// | `circuit_breaker_window_duration_seconds` | gauge, with [`latency`](crate::CircuitBreakerBuilder::latency) | `name`, `quantile`: `0.5`, `0.9`, `0.99`, `0.999` |
+/// | `circuit_breaker_window_duration_seconds` | gauge, with [`latency`](crate::CircuitBreakerBuilder::latency) | `name`, `percentile`: `50`, `90`, `99`, `99.9` |
 ///
 /// States are spelled as [`State::as_str`](crate::State::as_str) does, reasons as
 /// [`Cause::kind`](crate::events::Cause::kind) does. Counters are those of
