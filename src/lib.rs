@@ -82,11 +82,13 @@
 //! |---|---|---|
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
+//! | `metrics` | `Collector`: breakers as metrics of the [metrics](https://docs.rs/metrics) facade; with it `registry` | metrics |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many; `Roster`, a list of all | papaya, crossbeam-queue |
 //! | `retry` | `RetryBudget`: a bound on the retries of a breaker's calls | |
 //! | `serde` | `SavedState`: the saved state of a breaker, for the next process; [snapshots and transitions as JSON](guide::watching) | serde |
 //! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
 //! | `tower` | `CircuitBreakerLayer`, a layer for services of tower; with it `async` | tower-layer, tower-service |
+//! | `tracing` | events for transitions and rejections: `CircuitBreakerBuilder::trace` | tracing |
 //!
 //! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
 //! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to
@@ -106,6 +108,8 @@
 // stands below its line (tests/it/house_rules.rs checks it).
 #[cfg(feature = "tower")]
 pub mod tower;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "registry")]
 pub mod registry;
 #[cfg(feature = "retry")]

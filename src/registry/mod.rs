@@ -7,7 +7,8 @@ pub(crate) mod templates;
 pub(crate) mod eviction;
 pub(crate) mod control_group;
 mod map_guard;
-mod roster;
+pub(crate) mod roster;
+mod readiness;
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::{borrow::Borrow, fmt, hash::Hash, ops::ControlFlow, sync::Arc};
@@ -25,6 +26,7 @@ pub use builder::RegistryBuilder;
 use capacity::Capacity;
 pub use control_group::ControlGroup;
 pub(crate) use eviction::{AtKey, Counted, RegistryEntry, find_or_make};
+pub use readiness::{BreakerTrouble, Health, HealthRule, HealthStatus};
 pub use roster::{EnlistedRegistry, Roster};
 use roster::{ListedRegistry, Look};
 pub(crate) use templates::Templates;

@@ -68,6 +68,20 @@ struct List {
     next: SelfContained,
     /// The number of entries at which the roster forgets those that are gone.
     tidy_at: Hint,
+    /// Those who are told of each breaker before it is listed.
+    #[cfg(feature = "metrics")]
+    told: crate::sync::LateBox<Told>,
+}
+
+/// Those who are told of breakers that come.
+#[cfg(feature = "metrics")]
+type Told = crate::sync::Replaceable<Vec<Weak<dyn Newcomers>>>;
+
+/// Is told of each breaker that a roster will list.
+#[cfg(feature = "metrics")]
+pub(crate) trait Newcomers: Send + Sync {
+    /// A breaker was built. It isn't listed yet.
+    fn add(&self, breaker: &Arc<SharedBreaker>);
 }
 
 #[derive(Clone)]
@@ -96,7 +110,7 @@ pub(super) trait ListedRegistry: Send + Sync {
 }
 
 /// A function that is shown breakers, until it breaks off.
-pub(super) type Look<'a> = dyn FnMut(&CircuitBreaker) -> ControlFlow<()> + 'a;
+pub(crate) type Look<'a> = dyn FnMut(&CircuitBreaker) -> ControlFlow<()> + 'a;
 
 impl Roster {
     /// Makes a roster that lists nothing.
@@ -192,6 +206,23 @@ impl Roster {
         found.into_iter().map(|(_, it)| it).collect()
     }
 
+    /// Tells `newcomers` of each breaker that is built from now on.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn tell(&self, newcomers: &Weak<dyn Newcomers>) {
+        let told = self
+            .0
+            .told
+            .get_or_init(|| Box::new(Told::new(Arc::default())));
+        loop {
+            let seen = told.load();
+            let living = seen.get().iter().filter(|it| it.strong_count() > 0);
+            let all = living.cloned().chain([Weak::clone(newcomers)]).collect();
+            if told.replace(&seen, Arc::new(all)) {
+                return;
+            }
+        }
+    }
+
     /// Lists a registry as a whole.
     pub(super) fn add(&self, registry: Weak<dyn ListedRegistry>) {
         self.0.admit(Entry::Registry(registry));
@@ -223,6 +254,12 @@ impl List {
 
 impl Roll for List {
     fn enlist(&self, breaker: &Arc<SharedBreaker>) {
+        #[cfg(feature = "metrics")]
+        if let Some(told) = self.told.get() {
+            for newcomers in told.load().get().iter().filter_map(Weak::upgrade) {
+                newcomers.add(breaker);
+            }
+        }
         self.admit(Entry::Breaker(Arc::downgrade(breaker)));
     }
 }
@@ -277,7 +314,7 @@ impl EnlistedRegistry {
 
     /// Shows `look` a handle to each breaker, in no particular order; see [`Roster::for_each`].
     pub fn for_each(&self, mut look: impl FnMut(&CircuitBreaker)) {
-        let _all = self.0.visit(&mut |breaker| {
+        let _all = self.visit(&mut |breaker| {
             look(breaker);
             ControlFlow::Continue(())
         });
@@ -289,7 +326,11 @@ impl EnlistedRegistry {
     /// [`name_with`](crate::RegistryBuilder::name_with). It compares names one by one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<CircuitBreaker> {
-        first_of(name, |look| self.0.visit(look))
+        first_of(name, |look| self.visit(look))
+    }
+
+    pub(crate) fn visit(&self, look: &mut Look<'_>) -> ControlFlow<()> {
+        self.0.visit(look)
     }
 }
 
