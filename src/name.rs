@@ -4,9 +4,6 @@ pub(crate) mod label;
 
 use std::{fmt, sync::Arc};
 
-#[cfg(feature = "tracing")]
-use crate::util::event_limit::EventLimit;
-
 /// A name that a rejection can take along without copying it.
 ///
 /// # Shown
@@ -28,24 +25,10 @@ use crate::util::event_limit::EventLimit;
 #[derive(Clone)]
 pub struct Name(Text);
 
+#[derive(Clone)]
 enum Text {
     Literal(&'static str),
     Shared(Arc<str>),
-    /// The name of a breaker whose rejections make events. It holds their limit, so that other
-    /// breakers need no memory for one. A clone has the text alone.
-    #[cfg(feature = "tracing")]
-    Limited(Box<(Name, EventLimit)>),
-}
-
-impl Clone for Text {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Literal(name) => Self::Literal(name),
-            Self::Shared(name) => Self::Shared(Arc::clone(name)),
-            #[cfg(feature = "tracing")]
-            Self::Limited(limited) => limited.0.0.clone(),
-        }
-    }
 }
 
 impl Name {
@@ -63,24 +46,6 @@ impl Name {
         match &self.0 {
             Text::Literal(name) => name,
             Text::Shared(name) => name,
-            #[cfg(feature = "tracing")]
-            Text::Limited(limited) => limited.0.as_str(),
-        }
-    }
-
-    /// Adds a limit for the events of rejections.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn with_limit(self, limit: EventLimit) -> Self {
-        Self(Text::Limited(Box::new((self, limit))))
-    }
-
-    /// The limit for the events of rejections, if there are any.
-    #[cfg(feature = "tracing")]
-    #[inline]
-    pub(crate) fn limit(&self) -> Option<&EventLimit> {
-        match &self.0 {
-            Text::Literal(_) | Text::Shared(_) => None,
-            Text::Limited(limited) => Some(&limited.1),
         }
     }
 }

@@ -93,7 +93,6 @@ impl<C> CircuitBreaker<C> {
     pub fn reject(&self, rejected: Rejected) -> Rejected {
         if rejected.name == *self.shared.core.name() {
             self.shared.core.reject(&*self.shared);
-            return self.shared.told(rejected);
         }
         rejected
     }

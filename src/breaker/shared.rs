@@ -80,7 +80,7 @@ impl SharedBreaker {
     pub(crate) fn admit<const IS_CALL: bool>(&self) -> Result<Ticket, Rejected> {
         self.core
             .admit_as::<IS_CALL>(self)
-            .map_err(|refusal| self.told(self.rejected(refusal)))
+            .map_err(|refusal| self.rejected(refusal))
     }
 
     /// Asks again for a call that was let through and then withdrawn.
@@ -90,18 +90,7 @@ impl SharedBreaker {
             Some(ticket) => self.core.admit_again(ticket, self),
             None => self.core.admit(self),
         };
-        ticket.map_err(|refusal| self.told(self.rejected(refusal)))
-    }
-
-    /// Returns a rejection that was counted, and makes an event for it where one was asked for.
-    #[inline]
-    #[cfg_attr(not(feature = "tracing"), allow(clippy::unused_self))]
-    pub(crate) fn told(&self, rejected: Rejected) -> Rejected {
-        #[cfg(feature = "tracing")]
-        if let Some(limit) = self.core.name().limit() {
-            crate::breaker::traced::tell_rejection(&rejected, limit, self);
-        }
-        rejected
+        ticket.map_err(|refusal| self.rejected(refusal))
     }
 
     #[inline]
