@@ -202,7 +202,8 @@ impl Error for ClockError {
 pub struct Rejected {
     pub(crate) name: Name,
     pub(crate) state: State,
-    /// The bits of the generation of the opening because of which the call is rejected.
+    /// The generation of the opening because of which the call is rejected; see
+    /// `Generation::in_place`.
     pub(crate) opened_in: u32,
     /// Kept in nanoseconds, because most callers of an open breaker don't ask for it. A time stands
     /// for none, so the error is smaller than with an option; see [`Admission::ISOLATED`].

@@ -94,13 +94,12 @@ impl SharedBreaker {
     }
 
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "a generation has 21 bits")]
     pub(crate) fn rejected(&self, refusal: Refusal) -> Rejected {
         Rejected {
             cause: self.core.cause_of(refusal),
             name: self.core.name().clone(),
             state: refusal.state,
-            opened_in: refusal.opened_in.bits() as u32,
+            opened_in: refusal.opened_in.in_place(),
             retry_after: refusal.retry_after,
         }
     }

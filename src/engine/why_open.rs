@@ -32,11 +32,12 @@ impl Core {
         })
     }
 
-    /// The latest opening, if it is that of the generation with these bits.
-    pub fn opening_in(&self, bits: u32, context: &impl CallContext) -> Option<LogEntry> {
+    /// The latest opening, if it is that of the generation with these
+    /// [bits](Generation::in_place).
+    pub(crate) fn opening_in(&self, bits: u32, context: &impl CallContext) -> Option<LogEntry> {
         let opening = self.latest_opening(self.state.load(), context.nanos())?;
         let generation = Generation::of_number(opening.generation);
-        (generation.bits() == u64::from(bits)).then_some(opening)
+        (generation.in_place() == bits).then_some(opening)
     }
 
     /// The latest opening, for a caller that has seen this state `now`.

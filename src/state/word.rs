@@ -133,6 +133,17 @@ impl Generation {
         (self.bits() >> Self::SLOW_BITS | self.bits() << Self::FAST_BITS) & Self::MASK
     }
 
+    /// The bits where they stand in the word, for equality only.
+    #[inline]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the field ends below bit 32"
+    )]
+    pub(crate) fn in_place(self) -> u32 {
+        const { assert!(layout::GENERATION.end_bit() <= 32) };
+        self.0 as u32
+    }
+
     /// The bits in the order of the word, for equality only.
     #[must_use]
     #[inline]
