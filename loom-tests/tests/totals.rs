@@ -161,8 +161,8 @@ fn successes(ring: &CountRing) -> u64 {
 /// A generation ends, so the cursor of a count window skips positions, while two threads record
 /// and one of them reads.
 ///
-/// Fails when: `CountRing::advance` subtracts the skipped positions after the exchange, or not again
-/// after one that failed.
+/// Fails when: `CountRing::advance` subtracts the skipped positions after the exchange, or not
+/// again after one that failed.
 #[test]
 fn positions_that_a_count_window_skips_are_no_calls() {
     fn record((state, ring): &(AtomicState, CountRing), generation: Generation) {

@@ -67,8 +67,8 @@ impl<C> CircuitBreaker<C> {
     /// transition, and the call is no probe.
     ///
     /// The [totals](crate::Snapshot::totals) count the rejection in any state.
-    /// [`Snapshot::rejected`](crate::snapshot::Snapshot::rejected) counts it only if the state still
-    /// rejects calls, because the window of a breaker that lets all calls through counts no
+    /// [`Snapshot::rejected`](crate::snapshot::Snapshot::rejected) counts it only if the state
+    /// still rejects calls, because the window of a breaker that lets all calls through counts no
     /// rejections. A rejection by a breaker of another name is returned and not counted.
     ///
     /// `rejected` comes back as it was. Its times are those of the moment at which `ask` gave it.

@@ -236,8 +236,8 @@ macro_rules! permit {
             ///
             /// Returns whether the outcome counted. It doesn't if the breaker has changed its state
             /// since it gave the permit, because a call of one generation can't change another. Nor
-            /// does it in a disabled breaker. The [totals](crate::Snapshot::totals) hold the call in
-            /// the first case, and in the second they don't.
+            /// does it in a disabled breaker. The [totals](crate::Snapshot::totals) hold the call
+            /// in the first case, and in the second they don't.
             ///
             /// It never panics.
             ///

@@ -522,8 +522,8 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// The breaker counts and learns from its first call on. Until the time is over, a cause to
     /// trip only makes an [`events::WouldTrip`](crate::events::WouldTrip), even if an outcome asks
-    /// for the trip. The next failed or slow call after it is judged by all calls in the window. Use
-    /// it for a process that starts with cold caches and connections.
+    /// for the trip. The next failed or slow call after it is judged by all calls in the window.
+    /// Use it for a process that starts with cold caches and connections.
     ///
     /// Commands still hold. The time counts from when the breaker is built, for each breaker of a
     /// registry and after each restart. `CircuitBreaker::reconfigure` refuses another warm-up.

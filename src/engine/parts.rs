@@ -191,8 +191,8 @@ impl Overrides {
         }
     }
 
-    /// Overrides that replace every part with that of `parts`, from `now` on. `former` is the window
-    /// that came after the breaker was built, if any.
+    /// Overrides that replace every part with that of `parts`, from `now` on. `former` is the
+    /// window that came after the breaker was built, if any.
     pub(crate) fn by(
         parts: Parts,
         are_its_own: bool,

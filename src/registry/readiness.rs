@@ -106,15 +106,15 @@ impl HealthRule {
     /// Makes the program down while at least this share of the breakers [rejects
     /// calls](BreakerTrouble::rejects_calls): 0 to 1. One of them must.
     ///
-    /// A share beyond the range counts as the nearer end, and NaN as 1. This holds for all shares of
-    /// a rule.
+    /// A share beyond the range counts as the nearer end, and NaN as 1. This holds for all shares
+    /// of a rule.
     pub fn down_at_share(mut self, share: f64) -> Self {
         self.down_at = Some(in_range(share));
         self
     }
 
-    /// Makes the program degraded only while at least this share of the breakers is in trouble: 0 to
-    /// 1 (default 0). One of them must be.
+    /// Makes the program degraded only while at least this share of the breakers is in trouble: 0
+    /// to 1 (default 0). One of them must be.
     pub fn degraded_at_share(mut self, share: f64) -> Self {
         self.degraded_at = in_range(share);
         self
@@ -386,9 +386,9 @@ fn rejects_calls(breaker: &CircuitBreaker) -> bool {
 impl Roster {
     /// Judges the breakers by a rule, for a readiness endpoint.
     ///
-    /// It counts nothing, changes no state, and is no use of a registry's breakers. It costs a visit
-    /// to each breaker, and a snapshot of each one in trouble that was enlisted itself. It never
-    /// panics.
+    /// It counts nothing, changes no state, and is no use of a registry's breakers. It costs a
+    /// visit to each breaker, and a snapshot of each one in trouble that was enlisted itself. It
+    /// never panics.
     ///
     /// A process that isn't ready gets no calls, so nothing probes the dependency. That is why a
     /// breaker whose open time is over makes a program degraded, but not down. The process gets

@@ -48,7 +48,7 @@ impl Serialize for Snapshot {
     }
 }
 
-/// As a field for each kind of call.
+/// Writes a field for each kind of call.
 impl Serialize for Totals {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut all = serializer.serialize_struct("Totals", 6)?;

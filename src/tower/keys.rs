@@ -22,8 +22,8 @@ impl<R, C, D> CircuitBreakerLayer<R, C, CircuitBreaker<D>, RejectWhileOpen> {
     /// the breaker of [`new`](Self::new). Only a request tells its breaker, so `poll_ready` asks
     /// the inner service alone, and `call` asks the breaker. A layer with keys has no
     /// [`backpressure`](Self::backpressure), and an inner service that is not ready holds up the
-    /// requests of all keys. Put a `load_shed` inside the layer if it may be held up for long. An error
-    /// of `poll_ready` counts for nothing here.
+    /// requests of all keys. Put a `load_shed` inside the layer if it may be held up for long. An
+    /// error of `poll_ready` counts for nothing here.
     ///
     /// # Cost
     /// A lookup in the registry for each call. A key that is cheap to clone allocates nothing, such

@@ -176,8 +176,8 @@ impl<R, C, D, W> CircuitBreakerLayer<R, C, CircuitBreaker<D>, W> {
     /// `timer` makes the sleeps, such as [`tokio::time::sleep`]; see [`Sleep`].
     ///
     /// # Cost
-    /// Nothing while the breaker lets calls through. A wait allocates its future. A service that may
-    /// wait is `Send`, but not `Sync`, because timers needn't be.
+    /// Nothing while the breaker lets calls through. A wait allocates its future. A service that
+    /// may wait is `Send`, but not `Sync`, because timers needn't be.
     ///
     /// ```
     /// use std::time::{Duration, Instant};

@@ -61,7 +61,7 @@ pub trait RejectWith<Response, E> {
     /// Returns the answer to a call that the breaker has rejected.
     ///
     /// # Errors
-    /// As the implementation chooses. A response is a possible answer too.
+    /// Whatever the implementation chooses. It may answer with a response instead.
     fn reject(&self, rejected: Rejected) -> Result<Response, Self::Error>;
 
     /// Turns an error of the inner service into the service's error.

@@ -19,7 +19,8 @@ use crate::sync::stamped::{Next, Stamped};
 /// stand where they stand in a [`RingPosition`](super::place::RingPosition).
 ///
 /// *Count* = mantissa × 2^scale. Up to 131,071 it is exact. Above that, each call gets a number from
-/// the total of its shard, and one number in 2^scale adds 2^scale. This keeps the count within a thousandth of the calls. So a word holds
+/// the total of its shard, and one number in 2^scale adds 2^scale. This keeps the count within a
+/// thousandth of the calls. So a word holds
 /// 2.8 × 10¹⁴ calls and never carries into its stamp. No counter of a rate is full before the
 /// other, which would skew the rate.
 mod layout {

@@ -64,8 +64,8 @@ impl GenerationCounter {
         self.add_with(false, generation, is_current)
     }
 
-    /// Like [`add`](Self::add), but returns the count of another generation that it has replaced, or
-    /// zero.
+    /// Like [`add`](Self::add), but returns the count of another generation that it has replaced,
+    /// or zero.
     pub fn add_replacing(
         &self,
         generation: Generation,
@@ -172,8 +172,8 @@ impl GenerationCounter {
         self.0.atomic().fetch_add(0, Ordering::AcqRel);
     }
 
-    /// Starts `generation` at zero, if it hasn't started yet. Returns the count of another generation
-    /// that it has replaced, or zero.
+    /// Starts `generation` at zero, if it hasn't started yet. Returns the count of another
+    /// generation that it has replaced, or zero.
     pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) -> u64 {
         let next = |seen| match Self::unpack(seen, generation) {
             Some(_) => Next::Own(seen),

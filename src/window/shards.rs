@@ -419,9 +419,9 @@ impl Shards {
                 totals.set(kind, self.total(kind, tally));
             }
         }
-        // A call is counted as ignored, and then as uncounted. After the fence this thread finds the
-        // ignored calls among the uncounted ones that it has found. Without it the difference, the
-        // rejected calls, could come out too high. So it is with calls that were given up.
+        // A call is counted as ignored, and then as uncounted. After the fence this thread finds
+        // the ignored calls among the uncounted ones that it has found. Without it the difference,
+        // the rejected calls, could come out too high. So it is with calls that were given up.
         Stamped::fence();
         for part in [Total::Ignored, Total::TimedOut] {
             totals.set(part, self.total_words(part).fold(0, add_total));

@@ -69,8 +69,9 @@ impl<'w> TotalWord<'w> {
 
     /// Adds `count` and returns the total before. It wraps around.
     pub fn add(self, count: u64) -> u64 {
-        // Release: pairs with the Acquire in `get`. A reader that finds the count in the total finds
-        // the word overwritten that held it. Without it the reader could count the calls twice.
+        // Release: pairs with the Acquire in `get`. A reader that finds the count in the total
+        // finds the word overwritten that held it. Without it the reader could count the calls
+        // twice.
         self.0.fetch_add(count, Ordering::Release)
     }
 

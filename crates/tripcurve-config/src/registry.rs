@@ -82,9 +82,9 @@ impl Config {
     /// A builder with the settings of a registry. It can be built.
     ///
     /// `template` adds settings that no file can hold, such as a
-    /// [clock](CircuitBreakerBuilder::clock) or a [classifier](CircuitBreakerBuilder::classify). All
-    /// breakers have the registry's name, unless
-    /// [`name_with`](RegistryBuilder::name_with) names each.
+    /// [clock](CircuitBreakerBuilder::clock) or a [classifier](CircuitBreakerBuilder::classify).
+    /// All breakers have the registry's name, unless [`name_with`](RegistryBuilder::name_with)
+    /// names each.
     ///
     /// ```
     /// use tripcurve::registry::Registry;
@@ -106,8 +106,8 @@ impl Config {
     /// ```
     ///
     /// # Errors
-    /// There is no registry of this name, or one of its settings makes no sense. The error names the
-    /// setting's place in the file.
+    /// There is no registry of this name, or one of its settings makes no sense. The error names
+    /// the setting's place in the file.
     #[cfg(feature = "registry")]
     pub fn registry<K, C>(
         &self,

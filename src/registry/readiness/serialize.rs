@@ -5,7 +5,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use super::{BreakerTrouble, Health, HealthStatus};
 use crate::events::serialize::VERSION;
 
-/// As [`HealthStatus::as_str`] spells it, such as `"degraded"`.
+/// Writes the word of [`HealthStatus::as_str`], such as `"degraded"`.
 impl Serialize for HealthStatus {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())

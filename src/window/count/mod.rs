@@ -95,8 +95,8 @@ pub struct CountRing {
 /// taken. The window keeps a failure for a while only, so failures are also counted here.
 #[derive(Debug, Default)]
 struct CountTotals {
-    /// Calls that have taken no position. `Total::Success` stands for calls of any outcome here, and
-    /// positions that no call has taken are subtracted from it.
+    /// Calls that have taken no position. `Total::Success` stands for calls of any outcome here,
+    /// and positions that no call has taken are subtracted from it.
     apart: TotalWords,
     /// Failed calls. Each is counted before it takes a position.
     failures: AtomicBucket,
