@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::breaker::CircuitBreaker;
+use crate::error::ConfigError;
 use crate::events::Cause;
 use crate::name::Name;
 use crate::registry::roster::{EnlistedRegistry, Roster};
@@ -106,25 +107,31 @@ impl HealthRule {
     /// Makes the program down while at least this share of the breakers [rejects
     /// calls](BreakerTrouble::rejects_calls): 0 to 1. One of them must.
     ///
-    /// A share beyond the range counts as the nearer end, and NaN as 1. This holds for all shares
-    /// of a rule.
-    pub fn down_at_share(mut self, share: f64) -> Self {
-        self.down_at = Some(in_range(share));
-        self
+    /// # Errors
+    /// `share` is out of its range.
+    pub fn down_at_share(mut self, share: f64) -> Result<Self, ConfigError> {
+        self.down_at = Some(checked("down_at_share", share)?);
+        Ok(self)
     }
 
     /// Makes the program degraded only while at least this share of the breakers is in trouble: 0
     /// to 1 (default 0). One of them must be.
-    pub fn degraded_at_share(mut self, share: f64) -> Self {
-        self.degraded_at = in_range(share);
-        self
+    ///
+    /// # Errors
+    /// `share` is out of its range.
+    pub fn degraded_at_share(mut self, share: f64) -> Result<Self, ConfigError> {
+        self.degraded_at = checked("degraded_at_share", share)?;
+        Ok(self)
     }
 
     /// Sets the share of a registry's breakers that must reject calls, so that the registry counts
     /// as one breaker that does: 0 to 1 (default 0.5). One of them must.
-    pub fn registry_at_share(mut self, share: f64) -> Self {
-        self.registry_at = in_range(share);
-        self
+    ///
+    /// # Errors
+    /// `share` is out of its range.
+    pub fn registry_at_share(mut self, share: f64) -> Result<Self, ConfigError> {
+        self.registry_at = checked("registry_at_share", share)?;
+        Ok(self)
     }
 
     /// Leaves breakers and registries of this name out, also out of shares.
@@ -154,12 +161,16 @@ impl HealthRule {
     }
 }
 
-fn in_range(share: f64) -> f64 {
-    if share.is_nan() {
-        1.0
-    } else {
-        share.clamp(0.0, 1.0)
+fn checked(setting: &'static str, share: f64) -> Result<f64, ConfigError> {
+    if (0.0..=1.0).contains(&share) {
+        return Ok(share);
     }
+    Err(ConfigError::new(
+        setting,
+        share,
+        "in 0..=1",
+        "0.5 means half of the breakers",
+    ))
 }
 
 /// Whether a part is not empty, and at least this share of the whole.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use tripcurve::error::ConfigError;
 use tripcurve::registry::{BreakerTrouble, HealthRule, HealthStatus, Registry, Roster};
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::{CircuitBreaker, State};
@@ -33,7 +34,7 @@ fn tenants(roster: &Roster, keys: u32) -> Registry<u32> {
 
 #[test]
 fn an_empty_roster_is_healthy() {
-    let health = Roster::new().health(&HealthRule::new().down_at_share(0.0));
+    let health = Roster::new().health(&HealthRule::new().down_at_share(0.0).unwrap());
     assert_eq!((health.status(), health.breakers()), (Healthy, 0));
     assert_eq!(health.to_string(), "healthy");
 }
@@ -117,7 +118,9 @@ fn shares_are_of_all_breakers_that_the_rule_looks_at() {
     ignored.force_open();
     let rule = HealthRule::new()
         .degraded_at_share(0.2)
+        .unwrap()
         .down_at_share(0.5)
+        .unwrap()
         .ignore("books");
     let mut found = Vec::new();
     for breaker in &breakers {
@@ -132,23 +135,35 @@ fn shares_are_of_all_breakers_that_the_rule_looks_at() {
 }
 
 #[test]
-fn shares_beyond_the_range_count_as_the_nearer_end() {
+fn a_share_of_1_means_all_breakers_and_one_of_0_means_one() {
     let roster = Roster::new();
     let breakers = ten(&roster);
     breakers[0].force_open();
     let status = |share| {
-        let rule = HealthRule::new()
-            .down_at_share(share)
-            .degraded_at_share(1.0);
+        let rule = HealthRule::new().down_at_share(share).unwrap();
+        let rule = rule.degraded_at_share(1.0).unwrap();
         roster.health(&rule).status()
     };
-    assert_eq!([-1.0, 0.0, f64::NEG_INFINITY].map(status), [Down; 3]);
-    assert_eq!(
-        [1.0, 7.0, f64::NAN, f64::INFINITY].map(status),
-        [Healthy; 4]
-    );
+    assert_eq!([0.0, 1.0].map(status), [Down, Healthy]);
     breakers.iter().for_each(CircuitBreaker::force_open);
-    assert_eq!([1.0, 7.0, f64::NAN, f64::INFINITY].map(status), [Down; 4]);
+    assert_eq!(status(1.0), Down);
+}
+
+#[test]
+fn a_share_out_of_its_range_is_refused() {
+    type Set = fn(HealthRule, f64) -> Result<HealthRule, ConfigError>;
+    let setters: [(&str, Set); 3] = [
+        ("down_at_share", HealthRule::down_at_share),
+        ("degraded_at_share", HealthRule::degraded_at_share),
+        ("registry_at_share", HealthRule::registry_at_share),
+    ];
+    for (setting, set) in setters {
+        for share in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+            let error = set(HealthRule::new(), share).unwrap_err();
+            assert_eq!(error.setting, setting);
+            assert_eq!(error.value, share.to_string());
+        }
+    }
 }
 
 #[test]
@@ -164,7 +179,7 @@ fn a_registry_counts_as_one_breaker() {
     assert_eq!((health.status(), health.breakers()), (Healthy, 2));
     assert!(
         roster
-            .health(&rule.clone().registry_at_share(0.4))
+            .health(&rule.clone().registry_at_share(0.4).unwrap())
             .is_down()
     );
 
