@@ -95,13 +95,7 @@ impl SharedBreaker {
 
     #[inline]
     pub(crate) fn rejected(&self, refusal: Refusal) -> Rejected {
-        Rejected {
-            cause: self.core.cause_of(refusal),
-            name: self.core.name().clone(),
-            state: refusal.state,
-            opened_in: refusal.opened_in.in_place(),
-            retry_after: refusal.retry_after,
-        }
+        self.core.rejected(refusal)
     }
 
     /// Notes how long the dependency wants no calls, whatever the call.

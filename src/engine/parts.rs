@@ -17,6 +17,8 @@ use crate::sync::LateBox;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 use crate::sync::{PublishedOnce, Replaceable};
+#[cfg(feature = "tracing")]
+use crate::util::event_limit::EventLimit;
 use crate::{adaptive::Evidence, latency::times::Timed, window::Ring};
 
 /// The parts that a builder makes for a breaker.
@@ -225,6 +227,9 @@ pub(super) struct LateParts {
     pub(super) listeners: PublishedOnce<Listeners>,
     pub(super) would_trips: WouldTrips,
     pub(super) totals: SeenTotals,
+    /// The bound on the events of rejections, if rejections make events.
+    #[cfg(feature = "tracing")]
+    pub(super) rejection_events: PublishedOnce<EventLimit>,
     #[cfg(feature = "registry")]
     pub(super) membership: PublishedOnce<Membership>,
     #[cfg(feature = "async")]

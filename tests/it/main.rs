@@ -67,6 +67,7 @@ mod steps;
 mod thread_end;
 mod totals;
 mod tower;
+mod tracing;
 mod until_admitting;
 mod verification;
 mod views;
