@@ -63,6 +63,7 @@ mod sampling;
 mod saved;
 mod slow_probes;
 mod state_names;
+mod spans;
 mod steps;
 mod thread_end;
 mod totals;
