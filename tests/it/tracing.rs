@@ -12,8 +12,9 @@ use tracing::span::{Attributes, Id};
 use tracing::subscriber::{DefaultGuard, set_default, with_default};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tripcurve::recovery::HalfOpenVerdict;
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, TripPolicy};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, TripPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -270,6 +271,76 @@ fn threads_share_the_bound_and_lose_no_rejection() {
     assert_eq!(events.len(), 21);
     let left_out: usize = events.iter().map(Got::left_out).sum();
     assert_eq!(left_out, 4_001 - 21);
+}
+
+/// The rejections that the events of `collects` tell of.
+fn told(collects: &Collects) -> usize {
+    let events = collects.take();
+    let left_out: usize = events.iter().map(Got::left_out).sum();
+    events.len() + left_out
+}
+
+#[test]
+fn each_rejection_in_any_state_is_told_once() {
+    let collects = Collects::up_to(Level::DEBUG);
+    let _guard = collects.begin();
+    let (builder, hand) = builder();
+    let payments = builder.trace_rejections(u32::MAX).build().unwrap();
+    payments.trip(5 * SECOND);
+    fail(&payments);
+    hand.advance(5 * SECOND);
+    let probe = payments.try_acquire().unwrap();
+    assert!(payments.try_acquire_owned().is_err());
+    drop(probe);
+    payments.force_open();
+    fail(&payments);
+    let states = |event: &Got| event.fields["circuit_breaker.state"].clone();
+    let states: Vec<_> = collects.take().iter().map(states).collect();
+    assert_eq!(states, ["open", "half-open", "forced-open"]);
+
+    let (clock, hand) = Clock::mock();
+    let ramps = CircuitBreaker::builder("ramps")
+        .trip_when(TripPolicy::adaptive())
+        .trip_when(TripPolicy::consecutive_failures(5))
+        .recovery(Recovery::adaptive().half_open_limit(20 * SECOND, HalfOpenVerdict::Reopen))
+        .trace_rejections(u32::MAX)
+        .clock(clock);
+    let ramps = ramps.build().unwrap();
+    for call in 0..20_000 {
+        hand.advance(Duration::from_millis(5));
+        let is_outage = call % 4_000 < 500;
+        let _ = ramps.call(|| if is_outage { Err(()) } else { Ok(()) });
+        if call == 10_000 {
+            ramps.reconfigure(CircuitBreaker::builder("ramps")).unwrap();
+        }
+    }
+    let rejected = ramps.snapshot().totals().rejected;
+    assert!(rejected > 1_000, "{rejected}");
+    assert_eq!(told(&collects) as u64, rejected);
+}
+
+#[test]
+fn transitions_of_all_threads_are_told_once_and_in_order() {
+    for _ in 0..200 {
+        let collects = Collects::up_to(Level::INFO);
+        let payments = builder().0.trace().build().unwrap();
+        let dispatch = collects.dispatch();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    with_default_of(&dispatch, || {
+                        (0..3).for_each(|_| fail(&payments));
+                        payments.reset();
+                        payments.force_open();
+                    });
+                });
+            }
+        });
+        let number = |event: &Got| event.fields["circuit_breaker.generation"].parse().unwrap();
+        let told: Vec<u64> = collects.take().iter().map(number).collect();
+        let made = payments.snapshot().generation();
+        assert_eq!(told, (1..=made).collect::<Vec<_>>());
+    }
 }
 
 fn with_default_of(dispatch: &Dispatch, act: impl FnOnce()) {
