@@ -1,12 +1,14 @@
 //! Admission: whether a call runs.
 
-#[cfg(feature = "tracing")]
-use super::traced;
-use super::view::{Configuration, View, with_view};
+#[cfg(not(feature = "tracing"))]
+use super::view::with_view;
+use super::view::{Configuration, View};
 use super::{Core, Refusal, Ticket, call::Call};
 #[cfg(feature = "async")]
 use crate::state::Moment;
 use crate::state::{Admission, Generation, Phase, State, StateWord};
+#[cfg(feature = "tracing")]
+use crate::sync::Replaceable;
 use crate::window::{ClockReading, Tally};
 use crate::{
     clock::context::CallContext, events::Cause, latency::in_flight::InFlight, outcome::Outcome,
@@ -51,9 +53,43 @@ impl Core {
         seen: StateWord,
         context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
+        // With the feature, one word says whether there are overrides or events. So a breaker that
+        // has neither pays nothing more.
+        #[cfg(feature = "tracing")]
+        return match self.has_detour() {
+            false => self.as_built().admit_by_phase::<IS_CALL>(seen, context),
+            true => self.admit_by_detour::<IS_CALL>(seen, context),
+        };
+        #[cfg(not(feature = "tracing"))]
         with_view!(self, |view| {
             view.admit_by_phase::<IS_CALL>(seen, context)
         })
+    }
+
+    /// Decides about a call of a breaker that has other settings now, or makes events for
+    /// rejections.
+    #[cfg(feature = "tracing")]
+    #[cold]
+    #[inline(never)]
+    fn admit_by_detour<const IS_CALL: bool>(
+        &self,
+        seen: StateWord,
+        context: &impl CallContext,
+    ) -> Result<Ticket, Refusal> {
+        // This is out of line already, so `with_view!` would only add another call.
+        let answer = match self.overrides().map(Replaceable::load) {
+            Some(current) => {
+                let view = self.with_overrides(current.get());
+                view.admit_by_phase::<IS_CALL>(seen, context)
+            }
+            None => self.as_built().admit_by_phase::<IS_CALL>(seen, context),
+        };
+        if let Err(refusal) = answer
+            && let Some(limit) = self.rejection_events()
+        {
+            self.trace_refusal(refusal, limit, context);
+        }
+        answer
     }
 
     /// Notes that this thread doesn't run the call until [`resume`](Self::resume). The call's
@@ -170,38 +206,6 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if seen.lets_through_and_records() {
             return self.admit_timed::<IS_CALL>(seen, context);
         }
-        // Asked here, the level costs a rejection 4 instructions (`cargo instructions`). Asked after
-        // the rejection was counted, it costs 8.
-        #[cfg(feature = "tracing")]
-        if traced::is_listening() {
-            return self.admit_or_trace::<IS_CALL>(seen, context);
-        }
-        self.admit_unless_open::<IS_CALL, false>(seen, context)
-    }
-
-    /// Like [`admit_by_phase`](Self::admit_by_phase), while a subscriber may take the event of a
-    /// rejection.
-    #[cfg(feature = "tracing")]
-    #[cold]
-    #[inline(never)]
-    fn admit_or_trace<const IS_CALL: bool>(
-        self,
-        seen: StateWord,
-        context: &impl CallContext,
-    ) -> Result<Ticket, Refusal> {
-        self.admit_unless_open::<IS_CALL, true>(seen, context)
-    }
-
-    #[allow(
-        clippy::inline_always,
-        reason = "counted: out of line, `.ci/run instructions` shows a longer path"
-    )]
-    #[inline(always)]
-    fn admit_unless_open<const IS_CALL: bool, const IS_TRACED: bool>(
-        self,
-        seen: StateWord,
-        context: &impl CallContext,
-    ) -> Result<Ticket, Refusal> {
         let (reading, now) = self.ring().read_with_nanos(context);
         // An open breaker takes this path most often. It stands apart, so that it stays short.
         if let Phase::Open { until } = seen.phase() {
@@ -209,10 +213,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             if now < until {
                 let wait = Some(until - now);
                 let call = Call::new(seen.generation(), reading, context);
-                return Err(match IS_TRACED {
-                    true => self.refuse_slow(State::Open, wait, call),
-                    false => self.refuse(State::Open, wait, call),
-                });
+                return Err(self.refuse(State::Open, wait, call));
             }
         }
         self.admit_slow::<IS_CALL>(reading, now, context)
@@ -268,7 +269,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                     State::HalfOpen => self.wait_half_open(retry_after, now),
                     _ => retry_after,
                 };
-                Err(self.refuse_slow(state, retry_after, call))
+                Err(self.refuse(state, retry_after, call))
             }
         }
     }
@@ -288,27 +289,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.state.admit(now, permitted, timeout)
     }
 
-    /// Counts a rejection, and makes an event for it where one was asked for.
-    #[inline]
-    pub(super) fn refuse_slow(
-        self,
-        state: State,
-        retry_after: Option<u64>,
-        call: Call<'_, impl CallContext>,
-    ) -> Refusal {
-        let refusal = self.refuse(state, retry_after, call);
-        #[cfg(feature = "tracing")]
-        self.trace_refusal(refusal, call.context);
-        refusal
-    }
-
-    /// Counts a rejection.
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- open` shows a slower path"
     )]
     #[inline(always)]
-    fn refuse(
+    pub(super) fn refuse(
         self,
         state: State,
         retry_after: Option<u64>,

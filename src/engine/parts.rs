@@ -227,9 +227,6 @@ pub(super) struct LateParts {
     pub(super) listeners: PublishedOnce<Listeners>,
     pub(super) would_trips: WouldTrips,
     pub(super) totals: SeenTotals,
-    /// The bound on the events of rejections, if rejections make events.
-    #[cfg(feature = "tracing")]
-    pub(super) rejection_events: PublishedOnce<EventLimit>,
     #[cfg(feature = "registry")]
     pub(super) membership: PublishedOnce<Membership>,
     #[cfg(feature = "async")]
@@ -239,4 +236,11 @@ pub(super) struct LateParts {
     #[cfg(feature = "async")]
     pub(super) watchers: LateBox<EventQueue>,
     pub(super) overrides: PublishedOnce<Replaceable<Overrides>>,
+    /// The bound on the events of rejections, if rejections make events.
+    #[cfg(feature = "tracing")]
+    pub(super) rejection_events: PublishedOnce<EventLimit>,
+    /// There if there are overrides or events of rejections. Calls that aren't simply closed then
+    /// take a longer way.
+    #[cfg(feature = "tracing")]
+    pub(super) detour: PublishedOnce<()>,
 }

@@ -134,7 +134,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let call = |generation| Call::new(generation, reading, context);
         let half_open = |wait| {
             let wait = self.wait_half_open(wait, now);
-            self.refuse_slow(State::HalfOpen, wait, call(generation))
+            self.refuse(State::HalfOpen, wait, call(generation))
         };
         let (Some(adaptive), Phase::Ramp(round)) = (self.adaptive(), seen.phase()) else {
             // Only an adaptive recovery makes ramps.
@@ -159,7 +159,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                     self.opened(moved, opening, now, Cause::RampOverdue { share });
                 }
                 let wait = opening.until.nanos().saturating_sub(now);
-                Err(self.refuse_slow(State::Open, Some(wait), call(generation.next())))
+                Err(self.refuse(State::Open, Some(wait), call(generation.next())))
             }
         }
     }
