@@ -56,10 +56,11 @@ impl Core {
         // With the feature, one word says whether there are overrides or events. So a breaker that
         // has neither pays nothing more.
         #[cfg(feature = "tracing")]
-        return match self.has_detour() {
-            false => self.as_built().admit_by_phase::<IS_CALL>(seen, context),
-            true => self.admit_by_detour::<IS_CALL>(seen, context),
-        };
+        if self.has_detour() {
+            self.admit_by_detour::<IS_CALL>(seen, context)
+        } else {
+            self.as_built().admit_by_phase::<IS_CALL>(seen, context)
+        }
         #[cfg(not(feature = "tracing"))]
         with_view!(self, |view| {
             view.admit_by_phase::<IS_CALL>(seen, context)
