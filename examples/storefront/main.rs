@@ -146,7 +146,7 @@ async fn open(
         .await
         .map_err(|error| format!("cannot reach {}: {error}", backend.address))?;
     let client = Client::new(backend.address, connections);
-    let storefront = Storefront::new(script, client, breakers, Ledger::new()?);
+    let storefront = Storefront::new(script, &client, breakers, Ledger::new()?);
     Ok(Side {
         storefront: Arc::new(storefront),
         backend,
