@@ -1,0 +1,138 @@
+//! Compares tripcurve's layer for tower with the layers of tower-resilience and seatbelt, around a
+//! service that is always ready and answers at once.
+//!
+//! All layers are timed by turns, some milliseconds each. So a change of the machine's speed
+//! affects all of them. The result of a round is each layer's time as a multiple of tripcurve's.
+//! The table has the median of the rounds, and their quartiles.
+//!
+//! This target has its own feature, so that the breaker's rows measure the crate with default
+//! features: `cargo bench --manifest-path benches/compare/Cargo.toml --features layers --bench
+//! layers`.
+
+// The other benchmarks use more of these modules than this one.
+#[allow(dead_code)]
+#[path = "../compare/measure.rs"]
+mod measure;
+#[allow(dead_code)]
+#[path = "../compare/peers.rs"]
+mod peers;
+mod seatbelt;
+#[allow(dead_code)]
+#[path = "../compare/subject.rs"]
+mod subject;
+mod tripcurve;
+
+use std::time::Duration;
+
+use measure::{Failing, time_of_one};
+use peers::{TowerResilience, Worker, poll_service};
+use subject::{Answer, Settings, Subject, Work};
+
+/// The rounds of a full run, and of a first look: `-- --quick`.
+const ROUNDS: usize = 2_001;
+const QUICK_ROUNDS: usize = 201;
+
+/// The least time of a layer in each round.
+const TURN: Duration = Duration::from_millis(1);
+
+/// The service without a layer. Its open form is closed too: nothing can reject its calls.
+#[derive(Clone)]
+struct Bare(Worker);
+
+impl Subject for Bare {
+    const NAME: &'static str = "no layer";
+    type Reply = Answer;
+
+    fn closed(_: &Settings) -> Self {
+        Self(Worker)
+    }
+
+    #[inline]
+    fn call(&mut self, work: Work) -> Answer {
+        poll_service(&mut self.0, work)
+    }
+
+    #[inline]
+    fn admitted(_: &Answer) -> bool {
+        true
+    }
+}
+
+/// A layer in one state, and how to time it.
+struct Row {
+    name: &'static str,
+    time: Box<dyn FnMut() -> f64>,
+}
+
+impl Row {
+    /// Finds the number of calls that take a [`TURN`].
+    fn new<S: Subject>(mut subject: S) -> Self {
+        let mut calls = 1;
+        while time_of_one(&mut subject, calls, Failing::NONE) < TURN {
+            calls *= 2;
+        }
+        Self {
+            name: S::NAME,
+            time: Box::new(move || {
+                let time = time_of_one(&mut subject, calls, Failing::NONE);
+                #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
+                let calls = calls as f64;
+                time.as_secs_f64() / calls
+            }),
+        }
+    }
+}
+
+fn main() {
+    // A test run, such as `cargo test --all-targets`, must not take a minute.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let rounds = if quick { QUICK_ROUNDS } else { ROUNDS };
+    let settings = &Settings::USUAL;
+
+    println!("| layer | closed, success | open, rejected |\n|---|---:|---:|");
+    let closed = ratios(
+        rounds,
+        vec![
+            Row::new(tripcurve::Layered::closed(settings)),
+            Row::new(TowerResilience::closed(settings)),
+            Row::new(seatbelt::Seatbelt::closed(settings)),
+            Row::new(Bare::closed(settings)),
+        ],
+    );
+    let open = ratios(
+        rounds,
+        vec![
+            Row::new(tripcurve::Layered::open(settings)),
+            Row::new(TowerResilience::open(settings)),
+            Row::new(seatbelt::Seatbelt::open(settings)),
+            Row::new(Bare::closed(settings)),
+        ],
+    );
+    for ((name, closed), (_, open)) in closed.into_iter().zip(open) {
+        println!("| `{name}` | {closed} | {open} |");
+    }
+}
+
+/// Each row's name, and its time as a multiple of the first row's: the median of the rounds, and
+/// the quartiles.
+fn ratios(rounds: usize, mut rows: Vec<Row>) -> Vec<(&'static str, String)> {
+    let mut times = vec![Vec::with_capacity(rounds); rows.len()];
+    for _ in 0..rounds {
+        let round: Vec<f64> = rows.iter_mut().map(|row| (row.time)()).collect();
+        for (times, time) in times.iter_mut().zip(&round) {
+            times.push(time / round[0]);
+        }
+    }
+    let names = rows.iter().map(|row| row.name);
+    names.zip(times.into_iter().map(quartiles)).collect()
+}
+
+fn quartiles(mut ratios: Vec<f64>) -> String {
+    ratios.sort_by(f64::total_cmp);
+    let at = |quarter| ratios[ratios.len() * quarter / 4];
+    let (lower, median, upper) = (at(1), at(2), at(3));
+    format!("**{median:.2}** ({lower:.2}–{upper:.2})")
+}
