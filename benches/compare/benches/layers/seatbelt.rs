@@ -11,9 +11,10 @@ use tower::{Layer, Service};
 use crate::peers::poll_service;
 use crate::subject::{ERROR_RATE, MIN_CALLS, OPEN_FOR, Settings, Subject, WINDOW, Work};
 
-/// A layer of tower: a call is a boxed future. A mutex guards its window, which counts in slices of
-/// the sampling duration. It has a failure rate, a minimum number of calls and a time window, but
-/// no rule on failures in a row. Metrics and logs are off.
+/// A layer of tower: a call is a boxed future that locks a mutex twice and reads the clock twice
+/// (`std`'s). The window has ten slices and a running sum. It has a failure rate, a minimum number of
+/// calls and a time window, but no rule on failures in a row. It counts a future that is dropped, but
+/// no panic. Metrics and logs are off.
 #[derive(Clone)]
 pub(crate) struct Seatbelt(Breaker<Work, Result<u32, Error>, Worker>);
 
