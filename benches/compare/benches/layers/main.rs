@@ -1,7 +1,7 @@
 //! Compares tripcurve's layer for tower with the layers of tower-resilience and seatbelt, around a
 //! service that is always ready and answers at once.
 //!
-//! All layers are timed by turns, some milliseconds each. So a change of the machine's speed
+//! All layers are timed by turns, a fraction of a millisecond each. So a change of the machine's speed
 //! affects all of them. The result of a round is each layer's time as a multiple of tripcurve's.
 //! The table has the median of the rounds, and their quartiles.
 //!
@@ -22,18 +22,19 @@ mod seatbelt;
 mod subject;
 mod tripcurve;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use measure::{Failing, time_of_one};
+use measure::{Failing, call_repeatedly};
 use peers::{TowerResilience, Worker, poll_service};
 use subject::{Answer, Settings, Subject, Work};
 
 /// The rounds of a full run, and of a first look: `-- --quick`.
-const ROUNDS: usize = 2_001;
-const QUICK_ROUNDS: usize = 201;
+const ROUNDS: usize = 10_001;
+const QUICK_ROUNDS: usize = 1_001;
 
-/// The least time of a layer in each round.
-const TURN: Duration = Duration::from_millis(1);
+/// The least time of a layer in each round. Most turns fit between two of the scheduler's
+/// interrupts.
+const TURN: Duration = Duration::from_micros(200);
 
 /// The service without a layer. Its open form is closed too: nothing can reject its calls.
 #[derive(Clone)]
@@ -67,17 +68,23 @@ struct Row {
 impl Row {
     /// Finds the number of calls that take a [`TURN`].
     fn new<S: Subject>(mut subject: S) -> Self {
+        let mut time = move |calls| {
+            // A bucket of tripcurve counts one by one up to 131,071 calls.
+            subject.empty_window();
+            let begin = Instant::now();
+            call_repeatedly(&mut subject, calls, Failing::NONE);
+            begin.elapsed()
+        };
         let mut calls = 1;
-        while time_of_one(&mut subject, calls, Failing::NONE) < TURN {
+        while time(calls) < TURN {
             calls *= 2;
         }
         Self {
             name: S::NAME,
             time: Box::new(move || {
-                let time = time_of_one(&mut subject, calls, Failing::NONE);
                 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-                let calls = calls as f64;
-                time.as_secs_f64() / calls
+                let number = calls as f64;
+                time(calls).as_secs_f64() / number
             }),
         }
     }
