@@ -20,14 +20,16 @@ impl Subject for Layered {
     const NAME: &'static str = "tripcurve";
     type Reply = Result<u32, CallError<Failed>>;
 
-    fn closed(_: &Settings) -> Self {
-        let breaker = CircuitBreaker::builder("compare")
+    fn closed(settings: &Settings) -> Self {
+        let mut builder = CircuitBreaker::builder("compare")
             .window(tripcurve::window::Window::time(WINDOW, 10))
             .trip_when(TripPolicy::consecutive_failures(FAILURES_IN_A_ROW))
             .trip_when(TripPolicy::failure_rate(f64::from(ERROR_RATE)).min_calls(MIN_CALLS))
-            .open_for(OPEN_FOR)
-            .build()
-            .expect("the settings are valid");
+            .open_for(OPEN_FOR);
+        if let Some(shards) = settings.shards {
+            builder = builder.shards(shards);
+        }
+        let breaker = builder.build().expect("the settings are valid");
         Self {
             service: CircuitBreakerLayer::new(&breaker).layer(Worker),
             breaker,
