@@ -1,5 +1,7 @@
 //! The names, labels and units, as the recorder gets them.
 
+use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ const TRANSITIONS: &str = "circuit_breaker_transitions_total";
 const WINDOW_CALLS: &str = "circuit_breaker_window_calls";
 const WINDOW_FAILURES: &str = "circuit_breaker_window_failures";
 const WINDOW_FAILURE_RATIO: &str = "circuit_breaker_window_failure_ratio";
+const TRIP_THRESHOLD: &str = "circuit_breaker_trip_threshold_ratio";
 const OVERDUE_CALLS: &str = "circuit_breaker_overdue_calls";
 const PROBES_IN_FLIGHT: &str = "circuit_breaker_probes_in_flight";
 const OPEN_REMAINING: &str = "circuit_breaker_open_remaining_seconds";
@@ -51,6 +54,11 @@ pub(super) fn describe() {
         WINDOW_FAILURE_RATIO,
         count,
         "Share of the window's calls that failed."
+    );
+    describe_gauge!(
+        TRIP_THRESHOLD,
+        count,
+        "Share of the window's calls at which the policy trips."
     );
     describe_gauge!(
         OVERDUE_CALLS,
@@ -102,9 +110,29 @@ pub(super) struct GaugeValues {
     admitted: f64,
     /// The longest duration at each percentile, if the breaker records durations.
     durations: Option<[f64; PERCENTILES.len()]>,
+    /// The smallest threshold of each policy. A policy that no breaker has any more shows 0.
+    thresholds: BTreeMap<&'static str, Option<f64>>,
 }
 
 impl GaugeValues {
+    /// Begins a collection: nothing is alive, and no policy that was shown is forgotten.
+    pub(super) fn clear(&mut self) {
+        let mut thresholds = mem::take(&mut self.thresholds);
+        thresholds
+            .values_mut()
+            .for_each(|smallest| *smallest = None);
+        *self = Self {
+            thresholds,
+            ..Self::default()
+        };
+    }
+
+    /// Adds the threshold of a policy.
+    pub(super) fn add_threshold(&mut self, policy: &'static str, threshold: f64) {
+        let smallest = self.thresholds.entry(policy).or_default();
+        *smallest = Some(smallest.map_or(threshold, |other| other.min(threshold)));
+    }
+
     /// Adds a breaker: its counts, the longer of two times, and the smaller of two shares.
     pub(super) fn add(&mut self, snapshot: &Snapshot) {
         let is_first = self.states.0.iter().sum::<u64>() == 0;
@@ -146,6 +174,10 @@ impl GaugeValues {
         set(PROBES_IN_FLIGHT, value(self.probes_in_flight));
         set(OPEN_REMAINING, self.open_remaining);
         set(ADMITTED_RATIO, self.admitted);
+        for (policy, smallest) in &self.thresholds {
+            gauge!(TRIP_THRESHOLD, "name" => Arc::clone(name), "policy" => *policy)
+                .set(smallest.unwrap_or_default());
+        }
         for (longest, (percentile, _)) in self.durations.iter().flatten().zip(PERCENTILES) {
             let labels = [
                 ("name", Arc::clone(name).into()),

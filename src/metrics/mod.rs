@@ -34,6 +34,7 @@ use crate::registry::roster::Newcomers;
 /// | `circuit_breaker_window_calls` | gauge | `name` |
 /// | `circuit_breaker_window_failures` | gauge | `name` |
 /// | `circuit_breaker_window_failure_ratio` | gauge, 0 for an empty window | `name` |
+/// | `circuit_breaker_trip_threshold_ratio` | gauge, for policies that judge a share of the calls | `name`, `policy`: `failure_rate`, `burn_rate`, `slow_rate` |
 /// | `circuit_breaker_overdue_calls` | gauge | `name` |
 /// | `circuit_breaker_probes_in_flight` | gauge | `name` |
 /// | `circuit_breaker_open_remaining_seconds` | gauge, 0 unless open | `name` |
@@ -45,9 +46,15 @@ use crate::registry::roster::Newcomers;
 /// [`Snapshot::totals`](crate::snapshot::Snapshot::totals), and never fall. The admitted ratio is 1
 /// for a breaker that lets all calls through. It is the share of a ramp, and otherwise 0.
 ///
+/// A policy trips at its threshold, once the window holds the policy's smallest number of calls. The
+/// label `policy` is the `reason` of its trips. If a breaker has two thresholds of a kind, the
+/// smaller one is shown. A [`reconfigure`](crate::CircuitBreaker::reconfigure) without the policy
+/// sets its threshold to 0.
+///
 /// Breakers that share a name share the series. Counts are then sums, also those of states. Times
-/// are the longest, and the admitted ratio is the smallest. When a breaker is gone, its gauges
-/// become 0 and its counters stay. Calls between the last collection and the end are missing.
+/// are the longest. The admitted ratio and the thresholds are the smallest. When a breaker is gone,
+/// its gauges become 0 and its counters stay. Calls between the last collection and the end are
+/// missing.
 ///
 /// # Registries
 /// A registry has the state gauge alone, with the number of breakers in each state. Keys that
