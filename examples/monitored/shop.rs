@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tripcurve::metrics::Collector;
 use tripcurve::registry::Roster;
 use tripcurve::window::Recording;
@@ -19,6 +20,9 @@ use tripcurve::{CallError, CircuitBreaker};
 
 /// Any error that keeps the shop from its start.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// The connections to the bank.
+const CONNECTIONS: usize = 8;
 
 /// A shop that listens.
 #[derive(Clone)]
@@ -28,6 +32,7 @@ struct Shared {
     address: SocketAddr,
     payments: CircuitBreaker,
     bank_is_down: AtomicBool,
+    connections: Arc<Semaphore>,
     collector: Collector,
     recorder: PrometheusHandle,
 }
@@ -37,7 +42,11 @@ impl Shop {
     pub(crate) async fn start(address: &str, roster: &Roster) -> Result<Self, Failure> {
         let recorder = PrometheusBuilder::new().install_recorder()?;
         // Before the breakers, so that it counts all of their transitions.
-        let collector = Collector::new(roster);
+        let connections = Arc::new(Semaphore::new(CONNECTIONS));
+        let free = Arc::clone(&connections);
+        let collector = Collector::new(roster).in_flight("payments", move || {
+            u32::try_from(CONNECTIONS - free.available_permits()).unwrap_or(u32::MAX)
+        });
         let payments = CircuitBreaker::builder("payments")
             .latency(Recording::Combined)
             .enlist(roster)
@@ -47,6 +56,7 @@ impl Shop {
             address: listener.local_addr()?,
             payments,
             bank_is_down: AtomicBool::new(false),
+            connections,
             collector,
             recorder,
         }));
@@ -81,6 +91,8 @@ impl Shop {
 
     /// The bank, which is in this process here.
     async fn charge(&self) -> Result<(), &'static str> {
+        let connection = self.0.connections.acquire().await;
+        let _connection = connection.map_err(|_| "the shop is closed")?;
         tokio::time::sleep(Duration::from_millis(1)).await;
         if self.0.bank_is_down.load(Ordering::SeqCst) {
             Err("the bank is down")

@@ -22,6 +22,7 @@ const WINDOW_FAILURE_RATIO: &str = "circuit_breaker_window_failure_ratio";
 const TRIP_THRESHOLD: &str = "circuit_breaker_trip_threshold_ratio";
 const OVERDUE_CALLS: &str = "circuit_breaker_overdue_calls";
 const PROBES_IN_FLIGHT: &str = "circuit_breaker_probes_in_flight";
+const CALLS_IN_FLIGHT: &str = "circuit_breaker_calls_in_flight";
 const OPEN_REMAINING: &str = "circuit_breaker_open_remaining_seconds";
 const ADMITTED_RATIO: &str = "circuit_breaker_admitted_ratio";
 const WINDOW_DURATION: &str = "circuit_breaker_window_duration_seconds";
@@ -65,6 +66,7 @@ pub(super) fn describe() {
         count,
         "Calls in flight for longer than the limit."
     );
+    describe_gauge!(CALLS_IN_FLIGHT, count, "Calls in flight.");
     describe_gauge!(PROBES_IN_FLIGHT, count, "Probes in flight.");
     describe_gauge!(OPEN_REMAINING, Unit::Seconds, "Time until the first probe.");
     describe_gauge!(
@@ -118,9 +120,9 @@ impl GaugeValues {
     /// Begins a collection: nothing is alive, and no policy that was shown is forgotten.
     pub(super) fn clear(&mut self) {
         let mut thresholds = mem::take(&mut self.thresholds);
-        thresholds
-            .values_mut()
-            .for_each(|smallest| *smallest = None);
+        for smallest in thresholds.values_mut() {
+            *smallest = None;
+        }
         *self = Self {
             thresholds,
             ..Self::default()
@@ -215,6 +217,11 @@ pub(super) fn state(name: &Arc<str>, current: &str) {
         let is_current = if state == current { 1.0 } else { 0.0 };
         gauge!(STATE, "name" => Arc::clone(name), "state" => state).set(is_current);
     }
+}
+
+/// Writes the number of calls in flight.
+pub(super) fn calls_in_flight(name: &Arc<str>, count: u64) {
+    gauge!(CALLS_IN_FLIGHT, "name" => Arc::clone(name)).set(value(count));
 }
 
 /// Raises the counters of calls to these totals.

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+#[cfg(feature = "bulkhead")]
+use tripcurve::bulkhead::Bulkhead;
 use tripcurve::metrics::Collector;
 use tripcurve::registry::{Registry, Roster};
 use tripcurve::time::Clock;
@@ -326,6 +328,30 @@ fn a_policy_is_spelled_as_the_reason_of_its_trips() {
 }
 
 #[test]
+#[cfg(feature = "bulkhead")]
+fn a_bulkhead_shows_its_calls_in_flight() {
+    let roster = Roster::new();
+    let [reports, images] = [3, 5].map(|places| Bulkhead::new(places).unwrap());
+    let count = |bulkhead: &Bulkhead| {
+        let bulkhead = bulkhead.clone();
+        move || bulkhead.in_flight()
+    };
+    let collector = Collector::new(&roster)
+        .in_flight("backend", count(&reports))
+        .in_flight("backend", count(&images))
+        .in_flight("images", count(&images));
+    let scraper = Scraper::with(collector, PrometheusBuilder::new());
+    let permits = [&reports, &images, &images].map(|it| it.try_acquire().unwrap());
+    let scrape = scraper.scrape();
+    scrape.check(r#"calls_in_flight{name="backend"}"#, 3.0);
+    scrape.check(r#"calls_in_flight{name="images"}"#, 2.0);
+    drop(permits);
+    let scrape = scraper.scrape();
+    scrape.check(r#"calls_in_flight{name="backend"}"#, 0.0);
+    scrape.check(r#"calls_in_flight{name="images"}"#, 0.0);
+}
+
+#[test]
 fn the_gauges_of_a_breaker_that_is_gone_become_zero() {
     let roster = Roster::new();
     let scraper = Scraper::new(&roster);
@@ -512,7 +538,8 @@ fn no_counter_falls_while_threads_call_and_trip() {
 fn the_names_are_those_of_the_docs_and_fit_recommended_naming() {
     let roster = Roster::new();
     let builder = PrometheusBuilder::new().with_recommended_naming(true);
-    let scraper = Scraper::with(Collector::new(&roster), builder);
+    let collector = Collector::new(&roster).in_flight("search", || 1);
+    let scraper = Scraper::with(collector, builder);
     let search = CircuitBreaker::builder("search")
         .latency(Recording::Combined)
         .enlist(&roster)
@@ -539,7 +566,7 @@ fn the_names_are_those_of_the_docs_and_fit_recommended_naming() {
         })
         .collect();
     assert_eq!(found, documented);
-    assert_eq!(documented.len(), 14);
+    assert_eq!(documented.len(), 15);
     for (name, _) in &found {
         assert!(text.contains(&format!("# HELP {name} ")), "{name}");
     }

@@ -128,7 +128,7 @@ fn promtool_has_nothing_to_say_of_recommended_naming() {
     let builder = PrometheusBuilder::new().with_recommended_naming(true);
     let recorder = builder.build_recorder();
     let roster = Roster::new();
-    let collector = Collector::new(&roster);
+    let collector = Collector::new(&roster).in_flight("search", || 1);
     let search = CircuitBreaker::builder("search")
         .latency(Recording::Combined)
         .enlist(&roster)

@@ -59,14 +59,14 @@ impl Outage {
         let _ = self
             .search
             .call(|| if fails { Err("timeout") } else { Ok(()) });
-        let took = if moment % 10 == 0 {
+        let took = if moment.is_multiple_of(10) {
             2 * LIMIT
         } else {
             LIMIT / 2
         };
         let permit = self.stock.try_acquire().unwrap();
         permit.record(Report::success().took(took));
-        if moment % 20 == 0 {
+        if moment.is_multiple_of(20) {
             self.prices.reset();
         } else {
             let _ = self.prices.call(|| Err::<(), _>("timeout"));
