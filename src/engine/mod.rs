@@ -20,6 +20,8 @@ mod why_open;
 mod settings;
 mod snapshot;
 mod totals;
+#[cfg(feature = "metrics")]
+mod thresholds;
 mod peek;
 #[cfg(feature = "async")]
 pub(crate) mod probe_queue;

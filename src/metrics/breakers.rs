@@ -74,6 +74,8 @@ impl KnownBreaker {
         let snapshot = snapshot.get_or_insert_with(|| breaker.snapshot());
         breaker.snapshot_into(snapshot);
         series.add_breaker(snapshot, self.added);
+        let core = &breaker.shared.core;
+        core.for_each_threshold(|policy, threshold| series.add_threshold(policy, threshold));
         self.added = snapshot.totals();
         true
     }

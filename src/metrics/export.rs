@@ -1,5 +1,7 @@
 //! The names, labels and units, as the recorder gets them.
 
+use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +19,10 @@ const TRANSITIONS: &str = "circuit_breaker_transitions_total";
 const WINDOW_CALLS: &str = "circuit_breaker_window_calls";
 const WINDOW_FAILURES: &str = "circuit_breaker_window_failures";
 const WINDOW_FAILURE_RATIO: &str = "circuit_breaker_window_failure_ratio";
+const TRIP_THRESHOLD: &str = "circuit_breaker_trip_threshold_ratio";
 const OVERDUE_CALLS: &str = "circuit_breaker_overdue_calls";
 const PROBES_IN_FLIGHT: &str = "circuit_breaker_probes_in_flight";
+const CALLS_IN_FLIGHT: &str = "circuit_breaker_calls_in_flight";
 const OPEN_REMAINING: &str = "circuit_breaker_open_remaining_seconds";
 const ADMITTED_RATIO: &str = "circuit_breaker_admitted_ratio";
 const WINDOW_DURATION: &str = "circuit_breaker_window_duration_seconds";
@@ -53,10 +57,16 @@ pub(super) fn describe() {
         "Share of the window's calls that failed."
     );
     describe_gauge!(
+        TRIP_THRESHOLD,
+        count,
+        "Share of the window's calls at which the policy trips."
+    );
+    describe_gauge!(
         OVERDUE_CALLS,
         count,
         "Calls in flight for longer than the limit."
     );
+    describe_gauge!(CALLS_IN_FLIGHT, count, "Calls in flight.");
     describe_gauge!(PROBES_IN_FLIGHT, count, "Probes in flight.");
     describe_gauge!(OPEN_REMAINING, Unit::Seconds, "Time until the first probe.");
     describe_gauge!(
@@ -102,9 +112,29 @@ pub(super) struct GaugeValues {
     admitted: f64,
     /// The longest duration at each percentile, if the breaker records durations.
     durations: Option<[f64; PERCENTILES.len()]>,
+    /// The smallest threshold of each policy. A policy that no breaker has any more shows 0.
+    thresholds: BTreeMap<&'static str, Option<f64>>,
 }
 
 impl GaugeValues {
+    /// Begins a collection: nothing is alive, and no policy that was shown is forgotten.
+    pub(super) fn clear(&mut self) {
+        let mut thresholds = mem::take(&mut self.thresholds);
+        for smallest in thresholds.values_mut() {
+            *smallest = None;
+        }
+        *self = Self {
+            thresholds,
+            ..Self::default()
+        };
+    }
+
+    /// Adds the threshold of a policy.
+    pub(super) fn add_threshold(&mut self, policy: &'static str, threshold: f64) {
+        let smallest = self.thresholds.entry(policy).or_default();
+        *smallest = Some(smallest.map_or(threshold, |other| other.min(threshold)));
+    }
+
     /// Adds a breaker: its counts, the longer of two times, and the smaller of two shares.
     pub(super) fn add(&mut self, snapshot: &Snapshot) {
         let is_first = self.states.0.iter().sum::<u64>() == 0;
@@ -146,6 +176,10 @@ impl GaugeValues {
         set(PROBES_IN_FLIGHT, value(self.probes_in_flight));
         set(OPEN_REMAINING, self.open_remaining);
         set(ADMITTED_RATIO, self.admitted);
+        for (policy, smallest) in &self.thresholds {
+            gauge!(TRIP_THRESHOLD, "name" => Arc::clone(name), "policy" => *policy)
+                .set(smallest.unwrap_or_default());
+        }
         for (longest, (percentile, _)) in self.durations.iter().flatten().zip(PERCENTILES) {
             let labels = [
                 ("name", Arc::clone(name).into()),
@@ -183,6 +217,11 @@ pub(super) fn state(name: &Arc<str>, current: &str) {
         let is_current = if state == current { 1.0 } else { 0.0 };
         gauge!(STATE, "name" => Arc::clone(name), "state" => state).set(is_current);
     }
+}
+
+/// Writes the number of calls in flight.
+pub(super) fn calls_in_flight(name: &Arc<str>, count: u64) {
+    gauge!(CALLS_IN_FLIGHT, "name" => Arc::clone(name)).set(value(count));
 }
 
 /// Raises the counters of calls to these totals.

@@ -2,6 +2,7 @@
 
 mod breakers;
 mod export;
+mod in_flight;
 mod series;
 mod transition_counts;
 
@@ -13,8 +14,10 @@ use std::time::Duration;
 use crossbeam_queue::SegQueue;
 
 use self::breakers::{Arrivals, KnownBreakers};
+use self::in_flight::InFlightSources;
 use self::series::AllSeries;
 use crate::clock::sleep::Sleep;
+use crate::name::Name;
 use crate::registry::Roster;
 use crate::registry::roster::Newcomers;
 
@@ -34,7 +37,9 @@ use crate::registry::roster::Newcomers;
 /// | `circuit_breaker_window_calls` | gauge | `name` |
 /// | `circuit_breaker_window_failures` | gauge | `name` |
 /// | `circuit_breaker_window_failure_ratio` | gauge, 0 for an empty window | `name` |
+/// | `circuit_breaker_trip_threshold_ratio` | gauge, for policies that judge a share of the calls | `name`, `policy`: `failure_rate`, `burn_rate`, `slow_rate` |
 /// | `circuit_breaker_overdue_calls` | gauge | `name` |
+/// | `circuit_breaker_calls_in_flight` | gauge, with [`in_flight`](Self::in_flight) | `name` |
 /// | `circuit_breaker_probes_in_flight` | gauge | `name` |
 /// | `circuit_breaker_open_remaining_seconds` | gauge, 0 unless open | `name` |
 /// | `circuit_breaker_admitted_ratio` | gauge, 0 to 1 | `name` |
@@ -45,9 +50,15 @@ use crate::registry::roster::Newcomers;
 /// [`Snapshot::totals`](crate::snapshot::Snapshot::totals), and never fall. The admitted ratio is 1
 /// for a breaker that lets all calls through. It is the share of a ramp, and otherwise 0.
 ///
+/// A policy trips at its threshold, once the window holds the policy's smallest number of calls. The
+/// label `policy` is the `reason` of its trips. If a breaker has two thresholds of a kind, the
+/// smaller one is shown. A [`reconfigure`](crate::CircuitBreaker::reconfigure) without the policy
+/// sets its threshold to 0.
+///
 /// Breakers that share a name share the series. Counts are then sums, also those of states. Times
-/// are the longest, and the admitted ratio is the smallest. When a breaker is gone, its gauges
-/// become 0 and its counters stay. Calls between the last collection and the end are missing.
+/// are the longest. The admitted ratio and the thresholds are the smallest. When a breaker is gone,
+/// its gauges become 0 and its counters stay. Calls between the last collection and the end are
+/// missing.
 ///
 /// # Registries
 /// A registry has the state gauge alone, with the number of breakers in each state. Keys that
@@ -62,7 +73,7 @@ use crate::registry::roster::Newcomers;
 /// transition of a kind. It costs each breaker about 6 KiB; see
 /// [`CircuitBreaker::on_transition`](crate::CircuitBreaker::on_transition).
 ///
-/// No method panics, unless the recorder does.
+/// No method panics, unless the recorder or a source of calls in flight does.
 ///
 /// ```
 /// use metrics_exporter_prometheus::PrometheusBuilder;
@@ -92,6 +103,7 @@ pub struct Collector {
     top: usize,
     /// The roster has a weak handle.
     arrivals: Arc<Arrivals>,
+    in_flight: InFlightSources,
     /// What the last collection has left. Empty while a thread collects.
     notes: SegQueue<CollectorNotes>,
 }
@@ -121,6 +133,7 @@ impl Collector {
             roster: roster.clone(),
             top: Self::TOP,
             arrivals,
+            in_flight: InFlightSources::default(),
             notes: SegQueue::new(),
         };
         collector.notes.push(notes);
@@ -131,6 +144,36 @@ impl Collector {
     #[must_use]
     pub fn top(mut self, keys: usize) -> Self {
         self.top = keys;
+        self
+    }
+
+    /// Adds a gauge of the calls in flight, which `count` knows.
+    ///
+    /// A breaker doesn't know them, because a closed breaker writes nothing when a call begins. A
+    /// [bulkhead](crate::bulkhead) does, and so may a middleware or a semaphore of yours. `name` is
+    /// usually the breaker's. Sources of one name are added up. `count` is asked in each collection.
+    ///
+    /// ```
+    /// use tripcurve::metrics::Collector;
+    /// use tripcurve::registry::Roster;
+    ///
+    /// # #[cfg(feature = "bulkhead")] {
+    /// use tripcurve::bulkhead::Bulkhead;
+    ///
+    /// let reports = Bulkhead::new(10)?;
+    /// let places = reports.clone();
+    /// let collector = Collector::new(&Roster::new()).in_flight("reports", move || places.in_flight());
+    /// # }
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn in_flight(
+        mut self,
+        name: impl Into<Name>,
+        count: impl Fn() -> u32 + Send + Sync + 'static,
+    ) -> Self {
+        let name: Name = name.into();
+        self.in_flight.add(name.as_str(), Box::new(count));
         self
     }
 
@@ -153,6 +196,7 @@ impl Collector {
         series.begin();
         breakers.add_to(series);
         series.write(&self.roster.registries(), self.top);
+        self.in_flight.write();
     }
 
     /// Collects at once and then once in each `period`, until the future is dropped.

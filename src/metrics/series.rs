@@ -28,6 +28,11 @@ impl NamedSeries {
         *self.transitions.entry(labels).or_default() += count;
     }
 
+    /// Adds the threshold of a policy of a living breaker.
+    pub(super) fn add_threshold(&mut self, policy: &'static str, threshold: f64) {
+        self.gauges.add_threshold(policy, threshold);
+    }
+
     /// Adds a living breaker, and what has come to its totals since they were `added`.
     pub(super) fn add_breaker(&mut self, snapshot: &Snapshot, added: Totals) {
         self.living += 1;
@@ -102,7 +107,7 @@ impl AllSeries {
     pub(super) fn begin(&mut self) {
         for series in self.by_name.values_mut() {
             series.living = 0;
-            series.gauges = GaugeValues::default();
+            series.gauges.clear();
         }
     }
 

@@ -16,7 +16,7 @@ pub struct BurnRate {
     short: Option<Duration>,
     pub(super) min_calls: u32,
     /// The failure rate from which the policy trips: `factor × (1 − objective)`.
-    threshold: f64,
+    pub(super) threshold: f64,
     /// The number of buckets of the short stretch, including the present one. [`fit`](Self::fit)
     /// computes it.
     pub(crate) short_buckets: u32,

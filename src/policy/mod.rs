@@ -4,6 +4,8 @@ mod adaptive;
 mod burn_rate;
 pub(crate) mod policies;
 mod settings;
+#[cfg(feature = "metrics")]
+mod threshold;
 
 use std::time::Duration;
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+#[cfg(feature = "bulkhead")]
+use tripcurve::bulkhead::Bulkhead;
 use tripcurve::metrics::Collector;
 use tripcurve::registry::{Registry, Roster};
 use tripcurve::time::Clock;
@@ -238,6 +240,118 @@ fn the_gauges_show_window_probes_and_times() {
 }
 
 #[test]
+fn the_thresholds_are_those_of_the_policies_in_force() {
+    let roster = Roster::new();
+    let scraper = Scraper::new(&roster);
+    let threshold = |name: &str, policy: &str| {
+        format!(r#"trip_threshold_ratio{{name="{name}",policy="{policy}"}}"#)
+    };
+    let strict = TripPolicy::failure_rate(0.25).min_calls(50);
+    let search = CircuitBreaker::builder("search")
+        .trip_when(TripPolicy::failure_rate(0.5))
+        .trip_when(strict.clone())
+        .trip_when(TripPolicy::slow_rate(0.75).slower_than(SECOND))
+        .trip_when(TripPolicy::burn_rate(0.99).factor(10.0))
+        .trip_when(TripPolicy::adaptive())
+        .enlist(&roster)
+        .build()
+        .unwrap();
+    let payments = CircuitBreaker::builder("payments");
+    let payments = [
+        payments.clone().enlist(&roster).build().unwrap(),
+        payments.trip_when(strict).enlist(&roster).build().unwrap(),
+    ];
+    let consecutive = CircuitBreaker::builder("consecutive")
+        .trip_when(TripPolicy::consecutive_failures(3))
+        .enlist(&roster)
+        .build()
+        .unwrap();
+    let scrape = scraper.scrape();
+    scrape.check(&threshold("search", "failure_rate"), 0.25);
+    scrape.check(&threshold("search", "slow_rate"), 0.75);
+    scrape.check(&threshold("search", "burn_rate"), 0.1);
+    scrape.check(&threshold("payments", "failure_rate"), 0.25);
+    let shown = |scrape: &Scrape| {
+        let names = scrape.0.keys().filter(|it| it.contains("threshold"));
+        names.count()
+    };
+    assert_eq!(shown(&scrape), 4);
+
+    let settings = CircuitBreaker::builder("search").trip_when(TripPolicy::failure_rate(0.4));
+    search.reconfigure(settings).unwrap();
+    drop(payments);
+    let scrape = scraper.scrape();
+    scrape.check(&threshold("search", "failure_rate"), 0.4);
+    scrape.check(&threshold("search", "slow_rate"), 0.0);
+    scrape.check(&threshold("search", "burn_rate"), 0.0);
+    scrape.check(&threshold("payments", "failure_rate"), 0.0);
+    assert_eq!(shown(&scrape), 4);
+    drop((search, consecutive));
+}
+
+#[test]
+fn a_policy_is_spelled_as_the_reason_of_its_trips() {
+    let roster = Roster::new();
+    let scraper = Scraper::new(&roster);
+    let (clock, hand) = Clock::mock();
+    let policies = [
+        TripPolicy::failure_rate(0.5).min_calls(1).into(),
+        TripPolicy::burn_rate(0.9).factor(2.0).min_calls(1).into(),
+        TripPolicy::slow_rate(0.5)
+            .slower_than(SECOND)
+            .min_calls(1)
+            .into(),
+    ];
+    let breakers = policies.map(|policy: TripPolicy| {
+        let breaker = CircuitBreaker::builder("search")
+            .trip_when(policy)
+            .clock(clock.clone())
+            .enlist(&roster)
+            .build()
+            .unwrap();
+        let _ = breaker.call(|| {
+            hand.advance(2 * SECOND);
+            Err::<(), _>("timeout")
+        });
+        breaker
+    });
+    let scrape = scraper.scrape();
+    let words = |metric: &str, label: &str| -> BTreeSet<String> {
+        let all = scrape.0.keys().filter(|it| it.contains(metric));
+        let labels = all.flat_map(|series| series.split(['{', ',', '}']));
+        let values = labels.filter_map(|it| it.strip_prefix(label));
+        values.map(ToOwned::to_owned).collect()
+    };
+    let reasons = words("_transitions_total", "reason=");
+    assert_eq!(reasons, words("_trip_threshold_ratio", "policy="));
+    assert_eq!(reasons.len(), breakers.len());
+}
+
+#[test]
+#[cfg(feature = "bulkhead")]
+fn a_bulkhead_shows_its_calls_in_flight() {
+    let roster = Roster::new();
+    let [reports, images] = [3, 5].map(|places| Bulkhead::new(places).unwrap());
+    let count = |bulkhead: &Bulkhead| {
+        let bulkhead = bulkhead.clone();
+        move || bulkhead.in_flight()
+    };
+    let collector = Collector::new(&roster)
+        .in_flight("backend", count(&reports))
+        .in_flight("backend", count(&images))
+        .in_flight("images", count(&images));
+    let scraper = Scraper::with(collector, PrometheusBuilder::new());
+    let permits = [&reports, &images, &images].map(|it| it.try_acquire().unwrap());
+    let scrape = scraper.scrape();
+    scrape.check(r#"calls_in_flight{name="backend"}"#, 3.0);
+    scrape.check(r#"calls_in_flight{name="images"}"#, 2.0);
+    drop(permits);
+    let scrape = scraper.scrape();
+    scrape.check(r#"calls_in_flight{name="backend"}"#, 0.0);
+    scrape.check(r#"calls_in_flight{name="images"}"#, 0.0);
+}
+
+#[test]
 fn the_gauges_of_a_breaker_that_is_gone_become_zero() {
     let roster = Roster::new();
     let scraper = Scraper::new(&roster);
@@ -424,7 +538,8 @@ fn no_counter_falls_while_threads_call_and_trip() {
 fn the_names_are_those_of_the_docs_and_fit_recommended_naming() {
     let roster = Roster::new();
     let builder = PrometheusBuilder::new().with_recommended_naming(true);
-    let scraper = Scraper::with(Collector::new(&roster), builder);
+    let collector = Collector::new(&roster).in_flight("search", || 1);
+    let scraper = Scraper::with(collector, builder);
     let search = CircuitBreaker::builder("search")
         .latency(Recording::Combined)
         .enlist(&roster)
@@ -451,7 +566,7 @@ fn the_names_are_those_of_the_docs_and_fit_recommended_naming() {
         })
         .collect();
     assert_eq!(found, documented);
-    assert_eq!(documented.len(), 13);
+    assert_eq!(documented.len(), 15);
     for (name, _) in &found {
         assert!(text.contains(&format!("# HELP {name} ")), "{name}");
     }
