@@ -6,9 +6,8 @@
 //! ```
 //!
 //! Compares the counts with `baseline.txt`. `--write` writes a new baseline. `--within` allows a
-//! number of hundredths more, which bounds the cost of the features. `--closed` compares only the
-//! paths through a closed breaker. `--walk` prints the files that the calls of `docs/walk.md` pass
-//! through.
+//! number of hundredths more, which bounds the cost of the features. `--walk` prints the files that
+//! the calls of `docs/walk.md` pass through.
 //!
 //! This program runs itself under valgrind with 20,000 calls and with 40,000. The difference is the
 //! cost of 20,000 calls of a warm breaker. It contains neither the program's start nor a thread's
@@ -55,10 +54,9 @@ fn main() -> ExitCode {
         ["--within", hundredths] => hundredths
             .parse()
             .map_err(|error| format!("--within {hundredths}: {error}").into())
-            .and_then(|hundredths| check(hundredths, "")),
-        ["--closed"] => check(0, "closed/"),
-        [] => check(0, ""),
-        _ => Err("the arguments are --write, --walk, --closed, or --within and a number".into()),
+            .and_then(check),
+        [] => check(0),
+        _ => Err("the arguments are --write, --walk, or --within and a number".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -105,8 +103,7 @@ fn write() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Compares the paths whose names begin with `part`.
-fn check(hundredths: i64, part: &str) -> Result<(), Box<dyn Error>> {
+fn check(hundredths: i64) -> Result<(), Box<dyn Error>> {
     let text = fs::read_to_string(BASELINE).map_err(|error| format!("{BASELINE}: {error}"))?;
     let baseline: BTreeMap<&str, i64> = text
         .lines()
@@ -132,10 +129,9 @@ fn check(hundredths: i64, part: &str) -> Result<(), Box<dyn Error>> {
         .iter()
         .filter(|(path, count)| {
             let is_of_all = WITH_ALL.iter().any(|(name, _)| name == path);
-            let is_more = baseline.get(path).map_or(!is_of_all, |old| {
+            baseline.get(path).map_or(!is_of_all, |old| {
                 *count > old + old * hundredths / 100 + tolerance(path)
-            });
-            is_more && path.starts_with(part)
+            })
         })
         .map(|(path, count)| format!("  {path}: {count}"))
         .collect();
