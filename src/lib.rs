@@ -88,6 +88,7 @@
 //! | `serde` | `SavedState`: the saved state of a breaker, for the next process; [snapshots and transitions as JSON](guide::watching) | serde |
 //! | `tokio` | `TokioSleep`, tokio's timer, as the default of all handles; without it tasks that wait need [another timer](time::Sleep) | tokio's `time` |
 //! | `tower` | `CircuitBreakerLayer`, a layer for services of tower; with it `async` | tower-layer, tower-service |
+//! | `tracing` | events for transitions and rejections: `CircuitBreakerBuilder::trace`; spans for calls: `InSpan` | tracing |
 //!
 //! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
 //! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to

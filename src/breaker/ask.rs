@@ -93,6 +93,8 @@ impl<C> CircuitBreaker<C> {
     pub fn reject(&self, rejected: Rejected) -> Rejected {
         if rejected.name == *self.shared.core.name() {
             self.shared.core.reject(&*self.shared);
+            #[cfg(feature = "tracing")]
+            self.shared.core.trace_rejected(&rejected, &*self.shared);
         }
         rejected
     }

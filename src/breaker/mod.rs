@@ -7,6 +7,8 @@ pub(crate) mod shared;
 pub(crate) mod nested;
 pub(crate) mod fallback;
 mod ask;
+#[cfg(feature = "tracing")]
+pub(crate) mod traced;
 
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::task::{Context, Poll};

@@ -3,6 +3,8 @@
 mod validate;
 mod reconfigure;
 mod watchers;
+#[cfg(feature = "tracing")]
+mod trace;
 #[cfg(feature = "serde")]
 mod restore;
 
@@ -45,6 +47,7 @@ use crate::{
 /// | [`on_cancel`](Self::on_cancel) | ignored |
 /// | [`on_transition`](Self::on_transition) | no listener |
 /// | [`on_would_trip`](Self::on_would_trip) | no listener |
+/// | `trace`, `trace_rejections` (feature `tracing`) | no events |
 /// | [`start_in`](Self::start_in) | closed |
 /// | [`enabled`](Self::enabled) | yes |
 /// | [`metrics_only`](Self::metrics_only) | no |
@@ -71,6 +74,8 @@ pub(crate) struct Fixed {
     would_trip: Vec<WouldTripListener>,
     #[cfg(feature = "registry")]
     rolls: Vec<Arc<dyn Roll>>,
+    #[cfg(feature = "tracing")]
+    trace: trace::TraceSettings,
     clock: Clock,
     #[cfg(feature = "async")]
     pub(crate) max_waiting: Option<u32>,
@@ -129,6 +134,8 @@ impl CircuitBreakerBuilder {
                 would_trip: Vec::new(),
                 #[cfg(feature = "registry")]
                 rolls: Vec::new(),
+                #[cfg(feature = "tracing")]
+                trace: trace::TraceSettings::default(),
                 clock: Clock::default(),
                 #[cfg(feature = "async")]
                 max_waiting: None,
@@ -575,6 +582,8 @@ impl<C> CircuitBreakerBuilder<C> {
         #[cfg(feature = "serde")]
         let core = self.fixed.restored.restore(core, &clock);
         let shared = Arc::new(SharedBreaker { core, clock });
+        #[cfg(feature = "tracing")]
+        self.fixed.trace.begin(&shared);
         #[cfg(feature = "registry")]
         for roll in &self.fixed.rolls {
             roll.enlist(&shared);

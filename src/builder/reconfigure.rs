@@ -203,6 +203,8 @@ impl<C> CircuitBreakerBuilder<C> {
                 "a breaker keeps its listeners; add them where it is built",
             ));
         }
+        #[cfg(feature = "tracing")]
+        self.fixed.trace.check_left_out()?;
         #[cfg(feature = "registry")]
         if self.rolls() > 0 {
             return Err(ConfigError::new(

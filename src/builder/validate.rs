@@ -73,6 +73,8 @@ impl<C> CircuitBreakerBuilder<C> {
     /// Derives the values of [`Checked`], or returns the first setting that makes no sense.
     pub(crate) fn checked(&self) -> Result<Checked, ConfigError> {
         let checked = self.tunable.checked()?;
+        #[cfg(feature = "tracing")]
+        self.fixed.trace.check()?;
         #[cfg(feature = "serde")]
         {
             let Fixed { name, clock, .. } = &self.fixed;

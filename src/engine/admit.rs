@@ -1,10 +1,14 @@
 //! Admission: whether a call runs.
 
-use super::view::{Configuration, View, with_view};
+#[cfg(not(feature = "tracing"))]
+use super::view::with_view;
+use super::view::{Configuration, View};
 use super::{Core, Refusal, Ticket, call::Call};
 #[cfg(feature = "async")]
 use crate::state::Moment;
 use crate::state::{Admission, Generation, Phase, State, StateWord};
+#[cfg(feature = "tracing")]
+use crate::sync::Replaceable;
 use crate::window::{ClockReading, Tally};
 use crate::{
     clock::context::CallContext, events::Cause, latency::in_flight::InFlight, outcome::Outcome,
@@ -49,9 +53,44 @@ impl Core {
         seen: StateWord,
         context: &impl CallContext,
     ) -> Result<Ticket, Refusal> {
+        // With the feature, one word says whether there are overrides or events. So a breaker that
+        // has neither pays nothing more.
+        #[cfg(feature = "tracing")]
+        if self.has_detour() {
+            self.admit_by_detour::<IS_CALL>(seen, context)
+        } else {
+            self.as_built().admit_by_phase::<IS_CALL>(seen, context)
+        }
+        #[cfg(not(feature = "tracing"))]
         with_view!(self, |view| {
             view.admit_by_phase::<IS_CALL>(seen, context)
         })
+    }
+
+    /// Decides about a call of a breaker that has other settings now, or makes events for
+    /// rejections.
+    #[cfg(feature = "tracing")]
+    #[cold]
+    #[inline(never)]
+    fn admit_by_detour<const IS_CALL: bool>(
+        &self,
+        seen: StateWord,
+        context: &impl CallContext,
+    ) -> Result<Ticket, Refusal> {
+        // This is out of line already, so `with_view!` would only add another call.
+        let answer = match self.overrides().map(Replaceable::load) {
+            Some(current) => {
+                let view = self.with_overrides(current.get());
+                view.admit_by_phase::<IS_CALL>(seen, context)
+            }
+            None => self.as_built().admit_by_phase::<IS_CALL>(seen, context),
+        };
+        if let Err(refusal) = answer
+            && let Some(limit) = self.rejection_events()
+        {
+            self.trace_refusal(refusal, limit, context);
+        }
+        answer
     }
 
     /// Notes that this thread doesn't run the call until [`resume`](Self::resume). The call's

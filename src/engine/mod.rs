@@ -35,10 +35,12 @@ mod open_share;
 mod health;
 #[cfg(feature = "serde")]
 mod persist;
+#[cfg(feature = "tracing")]
+mod traced;
 
 use self::parts::LateParts;
 use self::view::with_view;
-use crate::error::PackedCause;
+use crate::error::{PackedCause, Rejected};
 use crate::events::slot::Slot;
 use crate::events::{WouldTripListener, listeners::Listeners};
 use crate::recovery::{LatestOpening, RetryAfter};
@@ -175,6 +177,18 @@ impl Core {
     #[inline]
     pub fn cause_of(&self, refusal: Refusal) -> PackedCause {
         self.opening.cause_of(refusal.opened_in)
+    }
+
+    /// The error of a caller whose call was refused.
+    #[inline]
+    pub(crate) fn rejected(&self, refusal: Refusal) -> Rejected {
+        Rejected {
+            cause: self.cause_of(refusal),
+            name: self.name().clone(),
+            state: refusal.state,
+            opened_in: refusal.opened_in.in_place(),
+            retry_after: refusal.retry_after,
+        }
     }
 
     /// The generation of the opening because of which `state` rejects calls in `generation`.

@@ -17,6 +17,8 @@ use crate::sync::LateBox;
 #[cfg(feature = "async")]
 use crate::sync::wait_queue::EventQueue;
 use crate::sync::{PublishedOnce, Replaceable};
+#[cfg(feature = "tracing")]
+use crate::util::event_limit::EventLimit;
 use crate::{adaptive::Evidence, latency::times::Timed, window::Ring};
 
 /// The parts that a builder makes for a breaker.
@@ -234,4 +236,11 @@ pub(super) struct LateParts {
     #[cfg(feature = "async")]
     pub(super) watchers: LateBox<EventQueue>,
     pub(super) overrides: PublishedOnce<Replaceable<Overrides>>,
+    /// The bound on the events of rejections, if rejections make events.
+    #[cfg(feature = "tracing")]
+    pub(super) rejection_events: PublishedOnce<EventLimit>,
+    /// There if there are overrides or events of rejections. Calls that aren't simply closed then
+    /// take a longer way.
+    #[cfg(feature = "tracing")]
+    pub(super) detour: PublishedOnce<()>,
 }

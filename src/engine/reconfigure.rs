@@ -189,6 +189,10 @@ impl Core {
             return later.replace(seen, overrides);
         }
         let late = self.late.get_or_init(Box::default);
+        // It comes first. A caller that finds the overrides, or a state that came after them, finds
+        // it too. Otherwise the call would be decided by the former configuration.
+        #[cfg(feature = "tracing")]
+        late.detour.publish(());
         late.overrides
             .publish(Replaceable::new(Arc::clone(&overrides)));
         let later = self.overrides().map(Replaceable::load);

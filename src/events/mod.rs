@@ -14,6 +14,8 @@ mod opening;
 #[cfg(feature = "serde")]
 pub(crate) mod serialize;
 pub(crate) mod slot;
+#[cfg(feature = "tracing")]
+pub(crate) mod traced;
 mod would_trip;
 
 use std::fmt;
@@ -28,6 +30,8 @@ use self::entry::LogEntry;
 pub use cause::Cause;
 pub use entry::WindowCounts;
 pub use opening::Opening;
+#[cfg(feature = "tracing")]
+pub(crate) use would_trip::shielded;
 pub use would_trip::{WouldTrip, WouldTripReason};
 pub(crate) use would_trip::{WouldTripListener, WouldTrips};
 

@@ -167,7 +167,7 @@ impl fmt::Debug for WouldTrips {
 }
 
 /// Calls a listener. Its panic harms neither the call that tells it, nor other listeners.
-pub(super) fn shielded(tell: impl FnOnce()) {
+pub(crate) fn shielded(tell: impl FnOnce()) {
     // Dropping the panic's payload may panic too.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(tell))
         && let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(payload)))

@@ -5,6 +5,7 @@ use std::{fmt, pin::pin};
 
 use super::Handle;
 use super::layer::{Admitted, Unlimited};
+use super::span::CallSpan;
 use crate::breaker::{CircuitBreaker, request::Request};
 use crate::error::{CallError, TimedOut};
 use crate::outcome::{Classify, Outcome};
@@ -118,16 +119,19 @@ impl<H: Handle> Attempts<'_, H> {
         H: Unlimited,
         H::Classifier: Classify<T, E>,
     {
-        let handle = self.handle;
-        let admitted = self.request.run_within(|| handle.admit());
-        let Admitted { permit, held } = admitted.map_err(CallError::widen)?;
-        // It drops after the outcome is recorded, or when the attempt panics.
-        let _held = held;
-        self.request.begin(permit);
-        let result = self.request.run(operation);
-        self.request
-            .conclude(handle.breaker().classifier(), &result);
-        result.map_err(CallError::Inner)
+        let (handle, request) = (self.handle, &mut self.request);
+        let span = handle.call_span();
+        span.within(|| {
+            let admitted = request.run_within(|| handle.admit());
+            let admitted = admitted.map_err(|error| span.not_made(error.widen()))?;
+            let Admitted { permit, held } = admitted;
+            // It drops after the outcome is recorded, or when the attempt panics.
+            let _held = held;
+            request.begin(permit);
+            let result = span.run(|| request.run(operation));
+            request.conclude(&span.noting(handle.breaker().classifier()), &result);
+            result.map_err(CallError::Inner)
+        })
     }
 
     /// Makes an asynchronous attempt if the handle lets it through; the task waits as the handle
@@ -167,32 +171,34 @@ impl<H: Handle> Attempts<'_, H> {
         H::Classifier: Classify<T, E>,
     {
         let (handle, request) = (self.handle, &mut self.request);
+        let span = handle.call_span();
         let admitted = {
-            let mut admission = pin!(handle.admit_async());
+            let mut admission = pin!(span.around(handle.admit_async()));
             poll_fn(|context| request.run_within(|| admission.as_mut().poll(context))).await
         };
-        let Admitted { permit, held } = admitted.map_err(CallError::widen)?;
+        let admitted = admitted.map_err(|error| span.not_made(error.widen()))?;
+        let Admitted { permit, held } = admitted;
         let _held = held;
         request.begin(permit);
         let ended = {
             let attempt = async {
-                let mut attempt = pin!(request.run(operation));
-                poll_fn(|context| request.run(|| attempt.as_mut().poll(context))).await
+                let mut attempt = pin!(span.run(|| request.run(operation)));
+                poll_fn(|context| span.run(|| request.run(|| attempt.as_mut().poll(context)))).await
             };
-            handle.limit_call(attempt).await
+            span.around(handle.limit_call(attempt)).await
         };
-        match ended {
+        span.within(|| match ended {
             Ok(result) => {
-                self.request
-                    .conclude(handle.breaker().classifier(), &result);
+                request.conclude(&span.noting(handle.breaker().classifier()), &result);
                 result.map_err(CallError::Inner)
             }
             Err(limit) => {
-                self.request.end(Outcome::TimedOut, None);
+                span.note_outcome(Outcome::TimedOut);
+                request.end(Outcome::TimedOut, None);
                 let name = handle.breaker().shared.core.name().clone();
                 Err(CallError::TimedOut(TimedOut { name, limit }))
             }
-        }
+        })
     }
 }
 

@@ -121,6 +121,7 @@ impl<H: Layer, S: Sleep> Handle for CallTimeout<H, S> {}
 
 impl<H: Layer, S: Sleep> Layer for CallTimeout<H, S> {
     type Classifier = H::Classifier;
+    type Span = H::Span;
     type Held<'a>
         = H::Held<'a>
     where
@@ -128,6 +129,10 @@ impl<H: Layer, S: Sleep> Layer for CallTimeout<H, S> {
 
     fn circuit_breaker(&self) -> &CircuitBreaker<H::Classifier> {
         self.handle.circuit_breaker()
+    }
+
+    fn call_span(&self) -> H::Span {
+        self.handle.call_span()
     }
 
     fn try_admit(&self) -> LayerAnswer<'_, H::Held<'_>> {

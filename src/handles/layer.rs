@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, future::Future, time::Duration};
 
+use super::span::CallSpan;
 use crate::breaker::permit::{Permit, PermitGuard};
 use crate::{breaker::CircuitBreaker, breaker::shared::SharedBreaker, error::CallError};
 
@@ -26,6 +27,9 @@ pub trait Layer: Sized {
     /// The type that classifies a call's result.
     type Classifier;
 
+    /// The span of a call, or `()` if no layer makes spans.
+    type Span: CallSpan;
+
     /// What a call holds besides its permit, such as a bulkhead's place.
     type Held<'a>
     where
@@ -33,6 +37,9 @@ pub trait Layer: Sized {
 
     /// The breaker within all layers.
     fn circuit_breaker(&self) -> &CircuitBreaker<Self::Classifier>;
+
+    /// Begins the span of a call.
+    fn call_span(&self) -> Self::Span;
 
     /// Asks for a call without waiting.
     fn try_admit(&self) -> LayerAnswer<'_, Self::Held<'_>>;
@@ -67,6 +74,7 @@ impl<C> Unlimited for CircuitBreaker<C> {}
 
 impl<C> Layer for CircuitBreaker<C> {
     type Classifier = C;
+    type Span = ();
     type Held<'a>
         = ()
     where
@@ -76,6 +84,9 @@ impl<C> Layer for CircuitBreaker<C> {
     fn circuit_breaker(&self) -> &CircuitBreaker<C> {
         self
     }
+
+    #[inline]
+    fn call_span(&self) {}
 
     #[inline]
     fn try_admit(&self) -> LayerAnswer<'_, ()> {

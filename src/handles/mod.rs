@@ -6,6 +6,7 @@
 //! | [`CallTimeout`] | [`Handle::call_timeout`] | are given up after a time |
 //! | `WithBulkhead` | `Handle::with_bulkhead`, feature `bulkhead` | need a place of the bulkhead too |
 //! | `Waiting` | `Handle::waiting`, feature `async` | wait for the verdict of the probes |
+//! | `InSpan` | `Handle::in_span`, feature `tracing` | have a span of `tracing` each |
 //! | `WithBlocking` | `CircuitBreaker::with_blocking`, feature `bulkhead` | run on threads of their own |
 //!
 //! Handles nest. Each but the last can wrap each other one. All of them share the breaker. A health
@@ -34,6 +35,9 @@
 mod attempts;
 pub(crate) mod call_timeout;
 pub(crate) mod layer;
+pub(crate) mod span;
+#[cfg(feature = "tracing")]
+pub(crate) mod in_span;
 #[cfg(feature = "async")]
 pub(crate) mod waiting;
 #[cfg(feature = "async")]
@@ -59,7 +63,10 @@ pub use attempts::Attempts;
 pub use call_timeout::CallTimeout;
 #[cfg(feature = "async")]
 pub use health_check::HealthCheck;
+#[cfg(feature = "tracing")]
+pub use in_span::InSpan;
 use layer::{Layer, Unlimited};
+use span::CallSpan;
 #[cfg(feature = "async")]
 pub use waiting::Waiting;
 #[cfg(feature = "bulkhead")]
@@ -89,12 +96,16 @@ pub trait Handle: Layer {
         Self: Unlimited,
         Self::Classifier: Classify<T, E>,
     {
-        let admitted = self.admit().map_err(CallError::widen)?;
-        // The permit drops first, even if the operation panics.
-        let _held = admitted.held;
-        let permit = admitted.permit;
-        let result = permit.run(operation);
-        self.breaker().conclude(permit, result)
+        let span = self.call_span();
+        span.within(|| {
+            let admitted = self.admit().map_err(|error| span.not_made(error.widen()))?;
+            // The permit drops first, even if the operation panics.
+            let _held = admitted.held;
+            let permit = admitted.permit;
+            let result = span.run(|| permit.run(operation));
+            permit.conclude(&span.noting(self.breaker().classifier()), &result);
+            result.map_err(CallError::Inner)
+        })
     }
 
     /// Makes an asynchronous call if the handle lets it through; the task waits as the handle says.
@@ -115,24 +126,30 @@ pub trait Handle: Layer {
         Self::Classifier: Classify<T, E>,
     {
         async move {
-            let admitted = self.admit_async().await.map_err(CallError::widen)?;
+            let span = self.call_span();
+            let admitted = span.around(self.admit_async()).await;
+            let admitted = admitted.map_err(|error| span.not_made(error.widen()))?;
             let _held = admitted.held;
             let permit = admitted.permit;
             let ended = {
                 let call = async {
-                    let mut call = pin!(permit.run(operation));
-                    poll_fn(|context| permit.run(|| call.as_mut().poll(context))).await
+                    let mut call = pin!(span.run(|| permit.run(operation)));
+                    poll_fn(|context| span.run(|| permit.run(|| call.as_mut().poll(context)))).await
                 };
-                self.limit_call(call).await
+                span.around(self.limit_call(call)).await
             };
-            match ended {
-                Ok(result) => self.breaker().conclude(permit, result),
+            span.within(|| match ended {
+                Ok(result) => {
+                    permit.conclude(&span.noting(self.breaker().classifier()), &result);
+                    result.map_err(CallError::Inner)
+                }
                 Err(limit) => {
+                    span.note_outcome(Outcome::TimedOut);
                     permit.finish(Outcome::TimedOut, None);
                     let name = self.breaker().shared.core.name().clone();
                     Err(CallError::TimedOut(TimedOut { name, limit }))
                 }
-            }
+            })
         }
     }
 
@@ -246,6 +263,17 @@ pub trait Handle: Layer {
         Self: Clone,
     {
         Waiting::new(self.clone(), max_wait)
+    }
+
+    /// Makes a handle that makes a span of [`tracing`](https://docs.rs/tracing) for each call; see
+    /// [`InSpan`].
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    fn in_span(&self) -> InSpan<Self>
+    where
+        Self: Clone,
+    {
+        InSpan::new(self.clone())
     }
 }
 

@@ -295,6 +295,7 @@ impl<H: Unlimited, S> Unlimited for Waiting<H, S> {}
 
 impl<H: Layer, S: Sleep> Layer for Waiting<H, S> {
     type Classifier = H::Classifier;
+    type Span = H::Span;
     type Held<'a>
         = H::Held<'a>
     where
@@ -302,6 +303,10 @@ impl<H: Layer, S: Sleep> Layer for Waiting<H, S> {
 
     fn circuit_breaker(&self) -> &CircuitBreaker<H::Classifier> {
         self.handle.circuit_breaker()
+    }
+
+    fn call_span(&self) -> H::Span {
+        self.handle.call_span()
     }
 
     fn try_admit(&self) -> LayerAnswer<'_, H::Held<'_>> {

@@ -144,6 +144,7 @@ impl<H: Unlimited, S> Unlimited for WithBulkhead<H, S> {}
 
 impl<H: Layer, S: Sleep> Layer for WithBulkhead<H, S> {
     type Classifier = H::Classifier;
+    type Span = H::Span;
     type Held<'a>
         = (BulkheadPermit<'a>, H::Held<'a>)
     where
@@ -151,6 +152,10 @@ impl<H: Layer, S: Sleep> Layer for WithBulkhead<H, S> {
 
     fn circuit_breaker(&self) -> &CircuitBreaker<H::Classifier> {
         self.handle.circuit_breaker()
+    }
+
+    fn call_span(&self) -> H::Span {
+        self.handle.call_span()
     }
 
     fn try_admit(&self) -> LayerAnswer<'_, Self::Held<'_>> {

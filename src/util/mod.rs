@@ -2,5 +2,7 @@
 
 #[cfg(feature = "serde")]
 pub(crate) mod checksum;
+#[cfg(feature = "tracing")]
+pub(crate) mod event_limit;
 pub(crate) mod number;
 pub(crate) mod random;

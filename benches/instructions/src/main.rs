@@ -24,7 +24,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use paths::{CLOCK, NOTHING, PATHS, RECONFIGURED};
+use paths::{CLOCK, NOTHING, PATHS, WITH_ALL};
 use walk::{WALKS, files_in};
 
 /// Makes this program run a path this many times instead of counting.
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
 }
 
 fn run(path: &str, calls: &str) -> Result<(), Box<dyn Error>> {
-    let paths = PATHS.iter().chain(RECONFIGURED).chain(WALKS);
+    let paths = PATHS.iter().chain(WITH_ALL).chain(WALKS);
     let (_, repeat) = paths
         .chain([&NOTHING])
         .find(|(name, _)| *name == path)
@@ -128,7 +128,7 @@ fn check(hundredths: i64) -> Result<(), Box<dyn Error>> {
     let grown: Vec<_> = counts
         .iter()
         .filter(|(path, count)| {
-            let is_of_all = RECONFIGURED.iter().any(|(name, _)| name == path);
+            let is_of_all = WITH_ALL.iter().any(|(name, _)| name == path);
             baseline.get(path).map_or(!is_of_all, |old| {
                 *count > old + old * hundredths / 100 + tolerance(path)
             })
@@ -176,7 +176,7 @@ fn counts() -> Result<Vec<(&'static str, i64)>, Box<dyn Error>> {
     let nothing = count(NOTHING.0)?;
     PATHS
         .iter()
-        .chain(RECONFIGURED)
+        .chain(WITH_ALL)
         .map(|(path, _)| Ok((*path, count(path)? - nothing)))
         .collect()
 }

@@ -133,9 +133,10 @@ pub(crate) const PATHS: &[Path] = &[
     }),
 ];
 
-/// The paths that need all features: ways through a breaker that was reconfigured.
+/// The paths that need all features: ways through a breaker that was reconfigured, or that makes
+/// events.
 #[cfg(feature = "all")]
-pub(crate) const RECONFIGURED: &[Path] = &[
+pub(crate) const WITH_ALL: &[Path] = &[
     ("reconfigured/closed/call", |calls| {
         let breaker = reconfigured(CircuitBreaker::builder("reconfigured").probes(1));
         counted_calls(calls, || breaker.call(succeed));
@@ -158,9 +159,26 @@ pub(crate) const RECONFIGURED: &[Path] = &[
             .expect("the settings are valid");
         counted_calls(calls, || breaker.call(fail));
     }),
+    ("traced/closed/call", |calls| {
+        let breaker = build(traced());
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("traced/open/call", |calls| {
+        let breaker = build(traced());
+        breaker.trip(Duration::from_secs(3600));
+        counted_calls(calls, || breaker.call(succeed));
+    }),
 ];
 #[cfg(not(feature = "all"))]
-pub(crate) const RECONFIGURED: &[Path] = &[];
+pub(crate) const WITH_ALL: &[Path] = &[];
+
+/// A breaker that makes events, without a subscriber.
+#[cfg(feature = "all")]
+fn traced() -> CircuitBreakerBuilder {
+    CircuitBreaker::builder("traced")
+        .trace()
+        .trace_rejections(10)
+}
 
 #[cfg(feature = "all")]
 fn reconfigured(settings: CircuitBreakerBuilder) -> CircuitBreaker {
