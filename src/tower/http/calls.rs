@@ -238,9 +238,9 @@ where
     S: Deref<Target = SharedBreaker>,
     K: ClassifyHead<B, E>,
 {
-    let mut over = permit.take::<true>();
+    let over = permit.take::<true>();
     let head = classifier.classify_head(result);
-    *permit = over.take();
+    *permit = over.resume();
     head
 }
 
