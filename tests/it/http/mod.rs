@@ -7,10 +7,12 @@
 mod bodies;
 mod by_cause;
 mod by_status;
+#[cfg(feature = "grpc")]
 mod drive;
 mod http_allocations;
 mod http_servers;
 mod http_settings;
+#[cfg(feature = "grpc")]
 mod odd_bodies;
 pub(crate) mod server;
 
