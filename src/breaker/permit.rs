@@ -114,6 +114,17 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
     }
 }
 
+#[cfg(feature = "http")]
+impl<S: Deref<Target = SharedBreaker>> PermitGuard<S, true> {
+    /// Goes on with a call that has come back, such as one of HTTP whose body is to come.
+    #[inline]
+    pub(crate) fn resume(mut self) -> PermitGuard<S> {
+        PermitGuard {
+            ticket: self.ticket.take(),
+        }
+    }
+}
+
 impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OVER> {
     #[allow(
         clippy::inline_always,

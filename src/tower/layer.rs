@@ -17,7 +17,8 @@ use crate::clock::sleep::Sleep;
 /// services. axum's `Router::layer`, for example, calls `layer` for each route.
 ///
 /// - `R` is what a rejection becomes: [`reject_with`](Self::reject_with).
-/// - `C` is the layer's classifier, if it has its own: [`classify`](Self::classify).
+/// - `C` says when calls end and how they count. It is the breaker's classifier, the layer's own by
+///   [`classify`](Self::classify), or one for HTTP or gRPC by `http` and `grpc`.
 /// - `B` is the breaker, or how to find it: [`new`](Self::new) and `key_by`.
 /// - `W` is what callers do while the breaker is open: [`backpressure`](Self::backpressure).
 ///
@@ -77,7 +78,7 @@ impl<D: Clone> CircuitBreakerLayer<Typed, OwnClassifier, CircuitBreaker<D>> {
     }
 }
 
-impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
+impl<R, B, W> CircuitBreakerLayer<R, OwnClassifier, B, W> {
     /// Classifies the results with `classifier`, in place of the breaker's own.
     ///
     /// The classifier is cloned for each call. A closure must be `Clone`, and names its argument:
@@ -102,15 +103,11 @@ impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
     /// # });
     /// ```
     pub fn classify<T>(self, classifier: T) -> CircuitBreakerLayer<R, ClassifyBy<T>, B, W> {
-        CircuitBreakerLayer {
-            rejection: self.rejection,
-            classifier: ClassifyBy(classifier),
-            breakers: self.breakers,
-            while_open: self.while_open,
-            counts_ready_errors: self.counts_ready_errors,
-        }
+        self.with_calls(|OwnClassifier| ClassifyBy(classifier))
     }
+}
 
+impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
     /// Chooses what a rejection becomes: [`Typed`], [`Boxed`](super::Boxed),
     /// [`respond`](super::respond), or a [`RejectWith`](super::RejectWith) of your own.
     ///
@@ -136,6 +133,19 @@ impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
         CircuitBreakerLayer {
             rejection,
             classifier: self.classifier,
+            breakers: self.breakers,
+            while_open: self.while_open,
+            counts_ready_errors: self.counts_ready_errors,
+        }
+    }
+
+    pub(super) fn with_calls<T>(
+        self,
+        make: impl FnOnce(C) -> T,
+    ) -> CircuitBreakerLayer<R, T, B, W> {
+        CircuitBreakerLayer {
+            rejection: self.rejection,
+            classifier: make(self.classifier),
             breakers: self.breakers,
             while_open: self.while_open,
             counts_ready_errors: self.counts_ready_errors,

@@ -32,12 +32,20 @@
 //! | [`backpressure`](CircuitBreakerLayer::backpressure) | whether callers wait while the breaker is open | they are rejected |
 //! | [`count_ready_errors`](CircuitBreakerLayer::count_ready_errors) | whether an error of `poll_ready` counts | it counts for nothing |
 //!
+//! With the feature `http`, `CircuitBreakerLayer::http` knows which responses of HTTP are failures,
+//! and ends a call with its body. With the feature `grpc`, `CircuitBreakerLayer::grpc` finds the
+//! status in headers and trailers. [Their guide](crate::guide::http) says more.
+//!
 //! The [guide](crate::guide::tower) says where the layer stands among `timeout`, `buffer`,
 //! `load_shed` and `balance`.
 
 mod breakers;
 mod classifier;
 mod future;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "registry")]
 mod keys;
 mod layer;
@@ -45,8 +53,14 @@ mod rejection;
 mod service;
 mod while_open;
 
+#[cfg(feature = "http")]
+pub use self::http::{
+    ByCause, ByStatus, ClassifyError, GuardedBody, HttpCalls, InBox, SuccessAtEnd, Unboxed,
+};
 pub use classifier::{ClassifyBy, OwnClassifier};
 pub use future::ResponseFuture;
+#[cfg(feature = "grpc")]
+pub use grpc::{ByGrpcStatus, GrpcCalls, StatusAtEnd};
 #[cfg(feature = "registry")]
 pub use keys::BreakerByKey;
 pub use layer::CircuitBreakerLayer;
