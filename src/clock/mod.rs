@@ -326,6 +326,12 @@ impl Clock {
     }
 }
 
+/// The time of the system's clock.
+#[cfg(feature = "http")]
+pub(crate) fn system_time() -> SystemTime {
+    SystemTime::now()
+}
+
 fn since_1970(time: SystemTime) -> u64 {
     time.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, saturating_nanos)

@@ -5,9 +5,8 @@ use std::{fmt, future::Future, pin::Pin};
 
 use pin_project_lite::pin_project;
 
-use super::rejection::RejectWith;
-use crate::breaker::permit::OwnedPermit;
-use crate::{error::Rejected, outcome::Classify};
+use super::{classifier::EndCall, rejection::RejectWith};
+use crate::{breaker::permit::OwnedPermit, error::Rejected};
 
 pin_project! {
     /// The future of a call through a [`CircuitBreakerService`](super::CircuitBreakerService).
@@ -33,7 +32,7 @@ pin_project! {
         // The permit drops before the call's future.
         Called {
             permit: Option<OwnedPermit>,
-            classifier: C,
+            call: C,
             #[pin]
             future: F,
         },
@@ -46,10 +45,10 @@ pin_project! {
 
 impl<F, R, C> ResponseFuture<F, R, C> {
     #[inline]
-    pub(super) fn called(permit: OwnedPermit, classifier: C, future: F, rejection: R) -> Self {
+    pub(super) fn called(permit: OwnedPermit, call: C, future: F, rejection: R) -> Self {
         let stage = CallStage::Called {
             permit: Some(permit),
-            classifier,
+            call,
             future,
         };
         Self { stage, rejection }
@@ -67,10 +66,10 @@ impl<F, R, C> ResponseFuture<F, R, C> {
 impl<F, R, C, T, E> Future for ResponseFuture<F, R, C>
 where
     F: Future<Output = Result<T, E>>,
-    C: Classify<T, E>,
+    C: EndCall<T, E>,
     R: RejectWith<T, E>,
 {
-    type Output = Result<T, R::Error>;
+    type Output = Result<C::Response, R::Error>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -78,7 +77,7 @@ where
         let answer = match this.stage.as_mut().project() {
             PinnedStage::Called {
                 permit,
-                classifier,
+                call,
                 future,
             } => permit.take().map(|running| {
                 // The permit is a local variable while the call runs. A panic of the call drops it
@@ -89,14 +88,14 @@ where
                         Poll::Pending
                     }
                     Poll::Ready(result) => {
-                        running.record_result(classifier, &result);
+                        let result = call.end(running, result);
                         Poll::Ready(result.map_err(|error| this.rejection.inner_error(error)))
                     }
                 }
             }),
             PinnedStage::Rejected { rejected } => rejected
                 .take()
-                .map(|rejected| Poll::Ready(this.rejection.reject(rejected))),
+                .map(|rejected| Poll::Ready(this.rejection.reject(rejected).map(C::rejected))),
             PinnedStage::Over => None,
         };
         let answer = answer.expect("a `ResponseFuture` was polled after it was ready");

@@ -77,7 +77,7 @@ impl<D: Clone> CircuitBreakerLayer<Typed, OwnClassifier, CircuitBreaker<D>> {
     }
 }
 
-impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
+impl<R, B, W> CircuitBreakerLayer<R, OwnClassifier, B, W> {
     /// Classifies the results with `classifier`, in place of the breaker's own.
     ///
     /// The classifier is cloned for each call. A closure must be `Clone`, and names its argument:
@@ -102,15 +102,11 @@ impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
     /// # });
     /// ```
     pub fn classify<T>(self, classifier: T) -> CircuitBreakerLayer<R, ClassifyBy<T>, B, W> {
-        CircuitBreakerLayer {
-            rejection: self.rejection,
-            classifier: ClassifyBy(classifier),
-            breakers: self.breakers,
-            while_open: self.while_open,
-            counts_ready_errors: self.counts_ready_errors,
-        }
+        self.with_calls(|OwnClassifier| ClassifyBy(classifier))
     }
+}
 
+impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
     /// Chooses what a rejection becomes: [`Typed`], [`Boxed`](super::Boxed),
     /// [`respond`](super::respond), or a [`RejectWith`](super::RejectWith) of your own.
     ///
@@ -136,6 +132,19 @@ impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
         CircuitBreakerLayer {
             rejection,
             classifier: self.classifier,
+            breakers: self.breakers,
+            while_open: self.while_open,
+            counts_ready_errors: self.counts_ready_errors,
+        }
+    }
+
+    pub(super) fn with_calls<T>(
+        self,
+        make: impl FnOnce(C) -> T,
+    ) -> CircuitBreakerLayer<R, T, B, W> {
+        CircuitBreakerLayer {
+            rejection: self.rejection,
+            classifier: make(self.classifier),
             breakers: self.breakers,
             while_open: self.while_open,
             counts_ready_errors: self.counts_ready_errors,

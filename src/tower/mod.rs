@@ -38,6 +38,8 @@
 mod breakers;
 mod classifier;
 mod future;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "registry")]
 mod keys;
 mod layer;
@@ -45,6 +47,10 @@ mod rejection;
 mod service;
 mod while_open;
 
+#[cfg(feature = "http")]
+pub use self::http::{
+    ByCause, ByStatus, CauseOf, ClassifyError, GuardedBody, HttpCalls, InBox, SuccessAtEnd, Unboxed,
+};
 pub use classifier::{ClassifyBy, OwnClassifier};
 pub use future::ResponseFuture;
 #[cfg(feature = "registry")]

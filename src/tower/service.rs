@@ -6,11 +6,10 @@ use std::task::{Context, Poll, ready};
 use tower_service::Service;
 
 use super::breakers::BreakerSource;
-use super::classifier::{OwnClassifier, PickClassifier};
+use super::classifier::{CountCalls, OwnClassifier};
 use super::rejection::{RejectWith, Typed};
 use super::while_open::{RejectWhileOpen, WhileOpen};
 use super::{CircuitBreakerLayer, ResponseFuture};
-use crate::outcome::Classify;
 use crate::{breaker::CircuitBreaker, error::Rejected};
 
 /// A service with a breaker around it; made by [`CircuitBreakerLayer`].
@@ -92,14 +91,13 @@ impl<S, R, C, B, W, Request> Service<Request> for CircuitBreakerService<S, R, C,
 where
     S: Service<Request>,
     R: RejectWith<S::Response, S::Error> + Clone,
-    C: PickClassifier<B::Own>,
-    C::Picked: Classify<S::Response, S::Error>,
+    C: CountCalls<Request, B::Own, S::Response, S::Error>,
     B: BreakerSource<Request>,
     W: WhileOpen,
 {
-    type Response = S::Response;
+    type Response = C::Response;
     type Error = R::Error;
-    type Future = ResponseFuture<S::Future, R, C::Picked>;
+    type Future = ResponseFuture<S::Future, R, C::Call>;
 
     #[inline]
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), R::Error>> {
@@ -127,7 +125,8 @@ where
             && let Some(breaker) = breaker
             && let Ok(permit) = breaker.try_acquire()
         {
-            permit.record_result(&settings.classifier.pick(breaker.classifier()), &result);
+            let own = breaker.classifier();
+            settings.classifier.count_ready_error(own, permit, &result);
         }
         let result = result.map(|_: S::Response| ());
         Poll::Ready(result.map_err(|error| settings.rejection.inner_error(error)))
@@ -146,12 +145,13 @@ where
         }
         let admitted = settings.breakers.with_breaker_of(&request, |breaker| {
             let permit = breaker.try_acquire_owned()?;
-            Ok((permit, settings.classifier.pick(breaker.classifier())))
+            let call = settings.classifier.begin(breaker.classifier(), &request);
+            Ok((permit, call))
         });
         match admitted {
-            Ok((permit, classifier)) => {
+            Ok((permit, call)) => {
                 let future = permit.0.run(|| self.inner.call(request));
-                ResponseFuture::called(permit, classifier, future, rejection)
+                ResponseFuture::called(permit, call, future, rejection)
             }
             Err(rejected) => ResponseFuture::rejected(rejected, rejection),
         }
