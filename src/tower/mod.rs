@@ -38,6 +38,8 @@
 mod breakers;
 mod classifier;
 mod future;
+#[cfg(feature = "grpc")]
+mod grpc;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "registry")]
@@ -49,10 +51,12 @@ mod while_open;
 
 #[cfg(feature = "http")]
 pub use self::http::{
-    ByCause, ByStatus, CauseOf, ClassifyError, GuardedBody, HttpCalls, InBox, SuccessAtEnd, Unboxed,
+    ByCause, ByStatus, ClassifyError, GuardedBody, HttpCalls, InBox, SuccessAtEnd, Unboxed,
 };
 pub use classifier::{ClassifyBy, OwnClassifier};
 pub use future::ResponseFuture;
+#[cfg(feature = "grpc")]
+pub use grpc::{ByGrpcStatus, GrpcCalls, StatusAtEnd};
 #[cfg(feature = "registry")]
 pub use keys::BreakerByKey;
 pub use layer::CircuitBreakerLayer;

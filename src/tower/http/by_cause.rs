@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt::{self, Write};
-use std::marker::PhantomData;
 use std::{io, iter};
 
 use http::header::{InvalidHeaderName, InvalidHeaderValue};
@@ -15,10 +14,22 @@ use crate::tower::rejection::BoxError;
 /// Decides how an error of a service counts.
 ///
 /// Every `Fn(&E) -> Outcome` does. [`ByCause`] is the default.
-pub trait ClassifyError<E> {
+///
+/// `M` says where the error is: [`Unboxed`] or [`InBox`]. The compiler infers it from the service.
+pub trait ClassifyError<E, M = Unboxed> {
     /// Returns how a call with this error counts.
     fn classify_error(&self, error: &E) -> Outcome;
 }
+
+/// The errors of a service are of a type that is an [`Error`], or one that a function of the user
+/// classifies.
+#[derive(Clone, Copy, Debug)]
+pub struct Unboxed;
+
+/// The errors of a service are [`BoxError`]s, which are no [`Error`]s. [`ByCause`] looks into the
+/// box.
+#[derive(Clone, Copy, Debug)]
+pub struct InBox;
 
 impl<E, F: Fn(&E) -> Outcome> ClassifyError<E> for F {
     #[inline]
@@ -68,80 +79,29 @@ impl<E, F: Fn(&E) -> Outcome> ClassifyError<E> for F {
 /// });
 /// # let _ = by_status;
 /// ```
-///
-/// `M` says where the error is: [`Unboxed`] or [`InBox`]. The compiler infers it from the service.
-pub struct ByCause<M = Unboxed>(PhantomData<fn() -> M>);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByCause;
 
-impl<M> ByCause<M> {
-    /// Makes the classifier.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<M> Default for ByCause<M> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<M> Clone for ByCause<M> {
-    #[inline]
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<M> Copy for ByCause<M> {}
-
-impl<M> fmt::Debug for ByCause<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ByCause")
-    }
-}
-
-/// The errors of a service are of a type that is an [`Error`].
-#[derive(Clone, Copy, Debug)]
-pub struct Unboxed;
-
-/// The errors of a service are [`BoxError`]s, which are no [`Error`]s.
-#[derive(Clone, Copy, Debug)]
-pub struct InBox;
-
-/// An error whose causes [`ByCause`] can look at: one that is an [`Error`], or a [`BoxError`].
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is neither an `Error` nor a `BoxError`",
-    note = "say how such an error counts: `.classify(ByStatus::new().errors_with(…))`"
-)]
-pub trait CauseOf<M> {
-    /// The outermost error.
-    fn outermost(&self) -> &(dyn Error + 'static);
-}
-
-impl<E: Error + 'static> CauseOf<Unboxed> for E {
-    fn outermost(&self) -> &(dyn Error + 'static) {
-        self
-    }
-}
-
-impl CauseOf<InBox> for BoxError {
-    fn outermost(&self) -> &(dyn Error + 'static) {
-        &**self
-    }
-}
-
-impl<M, E: CauseOf<M>> ClassifyError<E> for ByCause<M> {
+impl<E: Error + 'static> ClassifyError<E> for ByCause {
     #[cold]
     fn classify_error(&self, error: &E) -> Outcome {
-        /// So many errors of a chain are looked at. A chain that never ends does no harm.
-        const MOST: usize = 32;
-        let chain = iter::successors(Some(error.outermost()), |error| next(*error)).take(MOST);
-        chain
-            .filter_map(|error| by_type(error).or_else(|| by_message(error)))
-            .next()
-            .unwrap_or(Outcome::Failure)
+        outcome_of(error)
     }
+}
+
+impl ClassifyError<BoxError, InBox> for ByCause {
+    #[cold]
+    fn classify_error(&self, error: &BoxError) -> Outcome {
+        outcome_of(&**error)
+    }
+}
+
+fn outcome_of(outermost: &(dyn Error + 'static)) -> Outcome {
+    /// So many errors of a chain are looked at. A chain that never ends does no harm.
+    const MOST: usize = 32;
+    let chain = iter::successors(Some(outermost), |error| next(*error)).take(MOST);
+    let mut known = chain.filter_map(|error| by_type(error).or_else(|| by_message(error)));
+    known.next().unwrap_or(Outcome::Failure)
 }
 
 /// The next error of a chain.

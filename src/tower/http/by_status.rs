@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, Response, StatusCode};
 
-use super::by_cause::{ByCause, ClassifyError};
+use super::by_cause::{ByCause, ClassifyError, InBox, Unboxed};
 use super::retry_after::retry_after;
-use crate::outcome::{Classify, Label, Outcome};
+use crate::outcome::{Classify, Label, Outcome, Report};
 
 /// Counts responses of HTTP by their status, and errors by `X`; the default of
 /// [`CircuitBreakerLayer::http`](crate::tower::CircuitBreakerLayer::http).
@@ -54,12 +54,12 @@ pub struct ByStatus<X = ByCause> {
     counts_429: bool,
 }
 
-impl<M> ByStatus<ByCause<M>> {
+impl ByStatus {
     /// Makes the table with its defaults.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            errors: ByCause::new(),
+            errors: ByCause,
             heeds_503: false,
             counts_408: false,
             counts_429: false,
@@ -107,7 +107,18 @@ impl<X> ByStatus<X> {
         }
     }
 
-    fn outcome(&self, status: StatusCode, head: &HeaderMap) -> Outcome {
+    #[inline]
+    fn outcome<B, E, M>(&self, result: &Result<Response<B>, E>) -> Outcome
+    where
+        X: ClassifyError<E, M>,
+    {
+        match result {
+            Ok(response) => self.of_head(response.status(), response.headers()),
+            Err(error) => self.errors.classify_error(error),
+        }
+    }
+
+    fn of_head(&self, status: StatusCode, head: &HeaderMap) -> Outcome {
         match status {
             StatusCode::SERVICE_UNAVAILABLE if self.heeds_503 && retry_after(head).is_some() => {
                 Outcome::Trip
@@ -123,24 +134,71 @@ impl<X> ByStatus<X> {
     }
 }
 
+/// Decides how a response of HTTP or an error counts, wherever the error is.
+///
+/// It is like [`Classify`], which is implemented for errors that are [`Unboxed`] alone. A classifier
+/// for both would be implemented twice for one error, as far as the compiler knows.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't tell how the errors of this service count",
+    label = "the service's errors are `{E}`",
+    note = "for errors that are neither an `Error` nor a `BoxError`, say how they count: \
+            `.classify(ByStatus::new().errors_with(|error: &{E}| …))`"
+)]
+pub trait ClassifyResponse<B, E, M> {
+    /// Like [`Classify::classify`].
+    fn outcome_of(&self, result: &Result<Response<B>, E>) -> Outcome;
+
+    /// Adds what [`Classify::retry_after`] and [`Classify::label`] say of a failure.
+    fn explain(&self, report: &mut Report, result: &Result<Response<B>, E>);
+}
+
+impl<B, E, C: Classify<Response<B>, E>> ClassifyResponse<B, E, Unboxed> for C {
+    #[inline]
+    fn outcome_of(&self, result: &Result<Response<B>, E>) -> Outcome {
+        self.classify(result)
+    }
+
+    fn explain(&self, report: &mut Report, result: &Result<Response<B>, E>) {
+        report.retry_after = self.retry_after(result);
+        report.label = self.label(result);
+    }
+}
+
+impl<B, E, X: ClassifyError<E, InBox>> ClassifyResponse<B, E, InBox> for ByStatus<X> {
+    #[inline]
+    fn outcome_of(&self, result: &Result<Response<B>, E>) -> Outcome {
+        self.outcome(result)
+    }
+
+    fn explain(&self, report: &mut Report, result: &Result<Response<B>, E>) {
+        report.retry_after = retry_after_of(result);
+        report.label = Some(label_of(result, report.outcome));
+    }
+}
+
 impl<B, E, X: ClassifyError<E>> Classify<Response<B>, E> for ByStatus<X> {
     #[inline]
     fn classify(&self, result: &Result<Response<B>, E>) -> Outcome {
-        match result {
-            Ok(response) => self.outcome(response.status(), response.headers()),
-            Err(error) => self.errors.classify_error(error),
-        }
+        self.outcome(result)
     }
 
     fn retry_after(&self, result: &Result<Response<B>, E>) -> Option<Duration> {
-        retry_after(result.as_ref().ok()?.headers())
+        retry_after_of(result)
     }
 
     fn label(&self, result: &Result<Response<B>, E>) -> Option<Label> {
-        Some(match result {
-            Ok(response) => status_label(response.status()),
-            Err(error) => error_label(self.errors.classify_error(error)),
-        })
+        Some(label_of(result, self.outcome(result)))
+    }
+}
+
+fn retry_after_of<B, E>(result: &Result<Response<B>, E>) -> Option<Duration> {
+    retry_after(result.as_ref().ok()?.headers())
+}
+
+fn label_of<B, E>(result: &Result<Response<B>, E>, outcome: Outcome) -> Label {
+    match result {
+        Ok(response) => status_label(response.status()),
+        Err(_) => error_label(outcome),
     }
 }
 

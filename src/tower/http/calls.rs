@@ -1,27 +1,55 @@
 //! The layer's settings for HTTP, and one call until its head is there.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 
 use super::body::{ClassifyEnd, GuardedBody, SuccessAtEnd};
-use super::by_cause::ByCause;
-use super::by_status::ByStatus;
+use super::by_cause::Unboxed;
+use super::by_status::{ByStatus, ClassifyResponse};
 use crate::breaker::CircuitBreaker;
-use crate::breaker::permit::{OwnedPermit, Permit};
-use crate::outcome::{Classify, Outcome, Report};
+use crate::breaker::permit::{OwnedPermit, Permit, PermitGuard};
+use crate::breaker::shared::SharedBreaker;
+use crate::outcome::{Outcome, Report};
 use crate::tower::CircuitBreakerLayer;
 use crate::tower::classifier::{CountCalls, EndCall};
 use crate::tower::rejection::Typed;
 
 /// Counts calls of HTTP by a classifier, and a success not before its body has ended; made by
 /// [`CircuitBreakerLayer::http`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HttpCalls<C = ByStatus> {
+///
+/// `M` says where the service's errors are: [`Unboxed`], or in a [box](super::InBox) as those of
+/// tower's `Timeout`. The compiler infers it.
+pub struct HttpCalls<C = ByStatus, M = Unboxed> {
     classifier: C,
     until_headers: bool,
+    errors: PhantomData<fn() -> M>,
 }
 
-impl<M, D: Clone> CircuitBreakerLayer<Typed, HttpCalls<ByStatus<ByCause<M>>>, CircuitBreaker<D>> {
+impl<C: Clone, M> Clone for HttpCalls<C, M> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self {
+            classifier: self.classifier.clone(),
+            until_headers: self.until_headers,
+            errors: PhantomData,
+        }
+    }
+}
+
+impl<C: fmt::Debug, M> fmt::Debug for HttpCalls<C, M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpCalls")
+            .field("classifier", &self.classifier)
+            .field("until_headers", &self.until_headers)
+            .finish()
+    }
+}
+
+impl<M, D: Clone> CircuitBreakerLayer<Typed, HttpCalls<ByStatus, M>, CircuitBreaker<D>> {
     /// Makes a layer for a client or a server of HTTP.
     ///
     /// The service takes an [`http::Request`] and returns an [`http::Response`]. Results count as
@@ -67,11 +95,12 @@ impl<M, D: Clone> CircuitBreakerLayer<Typed, HttpCalls<ByStatus<ByCause<M>>>, Ci
         CircuitBreakerLayer::new(breaker).with_calls(|_| HttpCalls {
             classifier: ByStatus::new(),
             until_headers: false,
+            errors: PhantomData,
         })
     }
 }
 
-impl<R, C, B, W> CircuitBreakerLayer<R, HttpCalls<C>, B, W> {
+impl<R, C, M, B, W> CircuitBreakerLayer<R, HttpCalls<C, M>, B, W> {
     /// Classifies the results of a layer for HTTP with `classifier`: [`ByStatus`] with settings, or
     /// any [`Classify`] for an [`http::Response`].
     ///
@@ -108,10 +137,11 @@ impl<R, C, B, W> CircuitBreakerLayer<R, HttpCalls<C>, B, W> {
     ///     .service(client());
     /// # check(prices);
     /// ```
-    pub fn classify<T>(self, classifier: T) -> CircuitBreakerLayer<R, HttpCalls<T>, B, W> {
+    pub fn classify<T>(self, classifier: T) -> CircuitBreakerLayer<R, HttpCalls<T, M>, B, W> {
         self.with_calls(|calls| HttpCalls {
             classifier,
             until_headers: calls.until_headers,
+            errors: PhantomData,
         })
     }
 
@@ -169,25 +199,45 @@ pub trait ClassifyHead<B, E> {
 }
 
 /// What a classifier counts as a success goes on until the end of its body.
-#[derive(Clone, Copy, Debug)]
-pub struct SuccessGoesOn<C>(C);
+#[derive(Debug)]
+pub struct SuccessGoesOn<C, M> {
+    classifier: C,
+    errors: PhantomData<fn() -> M>,
+}
 
-impl<B, E, C: Classify<Response<B>, E>> ClassifyHead<B, E> for SuccessGoesOn<C> {
+impl<B, E, M, C: ClassifyResponse<B, E, M>> ClassifyHead<B, E> for SuccessGoesOn<C, M> {
     type End = SuccessAtEnd;
 
     #[inline]
     fn classify_head(&self, result: &Result<Response<B>, E>) -> Head<SuccessAtEnd> {
-        let outcome = self.0.classify(result);
+        let outcome = self.classifier.outcome_of(result);
         if outcome == Outcome::Success && result.is_ok() {
             return Head::GoesOn(SuccessAtEnd);
         }
         let mut report = Report::from(outcome);
         if outcome.counts_against() {
-            report.retry_after = self.0.retry_after(result);
-            report.label = self.0.label(result);
+            self.classifier.explain(&mut report, result);
         }
         Head::Ended(report)
     }
+}
+
+/// Asks the classifier about a call that has come back. If the classifier panics, the call counts as
+/// ignored.
+#[inline]
+pub(in crate::tower) fn classified<S, B, E, K>(
+    permit: &mut PermitGuard<S>,
+    classifier: &K,
+    result: &Result<Response<B>, E>,
+) -> Head<K::End>
+where
+    S: Deref<Target = SharedBreaker>,
+    K: ClassifyHead<B, E>,
+{
+    let mut over = permit.take::<true>();
+    let head = classifier.classify_head(result);
+    *permit = over.take();
+    head
 }
 
 /// When the head of a response ends its call.
@@ -248,10 +298,7 @@ impl<B: Body, E, K: ClassifyHead<B, E>> EndCall<Response<B>, E> for HttpCall<K> 
         mut permit: OwnedPermit,
         result: Result<Response<B>, E>,
     ) -> Result<Self::Response, E> {
-        // The call has come back. If the classifier panics, the call counts as ignored.
-        let mut over = permit.0.take::<true>();
-        let head = self.classifier.classify_head(&result);
-        permit.0 = over.take();
+        let head = classified(&mut permit.0, &self.classifier, &result);
         let goes_on = match head {
             Head::Ended(report) => {
                 permit.record(report);
@@ -277,21 +324,31 @@ impl<B: Body, E, K: ClassifyHead<B, E>> EndCall<Response<B>, E> for HttpCall<K> 
     }
 }
 
-impl<Q, Own, B, E, C> CountCalls<Request<Q>, Own, Response<B>, E> for HttpCalls<C>
+impl<Q, Own, B, E, C, M> CountCalls<Request<Q>, Own, Response<B>, E> for HttpCalls<C, M>
 where
     B: Body,
-    C: Classify<Response<B>, E> + Clone,
+    C: ClassifyResponse<B, E, M> + Clone,
 {
     type Response = Response<GuardedBody<B>>;
-    type Call = HttpCall<SuccessGoesOn<C>>;
+    type Call = HttpCall<SuccessGoesOn<C, M>>;
 
     #[inline]
     fn begin(&self, _: &Own, request: &Request<Q>) -> Self::Call {
-        let classifier = SuccessGoesOn(self.classifier.clone());
+        let classifier = SuccessGoesOn {
+            classifier: self.classifier.clone(),
+            errors: PhantomData,
+        };
         HttpCall::new(classifier, request.method(), self.until_headers)
     }
 
-    fn count_ready_error(&self, _: &Own, permit: Permit<'_>, result: &Result<Response<B>, E>) {
-        permit.record_result(&self.classifier, result);
+    fn count_ready_error(&self, _: &Own, mut permit: Permit<'_>, result: &Result<Response<B>, E>) {
+        let call = SuccessGoesOn {
+            classifier: self.classifier.clone(),
+            errors: PhantomData,
+        };
+        match classified(&mut permit.0, &call, result) {
+            Head::Ended(report) => permit.record(report),
+            Head::GoesOn(_) => permit.record(Outcome::Success),
+        };
     }
 }

@@ -13,6 +13,8 @@ pub(super) mod calls;
 pub(super) mod retry_after;
 
 pub use body::{GuardedBody, SuccessAtEnd};
-pub use by_cause::{ByCause, CauseOf, ClassifyError, InBox, Unboxed};
+pub use by_cause::{ByCause, ClassifyError, InBox, Unboxed};
 pub use by_status::ByStatus;
+#[cfg(feature = "grpc")]
+pub(super) use by_status::error_label;
 pub use calls::HttpCalls;
