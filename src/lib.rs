@@ -82,6 +82,8 @@
 //! |---|---|---|
 //! | `async` | [`CircuitBreaker::health_check`]: a task checks the dependency in place of a user's call; `Waiting`: calls wait for the verdict of the probes instead of being rejected | event-listener |
 //! | `bulkhead` | `Bulkhead`: a bound on the calls in flight, alone or with a breaker; threads of its own for blocking work | event-listener, oneshot, rayon-core |
+//! | `grpc` | `CircuitBreakerLayer::grpc`, a layer for clients and servers of gRPC; with it `http` | |
+//! | `http` | `CircuitBreakerLayer::http`, a layer for clients and servers of HTTP; with it `tower` | http, http-body, bytes, httpdate |
 //! | `metrics` | `Collector`: breakers as metrics of the [metrics](https://docs.rs/metrics) facade; with it `registry` | metrics |
 //! | `registry` | `Registry`, breakers by key; `ControlGroup`, one command over many; `Roster`, a list of all | papaya, crossbeam-queue |
 //! | `retry` | `RetryBudget`: a bound on the retries of a breaker's calls | |
@@ -303,6 +305,8 @@ pub mod guide {
     pub mod testing {}
     #[doc = include_str!("docs/guide/tower.md")]
     pub mod tower {}
+    #[doc = include_str!("docs/guide/http.md")]
+    pub mod http {}
     #[doc = include_str!("docs/guide/adapters.md")]
     pub mod adapters {}
     #[doc = include_str!("docs/guide/watching.md")]

@@ -32,6 +32,10 @@
 //! | [`backpressure`](CircuitBreakerLayer::backpressure) | whether callers wait while the breaker is open | they are rejected |
 //! | [`count_ready_errors`](CircuitBreakerLayer::count_ready_errors) | whether an error of `poll_ready` counts | it counts for nothing |
 //!
+//! With the feature `http`, `CircuitBreakerLayer::http` knows which responses of HTTP are failures,
+//! and ends a call with its body. With the feature `grpc`, `CircuitBreakerLayer::grpc` finds the
+//! status in headers and trailers. [Their guide](crate::guide::http) says more.
+//!
 //! The [guide](crate::guide::tower) says where the layer stands among `timeout`, `buffer`,
 //! `load_shed` and `balance`.
 

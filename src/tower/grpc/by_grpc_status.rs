@@ -49,7 +49,7 @@ use crate::tower::{ByCause, ClassifyError};
 /// let breaker = CircuitBreaker::new("prices");
 /// let by_status = ByGrpcStatus::new().exhausted_is_success();
 /// let layer = CircuitBreakerLayer::grpc(&breaker).classify(by_status);
-/// # use axum::http::{Request, Response};
+/// # use http::{Request, Response};
 /// # use tower::Layer;
 /// # fn check<S: tower::Service<Request<String>>>(_: S) {}
 /// # check(layer.layer(tower::service_fn(|_: Request<String>| async {

@@ -61,7 +61,7 @@ impl<M, D: Clone> CircuitBreakerLayer<Typed, GrpcCalls<ByGrpcStatus, M>, Circuit
     /// The breaker's own classifier isn't asked. The layer needs no library of gRPC.
     ///
     /// ```
-    /// use axum::http::{Request, Response};
+    /// use http::{Request, Response};
     /// use tower::{Layer, ServiceExt};
     /// use tripcurve::CircuitBreaker;
     /// use tripcurve::tower::CircuitBreakerLayer;

