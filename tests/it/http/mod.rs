@@ -7,9 +7,11 @@
 mod bodies;
 mod by_cause;
 mod by_status;
+mod drive;
 mod http_allocations;
 mod http_servers;
 mod http_settings;
+mod odd_bodies;
 pub(crate) mod server;
 
 use std::collections::VecDeque;
