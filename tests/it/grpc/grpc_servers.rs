@@ -37,8 +37,11 @@ fn the_status_of_a_response_without_messages_counts_at_once() {
         let address = open_shop(None).await;
         for code in 1..=16 {
             let expected = match Code::from(code) {
-                Code::Unavailable | Code::DataLoss | Code::Internal | Code::Unknown => FAILURE,
-                Code::ResourceExhausted => FAILURE,
+                Code::Unavailable
+                | Code::DataLoss
+                | Code::Internal
+                | Code::Unknown
+                | Code::ResourceExhausted => FAILURE,
                 Code::DeadlineExceeded => TIMED_OUT,
                 Code::Cancelled | Code::Aborted => IGNORED,
                 _ => SUCCESS,
@@ -58,7 +61,7 @@ fn a_quota_of_a_user_is_a_success_if_it_is_asked_to() {
         let breaker = breaker();
         let layer = CircuitBreakerLayer::grpc(&breaker)
             .classify(ByGrpcStatus::new().exhausted_is_success());
-        let mut shopper = Shopper::with(layer, &endpoint(open_shop(None).await));
+        let mut shopper = Shopper::with(&layer, &endpoint(open_shop(None).await));
         let status = shopper.price("8").await.unwrap_err();
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert_eq!(counted(&breaker), SUCCESS);
@@ -117,7 +120,7 @@ fn until_headers_ends_a_stream_with_its_headers() {
     on_loopback(async {
         let breaker = breaker();
         let layer = CircuitBreakerLayer::grpc(&breaker).until_headers();
-        let mut shopper = Shopper::with(layer, &endpoint(open_shop(None).await));
+        let mut shopper = Shopper::with(&layer, &endpoint(open_shop(None).await));
         let mut prices = shopper.prices("14").await.unwrap();
         assert_eq!(counted(&breaker), SUCCESS);
         while prices.message().await.is_ok_and(|price| price.is_some()) {}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, Response};
 use tower::{BoxError, Layer, Service};
+use tripcurve::outcome::Label;
 use tripcurve::registry::Registry;
 use tripcurve::tower::{ByGrpcStatus, CircuitBreakerLayer, GuardedBody, StatusAtEnd, respond};
 use tripcurve::{CircuitBreaker, Outcome, Rejected, State};
@@ -95,7 +96,7 @@ fn every_code_in_trailers_counts_as_the_table_says() {
         let opening = breaker.snapshot().latest_opening();
         let found = opening.and_then(|opening| opening.label());
         let expected = matches!(expected, Outcome::Failure | Outcome::TimedOut).then_some(label);
-        assert_eq!(found.as_ref().map(|found| found.as_str()), expected);
+        assert_eq!(found.as_ref().map(Label::as_str), expected);
     }
 }
 

@@ -146,10 +146,10 @@ pub(super) fn endpoint(address: SocketAddr) -> Endpoint {
 
 impl Shopper {
     pub(super) fn new(breaker: &CircuitBreaker, endpoint: &Endpoint) -> Self {
-        Self::with(CircuitBreakerLayer::grpc(breaker), endpoint)
+        Self::with(&CircuitBreakerLayer::grpc(breaker), endpoint)
     }
 
-    pub(super) fn with(layer: CircuitBreakerLayer<Typed, GrpcCalls>, endpoint: &Endpoint) -> Self {
+    pub(super) fn with(layer: &CircuitBreakerLayer<Typed, GrpcCalls>, endpoint: &Endpoint) -> Self {
         let channel = layer.layer(endpoint.connect_lazy());
         Self(tonic::client::Grpc::new(channel))
     }

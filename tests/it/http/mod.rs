@@ -209,9 +209,9 @@ pub(crate) fn call(
     now(service.call(request(method))).unwrap()
 }
 
+type NextFrame<B> = Option<Result<Frame<<B as Body>::Data>, <B as Body>::Error>>;
+
 /// The next frame of a body.
-pub(crate) fn poll<B: Body + Unpin>(
-    body: &mut B,
-) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+pub(crate) fn poll<B: Body + Unpin>(body: &mut B) -> Poll<NextFrame<B>> {
     Pin::new(body).poll_frame(&mut context())
 }
