@@ -17,7 +17,8 @@ use crate::clock::sleep::Sleep;
 /// services. axum's `Router::layer`, for example, calls `layer` for each route.
 ///
 /// - `R` is what a rejection becomes: [`reject_with`](Self::reject_with).
-/// - `C` is the layer's classifier, if it has its own: [`classify`](Self::classify).
+/// - `C` says when calls end and how they count. It is the breaker's classifier, the layer's own by
+///   [`classify`](Self::classify), or one for HTTP or gRPC by `http` and `grpc`.
 /// - `B` is the breaker, or how to find it: [`new`](Self::new) and `key_by`.
 /// - `W` is what callers do while the breaker is open: [`backpressure`](Self::backpressure).
 ///

@@ -58,7 +58,9 @@ impl<M, D: Clone> CircuitBreakerLayer<Typed, GrpcCalls<ByGrpcStatus, M>, Circuit
     /// - [`until_headers`](Self::until_headers) ends each call with its headers.
     /// - All other settings are those of [`new`](CircuitBreakerLayer::new).
     ///
-    /// The breaker's own classifier isn't asked. The layer needs no library of gRPC.
+    /// The breaker's own classifier isn't asked. The layer needs no library of gRPC. The service's
+    /// error is an [`Error`](std::error::Error) or a [`BoxError`](crate::tower::BoxError). For
+    /// another type there is [`ByGrpcStatus::errors_with`].
     ///
     /// ```
     /// use http::{Request, Response};

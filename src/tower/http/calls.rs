@@ -65,6 +65,10 @@ impl<M, D: Clone> CircuitBreakerLayer<Typed, HttpCalls<ByStatus, M>, CircuitBrea
     ///
     /// The breaker's own classifier isn't asked.
     ///
+    /// The service's error is an [`Error`](std::error::Error) or a
+    /// [`BoxError`](crate::tower::BoxError). For another type, such as a `String`, say how it counts
+    /// by [`ByStatus::errors_with`]. Without that, the layered service is no `Service`.
+    ///
     /// # Cost
     /// That of [`new`](CircuitBreakerLayer::new), and a few instructions for each frame of a body.
     /// A call that passes allocates nothing.
@@ -102,7 +106,7 @@ impl<M, D: Clone> CircuitBreakerLayer<Typed, HttpCalls<ByStatus, M>, CircuitBrea
 
 impl<R, C, M, B, W> CircuitBreakerLayer<R, HttpCalls<C, M>, B, W> {
     /// Classifies the results of a layer for HTTP with `classifier`: [`ByStatus`] with settings, or
-    /// any [`Classify`] for an [`http::Response`].
+    /// any [`Classify`](crate::outcome::Classify) for an [`http::Response`].
     ///
     /// What counts as a success still has to come to the end of its body.
     ///
