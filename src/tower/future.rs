@@ -14,7 +14,8 @@ pin_project! {
     /// It holds the call's permit. A future that is dropped before it is ready gives the permit
     /// back, and the call counts as [`on_cancel`](crate::CircuitBreakerBuilder::on_cancel) says. A
     /// call that panics counts as a failure. The outcome is recorded before the inner future is
-    /// dropped. So the next call in its place meets a breaker that has counted the outcome.
+    /// dropped. So the next call in its place meets a breaker that has counted the outcome. A call
+    /// of HTTP or gRPC that goes on after its headers hands the permit on to the response's body.
     ///
     /// # Panics
     /// Polled again after it was ready, it panics, like most futures.
