@@ -313,6 +313,14 @@ pub mod guide {
     pub mod watching {}
     #[doc = include_str!("docs/guide/limits.md")]
     pub mod limits {}
+    #[doc = include_str!("docs/guide/from_resilience4j.md")]
+    pub mod from_resilience4j {}
+    #[doc = include_str!("docs/guide/from_polly.md")]
+    pub mod from_polly {}
+    #[doc = include_str!("docs/guide/from_gobreaker.md")]
+    pub mod from_gobreaker {}
+    #[doc = include_str!("docs/guide/from_tower_resilience.md")]
+    pub mod from_tower_resilience {}
 }
 
 /// Compiles and runs the README's code.

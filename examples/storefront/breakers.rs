@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use tower::BoxError;
 use tripcurve::error::ConfigError;
 use tripcurve::events::Transition;
 use tripcurve::window::Window;
 use tripcurve::{CircuitBreaker, Outcome, TripPolicy};
 
-use crate::client::{ClientError, Reply};
+use crate::client::Reply;
 
 /// A slower answer is a sign of overload, so it counts as a failure. This keeps a breaker open
 /// while the backend is back but cold. If the breaker closed too soon, it would let all shoppers
@@ -15,7 +16,7 @@ use crate::client::{ClientError, Reply};
 const TOO_SLOW: Duration = Duration::from_millis(250);
 
 /// A function pointer instead of a closure, so that the type has a name.
-type Judge = fn(&Result<Reply, ClientError>) -> Outcome;
+type Judge = fn(&Result<Reply, BoxError>) -> Outcome;
 pub(crate) type Breaker = CircuitBreaker<Judge>;
 
 pub(crate) struct Breakers {
@@ -57,7 +58,7 @@ impl Breakers {
 
 /// To hyper, a 503 is an `Ok`, so the breaker must be told. A 4xx, such as a declined card, shows
 /// that the backend is healthy.
-fn judge(result: &Result<Reply, ClientError>) -> Outcome {
+fn judge(result: &Result<Reply, BoxError>) -> Outcome {
     match result {
         Ok(reply) if reply.is_server_error() || reply.took > TOO_SLOW => Outcome::Failure,
         Ok(_) => Outcome::Success,

@@ -1,8 +1,8 @@
-//! The HTTP client of a storefront: a pool of connections and a timeout. Both storefronts use it.
-//! It knows nothing of breakers.
+//! The HTTP client of a storefront, with a pool of connections. Both storefronts use it. It knows
+//! nothing of time limits and breakers.
 
-use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -12,12 +12,16 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-
-/// The time limit of a call, including the wait for a connection.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
+use tower::BoxError;
 
 /// No answer of the backend is nearly this long.
 const LONGEST_BODY: usize = 4_096;
+
+/// A call to the backend.
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+}
 
 /// An answer with any status.
 pub(crate) struct Reply {
@@ -32,33 +36,12 @@ impl Reply {
     }
 }
 
-#[derive(Debug)]
-pub(crate) enum ClientError {
-    /// The storefront waited for [`TIMEOUT`].
-    TimedOut,
-    /// The backend refused the call.
-    Refused(StatusCode),
-    /// The connection broke before an answer.
-    Broken(String),
-}
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TimedOut => write!(f, "no answer within {TIMEOUT:?}"),
-            Self::Refused(status) => write!(f, "the backend answered {status}"),
-            Self::Broken(what) => write!(f, "the call broke: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for ClientError {}
-
+#[derive(Clone)]
 pub(crate) struct Client {
     http: HttpClient<HttpConnector, Body>,
     /// hyper opens as many connections as there are calls. A real storefront has a limit, and so
     /// has this process's number of files.
-    connections: Semaphore,
+    connections: Arc<Semaphore>,
     backend: SocketAddr,
 }
 
@@ -70,40 +53,26 @@ impl Client {
             http: HttpClient::builder(TokioExecutor::new())
                 .pool_max_idle_per_host(connections)
                 .build(connector),
-            connections: Semaphore::new(connections),
+            connections: Arc::new(Semaphore::new(connections)),
             backend,
         }
     }
 
-    pub(crate) async fn send(&self, method: Method, path: &str) -> Result<Reply, ClientError> {
+    /// Makes a call and reads the whole answer. The time includes the wait for a connection.
+    pub(crate) async fn send(self, call: Call) -> Result<Reply, BoxError> {
         let sent = Instant::now();
-        let mut reply = tokio::time::timeout(TIMEOUT, self.exchange(method, path))
-            .await
-            .map_err(|_| ClientError::TimedOut)??;
-        reply.took = sent.elapsed();
-        Ok(reply)
-    }
-
-    async fn exchange(&self, method: Method, path: &str) -> Result<Reply, ClientError> {
-        let _connection = self.connections.acquire().await.map_err(broken)?;
+        let _connection = self.connections.acquire().await?;
         let request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{path}", self.backend))
-            .body(Body::empty())
-            .map_err(broken)?;
-        let response = self.http.request(request).await.map_err(broken)?;
+            .method(call.method)
+            .uri(format!("http://{}{}", self.backend, call.path))
+            .body(Body::empty())?;
+        let response = self.http.request(request).await?;
         let status = response.status();
-        let body = to_bytes(Body::new(response.into_body()), LONGEST_BODY)
-            .await
-            .map_err(broken)?;
+        let body = to_bytes(Body::new(response.into_body()), LONGEST_BODY).await?;
         Ok(Reply {
             status,
             body: String::from_utf8_lossy(&body).into_owned(),
-            took: Duration::ZERO,
+            took: sent.elapsed(),
         })
     }
-}
-
-fn broken(error: impl fmt::Display) -> ClientError {
-    ClientError::Broken(error.to_string())
 }

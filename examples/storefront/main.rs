@@ -7,7 +7,8 @@
 //! Each storefront has its own backend, an axum server on loopback. So neither suffers from the
 //! other's calls. Both backends play one script of faults at the same time ([`script`]). Both
 //! storefronts run the same code ([`storefront`]), and get equally many shoppers ([`shoppers`]).
-//! [`breakers`] has the breakers and their policies.
+//! [`breakers`] has the breakers and their policies. [`storefront`] puts them around the client, with
+//! the layer for tower.
 
 mod args;
 mod backend;
@@ -146,7 +147,7 @@ async fn open(
         .await
         .map_err(|error| format!("cannot reach {}: {error}", backend.address))?;
     let client = Client::new(backend.address, connections);
-    let storefront = Storefront::new(script, client, breakers, Ledger::new()?);
+    let storefront = Storefront::new(script, &client, breakers, Ledger::new()?);
     Ok(Side {
         storefront: Arc::new(storefront),
         backend,

@@ -7,13 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt};
+use tripcurve::tower::CircuitBreakerLayer;
 use tripcurve::{CallError, Fallback};
 
 use crate::breakers::{Breaker, Breakers};
-use crate::client::{Client, ClientError, Reply};
+use crate::client::{Call, Client, Reply};
 use crate::ledger::Ledger;
 use crate::script::Script;
 use crate::shelf::Shelf;
+
+/// The time limit of a call, including the wait for a connection.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One of the backend's services, as the storefront calls it.
+type Remote = BoxCloneSyncService<Call, Reply, CallError<BoxError>>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Payment {
@@ -52,24 +61,28 @@ impl Page {
 
 pub(crate) struct Storefront {
     pub(crate) breakers: Option<Breakers>,
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: Arc<Ledger>,
     script: Script,
-    client: Client,
+    payments: Remote,
+    recommendations: Remote,
     shelf: Shelf,
 }
 
 impl Storefront {
     pub(crate) fn new(
         script: Script,
-        client: Client,
+        client: &Client,
         breakers: Option<Breakers>,
         ledger: Ledger,
     ) -> Self {
+        let ledger = Arc::new(ledger);
+        let remote = |breaker| remote(client.clone(), breaker, script, Arc::clone(&ledger));
         Self {
+            payments: remote(breakers.as_ref().map(|b| &b.payments)),
+            recommendations: remote(breakers.as_ref().map(|b| &b.recommendations)),
             breakers,
             ledger,
             script,
-            client,
             shelf: Shelf::default(),
         }
     }
@@ -88,8 +101,7 @@ impl Storefront {
     }
 
     async fn pay(&self, shopper: u32) -> Payment {
-        let breaker = self.breakers.as_ref().map(|b| &b.payments);
-        self.call(breaker, Method::POST, &format!("/payments/{shopper}"))
+        self.call(&self.payments, Method::POST, format!("/payments/{shopper}"))
             .await
             .map_or(Payment::Queued, |reply| match reply.status {
                 StatusCode::PAYMENT_REQUIRED => Payment::Declined,
@@ -98,8 +110,8 @@ impl Storefront {
     }
 
     async fn recommend(&self, shopper: u32) -> Recommendations {
-        let breaker = self.breakers.as_ref().map(|b| &b.recommendations);
-        self.call(breaker, Method::GET, &format!("/recommendations/{shopper}"))
+        let path = format!("/recommendations/{shopper}");
+        self.call(&self.recommendations, Method::GET, path)
             .await
             .map(|reply| {
                 self.shelf.keep(shopper, &reply.body);
@@ -110,27 +122,18 @@ impl Storefront {
             .unwrap_or_default()
     }
 
-    /// One call to the backend, through the breaker if there is one.
+    /// One call to the backend, unless a breaker rejects it.
     async fn call(
         &self,
-        breaker: Option<&Breaker>,
+        remote: &Remote,
         method: Method,
-        path: &str,
-    ) -> Result<Reply, CallError<ClientError>> {
-        let send = || async {
-            let result = self.client.send(method, path).await;
-            let failed = result.as_ref().map_or(true, Reply::is_server_error);
-            self.ledger.call_made(self.script.elapsed(), failed);
-            result
-        };
-        let result = match breaker {
-            Some(breaker) => breaker.call_async(send).await,
-            None => send().await.map_err(CallError::Inner),
-        };
-        match result {
+        path: String,
+    ) -> Result<Reply, CallError<BoxError>> {
+        match remote.clone().oneshot(Call { method, path }).await {
             // The breaker has already judged this answer. The page can't use it.
             Ok(reply) if reply.is_server_error() => {
-                Err(CallError::Inner(ClientError::Refused(reply.status)))
+                let refused = format!("the backend answered {}", reply.status);
+                Err(CallError::Inner(refused.into()))
             }
             Err(CallError::Rejected(rejected)) => {
                 self.ledger.call_saved();
@@ -138,5 +141,27 @@ impl Storefront {
             }
             other => other,
         }
+    }
+}
+
+/// Puts a time limit around the client, and the breaker around both, if there is one.
+fn remote(
+    client: Client,
+    breaker: Option<&Breaker>,
+    script: Script,
+    ledger: Arc<Ledger>,
+) -> Remote {
+    let calls = ServiceBuilder::new()
+        // Outside the time limit, so that it sees the calls that take too long.
+        .map_result(move |result: Result<Reply, BoxError>| {
+            let failed = result.as_ref().map_or(true, Reply::is_server_error);
+            ledger.call_made(script.elapsed(), failed);
+            result
+        })
+        .timeout(TIMEOUT)
+        .service_fn(move |call| client.clone().send(call));
+    match breaker {
+        Some(breaker) => Remote::new(CircuitBreakerLayer::new(breaker).layer(calls)),
+        None => Remote::new(calls.map_err(CallError::Inner)),
     }
 }

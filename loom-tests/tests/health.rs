@@ -235,7 +235,7 @@ fn of_two_tasks_one_that_ends_leaves_the_other() {
 /// The first health check task begins while the breaker opens. The bell is `event-listener`'s,
 /// which loom doesn't see. A fence here stands for its fence.
 ///
-/// Fails when: `Core::wake_watchers` has no fence.
+/// Fails when: `Core::entered_for` has no fence.
 #[test]
 fn the_first_task_that_checks_misses_no_opening() {
     model(preemptions(3), || {

@@ -171,6 +171,25 @@ impl<C> CircuitBreaker<C> {
     /// assert_eq!(receipt, Ok(7));
     /// # });
     /// ```
+    ///
+    /// A value whose type is only known to be [`AsyncFnOnce`] goes into a closure:
+    ///
+    /// ```
+    /// use tripcurve::{CallError, CircuitBreaker};
+    ///
+    /// async fn guarded(
+    ///     breaker: &CircuitBreaker,
+    ///     backend: impl AsyncFnOnce() -> Result<u32, String>,
+    /// ) -> Result<u32, CallError<String>> {
+    ///     breaker.call_async(|| backend()).await
+    /// }
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let breaker = CircuitBreaker::new("payments");
+    /// assert_eq!(guarded(&breaker, async || Ok(7)).await, Ok(7));
+    /// # });
+    /// ```
     pub async fn call_async<T, E, F>(
         &self,
         operation: impl FnOnce() -> F,

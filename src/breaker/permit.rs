@@ -91,17 +91,16 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
     ) -> bool {
         let permit = self.take::<true>();
         let outcome = classifier.classify(result);
-        if outcome.counts_against()
-            && let Some(retry_after) = classifier.retry_after(result)
-        {
-            permit.note_retry_after(retry_after);
+        match outcome {
+            Outcome::Success => permit.finish(Outcome::Success, None),
+            Outcome::Ignored => permit.finish(Outcome::Ignored, None),
+            Outcome::Failure | Outcome::TimedOut | Outcome::Trip => {
+                if let Some(retry_after) = classifier.retry_after(result) {
+                    permit.note_retry_after(retry_after);
+                }
+                permit.finish_with(outcome, None, classifier.label(result))
+            }
         }
-        let label = if outcome.counts_against() {
-            classifier.label(result)
-        } else {
-            None
-        };
-        permit.finish_with(outcome, None, label)
     }
 }
 

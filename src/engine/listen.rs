@@ -23,8 +23,8 @@ impl Core {
                 None => parts.publish(Listeners::held(clock)),
             }
         };
-        // SeqCst: pairs with the fence in `tell`. Either this thread reads the generation of the
-        // other thread's transition, or the other thread finds the log. Otherwise the log could
+        // SeqCst: pairs with the fence in `entered_for`. Either this thread reads the generation of
+        // the other thread's transition, or the other thread finds the log. Otherwise the log could
         // begin before a transition that nobody writes, and stop there.
         fence(Ordering::SeqCst);
         let generation = self.history.number(self.state.load().generation());

@@ -244,7 +244,7 @@ impl Core {
         // A membership that comes second is dropped, and counts no more.
         late.membership
             .publish(Membership::new(share, seen.generation(), is_open));
-        // SeqCst: pairs with the fence in `settle_share`. Either this thread finds the state that
+        // SeqCst: pairs with the fence in `entered_for`. Either this thread finds the state that
         // another thread has entered, or that thread finds the membership. Without it both could
         // miss, and the count would be wrong for good.
         fence(Ordering::SeqCst);
@@ -267,12 +267,8 @@ impl Core {
         membership.map_or(Reserved::Granted, |it| it.reserve(seen.generation().next()))
     }
 
-    /// Settles a transition that this thread has won.
+    /// Settles a transition that this thread has won. A fence stands between the two.
     pub(super) fn settle_share(&self, moved: StateChange) {
-        // SeqCst: pairs with the fence in `join_share`. Either this thread finds the membership, or
-        // the thread that joins finds the state that this one has entered. Without it both could
-        // miss, and the count would be wrong for good.
-        fence(Ordering::SeqCst);
         if let Some(membership) = self.membership() {
             membership.settle(moved.generation, moved.is_open);
         }

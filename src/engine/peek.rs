@@ -11,7 +11,7 @@ use crate::engine::probe_queue::ProbeQueue;
 #[cfg(feature = "retry")]
 use crate::state::history::moment_of;
 #[cfg(feature = "async")]
-use crate::sync::wait_queue::EventQueue;
+use crate::sync::{Ordering, fence, wait_queue::EventQueue};
 use crate::{
     state::Admission,
     state::Phase,
@@ -199,7 +199,7 @@ impl Core {
         })
     }
 
-    /// Wakes all waiting callers, after the state has changed.
+    /// Wakes all waiting callers, after a change and a fence.
     #[inline]
     pub(super) fn wake_all(&self) {
         if let Some(probe_queue) = self.probe_queue() {
@@ -213,6 +213,10 @@ impl Core {
         if let Some(probe_queue) = self.probe_queue() {
             probe_queue.wake_one();
         }
+        // SeqCst: pairs with the fence in `watch`. Either this thread finds the listener, or the
+        // task sees that the place is free. Otherwise the task could wait for a change that has
+        // already happened.
+        fence(Ordering::SeqCst);
         self.wake_watchers();
     }
 }

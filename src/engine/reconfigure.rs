@@ -134,7 +134,12 @@ impl Core {
         let state = self.switch_over(change, now);
         // Waiting callers may have other wait times now, even if the state hasn't changed.
         #[cfg(feature = "async")]
-        self.wake_all();
+        {
+            // SeqCst: pairs with the fence in `watch`. Either this thread finds the listener, or
+            // the task sees the new settings. Otherwise the task could wait by the old ones.
+            fence(Ordering::SeqCst);
+            self.wake_all();
+        }
         if let Some(state) = state {
             Reconfigured::StateChanged(state)
         } else if window && is_resized() {
@@ -160,15 +165,11 @@ impl Core {
         }
         let mut entered = None;
         loop {
-            // SeqCst: pairs with the fence after `align`, in another thread that reconfigures.
+            // SeqCst: pairs with the fence of a transition that another thread makes in `align`.
             // Either this thread finds the state that the other has entered, or the other finds
             // this thread's settings. Otherwise the state could stay as the older settings say.
             fence(Ordering::SeqCst);
             entered = self.align(&change, now).or(entered);
-            // SeqCst: pairs with the fence before `align`, in another thread that reconfigures.
-            // Either this thread finds the other's settings, or the other finds the state that this
-            // thread has entered. Otherwise the state could stay as the older settings say.
-            fence(Ordering::SeqCst);
             let latest = self.switch().held();
             let held = change.held.and_then(|it| HeldPhases::of(it.now, latest));
             if held.is_none() {

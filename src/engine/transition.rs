@@ -187,6 +187,12 @@ impl Core {
             generation,
             ..
         } = moved;
+        // SeqCst: pairs with the fences of the threads that register: in `join_share`, `watch`,
+        // `HealthChecks::listen` and `listen`. Either such a thread sees the state that this thread
+        // has entered, or this thread finds what was registered. Otherwise a share could be counted
+        // wrong for good, a task could sleep through the transition, and a listener could miss it
+        // and all later ones. It also pairs with the fence in `switch_over`, for new settings.
+        fence(Ordering::SeqCst);
         #[cfg(feature = "registry")]
         self.settle_share(moved);
         let entry = LogEntry {
@@ -216,12 +222,6 @@ impl Core {
 
     /// Tells the health checks and the listeners about a transition.
     fn tell(&self, entry: &LogEntry) {
-        // SeqCst: pairs with the fence in `Core::listen`. Either the thread that adds the first
-        // listener reads this generation, or this thread finds the log. Otherwise the listener could
-        // miss this transition and all later ones. It also pairs with the fence of
-        // `HealthChecks::listen`. Either the first task sees that the breaker is open, or this
-        // thread sees the checks. Otherwise the task would sleep through the outage.
-        fence(Ordering::SeqCst);
         #[cfg(feature = "async")]
         if entry.to == State::Open
             && let Some(checks) = self.checks()

@@ -20,21 +20,17 @@ impl Core {
     ) -> Option<(Refusal, <EventQueue as Queue>::InLine)> {
         let late = self.late.get_or_init(Box::default);
         let listener = late.watchers.get_or_init(Box::default).listen();
-        // SeqCst: pairs with the fence in `wake_watchers`. Either this thread sees the change that
-        // the other made, or the other finds this listener. Otherwise the task could wait for a
-        // change that has already happened.
+        // SeqCst: pairs with the fence before each `wake_watchers`. Either this thread sees the
+        // change that the other made, or the other finds this listener. Otherwise the task could
+        // wait for a change that has already happened.
         fence(Ordering::SeqCst);
         let refusal = self.peek(context).err()?;
         Some((refusal, listener))
     }
 
-    /// Wakes the tasks that watch, after this thread has changed what they look at.
+    /// Wakes the tasks that watch, after a change of what they look at and a fence.
     #[inline]
     pub(super) fn wake_watchers(&self) {
-        // SeqCst: pairs with the fence in `watch`. Either this thread finds the listener, or the
-        // task sees this thread's change. Otherwise the task could wait for a change that has
-        // already happened. The fence also pairs with that of `HealthChecks::listen`; see `tell`.
-        fence(Ordering::SeqCst);
         if let Some(watchers) = self.late.get().and_then(|late| late.watchers.get()) {
             watchers.notify_all();
         }
@@ -45,6 +41,10 @@ impl Core {
     /// Calls no longer wait for the task, so an open breaker may admit a call sooner.
     pub fn leave_checks(&self) {
         self.checks_or_init().leave();
+        // SeqCst: pairs with the fence in `watch`. Either this thread finds the listener, or the
+        // task sees that the check has gone. Otherwise the task could wait for a change that has
+        // already happened.
+        fence(Ordering::SeqCst);
         self.wake_watchers();
     }
 }

@@ -18,6 +18,9 @@ use crate::window::{BinCounts, ClockReading, Latencies, Recording, Took, Window}
 pub struct Timed {
     /// A call that takes longer than this many nanoseconds is slow.
     slower_than: u64,
+    /// A call that takes less than this, in the clock's units, isn't slow, and nobody records how
+    /// long it took.
+    fast: u64,
     /// When the percentiles are judged next, in the clock's units; never, if no policy looks at
     /// them. An old value does no harm, since only one caller may exchange it.
     tick_at: Hint,
@@ -88,6 +91,10 @@ impl Timed {
         });
         Self {
             slower_than: times.slower_than.map_or(u64::MAX, saturating_nanos),
+            fast: match times.recording {
+                Recording::Off => times.watch_units,
+                Recording::Combined | Recording::ByOutcome => 0,
+            },
             tick_at: Hint::new(if looks { 0 } else { u64::MAX }),
             tick: times.tick_units,
             in_flight: watch.map(InFlight::new),
@@ -168,6 +175,10 @@ impl Timed {
         given: Option<NonZero<u64>>,
         clock: &impl Now,
     ) -> Took {
+        // Most calls end here, without a conversion to nanoseconds.
+        if given.is_none() && end.saturating_sub(begin) < self.fast {
+            return Took::default();
+        }
         let nanos = given.map_or_else(|| clock.nanos_between(begin, end), NonZero::get);
         Took {
             nanos,

@@ -41,6 +41,10 @@ pub(super) struct Watcher(Condvar);
 
 impl Watcher {
     pub(super) fn new() -> Self {
+        // Loom's statics acquire what the thread did that made them. Made by the first fence of a
+        // race, this one would hide every race with what came before that fence. The thread that
+        // makes the first word starts the others.
+        let _made = &*BEFORE_FENCES;
         Self(Condvar::new())
     }
 

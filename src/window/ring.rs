@@ -92,9 +92,10 @@ impl Timing {
 }
 
 /// The duration of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Took {
-    /// The duration in nanoseconds.
+    /// The duration in nanoseconds. It may be zero if the call wasn't slow and nobody records the
+    /// duration.
     pub nanos: u64,
     /// Whether the call took too long.
     pub is_slow: bool,

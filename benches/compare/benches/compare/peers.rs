@@ -219,8 +219,7 @@ impl Subject for TowerResilience {
 
     #[inline]
     fn call(&mut self, work: Work) -> Self::Reply {
-        poll_until_ready(|context| self.0.poll_ready(context))?;
-        poll_to_end(self.0.call(work).as_mut())
+        poll_service(&mut self.0, work)
     }
 
     #[inline]
@@ -255,6 +254,17 @@ fn poll_until_ready<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
 #[inline]
 pub(crate) fn poll_to_end<F: Future + ?Sized>(mut future: Pin<&mut F>) -> F::Output {
     poll_until_ready(|context| future.as_mut().poll(context))
+}
+
+/// A call as tower asks for it: the service is ready, is called, and its future is polled to the
+/// end.
+#[inline]
+pub(crate) fn poll_service<S: Service<Work>>(
+    service: &mut S,
+    work: Work,
+) -> Result<S::Response, S::Error> {
+    poll_until_ready(|context| service.poll_ready(context))?;
+    poll_to_end(pin!(service.call(work)))
 }
 
 /// Counters since the last transition, not a window: an old call weighs as much as a new one. It
