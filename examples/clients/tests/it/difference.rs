@@ -62,3 +62,8 @@ fn a_permit_takes_twelve_lines() {
         differs_by_at_most(12, client);
     }
 }
+
+#[test]
+fn a_classifier_of_statuses_takes_twenty_five_lines() {
+    differs_by_at_most(25, "tonic-status");
+}

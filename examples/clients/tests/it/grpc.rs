@@ -56,8 +56,8 @@ impl Server for Clinic {
     }
 }
 
-#[test]
-fn tonic_as_a_service() {
+/// Runs a program with a breaker, and the same program without one.
+fn compare(with: &str, without: &str) {
     let clinic = Arc::new(Clinic::default());
     let runtime = Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -73,6 +73,18 @@ fn tonic_as_a_service() {
             Answer::of(&answer, answer == "SERVING")
         }
     };
-    with_a_breaker(&*clinic, by_lines(env!("CARGO_BIN_EXE_with-tonic")));
-    without_a_breaker(&*clinic, by_lines(env!("CARGO_BIN_EXE_without-tonic")));
+    with_a_breaker(&*clinic, by_lines(with));
+    without_a_breaker(&*clinic, by_lines(without));
+}
+
+#[test]
+fn tonic_as_a_service() {
+    let with = env!("CARGO_BIN_EXE_with-tonic");
+    compare(with, env!("CARGO_BIN_EXE_without-tonic"));
+}
+
+#[test]
+fn tonic_by_a_classifier() {
+    let with = env!("CARGO_BIN_EXE_with-tonic-status");
+    compare(with, env!("CARGO_BIN_EXE_without-tonic-status"));
 }
