@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         };
         match client.check(request).await {
             Ok(response) => println!("{service}: {}", response.get_ref().status().as_str_name()),
-            Err(status) => println!("{service}: {status}"),
+            Err(status) => println!("{service}: {}", status.message()),
         }
     }
     Ok(())
