@@ -43,16 +43,6 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S> {
         }
     }
 
-    /// Takes the ticket out, and leaves a permit without one.
-    ///
-    /// With `IS_OVER` the call has come back.
-    #[inline]
-    pub(crate) fn take<const IS_OVER: bool>(&mut self) -> PermitGuard<S, IS_OVER> {
-        PermitGuard {
-            ticket: self.ticket.take(),
-        }
-    }
-
     /// The permit of a request that goes on with the attempt that `next` admits.
     ///
     /// A part of this permit's call is recorded by this permit. Otherwise `next` takes its place.
@@ -126,6 +116,16 @@ impl<S: Deref<Target = SharedBreaker>> PermitGuard<S, true> {
 }
 
 impl<S: Deref<Target = SharedBreaker>, const IS_OVER: bool> PermitGuard<S, IS_OVER> {
+    /// Takes the ticket out, and leaves a permit without one.
+    ///
+    /// With `COMES_BACK` the call has come back.
+    #[inline]
+    pub(crate) fn take<const COMES_BACK: bool>(&mut self) -> PermitGuard<S, COMES_BACK> {
+        PermitGuard {
+            ticket: self.ticket.take(),
+        }
+    }
+
     #[allow(
         clippy::inline_always,
         reason = "measured: out of line, `cargo bench -- closed` shows a slower path"
