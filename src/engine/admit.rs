@@ -129,7 +129,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// Admits a call whose time in flight is watched.
     ///
-    /// If calls in flight are overdue, the breaker is judged first and may trip.
+    /// If calls in flight are overdue, they are weighed. Then the breaker is judged, and may trip.
     #[cold]
     #[inline(never)]
     fn admit_watched<const IS_CALL: bool>(
@@ -144,6 +144,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if in_flight.overdue(generation, now) > 0 {
             let run = self.run.get(generation);
             let call = self.call_in(generation, context);
+            self.weigh_overdue(in_flight, call);
             if self.judge(call, run, Outcome::Ignored) || self.judge_weighed(call) {
                 let seen = self.state.load();
                 return self.admit_by_phase::<IS_CALL>(seen, context);

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::Ticket;
 use super::call::Call;
 use super::view::{Configuration, View};
+use crate::latency::in_flight::InFlight;
 use crate::{adaptive::Evidence, clock::context::CallContext, events::Cause, state::Judgement};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
@@ -15,6 +17,47 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     pub(super) fn weigh_failure(self, call: Call<'_, impl CallContext>) -> bool {
         let evidence = self.evidence();
         evidence.is_some_and(|evidence| self.weigh(evidence, call))
+    }
+
+    /// Weighs a watched call that has come back and wasn't weighed as overdue.
+    ///
+    /// The caller judges the evidence if `is_bad`.
+    pub(super) fn weigh_watched(
+        self,
+        ticket: Ticket,
+        is_bad: bool,
+        call: Call<'_, impl CallContext>,
+    ) {
+        let began = call.context.nanos_at(ticket.begin);
+        let in_flight = self.timed().and_then(|timed| timed.in_flight());
+        let watched = self.evidence().and_then(Evidence::of_watched);
+        let (Some(in_flight), Some(watched)) = (in_flight, watched) else {
+            return;
+        };
+        // Its place may be another's since then, or not.
+        if in_flight.has_left(began, call.nanos()) {
+            return;
+        }
+        if is_bad {
+            self.weigh(watched, call);
+        } else if watched.has_any(call.generation) && self.is_current(call.generation) {
+            let lesson = watched.success(call.generation);
+            if let Some(lesson) = lesson {
+                let now = call.date();
+                watched.learn(lesson, now, self.began_at(call.generation, now));
+                self.look(watched, call);
+            }
+        }
+    }
+
+    /// Weighs the watched calls that have become overdue, each once.
+    pub(super) fn weigh_overdue(self, in_flight: &InFlight, call: Call<'_, impl CallContext>) {
+        let Some(watched) = self.evidence().and_then(Evidence::of_watched) else {
+            return;
+        };
+        for _ in 0..in_flight.charge(call.generation, call.nanos()) {
+            self.weigh(watched, call);
+        }
     }
 
     #[inline(never)]
@@ -51,14 +94,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return false;
         };
         let now = call.date();
-        let in_flight = self.timed().and_then(|timed| timed.in_flight());
-        let overdue = || {
-            in_flight.map_or(0, |in_flight| {
-                in_flight.overdue_of_watched(generation, call.nanos())
-            })
-        };
         let since = self.began_at(generation, now);
-        let verdict = evidence.verdict(generation, now, since, overdue);
+        let verdict = evidence.verdict(generation, now, since);
         if verdict.is_none() {
             self.found_none(seen, Judgement::Evidence);
         }
@@ -81,14 +118,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         })
     }
 
-    /// Tells the evidence from time to time how much traffic there is.
+    /// Tells the evidence of a stream from time to time how much traffic the stream has.
     pub(super) fn look(self, evidence: &Evidence, call: Call<'_, impl CallContext>) {
         let generation = call.generation;
         let now = call.date();
         let began = self.began_at(generation, now);
         let counted_since = self.counted_since(generation).unwrap_or(began);
         evidence.look(generation, now, (began, counted_since), || {
-            self.ring().calls(call)
+            let calls = self.ring().calls(call);
+            let in_flight = self.timed().and_then(|timed| timed.in_flight());
+            let weight = in_flight.filter(|_| !evidence.is_of_all());
+            calls >> weight.map_or(0, InFlight::weight)
         });
     }
 }

@@ -78,7 +78,7 @@ impl Core {
             if ticket.is_half_open() {
                 view.report_half_open(ticket, Outcome::Ignored.into(), context);
             } else {
-                view.unwatched(ticket, context);
+                let _not_made = view.unwatched(ticket, context);
             }
         });
     }
@@ -133,7 +133,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if ticket.is_half_open() {
             return self.record_half_open(ticket, ended, context);
         }
-        let ticket = self.unwatched(ticket, context);
+        let (ticket, is_unweighed) = self.unwatched(ticket, context);
+        if is_unweighed && ended.outcome != Outcome::Ignored {
+            let call = self.call_in(ticket.admitted.generation(), context);
+            let is_bad = ended.outcome != Outcome::Success || self.is_slow(ticket, ended, call);
+            self.weigh_watched(ticket, is_bad, call);
+        }
         match (ticket.admitted.phase(), ended.outcome) {
             (Phase::Disabled, _) => false,
             (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
@@ -178,9 +183,12 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
         // The call leaves the calls in flight before it is recorded. So no reader finds it both
         // slow and in flight.
-        let ticket = self.unwatched(ticket, call.context);
+        let (ticket, is_unweighed) = self.unwatched(ticket, call.context);
         match ticket.admitted.phase() {
             Phase::Closed | Phase::MetricsOnly => {
+                if is_unweighed {
+                    self.weigh_watched(ticket, true, call);
+                }
                 self.record_success_slow(call, took, false);
             }
             // Other states record nothing.
@@ -188,16 +196,28 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    /// The ticket of a call whose time in flight is no longer watched.
+    /// The ticket of a call whose time in flight is no longer watched. The second value says whether
+    /// it was watched and isn't weighed yet.
     #[inline]
-    fn unwatched(self, ticket: Ticket, context: &impl CallContext) -> Ticket {
+    fn unwatched(self, ticket: Ticket, context: &impl CallContext) -> (Ticket, bool) {
         let (admitted, place) = ticket.admitted.without_watch();
         let in_flight = self.timed().and_then(|timed| timed.in_flight());
+        let mut is_unweighed = false;
         if let (Some(place), Some(in_flight)) = (place, in_flight) {
             let began = context.nanos_at(ticket.begin);
-            in_flight.unwatch(place, admitted.generation(), began);
+            is_unweighed = in_flight.unwatch(place, admitted.generation(), began);
         }
-        Ticket { admitted, ..ticket }
+        (Ticket { admitted, ..ticket }, is_unweighed)
+    }
+
+    /// Whether a call that has ended now took longer than the limit.
+    fn is_slow(self, ticket: Ticket, ended: Ended, call: Call<'_, impl CallContext>) -> bool {
+        self.timed().is_some_and(|timed| {
+            let end = call.reading.raw;
+            timed
+                .took(ticket.begin, end, ended.took, call.context)
+                .is_slow
+        })
     }
 
     /// Counts a call that ended when the clock was read. Returns whether the window counted it.

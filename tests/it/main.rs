@@ -8,6 +8,7 @@
 
 mod model;
 mod race;
+mod service;
 mod traffic;
 
 mod accounting;
@@ -62,6 +63,7 @@ mod roster_health;
 mod sampling;
 mod saved;
 mod slow_probes;
+mod slow_shares;
 mod state_names;
 mod steps;
 mod thread_end;

@@ -71,6 +71,8 @@ pub(crate) struct ModelPermit {
     timing: Timing,
     /// The step of the ramp that admitted the call, if a ramp did.
     step: Option<usize>,
+    /// Whether the call became overdue and was weighed then.
+    is_charged: bool,
 }
 
 /// The probes of a half-open breaker.
@@ -207,10 +209,7 @@ impl Model {
             State::MetricsOnly => Phase::MetricsOnly,
             state => panic!("the model doesn't know {state:?}"),
         };
-        let evidence = config.adaptive().map(|policy| {
-            let window = config.window.length();
-            adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)
-        });
+        let evidence = config.evidence();
         Self {
             now,
             phase,
@@ -297,6 +296,7 @@ impl Model {
         match self.phase {
             Phase::Closed | Phase::MetricsOnly => {
                 if self.overdue() > 0 {
+                    self.weigh_overdue();
                     self.judge(false);
                 }
                 if !self.lets_through_all() {
@@ -350,6 +350,7 @@ impl Model {
                 Phase::Ramp(ramp) => Some(ramp.step),
                 _ => None,
             },
+            is_charged: false,
         }
     }
 
@@ -397,15 +398,59 @@ impl Model {
     /// Calls of this generation that have been in flight for longer than the limit. A call stops
     /// counting at the time when it would have left the window, had it ended at the limit.
     fn overdue(&self) -> u64 {
-        let Some(limit) = self.config.limit() else {
-            return 0;
-        };
-        let is_overdue = |call: &&ModelPermit| {
+        let calls = self.in_flight.iter();
+        calls.filter(|call| self.is_overdue(call)).count() as u64
+    }
+
+    fn is_overdue(&self, call: &ModelPermit) -> bool {
+        self.config.limit().is_some_and(|limit| {
             let late = call.begin.saturating_add(limit);
-            let gone = late.saturating_add(nanos(self.config.window.length()));
-            call.generation == self.generation && self.now > late && self.now <= gone
+            call.generation == self.generation && self.now > late && !self.has_left(call)
+        })
+    }
+
+    /// Whether the call would have left the window, had it ended at the limit.
+    fn has_left(&self, call: &ModelPermit) -> bool {
+        self.config.limit().is_some_and(|limit| {
+            let late = call.begin.saturating_add(limit);
+            self.now > late.saturating_add(nanos(self.config.window.length()))
+        })
+    }
+
+    /// Weighs the calls that have become overdue, each once.
+    fn weigh_overdue(&mut self) {
+        let moment = self.moment();
+        let Some(mut evidence) = self.evidence.take() else {
+            return;
         };
-        self.in_flight.iter().filter(is_overdue).count() as u64
+        if let Some(watched) = evidence.of_watched() {
+            let mut calls = std::mem::take(&mut self.in_flight);
+            for call in &mut calls {
+                if !call.is_charged && self.is_overdue(call) {
+                    call.is_charged = true;
+                    watched.fail(moment);
+                }
+            }
+            self.in_flight = calls;
+        }
+        self.evidence = Some(evidence);
+    }
+
+    /// Weighs a call that was in flight, unless it was weighed as overdue.
+    fn weigh_watched(&mut self, is_bad: bool) {
+        let moment = self.moment();
+        let Some(watched) = self
+            .evidence
+            .as_mut()
+            .and_then(adaptive::Adaptive::of_watched)
+        else {
+            return;
+        };
+        if is_bad {
+            watched.fail(moment);
+        } else {
+            watched.succeed(moment);
+        }
     }
 
     /// A half-open generation with one probe in flight, after `former`.
@@ -463,7 +508,11 @@ impl Model {
     }
 
     fn come_back(&mut self, permit: ModelPermit, outcome: Outcome, took: u64, ends_run: bool) {
-        self.in_flight.retain(|call| call.number != permit.number);
+        let own = self
+            .in_flight
+            .iter()
+            .position(|call| call.number == permit.number);
+        let is_unweighed = own.is_some_and(|own| !self.in_flight.swap_remove(own).is_charged);
         if permit.is_half_open && outcome != Outcome::Ignored {
             self.learn_duration(permit);
         }
@@ -478,7 +527,13 @@ impl Model {
             Phase::Disabled => {}
             Phase::HalfOpen(probing) => self.settle_probe(probing, outcome, took),
             Phase::Ramp(ramp) => self.settle_in_ramp(ramp, permit, outcome, took),
-            Phase::Closed | Phase::MetricsOnly => self.record(outcome, took, ends_run),
+            Phase::Closed | Phase::MetricsOnly => {
+                let is_known = is_unweighed && !self.has_left(&permit);
+                if is_known && outcome != Outcome::Ignored {
+                    self.weigh_watched(outcome != Outcome::Success || self.is_slow(took));
+                }
+                self.record(outcome, took, ends_run);
+            }
         }
     }
 
@@ -641,21 +696,24 @@ impl Model {
     }
 
     fn weigh(&mut self, is_bad: bool) {
-        let Some(mut evidence) = self.evidence.take() else {
+        let moment = self.moment();
+        let Some(evidence) = &mut self.evidence else {
             return;
-        };
-        let moment = Moment {
-            now: date(self.now),
-            since: date(in_microseconds(self.since)),
-            counted_since: date(self.counted_since),
-            calls: self.held() as u64,
         };
         if is_bad {
             evidence.fail(moment);
         } else {
             evidence.succeed(moment);
         }
-        self.evidence = Some(evidence);
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: date(self.now),
+            since: date(in_microseconds(self.since)),
+            counted_since: date(self.counted_since),
+            calls: self.held() as u64,
+        }
     }
 
     /// Judges by the policies if the breaker can trip.
@@ -669,7 +727,7 @@ impl Model {
         // Evidence is judged last, at any position in the list.
         let since = date(in_microseconds(self.since));
         let evidence = self.evidence.as_ref();
-        let by_evidence = || evidence?.verdict(self.overdue(), date(self.now), since);
+        let by_evidence = || evidence?.verdict(date(self.now), since);
         if matches!(self.phase, Phase::MetricsOnly) {
             let by_evidence = by_evidence();
             self.would_trip(0, by_count);
@@ -680,8 +738,8 @@ impl Model {
             return;
         }
         if let Some(cause) = by_count.or_else(by_evidence) {
-            if let Some(evidence) = &mut self.evidence {
-                evidence.trip(&cause, date(self.now), date(in_microseconds(self.since)));
+            if let (Cause::Evidence { .. }, Some(evidence)) = (&cause, &mut self.evidence) {
+                evidence.trip(date(self.now), since);
             }
             self.open(cause);
         }
@@ -947,6 +1005,7 @@ impl Model {
             Some(_) => self.phase = Phase::MetricsOnly,
             None => {}
         }
+        self.evidence = self.evidence.take().map(adaptive::Adaptive::restart);
         self.asked = 0;
         self.counted_since = in_microseconds(self.since);
         self.last_admission = 0;
