@@ -633,7 +633,7 @@ fn a_slow_failure_that_comes_back_is_evidence_once() {
 /// Fails when: `CallSlot::charge` returns `true` though another thread has charged the call.
 #[test]
 fn a_call_that_two_threads_find_overdue_is_evidence_once() {
-    model(preemptions(3), || {
+    model(preemptions(2).full(3), || {
         let breaker = Breaker::timed(of_both_streams(2)).and_a_call_in_flight();
         let shared = Arc::new(breaker);
         race(

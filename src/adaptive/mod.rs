@@ -31,6 +31,7 @@ mod excursion_age;
 mod nats;
 #[cfg(feature = "serde")]
 mod persist;
+mod stalls;
 
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ use crate::window::rate;
 
 #[cfg(feature = "serde")]
 pub(crate) use persist::SavedEvidence;
+pub use stalls::Stalls;
 
 /// The user's settings of the adaptive policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,9 +112,18 @@ pub struct Evidence {
     /// The window's length, in nanoseconds.
     window: u64,
     /// The evidence of the watched calls, if calls are watched.
-    watched: Option<Box<Evidence>>,
+    watched: Option<Box<Watched>>,
     /// Whether this is the evidence of all calls, not of the watched ones.
     is_of_all: bool,
+}
+
+/// The evidence of watched calls.
+#[derive(Debug)]
+pub struct Watched {
+    /// The evidence that these calls are.
+    pub evidence: Evidence,
+    /// The stalls of the client. Their time counts for no call.
+    pub stalls: Stalls,
 }
 
 impl Evidence {
@@ -168,13 +179,14 @@ impl Evidence {
     /// Adds the evidence of watched calls. It has learnt what this one has.
     #[must_use]
     pub fn and_of_watched(self, config: AdaptiveConfig) -> Self {
-        let watched = Self {
+        let evidence = Self {
             is_of_all: false,
             ..Self::new(config, self.window)
         };
-        watched.baseline.inherit(&self.baseline);
+        evidence.baseline.inherit(&self.baseline);
+        let stalls = Stalls::default();
         Self {
-            watched: Some(Box::new(watched)),
+            watched: Some(Box::new(Watched { evidence, stalls })),
             ..self
         }
     }
@@ -182,6 +194,12 @@ impl Evidence {
     /// The evidence of the watched calls, if calls are watched.
     #[must_use]
     pub fn of_watched(&self) -> Option<&Self> {
+        self.watched().map(|watched| &watched.evidence)
+    }
+
+    /// The watched calls, if calls are watched.
+    #[must_use]
+    pub fn watched(&self) -> Option<&Watched> {
         self.watched.as_deref()
     }
 
@@ -204,7 +222,7 @@ impl Evidence {
     /// Takes over what `other` has learnt of the dependency, but no evidence.
     pub fn inherit(&self, other: &Self) {
         self.baseline.inherit(&other.baseline);
-        if let Some(watched) = &self.watched {
+        if let Some(watched) = self.of_watched() {
             let known = other.of_watched().unwrap_or(other);
             watched.baseline.inherit(&known.baseline);
         }
@@ -213,7 +231,7 @@ impl Evidence {
     /// Starts `generation` without evidence.
     pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
         self.start_own(generation, &is_current);
-        if let Some(watched) = &self.watched {
+        if let Some(watched) = self.of_watched() {
             watched.start_own(generation, &is_current);
         }
     }

@@ -162,7 +162,7 @@ impl Evidence {
     ) {
         let ages = Ages { now, elapsed };
         self.baseline = Baseline::restore(&saved.usual, ages);
-        if let Some(watched) = &self.watched {
+        if let Some(watched) = self.of_watched() {
             // Only what is usual is saved, and it is that of all calls.
             watched.baseline.inherit(&self.baseline);
         }

@@ -141,6 +141,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ) -> Result<Ticket, Refusal> {
         let generation = seen.generation();
         let now = context.nanos_at(begin);
+        self.note_progress(generation, context);
         if in_flight.overdue(generation, now) > 0 {
             let run = self.run.get(generation);
             let call = self.call_in(generation, context);

@@ -5,8 +5,11 @@ use std::time::Duration;
 use super::Ticket;
 use super::call::Call;
 use super::view::{Configuration, View};
-use crate::latency::in_flight::InFlight;
-use crate::{adaptive::Evidence, clock::context::CallContext, events::Cause, state::Judgement};
+use crate::adaptive::{Evidence, Watched};
+use crate::latency::in_flight::{InFlight, Watch};
+use crate::state::Generation;
+use crate::window::Took;
+use crate::{clock::context::CallContext, events::Cause, state::Judgement};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Weighs a failure, or a call that took too long, and returns whether there is evidence.
@@ -19,44 +22,94 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         evidence.is_some_and(|evidence| self.weigh(evidence, call))
     }
 
+    /// The watched calls and their evidence, if calls are watched and weighed.
+    fn watched(self) -> Option<(&'a InFlight, &'a Watched)> {
+        let in_flight = self.timed()?.in_flight()?;
+        let watched = self.evidence()?.watched()?;
+        Some((in_flight, watched))
+    }
+
+    /// Notes that the client makes progress, before the durations of calls are weighed.
+    pub(super) fn note_progress(self, generation: Generation, context: &impl CallContext) {
+        let Some((in_flight, watched)) = self.watched() else {
+            return;
+        };
+        if !self.is_current(generation) {
+            return;
+        }
+        let now = context.nanos();
+        let Watch { limit, window, .. } = in_flight.watch;
+        let since = || now.saturating_sub(self.age(generation, now));
+        let spacing = || {
+            let call = self.call_in(generation, context);
+            let now = call.date();
+            let since = self.counted_since(generation);
+            let since = since.unwrap_or_else(|| self.began_at(generation, now));
+            let calls = self.ring().calls(call) >> in_flight.weight();
+            now.saturating_sub(since).min(window) / calls.max(1)
+        };
+        watched.stalls.note(now, limit, since, spacing);
+    }
+
+    /// Whether a slow call was slow only because the client stalled. Such a call is no evidence.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn is_excused(self, took: Took, call: Call<'_, impl CallContext>) -> bool {
+        let Some((in_flight, watched)) = self.watched() else {
+            return false;
+        };
+        self.note_progress(call.generation, call.context);
+        let now = call.nanos();
+        let began = now.saturating_sub(took.nanos);
+        watched.stalls.awake(began, now) <= in_flight.watch.limit
+    }
+
     /// Weighs a watched call that has come back and wasn't weighed as overdue.
     ///
-    /// The caller judges the evidence if `is_bad`.
+    /// `took` is its duration if it succeeded. If it is bad, the caller judges the evidence.
     pub(super) fn weigh_watched(
         self,
         ticket: Ticket,
-        is_bad: bool,
+        took: Option<Took>,
         call: Call<'_, impl CallContext>,
     ) {
-        let began = call.context.nanos_at(ticket.begin);
-        let in_flight = self.timed().and_then(|timed| timed.in_flight());
-        let watched = self.evidence().and_then(Evidence::of_watched);
-        let (Some(in_flight), Some(watched)) = (in_flight, watched) else {
+        let (generation, now) = (call.generation, call.nanos());
+        let Some((in_flight, watched)) = self.watched() else {
             return;
         };
-        // Its place may be another's since then, or not.
-        if in_flight.has_left(began, call.nanos()) {
+        // The place of a call that has left may be another's since then, or not.
+        let began = call.context.nanos_at(ticket.begin);
+        if in_flight.has_left(began, now) || !self.is_current(generation) {
             return;
         }
-        if is_bad {
-            self.weigh(watched, call);
-        } else if watched.has_any(call.generation) && self.is_current(call.generation) {
-            let lesson = watched.success(call.generation);
-            if let Some(lesson) = lesson {
-                let now = call.date();
-                watched.learn(lesson, now, self.began_at(call.generation, now));
-                self.look(watched, call);
-            }
+        let slow = took.filter(|took| took.is_slow);
+        if slow.is_some_and(|took| self.is_excused(took, call)) {
+            return;
+        }
+        if took.is_none() || slow.is_some() {
+            self.weigh(&watched.evidence, call);
+            return;
+        }
+        watched.stalls.answer(now, in_flight.watch.limit);
+        let evidence = &watched.evidence;
+        if evidence.has_any(generation)
+            && let Some(lesson) = evidence.success(generation)
+        {
+            let now = call.date();
+            evidence.learn(lesson, now, self.began_at(generation, now));
+            self.look(evidence, call);
         }
     }
 
     /// Weighs the watched calls that have become overdue, each once.
     pub(super) fn weigh_overdue(self, in_flight: &InFlight, call: Call<'_, impl CallContext>) {
-        let Some(watched) = self.evidence().and_then(Evidence::of_watched) else {
+        let Some((_, watched)) = self.watched() else {
             return;
         };
-        for _ in 0..in_flight.charge(call.generation, call.nanos()) {
-            self.weigh(watched, call);
+        let (now, limit) = (call.nanos(), in_flight.watch.limit);
+        let is_late = |began| watched.stalls.awake(began, now) > limit;
+        for _ in 0..in_flight.charge(call.generation, now, is_late) {
+            self.weigh(&watched.evidence, call);
         }
     }
 

@@ -136,8 +136,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         let (ticket, is_unweighed) = self.unwatched(ticket, context);
         if is_unweighed && ended.outcome != Outcome::Ignored {
             let call = self.call_in(ticket.admitted.generation(), context);
-            let is_bad = ended.outcome != Outcome::Success || self.is_slow(ticket, ended, call);
-            self.weigh_watched(ticket, is_bad, call);
+            let took = self.timed().filter(|_| ended.outcome == Outcome::Success);
+            let end = call.reading.raw;
+            let took = took.map(|it| it.took(ticket.begin, end, ended.took, context));
+            self.weigh_watched(ticket, took, call);
         }
         match (ticket.admitted.phase(), ended.outcome) {
             (Phase::Disabled, _) => false,
@@ -187,7 +189,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         match ticket.admitted.phase() {
             Phase::Closed | Phase::MetricsOnly => {
                 if is_unweighed {
-                    self.weigh_watched(ticket, true, call);
+                    self.weigh_watched(ticket, Some(took), call);
                 }
                 self.record_success_slow(call, took, false);
             }
@@ -206,18 +208,9 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if let (Some(place), Some(in_flight)) = (place, in_flight) {
             let began = context.nanos_at(ticket.begin);
             is_unweighed = in_flight.unwatch(place, admitted.generation(), began);
+            self.note_progress(admitted.generation(), context);
         }
         (Ticket { admitted, ..ticket }, is_unweighed)
-    }
-
-    /// Whether a call that has ended now took longer than the limit.
-    fn is_slow(self, ticket: Ticket, ended: Ended, call: Call<'_, impl CallContext>) -> bool {
-        self.timed().is_some_and(|timed| {
-            let end = call.reading.raw;
-            timed
-                .took(ticket.begin, end, ended.took, call.context)
-                .is_slow
-        })
     }
 
     /// Counts a call that ended when the clock was read. Returns whether the window counted it.
@@ -266,7 +259,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             // Every slow call writes to the run here. Of two slow calls, the second to write sees
             // the first.
             let is_current = || self.is_current(generation);
-            let weighed = self.weigh_failure(call);
+            // The note of evidence stays, since a success removes it if there is none.
+            let weighed = self.is_excused(took, call) || self.weigh_failure(call);
             let run = if ends_run {
                 self.run.restart(weighed, generation, is_current).map(|_| 0)
             } else {

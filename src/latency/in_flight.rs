@@ -214,7 +214,7 @@ pub struct InFlight {
     /// The number of calls watched since the odds were last set.
     watched: Hint,
     places: Box<[CallSlot]>,
-    pub(super) watch: Watch,
+    pub(crate) watch: Watch,
 }
 
 impl InFlight {
@@ -420,26 +420,28 @@ impl InFlight {
     }
 
     /// Charges the overdue calls of `generation` that aren't charged yet. Returns their number; the
-    /// caller weighs as many failures.
+    /// caller weighs as many failures. `is_late` returns whether a call that began then is overdue
+    /// without the client's stalls.
     ///
     /// The calls that they stand for are left out, because only a watched call is evidence of its
     /// own.
     #[must_use]
-    pub fn charge(&self, generation: Generation, now: u64) -> usize {
+    pub fn charge(&self, generation: Generation, now: u64, is_late: impl Fn(u64) -> bool) -> usize {
         let overdue = self.overdue_places(generation, now);
-        overdue.filter(|(place, seen)| place.charge(*seen)).count()
+        let late = overdue.filter(|(.., began)| is_late(*began));
+        late.filter(|(place, seen, _)| place.charge(*seen)).count()
     }
 
     fn overdue_notes(&self, generation: Generation, now: u64) -> impl Iterator<Item = Note> {
         let overdue = self.overdue_places(generation, now);
-        overdue.map(|(_, note)| note)
+        overdue.map(|(_, note, _)| note)
     }
 
     fn overdue_places(
         &self,
         generation: Generation,
         now: u64,
-    ) -> impl Iterator<Item = (&CallSlot, Note)> {
+    ) -> impl Iterator<Item = (&CallSlot, Note, u64)> {
         // The fence in `began` also orders the load that follows it after the caller's own loads.
         // So a call that the caller has found recorded isn't found here.
         self.places.iter().filter_map(move |place| {
@@ -451,7 +453,7 @@ impl InFlight {
             // be a moment later.
             let began = place.began(note)?;
             let is_overdue = now > began.saturating_add(self.watch.limit);
-            (is_overdue && !self.has_left(began, now)).then_some((place, note))
+            (is_overdue && !self.has_left(began, now)).then_some((place, note, began))
         })
     }
 }
@@ -499,9 +501,9 @@ mod tests {
         let in_flight = in_flight();
         let places = [5, 6, 7].map(|begin| watch_call(&in_flight, begin * MS).unwrap());
         assert!(in_flight.unwatch(places[0], FIRST, 5 * MS));
-        assert_eq!(in_flight.charge(FIRST, 106 * MS), 0);
-        assert_eq!(in_flight.charge(FIRST, 106 * MS + 1), 1);
-        assert_eq!(in_flight.charge(FIRST, 107 * MS), 0);
+        assert_eq!(in_flight.charge(FIRST, 106 * MS, |_| true), 0);
+        assert_eq!(in_flight.charge(FIRST, 106 * MS + 1, |_| true), 1);
+        assert_eq!(in_flight.charge(FIRST, 107 * MS, |_| true), 0);
         assert_eq!(in_flight.overdue(FIRST, 107 * MS), 1, "it hasn't come back");
         assert!(!in_flight.unwatch(places[1], FIRST, 6 * MS));
         assert!(in_flight.unwatch(places[2], FIRST, 7 * MS));
@@ -515,7 +517,7 @@ mod tests {
         for call in 0..127 {
             assert!(watch_call(&in_flight, call * 10 * MS).is_some());
         }
-        assert_eq!(in_flight.charge(FIRST, 500 * MS), 40);
+        assert_eq!(in_flight.charge(FIRST, 500 * MS, |_| true), 40);
         for call in 0..40 {
             assert!(watch_call(&in_flight, (1_300 + 10 * call) * MS).is_some());
         }

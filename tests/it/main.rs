@@ -64,6 +64,7 @@ mod sampling;
 mod saved;
 mod slow_probes;
 mod slow_shares;
+mod stalls;
 mod state_names;
 mod steps;
 mod thread_end;

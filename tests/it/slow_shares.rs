@@ -60,7 +60,7 @@ fn sweep_of_slow_shares() {
     for policy in policies() {
         let (mut sum, mut time) = (0, 0.0);
         for seed in 1_000..1_060 {
-            let (trips, hours, what) = trips(policy.clone(), seed, 400_000.0);
+            let (trips, hours, what) = trips(policy.clone(), seed, 100_000.0);
             sum += trips;
             time += hours;
             if trips > 0 {

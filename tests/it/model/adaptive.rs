@@ -8,6 +8,7 @@ use std::time::Duration;
 use tripcurve::events::Cause;
 
 use super::nanos;
+use super::stalls::Stalls;
 
 /// How well a failure rate explains the outcomes: the negative logarithms of their probabilities.
 #[derive(Clone, Copy, Debug)]
@@ -268,7 +269,9 @@ pub(super) struct Adaptive {
     paced_at: Option<u64>,
     /// The evidence of watched calls, if calls are watched. Each of them is one outcome, when it
     /// ends or becomes overdue.
-    watched: Option<Box<Self>>,
+    pub(super) watched: Option<Box<Self>>,
+    /// The stalls of the client, if these are the watched calls.
+    pub(super) stalls: Stalls,
 }
 
 /// A call, and the times by which it is weighed.
@@ -299,6 +302,7 @@ impl Adaptive {
             pace: 1.0,
             paced_at: None,
             watched: None,
+            stalls: Stalls::default(),
         }
     }
 
@@ -313,11 +317,6 @@ impl Adaptive {
             watched: Some(Box::new(watched)),
             ..self
         }
-    }
-
-    /// The evidence of watched calls, if calls are watched.
-    pub(super) fn of_watched(&mut self) -> Option<&mut Self> {
-        self.watched.as_deref_mut()
     }
 
     /// Knows what `other` has learnt, and nothing else.

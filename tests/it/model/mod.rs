@@ -13,6 +13,7 @@ pub(crate) mod pair;
 mod picture;
 mod ramp;
 mod reconfigure;
+mod stalls;
 mod totals;
 
 use std::time::Duration;
@@ -295,6 +296,7 @@ impl Model {
     fn acquire_now(&mut self) -> Result<ModelPermit, Refused> {
         match self.phase {
             Phase::Closed | Phase::MetricsOnly => {
+                self.note_progress();
                 if self.overdue() > 0 {
                     self.weigh_overdue();
                     self.judge(false);
@@ -420,35 +422,61 @@ impl Model {
     /// Weighs the calls that have become overdue, each once.
     fn weigh_overdue(&mut self) {
         let moment = self.moment();
-        let Some(mut evidence) = self.evidence.take() else {
-            return;
-        };
-        if let Some(watched) = evidence.of_watched() {
-            let mut calls = std::mem::take(&mut self.in_flight);
-            for call in &mut calls {
-                if !call.is_charged && self.is_overdue(call) {
-                    call.is_charged = true;
-                    watched.fail(moment);
-                }
+        let mut calls = std::mem::take(&mut self.in_flight);
+        for call in &mut calls {
+            let is_late = self.is_slow(self.awake(call.begin));
+            let is_charged = is_late && self.is_overdue(call) && !call.is_charged;
+            if let (Some(watched), true) = (self.watched(), is_charged) {
+                watched.fail(moment);
+                call.is_charged = true;
             }
-            self.in_flight = calls;
         }
-        self.evidence = Some(evidence);
+        self.in_flight = calls;
+    }
+
+    /// The evidence of watched calls, if calls are watched and weighed.
+    fn watched(&mut self) -> Option<&mut adaptive::Adaptive> {
+        self.evidence.as_mut()?.watched.as_deref_mut()
+    }
+
+    /// The time since `began` without stalls of the client.
+    fn awake(&self, began: u64) -> u64 {
+        let evidence = self.evidence.as_ref();
+        let watched = evidence.and_then(|it| it.watched.as_deref());
+        watched.map_or(self.now - began, |it| it.stalls.awake(began, self.now))
+    }
+
+    /// A watched call begins or ends.
+    fn note_progress(&mut self) {
+        let moment = self.moment();
+        let window = nanos(self.config.window.length());
+        let (now, since) = (self.now, in_microseconds(self.since));
+        let limit = self.config.limit().unwrap_or_default();
+        let covered = (moment.now - moment.counted_since).min(window);
+        let spacing = covered / moment.calls.max(1);
+        if let Some(watched) = self.watched() {
+            watched.stalls.progress(now, limit, since, spacing);
+        }
+    }
+
+    /// Whether a call was slow only because the client stalled. Such a call is no evidence.
+    fn is_excused(&self, took: u64) -> bool {
+        let began = self.now.saturating_sub(took);
+        self.is_slow(took) && !self.is_slow(self.awake(began))
     }
 
     /// Weighs a call that was in flight, unless it was weighed as overdue.
     fn weigh_watched(&mut self, is_bad: bool) {
         let moment = self.moment();
-        let Some(watched) = self
-            .evidence
-            .as_mut()
-            .and_then(adaptive::Adaptive::of_watched)
-        else {
+        let now = self.now;
+        let limit = self.config.limit().unwrap_or_default();
+        let Some(watched) = self.watched() else {
             return;
         };
         if is_bad {
             watched.fail(moment);
         } else {
+            watched.stalls.answer(now, limit);
             watched.succeed(moment);
         }
     }
@@ -528,9 +556,14 @@ impl Model {
             Phase::HalfOpen(probing) => self.settle_probe(probing, outcome, took),
             Phase::Ramp(ramp) => self.settle_in_ramp(ramp, permit, outcome, took),
             Phase::Closed | Phase::MetricsOnly => {
+                if own.is_some() {
+                    self.note_progress();
+                }
+                let is_excused = outcome == Outcome::Success && self.is_excused(took);
                 let is_known = is_unweighed && !self.has_left(&permit);
-                if is_known && outcome != Outcome::Ignored {
-                    self.weigh_watched(outcome != Outcome::Success || self.is_slow(took));
+                if is_known && outcome != Outcome::Ignored && !is_excused {
+                    let is_bad = outcome != Outcome::Success || self.is_slow(took);
+                    self.weigh_watched(is_bad);
                 }
                 self.record(outcome, took, ends_run);
             }
@@ -689,7 +722,9 @@ impl Model {
             self.failures_in_a_row = 0;
         }
         let is_bad = failed || self.is_slow(took);
-        self.weigh(is_bad);
+        if failed || !self.is_excused(took) {
+            self.weigh(is_bad);
+        }
         if is_bad {
             self.judge(outcome == Outcome::Trip);
         }

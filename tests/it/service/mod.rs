@@ -14,7 +14,6 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tripcurve::handles::OwnedPermit;
-use tripcurve::policy::Adaptive;
 use tripcurve::time::{Clock, MockClock};
 use tripcurve::{CircuitBreaker, Outcome, Recovery, State, TripPolicy};
 
@@ -128,12 +127,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn new(policy: Adaptive, load: Load, seed: u64) -> Self {
+    pub(crate) fn new(policy: impl Into<TripPolicy>, load: Load, seed: u64) -> Self {
         let (clock, hand) = Clock::mock();
         let trips = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&trips);
         let breaker = CircuitBreaker::builder(format!("service {seed}"))
-            .trip_when(TripPolicy::from(policy))
+            .trip_when(policy)
             .recovery(Recovery::adaptive())
             .clock(clock)
             .on_transition(move |it| {
