@@ -38,7 +38,7 @@ fn evidence(tolerate: f64, false_trip_budget: Duration, date: impl Fn(u64) -> u6
 }
 
 /// Evidence that trips at exactly `failures` failures in a row. Without a baseline, each failure
-/// makes an outage four times as likely.
+/// makes an outage ten times as likely.
 fn enough(failures: u32) -> Evidence {
     evidence(0.0, budget_for(failures), date_of)
 }
@@ -53,7 +53,7 @@ fn of_both_streams(failures: u32) -> Evidence {
 }
 
 fn budget_for(failures: u32) -> Duration {
-    Duration::from_millis(190 * 4_u64.pow(failures))
+    Duration::from_millis(58 * 10_u64.pow(failures))
 }
 
 /// Evidence that any failure trips, so its verdict shows the whole evidence. Each lesson changes

@@ -116,6 +116,9 @@ impl Learnt {
     /// twentieth.
     const MEMORY: u64 = 512;
 
+    /// The weight of the belief of a new breaker about calls in an excursion.
+    const UNSEEN_INSIDE: u64 = 10;
+
     /// The largest share of failures that may be usual.
     pub(super) const LARGEST_SHARE: f64 = 0.15;
 
@@ -182,15 +185,23 @@ impl Learnt {
         share.clamp(0.001, Self::LARGEST_SHARE)
     }
 
+    /// The weight of the belief that one call in an excursion fails, besides those of runs.
+    ///
+    /// A new breaker believes in one of ten. With one of fifty, a dependency of which a tenth always
+    /// fails would trip many new breakers. After 2,000 calls it is one of fifty.
+    fn unseen_inside(self) -> u64 {
+        (Self::UNSEEN_INSIDE + self.calls / 50).min(50)
+    }
+
     fn logs(self) -> Logs {
         // Calls that came while there was no evidence.
         let outside = self.calls.saturating_sub(self.inside + self.failed);
         let start = Self::cautious(self.starts, outside + self.starts, 100);
         // Failures that neither started an excursion nor came right after another failure.
         let again = self.failed.saturating_sub(self.starts + self.pairs);
-        let inside = Self::cautious(again, self.inside, 50).max(start);
-        // A fourth while nothing was seen.
-        let next = (rate(self.pairs, 1) + 1.0) / (rate(self.failed, 1) + 4.0);
+        let inside = Self::cautious(again, self.inside, self.unseen_inside()).max(start);
+        // A tenth while nothing was seen, which two failures nearly outweigh.
+        let next = (rate(self.pairs, 1) + 0.2) / (rate(self.failed, 1) + 2.0);
         Logs {
             start: Surprise::at(start).failure,
             after_success: Surprise::at(inside),
@@ -456,8 +467,10 @@ mod tests {
         assert_close(nothing.share(), 0.01, 1.000_001);
         let logs = nothing.logs();
         assert_close(chance(logs.start), 0.01, 1.001);
-        assert_close(chance(logs.after_success.failure), 0.02, 1.001);
-        assert_close(chance(logs.after_failure.failure), 0.25, 1.001);
+        assert_close(chance(logs.after_success.failure), 0.1, 1.003);
+        assert_close(chance(logs.after_failure.failure), 0.1, 1.003);
+        let well = of(2_000, 0, 0).logs();
+        assert_close(chance(well.after_success.failure), 0.02, 1.003);
     }
 
     #[test]

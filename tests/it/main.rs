@@ -26,6 +26,7 @@ mod bulkhead;
 mod burn_rate;
 mod call_timeout;
 mod clocks;
+mod cold_start;
 mod configurations;
 mod default_recovery;
 mod defects_of_peers;

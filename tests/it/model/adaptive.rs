@@ -238,12 +238,13 @@ impl Learnt {
     /// The failure rate of calls in an excursion, after a success.
     fn after_success(self) -> f64 {
         let again = self.failed.saturating_sub(self.starts + self.pairs);
-        Self::cautious(again, self.inside, 50).max(self.starting())
+        let unseen = (10 + self.calls / 50).min(50);
+        Self::cautious(again, self.inside, unseen).max(self.starting())
     }
 
     /// The failure rate of calls after a failure.
     fn after_failure(self) -> f64 {
-        let share = (float(self.pairs) + 1.0) / (float(self.failed) + 4.0);
+        let share = (float(self.pairs) + 0.2) / (float(self.failed) + 2.0);
         share.max(self.after_success()).clamp(0.02, 0.95)
     }
 }
