@@ -244,10 +244,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline(never)]
     fn ask(self, now: u64) -> Admission {
         let settings = self.settings();
-        let (permitted, timeout) = (settings.probes.permitted(), settings.probe_timeout);
+        let (permitted, timeout) = (settings.probes.permitted(), self.probe_timeout(now));
         #[cfg(feature = "async")]
         if let Some(checks) = self.checks() {
-            let opens = |until: Moment| checks.hold_until(until.nanos(), timeout);
+            let patience = settings.probe_timeout;
+            let opens = |until: Moment| checks.hold_until(until.nanos(), patience);
             return self.state.admit_after(now, permitted, timeout, opens);
         }
         self.state.admit(now, permitted, timeout)

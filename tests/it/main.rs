@@ -36,6 +36,7 @@ mod generation;
 mod groups;
 mod guarded;
 mod handles;
+mod hanging_probes;
 mod health;
 mod house_rules;
 mod invariants;
