@@ -520,21 +520,22 @@ mod tests {
     #[test]
     fn it_trips_once_the_logarithms_add_up_to_that_of_the_budget() {
         // Ten calls have gone well. The first failure is as surprising as one in 110, each other as
-        // one in ten.
+        // one in seven at one call a second.
         let needed = 86_400_f64.ln() - Evidence::SLACK;
-        let failures = 1.0 + ((needed - 110_f64.ln()) / 10_f64.ln()).ceil();
+        let next = 0.14_f64.recip().ln();
+        let failures = 1.0 + ((needed - 110_f64.ln()) / next).ceil();
         assert!((f64::from(enough(&evidence(0.0))) - failures).abs() < 0.5);
         let evidence = evidence(0.0);
-        fail(&evidence, 3, 10 * SECOND);
+        fail(&evidence, 4, 10 * SECOND);
         assert_eq!(verdict(&evidence, 10 * SECOND), None);
         fail(&evidence, 1, 12 * SECOND);
         let verdict = verdict(&evidence, 13 * SECOND).unwrap();
-        assert_eq!((verdict.failures, verdict.calls), (4, 4));
+        assert_eq!((verdict.failures, verdict.calls), (5, 5));
         assert_eq!(verdict.within, 3 * SECOND);
         assert!((verdict.usual - 0.01).abs() < 0.001);
         // Each surprise is cut to 1/256 nat.
-        let lost = 110_f64.ln() + 3.0 * 10_f64.ln() - verdict.nats;
-        assert!((0.0..4.0 / 256.0).contains(&lost), "{lost}");
+        let lost = 110_f64.ln() + 4.0 * next - verdict.nats;
+        assert!((0.0..5.0 / 256.0).contains(&lost), "{lost}");
         assert!((verdict.needed - needed).abs() < 0.001);
     }
 

@@ -243,8 +243,10 @@ impl Learnt {
     }
 
     /// The failure rate of calls after a failure.
-    fn after_failure(self) -> f64 {
-        let share = (float(self.pairs) + 0.2) / (float(self.failed) + 2.0);
+    fn after_failure(self, pace: f64) -> f64 {
+        // The fewer calls there are, the likelier two failures in a row are believed to be.
+        let unseen = (0.14 / pace.sqrt()).clamp(0.1, 0.25);
+        let share = (float(self.pairs) + 2.0 * unseen) / (float(self.failed) + 2.0);
         share.max(self.after_success()).clamp(0.02, 0.95)
     }
 }
@@ -400,7 +402,7 @@ impl Adaptive {
         let others = counted.succeeded.saturating_sub(runs_over);
         Surprise::learnt(self.learnt.starting()).failure
             + Surprise::learnt(self.learnt.after_success()).of(again, others)
-            + Surprise::learnt(self.learnt.after_failure()).of(counted.pairs, runs_over)
+            + Surprise::learnt(self.learnt.after_failure(self.pace)).of(counted.pairs, runs_over)
     }
 
     /// How surprising the last run of failures would usually be.
@@ -414,7 +416,7 @@ impl Adaptive {
         } else {
             self.learnt.starting()
         };
-        let others = Surprise::learnt(self.learnt.after_failure()).of(run.length() - 1, 0);
+        let others = Surprise::learnt(self.learnt.after_failure(self.pace)).of(run.length() - 1, 0);
         Surprise::learnt(first).failure + others
     }
 
