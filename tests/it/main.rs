@@ -32,6 +32,7 @@ mod default_recovery;
 mod defects_of_peers;
 mod dropped;
 mod exact_times;
+mod falling_traffic;
 mod generation;
 mod groups;
 mod guarded;
