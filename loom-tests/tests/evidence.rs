@@ -144,12 +144,6 @@ impl Breaker {
             .record(self.tickets[0], outcome, None, &at(NOW, 0));
     }
 
-    /// A call begins that is let through.
-    fn admit(&self, thread_slot: u32) {
-        let ticket = self.core.admit(&at(NOW, thread_slot));
-        assert!(ticket.is_ok(), "it tripped");
-    }
-
     fn call(&self, outcome: Outcome, thread_slot: u32) {
         let context = at(NOW, thread_slot);
         if let Ok(ticket) = self.core.admit(&context) {
@@ -625,25 +619,6 @@ fn a_slow_call_that_comes_back_is_evidence_once() {
 fn a_slow_failure_that_comes_back_is_evidence_once() {
     model(preemptions(3), || {
         come_back_while_another_begins(Outcome::Failure);
-    });
-}
-
-/// An overdue call is in flight while two other calls begin, whose admissions weigh overdue calls.
-///
-/// Fails when: `CallSlot::charge` returns `true` though another thread has charged the call.
-#[test]
-fn a_call_that_two_threads_find_overdue_is_evidence_once() {
-    model(preemptions(2).full(3), || {
-        let breaker = Breaker::timed(of_both_streams(2)).and_a_call_in_flight();
-        let shared = Arc::new(breaker);
-        race(
-            &shared,
-            [
-                |breaker: &Breaker| breaker.admit(0),
-                |breaker: &Breaker| breaker.admit(1),
-            ],
-        );
-        assert_eq!(shared.core.state(), State::Closed, "one call tripped it");
     });
 }
 

@@ -1,7 +1,7 @@
 //! Stalls of the client: a thread that comes back late finds the stall, or notes it.
 
 use loom_tests::sync::Arc;
-use loom_tests::{UNBOUNDED, model, race};
+use loom_tests::{model, preemptions, race};
 use tripcurve::__model::Stalls;
 
 const LIMIT: u64 = 64;
@@ -9,6 +9,9 @@ const LIMIT: u64 = 64;
 /// The client was alive at this time, and then again after `STALL`.
 const ALIVE: u64 = 1_000;
 const STALL: u64 = 1_000;
+
+/// When the client stalls for the second time.
+const BEGAN: u64 = ALIVE + STALL + 100;
 
 /// A client that has stalled since `ALIVE`.
 fn stalled() -> Arc<Stalls> {
@@ -34,7 +37,7 @@ fn come_back(stalls: &Stalls, later: u64) -> u64 {
 /// stores or loads `alive` or `to` relaxed.
 #[test]
 fn of_two_calls_that_a_stall_has_held_up_none_looks_slow() {
-    model(UNBOUNDED, || {
+    model(preemptions(3), || {
         let took = race(
             &stalled(),
             [
@@ -53,20 +56,19 @@ fn of_two_calls_that_a_stall_has_held_up_none_looks_slow() {
 /// `to` relaxed.
 #[test]
 fn two_stalls_do_not_look_like_one() {
-    model(UNBOUNDED, || {
+    model(preemptions(3), || {
         let shared = stalled();
         note(&shared, ALIVE + STALL);
-        let began = ALIVE + STALL + 100;
-        shared.answer(began, LIMIT);
-        note(&shared, began);
+        shared.answer(BEGAN, LIMIT);
+        note(&shared, BEGAN);
         let [_, took] = race(
             &shared,
             [
-                move |stalls: &Stalls| {
-                    note(stalls, began + STALL);
+                |stalls: &Stalls| {
+                    note(stalls, BEGAN + STALL);
                     0
                 },
-                move |stalls: &Stalls| stalls.awake(ALIVE + STALL, began + STALL),
+                |stalls: &Stalls| stalls.awake(ALIVE + STALL, BEGAN + STALL),
             ],
         );
         // Either all of the later stall counts, or nothing of it.
