@@ -24,13 +24,21 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// The watched calls and their evidence, if calls are watched and weighed.
     fn watched(self) -> Option<(&'a InFlight, &'a Watched)> {
-        let in_flight = self.timed()?.in_flight()?;
         let watched = self.evidence()?.watched()?;
+        let in_flight = self.timed()?.in_flight()?;
         Some((in_flight, watched))
     }
 
     /// Notes that the client makes progress, before the durations of calls are weighed.
+    #[inline]
     pub(super) fn note_progress(self, generation: Generation, context: &impl CallContext) {
+        if self.evidence().is_some() {
+            self.note_progress_slow(generation, context);
+        }
+    }
+
+    #[inline(never)]
+    fn note_progress_slow(self, generation: Generation, context: &impl CallContext) {
         let Some((in_flight, watched)) = self.watched() else {
             return;
         };
