@@ -26,6 +26,7 @@ mod retry_budget;
 mod ring;
 mod saved;
 mod slow;
+mod stalls;
 mod state;
 mod templates;
 mod tick;

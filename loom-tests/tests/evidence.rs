@@ -38,13 +38,22 @@ fn evidence(tolerate: f64, false_trip_budget: Duration, date: impl Fn(u64) -> u6
 }
 
 /// Evidence that trips at exactly `failures` failures in a row. Without a baseline, each failure
-/// makes an outage four times as likely.
+/// makes an outage ten times as likely.
 fn enough(failures: u32) -> Evidence {
     evidence(0.0, budget_for(failures), date_of)
 }
 
+/// Like [`enough`], of all calls and of the watched ones.
+fn of_both_streams(failures: u32) -> Evidence {
+    let config = AdaptiveConfig {
+        tolerate: 0.0,
+        false_trip_budget: budget_for(failures),
+    };
+    enough(failures).and_of_watched(config)
+}
+
 fn budget_for(failures: u32) -> Duration {
-    Duration::from_millis(190 * 4_u64.pow(failures))
+    Duration::from_millis(58 * 10_u64.pow(failures))
 }
 
 /// Evidence that any failure trips, so its verdict shows the whole evidence. Each lesson changes
@@ -206,7 +215,7 @@ fn successes_to_end(failures: u32) -> usize {
 }
 
 fn verdict(evidence: &Evidence) -> Option<TripEvidence> {
-    evidence.verdict(FIRST, NOW, 0, || 0)
+    evidence.verdict(FIRST, NOW, 0)
 }
 
 fn two_failures(evidence: Evidence) -> State {
@@ -237,11 +246,10 @@ fn two_failures_that_are_weighed_at_once_are_no_three() {
     });
 }
 
-/// Evidence that trips at `failures` failures in a row. All but the last have come, but too long
-/// ago.
+/// Evidence that trips at `failures` failures in a row. They have come, but too long ago.
 fn old_evidence(failures: u32) -> Evidence {
     let evidence = evidence(0.0, budget_for(failures), |moment| moment);
-    for _ in 1..failures {
+    for _ in 0..failures {
         evidence.failure(FIRST, NOW / 2, || true);
     }
     assert_eq!(verdict(&evidence), None, "it is too old");
@@ -261,8 +269,7 @@ fn old_evidence_is_not_found_with_the_date_of_a_new_failure() {
                     fail(evidence);
                     None
                 },
-                // One call in flight is overdue.
-                |evidence: &Evidence| evidence.verdict(FIRST, NOW, 0, || 1),
+                |evidence: &Evidence| verdict(evidence),
             ],
         );
         assert_eq!(found, None);
@@ -366,7 +373,7 @@ fn what_is_long_forgotten_is_not_remembered_when_another_excursion_ends() {
         let [seen, _] = race(
             &shared,
             [
-                |(evidence, _): &(Evidence, Lesson)| evidence.verdict(FIRST, LATER, 0, || 0),
+                |(evidence, _): &(Evidence, Lesson)| evidence.verdict(FIRST, LATER, 0),
                 |(evidence, short): &(Evidence, Lesson)| {
                     evidence.learn(*short, LATER, 0);
                     None
@@ -581,10 +588,10 @@ fn evidence_is_weighed_by_one_state_of_what_is_usual() {
     });
 }
 
-/// An overdue call ends while another call begins, whose admission judges the evidence. The one
+/// An overdue call ends while another call begins, whose admission weighs overdue calls. The one
 /// call counts as evidence once.
 fn come_back_while_another_begins(outcome: Outcome) {
-    let breaker = Breaker::timed(enough(2)).and_a_call_in_flight();
+    let breaker = Breaker::timed(of_both_streams(2)).and_a_call_in_flight();
     let shared = Arc::new((breaker, outcome));
     race(
         &shared,
@@ -599,8 +606,7 @@ fn come_back_while_another_begins(outcome: Outcome) {
     shared.0.assert_is_tripped_by(1);
 }
 
-/// Fails when: `Evidence::verdict` gets the overdue calls before it loads the word, or loads it
-/// relaxed.
+/// Fails when: `InFlight::unwatch` or `CallSlot::charge` ignores that the other was first.
 #[test]
 fn a_slow_call_that_comes_back_is_evidence_once() {
     model(preemptions(3), || {
@@ -608,8 +614,7 @@ fn a_slow_call_that_comes_back_is_evidence_once() {
     });
 }
 
-/// Fails when: `Evidence::verdict` gets the overdue calls before it loads the word, or loads it
-/// relaxed.
+/// Fails when: `InFlight::unwatch` or `CallSlot::charge` ignores that the other was first.
 #[test]
 fn a_slow_failure_that_comes_back_is_evidence_once() {
     model(preemptions(3), || {

@@ -165,6 +165,47 @@ fn of_calls_that_come_and_go_none_stays_behind() {
     });
 }
 
+fn charge(in_flight: &InFlight) -> usize {
+    in_flight.charge(FIRST, BEGIN[1] + LIMIT + 1, |_| true)
+}
+
+/// Two threads look for overdue calls. Both calls in flight are overdue.
+///
+/// Fails when: `CallSlot::charge` returns `true` though another thread has charged the call.
+#[test]
+fn a_call_that_two_threads_find_overdue_is_charged_once() {
+    model(preemptions(4), || {
+        let in_flight = in_flight();
+        for begin in BEGIN {
+            assert!(watch(&in_flight, begin).is_some());
+        }
+        let charged = race(&Arc::new(in_flight), [charge, charge]);
+        assert_eq!(charged.iter().sum::<usize>(), 2);
+    });
+}
+
+/// A call ends while a thread looks for overdue calls.
+///
+/// Fails when: `InFlight::unwatch` or `CallSlot::charge` ignores that the other was first.
+#[test]
+fn an_overdue_call_is_charged_or_comes_back_uncharged() {
+    model(preemptions(4), || {
+        let in_flight = in_flight();
+        let place = watch(&in_flight, BEGIN[0]).expect("there is room");
+        let shared = Arc::new((in_flight, place));
+        let weighed = race(
+            &shared,
+            [
+                |(in_flight, _): &(InFlight, u32)| charge(in_flight),
+                |(in_flight, place): &(InFlight, u32)| {
+                    usize::from(in_flight.unwatch(*place, FIRST, BEGIN[0]))
+                },
+            ],
+        );
+        assert_eq!(weighed.iter().sum::<usize>(), 1);
+    });
+}
+
 /// Calls of an ended generation have both places. A call of the next generation takes one of them,
 /// while a reader looks for overdue calls.
 fn read_while_a_place_changes(begins: [u64; 2], read: Generation, at: u64) {

@@ -116,6 +116,9 @@ impl Learnt {
     /// twentieth.
     const MEMORY: u64 = 512;
 
+    /// The weight of the belief of a new breaker about calls in an excursion.
+    const UNSEEN_INSIDE: u64 = 10;
+
     /// The largest share of failures that may be usual.
     pub(super) const LARGEST_SHARE: f64 = 0.15;
 
@@ -182,15 +185,34 @@ impl Learnt {
         share.clamp(0.001, Self::LARGEST_SHARE)
     }
 
-    fn logs(self) -> Logs {
+    /// The weight of the belief that one call in an excursion fails, besides those of runs.
+    ///
+    /// A new breaker believes in one of ten. With one of fifty, a dependency of which a tenth always
+    /// fails would trip many new breakers. After 2,000 calls it is one of fifty.
+    fn unseen_inside(self) -> u64 {
+        (Self::UNSEEN_INSIDE + self.calls / 50).min(50)
+    }
+
+    /// The chance of a failure after a failure that is believed while nothing was seen, at `pace`
+    /// calls a second.
+    ///
+    /// It is a tenth at two calls a second and more. With fewer calls a trip takes less evidence.
+    /// There it is so large that three failures in a row trip no breaker: a request that can't
+    /// succeed and is tried three times. A trip teaches nothing, so each such request would trip.
+    fn unseen_next(pace: f64) -> f64 {
+        (0.14 / pace.sqrt()).clamp(0.1, 0.25)
+    }
+
+    fn logs(self, pace: f64) -> Logs {
         // Calls that came while there was no evidence.
         let outside = self.calls.saturating_sub(self.inside + self.failed);
         let start = Self::cautious(self.starts, outside + self.starts, 100);
         // Failures that neither started an excursion nor came right after another failure.
         let again = self.failed.saturating_sub(self.starts + self.pairs);
-        let inside = Self::cautious(again, self.inside, 50).max(start);
-        // A fourth while nothing was seen.
-        let next = (rate(self.pairs, 1) + 1.0) / (rate(self.failed, 1) + 4.0);
+        let inside = Self::cautious(again, self.inside, self.unseen_inside()).max(start);
+        // What is believed weighs as much as two failures.
+        let unseen = 2.0 * Self::unseen_next(pace);
+        let next = (rate(self.pairs, 1) + unseen) / (rate(self.failed, 1) + 2.0);
         Logs {
             start: Surprise::at(start).failure,
             after_success: Surprise::at(inside),
@@ -226,7 +248,7 @@ impl Baseline {
         let learnt = Learnt::default();
         Self {
             learnt: SelfContained::new(learnt.pack()),
-            logs: AtomicU64::new(learnt.logs().pack()),
+            logs: AtomicU64::new(learnt.logs(1.0).pack()),
             learnt_until: SelfContained::new(0),
             pace: SelfContained::new(1.0_f64.to_bits()),
             paced_at: SelfContained::new(0),
@@ -275,7 +297,7 @@ impl Baseline {
         let learnt = Self::learnt_of(saved.learnt);
         Self {
             learnt: SelfContained::new(learnt.pack()),
-            logs: AtomicU64::new(learnt.logs().pack()),
+            logs: AtomicU64::new(learnt.logs(f64::from_bits(saved.pace)).pack()),
             learnt_until: SelfContained::new(ages.moment(saved.learnt_until)),
             pace: SelfContained::new(saved.pace),
             paced_at: SelfContained::new(ages.moment(saved.paced_at)),
@@ -339,14 +361,15 @@ impl Baseline {
         }
     }
 
-    /// Recomputes the logs from what is learnt.
+    /// Recomputes the logs from what is learnt and from the pace.
     fn take_logs(&self) {
         // Relaxed: the exchange below fails if this value is out of date.
         let mut seen = self.logs.load(Ordering::Relaxed);
         loop {
             // This word is loaded again below, to see whether it has changed.
             let learnt = self.learnt.load();
-            let new = Learnt::unpack(learnt).logs().pack();
+            // An old pace does no harm: the next look corrects it.
+            let new = Learnt::unpack(learnt).logs(self.pace()).pack();
             // AcqRel: pairs with the same exchange in other threads. The last thread to exchange
             // then sees all that the others have learnt when it loads `learnt` again. Otherwise the
             // logs could leave out another thread's lesson. Relaxed: a failed exchange only gives
@@ -399,6 +422,7 @@ impl Baseline {
             let covered = now.saturating_sub(since).min(window).max(Self::MOMENT);
             let pace = rate(calls().max(1), 1) / (rate(covered, 1) / 1e9);
             self.pace.store(pace.min(Self::FASTEST).to_bits());
+            self.take_logs();
         }
         takes
     }
@@ -454,10 +478,12 @@ mod tests {
     fn as_long_as_nothing_was_seen_one_in_a_hundred_fails_and_more_after_that() {
         let nothing = Learnt::default();
         assert_close(nothing.share(), 0.01, 1.000_001);
-        let logs = nothing.logs();
+        let logs = nothing.logs(1_000.0);
         assert_close(chance(logs.start), 0.01, 1.001);
-        assert_close(chance(logs.after_success.failure), 0.02, 1.001);
-        assert_close(chance(logs.after_failure.failure), 0.25, 1.001);
+        assert_close(chance(logs.after_success.failure), 0.1, 1.003);
+        assert_close(chance(logs.after_failure.failure), 0.1, 1.003);
+        let well = of(2_000, 0, 0).logs(1_000.0);
+        assert_close(chance(well.after_success.failure), 0.02, 1.003);
     }
 
     #[test]
@@ -471,7 +497,7 @@ mod tests {
             )]
             let calls = (failed / share) as u64;
             let learnt = of(calls, 400, 0);
-            for found in [learnt.share(), chance(learnt.logs().start)] {
+            for found in [learnt.share(), chance(learnt.logs(1_000.0).start)] {
                 assert!(found > share, "{found} of {share}");
                 assert_close(found, share, 1.25);
             }
@@ -481,10 +507,10 @@ mod tests {
     /// Some requests can't succeed, and each is tried three times.
     #[test]
     fn failures_that_come_by_threes_are_learnt_as_runs() {
-        let threes = of(30_000, 300, 200).logs();
+        let threes = of(30_000, 300, 200).logs(1_000.0);
         assert_close(chance(threes.after_failure.failure), 2.0 / 3.0, 1.02);
         assert_close(chance(threes.start), 100.0 / 30_000.0, 1.2);
-        let alone = of(30_000, 300, 3).logs();
+        let alone = of(30_000, 300, 3).logs(1_000.0);
         assert_close(chance(alone.after_failure.failure), 0.02, 1.001);
     }
 
@@ -499,7 +525,7 @@ mod tests {
             starts: 100,
             inside: 4_000,
         };
-        let logs = clusters.logs();
+        let logs = clusters.logs(1_000.0);
         // 100 of 25,800 calls outside and 200 of 4,000 inside, plus a standard deviation and one.
         assert_close(chance(logs.start), 111.0 / 25_900.0, 1.001);
         assert_close(chance(logs.after_success.failure), 215.1 / 4_050.0, 1.001);
@@ -534,7 +560,7 @@ mod tests {
         // An excursion of two seconds adds one second's calls before it, and its own ten.
         baseline.learn(of(10, 4, 1), 13 * SECOND, 15 * SECOND, 5 * SECOND);
         assert_eq!(learnt(), of(810, 7, 2));
-        assert_eq!(baseline.logs(), Logs::unpack(learnt().logs().pack()));
+        assert_eq!(baseline.logs(), Logs::unpack(learnt().logs(100.0).pack()));
     }
 
     /// Fails when: `take_pace` divides by whatever time has passed, or by more than the window.
@@ -580,7 +606,7 @@ mod tests {
         #[test]
         fn words_give_back_what_was_packed_and_failures_surprise_no_more(learnt in learnt()) {
             prop_assert_eq!(Learnt::unpack(learnt.pack()), learnt);
-            let logs = learnt.logs();
+            let logs = learnt.logs(1_000.0);
             let found = Logs::unpack(logs.pack());
             prop_assert_eq!(Logs::unpack(found.pack()), found);
             prop_assert_eq!(found.after_success.success, logs.after_success.success);
@@ -599,7 +625,7 @@ mod tests {
             learnt in learnt(),
         ) {
             prop_assert!((0.001..=0.15).contains(&learnt.share()));
-            let Logs { start, after_success, after_failure } = learnt.logs();
+            let Logs { start, after_success, after_failure } = learnt.logs(1_000.0);
             prop_assert!(start <= Surprise::at(0.001).failure);
             prop_assert!(start >= after_success.failure);
             prop_assert!(after_success.failure >= Surprise::at(0.15).failure);

@@ -12,6 +12,11 @@
 //! fail are an outage in a window of a minute. So only silence ages evidence; successes weigh
 //! against it.
 //!
+//! Two [`Evidence`]s test two streams of outcomes. The first has all calls, each when it ends. The
+//! second has the watched calls, each when it ends or becomes overdue, whichever comes first. A
+//! call is evidence once in each stream. The second stream exists if calls can be slow. It is a
+//! fair sample: while some calls hang, the first stream has only those that come back.
+//!
 //! Sources:
 //! - Page 1954, "Continuous inspection schemes".
 //! - Lorden 1971, "Procedures for reacting to a change in distribution": the delay that no test can
@@ -26,6 +31,7 @@ mod excursion_age;
 mod nats;
 #[cfg(feature = "serde")]
 mod persist;
+mod stalls;
 
 use std::time::Duration;
 
@@ -40,6 +46,7 @@ use crate::window::rate;
 
 #[cfg(feature = "serde")]
 pub(crate) use persist::SavedEvidence;
+pub use stalls::Stalls;
 
 /// The user's settings of the adaptive policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +81,8 @@ pub struct TripEvidence {
     pub nats: f64,
     /// The evidence that a trip takes, in nats.
     pub needed: f64,
+    /// Whether the excursion is one of the watched calls.
+    pub of_watched: bool,
 }
 
 /// An excursion that was no outage.
@@ -102,6 +111,19 @@ pub struct Evidence {
     at_once: u64,
     /// The window's length, in nanoseconds.
     window: u64,
+    /// The evidence of the watched calls, if calls are watched.
+    watched: Option<Box<Watched>>,
+    /// Whether this is the evidence of all calls, not of the watched ones.
+    is_of_all: bool,
+}
+
+/// The evidence of watched calls.
+#[derive(Debug)]
+pub struct Watched {
+    /// The evidence that these calls are.
+    pub evidence: Evidence,
+    /// The stalls of the client. Their time counts for no call.
+    pub stalls: Stalls,
 }
 
 impl Evidence {
@@ -149,7 +171,42 @@ impl Evidence {
             needed_at_once: Nats::new(at_once.ln() - Self::TOLERATED_SLACK),
             at_once: whole(at_once / Self::PATIENCE * 1e9),
             window,
+            watched: None,
+            is_of_all: true,
         }
+    }
+
+    /// Adds the evidence of watched calls. It has learnt what this one has.
+    #[must_use]
+    pub fn and_of_watched(self, config: AdaptiveConfig) -> Self {
+        let evidence = Self {
+            is_of_all: false,
+            ..Self::new(config, self.window)
+        };
+        evidence.baseline.inherit(&self.baseline);
+        let stalls = Stalls::default();
+        Self {
+            watched: Some(Box::new(Watched { evidence, stalls })),
+            ..self
+        }
+    }
+
+    /// The evidence of the watched calls, if calls are watched.
+    #[must_use]
+    pub fn of_watched(&self) -> Option<&Self> {
+        self.watched().map(|watched| &watched.evidence)
+    }
+
+    /// The watched calls, if calls are watched.
+    #[must_use]
+    pub fn watched(&self) -> Option<&Watched> {
+        self.watched.as_deref()
+    }
+
+    /// Whether this is the evidence of all calls, not of the watched ones.
+    #[must_use]
+    pub fn is_of_all(&self) -> bool {
+        self.is_of_all
     }
 
     /// Whether both have equal settings.
@@ -157,16 +214,29 @@ impl Evidence {
     pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.needed, it.needed_at_once, it.at_once, it.window);
         let tolerated = |it: &Self| it.tolerance.as_ref().map(|tolerance| tolerance.surprise);
-        shape(self) == shape(other) && tolerated(self) == tolerated(other)
+        shape(self) == shape(other)
+            && tolerated(self) == tolerated(other)
+            && self.watched.is_some() == other.watched.is_some()
     }
 
     /// Takes over what `other` has learnt of the dependency, but no evidence.
     pub fn inherit(&self, other: &Self) {
         self.baseline.inherit(&other.baseline);
+        if let Some(watched) = self.of_watched() {
+            let known = other.of_watched().unwrap_or(other);
+            watched.baseline.inherit(&known.baseline);
+        }
     }
 
     /// Starts `generation` without evidence.
     pub fn start_generation(&self, generation: Generation, is_current: impl Fn() -> bool) {
+        self.start_own(generation, &is_current);
+        if let Some(watched) = self.of_watched() {
+            watched.start_own(generation, &is_current);
+        }
+    }
+
+    fn start_own(&self, generation: Generation, is_current: impl Fn() -> bool) {
         let next = |seen| {
             if Excursion::is_of(seen, generation) {
                 Next::Own(seen)
@@ -323,52 +393,56 @@ impl Evidence {
     /// Notes that the excursion of `verdict` ended with a trip at `now`. The generation began at
     /// `since`.
     pub fn trip(&self, verdict: &TripEvidence, now: u64, since: u64) {
-        self.age.end(now.saturating_sub(verdict.within), now, since);
+        let stream = if verdict.of_watched {
+            self.of_watched().unwrap_or(self)
+        } else {
+            self
+        };
+        let began = now.saturating_sub(verdict.within);
+        stream.age.end(began, now, since);
     }
 
     /// The counts of `generation`'s excursion.
     #[inline]
     fn counted(&self, generation: Generation) -> Excursion {
-        // The thread that weighed a call had taken it from those in flight before. So `overdue`,
-        // asked after this load, leaves out each call that is found weighed; otherwise such a call
-        // would count twice. The thread that began the excursion noted the start before; otherwise
-        // `began` could return an earlier start.
+        // The thread that began the excursion noted the start before; otherwise `began` could
+        // return an earlier start.
         Excursion::unpack(self.word.acquire(), generation)
     }
 
-    /// Returns the evidence at `now` if it is enough for a trip.
+    /// Returns the evidence at `now` if it is enough for a trip, of all calls or of the watched
+    /// ones.
     ///
-    /// `generation` began at `since`. `overdue` returns the number of calls that have not come back
-    /// in time; they count as failed.
+    /// `generation` began at `since`.
     #[must_use]
-    pub fn verdict(
-        &self,
-        generation: Generation,
-        now: u64,
-        since: u64,
-        overdue: impl FnOnce() -> u64,
-    ) -> Option<TripEvidence> {
+    pub fn verdict(&self, generation: Generation, now: u64, since: u64) -> Option<TripEvidence> {
+        let of_watched = || {
+            let verdict = self.of_watched()?.own_verdict(generation, now, since)?;
+            let of_watched = true;
+            Some(TripEvidence {
+                of_watched,
+                ..verdict
+            })
+        };
+        self.own_verdict(generation, now, since).or_else(of_watched)
+    }
+
+    fn own_verdict(&self, generation: Generation, now: u64, since: u64) -> Option<TripEvidence> {
         // The calling thread has weighed its own call, so it reads that call or a later one. The
         // date is read first. It is noted after old evidence was dropped, so with a young date no
         // old evidence is found. With an old date this may miss a failure, whose own thread then
         // judges.
-        let is_old = self.is_old(now);
-        let mut counted = if is_old {
-            Excursion::default()
-        } else {
-            self.counted(generation)
-        };
-        let has_begun = counted.failed > 0;
-        for _ in 0..overdue().min(128) {
-            counted = counted.failure();
+        if self.is_old(now) {
+            return None;
         }
+        let counted = self.counted(generation);
         let pace = Nats::new(self.baseline.pace().ln());
         let nats = self.usual().evidence(counted);
         let needed = self.needed + pace;
         if nats < needed || counted.failed == 0 {
             return None;
         }
-        let began = if has_begun { self.age.began() } else { now };
+        let began = self.age.began();
         let within = now.saturating_sub(began);
         let mut tighter = (nats, needed);
         if let Some(tolerance) = &self.tolerance {
@@ -396,6 +470,7 @@ impl Evidence {
             usual: self.baseline.share(),
             nats: tighter.0.get(),
             needed: tighter.1.get(),
+            of_watched: false,
         })
     }
 }
@@ -430,7 +505,7 @@ mod tests {
     }
 
     fn verdict(evidence: &Evidence, now: u64) -> Option<TripEvidence> {
-        evidence.verdict(FIRST, now, 0, || 0)
+        evidence.verdict(FIRST, now, 0)
     }
 
     /// The number of failures in a row that are enough for a trip.
@@ -445,21 +520,22 @@ mod tests {
     #[test]
     fn it_trips_once_the_logarithms_add_up_to_that_of_the_budget() {
         // Ten calls have gone well. The first failure is as surprising as one in 110, each other as
-        // one in four.
+        // one in seven at one call a second.
         let needed = 86_400_f64.ln() - Evidence::SLACK;
-        let failures = 1.0 + ((needed - 110_f64.ln()) / 4_f64.ln()).ceil();
+        let next = 0.14_f64.recip().ln();
+        let failures = 1.0 + ((needed - 110_f64.ln()) / next).ceil();
         assert!((f64::from(enough(&evidence(0.0))) - failures).abs() < 0.5);
         let evidence = evidence(0.0);
-        fail(&evidence, 5, 10 * SECOND);
+        fail(&evidence, 4, 10 * SECOND);
         assert_eq!(verdict(&evidence, 10 * SECOND), None);
         fail(&evidence, 1, 12 * SECOND);
         let verdict = verdict(&evidence, 13 * SECOND).unwrap();
-        assert_eq!((verdict.failures, verdict.calls), (6, 6));
+        assert_eq!((verdict.failures, verdict.calls), (5, 5));
         assert_eq!(verdict.within, 3 * SECOND);
         assert!((verdict.usual - 0.01).abs() < 0.001);
         // Each surprise is cut to 1/256 nat.
-        let lost = 110_f64.ln() + 5.0 * 4_f64.ln() - verdict.nats;
-        assert!((0.0..6.0 / 256.0).contains(&lost), "{lost}");
+        let lost = 110_f64.ln() + 4.0 * next - verdict.nats;
+        assert!((0.0..5.0 / 256.0).contains(&lost), "{lost}");
         assert!((verdict.needed - needed).abs() < 0.001);
     }
 
@@ -472,17 +548,28 @@ mod tests {
         assert_eq!(verdict(&evidence, 10_000 * SECOND), None);
     }
 
+    /// Fails when: `verdict` adds the two streams up, or leaves out the watched calls.
     #[test]
-    fn calls_that_have_not_come_back_count_as_failed() {
-        let evidence = evidence(0.25);
-        let failures = u64::from(enough(&self::evidence(0.25)));
-        let overdue = |calls| evidence.verdict(FIRST, 10 * SECOND, 0, || calls);
-        assert_eq!(overdue(failures - 1), None);
-        let found = overdue(failures).unwrap();
-        assert_eq!((u64::from(found.failures), found.within), (failures, 0));
-        assert!(overdue(u64::MAX).is_some());
-        // Overdue calls are not weighed. They are weighed when they come back.
-        assert!(!evidence.has_any(FIRST));
+    fn either_stream_is_enough_and_none_adds_to_the_other() {
+        let failures = enough(&evidence(0.25));
+        let evidence = evidence(0.25).and_of_watched(AdaptiveConfig {
+            tolerate: 0.25,
+            false_trip_budget: Duration::from_secs(86_400),
+        });
+        let watched = evidence.of_watched().unwrap();
+        fail(&evidence, failures - 1, 10 * SECOND);
+        fail(watched, failures - 1, 10 * SECOND);
+        assert_eq!(verdict(&evidence, 10 * SECOND), None);
+        fail(watched, 1, 10 * SECOND);
+        let found = verdict(&evidence, 10 * SECOND).unwrap();
+        assert_eq!((found.failures, found.of_watched), (failures, true));
+        evidence.trip(&found, 11 * SECOND, 0);
+        assert_eq!(evidence.age.before(11 * SECOND, 0), 0, "another stream's");
+        assert_eq!(watched.age.before(11 * SECOND, 0), 0, "it began just now");
+        evidence.start_generation(FIRST.next(), || true);
+        assert!(!watched.has_any(FIRST.next()));
+        fail(&evidence, 1, 10 * SECOND);
+        assert_eq!(verdict(&evidence, 10 * SECOND), None);
     }
 
     /// Fails when: a full field wraps.
@@ -535,7 +622,7 @@ mod tests {
         fail(&evidence, 100, 10 * SECOND);
         let next = FIRST.next();
         assert!(!evidence.has_any(next) && evidence.has_any(FIRST));
-        assert_eq!(evidence.verdict(next, 10 * SECOND, 0, || 0), None);
+        assert_eq!(evidence.verdict(next, 10 * SECOND, 0), None);
         assert_eq!(evidence.success(next), None);
         assert!(evidence.has_any(FIRST), "another's success weighs nothing");
         evidence.start_generation(next, || true);
@@ -562,7 +649,7 @@ mod tests {
             for _ in 0..20 {
                 assert!(evidence.failure(next, now, || true).is_some());
             }
-            let verdict = evidence.verdict(next, now, since, || 0).unwrap();
+            let verdict = evidence.verdict(next, now, since).unwrap();
             assert_eq!(verdict.within, 0, "it began just now");
             verdict.needed
         };

@@ -162,6 +162,10 @@ impl Evidence {
     ) {
         let ages = Ages { now, elapsed };
         self.baseline = Baseline::restore(&saved.usual, ages);
+        if let Some(watched) = self.of_watched() {
+            // Only what is usual is saved, and it is that of all calls.
+            watched.baseline.inherit(&self.baseline);
+        }
         let excursion = if saved.tolerated == self.tolerated() {
             let age = (saved.began, saved.latest, saved.lasted, saved.ended);
             self.age = ExcursionAge::restore(age, ages);

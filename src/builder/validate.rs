@@ -120,7 +120,7 @@ impl Tunable {
                 .map_err(|error| error.of_policy(index))?;
         }
         let slower_than = slower_than(&policies)?;
-        let evidence = evidence(&policies, &self.window)?;
+        let evidence = evidence(&policies, &self.window, slower_than.is_some())?;
         let recovery = self.chosen_recovery(evidence.is_some())?;
         recovery.check()?;
         recovery.check_slow_threshold(slower_than)?;
@@ -190,9 +190,12 @@ impl Tunable {
 }
 
 /// Makes the evidence of the adaptive policy, if there is one. Refuses two adaptive policies.
+///
+/// `watches` says whether the breaker watches calls in flight.
 fn evidence(
     policies: &[TripPolicy],
     window: &Window,
+    watches: bool,
 ) -> Result<Option<Box<Evidence>>, ConfigError> {
     let mut configs = of_policies(policies, TripPolicy::adaptive_config);
     let Some((_, config)) = configs.next() else {
@@ -208,7 +211,12 @@ fn evidence(
         .of_policy(second));
     }
     let window = saturating_nanos(window.length().unwrap_or_default());
-    Ok(Some(Box::new(Evidence::new(config, window))))
+    let evidence = Evidence::new(config, window);
+    Ok(Some(Box::new(if watches {
+        evidence.and_of_watched(config)
+    } else {
+        evidence
+    })))
 }
 
 /// The limit above which a call is slow, if a policy has one. Refuses two different limits.

@@ -168,7 +168,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
 
     /// Admits a call whose time in flight is watched.
     ///
-    /// If calls in flight are overdue, the breaker is judged first and may trip.
+    /// If calls in flight are overdue, they are weighed. Then the breaker is judged, and may trip.
     #[cold]
     #[inline(never)]
     fn admit_watched<const IS_CALL: bool>(
@@ -180,9 +180,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ) -> Result<Ticket, Refusal> {
         let generation = seen.generation();
         let now = context.nanos_at(begin);
+        self.note_progress(generation, context);
         if in_flight.overdue(generation, now) > 0 {
             let run = self.run.get(generation);
             let call = self.call_in(generation, context);
+            self.weigh_overdue(in_flight, call);
             if self.judge(call, run, Outcome::Ignored) || self.judge_weighed(call) {
                 let seen = self.state.load();
                 return self.admit_by_phase::<IS_CALL>(seen, context);
@@ -281,10 +283,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     #[inline(never)]
     fn ask(self, now: u64) -> Admission {
         let settings = self.settings();
-        let (permitted, timeout) = (settings.probes.permitted(), settings.probe_timeout);
+        let (permitted, timeout) = (settings.probes.permitted(), self.probe_timeout(now));
         #[cfg(feature = "async")]
         if let Some(checks) = self.checks() {
-            let opens = |until: Moment| checks.hold_until(until.nanos(), timeout);
+            let patience = settings.probe_timeout;
+            let opens = |until: Moment| checks.hold_until(until.nanos(), patience);
             return self.state.admit_after(now, permitted, timeout, opens);
         }
         self.state.admit(now, permitted, timeout)

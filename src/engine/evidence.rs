@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use super::Ticket;
 use super::call::Call;
 use super::view::{Configuration, View};
-use crate::{adaptive::Evidence, clock::context::CallContext, events::Cause, state::Judgement};
+use crate::adaptive::{Evidence, Watched};
+use crate::latency::in_flight::{InFlight, Watch};
+use crate::state::Generation;
+use crate::window::Took;
+use crate::{clock::context::CallContext, events::Cause, state::Judgement};
 
 impl<'a, F: Configuration<'a>> View<'a, F> {
     /// Weighs a failure, or a call that took too long, and returns whether there is evidence.
@@ -15,6 +20,105 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     pub(super) fn weigh_failure(self, call: Call<'_, impl CallContext>) -> bool {
         let evidence = self.evidence();
         evidence.is_some_and(|evidence| self.weigh(evidence, call))
+    }
+
+    /// The watched calls and their evidence, if calls are watched and weighed.
+    fn watched(self) -> Option<(&'a InFlight, &'a Watched)> {
+        let watched = self.evidence()?.watched()?;
+        let in_flight = self.timed()?.in_flight()?;
+        Some((in_flight, watched))
+    }
+
+    /// Notes that the client makes progress, before the durations of calls are weighed.
+    #[inline]
+    pub(super) fn note_progress(self, generation: Generation, context: &impl CallContext) {
+        if self.evidence().is_some() {
+            self.note_progress_slow(generation, context);
+        }
+    }
+
+    #[inline(never)]
+    fn note_progress_slow(self, generation: Generation, context: &impl CallContext) {
+        let Some((in_flight, watched)) = self.watched() else {
+            return;
+        };
+        if !self.is_current(generation) {
+            return;
+        }
+        let now = context.nanos();
+        let Watch { limit, window, .. } = in_flight.watch;
+        let since = || now.saturating_sub(self.age(generation, now));
+        let spacing = || {
+            let call = self.call_in(generation, context);
+            let now = call.date();
+            let since = self.counted_since(generation);
+            let since = since.unwrap_or_else(|| self.began_at(generation, now));
+            let calls = self.ring().calls(call) >> in_flight.weight();
+            now.saturating_sub(since).min(window) / calls.max(1)
+        };
+        watched.stalls.note(now, limit, since, spacing);
+    }
+
+    /// Whether a slow call was slow only because the client stalled. Such a call is no evidence.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn is_excused(self, took: Took, call: Call<'_, impl CallContext>) -> bool {
+        let Some((in_flight, watched)) = self.watched() else {
+            return false;
+        };
+        self.note_progress(call.generation, call.context);
+        let now = call.nanos();
+        let began = now.saturating_sub(took.nanos);
+        watched.stalls.awake(began, now) <= in_flight.watch.limit
+    }
+
+    /// Weighs a watched call that has come back and wasn't weighed as overdue.
+    ///
+    /// `took` is its duration if it succeeded. If it is bad, the caller judges the evidence.
+    pub(super) fn weigh_watched(
+        self,
+        ticket: Ticket,
+        took: Option<Took>,
+        call: Call<'_, impl CallContext>,
+    ) {
+        let (generation, now) = (call.generation, call.nanos());
+        let Some((in_flight, watched)) = self.watched() else {
+            return;
+        };
+        // The place of a call that has left may be another's since then, or not.
+        let began = call.context.nanos_at(ticket.begin);
+        if in_flight.has_left(began, now) || !self.is_current(generation) {
+            return;
+        }
+        let slow = took.filter(|took| took.is_slow);
+        if slow.is_some_and(|took| self.is_excused(took, call)) {
+            return;
+        }
+        if took.is_none() || slow.is_some() {
+            self.weigh(&watched.evidence, call);
+            return;
+        }
+        watched.stalls.answer(now, in_flight.watch.limit);
+        let evidence = &watched.evidence;
+        if evidence.has_any(generation)
+            && let Some(lesson) = evidence.success(generation)
+        {
+            let now = call.date();
+            evidence.learn(lesson, now, self.began_at(generation, now));
+            self.look(evidence, call);
+        }
+    }
+
+    /// Weighs the watched calls that have become overdue, each once.
+    pub(super) fn weigh_overdue(self, in_flight: &InFlight, call: Call<'_, impl CallContext>) {
+        let Some((_, watched)) = self.watched() else {
+            return;
+        };
+        let (now, limit) = (call.nanos(), in_flight.watch.limit);
+        let is_late = |began| watched.stalls.awake(began, now) > limit;
+        for _ in 0..in_flight.charge(call.generation, now, is_late) {
+            self.weigh(&watched.evidence, call);
+        }
     }
 
     #[inline(never)]
@@ -51,14 +155,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return false;
         };
         let now = call.date();
-        let in_flight = self.timed().and_then(|timed| timed.in_flight());
-        let overdue = || {
-            in_flight.map_or(0, |in_flight| {
-                in_flight.overdue_of_watched(generation, call.nanos())
-            })
-        };
         let since = self.began_at(generation, now);
-        let verdict = evidence.verdict(generation, now, since, overdue);
+        let verdict = evidence.verdict(generation, now, since);
         if verdict.is_none() {
             self.found_none(seen, Judgement::Evidence);
         }
@@ -81,14 +179,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         })
     }
 
-    /// Tells the evidence from time to time how much traffic there is.
+    /// Tells the evidence of a stream from time to time how much traffic the stream has.
     pub(super) fn look(self, evidence: &Evidence, call: Call<'_, impl CallContext>) {
         let generation = call.generation;
         let now = call.date();
         let began = self.began_at(generation, now);
         let counted_since = self.counted_since(generation).unwrap_or(began);
         evidence.look(generation, now, (began, counted_since), || {
-            self.ring().calls(call)
+            let calls = self.ring().calls(call);
+            let in_flight = self.timed().and_then(|timed| timed.in_flight());
+            let weight = in_flight.filter(|_| !evidence.is_of_all());
+            calls >> weight.map_or(0, InFlight::weight)
         });
     }
 }

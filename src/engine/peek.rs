@@ -1,7 +1,5 @@
 //! How a breaker looks to a caller that doesn't ask for a permit yet, and rejections counted later.
 
-#[cfg(feature = "async")]
-use super::Settings;
 use super::call::Call;
 use super::view::{Configuration, View, with_view};
 use super::{Core, Refusal};
@@ -120,7 +118,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             phase @ Phase::HalfOpen(_) => {
                 let probes = settings.probes.permitted();
                 let now = context.nanos();
-                let timeout = settings.probe_timeout;
+                let timeout = self.probe_timeout(now);
                 let overdue_in = self.state.verdict_awaited_by(phase, now, probes, timeout);
                 // After the limit the next call that asks ends the half-open state.
                 match overdue_in.and_then(|it| self.wait_half_open(Some(it), now)) {
@@ -181,14 +179,9 @@ impl Core {
         }
         let now = context.nanos();
         let overdue_in = with_view!(self, |view| {
-            let Settings {
-                probes,
-                probe_timeout,
-                ..
-            } = *view.settings();
-            let overdue_in = self
-                .state
-                .awaits_verdict(now, probes.permitted(), probe_timeout);
+            let probes = view.settings().probes.permitted();
+            let timeout = view.probe_timeout(now);
+            let overdue_in = self.state.awaits_verdict(now, probes, timeout);
             // After the limit the next call that asks ends the half-open state.
             overdue_in
                 .and_then(|overdue_in| view.wait_half_open(Some(overdue_in), now))

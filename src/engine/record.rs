@@ -5,6 +5,7 @@ use std::num::NonZero;
 use super::call::{Call, Ended};
 use super::view::{Configuration, View, with_view};
 use super::{Core, Ticket};
+use crate::latency::times::Timed;
 use crate::state::{Generation, Phase};
 use crate::window::{Latencies, Tally, Took, Total};
 use crate::{clock::context::CallContext, outcome::Outcome};
@@ -78,7 +79,7 @@ impl Core {
             if ticket.is_half_open() {
                 view.report_half_open(ticket, Outcome::Ignored.into(), context);
             } else {
-                view.unwatched(ticket, context);
+                view.unwatched(ticket, None, context);
             }
         });
     }
@@ -133,7 +134,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         if ticket.is_half_open() {
             return self.record_half_open(ticket, ended, context);
         }
-        let ticket = self.unwatched(ticket, context);
+        let ticket = self.unwatched(ticket, Some(ended), context);
         match (ticket.admitted.phase(), ended.outcome) {
             (Phase::Disabled, _) => false,
             (_, Outcome::Failure | Outcome::TimedOut | Outcome::Trip) => {
@@ -178,7 +179,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
         // The call leaves the calls in flight before it is recorded. So no reader finds it both
         // slow and in flight.
-        let ticket = self.unwatched(ticket, call.context);
+        let ended = Ended {
+            outcome: Outcome::Success,
+            took: NonZero::new(took.nanos),
+        };
+        let ticket = self.unwatched(ticket, Some(ended), call.context);
         match ticket.admitted.phase() {
             Phase::Closed | Phase::MetricsOnly => {
                 self.record_success_slow(call, took, false);
@@ -189,15 +194,36 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     }
 
     /// The ticket of a call whose time in flight is no longer watched.
+    ///
+    /// If the call was watched and isn't weighed yet, it is weighed by `ended`.
     #[inline]
-    fn unwatched(self, ticket: Ticket, context: &impl CallContext) -> Ticket {
+    fn unwatched(self, ticket: Ticket, ended: Option<Ended>, context: &impl CallContext) -> Ticket {
         let (admitted, place) = ticket.admitted.without_watch();
-        let in_flight = self.timed().and_then(|timed| timed.in_flight());
-        if let (Some(place), Some(in_flight)) = (place, in_flight) {
-            let began = context.nanos_at(ticket.begin);
-            in_flight.unwatch(place, admitted.generation(), began);
+        let ticket = Ticket { admitted, ..ticket };
+        if let Some(place) = place {
+            self.unwatch(ticket, place, ended, context);
         }
-        Ticket { admitted, ..ticket }
+        ticket
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn unwatch(self, ticket: Ticket, place: u32, ended: Option<Ended>, context: &impl CallContext) {
+        let generation = ticket.admitted.generation();
+        let timed = self.timed();
+        let (Some(timed), Some(in_flight)) = (timed, timed.and_then(Timed::in_flight)) else {
+            return;
+        };
+        let is_weighed = !in_flight.unwatch(place, generation, context.nanos_at(ticket.begin));
+        self.note_progress(generation, context);
+        let ended = ended.filter(|ended| ended.outcome != Outcome::Ignored);
+        let (Some(ended), false) = (ended, is_weighed) else {
+            return;
+        };
+        let call = self.call_in(generation, context);
+        let took = || timed.took(ticket.begin, call.reading.raw, ended.took, context);
+        let took = (ended.outcome == Outcome::Success).then(took);
+        self.weigh_watched(ticket, took, call);
     }
 
     /// Counts a call that ended when the clock was read. Returns whether the window counted it.
@@ -246,7 +272,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             // Every slow call writes to the run here. Of two slow calls, the second to write sees
             // the first.
             let is_current = || self.is_current(generation);
-            let weighed = self.weigh_failure(call);
+            // The note of evidence stays, since a success removes it if there is none.
+            let weighed = self.is_excused(took, call) || self.weigh_failure(call);
             let run = if ends_run {
                 self.run.restart(weighed, generation, is_current).map(|_| 0)
             } else {

@@ -115,6 +115,24 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         Some((asked, self.lasted(generation, now)))
     }
 
+    /// The limit above which a call of the recovery is sure to fail, if there is one. It is the
+    /// limit for slow calls of an adaptive recovery that goes by the traffic.
+    fn limit_of_probes(self) -> Option<(&'a AdaptiveRecovery, u64)> {
+        let adaptive = self.adaptive().filter(|it| it.by_traffic)?;
+        Some((adaptive, self.timed()?.limit()?))
+    }
+
+    /// For how many nanoseconds a probe keeps its place, and a ramp waits for a report.
+    ///
+    /// A slow probe has failed. So nothing is gained by waiting longer than the limit for slow
+    /// calls. But probes that hang aren't sent more often than probes that fail.
+    pub(super) fn probe_timeout(self, now: u64) -> u64 {
+        let timeout = self.settings().probe_timeout;
+        self.limit_of_probes().map_or(timeout, |(adaptive, limit)| {
+            timeout.min(limit.max(adaptive.outage.mean_wait(now)))
+        })
+    }
+
     /// Learns from `asked` how much traffic there is.
     pub(super) fn observe(self, asked: Option<(u64, u64)>) {
         if let (Some(adaptive), Some((calls, within))) = (self.adaptive(), asked) {
@@ -141,7 +159,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             return Err(half_open(None));
         };
         let round = round.unpack();
-        let timeout = self.settings().probe_timeout;
+        let timeout = self.probe_timeout(now);
         let spacing = adaptive.outage.spacing();
         match adaptive.ramp.ask(round, now, timeout, spacing) {
             Ask::Admitted => {
@@ -282,11 +300,14 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     /// as long.
     fn learn_duration(self, ended: EndedProbe) {
         let took = ended.now.saturating_sub(ended.began);
+        // A call that takes longer fails. So nobody waits longer for one.
+        let longest = self.limit_of_probes().map(|(_, limit)| limit);
+        let took = longest.map_or(took, |longest| took.min(longest));
         if let Some(adaptive) = self.adaptive() {
             adaptive.ramp.learn(took);
         }
         if !self.is_current(ended.ticket.admitted.generation()) {
-            let timeout = self.settings().probe_timeout;
+            let timeout = self.probe_timeout(ended.now);
             self.state.lengthen_lease(ended.now, took, timeout);
         }
     }

@@ -20,13 +20,13 @@ use crate::util::random::mixed;
 /// The fields of a `Note`.
 ///
 /// ```text
-///  63             42 41     37 36   35 34                0
-/// +-----------------+---------+-------+-------------------+
-/// |  generation, 21 |weight, 5|phase,2|   sequence, 35    |
-/// +-----------------+---------+-------+-------------------+
+///     63     62             42 41     37 36   35 34                0
+/// +---------+-----------------+---------+-------+-------------------+
+/// |charged,1|  generation, 21 |weight, 5|phase,2|   sequence, 35    |
+/// +---------+-----------------+---------+-------+-------------------+
 /// ```
 ///
-/// *Weight*: the call stands for 2^weight calls. *Phase*: whether the place is free, being taken,
+/// *Charged*: the call was found overdue, and is weighed. *Weight*: the call stands for 2^weight calls. *Phase*: whether the place is free, being taken,
 /// or taken. *Sequence*: how often the place was taken. If a reader finds one note both before and
 /// after it reads a start time, that time is the note's. The sequence repeats after 3.4 × 10¹⁰
 /// calls in one place.
@@ -38,7 +38,9 @@ mod layout {
     pub(super) const WEIGHT: Field = PHASE.then(5);
     pub(super) const GENERATION: Field = WEIGHT.then(super::Generation::BITS);
 
-    const _: () = assert!(GENERATION.end_bit() <= 64);
+    pub(super) const CHARGED: Field = GENERATION.then(1);
+
+    const _: () = assert!(CHARGED.end_bit() == 64);
 }
 
 /// The note of a place: all about its call except when the call began.
@@ -49,6 +51,8 @@ impl Note {
     const FREE: u64 = 0;
     const BEING_TAKEN: u64 = 1;
     const TAKEN: u64 = 2;
+    /// The bits that change while a call has its place.
+    const CHANGING: u64 = layout::WEIGHT.of(u64::MAX) | layout::CHARGED.of(1);
 
     fn with_phase(self, phase: u64) -> Self {
         Self(self.0 & !layout::PHASE.of(u64::MAX) | layout::PHASE.of(phase))
@@ -72,6 +76,14 @@ impl Note {
         Self(generation | weight | sequence).with_phase(Self::TAKEN)
     }
 
+    fn is_charged(self) -> bool {
+        layout::CHARGED.get(self.0) == 1
+    }
+
+    fn charged(self) -> Self {
+        Self(self.0 | layout::CHARGED.of(1))
+    }
+
     fn generation(self) -> Generation {
         Generation::standing_in(self.0, layout::GENERATION)
     }
@@ -89,6 +101,7 @@ impl Note {
     /// leaves the place free.
     fn thinned(self, weight: u32, began: u64) -> Self {
         match thinned(self.weight(), weight, began) {
+            Some(weight) if self.is_charged() => self.of(self.generation(), weight).charged(),
             Some(weight) => self.of(self.generation(), weight),
             None => self.with_phase(Self::FREE),
         }
@@ -124,8 +137,8 @@ impl CallSlot {
         Note(self.note.load())
     }
 
-    /// When the call of this note began, if it still has the place. The note's weight may change
-    /// meanwhile.
+    /// When the call of this note began, if it still has the place. The note may be charged or get
+    /// another weight meanwhile.
     fn began(&self, note: Note) -> Option<u64> {
         // The note, read before and after, shows whose start time this is.
         let began = self.began.load();
@@ -134,7 +147,7 @@ impl CallSlot {
         fence(Ordering::Acquire);
         // The fence above orders this load after the load of `began`.
         let found = Note(self.note.peek());
-        let is_same_call = (found.0 ^ note.0) & !layout::WEIGHT.of(u64::MAX) == 0;
+        let is_same_call = (found.0 ^ note.0) & !Note::CHANGING == 0;
         is_same_call.then_some(began)
     }
 
@@ -143,6 +156,22 @@ impl CallSlot {
         // The next call that takes the place finds this change. It then writes its start time after
         // this call has read its own. Otherwise this call could read another's start time.
         self.note.exchange(seen.0, new.0).map_err(Note)
+    }
+
+    /// Notes that the call of this note is weighed. Returns whether this thread is the one that
+    /// noted it.
+    ///
+    /// Of the threads that find the call overdue and the one in which it comes back, one exchanges
+    /// the note first. That one weighs the call.
+    fn charge(&self, mut seen: Note) -> bool {
+        let call = seen.0 & !Note::CHANGING;
+        while seen.0 & !Note::CHANGING == call && !seen.is_charged() {
+            match self.change(seen, seen.charged()) {
+                Ok(()) => return true,
+                Err(found) => seen = found,
+            }
+        }
+        false
     }
 
     /// Takes the place, if its note still is `seen`.
@@ -185,7 +214,7 @@ pub struct InFlight {
     /// The number of calls watched since the odds were last set.
     watched: Hint,
     places: Box<[CallSlot]>,
-    pub(super) watch: Watch,
+    pub(crate) watch: Watch,
 }
 
 impl InFlight {
@@ -228,12 +257,19 @@ impl InFlight {
             self.count_watched(odds);
             odds.leading_zeros()
         };
-        self.take_place(generation, weight, now).or_else(|| {
-            self.thin_out();
-            let odds = self.odds.load();
-            let weight = thinned(weight, odds.leading_zeros(), now)?;
-            self.take_place(generation, weight, now)
-        })
+        let take = |weight| self.take_place(generation, weight, now);
+        take(weight)
+            .or_else(|| self.take_place_of_charged(generation, weight, now))
+            .or_else(|| {
+                self.thin_out();
+                take(thinned(weight, self.odds.load().leading_zeros(), now)?)
+            })
+    }
+
+    /// One watched call stands for 2^this calls, at the odds of now.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        self.odds.load().leading_zeros()
     }
 
     /// Whether this caller sets the odds, because a period is over. If so, it has set them by the
@@ -286,20 +322,41 @@ impl InFlight {
     }
 
     fn take_place(&self, generation: Generation, weight: u32, now: u64) -> Option<u32> {
+        self.take_place_if(generation, weight, now, |place, seen| {
+            // A call of an earlier generation doesn't matter any more.
+            if seen.is(Note::TAKEN) {
+                let has_left = |began| self.has_left(began, now);
+                generation.is_after(seen.generation()) || place.began(seen).is_some_and(has_left)
+            } else {
+                seen.is(Note::FREE)
+            }
+        })
+    }
+
+    /// Takes the place of a call that is overdue and weighed already. Otherwise few long calls would
+    /// fill the places, and the sample would have mostly them.
+    fn take_place_of_charged(&self, generation: Generation, weight: u32, now: u64) -> Option<u32> {
+        self.take_place_if(generation, weight, now, |_, seen| {
+            seen.is_of(generation) && seen.is_charged()
+        })
+    }
+
+    /// Takes the first place that `may_take`, if it is still as it was then.
+    fn take_place_if(
+        &self,
+        generation: Generation,
+        weight: u32,
+        now: u64,
+        may_take: impl Fn(&CallSlot, Note) -> bool,
+    ) -> Option<u32> {
         let first = mixed(now ^ mixed(generation.number())) >> 32;
         (0..u64::from(Self::PLACES)).find_map(|step| {
             let number = (first + step) % u64::from(Self::PLACES);
             let number = u32::try_from(number).ok()?;
             let place = self.places.get(number as usize)?;
             let seen = place.note();
-            // A call of an earlier generation doesn't matter any more.
-            let is_free = if seen.is(Note::TAKEN) {
-                let has_left = |began| self.has_left(began, now);
-                generation.is_after(seen.generation()) || place.began(seen).is_some_and(has_left)
-            } else {
-                seen.is(Note::FREE)
-            };
-            (is_free && place.take(seen, generation, weight, now)).then_some(number)
+            let takes = may_take(place, seen) && place.take(seen, generation, weight, now);
+            takes.then_some(number)
         })
     }
 
@@ -325,24 +382,27 @@ impl InFlight {
 
     /// Removes the note of a call that began at `began` nanoseconds and has come back.
     ///
-    /// The caller does this before it records the call. So a thread that finds the call recorded
+    /// Returns whether the call isn't weighed yet: its note was there and not charged. The caller does this before it records the call. So a thread that finds the call recorded
     /// doesn't find it in flight.
-    pub fn unwatch(&self, place: u32, generation: Generation, began: u64) {
+    pub fn unwatch(&self, place: u32, generation: Generation, began: u64) -> bool {
         let Some(place) = self.places.get(place as usize) else {
-            return;
+            return false;
         };
         let mut seen = place.note();
         while seen.is_of(generation) && place.began(seen) == Some(began) {
             // The caller records the outcome next, with Release. A reader reads the outcome first,
             // then a fence, and then this note.
             match place.change(seen, seen.with_phase(Note::FREE)) {
-                Ok(()) => return,
+                Ok(()) => return !seen.is_charged(),
                 Err(found) => seen = found,
             }
         }
+        false
     }
 
-    fn has_left(&self, began: u64, now: u64) -> bool {
+    /// Whether a call that began at `began` would have left the window, had it ended at the limit.
+    #[must_use]
+    pub fn has_left(&self, began: u64, now: u64) -> bool {
         let late = began.saturating_add(self.watch.limit);
         now > late.saturating_add(self.watch.window)
     }
@@ -359,16 +419,29 @@ impl InFlight {
             .sum()
     }
 
-    /// The number of watched calls that have been in flight for longer than the limit.
+    /// Charges the overdue calls of `generation` that aren't charged yet. Returns their number; the
+    /// caller weighs as many failures. `is_late` returns whether a call that began then is overdue
+    /// without the client's stalls.
     ///
     /// The calls that they stand for are left out, because only a watched call is evidence of its
     /// own.
     #[must_use]
-    pub fn overdue_of_watched(&self, generation: Generation, now: u64) -> u64 {
-        self.overdue_notes(generation, now).map(|_| 1).sum()
+    pub fn charge(&self, generation: Generation, now: u64, is_late: impl Fn(u64) -> bool) -> usize {
+        let overdue = self.overdue_places(generation, now);
+        let late = overdue.filter(|(.., began)| is_late(*began));
+        late.filter(|(place, seen, _)| place.charge(*seen)).count()
     }
 
     fn overdue_notes(&self, generation: Generation, now: u64) -> impl Iterator<Item = Note> {
+        let overdue = self.overdue_places(generation, now);
+        overdue.map(|(_, note, _)| note)
+    }
+
+    fn overdue_places(
+        &self,
+        generation: Generation,
+        now: u64,
+    ) -> impl Iterator<Item = (&CallSlot, Note, u64)> {
         // The fence in `began` also orders the load that follows it after the caller's own loads.
         // So a call that the caller has found recorded isn't found here.
         self.places.iter().filter_map(move |place| {
@@ -380,7 +453,7 @@ impl InFlight {
             // be a moment later.
             let began = place.began(note)?;
             let is_overdue = now > began.saturating_add(self.watch.limit);
-            (is_overdue && !self.has_left(began, now)).then_some(note)
+            (is_overdue && !self.has_left(began, now)).then_some((place, note, began))
         })
     }
 }
@@ -420,6 +493,35 @@ mod tests {
         assert_eq!(in_flight.overdue(FIRST.next(), 106 * MS), 0);
         in_flight.unwatch(place, FIRST, 5 * MS);
         assert_eq!(in_flight.overdue(FIRST, 106 * MS), 0);
+    }
+
+    /// Fails when: `charge` charges a call twice, or `unwatch` ignores whether it is charged.
+    #[test]
+    fn an_overdue_call_is_charged_once_or_comes_back_uncharged() {
+        let in_flight = in_flight();
+        let places = [5, 6, 7].map(|begin| watch_call(&in_flight, begin * MS).unwrap());
+        assert!(in_flight.unwatch(places[0], FIRST, 5 * MS));
+        assert_eq!(in_flight.charge(FIRST, 106 * MS, |_| true), 0);
+        assert_eq!(in_flight.charge(FIRST, 106 * MS + 1, |_| true), 1);
+        assert_eq!(in_flight.charge(FIRST, 107 * MS, |_| true), 0);
+        assert_eq!(in_flight.overdue(FIRST, 107 * MS), 1, "it hasn't come back");
+        assert!(!in_flight.unwatch(places[1], FIRST, 6 * MS));
+        assert!(in_flight.unwatch(places[2], FIRST, 7 * MS));
+        assert!(!in_flight.unwatch(places[2], FIRST, 7 * MS), "it was back");
+    }
+
+    /// Fails when: `watch` takes no places of charged calls.
+    #[test]
+    fn calls_that_are_charged_leave_their_places_to_others() {
+        let in_flight = in_flight();
+        for call in 0..127 {
+            assert!(watch_call(&in_flight, call * 10 * MS).is_some());
+        }
+        assert_eq!(in_flight.charge(FIRST, 500 * MS, |_| true), 40);
+        for call in 0..40 {
+            assert!(watch_call(&in_flight, (1_300 + 10 * call) * MS).is_some());
+        }
+        assert_eq!(in_flight.weight(), 0, "it was thinned out");
     }
 
     #[test]

@@ -27,8 +27,10 @@ impl Outage {
     const SHORTEST: u64 = 100 * MILLISECOND;
     const LONG: u64 = 2_000 * MILLISECOND;
     const LONGEST: u64 = 5_000 * MILLISECOND;
-    /// With little traffic, a probe waits for the time of this many calls.
+    /// With little traffic, a probe waits for the time of this many calls, at most `LONGEST_FOR_FEW`.
     const FEW_CALLS: u64 = 4;
+    /// It bounds the wait of a breaker that takes an idle night for its traffic.
+    const LONGEST_FOR_FEW: u64 = 300_000 * MILLISECOND;
     /// A wait is at least the outage's age divided by this, up to `LONGEST`.
     const AGE: u64 = 100;
     /// The assumed spacing while nothing is known: a hundred calls a second.
@@ -94,13 +96,20 @@ impl Outage {
     /// How many nanoseconds after `now` to probe. At `now` the generation of this number begins.
     #[must_use]
     pub fn wait(&self, now: u64, generation: u64) -> u64 {
+        self.jittered(self.mean_wait(now), now, generation)
+    }
+
+    /// How many nanoseconds after `now` to probe, without jitter.
+    #[must_use]
+    pub fn mean_wait(&self, now: u64) -> u64 {
         let spacing = self.spacing();
         let by_traffic = spacing
             .saturating_mul(Self::CALLS)
-            .clamp(Self::SHORTEST, Self::LONG)
-            .max(spacing.saturating_mul(Self::FEW_CALLS));
-        let wait = by_traffic.max(self.age(now) / Self::AGE).min(Self::LONGEST);
-        self.jittered(wait, now, generation)
+            .clamp(Self::SHORTEST, Self::LONG);
+        let by_age = (self.age(now) / Self::AGE).min(Self::LONGEST);
+        let for_few = spacing.saturating_mul(Self::FEW_CALLS);
+        let for_few = for_few.min(Self::LONGEST_FOR_FEW);
+        by_traffic.max(by_age).max(for_few)
     }
 
     /// Varies the wait by up to a fifth.
@@ -137,8 +146,8 @@ mod tests {
         check(&outage(1_000_000, SECOND), 0, SECOND / 10);
         check(&outage(10, SECOND), 0, 2 * SECOND);
         check(&outage(1, SECOND), 0, 4 * SECOND);
-        check(&outage(1, 100 * SECOND), 0, 5 * SECOND);
-        check(&outage(1, u64::MAX), 0, 5 * SECOND);
+        check(&outage(1, 60 * SECOND), 0, 240 * SECOND);
+        check(&outage(1, u64::MAX), 0, 300 * SECOND);
         check(&Outage::new(0, 0), 0, SECOND);
     }
 

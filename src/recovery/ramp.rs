@@ -85,6 +85,8 @@ pub struct Ramp {
     /// round leaves the present round's beginning alone. If another thread changes the state word
     /// first, the present round keeps its length.
     began: [Payload; 2],
+    /// `asked` when the rounds with an even number and with an odd number began. Like `began`.
+    asked_before: [Payload; 2],
     /// The shortest time that a round takes, in nanoseconds. The state word publishes it.
     round: Payload,
     /// When the first call since the latest report was admitted, in nanoseconds; zero if none was.
@@ -97,6 +99,8 @@ pub struct Ramp {
 impl Ramp {
     const SHORTEST_ROUND: u64 = 150_000_000;
     const LONGEST_ROUND: u64 = 1_000_000_000;
+    /// The number of calls that the known spacing counts for.
+    const INERTIA: u64 = 4;
 
     /// Creates a ramp that accepts this share of failing calls.
     #[must_use]
@@ -114,6 +118,7 @@ impl Ramp {
             guide,
             asked: SelfContained::new(0),
             began: [Payload::new(0), Payload::new(0)],
+            asked_before: [Payload::new(0), Payload::new(0)],
             round: Payload::new(Self::SHORTEST_ROUND),
             unanswered: Hint::new(0),
             patience: Hint::new(0),
@@ -130,11 +135,35 @@ impl Ramp {
         &self.began[usize::from(round.number % 2)]
     }
 
+    fn asked_before(&self, round: Round) -> &Payload {
+        &self.asked_before[usize::from(round.number % 2)]
+    }
+
+    /// Notes that `round` begins at `now`, before the state word shows it.
+    fn note_begin(&self, round: Round, now: u64) {
+        self.began(round).raise(now);
+        // The sum never goes back. A thread that comes late changes nothing.
+        self.asked_before(round).raise(self.asked.load());
+    }
+
     fn pace(&self, spacing: u64) -> Pace {
         Pace {
             spacing,
             round: self.round.load(),
         }
+    }
+
+    /// The pace of a round that has lasted for `lasted` nanoseconds.
+    ///
+    /// The spacing of calls is known from before the ramp. If less than half as many calls ask in
+    /// the round, the traffic has fallen.
+    fn pace_in(&self, round: Round, lasted: u64, spacing: u64) -> Pace {
+        // Calls that ask meanwhile are counted or not.
+        let sum = self.asked.load();
+        let asked = sum.saturating_sub(self.asked_before(round).load()) / round.share.units();
+        let seen = lasted / asked.saturating_add(Self::INERTIA);
+        let has_fallen = seen > spacing.saturating_mul(2);
+        self.pace(if has_fallen { seen } else { spacing })
     }
 
     /// Leaves the generation of `probe`, which took `took` nanoseconds, for a ramp.
@@ -165,7 +194,7 @@ impl Ramp {
         self.unanswered.store(0);
         let spacing = probe.spacing;
         let first = self.guide.first(Pace { spacing, round });
-        self.began(first).raise(probe.now);
+        self.note_begin(first, probe.now);
         let moved = state.leave(generation, Phase::Ramp(first.pack()))?;
         let share = first.share.as_f64();
         Some((moved, Cause::ProbeSucceeded { share }))
@@ -232,7 +261,7 @@ impl Ramp {
     ) -> Option<(StateChange, Cause)> {
         let generation = report.ticket.generation();
         self.withdraw(state, generation);
-        let pace = self.pace(report.spacing);
+        let known = self.pace(report.spacing);
         state.retry(|seen| {
             let (Phase::Ramp(round), Phase::Ramp(own)) = (seen.phase(), report.ticket.phase())
             else {
@@ -244,17 +273,18 @@ impl Ramp {
                 return Ok(None);
             }
             let round_began = self.began(round).load();
-            if report.began < round_began.saturating_add(pace.settling(round)) {
+            if report.began < round_began.saturating_add(known.settling(round)) {
                 return Ok(None);
             }
             let lasted = report.now.saturating_sub(round_began);
+            let pace = self.pace_in(round, lasted, report.spacing);
             let counted = round.counting(report.is_good);
             let (failures, calls) = (counted.bad.into(), counted.calls());
             let stay = |round: Round| state.stay(seen, Phase::Ramp(round.pack())).map(|()| None);
             let (phase, cause) = match self.guide.judge(counted, lasted, pace) {
                 Verdict::Undecided => return stay(counted),
                 Verdict::Next(next) => {
-                    self.began(next).raise(report.now);
+                    self.note_begin(next, report.now);
                     return stay(next);
                 }
                 Verdict::Back => (Phase::Closed, Cause::RampCompleted { failures, calls }),

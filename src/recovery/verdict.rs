@@ -184,7 +184,7 @@ impl Rules {
         }
         match round.share {
             Share::ALL => Verdict::Back,
-            _ => Verdict::Next(Self::grown(round)),
+            _ => Verdict::Next(Self::grown(round, pace)),
         }
     }
 
@@ -227,14 +227,21 @@ impl Rules {
         })
     }
 
-    fn grown(round: Round) -> Round {
-        let mode = if Self::has_stayed(round) {
+    /// The round after a clean one. Its share is no smaller than what the traffic asks for at the
+    /// beginning of a ramp, or after a cut.
+    fn grown(round: Round, pace: Pace) -> Round {
+        let is_little = pace.smallest() == Share::ALL;
+        let mode = if is_little || Self::has_stayed(round) {
             RampMode::Tolerant
         } else {
             round.mode
         };
         let share = Share::nearest(round.share.as_f64() * Self::growth(mode));
-        Self::after(round, share, mode)
+        let least = match mode {
+            RampMode::Fast => pace.first(1.0),
+            RampMode::Cautious | RampMode::Tolerant => pace.smallest(),
+        };
+        Self::after(round, share.max(least), mode)
     }
 
     fn growth(mode: RampMode) -> f64 {

@@ -249,7 +249,7 @@ fn a_late_failure_of_an_ended_generation_hides_no_outage() {
     assert_eq!(outage(true), outage(false));
 }
 
-/// Fails when: overdue calls aren't told to `Evidence::verdict`.
+/// Fails when: `View::weigh_overdue` weighs nothing, or weighs a call at each look.
 #[test]
 fn calls_that_hang_trip_it_before_they_come_back() {
     let service = Service::adaptive(TripPolicy::adaptive().slower_than(SECOND), 10);
@@ -262,7 +262,14 @@ fn calls_that_hang_trip_it_before_they_come_back() {
         .try_acquire()
         .unwrap()
         .record(Outcome::Ignored);
-    assert!(!service.is_open(), "four are too few");
+    for _ in 0..100 {
+        let permit = service.breaker.try_acquire().unwrap();
+        permit.record(Outcome::Ignored);
+    }
+    assert!(
+        !service.is_open(),
+        "four are too few, however often they are seen"
+    );
     hanging.push(service.breaker.try_acquire_owned().unwrap());
     service.hand.advance(SECOND + 10 * MILLI);
     assert!(service.breaker.try_acquire().is_err(), "five are enough");
@@ -270,12 +277,13 @@ fn calls_that_hang_trip_it_before_they_come_back() {
     let Some(Cause::Evidence {
         failures: 5,
         calls: 5,
-        within: Duration::ZERO,
+        within,
         ..
     }) = causes.last()
     else {
         panic!("{causes:?}");
     };
+    assert_eq!(*within, SECOND + 10 * MILLI, "four were seen before");
     drop(hanging);
 }
 

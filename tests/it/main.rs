@@ -8,6 +8,7 @@
 
 mod model;
 mod race;
+mod service;
 mod traffic;
 
 mod accounting;
@@ -25,16 +26,19 @@ mod bulkhead;
 mod burn_rate;
 mod call_timeout;
 mod clocks;
+mod cold_start;
 mod configurations;
 mod default_recovery;
 mod defects_of_peers;
 mod dropped;
 mod exact_times;
+mod falling_traffic;
 mod generation;
 mod grpc;
 mod groups;
 mod guarded;
 mod handles;
+mod hanging_probes;
 mod health;
 mod house_rules;
 mod http;
@@ -64,6 +68,8 @@ mod roster_health;
 mod sampling;
 mod saved;
 mod slow_probes;
+mod slow_shares;
+mod stalls;
 mod state_names;
 mod spans;
 mod steps;

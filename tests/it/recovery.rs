@@ -4,11 +4,13 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::service::Dice;
 use crate::traffic::{Backend, Drive, Figures, TRIP};
 use tripcurve::events::{Cause, Transition};
 use tripcurve::outcome::Report;
 use tripcurve::recovery::{Backoff, Jitter};
 use tripcurve::time::{Clock, MockClock};
+use tripcurve::window::Window;
 use tripcurve::{
     CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Recovery, State, TripPolicy,
 };
@@ -52,6 +54,28 @@ fn with_little_traffic_it_is_back_after_a_few_calls() {
     for (rate, longest) in [(1.0, 8.0), (10.0, 3.0)] {
         let (delays, _) = outages(rate, 20);
         assert!(delays.iter().all(|delay| *delay <= longest), "{delays:?}");
+    }
+}
+
+/// Fails when: an open time is shorter than the time of four calls.
+#[test]
+fn of_rare_calls_a_quarter_goes_to_a_dead_dependency() {
+    for seed in 0..12 {
+        let mut dice = Dice::new(seed);
+        let spacing = dice.of_magnitude(3.0, 60.0);
+        let window = Window::time(600 * SECOND, 10);
+        let settings = |builder: CircuitBreakerBuilder| builder.window(window.clone());
+        let (breaker, hand) = tripped(Duration::from_secs_f64(spacing), settings);
+        let mut let_through = 0;
+        for _ in 0..1_000 {
+            hand.advance(Duration::from_secs_f64(dice.exponential(spacing)));
+            if let Ok(permit) = breaker.try_acquire() {
+                permit.failure();
+                let_through += 1;
+            }
+        }
+        println!("one call in {spacing:.0} s: {let_through} of 1,000 let through");
+        assert!(let_through <= 260, "{spacing}: {let_through}");
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tripcurve::events::Cause;
 
 use super::nanos;
+use super::stalls::Stalls;
 
 /// How well a failure rate explains the outcomes: the negative logarithms of their probabilities.
 #[derive(Clone, Copy, Debug)]
@@ -237,12 +238,15 @@ impl Learnt {
     /// The failure rate of calls in an excursion, after a success.
     fn after_success(self) -> f64 {
         let again = self.failed.saturating_sub(self.starts + self.pairs);
-        Self::cautious(again, self.inside, 50).max(self.starting())
+        let unseen = (10 + self.calls / 50).min(50);
+        Self::cautious(again, self.inside, unseen).max(self.starting())
     }
 
     /// The failure rate of calls after a failure.
-    fn after_failure(self) -> f64 {
-        let share = (float(self.pairs) + 1.0) / (float(self.failed) + 4.0);
+    fn after_failure(self, pace: f64) -> f64 {
+        // The fewer calls there are, the likelier two failures in a row are believed to be.
+        let unseen = (0.14 / pace.sqrt()).clamp(0.1, 0.25);
+        let share = (float(self.pairs) + 2.0 * unseen) / (float(self.failed) + 2.0);
         share.max(self.after_success()).clamp(0.02, 0.95)
     }
 }
@@ -266,6 +270,11 @@ pub(super) struct Adaptive {
     learnt_until: u64,
     pace: f64,
     paced_at: Option<u64>,
+    /// The evidence of watched calls, if calls are watched. Each of them is one outcome, when it
+    /// ends or becomes overdue.
+    pub(super) watched: Option<Box<Self>>,
+    /// The stalls of the client, if these are the watched calls.
+    pub(super) stalls: Stalls,
 }
 
 /// A call, and the times by which it is weighed.
@@ -295,7 +304,47 @@ impl Adaptive {
             learnt_until: 0,
             pace: 1.0,
             paced_at: None,
+            watched: None,
+            stalls: Stalls::default(),
         }
+    }
+
+    /// Also weighs watched calls.
+    pub(super) fn and_watched(self) -> Self {
+        let watched = Self::new(
+            self.tolerate,
+            Duration::from_secs_f64(self.budget),
+            Duration::from_nanos(self.window),
+        );
+        Self {
+            watched: Some(Box::new(watched)),
+            ..self
+        }
+    }
+
+    /// Knows what `other` has learnt, and nothing else.
+    fn taught_by(self, other: &Self) -> Self {
+        Self {
+            learnt: other.learnt,
+            learnt_until: other.learnt_until,
+            pace: other.pace,
+            paced_at: other.paced_at,
+            ..self
+        }
+    }
+
+    /// A new process knows of watched calls only what was learnt of all calls.
+    pub(super) fn restart(self) -> Self {
+        let watched = self.watched.as_ref().map(|_| {
+            let new = Self::new(self.tolerate, Duration::ZERO, Duration::ZERO);
+            let new = Self {
+                budget: self.budget,
+                window: self.window,
+                ..new
+            };
+            Box::new(new.taught_by(&self))
+        });
+        Self { watched, ..self }
     }
 
     /// The state after a change of settings. `offered` has the new settings and no baseline.
@@ -304,23 +353,26 @@ impl Adaptive {
         let settings = |it: &Self| {
             let tolerated = Surprise::at(it.tolerate);
             let (failure, success) = (tolerated.failure, tolerated.success);
-            (failure, success, it.budget, it.window)
+            let watches = it.watched.is_some();
+            (failure, success, it.budget, it.window, watches)
         };
         if settings(&self) == settings(offered) {
             return self;
         }
+        let known = self.watched.as_deref().unwrap_or(&self);
+        let watched = offered.watched.clone();
         Self {
-            learnt: self.learnt,
-            learnt_until: self.learnt_until,
-            pace: self.pace,
-            paced_at: self.paced_at,
-            ..offered.clone()
+            watched: watched.map(|new| Box::new(new.taught_by(known))),
+            ..offered.clone().taught_by(&self)
         }
     }
 
     /// Begins a new generation.
     pub(super) fn begin(&mut self) {
         self.excursion = Excursion::default();
+        if let Some(watched) = &mut self.watched {
+            watched.begin();
+        }
     }
 
     /// The failure rates of outages that are tested against the usual rate.
@@ -350,7 +402,7 @@ impl Adaptive {
         let others = counted.succeeded.saturating_sub(runs_over);
         Surprise::learnt(self.learnt.starting()).failure
             + Surprise::learnt(self.learnt.after_success()).of(again, others)
-            + Surprise::learnt(self.learnt.after_failure()).of(counted.pairs, runs_over)
+            + Surprise::learnt(self.learnt.after_failure(self.pace)).of(counted.pairs, runs_over)
     }
 
     /// How surprising the last run of failures would usually be.
@@ -364,7 +416,7 @@ impl Adaptive {
         } else {
             self.learnt.starting()
         };
-        let others = Surprise::learnt(self.learnt.after_failure()).of(run.length() - 1, 0);
+        let others = Surprise::learnt(self.learnt.after_failure(self.pace)).of(run.length() - 1, 0);
         Surprise::learnt(first).failure + others
     }
 
@@ -471,11 +523,21 @@ impl Adaptive {
         self.ended = now;
     }
 
-    /// The breaker has tripped for this cause.
-    pub(super) fn trip(&mut self, cause: &Cause, now: u64, since: u64) {
-        if let Cause::Evidence { within, .. } = cause {
-            self.end(now - nanos(*within), now, since);
+    /// The breaker has tripped for the cause that `verdict` returns. The excursion that shows it
+    /// ends.
+    pub(super) fn trip(&mut self, now: u64, since: u64) {
+        let shows = |it: &Self| it.own_verdict(now, since).is_some();
+        if shows(self) {
+            self.end(self.began, now, since);
+        } else if let Some(watched) = self.watched.as_mut().filter(|it| shows(it)) {
+            watched.end(watched.began, now, since);
         }
+    }
+
+    /// The cause to trip, if all calls or the watched ones give one.
+    pub(super) fn verdict(&self, now: u64, since: u64) -> Option<Cause> {
+        let of_watched = || self.watched.as_ref()?.own_verdict(now, since);
+        self.own_verdict(now, since).or_else(of_watched)
     }
 
     /// Learns from an excursion that was no outage and had begun at `began`. The calls before it
@@ -498,30 +560,25 @@ impl Adaptive {
         self.learnt = self.learnt.plus(Learnt { calls, ..more });
     }
 
-    /// The cause to trip, if there is one. `overdue` calls count as failed.
+    /// The cause to trip, if these calls give one.
     #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "as the breaker does"
     )]
-    pub(super) fn verdict(&self, overdue: u64, now: u64, since: u64) -> Option<Cause> {
+    fn own_verdict(&self, now: u64, since: u64) -> Option<Cause> {
         const AT_ONCE: f64 = 1.0 / 1440.0;
         const PATIENCE: f64 = 30.0;
-        let mut excursion = self.young(now);
-        let has_begun = excursion.usual.failed > 0;
-        for _ in 0..overdue.min(128) {
-            excursion.fail();
-        }
         let Excursion {
             usual,
             tolerated,
             run,
-        } = excursion;
+        } = self.young(now);
         if usual.failed == 0 {
             return None;
         }
-        let began = if has_begun { self.began } else { now };
+        let began = self.began;
         let within = now - began;
         let pace = rounded(self.pace.ln());
         let null = self.usual(usual, run);

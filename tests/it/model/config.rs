@@ -7,7 +7,7 @@ use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
-use super::nanos;
+use super::{adaptive, nanos};
 
 /// The settings of a breaker, as values that a test can generate and print.
 #[derive(Clone, Debug)]
@@ -501,6 +501,17 @@ impl Config {
         self.policies.iter().find_map(|policy| match policy {
             Policy::Adaptive(policy) => Some(*policy),
             _ => None,
+        })
+    }
+
+    /// Evidence without a baseline, if a policy decides by evidence.
+    pub(super) fn evidence(&self) -> Option<adaptive::Adaptive> {
+        let policy = self.adaptive()?;
+        let (tolerate, budget) = (policy.tolerate, policy.false_trip_budget);
+        let evidence = adaptive::Adaptive::new(tolerate, budget, self.window.length());
+        Some(match self.limit() {
+            Some(_) => evidence.and_watched(),
+            None => evidence,
         })
     }
 

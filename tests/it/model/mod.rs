@@ -13,6 +13,7 @@ pub(crate) mod pair;
 mod picture;
 mod ramp;
 mod reconfigure;
+mod stalls;
 mod totals;
 
 use std::time::Duration;
@@ -71,6 +72,8 @@ pub(crate) struct ModelPermit {
     timing: Timing,
     /// The step of the ramp that admitted the call, if a ramp did.
     step: Option<usize>,
+    /// Whether the call became overdue and was weighed then.
+    is_charged: bool,
 }
 
 /// The probes of a half-open breaker.
@@ -207,10 +210,7 @@ impl Model {
             State::MetricsOnly => Phase::MetricsOnly,
             state => panic!("the model doesn't know {state:?}"),
         };
-        let evidence = config.adaptive().map(|policy| {
-            let window = config.window.length();
-            adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)
-        });
+        let evidence = config.evidence();
         Self {
             now,
             phase,
@@ -296,7 +296,9 @@ impl Model {
     fn acquire_now(&mut self) -> Result<ModelPermit, Refused> {
         match self.phase {
             Phase::Closed | Phase::MetricsOnly => {
+                self.note_progress();
                 if self.overdue() > 0 {
+                    self.weigh_overdue();
                     self.judge(false);
                 }
                 if !self.lets_through_all() {
@@ -350,6 +352,7 @@ impl Model {
                 Phase::Ramp(ramp) => Some(ramp.step),
                 _ => None,
             },
+            is_charged: false,
         }
     }
 
@@ -397,15 +400,85 @@ impl Model {
     /// Calls of this generation that have been in flight for longer than the limit. A call stops
     /// counting at the time when it would have left the window, had it ended at the limit.
     fn overdue(&self) -> u64 {
-        let Some(limit) = self.config.limit() else {
-            return 0;
-        };
-        let is_overdue = |call: &&ModelPermit| {
+        let calls = self.in_flight.iter();
+        calls.filter(|call| self.is_overdue(call)).count() as u64
+    }
+
+    fn is_overdue(&self, call: &ModelPermit) -> bool {
+        self.config.limit().is_some_and(|limit| {
             let late = call.begin.saturating_add(limit);
-            let gone = late.saturating_add(nanos(self.config.window.length()));
-            call.generation == self.generation && self.now > late && self.now <= gone
+            call.generation == self.generation && self.now > late && !self.has_left(call)
+        })
+    }
+
+    /// Whether the call would have left the window, had it ended at the limit.
+    fn has_left(&self, call: &ModelPermit) -> bool {
+        self.config.limit().is_some_and(|limit| {
+            let late = call.begin.saturating_add(limit);
+            self.now > late.saturating_add(nanos(self.config.window.length()))
+        })
+    }
+
+    /// Weighs the calls that have become overdue, each once.
+    fn weigh_overdue(&mut self) {
+        let moment = self.moment();
+        let mut calls = std::mem::take(&mut self.in_flight);
+        for call in &mut calls {
+            let is_late = self.is_slow(self.awake(call.begin));
+            let is_charged = is_late && self.is_overdue(call) && !call.is_charged;
+            if let (Some(watched), true) = (self.watched(), is_charged) {
+                watched.fail(moment);
+                call.is_charged = true;
+            }
+        }
+        self.in_flight = calls;
+    }
+
+    /// The evidence of watched calls, if calls are watched and weighed.
+    fn watched(&mut self) -> Option<&mut adaptive::Adaptive> {
+        self.evidence.as_mut()?.watched.as_deref_mut()
+    }
+
+    /// The time since `began` without stalls of the client.
+    fn awake(&self, began: u64) -> u64 {
+        let evidence = self.evidence.as_ref();
+        let watched = evidence.and_then(|it| it.watched.as_deref());
+        watched.map_or(self.now - began, |it| it.stalls.awake(began, self.now))
+    }
+
+    /// A watched call begins or ends.
+    fn note_progress(&mut self) {
+        let moment = self.moment();
+        let window = nanos(self.config.window.length());
+        let (now, since) = (self.now, in_microseconds(self.since));
+        let limit = self.config.limit().unwrap_or_default();
+        let covered = (moment.now - moment.counted_since).min(window);
+        let spacing = covered / moment.calls.max(1);
+        if let Some(watched) = self.watched() {
+            watched.stalls.progress(now, limit, since, spacing);
+        }
+    }
+
+    /// Whether a call was slow only because the client stalled. Such a call is no evidence.
+    fn is_excused(&self, took: u64) -> bool {
+        let began = self.now.saturating_sub(took);
+        self.is_slow(took) && !self.is_slow(self.awake(began))
+    }
+
+    /// Weighs a call that was in flight, unless it was weighed as overdue.
+    fn weigh_watched(&mut self, is_bad: bool) {
+        let moment = self.moment();
+        let now = self.now;
+        let limit = self.config.limit().unwrap_or_default();
+        let Some(watched) = self.watched() else {
+            return;
         };
-        self.in_flight.iter().filter(is_overdue).count() as u64
+        if is_bad {
+            watched.fail(moment);
+        } else {
+            watched.stalls.answer(now, limit);
+            watched.succeed(moment);
+        }
     }
 
     /// A half-open generation with one probe in flight, after `former`.
@@ -463,7 +536,11 @@ impl Model {
     }
 
     fn come_back(&mut self, permit: ModelPermit, outcome: Outcome, took: u64, ends_run: bool) {
-        self.in_flight.retain(|call| call.number != permit.number);
+        let own = self
+            .in_flight
+            .iter()
+            .position(|call| call.number == permit.number);
+        let is_unweighed = own.is_some_and(|own| !self.in_flight.swap_remove(own).is_charged);
         if permit.is_half_open && outcome != Outcome::Ignored {
             self.learn_duration(permit);
         }
@@ -478,7 +555,18 @@ impl Model {
             Phase::Disabled => {}
             Phase::HalfOpen(probing) => self.settle_probe(probing, outcome, took),
             Phase::Ramp(ramp) => self.settle_in_ramp(ramp, permit, outcome, took),
-            Phase::Closed | Phase::MetricsOnly => self.record(outcome, took, ends_run),
+            Phase::Closed | Phase::MetricsOnly => {
+                if own.is_some() {
+                    self.note_progress();
+                }
+                let is_excused = outcome == Outcome::Success && self.is_excused(took);
+                let is_known = is_unweighed && !self.has_left(&permit);
+                if is_known && outcome != Outcome::Ignored && !is_excused {
+                    let is_bad = outcome != Outcome::Success || self.is_slow(took);
+                    self.weigh_watched(is_bad);
+                }
+                self.record(outcome, took, ends_run);
+            }
         }
     }
 
@@ -634,28 +722,33 @@ impl Model {
             self.failures_in_a_row = 0;
         }
         let is_bad = failed || self.is_slow(took);
-        self.weigh(is_bad);
+        if failed || !self.is_excused(took) {
+            self.weigh(is_bad);
+        }
         if is_bad {
             self.judge(outcome == Outcome::Trip);
         }
     }
 
     fn weigh(&mut self, is_bad: bool) {
-        let Some(mut evidence) = self.evidence.take() else {
+        let moment = self.moment();
+        let Some(evidence) = &mut self.evidence else {
             return;
-        };
-        let moment = Moment {
-            now: date(self.now),
-            since: date(in_microseconds(self.since)),
-            counted_since: date(self.counted_since),
-            calls: self.held() as u64,
         };
         if is_bad {
             evidence.fail(moment);
         } else {
             evidence.succeed(moment);
         }
-        self.evidence = Some(evidence);
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: date(self.now),
+            since: date(in_microseconds(self.since)),
+            counted_since: date(self.counted_since),
+            calls: self.held() as u64,
+        }
     }
 
     /// Judges by the policies if the breaker can trip.
@@ -669,7 +762,7 @@ impl Model {
         // Evidence is judged last, at any position in the list.
         let since = date(in_microseconds(self.since));
         let evidence = self.evidence.as_ref();
-        let by_evidence = || evidence?.verdict(self.overdue(), date(self.now), since);
+        let by_evidence = || evidence?.verdict(date(self.now), since);
         if matches!(self.phase, Phase::MetricsOnly) {
             let by_evidence = by_evidence();
             self.would_trip(0, by_count);
@@ -680,8 +773,8 @@ impl Model {
             return;
         }
         if let Some(cause) = by_count.or_else(by_evidence) {
-            if let Some(evidence) = &mut self.evidence {
-                evidence.trip(&cause, date(self.now), date(in_microseconds(self.since)));
+            if let (Cause::Evidence { .. }, Some(evidence)) = (&cause, &mut self.evidence) {
+                evidence.trip(date(self.now), since);
             }
             self.open(cause);
         }
@@ -947,6 +1040,7 @@ impl Model {
             Some(_) => self.phase = Phase::MetricsOnly,
             None => {}
         }
+        self.evidence = self.evidence.take().map(adaptive::Adaptive::restart);
         self.asked = 0;
         self.counted_since = in_microseconds(self.since);
         self.last_admission = 0;

@@ -5,7 +5,7 @@ use tripcurve::events::Cause;
 use tripcurve::persist::Reconfigured;
 
 use super::config::{Config, Part, Policy, Shape, Steps};
-use super::{Call, Interrupted, Model, Phase, Probing, adaptive};
+use super::{Call, Interrupted, Model, Phase, Probing};
 
 impl Config {
     /// Takes some of the parts of another configuration, cut to fit the remaining ones. If the part
@@ -157,10 +157,7 @@ impl Model {
         if self.config.half_open_limit() != config.half_open_limit() {
             self.half_open_since = self.now;
         }
-        let offered = config.adaptive().map(|policy| {
-            let window = config.window.length();
-            adaptive::Adaptive::new(policy.tolerate, policy.false_trip_budget, window)
-        });
+        let offered = config.evidence();
         self.evidence = match (self.evidence.take(), offered) {
             (Some(present), Some(offered)) => Some(present.succeeded_by(&offered)),
             (_, offered) => offered,

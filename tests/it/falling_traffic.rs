@@ -1,0 +1,75 @@
+//! Recovery while the traffic falls: a ramp that is spaced for many calls goes on with few.
+
+use crate::service::{Answer, Dice, Load, Service};
+use tripcurve::{CircuitBreaker, State, TripPolicy};
+
+fn fails(share: f64) -> impl FnMut(&mut Dice, f64) -> Answer {
+    move |dice, _| {
+        let takes = dice.latency();
+        if dice.is(share) {
+            Answer::bad(takes)
+        } else {
+            Answer::good(takes)
+        }
+    }
+}
+
+/// The seconds from the end of an outage until the breaker is closed, and the calls that asked in
+/// that time. The traffic falls from one number of calls a second to another when it has tripped.
+fn recovery((from, to): (f64, f64), share: f64, seed: u64) -> (f64, u32) {
+    let mut service = Service::new(TripPolicy::adaptive(), Load::Open(from), seed);
+    service.run(1_000.0 / from, fails(0.001));
+    let is_tripped = |breaker: &CircuitBreaker| breaker.state() != State::Closed;
+    service.run_until(30.0, fails(share), is_tripped);
+    service.load(to);
+    let rest = 20.0 + 40.0 * service.dice.uniform();
+    service.run(rest, fails(share));
+    service.take_figures();
+    let is_closed = |breaker: &CircuitBreaker| breaker.state() == State::Closed;
+    let took = service.run_until(300.0, fails(0.001), is_closed);
+    (took, service.take_figures().calls)
+}
+
+/// The mean and the worst recovery of `lives` services, and the calls in the worst.
+fn recoveries(share: f64, seeds: std::ops::Range<u64>) -> (f64, f64, u32) {
+    let lives = f64::from(u32::try_from(seeds.end - seeds.start).unwrap());
+    let runs: Vec<_> = seeds
+        .map(|seed| {
+            let mut dice = Dice::new(seed);
+            let from = dice.of_magnitude(20.0, 1_000.0);
+            let to = dice.of_magnitude(2.0, from);
+            (recovery((from, to), share, seed), (from, to))
+        })
+        .collect();
+    let sum: f64 = runs.iter().map(|((took, _), _)| took).sum();
+    let worst = runs
+        .iter()
+        .max_by(|one, other| one.0.0.total_cmp(&other.0.0));
+    let ((took, calls), rates) = *worst.unwrap();
+    println!(
+        "{share} fail: {:.2} s on average, worst {took:.1} s and {calls} calls at {rates:?}",
+        sum / lives
+    );
+    (sum / lives, took, calls)
+}
+
+/// Fails when: `Ramp::pace_in` returns the known pace.
+#[test]
+fn a_ramp_goes_on_though_the_traffic_has_fallen() {
+    for (share, most) in [(1.0, 2.0), (0.7, 4.5), (0.5, 4.5)] {
+        let (mean, worst, calls) = recoveries(share, 0..40);
+        assert!(mean <= most, "{share}: {mean} s on average");
+        assert!(
+            worst <= 25.0 || calls <= 50,
+            "{share}: {worst} s, {calls} calls"
+        );
+    }
+}
+
+#[test]
+#[ignore = "a sweep: cargo test --release --test it -- falling_traffic --ignored --nocapture"]
+fn sweep_of_falling_traffic() {
+    for share in [1.0, 0.8, 0.7, 0.6, 0.5] {
+        recoveries(share, 7_000..7_200);
+    }
+}
