@@ -187,8 +187,8 @@ impl Learnt {
 
     /// The weight of the belief that one call in an excursion fails, besides those of runs.
     ///
-    /// A new breaker believes in one of ten. With one of fifty, a dependency of which a tenth always
-    /// fails would trip many new breakers. After 2,000 calls it is one of fifty.
+    /// A new breaker believes in one of ten. With one of fifty, a dependency of which a tenth
+    /// always fails would trip many new breakers. After 2,000 calls it is one of fifty.
     fn unseen_inside(self) -> u64 {
         (Self::UNSEEN_INSIDE + self.calls / 50).min(50)
     }

@@ -1,8 +1,8 @@
 //! Stalls of the client: times in which nothing of it made progress.
 //!
-//! A client may be paused, by a garbage collector, a debugger or a busy machine. The calls in flight
-//! then look slow, though the dependency answered in time. So the time of a stall counts for no
-//! call. While a dependency hangs, calls go on to begin, so a hang is no stall.
+//! A client may be paused, by a garbage collector, a debugger or a busy machine. The calls in
+//! flight then look slow, though the dependency answered in time. So the time of a stall counts for
+//! no call. While a dependency hangs, calls go on to begin, so a hang is no stall.
 
 use crate::sync::{Hint, Payload, Publisher};
 
@@ -15,8 +15,9 @@ use crate::sync::{Hint, Payload, Publisher};
 /// from:     when the latest stall began; `to` and `alive` publish it
 /// ```
 ///
-/// The first two are exact to within a 32nd of the limit. All are nanoseconds that never go back. A thread that finds a stall writes it down first
-/// and raises `alive` last. So a thread that no longer finds the gap finds the stall.
+/// The first two are exact to within a 32nd of the limit. All are nanoseconds that never go back. A
+/// thread that finds a stall writes it down first and raises `alive` last. So a thread that no
+/// longer finds the gap finds the stall.
 #[derive(Debug, Default)]
 pub struct Stalls {
     alive: Publisher,
@@ -79,8 +80,8 @@ impl Stalls {
     }
 
     /// Whether a time without progress since `from` may be a stall. It is none if the dependency
-    /// hasn't answered since the stall before. Otherwise workers that all wait for a dependency that
-    /// hangs would not see it for long.
+    /// hasn't answered since the stall before. Otherwise workers that all wait for a dependency
+    /// that hangs would not see it for long.
     fn is_apart(&self, from: u64) -> bool {
         let (before, ended) = self.latest();
         // Another thread may have noted this stall already.
@@ -88,8 +89,8 @@ impl Stalls {
     }
 
     fn latest(&self) -> (u64, u64) {
-        // The beginning is that of this end or of a later one. If it is a later one, the stall looks
-        // shorter than it was.
+        // The beginning is that of this end or of a later one. If it is a later one, the stall
+        // looks shorter than it was.
         let to = self.to.load();
         (self.from.load(), to)
     }

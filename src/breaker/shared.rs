@@ -85,8 +85,8 @@ impl SharedBreaker {
 
     /// Asks again for a call that was let through and then withdrawn.
     ///
-    /// It is inline, so the crate itself has no copy of the admission. Callers would share that copy,
-    /// and `try_acquire` would take 9 instructions more to reject (`.ci/run instructions`).
+    /// It is inline, so the crate itself has no copy of the admission. Callers would share that
+    /// copy, and `try_acquire` would take 9 instructions more to reject (`.ci/run instructions`).
     #[cfg(feature = "bulkhead")]
     #[inline]
     pub(crate) fn admit_again(&self, withdrawn: Option<Ticket>) -> Result<Ticket, Rejected> {

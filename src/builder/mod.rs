@@ -262,8 +262,8 @@ impl<C> CircuitBreakerBuilder<C> {
     /// as long as its probe or its slowest call took. The time grows to a hundred times this
     /// setting at most. A cancelled call changes nothing.
     ///
-    /// An adaptive recovery waits no longer than the limit for slow calls, if there is one, because a
-    /// slow probe has failed. If the open time that would follow is longer, it waits for that.
+    /// An adaptive recovery waits no longer than the limit for slow calls, if there is one, because
+    /// a slow probe has failed. If the open time that would follow is longer, it waits for that.
     pub fn probe_timeout(mut self, duration: Duration) -> Self {
         self.tunable.probe_timeout = duration;
         self

@@ -50,7 +50,8 @@ impl<C> CircuitBreakerBuilder<C> {
         self
     }
 
-    /// Makes an event of [`tracing`](https://docs.rs/tracing) at level DEBUG for rejections, at most
+    /// Makes an event of [`tracing`](https://docs.rs/tracing) at level DEBUG for rejections, at
+    /// most
     /// `per_second` in each second of the breaker's clock: at least 1.
     ///
     /// | part | value |
@@ -62,10 +63,11 @@ impl<C> CircuitBreakerBuilder<C> {
     /// | `circuit_breaker.state` | the state that rejected the call |
     /// | `circuit_breaker.left_out` | how many rejections since the last event made none |
     ///
-    /// The thread of the rejected call makes the event. A rejection then reads the clock once more, if
-    /// a subscriber takes events of this level and target. Otherwise it costs some 50 instructions
-    /// more. Closed calls and other breakers pay nothing. A subscriber that panics harms no call. The
-    /// setting may be in a registry's template. `CircuitBreaker::reconfigure` refuses it.
+    /// The thread of the rejected call makes the event. A rejection then reads the clock once more,
+    /// if a subscriber takes events of this level and target. Otherwise it costs some 50
+    /// instructions more. Closed calls and other breakers pay nothing. A subscriber that panics
+    /// harms no call. The setting may be in a registry's template. `CircuitBreaker::reconfigure`
+    /// refuses it.
     ///
     /// ```
     /// use tripcurve::CircuitBreaker;

@@ -1,7 +1,7 @@
 //! Events of `tracing` for rejections.
 //!
-//! A breaker that makes them has a detour for its calls. Its end sees each rejection, and may make an
-//! event of it. Other breakers, and closed calls, come to none of it.
+//! A breaker that makes them has a detour for its calls. Its end sees each rejection, and may make
+//! an event of it. Other breakers, and closed calls, come to none of it.
 
 use std::borrow::Borrow;
 

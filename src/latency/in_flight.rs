@@ -333,8 +333,8 @@ impl InFlight {
         })
     }
 
-    /// Takes the place of a call that is overdue and weighed already. Otherwise few long calls would
-    /// fill the places, and the sample would have mostly them.
+    /// Takes the place of a call that is overdue and weighed already. Otherwise few long calls
+    /// would fill the places, and the sample would have mostly them.
     fn take_place_of_charged(&self, generation: Generation, weight: u32, now: u64) -> Option<u32> {
         self.take_place_if(generation, weight, now, |_, seen| {
             seen.is_of(generation) && seen.is_charged()
@@ -382,8 +382,9 @@ impl InFlight {
 
     /// Removes the note of a call that began at `began` nanoseconds and has come back.
     ///
-    /// Returns whether the call isn't weighed yet: its note was there and not charged. The caller does this before it records the call. So a thread that finds the call recorded
-    /// doesn't find it in flight.
+    /// Returns whether the call isn't weighed yet: its note was there and not charged. The caller
+    /// does this before it records the call. So a thread that finds the call recorded doesn't find
+    /// it in flight.
     pub fn unwatch(&self, place: u32, generation: Generation, began: u64) -> bool {
         let Some(place) = self.places.get(place as usize) else {
             return false;

@@ -50,8 +50,8 @@ use crate::registry::roster::Newcomers;
 /// [`Snapshot::totals`](crate::snapshot::Snapshot::totals), and never fall. The admitted ratio is 1
 /// for a breaker that lets all calls through. It is the share of a ramp, and otherwise 0.
 ///
-/// A policy trips at its threshold, once the window holds the policy's smallest number of calls. The
-/// label `policy` is the `reason` of its trips. If a breaker has two thresholds of a kind, the
+/// A policy trips at its threshold, once the window holds the policy's smallest number of calls.
+/// The label `policy` is the `reason` of its trips. If a breaker has two thresholds of a kind, the
 /// smaller one is shown. A [`reconfigure`](crate::CircuitBreaker::reconfigure) without the policy
 /// sets its threshold to 0.
 ///
@@ -151,7 +151,8 @@ impl Collector {
     ///
     /// A breaker doesn't know them, because a closed breaker writes nothing when a call begins. A
     /// [bulkhead](crate::bulkhead) does, and so may a middleware or a semaphore of yours. `name` is
-    /// usually the breaker's. Sources of one name are added up. `count` is asked in each collection.
+    /// usually the breaker's. Sources of one name are added up. `count` is asked in each
+    /// collection.
     ///
     /// ```
     /// use tripcurve::metrics::Collector;

@@ -38,8 +38,9 @@ impl Adaptive {
     /// Sets the limit above which a call is slow: 1 µs to 1 hour (default none).
     ///
     /// A slow call counts as failed, also while it has not come back. It counts once, however long
-    /// it takes. So a share of slow calls that is usual trips nothing, up to 15 % of the calls. Calls
-    /// that are late only because the caller's process stalled don't count. A call that is dropped after the limit counts as failed too, unlike one that is dropped earlier.
+    /// it takes. So a share of slow calls that is usual trips nothing, up to 15 % of the calls.
+    /// Calls that are late only because the caller's process stalled don't count. A call that is
+    /// dropped after the limit counts as failed too, unlike one that is dropped earlier.
     ///
     /// The breaker then measures how long calls take, which costs a second reading of the clock.
     pub fn slower_than(mut self, duration: Duration) -> Self {

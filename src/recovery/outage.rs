@@ -27,7 +27,8 @@ impl Outage {
     const SHORTEST: u64 = 100 * MILLISECOND;
     const LONG: u64 = 2_000 * MILLISECOND;
     const LONGEST: u64 = 5_000 * MILLISECOND;
-    /// With little traffic, a probe waits for the time of this many calls, at most `LONGEST_FOR_FEW`.
+    /// With little traffic, a probe waits for the time of this many calls, at most
+    /// `LONGEST_FOR_FEW`.
     const FEW_CALLS: u64 = 4;
     /// It bounds the wait of a breaker that takes an idle night for its traffic.
     const LONGEST_FOR_FEW: u64 = 300_000 * MILLISECOND;

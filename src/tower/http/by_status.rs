@@ -136,8 +136,8 @@ impl<X> ByStatus<X> {
 
 /// Decides how a response of HTTP or an error counts, wherever the error is.
 ///
-/// It is like [`Classify`], which is implemented for errors that are [`Unboxed`] alone. A classifier
-/// for both would be implemented twice for one error, as far as the compiler knows.
+/// It is like [`Classify`], which is implemented for errors that are [`Unboxed`] alone. A
+/// classifier for both would be implemented twice for one error, as far as the compiler knows.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't tell how the errors of this service count",
     label = "the service's errors are `{E}`",

@@ -66,8 +66,8 @@ impl<M, D: Clone> CircuitBreakerLayer<Typed, HttpCalls<ByStatus, M>, CircuitBrea
     /// The breaker's own classifier isn't asked.
     ///
     /// The service's error is an [`Error`](std::error::Error) or a
-    /// [`BoxError`](crate::tower::BoxError). For another type, such as a `String`, say how it counts
-    /// by [`ByStatus::errors_with`]. Without that, the layered service is no `Service`.
+    /// [`BoxError`](crate::tower::BoxError). For another type, such as a `String`, say how it
+    /// counts by [`ByStatus::errors_with`]. Without that, the layered service is no `Service`.
     ///
     /// # Cost
     /// That of [`new`](CircuitBreakerLayer::new), and a few instructions for each frame of a body.
@@ -226,8 +226,8 @@ impl<B, E, M, C: ClassifyResponse<B, E, M>> ClassifyHead<B, E> for SuccessGoesOn
     }
 }
 
-/// Asks the classifier about a call that has come back. If the classifier panics, the call counts as
-/// ignored.
+/// Asks the classifier about a call that has come back. If the classifier panics, the call counts
+/// as ignored.
 #[inline]
 pub(in crate::tower) fn classified<S, B, E, K>(
     permit: &mut PermitGuard<S>,
