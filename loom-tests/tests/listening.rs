@@ -68,9 +68,8 @@ impl Watched {
 
 /// The first listener comes while another thread makes a transition. Then its own thread makes one.
 ///
-/// Fails when: `Core::listen` reads the generation before it publishes the log; there is no fence
-/// in
-/// `Core::listen` or in `Core::entered_for`.
+/// Fails when: `Core::listen` reads the generation before it publishes the log; `Core::listen` or
+/// `Core::entered_for` has no fence.
 #[test]
 fn the_first_listener_hears_of_each_transition_that_is_made_after_it_came() {
     model(preemptions(2).full(3), || {

@@ -50,9 +50,9 @@ impl<C> CircuitBreakerBuilder<C> {
         self
     }
 
-    /// Makes an event of [`tracing`](https://docs.rs/tracing) at level DEBUG for rejections, at
-    /// most
-    /// `per_second` in each second of the breaker's clock: at least 1.
+    /// Makes an event of [`tracing`](https://docs.rs/tracing) at level DEBUG for rejections.
+    ///
+    /// It makes at most `per_second` events in each second of the breaker's clock: at least 1.
     ///
     /// | part | value |
     /// |---|---|
