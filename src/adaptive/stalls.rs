@@ -111,10 +111,10 @@ mod tests {
     const MS: u64 = 1_000_000;
     const LIMIT: u64 = 100 * MS;
 
-    /// A client that was alive at 1,000 ms.
+    /// A client whose dependency answered at 1,000 ms.
     fn stalls() -> Stalls {
         let stalls = Stalls::default();
-        note(&stalls, 1_000);
+        answer(&stalls, 1_000);
         stalls
     }
 
