@@ -71,6 +71,14 @@ impl Scene {
         self.core.leave_checks();
         None
     }
+
+    /// The probe's place is free at once by the new configuration. No transition comes with it.
+    fn shortens_the_probe_timeout(&self) -> Change {
+        let mut parts = parts(1);
+        parts.settings.probe_timeout = 0;
+        self.core.reconfigure(parts, &NOW);
+        None
+    }
 }
 
 fn parts(probes: u32) -> Parts {
@@ -138,6 +146,16 @@ fn who_begins_to_wait_while_the_last_health_check_ends_goes_on() {
         scene.core.trip(0, 0);
         scene.core.checks_or_init().enter();
         waits_for(&scene, Scene::stops_checking);
+    });
+}
+
+/// A task registers while another configuration gives probes less time.
+///
+/// Fails when: a new configuration wakes nobody, or has no fence before it does.
+#[test]
+fn who_begins_to_wait_while_probes_get_less_time_goes_on() {
+    model(preemptions(3), || {
+        waits_for(&Scene::new(State::HalfOpen), Scene::shortens_the_probe_timeout);
     });
 }
 
