@@ -155,7 +155,10 @@ fn who_begins_to_wait_while_the_last_health_check_ends_goes_on() {
 #[test]
 fn who_begins_to_wait_while_probes_get_less_time_goes_on() {
     model(preemptions(3), || {
-        waits_for(&Scene::new(State::HalfOpen), Scene::shortens_the_probe_timeout);
+        waits_for(
+            &Scene::new(State::HalfOpen),
+            Scene::shortens_the_probe_timeout,
+        );
     });
 }
 
