@@ -29,8 +29,13 @@ fn almost_clean() -> Round {
     Round { good: 3, ..half() }
 }
 
+/// A ramp in this round. As many callers have asked as come at the spacing.
 fn ramp_in(round: Round) -> Arc<(AtomicState, Ramp)> {
-    Arc::new((AtomicState::new(Phase::Ramp(round.pack())), Ramp::new(0.25)))
+    let ramp = Ramp::new(0.25);
+    for _ in 0..LATER / SPACING {
+        ask(&ramp);
+    }
+    Arc::new((AtomicState::new(Phase::Ramp(round.pack())), ramp))
 }
 
 fn ask(ramp: &Ramp) -> bool {
@@ -81,7 +86,7 @@ fn of_two_that_ask_for_a_half_one_is_let_through() {
 /// begin of the current one.
 #[test]
 fn two_reports_that_both_complete_a_round_end_it_once() {
-    model(UNBOUNDED, || {
+    model(preemptions(3), || {
         let shared = ramp_in(almost_clean());
         race(
             &shared,
@@ -153,7 +158,7 @@ fn who_sees_a_round_sees_when_it_began() {
 /// Fails when: reports of an earlier generation count.
 #[test]
 fn a_report_of_an_earlier_ramp_changes_nothing() {
-    model(UNBOUNDED, || {
+    model(preemptions(3), || {
         let shared = ramp_in(half());
         race(
             &shared,
