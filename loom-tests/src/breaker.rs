@@ -9,9 +9,15 @@ use tripcurve::{Outcome, State, TripPolicy};
 /// word's units for `open_for`.
 #[must_use]
 pub fn breaker(failures: u32, open_for: u64, state: State) -> Core {
+    breaker_by(TripPolicy::failure_count(failures), open_for, state)
+}
+
+/// Like [`breaker`], with another policy.
+#[must_use]
+pub fn breaker_by(policy: impl Into<TripPolicy>, open_for: u64, state: State) -> Core {
     let settings = Settings {
         name: "model".into(),
-        policies: [TripPolicy::failure_count(failures)].into(),
+        policies: [policy.into()].into(),
         open_for,
         probes: Probes::all(1),
         probe_timeout: u64::MAX,

@@ -39,7 +39,7 @@ mod line;
 mod model;
 mod race;
 
-pub use breaker::breaker;
+pub use breaker::{breaker, breaker_by};
 pub use line::{Member, SharedLine};
 pub use model::{Preemptions, UNBOUNDED, model, preemptions};
 pub use race::race;

@@ -1,9 +1,9 @@
 //! A breaker that may not trip, while threads find cause: what would have tripped it is counted once.
 
 use loom_tests::sync::Arc;
-use loom_tests::{breaker, model, preemptions, race};
+use loom_tests::{breaker, breaker_by, model, preemptions, race};
 use tripcurve::__model::{Core, FixedContext, Phase};
-use tripcurve::{Outcome, State};
+use tripcurve::{Outcome, State, TripPolicy};
 
 /// A metrics-only breaker that would trip on so many failures.
 fn core(failures: u32) -> Core {
@@ -46,6 +46,21 @@ fn a_judgement_that_finds_nothing_leaves_a_later_note() {
         let core = Arc::new(core(2));
         race(&core, [fail, fail]);
         assert_eq!(would_have_opened(&core), 1);
+        fail(&core);
+        assert_eq!(would_have_opened(&core), 1);
+    });
+}
+
+/// Three failures in a row, of which two are enough. The thread of the first judges it after the
+/// second has been noted.
+///
+/// Fails when: a thread judges a noted breaker by the run as it was when it added its own failure.
+#[test]
+fn a_judgement_that_comes_late_leaves_the_note() {
+    model(preemptions(2), || {
+        let policy = TripPolicy::consecutive_failures(2);
+        let core = Arc::new(breaker_by(policy, 1 << 20, State::MetricsOnly));
+        race(&core, [fail, fail]);
         fail(&core);
         assert_eq!(would_have_opened(&core), 1);
     });

@@ -44,12 +44,28 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             _ => self.cause(call, run),
         };
         if cause_at(call).is_none() {
-            self.found_none(seen, Judgement::Counts);
+            if seen.has_note(Judgement::Counts) {
+                self.look_again(seen, call, run);
+            }
             return false;
         }
         // As in `judge`: the thread may have slept.
         let call = call.read_again(self.ring());
         cause_at(call).is_some_and(|cause| self.open(seen, Judgement::Counts, cause, call))
+    }
+
+    /// Removes the note of the counts, unless there is cause by now.
+    #[cold]
+    #[inline(never)]
+    fn look_again(self, seen: StateWord, call: Call<'_, impl CallContext>, run: u64) {
+        // The thread that has set the note may have seen later failures than this thread's. Read
+        // after the state, they are found here too. Otherwise this thread would remove the note,
+        // and the next failure would be told as another cause.
+        let run = run.max(self.run.get(call.generation));
+        let call = call.read_again(self.ring());
+        if self.cause(call, run).is_none() {
+            self.found_none(seen, Judgement::Counts);
+        }
     }
 }
 
