@@ -230,8 +230,8 @@ impl Recovery {
     /// Probes early and, in a long outage, less often; then lets the traffic back step by step.
     ///
     /// The first probe waits for the time in which a hundred calls came before the trip, at least
-    /// 0.1 s and at most 2 s. So a dead dependency gets at most a hundredth of its calls from 50 calls
-    /// a second on. With little traffic the probe waits for the time of four calls, up to 300 s,
+    /// 0.1 s and at most 2 s. So a dead dependency gets at most a hundredth of its calls from 50
+    /// calls a second on. With little traffic the probe waits for the time of four calls, up to 300 s,
     /// and the dependency gets a fifth. If a probe fails, the next one waits as long again. It
     /// waits a hundredth of the outage's age if that is longer, up to 5 s. Each wait varies by a
     /// fifth, so that several processes don't probe in step. With a limit for slow calls, a probe

@@ -250,7 +250,7 @@ enum EndsAtHead {
     Always,
     /// If the status says that there is no body.
     WithoutBody,
-    /// Also if the status says that a tunnel begins.
+    /// If the status says that there is no body, or that a tunnel begins.
     WithTunnel,
 }
 

@@ -309,7 +309,7 @@ impl Adaptive {
         }
     }
 
-    /// Also weighs watched calls.
+    /// Returns this evidence with a second one, which weighs watched calls.
     pub(super) fn and_watched(self) -> Self {
         let watched = Self::new(
             self.tolerate,

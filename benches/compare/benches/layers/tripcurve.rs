@@ -46,7 +46,7 @@ impl Subject for Layered {
         !matches!(reply, Err(CallError::Rejected(_)))
     }
 
-    /// As in the other benchmarks: a bucket counts one by one up to 131,071 calls.
+    /// A bucket counts one by one up to 131,071 calls. The other benchmarks have the same bound.
     #[inline]
     fn empty_window(&mut self) {
         match self.breaker.state() {
