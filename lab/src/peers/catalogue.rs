@@ -13,6 +13,7 @@ use super::hystrix::{self, Hystrix};
 use super::polly::{self, Polly};
 use super::recloser::{self, Recloser};
 use super::resilience4j::{self, Resilience4j, Window};
+use super::semian::{self, Semian};
 use super::sentinel::{self, Grade, Sentinel};
 use super::{MILLISECOND, Peer, SECOND};
 
@@ -40,6 +41,8 @@ const HYSTRIX: &str =
 const POLLY: &str = "App-vNext/Polly@173d6d1d src/Polly.Core/CircuitBreaker";
 const RECLOSER: &str = "recloser 1.4.0 (crates.io) src/recloser.rs, ring_buffer.rs";
 const RESILIENCE4J: &str = "resilience4j/resilience4j@af9e7c979 CircuitBreakerStateMachine.java, CircuitBreakerMetrics.java";
+const SEMIAN: &str =
+    "Shopify/semian@8835b3da (0.28.2) lib/semian/pid_controller.rb, simple_exponential_smoother.rb";
 const SENTINEL: &str = "alibaba/Sentinel@d75a6687 slots/block/degrade/circuitbreaker";
 const SRE: &str = "sre.google/sre-book/handling-overload, equation 21-1";
 
@@ -267,6 +270,12 @@ const CATALOGUE: &[Entry] = &[
             };
             AdaptiveThrottling::new(settings, seed).into()
         },
+    },
+    Entry {
+        name: "semian-adaptive",
+        settings: "defaults: a PID controller (1, 0.2, 0) of the share that it rejects, set each second from 10 s",
+        source: SEMIAN,
+        build: |seed| Semian::new(semian::Settings::default(), seed).into(),
     },
     Entry {
         name: "recloser",

@@ -18,6 +18,7 @@ pub mod hystrix;
 pub mod polly;
 pub mod recloser;
 pub mod resilience4j;
+pub mod semian;
 pub mod sentinel;
 
 pub use adaptive_throttling::AdaptiveThrottling;
@@ -30,6 +31,7 @@ pub use hystrix::Hystrix;
 pub use polly::Polly;
 pub use recloser::Recloser;
 pub use resilience4j::Resilience4j;
+pub use semian::Semian;
 pub use sentinel::Sentinel;
 
 use crate::breaker::{Breaker, Nanos};
@@ -87,5 +89,6 @@ peers!(
     Polly,
     Recloser,
     Resilience4j,
+    Semian,
     Sentinel,
 );
