@@ -18,6 +18,7 @@ pub mod sample;
 pub mod scenario;
 pub mod simulation;
 pub mod statistics;
+pub mod sweep;
 pub mod table;
 pub mod time;
 pub mod traffic;

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tripcurve_lab::compare;
 use tripcurve_lab::labels::Area;
 use tripcurve_lab::policies;
+use tripcurve_lab::sweep::{self, Depth, Family};
 
 /// A folder of its own for a test, which is removed at the test's end.
 struct Folder(PathBuf);
@@ -83,4 +85,65 @@ fn the_names_in_the_chart_of_noise_stand_apart() {
     let picture = fs::read_to_string(folder.0.join("charts/noise.svg")).unwrap();
     let names: Vec<_> = policies::all().iter().map(|one| one.name).collect();
     assert_readable(&picture, &names);
+}
+
+/// Little work: the pictures come out, but the figures mean nothing.
+const LITTLE: Depth = Depth {
+    quiet_lives: 1,
+    quiet_calls: 2e3,
+    outages: 2,
+    warm_up: 500.0,
+};
+
+#[test]
+fn each_sweep_has_a_picture_and_two_tables_with_all_its_policies() {
+    let folder = Folder::new("sweeps");
+    let all: Vec<_> = Family::ALL
+        .iter()
+        .map(|family| {
+            let names: Vec<_> = family.policies().iter().map(ToString::to_string).collect();
+            let contestants = compare::contestants(&names).unwrap();
+            assert_eq!(contestants.len(), names.len(), "{family:?}");
+            sweep::sweep(*family, &contestants, &LITTLE, 3).unwrap()
+        })
+        .collect();
+    sweep::write(&folder.0, &all, "cargo lab sweep").unwrap();
+    let page = fs::read_to_string(folder.0.join("SWEEPS.md")).unwrap();
+    for family in Family::ALL {
+        let file = format!("charts/sweep-{}.svg", family.name());
+        assert!(page.contains(&format!("({file})")), "{file}");
+        let picture = fs::read_to_string(folder.0.join(&file)).unwrap();
+        assert_readable(&picture, family.policies());
+        for name in family.policies() {
+            assert!(page.contains(&format!("| {name} |")), "{name}");
+        }
+        let lines = picture.matches("<polyline").count();
+        assert!(lines >= family.policies().len(), "{file}: {lines} lines");
+    }
+}
+
+#[test]
+fn a_sweep_is_equal_for_equal_seeds_on_any_number_of_threads() {
+    let names = ["adaptive", "semian-adaptive"].map(str::to_owned);
+    let contestants = compare::contestants(&names).unwrap();
+    let run = |seed, threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        let sweep = || sweep::sweep(Family::FallPartial, &contestants, &LITTLE, seed).unwrap();
+        pool.build().unwrap().install(sweep)
+    };
+    assert_eq!(run(1, 1), run(1, 3));
+    assert_ne!(run(1, 1), run(2, 1));
+}
+
+#[test]
+fn an_unknown_sweep_names_the_known_ones() {
+    let output = Command::new(env!("CARGO_BIN_EXE_tripcurve-lab"))
+        .args(["sweep", "nonsense"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "error: no family is called \"nonsense\"; expected some of: runs, slow-calls, fall-total, \
+         fall-partial\n"
+    );
 }

@@ -214,7 +214,7 @@ impl Compare {
 
     /// The comparison that the arguments describe.
     fn comparison(&self) -> Result<Comparison, CompareError> {
-        let contestants = self.contestants()?;
+        let contestants = contestants(&self.policies)?;
         let mut depth = if self.quick {
             Depth::quick(contestants.len())
         } else {
@@ -249,26 +249,6 @@ impl Compare {
         })
     }
 
-    fn contestants(&self) -> Result<Vec<Contestant>, CompareError> {
-        let all = policies::all();
-        for pattern in &self.policies {
-            if pattern != "ours" && !all.iter().any(|one| matches(pattern, one.name)) {
-                let known: Vec<&str> = all.iter().map(|one| one.name).collect();
-                return Err(CompareError::Unknown {
-                    kind: "policy",
-                    name: pattern.clone(),
-                    known: known.join(", "),
-                });
-            }
-        }
-        let is_chosen = |one: &Contestant| {
-            let matches =
-                |pattern: &String| matches(pattern, one.name) || pattern == "ours" && one.is_ours();
-            self.policies.is_empty() || self.policies.iter().any(matches)
-        };
-        Ok(all.into_iter().filter(is_chosen).collect())
-    }
-
     fn cells(&self, depth: &Depth) -> Result<Vec<Cell>, CompareError> {
         let all = depth.cells(self.seed);
         let name = |cell: &Cell| match cell.role {
@@ -293,6 +273,30 @@ impl Compare {
         };
         Ok(all.into_iter().filter(is_chosen).collect())
     }
+}
+
+/// The contestants whose names match one of the patterns. Without patterns, these are all.
+///
+/// # Errors
+/// Returns an error if a pattern matches none.
+pub fn contestants(patterns: &[String]) -> Result<Vec<Contestant>, CompareError> {
+    let all = policies::all();
+    for pattern in patterns {
+        if pattern != "ours" && !all.iter().any(|one| matches(pattern, one.name)) {
+            let known: Vec<&str> = all.iter().map(|one| one.name).collect();
+            return Err(CompareError::Unknown {
+                kind: "policy",
+                name: pattern.clone(),
+                known: known.join(", "),
+            });
+        }
+    }
+    let is_chosen = |one: &Contestant| {
+        let matches =
+            |pattern: &String| matches(pattern, one.name) || pattern == "ours" && one.is_ours();
+        patterns.is_empty() || patterns.iter().any(matches)
+    };
+    Ok(all.into_iter().filter(is_chosen).collect())
 }
 
 /// Formats one figure of a cell.

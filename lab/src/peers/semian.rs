@@ -20,7 +20,7 @@ use crate::time::{number, seconds};
 use super::SECOND;
 
 /// The settings of adaptive Semian.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// `kp`: the weight of the present deviation. Default: 1.
     pub proportional: f64,
