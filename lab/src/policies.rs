@@ -6,7 +6,7 @@ use tripcurve::error::ConfigError;
 use tripcurve::{CircuitBreakerBuilder, TripPolicy};
 
 use crate::ours::Ours;
-use crate::peers::{self, Peer, Visit};
+use crate::peers::{self, Rules, Visit};
 
 /// A breaker with fixed settings.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub struct Contestant {
 #[derive(Clone, Copy, Debug)]
 enum Make {
     Ours(fn(CircuitBreakerBuilder, Duration) -> CircuitBreakerBuilder),
-    Peer(fn(u64) -> Peer),
+    Peer(&'static Rules),
 }
 
 const OURS: [Contestant; 7] = [
@@ -86,7 +86,7 @@ pub fn all() -> Vec<Contestant> {
     let peers = peers::catalogue().iter().map(|entry| Contestant {
         name: entry.name,
         settings: entry.settings,
-        make: Make::Peer(entry.build),
+        make: Make::Peer(&entry.rules),
     });
     OURS.into_iter().chain(peers).collect()
 }
@@ -110,7 +110,7 @@ impl Contestant {
             Make::Ours(settings) => {
                 Ok(visitor.visit(Ours::new(self.name, |builder| settings(builder, slow))?))
             }
-            Make::Peer(build) => Ok(build(seed).run(visitor)),
+            Make::Peer(rules) => Ok(rules.build(seed).run(visitor)),
         }
     }
 
