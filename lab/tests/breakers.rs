@@ -1,5 +1,6 @@
 //! Breakers of a file: ours, and peers with the settings that only they have.
 
+use tripcurve_lab::compare;
 use tripcurve_lab::log::Call;
 use tripcurve_lab::peers::{Breakers, Peer, catalogue};
 use tripcurve_lab::replay::{Contestants, Course};
@@ -74,6 +75,24 @@ fn a_file_has_our_breakers_and_peers_with_the_same_keys() {
     ];
     let expected = expected.map(|(name, at)| (name.to_owned(), at));
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_comparison_takes_the_breakers_of_a_file() {
+    let file = File::new(
+        "compared",
+        "[breakers.mine]\ntrip_when = [\"adaptive\"]\n[breakers.polly-def]\n[peers.polly-def]\nis = \"gobreaker\"",
+    );
+    let names = ["mine", "polly-def", "gobreaker"].map(str::to_owned);
+    let found = compare::contestants(&names, Some(&file.0)).unwrap();
+    // Those of the file come last, and one replaces a peer of its name.
+    let found: Vec<_> = found.iter().map(|one| (one.name, one.is_ours())).collect();
+    assert_eq!(
+        found,
+        [("gobreaker", false), ("mine", true), ("polly-def", false)]
+    );
+    let missing = compare::contestants(&names, Some("none.toml".as_ref())).unwrap_err();
+    assert!(missing.to_string().starts_with("none.toml: "), "{missing}");
 }
 
 #[test]

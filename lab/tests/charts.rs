@@ -102,7 +102,7 @@ fn each_sweep_has_a_picture_and_two_tables_with_all_its_policies() {
         .iter()
         .map(|family| {
             let names: Vec<_> = family.policies().iter().map(ToString::to_string).collect();
-            let contestants = compare::contestants(&names).unwrap();
+            let contestants = compare::contestants(&names, None).unwrap();
             assert_eq!(contestants.len(), names.len(), "{family:?}");
             sweep::sweep(*family, &contestants, &LITTLE, 3).unwrap()
         })
@@ -125,7 +125,7 @@ fn each_sweep_has_a_picture_and_two_tables_with_all_its_policies() {
 #[test]
 fn a_sweep_is_equal_for_equal_seeds_on_any_number_of_threads() {
     let names = ["adaptive", "semian-adaptive"].map(str::to_owned);
-    let contestants = compare::contestants(&names).unwrap();
+    let contestants = compare::contestants(&names, None).unwrap();
     let run = |seed, threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         let sweep = || sweep::sweep(Family::FallPartial, &contestants, &LITTLE, seed).unwrap();

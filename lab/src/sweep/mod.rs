@@ -32,6 +32,9 @@ pub struct Sweep {
     /// These policies instead of the family's own, such as adaptive,hystrix or adaptive*
     #[arg(long, value_delimiter = ',')]
     policies: Vec<String>,
+    /// A file with further breakers for --policies, as replay takes it
+    #[arg(long, requires = "policies")]
+    breakers: Option<PathBuf>,
     /// Multiply the number of lives by this number
     #[arg(long, default_value_t = 1)]
     effort: u32,
@@ -111,11 +114,12 @@ impl Sweep {
     }
 
     fn contestants(&self, family: Family) -> Result<Vec<Contestant>, CompareError> {
+        let file = self.breakers.as_deref();
         if !self.policies.is_empty() {
-            return compare::contestants(&self.policies);
+            return compare::contestants(&self.policies, file);
         }
         let own: Vec<_> = family.policies().iter().map(ToString::to_string).collect();
-        compare::contestants(&own)
+        compare::contestants(&own, None)
     }
 
     /// The command line that repeats these results.
@@ -130,6 +134,9 @@ impl Sweep {
         }
         if !self.policies.is_empty() {
             let _ = write!(line, " --policies {}", self.policies.join(","));
+        }
+        if let Some(file) = &self.breakers {
+            let _ = write!(line, " --breakers {}", file.display());
         }
         if self.effort != 1 {
             let _ = write!(line, " --effort {}", self.effort);
