@@ -189,7 +189,7 @@ impl Family {
                 "hystrix-tuned",
                 "r4j-time10-tuned",
                 "polly-tuned",
-                "gobreaker-tuned",
+                "error-rate",
                 "semian-adaptive",
             ],
         }
