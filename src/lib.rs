@@ -247,6 +247,8 @@ pub mod __model {
     pub use crate::sync::wait_queue::{EventQueue, InLine, Queue};
     #[cfg(tripcurve_traced)]
     pub use crate::sync::{Access, accesses_of};
+    #[cfg(feature = "tracing")]
+    pub use crate::util::event_limit::EventLimit;
     pub use crate::window::bin::Bin;
     pub use crate::window::bucket::{Added, AtomicBucket, BucketWord, Stamp};
     pub use crate::window::config::Recording;

@@ -21,6 +21,8 @@ mod open_times;
 mod ramp;
 mod reconfigure;
 mod registry;
+#[cfg(feature = "tracing")]
+mod rejection_events;
 mod retry_after;
 mod retry_budget;
 mod ring;

@@ -2,9 +2,9 @@
 
 use crate::sync::SelfContained;
 
-/// Admits so many events in each second, and counts those that it leaves out.
+/// Bounds the events in a second, and counts those that it leaves out.
 #[derive(Debug)]
-pub(crate) struct EventLimit {
+pub struct EventLimit {
     per_second: u32,
     /// The second, above the number of events in it.
     told: SelfContained,
@@ -13,7 +13,8 @@ pub(crate) struct EventLimit {
 }
 
 impl EventLimit {
-    pub(crate) fn new(per_second: u32) -> Self {
+    /// Admits so many events in each second.
+    pub fn new(per_second: u32) -> Self {
         Self {
             per_second,
             told: SelfContained::new(0),
@@ -23,7 +24,7 @@ impl EventLimit {
 
     /// Admits an event at this time, and returns how many were left out before it. Otherwise counts
     /// it as left out.
-    pub(crate) fn admit(&self, nanos: u64) -> Option<u64> {
+    pub fn admit(&self, nanos: u64) -> Option<u64> {
         if self.has_room(nanos) {
             return Some(self.take_left_out());
         }

@@ -54,6 +54,7 @@ pub(crate) fn build(folder: &Path, target: &Path) -> Result<PathBuf, Failure> {
         .current_dir(folder)
         .env("RUSTFLAGS", "--cfg tripcurve_loom")
         .args(["test", "--release", "--package", "tripcurve-loom-tests"])
+        .args(["--features", "tracing"])
         .args(["--no-run", "--message-format", "json-render-diagnostics"])
         .arg("--target-dir")
         .arg(target)
