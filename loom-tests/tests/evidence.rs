@@ -778,3 +778,28 @@ fn the_note_of_an_earlier_trip_is_not_taken_for_that_of_the_latest() {
         assert!((shared.0.dispersion() - 1.0).abs() < 1e-9);
     });
 }
+
+/// Fails when: `Baseline::concede` stores instead of exchanging.
+#[test]
+fn of_a_lesson_and_a_concession_the_second_builds_on_the_first() {
+    model(preemptions(3), || {
+        let lesson = lesson_of(2).1;
+        let concede = |evidence: &Evidence| evidence.concede(12, 50);
+        let shared = Arc::new((telling(), lesson));
+        race(
+            &shared,
+            [
+                |(evidence, lesson): &(Evidence, Lesson)| evidence.learn(*lesson, NOW, 0),
+                |(evidence, _): &(Evidence, Lesson)| evidence.concede(12, 50),
+            ],
+        );
+        let (former, latter) = (telling(), telling());
+        former.learn(lesson, NOW, 0);
+        concede(&former);
+        concede(&latter);
+        latter.learn(lesson, NOW, 0);
+        let allowed = [&former, &latter].map(weight_of_two_failures);
+        let seen = weight_of_two_failures(&shared.0);
+        assert!(allowed.contains(&seen), "{seen:?}, not of {allowed:?}");
+    });
+}

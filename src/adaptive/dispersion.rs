@@ -228,6 +228,14 @@ impl Dispersion {
 }
 
 #[cfg(all(test, not(tripcurve_loom)))]
+impl Dispersion {
+    /// Adds this excess of no excursion.
+    pub(super) fn teach(&self, excess: Nats) {
+        self.learn(excess, 0);
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -233,6 +233,7 @@ impl Excursion {
             starts: 1,
             // This includes the success that ends the excursion.
             inside: u64::from(after_success) + 1,
+            conceded: false,
         }
     }
 
@@ -597,6 +598,7 @@ mod tests {
             pairs: 2,
             starts: 1,
             inside: 1,
+            conceded: false,
         };
         assert_eq!(failures(3).lesson(), expected);
         // The success that would end it comes after another success. One before it did too.

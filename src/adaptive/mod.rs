@@ -26,6 +26,8 @@
 //! `lab/RESULTS.md` measures how close this test comes.
 
 mod baseline;
+#[cfg(all(test, not(tripcurve_loom)))]
+mod deafness;
 mod dispersion;
 mod excursion;
 mod excursion_age;
@@ -37,6 +39,8 @@ mod weighed;
 
 use std::time::Duration;
 
+#[cfg(test)]
+use self::baseline::Logs;
 use self::baseline::{Baseline, Learnt};
 use self::dispersion::Dispersion;
 use self::excursion::{Excursion, Expected, Tolerance};
@@ -153,6 +157,8 @@ impl Evidence {
     /// night would be learnt as healthy calls. With fewer, too few calls would be learnt where
     /// failures are rare.
     const WINDOWS: u64 = 16;
+    /// A round of so many calls shows what share the recovery accepts.
+    const CONCEDING: u32 = 8;
     /// The mean time to a false trip grows to this many times the excursion's age.
     const PATIENCE: f64 = 30.0;
 
@@ -432,6 +438,22 @@ impl Evidence {
         }
     }
 
+    /// Takes the share of failures that a recovery has accepted for usual, if no share is tolerated.
+    ///
+    /// Of the `calls` of the ramp's last round, `failures` have failed. Otherwise the breaker would
+    /// trip and recover in turn for as long as that share fails.
+    pub fn concede(&self, failures: u32, calls: u32) {
+        // One failure may be chance.
+        if self.tolerance.is_some() || calls < Self::CONCEDING || failures < 2 {
+            return;
+        }
+        let failures = f64::from(failures);
+        let share = (failures + failures.sqrt()) / f64::from(calls);
+        for stream in [Some(self), self.of_watched()].into_iter().flatten() {
+            stream.baseline.concede(share);
+        }
+    }
+
     /// How many times as much evidence as for independent failures it takes to tell an outage: 1
     /// to 4.
     #[must_use]
@@ -657,6 +679,7 @@ mod tests {
             starts: 1,
             // All but the first success, which came after a failure.
             inside: successes - 1,
+            conceded: false,
         };
         let began = 10 * SECOND;
         assert_eq!(lesson, Some(Lesson { learnt, began }));

@@ -342,7 +342,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         };
         if let Some((moved, cause)) = led {
             if moved.to == State::Closed {
-                self.learn_from_recovery(adaptive, moved, ended);
+                self.learn_from_recovery(adaptive, moved, cause, ended);
             }
             let reason = Reason::of_call(cause, ended.label);
             self.moved(moved, opening.get(), ended.now, reason);
@@ -354,16 +354,33 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.evidence().map_or(1.0, Evidence::dispersion)
     }
 
-    /// Learns from a ramp that has closed the breaker by the report of `ended`.
-    ///
-    /// If it was the first recovery from a trip and took short, or no round of it had too many
-    /// failures, the trip was false. Open times that don't go by the traffic may outlast an outage.
-    /// So nothing is learnt from them.
+    /// Learns from a ramp that has closed the breaker by the report of `ended`: whether the trip was
+    /// false, and what share of failures the recovery has accepted.
     fn learn_from_recovery(
         self,
         adaptive: &AdaptiveRecovery,
         moved: StateChange,
+        cause: Cause,
         ended: EndedProbe,
+    ) {
+        let Some(evidence) = self.evidence() else {
+            return;
+        };
+        Self::learn_from_quick_recovery(adaptive, moved, ended, evidence);
+        if let Cause::RampCompleted { failures, calls } = cause {
+            evidence.concede(failures, calls);
+        }
+    }
+
+    /// Learns that a trip was false, if its first recovery took short, or no round of it had too many
+    /// failures.
+    ///
+    /// Open times that don't go by the traffic may outlast an outage. So nothing is learnt from them.
+    fn learn_from_quick_recovery(
+        adaptive: &AdaptiveRecovery,
+        moved: StateChange,
+        ended: EndedProbe,
+        evidence: &Evidence,
     ) {
         let Phase::Ramp(round) = ended.ticket.admitted.phase() else {
             return;
@@ -375,7 +392,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             (_, is_young) if is_young || is_clean => Recovered::AtOnce,
             _ => return,
         };
-        if let (Some(evidence), true) = (self.evidence(), adaptive.by_traffic) {
+        if adaptive.by_traffic {
             evidence.learn_from_false_trip(moved.generation, after, date_of(ended.now));
         }
     }

@@ -8,7 +8,7 @@ use crate::sync::field::Field;
 use crate::sync::stamped::{Next, Stamped};
 use crate::sync::{Hint, Payload, SelfContained};
 
-/// The fields of the calls of a ramp that have reported.
+/// The fields of the calls of a ramp that have reported in rounds of little load.
 ///
 /// ```text
 ///  63         43 42       21 20        0
@@ -111,7 +111,8 @@ pub struct Ramp {
     began: [Payload; 2],
     /// `asked` when the rounds with an even number and with an odd number began. Like `began`.
     asked_before: [Payload; 2],
-    /// The calls of this ramp that have reported, and how many of them were bad.
+    /// The calls of this ramp that have reported in rounds of little load, and how many of them were
+    /// bad.
     reported: Stamped,
     /// When the ramp began, in nanoseconds. It never goes back, and the state word publishes it.
     since: Payload,
@@ -214,6 +215,15 @@ impl Ramp {
             }
         };
         self.reported.update(next, is_current);
+    }
+
+    /// Whether the call of this ticket is of a round with little load, by the rules.
+    fn is_little(&self, ticket: StateWord) -> bool {
+        let round = match ticket.phase() {
+            Phase::Ramp(round) => round.unpack(),
+            _ => return false,
+        };
+        matches!(self.guide, Guide::Rules(_)) && Rules::is_little(round)
     }
 
     /// The calls that have reported, and how many of them were bad.
@@ -334,7 +344,8 @@ impl Ramp {
     ) -> Option<(StateChange, Cause)> {
         let generation = report.ticket.generation();
         self.withdraw(state, generation);
-        if let Guide::Rules(_) = self.guide {
+        let is_little = self.is_little(report.ticket);
+        if is_little {
             let is_current = || state.load().generation() == generation;
             self.count(generation, report.is_good, is_current);
         }
@@ -359,8 +370,10 @@ impl Ramp {
             let (failures, calls) = (counted.bad.into(), counted.calls());
             let stay = |round: Round| state.stay(seen, Phase::Ramp(round.pack())).map(|()| None);
             let verdict = self.guide.judge(counted, lasted, pace);
-            let over = self.over(round, report.now, pace);
-            if let Some((calls, failures)) = over.filter(|_| verdict != Verdict::Failed) {
+            if is_little
+                && verdict != Verdict::Failed
+                && let Some((calls, failures)) = self.over(round, report.now, pace)
+            {
                 let moved = state.change(seen, Phase::Closed)?;
                 return Ok(Some((moved, Cause::RampCompleted { failures, calls })));
             }

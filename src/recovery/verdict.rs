@@ -153,10 +153,11 @@ impl Rules {
     /// A first share up to this size can't be too much load.
     const TRICKLE: f64 = 0.2;
     const CUT_SCALE: f64 = 15.0;
-    /// A ramp that has lasted so long, in nanoseconds, and has had so many calls, may be over.
+    /// A ramp that has lasted so long, in nanoseconds, and has had so many calls of little load, may
+    /// be over.
     const LONG: u64 = 8_000_000_000;
     const MANY: u64 = 100;
-    /// Its share is then the first one or less, and no larger than this.
+    /// The largest share that is little.
     const LITTLE: f64 = 0.1;
 
     /// Creates rules that accept this share of failing calls.
@@ -171,8 +172,13 @@ impl Rules {
         }
     }
 
-    /// Whether a ramp that has lasted for `lasted` nanoseconds is over, whatever `round` shows. `bad`
-    /// of its `calls` have failed.
+    /// Whether the round has so little of the load that the load can't be to blame for failures.
+    pub(super) fn is_little(round: Round) -> bool {
+        round.share.as_f64() <= Self::LITTLE
+    }
+
+    /// Whether a ramp that has lasted for `lasted` nanoseconds is over, though `round` is one of
+    /// little load. Of the `calls` of such rounds, `bad` have failed.
     ///
     /// Failures that come in company may cut each ramp for ever, though few calls fail. They fail
     /// as often while the load is little, so the load isn't to blame. A ramp that has found how much
@@ -185,9 +191,8 @@ impl Rules {
         pace: Pace,
     ) -> bool {
         let is_long = lasted >= Self::LONG && calls >= Self::MANY;
-        let is_little = round.share <= pace.first(1.0) && round.share.as_f64() <= Self::LITTLE;
         let are_few = rate(bad, 1) <= self.accepted * rate(calls, 1);
-        is_long && is_little && are_few
+        is_long && round.share <= pace.first(1.0) && are_few
     }
 
     /// The first round. If the traffic is so little that the smallest share is all of it, no cut is
