@@ -152,6 +152,38 @@ fn an_outage_after_runs_is_seen() {
     }
 }
 
+/// Fails when: a recovery concedes nothing.
+#[test]
+fn a_lasting_share_trips_a_sensitive_breaker_a_few_times() {
+    for (rate, most) in [(8.0, 4.5), (80.0, 2.0)] {
+        for share in [0.05, 0.1, 0.16, 0.22] {
+            let (mut trips, lives) = (0.0, 4_u32);
+            for seed in 0..lives {
+                let mut service = Service::new(sensitive(), Load::Open(rate), seed.into());
+                service.run(10_000.0 / rate, at_random(0.003));
+                service.run(900.0, at_random(share));
+                trips += f64::from(service.take_figures().trips);
+            }
+            let mean = trips / f64::from(lives);
+            println!("{share} at {rate}/s: {mean} trips");
+            assert!(mean <= most, "{share} at {rate}/s: {mean} trips");
+        }
+    }
+}
+
+/// Fails when: a conceded share goes with any chance of a failure after a failure.
+#[test]
+fn an_outage_of_sixty_percent_is_seen_after_any_lasting_share() {
+    for rate in [8.0, 80.0, 600.0] {
+        for (share, length) in [(0.1, 1), (0.2, 1), (0.22, 1), (0.2, 3), (0.2, 10)] {
+            let before = Runs::new(share, length).answers();
+            let failed = let_through(sensitive(), rate, 20_000.0, 1, before, 0.6);
+            println!("{share} in runs of {length} at {rate}/s: {failed} let through");
+            assert!(failed <= 1_500.0, "{share} in runs of {length} at {rate}/s");
+        }
+    }
+}
+
 #[test]
 #[ignore = "a sweep of minutes: cargo test --release --test it -- runs --ignored --nocapture"]
 fn sweep_of_runs() {
