@@ -189,7 +189,7 @@ pub mod persist {
 #[cfg(feature = "__model")]
 #[doc(hidden)]
 pub mod __model {
-    pub use crate::adaptive::{AdaptiveConfig, Evidence, Lesson, Stalls, TripEvidence};
+    pub use crate::adaptive::{AdaptiveConfig, Evidence, Lesson, Recovered, Stalls, TripEvidence};
     #[cfg(feature = "bulkhead")]
     pub use crate::bulkhead::places::{Places, Waiter};
     #[cfg(feature = "bulkhead")]

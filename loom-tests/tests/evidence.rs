@@ -7,8 +7,8 @@ use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
     AdaptiveConfig, Core, Evidence, FixedContext, Generation, Lesson, OptionalParts, Parts, Probes,
-    Recording, Ring, Settings, Switch, ThreadSlot, Ticket, TimeRing, Timed, Times, TripEvidence,
-    date_of,
+    Recording, Recovered, Ring, Settings, Switch, ThreadSlot, Ticket, TimeRing, Timed, Times,
+    TripEvidence, date_of,
 };
 use tripcurve::{Outcome, State, TripPolicy};
 
@@ -640,5 +640,166 @@ fn a_late_failure_makes_no_other_look_old() {
             ],
         );
         assert!(verdict(&shared).is_some(), "one failure is enough");
+    });
+}
+
+/// The generation after `count` transitions.
+fn after(count: u32) -> Generation {
+    (0..count).fold(FIRST, |generation, _| generation.next())
+}
+
+/// The generation in which a ramp closes a breaker that has tripped in the first one.
+fn closed() -> Generation {
+    after(4)
+}
+
+/// The number of failures in a row whose evidence is far above 8 nats.
+const MANY: u32 = 8;
+
+fn fail_in(evidence: &Evidence, generation: Generation, failures: u32) {
+    for _ in 0..failures {
+        evidence.failure(generation, NOW, || true);
+        let _enough = evidence.verdict(generation, NOW, 0);
+    }
+}
+
+/// The lesson of the excursion of `generation`, when successes end it.
+fn lesson_in(evidence: &Evidence, generation: Generation) -> Lesson {
+    let lessons = std::iter::repeat_with(|| evidence.success(generation));
+    lessons.flatten().next().expect("evidence ends")
+}
+
+/// Evidence that has tripped in the first generation and is in the one after its recovery.
+fn recovered() -> Evidence {
+    let evidence = telling();
+    fail_in(&evidence, FIRST, MANY);
+    let tripped = verdict(&evidence).expect("any failure is enough");
+    evidence.trip(&tripped, FIRST, NOW, 0);
+    evidence.start_generation(closed(), || true);
+    evidence
+}
+
+fn learn_from_false_trip(evidence: &Evidence) {
+    evidence.learn_from_false_trip(closed(), Recovered::AtOnce, NOW);
+}
+
+/// Asserts that two evidences have learnt equal dispersions, above 1.
+fn assert_as_dispersed(seen: &Evidence, expected: &Evidence) {
+    let (seen, expected) = (seen.dispersion(), expected.dispersion());
+    assert!(expected > 1.0);
+    assert!((seen - expected).abs() < 1e-9, "{seen}, not {expected}");
+}
+
+/// Fails when: `Dispersion::rise` stores the height instead of raising it.
+#[test]
+fn of_two_heights_of_an_excursion_the_higher_one_stays() {
+    model(preemptions(3), || {
+        let evidence = telling();
+        fail_in(&evidence, FIRST, MANY);
+        let shared = Arc::new(evidence);
+        let fails = |evidence: &Evidence| fail_in(evidence, FIRST, 1);
+        race(&shared, [fails, fails]);
+        shared.learn(lesson(&shared), NOW, 0);
+        let alone = telling();
+        fail_in(&alone, FIRST, MANY + 2);
+        alone.learn(lesson(&alone), NOW, 0);
+        assert_as_dispersed(&shared, &alone);
+    });
+}
+
+/// Fails when: `Dispersion::end` stores zero instead of exchanging the height.
+#[test]
+fn the_height_of_an_excursion_counts_once_whoever_ends_it() {
+    model(preemptions(3), || {
+        let risen = || {
+            let evidence = telling();
+            fail_in(&evidence, FIRST, MANY);
+            let lesson = lesson(&evidence);
+            (evidence, lesson)
+        };
+        let shared = Arc::new(risen());
+        let learns = |(evidence, lesson): &(Evidence, Lesson)| evidence.learn(*lesson, NOW, 0);
+        race(&shared, [learns, learns]);
+        let (alone, lesson) = risen();
+        alone.learn(lesson, NOW, 0);
+        assert_as_dispersed(&shared.0, &alone);
+    });
+}
+
+/// Fails when: `Dispersion::learn` stores instead of exchanging.
+#[test]
+fn of_an_excursion_that_ends_and_a_false_trip_both_excesses_are_learnt() {
+    model(preemptions(3), || {
+        let risen = || {
+            let evidence = recovered();
+            fail_in(&evidence, closed(), MANY);
+            let lesson = lesson_in(&evidence, closed());
+            (evidence, lesson)
+        };
+        let shared = Arc::new(risen());
+        race(
+            &shared,
+            [
+                |(evidence, lesson): &(Evidence, Lesson)| evidence.learn(*lesson, NOW, 0),
+                |(evidence, _): &(Evidence, Lesson)| learn_from_false_trip(evidence),
+            ],
+        );
+        let (alone, lesson) = risen();
+        alone.learn(lesson, NOW, 0);
+        learn_from_false_trip(&alone);
+        assert_as_dispersed(&shared.0, &alone);
+    });
+}
+
+/// A thread that has tripped the breaker notes that late, when the recovery from a later trip has
+/// closed the breaker.
+///
+/// Fails when: `Dispersion::false_trip` ignores whose the note is.
+#[test]
+fn the_note_of_an_earlier_trip_is_not_taken_for_that_of_the_latest() {
+    model(preemptions(3), || {
+        let evidence = telling();
+        fail_in(&evidence, FIRST, MANY);
+        let tripped = verdict(&evidence).expect("any failure is enough");
+        let shared = Arc::new((evidence, tripped));
+        race(
+            &shared,
+            [
+                |(evidence, tripped): &(Evidence, TripEvidence)| {
+                    evidence.trip(tripped, FIRST, NOW, 0);
+                },
+                |(evidence, _): &(Evidence, TripEvidence)| {
+                    let later = after(8);
+                    evidence.start_generation(later, || true);
+                    evidence.learn_from_false_trip(later, Recovered::Soon, NOW);
+                },
+            ],
+        );
+        assert!((shared.0.dispersion() - 1.0).abs() < 1e-9);
+    });
+}
+
+/// Fails when: `Baseline::concede` stores instead of exchanging.
+#[test]
+fn of_a_lesson_and_a_concession_the_second_builds_on_the_first() {
+    model(preemptions(3), || {
+        let lesson = lesson_of(2).1;
+        let concede = |evidence: &Evidence| evidence.concede(12, 50);
+        let shared = Arc::new((telling(), lesson));
+        race(
+            &shared,
+            [
+                |(evidence, lesson): &(Evidence, Lesson)| evidence.learn(*lesson, NOW, 0),
+                |(evidence, _): &(Evidence, Lesson)| evidence.concede(12, 50),
+            ],
+        );
+        let (former, latter) = (telling(), telling());
+        former.learn(lesson, NOW, 0);
+        concede(&former);
+        concede(&latter);
+        latter.learn(lesson, NOW, 0);
+        let allowed = [&former, &latter].map(weight_of_two_failures);
+        let seen = weight_of_two_failures(&shared.0);
+        assert!(allowed.contains(&seen), "{seen:?}, not of {allowed:?}");
     });
 }

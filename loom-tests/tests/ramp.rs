@@ -53,6 +53,7 @@ fn report((state, ramp): &(AtomicState, Ramp), ticket: StateWord, is_good: bool)
         began: LATER,
         now: LATER,
         spacing: SPACING,
+        dispersion: 1.0,
     };
     ramp.report(state, report, OPEN);
 }
@@ -198,6 +199,7 @@ fn start((state, ramp): &(AtomicState, Ramp), now: u64) -> bool {
         began: now,
         now,
         spacing: SPACING,
+        dispersion: 1.0,
     };
     ramp.start(state, probe, 0).is_some()
 }
@@ -209,6 +211,7 @@ fn report_at((state, ramp): &(AtomicState, Ramp), now: u64) {
         began: now,
         now,
         spacing: SPACING,
+        dispersion: 1.0,
     };
     ramp.report(state, report, OPEN);
 }
@@ -257,5 +260,122 @@ fn of_two_calls_that_come_back_the_slower_one_counts() {
         );
         let asked = shared.1.ask(half(), LATER + 5 * TIMEOUT, TIMEOUT, SPACING);
         assert_ne!(asked, Ask::Overdue);
+    });
+}
+
+/// A round with so little of the load that it isn't to blame for failures.
+fn little() -> Round {
+    Round::first(Share::nearest(0.05), RampMode::Fast)
+}
+
+/// When a ramp that began at zero has lasted long.
+const LONG: u64 = 9 * LATER;
+
+/// Reports that many good calls of an earlier round at `now`. The ramp counts them; the round
+/// doesn't.
+fn report_earlier((state, ramp): &(AtomicState, Ramp), calls: u32, now: u64) {
+    let earlier = Round {
+        number: 200,
+        ..little()
+    };
+    for _ in 0..calls {
+        let report = RampReport {
+            ticket: ticket(state.load().generation(), earlier),
+            is_good: true,
+            began: now,
+            now,
+            spacing: SPACING,
+            dispersion: 1.0,
+        };
+        ramp.report(state, report, OPEN);
+    }
+}
+
+/// A call of the round fails at `now`. One failure decides nothing.
+fn report_bad((state, ramp): &(AtomicState, Ramp), generation: Generation, now: u64) {
+    let report = RampReport {
+        ticket: ticket(generation, little()),
+        is_good: false,
+        began: now,
+        now,
+        spacing: SPACING,
+        dispersion: 1.0,
+    };
+    ramp.report(state, report, OPEN);
+}
+
+fn is_closed(state: &AtomicState) -> bool {
+    state.load().phase() == Phase::Closed
+}
+
+/// A long ramp is over with its hundredth report.
+///
+/// Fails when: `Ramp::count` stores instead of exchanging.
+#[test]
+fn of_two_reports_of_a_long_ramp_both_are_counted() {
+    model(preemptions(3), || {
+        let shared = ramp_in(little());
+        report_earlier(&shared, 98, LONG);
+        assert!(!is_closed(&shared.0));
+        race(
+            &shared,
+            [
+                |shared| report_bad(shared, FIRST, LONG),
+                |shared| report_bad(shared, FIRST, LONG),
+            ],
+        );
+        assert!(is_closed(&shared.0), "one of the hundred is lost");
+    });
+}
+
+/// Fails when: `Ramp::count` adds to the counts of any ramp.
+#[test]
+fn a_long_ramp_is_not_over_by_the_reports_of_an_earlier_one() {
+    model(preemptions(3), || {
+        let shared = ramp_in(little());
+        report_earlier(&shared, 98, LONG);
+        let next = shared.0.force(Phase::Ramp(little().pack())).generation;
+        assert_eq!(next, FIRST.next());
+        race(
+            &shared,
+            [
+                |shared| report_bad(shared, FIRST, LONG),
+                |shared| report_bad(shared, FIRST.next(), LONG),
+            ],
+        );
+        assert!(!is_closed(&shared.0));
+    });
+}
+
+/// A probe of the first generation comes back at `now`. Returns whether it begins a ramp.
+fn begin_little((state, ramp): &(AtomicState, Ramp), now: u64) -> bool {
+    let probe = RampReport {
+        ticket: ticket(FIRST, little()),
+        is_good: true,
+        began: now,
+        now,
+        spacing: SPACING,
+        dispersion: 1.0,
+    };
+    ramp.start(state, probe, 0).is_some()
+}
+
+/// Fails when: `Ramp::start` stores when the ramp begins instead of raising it.
+#[test]
+fn a_probe_that_comes_late_makes_no_ramp_look_long() {
+    model(preemptions(3), || {
+        let shared = Arc::new((AtomicState::new(Phase::PROBING), Ramp::new(0.25)));
+        let [_, has_begun] = race(
+            &shared,
+            [
+                |shared| begin_little(shared, 1),
+                |shared| begin_little(shared, LONG),
+            ],
+        );
+        // The ramp goes on with little of the load.
+        shared.0.force(Phase::Ramp(little().pack()));
+        report_earlier(&shared, 120, LONG);
+        report_bad(&shared, shared.0.load().generation(), LONG);
+        assert!(!has_begun || !is_closed(&shared.0), "it has just begun");
     });
 }

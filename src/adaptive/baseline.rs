@@ -12,21 +12,23 @@ use crate::window::rate;
 /// The fields of a packed `Learnt`.
 ///
 /// ```text
-///  63      50 49      40 39      30 29      20 19                0
-/// +----------+----------+----------+----------+-------------------+
-/// |inside, 14|starts, 10| pairs, 10|failed, 10|     calls, 20     |
-/// +----------+----------+----------+----------+-------------------+
+///  63      50 49      40     39     38     30 29      20 19                0
+/// +----------+----------+-----------+---------+----------+-------------------+
+/// |inside, 14|starts, 10|conceded, 1| pairs, 9|failed, 10|     calls, 20     |
+/// +----------+----------+-----------+---------+----------+-------------------+
 /// ```
 ///
 /// *Starts*: failures that began an excursion. *Pairs*: failures right after another failure.
-/// *Inside*: calls in an excursion that came right after a success.
+/// *Inside*: calls in an excursion that came right after a success. *Conceded*: a recovery has
+/// accepted a share that the trip rule didn't.
 mod learnt {
     use super::Field;
 
     pub(super) const CALLS: Field = Field::lowest(20);
     pub(super) const FAILED: Field = CALLS.then(10);
-    pub(super) const PAIRS: Field = FAILED.then(10);
-    pub(super) const STARTS: Field = PAIRS.then(10);
+    pub(super) const PAIRS: Field = FAILED.then(9);
+    pub(super) const CONCEDED: Field = PAIRS.then(1);
+    pub(super) const STARTS: Field = CONCEDED.then(10);
     pub(super) const INSIDE: Field = STARTS.then(14);
 
     const _: () = assert!(INSIDE.end_bit() == 64);
@@ -109,6 +111,8 @@ pub(super) struct Learnt {
     pub(super) pairs: u64,
     pub(super) starts: u64,
     pub(super) inside: u64,
+    /// Whether a recovery has accepted a share that the trip rule didn't.
+    pub(super) conceded: bool,
 }
 
 impl Learnt {
@@ -121,6 +125,15 @@ impl Learnt {
 
     /// The largest share of failures that may be usual.
     pub(super) const LARGEST_SHARE: f64 = 0.15;
+    /// The largest share that may be usual once a recovery has accepted it.
+    pub(super) const LARGEST_CONCEDED: f64 = 0.25;
+    /// A conceded share holds while at most this share of the failures comes right after another.
+    ///
+    /// With a larger chance of a failure after a failure and so many other failures, an outage of
+    /// 60 % would be no surprise. `deafness.rs` has the bound.
+    pub(super) const ALONE: f64 = 0.3;
+    /// The calls outside of excursions, and the calls inside, that a conceded share weighs as.
+    const CONCEDED: f64 = 200.0;
 
     fn unpack(word: u64) -> Self {
         Self {
@@ -129,13 +142,15 @@ impl Learnt {
             pairs: learnt::PAIRS.get(word),
             starts: learnt::STARTS.get(word),
             inside: learnt::INSIDE.get(word),
+            conceded: learnt::CONCEDED.get(word) == 1,
         }
     }
 
     fn pack(self) -> u64 {
         learnt::CALLS.of(self.calls)
             | learnt::FAILED.of(self.failed)
-            | learnt::PAIRS.of(self.pairs)
+            | learnt::PAIRS.of(self.pairs.min(learnt::PAIRS.max()))
+            | learnt::CONCEDED.of(self.conceded.into())
             | learnt::STARTS.of(self.starts)
             | learnt::INSIDE.of(self.inside)
     }
@@ -155,6 +170,7 @@ impl Learnt {
             pairs: self.pairs + other.pairs,
             starts: self.starts + other.starts,
             inside: self.inside + other.inside,
+            conceded: self.conceded || other.conceded,
         };
         while sum.failed > Self::MEMORY
             || sum.calls > learnt::CALLS.max()
@@ -166,6 +182,7 @@ impl Learnt {
                 pairs: sum.pairs / 2,
                 starts: sum.starts / 2,
                 inside: sum.inside / 2,
+                ..sum
             };
         }
         sum
@@ -174,15 +191,55 @@ impl Learnt {
     /// The share of calls that usually fails.
     ///
     /// It is one standard deviation above what was seen, and one in a hundred while little was
-    /// seen. It stays in `0.001..=0.15`. A share above 15 % may be usual, but it isn't healthy.
+    /// seen. It stays in `0.001..=0.15`. A share above 15 % may be usual, but it isn't healthy. Up
+    /// to 25 % are believed if a recovery has conceded such a share.
     pub(super) fn share(self) -> f64 {
-        Self::cautious(self.failed, self.calls, 100)
+        self.cautious(self.failed, self.calls, 100)
     }
 
-    fn cautious(failed: u64, calls: u64, unseen: u64) -> f64 {
+    fn cautious(self, failed: u64, calls: u64, unseen: u64) -> f64 {
         let failed = rate(failed, 1);
         let share = (failed + failed.sqrt() + 1.0) / rate(calls + unseen, 1);
-        share.clamp(0.001, Self::LARGEST_SHARE)
+        share.clamp(0.001, self.largest_share())
+    }
+
+    fn largest_share(self) -> f64 {
+        if self.conceded && self.come_alone() {
+            Self::LARGEST_CONCEDED
+        } else {
+            Self::LARGEST_SHARE
+        }
+    }
+
+    /// Whether few failures come right after another.
+    fn come_alone(self) -> bool {
+        rate(self.pairs, 1) <= Self::ALONE * rate(self.failed, 1)
+    }
+
+    /// What is usual after a recovery has accepted `share`, unless that isn't more than was known.
+    ///
+    /// The conceded share replaces what was learnt, apart from how often a failure follows a
+    /// failure. Where failures come in company, nothing is conceded.
+    fn conceding(self, share: f64) -> Option<Self> {
+        let usual = self.share();
+        if 2.0 * share <= usual || !self.come_alone() {
+            return None;
+        }
+        let share = share.max(usual).min(Self::LARGEST_CONCEDED);
+        let alone = 2.0 * Self::CONCEDED * share;
+        let next = rate(self.pairs, self.failed.max(1)).max(share);
+        let starts = whole((alone / 2.0).round());
+        let pairs = whole((alone * next / (1.0 - next)).floor());
+        let failed = 2 * starts + pairs;
+        let inside = whole(Self::CONCEDED);
+        Some(Self {
+            calls: 2 * inside - starts + failed,
+            failed,
+            pairs,
+            starts,
+            inside,
+            conceded: true,
+        })
     }
 
     /// The weight of the belief that one call in an excursion fails, besides those of runs.
@@ -206,17 +263,24 @@ impl Learnt {
     fn logs(self, pace: f64) -> Logs {
         // Calls that came while there was no evidence.
         let outside = self.calls.saturating_sub(self.inside + self.failed);
-        let start = Self::cautious(self.starts, outside + self.starts, 100);
+        let start = self.cautious(self.starts, outside + self.starts, 100);
         // Failures that neither started an excursion nor came right after another failure.
         let again = self.failed.saturating_sub(self.starts + self.pairs);
-        let inside = Self::cautious(again, self.inside, self.unseen_inside()).max(start);
+        let inside = self
+            .cautious(again, self.inside, self.unseen_inside())
+            .max(start);
         // What is believed weighs as much as two failures.
         let unseen = 2.0 * Self::unseen_next(pace);
         let next = (rate(self.pairs, 1) + unseen) / (rate(self.failed, 1) + 2.0);
+        let most = if self.conceded && self.come_alone() {
+            Self::ALONE
+        } else {
+            0.95
+        };
         Logs {
             start: Surprise::at(start).failure,
             after_success: Surprise::at(inside),
-            after_failure: Surprise::at(next.max(inside).clamp(0.02, 0.95)),
+            after_failure: Surprise::at(next.max(inside).clamp(0.02, most)),
         }
     }
 }
@@ -283,6 +347,8 @@ impl Baseline {
             pairs,
             starts,
             inside,
+            // A restored breaker concedes again.
+            conceded: false,
         }
     }
 
@@ -361,6 +427,17 @@ impl Baseline {
         }
     }
 
+    /// Concedes that `share` of the calls fails, because a recovery has accepted it.
+    pub(super) fn concede(&self, share: f64) {
+        let mut seen = self.learnt.load();
+        while let Some(new) = Learnt::unpack(seen).conceding(share) {
+            match self.learnt.exchange(seen, new.pack()) {
+                Ok(()) => return self.take_logs(),
+                Err(found) => seen = found,
+            }
+        }
+    }
+
     /// Recomputes the logs from what is learnt and from the pace.
     fn take_logs(&self) {
         // Relaxed: the exchange below fails if this value is out of date.
@@ -429,6 +506,29 @@ impl Baseline {
 }
 
 #[cfg(all(test, not(tripcurve_loom)))]
+impl Logs {
+    /// What is usual with these chances of a failure: at the start of an excursion, after a success
+    /// and after a failure.
+    pub(super) fn of_chances(start: f64, inside: f64, next: f64) -> Self {
+        let logs = Self {
+            start: Surprise::at(start).failure,
+            after_success: Surprise::at(inside),
+            after_failure: Surprise::at(next),
+        };
+        Self::unpack(logs.pack())
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+impl Baseline {
+    /// Makes this usual, at `pace` calls a second.
+    pub(super) fn teach(&self, logs: Logs, pace: f64) {
+        self.logs.store(logs.pack(), Ordering::Relaxed);
+        self.pace.store(pace.to_bits());
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -446,6 +546,7 @@ mod tests {
                     pairs: one.min(other),
                     starts: failed - one.max(other),
                     inside,
+                    conceded: false,
                 })
             },
         )
@@ -460,6 +561,7 @@ mod tests {
             pairs,
             starts: runs,
             inside: runs,
+            conceded: false,
         }
     }
 
@@ -524,6 +626,7 @@ mod tests {
             pairs: 0,
             starts: 100,
             inside: 4_000,
+            conceded: false,
         };
         let logs = clusters.logs(1_000.0);
         // 100 of 25,800 calls outside and 200 of 4,000 inside, plus a standard deviation and one.
@@ -605,7 +708,8 @@ mod tests {
         /// Fails when: surprises are rounded up.
         #[test]
         fn words_give_back_what_was_packed_and_failures_surprise_no_more(learnt in learnt()) {
-            prop_assert_eq!(Learnt::unpack(learnt.pack()), learnt);
+            let pairs = learnt.pairs.min(511);
+            prop_assert_eq!(Learnt::unpack(learnt.pack()), Learnt { pairs, ..learnt });
             let logs = learnt.logs(1_000.0);
             let found = Logs::unpack(logs.pack());
             prop_assert_eq!(Logs::unpack(found.pack()), found);
@@ -639,7 +743,7 @@ mod tests {
             one in learnt(), other in learnt(),
         ) {
             let sum = one.plus(other);
-            prop_assert_eq!(Learnt::unpack(sum.pack()), sum);
+            prop_assert_eq!(Learnt::unpack(sum.pack()), Learnt { pairs: sum.pairs.min(511), ..sum });
             prop_assert!(sum.failed <= Learnt::MEMORY && sum.pairs + sum.starts <= sum.failed);
             let failed = rate(one.failed + other.failed, one.calls + other.calls);
             if sum.failed > 0 && sum.calls > 1_000 {

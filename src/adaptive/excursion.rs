@@ -233,6 +233,7 @@ impl Excursion {
             starts: 1,
             // This includes the success that ends the excursion.
             inside: u64::from(after_success) + 1,
+            conceded: false,
         }
     }
 
@@ -241,6 +242,33 @@ impl Excursion {
         Outcomes {
             failed: self.failed,
             succeeded: self.succeeded,
+        }
+    }
+
+    /// What an outage in which 60 % of the calls fail comes to. The counts of failures are three
+    /// quarters full, as they often are: a full count is halved.
+    fn of_sixty_percent() -> Self {
+        let failed = Self::full(layout::FAILED) / 4 * 3;
+        let succeeded = failed * 2 / 3;
+        Self {
+            failed,
+            succeeded,
+            pairs: failed * 3 / 5,
+            run: 0,
+            tolerated: Outcomes { failed, succeeded },
+        }
+    }
+
+    /// What an outage in which all calls fail comes to: a run that is known to be as long as any.
+    fn of_total_outage() -> Self {
+        let failed = Self::full(layout::FAILED);
+        let succeeded = 0;
+        Self {
+            failed,
+            succeeded,
+            pairs: failed - 1,
+            run: Self::full(layout::RUN),
+            tolerated: Outcomes { failed, succeeded },
         }
     }
 
@@ -303,6 +331,15 @@ impl Expected<'_> {
         };
         self.outages.best(usual, counted.outcomes(), run)
     }
+
+    /// The evidence that an outage is sure to come to: one of 60 % of the calls, or a total one.
+    ///
+    /// A trip never takes more, whatever was learnt. Otherwise such an outage might not be seen.
+    pub(super) fn most(&self) -> Nats {
+        let outages = [Excursion::of_sixty_percent(), Excursion::of_total_outage()];
+        let [partial, total] = outages.map(|counted| self.evidence(counted));
+        partial.min(total)
+    }
 }
 
 impl Tolerance {
@@ -319,6 +356,13 @@ impl Tolerance {
         let run = self.surprise.failure * counted.run_length();
         self.outages
             .best(self.usual(counted), counted.tolerated, run)
+    }
+
+    /// The evidence that an outage is sure to come to; see [`Expected::most`].
+    pub(super) fn most(&self) -> Nats {
+        let outages = [Excursion::of_sixty_percent(), Excursion::of_total_outage()];
+        let [partial, total] = outages.map(|counted| self.evidence(counted));
+        partial.min(total)
     }
 }
 
@@ -554,6 +598,7 @@ mod tests {
             pairs: 2,
             starts: 1,
             inside: 1,
+            conceded: false,
         };
         assert_eq!(failures(3).lesson(), expected);
         // The success that would end it comes after another success. One before it did too.

@@ -26,24 +26,33 @@
 //! `lab/RESULTS.md` measures how close this test comes.
 
 mod baseline;
+#[cfg(all(test, not(tripcurve_loom)))]
+mod deafness;
+mod dispersion;
 mod excursion;
 mod excursion_age;
 mod nats;
 #[cfg(feature = "serde")]
 mod persist;
 mod stalls;
+mod weighed;
 
 use std::time::Duration;
 
+#[cfg(test)]
+use self::baseline::Logs;
 use self::baseline::{Baseline, Learnt};
+use self::dispersion::Dispersion;
 use self::excursion::{Excursion, Expected, Tolerance};
 use self::excursion_age::ExcursionAge;
 use self::nats::{Nats, Outages, Surprise};
+use self::weighed::Weighed;
 use crate::state::Generation;
 use crate::sync::stamped::{Next, Stamped};
 use crate::util::number::whole;
 use crate::window::rate;
 
+pub use dispersion::Recovered;
 #[cfg(feature = "serde")]
 pub(crate) use persist::SavedEvidence;
 pub use stalls::Stalls;
@@ -83,6 +92,9 @@ pub struct TripEvidence {
     pub needed: f64,
     /// Whether the excursion is one of the watched calls.
     pub of_watched: bool,
+    /// The excursion, and how high its evidence is.
+    counted: Excursion,
+    height: Nats,
 }
 
 /// An excursion that was no outage.
@@ -99,6 +111,7 @@ pub struct Evidence {
     word: Stamped,
     age: ExcursionAge,
     baseline: Baseline,
+    dispersion: Dispersion,
     outages: Outages,
     /// The tolerated share, if any is.
     tolerance: Option<Tolerance>,
@@ -144,6 +157,8 @@ impl Evidence {
     /// night would be learnt as healthy calls. With fewer, too few calls would be learnt where
     /// failures are rare.
     const WINDOWS: u64 = 16;
+    /// A round of so many calls shows what share the recovery accepts.
+    const CONCEDING: u32 = 8;
     /// The mean time to a false trip grows to this many times the excursion's age.
     const PATIENCE: f64 = 30.0;
 
@@ -165,6 +180,7 @@ impl Evidence {
             word: Stamped::new(Excursion::default().pack(Generation::FIRST)),
             age: ExcursionAge::default(),
             baseline: Baseline::new(),
+            dispersion: Dispersion::default(),
             outages: Outages::new(Self::OUTAGES, 0.0),
             tolerance,
             needed: Nats::new(budget.ln() - Self::SLACK),
@@ -183,7 +199,7 @@ impl Evidence {
             is_of_all: false,
             ..Self::new(config, self.window)
         };
-        evidence.baseline.inherit(&self.baseline);
+        evidence.inherit_own(&self);
         let stalls = Stalls::default();
         Self {
             watched: Some(Box::new(Watched { evidence, stalls })),
@@ -221,11 +237,15 @@ impl Evidence {
 
     /// Takes over what `other` has learnt of the dependency, but no evidence.
     pub fn inherit(&self, other: &Self) {
-        self.baseline.inherit(&other.baseline);
+        self.inherit_own(other);
         if let Some(watched) = self.of_watched() {
-            let known = other.of_watched().unwrap_or(other);
-            watched.baseline.inherit(&known.baseline);
+            watched.inherit_own(other.of_watched().unwrap_or(other));
         }
+    }
+
+    fn inherit_own(&self, other: &Self) {
+        self.baseline.inherit(&other.baseline);
+        self.dispersion.inherit(&other.dispersion);
     }
 
     /// Starts `generation` without evidence.
@@ -245,6 +265,7 @@ impl Evidence {
             }
         };
         self.word.update(next, is_current);
+        self.dispersion.forget();
     }
 
     fn usual(&self) -> Expected<'_> {
@@ -304,6 +325,7 @@ impl Evidence {
             let none = Excursion::default().pack(generation);
             // This fails if another thread has dropped the evidence or weighed a call meanwhile.
             self.word.update_own(seen, none);
+            self.dispersion.forget();
         }
     }
 
@@ -350,6 +372,7 @@ impl Evidence {
         // Silence beyond one window after the last failure is no part of the excursion.
         let aged = self.age.latest().saturating_add(self.window);
         self.age.end(began, now.min(aged), since);
+        self.dispersion.end();
         self.baseline
             .learn(learnt, began, now, self.known(began, since));
     }
@@ -390,9 +413,9 @@ impl Evidence {
         }
     }
 
-    /// Notes that the excursion of `verdict` ended with a trip at `now`. The generation began at
-    /// `since`.
-    pub fn trip(&self, verdict: &TripEvidence, now: u64, since: u64) {
+    /// Notes that the excursion of `verdict` ended with a trip of `generation` at `now`. The
+    /// generation began at `since`.
+    pub fn trip(&self, verdict: &TripEvidence, generation: Generation, now: u64, since: u64) {
         let stream = if verdict.of_watched {
             self.of_watched().unwrap_or(self)
         } else {
@@ -400,6 +423,44 @@ impl Evidence {
         };
         let began = now.saturating_sub(verdict.within);
         stream.age.end(began, now, since);
+        let (counted, height) = (verdict.counted, verdict.height);
+        stream.dispersion.trip(counted, height, generation);
+    }
+
+    /// Learns that the latest trip was false, if its recovery went as `after` says.
+    ///
+    /// A ramp has closed the breaker at `now` and has begun the generation `closed`.
+    pub fn learn_from_false_trip(&self, closed: Generation, after: Recovered, now: u64) {
+        for stream in [Some(self), self.of_watched()].into_iter().flatten() {
+            if let Some(learnt) = stream.dispersion.false_trip(closed, after) {
+                stream.baseline.learn(learnt, now, now, 0);
+            }
+        }
+    }
+
+    /// Takes the share of failures that a recovery has accepted for usual, if no share is tolerated.
+    ///
+    /// Of the `calls` of the ramp's last round, `failures` have failed. Otherwise the breaker would
+    /// trip and recover in turn for as long as that share fails.
+    pub fn concede(&self, failures: u32, calls: u32) {
+        // One failure may be chance.
+        if self.tolerance.is_some() || calls < Self::CONCEDING || failures < 2 {
+            return;
+        }
+        let failures = f64::from(failures);
+        let share = (failures + failures.sqrt()) / f64::from(calls);
+        for stream in [Some(self), self.of_watched()].into_iter().flatten() {
+            stream.baseline.concede(share);
+        }
+    }
+
+    /// How many times as much evidence as for independent failures it takes to tell an outage: 1
+    /// to 4.
+    #[must_use]
+    pub fn dispersion(&self) -> f64 {
+        let own = self.dispersion.get();
+        let watched = self.of_watched().map(|it| it.dispersion.get());
+        watched.map_or(own, |watched| own.max(watched))
     }
 
     /// The counts of `generation`'s excursion.
@@ -437,40 +498,49 @@ impl Evidence {
         }
         let counted = self.counted(generation);
         let pace = Nats::new(self.baseline.pace().ln());
-        let nats = self.usual().evidence(counted);
-        let needed = self.needed + pace;
-        if nats < needed || counted.failed == 0 {
+        let usual = self.usual();
+        let own = Weighed {
+            nats: usual.evidence(counted),
+            needed: self.needed + pace,
+        };
+        if counted.failed == 0 || !own.is_enough() && own.nats <= Dispersion::LOW {
             return None;
         }
         let began = self.age.began();
         let within = now.saturating_sub(began);
-        let mut tighter = (nats, needed);
-        if let Some(tolerance) = &self.tolerance {
-            let nats = tolerance.evidence(counted);
+        let other = self.tolerance.as_ref().map(|tolerance| {
             let mut needed = self.needed_at_once + pace;
-            if nats < needed {
-                return None;
-            }
             let before = self.age.before(began, since);
             let age = within.saturating_add(before).max(1);
             if age > self.at_once {
                 needed = needed + Nats::new(rate(age, self.at_once.max(1)).ln());
             }
-            if nats < needed {
-                return None;
-            }
-            if nats - needed < tighter.0 - tighter.1 {
-                tighter = (nats, needed);
-            }
+            let nats = tolerance.evidence(counted);
+            Weighed { nats, needed }
+        });
+        let height = own.height(other);
+        self.dispersion.rise(height);
+        if !own.is_enough() || other.is_some_and(|it| !it.is_enough()) {
+            return None;
         }
+        let dispersion = self.dispersion.get();
+        let own = own.times(dispersion, || usual.most());
+        let other = other.zip(self.tolerance.as_ref());
+        let other = other.map(|(it, tolerance)| it.times(dispersion, || tolerance.most()));
+        if !own.is_enough() || other.is_some_and(|it| !it.is_enough()) {
+            return None;
+        }
+        let tighter = other.filter(|it| it.margin() < own.margin()).unwrap_or(own);
         Some(TripEvidence {
             failures: counted.failed,
             calls: counted.failed + counted.succeeded,
             within,
             usual: self.baseline.share(),
-            nats: tighter.0.get(),
-            needed: tighter.1.get(),
+            nats: tighter.nats.get(),
+            needed: tighter.needed.get(),
             of_watched: false,
+            counted,
+            height,
         })
     }
 }
@@ -563,7 +633,7 @@ mod tests {
         fail(watched, 1, 10 * SECOND);
         let found = verdict(&evidence, 10 * SECOND).unwrap();
         assert_eq!((found.failures, found.of_watched), (failures, true));
-        evidence.trip(&found, 11 * SECOND, 0);
+        evidence.trip(&found, FIRST, 11 * SECOND, 0);
         assert_eq!(evidence.age.before(11 * SECOND, 0), 0, "another stream's");
         assert_eq!(watched.age.before(11 * SECOND, 0), 0, "it began just now");
         evidence.start_generation(FIRST.next(), || true);
@@ -609,6 +679,7 @@ mod tests {
             starts: 1,
             // All but the first success, which came after a failure.
             inside: successes - 1,
+            conceded: false,
         };
         let began = 10 * SECOND;
         assert_eq!(lesson, Some(Lesson { learnt, began }));
@@ -642,7 +713,7 @@ mod tests {
             fail(&evidence, 20, 10 * SECOND);
             let tripped = 10 * SECOND + lasted;
             let verdict = verdict(&evidence, tripped).unwrap();
-            evidence.trip(&verdict, tripped, 0);
+            evidence.trip(&verdict, FIRST, tripped, 0);
             let (next, since) = (FIRST.next(), tripped + 500 * SECOND);
             evidence.start_generation(next, || true);
             let now = since + rest;

@@ -5,6 +5,8 @@
 
 /// The units in one nat.
 pub(super) const UNITS: f64 = 8192.0;
+/// The units in one nat, as a whole number.
+pub(super) const WHOLE_UNITS: i64 = 8_192;
 
 /// Evidence in units of 1/8,192 nat.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +15,11 @@ pub(super) struct Nats(pub(super) i64);
 impl Nats {
     /// No evidence.
     pub(super) const ZERO: Self = Self(0);
+
+    /// A whole number of nats.
+    pub(super) const fn whole(nats: u32) -> Self {
+        Self(nats as i64 * WHOLE_UNITS)
+    }
 
     /// Rounds to the nearest unit. A value that isn't finite becomes zero.
     #[must_use]

@@ -173,7 +173,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             let call = call.read_again(self.ring());
             let trips = self.open(seen, Judgement::Evidence, cause, call);
             if trips {
-                evidence.trip(&verdict, now, since);
+                evidence.trip(&verdict, generation, now, since);
             }
             trips
         })

@@ -6,10 +6,11 @@ use super::call::{Call, Ended};
 use super::transition::NextOpening;
 use super::view::{Configuration, View};
 use super::{Core, Refusal, Settings, Ticket};
+use crate::adaptive::{Evidence, Recovered};
 use crate::recovery::{AdaptiveRecovery, Ask, HalfOpenLimit, HalfOpenVerdict, RampReport};
 use crate::state::{
-    Generation, PackedRound, Phase, ProbeReport, ProbeVerdict, Probes, State, StateChange,
-    StateWord,
+    Generation, PackedRound, Phase, ProbeReport, ProbeVerdict, Probes, RampMode, State,
+    StateChange, StateWord,
 };
 use crate::{
     clock::context::CallContext,
@@ -43,13 +44,14 @@ impl EndedProbe {
         self.outcome == Outcome::Success && !self.is_slow
     }
 
-    fn report(self, adaptive: &AdaptiveRecovery) -> RampReport {
+    fn report(self, adaptive: &AdaptiveRecovery, dispersion: f64) -> RampReport {
         RampReport {
             ticket: self.ticket.admitted,
             is_good: self.succeeded(),
             began: self.began,
             now: self.now,
             spacing: adaptive.outage.spacing(),
+            dispersion,
         }
     }
 
@@ -334,13 +336,64 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 moved.map(|moved| (moved, Cause::TripRequested))
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
-                let report = ended.report(adaptive);
+                let report = ended.report(adaptive, self.dispersion());
                 adaptive.ramp.report(&self.state, report, reopen)
             }
         };
         if let Some((moved, cause)) = led {
+            if moved.to == State::Closed {
+                self.learn_from_recovery(adaptive, moved, cause, ended);
+            }
             let reason = Reason::of_call(cause, ended.label);
             self.moved(moved, opening.get(), ended.now, reason);
+        }
+    }
+
+    /// How many times as much evidence it takes as for independent failures.
+    fn dispersion(self) -> f64 {
+        self.evidence().map_or(1.0, Evidence::dispersion)
+    }
+
+    /// Learns from a ramp that has closed the breaker by the report of `ended`: whether the trip was
+    /// false, and what share of failures the recovery has accepted.
+    fn learn_from_recovery(
+        self,
+        adaptive: &AdaptiveRecovery,
+        moved: StateChange,
+        cause: Cause,
+        ended: EndedProbe,
+    ) {
+        let Some(evidence) = self.evidence() else {
+            return;
+        };
+        Self::learn_from_quick_recovery(adaptive, moved, ended, evidence);
+        if let Cause::RampCompleted { failures, calls } = cause {
+            evidence.concede(failures, calls);
+        }
+    }
+
+    /// Learns that a trip was false, if its first recovery took short, or no round of it had too many
+    /// failures.
+    ///
+    /// Open times that don't go by the traffic may outlast an outage. So nothing is learnt from them.
+    fn learn_from_quick_recovery(
+        adaptive: &AdaptiveRecovery,
+        moved: StateChange,
+        ended: EndedProbe,
+        evidence: &Evidence,
+    ) {
+        let Phase::Ramp(round) = ended.ticket.admitted.phase() else {
+            return;
+        };
+        let is_clean = round.unpack().mode == RampMode::Fast;
+        let outage = &adaptive.outage;
+        let after = match (outage.may_be_a_run(ended.now), outage.is_young(ended.now)) {
+            (true, _) => Recovered::Soon,
+            (_, is_young) if is_young || is_clean => Recovered::AtOnce,
+            _ => return,
+        };
+        if adaptive.by_traffic {
+            evidence.learn_from_false_trip(moved.generation, after, date_of(ended.now));
         }
     }
 
@@ -391,7 +444,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     )]
     fn begin_ramp(self, ended: EndedProbe) -> Option<Option<(StateChange, Cause)>> {
         let adaptive = self.adaptive()?;
-        let probe = ended.report(adaptive);
+        let probe = ended.report(adaptive, 1.0);
         Some(adaptive.ramp.start(&self.state, probe, ended.took))
     }
 }

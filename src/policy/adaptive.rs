@@ -20,7 +20,9 @@ impl Adaptive {
     ///
     /// One bad shard of four is not an outage for callers of the other three. With 0.0 the breaker
     /// trips on any share that is clearly above the usual one. It then trips sooner, and also where
-    /// most calls still succeed.
+    /// most calls still succeed. A share of up to 25 % that an [adaptive
+    /// recovery](crate::Recovery::adaptive) accepts becomes usual. An outage of 60 % trips it whatever
+    /// was learnt.
     pub fn tolerate(mut self, fraction: f64) -> Self {
         self.config.tolerate = fraction;
         self

@@ -223,8 +223,13 @@ impl TripPolicy {
     /// calls a second it trips after about ten failed calls of a total outage. An outage of 50 %
     /// takes some sixty calls. At one call a second, a total outage takes four. An outage is never
     /// learnt: while there is evidence, the policy learns nothing. Whatever it has learnt or was
-    /// restored with, a total outage trips it. That takes at most 720 failed calls in a row. The
-    /// bound holds up to 100 million calls a second (`tests/it/saved.rs`).
+    /// restored with, a total outage trips it. That takes at most 1,100 failed calls in a row. The
+    /// bound holds up to 100 million calls a second.
+    ///
+    /// Failures may come in company, such as bursts of up to 64 failures below the tolerated share.
+    /// The policy then learns that a trip takes more evidence, up to four times as much. It learns
+    /// that also from trips from which an [adaptive recovery](crate::Recovery::adaptive) recovers at
+    /// once.
     ///
     /// All evidence is forgotten once no call has failed for the length of the window. So failures
     /// an hour apart never trip it in a window of a minute. Calls that come every ten seconds and

@@ -27,6 +27,10 @@ impl Outage {
     const SHORTEST: u64 = 100 * MILLISECOND;
     const LONG: u64 = 2_000 * MILLISECOND;
     const LONGEST: u64 = 5_000 * MILLISECOND;
+    /// A trip whose first recovery is over within this time may have been false.
+    const SHORT: u64 = 10_000 * MILLISECOND;
+    /// A run of failures has up to so many calls. Longer ones are outages.
+    const LONGEST_RUN: u64 = 64;
     /// With little traffic, a probe waits for the time of this many calls, at most
     /// `LONGEST_FOR_FEW`.
     const FEW_CALLS: u64 = 4;
@@ -86,6 +90,20 @@ impl Outage {
 
     fn age(&self, now: u64) -> u64 {
         date_of(now).saturating_sub(self.began.load())
+    }
+
+    /// Whether the outage is so short at `now` that its trip may have been false.
+    #[must_use]
+    pub fn is_young(&self, now: u64) -> bool {
+        self.age(now) <= Self::SHORT
+    }
+
+    /// Whether the outage is so short at `now` that it may have been a run of failures. A probe may
+    /// have failed in it, where calls are rare.
+    #[must_use]
+    pub fn may_be_a_run(&self, now: u64) -> bool {
+        let run = self.spacing().saturating_mul(Self::LONGEST_RUN);
+        self.age(now) <= run.min(Self::SHORT)
     }
 
     /// The mean time between two calls that ask, in nanoseconds.

@@ -4,7 +4,29 @@ use super::steps::{Ladder, Steps};
 use super::verdict::{Pace, Rules, Verdict};
 use crate::events::Cause;
 use crate::state::{AtomicState, Generation, Phase, Round, Share, StateChange, StateWord};
+use crate::sync::field::Field;
+use crate::sync::stamped::{Next, Stamped};
 use crate::sync::{Hint, Payload, SelfContained};
+
+/// The fields of the calls of a ramp that have reported in rounds of little load.
+///
+/// ```text
+///  63         43 42       21 20        0
+/// +-------------+-----------+-----------+
+/// |generation,21|  bad, 22  | calls, 21 |
+/// +-------------+-----------+-----------+
+/// ```
+///
+/// When the calls are full, both counts are halved.
+mod reported {
+    use super::Field;
+
+    pub(super) const CALLS: Field = Field::lowest(21);
+    pub(super) const BAD: Field = CALLS.then(22);
+    pub(super) const GENERATION: Field = BAD.then(21);
+
+    const _: () = assert!(GENERATION.end_bit() == 64);
+}
 
 /// The answer to a call that asks for admission during a ramp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +55,8 @@ pub struct RampReport {
     pub now: u64,
     /// The mean time between two calls that ask, in nanoseconds.
     pub spacing: u64,
+    /// How many times as much evidence as for independent failures it takes to judge a round.
+    pub dispersion: f64,
 }
 
 /// Decides how a ramp goes from round to round.
@@ -87,6 +111,11 @@ pub struct Ramp {
     began: [Payload; 2],
     /// `asked` when the rounds with an even number and with an odd number began. Like `began`.
     asked_before: [Payload; 2],
+    /// The calls of this ramp that have reported in rounds of little load, and how many of them were
+    /// bad.
+    reported: Stamped,
+    /// When the ramp began, in nanoseconds. It never goes back, and the state word publishes it.
+    since: Payload,
     /// The shortest time that a round takes, in nanoseconds. The state word publishes it.
     round: Payload,
     /// When the first call since the latest report was admitted, in nanoseconds; zero if none was.
@@ -119,6 +148,8 @@ impl Ramp {
             asked: SelfContained::new(0),
             began: [Payload::new(0), Payload::new(0)],
             asked_before: [Payload::new(0), Payload::new(0)],
+            reported: Stamped::default(),
+            since: Payload::new(0),
             round: Payload::new(Self::SHORTEST_ROUND),
             unanswered: Hint::new(0),
             patience: Hint::new(0),
@@ -146,10 +177,11 @@ impl Ramp {
         self.asked_before(round).raise(self.asked.load());
     }
 
-    fn pace(&self, spacing: u64) -> Pace {
+    fn pace(&self, spacing: u64, dispersion: f64) -> Pace {
         Pace {
             spacing,
             round: self.round.load(),
+            dispersion,
         }
     }
 
@@ -157,13 +189,60 @@ impl Ramp {
     ///
     /// The spacing of calls is known from before the ramp. If less than half as many calls ask in
     /// the round, the traffic has fallen.
-    fn pace_in(&self, round: Round, lasted: u64, spacing: u64) -> Pace {
+    fn pace_in(&self, round: Round, lasted: u64, known: Pace) -> Pace {
         // Calls that ask meanwhile are counted or not.
         let sum = self.asked.load();
         let asked = sum.saturating_sub(self.asked_before(round).load()) / round.share.units();
         let seen = lasted / asked.saturating_add(Self::INERTIA);
-        let has_fallen = seen > spacing.saturating_mul(2);
-        self.pace(if has_fallen { seen } else { spacing })
+        let has_fallen = seen > known.spacing.saturating_mul(2);
+        let spacing = if has_fallen { seen } else { known.spacing };
+        Pace { spacing, ..known }
+    }
+
+    /// Counts a report of the ramp of `generation`.
+    fn count(&self, generation: Generation, is_good: bool, is_current: impl Fn() -> bool) {
+        let next = |seen| {
+            let is_own = reported::GENERATION.get(seen) == generation.number();
+            let (calls, bad) = Self::reported(if is_own { seen } else { 0 });
+            let shift = u32::from(calls == reported::CALLS.max());
+            let new = reported::GENERATION.of(generation.number())
+                | reported::CALLS.of((calls >> shift) + 1)
+                | reported::BAD.of((bad >> shift) + u64::from(!is_good));
+            if is_own {
+                Next::Own(new)
+            } else {
+                Next::Other(new)
+            }
+        };
+        self.reported.update(next, is_current);
+    }
+
+    /// Whether the call of this ticket is of a round with little load, by the rules.
+    fn is_little(&self, ticket: StateWord) -> bool {
+        let round = match ticket.phase() {
+            Phase::Ramp(round) => round.unpack(),
+            _ => return false,
+        };
+        matches!(self.guide, Guide::Rules(_)) && Rules::is_little(round)
+    }
+
+    /// The calls that have reported, and how many of them were bad.
+    fn reported(word: u64) -> (u64, u64) {
+        (reported::CALLS.get(word), reported::BAD.get(word))
+    }
+
+    /// The calls of the ramp and the bad ones, if the ramp is over whatever its round shows.
+    fn over(&self, round: Round, now: u64, pace: Pace) -> Option<(u32, u32)> {
+        let Guide::Rules(rules) = &self.guide else {
+            return None;
+        };
+        let lasted = now.saturating_sub(self.since.load());
+        // The caller has counted its own report, so the word is that of its ramp or of a later one.
+        // In the latter case the caller's exchange fails.
+        let counts @ (calls, bad) = Self::reported(self.reported.load());
+        let narrow = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let is_over = rules.is_over(round, lasted, counts, pace);
+        is_over.then(|| (narrow(calls), narrow(bad)))
     }
 
     /// Leaves the generation of `probe`, which took `took` nanoseconds, for a ramp.
@@ -192,9 +271,13 @@ impl Ramp {
         let patience = self.patience.load() / 2;
         self.patience.store(patience.max(took.saturating_mul(2)));
         self.unanswered.store(0);
-        let spacing = probe.spacing;
-        let first = self.guide.first(Pace { spacing, round });
+        let first = self.guide.first(Pace {
+            spacing: probe.spacing,
+            round,
+            dispersion: probe.dispersion,
+        });
         self.note_begin(first, probe.now);
+        self.since.raise(probe.now);
         let moved = state.leave(generation, Phase::Ramp(first.pack()))?;
         let share = first.share.as_f64();
         Some((moved, Cause::ProbeSucceeded { share }))
@@ -232,7 +315,7 @@ impl Ramp {
         // The sum wraps at a multiple of the whole.
         let before = self.asked.add(share);
         if before % Share::ALL.units() + share < Share::ALL.units() {
-            let ends = began.saturating_add(self.guide.least(round, self.pace(spacing)));
+            let ends = began.saturating_add(self.guide.least(round, self.pace(spacing, 1.0)));
             let retry_after = ends.saturating_sub(now).max(spacing);
             return Ask::Rejected { retry_after };
         }
@@ -261,7 +344,12 @@ impl Ramp {
     ) -> Option<(StateChange, Cause)> {
         let generation = report.ticket.generation();
         self.withdraw(state, generation);
-        let known = self.pace(report.spacing);
+        let is_little = self.is_little(report.ticket);
+        if is_little {
+            let is_current = || state.load().generation() == generation;
+            self.count(generation, report.is_good, is_current);
+        }
+        let known = self.pace(report.spacing, report.dispersion);
         state.retry(|seen| {
             let (Phase::Ramp(round), Phase::Ramp(own)) = (seen.phase(), report.ticket.phase())
             else {
@@ -277,11 +365,19 @@ impl Ramp {
                 return Ok(None);
             }
             let lasted = report.now.saturating_sub(round_began);
-            let pace = self.pace_in(round, lasted, report.spacing);
+            let pace = self.pace_in(round, lasted, known);
             let counted = round.counting(report.is_good);
             let (failures, calls) = (counted.bad.into(), counted.calls());
             let stay = |round: Round| state.stay(seen, Phase::Ramp(round.pack())).map(|()| None);
-            let (phase, cause) = match self.guide.judge(counted, lasted, pace) {
+            let verdict = self.guide.judge(counted, lasted, pace);
+            if is_little
+                && verdict != Verdict::Failed
+                && let Some((calls, failures)) = self.over(round, report.now, pace)
+            {
+                let moved = state.change(seen, Phase::Closed)?;
+                return Ok(Some((moved, Cause::RampCompleted { failures, calls })));
+            }
+            let (phase, cause) = match verdict {
                 Verdict::Undecided => return stay(counted),
                 Verdict::Next(next) => {
                     self.note_begin(next, report.now);

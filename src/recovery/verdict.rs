@@ -58,8 +58,11 @@ impl Test {
         }
     }
 
-    pub(super) fn finds_too_many(&self, round: Round) -> bool {
-        self.more.sum(round).max(self.nearly_all.sum(round)) >= Rules::EVIDENCE
+    /// Whether too many calls of the round fail. `dispersion` multiplies the evidence that this
+    /// takes.
+    pub(super) fn finds_too_many(&self, round: Round, dispersion: f64) -> bool {
+        let nats = self.more.sum(round).max(self.nearly_all.sum(round));
+        nats >= Rules::EVIDENCE * dispersion
     }
 }
 
@@ -70,6 +73,8 @@ pub(super) struct Rules {
     strict: Test,
     /// The test when the load doesn't cause the failures: the acceptable share against more.
     lenient: Test,
+    /// The share of failing calls of a long ramp with which it is over.
+    accepted: f64,
 }
 
 /// How fast calls come, and how long a round is.
@@ -79,6 +84,8 @@ pub(super) struct Pace {
     pub(super) spacing: u64,
     /// The length of a round, in nanoseconds.
     pub(super) round: u64,
+    /// How many times as much evidence as for independent failures it takes to judge a round.
+    pub(super) dispersion: f64,
 }
 
 impl Pace {
@@ -146,6 +153,12 @@ impl Rules {
     /// A first share up to this size can't be too much load.
     const TRICKLE: f64 = 0.2;
     const CUT_SCALE: f64 = 15.0;
+    /// A ramp that has lasted so long, in nanoseconds, and has had so many calls of little load, may
+    /// be over.
+    const LONG: u64 = 8_000_000_000;
+    const MANY: u64 = 100;
+    /// The largest share that is little.
+    const LITTLE: f64 = 0.1;
 
     /// Creates rules that accept this share of failing calls.
     pub(super) fn new(acceptable: f64) -> Self {
@@ -155,7 +168,31 @@ impl Rules {
         Self {
             strict: Test::new(few, few + 0.25),
             lenient: Test::new(acceptable, acceptable + 0.2 * (1.0 - acceptable)),
+            accepted: acceptable.max(ACCEPTABLE),
         }
+    }
+
+    /// Whether the round has so little of the load that the load can't be to blame for failures.
+    pub(super) fn is_little(round: Round) -> bool {
+        round.share.as_f64() <= Self::LITTLE
+    }
+
+    /// Whether a ramp that has lasted for `lasted` nanoseconds is over, though `round` is one of
+    /// little load. Of the `calls` of such rounds, `bad` have failed.
+    ///
+    /// Failures that come in company may cut each ramp for ever, though few calls fail. They fail
+    /// as often while the load is little, so the load isn't to blame. A ramp that has found how much
+    /// the dependency bears has a larger share.
+    pub(super) fn is_over(
+        self,
+        round: Round,
+        lasted: u64,
+        (calls, bad): (u64, u64),
+        pace: Pace,
+    ) -> bool {
+        let is_long = lasted >= Self::LONG && calls >= Self::MANY;
+        let are_few = rate(bad, 1) <= self.accepted * rate(calls, 1);
+        is_long && round.share <= pace.first(1.0) && are_few
     }
 
     /// The first round. If the traffic is so little that the smallest share is all of it, no cut is
@@ -175,7 +212,7 @@ impl Rules {
             RampMode::Tolerant => self.lenient,
             RampMode::Fast | RampMode::Cautious => self.strict,
         };
-        if test.finds_too_many(round) {
+        if test.finds_too_many(round, pace.dispersion) {
             return Self::cut(round, pace);
         }
         let sum = test.more.sum(round);
@@ -277,6 +314,7 @@ mod tests {
         Pace {
             spacing,
             round: 150 * MILLISECOND,
+            dispersion: 1.0,
         }
     }
 

@@ -66,6 +66,7 @@ mod retry_after;
 mod retry_budget;
 mod roster;
 mod roster_health;
+mod runs;
 mod sampling;
 mod saved;
 mod slow_probes;

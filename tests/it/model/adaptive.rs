@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tripcurve::events::Cause;
 
+use super::dispersion::Dispersion;
 use super::nanos;
 use super::stalls::Stalls;
 
@@ -43,7 +44,7 @@ const SECOND: u64 = 1_000_000_000;
 /// The number of past windows in which the traffic is assumed to have been like the current one.
 const WINDOWS: u64 = 16;
 
-fn rounded(nats: f64) -> f64 {
+pub(super) fn rounded(nats: f64) -> f64 {
     const UNITS: f64 = 8_192.0;
     (nats * UNITS).round() / UNITS
 }
@@ -268,8 +269,11 @@ pub(super) struct Adaptive {
     ended: u64,
     learnt: Learnt,
     learnt_until: u64,
+    dispersion: Dispersion,
     pace: f64,
     paced_at: Option<u64>,
+    /// Whether all calls gave the cause of the last verdict.
+    shows: bool,
     /// The evidence of watched calls, if calls are watched. Each of them is one outcome, when it
     /// ends or becomes overdue.
     pub(super) watched: Option<Box<Self>>,
@@ -302,8 +306,10 @@ impl Adaptive {
             ended: 0,
             learnt: Learnt::default(),
             learnt_until: 0,
+            dispersion: Dispersion::default(),
             pace: 1.0,
             paced_at: None,
+            shows: false,
             watched: None,
             stalls: Stalls::default(),
         }
@@ -327,14 +333,16 @@ impl Adaptive {
         Self {
             learnt: other.learnt,
             learnt_until: other.learnt_until,
+            dispersion: other.dispersion.learnt(),
             pace: other.pace,
             paced_at: other.paced_at,
             ..self
         }
     }
 
-    /// A new process knows of watched calls only what was learnt of all calls.
-    pub(super) fn restart(self) -> Self {
+    /// A new process knows of watched calls only what was learnt of all calls, and no dispersion.
+    pub(super) fn restart(mut self) -> Self {
+        self.dispersion = Dispersion::default();
         let watched = self.watched.as_ref().map(|_| {
             let new = Self::new(self.tolerate, Duration::ZERO, Duration::ZERO);
             let new = Self {
@@ -370,6 +378,7 @@ impl Adaptive {
     /// Begins a new generation.
     pub(super) fn begin(&mut self) {
         self.excursion = Excursion::default();
+        self.dispersion.forget();
         if let Some(watched) = &mut self.watched {
             watched.begin();
         }
@@ -423,7 +432,10 @@ impl Adaptive {
     /// A call failed or became overdue.
     pub(super) fn fail(&mut self, moment: Moment) {
         self.look(moment);
-        self.excursion = self.young(moment.now);
+        if moment.now - self.latest >= self.window {
+            self.excursion = Excursion::default();
+            self.dispersion.forget();
+        }
         self.latest = moment.now;
         if self.excursion.usual.failed == 0 {
             self.began = moment.now;
@@ -476,6 +488,7 @@ impl Adaptive {
         if before.usual.failed > 0 && self.excursion.usual.failed == 0 {
             let end = moment.now.min(self.latest.saturating_add(self.window));
             self.end(self.began, end, moment.since);
+            self.dispersion.end();
             self.learn(Learnt::of(before.usual, before.run), self.began, moment);
             self.look(moment);
         }
@@ -523,21 +536,21 @@ impl Adaptive {
         self.ended = now;
     }
 
-    /// The breaker has tripped for the cause that `verdict` returns. The excursion that shows it
-    /// ends.
+    /// The breaker has tripped for the cause that `verdict` returned last. The excursion that shows
+    /// it ends.
     pub(super) fn trip(&mut self, now: u64, since: u64) {
-        let shows = |it: &Self| it.own_verdict(now, since).is_some();
-        if shows(self) {
+        if self.shows {
             self.end(self.began, now, since);
-        } else if let Some(watched) = self.watched.as_mut().filter(|it| shows(it)) {
+        } else if let Some(watched) = &mut self.watched {
             watched.end(watched.began, now, since);
         }
     }
 
     /// The cause to trip, if all calls or the watched ones give one.
-    pub(super) fn verdict(&self, now: u64, since: u64) -> Option<Cause> {
-        let of_watched = || self.watched.as_ref()?.own_verdict(now, since);
-        self.own_verdict(now, since).or_else(of_watched)
+    pub(super) fn verdict(&mut self, now: u64, since: u64) -> Option<Cause> {
+        let own = self.own_verdict(now, since);
+        self.shows = own.is_some();
+        own.or_else(|| self.watched.as_mut()?.own_verdict(now, since))
     }
 
     /// Learns from an excursion that was no outage and had begun at `began`. The calls before it
@@ -560,6 +573,38 @@ impl Adaptive {
         self.learnt = self.learnt.plus(Learnt { calls, ..more });
     }
 
+    /// The evidence that each test comes to in every outage of 60 % of the calls, and in every total
+    /// outage. The first outage has 381 failures and 254 successes, the second a run that is as long
+    /// as can be.
+    fn most(&self) -> Vec<f64> {
+        let counted = |failed, succeeded, pairs| Counted {
+            failed,
+            succeeded,
+            pairs,
+        };
+        let total = Run {
+            exact: Run::MOST_EXACT,
+            sixteens: Run::MOST_SIXTEENS,
+        };
+        let outages = [
+            (counted(381, 254, 228), Run::default()),
+            (counted(511, 0, 510), total),
+        ];
+        let usual = |(counted, run)| {
+            let (null, null_of_run) = (self.usual(counted, run), self.usual_run(counted, run));
+            Self::outages().evidence(null, null_of_run, counted)
+        };
+        let least = |nats: [f64; 2]| nats[0].min(nats[1]);
+        let mut most = vec![least(outages.map(usual))];
+        if let Some((surprise, outages_of)) = self.tolerance() {
+            most.push(least(outages.map(|(counted, run)| {
+                let null = surprise.of(counted.failed, counted.succeeded);
+                outages_of.evidence(null, surprise.of(run.length(), 0), counted)
+            })));
+        }
+        most
+    }
+
     /// The cause to trip, if these calls give one.
     #[allow(clippy::cast_precision_loss, reason = "as the breaker does")]
     #[allow(
@@ -567,7 +612,7 @@ impl Adaptive {
         clippy::cast_sign_loss,
         reason = "as the breaker does"
     )]
-    fn own_verdict(&self, now: u64, since: u64) -> Option<Cause> {
+    fn own_verdict(&mut self, now: u64, since: u64) -> Option<Cause> {
         const AT_ONCE: f64 = 1.0 / 1440.0;
         const PATIENCE: f64 = 30.0;
         let Excursion {
@@ -597,6 +642,13 @@ impl Adaptive {
                 needed += rounded((age as f64 / at_once.max(1) as f64).ln());
             }
             tests.push((nats, needed));
+        }
+        self.dispersion.rise(&tests);
+        for (most, (nats, needed)) in self.most().into_iter().zip(&mut tests) {
+            if *nats < *needed {
+                return None;
+            }
+            *needed = self.dispersion.times(*needed, most);
         }
         let margin = |(nats, needed): (f64, f64)| nats - needed;
         let tighter = |one, other| {

@@ -8,6 +8,7 @@
 mod adaptive;
 mod ask;
 mod config;
+mod dispersion;
 mod open_times;
 pub(crate) mod pair;
 mod picture;
@@ -761,8 +762,9 @@ impl Model {
         };
         // Evidence is judged last, at any position in the list.
         let since = date(in_microseconds(self.since));
-        let evidence = self.evidence.as_ref();
-        let by_evidence = || evidence?.verdict(date(self.now), since);
+        let now = date(self.now);
+        let evidence = &mut self.evidence;
+        let mut by_evidence = || evidence.as_mut()?.verdict(now, since);
         if matches!(self.phase, Phase::MetricsOnly) {
             let by_evidence = by_evidence();
             self.would_trip(0, by_count);

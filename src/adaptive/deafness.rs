@@ -1,0 +1,124 @@
+//! No breaker is deaf: an outage of 60 % of the calls trips it, whatever it can have learnt.
+
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::*;
+
+const FIRST: Generation = Generation::FIRST;
+const NOW: u64 = 1_000_000_000;
+
+/// The largest share of usual failures, and the largest chance of a failure after a failure, that
+/// are believed together.
+const LIMITS: [(f64, f64); 2] = [
+    (Learnt::LARGEST_SHARE, 0.95),
+    (Learnt::LARGEST_CONCEDED, Learnt::ALONE),
+];
+
+/// All that can be learnt, on a grid: the chances of a failure at the start of an excursion, after
+/// a success and after a failure.
+fn all_that_can_be_learnt() -> Vec<Logs> {
+    let mut all = Vec::new();
+    for (largest, most) in LIMITS {
+        for start in [0.001, 0.01, 0.05, 0.1, largest] {
+            for inside in [0.001, 0.01, 0.05, 0.1, 0.15, largest] {
+                for next in (1..=19).map(|it| f64::from(it) / 20.0) {
+                    if start <= inside && inside <= next && next <= most {
+                        all.push(Logs::of_chances(start, inside, next));
+                    }
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Evidence of a breaker that has learnt this, with this budget, pace and dispersion.
+fn taught(logs: Logs, tolerate: f64, budget: Duration, pace: f64, excess: u32) -> Evidence {
+    let config = AdaptiveConfig {
+        tolerate,
+        false_trip_budget: budget,
+    };
+    let evidence = Evidence::new(config, 60 * NOW);
+    evidence.baseline.teach(logs, pace);
+    evidence.dispersion.teach(Nats::whole(excess));
+    evidence
+}
+
+/// The number of calls until the evidence is enough, of which `share` fail at random.
+fn calls_to_trip(evidence: &Evidence, share: f64, seed: u64, most: u32) -> Option<u32> {
+    let mut dice = Xoshiro256PlusPlus::seed_from_u64(seed);
+    (1..=most).find(|_| {
+        if dice.random_bool(share) {
+            evidence.failure(FIRST, NOW, || true);
+            evidence.verdict(FIRST, NOW, 0).is_some()
+        } else {
+            // An excursion that ends teaches nothing here: what was learnt stays at its worst.
+            let _lesson = evidence.success(FIRST);
+            false
+        }
+    })
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// The bound: dispersion times what a trip takes is at most what the counts of an outage come to,
+/// and even the dearest trip without dispersion takes no more.
+///
+/// Fails when: `Weighed::times` ignores the bound; a conceded share goes with any chance of a
+/// failure after a failure.
+#[test]
+fn what_a_trip_takes_is_within_what_an_outage_comes_to() {
+    for (budget, pace) in [(DAY, 1e8), (TEN_YEARS, 1e6), (DAY, 1_000.0), (DAY, 1.0)] {
+        for logs in all_that_can_be_learnt() {
+            for excess in [0, 40, 120, 512] {
+                let evidence = taught(logs, 0.0, budget, pace, excess);
+                let needed = evidence.needed + Nats::new(pace.ln());
+                let most = evidence.usual().most();
+                let own = Weighed { nats: most, needed };
+                let taken = own.times(evidence.dispersion.get(), || most).needed;
+                assert!(taken <= most, "{logs:?} at {pace}/s: {taken:?} of {most:?}");
+            }
+        }
+    }
+}
+
+/// Fails when: a conceded share goes with any chance of a failure after a failure; `Expected::most`
+/// has no bound.
+#[test]
+fn an_outage_of_sixty_percent_trips_whatever_was_learnt() {
+    let mut worst = (0, None);
+    for tolerate in [0.0, 0.25] {
+        for (budget, pace) in [(DAY, 1.0), (DAY, 1_000.0), (DAY, 1e6)] {
+            for logs in all_that_can_be_learnt() {
+                for excess in [0, 60, 512] {
+                    let evidence = taught(logs, tolerate, budget, pace, excess);
+                    let calls = calls_to_trip(&evidence, 0.6, 1, 40_000);
+                    let what = (logs, tolerate, pace, excess);
+                    let calls = calls.unwrap_or_else(|| panic!("{what:?} is deaf"));
+                    if calls > worst.0 {
+                        worst = (calls, Some(what));
+                    }
+                }
+            }
+        }
+    }
+    println!("at most {} calls: {:?}", worst.0, worst.1);
+}
+
+/// Fails when: `Excursion::of_total_outage` has a longer run than can be counted.
+#[test]
+fn a_total_outage_trips_after_at_most_eleven_hundred_calls_whatever_was_learnt() {
+    for tolerate in [0.0, 0.25] {
+        for (budget, pace) in [(DAY, 1.0), (DAY, 1e8), (TEN_YEARS, 1e6)] {
+            for logs in all_that_can_be_learnt() {
+                for excess in [0, 60, 512] {
+                    let evidence = taught(logs, tolerate, budget, pace, excess);
+                    let calls = calls_to_trip(&evidence, 1.0, 1, 1_100);
+                    assert!(calls.is_some(), "{logs:?}, {tolerate}, {pace}/s, {excess}");
+                }
+            }
+        }
+    }
+}
