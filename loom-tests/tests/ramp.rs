@@ -4,7 +4,7 @@
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Ask, AtomicState, Generation, Moment, Phase, Ramp, RampMode, RampReport, Round, Share,
+    Ask, AtomicState, Clients, Generation, Moment, Phase, Ramp, RampMode, RampReport, Round, Share,
     StateWord,
 };
 
@@ -31,7 +31,7 @@ fn almost_clean() -> Round {
 
 /// A ramp in this round. As many callers have asked as come at the spacing.
 fn ramp_in(round: Round) -> Arc<(AtomicState, Ramp)> {
-    let ramp = Ramp::new(0.25);
+    let ramp = Ramp::new(0.25, Clients::ONE);
     for _ in 0..LATER / SPACING {
         ask(&ramp);
     }

@@ -1,5 +1,6 @@
 //! A ramp: which calls it admits, and how their reports lead from round to round.
 
+use super::clients::Clients;
 use super::steps::{Ladder, Steps};
 use super::verdict::{Pace, Rules, Verdict};
 use crate::events::Cause;
@@ -76,6 +77,7 @@ impl Guide {
 #[derive(Debug)]
 pub struct Ramp {
     guide: Guide,
+    clients: Clients,
     /// The sum of the shares of all calls that have asked. A call is admitted if it carries the sum
     /// over the next whole number. So of any n successive calls, as many run as their shares add up
     /// to, rounded up or down.
@@ -102,20 +104,22 @@ impl Ramp {
     /// The number of calls that the known spacing counts for.
     const INERTIA: u64 = 4;
 
-    /// Creates a ramp that accepts this share of failing calls.
+    /// Creates a ramp that accepts this share of failing calls, for one of so many clients.
     #[must_use]
-    pub fn new(acceptable: f64) -> Self {
-        Self::guided_by(Guide::Rules(Rules::new(acceptable)))
+    pub fn new(acceptable: f64, clients: Clients) -> Self {
+        Self::guided_by(Guide::Rules(Rules::new(acceptable)), clients)
     }
 
     /// Creates a ramp that goes by the user's steps.
     pub(crate) fn in_steps(steps: &Steps, max_failure_rate: f64) -> Self {
-        Self::guided_by(Guide::Ladder(Ladder::new(steps, max_failure_rate)))
+        let ladder = Ladder::new(steps, max_failure_rate);
+        Self::guided_by(Guide::Ladder(ladder), Clients::ONE)
     }
 
-    fn guided_by(guide: Guide) -> Self {
+    fn guided_by(guide: Guide, clients: Clients) -> Self {
         Self {
             guide,
+            clients,
             asked: SelfContained::new(0),
             began: [Payload::new(0), Payload::new(0)],
             asked_before: [Payload::new(0), Payload::new(0)],
@@ -128,7 +132,7 @@ impl Ramp {
     /// Whether both go by equal rules.
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
-        self.guide == other.guide
+        self.guide == other.guide && self.clients == other.clients
     }
 
     fn began(&self, round: Round) -> &Payload {
@@ -150,6 +154,7 @@ impl Ramp {
         Pace {
             spacing,
             round: self.round.load(),
+            clients: self.clients,
         }
     }
 
@@ -176,9 +181,9 @@ impl Ramp {
         took: u64,
     ) -> Option<(StateChange, Cause)> {
         let generation = probe.ticket.generation();
-        let round = took
-            .saturating_mul(3)
-            .clamp(Self::SHORTEST_ROUND, Self::LONGEST_ROUND);
+        let shortest = self.clients.rounds_last(Self::SHORTEST_ROUND);
+        let longest = Self::LONGEST_ROUND.max(shortest);
+        let round = took.saturating_mul(3).clamp(shortest, longest);
         // A probe may come back after another has begun the ramp. It must change nothing then.
         if state.load().generation() != generation {
             return None;
@@ -192,8 +197,12 @@ impl Ramp {
         let patience = self.patience.load() / 2;
         self.patience.store(patience.max(took.saturating_mul(2)));
         self.unanswered.store(0);
-        let spacing = probe.spacing;
-        let first = self.guide.first(Pace { spacing, round });
+        let pace = Pace {
+            spacing: probe.spacing,
+            round,
+            clients: self.clients,
+        };
+        let first = self.guide.first(pace);
         self.note_begin(first, probe.now);
         let moved = state.leave(generation, Phase::Ramp(first.pack()))?;
         let share = first.share.as_f64();

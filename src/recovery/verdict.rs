@@ -1,5 +1,6 @@
 //! How a ramp judges a round: a sequential test.
 
+use super::clients::Clients;
 use crate::state::{RampMode, Round, Share};
 use crate::util::number::whole;
 use crate::window::rate;
@@ -79,10 +80,13 @@ pub(super) struct Pace {
     pub(super) spacing: u64,
     /// The length of a round, in nanoseconds.
     pub(super) round: u64,
+    /// The clients that may each make a ramp at once.
+    pub(super) clients: Clients,
 }
 
 impl Pace {
-    /// The calls per second that a ramp admits at first, unless `FIRST_SHARE` admits more.
+    /// The calls per second that the ramps of all clients admit at first, unless `FIRST_SHARE`
+    /// admits more.
     const FIRST_RATE: f64 = 30.0;
     const FIRST_SHARE: f64 = 0.0625;
     /// A cut may go down to this part of the first share.
@@ -90,7 +94,7 @@ impl Pace {
 
     /// The share with which a ramp begins, multiplied by `factor`.
     fn first(self, factor: f64) -> Share {
-        let by_rate = Self::FIRST_RATE * rate(self.spacing, 1) / 1e9;
+        let by_rate = self.clients.first_rate(Self::FIRST_RATE) * rate(self.spacing, 1) / 1e9;
         Share::nearest(by_rate.max(Self::FIRST_SHARE) * factor)
     }
 
@@ -277,6 +281,7 @@ mod tests {
         Pace {
             spacing,
             round: 150 * MILLISECOND,
+            clients: Clients::ONE,
         }
     }
 
