@@ -642,3 +642,31 @@ fn a_late_failure_makes_no_other_look_old() {
         assert!(verdict(&shared).is_some(), "one failure is enough");
     });
 }
+
+/// Two threads note openings, the one on a bad shard and a later one on an outage. Either may be the
+/// first to note.
+///
+/// Fails when: an opening that is noted late decides; a note is stored instead of exchanged.
+#[test]
+fn of_two_openings_the_later_one_decides_which_share_is_tolerated() {
+    model(UNBOUNDED, || {
+        let shared = Arc::new(tolerant());
+        race(
+            &shared,
+            [
+                |evidence| evidence.opened((4, 10), NOW, NOW),
+                |evidence| evidence.opened((9, 10), NOW, 2 * NOW),
+            ],
+        );
+        assert!(!shared.tolerates_more());
+        let shared = Arc::new(tolerant());
+        race(
+            &shared,
+            [
+                |evidence| evidence.opened((9, 10), NOW, NOW),
+                |evidence| evidence.opened((4, 10), NOW, 2 * NOW),
+            ],
+        );
+        assert!(shared.tolerates_more());
+    });
+}

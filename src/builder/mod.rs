@@ -683,8 +683,10 @@ impl<C> CircuitBreakerBuilder<C> {
             Way::Probes(_) => return None,
             Way::Adaptive => {
                 let acceptable = policies.iter().find_map(TripPolicy::adaptive_config);
+                let more = acceptable.and_then(AdaptiveConfig::more);
                 let acceptable = acceptable.map_or(ACCEPTABLE, AdaptiveConfig::acceptable);
-                Ramp::new(acceptable, recovery.all_clients())
+                let more = more.map_or(acceptable, |more| more.max(acceptable));
+                Ramp::new(acceptable, more, recovery.all_clients())
             }
             Way::Steps(steps) => Ramp::in_steps(&steps, recovery.max_failure_rate_of_steps()),
         };

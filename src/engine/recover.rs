@@ -43,13 +43,14 @@ impl EndedProbe {
         self.outcome == Outcome::Success && !self.is_slow
     }
 
-    fn report(self, adaptive: &AdaptiveRecovery) -> RampReport {
+    fn report(self, adaptive: &AdaptiveRecovery, tolerates_more: bool) -> RampReport {
         RampReport {
             ticket: self.ticket.admitted,
             is_good: self.succeeded(),
             began: self.began,
             now: self.now,
             spacing: adaptive.outage.spacing(),
+            tolerates_more,
         }
     }
 
@@ -334,11 +335,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 moved.map(|moved| (moved, Cause::TripRequested))
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
-                let report = ended.report(adaptive);
+                let report = ended.report(adaptive, self.tolerates_more());
                 adaptive.ramp.report(&self.state, report, reopen)
             }
         };
         if let Some((moved, cause)) = led {
+            if let Cause::RampFailed {
+                failures, calls, ..
+            } = cause
+            {
+                self.ramp_failed((failures, calls), ended.now);
+            }
             let reason = Reason::of_call(cause, ended.label);
             self.moved(moved, opening.get(), ended.now, reason);
         }
@@ -391,7 +398,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     )]
     fn begin_ramp(self, ended: EndedProbe) -> Option<Option<(StateChange, Cause)>> {
         let adaptive = self.adaptive()?;
-        let probe = ended.report(adaptive);
+        let probe = ended.report(adaptive, self.tolerates_more());
         Some(adaptive.ramp.start(&self.state, probe, ended.took))
     }
 }

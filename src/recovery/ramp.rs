@@ -4,6 +4,7 @@ use super::clients::Clients;
 use super::steps::{Ladder, Steps};
 use super::verdict::{Pace, Rules, Verdict};
 use crate::events::Cause;
+use crate::state::history::date_of;
 use crate::state::{AtomicState, Generation, Phase, Round, Share, StateChange, StateWord};
 use crate::sync::{Hint, Payload, SelfContained};
 
@@ -34,6 +35,8 @@ pub struct RampReport {
     pub now: u64,
     /// The mean time between two calls that ask, in nanoseconds.
     pub spacing: u64,
+    /// Whether more than the acceptable share of the calls may fail.
+    pub tolerates_more: bool,
 }
 
 /// Decides how a ramp goes from round to round.
@@ -89,6 +92,8 @@ pub struct Ramp {
     began: [Payload; 2],
     /// `asked` when the rounds with an even number and with an odd number began. Like `began`.
     asked_before: [Payload; 2],
+    /// The date at which a ramp last had too many failures. The state word publishes it.
+    cut: Payload,
     /// The shortest time that a round takes, in nanoseconds. The state word publishes it.
     round: Payload,
     /// When the first call since the latest report was admitted, in nanoseconds; zero if none was.
@@ -104,10 +109,11 @@ impl Ramp {
     /// The number of calls that the known spacing counts for.
     const INERTIA: u64 = 4;
 
-    /// Creates a ramp that accepts this share of failing calls, for one of so many clients.
+    /// Creates a ramp for one of so many clients. It accepts this share of failing calls, and the
+    /// larger share `more` while its reports say so.
     #[must_use]
-    pub fn new(acceptable: f64, clients: Clients) -> Self {
-        Self::guided_by(Guide::Rules(Rules::new(acceptable)), clients)
+    pub fn new(acceptable: f64, more: f64, clients: Clients) -> Self {
+        Self::guided_by(Guide::Rules(Rules::new(acceptable, more)), clients)
     }
 
     /// Creates a ramp that goes by the user's steps.
@@ -123,6 +129,7 @@ impl Ramp {
             asked: SelfContained::new(0),
             began: [Payload::new(0), Payload::new(0)],
             asked_before: [Payload::new(0), Payload::new(0)],
+            cut: Payload::new(0),
             round: Payload::new(Self::SHORTEST_ROUND),
             unanswered: Hint::new(0),
             patience: Hint::new(0),
@@ -133,6 +140,17 @@ impl Ramp {
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
         self.guide == other.guide && self.clients == other.clients
+    }
+
+    /// The date at which a ramp last had too many failures, or zero.
+    #[must_use]
+    pub fn latest_cut(&self) -> u64 {
+        self.cut.load()
+    }
+
+    /// Takes over what `other` knows.
+    pub fn inherit(&self, other: &Self) {
+        self.cut.store(other.cut.load());
     }
 
     fn began(&self, round: Round) -> &Payload {
@@ -155,6 +173,7 @@ impl Ramp {
             spacing,
             round: self.round.load(),
             clients: self.clients,
+            tolerates_more: false,
         }
     }
 
@@ -201,6 +220,7 @@ impl Ramp {
             spacing: probe.spacing,
             round,
             clients: self.clients,
+            tolerates_more: probe.tolerates_more,
         };
         let first = self.guide.first(pace);
         self.note_begin(first, probe.now);
@@ -286,13 +306,23 @@ impl Ramp {
                 return Ok(None);
             }
             let lasted = report.now.saturating_sub(round_began);
-            let pace = self.pace_in(round, lasted, report.spacing);
+            let pace = Pace {
+                tolerates_more: report.tolerates_more,
+                ..self.pace_in(round, lasted, report.spacing)
+            };
             let counted = round.counting(report.is_good);
             let (failures, calls) = (counted.bad.into(), counted.calls());
             let stay = |round: Round| state.stay(seen, Phase::Ramp(round.pack())).map(|()| None);
             let (phase, cause) = match self.guide.judge(counted, lasted, pace) {
                 Verdict::Undecided => return stay(counted),
                 Verdict::Next(next) => {
+                    self.note_begin(next, report.now);
+                    return stay(next);
+                }
+                Verdict::Cut(next) => {
+                    // Before the state word shows the cut. A thread that trips the breaker after
+                    // this ramp finds it.
+                    self.cut.raise(date_of(report.now));
                     self.note_begin(next, report.now);
                     return stay(next);
                 }
