@@ -221,6 +221,7 @@ pub mod __model {
     pub use crate::recovery::adaptive::AdaptiveRecovery;
     #[cfg(feature = "async")]
     pub use crate::recovery::checks::HealthChecks;
+    pub use crate::recovery::clients::Clients;
     pub use crate::recovery::half_open::HalfOpenLimit;
     pub use crate::recovery::open_times::{LatestOpening, OpenTimes, Streak};
     pub use crate::recovery::outage::Outage;

@@ -9,7 +9,7 @@ use libfuzzer_sys::{Corpus, fuzz_target};
 use tripcurve::outcome::Report;
 use tripcurve::time::Clock;
 use tripcurve::window::{Recording, Window};
-use tripcurve::{CircuitBreaker, Outcome, State, TripPolicy};
+use tripcurve::{CircuitBreaker, Outcome, Recovery, State, TripPolicy};
 
 const OPERATIONS: usize = 300;
 
@@ -151,6 +151,16 @@ fn run(bytes: &mut Unstructured<'_>) -> Result<()> {
     }
     if bytes.arbitrary()? {
         builder = builder.probes(number(bytes)?);
+    }
+    if bytes.arbitrary()? {
+        let recovery = match bytes.arbitrary()? {
+            true => Recovery::adaptive(),
+            false => Recovery::probes(number(bytes)?),
+        };
+        builder = builder.recovery(match bytes.arbitrary()? {
+            true => recovery.clients(number(bytes)?),
+            false => recovery,
+        });
     }
     if bytes.arbitrary()? {
         builder = builder.probe_timeout(duration(bytes)?);

@@ -15,6 +15,8 @@ pub struct Capacity {
     part: Nanos,
     overloaded_since: Option<Nanos>,
     kills: u32,
+    /// Whether all of the capacity returns at once.
+    is_warm: bool,
 }
 
 impl Capacity {
@@ -47,6 +49,16 @@ impl Capacity {
             part: window / number_of_parts(),
             overloaded_since: None,
             kills: 0,
+            is_warm: false,
+        }
+    }
+
+    /// Like [`new`](Self::new), for a backend whose whole capacity returns at once.
+    #[must_use]
+    pub fn warm(rate: f64, back_since: Nanos) -> Self {
+        Self {
+            is_warm: true,
+            ..Self::new(rate, back_since)
         }
     }
 
@@ -65,7 +77,14 @@ impl Capacity {
     /// The share of all traffic that the backend can serve now; 0 while it is dead.
     #[must_use]
     pub fn of_traffic(&self, at: Nanos) -> f64 {
-        at.checked_sub(self.back_since).map_or(0.0, Self::after)
+        let passed = at.checked_sub(self.back_since);
+        passed.map_or(0.0, |passed| {
+            if self.is_warm {
+                Self::WHOLE
+            } else {
+                Self::after(passed)
+            }
+        })
     }
 
     /// The share of all traffic that the backend can serve this long after its return began.

@@ -6,6 +6,7 @@ pub mod breaker;
 pub mod capacity;
 pub mod compare;
 pub mod completions;
+pub mod herd;
 pub mod labels;
 pub mod log;
 pub mod measure;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tripcurve_lab::compare::Compare;
+use tripcurve_lab::herd::Herd;
 use tripcurve_lab::recommend::Recommend;
 use tripcurve_lab::replay::Replay;
 use tripcurve_lab::sample::Sample;
@@ -25,6 +26,8 @@ enum Command {
     Compare(Compare),
     /// Vary one property of a fault or of the traffic
     Sweep(Sweep),
+    /// Let many clients of one backend recover at once
+    Herd(Herd),
     /// Run your own log through policies that you choose
     Replay(Replay),
     /// Find the policy that does best on your own log
@@ -59,6 +62,7 @@ fn run(command: &Command, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Compare(compare) => compare.run(out)?,
         Command::Sweep(sweep) => sweep.run(out)?,
+        Command::Herd(herd) => herd.run(out)?,
         Command::Replay(replay) => replay.run(out)?,
         Command::Recommend(recommend) => recommend.run(out)?,
         Command::Sample(sample) => sample.run(out)?,

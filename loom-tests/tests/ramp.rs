@@ -4,8 +4,8 @@
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};
 use tripcurve::__model::{
-    Ask, AtomicState, Generation, Moment, Phase, Ramp, RampMode, RampReport, Round, Share,
-    StateWord,
+    Ask, AtomicState, Clients, Generation, Moment, Phase, Ramp, RampMode, RampReport, Round, Share,
+    StateWord, date_of,
 };
 
 const FIRST: Generation = Generation::FIRST;
@@ -31,7 +31,7 @@ fn almost_clean() -> Round {
 
 /// A ramp in this round. As many callers have asked as come at the spacing.
 fn ramp_in(round: Round) -> Arc<(AtomicState, Ramp)> {
-    let ramp = Ramp::new(0.25);
+    let ramp = Ramp::new(0.25, 0.45, Clients::ONE);
     for _ in 0..LATER / SPACING {
         ask(&ramp);
     }
@@ -54,6 +54,7 @@ fn report((state, ramp): &(AtomicState, Ramp), ticket: StateWord, is_good: bool)
         now: LATER,
         spacing: SPACING,
         dispersion: 1.0,
+        tolerates_more: false,
     };
     ramp.report(state, report, OPEN);
 }
@@ -154,6 +155,30 @@ fn who_sees_a_round_sees_when_it_began() {
     });
 }
 
+/// A failure cuts a ramp. A thread that sees the cut round finds the date of the cut. It may trip
+/// the breaker next, and goes by that date.
+///
+/// Fails when: the cut is noted after its round was begun.
+#[test]
+fn who_sees_a_cut_sees_when_it_was() {
+    model(UNBOUNDED, || {
+        let almost_cut = Round { bad: 2, ..half() };
+        let shared = ramp_in(almost_cut);
+        race(
+            &shared,
+            [
+                |shared| report_of_the_first(shared, false),
+                |(state, ramp)| {
+                    if round(state).at_cut > 0 {
+                        assert_eq!(ramp.latest_cut(), date_of(LATER));
+                    }
+                },
+            ],
+        );
+        assert!(round(&shared.0).at_cut > 0);
+    });
+}
+
 /// A call of a ramp ends while the ramp is ended and another one begins.
 ///
 /// Fails when: reports of an earlier generation count.
@@ -200,6 +225,7 @@ fn start((state, ramp): &(AtomicState, Ramp), now: u64) -> bool {
         now,
         spacing: SPACING,
         dispersion: 1.0,
+        tolerates_more: false,
     };
     ramp.start(state, probe, 0).is_some()
 }
@@ -212,6 +238,7 @@ fn report_at((state, ramp): &(AtomicState, Ramp), now: u64) {
         now,
         spacing: SPACING,
         dispersion: 1.0,
+        tolerates_more: false,
     };
     ramp.report(state, report, OPEN);
 }
@@ -286,6 +313,7 @@ fn report_earlier((state, ramp): &(AtomicState, Ramp), calls: u32, now: u64) {
             now,
             spacing: SPACING,
             dispersion: 1.0,
+            tolerates_more: false,
         };
         ramp.report(state, report, OPEN);
     }
@@ -300,6 +328,7 @@ fn report_bad((state, ramp): &(AtomicState, Ramp), generation: Generation, now: 
         now,
         spacing: SPACING,
         dispersion: 1.0,
+        tolerates_more: false,
     };
     ramp.report(state, report, OPEN);
 }
@@ -356,6 +385,7 @@ fn begin_little((state, ramp): &(AtomicState, Ramp), now: u64) -> bool {
         now,
         spacing: SPACING,
         dispersion: 1.0,
+        tolerates_more: false,
     };
     ramp.start(state, probe, 0).is_some()
 }

@@ -33,13 +33,26 @@ fn all_that_can_be_learnt() -> Vec<Logs> {
     all
 }
 
+/// What is tolerated: nothing, a quarter, or more than that after a bad shard.
+const TOLERATED: [(f64, bool); 3] = [(0.0, false), (0.25, false), (0.25, true)];
+
 /// Evidence of a breaker that has learnt this, with this budget, pace and dispersion.
-fn taught(logs: Logs, tolerate: f64, budget: Duration, pace: f64, excess: u32) -> Evidence {
+fn taught(
+    logs: Logs,
+    (tolerate, more): (f64, bool),
+    budget: Duration,
+    pace: f64,
+    excess: u32,
+) -> Evidence {
     let config = AdaptiveConfig {
         tolerate,
         false_trip_budget: budget,
     };
     let evidence = Evidence::new(config, 60 * NOW);
+    if more {
+        evidence.opened((4, 10), NOW, NOW);
+    }
+    assert_eq!(evidence.tolerates_more(), more);
     evidence.baseline.teach(logs, pace);
     evidence.dispersion.teach(Nats::whole(excess));
     evidence
@@ -73,7 +86,7 @@ fn what_a_trip_takes_is_within_what_an_outage_comes_to() {
     for (budget, pace) in [(DAY, 1e8), (TEN_YEARS, 1e6), (DAY, 1_000.0), (DAY, 1.0)] {
         for logs in all_that_can_be_learnt() {
             for excess in [0, 40, 120, 512] {
-                let evidence = taught(logs, 0.0, budget, pace, excess);
+                let evidence = taught(logs, (0.0, false), budget, pace, excess);
                 let needed = evidence.needed + Nats::new(pace.ln());
                 let most = evidence.usual().most();
                 let own = Weighed { nats: most, needed };
@@ -89,13 +102,13 @@ fn what_a_trip_takes_is_within_what_an_outage_comes_to() {
 #[test]
 fn an_outage_of_sixty_percent_trips_whatever_was_learnt() {
     let mut worst = (0, None);
-    for tolerate in [0.0, 0.25] {
+    for tolerated in TOLERATED {
         for (budget, pace) in [(DAY, 1.0), (DAY, 1_000.0), (DAY, 1e6)] {
             for logs in all_that_can_be_learnt() {
                 for excess in [0, 60, 512] {
-                    let evidence = taught(logs, tolerate, budget, pace, excess);
+                    let evidence = taught(logs, tolerated, budget, pace, excess);
                     let calls = calls_to_trip(&evidence, 0.6, 1, 40_000);
-                    let what = (logs, tolerate, pace, excess);
+                    let what = (logs, tolerated, pace, excess);
                     let calls = calls.unwrap_or_else(|| panic!("{what:?} is deaf"));
                     if calls > worst.0 {
                         worst = (calls, Some(what));
@@ -110,13 +123,16 @@ fn an_outage_of_sixty_percent_trips_whatever_was_learnt() {
 /// Fails when: `Excursion::of_total_outage` has a longer run than can be counted.
 #[test]
 fn a_total_outage_trips_after_at_most_eleven_hundred_calls_whatever_was_learnt() {
-    for tolerate in [0.0, 0.25] {
+    for tolerated in TOLERATED {
         for (budget, pace) in [(DAY, 1.0), (DAY, 1e8), (TEN_YEARS, 1e6)] {
             for logs in all_that_can_be_learnt() {
                 for excess in [0, 60, 512] {
-                    let evidence = taught(logs, tolerate, budget, pace, excess);
+                    let evidence = taught(logs, tolerated, budget, pace, excess);
                     let calls = calls_to_trip(&evidence, 1.0, 1, 1_100);
-                    assert!(calls.is_some(), "{logs:?}, {tolerate}, {pace}/s, {excess}");
+                    assert!(
+                        calls.is_some(),
+                        "{logs:?}, {tolerated:?}, {pace}/s, {excess}"
+                    );
                 }
             }
         }

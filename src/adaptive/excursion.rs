@@ -55,6 +55,17 @@ pub(super) struct Tolerance {
     pub(super) outages: Outages,
 }
 
+impl Tolerance {
+    /// Tolerates this share of failures.
+    pub(super) fn of(tolerated: f64) -> Self {
+        let share = |of_the_rest: f64| tolerated + (1.0 - tolerated) * of_the_rest;
+        Self {
+            surprise: Surprise::at(tolerated),
+            outages: Outages::new([share(0.333), share(0.733), share(0.95)], 0.5),
+        }
+    }
+}
+
 impl Excursion {
     fn full(field: Field) -> u32 {
         u32::try_from(field.max()).unwrap_or(u32::MAX)

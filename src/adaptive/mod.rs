@@ -31,6 +31,7 @@ mod deafness;
 mod dispersion;
 mod excursion;
 mod excursion_age;
+mod in_force;
 mod nats;
 #[cfg(feature = "serde")]
 mod persist;
@@ -45,6 +46,7 @@ use self::baseline::{Baseline, Learnt};
 use self::dispersion::Dispersion;
 use self::excursion::{Excursion, Expected, Tolerance};
 use self::excursion_age::ExcursionAge;
+use self::in_force::InForce;
 use self::nats::{Nats, Outages, Surprise};
 use self::weighed::Weighed;
 use crate::state::Generation;
@@ -72,6 +74,14 @@ impl AdaptiveConfig {
     #[must_use]
     pub fn acceptable(self) -> f64 {
         self.tolerate.max(Learnt::LARGEST_SHARE)
+    }
+
+    /// The larger share of calls that may fail while a bad shard seems to be the cause, if any share
+    /// is tolerated.
+    #[must_use]
+    pub fn more(self) -> Option<f64> {
+        let more = (self.tolerate + 0.2).min(0.9);
+        (self.tolerate > 0.0).then_some(more)
     }
 }
 
@@ -113,8 +123,10 @@ pub struct Evidence {
     baseline: Baseline,
     dispersion: Dispersion,
     outages: Outages,
-    /// The tolerated share, if any is.
-    tolerance: Option<Tolerance>,
+    /// The tolerated share and the larger one, if any is tolerated.
+    tolerances: Option<Box<[Tolerance; 2]>>,
+    /// Which of the two is in force.
+    in_force: InForce,
     /// The evidence that a trip takes at one call per second.
     needed: Nats,
     /// The evidence against the tolerated share that a trip takes right after an excursion has
@@ -166,14 +178,9 @@ impl Evidence {
     /// length in nanoseconds.
     #[must_use]
     pub fn new(config: AdaptiveConfig, window: u64) -> Self {
-        let tolerance = (config.tolerate > 0.0).then(|| {
-            let tolerated = config.tolerate;
-            let share = |of_the_rest: f64| tolerated + (1.0 - tolerated) * of_the_rest;
-            Tolerance {
-                surprise: Surprise::at(tolerated),
-                outages: Outages::new([share(0.333), share(0.733), share(0.95)], 0.5),
-            }
-        });
+        let tolerances = config
+            .more()
+            .map(|more| Box::new([config.tolerate, more].map(Tolerance::of)));
         let budget = config.false_trip_budget.as_secs_f64();
         let at_once = budget * Self::AT_ONCE;
         Self {
@@ -182,7 +189,8 @@ impl Evidence {
             baseline: Baseline::new(),
             dispersion: Dispersion::default(),
             outages: Outages::new(Self::OUTAGES, 0.0),
-            tolerance,
+            tolerances,
+            in_force: InForce::new(),
             needed: Nats::new(budget.ln() - Self::SLACK),
             needed_at_once: Nats::new(at_once.ln() - Self::TOLERATED_SLACK),
             at_once: whole(at_once / Self::PATIENCE * 1e9),
@@ -229,10 +237,33 @@ impl Evidence {
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.needed, it.needed_at_once, it.at_once, it.window);
-        let tolerated = |it: &Self| it.tolerance.as_ref().map(|tolerance| tolerance.surprise);
         shape(self) == shape(other)
-            && tolerated(self) == tolerated(other)
+            && self.tolerated() == other.tolerated()
             && self.watched.is_some() == other.watched.is_some()
+    }
+
+    /// How surprising outcomes are against the tolerated share, if any is tolerated.
+    fn tolerated(&self) -> Option<Surprise> {
+        let [tolerated, _] = self.tolerances.as_deref()?;
+        Some(tolerated.surprise)
+    }
+
+    /// The tolerated share that is in force, if any is tolerated.
+    #[inline]
+    fn tolerance(&self) -> Option<&Tolerance> {
+        let [tolerated, more] = self.tolerances.as_deref()?;
+        Some(if self.tolerates_more() {
+            more
+        } else {
+            tolerated
+        })
+    }
+
+    /// Whether more than the tolerated share may fail, because a bad shard seems to be the cause.
+    #[must_use]
+    #[inline]
+    pub fn tolerates_more(&self) -> bool {
+        self.in_force.is_more()
     }
 
     /// Takes over what `other` has learnt of the dependency, but no evidence.
@@ -246,6 +277,9 @@ impl Evidence {
     fn inherit_own(&self, other: &Self) {
         self.baseline.inherit(&other.baseline);
         self.dispersion.inherit(&other.dispersion);
+        if self.tolerated() == other.tolerated() {
+            self.in_force.inherit(&other.in_force);
+        }
     }
 
     /// Starts `generation` without evidence.
@@ -346,7 +380,7 @@ impl Evidence {
             if counted.is_over() {
                 return None;
             }
-            let new = counted.success(&self.usual(), self.tolerance.as_ref());
+            let new = counted.success(&self.usual(), self.tolerance());
             if !self.word.update_own(seen, new.pack(generation)) {
                 continue;
             }
@@ -414,8 +448,16 @@ impl Evidence {
     }
 
     /// Notes that the excursion of `verdict` ended with a trip of `generation` at `now`. The
-    /// generation began at `since`.
-    pub fn trip(&self, verdict: &TripEvidence, generation: Generation, now: u64, since: u64) {
+    /// generation began at `since`. A ramp was last cut at `cut`.
+    pub fn trip(
+        &self,
+        verdict: &TripEvidence,
+        generation: Generation,
+        now: u64,
+        since: u64,
+        cut: u64,
+    ) {
+        self.opened((verdict.failures, verdict.calls), cut, now);
         let stream = if verdict.of_watched {
             self.of_watched().unwrap_or(self)
         } else {
@@ -444,7 +486,7 @@ impl Evidence {
     /// trip and recover in turn for as long as that share fails.
     pub fn concede(&self, failures: u32, calls: u32) {
         // One failure may be chance.
-        if self.tolerance.is_some() || calls < Self::CONCEDING || failures < 2 {
+        if self.tolerances.is_some() || calls < Self::CONCEDING || failures < 2 {
             return;
         }
         let failures = f64::from(failures);
@@ -461,6 +503,19 @@ impl Evidence {
         let own = self.dispersion.get();
         let watched = self.of_watched().map(|it| it.dispersion.get());
         watched.map_or(own, |watched| own.max(watched))
+    }
+
+    /// Notes that the breaker opened at `now`, because so many of so many calls failed. A ramp was
+    /// last cut at `cut`.
+    pub fn opened(&self, (failures, calls): (u32, u32), cut: u64, now: u64) {
+        if self.tolerances.is_none() {
+            return;
+        }
+        let failing = f64::from(failures) / f64::from(calls.max(1));
+        self.in_force.opened(failing, cut, now);
+        if let Some(watched) = self.of_watched() {
+            watched.in_force.opened(failing, cut, now);
+        }
     }
 
     /// The counts of `generation`'s excursion.
@@ -508,7 +563,9 @@ impl Evidence {
         }
         let began = self.age.began();
         let within = now.saturating_sub(began);
-        let other = self.tolerance.as_ref().map(|tolerance| {
+        // Read once: another thread may put the other share in force meanwhile.
+        let tolerance = self.tolerance();
+        let other = tolerance.map(|tolerance| {
             let mut needed = self.needed_at_once + pace;
             let before = self.age.before(began, since);
             let age = within.saturating_add(before).max(1);
@@ -525,7 +582,7 @@ impl Evidence {
         }
         let dispersion = self.dispersion.get();
         let own = own.times(dispersion, || usual.most());
-        let other = other.zip(self.tolerance.as_ref());
+        let other = other.zip(tolerance);
         let other = other.map(|(it, tolerance)| it.times(dispersion, || tolerance.most()));
         if !own.is_enough() || other.is_some_and(|it| !it.is_enough()) {
             return None;
@@ -633,7 +690,7 @@ mod tests {
         fail(watched, 1, 10 * SECOND);
         let found = verdict(&evidence, 10 * SECOND).unwrap();
         assert_eq!((found.failures, found.of_watched), (failures, true));
-        evidence.trip(&found, FIRST, 11 * SECOND, 0);
+        evidence.trip(&found, FIRST, 11 * SECOND, 0, 0);
         assert_eq!(evidence.age.before(11 * SECOND, 0), 0, "another stream's");
         assert_eq!(watched.age.before(11 * SECOND, 0), 0, "it began just now");
         evidence.start_generation(FIRST.next(), || true);
@@ -713,7 +770,7 @@ mod tests {
             fail(&evidence, 20, 10 * SECOND);
             let tripped = 10 * SECOND + lasted;
             let verdict = verdict(&evidence, tripped).unwrap();
-            evidence.trip(&verdict, FIRST, tripped, 0);
+            evidence.trip(&verdict, FIRST, tripped, 0, 0);
             let (next, since) = (FIRST.next(), tripped + 500 * SECOND);
             evidence.start_generation(next, || true);
             let now = since + rest;
@@ -730,6 +787,52 @@ mod tests {
         // Rest takes off four times its length.
         let rested = needed(1_000 * at_once, 150 * at_once);
         assert!((rested - young - 400_f64.ln()).abs() < 0.001, "{rested}");
+    }
+
+    /// Fails when: `success` and `own_verdict` go by different shares.
+    #[test]
+    fn while_more_is_tolerated_a_share_of_40_percent_is_no_evidence_and_one_of_80_is() {
+        let is_tripped_by = |failing: u64, more: bool| {
+            let evidence = evidence(0.25);
+            if more {
+                evidence.opened((4, 10), 9 * SECOND, 10 * SECOND);
+            }
+            assert_eq!(evidence.tolerates_more(), more);
+            (0..2_000).any(|call| {
+                let now = 10 * SECOND + call * SECOND / 100;
+                if call * failing % 10 < failing {
+                    fail(&evidence, 1, now);
+                } else {
+                    evidence.success(FIRST);
+                }
+                verdict(&evidence, now).is_some()
+            })
+        };
+        assert!(is_tripped_by(4, false));
+        assert!(!is_tripped_by(4, true));
+        assert!(is_tripped_by(8, true));
+    }
+
+    /// Fails when: the evidence of watched calls goes by another share.
+    #[test]
+    fn both_streams_tolerate_more_at_once_and_settings_that_tolerate_nothing_never() {
+        let config = |tolerate| AdaptiveConfig {
+            tolerate,
+            false_trip_budget: Duration::from_secs(86_400),
+        };
+        let both = evidence(0.25).and_of_watched(config(0.25));
+        both.opened((4, 10), SECOND, SECOND);
+        assert!(both.tolerates_more());
+        assert!(both.of_watched().is_some_and(Evidence::tolerates_more));
+        let heir = evidence(0.25).and_of_watched(config(0.25));
+        heir.inherit(&both);
+        assert!(heir.of_watched().is_some_and(Evidence::tolerates_more));
+        let other = evidence(0.3);
+        other.inherit(&both);
+        assert!(!other.tolerates_more(), "another share is tolerated");
+        let sensitive = evidence(0.0);
+        sensitive.opened((4, 10), SECOND, SECOND);
+        assert!(!sensitive.tolerates_more());
     }
 
     #[test]

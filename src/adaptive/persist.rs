@@ -127,9 +127,9 @@ impl SavedEvidence {
 }
 
 impl Evidence {
-    fn tolerated(&self) -> Option<u64> {
-        let tolerance = self.tolerance.as_ref()?;
-        u64::try_from(tolerance.surprise.failure.0).ok()
+    /// How surprising a failure is against the tolerated share that is in force.
+    fn saved_tolerance(&self) -> Option<u64> {
+        u64::try_from(self.tolerance()?.surprise.failure.0).ok()
     }
 
     /// Saves what is known in `generation` at `now`.
@@ -139,7 +139,7 @@ impl Evidence {
         let excursion = self.counted(generation);
         let (began, latest, lasted, ended) = self.age.save(ages);
         SavedEvidence {
-            tolerated: self.tolerated(),
+            tolerated: self.saved_tolerance(),
             excursion: excursion.save(),
             began,
             latest,
@@ -152,7 +152,7 @@ impl Evidence {
     /// Continues in `generation` at `now` from what was saved `elapsed` nanoseconds ago.
     ///
     /// What is usual holds for every tolerated share. Counts against another tolerated share are
-    /// dropped.
+    /// dropped. At first the larger tolerated share isn't in force.
     pub(crate) fn restore(
         &mut self,
         saved: &SavedEvidence,
@@ -166,7 +166,7 @@ impl Evidence {
             // Only what is usual is saved, and it is that of all calls.
             watched.baseline.inherit(&self.baseline);
         }
-        let excursion = if saved.tolerated == self.tolerated() {
+        let excursion = if saved.tolerated == self.saved_tolerance() {
             let age = (saved.began, saved.latest, saved.lasted, saved.ended);
             self.age = ExcursionAge::restore(age, ages);
             Excursion::restore(saved.excursion)

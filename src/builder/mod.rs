@@ -683,7 +683,10 @@ impl<C> CircuitBreakerBuilder<C> {
             Way::Probes(_) => return None,
             Way::Adaptive => {
                 let acceptable = policies.iter().find_map(TripPolicy::adaptive_config);
-                Ramp::new(acceptable.map_or(ACCEPTABLE, AdaptiveConfig::acceptable))
+                let more = acceptable.and_then(AdaptiveConfig::more);
+                let acceptable = acceptable.map_or(ACCEPTABLE, AdaptiveConfig::acceptable);
+                let more = more.map_or(acceptable, |more| more.max(acceptable));
+                Ramp::new(acceptable, more, recovery.all_clients())
             }
             Way::Steps(steps) => Ramp::in_steps(&steps, recovery.max_failure_rate_of_steps()),
         };
@@ -693,7 +696,7 @@ impl<C> CircuitBreakerBuilder<C> {
         let window = length.map_or(u64::MAX, saturating_nanos);
         let now = self.fixed.clock.nanos();
         let recovery = AdaptiveRecovery {
-            outage: Outage::new(seed, now),
+            outage: Outage::new(seed, now, recovery.all_clients()),
             ramp,
             by_traffic,
             window,

@@ -8,6 +8,7 @@ use super::view::{Configuration, View};
 use crate::adaptive::{Evidence, Watched};
 use crate::latency::in_flight::{InFlight, Watch};
 use crate::state::Generation;
+use crate::state::history::date_of;
 use crate::window::Took;
 use crate::{clock::context::CallContext, events::Cause, state::Judgement};
 
@@ -173,10 +174,24 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             let call = call.read_again(self.ring());
             let trips = self.open(seen, Judgement::Evidence, cause, call);
             if trips {
-                evidence.trip(&verdict, generation, now, since);
+                let cut = self.adaptive().map_or(0, |it| it.ramp.latest_cut());
+                evidence.trip(&verdict, generation, now, since, cut);
             }
             trips
         })
+    }
+
+    /// Whether more than the tolerated share of the calls may fail.
+    pub(super) fn tolerates_more(self) -> bool {
+        self.evidence().is_some_and(Evidence::tolerates_more)
+    }
+
+    /// Notes that a ramp failed at `now`, after so many failures of so many calls.
+    pub(super) fn ramp_failed(self, failures_and_calls: (u32, u32), now: u64) {
+        if let Some(evidence) = self.evidence() {
+            let now = date_of(now);
+            evidence.opened(failures_and_calls, now, now);
+        }
     }
 
     /// Tells the evidence of a stream from time to time how much traffic the stream has.

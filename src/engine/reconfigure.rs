@@ -233,6 +233,7 @@ impl Core {
         let evidence = evidence.changing(old.evidence(), Evidence::same_config, Evidence::inherit);
         let inherit = |new: &AdaptiveRecovery, old: &AdaptiveRecovery| {
             new.outage.inherit(&old.outage);
+            new.ramp.inherit(&old.ramp);
         };
         let recovery = recovery.changing(old.adaptive(), AdaptiveRecovery::same_config, inherit);
         let half_open_limit = offer.half_open_limit.changing(

@@ -44,7 +44,12 @@ impl EndedProbe {
         self.outcome == Outcome::Success && !self.is_slow
     }
 
-    fn report(self, adaptive: &AdaptiveRecovery, dispersion: f64) -> RampReport {
+    fn report(
+        self,
+        adaptive: &AdaptiveRecovery,
+        dispersion: f64,
+        tolerates_more: bool,
+    ) -> RampReport {
         RampReport {
             ticket: self.ticket.admitted,
             is_good: self.succeeded(),
@@ -52,6 +57,7 @@ impl EndedProbe {
             now: self.now,
             spacing: adaptive.outage.spacing(),
             dispersion,
+            tolerates_more,
         }
     }
 
@@ -336,13 +342,19 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 moved.map(|moved| (moved, Cause::TripRequested))
             }
             Outcome::Success | Outcome::Failure | Outcome::TimedOut => {
-                let report = ended.report(adaptive, self.dispersion());
+                let report = ended.report(adaptive, self.dispersion(), self.tolerates_more());
                 adaptive.ramp.report(&self.state, report, reopen)
             }
         };
         if let Some((moved, cause)) = led {
             if moved.to == State::Closed {
                 self.learn_from_recovery(adaptive, moved, cause, ended);
+            }
+            if let Cause::RampFailed {
+                failures, calls, ..
+            } = cause
+            {
+                self.ramp_failed((failures, calls), ended.now);
             }
             let reason = Reason::of_call(cause, ended.label);
             self.moved(moved, opening.get(), ended.now, reason);
@@ -444,7 +456,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     )]
     fn begin_ramp(self, ended: EndedProbe) -> Option<Option<(StateChange, Cause)>> {
         let adaptive = self.adaptive()?;
-        let probe = ended.report(adaptive, 1.0);
+        let probe = ended.report(adaptive, 1.0, self.tolerates_more());
         Some(adaptive.ramp.start(&self.state, probe, ended.took))
     }
 }

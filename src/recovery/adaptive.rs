@@ -20,6 +20,8 @@ impl AdaptiveRecovery {
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
         let shape = |it: &Self| (it.by_traffic, it.window);
-        shape(self) == shape(other) && self.ramp.same_config(&other.ramp)
+        shape(self) == shape(other)
+            && self.outage.same_config(&other.outage)
+            && self.ramp.same_config(&other.ramp)
     }
 }

@@ -1,5 +1,6 @@
 //! When to probe, by the traffic and by the age of the outage.
 
+use super::clients::Clients;
 use crate::state::history::date_of;
 use crate::sync::Hint;
 use crate::util::random::mixed;
@@ -14,6 +15,7 @@ const MILLISECOND: u64 = 1_000_000;
 #[derive(Debug)]
 pub struct Outage {
     seed: u64,
+    clients: Clients,
     /// The date at which the breaker was last closed.
     began: Hint,
     /// Nanoseconds from one call that asks to the next, on average.
@@ -46,12 +48,19 @@ impl Outage {
     /// Creates an outage that begins at `now`. `seed` sets its jitter apart from that of other
     /// breakers.
     #[must_use]
-    pub fn new(seed: u64, now: u64) -> Self {
+    pub fn new(seed: u64, now: u64, clients: Clients) -> Self {
         Self {
             seed,
+            clients,
             began: Hint::new(date_of(now)),
             spacing: Hint::new(Self::USUAL_SPACING),
         }
+    }
+
+    /// Whether both have equal settings.
+    #[must_use]
+    pub fn same_config(&self, other: &Self) -> bool {
+        self.clients == other.clients
     }
 
     /// Takes over what `other` knows.
@@ -125,6 +134,7 @@ impl Outage {
         let by_traffic = spacing
             .saturating_mul(Self::CALLS)
             .clamp(Self::SHORTEST, Self::LONG);
+        let by_traffic = self.clients.probes_wait(by_traffic);
         let by_age = (self.age(now) / Self::AGE).min(Self::LONGEST);
         let for_few = spacing.saturating_mul(Self::FEW_CALLS);
         let for_few = for_few.min(Self::LONGEST_FOR_FEW);
@@ -146,7 +156,7 @@ mod tests {
     const SECOND: u64 = 1_000 * MILLISECOND;
 
     fn outage(calls: u64, within: u64) -> Outage {
-        let outage = Outage::new(0, 0);
+        let outage = Outage::new(0, 0, Clients::ONE);
         outage.start(0, calls, within);
         outage
     }
@@ -167,7 +177,7 @@ mod tests {
         check(&outage(1, SECOND), 0, 4 * SECOND);
         check(&outage(1, 60 * SECOND), 0, 240 * SECOND);
         check(&outage(1, u64::MAX), 0, 300 * SECOND);
-        check(&Outage::new(0, 0), 0, SECOND);
+        check(&Outage::new(0, 0, Clients::ONE), 0, SECOND);
     }
 
     #[test]
@@ -194,7 +204,7 @@ mod tests {
     fn jitter_spreads_over_the_whole_range_and_differs_by_seed_time_and_generation() {
         let mut waits = Vec::new();
         for seed in 100..110 {
-            let outage = Outage::new(mixed(seed), 0);
+            let outage = Outage::new(mixed(seed), 0, Clients::ONE);
             outage.start(0, 100, SECOND);
             for generation in 0..10 {
                 for now in 0..10 {

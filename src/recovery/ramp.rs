@@ -1,8 +1,10 @@
 //! A ramp: which calls it admits, and how their reports lead from round to round.
 
+use super::clients::Clients;
 use super::steps::{Ladder, Steps};
 use super::verdict::{Pace, Rules, Verdict};
 use crate::events::Cause;
+use crate::state::history::date_of;
 use crate::state::{AtomicState, Generation, Phase, Round, Share, StateChange, StateWord};
 use crate::sync::field::Field;
 use crate::sync::stamped::{Next, Stamped};
@@ -57,6 +59,8 @@ pub struct RampReport {
     pub spacing: u64,
     /// How many times as much evidence as for independent failures it takes to judge a round.
     pub dispersion: f64,
+    /// Whether more than the acceptable share of the calls may fail.
+    pub tolerates_more: bool,
 }
 
 /// Decides how a ramp goes from round to round.
@@ -100,6 +104,7 @@ impl Guide {
 #[derive(Debug)]
 pub struct Ramp {
     guide: Guide,
+    clients: Clients,
     /// The sum of the shares of all calls that have asked. A call is admitted if it carries the sum
     /// over the next whole number. So of any n successive calls, as many run as their shares add up
     /// to, rounded up or down.
@@ -116,6 +121,8 @@ pub struct Ramp {
     reported: Stamped,
     /// When the ramp began, in nanoseconds. It never goes back, and the state word publishes it.
     since: Payload,
+    /// The date at which a ramp last had too many failures. The state word publishes it.
+    cut: Payload,
     /// The shortest time that a round takes, in nanoseconds. The state word publishes it.
     round: Payload,
     /// When the first call since the latest report was admitted, in nanoseconds; zero if none was.
@@ -131,25 +138,29 @@ impl Ramp {
     /// The number of calls that the known spacing counts for.
     const INERTIA: u64 = 4;
 
-    /// Creates a ramp that accepts this share of failing calls.
+    /// Creates a ramp for one of so many clients. It accepts this share of failing calls, and the
+    /// larger share `more` while its reports say so.
     #[must_use]
-    pub fn new(acceptable: f64) -> Self {
-        Self::guided_by(Guide::Rules(Rules::new(acceptable)))
+    pub fn new(acceptable: f64, more: f64, clients: Clients) -> Self {
+        Self::guided_by(Guide::Rules(Rules::new(acceptable, more)), clients)
     }
 
     /// Creates a ramp that goes by the user's steps.
     pub(crate) fn in_steps(steps: &Steps, max_failure_rate: f64) -> Self {
-        Self::guided_by(Guide::Ladder(Ladder::new(steps, max_failure_rate)))
+        let ladder = Ladder::new(steps, max_failure_rate);
+        Self::guided_by(Guide::Ladder(ladder), Clients::ONE)
     }
 
-    fn guided_by(guide: Guide) -> Self {
+    fn guided_by(guide: Guide, clients: Clients) -> Self {
         Self {
             guide,
+            clients,
             asked: SelfContained::new(0),
             began: [Payload::new(0), Payload::new(0)],
             asked_before: [Payload::new(0), Payload::new(0)],
             reported: Stamped::default(),
             since: Payload::new(0),
+            cut: Payload::new(0),
             round: Payload::new(Self::SHORTEST_ROUND),
             unanswered: Hint::new(0),
             patience: Hint::new(0),
@@ -159,7 +170,18 @@ impl Ramp {
     /// Whether both go by equal rules.
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
-        self.guide == other.guide
+        self.guide == other.guide && self.clients == other.clients
+    }
+
+    /// The date at which a ramp last had too many failures, or zero.
+    #[must_use]
+    pub fn latest_cut(&self) -> u64 {
+        self.cut.load()
+    }
+
+    /// Takes over what `other` knows.
+    pub fn inherit(&self, other: &Self) {
+        self.cut.store(other.cut.load());
     }
 
     fn began(&self, round: Round) -> &Payload {
@@ -182,6 +204,8 @@ impl Ramp {
             spacing,
             round: self.round.load(),
             dispersion,
+            clients: self.clients,
+            tolerates_more: false,
         }
     }
 
@@ -255,9 +279,9 @@ impl Ramp {
         took: u64,
     ) -> Option<(StateChange, Cause)> {
         let generation = probe.ticket.generation();
-        let round = took
-            .saturating_mul(3)
-            .clamp(Self::SHORTEST_ROUND, Self::LONGEST_ROUND);
+        let shortest = self.clients.rounds_last(Self::SHORTEST_ROUND);
+        let longest = Self::LONGEST_ROUND.max(shortest);
+        let round = took.saturating_mul(3).clamp(shortest, longest);
         // A probe may come back after another has begun the ramp. It must change nothing then.
         if state.load().generation() != generation {
             return None;
@@ -271,11 +295,14 @@ impl Ramp {
         let patience = self.patience.load() / 2;
         self.patience.store(patience.max(took.saturating_mul(2)));
         self.unanswered.store(0);
-        let first = self.guide.first(Pace {
+        let pace = Pace {
             spacing: probe.spacing,
             round,
             dispersion: probe.dispersion,
-        });
+            clients: self.clients,
+            tolerates_more: probe.tolerates_more,
+        };
+        let first = self.guide.first(pace);
         self.note_begin(first, probe.now);
         self.since.raise(probe.now);
         let moved = state.leave(generation, Phase::Ramp(first.pack()))?;
@@ -365,7 +392,10 @@ impl Ramp {
                 return Ok(None);
             }
             let lasted = report.now.saturating_sub(round_began);
-            let pace = self.pace_in(round, lasted, known);
+            let pace = Pace {
+                tolerates_more: report.tolerates_more,
+                ..self.pace_in(round, lasted, known)
+            };
             let counted = round.counting(report.is_good);
             let (failures, calls) = (counted.bad.into(), counted.calls());
             let stay = |round: Round| state.stay(seen, Phase::Ramp(round.pack())).map(|()| None);
@@ -380,6 +410,13 @@ impl Ramp {
             let (phase, cause) = match verdict {
                 Verdict::Undecided => return stay(counted),
                 Verdict::Next(next) => {
+                    self.note_begin(next, report.now);
+                    return stay(next);
+                }
+                Verdict::Cut(next) => {
+                    // Before the state word shows the cut. A thread that trips the breaker after
+                    // this ramp finds it.
+                    self.cut.raise(date_of(report.now));
                     self.note_begin(next, report.now);
                     return stay(next);
                 }

@@ -1,5 +1,6 @@
 //! How a ramp judges a round: a sequential test.
 
+use super::clients::Clients;
 use crate::state::{RampMode, Round, Share};
 use crate::util::number::whole;
 use crate::window::rate;
@@ -14,6 +15,8 @@ pub(super) enum Verdict {
     Undecided,
     /// Another round begins.
     Next(Round),
+    /// Another round begins, because too many calls fail.
+    Cut(Round),
     /// All of the traffic is back.
     Back,
     /// The dependency can't bear even a little traffic.
@@ -75,6 +78,8 @@ pub(super) struct Rules {
     lenient: Test,
     /// The share of failing calls of a long ramp with which it is over.
     accepted: f64,
+    /// The lenient test while more than the acceptable share is tolerated.
+    more_lenient: Test,
 }
 
 /// How fast calls come, and how long a round is.
@@ -86,10 +91,15 @@ pub(super) struct Pace {
     pub(super) round: u64,
     /// How many times as much evidence as for independent failures it takes to judge a round.
     pub(super) dispersion: f64,
+    /// The clients that may each make a ramp at once.
+    pub(super) clients: Clients,
+    /// Whether more than the acceptable share is tolerated.
+    pub(super) tolerates_more: bool,
 }
 
 impl Pace {
-    /// The calls per second that a ramp admits at first, unless `FIRST_SHARE` admits more.
+    /// The calls per second that the ramps of all clients admit at first, unless `FIRST_SHARE`
+    /// admits more.
     const FIRST_RATE: f64 = 30.0;
     const FIRST_SHARE: f64 = 0.0625;
     /// A cut may go down to this part of the first share.
@@ -97,7 +107,7 @@ impl Pace {
 
     /// The share with which a ramp begins, multiplied by `factor`.
     fn first(self, factor: f64) -> Share {
-        let by_rate = Self::FIRST_RATE * rate(self.spacing, 1) / 1e9;
+        let by_rate = self.clients.first_rate(Self::FIRST_RATE) * rate(self.spacing, 1) / 1e9;
         Share::nearest(by_rate.max(Self::FIRST_SHARE) * factor)
     }
 
@@ -160,14 +170,16 @@ impl Rules {
     /// The largest share that is little.
     const LITTLE: f64 = 0.1;
 
-    /// Creates rules that accept this share of failing calls.
-    pub(super) fn new(acceptable: f64) -> Self {
+    /// Creates rules that accept this share of failing calls, and a larger one at times.
+    pub(super) fn new(acceptable: f64, more: f64) -> Self {
         // At 0 a single failure would end the ramp. At 1 no failures would.
-        let acceptable = acceptable.clamp(0.01, 0.9);
-        let few = acceptable.min(0.05);
+        let bounded = |share: f64| share.clamp(0.01, 0.9);
+        let few = bounded(acceptable).min(0.05);
+        let lenient = |share: f64| Test::new(share, share + 0.2 * (1.0 - share));
         Self {
             strict: Test::new(few, few + 0.25),
-            lenient: Test::new(acceptable, acceptable + 0.2 * (1.0 - acceptable)),
+            lenient: lenient(bounded(acceptable)),
+            more_lenient: lenient(bounded(more)),
             accepted: acceptable.max(ACCEPTABLE),
         }
     }
@@ -209,6 +221,7 @@ impl Rules {
     /// Judges a round that has lasted for `lasted` nanoseconds.
     pub(super) fn judge(&self, round: Round, lasted: u64, pace: Pace) -> Verdict {
         let test = match round.mode {
+            RampMode::Tolerant if pace.tolerates_more => self.more_lenient,
             RampMode::Tolerant => self.lenient,
             RampMode::Fast | RampMode::Cautious => self.strict,
         };
@@ -250,7 +263,7 @@ impl Rules {
             return Verdict::Failed;
         }
         let is_load = !(is_trickle || Self::has_stayed(round));
-        Verdict::Next(if is_lenient || is_load {
+        Verdict::Cut(if is_lenient || is_load {
             let borne = Self::AFTER_CUT * (1.0 - failing);
             let borne = borne.clamp(Self::DEEPEST_CUT, 1.0 / Self::growth(round.mode));
             let share = Share::nearest(round.share.as_f64() * borne).max(smallest.min(round.share));
@@ -315,6 +328,8 @@ mod tests {
             spacing,
             round: 150 * MILLISECOND,
             dispersion: 1.0,
+            clients: Clients::ONE,
+            tolerates_more: false,
         }
     }
 
@@ -327,13 +342,24 @@ mod tests {
         }
     }
 
+    fn rules() -> Rules {
+        Rules::new(ACCEPTABLE, ACCEPTABLE + 0.2)
+    }
+
     fn judge(round: Round, lasted: u64) -> Verdict {
-        Rules::new(ACCEPTABLE).judge(round, lasted * MILLISECOND, pace(MILLISECOND))
+        rules().judge(round, lasted * MILLISECOND, pace(MILLISECOND))
     }
 
     fn next(round: Round, lasted: u64) -> Round {
         match judge(round, lasted) {
             Verdict::Next(next) => next,
+            verdict => panic!("{verdict:?}"),
+        }
+    }
+
+    fn after_cut(round: Round, lasted: u64) -> Round {
+        match judge(round, lasted) {
+            Verdict::Cut(next) => next,
             verdict => panic!("{verdict:?}"),
         }
     }
@@ -344,7 +370,7 @@ mod tests {
             round in rounds(), lasted: u64, spacing: u64, acceptable in 0.0..=1.0_f64,
         ) {
             let pace = pace(spacing);
-            if let Verdict::Next(next) = Rules::new(acceptable).judge(round, lasted, pace) {
+            if let Verdict::Next(next) | Verdict::Cut(next) = Rules::new(acceptable, acceptable).judge(round, lasted, pace) {
                 prop_assert!(next.share >= pace.smallest().min(round.share));
                 prop_assert_eq!(next.number, round.number.wrapping_add(1));
                 prop_assert_eq!(next.calls(), 0);
@@ -355,9 +381,11 @@ mod tests {
         fn a_round_ends_well_only_after_its_time(round in rounds(), spacing: u64) {
             let pace = pace(spacing);
             let early = pace.least(round) - 1;
-            match Rules::new(ACCEPTABLE).judge(round, early, pace) {
-                Verdict::Next(next) => prop_assert!(next.share <= round.share),
-                verdict => prop_assert_ne!(verdict, Verdict::Back),
+            match rules().judge(round, early, pace) {
+                Verdict::Cut(next) => prop_assert!(next.share <= round.share),
+                verdict => {
+                    prop_assert!(matches!(verdict, Verdict::Undecided | Verdict::Failed));
+                }
             }
         }
     }
@@ -393,7 +421,7 @@ mod tests {
 
     #[test]
     fn too_much_is_cut_to_what_was_borne_and_grows_slowly_from_there() {
-        let cut = next(round(0.4, RampMode::Cautious, 8, 8), 20);
+        let cut = after_cut(round(0.4, RampMode::Cautious, 8, 8), 20);
         assert!(
             (cut.share.as_f64() - 0.4 * 0.85 / 2.0).abs() < 0.001,
             "{cut:?}"
@@ -408,19 +436,19 @@ mod tests {
 
     #[test]
     fn a_bold_step_that_was_too_much_is_taken_back() {
-        let cut = next(round(1.0, RampMode::Fast, 20, 10), 50);
+        let cut = after_cut(round(1.0, RampMode::Fast, 20, 10), 50);
         assert_eq!(cut.share, Share::nearest(0.25));
     }
 
     #[test]
     fn failures_that_stay_after_a_cut_do_not_come_from_the_load() {
-        let cut = next(round(0.4, RampMode::Cautious, 8, 8), 20);
+        let cut = after_cut(round(0.4, RampMode::Cautious, 8, 8), 20);
         let stayed = Round {
             good: 8,
             bad: 8,
             ..cut
         };
-        let lenient = next(stayed, 450);
+        let lenient = after_cut(stayed, 450);
         assert_eq!(
             (lenient.mode, lenient.share),
             (RampMode::Tolerant, cut.share)
@@ -443,7 +471,7 @@ mod tests {
             judge(round(0.0625, RampMode::Fast, 0, 3), 50),
             Verdict::Undecided
         );
-        let cut = next(round(1.0, RampMode::Fast, 0, 9), 50);
+        let cut = after_cut(round(1.0, RampMode::Fast, 0, 9), 50);
         assert_eq!(judge(Round { bad: 4, ..cut }, 400), Verdict::Failed);
     }
 
@@ -454,7 +482,21 @@ mod tests {
             Verdict::Back
         );
         let more = judge(round(1.0, RampMode::Tolerant, 60, 60), 450);
-        assert!(matches!(more, Verdict::Next(cut) if cut.share < Share::ALL));
+        assert!(matches!(more, Verdict::Cut(cut) if cut.share < Share::ALL));
+    }
+
+    /// Fails when: the larger share changes how failures are judged that may come from the load.
+    #[test]
+    fn while_more_is_tolerated_a_larger_share_passes_where_failures_do_not_come_from_the_load() {
+        let more = Pace {
+            tolerates_more: true,
+            ..pace(MILLISECOND)
+        };
+        let judge = |round| rules().judge(round, 450 * MILLISECOND, more);
+        let all = |mode, good, bad| judge(round(1.0, mode, good, bad));
+        assert_eq!(all(RampMode::Tolerant, 55, 45), Verdict::Back);
+        assert!(matches!(all(RampMode::Tolerant, 30, 70), Verdict::Cut(_)));
+        assert!(matches!(all(RampMode::Fast, 55, 45), Verdict::Cut(_)));
     }
 
     #[test]
@@ -462,7 +504,7 @@ mod tests {
         let slow = pace(2_000 * MILLISECOND);
         let first = Rules::first(slow);
         assert_eq!((first.share, first.mode), (Share::ALL, RampMode::Tolerant));
-        let rules = Rules::new(ACCEPTABLE);
+        let rules = rules();
         let one = first.counting(true);
         assert_eq!(rules.judge(one, 2_000 * MILLISECOND, slow), Verdict::Back);
     }

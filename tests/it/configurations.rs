@@ -946,6 +946,32 @@ fn thresholds_of_probes_that_decide_nothing_are_refused() {
 }
 
 #[test]
+fn one_to_a_million_clients_may_share_the_dependency_of_an_adaptive_recovery() {
+    let clients = |clients| builder().recovery(Recovery::adaptive().clients(clients));
+    accepted(clients(1));
+    accepted(clients(1_000_000));
+    for (number, shown) in [(0, "0"), (1_000_001, "1000001")] {
+        refused(
+            clients(number),
+            &format!(
+                "clients: {shown} is not in 1..=1000000; about how many processes call this \
+                 dependency; the order of magnitude is enough"
+            ),
+        );
+    }
+    let steps = Recovery::steps(&[0.5], MILLI);
+    for other in [Recovery::default(), Recovery::probes(2), steps] {
+        refused(
+            builder().recovery(other.clients(1)),
+            "clients: 1 is not possible without Recovery::adaptive(); probes and steps are as the \
+             user chose them; leave it out, or use an adaptive recovery",
+        );
+    }
+    // The ramps are spaced, though the open times are the user's.
+    accepted(builder().recovery(Recovery::adaptive().clients(9).open_for(MILLI)));
+}
+
+#[test]
 fn a_breaker_may_be_half_open_for_1_ms_to_10_years() {
     let limit = |limit| {
         builder().recovery(Recovery::probes(3).half_open_limit(limit, HalfOpenVerdict::Close))

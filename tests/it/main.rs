@@ -20,6 +20,7 @@ mod api;
 mod ask;
 mod attempts;
 mod backoff;
+mod bad_shards;
 mod blocking;
 mod budget;
 mod bulkhead;

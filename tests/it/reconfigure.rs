@@ -167,6 +167,26 @@ fn the_same_settings_again_change_nothing() {
     assert_eq!(plain.reconfigure(settings()), Ok(Reconfigured::Unchanged));
 }
 
+/// Fails when: another number of clients counts as the same recovery.
+#[test]
+fn another_number_of_clients_restarts_a_recovery_that_is_under_way() {
+    let (clock, hand) = Clock::mock();
+    let settings = |clients| payments().recovery(Recovery::adaptive().clients(clients));
+    let breaker = settings(1).clock(clock).build().unwrap();
+    breaker.trip(SECOND);
+    hand.advance(SECOND);
+    breaker.try_acquire().unwrap().success();
+    assert!(breaker.snapshot().admitted_share().is_some());
+    let alone = payments().recovery(Recovery::adaptive());
+    assert_eq!(breaker.reconfigure(alone), Ok(Reconfigured::Unchanged));
+    assert_eq!(
+        breaker.reconfigure(settings(100)),
+        Ok(Reconfigured::WindowKept)
+    );
+    assert_eq!(breaker.state(), State::HalfOpen);
+    assert_eq!(breaker.snapshot().admitted_share(), None);
+}
+
 #[test]
 fn what_came_of_it_reads_as_a_sentence_goes_on() {
     let came = [

@@ -178,6 +178,7 @@ impl Settings {
                 | "max_failure_rate"
                 | "half_open_limit"
                 | "steps"
+                | "clients"
         ) {
             return format!("recovery.{setting}");
         }
@@ -282,6 +283,9 @@ section! {
         /// The largest share of the probes, or of a step's calls, that may fail. Default: none of
         /// the probes; a quarter of a step's calls.
         max_failure_rate: f64 { "minimum": 0, "exclusiveMaximum": 1 },
+        /// An adaptive recovery. About so many clients share the dependency, so each of them spaces
+        /// its probes and its ramp. Default with "adaptive": 1.
+        clients: u32 { "minimum": 1, "maximum": 1_000_000 },
         /// How long the breaker may stay half-open: "1ms" to ten years. Default: no limit.
         half_open_limit: Time,
         /// What the breaker does at `half_open_limit`. Default: "reopen".
@@ -333,6 +337,10 @@ impl Meaning for RecoveryKeys {
             needs: &["steps", "each"],
             may: &["max_failure_rate", "half_open_limit", "half_open_verdict"],
         },
+        Form {
+            needs: &["clients"],
+            may: &["half_open_limit", "half_open_verdict"],
+        },
     ];
 
     const SHORT: Option<Short<Self>> = Some(Short {
@@ -347,15 +355,22 @@ impl Meaning for RecoveryKeys {
         if self.is_adaptive {
             return Ok(Recovery::adaptive());
         }
-        let way = match (self.probes, &self.steps, &self.each) {
-            (Some(probes), None, None) => Recovery::probes(probes),
-            (None, Some(shares), Some(each)) if self.thresholds().all(|it| it.is_none()) => {
+        let has_thresholds = self.thresholds().any(|it| it.is_some());
+        let way = match (self.probes, &self.steps, &self.each, self.clients) {
+            (Some(probes), None, None, None) => Recovery::probes(probes),
+            (None, Some(shares), Some(each), None) if !has_thresholds => {
                 Recovery::steps(shares, each.duration)
+            }
+            (None, None, None, Some(clients))
+                if !has_thresholds && self.max_failure_rate.is_none() =>
+            {
+                Recovery::adaptive().clients(clients)
             }
             _ => {
                 return Err(
                     "a recovery is by probes, perhaps with success_threshold, failure_threshold or \
-                     slow_threshold, or by steps, with each, the time of one"
+                     slow_threshold, or by steps, with each, the time of one, or adaptive, with \
+                     clients"
                         .to_owned(),
                 );
             }

@@ -155,7 +155,7 @@ fn each_key_stands_in_the_documentation_of_config() {
 }
 
 /// A breaker with this key and the keys that it needs. `{}` is the number.
-const LIMITS: [(&str, &str, &str); 25] = [
+const LIMITS: [(&str, &str, &str); 26] = [
     ("Breaker", "shards", "shards = {}"),
     ("Template", "shards", "shards = {}"),
     ("Window", "buckets", "window = { buckets = {} }"),
@@ -195,6 +195,7 @@ const LIMITS: [(&str, &str, &str); 25] = [
         "max_failure_rate",
         "recovery = { steps = [1.0], each = '1s', max_failure_rate = {} }",
     ),
+    ("Recovery", "clients", "recovery = { clients = {} }"),
     (
         "Backoff",
         "factor",
@@ -565,6 +566,8 @@ fn what_does_not_go_together_is_refused_by_both() {
         "recovery = 'adaptiv'",
         "recovery = { probes = 3, each = '1s' }",
         "recovery = { steps = [0.5] }",
+        "recovery = { probes = 3, clients = 3 }",
+        "recovery = { clients = 3, max_failure_rate = 0.1 }",
         "recovery = { probes = 3, success_threshold = 2, max_failure_rate = 0.1 }",
         "backoff = { base = '1s', longest = '1m' }",
         "trip_when = [{}]",

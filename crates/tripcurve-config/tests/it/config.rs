@@ -267,6 +267,16 @@ fn each_recovery_is_the_one_that_the_same_words_make_in_code() {
             builder.recovery(steps.max_failure_rate(0.2))
         },
     );
+    makes("recovery = { clients = 100 }", |builder| {
+        builder.recovery(Recovery::adaptive().clients(100))
+    });
+    makes(
+        "recovery = { clients = 100, half_open_limit = '1m' }",
+        |builder| {
+            let recovery = Recovery::adaptive().clients(100);
+            builder.recovery(recovery.half_open_limit(60 * SECOND, HalfOpenVerdict::Reopen))
+        },
+    );
     // The open time and the recovery are separate settings.
     makes("recovery = 'adaptive'\nopen_for = '9s'", |builder| {
         builder.recovery(Recovery::adaptive().open_for(9 * SECOND))
@@ -446,6 +456,15 @@ fn a_setting_that_makes_no_sense_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_number_of_clients_that_makes_no_sense_is_refused_with_its_place() {
+    refused(
+        &payments("recovery = { clients = 0 }"),
+        "breakers.payments.recovery.clients: 0 is not in 1..=1000000; about how many processes call \
+         this dependency; the order of magnitude is enough",
+    );
+}
+
+#[test]
 fn a_setting_of_a_template_is_refused_where_it_stands() {
     let with = |breaker: &str| toml(&format!("{TEMPLATE}\n[breakers.payments]\n{breaker}"));
     let place = |config: &Config| config.check().unwrap_err().setting.into_owned();
@@ -480,7 +499,7 @@ fn a_key_that_is_not_known_is_refused_by_its_place() {
         misread("recovery = { adaptive = {} }"),
         "breakers.payments.recovery.adaptive: unknown key, expected one of probes, \
          success_threshold, failure_threshold, slow_threshold, steps, each, \
-         max_failure_rate, half_open_limit, half_open_verdict, or \"adaptive\" instead of them all"
+         max_failure_rate, clients, half_open_limit, half_open_verdict, or \"adaptive\" instead of them all"
     );
     // The reader points at the key, and not at the whole table.
     let text = "[breakers.payments]\nopen_for = '5s'\nopen_fro = '5s'";
@@ -686,7 +705,13 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
             "recovery = { probes = 3, each = '1s' }",
             ".recovery: a recovery is by probes, perhaps with success_threshold, failure_threshold or \
              slow_threshold, or by steps, with \
-             each, the time of one",
+             each, the time of one, or adaptive, with clients",
+        ),
+        (
+            "recovery = { clients = 3, probes = 3 }",
+            ".recovery: a recovery is by probes, perhaps with success_threshold, failure_threshold or \
+             slow_threshold, or by steps, with \
+             each, the time of one, or adaptive, with clients",
         ),
         (
             "recovery = { probes = 3, success_threshold = 2, max_failure_rate = 0.1 }",

@@ -109,6 +109,7 @@ fn settings() -> impl Strategy<Value = Map<String, Value>> {
         Just("adaptive".into()),
         table("probes", whole(), vec![rate()]),
         table("probes", whole(), vec![("success_threshold", whole())]),
+        table("clients", whole(), vec![("half_open_limit", time())]),
         steps,
     ];
     let jitter = word(&["full", "equal", "decorrelated", "none"]);
