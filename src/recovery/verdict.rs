@@ -432,6 +432,22 @@ mod tests {
     }
 
     #[test]
+    fn if_the_traffic_has_fallen_the_share_grows_whatever_the_calls_show() {
+        let slow = pace(500 * MILLISECOND);
+        let small = round(0.0625, RampMode::Cautious, 0, 1);
+        let all = Round {
+            number: 1,
+            ..round(1.0, RampMode::Tolerant, 0, 0)
+        };
+        let rules = Rules::new(ACCEPTABLE);
+        assert_eq!(judge(small, 100), Verdict::Undecided);
+        assert_eq!(rules.judge(small, 100, slow), Verdict::Next(all));
+        let doubted = Round { bad: 4, ..small };
+        let nearly_all = rules.judge(doubted, 100, slow);
+        assert_eq!(nearly_all, Verdict::Failed);
+    }
+
+    #[test]
     fn when_nearly_all_of_little_fail_the_ramp_has_failed() {
         assert_eq!(
             judge(round(0.0625, RampMode::Fast, 0, 4), 50),
