@@ -219,7 +219,23 @@ impl Rules {
     }
 
     /// Judges a round that has lasted for `lasted` nanoseconds.
+    ///
+    /// If the traffic has fallen, the round's share may be too small for it. Then the next round
+    /// begins at once.
     pub(super) fn judge(&self, round: Round, lasted: u64, pace: Pace) -> Verdict {
+        match self.judge_calls(round, lasted, pace) {
+            Verdict::Undecided if round.share < Self::least_share(round.mode, pace) => {
+                let again = Self::after(round, round.share, round.mode);
+                Verdict::Next(Self::raised(again, pace))
+            }
+            Verdict::Next(next) => Verdict::Next(Self::raised(next, pace)),
+            Verdict::Cut(next) => Verdict::Cut(Self::raised(next, pace)),
+            verdict => verdict,
+        }
+    }
+
+    /// Judges a round by the calls that have reported.
+    fn judge_calls(&self, round: Round, lasted: u64, pace: Pace) -> Verdict {
         let test = match round.mode {
             RampMode::Tolerant if pace.tolerates_more => self.more_lenient,
             RampMode::Tolerant => self.lenient,
@@ -234,7 +250,7 @@ impl Rules {
         }
         match round.share {
             Share::ALL => Verdict::Back,
-            _ => Verdict::Next(Self::grown(round, pace)),
+            _ => Verdict::Next(Self::grown(round)),
         }
     }
 
@@ -277,21 +293,39 @@ impl Rules {
         })
     }
 
-    /// The round after a clean one. Its share is no smaller than what the traffic asks for at the
-    /// beginning of a ramp, or after a cut.
-    fn grown(round: Round, pace: Pace) -> Round {
-        let is_little = pace.smallest() == Share::ALL;
-        let mode = if is_little || Self::has_stayed(round) {
+    /// The round after a clean one.
+    fn grown(round: Round) -> Round {
+        let mode = if Self::has_stayed(round) {
             RampMode::Tolerant
         } else {
             round.mode
         };
         let share = Share::nearest(round.share.as_f64() * Self::growth(mode));
-        let least = match mode {
+        Self::after(round, share, mode)
+    }
+
+    /// The share that the traffic asks for at the beginning of a ramp, or after a cut.
+    fn least_share(mode: RampMode, pace: Pace) -> Share {
+        match mode {
             RampMode::Fast => pace.first(1.0),
             RampMode::Cautious | RampMode::Tolerant => pace.smallest(),
+        }
+    }
+
+    /// `round` with a share that is large enough for the traffic.
+    fn raised(round: Round, pace: Pace) -> Round {
+        let is_little = pace.smallest() == Share::ALL;
+        let mode = if is_little {
+            RampMode::Tolerant
+        } else {
+            round.mode
         };
-        Self::after(round, share.max(least), mode)
+        let share = round.share.max(Self::least_share(mode, pace));
+        Round {
+            share,
+            mode,
+            ..round
+        }
     }
 
     fn growth(mode: RampMode) -> f64 {
@@ -382,10 +416,11 @@ mod tests {
             let pace = pace(spacing);
             let early = pace.least(round) - 1;
             match rules().judge(round, early, pace) {
-                Verdict::Cut(next) => prop_assert!(next.share <= round.share),
-                verdict => {
-                    prop_assert!(matches!(verdict, Verdict::Undecided | Verdict::Failed));
+                Verdict::Next(next) | Verdict::Cut(next) => {
+                    let asked_for = Rules::least_share(next.mode, pace);
+                    prop_assert!(next.share <= round.share.max(asked_for));
                 }
+                verdict => prop_assert_ne!(verdict, Verdict::Back),
             }
         }
     }
@@ -459,6 +494,22 @@ mod tests {
             ..cut
         };
         assert_eq!(next(gone, 450).mode, RampMode::Cautious);
+    }
+
+    #[test]
+    fn if_the_traffic_has_fallen_the_share_grows_whatever_the_calls_show() {
+        let slow = pace(500 * MILLISECOND);
+        let small = round(0.0625, RampMode::Cautious, 0, 1);
+        let all = Round {
+            number: 1,
+            ..round(1.0, RampMode::Tolerant, 0, 0)
+        };
+        let rules = rules();
+        assert_eq!(judge(small, 100), Verdict::Undecided);
+        assert_eq!(rules.judge(small, 100, slow), Verdict::Next(all));
+        let doubted = Round { bad: 4, ..small };
+        let nearly_all = rules.judge(doubted, 100, slow);
+        assert_eq!(nearly_all, Verdict::Failed);
     }
 
     #[test]

@@ -22,6 +22,10 @@ use crate::outcome::{Classify, Report};
 /// assert_eq!(in_flight.count(), 0);
 /// ```
 #[derive(Clone, Default)]
+#[allow(
+    clippy::redundant_allocation,
+    reason = "the outer `Arc` counts the handles, the inner one the calls"
+)]
 pub struct CallsInFlight(
     // Each call owns the inner `Arc`, each handle the outer one. So the inner one's references are
     // the calls, and this handle's.
