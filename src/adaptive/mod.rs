@@ -28,6 +28,7 @@
 mod baseline;
 mod excursion;
 mod excursion_age;
+mod level;
 mod nats;
 #[cfg(feature = "serde")]
 mod persist;

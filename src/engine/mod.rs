@@ -22,6 +22,7 @@ mod snapshot;
 mod totals;
 #[cfg(feature = "metrics")]
 mod thresholds;
+mod trip_levels;
 mod peek;
 #[cfg(feature = "async")]
 pub(crate) mod probe_queue;
