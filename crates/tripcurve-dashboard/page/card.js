@@ -1,5 +1,6 @@
 // One card of the wall. It is made once, and then filled again and again.
 
+import { Spark } from "./charts.js";
 import { address, h, mark, put } from "./dom.js";
 import { STATES, count, icon, levelWords, nearest, percent, perSecond, policyWord, reicon, span, stateOf, took } from "./words.js";
 
@@ -55,6 +56,7 @@ export class CardView {
     this.state = h("span", { class: "state" });
     this.since = h("span", { class: "since" });
     this.why = h("p", { class: "why" });
+    this.spark = new Spark();
     this.bar = bar();
     this.stats = ["ok", "failed", "rejected"].map((word) => {
       const value = h("b");
@@ -64,7 +66,7 @@ export class CardView {
     this.link = h("a", { class: "card-link" },
       h("div", { class: "head" }, this.shape, this.name),
       h("div", { class: "sub" }, this.state, this.since),
-      this.why, this.bar.node,
+      this.why, this.spark.node, this.bar.node,
       h("div", { class: "stats" }, ...this.stats.map((stat) => stat.node)),
       this.foot);
     this.node = h("div", { class: "card", role: "listitem" }, this.link);
@@ -84,6 +86,12 @@ export class CardView {
     put(this.name, card.key);
     mark(this.name, "title", card.key);
     const known = detail !== null && detail.state === state.name;
+    const hasWords = card.registry || Boolean(detail?.why);
+    mark(this.node, "data-words", hasWords ? "yes" : null);
+    if (!hasWords && this.drawn !== card.trail.at(-1)) {
+      this.drawn = card.trail.at(-1);
+      this.spark.set(card.trail);
+    }
     mark(this.node, "data-empty", detail === null ? "yes" : null);
     if (card.registry && detail) this.#registry(detail);
     else if (detail) this.#breaker(detail, known, now);

@@ -1,7 +1,7 @@
 // Charts of one breaker. Each has a text that says the same.
 
 import { s } from "./dom.js";
-import { STATES, clock, count, percent, took } from "./words.js";
+import { clock, count, percent, took } from "./words.js";
 
 const WIDTH = 960;
 const HOUR = 3_600_000;
@@ -16,11 +16,15 @@ const HOUR = 3_600_000;
 export function timeLine(points, events, state, now) {
   const top = 14, height = 150, strip = 196, bottom = 236;
   const oldest = Math.min(points[0]?.[0] ?? now, events[0]?.at_ms ?? now);
-  // A young program has no hour yet: the chart begins with it, but shows five minutes at least.
-  const from = Math.max(now - HOUR, Math.min(oldest, now - 300_000));
+  // A young program has no hour yet: the chart begins with it, but shows a minute at least.
+  const from = Math.max(now - HOUR, Math.min(oldest, now - 60_000));
   const x = (at) => ((Math.min(now, Math.max(from, at)) - from) / (now - from)) * WIDTH;
   const y = (share) => top + height * (1 - Math.min(1, share));
-  const shown = points.filter((point) => point[0] >= from);
+  // Between two points a breaker may have tripped: then it was at the limit.
+  const trips = events.filter((event) => event.from === "closed" && event.to === "open" && event.cause?.kind !== "manual")
+    .flatMap((event) => [[event.at_ms - 1_500, null, 0, 0, 0, null], [event.at_ms, null, 1, 0, 0, null],
+      [event.at_ms + 1, null, 0, 0, 0, null]]);
+  const shown = [...points, ...trips].filter((point) => point[0] >= from).sort((a, b) => a[0] - b[0]);
   const chart = s("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${bottom + 22}`, role: "img", preserveAspectRatio: "none" });
   for (const share of [0, 0.5, 1]) {
     chart.append(s("line", { class: share === 1 ? "limit" : "grid", x1: 0, x2: WIDTH, y1: y(share), y2: y(share) }));
@@ -31,7 +35,7 @@ export function timeLine(points, events, state, now) {
     chart.append(s("path", { class: "area", d: `M${begin} ${y(0)}L${line.join("L")}L${end} ${y(0)}Z` }));
     chart.append(s("path", { class: "edge", d: `M${line.join("L")}` }));
     let path = "", pen = "M";
-    for (const [at, rate] of shown) {
+    for (const [at, rate] of points.filter((point) => point[0] >= from)) {
       if (rate === null) { pen = "M"; continue; }
       path += `${pen}${x(at).toFixed(1)} ${y(rate).toFixed(1)}`;
       pen = "L";
@@ -53,13 +57,13 @@ export function timeLine(points, events, state, now) {
   for (const event of changes) {
     if (event.to !== "open" && event.to !== "forced-open") continue;
     const at = x(event.at_ms).toFixed(1);
-    chart.append(s("line", { class: "trip", x1: at, x2: at, y1: top, y2: strip },));
+    chart.append(s("line", { class: "trip", x1: at, x2: at, y1: top, y2: strip }));
   }
-  const trips = changes.filter((event) => event.to === "open" || event.to === "forced-open").length;
+  const openings = changes.filter((event) => event.to === "open" || event.to === "forced-open").length;
   const peak = Math.max(0, ...shown.map((point) => point[2]));
   const minutes = Math.max(1, Math.round((now - from) / 60_000));
   chart.setAttribute("aria-label", `The last ${minutes} minutes: ${count(changes.length)} changes of state, `
-    + `${count(trips)} openings; it came to ${percent(peak)} of a trip.`);
+    + `${count(openings)} openings; it came to ${percent(peak)} of a trip.`);
   return { chart, from, marks: [from, from + (now - from) / 2, now].map(clock) };
 }
 
@@ -116,4 +120,27 @@ export function changesChart(events, now) {
   return chart;
 }
 
-export { STATES };
+/**
+ * The calls a second of the last minute, of which the dark part failed.
+ * @param {Array<[number, number]>} trail calls and failures a second, the oldest first
+ */
+export class Spark {
+  constructor() {
+    this.all = s("path", { class: "spark-all" });
+    this.bad = s("path", { class: "spark-bad" });
+    this.node = s("svg", { class: "spark", viewBox: "0 0 59 28", preserveAspectRatio: "none", "aria-hidden": "true" }, this.all, this.bad);
+  }
+
+  /** @param {Array<[number, number]>} trail */
+  set(trail) {
+    const most = Math.max(1, ...trail.map(([all]) => all)) * 1.1;
+    const left = 60 - trail.length;
+    const area = (part) => {
+      if (trail.length < 2) return "";
+      const points = trail.map((values, place) => `${left + place} ${(28 - (values[part] / most) * 28).toFixed(1)}`);
+      return `M${left} 28L${points.join("L")}L59 28Z`;
+    };
+    this.all.setAttribute("d", area(0));
+    this.bad.setAttribute("d", area(1));
+  }
+}

@@ -35,7 +35,7 @@ export class DetailView {
     this.bar = bar();
     this.tiles = Object.fromEntries([
       ["ok", "Succeeded"], ["failed", "Failed"], ["timed", "Given up"], ["rejected", "Rejected"], ["rate", "Failure rate"],
-      ["window", "Calls in the window"], ["flight", "In flight"], ["overdue", "Overdue"], ["p50", "p50"], ["p99", "p99"], ["p999", "p99.9"], ["all", "Rejected in all"],
+      ["window", "In the window"], ["flight", "In flight"], ["overdue", "Overdue"], ["p50", "p50"], ["p99", "p99"], ["p999", "p99.9"], ["all", "Rejected in all"],
     ].map(([name, word]) => [name, tile(word)]));
     this.actions = h("div");
     this.hour = h("div", { class: "chart-box" });
@@ -154,7 +154,7 @@ export class DetailView {
     const events = answer.events ?? [];
     const state = answer.card?.state ?? answer.breaker?.snapshot.state ?? "closed";
     const hour = timeLine(answer.history.points, events, state, now);
-    this.hour.replaceChildren(hour.chart, h("p", { class: "axis", "aria-hidden": "true" }, ...hour.marks.map((text) => h("span", { text }))));
+    this.hour.replaceChildren(h("p", { class: "at-limit", "aria-hidden": "true", text: "trip" }), hour.chart, h("p", { class: "axis", "aria-hidden": "true" }, ...hour.marks.map((text) => h("span", { text }))));
     if (!answer.card && answer.breaker) this.#alone(answer.breaker);
     const bins = answer.breaker?.durations;
     if (bins?.length) {

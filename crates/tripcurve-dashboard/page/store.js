@@ -5,7 +5,7 @@ import { STATES } from "./words.js";
 /**
  * A card: its brief is known for all cards, its detail for those that were on the screen.
  * @typedef {{id: number, key: string, state: number, fill: number, traffic: number,
- *   registry: boolean, detail: any, trail: number[]}} Card
+ *   registry: boolean, detail: any, trail: Array<[number, number]>}} Card
  */
 
 const MOST_EVENTS = 500;
@@ -132,6 +132,11 @@ export class Store extends EventTarget {
       const card = this.cards.get(detail.id);
       if (!card) continue;
       card.detail = detail;
+      if (detail.per_second) {
+        const { success, ignored, failure, timed_out: late } = detail.per_second;
+        card.trail.push([success + ignored + failure + late, failure + late]);
+        if (card.trail.length > 60) card.trail.shift();
+      }
       card.state = STATES.findIndex((state) => state.name === detail.state);
     }
     const events = delta.events ?? [];

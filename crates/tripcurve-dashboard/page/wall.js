@@ -26,7 +26,7 @@ function byName(a, b) {
 
 function trouble(a, b) {
   // Calm breakers stay in the order of their names: a wall that moves can't be read.
-  const rank = (card) => STATES[card.state].rank * 10 + (card.fill >= 10 ? 0 : 5);
+  const rank = (card) => (card.state === 0 && card.fill >= 10 ? 1.5 : STATES[card.state].rank);
   return rank(a) - rank(b);
 }
 
@@ -93,7 +93,7 @@ export class Wall {
     });
     const { states: wanted, search } = this;
     this.order = [...cards.values()].filter((card) =>
-      (wanted.size === 0 || wanted.has(card.state)) && (search === "" || card.key.toLowerCase().includes(search)));
+      (wanted.size === 0 || wanted.has(card.state) || (card.registry && card.state !== 0 && wanted.has(1))) && (search === "" || card.key.toLowerCase().includes(search)));
     this.order.sort(SORTS[this.sort].by);
     const loading = cards.size < expected ? `, ${count(expected - cards.size)} more are coming` : "";
     put(this.note, `${count(this.order.length)} of ${count(expected)} shown${loading}`);

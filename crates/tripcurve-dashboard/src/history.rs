@@ -58,12 +58,11 @@ pub(crate) struct Seen {
 impl History {
     /// Notes how a breaker is at `now`. Once in ten seconds it makes a point.
     pub(crate) fn note(&mut self, now: Millis, seen: Seen) {
-        if self.next_at == 0 {
-            (self.next_at, self.began_at) = (now + STEP, now);
-            self.began_with = seen.totals;
-        }
         self.peak = self.peak.max(seen.fill);
-        if now < self.next_at {
+        if self.next_at == 0 {
+            // The chart begins with the first look.
+            (self.began_with, self.began_at) = (seen.totals, now);
+        } else if now < self.next_at {
             return;
         }
         let seconds = (now - self.began_at) as f64 / 1e3;
@@ -120,12 +119,12 @@ mod tests {
         let mut history = History::default();
         history.note(1_000, seen(100, 0.2));
         history.note(5_000, seen(150, 0.9));
-        assert!(history.points().is_empty());
         history.note(1_000 + STEP, seen(200, 0.1));
         let points = history.points();
-        assert_eq!(points.len(), 1);
-        assert!((points[0].2 - 0.9).abs() < 1e-6);
-        assert!((points[0].3 - 10.0).abs() < 1e-6);
+        assert_eq!(points.len(), 2);
+        assert!((points[0].2 - 0.2).abs() < 1e-6);
+        assert!((points[1].2 - 0.9).abs() < 1e-6);
+        assert!((points[1].3 - 10.0).abs() < 1e-6);
     }
 
     #[test]

@@ -201,7 +201,6 @@ impl Dashboard {
             .route("/api/groups/{name}/actions", post(actions::on_group))
             .route("/api/events", get(api::events))
             .route("/api/stream", get(api::stream))
-            .fallback(page::other)
             .with_state(shared)
     }
 }

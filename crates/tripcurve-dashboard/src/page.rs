@@ -1,7 +1,7 @@
 //! The page and its files. All of them are in the program.
 
 use axum::extract::{OriginalUri, Path};
-use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 /// The rules for browsers: nothing from elsewhere, and nothing inline.
@@ -68,14 +68,6 @@ fn escaped(part: &str) -> String {
         }
     }
     safe
-}
-
-/// The page too, if it was nested and is asked for with a slash behind its path.
-pub(crate) async fn other(method: Method, uri: OriginalUri) -> Response {
-    if method == Method::GET && uri.path().ends_with('/') {
-        return index(uri).await;
-    }
-    StatusCode::NOT_FOUND.into_response()
 }
 
 /// A file of the page.
