@@ -33,9 +33,7 @@ impl Evidence {
         let watched = self
             .of_watched()
             .map(|it| it.own_level(generation, now, since));
-        watched
-            .filter(|it| it.share() > own.share())
-            .unwrap_or(own)
+        watched.filter(|it| it.share() > own.share()).unwrap_or(own)
     }
 
     fn own_level(&self, generation: Generation, now: u64, since: u64) -> EvidenceLevel {

@@ -140,7 +140,10 @@ pub(crate) async fn on_group(
 }
 
 fn not_found(what: &str, name: &str) -> Refusal {
-    Refusal(StatusCode::NOT_FOUND, format!("there is no {what} {name:?}"))
+    Refusal(
+        StatusCode::NOT_FOUND,
+        format!("there is no {what} {name:?}"),
+    )
 }
 
 async fn respond(
@@ -206,7 +209,9 @@ fn act_on_breaker(breaker: &CircuitBreaker, action: Action) -> Result<(), Refusa
             let is_sensible = seconds > 0.0 && seconds <= 86_400.0;
             let duration = Duration::try_from_secs_f64(seconds).ok();
             let duration = duration.filter(|_| is_sensible).ok_or_else(|| {
-                bad(format!("seconds is {seconds}; expected above 0, at most 86400"))
+                bad(format!(
+                    "seconds is {seconds}; expected above 0, at most 86400"
+                ))
             })?;
             breaker.trip(duration);
         }
@@ -215,7 +220,9 @@ fn act_on_breaker(breaker: &CircuitBreaker, action: Action) -> Result<(), Refusa
         Action::MetricsOnly => breaker.metrics_only(),
         Action::Reset => breaker.reset(),
         Action::Isolate | Action::Release => {
-            return Err(bad(format!("{action} is for groups; a breaker can't do it")));
+            return Err(bad(format!(
+                "{action} is for groups; a breaker can't do it"
+            )));
         }
     }
     Ok(())
@@ -225,7 +232,11 @@ fn act_on_group(group: &ControlGroup, action: Action) -> Result<(), Refusal> {
     match action {
         Action::Isolate => group.isolate(),
         Action::Release => group.release(),
-        _ => return Err(bad(format!("{action} is for breakers; a group can't do it"))),
+        _ => {
+            return Err(bad(format!(
+                "{action} is for breakers; a group can't do it"
+            )));
+        }
     }
     Ok(())
 }
@@ -247,7 +258,9 @@ fn check_origin(headers: &HeaderMap) -> Result<(), Refusal> {
     if authority.is_some_and(|it| !it.is_empty() && it.eq_ignore_ascii_case(own)) {
         return Ok(());
     }
-    Err(forbidden(format!("the request is from {origin}, not from {own}")))
+    Err(forbidden(format!(
+        "the request is from {origin}, not from {own}"
+    )))
 }
 
 /// Refuses what a form of another site could send.

@@ -150,11 +150,7 @@ impl Log {
     }
 
     /// The latest events that `wanted` accepts, at most `most`, the oldest first.
-    pub(crate) fn latest(
-        &self,
-        most: usize,
-        wanted: impl Fn(&Event) -> bool,
-    ) -> Vec<Arc<Event>> {
+    pub(crate) fn latest(&self, most: usize, wanted: impl Fn(&Event) -> bool) -> Vec<Arc<Event>> {
         let mut found: Vec<_> = self.with(|entries| {
             let events = entries.events.iter().rev();
             let found = events.filter(|it| wanted(it)).take(most);

@@ -44,11 +44,13 @@ pub(crate) struct History {
     began_at: Millis,
     began_with: Totals,
     peak: f64,
+    generation: u64,
 }
 
 /// What a history notes of a breaker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
+    pub(crate) generation: u64,
     pub(crate) failure_rate: Option<f64>,
     pub(crate) fill: f64,
     pub(crate) p99: Option<f64>,
@@ -58,7 +60,10 @@ pub(crate) struct Seen {
 impl History {
     /// Notes how a breaker is at `now`. Once in ten seconds it makes a point.
     pub(crate) fn note(&mut self, now: Millis, seen: Seen) {
-        self.peak = self.peak.max(seen.fill);
+        // What came before a change of the state isn't how near the next trip is.
+        let is_same = self.generation == seen.generation;
+        self.peak = if is_same { self.peak } else { 0.0 }.max(seen.fill);
+        self.generation = seen.generation;
         if self.next_at == 0 {
             // The chart begins with the first look.
             (self.began_with, self.began_at) = (seen.totals, now);
@@ -100,13 +105,14 @@ fn rounded(value: f64) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{History, Seen, STEP};
+    use super::{History, STEP, Seen};
     use tripcurve::snapshot::Totals;
 
     fn seen(calls: u64, fill: f64) -> Seen {
         let mut totals = Totals::default();
         totals.successes = calls;
         Seen {
+            generation: 1,
             failure_rate: Some(0.25),
             fill,
             p99: None,

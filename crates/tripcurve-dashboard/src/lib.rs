@@ -45,6 +45,7 @@ mod history;
 mod page;
 mod row;
 mod sampler;
+mod sessions;
 mod shared;
 mod stream;
 

@@ -14,8 +14,16 @@ const JS: &str = "text/javascript; charset=utf-8";
 
 /// The files beside the page.
 const FILES: &[(&str, &str, &str)] = &[
-    ("app.css", "text/css; charset=utf-8", include_str!("../page/app.css")),
-    ("icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
+    (
+        "app.css",
+        "text/css; charset=utf-8",
+        include_str!("../page/app.css"),
+    ),
+    (
+        "icon.svg",
+        "image/svg+xml",
+        include_str!("../page/icon.svg"),
+    ),
     ("app.js", JS, include_str!("../page/app.js")),
     ("actions.js", JS, include_str!("../page/actions.js")),
     ("card.js", JS, include_str!("../page/card.js")),

@@ -16,7 +16,7 @@ use crate::events::{Feed, What};
 use crate::frame::Frame;
 use crate::history::{History, Seen};
 use crate::row::{
-    Brief, BreakerDetail, Detail, PerSecond, RegistryDetail, Row, WorstKey, place_of, rank_of,
+    BreakerDetail, Brief, Detail, PerSecond, RegistryDetail, Row, WorstKey, place_of, rank_of,
 };
 use crate::shared::Shared;
 
@@ -156,7 +156,10 @@ impl Sampler {
     fn look_at(&mut self, breaker: &CircuitBreaker, key: Arc<str>, shared: &Shared) -> Arc<Row> {
         let number = self.number;
         let known = self.known.entry(&key, number);
-        let is_new = known.ear.as_ref().is_none_or(|ear| ear.knows.strong_count() == 0);
+        let is_new = known
+            .ear
+            .as_ref()
+            .is_none_or(|ear| ear.knows.strong_count() == 0);
         if is_new {
             known.ear = Some(listen(breaker, &key, shared));
             known.row = None;
@@ -171,7 +174,9 @@ impl Sampler {
             if let Some(opening) = snapshot.latest_opening() {
                 let ago = millis(snapshot.at().saturating_sub(opening.at()));
                 let at = now.saturating_sub(ago);
-                shared.log().add(Arc::clone(&key), at, What::opened_before(&opening));
+                shared
+                    .log()
+                    .add(Arc::clone(&key), at, What::opened_before(&opening));
             }
         }
         let elapsed = known.at.elapsed().as_secs_f64();
@@ -197,6 +202,7 @@ impl Sampler {
             history.note(
                 now,
                 Seen {
+                    generation: snapshot.generation(),
                     failure_rate: detail.failure_rate,
                     fill: detail.fill(),
                     p99: detail.p99,
@@ -329,4 +335,3 @@ pub(crate) fn find(shared: &Shared, key: &str) -> Option<CircuitBreaker> {
         .find(|breaker| *key_of(breaker.name(), &mut namesakes) == *key);
     found.or_else(|| shared.roster().get(key))
 }
-

@@ -16,6 +16,7 @@ use crate::events::{Feed, Log};
 use crate::frame::Frame;
 use crate::history::{History, Point};
 use crate::sampler::Sampler;
+use crate::sessions::Sessions;
 
 /// A frame that is older isn't shown to a request.
 const FRESH: Millis = 1_500;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     frames: watch::Sender<Arc<Frame>>,
     streams: AtomicUsize,
     asked: Arc<Notify>,
+    sessions: Sessions,
     /// The sampler, until it runs.
     idle: Mutex<Option<Sampler>>,
     /// Tells this run of the program from others.
@@ -62,6 +64,7 @@ impl Shared {
             frames: watch::channel(Arc::default()).0,
             streams: AtomicUsize::new(0),
             asked: Arc::default(),
+            sessions: Sessions::default(),
             idle: Mutex::new(Some(Sampler::default())),
             boot: format!("{:x}", clock::now()),
         });
@@ -73,7 +76,11 @@ impl Shared {
 
     /// Starts the sampler, unless it runs. The caller is in a runtime.
     pub(crate) fn start(self: &Arc<Self>) {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(sampler) = idle {
             tokio::spawn(sampler.run(Arc::downgrade(self)));
         }
@@ -89,6 +96,10 @@ impl Shared {
 
     pub(crate) fn log(&self) -> &Log {
         &self.log
+    }
+
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     pub(crate) fn asked(&self) -> Arc<Notify> {
@@ -141,7 +152,10 @@ impl Shared {
 
     /// Lets `note` see the history of a key, unless there are too many.
     pub(crate) fn with_history(&self, key: &Arc<str>, note: impl FnOnce(&mut History)) {
-        let mut all = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .histories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if all.len() < HISTORIES || all.contains_key(key) {
             note(all.entry(Arc::clone(key)).or_default());
         }
@@ -149,13 +163,19 @@ impl Shared {
 
     /// The last hour of a key.
     pub(crate) fn points(&self, key: &str) -> Vec<Point> {
-        let all = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self
+            .histories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         all.get(key).map(History::points).unwrap_or_default()
     }
 
     /// Drops the histories of keys that `is_there` denies.
     pub(crate) fn keep_histories(&self, is_there: impl Fn(&str) -> bool) {
-        let mut all = self.histories.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .histories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         all.retain(|key, _| is_there(key));
     }
 }

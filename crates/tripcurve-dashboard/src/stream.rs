@@ -1,6 +1,5 @@
 //! The stream of one page: what has changed, at most once a second.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::convert::Infallible;
 use std::hash::{Hash, Hasher};
@@ -19,16 +18,17 @@ use crate::events::Event;
 use crate::frame::Frame;
 use crate::row::{Brief, Detail, Row};
 use crate::sampler::PERIOD;
+use crate::sessions::{Known, Seat};
 use crate::shared::{OpenStream, Shared};
 
 /// How many bytes of briefs a message has at most. The rest comes a second later.
-const BRIEF_BYTES: usize = 20_000;
+const BRIEF_BYTES: usize = 26_000;
 
 /// How many bytes of details a message has at most.
-const DETAIL_BYTES: usize = 20_000;
+const DETAIL_BYTES: usize = 16_000;
 
 /// How many events a message has at most.
-const EVENTS: usize = 25;
+const EVENTS: usize = 15;
 
 /// How many cards a page may ask the details of.
 const SHOWN: usize = 100;
@@ -39,42 +39,61 @@ const SETTLED: u64 = 15;
 /// After so long without a message, the page is told that the program is there.
 const BEAT: Duration = Duration::from_secs(5);
 
+/// The last message that a page has.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LastMessage {
+    /// The run of the program.
+    boot: String,
+    session: u64,
+    message: u64,
+    frame: u64,
+    event: u64,
+}
+
+impl LastMessage {
+    fn parse(text: &str) -> Option<Self> {
+        let (boot, numbers) = text.split_once('-')?;
+        let numbers: Option<Vec<u64>> = numbers.split('-').map(|it| it.parse().ok()).collect();
+        let &[session, message, frame, event] = numbers?.as_slice() else {
+            return None;
+        };
+        Some(Self {
+            boot: boot.to_owned(),
+            session,
+            message,
+            frame,
+            event,
+        })
+    }
+}
+
 /// What a page asks of its stream.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
     /// The cards that are on the screen.
-    pub(crate) show: Vec<u32>,
-    /// The last message that the page has: the run of the program, the frame and the event.
-    pub(crate) last: Option<(String, u64, u64)>,
+    show: Vec<u32>,
+    last: Option<LastMessage>,
 }
 
 impl Wishes {
-    /// Reads the cards, separated by commas, and the last message, in three parts.
+    /// Reads the cards, separated by commas, and the number of the last message.
     pub(crate) fn parse(show: Option<&str>, last: Option<&str>) -> Self {
         let ids = show.unwrap_or_default().split(',');
         let show = ids.filter_map(|id| id.parse().ok()).take(SHOWN).collect();
-        let last = last.and_then(|last| {
-            let mut parts = last.split('-');
-            let boot = parts.next()?.to_owned();
-            Some((boot, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-        });
+        let last = last.and_then(LastMessage::parse);
         Self { show, last }
     }
 }
 
-/// One page, and what it knows.
+/// One stream of a page.
 struct Page {
     stream: OpenStream,
+    seat: Seat,
     frames: watch::Receiver<Arc<Frame>>,
     show: Vec<u32>,
-    /// The briefs that the page has. `None` if it has the card, but maybe an old brief.
-    sent: HashMap<u32, Option<Brief>>,
-    details: HashMap<u32, u64>,
-    event: u64,
     is_first: bool,
     /// Whether the page must forget what it knew.
     starts_over: bool,
-    gone_since: u64,
     due: Instant,
 }
 
@@ -107,9 +126,21 @@ pub(crate) fn messages(
     wishes: Wishes,
 ) -> impl Stream<Item = Result<sse::Event, Infallible>> {
     unfold(Page::new(stream, wishes), |mut page| async move {
-        let message = page.next().await;
+        let message = page.next().await?;
         Some((Ok(message), page))
     })
+}
+
+/// What a page knows that got its last message some time ago: what has not changed since.
+fn known_since(last: &LastMessage, frame: &Frame) -> Known {
+    let settled = last.frame.saturating_sub(SETTLED);
+    let old = frame.rows.iter().filter(|row| row.changed_at <= settled);
+    Known {
+        sent: old.map(|row| (row.id, row.brief)).collect(),
+        event: last.event,
+        gone_since: settled,
+        ..Known::default()
+    }
 }
 
 impl Page {
@@ -118,74 +149,82 @@ impl Page {
         let mut frames = shared.frames();
         frames.mark_changed();
         let frame = Arc::clone(&frames.borrow());
-        let known = wishes.last.filter(|(boot, number, _)| {
-            // Nothing that has gone since may be forgotten.
-            *boot == shared.boot && number.saturating_sub(SETTLED) > frame.forgotten
-        });
-        let mut sent = HashMap::new();
-        let settled = known.as_ref().map_or(0, |it| it.1.saturating_sub(SETTLED));
-        for row in frame.rows.iter().filter(|it| it.changed_at <= settled) {
-            sent.insert(row.id, Some(row.brief));
-        }
+        let last = wishes.last.filter(|last| last.boot == shared.boot);
+        let former = last.as_ref().map(|last| (last.session, last.message));
+        // Nothing that has gone since may be forgotten.
+        let since = last.filter(|it| it.frame.saturating_sub(SETTLED) > frame.forgotten);
+        let afresh = || {
+            let known = since.as_ref().map(|last| known_since(last, &frame));
+            known.unwrap_or_default()
+        };
+        let (seat, keeps) = shared.sessions().sit(former, afresh);
         Self {
+            seat,
             frames,
             show: wishes.show,
-            sent,
-            details: HashMap::new(),
-            event: known.as_ref().map_or(0, |it| it.2),
             is_first: true,
-            starts_over: known.is_none(),
-            gone_since: settled,
+            starts_over: !keeps && since.is_none(),
             due: Instant::now(),
             stream,
         }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
-        self.stream.shared()
-    }
-
-    /// The next message: what has changed, or a sign that the program is there.
-    async fn next(&mut self) -> sse::Event {
+    /// The next message: what has changed, or a sign that the program is there. `None` if the page
+    /// has another stream.
+    async fn next(&mut self) -> Option<sse::Event> {
         sleep_until(self.due).await;
+        let shared = Arc::clone(self.stream.shared());
         let beat = Instant::now() + BEAT;
         loop {
             let rest = beat.saturating_duration_since(Instant::now());
             let changed = timeout(rest, self.frames.changed()).await;
             let frame = Arc::clone(&self.frames.borrow_and_update());
-            let delta = self.delta(&frame);
-            let is_news = self.is_first
-                || !(delta.briefs.is_empty()
-                    && delta.gone.is_empty()
-                    && delta.details.is_empty()
-                    && delta.events.is_empty());
-            if is_news || changed.is_err() {
+            let mut known = shared.sessions().take(self.seat)?;
+            let delta = self.delta(&frame, &mut known, &shared);
+            let is_news = self.is_first || delta.is_news() || changed.is_err();
+            let event = known.event;
+            let message = shared.sessions().put(self.seat, known, is_news);
+            if is_news {
                 self.is_first = false;
                 self.due = Instant::now() + PERIOD;
-                let id = format!("{}-{}-{}", self.shared().boot, frame.number, self.event);
+                let (boot, session, number) = (&shared.boot, self.seat.session, frame.number);
+                let id = format!("{boot}-{session}-{message}-{number}-{event}");
                 let text = serde_json::to_string(&delta).unwrap_or_default();
-                return sse::Event::default().event("delta").id(id).data(text);
+                return Some(sse::Event::default().event("delta").id(id).data(text));
             }
         }
     }
 
-    fn delta(&mut self, frame: &Frame) -> Delta {
-        let reset = std::mem::take(&mut self.starts_over);
+    fn delta(&mut self, frame: &Frame, known: &mut Known, shared: &Shared) -> Delta {
         Delta {
             version: 1,
             at_ms: frame.at_ms,
-            reset,
+            reset: std::mem::take(&mut self.starts_over),
             cards: frame.rows.len(),
             states: frame.states,
-            gone: self.gone(frame),
-            briefs: self.briefs(frame),
-            details: self.changed_details(frame),
-            events: self.events(),
+            gone: known.gone(frame),
+            briefs: known.briefs(frame),
+            details: known.changed_details(frame, &mut self.show),
+            events: known.events(shared),
         }
     }
+}
 
+impl Delta {
+    fn is_news(&self) -> bool {
+        !(self.briefs.is_empty()
+            && self.gone.is_empty()
+            && self.details.is_empty()
+            && self.events.is_empty())
+    }
+}
+
+impl Known {
     fn gone(&mut self, frame: &Frame) -> Vec<u32> {
-        let news = frame.gone.iter().filter(|(number, _)| *number > self.gone_since);
+        let news = frame
+            .gone
+            .iter()
+            .filter(|(number, _)| *number > self.gone_since);
         let gone: Vec<u32> = news.map(|(_, id)| *id).collect();
         self.gone_since = frame.number;
         for id in &gone {
@@ -198,10 +237,10 @@ impl Page {
     /// The briefs that are news to the page: those of cards in trouble first, and then as many
     /// others as there is room for.
     fn briefs(&mut self, frame: &Frame) -> Vec<Box<RawValue>> {
-        let is_news = |row: &&Arc<Row>| self.sent.get(&row.id) != Some(&Some(row.brief));
+        let is_news = |row: &&Arc<Row>| self.sent.get(&row.id) != Some(&row.brief);
         let mut news: Vec<&Arc<Row>> = frame.rows.iter().filter(is_news).collect();
         let state_is_news = |row: &Row| {
-            let known = self.sent.get(&row.id).copied().flatten();
+            let known = self.sent.get(&row.id);
             known.is_none_or(|known| known.state != row.brief.state)
         };
         // The oldest change goes first, so that each change has its turn.
@@ -212,7 +251,11 @@ impl Page {
         let mut briefs = Vec::new();
         let mut bytes = 0;
         for row in news {
-            let Brief { state, fill, traffic } = row.brief;
+            let Brief {
+                state,
+                fill,
+                traffic,
+            } = row.brief;
             // The key goes with the first brief only.
             let key = (!self.sent.contains_key(&row.id)).then_some(&*row.key);
             let is_registry = u8::from(matches!(row.detail, Detail::Registry(_)));
@@ -224,17 +267,17 @@ impl Page {
             if bytes > BRIEF_BYTES {
                 break;
             }
-            self.sent.insert(row.id, Some(row.brief));
+            self.sent.insert(row.id, row.brief);
             briefs.push(text);
         }
         briefs
     }
 
     /// The details of cards on the screen that have changed.
-    fn changed_details(&mut self, frame: &Frame) -> Vec<Box<RawValue>> {
+    fn changed_details(&mut self, frame: &Frame, show: &mut [u32]) -> Vec<Box<RawValue>> {
         let mut details = Vec::new();
         let mut bytes = 0;
-        for id in &self.show {
+        for id in &*show {
             let Some(row) = frame.row(*id) else { continue };
             let Ok(text) = serde_json::value::to_raw_value(&**row) else {
                 continue;
@@ -253,14 +296,14 @@ impl Page {
             details.push(text);
         }
         // The next message begins where this one had no room any more.
-        let sent = details.len().min(self.show.len());
-        self.show.rotate_left(sent);
+        let sent = details.len().min(show.len());
+        show.rotate_left(sent);
         details
     }
 
-    fn events(&mut self) -> Vec<Arc<Event>> {
+    fn events(&mut self, shared: &Shared) -> Vec<Arc<Event>> {
         let seen = self.event;
-        let events = self.shared().log().latest(EVENTS, |event| event.id > seen);
+        let events = shared.log().latest(EVENTS, |event| event.id > seen);
         self.event = events.last().map_or(seen, |event| event.id);
         events
     }
@@ -268,14 +311,23 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::Wishes;
+    use super::{LastMessage, Wishes};
 
     #[test]
     fn wishes_are_read_and_nonsense_is_left_out() {
-        let wishes = Wishes::parse(Some("1,x,3,,-4"), Some("18c-12-7"));
+        let wishes = Wishes::parse(Some("1,x,3,,-4"), Some("18c-2-3-12-7"));
         assert_eq!(wishes.show, [1, 3]);
-        assert_eq!(wishes.last, Some(("18c".to_owned(), 12, 7)));
-        assert_eq!(Wishes::parse(None, Some("18c-a-7")).last, None);
+        let last = LastMessage {
+            boot: "18c".to_owned(),
+            session: 2,
+            message: 3,
+            frame: 12,
+            event: 7,
+        };
+        assert_eq!(wishes.last, Some(last));
+        for nonsense in ["", "18c", "18c-1-2-3", "18c-1-2-3-x", "18c-1-2-3-4-5"] {
+            assert_eq!(Wishes::parse(None, Some(nonsense)).last, None, "{nonsense}");
+        }
         assert!(Wishes::parse(None, None).show.is_empty());
         let many = vec!["7"; 5_000].join(",");
         assert_eq!(Wishes::parse(Some(&many), None).show.len(), 100);

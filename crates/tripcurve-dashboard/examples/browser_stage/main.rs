@@ -111,7 +111,9 @@ fn named(roster: &Roster) -> Result<Vec<CircuitBreaker>, Failure> {
         CircuitBreaker::builder("recommendations")
             .window(Window::count(100))
             .trip_when(TripPolicy::failure_rate(0.5).min_calls(20)),
-        CircuitBreaker::builder("<script>document.title='owned'</script><img src=x onerror=alert(1)>"),
+        CircuitBreaker::builder(
+            "<script>document.title='owned'</script><img src=x onerror=alert(1)>",
+        ),
         CircuitBreaker::builder("stock").trip_when(TripPolicy::consecutive_failures(8)),
     ];
     let build = |builder: tripcurve::CircuitBreakerBuilder| builder.enlist(roster).build();
@@ -127,13 +129,17 @@ async fn traffic(all: Arc<Vec<CircuitBreaker>>) {
             turn = turn.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let draw = turn >> 33;
             // Most breakers of a large wall have calls now and then.
-            if place > 10 && draw % 8 != 0 {
+            if place > 10 && !draw.is_multiple_of(8) {
                 continue;
             }
             if let Ok(permit) = breaker.try_acquire() {
                 let took = Duration::from_micros(2_000 + draw % 9_000);
-                let failed = draw % 50 == 0;
-                let report = if failed { Report::failure() } else { Report::success() };
+                let failed = draw.is_multiple_of(50);
+                let report = if failed {
+                    Report::failure()
+                } else {
+                    Report::success()
+                };
                 permit.record(report.took(took));
             }
         }
@@ -147,7 +153,10 @@ async fn fail(State(all): State<Arc<Vec<CircuitBreaker>>>, Path(name): Path<Stri
         return StatusCode::NOT_FOUND;
     };
     for _ in 0..1_000 {
-        if breaker.call(|| Err::<(), _>("refused")).is_err_and(|it| it.rejected().is_some()) {
+        if breaker
+            .call(|| Err::<(), _>("refused"))
+            .is_err_and(|it| it.rejected().is_some())
+        {
             return StatusCode::OK;
         }
     }
