@@ -60,6 +60,8 @@ struct Known {
     /// What listens to the breaker.
     ear: Option<Ear>,
     totals: Totals,
+    /// Calls a second, of the last ten seconds or so.
+    pace: f64,
     at: Instant,
     open_until: Option<Millis>,
 }
@@ -82,6 +84,7 @@ impl KnownCards {
                 seen_in: number,
                 ear: None,
                 totals: Totals::default(),
+                pace: 0.0,
                 at: Instant::now(),
                 open_until: None,
             }
@@ -183,6 +186,8 @@ impl Sampler {
         let per_second = PerSecond::between(&known.totals, &snapshot.totals(), elapsed);
         known.totals = snapshot.totals();
         known.at = Instant::now();
+        known.pace += (per_second.all() - known.pace) * 0.15;
+        let pace = known.pace;
         let mut detail = BreakerDetail::new(snapshot, &breaker.trip_levels(), per_second);
         detail.in_flight = shared.in_flight(breaker.name());
         let state = snapshot.state();
@@ -210,12 +215,7 @@ impl Sampler {
                 },
             );
         });
-        let brief = Brief::new(
-            state,
-            detail.fill(),
-            per_second.all(),
-            former.map(|it| it.brief),
-        );
+        let brief = Brief::new(state, detail.fill(), pace, former.map(|it| it.brief));
         let changed_at = former
             .filter(|it| it.brief == brief)
             .map_or(number, |it| it.changed_at);

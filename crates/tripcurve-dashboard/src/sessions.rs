@@ -30,6 +30,8 @@ pub(crate) struct Known {
 pub(crate) struct Seat {
     pub(crate) session: u64,
     owner: u64,
+    /// When the page got its last message, if it had a stream before.
+    pub(crate) told_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -40,6 +42,8 @@ struct Session {
     /// Empty while a message is being written.
     known: Option<Known>,
     at: Instant,
+    /// When the last message was written.
+    told_at: Option<Instant>,
 }
 
 /// The pages.
@@ -68,8 +72,12 @@ impl Sessions {
             {
                 session.owner += 1;
                 session.at = now;
-                let owner = session.owner;
-                return (Seat { session: id, owner }, true);
+                let seat = Seat {
+                    session: id,
+                    owner: session.owner,
+                    told_at: session.told_at,
+                };
+                return (seat, true);
             }
             let id = all.keys().max().map_or(1, |last| last + 1);
             let session = Session {
@@ -77,11 +85,13 @@ impl Sessions {
                 message: 0,
                 known: Some(afresh()),
                 at: now,
+                told_at: None,
             };
             all.insert(id, session);
             let seat = Seat {
                 session: id,
                 owner: 1,
+                told_at: None,
             };
             (seat, false)
         })
@@ -102,8 +112,11 @@ impl Sessions {
                 return 0;
             };
             session.known = Some(known);
-            session.message += u64::from(is_news);
             session.at = Instant::now();
+            if is_news {
+                session.message += 1;
+                session.told_at = Some(session.at);
+            }
             session.message
         })
     }

@@ -21,8 +21,12 @@ use crate::sampler::PERIOD;
 use crate::sessions::{Known, Seat};
 use crate::shared::{OpenStream, Shared};
 
-/// How many bytes of briefs a message has at most. The rest comes a second later.
+/// How many bytes of briefs a message has at most, if the page doesn't know all cards yet. The rest
+/// comes a second later.
 const BRIEF_BYTES: usize = 26_000;
+
+/// How many bytes of briefs a message has at most, once the page knows all cards.
+const NEWS_BYTES: usize = 10_000;
 
 /// How many bytes of details a message has at most.
 const DETAIL_BYTES: usize = 16_000;
@@ -164,7 +168,8 @@ impl Page {
             show: wishes.show,
             is_first: true,
             starts_over: !keeps && since.is_none(),
-            due: Instant::now(),
+            // A page that opens stream after stream gets one message a second too.
+            due: seat.told_at.map_or_else(Instant::now, |at| at + PERIOD),
             stream,
         }
     }
@@ -248,6 +253,8 @@ impl Known {
             let waits = row.changed_at;
             (row.brief.state == 0, !state_is_news(row), waits)
         });
+        let knows_all = frame.rows.len() <= self.sent.len();
+        let most = if knows_all { NEWS_BYTES } else { BRIEF_BYTES };
         let mut briefs = Vec::new();
         let mut bytes = 0;
         for row in news {
@@ -264,7 +271,7 @@ impl Known {
                 continue;
             };
             bytes += text.get().len() + 1;
-            if bytes > BRIEF_BYTES {
+            if bytes > most {
                 break;
             }
             self.sent.insert(row.id, row.brief);
