@@ -26,7 +26,8 @@ export class Store extends EventTarget {
     this.link = "connecting";
     /** The server's clock minus ours. */
     this.skew = 0;
-    this.show = [];
+    /** @type {number[]|null} null asks for the cards in the worst trouble */
+    this.show = null;
     this.last = "";
     this.heard = Date.now();
     /** @type {EventSource|null} */
@@ -67,7 +68,7 @@ export class Store extends EventTarget {
    */
   look(ids) {
     const wanted = [...ids].sort((a, b) => a - b);
-    if (wanted.join() === this.show.join()) return;
+    if (wanted.join() === this.show?.join()) return;
     this.show = wanted;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.#open(), 200);
@@ -76,7 +77,8 @@ export class Store extends EventTarget {
   #open() {
     clearTimeout(this.timer);
     this.source?.close();
-    const query = new URLSearchParams({ show: this.show.join() });
+    const query = new URLSearchParams();
+    if (this.show) query.set("show", this.show.join());
     if (this.last) query.set("last", this.last);
     const source = new EventSource(`api/stream?${query}`);
     this.source = source;

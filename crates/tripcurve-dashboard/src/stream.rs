@@ -13,10 +13,10 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::clock::Millis;
+use crate::clock::{self, Millis};
 use crate::events::Event;
 use crate::frame::Frame;
-use crate::row::{Brief, Detail, Row};
+use crate::row::{Brief, Detail, Row, rank_of};
 use crate::sampler::PERIOD;
 use crate::sessions::{Known, Seat};
 use crate::shared::{OpenStream, Shared};
@@ -36,6 +36,12 @@ const EVENTS: usize = 15;
 
 /// How many cards a page may ask the details of.
 const SHOWN: usize = 100;
+
+/// After so many milliseconds, a message waits for the next frame.
+const OLD: Millis = 400;
+
+/// How many details a page gets that doesn't say what it shows.
+const FIRST: usize = 40;
 
 /// Within so many frames each change has been sent, even if there was too much for one message.
 const SETTLED: u64 = 15;
@@ -74,16 +80,18 @@ impl LastMessage {
 /// What a page asks of its stream.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
-    /// The cards that are on the screen.
-    show: Vec<u32>,
+    /// The cards that are on the screen. `None` asks for those in the worst trouble.
+    show: Option<Vec<u32>>,
     last: Option<LastMessage>,
 }
 
 impl Wishes {
     /// Reads the cards, separated by commas, and the number of the last message.
     pub(crate) fn parse(show: Option<&str>, last: Option<&str>) -> Self {
-        let ids = show.unwrap_or_default().split(',');
-        let show = ids.filter_map(|id| id.parse().ok()).take(SHOWN).collect();
+        let show = show.map(|show| {
+            let ids = show.split(',').filter_map(|id| id.parse().ok());
+            ids.take(SHOWN).collect()
+        });
         let last = last.and_then(LastMessage::parse);
         Self { show, last }
     }
@@ -147,6 +155,13 @@ fn known_since(last: &LastMessage, frame: &Frame) -> Known {
     }
 }
 
+/// The cards that a page shows first: those in trouble, then the others by name.
+fn worst(frame: &Frame) -> Vec<u32> {
+    let mut rows: Vec<&Arc<Row>> = frame.rows.iter().collect();
+    rows.sort_by_key(|row| (rank_of(row.state), row.brief.fill < 10, &row.key));
+    rows.iter().take(FIRST).map(|row| row.id).collect()
+}
+
 impl Page {
     fn new(stream: OpenStream, wishes: Wishes) -> Self {
         let shared = stream.shared();
@@ -165,7 +180,7 @@ impl Page {
         Self {
             seat,
             frames,
-            show: wishes.show,
+            show: wishes.show.unwrap_or_else(|| worst(&frame)),
             is_first: true,
             starts_over: !keeps && since.is_none(),
             // A page that opens stream after stream gets one message a second too.
@@ -177,8 +192,14 @@ impl Page {
     /// The next message: what has changed, or a sign that the program is there. `None` if the page
     /// has another stream.
     async fn next(&mut self) -> Option<sse::Event> {
-        sleep_until(self.due).await;
         let shared = Arc::clone(self.stream.shared());
+        if self.due > Instant::now() {
+            sleep_until(self.due).await;
+            // A frame that is about to be replaced would delay each later change by its age.
+            if clock::now() > self.frames.borrow().at_ms + OLD {
+                self.frames.mark_unchanged();
+            }
+        }
         let beat = Instant::now() + BEAT;
         loop {
             let rest = beat.saturating_duration_since(Instant::now());
@@ -323,7 +344,7 @@ mod tests {
     #[test]
     fn wishes_are_read_and_nonsense_is_left_out() {
         let wishes = Wishes::parse(Some("1,x,3,,-4"), Some("18c-2-3-12-7"));
-        assert_eq!(wishes.show, [1, 3]);
+        assert_eq!(wishes.show, Some(vec![1, 3]));
         let last = LastMessage {
             boot: "18c".to_owned(),
             session: 2,
@@ -335,8 +356,9 @@ mod tests {
         for nonsense in ["", "18c", "18c-1-2-3", "18c-1-2-3-x", "18c-1-2-3-4-5"] {
             assert_eq!(Wishes::parse(None, Some(nonsense)).last, None, "{nonsense}");
         }
-        assert!(Wishes::parse(None, None).show.is_empty());
+        assert_eq!(Wishes::parse(None, None).show, None);
         let many = vec!["7"; 5_000].join(",");
-        assert_eq!(Wishes::parse(Some(&many), None).show.len(), 100);
+        let show = Wishes::parse(Some(&many), None).show;
+        assert_eq!(show.map(|it| it.len()), Some(100));
     }
 }
