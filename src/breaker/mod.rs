@@ -328,6 +328,31 @@ impl<C> CircuitBreaker<C> {
         self.shared.core.trip_levels(&*self.shared)
     }
 
+    /// Lists the settings in force, for display: the name of the builder's method, and the value in
+    /// words.
+    ///
+    /// The policies are not among them; see [`trip_levels`](Self::trip_levels). The words are for
+    /// people, and any release may change them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::window::Window;
+    ///
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .window(Window::time(Duration::from_secs(30), 10))
+    ///     .open_for(Duration::from_secs(5))
+    ///     .build()?;
+    /// let settings = breaker.settings_in_words();
+    /// assert_eq!(settings[0], ("window", "30s in 10 buckets".to_owned()));
+    /// assert_eq!(settings[1], ("open_for", "5s".to_owned()));
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn settings_in_words(&self) -> Vec<(&'static str, String)> {
+        self.shared.core.settings_in_words(&*self.shared)
+    }
+
     /// Saves what the breaker knows, for the next process to
     /// [restore](crate::CircuitBreakerBuilder::restore); see [`SavedState`](crate::SavedState).
     ///

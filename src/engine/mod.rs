@@ -18,6 +18,7 @@ mod carried;
 mod listen;
 mod why_open;
 mod settings;
+mod settings_in_words;
 mod snapshot;
 mod totals;
 #[cfg(feature = "metrics")]

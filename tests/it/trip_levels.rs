@@ -6,9 +6,10 @@ use std::time::Duration;
 use tripcurve::events::Cause;
 use tripcurve::outcome::Report;
 use tripcurve::policy::TripLevel;
+use tripcurve::recovery::Backoff;
 use tripcurve::time::Clock;
-use tripcurve::window::Recording;
-use tripcurve::{CircuitBreaker, State, TripPolicy};
+use tripcurve::window::{Recording, Window};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Recovery, State, TripPolicy};
 
 fn levels(breaker: &CircuitBreaker) -> Vec<(&'static str, f64, f64)> {
     let all = breaker.trip_levels();
@@ -96,6 +97,43 @@ fn evidence_fills_up_to_the_trip_and_goes_with_successes() {
         // Time passes, and with it the pace.
         assert!((needed - judged).abs() < 0.5, "{needed} and {judged}");
     }
+}
+
+#[test]
+fn settings_are_told_in_words() {
+    let second = Duration::from_secs(1);
+    let words = |builder: CircuitBreakerBuilder| {
+        let breaker = builder.build().unwrap();
+        let all = breaker.settings_in_words().into_iter();
+        all.map(|(name, value)| format!("{name}: {value}"))
+            .collect::<Vec<_>>()
+    };
+    let default = [
+        "window: 60s in 10 buckets",
+        "open_for: 500ms, and twice as long after each failed recovery, up to 5s",
+        "recovery: 3 of 3 probes must succeed",
+        "probe_timeout: 30s",
+        "on_cancel: Ignored",
+        "latency: Off",
+    ];
+    assert_eq!(words(CircuitBreaker::builder("payments")), default);
+    let other = CircuitBreaker::builder("payments")
+        .window(Window::count(50).within(20 * second))
+        .trip_when(TripPolicy::slow_rate(0.5).slower_than(second))
+        .recovery(Recovery::adaptive().backoff(Backoff::exponential(second, 2.0, 9 * second)))
+        .latency(Recording::ByOutcome);
+    let other = words(other);
+    assert!(
+        other[0].starts_with("window: the last 50 calls, within"),
+        "{other:?}"
+    );
+    assert_eq!(other[1], "open_for: 1s at first; it grows");
+    assert_eq!(
+        other[2],
+        "recovery: a probe, then a growing share of the calls"
+    );
+    assert_eq!(other[5], "latency: ByOutcome");
+    assert_eq!(other[6], "slower_than: 1s");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::error::Error;
 use std::fs;
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -34,24 +35,25 @@ const PAGES: usize = 10;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// The processor time of this thread.
-fn thread_time() -> Result<Duration, Failure> {
-    let stat = fs::read_to_string("/proc/thread-self/schedstat")?;
+/// The processor time of a thread, by its folder in `/proc`.
+fn time_of(thread: &Path) -> Result<Duration, Failure> {
+    let stat = fs::read_to_string(thread.join("schedstat"))?;
     let nanos = stat.split(' ').next().unwrap_or_default().parse()?;
     Ok(Duration::from_nanos(nanos))
 }
 
-/// The processor time of the process, in ticks of ten milliseconds.
+/// The processor time of this thread.
+fn thread_time() -> Result<Duration, Failure> {
+    time_of(Path::new("/proc/thread-self"))
+}
+
+/// The processor time of all threads. None ends during the measurement.
 fn process_time() -> Result<Duration, Failure> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let fields: Vec<&str> = stat
-        .rsplit(") ")
-        .next()
-        .unwrap_or_default()
-        .split(' ')
-        .collect();
-    let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-    Ok(Duration::from_millis(10 * ticks))
+    let mut sum = Duration::ZERO;
+    for thread in fs::read_dir("/proc/self/task")? {
+        sum += time_of(&thread?.path())?;
+    }
+    Ok(sum)
 }
 
 /// A slice of time: nanoseconds for each call, and the cores that all but the caller took.
@@ -110,9 +112,9 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 fn main() -> Result<(), Failure> {
     let is_quick = std::env::args().any(|it| it == "--quick");
     let (pairs, length) = if is_quick {
-        (4, Duration::from_millis(1_000))
+        (5, Duration::from_millis(1_000))
     } else {
-        (30, Duration::from_millis(2_000))
+        (60, Duration::from_millis(1_000))
     };
     let roster = Roster::new();
     let build = |number| {

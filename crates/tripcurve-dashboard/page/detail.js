@@ -10,6 +10,11 @@ import { count, icon, levelWords, measure, percent, perSecond, policyWord, reico
 /** How often the hour and the durations are asked for. */
 const PERIOD = 5_000;
 
+const SETTINGS = {
+  window: "Window", open_for: "Stays open for", recovery: "Recovery", probe_timeout: "Time limit of a probe",
+  on_cancel: "A cancelled call is", latency: "Durations", slower_than: "A call is slow after",
+};
+
 /** @param {string} word */
 function tile(word) {
   const value = h("dd");
@@ -41,6 +46,7 @@ export class DetailView {
     this.hour = h("div", { class: "chart-box" });
     this.durations = h("div", { class: "chart-box" });
     this.settings = h("table", { class: "settings" });
+    this.others = h("dl", { class: "others" });
     this.events = h("ol", { class: "events" });
     this.keys = h("ul", { class: "keys" });
     this.heading = h("h2", { dir: "auto", text: key });
@@ -49,7 +55,7 @@ export class DetailView {
     this.keysPanel = panel("Keys that are not closed", this.keys);
     this.keysPanel.hidden = true;
     this.durationsPanel = panel("How long calls take", this.durations);
-    this.settingsPanel = panel("Settings: what makes it trip", h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Settings" }, this.settings));
+    this.settingsPanel = panel("Settings", h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "What makes it trip" }, this.settings), this.others);
     this.node = h("article", { class: "detail" },
       h("p", { class: "back" }, h("a", { href: address(""), text: "← All breakers" })),
       h("div", { class: "hero" },
@@ -170,6 +176,7 @@ export class DetailView {
       h("tbody", {}, ...levels.map((level) => h("tr", {}, h("th", { scope: "row", text: policyWord(level.policy) }),
         h("td", { text: level.threshold === 0 ? "not known yet" : measure(level.policy, level.threshold) }),
         h("td", { text: level.min_calls > 1 ? `${count(level.min_calls)} calls` : "the first call" }), h("td", { text: levelWords(level) })))));
+    this.others.replaceChildren(...(answer.breaker?.settings ?? []).map(({ name, value }) => h("div", {}, h("dt", { text: SETTINGS[name] ?? name }), h("dd", { text: value }))));
     const latest = [...events].reverse().slice(0, 50).map((event) => eventItem(event, false));
     this.events.replaceChildren(...(latest.length ? latest : [h("li", { class: "empty", text: "It has not changed its state." })]));
   }

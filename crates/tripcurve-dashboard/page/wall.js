@@ -130,7 +130,6 @@ export class Wall {
         view = this.spare.pop() ?? new CardView();
         this.views.set(card.id, view);
       }
-      view.fill(card, now);
       const index = first * this.columns + place;
       mark(view.node, "aria-setsize", this.order.length);
       mark(view.node, "aria-posinset", index + 1);
@@ -139,9 +138,11 @@ export class Wall {
       style.setProperty("transform", `translate(${(index % this.columns) * cell}px, ${Math.floor(index / this.columns) * ROW}px)`);
       // The order in the document is the order for the Tab key.
       const there = this.list.children[place];
-      if (there === view.node) return;
-      if (this.list.moveBefore && view.node.parentNode === this.list) this.list.moveBefore(view.node, there ?? null);
-      else this.list.insertBefore(view.node, there ?? null);
+      if (there !== view.node) {
+        if (this.list.moveBefore && view.node.parentNode === this.list) this.list.moveBefore(view.node, there ?? null);
+        else this.list.insertBefore(view.node, there ?? null);
+      }
+      view.fill(card, now);
     });
     if (active instanceof HTMLElement && active !== document.activeElement && this.list.contains(active)) {
       active.focus({ preventScroll: true });

@@ -91,9 +91,14 @@ fn whole(breaker: &CircuitBreaker) -> Value {
     let snapshot = breaker.snapshot();
     let levels = breaker.trip_levels();
     let levels: Vec<Level> = levels.iter().map(Level::from).collect();
+    let settings = breaker.settings_in_words().into_iter();
+    let settings: Vec<Value> = settings
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
     json!({
         "snapshot": snapshot,
         "levels": levels,
+        "settings": settings,
         "durations": snapshot.latency().map(durations),
     })
 }
