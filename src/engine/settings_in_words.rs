@@ -6,6 +6,7 @@ use super::Core;
 use super::settings::Settings;
 use super::view::{Configuration, View, with_view};
 use crate::clock::Now;
+use crate::latency::times::Timed;
 use crate::window::Recording;
 
 impl Core {
@@ -27,19 +28,18 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         } else {
             nanos(settings.open_for)
         };
-        let recovery = match self.adaptive() {
-            Some(_) => "a probe, then a growing share of the calls".to_owned(),
-            None => {
-                let (needed, permitted) = (settings.probes.needed(), settings.probes.permitted());
-                format!("{needed} of {permitted} probes must succeed")
-            }
+        let recovery = if self.adaptive().is_some() {
+            "a probe, then a growing share of the calls".to_owned()
+        } else {
+            let (needed, permitted) = (settings.probes.needed(), settings.probes.permitted());
+            format!("{needed} of {permitted} probes must succeed")
         };
         let probe_timeout = match settings.probe_timeout {
             u64::MAX => "none".to_owned(),
             timeout => nanos(timeout),
         };
         let recording = self.timed().map_or(Recording::Off, |it| it.recording);
-        let slower_than = self.timed().and_then(|it| it.limit());
+        let slower_than = self.timed().and_then(Timed::limit);
         let mut all = vec![
             ("window", self.ring().in_words(clock)),
             ("open_for", open_for),

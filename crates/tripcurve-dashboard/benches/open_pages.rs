@@ -33,6 +33,9 @@ use tripcurve_dashboard::Dashboard;
 const BREAKERS: usize = 100;
 const PAGES: usize = 10;
 
+/// How long a slice takes. The sampler looks once in each.
+const LENGTH: Duration = Duration::from_secs(1);
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// The processor time of a thread, by its folder in `/proc`.
@@ -64,19 +67,19 @@ struct Slice {
 }
 
 /// Calls through the breakers for some time.
-fn slice(breakers: &[CircuitBreaker], length: Duration) -> Result<Slice, Failure> {
+fn slice(breakers: &[CircuitBreaker]) -> Result<Slice, Failure> {
     let begin = Instant::now();
     let (thread_before, process_before) = (thread_time()?, process_time()?);
     let mut calls = 0_u32;
-    while begin.elapsed() < length {
+    while begin.elapsed() < LENGTH {
         for breaker in breakers.iter().cycle().take(10_000) {
             let answer = breaker.call(|| black_box(Ok::<_, ()>(1)));
             black_box(answer).ok();
         }
         calls += 10_000;
     }
-    let thread = thread_time()? - thread_before;
-    let process = process_time()? - process_before;
+    let thread = thread_time()?.saturating_sub(thread_before);
+    let process = process_time()?.saturating_sub(process_before);
     let others = process.saturating_sub(thread).as_secs_f64() / begin.elapsed().as_secs_f64();
     Ok(Slice {
         call: thread.as_secs_f64() * 1e9 / f64::from(calls),
@@ -111,11 +114,7 @@ fn median(values: impl IntoIterator<Item = f64>) -> f64 {
 
 fn main() -> Result<(), Failure> {
     let is_quick = std::env::args().any(|it| it == "--quick");
-    let (pairs, length) = if is_quick {
-        (5, Duration::from_millis(1_000))
-    } else {
-        (60, Duration::from_millis(1_000))
-    };
+    let pairs = if is_quick { 5 } else { 60 };
     let roster = Roster::new();
     let build = |number| {
         let name = format!("dependency-{number:02}");
@@ -138,7 +137,7 @@ fn main() -> Result<(), Failure> {
             }
         })
     };
-    slice(&breakers, length)?;
+    slice(&breakers)?;
     let (mut closed, mut open) = (Vec::new(), Vec::new());
     for pair in 0..pairs {
         // Each second pair has the other order, so that a drift counts for neither.
@@ -148,7 +147,7 @@ fn main() -> Result<(), Failure> {
                 pages.extend((0..PAGES).map(|_| runtime.spawn(page(address))));
             }
             thread::sleep(Duration::from_millis(300));
-            let slice = slice(&breakers, length)?;
+            let slice = slice(&breakers)?;
             let slices = if is_open { &mut open } else { &mut closed };
             slices.push(slice);
             for page in pages {
@@ -168,7 +167,7 @@ fn main() -> Result<(), Failure> {
     let mut ratios: Vec<f64> = ratios.collect();
     ratios.sort_by(f64::total_cmp);
     let (low, high) = (ratios[ratios.len() / 4], ratios[ratios.len() * 3 / 4]);
-    println!("{BREAKERS} breakers, {pairs} pairs of slices of {length:?}");
+    println!("{BREAKERS} breakers, {pairs} pairs of slices of {LENGTH:?}");
     println!("a call without a page      {:.2} ns", call(&closed));
     println!("a call with {PAGES} open pages  {:.2} ns", call(&open));
     println!(

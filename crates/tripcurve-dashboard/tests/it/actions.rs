@@ -10,7 +10,7 @@ use crate::{answer, breaker, get};
 
 /// A request as the page makes it, with other headers.
 async fn post(
-    router: &Router,
+    app: &Router,
     path: &str,
     body: &Value,
     headers: &[(&str, &str)],
@@ -20,10 +20,13 @@ async fn post(
         request = request.header(*name, *value);
     }
     let request = request.body(Body::from(body.to_string())).unwrap();
-    let (status, answer) = answer(router, request).await;
+    let (status, answer) = answer(app, request).await;
     let error = answer["error"].as_str().unwrap_or_default();
     (status, error.to_owned())
 }
+
+/// Headers of a request.
+type Headers<'a> = &'a [(&'a str, &'a str)];
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const SAME: [(&str, &str); 2] = [JSON, ("sec-fetch-site", "same-origin")];
@@ -49,13 +52,13 @@ fn acting(roster: &Roster, group: &ControlGroup) -> Router {
 async fn nobody_may_act_unless_a_function_allows_it() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
-    let router: Router = Dashboard::new(&roster).router();
+    let app: Router = Dashboard::new(&roster).router();
     let body = json!({ "action": "force-open" });
-    let (status, error) = post(&router, "/api/breakers/payments/actions", &body, &SAME).await;
+    let (status, error) = post(&app, "/api/breakers/payments/actions", &body, &SAME).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert!(error.contains("authorization function"), "{error}");
     assert_eq!(payments.state(), State::Closed);
-    let (_, about) = get(&router, "/api/about").await;
+    let (_, about) = get(&app, "/api/about").await;
     assert_eq!(about["actions"], false);
 }
 
@@ -63,7 +66,7 @@ async fn nobody_may_act_unless_a_function_allows_it() {
 async fn each_action_acts_and_is_an_event_with_its_actor() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
-    let router = acting(&roster, &ControlGroup::new());
+    let app = acting(&roster, &ControlGroup::new());
     let actions = [
         (json!({ "action": "trip", "seconds": 30.0 }), State::Open),
         (json!({ "action": "force-open" }), State::ForcedOpen),
@@ -71,11 +74,11 @@ async fn each_action_acts_and_is_an_event_with_its_actor() {
         (json!({ "action": "reset" }), State::Closed),
     ];
     for (body, state) in actions {
-        let (status, error) = post(&router, "/api/breakers/payments/actions", &body, &SAME).await;
+        let (status, error) = post(&app, "/api/breakers/payments/actions", &body, &SAME).await;
         assert_eq!((status, &*error), (StatusCode::OK, ""));
         assert_eq!(payments.state(), state);
     }
-    let (_, events) = get(&router, "/api/events").await;
+    let (_, events) = get(&app, "/api/events").await;
     let first = &events["events"][0];
     assert_eq!(
         (&first["kind"], &first["actor"]),
@@ -97,13 +100,13 @@ async fn a_group_is_isolated_and_released() {
     let (roster, group) = (Roster::new(), ControlGroup::new());
     let payments = breaker("payments", &roster);
     group.add(&payments);
-    let router = acting(&roster, &group);
+    let app = acting(&roster, &group);
     for (action, state) in [("isolate", State::ForcedOpen), ("release", State::Closed)] {
         let body = json!({ "action": action });
-        let (status, _) = post(&router, "/api/groups/bank/actions", &body, &SAME).await;
+        let (status, _) = post(&app, "/api/groups/bank/actions", &body, &SAME).await;
         assert_eq!((status, payments.state()), (StatusCode::OK, state));
     }
-    let isolated = &get(&router, "/api/about").await.1["groups"][0];
+    let isolated = &get(&app, "/api/about").await.1["groups"][0];
     assert_eq!(isolated, &json!({ "name": "bank", "isolated": false }));
 }
 
@@ -111,10 +114,10 @@ async fn a_group_is_isolated_and_released() {
 async fn a_request_that_another_page_made_is_refused_with_a_reason() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
-    let router = acting(&roster, &ControlGroup::new());
+    let app = acting(&roster, &ControlGroup::new());
     let body = json!({ "action": "force-open" });
     let host = ("host", "shop.example");
-    let refused: [(&[(&str, &str)], StatusCode, &str); 8] = [
+    let refused: [(Headers<'_>, StatusCode, &str); 8] = [
         (&[JSON], StatusCode::FORBIDDEN, "no Origin"),
         (
             &[JSON, ("sec-fetch-site", "cross-site")],
@@ -154,13 +157,13 @@ async fn a_request_that_another_page_made_is_refused_with_a_reason() {
     ];
     for (headers, expected, reason) in refused {
         let path = "/api/breakers/payments/actions";
-        let (status, error) = post(&router, path, &body, headers).await;
+        let (status, error) = post(&app, path, &body, headers).await;
         assert_eq!(status, expected, "{headers:?}");
         assert!(error.contains(reason), "{error}");
         assert_eq!(payments.state(), State::Closed);
     }
     let own = [JSON, host, ("origin", "https://shop.example")];
-    let (status, _) = post(&router, "/api/breakers/payments/actions", &body, &own).await;
+    let (status, _) = post(&app, "/api/breakers/payments/actions", &body, &own).await;
     assert_eq!(
         (status, payments.state()),
         (StatusCode::OK, State::ForcedOpen)
@@ -171,7 +174,7 @@ async fn a_request_that_another_page_made_is_refused_with_a_reason() {
 async fn nonsense_is_refused_with_a_reason() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
-    let router = acting(&roster, &ControlGroup::new());
+    let app = acting(&roster, &ControlGroup::new());
     let breaker = "/api/breakers/payments/actions";
     let long = "x".repeat(5_000);
     let cases = [
@@ -237,11 +240,11 @@ async fn nonsense_is_refused_with_a_reason() {
         ),
     ];
     for (path, body, expected, reason) in cases {
-        let (status, error) = post(&router, path, &body, &SAME).await;
+        let (status, error) = post(&app, path, &body, &SAME).await;
         assert_eq!(status, expected, "{body}");
         assert!(error.contains(reason), "{error}");
     }
     assert_eq!(payments.state(), State::Closed);
-    let (_, events) = get(&router, "/api/events").await;
+    let (_, events) = get(&app, "/api/events").await;
     assert_eq!(events["events"], json!([]), "a refused action is no event");
 }

@@ -20,13 +20,13 @@ async fn all_breakers_are_listed_with_their_levels() {
         .enlist(&roster)
         .build()
         .unwrap();
-    let router: Router = Dashboard::new(&roster).in_flight("payments", || 3).router();
+    let app: Router = Dashboard::new(&roster).in_flight("payments", || 3).router();
     let took = Duration::from_millis(10);
     payments
         .try_acquire()
         .unwrap()
         .record(Report::failure().took(took));
-    let (status, all) = get(&router, "/api/breakers").await;
+    let (status, all) = get(&app, "/api/breakers").await;
     assert_eq!((status, &all["version"]), (StatusCode::OK, &json!(1)));
     let row = &all["breakers"][0];
     assert_eq!(
@@ -48,11 +48,11 @@ async fn all_breakers_are_listed_with_their_levels() {
 async fn a_breaker_tells_why_it_is_open_and_what_has_happened() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
-    let router: Router = Dashboard::new(&roster).router();
-    get(&router, "/api/breakers").await;
+    let app: Router = Dashboard::new(&roster).router();
+    get(&app, "/api/breakers").await;
     trip(&payments);
     tokio::time::sleep(Duration::from_millis(1_700)).await;
-    let (_, one) = get(&router, "/api/breakers/payments").await;
+    let (_, one) = get(&app, "/api/breakers/payments").await;
     assert_eq!(one["card"]["state"], "open");
     assert_eq!(one["card"]["why"], "5 calls in a row failed (limit 5)");
     assert!(one["card"]["open_until_ms"].is_u64());
@@ -61,11 +61,11 @@ async fn a_breaker_tells_why_it_is_open_and_what_has_happened() {
     assert_eq!(one["events"][0]["cause"]["kind"], "consecutive_failures");
     assert!(one["history"]["points"][0][0].is_u64());
 
-    let (_, none) = get(&router, "/api/events?breaker=search").await;
+    let (_, none) = get(&app, "/api/events?breaker=search").await;
     assert_eq!(none["events"], json!([]));
-    let (_, all) = get(&router, "/api/events?limit=1").await;
+    let (_, all) = get(&app, "/api/events?limit=1").await;
     assert_eq!(all["events"][0]["to"], "open");
-    let (_, before) = get(&router, "/api/events?before=1").await;
+    let (_, before) = get(&app, "/api/events?before=1").await;
     assert_eq!(before["events"], json!([]));
 }
 
@@ -74,8 +74,8 @@ async fn what_had_opened_before_is_an_event_too() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
     trip(&payments);
-    let router: Router = Dashboard::new(&roster).router();
-    let (_, all) = get(&router, "/api/events").await;
+    let app: Router = Dashboard::new(&roster).router();
+    let (_, all) = get(&app, "/api/events").await;
     assert_eq!(all["events"][0]["kind"], "opened-before");
     assert_eq!(all["events"][0]["to"], "open");
 }
@@ -85,15 +85,15 @@ async fn what_had_opened_before_is_an_event_too() {
 async fn a_breaker_that_comes_in_place_of_another_is_listened_to() {
     let roster = Roster::new();
     let first = breaker("payments", &roster);
-    let router: Router = Dashboard::new(&roster).router();
-    get(&router, "/api/breakers").await;
+    let app: Router = Dashboard::new(&roster).router();
+    get(&app, "/api/breakers").await;
     drop(first);
     let second = breaker("payments", &roster);
     tokio::time::sleep(Duration::from_millis(1_700)).await;
-    get(&router, "/api/breakers").await;
+    get(&app, "/api/breakers").await;
     second.force_open();
     tokio::time::sleep(Duration::from_millis(1_700)).await;
-    let (_, all) = get(&router, "/api/events").await;
+    let (_, all) = get(&app, "/api/events").await;
     assert_eq!(all["events"][0]["to"], "forced-open");
 }
 
@@ -106,13 +106,13 @@ async fn names_may_be_equal_or_odd() {
         breaker("payments", &roster),
         breaker(odd, &roster),
     ];
-    let router: Router = Dashboard::new(&roster).router();
-    let (_, list) = get(&router, "/api/breakers").await;
+    let app: Router = Dashboard::new(&roster).router();
+    let (_, list) = get(&app, "/api/breakers").await;
     assert_eq!(list["breakers"][1]["key"], "payments~2");
     assert_eq!(list["breakers"][1]["name"], "payments");
-    let (status, one) = get(&router, "/api/breakers/a%2Fb%3Fc=%2520&%3Cd%3E").await;
+    let (status, one) = get(&app, "/api/breakers/a%2Fb%3Fc=%2520&%3Cd%3E").await;
     assert_eq!((status, &one["key"]), (StatusCode::OK, &json!(odd)));
-    let (status, missing) = get(&router, "/api/breakers/none").await;
+    let (status, missing) = get(&app, "/api/breakers/none").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(missing["error"], "there is no breaker \"none\"");
     drop(all);
@@ -132,8 +132,8 @@ async fn a_registry_is_one_card_with_its_worst_keys() {
         tenants.get_or_create(&tenant);
     }
     tenants.get_or_create(&7).force_open();
-    let router: Router = dashboard.router();
-    let (_, all) = get(&router, "/api/breakers").await;
+    let app: Router = dashboard.router();
+    let (_, all) = get(&app, "/api/breakers").await;
     let card = &all["breakers"][0];
     assert_eq!(
         (&card["kind"], &card["states"]),
@@ -144,9 +144,9 @@ async fn a_registry_is_one_card_with_its_worst_keys() {
         json!([{ "name": "tenant-7", "state": "forced-open" }])
     );
     assert_eq!(all["states"]["forced-open"], 1);
-    let (_, one) = get(&router, "/api/breakers/tenant-7").await;
+    let (_, one) = get(&app, "/api/breakers/tenant-7").await;
     assert_eq!(one["breaker"]["snapshot"]["state"], "forced-open");
-    let (_, events) = get(&router, "/api/events").await;
+    let (_, events) = get(&app, "/api/events").await;
     assert_eq!(events["events"][0]["name"], "tenant-7");
 }
 
@@ -155,14 +155,14 @@ async fn health_follows_the_rule() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
     let rule = HealthRule::new().down_if_open("payments");
-    let router: Router = Dashboard::new(&roster).health_rule(rule).router();
-    let (status, health) = get(&router, "/health").await;
+    let app: Router = Dashboard::new(&roster).health_rule(rule).router();
+    let (status, health) = get(&app, "/health").await;
     assert_eq!(
         (status, &health["status"]),
         (StatusCode::OK, &json!("healthy"))
     );
     payments.force_open();
-    let (status, health) = get(&router, "/health").await;
+    let (status, health) = get(&app, "/health").await;
     assert_eq!(
         (status, &health["status"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("down"))
@@ -174,15 +174,15 @@ async fn health_follows_the_rule() {
 async fn nothing_is_kept_alive() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
-    let router: Router = Dashboard::new(&roster).router();
-    get(&router, "/api/breakers").await;
+    let app: Router = Dashboard::new(&roster).router();
+    get(&app, "/api/breakers").await;
     drop(payments);
     tokio::time::sleep(Duration::from_millis(1_700)).await;
-    let (_, all) = get(&router, "/api/breakers").await;
+    let (_, all) = get(&app, "/api/breakers").await;
     assert_eq!(all["breakers"], json!([]));
     let metrics = tokio::runtime::Handle::current().metrics();
     assert_eq!(metrics.num_alive_tasks(), 1);
-    drop(router);
+    drop(app);
     tokio::time::sleep(Duration::from_secs(11)).await;
     assert_eq!(metrics.num_alive_tasks(), 0);
 }

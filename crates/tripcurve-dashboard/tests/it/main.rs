@@ -33,14 +33,14 @@ fn trip(breaker: &CircuitBreaker) {
 }
 
 /// The status and the JSON of an answer.
-async fn answer(router: &Router, request: Request<Body>) -> (StatusCode, Value) {
-    let response = router.clone().oneshot(request).await.unwrap();
+async fn answer(app: &Router, request: Request<Body>) -> (StatusCode, Value) {
+    let response = app.clone().oneshot(request).await.unwrap();
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
 }
 
-async fn get(router: &Router, path: &str) -> (StatusCode, Value) {
+async fn get(app: &Router, path: &str) -> (StatusCode, Value) {
     let request = Request::get(path).body(Body::empty()).unwrap();
-    answer(router, request).await
+    answer(app, request).await
 }

@@ -7,9 +7,9 @@ use tripcurve::registry::Roster;
 use tripcurve_dashboard::Dashboard;
 
 /// The status, the policy for browsers, and the text.
-async fn page(router: &Router, path: &str) -> (StatusCode, String, String) {
+async fn page(app: &Router, path: &str) -> (StatusCode, String, String) {
     let request = Request::get(path).body(Body::empty()).unwrap();
-    let response = router.clone().oneshot(request).await.unwrap();
+    let response = app.clone().oneshot(request).await.unwrap();
     let status = response.status();
     let policy = response.headers().get("content-security-policy");
     let policy = policy.map(|it| it.to_str().unwrap().to_owned());
@@ -25,7 +25,7 @@ async fn the_page_works_wherever_it_is_nested() {
     let bare: Router = dashboard();
     let nested = Router::new().nest("/tools/breakers", dashboard());
     let folder = Router::new().nest_service("/tools/breakers/", dashboard());
-    for (router, path, base, beside) in [
+    for (app, path, base, beside) in [
         (&bare, "/", "./", "/app.js"),
         (
             &nested,
@@ -35,11 +35,11 @@ async fn the_page_works_wherever_it_is_nested() {
         ),
         (&folder, "/tools/breakers/", "./", "/tools/breakers/app.js"),
     ] {
-        let (status, policy, text) = page(router, path).await;
+        let (status, policy, text) = page(app, path).await;
         assert_eq!(status, StatusCode::OK);
         assert!(policy.starts_with("default-src 'self';"), "{policy}");
         assert!(text.contains(&format!("<base href=\"{base}\">")), "{path}");
-        let (status, policy, _) = page(router, beside).await;
+        let (status, policy, _) = page(app, beside).await;
         assert_eq!(status, StatusCode::OK);
         assert!(policy.starts_with("default-src 'self';"), "{policy}");
     }
@@ -47,10 +47,10 @@ async fn the_page_works_wherever_it_is_nested() {
     assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
-/// Fails when: a module imports a file that the router doesn't serve.
+/// Fails when: a module imports a file that the app doesn't serve.
 #[tokio::test]
 async fn each_file_that_the_page_names_is_there() {
-    let router: Router = Dashboard::new(&Roster::new()).router();
+    let app: Router = Dashboard::new(&Roster::new()).router();
     let mut names = vec![
         "app.js".to_owned(),
         "app.css".to_owned(),
@@ -58,7 +58,7 @@ async fn each_file_that_the_page_names_is_there() {
     ];
     let mut place = 0;
     while let Some(name) = names.get(place).cloned() {
-        let (status, _, text) = page(&router, &format!("/{name}")).await;
+        let (status, _, text) = page(&app, &format!("/{name}")).await;
         assert_eq!(status, StatusCode::OK, "{name}");
         let imports = text.split("from \"./").skip(1);
         for import in imports.filter_map(|it| it.split('"').next()) {

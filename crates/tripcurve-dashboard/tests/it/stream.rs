@@ -22,11 +22,11 @@ struct Stream {
 }
 
 impl Stream {
-    async fn open(router: &Router, show: &str, last: Option<&str>) -> Self {
+    async fn open(app: &Router, show: &str, last: Option<&str>) -> Self {
         let path = format!("/api/stream?show={show}");
         let request = Request::get(path).header("last-event-id", last.unwrap_or_default());
         let request = request.body(Body::empty()).unwrap();
-        let response = router.clone().oneshot(request).await.unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self {
             body: response.into_body(),
@@ -41,7 +41,7 @@ impl Stream {
         let text = String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap();
         self.bytes = text.len();
         let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
-        self.id = line("id: ").unwrap_or_default().to_owned();
+        line("id: ").unwrap_or_default().clone_into(&mut self.id);
         assert_eq!(line("event: "), Some("delta"));
         serde_json::from_str(line("data: ").unwrap()).unwrap()
     }
@@ -51,8 +51,8 @@ impl Stream {
 async fn a_trip_is_in_the_stream_within_two_seconds() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
-    let router: Router = Dashboard::new(&roster).router();
-    let mut stream = Stream::open(&router, "1", None).await;
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1", None).await;
     let first = stream.next().await;
     assert_eq!(
         (&first["reset"], &first["cards"]),
@@ -79,15 +79,15 @@ async fn a_trip_is_in_the_stream_within_two_seconds() {
 async fn a_page_that_comes_back_gets_only_what_is_news() {
     let roster = Roster::new();
     let all = [breaker("payments", &roster), breaker("search", &roster)];
-    let router: Router = Dashboard::new(&roster).router();
-    let mut stream = Stream::open(&router, "1,2", None).await;
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1,2", None).await;
     let first = stream.next().await;
     assert_eq!(first["details"].as_array().unwrap().len(), 2);
     let last = stream.id.clone();
     drop(stream);
 
     all[1].force_open();
-    let mut stream = Stream::open(&router, "1,2", Some(&last)).await;
+    let mut stream = Stream::open(&app, "1,2", Some(&last)).await;
     let mut again = stream.next().await;
     assert!(again["reset"].is_null());
     while again["briefs"].is_null() {
@@ -97,7 +97,7 @@ async fn a_page_that_comes_back_gets_only_what_is_news() {
     assert_eq!(again["details"].as_array().unwrap().len(), 1);
 
     // A page of another run of the program begins again.
-    let mut stream = Stream::open(&router, "", Some("0-1-1-1-1")).await;
+    let mut stream = Stream::open(&app, "", Some("0-1-1-1-1")).await;
     assert_eq!(stream.next().await["reset"], true);
     drop(all);
 }
@@ -107,10 +107,10 @@ async fn a_page_that_comes_back_gets_only_what_is_news() {
 async fn a_new_stream_of_a_page_ends_the_former_one() {
     let roster = Roster::new();
     let _payments = breaker("payments", &roster);
-    let router: Router = Dashboard::new(&roster).router();
-    let mut first = Stream::open(&router, "1", None).await;
+    let app: Router = Dashboard::new(&roster).router();
+    let mut first = Stream::open(&app, "1", None).await;
     first.next().await;
-    let mut second = Stream::open(&router, "", Some(&first.id)).await;
+    let mut second = Stream::open(&app, "", Some(&first.id)).await;
     second.next().await;
     let end = timeout(Duration::from_secs(8), first.body.frame()).await;
     assert!(end.unwrap().is_none());
@@ -120,8 +120,8 @@ async fn a_new_stream_of_a_page_ends_the_former_one() {
 async fn what_is_gone_is_told() {
     let roster = Roster::new();
     let all = [breaker("payments", &roster), breaker("search", &roster)];
-    let router: Router = Dashboard::new(&roster).router();
-    let mut stream = Stream::open(&router, "", None).await;
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "", None).await;
     stream.next().await;
     drop(all);
     let mut delta = stream.next().await;
@@ -153,9 +153,9 @@ async fn thousands_of_breakers_come_in_small_messages() {
     };
     let all: Vec<_> = (0..2_000).map(build).collect();
     all[1_999].force_open();
-    let router: Router = Dashboard::new(&roster).router();
+    let app: Router = Dashboard::new(&roster).router();
     let shown: Vec<String> = (1..=100).map(|id| id.to_string()).collect();
-    let mut stream = Stream::open(&router, &shown.join(","), None).await;
+    let mut stream = Stream::open(&app, &shown.join(","), None).await;
     let (mut cards, mut details) = (0, 0);
     let mut is_first = true;
     while cards < 2_000 || details < 100 {
