@@ -15,6 +15,8 @@ const SETTINGS = {
   on_cancel: "A cancelled call is", latency: "Durations", slower_than: "A call is slow after",
 };
 
+const VALUES = { Off: "not recorded", Combined: "recorded", ByOutcome: "recorded by outcome", Ignored: "ignored", Success: "a success", Failure: "a failure" };
+
 /** @param {string} word */
 function tile(word) {
   const value = h("dd");
@@ -46,7 +48,7 @@ export class DetailView {
     this.hour = h("div", { class: "chart-box" });
     this.durations = h("div", { class: "chart-box" });
     this.settings = h("table", { class: "settings" });
-    this.others = h("dl", { class: "others" });
+    this.others = h("dl", { class: "more-settings" });
     this.events = h("ol", { class: "events" });
     this.keys = h("ul", { class: "keys" });
     this.heading = h("h2", { dir: "auto", text: key });
@@ -56,15 +58,16 @@ export class DetailView {
     this.keysPanel.hidden = true;
     this.durationsPanel = panel("How long calls take", this.durations);
     this.settingsPanel = panel("Settings", h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "What makes it trip" }, this.settings), this.others);
+    this.hourPanel = panel("The last hour", this.hour,
+      h("p", { class: "legend" }, h("span", { class: "key area" }, "way to a trip"), h("span", { class: "key rate" }, "failure rate"),
+        h("span", { class: "key trip" }, "opening"), h("span", { class: "key strip" }, "states: closed is low, open is high")));
+    this.eventsPanel = panel("What happened", this.events);
     this.node = h("article", { class: "detail" },
       h("p", { class: "back" }, h("a", { href: address(""), text: "← All breakers" })),
       h("div", { class: "hero" },
         h("div", { class: "head" }, this.shape, this.heading), h("div", { class: "sub" }, this.state), this.why, this.bar.node, this.actions),
       this.live, this.keysPanel,
-      panel("The last hour", this.hour,
-        h("p", { class: "legend" }, h("span", { class: "key area" }, "way to a trip"), h("span", { class: "key rate" }, "failure rate"),
-          h("span", { class: "key trip" }, "opening"), h("span", { class: "key strip" }, "states: closed is low, open is high"))),
-      this.durationsPanel, this.settingsPanel, panel("What happened", this.events));
+      this.hourPanel, this.durationsPanel, this.settingsPanel, this.eventsPanel);
   }
 
   open() {
@@ -84,6 +87,7 @@ export class DetailView {
       if (answer.ok) {
         this.answer = await answer.json();
         this.#draw();
+        this.update();
       } else if (answer.status === 404) {
         put(this.why, "This breaker is gone, or was never there.");
         mark(this.node, "data-gone", "yes");
@@ -102,12 +106,11 @@ export class DetailView {
     const card = this.store.byKey(this.key);
     this.store.look(card ? [card.id] : []);
     this.tick();
-    const wanted = String(this.store.about.actions);
-    if (this.actions.getAttribute("data-for") !== wanted) {
-      mark(this.actions, "data-for", wanted);
-      const buttons = card?.registry ? null : breakerActions(this.store, this.key);
-      this.actions.replaceChildren(...(buttons ? [buttons] : []));
-    }
+    // A registry has no buttons, and a breaker of a registry has no card.
+    const acts = this.store.about.actions && (card ? !card.registry : Boolean(this.answer?.breaker));
+    if (this.actions.getAttribute("data-for") === String(acts)) return;
+    mark(this.actions, "data-for", String(acts));
+    this.actions.replaceChildren(...(acts ? [breakerActions(this.store, this.key)] : []));
   }
 
   tick() {
@@ -144,7 +147,7 @@ export class DetailView {
     put(this.why, `${count(detail.states[0])} closed, ${count(detail.states[2])} half-open, ${count(shut)} open`);
     this.bar.set("Open", `${count(shut)} of ${count(all)}`, all ? shut / all : 0, "level");
     this.live.hidden = true;
-    this.durationsPanel.hidden = this.settingsPanel.hidden = true;
+    this.durationsPanel.hidden = this.settingsPanel.hidden = this.hourPanel.hidden = this.eventsPanel.hidden = true;
     this.keysPanel.hidden = false;
     const wanted = JSON.stringify(detail.worst);
     if (this.keys.getAttribute("data-of") === wanted) return;
@@ -176,7 +179,7 @@ export class DetailView {
       h("tbody", {}, ...levels.map((level) => h("tr", {}, h("th", { scope: "row", text: policyWord(level.policy) }),
         h("td", { text: level.threshold === 0 ? "not known yet" : measure(level.policy, level.threshold) }),
         h("td", { text: level.min_calls > 1 ? `${count(level.min_calls)} calls` : "the first call" }), h("td", { text: levelWords(level) })))));
-    this.others.replaceChildren(...(answer.breaker?.settings ?? []).map(({ name, value }) => h("div", {}, h("dt", { text: SETTINGS[name] ?? name }), h("dd", { text: value }))));
+    this.others.replaceChildren(...(answer.breaker?.settings ?? []).map(({ name, value }) => h("div", {}, h("dt", { text: SETTINGS[name] ?? name }), h("dd", { text: VALUES[value] ?? value }))));
     const latest = [...events].reverse().slice(0, 50).map((event) => eventItem(event, false));
     this.events.replaceChildren(...(latest.length ? latest : [h("li", { class: "empty", text: "It has not changed its state." })]));
   }

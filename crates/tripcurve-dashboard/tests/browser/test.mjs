@@ -140,6 +140,10 @@ async function acts(stage) {
   }
   await page.locator("#to-events").click();
   await until("all actions", async () => (await page.locator(".events .badge").count()) === 7);
+  await page.goto(`${stage.url}#/breaker/tenants`);
+  await page.locator(".keys").getByText("tenant-7").click();
+  await page.locator(".actions").waitFor();
+  assert.equal(await page.locator(".hero h2").textContent(), "tenant-7");
   done("with authorization all actions work, each an event with its actor");
 
   const post = (headers) => fetch(`${stage.url}/api/breakers/stock/actions`, {
