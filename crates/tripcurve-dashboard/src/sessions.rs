@@ -1,6 +1,7 @@
 //! What each page knows, also for the moment between two of its streams.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ impl Sessions {
                 };
                 return (seat, true);
             }
-            let id = all.keys().max().map_or(1, |last| last + 1);
+            let id = unguessable();
             let session = Session {
                 owner: 1,
                 message: 0,
@@ -120,6 +121,11 @@ impl Sessions {
             session.message
         })
     }
+}
+
+/// A number that nobody can guess, so that no page takes the seat of another.
+fn unguessable() -> u64 {
+    RandomState::new().hash_one(0)
 }
 
 #[cfg(test)]

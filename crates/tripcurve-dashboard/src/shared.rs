@@ -1,6 +1,7 @@
 //! What the sampler and all requests share.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -145,9 +146,15 @@ impl Shared {
     }
 
     /// How many calls of the breakers of this name are in flight, if somebody tells.
+    ///
+    /// A function that panics counts as 0, so that it doesn't end the sampler.
     pub(crate) fn in_flight(&self, name: &str) -> Option<u32> {
         let sources = self.settings.in_flight.get(name)?;
-        Some(sources.iter().map(|count| count()).sum())
+        let counts = sources.iter().map(|count| {
+            let count = catch_unwind(AssertUnwindSafe(count));
+            count.unwrap_or_default()
+        });
+        Some(counts.fold(0, u32::saturating_add))
     }
 
     /// Lets `note` see the history of a key, unless there are too many.

@@ -20,7 +20,10 @@ async fn all_breakers_are_listed_with_their_levels() {
         .enlist(&roster)
         .build()
         .unwrap();
-    let app: Router = Dashboard::new(&roster).in_flight("payments", || 3).router();
+    let app: Router = Dashboard::new(&roster)
+        .in_flight("payments", || 3)
+        .in_flight("payments", || panic!("a function that panics counts as 0"))
+        .router();
     let took = Duration::from_millis(10);
     payments
         .try_acquire()
