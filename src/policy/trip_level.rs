@@ -30,7 +30,7 @@ impl TripLevel {
 
     /// What the policy measures now.
     ///
-    /// It is a number of calls for `consecutive_failures` and `failure_count`, and a share of the
+    /// It is a number of calls for `consecutive_failures` and `failure_count`. It is a share of the
     /// calls for `failure_rate`, `slow_rate` and `burn_rate`. It is seconds for
     /// `latency_percentile` and `slower_than_usual`, and nats for `evidence`.
     #[must_use]

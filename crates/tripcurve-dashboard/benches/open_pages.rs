@@ -6,8 +6,8 @@
 //!
 //! A thread calls through the breakers in turn. Slices of time with ten open pages alternate with
 //! slices without a page. A page is a stream that asks for the details of 40 cards, as a large
-//! screen does. The cost of a call is the thread's own processor time, so it contains what the
-//! sampler does to the caches, but not the time of other threads. It is a ratio of two medians. The
+//! screen does. The cost of a call is the thread's own processor time. It contains what the sampler
+//! does to the caches, but not the time of other threads. It is a ratio of two medians. The
 //! last column is what the sampler and the streams take of a core, with the ten readers.
 //! `--quick` takes some seconds.
 

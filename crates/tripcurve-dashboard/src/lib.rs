@@ -27,8 +27,8 @@
 //! allows it.
 //!
 //! # Cost
-//! Calls pay nothing. A task takes a snapshot of each breaker once a second while a page is open,
-//! and otherwise once in ten seconds for the last hour. It reads each breaker once, however many
+//! Calls pay nothing. A task takes a snapshot of each breaker once a second while a page is open.
+//! Otherwise it does so once in ten seconds, for the last hour. It reads each breaker once, however many
 //! pages are open. Each breaker gets a listener, which takes about 6 KiB, and a history of about
 //! 10 KiB. At most 5,000 breakers have a history.
 //!
@@ -142,8 +142,8 @@ impl Dashboard {
 
     /// Lets users act on breakers and groups, if a function allows it.
     ///
-    /// The function returns the actor's name, which the event of the action shows, or the reason
-    /// for the refusal, which the user gets with a 403. It runs before each action, and must not
+    /// The function returns the actor's name, which the event of the action shows. Or it returns a
+    /// reason, which the user gets with a 403. It runs before each action, and must not
     /// block. The dashboard has then already refused requests that other sites' pages made.
     ///
     /// Without this function the page has no buttons, and each attempt gets a 403.
@@ -155,8 +155,9 @@ impl Dashboard {
         self
     }
 
-    /// Returns a listener for the template of a registry, so that the time line shows the
-    /// transitions of the registry's breakers.
+    /// Returns a listener for the template of a registry.
+    ///
+    /// With it, the time line shows the transitions of the registry's breakers.
     ///
     /// The dashboard listens by itself to breakers that are on the roster one by one. Give this
     /// listener only to templates:

@@ -190,8 +190,8 @@ pub(crate) struct Brief {
 }
 
 impl Brief {
-    /// The brief of a card. A small change keeps the former step, so that a number at the border of
-    /// two steps isn't sent each second.
+    /// The brief of a card. A small change keeps the former step. So a number at the border of two
+    /// steps isn't sent each second.
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
