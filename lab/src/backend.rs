@@ -152,6 +152,11 @@ impl Backend {
                 ends: self.stalls.held_up(at, took),
                 ..fault(0.0)
             },
+            Scenario::SlowShare { share, takes } => Answer {
+                // The luckiest calls are slow. So slow calls and failed calls are different ones.
+                ends: at + if luck >= 1.0 - share { takes } else { took },
+                ..fault(0.0)
+            },
         }
     }
 

@@ -9,6 +9,7 @@ use tripcurve_lab::compare::Compare;
 use tripcurve_lab::recommend::Recommend;
 use tripcurve_lab::replay::Replay;
 use tripcurve_lab::sample::Sample;
+use tripcurve_lab::sweep::Sweep;
 
 /// Try a breaker's settings in simulations and on your own logs
 #[derive(Debug, Parser)]
@@ -22,6 +23,8 @@ struct Line {
 enum Command {
     /// Compare breakers in scenarios, with each other and with the limit
     Compare(Compare),
+    /// Vary one property of a fault or of the traffic
+    Sweep(Sweep),
     /// Run your own log through policies that you choose
     Replay(Replay),
     /// Find the policy that does best on your own log
@@ -55,6 +58,7 @@ fn has_been_left(error: &(dyn Error + 'static)) -> bool {
 fn run(command: &Command, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     match command {
         Command::Compare(compare) => compare.run(out)?,
+        Command::Sweep(sweep) => sweep.run(out)?,
         Command::Replay(replay) => replay.run(out)?,
         Command::Recommend(recommend) => recommend.run(out)?,
         Command::Sample(sample) => sample.run(out)?,

@@ -37,9 +37,17 @@ impl Ours {
         name: &'static str,
         settings: impl Fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder,
     ) -> Result<Self, ConfigError> {
+        Self::of(now, settings(CircuitBreaker::builder(name)))
+    }
+
+    /// Builds the breaker of a builder, at a time of the clock.
+    ///
+    /// # Errors
+    /// Returns an error if a setting is invalid.
+    pub fn of(now: Nanos, builder: CircuitBreakerBuilder) -> Result<Self, ConfigError> {
         let (clock, hand) = Clock::mock();
         hand.advance_to(Duration::from_nanos(now));
-        let breaker = settings(CircuitBreaker::builder(name).clock(clock)).build()?;
+        let breaker = builder.clock(clock).build()?;
         Ok(Self { breaker, hand })
     }
 

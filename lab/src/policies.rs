@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tripcurve::error::ConfigError;
 use tripcurve::{CircuitBreakerBuilder, TripPolicy};
+use tripcurve_config::Config;
 
 use crate::ours::Ours;
-use crate::peers::{self, Peer, Visit};
+use crate::peers::{self, Breakers, BreakersError, Entry, Rules, Visit};
 
 /// A breaker with fixed settings.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +22,8 @@ pub struct Contestant {
 #[derive(Clone, Copy, Debug)]
 enum Make {
     Ours(fn(CircuitBreakerBuilder, Duration) -> CircuitBreakerBuilder),
-    Peer(fn(u64) -> Peer),
+    Configured(&'static Config),
+    Peer(&'static Rules),
 }
 
 const OURS: [Contestant; 7] = [
@@ -83,15 +85,42 @@ const OURS: [Contestant; 7] = [
 /// All contestants, ours first.
 #[must_use]
 pub fn all() -> Vec<Contestant> {
-    let peers = peers::catalogue().iter().map(|entry| Contestant {
-        name: entry.name,
-        settings: entry.settings,
-        make: Make::Peer(entry.build),
-    });
+    let peers = peers::catalogue().iter().map(Contestant::of_peer);
     OURS.into_iter().chain(peers).collect()
 }
 
+/// All contestants, and those of a file of breakers. A contestant of the file replaces one with its
+/// name.
+///
+/// # Errors
+/// Returns an error if the file has other contents than expected.
+pub fn all_and(file: &str) -> Result<Vec<Contestant>, BreakersError> {
+    let breakers = Breakers::read(file)?;
+    // Contestants are copied a lot, and there is one file. So its settings stay until the end.
+    let config: &'static Config = Box::leak(Box::new(breakers.config));
+    let peers: &'static [Entry] = Vec::leak(breakers.peers);
+    let ours = breakers.ours.into_iter().map(|name| Contestant {
+        name,
+        settings: "as in the file",
+        make: Make::Configured(config),
+    });
+    let of_file: Vec<_> = ours.chain(peers.iter().map(Contestant::of_peer)).collect();
+    let is_replaced = |one: &Contestant| of_file.iter().any(|other| other.name == one.name);
+    let mut contestants = all();
+    contestants.retain(|one| !is_replaced(one));
+    contestants.extend(of_file);
+    Ok(contestants)
+}
+
 impl Contestant {
+    fn of_peer(entry: &'static Entry) -> Self {
+        Self {
+            name: entry.name,
+            settings: entry.settings,
+            make: Make::Peer(&entry.rules),
+        }
+    }
+
     /// Builds a new breaker and passes it to the visitor by its own type.
     ///
     /// The seed is for breakers that decide at random. Our policies that watch slow calls use
@@ -110,13 +139,14 @@ impl Contestant {
             Make::Ours(settings) => {
                 Ok(visitor.visit(Ours::new(self.name, |builder| settings(builder, slow))?))
             }
-            Make::Peer(build) => Ok(build(seed).run(visitor)),
+            Make::Configured(config) => Ok(visitor.visit(Ours::of(0, config.builder(self.name)?)?)),
+            Make::Peer(rules) => Ok(rules.build(seed).run(visitor)),
         }
     }
 
     /// Whether it is a breaker of the crate.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        matches!(self.make, Make::Ours(_))
+        matches!(self.make, Make::Ours(_) | Make::Configured(_))
     }
 }

@@ -71,6 +71,14 @@ pub enum Scenario {
         /// The length of a stall.
         length: Nanos,
     },
+    /// A share of the calls takes this long from the first call on, and none of them fails more
+    /// than usual.
+    SlowShare {
+        /// The share of calls that is slow.
+        share: f64,
+        /// How long a slow call takes.
+        takes: Nanos,
+    },
 }
 
 impl Scenario {
@@ -114,6 +122,7 @@ impl Scenario {
             Self::Persistent { share } => format!("persistent-{:.0}", share * 100.0).into(),
             Self::LastingShard { of } => format!("lasting-shard-of-{of}").into(),
             Self::Stalls { .. } => "stalls".into(),
+            Self::SlowShare { share, .. } => format!("slow-share-{:.0}", share * 100.0).into(),
         }
     }
 
@@ -161,6 +170,7 @@ impl Scenario {
                 | Self::Persistent { .. }
                 | Self::LastingShard { .. }
                 | Self::Stalls { .. }
+                | Self::SlowShare { .. }
         )
     }
 }

@@ -94,6 +94,8 @@ pub struct Traffic {
     at: Nanos,
     gap: f64,
     latency: Latency,
+    /// When the gap changes, and the gap from then on.
+    change: Option<(Nanos, f64)>,
 }
 
 impl Traffic {
@@ -105,12 +107,25 @@ impl Traffic {
             at: 0,
             gap: 1.0 / rate,
             latency,
+            change: None,
         }
+    }
+
+    /// Changes to `rate` calls per second at the first call from `at` on.
+    #[must_use]
+    pub fn changing_to(mut self, rate: f64, at: Nanos) -> Self {
+        self.change = Some((at, 1.0 / rate));
+        self
     }
 
     /// The next call.
     #[inline]
     pub fn draw(&mut self) -> Draw {
+        if let Some((at, gap)) = self.change
+            && self.at >= at
+        {
+            (self.gap, self.change) = (gap, None);
+        }
         let gap: f64 = Exp1.sample(&mut self.random);
         self.at += nanos(gap * self.gap);
         let deviation: f64 = StandardNormal.sample(&mut self.random);

@@ -910,7 +910,7 @@ mod the_catalogue {
         for entry in catalogue() {
             // All calls are fast here, so a rule that watches only slow calls can't see the outage.
             let sees = entry.name != "sentinel-slow-tuned";
-            let outcome = (entry.build)(7).run(Outage);
+            let outcome = entry.rules.build(7).run(Outage);
             assert_eq!(
                 outcome,
                 (false, sees, false),
@@ -936,7 +936,7 @@ mod the_catalogue {
 
         for entry in catalogue() {
             let [first, second] =
-                [(entry.build)(3), (entry.build)(3)].map(|peer| peer.run(Admitted));
+                [entry.rules.build(3), entry.rules.build(3)].map(|peer| peer.run(Admitted));
             assert!(first == second, "{}", entry.name);
         }
     }

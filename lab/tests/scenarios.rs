@@ -206,3 +206,27 @@ fn all_traffic_at_once_kills_a_backend_whose_capacity_comes_back() {
     assert_eq!(backend.kills(), 4);
     assert!(!backend.has_recovered(ONSET + LENGTH + 20 * SECOND));
 }
+
+#[test]
+fn a_steady_share_of_calls_is_slow_and_none_of_them_fails() {
+    let takes = 3 * SECOND;
+    let calls = calls(Scenario::SlowShare { share: 0.05, takes });
+    let is_slow = |at: Nanos, answer: &Answer| answer.ends == at + takes;
+    assert_near(share(&calls, 0..300, is_slow), 0.05, 0.003);
+    assert_near(share(&calls, 0..300, fails), BASELINE, 0.002);
+    assert!(
+        calls
+            .iter()
+            .all(|(at, answer)| !(answer.fails && is_slow(*at, answer)))
+    );
+}
+
+#[test]
+fn the_traffic_changes_at_its_time() {
+    let mut traffic = Traffic::new(RATE, Latency::USUAL, 6).changing_to(10.0, ONSET);
+    let calls: Vec<Nanos> = (0..101_000).map(|_| traffic.draw().at).collect();
+    let before = calls.iter().filter(|&&at| at < ONSET).count();
+    assert_near(number(before as u64), RATE * 100.0, 1_500.0);
+    let after = calls.iter().filter(|&&at| (ONSET..2 * ONSET).contains(&at));
+    assert_near(number(after.count() as u64), 1_000.0, 150.0);
+}

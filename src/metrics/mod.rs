@@ -150,9 +150,9 @@ impl Collector {
     /// Adds a gauge of the calls in flight, which `count` knows.
     ///
     /// A breaker doesn't know them, because a closed breaker writes nothing when a call begins. A
-    /// [bulkhead](crate::bulkhead) does, and so may a middleware or a semaphore of yours. `name` is
-    /// usually the breaker's. Sources of one name are added up. `count` is asked in each
-    /// collection.
+    /// [bulkhead](crate::bulkhead) does, and the layer for tower by `count_in_flight`. So may a
+    /// semaphore of yours. `name` is usually the breaker's. Sources of one name are added up.
+    /// `count` is asked in each collection.
     ///
     /// ```
     /// use tripcurve::metrics::Collector;

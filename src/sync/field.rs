@@ -8,20 +8,27 @@
 pub(crate) struct Field {
     shift: u32,
     bits: u32,
+    /// The largest value that fits. Without optimization, reading it takes less time than its bits.
+    max: u64,
 }
 
 impl Field {
     /// The field that holds the lowest `bits` bits.
     pub(crate) const fn lowest(bits: u32) -> Self {
         assert!(bits > 0 && bits < 64, "a field has 1 to 63 bits");
-        Self { shift: 0, bits }
+        Self::at(0, bits)
     }
 
     /// The field of `bits` bits just above this one.
     pub(crate) const fn then(self, bits: u32) -> Self {
         let shift = self.shift + self.bits;
         assert!(bits > 0 && shift + bits <= 64, "the word has 64 bits");
-        Self { shift, bits }
+        Self::at(shift, bits)
+    }
+
+    const fn at(shift: u32, bits: u32) -> Self {
+        let max = (1 << bits) - 1;
+        Self { shift, bits, max }
     }
 
     /// The field's lowest bit.
@@ -36,12 +43,12 @@ impl Field {
 
     /// The largest value that fits.
     pub(crate) const fn max(self) -> u64 {
-        (1 << self.bits) - 1
+        self.max
     }
 
     /// The field's value in `word`.
     pub(crate) const fn get(self, word: u64) -> u64 {
-        (word >> self.shift) & self.max()
+        (word >> self.shift) & self.max
     }
 
     /// A word with `value`, cut to the field's width, in this field and zero elsewhere.
@@ -49,7 +56,7 @@ impl Field {
     /// The cut makes tags and turns wrap. A caller whose value must not wrap checks it against
     /// [`max`](Self::max) first.
     pub(crate) const fn of(self, value: u64) -> u64 {
-        (value & self.max()) << self.shift
+        (value & self.max) << self.shift
     }
 }
 

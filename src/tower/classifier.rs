@@ -1,6 +1,7 @@
 //! The classifier of a service's results.
 
-use crate::breaker::permit::{OwnedPermit, Permit};
+use super::in_flight::RunningCall;
+use crate::breaker::permit::Permit;
 use crate::outcome::Classify;
 
 /// Results count as the breaker's own [classifier](crate::CircuitBreakerBuilder::classify) says.
@@ -35,7 +36,7 @@ pub trait EndCall<T, E> {
     type Response;
 
     /// Records the outcome of a result, or hands the permit on to the response.
-    fn end(&self, permit: OwnedPermit, result: Result<T, E>) -> Result<Self::Response, E>;
+    fn end(&self, running: RunningCall, result: Result<T, E>) -> Result<Self::Response, E>;
 
     /// Makes the service's response of one that stands for a rejection.
     fn rejected(response: T) -> Self::Response;
@@ -49,8 +50,8 @@ impl<T, E, C: Classify<T, E>> EndCall<T, E> for EndsWithResult<C> {
     type Response = T;
 
     #[inline]
-    fn end(&self, permit: OwnedPermit, result: Result<T, E>) -> Result<T, E> {
-        permit.record_result(&self.0, &result);
+    fn end(&self, running: RunningCall, result: Result<T, E>) -> Result<T, E> {
+        running.record_result(&self.0, &result);
         result
     }
 

@@ -5,8 +5,8 @@ use std::{fmt, future::Future, pin::Pin};
 
 use pin_project_lite::pin_project;
 
-use super::{classifier::EndCall, rejection::RejectWith};
-use crate::{breaker::permit::OwnedPermit, error::Rejected};
+use super::{classifier::EndCall, in_flight::RunningCall, rejection::RejectWith};
+use crate::error::Rejected;
 
 pin_project! {
     /// The future of a call through a [`CircuitBreakerService`](super::CircuitBreakerService).
@@ -32,7 +32,7 @@ pin_project! {
     enum CallStage<F, C> {
         // The permit drops before the call's future.
         Called {
-            permit: Option<OwnedPermit>,
+            running: Option<RunningCall>,
             call: C,
             #[pin]
             future: F,
@@ -46,9 +46,9 @@ pin_project! {
 
 impl<F, R, C> ResponseFuture<F, R, C> {
     #[inline]
-    pub(super) fn called(permit: OwnedPermit, call: C, future: F, rejection: R) -> Self {
+    pub(super) fn called(running: RunningCall, call: C, future: F, rejection: R) -> Self {
         let stage = CallStage::Called {
-            permit: Some(permit),
+            running: Some(running),
             call,
             future,
         };
@@ -77,15 +77,15 @@ where
         let mut this = self.project();
         let answer = match this.stage.as_mut().project() {
             PinnedStage::Called {
-                permit,
+                running: place,
                 call,
                 future,
-            } => permit.take().map(|running| {
+            } => place.take().map(|running| {
                 // The permit is a local variable while the call runs. A panic of the call drops it
                 // while the thread unwinds, so the call counts as a failure.
-                match running.0.run(|| future.poll(context)) {
+                match running.run(|| future.poll(context)) {
                     Poll::Pending => {
-                        *permit = Some(running);
+                        *place = Some(running);
                         Poll::Pending
                     }
                     Poll::Ready(result) => {

@@ -5,6 +5,7 @@ use std::fmt;
 use tower_layer::Layer;
 
 use super::classifier::{ClassifyBy, OwnClassifier};
+use super::in_flight::CallsInFlight;
 use super::rejection::Typed;
 use super::service::CircuitBreakerService;
 use super::while_open::{RejectWhileOpen, WaitWhileOpen};
@@ -59,7 +60,14 @@ pub struct CircuitBreakerLayer<
     pub(super) classifier: C,
     pub(super) breakers: B,
     pub(super) while_open: W,
-    pub(super) counts_ready_errors: bool,
+    pub(super) counting: Counting,
+}
+
+/// What a layer counts beside its calls' outcomes.
+#[derive(Clone, Default)]
+pub(super) struct Counting {
+    pub(super) ready_errors: bool,
+    pub(super) in_flight: Option<CallsInFlight>,
 }
 
 impl<D: Clone> CircuitBreakerLayer<Typed, OwnClassifier, CircuitBreaker<D>> {
@@ -73,7 +81,7 @@ impl<D: Clone> CircuitBreakerLayer<Typed, OwnClassifier, CircuitBreaker<D>> {
             classifier: OwnClassifier,
             breakers: breaker.clone(),
             while_open: RejectWhileOpen,
-            counts_ready_errors: false,
+            counting: Counting::default(),
         }
     }
 }
@@ -135,7 +143,7 @@ impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
             classifier: self.classifier,
             breakers: self.breakers,
             while_open: self.while_open,
-            counts_ready_errors: self.counts_ready_errors,
+            counting: self.counting,
         }
     }
 
@@ -148,7 +156,7 @@ impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
             classifier: make(self.classifier),
             breakers: self.breakers,
             while_open: self.while_open,
-            counts_ready_errors: self.counts_ready_errors,
+            counting: self.counting,
         }
     }
 
@@ -162,8 +170,43 @@ impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
             classifier: self.classifier,
             breakers: make(self.breakers),
             while_open: self.while_open,
-            counts_ready_errors: self.counts_ready_errors,
+            counting: self.counting,
         }
+    }
+}
+
+impl<R, C, B, W> CircuitBreakerLayer<R, C, B, W> {
+    /// Counts the calls in flight in `in_flight`, such as for a gauge.
+    ///
+    /// Layers may share a counter. It then has the sum of their calls. A layer with `key_by` counts
+    /// the calls of all keys together. By default no calls in flight are counted.
+    ///
+    /// The counter says what `Collector::in_flight` of the feature `metrics` asks for.
+    ///
+    /// # Cost
+    /// A call writes one more word, at its begin and at its end. All threads share the word.
+    ///
+    /// ```
+    /// use tower::{Layer, ServiceExt};
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::tower::{CallsInFlight, CircuitBreakerLayer};
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let in_flight = CallsInFlight::new();
+    /// let breaker = CircuitBreaker::new("search");
+    /// let layer = CircuitBreakerLayer::new(&breaker).count_in_flight(&in_flight);
+    /// let search = layer.layer(tower::service_fn(|_: &str| async { Ok::<_, String>(42) }));
+    ///
+    /// let call = search.oneshot("Emma");
+    /// assert_eq!(in_flight.count(), 0);
+    /// assert_eq!(call.await, Ok(42));
+    /// assert_eq!(in_flight.count(), 0);
+    /// # });
+    /// ```
+    pub fn count_in_flight(mut self, in_flight: &CallsInFlight) -> Self {
+        self.counting.in_flight = Some(in_flight.clone());
+        self
     }
 }
 
@@ -219,7 +262,7 @@ impl<R, C, D, W> CircuitBreakerLayer<R, C, CircuitBreaker<D>, W> {
             classifier: self.classifier,
             breakers: self.breakers,
             while_open: WaitWhileOpen(timer),
-            counts_ready_errors: self.counts_ready_errors,
+            counting: self.counting,
         }
     }
 
@@ -262,7 +305,7 @@ impl<R, C, D, W> CircuitBreakerLayer<R, C, CircuitBreaker<D>, W> {
     /// # });
     /// ```
     pub fn count_ready_errors(mut self) -> Self {
-        self.counts_ready_errors = true;
+        self.counting.ready_errors = true;
         self
     }
 }
@@ -285,7 +328,8 @@ impl<R, C, B: fmt::Debug, W> fmt::Debug for CircuitBreakerLayer<R, C, B, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CircuitBreakerLayer")
             .field("breakers", &self.breakers)
-            .field("counts_ready_errors", &self.counts_ready_errors)
+            .field("counts_ready_errors", &self.counting.ready_errors)
+            .field("in_flight", &self.counting.in_flight)
             .finish_non_exhaustive()
     }
 }

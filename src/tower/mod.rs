@@ -31,6 +31,7 @@
 //! | `key_by` (feature `registry`) | the breaker of a request | one breaker for all |
 //! | [`backpressure`](CircuitBreakerLayer::backpressure) | whether callers wait while the breaker is open | they are rejected |
 //! | [`count_ready_errors`](CircuitBreakerLayer::count_ready_errors) | whether an error of `poll_ready` counts | it counts for nothing |
+//! | [`count_in_flight`](CircuitBreakerLayer::count_in_flight) | whether calls in flight are counted | they aren't |
 //!
 //! With the feature `http`, `CircuitBreakerLayer::http` knows which responses of HTTP are failures,
 //! and ends a call with its body. With the feature `grpc`, `CircuitBreakerLayer::grpc` finds the
@@ -46,6 +47,7 @@ mod future;
 mod grpc;
 #[cfg(feature = "http")]
 mod http;
+mod in_flight;
 #[cfg(feature = "registry")]
 mod keys;
 mod layer;
@@ -61,6 +63,7 @@ pub use classifier::{ClassifyBy, OwnClassifier};
 pub use future::ResponseFuture;
 #[cfg(feature = "grpc")]
 pub use grpc::{ByGrpcStatus, GrpcCalls, StatusAtEnd};
+pub use in_flight::CallsInFlight;
 #[cfg(feature = "registry")]
 pub use keys::BreakerByKey;
 pub use layer::CircuitBreakerLayer;

@@ -7,6 +7,7 @@ use tower_service::Service;
 
 use super::breakers::BreakerSource;
 use super::classifier::{CountCalls, OwnClassifier};
+use super::in_flight::RunningCall;
 use super::rejection::{RejectWith, Typed};
 use super::while_open::{RejectWhileOpen, WhileOpen};
 use super::{CircuitBreakerLayer, ResponseFuture};
@@ -121,7 +122,7 @@ where
             return Poll::Ready(Ok(()));
         };
         let result = Err(error);
-        if settings.counts_ready_errors
+        if settings.counting.ready_errors
             && let Some(breaker) = breaker
             && let Ok(permit) = breaker.try_acquire()
         {
@@ -143,15 +144,16 @@ where
             };
             return ResponseFuture::rejected(rejected, rejection);
         }
+        let in_flight = settings.counting.in_flight.as_ref();
         let admitted = settings.breakers.with_breaker_of(&request, |breaker| {
-            let permit = breaker.try_acquire_owned()?;
+            let running = RunningCall::new(breaker.try_acquire_owned()?, in_flight);
             let call = settings.classifier.begin(breaker.classifier(), &request);
-            Ok((permit, call))
+            Ok((running, call))
         });
         match admitted {
-            Ok((permit, call)) => {
-                let future = permit.0.run(|| self.inner.call(request));
-                ResponseFuture::called(permit, call, future, rejection)
+            Ok((running, call)) => {
+                let future = running.run(|| self.inner.call(request));
+                ResponseFuture::called(running, call, future, rejection)
             }
             Err(rejected) => ResponseFuture::rejected(rejected, rejection),
         }

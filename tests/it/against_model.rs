@@ -21,7 +21,7 @@ use tripcurve::window::Recording;
 use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, persist::SavedState};
 use tripcurve::{Outcome, State};
 
-const CASES: u32 = 600;
+const CASES: u32 = 256;
 const TEN_YEARS: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 fn nanos(range: std::ops::Range<u64>) -> impl Strategy<Value = Duration> {

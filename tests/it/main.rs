@@ -47,6 +47,7 @@ mod latency;
 mod listening;
 mod many_generations;
 mod memory;
+mod metamorphic;
 mod metrics;
 mod names;
 mod nested;

@@ -128,8 +128,9 @@ impl Dashboard {
 
     /// Shows how many calls of the breakers of this name are in flight.
     ///
-    /// A closed breaker doesn't know it. A bulkhead does: pass `move || bulkhead.in_flight()`. The
-    /// numbers of several functions of one name are added.
+    /// A closed breaker doesn't know it. A bulkhead does: pass `move || bulkhead.in_flight()`. A layer
+    /// for tower counts with `count_in_flight`: pass `move || calls.count()`. The numbers of several
+    /// functions of one name are added.
     pub fn in_flight(
         mut self,
         name: impl Into<String>,

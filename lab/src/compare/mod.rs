@@ -11,7 +11,7 @@ pub mod summary;
 pub mod targets;
 
 use std::error::Error;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -40,6 +40,9 @@ pub struct Compare {
     /// Only these policies, such as adaptive,hystrix or adaptive*; "ours" means all of the crate
     #[arg(long, value_delimiter = ',')]
     policies: Vec<String>,
+    /// A file with further breakers, ours or peers, as replay takes it
+    #[arg(long)]
+    breakers: Option<PathBuf>,
     /// Only these scenarios, such as total,outage-50 or shard*
     #[arg(long, value_delimiter = ',')]
     scenarios: Vec<String>,
@@ -72,6 +75,14 @@ pub enum CompareError {
         name: String,
         /// The names that exist.
         known: String,
+    },
+    /// A file of breakers can't be read.
+    #[error("{path}: {error}")]
+    Breakers {
+        /// The file's path.
+        path: String,
+        /// The reason.
+        error: String,
     },
     /// A number that is out of its range.
     #[error("--{option} is {value}; expected {expected}")]
@@ -193,6 +204,9 @@ impl Compare {
         if self.quick {
             line += " --quick";
         }
+        if let Some(file) = &self.breakers {
+            let _ = write!(line, " --breakers {}", file.display());
+        }
         let rates: Vec<String> = self.rates.iter().map(f64::to_string).collect();
         for (option, values) in [
             ("policies", &self.policies),
@@ -214,7 +228,7 @@ impl Compare {
 
     /// The comparison that the arguments describe.
     fn comparison(&self) -> Result<Comparison, CompareError> {
-        let contestants = self.contestants()?;
+        let contestants = contestants(&self.policies, self.breakers.as_deref())?;
         let mut depth = if self.quick {
             Depth::quick(contestants.len())
         } else {
@@ -249,26 +263,6 @@ impl Compare {
         })
     }
 
-    fn contestants(&self) -> Result<Vec<Contestant>, CompareError> {
-        let all = policies::all();
-        for pattern in &self.policies {
-            if pattern != "ours" && !all.iter().any(|one| matches(pattern, one.name)) {
-                let known: Vec<&str> = all.iter().map(|one| one.name).collect();
-                return Err(CompareError::Unknown {
-                    kind: "policy",
-                    name: pattern.clone(),
-                    known: known.join(", "),
-                });
-            }
-        }
-        let is_chosen = |one: &Contestant| {
-            let matches =
-                |pattern: &String| matches(pattern, one.name) || pattern == "ours" && one.is_ours();
-            self.policies.is_empty() || self.policies.iter().any(matches)
-        };
-        Ok(all.into_iter().filter(is_chosen).collect())
-    }
-
     fn cells(&self, depth: &Depth) -> Result<Vec<Cell>, CompareError> {
         let all = depth.cells(self.seed);
         let name = |cell: &Cell| match cell.role {
@@ -293,6 +287,44 @@ impl Compare {
         };
         Ok(all.into_iter().filter(is_chosen).collect())
     }
+}
+
+/// The contestants whose names match one of the patterns. Without patterns, these are all. `file` is
+/// a file with further breakers.
+///
+/// # Errors
+/// Returns an error if a pattern matches none.
+pub fn contestants(
+    patterns: &[String],
+    file: Option<&Path>,
+) -> Result<Vec<Contestant>, CompareError> {
+    let all = match file {
+        None => policies::all(),
+        Some(path) => {
+            let wrong = |error: &dyn fmt::Display| CompareError::Breakers {
+                path: path.display().to_string(),
+                error: error.to_string(),
+            };
+            let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+            policies::all_and(&text).map_err(|error| wrong(&error))?
+        }
+    };
+    for pattern in patterns {
+        if pattern != "ours" && !all.iter().any(|one| matches(pattern, one.name)) {
+            let known: Vec<&str> = all.iter().map(|one| one.name).collect();
+            return Err(CompareError::Unknown {
+                kind: "policy",
+                name: pattern.clone(),
+                known: known.join(", "),
+            });
+        }
+    }
+    let is_chosen = |one: &Contestant| {
+        let matches =
+            |pattern: &String| matches(pattern, one.name) || pattern == "ours" && one.is_ours();
+        patterns.is_empty() || patterns.iter().any(matches)
+    };
+    Ok(all.into_iter().filter(is_chosen).collect())
 }
 
 /// Formats one figure of a cell.

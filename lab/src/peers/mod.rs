@@ -7,6 +7,8 @@ mod accrual;
 mod catalogue;
 mod count_window;
 mod counts;
+mod given;
+mod rules;
 mod time_window;
 
 pub mod adaptive_throttling;
@@ -18,18 +20,22 @@ pub mod hystrix;
 pub mod polly;
 pub mod recloser;
 pub mod resilience4j;
+pub mod semian;
 pub mod sentinel;
 
 pub use adaptive_throttling::AdaptiveThrottling;
-pub use catalogue::{Entry, catalogue};
+pub use catalogue::{Breakers, BreakersError, Entry, catalogue};
 pub use envoy::Envoy;
 pub use failsafe_rs::FailsafeRs;
 pub use finagle::Finagle;
+pub use given::GivenError;
 pub use gobreaker::Gobreaker;
 pub use hystrix::Hystrix;
 pub use polly::Polly;
 pub use recloser::Recloser;
 pub use resilience4j::Resilience4j;
+pub use rules::Rules;
+pub use semian::Semian;
 pub use sentinel::Sentinel;
 
 use crate::breaker::{Breaker, Nanos};
@@ -87,5 +93,6 @@ peers!(
     Polly,
     Recloser,
     Resilience4j,
+    Semian,
     Sentinel,
 );

@@ -20,6 +20,14 @@ pub enum PolicyError {
         /// The name that was given.
         name: String,
     },
+    /// A file of breakers can't be read.
+    #[error("{path}: {error}")]
+    File {
+        /// The file's path.
+        path: String,
+        /// The reason.
+        error: String,
+    },
     /// A part that has another form than expected.
     #[error("policy {policy:?}: {part} is {found:?}; expected {expected}")]
     Value {

@@ -1,12 +1,15 @@
 //! A breaker by its name: one of ours, or a re-implemented peer.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::mpsc;
 
-use tripcurve::State;
 use tripcurve::error::ConfigError;
 use tripcurve::events::Transition;
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, State};
+use tripcurve_config::Config;
 
 use super::arguments::PolicyError;
 use super::course::{self, Course};
@@ -14,7 +17,7 @@ use super::policy::{FORMS, Policy};
 use crate::breaker::Breaker;
 use crate::log::Call;
 use crate::ours::Ours;
-use crate::peers::{self, Visit, catalogue};
+use crate::peers::{self, Breakers, Visit, catalogue};
 
 /// A breaker that a log is run through.
 #[derive(Clone, Debug)]
@@ -27,7 +30,48 @@ pub struct Contestant {
 #[derive(Clone, Debug)]
 enum Kind {
     Ours(Policy),
-    Peer(&'static peers::Entry),
+    /// A breaker of a file, by its name there.
+    Configured(Config, &'static str),
+    Peer(peers::Entry),
+}
+
+/// The breakers that one `--policy` names: one by its name, or all of a file.
+#[derive(Clone, Debug)]
+pub struct Contestants(pub Vec<Contestant>);
+
+impl FromStr for Contestants {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        let is_file = Path::new(text).extension().is_some_and(|end| end == "toml");
+        if !is_file {
+            return Ok(Self(vec![text.parse()?]));
+        }
+        let wrong = |error: &dyn fmt::Display| PolicyError::File {
+            path: text.to_owned(),
+            error: error.to_string(),
+        };
+        let file = fs::read_to_string(text).map_err(|error| wrong(&error))?;
+        let breakers = Breakers::read(&file).map_err(|error| wrong(&error))?;
+        let Breakers {
+            config,
+            ours,
+            peers,
+        } = breakers;
+        let ours = ours.into_iter().map(|name| Contestant {
+            name: name.to_owned(),
+            kind: Kind::Configured(config.clone(), name),
+        });
+        let peers = peers.into_iter().map(|entry| Contestant {
+            name: entry.name.to_owned(),
+            kind: Kind::Peer(entry),
+        });
+        let all: Vec<_> = ours.chain(peers).collect();
+        if all.is_empty() {
+            return Err(wrong(&"it has no breakers; expected [breakers.NAME]"));
+        }
+        Ok(Self(all))
+    }
 }
 
 /// Peers by their plain names, with their defaults.
@@ -48,7 +92,7 @@ impl FromStr for Contestant {
         let plain = PLAIN.iter().find(|(plain, _)| *plain == text);
         let name = plain.map_or(text, |&(_, name)| name);
         let kind = match catalogue().iter().find(|entry| entry.name == name) {
-            Some(entry) => Kind::Peer(entry),
+            Some(entry) => Kind::Peer(entry.clone()),
             None => Kind::Ours(text.parse()?),
         };
         Ok(Self {
@@ -66,7 +110,8 @@ impl Contestant {
     pub fn run(&self, calls: &[Call]) -> Result<Course, ConfigError> {
         match &self.kind {
             Kind::Ours(policy) => run_policy(policy, calls),
-            Kind::Peer(entry) => Ok((entry.build)(SEED).run(Through(calls))),
+            Kind::Configured(config, name) => run_builder(config.builder(name)?, calls),
+            Kind::Peer(entry) => Ok(entry.rules.build(SEED).run(Through(calls))),
         }
     }
 
@@ -74,7 +119,7 @@ impl Contestant {
     #[must_use]
     pub fn settings(&self) -> Option<&'static str> {
         match &self.kind {
-            Kind::Ours(_) => None,
+            Kind::Ours(_) | Kind::Configured(..) => None,
             Kind::Peer(entry) => Some(entry.settings),
         }
     }
@@ -96,13 +141,13 @@ impl Visit for Through<'_> {
 /// # Errors
 /// Returns an error if a setting is invalid.
 pub fn run_policy(policy: &Policy, calls: &[Call]) -> Result<Course, ConfigError> {
+    run_builder(policy.apply(CircuitBreaker::builder("replay")), calls)
+}
+
+fn run_builder(builder: CircuitBreakerBuilder, calls: &[Call]) -> Result<Course, ConfigError> {
     let (told, transitions) = mpsc::channel();
-    let mut ours = Ours::new("replay", |builder| {
-        let told = told.clone();
-        policy
-            .apply(builder)
-            .on_transition(move |transition: &Transition| drop(told.send(transition.clone())))
-    })?;
+    let tell = move |transition: &Transition| drop(told.send(transition.clone()));
+    let mut ours = Ours::of(0, builder.on_transition(tell))?;
     Ok(course::run(calls, &mut ours, || {
         transitions
             .try_iter()
@@ -112,6 +157,12 @@ pub fn run_policy(policy: &Policy, calls: &[Call]) -> Result<Course, ConfigError
     }))
 }
 
+/// How a file is named, and what that means.
+const FILE: (&str, &str) = (
+    "FILE.toml",
+    "all breakers of a file, as tripcurve-config reads it",
+);
+
 /// Lists everything that `--policy` accepts, one per line.
 pub(super) fn list() -> String {
     let mut list = String::new();
@@ -119,6 +170,8 @@ pub(super) fn list() -> String {
         let _ = writeln!(list, "  {form:44} {meaning}");
     }
     list += "  (these also take window=60s or window=100calls, open=5s, probes=3; a+b trips when one of both would)\n";
+    let (form, meaning) = FILE;
+    let _ = writeln!(list, "  {form:44} {meaning}");
     for entry in catalogue() {
         let plain = PLAIN.iter().find(|(_, name)| *name == entry.name);
         let name = match plain {

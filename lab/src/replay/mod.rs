@@ -19,7 +19,7 @@ use thiserror::Error;
 use tripcurve::error::ConfigError;
 
 pub use self::arguments::PolicyError;
-pub use self::contestant::{Contestant, run_policy};
+pub use self::contestant::{Contestant, Contestants, run_policy};
 pub use self::course::{Course, Tally, Trip, run};
 pub use self::policy::{Length, Policy, Rule};
 pub use self::report::{Bad, Played};
@@ -31,10 +31,10 @@ use crate::log::{Log, LogError};
 pub struct Replay {
     /// The log, as CSV or JSON lines with time, duration and outcome; - is the standard input
     file: PathBuf,
-    /// A policy such as default, consecutive:5, error-rate:0.5:min=10:window=60s or adaptive; give
-    /// one or more. An unknown policy prints the list
+    /// A policy such as default, consecutive:5, error-rate:0.5:min=10:window=60s or adaptive, or a
+    /// file of breakers such as service.toml; give one or more. An unknown policy prints the list
     #[arg(long, required = true, num_args = 1..)]
-    policy: Vec<Contestant>,
+    policy: Vec<Contestants>,
     /// Calls that took longer count as bad even if they succeeded, such as 2s
     #[arg(long, value_parser = duration)]
     slower_than: Option<Duration>,
@@ -95,7 +95,7 @@ impl Replay {
             slower_than: self.slower_than,
         };
         let mut results = Vec::new();
-        for contestant in &self.policy {
+        for contestant in self.policy.iter().flat_map(|chosen| &chosen.0) {
             let course = contestant
                 .run(&log.calls)
                 .map_err(|error| ReplayError::Config {

@@ -10,8 +10,8 @@ use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::breaker::permit::OwnedPermit;
 use crate::outcome::{Label, Report};
+use crate::tower::in_flight::RunningCall;
 
 pin_project! {
     /// A response body that owns the permit of its call; made by the layers of
@@ -82,7 +82,7 @@ impl ClassifyEnd for SuccessAtEnd {
 
 /// What is left to do for a call whose body has not ended.
 struct Guard<T> {
-    permit: OwnedPermit,
+    running: RunningCall,
     end: T,
     /// How many bytes will come, if that is known and ends the call.
     bytes: Option<u64>,
@@ -95,7 +95,7 @@ const BROKEN: Label = Label::new("broken_body");
 impl<T: ClassifyEnd> Guard<T> {
     fn end(self, trailers: Option<&HeaderMap>) {
         let is_short = self.is_promised && self.bytes.is_some_and(|bytes| bytes > 0);
-        self.permit.record(if is_short {
+        self.running.record(if is_short {
             Report::failure().label(BROKEN)
         } else {
             self.end.classify_end(trailers)
@@ -127,14 +127,14 @@ impl<B: Body, T: ClassifyEnd> GuardedBody<B, T> {
     }
 
     /// Hands the permit to a body, if the body has not ended already.
-    pub(crate) fn new(inner: B, permit: OwnedPermit, end: T, head: &HeaderMap) -> Self {
+    pub(crate) fn new(inner: B, running: RunningCall, end: T, head: &HeaderMap) -> Self {
         if inner.is_end_stream() {
-            permit.record(end.classify_end(None));
+            running.record(end.classify_end(None));
             return Self::unguarded(inner);
         }
         let promised = inner.size_hint().exact().filter(|_| !T::IN_TRAILERS);
         let guard = Guard {
-            permit,
+            running,
             end,
             bytes: promised.or_else(|| content_length(head).filter(|_| !T::IN_TRAILERS)),
             is_promised: promised.is_some(),
@@ -175,8 +175,7 @@ impl<B: Body, T: ClassifyEnd> Body for GuardedBody<B, T> {
         // The permit is a local variable meanwhile. A panic of the inner body drops it while the
         // thread unwinds, so the call counts as a failure.
         let polled = guard
-            .permit
-            .0
+            .running
             .run(|| this.inner.as_mut().poll_frame(context));
         match &polled {
             Poll::Pending => *this.guard = Some(guard),
@@ -185,7 +184,7 @@ impl<B: Body, T: ClassifyEnd> Body for GuardedBody<B, T> {
                 *this.guard = guard.after(frame, this.inner.is_end_stream());
             }
             Poll::Ready(Some(Err(_))) => {
-                guard.permit.record(Report::failure().label(BROKEN));
+                guard.running.record(Report::failure().label(BROKEN));
             }
         }
         polled

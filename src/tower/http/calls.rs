@@ -11,11 +11,12 @@ use super::body::{ClassifyEnd, GuardedBody, SuccessAtEnd};
 use super::by_cause::Unboxed;
 use super::by_status::{ByStatus, ClassifyResponse};
 use crate::breaker::CircuitBreaker;
-use crate::breaker::permit::{OwnedPermit, Permit, PermitGuard};
+use crate::breaker::permit::{Permit, PermitGuard};
 use crate::breaker::shared::SharedBreaker;
 use crate::outcome::{Outcome, Report};
 use crate::tower::CircuitBreakerLayer;
 use crate::tower::classifier::{CountCalls, EndCall};
+use crate::tower::in_flight::RunningCall;
 use crate::tower::rejection::Typed;
 
 /// Counts calls of HTTP by a classifier, and a success not before its body has ended; made by
@@ -299,27 +300,27 @@ impl<B: Body, E, K: ClassifyHead<B, E>> EndCall<Response<B>, E> for HttpCall<K> 
     #[inline]
     fn end(
         &self,
-        mut permit: OwnedPermit,
+        mut running: RunningCall,
         result: Result<Response<B>, E>,
     ) -> Result<Self::Response, E> {
-        let head = classified(&mut permit.0, &self.classifier, &result);
+        let head = classified(&mut running.permit.0, &self.classifier, &result);
         let goes_on = match head {
             Head::Ended(report) => {
-                permit.record(report);
+                running.record(report);
                 None
             }
-            Head::GoesOn(end) => Some((permit, end)),
+            Head::GoesOn(end) => Some((running, end)),
         };
         let response = result?;
-        let Some((permit, end)) = goes_on else {
+        let Some((running, end)) = goes_on else {
             return Ok(response.map(GuardedBody::unguarded));
         };
         if self.ends_at_head.with(response.status()) {
-            permit.success();
+            running.record(Outcome::Success);
             return Ok(response.map(GuardedBody::unguarded));
         }
         let (head, body) = response.into_parts();
-        let body = GuardedBody::new(body, permit, end, &head.headers);
+        let body = GuardedBody::new(body, running, end, &head.headers);
         Ok(Response::from_parts(head, body))
     }
 

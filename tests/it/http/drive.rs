@@ -14,7 +14,7 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service};
 use tripcurve::time::Clock;
-use tripcurve::tower::CircuitBreakerLayer;
+use tripcurve::tower::{CallsInFlight, CircuitBreakerLayer};
 use tripcurve::{CallError, CircuitBreaker, Recovery, State, TripPolicy};
 
 /// The most bodies at a time.
@@ -226,18 +226,22 @@ pub(crate) fn drive_bodies(is_grpc: bool, operations: &[BodyOperation]) {
         .build()
         .unwrap();
     let advance = |millis| hand.advance(Duration::from_millis(millis));
+    let in_flight = CallsInFlight::new();
     if is_grpc {
-        let service = CircuitBreakerLayer::grpc(&breaker).layer(Inner);
-        run(is_grpc, &breaker, advance, service, operations);
+        let layer = CircuitBreakerLayer::grpc(&breaker).count_in_flight(&in_flight);
+        let service = layer.layer(Inner);
+        run(is_grpc, &breaker, &in_flight, advance, service, operations);
     } else {
-        let service = CircuitBreakerLayer::http(&breaker).layer(Inner);
-        run(is_grpc, &breaker, advance, service, operations);
+        let layer = CircuitBreakerLayer::http(&breaker).count_in_flight(&in_flight);
+        let service = layer.layer(Inner);
+        run(is_grpc, &breaker, &in_flight, advance, service, operations);
     }
 }
 
 fn run<S, B>(
     is_grpc: bool,
     breaker: &CircuitBreaker,
+    in_flight: &CallsInFlight,
     advance: impl Fn(u64),
     mut service: S,
     operations: &[BodyOperation],
@@ -296,12 +300,15 @@ fn run<S, B>(
             BodyOperation::Call(_) | BodyOperation::Drop(_) => note(None),
         };
         assert_eq!(counted(breaker), expected, "after {operation:?}");
+        let go_on = bodies.iter().filter(|(_, model)| !model.has_ended).count();
+        assert_eq!(in_flight.count() as usize, go_on, "after {operation:?}");
     }
     for (body, model) in bodies {
         drop(body);
         assert_eq!(counted(breaker), note(model.drop()));
     }
     assert_eq!(breaker.snapshot().probes_in_flight(), 0);
+    assert_eq!(in_flight.count(), 0);
     recovers(breaker, advance, service);
 }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use tower::{Layer, Service, service_fn};
 use tripcurve::registry::Registry;
-use tripcurve::tower::{Boxed, CircuitBreakerLayer, respond};
+use tripcurve::tower::{Boxed, CallsInFlight, CircuitBreakerLayer, respond};
 use tripcurve::{CircuitBreaker, State};
 
 use super::{Broken, context};
@@ -49,6 +49,8 @@ fn a_call_that_passes_allocates_nothing() {
         let layer = CircuitBreakerLayer::new(&breaker);
         let inner = || service_fn(fetch);
         assert_eq!(allocations(layer.layer(inner()), true), 0, "{state}");
+        let counting = layer.clone().count_in_flight(&CallsInFlight::new());
+        assert_eq!(allocations(counting.layer(inner()), true), 0, "{state}");
         let boxed = layer.clone().reject_with(Boxed);
         assert_eq!(allocations(boxed.layer(inner()), true), 0, "{state}");
         breaker.reset();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tower::{Layer, Service};
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::tower::CircuitBreakerLayer;
+use tripcurve::tower::{CallsInFlight, CircuitBreakerLayer};
 use tripcurve::{CallError, CircuitBreaker, Recovery, State, TripPolicy};
 
 /// The most services and calls at a time.
@@ -134,22 +134,24 @@ pub(crate) fn drive(settings: Settings, operations: &[Operation]) {
         is_ready: false,
         gate: Rc::clone(&gate),
     };
-    let mut layer = CircuitBreakerLayer::new(&breaker);
+    let in_flight = CallsInFlight::new();
+    let mut layer = CircuitBreakerLayer::new(&breaker).count_in_flight(&in_flight);
     if settings.counts_ready_errors {
         layer = layer.count_ready_errors();
     }
     if settings.waits {
         let timer = |_: Duration| pending::<()>();
         let service = layer.backpressure(timer).layer(inner);
-        Driver::new(settings, breaker, hand, gate).run(service, operations);
+        Driver::new(settings, breaker, in_flight, hand, gate).run(service, operations);
     } else {
-        Driver::new(settings, breaker, hand, gate).run(layer.layer(inner), operations);
+        Driver::new(settings, breaker, in_flight, hand, gate).run(layer.layer(inner), operations);
     }
 }
 
 struct Driver {
     settings: Settings,
     breaker: CircuitBreaker,
+    in_flight: CallsInFlight,
     hand: MockClock,
     gate: Rc<Cell<u8>>,
     /// Successes, failures, ignored calls and rejections that the breaker must have counted.
@@ -163,12 +165,14 @@ impl Driver {
     fn new(
         settings: Settings,
         breaker: CircuitBreaker,
+        in_flight: CallsInFlight,
         hand: MockClock,
         gate: Rc<Cell<u8>>,
     ) -> Self {
         Self {
             settings,
             breaker,
+            in_flight,
             hand,
             gate,
             expected: [0; 4],
@@ -245,6 +249,12 @@ impl Driver {
                 _ => {}
             }
             assert_eq!(self.counted(), self.expected, "after {operation:?}");
+            let go_on = calls.iter().filter(|(_, holds)| *holds).count();
+            assert_eq!(
+                self.in_flight.count() as usize,
+                go_on,
+                "after {operation:?}"
+            );
         }
         for (call, holds) in calls {
             drop(call);
@@ -253,6 +263,7 @@ impl Driver {
         drop(services);
         assert_eq!(self.counted(), self.expected);
         assert_eq!(self.breaker.snapshot().probes_in_flight(), 0);
+        assert_eq!(self.in_flight.count(), 0);
         self.recovers(first);
     }
 

@@ -10,6 +10,7 @@ mod balanced;
 mod calls;
 mod clones;
 mod drive;
+mod in_flight;
 mod keys;
 mod odd_orders;
 mod readiness;

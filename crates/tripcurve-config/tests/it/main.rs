@@ -8,5 +8,4 @@ mod readers;
 mod registries;
 mod reload_recipe;
 mod round_trip;
-mod schema;
 mod state_names;

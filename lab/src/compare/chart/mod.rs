@@ -12,11 +12,12 @@ use plotters::prelude::*;
 
 use super::headline::Headline;
 use super::run::{Comparison, Results};
+use crate::labels::{self, Pixel, Placed};
 
-const FONT: &str = "sans-serif";
+pub(crate) const FONT: &str = "sans-serif";
 
 // Colours by Okabe and Ito, which colour-blind readers can tell apart.
-const COLOURS: [RGBColor; 8] = [
+pub(crate) const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -39,8 +40,8 @@ const DRAWN: [&str; 8] = [
     "sentinel",
 ];
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn Error>>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Drawn = Result<(), Box<dyn Error>>;
 
 /// Draws all charts into a folder. Returns the file name and a caption of each.
 ///
@@ -98,4 +99,20 @@ fn drawn(comparison: &Comparison) -> Vec<(usize, RGBColor)> {
         places = (0..comparison.contestants.len()).collect();
     }
     places.into_iter().zip(COLOURS).collect()
+}
+
+/// Writes a point's label at its place, with a line to the point if it stands apart.
+pub(crate) fn draw_label(
+    area: &Area<'_>,
+    text: &str,
+    point: Pixel,
+    placed: Placed,
+    colour: RGBColor,
+) -> Drawn {
+    if let Some(begin) = placed.leader {
+        area.draw(&PathElement::new([begin, point], colour.mix(0.3)))?;
+    }
+    let font = (FONT, labels::SIZE).into_font().color(&colour);
+    area.draw(&Text::new(text.to_owned(), placed.corner, font))?;
+    Ok(())
 }

@@ -6,9 +6,13 @@ use super::{Area, COLOURS, Drawn, FONT};
 use crate::compare::headline::Headline;
 use crate::compare::run::Comparison;
 use crate::compare::summary::FalseTrips;
+use crate::labels::{self, Sides};
 
 /// The position of points whose rate can't be told from zero.
 const LEAST: f64 = 1e-3;
+
+/// The margin on the right, in pixels.
+const MARGIN: i32 = 130;
 
 pub(super) fn draw(area: &Area<'_>, comparison: &Comparison, headlines: &[Headline]) -> Drawn {
     let mut points: Vec<(f64, f64, &str, RGBColor)> = Vec::new();
@@ -27,7 +31,7 @@ pub(super) fn draw(area: &Area<'_>, comparison: &Comparison, headlines: &[Headli
     let mut chart = ChartBuilder::on(area)
         .caption("Blue is ours. Lower left is better", (FONT, 18))
         .margin(12)
-        .margin_right(130)
+        .margin_right(MARGIN)
         .x_label_area_size(44)
         .y_label_area_size(60)
         .build_cartesian_2d(
@@ -43,14 +47,23 @@ pub(super) fn draw(area: &Area<'_>, comparison: &Comparison, headlines: &[Headli
         .y_desc("failed calls let through, times limit B")
         .label_style((FONT, 13))
         .draw()?;
-    for (number, (trips, ratio, name, colour)) in points.into_iter().enumerate() {
-        // The names of neighbouring points are spread.
-        let shift = [0, 10, -10][number % 3];
-        chart.draw_series(std::iter::once(
-            EmptyElement::at((trips, ratio))
-                + Circle::new((0, 0), 4, colour.filled())
-                + Text::new(name, (7, shift - 5), (FONT, 11)),
-        ))?;
+    let labels: Vec<_> = points
+        .iter()
+        .map(|&(trips, ratio, name, _)| (name, chart.backend_coord(&(trips, ratio))))
+        .collect();
+    // Names may stand in the margin on the right, but not on the axes.
+    let (across, down) = chart.plotting_area().get_pixel_range();
+    let picture = labels::Area {
+        from: (across.start + 1, down.start),
+        to: (across.end + MARGIN, down.end - 1),
+    };
+    let places = labels::place(&labels, picture, Sides::Both);
+    let circles = points.iter().map(|&(trips, ratio, _, colour)| {
+        EmptyElement::at((trips, ratio)) + Circle::new((0, 0), 4, colour.filled())
+    });
+    chart.draw_series(circles)?;
+    for ((name, point), placed) in labels.into_iter().zip(places) {
+        super::draw_label(area, name, point, placed, BLACK)?;
     }
     Ok(())
 }

@@ -9,17 +9,14 @@ use std::sync::LazyLock;
 use jsonschema::Validator;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use schemars::generate::SchemaSettings;
+use schema_tests::schema;
 use serde_json::{Map, Value, json};
 use tripcurve_config::Config;
 
-use crate::any_config::file;
+#[path = "../../tests/it/any_config/mod.rs"]
+mod any_config;
 
-/// Draft 7, because editors for TOML and YAML understand it.
-fn schema() -> Value {
-    let generator = SchemaSettings::draft07().into_generator();
-    generator.into_root_schema_for::<Config>().to_value()
-}
+use any_config::file;
 
 fn validator() -> &'static Validator {
     static VALIDATOR: LazyLock<Validator> =
@@ -27,9 +24,10 @@ fn validator() -> &'static Validator {
     &VALIDATOR
 }
 
-/// The folder of this package.
+/// The folder of tripcurve-config.
 fn own() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
 }
 
 fn read(file: &Value) -> Result<Config, String> {
@@ -45,7 +43,7 @@ fn accepted(file: &Value) -> Result<Config, String> {
 
 #[test]
 fn the_schema_in_this_package_is_that_of_the_reader() {
-    const COMMAND: &str = "WRITE=1 cargo test -p tripcurve-config --test it schema_in_this_package";
+    const COMMAND: &str = "WRITE=1 cargo schema-tests schema_in_this_package";
     let path = own().join("config.schema.json");
     if std::env::var_os("WRITE").is_some() {
         let text = serde_json::to_string_pretty(&schema()).unwrap();
