@@ -93,8 +93,9 @@
 //! | `tracing` | events for transitions and rejections: `CircuitBreakerBuilder::trace`; spans for calls: `InSpan` | tracing |
 //!
 //! None is on by default. The crate [tripcurve-config](https://docs.rs/tripcurve-config) reads
-//! breakers from a file of TOML, JSON or YAML. (`__model` is private: it hands the parts to
-//! `loom-tests`.)
+//! breakers from a file of TOML, JSON or YAML, and
+//! [tripcurve-dashboard](https://docs.rs/tripcurve-dashboard) shows them on a live page. (`__model`
+//! is private: it hands the parts to `loom-tests`.)
 #![forbid(unsafe_code)]
 // clippy.toml lists locks, waits and clocks.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_types))]

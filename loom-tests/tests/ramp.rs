@@ -394,7 +394,10 @@ fn begin_little((state, ramp): &(AtomicState, Ramp), now: u64) -> bool {
 #[test]
 fn a_probe_that_comes_late_makes_no_ramp_look_long() {
     model(preemptions(3), || {
-        let shared = Arc::new((AtomicState::new(Phase::PROBING), Ramp::new(0.25)));
+        let shared = Arc::new((
+            AtomicState::new(Phase::PROBING),
+            Ramp::new(0.25, 0.45, Clients::ONE),
+        ));
         let [_, has_begun] = race(
             &shared,
             [

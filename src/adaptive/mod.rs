@@ -32,6 +32,7 @@ mod dispersion;
 mod excursion;
 mod excursion_age;
 mod in_force;
+mod level;
 mod nats;
 #[cfg(feature = "serde")]
 mod persist;
@@ -543,6 +544,24 @@ impl Evidence {
         self.own_verdict(generation, now, since).or_else(of_watched)
     }
 
+    /// The evidence of an excursion that began at `began` against a tolerated share. The generation
+    /// began at `since`.
+    fn against(
+        &self,
+        tolerance: &Tolerance,
+        counted: Excursion,
+        (began, since, now): (u64, u64, u64),
+    ) -> Weighed {
+        let mut needed = self.needed_at_once + Nats::new(self.baseline.pace().ln());
+        let before = self.age.before(began, since);
+        let age = now.saturating_sub(began).saturating_add(before).max(1);
+        if age > self.at_once {
+            needed = needed + Nats::new(rate(age, self.at_once.max(1)).ln());
+        }
+        let nats = tolerance.evidence(counted);
+        Weighed { nats, needed }
+    }
+
     fn own_verdict(&self, generation: Generation, now: u64, since: u64) -> Option<TripEvidence> {
         // The calling thread has weighed its own call, so it reads that call or a later one. The
         // date is read first. It is noted after old evidence was dropped, so with a young date no
@@ -565,16 +584,7 @@ impl Evidence {
         let within = now.saturating_sub(began);
         // Read once: another thread may put the other share in force meanwhile.
         let tolerance = self.tolerance();
-        let other = tolerance.map(|tolerance| {
-            let mut needed = self.needed_at_once + pace;
-            let before = self.age.before(began, since);
-            let age = within.saturating_add(before).max(1);
-            if age > self.at_once {
-                needed = needed + Nats::new(rate(age, self.at_once.max(1)).ln());
-            }
-            let nats = tolerance.evidence(counted);
-            Weighed { nats, needed }
-        });
+        let other = tolerance.map(|it| self.against(it, counted, (began, since, now)));
         let height = own.height(other);
         self.dispersion.rise(height);
         if !own.is_enough() || other.is_some_and(|it| !it.is_enough()) {

@@ -20,6 +20,7 @@ use crate::breaker::permit::{OwnedPermit, Permit, PermitGuard};
 use crate::clock::{Now, saturating_nanos};
 use crate::error::{CallError, Rejected};
 use crate::outcome::{Classify, DefaultClassifier};
+use crate::policy::TripLevel;
 #[cfg(feature = "serde")]
 use crate::saved::SavedState;
 use crate::state::{Phase, State};
@@ -297,6 +298,59 @@ impl<C> CircuitBreaker<C> {
     pub fn snapshot_into(&self, snapshot: &mut Snapshot) {
         self.shared.core.snapshot_into(snapshot, &*self.shared);
         snapshot.totals = self.shared.core.totals();
+    }
+
+    /// Tells how near each policy is to a trip, in the order in which the builder got them.
+    ///
+    /// It is for display: a breaker at 90 % of its threshold deserves a look. Calls that run
+    /// meanwhile may be missing. While the breaker is neither closed nor
+    /// [measures only](State::MetricsOnly), the levels are 0 and the thresholds stay.
+    ///
+    /// It reads the window as a [snapshot](Self::snapshot) does. It writes nothing, waits for no
+    /// thread, and allocates the list that it returns.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .trip_when(TripPolicy::consecutive_failures(4))
+    ///     .build()?;
+    /// for _ in 0..3 {
+    ///     let _ = breaker.call(|| Err::<(), _>("timeout"));
+    /// }
+    /// let level = breaker.trip_levels()[0];
+    /// assert_eq!((level.kind(), level.measured()), ("consecutive_failures", 3.0));
+    /// assert_eq!(level.fill(), 0.75);
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn trip_levels(&self) -> Vec<TripLevel> {
+        self.shared.core.trip_levels(&*self.shared)
+    }
+
+    /// Lists the settings in force, for display: the name of the builder's method, and the value in
+    /// words.
+    ///
+    /// The policies are not among them; see [`trip_levels`](Self::trip_levels). The words are for
+    /// people, and any release may change them.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tripcurve::CircuitBreaker;
+    /// use tripcurve::window::Window;
+    ///
+    /// let breaker = CircuitBreaker::builder("payments")
+    ///     .window(Window::time(Duration::from_secs(30), 10))
+    ///     .open_for(Duration::from_secs(5))
+    ///     .build()?;
+    /// let settings = breaker.settings_in_words();
+    /// assert_eq!(settings[0], ("window", "30s in 10 buckets".to_owned()));
+    /// assert_eq!(settings[1], ("open_for", "5s".to_owned()));
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn settings_in_words(&self) -> Vec<(&'static str, String)> {
+        self.shared.core.settings_in_words(&*self.shared)
     }
 
     /// Saves what the breaker knows, for the next process to

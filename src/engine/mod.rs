@@ -18,10 +18,12 @@ mod carried;
 mod listen;
 mod why_open;
 mod settings;
+mod settings_in_words;
 mod snapshot;
 mod totals;
 #[cfg(feature = "metrics")]
 mod thresholds;
+mod trip_levels;
 mod peek;
 #[cfg(feature = "async")]
 pub(crate) mod probe_queue;

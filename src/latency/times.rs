@@ -138,6 +138,12 @@ impl Timed {
             .filter(|policy| policy.looks_at_percentiles())
     }
 
+    /// The usual values of the policies that look at percentiles, in nanoseconds and in the policies'
+    /// order.
+    pub(crate) fn usual(&self) -> impl Iterator<Item = Option<f64>> {
+        self.usual.iter().map(PercentileBaseline::get)
+    }
+
     /// Whether both have equal settings, and their percentile policies are equal too.
     #[must_use]
     pub fn same_config(&self, policies: &[TripPolicy], other: (&Self, &[TripPolicy])) -> bool {

@@ -6,6 +6,7 @@ pub(crate) mod policies;
 mod settings;
 #[cfg(feature = "metrics")]
 mod threshold;
+mod trip_level;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ pub use adaptive::Adaptive;
 pub use burn_rate::BurnRate;
 pub(crate) use policies::Policies;
 pub use settings::{FailureCount, FailureRate, LatencyPercentile, SlowRate, SlowerThanUsual};
+pub use trip_level::TripLevel;
 
 use self::settings::{check_limit, check_percentile, check_share, check_slow};
 use crate::adaptive::AdaptiveConfig;

@@ -13,6 +13,7 @@ mod draw;
 pub(crate) mod total;
 pub(crate) mod count;
 mod durations;
+mod in_words;
 pub(crate) mod counter;
 pub(crate) mod bin;
 #[cfg(feature = "serde")]

@@ -80,6 +80,7 @@ mod thread_end;
 mod totals;
 mod tower;
 mod tracing;
+mod trip_levels;
 mod until_admitting;
 mod verification;
 mod views;

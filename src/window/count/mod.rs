@@ -81,7 +81,7 @@ pub struct CountRing {
     /// Every call writes the cursor, so it has a cache line of its own.
     cursor: CachePadded<Stamped>,
     groups: Box<[Stamped]>,
-    length: u64,
+    pub(super) length: u64,
     marks: Option<Marks>,
     durations: Option<Durations>,
     /// The number of calls that were ignored or rejected. They have no position among the last n.

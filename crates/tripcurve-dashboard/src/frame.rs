@@ -1,0 +1,68 @@
+//! All cards at one time.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::clock::Millis;
+use crate::row::Row;
+
+/// How many cards that are gone a frame remembers, for clients that come back.
+const GONE: usize = 1_000;
+
+/// All cards at one time. Clients share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Frame {
+    pub(crate) number: u64,
+    pub(crate) at_ms: Millis,
+    /// Sorted by their numbers.
+    pub(crate) rows: Vec<Arc<Row>>,
+    /// The cards that are gone, with the frame in which they were missing first.
+    pub(crate) gone: VecDeque<(u64, u32)>,
+    /// The last frame of which `gone` forgot something.
+    pub(crate) forgotten: u64,
+    /// The number of breakers in each state, with those of registries.
+    pub(crate) states: [u32; 6],
+}
+
+impl Frame {
+    /// The frame after `former`.
+    pub(crate) fn next(
+        former: &Self,
+        number: u64,
+        at_ms: Millis,
+        rows: Vec<Arc<Row>>,
+        gone: &[u32],
+    ) -> Self {
+        let mut all_gone = former.gone.clone();
+        all_gone.extend(gone.iter().map(|id| (number, *id)));
+        let mut forgotten = former.forgotten;
+        while all_gone.len() > GONE {
+            if let Some((frame, _)) = all_gone.pop_front() {
+                forgotten = frame;
+            }
+        }
+        let mut states = [0; 6];
+        for row in &rows {
+            row.count_into(&mut states);
+        }
+        Self {
+            number,
+            at_ms,
+            rows,
+            gone: all_gone,
+            forgotten,
+            states,
+        }
+    }
+
+    /// The card of this number.
+    pub(crate) fn row(&self, id: u32) -> Option<&Arc<Row>> {
+        let place = self.rows.binary_search_by_key(&id, |row| row.id);
+        place.ok().map(|place| &self.rows[place])
+    }
+
+    /// The card of this key.
+    pub(crate) fn row_of(&self, key: &str) -> Option<&Arc<Row>> {
+        self.rows.iter().find(|row| *row.key == *key)
+    }
+}

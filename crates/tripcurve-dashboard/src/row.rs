@@ -1,0 +1,293 @@
+//! A breaker or a registry as the wall shows it.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tripcurve::State;
+use tripcurve::policy::TripLevel;
+use tripcurve::snapshot::{Snapshot, Totals};
+
+use crate::clock::Millis;
+
+/// A card of the wall.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    /// A number that the stream uses. It holds until the program ends.
+    pub(crate) id: u32,
+    /// The name in addresses: of several breakers with one name, the second has `~2` behind it.
+    pub(crate) key: Arc<str>,
+    pub(crate) name: Arc<str>,
+    /// How often the state has changed.
+    pub(crate) generation: u64,
+    pub(crate) state: State,
+    pub(crate) since_ms: Millis,
+    #[serde(flatten)]
+    pub(crate) detail: Detail,
+    #[serde(skip)]
+    pub(crate) brief: Brief,
+    /// The frame in which the brief changed.
+    #[serde(skip)]
+    pub(crate) changed_at: u64,
+}
+
+impl Row {
+    /// Adds the breakers of this card to the number of breakers in each state.
+    pub(crate) fn count_into(&self, states: &mut [u32; 6]) {
+        match &self.detail {
+            Detail::Breaker(_) => states[usize::from(place_of(self.state))] += 1,
+            Detail::Registry(registry) => {
+                for (all, own) in states.iter_mut().zip(registry.states) {
+                    *all += own;
+                }
+            }
+        }
+    }
+}
+
+/// What only a breaker has, or only a registry.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum Detail {
+    Breaker(Box<BreakerDetail>),
+    Registry(RegistryDetail),
+}
+
+/// The numbers of a breaker.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct BreakerDetail {
+    pub(crate) open_until_ms: Option<Millis>,
+    /// Why the breaker is open, or was open before it became half-open.
+    pub(crate) why: Option<String>,
+    pub(crate) why_kind: Option<&'static str>,
+    pub(crate) levels: Vec<Level>,
+    pub(crate) failure_rate: Option<f64>,
+    /// The calls in the window.
+    pub(crate) calls: u64,
+    pub(crate) failures: u64,
+    pub(crate) per_second: PerSecond,
+    /// Rejected calls since the breaker was made.
+    pub(crate) rejected: u64,
+    pub(crate) in_flight: Option<u32>,
+    pub(crate) overdue: u64,
+    pub(crate) probes_in_flight: u32,
+    /// The share of calls that a ramp lets through.
+    pub(crate) share: Option<f64>,
+    pub(crate) p50: Option<f64>,
+    pub(crate) p99: Option<f64>,
+    pub(crate) p999: Option<f64>,
+}
+
+/// How near a policy is to a trip.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Level {
+    pub(crate) policy: &'static str,
+    pub(crate) measured: f64,
+    pub(crate) threshold: f64,
+    pub(crate) calls: u64,
+    pub(crate) min_calls: u64,
+    /// 0 is far from a trip, 1 is at the trip.
+    pub(crate) fill: f64,
+}
+
+impl From<&TripLevel> for Level {
+    fn from(level: &TripLevel) -> Self {
+        Self {
+            policy: level.kind(),
+            measured: short(level.measured()),
+            threshold: short(level.threshold()),
+            calls: level.calls(),
+            min_calls: level.min_calls(),
+            fill: short(level.fill()),
+        }
+    }
+}
+
+/// Calls a second, by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct PerSecond {
+    pub(crate) success: f64,
+    pub(crate) failure: f64,
+    pub(crate) timed_out: f64,
+    pub(crate) ignored: f64,
+    pub(crate) rejected: f64,
+}
+
+impl PerSecond {
+    /// The rates between two totals of one breaker.
+    #[allow(clippy::cast_precision_loss, reason = "a rate needs three digits")]
+    pub(crate) fn between(before: &Totals, after: &Totals, seconds: f64) -> Self {
+        let rate = |before: u64, after: u64| {
+            short(after.saturating_sub(before) as f64 / seconds.max(1e-3))
+        };
+        Self {
+            success: rate(before.successes, after.successes),
+            failure: rate(before.failures, after.failures),
+            timed_out: rate(before.timed_out, after.timed_out),
+            ignored: rate(before.ignored, after.ignored),
+            rejected: rate(before.rejected, after.rejected),
+        }
+    }
+
+    /// All calls that ended or were rejected.
+    pub(crate) fn all(&self) -> f64 {
+        self.success + self.failure + self.timed_out + self.ignored + self.rejected
+    }
+}
+
+/// The numbers of a registry.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RegistryDetail {
+    /// The number of breakers in each state, in the order of [`STATES`].
+    pub(crate) states: [u32; 6],
+    /// The breakers that aren't closed, the worst first, at most twenty.
+    pub(crate) worst: Vec<WorstKey>,
+}
+
+/// A breaker of a registry that isn't closed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct WorstKey {
+    #[serde(skip)]
+    pub(crate) rank: u8,
+    pub(crate) name: Arc<str>,
+    pub(crate) state: &'static str,
+}
+
+/// All states. The stream sends a state as its place in this list.
+pub(crate) const STATES: [State; 6] = [
+    State::Closed,
+    State::Open,
+    State::HalfOpen,
+    State::ForcedOpen,
+    State::Disabled,
+    State::MetricsOnly,
+];
+
+/// The place of a state in [`STATES`].
+pub(crate) fn place_of(state: State) -> u8 {
+    let place = STATES.iter().position(|it| *it == state);
+    place.and_then(|it| u8::try_from(it).ok()).unwrap_or(0)
+}
+
+/// How bad a state is: 0 is the worst.
+pub(crate) fn rank_of(state: State) -> u8 {
+    match state {
+        State::Open | State::ForcedOpen => 0,
+        State::HalfOpen => 1,
+        State::MetricsOnly | State::Disabled => 2,
+        _ => 3,
+    }
+}
+
+/// What the page knows of each card, also of those that aren't on the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Brief {
+    /// The place of the state in [`STATES`].
+    pub(crate) state: u8,
+    /// How near the breaker is to a trip, in twentieths.
+    pub(crate) fill: u8,
+    /// The logarithm of calls a second, to sort by traffic.
+    pub(crate) traffic: u8,
+}
+
+impl Brief {
+    /// The brief of a card. A small change keeps the former step. So a number at the border of two
+    /// steps isn't sent each second.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "both are small and not negative"
+    )]
+    pub(crate) fn new(state: State, fill: f64, per_second: f64, former: Option<Self>) -> Self {
+        let step = |value: f64, former: Option<u8>| {
+            let rounded = value.round().clamp(0.0, 200.0) as u8;
+            match former {
+                Some(former) if (value - f64::from(former)).abs() < 0.75 => former,
+                _ => rounded,
+            }
+        };
+        Self {
+            state: place_of(state),
+            fill: step(fill * 20.0, former.map(|it| it.fill)),
+            traffic: step((1.0 + per_second).log2(), former.map(|it| it.traffic)),
+        }
+    }
+}
+
+impl BreakerDetail {
+    /// The policy that is nearest to a trip.
+    pub(crate) fn fill(&self) -> f64 {
+        let fills = self.levels.iter().map(|level| level.fill);
+        fills.fold(0.0, f64::max)
+    }
+
+    /// The numbers of a snapshot.
+    pub(crate) fn new(snapshot: &Snapshot, levels: &[TripLevel], per_second: PerSecond) -> Self {
+        let is_shut = matches!(
+            snapshot.state(),
+            State::Open | State::HalfOpen | State::ForcedOpen
+        );
+        let opening = snapshot.latest_opening().filter(|_| is_shut);
+        let percentile = |percentile| {
+            let time = snapshot.latency()?.percentile(percentile)?;
+            Some(short(time.as_secs_f64()))
+        };
+        Self {
+            open_until_ms: None,
+            why: opening.map(|it| it.to_string()),
+            why_kind: opening.map(|it| it.cause().kind()),
+            levels: levels.iter().map(Level::from).collect(),
+            failure_rate: snapshot.failure_rate().map(short),
+            calls: snapshot.calls(),
+            failures: snapshot.failures(),
+            per_second,
+            rejected: snapshot.totals().rejected,
+            in_flight: None,
+            overdue: snapshot.overdue(),
+            probes_in_flight: snapshot.probes_in_flight(),
+            share: snapshot.admitted_share().map(short),
+            p50: percentile(50.0),
+            p99: percentile(99.0),
+            p999: percentile(99.9),
+        }
+    }
+}
+
+/// Rounds to four significant digits, so that a number takes few bytes.
+pub(crate) fn short(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return 0.0;
+    }
+    #[allow(clippy::cast_possible_truncation, reason = "a logarithm is small")]
+    let digits = 3 - value.abs().log10().floor() as i32;
+    if digits >= 0 {
+        let scale = 10_f64.powi(digits);
+        (value * scale).round() / scale
+    } else {
+        let scale = 10_f64.powi(-digits);
+        (value / scale).round() * scale
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Brief, short};
+    use tripcurve::State;
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "the results are exact")]
+    fn numbers_keep_four_digits() {
+        assert_eq!(short(0.123_456), 0.1235);
+        assert_eq!(short(123_456.0), 123_500.0);
+        assert_eq!(short(f64::INFINITY), 0.0);
+        assert_eq!(short(0.0), 0.0);
+    }
+
+    #[test]
+    fn a_small_change_is_no_news() {
+        let brief = |fill, former| Brief::new(State::Closed, fill, 10.0, former);
+        let first = brief(0.5, None);
+        assert_eq!(first.fill, 10);
+        assert_eq!(brief(0.53, Some(first)), first);
+        assert_eq!(brief(0.55, Some(first)).fill, 11);
+    }
+}

@@ -1,0 +1,337 @@
+//! The task that looks at all breakers: once a second while somebody looks, otherwise rarely.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until, timeout};
+use tripcurve::handles::ListeningGuard;
+use tripcurve::registry::EnlistedRegistry;
+use tripcurve::snapshot::{Snapshot, Totals};
+use tripcurve::{CircuitBreaker, State};
+
+use crate::clock::{self, Millis, millis};
+use crate::events::{Feed, What};
+use crate::frame::Frame;
+use crate::history::{History, Seen};
+use crate::row::{
+    BreakerDetail, Brief, Detail, PerSecond, RegistryDetail, Row, WorstKey, place_of, rank_of,
+};
+use crate::shared::Shared;
+
+/// The time between two frames while somebody looks.
+pub(crate) const PERIOD: Duration = Duration::from_secs(1);
+
+/// The time between two frames while nobody looks. The history needs them.
+const IDLE_PERIOD: Duration = Duration::from_secs(10);
+
+/// The part of [`IDLE_PERIOD`] in which a request brings the next frame at once.
+const REST: Duration = Duration::from_secs(9);
+
+const _: () = assert!(IDLE_PERIOD.as_secs() == PERIOD.as_secs() + REST.as_secs());
+
+/// How many breakers are read before other tasks have their turn.
+const AT_ONCE: usize = 64;
+
+/// How many keys of a registry are shown at most.
+const WORST: usize = 20;
+
+/// What the task remembers from frame to frame.
+#[derive(Default)]
+pub(crate) struct Sampler {
+    known: KnownCards,
+    number: u64,
+    snapshot: Option<Snapshot>,
+}
+
+/// All that the sampler knows.
+#[derive(Default)]
+struct KnownCards {
+    by_key: HashMap<Arc<str>, Known>,
+    last_id: u32,
+}
+
+/// A breaker or a registry that the sampler knows.
+struct Known {
+    id: u32,
+    row: Option<Arc<Row>>,
+    seen_in: u64,
+    /// What listens to the breaker.
+    ear: Option<Ear>,
+    totals: Totals,
+    /// Calls a second, of the last ten seconds or so.
+    pace: f64,
+    at: Instant,
+    open_until: Option<Millis>,
+}
+
+/// A listener. The breaker owns what it knows, so without that the breaker is gone.
+struct Ear {
+    knows: Weak<(Arc<Feed>, Arc<str>)>,
+    _guard: ListeningGuard,
+}
+
+impl KnownCards {
+    /// What is known of a key that is there in frame `number`.
+    fn entry(&mut self, key: &Arc<str>, number: u64) -> &mut Known {
+        let last_id = &mut self.last_id;
+        let known = self.by_key.entry(Arc::clone(key)).or_insert_with(|| {
+            *last_id += 1;
+            Known {
+                id: *last_id,
+                row: None,
+                seen_in: number,
+                ear: None,
+                totals: Totals::default(),
+                pace: 0.0,
+                at: Instant::now(),
+                open_until: None,
+            }
+        });
+        known.seen_in = number;
+        known
+    }
+
+    /// Forgets what wasn't there in frame `number`, and returns its cards.
+    fn forget(&mut self, number: u64) -> Vec<u32> {
+        let mut gone = Vec::new();
+        self.by_key.retain(|_, known| {
+            let stays = known.seen_in == number;
+            if !stays {
+                gone.push(known.id);
+            }
+            stays
+        });
+        gone
+    }
+}
+
+impl Sampler {
+    /// Looks at the breakers again and again, until the dashboard is dropped.
+    pub(crate) async fn run(mut self, shared: Weak<Shared>) {
+        loop {
+            let begin = Instant::now();
+            let asked = {
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                self.look(&shared).await;
+                shared.asked()
+            };
+            // At most one frame a second, however many ask.
+            sleep_until(begin + PERIOD).await;
+            let is_watched = shared.upgrade().is_some_and(|it| it.is_watched());
+            if !is_watched {
+                let _asked_or_over = timeout(REST, asked.notified()).await;
+            }
+        }
+    }
+
+    /// Makes the next frame.
+    async fn look(&mut self, shared: &Shared) {
+        self.number += 1;
+        let mut rows = Vec::new();
+        let mut namesakes = HashMap::<String, u32>::new();
+        for (index, breaker) in shared.roster().breakers().iter().enumerate() {
+            if index % AT_ONCE == AT_ONCE - 1 {
+                yield_now().await;
+            }
+            let key = key_of(breaker.name(), &mut namesakes);
+            rows.push(self.look_at(breaker, key, shared));
+        }
+        for registry in shared.roster().registries() {
+            let name = registry.name();
+            let key = key_of(&name, &mut namesakes);
+            rows.push(self.look_at_registry(&registry, key, &name));
+            yield_now().await;
+        }
+        shared.log().take(shared.feed());
+        let number = self.number;
+        let gone = self.known.forget(number);
+        if !gone.is_empty() {
+            shared.keep_histories(|key| self.known.by_key.contains_key(key));
+        }
+        rows.sort_by_key(|row| row.id);
+        shared.publish(|former| Frame::next(former, number, clock::now(), rows, &gone));
+    }
+
+    fn look_at(&mut self, breaker: &CircuitBreaker, key: Arc<str>, shared: &Shared) -> Arc<Row> {
+        let number = self.number;
+        let known = self.known.entry(&key, number);
+        let is_new = known
+            .ear
+            .as_ref()
+            .is_none_or(|ear| ear.knows.strong_count() == 0);
+        if is_new {
+            known.ear = Some(listen(breaker, &key, shared));
+            known.row = None;
+        }
+        // One breaker after the other uses the snapshot's memory.
+        let snapshot = self.snapshot.get_or_insert_with(|| breaker.snapshot());
+        breaker.snapshot_into(snapshot);
+        let now = clock::now();
+        if is_new {
+            known.totals = snapshot.totals();
+            shared.log().take(shared.feed());
+            if let Some(opening) = snapshot.latest_opening() {
+                let ago = millis(snapshot.at().saturating_sub(opening.at()));
+                let at = now.saturating_sub(ago);
+                shared
+                    .log()
+                    .add(Arc::clone(&key), at, What::opened_before(&opening));
+            }
+        }
+        let elapsed = known.at.elapsed().as_secs_f64();
+        let per_second = PerSecond::between(&known.totals, &snapshot.totals(), elapsed);
+        known.totals = snapshot.totals();
+        known.at = Instant::now();
+        known.pace += (per_second.all() - known.pace) * 0.15;
+        let pace = known.pace;
+        let mut detail = BreakerDetail::new(snapshot, &breaker.trip_levels(), per_second);
+        detail.in_flight = shared.in_flight(breaker.name());
+        let state = snapshot.state();
+        let former = known.row.as_ref();
+        let same = former.filter(|it| it.generation == snapshot.generation());
+        let since = || now.saturating_sub(millis(snapshot.in_state_for()));
+        let since_ms = same.map_or_else(since, |it| it.since_ms);
+        let until = snapshot.remaining_open().map(|left| now + millis(left));
+        // The end moves by some milliseconds from look to look.
+        let is_close = |former: Millis, new: Millis| former.abs_diff(new) < 100;
+        known.open_until = match (known.open_until, until) {
+            (Some(former), Some(new)) if is_close(former, new) => Some(former),
+            _ => until,
+        };
+        detail.open_until_ms = known.open_until;
+        shared.with_history(&key, |history: &mut History| {
+            history.note(
+                now,
+                Seen {
+                    generation: snapshot.generation(),
+                    failure_rate: detail.failure_rate,
+                    fill: detail.fill(),
+                    p99: detail.p99,
+                    totals: snapshot.totals(),
+                },
+            );
+        });
+        let brief = Brief::new(state, detail.fill(), pace, former.map(|it| it.brief));
+        let changed_at = former
+            .filter(|it| it.brief == brief)
+            .map_or(number, |it| it.changed_at);
+        let row = Arc::new(Row {
+            id: known.id,
+            name: breaker.name().into(),
+            key,
+            generation: snapshot.generation(),
+            state,
+            since_ms,
+            detail: Detail::Breaker(Box::new(detail)),
+            brief,
+            changed_at,
+        });
+        known.row = Some(Arc::clone(&row));
+        row
+    }
+
+    fn look_at_registry(
+        &mut self,
+        registry: &EnlistedRegistry,
+        key: Arc<str>,
+        name: &str,
+    ) -> Arc<Row> {
+        let number = self.number;
+        let known = self.known.entry(&key, number);
+        let (states, worst) = states_of(registry);
+        let all: u32 = states.iter().sum();
+        let shut = states[usize::from(place_of(State::Open))]
+            + states[usize::from(place_of(State::ForcedOpen))];
+        let fill = f64::from(shut) / f64::from(all.max(1));
+        // As `Roster::health` does by default: half of the breakers make the registry open.
+        let state = if shut > 0 && fill >= 0.5 {
+            State::Open
+        } else if shut > 0 {
+            State::HalfOpen
+        } else {
+            State::Closed
+        };
+        let former = known.row.as_ref();
+        let brief = Brief::new(state, fill, 0.0, former.map(|it| it.brief));
+        let same = former.filter(|it| it.state == state);
+        let (since_ms, generation) = same.map_or((clock::now(), 0), |it| (it.since_ms, 0));
+        let changed_at = former
+            .filter(|it| it.brief == brief)
+            .map_or(number, |it| it.changed_at);
+        let row = Arc::new(Row {
+            id: known.id,
+            key,
+            name: name.into(),
+            generation,
+            state,
+            since_ms,
+            detail: Detail::Registry(RegistryDetail { states, worst }),
+            brief,
+            changed_at,
+        });
+        known.row = Some(Arc::clone(&row));
+        row
+    }
+}
+
+/// Tells the feed of a breaker's transitions from now on.
+fn listen(breaker: &CircuitBreaker, key: &Arc<str>, shared: &Shared) -> Ear {
+    let owned = Arc::new((Arc::clone(shared.feed()), Arc::clone(key)));
+    let knows = Arc::downgrade(&owned);
+    let listening = breaker.on_transition(move |transition| {
+        let (feed, key) = &*owned;
+        feed.tell(Some(Arc::clone(key)), transition);
+    });
+    Ear {
+        knows,
+        _guard: listening.until_dropped(),
+    }
+}
+
+/// The key of the next breaker of this name.
+fn key_of(name: &str, namesakes: &mut HashMap<String, u32>) -> Arc<str> {
+    let count = namesakes.entry(name.to_owned()).or_default();
+    *count += 1;
+    match *count {
+        1 => name.into(),
+        count => format!("{name}~{count}").into(),
+    }
+}
+
+/// How many breakers of a registry are in each state, and the worst of them.
+fn states_of(registry: &EnlistedRegistry) -> ([u32; 6], Vec<WorstKey>) {
+    let mut states = [0; 6];
+    let mut worst = BTreeSet::new();
+    registry.for_each(|breaker| {
+        let state = breaker.state();
+        states[usize::from(place_of(state))] += 1;
+        let rank = rank_of(state);
+        let last = worst.last().map(|it: &WorstKey| it.rank);
+        if state == State::Closed || worst.len() == WORST && last.is_some_and(|it| it <= rank) {
+            return;
+        }
+        worst.insert(WorstKey {
+            rank,
+            name: breaker.name().into(),
+            state: state.as_str(),
+        });
+        if worst.len() > WORST {
+            worst.pop_last();
+        }
+    });
+    (states, worst.into_iter().collect())
+}
+
+/// The breaker of a key, also a breaker of a registry.
+pub(crate) fn find(shared: &Shared, key: &str) -> Option<CircuitBreaker> {
+    let mut namesakes = HashMap::new();
+    let breakers = shared.roster().breakers();
+    let found = breakers
+        .into_iter()
+        .find(|breaker| *key_of(breaker.name(), &mut namesakes) == *key);
+    found.or_else(|| shared.roster().get(key))
+}

@@ -1,0 +1,364 @@
+//! The stream of one page: what has changed, at most once a second.
+
+use std::collections::hash_map::DefaultHasher;
+use std::convert::Infallible;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse;
+use futures_util::stream::{Stream, unfold};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::clock::{self, Millis};
+use crate::events::Event;
+use crate::frame::Frame;
+use crate::row::{Brief, Detail, Row, rank_of};
+use crate::sampler::PERIOD;
+use crate::sessions::{Known, Seat};
+use crate::shared::{OpenStream, Shared};
+
+/// How many bytes of briefs a message has at most, if the page doesn't know all cards yet. The rest
+/// comes a second later.
+const BRIEF_BYTES: usize = 26_000;
+
+/// How many bytes of briefs a message has at most, once the page knows all cards.
+const NEWS_BYTES: usize = 10_000;
+
+/// How many bytes of details a message has at most.
+const DETAIL_BYTES: usize = 16_000;
+
+/// How many events a message has at most.
+const EVENTS: usize = 15;
+
+/// How many cards a page may ask the details of.
+const SHOWN: usize = 100;
+
+/// After so many milliseconds, a message waits for the next frame.
+const OLD: Millis = 400;
+
+/// How many details a page gets that doesn't say what it shows.
+const FIRST: usize = 40;
+
+/// Within so many frames each change has been sent, even if there was too much for one message.
+const SETTLED: u64 = 15;
+
+/// After so long without a message, the page is told that the program is there.
+const BEAT: Duration = Duration::from_secs(5);
+
+/// The last message that a page has.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LastMessage {
+    /// The run of the program.
+    boot: String,
+    session: u64,
+    message: u64,
+    frame: u64,
+    event: u64,
+}
+
+impl LastMessage {
+    fn parse(text: &str) -> Option<Self> {
+        let (boot, numbers) = text.split_once('-')?;
+        let numbers: Option<Vec<u64>> = numbers.split('-').map(|it| it.parse().ok()).collect();
+        let &[session, message, frame, event] = numbers?.as_slice() else {
+            return None;
+        };
+        Some(Self {
+            boot: boot.to_owned(),
+            session,
+            message,
+            frame,
+            event,
+        })
+    }
+}
+
+/// What a page asks of its stream.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    /// The cards that are on the screen. `None` asks for those in the worst trouble.
+    show: Option<Vec<u32>>,
+    last: Option<LastMessage>,
+}
+
+impl Wishes {
+    /// Reads the cards, separated by commas, and the number of the last message.
+    pub(crate) fn parse(show: Option<&str>, last: Option<&str>) -> Self {
+        let show = show.map(|show| {
+            let ids = show.split(',').filter_map(|id| id.parse().ok());
+            ids.take(SHOWN).collect()
+        });
+        let last = last.and_then(LastMessage::parse);
+        Self { show, last }
+    }
+}
+
+/// One stream of a page.
+struct Page {
+    stream: OpenStream,
+    seat: Seat,
+    frames: watch::Receiver<Arc<Frame>>,
+    show: Vec<u32>,
+    is_first: bool,
+    /// Whether the page must forget what it knew.
+    starts_over: bool,
+    due: Instant,
+}
+
+/// What has changed. The page's documentation calls it a delta.
+#[derive(Serialize)]
+struct Delta {
+    version: u32,
+    at_ms: Millis,
+    /// Whether the page must forget all cards and events before this message.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    reset: bool,
+    /// The number of cards, of which the page may not know all yet.
+    cards: usize,
+    /// The number of breakers in each state.
+    states: [u32; 6],
+    /// Arrays of number, key, state, fill, traffic, and 1 for a registry.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    briefs: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<u32>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<Arc<Event>>,
+}
+
+/// The messages of a stream.
+pub(crate) fn messages(
+    stream: OpenStream,
+    wishes: Wishes,
+) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    unfold(Page::new(stream, wishes), |mut page| async move {
+        let message = page.next().await?;
+        Some((Ok(message), page))
+    })
+}
+
+/// What a page knows that got its last message some time ago: what has not changed since.
+fn known_since(last: &LastMessage, frame: &Frame) -> Known {
+    let settled = last.frame.saturating_sub(SETTLED);
+    let old = frame.rows.iter().filter(|row| row.changed_at <= settled);
+    Known {
+        sent: old.map(|row| (row.id, row.brief)).collect(),
+        event: last.event,
+        gone_since: settled,
+        ..Known::default()
+    }
+}
+
+/// The cards that a page shows first: those in trouble, then the others by name.
+fn worst(frame: &Frame) -> Vec<u32> {
+    let mut rows: Vec<&Arc<Row>> = frame.rows.iter().collect();
+    rows.sort_by_key(|row| (rank_of(row.state), row.brief.fill < 10, &row.key));
+    rows.iter().take(FIRST).map(|row| row.id).collect()
+}
+
+impl Page {
+    fn new(stream: OpenStream, wishes: Wishes) -> Self {
+        let shared = stream.shared();
+        let mut frames = shared.frames();
+        frames.mark_changed();
+        let frame = Arc::clone(&frames.borrow());
+        let last = wishes.last.filter(|last| last.boot == shared.boot);
+        let former = last.as_ref().map(|last| (last.session, last.message));
+        // Nothing that has gone since may be forgotten.
+        let since = last.filter(|it| it.frame.saturating_sub(SETTLED) > frame.forgotten);
+        let afresh = || {
+            let known = since.as_ref().map(|last| known_since(last, &frame));
+            known.unwrap_or_default()
+        };
+        let (seat, keeps) = shared.sessions().sit(former, afresh);
+        Self {
+            seat,
+            frames,
+            show: wishes.show.unwrap_or_else(|| worst(&frame)),
+            is_first: true,
+            starts_over: !keeps && since.is_none(),
+            // A page that opens stream after stream gets one message a second too.
+            due: seat.told_at.map_or_else(Instant::now, |at| at + PERIOD),
+            stream,
+        }
+    }
+
+    /// The next message: what has changed, or a sign that the program is there. `None` if the page
+    /// has another stream.
+    async fn next(&mut self) -> Option<sse::Event> {
+        let shared = Arc::clone(self.stream.shared());
+        if self.due > Instant::now() {
+            sleep_until(self.due).await;
+            // A frame that is about to be replaced would delay each later change by its age.
+            if clock::now() > self.frames.borrow().at_ms + OLD {
+                self.frames.mark_unchanged();
+            }
+        }
+        let beat = Instant::now() + BEAT;
+        loop {
+            let rest = beat.saturating_duration_since(Instant::now());
+            let changed = timeout(rest, self.frames.changed()).await;
+            let frame = Arc::clone(&self.frames.borrow_and_update());
+            let mut known = shared.sessions().take(self.seat)?;
+            let delta = self.delta(&frame, &mut known, &shared);
+            let is_news = self.is_first || delta.is_news() || changed.is_err();
+            let event = known.event;
+            let message = shared.sessions().put(self.seat, known, is_news);
+            if is_news {
+                self.is_first = false;
+                self.due = Instant::now() + PERIOD;
+                let (boot, session, number) = (&shared.boot, self.seat.session, frame.number);
+                let id = format!("{boot}-{session}-{message}-{number}-{event}");
+                let text = serde_json::to_string(&delta).unwrap_or_default();
+                return Some(sse::Event::default().event("delta").id(id).data(text));
+            }
+        }
+    }
+
+    fn delta(&mut self, frame: &Frame, known: &mut Known, shared: &Shared) -> Delta {
+        Delta {
+            version: 1,
+            at_ms: frame.at_ms,
+            reset: std::mem::take(&mut self.starts_over),
+            cards: frame.rows.len(),
+            states: frame.states,
+            gone: known.gone(frame),
+            briefs: known.briefs(frame),
+            details: known.changed_details(frame, &mut self.show),
+            events: known.events(shared),
+        }
+    }
+}
+
+impl Delta {
+    fn is_news(&self) -> bool {
+        !(self.briefs.is_empty()
+            && self.gone.is_empty()
+            && self.details.is_empty()
+            && self.events.is_empty())
+    }
+}
+
+impl Known {
+    fn gone(&mut self, frame: &Frame) -> Vec<u32> {
+        let news = frame
+            .gone
+            .iter()
+            .filter(|(number, _)| *number > self.gone_since);
+        let gone: Vec<u32> = news.map(|(_, id)| *id).collect();
+        self.gone_since = frame.number;
+        for id in &gone {
+            self.sent.remove(id);
+            self.details.remove(id);
+        }
+        gone
+    }
+
+    /// The briefs that are news to the page: those of cards in trouble first, and then as many
+    /// others as there is room for.
+    fn briefs(&mut self, frame: &Frame) -> Vec<Box<RawValue>> {
+        let is_news = |row: &&Arc<Row>| self.sent.get(&row.id) != Some(&row.brief);
+        let mut news: Vec<&Arc<Row>> = frame.rows.iter().filter(is_news).collect();
+        let state_is_news = |row: &Row| {
+            let known = self.sent.get(&row.id);
+            known.is_none_or(|known| known.state != row.brief.state)
+        };
+        // The oldest change goes first, so that each change has its turn.
+        news.sort_by_cached_key(|row| {
+            let waits = row.changed_at;
+            (row.brief.state == 0, !state_is_news(row), waits)
+        });
+        let knows_all = frame.rows.len() <= self.sent.len();
+        let most = if knows_all { NEWS_BYTES } else { BRIEF_BYTES };
+        let mut briefs = Vec::new();
+        let mut bytes = 0;
+        for row in news {
+            let Brief {
+                state,
+                fill,
+                traffic,
+            } = row.brief;
+            // The key goes with the first brief only.
+            let key = (!self.sent.contains_key(&row.id)).then_some(&*row.key);
+            let is_registry = u8::from(matches!(row.detail, Detail::Registry(_)));
+            let brief = (row.id, key, state, fill, traffic, is_registry);
+            let Ok(text) = serde_json::value::to_raw_value(&brief) else {
+                continue;
+            };
+            bytes += text.get().len() + 1;
+            if bytes > most {
+                break;
+            }
+            self.sent.insert(row.id, row.brief);
+            briefs.push(text);
+        }
+        briefs
+    }
+
+    /// The details of cards on the screen that have changed.
+    fn changed_details(&mut self, frame: &Frame, show: &mut [u32]) -> Vec<Box<RawValue>> {
+        let mut details = Vec::new();
+        let mut bytes = 0;
+        for id in &*show {
+            let Some(row) = frame.row(*id) else { continue };
+            let Ok(text) = serde_json::value::to_raw_value(&**row) else {
+                continue;
+            };
+            let mut hasher = DefaultHasher::new();
+            text.get().hash(&mut hasher);
+            let hash = hasher.finish();
+            if self.details.get(id) == Some(&hash) {
+                continue;
+            }
+            bytes += text.get().len() + 1;
+            if bytes > DETAIL_BYTES {
+                break;
+            }
+            self.details.insert(*id, hash);
+            details.push(text);
+        }
+        // The next message begins where this one had no room any more.
+        let sent = details.len().min(show.len());
+        show.rotate_left(sent);
+        details
+    }
+
+    fn events(&mut self, shared: &Shared) -> Vec<Arc<Event>> {
+        let seen = self.event;
+        let events = shared.log().latest(EVENTS, |event| event.id > seen);
+        self.event = events.last().map_or(seen, |event| event.id);
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LastMessage, Wishes};
+
+    #[test]
+    fn wishes_are_read_and_nonsense_is_left_out() {
+        let wishes = Wishes::parse(Some("1,x,3,,-4"), Some("18c-2-3-12-7"));
+        assert_eq!(wishes.show, Some(vec![1, 3]));
+        let last = LastMessage {
+            boot: "18c".to_owned(),
+            session: 2,
+            message: 3,
+            frame: 12,
+            event: 7,
+        };
+        assert_eq!(wishes.last, Some(last));
+        for nonsense in ["", "18c", "18c-1-2-3", "18c-1-2-3-x", "18c-1-2-3-4-5"] {
+            assert_eq!(Wishes::parse(None, Some(nonsense)).last, None, "{nonsense}");
+        }
+        assert_eq!(Wishes::parse(None, None).show, None);
+        let many = vec!["7"; 5_000].join(",");
+        let show = Wishes::parse(Some(&many), None).show;
+        assert_eq!(show.map(|it| it.len()), Some(100));
+    }
+}

@@ -1,0 +1,173 @@
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
+use tower::ServiceExt as _;
+use tripcurve::CircuitBreaker;
+use tripcurve::registry::Roster;
+use tripcurve_dashboard::Dashboard;
+
+use crate::{breaker, trip};
+
+/// A stream, as a browser reads it.
+struct Stream {
+    body: Body,
+    id: String,
+    /// The length of the last message.
+    bytes: usize,
+}
+
+impl Stream {
+    async fn open(app: &Router, show: &str, last: Option<&str>) -> Self {
+        let path = format!("/api/stream?show={show}");
+        let request = Request::get(path).header("last-event-id", last.unwrap_or_default());
+        let request = request.body(Body::empty()).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self {
+            body: response.into_body(),
+            id: String::new(),
+            bytes: 0,
+        }
+    }
+
+    async fn next(&mut self) -> Value {
+        let frame = timeout(Duration::from_secs(8), self.body.frame()).await;
+        let frame = frame.unwrap().unwrap().unwrap();
+        let text = String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap();
+        self.bytes = text.len();
+        let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+        line("id: ").unwrap_or_default().clone_into(&mut self.id);
+        assert_eq!(line("event: "), Some("delta"));
+        serde_json::from_str(line("data: ").unwrap()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_trip_is_in_the_stream_within_two_seconds() {
+    let roster = Roster::new();
+    let payments = breaker("payments", &roster);
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1", None).await;
+    let first = stream.next().await;
+    assert_eq!(
+        (&first["reset"], &first["cards"]),
+        (&json!(true), &json!(1))
+    );
+    assert_eq!(first["briefs"], json!([[1, "payments", 0, 0, 0, 0]]));
+    assert_eq!(first["details"][0]["key"], "payments");
+    trip(&payments);
+    let tripped = Instant::now();
+    let delta = loop {
+        let delta = stream.next().await;
+        if !delta["briefs"].is_null() {
+            break delta;
+        }
+    };
+    assert!(tripped.elapsed() < Duration::from_secs(2));
+    assert_eq!(delta["briefs"][0][2], 1);
+    assert!(delta["briefs"][0][1].is_null(), "the name was sent before");
+    assert_eq!(delta["events"][0]["to"], "open");
+    assert!(delta["reset"].is_null());
+}
+
+#[tokio::test]
+async fn a_page_that_comes_back_gets_only_what_is_news() {
+    let roster = Roster::new();
+    let all = [breaker("payments", &roster), breaker("search", &roster)];
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1,2", None).await;
+    let first = stream.next().await;
+    assert_eq!(first["details"].as_array().unwrap().len(), 2);
+    let last = stream.id.clone();
+    drop(stream);
+
+    all[1].force_open();
+    let mut stream = Stream::open(&app, "1,2", Some(&last)).await;
+    let mut again = stream.next().await;
+    assert!(again["reset"].is_null());
+    while again["briefs"].is_null() {
+        again = stream.next().await;
+    }
+    assert_eq!(again["briefs"], json!([[2, null, 3, 0, 0, 0]]));
+    assert_eq!(again["details"].as_array().unwrap().len(), 1);
+
+    // A page of another run of the program begins again.
+    let mut stream = Stream::open(&app, "", Some("0-1-1-1-1")).await;
+    assert_eq!(stream.next().await["reset"], true);
+    drop(all);
+}
+
+/// Fails when: two streams of one page share what the page knows.
+#[tokio::test]
+async fn a_new_stream_of_a_page_ends_the_former_one() {
+    let roster = Roster::new();
+    let _payments = breaker("payments", &roster);
+    let app: Router = Dashboard::new(&roster).router();
+    let mut first = Stream::open(&app, "1", None).await;
+    first.next().await;
+    let mut second = Stream::open(&app, "", Some(&first.id)).await;
+    second.next().await;
+    let end = timeout(Duration::from_secs(8), first.body.frame()).await;
+    assert!(end.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_is_gone_is_told() {
+    let roster = Roster::new();
+    let all = [breaker("payments", &roster), breaker("search", &roster)];
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "", None).await;
+    stream.next().await;
+    drop(all);
+    let mut delta = stream.next().await;
+    while delta["gone"].is_null() {
+        delta = stream.next().await;
+    }
+    let mut gone: Vec<_> = delta["gone"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(Value::as_u64)
+        .collect();
+    gone.sort_unstable();
+    assert_eq!(gone, [Some(1), Some(2)]);
+    assert_eq!(delta["cards"], 0);
+}
+
+/// Fails when: a message has no limit, or a card waits for ever behind others.
+#[tokio::test]
+async fn thousands_of_breakers_come_in_small_messages() {
+    let roster = Roster::new();
+    let build = |number| {
+        let name = format!("a-shard-with-a-longish-name-{number:05}");
+        CircuitBreaker::builder(name)
+            .shards(1)
+            .enlist(&roster)
+            .build()
+            .unwrap()
+    };
+    let all: Vec<_> = (0..2_000).map(build).collect();
+    all[1_999].force_open();
+    let app: Router = Dashboard::new(&roster).router();
+    let shown: Vec<String> = (1..=100).map(|id| id.to_string()).collect();
+    let mut stream = Stream::open(&app, &shown.join(","), None).await;
+    let (mut cards, mut details) = (0, 0);
+    let mut is_first = true;
+    while cards < 2_000 || details < 100 {
+        let delta = stream.next().await;
+        assert!(stream.bytes < 50_000, "{} bytes", stream.bytes);
+        let count = |what: &str| delta[what].as_array().map_or(0, Vec::len);
+        if is_first {
+            assert_eq!(delta["briefs"][0][2], 3, "those in trouble come first");
+            is_first = false;
+        }
+        cards += count("briefs");
+        details += count("details");
+    }
+    assert_eq!(cards, 2_000);
+}
