@@ -14,6 +14,7 @@ pub struct EventLimit {
 
 impl EventLimit {
     /// Admits so many events in each second.
+    #[must_use]
     pub fn new(per_second: u32) -> Self {
         Self {
             per_second,
