@@ -28,7 +28,7 @@ mod excesses {
     pub(super) const SUM: Field = COUNT.then(24);
 }
 
-/// The fields of a packed `FalseTrip`.
+/// The fields of the note of a trip.
 ///
 /// ```text
 ///  63        43 42    34 33        25 24     16 15      0
@@ -196,7 +196,7 @@ impl Dispersion {
     /// the generation `closed`. Returns what the trip's excursion teaches.
     ///
     /// Learns nothing if the note is of another trip, because a thread came late. At least eight
-    /// generations lie between two trips that a ramp has closed.
+    /// generations lie between a trip and the end of the next trip's recovery.
     #[allow(clippy::cast_possible_truncation, reason = "nine bits")]
     pub(super) fn false_trip(&self, closed: Generation, after: Recovered) -> Option<Learnt> {
         let word = self.tripped.load();

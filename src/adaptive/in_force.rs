@@ -33,7 +33,7 @@ impl InForce {
     const OUTAGE: f64 = 0.65;
     /// A ramp that was cut so long ago has nothing to do with an opening.
     const CUT: u64 = 600 * 1_000_000_000;
-    /// The larger share doesn't outlast a time without openings that is so long.
+    /// The larger share ends after so long a time without openings.
     const LASTS: u64 = 3_600 * 1_000_000_000;
 
     pub(super) fn new() -> Self {
@@ -44,6 +44,18 @@ impl InForce {
     #[inline]
     pub(super) fn is_more(&self) -> bool {
         layout::MORE.get(self.0.load()) == 1
+    }
+
+    /// Ends the larger share if the latest opening was long before `now`.
+    pub(super) fn expire(&self, now: u64) {
+        let seen = self.0.load();
+        let lasts = now.saturating_sub(layout::DATE.get(seen)) < Self::LASTS;
+        if layout::MORE.get(seen) == 1 && !lasts {
+            // If the exchange fails, an opening has just been noted.
+            let _noted = self
+                .0
+                .exchange(seen, layout::DATE.of(layout::DATE.get(seen)));
+        }
     }
 
     /// Takes over what `other` knows.
@@ -104,6 +116,16 @@ mod tests {
         assert!(!word.is_more(), "the cut is too old");
         word.opened(0.65, DAY, DAY + SECOND);
         assert!(!word.is_more(), "it is an outage");
+    }
+
+    /// Fails when: `expire` does nothing, or looks at no date.
+    #[test]
+    fn an_hour_without_an_opening_ends_it() {
+        let word = more();
+        word.expire(DAY + 3_599 * SECOND);
+        assert!(word.is_more());
+        word.expire(DAY + 3_600 * SECOND);
+        assert!(!word.is_more());
     }
 
     #[test]

@@ -442,6 +442,9 @@ impl Evidence {
         let takes = self
             .baseline
             .take_pace(now, counted_since, self.window, calls);
+        if takes {
+            self.in_force.expire(now);
+        }
         if takes && !self.has_any(generation) {
             let known = self.known(now, began);
             self.baseline.learn(Learnt::default(), now, now, known);
@@ -586,12 +589,15 @@ impl Evidence {
         let tolerance = self.tolerance();
         let other = tolerance.map(|it| self.against(it, counted, (began, since, now)));
         let height = own.height(other);
-        self.dispersion.rise(height);
+        let dispersion = self.dispersion.get();
+        let taken = own.times(dispersion, || usual.most());
+        // A breaker that may not trip, such as one that only measures, has evidence of an outage too.
+        // What it learns from that is no more than if it had almost tripped.
+        self.dispersion.rise(height.min(taken.needed));
         if !own.is_enough() || other.is_some_and(|it| !it.is_enough()) {
             return None;
         }
-        let dispersion = self.dispersion.get();
-        let own = own.times(dispersion, || usual.most());
+        let own = taken;
         let other = other.zip(tolerance);
         let other = other.map(|(it, tolerance)| it.times(dispersion, || tolerance.most()));
         if !own.is_enough() || other.is_some_and(|it| !it.is_enough()) {
@@ -797,6 +803,21 @@ mod tests {
         // Rest takes off four times its length.
         let rested = needed(1_000 * at_once, 150 * at_once);
         assert!((rested - young - 400_f64.ln()).abs() < 0.001, "{rested}");
+    }
+
+    /// Fails when: `own_verdict` notes a height beyond that of a trip.
+    #[test]
+    fn an_outage_that_may_not_trip_teaches_no_more_dispersion_than_a_false_trip() {
+        let evidence = evidence(0.25);
+        for _ in 0..500 {
+            fail(&evidence, 1, 10 * SECOND);
+            let _withheld = verdict(&evidence, 10 * SECOND);
+        }
+        let lessons = std::iter::repeat_with(|| evidence.success(FIRST));
+        let lesson = lessons.flatten().next().unwrap();
+        evidence.learn(lesson, 20 * SECOND, 0);
+        let dispersion = evidence.dispersion();
+        assert!((1.01..1.5).contains(&dispersion), "{dispersion}");
     }
 
     /// Fails when: `success` and `own_verdict` go by different shares.

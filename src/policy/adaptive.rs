@@ -28,7 +28,7 @@ impl Adaptive {
     /// recovery](crate::Recovery::adaptive) would then find that the load isn't the cause, close, and
     /// trip again. So from the second opening on, the breaker tolerates 0.2 more, at most 0.9. It does so
     /// if fewer than 65 % of the calls failed and a ramp had too many failures within the last ten
-    /// minutes. An opening on 65 % or more ends that, and so does an opening an hour later. An outage
+    /// minutes. An opening on 65 % or more ends that, and so does an hour without an opening. An outage
     /// of 60 % still trips it, though later. The breaker doesn't save that it tolerates more.
     pub fn tolerate(mut self, fraction: f64) -> Self {
         self.config.tolerate = fraction;

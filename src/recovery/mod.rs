@@ -384,14 +384,15 @@ impl Recovery {
     /// then kill it again and again.
     ///
     /// With this setting a probe waits longer: as long again for each tenfold number of clients.
-    /// The first thirty calls a second of a ramp are those of all clients together. And a round
-    /// lasts longer, because each client sees few of the failures that all of them cause. A
-    /// hundred clients have a wait of 0.3 s to 6 s and rounds of at least 1.35 s.
+    /// A ramp begins with fewer calls: all clients together begin with thirty a second, or with a
+    /// sixteenth of their calls. And a round lasts longer, because each client sees few of the
+    /// failures that all of them cause. A hundred clients have a wait of 0.3 s to 6 s, or longer if
+    /// calls are rare, and rounds of at least 1.35 s.
     ///
     /// In simulations, a hundred clients tripped up to 2.4 times each while a cold dependency came
     /// back, and killed it ten times in a minute. With `clients(100)` fewer than one of a hundred
-    /// tripped, and they never killed it. A dead dependency got 0.5 % of the calls at 50 calls a second a client,
-    /// instead of 1.2 %. The price: when a dependency comes back with all of its capacity, a client
+    /// tripped, and they never killed it. At 50 calls a second a client, a dead dependency got 0.6 %
+    /// of the calls instead of 1.2 %. The price: when a dependency comes back with all of its capacity, a client
     /// closes after 5 s to 13 s instead of 1 s to 2 s (`cargo lab herd`).
     ///
     /// The order of magnitude is enough. `clients` is `1..=1_000_000`. Open times that the user chose

@@ -192,11 +192,13 @@ impl Ramp {
         &self.asked_before[usize::from(round.number % 2)]
     }
 
-    /// Notes that `round` begins at `now`, before the state word shows it.
-    fn note_begin(&self, round: Round, now: u64) {
+    /// Notes that `round` begins at `now`, before the state word shows it. `asked` is the sum of the
+    /// shares, read before the present state.
+    ///
+    /// Both words never go back, so a thread that comes late changes nothing.
+    fn note_begin(&self, round: Round, now: u64, asked: u64) {
         self.began(round).raise(now);
-        // The sum never goes back. A thread that comes late changes nothing.
-        self.asked_before(round).raise(self.asked.load());
+        self.asked_before(round).raise(asked);
     }
 
     fn pace(&self, spacing: u64, dispersion: f64) -> Pace {
@@ -282,6 +284,7 @@ impl Ramp {
         let shortest = self.clients.rounds_last(Self::SHORTEST_ROUND);
         let longest = Self::LONGEST_ROUND.max(shortest);
         let round = took.saturating_mul(3).clamp(shortest, longest);
+        let asked = self.asked.load();
         // A probe may come back after another has begun the ramp. It must change nothing then.
         if state.load().generation() != generation {
             return None;
@@ -303,7 +306,7 @@ impl Ramp {
             tolerates_more: probe.tolerates_more,
         };
         let first = self.guide.first(pace);
-        self.note_begin(first, probe.now);
+        self.note_begin(first, probe.now, asked);
         self.since.raise(probe.now);
         let moved = state.leave(generation, Phase::Ramp(first.pack()))?;
         let share = first.share.as_f64();
@@ -377,6 +380,7 @@ impl Ramp {
             self.count(generation, report.is_good, is_current);
         }
         let known = self.pace(report.spacing, report.dispersion);
+        let asked = self.asked.load();
         state.retry(|seen| {
             let (Phase::Ramp(round), Phase::Ramp(own)) = (seen.phase(), report.ticket.phase())
             else {
@@ -410,14 +414,14 @@ impl Ramp {
             let (phase, cause) = match verdict {
                 Verdict::Undecided => return stay(counted),
                 Verdict::Next(next) => {
-                    self.note_begin(next, report.now);
+                    self.note_begin(next, report.now, asked);
                     return stay(next);
                 }
                 Verdict::Cut(next) => {
                     // Before the state word shows the cut. A thread that trips the breaker after
                     // this ramp finds it.
                     self.cut.raise(date_of(report.now));
-                    self.note_begin(next, report.now);
+                    self.note_begin(next, report.now, asked);
                     return stay(next);
                 }
                 Verdict::Back => (Phase::Closed, Cause::RampCompleted { failures, calls }),

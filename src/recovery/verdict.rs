@@ -51,21 +51,43 @@ impl Weight {
 pub(super) struct Test {
     more: Weight,
     nearly_all: Weight,
+    /// The evidence that rounds come to, if so many calls fail that the ramp must not go on.
+    most: f64,
 }
 
 impl Test {
     pub(super) fn new(acceptable: f64, more: f64) -> Self {
-        Self {
+        let mut test = Self {
             more: Weight::new(acceptable, more),
             nearly_all: Weight::new(acceptable, f64::midpoint(1.0, more)),
-        }
+            most: 0.0,
+        };
+        let [sixty_percent, all] = Self::OUTAGES.map(|(bad, good)| test.nats(bad, good));
+        let full = if sixty_percent > 0.0 {
+            sixty_percent.min(all)
+        } else {
+            all
+        };
+        test.most = Self::SURELY * full;
+        test
+    }
+
+    /// The failed and the other calls of a full round, if 60 % of the calls fail and if all do. A
+    /// round counts up to 127 of each, and is then halved.
+    const OUTAGES: [(f64, f64); 2] = [(127.0, 85.0), (127.0, 0.0)];
+    /// Each outage comes to this part of a full round's evidence, whatever the order of its calls.
+    const SURELY: f64 = 0.75;
+
+    fn nats(&self, bad: f64, good: f64) -> f64 {
+        let sum = |weight: Weight| bad * weight.bad + good * weight.good;
+        sum(self.more).max(sum(self.nearly_all))
     }
 
     /// Whether too many calls of the round fail. `dispersion` multiplies the evidence that this
-    /// takes.
+    /// takes, up to what an outage comes to.
     pub(super) fn finds_too_many(&self, round: Round, dispersion: f64) -> bool {
-        let nats = self.more.sum(round).max(self.nearly_all.sum(round));
-        nats >= Rules::EVIDENCE * dispersion
+        let taken = (Rules::EVIDENCE * dispersion).min(self.most);
+        self.nats(round.bad.into(), round.good.into()) >= taken.max(Rules::EVIDENCE)
     }
 }
 
@@ -76,8 +98,9 @@ pub(super) struct Rules {
     strict: Test,
     /// The test when the load doesn't cause the failures: the acceptable share against more.
     lenient: Test,
-    /// The share of failing calls of a long ramp with which it is over.
-    accepted: f64,
+    /// The share of failing calls of a long ramp with which it is over: usually, and while more than
+    /// the acceptable share is tolerated.
+    accepted: [f64; 2],
     /// The lenient test while more than the acceptable share is tolerated.
     more_lenient: Test,
 }
@@ -180,7 +203,7 @@ impl Rules {
             strict: Test::new(few, few + 0.25),
             lenient: lenient(bounded(acceptable)),
             more_lenient: lenient(bounded(more)),
-            accepted: acceptable.max(ACCEPTABLE),
+            accepted: [acceptable, more].map(|share| share.max(ACCEPTABLE)),
         }
     }
 
@@ -203,7 +226,8 @@ impl Rules {
         pace: Pace,
     ) -> bool {
         let is_long = lasted >= Self::LONG && calls >= Self::MANY;
-        let are_few = rate(bad, 1) <= self.accepted * rate(calls, 1);
+        let accepted = self.accepted[usize::from(pace.tolerates_more)];
+        let are_few = rate(bad, 1) <= accepted * rate(calls, 1);
         is_long && round.share <= pace.first(1.0) && are_few
     }
 
@@ -494,6 +518,21 @@ mod tests {
             ..cut
         };
         assert_eq!(next(gone, 450).mode, RampMode::Cautious);
+    }
+
+    /// Fails when: the evidence that a round takes has no bound.
+    #[test]
+    fn an_outage_is_found_in_a_full_round_whatever_the_dispersion() {
+        let full = |bad, good| round(1.0, RampMode::Tolerant, good, bad);
+        for (acceptable, more) in [(0.25, 0.45), (0.5, 0.7), (0.7, 0.9)] {
+            let rules = Rules::new(acceptable, more);
+            for test in [rules.strict, rules.lenient, rules.more_lenient] {
+                assert!(test.finds_too_many(full(127, 0), 4.0), "{test:?}");
+            }
+        }
+        let rules = Rules::new(0.25, 0.45);
+        assert!(rules.more_lenient.finds_too_many(full(127, 85), 4.0));
+        assert!(!rules.more_lenient.finds_too_many(full(100, 110), 4.0));
     }
 
     #[test]

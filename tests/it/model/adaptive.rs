@@ -643,7 +643,8 @@ impl Adaptive {
             }
             tests.push((nats, needed));
         }
-        self.dispersion.rise(&tests);
+        let taken = self.dispersion.times(needed, self.most()[0]);
+        self.dispersion.rise(&tests, taken);
         for (most, (nats, needed)) in self.most().into_iter().zip(&mut tests) {
             if *nats < *needed {
                 return None;

@@ -29,8 +29,8 @@ impl Dispersion {
     /// A call failed, and the tests found so much evidence of what they need.
     ///
     /// The height is what the first test needs, times the part that the less sure test has of what
-    /// it needs.
-    pub(super) fn rise(&mut self, tests: &[(f64, f64)]) {
+    /// it needs. It is at most `taken`, what a trip takes by the first test.
+    pub(super) fn rise(&mut self, tests: &[(f64, f64)], taken: f64) {
         let (own, needed) = tests[0];
         let mut height = own;
         for (nats, other) in &tests[1..] {
@@ -38,6 +38,7 @@ impl Dispersion {
                 height = height.min(rounded(needed * (nats / other)));
             }
         }
+        let height = height.min(taken);
         if height > Self::LOW {
             self.highest = self.highest.max(height);
         }
