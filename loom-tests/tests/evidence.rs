@@ -804,8 +804,8 @@ fn of_a_lesson_and_a_concession_the_second_builds_on_the_first() {
     });
 }
 
-/// Two threads note openings, the one on a bad shard and a later one on an outage. Either may be the
-/// first to note.
+/// Two threads note openings, the one on a bad shard and a later one on an outage. Either may be
+/// the first to note.
 ///
 /// Fails when: an opening that is noted late decides; a note is stored instead of exchanged.
 #[test]

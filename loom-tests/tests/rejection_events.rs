@@ -1,5 +1,5 @@
-//! Events of tracing for rejections: their bound holds, and the word that leads to them also leads to
-//! the settings of now.
+//! Events of tracing for rejections: their bound holds, and the word that leads to them also leads
+//! to the settings of now.
 
 use loom_tests::sync::Arc;
 use loom_tests::{UNBOUNDED, model, preemptions, race};

@@ -192,8 +192,8 @@ impl Dispersion {
         self.tripped.store(word);
     }
 
-    /// Learns from the latest trip, which was false. Its recovery went as `after` says, and has begun
-    /// the generation `closed`. Returns what the trip's excursion teaches.
+    /// Learns from the latest trip, which was false. Its recovery went as `after` says, and has
+    /// begun the generation `closed`. Returns what the trip's excursion teaches.
     ///
     /// Learns nothing if the note is of another trip, because a thread came late. At least eight
     /// generations lie between a trip and the end of the next trip's recovery.

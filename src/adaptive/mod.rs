@@ -77,8 +77,8 @@ impl AdaptiveConfig {
         self.tolerate.max(Learnt::LARGEST_SHARE)
     }
 
-    /// The larger share of calls that may fail while a bad shard seems to be the cause, if any share
-    /// is tolerated.
+    /// The larger share of calls that may fail while a bad shard seems to be the cause, if any
+    /// share is tolerated.
     #[must_use]
     pub fn more(self) -> Option<f64> {
         let more = (self.tolerate + 0.2).min(0.9);
@@ -484,7 +484,8 @@ impl Evidence {
         }
     }
 
-    /// Takes the share of failures that a recovery has accepted for usual, if no share is tolerated.
+    /// Takes the share of failures that a recovery has accepted for usual, if no share is
+    /// tolerated.
     ///
     /// Of the `calls` of the ramp's last round, `failures` have failed. Otherwise the breaker would
     /// trip and recover in turn for as long as that share fails.
@@ -591,8 +592,8 @@ impl Evidence {
         let height = own.height(other);
         let dispersion = self.dispersion.get();
         let taken = own.times(dispersion, || usual.most());
-        // A breaker that may not trip, such as one that only measures, has evidence of an outage too.
-        // What it learns from that is no more than if it had almost tripped.
+        // A breaker that may not trip, such as one that only measures, has evidence of an outage
+        // too. What it learns from that is no more than if it had almost tripped.
         self.dispersion.rise(height.min(taken.needed));
         if !own.is_enough() || other.is_some_and(|it| !it.is_enough()) {
             return None;

@@ -366,8 +366,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         self.evidence().map_or(1.0, Evidence::dispersion)
     }
 
-    /// Learns from a ramp that has closed the breaker by the report of `ended`: whether the trip was
-    /// false, and what share of failures the recovery has accepted.
+    /// Learns from a ramp that has closed the breaker by the report of `ended`: whether the trip
+    /// was false, and what share of failures the recovery has accepted.
     fn learn_from_recovery(
         self,
         adaptive: &AdaptiveRecovery,
@@ -384,10 +384,11 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         }
     }
 
-    /// Learns that a trip was false, if its first recovery took short, or no round of it had too many
-    /// failures.
+    /// Learns that a trip was false, if its first recovery was short, or no round of it had too
+    /// many failures.
     ///
-    /// Open times that don't go by the traffic may outlast an outage. So nothing is learnt from them.
+    /// Open times that don't go by the traffic may outlast an outage. So nothing is learnt from
+    /// them.
     fn learn_from_quick_recovery(
         adaptive: &AdaptiveRecovery,
         moved: StateChange,

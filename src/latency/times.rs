@@ -138,8 +138,8 @@ impl Timed {
             .filter(|policy| policy.looks_at_percentiles())
     }
 
-    /// The usual values of the policies that look at percentiles, in nanoseconds and in the policies'
-    /// order.
+    /// The usual values of the policies that look at percentiles, in nanoseconds and in the
+    /// policies' order.
     pub(crate) fn usual(&self) -> impl Iterator<Item = Option<f64>> {
         self.usual.iter().map(PercentileBaseline::get)
     }

@@ -21,15 +21,16 @@ impl Adaptive {
     /// One bad shard of four is not an outage for callers of the other three. With 0.0 the breaker
     /// trips on any share that is clearly above the usual one. It then trips sooner, and also where
     /// most calls still succeed. A share of up to 25 % that an [adaptive
-    /// recovery](crate::Recovery::adaptive) accepts becomes usual. An outage of 60 % trips it whatever
-    /// was learnt.
+    /// recovery](crate::Recovery::adaptive) accepts becomes usual. An outage of 60 % trips it
+    /// whatever was learnt.
     ///
     /// A bad shard of somewhat more calls trips the breaker. Each [adaptive
-    /// recovery](crate::Recovery::adaptive) would then find that the load isn't the cause, close, and
-    /// trip again. So from the second opening on, the breaker tolerates 0.2 more, at most 0.9. It does so
-    /// if fewer than 65 % of the calls failed and a ramp had too many failures within the last ten
-    /// minutes. An opening on 65 % or more ends that, and so does an hour without an opening. An outage
-    /// of 60 % still trips it, though later. The breaker doesn't save that it tolerates more.
+    /// recovery](crate::Recovery::adaptive) would then find that the load isn't the cause, close,
+    /// and trip again. So from the second opening on, the breaker tolerates 0.2 more, at most 0.9.
+    /// It does so if fewer than 65 % of the calls failed and a ramp had too many failures within
+    /// the last ten minutes. An opening on 65 % or more ends that, and so does an hour without an
+    /// opening. An outage of 60 % still trips it, though later. The breaker doesn't save that it
+    /// tolerates more.
     pub fn tolerate(mut self, fraction: f64) -> Self {
         self.config.tolerate = fraction;
         self

@@ -230,8 +230,8 @@ impl TripPolicy {
     ///
     /// Failures may come in company, such as bursts of up to 64 failures below the tolerated share.
     /// The policy then learns that a trip takes more evidence, up to four times as much. It learns
-    /// that also from trips from which an [adaptive recovery](crate::Recovery::adaptive) recovers at
-    /// once.
+    /// that also from trips from which an [adaptive recovery](crate::Recovery::adaptive) recovers
+    /// at once.
     ///
     /// All evidence is forgotten once no call has failed for the length of the window. So failures
     /// an hour apart never trip it in a window of a minute. Calls that come every ten seconds and

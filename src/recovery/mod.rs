@@ -235,13 +235,14 @@ impl Recovery {
     ///
     /// The first probe waits for the time in which a hundred calls came before the trip, at least
     /// 0.1 s and at most 2 s. So a dead dependency gets about a hundredth of its calls from a hundred
-    /// calls a second on. In simulated outages of 30 s to 90 s it got 1.2 % at 50 calls a second, 5 %
-    /// at 12, and 15 % at 3, including the calls before the trip. Other clients of the dependency
-    /// don't change these shares. With little traffic the probe waits for the time of four calls, up
-    /// to 300 s, and the dependency gets a fifth. If a probe fails, the next one waits as long again. It
-    /// waits a hundredth of the outage's age if that is longer, up to 5 s. Each wait varies by a
-    /// fifth, so that several processes don't probe in step. With a limit for slow calls, a probe
-    /// that hangs fails after the limit or after the wait for the next one, whichever is longer.
+    /// calls a second on. In simulated outages of 30 s to 90 s it got 1.2 % at 50 calls a second, 5
+    /// % at 12, and 15 % at 3, including the calls before the trip. Other clients of the dependency
+    /// don't change these shares. With little traffic the probe waits for the time of four calls,
+    /// up to 300 s, and the dependency gets a fifth. If a probe fails, the next one waits as long
+    /// again. It waits a hundredth of the outage's age if that is longer, up to 5 s. Each wait
+    /// varies by a fifth, so that several processes don't probe in step. With a limit for slow
+    /// calls, a probe that hangs fails after the limit or after the wait for the next one,
+    /// whichever is longer.
     ///
     /// One good probe begins a *ramp*: the breaker is half-open and admits a share of the calls.
     /// The first share is thirty calls a second, or a sixteenth of all calls if that is more. A
@@ -379,9 +380,9 @@ impl Recovery {
 
     /// Spaces probes and ramps for `clients` that share the dependency (default 1).
     ///
-    /// Clients don't know of each other. After an outage each of them sends its own probes and makes
-    /// a ramp of its own. All ramps together can be more than a cold dependency bears. They may
-    /// then kill it again and again.
+    /// Clients don't know of each other. After an outage each of them sends its own probes and
+    /// makes a ramp of its own. All ramps together can be more than a cold dependency bears. They
+    /// may then kill it again and again.
     ///
     /// With this setting a probe waits longer: as long again for each tenfold number of clients.
     /// A ramp begins with fewer calls: all clients together begin with thirty a second, or with a
@@ -391,12 +392,12 @@ impl Recovery {
     ///
     /// In simulations, a hundred clients tripped up to 2.4 times each while a cold dependency came
     /// back, and killed it ten times in a minute. With `clients(100)` fewer than one of a hundred
-    /// tripped, and they never killed it. At 50 calls a second a client, a dead dependency got 0.6 %
-    /// of the calls instead of 1.2 %. The price: when a dependency comes back with all of its capacity, a client
-    /// closes after 5 s to 13 s instead of 1 s to 2 s (`cargo lab herd`).
+    /// tripped, and they never killed it. At 50 calls a second a client, a dead dependency got 0.6
+    /// % of the calls instead of 1.2 %. The price: when a dependency comes back with all of its
+    /// capacity, a client closes after 5 s to 13 s instead of 1 s to 2 s (`cargo lab herd`).
     ///
-    /// The order of magnitude is enough. `clients` is `1..=1_000_000`. Open times that the user chose
-    /// stay as they are; ramps are still spaced.
+    /// The order of magnitude is enough. `clients` is `1..=1_000_000`. Open times that the user
+    /// chose stay as they are; ramps are still spaced.
     /// [`build`](crate::CircuitBreakerBuilder::build) refuses the setting for a recovery that isn't
     /// adaptive.
     ///

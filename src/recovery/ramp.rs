@@ -116,8 +116,8 @@ pub struct Ramp {
     began: [Payload; 2],
     /// `asked` when the rounds with an even number and with an odd number began. Like `began`.
     asked_before: [Payload; 2],
-    /// The calls of this ramp that have reported in rounds of little load, and how many of them were
-    /// bad.
+    /// The calls of this ramp that have reported in rounds of little load, and how many of them
+    /// were bad.
     reported: Stamped,
     /// When the ramp began, in nanoseconds. It never goes back, and the state word publishes it.
     since: Payload,
@@ -192,8 +192,8 @@ impl Ramp {
         &self.asked_before[usize::from(round.number % 2)]
     }
 
-    /// Notes that `round` begins at `now`, before the state word shows it. `asked` is the sum of the
-    /// shares, read before the present state.
+    /// Notes that `round` begins at `now`, before the state word shows it. `asked` is the sum of
+    /// the shares, read before the present state.
     ///
     /// Both words never go back, so a thread that comes late changes nothing.
     fn note_begin(&self, round: Round, now: u64, asked: u64) {

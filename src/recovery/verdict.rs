@@ -98,8 +98,8 @@ pub(super) struct Rules {
     strict: Test,
     /// The test when the load doesn't cause the failures: the acceptable share against more.
     lenient: Test,
-    /// The share of failing calls of a long ramp with which it is over: usually, and while more than
-    /// the acceptable share is tolerated.
+    /// The share of failing calls of a long ramp with which it is over: usually, and while more
+    /// than the acceptable share is tolerated.
     accepted: [f64; 2],
     /// The lenient test while more than the acceptable share is tolerated.
     more_lenient: Test,
@@ -186,8 +186,8 @@ impl Rules {
     /// A first share up to this size can't be too much load.
     const TRICKLE: f64 = 0.2;
     const CUT_SCALE: f64 = 15.0;
-    /// A ramp that has lasted so long, in nanoseconds, and has had so many calls of little load, may
-    /// be over.
+    /// A ramp that has lasted so long, in nanoseconds, and has had so many calls of little load,
+    /// may be over.
     const LONG: u64 = 8_000_000_000;
     const MANY: u64 = 100;
     /// The largest share that is little.
@@ -216,8 +216,8 @@ impl Rules {
     /// little load. Of the `calls` of such rounds, `bad` have failed.
     ///
     /// Failures that come in company may cut each ramp for ever, though few calls fail. They fail
-    /// as often while the load is little, so the load isn't to blame. A ramp that has found how much
-    /// the dependency bears has a larger share.
+    /// as often while the load is little, so the load isn't to blame. A ramp that has found how
+    /// much the dependency bears has a larger share.
     pub(super) fn is_over(
         self,
         round: Round,

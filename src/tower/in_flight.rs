@@ -73,7 +73,8 @@ impl RunningCall {
         }
     }
 
-    /// Polls the call's future or its body once; see [`PermitGuard::run`](crate::breaker::permit::PermitGuard::run).
+    /// Polls the call's future or its body once; see
+    /// [`PermitGuard::run`](crate::breaker::permit::PermitGuard::run).
     #[inline]
     pub(super) fn run<R>(&self, operation: impl FnOnce() -> R) -> R {
         self.permit.0.run(operation)
