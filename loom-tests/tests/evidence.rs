@@ -653,8 +653,17 @@ fn closed() -> Generation {
     after(4)
 }
 
-/// The number of failures in a row whose evidence is far above 8 nats.
-const MANY: u32 = 8;
+/// Evidence of which a trip takes much. Only what is below that makes it dispersed.
+fn patient() -> Evidence {
+    untaught(0.0, Duration::from_secs(10 * 365 * 86_400))
+}
+
+/// The number of failures in a row whose evidence is above 8 nats, but below what `patient` takes.
+/// Two more are below that too.
+const FEW: u32 = 4;
+
+/// The number of failures in a row that trip.
+const MANY: u32 = 16;
 
 fn fail_in(evidence: &Evidence, generation: Generation, failures: u32) {
     for _ in 0..failures {
@@ -671,9 +680,9 @@ fn lesson_in(evidence: &Evidence, generation: Generation) -> Lesson {
 
 /// Evidence that has tripped in the first generation and is in the one after its recovery.
 fn recovered() -> Evidence {
-    let evidence = telling();
+    let evidence = patient();
     fail_in(&evidence, FIRST, MANY);
-    let tripped = verdict(&evidence).expect("any failure is enough");
+    let tripped = verdict(&evidence).expect("so many failures are enough");
     evidence.trip(&tripped, FIRST, NOW, 0, 0);
     evidence.start_generation(closed(), || true);
     evidence
@@ -694,14 +703,14 @@ fn assert_as_dispersed(seen: &Evidence, expected: &Evidence) {
 #[test]
 fn of_two_heights_of_an_excursion_the_higher_one_stays() {
     model(preemptions(3), || {
-        let evidence = telling();
-        fail_in(&evidence, FIRST, MANY);
+        let evidence = patient();
+        fail_in(&evidence, FIRST, FEW);
         let shared = Arc::new(evidence);
         let fails = |evidence: &Evidence| fail_in(evidence, FIRST, 1);
         race(&shared, [fails, fails]);
         shared.learn(lesson(&shared), NOW, 0);
-        let alone = telling();
-        fail_in(&alone, FIRST, MANY + 2);
+        let alone = patient();
+        fail_in(&alone, FIRST, FEW + 2);
         alone.learn(lesson(&alone), NOW, 0);
         assert_as_dispersed(&shared, &alone);
     });
@@ -712,8 +721,8 @@ fn of_two_heights_of_an_excursion_the_higher_one_stays() {
 fn the_height_of_an_excursion_counts_once_whoever_ends_it() {
     model(preemptions(3), || {
         let risen = || {
-            let evidence = telling();
-            fail_in(&evidence, FIRST, MANY);
+            let evidence = patient();
+            fail_in(&evidence, FIRST, FEW);
             let lesson = lesson(&evidence);
             (evidence, lesson)
         };
@@ -732,7 +741,7 @@ fn of_an_excursion_that_ends_and_a_false_trip_both_excesses_are_learnt() {
     model(preemptions(3), || {
         let risen = || {
             let evidence = recovered();
-            fail_in(&evidence, closed(), MANY);
+            fail_in(&evidence, closed(), FEW);
             let lesson = lesson_in(&evidence, closed());
             (evidence, lesson)
         };

@@ -290,9 +290,10 @@ fn of_two_calls_that_come_back_the_slower_one_counts() {
     });
 }
 
-/// A round with so little of the load that it isn't to blame for failures.
+/// A round with so little of the load that it isn't to blame for failures, but with enough for the
+/// traffic.
 fn little() -> Round {
-    Round::first(Share::nearest(0.05), RampMode::Fast)
+    Round::first(Share::nearest(0.09), RampMode::Cautious)
 }
 
 /// When a ramp that began at zero has lasted long.
@@ -302,7 +303,7 @@ const LONG: u64 = 9 * LATER;
 /// doesn't. So many calls ask that the traffic hasn't fallen.
 fn report_earlier((state, ramp): &(AtomicState, Ramp), calls: u32, now: u64) {
     let all = Round::first(Share::ALL, RampMode::Fast);
-    for _ in 0..30 {
+    for _ in 0..50 {
         ramp.ask(all, now, u64::MAX, SPACING);
     }
     let earlier = Round {
