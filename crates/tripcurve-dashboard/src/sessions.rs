@@ -12,6 +12,9 @@ use crate::row::Brief;
 /// How long the knowledge of a page without a stream is kept.
 const KEPT: Duration = Duration::from_secs(30);
 
+/// How many sessions are kept at most. That is twice as many as there may be streams.
+const MOST: usize = 512;
+
 /// What a page knows.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
@@ -80,6 +83,12 @@ impl Sessions {
                 };
                 return (seat, true);
             }
+            if all.len() >= MOST {
+                let oldest = all.iter().min_by_key(|(_, session)| session.at);
+                if let Some(oldest) = oldest.map(|(id, _)| *id) {
+                    all.remove(&oldest);
+                }
+            }
             let id = unguessable();
             let session = Session {
                 owner: 1,
@@ -96,6 +105,11 @@ impl Sessions {
             };
             (seat, false)
         })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.with(|all| all.len())
     }
 
     /// Takes what the page knows. `None` if another stream has the seat.
@@ -130,7 +144,7 @@ fn unguessable() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, Sessions};
+    use super::{Known, MOST, Sessions};
 
     #[tokio::test]
     async fn a_page_that_has_each_message_keeps_what_it_knows() {
@@ -152,5 +166,18 @@ mod tests {
         assert!(!keeps);
         let (_, keeps) = sessions.sit(Some((first.session, 0)), Known::default);
         assert!(!keeps);
+    }
+
+    /// Fails when: requests fill the memory with sessions.
+    #[tokio::test]
+    async fn the_oldest_session_gives_way_to_a_new_one() {
+        let sessions = Sessions::default();
+        let (first, _) = sessions.sit(None, Known::default);
+        for _ in 1..MOST + 5 {
+            sessions.sit(None, Known::default);
+        }
+        let (last, _) = sessions.sit(None, Known::default);
+        assert_eq!(sessions.count(), MOST);
+        assert!(sessions.take(first).is_none() && sessions.take(last).is_some());
     }
 }

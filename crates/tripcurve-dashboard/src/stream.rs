@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse;
-use futures_util::stream::{Stream, unfold};
+use futures_util::stream::{Stream, StreamExt as _, once, unfold};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -137,9 +137,14 @@ pub(crate) fn messages(
     stream: OpenStream,
     wishes: Wishes,
 ) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-    unfold(Page::new(stream, wishes), |mut page| async move {
-        let message = page.next().await?;
-        Some((Ok(message), page))
+    // The first poll makes the session, and it also makes the first message. The stream of a HEAD
+    // request is never polled.
+    let page = once(async { Page::new(stream, wishes) });
+    page.flat_map(|page| {
+        unfold(page, |mut page| async move {
+            let message = page.next().await?;
+            Some((Ok(message), page))
+        })
     })
 }
 
@@ -339,7 +344,33 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use super::{LastMessage, Wishes};
+    use std::collections::HashMap;
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    use futures_util::StreamExt as _;
+    use tripcurve::registry::{HealthRule, Roster};
+
+    use super::{LastMessage, Wishes, messages};
+    use crate::shared::{Settings, Shared};
+
+    /// Fails when: a request whose stream nobody reads leaves a session.
+    #[tokio::test]
+    async fn a_session_begins_with_the_first_message() {
+        let settings = Settings {
+            title: String::new(),
+            rule: HealthRule::new(),
+            groups: Vec::new(),
+            in_flight: HashMap::new(),
+            authorize: None,
+        };
+        let shared = Shared::new(Roster::new(), Arc::default(), settings);
+        let open = || messages(shared.open_stream(9).unwrap(), Wishes::default());
+        drop(open());
+        assert_eq!(shared.sessions().count(), 0);
+        assert!(pin!(open()).next().await.is_some());
+        assert_eq!(shared.sessions().count(), 1);
+    }
 
     #[test]
     fn wishes_are_read_and_nonsense_is_left_out() {

@@ -116,6 +116,22 @@ async fn a_new_stream_of_a_page_ends_the_former_one() {
     assert!(end.unwrap().is_none());
 }
 
+/// Fails when: a HEAD request takes the session of the page.
+#[tokio::test]
+async fn a_head_request_leaves_the_stream_of_a_page_alone() {
+    let roster = Roster::new();
+    let payments = breaker("payments", &roster);
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1", None).await;
+    stream.next().await;
+    let head = Request::head(format!("/api/stream?last={}", stream.id));
+    let head = head.body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(head).await.unwrap();
+    assert!(response.status().is_success());
+    payments.force_open();
+    while stream.next().await["events"].is_null() {}
+}
+
 #[tokio::test]
 async fn what_is_gone_is_told() {
     let roster = Roster::new();
