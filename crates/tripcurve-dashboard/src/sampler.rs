@@ -1,6 +1,6 @@
 //! The task that looks at all breakers: once a second while somebody looks, otherwise rarely.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -132,17 +132,17 @@ impl Sampler {
     async fn look(&mut self, shared: &Shared) {
         self.number += 1;
         let mut rows = Vec::new();
-        let mut namesakes = HashMap::<String, u32>::new();
+        let mut keys = Keys::default();
         for (index, breaker) in shared.roster().breakers().iter().enumerate() {
             if index % AT_ONCE == AT_ONCE - 1 {
                 yield_now().await;
             }
-            let key = key_of(breaker.name(), &mut namesakes);
+            let key = keys.next(breaker.name());
             rows.push(self.look_at(breaker, key, shared));
         }
         for registry in shared.roster().registries() {
             let name = registry.name();
-            let key = key_of(&name, &mut namesakes);
+            let key = keys.next(&name);
             rows.push(self.look_at_registry(&registry, key, &name));
             yield_now().await;
         }
@@ -292,13 +292,29 @@ fn listen(breaker: &CircuitBreaker, key: &Arc<str>, shared: &Shared) -> Ear {
     }
 }
 
-/// The key of the next breaker of this name.
-fn key_of(name: &str, namesakes: &mut HashMap<String, u32>) -> Arc<str> {
-    let count = namesakes.entry(name.to_owned()).or_default();
-    *count += 1;
-    match *count {
-        1 => name.into(),
-        count => format!("{name}~{count}").into(),
+/// The keys of the breakers that were found so far.
+#[derive(Default)]
+struct Keys {
+    used: HashSet<Arc<str>>,
+    /// How many keys each name has tried.
+    tried: HashMap<String, u32>,
+}
+
+impl Keys {
+    /// The key of the next breaker of this name.
+    fn next(&mut self, name: &str) -> Arc<str> {
+        let tried = self.tried.entry(name.to_owned()).or_default();
+        loop {
+            *tried += 1;
+            let key: Arc<str> = match *tried {
+                1 => name.into(),
+                count => format!("{name}~{count}").into(),
+            };
+            // Another breaker may have this key as its name.
+            if self.used.insert(Arc::clone(&key)) {
+                return key;
+            }
+        }
     }
 }
 
@@ -328,10 +344,26 @@ fn states_of(registry: &EnlistedRegistry) -> ([u32; 6], Vec<WorstKey>) {
 
 /// The breaker of a key, also a breaker of a registry.
 pub(crate) fn find(shared: &Shared, key: &str) -> Option<CircuitBreaker> {
-    let mut namesakes = HashMap::new();
+    let mut keys = Keys::default();
     let breakers = shared.roster().breakers();
     let found = breakers
         .into_iter()
-        .find(|breaker| *key_of(breaker.name(), &mut namesakes) == *key);
+        .find(|breaker| *keys.next(breaker.name()) == *key);
     found.or_else(|| shared.roster().get(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Keys;
+
+    /// Fails when: two breakers have one key.
+    #[test]
+    fn each_breaker_has_a_key_of_its_own() {
+        let keys = |names: [&str; 4]| {
+            let mut keys = Keys::default();
+            names.map(|name| keys.next(name).to_string())
+        };
+        assert_eq!(keys(["a", "a", "a~2", "b"]), ["a", "a~2", "a~2~2", "b"]);
+        assert_eq!(keys(["a~2", "a", "a", "a"]), ["a~2", "a", "a~3", "a~4"]);
+    }
 }
