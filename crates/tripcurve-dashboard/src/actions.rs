@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tripcurve::CircuitBreaker;
 use tripcurve::registry::ControlGroup;
 
@@ -72,6 +72,24 @@ impl fmt::Display for Action {
     }
 }
 
+/// The body of a request: an action, and the card that the user saw.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    action: Action,
+    id: Option<u32>,
+}
+
+impl Wanted {
+    fn parse(body: &[u8]) -> serde_json::Result<Self> {
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_slice(body)?;
+        let id = fields.remove("id").map(serde_json::from_value);
+        Ok(Self {
+            id: id.transpose()?.flatten(),
+            action: serde_json::from_value(Value::Object(fields))?,
+        })
+    }
+}
+
 /// What an action is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -121,7 +139,15 @@ pub(crate) async fn on_breaker(
     let Some(breaker) = find(&shared, &key) else {
         return not_found("breaker", &key).into_response();
     };
-    let act = |action| act_on_breaker(&breaker, action);
+    let act = |Wanted { action, id }| {
+        if id.is_some_and(|id| !shared.frames().borrow().is_key_of(id, &key)) {
+            return Err(Refusal(
+                StatusCode::CONFLICT,
+                format!("{key:?} is another breaker now; look again before you act"),
+            ));
+        }
+        act_on_breaker(&breaker, action)
+    };
     respond(&shared, Target::Breaker(&key), request, act).await
 }
 
@@ -135,7 +161,7 @@ pub(crate) async fn on_group(
     let Some((_, group)) = groups.iter().find(|(own, _)| *own == name) else {
         return not_found("group", &name).into_response();
     };
-    let act = |action| act_on_group(group, action);
+    let act = |wanted: Wanted| act_on_group(group, wanted.action);
     respond(&shared, Target::Group(&name), request, act).await
 }
 
@@ -150,7 +176,7 @@ async fn respond(
     shared: &Arc<Shared>,
     target: Target<'_>,
     request: Request,
-    act: impl FnOnce(Action) -> Result<(), Refusal>,
+    act: impl FnOnce(Wanted) -> Result<(), Refusal>,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LONGEST_BODY).await;
@@ -168,7 +194,7 @@ fn attempt(
     target: Target<'_>,
     request: &Parts,
     body: &[u8],
-    act: impl FnOnce(Action) -> Result<(), Refusal>,
+    act: impl FnOnce(Wanted) -> Result<(), Refusal>,
 ) -> Result<u64, Refusal> {
     let authorize = shared.settings.authorize.as_ref();
     let authorize = authorize.ok_or_else(|| {
@@ -176,8 +202,8 @@ fn attempt(
     })?;
     check_origin(&request.headers)?;
     check_content_type(&request.headers)?;
-    let action: Action =
-        serde_json::from_slice(body).map_err(|error| bad(format!("no action: {error}")))?;
+    let wanted = Wanted::parse(body).map_err(|error| bad(format!("no action: {error}")))?;
+    let action = wanted.action;
     let attempt = Attempt {
         action,
         target,
@@ -188,7 +214,7 @@ fn attempt(
         Action::Trip { seconds } => Some(seconds),
         _ => None,
     };
-    act(action)?;
+    act(wanted)?;
     let (on, name) = match target {
         Target::Breaker(key) => ("breaker", key),
         Target::Group(name) => ("group", name),

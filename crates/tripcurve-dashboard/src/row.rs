@@ -8,11 +8,12 @@ use tripcurve::policy::TripLevel;
 use tripcurve::snapshot::{Snapshot, Totals};
 
 use crate::clock::Millis;
+use crate::sampler::IsThere;
 
 /// A card of the wall.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
-    /// A number that the stream uses. It holds until the program ends.
+    /// A number that the stream uses. No other breaker gets it until the program ends.
     pub(crate) id: u32,
     /// The name in addresses: of several breakers with one name, the second has `~2` behind it.
     pub(crate) key: Arc<str>,
@@ -28,6 +29,9 @@ pub(crate) struct Row {
     /// The frame in which the brief changed.
     #[serde(skip)]
     pub(crate) changed_at: u64,
+    /// Whether the breaker is there. A registry never is.
+    #[serde(skip)]
+    pub(crate) is_there: IsThere,
 }
 
 impl Row {

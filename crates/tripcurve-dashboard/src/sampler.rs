@@ -49,6 +49,8 @@ pub(crate) struct Sampler {
 #[derive(Default)]
 struct KnownCards {
     by_key: HashMap<Arc<str>, Known>,
+    /// The cards whose keys other breakers have now.
+    replaced: Vec<u32>,
     last_id: u32,
 }
 
@@ -66,13 +68,42 @@ struct Known {
     open_until: Option<Millis>,
 }
 
-/// A listener. The breaker owns what it knows, so without that the breaker is gone.
+/// A listener of a breaker.
 struct Ear {
-    knows: Weak<(Arc<Feed>, Arc<str>)>,
+    is_there: IsThere,
     _guard: ListeningGuard,
 }
 
+/// Tells whether a breaker is there. The breaker owns what its listener knows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IsThere(Weak<(Arc<Feed>, Arc<str>)>);
+
+impl IsThere {
+    pub(crate) fn get(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
 impl KnownCards {
+    /// Drops the card of a key if its breaker has gone, or if the key is for another name now.
+    ///
+    /// The later breakers of this name then have other keys than before. `moved` has such names,
+    /// and their cards are dropped too.
+    fn drop_replaced(&mut self, key: &str, name: &str, moved: &mut HashSet<String>) {
+        let Some(known) = self.by_key.get(key) else {
+            return;
+        };
+        let is_there = known.ear.as_ref().is_some_and(|ear| ear.is_there.get());
+        if !is_there {
+            moved.insert(name.to_owned());
+        }
+        let has_name = known.row.as_ref().is_some_and(|row| *row.name == *name);
+        if !has_name || moved.contains(name) {
+            self.replaced.push(known.id);
+            self.by_key.remove(key);
+        }
+    }
+
     /// What is known of a key that is there in frame `number`.
     fn entry(&mut self, key: &Arc<str>, number: u64) -> &mut Known {
         let last_id = &mut self.last_id;
@@ -95,7 +126,7 @@ impl KnownCards {
 
     /// Forgets what wasn't there in frame `number`, and returns its cards.
     fn forget(&mut self, number: u64) -> Vec<u32> {
-        let mut gone = Vec::new();
+        let mut gone = std::mem::take(&mut self.replaced);
         self.by_key.retain(|_, known| {
             let stays = known.seen_in == number;
             if !stays {
@@ -133,11 +164,13 @@ impl Sampler {
         self.number += 1;
         let mut rows = Vec::new();
         let mut keys = Keys::default();
+        let mut moved = HashSet::new();
         for (index, breaker) in shared.roster().breakers().iter().enumerate() {
             if index % AT_ONCE == AT_ONCE - 1 {
                 yield_now().await;
             }
             let key = keys.next(breaker.name());
+            self.known.drop_replaced(&key, breaker.name(), &mut moved);
             rows.push(self.look_at(breaker, key, shared));
         }
         for registry in shared.roster().registries() {
@@ -159,14 +192,11 @@ impl Sampler {
     fn look_at(&mut self, breaker: &CircuitBreaker, key: Arc<str>, shared: &Shared) -> Arc<Row> {
         let number = self.number;
         let known = self.known.entry(&key, number);
-        let is_new = known
+        let is_new = known.ear.is_none();
+        let ear = known
             .ear
-            .as_ref()
-            .is_none_or(|ear| ear.knows.strong_count() == 0);
-        if is_new {
-            known.ear = Some(listen(breaker, &key, shared));
-            known.row = None;
-        }
+            .get_or_insert_with(|| listen(breaker, &key, shared));
+        let is_there = ear.is_there.clone();
         // One breaker after the other uses the snapshot's memory.
         let snapshot = self.snapshot.get_or_insert_with(|| breaker.snapshot());
         breaker.snapshot_into(snapshot);
@@ -229,6 +259,7 @@ impl Sampler {
             detail: Detail::Breaker(Box::new(detail)),
             brief,
             changed_at,
+            is_there,
         });
         known.row = Some(Arc::clone(&row));
         row
@@ -272,6 +303,7 @@ impl Sampler {
             detail: Detail::Registry(RegistryDetail { states, worst }),
             brief,
             changed_at,
+            is_there: IsThere::default(),
         });
         known.row = Some(Arc::clone(&row));
         row
@@ -281,13 +313,13 @@ impl Sampler {
 /// Tells the feed of a breaker's transitions from now on.
 fn listen(breaker: &CircuitBreaker, key: &Arc<str>, shared: &Shared) -> Ear {
     let owned = Arc::new((Arc::clone(shared.feed()), Arc::clone(key)));
-    let knows = Arc::downgrade(&owned);
+    let is_there = IsThere(Arc::downgrade(&owned));
     let listening = breaker.on_transition(move |transition| {
         let (feed, key) = &*owned;
         feed.tell(Some(Arc::clone(key)), transition);
     });
     Ear {
-        knows,
+        is_there,
         _guard: listening.until_dropped(),
     }
 }
