@@ -22,8 +22,8 @@ pub(crate) struct Known {
     pub(crate) sent: HashMap<u32, Brief>,
     /// The hashes of the details that the page has.
     pub(crate) details: HashMap<u32, u64>,
-    /// The last event that the page has.
-    pub(crate) event: u64,
+    /// The last event that the page has, or 0 if there was none. `None` before the first message.
+    pub(crate) event: Option<u64>,
     /// The frame up to which the page knows what is gone.
     pub(crate) gone_since: u64,
 }
@@ -150,7 +150,7 @@ mod tests {
     async fn a_page_that_has_each_message_keeps_what_it_knows() {
         let sessions = Sessions::default();
         let (first, _) = sessions.sit(None, || Known {
-            event: 7,
+            event: Some(7),
             ..Known::default()
         });
         let known = sessions.take(first).unwrap();
@@ -159,7 +159,7 @@ mod tests {
         let former = Some((first.session, 1));
         let (second, keeps) = sessions.sit(former, Known::default);
         assert!(keeps && sessions.take(first).is_none());
-        assert_eq!(sessions.take(second).unwrap().event, 7);
+        assert_eq!(sessions.take(second).unwrap().event, Some(7));
 
         // While a message is being written, and after a lost one, the page begins afresh.
         let (_, keeps) = sessions.sit(former, Known::default);

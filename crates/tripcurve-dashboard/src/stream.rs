@@ -154,7 +154,7 @@ fn known_since(last: &LastMessage, frame: &Frame) -> Known {
     let old = frame.rows.iter().filter(|row| row.changed_at <= settled);
     Known {
         sent: old.map(|row| (row.id, row.brief)).collect(),
-        event: last.event,
+        event: Some(last.event),
         gone_since: settled,
         ..Known::default()
     }
@@ -213,7 +213,7 @@ impl Page {
             let mut known = shared.sessions().take(self.seat)?;
             let delta = self.delta(&frame, &mut known, &shared);
             let is_news = self.is_first || delta.is_news() || changed.is_err();
-            let event = known.event;
+            let event = known.event.unwrap_or_default();
             let message = shared.sessions().put(self.seat, known, is_news);
             if is_news {
                 self.is_first = false;
@@ -334,10 +334,15 @@ impl Known {
         details
     }
 
+    /// The latest events for a page that is new. Otherwise the next ones: the rest of many comes
+    /// with the next frames.
     fn events(&mut self, shared: &Shared) -> Vec<Arc<Event>> {
-        let seen = self.event;
-        let events = shared.log().latest(EVENTS, |event| event.id > seen);
-        self.event = events.last().map_or(seen, |event| event.id);
+        let events = match self.event {
+            None => shared.log().latest(EVENTS, |_| true),
+            Some(seen) => shared.log().after(seen, EVENTS),
+        };
+        let last = events.last().map(|event| event.id);
+        self.event = last.or(self.event).or(Some(0));
         events
     }
 }

@@ -132,6 +132,28 @@ async fn a_head_request_leaves_the_stream_of_a_page_alone() {
     while stream.next().await["events"].is_null() {}
 }
 
+/// Fails when: events of a burst are lost because they don't fit into one message.
+#[tokio::test]
+async fn a_burst_of_events_comes_in_several_messages() {
+    let roster = Roster::new();
+    let payments = breaker("payments", &roster);
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1", None).await;
+    stream.next().await;
+    for _ in 0..20 {
+        payments.force_open();
+        payments.reset();
+    }
+    let mut ids = Vec::new();
+    while ids.len() < 40 {
+        let delta = stream.next().await;
+        let events = delta["events"].as_array().cloned().unwrap_or_default();
+        assert!(events.len() <= 15);
+        ids.extend(events.iter().map(|event| event["id"].as_u64().unwrap()));
+    }
+    assert_eq!(ids, (1..=40).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn what_is_gone_is_told() {
     let roster = Roster::new();
