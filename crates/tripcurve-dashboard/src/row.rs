@@ -156,6 +156,21 @@ pub(crate) struct WorstKey {
     pub(crate) state: &'static str,
 }
 
+impl WorstKey {
+    /// How many bytes of a name are shown.
+    const NAME_BYTES: usize = 200;
+
+    /// Cuts the name if it is too long for a list.
+    pub(crate) fn shortened(mut self) -> Self {
+        if self.name.len() > Self::NAME_BYTES {
+            let mut ends = (0..=Self::NAME_BYTES).rev();
+            let end = ends.find(|at| self.name.is_char_boundary(*at));
+            self.name = format!("{}…", &self.name[..end.unwrap_or_default()]).into();
+        }
+        self
+    }
+}
+
 /// All states. The stream sends a state as its place in this list.
 pub(crate) const STATES: [State; 6] = [
     State::Closed,
@@ -274,7 +289,7 @@ pub(crate) fn short(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Brief, short};
+    use super::{Brief, WorstKey, short};
     use tripcurve::State;
 
     #[test]
@@ -293,5 +308,17 @@ mod tests {
         assert_eq!(first.fill, 10);
         assert_eq!(brief(0.53, Some(first)), first);
         assert_eq!(brief(0.55, Some(first)).fill, 11);
+    }
+
+    #[test]
+    fn a_long_name_of_a_list_is_cut_between_two_characters() {
+        let shown = |name: &str| {
+            let (rank, state) = (0, "open");
+            let name = name.into();
+            WorstKey { rank, name, state }.shortened().name
+        };
+        assert_eq!(&*shown("tenant"), "tenant");
+        let cut = shown(&format!("a{}", "ü".repeat(500)));
+        assert_eq!(*cut, format!("a{}…", "ü".repeat(99)));
     }
 }

@@ -371,7 +371,8 @@ fn states_of(registry: &EnlistedRegistry) -> ([u32; 6], Vec<WorstKey>) {
             worst.pop_last();
         }
     });
-    (states, worst.into_iter().collect())
+    // Only names in full are sure to differ, so they are cut last.
+    (states, worst.into_iter().map(WorstKey::shortened).collect())
 }
 
 /// The breaker of a key, also a breaker of a registry.

@@ -22,7 +22,7 @@ use crate::sessions::{Known, Seat};
 use crate::shared::{OpenStream, Shared};
 
 /// How many bytes of briefs a message has at most, if the page doesn't know all cards yet. The rest
-/// comes a second later.
+/// comes a second later. A brief or a detail that is longer by itself is sent alone.
 const BRIEF_BYTES: usize = 26_000;
 
 /// How many bytes of briefs a message has at most, once the page knows all cards.
@@ -297,7 +297,7 @@ impl Known {
                 continue;
             };
             bytes += text.get().len() + 1;
-            if bytes > most {
+            if bytes > most && !briefs.is_empty() {
                 break;
             }
             self.sent.insert(row.id, row.brief);
@@ -322,7 +322,7 @@ impl Known {
                 continue;
             }
             bytes += text.get().len() + 1;
-            if bytes > DETAIL_BYTES {
+            if bytes > DETAIL_BYTES && !details.is_empty() {
                 break;
             }
             self.details.insert(*id, hash);
