@@ -1,4 +1,4 @@
-//! What authorized users may do.
+//! Actions of authorized users on breakers and groups.
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const LONGEST_BODY: usize = 1_024;
 pub(crate) type Authorize =
     Box<dyn Fn(&Attempt<'_>) -> Result<String, String> + Send + Sync + 'static>;
 
-/// What a user may want to do with a breaker or a group.
+/// An action on a breaker or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -90,7 +90,7 @@ impl Wanted {
     }
 }
 
-/// What an action is for.
+/// The target of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target<'a> {
@@ -104,9 +104,9 @@ pub enum Target<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Attempt<'a> {
-    /// What the user wants to do.
+    /// The action.
     pub action: Action,
-    /// With what.
+    /// The target of the action.
     pub target: Target<'a>,
     /// The request without its body: headers, and the extensions of your middleware.
     pub request: &'a Parts,
@@ -225,7 +225,7 @@ fn attempt(
         actor,
         seconds,
     };
-    // Before the transition, which the sampler adds.
+    // The sampler adds the transition later, so the action usually comes first.
     Ok(shared.log().add(name, clock::now(), what))
 }
 

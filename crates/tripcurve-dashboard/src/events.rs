@@ -1,4 +1,4 @@
-//! What has happened: transitions of breakers, and actions of users.
+//! Events: transitions of breakers, and actions of users.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

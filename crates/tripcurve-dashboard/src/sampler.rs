@@ -60,7 +60,7 @@ struct Known {
     row: Option<Arc<Row>>,
     seen_in: u64,
     /// What listens to the breaker.
-    ear: Option<Ear>,
+    listener: Option<Listener>,
     totals: Totals,
     /// Calls a second, of the last ten seconds or so.
     pace: f64,
@@ -69,7 +69,7 @@ struct Known {
 }
 
 /// A listener of a breaker.
-struct Ear {
+struct Listener {
     is_there: IsThere,
     _guard: ListeningGuard,
 }
@@ -93,7 +93,10 @@ impl KnownCards {
         let Some(known) = self.by_key.get(key) else {
             return;
         };
-        let is_there = known.ear.as_ref().is_some_and(|ear| ear.is_there.get());
+        let is_there = known
+            .listener
+            .as_ref()
+            .is_some_and(|listener| listener.is_there.get());
         if !is_there {
             moved.insert(name.to_owned());
         }
@@ -113,7 +116,7 @@ impl KnownCards {
                 id: *last_id,
                 row: None,
                 seen_in: number,
-                ear: None,
+                listener: None,
                 totals: Totals::default(),
                 pace: 0.0,
                 at: Instant::now(),
@@ -192,11 +195,11 @@ impl Sampler {
     fn look_at(&mut self, breaker: &CircuitBreaker, key: Arc<str>, shared: &Shared) -> Arc<Row> {
         let number = self.number;
         let known = self.known.entry(&key, number);
-        let is_new = known.ear.is_none();
-        let ear = known
-            .ear
+        let is_new = known.listener.is_none();
+        let listener = known
+            .listener
             .get_or_insert_with(|| listen(breaker, &key, shared));
-        let is_there = ear.is_there.clone();
+        let is_there = listener.is_there.clone();
         // One breaker after the other uses the snapshot's memory.
         let snapshot = self.snapshot.get_or_insert_with(|| breaker.snapshot());
         breaker.snapshot_into(snapshot);
@@ -311,14 +314,14 @@ impl Sampler {
 }
 
 /// Tells the feed of a breaker's transitions from now on.
-fn listen(breaker: &CircuitBreaker, key: &Arc<str>, shared: &Shared) -> Ear {
+fn listen(breaker: &CircuitBreaker, key: &Arc<str>, shared: &Shared) -> Listener {
     let owned = Arc::new((Arc::clone(shared.feed()), Arc::clone(key)));
     let is_there = IsThere(Arc::downgrade(&owned));
     let listening = breaker.on_transition(move |transition| {
         let (feed, key) = &*owned;
         feed.tell(Some(Arc::clone(key)), transition);
     });
-    Ear {
+    Listener {
         is_there,
         _guard: listening.until_dropped(),
     }
