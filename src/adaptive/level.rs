@@ -18,8 +18,16 @@ pub struct EvidenceLevel {
 }
 
 impl EvidenceLevel {
+    /// How near a trip is. A test that needs no evidence trips on the first failure, so it counts as
+    /// full as soon as there is a call.
     fn share(self) -> f64 {
-        self.nats / self.needed.max(f64::MIN_POSITIVE)
+        if self.calls == 0 {
+            0.0
+        } else if self.needed <= 0.0 {
+            f64::INFINITY
+        } else {
+            self.nats / self.needed
+        }
     }
 }
 
@@ -37,6 +45,12 @@ impl Evidence {
         watched.filter(|it| it.share() > own.share()).unwrap_or(own)
     }
 
+    /// The level without evidence, for a breaker that doesn't judge.
+    #[must_use]
+    pub fn empty_level(&self) -> EvidenceLevel {
+        self.level_of(Excursion::default(), 0, 0)
+    }
+
     fn own_level(&self, generation: Generation, now: u64, since: u64) -> EvidenceLevel {
         // The date is read first; see `own_verdict`.
         let is_old = self.is_old(now);
@@ -45,12 +59,20 @@ impl Evidence {
         } else {
             self.counted(generation)
         };
+        self.level_of(counted, now, since)
+    }
+
+    fn level_of(&self, counted: Excursion, now: u64, since: u64) -> EvidenceLevel {
         let (usual, dispersion) = (self.usual(), self.dispersion.get());
         let own = Weighed {
             nats: usual.evidence(counted),
             needed: self.needed + Nats::new(self.baseline.pace().ln()),
         };
-        let own = own.times(dispersion, || usual.most());
+        let mut own = own.times(dispersion, || usual.most());
+        if own.needed <= Nats::ZERO {
+            // With little traffic, the first failure is enough. A threshold is above zero.
+            own.needed = usual.evidence(Excursion::default().failure());
+        }
         let level = |it: Weighed| EvidenceLevel {
             nats: it.nats.get().max(0.0),
             needed: it.needed.get(),
@@ -72,5 +94,47 @@ impl Evidence {
         tolerated
             .filter(|it| it.share() < own.share())
             .unwrap_or(own)
+    }
+}
+
+#[cfg(all(test, not(tripcurve_loom)))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::adaptive::AdaptiveConfig;
+
+    fn evidence(tolerate: f64) -> Evidence {
+        let config = AdaptiveConfig {
+            tolerate,
+            false_trip_budget: Duration::from_secs(1),
+        };
+        Evidence::new(config, 60_000_000_000)
+    }
+
+    /// Fails when: a threshold is zero or below it, so that the level is never full.
+    #[test]
+    fn where_one_failure_is_enough_it_fills_the_level() {
+        let evidence = evidence(0.0);
+        let empty = evidence.empty_level();
+        assert!(empty.needed > 0.0 && empty.nats <= 0.0, "{empty:?}");
+        let generation = Generation::FIRST;
+        evidence.failure(generation, 1, || true).unwrap();
+        let level = evidence.level(generation, 1, 0);
+        assert!(evidence.verdict(generation, 1, 0).is_some());
+        assert!(
+            level.nats >= level.needed && level.needed > 0.0,
+            "{level:?}"
+        );
+    }
+
+    #[test]
+    fn a_test_that_needs_no_evidence_is_full_with_the_first_call() {
+        let level = |calls| EvidenceLevel {
+            nats: 0.0,
+            needed: -1.0,
+            calls,
+        };
+        assert!(level(0).share() < 1.0 && level(1).share() > 1.0);
     }
 }

@@ -25,6 +25,8 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             "500ms, and twice as long after each failed recovery, up to 5s".to_owned()
         } else if self.open_times().is_some() {
             format!("{} at first; it grows", nanos(settings.open_for))
+        } else if self.adaptive().is_some_and(|it| it.by_traffic) {
+            "by the traffic".to_owned()
         } else {
             nanos(settings.open_for)
         };

@@ -43,8 +43,10 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
                 None
             };
             policy.level(run, &counts, &bins, usual).unwrap_or_else(|| {
-                let evidence = self.evidence().filter(|_| judges);
-                let level = evidence.map(|it| {
+                let level = self.evidence().map(|it| {
+                    if !judges {
+                        return it.empty_level();
+                    }
                     let since = self.began_at(generation, now);
                     it.level(generation, now, since)
                 });

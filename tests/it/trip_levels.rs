@@ -134,6 +134,8 @@ fn settings_are_told_in_words() {
     );
     assert_eq!(other[5], "latency: ByOutcome");
     assert_eq!(other[6], "slower_than: 1s");
+    let by_traffic = CircuitBreaker::builder("payments").recovery(Recovery::adaptive());
+    assert_eq!(words(by_traffic)[1], "open_for: by the traffic");
 }
 
 #[test]
@@ -149,4 +151,23 @@ fn an_open_breaker_has_thresholds_and_no_level() {
     assert_eq!(found[0], ("consecutive_failures", 0.0, 5.0));
     assert_eq!(found[1], ("failure_rate", 0.0, 0.5));
     assert!(breaker.trip_levels().iter().all(|it| it.fill() == 0.0));
+}
+
+/// Fails when: the threshold of the evidence is 0 while the breaker is open.
+#[test]
+fn an_open_breaker_tells_the_evidence_that_a_trip_takes() {
+    let (clock, _hand) = Clock::mock();
+    let breaker = CircuitBreaker::builder("payments")
+        .trip_when(TripPolicy::adaptive())
+        .clock(clock)
+        .build()
+        .unwrap();
+    for shut in [CircuitBreaker::force_open, CircuitBreaker::disable] {
+        report(&breaker, Report::failure(), 1);
+        shut(&breaker);
+        let level = breaker.trip_levels()[0];
+        assert_eq!((level.measured(), level.fill()), (0.0, 0.0));
+        assert!(level.calls() == 0 && level.threshold() > 5.0, "{level}");
+        breaker.reset();
+    }
 }

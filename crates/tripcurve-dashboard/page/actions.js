@@ -74,9 +74,11 @@ export function breakerActions(store, key) {
     type: "button", class: risky ? "risky" : "quiet", "data-action": action, title: tells, text: word,
     onclick: async () => {
       const isTrip = action === "trip";
+      // The key may be that of another breaker by the time the user answers.
+      const id = store.byKey(key)?.id ?? null;
       const answer = await confirm({ title: `${word}: ${key}`, tells, word, risky, seconds: isTrip });
       if (!answer) return;
-      const body = isTrip ? { action, seconds: answer.seconds } : { action };
+      const body = isTrip ? { action, id, seconds: answer.seconds } : { action, id };
       await send(`api/breakers/${encodeURIComponent(key)}/actions`, body, `${word}: done`);
     },
   }));

@@ -1,4 +1,4 @@
-//! What authorized users may do.
+//! Actions of authorized users on breakers and groups.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tripcurve::CircuitBreaker;
 use tripcurve::registry::ControlGroup;
 
@@ -26,7 +26,7 @@ const LONGEST_BODY: usize = 1_024;
 pub(crate) type Authorize =
     Box<dyn Fn(&Attempt<'_>) -> Result<String, String> + Send + Sync + 'static>;
 
-/// What a user may want to do with a breaker or a group.
+/// An action on a breaker or a group.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(tag = "action", rename_all = "kebab-case", deny_unknown_fields)]
 #[non_exhaustive]
@@ -72,7 +72,25 @@ impl fmt::Display for Action {
     }
 }
 
-/// What an action is for.
+/// The body of a request: an action, and the card that the user saw.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    action: Action,
+    id: Option<u32>,
+}
+
+impl Wanted {
+    fn parse(body: &[u8]) -> serde_json::Result<Self> {
+        let mut fields: serde_json::Map<String, Value> = serde_json::from_slice(body)?;
+        let id = fields.remove("id").map(serde_json::from_value);
+        Ok(Self {
+            id: id.transpose()?.flatten(),
+            action: serde_json::from_value(Value::Object(fields))?,
+        })
+    }
+}
+
+/// The target of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Target<'a> {
@@ -86,9 +104,9 @@ pub enum Target<'a> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Attempt<'a> {
-    /// What the user wants to do.
+    /// The action.
     pub action: Action,
-    /// With what.
+    /// The target of the action.
     pub target: Target<'a>,
     /// The request without its body: headers, and the extensions of your middleware.
     pub request: &'a Parts,
@@ -121,7 +139,15 @@ pub(crate) async fn on_breaker(
     let Some(breaker) = find(&shared, &key) else {
         return not_found("breaker", &key).into_response();
     };
-    let act = |action| act_on_breaker(&breaker, action);
+    let act = |Wanted { action, id }| {
+        if id.is_some_and(|id| !shared.frames().borrow().is_key_of(id, &key)) {
+            return Err(Refusal(
+                StatusCode::CONFLICT,
+                format!("{key:?} is another breaker now; look again before you act"),
+            ));
+        }
+        act_on_breaker(&breaker, action)
+    };
     respond(&shared, Target::Breaker(&key), request, act).await
 }
 
@@ -135,7 +161,7 @@ pub(crate) async fn on_group(
     let Some((_, group)) = groups.iter().find(|(own, _)| *own == name) else {
         return not_found("group", &name).into_response();
     };
-    let act = |action| act_on_group(group, action);
+    let act = |wanted: Wanted| act_on_group(group, wanted.action);
     respond(&shared, Target::Group(&name), request, act).await
 }
 
@@ -150,7 +176,7 @@ async fn respond(
     shared: &Arc<Shared>,
     target: Target<'_>,
     request: Request,
-    act: impl FnOnce(Action) -> Result<(), Refusal>,
+    act: impl FnOnce(Wanted) -> Result<(), Refusal>,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, LONGEST_BODY).await;
@@ -168,7 +194,7 @@ fn attempt(
     target: Target<'_>,
     request: &Parts,
     body: &[u8],
-    act: impl FnOnce(Action) -> Result<(), Refusal>,
+    act: impl FnOnce(Wanted) -> Result<(), Refusal>,
 ) -> Result<u64, Refusal> {
     let authorize = shared.settings.authorize.as_ref();
     let authorize = authorize.ok_or_else(|| {
@@ -176,8 +202,8 @@ fn attempt(
     })?;
     check_origin(&request.headers)?;
     check_content_type(&request.headers)?;
-    let action: Action =
-        serde_json::from_slice(body).map_err(|error| bad(format!("no action: {error}")))?;
+    let wanted = Wanted::parse(body).map_err(|error| bad(format!("no action: {error}")))?;
+    let action = wanted.action;
     let attempt = Attempt {
         action,
         target,
@@ -188,7 +214,7 @@ fn attempt(
         Action::Trip { seconds } => Some(seconds),
         _ => None,
     };
-    act(action)?;
+    act(wanted)?;
     let (on, name) = match target {
         Target::Breaker(key) => ("breaker", key),
         Target::Group(name) => ("group", name),
@@ -199,7 +225,7 @@ fn attempt(
         actor,
         seconds,
     };
-    // Before the transition, which the sampler adds.
+    // The sampler adds the transition later, so the action usually comes first.
     Ok(shared.log().add(name, clock::now(), what))
 }
 

@@ -18,7 +18,7 @@ use crate::history::STEP;
 use crate::row::{Level, STATES, short};
 use crate::sampler::find;
 use crate::shared::Shared;
-use crate::stream::{Wishes, messages};
+use crate::stream::{Subscription, messages};
 
 /// How many pages may be open at once.
 const STREAMS: usize = 256;
@@ -174,7 +174,7 @@ pub(crate) async fn stream(
     let _ready = shared.fresh_frame().await;
     // A browser that comes back by itself asks the old address, and tells the last message here.
     let again = headers.get("last-event-id").and_then(|it| it.to_str().ok());
-    let wishes = Wishes::parse(shown.show.as_deref(), again.or(shown.last.as_deref()));
-    let stream = Sse::new(messages(open, wishes)).keep_alive(KeepAlive::default());
+    let subscription = Subscription::parse(shown.show.as_deref(), again.or(shown.last.as_deref()));
+    let stream = Sse::new(messages(open, subscription)).keep_alive(KeepAlive::default());
     stream.into_response()
 }

@@ -1,4 +1,4 @@
-//! What has happened: transitions of breakers, and actions of users.
+//! Events: transitions of breakers, and actions of users.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -149,6 +149,14 @@ impl Log {
         self.with(|entries| entries.last)
     }
 
+    /// The events after number `seen`, at most `most`, the oldest first.
+    pub(crate) fn after(&self, seen: u64, most: usize) -> Vec<Arc<Event>> {
+        self.with(|entries| {
+            let first = entries.events.partition_point(|event| event.id <= seen);
+            entries.events.range(first..).take(most).cloned().collect()
+        })
+    }
+
     /// The latest events that `wanted` accepts, at most `most`, the oldest first.
     pub(crate) fn latest(&self, most: usize, wanted: impl Fn(&Event) -> bool) -> Vec<Arc<Event>> {
         let mut found: Vec<_> = self.with(|entries| {
@@ -184,6 +192,21 @@ mod tests {
         assert_eq!((all.len(), all[0].id), (MOST, 6));
         let two = log.latest(2, |_| true);
         assert_eq!(two[1].id, log.last());
+    }
+
+    #[test]
+    fn events_are_read_on_from_a_number() {
+        let log = Log::default();
+        for _ in 0..9 {
+            log.add("payments", 1, action());
+        }
+        let ids = |seen, most| {
+            let events = log.after(seen, most);
+            events.iter().map(|event| event.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(4, 3), [5, 6, 7]);
+        assert_eq!(ids(8, 3), [9]);
+        assert!(ids(9, 3).is_empty() && ids(99, 3).is_empty());
     }
 
     #[test]

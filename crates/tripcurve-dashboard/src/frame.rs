@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::clock::Millis;
-use crate::row::Row;
+use crate::row::{Detail, Row};
 
 /// How many cards that are gone a frame remembers, for clients that come back.
 const GONE: usize = 1_000;
@@ -59,6 +59,17 @@ impl Frame {
     pub(crate) fn row(&self, id: u32) -> Option<&Arc<Row>> {
         let place = self.rows.binary_search_by_key(&id, |row| row.id);
         place.ok().map(|place| &self.rows[place])
+    }
+
+    /// Whether the card of this number still has this key, also after this frame.
+    ///
+    /// Keys move when a breaker of this name goes. So all of them must be there.
+    pub(crate) fn is_key_of(&self, id: u32, key: &str) -> bool {
+        self.row(id).is_some_and(|own| {
+            let namesakes = self.rows.iter().filter(|row| row.name == own.name);
+            let mut breakers = namesakes.filter(|row| matches!(row.detail, Detail::Breaker(_)));
+            *own.key == *key && breakers.all(|row| row.is_there.get())
+        })
     }
 
     /// The card of this key.

@@ -22,7 +22,7 @@
 //! near it is to a trip, and its last hour. The README has a picture and documents the JSON API.
 //!
 //! # Who may see it, and who may act
-//! Whoever reaches the router sees all. Put your own login around it, for example with
+//! Every client that reaches the router sees all breakers. Put your own login around it, for example with
 //! `Router::layer`. Nobody can act on a breaker unless [`Dashboard::authorize`] has a function that
 //! allows it.
 //!

@@ -8,11 +8,12 @@ use tripcurve::policy::TripLevel;
 use tripcurve::snapshot::{Snapshot, Totals};
 
 use crate::clock::Millis;
+use crate::sampler::IsThere;
 
 /// A card of the wall.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
-    /// A number that the stream uses. It holds until the program ends.
+    /// A number that the stream uses. No other breaker gets it until the program ends.
     pub(crate) id: u32,
     /// The name in addresses: of several breakers with one name, the second has `~2` behind it.
     pub(crate) key: Arc<str>,
@@ -28,6 +29,9 @@ pub(crate) struct Row {
     /// The frame in which the brief changed.
     #[serde(skip)]
     pub(crate) changed_at: u64,
+    /// Whether the breaker is there. A registry never is.
+    #[serde(skip)]
+    pub(crate) is_there: IsThere,
 }
 
 impl Row {
@@ -152,6 +156,21 @@ pub(crate) struct WorstKey {
     pub(crate) state: &'static str,
 }
 
+impl WorstKey {
+    /// How many bytes of a name are shown.
+    const NAME_BYTES: usize = 200;
+
+    /// Cuts the name if it is too long for a list.
+    pub(crate) fn shortened(mut self) -> Self {
+        if self.name.len() > Self::NAME_BYTES {
+            let mut ends = (0..=Self::NAME_BYTES).rev();
+            let end = ends.find(|at| self.name.is_char_boundary(*at));
+            self.name = format!("{}…", &self.name[..end.unwrap_or_default()]).into();
+        }
+        self
+    }
+}
+
 /// All states. The stream sends a state as its place in this list.
 pub(crate) const STATES: [State; 6] = [
     State::Closed,
@@ -270,7 +289,7 @@ pub(crate) fn short(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Brief, short};
+    use super::{Brief, WorstKey, short};
     use tripcurve::State;
 
     #[test]
@@ -289,5 +308,17 @@ mod tests {
         assert_eq!(first.fill, 10);
         assert_eq!(brief(0.53, Some(first)), first);
         assert_eq!(brief(0.55, Some(first)).fill, 11);
+    }
+
+    #[test]
+    fn a_long_name_of_a_list_is_cut_between_two_characters() {
+        let shown = |name: &str| {
+            let (rank, state) = (0, "open");
+            let name = name.into();
+            WorstKey { rank, name, state }.shortened().name
+        };
+        assert_eq!(&*shown("tenant"), "tenant");
+        let cut = shown(&format!("a{}", "ü".repeat(500)));
+        assert_eq!(*cut, format!("a{}…", "ü".repeat(99)));
     }
 }

@@ -1,6 +1,6 @@
 //! The task that looks at all breakers: once a second while somebody looks, otherwise rarely.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub(crate) struct Sampler {
 #[derive(Default)]
 struct KnownCards {
     by_key: HashMap<Arc<str>, Known>,
+    /// The cards whose keys other breakers have now.
+    replaced: Vec<u32>,
     last_id: u32,
 }
 
@@ -58,7 +60,7 @@ struct Known {
     row: Option<Arc<Row>>,
     seen_in: u64,
     /// What listens to the breaker.
-    ear: Option<Ear>,
+    listener: Option<Listener>,
     totals: Totals,
     /// Calls a second, of the last ten seconds or so.
     pace: f64,
@@ -66,13 +68,45 @@ struct Known {
     open_until: Option<Millis>,
 }
 
-/// A listener. The breaker owns what it knows, so without that the breaker is gone.
-struct Ear {
-    knows: Weak<(Arc<Feed>, Arc<str>)>,
+/// A listener of a breaker.
+struct Listener {
+    is_there: IsThere,
     _guard: ListeningGuard,
 }
 
+/// Tells whether a breaker is there. The breaker owns what its listener knows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IsThere(Weak<(Arc<Feed>, Arc<str>)>);
+
+impl IsThere {
+    pub(crate) fn get(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+}
+
 impl KnownCards {
+    /// Drops the card of a key if its breaker has gone, or if the key is for another name now.
+    ///
+    /// The later breakers of this name then have other keys than before. `moved` has such names,
+    /// and their cards are dropped too.
+    fn drop_replaced(&mut self, key: &str, name: &str, moved: &mut HashSet<String>) {
+        let Some(known) = self.by_key.get(key) else {
+            return;
+        };
+        let is_there = known
+            .listener
+            .as_ref()
+            .is_some_and(|listener| listener.is_there.get());
+        if !is_there {
+            moved.insert(name.to_owned());
+        }
+        let has_name = known.row.as_ref().is_some_and(|row| *row.name == *name);
+        if !has_name || moved.contains(name) {
+            self.replaced.push(known.id);
+            self.by_key.remove(key);
+        }
+    }
+
     /// What is known of a key that is there in frame `number`.
     fn entry(&mut self, key: &Arc<str>, number: u64) -> &mut Known {
         let last_id = &mut self.last_id;
@@ -82,7 +116,7 @@ impl KnownCards {
                 id: *last_id,
                 row: None,
                 seen_in: number,
-                ear: None,
+                listener: None,
                 totals: Totals::default(),
                 pace: 0.0,
                 at: Instant::now(),
@@ -95,7 +129,7 @@ impl KnownCards {
 
     /// Forgets what wasn't there in frame `number`, and returns its cards.
     fn forget(&mut self, number: u64) -> Vec<u32> {
-        let mut gone = Vec::new();
+        let mut gone = std::mem::take(&mut self.replaced);
         self.by_key.retain(|_, known| {
             let stays = known.seen_in == number;
             if !stays {
@@ -132,17 +166,19 @@ impl Sampler {
     async fn look(&mut self, shared: &Shared) {
         self.number += 1;
         let mut rows = Vec::new();
-        let mut namesakes = HashMap::<String, u32>::new();
+        let mut keys = Keys::default();
+        let mut moved = HashSet::new();
         for (index, breaker) in shared.roster().breakers().iter().enumerate() {
             if index % AT_ONCE == AT_ONCE - 1 {
                 yield_now().await;
             }
-            let key = key_of(breaker.name(), &mut namesakes);
+            let key = keys.next(breaker.name());
+            self.known.drop_replaced(&key, breaker.name(), &mut moved);
             rows.push(self.look_at(breaker, key, shared));
         }
         for registry in shared.roster().registries() {
             let name = registry.name();
-            let key = key_of(&name, &mut namesakes);
+            let key = keys.next(&name);
             rows.push(self.look_at_registry(&registry, key, &name));
             yield_now().await;
         }
@@ -159,14 +195,11 @@ impl Sampler {
     fn look_at(&mut self, breaker: &CircuitBreaker, key: Arc<str>, shared: &Shared) -> Arc<Row> {
         let number = self.number;
         let known = self.known.entry(&key, number);
-        let is_new = known
-            .ear
-            .as_ref()
-            .is_none_or(|ear| ear.knows.strong_count() == 0);
-        if is_new {
-            known.ear = Some(listen(breaker, &key, shared));
-            known.row = None;
-        }
+        let is_new = known.listener.is_none();
+        let listener = known
+            .listener
+            .get_or_insert_with(|| listen(breaker, &key, shared));
+        let is_there = listener.is_there.clone();
         // One breaker after the other uses the snapshot's memory.
         let snapshot = self.snapshot.get_or_insert_with(|| breaker.snapshot());
         breaker.snapshot_into(snapshot);
@@ -229,6 +262,7 @@ impl Sampler {
             detail: Detail::Breaker(Box::new(detail)),
             brief,
             changed_at,
+            is_there,
         });
         known.row = Some(Arc::clone(&row));
         row
@@ -272,6 +306,7 @@ impl Sampler {
             detail: Detail::Registry(RegistryDetail { states, worst }),
             brief,
             changed_at,
+            is_there: IsThere::default(),
         });
         known.row = Some(Arc::clone(&row));
         row
@@ -279,26 +314,42 @@ impl Sampler {
 }
 
 /// Tells the feed of a breaker's transitions from now on.
-fn listen(breaker: &CircuitBreaker, key: &Arc<str>, shared: &Shared) -> Ear {
+fn listen(breaker: &CircuitBreaker, key: &Arc<str>, shared: &Shared) -> Listener {
     let owned = Arc::new((Arc::clone(shared.feed()), Arc::clone(key)));
-    let knows = Arc::downgrade(&owned);
+    let is_there = IsThere(Arc::downgrade(&owned));
     let listening = breaker.on_transition(move |transition| {
         let (feed, key) = &*owned;
         feed.tell(Some(Arc::clone(key)), transition);
     });
-    Ear {
-        knows,
+    Listener {
+        is_there,
         _guard: listening.until_dropped(),
     }
 }
 
-/// The key of the next breaker of this name.
-fn key_of(name: &str, namesakes: &mut HashMap<String, u32>) -> Arc<str> {
-    let count = namesakes.entry(name.to_owned()).or_default();
-    *count += 1;
-    match *count {
-        1 => name.into(),
-        count => format!("{name}~{count}").into(),
+/// The keys of the breakers that were found so far.
+#[derive(Default)]
+struct Keys {
+    used: HashSet<Arc<str>>,
+    /// How many keys each name has tried.
+    tried: HashMap<String, u32>,
+}
+
+impl Keys {
+    /// The key of the next breaker of this name.
+    fn next(&mut self, name: &str) -> Arc<str> {
+        let tried = self.tried.entry(name.to_owned()).or_default();
+        loop {
+            *tried += 1;
+            let key: Arc<str> = match *tried {
+                1 => name.into(),
+                count => format!("{name}~{count}").into(),
+            };
+            // Another breaker may have this key as its name.
+            if self.used.insert(Arc::clone(&key)) {
+                return key;
+            }
+        }
     }
 }
 
@@ -323,15 +374,32 @@ fn states_of(registry: &EnlistedRegistry) -> ([u32; 6], Vec<WorstKey>) {
             worst.pop_last();
         }
     });
-    (states, worst.into_iter().collect())
+    // Only names in full are sure to differ, so they are cut last.
+    (states, worst.into_iter().map(WorstKey::shortened).collect())
 }
 
 /// The breaker of a key, also a breaker of a registry.
 pub(crate) fn find(shared: &Shared, key: &str) -> Option<CircuitBreaker> {
-    let mut namesakes = HashMap::new();
+    let mut keys = Keys::default();
     let breakers = shared.roster().breakers();
     let found = breakers
         .into_iter()
-        .find(|breaker| *key_of(breaker.name(), &mut namesakes) == *key);
+        .find(|breaker| *keys.next(breaker.name()) == *key);
     found.or_else(|| shared.roster().get(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Keys;
+
+    /// Fails when: two breakers have one key.
+    #[test]
+    fn each_breaker_has_a_key_of_its_own() {
+        let keys = |names: [&str; 4]| {
+            let mut keys = Keys::default();
+            names.map(|name| keys.next(name).to_string())
+        };
+        assert_eq!(keys(["a", "a", "a~2", "b"]), ["a", "a~2", "a~2~2", "b"]);
+        assert_eq!(keys(["a~2", "a", "a", "a"]), ["a~2", "a", "a~3", "a~4"]);
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse;
-use futures_util::stream::{Stream, unfold};
+use futures_util::stream::{Stream, StreamExt as _, once, unfold};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
@@ -18,11 +18,11 @@ use crate::events::Event;
 use crate::frame::Frame;
 use crate::row::{Brief, Detail, Row, rank_of};
 use crate::sampler::PERIOD;
-use crate::sessions::{Known, Seat};
+use crate::sessions::{Known, Lease};
 use crate::shared::{OpenStream, Shared};
 
 /// How many bytes of briefs a message has at most, if the page doesn't know all cards yet. The rest
-/// comes a second later.
+/// comes a second later. A brief or a detail that is longer by itself is sent alone.
 const BRIEF_BYTES: usize = 26_000;
 
 /// How many bytes of briefs a message has at most, once the page knows all cards.
@@ -77,15 +77,15 @@ impl LastMessage {
     }
 }
 
-/// What a page asks of its stream.
+/// The details that a page asks for, and the last message that it has.
 #[derive(Debug, Default)]
-pub(crate) struct Wishes {
+pub(crate) struct Subscription {
     /// The cards that are on the screen. `None` asks for those in the worst trouble.
     show: Option<Vec<u32>>,
     last: Option<LastMessage>,
 }
 
-impl Wishes {
+impl Subscription {
     /// Reads the cards, separated by commas, and the number of the last message.
     pub(crate) fn parse(show: Option<&str>, last: Option<&str>) -> Self {
         let show = show.map(|show| {
@@ -100,7 +100,7 @@ impl Wishes {
 /// One stream of a page.
 struct Page {
     stream: OpenStream,
-    seat: Seat,
+    lease: Lease,
     frames: watch::Receiver<Arc<Frame>>,
     show: Vec<u32>,
     is_first: bool,
@@ -109,7 +109,7 @@ struct Page {
     due: Instant,
 }
 
-/// What has changed. The page's documentation calls it a delta.
+/// The changes since the last message. The README documents it.
 #[derive(Serialize)]
 struct Delta {
     version: u32,
@@ -135,11 +135,16 @@ struct Delta {
 /// The messages of a stream.
 pub(crate) fn messages(
     stream: OpenStream,
-    wishes: Wishes,
+    subscription: Subscription,
 ) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-    unfold(Page::new(stream, wishes), |mut page| async move {
-        let message = page.next().await?;
-        Some((Ok(message), page))
+    // The first poll makes the session, and it also makes the first message. The stream of a HEAD
+    // request is never polled.
+    let page = once(async { Page::new(stream, subscription) });
+    page.flat_map(|page| {
+        unfold(page, |mut page| async move {
+            let message = page.next().await?;
+            Some((Ok(message), page))
+        })
     })
 }
 
@@ -149,7 +154,7 @@ fn known_since(last: &LastMessage, frame: &Frame) -> Known {
     let old = frame.rows.iter().filter(|row| row.changed_at <= settled);
     Known {
         sent: old.map(|row| (row.id, row.brief)).collect(),
-        event: last.event,
+        event: Some(last.event),
         gone_since: settled,
         ..Known::default()
     }
@@ -163,12 +168,12 @@ fn worst(frame: &Frame) -> Vec<u32> {
 }
 
 impl Page {
-    fn new(stream: OpenStream, wishes: Wishes) -> Self {
+    fn new(stream: OpenStream, subscription: Subscription) -> Self {
         let shared = stream.shared();
         let mut frames = shared.frames();
         frames.mark_changed();
         let frame = Arc::clone(&frames.borrow());
-        let last = wishes.last.filter(|last| last.boot == shared.boot);
+        let last = subscription.last.filter(|last| last.boot == shared.boot);
         let former = last.as_ref().map(|last| (last.session, last.message));
         // Nothing that has gone since may be forgotten.
         let since = last.filter(|it| it.frame.saturating_sub(SETTLED) > frame.forgotten);
@@ -176,15 +181,15 @@ impl Page {
             let known = since.as_ref().map(|last| known_since(last, &frame));
             known.unwrap_or_default()
         };
-        let (seat, keeps) = shared.sessions().sit(former, afresh);
+        let (lease, keeps) = shared.sessions().lease(former, afresh);
         Self {
-            seat,
+            lease,
             frames,
-            show: wishes.show.unwrap_or_else(|| worst(&frame)),
+            show: subscription.show.unwrap_or_else(|| worst(&frame)),
             is_first: true,
             starts_over: !keeps && since.is_none(),
             // A page that opens stream after stream gets one message a second too.
-            due: seat.told_at.map_or_else(Instant::now, |at| at + PERIOD),
+            due: lease.told_at.map_or_else(Instant::now, |at| at + PERIOD),
             stream,
         }
     }
@@ -205,15 +210,15 @@ impl Page {
             let rest = beat.saturating_duration_since(Instant::now());
             let changed = timeout(rest, self.frames.changed()).await;
             let frame = Arc::clone(&self.frames.borrow_and_update());
-            let mut known = shared.sessions().take(self.seat)?;
+            let mut known = shared.sessions().take(self.lease)?;
             let delta = self.delta(&frame, &mut known, &shared);
             let is_news = self.is_first || delta.is_news() || changed.is_err();
-            let event = known.event;
-            let message = shared.sessions().put(self.seat, known, is_news);
+            let event = known.event.unwrap_or_default();
+            let message = shared.sessions().put(self.lease, known, is_news);
             if is_news {
                 self.is_first = false;
                 self.due = Instant::now() + PERIOD;
-                let (boot, session, number) = (&shared.boot, self.seat.session, frame.number);
+                let (boot, session, number) = (&shared.boot, self.lease.session, frame.number);
                 let id = format!("{boot}-{session}-{message}-{number}-{event}");
                 let text = serde_json::to_string(&delta).unwrap_or_default();
                 return Some(sse::Event::default().event("delta").id(id).data(text));
@@ -292,7 +297,7 @@ impl Known {
                 continue;
             };
             bytes += text.get().len() + 1;
-            if bytes > most {
+            if bytes > most && !briefs.is_empty() {
                 break;
             }
             self.sent.insert(row.id, row.brief);
@@ -317,7 +322,7 @@ impl Known {
                 continue;
             }
             bytes += text.get().len() + 1;
-            if bytes > DETAIL_BYTES {
+            if bytes > DETAIL_BYTES && !details.is_empty() {
                 break;
             }
             self.details.insert(*id, hash);
@@ -329,22 +334,53 @@ impl Known {
         details
     }
 
+    /// The latest events for a page that is new. Otherwise the next ones: the rest of many comes
+    /// with the next frames.
     fn events(&mut self, shared: &Shared) -> Vec<Arc<Event>> {
-        let seen = self.event;
-        let events = shared.log().latest(EVENTS, |event| event.id > seen);
-        self.event = events.last().map_or(seen, |event| event.id);
+        let events = match self.event {
+            None => shared.log().latest(EVENTS, |_| true),
+            Some(seen) => shared.log().after(seen, EVENTS),
+        };
+        let last = events.last().map(|event| event.id);
+        self.event = last.or(self.event).or(Some(0));
         events
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LastMessage, Wishes};
+    use std::collections::HashMap;
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    use futures_util::StreamExt as _;
+    use tripcurve::registry::{HealthRule, Roster};
+
+    use super::{LastMessage, Subscription, messages};
+    use crate::shared::{Settings, Shared};
+
+    /// Fails when: a request whose stream nobody reads leaves a session.
+    #[tokio::test]
+    async fn a_session_begins_with_the_first_message() {
+        let settings = Settings {
+            title: String::new(),
+            rule: HealthRule::new(),
+            groups: Vec::new(),
+            in_flight: HashMap::new(),
+            authorize: None,
+        };
+        let shared = Shared::new(Roster::new(), Arc::default(), settings);
+        let open = || messages(shared.open_stream(9).unwrap(), Subscription::default());
+        drop(open());
+        assert_eq!(shared.sessions().count(), 0);
+        assert!(pin!(open()).next().await.is_some());
+        assert_eq!(shared.sessions().count(), 1);
+    }
 
     #[test]
-    fn wishes_are_read_and_nonsense_is_left_out() {
-        let wishes = Wishes::parse(Some("1,x,3,,-4"), Some("18c-2-3-12-7"));
-        assert_eq!(wishes.show, Some(vec![1, 3]));
+    fn a_subscription_is_read_and_nonsense_is_left_out() {
+        let subscription = Subscription::parse(Some("1,x,3,,-4"), Some("18c-2-3-12-7"));
+        assert_eq!(subscription.show, Some(vec![1, 3]));
         let last = LastMessage {
             boot: "18c".to_owned(),
             session: 2,
@@ -352,13 +388,17 @@ mod tests {
             frame: 12,
             event: 7,
         };
-        assert_eq!(wishes.last, Some(last));
+        assert_eq!(subscription.last, Some(last));
         for nonsense in ["", "18c", "18c-1-2-3", "18c-1-2-3-x", "18c-1-2-3-4-5"] {
-            assert_eq!(Wishes::parse(None, Some(nonsense)).last, None, "{nonsense}");
+            assert_eq!(
+                Subscription::parse(None, Some(nonsense)).last,
+                None,
+                "{nonsense}"
+            );
         }
-        assert_eq!(Wishes::parse(None, None).show, None);
+        assert_eq!(Subscription::parse(None, None).show, None);
         let many = vec!["7"; 5_000].join(",");
-        let show = Wishes::parse(Some(&many), None).show;
+        let show = Subscription::parse(Some(&many), None).show;
         assert_eq!(show.map(|it| it.len()), Some(100));
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -247,4 +249,50 @@ async fn nonsense_is_refused_with_a_reason() {
     assert_eq!(payments.state(), State::Closed);
     let (_, events) = get(&app, "/api/events").await;
     assert_eq!(events["events"], json!([]), "a refused action is no event");
+}
+
+/// Fails when: an action reaches the breaker that has got the key of another.
+#[tokio::test]
+async fn an_action_is_only_for_the_card_that_the_user_saw() {
+    let roster = Roster::new();
+    let [first, second, third] = [0; 3].map(|_| breaker("payments", &roster));
+    let app = acting(&roster, &ControlGroup::new());
+    get(&app, "/api/breakers").await;
+    let own = "/api/breakers/payments/actions";
+    let next = "/api/breakers/payments~2/actions";
+    let act = |id: Value| json!({ "action": "force-open", "id": id });
+
+    for id in [json!(2), json!(99)] {
+        let (status, error) = post(&app, own, &act(id), &SAME).await;
+        assert_eq!(status, StatusCode::CONFLICT);
+        assert!(error.contains("another breaker"), "{error}");
+    }
+    assert_eq!(first.state(), State::Closed);
+    for id in [json!(1), Value::Null] {
+        let (status, error) = post(&app, own, &act(id), &SAME).await;
+        assert_eq!((status, &*error), (StatusCode::OK, ""));
+    }
+    assert_eq!(first.state(), State::ForcedOpen);
+
+    // The keys move at once, before the next frame.
+    drop(first);
+    for (path, id) in [(own, 1), (next, 2)] {
+        let (status, _) = post(&app, path, &act(json!(id)), &SAME).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{path}");
+    }
+    tokio::time::sleep(Duration::from_millis(1_700)).await;
+    let (_, list) = get(&app, "/api/breakers").await;
+    let ids: Vec<&Value> = (0..2).map(|at| &list["breakers"][at]["id"]).collect();
+    assert_eq!(
+        ids,
+        [&json!(4), &json!(5)],
+        "moved breakers have other cards"
+    );
+    for (path, id) in [(own, 1), (next, 2)] {
+        let (status, _) = post(&app, path, &act(json!(id)), &SAME).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{path}");
+    }
+    assert_eq!([second.state(), third.state()], [State::Closed; 2]);
+    let (status, _) = post(&app, next, &act(json!(5)), &SAME).await;
+    assert_eq!((status, third.state()), (StatusCode::OK, State::ForcedOpen));
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt as _;
 use tripcurve::CircuitBreaker;
-use tripcurve::registry::Roster;
+use tripcurve::registry::{Registry, Roster};
 use tripcurve_dashboard::Dashboard;
 
 use crate::{breaker, trip};
@@ -114,6 +114,84 @@ async fn a_new_stream_of_a_page_ends_the_former_one() {
     second.next().await;
     let end = timeout(Duration::from_secs(8), first.body.frame()).await;
     assert!(end.unwrap().is_none());
+}
+
+/// Fails when: a HEAD request takes the session of the page.
+#[tokio::test]
+async fn a_head_request_leaves_the_stream_of_a_page_alone() {
+    let roster = Roster::new();
+    let payments = breaker("payments", &roster);
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1", None).await;
+    stream.next().await;
+    let head = Request::head(format!("/api/stream?last={}", stream.id));
+    let head = head.body(Body::empty()).unwrap();
+    let response = app.clone().oneshot(head).await.unwrap();
+    assert!(response.status().is_success());
+    payments.force_open();
+    while stream.next().await["events"].is_null() {}
+}
+
+/// Fails when: events of a burst are lost because they don't fit into one message.
+#[tokio::test]
+async fn a_burst_of_events_comes_in_several_messages() {
+    let roster = Roster::new();
+    let payments = breaker("payments", &roster);
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1", None).await;
+    stream.next().await;
+    for _ in 0..20 {
+        payments.force_open();
+        payments.reset();
+    }
+    let mut ids = Vec::new();
+    while ids.len() < 40 {
+        let delta = stream.next().await;
+        let events = delta["events"].as_array().cloned().unwrap_or_default();
+        assert!(events.len() <= 15);
+        ids.extend(events.iter().map(|event| event["id"].as_u64().unwrap()));
+    }
+    assert_eq!(ids, (1..=40).collect::<Vec<_>>());
+}
+
+/// Fails when: a card that is too long for a message keeps all cards behind it from the page.
+#[tokio::test]
+async fn a_card_that_is_too_long_is_sent_alone() {
+    let roster = Roster::new();
+    // JSON writes each character of these names as six.
+    let _tenants = with_names(&roster, |tenant| format!("{}{tenant}", "\u{1}".repeat(190)));
+    let _payments = breaker("payments", &roster);
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1,2", None).await;
+    let mut cards = Vec::new();
+    for _ in 0..2 {
+        let delta = stream.next().await;
+        let details = delta["details"].as_array().into_iter().flatten();
+        cards.extend(details.map(|detail| detail["id"].as_u64()));
+    }
+    assert_eq!(cards, [Some(1), Some(2)]);
+}
+
+/// A registry of twenty breakers that are open.
+fn with_names(roster: &Roster, name: fn(&u32) -> String) -> Registry<u32> {
+    let template = CircuitBreaker::builder("tenants");
+    let tenants = Registry::<u32>::builder(template).name_with(name);
+    let tenants = tenants.enlist(roster).build().unwrap();
+    for tenant in 0..20 {
+        tenants.get_or_create(&tenant).force_open();
+    }
+    tenants
+}
+
+#[tokio::test]
+async fn the_worst_keys_of_a_registry_fit_into_a_message() {
+    let roster = Roster::new();
+    let _tenants = with_names(&roster, |tenant| format!("{}{tenant}", "x".repeat(1_000)));
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1", None).await;
+    let delta = stream.next().await;
+    assert_eq!(delta["details"][0]["worst"].as_array().unwrap().len(), 20);
+    assert!(stream.bytes < 10_000, "{} bytes", stream.bytes);
 }
 
 #[tokio::test]
