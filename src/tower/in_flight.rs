@@ -3,7 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use crate::breaker::permit::OwnedPermit;
-use crate::outcome::{Classify, Report};
+use crate::outcome::Classify;
+#[cfg(feature = "http")]
+use crate::outcome::Report;
 
 /// Counts the calls in flight of one or more layers; a handle for
 /// [`CircuitBreakerLayer::count_in_flight`](super::CircuitBreakerLayer::count_in_flight).
@@ -80,6 +82,7 @@ impl RunningCall {
         self.permit.0.run(operation)
     }
 
+    #[cfg(feature = "http")]
     #[inline]
     pub(super) fn record(self, report: impl Into<Report>) {
         self.permit.record(report);
