@@ -144,8 +144,10 @@ impl Dispersion {
 
     /// Notes how high the evidence of the present excursion is.
     pub(super) fn rise(&self, height: Nats) {
-        if height > Self::LOW {
-            self.highest.raise(height.0.cast_unsigned());
+        let height = height.max(Nats::ZERO).0.cast_unsigned();
+        // During an outage the height soon stays. Then no thread takes the line from another.
+        if height > Self::LOW.0.cast_unsigned() && height > self.highest.load() {
+            self.highest.raise(height);
         }
     }
 

@@ -73,12 +73,14 @@ fn a_success_without_evidence_transfers_no_line_however_many_cores_there_are() {
 }
 
 /// Four lines for a failure that isn't weighed, plus the excursion and the date of the latest
-/// failure, each read and then written.
+/// failure, each read and then written. While the evidence still rises, its height is written too.
 ///
 /// Fails when: each failure measures the traffic.
 #[test]
 fn a_failure_that_is_weighed_transfers_at_most_eight_lines_however_many_cores_there_are() {
-    check(never_tripping, failure, &[CALLS], |_| 8 * CALLS);
+    check(never_tripping, failure, &[CALLS], |_| {
+        8 * CALLS + CALLS / 50
+    });
 }
 
 /// Eight lines for the failure, and those of some ten successes that are weighed against it: the
