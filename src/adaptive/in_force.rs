@@ -24,8 +24,8 @@ mod layout {
 ///
 /// A bad shard above the tolerated share trips the breaker, though most calls succeed. The ramp
 /// finds that the load isn't the cause, and may close the breaker. Then the next trip comes. So the
-/// larger share is in force from the second opening on. An opening on an outage ends it, and so does
-/// an hour without an opening.
+/// larger share is in force from the second opening on. An opening on an outage ends it, and so
+/// does an hour without an opening.
 #[derive(Debug)]
 pub(super) struct InForce(SelfContained);
 

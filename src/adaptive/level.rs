@@ -18,8 +18,8 @@ pub struct EvidenceLevel {
 }
 
 impl EvidenceLevel {
-    /// How near a trip is. A test that needs no evidence trips on the first failure, so it counts as
-    /// full as soon as there is a call.
+    /// How near a trip is. A test that needs no evidence trips on the first failure, so it counts
+    /// as full as soon as there is a call.
     fn share(self) -> f64 {
         if self.calls == 0 {
             0.0

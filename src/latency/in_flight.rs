@@ -27,9 +27,9 @@ use crate::util::random::mixed;
 /// ```
 ///
 /// *Charged*: the call was found overdue, and is weighed. *Weight*: the call stands for 2^weight
-/// calls. *Phase*: whether the place is free, being taken, or taken. *Sequence*: how often the place
-/// was taken. If a reader finds one note both before and after it reads a start time, that time is
-/// the note's. The sequence repeats after 3.4 × 10¹⁰ calls in one place.
+/// calls. *Phase*: whether the place is free, being taken, or taken. *Sequence*: how often the
+/// place was taken. If a reader finds one note both before and after it reads a start time, that
+/// time is the note's. The sequence repeats after 3.4 × 10¹⁰ calls in one place.
 mod layout {
     use super::Field;
 

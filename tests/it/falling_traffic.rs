@@ -17,7 +17,7 @@ fn fails(share: f64) -> impl FnMut(&mut Dice, f64) -> Answer {
 /// When the traffic falls.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Falls {
-    /// As soon as the breaker has tripped.
+    /// The traffic falls as soon as the breaker has tripped.
     AtTheTrip,
     /// At any time in the outage. By then, a ramp may run.
     Later,

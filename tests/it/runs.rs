@@ -1,5 +1,5 @@
-//! Failures that come in company: runs and bursts below the tolerated share reject few calls. A real
-//! outage is seen all the same, whatever was learnt.
+//! Failures that come in company: runs and bursts below the tolerated share reject few calls. A
+//! real outage is seen all the same, whatever was learnt.
 
 use crate::service::{Answer, Dice, Load, Service};
 use tripcurve::policy::Adaptive;

@@ -19,7 +19,8 @@ pub(crate) struct Time {
 }
 
 impl Time {
-    /// The units that are accepted. `schema-tests/tests/schema.rs` checks that the list is complete.
+    /// The units that are accepted. `schema-tests/tests/schema.rs` checks that the list is
+    /// complete.
     #[cfg(feature = "schema")]
     pub(crate) const UNITS: &'static str = "nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds|second|\
         secs|sec|s|minutes|minute|mins|min|m|hours|hour|hrs|hr|h|days|day|d|weeks|week|wks|wk|w|\

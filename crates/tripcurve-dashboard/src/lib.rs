@@ -22,15 +22,16 @@
 //! near it is to a trip, and its last hour. The README has a picture and documents the JSON API.
 //!
 //! # Who may see it, and who may act
-//! Every client that reaches the router sees all breakers. Put your own login around it, for example with
+//! Every client that reaches the router sees all breakers. Put your own login around it, for
+//! example with
 //! `Router::layer`. Nobody can act on a breaker unless [`Dashboard::authorize`] has a function that
 //! allows it.
 //!
 //! # Cost
 //! Calls pay nothing. A task takes a snapshot of each breaker once a second while a page is open.
-//! Otherwise it does so once in ten seconds, for the last hour. It reads each breaker once, however many
-//! pages are open. Each breaker gets a listener, which takes about 6 KiB, and a history of about
-//! 10 KiB. At most 5,000 breakers have a history.
+//! Otherwise it does so once in ten seconds, for the last hour. It reads each breaker once, however
+//! many pages are open. Each breaker gets a listener, which takes about 6 KiB, and a history of
+//! about 10 KiB. At most 5,000 breakers have a history.
 //!
 //! The task runs in the tokio runtime in which [`Dashboard::router`] is called, or else in that of
 //! the first request. It ends when the router is dropped.
@@ -128,9 +129,9 @@ impl Dashboard {
 
     /// Shows how many calls of the breakers of this name are in flight.
     ///
-    /// A closed breaker doesn't know it. A bulkhead does: pass `move || bulkhead.in_flight()`. A layer
-    /// for tower counts with `count_in_flight`: pass `move || calls.count()`. The numbers of several
-    /// functions of one name are added.
+    /// A closed breaker doesn't know it. A bulkhead does: pass `move || bulkhead.in_flight()`. A
+    /// layer for tower counts with `count_in_flight`: pass `move || calls.count()`. The numbers of
+    /// several functions of one name are added.
     pub fn in_flight(
         mut self,
         name: impl Into<String>,

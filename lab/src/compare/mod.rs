@@ -289,8 +289,8 @@ impl Compare {
     }
 }
 
-/// The contestants whose names match one of the patterns. Without patterns, these are all. `file` is
-/// a file with further breakers.
+/// The contestants whose names match one of the patterns. Without patterns, these are all. `file`
+/// is a file with further breakers.
 ///
 /// # Errors
 /// Returns an error if a pattern matches none.

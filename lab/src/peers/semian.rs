@@ -178,7 +178,7 @@ impl Semian {
         }
     }
 
-    /// Sets the share anew, from the outcomes up to `now`.
+    /// Sets the share again, from the outcomes up to `now`.
     fn update(&mut self, now: Nanos) {
         let failure_rate = self.failure_rate(now);
         self.usual.learn(failure_rate);

@@ -573,9 +573,9 @@ impl Adaptive {
         self.learnt = self.learnt.plus(Learnt { calls, ..more });
     }
 
-    /// The evidence that each test comes to in every outage of 60 % of the calls, and in every total
-    /// outage. The first outage has 381 failures and 254 successes, the second a run that is as long
-    /// as can be.
+    /// The evidence that each test comes to in every outage of 60 % of the calls, and in every
+    /// total outage. The first outage has 381 failures and 254 successes, the second a run that is
+    /// as long as can be.
     fn most(&self) -> Vec<f64> {
         let counted = |failed, succeeded, pairs| Counted {
             failed,
