@@ -21,11 +21,19 @@ fn sources() -> Vec<(String, String)> {
     found
 }
 
+/// Cargo marks its target folders, which packages with a workspace of their own have beside them.
+fn is_build_output(path: &Path) -> bool {
+    path.join("CACHEDIR.TAG").is_file()
+}
+
 /// The sources in a folder of the repository, by their paths in it.
 fn sources_in(folder: &str) -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if is_build_output(&path) {
+                continue;
+            }
             if path.is_dir() {
                 walk(&path, found);
             } else if path.extension().is_some_and(|ending| ending == "rs") {
