@@ -840,3 +840,25 @@ fn of_two_openings_the_later_one_decides_which_share_is_tolerated() {
         assert!(shared.tolerates_more());
     });
 }
+
+/// The larger share has been in force for two hours. A look ends it while the breaker opens again
+/// on a bad shard.
+///
+/// Fails when: the end of the larger share is stored and not exchanged.
+#[test]
+fn an_opening_while_the_larger_share_ends_keeps_it_in_force() {
+    const LATER: u64 = NOW + 7_200_000_000_000;
+    model(UNBOUNDED, || {
+        let shared = Arc::new(tolerant());
+        shared.opened((4, 10), NOW, NOW);
+        assert!(shared.tolerates_more());
+        race(
+            &shared,
+            [
+                |evidence| evidence.look(FIRST, LATER, (0, 0), || 100),
+                |evidence| evidence.opened((4, 10), LATER, LATER),
+            ],
+        );
+        assert!(shared.tolerates_more());
+    });
+}

@@ -268,6 +268,31 @@ fn a_report_that_slept_makes_no_later_round_older() {
     });
 }
 
+/// Two calls make a round clean, and one of the callers asks again in the next round. That call
+/// counts in the next round, though the other report comes late.
+///
+/// Fails when: the sum of the shares is loaded after the state; a caller that asks publishes
+/// nothing.
+#[test]
+fn a_call_that_asks_in_a_round_counts_in_it() {
+    model(preemptions(3), || {
+        let shared = ramp_in(almost_clean());
+        race(
+            &shared,
+            [
+                |shared| report_of_the_first(shared, true),
+                |shared| {
+                    report_of_the_first(shared, true);
+                    let next = round(&shared.0);
+                    assert_eq!(next.number, 1);
+                    assert_eq!(shared.1.ask(next, LATER, u64::MAX, SPACING), Ask::Admitted);
+                },
+            ],
+        );
+        assert_eq!(shared.1.asked_in(round(&shared.0)), 1);
+    });
+}
+
 /// Two calls of different durations end. The ramp then waits for its calls as long as the slower
 /// one needs.
 ///
@@ -415,5 +440,32 @@ fn a_probe_that_comes_late_makes_no_ramp_look_long() {
         report_earlier(&shared, 120, LONG);
         report_bad(&shared, shared.0.load().generation(), LONG);
         assert!(!has_begun || !is_closed(&shared.0), "it has just begun");
+    });
+}
+
+/// Two probes come back. The caller of one of them asks in the ramp, and its call counts there,
+/// though the other probe comes late.
+///
+/// Fails when: the sum of the shares is loaded after the state.
+#[test]
+fn a_probe_that_comes_late_hides_no_call_that_asked() {
+    model(preemptions(3), || {
+        let shared = Arc::new((
+            AtomicState::new(Phase::PROBING),
+            Ramp::new(0.25, 0.45, Clients::ONE),
+        ));
+        race(
+            &shared,
+            [
+                |shared| {
+                    begin_little(shared, LATER);
+                },
+                |shared| {
+                    begin_little(shared, LATER);
+                    shared.1.ask(round(&shared.0), LATER, u64::MAX, SPACING);
+                },
+            ],
+        );
+        assert_eq!(shared.1.asked_in(round(&shared.0)), 1);
     });
 }

@@ -8,7 +8,7 @@ use crate::state::history::date_of;
 use crate::state::{AtomicState, Generation, Phase, Round, Share, StateChange, StateWord};
 use crate::sync::field::Field;
 use crate::sync::stamped::{Next, Stamped};
-use crate::sync::{Hint, Payload, SelfContained};
+use crate::sync::{Hint, Payload, Publisher};
 
 /// The fields of the calls of a ramp that have reported in rounds of little load.
 ///
@@ -107,8 +107,9 @@ pub struct Ramp {
     clients: Clients,
     /// The sum of the shares of all calls that have asked. A call is admitted if it carries the sum
     /// over the next whole number. So of any n successive calls, as many run as their shares add up
-    /// to, rounded up or down.
-    asked: SelfContained,
+    /// to, rounded up or down. It publishes the state word that the callers have seen. So who loads
+    /// the sum before the state finds no sum of a later round.
+    asked: Publisher,
     /// When the rounds with an even number and with an odd number began, in nanoseconds. They never
     /// go back, and the state word publishes them. With two words, a thread about to begin the next
     /// round leaves the present round's beginning alone. If another thread changes the state word
@@ -155,7 +156,7 @@ impl Ramp {
         Self {
             guide,
             clients,
-            asked: SelfContained::new(0),
+            asked: Publisher::new(0),
             began: [Payload::new(0), Payload::new(0)],
             asked_before: [Payload::new(0), Payload::new(0)],
             reported: Stamped::default(),
@@ -216,13 +217,19 @@ impl Ramp {
     /// The spacing of calls is known from before the ramp. If less than half as many calls ask in
     /// the round, the traffic has fallen.
     fn pace_in(&self, round: Round, lasted: u64, known: Pace) -> Pace {
-        // Calls that ask meanwhile are counted or not.
-        let sum = self.asked.load();
-        let asked = sum.saturating_sub(self.asked_before(round).load()) / round.share.units();
-        let seen = lasted / asked.saturating_add(Self::INERTIA);
+        let seen = lasted / self.asked_in(round).saturating_add(Self::INERTIA);
         let has_fallen = seen > known.spacing.saturating_mul(2);
         let spacing = if has_fallen { seen } else { known.spacing };
         Pace { spacing, ..known }
+    }
+
+    /// The number of calls that have asked in `round`, which the caller has found in the state
+    /// word.
+    #[must_use]
+    pub fn asked_in(&self, round: Round) -> u64 {
+        // Calls that ask meanwhile are counted or not.
+        let sum = self.asked.peek();
+        sum.saturating_sub(self.asked_before(round).load()) / round.share.units()
     }
 
     /// Counts a report of the ramp of `generation`.

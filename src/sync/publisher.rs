@@ -46,6 +46,14 @@ impl Publisher {
         self.0.fetch_max(value, Ordering::Release);
     }
 
+    /// Adds to the value, which wraps. Returns the previous value. Release: like
+    /// [`publish`](Self::publish).
+    #[inline]
+    #[cfg_attr(tripcurve_loom, track_caller)]
+    pub(crate) fn add(&self, value: u64) -> u64 {
+        self.0.fetch_add(value, Ordering::Release)
+    }
+
     /// Replaces `seen` with `new` for a caller that takes over, and publishes nothing.
     ///
     /// Acquire: the winner sees what the former owner did before. Relaxed: a caller that fails only
