@@ -17,7 +17,8 @@
 //! cargo weaken logic --check       looks whether each patch applies and its models exist
 //! ```
 //!
-//! `--jobs N` runs N models at once. The default is 2.
+//! `--jobs N` runs N models at once. The default is 2. A run over the orderings may be stopped. The
+//! next run takes the results from `target/weaken`, as long as the models' executable is the same.
 #![forbid(unsafe_code)]
 
 mod files;
@@ -28,6 +29,7 @@ mod parallel;
 mod profile;
 mod sources;
 mod survivors;
+mod trials;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

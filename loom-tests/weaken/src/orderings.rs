@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::models::{self, Verdict};
 use crate::profile::{self, Profile};
 use crate::sources::Sources;
+use crate::trials::{Trial, Trials};
 use crate::{Failure, files, parallel, root, survivors};
 
 /// One ordering of one access.
@@ -154,21 +155,15 @@ pub(crate) fn list(words: &[String], jobs: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The result of one weakening.
-enum Trial {
-    Caught { by: String },
-    Survived { timed_out: usize },
-}
-
+/// Runs the site's models with the weakening `wanted`, until one of them fails.
 fn attempt(
     site: &Site,
-    ordering: &str,
     profiles: &[Profile],
     folder: &Path,
     job: usize,
+    wanted: &str,
 ) -> Result<Trial, Failure> {
-    let wanted = format!("{}={ordering}", site.place);
-    let environment = [("TRIPCURVE_WEAKEN", wanted.as_str())];
+    let environment = [("TRIPCURVE_WEAKEN", wanted)];
     let log = folder.join(format!("orderings-{job}.log"));
     let mut timed_out = 0;
     for model in &site.models {
@@ -238,8 +233,15 @@ pub(crate) fn try_all(words: &[String], jobs: usize) -> Result<(), Failure> {
     let argued = survivors::read(&root())?;
     let folder = root().join("target/weaken");
     files::folder(&folder)?;
+    let fastest = profiles.first().ok_or("there are no models")?;
+    let fingerprint = profile::fingerprint(&fastest.executable);
+    let fingerprint = fingerprint.map_err(|error| error.to_string())?;
+    let trials = Trials::open(&folder.join("trials.txt"), &fingerprint)?;
     let survived = parallel::map(&sites, jobs, |job, site| {
-        let try_one = |ordering: &str| attempt(site, ordering, &profiles, &folder, job);
+        let try_one = |ordering: &str| {
+            let wanted = format!("{}={ordering}", site.place);
+            trials.of(&wanted, || attempt(site, &profiles, &folder, job, &wanted))
+        };
         let survived = descend(site, &site.ordering, &mut BTreeSet::new(), &try_one)?;
         Ok(survived
             .into_iter()

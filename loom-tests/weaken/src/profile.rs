@@ -66,7 +66,8 @@ fn of_one(model: &str, executable: &Path, folder: &Path) -> Result<Profile, Fail
     read(&notes, &fingerprint, model, executable).ok_or_else(|| format!("{model}: unreadable"))
 }
 
-fn fingerprint(executable: &Path) -> std::io::Result<String> {
+/// The executable's length and the time at which it was built.
+pub(crate) fn fingerprint(executable: &Path) -> std::io::Result<String> {
     let data = fs::metadata(executable)?;
     let since = data.modified()?.duration_since(UNIX_EPOCH);
     Ok(format!(
