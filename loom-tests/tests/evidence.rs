@@ -716,6 +716,28 @@ fn of_two_heights_of_an_excursion_the_higher_one_stays() {
     });
 }
 
+/// Two calls fail in a breaker that may not trip. The second one makes an outage of the excursion.
+///
+/// Fails when: `Dispersion::rise` stores the height instead of raising it.
+#[test]
+fn an_outage_teaches_nothing_though_a_height_is_noted_late() {
+    model(preemptions(3), || {
+        let trips_after = |failures: &u32| {
+            let evidence = patient();
+            fail_in(&evidence, FIRST, *failures);
+            verdict(&evidence).is_some()
+        };
+        let enough = (FEW..).find(trips_after).expect("an outage trips");
+        let evidence = patient();
+        fail_in(&evidence, FIRST, enough - 2);
+        let shared = Arc::new(evidence);
+        let fails = |evidence: &Evidence| fail_in(evidence, FIRST, 1);
+        race(&shared, [fails, fails]);
+        shared.learn(lesson(&shared), NOW, 0);
+        assert!(shared.dispersion() <= 1.0);
+    });
+}
+
 /// Fails when: `Dispersion::end` stores zero instead of exchanging the height.
 #[test]
 fn the_height_of_an_excursion_counts_once_whoever_ends_it() {

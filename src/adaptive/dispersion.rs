@@ -111,7 +111,7 @@ impl Excesses {
 ///
 /// ```text
 /// excesses: those of all excursions that were no outage; it outlasts generations
-/// highest:  the highest evidence of the present excursion, in units
+/// highest:  the highest evidence of the present excursion, in units; all ones if it is an outage
 /// tripped:  the excursion that the latest trip has ended, until the trip is judged
 /// ```
 ///
@@ -126,6 +126,8 @@ pub(super) struct Dispersion {
 impl Dispersion {
     /// Evidence up to this is usual. What is above counts.
     pub(super) const LOW: Nats = Nats::whole(8);
+    /// The height of an outage. No evidence is as high.
+    const OUTAGE: u64 = u64::MAX;
     /// From the generation that trips to the one in which a ramp has closed the breaker: open,
     /// half-open, the ramp and closed.
     const AT_ONCE: u64 = 4;
@@ -151,24 +153,35 @@ impl Dispersion {
         }
     }
 
+    /// Notes that the present excursion is an outage. The breaker trips, unless it may not.
+    pub(super) fn outage(&self) {
+        // During a long outage only the first failure writes.
+        if self.highest.load() != Self::OUTAGE {
+            self.highest.raise(Self::OUTAGE);
+        }
+    }
+
     /// Notes that the excursion ends otherwise than by itself.
     pub(super) fn forget(&self) {
         self.highest.store(0);
     }
 
-    /// Learns from an excursion that has ended by itself.
-    pub(super) fn end(&self) {
+    /// Learns from an excursion that has ended by itself. Returns whether it was an outage, which
+    /// teaches nothing.
+    pub(super) fn end(&self) -> bool {
         let mut height = self.highest.load();
         // Another thread that ends an excursion at the same time may take the height instead.
         while height > 0 {
             match self.highest.exchange(height, 0) {
+                Ok(()) if height == Self::OUTAGE => return true,
                 Ok(()) => {
-                    let excess = Nats(height.cast_signed()) - Self::LOW;
-                    return self.learn(excess, 1);
+                    self.learn(Nats(height.cast_signed()) - Self::LOW, 1);
+                    return false;
                 }
                 Err(found) => height = found,
             }
         }
+        false
     }
 
     fn learn(&self, excess: Nats, count: u32) {

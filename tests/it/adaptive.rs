@@ -224,6 +224,24 @@ fn an_outage_that_ends_by_itself_is_not_learnt_either() {
     assert!((0.7..1.5).contains(&(now / usual)), "{usual} became {now}");
 }
 
+/// Fails when: `Evidence::learn` believes what an outage teaches.
+#[test]
+fn after_an_outage_that_it_only_measured_it_trips_as_soon_as_before() {
+    for policy in [TripPolicy::adaptive(), sensitive()] {
+        let service = Service::adaptive(policy, 100);
+        service.each_nth_fails(100, 20_000);
+        let before = service.outage();
+        service.breaker.metrics_only();
+        for _ in 0..500 {
+            service.call(Outcome::Failure);
+        }
+        service.each_nth_fails(100, 20_000);
+        service.breaker.reset();
+        let after = service.outage();
+        assert!(after <= before + 1, "{before} failures, now {after}");
+    }
+}
+
 /// Fails when: the pace is measured over less than a second.
 #[test]
 fn a_first_call_that_fails_at_once_hides_no_outage() {

@@ -488,8 +488,12 @@ impl Adaptive {
         if before.usual.failed > 0 && self.excursion.usual.failed == 0 {
             let end = moment.now.min(self.latest.saturating_add(self.window));
             self.end(self.began, end, moment.since);
-            self.dispersion.end();
-            self.learn(Learnt::of(before.usual, before.run), self.began, moment);
+            let learnt = if self.dispersion.end() {
+                Learnt::default()
+            } else {
+                Learnt::of(before.usual, before.run)
+            };
+            self.learn(learnt, self.began, moment);
             self.look(moment);
         }
     }
@@ -662,7 +666,11 @@ impl Adaptive {
         let (nats, needed) = tests.into_iter().reduce(tighter)?;
         // Listeners get seven digits.
         let told = |nats: f64| f64::from(nats as f32);
-        (nats >= needed).then(|| Cause::Evidence {
+        if nats < needed {
+            return None;
+        }
+        self.dispersion.outage();
+        Some(Cause::Evidence {
             failures: usual.failed,
             calls: usual.failed + usual.succeeded,
             within: Duration::from_nanos(within),

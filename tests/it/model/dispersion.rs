@@ -44,10 +44,16 @@ impl Dispersion {
         }
     }
 
-    /// The excursion ends by itself.
-    pub(super) fn end(&mut self) {
+    /// The excursion is an outage, whether the breaker may trip or not.
+    pub(super) fn outage(&mut self) {
+        self.highest = f64::INFINITY;
+    }
+
+    /// The excursion ends by itself. Returns whether it was an outage, which teaches nothing.
+    pub(super) fn end(&mut self) -> bool {
         const UNITS: f64 = 8_192.0;
-        if self.highest > 0.0 {
+        let is_outage = self.highest.is_infinite();
+        if self.highest > 0.0 && !is_outage {
             self.excesses = (self.excesses + self.highest - Self::LOW).min(512.0);
             self.excursions += 1;
             if self.excursions > 64 {
@@ -56,6 +62,7 @@ impl Dispersion {
             }
         }
         self.highest = 0.0;
+        is_outage
     }
 
     /// The evidence that a trip takes where independent failures take `needed`. It is at most what
