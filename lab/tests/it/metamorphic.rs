@@ -96,13 +96,13 @@ fn trips(mut breaker: Ours, calls: &[Call]) -> Vec<Nanos> {
     trips
 }
 
-/// Three rounds: healthy for 60 s, a fault of 8 s, and healthy for 12 s.
+/// Three rounds: healthy for 30 s, a fault of 8 s, and healthy for 12 s.
 fn calls(scenario: Scenario, rate: f64, seed: u64) -> Vec<Call> {
     let mut traffic = Traffic::new(rate, Latency::USUAL, seed);
     let mut calls = Vec::new();
     for round in 0..3 {
-        let begin = round * 80 * SECOND;
-        let mut backend = Backend::new(scenario, 0.01, rate, begin + 60 * SECOND, 8 * SECOND, seed);
+        let begin = round * 50 * SECOND;
+        let mut backend = Backend::new(scenario, 0.01, rate, begin + 30 * SECOND, 8 * SECOND, seed);
         loop {
             let draw = traffic.draw();
             let answer = backend.ask(&draw);
@@ -111,7 +111,7 @@ fn calls(scenario: Scenario, rate: f64, seed: u64) -> Vec<Call> {
                 ends: answer.ends,
                 succeeds: !answer.fails,
             });
-            if draw.at >= begin + 80 * SECOND {
+            if draw.at >= begin + 50 * SECOND {
                 break;
             }
         }
