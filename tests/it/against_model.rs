@@ -518,8 +518,8 @@ fn by_ramp() -> [Cause; 4] {
 
 /// How often another `CASES` cases are generated because something was not covered yet.
 ///
-/// Without `PROPTEST_RNG_SEED`, each run has other cases. One round misses something in about one
-/// run of a hundred.
+/// Without `PROPTEST_RNG_SEED`, each run has other cases. The cases of one round may miss a rare
+/// cause by chance.
 const ROUNDS: u32 = 8;
 
 /// What the cases have covered.
