@@ -573,9 +573,9 @@ fn compare_with(
     trips: &[Cause],
     back: &[Cause],
 ) {
-    let mut causes = [trips, back, &others()].concat();
+    let expected = [trips, back, &others()].concat();
     #[cfg(feature = "registry")]
-    causes.extend([Cause::Isolated, Cause::Released]);
+    let expected = [&expected[..], &[Cause::Isolated, Cause::Released]].concat();
     let cases = (with_others(configs), vec(with_restarts(operations), 1..250));
     let coverage = RefCell::new(Coverage::default());
     let mut runner = TestRunner::new(ProptestConfig {
@@ -593,14 +593,14 @@ fn compare_with(
                 Ok(())
             })
             .unwrap_or_else(|error| panic!("{error}"));
-        if coverage.borrow().missing(&causes).is_none() {
+        if coverage.borrow().missing(&expected).is_none() {
             return;
         }
         // A runner that has run its cases runs no more.
         let rng = runner.new_rng();
         runner = TestRunner::new_with_rng(runner.config().clone(), rng);
     }
-    if let Some(missing) = coverage.into_inner().missing(&causes) {
+    if let Some(missing) = coverage.into_inner().missing(&expected) {
         panic!("none of {} cases came to {missing}", ROUNDS * CASES);
     }
 }
