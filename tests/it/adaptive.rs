@@ -3,8 +3,7 @@
 //! `against_model.rs` tests that its numbers are exact. `budget.rs` tests how often it trips on
 //! mere noise.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
@@ -382,42 +381,29 @@ fn settle(service: &Service) -> impl Fn(u32, Outcome) {
 /// Fails when: evidence is kept per thread.
 #[test]
 fn threads_that_take_turns_decide_as_one_does() {
-    const THREADS: u32 = 4;
+    const THREADS: usize = 4;
     let service = || Service::adaptive(sensitive(), 100);
     let one = service();
     let expected = trips(&one, settle(&one));
 
     let shared = service();
-    let turn = AtomicU32::new(THREADS);
-    let outcome = Mutex::new(Outcome::Ignored);
     let found = std::thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let (turn, outcome, breaker) = (&turn, &outcome, &shared.breaker);
+        let (told, done) = mpsc::channel();
+        let turns = [(); THREADS].map(|()| {
+            let (turn, turns) = mpsc::channel();
+            let (told, breaker) = (told.clone(), &shared.breaker);
             scope.spawn(move || {
-                loop {
-                    match turn.load(Ordering::SeqCst) {
-                        u32::MAX => return,
-                        own if own == thread => {
-                            breaker
-                                .try_acquire()
-                                .unwrap()
-                                .record(*outcome.lock().unwrap());
-                            turn.store(THREADS, Ordering::SeqCst);
-                        }
-                        _ => std::thread::yield_now(),
-                    }
+                for outcome in turns {
+                    breaker.try_acquire().unwrap().record(outcome);
+                    told.send(()).unwrap();
                 }
             });
-        }
-        let by_turns = trips(&shared, |number, next| {
-            *outcome.lock().unwrap() = next;
-            turn.store(number % THREADS, Ordering::SeqCst);
-            while turn.load(Ordering::SeqCst) != THREADS {
-                std::thread::yield_now();
-            }
+            turn
         });
-        turn.store(u32::MAX, Ordering::SeqCst);
-        by_turns
+        trips(&shared, |number, outcome| {
+            turns[number as usize % THREADS].send(outcome).unwrap();
+            done.recv().unwrap();
+        })
     });
     assert_eq!(found, expected);
 }

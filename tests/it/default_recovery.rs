@@ -69,6 +69,18 @@ fn rejected(settings: Settings, bad: Duration, period: Duration) -> f64 {
     f64::from(rejected) / f64::from(calls) * 100.0
 }
 
+/// How many calls come until one may be let through. An open breaker rejects those before it, and
+/// they change nothing.
+fn calls_until_admission(breaker: &CircuitBreaker) -> u32 {
+    let snapshot = breaker.snapshot();
+    if snapshot.state() != State::Open {
+        return 1;
+    }
+    let open_for = snapshot.remaining_open().unwrap_or_default();
+    let calls = open_for.as_nanos().div_ceil(SPACING.as_nanos()).max(1);
+    u32::try_from(calls).expect("open times are below a minute")
+}
+
 /// The number of calls that an outage of an hour gets, and how long after its end the breaker is
 /// closed: the mean and the maximum of twenty breakers.
 fn outage(settings: Settings) -> (f64, Duration, Duration) {
@@ -77,7 +89,7 @@ fn outage(settings: Settings) -> (f64, Duration, Duration) {
         let (breaker, clock, hand) = built(&name.to_string(), settings);
         while clock.now() < HOUR {
             probes += u32::from(call(&breaker, true));
-            hand.advance(SPACING);
+            hand.advance(SPACING * calls_until_admission(&breaker));
         }
         while breaker.state() != State::Closed {
             call(&breaker, false);

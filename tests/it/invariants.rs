@@ -197,30 +197,40 @@ fn a_transition_tells_why_and_when_with_the_numbers_that_were_seen() {
 
 #[test]
 fn generations_are_numbered_on_beyond_what_the_packed_words_hold_of_them() {
-    // The last transition that was told, and how many didn't follow their predecessor.
-    let told = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
-    let (breaker, hand) = breaker(|builder| {
-        let told = Arc::clone(&told);
-        builder.on_transition(move |transition| {
-            let [last, gaps] = &*told;
-            let before = last.swap(transition.generation(), Ordering::Relaxed);
-            if transition.generation() != before + 1 {
-                gaps.fetch_add(1, Ordering::Relaxed);
+    // The words hold 21 bits. Transitions without a listener take much less time than others. So
+    // the listener comes shortly before a power of two.
+    for bits in [11, 12, 16, 21] {
+        let (breaker, hand) = breaker(|builder| builder);
+        let silent = (1_u64 << bits) - 1_000;
+        for _ in 0..silent {
+            breaker.reset();
+        }
+        // The last transition that was told, and how many didn't follow their predecessor.
+        let told = Arc::new([AtomicU64::new(silent), AtomicU64::new(0)]);
+        let listening = breaker.on_transition({
+            let told = Arc::clone(&told);
+            move |transition: &Transition| {
+                let [last, gaps] = &*told;
+                let before = last.swap(transition.generation(), Ordering::Relaxed);
+                if transition.generation() != before + 1 {
+                    gaps.fetch_add(1, Ordering::Relaxed);
+                }
             }
-        })
-    });
-    let changes = (1 << 21) + 5;
-    for _ in 0..changes {
-        breaker.reset();
+        });
+        for _ in 0..2_000 {
+            breaker.reset();
+        }
+        let changes = silent + 2_000;
+        let told = [&told[0], &told[1]].map(|number| number.load(Ordering::Relaxed));
+        assert_eq!(told, [changes, 0], "{bits} bits");
+        assert_eq!(breaker.snapshot().generation(), changes, "{bits} bits");
+        fail(&breaker, 5);
+        assert_eq!(breaker.state(), State::Open);
+        hand.advance(6 * SECOND);
+        succeed(&breaker, 3);
+        assert_eq!(breaker.snapshot().generation(), changes + 3, "{bits} bits");
+        listening.remove();
     }
-    let told = [&told[0], &told[1]].map(|number| number.load(Ordering::Relaxed));
-    assert_eq!(told, [changes, 0]);
-    assert_eq!(breaker.snapshot().generation(), changes);
-    fail(&breaker, 5);
-    assert_eq!(breaker.state(), State::Open);
-    hand.advance(6 * SECOND);
-    succeed(&breaker, 3);
-    assert_eq!(breaker.snapshot().generation(), changes + 3);
 }
 
 /// A breaker whose listener makes `resets` more transitions when it is told the first one.

@@ -2,7 +2,7 @@
 //! calls.
 //!
 //! The source is `state_machine.rs`, `failure_policy.rs`, `ema.rs`, `windowed_adder.rs` and
-//! `backoff.rs`. `tests/peers_failsafe.rs` compares this module with the crate call by call.
+//! `backoff.rs`. `tests/it/peers_failsafe.rs` compares this module with the crate call by call.
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;

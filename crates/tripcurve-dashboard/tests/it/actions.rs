@@ -252,7 +252,7 @@ async fn nonsense_is_refused_with_a_reason() {
 }
 
 /// Fails when: an action reaches the breaker that has got the key of another.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_action_is_only_for_the_card_that_the_user_saw() {
     let roster = Roster::new();
     let [first, second, third] = [0; 3].map(|_| breaker("payments", &roster));

@@ -47,7 +47,7 @@ async fn all_breakers_are_listed_with_their_levels() {
     assert_eq!(all["states"]["closed"], 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_breaker_tells_why_it_is_open_and_what_has_happened() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
@@ -84,7 +84,7 @@ async fn what_had_opened_before_is_an_event_too() {
 }
 
 /// Fails when: the sampler takes a new breaker for the one whose name it has.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_breaker_that_comes_in_place_of_another_is_listened_to() {
     let roster = Roster::new();
     let first = breaker("payments", &roster);
@@ -173,7 +173,7 @@ async fn health_follows_the_rule() {
 }
 
 /// Fails when: the task keeps the dashboard alive, or the dashboard the breakers.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn nothing_is_kept_alive() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);

@@ -1,4 +1,7 @@
 //! The dashboard's router, asked without a browser. `tests/browser` looks at the page.
+//!
+//! Tests that wait for the next frame do so in Tokio's paused time: it moves on as soon as all
+//! tasks wait. One test of the stream uses real time.
 
 mod actions;
 mod api;

@@ -75,7 +75,7 @@ async fn a_trip_is_in_the_stream_within_two_seconds() {
     assert!(delta["reset"].is_null());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_page_that_comes_back_gets_only_what_is_news() {
     let roster = Roster::new();
     let all = [breaker("payments", &roster), breaker("search", &roster)];
@@ -103,7 +103,7 @@ async fn a_page_that_comes_back_gets_only_what_is_news() {
 }
 
 /// Fails when: two streams of one page share what the page knows.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_new_stream_of_a_page_ends_the_former_one() {
     let roster = Roster::new();
     let _payments = breaker("payments", &roster);
@@ -117,7 +117,7 @@ async fn a_new_stream_of_a_page_ends_the_former_one() {
 }
 
 /// Fails when: a HEAD request takes the session of the page.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_head_request_leaves_the_stream_of_a_page_alone() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
@@ -133,7 +133,7 @@ async fn a_head_request_leaves_the_stream_of_a_page_alone() {
 }
 
 /// Fails when: events of a burst are lost because they don't fit into one message.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_burst_of_events_comes_in_several_messages() {
     let roster = Roster::new();
     let payments = breaker("payments", &roster);
@@ -155,7 +155,7 @@ async fn a_burst_of_events_comes_in_several_messages() {
 }
 
 /// Fails when: a card that is too long for a message keeps all cards behind it from the page.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_card_that_is_too_long_is_sent_alone() {
     let roster = Roster::new();
     // JSON writes each character of these names as six.
@@ -194,7 +194,7 @@ async fn the_worst_keys_of_a_registry_fit_into_a_message() {
     assert!(stream.bytes < 10_000, "{} bytes", stream.bytes);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_gone_is_told() {
     let roster = Roster::new();
     let all = [breaker("payments", &roster), breaker("search", &roster)];
@@ -218,7 +218,7 @@ async fn what_is_gone_is_told() {
 }
 
 /// Fails when: a message has no limit, or a card waits for ever behind others.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn thousands_of_breakers_come_in_small_messages() {
     let roster = Roster::new();
     let build = |number| {

@@ -83,7 +83,7 @@ fn each_figure_is_that_of_its_page() {
     for (line, expected) in readme.lines().zip(expected.lines()) {
         assert_eq!(
             line, expected,
-            "WRITE=1 cargo test -p tripcurve-lab --test readme"
+            "WRITE=1 cargo test -p tripcurve-lab --test it readme::"
         );
     }
 }

@@ -19,12 +19,18 @@ fn lab(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The recommendation for a sample.
+/// The recommendation for a sample of six hours.
 fn recommend_for(kind: &str, arguments: &[&str]) -> String {
+    recommend_for_hours("6", kind, arguments)
+}
+
+fn recommend_for_hours(hours: &str, kind: &str, arguments: &[&str]) -> String {
     let file = format!("tripcurve-recommend-{kind}-{}.csv", std::process::id());
     let path = std::env::temp_dir().join(file);
     let path = path.to_str().unwrap();
-    lab(&["sample", kind, "--seed", "5", "--hours", "6", "--out", path]);
+    lab(&[
+        "sample", kind, "--seed", "5", "--hours", hours, "--out", path,
+    ]);
     let text = lab(&[&["recommend", path][..], arguments].concat());
     fs::remove_file(path).unwrap();
     text
@@ -119,9 +125,9 @@ fn for_a_bad_shard_it_recommends_to_leave_it_alone() {
 
 #[test]
 fn slow_calls_count_only_for_who_says_so() {
-    let unasked = recommend_for("brown-out", &[]);
+    let unasked = recommend_for_hours("2", "brown-out", &[]);
     assert!(unasked.contains("says --slower-than 200ms"), "{unasked}");
-    let asked = recommend_for("brown-out", &["--slower-than", "200ms"]);
+    let asked = recommend_for_hours("2", "brown-out", &["--slower-than", "200ms"]);
     assert!(
         asked.contains(".slower_than(Duration::from_millis(200))"),
         "{asked}"

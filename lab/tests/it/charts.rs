@@ -79,7 +79,7 @@ fn assert_readable(picture: &str, names: &[&str]) {
 fn the_names_in_the_chart_of_noise_stand_apart() {
     let folder = Folder::new("noise");
     let quick =
-        "compare --quick --scenarios outage-50,healthy --rates 100 --repetitions 2 --effort 0.02";
+        "compare --quick --scenarios outage-50,healthy --rates 100 --repetitions 2 --effort 0.005";
     let quick: Vec<_> = quick.split(' ').collect();
     lab(&quick, &folder.0);
     let picture = fs::read_to_string(folder.0.join("charts/noise.svg")).unwrap();

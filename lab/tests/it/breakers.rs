@@ -171,6 +171,6 @@ fn the_published_peers_keep_the_order_of_their_file() {
     let names: Vec<_> = catalogue().iter().map(|entry| entry.name).collect();
     assert_eq!(names.first(), Some(&"hystrix"));
     assert_eq!(names.last(), Some(&"failsafe-rs-tuned"));
-    let file = include_str!("../peers.toml");
+    let file = include_str!("../../peers.toml");
     assert_eq!(names.len(), file.matches("\n[breakers.").count());
 }

@@ -1,0 +1,19 @@
+//! The integration tests as one program. It is linked once, and all tests share the cores.
+//!
+//! `cargo test -p tripcurve-lab --test it peers::` runs the tests of one file.
+
+mod bound;
+mod breakers;
+mod charts;
+mod determinism;
+mod herd;
+mod log;
+mod metamorphic;
+mod peers;
+mod peers_failsafe;
+mod peers_recloser;
+mod peers_semian;
+mod readme;
+mod recommend;
+mod replay;
+mod scenarios;
