@@ -7,6 +7,7 @@ pub mod capacity;
 pub mod compare;
 pub mod completions;
 pub mod herd;
+pub mod html;
 pub mod labels;
 pub mod log;
 pub mod measure;

@@ -62,6 +62,27 @@ impl Table {
         line(&self.header) + &line(&rule) + &rows
     }
 
+    /// Formats the table as HTML.
+    #[must_use]
+    pub fn html(&self) -> String {
+        let line = |cell: &str, scope: &str, row: &Vec<String>| {
+            let mut line = String::from("<tr>");
+            for (index, text) in row.iter().enumerate() {
+                let text = crate::html::escaped(text);
+                let _ = match index {
+                    0 => write!(line, "<th scope=\"{scope}\">{text}</th>"),
+                    _ => write!(line, "<{cell}>{text}</{cell}>"),
+                };
+            }
+            line + "</tr>\n"
+        };
+        let rows: String = self.rows.iter().map(|row| line("td", "row", row)).collect();
+        format!(
+            "<table class=\"figures\">\n<thead>{}</thead>\n<tbody>{rows}</tbody>\n</table>\n",
+            line("th", "col", &self.header)
+        )
+    }
+
     fn lines(&self) -> impl Iterator<Item = &Vec<String>> {
         std::iter::once(&self.header).chain(&self.rows)
     }

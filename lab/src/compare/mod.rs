@@ -10,7 +10,6 @@ pub mod run;
 pub mod summary;
 pub mod targets;
 
-use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,11 +20,13 @@ use thiserror::Error;
 use tripcurve::error::ConfigError;
 
 pub use self::cell::{Cell, Role, WarmUp};
+use self::chart::Chart;
 pub use self::headline::Headline;
 pub use self::plan::Depth;
 pub use self::run::{Comparison, Results};
 pub use self::summary::Summary;
 use crate::capacity::Capacity;
+use crate::html;
 use crate::policies::{self, Contestant};
 
 /// The arguments of `compare`.
@@ -58,6 +59,9 @@ pub struct Compare {
     /// The folder for RESULTS.md and a folder of charts
     #[arg(long)]
     out: Option<PathBuf>,
+    /// The file for one page of HTML with the same tables and charts
+    #[arg(long)]
+    html: Option<PathBuf>,
     /// Write tables of all cells, too
     #[arg(long)]
     cells: bool,
@@ -100,6 +104,17 @@ pub enum CompareError {
     /// The report can't be written.
     #[error("can't write the report: {0}")]
     Write(#[from] io::Error),
+    /// A chart can't be drawn.
+    #[error("can't draw a chart: {0}")]
+    Chart(String),
+    /// The page of HTML can't be written.
+    #[error("can't write the page to {file}: {error}; expected a file that can be made there")]
+    Html {
+        /// The file.
+        file: String,
+        /// The reason.
+        error: String,
+    },
     /// The page or a chart can't be written.
     #[error("can't write to {folder}: {error}; expected a folder in which files can be made")]
     Out {
@@ -172,26 +187,40 @@ impl Compare {
             }
             writeln!(to, "{}", report::fresh(comparison, results).text())?;
         }
-        if let Some(folder) = &self.out {
-            self.write_page(folder, comparison, results, &headlines)
-                .map_err(|error| CompareError::Out {
-                    folder: folder.display().to_string(),
-                    error: error.to_string(),
-                })?;
+        if self.out.is_some() || self.html.is_some() {
+            self.write_pages(comparison, results, &headlines)?;
         }
         Ok(())
     }
 
-    fn write_page(
+    fn write_pages(
         &self,
-        folder: &Path,
         comparison: &Comparison,
         results: &Results,
         headlines: &[Headline],
-    ) -> Result<(), Box<dyn Error>> {
-        let charts = chart::draw(&folder.join("charts"), comparison, results, headlines)?;
+    ) -> Result<(), CompareError> {
+        let charts = chart::draw(comparison, results, headlines);
+        let charts = charts.map_err(|error| CompareError::Chart(error.to_string()))?;
         let page = page::write(comparison, results, headlines, &self.command(), &charts);
-        std::fs::write(folder.join("RESULTS.md"), page)?;
+        let place = |file: &Path| file.display().to_string();
+        if let Some(folder) = &self.out {
+            write_folder(folder, &page, &charts).map_err(|error| CompareError::Out {
+                folder: place(folder),
+                error: error.to_string(),
+            })?;
+        }
+        if let Some(file) = &self.html {
+            let picture = |address: &str| {
+                let mut charts = charts.iter();
+                let chart = charts.find(|chart| address.ends_with(chart.file))?;
+                Some(chart.svg.clone())
+            };
+            let page = html::of_markdown(&page, picture);
+            std::fs::write(file, page).map_err(|error| CompareError::Html {
+                file: place(file),
+                error: error.to_string(),
+            })?;
+        }
         Ok(())
     }
 
@@ -287,6 +316,15 @@ impl Compare {
         };
         Ok(all.into_iter().filter(is_chosen).collect())
     }
+}
+
+fn write_folder(folder: &Path, page: &str, charts: &[Chart]) -> io::Result<()> {
+    let place = folder.join("charts");
+    std::fs::create_dir_all(&place)?;
+    for chart in charts {
+        std::fs::write(place.join(chart.file), &chart.svg)?;
+    }
+    std::fs::write(folder.join("RESULTS.md"), page)
 }
 
 /// The contestants whose names match one of the patterns. Without patterns, these are all. `file`

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::cell::{Cell, Role};
+use super::chart::Chart;
 use super::headline::Headline;
 use super::run::{Comparison, Results};
 use super::summary::Summary;
@@ -17,12 +18,12 @@ pub fn write(
     results: &Results,
     headlines: &[Headline],
     command: &str,
-    charts: &[(&str, &str)],
+    charts: &[Chart],
 ) -> String {
     let mut page = format!(
         "# What the lab found\n\nWritten by `{command}`; the same command gives the same page. README.md says how things are measured.\n\n"
     );
-    for (file, caption) in charts {
+    for Chart { file, caption, .. } in charts {
         let _ = writeln!(page, "![{caption}](charts/{file})\n");
     }
     let of = |name: &str| {

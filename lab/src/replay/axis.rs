@@ -55,7 +55,8 @@ impl Axis {
         log::timestamp(self.origin.saturating_add_unsigned(since_begin))
     }
 
-    fn points(self) -> Vec<Nanos> {
+    /// Round times of the clock, since the log began.
+    pub(super) fn points(self) -> Vec<Nanos> {
         let step = STEPS
             .into_iter()
             .map(|millis| millis * 1_000_000)

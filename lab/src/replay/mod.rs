@@ -5,13 +5,16 @@ mod axis;
 mod binned;
 mod contestant;
 mod course;
+mod lane;
+mod page;
 mod picture;
 mod policy;
 mod report;
 mod snippet;
 
+use std::error::Error;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -41,7 +44,7 @@ pub struct Replay {
     /// How many trips of each policy are listed
     #[arg(long, default_value_t = 20)]
     trips: usize,
-    /// The file for a picture, as SVG
+    /// The file for a picture, as SVG; or, with the ending html, for a page with all of this
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -72,10 +75,12 @@ pub enum ReplayError {
     /// The report can't be written.
     #[error("can't write the report: {0}")]
     Report(#[from] io::Error),
-    /// The picture can't be written.
-    #[error("can't write the picture to {path}: {error}; expected a file that can be made there")]
+    /// The picture or the page can't be written.
+    #[error("can't write the {what} to {path}: {error}; expected a file that can be made there")]
     Picture {
-        /// The picture's path.
+        /// What was to be written.
+        what: &'static str,
+        /// The file's path.
         path: String,
         /// The reason.
         error: String,
@@ -110,12 +115,36 @@ impl Replay {
         }
         report::write(to, &log, &results, bad, self.trips)?;
         if let Some(path) = &self.out {
-            picture::draw(path, &log, &results, bad).map_err(|error| ReplayError::Picture {
+            let is_page = path.extension().is_some_and(|ending| ending == "html");
+            let (what, written) = if is_page {
+                ("page", self.write_page(path, &log, &results, bad))
+            } else {
+                ("picture", picture::draw(path, &log, &results, bad))
+            };
+            written.map_err(|error| ReplayError::Picture {
+                what,
                 path: path.display().to_string(),
                 error: error.to_string(),
             })?;
-            writeln!(to, "\nThe picture is in {}.", path.display())?;
+            writeln!(to, "\nThe {what} is in {}.", path.display())?;
         }
+        Ok(())
+    }
+
+    fn write_page(
+        &self,
+        path: &Path,
+        log: &Log,
+        results: &[Played],
+        bad: Bad,
+    ) -> Result<(), Box<dyn Error>> {
+        let name = self.file.file_name().unwrap_or(self.file.as_os_str());
+        let file = match name.to_string_lossy() {
+            input if input == "-" => "the standard input".into(),
+            file => file,
+        };
+        let page = page::write(&file, log, results, bad, self.trips);
+        std::fs::write(path, page)?;
         Ok(())
     }
 }

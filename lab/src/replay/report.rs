@@ -71,6 +71,25 @@ pub(super) fn write(
         )?;
     }
     writeln!(to)?;
+    write!(to, "{}", table(log, results, bad).text())?;
+    writeln!(
+        to,
+        "\nThe log shows what happened when all calls were made: a rejected call counts as saved if it was \
+         {} there, as lost if not.\nWhat a spared dependency would have done better is not in it.",
+        bad.word()
+    )?;
+    for result in results {
+        match result.settings {
+            Some(settings) => writeln!(to, "\n{} ({settings})", result.name)?,
+            None => writeln!(to, "\n{}", result.name)?,
+        }
+        trips(to, log, &result.course, bad, most_trips)?;
+    }
+    Ok(())
+}
+
+/// What each policy would have done with the log.
+pub(super) fn table(log: &Log, results: &[Played], bad: Bad) -> Table {
     let [made, saved] = match bad.slower_than {
         Some(_) => ["bad made", "bad saved"],
         None => ["failed made", "failed saved"],
@@ -89,21 +108,7 @@ pub(super) fn write(
     for result in results {
         table.row(row(log, result, bad));
     }
-    write!(to, "{}", table.text())?;
-    writeln!(
-        to,
-        "\nThe log shows what happened when all calls were made: a rejected call counts as saved if it was \
-         {} there, as lost if not.\nWhat a spared dependency would have done better is not in it.",
-        bad.word()
-    )?;
-    for result in results {
-        match result.settings {
-            Some(settings) => writeln!(to, "\n{} ({settings})", result.name)?,
-            None => writeln!(to, "\n{}", result.name)?,
-        }
-        trips(to, log, &result.course, bad, most_trips)?;
-    }
-    Ok(())
+    table
 }
 
 fn row(log: &Log, result: &Played, bad: Bad) -> [String; 9] {
@@ -141,19 +146,7 @@ fn trips(to: &mut impl Write, log: &Log, course: &Course, bad: Bad, most: usize)
             words::moment(log.calendar(trip.at)),
             trip.cause.as_deref().unwrap_or("by its rule"),
         )?;
-        let tally = Tally::of(
-            &log.calls[trip.calls.clone()],
-            &course.admitted[trip.calls.clone()],
-            |call| bad.is(call),
-        );
-        writeln!(
-            to,
-            "    {}; {} {} calls saved, {} good ones lost",
-            ending(trip),
-            words::count(tally.bad_saved),
-            bad.word(),
-            words::count(tally.good_lost)
-        )?;
+        writeln!(to, "    {}", after(log, course, trip, bad))?;
     }
     if course.trips.len() > most {
         writeln!(
@@ -164,6 +157,22 @@ fn trips(to: &mut impl Write, log: &Log, course: &Course, bad: Bad, most: usize)
         )?;
     }
     Ok(())
+}
+
+/// How a trip ended, and what it saved and lost.
+pub(super) fn after(log: &Log, course: &Course, trip: &Trip, bad: Bad) -> String {
+    let tally = Tally::of(
+        &log.calls[trip.calls.clone()],
+        &course.admitted[trip.calls.clone()],
+        |call| bad.is(call),
+    );
+    format!(
+        "{}; {} {} calls saved, {} good ones lost",
+        ending(trip),
+        words::count(tally.bad_saved),
+        bad.word(),
+        words::count(tally.good_lost)
+    )
 }
 
 fn ending(trip: &Trip) -> String {

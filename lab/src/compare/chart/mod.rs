@@ -5,7 +5,6 @@ mod noise;
 mod time_line;
 
 use std::error::Error;
-use std::path::Path;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -43,48 +42,56 @@ const DRAWN: [&str; 8] = [
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 pub(crate) type Drawn = Result<(), Box<dyn Error>>;
 
-/// Draws all charts into a folder. Returns the file name and a caption of each.
+/// A chart as a file.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    /// The name of its file.
+    pub file: &'static str,
+    /// What it shows.
+    pub caption: &'static str,
+    /// The picture.
+    pub svg: String,
+}
+
+/// Draws all charts.
 ///
 /// # Errors
-/// Returns an error if a chart can't be written.
+/// Returns an error if a chart can't be drawn.
 pub fn draw(
-    folder: &Path,
     comparison: &Comparison,
     results: &Results,
     headlines: &[Headline],
-) -> Result<Vec<(&'static str, &'static str)>, Box<dyn Error>> {
-    std::fs::create_dir_all(folder)?;
-    let to_file = |name: &str, height: u32, draw: &dyn Fn(&Area<'_>) -> Drawn| -> Drawn {
-        let path = folder.join(name);
-        let area = SVGBackend::new(&path, (960, height)).into_drawing_area();
-        area.fill(&WHITE)?;
-        draw(&area)?;
-        area.present()?;
-        Ok(())
+) -> Result<Vec<Chart>, Box<dyn Error>> {
+    let chart = |file, caption, height, draw: &dyn Fn(&Area<'_>) -> Drawn| {
+        let mut svg = String::new();
+        {
+            let area = SVGBackend::with_string(&mut svg, (960, height)).into_drawing_area();
+            area.fill(&WHITE)?;
+            draw(&area)?;
+            area.present()?;
+        }
+        Ok::<_, Box<dyn Error>>(Chart { file, caption, svg })
     };
-    to_file("limit.svg", 520, &|area| {
-        limit::draw(area, comparison, results)
-    })?;
-    to_file("noise.svg", 620, &|area| {
-        noise::draw(area, comparison, headlines)
-    })?;
     let lanes = time_line::lanes(comparison)?;
-    to_file("time-line.svg", time_line::height(&lanes), &|area| {
-        time_line::draw(area, &lanes)
-    })?;
     Ok(vec![
-        (
+        chart(
             "limit.svg",
             "Failed calls let through in an outage of 50 %, as a multiple of limit B",
-        ),
-        (
+            520,
+            &|area| limit::draw(area, comparison, results),
+        )?,
+        chart(
             "noise.svg",
             "How often it trips on noise, and how much it lets through: lower left is better",
-        ),
-        (
+            620,
+            &|area| noise::draw(area, comparison, headlines),
+        )?,
+        chart(
             "time-line.svg",
             "One outage of 50 % at 1,000 calls a second, the same for all",
-        ),
+            time_line::height(&lanes),
+            &|area| time_line::draw(area, &lanes),
+        )?,
     ])
 }
 
