@@ -7,6 +7,7 @@ mod breakers;
 mod charts;
 mod determinism;
 mod herd;
+mod html;
 mod log;
 mod metamorphic;
 mod peers;
