@@ -152,8 +152,10 @@ export class DetailView {
     const wanted = JSON.stringify(detail.worst);
     if (this.keys.getAttribute("data-of") === wanted) return;
     mark(this.keys, "data-of", wanted);
-    const items = detail.worst.map((key) => h("li", {}, icon(key.state),
-      h("a", { dir: "auto", href: address(`breaker/${encodeURIComponent(key.name)}`), text: key.name }), h("span", { text: stateOf(key.state).word })));
+    // A name that was cut leads nowhere.
+    const name = (key) => (key.cut ? h("span", { dir: "auto", text: key.name })
+      : h("a", { dir: "auto", href: address(`breaker/${encodeURIComponent(key.name)}`), text: key.name }));
+    const items = detail.worst.map((key) => h("li", {}, icon(key.state), name(key), h("span", { text: stateOf(key.state).word })));
     this.keys.replaceChildren(...(items.length ? items : [h("li", { text: "none" })]));
   }
 

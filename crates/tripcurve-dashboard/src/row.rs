@@ -154,6 +154,9 @@ pub(crate) struct WorstKey {
     pub(crate) rank: u8,
     pub(crate) name: Arc<str>,
     pub(crate) state: &'static str,
+    /// Whether the name was too long, so it finds no breaker.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) cut: bool,
 }
 
 impl WorstKey {
@@ -166,6 +169,7 @@ impl WorstKey {
             let mut ends = (0..=Self::NAME_BYTES).rev();
             let end = ends.find(|at| self.name.is_char_boundary(*at));
             self.name = format!("{}…", &self.name[..end.unwrap_or_default()]).into();
+            self.cut = true;
         }
         self
     }
@@ -313,12 +317,17 @@ mod tests {
     #[test]
     fn a_long_name_of_a_list_is_cut_between_two_characters() {
         let shown = |name: &str| {
-            let (rank, state) = (0, "open");
-            let name = name.into();
-            WorstKey { rank, name, state }.shortened().name
+            let key = WorstKey {
+                rank: 0,
+                name: name.into(),
+                state: "open",
+                cut: false,
+            };
+            let shown = key.shortened();
+            (shown.name.to_string(), shown.cut)
         };
-        assert_eq!(&*shown("tenant"), "tenant");
+        assert_eq!(shown("tenant"), ("tenant".to_owned(), false));
         let cut = shown(&format!("a{}", "ü".repeat(500)));
-        assert_eq!(*cut, format!("a{}…", "ü".repeat(99)));
+        assert_eq!(cut, (format!("a{}…", "ü".repeat(99)), true));
     }
 }

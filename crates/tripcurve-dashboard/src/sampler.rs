@@ -369,6 +369,7 @@ fn states_of(registry: &EnlistedRegistry) -> ([u32; 6], Vec<WorstKey>) {
             rank,
             name: breaker.name().into(),
             state: state.as_str(),
+            cut: false,
         });
         if worst.len() > WORST {
             worst.pop_last();

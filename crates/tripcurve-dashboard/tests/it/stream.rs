@@ -102,6 +102,43 @@ async fn a_page_that_comes_back_gets_only_what_is_news() {
     drop(all);
 }
 
+/// Fails when: a message is sent as soon as something changes.
+#[tokio::test(start_paused = true)]
+async fn a_page_gets_at_most_one_message_a_second() {
+    let roster = Roster::new();
+    let payments = breaker("payments", &roster);
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "1", None).await;
+    stream.next().await;
+    for _ in 0..5 {
+        let before = Instant::now();
+        payments.force_open();
+        payments.reset();
+        stream.next().await;
+        assert!(before.elapsed() >= Duration::from_secs(1));
+    }
+}
+
+/// Fails when: a stream without changes is silent, as that of a program that hangs.
+#[tokio::test(start_paused = true)]
+async fn a_page_is_told_that_the_program_is_there_though_nothing_changes() {
+    let roster = Roster::new();
+    let _payments = breaker("payments", &roster);
+    let app: Router = Dashboard::new(&roster).router();
+    let mut stream = Stream::open(&app, "", None).await;
+    stream.next().await;
+    for _ in 0..3 {
+        let before = Instant::now();
+        let beat = stream.next().await;
+        for news in ["briefs", "gone", "details", "events"] {
+            assert!(beat[news].is_null(), "{beat}");
+        }
+        assert_eq!(beat["cards"], 1);
+        let waited = before.elapsed();
+        assert!((Duration::from_secs(5)..Duration::from_secs(8)).contains(&waited));
+    }
+}
+
 /// Fails when: two streams of one page share what the page knows.
 #[tokio::test(start_paused = true)]
 async fn a_new_stream_of_a_page_ends_the_former_one() {
