@@ -32,8 +32,12 @@ use crate::window::{BinCounts, Counts, Window, rate};
 /// share. Two policies look at the window's percentiles. The breaker judges them once per bucket,
 /// or once a second if buckets are longer. The first call that ends in that time does it.
 ///
+/// A builder without a policy has the [`adaptive`](Self::adaptive) one. [`classic`](Self::classic)
+/// stands for two of the others.
+///
 /// | policy | trips on | speed on a total outage | noise |
 /// |---|---|---|---|
+/// | [`adaptive`](Self::adaptive) | evidence that clearly more calls fail than usual | about ten calls at 1,000 a second, four at one a second | about once a day |
 /// | [`consecutive_failures`](Self::consecutive_failures) | n failures in a row | n calls, whatever the traffic | trips on a run of bad luck: if a share p of the calls fails at random, once in (1 − pⁿ) / ((1 − p) pⁿ) calls. With n = 5 at 5 % and 1,000 calls a second that is about once an hour |
 /// | [`failure_count`](Self::failure_count) | n failures within the window | n calls | ignores the traffic: n must fit it |
 /// | [`failure_rate`](Self::failure_rate) | a share of the window's calls | until failures fill enough of the window: half of it at 50 % | the calmest |
@@ -218,7 +222,7 @@ impl TripPolicy {
 
     /// Trips on evidence: outcomes that healthy traffic would show less often than once a day.
     ///
-    /// This policy is recommended. Its settings are [`tolerate`](Adaptive::tolerate),
+    /// This policy is the default. Its settings are [`tolerate`](Adaptive::tolerate),
     /// [`false_trip_budget`](Adaptive::false_trip_budget) and
     /// [`slower_than`](Adaptive::slower_than).
     ///
@@ -264,9 +268,8 @@ impl TripPolicy {
 
     /// Trips on five failures in a row, or when half of at least ten calls have failed.
     ///
-    /// This is the pair that most breakers use. Choose it where each trip must be explained by a
-    /// count, or where there are few calls. It is the default in a window by
-    /// [count](crate::Window::count).
+    /// Choose this pair where a count must explain each trip, or where there are few calls. It is
+    /// the default in a window by [count](crate::window::Window::count).
     ///
     /// It stands for two policies: [`consecutive_failures(5)`](Self::consecutive_failures) and
     /// [`failure_rate(0.5)`](Self::failure_rate). If the window holds fewer than ten calls, that

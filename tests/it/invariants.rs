@@ -881,6 +881,7 @@ impl Drop for Bomb {
 fn a_listener_that_panics_harms_neither_the_call_nor_the_other_listeners() {
     let (breaker, _hand, log) = listening(|builder| {
         builder
+            .trip_when(TripPolicy::classic())
             .on_transition(|_| panic!("a listener"))
             .on_transition(|_| std::panic::panic_any(Bomb))
             .on_transition(|_| std::panic::resume_unwind(Box::new(Bomb)))
@@ -922,6 +923,7 @@ fn a_listener_may_call_the_breaker() {
     let log = Log::default();
     let (breaker, _hand) = breaker(|builder| {
         let (own, log) = (Arc::clone(&own), Arc::clone(&log));
+        let builder = builder.trip_when(TripPolicy::classic());
         builder.on_transition(move |told| {
             log.lock().unwrap().push(told.clone());
             let breaker = own.get().unwrap();
@@ -948,7 +950,10 @@ fn a_listener_may_call_the_breaker() {
 #[test]
 fn a_breaker_trips_though_its_clock_stands_still() {
     for window in windows() {
-        let (breaker, _hand) = breaker(|builder| builder.window(window.clone()));
+        let (breaker, _hand) = breaker(|builder| {
+            let builder = builder.trip_when(TripPolicy::classic());
+            builder.window(window.clone())
+        });
         succeed(&breaker, 1_000);
         assert_eq!(breaker.snapshot().successes(), 1_000);
         fail(&breaker, 5);
@@ -987,7 +992,10 @@ fn a_clock_that_jumps_years_ahead_leaves_a_window_that_is_empty_and_works() {
 #[test]
 fn a_clock_that_jumps_years_ahead_ends_the_open_time_and_the_next_one_is_as_long_as_ever() {
     for years in [1, 7, 13, 18] {
-        let (breaker, hand) = breaker(|builder| builder.open_for(5 * SECOND).probes(1));
+        let (breaker, hand) = breaker(|builder| {
+            let builder = builder.trip_when(TripPolicy::classic());
+            builder.open_for(5 * SECOND).probes(1)
+        });
         fail(&breaker, 5);
         hand.advance(years * YEAR);
         fail(&breaker, 1);
