@@ -201,6 +201,7 @@ fn generations_are_numbered_on_beyond_what_the_packed_words_hold_of_them() {
     let told = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
     let (breaker, hand) = breaker(|builder| {
         let told = Arc::clone(&told);
+        let builder = builder.trip_when(TripPolicy::classic()).probes(3);
         builder.on_transition(move |transition| {
             let [last, gaps] = &*told;
             let before = last.swap(transition.generation(), Ordering::Relaxed);

@@ -72,7 +72,7 @@ impl Read for Settings {
         let fault = if settings.open_for.is_some() && settings.backoff.is_some() {
             "has both open_for and backoff; the open time is fixed or it grows"
         } else if settings.trip_when.as_ref().is_some_and(Vec::is_empty) {
-            "has no policy in trip_when; leave it out for the default ones, or write \
+            "has no policy in trip_when; leave it out for the default one, or write \
              metrics_only = true for a breaker that never trips"
         } else {
             return Ok(settings);
