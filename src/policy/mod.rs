@@ -65,9 +65,17 @@ pub struct TripPolicy(Rule);
 /// small.
 #[derive(Clone, Debug, PartialEq)]
 enum Rule {
-    ConsecutiveFailures { limit: u32 },
-    FailureCount { limit: u32, min_calls: u32 },
-    FailureRate { threshold: f64, min_calls: u32 },
+    ConsecutiveFailures {
+        limit: u32,
+    },
+    FailureCount {
+        limit: u32,
+        min_calls: u32,
+    },
+    FailureRate {
+        threshold: f64,
+        min_calls: u32,
+    },
     SlowRate(Box<SlowRate>),
     BurnRate(Box<BurnRate>),
     LatencyPercentile(Box<LatencyPercentile>),

@@ -244,7 +244,10 @@ fn a_state_is_restored_under_the_other_policies() {
             assert_eq!(after.state(), before.state());
             let [was, is] = [&before, &after].map(|breaker| breaker.snapshot());
             assert_eq!(is.failures(), was.failures());
-            assert_eq!(is.remaining_open().is_some(), was.remaining_open().is_some());
+            assert_eq!(
+                is.remaining_open().is_some(),
+                was.remaining_open().is_some()
+            );
 
             // Under either policies it recovers.
             for _ in 0..4_000 {

@@ -8,9 +8,7 @@ use std::time::Duration;
 use tripcurve::name::Name;
 use tripcurve::recovery::Backoff;
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::{
-    CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy,
-};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

@@ -77,7 +77,10 @@ fn the_value_of_a_breaker_takes_some_hundred_bytes_in_any_format() {
         let toml = toml::to_string(&saved).unwrap();
         println!("{text}\n{} bytes, binary {}", text.len(), binary.len());
         let found = [text.len(), binary.len(), toml.len()];
-        assert!(found.iter().zip(most).all(|(bytes, most)| *bytes <= most), "{found:?}");
+        assert!(
+            found.iter().zip(most).all(|(bytes, most)| *bytes <= most),
+            "{found:?}"
+        );
     }
 }
 

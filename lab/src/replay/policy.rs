@@ -88,7 +88,10 @@ pub enum Rule {
 /// The forms of all policies, for errors and the help.
 pub(super) const FORMS: [(&str, &str); 9] = [
     ("default", "the crate's defaults"),
-    ("classic", "5 failures in a row, or half of at least 10 calls"),
+    (
+        "classic",
+        "5 failures in a row, or half of at least 10 calls",
+    ),
     ("consecutive:5", "5 failures in a row"),
     ("error-rate:0.5:min=10", "half of at least 10 calls failed"),
     ("failure-count:20", "20 failures in the window"),
