@@ -242,7 +242,7 @@ fn a_state_is_restored_under_the_other_policies() {
             let builder = CircuitBreaker::builder("payments").clock(clock);
             let after = settings[restores](builder).restore(saved).build().unwrap();
             assert_eq!(after.state(), before.state());
-            let [was, is] = [&before, &after].map(|breaker| breaker.snapshot());
+            let [was, is] = [&before, &after].map(CircuitBreaker::snapshot);
             assert_eq!(is.failures(), was.failures());
             assert_eq!(
                 is.remaining_open().is_some(),
