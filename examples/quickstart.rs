@@ -8,15 +8,13 @@ use std::time::Duration;
 
 use tripcurve::error::ConfigError;
 use tripcurve::time::Clock;
-use tripcurve::{CircuitBreaker, Fallback, State, TripPolicy};
+use tripcurve::{CircuitBreaker, Fallback, State};
 
 fn main() -> Result<(), ConfigError> {
-    // Leave the clock out in your own program. Here twelve seconds must pass at once.
+    // The defaults are enough: `CircuitBreaker::new("recommendations")`. This program also prints
+    // transitions. And its clock is moved by hand, so that twelve seconds pass at once.
     let (clock, hand) = Clock::mock();
     let breaker = CircuitBreaker::builder("recommendations")
-        .trip_when(TripPolicy::consecutive_failures(3))
-        .open_for(Duration::from_secs(4))
-        .probes(1)
         .on_transition(|transition| println!("      {transition}"))
         .clock(clock)
         .build()?;
@@ -40,7 +38,7 @@ fn main() -> Result<(), ConfigError> {
 
     println!("{}", breaker.snapshot());
     assert_eq!(breaker.state(), State::Closed);
-    assert_eq!(calls_made, 9, "three calls were rejected");
+    assert_eq!(calls_made, 10, "two calls were rejected");
     Ok(())
 }
 

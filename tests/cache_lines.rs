@@ -151,14 +151,14 @@ impl Subject {
         }
     }
 
-    fn with_default_policies(ring: Ring) -> Self {
+    fn with_classic_policies(ring: Ring) -> Self {
         let rate = TripPolicy::failure_rate(0.5).min_calls(10).into();
         Self::new(ring, [TripPolicy::consecutive_failures(5), rate])
     }
 
     /// A window that grows when it gets busy.
     fn growing() -> Self {
-        Self::with_default_policies(Ring::Time(TimeRing::new(
+        Self::with_classic_policies(Ring::Time(TimeRing::new(
             WIDTH,
             BUCKETS,
             ThreadSlot::OWNED,
@@ -169,7 +169,7 @@ impl Subject {
     fn grown_with(buckets: u32) -> Self {
         let ring = Ring::Time(TimeRing::new(WIDTH, buckets, ThreadSlot::OWNED, false));
         ring.grow();
-        Self::with_default_policies(ring)
+        Self::with_classic_policies(ring)
     }
 
     fn grown() -> Self {
@@ -186,7 +186,7 @@ impl Subject {
 
     /// A breaker with `shards(1)`, like any window before it has grown.
     fn one_shard() -> Self {
-        Self::with_default_policies(Ring::Time(TimeRing::new(WIDTH, BUCKETS, 1, false)))
+        Self::with_classic_policies(Ring::Time(TimeRing::new(WIDTH, BUCKETS, 1, false)))
     }
 
     fn last_100_calls() -> Self {
@@ -203,7 +203,7 @@ impl Subject {
         let outside = accesses.iter().map(|access| access.address);
         let outside: Vec<_> = outside.filter(|word| !bytes.contains(word)).collect();
         let groups = *outside.iter().min().unwrap()..outside.iter().max().unwrap() + 8;
-        let mut subject = Self::with_default_policies(Ring::Count(ring));
+        let mut subject = Self::with_classic_policies(Ring::Count(ring));
         subject.plain.push(bytes);
         subject.loose.push(groups);
         subject

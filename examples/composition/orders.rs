@@ -12,7 +12,7 @@ use tripcurve::bulkhead::Bulkhead;
 use tripcurve::error::ConfigError;
 use tripcurve::handles::{CallTimeout, Handle, WithBulkhead};
 use tripcurve::retry::RetryBudget;
-use tripcurve::{CircuitBreaker, Fallback, State};
+use tripcurve::{CircuitBreaker, Fallback, State, TripPolicy};
 
 use crate::backend::{Client, Failure};
 
@@ -53,6 +53,7 @@ impl Parts {
         let trips = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&trips);
         let breaker = CircuitBreaker::builder("backend")
+            .trip_when(TripPolicy::classic())
             .open_for(Duration::from_secs(1))
             .probes(1)
             .on_transition(move |transition| {

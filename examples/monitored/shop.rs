@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tripcurve::metrics::Collector;
 use tripcurve::registry::Roster;
 use tripcurve::window::Recording;
-use tripcurve::{CallError, CircuitBreaker};
+use tripcurve::{CallError, CircuitBreaker, TripPolicy};
 
 /// Any error that keeps the shop from its start.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
@@ -47,7 +47,9 @@ impl Shop {
         let collector = Collector::new(roster).in_flight("payments", move || {
             u32::try_from(CONNECTIONS - free.available_permits()).unwrap_or(u32::MAX)
         });
+        // The classic pair has a threshold that the dashboard can draw. The default weighs evidence.
         let payments = CircuitBreaker::builder("payments")
+            .trip_when(TripPolicy::classic())
             .latency(Recording::Combined)
             .enlist(roster)
             .build()?;

@@ -5,8 +5,7 @@ use std::time::Duration;
 use tower::BoxError;
 use tripcurve::error::ConfigError;
 use tripcurve::events::Transition;
-use tripcurve::window::Window;
-use tripcurve::{CircuitBreaker, Outcome, TripPolicy};
+use tripcurve::{CircuitBreaker, Outcome};
 
 use crate::client::Reply;
 
@@ -28,30 +27,14 @@ impl Breakers {
     pub(crate) fn new(
         listener: impl Fn(&Transition) + Clone + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
-        // All times are short, to fit a script of half a minute.
-        let payments = CircuitBreaker::builder("payments")
-            .window(Window::time(Duration::from_secs(4), 8))
-            .trip_when(TripPolicy::consecutive_failures(5))
-            .trip_when(TripPolicy::failure_rate(0.4).min_calls(20))
-            .open_for(Duration::from_secs(1))
-            // Two probes, because a backend that refuses most calls still lets one in five through.
-            // A single lucky probe would close the breaker.
-            .probes(2)
-            .on_transition(listener.clone())
-            .classify(judge as Judge)
-            .build()?;
-        let recommendations = CircuitBreaker::builder("recommendations")
-            .window(Window::count(100))
-            // The fallbacks are good, so the breaker can wait for more evidence.
-            .trip_when(TripPolicy::failure_rate(0.5).min_calls(40))
-            .open_for(Duration::from_secs(1))
-            .probes(1)
-            .on_transition(listener)
-            .classify(judge as Judge)
-            .build()?;
+        // The defaults suit both. They need no number of calls and no open time.
+        let breaker = |name: &'static str| {
+            let builder = CircuitBreaker::builder(name).on_transition(listener.clone());
+            builder.classify(judge as Judge).build()
+        };
         Ok(Self {
-            payments,
-            recommendations,
+            payments: breaker("payments")?,
+            recommendations: breaker("recommendations")?,
         })
     }
 }

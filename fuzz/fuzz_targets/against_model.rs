@@ -187,7 +187,8 @@ fn window(bytes: &mut Unstructured<'_>) -> Result<Shape> {
 }
 
 fn policy(bytes: &mut Unstructured<'_>) -> Result<Policy> {
-    Ok(match bytes.int_in_range(0..=6)? {
+    Ok(match bytes.int_in_range(0..=7)? {
+        7 => Policy::Classic,
         0 => Policy::ConsecutiveFailures(bytes.int_in_range(1..=10)?),
         1 => Policy::FailureCount {
             limit: bytes.int_in_range(1..=30)?,

@@ -57,7 +57,8 @@ fn outcome(bytes: &mut Unstructured<'_>) -> Result<Outcome> {
 }
 
 fn policy(bytes: &mut Unstructured<'_>) -> Result<TripPolicy> {
-    Ok(match bytes.int_in_range(0..=8_u8)? {
+    Ok(match bytes.int_in_range(0..=9_u8)? {
+        9 => TripPolicy::classic(),
         0 => TripPolicy::consecutive_failures(number(bytes)?),
         1 => TripPolicy::failure_count(number(bytes)?)
             .min_calls(number(bytes)?)

@@ -84,10 +84,11 @@ fn builder(bytes: &mut Unstructured<'_>, clock: &Clock) -> Result<(CircuitBreake
     let policies = bytes.int_in_range(0..=2_u8)?;
     let mut looks_at_failures = policies == 0;
     for _ in 0..policies {
-        let policy = bytes.int_in_range(0..=4_u8)?;
+        let policy = bytes.int_in_range(0..=5_u8)?;
         looks_at_failures |= !matches!(policy, 2 | 3);
         builder = match policy {
             0 => builder.trip_when(TripPolicy::consecutive_failures(3)),
+            5 => builder.trip_when(TripPolicy::classic()),
             1 => builder.trip_when(TripPolicy::failure_rate(0.5).min_calls(5)),
             2 => builder.trip_when(TripPolicy::slow_rate(0.5).slower_than(SECOND).min_calls(5)),
             3 => builder.trip_when(TripPolicy::slower_than_usual(2.0)),

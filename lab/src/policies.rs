@@ -56,8 +56,7 @@ const OURS: [Contestant; 7] = [
         settings: "5 in a row, or 50 % of 10 calls in 60 s; 5 s, 3 probes",
         make: Make::Ours(|builder, _| {
             builder
-                .trip_when(TripPolicy::consecutive_failures(5))
-                .trip_when(TripPolicy::failure_rate(0.5).min_calls(10))
+                .trip_when(TripPolicy::classic())
                 .open_for(Duration::from_secs(5))
         }),
     },

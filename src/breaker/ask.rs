@@ -112,10 +112,11 @@ impl<C> CircuitBreaker<C> {
     /// A few dozen loads. Writes nothing and never panics.
     ///
     /// ```
-    /// use tripcurve::CircuitBreaker;
     /// use tripcurve::outcome::{Label, Report};
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
     ///
-    /// let payments = CircuitBreaker::new("payments");
+    /// let payments = CircuitBreaker::builder("payments");
+    /// let payments = payments.trip_when(TripPolicy::classic()).build()?;
     /// for _ in 0..5 {
     ///     payments.try_acquire()?.record(Report::failure().label(Label::new("timeout")));
     /// }
@@ -123,7 +124,7 @@ impl<C> CircuitBreaker<C> {
     /// let opening = payments.opening_of(&rejected).unwrap();
     /// assert_eq!(opening.counts().unwrap().failures(), 5);
     /// assert_eq!(opening.label().unwrap().as_str(), "timeout");
-    /// # Ok::<(), tripcurve::Rejected>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
     pub fn opening_of(&self, rejected: &Rejected) -> Option<Opening> {

@@ -37,8 +37,8 @@ use crate::{
 /// | setting | default |
 /// |---|---|
 /// | [`window`](Self::window) | the last 60 s in 10 buckets |
-/// | [`trip_when`](Self::trip_when) | 5 consecutive failures, or a failure rate of 50 % of at least 10 calls |
-/// | [`recovery`](Self::recovery) | open for [0.5 s to 5 s](Backoff::default), then 3 probes; adaptive with the adaptive policy |
+/// | [`trip_when`](Self::trip_when) | [adaptive](TripPolicy::adaptive); [classic](TripPolicy::classic) in a window by count |
+/// | [`recovery`](Self::recovery) | [adaptive](Recovery::adaptive) with the adaptive policy; else open for [0.5 s to 5 s](Backoff::default), then 3 probes |
 /// | [`probe_timeout`](Self::probe_timeout) | 30 s |
 /// | [`classify`](Self::classify) | `Err` is a failure |
 /// | [`retry_after`](Self::retry_after) | results aren't asked for a `Retry-After` |
@@ -106,11 +106,20 @@ struct Tunable {
 impl CircuitBreaker {
     /// Makes a breaker with defaults that suit a service.
     ///
-    /// - It trips on 5 failures in a row. It also trips when at least half of at least 10 calls
-    ///   within 60 seconds failed.
-    /// - It stays open for up to half a second, and for up to 5 seconds while an outage
-    ///   [lasts](Backoff::default).
-    /// - It closes when 3 probes have succeeded.
+    /// - It trips on [evidence](TripPolicy::adaptive): clearly more than a quarter of the calls
+    ///   fail, and more than usual. It learns what is usual.
+    /// - It sends its first probe early. Then the traffic comes back [step by
+    ///   step](Recovery::adaptive), as fast as the dependency bears it.
+    ///
+    /// A breaker that trips on five failures in a row is one line longer:
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, TripPolicy};
+    ///
+    /// let payments = CircuitBreaker::new("payments");
+    /// let reports = CircuitBreaker::builder("reports").trip_when(TripPolicy::classic()).build()?;
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
     #[must_use]
     pub fn new(name: impl Into<Name>) -> Self {
         Self::builder(name)
@@ -179,8 +188,11 @@ impl<C> CircuitBreakerBuilder<C> {
         self
     }
 
-    /// Adds a policy. Any policy trips the breaker. The first one replaces the default pair. A
-    /// breaker has at most 64 policies.
+    /// Adds a policy. Any policy trips the breaker. The first one replaces the default. A breaker
+    /// has at most 64 policies, and a [classic](TripPolicy::classic) pair is two of them.
+    ///
+    /// Without a policy, the breaker trips on [evidence](TripPolicy::adaptive). In a window by
+    /// [count](Window::count) it has the classic pair, because evidence needs a window by time.
     pub fn trip_when(mut self, policy: impl Into<TripPolicy>) -> Self {
         self.tunable.policies.push(policy.into());
         self
@@ -191,7 +203,8 @@ impl<C> CircuitBreakerBuilder<C> {
     /// [`Recovery::adaptive`] sends its first probe early. Then the traffic comes back step by
     /// step, as fast as the dependency bears it. A breaker that trips on
     /// [evidence](TripPolicy::adaptive) recovers adaptively by default. A fast trip does little
-    /// harm when the recovery is short.
+    /// harm when the recovery is short. Other breakers recover by [three
+    /// probes](Recovery::probes) by default.
     ///
     /// [`open_for`](Self::open_for), [`backoff`](Self::backoff) and [`probes`](Self::probes) set
     /// the parts of a recovery by [probes](Recovery::probes). [`build`](Self::build) refuses them
@@ -206,7 +219,7 @@ impl<C> CircuitBreakerBuilder<C> {
     ///
     /// After that time the next call becomes a probe.
     ///
-    /// Without this setting and a [backoff](Self::backoff) the open times are the
+    /// Without this setting and a [backoff](Self::backoff) the open times of probes are the
     /// [default](Backoff::default) ones, which grow while an outage lasts. A fixed time can stay in
     /// phase with a fault that comes back at regular times. The breaker is then open most of the
     /// time.
@@ -415,7 +428,7 @@ impl<C> CircuitBreakerBuilder<C> {
     /// number of busy threads.
     ///
     /// One shard makes a compact breaker that never grows: at most 640 bytes with 10 buckets and
-    /// the default policies. It suits services that keep thousands of breakers, each used by few
+    /// the classic policies, and 1,472 with the adaptive one. It suits services that keep thousands of breakers, each used by few
     /// threads. Eight shards take about 5 KiB with 10 buckets. A count window has no shards.
     pub fn shards(mut self, shards: u32) -> Self {
         self.tunable.shards = Some(shards);

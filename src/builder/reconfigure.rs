@@ -22,7 +22,7 @@ impl<C> CircuitBreaker<C> {
     /// | [`window`](CircuitBreakerBuilder::window), [`latency`](CircuitBreakerBuilder::latency), [`shards`](CircuitBreakerBuilder::shards), the limit for slow calls, the percentiles of the policies | if all are unchanged, the breaker keeps the window and its counts. Otherwise a breaker that is closed or only measures enters a new generation, in the same state, with the newest calls or an empty window; see [below](#another-window) |
     /// | [`recovery`](CircuitBreakerBuilder::recovery), [`probes`](CircuitBreakerBuilder::probes) | a recovery in progress starts again, half-open. Later recoveries follow the new settings |
     /// | [`open_for`](CircuitBreakerBuilder::open_for), [`backoff`](CircuitBreakerBuilder::backoff) | hold for the next open time. The present one keeps its length. The number of failed recoveries is carried over |
-    /// | the adaptive policy | what it has learnt is carried over. If one of its settings has changed, the present evidence is dropped |
+    /// | the adaptive policy | what it has learnt is carried over from one adaptive policy to another. If one of its settings has changed, the present evidence is dropped |
     /// | [`probe_timeout`](CircuitBreakerBuilder::probe_timeout), [`on_cancel`](CircuitBreakerBuilder::on_cancel), [`max_retry_after`](CircuitBreakerBuilder::max_retry_after) | hold from then on. The last one also holds for a `Retry-After` that is already noted: when the breaker opens next, it is cut to the new bound |
     /// | [`enabled`](CircuitBreakerBuilder::enabled), [`metrics_only`](CircuitBreakerBuilder::metrics_only) | a change switches the breaker off or on; see below |
     ///

@@ -100,20 +100,11 @@ impl Tunable {
             }
         };
         self.window.check()?;
-        if self.policies.len() > TripPolicy::MOST {
-            return Err(ConfigError::new(
-                "trip_when",
-                self.policies.len(),
-                format!("at most {} policies", TripPolicy::MOST),
-                "any of them trips, so leave those out that another one covers",
-            ));
-        }
         let capacity = self.window.capacity();
-        let mut policies = if self.policies.is_empty() {
-            TripPolicy::defaults(capacity)
-        } else {
-            self.policies.clone()
-        };
+        let mut policies = self.policies.clone();
+        if policies.is_empty() {
+            policies.push(TripPolicy::default_for(capacity));
+        }
         for (index, policy) in policies.iter_mut().enumerate() {
             let fits = policy.fit(&self.window);
             fits.and_then(|()| policy.check(capacity))
@@ -121,6 +112,15 @@ impl Tunable {
         }
         let slower_than = slower_than(&policies)?;
         let evidence = evidence(&policies, &self.window, slower_than.is_some())?;
+        let policies = TripPolicy::expanded(&policies, capacity);
+        if policies.len() > TripPolicy::MOST {
+            return Err(ConfigError::new(
+                "trip_when",
+                policies.len(),
+                format!("at most {} policies", TripPolicy::MOST),
+                "any of them trips, so leave those out that another one covers",
+            ));
+        }
         let recovery = self.chosen_recovery(evidence.is_some())?;
         recovery.check()?;
         recovery.check_slow_threshold(slower_than)?;

@@ -21,10 +21,10 @@ use crate::state::{Admission, State};
 /// `Display` makes a few words for a log:
 ///
 /// ```
-/// use tripcurve::CircuitBreaker;
 /// use tripcurve::outcome::{Label, Report};
+/// use tripcurve::{CircuitBreaker, TripPolicy};
 ///
-/// let breaker = CircuitBreaker::new("payments");
+/// let breaker = CircuitBreaker::builder("payments").trip_when(TripPolicy::classic()).build()?;
 /// for _ in 0..5 {
 ///     breaker.try_acquire()?.record(Report::failure().label(Label::new("timeout")));
 /// }
@@ -35,7 +35,7 @@ use crate::state::{Admission, State};
 /// breaker.force_open();
 /// let rejected = breaker.try_acquire().unwrap_err();
 /// assert_eq!(rejected.cause().unwrap().to_string(), "by hand");
-/// # Ok::<(), tripcurve::Rejected>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]

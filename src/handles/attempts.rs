@@ -20,7 +20,7 @@ use crate::outcome::{Classify, Outcome};
 /// the value is dropped. The retries are a loop of yours or of a crate for retries.
 ///
 /// ```
-/// use tripcurve::{CallError, CircuitBreaker, State};
+/// use tripcurve::{CallError, CircuitBreaker, State, TripPolicy};
 ///
 /// # fn charge() -> Result<u32, String> { Err("connection reset".into()) }
 /// fn pay(payments: &CircuitBreaker) -> Result<u32, CallError<String>> {
@@ -34,13 +34,14 @@ use crate::outcome::{Classify, Outcome};
 ///     attempts.call(charge)
 /// }
 ///
-/// let payments = CircuitBreaker::new("payments");
+/// let payments = CircuitBreaker::builder("payments").trip_when(TripPolicy::classic()).build()?;
 /// for broken_requests in 1..5 {
 ///     assert!(pay(&payments).is_err());
 ///     assert_eq!(payments.snapshot().failures(), broken_requests);
 /// }
 /// assert!(pay(&payments).is_err());
 /// assert_eq!(payments.state(), State::Open);
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 ///
 /// # What counts

@@ -51,6 +51,7 @@ use crate::registry::roster::Newcomers;
 /// for a breaker that lets all calls through. It is the share of a ramp, and otherwise 0.
 ///
 /// A policy trips at its threshold, once the window holds the policy's smallest number of calls.
+/// The default policy, the adaptive one, weighs evidence and has no threshold.
 /// The label `policy` is the `reason` of its trips. If a breaker has two thresholds of a kind, the
 /// smaller one is shown. A [`reconfigure`](crate::CircuitBreaker::reconfigure) without the policy
 /// sets its threshold to 0.

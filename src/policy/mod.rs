@@ -32,8 +32,12 @@ use crate::window::{BinCounts, Counts, Window, rate};
 /// share. Two policies look at the window's percentiles. The breaker judges them once per bucket,
 /// or once a second if buckets are longer. The first call that ends in that time does it.
 ///
+/// A builder without a policy has the [`adaptive`](Self::adaptive) one. [`classic`](Self::classic)
+/// stands for two of the others.
+///
 /// | policy | trips on | speed on a total outage | noise |
 /// |---|---|---|---|
+/// | [`adaptive`](Self::adaptive) | evidence that clearly more calls fail than usual | about ten calls at 1,000 a second, four at one a second | about once a day |
 /// | [`consecutive_failures`](Self::consecutive_failures) | n failures in a row | n calls, whatever the traffic | trips on a run of bad luck: if a share p of the calls fails at random, once in (1 − pⁿ) / ((1 − p) pⁿ) calls. With n = 5 at 5 % and 1,000 calls a second that is about once an hour |
 /// | [`failure_count`](Self::failure_count) | n failures within the window | n calls | ignores the traffic: n must fit it |
 /// | [`failure_rate`](Self::failure_rate) | a share of the window's calls | until failures fill enough of the window: half of it at 50 % | the calmest |
@@ -61,14 +65,24 @@ pub struct TripPolicy(Rule);
 /// small.
 #[derive(Clone, Debug, PartialEq)]
 enum Rule {
-    ConsecutiveFailures { limit: u32 },
-    FailureCount { limit: u32, min_calls: u32 },
-    FailureRate { threshold: f64, min_calls: u32 },
+    ConsecutiveFailures {
+        limit: u32,
+    },
+    FailureCount {
+        limit: u32,
+        min_calls: u32,
+    },
+    FailureRate {
+        threshold: f64,
+        min_calls: u32,
+    },
     SlowRate(Box<SlowRate>),
     BurnRate(Box<BurnRate>),
     LatencyPercentile(Box<LatencyPercentile>),
     SlowerThanUsual(Box<SlowerThanUsual>),
     Adaptive(Box<Adaptive>),
+    /// Stands for the classic pair in a builder. A breaker has the two policies instead.
+    Classic,
 }
 
 const _: () = assert!(size_of::<TripPolicy>() <= 16);
@@ -216,7 +230,7 @@ impl TripPolicy {
 
     /// Trips on evidence: outcomes that healthy traffic would show less often than once a day.
     ///
-    /// This policy is recommended. Its settings are [`tolerate`](Adaptive::tolerate),
+    /// This policy is the default. Its settings are [`tolerate`](Adaptive::tolerate),
     /// [`false_trip_budget`](Adaptive::false_trip_budget) and
     /// [`slower_than`](Adaptive::slower_than).
     ///
@@ -260,16 +274,53 @@ impl TripPolicy {
         }
     }
 
-    /// The default policies: 5 failures in a row, or half of at least 10 calls. If the window holds
-    /// fewer than 10 calls, that many are enough.
-    pub(crate) fn defaults(capacity: Option<u32>) -> Vec<Self> {
+    /// Trips on five failures in a row, or when half of at least ten calls have failed.
+    ///
+    /// Choose this pair where a count must explain each trip, or where there are few calls. It is
+    /// the default in a window by [count](crate::window::Window::count).
+    ///
+    /// It stands for two policies: [`consecutive_failures(5)`](Self::consecutive_failures) and
+    /// [`failure_rate(0.5)`](Self::failure_rate). If the window holds fewer than ten calls, that
+    /// many are enough. So the pair fits each window. Other policies may stand beside it.
+    ///
+    /// ```
+    /// use tripcurve::{CircuitBreaker, State, TripPolicy};
+    ///
+    /// let breaker = CircuitBreaker::builder("payments").trip_when(TripPolicy::classic()).build()?;
+    /// for _ in 0..5 {
+    ///     let _ = breaker.call(|| Err::<(), _>("connection refused"));
+    /// }
+    /// assert_eq!(breaker.state(), State::Open);
+    /// # Ok::<(), tripcurve::error::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub const fn classic() -> Self {
+        Self(Rule::Classic)
+    }
+
+    /// The policies of a builder that names none. Evidence needs a window by time.
+    pub(crate) fn default_for(capacity: Option<u32>) -> Self {
+        match capacity {
+            None => Self::adaptive().into(),
+            Some(_) => Self::classic(),
+        }
+    }
+
+    /// Replaces each classic pair by its policies.
+    pub(crate) fn expanded(policies: &[Self], capacity: Option<u32>) -> Vec<Self> {
         let min_calls = capacity.map_or(FailureRate::DEFAULT_MIN_CALLS, |calls| {
             FailureRate::DEFAULT_MIN_CALLS.min(calls)
         });
-        vec![
-            Self::consecutive_failures(5),
-            Self::failure_rate(0.5).min_calls(min_calls).into(),
-        ]
+        let mut expanded = Vec::with_capacity(policies.len() + 1);
+        for policy in policies {
+            if policy.0 == Rule::Classic {
+                expanded.push(Self::consecutive_failures(5));
+                expanded.push(Self::failure_rate(0.5).min_calls(min_calls).into());
+            } else {
+                expanded.push(policy.clone());
+            }
+        }
+        expanded
     }
 
     /// Checks that the policy can trip with a window of this capacity.
@@ -291,7 +342,7 @@ impl TripPolicy {
         };
         match &self.0 {
             Rule::ConsecutiveFailures { limit: 0 } => fits("trip_when.consecutive_failures", 0),
-            Rule::ConsecutiveFailures { .. } => Ok(()),
+            Rule::ConsecutiveFailures { .. } | Rule::Classic => Ok(()),
             Rule::FailureCount { limit, min_calls } => {
                 fits("trip_when.failure_count", *limit)?;
                 fits("trip_when.failure_count.min_calls", *min_calls)
@@ -357,7 +408,10 @@ impl TripPolicy {
             | Rule::SlowRate(_)
             | Rule::BurnRate(_) => true,
             // These policies are judged elsewhere.
-            Rule::LatencyPercentile(_) | Rule::SlowerThanUsual(_) | Rule::Adaptive(_) => false,
+            Rule::LatencyPercentile(_)
+            | Rule::SlowerThanUsual(_)
+            | Rule::Adaptive(_)
+            | Rule::Classic => false,
         }
     }
 
@@ -413,7 +467,10 @@ impl TripPolicy {
             }
             Rule::BurnRate(ref policy) => policy.may_trip(counts),
             // These policies are judged elsewhere.
-            Rule::LatencyPercentile(_) | Rule::SlowerThanUsual(_) | Rule::Adaptive(_) => false,
+            Rule::LatencyPercentile(_)
+            | Rule::SlowerThanUsual(_)
+            | Rule::Adaptive(_)
+            | Rule::Classic => false,
         }
     }
 
@@ -464,7 +521,10 @@ impl TripPolicy {
             }
             Rule::BurnRate(ref policy) => policy.judge(counts),
             // These policies are judged elsewhere.
-            Rule::LatencyPercentile(_) | Rule::SlowerThanUsual(_) | Rule::Adaptive(_) => None,
+            Rule::LatencyPercentile(_)
+            | Rule::SlowerThanUsual(_)
+            | Rule::Adaptive(_)
+            | Rule::Classic => None,
         }
     }
 

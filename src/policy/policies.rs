@@ -4,13 +4,12 @@ use std::ops::Deref;
 
 use super::{FailureRate, Rule, TripPolicy};
 
-/// The policies of a breaker. Any of them trips it. The default policies take no memory of their
-/// own.
+/// The policies of a breaker. Any of them trips it. The classic pair takes no memory of its own.
 #[derive(Clone, Debug)]
 pub struct Policies(Option<Box<[TripPolicy]>>);
 
-/// The policies of a breaker whose builder names none, unless its window holds too few calls.
-static DEFAULTS: [TripPolicy; 2] = [
+/// The [classic](TripPolicy::classic) pair, unless its window holds too few calls.
+static CLASSIC: [TripPolicy; 2] = [
     TripPolicy(Rule::ConsecutiveFailures { limit: 5 }),
     TripPolicy(Rule::FailureRate {
         threshold: 0.5,
@@ -23,13 +22,13 @@ impl Deref for Policies {
 
     #[inline]
     fn deref(&self) -> &[TripPolicy] {
-        self.0.as_deref().unwrap_or(&DEFAULTS)
+        self.0.as_deref().unwrap_or(&CLASSIC)
     }
 }
 
 impl From<Vec<TripPolicy>> for Policies {
     fn from(policies: Vec<TripPolicy>) -> Self {
-        Self((policies != DEFAULTS).then(|| policies.into()))
+        Self((policies != CLASSIC).then(|| policies.into()))
     }
 }
 

@@ -16,7 +16,8 @@ impl TripPolicy {
             | Rule::FailureCount { .. }
             | Rule::LatencyPercentile(_)
             | Rule::SlowerThanUsual(_)
-            | Rule::Adaptive(_) => None,
+            | Rule::Adaptive(_)
+            | Rule::Classic => None,
         }
     }
 }

@@ -154,7 +154,7 @@ impl TripPolicy {
                     policy.min_calls,
                 )
             },
-            Rule::Adaptive(_) => return None,
+            Rule::Adaptive(_) | Rule::Classic => return None,
         })
     }
 }

@@ -38,7 +38,9 @@ use crate::state::{Phase, Probes};
 
 /// How a tripped breaker finds out that the dependency works again, and how it lets traffic back.
 ///
-/// For [`CircuitBreakerBuilder::recovery`](crate::CircuitBreakerBuilder::recovery).
+/// For [`CircuitBreakerBuilder::recovery`](crate::CircuitBreakerBuilder::recovery). By default a
+/// breaker that trips on [evidence](crate::TripPolicy::adaptive) recovers
+/// [adaptively](Self::adaptive), and any other by three [probes](Self::probes).
 ///
 /// ```
 /// use std::time::Duration;
@@ -639,6 +641,9 @@ impl Recovery {
 
 impl Default for Recovery {
     /// The [default](Backoff::default) open times and three probes.
+    ///
+    /// A breaker without the [adaptive policy](crate::TripPolicy::adaptive) recovers like this. With
+    /// that policy it recovers [adaptively](Self::adaptive) by default.
     fn default() -> Self {
         Self::probes(3)
     }

@@ -33,7 +33,7 @@ pub use tokens::{Tokens, Turn};
 /// ```
 /// use std::time::Duration;
 /// use tripcurve::retry::RetryBudget;
-/// use tripcurve::{CallError, CircuitBreaker, State};
+/// use tripcurve::{CallError, CircuitBreaker, State, TripPolicy};
 /// # use tripcurve::time::Clock;
 /// # fn charge() -> Result<u32, std::io::Error> { Err(std::io::ErrorKind::ConnectionReset.into()) }
 /// # fn jittered(_pause: Duration) -> Duration { Duration::ZERO }
@@ -58,8 +58,9 @@ pub use tokens::{Tokens, Turn};
 ///     payments.call(charge).inspect(|_| budget.deposit())
 /// }
 ///
-/// let payments = CircuitBreaker::new("payments");
-/// # let payments = CircuitBreaker::builder("payments").clock(Clock::mock().0).build().unwrap();
+/// let payments = CircuitBreaker::builder("payments").trip_when(TripPolicy::classic());
+/// # let payments = payments.clock(Clock::mock().0);
+/// let payments = payments.build()?;
 /// let budget = RetryBudget::new(&payments);
 /// assert!(pay(&payments, &budget).is_err());
 /// assert_eq!(payments.snapshot().failures(), 3);
@@ -70,6 +71,7 @@ pub use tokens::{Tokens, Turn};
 /// // The second of them had one retry; then there were 5 failures in a row.
 /// assert_eq!(payments.state(), State::Open);
 /// assert_eq!(budget.left(), 97);
+/// # Ok::<(), tripcurve::error::ConfigError>(())
 /// ```
 ///
 /// Clones share the budget. It counts as a handle of its breaker. So a breaker of a `Registry` is

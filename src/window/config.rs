@@ -63,6 +63,9 @@ impl Window {
     /// to one word. So a [time window](Window::time) is faster for a breaker that many cores use at
     /// once.
     ///
+    /// The adaptive policy needs a window by time. With this window a builder without a policy has the
+    /// [classic](crate::TripPolicy::classic) pair.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use tripcurve::window::Window;

@@ -131,6 +131,7 @@ fn policies() -> impl Strategy<Value = Vec<Policy>> {
             min_calls
         }),
         burn_rate(),
+        Just(Policy::Classic),
     ];
     vec(policy, 0..4)
 }

@@ -753,9 +753,10 @@ fn the_default_policies_fit_the_smallest_window() {
 }
 
 #[test]
-fn the_defaults_are_those_that_the_documentation_tells() {
+fn the_classic_pair_is_what_the_documentation_tells() {
     let (clock, hand) = Clock::mock();
-    let breaker = CircuitBreaker::builder("defaults")
+    let breaker = CircuitBreaker::builder("classic")
+        .trip_when(TripPolicy::classic())
         .clock(clock)
         .build()
         .unwrap();

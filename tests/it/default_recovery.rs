@@ -1,13 +1,14 @@
-//! The default recovery, compared with others: how much it rejects while a dependency is bad at
-//! times, and how much a total outage costs.
+//! The recovery of the classic pair, compared with others: how much it rejects while a dependency is
+//! bad at times, and how much a total outage costs.
 //!
 //! `cargo test --all-features --test it default_recovery:: -- --ignored --nocapture` prints the figures.
 
 use std::time::Duration;
 
+use tripcurve::name::Name;
 use tripcurve::recovery::Backoff;
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, Outcome, Recovery, State, TripPolicy};
 
 const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,9 +19,10 @@ const SPACING: Duration = Duration::from_millis(5);
 
 type Settings = fn(CircuitBreakerBuilder) -> CircuitBreakerBuilder;
 
-const DEFAULT: (&str, Settings) = ("default", |builder| builder);
+/// The default open times of a recovery by probes.
+const CLASSIC: (&str, Settings) = ("classic", |builder| builder);
 
-/// The recoveries that the default is compared with.
+/// The recoveries that it is compared with.
 const OTHERS: [(&str, Settings); 5] = [
     ("fixed 5 s", |builder| builder.open_for(5 * SECOND)),
     ("5 s to 5 s", |builder| {
@@ -35,9 +37,14 @@ const OTHERS: [(&str, Settings); 5] = [
     ("adaptive", |builder| builder.recovery(Recovery::adaptive())),
 ];
 
+/// A builder with the classic pair, whose recovery is by probes.
+fn classic(name: impl Into<Name>) -> CircuitBreakerBuilder {
+    CircuitBreaker::builder(name).trip_when(TripPolicy::classic())
+}
+
 fn built(name: &str, settings: Settings) -> (CircuitBreaker, Clock, MockClock) {
     let (clock, hand) = Clock::mock();
-    let builder = CircuitBreaker::builder(name.to_owned()).clock(clock.clone());
+    let builder = classic(name.to_owned()).clock(clock.clone());
     (settings(builder).build().unwrap(), clock, hand)
 }
 
@@ -125,7 +132,7 @@ fn figures() {
         print!(" {bad} ms of {period} |");
     }
     println!(" probes in an hour | closed after, mean | at most |");
-    for (name, settings) in [DEFAULT].into_iter().chain(OTHERS) {
+    for (name, settings) in [CLASSIC].into_iter().chain(OTHERS) {
         print!("| {name} |");
         for (bad, period) in PATTERNS {
             print!(" {:.1} |", rejected(settings, bad * MILLI, period * MILLI));
@@ -159,14 +166,14 @@ fn a_fault_that_comes_back_as_regularly_as_the_breaker_probes_does_not_keep_it_o
         (160, 4_000, 15.0),
         (500, 5_000, 25.0),
     ] {
-        let share = rejected(DEFAULT.1, bad * MILLI, period * MILLI);
+        let share = rejected(CLASSIC.1, bad * MILLI, period * MILLI);
         assert!(share <= most, "{bad} of {period}: {share}");
     }
 }
 
 #[test]
 fn an_outage_of_an_hour_gets_a_thousand_probes_and_is_over_within_five_seconds_of_its_end() {
-    let (probes, mean, most) = outage(DEFAULT.1);
+    let (probes, mean, most) = outage(CLASSIC.1);
     assert!(probes <= 1_000.0, "{probes}");
     assert!(mean <= 5 * SECOND / 2, "{mean:?}");
     assert!(most <= 5 * SECOND + 10 * MILLI, "{most:?}");
@@ -205,18 +212,29 @@ fn twenty_breakers_that_trip_together_do_not_probe_together() {
     let (clock, hand) = Clock::mock();
     let breakers: Vec<_> = (0..20)
         .map(|name| {
-            let builder = CircuitBreaker::builder(format!("shard {name}"));
+            let builder = classic(format!("shard {name}"));
             builder.clock(clock.clone()).build().unwrap()
         })
         .collect();
     assert_spread(&first_probes(&breakers, &clock, &hand));
 }
 
+/// The adaptive default sends its first probes sooner, so they are closer.
+#[test]
+fn twenty_adaptive_breakers_that_trip_together_send_their_first_probes_over_at_least_25_ms() {
+    let (clock, hand) = Clock::mock();
+    let builder = || CircuitBreaker::builder("backend").clock(clock.clone());
+    let breakers: Vec<_> = (0..20).map(|_| builder().build().unwrap()).collect();
+    let probes = first_probes(&breakers, &clock, &hand);
+    let spread = probes[probes.len() - 1].saturating_sub(probes[0]);
+    assert!(spread >= 25 * MILLI, "{probes:?}");
+}
+
 /// Breakers with one name, like those of several clients of one backend.
 #[test]
 fn twenty_breakers_of_one_name_that_trip_together_do_not_probe_together() {
     let (clock, hand) = Clock::mock();
-    let builder = || CircuitBreaker::builder("backend").clock(clock.clone());
+    let builder = || classic("backend").clock(clock.clone());
     let breakers: Vec<_> = (0..20).map(|_| builder().build().unwrap()).collect();
     assert_spread(&first_probes(&breakers, &clock, &hand));
 }
@@ -226,7 +244,7 @@ fn twenty_breakers_of_one_name_that_trip_together_do_not_probe_together() {
 #[test]
 fn twenty_breakers_of_a_registry_that_trip_together_do_not_probe_together() {
     let (clock, hand) = Clock::mock();
-    let template = CircuitBreaker::builder("shards").clock(clock.clone());
+    let template = classic("shards").clock(clock.clone());
     let registry = tripcurve::registry::Registry::<u32>::builder(template)
         .build()
         .unwrap();
@@ -248,7 +266,7 @@ fn open_times(settings: Settings) -> Vec<Duration> {
 
 #[test]
 fn the_default_open_times_are_those_of_the_default_backoff() {
-    let times = open_times(DEFAULT.1);
+    let times = open_times(CLASSIC.1);
     for (time, most) in times.iter().zip([500, 1_000, 2_000, 4_000, 5_000, 5_000]) {
         let range = most * MILLI / 2..=(most + 2) * MILLI;
         assert!(range.contains(time), "{times:?}");
@@ -273,12 +291,12 @@ fn the_default_open_times_are_those_of_the_default_backoff() {
 #[cfg(feature = "serde")]
 #[test]
 fn the_default_open_times_go_on_growing_in_the_next_process() {
-    let (breaker, clock, hand) = built("payments", DEFAULT.1);
+    let (breaker, clock, hand) = built("payments", CLASSIC.1);
     for _ in 0..4 {
         breaker.try_acquire().unwrap().record(Outcome::Trip);
         hand.advance(6 * SECOND);
     }
-    let restored = CircuitBreaker::builder("payments").clock(clock);
+    let restored = classic("payments").clock(clock);
     let restored = restored.restore(breaker.save()).build().unwrap();
     restored.try_acquire().unwrap().record(Outcome::Trip);
     let left = restored.snapshot().remaining_open().unwrap();
@@ -295,7 +313,7 @@ fn the_default_open_times_come_and_go_with_other_settings() {
         assert!(left >= limit / 2 && left <= limit + 2 * MILLI, "{left:?}");
         left
     };
-    let settings = || CircuitBreaker::builder("payments");
+    let settings = || classic("payments");
     open(9 * SECOND);
     breaker.reconfigure(settings()).unwrap();
     // Failed recoveries under a fixed open time aren't counted.

@@ -281,7 +281,7 @@ fn a_failure_is_judged_when_it_is_recorded() {
 // finagle, failsafe-rs: no trip before a whole window has passed since the start or the recovery.
 #[test]
 fn there_is_no_time_of_grace_after_start_or_recovery() {
-    let (breaker, hand) = breaker(|builder| builder.probes(1));
+    let (breaker, hand) = breaker(|builder| builder.trip_when(TripPolicy::classic()).probes(1));
     for _ in 0..10 {
         fail(&breaker, 5);
         assert_eq!(breaker.state(), State::Open);
@@ -363,7 +363,7 @@ fn every_policy_can_trip_with_every_window() {
 // closed breaker rejects every call, and no rate can trip it.
 #[test]
 fn a_breaker_that_one_result_opened_goes_on_to_work() {
-    let (breaker, hand) = breaker(|builder| builder.probes(1));
+    let (breaker, hand) = breaker(|builder| builder.trip_when(TripPolicy::classic()).probes(1));
     for _ in 0..3 {
         breaker.try_acquire().unwrap().record(Outcome::Trip);
         assert_eq!(breaker.state(), State::Open);

@@ -200,7 +200,7 @@ fn generations_are_numbered_on_beyond_what_the_packed_words_hold_of_them() {
     // The words hold 21 bits. Transitions without a listener take much less time than others. So
     // the listener comes shortly before a power of two.
     for bits in [11, 12, 16, 21] {
-        let (breaker, hand) = breaker(|builder| builder);
+        let (breaker, hand) = breaker(|builder| builder.trip_when(TripPolicy::classic()).probes(3));
         let silent = (1_u64 << bits) - 1_000;
         for _ in 0..silent {
             breaker.reset();
@@ -891,6 +891,7 @@ impl Drop for Bomb {
 fn a_listener_that_panics_harms_neither_the_call_nor_the_other_listeners() {
     let (breaker, _hand, log) = listening(|builder| {
         builder
+            .trip_when(TripPolicy::classic())
             .on_transition(|_| panic!("a listener"))
             .on_transition(|_| std::panic::panic_any(Bomb))
             .on_transition(|_| std::panic::resume_unwind(Box::new(Bomb)))
@@ -932,6 +933,7 @@ fn a_listener_may_call_the_breaker() {
     let log = Log::default();
     let (breaker, _hand) = breaker(|builder| {
         let (own, log) = (Arc::clone(&own), Arc::clone(&log));
+        let builder = builder.trip_when(TripPolicy::classic());
         builder.on_transition(move |told| {
             log.lock().unwrap().push(told.clone());
             let breaker = own.get().unwrap();
@@ -958,7 +960,10 @@ fn a_listener_may_call_the_breaker() {
 #[test]
 fn a_breaker_trips_though_its_clock_stands_still() {
     for window in windows() {
-        let (breaker, _hand) = breaker(|builder| builder.window(window.clone()));
+        let (breaker, _hand) = breaker(|builder| {
+            let builder = builder.trip_when(TripPolicy::classic());
+            builder.window(window.clone())
+        });
         succeed(&breaker, 1_000);
         assert_eq!(breaker.snapshot().successes(), 1_000);
         fail(&breaker, 5);
@@ -997,7 +1002,10 @@ fn a_clock_that_jumps_years_ahead_leaves_a_window_that_is_empty_and_works() {
 #[test]
 fn a_clock_that_jumps_years_ahead_ends_the_open_time_and_the_next_one_is_as_long_as_ever() {
     for years in [1, 7, 13, 18] {
-        let (breaker, hand) = breaker(|builder| builder.open_for(5 * SECOND).probes(1));
+        let (breaker, hand) = breaker(|builder| {
+            let builder = builder.trip_when(TripPolicy::classic());
+            builder.open_for(5 * SECOND).probes(1)
+        });
         fail(&breaker, 5);
         hand.advance(years * YEAR);
         fail(&breaker, 1);

@@ -29,6 +29,7 @@ mod call_timeout;
 mod clocks;
 mod cold_start;
 mod configurations;
+mod default_policy;
 mod default_recovery;
 mod defects_of_peers;
 mod dropped;

@@ -32,18 +32,22 @@ fn a_breaker_with_the_default_window_takes_at_most_4096_bytes() {
     assert!(measure("default", |builder| builder) <= 4_096);
 }
 
-#[test]
-fn counts_for_eight_threads_take_at_most_five_kibibytes() {
-    assert!(
-        measure("default, 8 shards from the start", |builder| builder
-            .shards(8))
-            <= 5_120
-    );
+/// A builder of a compact breaker with the classic policies.
+fn classic(builder: CircuitBreakerBuilder) -> CircuitBreakerBuilder {
+    builder.shards(1).trip_when(TripPolicy::classic())
 }
 
 #[test]
-fn a_compact_breaker_takes_at_most_640_bytes() {
-    assert!(measure("compact, 10 buckets", |builder| builder.shards(1)) <= 640);
+fn counts_for_eight_threads_take_at_most_six_kibibytes_and_five_with_the_classic_policies() {
+    let eight = |builder: CircuitBreakerBuilder| builder.shards(8);
+    assert!(measure("default, 8 shards from the start", eight) <= 6_144);
+    let eight = |builder| classic(builder).shards(8);
+    assert!(measure("classic, 8 shards from the start", eight) <= 5_120);
+}
+
+#[test]
+fn a_compact_breaker_with_the_classic_policies_takes_at_most_640_bytes() {
+    assert!(measure("compact, classic", classic) <= 640);
     let policies = |builder: CircuitBreakerBuilder| {
         builder
             .shards(1)
@@ -56,16 +60,14 @@ fn a_compact_breaker_takes_at_most_640_bytes() {
 }
 
 #[test]
-fn a_compact_breaker_that_decides_by_evidence_takes_at_most_1472_bytes() {
-    let adaptive =
-        |builder: CircuitBreakerBuilder| builder.shards(1).trip_when(TripPolicy::adaptive());
-    assert!(measure("compact, adaptive", adaptive) <= 1_472);
+fn a_compact_breaker_takes_at_most_1472_bytes() {
+    assert!(measure("compact, 10 buckets", |builder| builder.shards(1)) <= 1_472);
 }
 
 #[test]
 fn an_adaptive_recovery_takes_about_340_bytes_more() {
     let bytes =
-        |recovery: Recovery| measure("compact", |builder| builder.shards(1).recovery(recovery));
+        |recovery: Recovery| measure("compact", |builder| classic(builder).recovery(recovery));
     let fixed = bytes(Recovery::fixed(Duration::from_secs(5), 3));
     let more = bytes(Recovery::adaptive()) - fixed;
     assert!((320..=360).contains(&more), "{more}");
@@ -75,8 +77,8 @@ fn an_adaptive_recovery_takes_about_340_bytes_more() {
 fn open_times_that_grow_take_at_most_128_bytes_more() {
     let bytes = |backoff: Option<Backoff>| {
         measure("compact", |builder| match backoff {
-            None => builder.shards(1),
-            Some(backoff) => builder.shards(1).backoff(backoff),
+            None => classic(builder),
+            Some(backoff) => classic(builder).backoff(backoff),
         })
     };
     let backoff = Backoff::exponential(Duration::from_secs(1), 2.0, Duration::from_secs(60));
@@ -175,8 +177,8 @@ fn latency_of_a_count_window_takes_2_bytes_a_call() {
 fn beside_each(what: &str, keys: u32, capacity: Option<usize>) -> f64 {
     use tripcurve::registry::Registry;
 
-    let compact = || CircuitBreaker::builder("memory").shards(1);
-    let alone = measure("compact", |builder| builder.shards(1));
+    let compact = || classic(CircuitBreaker::builder("memory"));
+    let alone = measure("compact", classic);
     let registry = Registry::<u64>::builder(compact());
     let registry = match capacity {
         Some(capacity) => registry.capacity(capacity),
@@ -202,7 +204,7 @@ fn the_breakers_of_a_registry_take_at_most_640_bytes_each_and_their_places_littl
     const KEYS: u32 = 100_000;
 
     // The breaker's bytes include the handle, which is in its entry here.
-    assert!(measure("compact", |builder| builder.shards(1)) <= 640);
+    assert!(measure("compact", classic) <= 640);
     assert!(beside_each("no capacity", KEYS, None) <= 48.0);
     assert!(beside_each("capacity", KEYS, Some(KEYS as usize)) <= 72.0);
 }
@@ -238,7 +240,7 @@ fn a_flood_of_failing_keys_takes_little_memory_and_spares_an_open_breaker_in_use
     let clock = Clock::mock().0;
     // One bucket is read faster than ten.
     let window = Window::time(Duration::from_secs(60), 1);
-    let template = CircuitBreaker::builder("memory").window(window).shards(1);
+    let template = classic(CircuitBreaker::builder("memory").window(window));
     let template = template.clock(clock);
     let registry = Registry::<u64>::builder(template).capacity(CAPACITY);
     let registry = registry.build().unwrap();

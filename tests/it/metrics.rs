@@ -541,6 +541,7 @@ fn the_names_are_those_of_the_docs_and_fit_recommended_naming() {
     let collector = Collector::new(&roster).in_flight("search", || 1);
     let scraper = Scraper::with(collector, builder);
     let search = CircuitBreaker::builder("search")
+        .trip_when(TripPolicy::classic())
         .latency(Recording::Combined)
         .enlist(&roster)
         .build()

@@ -18,6 +18,11 @@ fn payments() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("payments").shards(1)
 }
 
+/// With the classic policies, of which the tests know when they trip.
+fn classic() -> CircuitBreakerBuilder {
+    payments().trip_when(TripPolicy::classic())
+}
+
 fn fail(breaker: &CircuitBreaker) {
     let _ = breaker.call(|| Err::<(), _>("no"));
 }
@@ -313,7 +318,7 @@ fn an_open_breaker_stays_open_as_long_and_then_goes_by_the_new_settings() {
 fn how_many_recoveries_have_failed_is_carried_over() {
     let (clock, hand) = Clock::mock();
     let backoff = |base| Backoff::exponential(base, 2.0, 100 * SECOND).jitter(Jitter::None);
-    let settings = |base: Duration| payments().backoff(backoff(base)).probes(1);
+    let settings = |base: Duration| classic().backoff(backoff(base)).probes(1);
     let breaker = settings(SECOND).clock(clock).build().unwrap();
     for _ in 0..5 {
         fail(&breaker);
@@ -495,13 +500,13 @@ fn a_breaker_that_was_healthy_for_long_before_another_window_came_opens_for_the_
 #[test]
 fn open_times_that_come_to_a_breaker_of_a_million_generations_grow() {
     let (clock, hand) = Clock::mock();
-    let breaker = payments().probes(1).clock(clock).build().unwrap();
+    let breaker = classic().probes(1).clock(clock).build().unwrap();
     for _ in 0..=1 << 20 {
         breaker.reset();
     }
     let backoff = Backoff::exponential(SECOND, 2.0, 100 * SECOND).jitter(Jitter::None);
     breaker
-        .reconfigure(payments().backoff(backoff).probes(1))
+        .reconfigure(classic().backoff(backoff).probes(1))
         .unwrap();
     (0..5).for_each(|_| fail(&breaker));
     hand.advance(2 * SECOND);
@@ -633,19 +638,19 @@ const OFF: [Off; 5] = [
 #[test]
 fn a_breaker_is_switched_off_and_on_again() {
     for (off, state) in OFF {
-        let (builder, told) = told(payments());
+        let (builder, told) = told(classic());
         let breaker = builder.build().unwrap();
         fail(&breaker);
-        let came = breaker.reconfigure(off(payments()));
+        let came = breaker.reconfigure(off(classic()));
         assert_eq!(came, Ok(Reconfigured::StateChanged(state)));
         assert_eq!(breaker.state(), state);
-        let came = breaker.reconfigure(off(payments()));
+        let came = breaker.reconfigure(off(classic()));
         assert_eq!(came, Ok(Reconfigured::Unchanged));
         (0..100).for_each(|_| fail(&breaker));
         assert_eq!(breaker.state(), state, "it doesn't trip");
         let counts = if state == State::MetricsOnly { 100 } else { 0 };
         assert_eq!(breaker.snapshot().failures(), counts);
-        let came = breaker.reconfigure(payments());
+        let came = breaker.reconfigure(classic());
         assert_eq!(came, Ok(Reconfigured::StateChanged(State::Closed)));
         let snapshot = breaker.snapshot();
         assert_eq!((snapshot.state(), snapshot.calls()), (State::Closed, 0));
@@ -846,7 +851,7 @@ fn a_breaker_is_switched_on_again_by_a_restart() {
 fn open_times_begin_anew_when_a_breaker_is_switched_on() {
     let (clock, hand) = Clock::mock();
     let backoff = Backoff::exponential(SECOND, 2.0, 60 * SECOND).jitter(Jitter::None);
-    let settings = || payments().clock(clock.clone()).backoff(backoff).probes(1);
+    let settings = || classic().clock(clock.clone()).backoff(backoff).probes(1);
     let breaker = settings().build().unwrap();
     let open_time = || {
         let left = breaker.snapshot().remaining_open().unwrap();

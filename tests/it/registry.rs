@@ -316,6 +316,7 @@ fn an_idle_time_that_makes_no_sense_is_refused() {
 fn hosts_that_died_and_are_never_called_again_are_forgotten() {
     let (clock, hand) = Clock::mock();
     let template = CircuitBreaker::builder("host").shards(1).clock(clock);
+    let template = template.trip_when(TripPolicy::classic());
     let hosts = Registry::<u32>::builder(template).capacity(100);
     let hosts = hosts.build().unwrap();
     for host in 0..1_000 {

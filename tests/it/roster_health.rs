@@ -6,7 +6,7 @@ use std::time::Duration;
 use tripcurve::error::ConfigError;
 use tripcurve::registry::{BreakerTrouble, HealthRule, HealthStatus, Registry, Roster};
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::{CircuitBreaker, State};
+use tripcurve::{CircuitBreaker, State, TripPolicy};
 
 use HealthStatus::{Degraded, Down, Healthy};
 
@@ -14,7 +14,8 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn enlisted(roster: &Roster, name: &'static str) -> (CircuitBreaker, MockClock) {
     let (clock, hand) = Clock::mock();
-    let builder = CircuitBreaker::builder(name).clock(clock).enlist(roster);
+    let builder = CircuitBreaker::builder(name).trip_when(TripPolicy::classic());
+    let builder = builder.clock(clock).enlist(roster);
     (builder.build().unwrap(), hand)
 }
 

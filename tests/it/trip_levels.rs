@@ -108,7 +108,7 @@ fn settings_are_told_in_words() {
         all.map(|(name, value)| format!("{name}: {value}"))
             .collect::<Vec<_>>()
     };
-    let default = [
+    let classic = [
         "window: 60s in 10 buckets",
         "open_for: 500ms, and twice as long after each failed recovery, up to 5s",
         "recovery: 3 of 3 probes must succeed",
@@ -116,7 +116,13 @@ fn settings_are_told_in_words() {
         "on_cancel: Ignored",
         "latency: Off",
     ];
-    assert_eq!(words(CircuitBreaker::builder("payments")), default);
+    let default = [
+        "open_for: by the traffic",
+        "recovery: a probe, then a growing share of the calls",
+    ];
+    let payments = || CircuitBreaker::builder("payments");
+    assert_eq!(words(payments().trip_when(TripPolicy::classic())), classic);
+    assert_eq!(words(payments())[1..3], default);
     let other = CircuitBreaker::builder("payments")
         .window(Window::count(50).within(20 * second))
         .trip_when(TripPolicy::slow_rate(0.5).slower_than(second))
@@ -140,7 +146,8 @@ fn settings_are_told_in_words() {
 
 #[test]
 fn an_open_breaker_has_thresholds_and_no_level() {
-    let breaker = CircuitBreaker::new("payments");
+    let builder = CircuitBreaker::builder("payments").trip_when(TripPolicy::classic());
+    let breaker = builder.build().unwrap();
     while breaker
         .call(|| Err::<(), _>("refused"))
         .unwrap_err()

@@ -124,7 +124,7 @@ fn slow_calls_are_among_the_counts_of_a_trip() {
 
 #[test]
 fn a_breaker_opened_by_hand_never_looks_like_one_opened_by_failures() {
-    let (by_failures, _hand, _) = watched(|it| it);
+    let (by_failures, _hand, _) = watched(|it| it.trip_when(TripPolicy::classic()));
     for _ in 0..5 {
         record(&by_failures, Report::failure().label(Label::new("timeout")));
     }
@@ -175,7 +175,7 @@ fn a_failed_probe_is_the_latest_opening_and_has_its_label() {
 
 #[test]
 fn an_opening_stays_when_the_breaker_closes() {
-    let (breaker, hand, _) = watched(|it| it);
+    let (breaker, hand, _) = watched(|it| it.trip_when(TripPolicy::classic()));
     for _ in 0..5 {
         record(&breaker, Outcome::Failure);
     }
@@ -219,7 +219,8 @@ impl Classify<(), &'static str> for ByText {
 
 #[test]
 fn a_classifier_labels_failures_and_nothing_else() {
-    let breaker = builder().0.build().unwrap().with_classifier(ByText);
+    let builder = builder().0.trip_when(TripPolicy::classic());
+    let breaker = builder.build().unwrap().with_classifier(ByText);
     let _ = breaker.call(|| Ok(()));
     let _ = breaker.call(|| Err("not me"));
     for text in ["one", "two", "three", "four", "five"] {

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use tripcurve::metrics::Collector;
 use tripcurve::registry::Roster;
 use tripcurve::window::Recording;
-use tripcurve::{CircuitBreaker, State};
+use tripcurve::{CircuitBreaker, State, TripPolicy};
 
 use super::expressions::{self, Expression};
 use super::outage::Outage;
@@ -130,6 +130,7 @@ fn promtool_has_nothing_to_say_of_recommended_naming() {
     let roster = Roster::new();
     let collector = Collector::new(&roster).in_flight("search", || 1);
     let search = CircuitBreaker::builder("search")
+        .trip_when(TripPolicy::classic())
         .latency(Recording::Combined)
         .enlist(&roster)
         .build()

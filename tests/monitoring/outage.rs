@@ -34,6 +34,7 @@ impl Outage {
             .window(Window::time(Duration::from_secs(300), 10))
             .latency(Recording::Combined);
         let stock = stock.build().unwrap();
+        let prices = breaker("prices").trip_when(TripPolicy::classic());
         let mail = breaker("mail").build().unwrap();
         mail.force_open();
         let tenants = Registry::<u32>::builder(CircuitBreaker::builder("tenants"))
@@ -47,7 +48,7 @@ impl Outage {
             search: search.build().unwrap(),
             _hung: stock.try_acquire_owned().unwrap(),
             stock,
-            prices: breaker("prices").build().unwrap(),
+            prices: prices.build().unwrap(),
             _mail: mail,
             _tenants: tenants,
         }

@@ -46,8 +46,8 @@ pub(crate) const PATHS: &[Path] = &[
         let breaker = CircuitBreaker::new("closed");
         counted_calls(calls, || breaker.call(succeed));
     }),
-    ("closed/call/adaptive", |calls| {
-        let breaker = build(CircuitBreaker::builder("closed").trip_when(TripPolicy::adaptive()));
+    ("closed/call/classic", |calls| {
+        let breaker = build(CircuitBreaker::builder("closed").trip_when(TripPolicy::classic()));
         counted_calls(calls, || breaker.call(succeed));
     }),
     ("closed/call_async", |calls| {
@@ -86,11 +86,19 @@ pub(crate) const PATHS: &[Path] = &[
         counted_calls(calls, || breaker.call(succeed));
     }),
     ("open/try_acquire", |calls| {
-        let breaker = open();
+        let breaker = open(CircuitBreaker::builder("open"));
         counted_calls(calls, || breaker.try_acquire());
     }),
     ("open/call", |calls| {
-        let breaker = open();
+        let breaker = open(CircuitBreaker::builder("open"));
+        counted_calls(calls, || breaker.call(succeed));
+    }),
+    ("open/try_acquire/classic", |calls| {
+        let breaker = open(CircuitBreaker::builder("open").trip_when(TripPolicy::classic()));
+        counted_calls(calls, || breaker.try_acquire());
+    }),
+    ("open/call/classic", |calls| {
+        let breaker = open(CircuitBreaker::builder("open").trip_when(TripPolicy::classic()));
         counted_calls(calls, || breaker.call(succeed));
     }),
     ("failing/try_acquire", |calls| {
@@ -271,8 +279,8 @@ fn slow_rate() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("slow").trip_when(policy)
 }
 
-fn open() -> CircuitBreaker {
-    let breaker = CircuitBreaker::new("open");
+fn open(builder: CircuitBreakerBuilder) -> CircuitBreaker {
+    let breaker = build(builder);
     breaker.trip(Duration::from_secs(3600));
     breaker
 }

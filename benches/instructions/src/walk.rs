@@ -4,25 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tripcurve::time::Clock;
-use tripcurve::{CircuitBreaker, CircuitBreakerBuilder};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, TripPolicy};
 
 use crate::paths::{Path, build, counted_calls, fail, succeed};
 
 /// The calls of the walk, each after the calls that prepare it.
 pub(crate) const WALKS: &[Path] = &[
     ("walk/closed", |_| {
-        let breaker = CircuitBreaker::new("walk");
+        let breaker = build(classic());
         let _ = breaker.call(succeed);
         counted_calls(1, || breaker.call(succeed));
     }),
-    ("walk/trip", |_| trip(CircuitBreaker::builder("walk"))),
+    ("walk/trip", |_| trip(classic())),
     ("walk/trip/listener", |_| trip(listened())),
-    ("walk/probe", |_| probe(CircuitBreaker::builder("walk"))),
+    ("walk/probe", |_| probe(classic())),
     ("walk/probe/listener", |_| probe(listened())),
 ];
 
+fn classic() -> CircuitBreakerBuilder {
+    CircuitBreaker::builder("walk").trip_when(TripPolicy::classic())
+}
+
 fn listened() -> CircuitBreakerBuilder {
-    CircuitBreaker::builder("walk").on_transition(|_| ())
+    classic().on_transition(|_| ())
 }
 
 /// The last of five failures in a row, which trips.

@@ -55,7 +55,7 @@ section! {
     /// |---|---|
     /// | `template` | a name of `templates`; for breakers only |
     /// | `window` | `{ length = "60s", buckets = 10 }`, each optional; or `{ calls = 100, within = "60s" }`, with `within` optional |
-    /// | `trip_when` | a list of policies, any of which trips; see below |
+    /// | `trip_when` | a list of policies, any of which trips; see below. Without it a breaker is adaptive, or classic with a window by count |
     /// | `recovery` | `"adaptive"`; or `{ probes = 3 }`, with `success_threshold = 2`, `failure_threshold = 1` and `slow_threshold = 2`, or with `max_failure_rate = 0.5`; or `{ steps = [0.1, 0.5, 1.0], each = "10s" }`, with `max_failure_rate`; or `{ clients = 100 }`, which is an [adaptive](tripcurve::Recovery::clients) one. All tables take `half_open_limit = "1m"` with `half_open_verdict`, which is `"reopen"` or `"close"` |
     /// | `open_for` | `"5s"`; with every recovery, also an adaptive one |
     /// | `backoff` | instead: `{ base = "5s", factor = 2.0, longest = "2m" }`, with `jitter`, which is `"full"`, `"equal"`, `"decorrelated"` or `"none"`, and `healthy_after` |
@@ -79,6 +79,7 @@ section! {
     /// - `{ slower_than_usual = 4.0, percentile = 90.0, min_calls = 100 }`
     /// - `"adaptive"`, or with settings
     ///   `{ adaptive = { tolerate = 0.25, false_trip_budget = "1d", slower_than = "2s" } }`
+    /// - `"classic"`, which is five failures in a row, or half of at least ten calls
     ///
     /// A setting that has a default in [`TripPolicy`](tripcurve::TripPolicy) may be left out.
     ///

@@ -12,7 +12,7 @@ pub(crate) const MAX_POLICIES: usize = 64;
 
 section! {
     /// One policy: the key that names it, and its settings.
-    pub(crate) struct Policy {
+    pub(crate) struct Policy and is_classic: bool {
         /// Trips when this many calls in a row have failed.
         consecutive_failures: u32 { "minimum": 1, "maximum": u32::MAX },
         /// Trips when this many calls of the window have failed.
@@ -53,7 +53,7 @@ impl Meaning for Policy {
     type Value = TripPolicy;
 
     const WHAT: &'static str =
-        "a policy, as { failure_rate = 0.5, min_calls = 20 } or \"adaptive\",";
+        "a policy, as { failure_rate = 0.5, min_calls = 20 } or \"adaptive\" or \"classic\",";
 
     const LIST: &'static str = "a list of policies, as [{ failure_rate = 0.5 }, \"adaptive\"],";
 
@@ -98,15 +98,27 @@ impl Meaning for Policy {
         },
     ];
 
-    const SHORT: Option<Short<Self>> = Some(Short {
-        word: "adaptive",
-        keys: || Self {
-            adaptive: Written::new(Adaptive::default()).ok(),
-            ..Self::default()
+    const SHORT: &'static [Short<Self>] = &[
+        Short {
+            word: "adaptive",
+            keys: || Self {
+                adaptive: Written::new(Adaptive::default()).ok(),
+                ..Self::default()
+            },
         },
-    });
+        Short {
+            word: "classic",
+            keys: || Self {
+                is_classic: true,
+                ..Self::default()
+            },
+        },
+    ];
 
     fn meaning(&self) -> Result<TripPolicy, String> {
+        if self.is_classic {
+            return Ok(TripPolicy::classic());
+        }
         let kinds = Self::FORMS.iter().map(|form| (form.needs[0], form));
         let mut own = kinds.clone().filter(|(kind, _)| self.has(kind));
         let Some((kind, form)) = own.next() else {

@@ -112,7 +112,7 @@ impl<T: Read> Read for Vec<T> {
 }
 
 /// A table of the file with its own keys, all of them optional.
-pub(crate) trait Section: Default {
+pub(crate) trait Section: Default + 'static {
     const KEYS: &'static [&'static str];
 
     /// Whether the key has a value.
@@ -251,7 +251,7 @@ pub(crate) fn read_section<'de, S: Section, D: Deserializer<'de>>(
         }
 
         fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<S, A::Error> {
-            read_keys(map, self.1, None)
+            read_keys(map, self.1, &[])
         }
     }
 
@@ -260,11 +260,11 @@ pub(crate) fn read_section<'de, S: Section, D: Deserializer<'de>>(
 
 /// Reads the keys of a section. Each may occur once, and no others may occur.
 ///
-/// `short` is the word that may replace the keys. It is for errors.
+/// `short` are the words that may replace the keys. They are for errors.
 fn read_keys<'de, S: Section, A: MapAccess<'de>>(
     mut map: A,
     at: &At<'_>,
-    short: Option<&'static str>,
+    short: &'static [Short<S>],
 ) -> Result<S, A::Error> {
     let mut section = S::default();
     while let Some(key) = map.next_key_seed(Key {
@@ -280,10 +280,10 @@ fn read_keys<'de, S: Section, A: MapAccess<'de>>(
 /// Reads the next key of a section.
 ///
 /// It reports its own errors, so the reader points at the key and not at the whole section.
-struct Key<'a, S> {
+struct Key<'a, S: 'static> {
     section: &'a S,
     at: &'a At<'a>,
-    short: Option<&'static str>,
+    short: &'static [Short<S>],
 }
 
 impl<'de, S: Section> DeserializeSeed<'de> for Key<'_, S> {
@@ -308,8 +308,12 @@ impl<S: Section> Visitor<'_> for Key<'_, S> {
             let known = Words(S::KEYS.iter().filter(|key| !key.starts_with('$')));
             let remedy = match (self.at, self.short) {
                 (At::File, _) => "; breakers stand there by name, as breakers.payments".to_owned(),
-                (_, Some(word)) => format!(", or {word:?} instead of them all"),
-                _ => String::new(),
+                (_, []) => String::new(),
+                (_, short) => {
+                    let words = short.iter().map(|short| format!("{:?}", short.word));
+                    let words: Vec<_> = words.collect();
+                    format!(", or {} instead of them all", words.join(" or "))
+                }
             };
             return Err(E::custom(format_args!(
                 "{at}: unknown key, expected one of {known}{remedy}"
@@ -375,16 +379,17 @@ pub(crate) trait Meaning: Section + PartialEq {
     /// The combinations of keys that have a meaning. No keys fit two of them.
     const FORMS: &'static [Form];
 
-    /// The word that may replace some keys.
-    const SHORT: Option<Short<Self>> = None;
+    /// The words that may replace some keys.
+    const SHORT: &'static [Short<Self>] = &[];
 
     /// The meaning of these keys, or the reason why they have none.
     fn meaning(&self) -> Result<Self::Value, String>;
 
     /// The word that replaces these keys, if there is one.
     fn word(&self) -> Option<&'static str> {
-        let short = Self::SHORT?;
-        (*self == (short.keys)()).then_some(short.word)
+        let mut all = Self::SHORT.iter();
+        let short = all.find(|short| *self == (short.keys)())?;
+        Some(short.word)
     }
 }
 
@@ -431,15 +436,14 @@ impl<S: Meaning> Read for Written<S> {
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<Written<S>, E> {
-                match S::SHORT {
-                    Some(short) if short.word == word => Written::at((short.keys)(), self.0),
-                    _ => Err(E::invalid_value(Unexpected::Str(beginning(word)), &self)),
+                match S::SHORT.iter().find(|short| short.word == word) {
+                    Some(short) => Written::at((short.keys)(), self.0),
+                    None => Err(E::invalid_value(Unexpected::Str(beginning(word)), &self)),
                 }
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Written<S>, A::Error> {
-                let short = S::SHORT.map(|short| short.word);
-                Written::at(read_keys(map, self.0, short)?, self.0)
+                Written::at(read_keys(map, self.0, S::SHORT)?, self.0)
             }
         }
 

@@ -65,9 +65,10 @@ impl<S: Meaning + Described> JsonSchema for Written<S> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let properties = S::describe(generator);
-        let word = S::SHORT.map(|short| json_schema!({ "const": short.word }));
+        let short = S::SHORT.iter();
+        let words = short.map(|short| json_schema!({ "const": short.word }));
         let forms = S::FORMS.iter().map(|form| form.schema(&properties));
-        let mut all: Vec<_> = word.into_iter().chain(forms).collect();
+        let mut all: Vec<_> = words.chain(forms).collect();
         match all.len() {
             1 => all.remove(0),
             _ => json_schema!({ "oneOf": all }),

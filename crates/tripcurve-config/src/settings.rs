@@ -20,15 +20,15 @@ section! {
         /// The recent calls that the breaker judges: by time, or the last calls. Default: 60 s in
         /// 10 buckets.
         window: Written<WindowKeys>,
-        /// The policies. Any of them trips the breaker. Default: 5 consecutive failures, or a
-        /// failure rate of 50 % among at least 10 calls.
+        /// The policies. Any of them trips the breaker. Default: "adaptive" with a window by time,
+        /// "classic" with a window by count.
         trip_when: Vec<Written<Policy>> { "minItems": 1, "maxItems": crate::policy::MAX_POLICIES },
-        /// How the breaker recovers after a trip. Default: 3 probes, all of which must succeed;
-        /// "adaptive" with the adaptive policy.
+        /// How the breaker recovers after a trip. Default: "adaptive" with the adaptive policy.
+        /// Otherwise, and with `open_for` or `backoff`: 3 probes, all of which must succeed.
         recovery: Written<RecoveryKeys>,
-        /// How long the breaker stays open after a trip: "1ms" to 10 years. Default, without
-        /// `backoff`: 0.5 s at first, doubled with each failed recovery, up to 5 s. The first call
-        /// after that becomes a probe.
+        /// How long the breaker stays open after a trip: "1ms" to 10 years. The first call after
+        /// that becomes a probe. Default without `backoff`: by the traffic in an adaptive recovery;
+        /// otherwise 0.5 s at first, doubled with each failed recovery, up to 5 s.
         open_for: Time,
         /// Open times that grow with each failed recovery. It replaces `open_for`.
         backoff: Written<BackoffKeys>,
@@ -72,7 +72,7 @@ impl Read for Settings {
         let fault = if settings.open_for.is_some() && settings.backoff.is_some() {
             "has both open_for and backoff; the open time is fixed or it grows"
         } else if settings.trip_when.as_ref().is_some_and(Vec::is_empty) {
-            "has no policy in trip_when; leave it out for the default ones, or write \
+            "has no policy in trip_when; leave it out for the default one, or write \
              metrics_only = true for a breaker that never trips"
         } else {
             return Ok(settings);
@@ -343,13 +343,13 @@ impl Meaning for RecoveryKeys {
         },
     ];
 
-    const SHORT: Option<Short<Self>> = Some(Short {
+    const SHORT: &'static [Short<Self>] = &[Short {
         word: "adaptive",
         keys: || Self {
             is_adaptive: true,
             ..Self::default()
         },
-    });
+    }];
 
     fn meaning(&self) -> Result<Recovery, String> {
         if self.is_adaptive {

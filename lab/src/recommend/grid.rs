@@ -16,7 +16,7 @@ pub(super) fn rules(slower_than: Option<Duration>) -> Vec<Policy> {
             slower: slower_than,
         }));
     }
-    let mut classic = vec![Policy::default()];
+    let mut classic = vec![Policy::of(Rule::Classic)];
     classic.extend([5, 3, 8, 12, 20].map(|n| Policy::of(Rule::Consecutive(n))));
     for fraction in [0.5, 0.25, 0.1, 0.75] {
         for seconds in [60, 10] {
@@ -36,9 +36,7 @@ pub(super) fn rules(slower_than: Option<Duration>) -> Vec<Policy> {
         policies.extend(classic);
         return policies;
     };
-    for policy in classic {
-        policies.extend(and_slow(policy, slower));
-    }
+    policies.extend(classic.into_iter().map(|policy| and_slow(policy, slower)));
     policies
 }
 
@@ -52,18 +50,14 @@ fn failure_rate(fraction: f64, min: u32, window: Length) -> Policy {
     }
 }
 
-/// Adds a rule on slow calls to the policy. Returns `None` for the defaults, which have no rule to
-/// add to.
-fn and_slow(mut policy: Policy, slower: Duration) -> Option<Policy> {
-    if policy.rules.is_empty() {
-        return None;
-    }
+/// Adds a rule on slow calls to the policy.
+fn and_slow(mut policy: Policy, slower: Duration) -> Policy {
     policy.rules.push(Rule::SlowRate {
         fraction: 0.5,
         slower,
         min: None,
     });
-    Some(policy)
+    policy
 }
 
 /// The policy with each of the recoveries.

@@ -34,6 +34,8 @@ pub enum Length {
 /// One rule that trips the breaker.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
+    /// The classic pair.
+    Classic,
     /// This many failures in a row.
     Consecutive(u32),
     /// This many failures in the window.
@@ -84,8 +86,12 @@ pub enum Rule {
 }
 
 /// The forms of all policies, for errors and the help.
-pub(super) const FORMS: [(&str, &str); 8] = [
+pub(super) const FORMS: [(&str, &str); 9] = [
     ("default", "the crate's defaults"),
+    (
+        "classic",
+        "5 failures in a row, or half of at least 10 calls",
+    ),
     ("consecutive:5", "5 failures in a row"),
     ("error-rate:0.5:min=10", "half of at least 10 calls failed"),
     ("failure-count:20", "20 failures in the window"),
@@ -129,6 +135,7 @@ impl FromStr for Policy {
 fn rule(arguments: &mut Arguments<'_>) -> Result<Option<Rule>, PolicyError> {
     let rule = match arguments.name() {
         "default" => return Ok(None),
+        "classic" => Rule::Classic,
         "consecutive" => Rule::Consecutive(arguments.first("5")?),
         "failure-count" => Rule::FailureCount(arguments.first("20")?),
         "error-rate" => Rule::FailureRate {
@@ -187,6 +194,7 @@ impl fmt::Display for Policy {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let least = match *self {
+            Self::Classic => return f.write_str("classic"),
             Self::Consecutive(n) => return write!(f, "consecutive:{n}"),
             Self::FailureCount(n) => return write!(f, "failure-count:{n}"),
             Self::FailureRate { fraction, min } => {
@@ -251,6 +259,7 @@ pub(super) fn short(duration: Duration) -> String {
 impl Rule {
     fn policy(&self) -> TripPolicy {
         match *self {
+            Self::Classic => TripPolicy::classic(),
             Self::Consecutive(n) => TripPolicy::consecutive_failures(n),
             Self::FailureCount(n) => TripPolicy::failure_count(n).into(),
             Self::FailureRate { fraction, min } => {

@@ -99,6 +99,7 @@ impl Rule {
         let min =
             |min: Option<u32>| min.map_or(String::new(), |calls| format!(".min_calls({calls})"));
         code += &match *self {
+            Self::Classic => call("classic", String::new()),
             Self::Consecutive(n) => call("consecutive_failures", n.to_string()),
             Self::FailureCount(n) => call("failure_count", n.to_string()),
             Self::FailureRate { fraction, min: at } => {
@@ -159,6 +160,7 @@ impl Rule {
         let time = |duration| Some(format!("\"{}\"", short(duration)));
         let calls = |calls: Option<u32>| calls.map(|calls| calls.to_string());
         let settings = match *self {
+            Self::Classic => return "\"classic\"".to_owned(),
             Self::Consecutive(n) => vec![("consecutive_failures", Some(n.to_string()))],
             Self::FailureCount(n) => vec![("failure_count", Some(n.to_string()))],
             Self::FailureRate { fraction, min } => {

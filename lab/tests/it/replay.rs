@@ -163,7 +163,7 @@ proptest! {
     fn calls_are_rejected_between_a_trip_and_its_end_alone(
         calls in any_calls(),
         policy in prop::sample::select(vec![
-            "default", "consecutive:2", "error-rate:0.5:min=5", "adaptive", "failure-count:3:open=2s",
+            "default", "classic", "consecutive:2", "error-rate:0.5:min=5", "adaptive", "failure-count:3:open=2s",
             "slow-rate:0.5:slower=300ms:min=4", "hystrix-tuned", "polly-tuned", "gobreaker",
             "r4j-count20-tuned",
         ]),
@@ -188,6 +188,8 @@ fn a_policy_is_written_as_it_is_read() {
     for text in [
         "default",
         "default:open=2s:probes=1",
+        "classic",
+        "classic:window=5calls",
         "consecutive:5",
         "failure-count:20:window=30s",
         "error-rate:0.5:min=10:window=60s",
@@ -278,7 +280,8 @@ fn a_snippet_compiles_and_makes_a_breaker() -> Result<(), ConfigError> {
     snippets!(
         "snippets/default.rs": "default",
         "snippets/adaptive.rs": "adaptive:tolerate=0:budget=7d:slower=1500ms",
-        "snippets/classic.rs":
+        "snippets/classic.rs": "classic:window=5calls",
+        "snippets/several.rs":
             "consecutive:5+failure-count:20+error-rate:0.5:min=10:window=30s:open=2s:probes=1",
         "snippets/slow.rs":
             "slow-rate:0.5:slower=2s:min=5+percentile:99:above=250ms:min=50+slower-than-usual:4:percentile=95",
@@ -291,6 +294,8 @@ fn a_snippet_compiles_and_makes_a_breaker() -> Result<(), ConfigError> {
 fn a_policy_as_a_file_makes_the_breaker_that_it_makes_itself() {
     for (policy, name) in [
         ("default", "payments"),
+        ("classic", "payments"),
+        ("classic:window=5calls:open=2s", "payments"),
         ("adaptive", "my-log_2"),
         ("adaptive:tolerate=0:budget=7d:slower=1500ms", "payments"),
         (

@@ -160,6 +160,7 @@ pub(crate) enum Policy {
     SlowRate { threshold: f64, min_calls: u32 },
     BurnRate(BurnRate),
     Adaptive(Adaptive),
+    Classic,
 }
 
 /// The settings of a burn rate in whole numbers.
@@ -317,12 +318,13 @@ impl Policy {
                     min_calls: fit(policy.min_calls),
                 },
             },
-            Self::Adaptive(_) => self,
+            Self::Adaptive(_) | Self::Classic => self,
         }
     }
 
     fn policy(self, slower_than: Duration, window: Shape) -> TripPolicy {
         match self {
+            Self::Classic => TripPolicy::classic(),
             Self::ConsecutiveFailures(limit) => TripPolicy::consecutive_failures(limit),
             Self::FailureCount { limit, min_calls } => {
                 TripPolicy::failure_count(limit).min_calls(min_calls).into()
@@ -498,8 +500,8 @@ impl Config {
 
     /// The policy that decides by evidence, if there is one.
     pub(super) fn adaptive(&self) -> Option<Adaptive> {
-        self.policies.iter().find_map(|policy| match policy {
-            Policy::Adaptive(policy) => Some(*policy),
+        self.policies().into_iter().find_map(|policy| match policy {
+            Policy::Adaptive(policy) => Some(policy),
             _ => None,
         })
     }
@@ -515,14 +517,32 @@ impl Config {
         })
     }
 
+    /// The policies that judge: the default one if none is named, and two for a classic pair.
     pub(super) fn policies(&self) -> Vec<Policy> {
-        if !self.policies.is_empty() {
-            return self.policies.clone();
-        }
+        let default = match self.window.capacity() {
+            None => Policy::Adaptive(Adaptive {
+                tolerate: 0.25,
+                false_trip_budget: Duration::from_secs(86_400),
+                is_timed: false,
+            }),
+            Some(_) => Policy::Classic,
+        };
+        let named = self.policies.iter().copied();
+        let default = self.policies.is_empty().then_some(default);
         let rate = Policy::FailureRate {
             threshold: 0.5,
             min_calls: 10,
         };
-        vec![Policy::ConsecutiveFailures(5), rate.fitted(self.window)]
+        let mut policies = Vec::new();
+        for policy in named.chain(default) {
+            match policy {
+                Policy::Classic => {
+                    policies.push(Policy::ConsecutiveFailures(5));
+                    policies.push(rate.fitted(self.window));
+                }
+                policy => policies.push(policy),
+            }
+        }
+        policies
     }
 }

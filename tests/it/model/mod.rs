@@ -855,7 +855,7 @@ impl Model {
                     factor: policy.factor(),
                 })
             }
-            Policy::Adaptive(_) => None,
+            Policy::Adaptive(_) | Policy::Classic => None,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::subject::{
     Rules, SLOW_RATE, SLOWER_THAN, Settings, Subject, Timing, WINDOW, Window, Work,
 };
 
-/// With the usual rules and window, these are the defaults except for the open time.
+/// With the usual rules and window, these are the classic policies with a fixed open time.
 fn breaker(settings: &Settings) -> CircuitBreaker {
     let window = match settings.window {
         Window::Time { buckets } => tripcurve::window::Window::time(WINDOW, buckets),

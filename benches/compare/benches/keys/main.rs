@@ -7,7 +7,7 @@
 //! cargo bench --manifest-path benches/compare/Cargo.toml --bench keys -- --out docs/keys.svg
 //! ```
 //!
-//! The breakers are compact, with the default window of ten buckets and the default policies. A
+//! The breakers are compact, with the default window of ten buckets and the classic policies. A
 //! lookup is compared with one in a plain map of the same kind, with equally many keys, the same
 //! hasher, and values of the registry's size.
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use papaya::HashMap;
 use tripcurve::error::ConfigError;
 use tripcurve::registry::Registry;
-use tripcurve::{CircuitBreaker, CircuitBreakerBuilder};
+use tripcurve::{CircuitBreaker, CircuitBreakerBuilder, TripPolicy};
 
 /// The lookups of one sample, which takes at least a millisecond. The result is the median of the
 /// samples.
@@ -36,7 +36,9 @@ pub(crate) struct Row {
 }
 
 fn template() -> CircuitBreakerBuilder {
-    CircuitBreaker::builder("compact").shards(1)
+    CircuitBreaker::builder("compact")
+        .trip_when(TripPolicy::classic())
+        .shards(1)
 }
 
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]

@@ -41,6 +41,42 @@ fn makes(settings: &str, set: impl FnOnce(CircuitBreakerBuilder) -> CircuitBreak
     assert_eq!(format!("{made:?}"), format!("{expected:?}"), "{settings}");
 }
 
+/// Fails when: a file without policies makes another breaker than a builder without policies.
+#[test]
+fn without_policies_a_file_means_the_default_and_classic_means_the_pair() {
+    makes("", |builder| builder);
+    let trips_at_five = |settings: &str| {
+        let builder = payments(settings).builder("payments").unwrap();
+        let breaker = builder.build().unwrap();
+        for _ in 0..5 {
+            let _ = breaker.call(|| Err::<(), _>("refused"));
+        }
+        breaker.state() == State::Open
+    };
+    assert!(!trips_at_five(""));
+    assert!(!trips_at_five("trip_when = ['adaptive']"));
+    assert!(trips_at_five("trip_when = ['classic']"));
+    assert!(trips_at_five(
+        "trip_when = ['classic', { failure_rate = 1.0 }]"
+    ));
+    assert!(trips_at_five("window = { calls = 5 }"));
+    assert!(trips_at_five(
+        "window = { calls = 5 }\ntrip_when = ['classic']"
+    ));
+    assert_eq!(
+        misread("trip_when = ['classical']"),
+        "invalid value: string \"classical\", expected a policy, as { failure_rate = 0.5, min_calls = \
+         20 } or \"adaptive\" or \"classic\", at breakers.payments.trip_when[0]"
+    );
+    assert_eq!(
+        misread("trip_when = [{ classic = true }]"),
+        "breakers.payments.trip_when[0].classic: unknown key, expected one of \
+         consecutive_failures, failure_count, failure_rate, slow_rate, burn_rate, \
+         latency_percentile, slower_than_usual, adaptive, slower_than, above, percentile, factor, \
+         short, min_calls, or \"adaptive\" or \"classic\" instead of them all"
+    );
+}
+
 #[test]
 fn each_policy_is_the_one_that_the_same_words_make_in_code() {
     let makes = |policy: &str, expected: TripPolicy| {
@@ -48,6 +84,7 @@ fn each_policy_is_the_one_that_the_same_words_make_in_code() {
             builder.trip_when(expected)
         });
     };
+    makes("'classic'", TripPolicy::classic());
     makes(
         "{ consecutive_failures = 7 }",
         TripPolicy::consecutive_failures(7),
@@ -604,7 +641,7 @@ fn what_is_no_table_or_list_is_refused_with_its_place_and_what_it_should_be() {
         (
             "trip_when = ['adaptiv']",
             "invalid value: string \"adaptiv\", expected a policy, as { failure_rate = 0.5, min_calls = \
-             20 } or \"adaptive\", at breakers.payments.trip_when[0]",
+             20 } or \"adaptive\" or \"classic\", at breakers.payments.trip_when[0]",
         ),
         (
             "trip_when = { failure_rate = 0.5 }",
@@ -688,7 +725,7 @@ fn keys_that_do_not_go_together_are_refused_with_their_place() {
         ),
         (
             "trip_when = []",
-            ": has no policy in trip_when; leave it out for the default ones, or write \
+            ": has no policy in trip_when; leave it out for the default one, or write \
              metrics_only = true for a breaker that never trips",
         ),
         (

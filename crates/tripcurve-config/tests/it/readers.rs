@@ -43,7 +43,7 @@ fn each_reader_names_the_place_in_the_same_words() {
         (
             serde_json::json!({ "trip_when": [5] }),
             "invalid type: integer `5`, expected a policy, as { failure_rate = 0.5, min_calls = 20 } or \
-             \"adaptive\", at breakers.payments.trip_when[0]",
+             \"adaptive\" or \"classic\", at breakers.payments.trip_when[0]",
         ),
         (
             serde_json::json!({ "trip_when": ["adaptive", { "failure_rate": 50 }] }),

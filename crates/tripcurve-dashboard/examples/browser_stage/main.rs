@@ -103,6 +103,7 @@ async fn main() -> Result<(), Failure> {
 fn named(roster: &Roster) -> Result<Vec<CircuitBreaker>, Failure> {
     let builders = [
         CircuitBreaker::builder("payments")
+            .trip_when(TripPolicy::classic())
             .latency(Recording::ByOutcome)
             .recovery(Recovery::fixed(Duration::from_secs(20), 1)),
         CircuitBreaker::builder("search")

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tower::BoxError;
 use tripcurve::error::ConfigError;
 use tripcurve::registry::Roster;
-use tripcurve::window::{Recording, Window};
-use tripcurve::{CircuitBreaker, Outcome, TripPolicy};
+use tripcurve::window::Recording;
+use tripcurve::{CircuitBreaker, Outcome};
 
 use crate::client::Reply;
 
@@ -26,20 +26,11 @@ pub(crate) struct Breakers {
 impl Breakers {
     pub(crate) fn new(roster: &Roster) -> Result<Self, ConfigError> {
         let payments = CircuitBreaker::builder("payments")
-            .window(Window::time(Duration::from_secs(4), 8))
-            .trip_when(TripPolicy::consecutive_failures(5))
-            .trip_when(TripPolicy::failure_rate(0.4).min_calls(20))
-            .open_for(Duration::from_secs(1))
-            .probes(2)
             .latency(Recording::Combined)
             .enlist(roster)
             .classify(judge as Judge)
             .build()?;
         let recommendations = CircuitBreaker::builder("recommendations")
-            .window(Window::count(100))
-            .trip_when(TripPolicy::failure_rate(0.5).min_calls(40))
-            .open_for(Duration::from_secs(1))
-            .probes(1)
             .enlist(roster)
             .classify(judge as Judge)
             .build()?;

@@ -14,12 +14,13 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
-use tripcurve::CircuitBreaker;
 use tripcurve::registry::Roster;
+use tripcurve::{CircuitBreaker, TripPolicy};
 
 /// A breaker on a roster.
 fn breaker(name: &'static str, roster: &Roster) -> CircuitBreaker {
     CircuitBreaker::builder(name)
+        .trip_when(TripPolicy::classic())
         .enlist(roster)
         .build()
         .unwrap()

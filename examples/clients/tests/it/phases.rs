@@ -49,7 +49,8 @@ pub(crate) fn with_a_breaker(server: &impl Server, mut ask: impl FnMut() -> Answ
             Answer::Rejection => rejections += 1,
         }
     }
-    assert!(failures >= 5, "{failures} failures have tripped it");
+    // The default policy weighs them, so their number depends on how fast they come.
+    assert!(failures >= 3, "{failures} failures have tripped it");
 
     server.fail(false);
     // More than there are probes.

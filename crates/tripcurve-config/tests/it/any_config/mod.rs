@@ -86,6 +86,7 @@ fn policy() -> BoxedStrategy<Value> {
             vec![("percentile", number()), min()]
         ),
         Just("adaptive".into()),
+        Just("classic".into()),
         adaptive.prop_map(|settings| json!({ "adaptive": settings })),
     ]
     .boxed()
