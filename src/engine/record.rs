@@ -108,16 +108,20 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         ended: Ended,
         context: &impl CallContext,
     ) -> bool {
-        let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
-        // Each use makes the call anew, so it stays in registers on the common path.
-        let call = || Call::new(generation, reading, context);
         let Some(timed) = self.timed() else {
-            // The configuration has changed meanwhile, and the breaker no longer times calls.
-            let counted = self.count_at(call(), Tally::Success);
+            // The window isn't the one that the breaker was built with. The breaker doesn't time
+            // calls.
+            let is_current = move || self.is_current(generation);
+            let counted = self
+                .ring()
+                .record(Tally::Success, generation, context, is_current);
             self.after_success(generation, context);
             return counted;
         };
+        let reading = self.ring().read(context);
+        // Each use makes the call anew, so it stays in registers on the common path.
+        let call = || Call::new(generation, reading, context);
         let took = timed.took(ticket.begin, reading.raw, ended.took, context);
         if took.is_slow || timed.is_tick(reading) {
             self.record_success_slow(call(), took, true)

@@ -147,7 +147,11 @@ impl Window {
             &Shape::Time { length, buckets } => {
                 let width = clock.units(saturating_nanos(length) / u64::from(buckets));
                 let counts_slow = timing.counts_slow;
-                Ring::Time(TimeRing::new(width, buckets, thread_slots, counts_slow))
+                let ring = TimeRing::new(width, buckets, thread_slots, counts_slow);
+                Ring::Time(match timing.is_timed() {
+                    true => ring,
+                    false => ring.lending(),
+                })
             }
             Shape::Count(CountWindow { calls, within }) => {
                 let within = within.map(saturating_nanos);

@@ -219,6 +219,9 @@ impl Ring {
     ) -> bool {
         match self {
             Self::Time(ring) => {
+                if tally == Tally::Success && ring.record_on_credit(generation, context) {
+                    return true;
+                }
                 let call = Call::new(generation, ring.read(context), context);
                 ring.record_at(call, tally, is_current)
             }

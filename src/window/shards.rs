@@ -259,6 +259,22 @@ impl Spread {
         words.is_some_and(|(word, total)| word.add_if_own(key.place.stamp(), total))
     }
 
+    /// Counts one success without a clock reading, if the shard exists and its word lends the call
+    /// one. No other thread writes to the shard. Returns whether the call was counted.
+    #[inline]
+    fn add_on_credit(&self, shard: u32, key: BucketKey) -> bool {
+        self.word(shard, key)
+            .is_some_and(|word| word.add_on_credit(key.place.stamp(), || self.add_own(shard, key)))
+    }
+
+    /// The successes of a bucket that no clock reading has confirmed.
+    fn doubtful(&self, key: BucketKey) -> u64 {
+        let words = (0..self.shards).filter_map(|shard| self.word(shard, key));
+        words
+            .map(|word| word.load().doubtful(key.place.stamp()))
+            .sum()
+    }
+
     /// The sum of each shard, starting with `first` and wrapping around.
     fn sums(
         &self,
@@ -291,7 +307,9 @@ pub(super) struct Shards {
     grown: PublishedOnce<Grown>,
     /// How many thread slots get words of their own when the window grows. With one, the window
     /// doesn't grow.
-    thread_slots: u32,
+    thread_slots: u16,
+    /// Whether successes of dense buckets are counted without a clock reading.
+    lends: bool,
     pub(super) buckets: u32,
 }
 
@@ -301,9 +319,15 @@ impl Shards {
             common: Common::new(buckets, counts_slow),
             totals: TotalWords::default(),
             grown: PublishedOnce::new(),
-            thread_slots,
+            thread_slots: u16::try_from(thread_slots).unwrap_or(u16::MAX),
+            lends: false,
             buckets,
         }
+    }
+
+    /// Lets dense buckets count successes without a clock reading.
+    pub(super) fn lend(&mut self) {
+        self.lends = true;
     }
 
     pub(super) fn same_config(&self, other: &Self) -> bool {
@@ -330,10 +354,40 @@ impl Shards {
     #[inline(never)]
     pub(super) fn grow(&self) {
         if self.thread_slots > 1 && self.grown.get().is_none() {
+            let shards = u32::from(self.thread_slots);
             self.grown.publish(Grown {
-                own: Spread::new(self.buckets, self.thread_slots),
-                shared: Spread::new(self.buckets, self.thread_slots.min(8)),
+                own: Spread::new(self.buckets, shards),
+                shared: Spread::new(self.buckets, shards.min(8)),
             });
+        }
+    }
+
+    /// Counts a success in the bucket `place` without a clock reading, if the caller's own word
+    /// lends the call one. Returns whether it does.
+    #[inline]
+    pub(super) fn add_on_credit(&self, place: RingPosition, context: &impl CallContext) -> bool {
+        let Some(grown) = self.grown.get() else {
+            return false;
+        };
+        let ThreadSlot(shard) = context.known_thread_slot();
+        let tally = Tally::Success;
+        grown.own.add_on_credit(shard, BucketKey { tally, place })
+    }
+
+    /// The successes of the bucket `place` that no clock reading has confirmed. Some may belong to
+    /// a later bucket.
+    pub(super) fn doubtful(&self, place: RingPosition) -> u64 {
+        let grown = self.grown.get().filter(|_| self.lends);
+        let tally = Tally::Success;
+        grown.map_or(0, |grown| grown.own.doubtful(BucketKey { tally, place }))
+    }
+
+    /// Starts the bucket `place` with `count` successes of an earlier bucket, unless another thread
+    /// has started it.
+    pub(super) fn carry(&self, place: RingPosition, count: u64, is_current: impl Fn() -> bool) {
+        if let Some(word) = self.common.word(self.buckets, place.slot(), Tally::Success) {
+            let total = self.totals.of(Total::Success);
+            word.carry(place.stamp(), count, total, is_current);
         }
     }
 

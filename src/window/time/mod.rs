@@ -56,6 +56,16 @@ impl TimeRing {
         }
     }
 
+    /// Lets dense buckets count successes without a clock reading. No call of such a ring may be
+    /// recorded at its own clock reading and as a success too, except by [`Ring::record`].
+    ///
+    /// [`Ring::record`]: super::Ring::record
+    #[must_use]
+    pub fn lending(mut self) -> Self {
+        self.shards.lend();
+        self
+    }
+
     /// See [`Ring::same_config`](super::Ring::same_config).
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
@@ -74,6 +84,18 @@ impl TimeRing {
     pub(super) fn place(&self, generation: Generation, reading: ClockReading) -> RingPosition {
         let buckets = self.shards.buckets;
         self.latest.find(reading, generation, buckets)
+    }
+
+    /// Counts a success of `generation` without a clock reading, if it may do without one. Returns
+    /// whether it may.
+    #[inline]
+    pub(super) fn record_on_credit(
+        &self,
+        generation: Generation,
+        context: &impl CallContext,
+    ) -> bool {
+        let place = self.latest.place_of(generation);
+        place.is_some_and(|place| self.shards.add_on_credit(place, context))
     }
 
     /// See [`Ring::record_at`](super::Ring::record_at).
@@ -105,8 +127,34 @@ impl TimeRing {
         is_current: impl Fn() -> bool,
     ) -> bool {
         let buckets = self.shards.buckets;
-        let place = self.latest.note(time, generation, buckets, &is_current);
+        let carry = |before, place, is_current: &dyn Fn() -> bool| {
+            let doubtful = self.doubtful(before, place, time.raw);
+            if doubtful > 0 {
+                self.shards.carry(place, doubtful, is_current);
+            }
+        };
+        let place = self
+            .latest
+            .note(time, generation, buckets, &is_current, carry);
         self.record_slow(time, BucketKey { tally, place }, is_current)
+    }
+
+    /// The successes that were counted in bucket `before` without a clock reading, and that may be
+    /// of the later bucket `place`, into which `raw` falls.
+    fn doubtful(&self, before: RingPosition, place: RingPosition, raw: u64) -> u64 {
+        let buckets = self.shards.buckets;
+        match self.latest.leaves_doubt(before, place, raw, buckets) {
+            true => self.shards.doubtful(before),
+            false => 0,
+        }
+    }
+
+    /// The successes that the next clock reading will carry over to `generation`'s bucket of this
+    /// one.
+    fn uncarried(&self, generation: Generation, reading: ClockReading) -> u64 {
+        let place = self.place(generation, reading);
+        let before = self.latest.place_of(generation);
+        before.map_or(0, |before| self.doubtful(before, place, reading.raw))
     }
 
     #[inline(never)]
