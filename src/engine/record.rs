@@ -110,14 +110,7 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
     ) -> bool {
         let generation = ticket.admitted.generation();
         let Some(timed) = self.timed() else {
-            // The window isn't the one that the breaker was built with. The breaker doesn't time
-            // calls.
-            let is_current = move || self.is_current(generation);
-            let counted = self
-                .ring()
-                .record(Tally::Success, generation, context, is_current);
-            self.after_success(generation, context);
-            return counted;
+            return self.record_untimed_success(generation, context);
         };
         let reading = self.ring().read(context);
         // Each use makes the call anew, so it stays in registers on the common path.
@@ -131,6 +124,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.after_success(generation, context);
             counted
         }
+    }
+
+    /// Records a success of a breaker that no longer has the window it was built with. The breaker
+    /// doesn't time calls.
+    #[inline(never)]
+    fn record_untimed_success(self, generation: Generation, context: &impl CallContext) -> bool {
+        let is_current = move || self.is_current(generation);
+        let ring = self.ring();
+        let counted = ring.record(Tally::Success, generation, context, is_current);
+        self.after_success(generation, context);
+        counted
     }
 
     #[inline(never)]

@@ -102,9 +102,9 @@ impl BucketWord {
 
     const MANY: u64 = 10_000;
 
-    /// The count from which on a thread's own word lends calls: some need no clock reading.
+    /// The count from which on a thread's own word has credit: most calls need no clock reading.
     pub(super) const LENDS_FROM: u64 = if cfg!(tripcurve_loom) { 4 } else { 1_024 };
-    /// Of this many steps of a word that lends calls, one needs a clock reading.
+    /// Of this many steps of a word with credit, one needs a clock reading.
     pub(super) const STEPS: u64 = if cfg!(tripcurve_loom) { 4 } else { 16 };
 
     const _STEPS_FIT_INTO_THE_MANTISSA: () = {
@@ -167,20 +167,26 @@ impl BucketWord {
         Self(stamp.0 | layout::SCALE.of(scale) | layout::MANTISSA.of(mantissa))
     }
 
-    /// Whether the next call of the bucket that `stamp` names needs no clock reading, and whether
-    /// the word counts each call.
+    /// Whether the word counts each call of the bucket that `stamp` names, and counts the next one
+    /// without a clock reading.
     #[inline]
-    fn lends_to(self, stamp: Stamp) -> Option<bool> {
-        // This is the mantissa and the scale if the stamps are equal. Otherwise it is above them.
+    fn has_credit(self, stamp: Stamp) -> bool {
+        // This is the count if the stamps are equal. Otherwise it is above any count.
         let count = self.0 ^ stamp.0;
-        let is_own_and_dense =
-            count.wrapping_sub(Self::LENDS_FROM) < Self::COUNTS - Self::LENDS_FROM;
-        let lends = is_own_and_dense && !count.is_multiple_of(Self::STEPS);
-        lends.then_some(count < layout::MANTISSA.max())
+        let is_dense =
+            count.wrapping_sub(Self::LENDS_FROM) < layout::MANTISSA.max() - Self::LENDS_FROM;
+        is_dense && !count.is_multiple_of(Self::STEPS)
     }
 
-    /// The first value above each mantissa with its scale.
-    const COUNTS: u64 = 1 << layout::SCALE.end_bit();
+    /// Like [`has_credit`](Self::has_credit), for a word that no longer counts each call.
+    #[inline]
+    pub(super) fn has_scaled_credit(self, stamp: Stamp) -> bool {
+        // This is the mantissa and the scale if the stamps are equal. Otherwise it is above them.
+        let count = self.0 ^ stamp.0;
+        let is_scaled =
+            !self.is_exact() && count <= layout::SCALE.of(u64::MAX) | layout::MANTISSA.max();
+        is_scaled && !count.is_multiple_of(Self::STEPS)
+    }
 
     /// How many calls of the bucket that `stamp` names were counted since the clock was last read
     /// for one, at most.
@@ -353,21 +359,16 @@ impl AtomicBucket {
         is_exact
     }
 
-    /// Counts one call without a clock reading if the word lends it one. Returns whether it does.
-    ///
-    /// If the word no longer counts each call, `add_slow` counts the call. No other thread writes
-    /// the word.
+    /// Counts one call without a clock reading, if the word has credit. Returns whether it has. No
+    /// other thread writes the word.
     #[inline]
-    pub(super) fn add_on_credit(&self, stamp: Stamp, add_slow: impl FnOnce() -> bool) -> bool {
+    pub(super) fn add_on_credit(&self, stamp: Stamp) -> bool {
         let seen = self.load();
-        match seen.lends_to(stamp) {
-            Some(true) => {
-                self.store(BucketWord(seen.0 + layout::MANTISSA.of(1)));
-                true
-            }
-            Some(false) => add_slow(),
-            None => false,
+        let has_credit = seen.has_credit(stamp);
+        if has_credit {
+            self.store(BucketWord(seen.0 + layout::MANTISSA.of(1)));
         }
+        has_credit
     }
 
     /// Replaces another bucket's word by `count` calls of an earlier bucket. Keeps a word of this

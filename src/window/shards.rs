@@ -259,14 +259,6 @@ impl Spread {
         words.is_some_and(|(word, total)| word.add_if_own(key.place.stamp(), total))
     }
 
-    /// Counts one success without a clock reading, if the shard exists and its word lends the call
-    /// one. No other thread writes to the shard. Returns whether the call was counted.
-    #[inline]
-    fn add_on_credit(&self, shard: u32, key: BucketKey) -> bool {
-        self.word(shard, key)
-            .is_some_and(|word| word.add_on_credit(key.place.stamp(), || self.add_own(shard, key)))
-    }
-
     /// The successes of a bucket that no clock reading has confirmed.
     fn doubtful(&self, key: BucketKey) -> u64 {
         let words = (0..self.shards).filter_map(|shard| self.word(shard, key));
@@ -290,12 +282,49 @@ impl Spread {
     }
 }
 
+/// The words that the threads have got when the window grew.
 #[derive(Debug)]
-struct Grown {
+pub(super) struct Grown {
     /// One shard for the thread on each of the first thread slots.
     own: Spread,
     /// The shards that the other threads share, by their numbers.
     shared: Spread,
+}
+
+impl Grown {
+    /// Counts a success in the bucket `place` without a clock reading, if the caller's own word
+    /// counts each call and has credit. Returns whether it has.
+    #[inline]
+    pub(super) fn add_on_credit(&self, place: RingPosition, context: &impl CallContext) -> bool {
+        let word = self.own_success(place, context);
+        word.is_some_and(|word| word.add_on_credit(place.stamp()))
+    }
+
+    /// Like [`add_on_credit`](Self::add_on_credit), for a word that no longer counts each call.
+    #[inline]
+    pub(super) fn add_on_scaled_credit(
+        &self,
+        place: RingPosition,
+        context: &impl CallContext,
+    ) -> bool {
+        let ThreadSlot(shard) = context.known_thread_slot();
+        let word = self.own_success(place, context);
+        let has_credit = word.is_some_and(|word| word.load().has_scaled_credit(place.stamp()));
+        let tally = Tally::Success;
+        has_credit && self.own.add_own(shard, BucketKey { tally, place })
+    }
+
+    /// The caller's own word for the successes of the bucket `place`, if it has words.
+    #[inline]
+    fn own_success(
+        &self,
+        place: RingPosition,
+        context: &impl CallContext,
+    ) -> Option<&AtomicBucket> {
+        let ThreadSlot(shard) = context.known_thread_slot();
+        let tally = Tally::Success;
+        self.own.word(shard, BucketKey { tally, place })
+    }
 }
 
 /// The words of a window.
@@ -345,7 +374,13 @@ impl Shards {
     /// Whether the window has grown.
     #[inline]
     pub(super) fn has_grown(&self) -> bool {
-        self.grown.get().is_some()
+        self.grown().is_some()
+    }
+
+    /// The words of the threads, if the window has grown.
+    #[inline]
+    pub(super) fn grown(&self) -> Option<&Grown> {
+        self.grown.get()
     }
 
     /// Gives the first thread slots words of their own, unless they have them or the window doesn't
@@ -360,18 +395,6 @@ impl Shards {
                 shared: Spread::new(self.buckets, shards.min(8)),
             });
         }
-    }
-
-    /// Counts a success in the bucket `place` without a clock reading, if the caller's own word
-    /// lends the call one. Returns whether it does.
-    #[inline]
-    pub(super) fn add_on_credit(&self, place: RingPosition, context: &impl CallContext) -> bool {
-        let Some(grown) = self.grown.get() else {
-            return false;
-        };
-        let ThreadSlot(shard) = context.known_thread_slot();
-        let tally = Tally::Success;
-        grown.own.add_on_credit(shard, BucketKey { tally, place })
     }
 
     /// The successes of the bucket `place` that no clock reading has confirmed. Some may belong to
@@ -437,6 +460,22 @@ impl Shards {
         };
         let added = word.add(place.stamp(), total, is_current);
         if added == Added::Busy && tally.is_spread() {
+            self.grow();
+        }
+        added != Added::Late
+    }
+
+    /// Like [`add`](Self::add), for a success in a window that hadn't grown when the caller looked.
+    #[inline]
+    pub(super) fn add_success_to_common(
+        &self,
+        place: RingPosition,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let word = self.common.word(self.buckets, place.slot(), Tally::Success);
+        let total = self.totals.of(Total::Success);
+        let added = word.map_or(Added::Late, |it| it.add(place.stamp(), total, is_current));
+        if added == Added::Busy {
             self.grow();
         }
         added != Added::Late

@@ -245,7 +245,8 @@ fn configs(
         probe_timeout,
         prop_oneof![Just(Outcome::Ignored), Just(Outcome::Failure)],
         states(),
-        prop_oneof![Just(1_u32), Just(4)],
+        // Every thread has counts of its own, or none has.
+        prop_oneof![Just(1_u32), Just(8)],
         (timing(), built_at, growth(), max_retry_after),
     )
         .prop_map(
@@ -657,6 +658,62 @@ fn a_breaker_that_recovers_in_steps_equals_the_model() {
     });
     let operations = prop_oneof![150 => operations(), 1 => full_round()];
     compare_with(configs, operations, &counts(), &by_ramp());
+}
+
+/// Bursts and pauses, in which most successes are counted without a clock reading.
+fn bursts() -> impl Strategy<Value = Operation> {
+    let pauses = || prop_oneof![3 => steps(), 1 => Just(Step::Tick), 1 => Just(Step::Window)];
+    let successes = |calls: std::ops::Range<u16>| {
+        calls.prop_map(|calls| Operation::Calls {
+            outcome: Outcome::Success,
+            calls,
+        })
+    };
+    let slow_call = pauses().prop_map(|takes| Operation::Call {
+        outcome: Outcome::Success,
+        ok: true,
+        asynchronous: false,
+        takes: Some(takes),
+    });
+    prop_oneof![
+        4 => successes(1_000..1_400),
+        6 => successes(0..40),
+        3 => slow_call,
+        3 => (0..30_000_000_u32).prop_map(Step::Nanos).prop_map(Operation::Advance),
+        3 => pauses().prop_map(Operation::Advance),
+        3 => operations(),
+    ]
+}
+
+#[test]
+fn a_breaker_with_bursts_and_pauses_equals_the_model() {
+    let is_dense = |config: Config| Config {
+        shards: 8,
+        start_in: State::Closed,
+        recording: Recording::Off,
+        ..config
+    };
+    let policies = prop_oneof![policies(), policies_by_evidence()];
+    let configs = with_others(configs(time_windows(), policies).prop_map(is_dense));
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: CASES / 4,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    });
+    let carried = std::cell::Cell::new(0);
+    runner
+        .run(
+            &(configs, vec(with_restarts(bursts()), 1..60)),
+            |(configs, operations)| {
+                let story = drive_restarting(&configs, &operations, restart)
+                    .map_err(|difference| TestCaseError::fail(difference.to_string()))?;
+                carried.set(carried.get() + story.carried);
+                Ok(())
+            },
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert!(carried.get() > 0, "no case carried a success over a pause");
 }
 
 #[test]

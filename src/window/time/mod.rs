@@ -17,7 +17,7 @@ use super::bucket::Stamp;
 use super::latencies::LatencyBin;
 use super::latest::{ClockReading, Latest, TimePoint};
 use super::place::RingPosition;
-use super::shards::{BucketKey, Shards, Stretch};
+use super::shards::{BucketKey, Grown, Shards, Stretch};
 use super::{Call, Counts, Tally};
 use crate::clock::Now;
 use crate::clock::context::CallContext;
@@ -86,16 +86,57 @@ impl TimeRing {
         self.latest.find(reading, generation, buckets)
     }
 
-    /// Counts a success of `generation` without a clock reading, if it may do without one. Returns
-    /// whether it may.
+    /// Counts a success of `generation` that ends now. Reads the clock only if the success needs it.
     #[inline]
-    pub(super) fn record_on_credit(
+    pub(super) fn record_success(
         &self,
         generation: Generation,
         context: &impl CallContext,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let Some(grown) = self.shards.grown() else {
+            return self.record_by_clock(generation, context, is_current);
+        };
+        let place = self.latest.place_of(generation);
+        place.is_some_and(|place| grown.add_on_credit(place, context))
+            || self.record_success_slow(grown, generation, context, is_current)
+    }
+
+    /// Counts a success for which a word that counts each call has no credit.
+    #[inline(never)]
+    fn record_success_slow(
+        &self,
+        grown: &Grown,
+        generation: Generation,
+        context: &impl CallContext,
+        is_current: impl Fn() -> bool,
     ) -> bool {
         let place = self.latest.place_of(generation);
-        place.is_some_and(|place| self.shards.add_on_credit(place, context))
+        if place.is_some_and(|place| grown.add_on_scaled_credit(place, context)) {
+            return true;
+        }
+        let call = Call::new(generation, self.read(context), context);
+        self.record_at(call, Tally::Success, is_current)
+    }
+
+    /// Counts a success in words that threads share.
+    #[inline(never)]
+    fn record_by_clock(
+        &self,
+        generation: Generation,
+        context: &impl CallContext,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let reading = self.read(context);
+        let call = Call::new(generation, reading, context);
+        let tally = Tally::Success;
+        match self.latest.guess(reading, generation) {
+            Some(place) => {
+                let is_current = || self.is_alive(call.time()) && is_current();
+                self.shards.add_success_to_common(place, is_current)
+            }
+            None => self.record_unguessed(call.time(), tally, generation, is_current),
+        }
     }
 
     /// See [`Ring::record_at`](super::Ring::record_at).

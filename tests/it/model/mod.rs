@@ -8,6 +8,7 @@
 mod adaptive;
 mod ask;
 mod config;
+mod credit;
 mod dispersion;
 mod open_times;
 pub(crate) mod pair;
@@ -23,6 +24,7 @@ use adaptive::Moment;
 pub(crate) use config::Part;
 use config::Verdicts;
 pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
+use credit::Credit;
 use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
@@ -195,6 +197,11 @@ pub(crate) struct Model {
     totals: Totals,
     /// Whether the breaker has the window that it was built with.
     has_first_window: bool,
+    credit: Credit,
+    /// How many successes were carried over a pause.
+    pub(crate) carried: u64,
+    /// Whether another thread than the driving one records the outcome.
+    pub(crate) is_on_another_thread: bool,
 }
 
 impl Model {
@@ -239,6 +246,9 @@ impl Model {
             told_of_would_trips: Vec::new(),
             totals: Totals::default(),
             has_first_window: true,
+            credit: Credit::default(),
+            carried: 0,
+            is_on_another_thread: false,
         }
     }
 
@@ -703,11 +713,16 @@ impl Model {
     }
 
     fn record(&mut self, outcome: Outcome, took: u64, ends_run: bool) {
-        let at = self.now;
+        let failed = outcome != Outcome::Success;
+        let at = if failed {
+            self.read_clock();
+            self.now
+        } else {
+            self.counts_at()
+        };
         if outcome == Outcome::Ignored {
             return self.set_aside.push(at);
         }
-        let failed = outcome != Outcome::Success;
         let given_up = outcome == Outcome::TimedOut;
         self.calls.push(Call {
             at,
@@ -939,6 +954,7 @@ impl Model {
         self.phase = phase;
         self.since = self.now;
         self.counted_since = in_microseconds(self.now);
+        self.credit = Credit::default();
         self.calls.clear();
         self.set_aside.clear();
         self.satisfied = [false; 2];
@@ -1002,6 +1018,7 @@ impl Model {
 
     /// The breaker is saved, and the process ends.
     pub(crate) fn end(&mut self) {
+        self.read_clock();
         if let Phase::Isolated(interrupted) = self.phase {
             // Rejected calls aren't saved.
             self.phase = self.come_back_to(interrupted);
@@ -1018,6 +1035,7 @@ impl Model {
         self.would_have_opened = 0;
         self.totals = Totals::default();
         self.has_first_window = true;
+        self.credit = Credit::default();
         self.in_flight.clear();
         for call in &mut self.calls {
             call.is_timed = false;

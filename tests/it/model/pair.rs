@@ -108,6 +108,8 @@ pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
     pub(crate) came: Vec<Came>,
     pub(crate) would_trips: usize,
+    /// How many successes were carried over a pause.
+    pub(crate) carried: u64,
 }
 
 /// How far the clock is advanced.
@@ -251,6 +253,7 @@ pub(crate) fn drive_restarting(
         pair.apply(*operation)?;
         pair.compare()?;
     }
+    pair.story.carried = pair.model.carried;
     Ok(pair.story)
 }
 
@@ -370,9 +373,12 @@ impl<'a> Pair<'a> {
             } => {
                 if let Some((held, model)) = self.take(permit) {
                     let took = took.map(|step| step.duration(&self.model.config));
+                    let is_on_another_thread = thread > 0 && matches!(held, Held::Owned(_));
                     let counted = held.record(outcome, thread, took);
                     self.show();
+                    self.model.is_on_another_thread = is_on_another_thread;
                     let counts = self.model.settle(model, outcome, took);
+                    self.model.is_on_another_thread = false;
                     self.same("whether the outcome counts", &counted, &counts)?;
                 }
             }
