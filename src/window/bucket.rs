@@ -103,9 +103,9 @@ impl BucketWord {
     const MANY: u64 = 10_000;
 
     /// The count from which on a thread's own word has credit: most calls need no clock reading.
-    pub(super) const LENDS_FROM: u64 = if cfg!(tripcurve_loom) { 4 } else { 1_024 };
+    pub const LENDS_FROM: u64 = if cfg!(tripcurve_loom) { 4 } else { 1_024 };
     /// Of this many steps of a word with credit, one needs a clock reading.
-    pub(super) const STEPS: u64 = if cfg!(tripcurve_loom) { 4 } else { 16 };
+    pub const STEPS: u64 = if cfg!(tripcurve_loom) { 4 } else { 16 };
 
     const _STEPS_FIT_INTO_THE_MANTISSA: () = {
         assert!(Self::LENDS_FROM.is_multiple_of(Self::STEPS));

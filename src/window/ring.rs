@@ -218,9 +218,12 @@ impl Ring {
         is_current: impl Fn() -> bool,
     ) -> bool {
         match self {
-            Self::Time(ring) => {
-                debug_assert_eq!(tally, Tally::Success, "others need a clock reading anyway");
+            Self::Time(ring) if tally == Tally::Success => {
                 ring.record_success(generation, context, is_current)
+            }
+            Self::Time(ring) => {
+                let call = Call::new(generation, ring.read(context), context);
+                ring.record_at(call, tally, is_current)
             }
             Self::Count(ring) => {
                 let origin = Origin::new(generation, context);

@@ -693,10 +693,10 @@ fn a_breaker_with_bursts_and_pauses_equals_the_model() {
         recording: Recording::Off,
         ..config
     };
-    let policies = prop_oneof![policies(), policies_by_evidence()];
+    let policies = prop_oneof![7 => policies(), 1 => policies_by_evidence()];
     let configs = with_others(configs(time_windows(), policies).prop_map(is_dense));
     let mut runner = TestRunner::new(ProptestConfig {
-        cases: CASES / 4,
+        cases: CASES / 8,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         source_file: Some(file!()),
         ..ProptestConfig::default()
@@ -704,7 +704,7 @@ fn a_breaker_with_bursts_and_pauses_equals_the_model() {
     let carried = std::cell::Cell::new(0);
     runner
         .run(
-            &(configs, vec(with_restarts(bursts()), 1..60)),
+            &(configs, vec(with_restarts(bursts()), 1..40)),
             |(configs, operations)| {
                 let story = drive_restarting(&configs, &operations, restart)
                     .map_err(|difference| TestCaseError::fail(difference.to_string()))?;

@@ -9,6 +9,8 @@
 //! ones. The stamp has the low 11 bits of the generation. The next generation with the same bits is
 //! 2,048 state changes away. That is at least 2,048 ticks of epoch, twice the longest ring.
 
+#[cfg(all(test, not(tripcurve_loom)))]
+mod bursts;
 mod carry;
 #[cfg(feature = "serde")]
 mod saved;

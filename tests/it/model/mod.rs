@@ -459,6 +459,9 @@ impl Model {
 
     /// A watched call begins or ends.
     fn note_progress(&mut self) {
+        if self.watched().is_none() {
+            return;
+        }
         let moment = self.moment();
         let window = nanos(self.config.window.length());
         let (now, since) = (self.now, in_microseconds(self.since));
@@ -478,6 +481,9 @@ impl Model {
 
     /// Weighs a call that was in flight, unless it was weighed as overdue.
     fn weigh_watched(&mut self, is_bad: bool) {
+        if self.watched().is_none() {
+            return;
+        }
         let moment = self.moment();
         let now = self.now;
         let limit = self.config.limit().unwrap_or_default();
@@ -747,6 +753,9 @@ impl Model {
     }
 
     fn weigh(&mut self, is_bad: bool) {
+        if self.evidence.is_none() {
+            return;
+        }
         let moment = self.moment();
         let Some(evidence) = &mut self.evidence else {
             return;
