@@ -10,7 +10,7 @@ use crate::error::ConfigError;
 ///
 /// | window | holds | memory | closed call |
 /// |---|---|---|---|
-/// | [`Window::time`] | the calls of the last stretch of time, counted in buckets | 24 bytes a bucket, once [grown](crate::CircuitBreakerBuilder::shards) 16 more for each thread with counts of its own | one clock reading, a load and a store of the thread's own |
+/// | [`Window::time`] | the calls of the last stretch of time, counted in buckets | 24 bytes a bucket, once [grown](crate::CircuitBreakerBuilder::shards) 16 more for each thread with counts of its own | a load and a store of the thread's own; one clock reading, in dense buckets for one success in 16 |
 /// | [`Window::count`] | exactly the last n calls | n / 2 bytes | no clock reading, one compare-exchange on a word that all threads share |
 /// | [`Window::count`]`.`[`within`](CountWindow::within) | the last n calls, none older than that | the same and 512 bytes | one clock reading, one compare-exchange on a word that all threads share |
 ///
@@ -41,6 +41,11 @@ impl Window {
     ///
     /// Up to 131,071 calls of a kind in one bucket and shard are counted exactly. Above that, up to
     /// 2.8 × 10¹⁴ calls, the count is within a thousandth.
+    ///
+    /// From 1,024 successes in a bucket on, a thread reads the clock for one in 16, unless calls are
+    /// timed. So a success may leave the window up to 1/64 of a bucket early. After each pause, up
+    /// to 16 successes of a thread (or 1/4,096 of them) may count a second time, or as new, for one
+    /// window. No success is missing when a failure is judged.
     ///
     /// ```
     /// use std::time::Duration;
