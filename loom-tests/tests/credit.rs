@@ -119,7 +119,8 @@ impl Lending {
 
     /// The clock moves on to the middle of the second bucket.
     fn pause(&self) {
-        self.hand.advance_to(Duration::from_nanos(WIDTH + WIDTH / 2));
+        self.hand
+            .advance_to(Duration::from_nanos(WIDTH + WIDTH / 2));
     }
 
     fn total(&self) -> u64 {
@@ -158,32 +159,49 @@ fn a_success_on_credit_is_counted_once_while_a_bucket_is_noted() {
     });
 }
 
-/// Two threads fail after a pause, and each judges. Another success comes late.
+/// Records a failure of the thread on `slot`, and returns how many successes a judge then finds.
+fn fail_and_judge(slot: u32, lending: &Lending) -> u64 {
+    lending.on(slot).fail();
+    lending.on(slot).counts().successes
+}
+
+/// Two threads fail after a pause, and each judges.
 ///
 /// Fails when: `Latest::note` carries only after it has noted the bucket.
 #[test]
 fn a_judge_misses_no_success_from_before_the_pause_was_noted() {
-    model(preemptions(2), || {
+    model(preemptions(2).full(4), || {
+        let lending = Arc::new(Lending::after_a_pause());
+        let found = race(
+            &lending,
+            [
+                |lending: &Lending| fail_and_judge(1, lending),
+                |lending: &Lending| fail_and_judge(2, lending),
+            ],
+        );
+        assert_eq!(found, [2, 2]);
+    });
+}
+
+/// A success is counted on credit while another thread carries those before it, and judges.
+///
+/// Fails when: carried successes are in the totals.
+#[test]
+fn a_late_success_is_in_the_totals_once_and_takes_no_other_away() {
+    model(preemptions(3).full(5), || {
         let lending = Arc::new(Lending::after_a_pause());
         let found = race(
             &lending,
             [
                 |lending: &Lending| {
-                    lending.on(1).fail();
-                    lending.on(1).counts().successes
-                },
-                |lending: &Lending| {
-                    lending.on(2).fail();
-                    lending.on(2).counts().successes
-                },
-                |lending: &Lending| {
                     lending.on(0).succeed();
                     2
                 },
+                |lending: &Lending| fail_and_judge(1, lending),
             ],
         );
-        // The late success may be counted in the former bucket alone, or twice.
-        assert!(found.iter().all(|found| (2..=5).contains(found)), "{found:?}");
+        // The late success may be missing, or counted with a second one, since pairs are carried.
+        assert!((2..=4).contains(&found[1]), "{found:?}");
         assert_eq!(lending.total(), DENSE + 3);
     });
 }
@@ -192,7 +210,7 @@ fn a_judge_misses_no_success_from_before_the_pause_was_noted() {
 ///
 /// Fails when: `AtomicBucket::carry` adds to what another thread has carried.
 #[test]
-fn of_two_that_carry_one_does() {
+fn of_two_threads_that_carry_one_does() {
     model(preemptions(4), || {
         let lending = Arc::new(Lending::after_a_pause());
         race(
@@ -208,31 +226,31 @@ fn of_two_that_carry_one_does() {
     });
 }
 
-/// A thread that has noted its bucket sleeps, while the ring turns and another thread carries.
+/// A thread that has read the clock sleeps, while the ring turns and another thread carries.
 ///
 /// Fails when: `AtomicBucket::carry` replaces a word without a look whether it is current.
 #[test]
 fn a_late_carry_does_not_damage_the_newer_bucket() {
     model(preemptions(3), || {
         let lending = Arc::new(Lending::after_a_pause());
-        race(
+        let found = race(
             &lending,
             [
-                |lending: &Lending| lending.on(1).fail(),
+                |lending: &Lending| {
+                    lending.on(1).fail();
+                    0
+                },
                 |lending: &Lending| {
                     let third = Duration::from_nanos(2 * WIDTH + WIDTH / 2);
                     lending.hand.advance_to(third);
-                    lending.on(2).fail();
+                    fail_and_judge(2, lending)
                 },
             ],
         );
-        let found = lending.successes(FIRST);
-        assert_eq!(lending.total(), DENSE + 2);
         // If the second bucket was noted in time, nothing is in doubt in the third one.
-        assert!(found == 0 || found == 2, "{found}");
-        if lending.on(1).counts().failures == 2 {
-            assert_eq!(found, 2, "both have found the third bucket");
-        }
+        assert!(found[1] == 0 || found[1] == 2, "{found:?}");
+        assert_eq!(lending.successes(FIRST), found[1]);
+        assert_eq!(lending.total(), DENSE + 2);
     });
 }
 
@@ -263,7 +281,7 @@ fn a_success_on_credit_is_not_carried_into_the_next_generation() {
 ///
 /// Fails when: `ThreadSlots::give_back` doesn't release; `ThreadSlots::take` doesn't acquire.
 #[test]
-fn who_takes_over_a_lane_goes_on_with_its_credit() {
+fn the_next_thread_of_a_slot_goes_on_with_its_credit() {
     model(preemptions(3), || {
         let lending = Arc::new(Lending::dense());
         let live = |lending: &Lending| {
@@ -281,7 +299,7 @@ fn who_takes_over_a_lane_goes_on_with_its_credit() {
 ///
 /// Fails when: carried successes are in the totals.
 #[test]
-fn what_is_carried_while_the_ring_grows_is_in_no_total() {
+fn successes_carried_while_the_ring_grows_are_in_no_total() {
     model(preemptions(2), || {
         let lending = Arc::new(Lending::new());
         race(
