@@ -139,7 +139,7 @@ impl Lending {
 /// Fails when: a word has credit in any bucket.
 #[test]
 fn a_success_on_credit_is_counted_once_while_a_bucket_is_noted() {
-    model(preemptions(3), || {
+    model(preemptions(2).full(3), || {
         let lending = Lending::dense();
         lending.pause();
         let lending = Arc::new(lending);
@@ -170,7 +170,7 @@ fn fail_and_judge(slot: u32, lending: &Lending) -> u64 {
 /// Fails when: `Latest::note` carries only after it has noted the bucket.
 #[test]
 fn a_judge_misses_no_success_from_before_the_pause_was_noted() {
-    model(preemptions(2).full(4), || {
+    model(preemptions(2).full(3), || {
         let lending = Arc::new(Lending::after_a_pause());
         let found = race(
             &lending,
@@ -188,7 +188,7 @@ fn a_judge_misses_no_success_from_before_the_pause_was_noted() {
 /// Fails when: carried successes are in the totals.
 #[test]
 fn a_late_success_is_in_the_totals_once_and_takes_no_other_away() {
-    model(preemptions(3).full(5), || {
+    model(preemptions(2).full(3), || {
         let lending = Arc::new(Lending::after_a_pause());
         let found = race(
             &lending,
@@ -211,7 +211,7 @@ fn a_late_success_is_in_the_totals_once_and_takes_no_other_away() {
 /// Fails when: `AtomicBucket::carry` adds to what another thread has carried.
 #[test]
 fn of_two_threads_that_carry_one_does() {
-    model(preemptions(4), || {
+    model(preemptions(2).full(3), || {
         let lending = Arc::new(Lending::after_a_pause());
         race(
             &lending,
@@ -231,7 +231,7 @@ fn of_two_threads_that_carry_one_does() {
 /// Fails when: `AtomicBucket::carry` replaces a word without a look whether it is current.
 #[test]
 fn a_late_carry_does_not_damage_the_newer_bucket() {
-    model(preemptions(3), || {
+    model(preemptions(2).full(3), || {
         let lending = Arc::new(Lending::after_a_pause());
         let found = race(
             &lending,
@@ -259,7 +259,7 @@ fn a_late_carry_does_not_damage_the_newer_bucket() {
 /// Fails when: successes are carried into another generation.
 #[test]
 fn a_success_on_credit_is_not_carried_into_the_next_generation() {
-    model(preemptions(3), || {
+    model(preemptions(2).full(3), || {
         let lending = Arc::new(Lending::after_a_pause());
         race(
             &lending,
@@ -282,7 +282,7 @@ fn a_success_on_credit_is_not_carried_into_the_next_generation() {
 /// Fails when: `ThreadSlots::give_back` doesn't release; `ThreadSlots::take` doesn't acquire.
 #[test]
 fn the_next_thread_of_a_slot_goes_on_with_its_credit() {
-    model(preemptions(3), || {
+    model(preemptions(2).full(3), || {
         let lending = Arc::new(Lending::dense());
         let live = |lending: &Lending| {
             let slot = lending.thread_slots.take().expect("there are more");
@@ -300,7 +300,7 @@ fn the_next_thread_of_a_slot_goes_on_with_its_credit() {
 /// Fails when: carried successes are in the totals.
 #[test]
 fn successes_carried_while_the_ring_grows_are_in_no_total() {
-    model(preemptions(2), || {
+    model(preemptions(1).full(2), || {
         let lending = Arc::new(Lending::new());
         race(
             &lending,

@@ -58,8 +58,10 @@ impl TimeRing {
         }
     }
 
-    /// Lets dense buckets count successes without a clock reading. No call of such a ring may be
-    /// recorded at its own clock reading and as a success too, except by [`Ring::record`].
+    /// Lets dense buckets count successes without a clock reading.
+    ///
+    /// All successes of such a ring go through [`Ring::record`]. Otherwise a pause would carry
+    /// successes over that a clock reading has confirmed.
     ///
     /// [`Ring::record`]: super::Ring::record
     #[must_use]
