@@ -317,7 +317,8 @@ fn successes_carried_while_the_ring_grows_are_in_no_total() {
         );
         lending.on(1).fail();
         assert_eq!(lending.total(), DENSE + 2);
+        // If the second bucket was noted before both successes, they may be missing in it.
         let counts = lending.on(0).counts();
-        assert!((1..=4).contains(&counts.successes), "{counts:?}");
+        assert!(counts.successes <= 4, "{counts:?}");
     });
 }
