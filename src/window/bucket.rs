@@ -195,7 +195,7 @@ impl BucketWord {
         if self.stamp() != stamp || mantissa <= Self::LENDS_FROM {
             return 0;
         }
-        (mantissa - 1) % Self::STEPS << layout::SCALE.get(self.0)
+        ((mantissa - 1) % Self::STEPS) << layout::SCALE.get(self.0)
     }
 
     /// Whether the bucket has just reached a count at which spreading pays. Spreading takes
@@ -380,9 +380,12 @@ impl AtomicBucket {
         total: TotalWord<'_>,
         is_current: impl Fn() -> bool,
     ) {
-        let next = |seen| match BucketWord(seen).stamp() == stamp {
-            true => Next::Own(seen),
-            false => Next::Other(BucketWord::carrying(stamp, count).0),
+        let next = |seen| {
+            if BucketWord(seen).stamp() == stamp {
+                Next::Own(seen)
+            } else {
+                Next::Other(BucketWord::carrying(stamp, count).0)
+            }
         };
         let replaced = self.0.update(next, is_current).map(BucketWord);
         if let Some(replaced) = replaced

@@ -153,9 +153,10 @@ impl Window {
                 let width = clock.units(saturating_nanos(length) / u64::from(buckets));
                 let counts_slow = timing.counts_slow;
                 let ring = TimeRing::new(width, buckets, thread_slots, counts_slow);
-                Ring::Time(match timing.is_timed() {
-                    true => ring,
-                    false => ring.lending(),
+                Ring::Time(if timing.is_timed() {
+                    ring
+                } else {
+                    ring.lending()
                 })
             }
             Shape::Count(CountWindow { calls, within }) => {

@@ -189,9 +189,10 @@ impl TimeRing {
     /// of the later bucket `place`, into which `raw` falls.
     fn doubtful(&self, before: RingPosition, place: RingPosition, raw: u64) -> u64 {
         let buckets = self.shards.buckets;
-        match self.latest.leaves_doubt(before, place, raw, buckets) {
-            true => self.shards.doubtful(before),
-            false => 0,
+        if self.latest.leaves_doubt(before, place, raw, buckets) {
+            self.shards.doubtful(before)
+        } else {
+            0
         }
     }
 
