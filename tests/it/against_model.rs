@@ -245,8 +245,7 @@ fn configs(
         probe_timeout,
         prop_oneof![Just(Outcome::Ignored), Just(Outcome::Failure)],
         states(),
-        // Every thread has counts of its own, or none has.
-        prop_oneof![Just(1_u32), Just(8)],
+        prop_oneof![Just(1_u32), Just(4)],
         (timing(), built_at, growth(), max_retry_after),
     )
         .prop_map(
@@ -688,7 +687,7 @@ fn bursts() -> impl Strategy<Value = Operation> {
 #[test]
 fn a_breaker_with_bursts_and_pauses_equals_the_model() {
     let is_dense = |config: Config| Config {
-        shards: 8,
+        shards: 64,
         start_in: State::Closed,
         recording: Recording::Off,
         ..config

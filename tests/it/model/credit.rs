@@ -3,6 +3,7 @@
 
 use tripcurve::window::Recording;
 
+use super::pair::has_own_counts;
 use super::{Call, Config, Model};
 
 /// The successes of the driving thread in the bucket of the latest clock reading.
@@ -22,7 +23,7 @@ const STEPS: u64 = 16;
 impl Credit {
     /// Whether the next success needs no clock reading.
     fn goes_on(self) -> bool {
-        self.own >= DENSE && self.own % STEPS != 0
+        self.own >= DENSE && !self.own.is_multiple_of(STEPS)
     }
 
     /// The successes that a pause carries over: those since the thread's latest clock reading,
@@ -41,7 +42,7 @@ impl Config {
     /// counts of their own, and calls must not be timed.
     fn lending_width(&self) -> Option<u64> {
         let is_timed = self.limit().is_some() || self.recording != Recording::Off;
-        let has_own_counts = self.window.buckets().is_some() && self.shards > 1;
+        let has_own_counts = self.window.buckets().is_some() && has_own_counts(self.shards);
         let (width, _) = self.window.ticks()?;
         (has_own_counts && !is_timed).then_some(width)
     }

@@ -1,5 +1,7 @@
 //! Drives a breaker and its model in parallel, and compares them after each step.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,7 +18,7 @@ use tripcurve::outcome::Report;
 use tripcurve::persist::Reconfigured;
 use tripcurve::snapshot::Snapshot;
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::window::Recording;
+use tripcurve::window::{Recording, Window};
 use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Rejected};
 
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told, WouldHaveTripped};
@@ -255,6 +257,27 @@ pub(crate) fn drive_restarting(
     }
     pair.story.carried = pair.model.carried;
     Ok(pair.story)
+}
+
+/// Whether the driving thread has counts of its own in a breaker with so many shards. In a process
+/// with many threads it may have none.
+pub(super) fn has_own_counts(shards: u32) -> bool {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<u32, bool>> = RefCell::default();
+    }
+    let look = || {
+        let (clock, hand) = Clock::mock();
+        let window = Window::time(Duration::from_secs(1), 1);
+        let builder = CircuitBreaker::builder(Config::NAME).window(window);
+        let breaker = builder.shards(shards).clock(clock).build().unwrap();
+        let succeed = || breaker.try_acquire().unwrap().success();
+        (0..1_025).for_each(|_| succeed());
+        hand.advance(Duration::from_secs(5));
+        // With counts of its own, the thread needs no clock reading. So it finds no other bucket.
+        succeed();
+        breaker.snapshot().successes() == 0
+    };
+    KNOWN.with_borrow_mut(|known| *known.entry(shards).or_insert_with(look))
 }
 
 /// What listeners were told.
