@@ -261,7 +261,7 @@ pub(crate) fn drive_restarting(
 
 /// Whether the driving thread has counts of its own in a breaker with so many shards. In a process
 /// with many threads it may have none.
-pub(super) fn has_own_counts(shards: u32) -> bool {
+pub(crate) fn has_own_counts(shards: u32) -> bool {
     thread_local! {
         static KNOWN: RefCell<HashMap<u32, bool>> = RefCell::default();
     }
