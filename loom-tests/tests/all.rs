@@ -8,6 +8,7 @@ mod control;
 mod core;
 mod count_ring;
 mod counter;
+mod credit;
 mod evidence;
 mod health;
 mod histogram;

@@ -3,7 +3,7 @@
 //! another.
 
 use loom_tests::sync::Arc;
-use loom_tests::{UNBOUNDED, model, preemptions, race};
+use loom_tests::{model, preemptions, race};
 use std::time::Duration;
 use tripcurve::__model::{
     AtomicState, Call, CallContext, ClockReading, Counts, FixedContext, Generation, Now, Phase,
@@ -235,7 +235,7 @@ fn two_lanes() -> Ring {
 /// Fails when: `ThreadSlots::give_back` doesn't release; when `ThreadSlots::take` doesn't acquire.
 #[test]
 fn who_takes_over_a_lane_goes_on_with_the_counts_of_the_thread_before() {
-    model(UNBOUNDED, || {
+    model(preemptions(3).full(4), || {
         let ring = two_lanes();
         ring.grow();
         let shared = Arc::new((ThreadSlots::new(), ring));

@@ -428,8 +428,9 @@ impl<C> CircuitBreakerBuilder<C> {
     /// number of busy threads.
     ///
     /// One shard makes a compact breaker that never grows: at most 640 bytes with 10 buckets and
-    /// the classic policies, and 1,472 with the adaptive one. It suits services that keep thousands of breakers, each used by few
-    /// threads. Eight shards take about 5 KiB with 10 buckets. A count window has no shards.
+    /// the classic policies, and 1,472 with the adaptive one. It suits services that keep thousands
+    /// of breakers, each used by few threads. Eight shards take about 5 KiB with 10 buckets. A
+    /// count window has no shards.
     pub fn shards(mut self, shards: u32) -> Self {
         self.tunable.shards = Some(shards);
         self

@@ -108,16 +108,13 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
         ended: Ended,
         context: &impl CallContext,
     ) -> bool {
-        let reading = self.ring().read(context);
         let generation = ticket.admitted.generation();
+        let Some(timed) = self.timed() else {
+            return self.record_untimed_success(generation, context);
+        };
+        let reading = self.ring().read(context);
         // Each use makes the call anew, so it stays in registers on the common path.
         let call = || Call::new(generation, reading, context);
-        let Some(timed) = self.timed() else {
-            // The configuration has changed meanwhile, and the breaker no longer times calls.
-            let counted = self.count_at(call(), Tally::Success);
-            self.after_success(generation, context);
-            return counted;
-        };
         let took = timed.took(ticket.begin, reading.raw, ended.took, context);
         if took.is_slow || timed.is_tick(reading) {
             self.record_success_slow(call(), took, true)
@@ -127,6 +124,17 @@ impl<'a, F: Configuration<'a>> View<'a, F> {
             self.after_success(generation, context);
             counted
         }
+    }
+
+    /// Records a success of a breaker that no longer has the window it was built with. The breaker
+    /// doesn't time calls.
+    #[inline(never)]
+    fn record_untimed_success(self, generation: Generation, context: &impl CallContext) -> bool {
+        let is_current = move || self.is_current(generation);
+        let ring = self.ring();
+        let counted = ring.record(Tally::Success, generation, context, is_current);
+        self.after_success(generation, context);
+        counted
     }
 
     #[inline(never)]

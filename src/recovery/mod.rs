@@ -642,8 +642,8 @@ impl Recovery {
 impl Default for Recovery {
     /// The [default](Backoff::default) open times and three probes.
     ///
-    /// A breaker without the [adaptive policy](crate::TripPolicy::adaptive) recovers like this. With
-    /// that policy it recovers [adaptively](Self::adaptive) by default.
+    /// A breaker without the [adaptive policy](crate::TripPolicy::adaptive) recovers like this.
+    /// With that policy it recovers [adaptively](Self::adaptive) by default.
     fn default() -> Self {
         Self::probes(3)
     }

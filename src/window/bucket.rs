@@ -102,6 +102,17 @@ impl BucketWord {
 
     const MANY: u64 = 10_000;
 
+    /// The count from which on a thread's own word has credit: most calls need no clock reading.
+    pub const LENDS_FROM: u64 = if cfg!(tripcurve_loom) { 4 } else { 1_024 };
+    /// Of this many steps of a word with credit, one needs a clock reading.
+    pub const STEPS: u64 = if cfg!(tripcurve_loom) { 4 } else { 16 };
+
+    const _STEPS_FIT_INTO_THE_MANTISSA: () = {
+        assert!(Self::LENDS_FROM.is_multiple_of(Self::STEPS));
+        // A word that no longer counts each call has at least half of the largest mantissa.
+        assert!(Self::LENDS_FROM < layout::MANTISSA.max() / 2);
+    };
+
     /// The stamp of the bucket that the count belongs to.
     #[must_use]
     #[inline]
@@ -133,10 +144,58 @@ impl BucketWord {
     /// total of the word's shard.
     #[inline]
     pub(super) fn counted_one_by_one(self) -> u64 {
+        let mantissa = layout::MANTISSA.get(self.0);
         match layout::SCALE.get(self.0) {
-            0 => layout::MANTISSA.get(self.0),
+            0 => mantissa,
+            // Carried calls are in the totals already.
+            _ if mantissa < Self::LEAST_SCALED => 0,
             _ => layout::MANTISSA.max(),
         }
+    }
+
+    /// The least mantissa of a word that counted each call before. Words of carried calls have
+    /// smaller ones.
+    const LEAST_SCALED: u64 = layout::MANTISSA.max().div_ceil(2);
+
+    /// A bucket that starts with `count` calls of an earlier bucket, rounded up to the scale. They
+    /// are in no total.
+    fn carrying(stamp: Stamp, count: u64) -> Self {
+        let fits = |scale: &u64| count.div_ceil(1 << scale) < Self::LEAST_SCALED;
+        let scale = (1..layout::SCALE.max()).find(fits);
+        let scale = scale.unwrap_or(layout::SCALE.max());
+        let mantissa = count.div_ceil(1 << scale).min(Self::LEAST_SCALED - 1);
+        Self(stamp.0 | layout::SCALE.of(scale) | layout::MANTISSA.of(mantissa))
+    }
+
+    /// Whether the word counts each call of the bucket that `stamp` names, and counts the next one
+    /// without a clock reading.
+    #[inline]
+    fn has_credit(self, stamp: Stamp) -> bool {
+        // This is the count if the stamps are equal. Otherwise it is above any count.
+        let count = self.0 ^ stamp.0;
+        let is_dense =
+            count.wrapping_sub(Self::LENDS_FROM) < layout::MANTISSA.max() - Self::LENDS_FROM;
+        is_dense && !count.is_multiple_of(Self::STEPS)
+    }
+
+    /// Like [`has_credit`](Self::has_credit), for a word that no longer counts each call.
+    #[inline]
+    pub(super) fn has_scaled_credit(self, stamp: Stamp) -> bool {
+        // This is the mantissa and the scale if the stamps are equal. Otherwise it is above them.
+        let count = self.0 ^ stamp.0;
+        let is_scaled =
+            !self.is_exact() && count <= layout::SCALE.of(u64::MAX) | layout::MANTISSA.max();
+        is_scaled && !count.is_multiple_of(Self::STEPS)
+    }
+
+    /// How many calls of the bucket that `stamp` names were counted since the clock was last read
+    /// for one, at most.
+    pub(super) fn doubtful(self, stamp: Stamp) -> u64 {
+        let mantissa = layout::MANTISSA.get(self.0);
+        if self.stamp() != stamp || mantissa <= Self::LENDS_FROM {
+            return 0;
+        }
+        ((mantissa - 1) % Self::STEPS) << layout::SCALE.get(self.0)
     }
 
     /// Whether the bucket has just reached a count at which spreading pays. Spreading takes
@@ -298,6 +357,43 @@ impl AtomicBucket {
             self.store(BucketWord(seen.0 + layout::MANTISSA.of(1)));
         }
         is_exact
+    }
+
+    /// Counts one call without a clock reading, if the word has credit. Returns whether it has. No
+    /// other thread writes the word.
+    #[inline]
+    pub(super) fn add_on_credit(&self, stamp: Stamp) -> bool {
+        let seen = self.load();
+        let has_credit = seen.has_credit(stamp);
+        if has_credit {
+            self.store(BucketWord(seen.0 + layout::MANTISSA.of(1)));
+        }
+        has_credit
+    }
+
+    /// Replaces another bucket's word by `count` calls of an earlier bucket. Keeps a word of this
+    /// bucket. `is_current` and `total` are as in [`add`](Self::add).
+    pub(super) fn carry(
+        &self,
+        stamp: Stamp,
+        count: u64,
+        total: TotalWord<'_>,
+        is_current: impl Fn() -> bool,
+    ) {
+        let next = |seen| {
+            if BucketWord(seen).stamp() == stamp {
+                Next::Own(seen)
+            } else {
+                Next::Other(BucketWord::carrying(stamp, count).0)
+            }
+        };
+        let replaced = self.0.update(next, is_current).map(BucketWord);
+        if let Some(replaced) = replaced
+            && replaced.stamp() != stamp
+            && replaced.counted_one_by_one() > 0
+        {
+            total.add(replaced.counted_one_by_one());
+        }
     }
 
     /// Counts one call if the word belongs to the bucket that `stamp` names, and returns whether it

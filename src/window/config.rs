@@ -10,7 +10,7 @@ use crate::error::ConfigError;
 ///
 /// | window | holds | memory | closed call |
 /// |---|---|---|---|
-/// | [`Window::time`] | the calls of the last stretch of time, counted in buckets | 24 bytes a bucket, once [grown](crate::CircuitBreakerBuilder::shards) 16 more for each thread with counts of its own | one clock reading, a load and a store of the thread's own |
+/// | [`Window::time`] | the calls of the last stretch of time, counted in buckets | 24 bytes a bucket, once [grown](crate::CircuitBreakerBuilder::shards) 16 more for each thread with counts of its own | a load and a store of the thread's own; one clock reading, in dense buckets for one success in 16 |
 /// | [`Window::count`] | exactly the last n calls | n / 2 bytes | no clock reading, one compare-exchange on a word that all threads share |
 /// | [`Window::count`]`.`[`within`](CountWindow::within) | the last n calls, none older than that | the same and 512 bytes | one clock reading, one compare-exchange on a word that all threads share |
 ///
@@ -42,6 +42,11 @@ impl Window {
     /// Up to 131,071 calls of a kind in one bucket and shard are counted exactly. Above that, up to
     /// 2.8 × 10¹⁴ calls, the count is within a thousandth.
     ///
+    /// From 1,024 successes in a bucket on, a thread reads the clock for one in 16, unless calls
+    /// are timed. So a success may leave the window up to 1/64 of a bucket early. After each pause,
+    /// up to 16 successes of a thread (or 1/4,096 of them) may count a second time, or as new, for
+    /// one window. No success is missing when a failure is judged.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use tripcurve::CircuitBreaker;
@@ -63,8 +68,8 @@ impl Window {
     /// to one word. So a [time window](Window::time) is faster for a breaker that many cores use at
     /// once.
     ///
-    /// The adaptive policy needs a window by time. With this window a builder without a policy has the
-    /// [classic](crate::TripPolicy::classic) pair.
+    /// The adaptive policy needs a window by time. With this window a builder without a policy has
+    /// the [classic](crate::TripPolicy::classic) pair.
     ///
     /// ```
     /// use std::time::Duration;
@@ -150,7 +155,12 @@ impl Window {
             &Shape::Time { length, buckets } => {
                 let width = clock.units(saturating_nanos(length) / u64::from(buckets));
                 let counts_slow = timing.counts_slow;
-                Ring::Time(TimeRing::new(width, buckets, thread_slots, counts_slow))
+                let ring = TimeRing::new(width, buckets, thread_slots, counts_slow);
+                Ring::Time(if timing.is_timed() {
+                    ring
+                } else {
+                    ring.lending()
+                })
             }
             Shape::Count(CountWindow { calls, within }) => {
                 let within = within.map(saturating_nanos);

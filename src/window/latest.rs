@@ -95,6 +95,29 @@ impl Latest {
         (is_now && reading.place.is_of(generation)).then_some(reading.place)
     }
 
+    /// The latest bucket, if it is of `generation`. It may have ended.
+    #[inline]
+    pub(super) fn place_of(&self, generation: Generation) -> Option<RingPosition> {
+        let place = RingPosition::from_bits(self.place.load());
+        place.is_of(generation).then_some(place)
+    }
+
+    /// Whether calls that were counted in bucket `before` without a clock reading may be of a later
+    /// bucket: of `place`, into which `raw` falls, or of one between the two.
+    pub(super) fn leaves_doubt(
+        &self,
+        before: RingPosition,
+        place: RingPosition,
+        raw: u64,
+        buckets: u32,
+    ) -> bool {
+        match place.buckets_after(before, buckets) {
+            // Calls of the first 1/64 of a bucket stay in the one before.
+            1 => raw % self.width > self.width / 64,
+            later => later > 1,
+        }
+    }
+
     /// The number of the bucket that a reading falls into.
     fn tick(&self, raw: u64) -> u64 {
         raw / self.width
@@ -126,6 +149,9 @@ impl Latest {
 
     /// The bucket of a call of `generation` for which the guess was wrong. It is the guess from now
     /// on.
+    ///
+    /// `carry` is given the bucket noted before and this one, before this one is noted. It is also
+    /// given what says whether this one is still current.
     #[cold]
     #[inline(never)]
     pub(super) fn note(
@@ -134,6 +160,7 @@ impl Latest {
         generation: Generation,
         buckets: u32,
         is_current: impl Fn() -> bool,
+        carry: impl Fn(RingPosition, RingPosition, &dyn Fn() -> bool),
     ) -> RingPosition {
         let tick = self.tick(time.raw);
         let place = RingPosition::new(generation, tick, buckets);
@@ -147,9 +174,13 @@ impl Latest {
         // As with a bucket's word, the replaced place is an older one. `is_current` was called
         // after the other place was read. `Stamped::update` exchanges it with AcqRel, which pairs
         // with the Acquire in `read`.
+        let is_current = || self.tick(time.clock.raw()) == tick && is_current();
         let replaced = self.place.update(
-            |_| Next::Other(place.bits()),
-            || self.tick(time.clock.raw()) == tick && is_current(),
+            |before| {
+                carry(RingPosition::from_bits(before), place, &is_current);
+                Next::Other(place.bits())
+            },
+            is_current,
         );
         if replaced.is_some() {
             // Release: pairs with the Acquire in `read`. A reader that sees this beginning sees

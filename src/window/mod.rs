@@ -5,6 +5,7 @@ pub(crate) mod ring;
 pub(crate) mod time;
 pub(crate) mod latest;
 mod shards;
+mod spread;
 pub(crate) mod latencies;
 pub(crate) mod histogram;
 mod place;

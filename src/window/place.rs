@@ -77,6 +77,20 @@ impl RingPosition {
         generation.stands_in(self.0, layout::GENERATION)
     }
 
+    /// How many buckets this position comes after `other`, in a ring of `buckets`. It is negative
+    /// if it comes before, and 0 for a position of another generation.
+    pub(super) fn buckets_after(self, other: Self, buckets: u32) -> i64 {
+        if layout::GENERATION.get(self.0) != layout::GENERATION.get(other.0) {
+            return 0;
+        }
+        // The turn is in the uppermost bits, so the difference has its sign.
+        let turns = (self.0 & layout::TURN.of(u64::MAX))
+            .wrapping_sub(other.0 & layout::TURN.of(u64::MAX))
+            .cast_signed()
+            >> layout::TURN.first_bit();
+        turns * i64::from(buckets) + i64::from(self.slot()) - i64::from(other.slot())
+    }
+
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "ten bits")]
     pub(super) fn slot(self) -> u32 {
@@ -105,7 +119,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_place_gives_back_its_generation_slot_and_stamp(
-            changes in 0..5_000_u32, tick in 0..1_u64 << 40, buckets in 1..=RingPosition::SLOTS,
+            changes in 0..5_000_u32, tick in 0..1_u64 << 40, ticks in 0..5_000_u64,
+            buckets in 1..=RingPosition::SLOTS,
         ) {
             let mut generation = Generation::FIRST;
             for _ in 0..changes {
@@ -115,6 +130,12 @@ mod tests {
             let epoch = tick + generation.number() + u64::from(buckets);
             prop_assert!(place.is_of(generation));
             prop_assert!(!place.is_of(generation.next()));
+            let later = RingPosition::new(generation, tick + ticks, buckets);
+            let ticks = i64::try_from(ticks).unwrap();
+            prop_assert_eq!(later.buckets_after(place, buckets), ticks);
+            prop_assert_eq!(place.buckets_after(later, buckets), -ticks);
+            let other = RingPosition::new(generation.next(), tick, buckets);
+            prop_assert_eq!(other.buckets_after(place, buckets), 0);
             prop_assert_eq!(u64::from(place.slot()), epoch % u64::from(buckets));
             prop_assert_eq!(place.stamp(), Stamp::new(generation, epoch / u64::from(buckets)));
             prop_assert_eq!(RingPosition::from_bits(place.bits()), place);

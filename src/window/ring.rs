@@ -218,6 +218,9 @@ impl Ring {
         is_current: impl Fn() -> bool,
     ) -> bool {
         match self {
+            Self::Time(ring) if tally == Tally::Success => {
+                ring.record_success(generation, context, is_current)
+            }
             Self::Time(ring) => {
                 let call = Call::new(generation, ring.read(context), context);
                 ring.record_at(call, tally, is_current)

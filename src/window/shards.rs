@@ -18,6 +18,7 @@ use crossbeam_utils::CachePadded;
 use super::Tally;
 use super::bucket::{Added, AtomicBucket, BucketWord, Stamp};
 use super::place::RingPosition;
+use super::spread::{Grown, Spread};
 use super::total::{RingTotals, Total, TotalWord, TotalWords};
 use crate::clock::context::CallContext;
 use crate::sync::stamped::Stamped;
@@ -25,7 +26,7 @@ use crate::sync::thread_slot::ThreadSlot;
 use crate::sync::{Ordering, PublishedOnce, fence};
 
 /// How many words two cache lines have. Processors fetch adjacent lines in pairs.
-const WORDS_A_LINE: usize = 16;
+pub(super) const WORDS_A_LINE: usize = 16;
 
 /// A slice of words that starts on a cache-line boundary.
 ///
@@ -112,7 +113,7 @@ impl Stretch {
     reason = "measured: out of line, `.ci/run instructions` shows a longer path of failures"
 )]
 #[inline(always)]
-fn live_sum<'a>(
+pub(super) fn live_sum<'a>(
     buckets: u32,
     stretch: Stretch,
     word: impl Fn(u32) -> Option<&'a AtomicBucket>,
@@ -193,95 +194,6 @@ impl Common {
     }
 }
 
-/// One word for each bucket and spread kind, in several shards. Each shard has cache lines of its
-/// own. Its totals stand at its end.
-#[derive(Debug)]
-struct Spread {
-    /// The words, shard after shard.
-    words: Aligned<AtomicBucket>,
-    /// The number of words from one shard to the next.
-    stride: usize,
-    shards: u32,
-}
-
-impl Spread {
-    fn new(buckets: u32, shards: u32) -> Self {
-        let words = 2 * buckets as usize + Total::SPREAD;
-        let stride = words.next_multiple_of(WORDS_A_LINE);
-        Self {
-            words: Aligned::new(stride * shards as usize),
-            stride,
-            shards,
-        }
-    }
-
-    /// The word, if the shard exists.
-    #[inline]
-    fn word(&self, shard: u32, key: BucketKey) -> Option<&AtomicBucket> {
-        self.word_at(shard, key.place.twice_slot(), key.tally)
-    }
-
-    #[inline]
-    fn word_at(&self, shard: u32, twice_slot: usize, tally: Tally) -> Option<&AtomicBucket> {
-        let bucket = self.stride * shard as usize + twice_slot;
-        self.words.get(bucket + tally as usize)
-    }
-
-    /// The shard's total of a kind that has one in each shard, if the shard exists.
-    fn total(&self, shard: u32, kind: Total) -> Option<TotalWord<'_>> {
-        let end = self.stride * (shard as usize + 1);
-        let word = self.words.get(end - Total::SPREAD + kind as usize);
-        word.map(AtomicBucket::as_total)
-    }
-
-    fn total_of(&self, shard: u32, tally: Tally) -> Option<TotalWord<'_>> {
-        Total::of(tally).and_then(|kind| self.total(shard, kind))
-    }
-
-    fn totals(&self, kind: Total) -> impl Iterator<Item = TotalWord<'_>> {
-        (0..self.shards).filter_map(move |shard| self.total(shard, kind))
-    }
-
-    /// The words of one kind in all shards.
-    fn words(&self, buckets: u32, tally: Tally) -> impl Iterator<Item = &AtomicBucket> {
-        (0..self.shards).flat_map(move |shard| {
-            let word = move |slot| self.word_at(shard, 2 * slot as usize, tally);
-            (0..buckets).filter_map(word)
-        })
-    }
-
-    /// Counts one call, if the shard exists and the word belongs to the bucket. No other thread
-    /// writes to the shard. Returns whether the call was counted.
-    #[inline(never)]
-    fn add_own(&self, shard: u32, key: BucketKey) -> bool {
-        let word = self.word(shard, key);
-        let words = word.zip(self.total_of(shard, key.tally));
-        words.is_some_and(|(word, total)| word.add_if_own(key.place.stamp(), total))
-    }
-
-    /// The sum of each shard, starting with `first` and wrapping around.
-    fn sums(
-        &self,
-        first: u32,
-        tally: Tally,
-        stretch: Stretch,
-        buckets: u32,
-    ) -> impl Iterator<Item = u64> {
-        (first..first + self.shards).map(move |shard| {
-            let word = |slot| self.word_at(shard % self.shards, 2 * slot as usize, tally);
-            live_sum(buckets, stretch, word)
-        })
-    }
-}
-
-#[derive(Debug)]
-struct Grown {
-    /// One shard for the thread on each of the first thread slots.
-    own: Spread,
-    /// The shards that the other threads share, by their numbers.
-    shared: Spread,
-}
-
 /// The words of a window.
 #[derive(Debug)]
 pub(super) struct Shards {
@@ -291,7 +203,9 @@ pub(super) struct Shards {
     grown: PublishedOnce<Grown>,
     /// How many thread slots get words of their own when the window grows. With one, the window
     /// doesn't grow.
-    thread_slots: u32,
+    thread_slots: u16,
+    /// Whether successes of dense buckets are counted without a clock reading.
+    lends: bool,
     pub(super) buckets: u32,
 }
 
@@ -301,9 +215,15 @@ impl Shards {
             common: Common::new(buckets, counts_slow),
             totals: TotalWords::default(),
             grown: PublishedOnce::new(),
-            thread_slots,
+            thread_slots: u16::try_from(thread_slots).unwrap_or(u16::MAX),
+            lends: false,
             buckets,
         }
+    }
+
+    /// Lets dense buckets count successes without a clock reading.
+    pub(super) fn lend(&mut self) {
+        self.lends = true;
     }
 
     pub(super) fn same_config(&self, other: &Self) -> bool {
@@ -321,7 +241,13 @@ impl Shards {
     /// Whether the window has grown.
     #[inline]
     pub(super) fn has_grown(&self) -> bool {
-        self.grown.get().is_some()
+        self.grown().is_some()
+    }
+
+    /// The words of the threads, if the window has grown.
+    #[inline]
+    pub(super) fn grown(&self) -> Option<&Grown> {
+        self.grown.get()
     }
 
     /// Gives the first thread slots words of their own, unless they have them or the window doesn't
@@ -330,10 +256,28 @@ impl Shards {
     #[inline(never)]
     pub(super) fn grow(&self) {
         if self.thread_slots > 1 && self.grown.get().is_none() {
+            let shards = u32::from(self.thread_slots);
             self.grown.publish(Grown {
-                own: Spread::new(self.buckets, self.thread_slots),
-                shared: Spread::new(self.buckets, self.thread_slots.min(8)),
+                own: Spread::new(self.buckets, shards),
+                shared: Spread::new(self.buckets, shards.min(8)),
             });
+        }
+    }
+
+    /// The successes of the bucket `place` that no clock reading has confirmed. Some may belong to
+    /// a later bucket.
+    pub(super) fn doubtful(&self, place: RingPosition) -> u64 {
+        let grown = self.grown.get().filter(|_| self.lends);
+        let tally = Tally::Success;
+        grown.map_or(0, |grown| grown.own.doubtful(BucketKey { tally, place }))
+    }
+
+    /// Starts the bucket `place` with `count` successes of an earlier bucket, unless another thread
+    /// has started it.
+    pub(super) fn carry(&self, place: RingPosition, count: u64, is_current: impl Fn() -> bool) {
+        if let Some(word) = self.common.word(self.buckets, place.slot(), Tally::Success) {
+            let total = self.totals.of(Total::Success);
+            word.carry(place.stamp(), count, total, is_current);
         }
     }
 
@@ -383,6 +327,22 @@ impl Shards {
         };
         let added = word.add(place.stamp(), total, is_current);
         if added == Added::Busy && tally.is_spread() {
+            self.grow();
+        }
+        added != Added::Late
+    }
+
+    /// Like [`add`](Self::add), for a success in a window that hadn't grown when the caller looked.
+    #[inline]
+    pub(super) fn add_success_to_common(
+        &self,
+        place: RingPosition,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let word = self.common.word(self.buckets, place.slot(), Tally::Success);
+        let total = self.totals.of(Total::Success);
+        let added = word.map_or(Added::Late, |it| it.add(place.stamp(), total, is_current));
+        if added == Added::Busy {
             self.grow();
         }
         added != Added::Late

@@ -10,7 +10,7 @@ use crate::model::Part;
 #[cfg(feature = "serde")]
 use crate::model::pair::ByItself;
 use crate::model::pair::Came;
-use crate::model::pair::{Operation, Step, Story, drive, drive_restarting};
+use crate::model::pair::{Operation, Step, Story, drive, drive_restarting, has_own_counts};
 use crate::model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -692,6 +692,64 @@ fn a_breaker_that_recovers_in_steps_equals_the_model() {
     });
     let operations = prop_oneof![150 => operations(), 1 => full_round()];
     compare_with(configs, operations, &counts(), &by_ramp());
+}
+
+/// Bursts and pauses, in which most successes are counted without a clock reading.
+fn bursts() -> impl Strategy<Value = Operation> {
+    let pauses = || prop_oneof![3 => steps(), 1 => Just(Step::Tick), 1 => Just(Step::Window)];
+    let successes = |calls: std::ops::Range<u16>| {
+        calls.prop_map(|calls| Operation::Calls {
+            outcome: Outcome::Success,
+            calls,
+        })
+    };
+    let slow_call = pauses().prop_map(|takes| Operation::Call {
+        outcome: Outcome::Success,
+        ok: true,
+        asynchronous: false,
+        takes: Some(takes),
+    });
+    prop_oneof![
+        4 => successes(1_000..1_400),
+        6 => successes(0..40),
+        3 => slow_call,
+        3 => (0..30_000_000_u32).prop_map(Step::Nanos).prop_map(Operation::Advance),
+        3 => pauses().prop_map(Operation::Advance),
+        3 => operations(),
+    ]
+}
+
+#[test]
+fn a_breaker_with_bursts_and_pauses_equals_the_model() {
+    const SHARDS: u32 = 16;
+    let is_dense = |config: Config| Config {
+        shards: SHARDS,
+        start_in: State::Closed,
+        recording: Recording::Off,
+        ..config
+    };
+    let policies = prop_oneof![7 => policies(), 1 => policies_by_evidence()];
+    let configs = with_others(configs(time_windows(), policies).prop_map(is_dense));
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: CASES / 16,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        source_file: Some(file!()),
+        ..ProptestConfig::default()
+    });
+    let carried = std::cell::Cell::new(0);
+    runner
+        .run(
+            &(configs, vec(with_restarts(bursts()), 1..40)),
+            |(configs, operations)| {
+                let story = drive_restarting(&configs, &operations, restart)
+                    .map_err(|difference| TestCaseError::fail(difference.to_string()))?;
+                carried.set(carried.get() + story.carried);
+                Ok(())
+            },
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+    let is_reached = carried.get() > 0 || !has_own_counts(SHARDS);
+    assert!(is_reached, "no case carried a success over a pause");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The recovery of the classic pair, compared with others: how much it rejects while a dependency is
-//! bad at times, and how much a total outage costs.
+//! The recovery of the classic pair, compared with others: how much it rejects while a dependency
+//! is bad at times, and how much a total outage costs.
 //!
 //! `cargo test --all-features --test it default_recovery:: -- --ignored --nocapture` prints the figures.
 

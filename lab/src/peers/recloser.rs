@@ -1,7 +1,7 @@
 //! recloser 1.4: an error rate over a ring of calls, judged only once the ring is full.
 //!
-//! The source is `recloser.rs` and `ring_buffer.rs`. `tests/it/peers_recloser.rs` compares this module
-//! with the crate call by call.
+//! The source is `recloser.rs` and `ring_buffer.rs`. `tests/it/peers_recloser.rs` compares this
+//! module with the crate call by call.
 
 use crate::breaker::{Breaker, Nanos, Phase};
 

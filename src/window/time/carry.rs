@@ -44,6 +44,10 @@ impl TimeRing {
             Tally::Success,
         ];
         for tally in kinds {
+            let uncarried = match tally {
+                Tally::Success => former.uncarried(from, reading),
+                _ => 0,
+            };
             let mut counts = vec![0_u64; buckets as usize];
             for age in 0..former_buckets {
                 let bucket_age = former_begun + u64::from(age) * former_width;
@@ -53,6 +57,7 @@ impl TimeRing {
                 if let Some(count) = counts.get_mut(own_age) {
                     let place = former_place.back(age, former_buckets);
                     *count += former.shards.count(BucketKey { tally, place });
+                    *count += if age == 0 { uncarried } else { 0 };
                 }
             }
             for (age, count) in (0..).zip(counts) {

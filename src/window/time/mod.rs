@@ -9,6 +9,8 @@
 //! ones. The stamp has the low 11 bits of the generation. The next generation with the same bits is
 //! 2,048 state changes away. That is at least 2,048 ticks of epoch, twice the longest ring.
 
+#[cfg(all(test, not(tripcurve_loom)))]
+mod bursts;
 mod carry;
 #[cfg(feature = "serde")]
 mod saved;
@@ -18,6 +20,7 @@ use super::latencies::LatencyBin;
 use super::latest::{ClockReading, Latest, TimePoint};
 use super::place::RingPosition;
 use super::shards::{BucketKey, Shards, Stretch};
+use super::spread::Grown;
 use super::{Call, Counts, Tally};
 use crate::clock::Now;
 use crate::clock::context::CallContext;
@@ -56,6 +59,18 @@ impl TimeRing {
         }
     }
 
+    /// Lets dense buckets count successes without a clock reading.
+    ///
+    /// All successes of such a ring go through [`Ring::record`]. Otherwise a pause would carry
+    /// successes over that a clock reading has confirmed.
+    ///
+    /// [`Ring::record`]: super::Ring::record
+    #[must_use]
+    pub fn lending(mut self) -> Self {
+        self.shards.lend();
+        self
+    }
+
     /// See [`Ring::same_config`](super::Ring::same_config).
     #[must_use]
     pub fn same_config(&self, other: &Self) -> bool {
@@ -74,6 +89,60 @@ impl TimeRing {
     pub(super) fn place(&self, generation: Generation, reading: ClockReading) -> RingPosition {
         let buckets = self.shards.buckets;
         self.latest.find(reading, generation, buckets)
+    }
+
+    /// Counts a success of `generation` that ends now. Reads the clock only if the success needs
+    /// it.
+    #[inline]
+    pub(super) fn record_success(
+        &self,
+        generation: Generation,
+        context: &impl CallContext,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let Some(grown) = self.shards.grown() else {
+            return self.record_by_clock(generation, context, is_current);
+        };
+        let place = self.latest.place_of(generation);
+        place.is_some_and(|place| grown.add_on_credit(place, context))
+            || self.record_success_slow(grown, generation, context, is_current)
+    }
+
+    /// Counts a success for which a word that counts each call has no credit.
+    #[inline(never)]
+    fn record_success_slow(
+        &self,
+        grown: &Grown,
+        generation: Generation,
+        context: &impl CallContext,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let place = self.latest.place_of(generation);
+        if place.is_some_and(|place| grown.add_on_scaled_credit(place, context)) {
+            return true;
+        }
+        let call = Call::new(generation, self.read(context), context);
+        self.record_at(call, Tally::Success, is_current)
+    }
+
+    /// Counts a success in words that threads share.
+    #[inline(never)]
+    fn record_by_clock(
+        &self,
+        generation: Generation,
+        context: &impl CallContext,
+        is_current: impl Fn() -> bool,
+    ) -> bool {
+        let reading = self.read(context);
+        let call = Call::new(generation, reading, context);
+        let tally = Tally::Success;
+        match self.latest.guess(reading, generation) {
+            Some(place) => {
+                let is_current = || self.is_alive(call.time()) && is_current();
+                self.shards.add_success_to_common(place, is_current)
+            }
+            None => self.record_unguessed(call.time(), tally, generation, is_current),
+        }
     }
 
     /// See [`Ring::record_at`](super::Ring::record_at).
@@ -105,8 +174,35 @@ impl TimeRing {
         is_current: impl Fn() -> bool,
     ) -> bool {
         let buckets = self.shards.buckets;
-        let place = self.latest.note(time, generation, buckets, &is_current);
+        let carry = |before, place, is_current: &dyn Fn() -> bool| {
+            let doubtful = self.doubtful(before, place, time.raw);
+            if doubtful > 0 {
+                self.shards.carry(place, doubtful, is_current);
+            }
+        };
+        let place = self
+            .latest
+            .note(time, generation, buckets, &is_current, carry);
         self.record_slow(time, BucketKey { tally, place }, is_current)
+    }
+
+    /// The successes that were counted in bucket `before` without a clock reading, and that may be
+    /// of the later bucket `place`, into which `raw` falls.
+    fn doubtful(&self, before: RingPosition, place: RingPosition, raw: u64) -> u64 {
+        let buckets = self.shards.buckets;
+        if self.latest.leaves_doubt(before, place, raw, buckets) {
+            self.shards.doubtful(before)
+        } else {
+            0
+        }
+    }
+
+    /// The successes that the next clock reading will carry over to `generation`'s bucket of this
+    /// one.
+    fn uncarried(&self, generation: Generation, reading: ClockReading) -> u64 {
+        let place = self.place(generation, reading);
+        let before = self.latest.place_of(generation);
+        before.map_or(0, |before| self.doubtful(before, place, reading.raw))
     }
 
     #[inline(never)]

@@ -36,13 +36,20 @@ impl TimeRing {
         Stamped::fence();
         let failures = counts(Tally::Failure);
         Stamped::fence();
+        let mut successes = counts(Tally::Success);
+        let uncarried = self.uncarried(call.generation, call.reading);
+        match successes.first_mut() {
+            Some(newest) => *newest = (*newest + uncarried).min(SavedWindow::MOST),
+            None if uncarried > 0 => successes.push(uncarried.min(SavedWindow::MOST)),
+            None => {}
+        }
         let raw = call.reading.raw;
         let (width, begun) = self.latest.width_and_begun(raw, call.context);
         SavedBuckets {
             buckets,
             width,
             begun,
-            successes: counts(Tally::Success),
+            successes,
             failures,
             slow,
             slow_failures,

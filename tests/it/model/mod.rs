@@ -8,6 +8,7 @@
 mod adaptive;
 mod ask;
 mod config;
+mod credit;
 mod dispersion;
 mod open_times;
 pub(crate) mod pair;
@@ -23,6 +24,7 @@ use adaptive::Moment;
 pub(crate) use config::Part;
 use config::Verdicts;
 pub(crate) use config::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
+use credit::Credit;
 use open_times::OpenTimes;
 use picture::Durations;
 pub(crate) use picture::Picture;
@@ -195,6 +197,11 @@ pub(crate) struct Model {
     totals: Totals,
     /// Whether the breaker has the window that it was built with.
     has_first_window: bool,
+    credit: Credit,
+    /// How many successes were carried over a pause.
+    pub(crate) carried: u64,
+    /// Whether another thread than the driving one records the outcome.
+    pub(crate) is_on_another_thread: bool,
 }
 
 impl Model {
@@ -239,6 +246,9 @@ impl Model {
             told_of_would_trips: Vec::new(),
             totals: Totals::default(),
             has_first_window: true,
+            credit: Credit::default(),
+            carried: 0,
+            is_on_another_thread: false,
         }
     }
 
@@ -449,6 +459,9 @@ impl Model {
 
     /// A watched call begins or ends.
     fn note_progress(&mut self) {
+        if self.watched().is_none() {
+            return;
+        }
         let moment = self.moment();
         let window = nanos(self.config.window.length());
         let (now, since) = (self.now, in_microseconds(self.since));
@@ -468,6 +481,9 @@ impl Model {
 
     /// Weighs a call that was in flight, unless it was weighed as overdue.
     fn weigh_watched(&mut self, is_bad: bool) {
+        if self.watched().is_none() {
+            return;
+        }
         let moment = self.moment();
         let now = self.now;
         let limit = self.config.limit().unwrap_or_default();
@@ -703,11 +719,16 @@ impl Model {
     }
 
     fn record(&mut self, outcome: Outcome, took: u64, ends_run: bool) {
-        let at = self.now;
+        let failed = outcome != Outcome::Success;
+        let at = if failed {
+            self.read_clock();
+            self.now
+        } else {
+            self.counts_at()
+        };
         if outcome == Outcome::Ignored {
             return self.set_aside.push(at);
         }
-        let failed = outcome != Outcome::Success;
         let given_up = outcome == Outcome::TimedOut;
         self.calls.push(Call {
             at,
@@ -732,6 +753,9 @@ impl Model {
     }
 
     fn weigh(&mut self, is_bad: bool) {
+        if self.evidence.is_none() {
+            return;
+        }
         let moment = self.moment();
         let Some(evidence) = &mut self.evidence else {
             return;
@@ -939,6 +963,7 @@ impl Model {
         self.phase = phase;
         self.since = self.now;
         self.counted_since = in_microseconds(self.now);
+        self.credit = Credit::default();
         self.calls.clear();
         self.set_aside.clear();
         self.satisfied = [false; 2];
@@ -1002,6 +1027,7 @@ impl Model {
 
     /// The breaker is saved, and the process ends.
     pub(crate) fn end(&mut self) {
+        self.read_clock();
         if let Phase::Isolated(interrupted) = self.phase {
             // Rejected calls aren't saved.
             self.phase = self.come_back_to(interrupted);
@@ -1018,6 +1044,7 @@ impl Model {
         self.would_have_opened = 0;
         self.totals = Totals::default();
         self.has_first_window = true;
+        self.credit = Credit::default();
         self.in_flight.clear();
         for call in &mut self.calls {
             call.is_timed = false;

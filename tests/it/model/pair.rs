@@ -1,5 +1,7 @@
 //! Drives a breaker and its model in parallel, and compares them after each step.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::{self, Debug};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,7 +18,7 @@ use tripcurve::outcome::Report;
 use tripcurve::persist::Reconfigured;
 use tripcurve::snapshot::Snapshot;
 use tripcurve::time::{Clock, MockClock};
-use tripcurve::window::Recording;
+use tripcurve::window::{Recording, Window};
 use tripcurve::{CallError, CircuitBreaker, CircuitBreakerBuilder, Outcome, Permit, Rejected};
 
 use super::{Config, Model, ModelPermit, Picture, Refused, Shape, Told, WouldHaveTripped};
@@ -108,6 +110,8 @@ pub(crate) struct Story {
     pub(crate) told: Vec<Told>,
     pub(crate) came: Vec<Came>,
     pub(crate) would_trips: usize,
+    /// How many successes were carried over a pause.
+    pub(crate) carried: u64,
 }
 
 /// How far the clock is advanced.
@@ -251,7 +255,29 @@ pub(crate) fn drive_restarting(
         pair.apply(*operation)?;
         pair.compare()?;
     }
+    pair.story.carried = pair.model.carried;
     Ok(pair.story)
+}
+
+/// Whether the driving thread has counts of its own in a breaker with so many shards. In a process
+/// with many threads it may have none.
+pub(crate) fn has_own_counts(shards: u32) -> bool {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<u32, bool>> = RefCell::default();
+    }
+    let look = || {
+        let (clock, hand) = Clock::mock();
+        let window = Window::time(Duration::from_secs(1), 1);
+        let builder = CircuitBreaker::builder(Config::NAME).window(window);
+        let breaker = builder.shards(shards).clock(clock).build().unwrap();
+        let succeed = || breaker.try_acquire().unwrap().success();
+        (0..1_025).for_each(|_| succeed());
+        hand.advance(Duration::from_secs(5));
+        // With counts of its own, the thread needs no clock reading. So it finds no other bucket.
+        succeed();
+        breaker.snapshot().successes() == 0
+    };
+    KNOWN.with_borrow_mut(|known| *known.entry(shards).or_insert_with(look))
 }
 
 /// What listeners were told.
@@ -370,9 +396,12 @@ impl<'a> Pair<'a> {
             } => {
                 if let Some((held, model)) = self.take(permit) {
                     let took = took.map(|step| step.duration(&self.model.config));
+                    let is_on_another_thread = thread > 0 && matches!(held, Held::Owned(_));
                     let counted = held.record(outcome, thread, took);
                     self.show();
+                    self.model.is_on_another_thread = is_on_another_thread;
                     let counts = self.model.settle(model, outcome, took);
+                    self.model.is_on_another_thread = false;
                     self.same("whether the outcome counts", &counted, &counts)?;
                 }
             }

@@ -169,7 +169,12 @@ impl Model {
         let (before, now) = (self.config.held(), config.held());
         // Settings that switch the breaker off or on clear the window.
         let hands_on = before == now && self.config.can_hand_calls_to(&config);
-        let handed_on = hands_on.then(|| self.handed_on());
+        let handed_on = hands_on.then(|| {
+            // The clock is read for the window that takes the calls over, and not for this one.
+            let mut former = self.clone();
+            former.read_clock();
+            former.handed_on()
+        });
         self.config = config;
         if before != now && self.switch(before, now) {
             return Reconfigured::StateChanged(self.state());
