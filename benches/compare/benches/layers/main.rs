@@ -16,6 +16,7 @@ mod measure;
 #[allow(dead_code)]
 #[path = "../compare/peers.rs"]
 mod peers;
+#[path = "../compare/seatbelt.rs"]
 mod seatbelt;
 #[allow(dead_code)]
 #[path = "../compare/subject.rs"]
