@@ -17,6 +17,29 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Values of one round are alike: the subjects lie at the same addresses, and a neighbour's
+    /// noise lasts for many turns. Values of two rounds are independent. So if there are several
+    /// rounds, the interval is that of their medians.
+    ///
+    /// # Panics
+    ///
+    /// If there is no value.
+    #[must_use]
+    pub fn of_rounds(mut rounds: Vec<Vec<f64>>) -> Self {
+        rounds.retain(|values| !values.is_empty());
+        let all = Self::of(rounds.concat());
+        if rounds.len() < 2 {
+            return all;
+        }
+        let medians = rounds.into_iter().map(|values| Self::of(values).median);
+        Self {
+            interval: Self::of(medians.collect()).interval,
+            ..all
+        }
+    }
+}
+
+impl Summary {
     /// # Panics
     ///
     /// If there is no value.
@@ -123,6 +146,16 @@ mod tests {
         assert_eq!((odd.median, odd.quartiles), (3.0, (2.0, 4.0)));
         let even = Summary::of(vec![4.0, 1.0, 2.0, 3.0]);
         assert_eq!((even.median, even.quartiles), (2.5, (2.0, 3.0)));
+    }
+
+    #[test]
+    fn the_interval_of_rounds_is_that_of_their_medians() {
+        let round = |number: u32| vec![0.0, f64::from(number), 1e9];
+        let summary = Summary::of_rounds((1..=9).rev().map(round).collect());
+        assert_eq!(summary.interval, (2.0, 8.0));
+        assert_eq!((summary.median, summary.quartiles), (5.0, (0.0, 1e9)));
+        let one = Summary::of_rounds(vec![vec![3.0, 1.0, 2.0]]);
+        assert_eq!(one, Summary::of(vec![1.0, 2.0, 3.0]));
     }
 
     #[test]

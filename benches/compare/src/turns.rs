@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::statistics::Summary;
 
-/// The turns before the first one that counts. With 2,000 calls a turn, they fill a window.
-const UNCOUNTED: usize = 50;
+/// The turns before the first one that counts.
+const UNCOUNTED: usize = 10;
 
 /// A subject, and how to time its part of a turn.
 pub struct Row {
@@ -52,31 +52,31 @@ impl From<Duration> for Part {
     }
 }
 
-/// How many turns are taken: as many as fit into the time, and no more than the number.
+/// How many turns are taken: as many as fit into the time, within the bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
-    pub turns: usize,
     pub time: Duration,
-}
-
-impl Limit {
-    /// So many turns count even if they take longer. They are enough for an interval.
-    const LEAST: usize = 11;
+    pub most: usize,
+    /// So many turns count even if they take longer.
+    pub least: usize,
 }
 
 /// The times of all turns.
+///
+/// They come from one round or several. Each round makes the subjects anew, at other addresses.
 pub struct Times {
     names: Vec<String>,
-    /// The seconds of a call, for each subject and each turn.
-    seconds: Vec<Vec<f64>>,
+    /// The seconds of a call, for each round, each subject and each turn.
+    rounds: Vec<Vec<Vec<f64>>>,
     left_out: usize,
     doubtful: usize,
 }
 
-/// Takes turns. Each turn begins with another subject, so none always comes after a pause.
+/// Takes the turns of a round. Each turn begins with another subject, so none always comes after a
+/// pause. The first turn begins with the subject of the round's number.
 ///
 /// When the time is over and too few turns have counted, the next ones count whatever they measured.
-pub fn take(rows: &mut [Row], limit: Limit) -> Times {
+pub fn take(rows: &mut [Row], round: usize, limit: Limit) -> Times {
     let begin = Instant::now();
     for _ in 0..UNCOUNTED {
         for row in &mut *rows {
@@ -89,15 +89,14 @@ pub fn take(rows: &mut [Row], limit: Limit) -> Times {
 
     let mut times = Times {
         names: rows.iter().map(|row| row.name.clone()).collect(),
-        seconds: vec![Vec::new(); rows.len()],
+        rounds: vec![vec![Vec::new(); rows.len()]],
         left_out: 0,
         doubtful: 0,
     };
-    let most = limit.turns.max(Limit::LEAST);
-    for number in 0.. {
+    for number in round.. {
         let is_late = begin.elapsed() > limit.time;
         let turns = times.turns();
-        if turns >= most || turns >= Limit::LEAST && is_late {
+        if turns >= limit.most || turns >= limit.least && is_late {
             break;
         }
         let mut turn = vec![0.0; rows.len()];
@@ -124,10 +123,15 @@ impl Times {
         &self.names
     }
 
-    /// The number of turns.
+    /// The number of turns that count.
     #[must_use]
     pub fn turns(&self) -> usize {
-        self.seconds.first().map_or(0, Vec::len)
+        self.rounds.iter().map(|subjects| subjects[0].len()).sum()
+    }
+
+    #[must_use]
+    pub fn rounds(&self) -> usize {
+        self.rounds.len()
     }
 
     /// The number of turns that don't count.
@@ -142,8 +146,16 @@ impl Times {
         self.doubtful
     }
 
+    /// Adds the rounds of the same subjects.
+    pub fn append(&mut self, mut others: Self) {
+        self.rounds.append(&mut others.rounds);
+        self.left_out += others.left_out;
+        self.doubtful += others.doubtful;
+    }
+
     fn add(&mut self, turn: &[f64]) {
-        for (seconds, &time) in self.seconds.iter_mut().zip(turn) {
+        let subjects = self.rounds.iter_mut().flatten();
+        for (seconds, &time) in subjects.zip(turn) {
             seconds.push(time);
         }
     }
@@ -155,7 +167,12 @@ impl Times {
     /// If no subject has this name.
     #[must_use]
     pub fn nanos(&self, name: &str) -> Summary {
-        Summary::of(self.of(name).iter().map(|time| time * 1e9).collect())
+        let at = self.at(name);
+        let rounds = self.rounds.iter().map(|subjects| {
+            let seconds = subjects[at].iter();
+            seconds.map(|time| time * 1e9).collect()
+        });
+        Summary::of_rounds(rounds.collect())
     }
 
     /// The ratios of two subjects, turn by turn.
@@ -165,13 +182,17 @@ impl Times {
     /// If no subject has one of the names.
     #[must_use]
     pub fn ratios(&self, name: &str, base: &str) -> Summary {
-        let pairs = self.of(name).iter().zip(self.of(base));
-        Summary::of(pairs.map(|(time, base)| time / base).collect())
+        let (at, base) = (self.at(name), self.at(base));
+        let rounds = self.rounds.iter().map(|subjects| {
+            let pairs = subjects[at].iter().zip(&subjects[base]);
+            pairs.map(|(time, base)| time / base).collect()
+        });
+        Summary::of_rounds(rounds.collect())
     }
 
-    fn of(&self, name: &str) -> &[f64] {
+    fn at(&self, name: &str) -> usize {
         let at = self.names.iter().position(|it| it == name);
-        &self.seconds[at.unwrap_or_else(|| panic!("no row `{name}`"))]
+        at.unwrap_or_else(|| panic!("no row `{name}`"))
     }
 }
 
@@ -183,8 +204,9 @@ mod tests {
     use super::*;
 
     const SOME_TURNS: Limit = Limit {
-        turns: Limit::LEAST + 4,
         time: Duration::from_hours(1),
+        most: 15,
+        least: 11,
     };
 
     /// A machine that is slower from turn to turn, and whose slowness all subjects share.
@@ -200,7 +222,7 @@ mod tests {
             })
         };
         let mut rows = [row("a", 1), row("b", 2), row("c", 3)];
-        let times = take(&mut rows, limit);
+        let times = take(&mut rows, 1, limit);
         let order = order.take().split_off(rows.len() * UNCOUNTED);
         (times, order)
     }
@@ -208,8 +230,8 @@ mod tests {
     #[test]
     fn each_turn_begins_with_the_next_subject() {
         let (times, order) = on_a_slowing_machine(SOME_TURNS);
-        assert_eq!(times.turns(), SOME_TURNS.turns);
-        assert!(order.starts_with("abcbcacababc"), "{order}");
+        assert_eq!(times.turns(), SOME_TURNS.most);
+        assert!(order.starts_with("bcacababcbca"), "{order}");
     }
 
     #[test]
@@ -223,6 +245,13 @@ mod tests {
     }
 
     #[test]
+    fn rounds_are_put_together() {
+        let (mut times, _) = on_a_slowing_machine(SOME_TURNS);
+        times.append(on_a_slowing_machine(SOME_TURNS).0);
+        assert_eq!((times.rounds(), times.turns()), (2, 2 * SOME_TURNS.most));
+    }
+
+    #[test]
     fn a_few_turns_are_taken_even_without_time() {
         let none = Limit {
             time: Duration::ZERO,
@@ -232,9 +261,9 @@ mod tests {
             time: Duration::from_nanos(1),
             is_good: false,
         };
-        let times = take(&mut [Row::new("a", 1, move || part)], none);
-        assert_eq!((times.turns(), times.left_out()), (Limit::LEAST, 0));
-        assert_eq!(times.doubtful(), Limit::LEAST);
+        let times = take(&mut [Row::new("a", 1, move || part)], 0, none);
+        assert_eq!((times.turns(), times.left_out()), (SOME_TURNS.least, 0));
+        assert_eq!(times.doubtful(), SOME_TURNS.least);
     }
 
     #[test]
@@ -244,16 +273,16 @@ mod tests {
             number += 1;
             Part {
                 time: Duration::from_nanos(1),
-                is_good: number % 3 != 0,
+                is_good: number % 3 != 2,
             }
         };
         let mut rows = [
             Row::new("a", 1, every_third_is_bad),
             Row::new("b", 1, || Duration::from_nanos(1)),
         ];
-        let times = take(&mut rows, SOME_TURNS);
-        assert_eq!(times.turns(), SOME_TURNS.turns);
-        assert_eq!(times.left_out(), SOME_TURNS.turns.div_ceil(2));
+        let times = take(&mut rows, 0, SOME_TURNS);
+        assert_eq!(times.turns(), SOME_TURNS.most);
+        assert_eq!(times.left_out(), SOME_TURNS.most.div_ceil(2));
         assert_eq!(times.doubtful(), 0);
     }
 }
