@@ -51,7 +51,7 @@ struct Plan {
 }
 
 const WHOLE: Plan = Plan {
-    time: Duration::from_secs(150),
+    time: Duration::from_secs(110),
     rounds: 20,
 };
 
