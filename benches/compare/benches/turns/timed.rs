@@ -131,7 +131,7 @@ const NO_ROW: usize = usize::MAX;
 const LEAST_DELAY: Duration = Duration::from_micros(1);
 
 /// So often, the threads try to run at once.
-const TRIES: u32 = 10;
+const TRIES: u32 = 4;
 
 /// A thread spins so often before it leaves its core to others.
 const SPINS: u32 = 2_000;
