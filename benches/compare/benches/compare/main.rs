@@ -8,6 +8,7 @@ mod limit;
 mod measure;
 mod ours;
 mod peers;
+mod seatbelt;
 mod snapshots;
 mod subject;
 
@@ -24,6 +25,7 @@ use peers::{
     CircuitbreakerRs, CircuitbreakerRsAsync, Failsafe, FailsafeAsync, Recloser, RecloserAsync,
     TowerResilience,
 };
+use seatbelt::Seatbelt;
 use snapshots::snapshot_while_writing;
 use subject::{Many, Rules, Settings, Subject, Timing, WINDOW_CALLS, Window};
 
@@ -88,6 +90,7 @@ fn closed(criterion: &mut Criterion) {
     row(&mut group, "", Failsafe::closed(&Settings::USUAL));
     row(&mut group, "", TowerResilience::closed(&Settings::USUAL));
     row(&mut group, "", CircuitbreakerRs::closed(&Settings::USUAL));
+    row(&mut group, "", Seatbelt::closed(&Settings::USUAL));
     group.finish();
 }
 
@@ -236,6 +239,7 @@ fn open(criterion: &mut Criterion) {
     row(&mut group, "", Failsafe::open(&Settings::USUAL));
     row(&mut group, "", TowerResilience::open(&Settings::USUAL));
     row(&mut group, "", CircuitbreakerRs::open(&Settings::USUAL));
+    row(&mut group, "", Seatbelt::open(&Settings::USUAL));
     group.finish();
 }
 

@@ -22,6 +22,11 @@ impl Failing {
     pub(crate) const NONE: Self = Self { one_in: u64::MAX };
     pub(crate) const ONE_PERCENT: Self = Self { one_in: 100 };
     pub(crate) const ALL: Self = Self { one_in: 1 };
+
+    /// The work of the first call.
+    pub(crate) fn first(self) -> Work {
+        Work::that_fails(self.one_in == 1)
+    }
 }
 
 /// Measures one thread's successes, or their rejections.
@@ -54,11 +59,11 @@ pub(crate) fn one_thread<S: Subject>(
     mut subject: S,
     failing: Failing,
 ) {
-    let admits = S::admitted(&subject.call(Work::SUCCEEDS));
+    let admits = S::admitted(&subject.call(failing.first()));
     group.bench_function(name, |bencher| {
         bencher.iter_custom(|calls| time_of_one(&mut subject, calls, failing));
     });
-    assert_same_state(&mut subject, admits);
+    assert_same_state(&mut subject, failing, admits);
 }
 
 /// Measures calls by several threads at once. The time of a call is the total time divided by the
@@ -70,18 +75,18 @@ pub(crate) fn all_threads<S: Subject>(
     failing: Failing,
 ) {
     let mut probe = subject.clone();
-    let admits = S::admitted(&probe.call(Work::SUCCEEDS));
+    let admits = S::admitted(&probe.call(failing.first()));
     for threads in thread_counts() {
         let name = format!("{}{variant}/{threads}", S::NAME);
         group.bench_function(name, |bencher| {
             bencher.iter_custom(|calls| time_of_all(subject, threads, calls, failing) / threads);
         });
     }
-    assert_same_state(&mut probe, admits);
+    assert_same_state(&mut probe, failing, admits);
 }
 
-fn assert_same_state<S: Subject>(subject: &mut S, admitted: bool) {
-    let admits = S::admitted(&subject.call(Work::SUCCEEDS));
+fn assert_same_state<S: Subject>(subject: &mut S, failing: Failing, admitted: bool) {
+    let admits = S::admitted(&subject.call(failing.first()));
     assert_eq!(admits, admitted, "{} has changed its state", S::NAME);
 }
 

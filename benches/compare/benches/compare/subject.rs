@@ -52,7 +52,7 @@ pub(crate) const ERROR_RATE: f32 = 0.5;
 /// The minimum number of calls for this rate.
 pub(crate) const MIN_CALLS: u32 = 10;
 /// The time window, for libraries that have one.
-pub(crate) const WINDOW: Duration = Duration::from_secs(60);
+pub(crate) const WINDOW: Duration = Duration::from_mins(1);
 /// The window of calls, for libraries that count calls.
 pub(crate) const WINDOW_CALLS: u32 = 100;
 /// The number of failures in a row that opens the breaker, for libraries that can have both rules.
@@ -67,7 +67,7 @@ pub(crate) const SLOWER_THAN: Duration = Duration::from_secs(1);
 /// in a millisecond as a service in a minute.
 pub(crate) const CALLS_A_WINDOW: u64 = 100_000;
 /// Longer than any run, so an open breaker stays open and admits no probe.
-pub(crate) const OPEN_FOR: Duration = Duration::from_secs(3600);
+pub(crate) const OPEN_FOR: Duration = Duration::from_hours(1);
 
 /// The settings of a breaker. Each library gets the ones that it supports.
 #[derive(Clone, Copy)]

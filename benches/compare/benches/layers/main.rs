@@ -2,8 +2,8 @@
 //! service that is always ready and answers at once.
 //!
 //! All layers are timed by turns, a fraction of a millisecond each. So a change of the machine's speed
-//! affects all of them. The result of a round is each layer's time as a multiple of tripcurve's.
-//! The table has the median of the rounds, and their quartiles.
+//! affects all of them. The result of a turn is each layer's time as a multiple of tripcurve's.
+//! The table has the median of the turns, and their quartiles.
 //!
 //! This target has its own feature, so that the breaker's rows measure the crate with default
 //! features: `cargo bench --manifest-path benches/compare/Cargo.toml --features layers --bench
@@ -16,6 +16,7 @@ mod measure;
 #[allow(dead_code)]
 #[path = "../compare/peers.rs"]
 mod peers;
+#[path = "../compare/seatbelt.rs"]
 mod seatbelt;
 #[allow(dead_code)]
 #[path = "../compare/subject.rs"]
@@ -24,17 +25,27 @@ mod tripcurve;
 
 use std::time::{Duration, Instant};
 
+use tripcurve_compare::statistics::Digits;
+use tripcurve_compare::turns::{self, Limit, Row};
+
 use measure::{Failing, call_repeatedly};
 use peers::{TowerResilience, Worker, poll_service};
 use subject::{Answer, CALLS_A_WINDOW, Settings, Subject, Work};
 
-/// The rounds of a full run, and of a first look: `-- --quick`.
-const ROUNDS: usize = 10_001;
-const QUICK_ROUNDS: usize = 1_001;
+/// The turns of a full run, and of a first look: `-- --quick`.
+const TURNS: usize = 10_001;
+const QUICK_TURNS: usize = 1_001;
+/// They are enough for quartiles.
+const LEAST_TURNS: usize = 11;
 
-/// The least time of a layer in each round. Most turns fit between two of the scheduler's
-/// interrupts.
+/// On a busy machine, fewer turns must do.
+const LONGEST: Duration = Duration::from_mins(2);
+
+/// The least time of a layer in each turn. Most fit between two of the scheduler's interrupts.
 const TURN: Duration = Duration::from_micros(200);
+
+const OURS: &str = tripcurve::Layered::NAME;
+const ONE_SHARD: &str = "tripcurve/one_shard";
 
 /// The service without a layer. Its open form is closed too: nothing can reject its calls.
 #[derive(Clone)]
@@ -59,47 +70,26 @@ impl Subject for Bare {
     }
 }
 
-/// A layer in one state, and how to time it.
-struct Row {
-    name: &'static str,
-    time: Box<dyn FnMut() -> f64>,
-}
-
-impl Row {
-    fn new<S: Subject>(subject: S) -> Self {
-        Self::named(S::NAME, subject)
-    }
-
-    /// Finds the number of calls that take a [`TURN`].
-    fn named<S: Subject>(name: &'static str, mut subject: S) -> Self {
-        let mut in_window = 0;
-        let mut time = move |calls| {
-            // As in the other benchmarks, a window holds at most so many calls. Emptying it isn't a
-            // part of the time.
-            in_window += calls;
-            if in_window > CALLS_A_WINDOW {
-                subject.empty_window();
-                in_window = calls;
-            }
-            let begin = Instant::now();
-            call_repeatedly(&mut subject, calls, Failing::NONE);
-            begin.elapsed()
-        };
-        // The first full window: tripcurve's grows on the way.
-        time(CALLS_A_WINDOW);
-        let mut calls = 1;
-        while time(calls) < TURN {
-            calls *= 2;
+/// A layer in one state, which makes as many calls as take a [`TURN`].
+fn row<S: Subject>(name: &str, mut subject: S) -> Row {
+    let mut in_window = 0;
+    let mut time = move |calls: u32| {
+        // As in criterion's groups, a window holds at most so many calls. Emptying it isn't a part
+        // of the time.
+        in_window += u64::from(calls);
+        if in_window > CALLS_A_WINDOW {
+            subject.empty_window();
+            in_window = calls.into();
         }
-        Self {
-            name,
-            time: Box::new(move || {
-                #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-                let number = calls as f64;
-                time(calls).as_secs_f64() / number
-            }),
-        }
+        let begin = Instant::now();
+        call_repeatedly(&mut subject, calls.into(), Failing::NONE);
+        begin.elapsed()
+    };
+    let mut calls = 1;
+    while time(calls) < TURN {
+        calls *= 2;
     }
+    Row::new(name, calls, move || time(calls))
 }
 
 fn main() {
@@ -108,7 +98,11 @@ fn main() {
         return;
     }
     let quick = std::env::args().any(|argument| argument == "--quick");
-    let rounds = if quick { QUICK_ROUNDS } else { ROUNDS };
+    let limit = Limit {
+        time: LONGEST,
+        most: if quick { QUICK_TURNS } else { TURNS },
+        least: LEAST_TURNS,
+    };
     let settings = &Settings::USUAL;
     // As before a window has grown: all threads write to one word.
     let one_shard = &Settings {
@@ -116,49 +110,35 @@ fn main() {
         ..Settings::USUAL
     };
 
+    let mut closed = [
+        row(OURS, tripcurve::Layered::closed(settings)),
+        row(ONE_SHARD, tripcurve::Layered::closed(one_shard)),
+        row(TowerResilience::NAME, TowerResilience::closed(settings)),
+        row(
+            seatbelt::Seatbelt::NAME,
+            seatbelt::Seatbelt::closed(settings),
+        ),
+        row(Bare::NAME, Bare::closed(settings)),
+    ];
+    let mut open = [
+        row(OURS, tripcurve::Layered::open(settings)),
+        row(ONE_SHARD, tripcurve::Layered::open(one_shard)),
+        row(TowerResilience::NAME, TowerResilience::open(settings)),
+        row(seatbelt::Seatbelt::NAME, seatbelt::Seatbelt::open(settings)),
+        row(Bare::NAME, Bare::closed(settings)),
+    ];
+    let closed = turns::take(&mut closed, 0, limit);
+    let open = turns::take(&mut open, 0, limit);
+
     println!("| layer | closed, success | open, rejected |\n|---|---:|---:|");
-    let closed = ratios(
-        rounds,
-        vec![
-            Row::new(tripcurve::Layered::closed(settings)),
-            Row::named("tripcurve/one_shard", tripcurve::Layered::closed(one_shard)),
-            Row::new(TowerResilience::closed(settings)),
-            Row::new(seatbelt::Seatbelt::closed(settings)),
-            Row::new(Bare::closed(settings)),
-        ],
-    );
-    let open = ratios(
-        rounds,
-        vec![
-            Row::new(tripcurve::Layered::open(settings)),
-            Row::named("tripcurve/one_shard", tripcurve::Layered::open(one_shard)),
-            Row::new(TowerResilience::open(settings)),
-            Row::new(seatbelt::Seatbelt::open(settings)),
-            Row::new(Bare::closed(settings)),
-        ],
-    );
-    for ((name, closed), (_, open)) in closed.into_iter().zip(open) {
-        println!("| `{name}` | {closed} | {open} |");
-    }
-}
-
-/// Each row's name, and its time as a multiple of the first row's: the median of the rounds, and
-/// the quartiles.
-fn ratios(rounds: usize, mut rows: Vec<Row>) -> Vec<(&'static str, String)> {
-    let mut times = vec![Vec::with_capacity(rounds); rows.len()];
-    for _ in 0..rounds {
-        let round: Vec<f64> = rows.iter_mut().map(|row| (row.time)()).collect();
-        for (times, time) in times.iter_mut().zip(&round) {
-            times.push(time / round[0]);
+    for name in closed.names() {
+        print!("| `{name}` |");
+        for times in [&closed, &open] {
+            let ratios = times.ratios(name, OURS);
+            let (lower, upper) = ratios.quartiles;
+            let (median, lower, upper) = (Digits(ratios.median), Digits(lower), Digits(upper));
+            print!(" **{median}** ({lower}–{upper}) |");
         }
+        println!();
     }
-    let names = rows.iter().map(|row| row.name);
-    names.zip(times.into_iter().map(quartiles)).collect()
-}
-
-fn quartiles(mut ratios: Vec<f64>) -> String {
-    ratios.sort_by(f64::total_cmp);
-    let at = |quarter| ratios[ratios.len() * quarter / 4];
-    let (lower, median, upper) = (at(1), at(2), at(3));
-    format!("**{median:.2}** ({lower:.2}–{upper:.2})")
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 
 /// Two rows further apart than this aren't from one run.
-const LONGEST_RUN: Duration = Duration::from_secs(30 * 60);
+const LONGEST_RUN: Duration = Duration::from_mins(30);
 
 /// One benchmark.
 pub(crate) struct Measured {

@@ -1,4 +1,4 @@
-//! seatbelt's layer.
+//! seatbelt, with the settings of [`subject`](crate::subject) that it supports.
 
 use std::future::{Ready, ready};
 use std::task::{Context, Poll, Waker};
@@ -9,12 +9,12 @@ use tick::runtime::InactiveClock;
 use tower::{Layer, Service};
 
 use crate::peers::poll_service;
-use crate::subject::{ERROR_RATE, MIN_CALLS, OPEN_FOR, Settings, Subject, WINDOW, Work};
+use crate::subject::{ERROR_RATE, MIN_CALLS, OPEN_FOR, Rules, Settings, Subject, WINDOW, Work};
 
 /// A layer of tower: a call is a boxed future that locks a mutex twice and reads the clock twice
 /// (`std`'s). The window has ten slices and a running sum. It has a failure rate, a minimum number of
 /// calls and a time window, but no rule on failures in a row. It counts a future that is dropped, but
-/// no panic. Metrics and logs are off.
+/// no panic. Metrics and logs are off. A minimum of 2³² − 1 calls is out of reach.
 #[derive(Clone)]
 pub(crate) struct Seatbelt(Breaker<Work, Result<u32, Error>, Worker>);
 
@@ -49,7 +49,11 @@ impl Subject for Seatbelt {
     const NAME: &'static str = "seatbelt";
     type Reply = Result<u32, Error>;
 
-    fn closed(_: &Settings) -> Self {
+    fn closed(settings: &Settings) -> Self {
+        let min_calls = match settings.rules {
+            Rules::Usual | Rules::Evidence => MIN_CALLS,
+            Rules::OutOfReach { .. } => u32::MAX,
+        };
         // Its timers aren't used, so nothing has to drive them.
         let (clock, _) = InactiveClock::default().activate(Waker::noop().clone());
         let layer = Breaker::layer("compare", &ResilienceContext::new(&clock))
@@ -59,7 +63,7 @@ impl Subject for Seatbelt {
             })
             .rejected_input_error(|_: Work, _| Error::Rejected)
             .failure_threshold(ERROR_RATE)
-            .min_throughput(MIN_CALLS)
+            .min_throughput(min_calls)
             .sampling_duration(WINDOW)
             .break_duration(OPEN_FOR);
         Self(layer.layer(Worker))
