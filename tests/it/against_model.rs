@@ -9,7 +9,7 @@ use crate::model::Part;
 use crate::model::pair::ByItself;
 use crate::model::pair::Came;
 use crate::model::pair::{Operation, Step, drive, drive_restarting};
-use crate::model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps};
+use crate::model::{Adaptive, BurnRate, Config, Growth, Policy, Shape, Steps, Way};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
@@ -276,6 +276,8 @@ fn configs(
                     slow_threshold,
                     half_open_limit,
                     steps: None,
+                    clients: None,
+                    by_traffic: false,
                     probe_timeout,
                     on_cancel,
                     start_in,
@@ -522,6 +524,18 @@ fn compare_with(
     trips: &[Cause],
     back: &[Cause],
 ) {
+    let stories = vec(with_restarts(operations), 1..250);
+    compare_stories(configs, stories, trips, back, &[]);
+}
+
+/// Like [`compare_with`], for whole stories. They must also come to all of the `ways`.
+fn compare_stories(
+    configs: impl Strategy<Value = Config>,
+    stories: impl Strategy<Value = Vec<Operation>>,
+    trips: &[Cause],
+    back: &[Cause],
+    ways: &[Way],
+) {
     let mut runner = TestRunner::new(ProptestConfig {
         cases: CASES,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
@@ -530,8 +544,9 @@ fn compare_with(
     });
     let reached = std::cell::RefCell::new(HashSet::new());
     let came = std::cell::RefCell::new(HashSet::new());
+    let gone = std::cell::RefCell::new(HashSet::new());
     let would_trips = std::cell::Cell::new(0);
-    let cases = (with_others(configs), vec(with_restarts(operations), 1..250));
+    let cases = (with_others(configs), stories);
     runner
         .run(&cases, |(configs, operations)| {
             let story = drive_restarting(&configs, &operations, restart)
@@ -541,6 +556,7 @@ fn compare_with(
                 .borrow_mut()
                 .extend(told.map(|told| std::mem::discriminant(&told.cause)));
             came.borrow_mut().extend(story.came);
+            gone.borrow_mut().extend(story.ways);
             would_trips.set(would_trips.get() + story.would_trips);
             Ok(())
         })
@@ -554,6 +570,9 @@ fn compare_with(
     for cause in trips.iter().chain(back).copied().chain(others()) {
         let cause_reached = reached.borrow().contains(&std::mem::discriminant(&cause));
         assert!(cause_reached, "no case came to {cause:?}");
+    }
+    for way in ways {
+        assert!(gone.borrow().contains(way), "no case came to {way:?}");
     }
     assert!(would_trips.get() > 0, "no case would have tripped");
     for reconfigured in [
@@ -659,6 +678,100 @@ fn a_breaker_that_recovers_in_steps_equals_the_model() {
     compare_with(configs, operations, &counts(), &by_ramp());
 }
 
+/// Recoveries that are adaptive. Most of their open times go by the traffic.
+fn recovering_adaptively(configs: impl Strategy<Value = Config>) -> impl Strategy<Value = Config> {
+    let clients = prop_oneof![4 => Just(1), 1 => Just(10), 1 => Just(100), 1 => 1..=1_000_000_u32];
+    let by_traffic = prop_oneof![7 => Just(true), 1 => Just(false)];
+    let has_limit = prop_oneof![4 => Just(false), 1 => Just(true)];
+    let changes = (clients, by_traffic, has_limit);
+    (configs, changes).prop_map(|(config, (clients, by_traffic, has_limit))| Config {
+        clients: Some(clients),
+        by_traffic,
+        half_open_limit: config.half_open_limit.filter(|_| has_limit),
+        ..config
+    })
+}
+
+/// Calls of which the same ones of each sixteen fail, at a steady pace.
+fn traffic() -> impl Strategy<Value = Operation> {
+    let failing = prop_oneof![
+        4 => Just(0),
+        3 => Just(u16::MAX),
+        1 => (0..16).prop_map(|bit| 1_u16 << bit),
+        1 => Just(0b0001_0001_0001_0001),
+        1 => Just(0b0100_1001_0010_0100),
+        1 => Just(0b1010_1001_0010_0101),
+        1 => any::<u16>(),
+        1 => (any::<u16>(), any::<u16>()).prop_map(|(one, other)| one & other),
+    ];
+    let apart = prop_oneof![
+        1 => Just(0),
+        2 => Just(1_000_000),
+        4 => Just(10_000_000),
+        2 => 1_000_000..100_000_000_u32,
+        1 => 100_000_000..4_000_000_000_u32,
+    ];
+    let are_slow = prop_oneof![6 => Just(false), 1 => Just(true)];
+    (1..100_u16, apart, failing, are_slow).prop_map(|(calls, apart, failing, are_slow)| {
+        Operation::Traffic {
+            calls,
+            apart,
+            failing,
+            are_slow,
+        }
+    })
+}
+
+/// Times after which an adaptive recovery does something else.
+fn times_of_recoveries() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => Just(Step::Rest),
+        2 => Just(Step::AlmostRest),
+        2 => Just(Step::ProbeTimeout),
+        4 => (0..300_000_000_u32).prop_map(Step::Nanos),
+        1 => (0..700_u16).prop_map(Step::Seconds),
+        1 => (3_500..3_700_u16).prop_map(Step::Seconds),
+    ]
+}
+
+/// Stories of breakers to which little happens but traffic.
+fn stories_of_traffic() -> impl Strategy<Value = Vec<Operation>> {
+    let time = proptest::option::of(times_of_recoveries());
+    let stretch = (traffic(), vec(time, 1..10)).prop_map(|(traffic, times)| {
+        let with_time = |time: Option<Step>| [time.map(Operation::Advance), Some(traffic)];
+        let operations = times.into_iter().flat_map(with_time);
+        operations.flatten().collect::<Vec<_>>()
+    });
+    vec(stretch, 1..12).prop_map(|stretches| stretches.concat())
+}
+
+#[test]
+fn a_breaker_that_recovers_adaptively_equals_the_model() {
+    let windows =
+        prop_oneof![5 => time_windows(), 1 => count_windows(), 1 => count_windows_within()];
+    let policies = prop_oneof![1 => policies(), 5 => policies_by_evidence()];
+    let configs = recovering_adaptively(configs(windows, policies));
+    let operations = prop_oneof![
+        20 => operations(),
+        4 => traffic(),
+        6 => times_of_recoveries().prop_map(Operation::Advance),
+    ];
+    let stories = prop_oneof![
+        3 => stories_of_traffic(),
+        2 => vec(with_restarts(operations), 1..250),
+    ];
+    let ways = [
+        Way::RoundCut,
+        Way::FalseTripLearnt,
+        Way::ShareConceded,
+        Way::MoreTolerated,
+        Way::MoreEndedByOpening,
+        Way::MoreEndedByTime,
+    ];
+    let trips = [counts(), vec![evidence()]].concat();
+    compare_stories(configs, stories, &trips, &by_ramp(), &ways);
+}
+
 #[test]
 fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
     let config = Config {
@@ -676,6 +789,8 @@ fn a_count_window_that_was_idle_for_ten_years_equals_the_model() {
         slow_threshold: None,
         half_open_limit: None,
         steps: None,
+        clients: None,
+        by_traffic: false,
         probe_timeout: Duration::from_millis(1),
         on_cancel: Outcome::Ignored,
         start_in: State::Closed,
